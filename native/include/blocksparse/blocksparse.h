@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The C interface of blocksparse's kernels: products of gathered rows with chosen blocks of a
+ * weight tensor, the softmax that belongs to them, and the memory they work on.
+ *
+ * The library runs chunks of a schedule that its caller has made. It owns no threads, keeps no
+ * state, prints nothing, never aborts and lets no exception out. Every function may be called from
+ * any number of threads at once, as long as no two calls write the same memory.
+ *
+ * Words. A sample selects iWin input blocks (of iBlocks, each of iSize elements) and oWin output
+ * blocks (of oBlocks, each of oSize elements). A "row" is one block of one sample, iSize or oSize
+ * elements that lie together. Row r of an operand x starts at x + r * ldx.
+ *
+ * Units. Sizes, strides and leading dimensions are in elements, never in bytes.
+ *
+ * Errors. Every function that computes returns a blocksparse_status and checks sizes, strides and
+ * every index it follows. Whatever is checked is checked before the chunk concerned is written.
+ */
+#ifndef BLOCKSPARSE_BLOCKSPARSE_H
+#define BLOCKSPARSE_BLOCKSPARSE_H
+
+#include <stdint.h>
+
+#if defined(_WIN32)
+#if defined(BLOCKSPARSE_BUILD)
+#define BLOCKSPARSE_API __declspec(dllexport)
+#else
+#define BLOCKSPARSE_API __declspec(dllimport)
+#endif
+#else
+#define BLOCKSPARSE_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------------------------- statuses */
+
+typedef enum blocksparse_status {
+  BLOCKSPARSE_OK = 0,
+  BLOCKSPARSE_NULL_POINTER = 1,    /* an operand that is needed is NULL */
+  BLOCKSPARSE_BAD_SIZE = 2,        /* a size, stride or count is negative or too large */
+  BLOCKSPARSE_BAD_SCHEDULE = 3,    /* the schedule is malformed, or a chunk range is outside it */
+  BLOCKSPARSE_BAD_INDEX = 4,       /* the schedule names a row or block outside its operand */
+  BLOCKSPARSE_BAD_ARGUMENT = 5,    /* an option has no such value, or two exclude each other */
+  BLOCKSPARSE_UNSUPPORTED_ISA = 6, /* this processor or build lacks the instruction set */
+  BLOCKSPARSE_SCRATCH_TOO_SMALL = 7
+} blocksparse_status;
+
+/* The name of a status, "BAD_SIZE" for instance; a string literal that is never freed. */
+BLOCKSPARSE_API const char* blocksparse_status_name(int32_t status);
+
+/* --------------------------------------------------------------------------- what is running */
+
+/* Instruction sets, in ascending order of preference on each architecture. */
+typedef enum blocksparse_isa {
+  BLOCKSPARSE_PORTABLE = 0,
+  BLOCKSPARSE_NEON = 1,
+  BLOCKSPARSE_AVX2 = 2, /* AVX2 and FMA */
+  BLOCKSPARSE_AVX512 = 3 /* AVX-512 F, VL, BW and DQ */
+} blocksparse_isa;
+
+/* 1 if this build has kernels for the instruction set and this processor can execute them. */
+BLOCKSPARSE_API int32_t blocksparse_isa_supported(int32_t isa);
+
+/* The name of an instruction set, "avx2" for instance, or NULL; a string literal. */
+BLOCKSPARSE_API const char* blocksparse_isa_name(int32_t isa);
+
+/* How a product is computed. */
+typedef enum blocksparse_path {
+  BLOCKSPARSE_PATH_AUTO = 0, /* by the crossover that is written down in native/README.md */
+  BLOCKSPARSE_PATH_BLAS = 1, /* rows are gathered, then one cblas_sgemm on the calling thread */
+  BLOCKSPARSE_PATH_TILE = 2  /* our register tiles, which read rows and blocks where they lie */
+} blocksparse_path;
+
+/* The version, "0.1.0" for instance; a string literal. */
+BLOCKSPARSE_API const char* blocksparse_version(void);
+
+/* Identifies the sources this library was built from; a string literal. */
+BLOCKSPARSE_API const char* blocksparse_build_id(void);
+
+/* What OpenBLAS says of itself. Strings that are never freed. */
+BLOCKSPARSE_API const char* blocksparse_openblas_config(void);
+BLOCKSPARSE_API const char* blocksparse_openblas_core(void);
+
+/* OpenBLAS's number of threads: one setting for the whole process. */
+BLOCKSPARSE_API int32_t blocksparse_openblas_threads(void);
+BLOCKSPARSE_API void blocksparse_set_openblas_threads(int32_t threads);
+
+/* ------------------------------------------------------------------------------------- memory */
+
+/*
+ * Zeroed memory, aligned to 64 bytes; from 4 MB on aligned to 2 MB, with huge pages advised where
+ * the system knows them. NULL if it cannot be had, or if bytes is not positive.
+ */
+BLOCKSPARSE_API void* blocksparse_allocate(int64_t bytes);
+
+/* Gives back what blocksparse_allocate returned for the same number of bytes. NULL is allowed. */
+BLOCKSPARSE_API void blocksparse_free(void* memory, int64_t bytes);
+
+/* ---------------------------------------------------------------------------------- schedules */
+
+/*
+ * A GEMM SCHEDULE tells which rows are written, and which rows times which blocks they are the sum
+ * of. It is one packed array of int32:
+ *
+ *   [0]  BLOCKSPARSE_GEMM_SCHEDULE
+ *   [1]  chunks    C
+ *   [2]  segments  S
+ *   [3]  rows      R     rows written
+ *   [4]  pairs     P     (row read, row written) pairs
+ *   then, one after the other:
+ *   write_block   [C]    block that all rows of the chunk are written for
+ *   row_start     [C+1]  first row of each chunk, in row[]; ascending from 0 to R
+ *   segment_start [C+1]  first segment of each chunk; ascending from 0 to S
+ *   read_block    [S]    block that all rows of the segment are read for
+ *   pair_start    [S+1]  first pair of each segment; ascending from 0 to P
+ *   row           [R]    index of the row written; no row is in two places
+ *   pair_read     [P]    index of the row read
+ *   pair_write    [P]    row written, as a position within its chunk: row[row_start[c] + this]
+ *
+ * Rows of one chunk share their write_block, pairs of one segment share their read_block as well:
+ * they are multiplied by the same block of W. Within a segment pair_write ascends; it may repeat
+ * (a sample that selects the same input block twice), and repeats add up. A chunk owns the rows it
+ * writes, so chunks may run in any order and at the same time.
+ */
+#define BLOCKSPARSE_GEMM_SCHEDULE 0x42534731
+
+/*
+ * An OUTER SCHEDULE tells which blocks are written, and which outer products they are the sum of:
+ *
+ *   [0]  BLOCKSPARSE_OUTER_SCHEDULE
+ *   [1]  blocks    B     blocks written
+ *   [2]  pairs     P     (x row, y row) pairs
+ *   x_block       [B]    no (x_block, y_block) is in two places
+ *   y_block       [B]
+ *   pair_start    [B+1]  first pair of each block; ascending from 0 to P
+ *   pair_x        [P]    index of the row of x
+ *   pair_y        [P]    index of the row of y
+ */
+#define BLOCKSPARSE_OUTER_SCHEDULE 0x42534F31
+
+/* ----------------------------------------------------------------------------------- products */
+
+/*
+ * The elements of scratch with which block_gemm and block_outer work best for rows of the two
+ * sizes given. The result depends on nothing else, and neither do the bits of a product.
+ */
+BLOCKSPARSE_API int64_t blocksparse_scratch_f32(int32_t size1, int32_t size2);
+
+/*
+ * For each row r written by chunks [chunk_begin, chunk_end), columns [column_begin, column_end):
+ *
+ *   c[r] = (accumulate ? c[r] : bias ? bias[write_block] : 0)  +  sum over its pairs a[pair] * W
+ *
+ * where W is the k x n block (read_block, write_block), that is
+ *   W[p][q] = w[read_block * w_read_stride + write_block * w_write_stride + p * ldw + q], or with
+ *   w_transposed                                                              ... + q * ldw + p].
+ *
+ * isa           instruction set of the tile kernels
+ * path          BLOCKSPARSE_PATH_*
+ * schedule      GEMM schedule of schedule_length int32
+ * k, n          sizes of a row read and of a row written; 0 is allowed (k = 0: the sum is empty)
+ * a             rows read: a_rows rows of k, row r at a + r * lda; lda >= k
+ * w             weights; read_blocks x write_blocks blocks; ldw >= n, or k when transposed
+ * bias          write_blocks rows of n, bias_stride apart, or NULL; must be NULL to accumulate
+ * accumulate    0: c is only written, never read, and may hold NaN; 1: c is added to
+ * c             rows written: c_rows rows, row r at c + r * ldc; ldc >= n; overlaps no other operand
+ * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least k + n
+ */
+BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
+    int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
+    int32_t chunk_begin, int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k,
+    int32_t n, const float* a, int64_t a_rows, int64_t lda, const float* w, int32_t read_blocks,
+    int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride, int64_t ldw,
+    int32_t w_transposed, const float* bias, int64_t bias_stride, int32_t accumulate, float* c,
+    int64_t c_rows, int64_t ldc, float* scratch, int64_t scratch_length);
+
+/*
+ * For each block of [block_begin, block_end) of the schedule, rows [m_begin, m_end) of the block:
+ *
+ *   o = (accumulate ? o : 0)  +  alpha * sum over its pairs  x[pair]^T * y[pair]
+ *
+ * where o is the m x n block (x_block, y_block), with
+ *   o[p][q] = o[x_block * o_x_stride + y_block * o_y_stride + p * ldo + q], or with o_transposed
+ *                                                              ... + q * ldo + p].
+ * A stride of 0 is allowed: all blocks then go to one place, for a caller that takes one at a time.
+ *
+ * schedule      OUTER schedule of schedule_length int32
+ * m, n          sizes of a row of x and of a row of y
+ * alpha         factor of the products; NaN and infinities in x and y flow through even if it is 0
+ * x             x_rows rows of m, row r at x + r * ldx
+ * y             y_rows rows of n, row r at y + r * ldy
+ * accumulate    0: o is only written, never read, and may hold NaN; 1: o is added to
+ * o             x_blocks x y_blocks blocks; ldo >= n, or m when transposed; overlaps no other operand
+ * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least m + n
+ */
+BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(
+    int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
+    int32_t block_begin, int32_t block_end, int32_t m_begin, int32_t m_end, int32_t m, int32_t n,
+    float alpha, const float* x, int64_t x_rows, int64_t ldx, const float* y, int64_t y_rows,
+    int64_t ldy, int32_t accumulate, float* o, int32_t x_blocks, int32_t y_blocks,
+    int64_t o_x_stride, int64_t o_y_stride, int64_t ldo, int32_t o_transposed, float* scratch,
+    int64_t scratch_length);
+
+/*
+ * For each row r of chunks [chunk_begin, chunk_end), in the order of the schedule:
+ *
+ *   o[write_block] += alpha * y[r]
+ *
+ * the gradient of a bias. Calls that run at the same time must not share a write_block.
+ *
+ * schedule      GEMM schedule; its rows are the rows of y, its segments and pairs are not looked at
+ * n             size of a row
+ * y             y_rows rows of n, row r at y + r * ldy
+ * o             write_blocks rows of n, o_stride apart
+ */
+BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(
+    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
+    int32_t chunk_end, int32_t n, float alpha, const float* y, int64_t y_rows, int64_t ldy,
+    float* o, int32_t write_blocks, int64_t o_stride);
+
+/* ------------------------------------------------------------------------------------ softmax */
+
+/*
+ * In place, for each row r written by chunks [chunk_begin, chunk_end): with the first
+ * v = valid ? valid[write_block] : n elements of the row,
+ *
+ *   logarithm == 0:   c[r][q] = factor * exp(c[r][q] - max) / sum      factor = scale ? scale[r] : 1
+ *   logarithm == 1:   c[r][q] = offset + c[r][q] - max - log(sum)      offset = scale ? scale[r] : 0
+ *
+ * and the n - v elements behind them become 0 (probability) or -infinity (log probability).
+ * A NaN, or an infinity that makes max infinite, gives NaN in all v elements of its row.
+ *
+ * schedule      GEMM schedule; its rows are the rows of c, its segments and pairs are not looked at
+ * n             size of a row
+ * valid         write_blocks counts, each in [1, n], or NULL: all n
+ * scale         c_rows factors (or, with logarithm, offsets), or NULL
+ * c             c_rows rows, row r at c + r * ldc; ldc >= n
+ */
+BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
+    int32_t isa, int32_t logarithm, const int32_t* schedule, int64_t schedule_length,
+    int32_t chunk_begin, int32_t chunk_end, int32_t n, int32_t write_blocks, const int32_t* valid,
+    const float* scale, float* c, int64_t c_rows, int64_t ldc);
+
+/*
+ * In place, for each row r written by chunks [chunk_begin, chunk_end), whose first v elements (v as
+ * above) are logits: the negative log likelihood of its target and the gradient of that.
+ *
+ *   nll[r]  = sum over q < v of t[q] * (max + log(sum) - c[r][q])
+ *   c[r][q] = weight * (softmax(c[r])[q] - t[q])                      weight = weights ? weights[r] : 1
+ *   t[q]    = (1 - smoothing) * (q == target[r])  +  smoothing * prior[q]
+ *
+ * The n - v elements behind become 0. A row of weight 0 gets the gradient 0, even if it holds NaN.
+ *
+ * target        c_rows targets; those of the rows named must be in [0, v)
+ * weights       c_rows weights, or NULL
+ * smoothing     in [0, 1]
+ * prior         n probabilities, or NULL: 1 / v each
+ * nll           c_rows losses, each written for the rows named; not multiplied by the weight
+ */
+BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(
+    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
+    int32_t chunk_end, int32_t n, int32_t write_blocks, const int32_t* valid,
+    const int32_t* target, const float* weights, float smoothing, const float* prior, float* nll,
+    float* c, int64_t c_rows, int64_t ldc);
+
+/* -------------------------------------------------------------------------------- optimisers */
+
+/*
+ * One step of an optimiser on count elements that lie together; the gradient is scale * g + decay * w.
+ *
+ *   SGD       w -= rate * gradient
+ *   Adagrad   s += gradient^2;  w -= rate * gradient / (sqrt(s) + epsilon)
+ *   Adam      m = beta1 * m + (1 - beta1) * gradient;  v = beta2 * v + (1 - beta2) * gradient^2;
+ *             w -= rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon), step >= 1
+ *
+ * The operands do not overlap.
+ */
+BLOCKSPARSE_API int32_t blocksparse_sgd_f32(int32_t isa, int64_t count, float rate, float scale,
+                                            float decay, const float* g, float* w);
+BLOCKSPARSE_API int32_t blocksparse_adagrad_f32(int32_t isa, int64_t count, float rate,
+                                                float scale, float decay, float epsilon,
+                                                const float* g, float* s, float* w);
+BLOCKSPARSE_API int32_t blocksparse_adam_f32(int32_t isa, int64_t count, float rate, float scale,
+                                             float decay, float beta1, float beta2, float epsilon,
+                                             int64_t step, const float* g, float* m, float* v,
+                                             float* w);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* BLOCKSPARSE_BLOCKSPARSE_H */
