@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.Storage;
+
+/** The checks of arguments, each with its message: name, what was expected, what was found. */
+final class Check {
+  private Check() {}
+
+  /** The argument has the rank that its dimension words, "(batch, iWin, iSize)" for instance, say. */
+  static <T extends Tensor> T rank(String name, T tensor, String words, int rank) {
+    requireNonNull(tensor, name);
+    if (tensor.shape().rank() != rank) {
+      throw new IllegalArgumentException(
+          name + ": expected " + words + " but was " + tensor.shape());
+    }
+    for (int axis = 0; axis < rank; axis++) {
+      if (tensor.shape().dim(axis) > Integer.MAX_VALUE) {
+        throw new IllegalArgumentException(
+            name
+                + ": a dimension of "
+                + tensor.shape()
+                + " is larger than 2^31 - 1, which BLAS cannot address");
+      }
+    }
+    return tensor;
+  }
+
+  /** The argument has exactly the given dimensions. */
+  static <T extends Tensor> T shape(String name, T tensor, String words, long... expected) {
+    requireNonNull(tensor, name);
+    Shape shape = Shape.of(expected);
+    if (!tensor.shape().equals(shape)) {
+      throw new IllegalArgumentException(
+          name + ": expected " + words + " = " + shape + " but was " + tensor.shape());
+    }
+    return tensor;
+  }
+
+  /** A number of rows, which schedules count in 31 bits. */
+  static int rows(String name, long rows) {
+    if (rows > Integer.MAX_VALUE) {
+      throw new IllegalArgumentException(
+          name + ": " + rows + " rows are more than the 2^31 - 1 that one call can take; split the batch");
+    }
+    return (int) rows;
+  }
+
+  /** An output that is also an input would be read half written. */
+  static void noOverlap(String outName, FloatTensor out, String inName, FloatTensor in) {
+    if (Storage.overlap(
+        out.storage(), 0, out.shape().size(), in.storage(), 0, in.shape().size())) {
+      throw new IllegalArgumentException(
+          outName + ": shares memory with " + inName + "; an output must not overlap an input");
+    }
+  }
+
+  /** All indices are in [0, bound). */
+  static void indices(String name, int[] indices, int columns, String boundName, int bound) {
+    for (int i = 0; i < indices.length; i++) {
+      if (indices[i] < 0 || indices[i] >= bound) {
+        throw new IndexOutOfBoundsException(
+            name
+                + (columns == 0 ? "[" + i : "[" + i / columns + ", " + i % columns)
+                + "] = "
+                + indices[i]
+                + " is outside [0, "
+                + boundName
+                + " = "
+                + bound
+                + ")");
+      }
+    }
+  }
+
+  static int atLeast(int minimum, String name, int value) {
+    if (value < minimum) {
+      throw new IllegalArgumentException(
+          name + ": expected at least " + minimum + " but was " + value);
+    }
+    return value;
+  }
+
+  static float finite(String name, float value) {
+    if (!Float.isFinite(value)) {
+      throw new IllegalArgumentException(name + ": expected a finite number but was " + value);
+    }
+    return value;
+  }
+}

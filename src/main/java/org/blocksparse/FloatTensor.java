@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.util.Objects;
+import org.blocksparse.internal.Storage;
+import org.bytedeco.javacpp.FloatPointer;
+
+/**
+ * A dense tensor of 32-bit floats in off-heap memory, row-major, aligned to 64 bytes; from 4 MB on
+ * aligned to 2 MB, with huge pages advised. It may have more than 2<sup>31</sup> elements.
+ *
+ * <p>See {@link Tensor} for lifetime and threads.
+ */
+public final class FloatTensor extends Tensor {
+  private FloatTensor(Storage storage, Shape shape, long[] strides, boolean view) {
+    super(storage, shape, strides, view);
+  }
+
+  private static FloatTensor dense(Storage storage, Shape shape) {
+    return new FloatTensor(storage, shape, denseStrides(shape), false);
+  }
+
+  /** A tensor of zeros. */
+  public static FloatTensor zeros(Shape shape) {
+    return dense(allocate(shape), shape);
+  }
+
+  /** A tensor of zeros with the given dimensions. */
+  public static FloatTensor zeros(long... dims) {
+    return zeros(Shape.of(dims));
+  }
+
+  /**
+   * A tensor with a copy of the given values, in row-major order.
+   *
+   * @throws IllegalArgumentException if the number of values is not that of the dimensions
+   */
+  public static FloatTensor of(float[] values, long... dims) {
+    requireNonNull(values, "values");
+    Shape shape = Shape.of(dims);
+    requireLength("values", shape.size(), values.length);
+    Storage storage = allocate(shape);
+    storage.putFloats(0, values, 0, values.length);
+    return dense(storage, shape);
+  }
+
+  /**
+   * A tensor over the memory of a direct buffer, from its position to its limit, without a copy. The
+   * tensor keeps the buffer reachable; closing the tensor does not free it.
+   *
+   * @throws IllegalArgumentException if the buffer is not direct, is read-only or not in native byte
+   *     order, or if the number of elements is not that of the dimensions
+   */
+  public static FloatTensor wrap(FloatBuffer buffer, long... dims) {
+    requireNonNull(buffer, "buffer");
+    Shape shape = Shape.of(dims);
+    requireWrappable(buffer.isDirect(), buffer.isReadOnly(), buffer.order());
+    requireLength("buffer", shape.size(), buffer.remaining());
+    return dense(Storage.wrap(buffer), shape);
+  }
+
+  /**
+   * As {@link #wrap(FloatBuffer, long...)}; the buffer's number of bytes is four times that of the
+   * elements, and it begins at a multiple of four.
+   */
+  public static FloatTensor wrap(ByteBuffer buffer, long... dims) {
+    requireNonNull(buffer, "buffer");
+    Shape shape = Shape.of(dims);
+    requireWrappable(buffer.isDirect(), buffer.isReadOnly(), buffer.order());
+    requireLength("buffer (bytes)", 4 * shape.size(), buffer.remaining());
+    if (buffer.alignmentOffset(buffer.position(), 4) != 0) {
+      throw new IllegalArgumentException("buffer: expected an address that is a multiple of 4");
+    }
+    return dense(Storage.wrap(buffer.asFloatBuffer()), shape);
+  }
+
+  /**
+   * A tensor over the memory of a JavaCPP pointer, from its position to its limit, without a copy. The
+   * tensor keeps the pointer reachable; closing the tensor does not free it, and the pointer must not be
+   * closed while the tensor is used.
+   *
+   * @throws IllegalArgumentException if the pointer is null or has no limit, or if the number of
+   *     elements is not that of the dimensions
+   */
+  public static FloatTensor wrap(FloatPointer pointer, long... dims) {
+    requireNonNull(pointer, "pointer");
+    Shape shape = Shape.of(dims);
+    if (pointer.isNull()) {
+      throw new IllegalArgumentException("pointer: expected memory but was a null pointer");
+    }
+    requireLength("pointer", shape.size(), pointer.limit() - pointer.position());
+    long address = pointer.address() + 4 * pointer.position();
+    return dense(Storage.wrap(address, shape.size(), pointer), shape);
+  }
+
+  private static void requireWrappable(boolean direct, boolean readOnly, ByteOrder order) {
+    if (!direct || readOnly || order != ByteOrder.nativeOrder()) {
+      throw new IllegalArgumentException(
+          "buffer: expected a direct, writable buffer in native byte order but was"
+              + (direct ? "" : " on the heap")
+              + (readOnly ? " read-only" : "")
+              + (order == ByteOrder.nativeOrder() ? "" : " in " + order));
+    }
+  }
+
+  /** The bytes that all tensors, plans and layers of this process hold off the heap. */
+  public static long allocatedBytes() {
+    return Storage.allocatedBytes();
+  }
+
+  /**
+   * One element.
+   *
+   * @throws IllegalArgumentException if the number of indices is not the rank
+   * @throws IndexOutOfBoundsException if an index is outside its dimension
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public float get(long... index) {
+    long offset = offset(index);
+    acquire("tensor");
+    try {
+      return storage().getFloat(offset);
+    } finally {
+      storage().release();
+    }
+  }
+
+  /** Sets one element; errors as {@link #get}. */
+  public void set(float value, long... index) {
+    long offset = offset(index);
+    acquire("tensor");
+    try {
+      storage().putFloat(offset, value);
+    } finally {
+      storage().release();
+    }
+  }
+
+  /**
+   * Sets all elements, in row-major order.
+   *
+   * @throws IllegalArgumentException if their number differs, or if this is a transposed view
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public void copyFrom(float[] values) {
+    requireNonNull(values, "values");
+    requireContiguous("copyFrom");
+    requireLength("values", shape().size(), values.length);
+    acquire("tensor");
+    try {
+      storage().putFloats(0, values, 0, values.length);
+    } finally {
+      storage().release();
+    }
+  }
+
+  /**
+   * Sets {@code length} elements, in row-major order, from element {@code offset} on.
+   *
+   * @param values where they come from, beginning at {@code values[start]}
+   * @throws IndexOutOfBoundsException if a range is outside the tensor or the array
+   * @throws IllegalArgumentException if this is a transposed view
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public void put(long offset, float[] values, int start, int length) {
+    requireRange(offset, requireNonNull(values, "values").length, start, length);
+    requireContiguous("put");
+    acquire("tensor");
+    try {
+      storage().putFloats(offset, values, start, length);
+    } finally {
+      storage().release();
+    }
+  }
+
+  /** Copies elements out; arguments and errors as {@link #put}. */
+  public void get(long offset, float[] values, int start, int length) {
+    requireRange(offset, requireNonNull(values, "values").length, start, length);
+    requireContiguous("get");
+    acquire("tensor");
+    try {
+      storage().getFloats(offset, values, start, length);
+    } finally {
+      storage().release();
+    }
+  }
+
+  private void requireRange(long offset, int arrayLength, int start, int length) {
+    Objects.checkFromIndexSize(start, length, arrayLength);
+    Objects.checkFromIndexSize(offset, (long) length, shape().size());
+  }
+
+  /** Sets all elements to one value. */
+  public void fill(float value) {
+    requireContiguous("fill");
+    acquire("tensor");
+    try {
+      for (long i = 0; i < shape().size(); i++) {
+        storage().putFloat(i, value);
+      }
+    } finally {
+      storage().release();
+    }
+  }
+
+  /**
+   * All elements in row-major order, in a new array; a transposed view is copied in its own order.
+   *
+   * @throws IllegalArgumentException if there are more elements than an array can hold
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public float[] toArray() {
+    if (shape().size() > Integer.MAX_VALUE - 8) {
+      throw new IllegalArgumentException("toArray: " + shape() + " is too large for an array");
+    }
+    float[] values = new float[(int) shape().size()];
+    acquire("tensor");
+    try {
+      if (isContiguous()) {
+        storage().getFloats(0, values, 0, values.length);
+      } else {
+        long[] index = new long[shape().rank()];
+        for (int i = 0; i < values.length; i++) {
+          values[i] = storage().getFloat(offset(index));
+          for (int axis = index.length - 1; axis >= 0 && ++index[axis] == shape().dim(axis); axis--) {
+            index[axis] = 0;
+          }
+        }
+      }
+    } finally {
+      storage().release();
+    }
+    return values;
+  }
+
+  /** A new tensor with the same elements in the same layout. */
+  FloatTensor copy(String name) {
+    Storage copy = Storage.allocate(storage().elements());
+    try {
+      acquire(name);
+      try {
+        copy.copyFrom(storage());
+      } finally {
+        storage().release();
+      }
+    } catch (Throwable e) {
+      copy.close();
+      throw e;
+    }
+    return new FloatTensor(copy, shape(), strides(), false);
+  }
+
+  /**
+   * All elements as a buffer over the same memory. The memory outlives the buffer, even if the tensor
+   * is closed first.
+   *
+   * @throws IllegalArgumentException if this is a transposed view, or larger than a buffer can be
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public FloatBuffer asFloatBuffer() {
+    return asByteBuffer().asFloatBuffer();
+  }
+
+  /** As {@link #asFloatBuffer}, in bytes in native order. */
+  public ByteBuffer asByteBuffer() {
+    requireContiguous("asByteBuffer");
+    if (shape().size() > 1L << 28) {
+      throw new IllegalArgumentException("asByteBuffer: " + shape() + " is too large for a buffer");
+    }
+    acquire("tensor");
+    try {
+      return storage().export((int) shape().size());
+    } finally {
+      storage().release();
+    }
+  }
+
+  /**
+   * A view of a tensor of blocks (iBlocks, oBlocks, iSize, oSize) as (oBlocks, iBlocks, oSize, iSize):
+   * the weights with input and output exchanged. Nothing is copied.
+   *
+   * @throws IllegalArgumentException if the rank is not 4
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public FloatTensor transposeBlocks() {
+    if (shape().rank() != 4) {
+      throw new IllegalArgumentException(
+          "transposeBlocks: expected (iBlocks, oBlocks, iSize, oSize) but was " + shape());
+    }
+    requireOpen();
+    return new FloatTensor(
+        storage(),
+        Shape.of(shape().dim(1), shape().dim(0), shape().dim(3), shape().dim(2)),
+        new long[] {stride(1), stride(0), stride(3), stride(2)},
+        true);
+  }
+
+  /**
+   * A view with other dimensions and the same elements in the same order. Nothing is copied.
+   *
+   * @throws IllegalArgumentException if the number of elements differs, or if this is a transposed view
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public FloatTensor reshape(long... dims) {
+    Shape reshaped = Shape.of(dims);
+    requireLength("reshape", shape().size(), reshaped.size());
+    requireContiguous("reshape");
+    requireOpen();
+    return new FloatTensor(storage(), reshaped, denseStrides(reshaped), true);
+  }
+
+  private void requireOpen() {
+    acquire("tensor");
+    storage().release();
+  }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.Storage;
+
+/**
+ * A dense tensor of 32-bit integers in off-heap memory, row-major: indices of blocks, and targets.
+ *
+ * <p>See {@link Tensor} for lifetime and threads.
+ */
+public final class IntTensor extends Tensor {
+  private IntTensor(Storage storage, Shape shape, boolean view) {
+    super(storage, shape, denseStrides(shape), view);
+  }
+
+  /** A tensor of zeros. */
+  public static IntTensor zeros(long... dims) {
+    Shape shape = Shape.of(dims);
+    return new IntTensor(allocate(shape), shape, false);
+  }
+
+  /**
+   * A tensor with a copy of the given values, in row-major order.
+   *
+   * @throws IllegalArgumentException if the number of values is not that of the dimensions
+   */
+  public static IntTensor of(int[] values, long... dims) {
+    requireNonNull(values, "values");
+    Shape shape = Shape.of(dims);
+    requireLength("values", shape.size(), values.length);
+    Storage storage = allocate(shape);
+    storage.putInts(0, values, 0, values.length);
+    return new IntTensor(storage, shape, false);
+  }
+
+  /**
+   * One element.
+   *
+   * @throws IllegalArgumentException if the number of indices is not the rank
+   * @throws IndexOutOfBoundsException if an index is outside its dimension
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public int get(long... index) {
+    long offset = offset(index);
+    acquire("tensor");
+    try {
+      return storage().getInt(offset);
+    } finally {
+      storage().release();
+    }
+  }
+
+  /** Sets one element; errors as {@link #get}. */
+  public void set(int value, long... index) {
+    long offset = offset(index);
+    acquire("tensor");
+    try {
+      storage().putInt(offset, value);
+    } finally {
+      storage().release();
+    }
+  }
+
+  /**
+   * Sets all elements, in row-major order.
+   *
+   * @throws IllegalArgumentException if their number differs
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public void copyFrom(int[] values) {
+    requireNonNull(values, "values");
+    requireLength("values", shape().size(), values.length);
+    acquire("tensor");
+    try {
+      storage().putInts(0, values, 0, values.length);
+    } finally {
+      storage().release();
+    }
+  }
+
+  /**
+   * All elements in row-major order, in a new array.
+   *
+   * @throws IllegalArgumentException if there are more elements than an array can hold
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public int[] toArray() {
+    return toArray("tensor");
+  }
+
+  /** A tensor (n) as a view (1, n). */
+  IntTensor asBatchOfOne() {
+    return new IntTensor(storage(), Shape.of(1, shape().dim(0)), true);
+  }
+
+  /** As {@link #toArray()}, for a tensor that is called {@code name} in messages. */
+  int[] toArray(String name) {
+    if (shape().size() > Integer.MAX_VALUE - 8) {
+      throw new IllegalArgumentException(
+          name + ": " + shape() + " has too many elements for an array");
+    }
+    int[] values = new int[(int) shape().size()];
+    acquire(name);
+    try {
+      storage().getInts(0, values, 0, values.length);
+    } finally {
+      storage().release();
+    }
+    return values;
+  }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.blocksparse.internal.Storage;
+
+/** Keeps the memory of an operation's operands from going while the operation runs. */
+final class Lease implements AutoCloseable {
+  private final List<Storage> held = new ArrayList<>(8);
+
+  /**
+   * Adds a tensor; null is allowed and does nothing.
+   *
+   * @throws IllegalStateException if it is closed; what was added before is released then
+   */
+  Lease of(String name, Tensor tensor) {
+    if (tensor != null) {
+      try {
+        tensor.acquire(name);
+      } catch (IllegalStateException e) {
+        close();
+        throw e;
+      }
+      held.add(tensor.storage());
+    }
+    return this;
+  }
+
+  /** Takes over a lease that the caller has taken. */
+  void adopt(Storage storage) {
+    held.add(storage);
+  }
+
+  @Override
+  public void close() {
+    held.forEach(Storage::release);
+    held.clear();
+  }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import org.blocksparse.internal.Blocks;
+import org.blocksparse.internal.Rows;
+
+/** Tensors as the kernels see them. */
+final class Operands {
+  private Operands() {}
+
+  /** A tensor (..., size), whose last dimension is a row; contiguous. */
+  static Rows rows(FloatTensor tensor) {
+    Shape shape = tensor.shape();
+    long size = shape.dim(shape.rank() - 1);
+    long count = 1;
+    for (int axis = 0; axis < shape.rank() - 1; axis++) {
+      count *= shape.dim(axis);
+    }
+    return new Rows(tensor.storage(), count, size);
+  }
+
+  /** A tensor (iBlocks, oBlocks, iSize, oSize), which may be a transposed view. */
+  static Blocks blocks(FloatTensor tensor) {
+    Shape shape = tensor.shape();
+    int iSize = (int) shape.dim(2);
+    int oSize = (int) shape.dim(3);
+    boolean transposed = tensor.stride(3) != 1;
+    // A block of one row has no meaningful stride between rows; any that is large enough will do.
+    long rowStride =
+        transposed ? Math.max(iSize, tensor.stride(3)) : Math.max(oSize, tensor.stride(2));
+    return new Blocks(
+        tensor.storage(),
+        0,
+        (int) shape.dim(0),
+        (int) shape.dim(1),
+        iSize,
+        oSize,
+        tensor.stride(0),
+        tensor.stride(1),
+        rowStride,
+        transposed);
+  }
+}

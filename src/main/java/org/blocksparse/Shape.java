@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.Arrays;
+import java.util.Objects;
+import java.util.StringJoiner;
+
+/**
+ * The dimensions of a dense tensor, outermost first. A dimension may be 0: the tensor is then empty.
+ * The number of elements is bounded by 2<sup>61</sup> - 1, so that no size in bytes overflows.
+ *
+ * <p>Immutable.
+ */
+public final class Shape {
+  private static final long MAX_SIZE = (1L << 61) - 1;
+
+  private final long[] dims;
+  private final long size;
+
+  private Shape(long[] dims) {
+    this.dims = dims;
+    this.size = size(dims);
+  }
+
+  /**
+   * A shape of the given dimensions; none at all gives the shape of a single number.
+   *
+   * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
+   */
+  public static Shape of(long... dims) {
+    return new Shape(Objects.requireNonNull(dims, "dims").clone());
+  }
+
+  private static long size(long[] dims) {
+    boolean empty = false;
+    for (int axis = 0; axis < dims.length; axis++) {
+      if (dims[axis] < 0) {
+        throw new IllegalArgumentException(
+            "shape: dimension " + axis + " of " + format(dims) + " is negative");
+      }
+      empty |= dims[axis] == 0;
+    }
+    if (empty) {
+      return 0;
+    }
+    long size = 1;
+    for (long dim : dims) {
+      if (dim > MAX_SIZE / size) {
+        throw new IllegalArgumentException("shape: " + format(dims) + " has too many elements");
+      }
+      size *= dim;
+    }
+    return size;
+  }
+
+  /** The number of dimensions. */
+  public int rank() {
+    return dims.length;
+  }
+
+  /**
+   * The size of one dimension.
+   *
+   * @throws IndexOutOfBoundsException if {@code axis} is outside [0, rank)
+   */
+  public long dim(int axis) {
+    return dims[Objects.checkIndex(axis, dims.length)];
+  }
+
+  /** The number of elements: the product of all dimensions. */
+  public long size() {
+    return size;
+  }
+
+  /** The dimensions, in an array of the caller's own. */
+  public long[] toArray() {
+    return dims.clone();
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof Shape shape && Arrays.equals(dims, shape.dims);
+  }
+
+  @Override
+  public int hashCode() {
+    return Arrays.hashCode(dims);
+  }
+
+  /** The dimensions in parentheses, {@code (2, 4, 6)} for instance. */
+  @Override
+  public String toString() {
+    return format(dims);
+  }
+
+  private static String format(long[] dims) {
+    StringJoiner joiner = new StringJoiner(", ", "(", ")");
+    for (long dim : dims) {
+      joiner.add(Long.toString(dim));
+    }
+    return joiner.toString();
+  }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.GemmSchedule;
+import org.blocksparse.internal.Products;
+
+/**
+ * A layer that computes only chosen output blocks from chosen input blocks, with its gradients:
+ *
+ * <pre>{@code
+ * out[b, j] = b[outputIdx[b, j]] + sum over i of  h[b, i] . W[inputIdx[b, i], outputIdx[b, j]]
+ * }</pre>
+ *
+ * <table>
+ *   <caption>Shapes</caption>
+ *   <tr><th>argument</th><th>shape</th></tr>
+ *   <tr><td>W, gradW</td><td>(iBlocks, oBlocks, iSize, oSize)</td></tr>
+ *   <tr><td>h, gradH</td><td>(batch, iWin, iSize)</td></tr>
+ *   <tr><td>inputIdx</td><td>(batch, iWin), each in [0, iBlocks)</td></tr>
+ *   <tr><td>b, gradB</td><td>(oBlocks, oSize)</td></tr>
+ *   <tr><td>outputIdx</td><td>(batch, oWin), each in [0, oBlocks)</td></tr>
+ *   <tr><td>out, gradOut</td><td>(batch, oWin, oSize)</td></tr>
+ * </table>
+ *
+ * <p>A dense layer is the case of one input block and one output block. The bias is added once,
+ * however many inputs there are. For repeated indices, errors of rounding and differences from Theano,
+ * whose {@code sparse_block_dot} this is, see {@link SparseBlockGemv}.
+ *
+ * <p>Every method returns a new tensor that the caller closes, or writes the tensor it is told to; an
+ * output must not share memory with an input. All of them throw {@link NullPointerException} if an
+ * argument is null, {@link IllegalArgumentException} if a shape does not fit the others or an output
+ * overlaps an input, {@link IndexOutOfBoundsException} if an index is negative or too large, and
+ * {@link IllegalStateException} if a tensor or the plan is closed; nothing is written then.
+ */
+public final class SparseBlockDot {
+  private static final String BIAS = "(oBlocks, oSize)";
+  private static final String INPUT = "(batch, iWin, iSize)";
+  private static final String OUTPUT = "(batch, oWin, oSize)";
+
+  private SparseBlockDot() {}
+
+  /**
+   * The output of the layer.
+   *
+   * @param h (batch, iWin, iSize), or (iWin, iSize) as a batch of one; the indices then have rank 1,
+   *     and the result is (1, oWin, oSize), as in Theano
+   */
+  public static FloatTensor apply(
+      FloatTensor W, FloatTensor h, IntTensor inputIdx, FloatTensor b, IntTensor outputIdx) {
+    requireNonNull(h, "h");
+    if (h.shape().rank() == 2) {
+      Check.rank("inputIdx", inputIdx, "(iWin) for h of rank 2", 1);
+      Check.rank("outputIdx", outputIdx, "(oWin) for h of rank 2", 1);
+      return apply(
+          W,
+          h.reshape(1, h.shape().dim(0), h.shape().dim(1)),
+          inputIdx.asBatchOfOne(),
+          b,
+          outputIdx.asBatchOfOne());
+    }
+    try (BlockPlan plan = SparseBlockGemv.plan(W, inputIdx, outputIdx)) {
+      return apply(W, h, b, plan);
+    }
+  }
+
+  /** The output of the layer, in a new tensor. */
+  public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
+    SparseBlockGemv.checkWeights(W, plan);
+    FloatTensor out = FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3));
+    return closeOnFailure(out, () -> apply(W, h, b, plan, out));
+  }
+
+  /** The output of the layer, written to {@code out}, whose content before does not matter. */
+  public static void apply(
+      FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
+    SparseBlockGemv.checkWeights(W, plan);
+    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    Check.shape("b", b, BIAS, plan.oBlocks(), W.shape().dim(3));
+    Check.shape("out", out, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    Check.noOverlap("out", out, "W", W);
+    Check.noOverlap("out", out, "h", h);
+    Check.noOverlap("out", out, "b", b);
+    try (Lease lease = new Lease().of("W", W).of("h", h).of("b", b).of("out", out)) {
+      GemmSchedule forward = plan.forward();
+      lease.adopt(forward.packed());
+      Products.gemm(
+          plan.workers().scheduler(),
+          forward,
+          Operands.rows(h),
+          Operands.blocks(W),
+          Operands.rows(b),
+          false,
+          Operands.rows(out));
+    }
+  }
+
+  /**
+   * The gradient with respect to h: gradH[b, i] = sum over j of gradOut[b, j] . W[.., ..]<sup>T</sup>.
+   */
+  public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
+    SparseBlockGemv.checkWeights(W, plan);
+    FloatTensor gradH = FloatTensor.zeros(plan.batch(), plan.iWin(), W.shape().dim(2));
+    return closeOnFailure(gradH, () -> gradH(W, gradOut, plan, gradH));
+  }
+
+  /** The gradient with respect to h, written to {@code gradH}. */
+  public static void gradH(
+      FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
+    SparseBlockGemv.checkWeights(W, plan);
+    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    Check.shape("gradH", gradH, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    Check.noOverlap("gradH", gradH, "W", W);
+    Check.noOverlap("gradH", gradH, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).of("gradH", gradH)) {
+      GemmSchedule backward = plan.backward();
+      lease.adopt(backward.packed());
+      Products.gemm(
+          plan.workers().scheduler(),
+          backward,
+          Operands.rows(gradOut),
+          Operands.blocks(W).transpose(),
+          null,
+          false,
+          Operands.rows(gradH));
+    }
+  }
+
+  /**
+   * The gradient with respect to W, dense: zero in blocks that no sample selects. Where W is large, add
+   * to W itself, or to a tensor that is kept, with {@link SparseBlockOuter#applyInPlace}, which touches
+   * only blocks that are selected.
+   */
+  public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
+    requireNonNull(plan, "plan");
+    Check.rank("h", h, INPUT, 3);
+    Check.rank("gradOut", gradOut, OUTPUT, 3);
+    FloatTensor gradW =
+        FloatTensor.zeros(
+            plan.iBlocks(), plan.oBlocks(), h.shape().dim(2), gradOut.shape().dim(2));
+    return closeOnFailure(
+        gradW, () -> SparseBlockOuter.applyInPlace(gradW, h, gradOut, plan, 1));
+  }
+
+  /** The gradient with respect to b: the sum of the rows of gradOut that each block was chosen for. */
+  public static FloatTensor gradB(FloatTensor gradOut, BlockPlan plan) {
+    requireNonNull(plan, "plan");
+    Check.rank("gradOut", gradOut, OUTPUT, 3);
+    FloatTensor gradB = FloatTensor.zeros(plan.oBlocks(), gradOut.shape().dim(2));
+    return closeOnFailure(gradB, () -> addGradB(gradOut, plan, 1, gradB));
+  }
+
+  /**
+   * Adds alpha times the gradient with respect to b to {@code b}: with a negative alpha, a step of
+   * gradient descent that touches only the blocks named.
+   *
+   * @throws IllegalArgumentException also if alpha is not finite
+   */
+  public static void addGradB(
+      FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor b) {
+    requireNonNull(plan, "plan");
+    Check.rank("gradOut", gradOut, OUTPUT, 3);
+    int oSize = (int) gradOut.shape().dim(2);
+    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
+    Check.shape("b", b, BIAS, plan.oBlocks(), oSize);
+    Check.finite("alpha", alpha);
+    Check.noOverlap("b", b, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("gradOut", gradOut).of("b", b)) {
+      GemmSchedule forward = plan.forward();
+      lease.adopt(forward.packed());
+      Products.sum(
+          plan.workers().scheduler(),
+          forward,
+          oSize,
+          alpha,
+          Operands.rows(gradOut),
+          Operands.rows(b));
+    }
+  }
+
+  private static FloatTensor closeOnFailure(FloatTensor result, Runnable computation) {
+    try {
+      computation.run();
+    } catch (Throwable e) {
+      result.close();
+      throw e;
+    }
+    return result;
+  }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.GemmSchedule;
+import org.blocksparse.internal.Products;
+
+/**
+ * Adds to chosen output blocks the products of chosen input blocks with the weights between them:
+ *
+ * <pre>{@code
+ * o[b, j] += sum over i of  h[b, i] . W[inputIdx[b, i], outputIdx[b, j]]
+ * }</pre>
+ *
+ * <table>
+ *   <caption>Shapes</caption>
+ *   <tr><th>argument</th><th>shape</th><th>meaning</th></tr>
+ *   <tr><td>o</td><td>(batch, oWin, oSize)</td><td>what is added to</td></tr>
+ *   <tr><td>W</td><td>(iBlocks, oBlocks, iSize, oSize)</td><td>weights; may be a transposed view</td></tr>
+ *   <tr><td>h</td><td>(batch, iWin, iSize)</td><td>the input blocks that were chosen</td></tr>
+ *   <tr><td>inputIdx</td><td>(batch, iWin)</td><td>which they are, in [0, iBlocks)</td></tr>
+ *   <tr><td>outputIdx</td><td>(batch, oWin)</td><td>which output blocks, in [0, oBlocks)</td></tr>
+ * </table>
+ *
+ * <p>An index may repeat within a sample: repeated inputs add up, repeated outputs are computed each.
+ * Empty batches and windows are allowed.
+ *
+ * <p>The error of each element is at most k * 2<sup>-24</sup> * sum |h| |W| with k = iWin * iSize + 1,
+ * the bits are the same for any number of workers, and NaN and infinities flow through as in any sum.
+ *
+ * <p>This is Theano's {@code SparseBlockGemv}, except that negative indices are refused.
+ */
+public final class SparseBlockGemv {
+  private SparseBlockGemv() {}
+
+  /**
+   * The sum in a new tensor, which the caller closes; {@code o} is left as it is.
+   *
+   * @throws NullPointerException if an argument is null
+   * @throws IllegalArgumentException if a shape does not fit the others
+   * @throws IndexOutOfBoundsException if an index is negative or too large
+   * @throws IllegalStateException if a tensor is closed
+   */
+  public static FloatTensor apply(
+      FloatTensor o, FloatTensor W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
+    try (BlockPlan plan = plan(W, inputIdx, outputIdx)) {
+      return apply(o, W, h, plan);
+    }
+  }
+
+  /** As {@link #apply(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor)}. */
+  public static FloatTensor apply(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
+    check(o, W, h, plan);
+    FloatTensor sum = o.copy("o");
+    try {
+      applyInPlace(sum, W, h, plan);
+    } catch (Throwable e) {
+      sum.close();
+      throw e;
+    }
+    return sum;
+  }
+
+  /**
+   * Adds to {@code o}, which must not share memory with W or h. Nothing is written if an argument is
+   * refused.
+   *
+   * @throws NullPointerException if an argument is null
+   * @throws IllegalArgumentException if a shape does not fit the others, or if o overlaps an input
+   * @throws IndexOutOfBoundsException if an index is negative or too large
+   * @throws IllegalStateException if a tensor is closed
+   */
+  public static void applyInPlace(
+      FloatTensor o, FloatTensor W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
+    try (BlockPlan plan = plan(W, inputIdx, outputIdx)) {
+      applyInPlace(o, W, h, plan);
+    }
+  }
+
+  /** As {@link #applyInPlace(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor)}. */
+  public static void applyInPlace(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
+    check(o, W, h, plan);
+    Check.noOverlap("o", o, "W", W);
+    Check.noOverlap("o", o, "h", h);
+    try (Lease lease = new Lease().of("o", o).of("W", W).of("h", h)) {
+      GemmSchedule forward = plan.forward();
+      lease.adopt(forward.packed());
+      Products.gemm(
+          plan.workers().scheduler(),
+          forward,
+          Operands.rows(h),
+          Operands.blocks(W),
+          null,
+          true,
+          Operands.rows(o));
+    }
+  }
+
+  /** The plan for the given weights and indices. */
+  static BlockPlan plan(FloatTensor W, IntTensor inputIdx, IntTensor outputIdx) {
+    Check.rank("W", W, WEIGHTS, 4);
+    return BlockPlan.of(
+        inputIdx, outputIdx, (int) W.shape().dim(0), (int) W.shape().dim(1));
+  }
+
+  static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
+
+  /** W fits the plan. */
+  static void checkWeights(FloatTensor W, BlockPlan plan) {
+    requireNonNull(plan, "plan");
+    Check.rank("W", W, WEIGHTS, 4);
+    Check.shape(
+        "W", W, WEIGHTS, plan.iBlocks(), plan.oBlocks(), W.shape().dim(2), W.shape().dim(3));
+  }
+
+  private static void check(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
+    checkWeights(W, plan);
+    Check.shape(
+        "h", h, "(batch, iWin, iSize)", plan.batch(), plan.iWin(), W.shape().dim(2));
+    Check.shape(
+        "o", o, "(batch, oWin, oSize)", plan.batch(), plan.oWin(), W.shape().dim(3));
+  }
+}

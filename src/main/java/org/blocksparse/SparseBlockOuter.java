@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.OuterSchedule;
+import org.blocksparse.internal.Products;
+
+/**
+ * Adds to chosen blocks the outer products of chosen rows:
+ *
+ * <pre>{@code
+ * o[xIdx[b, i], yIdx[b, j]] += alpha * outer(x[b, i], y[b, j])      for all b, i, j
+ * }</pre>
+ *
+ * <table>
+ *   <caption>Shapes</caption>
+ *   <tr><th>argument</th><th>shape</th><th>meaning</th></tr>
+ *   <tr><td>o</td><td>(xBlocks, yBlocks, xSize, ySize)</td><td>added to; may be a transposed view</td></tr>
+ *   <tr><td>x</td><td>(batch, xWin, xSize)</td><td>rows of x</td></tr>
+ *   <tr><td>y</td><td>(batch, yWin, ySize)</td><td>rows of y</td></tr>
+ *   <tr><td>xIdx</td><td>(batch, xWin)</td><td>the block of each row of x, in [0, xBlocks)</td></tr>
+ *   <tr><td>yIdx</td><td>(batch, yWin)</td><td>the block of each row of y, in [0, yBlocks)</td></tr>
+ * </table>
+ *
+ * <p>With o the weights of {@link SparseBlockGemv}, x its input, y the gradient with respect to its output
+ * and a negative alpha, {@link #applyInPlace} is a step of gradient descent that touches only the
+ * blocks named: its cost does not depend on the size of o.
+ *
+ * <p>Theano's {@code SparseBlockOuter} ignores alpha on CPUs; here it counts. Negative indices are
+ * refused. For the rest see {@link SparseBlockGemv}.
+ */
+public final class SparseBlockOuter {
+  private static final String BLOCKS = "(xBlocks, yBlocks, xSize, ySize)";
+
+  private SparseBlockOuter() {}
+
+  /**
+   * The sum in a new tensor, which the caller closes; {@code o} is left as it is.
+   *
+   * @param alpha the factor of the products, a finite number
+   * @throws NullPointerException if an argument is null
+   * @throws IllegalArgumentException if a shape does not fit the others, or alpha is not finite
+   * @throws IndexOutOfBoundsException if an index is negative or too large
+   * @throws IllegalStateException if a tensor is closed
+   */
+  public static FloatTensor apply(
+      FloatTensor o, FloatTensor x, FloatTensor y, IntTensor xIdx, IntTensor yIdx, float alpha) {
+    try (BlockPlan plan = plan(o, xIdx, yIdx)) {
+      return apply(o, x, y, plan, alpha);
+    }
+  }
+
+  /** As above, with a plan of xIdx and yIdx. */
+  public static FloatTensor apply(
+      FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
+    check(o, x, y, plan, alpha);
+    FloatTensor sum = o.copy("o");
+    try {
+      applyInPlace(sum, x, y, plan, alpha);
+    } catch (Throwable e) {
+      sum.close();
+      throw e;
+    }
+    return sum;
+  }
+
+  /**
+   * Adds to {@code o}, which must not share memory with x or y. Nothing is written if an argument is
+   * refused.
+   *
+   * @param alpha the factor of the products, a finite number
+   * @throws NullPointerException if an argument is null
+   * @throws IllegalArgumentException if a shape does not fit the others, if alpha is not finite, or if o
+   *     overlaps an input
+   * @throws IndexOutOfBoundsException if an index is negative or too large
+   * @throws IllegalStateException if a tensor is closed
+   */
+  public static void applyInPlace(
+      FloatTensor o, FloatTensor x, FloatTensor y, IntTensor xIdx, IntTensor yIdx, float alpha) {
+    try (BlockPlan plan = plan(o, xIdx, yIdx)) {
+      applyInPlace(o, x, y, plan, alpha);
+    }
+  }
+
+  /** As above, with a plan of xIdx and yIdx. */
+  public static void applyInPlace(
+      FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
+    check(o, x, y, plan, alpha);
+    Check.noOverlap("o", o, "x", x);
+    Check.noOverlap("o", o, "y", y);
+    try (Lease lease = new Lease().of("o", o).of("x", x).of("y", y)) {
+      OuterSchedule outer = plan.outer();
+      lease.adopt(outer.packed());
+      Products.outer(
+          plan.workers().scheduler(),
+          outer,
+          alpha,
+          Operands.rows(x),
+          Operands.rows(y),
+          true,
+          Operands.blocks(o));
+    }
+  }
+
+  private static BlockPlan plan(FloatTensor o, IntTensor xIdx, IntTensor yIdx) {
+    Check.rank("o", o, BLOCKS, 4);
+    return BlockPlan.of(
+        xIdx,
+        "xIdx",
+        "xBlocks",
+        (int) o.shape().dim(0),
+        yIdx,
+        "yIdx",
+        "yBlocks",
+        (int) o.shape().dim(1));
+  }
+
+  private static void check(
+      FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
+    requireNonNull(plan, "plan");
+    Check.rank("o", o, BLOCKS, 4);
+    Check.shape(
+        "o", o, BLOCKS, plan.iBlocks(), plan.oBlocks(), o.shape().dim(2), o.shape().dim(3));
+    Check.shape("x", x, "(batch, xWin, xSize)", plan.batch(), plan.iWin(), o.shape().dim(2));
+    Check.shape("y", y, "(batch, yWin, ySize)", plan.batch(), plan.oWin(), o.shape().dim(3));
+    Check.finite("alpha", alpha);
+  }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.Arrays;
+import org.blocksparse.internal.Storage;
+
+/**
+ * What {@link FloatTensor} and {@link IntTensor} have in common: a {@link Shape}, strides, and
+ * off-heap memory with a lifetime.
+ *
+ * <h2>Lifetime</h2>
+ *
+ * <p>{@link #close} may be called any number of times, from any thread. It never takes memory from an
+ * operation that is running: the memory goes when the last one that uses it has ended, and every later
+ * use throws {@link IllegalStateException}. A tensor that is never closed is freed when it is garbage.
+ *
+ * <p>A view ({@link FloatTensor#transposeBlocks}, {@link FloatTensor#reshape}) shares the memory of the
+ * tensor it was made from, which it keeps reachable. Closing that tensor closes its views; closing a
+ * view closes the view alone.
+ *
+ * <h2>Threads</h2>
+ *
+ * <p>Any number of threads may read a tensor. Writing one while others read or write it is a race whose
+ * outcome is undefined, but it cannot corrupt any other memory.
+ */
+public abstract sealed class Tensor implements AutoCloseable permits FloatTensor, IntTensor {
+  private final Storage storage;
+  private final Shape shape;
+  private final long[] strides;
+  private final boolean view;
+  private volatile boolean closed;
+
+  Tensor(Storage storage, Shape shape, long[] strides, boolean view) {
+    this.storage = storage;
+    this.shape = shape;
+    this.strides = strides;
+    this.view = view;
+  }
+
+  /** The strides of a tensor of this shape whose elements follow each other without a gap. */
+  static long[] denseStrides(Shape shape) {
+    long[] strides = new long[shape.rank()];
+    long stride = 1;
+    for (int axis = shape.rank() - 1; axis >= 0; axis--) {
+      strides[axis] = stride;
+      stride *= Math.max(1, shape.dim(axis));
+    }
+    return strides;
+  }
+
+  /** The dimensions. */
+  public final Shape shape() {
+    return shape;
+  }
+
+  /** Whether the elements lie in row-major order without gaps. A transposed view is not contiguous. */
+  public final boolean isContiguous() {
+    return Arrays.equals(strides, denseStrides(shape));
+  }
+
+  /** Whether this tensor, or the one that it is a view of, was closed. */
+  public final boolean isClosed() {
+    return closed || storage.isClosed();
+  }
+
+  /** Closes this tensor; see the class comment. Idempotent. */
+  @Override
+  public final void close() {
+    closed = true;
+    if (!view) {
+      storage.close();
+    }
+  }
+
+  final Storage storage() {
+    return storage;
+  }
+
+  final long[] strides() {
+    return strides;
+  }
+
+  final long stride(int axis) {
+    return strides[axis];
+  }
+
+  /**
+   * Takes a lease on the memory, to be ended with {@code storage().release()}.
+   *
+   * @throws IllegalStateException if this tensor is closed
+   */
+  final void acquire(String name) {
+    if (closed || !storage.acquire()) {
+      throw new IllegalStateException(name + ": the tensor " + shape + " is closed");
+    }
+  }
+
+  /**
+   * Where an element lies.
+   *
+   * @throws IllegalArgumentException if the number of indices is not the rank
+   * @throws IndexOutOfBoundsException if an index is outside its dimension
+   */
+  final long offset(long... index) {
+    requireNonNull(index, "index");
+    if (index.length != shape.rank()) {
+      throw new IllegalArgumentException(
+          "index: expected " + shape.rank() + " indices for shape " + shape + " but got "
+              + index.length);
+    }
+    long offset = 0;
+    for (int axis = 0; axis < index.length; axis++) {
+      if (index[axis] < 0 || index[axis] >= shape.dim(axis)) {
+        throw new IndexOutOfBoundsException(
+            "index[" + axis + "] = " + index[axis] + " is outside [0, " + shape.dim(axis) + ")");
+      }
+      offset += index[axis] * strides[axis];
+    }
+    return offset;
+  }
+
+  final void requireContiguous(String operation) {
+    if (!isContiguous()) {
+      throw new IllegalArgumentException(
+          operation + ": expected a contiguous tensor but " + shape + " is a transposed view");
+    }
+  }
+
+  static Storage allocate(Shape shape) {
+    return Storage.allocate(requireNonNull(shape, "shape").size());
+  }
+
+  static void requireLength(String name, long expected, long actual) {
+    if (expected != actual) {
+      throw new IllegalArgumentException(
+          name + ": expected " + expected + " elements but was " + actual);
+    }
+  }
+
+  @Override
+  public String toString() {
+    return getClass().getSimpleName() + shape + (isClosed() ? " (closed)" : "");
+  }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.concurrent.Executor;
+import org.blocksparse.internal.Scheduler;
+
+/**
+ * The threads that work on one operation: the one that calls it, and helpers from an executor.
+ *
+ * <p>The calling thread always works too, and never waits for a helper that has not begun. So an
+ * operation ends even if the executor is busy, shut down or the pool of the calling thread itself. Small
+ * operations run on the calling thread alone. The bits of a result do not depend on the workers.
+ *
+ * <p>Immutable.
+ */
+public final class Workers {
+  private static final Workers COMMON = new Workers(Scheduler.common());
+  private static final Workers CALLING_THREAD = new Workers(new Scheduler(Runnable::run, 1));
+
+  private final Scheduler scheduler;
+
+  private Workers(Scheduler scheduler) {
+    this.scheduler = scheduler;
+  }
+
+  /** As many workers as there are processors, from the common pool; the default. */
+  public static Workers common() {
+    return COMMON;
+  }
+
+  /** The calling thread alone. */
+  public static Workers callingThread() {
+    return CALLING_THREAD;
+  }
+
+  /**
+   * Helpers from an executor.
+   *
+   * @param executor runs the helpers; stays the caller's
+   * @param maxWorkers the most threads that work on one operation, the calling one included
+   * @throws IllegalArgumentException if {@code maxWorkers} is less than 1
+   */
+  public static Workers of(Executor executor, int maxWorkers) {
+    requireNonNull(executor, "executor");
+    if (maxWorkers < 1) {
+      throw new IllegalArgumentException(
+          "maxWorkers: expected at least 1 but was " + maxWorkers);
+    }
+    return new Workers(new Scheduler(executor, maxWorkers));
+  }
+
+  /** The most threads that work on one operation. */
+  public int max() {
+    return scheduler.maxWorkers();
+  }
+
+  Scheduler scheduler() {
+    return scheduler;
+  }
+
+  @Override
+  public String toString() {
+    return "Workers(" + max() + ")";
+  }
+}

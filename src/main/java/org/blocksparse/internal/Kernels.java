@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+/**
+ * The few primitives that everything else is made of, on operands that were checked: ranges of the
+ * chunks of a schedule, on the calling thread. What each computes, operand by operand, is said in the
+ * C header ({@code native/include/blocksparse/blocksparse.h}) at the function of the same name.
+ *
+ * <p>Implementations keep no state and may be called from any number of threads.
+ */
+public interface Kernels {
+  /** How a product is computed; the reference kernels know one way only. */
+  enum Path {
+    AUTO,
+    BLAS,
+    TILE
+  }
+
+  /** The elements of scratch that products of rows of these sizes need. */
+  long scratch(int size1, int size2);
+
+  /**
+   * The rows of c that the chunks write become (or get added, with {@code accumulate}) the sums of
+   * their rows of a times blocks of w.
+   *
+   * @param bias rows, one for each written block, that the sum starts from, or null
+   */
+  void blockGemm(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      Rows a,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c,
+      Scratch scratch);
+
+  /** Rows [rowBegin, rowEnd) of the blocks of o get alpha times the outer products of x and y. */
+  void blockOuter(
+      OuterSchedule schedule,
+      int blockBegin,
+      int blockEnd,
+      int rowBegin,
+      int rowEnd,
+      float alpha,
+      Rows x,
+      Rows y,
+      boolean accumulate,
+      Blocks o,
+      Scratch scratch);
+
+  /** Row j of o gets alpha times the sum of the rows of y that the chunks of block j name. */
+  void blockSum(
+      GemmSchedule schedule, int chunkBegin, int chunkEnd, int n, float alpha, Rows y, Rows o);
+
+  /**
+   * Softmax of the rows that the chunks write, in place.
+   *
+   * @param valid for each written block the elements that take part, or null: all n
+   * @param scale for each row a factor (with {@code logarithm} a summand), or null
+   */
+  void blockSoftmax(
+      boolean logarithm,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int n,
+      Storage valid,
+      Storage scale,
+      Rows c);
+
+  /**
+   * Logits become the gradients of their negative log likelihoods, in place.
+   *
+   * @param weights for each row a weight, or null
+   * @param prior n probabilities that smoothing distributes by, or null: uniform
+   */
+  void blockCrossEntropy(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int n,
+      Storage valid,
+      Storage target,
+      Storage weights,
+      float smoothing,
+      Storage prior,
+      Storage nll,
+      Rows c);
+
+  /** w[offset, offset + count) -= rate * (scale * g + decay * w), g from 0 on. */
+  void sgd(long count, float rate, float scale, float decay, Storage g, Storage w, long offset);
+
+  /** One step of Adagrad on [offset, offset + count) of s and w, with the gradient g from 0 on. */
+  void adagrad(
+      long count,
+      float rate,
+      float scale,
+      float decay,
+      float epsilon,
+      Storage g,
+      Storage s,
+      Storage w,
+      long offset);
+
+  /** One step of Adam on [offset, offset + count) of m, v and w, with the gradient g from 0 on. */
+  void adam(
+      long count,
+      float rate,
+      float scale,
+      float decay,
+      float beta1,
+      float beta2,
+      float epsilon,
+      long step,
+      Storage g,
+      Storage m,
+      Storage v,
+      Storage w,
+      long offset);
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.net.URL;
+import java.nio.charset.StandardCharsets;
+import java.util.Locale;
+import org.blocksparse.internal.binding.Blocksparse;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Loader;
+
+/**
+ * Decides once, at first use, which kernels run.
+ *
+ * <ul>
+ *   <li>{@code -Dblocksparse.backend=native|java} forces a backend.
+ *   <li>{@code -Dblocksparse.isa=portable|neon|avx2|avx512} caps the instruction set.
+ *   <li>{@code -Dblocksparse.openblas.threads=keep} leaves OpenBLAS's process-wide number of threads
+ *       alone, which is otherwise set to 1: parallelism is ours.
+ * </ul>
+ *
+ * <p>Java kernels stand in for a native library that is absent, with one warning that says how to get
+ * it. A library that is there but does not load is an error, never a silent loss of speed.
+ */
+public final class KernelsProvider {
+  private static final Logger LOG = System.getLogger("org.blocksparse");
+  private static final String LIBRARY = "jniblocksparse";
+
+  /** What was decided and why. */
+  private record Choice(Kernels kernels, Integer isa, String reason, LinkageError failure) {}
+
+  private static final class Holder {
+    static final Choice CHOICE = choose();
+  }
+
+  private static volatile Kernels override;
+
+  private KernelsProvider() {}
+
+  /**
+   * The kernels to use.
+   *
+   * @throws UnsatisfiedLinkError if the native library is wanted and does not load; the message tells
+   *     the remedy
+   */
+  public static Kernels kernels() {
+    Kernels overriding = override;
+    return overriding != null ? overriding : choice().kernels;
+  }
+
+  /** Whether the native library is loaded, and memory comes from it. */
+  public static boolean nativeLibraryLoaded() {
+    return choice().isa != null;
+  }
+
+  /** The instruction set in use, one of the header's {@code blocksparse_isa}; null on Java kernels. */
+  public static Integer isa() {
+    return choice().isa;
+  }
+
+  /** Why these kernels, in one sentence. */
+  public static String reason() {
+    return choice().reason;
+  }
+
+  /** Lets tests run everything on kernels of their choice; null ends that. */
+  public static void override(Kernels kernels) {
+    override = kernels;
+  }
+
+  private static Choice choice() {
+    Choice choice = Holder.CHOICE;
+    if (choice.failure != null) {
+      UnsatisfiedLinkError error = new UnsatisfiedLinkError(choice.failure.getMessage());
+      error.initCause(choice.failure.getCause());
+      throw error;
+    }
+    return choice;
+  }
+
+  private static Choice choose() {
+    String backend = System.getProperty("blocksparse.backend", "auto").toLowerCase(Locale.ROOT);
+    switch (backend) {
+      case "java":
+        return new Choice(
+            new JavaKernels(), null, "asked for with -Dblocksparse.backend=java", null);
+      case "auto":
+      case "native":
+        break;
+      default:
+        return failed(
+            "blocksparse.backend: expected native or java but was " + backend, null);
+    }
+    String platform = Loader.getPlatform();
+    if (libraryResource(platform) == null) {
+      String missing =
+          "no native library for "
+              + platform
+              + " on the class path: add the artifact org.blocksparse:blocksparse with the classifier "
+              + platform
+              + ", or org.blocksparse:blocksparse-platform, which has all of them";
+      if (backend.equals("native")) {
+        return failed(missing, null);
+      }
+      LOG.log(Level.WARNING, "Using the slow Java kernels: {0}.", missing);
+      return new Choice(new JavaKernels(), null, missing, null);
+    }
+    try {
+      return loadNative(platform, backend);
+    } catch (LinkageError e) {
+      return failed(
+          "the native library for "
+              + platform
+              + " is there but does not load: "
+              + e.getMessage()
+              + ". Check that org.bytedeco:javacpp and org.bytedeco:openblas with the classifier "
+              + platform
+              + " are on the class path, that JavaCPP's cache (-Dorg.bytedeco.javacpp.cachedir=DIR) is"
+              + " in a writable folder that may hold executables, and empty it if it is older than the"
+              + " jar. -Dblocksparse.backend=java runs without native code",
+          e);
+    }
+  }
+
+  private static Choice loadNative(String platform, String backend) {
+    Loader.load(Blocksparse.class);
+    checkBuildId(platform);
+    if (!System.getProperty("blocksparse.openblas.threads", "").equals("keep")) {
+      Blocksparse.blocksparse_set_openblas_threads(1);
+    }
+    int isa = 0;
+    String cap = System.getProperty("blocksparse.isa");
+    boolean capKnown = cap == null;
+    for (int candidate = 0; name(candidate) != null; candidate++) {
+      if (Blocksparse.blocksparse_isa_supported(candidate) != 0) {
+        isa = candidate;
+      }
+      if (name(candidate).equals(cap)) {
+        capKnown = true;
+        break;
+      }
+    }
+    if (!capKnown) {
+      return failed("blocksparse.isa: there is no instruction set called " + cap, null);
+    }
+    String reason =
+        backend.equals("native")
+            ? "asked for with -Dblocksparse.backend=native"
+            : "the native library for " + platform + " was found";
+    return new Choice(new NativeKernels(isa, Kernels.Path.AUTO), isa, reason, null);
+  }
+
+  /** The name of an instruction set, or null if there is none of that number. */
+  public static String name(int isa) {
+    BytePointer name = Blocksparse.blocksparse_isa_name(isa);
+    return name == null ? null : name.getString();
+  }
+
+  /**
+   * JavaCPP extracts a library again only if its size or time stamp differ, and reproducible jars have
+   * fixed time stamps: without this check, the code of an older jar could run.
+   */
+  private static void checkBuildId(String platform) {
+    String loaded = Blocksparse.blocksparse_build_id().getString();
+    URL file = resource(platform + "/blocksparse.buildid");
+    if (file == null) {
+      throw new UnsatisfiedLinkError("the jar has no build id for " + platform);
+    }
+    String expected;
+    try (InputStream in = file.openStream()) {
+      expected = new String(in.readAllBytes(), StandardCharsets.UTF_8).strip();
+    } catch (IOException e) {
+      throw new IllegalStateException("cannot read " + file, e);
+    }
+    if (!expected.equals(loaded)) {
+      throw new UnsatisfiedLinkError(
+          "the library in JavaCPP's cache is build " + loaded + ", the jar holds build " + expected);
+    }
+  }
+
+  private static URL libraryResource(String platform) {
+    return resource(platform + "/" + System.mapLibraryName(LIBRARY));
+  }
+
+  /** A resource beside the binding, from its own module or from the class path. */
+  private static URL resource(String name) {
+    URL url = KernelsProvider.class.getResource("binding/" + name);
+    if (url != null) {
+      return url;
+    }
+    String path = KernelsProvider.class.getPackageName().replace('.', '/') + "/binding/" + name;
+    return ClassLoader.getSystemResource(path);
+  }
+
+  private static Choice failed(String message, LinkageError cause) {
+    LinkageError failure = new UnsatisfiedLinkError(message);
+    failure.initCause(cause);
+    return new Choice(null, null, message, failure);
+  }
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adagrad_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adam_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_cross_entropy_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gemm_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_outer_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_scratch_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sgd_f32;
+
+import org.blocksparse.internal.binding.Blocksparse;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.IntPointer;
+
+/** The kernels of the native library, with one instruction set and one way to multiply. */
+public final class NativeKernels implements Kernels {
+  private final int isa;
+  private final int path;
+
+  /**
+   * Kernels for an instruction set that this processor has.
+   *
+   * @param isa one of the header's {@code blocksparse_isa}
+   */
+  public NativeKernels(int isa, Path path) {
+    this.isa = isa;
+    this.path = path.ordinal();
+  }
+
+  @Override
+  public long scratch(int size1, int size2) {
+    return blocksparse_scratch_f32(size1, size2);
+  }
+
+  @Override
+  public void blockGemm(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      Rows a,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c,
+      Scratch scratch) {
+    check(
+        blocksparse_block_gemm_f32(
+            isa,
+            path,
+            schedule.packed().ints(),
+            schedule.length(),
+            chunkBegin,
+            chunkEnd,
+            columnBegin,
+            columnEnd,
+            w.inSize,
+            w.outSize,
+            a.pointer,
+            a.count,
+            a.stride,
+            w.pointer,
+            w.inBlocks,
+            w.outBlocks,
+            w.inBlockStride,
+            w.outBlockStride,
+            w.rowStride,
+            w.transposed ? 1 : 0,
+            bias == null ? null : bias.pointer,
+            bias == null ? 0 : bias.stride,
+            accumulate ? 1 : 0,
+            c.pointer,
+            c.count,
+            c.stride,
+            scratch.storage.floats(0),
+            scratch.storage.elements()),
+        "blocksparse_block_gemm_f32");
+  }
+
+  @Override
+  public void blockOuter(
+      OuterSchedule schedule,
+      int blockBegin,
+      int blockEnd,
+      int rowBegin,
+      int rowEnd,
+      float alpha,
+      Rows x,
+      Rows y,
+      boolean accumulate,
+      Blocks o,
+      Scratch scratch) {
+    check(
+        blocksparse_block_outer_f32(
+            isa,
+            path,
+            schedule.packed().ints(),
+            schedule.length(),
+            blockBegin,
+            blockEnd,
+            rowBegin,
+            rowEnd,
+            o.inSize,
+            o.outSize,
+            alpha,
+            x.pointer,
+            x.count,
+            x.stride,
+            y.pointer,
+            y.count,
+            y.stride,
+            accumulate ? 1 : 0,
+            o.pointer,
+            o.inBlocks,
+            o.outBlocks,
+            o.inBlockStride,
+            o.outBlockStride,
+            o.rowStride,
+            o.transposed ? 1 : 0,
+            scratch.storage.floats(0),
+            scratch.storage.elements()),
+        "blocksparse_block_outer_f32");
+  }
+
+  @Override
+  public void blockSum(
+      GemmSchedule schedule, int chunkBegin, int chunkEnd, int n, float alpha, Rows y, Rows o) {
+    check(
+        blocksparse_block_sum_f32(
+            isa,
+            schedule.packed().ints(),
+            schedule.length(),
+            chunkBegin,
+            chunkEnd,
+            n,
+            alpha,
+            y.pointer,
+            y.count,
+            y.stride,
+            o.pointer,
+            Math.toIntExact(o.count),
+            o.stride),
+        "blocksparse_block_sum_f32");
+  }
+
+  @Override
+  public void blockSoftmax(
+      boolean logarithm,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int n,
+      Storage valid,
+      Storage scale,
+      Rows c) {
+    check(
+        blocksparse_block_softmax_f32(
+            isa,
+            logarithm ? 1 : 0,
+            schedule.packed().ints(),
+            schedule.length(),
+            chunkBegin,
+            chunkEnd,
+            n,
+            writeBlocks(valid),
+            ints(valid),
+            floats(scale),
+            c.pointer,
+            c.count,
+            c.stride),
+        "blocksparse_block_softmax_f32");
+  }
+
+  @Override
+  public void blockCrossEntropy(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int n,
+      Storage valid,
+      Storage target,
+      Storage weights,
+      float smoothing,
+      Storage prior,
+      Storage nll,
+      Rows c) {
+    check(
+        blocksparse_block_cross_entropy_f32(
+            isa,
+            schedule.packed().ints(),
+            schedule.length(),
+            chunkBegin,
+            chunkEnd,
+            n,
+            writeBlocks(valid),
+            ints(valid),
+            ints(target),
+            floats(weights),
+            smoothing,
+            floats(prior),
+            floats(nll),
+            c.pointer,
+            c.count,
+            c.stride),
+        "blocksparse_block_cross_entropy_f32");
+  }
+
+  @Override
+  public void sgd(
+      long count, float rate, float scale, float decay, Storage g, Storage w, long offset) {
+    check(
+        blocksparse_sgd_f32(isa, count, rate, scale, decay, g.floats(0), w.floats(offset)),
+        "blocksparse_sgd_f32");
+  }
+
+  @Override
+  public void adagrad(
+      long count,
+      float rate,
+      float scale,
+      float decay,
+      float epsilon,
+      Storage g,
+      Storage s,
+      Storage w,
+      long offset) {
+    check(
+        blocksparse_adagrad_f32(
+            isa,
+            count,
+            rate,
+            scale,
+            decay,
+            epsilon,
+            g.floats(0),
+            s.floats(offset),
+            w.floats(offset)),
+        "blocksparse_adagrad_f32");
+  }
+
+  @Override
+  public void adam(
+      long count,
+      float rate,
+      float scale,
+      float decay,
+      float beta1,
+      float beta2,
+      float epsilon,
+      long step,
+      Storage g,
+      Storage m,
+      Storage v,
+      Storage w,
+      long offset) {
+    check(
+        blocksparse_adam_f32(
+            isa,
+            count,
+            rate,
+            scale,
+            decay,
+            beta1,
+            beta2,
+            epsilon,
+            step,
+            g.floats(0),
+            m.floats(offset),
+            v.floats(offset),
+            w.floats(offset)),
+        "blocksparse_adam_f32");
+  }
+
+  /** Without counts of valid elements, native code does not look at the number of blocks. */
+  private static int writeBlocks(Storage valid) {
+    return valid == null ? Integer.MAX_VALUE : Math.toIntExact(valid.elements());
+  }
+
+  private static IntPointer ints(Storage storage) {
+    return storage == null ? null : storage.ints();
+  }
+
+  private static FloatPointer floats(Storage storage) {
+    return storage == null ? null : storage.floats(0);
+  }
+
+  private static void check(int status, String function) {
+    if (status != 0) {
+      throw new IllegalStateException(
+          function
+              + " refused its operands: "
+              + Blocksparse.blocksparse_status_name(status).getString()
+              + ". The checks above it should have; please report this as a bug of blocksparse.");
+    }
+  }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+/**
+ * Whole operations: cuts a schedule into tasks and runs them.
+ *
+ * <p>Where a schedule has few chunks (a batch of one, a few large experts), each is cut further, by
+ * columns of the rows written or by rows of the block written. How far depends on the problem alone.
+ */
+public final class Products {
+  /** Tasks that give a machine of some cores enough to choose from. */
+  private static final int ENOUGH_TASKS = 16;
+
+  /** The narrowest piece that a row or a block is cut into; a multiple of every register tile. */
+  private static final int MIN_PIECE = 64;
+
+  private Products() {}
+
+  /** The width of the pieces that {@code size} is cut into, given how many are wanted. */
+  private static int piece(int size, long wanted) {
+    long pieces = Math.max(1, Math.min(wanted, size / MIN_PIECE));
+    long piece = (size + pieces - 1) / pieces;
+    return (int) Math.min(size, (piece + MIN_PIECE - 1) / MIN_PIECE * MIN_PIECE);
+  }
+
+  private static long ceilDiv(long dividend, long divisor) {
+    return (dividend + divisor - 1) / divisor;
+  }
+
+  private static long work(long pairs, int size1, int size2) {
+    return pairs * Math.max(1, size1) * Math.max(1, size2);
+  }
+
+  /** See {@link Kernels#blockGemm}. */
+  public static void gemm(
+      Scheduler scheduler,
+      GemmSchedule schedule,
+      Rows a,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c) {
+    Kernels kernels = KernelsProvider.kernels();
+    int chunks = schedule.chunks();
+    if (chunks == 0 || w.outSize == 0) {
+      return;
+    }
+    int width = piece(w.outSize, ceilDiv(ENOUGH_TASKS, chunks));
+    int pieces = Math.toIntExact(ceilDiv(w.outSize, width));
+    scheduler.run(
+        Math.multiplyExact(chunks, pieces),
+        work(Math.max(schedule.pairs(), schedule.rows()), w.inSize, w.outSize),
+        kernels.scratch(w.inSize, w.outSize),
+        (begin, end, scratch) -> {
+          // Tasks of one piece follow each other, so that a claim is few calls.
+          for (int task = begin; task < end; ) {
+            int piece = task / chunks;
+            int chunk = task % chunks;
+            int count = Math.min(end - task, chunks - chunk);
+            int column = piece * width;
+            kernels.blockGemm(
+                schedule,
+                chunk,
+                chunk + count,
+                column,
+                Math.min(column + width, w.outSize),
+                a,
+                w,
+                bias,
+                accumulate,
+                c,
+                scratch);
+            task += count;
+          }
+        });
+  }
+
+  /** See {@link Kernels#blockOuter}. */
+  public static void outer(
+      Scheduler scheduler,
+      OuterSchedule schedule,
+      float alpha,
+      Rows x,
+      Rows y,
+      boolean accumulate,
+      Blocks o) {
+    Kernels kernels = KernelsProvider.kernels();
+    int blocks = schedule.blocks();
+    if (blocks == 0 || o.inSize == 0 || o.outSize == 0) {
+      return;
+    }
+    // A block that most samples select must not be left to one worker.
+    long wanted = ceilDiv((long) ENOUGH_TASKS * schedule.maxPairs(), schedule.pairs());
+    int height = piece(o.inSize, wanted);
+    int pieces = Math.toIntExact(ceilDiv(o.inSize, height));
+    scheduler.run(
+        Math.multiplyExact(blocks, pieces),
+        work(schedule.pairs(), o.inSize, o.outSize),
+        kernels.scratch(o.inSize, o.outSize),
+        (begin, end, scratch) -> {
+          for (int task = begin; task < end; ) {
+            int piece = task / blocks;
+            int block = task % blocks;
+            int count = Math.min(end - task, blocks - block);
+            int row = piece * height;
+            kernels.blockOuter(
+                schedule,
+                block,
+                block + count,
+                row,
+                Math.min(row + height, o.inSize),
+                alpha,
+                x,
+                y,
+                accumulate,
+                o,
+                scratch);
+            task += count;
+          }
+        });
+  }
+
+  /** See {@link Kernels#blockSum}; the chunks of one block are summed by one worker. */
+  public static void sum(
+      Scheduler scheduler, GemmSchedule schedule, int n, float alpha, Rows y, Rows o) {
+    Kernels kernels = KernelsProvider.kernels();
+    scheduler.run(
+        schedule.chunks(),
+        work(schedule.rows(), 1, n),
+        0,
+        (begin, end, scratch) -> {
+          for (int c = begin; c < end; c++) {
+            if (c == 0 || schedule.writeBlock(c - 1) != schedule.writeBlock(c)) {
+              kernels.blockSum(schedule, c, schedule.sameBlockEnd(c), n, alpha, y, o);
+            }
+          }
+        });
+  }
+}

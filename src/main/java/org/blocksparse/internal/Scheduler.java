@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import java.util.concurrent.Executor;
+import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * Runs the chunks of one operation on the calling thread and on helpers from an executor.
+ *
+ * <p>Chunks are claimed from a shared counter, many at first and one at a time towards the end, so that
+ * neither skew nor a slow core leaves the others waiting. The caller works as well, and waits only for
+ * helpers that have begun: one that the executor starts too late finds the operation over and returns.
+ * So an operation ends even if the executor is full, has one thread, or is the pool that the caller
+ * itself runs in.
+ */
+public final class Scheduler {
+  /** Runs chunks [begin, end) with scratch that belongs to the running thread. */
+  public interface Body {
+    void run(int begin, int end, Scratch scratch);
+  }
+
+  /**
+   * Multiply-adds below which handing work to another thread costs more than it saves: waking a pool
+   * thread takes about as long as a million of them.
+   */
+  private static final long INLINE_WORK = 1 << 20;
+
+  /** Claims for each worker if all chunks were equal. */
+  private static final int CLAIMS_PER_WORKER = 4;
+
+  /** Rounds of waiting for helpers that finish their last chunk before the thread is parked. */
+  private static final int SPINS = 2_000;
+
+  private static final int CLOSED = 1 << 31;
+
+  private final Executor executor;
+  private final int maxWorkers;
+
+  /**
+   * A scheduler.
+   *
+   * @param executor where helpers run; not used if {@code maxWorkers} is 1
+   * @param maxWorkers threads that work on one operation, the caller included
+   */
+  public Scheduler(Executor executor, int maxWorkers) {
+    this.executor = executor;
+    this.maxWorkers = maxWorkers;
+  }
+
+  /** On the common pool, with as many workers as there are processors. */
+  public static Scheduler common() {
+    return Common.INSTANCE;
+  }
+
+  private static final class Common {
+    static final Scheduler INSTANCE =
+        new Scheduler(
+            ForkJoinPool.commonPool(),
+            Math.max(1, Math.min(
+                Runtime.getRuntime().availableProcessors(),
+                ForkJoinPool.getCommonPoolParallelism() + 1)));
+  }
+
+  public int maxWorkers() {
+    return maxWorkers;
+  }
+
+  /**
+   * Runs all chunks and returns when all have run. If one throws, no further chunk begins, and its
+   * exception is thrown here once no chunk runs any more.
+   *
+   * @param chunks how many there are
+   * @param work multiply-adds of all of them together
+   * @param scratch elements of scratch that each worker needs
+   */
+  public void run(int chunks, long work, long scratch, Body body) {
+    if (chunks == 0) {
+      return;
+    }
+    int workers = work < INLINE_WORK ? 1 : Math.min(maxWorkers, chunks);
+    if (workers > 1) {
+      new Run(chunks, workers, scratch, body).run(executor);
+      return;
+    }
+    Scratch own = Scratch.borrow(scratch);
+    try {
+      body.run(0, chunks, own);
+    } finally {
+      own.giveBack();
+    }
+  }
+
+  /** One operation. */
+  private static final class Run implements Runnable {
+    private final int chunks;
+    private final int workers;
+    private final long scratch;
+    private final Body body;
+    private final Thread caller = Thread.currentThread();
+    private final AtomicInteger next = new AtomicInteger();
+
+    /** Helpers at work; {@link #CLOSED} is set when the caller has found no chunk left. */
+    private final AtomicInteger helpers = new AtomicInteger();
+
+    private volatile Throwable failure;
+
+    Run(int chunks, int workers, long scratch, Body body) {
+      this.chunks = chunks;
+      this.workers = workers;
+      this.scratch = scratch;
+      this.body = body;
+    }
+
+    void run(Executor executor) {
+      try {
+        for (int helper = 1; helper < workers; helper++) {
+          executor.execute(this);
+        }
+      } catch (RejectedExecutionException e) {
+        // An executor that is shut down or full: the caller does the work alone.
+      }
+      work();
+      awaitHelpers();
+      if (failure != null) {
+        throw Run.<RuntimeException>asIs(failure);
+      }
+    }
+
+    /** A helper. */
+    @Override
+    public void run() {
+      int seen = helpers.get();
+      while (!helpers.compareAndSet(seen, seen + 1)) {
+        seen = helpers.get();
+      }
+      if (seen >= 0) {
+        work();
+      }
+      if (helpers.decrementAndGet() == CLOSED) {
+        LockSupport.unpark(caller);
+      }
+    }
+
+    private void work() {
+      try {
+        Scratch own = Scratch.borrow(scratch);
+        try {
+          int begin = next.get();
+          while (begin < chunks) {
+            int claim = Math.max(1, (chunks - begin) / (CLAIMS_PER_WORKER * workers));
+            if (next.compareAndSet(begin, begin + claim)) {
+              body.run(begin, begin + claim, own);
+            }
+            begin = next.get();
+          }
+        } finally {
+          own.giveBack();
+        }
+      } catch (Throwable e) {
+        failure = e;
+        next.set(chunks);
+      }
+    }
+
+    private void awaitHelpers() {
+      helpers.getAndUpdate(count -> count | CLOSED);
+      for (int spin = 0; spin < SPINS && helpers.get() != CLOSED; spin++) {
+        Thread.onSpinWait();
+      }
+      boolean interrupted = false;
+      while (helpers.get() != CLOSED) {
+        LockSupport.park(this);
+        interrupted |= Thread.interrupted();
+      }
+      if (interrupted) {
+        caller.interrupt();
+      }
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <E extends Throwable> E asIs(Throwable e) throws E {
+      throw (E) e;
+    }
+  }
+}
