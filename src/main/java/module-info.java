@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Block-sparse products and hierarchical softmax over native kernels. */
+module org.blocksparse {
+  // Transitive: a tensor can be made over a JavaCPP pointer, so its types are part of the API.
+  requires transitive org.bytedeco.javacpp;
+
+  exports org.blocksparse;
+
+  // JavaCPP's loader looks into the binding by reflection.
+  opens org.blocksparse.internal.binding to
+      org.bytedeco.javacpp;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.binding;
+
+import org.bytedeco.javacpp.annotation.NoException;
+import org.bytedeco.javacpp.annotation.Platform;
+import org.bytedeco.javacpp.annotation.Properties;
+import org.bytedeco.javacpp.tools.Info;
+import org.bytedeco.javacpp.tools.InfoMap;
+import org.bytedeco.javacpp.tools.InfoMapper;
+
+/**
+ * Tells JavaCPP how {@code blocksparse.h} becomes {@code Blocksparse}, and what to load for it.
+ *
+ * <p>OpenBLAS is named by {@code preload} and not by inheriting bytedeco's preset: that would make
+ * the parser read all of LAPACK, extract twice as much at load, and load a second copy of it. So
+ * {@code -Dorg.bytedeco.openblas.load} has no effect on this library.
+ */
+@Properties(
+    inherit = org.bytedeco.javacpp.presets.javacpp.class,
+    value = {
+      @Platform(
+          include = "blocksparse/blocksparse.h",
+          link = "blocksparse",
+          library = "jniblocksparse",
+          preload = {"gcc_s@.1", "quadmath@.0", "gfortran@.5", "openblas@.0"},
+          preloadresource = "/org/bytedeco/openblas/"),
+      @Platform(
+          value = "macosx",
+          preload = {"gcc_s@.1.1", "quadmath@.0", "gfortran@.5", "openblas@.0"}),
+      @Platform(value = "windows", preload = "libopenblas")
+    },
+    global = "org.blocksparse.internal.binding.Blocksparse")
+@NoException
+public class BlocksparsePreset implements InfoMapper {
+  /** Called by JavaCPP's parser, when the binding is generated. */
+  @Override
+  public void map(InfoMap infoMap) {
+    infoMap
+        .put(new Info("BLOCKSPARSE_API").cppTypes().annotations())
+        // Pointers only: the overloads for arrays would copy, those for buffers cost three calls.
+        .put(new Info("float").valueTypes("float").pointerTypes("FloatPointer"))
+        .put(new Info("int", "int32_t").valueTypes("int").pointerTypes("IntPointer"));
+  }
+}
