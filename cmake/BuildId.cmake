@@ -8,8 +8,8 @@ function(blocksparse_build_id variable)
     set_property(
       DIRECTORY
       APPEND
-      PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
-    file(SHA256 "${file}" hash)
+      PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${file}")
+    file(SHA256 "${PROJECT_SOURCE_DIR}/${file}" hash)
     string(APPEND sum "${file} ${hash}\n")
   endforeach()
   string(SHA256 id "${sum}")

@@ -15,8 +15,8 @@
 
 namespace {
 
-constexpr std::size_t kAlignment = 64;                // a cache line, and the widest register
-constexpr std::size_t kHugeAlignment = 2u << 20;      // a huge page
+constexpr std::size_t kAlignment = 64;                 // a cache line, and the widest register
+constexpr std::size_t kHugeAlignment = 2u << 20;       // a huge page
 constexpr std::size_t kHugeFrom = 2 * kHugeAlignment;  // below this, half of it could be padding
 
 constexpr std::size_t alignment_for(std::size_t bytes) {
@@ -73,8 +73,7 @@ void* aligned_zeroed(std::size_t bytes) {
 
 void* blocksparse_allocate(int64_t bytes) {
   // The margin keeps the roundings above from overflowing, where size_t is as wide as bytes.
-  constexpr std::size_t kMost =
-      std::numeric_limits<std::size_t>::max() / 2 - 2 * kHugeAlignment;
+  constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() / 2 - 2 * kHugeAlignment;
   if (bytes <= 0 || static_cast<std::uint64_t>(bytes) > kMost) {
     return nullptr;
   }

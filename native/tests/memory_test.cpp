@@ -33,9 +33,8 @@ bool is_zeroed(const unsigned char* memory, std::int64_t bytes) {
 
 int main() {
   constexpr std::int64_t kMega = 1 << 20;
-  for (const std::int64_t bytes :
-       {std::int64_t{1}, std::int64_t{63}, std::int64_t{4096}, 4 * kMega - 1, 4 * kMega,
-        4 * kMega + 1, 9 * kMega + 12345}) {
+  for (const std::int64_t bytes : {std::int64_t{1}, std::int64_t{63}, std::int64_t{4096},
+                                   4 * kMega - 1, 4 * kMega, 4 * kMega + 1, 9 * kMega + 12345}) {
     // Twice, with other contents left behind in between: the second must be zeroed as well.
     for (int round = 0; round < 2; ++round) {
       auto* const memory = static_cast<unsigned char*>(blocksparse_allocate(bytes));
