@@ -83,13 +83,13 @@ public final class BlockPlan implements AutoCloseable {
     synchronized void close() {
       closed = true;
       if (forward != null) {
-        forward.packed().close();
+        forward.close();
       }
       if (backward != null) {
-        backward.packed().close();
+        backward.close();
       }
       if (outer != null) {
-        outer.packed().close();
+        outer.close();
       }
     }
   }

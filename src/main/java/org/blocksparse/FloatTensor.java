@@ -200,9 +200,7 @@ public final class FloatTensor extends Tensor {
     requireContiguous("fill");
     acquire("tensor");
     try {
-      for (long i = 0; i < shape().size(); i++) {
-        storage().putFloat(i, value);
-      }
+      storage().fill(0, shape().size(), value);
     } finally {
       storage().release();
     }

@@ -83,6 +83,21 @@ public final class Blocks {
         !transposed);
   }
 
+  /** The same grid with each block transposed where it stands. */
+  Blocks transposeEach() {
+    return new Blocks(
+        storage,
+        offset,
+        inBlocks,
+        outBlocks,
+        outSize,
+        inSize,
+        inBlockStride,
+        outBlockStride,
+        rowStride,
+        !transposed);
+  }
+
   /** Where element (p, q) of block (i, j) lies. */
   long index(int i, int j, long p, long q) {
     long block = offset + i * inBlockStride + j * outBlockStride;

@@ -16,7 +16,7 @@ package org.blocksparse.internal;
  * <p>Cost: linear in the pairs; the sorts are radix sorts over as many digits as the number of blocks
  * has. The packed layout is that of the C header.
  */
-public final class GemmSchedule {
+public final class GemmSchedule implements AutoCloseable {
   /**
    * Rows of a chunk. Large enough that reading a block is cheap against using it, small enough that a
    * block that half of the samples select is shared among the workers.
@@ -53,6 +53,28 @@ public final class GemmSchedule {
    */
   public static GemmSchedule of(
       int batch, int[] writeIdx, int writeBlocks, int[] readIdx, int readBlocks) {
+    return of(batch, writeIdx, writeBlocks, null, readIdx, readBlocks, null);
+  }
+
+  /**
+   * The schedule of rows that are given one by one, all read for block 0: row {@code writeRow[r]} is row
+   * {@code readRow[r]} times block {@code (0, writeBlock[r])}.
+   */
+  public static GemmSchedule ofRows(
+      int[] writeRow, int[] readRow, int[] writeBlock, int writeBlocks) {
+    int rows = writeBlock.length;
+    return of(rows, writeBlock, writeBlocks, writeRow, new int[rows], 1, readRow);
+  }
+
+  /** As above; {@code writeRow} and {@code readRow} are the numbers of the rows, or null: in order. */
+  private static GemmSchedule of(
+      int batch,
+      int[] writeIdx,
+      int writeBlocks,
+      int[] writeRow,
+      int[] readIdx,
+      int readBlocks,
+      int[] readRow) {
     int rows = writeIdx.length;
     int writeWindow = batch == 0 ? 0 : rows / batch;
     int readWindow = batch == 0 ? 0 : readIdx.length / batch;
@@ -133,8 +155,8 @@ public final class GemmSchedule {
     int pairStartAt = readBlockAt + segments;
     int rowAt = pairStartAt + segments + 1;
     System.arraycopy(rowStart, 0, packed, rowStartAt, chunks + 1);
-    System.arraycopy(row, 0, packed, rowAt, rows);
-    System.arraycopy(pairRead, 0, packed, rowAt + rows, pairs);
+    copy(row, writeRow, packed, rowAt);
+    copy(pairRead, readRow, packed, rowAt + rows);
     System.arraycopy(pairWrite, 0, packed, rowAt + rows + pairs, pairs);
     int segment = 0;
     for (int c = 0; c < chunks; c++) {
@@ -160,12 +182,29 @@ public final class GemmSchedule {
     return of(batch, zeros, 1, zeros, 1);
   }
 
+  /** Copies {@code from}, looked up in {@code numbers} if there are any. */
+  private static void copy(int[] from, int[] numbers, int[] to, int at) {
+    if (numbers == null) {
+      System.arraycopy(from, 0, to, at, from.length);
+    } else {
+      for (int i = 0; i < from.length; i++) {
+        to[at + i] = numbers[from[i]];
+      }
+    }
+  }
+
   private static int[] identity(int length) {
     int[] identity = new int[length];
     for (int i = 0; i < length; i++) {
       identity[i] = i;
     }
     return identity;
+  }
+
+  /** Frees the memory as soon as nobody holds a lease on it. */
+  @Override
+  public void close() {
+    packed.close();
   }
 
   /** The packed array; its owner is the schedule. */

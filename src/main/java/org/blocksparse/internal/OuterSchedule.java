@@ -9,7 +9,7 @@ package org.blocksparse.internal;
  * <p>Only blocks that have a pair appear, so the cost depends on the pairs and not on how many blocks
  * there are. The packed layout is that of the C header.
  */
-public final class OuterSchedule {
+public final class OuterSchedule implements AutoCloseable {
   private static final int MAGIC = 0x42534F31;
   private static final int HEADER = 3;
 
@@ -82,6 +82,34 @@ public final class OuterSchedule {
     return new OuterSchedule(packed);
   }
 
+  /**
+   * The schedule that gives to each block that {@code rows} writes for, as block (0, it), the outer
+   * products of every row with itself: row r of x with row r of y. Blocks are in the order of the chunks.
+   */
+  public static OuterSchedule ofRows(GemmSchedule rows) {
+    int blocks = 0;
+    for (int c = 0; c < rows.chunks(); c = rows.sameBlockEnd(c)) {
+      blocks++;
+    }
+    int pairs = rows.rows();
+    int[] packed = new int[Math.toIntExact(HEADER + 3L * blocks + 1 + 2L * pairs)];
+    packed[0] = MAGIC;
+    packed[1] = blocks;
+    packed[2] = pairs;
+    int block = 0;
+    for (int c = 0; c < rows.chunks(); c = rows.sameBlockEnd(c)) {
+      packed[HEADER + blocks + block] = rows.writeBlock(c);
+      packed[HEADER + 2 * blocks + block] = rows.rowStart(c);
+      block++;
+    }
+    packed[HEADER + 3 * blocks] = pairs;
+    for (int p = 0; p < pairs; p++) {
+      packed[HEADER + 3 * blocks + 1 + p] = rows.row(p);
+      packed[HEADER + 3 * blocks + 1 + pairs + p] = rows.row(p);
+    }
+    return new OuterSchedule(packed);
+  }
+
   /** The schedule of a dense layer's gradient: all samples share the only block there is. */
   public static OuterSchedule dense(int batch) {
     int[] zeros = new int[batch];
@@ -98,6 +126,12 @@ public final class OuterSchedule {
 
   private static boolean differ(int[] xKey, int[] yKey, int pair1, int pair2) {
     return xKey[pair1] != xKey[pair2] || yKey[pair1] != yKey[pair2];
+  }
+
+  /** Frees the memory as soon as nobody holds a lease on it. */
+  @Override
+  public void close() {
+    packed.close();
   }
 
   /** The packed array; its owner is the schedule. */

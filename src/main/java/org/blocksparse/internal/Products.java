@@ -14,6 +14,9 @@ public final class Products {
   /** The narrowest piece that a row or a block is cut into; a multiple of every register tile. */
   private static final int MIN_PIECE = 64;
 
+  /** What a softmax costs for each element, in multiply-adds. */
+  private static final int SOFTMAX_WORK = 16;
+
   private Products() {}
 
   /** The width of the pieces that {@code size} is cut into, given how many are wanted. */
@@ -27,7 +30,8 @@ public final class Products {
     return (dividend + divisor - 1) / divisor;
   }
 
-  private static long work(long pairs, int size1, int size2) {
+  /** The multiply-adds of so many products of rows with blocks. */
+  static long work(long pairs, int size1, int size2) {
     return pairs * Math.max(1, size1) * Math.max(1, size2);
   }
 
@@ -135,5 +139,44 @@ public final class Products {
             }
           }
         });
+  }
+
+  /** See {@link Kernels#blockSoftmax}. */
+  public static void softmax(
+      Scheduler scheduler,
+      boolean logarithm,
+      GemmSchedule schedule,
+      int n,
+      Storage valid,
+      Storage scale,
+      Rows c) {
+    Kernels kernels = KernelsProvider.kernels();
+    scheduler.run(
+        schedule.chunks(),
+        work(schedule.rows(), SOFTMAX_WORK, n),
+        0,
+        (begin, end, scratch) ->
+            kernels.blockSoftmax(logarithm, schedule, begin, end, n, valid, scale, c));
+  }
+
+  /** See {@link Kernels#blockCrossEntropy}. */
+  public static void crossEntropy(
+      Scheduler scheduler,
+      GemmSchedule schedule,
+      int n,
+      Storage target,
+      Storage weights,
+      float smoothing,
+      Storage prior,
+      Storage nll,
+      Rows c) {
+    Kernels kernels = KernelsProvider.kernels();
+    scheduler.run(
+        schedule.chunks(),
+        work(schedule.rows(), SOFTMAX_WORK, n),
+        0,
+        (begin, end, scratch) ->
+            kernels.blockCrossEntropy(
+                schedule, begin, end, n, null, target, weights, smoothing, prior, nll, c));
   }
 }

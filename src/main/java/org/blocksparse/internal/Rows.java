@@ -27,4 +27,19 @@ public final class Rows {
   public Rows(Storage storage, long count, long size) {
     this(storage, 0, count, size);
   }
+
+  /** The number of rows. */
+  public long count() {
+    return count;
+  }
+
+  /** One element. */
+  public float get(long row, long column) {
+    return storage.getFloat(offset + row * stride + column);
+  }
+
+  /** Copies {@code values.length} elements of a row out, from {@code column} on. */
+  public void get(long row, long column, float[] values) {
+    storage.getFloats(offset + row * stride + column, values, 0, values.length);
+  }
 }

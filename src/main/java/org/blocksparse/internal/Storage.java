@@ -239,6 +239,13 @@ public final class Storage {
     segments[(int) (index >>> SEGMENT_BITS)].putInt(((int) index & SEGMENT_MASK) << 2, value);
   }
 
+  /** Sets {@code count} elements from {@code offset} on. */
+  public void fill(long offset, long count, float value) {
+    for (long i = 0; i < count; i++) {
+      putFloat(offset + i, value);
+    }
+  }
+
   /** Copies all elements of another storage of the same size; both are leased by the caller. */
   public void copyFrom(Storage other) {
     for (int s = 0; s < segments.length; s++) {

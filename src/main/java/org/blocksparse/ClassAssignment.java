@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.Arrays;
+import java.util.Objects;
+
+/**
+ * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the class.
+ *
+ * <p>Outputs keep the caller's numbers; classes and slots are inside matters of the layer. All classes
+ * have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots empty, which
+ * cost memory and time but get no probability.
+ *
+ * <p>Immutable.
+ */
+public final class ClassAssignment {
+  private final int[] classOf;
+  private final int[] slotOf;
+  private final int[][] members;
+  private final int slots;
+
+  private ClassAssignment(int[] classOf, int nClasses, int minSlots) {
+    this.classOf = classOf;
+    this.slotOf = new int[classOf.length];
+    int[] sizes = new int[nClasses];
+    for (int output = 0; output < classOf.length; output++) {
+      slotOf[output] = sizes[classOf[output]]++;
+    }
+    this.members = new int[nClasses][];
+    int most = minSlots;
+    for (int c = 0; c < nClasses; c++) {
+      if (sizes[c] == 0) {
+        throw new IllegalArgumentException("classes: class " + c + " has no outputs");
+      }
+      members[c] = new int[sizes[c]];
+      most = Math.max(most, sizes[c]);
+    }
+    this.slots = most;
+    for (int output = 0; output < classOf.length; output++) {
+      members[classOf[output]][slotOf[output]] = output;
+    }
+  }
+
+  /**
+   * Theano's: classes of equal size in the order of the outputs, the last one smaller if need be.
+   *
+   * @param outputs how many there are
+   * @param nClasses how many classes are wanted; there will be fewer if equal sizes need fewer
+   * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs
+   */
+  public static ClassAssignment contiguous(int outputs, int nClasses) {
+    int slots = slotsFor(outputs, nClasses);
+    int[] classOf = new int[outputs];
+    for (int output = 0; output < outputs; output++) {
+      classOf[output] = output / slots;
+    }
+    return new ClassAssignment(classOf, ceilDiv(outputs, slots), slots);
+  }
+
+  /**
+   * Classes by a table of the caller's.
+   *
+   * @param classOf the class of each output; classes are numbered from 0 and none is left out
+   * @throws IllegalArgumentException if there is no output, if a class is negative, or if a class below
+   *     the highest has no outputs
+   */
+  public static ClassAssignment of(int... classOf) {
+    requireNonNull(classOf, "classOf");
+    Check.atLeast(1, "outputs", classOf.length);
+    int highest = 0;
+    for (int output = 0; output < classOf.length; output++) {
+      if (classOf[output] < 0 || classOf[output] >= classOf.length) {
+        throw new IllegalArgumentException(
+            "classOf[" + output + "] = " + classOf[output] + " is outside [0, outputs = "
+                + classOf.length + ")");
+      }
+      highest = Math.max(highest, classOf[output]);
+    }
+    return new ClassAssignment(classOf.clone(), highest + 1, 1);
+  }
+
+  /**
+   * Classes of equal size by frequency: the most frequent outputs share the first class, and so on.
+   * Likely outputs then are found in few classes, which makes prediction fast.
+   *
+   * @param counts how often each output occurs
+   * @param nClasses as for {@link #contiguous}
+   * @throws IllegalArgumentException if a count is negative, or unless 1 &lt;= nClasses &lt;= outputs
+   */
+  public static ClassAssignment byFrequency(long[] counts, int nClasses) {
+    int[] order = byDescendingCount(counts);
+    int slots = slotsFor(counts.length, nClasses);
+    int[] classOf = new int[counts.length];
+    for (int rank = 0; rank < order.length; rank++) {
+      classOf[order[rank]] = rank / slots;
+    }
+    return new ClassAssignment(classOf, ceilDiv(counts.length, slots), slots);
+  }
+
+  /**
+   * Classes of unequal size by frequency, each with the same share of the square roots of the counts:
+   * small classes for frequent outputs, large ones for rare ones (Mikolov et al., 2011). No class gets
+   * larger than four times the average, since all take the memory of the largest.
+   *
+   * @param counts how often each output occurs
+   * @param nClasses how many classes are wanted; there may be a few more or fewer
+   * @throws IllegalArgumentException if a count is negative, or unless 1 &lt;= nClasses &lt;= outputs
+   */
+  public static ClassAssignment bySquareRootOfFrequency(long[] counts, int nClasses) {
+    int[] order = byDescendingCount(counts);
+    int limit = Math.toIntExact(Math.min(counts.length, 4L * slotsFor(counts.length, nClasses)));
+    double total = 0;
+    for (long count : counts) {
+      total += Math.sqrt(count + 1.0);
+    }
+    int[] classOf = new int[counts.length];
+    int current = 0;
+    int size = 0;
+    double sum = 0;
+    for (int output : order) {
+      if (size == limit || (size > 0 && sum * nClasses >= total * (current + 1))) {
+        current++;
+        size = 0;
+      }
+      classOf[output] = current;
+      size++;
+      sum += Math.sqrt(counts[output] + 1.0);
+    }
+    return new ClassAssignment(classOf, current + 1, 1);
+  }
+
+  private static int slotsFor(int outputs, int nClasses) {
+    Check.atLeast(1, "outputs", outputs);
+    if (nClasses < 1 || nClasses > outputs) {
+      throw new IllegalArgumentException(
+          "nClasses: expected a number in [1, outputs = " + outputs + "] but was " + nClasses);
+    }
+    return ceilDiv(outputs, nClasses);
+  }
+
+  private static int ceilDiv(int dividend, int divisor) {
+    return (dividend - 1) / divisor + 1;
+  }
+
+  /** Outputs by descending count, those with the same count by number. */
+  private static int[] byDescendingCount(long[] counts) {
+    requireNonNull(counts, "counts");
+    Integer[] order = new Integer[counts.length];
+    for (int output = 0; output < counts.length; output++) {
+      if (counts[output] < 0) {
+        throw new IllegalArgumentException(
+            "counts[" + output + "] = " + counts[output] + " is negative");
+      }
+      order[output] = output;
+    }
+    Arrays.sort(order, (a, b) -> Long.compare(counts[b], counts[a]));
+    return Arrays.stream(order).mapToInt(Integer::intValue).toArray();
+  }
+
+  /** The number of outputs. */
+  public int outputs() {
+    return classOf.length;
+  }
+
+  /** The number of classes. */
+  public int classes() {
+    return members.length;
+  }
+
+  /** The room in every class: the size of the largest, or what {@link #contiguous} divides into. */
+  public int slots() {
+    return slots;
+  }
+
+  /** The number of outputs in a class. */
+  public int size(int classNumber) {
+    return members[Objects.checkIndex(classNumber, members.length)].length;
+  }
+
+  /** The class of an output. */
+  public int classOf(int output) {
+    return classOf[Objects.checkIndex(output, classOf.length)];
+  }
+
+  /** The slot of an output within its class. */
+  public int slotOf(int output) {
+    return slotOf[Objects.checkIndex(output, classOf.length)];
+  }
+
+  /**
+   * The output in a slot of a class.
+   *
+   * @throws IndexOutOfBoundsException if there is no such class, or the slot is empty
+   */
+  public int output(int classNumber, int slot) {
+    int[] outputs = members[Objects.checkIndex(classNumber, members.length)];
+    return outputs[Objects.checkIndex(slot, outputs.length)];
+  }
+
+  /** Whether output o is in class o / slots, slot o % slots, with no empty slot anywhere. */
+  boolean isDenseAndInOrder() {
+    for (int output = 0; output < classOf.length; output++) {
+      if (classOf[output] != output / slots) {
+        return false;
+      }
+    }
+    return (long) members.length * slots == classOf.length;
+  }
+
+  /** The number of outputs in each class. */
+  int[] sizes() {
+    return Arrays.stream(members).mapToInt(outputs -> outputs.length).toArray();
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof ClassAssignment that
+        && slots == that.slots
+        && Arrays.equals(classOf, that.classOf);
+  }
+
+  @Override
+  public int hashCode() {
+    return 31 * Arrays.hashCode(classOf) + slots;
+  }
+
+  @Override
+  public String toString() {
+    return outputs() + " outputs in " + classes() + " classes of up to " + slots;
+  }
+}

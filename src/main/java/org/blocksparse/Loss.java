@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+/**
+ * What is minimised: the negative log likelihood of the targets, in natural logarithms.
+ *
+ * <p>With weights w, the loss is the sum (or the mean over the rows that count) of w[r] * -log P(target of
+ * row r). Rows whose target is {@link #ignoring ignored} do not count: they have no loss and no
+ * gradient.
+ *
+ * <p>With {@link #smoothing}, a share of the target's probability goes to other outputs: among the
+ * classes by their sizes, and evenly among the outputs of the target's own class. So the loss still
+ * needs no class but that of the target.
+ *
+ * <p>Immutable.
+ */
+public final class Loss {
+  private static final Loss MEAN = new Loss(true, null, 0, null);
+
+  private final boolean mean;
+  private final Integer ignored;
+  private final float smoothing;
+  private final FloatTensor weights;
+
+  private Loss(boolean mean, Integer ignored, float smoothing, FloatTensor weights) {
+    this.mean = mean;
+    this.ignored = ignored;
+    this.smoothing = smoothing;
+    this.weights = weights;
+  }
+
+  /** The mean over the rows that count; 0 if none does. */
+  public static Loss mean() {
+    return MEAN;
+  }
+
+  /** The sum over the rows that count. */
+  public static Loss sum() {
+    return new Loss(false, null, 0, null);
+  }
+
+  /** The same loss without the rows whose target is {@code target}, -100 or -1 for instance. */
+  public Loss ignoring(int target) {
+    return new Loss(mean, target, smoothing, weights);
+  }
+
+  /**
+   * The same loss with a share of each target's probability spread over other outputs.
+   *
+   * @param share in [0, 1)
+   * @throws IllegalArgumentException if it is not
+   */
+  public Loss smoothing(float share) {
+    if (!(share >= 0 && share < 1)) {
+      throw new IllegalArgumentException("smoothing: expected a number in [0, 1) but was " + share);
+    }
+    return new Loss(mean, ignored, share, weights);
+  }
+
+  /**
+   * The same loss with a weight for each row.
+   *
+   * @param rowWeights (batch); stays the caller's, and must be open when the loss is used
+   */
+  public Loss weights(FloatTensor rowWeights) {
+    return new Loss(mean, ignored, smoothing, requireNonNull(rowWeights, "weights"));
+  }
+
+  boolean isMean() {
+    return mean;
+  }
+
+  boolean ignores(int target) {
+    return ignored != null && ignored == target;
+  }
+
+  float smoothing() {
+    return smoothing;
+  }
+
+  FloatTensor weights() {
+    return weights;
+  }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+/**
+ * How parameters follow their gradients. Immutable: it holds the rule and its numbers, while what a rule
+ * remembers of each parameter is kept by the layer.
+ *
+ * <p>Only the classes that occur among the targets are touched in a step, so for the others nothing
+ * decays and nothing is averaged. For Adam this is its lazy form: the moments of a class are
+ * corrected by the number of steps that the class itself has taken.
+ */
+public final class Optimizer {
+  /** The rules. */
+  enum Rule {
+    SGD,
+    ADAGRAD,
+    ADAM
+  }
+
+  private final Rule rule;
+  private final float rate;
+  private final float decay;
+  private final float beta1;
+  private final float beta2;
+  private final float epsilon;
+
+  private Optimizer(
+      Rule rule, float rate, float decay, float beta1, float beta2, float epsilon) {
+    this.rule = rule;
+    this.rate = positive("rate", rate);
+    this.decay = decay;
+    this.beta1 = beta1;
+    this.beta2 = beta2;
+    this.epsilon = epsilon;
+    if (!(decay >= 0 && decay < Float.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException("decay: expected a finite number >= 0 but was " + decay);
+    }
+  }
+
+  /** {@code w -= rate * gradient}. */
+  public static Optimizer sgd(float rate) {
+    return new Optimizer(Rule.SGD, rate, 0, 0, 0, 0);
+  }
+
+  /** {@code s += gradient^2; w -= rate * gradient / (sqrt(s) + 1e-8)} (Duchi et al., 2011). */
+  public static Optimizer adagrad(float rate) {
+    return new Optimizer(Rule.ADAGRAD, rate, 0, 0, 0, 1e-8f);
+  }
+
+  /** Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). */
+  public static Optimizer adam(float rate) {
+    return adam(rate, 0.9f, 0.999f, 1e-8f);
+  }
+
+  /** Adam; {@code beta1} and {@code beta2} are in [0, 1), {@code epsilon} is positive. */
+  public static Optimizer adam(float rate, float beta1, float beta2, float epsilon) {
+    return new Optimizer(
+        Rule.ADAM,
+        rate,
+        0,
+        fraction("beta1", beta1),
+        fraction("beta2", beta2),
+        positive("epsilon", epsilon));
+  }
+
+  /** The same rule with another learning rate, for schedules. */
+  public Optimizer withRate(float newRate) {
+    return new Optimizer(rule, newRate, decay, beta1, beta2, epsilon);
+  }
+
+  /** The same rule with {@code newDecay * w} added to every gradient of a weight that is touched. */
+  public Optimizer withDecay(float newDecay) {
+    return new Optimizer(rule, rate, newDecay, beta1, beta2, epsilon);
+  }
+
+  private static float positive(String name, float value) {
+    if (!(value > 0 && value < Float.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          name + ": expected a finite number > 0 but was " + value);
+    }
+    return value;
+  }
+
+  private static float fraction(String name, float value) {
+    if (!(value >= 0 && value < 1)) {
+      throw new IllegalArgumentException(name + ": expected a number in [0, 1) but was " + value);
+    }
+    return value;
+  }
+
+  Rule rule() {
+    return rule;
+  }
+
+  /** The learning rate. */
+  public float rate() {
+    return rate;
+  }
+
+  float decay() {
+    return decay;
+  }
+
+  float beta1() {
+    return beta1;
+  }
+
+  float beta2() {
+    return beta2;
+  }
+
+  float epsilon() {
+    return epsilon;
+  }
+
+  @Override
+  public String toString() {
+    return rule + "(rate = " + rate + (decay == 0 ? "" : ", decay = " + decay) + ")";
+  }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.Arrays;
+import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.KernelsProvider;
+import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.TwoLevelSoftmax;
+
+/**
+ * What an optimiser remembers of each parameter of a layer. Memory is taken when a rule is first used:
+ * none for gradient descent, that of the parameters for Adagrad, twice that for Adam.
+ */
+final class OptimizerState {
+  private final Storage[] parameters;
+  private final long[] stepsOfClass;
+  private long stepsOfClassLevel;
+  private Optimizer.Rule rule = Optimizer.Rule.SGD;
+  private Storage[] first = {};
+  private Storage[] second = {};
+
+  OptimizerState(TwoLevelSoftmax.Parameters parameters, int classes) {
+    this.parameters =
+        new Storage[] {parameters.w1(), parameters.b1(), parameters.w2(), parameters.b2()};
+    this.stepsOfClass = new long[classes];
+  }
+
+  /** The update that a step with the given optimiser makes. */
+  TwoLevelSoftmax.Update update(TwoLevelSoftmax softmax, Optimizer optimizer) {
+    if (optimizer.rule() != rule) {
+      reset(optimizer.rule());
+    }
+    float rate = optimizer.rate();
+    float decay = optimizer.decay();
+    Kernels kernels = KernelsProvider.kernels();
+    return switch (rule) {
+      case SGD ->
+          decay == 0
+              ? softmax.descend(rate)
+              : softmax.apply(
+                  (parameter, classNumber, offset, count, gradient) ->
+                      kernels.sgd(
+                          count,
+                          rate,
+                          1,
+                          decayOf(parameter, decay),
+                          gradient,
+                          parameters[parameter],
+                          offset));
+      case ADAGRAD ->
+          softmax.apply(
+              (parameter, classNumber, offset, count, gradient) ->
+                  kernels.adagrad(
+                      count,
+                      rate,
+                      1,
+                      decayOf(parameter, decay),
+                      optimizer.epsilon(),
+                      gradient,
+                      first[parameter],
+                      parameters[parameter],
+                      offset));
+      case ADAM ->
+          softmax.apply(
+              (parameter, classNumber, offset, count, gradient) ->
+                  kernels.adam(
+                      count,
+                      rate,
+                      1,
+                      decayOf(parameter, decay),
+                      optimizer.beta1(),
+                      optimizer.beta2(),
+                      optimizer.epsilon(),
+                      step(parameter, classNumber),
+                      gradient,
+                      first[parameter],
+                      second[parameter],
+                      parameters[parameter],
+                      offset));
+    };
+  }
+
+  /** Weights decay, biases do not. */
+  private static float decayOf(int parameter, float decay) {
+    return parameter % 2 == 0 ? decay : 0;
+  }
+
+  /** The number of this step for a block; weights come before biases and count it. */
+  private long step(int parameter, int classNumber) {
+    if (classNumber < 0) {
+      return parameter == 0 ? ++stepsOfClassLevel : stepsOfClassLevel;
+    }
+    return parameter == 2 ? ++stepsOfClass[classNumber] : stepsOfClass[classNumber];
+  }
+
+  private void reset(Optimizer.Rule newRule) {
+    close();
+    boolean needsFirst = newRule != Optimizer.Rule.SGD;
+    boolean needsSecond = newRule == Optimizer.Rule.ADAM;
+    first = needsFirst ? allocateAll() : new Storage[0];
+    second = needsSecond ? allocateAll() : new Storage[0];
+    Arrays.fill(stepsOfClass, 0);
+    stepsOfClassLevel = 0;
+    rule = newRule;
+  }
+
+  private Storage[] allocateAll() {
+    Storage[] all = new Storage[parameters.length];
+    for (int i = 0; i < all.length; i++) {
+      all[i] = Storage.allocate(parameters[i].elements());
+    }
+    return all;
+  }
+
+  void close() {
+    for (Storage storage : first) {
+      storage.close();
+    }
+    for (Storage storage : second) {
+      storage.close();
+    }
+  }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Products of chosen blocks, and the hierarchical softmax that they make affordable.
+ *
+ * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words. {@link
+ * org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of {@link
+ * org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}. All of them work on {@link
+ * org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor}, and run by a {@link
+ * org.blocksparse.BlockPlan}.
+ *
+ * <h2>Words</h2>
+ *
+ * <p>Input and output of a layer are divided into blocks, of which each sample selects a few.
+ *
+ * <table>
+ *   <caption>Dimensions, as in Theano</caption>
+ *   <tr><th>word</th><th>meaning</th></tr>
+ *   <tr><td>batch</td><td>samples computed together</td></tr>
+ *   <tr><td>iBlocks, oBlocks</td><td>input and output blocks there are to select from</td></tr>
+ *   <tr><td>iSize, oSize</td><td>elements of an input and of an output block</td></tr>
+ *   <tr><td>iWin, oWin</td><td>input and output blocks that each sample selects</td></tr>
+ * </table>
+ *
+ * <pre>{@code
+ * out[b, j] = bias[outputIdx[b, j]] + sum over i of  h[b, i] . W[inputIdx[b, i], outputIdx[b, j]]
+ * }</pre>
+ *
+ * <p>Sizes, offsets and strides are in elements. What is in bytes has Bytes in its name. Logarithms are
+ * natural.
+ */
+package org.blocksparse;
