@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checks of sizes and operands that all entry points share. None of them can overflow, whatever
+// the caller passes.
+#ifndef BLOCKSPARSE_SRC_CHECKS_H
+#define BLOCKSPARSE_SRC_CHECKS_H
+
+#include <cstdint>
+
+#include "blocksparse/blocksparse.h"
+
+namespace blocksparse {
+
+// Elements of an operand beyond which the distance of two of them in bytes might not fit in a
+// pointer difference.
+constexpr int64_t kMostElements = INT64_MAX / 8;
+
+// The distance between the first and the last of `count` things that lie `stride` apart; -1 if a
+// size is negative or the distance too large. No things, or one, lie 0 apart.
+inline int64_t distance(int64_t count, int64_t stride) {
+  if (count < 0 || stride < 0) {
+    return -1;
+  }
+  if (count <= 1 || stride == 0) {
+    return 0;
+  }
+  return count - 1 <= kMostElements / stride ? (count - 1) * stride : -1;
+}
+
+// `rows` rows of `size` elements, `stride` apart and not overlapping.
+inline blocksparse_status check_rows(const void* data, int64_t rows, int32_t size, int64_t stride) {
+  if (size < 0 || stride < size || distance(rows, stride) < 0) {
+    return BLOCKSPARSE_BAD_SIZE;
+  }
+  return data == nullptr && rows > 0 && size > 0 ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_OK;
+}
+
+// A grid of blocks, each of `rows` x `columns` elements, of which rows lie `ld` apart.
+inline blocksparse_status check_blocks(const void* data, int32_t count1, int64_t stride1,
+                                       int32_t count2, int64_t stride2, int32_t rows,
+                                       int32_t columns, int64_t ld) {
+  const int64_t across1 = distance(count1, stride1);
+  const int64_t across2 = distance(count2, stride2);
+  const int64_t within = distance(rows, ld);
+  if (across1 < 0 || across2 < 0 || within < 0 || columns < 0 || ld < columns ||
+      across1 > kMostElements - across2 || within > kMostElements - across2 - across1) {
+    return BLOCKSPARSE_BAD_SIZE;
+  }
+  const bool empty = count1 == 0 || count2 == 0 || rows == 0 || columns == 0;
+  return data == nullptr && !empty ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_OK;
+}
+
+// [begin, end) within [0, size).
+inline bool is_range(int32_t begin, int32_t end, int32_t size) {
+  return 0 <= begin && begin <= end && end <= size;
+}
+
+inline bool is_flag(int32_t value) { return value == 0 || value == 1; }
+
+// Working memory for at least one row of either size.
+inline blocksparse_status check_scratch(const float* scratch, int64_t length, int32_t size1,
+                                        int32_t size2) {
+  const int64_t least = int64_t{size1} + size2;
+  if (length < least) {
+    return BLOCKSPARSE_SCRATCH_TOO_SMALL;
+  }
+  return scratch == nullptr && least > 0 ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_OK;
+}
+
+// The first status that is not OK.
+template <typename... Statuses>
+blocksparse_status first_error(Statuses... statuses) {
+  blocksparse_status first = BLOCKSPARSE_OK;
+  static_cast<void>(((first = statuses, first != BLOCKSPARSE_OK) || ...));
+  return first;
+}
+
+}  // namespace blocksparse
+
+#endif  // BLOCKSPARSE_SRC_CHECKS_H

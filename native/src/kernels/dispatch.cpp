@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which kernels this processor can run. We ask the processor ourselves, as the compilers' own
+// helpers (__builtin_cpu_supports) need a runtime library that not every toolchain of ours has.
+#include "blocksparse/blocksparse.h"
+#include "kernels/kernel_table.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace blocksparse {
+namespace {
+
+#if defined(__x86_64__)
+
+// The register states that the operating system saves and restores.
+uint64_t enabled_states() {
+  uint32_t low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return uint64_t{high} << 32 | low;
+}
+
+constexpr bool has_all(uint64_t flags, uint64_t wanted) { return (flags & wanted) == wanted; }
+
+constexpr uint64_t bit(int place) { return uint64_t{1} << place; }
+
+int32_t detect_best_isa() {
+  constexpr uint64_t kFma = bit(12), kSaved = bit(27), kAvx = bit(28);  // leaf 1, ecx
+  constexpr uint64_t kAvx2 = bit(5), kF = bit(16), kDq = bit(17), kBw = bit(30), kVl = bit(31);
+  constexpr uint64_t kYmmState = bit(1) | bit(2), kZmmState = kYmmState | bit(5) | bit(6) | bit(7);
+  uint32_t eax, ebx, ecx, edx;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || !has_all(ecx, kFma | kSaved | kAvx)) {
+    return BLOCKSPARSE_PORTABLE;
+  }
+  const uint64_t states = enabled_states();
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || !has_all(ebx, kAvx2) ||
+      !has_all(states, kYmmState)) {
+    return BLOCKSPARSE_PORTABLE;
+  }
+  return has_all(ebx, kF | kDq | kBw | kVl) && has_all(states, kZmmState) ? BLOCKSPARSE_AVX512
+                                                                          : BLOCKSPARSE_AVX2;
+}
+
+#endif
+
+}  // namespace
+
+const kernel_table* kernels_for(int32_t isa) {
+#if defined(__x86_64__)
+  static const int32_t best = detect_best_isa();
+  if (isa == BLOCKSPARSE_AVX2 && best >= BLOCKSPARSE_AVX2) {
+    return &kAvx2Kernels;
+  }
+  if (isa == BLOCKSPARSE_AVX512 && best >= BLOCKSPARSE_AVX512) {
+    return &kAvx512Kernels;
+  }
+#elif defined(__aarch64__)
+  if (isa == BLOCKSPARSE_NEON) {
+    return &kNeonKernels;
+  }
+#endif
+  return isa == BLOCKSPARSE_PORTABLE ? &kPortableKernels : nullptr;
+}
+
+}  // namespace blocksparse
+
+int32_t blocksparse_isa_supported(int32_t isa) {
+  return blocksparse::kernels_for(isa) != nullptr ? 1 : 0;
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef BLOCKSPARSE_SRC_KERNELS_INLINE_H
+#define BLOCKSPARSE_SRC_KERNELS_INLINE_H
+
+#include <cstdint>
+
+// For what a kernel is made of: without optimisation, too, a kernel is one function, so that code
+// of one instruction set never gets a symbol that another file could be linked to.
+#define INLINE [[gnu::always_inline]] inline
+
+#endif  // BLOCKSPARSE_SRC_KERNELS_INLINE_H

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Vectors of 8 floats, with fused multiply-add. For kernels_avx2.cpp only.
+#include <immintrin.h>
+
+#include "kernels/inline.h"
+
+namespace {
+
+using vec = __m256;
+using mask = __m256i;
+constexpr int32_t kWidth = 8;
+
+INLINE vec set1(float x) { return _mm256_set1_ps(x); }
+INLINE vec load(const float* p) { return _mm256_loadu_ps(p); }
+INLINE void store(float* p, vec a) { _mm256_storeu_ps(p, a); }
+
+INLINE mask first(int32_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE vec load(const float* p, mask m) { return _mm256_maskload_ps(p, m); }
+INLINE void store(float* p, vec a, mask m) { _mm256_maskstore_ps(p, m, a); }
+INLINE vec select(mask m, vec a, vec b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m)); }
+
+INLINE vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
+INLINE vec sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+INLINE vec mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+INLINE vec div(vec a, vec b) { return _mm256_div_ps(a, b); }
+INLINE vec fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE vec sqrt(vec a) { return _mm256_sqrt_ps(a); }
+// b where either is NaN.
+INLINE vec max(vec a, vec b) { return _mm256_max_ps(a, b); }
+INLINE vec round(vec a) {
+  return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+// a * 2^n for whole n in [-252, 254], in two steps, as neither half leaves the range of exponents.
+INLINE vec scale_by_power(vec a, vec n) {
+  const __m256i whole = _mm256_cvtps_epi32(n);
+  const __m256i half = _mm256_srai_epi32(whole, 1);
+  const __m256i bias = _mm256_set1_epi32(127);
+  const __m256i power1 = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+  const __m256i power2 =
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(whole, half), bias), 23);
+  return _mm256_mul_ps(_mm256_mul_ps(a, _mm256_castsi256_ps(power1)), _mm256_castsi256_ps(power2));
+}
+
+}  // namespace

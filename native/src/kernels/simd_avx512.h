@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Vectors of 16 floats. For kernels_avx512.cpp only.
+#include <immintrin.h>
+
+#include "kernels/inline.h"
+
+namespace {
+
+using vec = __m512;
+using mask = __mmask16;
+constexpr int32_t kWidth = 16;
+
+INLINE vec set1(float x) { return _mm512_set1_ps(x); }
+INLINE vec load(const float* p) { return _mm512_loadu_ps(p); }
+INLINE void store(float* p, vec a) { _mm512_storeu_ps(p, a); }
+
+INLINE mask first(int32_t n) { return static_cast<mask>((1u << n) - 1); }
+INLINE vec load(const float* p, mask m) { return _mm512_maskz_loadu_ps(m, p); }
+INLINE void store(float* p, vec a, mask m) { _mm512_mask_storeu_ps(p, m, a); }
+INLINE vec select(mask m, vec a, vec b) { return _mm512_mask_blend_ps(m, b, a); }
+
+INLINE vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
+INLINE vec sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+INLINE vec mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+INLINE vec div(vec a, vec b) { return _mm512_div_ps(a, b); }
+INLINE vec fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE vec sqrt(vec a) { return _mm512_sqrt_ps(a); }
+// b where either is NaN.
+INLINE vec max(vec a, vec b) { return _mm512_max_ps(a, b); }
+INLINE vec round(vec a) {
+  return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+// a * 2^n, rounded once, for whole n.
+INLINE vec scale_by_power(vec a, vec n) { return _mm512_scalef_ps(a, n); }
+
+}  // namespace

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Vectors of 4 floats on 64-bit Arm. For kernels_neon.cpp only.
+#include <arm_neon.h>
+
+#include "kernels/inline.h"
+
+namespace {
+
+using vec = float32x4_t;
+constexpr int32_t kWidth = 4;
+
+// NEON has no masked loads and stores: a partial vector goes element by element.
+struct mask {
+  int32_t count;
+};
+
+INLINE vec set1(float x) { return vdupq_n_f32(x); }
+INLINE vec load(const float* p) { return vld1q_f32(p); }
+INLINE void store(float* p, vec a) { vst1q_f32(p, a); }
+
+INLINE mask first(int32_t n) { return {n}; }
+INLINE vec load(const float* p, mask m) {
+  float lanes[kWidth] = {};
+  for (int32_t i = 0; i < m.count; ++i) {
+    lanes[i] = p[i];
+  }
+  return vld1q_f32(lanes);
+}
+INLINE void store(float* p, vec a, mask m) {
+  float lanes[kWidth];
+  vst1q_f32(lanes, a);
+  for (int32_t i = 0; i < m.count; ++i) {
+    p[i] = lanes[i];
+  }
+}
+INLINE vec select(mask m, vec a, vec b) {
+  static const int32_t lanes[kWidth] = {0, 1, 2, 3};
+  return vbslq_f32(vcltq_s32(vld1q_s32(lanes), vdupq_n_s32(m.count)), a, b);
+}
+
+INLINE vec add(vec a, vec b) { return vaddq_f32(a, b); }
+INLINE vec sub(vec a, vec b) { return vsubq_f32(a, b); }
+INLINE vec mul(vec a, vec b) { return vmulq_f32(a, b); }
+INLINE vec div(vec a, vec b) { return vdivq_f32(a, b); }
+INLINE vec fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+INLINE vec sqrt(vec a) { return vsqrtq_f32(a); }
+// NaN where either is NaN.
+INLINE vec max(vec a, vec b) { return vmaxq_f32(a, b); }
+INLINE vec round(vec a) { return vrndnq_f32(a); }
+// a * 2^n for whole n in [-252, 254], in two steps, as neither half leaves the range of exponents.
+INLINE vec scale_by_power(vec a, vec n) {
+  const int32x4_t whole = vcvtq_s32_f32(n);
+  const int32x4_t half = vshrq_n_s32(whole, 1);
+  const int32x4_t bias = vdupq_n_s32(127);
+  const int32x4_t power1 = vshlq_n_s32(vaddq_s32(half, bias), 23);
+  const int32x4_t power2 = vshlq_n_s32(vaddq_s32(vsubq_s32(whole, half), bias), 23);
+  return vmulq_f32(vmulq_f32(a, vreinterpretq_f32_s32(power1)), vreinterpretq_f32_s32(power2));
+}
+
+}  // namespace

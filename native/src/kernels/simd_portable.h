@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Vectors of 4 floats in the vector extension that GCC and Clang share: whatever the baseline of
+// the platform has. For kernels_portable.cpp only.
+#include <cmath>
+#include <cstring>
+
+#include "kernels/inline.h"
+
+namespace {
+
+typedef float vec __attribute__((vector_size(16)));
+typedef int32_t ivec __attribute__((vector_size(16)));
+constexpr int32_t kWidth = 4;
+
+struct mask {
+  int32_t count;
+};
+
+INLINE vec set1(float x) { return vec{x, x, x, x}; }
+INLINE vec load(const float* p) {
+  vec a;
+  std::memcpy(&a, p, sizeof(a));
+  return a;
+}
+INLINE void store(float* p, vec a) { std::memcpy(p, &a, sizeof(a)); }
+
+INLINE mask first(int32_t n) { return {n}; }
+INLINE vec load(const float* p, mask m) {
+  vec a = {};
+  for (int32_t i = 0; i < m.count; ++i) {
+    a[i] = p[i];
+  }
+  return a;
+}
+INLINE void store(float* p, vec a, mask m) {
+  for (int32_t i = 0; i < m.count; ++i) {
+    p[i] = a[i];
+  }
+}
+INLINE vec select(mask m, vec a, vec b) {
+  const ivec lanes = {0, 1, 2, 3};
+  const ivec count = {m.count, m.count, m.count, m.count};
+  return lanes < count ? a : b;
+}
+
+INLINE vec add(vec a, vec b) { return a + b; }
+INLINE vec sub(vec a, vec b) { return a - b; }
+INLINE vec mul(vec a, vec b) { return a * b; }
+INLINE vec div(vec a, vec b) { return a / b; }
+// Fused where the baseline has it: the compiler contracts it, everywhere or nowhere.
+INLINE vec fma(vec a, vec b, vec c) { return a * b + c; }
+INLINE vec sqrt(vec a) {
+  for (int32_t i = 0; i < kWidth; ++i) {
+    a[i] = std::sqrt(a[i]);
+  }
+  return a;
+}
+// b where either is NaN.
+INLINE vec max(vec a, vec b) { return a > b ? a : b; }
+// To the nearest whole number, for |a| < 2^22; anything for larger ones.
+INLINE vec round(vec a) {
+  const vec shift = set1(0x1.8p23f);
+  return (a + shift) - shift;
+}
+// a * 2^n for whole n in [-252, 254], in two steps, as neither half leaves the range of exponents.
+INLINE vec scale_by_power(vec a, vec n) {
+  // The sum's low bits hold n as an integer; a conversion would be undefined for NaN.
+  const vec shifted = n + set1(0x1.8p23f);
+  ivec bits;
+  std::memcpy(&bits, &shifted, sizeof(bits));
+  const ivec whole = bits - 0x4b400000;
+  const ivec half = whole >> 1;
+  const ivec power1 = (half + 127) << 23;
+  const ivec power2 = (whole - half + 127) << 23;
+  vec factor1, factor2;
+  std::memcpy(&factor1, &power1, sizeof(factor1));
+  std::memcpy(&factor2, &power2, sizeof(factor2));
+  return a * factor1 * factor2;
+}
+
+}  // namespace

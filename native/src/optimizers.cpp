@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
+#include "blocksparse/blocksparse.h"
+#include "checks.h"
+#include "kernels/kernel_table.h"
+
+namespace blocksparse {
+namespace {
+
+template <typename... Operands>
+blocksparse_status check_step(const kernel_table* kernels, int64_t count,
+                              const Operands*... operands) {
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  if (count < 0 || count > kMostElements) {
+    return BLOCKSPARSE_BAD_SIZE;
+  }
+  const bool missing = (... || (operands == nullptr));
+  return missing && count > 0 ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_OK;
+}
+
+}  // namespace
+}  // namespace blocksparse
+
+int32_t blocksparse_sgd_f32(int32_t isa, int64_t count, float rate, float scale, float decay,
+                            const float* g, float* w) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  const blocksparse_status status = check_step(kernels, count, g, w);
+  if (status == BLOCKSPARSE_OK) {
+    kernels->sgd(count, rate, scale, decay, g, w);
+  }
+  return status;
+}
+
+int32_t blocksparse_adagrad_f32(int32_t isa, int64_t count, float rate, float scale, float decay,
+                                float epsilon, const float* g, float* s, float* w) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  const blocksparse_status status = check_step(kernels, count, g, s, w);
+  if (status == BLOCKSPARSE_OK) {
+    kernels->adagrad(count, rate, scale, decay, epsilon, g, s, w);
+  }
+  return status;
+}
+
+int32_t blocksparse_adam_f32(int32_t isa, int64_t count, float rate, float scale, float decay,
+                             float beta1, float beta2, float epsilon, int64_t step, const float* g,
+                             float* m, float* v, float* w) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  const blocksparse_status status = check_step(kernels, count, g, m, v, w);
+  if (status != BLOCKSPARSE_OK) {
+    return status;
+  }
+  if (step < 1) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
+  }
+  // With c = sqrt(1 - beta2^step) the step is  (rate * c / (1 - beta1^step)) * m / (sqrt(v) +
+  // epsilon * c): both corrections leave the loop.
+  const double steps = static_cast<double>(step);
+  const double correction1 = 1.0 - std::pow(static_cast<double>(beta1), steps);
+  const double correction2 = std::sqrt(1.0 - std::pow(static_cast<double>(beta2), steps));
+  kernels->adam(count, static_cast<float>(static_cast<double>(rate) * correction2 / correction1),
+                scale, decay, beta1, beta2,
+                static_cast<float>(static_cast<double>(epsilon) * correction2), g, m, v, w);
+  return status;
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "blocksparse/blocksparse.h"
+#include "checks.h"
+#include "kernels/kernel_table.h"
+#include "schedule.h"
+
+namespace blocksparse {
+namespace {
+
+// The rows that both functions below work on: those of a schedule's chunks, each a `valid` part of
+// n elements.
+struct row_operands {
+  int32_t n;
+  int32_t write_blocks;
+  const int32_t* valid;
+  float* c;
+  int64_t c_rows;
+  int64_t ldc;
+
+  blocksparse_status check() const {
+    return write_blocks < 0 ? BLOCKSPARSE_BAD_SIZE : check_rows(c, c_rows, n, ldc);
+  }
+
+  int32_t valid_of(int32_t block) const { return valid == nullptr ? n : valid[block]; }
+
+  softmax_row row(int32_t r, int32_t v) const { return {c + r * ldc, n, v}; }
+};
+
+// Checks chunk after chunk and calls row_function(r, v) for its rows, if chunk_check(chunk, v)
+// agrees.
+template <typename ChunkCheck, typename RowFunction>
+blocksparse_status for_each_row(const int32_t* schedule, int64_t schedule_length,
+                                int32_t chunk_begin, int32_t chunk_end,
+                                const row_operands& operands, const ChunkCheck& chunk_check,
+                                const RowFunction& row_function) {
+  gemm_schedule plan;
+  blocksparse_status status =
+      first_error(gemm_schedule::parse(schedule, schedule_length, &plan), operands.check());
+  if (status != BLOCKSPARSE_OK) {
+    return status;
+  }
+  if (!is_range(chunk_begin, chunk_end, plan.chunks)) {
+    return BLOCKSPARSE_BAD_SCHEDULE;
+  }
+  for (int32_t c = chunk_begin; c < chunk_end; ++c) {
+    gemm_chunk chunk;
+    status = plan.rows_of(c, operands.write_blocks, operands.c_rows, &chunk);
+    if (status != BLOCKSPARSE_OK) {
+      return status;
+    }
+    const int32_t v = operands.valid_of(chunk.write_block);
+    if (operands.n == 0) {
+      continue;
+    }
+    if (v < 1 || v > operands.n) {
+      return BLOCKSPARSE_BAD_SIZE;
+    }
+    status = chunk_check(chunk, v);
+    if (status != BLOCKSPARSE_OK) {
+      return status;
+    }
+    for (int32_t i = 0; i < chunk.rows.count; ++i) {
+      row_function(chunk.rows[i], v);
+    }
+  }
+  return BLOCKSPARSE_OK;
+}
+
+}  // namespace
+}  // namespace blocksparse
+
+int32_t blocksparse_block_softmax_f32(int32_t isa, int32_t logarithm, const int32_t* schedule,
+                                      int64_t schedule_length, int32_t chunk_begin,
+                                      int32_t chunk_end, int32_t n, int32_t write_blocks,
+                                      const int32_t* valid, const float* scale, float* c,
+                                      int64_t c_rows, int64_t ldc) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  if (!is_flag(logarithm)) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
+  }
+  const row_operands operands = {n, write_blocks, valid, c, c_rows, ldc};
+  const auto accept = [](const gemm_chunk&, int32_t) { return BLOCKSPARSE_OK; };
+  const auto run = [&](int32_t r, int32_t v) {
+    if (logarithm == 1) {
+      kernels->log_softmax(operands.row(r, v), scale == nullptr ? 0.0f : scale[r]);
+    } else {
+      kernels->softmax(operands.row(r, v), scale == nullptr ? 1.0f : scale[r]);
+    }
+  };
+  return for_each_row(schedule, schedule_length, chunk_begin, chunk_end, operands, accept, run);
+}
+
+int32_t blocksparse_block_cross_entropy_f32(int32_t isa, const int32_t* schedule,
+                                            int64_t schedule_length, int32_t chunk_begin,
+                                            int32_t chunk_end, int32_t n, int32_t write_blocks,
+                                            const int32_t* valid, const int32_t* target,
+                                            const float* weights, float smoothing,
+                                            const float* prior, float* nll, float* c,
+                                            int64_t c_rows, int64_t ldc) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  if (!(smoothing >= 0.0f && smoothing <= 1.0f)) {  // refuses NaN, too
+    return BLOCKSPARSE_BAD_ARGUMENT;
+  }
+  if ((target == nullptr || nll == nullptr) && c_rows > 0) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  const row_operands operands = {n, write_blocks, valid, c, c_rows, ldc};
+  const auto check_targets = [&](const gemm_chunk& chunk, int32_t v) {
+    for (int32_t i = 0; i < chunk.rows.count; ++i) {
+      const int32_t t = target[chunk.rows[i]];
+      if (t < 0 || t >= v) {
+        return BLOCKSPARSE_BAD_INDEX;
+      }
+    }
+    return BLOCKSPARSE_OK;
+  };
+  const auto run = [&](int32_t r, int32_t v) {
+    const float weight = weights == nullptr ? 1.0f : weights[r];
+    nll[r] = kernels->cross_entropy(operands.row(r, v), {target[r], weight, smoothing, prior});
+  };
+  return for_each_row(schedule, schedule_length, chunk_begin, chunk_end, operands, check_targets,
+                      run);
+}

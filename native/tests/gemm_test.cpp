@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// block_gemm against plain loops in double: whole numbers with bit equality, random ones within the
+// bound k * 2^-24 * sum |a||w|.
+#include "testing.h"
+
+namespace {
+
+using namespace testing;
+
+struct problem {
+  const char* name;
+  int32_t k, n;
+  int32_t read_blocks, write_blocks;
+  int32_t samples, reads, writes;  // each sample reads `reads` rows and writes `writes`
+  int32_t most;                    // rows per chunk
+  bool transposed;
+  bool accumulate;
+  bool bias;
+  bool repeats;  // samples may name a block twice
+};
+
+struct operands {
+  std::vector<int32_t> schedule;
+  matrix a, w, bias, c, scratch;
+  int64_t w_read_stride, w_write_stride;
+
+  int32_t run(const problem& p, int32_t isa, int32_t path, int32_t chunk_begin, int32_t chunk_end,
+              int32_t column_begin, int32_t column_end) {
+    return blocksparse_block_gemm_f32(
+        isa, path, schedule.data(), length(schedule), chunk_begin, chunk_end, column_begin,
+        column_end, p.k, p.n, a.data(), a.rows(), a.ld(), w.data(), p.read_blocks, p.write_blocks,
+        w_read_stride, w_write_stride, w.ld(), p.transposed, p.bias ? bias.data() : nullptr,
+        bias.ld(), p.accumulate, c.data(), c.rows(), c.ld(), scratch.data(), scratch.size());
+  }
+};
+
+struct made {
+  operands o;
+  std::vector<gemm_pair> pairs;
+  std::vector<int32_t> rows, row_block;
+};
+
+// Rows written and read lie scattered: row s * writes + j of c, in a permuted order of samples.
+made make(const problem& p, random_source& r, bool whole) {
+  std::vector<int32_t> rows, row_block, input(static_cast<std::size_t>(p.samples * p.reads));
+  std::vector<gemm_pair> pairs;
+  for (int32_t s = 0; s < p.samples; ++s) {
+    for (int32_t i = 0; i < p.reads; ++i) {
+      input[static_cast<std::size_t>(s * p.reads + i)] =
+          p.repeats ? r.below(p.read_blocks) : (s + i * 7) % p.read_blocks;
+    }
+    for (int32_t j = 0; j < p.writes; ++j) {
+      const int32_t row = s * p.writes + j;
+      rows.push_back(row);
+      row_block.push_back(r.below(p.write_blocks));
+      for (int32_t i = 0; i < p.reads; ++i) {
+        pairs.push_back({s * p.reads + i, row, input[static_cast<std::size_t>(s * p.reads + i)]});
+      }
+    }
+  }
+  const auto value = [&] { return whole ? r.whole() : r.uniform(); };
+  const int32_t w_rows = p.transposed ? p.n : p.k;
+  const int32_t w_columns = p.transposed ? p.k : p.n;
+  matrix w(int64_t{p.read_blocks} * p.write_blocks * w_rows, w_columns);
+  w.fill(value);
+  matrix a(int64_t{p.samples} * p.reads, p.k);
+  a.fill(value);
+  matrix bias(p.write_blocks, p.n);
+  bias.fill(value);
+  matrix c(int64_t{p.samples} * p.writes, p.n);
+  if (p.accumulate) {
+    c.fill(value);
+  }
+  const int64_t block = int64_t{w_rows} * w.ld();
+  const int64_t scratch = blocksparse_scratch_f32(p.k, p.n);
+  return {{gemm_schedule(rows, row_block, pairs, p.most), a, w, bias, c,
+           matrix(1, static_cast<int32_t>(scratch)), block * p.write_blocks, block},
+          pairs,
+          rows,
+          row_block};
+}
+
+// Compares rows [0, c.rows()), columns [begin, end); the others must be as they were.
+void compare(const problem& p, const made& before, const matrix& c, int32_t begin, int32_t end,
+             bool whole) {
+  const operands& o = before.o;
+  for (std::size_t i = 0; i < before.rows.size(); ++i) {
+    const int32_t row = before.rows[i];
+    const int32_t block = before.row_block[i];
+    for (int32_t q = 0; q < p.n; ++q) {
+      const float old = o.c.at(row, q);
+      const float actual = c.at(row, q);
+      if (q < begin || q >= end) {
+        CHECK(std::memcmp(&old, &actual, sizeof(float)) == 0);
+        continue;
+      }
+      double sum = p.accumulate ? static_cast<double>(old)
+                   : p.bias     ? static_cast<double>(o.bias.at(block, q))
+                                : 0.0;
+      double magnitude = std::fabs(sum);
+      int terms = 1;
+      for (const gemm_pair& pair : before.pairs) {
+        if (pair.write_row != row) {
+          continue;
+        }
+        const float* const w =
+            o.w.data() + pair.read_block * o.w_read_stride + block * o.w_write_stride;
+        for (int32_t l = 0; l < p.k; ++l) {
+          const double term =
+              static_cast<double>(o.a.at(pair.read_row, l)) *
+              static_cast<double>(p.transposed ? w[q * o.w.ld() + l] : w[l * o.w.ld() + q]);
+          sum += term;
+          magnitude += std::fabs(term);
+          ++terms;
+        }
+      }
+      if (whole) {
+        CHECK(static_cast<double>(actual) == sum);
+      } else {
+        CHECK(std::fabs(static_cast<double>(actual) - sum) <= terms * 0x1p-24 * magnitude);
+      }
+    }
+  }
+}
+
+int32_t chunks_of(const operands& o) { return o.schedule[1]; }
+
+void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream) {
+  context() = std::string(p.name) + " k " + std::to_string(p.k) + " n " + std::to_string(p.n) +
+              ", isa " + blocksparse_isa_name(isa) + ", path " + std::to_string(path) +
+              (p.transposed ? ", transposed" : "") + (p.accumulate ? ", accumulate" : "") +
+              (p.bias ? ", bias" : "");
+  for (const bool whole : {true, false}) {
+    random_source r(stream);
+    const made before = make(p, r, whole);
+    operands o = before.o;
+    CHECK_STATUS(BLOCKSPARSE_OK, o.run(p, isa, path, 0, chunks_of(o), 0, p.n));
+    compare(p, before, o.c, 0, p.n, whole);
+    CHECK(o.a.intact() && o.w.intact() && o.bias.intact() && o.c.intact() && o.scratch.intact());
+    CHECK(o.a.same_bits(before.o.a) && o.w.same_bits(before.o.w));
+
+    // One chunk at a time, last first: the same bits.
+    operands single = before.o;
+    for (int32_t c = chunks_of(o) - 1; c >= 0; --c) {
+      CHECK_STATUS(BLOCKSPARSE_OK, single.run(p, isa, path, c, c + 1, 0, p.n));
+    }
+    CHECK(single.c.same_bits(o.c));
+
+    // Only some columns: the others stay.
+    const int32_t begin = p.n / 3;
+    const int32_t end = p.n - p.n / 4;
+    operands columns = before.o;
+    CHECK_STATUS(BLOCKSPARSE_OK, columns.run(p, isa, path, 0, chunks_of(o), begin, end));
+    compare(p, before, columns.c, begin, end, whole);
+    CHECK(columns.c.intact());
+
+    // The least scratch memory that is allowed.
+    operands least = before.o;
+    least.scratch = matrix(1, p.k + p.n);
+    CHECK_STATUS(BLOCKSPARSE_OK, least.run(p, isa, path, 0, chunks_of(o), 0, p.n));
+    compare(p, before, least.c, 0, p.n, whole);
+    CHECK(least.scratch.intact());
+  }
+}
+
+void check_special_values(int32_t isa, int32_t path) {
+  context() = std::string("special values, isa ") + blocksparse_isa_name(isa) + ", path " +
+              std::to_string(path);
+  // A zero does not hide a NaN or an infinity behind it, and touches no other row or column.
+  const problem p = {"special", 5, 37, 2, 1, 9, 1, 1, 100, false, false, false, false};
+  random_source r(3);
+  made m = make(p, r, true);
+  operands& o = m.o;
+  for (int32_t l = 0; l < p.k; ++l) {
+    o.a.at(4, l) = 0.0f;
+  }
+  o.a.at(6, 2) = std::numeric_limits<float>::infinity();
+  float* const w = o.w.data();  // block 0, which sample 4 reads
+  w[1 * o.w.ld() + 20] = quiet_nan();
+  CHECK_STATUS(BLOCKSPARSE_OK, o.run(p, isa, path, 0, chunks_of(o), 0, p.n));
+  for (int32_t row = 0; row < 9; ++row) {
+    for (int32_t q = 0; q < p.n; ++q) {
+      const float v = o.c.at(row, q);
+      const bool reads_nan = row % 2 == 0 && q == 20;
+      if (reads_nan) {
+        CHECK(std::isnan(v));
+      } else if (row == 6) {
+        const float factor = w[2 * o.w.ld() + q];
+        CHECK(factor == 0.0f ? std::isnan(v) : std::isinf(v));
+      } else {
+        CHECK(std::isfinite(v));
+      }
+    }
+  }
+}
+
+void check_dense_rows(int32_t isa, int32_t path) {
+  // Rows at a constant distance, which BLAS gets where they lie; the first may be anywhere.
+  for (const int32_t stride : {1, 2}) {
+    context() = "dense rows, stride " + std::to_string(stride) + ", isa " +
+                blocksparse_isa_name(isa) + ", path " + std::to_string(path);
+    const int32_t k = 19, n = 70, rows = 23;
+    std::vector<int32_t> list, blocks(rows, 0);
+    std::vector<gemm_pair> pairs;
+    for (int32_t i = 0; i < rows; ++i) {
+      list.push_back(1 + i * stride);
+      pairs.push_back({2 + i * stride, list.back(), 0});
+    }
+    problem p = {"dense", k, n, 1, 1, 0, 0, 0, 0, false, false, true, false};
+    random_source r(17);
+    const auto whole = [&] { return r.whole(); };
+    const int32_t scratch = static_cast<int32_t>(blocksparse_scratch_f32(k, n));
+    made m = {{gemm_schedule(list, blocks, pairs, 10), matrix(2 + rows * stride, k), matrix(k, n),
+               matrix(1, n), matrix(1 + rows * stride, n), matrix(1, scratch), 0, 0},
+              pairs,
+              list,
+              blocks};
+    m.o.a.fill(whole);
+    m.o.w.fill(whole);
+    m.o.bias.fill(whole);
+    operands o = m.o;
+    CHECK_STATUS(BLOCKSPARSE_OK, o.run(p, isa, path, 0, chunks_of(o), 0, n));
+    compare(p, m, o.c, 0, n, true);
+    CHECK(std::isnan(o.c.at(0, 0)));  // no chunk writes row 0
+    CHECK(o.c.intact());
+  }
+}
+
+}  // namespace
+
+int main() {
+  blocksparse_set_openblas_threads(1);
+  const bool kNo = false, kYes = true;
+  const problem shapes[] = {
+      {"one row", 7, 5, 3, 3, 1, 1, 1, 8, kNo, kNo, kNo, kNo},
+      {"window", 16, 64, 4, 5, 6, 3, 2, 4, kNo, kNo, kNo, kNo},
+      {"repeats", 9, 33, 2, 2, 11, 5, 3, 100, kNo, kNo, kNo, kYes},
+      {"primes", 31, 101, 3, 2, 13, 2, 2, 5, kNo, kNo, kNo, kYes},
+      {"n is 1", 50, 1, 2, 3, 5, 2, 2, 3, kNo, kNo, kNo, kYes},
+      {"k is 1", 1, 130, 2, 2, 7, 2, 1, 3, kNo, kNo, kNo, kYes},
+      {"k is 0", 0, 20, 2, 2, 4, 2, 2, 3, kNo, kNo, kNo, kNo},
+      {"n is 0", 8, 0, 2, 2, 4, 2, 2, 3, kNo, kNo, kNo, kNo},
+      {"nothing read", 8, 12, 2, 2, 4, 0, 2, 3, kNo, kNo, kNo, kNo},
+      {"nothing written", 8, 12, 2, 2, 4, 2, 0, 3, kNo, kNo, kNo, kNo},
+      {"long", 333, 200, 1, 2, 40, 1, 1, 1000, kNo, kNo, kNo, kNo},
+      {"wide", 40, 515, 2, 1, 9, 1, 1, 1000, kNo, kNo, kNo, kNo},
+      {"many rows", 12, 40, 1, 1, 300, 1, 1, 1000, kNo, kNo, kNo, kYes},
+      {"many repeats", 6, 20, 1, 1, 3, 250, 1, 1000, kNo, kNo, kNo, kYes},
+  };
+  uint64_t stream = 0;
+  for (const int32_t isa : instruction_sets()) {
+    for (const int32_t path :
+         {BLOCKSPARSE_PATH_AUTO, BLOCKSPARSE_PATH_BLAS, BLOCKSPARSE_PATH_TILE}) {
+      for (const problem& shape : shapes) {
+        for (int variant = 0; variant < 6; ++variant) {
+          problem p = shape;
+          p.transposed = variant % 2 == 1;
+          p.accumulate = variant / 2 == 1;
+          p.bias = variant / 2 == 2;
+          check_problem(p, isa, path, ++stream);
+        }
+      }
+      for (int32_t n = 1; n <= 70; ++n) {  // every remainder of a tile's rows and columns
+        const problem p = {"remainders", 1 + n % 5,  n,          1,          2,  n % 14 + 1, 1, 1,
+                           1000,         n % 2 == 0, n % 3 == 0, n % 3 == 1, kNo};
+        check_problem(p, isa, path, ++stream);
+      }
+      check_special_values(isa, path);
+      check_dense_rows(isa, path);
+    }
+  }
+  return report("gemm_test");
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Optimiser steps against the same formulas in double.
+#include "testing.h"
+
+namespace {
+
+using namespace testing;
+
+constexpr float kRate = 0.1f, kScale = 0.5f, kDecay = 0.01f, kEpsilon = 1e-3f, kBeta1 = 0.9f,
+                kBeta2 = 0.99f;
+
+double gradient_of(float g, float w) {
+  return static_cast<double>(kScale) * static_cast<double>(g) +
+         static_cast<double>(kDecay) * static_cast<double>(w);
+}
+
+bool close(float actual, double exact, double terms) {
+  return std::fabs(static_cast<double>(actual) - exact) <= 6 * 0x1p-24 * terms;
+}
+
+void check_steps(int32_t isa, int32_t count) {
+  random_source r(static_cast<uint64_t>(count));
+  matrix g(1, count), w(1, count), s(1, count), m(1, count), v(1, count);
+  g.fill([&] { return r.uniform(); });
+  w.fill([&] { return r.uniform(); });
+  s.fill([&] { return r.uniform() + 1.0f; });
+  m.fill([&] { return r.uniform(); });
+  v.fill([&] { return r.uniform() + 1.0f; });
+  const double rate = static_cast<double>(kRate), epsilon = static_cast<double>(kEpsilon);
+
+  context() = "sgd, isa " + std::string(blocksparse_isa_name(isa)) + ", " + std::to_string(count);
+  matrix w1 = w;
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               blocksparse_sgd_f32(isa, count, kRate, kScale, kDecay, g.data(), w1.data()));
+  for (int32_t i = 0; i < count; ++i) {
+    const double d = gradient_of(g.at(0, i), w.at(0, i));
+    const double old = static_cast<double>(w.at(0, i));
+    CHECK(close(w1.at(0, i), old - rate * d, std::fabs(old) + rate));
+  }
+  CHECK(w1.intact());
+
+  context() = "adagrad, isa " + std::string(blocksparse_isa_name(isa));
+  matrix w2 = w, s2 = s;
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_adagrad_f32(isa, count, kRate, kScale, kDecay, kEpsilon,
+                                                       g.data(), s2.data(), w2.data()));
+  for (int32_t i = 0; i < count; ++i) {
+    const double d = gradient_of(g.at(0, i), w.at(0, i));
+    const double squares = static_cast<double>(s.at(0, i)) + d * d;
+    const double old = static_cast<double>(w.at(0, i));
+    CHECK(close(s2.at(0, i), squares, squares + 1.0));
+    const double step = rate * d / (std::sqrt(squares) + epsilon);
+    CHECK(close(w2.at(0, i), old - step, std::fabs(old) + 2 * rate));
+  }
+  CHECK(w2.intact() && s2.intact());
+
+  for (const int64_t step : {int64_t{1}, int64_t{2}, int64_t{1000000}}) {
+    context() =
+        "adam, isa " + std::string(blocksparse_isa_name(isa)) + ", step " + std::to_string(step);
+    matrix w3 = w, m3 = m, v3 = v;
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_adam_f32(isa, count, kRate, kScale, kDecay, kBeta1, kBeta2, kEpsilon,
+                                      step, g.data(), m3.data(), v3.data(), w3.data()));
+    const double b1 = static_cast<double>(kBeta1), b2 = static_cast<double>(kBeta2);
+    for (int32_t i = 0; i < count; ++i) {
+      const double d = gradient_of(g.at(0, i), w.at(0, i));
+      const double mean = b1 * static_cast<double>(m.at(0, i)) + (1 - b1) * d;
+      const double square = b2 * static_cast<double>(v.at(0, i)) + (1 - b2) * d * d;
+      CHECK(close(m3.at(0, i), mean, 2.0));
+      CHECK(close(v3.at(0, i), square, 3.0));
+      const double steps = static_cast<double>(step);
+      const double mean_hat = mean / (1 - std::pow(b1, steps));
+      const double square_hat = square / (1 - std::pow(b2, steps));
+      const double old = static_cast<double>(w.at(0, i));
+      const double change = rate * mean_hat / (std::sqrt(square_hat) + epsilon);
+      // The mean's own rounding error, carried through, and a few roundings of the step.
+      const double carried = rate / (1 - std::pow(b1, steps)) / (std::sqrt(square_hat) + epsilon);
+      CHECK(close(w3.at(0, i), old - change, std::fabs(old) + 2 * std::fabs(change) + carried));
+    }
+    CHECK(w3.intact() && m3.intact() && v3.intact());
+  }
+}
+
+void check_refusals(int32_t isa) {
+  context() = "refusals";
+  float x = 1.0f, y = 2.0f, z = 3.0f, u = 4.0f;
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, blocksparse_sgd_f32(isa, -1, 1, 1, 0, &x, &y));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, blocksparse_sgd_f32(isa, INT64_MAX, 1, 1, 0, &x, &y));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, blocksparse_sgd_f32(isa, 1, 1, 1, 0, nullptr, &y));
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_sgd_f32(isa, 0, 1, 1, 0, nullptr, nullptr));
+  CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA, blocksparse_sgd_f32(-1, 1, 1, 1, 0, &x, &y));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               blocksparse_adagrad_f32(isa, 1, 1, 1, 0, 0, &x, nullptr, &y));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
+               blocksparse_adam_f32(isa, 1, 1, 1, 0, 0.9f, 0.9f, 0, 0, &x, &y, &z, &u));
+  CHECK(x == 1.0f && y == 2.0f && z == 3.0f && u == 4.0f);
+}
+
+}  // namespace
+
+int main() {
+  for (const int32_t isa : instruction_sets()) {
+    for (const int32_t count : {0, 1, 3, 4, 8, 15, 16, 17, 33, 1000}) {
+      check_steps(isa, count);
+    }
+    check_refusals(isa);
+  }
+  return report("optimizers_test");
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// block_outer and block_sum against plain loops in double.
+#include "testing.h"
+
+namespace {
+
+using namespace testing;
+
+struct problem {
+  const char* name;
+  int32_t m, n;
+  int32_t x_blocks, y_blocks;
+  int32_t x_rows, y_rows;
+  int32_t most_pairs;  // per block
+  float alpha;
+  bool transposed, accumulate, dense;
+};
+
+struct operands {
+  std::vector<int32_t> schedule;
+  matrix x, y, o, scratch;
+  int64_t o_x_stride, o_y_stride;
+
+  int32_t run(const problem& p, int32_t isa, int32_t path, int32_t block_begin, int32_t block_end,
+              int32_t m_begin, int32_t m_end) {
+    return blocksparse_block_outer_f32(isa, path, schedule.data(), length(schedule), block_begin,
+                                       block_end, m_begin, m_end, p.m, p.n, p.alpha, x.data(),
+                                       x.rows(), x.ld(), y.data(), y.rows(), y.ld(), p.accumulate,
+                                       o.data(), p.x_blocks, p.y_blocks, o_x_stride, o_y_stride,
+                                       o.ld(), p.transposed, scratch.data(), scratch.size());
+  }
+};
+
+// About two thirds of the blocks are written, some of them from no pair.
+operands make(const problem& p, random_source& r, bool whole) {
+  std::vector<int32_t> x_block, y_block, pair_start{0}, pair_x, pair_y;
+  for (int32_t i = 0; i < p.x_blocks; ++i) {
+    for (int32_t j = 0; j < p.y_blocks; ++j) {
+      if (r.below(3) == 0) {
+        continue;
+      }
+      x_block.push_back(i);
+      y_block.push_back(j);
+      const int32_t pairs = r.below(p.most_pairs + 1);
+      for (int32_t l = 0; l < pairs; ++l) {
+        pair_x.push_back(p.dense ? l % p.x_rows : r.below(p.x_rows));
+        pair_y.push_back(p.dense ? l % p.y_rows : r.below(p.y_rows));
+      }
+      pair_start.push_back(static_cast<int32_t>(pair_x.size()));
+    }
+  }
+  std::vector<int32_t> packed{BLOCKSPARSE_OUTER_SCHEDULE, static_cast<int32_t>(x_block.size()),
+                              static_cast<int32_t>(pair_x.size())};
+  for (const auto* part : {&x_block, &y_block, &pair_start, &pair_x, &pair_y}) {
+    packed.insert(packed.end(), part->begin(), part->end());
+  }
+  const auto value = [&] { return whole ? r.whole() : r.uniform(); };
+  const int32_t o_rows = p.transposed ? p.n : p.m;
+  matrix x(p.x_rows, p.m), y(p.y_rows, p.n);
+  matrix o(int64_t{p.x_blocks} * p.y_blocks * o_rows, p.transposed ? p.m : p.n);
+  x.fill(value);
+  y.fill(value);
+  if (p.accumulate) {
+    o.fill(value);
+  }
+  const int64_t block = int64_t{o_rows} * o.ld();
+  return {packed,
+          x,
+          y,
+          o,
+          matrix(1, static_cast<int32_t>(blocksparse_scratch_f32(p.m, p.n))),
+          block * p.y_blocks,
+          block};
+}
+
+void compare(const problem& p, const operands& before, const matrix& o, int32_t begin, int32_t end,
+             bool whole) {
+  const std::vector<int32_t>& s = before.schedule;
+  const std::size_t blocks = static_cast<std::size_t>(s[1]);
+  const int32_t* const x_block = s.data() + 3;
+  const int32_t* const y_block = x_block + blocks;
+  const int32_t* const pair_start = y_block + blocks;
+  const int32_t* const pair_x = pair_start + blocks + 1;
+  const int32_t* const pair_y = pair_x + s[2];
+  matrix expected_untouched = before.o;
+  for (std::size_t b = 0; b < blocks; ++b) {
+    const int64_t at = x_block[b] * before.o_x_stride + y_block[b] * before.o_y_stride;
+    for (int32_t i = begin; i < end; ++i) {
+      for (int32_t j = 0; j < p.n; ++j) {
+        const int64_t place = at + (p.transposed ? j * o.ld() + i : i * o.ld() + j);
+        double sum = 0.0, magnitude = 0.0;
+        for (int32_t l = pair_start[b]; l < pair_start[b + 1]; ++l) {
+          const double term = static_cast<double>(before.x.at(pair_x[l], i)) *
+                              static_cast<double>(before.y.at(pair_y[l], j));
+          sum += term;
+          magnitude += std::fabs(term);
+        }
+        const double alpha = static_cast<double>(p.alpha);
+        const double old = p.accumulate ? static_cast<double>(before.o.data()[place]) : 0.0;
+        const double expected = old + alpha * sum;
+        const double actual = static_cast<double>(o.data()[place]);
+        const int terms = pair_start[b + 1] - pair_start[b] + 2;
+        const double bound =
+            whole ? 0.0 : terms * 0x1p-24 * (std::fabs(old) + std::fabs(alpha) * magnitude);
+        CHECK(std::fabs(actual - expected) <= bound);
+        expected_untouched.data()[place] = o.data()[place];
+      }
+    }
+  }
+  CHECK(o.same_bits(expected_untouched));  // everything else is as it was
+}
+
+void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream) {
+  context() = std::string(p.name) + " m " + std::to_string(p.m) + " n " + std::to_string(p.n) +
+              ", isa " + blocksparse_isa_name(isa) + ", path " + std::to_string(path) +
+              (p.transposed ? ", transposed" : "") + (p.accumulate ? ", accumulate" : "");
+  for (const bool whole : {true, false}) {
+    random_source r(stream);
+    const operands before = make(p, r, whole);
+    const int32_t blocks = before.schedule[1];
+    operands o = before;
+    CHECK_STATUS(BLOCKSPARSE_OK, o.run(p, isa, path, 0, blocks, 0, p.m));
+    compare(p, before, o.o, 0, p.m, whole);
+    CHECK(o.scratch.intact() && o.x.same_bits(before.x) && o.y.same_bits(before.y));
+
+    operands single = before;
+    for (int32_t b = blocks - 1; b >= 0; --b) {
+      CHECK_STATUS(BLOCKSPARSE_OK, single.run(p, isa, path, b, b + 1, 0, p.m));
+    }
+    CHECK(single.o.same_bits(o.o));
+
+    operands part = before;
+    const int32_t begin = p.m / 3, end = p.m - p.m / 4;
+    CHECK_STATUS(BLOCKSPARSE_OK, part.run(p, isa, path, 0, blocks, begin, end));
+    compare(p, before, part.o, begin, end, whole);
+
+    operands least = before;
+    least.scratch = matrix(1, p.m + p.n);
+    CHECK_STATUS(BLOCKSPARSE_OK, least.run(p, isa, path, 0, blocks, 0, p.m));
+    compare(p, before, least.o, 0, p.m, whole);
+    CHECK(least.scratch.intact());
+  }
+}
+
+void check_alpha_zero(int32_t isa, int32_t path) {
+  context() =
+      std::string("alpha 0, isa ") + blocksparse_isa_name(isa) + ", path " + std::to_string(path);
+  const std::vector<int32_t> schedule = {BLOCKSPARSE_OUTER_SCHEDULE, 1, 1, 0, 0, 0, 1, 0, 0};
+  for (const int32_t accumulate : {0, 1}) {
+    matrix x(1, 3, 3, 1.0f), y(1, 40, 3, 2.0f), o(3, 40, 3, 5.0f), scratch(1, 43);
+    x.at(0, 1) = quiet_nan();
+    y.at(0, 35) = std::numeric_limits<float>::infinity();
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_block_outer_f32(isa, path, schedule.data(), length(schedule), 0, 1, 0,
+                                             3, 3, 40, 0.0f, x.data(), 1, x.ld(), y.data(), 1,
+                                             y.ld(), accumulate, o.data(), 1, 1, 0, 0, o.ld(), 0,
+                                             scratch.data(), scratch.size()));
+    for (int32_t i = 0; i < 3; ++i) {
+      for (int32_t j = 0; j < 40; ++j) {
+        const float v = o.at(i, j);
+        CHECK(i == 1 || j == 35 ? std::isnan(v) : v == (accumulate == 1 ? 5.0f : 0.0f));
+      }
+    }
+  }
+}
+
+void check_block_sum(int32_t isa) {
+  context() = std::string("block_sum, isa ") + blocksparse_isa_name(isa);
+  random_source r(5);
+  for (const int32_t n : {0, 1, 7, 16, 17, 100}) {
+    std::vector<int32_t> rows, blocks;
+    for (int32_t i = 0; i < 60; ++i) {
+      rows.push_back((i * 7) % 60);
+      blocks.push_back(i % 4 == 3 ? 0 : r.below(4));  // block 4 is named by no row
+    }
+    const std::vector<int32_t> schedule = row_schedule(rows, blocks, 11);
+    matrix y(60, n), o(5, n);
+    y.fill([&] { return r.whole(); });
+    o.fill([&] { return r.whole(); });
+    const matrix before = o;
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_block_sum_f32(isa, schedule.data(), length(schedule), 0, schedule[1],
+                                           n, -0.5f, y.data(), 60, y.ld(), o.data(), 5, o.ld()));
+    for (int32_t b = 0; b < 5; ++b) {
+      for (int32_t q = 0; q < n; ++q) {
+        double expected = static_cast<double>(before.at(b, q));
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+          expected += blocks[i] == b ? -0.5 * static_cast<double>(y.at(rows[i], q)) : 0.0;
+        }
+        CHECK(static_cast<double>(o.at(b, q)) == expected);
+      }
+    }
+    CHECK(o.intact());
+  }
+}
+
+}  // namespace
+
+int main() {
+  blocksparse_set_openblas_threads(1);
+  const bool kNo = false;
+  const problem shapes[] = {
+      {"one element", 1, 1, 2, 2, 3, 3, 3, 1.0f, kNo, kNo, kNo},
+      {"small", 7, 5, 3, 3, 9, 4, 6, 1.0f, kNo, kNo, kNo},
+      {"tile", 12, 64, 2, 3, 20, 20, 30, -2.0f, kNo, kNo, kNo},
+      {"primes", 31, 101, 2, 2, 17, 13, 20, 0.5f, kNo, kNo, kNo},
+      {"column", 40, 1, 2, 2, 5, 5, 9, 2.0f, kNo, kNo, kNo},
+      {"row", 1, 140, 2, 2, 5, 5, 9, 2.0f, kNo, kNo, kNo},
+      {"m is 0", 0, 14, 2, 2, 5, 5, 9, 2.0f, kNo, kNo, kNo},
+      {"n is 0", 14, 0, 2, 2, 5, 5, 9, 2.0f, kNo, kNo, kNo},
+      {"no pairs", 14, 20, 2, 2, 5, 5, 0, 2.0f, kNo, kNo, kNo},
+      {"many pairs", 20, 70, 1, 4, 50, 60, 400, 1.0f, kNo, kNo, kNo},
+      {"dense", 20, 30, 1, 3, 200, 200, 200, 1.0f, kNo, kNo, true},
+  };
+  uint64_t stream = 0;
+  for (const int32_t isa : instruction_sets()) {
+    for (const int32_t path :
+         {BLOCKSPARSE_PATH_AUTO, BLOCKSPARSE_PATH_BLAS, BLOCKSPARSE_PATH_TILE}) {
+      for (const problem& shape : shapes) {
+        for (int variant = 0; variant < 4; ++variant) {
+          problem p = shape;
+          p.transposed = variant % 2 == 1;
+          p.accumulate = variant / 2 == 1;
+          check_problem(p, isa, path, ++stream);
+        }
+      }
+      for (int32_t n = 1; n <= 70; ++n) {  // every remainder of a tile's rows and columns
+        const problem p = {"remainders", n % 14 + 1, n,          1,  1, 3, 3, 4,
+                           1.0f,         n % 2 == 0, n % 3 == 0, kNo};
+        check_problem(p, isa, path, ++stream);
+      }
+      check_alpha_zero(isa, path);
+    }
+    check_block_sum(isa);
+  }
+  return report("outer_test");
+}

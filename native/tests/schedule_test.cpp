@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Malformed schedules and sizes are refused with the right status, and nothing is written.
+#include "testing.h"
+
+namespace {
+
+using namespace testing;
+
+// A valid call of block_gemm of which single arguments are spoilt.
+struct gemm_call {
+  int32_t isa = BLOCKSPARSE_PORTABLE, path = BLOCKSPARSE_PATH_AUTO;
+  std::vector<int32_t> schedule = gemm_schedule(
+      {0, 1, 2, 3}, {0, 0, 1, 1}, {{0, 0, 0}, {1, 1, 0}, {2, 2, 1}, {0, 3, 0}, {2, 3, 0}}, 10);
+  const int32_t* data = schedule.data();
+  int64_t schedule_length = length(schedule);
+  int32_t chunk_begin = 0, chunk_end = 2, column_begin = 0, column_end = 4, k = 3, n = 4;
+  std::vector<float> a = std::vector<float>(9, 1.0f), w = std::vector<float>(48, 1.0f),
+                     bias = std::vector<float>(8, 1.0f), c = std::vector<float>(16, 9.0f),
+                     scratch = std::vector<float>(1000);
+  const float *a_data = a.data(), *w_data = w.data(), *bias_data = bias.data();
+  float *c_data = c.data(), *scratch_data = scratch.data();
+  int64_t a_rows = 3, lda = 3;
+  int32_t read_blocks = 2, write_blocks = 2;
+  int64_t w_read_stride = 24, w_write_stride = 12, ldw = 4;
+  int32_t transposed = 0;
+  int64_t bias_stride = 4;
+  int32_t accumulate = 0;
+  int64_t c_rows = 4, ldc = 4, scratch_length = 1000;
+
+  int32_t run() {
+    return blocksparse_block_gemm_f32(isa, path, data, schedule_length, chunk_begin, chunk_end,
+                                      column_begin, column_end, k, n, a_data, a_rows, lda, w_data,
+                                      read_blocks, write_blocks, w_read_stride, w_write_stride, ldw,
+                                      transposed, bias_data, bias_stride, accumulate, c_data,
+                                      c_rows, ldc, scratch_data, scratch_length);
+  }
+
+  bool untouched() const { return c == std::vector<float>(16, 9.0f); }
+};
+
+template <typename Spoil>
+void refuse(blocksparse_status expected, const char* what, const Spoil& spoil) {
+  context() = what;
+  gemm_call call;
+  spoil(call);
+  CHECK_STATUS(expected, call.run());
+  CHECK(call.untouched());
+}
+
+#define REFUSE(expected, change) \
+  refuse(BLOCKSPARSE_##expected, #change, [](gemm_call& call) { call.change; })
+
+// Places in the schedule above: 5 + write_block 2, row_start 3, segment_start 3, read_block 3,
+// pair_start 4, row 4, pair_read 5, pair_write 5.
+constexpr std::size_t kWriteBlock = 5, kRowStart = 7, kSegmentStart = 10, kReadBlock = 13,
+                      kPairStart = 16, kRow = 20, kPairRead = 24, kPairWrite = 29, kEnd = 34;
+
+void check_gemm() {
+  gemm_call valid;
+  context() = "valid";
+  CHECK(valid.schedule.size() == kEnd);
+  CHECK_STATUS(BLOCKSPARSE_OK, valid.run());
+  CHECK(!valid.untouched());
+
+  REFUSE(UNSUPPORTED_ISA, isa = -1);
+  REFUSE(UNSUPPORTED_ISA, isa = 4);
+  REFUSE(BAD_ARGUMENT, path = -1);
+  REFUSE(BAD_ARGUMENT, path = 3);
+  REFUSE(BAD_ARGUMENT, transposed = 2);
+  REFUSE(BAD_ARGUMENT, accumulate = -1);
+  REFUSE(BAD_ARGUMENT, accumulate = 1);  // with a bias
+
+  REFUSE(NULL_POINTER, data = nullptr);
+  REFUSE(NULL_POINTER, a_data = nullptr);
+  REFUSE(NULL_POINTER, w_data = nullptr);
+  REFUSE(NULL_POINTER, c_data = nullptr);
+  REFUSE(NULL_POINTER, scratch_data = nullptr);
+
+  REFUSE(BAD_SIZE, k = -1);
+  REFUSE(BAD_SIZE, n = -1);
+  REFUSE(BAD_SIZE, a_rows = -1);
+  REFUSE(BAD_SIZE, lda = 2);
+  REFUSE(BAD_SIZE, lda = INT64_MAX);
+  REFUSE(BAD_SIZE, lda = INT64_MIN);
+  REFUSE(BAD_SIZE, c_rows = INT64_MAX);
+  REFUSE(BAD_SIZE, ldc = 3);
+  REFUSE(BAD_SIZE, ldw = 3);
+  REFUSE(BAD_SIZE, ldw = INT64_MAX / 8);
+  REFUSE(BAD_SIZE, read_blocks = -1);
+  REFUSE(BAD_SIZE, write_blocks = -1);
+  REFUSE(BAD_SIZE, w_read_stride = -24);
+  REFUSE(BAD_SIZE, w_read_stride = INT64_MAX);
+  REFUSE(BAD_SIZE, w_write_stride = INT64_MAX / 8);
+  REFUSE(BAD_SIZE, bias_stride = 3);
+  REFUSE(BAD_SIZE, column_begin = -1);
+  REFUSE(BAD_SIZE, column_begin = 5);
+  REFUSE(BAD_SIZE, column_end = 5);
+  REFUSE(SCRATCH_TOO_SMALL, scratch_length = 6);
+  REFUSE(SCRATCH_TOO_SMALL, scratch_length = -1);
+
+  REFUSE(BAD_SCHEDULE, chunk_begin = -1);
+  REFUSE(BAD_SCHEDULE, chunk_end = 3);
+  REFUSE(BAD_SCHEDULE, chunk_begin = 3);
+  for (const int64_t length : {-1, 0, 1, 4, 5, 33, 35}) {
+    refuse(BLOCKSPARSE_BAD_SCHEDULE, "length", [&](gemm_call& c) { c.schedule_length = length; });
+  }
+  REFUSE(BAD_SCHEDULE, schedule[0] = BLOCKSPARSE_OUTER_SCHEDULE);
+  for (std::size_t i = 1; i < 5; ++i) {  // counts
+    for (const int32_t value : {-1, 0, 1000, INT32_MAX, INT32_MIN}) {
+      refuse(BLOCKSPARSE_BAD_SCHEDULE, "counts", [&](gemm_call& c) { c.schedule[i] = value; });
+    }
+  }
+  for (const std::size_t start : {kRowStart, kSegmentStart, kPairStart}) {
+    const std::size_t parts = start == kPairStart ? 3 : 2;
+    for (const int32_t value : {-1, 1000, INT32_MAX, INT32_MIN}) {
+      for (std::size_t i = 0; i <= parts; ++i) {
+        context() = "boundaries " + std::to_string(start) + " + " + std::to_string(i);
+        gemm_call call;
+        call.schedule[start + i] = value;
+        // What comes before the spoilt chunk is right and may be run; no memory is lost (ASan).
+        CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE, call.run());
+      }
+    }
+  }
+  REFUSE(BAD_INDEX, schedule[kWriteBlock] = 2);
+  REFUSE(BAD_INDEX, schedule[kWriteBlock] = -1);
+  REFUSE(BAD_INDEX, schedule[kReadBlock] = 2);
+  REFUSE(BAD_INDEX, schedule[kReadBlock] = INT32_MIN);
+  REFUSE(BAD_INDEX, schedule[kRow] = 4);
+  REFUSE(BAD_INDEX, schedule[kRow + 1] = -1);
+  REFUSE(BAD_INDEX, schedule[kPairRead] = 3);
+  REFUSE(BAD_INDEX, schedule[kPairRead + 1] = -1);
+  REFUSE(BAD_SCHEDULE, schedule[kPairWrite] = 2);
+  REFUSE(BAD_SCHEDULE, schedule[kPairWrite] = -1);
+  REFUSE(BAD_SCHEDULE, schedule[kPairWrite] = 1; call.schedule[kPairWrite + 1] = 0);
+
+  // Operands that are not needed may be missing.
+  context() = "nothing to read";
+  gemm_call empty;
+  empty.schedule = gemm_schedule({0, 1, 2, 3}, {0, 0, 1, 1}, {}, 10);
+  empty.data = empty.schedule.data();
+  empty.schedule_length = length(empty.schedule);
+  empty.a_rows = 0;
+  empty.a_data = nullptr;
+  empty.read_blocks = 0;
+  empty.w_data = nullptr;
+  CHECK_STATUS(BLOCKSPARSE_OK, empty.run());
+  CHECK(empty.c == std::vector<float>(16, 1.0f));
+}
+
+void check_outer() {
+  const std::vector<int32_t> good = {BLOCKSPARSE_OUTER_SCHEDULE,
+                                     2,
+                                     3,  // blocks, pairs
+                                     0,
+                                     1,  // x_block
+                                     1,
+                                     0,  // y_block
+                                     0,
+                                     2,
+                                     3,  // pair_start
+                                     0,
+                                     1,
+                                     0,  // pair_x
+                                     1,
+                                     0,
+                                     1};  // pair_y
+  struct change {
+    std::size_t place;
+    int32_t value;
+    blocksparse_status expected;
+  };
+  const change changes[] = {
+      {0, BLOCKSPARSE_OUTER_SCHEDULE, BLOCKSPARSE_OK},
+      {0, BLOCKSPARSE_GEMM_SCHEDULE, BLOCKSPARSE_BAD_SCHEDULE},
+      {1, -1, BLOCKSPARSE_BAD_SCHEDULE},
+      {1, 3, BLOCKSPARSE_BAD_SCHEDULE},
+      {2, INT32_MAX, BLOCKSPARSE_BAD_SCHEDULE},
+      {3, 2, BLOCKSPARSE_BAD_INDEX},
+      {5, -1, BLOCKSPARSE_BAD_INDEX},
+      {7, 1, BLOCKSPARSE_BAD_SCHEDULE},
+      {8, 4, BLOCKSPARSE_BAD_SCHEDULE},
+      {8, INT32_MIN, BLOCKSPARSE_BAD_SCHEDULE},
+      {9, 2, BLOCKSPARSE_BAD_SCHEDULE},
+      {10, 2, BLOCKSPARSE_BAD_INDEX},
+      {13, -1, BLOCKSPARSE_BAD_INDEX},
+  };
+  for (const change& spoilt : changes) {
+    context() = "outer schedule, place " + std::to_string(spoilt.place);
+    std::vector<int32_t> schedule = good;
+    schedule[spoilt.place] = spoilt.value;
+    std::vector<float> x(6, 1.0f), y(8, 1.0f), o(48, 9.0f), scratch(7);
+    CHECK_STATUS(spoilt.expected,
+                 blocksparse_block_outer_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_AUTO,
+                                             schedule.data(), length(schedule), 0, 2, 0, 3, 3, 4,
+                                             1.0f, x.data(), 2, 3, y.data(), 2, 4, 0, o.data(), 2,
+                                             2, 24, 12, 4, 0, scratch.data(), 7));
+    CHECK((o == std::vector<float>(48, 9.0f)) == (spoilt.expected != BLOCKSPARSE_OK));
+  }
+  context() = "outer arguments";
+  std::vector<float> x(6, 1.0f), y(8, 1.0f), o(48, 9.0f), scratch(7);
+  const auto run = [&](int32_t m_begin, int32_t m_end, int64_t ldx, int64_t ldo, int32_t accumulate,
+                       int64_t scratch_length, float* out) {
+    return blocksparse_block_outer_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_AUTO, good.data(),
+                                       length(good), 0, 2, m_begin, m_end, 3, 4, 1.0f, x.data(), 2,
+                                       ldx, y.data(), 2, 4, accumulate, out, 2, 2, 24, 12, ldo, 0,
+                                       scratch.data(), scratch_length);
+  };
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(-1, 3, 3, 4, 0, 7, o.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 4, 3, 4, 0, 7, o.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(2, 1, 3, 4, 0, 7, o.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 3, 2, 4, 0, 7, o.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, 3, 3, 3, 0, 7, o.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(0, 3, 3, 4, 2, 7, o.data()));
+  CHECK_STATUS(BLOCKSPARSE_SCRATCH_TOO_SMALL, run(0, 3, 3, 4, 0, 6, o.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(0, 3, 3, 4, 0, 7, nullptr));
+  CHECK(o == std::vector<float>(48, 9.0f));
+}
+
+}  // namespace
+
+int main() {
+  blocksparse_set_openblas_threads(1);
+  CHECK(blocksparse_isa_supported(BLOCKSPARSE_PORTABLE) == 1);
+  CHECK(blocksparse_isa_supported(-1) == 0 && blocksparse_isa_supported(4) == 0);
+  CHECK(blocksparse_scratch_f32(0, 0) >= 0 && blocksparse_scratch_f32(3, 4) >= 7);
+  CHECK(blocksparse_scratch_f32(INT32_MAX, INT32_MAX) >= 2 * int64_t{INT32_MAX});
+  check_gemm();
+  check_outer();
+  return report("schedule_test");
+}

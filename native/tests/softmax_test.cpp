@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Softmax and cross entropy against plain loops in double, and the error of the exponential.
+#include <algorithm>
+
+#include "testing.h"
+
+namespace {
+
+using namespace testing;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Units in the last place of a float near `exact`; denormal ones included.
+double ulp(double exact) {
+  const int exponent = std::max(std::ilogb(exact == 0.0 ? 0x1p-149 : exact), -126);
+  return std::ldexp(1.0, exponent - 23);
+}
+
+int32_t softmax(int32_t isa, int32_t logarithm, const std::vector<int32_t>& schedule,
+                int32_t blocks, const int32_t* valid, const float* scale, matrix& c) {
+  return blocksparse_block_softmax_f32(isa, logarithm, schedule.data(), length(schedule), 0,
+                                       schedule[1], c.size(), blocks, valid, scale, c.data(),
+                                       c.rows(), c.ld());
+}
+
+// A row (0, x) has the probabilities exp(x) / (1 + exp(x)) and so on. Below -17 the sum rounds to
+// 1, and the second one is the exponential itself: its error is seen with nothing around it. Above,
+// the sum and the division add two roundings.
+void check_exponential(int32_t isa) {
+  context() = std::string("exponential, isa ") + blocksparse_isa_name(isa);
+  constexpr int32_t kRows = 4096;
+  std::vector<int32_t> rows(kRows), blocks(kRows, 0);
+  for (int32_t i = 0; i < kRows; ++i) {
+    rows[static_cast<std::size_t>(i)] = i;
+  }
+  const std::vector<int32_t> schedule = row_schedule(rows, blocks, kRows);
+  double worst = 0.0, worst_quotient = 0.0;
+  float x = 0.0f;
+  while (x > -120.0f) {
+    matrix c(kRows, 2);
+    for (int32_t i = 0; i < kRows; ++i) {
+      c.at(i, 0) = 0.0f;
+      c.at(i, 1) = x;
+      x -= 0x1.3p-12f;  // about 1.6 million points, none of them round
+    }
+    const matrix before = c;
+    CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, 0, schedule, 1, nullptr, nullptr, c));
+    for (int32_t i = 0; i < kRows; ++i) {
+      const double e = std::exp(static_cast<double>(before.at(i, 1)));
+      const double exact = e / (1.0 + e);
+      const double error = std::fabs(static_cast<double>(c.at(i, 1)) - exact) / ulp(exact);
+      double& place = before.at(i, 1) < -17.5f ? worst : worst_quotient;
+      place = std::max(place, error);
+    }
+  }
+  std::printf("%s: exp within %.2f ulp, e / (1 + e) within %.2f ulp\n", blocksparse_isa_name(isa),
+              worst, worst_quotient);
+  CHECK(worst <= 2.0);
+  CHECK(worst_quotient <= 4.0);
+}
+
+struct rows_case {
+  int32_t n;
+  int32_t blocks;
+  bool with_valid, with_scale;
+  float spread;
+};
+
+void check_rows(int32_t isa, const rows_case& k) {
+  random_source r(static_cast<uint64_t>(k.n) + 1000);
+  constexpr int32_t kRows = 24;
+  std::vector<int32_t> rows, blocks, valid;
+  for (int32_t i = 0; i < kRows; ++i) {
+    if (i % 5 != 4) {  // the others are named by no chunk
+      rows.push_back(i);
+      blocks.push_back(r.below(k.blocks));
+    }
+  }
+  for (int32_t b = 0; b < k.blocks; ++b) {
+    valid.push_back(b == 0 ? k.n : 1 + r.below(k.n));
+  }
+  const std::vector<int32_t> schedule = row_schedule(rows, blocks, 5);
+  matrix c(kRows, k.n);
+  c.fill([&] { return r.uniform() * k.spread; });
+  const matrix before = c;
+  std::vector<float> scale;
+  for (int32_t i = 0; i < kRows; ++i) {
+    scale.push_back(r.uniform());
+  }
+  for (const int32_t logarithm : {0, 1}) {
+    context() = std::string("rows, isa ") + blocksparse_isa_name(isa) + ", n " +
+                std::to_string(k.n) + ", logarithm " + std::to_string(logarithm);
+    matrix out = before;
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 softmax(isa, logarithm, schedule, k.blocks, k.with_valid ? valid.data() : nullptr,
+                         k.with_scale ? scale.data() : nullptr, out));
+    CHECK(out.intact());
+    for (int32_t i = 0; i < kRows; ++i) {
+      const auto place = std::find(rows.begin(), rows.end(), i);
+      if (place == rows.end()) {
+        CHECK(std::memcmp(&out.at(i, 0), before.data() + i * before.ld(),
+                          sizeof(float) * static_cast<std::size_t>(k.n)) == 0);
+        continue;
+      }
+      const std::size_t block =
+          static_cast<std::size_t>(blocks[static_cast<std::size_t>(place - rows.begin())]);
+      const int32_t v = k.with_valid ? valid[block] : k.n;
+      double most = -HUGE_VAL, sum = 0.0;
+      for (int32_t q = 0; q < v; ++q) {
+        most = std::max(most, static_cast<double>(before.at(i, q)));
+      }
+      for (int32_t q = 0; q < v; ++q) {
+        sum += std::exp(static_cast<double>(before.at(i, q)) - most);
+      }
+      const double factor = static_cast<double>(scale[static_cast<std::size_t>(i)]);
+      for (int32_t q = 0; q < k.n; ++q) {
+        const double actual = static_cast<double>(out.at(i, q));
+        const double shifted = static_cast<double>(before.at(i, q)) - most;
+        if (q >= v) {
+          CHECK(logarithm == 1 ? actual == -HUGE_VAL : actual == 0.0);
+        } else if (logarithm == 0) {
+          // 4 ulp, and what rounding c - max to float does to the exponential.
+          const double exact = (k.with_scale ? factor : 1.0) * std::exp(shifted) / sum;
+          const double slack = 4 * ulp(exact) + std::fabs(exact * shifted) * 0x1p-24;
+          CHECK(std::fabs(actual - exact) <= slack);
+        } else {
+          const double exact = (k.with_scale ? factor : 0.0) + shifted - std::log(sum);
+          const double slack =
+              2 * 0x1p-24 * (std::fabs(shifted) + std::log(sum) + std::fabs(factor)) + 0x1p-23;
+          CHECK(std::fabs(actual - exact) <= slack);
+        }
+      }
+    }
+  }
+}
+
+void check_special_rows(int32_t isa) {
+  context() = std::string("special rows, isa ") + blocksparse_isa_name(isa);
+  for (const int32_t n : {1, 2, 5, 16, 33}) {
+    const std::vector<int32_t> schedule = row_schedule({0, 1, 2, 3, 4}, {0, 0, 0, 0, 0});
+    for (const int32_t logarithm : {0, 1}) {
+      for (int32_t place = 0; place < n; ++place) {
+        matrix c(5, n, 3, 0.25f);
+        c.at(0, place) = quiet_nan();
+        c.at(1, place) = kInfinity;
+        c.at(2, place) = -kInfinity;
+        for (int32_t q = 0; q < n; ++q) {
+          c.at(3, q) = -kInfinity;
+          c.at(4, q) = q == place ? 3e38f : -3e38f;
+        }
+        CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, logarithm, schedule, 1, nullptr, nullptr, c));
+        for (int32_t q = 0; q < n; ++q) {
+          CHECK(std::isnan(c.at(0, q)));
+          CHECK(std::isnan(c.at(1, q)));
+          CHECK(std::isnan(c.at(3, q)));
+          if (n == 1) {
+            CHECK(std::isnan(c.at(2, q)));
+          } else if (q == place) {
+            CHECK(logarithm == 1 ? c.at(2, q) == -kInfinity : c.at(2, q) == 0.0f);
+          } else {
+            CHECK(std::isfinite(c.at(2, q)));
+          }
+          if (q == place) {
+            CHECK(c.at(4, q) == (logarithm == 1 ? 0.0f : 1.0f));
+          } else {
+            CHECK(c.at(4, q) == (logarithm == 1 ? -kInfinity : 0.0f));
+          }
+        }
+        CHECK(c.intact());
+      }
+    }
+  }
+}
+
+void check_cross_entropy(int32_t isa, int32_t n, float smoothing, bool with_prior,
+                         bool with_weights) {
+  context() = std::string("cross entropy, isa ") + blocksparse_isa_name(isa) + ", n " +
+              std::to_string(n) + ", smoothing " + std::to_string(smoothing);
+  random_source r(static_cast<uint64_t>(n) * 3 + 7);
+  constexpr int32_t kRows = 12;
+  std::vector<int32_t> rows, blocks, target(kRows), valid = {n, (n + 1) / 2};
+  std::vector<float> weights(kRows), nll(kRows, -7.0f), prior(static_cast<std::size_t>(n));
+  for (int32_t i = 0; i < kRows; ++i) {
+    const std::size_t at = static_cast<std::size_t>(i);
+    target[at] = -1;  // of the row that no chunk names, too
+    weights[at] = i % 4 == 1 ? 0.0f : r.uniform();
+    if (i != 5) {
+      rows.push_back(i);
+      blocks.push_back(i % 2);
+      target[at] = r.below(valid[static_cast<std::size_t>(i % 2)]);
+    }
+  }
+  for (float& p : prior) {
+    p = (r.uniform() + 1.0f) / static_cast<float>(n);
+  }
+  matrix c(kRows, n);
+  c.fill([&] { return r.uniform() * 8.0f; });
+  if (with_weights) {
+    c.at(9, 0) = quiet_nan();  // a row of weight 0
+  }
+  const matrix before = c;
+  const std::vector<int32_t> schedule = row_schedule(rows, blocks, 3);
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               blocksparse_block_cross_entropy_f32(
+                   isa, schedule.data(), length(schedule), 0, schedule[1], n, 2, valid.data(),
+                   target.data(), with_weights ? weights.data() : nullptr, smoothing,
+                   with_prior ? prior.data() : nullptr, nll.data(), c.data(), kRows, c.ld()));
+  CHECK(c.intact());
+  CHECK(nll[5] == -7.0f);
+  for (std::size_t place = 0; place < rows.size(); ++place) {
+    const int32_t i = rows[place];
+    const std::size_t at = static_cast<std::size_t>(i);
+    const int32_t v = valid[static_cast<std::size_t>(blocks[place])];
+    double most = -HUGE_VAL, sum = 0.0, loss = 0.0, loss_terms = 0.0;
+    for (int32_t q = 0; q < v; ++q) {
+      most = std::max(most, static_cast<double>(before.at(i, q)));
+    }
+    for (int32_t q = 0; q < v; ++q) {
+      sum += std::exp(static_cast<double>(before.at(i, q)) - most);
+    }
+    const double weight = with_weights ? static_cast<double>(weights[at]) : 1.0;
+    for (int32_t q = 0; q < n; ++q) {
+      const double actual = static_cast<double>(c.at(i, q));
+      if (q >= v || weight == 0.0) {
+        CHECK(actual == 0.0);
+      }
+      if (q >= v) {
+        continue;
+      }
+      const double s = static_cast<double>(smoothing);
+      const double share =
+          with_prior ? static_cast<double>(prior[static_cast<std::size_t>(q)]) : 1.0 / v;
+      const double t = (q == target[at] ? 1.0 - s : 0.0) + s * share;
+      const double logit = static_cast<double>(before.at(i, q));
+      if (t > 0.0) {
+        loss += t * (most + std::log(sum) - logit);
+        loss_terms += t * (std::fabs(most - logit) + std::log(sum));
+      }
+      const double p = std::exp(logit - most) / sum;
+      if (weight != 0.0) {
+        CHECK(std::fabs(actual - weight * (p - t)) <=
+              std::fabs(weight) * 8 * 0x1p-24 * (p * (1.0 + most - logit) + t));
+      }
+    }
+    if (i == 9 && with_weights) {
+      CHECK(std::isnan(nll[at]));
+    } else {
+      CHECK(std::fabs(static_cast<double>(nll[at]) - loss) <= 6 * 0x1p-24 * loss_terms + 0x1p-24);
+    }
+  }
+}
+
+// A class that cannot be (its logit is -infinity) costs nothing, unless it is the target.
+void check_impossible_classes(int32_t isa) {
+  context() = std::string("impossible classes, isa ") + blocksparse_isa_name(isa);
+  const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 0});
+  matrix c(2, 3, 3, 1.0f);
+  c.at(0, 2) = -kInfinity;
+  c.at(1, 2) = -kInfinity;
+  const int32_t target[] = {0, 2};
+  float nll[2];
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_cross_entropy_f32(
+                                   isa, schedule.data(), length(schedule), 0, 1, 3, 1, nullptr,
+                                   target, nullptr, 0.0f, nullptr, nll, c.data(), 2, c.ld()));
+  CHECK(std::fabs(nll[0] - 0.6931472f) < 1e-6f);
+  CHECK(c.at(0, 0) == -0.5f && c.at(0, 1) == 0.5f && c.at(0, 2) == 0.0f);
+  CHECK(nll[1] == kInfinity);
+  CHECK(c.at(1, 0) == 0.5f && c.at(1, 1) == 0.5f && c.at(1, 2) == -1.0f);
+}
+
+void check_refusals(int32_t isa) {
+  context() = std::string("refusals, isa ") + blocksparse_isa_name(isa);
+  const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 1}, 1);
+  matrix c(2, 3, 3, 1.0f);
+  const matrix before = c;
+  const int32_t zero_valid[] = {0, 3}, large_valid[] = {4, 3}, late_valid[] = {3, 0};
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, softmax(isa, 0, schedule, 2, zero_valid, nullptr, c));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, softmax(isa, 0, schedule, 2, large_valid, nullptr, c));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, softmax(isa, 2, schedule, 2, nullptr, nullptr, c));
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX,
+               softmax(isa, 0, row_schedule({2}, {0}), 2, nullptr, nullptr, c));
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX,
+               softmax(isa, 0, row_schedule({0}, {2}), 2, nullptr, nullptr, c));
+  CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA, softmax(99, 0, schedule, 2, nullptr, nullptr, c));
+  CHECK(c.same_bits(before));
+  // The first chunk is right and is run, the second is refused and stays.
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, softmax(isa, 0, schedule, 2, late_valid, nullptr, c));
+  CHECK(c.at(0, 0) != 1.0f && c.at(1, 0) == 1.0f);
+  const auto cross_entropy = [&](const int32_t* target, float smoothing, float* nll) {
+    return blocksparse_block_cross_entropy_f32(isa, schedule.data(), length(schedule), 0, 2, 3, 2,
+                                               nullptr, target, nullptr, smoothing, nullptr, nll,
+                                               c.data(), 2, c.ld());
+  };
+  c = before;
+  float nll[2];
+  const int32_t high[] = {3, 0}, low[] = {-1, 0}, good[] = {0, 0};
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, cross_entropy(high, 0.0f, nll));
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, cross_entropy(low, 0.0f, nll));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, cross_entropy(good, -0.1f, nll));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, cross_entropy(good, 1.1f, nll));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, cross_entropy(good, quiet_nan(), nll));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, cross_entropy(nullptr, 0.0f, nll));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, cross_entropy(good, 0.0f, nullptr));
+  CHECK(c.same_bits(before));
+}
+
+}  // namespace
+
+int main() {
+  for (const int32_t isa : instruction_sets()) {
+    check_exponential(isa);
+    for (const int32_t n : {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 64, 100, 1000, 5003}) {
+      check_rows(isa, {n, 1, false, false, 2.0f});
+      check_rows(isa, {n, 3, true, false, 30.0f});
+      check_rows(isa, {n, 3, false, true, 1e4f});
+      check_rows(isa, {n, 2, true, true, 0.01f});
+    }
+    check_special_rows(isa);
+    for (const int32_t n : {1, 2, 9, 16, 40, 333}) {
+      for (const float smoothing : {0.0f, 0.1f, 1.0f}) {
+        check_cross_entropy(isa, n, smoothing, false, false);
+        check_cross_entropy(isa, n, smoothing, true, true);
+      }
+    }
+    check_impossible_classes(isa);
+    check_refusals(isa);
+  }
+  return report("softmax_test");
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the tests of the kernels share: checks that say where they failed, random data from a seed
+// that can be set, operands between guard bands, and schedules made from lists of pairs.
+#ifndef BLOCKSPARSE_TESTS_TESTING_H
+#define BLOCKSPARSE_TESTS_TESTING_H
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "blocksparse/blocksparse.h"
+
+namespace testing {
+
+// ---------------------------------------------------------------------------------------- checks
+
+inline int& failures() {
+  static int count = 0;
+  return count;
+}
+
+// The case at hand, for messages.
+inline std::string& context() {
+  static std::string text;
+  return text;
+}
+
+inline void fail(const char* file, int line, const std::string& what) {
+  if (++failures() <= 20) {
+    std::printf("%s:%d: %s\n    in %s\n", file, line, what.c_str(), context().c_str());
+  }
+}
+
+#define CHECK(condition)                             \
+  do {                                               \
+    if (!(condition)) {                              \
+      testing::fail(__FILE__, __LINE__, #condition); \
+    }                                                \
+  } while (false)
+
+#define CHECK_STATUS(expected, call)                                                             \
+  do {                                                                                           \
+    const int32_t status_ = (call);                                                              \
+    if (status_ != (expected)) {                                                                 \
+      testing::fail(__FILE__, __LINE__,                                                          \
+                    std::string("expected ") + blocksparse_status_name(expected) + " but was " + \
+                        blocksparse_status_name(status_));                                       \
+    }                                                                                            \
+  } while (false)
+
+inline int report(const char* name) {
+  std::printf("%s: %d failures\n", name, failures());
+  return failures() == 0 ? 0 : 1;
+}
+
+// ------------------------------------------------------------------------------------ random data
+
+class random_source {
+ public:
+  explicit random_source(uint64_t stream) : state_(seed() * 0x9e3779b97f4a7c15u + stream * 2 + 1) {}
+
+  // Set BLOCKSPARSE_TEST_SEED to repeat a run.
+  static uint64_t seed() {
+    static const uint64_t value = [] {
+      const char* const text = std::getenv("BLOCKSPARSE_TEST_SEED");
+      const uint64_t chosen = text != nullptr ? std::strtoull(text, nullptr, 10) : 20240607;
+      std::printf("seed %llu\n", static_cast<unsigned long long>(chosen));
+      return chosen;
+    }();
+    return value;
+  }
+
+  uint32_t next() {  // xorshift64*
+    state_ ^= state_ >> 12;
+    state_ ^= state_ << 25;
+    state_ ^= state_ >> 27;
+    return static_cast<uint32_t>((state_ * 0x2545f4914f6cdd1du) >> 32);
+  }
+
+  int32_t below(int32_t limit) {
+    return static_cast<int32_t>(next() % static_cast<uint32_t>(limit));
+  }
+
+  float uniform() { return static_cast<float>(next() >> 8) * 0x1p-23f - 1.0f; }
+
+  // A small whole number: sums of products of a few thousand such are exact in float.
+  float whole() { return static_cast<float>(below(9) - 4); }
+
+ private:
+  uint64_t state_;
+};
+
+// --------------------------------------------------------------------------------------- operands
+
+inline float quiet_nan() { return std::numeric_limits<float>::quiet_NaN(); }
+
+// `rows` rows of `size` elements, ld apart, with guard bands before, after and between that
+// intact() looks at. Elements are NaN until written.
+class matrix {
+ public:
+  matrix(int64_t rows, int32_t size, int32_t padding = 3, float initial = quiet_nan())
+      : rows_(rows),
+        size_(size),
+        ld_(size + padding),
+        data_(static_cast<std::size_t>(rows * (size + padding) + 2 * kGuard), kMark) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int32_t q = 0; q < size; ++q) {
+        at(r, q) = initial;
+      }
+    }
+  }
+
+  float* data() { return data_.data() + kGuard; }
+  const float* data() const { return data_.data() + kGuard; }
+  int64_t rows() const { return rows_; }
+  int32_t size() const { return size_; }
+  int64_t ld() const { return ld_; }
+  float& at(int64_t r, int32_t q) { return data()[r * ld_ + q]; }
+  float at(int64_t r, int32_t q) const { return data()[r * ld_ + q]; }
+
+  matrix& fill(const std::function<float()>& value) {
+    for (int64_t r = 0; r < rows_; ++r) {
+      for (int32_t q = 0; q < size_; ++q) {
+        at(r, q) = value();
+      }
+    }
+    return *this;
+  }
+
+  bool intact() const {
+    for (std::size_t i = 0; i < data_.size(); ++i) {
+      const int64_t place = static_cast<int64_t>(i) - kGuard;
+      const bool inside = place >= 0 && place < rows_ * ld_ && place % ld_ < size_;
+      if (!inside && data_[i] != kMark) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  bool same_bits(const matrix& other) const {
+    return data_.size() == other.data_.size() &&
+           std::memcmp(data_.data(), other.data_.data(), data_.size() * sizeof(float)) == 0;
+  }
+
+ private:
+  static constexpr int64_t kGuard = 40;
+  static constexpr float kMark = -12345.0f;
+  int64_t rows_;
+  int32_t size_;
+  int64_t ld_;
+  std::vector<float> data_;
+};
+
+// -------------------------------------------------------------------------------------- schedules
+
+struct gemm_pair {
+  int32_t read_row, write_row, read_block;
+};
+
+// A GEMM schedule from its meaning: which block each row is written for, and the pairs. Rows of one
+// block are cut into chunks of at most `most` rows.
+inline std::vector<int32_t> gemm_schedule(const std::vector<int32_t>& written_rows,
+                                          const std::vector<int32_t>& write_block_of_row,
+                                          const std::vector<gemm_pair>& pairs, int32_t most) {
+  std::map<int32_t, std::vector<int32_t>> rows_of_block;
+  for (std::size_t i = 0; i < written_rows.size(); ++i) {
+    rows_of_block[write_block_of_row[i]].push_back(written_rows[i]);
+  }
+  std::vector<int32_t> write_block, row_start{0}, segment_start{0}, read_block, pair_start{0}, row,
+      pair_read, pair_write;
+  const auto size = [](const std::vector<int32_t>& v) { return static_cast<int32_t>(v.size()); };
+  for (const auto& [block, rows] : rows_of_block) {
+    for (int32_t from = 0; from < size(rows); from += most) {
+      const int32_t to = from + most < size(rows) ? from + most : size(rows);
+      write_block.push_back(block);
+      std::map<int32_t, std::map<int32_t, std::vector<int32_t>>> reads;  // block, position, rows
+      for (int32_t position = 0; position < to - from; ++position) {
+        row.push_back(rows[static_cast<std::size_t>(from + position)]);
+        for (const gemm_pair& pair : pairs) {
+          if (pair.write_row == row.back()) {
+            reads[pair.read_block][position].push_back(pair.read_row);
+          }
+        }
+      }
+      for (const auto& [read, positions] : reads) {
+        read_block.push_back(read);
+        for (const auto& [position, read_rows] : positions) {
+          for (const int32_t r : read_rows) {
+            pair_read.push_back(r);
+            pair_write.push_back(position);
+          }
+        }
+        pair_start.push_back(size(pair_read));
+      }
+      row_start.push_back(size(row));
+      segment_start.push_back(size(read_block));
+    }
+  }
+  std::vector<int32_t> packed{BLOCKSPARSE_GEMM_SCHEDULE, size(write_block), size(read_block),
+                              size(row), size(pair_read)};
+  for (const auto* part : {&write_block, &row_start, &segment_start, &read_block, &pair_start, &row,
+                           &pair_read, &pair_write}) {
+    packed.insert(packed.end(), part->begin(), part->end());
+  }
+  return packed;
+}
+
+// One chunk per block, rows 0, 1, ... of it, nothing read.
+inline std::vector<int32_t> row_schedule(const std::vector<int32_t>& rows,
+                                         const std::vector<int32_t>& blocks, int32_t most = 1000) {
+  return gemm_schedule(rows, blocks, {}, most);
+}
+
+inline int64_t length(const std::vector<int32_t>& schedule) {
+  return static_cast<int64_t>(schedule.size());
+}
+
+// ------------------------------------------------------------------------------- instruction sets
+
+// Those that this processor can execute. BLOCKSPARSE_TEST_ISA names one that must be among them, so
+// that a run cannot pass by having skipped it.
+inline std::vector<int32_t> instruction_sets() {
+  std::vector<int32_t> supported;
+  const char* const wanted = std::getenv("BLOCKSPARSE_TEST_ISA");
+  bool found = wanted == nullptr;
+  for (int32_t isa = 0; blocksparse_isa_name(isa) != nullptr; ++isa) {
+    if (blocksparse_isa_supported(isa) == 1) {
+      supported.push_back(isa);
+      found = found || std::strcmp(wanted, blocksparse_isa_name(isa)) == 0;
+    }
+  }
+  if (!found) {
+    fail(__FILE__, __LINE__, std::string("this processor lacks ") + wanted);
+  }
+  return supported;
+}
+
+}  // namespace testing
+
+#endif  // BLOCKSPARSE_TESTS_TESTING_H
