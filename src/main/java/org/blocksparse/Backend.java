@@ -11,11 +11,11 @@ import org.blocksparse.internal.binding.Blocksparse;
  * <p>System properties, read when the library is first used:
  *
  * <ul>
- *   <li>{@code -Dblocksparse.backend=native|java} forces a backend. By default native code runs where its
- *       jar is present, and plain Java where it is not.
+ *   <li>{@code -Dblocksparse.backend=native|java} forces a backend. By default native code runs
+ *       where its jar is present, and plain Java where it is not.
  *   <li>{@code -Dblocksparse.isa=portable|neon|avx2|avx512} caps the instruction set.
- *   <li>{@code -Dblocksparse.openblas.threads=keep} leaves OpenBLAS's number of threads as it is. By
- *       default it is set to 1, for the whole process: parallelism is Java's here.
+ *   <li>{@code -Dblocksparse.openblas.threads=keep} leaves OpenBLAS's number of threads as it is.
+ *       By default it is set to 1, for the whole process: parallelism is Java's here.
  * </ul>
  */
 public final class Backend {
@@ -53,8 +53,7 @@ public final class Backend {
       line(text, "build", Blocksparse.blocksparse_build_id().getString());
       line(text, "OpenBLAS", Blocksparse.blocksparse_openblas_config().getString());
       line(text, "OpenBLAS core", Blocksparse.blocksparse_openblas_core().getString());
-      line(
-          text, "OpenBLAS threads", Integer.toString(Blocksparse.blocksparse_openblas_threads()));
+      line(text, "OpenBLAS threads", Integer.toString(Blocksparse.blocksparse_openblas_threads()));
     }
     return text.toString();
   }

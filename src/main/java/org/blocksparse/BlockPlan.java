@@ -8,19 +8,19 @@ import org.blocksparse.internal.OuterSchedule;
 import org.blocksparse.internal.Storage;
 
 /**
- * Which blocks each sample of a batch selects, made ready for computing: the pairs (row, block) sorted
- * by block, so that all rows that need a block are multiplied by it together.
+ * Which blocks each sample of a batch selects, made ready for computing: the pairs (row, block)
+ * sorted by block, so that all rows that need a block are multiplied by it together.
  *
- * <p>Operations make a plan of their own from the index tensors. Who computes more than once with the
- * same indices (forward and backward, or several layers) makes the plan once and passes it instead. The
- * indices are copied: later changes of the tensors change nothing here.
+ * <p>Operations make a plan of their own from the index tensors. Who computes more than once with
+ * the same indices (forward and backward, or several layers) makes the plan once and passes it
+ * instead. The indices are copied: later changes of the tensors change nothing here.
  *
- * <p>A plan holds three schedules, each made at first use: for products (forward), for gradients with
- * respect to the input, and for outer products (gradients with respect to W). Each takes about 12 bytes
- * for every (sample, input block, output block).
+ * <p>A plan holds three schedules, each made at first use: for products (forward), for gradients
+ * with respect to the input, and for outer products (gradients with respect to W). Each takes about
+ * 12 bytes for every (sample, input block, output block).
  *
- * <p>Safe for use by any number of threads. {@link #close} is as for tensors; a plan that is not closed
- * is freed when it is garbage.
+ * <p>Safe for use by any number of threads. {@link #close} is as for tensors; a plan that is not
+ * closed is freed when it is garbage.
  */
 public final class BlockPlan implements AutoCloseable {
   /** What plans that differ only in their workers share. */
@@ -109,8 +109,8 @@ public final class BlockPlan implements AutoCloseable {
   /**
    * The plan for a batch.
    *
-   * @param inputIdx (batch, iWin): the input blocks that each sample selects, in [0, iBlocks); repeats
-   *     are allowed and add up
+   * @param inputIdx (batch, iWin): the input blocks that each sample selects, in [0, iBlocks);
+   *     repeats are allowed and add up
    * @param outputIdx (batch, oWin): the output blocks that each sample selects, in [0, oBlocks)
    * @param iBlocks how many input blocks there are to select from
    * @param oBlocks how many output blocks there are to select from
@@ -157,7 +157,8 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * The same plan, run by other workers. It shares the schedules of this one, and is closed with it.
+   * The same plan, run by other workers. It shares the schedules of this one, and is closed with
+   * it.
    */
   public BlockPlan on(Workers other) {
     return new BlockPlan(schedules, requireNonNull(other, "workers"), iWin, oWin);
@@ -215,7 +216,16 @@ public final class BlockPlan implements AutoCloseable {
 
   @Override
   public String toString() {
-    return "BlockPlan(batch = " + batch() + ", iWin = " + iWin + ", oWin = " + oWin + ", iBlocks = "
-        + iBlocks() + ", oBlocks = " + oBlocks() + ")";
+    return "BlockPlan(batch = "
+        + batch()
+        + ", iWin = "
+        + iWin
+        + ", oWin = "
+        + oWin
+        + ", iBlocks = "
+        + iBlocks()
+        + ", oBlocks = "
+        + oBlocks()
+        + ")";
   }
 }

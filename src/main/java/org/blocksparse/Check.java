@@ -9,7 +9,9 @@ import org.blocksparse.internal.Storage;
 final class Check {
   private Check() {}
 
-  /** The argument has the rank that its dimension words, "(batch, iWin, iSize)" for instance, say. */
+  /**
+   * The argument has the rank that its dimension words, "(batch, iWin, iSize)" for instance, say.
+   */
   static <T extends Tensor> T rank(String name, T tensor, String words, int rank) {
     requireNonNull(tensor, name);
     if (tensor.shape().rank() != rank) {
@@ -43,15 +45,17 @@ final class Check {
   static int rows(String name, long rows) {
     if (rows > Integer.MAX_VALUE) {
       throw new IllegalArgumentException(
-          name + ": " + rows + " rows are more than the 2^31 - 1 that one call can take; split the batch");
+          name
+              + ": "
+              + rows
+              + " rows are more than the 2^31 - 1 that one call can take; split the batch");
     }
     return (int) rows;
   }
 
   /** An output that is also an input would be read half written. */
   static void noOverlap(String outName, FloatTensor out, String inName, FloatTensor in) {
-    if (Storage.overlap(
-        out.storage(), 0, out.shape().size(), in.storage(), 0, in.shape().size())) {
+    if (Storage.overlap(out.storage(), 0, out.shape().size(), in.storage(), 0, in.shape().size())) {
       throw new IllegalArgumentException(
           outName + ": shares memory with " + inName + "; an output must not overlap an input");
     }

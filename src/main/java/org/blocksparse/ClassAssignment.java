@@ -7,11 +7,12 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the class.
+ * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the
+ * class.
  *
- * <p>Outputs keep the caller's numbers; classes and slots are inside matters of the layer. All classes
- * have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots empty, which
- * cost memory and time but get no probability.
+ * <p>Outputs keep the caller's numbers; classes and slots are inside matters of the layer. All
+ * classes have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots
+ * empty, which cost memory and time but get no probability.
  *
  * <p>Immutable.
  */
@@ -63,8 +64,8 @@ public final class ClassAssignment {
    * Classes by a table of the caller's.
    *
    * @param classOf the class of each output; classes are numbered from 0 and none is left out
-   * @throws IllegalArgumentException if there is no output, if a class is negative, or if a class below
-   *     the highest has no outputs
+   * @throws IllegalArgumentException if there is no output, if a class is negative, or if a class
+   *     below the highest has no outputs
    */
   public static ClassAssignment of(int... classOf) {
     requireNonNull(classOf, "classOf");
@@ -73,8 +74,13 @@ public final class ClassAssignment {
     for (int output = 0; output < classOf.length; output++) {
       if (classOf[output] < 0 || classOf[output] >= classOf.length) {
         throw new IllegalArgumentException(
-            "classOf[" + output + "] = " + classOf[output] + " is outside [0, outputs = "
-                + classOf.length + ")");
+            "classOf["
+                + output
+                + "] = "
+                + classOf[output]
+                + " is outside [0, outputs = "
+                + classOf.length
+                + ")");
       }
       highest = Math.max(highest, classOf[output]);
     }
@@ -87,7 +93,8 @@ public final class ClassAssignment {
    *
    * @param counts how often each output occurs
    * @param nClasses as for {@link #contiguous}
-   * @throws IllegalArgumentException if a count is negative, or unless 1 &lt;= nClasses &lt;= outputs
+   * @throws IllegalArgumentException if a count is negative, or unless 1 &lt;= nClasses &lt;=
+   *     outputs
    */
   public static ClassAssignment byFrequency(long[] counts, int nClasses) {
     int[] order = byDescendingCount(counts);
@@ -100,13 +107,14 @@ public final class ClassAssignment {
   }
 
   /**
-   * Classes of unequal size by frequency, each with the same share of the square roots of the counts:
-   * small classes for frequent outputs, large ones for rare ones (Mikolov et al., 2011). No class gets
-   * larger than four times the average, since all take the memory of the largest.
+   * Classes of unequal size by frequency, each with the same share of the square roots of the
+   * counts: small classes for frequent outputs, large ones for rare ones (Mikolov et al., 2011). No
+   * class gets larger than four times the average, since all take the memory of the largest.
    *
    * @param counts how often each output occurs
    * @param nClasses how many classes are wanted; there may be a few more or fewer
-   * @throws IllegalArgumentException if a count is negative, or unless 1 &lt;= nClasses &lt;= outputs
+   * @throws IllegalArgumentException if a count is negative, or unless 1 &lt;= nClasses &lt;=
+   *     outputs
    */
   public static ClassAssignment bySquareRootOfFrequency(long[] counts, int nClasses) {
     int[] order = byDescendingCount(counts);

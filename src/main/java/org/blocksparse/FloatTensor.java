@@ -50,11 +50,11 @@ public final class FloatTensor extends Tensor {
   }
 
   /**
-   * A tensor over the memory of a direct buffer, from its position to its limit, without a copy. The
-   * tensor keeps the buffer reachable; closing the tensor does not free it.
+   * A tensor over the memory of a direct buffer, from its position to its limit, without a copy.
+   * The tensor keeps the buffer reachable; closing the tensor does not free it.
    *
-   * @throws IllegalArgumentException if the buffer is not direct, is read-only or not in native byte
-   *     order, or if the number of elements is not that of the dimensions
+   * @throws IllegalArgumentException if the buffer is not direct, is read-only or not in native
+   *     byte order, or if the number of elements is not that of the dimensions
    */
   public static FloatTensor wrap(FloatBuffer buffer, long... dims) {
     requireNonNull(buffer, "buffer");
@@ -80,9 +80,9 @@ public final class FloatTensor extends Tensor {
   }
 
   /**
-   * A tensor over the memory of a JavaCPP pointer, from its position to its limit, without a copy. The
-   * tensor keeps the pointer reachable; closing the tensor does not free it, and the pointer must not be
-   * closed while the tensor is used.
+   * A tensor over the memory of a JavaCPP pointer, from its position to its limit, without a copy.
+   * The tensor keeps the pointer reachable; closing the tensor does not free it, and the pointer
+   * must not be closed while the tensor is used.
    *
    * @throws IllegalArgumentException if the pointer is null or has no limit, or if the number of
    *     elements is not that of the dimensions
@@ -225,7 +225,9 @@ public final class FloatTensor extends Tensor {
         long[] index = new long[shape().rank()];
         for (int i = 0; i < values.length; i++) {
           values[i] = storage().getFloat(offset(index));
-          for (int axis = index.length - 1; axis >= 0 && ++index[axis] == shape().dim(axis); axis--) {
+          for (int axis = index.length - 1;
+              axis >= 0 && ++index[axis] == shape().dim(axis);
+              axis--) {
             index[axis] = 0;
           }
         }
@@ -254,8 +256,8 @@ public final class FloatTensor extends Tensor {
   }
 
   /**
-   * All elements as a buffer over the same memory. The memory outlives the buffer, even if the tensor
-   * is closed first.
+   * All elements as a buffer over the same memory. The memory outlives the buffer, even if the
+   * tensor is closed first.
    *
    * @throws IllegalArgumentException if this is a transposed view, or larger than a buffer can be
    * @throws IllegalStateException if the tensor is closed
@@ -279,8 +281,8 @@ public final class FloatTensor extends Tensor {
   }
 
   /**
-   * A view of a tensor of blocks (iBlocks, oBlocks, iSize, oSize) as (oBlocks, iBlocks, oSize, iSize):
-   * the weights with input and output exchanged. Nothing is copied.
+   * A view of a tensor of blocks (iBlocks, oBlocks, iSize, oSize) as (oBlocks, iBlocks, oSize,
+   * iSize): the weights with input and output exchanged. Nothing is copied.
    *
    * @throws IllegalArgumentException if the rank is not 4
    * @throws IllegalStateException if the tensor is closed
@@ -301,7 +303,8 @@ public final class FloatTensor extends Tensor {
   /**
    * A view with other dimensions and the same elements in the same order. Nothing is copied.
    *
-   * @throws IllegalArgumentException if the number of elements differs, or if this is a transposed view
+   * @throws IllegalArgumentException if the number of elements differs, or if this is a transposed
+   *     view
    * @throws IllegalStateException if the tensor is closed
    */
   public FloatTensor reshape(long... dims) {

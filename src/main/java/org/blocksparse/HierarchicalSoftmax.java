@@ -12,17 +12,17 @@ import org.blocksparse.internal.TwoLevelSoftmax;
 import org.blocksparse.internal.Workspace;
 
 /**
- * A softmax over very many outputs, in two levels: first a softmax over classes of outputs, then one over
- * the outputs of a class (Goodman, 2001):
+ * A softmax over very many outputs, in two levels: first a softmax over classes of outputs, then
+ * one over the outputs of a class (Goodman, 2001):
  *
  * <pre>{@code
  * P(output | x) = P(class | x) * P(output | class, x)
  *               = softmax(x W1 + b1)[class] * softmax(x W2[class] + b2[class])[slot]
  * }</pre>
  *
- * <p>With about as many classes as outputs in a class, training and scoring a target cost about {@code 2
- * * sqrt(outputs)} products of {@code features} numbers for each row instead of {@code outputs}. The
- * model is exact: its probabilities sum to one and need no sampling or correction.
+ * <p>With about as many classes as outputs in a class, training and scoring a target cost about
+ * {@code 2 * sqrt(outputs)} products of {@code features} numbers for each row instead of {@code
+ * outputs}. The model is exact: its probabilities sum to one and need no sampling or correction.
  *
  * <table>
  *   <caption>Shapes</caption>
@@ -35,22 +35,23 @@ import org.blocksparse.internal.Workspace;
  *   <tr><td>b2</td><td>(classes, slots)</td><td>biases of the outputs in each class</td></tr>
  * </table>
  *
- * <p>Outputs always go by the caller's own numbers; {@link #classes} tells where each one lives. Slots
- * that no output lives in have no probability and no gradient. (Theano gives them probability and cuts
- * them off, so that rows sum to less than one: {@link #hSoftmax} does as Theano does.) The number
- * of rows may differ from call to call.
+ * <p>Outputs always go by the caller's own numbers; {@link #classes} tells where each one lives.
+ * Slots that no output lives in have no probability and no gradient. (Theano gives them probability
+ * and cuts them off, so that rows sum to less than one: {@link #hSoftmax} does as Theano does.) The
+ * number of rows may differ from call to call.
  *
- * <p><b>Numbers.</b> Everything is computed in the log domain with the maximum subtracted, so logits of
- * any finite size give finite log probabilities and gradients. Probabilities are right to 4 ulp plus
- * what the rounding of the logits brings ({@link SparseBlockGemv}). Bits do not depend on the workers.
+ * <p><b>Numbers.</b> Everything is computed in the log domain with the maximum subtracted, so
+ * logits of any finite size give finite log probabilities and gradients. Probabilities are right to
+ * 4 ulp plus what the rounding of the logits brings ({@link SparseBlockGemv}). Bits do not depend
+ * on the workers.
  *
- * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training must not run
- * at the same time as anything else on the same layer; that is the caller's to see to.
+ * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training must
+ * not run at the same time as anything else on the same layer; that is the caller's to see to.
  *
- * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that may not
- * be, {@link IllegalArgumentException} if a shape does not fit, {@link IndexOutOfBoundsException} if a
- * target is outside [0, outputs), and {@link IllegalStateException} if the layer or a tensor is closed.
- * Nothing is changed then.
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
+ * may not be, {@link IllegalArgumentException} if a shape does not fit, {@link
+ * IndexOutOfBoundsException} if a target is outside [0, outputs), and {@link IllegalStateException}
+ * if the layer or a tensor is closed. Nothing is changed then.
  */
 public final class HierarchicalSoftmax implements AutoCloseable {
   private static final String X = "(batch, features)";
@@ -93,19 +94,13 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     TwoLevelSoftmax.Parameters parameters = parameters(W1, b1, W2, b2);
     this.softmax =
         new TwoLevelSoftmax(
-            workers.scheduler(),
-            parameters,
-            features,
-            classes.classes(),
-            classes.slots(),
-            valid);
+            workers.scheduler(), parameters, features, classes.classes(), classes.slots(), valid);
     this.state = new OptimizerState(parameters, classes.classes());
   }
 
   private static TwoLevelSoftmax.Parameters parameters(
       FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
-    return new TwoLevelSoftmax.Parameters(
-        W1.storage(), b1.storage(), W2.storage(), b2.storage());
+    return new TwoLevelSoftmax.Parameters(W1.storage(), b1.storage(), W2.storage(), b2.storage());
   }
 
   /**
@@ -134,15 +129,18 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     }
 
     /**
-     * Which class each output belongs to. By default about {@code sqrt(outputs)} classes of equal size
-     * in the order of the outputs; {@link ClassAssignment} tells what is better if more is known.
+     * Which class each output belongs to. By default about {@code sqrt(outputs)} classes of equal
+     * size in the order of the outputs; {@link ClassAssignment} tells what is better if more is
+     * known.
      *
      * @throws IllegalArgumentException if it is for another number of outputs
      */
     public Builder classes(ClassAssignment assignment) {
       if (requireNonNull(assignment, "classes").outputs() != outputs) {
         throw new IllegalArgumentException(
-            "classes: expected an assignment of " + outputs + " outputs but was one of "
+            "classes: expected an assignment of "
+                + outputs
+                + " outputs but was one of "
                 + assignment.outputs());
       }
       this.classes = assignment;
@@ -190,16 +188,15 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     }
 
     /**
-     * A layer with given parameters, which become its own: it changes them when it trains, and closes
-     * them when it is closed.
+     * A layer with given parameters, which become its own: it changes them when it trains, and
+     * closes them when it is closed.
      *
      * @throws IllegalArgumentException if a shape does not fit
      */
     public HierarchicalSoftmax build(
         FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
       ClassAssignment assignment = orDefault();
-      checkParameters(
-          features, assignment.classes(), assignment.slots(), W1, b1, W2, b2);
+      checkParameters(features, assignment.classes(), assignment.slots(), W1, b1, W2, b2);
       return new HierarchicalSoftmax(features, assignment, workers, W1, b1, W2, b2);
     }
 
@@ -238,9 +235,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   /**
    * Theano's {@code h_softmax}: output o belongs to class o / nOutputsPerClass.
    *
-   * <p>As in Theano, slots beyond {@code nOutputs} take part in the softmax of their class and are then
-   * cut off, so rows may sum to less than one, and the result is a product of two probabilities, which
-   * may underflow. Unlike Theano, targets out of range are refused.
+   * <p>As in Theano, slots beyond {@code nOutputs} take part in the softmax of their class and are
+   * then cut off, so rows may sum to less than one, and the result is a product of two
+   * probabilities, which may underflow. Unlike Theano, targets out of range are refused.
    *
    * @param x (batchSize, features)
    * @param batchSize the number of rows of x
@@ -252,8 +249,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param W2 (nClasses, features, nOutputsPerClass)
    * @param b2 (nClasses, nOutputsPerClass)
    * @param target (batchSize), each in [0, nOutputs), or null
-   * @return a new tensor: (batchSize) probabilities of the targets, or, without targets, (batchSize,
-   *     nOutputs) probabilities of all outputs
+   * @return a new tensor: (batchSize) probabilities of the targets, or, without targets,
+   *     (batchSize, nOutputs) probabilities of all outputs
    */
   public static FloatTensor hSoftmax(
       FloatTensor x,
@@ -271,7 +268,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     long room = (long) nClasses * nOutputsPerClass;
     if (nOutputs < 1 || nOutputs > room) {
       throw new IllegalArgumentException(
-          "nOutputs: expected a number in [1, nClasses * nOutputsPerClass = " + room + "] but was "
+          "nOutputs: expected a number in [1, nClasses * nOutputsPerClass = "
+              + room
+              + "] but was "
               + nOutputs);
     }
     Check.rank("x", x, "(batchSize, features)", 2);
@@ -279,8 +278,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     Check.shape("x", x, "(batchSize, features)", batchSize, features);
     checkParameters(features, nClasses, nOutputsPerClass, W1, b1, W2, b2);
     int[] targets = target == null ? null : targets(target, batchSize, nOutputs);
-    try (Lease lease =
-        new Lease().of("x", x).of("W1", W1).of("b1", b1).of("W2", W2).of("b2", b2)) {
+    try (Lease lease = new Lease().of("x", x).of("W1", W1).of("b1", b1).of("W2", W2).of("b2", b2)) {
       TwoLevelSoftmax softmax =
           new TwoLevelSoftmax(
               Workers.common().scheduler(),
@@ -393,8 +391,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   // -------------------------------------------------------------------------------- prediction
 
   /**
-   * The probabilities of all outputs, (batch, outputs): as costly as a dense softmax. Where only the
-   * likely ones are wanted, {@link #topK} is much faster and as exact.
+   * The probabilities of all outputs, (batch, outputs): as costly as a dense softmax. Where only
+   * the likely ones are wanted, {@link #topK} is much faster and as exact.
    */
   public FloatTensor probabilities(FloatTensor x) {
     return all(x, false);
@@ -506,8 +504,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   }
 
   /**
-   * The gradients of a loss with respect to x and all parameters, dense: a tensor of the size of W2 is
-   * made. For training use {@link #step}, which never makes it.
+   * The gradients of a loss with respect to x and all parameters, dense: a tensor of the size of W2
+   * is made. For training use {@link #step}, which never makes it.
    */
   public Gradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
     Batch batch = new Batch(x, targets, loss);
@@ -518,8 +516,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     FloatTensor gradB1 = FloatTensor.zeros(nClasses);
     FloatTensor gradW2 = FloatTensor.zeros(nClasses, features, slots);
     FloatTensor gradB2 = FloatTensor.zeros(nClasses, slots);
-    TwoLevelSoftmax.Update update =
-        softmax.gradients(parameters(gradW1, gradB1, gradW2, gradB2));
+    TwoLevelSoftmax.Update update = softmax.gradients(parameters(gradW1, gradB1, gradW2, gradB2));
     double value = train(batch, gradX, update);
     return new Gradients(value, gradX, gradW1, gradB1, gradW2, gradB2);
   }
@@ -535,14 +532,15 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   }
 
   /**
-   * A step of training: loss, gradients and update of all parameters in one go, class by class, while
-   * each block of W2 is in the cache. Only the classes of the targets are touched, and no gradient of
-   * the size of W2 is ever made: the cost does not depend on the number of outputs in other classes.
+   * A step of training: loss, gradients and update of all parameters in one go, class by class,
+   * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
+   * gradient of the size of W2 is ever made: the cost does not depend on the number of outputs in
+   * other classes.
    *
    * @param optimizer the rule; what it remembers of each parameter is kept by this layer, and is
    *     forgotten when a step with another rule is made
-   * @param gradX (batch, features) receives the gradient with respect to x as it was before the step, or
-   *     null; must not share memory with x
+   * @param gradX (batch, features) receives the gradient with respect to x as it was before the
+   *     step, or null; must not share memory with x
    * @return the loss before the step
    * @throws ArithmeticException if the loss is not finite; parameters may have been changed by then
    */
@@ -560,8 +558,14 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     long step = steps.incrementAndGet();
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
-          "step " + step + ": the loss is " + value + "; x or the parameters hold values that are not"
-              + " finite, or the learning rate " + optimizer.rate() + " is too high");
+          "step "
+              + step
+              + ": the loss is "
+              + value
+              + "; x or the parameters hold values that are not"
+              + " finite, or the learning rate "
+              + optimizer.rate()
+              + " is too high");
     }
     return value;
   }
@@ -598,7 +602,13 @@ public final class HierarchicalSoftmax implements AutoCloseable {
         }
         if (outputs[r] < 0 || outputs[r] >= outputs()) {
           throw new IndexOutOfBoundsException(
-              "targets[" + r + "] = " + outputs[r] + " is outside [0, outputs = " + outputs() + ")");
+              "targets["
+                  + r
+                  + "] = "
+                  + outputs[r]
+                  + " is outside [0, outputs = "
+                  + outputs()
+                  + ")");
         }
         row[next] = r;
         classOf[next] = classes.classOf(outputs[r]);
@@ -640,9 +650,15 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   @Override
   public String toString() {
-    long numbers =
-        W1.shape().size() + b1.shape().size() + W2.shape().size() + b2.shape().size();
-    return "HierarchicalSoftmax(" + features + " features, " + classes + ", " + 4 * numbers
-        + " bytes, " + workers + ")";
+    long numbers = W1.shape().size() + b1.shape().size() + W2.shape().size() + b2.shape().size();
+    return "HierarchicalSoftmax("
+        + features
+        + " features, "
+        + classes
+        + ", "
+        + 4 * numbers
+        + " bytes, "
+        + workers
+        + ")";
   }
 }

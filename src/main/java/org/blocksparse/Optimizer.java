@@ -2,8 +2,8 @@
 package org.blocksparse;
 
 /**
- * How parameters follow their gradients. Immutable: it holds the rule and its numbers, while what a rule
- * remembers of each parameter is kept by the layer.
+ * How parameters follow their gradients. Immutable: it holds the rule and its numbers, while what a
+ * rule remembers of each parameter is kept by the layer.
  *
  * <p>Only the classes that occur among the targets are touched in a step, so for the others nothing
  * decays and nothing is averaged. For Adam this is its lazy form: the moments of a class are
@@ -24,8 +24,7 @@ public final class Optimizer {
   private final float beta2;
   private final float epsilon;
 
-  private Optimizer(
-      Rule rule, float rate, float decay, float beta1, float beta2, float epsilon) {
+  private Optimizer(Rule rule, float rate, float decay, float beta1, float beta2, float epsilon) {
     this.rule = rule;
     this.rate = positive("rate", rate);
     this.decay = decay;
@@ -68,15 +67,16 @@ public final class Optimizer {
     return new Optimizer(rule, newRate, decay, beta1, beta2, epsilon);
   }
 
-  /** The same rule with {@code newDecay * w} added to every gradient of a weight that is touched. */
+  /**
+   * The same rule with {@code newDecay * w} added to every gradient of a weight that is touched.
+   */
   public Optimizer withDecay(float newDecay) {
     return new Optimizer(rule, rate, newDecay, beta1, beta2, epsilon);
   }
 
   private static float positive(String name, float value) {
     if (!(value > 0 && value < Float.POSITIVE_INFINITY)) {
-      throw new IllegalArgumentException(
-          name + ": expected a finite number > 0 but was " + value);
+      throw new IllegalArgumentException(name + ": expected a finite number > 0 but was " + value);
     }
     return value;
   }

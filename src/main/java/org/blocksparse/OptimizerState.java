@@ -8,8 +8,8 @@ import org.blocksparse.internal.Storage;
 import org.blocksparse.internal.TwoLevelSoftmax;
 
 /**
- * What an optimiser remembers of each parameter of a layer. Memory is taken when a rule is first used:
- * none for gradient descent, that of the parameters for Adagrad, twice that for Adam.
+ * What an optimiser remembers of each parameter of a layer. Memory is taken when a rule is first
+ * used: none for gradient descent, that of the parameters for Adagrad, twice that for Adam.
  */
 final class OptimizerState {
   private final Storage[] parameters;

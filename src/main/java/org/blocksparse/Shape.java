@@ -6,8 +6,9 @@ import java.util.Objects;
 import java.util.StringJoiner;
 
 /**
- * The dimensions of a dense tensor, outermost first. A dimension may be 0: the tensor is then empty.
- * The number of elements is bounded by 2<sup>61</sup> - 1, so that no size in bytes overflows.
+ * The dimensions of a dense tensor, outermost first. A dimension may be 0: the tensor is then
+ * empty. The number of elements is bounded by 2<sup>61</sup> - 1, so that no size in bytes
+ * overflows.
  *
  * <p>Immutable.
  */

@@ -25,14 +25,14 @@ import org.blocksparse.internal.Products;
  * </table>
  *
  * <p>A dense layer is the case of one input block and one output block. The bias is added once,
- * however many inputs there are. For repeated indices, errors of rounding and differences from Theano,
- * whose {@code sparse_block_dot} this is, see {@link SparseBlockGemv}.
+ * however many inputs there are. For repeated indices, errors of rounding and differences from
+ * Theano, whose {@code sparse_block_dot} this is, see {@link SparseBlockGemv}.
  *
- * <p>Every method returns a new tensor that the caller closes, or writes the tensor it is told to; an
- * output must not share memory with an input. All of them throw {@link NullPointerException} if an
- * argument is null, {@link IllegalArgumentException} if a shape does not fit the others or an output
- * overlaps an input, {@link IndexOutOfBoundsException} if an index is negative or too large, and
- * {@link IllegalStateException} if a tensor or the plan is closed; nothing is written then.
+ * <p>Every method returns a new tensor that the caller closes, or writes the tensor it is told to;
+ * an output must not share memory with an input. All of them throw {@link NullPointerException} if
+ * an argument is null, {@link IllegalArgumentException} if a shape does not fit the others or an
+ * output overlaps an input, {@link IndexOutOfBoundsException} if an index is negative or too large,
+ * and {@link IllegalStateException} if a tensor or the plan is closed; nothing is written then.
  */
 public final class SparseBlockDot {
   private static final String BIAS = "(oBlocks, oSize)";
@@ -44,8 +44,8 @@ public final class SparseBlockDot {
   /**
    * The output of the layer.
    *
-   * @param h (batch, iWin, iSize), or (iWin, iSize) as a batch of one; the indices then have rank 1,
-   *     and the result is (1, oWin, oSize), as in Theano
+   * @param h (batch, iWin, iSize), or (iWin, iSize) as a batch of one; the indices then have rank
+   *     1, and the result is (1, oWin, oSize), as in Theano
    */
   public static FloatTensor apply(
       FloatTensor W, FloatTensor h, IntTensor inputIdx, FloatTensor b, IntTensor outputIdx) {
@@ -97,7 +97,8 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to h: gradH[b, i] = sum over j of gradOut[b, j] . W[.., ..]<sup>T</sup>.
+   * The gradient with respect to h: gradH[b, i] = sum over j of gradOut[b, j] . W[..,
+   * ..]<sup>T</sup>.
    */
   public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
     SparseBlockGemv.checkWeights(W, plan);
@@ -106,8 +107,7 @@ public final class SparseBlockDot {
   }
 
   /** The gradient with respect to h, written to {@code gradH}. */
-  public static void gradH(
-      FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
+  public static void gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
     SparseBlockGemv.checkWeights(W, plan);
     Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
     Check.shape("gradH", gradH, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
@@ -128,22 +128,22 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to W, dense: zero in blocks that no sample selects. Where W is large, add
-   * to W itself, or to a tensor that is kept, with {@link SparseBlockOuter#applyInPlace}, which touches
-   * only blocks that are selected.
+   * The gradient with respect to W, dense: zero in blocks that no sample selects. Where W is large,
+   * add to W itself, or to a tensor that is kept, with {@link SparseBlockOuter#applyInPlace}, which
+   * touches only blocks that are selected.
    */
   public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
     Check.rank("h", h, INPUT, 3);
     Check.rank("gradOut", gradOut, OUTPUT, 3);
     FloatTensor gradW =
-        FloatTensor.zeros(
-            plan.iBlocks(), plan.oBlocks(), h.shape().dim(2), gradOut.shape().dim(2));
-    return closeOnFailure(
-        gradW, () -> SparseBlockOuter.applyInPlace(gradW, h, gradOut, plan, 1));
+        FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), h.shape().dim(2), gradOut.shape().dim(2));
+    return closeOnFailure(gradW, () -> SparseBlockOuter.applyInPlace(gradW, h, gradOut, plan, 1));
   }
 
-  /** The gradient with respect to b: the sum of the rows of gradOut that each block was chosen for. */
+  /**
+   * The gradient with respect to b: the sum of the rows of gradOut that each block was chosen for.
+   */
   public static FloatTensor gradB(FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
     Check.rank("gradOut", gradOut, OUTPUT, 3);
@@ -157,8 +157,7 @@ public final class SparseBlockDot {
    *
    * @throws IllegalArgumentException also if alpha is not finite
    */
-  public static void addGradB(
-      FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor b) {
+  public static void addGradB(FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor b) {
     requireNonNull(plan, "plan");
     Check.rank("gradOut", gradOut, OUTPUT, 3);
     int oSize = (int) gradOut.shape().dim(2);

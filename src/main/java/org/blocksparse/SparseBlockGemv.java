@@ -23,11 +23,12 @@ import org.blocksparse.internal.Products;
  *   <tr><td>outputIdx</td><td>(batch, oWin)</td><td>which output blocks, in [0, oBlocks)</td></tr>
  * </table>
  *
- * <p>An index may repeat within a sample: repeated inputs add up, repeated outputs are computed each.
- * Empty batches and windows are allowed.
+ * <p>An index may repeat within a sample: repeated inputs add up, repeated outputs are computed
+ * each. Empty batches and windows are allowed.
  *
- * <p>The error of each element is at most k * 2<sup>-24</sup> * sum |h| |W| with k = iWin * iSize + 1,
- * the bits are the same for any number of workers, and NaN and infinities flow through as in any sum.
+ * <p>The error of each element is at most k * 2<sup>-24</sup> * sum |h| |W| with k = iWin * iSize +
+ * 1, the bits are the same for any number of workers, and NaN and infinities flow through as in any
+ * sum.
  *
  * <p>This is Theano's {@code SparseBlockGemv}, except that negative indices are refused.
  */
@@ -63,8 +64,8 @@ public final class SparseBlockGemv {
   }
 
   /**
-   * Adds to {@code o}, which must not share memory with W or h. Nothing is written if an argument is
-   * refused.
+   * Adds to {@code o}, which must not share memory with W or h. Nothing is written if an argument
+   * is refused.
    *
    * @throws NullPointerException if an argument is null
    * @throws IllegalArgumentException if a shape does not fit the others, or if o overlaps an input
@@ -100,8 +101,7 @@ public final class SparseBlockGemv {
   /** The plan for the given weights and indices. */
   static BlockPlan plan(FloatTensor W, IntTensor inputIdx, IntTensor outputIdx) {
     Check.rank("W", W, WEIGHTS, 4);
-    return BlockPlan.of(
-        inputIdx, outputIdx, (int) W.shape().dim(0), (int) W.shape().dim(1));
+    return BlockPlan.of(inputIdx, outputIdx, (int) W.shape().dim(0), (int) W.shape().dim(1));
   }
 
   static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
@@ -116,9 +116,7 @@ public final class SparseBlockGemv {
 
   private static void check(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
     checkWeights(W, plan);
-    Check.shape(
-        "h", h, "(batch, iWin, iSize)", plan.batch(), plan.iWin(), W.shape().dim(2));
-    Check.shape(
-        "o", o, "(batch, oWin, oSize)", plan.batch(), plan.oWin(), W.shape().dim(3));
+    Check.shape("h", h, "(batch, iWin, iSize)", plan.batch(), plan.iWin(), W.shape().dim(2));
+    Check.shape("o", o, "(batch, oWin, oSize)", plan.batch(), plan.oWin(), W.shape().dim(3));
   }
 }

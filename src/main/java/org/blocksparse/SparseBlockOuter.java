@@ -23,9 +23,9 @@ import org.blocksparse.internal.Products;
  *   <tr><td>yIdx</td><td>(batch, yWin)</td><td>the block of each row of y, in [0, yBlocks)</td></tr>
  * </table>
  *
- * <p>With o the weights of {@link SparseBlockGemv}, x its input, y the gradient with respect to its output
- * and a negative alpha, {@link #applyInPlace} is a step of gradient descent that touches only the
- * blocks named: its cost does not depend on the size of o.
+ * <p>With o the weights of {@link SparseBlockGemv}, x its input, y the gradient with respect to its
+ * output and a negative alpha, {@link #applyInPlace} is a step of gradient descent that touches
+ * only the blocks named: its cost does not depend on the size of o.
  *
  * <p>Theano's {@code SparseBlockOuter} ignores alpha on CPUs; here it counts. Negative indices are
  * refused. For the rest see {@link SparseBlockGemv}.
@@ -66,13 +66,13 @@ public final class SparseBlockOuter {
   }
 
   /**
-   * Adds to {@code o}, which must not share memory with x or y. Nothing is written if an argument is
-   * refused.
+   * Adds to {@code o}, which must not share memory with x or y. Nothing is written if an argument
+   * is refused.
    *
    * @param alpha the factor of the products, a finite number
    * @throws NullPointerException if an argument is null
-   * @throws IllegalArgumentException if a shape does not fit the others, if alpha is not finite, or if o
-   *     overlaps an input
+   * @throws IllegalArgumentException if a shape does not fit the others, if alpha is not finite, or
+   *     if o overlaps an input
    * @throws IndexOutOfBoundsException if an index is negative or too large
    * @throws IllegalStateException if a tensor is closed
    */
@@ -120,8 +120,7 @@ public final class SparseBlockOuter {
       FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
     requireNonNull(plan, "plan");
     Check.rank("o", o, BLOCKS, 4);
-    Check.shape(
-        "o", o, BLOCKS, plan.iBlocks(), plan.oBlocks(), o.shape().dim(2), o.shape().dim(3));
+    Check.shape("o", o, BLOCKS, plan.iBlocks(), plan.oBlocks(), o.shape().dim(2), o.shape().dim(3));
     Check.shape("x", x, "(batch, xWin, xSize)", plan.batch(), plan.iWin(), o.shape().dim(2));
     Check.shape("y", y, "(batch, yWin, ySize)", plan.batch(), plan.oWin(), o.shape().dim(3));
     Check.finite("alpha", alpha);

@@ -12,18 +12,19 @@ import org.blocksparse.internal.Storage;
  *
  * <h2>Lifetime</h2>
  *
- * <p>{@link #close} may be called any number of times, from any thread. It never takes memory from an
- * operation that is running: the memory goes when the last one that uses it has ended, and every later
- * use throws {@link IllegalStateException}. A tensor that is never closed is freed when it is garbage.
+ * <p>{@link #close} may be called any number of times, from any thread. It never takes memory from
+ * an operation that is running: the memory goes when the last one that uses it has ended, and every
+ * later use throws {@link IllegalStateException}. A tensor that is never closed is freed when it is
+ * garbage.
  *
- * <p>A view ({@link FloatTensor#transposeBlocks}, {@link FloatTensor#reshape}) shares the memory of the
- * tensor it was made from, which it keeps reachable. Closing that tensor closes its views; closing a
- * view closes the view alone.
+ * <p>A view ({@link FloatTensor#transposeBlocks}, {@link FloatTensor#reshape}) shares the memory of
+ * the tensor it was made from, which it keeps reachable. Closing that tensor closes its views;
+ * closing a view closes the view alone.
  *
  * <h2>Threads</h2>
  *
- * <p>Any number of threads may read a tensor. Writing one while others read or write it is a race whose
- * outcome is undefined, but it cannot corrupt any other memory.
+ * <p>Any number of threads may read a tensor. Writing one while others read or write it is a race
+ * whose outcome is undefined, but it cannot corrupt any other memory.
  */
 public abstract sealed class Tensor implements AutoCloseable permits FloatTensor, IntTensor {
   private final Storage storage;
@@ -55,7 +56,9 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
     return shape;
   }
 
-  /** Whether the elements lie in row-major order without gaps. A transposed view is not contiguous. */
+  /**
+   * Whether the elements lie in row-major order without gaps. A transposed view is not contiguous.
+   */
   public final boolean isContiguous() {
     return Arrays.equals(strides, denseStrides(shape));
   }
@@ -107,7 +110,11 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
     requireNonNull(index, "index");
     if (index.length != shape.rank()) {
       throw new IllegalArgumentException(
-          "index: expected " + shape.rank() + " indices for shape " + shape + " but got "
+          "index: expected "
+              + shape.rank()
+              + " indices for shape "
+              + shape
+              + " but got "
               + index.length);
     }
     long offset = 0;

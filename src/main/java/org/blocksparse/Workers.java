@@ -10,8 +10,9 @@ import org.blocksparse.internal.Scheduler;
  * The threads that work on one operation: the one that calls it, and helpers from an executor.
  *
  * <p>The calling thread always works too, and never waits for a helper that has not begun. So an
- * operation ends even if the executor is busy, shut down or the pool of the calling thread itself. Small
- * operations run on the calling thread alone. The bits of a result do not depend on the workers.
+ * operation ends even if the executor is busy, shut down or the pool of the calling thread itself.
+ * Small operations run on the calling thread alone. The bits of a result do not depend on the
+ * workers.
  *
  * <p>Immutable.
  */
@@ -45,8 +46,7 @@ public final class Workers {
   public static Workers of(Executor executor, int maxWorkers) {
     requireNonNull(executor, "executor");
     if (maxWorkers < 1) {
-      throw new IllegalArgumentException(
-          "maxWorkers: expected at least 1 but was " + maxWorkers);
+      throw new IllegalArgumentException("maxWorkers: expected at least 1 but was " + maxWorkers);
     }
     return new Workers(new Scheduler(executor, maxWorkers));
   }

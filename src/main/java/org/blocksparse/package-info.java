@@ -2,11 +2,11 @@
 /**
  * Products of chosen blocks, and the hierarchical softmax that they make affordable.
  *
- * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words. {@link
- * org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of {@link
- * org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}. All of them work on {@link
- * org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor}, and run by a {@link
- * org.blocksparse.BlockPlan}.
+ * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words.
+ * {@link org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of
+ * {@link org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}. All of them
+ * work on {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor}, and run by a
+ * {@link org.blocksparse.BlockPlan}.
  *
  * <h2>Words</h2>
  *
@@ -25,7 +25,7 @@
  * out[b, j] = bias[outputIdx[b, j]] + sum over i of  h[b, i] . W[inputIdx[b, i], outputIdx[b, j]]
  * }</pre>
  *
- * <p>Sizes, offsets and strides are in elements. What is in bytes has Bytes in its name. Logarithms are
- * natural.
+ * <p>Sizes, offsets and strides are in elements. What is in bytes has Bytes in its name. Logarithms
+ * are natural.
  */
 package org.blocksparse;

@@ -51,7 +51,8 @@ final class ConformanceTest {
     }
     assertFalse(files.isEmpty(), "no " + prefix + "*.npz in " + folder);
     return KernelsUnderTest.all().stream()
-        .flatMap(kernels -> files.stream().map(file -> Arguments.of(kernels, Npz.read(file), file)));
+        .flatMap(
+            kernels -> files.stream().map(file -> Arguments.of(kernels, Npz.read(file), file)));
   }
 
   @ParameterizedTest(name = "{0} {2}")
@@ -109,9 +110,14 @@ final class ConformanceTest {
             int nOutputs = npz.get("nOutputs").ints()[0];
             int nClasses = (int) W2.shape().dim(0);
             int perClass = (int) W2.shape().dim(2);
-            // A logit is a sum of features + 1 terms, and there are two on the way to a probability.
+            // A logit is a sum of features + 1 terms, and there are two on the way to a
+            // probability.
             double logitError =
-                2 * (x.shape().dim(1) + 1) * EPSILON * largest(x) * largest(W1, W2, b1, b2)
+                2
+                    * (x.shape().dim(1) + 1)
+                    * EPSILON
+                    * largest(x)
+                    * largest(W1, W2, b1, b2)
                     * x.shape().dim(1);
             FloatTensor all =
                 HierarchicalSoftmax.hSoftmax(
@@ -120,7 +126,8 @@ final class ConformanceTest {
             FloatTensor targets =
                 HierarchicalSoftmax.hSoftmax(
                     x, batch, nOutputs, nClasses, perClass, W1, b1, W2, b2, target);
-            assertRelativelyClose(npz, "targetProbabilities", targets, 2 * logitError + 8 * EPSILON);
+            assertRelativelyClose(
+                npz, "targetProbabilities", targets, 2 * logitError + 8 * EPSILON);
           }
         });
   }
@@ -153,8 +160,7 @@ final class ConformanceTest {
     assertWithin(npz, key, actual, 0, (terms + 1) * EPSILON * magnitude);
   }
 
-  private static void assertRelativelyClose(
-      Npz npz, String key, FloatTensor actual, double bound) {
+  private static void assertRelativelyClose(Npz npz, String key, FloatTensor actual, double bound) {
     assertWithin(npz, key, actual, bound, Float.MIN_VALUE);
   }
 
@@ -168,8 +174,20 @@ final class ConformanceTest {
       // The negation makes a NaN fail.
       if (!(Math.abs(values[i] - wanted) <= absolute + relative * Math.abs(wanted))) {
         throw new AssertionError(
-            key + " " + actual.shape() + " at " + i + ": expected " + wanted + " but was "
-                + values[i] + ", allowed " + absolute + " + " + relative + " * |expected|");
+            key
+                + " "
+                + actual.shape()
+                + " at "
+                + i
+                + ": expected "
+                + wanted
+                + " but was "
+                + values[i]
+                + ", allowed "
+                + absolute
+                + " + "
+                + relative
+                + " * |expected|");
       }
     }
     actual.close();

@@ -4,8 +4,8 @@ package org.blocksparse.internal;
 import org.bytedeco.javacpp.FloatPointer;
 
 /**
- * A grid of {@code inBlocks x outBlocks} blocks of {@code inSize x outSize} elements. Element (p, q)
- * of block (i, j) is at {@code offset + i * inBlockStride + j * outBlockStride}, plus {@code p *
+ * A grid of {@code inBlocks x outBlocks} blocks of {@code inSize x outSize} elements. Element (p,
+ * q) of block (i, j) is at {@code offset + i * inBlockStride + j * outBlockStride}, plus {@code p *
  * rowStride + q}, or plus {@code q * rowStride + p} if the blocks are transposed.
  */
 public final class Blocks {
@@ -64,8 +64,7 @@ public final class Blocks {
 
   /** One place for all blocks of a grid: for a caller that takes them one at a time. */
   static Blocks shared(Storage storage, int inBlocks, int outBlocks, int inSize, int outSize) {
-    return new Blocks(
-        storage, 0, inBlocks, outBlocks, inSize, outSize, 0, 0, outSize, false);
+    return new Blocks(storage, 0, inBlocks, outBlocks, inSize, outSize, 0, 0, outSize, false);
   }
 
   /** The same elements with the two sides exchanged. */

@@ -6,20 +6,20 @@ package org.blocksparse.internal;
  *
  * <p>Theano ran one vector-matrix product for each (sample, output, input) and read the block anew
  * each time. Here the rows written are sorted by their block and cut into chunks of up to {@value
- * #MAX_CHUNK_ROWS}, and the pairs (row read, row written) of each chunk are sorted by the block of the
- * row read. What lies together then is a segment: all its pairs are multiplied by the same block of W,
- * as one matrix product, and the block is read once.
+ * #MAX_CHUNK_ROWS}, and the pairs (row read, row written) of each chunk are sorted by the block of
+ * the row read. What lies together then is a segment: all its pairs are multiplied by the same
+ * block of W, as one matrix product, and the block is read once.
  *
  * <p>A chunk owns the rows that it writes, so chunks need no locks and no atomics; and since their
  * boundaries depend on the indices alone, the same bits come out however many threads run them.
  *
- * <p>Cost: linear in the pairs; the sorts are radix sorts over as many digits as the number of blocks
- * has. The packed layout is that of the C header.
+ * <p>Cost: linear in the pairs; the sorts are radix sorts over as many digits as the number of
+ * blocks has. The packed layout is that of the C header.
  */
 public final class GemmSchedule implements AutoCloseable {
   /**
-   * Rows of a chunk. Large enough that reading a block is cheap against using it, small enough that a
-   * block that half of the samples select is shared among the workers.
+   * Rows of a chunk. Large enough that reading a block is cheap against using it, small enough that
+   * a block that half of the samples select is shared among the workers.
    */
   static final int MAX_CHUNK_ROWS = 128;
 
@@ -44,8 +44,8 @@ public final class GemmSchedule implements AutoCloseable {
   }
 
   /**
-   * The schedule that writes a row for each element of {@code writeIdx} and sums over the elements of
-   * {@code readIdx} of the same sample.
+   * The schedule that writes a row for each element of {@code writeIdx} and sums over the elements
+   * of {@code readIdx} of the same sample.
    *
    * @param batch samples
    * @param writeIdx (batch, writeWindow): the block of each row written, in [0, writeBlocks)
@@ -57,8 +57,8 @@ public final class GemmSchedule implements AutoCloseable {
   }
 
   /**
-   * The schedule of rows that are given one by one, all read for block 0: row {@code writeRow[r]} is row
-   * {@code readRow[r]} times block {@code (0, writeBlock[r])}.
+   * The schedule of rows that are given one by one, all read for block 0: row {@code writeRow[r]}
+   * is row {@code readRow[r]} times block {@code (0, writeBlock[r])}.
    */
   public static GemmSchedule ofRows(
       int[] writeRow, int[] readRow, int[] writeBlock, int writeBlocks) {
@@ -66,7 +66,9 @@ public final class GemmSchedule implements AutoCloseable {
     return of(rows, writeBlock, writeBlocks, writeRow, new int[rows], 1, readRow);
   }
 
-  /** As above; {@code writeRow} and {@code readRow} are the numbers of the rows, or null: in order. */
+  /**
+   * As above; {@code writeRow} and {@code readRow} are the numbers of the rows, or null: in order.
+   */
   private static GemmSchedule of(
       int batch,
       int[] writeIdx,
@@ -114,7 +116,8 @@ public final class GemmSchedule implements AutoCloseable {
           && readIdx[read[runEnd]] == readIdx[read[q]]) {
         runEnd++;
       }
-      // A run is a block that the sample selects more than once. Taking the rows written in the outer
+      // A run is a block that the sample selects more than once. Taking the rows written in the
+      // outer
       // loop keeps the repeats of each next to each other, as kernels require.
       for (int j = 0; j < writeWindow; j++) {
         int written = sample * writeWindow + j;
@@ -132,17 +135,14 @@ public final class GemmSchedule implements AutoCloseable {
     int segments = 0;
     for (int c = 0; c < chunks; c++) {
       for (int p = rowStart[c] * readWindow; p < rowStart[c + 1] * readWindow; p++) {
-        if (p == rowStart[c] * readWindow
-            || readIdx[pairRead[p]] != readIdx[pairRead[p - 1]]) {
+        if (p == rowStart[c] * readWindow || readIdx[pairRead[p]] != readIdx[pairRead[p - 1]]) {
           segments++;
         }
       }
     }
 
     int[] packed =
-        new int
-            [Math.toIntExact(
-                HEADER + 3L * chunks + 2 + 2L * segments + 1 + rows + 2L * pairs)];
+        new int[Math.toIntExact(HEADER + 3L * chunks + 2 + 2L * segments + 1 + rows + 2L * pairs)];
     packed[0] = MAGIC;
     packed[1] = chunks;
     packed[2] = segments;

@@ -4,8 +4,8 @@ package org.blocksparse.internal;
 import java.util.Arrays;
 
 /**
- * Plain loops with double accumulators: the reference that the native kernels are tested against, and
- * what runs where there is no native library. Written to be obviously right, not to be fast.
+ * Plain loops with double accumulators: the reference that the native kernels are tested against,
+ * and what runs where there is no native library. Written to be obviously right, not to be fast.
  */
 public final class JavaKernels implements Kernels {
   @Override
@@ -235,8 +235,7 @@ public final class JavaKernels implements Kernels {
       double gradient = (double) scale * g.getFloat(i) + decay * before;
       double squares = s.getFloat(offset + i) + gradient * gradient;
       s.putFloat(offset + i, (float) squares);
-      w.putFloat(
-          offset + i, (float) (before - rate * gradient / (Math.sqrt(squares) + epsilon)));
+      w.putFloat(offset + i, (float) (before - rate * gradient / (Math.sqrt(squares) + epsilon)));
     }
   }
 

@@ -18,12 +18,12 @@ import org.bytedeco.javacpp.Loader;
  * <ul>
  *   <li>{@code -Dblocksparse.backend=native|java} forces a backend.
  *   <li>{@code -Dblocksparse.isa=portable|neon|avx2|avx512} caps the instruction set.
- *   <li>{@code -Dblocksparse.openblas.threads=keep} leaves OpenBLAS's process-wide number of threads
- *       alone, which is otherwise set to 1: parallelism is ours.
+ *   <li>{@code -Dblocksparse.openblas.threads=keep} leaves OpenBLAS's process-wide number of
+ *       threads alone, which is otherwise set to 1: parallelism is ours.
  * </ul>
  *
- * <p>Java kernels stand in for a native library that is absent, with one warning that says how to get
- * it. A library that is there but does not load is an error, never a silent loss of speed.
+ * <p>Java kernels stand in for a native library that is absent, with one warning that says how to
+ * get it. A library that is there but does not load is an error, never a silent loss of speed.
  */
 public final class KernelsProvider {
   private static final Logger LOG = System.getLogger("org.blocksparse");
@@ -43,8 +43,8 @@ public final class KernelsProvider {
   /**
    * The kernels to use.
    *
-   * @throws UnsatisfiedLinkError if the native library is wanted and does not load; the message tells
-   *     the remedy
+   * @throws UnsatisfiedLinkError if the native library is wanted and does not load; the message
+   *     tells the remedy
    */
   public static Kernels kernels() {
     Kernels overriding = override;
@@ -56,7 +56,9 @@ public final class KernelsProvider {
     return choice().isa != null;
   }
 
-  /** The instruction set in use, one of the header's {@code blocksparse_isa}; null on Java kernels. */
+  /**
+   * The instruction set in use, one of the header's {@code blocksparse_isa}; null on Java kernels.
+   */
   public static Integer isa() {
     return choice().isa;
   }
@@ -91,8 +93,7 @@ public final class KernelsProvider {
       case "native":
         break;
       default:
-        return failed(
-            "blocksparse.backend: expected native or java but was " + backend, null);
+        return failed("blocksparse.backend: expected native or java but was " + backend, null);
     }
     String platform = Loader.getPlatform();
     if (libraryResource(platform) == null) {
@@ -160,8 +161,8 @@ public final class KernelsProvider {
   }
 
   /**
-   * JavaCPP extracts a library again only if its size or time stamp differ, and reproducible jars have
-   * fixed time stamps: without this check, the code of an older jar could run.
+   * JavaCPP extracts a library again only if its size or time stamp differ, and reproducible jars
+   * have fixed time stamps: without this check, the code of an older jar could run.
    */
   private static void checkBuildId(String platform) {
     String loaded = Blocksparse.blocksparse_build_id().getString();
@@ -177,7 +178,10 @@ public final class KernelsProvider {
     }
     if (!expected.equals(loaded)) {
       throw new UnsatisfiedLinkError(
-          "the library in JavaCPP's cache is build " + loaded + ", the jar holds build " + expected);
+          "the library in JavaCPP's cache is build "
+              + loaded
+              + ", the jar holds build "
+              + expected);
     }
   }
 

@@ -2,12 +2,12 @@
 package org.blocksparse.internal;
 
 /**
- * Which blocks are written, and which outer products of rows they are the sum of: the pairs (row of x,
- * row of y) of every sample, sorted by the block that they belong to. A block is written by one chunk,
- * or by several that own different rows of it.
+ * Which blocks are written, and which outer products of rows they are the sum of: the pairs (row of
+ * x, row of y) of every sample, sorted by the block that they belong to. A block is written by one
+ * chunk, or by several that own different rows of it.
  *
- * <p>Only blocks that have a pair appear, so the cost depends on the pairs and not on how many blocks
- * there are. The packed layout is that of the C header.
+ * <p>Only blocks that have a pair appear, so the cost depends on the pairs and not on how many
+ * blocks there are. The packed layout is that of the C header.
  */
 public final class OuterSchedule implements AutoCloseable {
   private static final int MAGIC = 0x42534F31;
@@ -84,7 +84,8 @@ public final class OuterSchedule implements AutoCloseable {
 
   /**
    * The schedule that gives to each block that {@code rows} writes for, as block (0, it), the outer
-   * products of every row with itself: row r of x with row r of y. Blocks are in the order of the chunks.
+   * products of every row with itself: row r of x with row r of y. Blocks are in the order of the
+   * chunks.
    */
   public static OuterSchedule ofRows(GemmSchedule rows) {
     int blocks = 0;

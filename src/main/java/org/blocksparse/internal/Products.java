@@ -5,7 +5,8 @@ package org.blocksparse.internal;
  * Whole operations: cuts a schedule into tasks and runs them.
  *
  * <p>Where a schedule has few chunks (a batch of one, a few large experts), each is cut further, by
- * columns of the rows written or by rows of the block written. How far depends on the problem alone.
+ * columns of the rows written or by rows of the block written. How far depends on the problem
+ * alone.
  */
 public final class Products {
   /** Tasks that give a machine of some cores enough to choose from. */

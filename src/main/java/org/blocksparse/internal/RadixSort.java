@@ -4,9 +4,9 @@ package org.blocksparse.internal;
 import java.util.Arrays;
 
 /**
- * Sorts items by small keys, stably, in linear time: least significant digit first, with only as many
- * digits as the largest key has. A plain counting sort would cost as much as there are possible keys,
- * and there may be a million blocks for a batch of one.
+ * Sorts items by small keys, stably, in linear time: least significant digit first, with only as
+ * many digits as the largest key has. A plain counting sort would cost as much as there are
+ * possible keys, and there may be a million blocks for a batch of one.
  */
 final class RadixSort {
   private static final int DIGIT_BITS = 11;

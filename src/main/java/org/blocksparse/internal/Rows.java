@@ -6,7 +6,8 @@ import org.bytedeco.javacpp.FloatPointer;
 /**
  * Rows of a matrix: row r is what follows {@code offset + r * stride} in {@code storage}.
  *
- * <p>The pointer is made here, once an operation, so that the calls for its chunks allocate nothing.
+ * <p>The pointer is made here, once an operation, so that the calls for its chunks allocate
+ * nothing.
  */
 public final class Rows {
   final Storage storage;

@@ -10,11 +10,11 @@ import java.util.concurrent.locks.LockSupport;
 /**
  * Runs the chunks of one operation on the calling thread and on helpers from an executor.
  *
- * <p>Chunks are claimed from a shared counter, many at first and one at a time towards the end, so that
- * neither skew nor a slow core leaves the others waiting. The caller works as well, and waits only for
- * helpers that have begun: one that the executor starts too late finds the operation over and returns.
- * So an operation ends even if the executor is full, has one thread, or is the pool that the caller
- * itself runs in.
+ * <p>Chunks are claimed from a shared counter, many at first and one at a time towards the end, so
+ * that neither skew nor a slow core leaves the others waiting. The caller works as well, and waits
+ * only for helpers that have begun: one that the executor starts too late finds the operation over
+ * and returns. So an operation ends even if the executor is full, has one thread, or is the pool
+ * that the caller itself runs in.
  */
 public final class Scheduler {
   /** Runs chunks [begin, end) with scratch that belongs to the running thread. */
@@ -23,8 +23,8 @@ public final class Scheduler {
   }
 
   /**
-   * Multiply-adds below which handing work to another thread costs more than it saves: waking a pool
-   * thread takes about as long as a million of them.
+   * Multiply-adds below which handing work to another thread costs more than it saves: waking a
+   * pool thread takes about as long as a million of them.
    */
   private static final long INLINE_WORK = 1 << 20;
 
@@ -59,9 +59,11 @@ public final class Scheduler {
     static final Scheduler INSTANCE =
         new Scheduler(
             ForkJoinPool.commonPool(),
-            Math.max(1, Math.min(
-                Runtime.getRuntime().availableProcessors(),
-                ForkJoinPool.getCommonPoolParallelism() + 1)));
+            Math.max(
+                1,
+                Math.min(
+                    Runtime.getRuntime().availableProcessors(),
+                    ForkJoinPool.getCommonPoolParallelism() + 1)));
   }
 
   public int maxWorkers() {

@@ -12,16 +12,17 @@ import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.IntPointer;
 
 /**
- * Off-heap memory for elements of four bytes, with a lifetime that no operation can be surprised by.
+ * Off-heap memory for elements of four bytes, with a lifetime that no operation can be surprised
+ * by.
  *
  * <p>Every user of the memory holds a lease while it uses it: an operation from {@link #acquire} to
- * {@link #release}, a buffer that was handed out until it is garbage. {@link #close} ends new leases
- * at once; the memory itself goes when the last lease has ended. What is never closed goes when it
- * is garbage.
+ * {@link #release}, a buffer that was handed out until it is garbage. {@link #close} ends new
+ * leases at once; the memory itself goes when the last lease has ended. What is never closed goes
+ * when it is garbage.
  *
- * <p>Java reads and writes through direct byte buffers, one for each 2<sup>28</sup> elements, since a
- * buffer holds less than 2 GB; native code through one pointer, which is null where the memory does
- * not come from the native library.
+ * <p>Java reads and writes through direct byte buffers, one for each 2<sup>28</sup> elements, since
+ * a buffer holds less than 2 GB; native code through one pointer, which is null where the memory
+ * does not come from the native library.
  */
 public final class Storage {
   private static final Cleaner CLEANER = Cleaner.create();
@@ -141,7 +142,8 @@ public final class Storage {
     for (int s = 0; s < segments.length; s++) {
       long begin = s * SEGMENT_ELEMENTS;
       segments[s] =
-          NativeMemory.buffer(address + 4 * begin, Math.toIntExact(4 * segmentElements(elements, s)));
+          NativeMemory.buffer(
+              address + 4 * begin, Math.toIntExact(4 * segmentElements(elements, s)));
     }
     return segments;
   }
@@ -149,7 +151,10 @@ public final class Storage {
   private static OutOfMemoryError outOfMemory(long bytes, Throwable cause) {
     OutOfMemoryError error =
         new OutOfMemoryError(
-            "cannot allocate " + bytes + " bytes for a tensor; " + allocatedBytes()
+            "cannot allocate "
+                + bytes
+                + " bytes for a tensor; "
+                + allocatedBytes()
                 + " bytes are held by other tensors: close those that are not needed any more");
     error.initCause(cause);
     return error;
@@ -253,12 +258,16 @@ public final class Storage {
     }
   }
 
-  /** Receives the pieces of a range: a buffer of the piece, and where it begins within the range. */
+  /**
+   * Receives the pieces of a range: a buffer of the piece, and where it begins within the range.
+   */
   private interface Piece {
     void accept(ByteBuffer bytes, int begin);
   }
 
-  /** Calls {@code piece} for each part of [offset, offset + length) that lies within one segment. */
+  /**
+   * Calls {@code piece} for each part of [offset, offset + length) that lies within one segment.
+   */
   private void forEachPiece(long offset, int length, Piece piece) {
     int done = 0;
     while (done < length) {
@@ -266,8 +275,7 @@ public final class Storage {
       int inSegment = (int) index & SEGMENT_MASK;
       int count = (int) Math.min(length - done, SEGMENT_ELEMENTS - inSegment);
       ByteBuffer segment = segments[(int) (index >>> SEGMENT_BITS)];
-      piece.accept(
-          segment.slice(4 * inSegment, 4 * count).order(ByteOrder.nativeOrder()), done);
+      piece.accept(segment.slice(4 * inSegment, 4 * count).order(ByteOrder.nativeOrder()), done);
       done += count;
     }
   }
@@ -306,8 +314,8 @@ public final class Storage {
 
   /**
    * A buffer over elements [0, length), which are all in the first segment or it is refused by the
-   * caller. The buffer holds a lease: the memory outlives it even if the storage is closed meanwhile.
-   * The caller must hold a lease of its own.
+   * caller. The buffer holds a lease: the memory outlives it even if the storage is closed
+   * meanwhile. The caller must hold a lease of its own.
    */
   public ByteBuffer export(int length) {
     ByteBuffer root;

@@ -7,17 +7,17 @@ import java.util.function.IntFunction;
 import org.blocksparse.internal.Workspace.Use;
 
 /**
- * The computations of a two-level softmax on checked operands: a softmax over classes, and one over the
- * slots of each class that is opened.
+ * The computations of a two-level softmax on checked operands: a softmax over classes, and one over
+ * the slots of each class that is opened.
  *
  * <pre>{@code
  * P(class c, slot s | x) = softmax(x W1 + b1)[c] * softmax(x W2[c] + b2[c])[s]
  * }</pre>
  *
- * <p>Rows that open the same class are multiplied by its block of W2 together ({@link GemmSchedule}).
- * Everything that is done to a class in a step of training, from logits to the update of its block, is
- * done by one worker in one go, while the block is in its cache: the block is read once from memory
- * and written once.
+ * <p>Rows that open the same class are multiplied by its block of W2 together ({@link
+ * GemmSchedule}). Everything that is done to a class in a step of training, from logits to the
+ * update of its block, is done by one worker in one go, while the block is in its cache: the block
+ * is read once from memory and written once.
  */
 public final class TwoLevelSoftmax {
   /** Rows that are computed over all outputs at a time: enough to use each block of W2 well. */
@@ -32,10 +32,13 @@ public final class TwoLevelSoftmax {
   /** What a call is told about the rows that it trains on or scores. */
   public record Targets(int[] rows, int[] classes, int[] slots) {}
 
-  /** Receives gradients: of the class level once, of every opened class from the worker that has it. */
+  /**
+   * Receives gradients: of the class level once, of every opened class from the worker that has it.
+   */
   public interface Update {
     /** The gradient with respect to the logits of the classes is in {@code grad}. */
-    void classLevel(OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace);
+    void classLevel(
+        OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace);
 
     /**
      * The gradient with respect to the logits of the slots is in {@code grad}.
@@ -152,12 +155,12 @@ public final class TwoLevelSoftmax {
   }
 
   /**
-   * The probabilities or log probabilities of all slots of chosen classes for chosen rows: (requests,
-   * slots), where request r is class {@code classOf[r]} for row {@code readRow[r]} of x. Slots that do
-   * not take part get 0, or negative infinity.
+   * The probabilities or log probabilities of all slots of chosen classes for chosen rows:
+   * (requests, slots), where request r is class {@code classOf[r]} for row {@code readRow[r]} of x.
+   * Slots that do not take part get 0, or negative infinity.
    *
-   * @param classes what {@link #classes} returned for the same x and logarithm; null: conditional on
-   *     the class
+   * @param classes what {@link #classes} returned for the same x and logarithm; null: conditional
+   *     on the class
    */
   public Rows open(
       Rows x, Rows classes, int[] readRow, int[] classOf, boolean logarithm, Workspace workspace) {
@@ -186,8 +189,7 @@ public final class TwoLevelSoftmax {
         kernels.scratch(features, slots),
         (begin, end, scratch) -> {
           for (int c = begin; c < end; c++) {
-            kernels.blockGemm(
-                schedule, c, c + 1, 0, slots, x, w2, b2, false, result, scratch);
+            kernels.blockGemm(schedule, c, c + 1, 0, slots, x, w2, b2, false, result, scratch);
             kernels.blockSoftmax(logarithm, schedule, c, c + 1, slots, valid, scale, result);
           }
         });
@@ -215,7 +217,8 @@ public final class TwoLevelSoftmax {
       long outputs = (long) this.classes * slots;
       Rows results =
           direct == null
-              ? new Rows(workspace.get(Use.SLOTS, rows * outputs), rows * (long) this.classes, slots)
+              ? new Rows(
+                  workspace.get(Use.SLOTS, rows * outputs), rows * (long) this.classes, slots)
               : new Rows(
                   direct.storage,
                   direct.offset + begin * outputs,
@@ -262,15 +265,7 @@ public final class TwoLevelSoftmax {
     GemmSchedule all = dense.get(batch);
     Products.gemm(scheduler, all, x, w1, b1, false, classGrad);
     Products.crossEntropy(
-        scheduler,
-        all,
-        classes,
-        classTargets,
-        rowWeights,
-        smoothing,
-        prior,
-        classLoss,
-        classGrad);
+        scheduler, all, classes, classTargets, rowWeights, smoothing, prior, classLoss, classGrad);
     if (gradX != null) {
       Products.gemm(scheduler, all, classGrad, w1.transpose(), null, false, gradX);
     }
@@ -289,8 +284,7 @@ public final class TwoLevelSoftmax {
             for (int block = begin; block < end; block++) {
               int first = chunkStart[block];
               int last = chunkStart[block + 1];
-              kernels.blockGemm(
-                  opened, first, last, 0, slots, x, w2, b2, false, slotGrad, scratch);
+              kernels.blockGemm(opened, first, last, 0, slots, x, w2, b2, false, slotGrad, scratch);
               kernels.blockCrossEntropy(
                   opened,
                   first,
@@ -329,7 +323,10 @@ public final class TwoLevelSoftmax {
     return losses;
   }
 
-  /** The targets of all rows; those that do not count get target 0, which their weight makes harmless. */
+  /**
+   * The targets of all rows; those that do not count get target 0, which their weight makes
+   * harmless.
+   */
   private static Storage targets(
       Workspace workspace, Use use, int batch, Targets targets, int[] values) {
     int[] all = new int[batch];
@@ -404,8 +401,7 @@ public final class TwoLevelSoftmax {
           Rows x,
           Rows grad,
           Scratch scratch) {
-        kernels.blockOuter(
-            outer, block, block + 1, 0, features, -rate, x, grad, true, w2, scratch);
+        kernels.blockOuter(outer, block, block + 1, 0, features, -rate, x, grad, true, w2, scratch);
         kernels.blockSum(schedule, chunkBegin, chunkEnd, slots, -rate, grad, b2);
       }
     };
@@ -422,7 +418,9 @@ public final class TwoLevelSoftmax {
     void update(int parameter, int classNumber, long offset, long count, Storage gradient);
   }
 
-  /** Any rule that looks at each element's gradient: a block's gradient is made, used and forgotten. */
+  /**
+   * Any rule that looks at each element's gradient: a block's gradient is made, used and forgotten.
+   */
   public Update apply(Rule rule) {
     Kernels kernels = KernelsProvider.kernels();
     long blockSize = (long) features * slots;

@@ -7,8 +7,8 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 
 /**
- * The intermediate results of one call on a two-level softmax. Memory grows to what the largest call
- * needed and is used again by the next one.
+ * The intermediate results of one call on a two-level softmax. Memory grows to what the largest
+ * call needed and is used again by the next one.
  */
 public final class Workspace implements AutoCloseable {
   /** What the memory is for. */

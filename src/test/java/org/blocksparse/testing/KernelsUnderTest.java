@@ -11,7 +11,10 @@ import org.blocksparse.internal.binding.Blocksparse;
 
 /** Every kind of kernels that this machine can run: what a contract has to hold for. */
 public record KernelsUnderTest(String name, Kernels kernels) {
-  /** The Java reference and, with the native library, each instruction set with each way to multiply. */
+  /**
+   * The Java reference and, with the native library, each instruction set with each way to
+   * multiply.
+   */
   public static List<KernelsUnderTest> all() {
     List<KernelsUnderTest> all = new ArrayList<>();
     all.add(new KernelsUnderTest("java", new JavaKernels()));
