@@ -126,8 +126,11 @@ public final class Scheduler {
       }
       work();
       awaitHelpers();
+      if (failure instanceof Error e) {
+        throw e;
+      }
       if (failure != null) {
-        throw Run.<RuntimeException>asIs(failure);
+        throw (RuntimeException) failure;
       }
     }
 
@@ -180,11 +183,6 @@ public final class Scheduler {
       if (interrupted) {
         caller.interrupt();
       }
-    }
-
-    @SuppressWarnings("unchecked")
-    private static <E extends Throwable> E asIs(Throwable e) throws E {
-      throw (E) e;
     }
   }
 }
