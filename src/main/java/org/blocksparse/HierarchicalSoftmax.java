@@ -3,7 +3,9 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
 import org.blocksparse.internal.Rows;
@@ -482,6 +484,243 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return result;
   }
 
+  /**
+   * The log probabilities of given candidates for each row, without computing the rest.
+   *
+   * @param candidates (batch, n), each in [0, outputs); repeats are allowed
+   * @return (batch, n)
+   */
+  public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor candidates) {
+    int batch = checkX(x);
+    Check.rank("candidates", candidates, "(batch, n)", 2);
+    int n = (int) candidates.shape().dim(1);
+    Check.shape("candidates", candidates, "(batch, n)", batch, n);
+    int[] outputs = candidates.toArray("candidates");
+    Check.indices("candidates", outputs, n, "outputs", outputs());
+    // A class is opened once for a row, however many candidates it holds.
+    int[] requestOf = new int[outputs.length];
+    int[] readRow = new int[outputs.length];
+    int[] classOf = new int[outputs.length];
+    int[] requestOfClass = new int[classes.classes()];
+    int requests = 0;
+    for (int r = 0; r < batch; r++) {
+      int firstOfRow = requests;
+      for (int i = r * n; i < (r + 1) * n; i++) {
+        int wanted = classes.classOf(outputs[i]);
+        int request = requestOfClass[wanted];
+        if (request < firstOfRow || request >= requests || classOf[request] != wanted) {
+          request = requests++;
+          requestOfClass[wanted] = request;
+          readRow[request] = r;
+          classOf[request] = wanted;
+        }
+        requestOf[i] = request;
+      }
+    }
+    float[] result = new float[outputs.length];
+    try (Lease lease = lease().of("x", x);
+        Workspace workspace = softmax.borrowWorkspace()) {
+      Rows rows = Operands.rows(x);
+      Rows byClass = softmax.classes(rows, true, workspace);
+      Rows bySlot =
+          softmax.open(
+              rows,
+              byClass,
+              Arrays.copyOf(readRow, requests),
+              Arrays.copyOf(classOf, requests),
+              true,
+              workspace);
+      for (int i = 0; i < result.length; i++) {
+        result[i] = bySlot.get(requestOf[i], classes.slotOf(outputs[i]));
+      }
+    }
+    return FloatTensor.of(result, batch, n);
+  }
+
+  /**
+   * The k likeliest outputs of each row, exactly: as if all probabilities were computed and sorted.
+   * Only the classes that can hold one of them are opened ({@link Ranking#openedClasses} says how
+   * many).
+   *
+   * @param k at least 1; larger than the number of outputs is allowed and gives all of them
+   */
+  public Ranking topK(FloatTensor x, int k) {
+    int limit = Math.min(Check.atLeast(1, "k", k), outputs());
+    return search(x, () -> Candidates.best(limit));
+  }
+
+  /**
+   * All outputs of each row whose probability is at least {@code probability}.
+   *
+   * @param probability in (0, 1]
+   */
+  public Ranking atLeast(FloatTensor x, double probability) {
+    double threshold = Math.log(inUnitInterval("probability", probability));
+    return search(x, () -> Candidates.atLeast(threshold));
+  }
+
+  /**
+   * The likeliest outputs of each row that together have at least the given probability ("top-p"),
+   * as few as possible.
+   *
+   * @param mass in (0, 1]
+   */
+  public Ranking topP(FloatTensor x, double mass) {
+    inUnitInterval("mass", mass);
+    return search(x, () -> Candidates.nucleus(mass));
+  }
+
+  private static double inUnitInterval(String name, double value) {
+    if (!(value > 0 && value <= 1)) {
+      throw new IllegalArgumentException(name + ": expected a number in (0, 1] but was " + value);
+    }
+    return value;
+  }
+
+  private Ranking search(FloatTensor x, Supplier<Candidates> candidates) {
+    checkX(x);
+    try (Lease lease = lease().of("x", x);
+        Workspace workspace = softmax.borrowWorkspace()) {
+      return new ClassSearch(softmax, classes, workers.scheduler())
+          .search(Operands.rows(x), candidates, workspace);
+    }
+  }
+
+  /**
+   * An output for each row, drawn from its distribution. See {@link #sample(FloatTensor, double,
+   * RandomGenerator)}.
+   */
+  public int[] sample(FloatTensor x, RandomGenerator random) {
+    return sample(x, 1, random);
+  }
+
+  /**
+   * An output for each row, drawn from its distribution: a class, then an output of that class.
+   * Only that class is opened.
+   *
+   * @param temperature positive; 1 draws from the distribution as it is. Other values draw from it
+   *     with the logits of both levels divided by the temperature: below 1 likely outputs get
+   *     likelier still
+   * @throws ArithmeticException if the probabilities of a row are not numbers
+   */
+  public int[] sample(FloatTensor x, double temperature, RandomGenerator random) {
+    requireNonNull(random, "random");
+    if (!(temperature > 0 && temperature < Double.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          "temperature: expected a finite number > 0 but was " + temperature);
+    }
+    int batch = checkX(x);
+    int[] drawn = new int[batch];
+    try (Lease lease = lease().of("x", x);
+        Workspace workspace = softmax.borrowWorkspace()) {
+      Rows rows = Operands.rows(x);
+      Rows byClass = softmax.classes(rows, true, workspace);
+      int[] inOrder = new int[batch];
+      int[] classOf = new int[batch];
+      float[] logProbabilities = new float[classes.classes()];
+      for (int r = 0; r < batch; r++) {
+        inOrder[r] = r;
+        byClass.get(r, 0, logProbabilities);
+        classOf[r] = draw(r, logProbabilities, logProbabilities.length, temperature, random);
+      }
+      Rows bySlot = softmax.open(rows, null, inOrder, classOf, true, workspace);
+      logProbabilities = new float[classes.slots()];
+      for (int r = 0; r < batch; r++) {
+        bySlot.get(r, 0, logProbabilities);
+        int slot = draw(r, logProbabilities, classes.size(classOf[r]), temperature, random);
+        drawn[r] = classes.output(classOf[r], slot);
+      }
+    }
+    return drawn;
+  }
+
+  /** Draws an index with probability proportional to exp(logProbability / temperature). */
+  private static int draw(
+      int row, float[] logProbabilities, int count, double temperature, RandomGenerator random) {
+    double max = Double.NEGATIVE_INFINITY;
+    for (int i = 0; i < count; i++) {
+      max = Math.max(max, logProbabilities[i]);
+    }
+    double sum = 0;
+    for (int i = 0; i < count; i++) {
+      sum += Math.exp((logProbabilities[i] - max) / temperature);
+    }
+    if (!(sum > 0)) {
+      throw new ArithmeticException("row " + row + ": the probabilities are not numbers");
+    }
+    double left = random.nextDouble() * sum;
+    int last = 0;
+    for (int i = 0; i < count; i++) {
+      double share = Math.exp((logProbabilities[i] - max) / temperature);
+      if (share > 0) {
+        last = i;
+        left -= share;
+        if (left < 0) {
+          break;
+        }
+      }
+    }
+    return last;
+  }
+
+  /**
+   * How the probability of an output comes about.
+   *
+   * @param output the output
+   * @param classNumber its class
+   * @param classProbability P(class)
+   * @param classRank how many classes are likelier
+   * @param probabilityInClass P(output | class)
+   * @param rankInClass how many outputs of the class are likelier
+   */
+  public record Explanation(
+      int output,
+      int classNumber,
+      double classProbability,
+      int classRank,
+      double probabilityInClass,
+      int rankInClass) {
+    /** P(output), the product of the two. */
+    public double probability() {
+      return classProbability * probabilityInClass;
+    }
+  }
+
+  /**
+   * How the probability of an output comes about.
+   *
+   * @param x (1, features)
+   * @param output in [0, outputs)
+   */
+  public Explanation explain(FloatTensor x, int output) {
+    Check.shape("x", x, "(1, features)", 1, features);
+    Check.indices("output", new int[] {output}, 0, "outputs", outputs());
+    int classNumber = classes.classOf(output);
+    try (Lease lease = lease().of("x", x);
+        Workspace workspace = softmax.borrowWorkspace()) {
+      Rows row = Operands.rows(x);
+      Rows byClass = softmax.classes(row, true, workspace);
+      Rows bySlot =
+          softmax.open(row, null, new int[] {0}, new int[] {classNumber}, true, workspace);
+      int slot = classes.slotOf(output);
+      return new Explanation(
+          output,
+          classNumber,
+          Math.exp(byClass.get(0, classNumber)),
+          rank(byClass, classes.classes(), classNumber),
+          Math.exp(bySlot.get(0, slot)),
+          rank(bySlot, classes.size(classNumber), slot));
+    }
+  }
+
+  private static int rank(Rows row, int count, int index) {
+    int rank = 0;
+    for (int i = 0; i < count; i++) {
+      rank += row.get(0, i) > row.get(0, index) ? 1 : 0;
+    }
+    return rank;
+  }
+
   // ---------------------------------------------------------------------------------- training
 
   /** The gradients of a loss: new, dense tensors that are closed together. */
@@ -641,7 +880,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
               workspace);
       double sum = 0;
       for (int r = 0; r < losses.length; r++) {
-        float weight = batch.weights[batch.targets.rows()[r]];
+        float weight = batch.weights[batch.targets.row(r)];
         sum += weight == 0 ? 0 : weight * losses[r];
       }
       return sum;

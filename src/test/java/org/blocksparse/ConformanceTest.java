@@ -90,7 +90,11 @@ final class ConformanceTest {
                 h,
                 gradOut);
             assertClose(
-                npz, "gradB", SparseBlockDot.gradB(gradOut, plan), batch * plan.oWin(), gradOut);
+                npz,
+                "gradB",
+                SparseBlockDot.gradB(gradOut, plan),
+                (long) batch * plan.oWin(),
+                gradOut);
           }
         });
   }

@@ -254,8 +254,8 @@ public final class JavaKernels implements Kernels {
       Storage v,
       Storage w,
       long offset) {
-    double correction1 = 1 - Math.pow(beta1, step);
-    double correction2 = 1 - Math.pow(beta2, step);
+    double correction1 = 1 - Math.pow(beta1, (double) step);
+    double correction2 = 1 - Math.pow(beta2, (double) step);
     for (long i = 0; i < count; i++) {
       double before = w.getFloat(offset + i);
       double gradient = (double) scale * g.getFloat(i) + decay * before;

@@ -85,15 +85,11 @@ public final class KernelsProvider {
 
   private static Choice choose() {
     String backend = System.getProperty("blocksparse.backend", "auto").toLowerCase(Locale.ROOT);
-    switch (backend) {
-      case "java":
-        return new Choice(
-            new JavaKernels(), null, "asked for with -Dblocksparse.backend=java", null);
-      case "auto":
-      case "native":
-        break;
-      default:
-        return failed("blocksparse.backend: expected native or java but was " + backend, null);
+    if (backend.equals("java")) {
+      return new Choice(new JavaKernels(), null, "asked for with -Dblocksparse.backend=java", null);
+    }
+    if (!backend.equals("auto") && !backend.equals("native")) {
+      return failed("blocksparse.backend: expected native or java but was " + backend, null);
     }
     String platform = Loader.getPlatform();
     if (libraryResource(platform) == null) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_AUTO;
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_BLAS;
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_TILE;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adagrad_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adam_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_cross_entropy_f32;
@@ -27,7 +30,12 @@ public final class NativeKernels implements Kernels {
    */
   public NativeKernels(int isa, Path path) {
     this.isa = isa;
-    this.path = path.ordinal();
+    this.path =
+        switch (path) {
+          case AUTO -> BLOCKSPARSE_PATH_AUTO;
+          case BLAS -> BLOCKSPARSE_PATH_BLAS;
+          case TILE -> BLOCKSPARSE_PATH_TILE;
+        };
   }
 
   @Override

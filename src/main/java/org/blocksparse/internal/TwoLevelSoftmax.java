@@ -29,8 +29,23 @@ public final class TwoLevelSoftmax {
   /** W1 (features, classes), b1 (classes), W2 (classes, features, slots), b2 (classes, slots). */
   public record Parameters(Storage w1, Storage b1, Storage w2, Storage b2) {}
 
-  /** What a call is told about the rows that it trains on or scores. */
-  public record Targets(int[] rows, int[] classes, int[] slots) {}
+  /** The rows that count in training, and the class and the slot of each one's target. */
+  public static final class Targets {
+    private final int[] rows;
+    private final int[] classes;
+    private final int[] slots;
+
+    public Targets(int[] rows, int[] classes, int[] slots) {
+      this.rows = rows;
+      this.classes = classes;
+      this.slots = slots;
+    }
+
+    /** The row of the i-th target. */
+    public int row(int i) {
+      return rows[i];
+    }
+  }
 
   /**
    * Receives gradients: of the class level once, of every opened class from the worker that has it.
@@ -273,7 +288,7 @@ public final class TwoLevelSoftmax {
     try (GemmSchedule opened =
             GemmSchedule.ofRows(targets.rows, targets.rows, targets.classes, classes);
         OuterSchedule outer = OuterSchedule.ofRows(opened)) {
-      // Before the class level is updated: its gradient is needed as it is now, W1 no more.
+      // The gradient for x has been taken from W1 by now, so W1 may change.
       update.classLevel(denseOuter.get(batch), all, x, classGrad, workspace);
       int[] chunkStart = chunkStarts(opened, outer.blocks());
       scheduler.run(

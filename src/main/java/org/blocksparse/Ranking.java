@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.Objects;
+
+/**
+ * The likeliest outputs of each row, best first; those with the same probability by ascending
+ * number.
+ *
+ * <p>{@link #openedClasses} is the certificate that nothing was missed: classes are opened in the
+ * order of their probability, and no output is likelier than its class, so every class that was
+ * left closed holds only outputs that are less likely than those here.
+ *
+ * <p>Immutable.
+ */
+public final class Ranking {
+  private final int[][] outputs;
+  private final float[][] logProbabilities;
+  private final int[] openedClasses;
+
+  Ranking(int[][] outputs, float[][] logProbabilities, int[] openedClasses) {
+    this.outputs = outputs;
+    this.logProbabilities = logProbabilities;
+    this.openedClasses = openedClasses;
+  }
+
+  /** The number of rows. */
+  public int batch() {
+    return outputs.length;
+  }
+
+  /** How many outputs were found for a row. None if its probabilities are not numbers. */
+  public int size(int row) {
+    return row(row).length;
+  }
+
+  /** The output at a rank, 0 being the likeliest. */
+  public int output(int row, int rank) {
+    return row(row)[Objects.checkIndex(rank, row(row).length)];
+  }
+
+  /** The log probability of the output at a rank. */
+  public float logProbability(int row, int rank) {
+    return logProbabilities[row][Objects.checkIndex(rank, row(row).length)];
+  }
+
+  /** The probability of the output at a rank. */
+  public double probability(int row, int rank) {
+    return Math.exp(logProbability(row, rank));
+  }
+
+  /** All outputs of a row, best first, in a new array. */
+  public int[] outputs(int row) {
+    return row(row).clone();
+  }
+
+  /** How many classes were opened for a row. */
+  public int openedClasses(int row) {
+    return openedClasses[Objects.checkIndex(row, openedClasses.length)];
+  }
+
+  private int[] row(int row) {
+    return outputs[Objects.checkIndex(row, outputs.length)];
+  }
+}

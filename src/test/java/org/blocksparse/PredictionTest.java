@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.Random;
+import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What a layer predicts, against its own full distribution. */
+final class PredictionTest {
+  private static final int FEATURES = 7;
+  private static final int OUTPUTS = 101;
+  private static final int BATCH = 9;
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream();
+  }
+
+  /** A layer of unequal classes, in an order that is not that of the outputs. */
+  private static HierarchicalSoftmax layer(long seed) {
+    Random random = new Random(seed);
+    int[] classOf = IntStream.range(0, OUTPUTS).map(o -> o < 13 ? o : random.nextInt(13)).toArray();
+    return HierarchicalSoftmax.builder(FEATURES, OUTPUTS)
+        .classes(ClassAssignment.of(classOf))
+        .seed(seed)
+        .build();
+  }
+
+  /** Small integers: equal logits, and so ties, are frequent. */
+  private static FloatTensor integers(long seed, int range, long... dims) {
+    Random random = new Random(seed);
+    float[] values = new float[(int) Shape.of(dims).size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = random.nextInt(2 * range + 1) - range;
+    }
+    return FloatTensor.of(values, dims);
+  }
+
+  private static HierarchicalSoftmax layerWithTies(long seed) {
+    ClassAssignment classes = ClassAssignment.contiguous(OUTPUTS, 10);
+    return HierarchicalSoftmax.builder(FEATURES, OUTPUTS)
+        .classes(classes)
+        .build(
+            integers(seed, 1, FEATURES, classes.classes()),
+            integers(seed + 1, 1, classes.classes()),
+            integers(seed + 2, 1, classes.classes(), FEATURES, classes.slots()),
+            integers(seed + 3, 1, classes.classes(), classes.slots()));
+  }
+
+  private static int[] sorted(float[] logProbabilities) {
+    return IntStream.range(0, logProbabilities.length)
+        .boxed()
+        .sorted(
+            Comparator.<Integer>comparingDouble(o -> -logProbabilities[o]).thenComparingInt(o -> o))
+        .mapToInt(o -> o)
+        .toArray();
+  }
+
+  private static float[] row(FloatTensor tensor, int row) {
+    float[] values = new float[(int) tensor.shape().dim(1)];
+    tensor.get((long) row * values.length, values, 0, values.length);
+    return values;
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void probabilities_sumToOne_withoutPadding(KernelsUnderTest kernels) {
+    kernels.run(
+        () -> {
+          try (HierarchicalSoftmax layer = layer(1);
+              FloatTensor x = integers(2, 3, BATCH, FEATURES);
+              FloatTensor all = layer.probabilities(x)) {
+            for (int r = 0; r < BATCH; r++) {
+              double sum = 0;
+              for (float p : row(all, r)) {
+                sum += p;
+              }
+              assertEquals(1, sum, 1e-5);
+            }
+          }
+        });
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void topK_equalsTheFullSort_tiesIncluded(KernelsUnderTest kernels) {
+    kernels.run(
+        () -> {
+          for (int seed = 0; seed < 20; seed++) {
+            try (HierarchicalSoftmax layer = seed % 2 == 0 ? layer(seed) : layerWithTies(seed);
+                FloatTensor x = integers(seed + 7, 2, BATCH, FEATURES);
+                FloatTensor all = layer.logProbabilities(x)) {
+              for (int k : new int[] {1, 2, 5, OUTPUTS - 1, OUTPUTS, OUTPUTS + 10}) {
+                Ranking ranking = layer.topK(x, k);
+                for (int r = 0; r < BATCH; r++) {
+                  float[] full = row(all, r);
+                  int[] expected = Arrays.copyOf(sorted(full), Math.min(k, OUTPUTS));
+                  assertEquals(expected.length, ranking.size(r));
+                  for (int rank = 0; rank < expected.length; rank++) {
+                    // The same numbers in other shapes of products may differ in the last bits.
+                    assertEquals(full[expected[rank]], ranking.logProbability(r, rank), 1e-4);
+                    assertEquals(
+                        full[ranking.output(r, rank)], ranking.logProbability(r, rank), 1e-4);
+                  }
+                  assertSortedWithTies(ranking, r);
+                }
+              }
+            }
+          }
+        });
+  }
+
+  private static void assertSortedWithTies(Ranking ranking, int row) {
+    for (int rank = 1; rank < ranking.size(row); rank++) {
+      float before = ranking.logProbability(row, rank - 1);
+      float here = ranking.logProbability(row, rank);
+      assertTrue(
+          before > here
+              || (before == here && ranking.output(row, rank - 1) < ranking.output(row, rank)),
+          "rank " + rank + " of row " + row);
+    }
+  }
+
+  /**
+   * With the reference kernels all shapes give the same bits, and the order must be the very same.
+   */
+  @Test
+  void topK_onReferenceKernels_isTheFullSortExactly() {
+    KernelsUnderTest.all()
+        .get(0)
+        .run(
+            () -> {
+              for (int seed = 0; seed < 40; seed++) {
+                try (HierarchicalSoftmax layer = layerWithTies(seed);
+                    FloatTensor x = integers(seed, 1, BATCH, FEATURES);
+                    FloatTensor all = layer.logProbabilities(x)) {
+                  Ranking ranking = layer.topK(x, 17);
+                  for (int r = 0; r < BATCH; r++) {
+                    assertArrayEquals(
+                        Arrays.copyOf(sorted(row(all, r)), 17), ranking.outputs(r), "seed " + seed);
+                  }
+                }
+              }
+            });
+  }
+
+  @Test
+  void topK_opensFewClasses_ifTheyArePeaked_andAllIfTheyAreFlat() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(FEATURES, 100).seed(1).build();
+        FloatTensor x = FloatTensor.zeros(1, FEATURES)) {
+      layer.b1().set(50, 3);
+      assertEquals(1, layer.topK(x, 3).openedClasses(0));
+      layer.b1().set(0, 3);
+      // Ten classes of the same probability: any output of any of them may be the best.
+      assertEquals(10, layer.topK(x, 1).openedClasses(0));
+    }
+  }
+
+  @Test
+  void topK_ofRowsThatAreNotNumbers_isEmpty() {
+    try (HierarchicalSoftmax layer = layer(1);
+        FloatTensor x = FloatTensor.zeros(2, FEATURES)) {
+      x.set(Float.NaN, 0, 0);
+      Ranking ranking = layer.topK(x, 3);
+      assertEquals(0, ranking.size(0));
+      assertEquals(3, ranking.size(1));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void atLeast_findsAllAboveTheThreshold(KernelsUnderTest kernels) {
+    kernels.run(
+        () -> {
+          try (HierarchicalSoftmax layer = layer(3);
+              FloatTensor x = integers(4, 3, BATCH, FEATURES);
+              FloatTensor all = layer.probabilities(x)) {
+            Ranking ranking = layer.atLeast(x, 0.01);
+            for (int r = 0; r < BATCH; r++) {
+              int expected = 0;
+              for (float p : row(all, r)) {
+                expected += p >= 0.01 ? 1 : 0;
+              }
+              assertEquals(expected, ranking.size(r));
+              assertSortedWithTies(ranking, r);
+            }
+          }
+        });
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void topP_isTheSmallestSetWithTheMass(KernelsUnderTest kernels) {
+    kernels.run(
+        () -> {
+          try (HierarchicalSoftmax layer = layer(5);
+              FloatTensor x = integers(6, 3, BATCH, FEATURES);
+              FloatTensor all = layer.logProbabilities(x)) {
+            Ranking ranking = layer.topP(x, 0.9);
+            for (int r = 0; r < BATCH; r++) {
+              float[] full = row(all, r);
+              int[] order = sorted(full);
+              double mass = 0;
+              int expected = 0;
+              while (mass < 0.9) {
+                mass += Math.exp(full[order[expected++]]);
+              }
+              assertEquals(expected, ranking.size(r));
+            }
+          }
+        });
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void candidates_areThoseOfTheFullDistribution(KernelsUnderTest kernels) {
+    kernels.run(
+        () -> {
+          Random random = new Random(8);
+          int[] wanted = random.ints((long) BATCH * 12, 0, OUTPUTS).toArray();
+          try (HierarchicalSoftmax layer = layer(7);
+              FloatTensor x = integers(8, 3, BATCH, FEATURES);
+              FloatTensor all = layer.logProbabilities(x);
+              IntTensor candidates = IntTensor.of(wanted, BATCH, 12);
+              FloatTensor scores = layer.logProbabilitiesOf(x, candidates)) {
+            for (int r = 0; r < BATCH; r++) {
+              for (int i = 0; i < 12; i++) {
+                assertEquals(all.get(r, wanted[r * 12 + i]), scores.get(r, i), 1e-4);
+              }
+            }
+          }
+        });
+  }
+
+  /** Chi-square over all outputs that are expected at least five times. */
+  @Test
+  void sample_followsTheDistribution() {
+    int draws = 200_000;
+    for (double temperature : new double[] {0.5, 1, 2}) {
+      try (HierarchicalSoftmax layer = layer(9);
+          FloatTensor x = FloatTensor.zeros(draws, FEATURES);
+          FloatTensor one = FloatTensor.zeros(1, FEATURES)) {
+        float[] values = integers(10, 1, FEATURES).toArray();
+        for (int r = 0; r < draws; r++) {
+          x.put((long) r * FEATURES, values, 0, FEATURES);
+        }
+        one.copyFrom(values);
+        double[] expected = tempered(layer, one, temperature);
+        int[] counts = new int[OUTPUTS];
+        for (int output : layer.sample(x, temperature, RandomGenerator.of("L64X128MixRandom"))) {
+          counts[output]++;
+        }
+        double chiSquare = 0;
+        int cells = 0;
+        for (int o = 0; o < OUTPUTS; o++) {
+          double mean = expected[o] * draws;
+          if (mean >= 5) {
+            chiSquare += (counts[o] - mean) * (counts[o] - mean) / mean;
+            cells++;
+          }
+        }
+        // Mean cells - 1, variance twice that: six standard deviations above the mean.
+        assertTrue(
+            chiSquare < cells - 1 + 6 * Math.sqrt(2.0 * (cells - 1)),
+            "temperature " + temperature + ": chi-square " + chiSquare + " of " + cells + " cells");
+      }
+    }
+  }
+
+  /** The distribution with the logits of both levels divided by the temperature, in double. */
+  private static double[] tempered(HierarchicalSoftmax layer, FloatTensor x, double temperature) {
+    ClassAssignment classes = layer.classes();
+    double[] classShare = new double[classes.classes()];
+    double[] share = new double[OUTPUTS];
+    double[] sumOfClass = new double[classes.classes()];
+    for (int o = 0; o < OUTPUTS; o++) {
+      HierarchicalSoftmax.Explanation explanation = layer.explain(x, o);
+      classShare[explanation.classNumber()] =
+          Math.pow(explanation.classProbability(), 1 / temperature);
+      share[o] = Math.pow(explanation.probabilityInClass(), 1 / temperature);
+      sumOfClass[explanation.classNumber()] += share[o];
+    }
+    double sum = Arrays.stream(classShare).sum();
+    for (int o = 0; o < OUTPUTS; o++) {
+      int c = classes.classOf(o);
+      share[o] = share[o] / sumOfClass[c] * classShare[c] / sum;
+    }
+    return share;
+  }
+
+  @Test
+  void explain_multipliesToTheProbability() {
+    try (HierarchicalSoftmax layer = layer(11);
+        FloatTensor x = integers(12, 2, 1, FEATURES);
+        FloatTensor all = layer.probabilities(x)) {
+      int likeliest = layer.topK(x, 1).output(0, 0);
+      HierarchicalSoftmax.Explanation explanation = layer.explain(x, likeliest);
+      assertEquals(all.get(0, likeliest), explanation.probability(), 1e-6);
+      assertEquals(layer.classes().classOf(likeliest), explanation.classNumber());
+      assertEquals(0, explanation.rankInClass());
+    }
+  }
+
+  @Test
+  void sample_ofRowsThatAreNotNumbers_isRefused() {
+    try (HierarchicalSoftmax layer = layer(1);
+        FloatTensor x = FloatTensor.of(new float[] {0, 0, 0, Float.NaN, 0, 0, 0}, 1, FEATURES)) {
+      ArithmeticException e =
+          assertThrows(
+              ArithmeticException.class,
+              () -> layer.sample(x, RandomGenerator.of("L64X128MixRandom")));
+      assertEquals("row 0: the probabilities are not numbers", e.getMessage());
+    }
+  }
+}
