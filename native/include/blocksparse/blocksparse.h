@@ -214,7 +214,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(
  * schedule      GEMM schedule; its rows are the rows of y, its segments and pairs are not looked at
  * n             size of a row
  * y             y_rows rows of n, row r at y + r * ldy
- * o             write_blocks rows of n, o_stride apart
+ * o             write_blocks rows of n, o_stride apart; o_stride 0 is allowed: all then go to one place
  */
 BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(
     int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
