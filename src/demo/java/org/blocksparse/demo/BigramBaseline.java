@@ -4,17 +4,17 @@ package org.blocksparse.demo;
 import java.util.Arrays;
 
 /**
- * What one gets by counting: an interpolated Kneser-Ney model of the next word given the one before.
- * A model that is trained must do better than this to be worth anything.
+ * What one gets by counting: an interpolated Kneser-Ney model of the next word given the one
+ * before. A model that is trained must do better than this to be worth anything.
  *
  * <pre>{@code
  * p(w | v) = max(n(v, w) - d, 0) / n(v)  +  d * kinds(v) / n(v) * p(w)
  * }</pre>
  *
- * <p>where kinds(v) counts the different words seen after v, and p(w) is the share of w in all different
- * pairs: a word that was seen after many others is likely after a new one. p(w) is smoothed in the same
- * way by the uniform distribution. The discounts d are Ney's estimate, n1 / (n1 + 2 n2), with n1 and n2
- * the number of things seen once and twice.
+ * <p>where kinds(v) counts the different words seen after v, and p(w) is the share of w in all
+ * different pairs: a word that was seen after many others is likely after a new one. p(w) is
+ * smoothed in the same way by the uniform distribution. The discounts d are Ney's estimate, n1 /
+ * (n1 + 2 n2), with n1 and n2 the number of things seen once and twice.
  */
 final class BigramBaseline {
   private final Bigrams bigrams;

@@ -4,8 +4,8 @@ package org.blocksparse.demo;
 import java.util.Arrays;
 
 /**
- * Classes of words that suit a two-level softmax, found by exchange: each word in turn moves to the class
- * in which the text becomes most likely, until few words move.
+ * Classes of words that suit a two-level softmax, found by exchange: each word in turn moves to the
+ * class in which the text becomes most likely, until few words move.
  *
  * <p>"Likely" is by the two-level softmax that sees only the word before, p(class(w) | v) * p(w |
  * class(w)), with both factors as counted. Its log likelihood, up to what no move changes, is
@@ -14,9 +14,10 @@ import java.util.Arrays;
  * sum over v, c of n(v, c) log n(v, c)  -  sum over c of n(c) log n(c)
  * }</pre>
  *
- * <p>with n(v, c) how often a word of class c comes after v. Moving one word changes only the terms of the
- * words before it and of two classes. A sweep costs (different pairs) * (classes) steps. This is the one-sided
- * exchange of Uszkoreit and Brants (2008), with a limit to the size of a class.
+ * <p>with n(v, c) how often a word of class c comes after v. Moving one word changes only the terms
+ * of the words before it and of two classes. A sweep costs (different pairs) * (classes) steps.
+ * This is the one-sided exchange of Uszkoreit and Brants (2008), with a limit to the size of a
+ * class.
  */
 final class BigramClasses {
   private static final int MOST_SWEEPS = 10;
@@ -67,6 +68,9 @@ final class BigramClasses {
     int moved = 0;
     for (int word = 0; word < words; word++) {
       int old = classOf[word];
+      if (size[old] == 1) {
+        continue; // no class may become empty
+      }
       leave(word);
       int best = best(word, old, capacity);
       join(word, best);
@@ -94,7 +98,10 @@ final class BigramClasses {
     }
   }
 
-  /** The class with room that gains most by the word, which is in none; the old one if all are equal. */
+  /**
+   * The class with room that gains most by the word, which is in none; the old one if all are
+   * equal.
+   */
   private int best(int word, int old, int capacity) {
     Arrays.fill(gain, 0);
     int total = 0;

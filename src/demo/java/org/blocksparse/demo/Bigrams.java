@@ -4,8 +4,8 @@ package org.blocksparse.demo;
 import java.util.Arrays;
 
 /**
- * The different pairs (word before, word) of a text and how often each occurs, in ascending order of the
- * word and then of the word before.
+ * The different pairs (word before, word) of a text and how often each occurs, in ascending order
+ * of the word and then of the word before.
  */
 final class Bigrams {
   private final long[] pairs; // word << 32 | before

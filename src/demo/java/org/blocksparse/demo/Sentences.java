@@ -22,8 +22,8 @@ import java.util.stream.Stream;
 /**
  * Where the text comes from, as sentences of words.
  *
- * <p>A word is a run of letters that may hold one apostrophe ({@code don't}), a run of digits, or any
- * other single character that is not a space: punctuation counts as words, since it can be
+ * <p>A word is a run of letters that may hold one apostrophe ({@code don't}), a run of digits, or
+ * any other single character that is not a space: punctuation counts as words, since it can be
  * predicted like one. Everything is lower case.
  */
 final class Sentences {

@@ -12,8 +12,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The words that the model knows, numbered from the most frequent one down, behind two that stand for
- * something else: the end of a sentence and every word that is unknown.
+ * The words that the model knows, numbered from the most frequent one down, behind two that stand
+ * for something else: the end of a sentence and every word that is unknown.
  */
 final class Vocabulary {
   /** Ends each sentence, and so comes before the first word of the next one. */
@@ -51,6 +51,10 @@ final class Vocabulary {
 
   int id(String word) {
     return ids.getOrDefault(word, UNKNOWN);
+  }
+
+  int[] ids(List<String> sentence) {
+    return sentence.stream().mapToInt(this::id).toArray();
   }
 
   String word(int id) {

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.demo;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.BitmapEncoder.BitmapFormat;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.style.Styler.LegendPosition;
+import org.knowm.xchart.style.Styler.YAxisPosition;
+import org.knowm.xchart.style.markers.SeriesMarkers;
+
+/** Draws the pictures of the demo, without a screen. */
+final class Charts {
+  private static final int WIDTH = 900;
+  private static final int HEIGHT = 560;
+
+  private final Path folder;
+
+  Charts(Path folder) {
+    System.setProperty("java.awt.headless", "true");
+    this.folder = folder;
+  }
+
+  /** Perplexity against words seen, with that of the baseline. */
+  Path learningCurve(List<Trainer.Point> curve, double baseline) {
+    double[] words = curve.stream().mapToDouble(point -> point.words() * 1e-6).toArray();
+    double[] training = curve.stream().mapToDouble(Trainer.Point::training).toArray();
+    double[] heldOut = curve.stream().mapToDouble(Trainer.Point::heldOut).toArray();
+    XYChart chart = chart("Learning the next word", "million words seen", "perplexity");
+    chart.addSeries("training, before each step", words, training);
+    chart.addSeries("held out", words, heldOut);
+    chart
+        .addSeries(
+            "held out, Kneser-Ney bigram",
+            new double[] {0, words[words.length - 1]},
+            new double[] {baseline, baseline})
+        .setMarker(SeriesMarkers.NONE);
+    return write(chart, "learning-curve.png");
+  }
+
+  /** Perplexity and speed against the number of classes. */
+  Path sweep(List<Comparison.Row> rows) {
+    double[] classes = rows.stream().mapToDouble(Comparison.Row::classes).toArray();
+    double[] perplexities = rows.stream().mapToDouble(Comparison.Row::perplexity).toArray();
+    double[] speeds = rows.stream().mapToDouble(row -> row.wordsPerSecond() * 1e-3).toArray();
+    XYChart chart =
+        chart("Speed and quality by number of classes", "classes (the most: full softmax)", "");
+    chart.getStyler().setXAxisLogarithmic(true);
+    chart.getStyler().setYAxisGroupPosition(1, YAxisPosition.Right);
+    chart.addSeries("held-out perplexity", classes, perplexities);
+    chart.addSeries("thousand words per second (right)", classes, speeds).setYAxisGroup(1);
+    return write(chart, "sweep.png");
+  }
+
+  private static XYChart chart(String title, String x, String y) {
+    XYChart chart =
+        new XYChartBuilder()
+            .width(WIDTH)
+            .height(HEIGHT)
+            .title(title)
+            .xAxisTitle(x)
+            .yAxisTitle(y)
+            .build();
+    chart.getStyler().setLegendPosition(LegendPosition.InsideNE);
+    return chart;
+  }
+
+  private Path write(XYChart chart, String name) {
+    Path file = folder.resolve(name);
+    try {
+      Files.createDirectories(folder);
+      try (OutputStream out = Files.newOutputStream(file)) {
+        BitmapEncoder.saveBitmap(chart, out, BitmapFormat.PNG);
+      }
+    } catch (IOException e) {
+      throw new InvalidInputException("cannot write " + file + ": " + e.getMessage());
+    }
+    return file;
+  }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.demo;
+
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.blocksparse.ClassAssignment;
+
+/**
+ * Trains the same model with several softmax layers, for the same epochs, and prints what each
+ * reaches: the shape of table 3 of Mikolov et al., "Extensions of recurrent neural network language
+ * model" (2011), where speed is highest near the square root of the vocabulary.
+ */
+final class Comparison {
+  private static final List<Integer> CLASSES = List.of(10, 30, 100, 300, 1000, 3000);
+
+  /** What one softmax layer reached. */
+  record Row(String name, int classes, double perplexity, double wordsPerSecond) {}
+
+  private final Settings settings;
+  private final Corpus corpus;
+  private final Bigrams bigrams;
+  private final PrintWriter out;
+
+  Comparison(Settings settings, Corpus corpus, Bigrams bigrams, PrintWriter out) {
+    this.settings = settings;
+    this.corpus = corpus;
+    this.bigrams = bigrams;
+    this.out = out;
+  }
+
+  /** From few classes to one for each word, which is the full softmax. */
+  List<Row> numbersOfClasses() {
+    int words = corpus.vocabulary().size();
+    heading();
+    List<Row> rows = new ArrayList<>();
+    IntStream.concat(
+            CLASSES.stream().mapToInt(Integer::intValue), IntStream.of(settings.classes(words)))
+        .filter(classes -> classes < words)
+        .sorted()
+        .distinct()
+        .forEach(
+            classes ->
+                rows.add(
+                    row(
+                        classes + " classes",
+                        settings.assignment.assign(corpus, bigrams, classes))));
+    rows.add(row("full softmax", ClassAssignment.contiguous(words, words)));
+    return rows;
+  }
+
+  /** All ways in which words come to classes. */
+  List<Row> assignments() {
+    int classes = settings.classes(corpus.vocabulary().size());
+    heading();
+    List<Row> rows = new ArrayList<>();
+    for (WordClasses way : WordClasses.values()) {
+      rows.add(row(way.toString(), way.assign(corpus, bigrams, classes)));
+    }
+    return rows;
+  }
+
+  private void heading() {
+    out.printf(
+        "%n%-16s %8s %12s %22s %12s%n", "", "classes", "largest", "held-out perplexity", "words/s");
+  }
+
+  private Row row(String name, ClassAssignment classes) {
+    try (LanguageModel model = new LanguageModel(settings, classes)) {
+      model.startFromFrequencies(corpus.training());
+      Trainer.Result result = new Trainer(settings, corpus).train(model, name);
+      Row row = new Row(name, classes.classes(), result.perplexity(), result.wordsPerSecond());
+      out.printf(
+          "%-16s %8d %12d %22.1f %12.0f%n",
+          name, row.classes(), classes.slots(), row.perplexity(), row.wordsPerSecond());
+      out.flush();
+      return row;
+    }
+  }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.demo;
+
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.Optimizer;
+
+/**
+ * Predicts the next word from a few words before it (Bengio et al., 2003): their embeddings, side
+ * by side, go through a hidden layer to a softmax over the whole vocabulary. That last step is
+ * nearly all of the work when the softmax is full, and the smaller part when it is hierarchical.
+ */
+final class LanguageModel implements AutoCloseable {
+  /**
+   * The hidden layer's rate as a multiple of that of the rest: plain descent on a mean over the
+   * batch needs larger steps than Adagrad, which divides by the size of the gradients.
+   */
+  private static final float DESCENT_RATE = 80;
+
+  private static final float UNSEEN_COUNT = 0.1f;
+
+  private final Settings settings;
+  private final Embedding embedding;
+  private final HiddenLayer hidden;
+  private final HierarchicalSoftmax softmax;
+  private final Optimizer optimizer;
+  private final Map<Integer, Batch> batches = new HashMap<>(); // by rows
+
+  LanguageModel(Settings settings, ClassAssignment classes) {
+    this.settings = settings;
+    RandomGenerator random = new SplittableRandom(settings.seed);
+    embedding = new Embedding(classes.outputs(), settings.embedding, random);
+    hidden = new HiddenLayer(settings.context * settings.embedding, settings.features, random);
+    softmax =
+        HierarchicalSoftmax.builder(settings.features, classes.outputs())
+            .classes(classes)
+            .workers(settings.workers())
+            .seed(settings.seed)
+            .build();
+    optimizer = Optimizer.adagrad(settings.rate);
+  }
+
+  /**
+   * Sets the biases so that a model that knows nothing else predicts each word as often as it
+   * occurs, which spares the training from finding that out.
+   */
+  void startFromFrequencies(int[] text) {
+    ClassAssignment classes = softmax.classes();
+    float[] ofClass = new float[classes.classes()];
+    float[] ofWord = new float[classes.outputs()];
+    Arrays.fill(ofWord, UNSEEN_COUNT);
+    for (int word : text) {
+      ofWord[word]++;
+    }
+    for (int word = 0; word < ofWord.length; word++) {
+      int c = classes.classOf(word);
+      ofClass[c] += ofWord[word];
+      softmax.b2().set((float) Math.log(ofWord[word]), c, classes.slotOf(word));
+    }
+    for (int c = 0; c < ofClass.length; c++) {
+      softmax.b1().set((float) Math.log(ofClass[c]), c);
+    }
+  }
+
+  /** The batch of so many rows, to be filled; there is one for each number of rows. */
+  Batch batch(int rows) {
+    return batches.computeIfAbsent(rows, n -> new Batch(n, settings));
+  }
+
+  /**
+   * A step of training on a batch.
+   *
+   * @param progress the part of the training that is done, in [0, 1); the rate falls to 0 with it
+   * @return the mean negative log probability of the right words before the step
+   */
+  double train(Batch batch, double progress) {
+    float rate = (float) (settings.rate * (1 - progress));
+    forward(batch);
+    batch.targets.copyFrom(batch.next);
+    double loss =
+        softmax.step(batch.features, batch.targets, optimizer.withRate(rate), batch.gradFeatures);
+    hidden.backward(batch, DESCENT_RATE * rate);
+    embedding.descend(batch.before, batch.gradInput, rate);
+    return loss;
+  }
+
+  /** The mean negative log probability of the right words. */
+  double loss(Batch batch) {
+    forward(batch);
+    batch.targets.copyFrom(batch.next);
+    return softmax.loss(batch.features, batch.targets);
+  }
+
+  private void forward(Batch batch) {
+    embedding.lookUp(batch.before, batch.input);
+    hidden.forward(batch);
+  }
+
+  /** {@code exp} of the mean negative log probability of the words of {@code text}. */
+  double perplexity(int[] text) {
+    double sum = 0;
+    for (int start = 0; start < text.length; start += settings.batch) {
+      Batch batch = batch(Math.min(settings.batch, text.length - start));
+      for (int row = 0; row < batch.rows(); row++) {
+        batch.set(row, text, start + row);
+      }
+      sum += batch.rows() * loss(batch);
+    }
+    return Math.exp(sum / text.length);
+  }
+
+  /** The probability of each word of the vocabulary to come after {@code words}. */
+  float[] probabilities(int[] words) {
+    int[] text = Arrays.copyOf(words, words.length + 1);
+    Batch batch = batch(1);
+    batch.set(0, text, words.length);
+    forward(batch);
+    try (FloatTensor probabilities = softmax.probabilities(batch.features)) {
+      return probabilities.toArray();
+    }
+  }
+
+  @Override
+  public void close() {
+    batches.values().forEach(Batch::close);
+    hidden.close();
+    softmax.close();
+  }
+
+  @Override
+  public String toString() {
+    return settings.context
+        + " previous words x "
+        + settings.embedding
+        + " -> "
+        + settings.features
+        + " hidden units -> "
+        + softmax.classes();
+  }
+}

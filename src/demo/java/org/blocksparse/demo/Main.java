@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.demo;
+
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import org.blocksparse.Backend;
+import org.blocksparse.ClassAssignment;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** The main job: a next-word model of real text, trained and shown in a few minutes. */
+@Command(
+    name = "demo",
+    customSynopsis = "mvn -Pdemo [-Ddemo.args=\"OPTIONS\"]",
+    description = {
+      "",
+      "Trains a model that predicts the next word, with a softmax over the whole vocabulary,",
+      "and compares it with counting and with a full softmax.",
+      ""
+    },
+    sortOptions = false)
+final class Main implements Callable<Integer> {
+  private static final String[][] WAYS_ON = {
+    {"--text FILE", "learn a text of your own, one sentence a line"},
+    {"--sweep", "compare numbers of classes, up to the full softmax (takes a while)"},
+    {"--assignments", "compare ways to put words into classes"},
+    {"--help", "all options"},
+  };
+
+  @Mixin private Settings settings;
+
+  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
+  private boolean help;
+
+  @Spec private CommandSpec spec;
+
+  private PrintWriter out;
+
+  private Main() {}
+
+  /** Exits with 0, or with 2 and one line on standard error if the input is of no use. */
+  public static void main(String[] args) {
+    int code =
+        new CommandLine(new Main())
+            .setCaseInsensitiveEnumValuesAllowed(true)
+            .setParameterExceptionHandler(
+                (e, arguments) -> refuse(e.getCommandLine(), e.getMessage()))
+            .setExecutionExceptionHandler(
+                (e, command, result) -> {
+                  if (e instanceof InvalidInputException) {
+                    return refuse(command, e.getMessage());
+                  }
+                  throw e;
+                })
+            .execute(args);
+    if (code != ExitCode.OK) {
+      System.exit(code);
+    }
+  }
+
+  private static int refuse(CommandLine command, String message) {
+    command.getErr().println(message.lines().findFirst().orElse("invalid input"));
+    return ExitCode.USAGE;
+  }
+
+  @Override
+  public Integer call() {
+    settings.complete();
+    out = spec.commandLine().getOut();
+    Corpus corpus =
+        Corpus.of(
+            settings.text == null ? Sentences.ofWordNet() : Sentences.ofFile(settings.text),
+            settings.seed);
+    int words = corpus.vocabulary().size();
+    Bigrams bigrams = new Bigrams(words, corpus.training());
+    double baseline = new BigramBaseline(words, bigrams).perplexity(corpus.heldOut());
+
+    out.printf(
+        "%s: %,d words to learn, %,d held out, vocabulary of %,d%n",
+        settings.text == null ? "The definitions of WordNet 3.1" : settings.text,
+        corpus.training().length,
+        corpus.heldOut().length,
+        words);
+    out.printf(
+        "Kernels: %s (%s), %s%n",
+        Backend.isNative() ? "native" : "Java", Backend.instructionSet(), settings.workers());
+    out.printf("Perplexity by counting (interpolated Kneser-Ney bigram): %.1f%n", baseline);
+    out.flush();
+
+    Charts charts = new Charts(settings.output);
+    Comparison comparison = new Comparison(settings, corpus, bigrams, out);
+    if (settings.sweep) {
+      written(charts.sweep(comparison.numbersOfClasses()));
+    } else if (settings.assignments) {
+      comparison.assignments();
+    } else {
+      ClassAssignment classes =
+          settings.assignment.assign(corpus, bigrams, settings.classes(words));
+      train(corpus, classes, baseline, charts);
+    }
+    out.flush();
+    return ExitCode.OK;
+  }
+
+  private void train(Corpus corpus, ClassAssignment classes, double baseline, Charts charts) {
+    try (LanguageModel model = new LanguageModel(settings, classes)) {
+      out.printf("Model: %s%n", model);
+      out.flush();
+      model.startFromFrequencies(corpus.training());
+      Trainer.Result result = new Trainer(settings, corpus).train(model, "training");
+      out.printf(
+          "%nHeld-out perplexity: %.1f, by counting %.1f: %s%n",
+          result.perplexity(),
+          baseline,
+          result.perplexity() < baseline ? "the model wins" : "the model does not win");
+      out.printf(
+          "Trained on %,d words in %d s: %,.0f words per second%n",
+          result.words(), result.training().toSeconds(), result.wordsPerSecond());
+      out.flush();
+
+      new SoftmaxTiming(settings, corpus).print(classes, out);
+      Showcase showcase = new Showcase(model, corpus.vocabulary(), out);
+      showcase.printClasses(classes);
+      showcase.printLikelyWords(settings.prompts);
+      showcase.printSamples(settings.seed);
+      written(charts.learningCurve(result.curve(), baseline));
+    }
+    out.printf("%nTo go on:%n");
+    for (String[] way : WAYS_ON) {
+      out.printf("  mvn -Pdemo -Ddemo.args=\"%s\"%n      %s%n", way[0], way[1]);
+    }
+  }
+
+  private void written(Path file) {
+    out.printf("%nWritten: %s%n", file);
+  }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.demo;
+
+import java.text.DecimalFormat;
+import java.util.Locale;
+import me.tongfei.progressbar.DelegatingProgressBarConsumer;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarStyle;
+
+/** The bar that shows words done, words per second, loss and time left, on standard error. */
+final class Progress implements AutoCloseable {
+  private static final int LINE_INTERVAL_MILLIS = 10_000;
+  private static final int LINE_LENGTH = 100;
+  private static final int STEPS_PER_AVERAGE = 100;
+
+  private final ProgressBar bar;
+  private double averageLoss = Double.NaN;
+  private long steps;
+
+  Progress(String name, long words) {
+    ProgressBarBuilder builder =
+        new ProgressBarBuilder()
+            .setTaskName(name)
+            .setInitialMax(words)
+            .setUnit("k words", 1000)
+            .showSpeed(new DecimalFormat("0.0"))
+            .setStyle(ProgressBarStyle.ASCII);
+    if (System.console() == null) {
+      // Not a terminal: a line now and then, in place of one that is written over and over.
+      builder
+          .setUpdateIntervalMillis(LINE_INTERVAL_MILLIS)
+          .setConsumer(new DelegatingProgressBarConsumer(System.err::println, LINE_LENGTH));
+    }
+    bar = builder.build();
+  }
+
+  /** So many words more, predicted with this loss. */
+  void step(int words, double loss) {
+    averageLoss =
+        Double.isNaN(averageLoss) ? loss : averageLoss + (loss - averageLoss) / STEPS_PER_AVERAGE;
+    bar.stepBy(words);
+    if (steps++ % STEPS_PER_AVERAGE == 0) {
+      bar.setExtraMessage(String.format(Locale.ROOT, "  loss %.3f", averageLoss));
+    }
+  }
+
+  @Override
+  public void close() {
+    bar.close();
+  }
+}

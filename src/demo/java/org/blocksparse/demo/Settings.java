@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.demo;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.ForkJoinPool;
+import org.blocksparse.Workers;
+import picocli.CommandLine.Option;
+
+/** What the user may choose. */
+final class Settings {
+  private static final float MOST_RATE = 10;
+
+  @Option(
+      names = "--text",
+      paramLabel = "FILE",
+      description = "UTF-8 text to learn, one sentence a line (default: WordNet's definitions).")
+  Path text;
+
+  @Option(
+      names = "--output",
+      paramLabel = "DIR",
+      defaultValue = "target/demo",
+      description = "Where charts are written (default: ${DEFAULT-VALUE}).")
+  Path output;
+
+  @Option(
+      names = "--epochs",
+      paramLabel = "N",
+      defaultValue = "3",
+      description = "Passes over the training words (default: ${DEFAULT-VALUE}).")
+  int epochs;
+
+  @Option(
+      names = "--batch",
+      paramLabel = "N",
+      defaultValue = "512",
+      description = "Words per training step (default: ${DEFAULT-VALUE}).")
+  int batch;
+
+  @Option(
+      names = "--context",
+      paramLabel = "N",
+      defaultValue = "5",
+      description = "Previous words that the model sees (default: ${DEFAULT-VALUE}).")
+  int context;
+
+  @Option(
+      names = "--embedding",
+      paramLabel = "N",
+      defaultValue = "64",
+      description = "Numbers that stand for a previous word (default: ${DEFAULT-VALUE}).")
+  int embedding;
+
+  @Option(
+      names = "--features",
+      paramLabel = "N",
+      defaultValue = "128",
+      description = "Hidden units, the features of the softmax (default: ${DEFAULT-VALUE}).")
+  int features;
+
+  @Option(
+      names = "--rate",
+      paramLabel = "R",
+      defaultValue = "0.1",
+      description = "Adagrad's learning rate, falling to 0 (default: ${DEFAULT-VALUE}).")
+  float rate;
+
+  @Option(
+      names = "--classes",
+      paramLabel = "N",
+      description = "Classes of words (default: the square root of the vocabulary).")
+  Integer classes;
+
+  @Option(
+      names = "--assignment",
+      paramLabel = "HOW",
+      defaultValue = "clustered",
+      description =
+          "How words come to classes: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  WordClasses assignment;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads that work on a step (default: all processors).")
+  Integer threads;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Seed of the split, the weights and the samples (default: ${DEFAULT-VALUE}).")
+  long seed;
+
+  @Option(
+      names = "--prompt",
+      paramLabel = "WORDS",
+      description = "Show the likely words after these; may be given more than once.")
+  List<String> prompts =
+      List.of(
+          "a small", "the act of", "a member of the", "used to", "the branch of", "relating to");
+
+  @Option(
+      names = "--quick",
+      description =
+          "One pass with a small model: everything is shown in a minute, nothing is good.")
+  boolean quick;
+
+  @Option(
+      names = "--sweep",
+      description = "Train with few to many classes and with a full softmax, and compare them.")
+  boolean sweep;
+
+  @Option(
+      names = "--assignments",
+      description = "Train once for each way in which words come to classes, and compare them.")
+  boolean assignments;
+
+  /** Refuses what no training can be made of, and lets the options that stand for others speak. */
+  void complete() {
+    if (quick) {
+      epochs = 1;
+      embedding = 32;
+      features = 64;
+    }
+    atLeast(1, "--epochs", epochs);
+    atLeast(1, "--batch", batch);
+    atLeast(1, "--context", context);
+    atLeast(1, "--embedding", embedding);
+    atLeast(1, "--features", features);
+    if (!(rate > 0 && rate <= MOST_RATE)) {
+      throw new InvalidInputException(
+          "--rate: expected a number in (0, %s] but was %s".formatted(MOST_RATE, rate));
+    }
+    if (classes != null) {
+      atLeast(1, "--classes", classes);
+    }
+    if (threads != null) {
+      atLeast(1, "--threads", threads);
+    }
+  }
+
+  private static void atLeast(int least, String option, int value) {
+    if (value < least) {
+      throw new InvalidInputException(
+          "%s: expected at least %d but was %d".formatted(option, least, value));
+    }
+  }
+
+  /** The number of classes for so many words. */
+  int classes(int words) {
+    if (classes == null) {
+      return (int) Math.ceil(Math.sqrt(words));
+    }
+    if (classes > words) {
+      throw new InvalidInputException(
+          "--classes: expected at most the %d words of the vocabulary but was %d"
+              .formatted(words, classes));
+    }
+    return classes;
+  }
+
+  Workers workers() {
+    return threads == null ? Workers.common() : Workers.of(ForkJoinPool.commonPool(), threads);
+  }
+}
