@@ -9,34 +9,59 @@ import java.util.Random;
 /**
  * A text as word numbers, in two parts that share no sentence. Each sentence is followed by {@link
  * Vocabulary#END}, which is a word to predict like the others.
- *
- * @param training nine tenths of the sentences; the vocabulary knows only what is in here
- * @param heldOut the other tenth, which nothing is ever trained or counted on
  */
-record Corpus(Vocabulary vocabulary, int[] training, int[] heldOut) {
+final class Corpus {
   private static final int SENTENCES_AT_LEAST = 10;
   private static final int WORDS_AT_LEAST = 2;
 
+  private final Vocabulary vocabulary;
+  private final int[] training;
+  private final int[] heldOut;
+
+  private Corpus(List<List<String>> training, List<List<String>> heldOut) {
+    vocabulary = new Vocabulary(training);
+    this.training = vocabulary.encode(training);
+    this.heldOut = vocabulary.encode(heldOut);
+  }
+
+  /**
+   * Holds out a tenth of the sentences, chosen by chance.
+   *
+   * @throws InvalidInputException if there is too little text
+   */
   static Corpus of(List<List<String>> sentences, long seed) {
     if (sentences.isEmpty()) {
       throw new InvalidInputException("the text has no words");
     }
     if (sentences.size() < SENTENCES_AT_LEAST) {
       throw new InvalidInputException(
-          "the text has %d sentence(s), one a line; training and holding out need %d"
+          "the text has %d sentence(s), one a line; to train and to hold out takes %d"
               .formatted(sentences.size(), SENTENCES_AT_LEAST));
     }
     List<List<String>> shuffled = new ArrayList<>(sentences);
     Collections.shuffle(shuffled, new Random(seed));
     int held = shuffled.size() / 10;
-    List<List<String>> heldOut = shuffled.subList(0, held);
-    List<List<String>> training = shuffled.subList(held, shuffled.size());
-    Vocabulary vocabulary = new Vocabulary(training);
-    if (vocabulary.size() < Vocabulary.UNKNOWN + 1 + WORDS_AT_LEAST) {
+    Corpus corpus = new Corpus(shuffled.subList(held, shuffled.size()), shuffled.subList(0, held));
+    if (corpus.vocabulary.size() < Vocabulary.UNKNOWN + 1 + WORDS_AT_LEAST) {
       throw new InvalidInputException(
-          "the text has fewer than %d words that occur twice: there is nothing to choose between"
+          "the text has fewer than %d different words that occur twice: nothing to choose from"
               .formatted(WORDS_AT_LEAST));
     }
-    return new Corpus(vocabulary, vocabulary.encode(training), vocabulary.encode(heldOut));
+    return corpus;
+  }
+
+  /** The words of the training part that occur more than once. */
+  Vocabulary vocabulary() {
+    return vocabulary;
+  }
+
+  /** Nine tenths of the sentences. */
+  int[] training() {
+    return training;
+  }
+
+  /** The other tenth, which nothing is ever trained or counted on. */
+  int[] heldOut() {
+    return heldOut;
   }
 }

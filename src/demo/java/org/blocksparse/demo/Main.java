@@ -46,22 +46,23 @@ final class Main implements Callable<Integer> {
 
   /** Exits with 0, or with 2 and one line on standard error if the input is of no use. */
   public static void main(String[] args) {
-    int code =
-        new CommandLine(new Main())
-            .setCaseInsensitiveEnumValuesAllowed(true)
-            .setParameterExceptionHandler(
-                (e, arguments) -> refuse(e.getCommandLine(), e.getMessage()))
-            .setExecutionExceptionHandler(
-                (e, command, result) -> {
-                  if (e instanceof InvalidInputException) {
-                    return refuse(command, e.getMessage());
-                  }
-                  throw e;
-                })
-            .execute(args);
+    int code = commandLine().execute(args);
     if (code != ExitCode.OK) {
       System.exit(code);
     }
+  }
+
+  static CommandLine commandLine() {
+    return new CommandLine(new Main())
+        .setCaseInsensitiveEnumValuesAllowed(true)
+        .setParameterExceptionHandler((e, args) -> refuse(e.getCommandLine(), e.getMessage()))
+        .setExecutionExceptionHandler(
+            (e, command, result) -> {
+              if (e instanceof InvalidInputException) {
+                return refuse(command, e.getMessage());
+              }
+              throw e;
+            });
   }
 
   private static int refuse(CommandLine command, String message) {

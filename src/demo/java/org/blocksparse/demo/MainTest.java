@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.demo;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+
+class MainTest {
+  private final StringWriter out = new StringWriter();
+  private final StringWriter err = new StringWriter();
+
+  @TempDir private Path folder;
+
+  private int run(String... args) {
+    CommandLine command = Main.commandLine();
+    command.setOut(new PrintWriter(out, true));
+    command.setErr(new PrintWriter(err, true));
+    return command.execute(args);
+  }
+
+  private void refuses(String why, String... args) {
+    err.getBuffer().setLength(0);
+    assertEquals(2, run(args));
+    assertEquals(1, err.toString().lines().count(), err.toString());
+    assertTrue(err.toString().contains(why), err.toString());
+    assertEquals("", out.toString());
+  }
+
+  @Test
+  void badInput_oneLineAndExitCode2() throws IOException {
+    refuses("missing.txt", "--text", folder.resolve("missing.txt").toString());
+    refuses("no words", "--text", Files.writeString(folder.resolve("empty"), "\n").toString());
+    refuses("1 sentence", "--text", Files.writeString(folder.resolve("word"), "word").toString());
+    refuses("--epochs", "--epochs", "0");
+    refuses("--epochs", "--epochs", "many");
+    refuses("--rate", "--rate", "NaN");
+    refuses("--assignment", "--assignment", "astrology");
+    refuses("--frobnicate", "--frobnicate");
+  }
+
+  @Test
+  void help_listsOptions() {
+    assertEquals(0, run("--help"));
+    assertTrue(out.toString().contains("--text=FILE"), out.toString());
+    assertEquals("", err.toString());
+  }
+
+  /** A text in which each word tells the next: the model must find out, and beat chance by far. */
+  @Test
+  void smallText_isLearnedAndDrawn() throws IOException {
+    Path text = folder.resolve("text");
+    Files.writeString(text, "one two three four five six\nseven eight nine ten\n".repeat(200));
+    Path output = folder.resolve("output");
+    int code =
+        run(
+            "--text",
+            text.toString(),
+            "--output",
+            output.toString(),
+            "--epochs",
+            "10",
+            "--batch",
+            "32",
+            "--features",
+            "16",
+            "--embedding",
+            "8",
+            "--prompt",
+            "one two three");
+    assertEquals(0, code, err.toString());
+    assertTrue(
+        out.toString().matches("(?s).*one two three \\.\\.\\. +four 9\\d.*"), out.toString());
+    assertTrue(Files.size(output.resolve("learning-curve.png")) > 0);
+  }
+}
