@@ -25,7 +25,7 @@ import picocli.CommandLine.Spec;
       ""
     },
     sortOptions = false)
-final class Main implements Callable<Integer> {
+public final class Main implements Callable<Integer> {
   private static final String[][] WAYS_ON = {
     {"--text FILE", "learn a text of your own, one sentence a line"},
     {"--sweep", "compare numbers of classes, up to the full softmax (takes a while)"},
