@@ -37,7 +37,7 @@ function(blocksparse_shared_library target exports)
       -Wl,-z,relro
       -Wl,-z,max-page-size=16384
       -Wl,--build-id=none)
-    if(NOT BLOCKSPARSE_SANITIZE AND target STREQUAL blocksparse)
+    if(NOT BLOCKSPARSE_SANITIZE)
       target_link_options(${target} PRIVATE -Wl,-z,defs)
     endif()
   endif()
