@@ -23,9 +23,9 @@ function(blocksparse_shared_library target exports)
       ${target}
       PROPERTIES MACOSX_RPATH ON
                  INSTALL_NAME_DIR "@rpath"
-                 BUILD_WITH_INSTALL_NAME_DIR ON
-                 INSTALL_RPATH "@loader_path/.")
-    target_link_options(${target} PRIVATE -Wl,-dead_strip)
+                 BUILD_WITH_INSTALL_NAME_DIR ON)
+    # Not by INSTALL_RPATH: off a Mac, CMake does not know the linker's option.
+    target_link_options(${target} PRIVATE "-Wl,-rpath,@loader_path/." -Wl,-dead_strip)
   else()
     # 16384: some arm64 kernels have pages of 16 KB and load nothing that is aligned to less.
     set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN" LINK_DEPENDS "${exports}")
@@ -37,7 +37,7 @@ function(blocksparse_shared_library target exports)
       -Wl,-z,relro
       -Wl,-z,max-page-size=16384
       -Wl,--build-id=none)
-    if(NOT BLOCKSPARSE_SANITIZE AND target STREQUAL blocksparse)
+    if(NOT BLOCKSPARSE_SANITIZE)
       target_link_options(${target} PRIVATE -Wl,-z,defs)
     endif()
   endif()
