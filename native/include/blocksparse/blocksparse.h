@@ -4,8 +4,9 @@
  * weight tensor, the softmax that belongs to them, and the memory they work on.
  *
  * The library runs chunks of a schedule that its caller has made. It owns no threads, keeps no
- * state, prints nothing, never aborts and lets no exception out. Every function may be called from
- * any number of threads at once, as long as no two calls write the same memory.
+ * state but the list of mapped files, prints nothing, never aborts and lets no exception out.
+ * Every function may be called from any number of threads at once, as long as no two calls write
+ * the same memory.
  *
  * Words. A sample selects iWin input blocks (of iBlocks, each of iSize elements) and oWin output
  * blocks (of oBlocks, each of oSize elements). A "row" is one block of one sample, iSize or oSize
@@ -98,6 +99,26 @@ BLOCKSPARSE_API void* blocksparse_allocate(int64_t bytes);
 
 /* Gives back what blocksparse_allocate returned for the same number of bytes. NULL is allowed. */
 BLOCKSPARSE_API void blocksparse_free(void* memory, int64_t bytes);
+
+/*
+ * The first `bytes` of a file as memory at one address, aligned to a page, without reading it.
+ * Processes that map the same file share its pages. NULL if there is no such file, if it is
+ * shorter, or if the system refuses. May run at the same time as anything else.
+ *
+ * path            of a regular file, in the system's encoding of file names; UTF-8 on Windows
+ * copy_on_write   0: the memory may only be read; 1: pages that are written become the caller's
+ *                 own, and the file never changes
+ *
+ * If the file shrinks while it is mapped, what is gone reads as zeroes. For this, the first call
+ * installs a handler of SIGBUS that passes everything else on to the handler that it found.
+ */
+BLOCKSPARSE_API void* blocksparse_map(const char* path, int64_t bytes, int32_t copy_on_write);
+
+/* 1 if the file of the mapping at `memory` has shrunk or cannot be read. */
+BLOCKSPARSE_API int32_t blocksparse_map_is_damaged(const void* memory);
+
+/* Ends a mapping. NULL is allowed. */
+BLOCKSPARSE_API void blocksparse_unmap(void* memory);
 
 /* ---------------------------------------------------------------------------------- schedules */
 
