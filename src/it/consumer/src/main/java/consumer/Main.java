@@ -11,7 +11,8 @@ public final class Main {
   private Main() {}
 
   public static void main(String[] args) {
-    // Two input and two output blocks of 2 elements; W[i, o] is (i + 2 o + 1) times the unit matrix.
+    // Two input and two output blocks of 2 elements; W[i, o] is (i + 2 o + 1) times the unit
+    // matrix.
     float[] weights = new float[2 * 2 * 2 * 2];
     for (int block = 0; block < 4; block++) {
       float factor = block / 2 + 2 * (block % 2) + 1;
