@@ -17,6 +17,9 @@ import java.util.Objects;
  * <p>Immutable.
  */
 public final class ClassAssignment {
+  /** After this many, few outputs still change their class. */
+  private static final int CLUSTERING_ROUNDS = 10;
+
   private final int[] classOf;
   private final int[] slotOf;
   private final int[][] members;
@@ -137,6 +140,27 @@ public final class ClassAssignment {
       sum += Math.sqrt(counts[output] + 1.0);
     }
     return new ClassAssignment(classOf, current + 1, 1);
+  }
+
+  /**
+   * Classes of equal size of outputs whose vectors point in similar directions: their embeddings,
+   * or the means of the features they occur with. The class is then easier to predict, which costs
+   * less quality than classes by frequency do.
+   *
+   * @param vectors (outputs, dimensions), all finite
+   * @param nClasses as for {@link #contiguous}
+   * @param seed equal seeds give equal classes
+   * @throws IllegalArgumentException if vectors has not rank 2, or unless 1 &lt;= nClasses &lt;=
+   *     outputs
+   * @throws IllegalStateException if vectors is closed
+   */
+  public static ClassAssignment clustered(FloatTensor vectors, int nClasses, long seed) {
+    Check.rank("vectors", vectors, "(outputs, dimensions)", 2);
+    int outputs = (int) vectors.shape().dim(0);
+    int slots = slotsFor(outputs, nClasses);
+    int classes = ceilDiv(outputs, slots);
+    int[] classOf = new SphericalKMeans(vectors, classes, slots, seed).divide(CLUSTERING_ROUNDS);
+    return new ClassAssignment(classOf, classes, slots);
   }
 
   private static int slotsFor(int outputs, int nClasses) {

@@ -154,6 +154,18 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       return classes(ClassAssignment.contiguous(outputs, nClasses));
     }
 
+    /**
+     * The number of classes with which a step of training is fastest on this machine, which is
+     * measured for a moment: a suggestion for {@link #classes(int)}. The answer may differ from run
+     * to run, so it is not the default.
+     *
+     * @param batch rows of a step
+     */
+    public int fastestClasses(int batch) {
+      Check.atLeast(1, "batch", batch);
+      return StepCost.measure(workers).fastestClasses(outputs, batch);
+    }
+
     /** The threads that work on every call; by default {@link Workers#common}. */
     public Builder workers(Workers all) {
       this.workers = requireNonNull(all, "workers");
@@ -205,7 +217,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     private ClassAssignment orDefault() {
       return classes != null
           ? classes
-          : ClassAssignment.contiguous(outputs, (int) Math.ceil(Math.sqrt(outputs)));
+          : ClassAssignment.contiguous(
+              outputs, StepCost.REFERENCE.fastestClasses(outputs, StepCost.BATCH));
     }
 
     private void fillUniform(FloatTensor tensor, RandomGenerator random) {

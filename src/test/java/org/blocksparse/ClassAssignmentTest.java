@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Every output is in exactly one slot, and the ways to choose the class do what they say. */
+final class ClassAssignmentTest {
+  private static void assertBijective(ClassAssignment classes) {
+    int members = 0;
+    for (int c = 0; c < classes.classes(); c++) {
+      assertTrue(classes.size(c) >= 1 && classes.size(c) <= classes.slots());
+      for (int slot = 0; slot < classes.size(c); slot++) {
+        int output = classes.output(c, slot);
+        assertEquals(c, classes.classOf(output));
+        assertEquals(slot, classes.slotOf(output));
+        members++;
+      }
+    }
+    assertEquals(classes.outputs(), members);
+  }
+
+  private static long[] zipf(int outputs, long seed) {
+    long[] counts = new long[outputs];
+    Random random = new Random(seed);
+    for (int o = 0; o < outputs; o++) {
+      counts[o] = 1_000_000L / (1 + random.nextInt(outputs));
+    }
+    return counts;
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3, 10, 31, 100, 101})
+  void allWays_placeEveryOutputOnce(int nClasses) {
+    int outputs = 101;
+    Random random = new Random(nClasses);
+    float[] vectors = new float[outputs * 5];
+    for (int i = 0; i < vectors.length; i++) {
+      vectors[i] = random.nextFloat() - 0.5f;
+    }
+    long[] counts = zipf(outputs, nClasses);
+    assertBijective(ClassAssignment.contiguous(outputs, nClasses));
+    assertBijective(ClassAssignment.byFrequency(counts, nClasses));
+    assertBijective(ClassAssignment.bySquareRootOfFrequency(counts, nClasses));
+    try (FloatTensor tensor = FloatTensor.of(vectors, outputs, 5)) {
+      assertBijective(ClassAssignment.clustered(tensor, nClasses, 1));
+    }
+  }
+
+  @Test
+  void contiguous_isTheanos() {
+    ClassAssignment classes = ClassAssignment.contiguous(13, 5);
+    assertEquals(3, classes.slots());
+    assertEquals(5, classes.classes());
+    for (int o = 0; o < 13; o++) {
+      assertEquals(o / 3, classes.classOf(o));
+      assertEquals(o % 3, classes.slotOf(o));
+    }
+    assertEquals(1, classes.size(4));
+  }
+
+  @Test
+  void byFrequency_putsTheMostFrequentIntoTheFirstClasses() {
+    ClassAssignment classes = ClassAssignment.byFrequency(new long[] {1, 9, 5, 7, 0, 5}, 3);
+    assertArrayEquals(
+        new int[] {2, 0, 1, 0, 2, 1}, IntStream.range(0, 6).map(classes::classOf).toArray());
+  }
+
+  @Test
+  void bySquareRootOfFrequency_makesSmallClassesOfFrequentOutputs() {
+    long[] counts = new long[1000];
+    for (int o = 0; o < counts.length; o++) {
+      counts[o] = 1_000_000 / (o + 1);
+    }
+    ClassAssignment classes = ClassAssignment.bySquareRootOfFrequency(counts, 32);
+    assertTrue(classes.size(0) < 5, "size of the first class: " + classes.size(0));
+    assertTrue(classes.slots() <= 4 * 32, "slots: " + classes.slots());
+    assertTrue(classes.size(classes.classes() / 2) > classes.size(0));
+  }
+
+  /** Points around four directions must come out as the four groups that they are. */
+  @Test
+  void clustered_findsWhatBelongsTogether() {
+    int perGroup = 50;
+    Random random = new Random(4);
+    float[] vectors = new float[4 * perGroup * 4];
+    for (int o = 0; o < 4 * perGroup; o++) {
+      for (int d = 0; d < 4; d++) {
+        vectors[o * 4 + d] = (o % 4 == d ? 1 : 0) + 0.2f * (random.nextFloat() - 0.5f);
+      }
+    }
+    try (FloatTensor tensor = FloatTensor.of(vectors, vectors.length / 4, 4)) {
+      // A start in which two groups begin at the same place can end elsewhere; most do not.
+      int right = 0;
+      for (int seed = 0; seed < 10; seed++) {
+        ClassAssignment classes = ClassAssignment.clustered(tensor, 4, seed);
+        assertEquals(classes, ClassAssignment.clustered(tensor, 4, seed), "equal seeds");
+        int together = 0;
+        for (int o = 4; o < 4 * perGroup; o++) {
+          together += classes.classOf(o) == classes.classOf(o % 4) ? 1 : 0;
+        }
+        right += together == 4 * perGroup - 4 ? 1 : 0;
+      }
+      assertTrue(right >= 5, right + " of 10 starts found the groups");
+    }
+  }
+
+  @Test
+  void clustered_ofVectorsWithoutDirection_stillPlacesAll() {
+    try (FloatTensor zeros = FloatTensor.zeros(10, 3)) {
+      assertBijective(ClassAssignment.clustered(zeros, 3, 0));
+    }
+  }
+
+  @Test
+  void of_refusesTablesThatAreNone() {
+    assertEquals(
+        "classes: class 1 has no outputs",
+        assertThrows(IllegalArgumentException.class, () -> ClassAssignment.of(0, 2, 0))
+            .getMessage());
+    assertEquals(
+        "classOf[1] = -1 is outside [0, outputs = 2)",
+        assertThrows(IllegalArgumentException.class, () -> ClassAssignment.of(0, -1)).getMessage());
+  }
+
+  @Test
+  void fastestClasses_growWithTheRootOfOutputs_andFollowTheCosts() {
+    for (int outputs : new int[] {1, 2, 10, 1000, 1_000_000}) {
+      int classes = StepCost.REFERENCE.fastestClasses(outputs, StepCost.BATCH);
+      double root = Math.sqrt(outputs);
+      assertTrue(classes >= 1 && classes <= outputs, outputs + " outputs: " + classes);
+      assertTrue(classes <= 8 * root + 1, outputs + " outputs: " + classes);
+    }
+    // Where memory costs nothing, the root is best; the more it costs, the more classes.
+    int outputs = 1_000_000;
+    int free = new StepCost(1, 0).fastestClasses(outputs, StepCost.BATCH);
+    int dear = new StepCost(1, 100).fastestClasses(outputs, StepCost.BATCH);
+    assertEquals(1000, free);
+    assertTrue(dear > free, "free " + free + ", dear " + dear);
+  }
+
+  @Test
+  void measuredCosts_arePositive() {
+    StepCost cost = StepCost.measure(Workers.common());
+    assertTrue(cost.nanosPerProduct() > 0 && cost.nanosPerWeight() > 0, cost.toString());
+  }
+
+  @Test
+  void sizes_addUp() {
+    ClassAssignment classes = ClassAssignment.contiguous(1001, 32);
+    assertEquals(1001, Arrays.stream(classes.sizes()).sum());
+  }
+}
