@@ -94,10 +94,7 @@ void blas_gemm::multiply(indices read, written_rows write) const {
 }
 
 void blas_outer::multiply(indices x_rows, indices y_rows) const {
-  // BLAS does not look at the rows when alpha is 0, and so would hide a NaN in them. Then the rows
-  // of x carry the factor.
-  const bool vanishing = alpha == 0.0f;
-  const bool x_regular = lies_regular(x_rows, ldx) && !vanishing;
+  const bool x_regular = lies_regular(x_rows, ldx);
   const bool y_regular = lies_regular(y_rows, ldy);
   const int32_t most =
       x_regular && y_regular ? x_rows.count : rows_per_product(scratch_length, m, n);
@@ -107,12 +104,8 @@ void blas_outer::multiply(indices x_rows, indices y_rows) const {
     const blas_rows xs = x_regular ? in_place(x_part, x, ldx) : gather(x_part, x, ldx, m, scratch);
     const blas_rows ys = y_regular ? in_place(y_part, y, ldy)
                                    : gather(y_part, y, ldy, n, scratch + int64_t{most} * m);
-    for (int64_t p = 0; vanishing && p < int64_t{x_part.count} * m; ++p) {
-      scratch[p] *= alpha;
-    }
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, x_part.count,
-                vanishing ? 1.0f : alpha, xs.data, xs.ld, ys.data, ys.ld,
-                accumulate || i > 0 ? 1.0f : 0.0f, o, static_cast<int32_t>(ldo));
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, x_part.count, alpha, xs.data, xs.ld,
+                ys.data, ys.ld, accumulate || i > 0 ? 1.0f : 0.0f, o, static_cast<int32_t>(ldo));
   }
 }
 

@@ -37,7 +37,7 @@ struct blas_gemm {
   void multiply(indices read, written_rows write) const;
 };
 
-// o += alpha * sum over i of x[x_rows[i]]^T * y[y_rows[i]], o being m x n.
+// o += alpha * sum over i of x[x_rows[i]]^T * y[y_rows[i]], o being m x n and alpha not 0.
 struct blas_outer {
   int32_t m, n;
   float alpha;

@@ -5,23 +5,169 @@
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
 #include "kernels/kernel_table.h"
+#include "path.h"
 #include "schedule.h"
 
 namespace blocksparse {
 namespace {
 
-// What the rows of a chunk hold before products are added: themselves, the bias, or 0.
-void initialise_rows(const gemm_chunk& chunk, const float* bias, float* c, int64_t ldc,
-                     int32_t columns) {
-  const std::size_t bytes = static_cast<std::size_t>(columns) * sizeof(float);
+// Tiles whose pointers are made at once. 32 x 6 rows are enough to spread the fetching of a block
+// over, and their part of a and c still lies in the second-level cache.
+constexpr int32_t kMostTiles = 32;
+
+// What a call asks for, checked.
+struct gemm_call {
+  const kernel_table* kernels;
+  gemm_schedule plan;
+  int32_t column_begin, columns, k;
+  const float* a;
+  int64_t lda;
+  const float* w;
+  int32_t read_blocks, write_blocks;
+  int64_t w_read_stride, w_write_stride, ldw;
+  bool w_transposed;
+  const float* bias;
+  int64_t bias_stride;
+  bool accumulate;
+  float* c;
+  int64_t ldc;
+  float* scratch;
+  int64_t scratch_length;
+
+  // The part of a block that lies in the columns asked for.
+  block_view block(int32_t read_block, int32_t write_block) const {
+    return {w + read_block * w_read_stride + write_block * w_write_stride +
+                column_begin * (w_transposed ? ldw : 1),
+            ldw};
+  }
+
+  const float* bias_of(const gemm_chunk& chunk) const {
+    return bias == nullptr ? nullptr : bias + chunk.write_block * bias_stride + column_begin;
+  }
+
+  float* row(int32_t r) const { return c + r * ldc + column_begin; }
+};
+
+// What the rows of a chunk hold before products are added: the bias, or 0.
+void initialise_rows(const gemm_call& call, const gemm_chunk& chunk) {
+  const float* const bias = call.bias_of(chunk);
+  const std::size_t bytes = static_cast<std::size_t>(call.columns) * sizeof(float);
   for (int32_t i = 0; i < chunk.rows.count; ++i) {
-    float* const row = c + chunk.rows[i] * ldc;
     if (bias != nullptr) {
-      std::memcpy(row, bias, bytes);
+      std::memcpy(call.row(chunk.rows[i]), bias, bytes);
     } else {
-      std::memset(row, 0, bytes);
+      std::memset(call.row(chunk.rows[i]), 0, bytes);
     }
   }
+}
+
+void run_on_blas(const gemm_call& call, const gemm_chunk& chunk) {
+  if (!call.accumulate) {
+    initialise_rows(call, chunk);
+  }
+  for (int32_t s = 0; s < chunk.segment_count && call.k > 0; ++s) {
+    const gemm_segment segment = call.plan.segment(chunk, s);
+    if (segment.read.count > 0) {
+      const block_view block = call.block(segment.read_block, chunk.write_block);
+      const blas_gemm product = {call.k,
+                                 call.columns,
+                                 call.a,
+                                 call.lda,
+                                 block.data,
+                                 block.ld,
+                                 call.w_transposed,
+                                 call.c + call.column_begin,
+                                 call.ldc,
+                                 call.scratch,
+                                 call.scratch_length};
+      product.multiply(segment.read, segment.write);
+    }
+  }
+}
+
+// Whether the first segment writes each row of the chunk once. Then its product begins with the
+// bias or with 0, and the rows need not be written before.
+bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
+  if (chunk.segment_count == 0) {
+    return false;
+  }
+  const written_rows write = plan.segment(chunk, 0).write;
+  bool covers = write.count == chunk.rows.count;
+  for (int32_t i = 0; covers && i < write.count; ++i) {
+    covers = write.position[i] == i;
+  }
+  return covers;
+}
+
+// Makes tiles of the pairs from `begin` on; returns where the pairs end that found no room. A tile
+// ends before a row that it writes already: repeats follow each other.
+int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin,
+                   row_tile* tiles, int32_t* tile_count) {
+  int32_t i = begin;
+  int32_t count = 0;
+  for (; i < segment.read.count && count < kMostTiles; ++count) {
+    row_tile& tile = tiles[count];
+    int32_t rows = 0;
+    do {
+      tile.a[rows] = call.a + segment.read[i] * call.lda;
+      tile.c[rows] = call.row(segment.write[i]);
+      ++rows;
+      ++i;
+    } while (rows < kTileRows && i < segment.read.count &&
+             segment.write.position[i] != segment.write.position[i - 1]);
+    tile.rows = rows;
+  }
+  *tile_count = count;
+  return i;
+}
+
+void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view next_chunk) {
+  const bool fused = !call.accumulate && call.k > 0 && covers_rows_once(call.plan, chunk);
+  if (!call.accumulate && !fused) {
+    initialise_rows(call, chunk);
+  }
+  if (call.k == 0) {
+    return;
+  }
+  row_tile tiles[kMostTiles];
+  gemm_work work;
+  work.tiles = tiles;
+  work.k = call.k;
+  work.columns = call.columns;
+  work.w_transposed = call.w_transposed;
+  work.bias = call.bias_of(chunk);
+  for (int32_t s = 0; s < chunk.segment_count; ++s) {
+    const gemm_segment segment = call.plan.segment(chunk, s);
+    work.w = call.block(segment.read_block, chunk.write_block);
+    work.begin = s > 0 || !fused        ? sums_begin::with_c
+                 : work.bias != nullptr ? sums_begin::with_bias
+                                        : sums_begin::with_zero;
+    for (int32_t i = 0; i < segment.read.count;) {
+      i = make_tiles(call, segment, i, tiles, &work.tile_count);
+      if (i < segment.read.count) {
+        work.next = work.w;
+      } else if (s + 1 < chunk.segment_count) {
+        work.next = call.block(call.plan.segment(chunk, s + 1).read_block, chunk.write_block);
+      } else {
+        work.next = next_chunk;
+      }
+      call.kernels->gemm(work);
+    }
+  }
+}
+
+// The first block of chunk c, of which nothing has been checked yet; no block if there is none.
+block_view first_block(const gemm_call& call, int32_t c, int32_t chunk_end) {
+  if (c >= chunk_end) {
+    return {nullptr, 0};
+  }
+  const int32_t s = call.plan.segment_start[c];
+  if (s < 0 || s >= call.plan.segments ||
+      !all_below({call.plan.write_block + c, 1}, call.write_blocks) ||
+      !all_below({call.plan.read_block + s, 1}, call.read_blocks)) {
+    return {nullptr, 0};
+  }
+  return call.block(call.plan.read_block[s], call.plan.write_block[c]);
 }
 
 }  // namespace
@@ -42,16 +188,37 @@ int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* sch
                                    float* c, int64_t c_rows, int64_t ldc, float* scratch,
                                    int64_t scratch_length) {
   using namespace blocksparse;
-  if (kernels_for(isa) == nullptr) {
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (path < BLOCKSPARSE_PATH_AUTO || path > BLOCKSPARSE_PATH_TILE || !is_flag(w_transposed) ||
-      !is_flag(accumulate) || (accumulate == 1 && bias != nullptr)) {
+  if (!is_path(path) || !is_flag(w_transposed) || !is_flag(accumulate) ||
+      (accumulate == 1 && bias != nullptr)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  gemm_schedule plan;
+  gemm_call call = {kernels,
+                    {},
+                    column_begin,
+                    0,
+                    k,
+                    a,
+                    lda,
+                    w,
+                    read_blocks,
+                    write_blocks,
+                    w_read_stride,
+                    w_write_stride,
+                    ldw,
+                    w_transposed == 1,
+                    bias,
+                    bias_stride,
+                    accumulate == 1,
+                    c,
+                    ldc,
+                    scratch,
+                    scratch_length};
   blocksparse_status status = first_error(
-      gemm_schedule::parse(schedule, schedule_length, &plan), check_rows(a, a_rows, k, lda),
+      gemm_schedule::parse(schedule, schedule_length, &call.plan), check_rows(a, a_rows, k, lda),
       check_blocks(w, read_blocks, w_read_stride, write_blocks, w_write_stride,
                    w_transposed == 1 ? n : k, w_transposed == 1 ? k : n, ldw),
       bias == nullptr ? BLOCKSPARSE_OK : check_rows(bias, write_blocks, n, bias_stride),
@@ -62,37 +229,24 @@ int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* sch
   if (!is_range(column_begin, column_end, n) || !is_blas_size(ldw)) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  if (!is_range(chunk_begin, chunk_end, plan.chunks)) {
+  if (!is_range(chunk_begin, chunk_end, call.plan.chunks)) {
     return BLOCKSPARSE_BAD_SCHEDULE;
   }
+  call.columns = column_end - column_begin;
 
-  const int32_t columns = column_end - column_begin;
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     gemm_chunk chunk;
-    status = plan.chunk(i, read_blocks, write_blocks, a_rows, c_rows, &chunk);
+    status = call.plan.chunk(i, read_blocks, write_blocks, a_rows, c_rows, &chunk);
     if (status != BLOCKSPARSE_OK) {
       return status;
     }
-    if (columns == 0) {
+    if (call.columns == 0) {
       continue;
     }
-    if (accumulate == 0) {
-      initialise_rows(
-          chunk, bias == nullptr ? nullptr : bias + chunk.write_block * bias_stride + column_begin,
-          c + column_begin, ldc, columns);
-    }
-    for (int32_t s = 0; s < chunk.segment_count && k > 0; ++s) {
-      const gemm_segment segment = plan.segment(chunk, s);
-      if (segment.read.count == 0) {
-        continue;
-      }
-      const float* const block = w + segment.read_block * w_read_stride +
-                                 chunk.write_block * w_write_stride +
-                                 column_begin * (w_transposed == 1 ? ldw : 1);
-      const blas_gemm product = {
-          k,       columns,       a, lda, block, ldw, w_transposed == 1, c + column_begin, ldc,
-          scratch, scratch_length};
-      product.multiply(segment.read, segment.write);
+    if (is_for_blas(path, isa)) {
+      run_on_blas(call, chunk);
+    } else {
+      run_on_tiles(call, chunk, first_block(call, i + 1, chunk_end));
     }
   }
   return BLOCKSPARSE_OK;

@@ -5,7 +5,64 @@
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
 #include "kernels/kernel_table.h"
+#include "path.h"
 #include "schedule.h"
+
+namespace blocksparse {
+namespace {
+
+// Pairs that a tile walks through at a time: with that many, the part of y that a tile uses lies in
+// the first-level cache. More pairs are added to the block in several rounds.
+constexpr int32_t kMostPairs = 128;
+
+// A part of a block, m x n, that is written, and the rows it is made of: x and y swapped if the
+// block is stored transposed, so that o is always stored by rows of x.
+struct outer_part {
+  int32_t m, n;
+  float alpha;
+  indices x_rows;
+  const float* x;
+  int64_t ldx;
+  indices y_rows;
+  const float* y;
+  int64_t ldy;
+  bool accumulate;
+  float* o;
+  int64_t ldo;
+};
+
+outer_part swapped(const outer_part& p) {
+  return {p.n, p.m, p.alpha, p.y_rows, p.y, p.ldy, p.x_rows, p.x, p.ldx, p.accumulate, p.o, p.ldo};
+}
+
+void write_zeros(const outer_part& p) {
+  for (int32_t r = 0; r < p.m; ++r) {
+    std::memset(p.o + r * p.ldo, 0, sizeof(float) * static_cast<std::size_t>(p.n));
+  }
+}
+
+void run_on_blas(const outer_part& p, float* scratch, int64_t scratch_length) {
+  const blas_outer product = {p.m,   p.n,          p.alpha, p.x,   p.ldx,   p.y,
+                              p.ldy, p.accumulate, p.o,     p.ldo, scratch, scratch_length};
+  product.multiply(p.x_rows, p.y_rows);
+}
+
+void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
+  const float* x[kMostPairs];
+  const float* y[kMostPairs];
+  for (int64_t begin = 0; begin < p.x_rows.count; begin += kMostPairs) {
+    const int64_t left = p.x_rows.count - begin;
+    const int32_t pairs = left < kMostPairs ? static_cast<int32_t>(left) : kMostPairs;
+    for (int32_t i = 0; i < pairs; ++i) {
+      x[i] = p.x + p.x_rows.data[begin + i] * p.ldx;
+      y[i] = p.y + p.y_rows.data[begin + i] * p.ldy;
+    }
+    kernels.outer({x, y, pairs, p.m, p.n, p.alpha, p.accumulate || begin > 0, p.o, p.ldo});
+  }
+}
+
+}  // namespace
+}  // namespace blocksparse
 
 int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* schedule,
                                     int64_t schedule_length, int32_t block_begin, int32_t block_end,
@@ -16,19 +73,20 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
                                     int64_t o_x_stride, int64_t o_y_stride, int64_t ldo,
                                     int32_t o_transposed, float* scratch, int64_t scratch_length) {
   using namespace blocksparse;
-  if (kernels_for(isa) == nullptr) {
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (path < BLOCKSPARSE_PATH_AUTO || path > BLOCKSPARSE_PATH_TILE || !is_flag(accumulate) ||
-      !is_flag(o_transposed)) {
+  if (!is_path(path) || !is_flag(accumulate) || !is_flag(o_transposed)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
+  const bool transposed = o_transposed == 1;
   outer_schedule plan;
   blocksparse_status status =
       first_error(outer_schedule::parse(schedule, schedule_length, &plan),
                   check_rows(x, x_rows, m, ldx), check_rows(y, y_rows, n, ldy),
-                  check_blocks(o, x_blocks, o_x_stride, y_blocks, o_y_stride,
-                               o_transposed == 1 ? n : m, o_transposed == 1 ? m : n, ldo),
+                  check_blocks(o, x_blocks, o_x_stride, y_blocks, o_y_stride, transposed ? n : m,
+                               transposed ? m : n, ldo),
                   check_scratch(scratch, scratch_length, m, n));
   if (status != BLOCKSPARSE_OK) {
     return status;
@@ -40,32 +98,32 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
     return BLOCKSPARSE_BAD_SCHEDULE;
   }
 
+  // With a factor of 0, BLAS returns without a look at the rows and so would hide a NaN in them.
+  const bool on_blas = is_for_blas(path, isa) && alpha != 0.0f;
   for (int32_t b = block_begin; b < block_end; ++b) {
-    outer_block pairs;
-    status = plan.block(b, x_blocks, y_blocks, x_rows, y_rows, &pairs);
+    outer_block block;
+    status = plan.block(b, x_blocks, y_blocks, x_rows, y_rows, &block);
     if (status != BLOCKSPARSE_OK) {
       return status;
     }
-    const int32_t rows = m_end - m_begin;
-    if (rows == 0 || n == 0) {
+    if (m_begin == m_end || n == 0) {
       continue;
     }
-    float* const block = o + pairs.x_block * o_x_stride + pairs.y_block * o_y_stride +
-                         m_begin * (o_transposed == 1 ? 1 : ldo);
-    if (pairs.x.count == 0) {
-      for (int32_t r = 0; accumulate == 0 && r < (o_transposed == 1 ? n : rows); ++r) {
-        std::memset(block + r * ldo, 0,
-                    sizeof(float) * static_cast<std::size_t>(o_transposed == 1 ? rows : n));
+    float* const first = o + block.x_block * o_x_stride + block.y_block * o_y_stride +
+                         m_begin * (transposed ? 1 : ldo);
+    outer_part part = {m_end - m_begin, n, alpha, block.x,         x + m_begin, ldx,
+                       block.y,         y, ldy,   accumulate == 1, first,       ldo};
+    if (transposed) {
+      part = swapped(part);
+    }
+    if (block.x.count == 0) {
+      if (accumulate == 0) {
+        write_zeros(part);
       }
-    } else if (o_transposed == 1) {
-      const blas_outer product = {n,     rows,        alpha,   y,
-                                  ldy,   x + m_begin, ldx,     accumulate == 1,
-                                  block, ldo,         scratch, scratch_length};
-      product.multiply(pairs.y, pairs.x);
+    } else if (on_blas) {
+      run_on_blas(part, scratch, scratch_length);
     } else {
-      const blas_outer product = {rows,  n,   alpha,   x + m_begin,   ldx, y, ldy, accumulate == 1,
-                                  block, ldo, scratch, scratch_length};
-      product.multiply(pairs.x, pairs.y);
+      run_on_tiles(part, *kernels);
     }
   }
   return BLOCKSPARSE_OK;

@@ -9,6 +9,48 @@
 
 namespace blocksparse {
 
+// Rows of a product that are computed together, in the registers of one tile.
+constexpr int32_t kTileRows = 6;
+
+struct row_tile {
+  const float* a[kTileRows];
+  float* c[kTileRows];  // no two of them the same row
+  int32_t rows;
+};
+
+// A block as a tile kernel walks through it.
+struct block_view {
+  const float* data;
+  int64_t ld;
+};
+
+// What the sums of a product begin with.
+enum class sums_begin { with_c, with_bias, with_zero };
+
+// c[t] = (c[t], bias or 0) + a[t] * w for all rows of the tiles, w being k x columns.
+struct gemm_work {
+  const row_tile* tiles;
+  int32_t tile_count;
+  int32_t k, columns;
+  block_view w;
+  bool w_transposed;
+  sums_begin begin;
+  const float* bias;
+  block_view next;  // the block that the next work is about, of the same size; data NULL: none
+};
+
+// o = (accumulate ? o : 0) + alpha * sum over the pairs of x[pair]^T * y[pair], o being m x n.
+struct outer_work {
+  const float* const* x;
+  const float* const* y;
+  int32_t pairs;
+  int32_t m, n;
+  float alpha;
+  bool accumulate;
+  float* o;
+  int64_t ldo;
+};
+
 struct softmax_row {
   float* c;  // n elements, of which the first `valid` are logits
   int32_t n;
@@ -23,6 +65,9 @@ struct cross_entropy_target {
 };
 
 struct kernel_table {
+  void (*gemm)(const gemm_work& work);
+  void (*outer)(const outer_work& work);
+
   void (*softmax)(const softmax_row& row, float factor);
   void (*log_softmax)(const softmax_row& row, float offset);
   // Returns the negative log likelihood.

@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#include <utility>
+
 #include "kernels/inline.h"
 #include "kernels/kernel_table.h"
 
@@ -14,9 +16,15 @@
 
 namespace {
 
+using blocksparse::block_view;
 using blocksparse::cross_entropy_target;
+using blocksparse::gemm_work;
 using blocksparse::kernel_table;
+using blocksparse::kTileRows;
+using blocksparse::outer_work;
+using blocksparse::row_tile;
 using blocksparse::softmax_row;
+using blocksparse::sums_begin;
 
 // The mask of a whole vector.
 struct all {};
@@ -39,11 +47,15 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 
 }  // namespace
 
+#include "kernels/register_tiles.inl"
 #include "kernels/softmax.inl"
+#include "kernels/tile_gemm.inl"
+#include "kernels/tile_outer.inl"
 #include "kernels/update.inl"
 
 namespace {
 
-constexpr kernel_table kTable = {softmax, log_softmax, cross_entropy, axpy, sgd, adagrad, adam};
+constexpr kernel_table kTable = {gemm, outer, softmax, log_softmax, cross_entropy,
+                                 axpy, sgd,   adagrad, adam};
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace {
 using vec = __m256;
 using mask = __m256i;
 constexpr int32_t kWidth = 8;
+constexpr int32_t kTileVectors = 2;  // 6 x 2 of the 16 registers hold sums
 
 INLINE vec set1(float x) { return _mm256_set1_ps(x); }
 INLINE vec load(const float* p) { return _mm256_loadu_ps(p); }
@@ -42,6 +43,24 @@ INLINE vec scale_by_power(vec a, vec n) {
   const __m256i power2 =
       _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(whole, half), bias), 23);
   return _mm256_mul_ps(_mm256_mul_ps(a, _mm256_castsi256_ps(power1)), _mm256_castsi256_ps(power2));
+}
+
+INLINE void transpose(vec (&r)[kWidth]) {
+  vec t[kWidth];
+  for (int32_t i = 0; i < kWidth; i += 4) {  // 4 x 4 within each half of a register
+    const vec low01 = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    const vec high01 = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    const vec low23 = _mm256_unpacklo_ps(r[i + 2], r[i + 3]);
+    const vec high23 = _mm256_unpackhi_ps(r[i + 2], r[i + 3]);
+    t[i] = _mm256_shuffle_ps(low01, low23, 0x44);
+    t[i + 1] = _mm256_shuffle_ps(low01, low23, 0xee);
+    t[i + 2] = _mm256_shuffle_ps(high01, high23, 0x44);
+    t[i + 3] = _mm256_shuffle_ps(high01, high23, 0xee);
+  }
+  for (int32_t i = 0; i < 4; ++i) {  // halves
+    r[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
+    r[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
+  }
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace {
 using vec = __m512;
 using mask = __mmask16;
 constexpr int32_t kWidth = 16;
+constexpr int32_t kTileVectors = 4;  // 6 x 4 of the 32 registers hold sums
 
 INLINE vec set1(float x) { return _mm512_set1_ps(x); }
 INLINE vec load(const float* p) { return _mm512_loadu_ps(p); }
@@ -33,5 +34,29 @@ INLINE vec round(vec a) {
 }
 // a * 2^n, rounded once, for whole n.
 INLINE vec scale_by_power(vec a, vec n) { return _mm512_scalef_ps(a, n); }
+
+INLINE void transpose(vec (&r)[kWidth]) {
+  vec t[kWidth];
+  for (int32_t i = 0; i < kWidth; i += 4) {  // 4 x 4 within each quarter of a register
+    const vec low01 = _mm512_unpacklo_ps(r[i], r[i + 1]);
+    const vec high01 = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    const vec low23 = _mm512_unpacklo_ps(r[i + 2], r[i + 3]);
+    const vec high23 = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
+    t[i] = _mm512_shuffle_ps(low01, low23, 0x44);
+    t[i + 1] = _mm512_shuffle_ps(low01, low23, 0xee);
+    t[i + 2] = _mm512_shuffle_ps(high01, high23, 0x44);
+    t[i + 3] = _mm512_shuffle_ps(high01, high23, 0xee);
+  }
+  for (int32_t i = 0; i < 4; ++i) {  // quarters
+    const vec even01 = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x88);
+    const vec odd01 = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xdd);
+    const vec even23 = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x88);
+    const vec odd23 = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xdd);
+    r[i] = _mm512_shuffle_f32x4(even01, even23, 0x88);
+    r[i + 4] = _mm512_shuffle_f32x4(odd01, odd23, 0x88);
+    r[i + 8] = _mm512_shuffle_f32x4(even01, even23, 0xdd);
+    r[i + 12] = _mm512_shuffle_f32x4(odd01, odd23, 0xdd);
+  }
+}
 
 }  // namespace

@@ -9,6 +9,7 @@ namespace {
 
 using vec = float32x4_t;
 constexpr int32_t kWidth = 4;
+constexpr int32_t kTileVectors = 4;  // 6 x 4 of the 32 registers hold sums
 
 // NEON has no masked loads and stores: a partial vector goes element by element.
 struct mask {
@@ -56,6 +57,15 @@ INLINE vec scale_by_power(vec a, vec n) {
   const int32x4_t power1 = vshlq_n_s32(vaddq_s32(half, bias), 23);
   const int32x4_t power2 = vshlq_n_s32(vaddq_s32(vsubq_s32(whole, half), bias), 23);
   return vmulq_f32(vmulq_f32(a, vreinterpretq_f32_s32(power1)), vreinterpretq_f32_s32(power2));
+}
+
+INLINE void transpose(vec (&r)[kWidth]) {
+  const float32x4x2_t t01 = vtrnq_f32(r[0], r[1]);
+  const float32x4x2_t t23 = vtrnq_f32(r[2], r[3]);
+  r[0] = vcombine_f32(vget_low_f32(t01.val[0]), vget_low_f32(t23.val[0]));
+  r[1] = vcombine_f32(vget_low_f32(t01.val[1]), vget_low_f32(t23.val[1]));
+  r[2] = vcombine_f32(vget_high_f32(t01.val[0]), vget_high_f32(t23.val[0]));
+  r[3] = vcombine_f32(vget_high_f32(t01.val[1]), vget_high_f32(t23.val[1]));
 }
 
 }  // namespace

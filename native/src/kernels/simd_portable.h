@@ -12,6 +12,7 @@ namespace {
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t ivec __attribute__((vector_size(16)));
 constexpr int32_t kWidth = 4;
+constexpr int32_t kTileVectors = 2;  // 6 x 2 sums, for the 16 registers of SSE2
 
 struct mask {
   int32_t count;
@@ -77,6 +78,17 @@ INLINE vec scale_by_power(vec a, vec n) {
   std::memcpy(&factor1, &power1, sizeof(factor1));
   std::memcpy(&factor2, &power2, sizeof(factor2));
   return a * factor1 * factor2;
+}
+
+INLINE void transpose(vec (&r)[kWidth]) {
+  const vec low01 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+  const vec high01 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+  const vec low23 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+  const vec high23 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+  r[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+  r[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+  r[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+  r[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
 }
 
 }  // namespace

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kernels alone, without Java: each workload forward and both gradients, by each path, with the
+// two physical limits measured in the same run.
+//
+//   bench_kernels [--threads N] [--isa NAME] [--runs N] [WORKLOAD...]
+//
+// The limit is the larger of: bytes of the blocks touched / bandwidth, and 2 * multiply-adds /
+// throughput of a large dense cblas_sgemm. Blocks of a gradient of W are only written, at the
+// bandwidth of memset; other blocks are only read. Ratio = time / limit.
+#include <cblas.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "blocksparse/blocksparse.h"
+
+namespace {
+
+double seconds() {
+  using clock = std::chrono::steady_clock;
+  return std::chrono::duration<double>(clock::now().time_since_epoch()).count();
+}
+
+// Runs function(thread) on so many threads; the time until the last is done.
+double timed(int threads, const std::function<void(int)>& function) {
+  const double begin = seconds();
+  std::vector<std::thread> others;
+  for (int t = 1; t < threads; ++t) {
+    others.emplace_back(function, t);
+  }
+  function(0);
+  for (std::thread& other : others) {
+    other.join();
+  }
+  return seconds() - begin;
+}
+
+// The best of so many runs: what the machine does beside can only add to a time.
+double best_of(int runs, const std::function<double()>& run) {
+  double best = run();  // touches memory
+  for (int i = 0; i < runs; ++i) {
+    best = std::min(best, run());
+  }
+  return best;
+}
+
+// Floats from blocksparse_allocate, so with huge pages where they matter.
+class floats {
+ public:
+  explicit floats(int64_t size) : size_(size), data_(allocate(size)) {}
+  ~floats() { blocksparse_free(data_, size_ * 4); }
+  floats(const floats&) = delete;
+  floats& operator=(const floats&) = delete;
+
+  float* data() const { return data_; }
+  int64_t size() const { return size_; }
+
+  // Small whole numbers: no denormals, and sums that compare equal.
+  void fill(uint32_t state) {
+    for (int64_t i = 0; i < size_; ++i) {
+      state = state * 1664525u + 1013904223u;
+      data_[i] = static_cast<float>(static_cast<int32_t>(state >> 29) - 4);
+    }
+  }
+
+ private:
+  static float* allocate(int64_t size) {
+    void* const memory = blocksparse_allocate(size * 4);
+    if (memory == nullptr) {
+      std::fprintf(stderr, "no memory for %lld floats\n", static_cast<long long>(size));
+      std::exit(1);
+    }
+    return static_cast<float*>(memory);
+  }
+
+  int64_t size_;
+  float* data_;
+};
+
+// ---------------------------------------------------------------------------------------- limits
+
+struct limits {
+  double read, write;  // bytes per second
+  double flops;
+};
+
+limits measure_limits(int threads) {
+  constexpr int64_t kPart = 64 << 20;  // floats of one thread
+  floats memory(kPart * threads);
+  memory.fill(1);
+  std::atomic<float> sink{0.0f};
+  const double read = best_of(7, [&] {
+    return timed(threads, [&](int t) {
+      const float* const part = memory.data() + t * kPart;
+      float sums[64] = {};
+      for (int64_t i = 0; i < kPart; i += 64) {
+        for (int64_t j = 0; j < 64; ++j) {
+          sums[j] += part[i + j];
+        }
+      }
+      sink = sums[0] + sums[63];
+    });
+  });
+  const double write = best_of(7, [&] {
+    return timed(threads, [&](int t) {
+      std::memset(memory.data() + t * kPart, t, static_cast<std::size_t>(kPart) * 4);
+    });
+  });
+  constexpr int32_t kSize = 1536;
+  floats a(kSize * kSize), b(kSize * kSize), c(int64_t{kSize} * kSize * threads);
+  a.fill(2);
+  b.fill(3);
+  const double gemm = best_of(5, [&] {
+    return timed(threads, [&](int t) {
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, kSize, kSize, kSize, 1.0f, a.data(),
+                  kSize, b.data(), kSize, 0.0f, c.data() + int64_t{t} * kSize * kSize, kSize);
+    });
+  });
+  return {4.0 * kPart * threads / read, 4.0 * kPart * threads / write,
+          2.0 * kSize * kSize * kSize * threads / gemm};
+}
+
+// ------------------------------------------------------------------------------------- workloads
+
+struct workload {
+  const char* name;
+  int32_t batch, i_win, o_win, i_blocks, o_blocks, i_size, o_size;
+};
+
+const workload kWorkloads[] = {
+    {"hsm-200", 5000, 1, 1, 1, 200, 512, 200},  {"hsm-1000", 1024, 1, 1, 1, 1000, 256, 1000},
+    {"window-64", 128, 8, 8, 64, 64, 64, 64},   {"window-64-large", 512, 8, 8, 64, 64, 64, 64},
+    {"window-128", 32, 8, 8, 64, 64, 128, 128}, {"window-32", 128, 4, 4, 32, 32, 32, 32},
+    {"experts", 1024, 1, 2, 1, 16, 512, 1024},  {"dense", 5000, 1, 1, 1, 1, 512, 200},
+    {"single", 1, 8, 8, 64, 64, 64, 64},
+};
+
+using index_list = std::vector<int32_t>;
+
+int32_t count_of(const index_list& list) { return static_cast<int32_t>(list.size()); }
+
+index_list random_blocks(int32_t batch, int32_t window, int32_t blocks, uint32_t state) {
+  index_list chosen;
+  for (int32_t b = 0; b < batch; ++b) {
+    const std::size_t from = chosen.size();
+    while (chosen.size() < from + static_cast<std::size_t>(window)) {  // no repeats in a sample
+      state = state * 1664525u + 1013904223u;
+      const int32_t block = static_cast<int32_t>((state >> 8) % static_cast<uint32_t>(blocks));
+      if (std::find(chosen.begin() + static_cast<std::ptrdiff_t>(from), chosen.end(), block) ==
+          chosen.end()) {
+        chosen.push_back(block);
+      }
+    }
+  }
+  return chosen;
+}
+
+void append(index_list& to, std::initializer_list<const index_list*> parts) {
+  for (const index_list* part : parts) {
+    to.insert(to.end(), part->begin(), part->end());
+  }
+}
+
+// Rows sorted by block, cut into chunks of at most 128; pairs of a chunk sorted by block.
+index_list gemm_schedule(const workload& w, const index_list& read_idx, int32_t read_win,
+                         const index_list& write_idx, int32_t write_win, std::set<int64_t>* used) {
+  index_list order(write_idx.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    order[i] = static_cast<int32_t>(i);
+  }
+  // Rows of one block by what they read first, so that the rows of a chunk share blocks there, too.
+  const auto key = [&](int32_t row) {
+    return std::make_pair(
+        write_idx[static_cast<std::size_t>(row)],
+        read_win == 0 ? 0 : read_idx[static_cast<std::size_t>(row / write_win * read_win)]);
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t x, int32_t y) { return key(x) < key(y); });
+  struct pair {
+    int32_t block, write, read;
+  };
+  index_list write_block, row_start{0}, segment_start{0}, read_block, pair_start{0}, pair_read,
+      pair_write;
+  for (std::size_t begin = 0; begin < order.size();) {
+    const int32_t block = write_idx[static_cast<std::size_t>(order[begin])];
+    std::vector<pair> pairs;
+    std::size_t end = begin;
+    for (; end < order.size() && end < begin + 128 &&
+           write_idx[static_cast<std::size_t>(order[end])] == block;
+         ++end) {
+      const int32_t sample = order[end] / write_win;
+      for (int32_t i = 0; i < read_win; ++i) {
+        const int32_t read = sample * read_win + i;
+        pairs.push_back(
+            {read_idx[static_cast<std::size_t>(read)], static_cast<int32_t>(end - begin), read});
+      }
+    }
+    std::stable_sort(pairs.begin(), pairs.end(),
+                     [](const pair& x, const pair& y) { return x.block < y.block; });
+    write_block.push_back(block);
+    row_start.push_back(static_cast<int32_t>(end));
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      if (i == 0 || pairs[i].block != pairs[i - 1].block) {
+        if (i > 0) {
+          pair_start.push_back(count_of(pair_read));
+        }
+        read_block.push_back(pairs[i].block);
+        used->insert(int64_t{pairs[i].block} << 32 | block);
+      }
+      pair_read.push_back(pairs[i].read);
+      pair_write.push_back(pairs[i].write);
+    }
+    pair_start.push_back(count_of(pair_read));
+    segment_start.push_back(count_of(read_block));
+    begin = end;
+  }
+  static_cast<void>(w);
+  index_list packed{BLOCKSPARSE_GEMM_SCHEDULE, count_of(write_block), count_of(read_block),
+                    count_of(order), count_of(pair_read)};
+  append(packed, {&write_block, &row_start, &segment_start, &read_block, &pair_start, &order,
+                  &pair_read, &pair_write});
+  return packed;
+}
+
+index_list outer_schedule(const workload& w, const index_list& input, const index_list& output) {
+  std::vector<std::pair<int64_t, std::pair<int32_t, int32_t>>> pairs;
+  for (int32_t b = 0; b < w.batch; ++b) {
+    for (int32_t i = b * w.i_win; i < (b + 1) * w.i_win; ++i) {
+      for (int32_t j = b * w.o_win; j < (b + 1) * w.o_win; ++j) {
+        pairs.push_back({int64_t{input[static_cast<std::size_t>(i)]} * w.o_blocks +
+                             output[static_cast<std::size_t>(j)],
+                         {i, j}});
+      }
+    }
+  }
+  std::sort(pairs.begin(), pairs.end());
+  index_list x_block, y_block, pair_start{0}, pair_x, pair_y;
+  for (std::size_t p = 0; p < pairs.size(); ++p) {
+    if (p == 0 || pairs[p].first != pairs[p - 1].first) {
+      if (p > 0) {
+        pair_start.push_back(static_cast<int32_t>(p));
+      }
+      x_block.push_back(static_cast<int32_t>(pairs[p].first / w.o_blocks));
+      y_block.push_back(static_cast<int32_t>(pairs[p].first % w.o_blocks));
+    }
+    pair_x.push_back(pairs[p].second.first);
+    pair_y.push_back(pairs[p].second.second);
+  }
+  pair_start.push_back(count_of(pair_x));
+  index_list packed{BLOCKSPARSE_OUTER_SCHEDULE, count_of(x_block), count_of(pair_x)};
+  append(packed, {&x_block, &y_block, &pair_start, &pair_x, &pair_y});
+  return packed;
+}
+
+struct settings {
+  int threads = 2;
+  int32_t isa = BLOCKSPARSE_PORTABLE;
+  int runs = 15;
+};
+
+void check(int32_t status) {
+  if (status != BLOCKSPARSE_OK) {
+    std::fprintf(stderr, "status %s\n", blocksparse_status_name(status));
+    std::exit(1);
+  }
+}
+
+// Pieces of columns (or of rows of a block) when chunks are few, as Java cuts them.
+int32_t piece_width(int32_t size, int32_t chunks) {
+  const int32_t pieces = std::max(1, std::min((16 + chunks - 1) / chunks, size / 64));
+  return std::min(size, ((size + pieces - 1) / pieces + 63) / 64 * 64);
+}
+
+// run(chunk_begin, chunk_end, piece_begin, piece_end, scratch)
+using task_function = std::function<int32_t(int32_t, int32_t, int32_t, int32_t, float*, int64_t)>;
+
+// Seconds for all tasks, taken `repeats` times without a pause in between.
+double run_tasks(const settings& s, int32_t repeats, int32_t chunks, int32_t size,
+                 int64_t scratch_length, std::vector<floats*>& scratch, const task_function& run) {
+  const int32_t width = piece_width(size, chunks);
+  const int32_t pieces = (size + width - 1) / width;
+  const int32_t claim = std::max(1, chunks / (16 * s.threads));
+  std::atomic<int32_t> next{0};
+  const int32_t claims = (chunks + claim - 1) / claim * pieces;
+  const double time = timed(s.threads, [&](int t) {
+    for (int32_t c; (c = next.fetch_add(1)) < claims * repeats;) {
+      c %= claims;
+      const int32_t begin = c / pieces * claim;
+      const int32_t piece = c % pieces * width;
+      check(run(begin, std::min(begin + claim, chunks), piece, std::min(piece + width, size),
+                scratch[static_cast<std::size_t>(t)]->data(), scratch_length));
+    }
+  });
+  return time / repeats;
+}
+
+void bench(const workload& w, const settings& s, const limits& limit) {
+  const index_list input = random_blocks(w.batch, w.i_win, w.i_blocks, 7);
+  const index_list output = random_blocks(w.batch, w.o_win, w.o_blocks, 9);
+  std::set<int64_t> used, used_backward;
+  const index_list forward = gemm_schedule(w, input, w.i_win, output, w.o_win, &used);
+  const index_list backward = gemm_schedule(w, output, w.o_win, input, w.i_win, &used_backward);
+  const index_list outer = outer_schedule(w, input, output);
+  const int64_t block = int64_t{w.i_size} * w.o_size;
+  floats weights(block * w.i_blocks * w.o_blocks), h(int64_t{w.batch} * w.i_win * w.i_size),
+      o(int64_t{w.batch} * w.o_win * w.o_size);
+  weights.fill(1);
+  h.fill(2);
+  o.fill(3);
+  const int64_t scratch_length = blocksparse_scratch_f32(w.i_size, w.o_size);
+  std::vector<floats*> scratch;
+  for (int t = 0; t < s.threads; ++t) {
+    scratch.push_back(new floats(scratch_length));
+  }
+  const double bytes = 4.0 * static_cast<double>(block) * static_cast<double>(used.size());
+  const double products = static_cast<double>(w.batch) * w.i_win * w.o_win;
+  const double compute = 2.0 * products * static_cast<double>(block) / limit.flops;
+  struct operation {
+    const char* name;
+    double memory;
+    int32_t chunks, size;
+    std::function<task_function(int32_t path)> task;
+  };
+  const auto gemm = [&](const index_list& schedule, bool back) {
+    return [&, back](int32_t path) -> task_function {
+      return [&, back, path](int32_t begin, int32_t end, int32_t piece, int32_t piece_end,
+                             float* memory, int64_t memory_length) {
+        return blocksparse_block_gemm_f32(
+            s.isa, path, schedule.data(), count_of(schedule), begin, end, piece, piece_end,
+            back ? w.o_size : w.i_size, back ? w.i_size : w.o_size, back ? o.data() : h.data(),
+            w.batch * (back ? w.o_win : w.i_win), back ? w.o_size : w.i_size, weights.data(),
+            back ? w.o_blocks : w.i_blocks, back ? w.i_blocks : w.o_blocks,
+            back ? block : block * w.o_blocks, back ? block * w.o_blocks : block, w.o_size, back,
+            nullptr, 0, 0, back ? h.data() : o.data(), w.batch * (back ? w.i_win : w.o_win),
+            back ? w.i_size : w.o_size, memory, memory_length);
+      };
+    };
+  };
+  const auto outer_task = [&](int32_t path) -> task_function {
+    return [&, path](int32_t begin, int32_t end, int32_t piece, int32_t piece_end, float* memory,
+                     int64_t memory_length) {
+      return blocksparse_block_outer_f32(
+          s.isa, path, outer.data(), count_of(outer), begin, end, piece, piece_end, w.i_size,
+          w.o_size, 1.0f, h.data(), w.batch * w.i_win, w.i_size, o.data(), w.batch * w.o_win,
+          w.o_size, 0, weights.data(), w.i_blocks, w.o_blocks, block * w.o_blocks, block, w.o_size,
+          0, memory, memory_length);
+    };
+  };
+  const operation operations[] = {
+      {"forward", bytes / limit.read, forward[1], w.o_size, gemm(forward, false)},
+      {"gradient h", bytes / limit.read, backward[1], w.i_size, gemm(backward, true)},
+      {"gradient W", bytes / limit.write, outer[1], w.i_size, outer_task},
+  };
+  for (const operation& op : operations) {
+    const double best = std::max(op.memory, compute);
+    std::printf("%-16s %-11s %9.3f %9.3f", w.name, op.name, op.memory * 1e3, compute * 1e3);
+    for (const int32_t path :
+         {BLOCKSPARSE_PATH_BLAS, BLOCKSPARSE_PATH_TILE, BLOCKSPARSE_PATH_AUTO}) {
+      // Between runs of a gradient, h and o hold large numbers: filled anew, to keep them finite.
+      h.fill(2);
+      o.fill(3);
+      const task_function task = op.task(path);
+      // Small problems are repeated, so that starting a thread is no part of the time.
+      const int32_t repeats = static_cast<int32_t>(1.0 + 3e-3 / best);
+      const double time = best_of(s.runs, [&] {
+        return run_tasks(s, repeats, op.chunks, op.size, scratch_length, scratch, task);
+      });
+      std::printf("  %9.3f %5.2f", time * 1e3, time / best);
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+  for (floats* memory : scratch) {
+    delete memory;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  blocksparse_set_openblas_threads(1);
+  settings s;
+  for (int32_t isa = 0; blocksparse_isa_name(isa) != nullptr; ++isa) {
+    s.isa = blocksparse_isa_supported(isa) == 1 ? isa : s.isa;
+  }
+  std::vector<std::string> names;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const bool has_value = i + 1 < argc;
+    if (argument == "--threads" && has_value) {
+      s.threads = std::atoi(argv[++i]);
+    } else if (argument == "--runs" && has_value) {
+      s.runs = std::atoi(argv[++i]);
+    } else if (argument == "--isa" && has_value) {
+      ++i;
+      for (int32_t isa = 0; blocksparse_isa_name(isa) != nullptr; ++isa) {
+        s.isa = std::strcmp(argv[i], blocksparse_isa_name(isa)) == 0 ? isa : s.isa;
+      }
+    } else {
+      names.push_back(argument);
+    }
+  }
+  const limits limit = measure_limits(s.threads);
+  std::printf(
+      "%d threads, isa %s, OpenBLAS core %s; read %.1f GB/s, write %.1f GB/s, %.0f Gflop/s\n",
+      s.threads, blocksparse_isa_name(s.isa), blocksparse_openblas_core(), limit.read * 1e-9,
+      limit.write * 1e-9, limit.flops * 1e-9);
+  std::printf("%-16s %-11s %9s %9s  %9s %5s  %9s %5s  %9s %5s\n", "workload", "operation",
+              "memory ms", "compute", "BLAS ms", "ratio", "tile ms", "ratio", "auto ms", "ratio");
+  for (const workload& w : kWorkloads) {
+    if (names.empty() || std::find(names.begin(), names.end(), w.name) != names.end()) {
+      bench(w, s, limit);
+    }
+  }
+  return 0;
+}

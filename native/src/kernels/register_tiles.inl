@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What tile kernels share: how columns are cut into tiles, and the choice of the function for a
+// size of tile. See kernels.inl.
+
+namespace {
+
+constexpr int32_t kTileColumns = kTileVectors * kWidth;
+
+INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+
+// Columns cut into tiles of nearly equal width, in whole vectors: 13 vectors are 4 + 3 + 3 + 3, as
+// a tile of a single vector has too few sums to keep the multipliers busy.
+class column_tiles {
+ public:
+  explicit column_tiles(int32_t columns)
+      : columns_(columns),
+        vectors_((columns - 1) / kWidth + 1),
+        count_((vectors_ - 1) / kTileVectors + 1) {}
+
+  int32_t count() const { return count_; }
+
+  // The first column of tile i, or behind the last tile.
+  int32_t begin(int32_t i) const {
+    const int32_t wider = vectors_ % count_;
+    const int32_t vector = vectors_ / count_ * i + least(i, wider);
+    return i < count_ ? vector * kWidth : columns_;
+  }
+
+  int32_t width(int32_t i) const { return begin(i + 1) - begin(i); }
+
+ private:
+  int32_t columns_, vectors_, count_;
+};
+
+// Loads and stores of vector v of a tile's row. The last vector may be partial.
+template <bool Partial, int32_t Vectors>
+INLINE vec load_part(const float* p, int32_t v, mask last) {
+  return Partial && v == Vectors - 1 ? load(p + v * kWidth, last) : load(p + v * kWidth);
+}
+
+template <bool Partial, int32_t Vectors>
+INLINE void store_part(float* p, int32_t v, vec a, mask last) {
+  if (Partial && v == Vectors - 1) {
+    store(p + v * kWidth, a, last);
+  } else {
+    store(p + v * kWidth, a);
+  }
+}
+
+// The functions Tile<rows, vectors, partial, flag>::run of all sizes.
+template <typename Task>
+struct tile_table {
+  void (*run[kTileRows * kTileVectors * 4])(const Task&);
+
+  // Runs the tile of so many rows and columns.
+  INLINE void operator()(const Task& task, int32_t rows, int32_t columns, bool flag) const {
+    const int32_t vectors = (columns - 1) / kWidth + 1;
+    const int32_t partial = columns % kWidth != 0 ? 1 : 0;
+    run[((rows - 1) * kTileVectors + vectors - 1) * 4 + partial * 2 + (flag ? 1 : 0)](task);
+  }
+};
+
+template <typename Task, template <int32_t, int32_t, bool, bool> class Tile, int32_t... Index>
+constexpr tile_table<Task> make_tile_table(std::integer_sequence<int32_t, Index...>) {
+  return {{Tile<Index / (4 * kTileVectors) + 1, Index / 4 % kTileVectors + 1, Index / 2 % 2 == 1,
+                Index % 2 == 1>::run...}};
+}
+
+template <typename Task, template <int32_t, int32_t, bool, bool> class Tile>
+constexpr tile_table<Task> kTiles = make_tile_table<Task, Tile>(
+    std::make_integer_sequence<int32_t, kTileRows * kTileVectors * 4>{});
+
+// The mask of the last vector of so many columns.
+INLINE mask last_mask(int32_t columns) { return first((columns - 1) % kWidth + 1); }
+
+}  // namespace

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Products by register tiles, without packing. See kernels.inl.
+//
+// A tile is up to 6 rows x kTileVectors vectors of sums. It walks down k and in each step
+// multiplies one element of each row, read through a pointer, by one row of W. Rows thus need no
+// gathering and W no packing. Every element of c is one chain of fused multiply-adds in the order
+// of k, wherever it lies in a tile: its bits do not depend on the tiles.
+//
+// W is taken in pieces that stay in the second-level cache while all tiles use them. Meanwhile the
+// next piece, of this block or of the next, is fetched into that cache at an even rate: in each
+// step a tile prefetches one row of it, in its own columns. Few rows per block make memory the
+// limit, and what a processor prefetches on its own helps little, as a tile reads short runs of
+// many rows.
+//
+// Where W is transposed, the columns of a tile lie apart. Then a panel of it is transposed into the
+// first-level cache, which costs about as much as multiplying three rows, and multiplied as above;
+// so the bits are those of a block that was never transposed.
+
+namespace {
+
+// Rows of W in a piece: long enough that loading and storing the sums is small against the steps in
+// between. With kPieceColumns, a piece has at most 128 KB, so that two fit in small caches.
+constexpr int32_t kPieceRows = 64;
+constexpr int32_t kPieceColumns = 512;
+
+constexpr int32_t kLineFloats = 16;
+constexpr int32_t kTileLines = kTileColumns > kLineFloats ? kTileColumns / kLineFloats : 1;
+
+struct gemm_tile_task {
+  const row_tile* rows;
+  int32_t k_begin, steps;
+  int32_t column;
+  mask last;
+  block_view w;  // from its first row and column that the tile uses
+  sums_begin begin;
+  const float* bias;
+  const float* fetch;  // prefetched in the first step
+  int64_t fetch_ld;    // and so much further in each step
+};
+
+// With AllLines a step prefetches a whole row of the tile's width, otherwise one cache line.
+template <int32_t Rows, int32_t Vectors, bool Partial, bool AllLines>
+struct gemm_tile {
+  static void run(const gemm_tile_task& t) {
+    const mask last = t.last;
+    vec sum[Rows][Vectors];
+    for (int32_t r = 0; r < Rows; ++r) {
+      const float* const from = t.begin == sums_begin::with_c ? t.rows->c[r] : t.bias;
+      for (int32_t v = 0; v < Vectors; ++v) {
+        sum[r][v] = t.begin == sums_begin::with_zero
+                        ? set1(0.0f)
+                        : load_part<Partial, Vectors>(from + t.column, v, last);
+      }
+    }
+
+    const float* a[Rows];
+    for (int32_t r = 0; r < Rows; ++r) {
+      a[r] = t.rows->a[r] + t.k_begin;
+    }
+    const float* w = t.w.data;
+    const int64_t ld = t.w.ld;
+    const float* fetch = t.fetch;
+    const int64_t fetch_ld = t.fetch_ld;
+    const int64_t steps = t.steps;
+    for (int64_t p = 0; p < steps; ++p) {
+      vec row[Vectors];
+      for (int32_t v = 0; v < Vectors; ++v) {
+        row[v] = load_part<Partial, Vectors>(w, v, last);
+      }
+      for (int32_t line = 0; line < (AllLines ? kTileLines : 1); ++line) {
+        __builtin_prefetch(fetch + line * kLineFloats, 0, 2);
+      }
+      for (int32_t r = 0; r < Rows; ++r) {
+        const vec factor = set1(a[r][p]);
+        for (int32_t v = 0; v < Vectors; ++v) {
+          sum[r][v] = fma(factor, row[v], sum[r][v]);
+        }
+      }
+      w += ld;
+      fetch += fetch_ld;
+    }
+
+    for (int32_t r = 0; r < Rows; ++r) {
+      for (int32_t v = 0; v < Vectors; ++v) {
+        store_part<Partial, Vectors>(t.rows->c[r] + t.column, v, sum[r][v], last);
+      }
+    }
+  }
+};
+
+// Rows [p, p + steps) of W in one tile's columns, times all rows. `next` is what to fetch
+// meanwhile: each row of it by one step of one tile if there are few row tiles, line by line if
+// there are many.
+INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int32_t column,
+                           int32_t width, block_view w, const block_view& next) {
+  gemm_tile_task task;
+  task.k_begin = p;
+  task.steps = steps;
+  task.column = column;
+  task.last = last_mask(width);
+  task.w = w;
+  task.begin = p == 0 ? work.begin : sums_begin::with_c;
+  task.bias = work.bias;
+  const bool all_lines = work.tile_count < kTileLines;
+  for (int32_t i = 0; i < work.tile_count; ++i) {
+    const bool fetches = next.data != nullptr && i < (all_lines ? 1 : kTileLines);
+    task.rows = &work.tiles[i];
+    task.fetch = fetches ? next.data + i * kLineFloats : w.data;
+    task.fetch_ld = fetches ? next.ld : 0;
+    kTiles<gemm_tile_task, gemm_tile>(task, task.rows->rows, width, fetches && all_lines);
+  }
+}
+
+INLINE block_view moved(const block_view& w, int64_t row, int32_t column) {
+  return w.data == nullptr ? w : block_view{w.data + row * w.ld + column, w.ld};
+}
+
+void multiply_plain(const gemm_work& work) {
+  const column_tiles tiles(work.columns);
+  const int32_t stripes = (work.columns - 1) / kPieceColumns + 1;
+  for (int32_t s = 0; s < stripes; ++s) {
+    const int32_t tile_begin = tiles.count() * s / stripes;
+    const int32_t tile_end = tiles.count() * (s + 1) / stripes;
+    for (int32_t p = 0; p < work.k; p += kPieceRows) {
+      const int32_t steps = least(work.k - p, kPieceRows);
+      // The piece below; or the first of the next stripe; or of the next block.
+      block_view next = moved(work.next, 0, -tiles.begin(tile_begin));
+      if (p + steps < work.k) {
+        next = moved(work.w, p + steps, 0);
+      } else if (s + 1 < stripes) {
+        next = moved(work.w, 0, tiles.begin(tile_end) - tiles.begin(tile_begin));
+      }
+      for (int32_t j = tile_begin; j < tile_end; ++j) {
+        const int32_t column = tiles.begin(j);
+        multiply_piece(work, p, steps, column, tiles.width(j), moved(work.w, p, column),
+                       moved(next, 0, column));
+      }
+    }
+  }
+}
+
+// panel[p][q] = w[q][p] for p < steps and q < columns; zeros behind, up to a whole vector.
+void transpose_panel(const block_view& w, int32_t steps, int32_t columns, float* panel) {
+  for (int32_t q = 0; q < columns; q += kWidth) {
+    for_each_vector(steps, [&](int64_t p, auto m) {
+      vec rows[kWidth];
+      for (int32_t i = 0; i < kWidth; ++i) {
+        rows[i] = q + i < columns ? load(w.data + (q + i) * w.ld + p, m) : set1(0.0f);
+      }
+      transpose(rows);
+      for (int32_t i = 0; i < kWidth; ++i) {
+        if (p + i < steps) {
+          store(panel + (p + i) * kTileColumns + q, rows[i]);
+        }
+      }
+    });
+  }
+}
+
+void multiply_transposed(const gemm_work& work) {
+  alignas(64) float panel[kPieceRows * kTileColumns];
+  const column_tiles tiles(work.columns);
+  for (int32_t j = 0; j < tiles.count(); ++j) {
+    const int32_t column = tiles.begin(j);
+    const int32_t width = tiles.width(j);
+    for (int32_t p = 0; p < work.k; p += kPieceRows) {
+      const int32_t steps = least(work.k - p, kPieceRows);
+      const float* const w = work.w.data + column * work.w.ld + p;
+      transpose_panel({w, work.w.ld}, steps, width, panel);
+      // Memory holds W by columns: the next elements of the same, or the next columns.
+      block_view next = work.next;
+      if (p + steps < work.k) {
+        next = {w + steps, work.w.ld};
+      } else if (j + 1 < tiles.count()) {
+        next = moved(work.w, tiles.begin(j + 1), 0);
+      }
+      multiply_piece(work, p, steps, column, width, {panel, kTileColumns}, next);
+    }
+  }
+}
+
+void gemm(const gemm_work& work) {
+  if (work.w_transposed) {
+    multiply_transposed(work);
+  } else {
+    multiply_plain(work);
+  }
+}
+
+}  // namespace
