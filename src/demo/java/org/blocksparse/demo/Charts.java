@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.demo;
 
+import java.awt.Color;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
@@ -32,7 +33,7 @@ final class Charts {
     double[] training = curve.stream().mapToDouble(Trainer.Point::training).toArray();
     double[] heldOut = curve.stream().mapToDouble(Trainer.Point::heldOut).toArray();
     XYChart chart = chart("Learning the next word", "million words seen", "perplexity");
-    chart.addSeries("training, before each step", words, training);
+    chart.addSeries("training, each word before it is learned from", words, training);
     chart.addSeries("held out", words, heldOut);
     chart
         .addSeries(
@@ -67,6 +68,8 @@ final class Charts {
             .yAxisTitle(y)
             .build();
     chart.getStyler().setLegendPosition(LegendPosition.InsideNE);
+    chart.getStyler().setChartBackgroundColor(Color.WHITE);
+    chart.getStyler().setDecimalPattern("#,##0.#");
     return chart;
   }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.demo;
 
+import static java.util.stream.Collectors.joining;
+
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
@@ -63,5 +66,22 @@ final class Corpus {
   /** The other tenth, which nothing is ever trained or counted on. */
   int[] heldOut() {
     return heldOut;
+  }
+
+  /** The first words of some held-out sentences that are longer and begin with known words. */
+  List<String> heldOutBeginnings(int count, int words) {
+    List<String> beginnings = new ArrayList<>();
+    int start = 0;
+    for (int i = 0; i < heldOut.length && beginnings.size() < count; i++) {
+      if (heldOut[i] == Vocabulary.END) {
+        int[] beginning = Arrays.copyOfRange(heldOut, start, Math.min(start + words, i));
+        boolean known = Arrays.stream(beginning).noneMatch(id -> id == Vocabulary.UNKNOWN);
+        if (known && i > start + words) {
+          beginnings.add(Arrays.stream(beginning).mapToObj(vocabulary::word).collect(joining(" ")));
+        }
+        start = i + 1;
+      }
+    }
+    return beginnings;
   }
 }

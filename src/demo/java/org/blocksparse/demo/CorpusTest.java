@@ -47,6 +47,16 @@ class CorpusTest {
   }
 
   @Test
+  void heldOutBeginnings_areOfLongerSentencesWithoutUnknownWords() {
+    Corpus corpus = Corpus.of(sentences(50), 1);
+    assertEquals(List.of("w", "w"), corpus.heldOutBeginnings(2, 1));
+    assertEquals(List.of(), corpus.heldOutBeginnings(2, 2));
+    Corpus known = Corpus.of(Collections.nCopies(50, List.of("a", "b", "c")), 1);
+    assertEquals(List.of("a b"), known.heldOutBeginnings(1, 2));
+    assertEquals(List.of(), known.heldOutBeginnings(1, 3));
+  }
+
+  @Test
   void of_refusesTooLittleText() {
     refuses("no words", List.of());
     refuses("1 sentence", List.of(List.of("word")));

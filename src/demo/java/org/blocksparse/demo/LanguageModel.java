@@ -10,6 +10,7 @@ import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Optimizer;
+import org.blocksparse.Ranking;
 
 /**
  * Predicts the next word from a few words before it (Bengio et al., 2003): their embeddings, side
@@ -115,15 +116,22 @@ final class LanguageModel implements AutoCloseable {
     return Math.exp(sum / text.length);
   }
 
-  /** The probability of each word of the vocabulary to come after {@code words}. */
-  float[] probabilities(int[] words) {
-    int[] text = Arrays.copyOf(words, words.length + 1);
+  /** The k words that are most likely to come after {@code words}. */
+  Ranking likeliest(int[] words, int k) {
+    return softmax.topK(features(words), k);
+  }
+
+  /** A word to come after {@code words}, by chance. */
+  int draw(int[] words, double temperature, RandomGenerator random) {
+    return softmax.sample(features(words), temperature, random)[0];
+  }
+
+  private FloatTensor features(int[] words) {
     Batch batch = batch(1);
+    int[] text = Arrays.copyOf(words, words.length + 1);
     batch.set(0, text, words.length);
     forward(batch);
-    try (FloatTensor probabilities = softmax.probabilities(batch.features)) {
-      return probabilities.toArray();
-    }
+    return batch.features;
   }
 
   @Override

@@ -3,6 +3,7 @@ package org.blocksparse.demo;
 
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.blocksparse.Backend;
 import org.blocksparse.ClassAssignment;
@@ -26,6 +27,9 @@ import picocli.CommandLine.Spec;
     },
     sortOptions = false)
 public final class Main implements Callable<Integer> {
+  private static final int PROMPTS = 6;
+  private static final int WORDS_OF_A_PROMPT = 3;
+
   private static final String[][] WAYS_ON = {
     {"--text FILE", "learn a text of your own, one sentence a line"},
     {"--sweep", "compare numbers of classes, up to the full softmax (takes a while)"},
@@ -46,6 +50,7 @@ public final class Main implements Callable<Integer> {
 
   /** Exits with 0, or with 2 and one line on standard error if the input is of no use. */
   public static void main(String[] args) {
+    Locale.setDefault(Locale.ROOT); // what is printed is English, its numbers included
     int code = commandLine().execute(args);
     if (code != ExitCode.OK) {
       System.exit(code);
@@ -128,7 +133,10 @@ public final class Main implements Callable<Integer> {
       new SoftmaxTiming(settings, corpus).print(classes, out);
       Showcase showcase = new Showcase(model, corpus.vocabulary(), out);
       showcase.printClasses(classes);
-      showcase.printLikelyWords(settings.prompts);
+      showcase.printLikelyWords(
+          settings.prompts.isEmpty()
+              ? corpus.heldOutBeginnings(PROMPTS, WORDS_OF_A_PROMPT)
+              : settings.prompts);
       showcase.printSamples(settings.seed);
       written(charts.learningCurve(result.curve(), baseline));
     }

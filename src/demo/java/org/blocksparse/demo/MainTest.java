@@ -41,6 +41,7 @@ class MainTest {
     refuses("1 sentence", "--text", Files.writeString(folder.resolve("word"), "word").toString());
     refuses("--epochs", "--epochs", "0");
     refuses("--epochs", "--epochs", "many");
+    refuses("--batch", "--batch", "2000000000");
     refuses("--rate", "--rate", "NaN");
     refuses("--assignment", "--assignment", "astrology");
     refuses("--frobnicate", "--frobnicate");

@@ -35,6 +35,11 @@ final class Progress implements AutoCloseable {
     bar = builder.build();
   }
 
+  /** The part of the words that is done, in [0, 1]. */
+  double done() {
+    return (double) bar.getCurrent() / bar.getMax();
+  }
+
   /** So many words more, predicted with this loss. */
   void step(int words, double loss) {
     averageLoss =

@@ -27,9 +27,8 @@ final class Settings {
   @Option(
       names = "--epochs",
       paramLabel = "N",
-      defaultValue = "3",
-      description = "Passes over the training words (default: ${DEFAULT-VALUE}).")
-  int epochs;
+      description = "Passes over the training words (default: 3; with --quick or --sweep 1).")
+  Integer epochs;
 
   @Option(
       names = "--batch",
@@ -96,10 +95,10 @@ final class Settings {
   @Option(
       names = "--prompt",
       paramLabel = "WORDS",
-      description = "Show the likely words after these; may be given more than once.")
-  List<String> prompts =
-      List.of(
-          "a small", "the act of", "a member of the", "used to", "the branch of", "relating to");
+      description =
+          "Show the likely words after these; may be repeated (default: the beginnings of some"
+              + " sentences that were held out).")
+  List<String> prompts = List.of();
 
   @Option(
       names = "--quick",
@@ -120,31 +119,30 @@ final class Settings {
   /** Refuses what no training can be made of, and lets the options that stand for others speak. */
   void complete() {
     if (quick) {
-      epochs = 1;
       embedding = 32;
       features = 64;
     }
-    atLeast(1, "--epochs", epochs);
-    atLeast(1, "--batch", batch);
-    atLeast(1, "--context", context);
-    atLeast(1, "--embedding", embedding);
-    atLeast(1, "--features", features);
+    if (epochs == null) {
+      epochs = quick || sweep ? 1 : 3;
+    }
+    require("--epochs", epochs, 10_000);
+    require("--batch", batch, 100_000);
+    require("--context", context, 100);
+    require("--embedding", embedding, 10_000);
+    require("--features", features, 10_000);
     if (!(rate > 0 && rate <= MOST_RATE)) {
       throw new InvalidInputException(
           "--rate: expected a number in (0, %s] but was %s".formatted(MOST_RATE, rate));
     }
-    if (classes != null) {
-      atLeast(1, "--classes", classes);
-    }
     if (threads != null) {
-      atLeast(1, "--threads", threads);
+      require("--threads", threads, 1_000);
     }
   }
 
-  private static void atLeast(int least, String option, int value) {
-    if (value < least) {
+  private static void require(String option, int value, int most) {
+    if (value < 1 || value > most) {
       throw new InvalidInputException(
-          "%s: expected at least %d but was %d".formatted(option, least, value));
+          "%s: expected a number in [1, %d] but was %d".formatted(option, most, value));
     }
   }
 
@@ -153,11 +151,7 @@ final class Settings {
     if (classes == null) {
       return (int) Math.ceil(Math.sqrt(words));
     }
-    if (classes > words) {
-      throw new InvalidInputException(
-          "--classes: expected at most the %d words of the vocabulary but was %d"
-              .formatted(words, classes));
-    }
+    require("--classes", classes, words);
     return classes;
   }
 

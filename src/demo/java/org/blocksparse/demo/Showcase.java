@@ -9,6 +9,7 @@ import java.util.StringJoiner;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.Ranking;
 
 /**
  * Lets one see what a trained model knows: likely next words, sentences of its own, word classes.
@@ -36,18 +37,19 @@ final class Showcase {
   }
 
   void printLikelyWords(List<String> prompts) {
-    out.printf("%nThe most probable next words:%n");
+    out.printf("%nThe most probable next words, of all %,d:%n", vocabulary.size());
     for (String prompt : prompts) {
-      float[] probabilities = model.probabilities(vocabulary.ids(Sentences.words(prompt)));
-      StringJoiner likely = new StringJoiner(", ");
-      IntStream.range(0, probabilities.length)
-          .boxed()
-          .sorted((a, b) -> Float.compare(probabilities[b], probabilities[a]))
-          .limit(LIKELY_WORDS)
-          .forEach(
-              id ->
-                  likely.add("%s %.1f%%".formatted(vocabulary.word(id), 100 * probabilities[id])));
-      out.printf("  %-24s %s%n", prompt + " ...", likely);
+      Ranking likely = model.likeliest(vocabulary.ids(Sentences.words(prompt)), LIKELY_WORDS);
+      StringJoiner words = new StringJoiner(", ");
+      for (int rank = 0; rank < likely.size(0); rank++) {
+        words.add(
+            "%s %.1f%%"
+                .formatted(
+                    vocabulary.word(likely.output(0, rank)), 100 * likely.probability(0, rank)));
+      }
+      out.printf(
+          "  %-20s %s   (exact, %d classes opened)%n",
+          prompt + " ...", words, likely.openedClasses(0));
     }
   }
 
@@ -59,7 +61,10 @@ final class Showcase {
       int[] words = {};
       StringJoiner sentence = new StringJoiner(" ");
       while (words.length < LONGEST_SENTENCE) {
-        int word = draw(model.probabilities(words), random);
+        int word = model.draw(words, TEMPERATURE, random);
+        if (word == Vocabulary.UNKNOWN) {
+          continue; // stands for thousands of words, none of which can be written
+        }
         if (word == Vocabulary.END) {
           break;
         }
@@ -69,22 +74,6 @@ final class Showcase {
       }
       out.printf("  %s%n", sentence);
     }
-  }
-
-  /** A word at random; never the one that stands for all unknown words. */
-  private static int draw(float[] probabilities, RandomGenerator random) {
-    double[] weights = new double[probabilities.length];
-    double sum = 0;
-    for (int id = 0; id < weights.length; id++) {
-      weights[id] = id == Vocabulary.UNKNOWN ? 0 : Math.pow(probabilities[id], 1 / TEMPERATURE);
-      sum += weights[id];
-    }
-    double left = random.nextDouble() * sum;
-    int id = 0;
-    while (id < weights.length - 1 && (left -= weights[id]) >= 0) {
-      id++;
-    }
-    return id;
   }
 
   /** The most frequent words of a few classes. */

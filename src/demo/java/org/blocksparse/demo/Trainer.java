@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 
 /** Trains a model on a corpus and writes down how it went. */
 final class Trainer {
@@ -42,43 +43,45 @@ final class Trainer {
 
   /** Trains for as many epochs as set; {@code name} goes before the progress bar. */
   Result train(LanguageModel model, String name) {
-    int[] text = corpus.training();
-    long total = (long) settings.epochs * text.length;
-    long done = 0;
+    int length = corpus.training().length;
+    long words = (long) settings.epochs * length;
     long nanos = 0;
     List<Point> curve = new ArrayList<>();
     RandomGenerator random = new SplittableRandom(settings.seed);
-    int[] positions = new int[text.length];
-    for (int i = 0; i < positions.length; i++) {
-      positions[i] = i;
-    }
-    try (Progress progress = new Progress(name, total)) {
+    int[] positions = IntStream.range(0, length).toArray();
+    try (Progress progress = new Progress(name, words)) {
       for (int epoch = 0; epoch < settings.epochs; epoch++) {
         shuffle(positions, random);
         for (int part = 0; part < EVALUATIONS_PER_EPOCH; part++) {
-          int begin = (int) ((long) text.length * part / EVALUATIONS_PER_EPOCH);
-          int end = (int) ((long) text.length * (part + 1) / EVALUATIONS_PER_EPOCH);
+          int begin = (int) ((long) length * part / EVALUATIONS_PER_EPOCH);
+          int end = (int) ((long) length * (part + 1) / EVALUATIONS_PER_EPOCH);
           long started = System.nanoTime();
-          double sum = 0;
-          for (int at = begin; at < end; at += settings.batch) {
-            Batch batch = model.batch(Math.min(settings.batch, end - at));
-            for (int row = 0; row < batch.rows(); row++) {
-              batch.set(row, text, positions[at + row]);
-            }
-            double loss = model.train(batch, (double) done / total);
-            sum += batch.rows() * loss;
-            done += batch.rows();
-            progress.step(batch.rows(), loss);
-          }
+          double loss = train(model, positions, begin, end, progress);
           nanos += System.nanoTime() - started;
-          if (end > begin) {
-            double heldOut = model.perplexity(corpus.heldOut());
-            curve.add(new Point(done, Math.exp(sum / (end - begin)), heldOut));
-          }
+          double heldOut = model.perplexity(corpus.heldOut());
+          curve.add(new Point((long) epoch * length + end, Math.exp(loss), heldOut));
         }
       }
     }
-    return new Result(curve, done, Duration.ofNanos(nanos));
+    return new Result(curve, words, Duration.ofNanos(nanos));
+  }
+
+  /**
+   * Trains on the words at some of the positions; returns their mean loss, each before its step.
+   */
+  private double train(
+      LanguageModel model, int[] positions, int begin, int end, Progress progress) {
+    double sum = 0;
+    for (int at = begin; at < end; at += settings.batch) {
+      Batch batch = model.batch(Math.min(settings.batch, end - at));
+      for (int row = 0; row < batch.rows(); row++) {
+        batch.set(row, corpus.training(), positions[at + row]);
+      }
+      double loss = model.train(batch, progress.done());
+      sum += batch.rows() * loss;
+      progress.step(batch.rows(), loss);
+    }
+    return sum / (end - begin);
   }
 
   private static void shuffle(int[] values, RandomGenerator random) {

@@ -19,12 +19,21 @@ enum WordClasses {
    */
   private static final double CLUSTER_CAPACITY = 1.5;
 
+  /** Of a class after a word; there is one for each class and word. */
+  private static final long MOST_CLUSTER_COUNTS = 1L << 28;
+
   ClassAssignment assign(Corpus corpus, Bigrams bigrams, int classes) {
     int words = corpus.vocabulary().size();
     return switch (this) {
       case FREQUENCY -> ClassAssignment.byFrequency(counts(corpus), classes);
       case ROOT -> ClassAssignment.bySquareRootOfFrequency(counts(corpus), classes);
       case CLUSTERED -> {
+        if ((long) words * classes > MOST_CLUSTER_COUNTS) {
+          throw new InvalidInputException(
+              "clustering %d words into %d classes takes too much memory: use fewer --classes or"
+                      .formatted(words, classes)
+                  + " another --assignment");
+        }
         int capacity = (int) Math.ceil(CLUSTER_CAPACITY * words / classes);
         yield ClassAssignment.of(
             BigramClasses.of(words, bigrams, corpus.training().length, classes, capacity));
