@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.BiConsumer;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.testing.Bounded;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Guarded;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.OptimizerOracle;
+import org.blocksparse.testing.OptimizerOracle.Kind;
+import org.blocksparse.testing.OptimizerOracle.Rule;
+import org.blocksparse.testing.Seeded;
+import org.blocksparse.testing.SoftmaxOracle;
+import org.blocksparse.testing.SoftmaxProblem;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What the two-level softmax has to do on every kind of kernels, against a float64 oracle. */
+@ExtendWith(Seeded.class)
+final class HierarchicalSoftmaxContractTest {
+  /** A layer and a batch for it; logits are of about {@code scale}. */
+  record Case(int batch, int features, float scale, int slots, int... classOf) {
+    @Override
+    public String toString() {
+      return batch
+          + " rows, "
+          + features
+          + " features, "
+          + classOf.length
+          + " outputs, "
+          + slots
+          + " slots, scale "
+          + scale;
+    }
+  }
+
+  private static final List<Case> CASES =
+      List.of(
+          contiguous(2, 4, 1, 15, 5), // Theano's own test
+          contiguous(3, 4, 1, 13, 5), // the last class is smaller
+          contiguous(5, 3, 1, 7, 1),
+          contiguous(5, 3, 1, 7, 7),
+          contiguous(2, 1, 1, 1, 1),
+          contiguous(1, 8, 1, 100, 10),
+          contiguous(70, 33, 2, 144, 12),
+          contiguous(260, 17, 1, 60, 3), // more rows for a class than a chunk holds
+          contiguous(300, 5, 1, 36, 9), // more rows than are computed at a time
+          contiguous(33, 65, 1, 450, 150),
+          contiguous(9, 129, 1, 300, 2), // rows that are cut into pieces
+          contiguous(8, 16, 60, 64, 8), // probabilities that underflow
+          contiguous(0, 4, 1, 15, 5),
+          new Case(20, 6, 1, 3, 0, 1, 1, 2, 2, 2, 0, 3),
+          unequal(150, 9, 60));
+
+  /** Class 0 has a quarter of the outputs, seven others share the rest. */
+  private static Case unequal(int batch, int features, int outputs) {
+    int[] classOf = IntStream.range(0, outputs).map(o -> o % 4 == 0 ? 0 : 1 + o % 7).toArray();
+    int[] sizes = new int[8];
+    Arrays.stream(classOf).forEach(c -> sizes[c]++);
+    return new Case(batch, features, 1, Arrays.stream(sizes).max().getAsInt(), classOf);
+  }
+
+  private static Case contiguous(int batch, int features, float scale, int outputs, int classes) {
+    int slots = (outputs - 1) / classes + 1;
+    return new Case(
+        batch, features, scale, slots, IntStream.range(0, outputs).map(o -> o / slots).toArray());
+  }
+
+  static Stream<Arguments> cases() {
+    return KernelsUnderTest.all().stream()
+        .flatMap(kernels -> CASES.stream().map(given -> Arguments.of(kernels, given)));
+  }
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream();
+  }
+
+  /** A layer between guard bands, with a batch. */
+  private static final class Setup implements AutoCloseable {
+    final Guarded memory = new Guarded();
+    final SoftmaxProblem problem;
+    final FloatTensor x;
+    final IntTensor targets;
+    final HierarchicalSoftmax layer;
+
+    Setup(SoftmaxProblem p) {
+      this.problem = p;
+      this.x = memory.of("x", p.x(), p.batch(), p.features());
+      this.targets = IntTensor.of(p.targets(), p.batch());
+      this.layer =
+          HierarchicalSoftmax.builder(p.features(), p.outputs())
+              .classes(ClassAssignment.of(p.classOf()))
+              .build(
+                  memory.of("W1", p.W1(), p.features(), p.classes()),
+                  memory.of("b1", p.b1(), p.classes()),
+                  memory.of("W2", p.W2(), p.classes(), p.features(), p.slots()),
+                  memory.of("b2", p.b2(), p.classes(), p.slots()));
+    }
+
+    @Override
+    public void close() {
+      memory.check();
+      layer.close();
+      targets.close();
+      memory.close();
+    }
+  }
+
+  private static SoftmaxProblem problem(Data data, Case given) {
+    return data.softmax(given.batch, given.features, given.slots, given.scale, given.classOf);
+  }
+
+  private static void run(
+      KernelsUnderTest kernels, SoftmaxProblem problem, BiConsumer<Setup, SoftmaxOracle> body) {
+    kernels.run(
+        () -> {
+          try (Setup setup = new Setup(problem)) {
+            body.accept(setup, new SoftmaxOracle(problem, false));
+          }
+        });
+  }
+
+  private static void check(String name, Bounded expected, FloatTensor actual) {
+    try (actual) {
+      expected.assertHolds(name, actual);
+    }
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void predictions(KernelsUnderTest kernels, Case given, Data data) {
+    run(
+        kernels,
+        problem(data, given),
+        (setup, oracle) -> {
+          HierarchicalSoftmax layer = setup.layer;
+          check("probabilities", oracle.probabilities(), layer.probabilities(setup.x));
+          check("log probabilities", oracle.logProbabilities(), layer.logProbabilities(setup.x));
+          check(
+              "target probabilities",
+              oracle.exponentialsOfTargetLogProbabilities(),
+              layer.probabilities(setup.x, setup.targets));
+          Bounded logProbabilities = oracle.targetLogProbabilities();
+          check(
+              "target log probabilities",
+              logProbabilities,
+              layer.logProbabilities(setup.x, setup.targets));
+          double expected = 0;
+          double bound = 0;
+          for (int row = 0; row < given.batch; row++) {
+            expected -= logProbabilities.values()[row] / given.batch;
+            bound += logProbabilities.bounds()[row] / given.batch;
+          }
+          assertEquals(expected, layer.loss(setup.x, setup.targets), bound + 1e-12, "loss");
+        });
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void theano(KernelsUnderTest kernels, Case given, Data data) {
+    SoftmaxProblem p = problem(data, given);
+    if (!isContiguous(p)) {
+      return;
+    }
+    kernels.run(
+        () -> {
+          SoftmaxOracle oracle = new SoftmaxOracle(p, true);
+          try (Setup setup = new Setup(p)) {
+            HierarchicalSoftmax layer = setup.layer;
+            check("all outputs", oracle.probabilities(), hSoftmax(p, setup.x, layer, null));
+            check(
+                "targets",
+                oracle.targetProbabilities(),
+                hSoftmax(p, setup.x, layer, setup.targets));
+          }
+        });
+  }
+
+  private static boolean isContiguous(SoftmaxProblem p) {
+    return IntStream.range(0, p.outputs()).allMatch(o -> p.classOf()[o] == o / p.slots());
+  }
+
+  private static FloatTensor hSoftmax(
+      SoftmaxProblem p, FloatTensor x, HierarchicalSoftmax layer, IntTensor targets) {
+    return HierarchicalSoftmax.hSoftmax(
+        x,
+        p.batch(),
+        p.outputs(),
+        p.classes(),
+        p.slots(),
+        layer.W1(),
+        layer.b1(),
+        layer.W2(),
+        layer.b2(),
+        targets);
+  }
+
+  private static void checkGradients(
+      SoftmaxOracle.Gradients expected, HierarchicalSoftmax.Gradients actual) {
+    try (actual) {
+      assertEquals(expected.loss(), actual.loss(), expected.lossBound() + 1e-12, "loss");
+      expected.x().assertHolds("gradX", actual.x());
+      expected.W1().assertHolds("gradW1", actual.W1());
+      expected.b1().assertHolds("gradB1", actual.b1());
+      expected.W2().assertHolds("gradW2", actual.W2());
+      expected.b2().assertHolds("gradB2", actual.b2());
+    }
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void gradients(KernelsUnderTest kernels, Case given, Data data) {
+    run(
+        kernels,
+        problem(data, given),
+        (setup, oracle) ->
+            checkGradients(
+                oracle.gradients(SoftmaxOracle.Loss.ofMean()),
+                setup.layer.gradients(setup.x, setup.targets)));
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void lossOptions(KernelsUnderTest kernels, Case given, Data data) {
+    SoftmaxProblem p = problem(data, given);
+    float[] weights = data.floats(Numbers.GAUSSIAN, given.batch);
+    for (int row = 0; row < given.batch; row++) {
+      if (row % 3 == 1) {
+        p.targets()[row] = -100;
+      }
+      if (row % 5 == 0) {
+        weights[row] = 0;
+      }
+    }
+    run(
+        kernels,
+        p,
+        (setup, oracle) -> {
+          HierarchicalSoftmax layer = setup.layer;
+          try (FloatTensor w = setup.memory.of("weights", weights, given.batch)) {
+            checkGradients(
+                oracle.gradients(new SoftmaxOracle.Loss(true, -100, 0, null)),
+                layer.gradients(setup.x, setup.targets, Loss.mean().ignoring(-100)));
+            checkGradients(
+                oracle.gradients(new SoftmaxOracle.Loss(false, -100, 0.125, null)),
+                layer.gradients(
+                    setup.x, setup.targets, Loss.sum().smoothing(0.125f).ignoring(-100)));
+            checkGradients(
+                oracle.gradients(new SoftmaxOracle.Loss(true, -100, 0.75, weights)),
+                layer.gradients(
+                    setup.x,
+                    setup.targets,
+                    Loss.mean().ignoring(-100).weights(w).smoothing(0.75f)));
+            checkGradients(
+                oracle.gradients(new SoftmaxOracle.Loss(false, -100, 0, weights)),
+                layer.gradients(setup.x, setup.targets, Loss.sum().weights(w).ignoring(-100)));
+          }
+        });
+  }
+
+  static Stream<Arguments> rules() {
+    List<Rule> rules =
+        List.of(
+            new Rule(Kind.SGD, 0.5f, 0, 0, 0, 0),
+            new Rule(Kind.SGD, 0.5f, 0.25f, 0, 0, 0),
+            new Rule(Kind.ADAGRAD, 0.25f, 0, 0, 0, 1e-8f),
+            new Rule(Kind.ADAGRAD, 0.25f, 0.125f, 0, 0, 1e-8f),
+            new Rule(Kind.ADAM, 0.01f, 0, 0.9f, 0.999f, 1e-8f),
+            new Rule(Kind.ADAM, 0.01f, 0.125f, 0.5f, 0.75f, 1e-3f));
+    return KernelsUnderTest.all().stream()
+        .flatMap(kernels -> rules.stream().map(rule -> Arguments.of(kernels, rule)));
+  }
+
+  private static Optimizer optimizer(Rule rule) {
+    Optimizer optimizer =
+        switch (rule.kind()) {
+          case SGD -> Optimizer.sgd(rule.rate());
+          case ADAGRAD -> Optimizer.adagrad(rule.rate());
+          case ADAM -> Optimizer.adam(rule.rate(), rule.beta1(), rule.beta2(), rule.epsilon());
+        };
+    return rule.decay() == 0 ? optimizer : optimizer.withDecay(rule.decay());
+  }
+
+  /** Three steps; each is judged by the parameters that it found. */
+  @Tag("xcheck")
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("rules")
+  void steps(KernelsUnderTest kernels, Rule rule, Data data) {
+    for (Case given :
+        List.of(
+            contiguous(3, 4, 1, 40, 8),
+            contiguous(40, 17, 1, 60, 6),
+            contiguous(200, 9, 1, 34, 2),
+            new Case(7, 6, 1, 3, 0, 1, 1, 2, 2, 2, 0, 3))) {
+      SoftmaxProblem p = problem(data, given);
+      boolean[] touched = new boolean[p.classes()];
+      for (int target : p.targets()) {
+        touched[p.classOf()[target]] = true;
+      }
+      boolean[] all = touched(new boolean[] {true}, p.W1().length);
+      boolean[] inW2 = touched(touched, p.W2().length);
+      boolean[] inB2 = touched(touched, p.b2().length);
+      // Slots of no output have no gradient, and weights that decay in a class that is touched.
+      Rule ofBiases =
+          new Rule(rule.kind(), rule.rate(), 0, rule.beta1(), rule.beta2(), rule.epsilon());
+      OptimizerOracle W1 = new OptimizerOracle(rule, p.W1().length);
+      OptimizerOracle b1 = new OptimizerOracle(ofBiases, p.b1().length);
+      OptimizerOracle W2 = new OptimizerOracle(rule, p.W2().length);
+      OptimizerOracle b2 = new OptimizerOracle(ofBiases, p.b2().length);
+      int roundings = given.batch + 6;
+      kernels.run(
+          () -> {
+            try (Setup setup = new Setup(p)) {
+              for (int step = 0; step < 3; step++) {
+                HierarchicalSoftmax layer = setup.layer;
+                SoftmaxProblem now =
+                    p.with(
+                        layer.W1().toArray(),
+                        layer.b1().toArray(),
+                        layer.W2().toArray(),
+                        layer.b2().toArray());
+                SoftmaxOracle.Gradients gradients =
+                    new SoftmaxOracle(now, false).gradients(SoftmaxOracle.Loss.ofMean());
+                FloatTensor gradX = setup.memory.nan("gradX", p.batch(), p.features());
+                double loss =
+                    step == 1
+                        ? layer.step(setup.x, setup.targets, optimizer(rule))
+                        : layer.step(setup.x, setup.targets, optimizer(rule), gradX);
+                String name = given + ", step " + step + ": ";
+                assertEquals(gradients.loss(), loss, gradients.lossBound(), name + "loss");
+                if (step != 1) {
+                  gradients.x().assertHolds(name + "gradX", gradX);
+                }
+                W1.step(now.W1(), gradients.W1(), all, roundings)
+                    .assertHolds(name + "W1", layer.W1());
+                b1.step(now.b1(), gradients.b1(), all, roundings)
+                    .assertHolds(name + "b1", layer.b1());
+                W2.step(now.W2(), gradients.W2(), inW2, roundings)
+                    .assertHolds(name + "W2", layer.W2());
+                b2.step(now.b2(), gradients.b2(), inB2, roundings)
+                    .assertHolds(name + "b2", layer.b2());
+              }
+            }
+          });
+    }
+  }
+
+  /** For each element whether its part of the whole is set; parts are of equal size. */
+  private static boolean[] touched(boolean[] parts, int size) {
+    boolean[] touched = new boolean[size];
+    for (int i = 0; i < size; i++) {
+      touched[i] = parts[i / Math.max(1, size / parts.length)];
+    }
+    return touched;
+  }
+
+  /** With another rule, all that was remembered is forgotten. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void changingTheRuleForgetsItsState(KernelsUnderTest kernels, Data data) {
+    SoftmaxProblem p = data.softmax(5, 4, 3, 1, 0, 0, 0, 1, 1, 1);
+    kernels.run(
+        () -> {
+          try (Setup setup = new Setup(p);
+              Setup fresh = new Setup(p)) {
+            setup.layer.step(setup.x, setup.targets, Optimizer.adam(0.1f));
+            setup.layer.step(setup.x, setup.targets, Optimizer.adagrad(0.1f));
+            setup.layer.W1().copyFrom(p.W1());
+            setup.layer.b1().copyFrom(p.b1());
+            setup.layer.W2().copyFrom(p.W2());
+            setup.layer.b2().copyFrom(p.b2());
+            setup.layer.step(setup.x, setup.targets, Optimizer.adam(0.1f));
+            fresh.layer.step(fresh.x, fresh.targets, Optimizer.adam(0.1f));
+            assertArrayEquals(fresh.layer.W1().toArray(), setup.layer.W1().toArray(), "W1");
+            assertArrayEquals(fresh.layer.W2().toArray(), setup.layer.W2().toArray(), "W2");
+          }
+        });
+  }
+
+  /**
+   * The mean over all rows is the same as over the rows that count, with other rows of any kind.
+   */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void ignoredRowsChangeNothing(KernelsUnderTest kernels, Data data) {
+    SoftmaxProblem p = data.softmax(4, 5, 3, 1, 0, 0, 0, 1, 1, 1);
+    float[] x = Arrays.copyOf(p.x(), 7 * 5);
+    Arrays.fill(x, 20, 35, 3e30f);
+    int[] targets = {p.targets()[0], p.targets()[1], p.targets()[2], p.targets()[3], -1, -1, -1};
+    kernels.run(
+        () -> {
+          try (Setup setup = new Setup(p);
+              FloatTensor more = FloatTensor.of(x, 7, 5);
+              IntTensor moreTargets = IntTensor.of(targets, 7);
+              HierarchicalSoftmax.Gradients expected =
+                  setup.layer.gradients(setup.x, setup.targets);
+              HierarchicalSoftmax.Gradients actual =
+                  setup.layer.gradients(more, moreTargets, Loss.mean().ignoring(-1))) {
+            assertEquals(expected.loss(), actual.loss(), 0, "loss");
+            assertArrayEquals(expected.W2().toArray(), actual.W2().toArray(), "gradW2");
+            assertArrayEquals(expected.b2().toArray(), actual.b2().toArray(), "gradB2");
+            assertArrayEquals(expected.b1().toArray(), actual.b1().toArray(), 1e-6f, "gradB1");
+            float[] gradX = actual.x().toArray();
+            assertArrayEquals(
+                expected.x().toArray(),
+                Arrays.copyOf(gradX, 20),
+                1e-6f,
+                "gradX of rows that count");
+            assertArrayEquals(
+                new float[15], Arrays.copyOfRange(gradX, 20, 35), "gradX of rows that do not");
+          }
+        });
+  }
+
+  /** Rows sum to one, and a NaN stays in its row. */
+  @Tag("xcheck")
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void nanStaysInItsRow(KernelsUnderTest kernels, Data data) {
+    SoftmaxProblem p = data.softmax(6, 5, 4, 1, 0, 0, 0, 0, 1, 1, 2, 2, 2);
+    for (float poison : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
+      p.x()[2 * 5 + 3] = poison;
+      run(
+          kernels,
+          p,
+          (setup, oracle) -> {
+            for (FloatTensor all :
+                List.of(
+                    setup.layer.probabilities(setup.x), setup.layer.logProbabilities(setup.x))) {
+              float[] values = all.toArray();
+              for (int row = 0; row < 6; row++) {
+                boolean nan = row == 2;
+                for (int output = 0; output < 9; output++) {
+                  assertEquals(
+                      nan, Float.isNaN(values[row * 9 + output]), "row " + row + " of " + all);
+                }
+              }
+              all.close();
+            }
+            float[] ofTargets = setup.layer.probabilities(setup.x, setup.targets).toArray();
+            for (int row = 0; row < 6; row++) {
+              assertEquals(row == 2, Float.isNaN(ofTargets[row]), "target of row " + row);
+            }
+            try (HierarchicalSoftmax.Gradients gradients =
+                setup.layer.gradients(setup.x, setup.targets)) {
+              assertTrue(Double.isNaN(gradients.loss()), "loss");
+              float[] gradX = gradients.x().toArray();
+              for (int row = 0; row < 6; row++) {
+                assertEquals(row == 2, Float.isNaN(gradX[row * 5]), "gradX of row " + row);
+              }
+            }
+          });
+    }
+  }
+
+  /** Logits far apart: log probabilities and gradients stay finite and right. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void hugeLogits(KernelsUnderTest kernels, Data data) {
+    SoftmaxProblem p = data.softmax(6, 5, 4, 1e4f, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2);
+    run(
+        kernels,
+        p,
+        (setup, oracle) -> {
+          check(
+              "log probabilities",
+              oracle.logProbabilities(),
+              setup.layer.logProbabilities(setup.x));
+          checkGradients(
+              oracle.gradients(SoftmaxOracle.Loss.ofMean()),
+              setup.layer.gradients(setup.x, setup.targets));
+          for (float value : setup.layer.logProbabilities(setup.x).toArray()) {
+            assertTrue(Float.isFinite(value), "a log probability is " + value);
+          }
+        });
+  }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+/** Operands of a sparse block product, in row-major order; shapes as in SparseBlockDot. */
+public record BlockProblem(
+    Sizes sizes,
+    float[] W,
+    float[] h,
+    float[] b,
+    float[] o,
+    float[] gradOut,
+    int[] inputIdx,
+    int[] outputIdx) {
+
+  /** All dimensions. */
+  public record Sizes(
+      int batch, int iBlocks, int oBlocks, int iSize, int oSize, int iWin, int oWin) {
+    public long[] W() {
+      return new long[] {iBlocks, oBlocks, iSize, oSize};
+    }
+
+    public long[] h() {
+      return new long[] {batch, iWin, iSize};
+    }
+
+    public long[] b() {
+      return new long[] {oBlocks, oSize};
+    }
+
+    public long[] o() {
+      return new long[] {batch, oWin, oSize};
+    }
+
+    public long[] inputIdx() {
+      return new long[] {batch, iWin};
+    }
+
+    public long[] outputIdx() {
+      return new long[] {batch, oWin};
+    }
+  }
+
+  /** W as (oBlocks, iBlocks, oSize, iSize): its transposed view is W. */
+  public float[] transposedW() {
+    Sizes s = sizes;
+    float[] transposed = new float[W.length];
+    int to = 0;
+    for (int j = 0; j < s.oBlocks; j++) {
+      for (int i = 0; i < s.iBlocks; i++) {
+        for (int q = 0; q < s.oSize; q++) {
+          for (int p = 0; p < s.iSize; p++) {
+            transposed[to++] = W[at(i, j, p, q)];
+          }
+        }
+      }
+    }
+    return transposed;
+  }
+
+  /** The shape of {@link #transposedW}. */
+  public long[] transposedShape() {
+    return new long[] {sizes.oBlocks, sizes.iBlocks, sizes.oSize, sizes.iSize};
+  }
+
+  /** Where W[i, j, p, q] is. */
+  public int at(int i, int j, int p, int q) {
+    return ((i * sizes.oBlocks + j) * sizes.iSize + p) * sizes.oSize + q;
+  }
+}

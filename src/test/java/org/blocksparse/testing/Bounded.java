@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import java.util.Arrays;
+import org.blocksparse.FloatTensor;
+
+/**
+ * Exact values, and for each how far from it a computation in floats may be.
+ *
+ * <p>Where the exact value is NaN or infinite, so has the computed one to be; a NaN anywhere else
+ * is infinitely far off.
+ */
+public record Bounded(long[] shape, double[] values, double[] bounds) {
+  /** Rounding of one float operation, relative to its result. */
+  public static final double U = 0x1p-24;
+
+  public static Bounded zeros(long... shape) {
+    int size = Math.toIntExact(Arrays.stream(shape).reduce(1, Math::multiplyExact));
+    return new Bounded(shape, new double[size], new double[size]);
+  }
+
+  /** Fails unless every element is within its bound. */
+  public void assertHolds(String name, FloatTensor actual) {
+    assertHolds(name, actual.shape().toArray(), actual.toArray(), false);
+  }
+
+  /** Fails unless every element is the exact value; zeros of both signs are equal. */
+  public void assertExact(String name, FloatTensor actual) {
+    assertHolds(name, actual.shape().toArray(), actual.toArray(), true);
+  }
+
+  private void assertHolds(String name, long[] actualShape, float[] actual, boolean exact) {
+    if (!Arrays.equals(shape, actualShape)) {
+      throw new AssertionError(
+          name
+              + ": expected shape "
+              + Arrays.toString(shape)
+              + " but was "
+              + Arrays.toString(actualShape));
+    }
+    int worst = -1;
+    int wrong = 0;
+    double mostExcess = 0;
+    for (int i = 0; i < actual.length; i++) {
+      double allowed = exact ? 0 : bounds[i];
+      if (!isClose(values[i], actual[i], allowed)) {
+        wrong++;
+        double excess = Math.abs(actual[i] - values[i]) / allowed;
+        if (worst < 0 || excess > mostExcess) {
+          worst = i;
+          mostExcess = excess;
+        }
+      }
+    }
+    if (worst >= 0) {
+      throw new AssertionError(
+          String.format(
+              "%s %s: %d of %d elements are off, most so %s: expected %s but was %s; off by %s,"
+                  + " allowed %s",
+              name,
+              Arrays.toString(shape),
+              wrong,
+              actual.length,
+              Arrays.toString(position(worst)),
+              values[worst],
+              actual[worst],
+              Math.abs(actual[worst] - values[worst]),
+              exact ? 0 : bounds[worst]));
+    }
+  }
+
+  /** Whether a number is the one expected, or within {@code allowed} of it. */
+  public static boolean isClose(double expected, double actual, double allowed) {
+    if (Double.isNaN(expected)) {
+      return Double.isNaN(actual);
+    }
+    // The comparison with a NaN is false.
+    return expected == actual || Math.abs(actual - expected) <= allowed;
+  }
+
+  private long[] position(int index) {
+    long[] position = new long[shape.length];
+    long rest = index;
+    for (int axis = shape.length - 1; axis >= 0; axis--) {
+      position[axis] = rest % shape[axis];
+      rest /= shape[axis];
+    }
+    return position;
+  }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import static org.blocksparse.testing.Bounded.U;
+
+/**
+ * Steps of an optimiser on one parameter in float64. What is remembered between the steps is kept
+ * as intervals, since gradients are known up to their error only.
+ */
+public final class OptimizerOracle {
+  /** The rules and their numbers. */
+  public record Rule(Kind kind, float rate, float decay, float beta1, float beta2, float epsilon) {}
+
+  /** How a parameter follows its gradient. */
+  public enum Kind {
+    SGD,
+    ADAGRAD,
+    ADAM
+  }
+
+  private final Rule rule;
+  private final double[] firstLow;
+  private final double[] firstHigh;
+  private final double[] secondLow;
+  private final double[] secondHigh;
+  private final long[] steps;
+
+  public OptimizerOracle(Rule rule, int size) {
+    this.rule = rule;
+    this.firstLow = new double[size];
+    this.firstHigh = new double[size];
+    this.secondLow = new double[size];
+    this.secondHigh = new double[size];
+    this.steps = new long[size];
+  }
+
+  /**
+   * The parameter after a step.
+   *
+   * @param touched which elements take part; the others must not change by a bit
+   * @param roundings of a gradient that is added to its parameter in place
+   */
+  public Bounded step(float[] w, Bounded gradient, boolean[] touched, int roundings) {
+    Bounded result = Bounded.zeros(gradient.shape());
+    for (int i = 0; i < w.length; i++) {
+      result.values()[i] = w[i];
+      if (!touched[i]) {
+        continue;
+      }
+      steps[i]++;
+      double decayed = rule.decay * (double) w[i];
+      double g = gradient.values()[i] + decayed;
+      double bound = gradient.bounds()[i] + 3 * U * (Math.abs(g) + Math.abs(decayed));
+      double low = g - bound;
+      double high = g + bound;
+      double[] change = change(i, low, high);
+      double middle = (change[0] + change[1]) / 2;
+      result.values()[i] -= middle;
+      result.bounds()[i] =
+          1.01 * (change[1] - change[0]) / 2
+              + roundings
+                  * U
+                  * (Math.abs(w[i]) + Math.max(Math.abs(change[0]), Math.abs(change[1])))
+              + Float.MIN_VALUE;
+    }
+    return result;
+  }
+
+  /** Smallest and largest change that a gradient in [low, high] can bring. */
+  private double[] change(int i, double low, double high) {
+    double squareLow = low <= 0 && high >= 0 ? 0 : Math.min(low * low, high * high);
+    double squareHigh = Math.max(low * low, high * high);
+    switch (rule.kind) {
+      case SGD:
+        return new double[] {rule.rate * low, rule.rate * high};
+      case ADAGRAD:
+        {
+          double[] change = {
+            adagrad(low, low < 0 ? secondLow[i] : secondHigh[i]),
+            adagrad(high, high < 0 ? secondHigh[i] : secondLow[i])
+          };
+          secondLow[i] = (secondLow[i] + squareLow) * (1 - 3 * U);
+          secondHigh[i] = (secondHigh[i] + squareHigh) * (1 + 3 * U);
+          return change;
+        }
+      default:
+        {
+          double keep1 = rule.beta1;
+          double keep2 = rule.beta2;
+          firstLow[i] = keep1 * firstLow[i] + (1 - keep1) * low;
+          firstHigh[i] = keep1 * firstHigh[i] + (1 - keep1) * high;
+          double room = 4 * U * Math.max(Math.abs(firstLow[i]), Math.abs(firstHigh[i]));
+          firstLow[i] -= room;
+          firstHigh[i] += room;
+          secondLow[i] = (keep2 * secondLow[i] + (1 - keep2) * squareLow) * (1 - 4 * U);
+          secondHigh[i] = (keep2 * secondHigh[i] + (1 - keep2) * squareHigh) * (1 + 4 * U);
+          return new double[] {
+            adam(i, firstLow[i], firstLow[i] < 0 ? secondLow[i] : secondHigh[i]),
+            adam(i, firstHigh[i], firstHigh[i] < 0 ? secondHigh[i] : secondLow[i])
+          };
+        }
+    }
+  }
+
+  private double adagrad(double g, double squaresBefore) {
+    return rule.rate * g / (Math.sqrt(squaresBefore + g * g) + rule.epsilon);
+  }
+
+  private double adam(int i, double mean, double square) {
+    double correctedMean = mean / (1 - Math.pow(rule.beta1, steps[i]));
+    double correctedSquare = square / (1 - Math.pow(rule.beta2, steps[i]));
+    return rule.rate * correctedMean / (Math.sqrt(correctedSquare) + rule.epsilon);
+  }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import java.util.Arrays;
+import org.blocksparse.testing.BlockProblem.Sizes;
+
+/**
+ * Theano's loops in float64, one product at a time, with the error that a float computation of the
+ * same sums may make in any order: k * 2^-24 * sum |h| |W|, where k is the number of roundings on
+ * the way.
+ *
+ * <p>Shares no code with the library: no schedule, no tensor, no kernel.
+ */
+public final class Oracle {
+  private Oracle() {}
+
+  /** What SparseBlockGemv makes of o. */
+  public static Bounded gemv(BlockProblem p) {
+    return gemv(p, p.o());
+  }
+
+  /** What SparseBlockDot gives. */
+  public static Bounded dot(BlockProblem p) {
+    Sizes s = p.sizes();
+    float[] start = new float[s.batch() * s.oWin() * s.oSize()];
+    for (int row = 0; row < s.batch() * s.oWin(); row++) {
+      System.arraycopy(p.b(), p.outputIdx()[row] * s.oSize(), start, row * s.oSize(), s.oSize());
+    }
+    return gemv(p, start);
+  }
+
+  private static Bounded gemv(BlockProblem p, float[] start) {
+    Sizes s = p.sizes();
+    Bounded out = Bounded.zeros(s.o());
+    for (int sample = 0; sample < s.batch(); sample++) {
+      for (int j = 0; j < s.oWin(); j++) {
+        for (int q = 0; q < s.oSize(); q++) {
+          int to = (sample * s.oWin() + j) * s.oSize() + q;
+          double sum = start[to];
+          double magnitude = Math.abs(sum);
+          for (int i = 0; i < s.iWin(); i++) {
+            int row = sample * s.iWin() + i;
+            for (int e = 0; e < s.iSize(); e++) {
+              double product =
+                  (double) p.h()[row * s.iSize() + e]
+                      * p.W()[p.at(p.inputIdx()[row], p.outputIdx()[sample * s.oWin() + j], e, q)];
+              sum += product;
+              magnitude += Math.abs(product);
+            }
+          }
+          set(out, to, sum, (long) s.iWin() * s.iSize() + 1, magnitude);
+        }
+      }
+    }
+    return out;
+  }
+
+  /** The gradient with respect to h. */
+  public static Bounded gradH(BlockProblem p) {
+    Sizes s = p.sizes();
+    Bounded out = Bounded.zeros(s.h());
+    for (int sample = 0; sample < s.batch(); sample++) {
+      for (int i = 0; i < s.iWin(); i++) {
+        int row = sample * s.iWin() + i;
+        for (int e = 0; e < s.iSize(); e++) {
+          double sum = 0;
+          double magnitude = 0;
+          for (int j = 0; j < s.oWin(); j++) {
+            int outRow = sample * s.oWin() + j;
+            for (int q = 0; q < s.oSize(); q++) {
+              double product =
+                  (double) p.gradOut()[outRow * s.oSize() + q]
+                      * p.W()[p.at(p.inputIdx()[row], p.outputIdx()[outRow], e, q)];
+              sum += product;
+              magnitude += Math.abs(product);
+            }
+          }
+          set(out, row * s.iSize() + e, sum, (long) s.oWin() * s.oSize() + 1, magnitude);
+        }
+      }
+    }
+    return out;
+  }
+
+  /** The gradient with respect to W. */
+  public static Bounded gradW(BlockProblem p) {
+    return outer(p, new float[p.W().length], 1);
+  }
+
+  /** What SparseBlockOuter makes of W, with x = h and y = gradOut. */
+  public static Bounded outer(BlockProblem p, float alpha) {
+    return outer(p, p.W(), alpha);
+  }
+
+  private static Bounded outer(BlockProblem p, float[] start, float alpha) {
+    Sizes s = p.sizes();
+    Bounded out = Bounded.zeros(s.W());
+    double[] magnitude = new double[start.length];
+    long[] terms = new long[start.length];
+    for (int sample = 0; sample < s.batch(); sample++) {
+      for (int i = 0; i < s.iWin(); i++) {
+        for (int j = 0; j < s.oWin(); j++) {
+          int x = sample * s.iWin() + i;
+          int y = sample * s.oWin() + j;
+          for (int e = 0; e < s.iSize(); e++) {
+            for (int q = 0; q < s.oSize(); q++) {
+              int to = p.at(p.inputIdx()[x], p.outputIdx()[y], e, q);
+              double product = (double) p.h()[x * s.iSize() + e] * p.gradOut()[y * s.oSize() + q];
+              out.values()[to] += product;
+              magnitude[to] += Math.abs(product);
+              terms[to]++;
+            }
+          }
+        }
+      }
+    }
+    for (int to = 0; to < start.length; to++) {
+      if (terms[to] == 0) {
+        // Never touched: not even rounded.
+        out.values()[to] = start[to];
+        continue;
+      }
+      // alpha is one more rounding, the addition to what was there another.
+      set(
+          out,
+          to,
+          start[to] + alpha * out.values()[to],
+          terms[to] + 2,
+          Math.abs(start[to]) + Math.abs(alpha) * magnitude[to]);
+    }
+    return out;
+  }
+
+  /** The gradient with respect to b. */
+  public static Bounded gradB(BlockProblem p) {
+    return addGradB(p, new float[p.b().length], 1);
+  }
+
+  /** What addGradB makes of b. */
+  public static Bounded addGradB(BlockProblem p, float alpha) {
+    return addGradB(p, p.b(), alpha);
+  }
+
+  private static Bounded addGradB(BlockProblem p, float[] start, float alpha) {
+    Sizes s = p.sizes();
+    Bounded out = Bounded.zeros(s.b());
+    double[] magnitude = new double[start.length];
+    long[] terms = new long[start.length];
+    for (int row = 0; row < s.batch() * s.oWin(); row++) {
+      for (int q = 0; q < s.oSize(); q++) {
+        int to = p.outputIdx()[row] * s.oSize() + q;
+        double value = p.gradOut()[row * s.oSize() + q];
+        out.values()[to] += value;
+        magnitude[to] += Math.abs(value);
+        terms[to]++;
+      }
+    }
+    for (int to = 0; to < start.length; to++) {
+      if (terms[to] == 0) {
+        out.values()[to] = start[to];
+        continue;
+      }
+      set(
+          out,
+          to,
+          start[to] + alpha * out.values()[to],
+          terms[to] + 2,
+          Math.abs(start[to]) + Math.abs(alpha) * magnitude[to]);
+    }
+    return out;
+  }
+
+  private static void set(Bounded out, int at, double value, long roundings, double magnitude) {
+    out.values()[at] = value;
+    out.bounds()[at] = roundings * (Bounded.U * magnitude + Float.MIN_VALUE);
+  }
+
+  /** The values of a scalar loss sum(gradOut * dot), for numeric gradients. */
+  public static double lossOfDot(BlockProblem p) {
+    double[] out = dot(p).values();
+    double loss = 0;
+    for (int i = 0; i < out.length; i++) {
+      loss += out[i] * p.gradOut()[i];
+    }
+    return loss;
+  }
+
+  /** The elements of a table that rows of it name, for tests that change what is not named. */
+  public static boolean[] named(int[] indices, int bound) {
+    boolean[] named = new boolean[bound];
+    Arrays.stream(indices).forEach(index -> named[index] = true);
+    return named;
+  }
+}

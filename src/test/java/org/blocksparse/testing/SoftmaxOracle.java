@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import static org.blocksparse.testing.Bounded.U;
+
+/**
+ * The two-level softmax in float64, output by output, with the error that a float computation may
+ * make.
+ *
+ * <p>Errors, to first order in 2^-24 and with room for the second: a logit is a sum of features + 1
+ * terms. If no logit of a softmax is off by more than d, no log probability is off by more than d
+ * plus the mean of d under the softmax. Then there is what the softmax itself does: 4 ulp, and the
+ * rounding of each logit's distance from the largest.
+ */
+public final class SoftmaxOracle {
+  /** What is minimised. */
+  public record Loss(boolean mean, Integer ignored, double smoothing, float[] weights) {
+    public static Loss ofMean() {
+      return new Loss(true, null, 0, null);
+    }
+  }
+
+  /** Loss and gradients. */
+  public record Gradients(
+      double loss, double lossBound, Bounded x, Bounded W1, Bounded b1, Bounded W2, Bounded b2) {}
+
+  /** A softmax over some logits of one row. */
+  private static final class Level {
+    final double[] logits;
+    final double[] logitBounds;
+    final double[] logP;
+    final double[] bounds;
+    final double max;
+    final double logSum;
+    final double meanBound;
+    final double meanRounding;
+
+    /**
+     * @param terms what each logit is the sum of
+     */
+    Level(double[] logits, double[] magnitudes, int terms) {
+      int n = logits.length;
+      this.logits = logits;
+      this.logitBounds = new double[n];
+      this.logP = new double[n];
+      this.bounds = new double[n];
+      double largest = Double.NEGATIVE_INFINITY;
+      for (double logit : logits) {
+        largest = Math.max(largest, logit);
+      }
+      double sum = 0;
+      for (double logit : logits) {
+        sum += Math.exp(logit - largest);
+      }
+      this.max = largest;
+      this.logSum = Math.log(sum);
+      double mean = 0;
+      double rounding = 0;
+      for (int q = 0; q < n; q++) {
+        logP[q] = logits[q] - max - logSum;
+        logitBounds[q] = (terms + 1) * U * magnitudes[q];
+        mean += Math.exp(logP[q]) * Math.expm1(logitBounds[q]);
+        rounding += Math.exp(logP[q]) * U * (max - logits[q]);
+      }
+      this.meanBound = Math.log1p(mean);
+      this.meanRounding = rounding;
+      for (int q = 0; q < n; q++) {
+        bounds[q] = logitBounds[q] + meanBound + rounding + U * (max - logits[q]) + 8 * U;
+      }
+    }
+
+    /** How far the probability may be off, absolutely. */
+    double probabilityBound(int q) {
+      return Math.exp(logP[q]) * Math.expm1(1.01 * bounds[q]) + 4 * Float.MIN_VALUE;
+    }
+
+    /** How far a log probability may be off that is computed by sums of this size. */
+    double logBound(int q, double offset) {
+      return 1.01 * (bounds[q] + U * (Math.abs(offset - logSum) + Math.abs(offset + logP[q]) + 1));
+    }
+  }
+
+  private final SoftmaxProblem p;
+  private final int[] sizes;
+  private final int[] slotOf;
+  private final Level[] classLevels;
+  private final Level[][] slotLevels;
+
+  /**
+   * @param padded whether slots without an output take part, as in Theano
+   */
+  public SoftmaxOracle(SoftmaxProblem p, boolean padded) {
+    this.p = p;
+    this.sizes = p.sizes();
+    this.slotOf = p.slotOf();
+    this.classLevels = new Level[p.batch()];
+    this.slotLevels = new Level[p.batch()][p.classes()];
+    for (int row = 0; row < p.batch(); row++) {
+      classLevels[row] = level(row, p.W1(), 0, p.classes(), p.b1(), 0, p.classes());
+      for (int c = 0; c < p.classes(); c++) {
+        slotLevels[row][c] =
+            level(
+                row,
+                p.W2(),
+                c * p.features() * p.slots(),
+                p.slots(),
+                p.b2(),
+                c * p.slots(),
+                padded ? p.slots() : sizes[c]);
+      }
+    }
+  }
+
+  private Level level(
+      int row, float[] weights, int at, int stride, float[] biases, int biasAt, int count) {
+    double[] logits = new double[count];
+    double[] magnitudes = new double[count];
+    for (int q = 0; q < count; q++) {
+      logits[q] = biases[biasAt + q];
+      magnitudes[q] = Math.abs(logits[q]);
+      for (int f = 0; f < p.features(); f++) {
+        double product = (double) p.x()[row * p.features() + f] * weights[at + f * stride + q];
+        logits[q] += product;
+        magnitudes[q] += Math.abs(product);
+      }
+    }
+    return new Level(logits, magnitudes, p.features());
+  }
+
+  private double logP(int row, int output) {
+    int c = p.classOf()[output];
+    return classLevels[row].logP[c] + slotLevels[row][c].logP[slotOf[output]];
+  }
+
+  private void setProbability(Bounded to, int at, int row, int output) {
+    int c = p.classOf()[output];
+    double bound = classLevels[row].bounds[c] + slotLevels[row][c].bounds[slotOf[output]];
+    double probability = Math.exp(logP(row, output));
+    to.values()[at] = probability;
+    to.bounds()[at] = probability * Math.expm1(1.01 * bound) + 8 * Float.MIN_VALUE;
+  }
+
+  private void setLogProbability(Bounded to, int at, int row, int output) {
+    int c = p.classOf()[output];
+    Level byClass = classLevels[row];
+    to.values()[at] = logP(row, output);
+    to.bounds()[at] =
+        byClass.logBound(c, 0) + slotLevels[row][c].logBound(slotOf[output], byClass.logP[c]);
+  }
+
+  /** (batch, outputs) */
+  public Bounded probabilities() {
+    Bounded result = Bounded.zeros(p.batch(), p.outputs());
+    for (int at = 0; at < result.values().length; at++) {
+      setProbability(result, at, at / p.outputs(), at % p.outputs());
+    }
+    return result;
+  }
+
+  /** (batch, outputs) */
+  public Bounded logProbabilities() {
+    Bounded result = Bounded.zeros(p.batch(), p.outputs());
+    for (int at = 0; at < result.values().length; at++) {
+      setLogProbability(result, at, at / p.outputs(), at % p.outputs());
+    }
+    return result;
+  }
+
+  /** (batch) */
+  public Bounded targetProbabilities() {
+    Bounded result = Bounded.zeros(p.batch());
+    for (int row = 0; row < p.batch(); row++) {
+      setProbability(result, row, row, p.targets()[row]);
+    }
+    return result;
+  }
+
+  /** (batch): what exp makes of a rounded log probability. */
+  public Bounded exponentialsOfTargetLogProbabilities() {
+    Bounded result = targetLogProbabilities();
+    for (int row = 0; row < p.batch(); row++) {
+      double probability = Math.exp(result.values()[row]);
+      result.bounds()[row] =
+          probability * (Math.expm1(result.bounds()[row]) + 2 * U) + Float.MIN_VALUE;
+      result.values()[row] = probability;
+    }
+    return result;
+  }
+
+  /** (batch) */
+  public Bounded targetLogProbabilities() {
+    Bounded result = Bounded.zeros(p.batch());
+    for (int row = 0; row < p.batch(); row++) {
+      setLogProbability(result, row, row, p.targets()[row]);
+    }
+    return result;
+  }
+
+  /** Cross entropy of one level: loss, gradient with respect to its logits, and their bounds. */
+  private static final class CrossEntropy {
+    final double[] gradients;
+    final double[] bounds;
+    double loss;
+    double lossBound;
+
+    CrossEntropy(Level level, int target, double smoothing, double[] prior, double weight) {
+      int n = level.logits.length;
+      this.gradients = new double[n];
+      this.bounds = new double[n];
+      for (int q = 0; q < n; q++) {
+        double share = smoothing * (prior == null ? 1.0 / n : prior[q]);
+        double wanted = (q == target ? 1 - smoothing : 0) + share;
+        double probability = Math.exp(level.logP[q]);
+        gradients[q] = weight * (probability - wanted);
+        bounds[q] =
+            Math.abs(weight) * (1.01 * level.probabilityBound(q) + 8 * U * (probability + wanted))
+                + Float.MIN_VALUE;
+        loss -= wanted * level.logP[q];
+        lossBound +=
+            wanted
+                * (level.logitBounds[q]
+                    + level.meanBound
+                    + level.meanRounding
+                    + 8 * U * (Math.abs(level.logSum) + level.max - level.logits[q] + 1));
+      }
+      lossBound = 1.01 * lossBound + U * Math.abs(loss);
+    }
+  }
+
+  /** The loss alone, by its definition. */
+  public double loss(Loss loss) {
+    double sum = 0;
+    double[] weights = weights(loss);
+    for (int row = 0; row < p.batch(); row++) {
+      if (weights[row] != 0) {
+        int c = p.classOf()[p.targets()[row]];
+        sum +=
+            weights[row]
+                * (new CrossEntropy(classLevels[row], c, loss.smoothing, prior(), 1).loss
+                    + new CrossEntropy(
+                            slotLevels[row][c], slotOf[p.targets()[row]], loss.smoothing, null, 1)
+                        .loss);
+      }
+    }
+    return sum;
+  }
+
+  private double[] prior() {
+    double[] prior = new double[p.classes()];
+    for (int c = 0; c < prior.length; c++) {
+      prior[c] = (double) sizes[c] / p.outputs();
+    }
+    return prior;
+  }
+
+  private boolean counts(int row, Loss loss) {
+    return loss.ignored == null || p.targets()[row] != loss.ignored;
+  }
+
+  private double[] weights(Loss loss) {
+    int counted = 0;
+    for (int row = 0; row < p.batch(); row++) {
+      counted += counts(row, loss) ? 1 : 0;
+    }
+    double[] weights = new double[p.batch()];
+    for (int row = 0; row < p.batch(); row++) {
+      if (counts(row, loss)) {
+        weights[row] =
+            (loss.mean ? 1.0 / counted : 1) * (loss.weights == null ? 1 : loss.weights[row]);
+      }
+    }
+    return weights;
+  }
+
+  /** Loss and gradients, row by row. */
+  public Gradients gradients(Loss loss) {
+    int features = p.features();
+    int classes = p.classes();
+    int slots = p.slots();
+    Sum x = new Sum(classes + slots + 2, p.batch(), features);
+    Sum W1 = new Sum(p.batch() + 1, features, classes);
+    Sum b1 = new Sum(p.batch() + 1, classes);
+    Sum W2 = new Sum(p.batch() + 1, classes, features, slots);
+    Sum b2 = new Sum(p.batch() + 1, classes, slots);
+    double[] weights = weights(loss);
+    double total = 0;
+    double totalBound = 0;
+    for (int row = 0; row < p.batch(); row++) {
+      // A weight is the product of two rounded numbers.
+      double w = weights[row];
+      if (w == 0) {
+        continue;
+      }
+      int target = p.targets()[row];
+      int c = p.classOf()[target];
+      CrossEntropy byClass = new CrossEntropy(classLevels[row], c, loss.smoothing, prior(), w);
+      CrossEntropy bySlot =
+          new CrossEntropy(slotLevels[row][c], slotOf[target], loss.smoothing, null, w);
+      total += w * (byClass.loss + bySlot.loss);
+      totalBound +=
+          Math.abs(w)
+              * (byClass.lossBound + bySlot.lossBound + 3 * U * (byClass.loss + bySlot.loss));
+      for (int k = 0; k < classes; k++) {
+        double g = byClass.gradients[k];
+        double bound = byClass.bounds[k];
+        b1.add(k, 1, g, bound);
+        for (int f = 0; f < features; f++) {
+          W1.add(f * classes + k, p.x()[row * features + f], g, bound);
+          x.add(row * features + f, p.W1()[f * classes + k], g, bound);
+        }
+      }
+      for (int q = 0; q < sizes[c]; q++) {
+        double g = bySlot.gradients[q];
+        double bound = bySlot.bounds[q];
+        b2.add(c * slots + q, 1, g, bound);
+        for (int f = 0; f < features; f++) {
+          int at = (c * features + f) * slots + q;
+          W2.add(at, p.x()[row * features + f], g, bound);
+          x.add(row * features + f, p.W2()[at], g, bound);
+        }
+      }
+    }
+    return new Gradients(
+        total, totalBound, x.result(), W1.result(), b1.result(), W2.result(), b2.result());
+  }
+
+  /** Sums of products of an exact and an inexact factor. */
+  private static final class Sum {
+    private final int roundings;
+    private final Bounded sum;
+
+    Sum(int roundings, long... shape) {
+      this.roundings = roundings;
+      this.sum = Bounded.zeros(shape);
+    }
+
+    void add(int at, double exact, double inexact, double bound) {
+      sum.values()[at] += exact * inexact;
+      sum.bounds()[at] +=
+          Math.abs(exact) * (bound + roundings * U * (Math.abs(inexact) + bound)) + Float.MIN_VALUE;
+    }
+
+    Bounded result() {
+      return sum;
+    }
+  }
+}
