@@ -2,6 +2,7 @@
 package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import java.io.IOException;
@@ -9,24 +10,29 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.blocksparse.testing.BlockProblem;
+import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.Bounded;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Npz;
+import org.blocksparse.testing.Oracle;
+import org.blocksparse.testing.SoftmaxOracle;
+import org.blocksparse.testing.SoftmaxProblem;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Theano's algorithm in float64, recorded in files, against every kind of kernels.
+ * Theano's algorithm in float64, recorded in files, against every kind of kernels. How far off each
+ * element may be is derived by the oracles, which have to agree with the files as well.
  *
  * <p>{@code -Dblocksparse.conformance=DIR} takes the files of another folder.
  */
 @Tag("xcheck")
 final class ConformanceTest {
-  /** Rounding of one float operation. */
-  private static final double EPSILON = 0x1p-24;
-
   static Stream<Arguments> sparseBlockDot() throws IOException, URISyntaxException {
     return cases("sparse_block_dot-");
   }
@@ -58,6 +64,7 @@ final class ConformanceTest {
   @ParameterizedTest(name = "{0} {2}")
   @MethodSource
   void sparseBlockDot(KernelsUnderTest kernels, Npz npz, Path file) {
+    BlockProblem problem = blockProblem(npz);
     kernels.run(
         () -> {
           try (FloatTensor W = floats(npz, "W");
@@ -69,32 +76,10 @@ final class ConformanceTest {
               BlockPlan plan =
                   BlockPlan.of(
                       inputIdx, outputIdx, (int) W.shape().dim(0), (int) W.shape().dim(1))) {
-            // Each bound is that of design: terms * 2^-24 * the largest sum of absolute values.
-            int batch = plan.batch();
-            long iSize = W.shape().dim(2);
-            long oSize = W.shape().dim(3);
-            assertClose(
-                npz, "out", SparseBlockDot.apply(W, h, b, plan), plan.iWin() * iSize + 1, W, h, b);
-            assertClose(
-                npz,
-                "gradH",
-                SparseBlockDot.gradH(W, gradOut, plan),
-                plan.oWin() * oSize,
-                W,
-                gradOut);
-            assertClose(
-                npz,
-                "gradW",
-                SparseBlockDot.gradW(h, gradOut, plan),
-                (long) batch * plan.iWin() * plan.oWin(),
-                h,
-                gradOut);
-            assertClose(
-                npz,
-                "gradB",
-                SparseBlockDot.gradB(gradOut, plan),
-                (long) batch * plan.oWin(),
-                gradOut);
+            check(npz, "out", Oracle.dot(problem), SparseBlockDot.apply(W, h, b, plan));
+            check(npz, "gradH", Oracle.gradH(problem), SparseBlockDot.gradH(W, gradOut, plan));
+            check(npz, "gradW", Oracle.gradW(problem), SparseBlockDot.gradW(h, gradOut, plan));
+            check(npz, "gradB", Oracle.gradB(problem), SparseBlockDot.gradB(gradOut, plan));
           }
         });
   }
@@ -102,38 +87,106 @@ final class ConformanceTest {
   @ParameterizedTest(name = "{0} {2}")
   @MethodSource
   void hSoftmax(KernelsUnderTest kernels, Npz npz, Path file) {
+    SoftmaxProblem problem = softmaxProblem(npz);
+    SoftmaxOracle oracle = new SoftmaxOracle(problem, true);
     kernels.run(
         () -> {
           try (FloatTensor x = floats(npz, "x");
-              FloatTensor W1 = floats(npz, "W1");
-              FloatTensor b1 = floats(npz, "b1");
-              FloatTensor W2 = floats(npz, "W2");
-              FloatTensor b2 = floats(npz, "b2");
-              IntTensor target = ints(npz, "target")) {
-            int batch = (int) x.shape().dim(0);
-            int nOutputs = npz.get("nOutputs").ints()[0];
-            int nClasses = (int) W2.shape().dim(0);
-            int perClass = (int) W2.shape().dim(2);
-            // A logit is a sum of features + 1 terms, and there are two on the way to a
-            // probability.
-            double logitError =
-                2
-                    * (x.shape().dim(1) + 1)
-                    * EPSILON
-                    * largest(x)
-                    * largest(W1, W2, b1, b2)
-                    * x.shape().dim(1);
-            FloatTensor all =
-                HierarchicalSoftmax.hSoftmax(
-                    x, batch, nOutputs, nClasses, perClass, W1, b1, W2, b2, null);
-            assertRelativelyClose(npz, "probabilities", all, 2 * logitError + 8 * EPSILON);
-            FloatTensor targets =
-                HierarchicalSoftmax.hSoftmax(
-                    x, batch, nOutputs, nClasses, perClass, W1, b1, W2, b2, target);
-            assertRelativelyClose(
-                npz, "targetProbabilities", targets, 2 * logitError + 8 * EPSILON);
+              IntTensor target = ints(npz, "target");
+              HierarchicalSoftmax layer =
+                  HierarchicalSoftmax.builder(problem.features(), problem.outputs())
+                      .classes(problem.classes())
+                      .build(
+                          floats(npz, "W1"),
+                          floats(npz, "b1"),
+                          floats(npz, "W2"),
+                          floats(npz, "b2"))) {
+            check(npz, "probabilities", oracle.probabilities(), hSoftmax(problem, x, layer, null));
+            check(
+                npz,
+                "targetProbabilities",
+                oracle.targetProbabilities(),
+                hSoftmax(problem, x, layer, target));
+            if (problem.outputs() < problem.classes() * problem.slots()) {
+              // With padding, the layer's probabilities are on purpose not Theano's.
+              return;
+            }
+            check(npz, "probabilities", oracle.probabilities(), layer.probabilities(x));
+            check(
+                npz,
+                "targetLogProbabilities",
+                oracle.targetLogProbabilities(),
+                layer.logProbabilities(x, target));
+            SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
+            try (HierarchicalSoftmax.Gradients gradients = layer.gradients(x, target)) {
+              double loss = npz.get("loss").values()[0];
+              assertEquals(loss, expected.loss(), 1e-12 * (1 + Math.abs(loss)), "oracle's loss");
+              assertEquals(loss, gradients.loss(), expected.lossBound() + 1e-12, "loss");
+              check(npz, "gradX", expected.x(), gradients.x());
+              check(npz, "gradW1", expected.W1(), gradients.W1());
+              check(npz, "gradB1", expected.b1(), gradients.b1());
+              check(npz, "gradW2", expected.W2(), gradients.W2());
+              check(npz, "gradB2", expected.b2(), gradients.b2());
+            }
           }
         });
+  }
+
+  private static FloatTensor hSoftmax(
+      SoftmaxProblem p, FloatTensor x, HierarchicalSoftmax layer, IntTensor target) {
+    return HierarchicalSoftmax.hSoftmax(
+        x,
+        p.batch(),
+        p.outputs(),
+        p.classes(),
+        p.slots(),
+        layer.W1(),
+        layer.b1(),
+        layer.W2(),
+        layer.b2(),
+        target);
+  }
+
+  private static BlockProblem blockProblem(Npz npz) {
+    long[] W = npz.get("W").shape();
+    long[] h = npz.get("h").shape();
+    Sizes sizes =
+        new Sizes(
+            (int) h[0],
+            (int) W[0],
+            (int) W[1],
+            (int) W[2],
+            (int) W[3],
+            (int) h[1],
+            (int) npz.get("outputIdx").shape()[1]);
+    float[] gradOut = npz.get("gradOut").floats();
+    return new BlockProblem(
+        sizes,
+        npz.get("W").floats(),
+        npz.get("h").floats(),
+        npz.get("b").floats(),
+        gradOut,
+        gradOut,
+        npz.get("inputIdx").ints(),
+        npz.get("outputIdx").ints());
+  }
+
+  private static SoftmaxProblem softmaxProblem(Npz npz) {
+    long[] W2 = npz.get("W2").shape();
+    int slots = (int) W2[2];
+    int outputs = npz.get("nOutputs").ints()[0];
+    return new SoftmaxProblem(
+        (int) npz.get("x").shape()[0],
+        (int) W2[1],
+        (int) W2[0],
+        slots,
+        IntStream.range(0, outputs).map(output -> output / slots).toArray(),
+        npz.get("x").floats(),
+        npz.get("W1").floats(),
+        npz.get("b1").floats(),
+        npz.get("W2").floats(),
+        npz.get("b2").floats(),
+        npz.get("target").ints());
   }
 
   private static FloatTensor floats(Npz npz, String key) {
@@ -144,56 +197,17 @@ final class ConformanceTest {
     return IntTensor.of(npz.get(key).ints(), npz.get(key).shape());
   }
 
-  private static double largest(FloatTensor... tensors) {
-    double largest = 1;
-    for (FloatTensor tensor : tensors) {
-      for (float value : tensor.toArray()) {
-        largest = Math.max(largest, Math.abs(value));
-      }
+  /** The file's values, within the oracle's bounds, which belong to the same values. */
+  private static void check(Npz npz, String key, Bounded oracle, FloatTensor actual) {
+    Npz.Array recorded = npz.get(key);
+    assertArrayEquals(recorded.shape(), oracle.shape(), key);
+    for (int i = 0; i < recorded.values().length; i++) {
+      double value = recorded.values()[i];
+      assertEquals(
+          value, oracle.values()[i], 1e-11 * (1 + Math.abs(value)), "oracle's " + key + " at " + i);
     }
-    return largest;
-  }
-
-  /** Within terms * 2^-24 * (terms * the product of the largest factors), the bound of a sum. */
-  private static void assertClose(
-      Npz npz, String key, FloatTensor actual, long terms, FloatTensor... factors) {
-    double magnitude = terms;
-    for (FloatTensor factor : factors) {
-      magnitude *= largest(factor);
+    try (actual) {
+      new Bounded(recorded.shape(), recorded.values(), oracle.bounds()).assertHolds(key, actual);
     }
-    assertWithin(npz, key, actual, 0, (terms + 1) * EPSILON * magnitude);
-  }
-
-  private static void assertRelativelyClose(Npz npz, String key, FloatTensor actual, double bound) {
-    assertWithin(npz, key, actual, bound, Float.MIN_VALUE);
-  }
-
-  private static void assertWithin(
-      Npz npz, String key, FloatTensor actual, double relative, double absolute) {
-    Npz.Array expected = npz.get(key);
-    assertArrayEquals(expected.shape(), actual.shape().toArray(), key);
-    float[] values = actual.toArray();
-    for (int i = 0; i < values.length; i++) {
-      double wanted = expected.values()[i];
-      // The negation makes a NaN fail.
-      if (!(Math.abs(values[i] - wanted) <= absolute + relative * Math.abs(wanted))) {
-        throw new AssertionError(
-            key
-                + " "
-                + actual.shape()
-                + " at "
-                + i
-                + ": expected "
-                + wanted
-                + " but was "
-                + values[i]
-                + ", allowed "
-                + absolute
-                + " + "
-                + relative
-                + " * |expected|");
-      }
-    }
-    actual.close();
   }
 }

@@ -31,6 +31,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @ExtendWith(Seeded.class)
 final class HierarchicalSoftmaxContractTest {
   /** A layer and a batch for it; logits are of about {@code scale}. */
+  @SuppressWarnings("ArrayRecordComponent")
   record Case(int batch, int features, float scale, int slots, int... classOf) {
     @Override
     public String toString() {

@@ -2,6 +2,7 @@
 package org.blocksparse.testing;
 
 /** Operands of a sparse block product, in row-major order; shapes as in SparseBlockDot. */
+@SuppressWarnings("ArrayRecordComponent")
 public record BlockProblem(
     Sizes sizes,
     float[] W,

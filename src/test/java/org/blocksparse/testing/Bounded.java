@@ -10,6 +10,7 @@ import org.blocksparse.FloatTensor;
  * <p>Where the exact value is NaN or infinite, so has the computed one to be; a NaN anywhere else
  * is infinitely far off.
  */
+@SuppressWarnings("ArrayRecordComponent")
 public record Bounded(long[] shape, double[] values, double[] bounds) {
   /** Rounding of one float operation, relative to its result. */
   public static final double U = 0x1p-24;

@@ -14,6 +14,7 @@ import static org.blocksparse.testing.Bounded.U;
  */
 public final class SoftmaxOracle {
   /** What is minimised. */
+  @SuppressWarnings("ArrayRecordComponent")
   public record Loss(boolean mean, Integer ignored, double smoothing, float[] weights) {
     public static Loss ofMean() {
       return new Loss(true, null, 0, null);

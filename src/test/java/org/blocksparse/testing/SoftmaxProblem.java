@@ -2,6 +2,7 @@
 package org.blocksparse.testing;
 
 /** Operands of a two-level softmax, in row-major order; shapes as in HierarchicalSoftmax. */
+@SuppressWarnings("ArrayRecordComponent")
 public record SoftmaxProblem(
     int batch,
     int features,
