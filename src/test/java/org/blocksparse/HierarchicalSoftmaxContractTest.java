@@ -91,13 +91,11 @@ final class HierarchicalSoftmaxContractTest {
   /** A layer between guard bands, with a batch. */
   private static final class Setup implements AutoCloseable {
     final Guarded memory = new Guarded();
-    final SoftmaxProblem problem;
     final FloatTensor x;
     final IntTensor targets;
     final HierarchicalSoftmax layer;
 
     Setup(SoftmaxProblem p) {
-      this.problem = p;
       this.x = memory.of("x", p.x(), p.batch(), p.features());
       this.targets = IntTensor.of(p.targets(), p.batch());
       this.layer =

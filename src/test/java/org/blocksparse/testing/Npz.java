@@ -20,7 +20,6 @@ import java.util.zip.ZipInputStream;
 /** Reads the golden files: NumPy arrays of version 1.0 in C order, in a zip archive. */
 public final class Npz {
   /** One array; values are doubles whatever their type was. */
-  @SuppressWarnings("ArrayRecordComponent")
   public record Array(long[] shape, double[] values) {
     public float[] floats() {
       float[] floats = new float[values.length];
