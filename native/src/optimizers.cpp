@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
+#include <limits>
 
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
@@ -23,6 +24,15 @@ blocksparse_status check_step(const kernel_table* kernels, int64_t count,
 
 }  // namespace
 }  // namespace blocksparse
+
+float blocksparse_norm_f32(int32_t isa, int64_t count, const float* x) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (check_step(kernels, count, x) != BLOCKSPARSE_OK) {
+    return std::numeric_limits<float>::quiet_NaN();
+  }
+  return static_cast<float>(std::sqrt(kernels->sum_of_squares(count, x)));
+}
 
 int32_t blocksparse_sgd_f32(int32_t isa, int64_t count, float rate, float scale, float decay,
                             const float* g, float* w) {

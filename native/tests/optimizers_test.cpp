@@ -29,6 +29,15 @@ void check_steps(int32_t isa, int32_t count) {
   v.fill([&] { return r.uniform() + 1.0f; });
   const double rate = static_cast<double>(kRate), epsilon = static_cast<double>(kEpsilon);
 
+  context() = "norm, isa " + std::string(blocksparse_isa_name(isa)) + ", " + std::to_string(count);
+  double squares_of_g = 0.0;
+  for (int32_t i = 0; i < count; ++i) {
+    squares_of_g += static_cast<double>(g.at(0, i)) * static_cast<double>(g.at(0, i));
+  }
+  const float norm = blocksparse_norm_f32(isa, count, g.data());
+  CHECK(std::fabs(static_cast<double>(norm) - std::sqrt(squares_of_g)) <=
+        (count + 2) * 0x1p-24 * std::sqrt(squares_of_g));
+
   context() = "sgd, isa " + std::string(blocksparse_isa_name(isa)) + ", " + std::to_string(count);
   matrix w1 = w;
   CHECK_STATUS(BLOCKSPARSE_OK,

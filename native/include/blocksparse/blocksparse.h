@@ -290,6 +290,12 @@ BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(
 /* -------------------------------------------------------------------------------- optimisers */
 
 /*
+ * The Euclidean length of x, count elements: what a gradient is clipped by. A NaN or an infinity in x
+ * flows through. NaN also if the arguments are of no use.
+ */
+BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const float* x);
+
+/*
  * One step of an optimiser on count elements that lie together; the gradient is scale * g + decay * w.
  *
  *   SGD       w -= rate * gradient

@@ -74,6 +74,7 @@ struct kernel_table {
   float (*cross_entropy)(const softmax_row& row, const cross_entropy_target& target);
 
   void (*axpy)(int64_t count, float alpha, const float* x, float* y);  // y += alpha * x
+  double (*sum_of_squares)(int64_t count, const float* x);
   void (*sgd)(int64_t count, float rate, float scale, float decay, const float* g, float* w);
   void (*adagrad)(int64_t count, float rate, float scale, float decay, float epsilon,
                   const float* g, float* s, float* w);

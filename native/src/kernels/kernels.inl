@@ -55,7 +55,7 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 
 namespace {
 
-constexpr kernel_table kTable = {gemm, outer, softmax, log_softmax, cross_entropy,
-                                 axpy, sgd,   adagrad, adam};
+constexpr kernel_table kTable = {gemm, outer,          softmax, log_softmax, cross_entropy,
+                                 axpy, sum_of_squares, sgd,     adagrad,     adam};
 
 }  // namespace

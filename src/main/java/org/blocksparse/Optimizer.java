@@ -17,17 +17,22 @@ public final class Optimizer {
     ADAM
   }
 
+  private static final float NO_LIMIT = Float.POSITIVE_INFINITY;
+
   private final Rule rule;
   private final float rate;
   private final float decay;
+  private final float maxNorm;
   private final float beta1;
   private final float beta2;
   private final float epsilon;
 
-  private Optimizer(Rule rule, float rate, float decay, float beta1, float beta2, float epsilon) {
+  private Optimizer(
+      Rule rule, float rate, float decay, float maxNorm, float beta1, float beta2, float epsilon) {
     this.rule = rule;
     this.rate = positive("rate", rate);
     this.decay = decay;
+    this.maxNorm = maxNorm;
     this.beta1 = beta1;
     this.beta2 = beta2;
     this.epsilon = epsilon;
@@ -38,12 +43,12 @@ public final class Optimizer {
 
   /** {@code w -= rate * gradient}. */
   public static Optimizer sgd(float rate) {
-    return new Optimizer(Rule.SGD, rate, 0, 0, 0, 0);
+    return new Optimizer(Rule.SGD, rate, 0, NO_LIMIT, 0, 0, 0);
   }
 
   /** {@code s += gradient^2; w -= rate * gradient / (sqrt(s) + 1e-8)} (Duchi et al., 2011). */
   public static Optimizer adagrad(float rate) {
-    return new Optimizer(Rule.ADAGRAD, rate, 0, 0, 0, 1e-8f);
+    return new Optimizer(Rule.ADAGRAD, rate, 0, NO_LIMIT, 0, 0, 1e-8f);
   }
 
   /** Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). */
@@ -57,6 +62,7 @@ public final class Optimizer {
         Rule.ADAM,
         rate,
         0,
+        NO_LIMIT,
         fraction("beta1", beta1),
         fraction("beta2", beta2),
         positive("epsilon", epsilon));
@@ -64,14 +70,29 @@ public final class Optimizer {
 
   /** The same rule with another learning rate, for schedules. */
   public Optimizer withRate(float newRate) {
-    return new Optimizer(rule, newRate, decay, beta1, beta2, epsilon);
+    return new Optimizer(rule, newRate, decay, maxNorm, beta1, beta2, epsilon);
   }
 
   /**
    * The same rule with {@code newDecay * w} added to every gradient of a weight that is touched.
    */
   public Optimizer withDecay(float newDecay) {
-    return new Optimizer(rule, rate, newDecay, beta1, beta2, epsilon);
+    return new Optimizer(rule, rate, newDecay, maxNorm, beta1, beta2, epsilon);
+  }
+
+  /**
+   * The same rule with gradients clipped: that of W1, that of b1, and that of each class's block of
+   * W2 and row of b2, each on its own, is scaled down to this Euclidean length if it is longer. (A
+   * norm over all of them together would be known only when all classes are done, and their blocks
+   * long out of the cache.)
+   *
+   * @param newMaxNorm positive; infinite: no limit
+   */
+  public Optimizer withMaxNorm(float newMaxNorm) {
+    if (!(newMaxNorm > 0)) {
+      throw new IllegalArgumentException("maxNorm: expected a number > 0 but was " + newMaxNorm);
+    }
+    return new Optimizer(rule, rate, decay, newMaxNorm, beta1, beta2, epsilon);
   }
 
   private static float positive(String name, float value) {
@@ -101,6 +122,14 @@ public final class Optimizer {
     return decay;
   }
 
+  float maxNorm() {
+    return maxNorm;
+  }
+
+  boolean isClipping() {
+    return maxNorm < NO_LIMIT;
+  }
+
   float beta1() {
     return beta1;
   }
@@ -115,6 +144,11 @@ public final class Optimizer {
 
   @Override
   public String toString() {
-    return rule + "(rate = " + rate + (decay == 0 ? "" : ", decay = " + decay) + ")";
+    return rule
+        + "(rate = "
+        + rate
+        + (decay == 0 ? "" : ", decay = " + decay)
+        + (isClipping() ? ", maxNorm = " + maxNorm : "")
+        + ")";
   }
 }

@@ -35,14 +35,14 @@ final class OptimizerState {
     Kernels kernels = KernelsProvider.kernels();
     return switch (rule) {
       case SGD ->
-          decay == 0
+          decay == 0 && !optimizer.isClipping()
               ? softmax.descend(rate)
               : softmax.apply(
                   (parameter, classNumber, offset, count, gradient) ->
                       kernels.sgd(
                           count,
                           rate,
-                          1,
+                          scale(kernels, optimizer, count, gradient),
                           decayOf(parameter, decay),
                           gradient,
                           parameters[parameter],
@@ -53,7 +53,7 @@ final class OptimizerState {
                   kernels.adagrad(
                       count,
                       rate,
-                      1,
+                      scale(kernels, optimizer, count, gradient),
                       decayOf(parameter, decay),
                       optimizer.epsilon(),
                       gradient,
@@ -66,7 +66,7 @@ final class OptimizerState {
                   kernels.adam(
                       count,
                       rate,
-                      1,
+                      scale(kernels, optimizer, count, gradient),
                       decayOf(parameter, decay),
                       optimizer.beta1(),
                       optimizer.beta2(),
@@ -78,6 +78,15 @@ final class OptimizerState {
                       parameters[parameter],
                       offset));
     };
+  }
+
+  /** What a gradient is multiplied by so that it is not longer than allowed. */
+  private static float scale(Kernels kernels, Optimizer optimizer, long count, Storage gradient) {
+    if (!optimizer.isClipping()) {
+      return 1;
+    }
+    float norm = kernels.norm(count, gradient);
+    return norm > optimizer.maxNorm() ? optimizer.maxNorm() / norm : 1;
   }
 
   /** Weights decay, biases do not. */

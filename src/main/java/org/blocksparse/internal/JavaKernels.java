@@ -210,6 +210,15 @@ public final class JavaKernels implements Kernels {
   }
 
   @Override
+  public float norm(long count, Storage x) {
+    double squares = 0;
+    for (long i = 0; i < count; i++) {
+      squares += (double) x.getFloat(i) * x.getFloat(i);
+    }
+    return (float) Math.sqrt(squares);
+  }
+
+  @Override
   public void sgd(
       long count, float rate, float scale, float decay, Storage g, Storage w, long offset) {
     for (long i = 0; i < count; i++) {

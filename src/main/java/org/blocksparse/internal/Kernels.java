@@ -91,6 +91,9 @@ public interface Kernels {
       Storage nll,
       Rows c);
 
+  /** The Euclidean length of the first {@code count} elements. */
+  float norm(long count, Storage x);
+
   /** w[offset, offset + count) -= rate * (scale * g + decay * w), g from 0 on. */
   void sgd(long count, float rate, float scale, float decay, Storage g, Storage w, long offset);
 

@@ -11,6 +11,7 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gem
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_outer_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_norm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sgd_f32;
 
@@ -215,6 +216,11 @@ public final class NativeKernels implements Kernels {
             c.count,
             c.stride),
         "blocksparse_block_cross_entropy_f32");
+  }
+
+  @Override
+  public float norm(long count, Storage x) {
+    return blocksparse_norm_f32(isa, count, x.floats(0));
   }
 
   @Override

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.stream.Stream;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Clipping, and what an optimiser remembers; the rules themselves are tested with the layer. */
+final class OptimizerTest {
+  private static final int FEATURES = 5;
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream();
+  }
+
+  private static HierarchicalSoftmax layer() {
+    return HierarchicalSoftmax.builder(FEATURES, 12).classes(4).seed(3).build();
+  }
+
+  private static double distance(float[] a, float[] b, int begin, int end) {
+    double squares = 0;
+    for (int i = begin; i < end; i++) {
+      squares += (a[i] - b[i]) * (double) (a[i] - b[i]);
+    }
+    return Math.sqrt(squares);
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void maxNorm_limitsTheStepOfEachBlock(KernelsUnderTest kernels) {
+    kernels.run(
+        () -> {
+          try (HierarchicalSoftmax layer = layer();
+              FloatTensor x = FloatTensor.of(new float[] {9, -8, 7, -6, 5}, 1, FEATURES);
+              IntTensor target = IntTensor.of(new int[] {7}, 1)) {
+            float[] W1 = layer.W1().toArray();
+            float[] W2 = layer.W2().toArray();
+            layer.step(x, target, Optimizer.sgd(1).withMaxNorm(0.125f));
+            // The gradient is much longer than allowed, so the step is exactly as long as allowed.
+            assertEquals(0.125, distance(W1, layer.W1().toArray(), 0, W1.length), 1e-5);
+            int block = FEATURES * layer.classes().slots();
+            int begin = layer.classes().classOf(7) * block;
+            float[] after = layer.W2().toArray();
+            assertEquals(0.125, distance(W2, after, begin, begin + block), 1e-5);
+            assertEquals(0, distance(W2, after, 0, begin));
+            assertEquals(0, distance(W2, after, begin + block, W2.length));
+          }
+        });
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void maxNorm_thatIsNotReached_changesNothing(KernelsUnderTest kernels) {
+    kernels.run(
+        () -> {
+          try (HierarchicalSoftmax clipped = layer();
+              HierarchicalSoftmax free = layer();
+              FloatTensor x = FloatTensor.of(new float[] {9, -8, 7, -6, 5}, 1, FEATURES);
+              IntTensor target = IntTensor.of(new int[] {7}, 1)) {
+            clipped.step(x, target, Optimizer.adagrad(0.1f).withMaxNorm(1e6f));
+            free.step(x, target, Optimizer.adagrad(0.1f));
+            assertEquals(
+                0, distance(clipped.W2().toArray(), free.W2().toArray(), 0, 4 * FEATURES * 3));
+          }
+        });
+  }
+
+  @Test
+  void adagrad_slowsDown_andForgetsWhenTheRuleChanges() {
+    try (HierarchicalSoftmax layer = layer();
+        FloatTensor x = FloatTensor.of(new float[] {1, 1, 1, 1, 1}, 1, FEATURES);
+        IntTensor target = IntTensor.of(new int[] {7}, 1)) {
+      // A first step of Adagrad moves every weight by the rate, whatever its gradient is.
+      assertEquals(0.1, largestMove(layer, x, target, Optimizer.adagrad(0.1f)), 1e-4);
+      assertTrue(largestMove(layer, x, target, Optimizer.adagrad(0.1f)) < 0.09);
+      layer.step(x, target, Optimizer.sgd(1e-3f));
+      assertEquals(0.1, largestMove(layer, x, target, Optimizer.adagrad(0.1f)), 1e-4);
+    }
+  }
+
+  private static double largestMove(
+      HierarchicalSoftmax layer, FloatTensor x, IntTensor target, Optimizer optimizer) {
+    float[] before = layer.W1().toArray();
+    layer.step(x, target, optimizer);
+    float[] after = layer.W1().toArray();
+    double largest = 0;
+    for (int i = 0; i < before.length; i++) {
+      largest = Math.max(largest, Math.abs(after[i] - before[i]));
+    }
+    return largest;
+  }
+
+  @Test
+  void numbersThatMakeNoSense_areRefused() {
+    assertRefused("rate: expected a finite number > 0 but was 0.0", () -> Optimizer.sgd(0));
+    assertRefused(
+        "rate: expected a finite number > 0 but was NaN", () -> Optimizer.adagrad(Float.NaN));
+    assertRefused(
+        "beta1: expected a number in [0, 1) but was 1.0", () -> Optimizer.adam(1, 1, 0, 1));
+    assertRefused(
+        "epsilon: expected a finite number > 0 but was 0.0", () -> Optimizer.adam(1, 0, 0, 0));
+    assertRefused(
+        "decay: expected a finite number >= 0 but was -1.0", () -> Optimizer.sgd(1).withDecay(-1));
+    assertRefused(
+        "maxNorm: expected a number > 0 but was 0.0", () -> Optimizer.sgd(1).withMaxNorm(0));
+  }
+
+  private static void assertRefused(String message, Runnable call) {
+    assertEquals(message, assertThrows(IllegalArgumentException.class, call::run).getMessage());
+  }
+}
