@@ -81,7 +81,7 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
   const bool transposed = o_transposed == 1;
-  outer_schedule plan;
+  outer_schedule plan = {};
   blocksparse_status status =
       first_error(outer_schedule::parse(schedule, schedule_length, &plan),
                   check_rows(x, x_rows, m, ldx), check_rows(y, y_rows, n, ldy),

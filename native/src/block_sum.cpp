@@ -13,7 +13,7 @@ int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* schedule, int64_t 
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  gemm_schedule plan;
+  gemm_schedule plan = {};
   blocksparse_status status =
       first_error(gemm_schedule::parse(schedule, schedule_length, &plan),
                   check_rows(y, y_rows, n, ldy),
