@@ -24,7 +24,6 @@ namespace {
 constexpr int32_t kPieceRows = 64;
 constexpr int32_t kPieceColumns = 512;
 
-constexpr int32_t kLineFloats = 16;
 constexpr int32_t kTileLines = kTileColumns > kLineFloats ? kTileColumns / kLineFloats : 1;
 
 struct gemm_tile_task {
