@@ -25,7 +25,9 @@ struct outer_tile {
   static void run(const outer_tile_task& t) {
     const mask last = t.last;
     vec sum[Rows][Vectors];
+    UNROLL
     for (int32_t r = 0; r < Rows; ++r) {
+      UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
         sum[r][v] = set1(0.0f);
       }
@@ -37,19 +39,24 @@ struct outer_tile {
       const float* const x = t.x[i] + row;
       const float* const y = t.y[i] + column;
       vec part[Vectors];
+      UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
         part[v] = load_part<Partial, Vectors>(y, v, last);
       }
+      UNROLL
       for (int32_t r = 0; r < Rows; ++r) {
         const vec factor = set1(x[r]);
+        UNROLL
         for (int32_t v = 0; v < Vectors; ++v) {
           sum[r][v] = fma(factor, part[v], sum[r][v]);
         }
       }
     }
     const vec alpha = set1(t.alpha);
+    UNROLL
     for (int32_t r = 0; r < Rows; ++r) {
       float* const o = t.o + r * t.ldo;
+      UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
         const vec result = Accumulate
                                ? fma(alpha, sum[r][v], load_part<Partial, Vectors>(o, v, last))
