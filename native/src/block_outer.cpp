@@ -29,10 +29,12 @@ struct outer_part {
   bool accumulate;
   float* o;
   int64_t ldo;
+  const float* next_o;  // the same part of the block that is written next, or NULL
 };
 
 outer_part swapped(const outer_part& p) {
-  return {p.n, p.m, p.alpha, p.y_rows, p.y, p.ldy, p.x_rows, p.x, p.ldx, p.accumulate, p.o, p.ldo};
+  return {p.n, p.m,   p.alpha,      p.y_rows, p.y,   p.ldy,   p.x_rows,
+          p.x, p.ldx, p.accumulate, p.o,      p.ldo, p.next_o};
 }
 
 void write_zeros(const outer_part& p) {
@@ -57,7 +59,8 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
       x[i] = p.x + p.x_rows.data[begin + i] * p.ldx;
       y[i] = p.y + p.y_rows.data[begin + i] * p.ldy;
     }
-    kernels.outer({x, y, pairs, p.m, p.n, p.alpha, p.accumulate || begin > 0, p.o, p.ldo});
+    kernels.outer({x, y, pairs, p.m, p.n, p.alpha, p.accumulate || begin > 0, p.o, p.ldo,
+                   pairs < left ? p.o : p.next_o});
   }
 }
 
@@ -81,7 +84,7 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
   const bool transposed = o_transposed == 1;
-  outer_schedule plan;
+  outer_schedule plan = {};
   blocksparse_status status =
       first_error(outer_schedule::parse(schedule, schedule_length, &plan),
                   check_rows(x, x_rows, m, ldx), check_rows(y, y_rows, n, ldy),
@@ -100,6 +103,9 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
 
   // With a factor of 0, BLAS returns without a look at the rows and so would hide a NaN in them.
   const bool on_blas = is_for_blas(path, isa) && alpha != 0.0f;
+  const auto place = [=](int32_t x_block, int32_t y_block) {
+    return x_block * o_x_stride + y_block * o_y_stride;
+  };
   for (int32_t b = block_begin; b < block_end; ++b) {
     outer_block block;
     status = plan.block(b, x_blocks, y_blocks, x_rows, y_rows, &block);
@@ -109,10 +115,22 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
     if (m_begin == m_end || n == 0) {
       continue;
     }
-    float* const first = o + block.x_block * o_x_stride + block.y_block * o_y_stride +
-                         m_begin * (transposed ? 1 : ldo);
-    outer_part part = {m_end - m_begin, n, alpha, block.x,         x + m_begin, ldx,
-                       block.y,         y, ldy,   accumulate == 1, first,       ldo};
+    const int64_t offset = m_begin * (transposed ? 1 : ldo);
+    const bool has_next = b + 1 < block_end && plan.names_block(b + 1, x_blocks, y_blocks);
+    outer_part part = {
+        m_end - m_begin,
+        n,
+        alpha,
+        block.x,
+        x + m_begin,
+        ldx,
+        block.y,
+        y,
+        ldy,
+        accumulate == 1,
+        o + place(block.x_block, block.y_block) + offset,
+        ldo,
+        has_next ? o + place(plan.x_block[b + 1], plan.y_block[b + 1]) + offset : nullptr};
     if (transposed) {
       part = swapped(part);
     }

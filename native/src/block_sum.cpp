@@ -13,11 +13,10 @@ int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* schedule, int64_t 
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  gemm_schedule plan;
-  blocksparse_status status =
-      first_error(gemm_schedule::parse(schedule, schedule_length, &plan),
-                  check_rows(y, y_rows, n, ldy),
-                  o_stride == 0 ? check_rows(o, 1, n, n) : check_rows(o, write_blocks, n, o_stride));
+  gemm_schedule plan = {};
+  blocksparse_status status = first_error(
+      gemm_schedule::parse(schedule, schedule_length, &plan), check_rows(y, y_rows, n, ldy),
+      o_stride == 0 ? check_rows(o, 1, n, n) : check_rows(o, write_blocks, n, o_stride));
   if (status != BLOCKSPARSE_OK) {
     return status;
   }

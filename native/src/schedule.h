@@ -232,6 +232,11 @@ struct outer_schedule {
     return reader.used_up() ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_SCHEDULE;
   }
 
+  // Whether block b is one of the grid; its pairs are not looked at.
+  bool names_block(int32_t b, int32_t x_blocks, int32_t y_blocks) const {
+    return all_below({x_block + b, 1}, x_blocks) && all_below({y_block + b, 1}, y_blocks);
+  }
+
   // Block b and all that its pairs name, checked.
   blocksparse_status block(int32_t b, int32_t x_blocks, int32_t y_blocks, int64_t x_rows,
                            int64_t y_rows, outer_block* block) const {
@@ -240,8 +245,7 @@ struct outer_schedule {
       return BLOCKSPARSE_BAD_SCHEDULE;
     }
     *block = {x_block[b], y_block[b], {pair_x + begin, count}, {pair_y + begin, count}};
-    const bool inside = all_below({&block->x_block, 1}, x_blocks) &&
-                        all_below({&block->y_block, 1}, y_blocks) && all_below(block->x, x_rows) &&
+    const bool inside = names_block(b, x_blocks, y_blocks) && all_below(block->x, x_rows) &&
                         all_below(block->y, y_rows);
     return inside ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_INDEX;
   }

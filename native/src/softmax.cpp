@@ -33,7 +33,7 @@ blocksparse_status for_each_row(const int32_t* schedule, int64_t schedule_length
                                 int32_t chunk_begin, int32_t chunk_end,
                                 const row_operands& operands, const ChunkCheck& chunk_check,
                                 const RowFunction& row_function) {
-  gemm_schedule plan;
+  gemm_schedule plan = {};
   blocksparse_status status =
       first_error(gemm_schedule::parse(schedule, schedule_length, &plan), operands.check());
   if (status != BLOCKSPARSE_OK) {

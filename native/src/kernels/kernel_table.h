@@ -49,6 +49,7 @@ struct outer_work {
   bool accumulate;
   float* o;
   int64_t ldo;
+  const float* next_o;  // what will be written next, of the same size; NULL: nothing
 };
 
 struct softmax_row {

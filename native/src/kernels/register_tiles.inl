@@ -6,6 +6,7 @@
 namespace {
 
 constexpr int32_t kTileColumns = kTileVectors * kWidth;
+constexpr int32_t kLineFloats = 16;  // of a cache line
 
 INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
@@ -15,22 +16,24 @@ class column_tiles {
  public:
   explicit column_tiles(int32_t columns)
       : columns_(columns),
-        vectors_((columns - 1) / kWidth + 1),
-        count_((vectors_ - 1) / kTileVectors + 1) {}
+        count_(((columns - 1) / kWidth) / kTileVectors + 1),
+        vectors_(((columns - 1) / kWidth + 1) / count_),
+        wider_(((columns - 1) / kWidth + 1) % count_) {}
 
   int32_t count() const { return count_; }
 
   // The first column of tile i, or behind the last tile.
   int32_t begin(int32_t i) const {
-    const int32_t wider = vectors_ % count_;
-    const int32_t vector = vectors_ / count_ * i + least(i, wider);
-    return i < count_ ? vector * kWidth : columns_;
+    return i < count_ ? (vectors_ * i + least(i, wider_)) * kWidth : columns_;
   }
 
   int32_t width(int32_t i) const { return begin(i + 1) - begin(i); }
 
  private:
-  int32_t columns_, vectors_, count_;
+  int32_t columns_;
+  int32_t count_;
+  int32_t vectors_;  // of each tile
+  int32_t wider_;    // so many tiles at the start have one more
 };
 
 // Loads and stores of vector v of a tile's row. The last vector may be partial.

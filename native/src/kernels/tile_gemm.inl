@@ -24,17 +24,17 @@ namespace {
 constexpr int32_t kPieceRows = 64;
 constexpr int32_t kPieceColumns = 512;
 
-constexpr int32_t kLineFloats = 16;
 constexpr int32_t kTileLines = kTileColumns > kLineFloats ? kTileColumns / kLineFloats : 1;
+
+alignas(64) constexpr float kZeros[kTileColumns] = {};
 
 struct gemm_tile_task {
   const row_tile* rows;
-  int32_t k_begin, steps;
+  int32_t k_begin, k_end;
   int32_t column;
   mask last;
-  block_view w;  // from its first row and column that the tile uses
-  sums_begin begin;
-  const float* bias;
+  block_view w;        // from its first row and column that the tile uses
+  const float* begin;  // what the sums of every row begin with; NULL: with c
   const float* fetch;  // prefetched in the first step
   int64_t fetch_ld;    // and so much further in each step
 };
@@ -44,35 +44,42 @@ template <int32_t Rows, int32_t Vectors, bool Partial, bool AllLines>
 struct gemm_tile {
   static void run(const gemm_tile_task& t) {
     const mask last = t.last;
+    const float* const* const a = t.rows->a;
+    float* const* const c = t.rows->c;
     vec sum[Rows][Vectors];
+    UNROLL
     for (int32_t r = 0; r < Rows; ++r) {
-      const float* const from = t.begin == sums_begin::with_c ? t.rows->c[r] : t.bias;
+      const float* const from = t.begin != nullptr ? t.begin : c[r] + t.column;
+      UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
-        sum[r][v] = t.begin == sums_begin::with_zero
-                        ? set1(0.0f)
-                        : load_part<Partial, Vectors>(from + t.column, v, last);
+        sum[r][v] = load_part<Partial, Vectors>(from, v, last);
       }
     }
 
-    const float* a[Rows];
-    for (int32_t r = 0; r < Rows; ++r) {
-      a[r] = t.rows->a[r] + t.k_begin;
-    }
     const float* w = t.w.data;
     const int64_t ld = t.w.ld;
     const float* fetch = t.fetch;
     const int64_t fetch_ld = t.fetch_ld;
-    const int64_t steps = t.steps;
-    for (int64_t p = 0; p < steps; ++p) {
+    const int64_t end = t.k_end;
+    const float* row_of_a[Rows];
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      row_of_a[r] = a[r];
+    }
+    for (int64_t p = t.k_begin; p < end; ++p) {
       vec row[Vectors];
+      UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
         row[v] = load_part<Partial, Vectors>(w, v, last);
       }
+      UNROLL
       for (int32_t line = 0; line < (AllLines ? kTileLines : 1); ++line) {
         __builtin_prefetch(fetch + line * kLineFloats, 0, 2);
       }
+      UNROLL
       for (int32_t r = 0; r < Rows; ++r) {
-        const vec factor = set1(a[r][p]);
+        const vec factor = set1(row_of_a[r][p]);
+        UNROLL
         for (int32_t v = 0; v < Vectors; ++v) {
           sum[r][v] = fma(factor, row[v], sum[r][v]);
         }
@@ -81,9 +88,11 @@ struct gemm_tile {
       fetch += fetch_ld;
     }
 
+    UNROLL
     for (int32_t r = 0; r < Rows; ++r) {
+      UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
-        store_part<Partial, Vectors>(t.rows->c[r] + t.column, v, sum[r][v], last);
+        store_part<Partial, Vectors>(c[r] + t.column, v, sum[r][v], last);
       }
     }
   }
@@ -96,12 +105,14 @@ INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int3
                            int32_t width, block_view w, const block_view& next) {
   gemm_tile_task task;
   task.k_begin = p;
-  task.steps = steps;
+  task.k_end = p + steps;
   task.column = column;
   task.last = last_mask(width);
   task.w = w;
-  task.begin = p == 0 ? work.begin : sums_begin::with_c;
-  task.bias = work.bias;
+  task.begin = nullptr;
+  if (p == 0 && work.begin != sums_begin::with_c) {
+    task.begin = work.begin == sums_begin::with_bias ? work.bias + column : kZeros;
+  }
   const bool all_lines = work.tile_count < kTileLines;
   for (int32_t i = 0; i < work.tile_count; ++i) {
     const bool fetches = next.data != nullptr && i < (all_lines ? 1 : kTileLines);
