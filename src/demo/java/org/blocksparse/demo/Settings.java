@@ -74,7 +74,7 @@ final class Settings {
   @Option(
       names = "--assignment",
       paramLabel = "HOW",
-      defaultValue = "clustered",
+      defaultValue = "exchange",
       description =
           "How words come to classes: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   WordClasses assignment;
