@@ -18,8 +18,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Gradients against central differences of the loss alone, in float64: right even if oracle and library
- * shared a wrong formula. The step is a power of two that the data can be moved by without rounding.
+ * Gradients against central differences of the loss alone, in float64: right even if oracle and
+ * library shared a wrong formula. The step is a power of two that the data can be moved by without
+ * rounding.
  */
 @ExtendWith(Seeded.class)
 final class NumericGradientTest {
@@ -29,7 +30,9 @@ final class NumericGradientTest {
     return KernelsUnderTest.all().stream();
   }
 
-  /** @param loss is computed from {@code parameter} anew each time */
+  /**
+   * @param loss is computed from {@code parameter} anew each time
+   */
   private static void check(
       String name, DoubleSupplier loss, float[] parameter, FloatTensor gradient) {
     float[] actual = gradient.toArray();
@@ -112,8 +115,7 @@ final class NumericGradientTest {
                             FloatTensor.of(p.b1(), 3),
                             FloatTensor.of(p.W2(), 3, 4, 3),
                             FloatTensor.of(p.b2(), 3, 3))) {
-              HierarchicalSoftmax.Gradients gradients =
-                  layer.gradients(x, targets, loss(options));
+              HierarchicalSoftmax.Gradients gradients = layer.gradients(x, targets, loss(options));
               assertEquals(loss.getAsDouble(), gradients.loss(), 1e-5, "loss");
               check("x", loss, p.x(), gradients.x());
               check("W1", loss, p.W1(), gradients.W1());

@@ -21,8 +21,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The cases of Theano's own suites, tests/test_blocksparse.py and test_h_softmax, in its sizes. Each
- * test names the one that it is the counterpart of.
+ * The cases of Theano's own suites, tests/test_blocksparse.py and test_h_softmax, in its sizes.
+ * Each test names the one that it is the counterpart of.
  */
 @ExtendWith(Seeded.class)
 final class TheanoSuiteTest {
@@ -34,8 +34,7 @@ final class TheanoSuiteTest {
 
   /** gemv_data: the indices of a sample are a part of a permutation, so they do not repeat. */
   private static BlockProblem gemvData(Data data) {
-    return data.blocks(
-        SIZES, Numbers.GAUSSIAN, distinct(data, 2, 4, 8), distinct(data, 2, 3, 7));
+    return data.blocks(SIZES, Numbers.GAUSSIAN, distinct(data, 2, 4, 8), distinct(data, 2, 3, 7));
   }
 
   private static int[] distinct(Data data, int batch, int window, int bound) {
@@ -86,8 +85,7 @@ final class TheanoSuiteTest {
 
     @Override
     public void close() {
-      for (Tensor tensor :
-          new Tensor[] {W, transposedW, h, b, gradOut, inputIdx, outputIdx}) {
+      for (Tensor tensor : new Tensor[] {W, transposedW, h, b, gradOut, inputIdx, outputIdx}) {
         tensor.close();
       }
     }
@@ -107,9 +105,7 @@ final class TheanoSuiteTest {
         () -> {
           try (Tensors t = new Tensors(p)) {
             check(
-                "out",
-                Oracle.dot(p),
-                SparseBlockDot.apply(t.W, t.h, t.inputIdx, t.b, t.outputIdx));
+                "out", Oracle.dot(p), SparseBlockDot.apply(t.W, t.h, t.inputIdx, t.b, t.outputIdx));
           }
         });
   }
@@ -123,9 +119,7 @@ final class TheanoSuiteTest {
           try (Tensors t = new Tensors(p);
               FloatTensor o = t.takeBias(p)) {
             check(
-                "out",
-                Oracle.dot(p),
-                SparseBlockGemv.apply(o, t.W, t.h, t.inputIdx, t.outputIdx));
+                "out", Oracle.dot(p), SparseBlockGemv.apply(o, t.W, t.h, t.inputIdx, t.outputIdx));
           }
         });
   }
@@ -140,10 +134,7 @@ final class TheanoSuiteTest {
           try (Tensors t = new Tensors(p);
               FloatTensor W = t.transposedW.transposeBlocks();
               FloatTensor o = t.takeBias(p)) {
-            check(
-                "out",
-                Oracle.dot(p),
-                SparseBlockGemv.apply(o, W, t.h, t.inputIdx, t.outputIdx));
+            check("out", Oracle.dot(p), SparseBlockGemv.apply(o, W, t.h, t.inputIdx, t.outputIdx));
           }
         });
   }
@@ -167,8 +158,7 @@ final class TheanoSuiteTest {
         () -> {
           try (Tensors t = new Tensors(p);
               BlockPlan plan =
-                  BlockPlan.of(
-                      t.inputIdx, t.outputIdx, p.sizes().iBlocks(), p.sizes().oBlocks())) {
+                  BlockPlan.of(t.inputIdx, t.outputIdx, p.sizes().iBlocks(), p.sizes().oBlocks())) {
             check("gradW", Oracle.gradW(p), SparseBlockDot.gradW(t.h, t.gradOut, plan));
             check("gradH", Oracle.gradH(p), SparseBlockDot.gradH(t.W, t.gradOut, plan));
             check("gradB", Oracle.gradB(p), SparseBlockDot.gradB(t.gradOut, plan));
@@ -216,8 +206,7 @@ final class TheanoSuiteTest {
             check(
                 "out",
                 Oracle.outer(p, 1),
-                SparseBlockOuter.apply(
-                    t.W, t.h, t.gradOut, t.inputIdx, t.outputIdx, 1));
+                SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.inputIdx, t.outputIdx, 1));
           }
         });
   }
@@ -233,8 +222,7 @@ final class TheanoSuiteTest {
               FloatTensor dot = SparseBlockDot.apply(t.W, t.h, t.inputIdx, t.b, t.outputIdx);
               FloatTensor gemv = SparseBlockGemv.apply(o, t.W, t.h, t.inputIdx, t.outputIdx);
               FloatTensor outer =
-                  SparseBlockOuter.apply(
-                      t.W, t.h, t.gradOut, t.inputIdx, t.outputIdx, 1)) {
+                  SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.inputIdx, t.outputIdx, 1)) {
             assertEquals(Shape.of(2, 3, 5), dot.shape(), "test_dot_infershape");
             assertEquals(Shape.of(2, 3, 5), gemv.shape(), "test_gemv_infershape");
             assertEquals(Shape.of(8, 7, 6, 5), outer.shape(), "test_outer_infershape");
@@ -275,8 +263,7 @@ final class TheanoSuiteTest {
               FloatTensor W2 = FloatTensor.of(p.W2(), 5, 4, 3);
               FloatTensor b2 = FloatTensor.of(p.b2(), 5, 3);
               IntTensor target = IntTensor.of(p.targets(), 2);
-              FloatTensor all =
-                  HierarchicalSoftmax.hSoftmax(x, 2, 15, 5, 3, W1, b1, W2, b2, null);
+              FloatTensor all = HierarchicalSoftmax.hSoftmax(x, 2, 15, 5, 3, W1, b1, W2, b2, null);
               FloatTensor ofTargets =
                   HierarchicalSoftmax.hSoftmax(x, 2, 15, 5, 3, W1, b1, W2, b2, target)) {
             assertEquals(Shape.of(2, 15), all.shape());
@@ -284,8 +271,7 @@ final class TheanoSuiteTest {
             oracle.probabilities().assertHolds("all outputs", all);
             oracle.targetProbabilities().assertHolds("targets", ofTargets);
             for (int row = 0; row < 2; row++) {
-              assertEquals(
-                  all.get(row, p.targets()[row]), ofTargets.get(row), 1e-6f, "row " + row);
+              assertEquals(all.get(row, p.targets()[row]), ofTargets.get(row), 1e-6f, "row " + row);
             }
           }
         });

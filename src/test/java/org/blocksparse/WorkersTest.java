@@ -61,8 +61,7 @@ final class WorkersTest {
         FloatTensor gradOut = FloatTensor.of(p.gradOut(), s.o());
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers)) {
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers)) {
       results.add(take(SparseBlockDot.apply(W, h, b, plan)));
       results.add(take(SparseBlockDot.apply(transposedW.transposeBlocks(), h, b, plan)));
       results.add(take(SparseBlockGemv.apply(o, W, h, plan)));

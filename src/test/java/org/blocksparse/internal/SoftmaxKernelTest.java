@@ -208,7 +208,8 @@ final class SoftmaxKernelTest {
                   q >= valid
                       ? 0
                       : Math.abs(weight)
-                          * (4 * Math.ulp((float) exact[q]) + 4 * 0x1p-24 * (exact[q] + wanted));
+                              * (4 * Math.ulp((float) exact[q]) + 4 * 0x1p-24 * (exact[q] + wanted))
+                          + Float.MIN_VALUE;
               assertEquals(
                   expected, row.getFloat(q), allowed, "element " + q + " of " + valid + " of " + n);
             }
@@ -311,7 +312,9 @@ final class SoftmaxKernelTest {
             }
             // Impossible outputs among possible ones.
             Storage row = row(new float[] {0, Float.NEGATIVE_INFINITY, 0});
-            kernels.kernels().blockSoftmax(false, schedule, 0, 1, 3, null, null, new Rows(row, 1, 3));
+            kernels
+                .kernels()
+                .blockSoftmax(false, schedule, 0, 1, 3, null, null, new Rows(row, 1, 3));
             assertEquals(0.5f, row.getFloat(0));
             assertEquals(0f, row.getFloat(1));
             assertEquals(0.5f, row.getFloat(2));
