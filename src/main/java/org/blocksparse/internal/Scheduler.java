@@ -123,6 +123,9 @@ public final class Scheduler {
         }
       } catch (RejectedExecutionException e) {
         // An executor that is shut down or full: the caller does the work alone.
+      } catch (Throwable e) {
+        // Helpers that have begun by now must not run on when this is thrown.
+        fail(e);
       }
       work();
       awaitHelpers();
@@ -165,9 +168,14 @@ public final class Scheduler {
           own.giveBack();
         }
       } catch (Throwable e) {
-        failure = e;
-        next.set(chunks);
+        fail(e);
       }
+    }
+
+    /** No further chunk begins. */
+    private void fail(Throwable e) {
+      failure = e;
+      next.set(chunks);
     }
 
     private void awaitHelpers() {

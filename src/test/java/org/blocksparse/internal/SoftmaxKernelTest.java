@@ -208,7 +208,8 @@ final class SoftmaxKernelTest {
                   q >= valid
                       ? 0
                       : Math.abs(weight)
-                          * (4 * Math.ulp((float) exact[q]) + 4 * 0x1p-24 * (exact[q] + wanted));
+                              * (4 * Math.ulp((float) exact[q]) + 4 * 0x1p-24 * (exact[q] + wanted))
+                          + Float.MIN_VALUE;
               assertEquals(
                   expected, row.getFloat(q), allowed, "element " + q + " of " + valid + " of " + n);
             }

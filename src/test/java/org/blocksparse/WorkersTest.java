@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.Future;
+import org.blocksparse.testing.BlockProblem;
+import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Seeded;
+import org.blocksparse.testing.SoftmaxProblem;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** The same bits come out for any number of threads, and for any number of callers. */
+@Tag("xcheck")
+@ExtendWith(Seeded.class)
+final class WorkersTest {
+  private static ExecutorService executor;
+
+  @BeforeAll
+  static void start() {
+    executor = Executors.newFixedThreadPool(8);
+  }
+
+  @AfterAll
+  static void stop() {
+    executor.shutdownNow();
+  }
+
+  private static List<Workers> all() {
+    return List.of(
+        Workers.callingThread(),
+        Workers.of(executor, 2),
+        Workers.of(executor, 3),
+        Workers.of(executor, 8),
+        Workers.common());
+  }
+
+  /** Everything that is computed from a problem. */
+  private static List<float[]> results(BlockProblem p, Workers workers) {
+    Sizes s = p.sizes();
+    List<float[]> results = new ArrayList<>();
+    try (FloatTensor W = FloatTensor.of(p.W(), s.W());
+        FloatTensor transposedW = FloatTensor.of(p.transposedW(), p.transposedShape());
+        FloatTensor h = FloatTensor.of(p.h(), s.h());
+        FloatTensor b = FloatTensor.of(p.b(), s.b());
+        FloatTensor o = FloatTensor.of(p.o(), s.o());
+        FloatTensor gradOut = FloatTensor.of(p.gradOut(), s.o());
+        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers)) {
+      results.add(take(SparseBlockDot.apply(W, h, b, plan)));
+      results.add(take(SparseBlockDot.apply(transposedW.transposeBlocks(), h, b, plan)));
+      results.add(take(SparseBlockGemv.apply(o, W, h, plan)));
+      results.add(take(SparseBlockDot.gradH(W, gradOut, plan)));
+      results.add(take(SparseBlockDot.gradW(h, gradOut, plan)));
+      results.add(take(SparseBlockDot.gradB(gradOut, plan)));
+      results.add(take(SparseBlockOuter.apply(W, h, gradOut, plan, -0.3f)));
+    }
+    return results;
+  }
+
+  private static float[] take(FloatTensor tensor) {
+    try (tensor) {
+      return tensor.toArray();
+    }
+  }
+
+  private static void assertSameBits(String name, List<float[]> expected, List<float[]> actual) {
+    assertEquals(expected.size(), actual.size(), name);
+    for (int i = 0; i < expected.size(); i++) {
+      assertArrayEquals(expected.get(i), actual.get(i), name + ": result " + i);
+    }
+  }
+
+  /** Large enough that helpers are asked: more than 2^20 multiply-adds. */
+  @Test
+  void blockProductsHaveTheSameBits(Data data) {
+    for (Sizes sizes :
+        List.of(
+            new Sizes(300, 5, 7, 40, 50, 3, 2),
+            new Sizes(1, 4, 3, 512, 600, 4, 3), // a batch of one: rows are cut
+            new Sizes(700, 1, 1, 64, 64, 1, 1),
+            new Sizes(2000, 200, 300, 8, 16, 3, 4))) {
+      BlockProblem p = data.blocks(sizes, Numbers.GAUSSIAN);
+      List<float[]> expected = results(p, Workers.callingThread());
+      for (Workers workers : all()) {
+        assertSameBits(sizes + " on " + workers, expected, results(p, workers));
+      }
+    }
+  }
+
+  private static List<float[]> softmaxResults(SoftmaxProblem p, Workers workers) {
+    List<float[]> results = new ArrayList<>();
+    try (FloatTensor x = FloatTensor.of(p.x(), p.batch(), p.features());
+        IntTensor targets = IntTensor.of(p.targets(), p.batch());
+        FloatTensor gradX = FloatTensor.zeros(p.batch(), p.features());
+        HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(p.features(), p.outputs())
+                .workers(workers)
+                .classes(ClassAssignment.of(p.classOf()))
+                .build(
+                    FloatTensor.of(p.W1(), p.features(), p.classes()),
+                    FloatTensor.of(p.b1(), p.classes()),
+                    FloatTensor.of(p.W2(), p.classes(), p.features(), p.slots()),
+                    FloatTensor.of(p.b2(), p.classes(), p.slots()))) {
+      results.add(take(layer.probabilities(x)));
+      results.add(take(layer.logProbabilities(x, targets)));
+      try (HierarchicalSoftmax.Gradients gradients = layer.gradients(x, targets)) {
+        results.add(gradients.x().toArray());
+        results.add(gradients.W1().toArray());
+        results.add(gradients.W2().toArray());
+        results.add(gradients.b2().toArray());
+      }
+      for (Optimizer optimizer :
+          List.of(Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f), Optimizer.adam(0.1f))) {
+        for (int step = 0; step < 2; step++) {
+          layer.step(x, targets, optimizer, gradX);
+        }
+        results.add(gradX.toArray());
+        results.add(layer.W1().toArray());
+        results.add(layer.b1().toArray());
+        results.add(layer.W2().toArray());
+        results.add(layer.b2().toArray());
+      }
+    }
+    return results;
+  }
+
+  @Test
+  void softmaxHasTheSameBits(Data data) {
+    int[] classOf = new int[900];
+    for (int output = 0; output < 900; output++) {
+      classOf[output] = output < 300 ? 0 : (output - 300) % 29 + 1;
+    }
+    SoftmaxProblem p = data.softmax(400, 48, 300, 1, classOf);
+    List<float[]> expected = softmaxResults(p, Workers.callingThread());
+    for (Workers workers : all()) {
+      assertSameBits(workers.toString(), expected, softmaxResults(p, workers));
+    }
+  }
+
+  /** More callers than OpenBLAS knows threads, some of them inside the pool that helps them. */
+  @Test
+  void concurrentCallersGetTheSameBits(Data data) throws Exception {
+    BlockProblem large = data.blocks(new Sizes(100, 3, 4, 40, 50, 3, 2), Numbers.GAUSSIAN);
+    BlockProblem small = data.blocks(new Sizes(5, 8, 7, 6, 5, 4, 3), Numbers.GAUSSIAN);
+    List<float[]> expectedLarge = results(large, Workers.callingThread());
+    List<float[]> expectedSmall = results(small, Workers.callingThread());
+    Callable<Void> caller =
+        () -> {
+          assertSameBits("large", expectedLarge, results(large, Workers.common()));
+          assertSameBits("on its own pool", expectedLarge, results(large, Workers.of(executor, 4)));
+          assertSameBits("small", expectedSmall, results(small, Workers.common()));
+          return null;
+        };
+    ExecutorService callers = Executors.newFixedThreadPool(128);
+    try {
+      List<Future<Void>> futures = new ArrayList<>();
+      for (int i = 0; i < 128; i++) {
+        futures.add(callers.submit(caller));
+      }
+      for (int i = 0; i < 16; i++) {
+        futures.add(executor.submit(caller));
+        futures.add(ForkJoinPool.commonPool().submit(caller));
+      }
+      for (Future<Void> future : futures) {
+        future.get();
+      }
+    } finally {
+      callers.shutdownNow();
+    }
+  }
+
+  /** An executor that is closed, full, or lazy: the caller does all the work. */
+  @Test
+  void executorsThatDoNotHelp(Data data) {
+    BlockProblem p = data.blocks(new Sizes(300, 5, 7, 40, 50, 3, 2), Numbers.GAUSSIAN);
+    List<float[]> expected = results(p, Workers.callingThread());
+    ExecutorService closed = Executors.newCachedThreadPool();
+    closed.shutdown();
+    assertSameBits("closed", expected, results(p, Workers.of(closed, 4)));
+    List<Runnable> forgotten = new ArrayList<>();
+    assertSameBits("lazy", expected, results(p, Workers.of(forgotten::add, 4)));
+    assertTrue(forgotten.size() >= 3, "no helper was asked for");
+    // Helpers that begin when all is over must find nothing to do.
+    forgotten.forEach(Runnable::run);
+    assertSameBits("on the caller", expected, results(p, Workers.of(Runnable::run, 4)));
+  }
+
+  @Test
+  void interruptionIsKept(Data data) {
+    BlockProblem p = data.blocks(new Sizes(300, 5, 7, 40, 50, 3, 2), Numbers.GAUSSIAN);
+    List<float[]> expected = results(p, Workers.callingThread());
+    Thread.currentThread().interrupt();
+    try {
+      assertSameBits("interrupted", expected, results(p, Workers.of(executor, 4)));
+      assertTrue(Thread.currentThread().isInterrupted(), "the interruption was swallowed");
+    } finally {
+      Thread.interrupted();
+    }
+  }
+}

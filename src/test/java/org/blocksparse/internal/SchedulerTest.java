@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.Future;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+final class SchedulerTest {
+  /** Enough work that helpers are asked. */
+  private static final long LARGE = 1L << 40;
+
+  private ExecutorService executor;
+
+  @BeforeEach
+  void start() {
+    executor = Executors.newFixedThreadPool(4);
+  }
+
+  @AfterEach
+  void stop() {
+    executor.shutdownNow();
+  }
+
+  private static void assertEachOnce(Scheduler scheduler, int chunks, long work) {
+    AtomicIntegerArray runs = new AtomicIntegerArray(chunks);
+    scheduler.run(
+        chunks,
+        work,
+        16,
+        (begin, end, scratch) -> {
+          assertTrue(begin < end && end <= chunks, begin + ", " + end);
+          assertTrue(scratch.storage.elements() >= 16, "scratch");
+          for (int c = begin; c < end; c++) {
+            runs.incrementAndGet(c);
+          }
+        });
+    for (int c = 0; c < chunks; c++) {
+      assertEquals(1, runs.get(c), "chunk " + c + " of " + chunks);
+    }
+  }
+
+  @Test
+  void everyChunkRunsOnce() {
+    for (int workers : new int[] {1, 2, 3, 4, 8}) {
+      for (int chunks : new int[] {1, 2, 3, 7, 16, 100, 1000}) {
+        for (int repeat = 0; repeat < 20; repeat++) {
+          assertEachOnce(new Scheduler(executor, workers), chunks, LARGE);
+        }
+        assertEachOnce(new Scheduler(executor, workers), chunks, 0);
+      }
+    }
+    assertEachOnce(Scheduler.common(), 500, LARGE);
+  }
+
+  @Test
+  void noChunksNoCall() {
+    new Scheduler(executor, 4)
+        .run(
+            0,
+            LARGE,
+            0,
+            (begin, end, scratch) -> {
+              throw new AssertionError("there is nothing to run");
+            });
+  }
+
+  @Test
+  void smallWorkStaysOnTheCaller() {
+    Executor none =
+        task -> {
+          throw new AssertionError("a helper was asked for");
+        };
+    Thread caller = Thread.currentThread();
+    new Scheduler(none, 4)
+        .run(100, 1000, 0, (begin, end, scratch) -> assertSame(caller, Thread.currentThread()));
+    new Scheduler(none, 1)
+        .run(100, LARGE, 0, (begin, end, scratch) -> assertSame(caller, Thread.currentThread()));
+  }
+
+  @Test
+  void helpersDoHelp() throws Exception {
+    CountDownLatch all = new CountDownLatch(4);
+    Set<Thread> threads = Collections.synchronizedSet(new HashSet<>());
+    Set<Scratch> scratches = Collections.synchronizedSet(new HashSet<>());
+    new Scheduler(executor, 4)
+        .run(
+            64,
+            LARGE,
+            16,
+            (begin, end, scratch) -> {
+              if (threads.add(Thread.currentThread())) {
+                assertTrue(scratches.add(scratch), "two workers share their scratch");
+                all.countDown();
+                await(all);
+              }
+            });
+    assertEquals(4, threads.size());
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      assertTrue(latch.await(30, TimeUnit.SECONDS), "waited in vain");
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Whichever chunk throws: its exception comes out once, when no chunk runs any more. */
+  @Test
+  void anExceptionSurfacesWhenNoChunkRunsAnyMore() {
+    for (int repeat = 0; repeat < 300; repeat++) {
+      int bad = repeat % 64;
+      AtomicInteger running = new AtomicInteger();
+      AtomicInteger after = new AtomicInteger();
+      IllegalStateException thrown = new IllegalStateException("chunk " + bad);
+      IllegalStateException caught =
+          assertThrows(
+              IllegalStateException.class,
+              () ->
+                  new Scheduler(executor, 4)
+                      .run(
+                          64,
+                          LARGE,
+                          0,
+                          (begin, end, scratch) -> {
+                            running.incrementAndGet();
+                            try {
+                              Thread.yield();
+                              if (begin <= bad && bad < end) {
+                                throw thrown;
+                              }
+                              after.incrementAndGet();
+                            } finally {
+                              running.decrementAndGet();
+                            }
+                          }));
+      assertSame(thrown, caught);
+      assertEquals(0, running.get(), "chunks still run");
+      int ran = after.get();
+      Thread.yield();
+      assertEquals(ran, after.get(), "chunks began after the operation had ended");
+    }
+  }
+
+  /** An error of every chunk: one of them comes out, and the executor is fit for use. */
+  @Test
+  void everyChunkThrows() {
+    Scheduler scheduler = new Scheduler(executor, 4);
+    List<Throwable> thrown = Collections.synchronizedList(new ArrayList<>());
+    StackOverflowError caught =
+        assertThrows(
+            StackOverflowError.class,
+            () ->
+                scheduler.run(
+                    64,
+                    LARGE,
+                    0,
+                    (begin, end, scratch) -> {
+                      StackOverflowError error = new StackOverflowError("chunk " + begin);
+                      thrown.add(error);
+                      throw error;
+                    }));
+    assertTrue(thrown.contains(caught));
+    assertEachOnce(scheduler, 64, LARGE);
+  }
+
+  @Test
+  void rejectedHelpers() {
+    Executor full =
+        task -> {
+          throw new RejectedExecutionException("full");
+        };
+    assertEachOnce(new Scheduler(full, 4), 100, LARGE);
+    int[] accepted = {1};
+    Executor nearlyFull =
+        task -> {
+          if (accepted[0]-- > 0) {
+            executor.execute(task);
+          } else {
+            throw new RejectedExecutionException("full");
+          }
+        };
+    assertEachOnce(new Scheduler(nearlyFull, 4), 100, LARGE);
+  }
+
+  /**
+   * An executor may fail in other ways: a helper that it has started must be waited for as well.
+   */
+  @Test
+  void anExecutorThatFailsAfterAHelperHasBegun() {
+    for (int repeat = 0; repeat < 50; repeat++) {
+      CountDownLatch begun = new CountDownLatch(1);
+      AtomicInteger running = new AtomicInteger();
+      int[] accepted = {1};
+      Executor failing =
+          task -> {
+            if (accepted[0]-- > 0) {
+              executor.execute(task);
+              await(begun);
+            } else {
+              throw new OutOfMemoryError("unable to create native thread");
+            }
+          };
+      assertThrows(
+          OutOfMemoryError.class,
+          () ->
+              new Scheduler(failing, 4)
+                  .run(
+                      1000,
+                      LARGE,
+                      0,
+                      (begin, end, scratch) -> {
+                        running.incrementAndGet();
+                        begun.countDown();
+                        Thread.yield();
+                        running.decrementAndGet();
+                      }));
+      assertEquals(0, running.get(), "chunks still run");
+    }
+  }
+
+  @Test
+  void oneThreadThatIsBusyWithTheCaller() throws Exception {
+    ExecutorService single = Executors.newSingleThreadExecutor();
+    try {
+      Future<?> future = single.submit(() -> assertEachOnce(new Scheduler(single, 4), 100, LARGE));
+      future.get(30, TimeUnit.SECONDS);
+    } finally {
+      single.shutdownNow();
+    }
+  }
+
+  @Test
+  void insideTheCommonPoolAndNested() throws Exception {
+    Scheduler common = new Scheduler(ForkJoinPool.commonPool(), 4);
+    List<Future<?>> futures = new ArrayList<>();
+    for (int i = 0; i < 32; i++) {
+      futures.add(
+          ForkJoinPool.commonPool()
+              .submit(
+                  () ->
+                      common.run(
+                          8,
+                          LARGE,
+                          16,
+                          (begin, end, scratch) -> assertEachOnce(common, 20, LARGE))));
+    }
+    for (Future<?> future : futures) {
+      future.get(30, TimeUnit.SECONDS);
+    }
+  }
+
+  @Test
+  void interruptionIsKeptAndDoesNotEndTheWait() {
+    CountDownLatch helperAtWork = new CountDownLatch(1);
+    AtomicInteger finished = new AtomicInteger();
+    Thread caller = Thread.currentThread();
+    try {
+      new Scheduler(executor, 2)
+          .run(
+              2,
+              LARGE,
+              0,
+              (begin, end, scratch) -> {
+                if (Thread.currentThread() == caller) {
+                  await(helperAtWork);
+                  caller.interrupt();
+                } else {
+                  helperAtWork.countDown();
+                  long until = System.nanoTime() + 20_000_000;
+                  while (System.nanoTime() < until) {
+                    Thread.onSpinWait();
+                  }
+                }
+                finished.addAndGet(end - begin);
+              });
+      assertEquals(2, finished.get(), "the operation ended before its chunks");
+      assertTrue(Thread.currentThread().isInterrupted(), "the interruption was swallowed");
+    } finally {
+      Thread.interrupted();
+    }
+    assertFalse(Thread.currentThread().isInterrupted());
+  }
+
+  /** A helper that the executor runs late finds the operation over. */
+  @Test
+  void lateHelpersDoNothing() {
+    List<Runnable> late = new ArrayList<>();
+    int[] runs = new int[10];
+    new Scheduler(late::add, 4)
+        .run(
+            10,
+            LARGE,
+            0,
+            (begin, end, scratch) -> {
+              for (int c = begin; c < end; c++) {
+                runs[c]++;
+              }
+            });
+    assertEquals(3, late.size());
+    late.forEach(Runnable::run);
+    int[] expected = new int[10];
+    Arrays.fill(expected, 1);
+    assertArrayEquals(expected, runs);
+  }
+}
