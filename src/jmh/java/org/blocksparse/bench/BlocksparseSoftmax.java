@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.nio.FloatBuffer;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Optimizer;
+import org.blocksparse.Ranking;
+
+/** Our own, as a user calls it. */
+final class BlocksparseSoftmax implements Softmax {
+  private static final Optimizer SGD = Optimizer.sgd(0.01f);
+  private static final Optimizer ADAGRAD = Optimizer.adagrad(0.01f);
+
+  private final SoftmaxProblem problem;
+  private final IntTensor targets;
+  private final FloatTensor gradX;
+  private FloatTensor result = FloatTensor.zeros(1);
+  private Ranking ranking;
+
+  BlocksparseSoftmax(SoftmaxProblem problem) {
+    this.problem = problem;
+    targets = IntTensor.of(problem.targets, problem.targets.length);
+    gradX = FloatTensor.zeros(problem.x.shape());
+  }
+
+  @Override
+  public void run(SoftmaxOperation operation) {
+    switch (operation) {
+      case TARGET -> keep(problem.layer.logProbabilities(problem.x, targets));
+      case ALL -> keep(problem.layer.probabilities(problem.x));
+      case TOP_K -> ranking = problem.layer.topK(problem.x, K);
+      case STEP -> step(SGD);
+      case STEP_ADAGRAD -> step(ADAGRAD);
+    }
+  }
+
+  private void step(Optimizer optimizer) {
+    result.set((float) problem.layer.step(problem.x, targets, optimizer, gradX), 0);
+  }
+
+  private void keep(FloatTensor latest) {
+    result.close();
+    result = latest;
+  }
+
+  @Override
+  public FloatBuffer result() {
+    if (ranking == null) {
+      return result.asFloatBuffer();
+    }
+    FloatBuffer likeliest = FloatBuffer.allocate(ranking.batch() * K);
+    for (int row = 0; row < ranking.batch(); row++) {
+      for (int rank = 0; rank < K; rank++) {
+        likeliest.put(ranking.logProbability(row, rank));
+      }
+    }
+    return likeliest;
+  }
+
+  @Override
+  public void close() {
+    targets.close();
+    gradX.close();
+    result.close();
+  }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/** What a run measures, and what it cannot measure, with the reason. */
+final class Cases {
+  /** What a run may consist of; the limits are always measured. */
+  enum Part {
+    PRODUCTS,
+    SOFTMAX,
+    PLAN,
+    CONCURRENCY,
+    GROWTH
+  }
+
+  /** Two that are bound by arithmetic, a small one, and one with few, large blocks. */
+  private static final List<Workload> CONCURRENT =
+      List.of(Workload.HSM_200, Workload.WINDOW_64, Workload.WINDOW_32, Workload.EXPERTS);
+
+  private final List<Case> cases = new ArrayList<>();
+  private final List<String> skipped = new ArrayList<>();
+  private final Set<String> workloads;
+  private final Set<Peer> peers;
+
+  /**
+   * All cases of the parts.
+   *
+   * @param workloads names of those that are wanted; empty: all
+   * @param peers those that are wanted
+   * @param quick leaves out gradients by others than us
+   */
+  Cases(Set<Part> parts, Set<String> workloads, Set<Peer> peers, boolean quick) {
+    this.workloads = workloads;
+    this.peers = peers;
+    cases.add(new Case(MemoryBenchmark.class, "read", Map.of(), -1, List.of()));
+    cases.add(new Case(DenseBenchmark.class, "sgemm", Map.of(), 1, List.of()));
+    if (parts.contains(Part.PRODUCTS)) {
+      addProducts(quick);
+    }
+    if (parts.contains(Part.SOFTMAX)) {
+      addSoftmax();
+    }
+    if (parts.contains(Part.PLAN)) {
+      addOurs(PlanBenchmark.class, "gemm", Map.of(), 1);
+      addOurs(PlanBenchmark.class, "outer", Map.of(), 1);
+    }
+    if (parts.contains(Part.CONCURRENCY)) {
+      addConcurrency();
+    }
+    if (parts.contains(Part.GROWTH)) {
+      addOurs(GrowthBenchmark.class, "batch", Map.of(), 1);
+      addOurs(GrowthBenchmark.class, "blocks", Map.of(), 1);
+      addOurs(GrowthBenchmark.class, "outputs", Map.of(), 1);
+    }
+  }
+
+  List<Case> all() {
+    return cases;
+  }
+
+  /** A line for each case that cannot be measured. */
+  List<String> skipped() {
+    return skipped;
+  }
+
+  private boolean wanted(Enum<?> workload) {
+    return workloads.isEmpty() || workloads.contains(workload.toString());
+  }
+
+  private void addProducts(boolean quick) {
+    for (Workload workload : Workload.values()) {
+      for (Operation operation : Operation.values()) {
+        for (Peer peer : peers) {
+          boolean oursAlone = operation == Operation.FORWARD_AND_PLAN;
+          boolean everybody = operation == Operation.FORWARD || (!quick && !oursAlone);
+          if (wanted(workload) && peer.hasProducts() && (everybody || peer == Peer.BLOCKSPARSE)) {
+            add(
+                ProductsBenchmark.class,
+                workload,
+                operation,
+                peer,
+                peer.reasonToSkip(workload, operation));
+          }
+        }
+      }
+    }
+  }
+
+  private void addSoftmax() {
+    for (SoftmaxWorkload workload : SoftmaxWorkload.values()) {
+      for (SoftmaxOperation operation : SoftmaxOperation.values()) {
+        for (Peer peer : peers) {
+          if (wanted(workload) && peer.has(operation)) {
+            add(
+                peer == Peer.FASTTEXT ? FastTextBenchmark.class : SoftmaxBenchmark.class,
+                workload,
+                operation,
+                peer,
+                peer.reasonToSkip(workload, operation));
+          }
+        }
+      }
+    }
+  }
+
+  private void add(
+      Class<?> benchmark,
+      Enum<?> workload,
+      Enum<?> operation,
+      Peer peer,
+      Optional<String> reasonToSkip) {
+    if (reasonToSkip.isPresent()) {
+      skipped.add("%s, %s: %s %s".formatted(workload, operation, peer, reasonToSkip.get()));
+      return;
+    }
+    Map<String, String> params = new LinkedHashMap<>();
+    params.put("workload", workload.name());
+    params.put("operation", operation.name());
+    params.put("peer", peer.name());
+    cases.add(new Case(benchmark, "run", params, 1, peer.jvmArgs()));
+  }
+
+  private void addConcurrency() {
+    for (Workload workload : CONCURRENT) {
+      if (wanted(workload)) {
+        for (int callers = 1; callers <= 2; callers++) {
+          addOurs(
+              ConcurrencyBenchmark.class, "forward", Map.of("workload", workload.name()), callers);
+        }
+      }
+    }
+  }
+
+  private void addOurs(Class<?> benchmark, String method, Map<String, String> params, int threads) {
+    if (peers.contains(Peer.BLOCKSPARSE)) {
+      cases.add(new Case(benchmark, method, params, threads, Peer.BLOCKSPARSE.jvmArgs()));
+    }
+  }
+}

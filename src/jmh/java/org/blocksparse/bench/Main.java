@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+/**
+ * The benchmarks:
+ *
+ * <pre>{@code
+ * unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+ * mvn -Pbench                                           everything; about an hour
+ * mvn -Pbench -Dbench.args="run --quick"                a first impression in some minutes
+ * mvn -Pbench -Dbench.args="run --workload hsm-200 --peer blocksparse --peer mkl-batch"
+ * mvn -Pbench -Dbench.args="compare before.json after.json"
+ * mvn -Pbench -Dbench.args="--help"
+ * }</pre>
+ *
+ * <p>Variables that tell OpenBLAS which processor to believe in must not be set: they change its
+ * speed, ours and the peers'.
+ */
+@Command(
+    name = "bench",
+    mixinStandardHelpOptions = true,
+    description = "Measures this library against the limits of the machine and against others.",
+    subcommands = {RunCommand.class, CompareCommand.class})
+public final class Main {
+  private Main() {}
+
+  /** Runs the command, {@code run} if none is given. */
+  public static void main(String[] args) {
+    String[] command = args.length == 0 ? new String[] {"run"} : args;
+    System.exit(
+        new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true).execute(command));
+  }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasRowMajor;
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
+
+import java.nio.FloatBuffer;
+import java.util.function.BiConsumer;
+import java.util.stream.IntStream;
+import org.blocksparse.FloatTensor;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.openblas.presets.openblas_nolapack;
+
+/**
+ * What one writes with OpenBLAS's Java API after a day of thought: pairs sorted by block
+ * beforehand; a parallel stream over the blocks, each with its rows gathered and one
+ * single-threaded cblas_sgemm; then the products of each row summed, in parallel as well.
+ */
+final class OpenBlasLoop implements Products {
+  private final Workload workload;
+  private final int k;
+  private final int n;
+  private final Pairs pairs;
+  private final int[] termsOfOut;
+  private final int[] termsOfH;
+  private final FloatBuffer h;
+  private final FloatBuffer gradOut;
+  private final FloatBuffer w;
+  private final FloatBuffer products;
+  private final FloatBuffer out;
+  private final FloatBuffer gradH;
+  private final FloatBuffer gradW;
+  private final ThreadLocal<Worker> worker = ThreadLocal.withInitial(Worker::new);
+
+  OpenBlasLoop(Problem problem) {
+    workload = problem.workload;
+    k = workload.iSize;
+    n = workload.oSize;
+    pairs = problem.pairs();
+    termsOfOut = pairs.termsOfOut();
+    termsOfH = pairs.termsOfH();
+    h = problem.h.asFloatBuffer();
+    gradOut = problem.gradOut.asFloatBuffer();
+    w = problem.W.asFloatBuffer();
+    products = buffer(pairs.count(), Math.max(k, n));
+    out = buffer(workload.batch, workload.oWin, n);
+    gradH = buffer(workload.batch, workload.iWin, k);
+    gradW = FloatTensor.zeros(problem.W.shape()).asFloatBuffer();
+    openblas_nolapack.blas_set_num_threads(1);
+  }
+
+  /** Aligned memory that lives as long as the buffer. */
+  static FloatBuffer buffer(long... dims) {
+    return FloatTensor.zeros(dims).asFloatBuffer();
+  }
+
+  /** Pointers and gathered rows of one thread. */
+  private final class Worker {
+    final FloatBuffer x = buffer(pairs.mostRows(), k);
+    final FloatBuffer y = buffer(pairs.mostRows(), n);
+    final FloatPointer xRows = new FloatPointer(x);
+    final FloatPointer yRows = new FloatPointer(y);
+    final FloatPointer block = new FloatPointer(w);
+    final FloatPointer gradBlock = new FloatPointer(gradW);
+    final FloatPointer product = new FloatPointer(products);
+
+    void forward(int group) {
+      int m = pairs.rows(group);
+      gatherX(group);
+      block.position((long) pairs.block[group] * k * n);
+      product.position((long) pairs.start[group] * n);
+      cblas_sgemm(
+          CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, k, 1, xRows, k, block, n, 0, product, n);
+    }
+
+    void gradH(int group) {
+      int m = pairs.rows(group);
+      gatherY(group);
+      block.position((long) pairs.block[group] * k * n);
+      product.position((long) pairs.start[group] * k);
+      cblas_sgemm(
+          CblasRowMajor, CblasNoTrans, CblasTrans, m, k, n, 1, yRows, n, block, n, 0, product, k);
+    }
+
+    void gradW(int group) {
+      int m = pairs.rows(group);
+      gatherX(group);
+      gatherY(group);
+      gradBlock.position((long) pairs.block[group] * k * n);
+      cblas_sgemm(
+          CblasRowMajor, CblasTrans, CblasNoTrans, k, n, m, 1, xRows, k, yRows, n, 1, gradBlock, n);
+    }
+
+    private void gatherX(int group) {
+      Pairs.gather(h, pairs.hRow, pairs.start[group], pairs.start[group + 1], k, x, 0);
+    }
+
+    private void gatherY(int group) {
+      Pairs.gather(gradOut, pairs.outRow, pairs.start[group], pairs.start[group + 1], n, y, 0);
+    }
+  }
+
+  private void forEachGroup(BiConsumer<Worker, Integer> body) {
+    IntStream.range(0, pairs.groups())
+        .parallel()
+        .forEach(group -> body.accept(worker.get(), group));
+  }
+
+  @Override
+  public void run(Operation operation) {
+    switch (operation) {
+      case FORWARD -> {
+        forEachGroup(Worker::forward);
+        Pairs.sum(products, termsOfOut, workload.iWin, n, out);
+      }
+      case GRAD_H -> {
+        forEachGroup(Worker::gradH);
+        Pairs.sum(products, termsOfH, workload.oWin, k, gradH);
+      }
+      case GRAD_W -> forEachGroup(Worker::gradW);
+      case FORWARD_AND_PLAN -> throw new IllegalArgumentException(operation.toString());
+    }
+  }
+
+  @Override
+  public FloatBuffer result(Operation operation) {
+    return switch (operation) {
+      case FORWARD, FORWARD_AND_PLAN -> out;
+      case GRAD_H -> gradH;
+      case GRAD_W -> gradW;
+    };
+  }
+
+  @Override
+  public void close() {
+    worker.remove();
+  }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.nio.FloatBuffer;
+import java.util.SplittableRandom;
+import java.util.function.IntToDoubleFunction;
+import java.util.stream.IntStream;
+import org.blocksparse.FloatTensor;
+
+/** The operands of a {@link Workload}, and the check of results. */
+final class Problem implements AutoCloseable {
+  private static final int SAMPLES = 24;
+
+  final Workload workload;
+  final int[] inputIdx;
+  final int[] outputIdx;
+  final FloatTensor W;
+  final FloatTensor h;
+  final FloatTensor gradOut;
+
+  Problem(Workload workload) {
+    this.workload = workload;
+    this.inputIdx = workload.inputIdx();
+    this.outputIdx = workload.outputIdx();
+    this.W = random(1, workload.iBlocks, workload.oBlocks, workload.iSize, workload.oSize);
+    this.h = random(2, workload.batch, workload.iWin, workload.iSize);
+    this.gradOut = random(3, workload.batch, workload.oWin, workload.oSize);
+  }
+
+  /** A tensor of numbers in [-1, 1), the same for the same seed. */
+  static FloatTensor random(long seed, long... dims) {
+    FloatTensor tensor = FloatTensor.zeros(dims);
+    int piece = 1 << 16;
+    long size = tensor.shape().size();
+    IntStream.range(0, Math.toIntExact((size + piece - 1) / piece))
+        .parallel()
+        .forEach(
+            p -> {
+              SplittableRandom random = new SplittableRandom(seed * 1_000_003 + p);
+              long begin = (long) p * piece;
+              float[] values = new float[(int) Math.min(piece, size - begin)];
+              for (int i = 0; i < values.length; i++) {
+                values[i] = random.nextInt() * 0x1p-31f;
+              }
+              tensor.put(begin, values, 0, values.length);
+            });
+    return tensor;
+  }
+
+  /** The pairs sorted by block. */
+  Pairs pairs() {
+    return new Pairs(workload, inputIdx, outputIdx);
+  }
+
+  /** The row of h of a pair; pairs are numbered in the order (sample, output, input). */
+  private int hRow(int pair) {
+    int perSample = workload.iWin * workload.oWin;
+    return pair / perSample * workload.iWin + pair % workload.iWin;
+  }
+
+  private int outRow(int pair) {
+    return pair / workload.iWin;
+  }
+
+  /** The first element of a block in W. */
+  private int blockOffset(int i, int j) {
+    return (i * workload.oBlocks + j) * workload.iSize * workload.oSize;
+  }
+
+  /**
+   * Compares elements chosen at random with sums in double precision over the definition: first
+   * runs of the operation only.
+   *
+   * @throws IllegalStateException if one is further off than rounding can explain
+   */
+  void check(Operation operation, FloatBuffer result) {
+    FloatBuffer w = W.asFloatBuffer();
+    FloatBuffer x = h.asFloatBuffer();
+    FloatBuffer g = gradOut.asFloatBuffer();
+    int k = workload.iSize;
+    int n = workload.oSize;
+    SplittableRandom random = new SplittableRandom(7);
+    for (int sample = 0; sample < SAMPLES; sample++) {
+      int b = random.nextInt(workload.batch);
+      int i = random.nextInt(workload.iWin);
+      int j = random.nextInt(workload.oWin);
+      int p = random.nextInt(k);
+      int q = random.nextInt(n);
+      int hRow = b * workload.iWin + i;
+      int outRow = b * workload.oWin + j;
+      switch (operation) {
+        case FORWARD, FORWARD_AND_PLAN ->
+            compare(
+                operation,
+                result.get(outRow * n + q),
+                workload.iWin * k,
+                t ->
+                    (double) x.get((b * workload.iWin + t / k) * k + t % k)
+                        * w.get(
+                            blockOffset(inputIdx[b * workload.iWin + t / k], outputIdx[outRow])
+                                + t % k * n
+                                + q));
+        case GRAD_H ->
+            compare(
+                operation,
+                result.get(hRow * k + p),
+                workload.oWin * n,
+                t ->
+                    (double) g.get((b * workload.oWin + t / n) * n + t % n)
+                        * w.get(
+                            blockOffset(inputIdx[hRow], outputIdx[b * workload.oWin + t / n])
+                                + p * n
+                                + t % n));
+        case GRAD_W -> {
+          int[] selecting =
+              IntStream.range(0, Math.toIntExact(workload.pairs()))
+                  .filter(
+                      t ->
+                          inputIdx[hRow(t)] == inputIdx[hRow]
+                              && outputIdx[outRow(t)] == outputIdx[outRow])
+                  .toArray();
+          compare(
+              operation,
+              result.get(blockOffset(inputIdx[hRow], outputIdx[outRow]) + p * n + q),
+              selecting.length,
+              t ->
+                  (double) x.get(hRow(selecting[t]) * k + p) * g.get(outRow(selecting[t]) * n + q));
+        }
+      }
+    }
+  }
+
+  /** The result against a sum of products, within {@code terms * 2^-24 * sum |products|}. */
+  private static void compare(
+      Operation operation, float result, int terms, IntToDoubleFunction product) {
+    double sum = 0;
+    double magnitude = 0;
+    for (int t = 0; t < terms; t++) {
+      sum += product.applyAsDouble(t);
+      magnitude += Math.abs(product.applyAsDouble(t));
+    }
+    if (!(Math.abs(result - sum) <= (terms + 1) * 0x1p-24 * magnitude)) {
+      throw new IllegalStateException(
+          "%s: expected %s but was %s".formatted(operation, sum, result));
+    }
+  }
+
+  @Override
+  public void close() {
+    W.close();
+    h.close();
+    gradOut.close();
+  }
+}

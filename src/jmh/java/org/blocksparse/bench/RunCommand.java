@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.EnumSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.regex.Pattern;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import org.openjdk.jmh.profile.GCProfiler;
+import org.openjdk.jmh.results.RunResult;
+import org.openjdk.jmh.results.format.ResultFormatFactory;
+import org.openjdk.jmh.results.format.ResultFormatType;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.RunnerException;
+import org.openjdk.jmh.runner.format.OutputFormat;
+import org.openjdk.jmh.runner.format.OutputFormatFactory;
+import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
+import org.openjdk.jmh.runner.options.OptionsBuilder;
+import org.openjdk.jmh.runner.options.TimeValue;
+import org.openjdk.jmh.runner.options.VerboseMode;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Measures, and writes a table, results as JSON, and charts. */
+@Command(
+    name = "run",
+    mixinStandardHelpOptions = true,
+    description = "Measures; writes results.json, table.md and charts.")
+final class RunCommand implements Callable<Integer> {
+  @Option(names = "--quick", description = "Short measurements, and fewer: for a first impression.")
+  private boolean quick;
+
+  @Option(
+      names = "--workload",
+      description = "Only this one; may be repeated. hsm-200, for instance.")
+  private Set<String> workloads = new LinkedHashSet<>();
+
+  @Option(
+      names = "--peer",
+      description = "Only this one; may be repeated: ${COMPLETION-CANDIDATES}.",
+      converter = PeerConverter.class,
+      completionCandidates = PeerConverter.class)
+  private Set<Peer> peers = new LinkedHashSet<>();
+
+  @Option(
+      names = "--part",
+      description = "Only this one; may be repeated: ${COMPLETION-CANDIDATES}.")
+  private Set<Cases.Part> parts = EnumSet.noneOf(Cases.Part.class);
+
+  @Option(
+      names = "--seconds",
+      description = "How long each case is measured. By default 5, or 1 with --quick.")
+  private Integer seconds;
+
+  @Option(
+      names = "--out",
+      defaultValue = "target/bench",
+      description = "Where to write. ${DEFAULT-VALUE} by default.")
+  private Path out;
+
+  /** Iterations of each case; the first one more warms up. */
+  private static final int ITERATIONS = 5;
+
+  private static final List<String> JVM_ARGS =
+      List.of(
+          "--enable-native-access=ALL-UNNAMED",
+          "-Xmx2g",
+          "-XX:MaxDirectMemorySize=8g",
+          // JavaCPP counts all memory of the process, not only its own.
+          "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0");
+
+  @Override
+  public Integer call() throws IOException, RunnerException {
+    requireKnown(workloads);
+    Cases cases =
+        new Cases(
+            parts.isEmpty() ? EnumSet.allOf(Cases.Part.class) : parts,
+            workloads,
+            peers.isEmpty() ? EnumSet.allOf(Peer.class) : peers,
+            quick);
+    warnOfVariables();
+    cases.skipped().forEach(line -> System.out.println("skipped: " + line));
+    Files.createDirectories(out);
+    Path log = out.resolve("jmh.log");
+    List<RunResult> results = new ArrayList<>();
+    List<String> skipped = new ArrayList<>(cases.skipped());
+    try (PrintStream stream = new PrintStream(log.toFile(), StandardCharsets.UTF_8);
+        ProgressBar progress =
+            new ProgressBarBuilder()
+                .setTaskName("Measuring")
+                .setInitialMax(cases.all().size())
+                .setUpdateIntervalMillis(1000)
+                .build()) {
+      OutputFormat format = OutputFormatFactory.createFormatInstance(stream, VerboseMode.NORMAL);
+      for (Case one : cases.all()) {
+        progress.setExtraMessage(one.toString());
+        Collection<RunResult> measured = run(one, format);
+        if (measured.isEmpty()) {
+          skipped.add(one + " failed, see " + log.getFileName());
+        }
+        results.addAll(measured);
+        progress.step();
+      }
+    }
+    Report report = Report.of(json(results), skipped);
+    report.write(out.resolve("results.json"));
+    String table = new Table(report).toString();
+    Files.writeString(out.resolve("table.md"), table);
+    System.out.println(table);
+    new Charts(report).write(out);
+    System.out.println("Written to " + out + ": results.json, table.md, *.png");
+    return 0;
+  }
+
+  private static void requireKnown(Set<String> names) {
+    for (String name : names) {
+      boolean known =
+          Arrays.stream(Workload.values()).anyMatch(w -> w.toString().equals(name))
+              || Arrays.stream(SoftmaxWorkload.values()).anyMatch(w -> w.toString().equals(name));
+      if (!known) {
+        throw new IllegalArgumentException(
+            "--workload: there is no "
+                + name
+                + " in "
+                + Arrays.toString(Workload.values())
+                + " or "
+                + Arrays.toString(SoftmaxWorkload.values()));
+      }
+    }
+  }
+
+  private static void warnOfVariables() {
+    for (String name : List.of("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS")) {
+      if (System.getenv(name) != null) {
+        System.out.println(
+            "warning: " + name + " is set, which changes what is measured: unset it");
+      }
+    }
+  }
+
+  private Collection<RunResult> run(Case one, OutputFormat format) throws RunnerException {
+    int total = seconds != null ? seconds : quick ? 1 : 5;
+    TimeValue iteration = TimeValue.milliseconds(1000L * total / ITERATIONS);
+    boolean wholeProgram = one.benchmark() == FastTextBenchmark.class;
+    ChainedOptionsBuilder options =
+        new OptionsBuilder()
+            .include("^" + Pattern.quote(one.benchmark().getName() + "." + one.method()) + "$")
+            .threads(one.threads())
+            .forks(1)
+            .warmupIterations(wholeProgram ? 0 : 1)
+            .warmupTime(iteration)
+            .measurementIterations(wholeProgram ? 1 : ITERATIONS)
+            .measurementTime(iteration)
+            .addProfiler(GCProfiler.class)
+            .shouldFailOnError(false)
+            .jvmArgsAppend(
+                java.util.stream.Stream.concat(JVM_ARGS.stream(), one.jvmArgs().stream())
+                    .toArray(String[]::new));
+    one.params().forEach(options::param);
+    return new Runner(options.build(), format).run();
+  }
+
+  /** The results as JMH writes them. */
+  private static String json(Collection<RunResult> results) {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (PrintStream stream = new PrintStream(bytes, false, StandardCharsets.UTF_8)) {
+      ResultFormatFactory.getInstance(ResultFormatType.JSON, stream).writeOut(results);
+    }
+    return bytes.toString(StandardCharsets.UTF_8);
+  }
+}

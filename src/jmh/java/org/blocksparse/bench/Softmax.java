@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.nio.FloatBuffer;
+
+/** An implementation of the operations on one {@link SoftmaxProblem}. */
+interface Softmax extends AutoCloseable {
+  /** How many outputs are looked for. */
+  int K = 10;
+
+  void run(SoftmaxOperation operation);
+
+  /**
+   * What the latest {@link #run} returned: log probabilities of the targets, probabilities, log
+   * probabilities of the likeliest outputs, or the loss.
+   */
+  FloatBuffer result();
+
+  @Override
+  void close();
+}

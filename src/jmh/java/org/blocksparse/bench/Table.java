@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.Collectors;
+
+/** A report as tables in Markdown, which read well in a terminal too. */
+final class Table {
+  /** How much faster a peer must be to count as faster. */
+  private static final double MARGIN = 1.05;
+
+  private final Report report;
+  private final StringBuilder text = new StringBuilder();
+  private final List<String> lost = new ArrayList<>();
+
+  Table(Report report) {
+    this.report = report;
+    machine();
+    for (Operation operation : Operation.values()) {
+      products(operation);
+    }
+    for (SoftmaxOperation operation : SoftmaxOperation.values()) {
+      softmax(operation);
+    }
+    concurrency();
+    simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
+    simple("Growth", GrowthBenchmark.class, "batch", "blocks", "outputs");
+    bullets("Cases that we lose", lost);
+    bullets("Skipped", report.skipped());
+  }
+
+  private void machine() {
+    line("Measured on %s.", report.date());
+    line("");
+    report.machineFacts().forEach((name, value) -> line("- %s: %s", name, value));
+    report
+        .bytesPerNs()
+        .forEach((megabytes, rate) -> line("- reading %d MB: %.1f GB/s", megabytes, rate));
+    line("- a dense product: %.1f Gflop/s", report.flopsPerNs());
+    line("");
+    line(
+        "Times are the shortest measured, in milliseconds, in brackets as multiples of the limit: on a"
+            + " machine that others use too, medians tell about them as well. Those are in results.json.");
+  }
+
+  private void products(Operation operation) {
+    matrix(
+        operation.toString(),
+        ProductsBenchmark.class,
+        operation.name(),
+        Workload.values(),
+        Workload::shape,
+        w -> report.limitNs(w.bytes(operation), w.flops()));
+  }
+
+  private void softmax(SoftmaxOperation operation) {
+    matrix(
+        "softmax: " + operation,
+        SoftmaxBenchmark.class,
+        operation.name(),
+        SoftmaxWorkload.values(),
+        SoftmaxWorkload::shape,
+        w -> report.limitNs(w.bytes(operation), w.flops(operation)));
+  }
+
+  /** A row for each workload, a column for each peer. */
+  private <W extends Enum<W>> void matrix(
+      String title,
+      Class<?> benchmark,
+      String operation,
+      W[] workloads,
+      Function<W, String> shape,
+      ToDoubleFunction<W> limitNs) {
+    List<Report.Row> rows =
+        report.rows().stream()
+            .filter(
+                row ->
+                    (row.is(benchmark, "run") || row.is(FastTextBenchmark.class, "run"))
+                        && row.param("operation").equals(operation))
+            .toList();
+    List<Peer> peers =
+        Arrays.stream(Peer.values())
+            .filter(peer -> rows.stream().anyMatch(row -> row.param("peer").equals(peer.name())))
+            .toList();
+    if (peers.isEmpty()) {
+      return;
+    }
+    heading(title);
+    line(
+        "| workload | shape | limit | %s | our median | our bytes allocated |",
+        peers.stream().map(Peer::toString).collect(Collectors.joining(" | ")));
+    line("|---|---|---|%s", "---|".repeat(peers.size() + 2));
+    for (W workload : workloads) {
+      List<Report.Row> cells =
+          rows.stream().filter(row -> row.param("workload").equals(workload.name())).toList();
+      if (cells.isEmpty()) {
+        continue;
+      }
+      double limit = limitNs.applyAsDouble(workload);
+      Optional<Report.Row> ours = cell(cells, Peer.BLOCKSPARSE);
+      List<String> columns = new ArrayList<>();
+      for (Peer peer : peers) {
+        Optional<Report.Row> row = cell(cells, peer);
+        columns.add(
+            row.map(r -> "%s (%.2f)".formatted(milliseconds(r.bestNs()), r.bestNs() / limit))
+                .orElse("-"));
+        if (row.isPresent()
+            && ours.isPresent()
+            && row.get().bestNs() * MARGIN < ours.get().bestNs()) {
+          lost.add(
+              "%s, %s: %s takes %s ms, we take %s"
+                  .formatted(
+                      workload,
+                      title,
+                      peer,
+                      milliseconds(row.get().bestNs()),
+                      milliseconds(ours.get().bestNs())));
+        }
+      }
+      line(
+          "| %s | %s | %s | %s | %s | %s |",
+          workload,
+          shape.apply(workload),
+          milliseconds(limit),
+          String.join(" | ", columns),
+          ours.map(row -> milliseconds(row.medianNs())).orElse("-"),
+          ours.map(row -> "%.0f".formatted(row.allocatedBytes())).orElse("-"));
+    }
+  }
+
+  private static Optional<Report.Row> cell(List<Report.Row> rows, Peer peer) {
+    return rows.stream().filter(row -> row.param("peer").equals(peer.name())).findFirst();
+  }
+
+  private void concurrency() {
+    List<Report.Row> rows = rows(ConcurrencyBenchmark.class, "forward");
+    if (rows.isEmpty()) {
+      return;
+    }
+    heading("callers and workers, forward");
+    line(
+        "| workload | callers | workers of each | shortest ms | median ms | calls per second together |");
+    line("|---|---|---|---|---|---|");
+    for (Report.Row row : rows) {
+      line(
+          "| %s | %d | %s | %s | %s | %.0f |",
+          Names.of(Workload.valueOf(row.param("workload"))),
+          row.threads(),
+          row.param("workers"),
+          milliseconds(row.bestNs()),
+          milliseconds(row.medianNs()),
+          row.threads() * 1e9 / row.meanNs());
+    }
+  }
+
+  private void simple(String title, Class<?> benchmark, String... methods) {
+    List<Report.Row> rows =
+        Arrays.stream(methods).flatMap(method -> rows(benchmark, method).stream()).toList();
+    if (rows.isEmpty()) {
+      return;
+    }
+    heading(title);
+    line("| case | shortest ms | median ms | bytes allocated |");
+    line("|---|---|---|---|");
+    for (Report.Row row : rows) {
+      String method = row.benchmark().substring(row.benchmark().lastIndexOf('.') + 1);
+      line(
+          "| %s %s | %s | %s | %.0f |",
+          method,
+          row.params().entrySet().stream()
+              .map(param -> param.getKey() + " " + param.getValue())
+              .collect(Collectors.joining(", ")),
+          milliseconds(row.bestNs()),
+          milliseconds(row.medianNs()),
+          row.allocatedBytes());
+    }
+  }
+
+  private List<Report.Row> rows(Class<?> benchmark, String method) {
+    return report.rows().stream().filter(row -> row.is(benchmark, method)).toList();
+  }
+
+  private void bullets(String title, List<String> lines) {
+    if (!lines.isEmpty()) {
+      heading(title);
+      lines.forEach(each -> line("- %s", each));
+    }
+  }
+
+  private void heading(String title) {
+    line("");
+    line("### %s", title);
+    line("");
+  }
+
+  /** With three significant digits. */
+  static String milliseconds(double ns) {
+    double ms = ns / 1e6;
+    int decimals = (int) Math.max(0, 2 - Math.floor(Math.log10(ms)));
+    return String.format(Locale.ROOT, "%." + decimals + "f", ms);
+  }
+
+  private void line(String format, Object... arguments) {
+    text.append(String.format(Locale.ROOT, format, arguments)).append('\n');
+  }
+
+  @Override
+  public String toString() {
+    return text.toString();
+  }
+}
