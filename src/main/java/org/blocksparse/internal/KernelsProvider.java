@@ -174,10 +174,20 @@ public final class KernelsProvider {
     }
     if (!expected.equals(loaded)) {
       throw new UnsatisfiedLinkError(
-          "the library in JavaCPP's cache is build "
+          "the library in JavaCPP's cache, "
+              + cacheFolder()
+              + ", is build "
               + loaded
               + ", the jar holds build "
               + expected);
+    }
+  }
+
+  private static String cacheFolder() {
+    try {
+      return Loader.getCacheDir().toString();
+    } catch (IOException e) {
+      return "which cannot be found (" + e.getMessage() + ")";
     }
   }
 

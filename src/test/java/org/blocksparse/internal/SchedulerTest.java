@@ -150,7 +150,7 @@ final class SchedulerTest {
                           (begin, end, scratch) -> {
                             running.incrementAndGet();
                             try {
-                              Thread.yield();
+                              Thread.onSpinWait();
                               if (begin <= bad && bad < end) {
                                 throw thrown;
                               }
@@ -162,7 +162,7 @@ final class SchedulerTest {
       assertSame(thrown, caught);
       assertEquals(0, running.get(), "chunks still run");
       int ran = after.get();
-      Thread.yield();
+      Thread.onSpinWait();
       assertEquals(ran, after.get(), "chunks began after the operation had ended");
     }
   }
@@ -237,7 +237,7 @@ final class SchedulerTest {
                       (begin, end, scratch) -> {
                         running.incrementAndGet();
                         begun.countDown();
-                        Thread.yield();
+                        Thread.onSpinWait();
                         running.decrementAndGet();
                       }));
       assertEquals(0, running.get(), "chunks still run");
