@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
@@ -292,7 +293,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     int features = (int) x.shape().dim(1);
     Check.shape("x", x, "(batchSize, features)", batchSize, features);
     checkParameters(features, nClasses, nOutputsPerClass, W1, b1, W2, b2);
-    int[] targets = target == null ? null : targets(target, batchSize, nOutputs);
+    int[] targets = target == null ? null : theanoTarget(target, batchSize, nOutputs);
     try (Lease lease = new Lease().of("x", x).of("W1", W1).of("b1", b1).of("W2", W2).of("b2", b2)) {
       TwoLevelSoftmax softmax =
           new TwoLevelSoftmax(
@@ -347,6 +348,14 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return values;
   }
 
+  /** As above, in Theano's words. */
+  private static int[] theanoTarget(IntTensor target, int batchSize, int nOutputs) {
+    Check.shape("target", target, "(batchSize)", batchSize);
+    int[] values = target.toArray("target");
+    Check.indices("target", values, 0, "nOutputs", nOutputs);
+    return values;
+  }
+
   /** The size of a row of x. */
   public int features() {
     return features;
@@ -389,12 +398,22 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     b1.close();
     W2.close();
     b2.close();
+    valid.close();
+    prior.close();
     softmax.close();
     state.close();
   }
 
   private Lease lease() {
-    return new Lease().of("layer", W1).of("layer", b1).of("layer", W2).of("layer", b2);
+    Lease lease = new Lease().of("layer", W1).of("layer", b1).of("layer", W2).of("layer", b2);
+    for (Storage own : new Storage[] {valid, prior}) {
+      if (!own.acquire()) {
+        lease.close();
+        throw new IllegalStateException("layer: the layer is closed");
+      }
+      lease.adopt(own);
+    }
+    return lease;
   }
 
   private int checkX(FloatTensor x) {
@@ -768,9 +787,14 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     FloatTensor gradB1 = FloatTensor.zeros(nClasses);
     FloatTensor gradW2 = FloatTensor.zeros(nClasses, features, slots);
     FloatTensor gradB2 = FloatTensor.zeros(nClasses, slots);
-    TwoLevelSoftmax.Update update = softmax.gradients(parameters(gradW1, gradB1, gradW2, gradB2));
-    double value = train(batch, gradX, update);
-    return new Gradients(value, gradX, gradW1, gradB1, gradW2, gradB2);
+    try {
+      TwoLevelSoftmax.Update update = softmax.gradients(parameters(gradW1, gradB1, gradW2, gradB2));
+      double value = train(batch, gradX, lease -> update);
+      return new Gradients(value, gradX, gradW1, gradB1, gradW2, gradB2);
+    } catch (Throwable e) {
+      new Gradients(0, gradX, gradW1, gradB1, gradW2, gradB2).close();
+      throw e;
+    }
   }
 
   /** A step of training on the mean negative log likelihood, without a gradient for x. */
@@ -804,9 +828,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       Check.shape("gradX", gradX, X, batch.rows, features);
       Check.noOverlap("gradX", gradX, "x", x);
       Check.noOverlap("gradX", gradX, "W1", W1);
+      Check.noOverlap("gradX", gradX, "b1", b1);
       Check.noOverlap("gradX", gradX, "W2", W2);
+      Check.noOverlap("gradX", gradX, "b2", b2);
     }
-    double value = train(batch, gradX, state.update(softmax, optimizer));
+    double value = train(batch, gradX, lease -> state.update(softmax, optimizer, lease));
     long step = steps.incrementAndGet();
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
@@ -869,16 +895,21 @@ public final class HierarchicalSoftmax implements AutoCloseable {
         next++;
       }
       if (rowWeights != null) {
-        float[] given = Check.shape("weights", rowWeights, "(batch)", rows).toArray();
-        for (int r = 0; r < rows; r++) {
-          weights[r] *= Check.finite("weights[" + r + "]", given[r]);
+        Check.shape("weights", rowWeights, "(batch)", rows);
+        try (Lease lease = new Lease().of("weights", rowWeights)) {
+          float[] given = rowWeights.toArray();
+          for (int r = 0; r < rows; r++) {
+            weights[r] *= Check.finite("weights[" + r + "]", given[r]);
+          }
         }
       }
       this.targets = new TwoLevelSoftmax.Targets(row, classOf, slotOf);
     }
   }
 
-  private double train(Batch batch, FloatTensor gradX, TwoLevelSoftmax.Update update) {
+  /** The update is made under the lease: what is closed or refused must not change its state. */
+  private double train(
+      Batch batch, FloatTensor gradX, Function<Lease, TwoLevelSoftmax.Update> update) {
     try (Lease lease = lease().of("x", batch.x).of("gradX", gradX);
         Workspace workspace = softmax.borrowWorkspace()) {
       double[] losses =
@@ -889,7 +920,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
               batch.smoothing,
               prior,
               gradX == null ? null : Operands.rows(gradX),
-              update,
+              update.apply(lease),
               workspace);
       double sum = 0;
       for (int r = 0; r < losses.length; r++) {

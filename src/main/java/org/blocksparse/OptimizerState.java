@@ -18,6 +18,7 @@ final class OptimizerState {
   private Optimizer.Rule rule = Optimizer.Rule.SGD;
   private Storage[] first = {};
   private Storage[] second = {};
+  private boolean closed;
 
   OptimizerState(TwoLevelSoftmax.Parameters parameters, int classes) {
     this.parameters =
@@ -25,11 +26,20 @@ final class OptimizerState {
     this.stepsOfClass = new long[classes];
   }
 
-  /** The update that a step with the given optimiser makes. */
-  TwoLevelSoftmax.Update update(TwoLevelSoftmax softmax, Optimizer optimizer) {
+  /**
+   * The update that a step with the given optimiser makes. The lease keeps what is remembered from
+   * going before the step has ended, if the layer is closed meanwhile.
+   */
+  synchronized TwoLevelSoftmax.Update update(
+      TwoLevelSoftmax softmax, Optimizer optimizer, Lease lease) {
+    if (closed) {
+      throw new IllegalStateException("layer: the layer is closed");
+    }
     if (optimizer.rule() != rule) {
       reset(optimizer.rule());
     }
+    hold(first, lease);
+    hold(second, lease);
     float rate = optimizer.rate();
     float decay = optimizer.decay();
     Kernels kernels = KernelsProvider.kernels();
@@ -102,8 +112,17 @@ final class OptimizerState {
     return parameter == 2 ? ++stepsOfClass[classNumber] : stepsOfClass[classNumber];
   }
 
+  private static void hold(Storage[] storages, Lease lease) {
+    for (Storage storage : storages) {
+      if (!storage.acquire()) {
+        throw new AssertionError("closed only with the layer, or for another rule");
+      }
+      lease.adopt(storage);
+    }
+  }
+
   private void reset(Optimizer.Rule newRule) {
-    close();
+    free();
     boolean needsFirst = newRule != Optimizer.Rule.SGD;
     boolean needsSecond = newRule == Optimizer.Rule.ADAM;
     first = needsFirst ? allocateAll() : new Storage[0];
@@ -121,7 +140,12 @@ final class OptimizerState {
     return all;
   }
 
-  void close() {
+  synchronized void close() {
+    closed = true;
+    free();
+  }
+
+  private void free() {
     for (Storage storage : first) {
       storage.close();
     }

@@ -135,10 +135,16 @@ public final class SparseBlockDot {
   public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
     Check.rank("h", h, INPUT, 3);
+    long iSize = h.shape().dim(2);
+    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), iSize);
     Check.rank("gradOut", gradOut, OUTPUT, 3);
-    FloatTensor gradW =
-        FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), h.shape().dim(2), gradOut.shape().dim(2));
-    return closeOnFailure(gradW, () -> SparseBlockOuter.applyInPlace(gradW, h, gradOut, plan, 1));
+    long oSize = gradOut.shape().dim(2);
+    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
+    // Here, so that a closed tensor is called by its name of this method.
+    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut)) {
+      FloatTensor gradW = FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), iSize, oSize);
+      return closeOnFailure(gradW, () -> SparseBlockOuter.applyInPlace(gradW, h, gradOut, plan, 1));
+    }
   }
 
   /**
