@@ -53,8 +53,10 @@ final class ModelFile {
 
   // ------------------------------------------------------------------------------------ writing
 
-  /** Where the elements of a tensor come from: one of the three. */
-  private record Source(FloatTensor tensor, Storage storage, int[] ints) {}
+  /** Puts some elements of a tensor into a buffer. */
+  private interface Elements {
+    void put(long begin, int count, ByteBuffer into);
+  }
 
   static void save(HierarchicalSoftmax layer, Path file, SaveOptions options) throws IOException {
     requireNonNull(file, "file");
@@ -66,11 +68,8 @@ final class ModelFile {
           file,
           channel -> {
             writeFully(channel, ByteBuffer.wrap(header));
-            long total = header.length + plan.layout.dataBytes();
-            Writer writer = new Writer(channel, options.progress(), total);
-            for (int i = 0; i < plan.sources.size(); i++) {
-              writer.write(plan.layout.entries().get(i).name(), plan.sources.get(i));
-            }
+            plan.write(channel, options.progress(), header.length);
+            layer.W2().requireIntact();
           });
     }
   }
@@ -78,7 +77,7 @@ final class ModelFile {
   /** What goes into the file, in its order. */
   private static final class Plan {
     final SafeTensorsHeader.Builder layout = new SafeTensorsHeader.Builder();
-    final List<Source> sources = new ArrayList<>();
+    final List<Elements> elements = new ArrayList<>();
     final Map<String, String> metadata;
 
     Plan(HierarchicalSoftmax layer, SaveOptions options, Lease lease) {
@@ -97,13 +96,32 @@ final class ModelFile {
     }
 
     private void add(String name, FloatTensor tensor) {
-      layout.add(name, "F32", tensor.shape());
-      sources.add(new Source(tensor, tensor.storage(), null));
+      add(name, tensor.shape(), tensor.storage());
+    }
+
+    private void add(String name, Shape shape, Storage storage) {
+      layout.add(name, "F32", shape);
+      float[] floats = new float[(int) Math.min(CHUNK, shape.size())];
+      elements.add(
+          (begin, count, into) -> {
+            storage.getFloats(begin, floats, 0, count);
+            int bad = firstNotFinite(floats, count);
+            if (bad >= 0) {
+              throw new IllegalStateException(
+                  name
+                      + ": element "
+                      + (begin + bad)
+                      + " is "
+                      + floats[bad]
+                      + "; a layer that is not finite is not saved");
+            }
+            into.asFloatBuffer().put(floats, 0, count);
+          });
     }
 
     private void add(String name, int[] values) {
       layout.add(name, "I32", Shape.of(values.length));
-      sources.add(new Source(null, null, values));
+      elements.add((begin, count, into) -> into.asIntBuffer().put(values, (int) begin, count));
     }
 
     private void add(OptimizerState state, HierarchicalSoftmax layer, Lease lease) {
@@ -118,8 +136,21 @@ final class ModelFile {
             throw new IllegalStateException("layer: is closed");
           }
           lease.adopt(remembered[p]);
-          layout.add(STATES[memory] + PARAMETERS[p], "F32", parameters[p].shape());
-          sources.add(new Source(null, remembered[p], null));
+          add(STATES[memory] + PARAMETERS[p], parameters[p].shape(), remembered[p]);
+        }
+      }
+    }
+
+    void write(FileChannel channel, Progress progress, int headerBytes) throws IOException {
+      long total = headerBytes + layout.dataBytes();
+      ByteBuffer bytes = ByteBuffer.allocateDirect(4 * CHUNK).order(ByteOrder.LITTLE_ENDIAN);
+      for (int i = 0; i < elements.size(); i++) {
+        long size = layout.entries().get(i).shape().size();
+        for (long begin = 0; begin < size; begin += CHUNK) {
+          int count = (int) Math.min(CHUNK, size - begin);
+          elements.get(i).put(begin, count, bytes.clear());
+          writeFully(channel, bytes.limit(4 * count));
+          progress.update(channel.position(), total);
         }
       }
     }
@@ -128,50 +159,6 @@ final class ModelFile {
   private static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
     while (bytes.hasRemaining()) {
       channel.write(bytes);
-    }
-  }
-
-  /** Writes elements, chunk by chunk. */
-  private static final class Writer {
-    private final FileChannel channel;
-    private final Progress progress;
-    private final long total;
-    private final float[] floats = new float[CHUNK];
-    private final ByteBuffer bytes =
-        ByteBuffer.allocateDirect(4 * CHUNK).order(ByteOrder.LITTLE_ENDIAN);
-
-    Writer(FileChannel channel, Progress progress, long total) {
-      this.channel = channel;
-      this.progress = progress;
-      this.total = total;
-    }
-
-    void write(String name, Source source) throws IOException {
-      long elements = source.ints() != null ? source.ints().length : source.storage().elements();
-      for (long begin = 0; begin < elements; begin += CHUNK) {
-        int count = (int) Math.min(CHUNK, elements - begin);
-        if (source.ints() != null) {
-          bytes.clear().asIntBuffer().put(source.ints(), (int) begin, count);
-        } else {
-          source.storage().getFloats(begin, floats, 0, count);
-          int bad = firstNotFinite(floats, count);
-          if (bad >= 0) {
-            throw new IllegalStateException(
-                name
-                    + ": element "
-                    + (begin + bad)
-                    + " is "
-                    + floats[bad]
-                    + "; a layer that is not finite is not saved");
-          }
-          bytes.clear().asFloatBuffer().put(floats, 0, count);
-        }
-        writeFully(channel, bytes.limit(4 * count));
-        progress.update(channel.position(), total);
-      }
-      if (source.tensor() != null) {
-        source.tensor().requireIntact();
-      }
     }
   }
 
@@ -285,8 +272,8 @@ final class ModelFile {
       State state = stateOrNull(nClasses, parameters);
       boolean mapW2 = mapping != null;
       bytesToRead = classOf.bytes() + slotOf.bytes() + (state == null ? 0 : state.bytes());
-      for (SafeTensorsHeader.Entry parameter : parameters) {
-        bytesToRead += mapW2 && parameter == parameters[2] ? 0 : parameter.bytes();
+      for (int p = 0; p < parameters.length; p++) {
+        bytesToRead += mapW2 && p == 2 ? 0 : parameters[p].bytes();
       }
       bytes = ByteBuffer.allocateDirect(4 * CHUNK).order(ByteOrder.LITTLE_ENDIAN);
 

@@ -22,6 +22,8 @@ import java.util.stream.Stream;
 import org.blocksparse.testing.SafeTensorsReader;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -126,7 +128,7 @@ final class ModelFileTest {
                 : tensor == layer.b1() ? "b1" : tensor == layer.W2() ? "W2" : "b2";
         SafeTensorsReader.Tensor read = reader.tensors.get(name);
         assertEquals("F32", read.type());
-        assertArrayEquals(tensor.shape().toArray(), read.shape());
+        assertEquals(tensor.shape(), Shape.of(read.shape().stream().mapToLong(d -> d).toArray()));
         assertArrayEquals(tensor.toArray(), read.floats());
         assertTrue(reader.tensors.containsKey("optimizer.first." + name));
         assertTrue(reader.tensors.containsKey("optimizer.second." + name));
@@ -139,7 +141,7 @@ final class ModelFileTest {
       }
       assertArrayEquals(new int[] {2, 0, 2}, reader.tensors.get("optimizer.steps").ints());
       assertEquals(0, reader.tensors.get("W2").positionInFile() % 64);
-      assertEquals(14, reader.tensors.size() - 1);
+      assertEquals(6 + 1 + 8, reader.tensors.size());
     }
   }
 
@@ -238,6 +240,7 @@ final class ModelFileTest {
   }
 
   @Test
+  @DisabledOnOs(OS.WINDOWS)
   void aLinkStaysALinkAndOthersMayReadTheFile() throws IOException {
     Path target = folder.resolve("target");
     Path link = Files.createSymbolicLink(folder.resolve("link"), target);

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -24,7 +25,7 @@ public final class SafeTensorsReader {
   private static final Pattern STRING = Pattern.compile("\"([^\"]*)\":\"([^\"]*)\"");
 
   /** One tensor, and the bytes at its offsets. */
-  public record Tensor(String type, long[] shape, long positionInFile, ByteBuffer data) {
+  public record Tensor(String type, List<Long> shape, long positionInFile, ByteBuffer data) {
     public float[] floats() {
       float[] floats = new float[data.remaining() / 4];
       data.duplicate().order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(floats);
@@ -52,11 +53,11 @@ public final class SafeTensorsReader {
     while (matcher.find()) {
       int from = Integer.parseInt(matcher.group(4));
       int to = Integer.parseInt(matcher.group(5));
-      long[] shape =
+      List<Long> shape =
           Arrays.stream(matcher.group(3).split(","))
               .filter(dim -> !dim.isEmpty())
-              .mapToLong(Long::parseLong)
-              .toArray();
+              .map(Long::valueOf)
+              .toList();
       tensors.put(
           matcher.group(1),
           new Tensor(matcher.group(2), shape, begin + from, bytes.slice(begin + from, to - from)));
