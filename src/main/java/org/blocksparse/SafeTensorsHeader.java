@@ -365,6 +365,8 @@ final class SafeTensorsHeader {
                 + ", but the file holds only "
                 + dataBytes
                 + " bytes of data");
+      }
+      for (Entry entry : inOrder) {
         require(
             entry.name(),
             entry.begin() >= next,

@@ -10,6 +10,7 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import org.blocksparse.internal.binding.NativeMemory;
 
 /**
@@ -41,12 +42,16 @@ public final class MappedFile implements AutoCloseable {
    * @throws IOException if it cannot be opened, or the system refuses to map it
    */
   public static MappedFile open(Path file, boolean copyOnWrite) throws IOException {
-    FileChannel channel = FileChannel.open(file);
     if (!KernelsProvider.nativeLibraryLoaded()) {
+      // Java wants a channel that could write, although it never will.
+      FileChannel channel =
+          copyOnWrite
+              ? FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)
+              : FileChannel.open(file);
       return new MappedFile(file, channel.size(), copyOnWrite, channel, 0);
     }
-    // Java has told by now, with its exceptions, whatever is wrong with the file.
-    try (channel) {
+    // Java opens it first: its exceptions tell what is wrong with a file.
+    try (FileChannel channel = FileChannel.open(file)) {
       long bytes = channel.size();
       long address = NativeMemory.map(nativeName(file), bytes, copyOnWrite);
       if (address == 0) {
