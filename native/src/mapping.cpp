@@ -140,12 +140,14 @@ void on_bus_error(int signal_number, siginfo_t* info, void* context) {
 }
 
 bool install_handler() {
-  struct sigaction action = {};
+  if (sigaction(SIGBUS, nullptr, &previous_action) != 0) {
+    return false;
+  }
+  // Mask and stack of the earlier handler: it finds everything as if it had been called first.
+  struct sigaction action = previous_action;
   action.sa_sigaction = on_bus_error;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  return sigaction(SIGBUS, nullptr, &previous_action) == 0 &&
-         sigaction(SIGBUS, &action, nullptr) == 0;
+  action.sa_flags |= SA_SIGINFO;
+  return sigaction(SIGBUS, &action, nullptr) == 0;
 }
 
 Mapping* reserve() {

@@ -5,6 +5,9 @@ module org.blocksparse {
   // Transitive: a tensor can be made over a JavaCPP pointer, so its types are part of the API.
   requires transitive org.bytedeco.javacpp;
 
+  // The header of a model file is JSON; no type of it is part of the API.
+  requires com.fasterxml.jackson.core;
+
   exports org.blocksparse;
 
   // JavaCPP's loader looks into the binding by reflection.

@@ -53,8 +53,9 @@ final class Check {
     return (int) rows;
   }
 
-  /** An output that is also an input would be read half written. */
+  /** An output can be written; one that is also an input would be read half written. */
   static void noOverlap(String outName, FloatTensor out, String inName, FloatTensor in) {
+    out.requireWritable(outName);
     if (Storage.overlap(out.storage(), 0, out.shape().size(), in.storage(), 0, in.shape().size())) {
       throw new IllegalArgumentException(
           outName + ": shares memory with " + inName + "; an output must not overlap an input");

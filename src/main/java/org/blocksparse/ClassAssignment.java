@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Objects;
 
 /**
@@ -25,13 +26,15 @@ public final class ClassAssignment {
   private final int[][] members;
   private final int slots;
 
+  /** Slots in the order of the outputs. */
   private ClassAssignment(int[] classOf, int nClasses, int minSlots) {
+    this(classOf, slotsInOrder(classOf, nClasses), nClasses, minSlots);
+  }
+
+  private ClassAssignment(int[] classOf, int[] slotOf, int nClasses, int minSlots) {
     this.classOf = classOf;
-    this.slotOf = new int[classOf.length];
-    int[] sizes = new int[nClasses];
-    for (int output = 0; output < classOf.length; output++) {
-      slotOf[output] = sizes[classOf[output]]++;
-    }
+    this.slotOf = slotOf;
+    int[] sizes = sizes(classOf, nClasses);
     this.members = new int[nClasses][];
     int most = minSlots;
     for (int c = 0; c < nClasses; c++) {
@@ -45,6 +48,73 @@ public final class ClassAssignment {
     for (int output = 0; output < classOf.length; output++) {
       members[classOf[output]][slotOf[output]] = output;
     }
+  }
+
+  private static int[] slotsInOrder(int[] classOf, int nClasses) {
+    int[] slotOf = new int[classOf.length];
+    int[] next = new int[nClasses];
+    for (int output = 0; output < classOf.length; output++) {
+      slotOf[output] = next[classOf[output]]++;
+    }
+    return slotOf;
+  }
+
+  private static int[] sizes(int[] classOf, int nClasses) {
+    int[] sizes = new int[nClasses];
+    for (int c : classOf) {
+      sizes[c]++;
+    }
+    return sizes;
+  }
+
+  /**
+   * An assignment by a table of classes and slots, as it is written to files.
+   *
+   * @param classOf the class of each output
+   * @param slotOf the slot of each output: in each class a permutation of [0, size of the class)
+   * @param slots the room in every class
+   * @throws IllegalArgumentException if that is not what the tables hold
+   */
+  static ClassAssignment of(int[] classOf, int[] slotOf, int nClasses, int slots) {
+    for (int output = 0; output < classOf.length; output++) {
+      if (classOf[output] < 0 || classOf[output] >= nClasses) {
+        throw new IllegalArgumentException(
+            "classOf["
+                + output
+                + "] = "
+                + classOf[output]
+                + " is outside [0, classes = "
+                + nClasses
+                + ")");
+      }
+    }
+    int[] sizes = sizes(classOf, nClasses);
+    BitSet[] taken = new BitSet[nClasses];
+    for (int c = 0; c < nClasses; c++) {
+      if (sizes[c] > slots) {
+        throw new IllegalArgumentException(
+            "class " + c + " has " + sizes[c] + " outputs in " + slots + " slots");
+      }
+      taken[c] = new BitSet(sizes[c]);
+    }
+    for (int output = 0; output < classOf.length; output++) {
+      int c = classOf[output];
+      int slot = slotOf[output];
+      if (slot < 0 || slot >= sizes[c] || taken[c].get(slot)) {
+        throw new IllegalArgumentException(
+            "slotOf["
+                + output
+                + "] = "
+                + slot
+                + " is taken already or outside [0, "
+                + sizes[c]
+                + "), the outputs of class "
+                + c
+                + ": slots of a class are not a permutation");
+      }
+      taken[c].set(slot);
+    }
+    return new ClassAssignment(classOf.clone(), slotOf.clone(), nClasses, slots);
   }
 
   /**
@@ -234,11 +304,21 @@ public final class ClassAssignment {
   /** Whether output o is in class o / slots, slot o % slots, with no empty slot anywhere. */
   boolean isDenseAndInOrder() {
     for (int output = 0; output < classOf.length; output++) {
-      if (classOf[output] != output / slots) {
+      if (classOf[output] != output / slots || slotOf[output] != output % slots) {
         return false;
       }
     }
     return (long) members.length * slots == classOf.length;
+  }
+
+  /** The class of each output. */
+  int[] classTable() {
+    return classOf.clone();
+  }
+
+  /** The slot of each output. */
+  int[] slotTable() {
+    return slotOf.clone();
   }
 
   /** The number of outputs in each class. */
@@ -250,7 +330,8 @@ public final class ClassAssignment {
   public boolean equals(Object other) {
     return other instanceof ClassAssignment that
         && slots == that.slots
-        && Arrays.equals(classOf, that.classOf);
+        && Arrays.equals(classOf, that.classOf)
+        && Arrays.equals(slotOf, that.slotOf);
   }
 
   @Override

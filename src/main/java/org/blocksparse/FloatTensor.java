@@ -21,7 +21,8 @@ public final class FloatTensor extends Tensor {
     super(storage, shape, strides, view);
   }
 
-  private static FloatTensor dense(Storage storage, Shape shape) {
+  /** A tensor over all of a storage, which becomes its own. */
+  static FloatTensor dense(Storage storage, Shape shape) {
     return new FloatTensor(storage, shape, denseStrides(shape), false);
   }
 
@@ -124,7 +125,9 @@ public final class FloatTensor extends Tensor {
     long offset = offset(index);
     acquire("tensor");
     try {
-      return storage().getFloat(offset);
+      float value = storage().getFloat(offset);
+      requireIntact();
+      return value;
     } finally {
       storage().release();
     }
@@ -133,7 +136,7 @@ public final class FloatTensor extends Tensor {
   /** Sets one element; errors as {@link #get}. */
   public void set(float value, long... index) {
     long offset = offset(index);
-    acquire("tensor");
+    acquireToWrite("tensor");
     try {
       storage().putFloat(offset, value);
     } finally {
@@ -151,7 +154,7 @@ public final class FloatTensor extends Tensor {
     requireNonNull(values, "values");
     requireContiguous("copyFrom");
     requireLength("values", shape().size(), values.length);
-    acquire("tensor");
+    acquireToWrite("tensor");
     try {
       storage().putFloats(0, values, 0, values.length);
     } finally {
@@ -170,7 +173,7 @@ public final class FloatTensor extends Tensor {
   public void put(long offset, float[] values, int start, int length) {
     requireRange(offset, requireNonNull(values, "values").length, start, length);
     requireContiguous("put");
-    acquire("tensor");
+    acquireToWrite("tensor");
     try {
       storage().putFloats(offset, values, start, length);
     } finally {
@@ -185,6 +188,7 @@ public final class FloatTensor extends Tensor {
     acquire("tensor");
     try {
       storage().getFloats(offset, values, start, length);
+      requireIntact();
     } finally {
       storage().release();
     }
@@ -198,7 +202,7 @@ public final class FloatTensor extends Tensor {
   /** Sets all elements to one value. */
   public void fill(float value) {
     requireContiguous("fill");
-    acquire("tensor");
+    acquireToWrite("tensor");
     try {
       storage().fill(0, shape().size(), value);
     } finally {
@@ -232,6 +236,7 @@ public final class FloatTensor extends Tensor {
           }
         }
       }
+      requireIntact();
     } finally {
       storage().release();
     }
@@ -245,6 +250,7 @@ public final class FloatTensor extends Tensor {
       acquire(name);
       try {
         copy.copyFrom(storage());
+        requireIntact();
       } finally {
         storage().release();
       }

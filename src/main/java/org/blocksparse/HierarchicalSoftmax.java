@@ -3,7 +3,11 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -71,6 +75,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private final TwoLevelSoftmax softmax;
   private final OptimizerState state;
   private final AtomicLong steps = new AtomicLong();
+  private Map<String, String> metadata = Map.of();
 
   private HierarchicalSoftmax(
       int features,
@@ -391,6 +396,60 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return b2;
   }
 
+  // ------------------------------------------------------------------------------------- files
+
+  /** Saves parameters and classes; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /**
+   * Saves the layer as a safetensors file with the tensors W1, b1, W2, b2, classOf and slotOf.
+   * Whenever the machine stops, the file is the old one or the new one, never a part of one.
+   *
+   * @throws IllegalStateException if a parameter is not finite
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file, SaveOptions options) throws IOException {
+    ModelFile.save(this, file, options);
+  }
+
+  /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
+  public static HierarchicalSoftmax load(Path file) throws IOException {
+    return load(file, LoadOptions.copied());
+  }
+
+  /**
+   * Loads what {@link #save(Path)} has written, or others as safetensors in the same way. The file
+   * may come from anybody.
+   *
+   * @throws ModelFormatException if the file does not hold a layer; it names the tensor and the
+   *     reason
+   * @throws IOException if the file cannot be read
+   */
+  public static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
+    return ModelFile.load(file, options);
+  }
+
+  /** The strings that were in the file that this layer was loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  long steps() {
+    return steps.get();
+  }
+
+  OptimizerState optimizerState() {
+    return state;
+  }
+
+  /** What a file tells besides the parameters. */
+  void restore(Map<String, String> fileMetadata, long fileSteps) {
+    metadata = Collections.unmodifiableMap(fileMetadata);
+    steps.set(fileSteps);
+  }
+
   /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
   @Override
   public void close() {
@@ -404,7 +463,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     state.close();
   }
 
-  private Lease lease() {
+  Lease lease() {
     Lease lease = new Lease().of("layer", W1).of("layer", b1).of("layer", W2).of("layer", b2);
     for (Storage own : new Storage[] {valid, prior}) {
       if (!own.acquire()) {
@@ -823,6 +882,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   public double step(
       FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
     requireNonNull(optimizer, "optimizer");
+    W2.requireWritable("W2");
     Batch batch = new Batch(x, targets, loss);
     if (gradX != null) {
       Check.shape("gradX", gradX, X, batch.rows, features);

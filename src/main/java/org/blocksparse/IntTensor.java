@@ -15,6 +15,11 @@ public final class IntTensor extends Tensor {
     super(storage, shape, denseStrides(shape), view);
   }
 
+  /** A tensor over all of a storage, which becomes its own. */
+  static IntTensor dense(Storage storage, Shape shape) {
+    return new IntTensor(storage, shape, false);
+  }
+
   /** A tensor of zeros. */
   public static IntTensor zeros(long... dims) {
     Shape shape = Shape.of(dims);

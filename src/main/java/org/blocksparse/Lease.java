@@ -32,9 +32,18 @@ final class Lease implements AutoCloseable {
     held.add(storage);
   }
 
+  /**
+   * Ends all leases.
+   *
+   * @throws java.io.UncheckedIOException if an operand was part of a file that has shrunk
+   */
   @Override
   public void close() {
-    held.forEach(Storage::release);
-    held.clear();
+    try {
+      held.forEach(Tensor::requireIntact);
+    } finally {
+      held.forEach(Storage::release);
+      held.clear();
+    }
   }
 }

@@ -12,9 +12,20 @@ package org.blocksparse;
 public final class Optimizer {
   /** The rules. */
   enum Rule {
-    SGD,
-    ADAGRAD,
-    ADAM
+    SGD(0),
+    ADAGRAD(1),
+    ADAM(2);
+
+    private final int memories;
+
+    Rule(int memories) {
+      this.memories = memories;
+    }
+
+    /** How many numbers it remembers of each parameter. */
+    int memories() {
+      return memories;
+    }
   }
 
   private static final float NO_LIMIT = Float.POSITIVE_INFINITY;

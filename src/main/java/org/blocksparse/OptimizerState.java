@@ -123,13 +123,42 @@ final class OptimizerState {
 
   private void reset(Optimizer.Rule newRule) {
     free();
-    boolean needsFirst = newRule != Optimizer.Rule.SGD;
-    boolean needsSecond = newRule == Optimizer.Rule.ADAM;
-    first = needsFirst ? allocateAll() : new Storage[0];
-    second = needsSecond ? allocateAll() : new Storage[0];
+    first = newRule.memories() >= 1 ? allocateAll() : new Storage[0];
+    second = newRule.memories() >= 2 ? allocateAll() : new Storage[0];
     Arrays.fill(stepsOfClass, 0);
     stepsOfClassLevel = 0;
     rule = newRule;
+  }
+
+  // ------------------------------------------------------------------------------- for files
+
+  Optimizer.Rule rule() {
+    return rule;
+  }
+
+  long stepsOfClassLevel() {
+    return stepsOfClassLevel;
+  }
+
+  /**
+   * The steps of each class. From 2^31 on Adam corrects by nothing, so that larger are not needed.
+   */
+  int[] stepsOfClass() {
+    return Arrays.stream(stepsOfClass)
+        .mapToInt(steps -> (int) Math.min(steps, Integer.MAX_VALUE))
+        .toArray();
+  }
+
+  /** What is remembered of W1, b1, W2 and b2; none if the rule remembers less. */
+  Storage[] remembered(int memory) {
+    return memory == 0 ? first : second;
+  }
+
+  /** Begins anew with what was remembered elsewhere; the caller fills {@link #remembered}. */
+  void restore(Optimizer.Rule oldRule, long oldStepsOfClassLevel, int[] oldStepsOfClass) {
+    reset(oldRule);
+    stepsOfClassLevel = oldStepsOfClassLevel;
+    Arrays.setAll(stepsOfClass, c -> oldStepsOfClass[c]);
   }
 
   private Storage[] allocateAll() {

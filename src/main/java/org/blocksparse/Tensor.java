@@ -3,6 +3,8 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
 import java.util.Arrays;
 import org.blocksparse.internal.Storage;
 
@@ -20,6 +22,10 @@ import org.blocksparse.internal.Storage;
  * <p>A view ({@link FloatTensor#transposeBlocks}, {@link FloatTensor#reshape}) shares the memory of
  * the tensor it was made from, which it keeps reachable. Closing that tensor closes its views;
  * closing a view closes the view alone.
+ *
+ * <p>A tensor may be part of a mapped file ({@link HierarchicalSoftmax#load(Path, LoadOptions)}).
+ * It may be read-only then: every attempt to write it throws {@link IllegalStateException}. If the
+ * file shrinks, operations that read it throw {@link UncheckedIOException}.
  *
  * <h2>Threads</h2>
  *
@@ -97,6 +103,49 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
   final void acquire(String name) {
     if (closed || !storage.acquire()) {
       throw new IllegalStateException(name + ": the tensor " + shape + " is closed");
+    }
+  }
+
+  /** As {@link #acquire}, to write. */
+  final void acquireToWrite(String name) {
+    requireWritable(name);
+    acquire(name);
+  }
+
+  /**
+   * The elements may be written.
+   *
+   * @throws IllegalStateException if they are those of a file
+   */
+  final void requireWritable(String name) {
+    if (storage.isReadOnly()) {
+      throw new IllegalStateException(
+          name
+              + ": "
+              + shape
+              + " is mapped read-only from "
+              + storage.mapping().file()
+              + "; to change it, load the file with LoadOptions.copyOnWrite() or copied()");
+    }
+  }
+
+  /**
+   * What was read is what was once in the file, if there is one. To be asked after reading.
+   *
+   * @throws UncheckedIOException if the file has shrunk meanwhile
+   */
+  final void requireIntact() {
+    requireIntact(storage);
+  }
+
+  static void requireIntact(Storage storage) {
+    if (storage.mapping() != null && storage.mapping().isDamaged()) {
+      throw new UncheckedIOException(
+          new ModelFormatException(
+              storage.mapping().file(),
+              "file",
+              "has shrunk or cannot be read any more since it was mapped; what was computed from it"
+                  + " is lost"));
     }
   }
 

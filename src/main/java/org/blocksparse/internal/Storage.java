@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import java.io.IOException;
 import java.lang.ref.Cleaner;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -40,10 +41,20 @@ public final class Storage {
   private final long address;
   private final FloatPointer floats;
   private final IntPointer ints;
+
+  /** The file whose content this memory is, or null. */
+  private final MappedFile mapping;
+
   private final AtomicInteger leases = new AtomicInteger();
   private final Cleaner.Cleanable memory;
 
   private Storage(long elements, long address, ByteBuffer[] segments, Runnable free) {
+    this(elements, address, segments, null, free);
+  }
+
+  private Storage(
+      long elements, long address, ByteBuffer[] segments, MappedFile mapping, Runnable free) {
+    this.mapping = mapping;
     this.elements = elements;
     this.address = address;
     this.segments = segments;
@@ -115,6 +126,23 @@ public final class Storage {
     return new Storage(elements, address, segments(address, elements), new Owner(owner));
   }
 
+  /**
+   * A part of a mapped file, in native byte order; ends the mapping when it is freed itself.
+   *
+   * @param position where it begins in the file, in bytes; a multiple of four
+   */
+  public static Storage mapped(MappedFile mapping, long position, long elements)
+      throws IOException {
+    ByteBuffer[] segments = new ByteBuffer[segmentCount(elements)];
+    for (int s = 0; s < segments.length; s++) {
+      segments[s] =
+          mapping.buffer(
+              position + 4L * s * SEGMENT_ELEMENTS,
+              Math.toIntExact(4 * segmentElements(elements, s)));
+    }
+    return new Storage(elements, mapping.address(position), segments, mapping, mapping::close);
+  }
+
   private record Owner(Object owner) implements Runnable {
     @Override
     public void run() {}
@@ -163,6 +191,16 @@ public final class Storage {
   /** The number of elements. */
   public long elements() {
     return elements;
+  }
+
+  /** The file whose content this memory is, or null if it is memory only. */
+  public MappedFile mapping() {
+    return mapping;
+  }
+
+  /** Whether the elements must not be written. */
+  public boolean isReadOnly() {
+    return mapping != null && !mapping.isCopyOnWrite();
   }
 
   /** Whether {@link #close} was called. */
@@ -329,6 +367,6 @@ public final class Storage {
       // Duplicates and views of a direct buffer keep the buffer they were made from reachable.
       CLEANER.register(root, this::release);
     }
-    return root.order(ByteOrder.nativeOrder());
+    return (isReadOnly() ? root.asReadOnlyBuffer() : root).order(ByteOrder.nativeOrder());
   }
 }

@@ -36,6 +36,29 @@ public final class NativeMemory {
     Blocksparse.blocksparse_free(new Address(address, bytes), bytes);
   }
 
+  /**
+   * A file as memory, or 0 if the system refuses; see {@code blocksparse_map}.
+   *
+   * @param path the name of the file in the system's encoding
+   */
+  public static long map(byte[] path, long bytes, boolean copyOnWrite) {
+    try (BytePointer terminated = new BytePointer(path.length + 1L)) {
+      terminated.put(path, 0, path.length).put(path.length, (byte) 0);
+      Pointer memory = Blocksparse.blocksparse_map(terminated, bytes, copyOnWrite ? 1 : 0);
+      return memory == null ? 0 : memory.address();
+    }
+  }
+
+  /** Whether a mapped file has shrunk or cannot be read any more. */
+  public static boolean isDamaged(long address) {
+    return Blocksparse.blocksparse_map_is_damaged(new Address(address, 0)) != 0;
+  }
+
+  /** Ends what {@link #map} began. */
+  public static void unmap(long address) {
+    Blocksparse.blocksparse_unmap(new Address(address, 0));
+  }
+
   /** Where the content of a direct buffer begins, at its position. */
   public static long address(FloatBuffer buffer) {
     return new FloatPointer(buffer).address() + 4L * buffer.position();

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+/** How {@link HierarchicalSoftmax#load} takes a model from its file. Immutable. */
+public final class LoadOptions {
+  /** What becomes of W2, which is nearly all of the file. */
+  enum Memory {
+    COPIED,
+    MAPPED,
+    COPY_ON_WRITE
+  }
+
+  private final Memory memory;
+  private final Workers workers;
+  private final Progress progress;
+
+  private LoadOptions(Memory memory, Workers workers, Progress progress) {
+    this.memory = memory;
+    this.workers = requireNonNull(workers, "workers");
+    this.progress = requireNonNull(progress, "progress");
+  }
+
+  private static LoadOptions of(Memory memory) {
+    return new LoadOptions(memory, Workers.common(), (done, total) -> {});
+  }
+
+  /** All of it is read into memory and checked: the file does not matter any more afterwards. */
+  public static LoadOptions copied() {
+    return of(Memory.COPIED);
+  }
+
+  /**
+   * W2 is used where it lies in the file, read-only. Loading takes milliseconds, predictions read
+   * only the classes that they open, and all processes that map the file share the memory. Training
+   * is refused.
+   *
+   * <p>What is not touched is not checked: values of W2 that are not finite are found when they
+   * make a result that is not finite. The file must not be changed in place; {@link
+   * HierarchicalSoftmax#save} never does, it puts a new file in the place of the old one, which
+   * lives on as long as it is mapped. (On Windows, it is refused while the file is mapped.) If the
+   * file is cut short nevertheless, the operations that use it end with {@link
+   * java.io.UncheckedIOException}. Without the native library it is for the JVM to tell, with
+   * {@link InternalError}.
+   */
+  public static LoadOptions mapped() {
+    return of(Memory.MAPPED);
+  }
+
+  /**
+   * As {@link #mapped}, but the layer can be trained: pages that change become this process's own.
+   * The file never changes.
+   */
+  public static LoadOptions copyOnWrite() {
+    return of(Memory.COPY_ON_WRITE);
+  }
+
+  /** The threads that work on every call of the layer; by default {@link Workers#common}. */
+  public LoadOptions withWorkers(Workers all) {
+    return new LoadOptions(memory, all, progress);
+  }
+
+  /** Who is told how many bytes have been read; of a mapped file, those that are not mapped. */
+  public LoadOptions withProgress(Progress listener) {
+    return new LoadOptions(memory, workers, listener);
+  }
+
+  Memory memory() {
+    return memory;
+  }
+
+  Workers workers() {
+    return workers;
+  }
+
+  Progress progress() {
+    return progress;
+  }
+}

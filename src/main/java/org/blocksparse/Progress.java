@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+/** Is told how far a file has been read or written. */
+@FunctionalInterface
+public interface Progress {
+  /**
+   * Called on the thread that reads or writes, every few megabytes and at the end. What it throws
+   * ends the work, as if it had not begun.
+   *
+   * @param done bytes that are done
+   * @param total bytes that there are
+   */
+  void update(long done, long total);
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Model files that lie: each ends in one exception that names the file, the tensor and the reason.
+ */
+final class HostileModelTest {
+  @TempDir Path folder;
+
+  /** A small, right file, taken apart. */
+  private record Parts(String header, byte[] data) {
+    byte[] bytes() {
+      byte[] text = header.getBytes(UTF_8);
+      return ByteBuffer.allocate(8 + text.length + data.length)
+          .order(ByteOrder.LITTLE_ENDIAN)
+          .putLong(text.length)
+          .put(text)
+          .put(data)
+          .array();
+    }
+
+    static Parts of(byte[] bytes) {
+      int length = (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong(0);
+      return new Parts(
+          new String(bytes, 8, length, UTF_8), Arrays.copyOfRange(bytes, 8 + length, bytes.length));
+    }
+  }
+
+  private static byte[] rightFile() {
+    try {
+      Path file = Files.createTempFile("right", ".safetensors");
+      try (HierarchicalSoftmax layer = ModelFileTest.layer()) {
+        layer.save(file, SaveOptions.defaults().withOptimizerState());
+        return Files.readAllBytes(file);
+      } finally {
+        Files.delete(file);
+      }
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static final byte[] RIGHT = rightFile();
+
+  /** What is done to the header's text. */
+  private static Arguments header(String name, String part, String reason, String from, String to) {
+    return bytes(
+        name,
+        part,
+        reason,
+        right -> {
+          Parts parts = Parts.of(right);
+          if (!parts.header().contains(from)) {
+            throw new AssertionError(from + " is not in " + parts.header());
+          }
+          return new Parts(parts.header().replace(from, to), parts.data()).bytes();
+        });
+  }
+
+  /** What is done to the bytes of a tensor, as ints, at an element. */
+  private static Arguments element(
+      String name, String part, String reason, String tensor, int element, int value) {
+    return bytes(
+        name,
+        part,
+        reason,
+        right -> {
+          String header = Parts.of(right).header();
+          String entry = header.substring(header.indexOf("\"" + tensor + "\""));
+          int begin =
+              Integer.parseInt(entry.replaceAll("(?s)^.*?\"data_offsets\":\\[(\\d+),.*$", "$1"));
+          ByteBuffer.wrap(right)
+              .order(ByteOrder.LITTLE_ENDIAN)
+              .putInt(8 + header.length() + begin + 4 * element, value);
+          return right;
+        });
+  }
+
+  private static Arguments bytes(
+      String name, String part, String reason, UnaryOperator<byte[]> change) {
+    return Arguments.of(name, part, reason, change);
+  }
+
+  private static UnaryOperator<byte[]> length(long value) {
+    return right -> {
+      ByteBuffer.wrap(right).order(ByteOrder.LITTLE_ENDIAN).putLong(0, value);
+      return right;
+    };
+  }
+
+  static Stream<Arguments> cases() {
+    String w1 = "\"W1\":{\"dtype\":\"F32\",\"shape\":[5,3],\"data_offsets\":[360,420]}";
+    return Stream.of(
+        bytes("empty", "", "", right -> new byte[0]),
+        bytes("seven bytes", "header", "only 7 bytes", right -> Arrays.copyOf(right, 7)),
+        bytes("no header", "header", "length 0", length(0)),
+        bytes("header beyond the file", "header", "does not fit", length(1 << 20)),
+        bytes("negative header", "header", "18446744073709551615", length(-1)),
+        bytes("huge header", "header", "does not fit", length(Long.MAX_VALUE)),
+        bytes("cut header", "header", "does not fit", right -> Arrays.copyOf(right, 100)),
+        bytes("cut data", "slotOf", "holds only", r -> Arrays.copyOf(r, r.length - 20)),
+        bytes(
+            "data cut off",
+            "W2",
+            "holds only",
+            right -> Arrays.copyOf(right, 8 + Parts.of(right).header().length())),
+        bytes(
+            "more data",
+            "header",
+            "4 bytes of the file are no tensor's",
+            r -> Arrays.copyOf(r, r.length + 4)),
+        header("not JSON", "header", "is not JSON", "\"shape\"", "shape"),
+        header("not an object", "header", "begin with {", "{\"__metadata__\"", "[\"__metadata__\""),
+        header("deep", "W1", "no list", "\"shape\":[5,3]", "\"shape\":" + "{\"a\":".repeat(2000)),
+        header(
+            "deep lists",
+            "W1",
+            "not a whole number",
+            "\"shape\":[5,3]",
+            "\"shape\":" + "[".repeat(100000)),
+        bytes(
+            "not UTF-8",
+            "header",
+            "is not UTF-8",
+            right -> {
+              right[12] = (byte) 0xC0;
+              return right;
+            }),
+        header("unknown field", "W1", "unknown field", w1, w1.replace("}", ",\"x\":1}")),
+        header("duplicate name", "header", "Duplicate", "\"b1\":{", "\"W1\":{"),
+        header(
+            "duplicate field",
+            "header",
+            "Duplicate",
+            "\"shape\":[5,3]",
+            "\"shape\":[5,3],\"shape\":[5,3]"),
+        header("missing tensor", "b1", "is missing", "\"b1\":{", "\"b3\":{"),
+        header("missing dtype", "W1", "no dtype", "\"W1\":{\"dtype\":\"F32\",", "\"W1\":{"),
+        header("missing shape", "W1", "no shape", "\"shape\":[5,3],", ""),
+        header("missing offsets", "W1", "no two data_offsets", ",\"data_offsets\":[360,420]", ""),
+        header("one offset", "W1", "no two data_offsets", "[360,420]", "[360]"),
+        header("three offsets", "W1", "more than 2", "[360,420]", "[360,420,480]"),
+        header("unknown dtype", "W1", "unknown dtype F33", w1, w1.replace("F32", "F33")),
+        header("wrong dtype", "W1", "expected F32", w1, w1.replace("F32", "I32")),
+        header("dtype of another size", "W1", "30 bytes", w1, w1.replace("F32", "F16")),
+        header("wrong rank", "W1", "2 dimensions", "[5,3]", "[15]"),
+        header("transposed", "b1", "expected (5)", "[5,3]", "[3,5]"),
+        header("overflow", "W1", "too many elements", "[5,3]", "[4294967296,4294967296]"),
+        header(
+            "overflow to the right size",
+            "W1",
+            "too many elements",
+            "[5,3]",
+            "[9223372036854775807,3,2]"),
+        header(
+            "too many bytes",
+            "W1",
+            "too many bytes",
+            w1,
+            w1.replace("F32", "F64").replace("[5,3]", "[2305843009213693951]")),
+        header("negative dimension", "W1", "negative", "[5,3]", "[-5,-3]"),
+        header("a dimension above 2^63", "W1", "above 2^63", "[5,3]", "[9223372036854775808,0]"),
+        header("a fraction", "W1", "not a whole number", "[5,3]", "[5.0,3]"),
+        header("many dimensions", "W1", "more than 32", "[5,3]", "[" + "1,".repeat(40) + "15]"),
+        header(
+            "no features",
+            "W1",
+            "0 or too large",
+            w1,
+            "\"W1\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[360,360]},\"pad\":{\"dtype\":\"U8\",\"shape\":[60],\"data_offsets\":[360,420]}"),
+        header("backwards", "W1", "are not the 60 bytes", "[360,420]", "[420,360]"),
+        header("out of range", "W1", "holds only", "[360,420]", "[99000,99060]"),
+        header(
+            "far out of range",
+            "W1",
+            "holds only",
+            "[360,420]",
+            "[9223372036854775744,9223372036854775804]"),
+        header("negative offset", "W1", "negative", "[360,420]", "[-60,0]"),
+        header("overlap", "W1", "overlaps", "[360,420]", "[356,416]"),
+        header("gap", "W1", "gap", "[360,420]", "[364,424]"),
+        header("misaligned", "W1", "misaligned", "[360,420]", "[361,421]"),
+        header("a path", "../../x", "could be a path", "\"b1\":{", "\"../../x\":{"),
+        header("an absolute path", "/x", "could be a path", "\"b1\":{", "\"/x\":{"),
+        header("a drive", "C:x", "could be a path", "\"b1\":{", "\"C:x\":{"),
+        header("no name", "header", "is empty", "\"b1\":{", "\"\":{"),
+        header(
+            "no metadata",
+            "__metadata__",
+            "no blocksparse.format",
+            "\"blocksparse.format\"",
+            "\"format\""),
+        header(
+            "metadata of numbers",
+            "__metadata__",
+            "not a string",
+            "\"blocksparse.format\":\"1\"",
+            "\"blocksparse.format\":1"),
+        header(
+            "a later format",
+            "__metadata__",
+            "this library reads 1",
+            "\"blocksparse.format\":\"1\"",
+            "\"blocksparse.format\":\"2\""),
+        header(
+            "steps",
+            "__metadata__",
+            "blocksparse.steps",
+            "\"blocksparse.steps\":\"0\"",
+            "\"blocksparse.steps\":\"-1\""),
+        header("unknown rule", "__metadata__", "no rule", "\"SGD\"", "\"LBFGS\""),
+        header(
+            "state that is not there", "optimizer.first.W1", "is missing", "\"SGD\"", "\"ADAM\""),
+        element("not finite", "W1", "element 4 is NaN", "W1", 4, 0x7fc00000),
+        element("infinite", "b2", "element 0 is -Infinity", "b2", 0, 0xff800000),
+        element("class out of range", "classOf", "classOf[3] = 3", "classOf", 3, 3),
+        element("negative class", "classOf", "classOf[3] = -1", "classOf", 3, -1),
+        element("slot out of range", "classOf", "slotOf[0] = 6", "slotOf", 0, 6),
+        element("negative slot", "classOf", "slotOf[0] = -1", "slotOf", 0, -1),
+        element("a slot twice", "classOf", "not a permutation", "slotOf", 3, 0),
+        element("a crowded class", "classOf", "7 outputs in 6 slots", "classOf", 1, 2),
+        element("negative steps", "optimizer.steps", "negative", "optimizer.steps", 1, -7));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("cases")
+  void isRefused(String name, String part, String reason, UnaryOperator<byte[]> change)
+      throws IOException {
+    Path file = folder.resolve("hostile");
+    Files.write(file, change.apply(RIGHT.clone()));
+    for (LoadOptions options : all()) {
+      long before = FloatTensor.allocatedBytes();
+      ModelFormatException refused =
+          assertThrows(
+              ModelFormatException.class, () -> HierarchicalSoftmax.load(file, options).close());
+      assertEquals(file, refused.file());
+      assertTrue(refused.part().contains(part), refused.getMessage());
+      assertTrue(refused.reason().contains(reason), refused.getMessage());
+      assertTrue(FloatTensor.allocatedBytes() - before < 1 << 20, "memory was kept");
+    }
+  }
+
+  private static List<LoadOptions> all() {
+    return List.of(LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite());
+  }
+
+  @Test
+  void onlyCopyingLooksAtAllOfW2() throws IOException {
+    byte[] bytes = RIGHT.clone();
+    int data = 8 + Parts.of(bytes).header().length();
+    ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putFloat(data, Float.NaN);
+    Path file = folder.resolve("nan");
+    Files.write(file, bytes);
+    ModelFormatException refused =
+        assertThrows(ModelFormatException.class, () -> HierarchicalSoftmax.load(file));
+    assertEquals("W2", refused.part());
+    HierarchicalSoftmax.load(file, LoadOptions.mapped()).close();
+  }
+
+  @Test
+  void foldersAndPipesAreNoFiles() {
+    for (LoadOptions options : all()) {
+      ModelFormatException refused =
+          assertThrows(ModelFormatException.class, () -> HierarchicalSoftmax.load(folder, options));
+      assertTrue(refused.reason().contains("not a regular file"), refused.getMessage());
+    }
+  }
+}

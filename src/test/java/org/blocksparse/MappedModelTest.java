@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.FloatBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.blocksparse.internal.Storage;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * W2 where it lies in the file: equal to a copy, shared, read-only, and safe when the file shrinks.
+ */
+final class MappedModelTest {
+  private static final int FEATURES = 64;
+  private static final int OUTPUTS = 64 * 1024;
+  private static final int CLASSES = 256;
+  private static final long W2_BYTES = 4L * FEATURES * OUTPUTS;
+
+  @TempDir Path folder;
+
+  private Path saved() throws IOException {
+    Path file = folder.resolve("model ünï.safetensors");
+    try (HierarchicalSoftmax layer =
+        HierarchicalSoftmax.builder(FEATURES, OUTPUTS).classes(CLASSES).seed(3).build()) {
+      layer.save(file);
+    }
+    return file;
+  }
+
+  private static FloatTensor x() {
+    float[] values = new float[3 * FEATURES];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) Math.cos(i);
+    }
+    return FloatTensor.of(values, 3, FEATURES);
+  }
+
+  private static IntTensor targets() {
+    return IntTensor.of(new int[] {0, 1, 40000}, 3);
+  }
+
+  @Test
+  void givesTheBitsOfACopy() throws IOException {
+    Path file = saved();
+    try (HierarchicalSoftmax copied = HierarchicalSoftmax.load(file);
+        HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+        FloatTensor x = x();
+        IntTensor targets = targets();
+        FloatTensor wanted = copied.logProbabilities(x);
+        FloatTensor actual = mapped.logProbabilities(x)) {
+      assertArrayEquals(wanted.toArray(), actual.toArray());
+      assertEquals(copied.loss(x, targets), mapped.loss(x, targets));
+      // A mapped layer can be saved like any other.
+      Path again = folder.resolve("again");
+      mapped.save(again);
+      assertEquals(-1, Files.mismatch(file, again));
+    }
+  }
+
+  @Test
+  void refusesToBeTrainedOrWritten() throws IOException {
+    Path file = saved();
+    try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+        FloatTensor x = x();
+        IntTensor targets = targets();
+        FloatTensor rows = FloatTensor.zeros(1, 1, FEATURES);
+        FloatTensor slots = FloatTensor.zeros(1, 1, OUTPUTS / CLASSES)) {
+      FloatTensor w2 = mapped.W2();
+      IllegalStateException refused =
+          assertThrows(
+              IllegalStateException.class, () -> mapped.step(x, targets, Optimizer.sgd(1)));
+      String message = refused.getMessage();
+      assertTrue(message.contains("W2") && message.contains(file.toString()), message);
+      assertTrue(message.contains("copyOnWrite"), message);
+      assertThrows(IllegalStateException.class, () -> w2.set(1, 0, 0, 0));
+      assertThrows(IllegalStateException.class, () -> w2.fill(1));
+      assertThrows(IllegalStateException.class, () -> w2.put(0, new float[1], 0, 1));
+      assertThrows(IllegalStateException.class, () -> w2.copyFrom(new float[FEATURES * OUTPUTS]));
+      // As the output of an operation, through a view.
+      FloatTensor blocks = w2.reshape(1, CLASSES, FEATURES, OUTPUTS / CLASSES);
+      try (IntTensor zero = IntTensor.zeros(1, 1)) {
+        assertThrows(
+            IllegalStateException.class,
+            () -> SparseBlockOuter.applyInPlace(blocks, rows, slots, zero, zero, 1));
+      }
+      FloatBuffer buffer = w2.asFloatBuffer();
+      assertTrue(buffer.isReadOnly());
+      assertEquals(w2.get(5, 6, 7), buffer.get((5 * FEATURES + 6) * (OUTPUTS / CLASSES) + 7));
+      // Gradients are no training: they go to memory of their own.
+      mapped.gradients(x, targets).close();
+    }
+  }
+
+  @Test
+  void canBeTrainedOnAPrivateCopy() throws IOException {
+    Path file = saved();
+    byte[] before = Files.readAllBytes(file);
+    try (HierarchicalSoftmax copied = HierarchicalSoftmax.load(file);
+        HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.copyOnWrite());
+        FloatTensor x = x();
+        IntTensor targets = targets()) {
+      for (int step = 0; step < 3; step++) {
+        assertEquals(
+            copied.step(x, targets, Optimizer.adagrad(0.1f)),
+            mapped.step(x, targets, Optimizer.adagrad(0.1f)));
+      }
+      assertArrayEquals(copied.W2().toArray(), mapped.W2().toArray());
+      assertArrayEquals(before, Files.readAllBytes(file));
+      mapped.save(file);
+      try (HierarchicalSoftmax again = HierarchicalSoftmax.load(file)) {
+        assertArrayEquals(copied.W2().toArray(), again.W2().toArray());
+      }
+    }
+  }
+
+  @Test
+  void livesOnWhenTheFileIsReplacedOrDeleted() throws IOException {
+    assumeTrue(!System.getProperty("os.name").startsWith("Windows"));
+    Path file = saved();
+    try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+        HierarchicalSoftmax other =
+            HierarchicalSoftmax.builder(FEATURES, OUTPUTS).classes(CLASSES).seed(4).build();
+        FloatTensor x = x();
+        IntTensor targets = targets()) {
+      double before = mapped.loss(x, targets);
+      other.save(file);
+      assertEquals(before, mapped.loss(x, targets));
+      Files.delete(file);
+      assertEquals(before, mapped.loss(x, targets));
+    }
+  }
+
+  @Test
+  @EnabledOnOs({OS.LINUX, OS.MAC})
+  void survivesAFileThatShrinks() throws IOException {
+    assumeTrue(Backend.isNative());
+    Path file = saved();
+    for (long left : List.of(Files.size(file) - 1, W2_BYTES / 2, 0L)) {
+      Files.deleteIfExists(file);
+      saved();
+      try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+          HierarchicalSoftmax trained = HierarchicalSoftmax.load(file, LoadOptions.copyOnWrite());
+          FloatTensor x = x();
+          IntTensor targets = targets()) {
+        trained.step(x, targets, Optimizer.sgd(0.1f));
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+          channel.truncate(left);
+        }
+        assertShrunk(file, () -> mapped.probabilities(x));
+        assertShrunk(file, () -> mapped.loss(x, targets));
+        assertShrunk(file, () -> mapped.W2().toArray());
+        assertShrunk(file, () -> mapped.W2().get(CLASSES - 1, 0, 0));
+        assertShrunk(file, () -> trained.step(x, targets, Optimizer.sgd(0.1f)));
+        Path elsewhere = folder.resolve("elsewhere");
+        assertShrunk(
+            file,
+            () -> {
+              try {
+                mapped.save(elsewhere);
+              } catch (IOException e) {
+                throw new AssertionError(e);
+              }
+            });
+        assertFalse(Files.exists(elsewhere));
+      }
+    }
+  }
+
+  private static void assertShrunk(Path file, Runnable operation) {
+    UncheckedIOException thrown = assertThrows(UncheckedIOException.class, operation::run);
+    ModelFormatException cause = assertInstanceOf(ModelFormatException.class, thrown.getCause());
+    assertTrue(cause.getMessage().contains(file.toString()), cause.getMessage());
+    assertTrue(cause.getMessage().contains("shrunk"), cause.getMessage());
+  }
+
+  @Test
+  void closingEndsTheMappingOnce() throws IOException {
+    assumeTrue(Backend.isNative() && Files.exists(SMAPS));
+    Path file = saved();
+    long allocated = Storage.allocatedBytes();
+    HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+    assertTrue(Storage.allocatedBytes() - allocated < W2_BYTES / 8);
+    assertTrue(pages(file).containsKey("Rss"));
+    mapped.close();
+    mapped.close();
+    assertEquals(Map.of(), pages(file));
+  }
+
+  // ---------------------------------------------------------------------- what the kernel says
+
+  private static final Path SMAPS = Path.of("/proc/self/smaps");
+
+  /**
+   * The fields of /proc/self/smaps for a file, in kilobytes, summed up; none if it is not mapped.
+   */
+  private static Map<String, Long> pages(Path file) throws IOException {
+    Map<String, Long> sums = new HashMap<>();
+    boolean ours = false;
+    for (String line : Files.readAllLines(SMAPS)) {
+      if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+        ours = line.endsWith(file.toRealPath().toString());
+      } else if (ours && line.endsWith(" kB")) {
+        String[] words = line.split(":? +", -1);
+        sums.merge(words[0], Long.valueOf(words[1]), Long::sum);
+      }
+    }
+    return sums;
+  }
+
+  /**
+   * The pages of the opened classes and of what is read at once; the kernel may bring in a few
+   * neighbours of each.
+   */
+  @Test
+  void touchesOnlyTheClassesThatPredictionsOpen() throws IOException {
+    assumeTrue(Backend.isNative() && Files.exists(SMAPS));
+    Path file = saved();
+    long rest = Files.size(file) - W2_BYTES;
+    try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+        FloatTensor x = x();
+        IntTensor targets = targets()) {
+      long opened = 1024 * pages(file).get("Rss");
+      assertTrue(opened <= rest + W2_BYTES / 16, opened + " bytes for " + rest + " that were read");
+      mapped.loss(x, targets);
+      long predicted = 1024 * pages(file).get("Rss");
+      long twoClasses = 2 * W2_BYTES / CLASSES;
+      assertTrue(predicted >= opened, "the classes are not in the mapping");
+      assertTrue(
+          predicted <= opened + twoClasses + W2_BYTES / 16,
+          (predicted - opened) + " bytes for two classes of " + twoClasses);
+      mapped.probabilities(x).close();
+      assertTrue(1024 * pages(file).get("Rss") >= W2_BYTES, "all classes are not in the mapping");
+    }
+  }
+
+  @Test
+  void twoProcessesShareThePages() throws Exception {
+    assumeTrue(Backend.isNative() && Files.exists(SMAPS));
+    Path file = saved();
+    try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped())) {
+      mapped.W2().toArray();
+      Process other =
+          new ProcessBuilder(
+                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                  "-Dorg.bytedeco.javacpp.cachedir="
+                      + System.getProperty("org.bytedeco.javacpp.cachedir", ""),
+                  "-cp",
+                  System.getProperty(
+                      "surefire.test.class.path", System.getProperty("java.class.path")),
+                  OtherProcess.class.getName(),
+                  file.toString())
+              .redirectError(ProcessBuilder.Redirect.INHERIT)
+              .start();
+      try (BufferedReader lines = other.inputReader()) {
+        assertEquals("ready", lines.readLine());
+        Map<String, Long> pages = pages(file);
+        assertTrue(1024 * pages.get("Shared_Clean") >= W2_BYTES, pages.toString());
+        assertEquals(0, pages.get("Private_Dirty"), pages.toString());
+      } finally {
+        other.getOutputStream().close();
+        assertTrue(other.waitFor(Duration.ofMinutes(1).toSeconds(), TimeUnit.SECONDS));
+      }
+      assertEquals(0, other.exitValue());
+    }
+  }
+
+  /** Maps the file, reads all of W2, says so, and waits for the end of its input. */
+  static final class OtherProcess {
+    public static void main(String[] args) throws IOException {
+      try (HierarchicalSoftmax mapped =
+          HierarchicalSoftmax.load(Path.of(args[0]), LoadOptions.mapped())) {
+        mapped.W2().toArray();
+        System.out.println("ready");
+        int end = System.in.read();
+        if (end >= 0) {
+          throw new IllegalStateException("expected the end of input");
+        }
+      }
+    }
+  }
+
+  /**
+   * {@code -Dtest.jvm.args="-Dblocksparse.large=DIR"}: writes a model of 2 GB there and prints how
+   * long it takes to map it.
+   */
+  @Test
+  @EnabledIfSystemProperty(named = "blocksparse.large", matches = ".+")
+  void twoGigabytesOpenInMilliseconds() throws IOException {
+    Path file = Path.of(System.getProperty("blocksparse.large"), "large.safetensors");
+    int outputs = 1_100_000;
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(512, outputs).build()) {
+      layer.save(file);
+    }
+    assertTrue(Files.size(file) > 1L << 31);
+    try (FloatTensor x = FloatTensor.zeros(1, 512);
+        IntTensor target = IntTensor.of(new int[] {outputs - 1}, 1)) {
+      double fastest = Double.MAX_VALUE;
+      for (int run = 0; run < 10; run++) {
+        long start = System.nanoTime();
+        try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped())) {
+          double milliseconds = (System.nanoTime() - start) / 1e6;
+          fastest = Math.min(fastest, milliseconds);
+          System.out.printf("%d bytes mapped in %.1f ms%n", Files.size(file), milliseconds);
+          assertTrue(mapped.loss(x, target) > 0);
+        }
+      }
+      assertTrue(fastest < 50, fastest + " ms");
+    } finally {
+      Files.delete(file);
+    }
+  }
+}
