@@ -23,7 +23,11 @@ final class Batch implements AutoCloseable {
   final FloatTensor gradHidden;
   final FloatTensor features; // the same memory as hidden, as (rows, features)
   final FloatTensor gradFeatures;
-  final float[] hiddenValues; // room for what the activation function does
+
+  /** Room for what is done to the values of the tensors in Java. */
+  final float[] inputValues;
+
+  final float[] hiddenValues;
   final float[] gradHiddenValues;
 
   /** All rows through the one block of a dense layer. */
@@ -43,6 +47,7 @@ final class Batch implements AutoCloseable {
     gradHidden = FloatTensor.zeros(hidden.shape());
     features = hidden.reshape(rows, size);
     gradFeatures = gradHidden.reshape(rows, size);
+    inputValues = new float[rows * context * settings.embedding];
     hiddenValues = new float[rows * size];
     gradHiddenValues = new float[rows * size];
     try (IntTensor theOnlyBlock = IntTensor.zeros(rows, 1)) {

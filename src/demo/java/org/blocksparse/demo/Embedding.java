@@ -2,7 +2,6 @@
 package org.blocksparse.demo;
 
 import java.util.random.RandomGenerator;
-import org.blocksparse.FloatTensor;
 
 /**
  * A few numbers for each word, looked up and learned: what the model knows of previous words.
@@ -27,29 +26,28 @@ final class Embedding {
   }
 
   /** Writes the numbers of {@code words}, one word after the other, to {@code output}. */
-  void lookUp(int[] words, FloatTensor output) {
+  void lookUp(int[] words, float[] output) {
     for (int i = 0; i < words.length; i++) {
-      output.put((long) i * size, table, words[i] * size, size);
+      System.arraycopy(table, words[i] * size, output, i * size, size);
     }
   }
 
   /** A step against the gradient with respect to what {@link #lookUp} wrote. */
-  void descend(int[] words, FloatTensor gradOutput, float rate) {
-    float[] gradient = new float[size];
+  void descend(int[] words, float[] gradOutput, float rate) {
     for (int i = 0; i < words.length; i++) {
-      gradOutput.get((long) i * size, gradient, 0, size);
+      int from = i * size;
       float sum = 0;
-      for (float g : gradient) {
-        sum += g * g;
+      for (int e = 0; e < size; e++) {
+        sum += gradOutput[from + e] * gradOutput[from + e];
       }
       if (sum == 0) {
         continue;
       }
       squares[words[i]] += sum / size;
       float step = rate / (float) Math.sqrt(squares[words[i]]);
-      int start = words[i] * size;
+      int to = words[i] * size;
       for (int e = 0; e < size; e++) {
-        table[start + e] -= step * gradient[e];
+        table[to + e] -= step * gradOutput[from + e];
       }
     }
   }

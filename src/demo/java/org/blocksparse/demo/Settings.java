@@ -126,10 +126,10 @@ final class Settings {
       epochs = quick || sweep ? 1 : 3;
     }
     require("--epochs", epochs, 10_000);
-    require("--batch", batch, 100_000);
-    require("--context", context, 100);
-    require("--embedding", embedding, 10_000);
-    require("--features", features, 10_000);
+    require("--batch", batch, 10_000);
+    require("--context", context, 50);
+    require("--embedding", embedding, 1_000);
+    require("--features", features, 4_000);
     if (!(rate > 0 && rate <= MOST_RATE)) {
       throw new InvalidInputException(
           "--rate: expected a number in (0, %s] but was %s".formatted(MOST_RATE, rate));
