@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import org.blocksparse.internal.KernelsProvider;
+import org.blocksparse.internal.SelfTest;
 import org.blocksparse.internal.binding.Blocksparse;
+import org.bytedeco.javacpp.Loader;
 
 /**
- * Which kernels run, and why. {@code java -jar blocksparse-VERSION.jar} prints it.
+ * Which kernels run, and why. {@code java -jar blocksparse-VERSION.jar} prints it, with what to do
+ * about each thing that is not as it should be; put that text into a report of a problem.
  *
  * <p>System properties, read when the library is first used:
  *
@@ -19,6 +27,8 @@ import org.blocksparse.internal.binding.Blocksparse;
  * </ul>
  */
 public final class Backend {
+  private static final Path HUGE_PAGES = Path.of("/sys/kernel/mm/transparent_hugepage/enabled");
+
   private Backend() {}
 
   /**
@@ -30,41 +40,173 @@ public final class Backend {
     return KernelsProvider.nativeLibraryLoaded();
   }
 
-  /** Why these kernels run, in one sentence. */
+  /**
+   * Why these kernels run, in one sentence.
+   *
+   * @throws UnsatisfiedLinkError if native kernels should run but cannot
+   */
   public static String reason() {
     return KernelsProvider.reason();
   }
 
-  /** The instruction set of the kernels, {@code avx512} for instance, or {@code java}. */
+  /**
+   * The instruction set of the kernels, {@code avx512} for instance, or {@code java}.
+   *
+   * @throws UnsatisfiedLinkError if native kernels should run but cannot
+   */
   public static String instructionSet() {
     Integer isa = KernelsProvider.isa();
     return isa == null ? "java" : KernelsProvider.name(isa);
   }
 
-  /** All of it, a line for each fact. */
+  /**
+   * Runs a few exact products through every kind of kernels that this machine can execute, in about
+   * a second.
+   *
+   * @return what was wrong, naming the kernels; empty if all is well
+   * @throws UnsatisfiedLinkError if native kernels should run but cannot
+   */
+  public static List<String> selfTest() {
+    return SelfTest.failures();
+  }
+
+  /**
+   * All of the above, a line for each fact; lines that begin with an arrow tell what to do about
+   * the one before.
+   *
+   * @throws UnsatisfiedLinkError if native kernels should run but cannot
+   */
   public static String describe() {
-    StringBuilder text = new StringBuilder();
-    line(text, "kernels", isNative() ? "native" : "Java");
-    line(text, "because", reason());
-    line(text, "instruction set", instructionSet());
-    line(text, "workers", Integer.toString(Workers.common().max()));
-    if (isNative()) {
-      line(text, "version", Blocksparse.blocksparse_version().getString());
-      line(text, "build", Blocksparse.blocksparse_build_id().getString());
-      line(text, "OpenBLAS", Blocksparse.blocksparse_openblas_config().getString());
-      line(text, "OpenBLAS core", Blocksparse.blocksparse_openblas_core().getString());
-      line(text, "OpenBLAS threads", Integer.toString(Blocksparse.blocksparse_openblas_threads()));
+    Report report = new Report();
+    report.fact(
+        "platform",
+        Loader.getPlatform()
+            + ", "
+            + System.getProperty("os.name")
+            + " "
+            + System.getProperty("os.version")
+            + ", Java "
+            + System.getProperty("java.version"));
+    report.fact("kernels", (isNative() ? "native" : "Java") + ": " + reason());
+    if (!isNative()) {
+      report.remedy("they are slow: see the README for the artifact to add");
+    } else {
+      describeNative(report);
     }
-    return text.toString();
+    describeWorkers(report);
+    List<String> wrong = selfTest();
+    report.fact(
+        "self-test",
+        wrong.isEmpty()
+            ? String.join(", ", KernelsProvider.available().keySet()) + ": exact"
+            : String.join("; ", wrong));
+    if (!wrong.isEmpty()) {
+      report.remedy(
+          "do not use these kernels: -Dblocksparse.isa=... caps the instruction set, and"
+              + " OPENBLAS_CORETYPE=Haswell changes OpenBLAS's. Please report it");
+    }
+    return report.toString();
   }
 
-  private static void line(StringBuilder text, String name, String value) {
-    text.append(String.format("%-18s %s%n", name, value));
+  private static void describeNative(Report report) {
+    report.fact(
+        "version",
+        Blocksparse.blocksparse_version().getString()
+            + ", build "
+            + Blocksparse.blocksparse_build_id().getString());
+    List<String> supported = new ArrayList<>();
+    for (int isa = 0; KernelsProvider.name(isa) != null; isa++) {
+      if (Blocksparse.blocksparse_isa_supported(isa) != 0) {
+        supported.add(KernelsProvider.name(isa));
+      }
+    }
+    report.fact("instruction sets", String.join(", ", supported) + "; in use: " + instructionSet());
+    if (!instructionSet().equals(supported.get(supported.size() - 1))) {
+      report.remedy("capped by -Dblocksparse.isa");
+    }
+    report.fact("OpenBLAS", Blocksparse.blocksparse_openblas_config().getString());
+    report.fact("OpenBLAS core", Blocksparse.blocksparse_openblas_core().getString());
+    if (System.getenv("OPENBLAS_CORETYPE") != null) {
+      report.remedy(
+          "set by the environment variable OPENBLAS_CORETYPE; without it OpenBLAS chooses");
+    }
+    int threads = Blocksparse.blocksparse_openblas_threads();
+    report.fact("OpenBLAS threads", Integer.toString(threads));
+    if (threads != 1) {
+      report.remedy("1 is right here: workers are Java's, and more threads each are in their way");
+    }
+    if (Files.isReadable(HUGE_PAGES)) {
+      describeHugePages(report);
+    }
   }
 
-  /** Prints {@link #describe}. */
+  private static void describeHugePages(Report report) {
+    String setting;
+    try {
+      setting = Files.readString(HUGE_PAGES).strip();
+    } catch (IOException e) {
+      setting = "unknown: " + e.getMessage();
+    }
+    report.fact("huge pages", setting);
+    if (setting.contains("[never]")) {
+      report.remedy("weights above 4 MB are read faster with them: echo madvise > " + HUGE_PAGES);
+    }
+  }
+
+  private static void describeWorkers(Report report) {
+    int processors = Runtime.getRuntime().availableProcessors();
+    int workers = Workers.common().max();
+    report.fact("workers", workers + " for " + processors + " processors");
+    if (workers < processors) {
+      report.remedy(
+          "the common pool is small: -Djava.util.concurrent.ForkJoinPool.common.parallelism"
+              + "="
+              + (processors - 1)
+              + ", or Workers.of(executor, "
+              + processors
+              + ")");
+    }
+  }
+
+  /** Names in a column, facts beside them. */
+  private static final class Report {
+    private final StringBuilder text = new StringBuilder();
+
+    void fact(String name, String value) {
+      text.append(String.format("%-18s%s%n", name, value));
+    }
+
+    void remedy(String advice) {
+      text.append(String.format("%-18s-> %s%n", "", advice));
+    }
+
+    @Override
+    public String toString() {
+      return text.toString();
+    }
+  }
+
+  /**
+   * Prints {@link #describe}; exits with 1 if the native library does not load or a kernel errs.
+   */
   public static void main(String[] args) {
     PrintStream out = System.out;
-    out.print(describe());
+    try {
+      out.print(describe());
+      if (!selfTest().isEmpty()) {
+        System.exit(1);
+      }
+    } catch (UnsatisfiedLinkError e) {
+      out.println(e.getMessage());
+      System.exit(1);
+    } catch (NoClassDefFoundError e) {
+      out.println(
+          "JavaCPP is missing. Copy javacpp and openblas of org.bytedeco and blocksparse, each with"
+              + " and without the classifier of the platform, into one folder, and run there:"
+              + " java -cp '*' org.blocksparse.Backend ("
+              + e.getMessage()
+              + ")");
+      System.exit(1);
+    }
   }
 }

@@ -7,7 +7,9 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
@@ -107,7 +109,7 @@ public final class KernelsProvider {
     }
     try {
       return loadNative(platform, backend);
-    } catch (LinkageError e) {
+    } catch (LinkageError | RuntimeException e) {
       return failed(
           "the native library for "
               + platform
@@ -148,6 +150,22 @@ public final class KernelsProvider {
             ? "asked for with -Dblocksparse.backend=native"
             : "the native library for " + platform + " was found";
     return new Choice(new NativeKernels(isa, Kernels.Path.AUTO), isa, reason, null);
+  }
+
+  /** Every kind of kernels that can run here, by name. */
+  public static Map<String, Kernels> available() {
+    Map<String, Kernels> available = new LinkedHashMap<>();
+    available.put("java", new JavaKernels());
+    if (nativeLibraryLoaded()) {
+      for (int isa = 0; name(isa) != null; isa++) {
+        if (Blocksparse.blocksparse_isa_supported(isa) != 0) {
+          for (Kernels.Path path : Kernels.Path.values()) {
+            available.put(name(isa) + " " + path, new NativeKernels(isa, path));
+          }
+        }
+      }
+    }
+    return available;
   }
 
   /** The name of an instruction set, or null if there is none of that number. */
@@ -205,7 +223,7 @@ public final class KernelsProvider {
     return ClassLoader.getSystemResource(path);
   }
 
-  private static Choice failed(String message, LinkageError cause) {
+  private static Choice failed(String message, Throwable cause) {
     LinkageError failure = new UnsatisfiedLinkError(message);
     failure.initCause(cause);
     return new Choice(null, null, message, failure);

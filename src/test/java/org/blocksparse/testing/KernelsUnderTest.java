@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
-import java.util.ArrayList;
 import java.util.List;
-import org.blocksparse.internal.JavaKernels;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.KernelsProvider;
-import org.blocksparse.internal.NativeKernels;
-import org.blocksparse.internal.binding.Blocksparse;
 
 /** Every kind of kernels that this machine can run: what a contract has to hold for. */
 public record KernelsUnderTest(String name, Kernels kernels) {
@@ -16,20 +12,9 @@ public record KernelsUnderTest(String name, Kernels kernels) {
    * multiply.
    */
   public static List<KernelsUnderTest> all() {
-    List<KernelsUnderTest> all = new ArrayList<>();
-    all.add(new KernelsUnderTest("java", new JavaKernels()));
-    if (KernelsProvider.nativeLibraryLoaded()) {
-      for (int isa = 0; KernelsProvider.name(isa) != null; isa++) {
-        if (Blocksparse.blocksparse_isa_supported(isa) != 0) {
-          for (Kernels.Path path : Kernels.Path.values()) {
-            all.add(
-                new KernelsUnderTest(
-                    KernelsProvider.name(isa) + " " + path, new NativeKernels(isa, path)));
-          }
-        }
-      }
-    }
-    return all;
+    return KernelsProvider.available().entrySet().stream()
+        .map(kernels -> new KernelsUnderTest(kernels.getKey(), kernels.getValue()))
+        .toList();
   }
 
   /** Runs a test on these kernels. */

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A few products of small whole numbers through every kind of kernels, bit for bit against the Java
+ * reference: the sums are exact in any order, so a kernel that differs is wrong on this machine.
+ *
+ * <p>The sizes lie around the edges of register tiles, and around a million multiply-adds, where
+ * OpenBLAS changes kernels.
+ */
+public final class SelfTest {
+  private record Case(int batch, int blocks, int iSize, int oSize) {}
+
+  private static final List<Case> CASES =
+      List.of(
+          new Case(1, 1, 1, 1),
+          new Case(3, 2, 17, 31),
+          new Case(13, 3, 64, 65),
+          new Case(40, 2, 127, 130),
+          new Case(110, 1, 101, 100));
+
+  private SelfTest() {}
+
+  /** The names of the kernels that err, each with the product that it got wrong; none is good. */
+  public static List<String> failures() {
+    List<String> failures = new ArrayList<>();
+    for (Map.Entry<String, Kernels> entry : KernelsProvider.available().entrySet()) {
+      for (Case shape : CASES) {
+        for (String wrong : wrong(entry.getValue(), shape)) {
+          failures.add(entry.getKey() + ": " + wrong + " of " + shape);
+        }
+      }
+    }
+    return failures;
+  }
+
+  private static List<String> wrong(Kernels kernels, Case shape) {
+    List<String> wrong = new ArrayList<>();
+    int[] zeros = new int[shape.batch];
+    int[] blockOf = new int[shape.batch];
+    for (int b = 0; b < shape.batch; b++) {
+      blockOf[b] = b % shape.blocks;
+    }
+    int weights = shape.blocks * shape.iSize * shape.oSize;
+    try (GemmSchedule forward = GemmSchedule.of(shape.batch, blockOf, shape.blocks, zeros, 1);
+        GemmSchedule backward = GemmSchedule.of(shape.batch, zeros, 1, blockOf, shape.blocks);
+        OuterSchedule outer = OuterSchedule.of(shape.batch, zeros, 1, blockOf, shape.blocks);
+        Memory w = new Memory(weights, 7);
+        Memory x = new Memory(shape.batch * shape.iSize, 5);
+        Memory y = new Memory(shape.batch * shape.oSize, 3)) {
+      Blocks blocks = Blocks.dense(w.storage, 1, shape.blocks, shape.iSize, shape.oSize);
+      Rows in = new Rows(x.storage, shape.batch, shape.iSize);
+      Rows out = new Rows(y.storage, shape.batch, shape.oSize);
+      if (differ(
+          kernels,
+          shape.batch * shape.oSize,
+          shape,
+          (k, result, scratch) ->
+              k.blockGemm(
+                  forward,
+                  0,
+                  forward.chunks(),
+                  0,
+                  shape.oSize,
+                  in,
+                  blocks,
+                  null,
+                  false,
+                  new Rows(result, shape.batch, shape.oSize),
+                  scratch))) {
+        wrong.add("product");
+      }
+      if (differ(
+          kernels,
+          shape.batch * shape.iSize,
+          shape,
+          (k, result, scratch) ->
+              k.blockGemm(
+                  backward,
+                  0,
+                  backward.chunks(),
+                  0,
+                  shape.iSize,
+                  out,
+                  blocks.transpose(),
+                  null,
+                  false,
+                  new Rows(result, shape.batch, shape.iSize),
+                  scratch))) {
+        wrong.add("transposed product");
+      }
+      if (differ(
+          kernels,
+          weights,
+          shape,
+          (k, result, scratch) ->
+              k.blockOuter(
+                  outer,
+                  0,
+                  outer.blocks(),
+                  0,
+                  shape.iSize,
+                  1,
+                  in,
+                  out,
+                  false,
+                  Blocks.dense(result, 1, shape.blocks, shape.iSize, shape.oSize),
+                  scratch))) {
+        wrong.add("outer product");
+      }
+    }
+    return wrong;
+  }
+
+  private interface Computation {
+    void run(Kernels kernels, Storage result, Scratch scratch);
+  }
+
+  /** Whether the kernels' result has other bits than the reference's. */
+  private static boolean differ(
+      Kernels kernels, int elements, Case shape, Computation computation) {
+    Scratch scratch = Scratch.borrow(kernels.scratch(shape.iSize, shape.oSize));
+    try (Memory actual = new Memory(elements, 1);
+        Memory expected = new Memory(elements, 2)) {
+      computation.run(kernels, actual.storage, scratch);
+      computation.run(new JavaKernels(), expected.storage, scratch);
+      for (int i = 0; i < elements; i++) {
+        if (actual.storage.getFloat(i) != expected.storage.getFloat(i)) {
+          return true;
+        }
+      }
+      return false;
+    } finally {
+      scratch.giveBack();
+    }
+  }
+
+  /** Small whole numbers, some of them negative. */
+  private static final class Memory implements AutoCloseable {
+    final Storage storage;
+
+    Memory(int elements, int step) {
+      storage = Storage.allocate(elements);
+      for (int i = 0; i < elements; i++) {
+        storage.putFloat(i, (float) (i * step % 11 - 5));
+      }
+    }
+
+    @Override
+    public void close() {
+      storage.close();
+    }
+  }
+}
