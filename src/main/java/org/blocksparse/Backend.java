@@ -13,8 +13,9 @@ import org.blocksparse.internal.binding.Blocksparse;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * Which kernels run, and why. {@code java -jar blocksparse-VERSION.jar} prints it, with what to do
- * about each thing that is not as it should be; put that text into a report of a problem.
+ * Which kernels run, and why. {@code java -cp '*' org.blocksparse.Backend} prints it (in a folder
+ * with all jars, or with the class path of an application), with what to do about each thing that
+ * is not as it should be; put that text into a report of a problem.
  *
  * <p>System properties, read when the library is first used:
  *
