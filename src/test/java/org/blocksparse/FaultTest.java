@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Enumeration;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.UnaryOperator;
+import java.util.jar.JarEntry;
+import java.util.jar.JarFile;
+import java.util.jar.JarOutputStream;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.blocksparse.testing.ChildJvm;
+import org.blocksparse.testing.ProductProgram;
+import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What can be wrong with an installation ends in work done, or in one exception with the remedy. */
+final class FaultTest {
+  private static final String PLATFORM = Loader.getPlatform();
+  private static final String RIGHT = "1 + 2 * 3 = 7.0";
+
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void needsTheNativeLibrary() {
+    assumeTrue(Backend.isNative(), "there is no native library to break");
+  }
+
+  private ChildJvm jvm() {
+    return new ChildJvm(folder.resolve("cache")).property("java.awt.headless", "true");
+  }
+
+  private static boolean isNativeJar(String name) {
+    return name.startsWith("blocksparse-") && name.endsWith("-" + PLATFORM + ".jar");
+  }
+
+  private static void assertWorks(ChildJvm.Result result) {
+    assertEquals(0, result.exit(), result::toString);
+    assertContains(result, RIGHT);
+  }
+
+  private static void assertFails(ChildJvm.Result result) {
+    assertEquals(1, result.exit(), result::toString);
+    assertContains(result, "java.lang.UnsatisfiedLinkError");
+    assertFalse(result.output().contains(RIGHT), result::toString);
+  }
+
+  private static void assertContains(ChildJvm.Result result, String text) {
+    assertTrue(result.output().contains(text), () -> "no '" + text + "' in " + result);
+  }
+
+  private static String line(String name, String value) {
+    return String.format("%-18s %s", name, value);
+  }
+
+  @Test
+  void nothingIsWrong() {
+    ChildJvm.Result result = jvm().run(ProductProgram.class);
+    assertWorks(result);
+    assertContains(result, line("kernels", "native"));
+    assertContains(
+        result, line("because", "the native library for " + PLATFORM + " was found"));
+    assertContains(result, line("OpenBLAS threads", "1"));
+    assertFalse(result.output().contains("WARNING: Using"), result::toString);
+  }
+
+  private static final String MISSING =
+      "no native library for "
+          + PLATFORM
+          + " on the class path: add the artifact org.blocksparse:blocksparse with the classifier "
+          + PLATFORM
+          + ", or org.blocksparse:blocksparse-platform, which has all of them";
+
+  @Test
+  void anAbsentNativeLibraryIsStoodInForWithOneWarning() {
+    ChildJvm.Result result = jvm().without(FaultTest::isNativeJar).run(ProductProgram.class);
+    assertWorks(result);
+    assertContains(result, line("kernels", "Java"));
+    assertContains(result, line("because", MISSING));
+    String warning = "Using the slow Java kernels: " + MISSING + ".";
+    assertEquals(2, result.output().split(Pattern.quote(warning), -1).length,
+        () -> "one warning in " + result);
+  }
+
+  @Test
+  void anAbsentNativeLibraryThatIsAskedForIsAnError() {
+    ChildJvm.Result result =
+        jvm()
+            .without(FaultTest::isNativeJar)
+            .property("blocksparse.backend", "native")
+            .run(ProductProgram.class);
+    assertFails(result);
+    assertContains(result, MISSING);
+  }
+
+  @Test
+  void javaKernelsCanBeAskedFor() {
+    ChildJvm.Result result =
+        jvm().property("blocksparse.backend", "JAVA").run(ProductProgram.class);
+    assertWorks(result);
+    assertContains(result, line("because", "asked for with -Dblocksparse.backend=java"));
+    assertContains(result, line("instruction set", "java"));
+    assertFalse(Files.exists(folder.resolve("cache")), "a library was extracted");
+  }
+
+  @Test
+  void unknownBackend() {
+    ChildJvm.Result result =
+        jvm().property("blocksparse.backend", "gpu").run(ProductProgram.class);
+    assertFails(result);
+    assertContains(result, "blocksparse.backend: expected native or java but was gpu");
+  }
+
+  @Test
+  void unknownInstructionSet() {
+    ChildJvm.Result result = jvm().property("blocksparse.isa", "mmx").run(ProductProgram.class);
+    assertFails(result);
+    assertContains(result, "blocksparse.isa: there is no instruction set called mmx");
+  }
+
+  @Test
+  void instructionSetIsCapped() {
+    ChildJvm.Result result =
+        jvm().property("blocksparse.isa", "portable").run(ProductProgram.class);
+    assertWorks(result);
+    assertContains(result, line("instruction set", "portable"));
+  }
+
+  @Test
+  void threadsOfOpenBlasAreLeftAloneOnRequest() {
+    ChildJvm.Result result =
+        jvm()
+            .environment("OPENBLAS_NUM_THREADS", "2")
+            .property("blocksparse.openblas.threads", "keep")
+            .run(ProductProgram.class);
+    assertWorks(result);
+    assumeTrue(Runtime.getRuntime().availableProcessors() > 1);
+    assertContains(result, line("OpenBLAS threads", "2"));
+  }
+
+  /** Without its jar, an OpenBLAS of the system may be found; else it is said what is missing. */
+  @Test
+  void missingOpenBlas() {
+    ChildJvm.Result result =
+        jvm()
+            .without(name -> name.startsWith("openblas-") && name.contains(PLATFORM))
+            .run(ProductProgram.class);
+    if (result.exit() == 0) {
+      assertWorks(result);
+    } else {
+      assertFails(result);
+      assertContains(result, "the native library for " + PLATFORM + " is there but does not load");
+      assertContains(
+          result, "org.bytedeco:openblas with the classifier " + PLATFORM + " are on the class path");
+    }
+  }
+
+  /** A copy of the native jar in which one file is another. */
+  private Path changedJar(ChildJvm jvm, String suffix, UnaryOperator<byte[]> change)
+      throws IOException {
+    Path original = jvm.entry(FaultTest::isNativeJar);
+    Path copy = folder.resolve("changed.jar");
+    int changed = 0;
+    try (JarFile from = new JarFile(original.toFile());
+        OutputStream out = Files.newOutputStream(copy);
+        JarOutputStream to = new JarOutputStream(out)) {
+      Enumeration<JarEntry> entries = from.entries();
+      while (entries.hasMoreElements()) {
+        JarEntry entry = entries.nextElement();
+        to.putNextEntry(new JarEntry(entry.getName()));
+        try (InputStream in = from.getInputStream(entry)) {
+          byte[] bytes = in.readAllBytes();
+          boolean wanted = entry.getName().endsWith(suffix);
+          changed += wanted ? 1 : 0;
+          to.write(wanted ? change.apply(bytes) : bytes);
+        }
+        to.closeEntry();
+      }
+    }
+    assertEquals(1, changed, "files " + suffix + " in " + original);
+    return copy;
+  }
+
+  /** Never hidden by the fallback: that is for a library that is absent. */
+  @Test
+  void brokenLibrary() throws IOException {
+    ChildJvm jvm = jvm();
+    Path changed =
+        changedJar(
+            jvm, System.mapLibraryName("jniblocksparse"), bytes -> Arrays.copyOf(bytes, 40));
+    ChildJvm.Result result =
+        jvm.without(FaultTest::isNativeJar).with(changed).run(ProductProgram.class);
+    assertFails(result);
+    assertContains(result, "the native library for " + PLATFORM + " is there but does not load");
+    assertContains(result, "-Dblocksparse.backend=java runs without native code");
+  }
+
+  /** A JVM that was killed while it extracted the libraries. */
+  @Test
+  void truncatedLibrariesInTheCache() throws IOException {
+    assertWorks(jvm().run(ProductProgram.class));
+    int truncated = 0;
+    try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        if (file.getFileName().toString().contains("blocksparse")) {
+          Files.write(file, Arrays.copyOf(Files.readAllBytes(file), 1000));
+          truncated++;
+        }
+      }
+    }
+    assertTrue(truncated >= 2, truncated + " libraries in the cache");
+    assertWorks(jvm().run(ProductProgram.class));
+  }
+
+  /** The cache holds the library of an older jar. */
+  @Test
+  void libraryOfAnotherBuild() throws IOException {
+    ChildJvm jvm = jvm();
+    Path changed =
+        changedJar(
+            jvm,
+            "blocksparse.buildid",
+            bytes -> "0123456789abcdef".getBytes(StandardCharsets.UTF_8));
+    ChildJvm.Result result =
+        jvm.without(FaultTest::isNativeJar).with(changed).run(ProductProgram.class);
+    assertFails(result);
+    assertContains(result, "the jar holds build 0123456789abcdef");
+    assertContains(result, "empty it if it is older than the jar");
+  }
+
+  /** A cache that cannot be written: JavaCPP takes another place, or it is said what to do. */
+  @Test
+  void cacheThatCannotBeWritten() throws IOException {
+    Path file = Files.createFile(folder.resolve("file"));
+    ChildJvm.Result result =
+        new ChildJvm(file.resolve("cache"))
+            .property("user.home", file.toString())
+            .property("java.io.tmpdir", folder.toString())
+            .run(ProductProgram.class);
+    if (result.exit() == 0) {
+      assertWorks(result);
+    } else {
+      assertFails(result);
+      assertContains(result, "is in a writable folder that may hold executables");
+    }
+  }
+
+  @Test
+  void eightAtOnceWithAnEmptyCache() {
+    List<ChildJvm.Started> all = new ArrayList<>();
+    for (int i = 0; i < 8; i++) {
+      all.add(jvm().option("-Xmx64m").start(ProductProgram.class));
+    }
+    for (ChildJvm.Started started : all) {
+      ChildJvm.Result result = started.await();
+      assertWorks(result);
+      assertContains(result, line("kernels", "native"));
+    }
+  }
+
+  /** Locales with their own letters and digits: Turkish i, Arabic digits. */
+  @Test
+  void otherLocales() {
+    for (String language : new String[] {"tr", "ar"}) {
+      ChildJvm.Result result =
+          jvm()
+              .property("user.language", language)
+              .property("user.country", language.equals("tr") ? "TR" : "EG")
+              .property("blocksparse.backend", "native".toUpperCase(Locale.ROOT))
+              .run(ProductProgram.class);
+      assertWorks(result);
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
+
+/** A JVM with a class path and properties of its own, for what can be seen once in a process only. */
+public final class ChildJvm {
+  /** How it ended, and what it said on both outputs. */
+  public record Result(int exit, String output) {
+    @Override
+    public String toString() {
+      return "exit " + exit + "\n" + output;
+    }
+  }
+
+  private final List<String> classPath = new ArrayList<>();
+  private final Map<String, String> properties = new LinkedHashMap<>();
+  private final Map<String, String> environment = new LinkedHashMap<>();
+  private final List<String> options = new ArrayList<>();
+
+  /** A JVM like this one, with a cache of extracted libraries of its own. */
+  public ChildJvm(Path cache) {
+    String given =
+        System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    classPath.addAll(Arrays.asList(given.split(File.pathSeparator)));
+    property("org.bytedeco.javacpp.cachedir", cache.toString());
+  }
+
+  public ChildJvm property(String name, String value) {
+    properties.put(name, value);
+    return this;
+  }
+
+  public ChildJvm environment(String name, String value) {
+    environment.put(name, value);
+    return this;
+  }
+
+  public ChildJvm option(String option) {
+    options.add(option);
+    return this;
+  }
+
+  /** Leaves out the entries of the class path whose file name is refused. */
+  public ChildJvm without(Predicate<String> refused) {
+    if (!classPath.removeIf(entry -> refused.test(Path.of(entry).getFileName().toString()))) {
+      throw new AssertionError("nothing to leave out in " + classPath);
+    }
+    return this;
+  }
+
+  public ChildJvm with(Path entry) {
+    classPath.add(0, entry.toString());
+    return this;
+  }
+
+  /** The entry of the class path with such a file name. */
+  public Path entry(Predicate<String> wanted) {
+    return classPath.stream()
+        .map(Path::of)
+        .filter(path -> wanted.test(path.getFileName().toString()))
+        .findFirst()
+        .orElseThrow(() -> new AssertionError("not in " + classPath));
+  }
+
+  /** Starts a main class. */
+  public Started start(Class<?> main, String... arguments) {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(options);
+    properties.forEach((name, value) -> command.add("-D" + name + "=" + value));
+    command.add("-cp");
+    command.add(String.join(File.pathSeparator, classPath));
+    command.add(main.getName());
+    command.addAll(Arrays.asList(arguments));
+    try {
+      Path output = Files.createTempFile("blocksparse-child", ".txt");
+      ProcessBuilder builder =
+          new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile());
+      builder.environment().putAll(environment);
+      return new Started(builder.start(), output);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Runs a main class to its end. */
+  public Result run(Class<?> main, String... arguments) {
+    return start(main, arguments).await();
+  }
+
+  /** A JVM that runs. */
+  public record Started(Process process, Path output) {
+    public Result await() {
+      try {
+        if (!process.waitFor(120, TimeUnit.SECONDS)) {
+          process.destroyForcibly();
+          throw new AssertionError("did not end: " + Files.readString(output));
+        }
+        Result result = new Result(process.exitValue(), Files.readString(output));
+        Files.delete(output);
+        return result;
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      } catch (InterruptedException e) {
+        process.destroyForcibly();
+        Thread.currentThread().interrupt();
+        throw new AssertionError(e);
+      }
+    }
+  }
+}
