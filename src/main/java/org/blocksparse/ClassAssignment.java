@@ -3,6 +3,8 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Objects;
@@ -231,6 +233,28 @@ public final class ClassAssignment {
     int classes = ceilDiv(outputs, slots);
     int[] classOf = new SphericalKMeans(vectors, classes, slots, seed).divide(CLUSTERING_ROUNDS);
     return new ClassAssignment(classOf, classes, slots);
+  }
+
+  /**
+   * Reads what tools that cluster words write: one line for each output, with the number of its
+   * class; space around it does not matter.
+   *
+   * @throws ModelFormatException if a line is something else, or the numbers are not those of
+   *     {@link #of(int...)}
+   * @throws IOException if the file cannot be read
+   */
+  public static ClassAssignment read(Path file) throws IOException {
+    return ClassText.read(file);
+  }
+
+  /**
+   * Writes what {@link #read} reads. Slots are not written: they are those in the order of the
+   * outputs.
+   *
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void write(Path file) throws IOException {
+    ClassText.write(file, classOf);
   }
 
   private static int slotsFor(int outputs, int nClasses) {

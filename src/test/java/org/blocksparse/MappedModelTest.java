@@ -22,6 +22,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.blocksparse.internal.Storage;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
@@ -211,6 +213,7 @@ final class MappedModelTest {
   // ---------------------------------------------------------------------- what the kernel says
 
   private static final Path SMAPS = Path.of("/proc/self/smaps");
+  private static final Pattern KILOBYTES = Pattern.compile("(\\w+): +(\\d+) kB");
 
   /**
    * The fields of /proc/self/smaps for a file, in kilobytes, summed up; none if it is not mapped.
@@ -221,9 +224,11 @@ final class MappedModelTest {
     for (String line : Files.readAllLines(SMAPS)) {
       if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
         ours = line.endsWith(file.toRealPath().toString());
-      } else if (ours && line.endsWith(" kB")) {
-        String[] words = line.split(":? +", -1);
-        sums.merge(words[0], Long.valueOf(words[1]), Long::sum);
+      } else if (ours) {
+        Matcher field = KILOBYTES.matcher(line);
+        if (field.matches()) {
+          sums.merge(field.group(1), Long.valueOf(field.group(2)), Long::sum);
+        }
       }
     }
     return sums;

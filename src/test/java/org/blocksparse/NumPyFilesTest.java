@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.net.URISyntaxException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+import java.util.zip.CRC32;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
+import org.blocksparse.testing.Npz;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Arrays that NumPy wrote, arrays that it can read, and files that lie. */
+final class NumPyFilesTest {
+  @TempDir Path folder;
+
+  private static Path resource(String name) {
+    try {
+      return Path.of(NumPyFilesTest.class.getResource(name).toURI());
+    } catch (URISyntaxException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static List<Path> resources(String name, String ending) throws IOException {
+    try (Stream<Path> files = Files.list(resource(name))) {
+      return files.filter(file -> file.toString().endsWith(ending)).sorted().toList();
+    }
+  }
+
+  // Written by NumPy 2.4.6 with numpy.lib.format.write_array: element [i, j, k] is 100 i + 10 j +
+  // k,
+  // of floats half more.
+  static Stream<Path> arrays() throws IOException {
+    return resources("/npy", ".npy").stream()
+        .filter(file -> file.getFileName().toString().matches(".*-(C|F)-v[123].npy"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("arrays")
+  void typesOrdersAndVersions(Path file) throws IOException {
+    boolean floats = file.getFileName().toString().startsWith("f");
+    try (Tensor tensor = floats ? NpyFile.readFloats(file) : NpyFile.readInts(file)) {
+      assertEquals(Shape.of(2, 3, 4), tensor.shape());
+      for (int i = 0; i < 2; i++) {
+        for (int j = 0; j < 3; j++) {
+          for (int k = 0; k < 4; k++) {
+            int whole = 100 * i + 10 * j + k;
+            if (tensor instanceof FloatTensor f) {
+              assertEquals(whole + 0.5f, f.get(i, j, k));
+            } else if (tensor instanceof IntTensor n) {
+              assertEquals(whole, n.get(i, j, k));
+            }
+          }
+        }
+      }
+    }
+    ModelFormatException otherType =
+        assertThrows(
+            ModelFormatException.class,
+            () -> (floats ? NpyFile.readInts(file) : NpyFile.readFloats(file)).close());
+    assertTrue(otherType.reason().startsWith("expected "), otherType.getMessage());
+  }
+
+  @Test
+  void allVersionsAndOrdersAreAmongTheFiles() throws IOException {
+    String names = arrays().map(file -> file.getFileName().toString()).toList().toString();
+    assertEquals(16, arrays().count());
+    for (String wanted : List.of("v1", "v2", "v3", "big-F", "big-C", "little-F", "i8", "f8")) {
+      assertTrue(names.contains(wanted), wanted);
+    }
+  }
+
+  @Test
+  void scalarsVectorsAndEmptyArrays() throws IOException {
+    try (FloatTensor scalar = NpyFile.readFloats(resource("/npy/f4-scalar.npy"));
+        IntTensor vector = NpyFile.readInts(resource("/npy/i8-vector.npy"));
+        FloatTensor empty = NpyFile.readFloats(resource("/npy/f4-empty.npy"))) {
+      assertEquals(1.5f, scalar.get());
+      assertArrayEquals(new int[] {0, 1, 2, 3, 4}, vector.toArray());
+      assertEquals(Shape.of(0, 3), empty.shape());
+    }
+  }
+
+  @Test
+  void compressedArchives() throws IOException {
+    try (NpzFile npz = NpzFile.open(resource("/npy/compressed.npz"));
+        FloatTensor W = npz.floats("W");
+        IntTensor target = npz.ints("target")) {
+      assertEquals(Set.of("W", "target"), npz.names());
+      assertEquals(123.5f, W.get(1, 2, 3));
+      assertArrayEquals(new int[] {0, 1, 2}, target.toArray());
+    }
+  }
+
+  @Test
+  void goldensAreReadAsTheOtherReaderReadsThem() throws IOException {
+    List<Path> files = resources("/conformance", ".npz");
+    assertFalse(files.isEmpty());
+    int arrays = 0;
+    for (Path file : files) {
+      Npz other = Npz.read(file);
+      try (NpzFile npz = NpzFile.open(file)) {
+        for (String name : npz.names()) {
+          Npz.Array wanted = other.get(name);
+          if (Set.of("target", "inputIdx", "outputIdx", "nOutputs").contains(name)) {
+            try (IntTensor tensor = npz.ints(name)) {
+              assertArrayEquals(wanted.shape(), tensor.shape().toArray());
+              assertArrayEquals(wanted.ints(), tensor.toArray());
+            }
+          } else {
+            try (FloatTensor tensor = npz.floats(name)) {
+              assertArrayEquals(wanted.shape(), tensor.shape().toArray());
+              assertArrayEquals(wanted.floats(), tensor.toArray());
+            }
+          }
+          arrays++;
+        }
+      }
+    }
+    assertTrue(arrays > 50, "only " + arrays);
+  }
+
+  @Test
+  void parametersFromNumPyAreTrained() throws IOException {
+    try (NpzFile npz = NpzFile.open(resource("/conformance/h_softmax-square.npz"));
+        FloatTensor x = npz.floats("x");
+        IntTensor targets = npz.ints("target");
+        IntTensor nOutputs = npz.ints("nOutputs");
+        FloatTensor wanted = npz.floats("loss");
+        FloatTensor W2 = npz.floats("W2");
+        HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder((int) x.shape().dim(1), nOutputs.toArray()[0])
+                .classes((int) W2.shape().dim(0))
+                .build(npz.floats("W1"), npz.floats("b1"), W2, npz.floats("b2"))) {
+      double loss = layer.step(x, targets, Optimizer.sgd(0.5f));
+      assertEquals(wanted.toArray()[0], loss, 1e-5);
+      for (int step = 0; step < 20; step++) {
+        layer.step(x, targets, Optimizer.sgd(0.5f));
+      }
+      assertTrue(layer.loss(x, targets) < loss / 2);
+    }
+  }
+
+  @Test
+  void whatIsWrittenIsReadByBoth() throws IOException {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    tensors.put("W", FloatTensor.of(new float[] {1, -2, 3.5f, 1e-30f, 5, 6}, 2, 3));
+    tensors.put("nan", FloatTensor.of(new float[] {Float.NaN, Float.NEGATIVE_INFINITY}, 2));
+    tensors.put("scalar", FloatTensor.of(new float[] {7}));
+    tensors.put("target", IntTensor.of(new int[] {Integer.MIN_VALUE, 0, 7, 8}, 4, 1));
+    Path file = folder.resolve("out.npz");
+    NpzFile.write(file, tensors);
+    Npz other = Npz.read(file);
+    try (NpzFile npz = NpzFile.open(file)) {
+      assertEquals(tensors.keySet(), npz.names());
+      for (String name : List.of("W", "nan", "scalar")) {
+        FloatTensor wanted = (FloatTensor) tensors.get(name);
+        try (FloatTensor actual = npz.floats(name)) {
+          assertEquals(wanted.shape(), actual.shape());
+          assertArrayEquals(wanted.toArray(), actual.toArray());
+        }
+        assertArrayEquals(wanted.toArray(), other.get(name).floats());
+        assertArrayEquals(wanted.shape().toArray(), other.get(name).shape());
+      }
+      try (IntTensor target = npz.ints("target")) {
+        assertArrayEquals(((IntTensor) tensors.get("target")).toArray(), target.toArray());
+      }
+      assertArrayEquals(((IntTensor) tensors.get("target")).toArray(), other.get("target").ints());
+    }
+    byte[] once = Files.readAllBytes(file);
+    NpzFile.write(file, tensors);
+    assertArrayEquals(once, Files.readAllBytes(file));
+    Path single = folder.resolve("one.npy");
+    NpyFile.write(single, tensors.get("W"));
+    // What NumPy itself writes for this array.
+    assertEquals(
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
+        new String(Files.readAllBytes(single), 10, 118, ISO_8859_1).strip());
+    try (FloatTensor W = NpyFile.readFloats(single)) {
+      assertArrayEquals(((FloatTensor) tensors.get("W")).toArray(), W.toArray());
+    }
+    tensors.values().forEach(Tensor::close);
+  }
+
+  @Test
+  void refusesToWriteWhatCannotBe() {
+    try (FloatTensor tensor = FloatTensor.zeros(2, 3, 1, 2);
+        FloatTensor transposed = tensor.transposeBlocks()) {
+      Path file = folder.resolve("x.npz");
+      for (String name : List.of("", "a/b", "..", "C:x", "a\\b", "a\nb")) {
+        assertThrows(
+            IllegalArgumentException.class, () -> NpzFile.write(file, Map.of(name, tensor)), name);
+      }
+      assertThrows(
+          IllegalArgumentException.class, () -> NpzFile.write(file, Map.of("W", transposed)));
+      assertThrows(IllegalArgumentException.class, () -> NpyFile.write(file, transposed));
+      assertFalse(Files.exists(file));
+    }
+  }
+
+  // -------------------------------------------------------------------------------- what lies
+
+  private static byte[] npy(int major, int minor, String header, int dataBytes) {
+    ByteBuffer buffer =
+        ByteBuffer.allocate(12 + header.length() + dataBytes).order(ByteOrder.LITTLE_ENDIAN);
+    buffer.put((byte) 0x93).put("NUMPY".getBytes(ISO_8859_1)).put((byte) major).put((byte) minor);
+    if (major == 1) {
+      buffer.putShort((short) header.length());
+    } else {
+      buffer.putInt(header.length());
+    }
+    buffer.put(header.getBytes(ISO_8859_1));
+    byte[] bytes = new byte[buffer.position() + dataBytes];
+    System.arraycopy(buffer.array(), 0, bytes, 0, buffer.position());
+    return bytes;
+  }
+
+  private static byte[] npy(String header) {
+    return npy(1, 0, header, 24);
+  }
+
+  private static String header(String type, String shape) {
+    return "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" + shape + "), }\n";
+  }
+
+  static Stream<Arguments> lies() {
+    String right = header("<f4", "2, 3");
+    return Stream.of(
+        Arguments.of("empty", "magic number is cut off", new byte[0]),
+        Arguments.of("not NumPy's", "does not begin", new byte[100]),
+        Arguments.of("version 0", "version 0.0", npy(0, 0, right, 24)),
+        Arguments.of("version 4", "version 4.0", npy(4, 0, right, 24)),
+        Arguments.of("version 1.1", "version 1.1", npy(1, 1, right, 24)),
+        Arguments.of("long header", "more than 10000", npy(2, 0, " ".repeat(20000) + right, 24)),
+        Arguments.of("negative header", "4294967295 bytes", negativeLength()),
+        Arguments.of("cut header", "header is cut off", Arrays.copyOf(npy(right), 30)),
+        Arguments.of("cut data", "claims", npy(1, 0, right, 23)),
+        Arguments.of("more data", "claims", npy(1, 0, right, 25)),
+        Arguments.of("no dictionary", "no dictionary", npy("[1, 2]\n")),
+        Arguments.of("code", "no dictionary", npy("__import__('os').system('true')\n")),
+        Arguments.of("a call as a value", "no dictionary", npy(right.replace("False", "f()"))),
+        Arguments.of("no shape", "without", npy("{'descr': '<f4', 'fortran_order': False, }\n")),
+        Arguments.of("no type", "without", npy(right.replace("'<f4'", "1"))),
+        Arguments.of("neither order", "without", npy(right.replace("False", "Maybe"))),
+        Arguments.of("a field twice", "twice", npy(right.replace("{", "{'shape': (1,), "))),
+        Arguments.of("unknown field", "unknown field", npy(right.replace("shape", "form"))),
+        Arguments.of("objects", "has the type |O", npy(header("|O", "2, 3"))),
+        Arguments.of("halves", "has the type <f2", npy(header("<f2", "2, 3"))),
+        Arguments.of("complex", "has the type <c8", npy(header("<c8", "2, 3"))),
+        Arguments.of("negative", "is negative", npy(header("<f4", "-2, -3"))),
+        Arguments.of("words", "has the shape", npy(header("<f4", "two, 3"))),
+        Arguments.of("beyond 2^63", "has the shape", npy(header("<f4", "9223372036854775808"))),
+        Arguments.of("overflow", "too many", npy(header("<f4", "4294967296, 4294967296"))),
+        Arguments.of("too many bytes", "bytes", npy(header("<f8", "2305843009213693951"))),
+        Arguments.of("larger than the file", "claims", npy(header("<f4", "1000000000000"))),
+        Arguments.of("dimensions", "more than 32", npy(header("<f4", "1,".repeat(33)))),
+        Arguments.of("brackets", "no dictionary", npy("{" + "(".repeat(5000))),
+        Arguments.of("quotes", "no dictionary", npy("{" + "'a':'b',".repeat(1000) + "x")));
+  }
+
+  private static byte[] negativeLength() {
+    byte[] bytes = npy(3, 0, header("<f4", "2, 3"), 24);
+    ByteBuffer.wrap(bytes).putInt(8, -1);
+    return bytes;
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("lies")
+  void isRefused(String name, String reason, byte[] array) throws IOException {
+    Path npy = folder.resolve("lie.npy");
+    Files.write(npy, array);
+    assertRefused(npy, "array", reason, () -> NpyFile.readFloats(npy).close());
+    Path zip = folder.resolve("lie.npz");
+    try (ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(zip))) {
+      entry(out, "W.npy", array);
+    }
+    assertRefused(
+        zip,
+        "W",
+        reason,
+        () -> {
+          try (NpzFile npz = NpzFile.open(zip)) {
+            npz.floats("W").close();
+          }
+        });
+  }
+
+  private static void entry(ZipOutputStream out, String name, byte[] bytes) throws IOException {
+    out.putNextEntry(new ZipEntry(name));
+    out.write(bytes);
+    out.closeEntry();
+  }
+
+  private interface Action {
+    void run() throws IOException;
+  }
+
+  private static void assertRefused(Path file, String part, String reason, Action action) {
+    long before = FloatTensor.allocatedBytes();
+    ModelFormatException refused = assertThrows(ModelFormatException.class, action::run);
+    assertEquals(file, refused.file());
+    assertEquals(part, refused.part());
+    assertTrue(refused.reason().contains(reason), refused.getMessage());
+    assertTrue(FloatTensor.allocatedBytes() - before < 1 << 20, "memory was kept");
+  }
+
+  @Test
+  void valuesThatDoNotFit() throws IOException {
+    byte[] array = npy(1, 0, header("<f8", "1"), 8);
+    ByteBuffer.wrap(array).order(ByteOrder.LITTLE_ENDIAN).putDouble(array.length - 8, 1e39);
+    Path file = folder.resolve("large.npy");
+    Files.write(file, array);
+    assertRefused(file, "array", "element 0 = 1.0E39", () -> NpyFile.readFloats(file).close());
+    byte[] ints = npy(1, 0, header("<i8", "1"), 8);
+    ByteBuffer.wrap(ints).order(ByteOrder.LITTLE_ENDIAN).putLong(ints.length - 8, 1L << 31);
+    Files.write(file, ints);
+    assertRefused(file, "array", "element 0 = 2147483648", () -> NpyFile.readInts(file).close());
+  }
+
+  @Test
+  void archivesThatLie() throws IOException {
+    Path file = folder.resolve("lie.npz");
+    byte[] right = npy(header("<f4", "2, 3"));
+    for (String name : List.of("../W.npy", "/W.npy", "a\\W.npy", "C:W.npy", ".npy")) {
+      try (ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(file))) {
+        entry(out, name, right);
+      }
+      assertRefused(file, name, "could be a path", () -> NpzFile.open(file).close());
+    }
+
+    // ZipOutputStream writes no name twice: 'V.npy' is renamed afterwards, wherever it stands.
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (ZipOutputStream out = new ZipOutputStream(bytes)) {
+      entry(out, "W.npy", right);
+      entry(out, "V.npy", right);
+    }
+    String twice = bytes.toString(ISO_8859_1).replace("V.npy", "W.npy");
+    Files.write(file, twice.getBytes(ISO_8859_1));
+    assertRefused(file, "W", "twice", () -> NpzFile.open(file).close());
+
+    Files.write(file, new byte[1000]);
+    assertRefused(file, "archive", "no zip file", () -> NpzFile.open(file).close());
+    Files.write(file, Arrays.copyOf(bytes.toByteArray(), bytes.size() - 30));
+    assertRefused(file, "archive", "no zip file", () -> NpzFile.open(file).close());
+
+    Files.write(file, bytes.toByteArray());
+    try (NpzFile npz = NpzFile.open(file)) {
+      assertRefused(file, "b1", "is missing", () -> npz.floats("b1").close());
+    }
+    assertThrows(NoSuchFileException.class, () -> NpzFile.open(folder.resolve("nothing.npz")));
+  }
+
+  @Test
+  void zipBombs() throws IOException {
+    Path file = folder.resolve("bomb.npz");
+    long size = 200L << 20;
+    try (ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(file))) {
+      out.putNextEntry(new ZipEntry("W.npy"));
+      zeros(out, size);
+      out.closeEntry();
+    }
+    assertTrue(Files.size(file) < size / 500);
+    try (NpzFile npz = NpzFile.open(file)) {
+      assertRefused(file, "W", "zip bomb", () -> npz.floats("W").close());
+    }
+    // The same, not compressed: that many bytes are really there.
+    CRC32 crc = new CRC32();
+    zeros(
+        new OutputStream() {
+          @Override
+          public void write(int b) {
+            crc.update(b);
+          }
+
+          @Override
+          public void write(byte[] bytes, int offset, int length) {
+            crc.update(bytes, offset, length);
+          }
+        },
+        size);
+    ZipEntry stored = new ZipEntry("W.npy");
+    stored.setMethod(ZipEntry.STORED);
+    stored.setCrc(crc.getValue());
+    stored.setSize(size + 10 + header("<f4", Long.toString(size / 4)).length());
+    try (ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(file))) {
+      out.putNextEntry(stored);
+      zeros(out, size);
+      out.closeEntry();
+    }
+    try (NpzFile npz = NpzFile.open(file);
+        FloatTensor W = npz.floats("W")) {
+      assertEquals(size / 4, W.shape().size());
+    }
+  }
+
+  private static void zeros(OutputStream out, long bytes) throws IOException {
+    out.write(npy(1, 0, header("<f4", Long.toString(bytes / 4)), 0));
+    byte[] chunk = new byte[1 << 20];
+    for (long done = 0; done < bytes; done += chunk.length) {
+      out.write(chunk);
+    }
+  }
+}
