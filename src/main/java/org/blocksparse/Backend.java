@@ -88,7 +88,9 @@ public final class Backend {
             + System.getProperty("os.version")
             + ", Java "
             + System.getProperty("java.version"));
-    report.fact("kernels", (isNative() ? "native" : "Java") + ": " + reason());
+    report.fact("kernels", isNative() ? "native" : "Java");
+    report.fact("because", reason());
+    report.fact("instruction set", instructionSet());
     if (!isNative()) {
       report.remedy("they are slow: see the README for the artifact to add");
     } else {
@@ -121,9 +123,9 @@ public final class Backend {
         supported.add(KernelsProvider.name(isa));
       }
     }
-    report.fact("instruction sets", String.join(", ", supported) + "; in use: " + instructionSet());
+    report.fact("supported", String.join(", ", supported));
     if (!instructionSet().equals(supported.get(supported.size() - 1))) {
-      report.remedy("capped by -Dblocksparse.isa");
+      report.remedy("the instruction set is capped by -Dblocksparse.isa");
     }
     report.fact("OpenBLAS", Blocksparse.blocksparse_openblas_config().getString());
     report.fact("OpenBLAS core", Blocksparse.blocksparse_openblas_core().getString());
@@ -174,11 +176,11 @@ public final class Backend {
     private final StringBuilder text = new StringBuilder();
 
     void fact(String name, String value) {
-      text.append(String.format("%-18s%s%n", name, value));
+      text.append(String.format("%-18s %s%n", name, value));
     }
 
     void remedy(String advice) {
-      text.append(String.format("%-18s-> %s%n", "", advice));
+      text.append(String.format("%-18s -> %s%n", "", advice));
     }
 
     @Override
