@@ -22,7 +22,15 @@ namespace {
 // Rows of W in a piece: long enough that loading and storing the sums is small against the steps in
 // between. With kPieceColumns, a piece has at most 128 KB, so that two fit in small caches.
 constexpr int32_t kPieceRows = 64;
+constexpr int32_t kMostPieceRows = 96;
 constexpr int32_t kPieceColumns = 512;
+
+// About kPieceRows, and no short piece at the end: it would have too few steps to fetch what
+// follows.
+INLINE int32_t piece_rows(int32_t k) {
+  const int32_t pieces = k < kPieceRows ? 1 : (k - kPieceRows / 2) / kPieceRows + 1;
+  return ((k - 1) / pieces / 16 + 1) * 16;
+}
 
 constexpr int32_t kTileLines = kTileColumns > kLineFloats ? kTileColumns / kLineFloats : 1;
 
@@ -146,12 +154,13 @@ INLINE block_view moved(const block_view& w, int64_t row, int32_t column) {
 
 void multiply_plain(const gemm_work& work) {
   const column_tiles tiles(work.columns);
+  const int32_t most = piece_rows(work.k);
   const int32_t stripes = (work.columns - 1) / kPieceColumns + 1;
   for (int32_t s = 0; s < stripes; ++s) {
     const int32_t tile_begin = tiles.count() * s / stripes;
     const int32_t tile_end = tiles.count() * (s + 1) / stripes;
-    for (int32_t p = 0; p < work.k; p += kPieceRows) {
-      const int32_t steps = least(work.k - p, kPieceRows);
+    for (int32_t p = 0; p < work.k; p += most) {
+      const int32_t steps = least(work.k - p, most);
       // The piece below; or the first of the next stripe; or of the next block.
       block_view next = moved(work.next, 0, -tiles.begin(tile_begin));
       if (p + steps < work.k) {
@@ -168,17 +177,21 @@ void multiply_plain(const gemm_work& work) {
   }
 }
 
-// panel[p][q] = w[q][p] for a square of one vector's width.
-INLINE void transpose_square(const block_view& w, float* panel) {
+// panel[p][q] = w[q][p] for q < kWidth and p < steps, at most kWidth; `part` is the mask of the
+// steps.
+template <typename Mask>
+INLINE void transpose_square(const block_view& w, int32_t steps, Mask part, float* panel) {
   vec rows[kWidth];
   UNROLL
   for (int32_t i = 0; i < kWidth; ++i) {
-    rows[i] = load(w.data + i * w.ld);
+    rows[i] = load(w.data + i * w.ld, part);
   }
   transpose(rows);
   UNROLL
   for (int32_t i = 0; i < kWidth; ++i) {
-    store(panel + i * kTileColumns, rows[i]);
+    if (i < steps) {
+      store(panel + i * kTileColumns, rows[i]);
+    }
   }
 }
 
@@ -188,13 +201,16 @@ void transpose_panel(const block_view& w, int32_t steps, int32_t columns, float*
     for (int32_t p = 0; p < steps; p += kWidth) {
       const block_view from = {w.data + q * w.ld + p, w.ld};
       float* const to = panel + p * kTileColumns + q;
-      if (q + kWidth <= columns && p + kWidth <= steps) {
-        transpose_square(from, to);
-        continue;
-      }
-      for (int32_t i = 0; i < least(columns - q, kWidth); ++i) {
-        for (int32_t l = 0; l < least(steps - p, kWidth); ++l) {
-          to[l * kTileColumns + i] = from.data[i * from.ld + l];
+      const int32_t rest = least(steps - p, kWidth);
+      if (q + kWidth <= columns && rest == kWidth) {
+        transpose_square(from, kWidth, all{}, to);
+      } else if (q + kWidth <= columns) {
+        transpose_square(from, rest, first(rest), to);
+      } else {
+        for (int32_t i = 0; i < columns - q; ++i) {
+          for (int32_t l = 0; l < rest; ++l) {
+            to[l * kTileColumns + i] = from.data[i * from.ld + l];
+          }
         }
       }
     }
@@ -202,13 +218,14 @@ void transpose_panel(const block_view& w, int32_t steps, int32_t columns, float*
 }
 
 void multiply_transposed(const gemm_work& work) {
-  alignas(64) float panel[kPieceRows * kTileColumns];
+  alignas(64) float panel[kMostPieceRows * kTileColumns];
+  const int32_t most = piece_rows(work.k);
   const column_tiles tiles(work.columns);
   for (int32_t j = 0; j < tiles.count(); ++j) {
     const int32_t column = tiles.begin(j);
     const int32_t width = tiles.width(j);
-    for (int32_t p = 0; p < work.k; p += kPieceRows) {
-      const int32_t steps = least(work.k - p, kPieceRows);
+    for (int32_t p = 0; p < work.k; p += most) {
+      const int32_t steps = least(work.k - p, most);
       const float* const w = work.w.data + column * work.w.ld + p;
       transpose_panel({w, work.w.ld}, steps, width, panel);
       // Memory holds W by columns: the next elements of the same, or the next columns.
