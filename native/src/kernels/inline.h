@@ -8,12 +8,12 @@
 // of one instruction set never gets a symbol that another file could be linked to.
 #define INLINE [[gnu::always_inline]] inline
 
-// Before each loop over the rows and vectors of a tile. Unless GCC unrolls them early, it keeps the
-// sums in memory before and after the loop over k.
+// Before each loop over an array of vectors. Unless GCC unrolls it early, it keeps the array in
+// memory rather than in registers.
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
 #else
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 16")
 #endif
 
 #endif  // BLOCKSPARSE_SRC_KERNELS_INLINE_H

@@ -47,6 +47,7 @@ INLINE vec scale_by_power(vec a, vec n) {
 
 INLINE void transpose(vec (&r)[kWidth]) {
   vec t[kWidth];
+  UNROLL
   for (int32_t i = 0; i < kWidth; i += 4) {  // 4 x 4 within each half of a register
     const vec low01 = _mm256_unpacklo_ps(r[i], r[i + 1]);
     const vec high01 = _mm256_unpackhi_ps(r[i], r[i + 1]);
@@ -57,6 +58,7 @@ INLINE void transpose(vec (&r)[kWidth]) {
     t[i + 2] = _mm256_shuffle_ps(high01, high23, 0x44);
     t[i + 3] = _mm256_shuffle_ps(high01, high23, 0xee);
   }
+  UNROLL
   for (int32_t i = 0; i < 4; ++i) {  // halves
     r[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
     r[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);

@@ -37,6 +37,7 @@ INLINE vec scale_by_power(vec a, vec n) { return _mm512_scalef_ps(a, n); }
 
 INLINE void transpose(vec (&r)[kWidth]) {
   vec t[kWidth];
+  UNROLL
   for (int32_t i = 0; i < kWidth; i += 4) {  // 4 x 4 within each quarter of a register
     const vec low01 = _mm512_unpacklo_ps(r[i], r[i + 1]);
     const vec high01 = _mm512_unpackhi_ps(r[i], r[i + 1]);
@@ -47,6 +48,7 @@ INLINE void transpose(vec (&r)[kWidth]) {
     t[i + 2] = _mm512_shuffle_ps(high01, high23, 0x44);
     t[i + 3] = _mm512_shuffle_ps(high01, high23, 0xee);
   }
+  UNROLL
   for (int32_t i = 0; i < 4; ++i) {  // quarters
     const vec even01 = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x88);
     const vec odd01 = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xdd);

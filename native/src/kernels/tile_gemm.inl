@@ -22,7 +22,15 @@ namespace {
 // Rows of W in a piece: long enough that loading and storing the sums is small against the steps in
 // between. With kPieceColumns, a piece has at most 128 KB, so that two fit in small caches.
 constexpr int32_t kPieceRows = 64;
+constexpr int32_t kMostPieceRows = 96;
 constexpr int32_t kPieceColumns = 512;
+
+// About kPieceRows, and no short piece at the end: it would have too few steps to fetch what
+// follows.
+INLINE int32_t piece_rows(int32_t k) {
+  const int32_t pieces = k < kPieceRows ? 1 : (k - kPieceRows / 2) / kPieceRows + 1;
+  return ((k - 1) / pieces / 16 + 1) * 16;
+}
 
 constexpr int32_t kTileLines = kTileColumns > kLineFloats ? kTileColumns / kLineFloats : 1;
 
@@ -98,6 +106,23 @@ struct gemm_tile {
   }
 };
 
+// What the sums of a piece begin with for all rows alike, or NULL: with what c holds.
+INLINE const float* common_begin(const gemm_work& work, int32_t p, int32_t column) {
+  if (p > 0 || work.begin == sums_begin::with_c) {
+    return nullptr;
+  }
+  return work.begin == sums_begin::with_bias ? work.bias + column : kZeros;
+}
+
+// The caches fetch a line before it is written, even if nothing of it is read.
+INLINE void prefetch_for_writing(const row_tile& tile, int32_t column, int32_t width) {
+  for (int32_t r = 0; r < tile.rows; ++r) {
+    for (int32_t q = 0; q < width; q += kLineFloats) {
+      __builtin_prefetch(tile.c[r] + column + q, 1, 3);
+    }
+  }
+}
+
 // Rows [p, p + steps) of W in one tile's columns, times all rows. `next` is what to fetch
 // meanwhile: each row of it by one step of one tile if there are few row tiles, line by line if
 // there are many.
@@ -109,14 +134,14 @@ INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int3
   task.column = column;
   task.last = last_mask(width);
   task.w = w;
-  task.begin = nullptr;
-  if (p == 0 && work.begin != sums_begin::with_c) {
-    task.begin = work.begin == sums_begin::with_bias ? work.bias + column : kZeros;
-  }
+  task.begin = common_begin(work, p, column);
   const bool all_lines = work.tile_count < kTileLines;
   for (int32_t i = 0; i < work.tile_count; ++i) {
     const bool fetches = next.data != nullptr && i < (all_lines ? 1 : kTileLines);
     task.rows = &work.tiles[i];
+    if (p == 0 && i + 1 < work.tile_count) {
+      prefetch_for_writing(work.tiles[i + 1], column, width);
+    }
     task.fetch = fetches ? next.data + i * kLineFloats : w.data;
     task.fetch_ld = fetches ? next.ld : 0;
     kTiles<gemm_tile_task, gemm_tile>(task, task.rows->rows, width, fetches && all_lines);
@@ -129,12 +154,13 @@ INLINE block_view moved(const block_view& w, int64_t row, int32_t column) {
 
 void multiply_plain(const gemm_work& work) {
   const column_tiles tiles(work.columns);
+  const int32_t most = piece_rows(work.k);
   const int32_t stripes = (work.columns - 1) / kPieceColumns + 1;
   for (int32_t s = 0; s < stripes; ++s) {
     const int32_t tile_begin = tiles.count() * s / stripes;
     const int32_t tile_end = tiles.count() * (s + 1) / stripes;
-    for (int32_t p = 0; p < work.k; p += kPieceRows) {
-      const int32_t steps = least(work.k - p, kPieceRows);
+    for (int32_t p = 0; p < work.k; p += most) {
+      const int32_t steps = least(work.k - p, most);
       // The piece below; or the first of the next stripe; or of the next block.
       block_view next = moved(work.next, 0, -tiles.begin(tile_begin));
       if (p + steps < work.k) {
@@ -151,32 +177,55 @@ void multiply_plain(const gemm_work& work) {
   }
 }
 
-// panel[p][q] = w[q][p] for p < steps and q < columns; zeros behind, up to a whole vector.
+// panel[p][q] = w[q][p] for q < kWidth and p < steps, at most kWidth; `part` is the mask of the
+// steps.
+template <typename Mask>
+INLINE void transpose_square(const block_view& w, int32_t steps, Mask part, float* panel) {
+  vec rows[kWidth];
+  UNROLL
+  for (int32_t i = 0; i < kWidth; ++i) {
+    rows[i] = load(w.data + i * w.ld, part);
+  }
+  transpose(rows);
+  UNROLL
+  for (int32_t i = 0; i < kWidth; ++i) {
+    if (i < steps) {
+      store(panel + i * kTileColumns, rows[i]);
+    }
+  }
+}
+
+// panel[p][q] = w[q][p] for p < steps and q < columns.
 void transpose_panel(const block_view& w, int32_t steps, int32_t columns, float* panel) {
   for (int32_t q = 0; q < columns; q += kWidth) {
-    for_each_vector(steps, [&](int64_t p, auto m) {
-      vec rows[kWidth];
-      for (int32_t i = 0; i < kWidth; ++i) {
-        rows[i] = q + i < columns ? load(w.data + (q + i) * w.ld + p, m) : set1(0.0f);
-      }
-      transpose(rows);
-      for (int32_t i = 0; i < kWidth; ++i) {
-        if (p + i < steps) {
-          store(panel + (p + i) * kTileColumns + q, rows[i]);
+    for (int32_t p = 0; p < steps; p += kWidth) {
+      const block_view from = {w.data + q * w.ld + p, w.ld};
+      float* const to = panel + p * kTileColumns + q;
+      const int32_t rest = least(steps - p, kWidth);
+      if (q + kWidth <= columns && rest == kWidth) {
+        transpose_square(from, kWidth, all{}, to);
+      } else if (q + kWidth <= columns) {
+        transpose_square(from, rest, first(rest), to);
+      } else {
+        for (int32_t i = 0; i < columns - q; ++i) {
+          for (int32_t l = 0; l < rest; ++l) {
+            to[l * kTileColumns + i] = from.data[i * from.ld + l];
+          }
         }
       }
-    });
+    }
   }
 }
 
 void multiply_transposed(const gemm_work& work) {
-  alignas(64) float panel[kPieceRows * kTileColumns];
+  alignas(64) float panel[kMostPieceRows * kTileColumns];
+  const int32_t most = piece_rows(work.k);
   const column_tiles tiles(work.columns);
   for (int32_t j = 0; j < tiles.count(); ++j) {
     const int32_t column = tiles.begin(j);
     const int32_t width = tiles.width(j);
-    for (int32_t p = 0; p < work.k; p += kPieceRows) {
-      const int32_t steps = least(work.k - p, kPieceRows);
+    for (int32_t p = 0; p < work.k; p += most) {
+      const int32_t steps = least(work.k - p, most);
       const float* const w = work.w.data + column * work.w.ld + p;
       transpose_panel({w, work.w.ld}, steps, width, panel);
       // Memory holds W by columns: the next elements of the same, or the next columns.
@@ -191,8 +240,74 @@ void multiply_transposed(const gemm_work& work) {
   }
 }
 
+// A few rows times a transposed W. Memory is the limit then, so W is read once, as it lies: as many
+// of its rows as a vector has lanes, from end to end. They are transposed in registers, square by
+// square, so that the sums are the same chains as everywhere else.
+template <int32_t Rows>
+void stream_transposed(const gemm_work& work) {
+  const row_tile& tile = work.tiles[0];
+  constexpr int32_t kSquareLines = (kWidth * kWidth - 1) / kLineFloats + 1;
+  for (int32_t column = 0; column < work.columns; column += kWidth) {
+    const int32_t width = least(work.columns - column, kWidth);
+    const float* const begin = common_begin(work, 0, column);
+    const mask part = first(width);
+    vec sum[Rows];
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      sum[r] = load(begin != nullptr ? begin : tile.c[r] + column, part);
+    }
+    const float* const w = work.w.data + column * work.w.ld;
+    // The rows that follow these, or the next block.
+    const float* fetch = column + kWidth < work.columns ? w + kWidth * work.w.ld : work.next.data;
+    fetch = fetch == nullptr ? w : fetch;
+    for (int32_t p = 0; p < work.k; p += kWidth) {
+      const int32_t steps = least(work.k - p, kWidth);
+      UNROLL
+      for (int32_t line = 0; line < kSquareLines; ++line) {
+        __builtin_prefetch(fetch + line * kLineFloats, 0, 2);
+      }
+      fetch += kWidth * kWidth;
+      vec rows[kWidth];
+      if (width == kWidth && steps == kWidth) {
+        UNROLL
+        for (int32_t i = 0; i < kWidth; ++i) {
+          rows[i] = load(w + i * work.w.ld + p);
+        }
+        transpose(rows);
+        UNROLL
+        for (int32_t l = 0; l < kWidth; ++l) {
+          UNROLL
+          for (int32_t r = 0; r < Rows; ++r) {
+            sum[r] = fma(set1(tile.a[r][p + l]), rows[l], sum[r]);
+          }
+        }
+      } else {
+        for (int32_t l = 0; l < steps; ++l) {
+          float lanes[kWidth] = {};
+          for (int32_t i = 0; i < width; ++i) {
+            lanes[i] = w[i * work.w.ld + p + l];
+          }
+          UNROLL
+          for (int32_t r = 0; r < Rows; ++r) {
+            sum[r] = fma(set1(tile.a[r][p + l]), load(lanes), sum[r]);
+          }
+        }
+      }
+    }
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      store(tile.c[r] + column, sum[r], part);
+    }
+  }
+}
+
 void gemm(const gemm_work& work) {
-  if (work.w_transposed) {
+  const int32_t rows = work.tile_count == 1 ? work.tiles[0].rows : kTileRows;
+  if (work.w_transposed && rows <= 3) {
+    (rows == 1   ? stream_transposed<1>
+     : rows == 2 ? stream_transposed<2>
+                 : stream_transposed<3>)(work);
+  } else if (work.w_transposed) {
     multiply_transposed(work);
   } else {
     multiply_plain(work);
