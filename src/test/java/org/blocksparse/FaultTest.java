@@ -30,7 +30,9 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What can be wrong with an installation ends in work done, or in one exception with the remedy. */
+/**
+ * What can be wrong with an installation ends in work done, or in one exception with the remedy.
+ */
 final class FaultTest {
   private static final String PLATFORM = Loader.getPlatform();
   private static final String RIGHT = "1 + 2 * 3 = 7.0";
@@ -74,8 +76,7 @@ final class FaultTest {
     ChildJvm.Result result = jvm().run(ProductProgram.class);
     assertWorks(result);
     assertContains(result, line("kernels", "native"));
-    assertContains(
-        result, line("because", "the native library for " + PLATFORM + " was found"));
+    assertContains(result, line("because", "the native library for " + PLATFORM + " was found"));
     assertContains(result, line("OpenBLAS threads", "1"));
     assertFalse(result.output().contains("WARNING: Using"), result::toString);
   }
@@ -94,7 +95,9 @@ final class FaultTest {
     assertContains(result, line("kernels", "Java"));
     assertContains(result, line("because", MISSING));
     String warning = "Using the slow Java kernels: " + MISSING + ".";
-    assertEquals(2, result.output().split(Pattern.quote(warning), -1).length,
+    assertEquals(
+        2,
+        result.output().split(Pattern.quote(warning), -1).length,
         () -> "one warning in " + result);
   }
 
@@ -121,8 +124,7 @@ final class FaultTest {
 
   @Test
   void unknownBackend() {
-    ChildJvm.Result result =
-        jvm().property("blocksparse.backend", "gpu").run(ProductProgram.class);
+    ChildJvm.Result result = jvm().property("blocksparse.backend", "gpu").run(ProductProgram.class);
     assertFails(result);
     assertContains(result, "blocksparse.backend: expected native or java but was gpu");
   }
@@ -167,7 +169,8 @@ final class FaultTest {
       assertFails(result);
       assertContains(result, "the native library for " + PLATFORM + " is there but does not load");
       assertContains(
-          result, "org.bytedeco:openblas with the classifier " + PLATFORM + " are on the class path");
+          result,
+          "org.bytedeco:openblas with the classifier " + PLATFORM + " are on the class path");
     }
   }
 
@@ -202,8 +205,7 @@ final class FaultTest {
   void brokenLibrary() throws IOException {
     ChildJvm jvm = jvm();
     Path changed =
-        changedJar(
-            jvm, System.mapLibraryName("jniblocksparse"), bytes -> Arrays.copyOf(bytes, 40));
+        changedJar(jvm, System.mapLibraryName("jniblocksparse"), bytes -> Arrays.copyOf(bytes, 40));
     ChildJvm.Result result =
         jvm.without(FaultTest::isNativeJar).with(changed).run(ProductProgram.class);
     assertFails(result);

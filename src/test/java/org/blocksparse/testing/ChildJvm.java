@@ -14,7 +14,9 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 
-/** A JVM with a class path and properties of its own, for what can be seen once in a process only. */
+/**
+ * A JVM with a class path and properties of its own, for what can be seen once in a process only.
+ */
 public final class ChildJvm {
   /** How it ended, and what it said on both outputs. */
   public record Result(int exit, String output) {
