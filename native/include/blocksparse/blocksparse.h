@@ -58,7 +58,7 @@ BLOCKSPARSE_API const char* blocksparse_status_name(int32_t status);
 typedef enum blocksparse_isa {
   BLOCKSPARSE_PORTABLE = 0,
   BLOCKSPARSE_NEON = 1,
-  BLOCKSPARSE_AVX2 = 2, /* AVX2 and FMA */
+  BLOCKSPARSE_AVX2 = 2,  /* AVX2 and FMA */
   BLOCKSPARSE_AVX512 = 3 /* AVX-512 F, VL, BW and DQ */
 } blocksparse_isa;
 
@@ -237,10 +237,11 @@ BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(
  * y             y_rows rows of n, row r at y + r * ldy
  * o             write_blocks rows of n, o_stride apart; o_stride 0 is allowed: all then go to one place
  */
-BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(
-    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
-    int32_t chunk_end, int32_t n, float alpha, const float* y, int64_t y_rows, int64_t ldy,
-    float* o, int32_t write_blocks, int64_t o_stride);
+BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* schedule,
+                                                  int64_t schedule_length, int32_t chunk_begin,
+                                                  int32_t chunk_end, int32_t n, float alpha,
+                                                  const float* y, int64_t y_rows, int64_t ldy,
+                                                  float* o, int32_t write_blocks, int64_t o_stride);
 
 /* ------------------------------------------------------------------------------------ softmax */
 
@@ -283,9 +284,9 @@ BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
  */
 BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(
     int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
-    int32_t chunk_end, int32_t n, int32_t write_blocks, const int32_t* valid,
-    const int32_t* target, const float* weights, float smoothing, const float* prior, float* nll,
-    float* c, int64_t c_rows, int64_t ldc);
+    int32_t chunk_end, int32_t n, int32_t write_blocks, const int32_t* valid, const int32_t* target,
+    const float* weights, float smoothing, const float* prior, float* nll, float* c, int64_t c_rows,
+    int64_t ldc);
 
 /* -------------------------------------------------------------------------------- optimisers */
 
@@ -307,9 +308,9 @@ BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const flo
  */
 BLOCKSPARSE_API int32_t blocksparse_sgd_f32(int32_t isa, int64_t count, float rate, float scale,
                                             float decay, const float* g, float* w);
-BLOCKSPARSE_API int32_t blocksparse_adagrad_f32(int32_t isa, int64_t count, float rate,
-                                                float scale, float decay, float epsilon,
-                                                const float* g, float* s, float* w);
+BLOCKSPARSE_API int32_t blocksparse_adagrad_f32(int32_t isa, int64_t count, float rate, float scale,
+                                                float decay, float epsilon, const float* g,
+                                                float* s, float* w);
 BLOCKSPARSE_API int32_t blocksparse_adam_f32(int32_t isa, int64_t count, float rate, float scale,
                                              float decay, float beta1, float beta2, float epsilon,
                                              int64_t step, const float* g, float* m, float* v,
