@@ -247,7 +247,7 @@ final class LifetimeTest {
     assertThrows(IllegalStateException.class, () -> SparseBlockDot.apply(W, h, b, plan));
     // Only what the pool of scratch keeps may be left.
     long left = FloatTensor.allocatedBytes() - before;
-    assertTrue(left < 4 * (p.W().length + p.h().length), left + " bytes are left");
+    assertTrue(left < 4L * (p.W().length + p.h().length), left + " bytes are left");
   }
 
   /** Parameters, moments and intermediate results are all in use until a step has ended. */
