@@ -82,8 +82,16 @@ public final class GemmSchedule implements AutoCloseable {
     int readWindow = batch == 0 ? 0 : readIdx.length / batch;
     int pairs = Math.multiplyExact(rows, readWindow);
 
+    // Where a block has more rows than a chunk (one input block that all samples share), samples
+    // are
+    // taken by what they read first: each chunk would else read every block, for a row or two.
+    int[] sample = identity(batch);
+    if (readBlocks > 1 && readWindow > 0 && rows > (long) MAX_CHUNK_ROWS * writeBlocks) {
+      sample = RadixSort.sort(firstOfEach(readIdx, readWindow), readBlocks, sample);
+    }
+
     // Rows by block, cut into chunks.
-    int[] row = RadixSort.sort(writeIdx, writeBlocks, identity(rows));
+    int[] row = RadixSort.sort(writeIdx, writeBlocks, windows(sample, writeWindow));
     int[] chunkOf = new int[rows];
     int[] positionInChunk = new int[rows];
     int chunks = 0;
@@ -101,7 +109,7 @@ public final class GemmSchedule implements AutoCloseable {
     }
 
     // Pairs: each chunk has room for its rows times the window; rows read are taken by block.
-    int[] read = RadixSort.sort(readIdx, readBlocks, identity(readIdx.length));
+    int[] read = RadixSort.sort(readIdx, readBlocks, windows(sample, readWindow));
     int[] pairRead = new int[pairs];
     int[] pairWrite = new int[pairs];
     int[] next = new int[chunks];
@@ -109,10 +117,10 @@ public final class GemmSchedule implements AutoCloseable {
       next[c] = rowStart[c] * readWindow;
     }
     for (int q = 0; q < read.length; ) {
-      int sample = read[q] / readWindow;
+      int reading = read[q] / readWindow;
       int runEnd = q + 1;
       while (runEnd < read.length
-          && read[runEnd] / readWindow == sample
+          && read[runEnd] / readWindow == reading
           && readIdx[read[runEnd]] == readIdx[read[q]]) {
         runEnd++;
       }
@@ -120,7 +128,7 @@ public final class GemmSchedule implements AutoCloseable {
       // outer
       // loop keeps the repeats of each next to each other, as kernels require.
       for (int j = 0; j < writeWindow; j++) {
-        int written = sample * writeWindow + j;
+        int written = reading * writeWindow + j;
         int c = chunkOf[written];
         for (int i = q; i < runEnd; i++) {
           pairRead[next[c]] = read[i];
@@ -191,6 +199,29 @@ public final class GemmSchedule implements AutoCloseable {
         to[at + i] = numbers[from[i]];
       }
     }
+  }
+
+  private static int[] firstOfEach(int[] idx, int window) {
+    int[] first = new int[idx.length / window];
+    for (int sample = 0; sample < first.length; sample++) {
+      first[sample] = idx[sample * window];
+    }
+    return first;
+  }
+
+  /** The numbers of the elements of each sample's window. */
+  private static int[] windows(int[] sample, int window) {
+    if (window == 1) {
+      return sample.clone();
+    }
+    int[] elements = new int[sample.length * window];
+    int next = 0;
+    for (int each : sample) {
+      for (int i = 0; i < window; i++) {
+        elements[next++] = each * window + i;
+      }
+    }
+    return elements;
   }
 
   private static int[] identity(int length) {
