@@ -83,8 +83,7 @@ public final class GemmSchedule implements AutoCloseable {
     int pairs = Math.multiplyExact(rows, readWindow);
 
     // Where a block has more rows than a chunk (one input block that all samples share), samples
-    // are
-    // taken by what they read first: each chunk would else read every block, for a row or two.
+    // are taken by what they read first: each chunk would else read every block, for a row or two.
     int[] sample = identity(batch);
     if (readBlocks > 1 && readWindow > 0 && rows > (long) MAX_CHUNK_ROWS * writeBlocks) {
       sample = RadixSort.sort(firstOfEach(readIdx, readWindow), readBlocks, sample);
@@ -125,8 +124,7 @@ public final class GemmSchedule implements AutoCloseable {
         runEnd++;
       }
       // A run is a block that the sample selects more than once. Taking the rows written in the
-      // outer
-      // loop keeps the repeats of each next to each other, as kernels require.
+      // outer loop keeps the repeats of each next to each other, as kernels require.
       for (int j = 0; j < writeWindow; j++) {
         int written = reading * writeWindow + j;
         int c = chunkOf[written];
