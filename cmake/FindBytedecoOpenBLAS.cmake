@@ -37,8 +37,10 @@ if(BytedecoOpenBLAS_FOUND AND NOT TARGET BytedecoOpenBLAS::cblas)
     PROPERTIES IMPORTED_LOCATION "${BytedecoOpenBLAS_LIBRARY}"
                INTERFACE_INCLUDE_DIRECTORIES "${BytedecoOpenBLAS_INCLUDE_DIR}")
   if(WIN32)
-    set_target_properties(BytedecoOpenBLAS::cblas PROPERTIES IMPORTED_IMPLIB
-                                                             "${BytedecoOpenBLAS_IMPLIB}")
+    # Relative, as the linker sorts what it imports by the paths of import libraries: the bytes of
+    # our library would depend on whether the build lies before or after /usr in the alphabet.
+    file(RELATIVE_PATH _implib "${CMAKE_BINARY_DIR}" "${BytedecoOpenBLAS_IMPLIB}")
+    set_target_properties(BytedecoOpenBLAS::cblas PROPERTIES IMPORTED_IMPLIB "${_implib}")
   elseif(NOT APPLE)
     set_target_properties(BytedecoOpenBLAS::cblas PROPERTIES IMPORTED_SONAME libopenblas.so.0)
   endif()
