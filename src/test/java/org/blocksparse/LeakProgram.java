@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.blocksparse.testing.Data;
+
+/**
+ * Calls something many times and fails if memory grows; the main class of the JVMs of {@link
+ * LeakTest}.
+ */
+final class LeakProgram {
+  private static final int CALLS = Integer.getInteger("blocksparse.leak.calls");
+
+  /** Growth that the JVM's own memory may cause, with a heap that is resident from the start. */
+  private static final long ROOM_BYTES = 32L << 20;
+
+  private LeakProgram() {}
+
+  public static void main(String[] args) throws IOException {
+    Data data = new Data(1);
+    switch (args[0]) {
+      case "allocations" -> allocations();
+      case "largeAllocations" -> largeAllocations();
+      case "plans" -> plans(data);
+      case "operations" -> operations(data);
+      case "layers" -> layers(data);
+      case "batchesOfEverySize" -> batchesOfEverySize();
+      default -> throw new IllegalArgumentException(args[0]);
+    }
+  }
+
+  private static long residentBytes() throws IOException {
+    for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+      if (line.startsWith("VmRSS:")) {
+        return 1024 * Long.parseLong(line.replaceAll("[^0-9]", ""));
+      }
+    }
+    throw new AssertionError("no VmRSS in /proc/self/status");
+  }
+
+  private static void check(boolean condition, String what) {
+    if (!condition) {
+      throw new IllegalStateException(what);
+    }
+  }
+
+  /** Runs a call a quarter of the times to warm up, then all times, and looks at the growth. */
+  private static void assertFlat(String name, Runnable call) throws IOException {
+    for (int i = 0; i < CALLS / 4; i++) {
+      call.run();
+    }
+    System.gc();
+    long bytesBefore = FloatTensor.allocatedBytes();
+    long before = residentBytes();
+    for (int i = 0; i < CALLS; i++) {
+      call.run();
+    }
+    System.gc();
+    long growth = residentBytes() - before;
+    check(growth < ROOM_BYTES, name + ": " + growth + " bytes more after " + CALLS + " calls");
+    long kept = FloatTensor.allocatedBytes() - bytesBefore;
+    check(kept < 1 << 16, name + ": " + kept + " bytes were not freed");
+  }
+
+  /** Two thousand times 64 KB that leak are 128 MB. */
+  private static void allocations() throws IOException {
+    assertFlat(
+        "64 KB",
+        () -> {
+          try (FloatTensor tensor = FloatTensor.zeros(128, 128)) {
+            tensor.fill(1);
+          }
+        });
+  }
+
+  private static void largeAllocations() throws IOException {
+    long before = residentBytes();
+    for (int i = 0; i < 50; i++) {
+      try (FloatTensor tensor = FloatTensor.zeros(2 << 20)) {
+        tensor.fill(1);
+      }
+    }
+    long growth = residentBytes() - before;
+    check(growth < ROOM_BYTES, growth + " bytes more");
+  }
+
+  private static void plans(Data data) throws IOException {
+    try (IntTensor inputIdx = IntTensor.of(data.indices(1000, 9), 500, 2);
+        IntTensor outputIdx = IntTensor.of(data.indices(1000, 9), 500, 2);
+        FloatTensor W = FloatTensor.zeros(9, 9, 2, 2);
+        FloatTensor rows = FloatTensor.zeros(500, 2, 2);
+        FloatTensor out = FloatTensor.zeros(500, 2, 2)) {
+      assertFlat(
+          "plans",
+          () -> {
+            try (BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 9, 9)) {
+              SparseBlockGemv.applyInPlace(out, W, rows, plan);
+              SparseBlockDot.gradH(W, rows, plan, out);
+              SparseBlockOuter.applyInPlace(W, rows, rows, plan, 0);
+            }
+          });
+    }
+  }
+
+  /** In steady state, operations into tensors that exist allocate nothing outside the heap. */
+  private static void operations(Data data) throws IOException {
+    try (IntTensor idx = IntTensor.of(data.indices(200, 5), 100, 2);
+        FloatTensor W = FloatTensor.zeros(5, 5, 16, 16);
+        FloatTensor rows = FloatTensor.zeros(100, 2, 16);
+        FloatTensor b = FloatTensor.zeros(5, 16);
+        FloatTensor out = FloatTensor.zeros(100, 2, 16);
+        BlockPlan plan = BlockPlan.of(idx, idx, 5, 5)) {
+      assertFlat(
+          "operations",
+          () -> {
+            SparseBlockDot.apply(W, rows, b, plan, out);
+            SparseBlockDot.gradH(W, rows, plan, out);
+            SparseBlockDot.addGradB(rows, plan, 0, b);
+            SparseBlockOuter.applyInPlace(W, rows, rows, plan, 0);
+            SparseBlockDot.gradW(rows, rows, plan).close();
+            SparseBlockDot.apply(W, rows, idx, b, idx).close();
+          });
+      long steady = FloatTensor.allocatedBytes();
+      SparseBlockDot.apply(W, rows, b, plan, out);
+      check(steady == FloatTensor.allocatedBytes(), "an operation in steady state allocated");
+    }
+  }
+
+  private static void layers(Data data) throws IOException {
+    try (FloatTensor x = FloatTensor.of(data.coarseFloats(40 * 16), 40, 16);
+        FloatTensor gradX = FloatTensor.zeros(40, 16);
+        IntTensor targets = IntTensor.of(data.indices(40, 400), 40)) {
+      try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(16, 400).build()) {
+        assertFlat(
+            "calls of a layer",
+            () -> {
+              for (Optimizer optimizer :
+                  List.of(Optimizer.sgd(0.01f), Optimizer.adagrad(0.01f), Optimizer.adam(0.01f))) {
+                layer.step(x, targets, optimizer, gradX);
+              }
+              layer.loss(x, targets);
+              layer.topK(x, 3);
+              layer.probabilities(x).close();
+            });
+      }
+    }
+  }
+
+  /** Sizes of batches that never come twice must not pile up. */
+  private static void batchesOfEverySize() throws IOException {
+    try (FloatTensor x = FloatTensor.zeros(400, 8);
+        HierarchicalSoftmax layer = HierarchicalSoftmax.builder(8, 100).build()) {
+      int[] size = {0};
+      assertFlat(
+          "batches of every size",
+          () -> {
+            int rows = 1 + size[0]++ % 400;
+            try (FloatTensor part = FloatTensor.zeros(rows, 8);
+                IntTensor targets = IntTensor.zeros(rows)) {
+              layer.loss(part, targets);
+            }
+          });
+    }
+  }
+}

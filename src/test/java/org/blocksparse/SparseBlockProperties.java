@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.List;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.Combinators;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import net.jqwik.api.constraints.FloatRange;
+import net.jqwik.api.constraints.IntRange;
+import org.blocksparse.testing.BlockProblem;
+import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.Bounded;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Guarded;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.Oracle;
+import org.blocksparse.testing.SoftmaxOracle;
+import org.blocksparse.testing.SoftmaxProblem;
+
+/**
+ * Random problems agree with the oracle on every kind of kernels; random mistakes are refused and
+ * change nothing. jqwik tells the seed of a failure and repeats it; {@code
+ * -Djqwik.tries.default=1000000} runs for a night.
+ */
+final class SparseBlockProperties {
+  private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
+
+  @Provide
+  Arbitrary<Sizes> sizes() {
+    Arbitrary<Integer> batch = Arbitraries.integers().between(0, 140);
+    Arbitrary<Integer> blocks = Arbitraries.integers().between(1, 20);
+    Arbitrary<Integer> size = Arbitraries.integers().between(0, 40);
+    Arbitrary<Integer> window = Arbitraries.integers().between(0, 4);
+    return Combinators.combine(batch, blocks, blocks, size, size, window, window).as(Sizes::new);
+  }
+
+  @Provide
+  Arbitrary<KernelsUnderTest> kernels() {
+    return Arbitraries.of(KERNELS);
+  }
+
+  private static void check(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
+    try (actual) {
+      if (numbers == Numbers.SMALL_INTEGERS) {
+        expected.assertExact(name, actual);
+      } else {
+        expected.assertHolds(name, actual);
+      }
+    }
+  }
+
+  @Property
+  void blockProductsAgree(
+      @ForAll("kernels") KernelsUnderTest kernels,
+      @ForAll("sizes") Sizes s,
+      @ForAll Numbers numbers,
+      @ForAll boolean transposed,
+      @ForAll @FloatRange(min = -2, max = 2) float alpha,
+      @ForAll long seed) {
+    BlockProblem p = new Data(seed).blocks(s, numbers);
+    float factor = numbers == Numbers.SMALL_INTEGERS ? Math.round(alpha) : alpha;
+    kernels.run(
+        () -> {
+          try (Guarded memory = new Guarded();
+              IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+              IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+              BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())) {
+            FloatTensor W =
+                transposed
+                    ? memory.of("W", p.transposedW(), p.transposedShape()).transposeBlocks()
+                    : memory.of("W", p.W(), s.W());
+            FloatTensor h = memory.of("h", p.h(), s.h());
+            FloatTensor b = memory.of("b", p.b(), s.b());
+            FloatTensor o = memory.of("o", p.o(), s.o());
+            FloatTensor gradOut = memory.of("gradOut", p.gradOut(), s.o());
+            FloatTensor out = memory.nan("out", s.o());
+            SparseBlockDot.apply(W, h, b, plan, out);
+            check("dot", Oracle.dot(p), out, numbers);
+            SparseBlockGemv.applyInPlace(o, W, h, plan);
+            check("gemv", Oracle.gemv(p), o, numbers);
+            check("gradH", Oracle.gradH(p), SparseBlockDot.gradH(W, gradOut, plan), numbers);
+            check("gradW", Oracle.gradW(p), SparseBlockDot.gradW(h, gradOut, plan), numbers);
+            check("gradB", Oracle.gradB(p), SparseBlockDot.gradB(gradOut, plan), numbers);
+            SparseBlockOuter.applyInPlace(W, h, gradOut, plan, factor);
+            check("outer", Oracle.outer(p, factor), W, numbers);
+          }
+        });
+  }
+
+  @Property
+  void softmaxAgrees(
+      @ForAll("kernels") KernelsUnderTest kernels,
+      @ForAll @IntRange(max = 60) int batch,
+      @ForAll @IntRange(min = 1, max = 30) int features,
+      @ForAll @IntRange(min = 1, max = 9) int classes,
+      @ForAll @IntRange(max = 40) int more,
+      @ForAll @FloatRange(min = 0.25f, max = 20) float scale,
+      @ForAll long seed) {
+    Data data = new Data(seed);
+    // Every class has an output; the others are anywhere.
+    int[] classOf = new int[classes + more];
+    int[] sizes = new int[classes];
+    for (int output = 0; output < classOf.length; output++) {
+      classOf[output] = output < classes ? output : data.below(classes);
+      sizes[classOf[output]]++;
+    }
+    int slots = Arrays.stream(sizes).max().getAsInt();
+    SoftmaxProblem p = data.softmax(batch, features, slots, scale, classOf);
+    SoftmaxOracle oracle = new SoftmaxOracle(p, false);
+    kernels.run(
+        () -> {
+          try (Guarded memory = new Guarded();
+              FloatTensor x = memory.of("x", p.x(), batch, features);
+              IntTensor targets = IntTensor.of(p.targets(), batch);
+              HierarchicalSoftmax layer =
+                  HierarchicalSoftmax.builder(features, classOf.length)
+                      .classes(ClassAssignment.of(classOf))
+                      .build(
+                          memory.of("W1", p.W1(), features, classes),
+                          memory.of("b1", p.b1(), classes),
+                          memory.of("W2", p.W2(), classes, features, slots),
+                          memory.of("b2", p.b2(), classes, slots));
+              FloatTensor all = layer.probabilities(x);
+              FloatTensor logs = layer.logProbabilities(x);
+              FloatTensor ofTargets = layer.logProbabilities(x, targets);
+              HierarchicalSoftmax.Gradients actual = layer.gradients(x, targets)) {
+            oracle.probabilities().assertHolds("probabilities", all);
+            oracle.logProbabilities().assertHolds("log probabilities", logs);
+            oracle.targetLogProbabilities().assertHolds("of targets", ofTargets);
+            SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
+            assertEquals(expected.loss(), actual.loss(), expected.lossBound() + 1e-12, "loss");
+            expected.x().assertHolds("gradX", actual.x());
+            expected.W1().assertHolds("gradW1", actual.W1());
+            expected.b1().assertHolds("gradB1", actual.b1());
+            expected.W2().assertHolds("gradW2", actual.W2());
+            expected.b2().assertHolds("gradB2", actual.b2());
+            memory.check();
+          }
+        });
+  }
+
+  /** Operands of which one dimension is off: an exception, and nothing written. */
+  @Property
+  void wrongShapesAreRefused(
+      @ForAll("sizes") Sizes s,
+      @ForAll @IntRange(max = 3) int operand,
+      @ForAll @IntRange(max = 3) int axis,
+      @ForAll @IntRange(min = -3, max = 3) int change,
+      @ForAll long seed) {
+    long[][] shapes = {s.W(), s.h(), s.b(), s.o()};
+    int wrongAxis = axis % shapes[operand].length;
+    shapes[operand][wrongAxis] += change;
+    if (change == 0 || shapes[operand][wrongAxis] < 0) {
+      return;
+    }
+    Data data = new Data(seed);
+    BlockProblem p = data.blocks(s, Numbers.SMALL_INTEGERS);
+    try (IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks());
+        FloatTensor W = FloatTensor.zeros(shapes[0]);
+        FloatTensor h = FloatTensor.zeros(shapes[1]);
+        FloatTensor b = FloatTensor.zeros(shapes[2]);
+        FloatTensor out = FloatTensor.zeros(shapes[3])) {
+      out.fill(7);
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class, () -> SparseBlockDot.apply(W, h, b, plan, out));
+      assertTrue(e.getMessage().contains(": expected ("), e.getMessage());
+      for (float value : out.toArray()) {
+        assertEquals(7, value, "out was written");
+      }
+    }
+  }
+
+  @Property
+  void wrongIndicesAreRefused(
+      @ForAll("sizes") Sizes s, @ForAll boolean input, @ForAll int index, @ForAll long seed) {
+    int bound = input ? s.iBlocks() : s.oBlocks();
+    int window = input ? s.iWin() : s.oWin();
+    if (s.batch() * window == 0 || (index >= 0 && index < bound)) {
+      return;
+    }
+    Data data = new Data(seed);
+    BlockProblem p = data.blocks(s, Numbers.SMALL_INTEGERS);
+    int at = data.below(s.batch() * window);
+    (input ? p.inputIdx() : p.outputIdx())[at] = index;
+    try (IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+        FloatTensor W = FloatTensor.of(p.W(), s.W());
+        FloatTensor h = FloatTensor.of(p.h(), s.h());
+        FloatTensor o = FloatTensor.of(p.o(), s.o())) {
+      IndexOutOfBoundsException e =
+          assertThrows(
+              IndexOutOfBoundsException.class,
+              () -> SparseBlockGemv.applyInPlace(o, W, h, inputIdx, outputIdx));
+      assertEquals(
+          String.format(
+              "%s[%d, %d] = %d is outside [0, %s = %d)",
+              input ? "inputIdx" : "outputIdx",
+              at / window,
+              at % window,
+              index,
+              input ? "iBlocks" : "oBlocks",
+              bound),
+          e.getMessage());
+      assertArrayEquals(p.o(), o.toArray(), "o was written");
+    }
+  }
+}
