@@ -100,14 +100,14 @@ public final class FloatTensor extends Tensor {
   }
 
   /**
-   * A tensor over memory at an address, without a copy: the bridge to memory that Java 17 has no type
-   * for. From JDK 22 on, {@code wrapAddress(segment.address(), segment, dims)} takes a native {@code
-   * MemorySegment} of any size; up to 2 GB, {@link #wrap(ByteBuffer, long...)} takes {@code
+   * A tensor over memory at an address, without a copy: the bridge to memory that Java 17 has no
+   * type for. From JDK 22 on, {@code wrapAddress(segment.address(), segment, dims)} takes a native
+   * {@code MemorySegment} of any size; up to 2 GB, {@link #wrap(ByteBuffer, long...)} takes {@code
    * segment.asByteBuffer().order(ByteOrder.nativeOrder())} and checks more.
    *
-   * <p>The memory must hold all elements and may be written. Nobody can check that: a wrong address or
-   * size corrupts memory or ends the JVM. It must not be freed, by closing the arena of a segment for
-   * instance, while the tensor is used; closing the tensor does not free it.
+   * <p>The memory must hold all elements and may be written. Nobody can check that: a wrong address
+   * or size corrupts memory or ends the JVM. It must not be freed, by closing the arena of a
+   * segment for instance, while the tensor is used; closing the tensor does not free it.
    *
    * @param address where the first element lies; a multiple of four
    * @param owner stays reachable as long as the tensor is

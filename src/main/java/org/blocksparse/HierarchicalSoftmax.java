@@ -194,7 +194,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       int nClasses = assignment.classes();
       FloatTensor W1 = FloatTensor.zeros(features, nClasses);
       FloatTensor W2 = FloatTensor.zeros(nClasses, features, assignment.slots());
-      // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image lacks.
+      // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image
+      // lacks.
       RandomGenerator random = new SplittableRandom(seed);
       fillUniform(W1, random);
       fillUniform(W2, random);
