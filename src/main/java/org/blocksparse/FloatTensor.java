@@ -99,6 +99,30 @@ public final class FloatTensor extends Tensor {
     return dense(Storage.wrap(address, shape.size(), pointer), shape);
   }
 
+  /**
+   * A tensor over memory at an address, without a copy: the bridge to memory that Java 17 has no
+   * type for. From JDK 22 on, {@code wrapAddress(segment.address(), segment, dims)} takes a native
+   * {@code MemorySegment} of any size; up to 2 GB, {@link #wrap(ByteBuffer, long...)} takes {@code
+   * segment.asByteBuffer().order(ByteOrder.nativeOrder())} and checks more.
+   *
+   * <p>The memory must hold all elements and may be written. Nobody can check that: a wrong address
+   * or size corrupts memory or ends the JVM. It must not be freed, by closing the arena of a
+   * segment for instance, while the tensor is used; closing the tensor does not free it.
+   *
+   * @param address where the first element lies; a multiple of four
+   * @param owner stays reachable as long as the tensor is
+   * @throws IllegalArgumentException if the address is 0 or not a multiple of four
+   */
+  public static FloatTensor wrapAddress(long address, Object owner, long... dims) {
+    requireNonNull(owner, "owner");
+    Shape shape = Shape.of(dims);
+    if (address == 0 || address % 4 != 0) {
+      throw new IllegalArgumentException(
+          "address: expected a multiple of 4 that is not 0 but was " + address);
+    }
+    return dense(Storage.wrap(address, shape.size(), owner), shape);
+  }
+
   private static void requireWrappable(boolean direct, boolean readOnly, ByteOrder order) {
     if (!direct || readOnly || order != ByteOrder.nativeOrder()) {
       throw new IllegalArgumentException(

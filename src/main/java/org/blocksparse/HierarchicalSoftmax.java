@@ -8,11 +8,11 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Map;
+import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
-import java.util.random.RandomGeneratorFactory;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.Storage;
 import org.blocksparse.internal.TwoLevelSoftmax;
@@ -194,7 +194,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       int nClasses = assignment.classes();
       FloatTensor W1 = FloatTensor.zeros(features, nClasses);
       FloatTensor W2 = FloatTensor.zeros(nClasses, features, assignment.slots());
-      RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(seed);
+      // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image
+      // lacks.
+      RandomGenerator random = new SplittableRandom(seed);
       fillUniform(W1, random);
       fillUniform(W2, random);
       return new HierarchicalSoftmax(
