@@ -18,6 +18,8 @@ final class Progress implements AutoCloseable {
   private double averageLoss = Double.NaN;
   private long steps;
 
+  // JDK 22 to 24 take everything for a terminal (17, 21 and 25 do not): lines then are too many.
+  @SuppressWarnings("SystemConsoleNull")
   Progress(String name, long words) {
     ProgressBarBuilder builder =
         new ProgressBarBuilder()
