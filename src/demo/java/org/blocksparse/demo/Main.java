@@ -40,6 +40,7 @@ public final class Main implements Callable<Integer> {
   @Mixin private Settings settings;
 
   @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
+  @SuppressWarnings("UnusedVariable") // picocli acts on it
   private boolean help;
 
   @Spec private CommandSpec spec;
