@@ -5,7 +5,7 @@ import java.util.concurrent.TimeUnit;
 import org.blocksparse.FloatTensor;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.mkl.global.mkl_rt;
-import org.bytedeco.openblas.global.openblas_nolapack;
+import org.bytedeco.openblas.global.openblas;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Mode;
@@ -50,7 +50,7 @@ public class DenseBenchmark {
     cPointer = new FloatPointer(c.asFloatBuffer());
     int processors = Runtime.getRuntime().availableProcessors();
     switch (library) {
-      case OPENBLAS -> openblas_nolapack.blas_set_num_threads(processors);
+      case OPENBLAS -> openblas.blas_set_num_threads(processors);
       case MKL -> mkl_rt.MKL_Set_Num_Threads(processors);
     }
   }
@@ -66,10 +66,10 @@ public class DenseBenchmark {
   public void sgemm() {
     switch (library) {
       case OPENBLAS ->
-          openblas_nolapack.cblas_sgemm(
-              openblas_nolapack.CblasRowMajor,
-              openblas_nolapack.CblasNoTrans,
-              openblas_nolapack.CblasNoTrans,
+          openblas.cblas_sgemm(
+              openblas.CblasRowMajor,
+              openblas.CblasNoTrans,
+              openblas.CblasNoTrans,
               size,
               size,
               size,

@@ -4,7 +4,7 @@ package org.blocksparse.bench;
 import java.util.concurrent.TimeUnit;
 import org.blocksparse.FloatTensor;
 import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.openblas.global.openblas_nolapack;
+import org.bytedeco.openblas.global.openblas;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Mode;
@@ -48,6 +48,6 @@ public class MemoryBenchmark {
 
   @Benchmark
   public float read() {
-    return openblas_nolapack.cblas_sdot(elements, pointer, 1, pointer, 1);
+    return openblas.cblas_sdot(elements, pointer, 1, pointer, 1);
   }
 }

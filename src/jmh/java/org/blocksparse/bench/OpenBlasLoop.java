@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
-import static org.bytedeco.openblas.global.openblas_nolapack.CblasRowMajor;
-import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
-import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
+import static org.bytedeco.openblas.global.openblas.CblasNoTrans;
+import static org.bytedeco.openblas.global.openblas.CblasRowMajor;
+import static org.bytedeco.openblas.global.openblas.CblasTrans;
+import static org.bytedeco.openblas.global.openblas.cblas_sgemm;
 
 import java.nio.FloatBuffer;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.openblas.presets.openblas_nolapack;
+import org.bytedeco.openblas.global.openblas;
 
 /**
  * What one writes with OpenBLAS's Java API after a day of thought: pairs sorted by block
@@ -48,7 +48,9 @@ final class OpenBlasLoop implements Products {
     out = buffer(workload.batch, workload.oWin, n);
     gradH = buffer(workload.batch, workload.iWin, k);
     gradW = FloatTensor.zeros(problem.W.shape()).asFloatBuffer();
-    openblas_nolapack.blas_set_num_threads(1);
+    // Of the library that openblas calls; openblas_nolapack loads a second one, which this would
+    // miss.
+    openblas.blas_set_num_threads(1);
   }
 
   /** Aligned memory that lives as long as the buffer. */

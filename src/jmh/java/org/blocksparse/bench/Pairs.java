@@ -5,7 +5,7 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.openblas.global.openblas_nolapack;
+import org.bytedeco.openblas.global.openblas;
 
 /**
  * The (row of h, row of out) pairs of a {@link Workload} sorted by the block that multiplies them:
@@ -114,7 +114,7 @@ final class Pairs {
               for (int r = task * piece; r < Math.min(rows, (task + 1) * piece); r++) {
                 to.put(r * size, products, terms[r * window] * size, size);
                 for (int t = 1; t < window; t++) {
-                  openblas_nolapack.cblas_saxpy(
+                  openblas.cblas_saxpy(
                       size,
                       1,
                       from.position((long) terms[r * window + t] * size),

@@ -70,6 +70,8 @@ final class RunCommand implements Callable<Integer> {
       description = "Where to write. ${DEFAULT-VALUE} by default.")
   private Path out;
 
+  private static final String RESULTS = "results.json";
+
   /** Iterations of each case; the first one more warms up. */
   private static final int ITERATIONS = 5;
 
@@ -111,11 +113,13 @@ final class RunCommand implements Callable<Integer> {
           skipped.add(one + " failed, see " + log.getFileName());
         }
         results.addAll(measured);
+        // After each case: who interrupts a long run keeps what was measured.
+        Report.of(json(results), skipped).write(out.resolve(RESULTS));
         progress.step();
       }
     }
     Report report = Report.of(json(results), skipped);
-    report.write(out.resolve("results.json"));
+    report.write(out.resolve(RESULTS));
     String table = new Table(report).toString();
     Files.writeString(out.resolve("table.md"), table);
     System.out.println(table);
