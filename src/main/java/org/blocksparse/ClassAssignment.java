@@ -300,17 +300,29 @@ public final class ClassAssignment {
     return slots;
   }
 
-  /** The number of outputs in a class. */
+  /**
+   * The number of outputs in a class.
+   *
+   * @throws IndexOutOfBoundsException if there is no such class
+   */
   public int size(int classNumber) {
     return members[Objects.checkIndex(classNumber, members.length)].length;
   }
 
-  /** The class of an output. */
+  /**
+   * The class of an output.
+   *
+   * @throws IndexOutOfBoundsException if there is no such output
+   */
   public int classOf(int output) {
     return classOf[Objects.checkIndex(output, classOf.length)];
   }
 
-  /** The slot of an output within its class. */
+  /**
+   * The slot of an output within its class.
+   *
+   * @throws IndexOutOfBoundsException if there is no such output
+   */
   public int slotOf(int output) {
     return slotOf[Objects.checkIndex(output, classOf.length)];
   }

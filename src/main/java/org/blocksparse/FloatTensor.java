@@ -26,12 +26,21 @@ public final class FloatTensor extends Tensor {
     return new FloatTensor(storage, shape, denseStrides(shape), false);
   }
 
-  /** A tensor of zeros. */
+  /**
+   * A tensor of zeros.
+   *
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
   public static FloatTensor zeros(Shape shape) {
     return dense(allocate(shape), shape);
   }
 
-  /** A tensor of zeros with the given dimensions. */
+  /**
+   * A tensor of zeros with the given dimensions.
+   *
+   * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
   public static FloatTensor zeros(long... dims) {
     return zeros(Shape.of(dims));
   }
@@ -223,7 +232,12 @@ public final class FloatTensor extends Tensor {
     Objects.checkFromIndexSize(offset, (long) length, shape().size());
   }
 
-  /** Sets all elements to one value. */
+  /**
+   * Sets all elements to one value.
+   *
+   * @throws IllegalArgumentException if this is a transposed view
+   * @throws IllegalStateException if the tensor is closed or read-only
+   */
   public void fill(float value) {
     requireContiguous("fill");
     acquireToWrite("tensor");

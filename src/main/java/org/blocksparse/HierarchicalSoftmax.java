@@ -155,7 +155,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       return this;
     }
 
-    /** Classes of equal size in the order of the outputs. */
+    /**
+     * Classes of equal size in the order of the outputs, as {@link ClassAssignment#contiguous}.
+     *
+     * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs
+     */
     public Builder classes(int nClasses) {
       return classes(ClassAssignment.contiguous(outputs, nClasses));
     }
@@ -166,6 +170,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
      * to run, so it is not the default.
      *
      * @param batch rows of a step
+     * @throws IllegalArgumentException if {@code batch} is less than 1
      */
     public int fastestClasses(int batch) {
       Check.atLeast(1, "batch", batch);
@@ -274,6 +279,10 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param target (batchSize), each in [0, nOutputs), or null
    * @return a new tensor: (batchSize) probabilities of the targets, or, without targets,
    *     (batchSize, nOutputs) probabilities of all outputs
+   * @throws NullPointerException if an argument other than target is null
+   * @throws IllegalArgumentException if a number is out of range or a shape does not fit
+   * @throws IndexOutOfBoundsException if a target is outside [0, nOutputs)
+   * @throws IllegalStateException if a tensor is closed
    */
   public static FloatTensor hSoftmax(
       FloatTensor x,
@@ -636,6 +645,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * many).
    *
    * @param k at least 1; larger than the number of outputs is allowed and gives all of them
+   * @throws IllegalArgumentException also if k is less than 1
    */
   public Ranking topK(FloatTensor x, int k) {
     int limit = Math.min(Check.atLeast(1, "k", k), outputs());
@@ -646,6 +656,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * All outputs of each row whose probability is at least {@code probability}.
    *
    * @param probability in (0, 1]
+   * @throws IllegalArgumentException also if it is not
    */
   public Ranking atLeast(FloatTensor x, double probability) {
     double threshold = Math.log(inUnitInterval("probability", probability));
@@ -657,6 +668,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * as few as possible.
    *
    * @param mass in (0, 1]
+   * @throws IllegalArgumentException also if it is not
    */
   public Ranking topP(FloatTensor x, double mass) {
     inUnitInterval("mass", mass);
@@ -694,6 +706,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param temperature positive; 1 draws from the distribution as it is. Other values draw from it
    *     with the logits of both levels divided by the temperature: below 1 likely outputs get
    *     likelier still
+   * @throws IllegalArgumentException also if the temperature is not positive and finite
    * @throws ArithmeticException if the probabilities of a row are not numbers
    */
   public int[] sample(FloatTensor x, double temperature, RandomGenerator random) {
@@ -759,7 +772,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   /**
    * How the probability of an output comes about.
    *
-   * @param output the output
+   * @param output the output, by the caller's number
    * @param classNumber its class
    * @param classProbability P(class)
    * @param classRank how many classes are likelier
@@ -816,7 +829,16 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   // ---------------------------------------------------------------------------------- training
 
-  /** The gradients of a loss: new, dense tensors that are closed together. */
+  /**
+   * The gradients of a loss: new, dense tensors that are closed together.
+   *
+   * @param loss the loss itself
+   * @param x (batch, features)
+   * @param W1 (features, classes)
+   * @param b1 (classes)
+   * @param W2 (classes, features, slots); zero in classes that no target is in
+   * @param b2 (classes, slots)
+   */
   public record Gradients(
       double loss, FloatTensor x, FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2)
       implements AutoCloseable {

@@ -20,7 +20,12 @@ public final class IntTensor extends Tensor {
     return new IntTensor(storage, shape, false);
   }
 
-  /** A tensor of zeros. */
+  /**
+   * A tensor of zeros with the given dimensions.
+   *
+   * @throws IllegalArgumentException if a dimension is negative, or if there are too many elements
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
   public static IntTensor zeros(long... dims) {
     Shape shape = Shape.of(dims);
     return new IntTensor(allocate(shape), shape, false);

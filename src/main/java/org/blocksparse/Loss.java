@@ -62,7 +62,8 @@ public final class Loss {
   /**
    * The same loss with a weight for each row.
    *
-   * @param rowWeights (batch); stays the caller's, and must be open when the loss is used
+   * @param rowWeights (batch), all finite; stays the caller's, and must be open when the loss is
+   *     used. The mean divides by the number of rows that count, not by the sum of their weights
    */
   public Loss weights(FloatTensor rowWeights) {
     return new Loss(mean, ignored, smoothing, requireNonNull(rowWeights, "weights"));

@@ -52,22 +52,41 @@ public final class Optimizer {
     }
   }
 
-  /** {@code w -= rate * gradient}. */
+  /**
+   * {@code w -= rate * gradient}.
+   *
+   * @throws IllegalArgumentException unless the rate is positive and finite
+   */
   public static Optimizer sgd(float rate) {
     return new Optimizer(Rule.SGD, rate, 0, NO_LIMIT, 0, 0, 0);
   }
 
-  /** {@code s += gradient^2; w -= rate * gradient / (sqrt(s) + 1e-8)} (Duchi et al., 2011). */
+  /**
+   * {@code s += gradient^2; w -= rate * gradient / (sqrt(s) + 1e-8)} (Duchi et al., 2011).
+   *
+   * @throws IllegalArgumentException unless the rate is positive and finite
+   */
   public static Optimizer adagrad(float rate) {
     return new Optimizer(Rule.ADAGRAD, rate, 0, NO_LIMIT, 0, 0, 1e-8f);
   }
 
-  /** Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). */
+  /**
+   * Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015).
+   *
+   * @throws IllegalArgumentException unless the rate is positive and finite
+   */
   public static Optimizer adam(float rate) {
     return adam(rate, 0.9f, 0.999f, 1e-8f);
   }
 
-  /** Adam; {@code beta1} and {@code beta2} are in [0, 1), {@code epsilon} is positive. */
+  /**
+   * Adam with all of its numbers.
+   *
+   * @param beta1 how much of the mean gradient is kept in each step, in [0, 1)
+   * @param beta2 how much of the mean square is kept in each step, in [0, 1)
+   * @param epsilon positive and finite; added to the root of the mean square
+   * @throws IllegalArgumentException if a number is outside its range
+   */
   public static Optimizer adam(float rate, float beta1, float beta2, float epsilon) {
     return new Optimizer(
         Rule.ADAM,
@@ -79,13 +98,22 @@ public final class Optimizer {
         positive("epsilon", epsilon));
   }
 
-  /** The same rule with another learning rate, for schedules. */
+  /**
+   * The same rule with another learning rate, for schedules. The layer goes on with what it
+   * remembers.
+   *
+   * @throws IllegalArgumentException unless the rate is positive and finite
+   */
   public Optimizer withRate(float newRate) {
     return new Optimizer(rule, newRate, decay, maxNorm, beta1, beta2, epsilon);
   }
 
   /**
    * The same rule with {@code newDecay * w} added to every gradient of a weight that is touched.
+   * Biases do not decay.
+   *
+   * @param newDecay finite and not negative; 0 is none
+   * @throws IllegalArgumentException if it is not
    */
   public Optimizer withDecay(float newDecay) {
     return new Optimizer(rule, rate, newDecay, maxNorm, beta1, beta2, epsilon);
@@ -98,6 +126,7 @@ public final class Optimizer {
    * long out of the cache.)
    *
    * @param newMaxNorm positive; infinite: no limit
+   * @throws IllegalArgumentException if it is not positive
    */
   public Optimizer withMaxNorm(float newMaxNorm) {
     if (!(newMaxNorm > 0)) {

@@ -29,32 +29,50 @@ public final class Ranking {
     return outputs.length;
   }
 
-  /** How many outputs were found for a row. None if its probabilities are not numbers. */
+  /**
+   * How many outputs were found for a row. None if its probabilities are not numbers.
+   *
+   * @throws IndexOutOfBoundsException if there is no such row
+   */
   public int size(int row) {
     return row(row).length;
   }
 
-  /** The output at a rank, 0 being the likeliest. */
+  /**
+   * The output at a rank, 0 being the likeliest.
+   *
+   * @throws IndexOutOfBoundsException if there is no such row, or no such rank in it
+   */
   public int output(int row, int rank) {
     return row(row)[Objects.checkIndex(rank, row(row).length)];
   }
 
-  /** The log probability of the output at a rank. */
+  /**
+   * The natural logarithm of the probability of the output at a rank; errors as {@link #output}.
+   */
   public float logProbability(int row, int rank) {
     return logProbabilities[row][Objects.checkIndex(rank, row(row).length)];
   }
 
-  /** The probability of the output at a rank. */
+  /** The probability of the output at a rank; errors as {@link #output}. */
   public double probability(int row, int rank) {
     return Math.exp(logProbability(row, rank));
   }
 
-  /** All outputs of a row, best first, in a new array. */
+  /**
+   * All outputs of a row, best first, in a new array.
+   *
+   * @throws IndexOutOfBoundsException if there is no such row
+   */
   public int[] outputs(int row) {
     return row(row).clone();
   }
 
-  /** How many classes were opened for a row. */
+  /**
+   * How many classes were opened for a row.
+   *
+   * @throws IndexOutOfBoundsException if there is no such row
+   */
   public int openedClasses(int row) {
     return openedClasses[Objects.checkIndex(row, openedClasses.length)];
   }

@@ -65,7 +65,7 @@ public final class SparseBlockDot {
     }
   }
 
-  /** The output of the layer, in a new tensor. */
+  /** The output of the layer, (batch, oWin, oSize), in a new tensor. */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
     SparseBlockGemv.checkWeights(W, plan);
     FloatTensor out = FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3));
@@ -97,8 +97,11 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to h: gradH[b, i] = sum over j of gradOut[b, j] . W[..,
-   * ..]<sup>T</sup>.
+   * The gradient with respect to h, in a new tensor:
+   *
+   * <pre>{@code
+   * gradH[b, i] = sum over j of  gradOut[b, j] . transpose(W[inputIdx[b, i], outputIdx[b, j]])
+   * }</pre>
    */
   public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
     SparseBlockGemv.checkWeights(W, plan);
@@ -106,7 +109,9 @@ public final class SparseBlockDot {
     return closeOnFailure(gradH, () -> gradH(W, gradOut, plan, gradH));
   }
 
-  /** The gradient with respect to h, written to {@code gradH}. */
+  /**
+   * The gradient with respect to h, written to {@code gradH}, whose content before does not matter.
+   */
   public static void gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
     SparseBlockGemv.checkWeights(W, plan);
     Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
@@ -148,7 +153,8 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to b: the sum of the rows of gradOut that each block was chosen for.
+   * The gradient with respect to b: for each output block, the sum of the rows of gradOut that were
+   * computed with it. Zero for blocks that no sample selects.
    */
   public static FloatTensor gradB(FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");

@@ -50,7 +50,10 @@ public final class SparseBlockGemv {
     }
   }
 
-  /** As {@link #apply(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor)}. */
+  /**
+   * As {@link #apply(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor)}, with a plan of
+   * inputIdx and outputIdx.
+   */
   public static FloatTensor apply(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
     check(o, W, h, plan);
     FloatTensor sum = o.copy("o");
@@ -79,7 +82,10 @@ public final class SparseBlockGemv {
     }
   }
 
-  /** As {@link #applyInPlace(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor)}. */
+  /**
+   * As {@link #applyInPlace(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor)}, with a
+   * plan of inputIdx and outputIdx.
+   */
   public static void applyInPlace(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
     check(o, W, h, plan);
     Check.noOverlap("o", o, "W", W);

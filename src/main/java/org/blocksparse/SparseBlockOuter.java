@@ -51,7 +51,10 @@ public final class SparseBlockOuter {
     }
   }
 
-  /** As above, with a plan of xIdx and yIdx. */
+  /**
+   * As {@link #apply(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor, float)}, with a
+   * plan of xIdx (its inputs) and yIdx (its outputs).
+   */
   public static FloatTensor apply(
       FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
     check(o, x, y, plan, alpha);
@@ -83,7 +86,10 @@ public final class SparseBlockOuter {
     }
   }
 
-  /** As above, with a plan of xIdx and yIdx. */
+  /**
+   * As {@link #applyInPlace(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor, float)},
+   * with a plan of xIdx (its inputs) and yIdx (its outputs).
+   */
   public static void applyInPlace(
       FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
     check(o, x, y, plan, alpha);
