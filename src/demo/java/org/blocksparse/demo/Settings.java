@@ -147,9 +147,9 @@ final class Settings {
   }
 
   /**
-   * The number of classes for so many words. Fewest products take the square root; twice as many
-   * are a little faster, as a smaller class is read from memory for the few rows that need it, and
-   * a little better to predict: see --sweep.
+   * The number of classes for so many words. The square root takes the fewest products; with twice
+   * as many a step is a little faster, as the few rows of a batch that need a class read less of W2
+   * for it, and the perplexity is the same: see --sweep.
    */
   int classes(int words) {
     if (classes == null) {

@@ -48,7 +48,7 @@ final class Showcase {
                     vocabulary.word(likely.output(0, rank)), 100 * likely.probability(0, rank)));
       }
       out.printf(
-          "  %-20s %s   (exact, %d classes opened)%n",
+          "  %-30s %s   (exact, %d classes opened)%n",
           prompt + " ...", words, likely.openedClasses(0));
     }
   }
