@@ -25,7 +25,8 @@ import picocli.CommandLine.Spec;
       "and compares it with counting and with a full softmax.",
       ""
     },
-    sortOptions = false)
+    sortOptions = false,
+    usageHelpWidth = 100)
 public final class Main implements Callable<Integer> {
   private static final int PROMPTS = 6;
   private static final int WORDS_OF_A_PROMPT = 3;
