@@ -36,6 +36,7 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
   private final Storage storage;
   private final Shape shape;
   private final long[] strides;
+  private final boolean contiguous;
   private final boolean view;
   private volatile boolean closed;
 
@@ -43,6 +44,7 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
     this.storage = storage;
     this.shape = shape;
     this.strides = strides;
+    this.contiguous = Arrays.equals(strides, denseStrides(shape));
     this.view = view;
   }
 
@@ -66,7 +68,7 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
    * Whether the elements lie in row-major order without gaps. A transposed view is not contiguous.
    */
   public final boolean isContiguous() {
-    return Arrays.equals(strides, denseStrides(shape));
+    return contiguous;
   }
 
   /** Whether this tensor, or the one that it is a view of, was closed. */

@@ -89,7 +89,7 @@ final class ReadmeTest {
           targets.copyFrom(Arrays.copyOfRange(labels, start, start + batch));
           sum += layer.step(x, targets, adagrad);
         }
-        System.out.printf("epoch %d: loss %.2f%n", epoch, sum / (labels.length / batch));
+        System.out.printf("epoch %d: loss %.2f%n", epoch, sum * batch / labels.length);
       }
       Ranking best = layer.topK(x, 3); // of each vector of the last batch
       System.out.println(Arrays.toString(best.outputs(0)) + " " + best.probability(0, 0));
