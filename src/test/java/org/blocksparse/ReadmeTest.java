@@ -74,6 +74,7 @@ final class ReadmeTest {
       sums[labels[k / features] * features + k % features] += vectors[k];
     }
     int batch = 128;
+    int steps = labels.length / batch;
     Optimizer adagrad = Optimizer.adagrad(0.3f);
     try (FloatTensor ofLabels = FloatTensor.of(sums, numberOfLabels, features);
         HierarchicalSoftmax layer =
@@ -84,12 +85,12 @@ final class ReadmeTest {
         IntTensor targets = IntTensor.zeros(batch)) {
       for (int epoch = 1; epoch <= 4; epoch++) {
         double sum = 0;
-        for (int start = 0; start + batch <= labels.length; start += batch) {
-          x.put(0, vectors, start * features, batch * features);
-          targets.copyFrom(Arrays.copyOfRange(labels, start, start + batch));
+        for (int step = 0; step < steps; step++) {
+          x.put(0, vectors, step * batch * features, batch * features);
+          targets.copyFrom(Arrays.copyOfRange(labels, step * batch, (step + 1) * batch));
           sum += layer.step(x, targets, adagrad);
         }
-        System.out.printf("epoch %d: loss %.2f%n", epoch, sum * batch / labels.length);
+        System.out.printf("epoch %d: loss %.2f%n", epoch, sum / steps);
       }
       Ranking best = layer.topK(x, 3); // of each vector of the last batch
       System.out.println(Arrays.toString(best.outputs(0)) + " " + best.probability(0, 0));
