@@ -2,6 +2,7 @@
 package org.blocksparse.demo;
 
 import java.util.random.RandomGenerator;
+import org.blocksparse.FloatTensor;
 
 /**
  * A few numbers for each word, looked up and learned: what the model knows of previous words.
@@ -23,6 +24,18 @@ final class Embedding {
     for (int i = 0; i < table.length; i++) {
       table[i] = random.nextFloat(-INITIAL_BOUND, INITIAL_BOUND);
     }
+  }
+
+  /** As {@link #table} gave it; what Adagrad remembers is not part of that. */
+  Embedding(FloatTensor table) {
+    size = (int) table.shape().dim(1);
+    this.table = table.toArray();
+    squares = new float[(int) table.shape().dim(0)];
+  }
+
+  /** The numbers of all words, (words, size). */
+  FloatTensor table() {
+    return FloatTensor.of(table, squares.length, size);
   }
 
   /** Writes the numbers of {@code words}, one word after the other, to {@code output}. */

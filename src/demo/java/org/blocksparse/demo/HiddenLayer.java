@@ -28,6 +28,20 @@ final class HiddenLayer implements AutoCloseable {
     }
   }
 
+  /** Of tensors that belong to the layer from now on. */
+  HiddenLayer(FloatTensor weights, FloatTensor bias) {
+    this.weights = weights;
+    this.bias = bias;
+  }
+
+  FloatTensor weights() {
+    return weights;
+  }
+
+  FloatTensor bias() {
+    return bias;
+  }
+
   void forward(Batch batch) {
     SparseBlockDot.apply(weights, batch.input, bias, batch.dense, batch.hidden);
     float[] values = batch.hiddenValues;

@@ -50,6 +50,28 @@ final class LanguageModel implements AutoCloseable {
     optimizer = Optimizer.adagrad(settings.rate).withDecay(DECAY);
   }
 
+  /** Of parts that were trained before. */
+  LanguageModel(
+      Settings settings, Embedding embedding, HiddenLayer hidden, HierarchicalSoftmax softmax) {
+    this.settings = settings;
+    this.embedding = embedding;
+    this.hidden = hidden;
+    this.softmax = softmax;
+    optimizer = Optimizer.adagrad(settings.rate).withDecay(DECAY);
+  }
+
+  Embedding embedding() {
+    return embedding;
+  }
+
+  HiddenLayer hidden() {
+    return hidden;
+  }
+
+  HierarchicalSoftmax softmax() {
+    return softmax;
+  }
+
   /**
    * Sets the biases so that a model that knows nothing else predicts each word as often as it
    * occurs, which spares the training from finding that out.

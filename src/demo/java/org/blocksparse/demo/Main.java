@@ -10,6 +10,7 @@ import org.blocksparse.ClassAssignment;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.HelpCommand;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -25,6 +26,7 @@ import picocli.CommandLine.Spec;
       "and compares it with counting and with a full softmax.",
       ""
     },
+    subcommands = {Predict.class, HelpCommand.class},
     sortOptions = false,
     usageHelpWidth = 100)
 public final class Main implements Callable<Integer> {
@@ -32,6 +34,7 @@ public final class Main implements Callable<Integer> {
   private static final int WORDS_OF_A_PROMPT = 3;
 
   private static final String[][] WAYS_ON = {
+    {"predict", "type the beginning of a sentence, and see how the model goes on"},
     {"--text FILE", "learn a text of your own, one sentence a line"},
     {"--sweep", "compare numbers of classes, up to the full softmax (takes a while)"},
     {"--assignments", "compare ways to put words into classes"},
@@ -141,6 +144,7 @@ public final class Main implements Callable<Integer> {
               : settings.prompts);
       showcase.printSamples(settings.seed);
       written(charts.learningCurve(result.curve(), baseline));
+      written(ModelFolder.save(model, corpus.vocabulary(), settings.output.resolve("model")));
     }
     out.printf("%nTo go on:%n");
     for (String[] way : WAYS_ON) {

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.demo;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
@@ -80,5 +86,44 @@ class MainTest {
     assertTrue(
         out.toString().matches("(?s).*one two three \\.\\.\\. +four 9\\d.*"), out.toString());
     assertTrue(Files.size(output.resolve("learning-curve.png")) > 0);
+  }
+
+  @Test
+  void predict_answersEachLineFromTheFolder() throws IOException {
+    Path text = folder.resolve("text");
+    Files.writeString(text, "one two three four five six\nseven eight nine ten\n".repeat(200));
+    Path output = folder.resolve("output");
+    String small = "--epochs 10 --batch 32 --features 16 --embedding 8 --context 3 --text";
+    List<String> training = new ArrayList<>(List.of(small.split(" ")));
+    training.addAll(List.of(text.toString(), "--output", output.toString()));
+    assertEquals(0, run(training.toArray(String[]::new)), err.toString());
+    out.getBuffer().setLength(0);
+    String model = output.resolve("model").toString();
+
+    InputStream keyboard = System.in;
+    System.setIn(new ByteArrayInputStream("One two three\nseven eight\n".getBytes(UTF_8)));
+    try {
+      assertEquals(0, run("predict", "--top", "2", "--model", model), err.toString());
+    } finally {
+      System.setIn(keyboard);
+    }
+    List<String> answers = out.toString().lines().toList();
+    assertEquals(2, answers.size(), answers.toString());
+    assertTrue(answers.get(0).matches("four 9\\d\\.\\d%, \\S+ \\d\\.\\d%"), answers.get(0));
+    assertTrue(answers.get(1).startsWith("nine "), answers.get(1));
+
+    out.getBuffer().setLength(0);
+    refuses("--top", "predict", "--top", "0", "--model", model);
+    refuses("missing", "predict", "--model", folder.resolve("nowhere").toString());
+    Path words = output.resolve("model/vocabulary.txt");
+    String known = Files.readString(words);
+    Files.writeString(words, known + "another\n");
+    refuses("do not belong together", "predict", "--model", model);
+    Files.writeString(words, known);
+    Path softmax = output.resolve("model/softmax.safetensors");
+    Files.write(softmax, Arrays.copyOf(Files.readAllBytes(softmax), 100));
+    refuses("softmax.safetensors", "predict", "--model", model);
+    Files.writeString(output.resolve("model/input.npz"), "no archive");
+    refuses("input.npz", "predict", "--model", model);
   }
 }

@@ -40,17 +40,22 @@ final class Showcase {
     out.printf("%nThe most probable next words, of all %,d:%n", vocabulary.size());
     for (String prompt : prompts) {
       Ranking likely = model.likeliest(vocabulary.ids(Sentences.words(prompt)), LIKELY_WORDS);
-      StringJoiner words = new StringJoiner(", ");
-      for (int rank = 0; rank < likely.size(0); rank++) {
-        words.add(
-            "%s %.1f%%"
-                .formatted(
-                    vocabulary.word(likely.output(0, rank)), 100 * likely.probability(0, rank)));
-      }
       out.printf(
           "  %-30s %s   (exact, %d classes opened)%n",
-          prompt + " ...", words, likely.openedClasses(0));
+          prompt + " ...", words(likely, vocabulary), likely.openedClasses(0));
     }
+  }
+
+  /** The words of a ranking with their probabilities, best first. */
+  static String words(Ranking likely, Vocabulary vocabulary) {
+    StringJoiner words = new StringJoiner(", ");
+    for (int rank = 0; rank < likely.size(0); rank++) {
+      words.add(
+          "%s %.1f%%"
+              .formatted(
+                  vocabulary.word(likely.output(0, rank)), 100 * likely.probability(0, rank)));
+    }
+    return words.toString();
   }
 
   /** Words drawn one after the other, each given those before, until the end of a sentence. */

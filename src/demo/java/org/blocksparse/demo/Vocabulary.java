@@ -5,11 +5,11 @@ import static java.util.Map.Entry.comparingByKey;
 import static java.util.stream.Collectors.counting;
 import static java.util.stream.Collectors.groupingBy;
 
-import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * The words that the model knows, numbered from the most frequent one down, behind two that stand
@@ -22,22 +22,36 @@ final class Vocabulary {
   /** Stands for every word that was seen less than twice in training. */
   static final int UNKNOWN = 1;
 
-  private final List<String> words;
+  private final String[] words;
   private final Map<String, Integer> ids = new HashMap<>();
 
   /** Of the words that occur more than once in {@code sentences}. */
   Vocabulary(List<List<String>> sentences) {
+    this(frequentWords(sentences));
+  }
+
+  /** Of all words by their numbers, those that stand for something else included. */
+  Vocabulary(String[] words) {
+    this.words = words;
+    for (int id = UNKNOWN + 1; id < words.length; id++) {
+      ids.put(words[id], id);
+    }
+  }
+
+  /** All words by their numbers. */
+  List<String> words() {
+    return List.of(words);
+  }
+
+  private static String[] frequentWords(List<List<String>> sentences) {
     Map<String, Long> counts =
         sentences.stream().flatMap(List::stream).collect(groupingBy(word -> word, counting()));
-    words = new ArrayList<>(List.of("</s>", "<unk>"));
-    counts.entrySet().stream()
-        .filter(entry -> entry.getValue() > 1)
-        .sorted(mostFrequentFirst())
-        .map(Map.Entry::getKey)
-        .forEach(words::add);
-    for (int id = UNKNOWN + 1; id < words.size(); id++) {
-      ids.put(words.get(id), id);
-    }
+    Stream<String> frequent =
+        counts.entrySet().stream()
+            .filter(entry -> entry.getValue() > 1)
+            .sorted(mostFrequentFirst())
+            .map(Map.Entry::getKey);
+    return Stream.concat(Stream.of("</s>", "<unk>"), frequent).toArray(String[]::new);
   }
 
   private static Comparator<Map.Entry<String, Long>> mostFrequentFirst() {
@@ -46,7 +60,7 @@ final class Vocabulary {
   }
 
   int size() {
-    return words.size();
+    return words.length;
   }
 
   int id(String word) {
@@ -58,7 +72,7 @@ final class Vocabulary {
   }
 
   String word(int id) {
-    return words.get(id);
+    return words[id];
   }
 
   /** The sentences one after the other, each followed by {@link #END}. */
