@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.spi.ToolProvider;
+import java.util.stream.Collectors;
+import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A user's program as an image of its own: neither a JDK nor a class path is there any more. */
+class JlinkTest {
+  private static final String MODULE = "module hello { requires org.blocksparse; }";
+  private static final String PROGRAM =
+      """
+      package hello;
+
+      import org.blocksparse.Backend;
+      import org.blocksparse.FloatTensor;
+      import org.blocksparse.HierarchicalSoftmax;
+
+      public class Hello {
+        public static void main(String[] args) {
+          try (HierarchicalSoftmax softmax = HierarchicalSoftmax.builder(8, 100).build();
+              FloatTensor x = FloatTensor.zeros(1, 8)) {
+            System.out.print(Backend.isNative() + " " + softmax.topK(x, 3).size(0));
+          }
+        }
+      }
+      """;
+
+  @TempDir private Path folder;
+
+  @Test
+  void image_runsOnTheNativeKernels() throws IOException, InterruptedException {
+    assumeTrue(Backend.isNative(), "needs the jar of the libraries");
+    assumeTrue(Files.isDirectory(Path.of(System.getProperty("java.home"), "jmods")), "no jmods");
+    Path sources = Files.createDirectories(folder.resolve("sources/hello"));
+    Path module = Files.writeString(sources.resolveSibling("module-info.java"), MODULE);
+    Path program = Files.writeString(sources.resolve("Hello.java"), PROGRAM);
+    Path classes = folder.resolve("classes");
+    String jars =
+        Arrays.stream(
+                System.getProperty(
+                        "surefire.test.class.path", System.getProperty("java.class.path"))
+                    .split(File.pathSeparator))
+            .filter(entry -> entry.matches(".*(blocksparse|javacpp|openblas|jackson-core)-.*\\.jar"))
+            .collect(Collectors.joining(File.pathSeparator));
+    run("javac", "-p", jars, "-d", classes.toString(), module.toString(), program.toString());
+
+    String libraries = "org.blocksparse." + Loader.getPlatform().replace('-', '.');
+    Path image = folder.resolve("image");
+    run(
+        "jlink",
+        "--module-path",
+        jars + File.pathSeparator + classes,
+        "--add-modules",
+        "hello," + libraries,
+        "--add-options",
+        " --add-modules=" + libraries, // resolved at start, or the loader does not see them
+        "--output",
+        image.toString());
+
+    Process process =
+        new ProcessBuilder(
+                image.resolve("bin/java").toString(),
+                "-Dorg.bytedeco.javacpp.cachedir=" + folder.resolve("cache"),
+                "-m",
+                "hello/hello.Hello")
+            .redirectError(folder.resolve("errors").toFile())
+            .start();
+    String output = new String(process.getInputStream().readAllBytes());
+    assertEquals(0, process.waitFor(), () -> output + read(folder.resolve("errors")));
+    assertEquals("true 3", output);
+  }
+
+  private static void run(String tool, String... arguments) {
+    int code = ToolProvider.findFirst(tool).orElseThrow().run(System.out, System.err, arguments);
+    assertEquals(0, code, tool);
+  }
+
+  private static String read(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException e) {
+      return e.toString();
+    }
+  }
+}
