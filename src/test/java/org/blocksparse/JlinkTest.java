@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -51,7 +52,8 @@ class JlinkTest {
                 System.getProperty(
                         "surefire.test.class.path", System.getProperty("java.class.path"))
                     .split(File.pathSeparator))
-            .filter(entry -> entry.matches(".*(blocksparse|javacpp|openblas|jackson-core)-.*\\.jar"))
+            .filter(
+                entry -> entry.matches(".*(blocksparse|javacpp|openblas|jackson-core)-.*\\.jar"))
             .collect(Collectors.joining(File.pathSeparator));
     run("javac", "-p", jars, "-d", classes.toString(), module.toString(), program.toString());
 
@@ -76,7 +78,7 @@ class JlinkTest {
                 "hello/hello.Hello")
             .redirectError(folder.resolve("errors").toFile())
             .start();
-    String output = new String(process.getInputStream().readAllBytes());
+    String output = new String(process.getInputStream().readAllBytes(), UTF_8);
     assertEquals(0, process.waitFor(), () -> output + read(folder.resolve("errors")));
     assertEquals("true 3", output);
   }

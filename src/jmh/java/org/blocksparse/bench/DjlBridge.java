@@ -34,8 +34,7 @@ final class DjlBridge {
         Ranking shared = softmax.topK(x, 5);
         Ranking copied = softmax.topK(copy, 5);
         for (int row = 0; row < shared.batch(); row++) {
-          require(
-              Arrays.equals(shared.outputs(row), copied.outputs(row)), "other answers");
+          require(Arrays.equals(shared.outputs(row), copied.outputs(row)), "other answers");
         }
         x.set(42, 3, 7);
         require(embeddings.getFloat(3, 7) == 42, "the memory is not shared");
