@@ -174,9 +174,10 @@ void append(index_list& to, std::initializer_list<const index_list*> parts) {
   }
 }
 
-// Rows sorted by block, cut into chunks of at most 128; pairs of a chunk sorted by block.
-index_list gemm_schedule(const workload& w, const index_list& read_idx, int32_t read_win,
-                         const index_list& write_idx, int32_t write_win, std::set<int64_t>* used) {
+// Rows sorted by block, cut into chunks as Java does; pairs of a chunk sorted by block.
+index_list gemm_schedule(const index_list& read_idx, int32_t read_win, int32_t read_blocks,
+                         const index_list& write_idx, int32_t write_win, int32_t write_blocks,
+                         std::set<int64_t>* used) {
   index_list order(write_idx.size());
   for (std::size_t i = 0; i < order.size(); ++i) {
     order[i] = static_cast<int32_t>(i);
@@ -192,15 +193,26 @@ index_list gemm_schedule(const workload& w, const index_list& read_idx, int32_t 
   struct pair {
     int32_t block, write, read;
   };
+  const auto rows_per_block = order.size() / static_cast<std::size_t>(write_blocks);
+  const std::size_t most_rows = read_blocks > 1 && rows_per_block > 192 ? 512 : 192;
   index_list write_block, row_start{0}, segment_start{0}, read_block, pair_start{0}, pair_read,
       pair_write;
+  // As in GemmSchedule.java: chunks of a block are of nearly equal size.
+  std::size_t block_end = 0;
+  std::size_t chunks_left = 0;
   for (std::size_t begin = 0; begin < order.size();) {
     const int32_t block = write_idx[static_cast<std::size_t>(order[begin])];
+    if (begin == block_end) {
+      while (block_end < order.size() &&
+             write_idx[static_cast<std::size_t>(order[block_end])] == block) {
+        ++block_end;
+      }
+      chunks_left = (block_end - begin - 1) / most_rows + 1;
+    }
+    const std::size_t chunk_end = begin + (block_end - begin) / chunks_left--;
     std::vector<pair> pairs;
     std::size_t end = begin;
-    for (; end < order.size() && end < begin + 128 &&
-           write_idx[static_cast<std::size_t>(order[end])] == block;
-         ++end) {
+    for (; end < chunk_end; ++end) {
       const int32_t sample = order[end] / write_win;
       for (int32_t i = 0; i < read_win; ++i) {
         const int32_t read = sample * read_win + i;
@@ -227,7 +239,6 @@ index_list gemm_schedule(const workload& w, const index_list& read_idx, int32_t 
     segment_start.push_back(count_of(read_block));
     begin = end;
   }
-  static_cast<void>(w);
   index_list packed{BLOCKSPARSE_GEMM_SCHEDULE, count_of(write_block), count_of(read_block),
                     count_of(order), count_of(pair_read)};
   append(packed, {&write_block, &row_start, &segment_start, &read_block, &pair_start, &order,
@@ -280,7 +291,7 @@ void check(int32_t status) {
 
 // Pieces of columns (or of rows of a block) when chunks are few, as Java cuts them.
 int32_t piece_width(int32_t size, int32_t chunks) {
-  const int32_t pieces = std::max(1, std::min((16 + chunks - 1) / chunks, size / 64));
+  const int32_t pieces = std::max(1, std::min((32 + chunks - 1) / chunks, size / 64));
   return std::min(size, ((size + pieces - 1) / pieces + 63) / 64 * 64);
 }
 
@@ -311,8 +322,10 @@ void bench(const workload& w, const settings& s, const limits& limit) {
   const index_list input = random_blocks(w.batch, w.i_win, w.i_blocks, 7);
   const index_list output = random_blocks(w.batch, w.o_win, w.o_blocks, 9);
   std::set<int64_t> used, used_backward;
-  const index_list forward = gemm_schedule(w, input, w.i_win, output, w.o_win, &used);
-  const index_list backward = gemm_schedule(w, output, w.o_win, input, w.i_win, &used_backward);
+  const index_list forward =
+      gemm_schedule(input, w.i_win, w.i_blocks, output, w.o_win, w.o_blocks, &used);
+  const index_list backward =
+      gemm_schedule(output, w.o_win, w.o_blocks, input, w.i_win, w.i_blocks, &used_backward);
   const index_list outer = outer_schedule(w, input, output);
   const int64_t block = int64_t{w.i_size} * w.o_size;
   floats weights(block * w.i_blocks * w.o_blocks), h(int64_t{w.batch} * w.i_win * w.i_size),

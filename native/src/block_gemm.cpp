@@ -107,13 +107,17 @@ int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t b
   int32_t count = 0;
   for (; i < segment.read.count && count < kMostTiles; ++count) {
     row_tile& tile = tiles[count];
+    const int32_t rest = segment.read.count - i;
+    // Tiles of nearly equal height: one of a single row has too few sums to keep the multipliers
+    // busy.
+    const int32_t most = (rest - 1) / ((rest - 1) / kTileRows + 1) + 1;
     int32_t rows = 0;
     do {
       tile.a[rows] = call.a + segment.read[i] * call.lda;
       tile.c[rows] = call.row(segment.write[i]);
       ++rows;
       ++i;
-    } while (rows < kTileRows && i < segment.read.count &&
+    } while (rows < most && i < segment.read.count &&
              segment.write.position[i] != segment.write.position[i - 1]);
     tile.rows = rows;
   }

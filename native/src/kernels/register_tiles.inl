@@ -51,28 +51,31 @@ INLINE void store_part(float* p, int32_t v, vec a, mask last) {
   }
 }
 
-// The functions Tile<rows, vectors, partial, flag>::run of all sizes.
-template <typename Task>
+// The functions Tile<rows, vectors, partial, variant>::run of all sizes, and of so many variants.
+template <typename Task, int32_t Variants>
 struct tile_table {
-  void (*run[kTileRows * kTileVectors * 4])(const Task&);
+  void (*run[kTileRows * kTileVectors * 2 * Variants])(const Task&);
 
   // Runs the tile of so many rows and columns.
-  INLINE void operator()(const Task& task, int32_t rows, int32_t columns, bool flag) const {
+  INLINE void operator()(const Task& task, int32_t rows, int32_t columns, int32_t variant) const {
     const int32_t vectors = (columns - 1) / kWidth + 1;
     const int32_t partial = columns % kWidth != 0 ? 1 : 0;
-    run[((rows - 1) * kTileVectors + vectors - 1) * 4 + partial * 2 + (flag ? 1 : 0)](task);
+    const int32_t size = (rows - 1) * kTileVectors + vectors - 1;
+    run[(size * 2 + partial) * Variants + variant](task);
   }
 };
 
-template <typename Task, template <int32_t, int32_t, bool, bool> class Tile, int32_t... Index>
-constexpr tile_table<Task> make_tile_table(std::integer_sequence<int32_t, Index...>) {
-  return {{Tile<Index / (4 * kTileVectors) + 1, Index / 4 % kTileVectors + 1, Index / 2 % 2 == 1,
-                Index % 2 == 1>::run...}};
+template <typename Task, template <int32_t, int32_t, bool, int32_t> class Tile, int32_t Variants,
+          int32_t... Index>
+constexpr tile_table<Task, Variants> make_tile_table(std::integer_sequence<int32_t, Index...>) {
+  return {
+      {Tile<Index / (2 * Variants * kTileVectors) + 1, Index / (2 * Variants) % kTileVectors + 1,
+            Index / Variants % 2 == 1, Index % Variants>::run...}};
 }
 
-template <typename Task, template <int32_t, int32_t, bool, bool> class Tile>
-constexpr tile_table<Task> kTiles = make_tile_table<Task, Tile>(
-    std::make_integer_sequence<int32_t, kTileRows * kTileVectors * 4>{});
+template <typename Task, template <int32_t, int32_t, bool, int32_t> class Tile, int32_t Variants>
+constexpr tile_table<Task, Variants> kTiles = make_tile_table<Task, Tile, Variants>(
+    std::make_integer_sequence<int32_t, kTileRows * kTileVectors * 2 * Variants>{});
 
 // The mask of the last vector of so many columns.
 INLINE mask last_mask(int32_t columns) { return first((columns - 1) % kWidth + 1); }

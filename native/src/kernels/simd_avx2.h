@@ -65,4 +65,11 @@ INLINE void transpose(vec (&r)[kWidth]) {
   }
 }
 
+// Element i is the sum of the elements of r[i].
+INLINE vec sums_of_lanes(const vec (&r)[kWidth]) {
+  const vec low = _mm256_hadd_ps(_mm256_hadd_ps(r[0], r[1]), _mm256_hadd_ps(r[2], r[3]));
+  const vec high = _mm256_hadd_ps(_mm256_hadd_ps(r[4], r[5]), _mm256_hadd_ps(r[6], r[7]));
+  return add(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
+}
+
 }  // namespace

@@ -61,4 +61,25 @@ INLINE void transpose(vec (&r)[kWidth]) {
   }
 }
 
+// Element i is the sum of the elements of r[i].
+INLINE vec sums_of_lanes(const vec (&r)[kWidth]) {
+  vec half[kWidth / 2];  // sums of 2
+  UNROLL
+  for (int32_t i = 0; i < kWidth / 2; ++i) {
+    half[i] =
+        add(_mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]), _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]));
+  }
+  vec quarter[4];  // of 4: of a quarter of a register
+  UNROLL
+  for (int32_t i = 0; i < 4; ++i) {
+    quarter[i] = add(_mm512_shuffle_ps(half[2 * i], half[2 * i + 1], 0x44),
+                     _mm512_shuffle_ps(half[2 * i], half[2 * i + 1], 0xee));
+  }
+  const vec low = add(_mm512_shuffle_f32x4(quarter[0], quarter[1], 0x88),
+                      _mm512_shuffle_f32x4(quarter[0], quarter[1], 0xdd));
+  const vec high = add(_mm512_shuffle_f32x4(quarter[2], quarter[3], 0x88),
+                       _mm512_shuffle_f32x4(quarter[2], quarter[3], 0xdd));
+  return add(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd));
+}
+
 }  // namespace

@@ -68,4 +68,9 @@ INLINE void transpose(vec (&r)[kWidth]) {
   r[3] = vcombine_f32(vget_high_f32(t01.val[1]), vget_high_f32(t23.val[1]));
 }
 
+// Element i is the sum of the elements of r[i].
+INLINE vec sums_of_lanes(const vec (&r)[kWidth]) {
+  return vpaddq_f32(vpaddq_f32(r[0], r[1]), vpaddq_f32(r[2], r[3]));
+}
+
 }  // namespace

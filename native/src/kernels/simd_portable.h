@@ -91,4 +91,10 @@ INLINE void transpose(vec (&r)[kWidth]) {
   r[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
 }
 
+// Element i is the sum of the elements of r[i].
+INLINE vec sums_of_lanes(vec (&r)[kWidth]) {
+  transpose(r);
+  return (r[0] + r[1]) + (r[2] + r[3]);
+}
+
 }  // namespace

@@ -9,30 +9,36 @@
 //
 // W is taken in pieces that stay in the second-level cache while all tiles use them. Meanwhile the
 // next piece, of this block or of the next, is fetched into that cache at an even rate: in each
-// step a tile prefetches one row of it, in its own columns. Few rows per block make memory the
-// limit, and what a processor prefetches on its own helps little, as a tile reads short runs of
+// step a tile prefetches a line of it, or a row in its own columns. Few rows per block make memory
+// the limit, and what a processor prefetches on its own helps little, as a tile reads short runs of
 // many rows.
 //
-// Where W is transposed, the columns of a tile lie apart. Then a panel of it is transposed into the
-// first-level cache, which costs about as much as multiplying three rows, and multiplied as above;
-// so the bits are those of a block that was never transposed.
+// Where W is transposed, the columns of a tile lie apart. For few rows, each element of c is then a
+// dot product of two rows as they lie, with a sum in each lane. For many, a panel of W is transposed
+// into the first-level cache, which costs about as much as multiplying four rows, and multiplied as
+// above.
 
 namespace {
 
-// Rows of W in a piece: long enough that loading and storing the sums is small against the steps in
-// between. With kPieceColumns, a piece has at most 128 KB, so that two fit in small caches.
-constexpr int32_t kPieceRows = 64;
-constexpr int32_t kMostPieceRows = 96;
-constexpr int32_t kPieceColumns = 512;
+// Rows and columns of W in a piece. Two pieces of 128 KB fit in small caches. A few row tiles are
+// soon done with a piece: it is short and wide then, so that memory is read in long runs. Many tiles
+// pay with every piece for loading and storing their sums: it is long and narrow.
+struct piece_size {
+  int32_t rows, columns;
+};
+constexpr piece_size kPieceOfFewTiles = {64, 512};
+constexpr piece_size kPieceOfManyTiles = {512, 128};
+constexpr int32_t kManyTiles = 8;
 
-// About kPieceRows, and no short piece at the end: it would have too few steps to fetch what
-// follows.
-INLINE int32_t piece_rows(int32_t k) {
-  const int32_t pieces = k < kPieceRows ? 1 : (k - kPieceRows / 2) / kPieceRows + 1;
+// About `most`, and no short piece at the end: it would have too few steps to fetch what follows.
+INLINE int32_t piece_rows(int32_t k, int32_t most) {
+  const int32_t pieces = k < most ? 1 : (k - most / 2) / most + 1;
   return ((k - 1) / pieces / 16 + 1) * 16;
 }
 
+// Cache lines of a row of a tile: 1 or 4.
 constexpr int32_t kTileLines = kTileColumns > kLineFloats ? kTileColumns / kLineFloats : 1;
+constexpr int32_t kFetchVariants = kTileLines == 4 ? 3 : 1;
 
 alignas(64) constexpr float kZeros[kTileColumns] = {};
 
@@ -47,8 +53,8 @@ struct gemm_tile_task {
   int64_t fetch_ld;    // and so much further in each step
 };
 
-// With AllLines a step prefetches a whole row of the tile's width, otherwise one cache line.
-template <int32_t Rows, int32_t Vectors, bool Partial, bool AllLines>
+// Each step prefetches 2^FetchLog cache lines.
+template <int32_t Rows, int32_t Vectors, bool Partial, int32_t FetchLog>
 struct gemm_tile {
   static void run(const gemm_tile_task& t) {
     const mask last = t.last;
@@ -81,7 +87,7 @@ struct gemm_tile {
         row[v] = load_part<Partial, Vectors>(w, v, last);
       }
       UNROLL
-      for (int32_t line = 0; line < (AllLines ? kTileLines : 1); ++line) {
+      for (int32_t line = 0; line < 1 << FetchLog; ++line) {
         __builtin_prefetch(fetch + line * kLineFloats, 0, 2);
       }
       UNROLL
@@ -123,11 +129,44 @@ INLINE void prefetch_for_writing(const row_tile& tile, int32_t column, int32_t w
   }
 }
 
-// Rows [p, p + steps) of W in one tile's columns, times all rows. `next` is what to fetch
-// meanwhile: each row of it by one step of one tile if there are few row tiles, line by line if
-// there are many.
+// Elements [begin, begin + count) of all rows of a. They may lie anywhere, so nobody else can guess
+// where the next ones are.
+INLINE void prefetch_for_reading(const gemm_work& work, int32_t begin, int32_t count) {
+  for (int32_t i = 0; i < work.tile_count; ++i) {
+    const row_tile& tile = work.tiles[i];
+    for (int32_t r = 0; r < tile.rows; ++r) {
+      for (int32_t p = 0; p < count; p += kLineFloats) {
+        __builtin_prefetch(tile.a[r] + begin + p, 0, 3);
+      }
+    }
+  }
+}
+
+// What to fetch while a piece is multiplied: so many lines in each step of each tile until all of a
+// tile's width are fetched, so that memory is asked for them at an even rate.
+class fetching {
+ public:
+  explicit fetching(const gemm_work& work)
+      : log_(work.tile_count >= kTileLines       ? 0
+             : work.tile_count * 2 >= kTileLines ? 1
+                                                 : 2) {}
+
+  int32_t log() const { return log_; }
+  int32_t lines() const { return 1 << log_; }
+  int32_t tiles() const { return kTileLines >> log_; }
+
+  // NULL: nothing. Each step of a tile moves by `step`; the next tile begins `tile_step` further.
+  const float* begin = nullptr;
+  int64_t step = 0;
+  int64_t tile_step = 0;
+
+ private:
+  int32_t log_;
+};
+
+// Rows [p, p + steps) of W in one tile's columns, times all rows.
 INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int32_t column,
-                           int32_t width, block_view w, const block_view& next) {
+                           int32_t width, block_view w, const fetching& next) {
   gemm_tile_task task;
   task.k_begin = p;
   task.k_end = p + steps;
@@ -135,16 +174,16 @@ INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int3
   task.last = last_mask(width);
   task.w = w;
   task.begin = common_begin(work, p, column);
-  const bool all_lines = work.tile_count < kTileLines;
   for (int32_t i = 0; i < work.tile_count; ++i) {
-    const bool fetches = next.data != nullptr && i < (all_lines ? 1 : kTileLines);
+    const bool fetches = next.begin != nullptr && i < next.tiles();
     task.rows = &work.tiles[i];
     if (p == 0 && i + 1 < work.tile_count) {
       prefetch_for_writing(work.tiles[i + 1], column, width);
     }
-    task.fetch = fetches ? next.data + i * kLineFloats : w.data;
-    task.fetch_ld = fetches ? next.ld : 0;
-    kTiles<gemm_tile_task, gemm_tile>(task, task.rows->rows, width, fetches && all_lines);
+    task.fetch = fetches ? next.begin + i * next.tile_step : w.data;
+    task.fetch_ld = fetches ? next.step : 0;
+    kTiles<gemm_tile_task, gemm_tile, kFetchVariants>(task, task.rows->rows, width,
+                                                      fetches ? next.log() : 0);
   }
 }
 
@@ -154,8 +193,11 @@ INLINE block_view moved(const block_view& w, int64_t row, int32_t column) {
 
 void multiply_plain(const gemm_work& work) {
   const column_tiles tiles(work.columns);
-  const int32_t most = piece_rows(work.k);
-  const int32_t stripes = (work.columns - 1) / kPieceColumns + 1;
+  const piece_size piece = work.tile_count < kManyTiles ? kPieceOfFewTiles : kPieceOfManyTiles;
+  const int32_t most = piece_rows(work.k, piece.rows);
+  const int32_t stripes = (work.columns - 1) / piece.columns + 1;
+  fetching fetch(work);
+  prefetch_for_reading(work, 0, least(most, work.k));
   for (int32_t s = 0; s < stripes; ++s) {
     const int32_t tile_begin = tiles.count() * s / stripes;
     const int32_t tile_end = tiles.count() * (s + 1) / stripes;
@@ -169,9 +211,14 @@ void multiply_plain(const gemm_work& work) {
         next = moved(work.w, 0, tiles.begin(tile_end) - tiles.begin(tile_begin));
       }
       for (int32_t j = tile_begin; j < tile_end; ++j) {
+        if (j + 1 == tile_end) {
+          prefetch_for_reading(work, p + steps, least(most, work.k - p - steps));
+        }
         const int32_t column = tiles.begin(j);
-        multiply_piece(work, p, steps, column, tiles.width(j), moved(work.w, p, column),
-                       moved(next, 0, column));
+        fetch.begin = moved(next, 0, column).data;
+        fetch.step = next.ld;
+        fetch.tile_step = fetch.lines() * kLineFloats;
+        multiply_piece(work, p, steps, column, tiles.width(j), moved(work.w, p, column), fetch);
       }
     }
   }
@@ -195,6 +242,10 @@ INLINE void transpose_square(const block_view& w, int32_t steps, Mask part, floa
   }
 }
 
+// A panel of about 16 KB leaves room for rows of a in the first-level cache.
+constexpr int32_t kPanelRows = 96;
+constexpr int32_t kMostPanelRows = 144;
+
 // panel[p][q] = w[q][p] for p < steps and q < columns.
 void transpose_panel(const block_view& w, int32_t steps, int32_t columns, float* panel) {
   for (int32_t q = 0; q < columns; q += kWidth) {
@@ -217,10 +268,12 @@ void transpose_panel(const block_view& w, int32_t steps, int32_t columns, float*
   }
 }
 
-void multiply_transposed(const gemm_work& work) {
-  alignas(64) float panel[kMostPieceRows * kTileColumns];
-  const int32_t most = piece_rows(work.k);
+void multiply_by_panels(const gemm_work& work) {
+  alignas(64) float panel[kMostPanelRows * kTileColumns];
+  const int32_t most = piece_rows(work.k, kPanelRows);
+  prefetch_for_reading(work, 0, least(most, work.k));
   const column_tiles tiles(work.columns);
+  fetching fetch(work);
   for (int32_t j = 0; j < tiles.count(); ++j) {
     const int32_t column = tiles.begin(j);
     const int32_t width = tiles.width(j);
@@ -228,89 +281,165 @@ void multiply_transposed(const gemm_work& work) {
       const int32_t steps = least(work.k - p, most);
       const float* const w = work.w.data + column * work.w.ld + p;
       transpose_panel({w, work.w.ld}, steps, width, panel);
-      // Memory holds W by columns: the next elements of the same, or the next columns.
-      block_view next = work.next;
-      if (p + steps < work.k) {
-        next = {w + steps, work.w.ld};
-      } else if (j + 1 < tiles.count()) {
-        next = moved(work.w, tiles.begin(j + 1), 0);
+      // Memory holds the columns that follow, or the next block, end to end.
+      const float* const next =
+          j + 1 < tiles.count() ? work.w.data + tiles.begin(j + 1) * work.w.ld : work.next.data;
+      fetch.begin = next == nullptr ? nullptr : next + int64_t{p} * kTileColumns;
+      fetch.step = fetch.lines() * kLineFloats;
+      fetch.tile_step = steps * fetch.step;
+      if (j == 0) {
+        prefetch_for_reading(work, p + steps, least(most, work.k - p - steps));
       }
-      multiply_piece(work, p, steps, column, width, {panel, kTileColumns}, next);
+      multiply_piece(work, p, steps, column, width, {panel, kTileColumns}, fetch);
     }
   }
 }
 
-// A few rows times a transposed W. Memory is the limit then, so W is read once, as it lies: as many
-// of its rows as a vector has lanes, from end to end. They are transposed in registers, square by
-// square, so that the sums are the same chains as everywhere else.
+// A transposed W without transposing it: each element of c is the dot product of a row and a row of
+// W as it lies. The lanes of a vector hold partial sums, which are added at the end.
+struct dot_tile_task {
+  const gemm_work* work;
+  const row_tile* rows;
+  int32_t column_begin, column_end;  // of c, which are rows of W
+  const float* next;                 // fetched during the last columns; NULL: nothing
+};
+
+// Rows of W that stay in the first-level cache for all row tiles.
+constexpr int32_t kDotStripe = 8;
+
+// Rows of W in a dot tile: as many as there are registers for sums, a power of 2.
+constexpr int32_t dot_columns(int32_t rows) {
+  int32_t columns = 1;
+  while (columns * 2 * rows <= kTileRows * kTileVectors && columns < 16) {
+    columns *= 2;
+  }
+  return columns;
+}
+
 template <int32_t Rows>
-void stream_transposed(const gemm_work& work) {
-  const row_tile& tile = work.tiles[0];
-  constexpr int32_t kSquareLines = (kWidth * kWidth - 1) / kLineFloats + 1;
-  for (int32_t column = 0; column < work.columns; column += kWidth) {
-    const int32_t width = least(work.columns - column, kWidth);
-    const float* const begin = common_begin(work, 0, column);
-    const mask part = first(width);
-    vec sum[Rows];
+struct dot_tile {
+  static constexpr int32_t kColumns = dot_columns(Rows);
+  static constexpr int32_t kVectors = (Rows * kColumns - 1) / kWidth + 1;  // of results
+
+  template <typename Mask>
+  INLINE static void step(const float* const* a, const float* w, int64_t ld, int64_t last,
+                          int64_t p, Mask part, vec (&sum)[kVectors * kWidth]) {
+    vec row[Rows];
     UNROLL
     for (int32_t r = 0; r < Rows; ++r) {
-      sum[r] = load(begin != nullptr ? begin : tile.c[r] + column, part);
+      row[r] = load(a[r] + p, part);
     }
-    const float* const w = work.w.data + column * work.w.ld;
-    // The rows that follow these, or the next block.
-    const float* fetch = column + kWidth < work.columns ? w + kWidth * work.w.ld : work.next.data;
-    fetch = fetch == nullptr ? w : fetch;
-    for (int32_t p = 0; p < work.k; p += kWidth) {
-      const int32_t steps = least(work.k - p, kWidth);
+    UNROLL
+    for (int32_t q = 0; q < kColumns; ++q) {
+      // Behind the last row of W, that one again: its products are not stored.
+      const vec column = load(w + (q < last ? q : last) * ld + p, part);
       UNROLL
-      for (int32_t line = 0; line < kSquareLines; ++line) {
-        __builtin_prefetch(fetch + line * kLineFloats, 0, 2);
+      for (int32_t r = 0; r < Rows; ++r) {
+        sum[r * kColumns + q] = fma(row[r], column, sum[r * kColumns + q]);
       }
-      fetch += kWidth * kWidth;
-      vec rows[kWidth];
-      if (width == kWidth && steps == kWidth) {
-        UNROLL
-        for (int32_t i = 0; i < kWidth; ++i) {
-          rows[i] = load(w + i * work.w.ld + p);
-        }
-        transpose(rows);
-        UNROLL
-        for (int32_t l = 0; l < kWidth; ++l) {
-          UNROLL
-          for (int32_t r = 0; r < Rows; ++r) {
-            sum[r] = fma(set1(tile.a[r][p + l]), rows[l], sum[r]);
-          }
-        }
-      } else {
-        for (int32_t l = 0; l < steps; ++l) {
-          float lanes[kWidth] = {};
-          for (int32_t i = 0; i < width; ++i) {
-            lanes[i] = w[i * work.w.ld + p + l];
-          }
-          UNROLL
-          for (int32_t r = 0; r < Rows; ++r) {
-            sum[r] = fma(set1(tile.a[r][p + l]), load(lanes), sum[r]);
-          }
-        }
-      }
-    }
-    UNROLL
-    for (int32_t r = 0; r < Rows; ++r) {
-      store(tile.c[r] + column, sum[r], part);
     }
   }
+
+  // Columns [column, column + width).
+  INLINE static void run_columns(const dot_tile_task& t, int32_t column, int32_t width,
+                                 int64_t last, const float* fetch) {
+    constexpr int32_t kStepLines = (kColumns * kWidth - 1) / kLineFloats + 1;
+    const int32_t k = t.work->k;
+    const int64_t ld = t.work->w.ld;
+    const float* const w = t.work->w.data + column * ld;
+    vec sum[kVectors * kWidth];
+    UNROLL
+    for (int32_t i = 0; i < kVectors * kWidth; ++i) {
+      sum[i] = set1(0.0f);
+    }
+    int64_t p = 0;
+    for (; p + kWidth <= k; p += kWidth) {
+      UNROLL
+      for (int32_t line = 0; line < kStepLines; ++line) {
+        __builtin_prefetch(fetch + line * kLineFloats, 0, 2);
+      }
+      fetch += kColumns * kWidth;
+      step(t.rows->a, w, ld, last, p, all{}, sum);
+    }
+    if (p < k) {
+      step(t.rows->a, w, ld, last, p, first(static_cast<int32_t>(k - p)), sum);
+    }
+    float total[kVectors * kWidth];
+    UNROLL
+    for (int32_t v = 0; v < kVectors; ++v) {
+      vec part[kWidth];
+      UNROLL
+      for (int32_t i = 0; i < kWidth; ++i) {
+        part[i] = sum[v * kWidth + i];
+      }
+      store(total + v * kWidth, sums_of_lanes(part));
+    }
+    const float* const common = common_begin(*t.work, 0, column);
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      float* const c = t.rows->c[r] + column;
+      const float* const begin = common != nullptr ? common : c;
+      for (int32_t q = 0; q < width; q += kWidth) {
+        const mask part = first(least(width - q, kWidth));
+        const vec product = load(total + r * kColumns + q, part);
+        store(c + q, add(load(begin + q, part), product), part);
+      }
+    }
+  }
+
+  static void run(const dot_tile_task& t) {
+    const block_view& w = t.work->w;
+    int32_t column = t.column_begin;
+    for (; column + 2 * kColumns <= t.column_end; column += kColumns) {
+      run_columns(t, column, kColumns, kColumns - 1, w.data + (column + kColumns) * w.ld);
+    }
+    for (; column < t.column_end; column += kColumns) {
+      const int32_t width = least(t.column_end - column, kColumns);
+      run_columns(t, column, width, width - 1, t.next != nullptr ? t.next : w.data);
+    }
+  }
+};
+
+constexpr void (*kDotTiles[kTileRows])(const dot_tile_task&) = {dot_tile<1>::run, dot_tile<2>::run,
+                                                                dot_tile<3>::run, dot_tile<4>::run,
+                                                                dot_tile<5>::run, dot_tile<6>::run};
+
+// W is read once, from end to end: a few of its rows at a time are used for all row tiles.
+void multiply_by_dots(const gemm_work& work) {
+  dot_tile_task task;
+  task.work = &work;
+  const int32_t step = work.tile_count == 1 ? work.columns : kDotStripe;
+  for (int32_t column = 0; column < work.columns; column += step) {
+    task.column_begin = column;
+    task.column_end = least(column + step, work.columns);
+    for (int32_t i = 0; i < work.tile_count; ++i) {
+      task.rows = &work.tiles[i];
+      task.next = task.column_end == work.columns ? work.next.data
+                                                  : work.w.data + task.column_end * work.w.ld;
+      kDotTiles[task.rows->rows - 1](task);
+    }
+  }
+}
+
+// The rows up to which dot products take less time than transposing a panel: adding up the lanes
+// counts for less the longer they are.
+INLINE int32_t most_rows_for_dots(int32_t k) {
+  constexpr int32_t kFewest = 3;
+  constexpr int32_t kMost = 18;
+  return k / 24 < kFewest ? kFewest : least(k / 24, kMost);
 }
 
 void gemm(const gemm_work& work) {
-  const int32_t rows = work.tile_count == 1 ? work.tiles[0].rows : kTileRows;
-  if (work.w_transposed && rows <= 3) {
-    (rows == 1   ? stream_transposed<1>
-     : rows == 2 ? stream_transposed<2>
-                 : stream_transposed<3>)(work);
-  } else if (work.w_transposed) {
-    multiply_transposed(work);
-  } else {
+  int32_t rows = 0;
+  for (int32_t i = 0; i < work.tile_count; ++i) {
+    rows += work.tiles[i].rows;
+  }
+  if (!work.w_transposed) {
     multiply_plain(work);
+  } else if (rows <= most_rows_for_dots(work.k)) {
+    multiply_by_dots(work);
+  } else {
+    multiply_by_panels(work);
   }
 }
 

@@ -20,7 +20,7 @@ struct outer_tile_task {
   int64_t ldo;
 };
 
-template <int32_t Rows, int32_t Vectors, bool Partial, bool Accumulate>
+template <int32_t Rows, int32_t Vectors, bool Partial, int32_t Accumulate>
 struct outer_tile {
   static void run(const outer_tile_task& t) {
     const mask last = t.last;
@@ -58,7 +58,7 @@ struct outer_tile {
       float* const o = t.o + r * t.ldo;
       UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
-        const vec result = Accumulate
+        const vec result = Accumulate == 1
                                ? fma(alpha, sum[r][v], load_part<Partial, Vectors>(o, v, last))
                                : mul(alpha, sum[r][v]);
         store_part<Partial, Vectors>(o, v, result, last);
@@ -149,7 +149,8 @@ void outer(const outer_work& work) {
     task.column = tile.column();
     task.last = last_mask(tile.width());
     task.o = work.o + task.row * work.ldo + task.column;
-    kTiles<outer_tile_task, outer_tile>(task, tile.rows(), tile.width(), work.accumulate);
+    kTiles<outer_tile_task, outer_tile, 2>(task, tile.rows(), tile.width(),
+                                           work.accumulate ? 1 : 0);
   }
 }
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import java.util.Arrays;
+
 /**
  * Which rows are written, in which order, and which rows times which blocks they are the sum of.
  *
  * <p>Theano ran one vector-matrix product for each (sample, output, input) and read the block anew
  * each time. Here the rows written are sorted by their block and cut into chunks of up to {@value
- * #MAX_CHUNK_ROWS}, and the pairs (row read, row written) of each chunk are sorted by the block of
- * the row read. What lies together then is a segment: all its pairs are multiplied by the same
- * block of W, as one matrix product, and the block is read once.
+ * #MAX_CHUNK_ROWS} or {@value #MAX_SORTED_CHUNK_ROWS}, and the pairs (row read, row written) of
+ * each chunk are sorted by the block of the row read. What lies together then is a segment: all its
+ * pairs are multiplied by the same block of W, as one matrix product, and the block is read once.
  *
  * <p>A chunk owns the rows that it writes, so chunks need no locks and no atomics; and since their
  * boundaries depend on the indices alone, the same bits come out however many threads run them.
@@ -19,9 +21,16 @@ package org.blocksparse.internal;
 public final class GemmSchedule implements AutoCloseable {
   /**
    * Rows of a chunk. Large enough that reading a block is cheap against using it, small enough that
-   * a block that half of the samples select is shared among the workers.
+   * a block that half of the samples select is shared among the workers. As many as the kernels
+   * take at once.
    */
-  static final int MAX_CHUNK_ROWS = 128;
+  static final int MAX_CHUNK_ROWS = 192;
+
+  /**
+   * Rows of a chunk where many rows are written for a block and read for many. A chunk reads each
+   * of those, so that more rows are needed to make up for it.
+   */
+  static final int MAX_SORTED_CHUNK_ROWS = 512;
 
   private static final int MAGIC = 0x42534731;
   private static final int HEADER = 5;
@@ -85,26 +94,35 @@ public final class GemmSchedule implements AutoCloseable {
     // Where a block has more rows than a chunk (one input block that all samples share), samples
     // are taken by what they read first: each chunk would else read every block, for a row or two.
     int[] sample = identity(batch);
+    int maxChunkRows = MAX_CHUNK_ROWS;
     if (readBlocks > 1 && readWindow > 0 && rows > (long) MAX_CHUNK_ROWS * writeBlocks) {
       sample = RadixSort.sort(firstOfEach(readIdx, readWindow), readBlocks, sample);
+      maxChunkRows = MAX_SORTED_CHUNK_ROWS;
     }
 
-    // Rows by block, cut into chunks.
+    // Rows by block, cut into chunks of nearly equal size.
     int[] row = RadixSort.sort(writeIdx, writeBlocks, windows(sample, writeWindow));
     int[] chunkOf = new int[rows];
     int[] positionInChunk = new int[rows];
+    int[] starts = new int[rows + 1];
     int chunks = 0;
-    for (int r = 0, begin = 0; r < rows; r++) {
-      if (r == 0 || writeIdx[row[r]] != writeIdx[row[r - 1]] || r - begin == MAX_CHUNK_ROWS) {
-        begin = r;
-        chunks++;
+    for (int begin = 0, end; begin < rows; begin = end) {
+      end = begin + 1;
+      while (end < rows && writeIdx[row[end]] == writeIdx[row[begin]]) {
+        end++;
       }
-      chunkOf[row[r]] = chunks - 1;
-      positionInChunk[row[r]] = r - begin;
+      int ofBlock = (end - begin - 1) / maxChunkRows + 1;
+      for (int i = 0; i < ofBlock; i++) {
+        starts[chunks++] = begin + (int) ((long) (end - begin) * i / ofBlock);
+      }
     }
-    int[] rowStart = new int[chunks + 1];
-    for (int r = 0; r < rows; r++) {
-      rowStart[chunkOf[row[r]] + 1] = r + 1;
+    starts[chunks] = rows;
+    int[] rowStart = Arrays.copyOf(starts, chunks + 1);
+    for (int c = 0; c < chunks; c++) {
+      for (int r = rowStart[c]; r < rowStart[c + 1]; r++) {
+        chunkOf[row[r]] = c;
+        positionInChunk[row[r]] = r - rowStart[c];
+      }
     }
 
     // Pairs: each chunk has room for its rows times the window; rows read are taken by block.

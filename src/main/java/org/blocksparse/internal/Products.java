@@ -9,8 +9,8 @@ package org.blocksparse.internal;
  * alone.
  */
 public final class Products {
-  /** Tasks that give a machine of some cores enough to choose from. */
-  private static final int ENOUGH_TASKS = 16;
+  /** Tasks that give a machine of some cores enough to choose from, and end at about one time. */
+  private static final int ENOUGH_TASKS = 32;
 
   /** The narrowest piece that a row or a block is cut into; a multiple of every register tile. */
   private static final int MIN_PIECE = 64;
