@@ -9,7 +9,7 @@ import java.util.Map;
  * A benchmark method to run.
  *
  * @param params parameters that are chosen; of others JMH takes all values
- * @param threads JMH's threads, or -1: as many as there are processors
+ * @param threads JMH's threads
  * @param jvmArgs what its JVM needs besides what all need
  */
 record Case(

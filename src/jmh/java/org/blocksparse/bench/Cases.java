@@ -38,7 +38,7 @@ final class Cases {
   Cases(Set<Part> parts, Set<String> workloads, Set<Peer> peers, boolean quick) {
     this.workloads = workloads;
     this.peers = peers;
-    cases.add(new Case(MemoryBenchmark.class, "read", Map.of(), -1, List.of()));
+    cases.add(new Case(MemoryBenchmark.class, "read", Map.of(), 1, List.of()));
     cases.add(new Case(DenseBenchmark.class, "sgemm", Map.of(), 1, List.of()));
     if (parts.contains(Part.PRODUCTS)) {
       addProducts(quick);

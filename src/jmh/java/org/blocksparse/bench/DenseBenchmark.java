@@ -16,7 +16,10 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/** The second physical limit: one large dense product on all processors, by the faster library. */
+/**
+ * The second physical limit: a large dense product on each processor at once, by the faster
+ * library.
+ */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
@@ -35,23 +38,31 @@ public class DenseBenchmark {
 
   private FloatTensor a;
   private FloatTensor b;
-  private FloatTensor c;
+  private FloatTensor[] c;
   private FloatPointer aPointer;
   private FloatPointer bPointer;
-  private FloatPointer cPointer;
+  private FloatPointer[] cPointers;
+
+  /** Floating-point operations of a call. */
+  static double flops(int size) {
+    return 2.0 * size * size * size * Together.THREADS;
+  }
 
   @Setup
   public void setUp() {
     a = Problem.random(1, size, size);
     b = Problem.random(2, size, size);
-    c = FloatTensor.zeros(size, size);
     aPointer = new FloatPointer(a.asFloatBuffer());
     bPointer = new FloatPointer(b.asFloatBuffer());
-    cPointer = new FloatPointer(c.asFloatBuffer());
-    int processors = Runtime.getRuntime().availableProcessors();
+    c = new FloatTensor[Together.THREADS];
+    cPointers = new FloatPointer[Together.THREADS];
+    for (int t = 0; t < Together.THREADS; t++) {
+      c[t] = FloatTensor.zeros(size, size);
+      cPointers[t] = new FloatPointer(c[t].asFloatBuffer());
+    }
     switch (library) {
-      case OPENBLAS -> openblas.blas_set_num_threads(processors);
-      case MKL -> mkl_rt.MKL_Set_Num_Threads(processors);
+      case OPENBLAS -> openblas.blas_set_num_threads(1);
+      case MKL -> mkl_rt.MKL_Set_Num_Threads(1);
     }
   }
 
@@ -59,11 +70,17 @@ public class DenseBenchmark {
   public void tearDown() {
     a.close();
     b.close();
-    c.close();
+    for (FloatTensor each : c) {
+      each.close();
+    }
   }
 
   @Benchmark
   public void sgemm() {
+    Together.run(t -> multiply(cPointers[t]));
+  }
+
+  private void multiply(FloatPointer result) {
     switch (library) {
       case OPENBLAS ->
           openblas.cblas_sgemm(
@@ -79,7 +96,7 @@ public class DenseBenchmark {
               bPointer,
               size,
               0,
-              cPointer,
+              result,
               size);
       case MKL ->
           mkl_rt.cblas_sgemm(
@@ -95,7 +112,7 @@ public class DenseBenchmark {
               bPointer,
               size,
               0,
-              cPointer,
+              result,
               size);
     }
   }

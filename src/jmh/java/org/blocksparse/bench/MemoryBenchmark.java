@@ -14,40 +14,62 @@ import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
-import org.openjdk.jmh.infra.BenchmarkParams;
 
 /**
  * The first physical limit: how fast all threads together read memory, by how much of it there is,
  * so that what fits into a cache is measured against that cache. Each thread reads a part of its
  * own.
  */
-@State(Scope.Thread)
+@State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class MemoryBenchmark {
+  /** Read in one call, so that starting threads is small against it. */
+  private static final int MEGABYTES_OF_A_CALL = 512;
+
   @Param({"1", "4", "16", "64", "512"})
   public int megabytes;
 
-  private FloatTensor memory;
-  private FloatPointer pointer;
+  private FloatTensor[] memory;
+  private FloatPointer[] pointers;
+  private float[] sums;
   private int elements;
 
+  /** Bytes that a call reads. */
+  static double bytes() {
+    return MEGABYTES_OF_A_CALL * 0x1p20;
+  }
+
   @Setup
-  public void setUp(BenchmarkParams params) {
-    elements = (megabytes << 18) / params.getThreads();
-    // Of a size that gets huge pages, however little of it is read.
-    memory = FloatTensor.zeros(Math.max(1 << 20, elements));
-    memory.fill(1);
-    pointer = new FloatPointer(memory.asFloatBuffer());
+  public void setUp() {
+    openblas.blas_set_num_threads(1);
+    elements = (megabytes << 18) / Together.THREADS;
+    memory = new FloatTensor[Together.THREADS];
+    pointers = new FloatPointer[Together.THREADS];
+    sums = new float[Together.THREADS];
+    for (int t = 0; t < Together.THREADS; t++) {
+      // Of a size that gets huge pages, however little of it is read.
+      memory[t] = FloatTensor.zeros(Math.max(1 << 20, elements));
+      memory[t].fill(1);
+      pointers[t] = new FloatPointer(memory[t].asFloatBuffer());
+    }
   }
 
   @TearDown
   public void tearDown() {
-    memory.close();
+    for (FloatTensor part : memory) {
+      part.close();
+    }
   }
 
   @Benchmark
-  public float read() {
-    return openblas.cblas_sdot(elements, pointer, 1, pointer, 1);
+  public float[] read() {
+    Together.run(
+        t -> {
+          for (int read = 0; read < MEGABYTES_OF_A_CALL; read += megabytes) {
+            sums[t] = openblas.cblas_sdot(elements, pointers[t], 1, pointers[t], 1);
+          }
+        });
+    return sums;
   }
 }

@@ -74,13 +74,14 @@ final class Report {
     for (Row row : rows) {
       if (row.is(MemoryBenchmark.class, "read")) {
         int megabytes = Integer.parseInt(row.param("megabytes"));
-        bytesPerNs.put(megabytes, megabytes * 0x1p20 / row.bestNs);
+        bytesPerNs.put(megabytes, MemoryBenchmark.bytes() / row.bestNs);
       }
     }
     flopsPerNs =
         rows.stream()
             .filter(row -> row.is(DenseBenchmark.class, "sgemm"))
-            .mapToDouble(row -> 2 * Math.pow(Double.parseDouble(row.param("size")), 3) / row.bestNs)
+            .mapToDouble(
+                row -> DenseBenchmark.flops(Integer.parseInt(row.param("size"))) / row.bestNs)
             .max()
             .orElse(Double.NaN);
   }
