@@ -85,6 +85,15 @@ void run_on_blas(const gemm_call& call, const gemm_chunk& chunk) {
   }
 }
 
+// Rows of a product, in the mean.
+int32_t pairs_per_segment(const gemm_schedule& plan, const gemm_chunk& chunk) {
+  int32_t pairs = 0;
+  for (int32_t s = 0; s < chunk.segment_count; ++s) {
+    pairs += plan.segment(chunk, s).read.count;
+  }
+  return chunk.segment_count == 0 ? 0 : pairs / chunk.segment_count;
+}
+
 // Whether the first segment writes each row of the chunk once. Then its product begins with the
 // bias or with 0, and the rows need not be written before.
 bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
@@ -247,7 +256,7 @@ int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* sch
     if (call.columns == 0) {
       continue;
     }
-    if (is_for_blas(path, isa)) {
+    if (is_gemm_for_blas(path, isa, pairs_per_segment(call.plan, chunk))) {
       run_on_blas(call, chunk);
     } else {
       run_on_tiles(call, chunk, first_block(call, i + 1, chunk_end));

@@ -102,7 +102,7 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
   }
 
   // With a factor of 0, BLAS returns without a look at the rows and so would hide a NaN in them.
-  const bool on_blas = is_for_blas(path, isa) && alpha != 0.0f;
+  const bool on_blas = is_outer_for_blas(path, isa) && alpha != 0.0f;
   const auto place = [=](int32_t x_block, int32_t y_block) {
     return x_block * o_x_stride + y_block * o_y_stride;
   };

@@ -14,10 +14,18 @@ inline bool is_path(int32_t path) {
   return BLOCKSPARSE_PATH_AUTO <= path && path <= BLOCKSPARSE_PATH_TILE;
 }
 
-// Tiles where they know the instruction set: OpenBLAS packs each block before it multiplies, and a
-// chunk has 128 rows at most to make up for that. On AVX-512 that is the faster choice in most cases
-// measured but not in all, see native/README.md; the other instruction sets were not measured.
-inline bool is_for_blas(int32_t path, int32_t isa) {
+// Of the product of so many rows with a block. Tiles where they know the instruction set: OpenBLAS
+// packs each block before it multiplies, and native/README.md shows that tiles are as fast even
+// where that pays. Portable tiles lack most registers of the processor, which OpenBLAS has kernels
+// for; but a few rows do not make up for packing.
+inline bool is_gemm_for_blas(int32_t path, int32_t isa, int32_t rows) {
+  constexpr int32_t kFewRows = 12;
+  return path == BLOCKSPARSE_PATH_BLAS ||
+         (path == BLOCKSPARSE_PATH_AUTO && isa == BLOCKSPARSE_PORTABLE && rows > kFewRows);
+}
+
+// Of a sum of outer products. OpenBLAS needs no packing worth mentioning for few pairs.
+inline bool is_outer_for_blas(int32_t path, int32_t isa) {
   return path == BLOCKSPARSE_PATH_BLAS ||
          (path == BLOCKSPARSE_PATH_AUTO && isa == BLOCKSPARSE_PORTABLE);
 }

@@ -28,6 +28,7 @@ struct piece_size {
 };
 constexpr piece_size kPieceOfFewTiles = {64, 512};
 constexpr piece_size kPieceOfManyTiles = {512, 128};
+constexpr piece_size kPieceOfPanels = {96, 512};
 constexpr int32_t kManyTiles = 8;
 
 // About `most`, and no short piece at the end: it would have too few steps to fetch what follows.
@@ -191,9 +192,28 @@ INLINE block_view moved(const block_view& w, int64_t row, int32_t column) {
   return w.data == nullptr ? w : block_view{w.data + row * w.ld + column, w.ld};
 }
 
+// Rows of a panel: with the rows of a that it is multiplied by, it fits in a first-level cache.
+constexpr int32_t kPanelRows = kPieceOfPanels.rows;
+constexpr int32_t kMostPanelRows = kPanelRows * 3 / 2;
+
+// panel[p][q] = w[p][q] for p < steps and q < columns.
+void copy_panel(const block_view& w, int32_t steps, int32_t columns, float* panel) {
+  for (int32_t p = 0; p < steps; ++p) {
+    for_each_vector(columns, [&](int64_t q, auto part) {
+      store(panel + p * kTileColumns + q, load(w.data + p * w.ld + q, part), part);
+    });
+  }
+}
+
 void multiply_plain(const gemm_work& work) {
   const column_tiles tiles(work.columns);
-  const piece_size piece = work.tile_count < kManyTiles ? kPieceOfFewTiles : kPieceOfManyTiles;
+  alignas(64) float panel[kMostPanelRows * kTileColumns];
+  // A narrow tile reads a line or two of each row of W. Where rows are a power of 2 apart, those
+  // would fall upon each other in the caches.
+  const bool copies = work.tile_count >= kManyTiles && kTileLines == 1;
+  const piece_size piece = work.tile_count < kManyTiles ? kPieceOfFewTiles
+                           : copies                     ? kPieceOfPanels
+                                                        : kPieceOfManyTiles;
   const int32_t most = piece_rows(work.k, piece.rows);
   const int32_t stripes = (work.columns - 1) / piece.columns + 1;
   fetching fetch(work);
@@ -218,7 +238,12 @@ void multiply_plain(const gemm_work& work) {
         fetch.begin = moved(next, 0, column).data;
         fetch.step = next.ld;
         fetch.tile_step = fetch.lines() * kLineFloats;
-        multiply_piece(work, p, steps, column, tiles.width(j), moved(work.w, p, column), fetch);
+        block_view w = moved(work.w, p, column);
+        if (copies) {
+          copy_panel(w, steps, tiles.width(j), panel);
+          w = {panel, kTileColumns};
+        }
+        multiply_piece(work, p, steps, column, tiles.width(j), w, fetch);
       }
     }
   }
@@ -241,10 +266,6 @@ INLINE void transpose_square(const block_view& w, int32_t steps, Mask part, floa
     }
   }
 }
-
-// A panel of about 16 KB leaves room for rows of a in the first-level cache.
-constexpr int32_t kPanelRows = 96;
-constexpr int32_t kMostPanelRows = 144;
 
 // panel[p][q] = w[q][p] for p < steps and q < columns.
 void transpose_panel(const block_view& w, int32_t steps, int32_t columns, float* panel) {
