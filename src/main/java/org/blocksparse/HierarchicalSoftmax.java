@@ -13,6 +13,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.Storage;
 import org.blocksparse.internal.TwoLevelSoftmax;
@@ -901,7 +902,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param gradX (batch, features) receives the gradient with respect to x as it was before the
    *     step, or null; must not share memory with x
    * @return the loss before the step
-   * @throws ArithmeticException if the loss is not finite; parameters may have been changed by then
+   * @throws ArithmeticException if the loss is not finite. If x or the class level is the cause,
+   *     nothing has been changed. If W2 or b2 is, classes whose own loss is finite have made their
+   *     step and no other parameter has been changed; gradX is undefined
    */
   public double step(
       FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
@@ -917,11 +920,10 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       Check.noOverlap("gradX", gradX, "b2", b2);
     }
     double value = train(batch, gradX, lease -> state.update(softmax, optimizer, lease));
-    long step = steps.incrementAndGet();
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
           "step "
-              + step
+              + (steps.get() + 1)
               + ": the loss is "
               + value
               + "; x or the parameters hold values that are not"
@@ -929,13 +931,13 @@ public final class HierarchicalSoftmax implements AutoCloseable {
               + optimizer.rate()
               + " is too high");
     }
+    steps.incrementAndGet();
     return value;
   }
 
   /** Checked and sorted arguments of a computation on targets. */
   private final class Batch {
     final FloatTensor x;
-    final FloatTensor rowWeights;
     final float smoothing;
     final int rows;
     final TwoLevelSoftmax.Targets targets;
@@ -946,48 +948,46 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       this.rows = checkX(x);
       requireNonNull(loss, "loss");
       this.smoothing = loss.smoothing();
-      this.rowWeights = loss.weights();
       Check.shape("targets", targetTensor, "(batch)", rows);
       int[] outputs = targetTensor.toArray("targets");
       int counted = 0;
-      for (int output : outputs) {
-        counted += loss.ignores(output) ? 0 : 1;
-      }
-      int[] row = new int[counted];
-      int[] classOf = new int[counted];
-      int[] slotOf = new int[counted];
-      this.weights = new float[rows];
-      int next = 0;
       for (int r = 0; r < rows; r++) {
-        if (loss.ignores(outputs[r])) {
-          continue;
-        }
-        if (outputs[r] < 0 || outputs[r] >= outputs()) {
-          throw new IndexOutOfBoundsException(
-              "targets["
-                  + r
-                  + "] = "
-                  + outputs[r]
-                  + " is outside [0, outputs = "
-                  + outputs()
-                  + ")");
-        }
-        row[next] = r;
-        classOf[next] = classes.classOf(outputs[r]);
-        slotOf[next] = classes.slotOf(outputs[r]);
-        weights[r] = loss.isMean() ? 1f / counted : 1f;
-        next++;
-      }
-      if (rowWeights != null) {
-        Check.shape("weights", rowWeights, "(batch)", rows);
-        try (Lease lease = new Lease().of("weights", rowWeights)) {
-          float[] given = rowWeights.toArray();
-          for (int r = 0; r < rows; r++) {
-            weights[r] *= Check.finite("weights[" + r + "]", given[r]);
-          }
+        if (!loss.ignores(outputs[r])) {
+          Check.index("targets", outputs[r], r, 0, "outputs", outputs());
+          counted++;
         }
       }
-      this.targets = new TwoLevelSoftmax.Targets(row, classOf, slotOf);
+      this.weights = weights(loss);
+      // A row of weight 0 counts in the mean, but there is nothing to compute for it.
+      int[] used =
+          IntStream.range(0, rows)
+              .filter(r -> !loss.ignores(outputs[r]) && weights[r] != 0)
+              .toArray();
+      int[] classOf = new int[used.length];
+      int[] slotOf = new int[used.length];
+      for (int i = 0; i < used.length; i++) {
+        classOf[i] = classes.classOf(outputs[used[i]]);
+        slotOf[i] = classes.slotOf(outputs[used[i]]);
+        weights[used[i]] *= loss.isMean() ? 1f / counted : 1f;
+      }
+      this.targets = new TwoLevelSoftmax.Targets(used, classOf, slotOf);
+    }
+
+    /** The caller's weights of the rows, by default 1. */
+    private float[] weights(Loss loss) {
+      if (loss.weights() == null) {
+        float[] ones = new float[rows];
+        Arrays.fill(ones, 1);
+        return ones;
+      }
+      Check.shape("weights", loss.weights(), "(batch)", rows);
+      try (Lease lease = new Lease().of("weights", loss.weights())) {
+        float[] given = loss.weights().toArray();
+        for (int r = 0; r < rows; r++) {
+          Check.finite("weights[" + r + "]", given[r]);
+        }
+        return given;
+      }
     }
   }
 
@@ -1007,9 +1007,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
               update.apply(lease),
               workspace);
       double sum = 0;
-      for (int r = 0; r < losses.length; r++) {
-        float weight = batch.weights[batch.targets.row(r)];
-        sum += weight == 0 ? 0 : weight * losses[r];
+      for (int i = 0; i < losses.length; i++) {
+        sum += batch.weights[batch.targets.row(i)] * losses[i];
       }
       return sum;
     }
