@@ -24,6 +24,12 @@ public final class TwoLevelSoftmax {
   /** Rows that are computed over all outputs at a time: enough to use each block of W2 well. */
   private static final int GRID_ROWS = 256;
 
+  /** With fewer rows, a block of W2 would be waited for. */
+  private static final int MIN_GRID_ROWS = 16;
+
+  /** Results that are kept on the way, if they are wanted elsewhere in another order. */
+  private static final long GRID_ELEMENTS = 1 << 25;
+
   /** Rows times classes that keep the workers busy where there are few classes. */
   private static final int GRID_ROWS_TIMES_CLASSES = 2048;
 
@@ -31,22 +37,7 @@ public final class TwoLevelSoftmax {
   public record Parameters(Storage w1, Storage b1, Storage w2, Storage b2) {}
 
   /** The rows that count in training, and the class and the slot of each one's target. */
-  public static final class Targets {
-    private final int[] rows;
-    private final int[] classes;
-    private final int[] slots;
-
-    public Targets(int[] rows, int[] classes, int[] slots) {
-      this.rows = rows;
-      this.classes = classes;
-      this.slots = slots;
-    }
-
-    /** The row of the i-th target. */
-    public int row(int i) {
-      return rows[i];
-    }
-  }
+  public record Targets(int[] rows, int[] classes, int[] slots) {}
 
   /**
    * Receives gradients: of the class level once, of every opened class from the worker that has it.
@@ -79,6 +70,30 @@ public final class TwoLevelSoftmax {
         Rows grad,
         Scratch scratch);
   }
+
+  /** For {@link #train} if nothing but the loss is wanted. */
+  public static final Update LOSS_ONLY =
+      new Update() {
+        @Override
+        public boolean finiteOnly() {
+          return false;
+        }
+
+        @Override
+        public void classLevel(
+            OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace) {}
+
+        @Override
+        public void openedClass(
+            OuterSchedule outer,
+            int block,
+            GemmSchedule schedule,
+            int chunkBegin,
+            int chunkEnd,
+            Rows x,
+            Rows grad,
+            Scratch scratch) {}
+      };
 
   /** Schedules that depend on a number of rows only, and so are the same from call to call. */
   private static final class Cache<S> {
@@ -162,10 +177,6 @@ public final class TwoLevelSoftmax {
     return workspaces.borrow();
   }
 
-  private GemmSchedule open(int[] readRow, int[] classOf) {
-    return GemmSchedule.ofRows(null, readRow, classOf, classes);
-  }
-
   /** The probabilities or log probabilities of all classes for every row: (batch, classes). */
   public Rows classes(Rows x, boolean logarithm, Workspace workspace) {
     int batch = Math.toIntExact(x.count);
@@ -181,21 +192,22 @@ public final class TwoLevelSoftmax {
    * (requests, slots), where request r is class {@code classOf[r]} for row {@code readRow[r]} of x.
    * Slots that do not take part get 0, or negative infinity.
    *
+   * @param readRow null: request r is for row r
    * @param classes what {@link #classes} returned for the same x and logarithm; null: conditional
    *     on the class
    */
   public Rows open(
       Rows x, Rows classes, int[] readRow, int[] classOf, boolean logarithm, Workspace workspace) {
-    int requests = readRow.length;
+    int requests = classOf.length;
     Rows result = new Rows(workspace.get(Use.SLOTS, (long) requests * slots), requests, slots);
     Storage scale = null;
     if (classes != null) {
       scale = workspace.get(Use.SCALE, requests);
       for (int r = 0; r < requests; r++) {
-        scale.putFloat(r, classes.get(readRow[r], classOf[r]));
+        scale.putFloat(r, classes.get(readRow == null ? r : readRow[r], classOf[r]));
       }
     }
-    try (GemmSchedule schedule = open(readRow, classOf)) {
+    try (GemmSchedule schedule = GemmSchedule.ofRows(null, readRow, classOf, this.classes)) {
       gemmAndSoftmax(schedule, x, scale, logarithm, result);
     }
     return result;
@@ -231,12 +243,15 @@ public final class TwoLevelSoftmax {
   public void grid(
       Rows x, boolean logarithm, Rows direct, GridConsumer consumer, Workspace workspace) {
     int batch = Math.toIntExact(x.count);
+    long outputs = (long) this.classes * slots;
     int step = Math.max(GRID_ROWS, GRID_ROWS_TIMES_CLASSES / classes);
+    if (direct == null) {
+      step = (int) Math.max(MIN_GRID_ROWS, Math.min(step, GRID_ELEMENTS / outputs));
+    }
     for (int begin = 0; begin < batch; begin += step) {
       int rows = Math.min(step, batch - begin);
       Rows slice = new Rows(x.storage, x.offset + begin * x.stride, rows, x.stride);
       Rows classes = classes(slice, logarithm, workspace);
-      long outputs = (long) this.classes * slots;
       Rows results =
           direct == null
               ? new Rows(
