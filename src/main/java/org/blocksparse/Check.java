@@ -72,18 +72,23 @@ final class Check {
   /** All indices are in [0, bound). */
   static void indices(String name, int[] indices, int columns, String boundName, int bound) {
     for (int i = 0; i < indices.length; i++) {
-      if (indices[i] < 0 || indices[i] >= bound) {
-        throw new IndexOutOfBoundsException(
-            name
-                + (columns == 0 ? "[" + i : "[" + i / columns + ", " + i % columns)
-                + "] = "
-                + indices[i]
-                + " is outside [0, "
-                + boundName
-                + " = "
-                + bound
-                + ")");
-      }
+      index(name, indices[i], i, columns, boundName, bound);
+    }
+  }
+
+  /** Element {@code i} of indices with so many columns, 0 if they have rank 1, is in [0, bound). */
+  static void index(String name, int index, int i, int columns, String boundName, int bound) {
+    if (index < 0 || index >= bound) {
+      throw new IndexOutOfBoundsException(
+          name
+              + (columns == 0 ? "[" + i : "[" + i / columns + ", " + i % columns)
+              + "] = "
+              + index
+              + " is outside [0, "
+              + boundName
+              + " = "
+              + bound
+              + ")");
     }
   }
 

@@ -347,6 +347,15 @@ public final class ClassAssignment {
     return (long) members.length * slots == classOf.length;
   }
 
+  /** For each output, class * slots + slot. */
+  int[] places() {
+    int[] places = new int[classOf.length];
+    for (int output = 0; output < places.length; output++) {
+      places[output] = Math.addExact(Math.multiplyExact(classOf[output], slots), slotOf[output]);
+    }
+    return places;
+  }
+
   /** The class of each output. */
   int[] classTable() {
     return classOf.clone();

@@ -8,7 +8,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Map;
-import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -27,7 +26,7 @@ import org.blocksparse.internal.Workspace;
  *               = softmax(x W1 + b1)[class] * softmax(x W2[class] + b2[class])[slot]
  * }</pre>
  *
- * <p>With about as many classes as outputs in a class, training and scoring a target cost about
+ * <p>With about as many classes as outputs in a class, training and scoring a target take about
  * {@code 2 * sqrt(outputs)} products of {@code features} numbers for each row instead of {@code
  * outputs}. The model is exact: its probabilities sum to one and need no sampling or correction.
  *
@@ -46,6 +45,10 @@ import org.blocksparse.internal.Workspace;
  * Slots that no output lives in have no probability and no gradient. (Theano gives them probability
  * and cuts them off, so that rows sum to less than one: {@link #hSoftmax} does as Theano does.) The
  * number of rows may differ from call to call.
+ *
+ * <p><b>Cost.</b> Methods tell how many multiply-adds they take for a row, by F features, C classes
+ * and S slots, and which blocks of W2 they read. Rows that open the same class share the reading of
+ * its block.
  *
  * <p><b>Numbers.</b> Everything is computed in the log domain with the maximum subtracted, so
  * logits of any finite size give finite log probabilities and gradients. Probabilities are right to
@@ -66,10 +69,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private final int features;
   private final ClassAssignment classes;
   private final Workers workers;
-  private final FloatTensor W1;
-  private final FloatTensor b1;
-  private final FloatTensor W2;
-  private final FloatTensor b2;
+  private final SoftmaxParameters parameters;
   private final Storage valid;
   private final Storage prior;
   private final TwoLevelSoftmax softmax;
@@ -78,37 +78,22 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private Map<String, String> metadata = Map.of();
 
   private HierarchicalSoftmax(
-      int features,
-      ClassAssignment classes,
-      Workers workers,
-      FloatTensor W1,
-      FloatTensor b1,
-      FloatTensor W2,
-      FloatTensor b2) {
+      int features, ClassAssignment classes, Workers workers, SoftmaxParameters parameters) {
     this.features = features;
     this.classes = classes;
     this.workers = workers;
-    this.W1 = W1;
-    this.b1 = b1;
-    this.W2 = W2;
-    this.b2 = b2;
+    this.parameters = parameters;
     this.valid = Storage.allocate(classes.classes());
     this.prior = Storage.allocate(classes.classes());
-    int[] sizes = classes.sizes();
-    for (int c = 0; c < sizes.length; c++) {
-      valid.putInt(c, sizes[c]);
-      prior.putFloat(c, (float) sizes[c] / classes.outputs());
+    for (int c = 0; c < classes.classes(); c++) {
+      valid.putInt(c, classes.size(c));
+      prior.putFloat(c, (float) classes.size(c) / classes.outputs());
     }
-    TwoLevelSoftmax.Parameters parameters = parameters(W1, b1, W2, b2);
+    TwoLevelSoftmax.Parameters storages = parameters.storages();
     this.softmax =
         new TwoLevelSoftmax(
-            workers.scheduler(), parameters, features, classes.classes(), classes.slots(), valid);
-    this.state = new OptimizerState(parameters, classes.classes());
-  }
-
-  private static TwoLevelSoftmax.Parameters parameters(
-      FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
-    return new TwoLevelSoftmax.Parameters(W1.storage(), b1.storage(), W2.storage(), b2.storage());
+            workers.scheduler(), storages, features, classes.classes(), classes.slots(), valid);
+    this.state = new OptimizerState(storages, classes.classes());
   }
 
   /**
@@ -196,22 +181,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
      */
     public HierarchicalSoftmax build() {
       ClassAssignment assignment = orDefault();
-      int nClasses = assignment.classes();
-      FloatTensor W1 = FloatTensor.zeros(features, nClasses);
-      FloatTensor W2 = FloatTensor.zeros(nClasses, features, assignment.slots());
-      // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image
-      // lacks.
-      RandomGenerator random = new SplittableRandom(seed);
-      fillUniform(W1, random);
-      fillUniform(W2, random);
       return new HierarchicalSoftmax(
           features,
           assignment,
           workers,
-          W1,
-          FloatTensor.zeros(nClasses),
-          W2,
-          FloatTensor.zeros(nClasses, assignment.slots()));
+          SoftmaxParameters.random(features, assignment.classes(), assignment.slots(), seed));
     }
 
     /**
@@ -223,8 +197,12 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     public HierarchicalSoftmax build(
         FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
       ClassAssignment assignment = orDefault();
-      checkParameters(features, assignment.classes(), assignment.slots(), W1, b1, W2, b2);
-      return new HierarchicalSoftmax(features, assignment, workers, W1, b1, W2, b2);
+      return new HierarchicalSoftmax(
+          features,
+          assignment,
+          workers,
+          new SoftmaxParameters(W1, b1, W2, b2)
+              .require(features, assignment.classes(), assignment.slots()));
     }
 
     private ClassAssignment orDefault() {
@@ -233,31 +211,6 @@ public final class HierarchicalSoftmax implements AutoCloseable {
           : ClassAssignment.contiguous(
               outputs, StepCost.REFERENCE.fastestClasses(outputs, StepCost.BATCH));
     }
-
-    private void fillUniform(FloatTensor tensor, RandomGenerator random) {
-      float bound = (float) (1 / Math.sqrt(features));
-      float[] row = new float[(int) tensor.shape().dim(tensor.shape().rank() - 1)];
-      for (long offset = 0; offset < tensor.shape().size(); offset += row.length) {
-        for (int i = 0; i < row.length; i++) {
-          row[i] = (2 * random.nextFloat() - 1) * bound;
-        }
-        tensor.put(offset, row, 0, row.length);
-      }
-    }
-  }
-
-  private static void checkParameters(
-      int features,
-      int nClasses,
-      int slots,
-      FloatTensor W1,
-      FloatTensor b1,
-      FloatTensor W2,
-      FloatTensor b2) {
-    Check.shape("W1", W1, "(features, classes)", features, nClasses);
-    Check.shape("b1", b1, "(classes)", nClasses);
-    Check.shape("W2", W2, "(classes, features, slots)", nClasses, features, slots);
-    Check.shape("b2", b2, "(classes, slots)", nClasses, slots);
   }
 
   /**
@@ -295,81 +248,14 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       FloatTensor W2,
       FloatTensor b2,
       IntTensor target) {
-    Check.atLeast(1, "nClasses", nClasses);
-    Check.atLeast(1, "nOutputsPerClass", nOutputsPerClass);
-    long room = (long) nClasses * nOutputsPerClass;
-    if (nOutputs < 1 || nOutputs > room) {
-      throw new IllegalArgumentException(
-          "nOutputs: expected a number in [1, nClasses * nOutputsPerClass = "
-              + room
-              + "] but was "
-              + nOutputs);
-    }
-    Check.rank("x", x, "(batchSize, features)", 2);
-    int features = (int) x.shape().dim(1);
-    Check.shape("x", x, "(batchSize, features)", batchSize, features);
-    checkParameters(features, nClasses, nOutputsPerClass, W1, b1, W2, b2);
-    int[] targets = target == null ? null : theanoTarget(target, batchSize, nOutputs);
-    try (Lease lease = new Lease().of("x", x).of("W1", W1).of("b1", b1).of("W2", W2).of("b2", b2)) {
-      TwoLevelSoftmax softmax =
-          new TwoLevelSoftmax(
-              Workers.common().scheduler(),
-              parameters(W1, b1, W2, b2),
-              features,
-              nClasses,
-              nOutputsPerClass,
-              null);
-      try (Workspace workspace = softmax.borrowWorkspace()) {
-        Rows rows = Operands.rows(x);
-        if (target == null) {
-          FloatTensor result = FloatTensor.zeros(batchSize, nOutputs);
-          Rows direct = room == nOutputs ? Operands.rows(result) : null;
-          float[] row = new float[nOutputs];
-          softmax.grid(
-              rows,
-              false,
-              direct,
-              (begin, grid) -> {
-                for (int r = 0; r < grid.count(); r++) {
-                  grid.get(r, 0, row);
-                  result.put((long) (begin + r) * nOutputs, row, 0, nOutputs);
-                }
-              },
-              workspace);
-          return result;
-        }
-        int[] classOf = new int[batchSize];
-        int[] inOrder = new int[batchSize];
-        for (int r = 0; r < batchSize; r++) {
-          classOf[r] = targets[r] / nOutputsPerClass;
-          inOrder[r] = r;
-        }
-        Rows classes = softmax.classes(rows, false, workspace);
-        Rows slots = softmax.open(rows, classes, inOrder, classOf, false, workspace);
-        float[] result = new float[batchSize];
-        for (int r = 0; r < batchSize; r++) {
-          result[r] = slots.get(r, targets[r] % nOutputsPerClass);
-        }
-        return FloatTensor.of(result, batchSize);
-      } finally {
-        softmax.close();
-      }
-    }
-  }
-
-  private static int[] targets(IntTensor targets, long batch, int outputs) {
-    Check.shape("targets", targets, "(batch)", batch);
-    int[] values = targets.toArray("targets");
-    Check.indices("targets", values, 0, "outputs", outputs);
-    return values;
-  }
-
-  /** As above, in Theano's words. */
-  private static int[] theanoTarget(IntTensor target, int batchSize, int nOutputs) {
-    Check.shape("target", target, "(batchSize)", batchSize);
-    int[] values = target.toArray("target");
-    Check.indices("target", values, 0, "nOutputs", nOutputs);
-    return values;
+    return TheanoSoftmax.apply(
+        x,
+        batchSize,
+        nOutputs,
+        nClasses,
+        nOutputsPerClass,
+        new SoftmaxParameters(W1, b1, W2, b2),
+        target);
   }
 
   /** The size of a row of x. */
@@ -389,22 +275,22 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /** Weights of the classes, (features, classes): the layer's own, not a copy. */
   public FloatTensor W1() {
-    return W1;
+    return parameters.W1();
   }
 
   /** Biases of the classes, (classes): the layer's own, not a copy. */
   public FloatTensor b1() {
-    return b1;
+    return parameters.b1();
   }
 
   /** Weights of the outputs, (classes, features, slots): the layer's own, not a copy. */
   public FloatTensor W2() {
-    return W2;
+    return parameters.W2();
   }
 
   /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
   public FloatTensor b2() {
-    return b2;
+    return parameters.b2();
   }
 
   // ------------------------------------------------------------------------------------- files
@@ -464,10 +350,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
   @Override
   public void close() {
-    W1.close();
-    b1.close();
-    W2.close();
-    b2.close();
+    parameters.close();
     valid.close();
     prior.close();
     softmax.close();
@@ -475,7 +358,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   }
 
   Lease lease() {
-    Lease lease = new Lease().of("layer", W1).of("layer", b1).of("layer", W2).of("layer", b2);
+    Lease lease =
+        new Lease().of("layer", W1()).of("layer", b1()).of("layer", W2()).of("layer", b2());
     for (Storage own : new Storage[] {valid, prior}) {
       if (!own.acquire()) {
         lease.close();
@@ -486,10 +370,24 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return lease;
   }
 
+  /** The number of rows of an x that fits. */
   private int checkX(FloatTensor x) {
     Check.rank("x", x, X, 2);
     Check.shape("x", x, X, x.shape().dim(0), features);
     return Check.rows("x", x.shape().dim(0));
+  }
+
+  /** What is computed of the rows of x, with memory for intermediate results. */
+  private interface Computation<R> {
+    R of(Rows x, Workspace workspace);
+  }
+
+  /** Computes something of an x that was checked, while it and the layer are kept from going. */
+  private <R> R compute(FloatTensor x, Computation<R> computation) {
+    try (Lease lease = lease().of("x", x);
+        Workspace workspace = softmax.borrowWorkspace()) {
+      return computation.of(Operands.rows(x), workspace);
+    }
   }
 
   // -------------------------------------------------------------------------------- prediction
@@ -497,49 +395,66 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   /**
    * The probabilities of all outputs, (batch, outputs): as costly as a dense softmax. Where only
    * the likely ones are wanted, {@link #topK} is much faster and as exact.
+   *
+   * <p>Cost: F (C + C S); all of W2.
    */
   public FloatTensor probabilities(FloatTensor x) {
     return all(x, false);
   }
 
-  /** The log probabilities of all outputs, (batch, outputs). */
+  /** The log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
   public FloatTensor logProbabilities(FloatTensor x) {
     return all(x, true);
   }
 
   private FloatTensor all(FloatTensor x, boolean logarithm) {
     int batch = checkX(x);
-    int outputs = outputs();
-    try (Lease lease = lease().of("x", x)) {
-      FloatTensor result = FloatTensor.zeros(batch, outputs);
-      try (Workspace workspace = softmax.borrowWorkspace()) {
-        Rows direct = classes.isDenseAndInOrder() ? Operands.rows(result) : null;
-        float[] from = new float[Math.toIntExact((long) classes.classes() * classes.slots())];
-        float[] to = new float[outputs];
-        softmax.grid(
-            Operands.rows(x),
-            logarithm,
-            direct,
-            (begin, grid) -> {
-              for (int r = 0; r < grid.count(); r++) {
-                grid.get(r, 0, from);
-                for (int output = 0; output < outputs; output++) {
-                  to[output] =
-                      from[classes.classOf(output) * classes.slots() + classes.slotOf(output)];
-                }
-                result.put((long) (begin + r) * outputs, to, 0, outputs);
-              }
-            },
-            workspace);
-      } catch (Throwable e) {
-        result.close();
-        throw e;
-      }
-      return result;
-    }
+    return compute(
+        x,
+        (rows, workspace) -> {
+          FloatTensor result = FloatTensor.zeros(batch, outputs());
+          try {
+            boolean inOrder = classes.isDenseAndInOrder();
+            softmax.grid(
+                rows,
+                logarithm,
+                inOrder ? Operands.rows(result) : null,
+                inOrder ? null : inOutputOrder(result),
+                workspace);
+            return result;
+          } catch (Throwable e) {
+            result.close();
+            throw e;
+          }
+        });
   }
 
-  /** The probability of each row's target, (batch): only the target's class is computed. */
+  /** Puts results, which come by class and slot, into the order of the outputs. */
+  private TwoLevelSoftmax.GridConsumer inOutputOrder(FloatTensor result) {
+    int[] places = classes.places();
+    return (begin, grid) ->
+        workers
+            .scheduler()
+            .run(
+                Math.toIntExact(grid.count()),
+                grid.count() * places.length,
+                0,
+                (first, last, scratch) -> {
+                  float[] row = new float[places.length];
+                  for (int r = first; r < last; r++) {
+                    for (int output = 0; output < row.length; output++) {
+                      row[output] = grid.get(r, places[output]);
+                    }
+                    result.put((long) (begin + r) * row.length, row, 0, row.length);
+                  }
+                });
+  }
+
+  /**
+   * The probability of each row's target, (batch).
+   *
+   * <p>Cost: F (C + S); the classes of the targets.
+   */
   public FloatTensor probabilities(FloatTensor x, IntTensor targets) {
     float[] result = targetLogProbabilities(x, targets);
     for (int r = 0; r < result.length; r++) {
@@ -548,46 +463,39 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return FloatTensor.of(result, result.length);
   }
 
-  /** The log probability of each row's target, (batch): only the target's class is computed. */
+  /**
+   * The log probability of each row's target, (batch).
+   *
+   * <p>Cost: F (C + S); the classes of the targets.
+   */
   public FloatTensor logProbabilities(FloatTensor x, IntTensor targets) {
     float[] result = targetLogProbabilities(x, targets);
     return FloatTensor.of(result, result.length);
   }
 
-  /** The mean of the negative log probabilities of the targets; 0 for no rows. */
-  public double loss(FloatTensor x, IntTensor targets) {
-    double sum = 0;
-    float[] logProbabilities = targetLogProbabilities(x, targets);
-    for (float logProbability : logProbabilities) {
-      sum -= logProbability;
-    }
-    return logProbabilities.length == 0 ? 0 : sum / logProbabilities.length;
-  }
-
   private float[] targetLogProbabilities(FloatTensor x, IntTensor targets) {
     int batch = checkX(x);
-    int[] outputs = targets(targets, batch, outputs());
-    int[] inOrder = new int[batch];
-    int[] classOf = new int[batch];
-    for (int r = 0; r < batch; r++) {
-      inOrder[r] = r;
-      classOf[r] = classes.classOf(outputs[r]);
-    }
-    float[] result = new float[batch];
-    try (Lease lease = lease().of("x", x);
-        Workspace workspace = softmax.borrowWorkspace()) {
-      Rows rows = Operands.rows(x);
-      Rows byClass = softmax.classes(rows, true, workspace);
-      Rows bySlot = softmax.open(rows, byClass, inOrder, classOf, true, workspace);
-      for (int r = 0; r < batch; r++) {
-        result[r] = bySlot.get(r, classes.slotOf(outputs[r]));
-      }
-    }
-    return result;
+    Check.shape("targets", targets, "(batch)", batch);
+    int[] outputs = targets.toArray("targets");
+    Check.indices("targets", outputs, 0, "outputs", outputs());
+    int[] classOf = Arrays.stream(outputs).map(classes::classOf).toArray();
+    return compute(
+        x,
+        (rows, workspace) -> {
+          Rows byClass = softmax.classes(rows, true, workspace);
+          Rows bySlot = softmax.open(rows, byClass, null, classOf, true, workspace);
+          float[] result = new float[batch];
+          for (int r = 0; r < batch; r++) {
+            result[r] = bySlot.get(r, classes.slotOf(outputs[r]));
+          }
+          return result;
+        });
   }
 
   /**
    * The log probabilities of given candidates for each row, without computing the rest.
+   *
+   * <p>Cost: F (C + S d), with d the different classes of a row's candidates; these classes.
    *
    * @param candidates (batch, n), each in [0, outputs); repeats are allowed
    * @return (batch, n)
@@ -619,30 +527,28 @@ public final class HierarchicalSoftmax implements AutoCloseable {
         requestOf[i] = request;
       }
     }
-    float[] result = new float[outputs.length];
-    try (Lease lease = lease().of("x", x);
-        Workspace workspace = softmax.borrowWorkspace()) {
-      Rows rows = Operands.rows(x);
-      Rows byClass = softmax.classes(rows, true, workspace);
-      Rows bySlot =
-          softmax.open(
-              rows,
-              byClass,
-              Arrays.copyOf(readRow, requests),
-              Arrays.copyOf(classOf, requests),
-              true,
-              workspace);
-      for (int i = 0; i < result.length; i++) {
-        result[i] = bySlot.get(requestOf[i], classes.slotOf(outputs[i]));
-      }
-    }
-    return FloatTensor.of(result, batch, n);
+    int[] readRows = Arrays.copyOf(readRow, requests);
+    int[] opened = Arrays.copyOf(classOf, requests);
+    return compute(
+        x,
+        (rows, workspace) -> {
+          Rows byClass = softmax.classes(rows, true, workspace);
+          Rows bySlot = softmax.open(rows, byClass, readRows, opened, true, workspace);
+          float[] result = new float[outputs.length];
+          for (int i = 0; i < result.length; i++) {
+            result[i] = bySlot.get(requestOf[i], classes.slotOf(outputs[i]));
+          }
+          return FloatTensor.of(result, batch, n);
+        });
   }
 
   /**
-   * The k likeliest outputs of each row, exactly: as if all probabilities were computed and sorted.
-   * Only the classes that can hold one of them are opened ({@link Ranking#openedClasses} says how
-   * many).
+   * The k likeliest outputs of each row, exactly: as if all log probabilities were computed and
+   * sorted, equal ones by their number. Only the classes that can hold one of them are opened
+   * ({@link Ranking#openedClasses} says how many).
+   *
+   * <p>Cost: F (C + S o), with o the classes that are opened; these classes, some of them more than
+   * once if there are many rows.
    *
    * @param k at least 1; larger than the number of outputs is allowed and gives all of them
    * @throws IllegalArgumentException also if k is less than 1
@@ -653,7 +559,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   }
 
   /**
-   * All outputs of each row whose probability is at least {@code probability}.
+   * All outputs of each row whose probability is at least {@code probability}. Cost as {@link
+   * #topK}.
    *
    * @param probability in (0, 1]
    * @throws IllegalArgumentException also if it is not
@@ -665,7 +572,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /**
    * The likeliest outputs of each row that together have at least the given probability ("top-p"),
-   * as few as possible.
+   * as few as possible. Cost as {@link #topK}.
    *
    * @param mass in (0, 1]
    * @throws IllegalArgumentException also if it is not
@@ -684,11 +591,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   private Ranking search(FloatTensor x, Supplier<Candidates> candidates) {
     checkX(x);
-    try (Lease lease = lease().of("x", x);
-        Workspace workspace = softmax.borrowWorkspace()) {
-      return new ClassSearch(softmax, classes, workers.scheduler())
-          .search(Operands.rows(x), candidates, workspace);
-    }
+    return compute(
+        x,
+        (rows, workspace) ->
+            new ClassSearch(softmax, classes, workers.scheduler())
+                .search(rows, candidates, workspace));
   }
 
   /**
@@ -701,11 +608,13 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /**
    * An output for each row, drawn from its distribution: a class, then an output of that class.
-   * Only that class is opened.
+   *
+   * <p>Cost: F (C + S); the classes that are drawn.
    *
    * @param temperature positive; 1 draws from the distribution as it is. Other values draw from it
    *     with the logits of both levels divided by the temperature: below 1 likely outputs get
    *     likelier still
+   * @param random asked twice for each row
    * @throws IllegalArgumentException also if the temperature is not positive and finite
    * @throws ArithmeticException if the probabilities of a row are not numbers
    */
@@ -716,57 +625,24 @@ public final class HierarchicalSoftmax implements AutoCloseable {
           "temperature: expected a finite number > 0 but was " + temperature);
     }
     int batch = checkX(x);
-    int[] drawn = new int[batch];
-    try (Lease lease = lease().of("x", x);
-        Workspace workspace = softmax.borrowWorkspace()) {
-      Rows rows = Operands.rows(x);
-      Rows byClass = softmax.classes(rows, true, workspace);
-      int[] inOrder = new int[batch];
-      int[] classOf = new int[batch];
-      float[] logProbabilities = new float[classes.classes()];
-      for (int r = 0; r < batch; r++) {
-        inOrder[r] = r;
-        byClass.get(r, 0, logProbabilities);
-        classOf[r] = draw(r, logProbabilities, logProbabilities.length, temperature, random);
-      }
-      Rows bySlot = softmax.open(rows, null, inOrder, classOf, true, workspace);
-      logProbabilities = new float[classes.slots()];
-      for (int r = 0; r < batch; r++) {
-        bySlot.get(r, 0, logProbabilities);
-        int slot = draw(r, logProbabilities, classes.size(classOf[r]), temperature, random);
-        drawn[r] = classes.output(classOf[r], slot);
-      }
-    }
-    return drawn;
-  }
-
-  /** Draws an index with probability proportional to exp(logProbability / temperature). */
-  private static int draw(
-      int row, float[] logProbabilities, int count, double temperature, RandomGenerator random) {
-    double max = Double.NEGATIVE_INFINITY;
-    for (int i = 0; i < count; i++) {
-      max = Math.max(max, logProbabilities[i]);
-    }
-    double sum = 0;
-    for (int i = 0; i < count; i++) {
-      sum += Math.exp((logProbabilities[i] - max) / temperature);
-    }
-    if (!(sum > 0)) {
-      throw new ArithmeticException("row " + row + ": the probabilities are not numbers");
-    }
-    double left = random.nextDouble() * sum;
-    int last = 0;
-    for (int i = 0; i < count; i++) {
-      double share = Math.exp((logProbabilities[i] - max) / temperature);
-      if (share > 0) {
-        last = i;
-        left -= share;
-        if (left < 0) {
-          break;
-        }
-      }
-    }
-    return last;
+    return compute(
+        x,
+        (rows, workspace) -> {
+          int[] classOf = new int[batch];
+          Rows byClass = softmax.classes(rows, true, workspace);
+          Draw ofClasses = new Draw(byClass, classes.classes(), temperature, random);
+          for (int r = 0; r < batch; r++) {
+            classOf[r] = ofClasses.from(r, classes.classes());
+          }
+          int[] drawn = new int[batch];
+          Rows bySlot = softmax.open(rows, null, null, classOf, true, workspace);
+          Draw ofSlots = new Draw(bySlot, classes.slots(), temperature, random);
+          for (int r = 0; r < batch; r++) {
+            int slot = ofSlots.from(r, classes.size(classOf[r]));
+            drawn[r] = classes.output(classOf[r], slot);
+          }
+          return drawn;
+        });
   }
 
   /**
@@ -795,6 +671,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   /**
    * How the probability of an output comes about.
    *
+   * <p>Cost: F (C + S); the class of the output.
+   *
    * @param x (1, features)
    * @param output in [0, outputs)
    */
@@ -802,21 +680,20 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     Check.shape("x", x, "(1, features)", 1, features);
     Check.indices("output", new int[] {output}, 0, "outputs", outputs());
     int classNumber = classes.classOf(output);
-    try (Lease lease = lease().of("x", x);
-        Workspace workspace = softmax.borrowWorkspace()) {
-      Rows row = Operands.rows(x);
-      Rows byClass = softmax.classes(row, true, workspace);
-      Rows bySlot =
-          softmax.open(row, null, new int[] {0}, new int[] {classNumber}, true, workspace);
-      int slot = classes.slotOf(output);
-      return new Explanation(
-          output,
-          classNumber,
-          Math.exp(byClass.get(0, classNumber)),
-          rank(byClass, classes.classes(), classNumber),
-          Math.exp(bySlot.get(0, slot)),
-          rank(bySlot, classes.size(classNumber), slot));
-    }
+    int slot = classes.slotOf(output);
+    return compute(
+        x,
+        (row, workspace) -> {
+          Rows byClass = softmax.classes(row, true, workspace);
+          Rows bySlot = softmax.open(row, null, null, new int[] {classNumber}, true, workspace);
+          return new Explanation(
+              output,
+              classNumber,
+              Math.exp(byClass.get(0, classNumber)),
+              rank(byClass, classes.classes(), classNumber),
+              Math.exp(bySlot.get(0, slot)),
+              rank(bySlot, classes.size(classNumber), slot));
+        });
   }
 
   private static int rank(Rows row, int count, int index) {
@@ -852,6 +729,32 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     }
   }
 
+  /**
+   * The mean of the negative log probabilities of the targets; 0 for no rows. See {@link
+   * #losses(FloatTensor, IntTensor, Loss)}.
+   */
+  public double loss(FloatTensor x, IntTensor targets) {
+    return loss(x, targets, Loss.mean());
+  }
+
+  /** The loss that a {@link #step} would report, without a step. */
+  public double loss(FloatTensor x, IntTensor targets, Loss loss) {
+    TargetBatch batch = check(x, targets, loss);
+    return batch.sum(train(x, batch, null, lease -> TwoLevelSoftmax.LOSS_ONLY));
+  }
+
+  /**
+   * What each row adds to a loss, (batch): with {@link Loss#sum} the loss of each row, not reduced.
+   * Rows that are ignored add 0.
+   *
+   * <p>Cost: F (C + S); the classes of the targets.
+   */
+  public FloatTensor losses(FloatTensor x, IntTensor targets, Loss loss) {
+    TargetBatch batch = check(x, targets, loss);
+    float[] result = batch.weighted(train(x, batch, null, lease -> TwoLevelSoftmax.LOSS_ONLY));
+    return FloatTensor.of(result, result.length);
+  }
+
   /** The gradients of the mean negative log likelihood. */
   public Gradients gradients(FloatTensor x, IntTensor targets) {
     return gradients(x, targets, Loss.mean());
@@ -860,22 +763,21 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   /**
    * The gradients of a loss with respect to x and all parameters, dense: a tensor of the size of W2
    * is made. For training use {@link #step}, which never makes it.
+   *
+   * <p>Cost: 3 F (C + S), and to clear C F S; the classes of the targets.
    */
   public Gradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
-    Batch batch = new Batch(x, targets, loss);
-    int nClasses = classes.classes();
-    int slots = classes.slots();
-    FloatTensor gradX = FloatTensor.zeros(batch.rows, features);
-    FloatTensor gradW1 = FloatTensor.zeros(features, nClasses);
-    FloatTensor gradB1 = FloatTensor.zeros(nClasses);
-    FloatTensor gradW2 = FloatTensor.zeros(nClasses, features, slots);
-    FloatTensor gradB2 = FloatTensor.zeros(nClasses, slots);
+    TargetBatch batch = check(x, targets, loss);
+    FloatTensor gradX = FloatTensor.zeros(batch.size(), features);
+    SoftmaxParameters result =
+        SoftmaxParameters.zeros(features, classes.classes(), classes.slots());
     try {
-      TwoLevelSoftmax.Update update = softmax.gradients(parameters(gradW1, gradB1, gradW2, gradB2));
-      double value = train(batch, gradX, lease -> update);
-      return new Gradients(value, gradX, gradW1, gradB1, gradW2, gradB2);
+      TwoLevelSoftmax.Update update = softmax.gradients(result.storages());
+      double value = batch.sum(train(x, batch, gradX, lease -> update));
+      return new Gradients(value, gradX, result.W1(), result.b1(), result.W2(), result.b2());
     } catch (Throwable e) {
-      new Gradients(0, gradX, gradW1, gradB1, gradW2, gradB2).close();
+      gradX.close();
+      result.close();
       throw e;
     }
   }
@@ -893,35 +795,40 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   /**
    * A step of training: loss, gradients and update of all parameters in one go, class by class,
    * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
-   * gradient of the size of W2 is ever made: the cost does not depend on the number of outputs in
-   * other classes.
+   * gradient of the size of W2 is ever made: time and memory do not depend on the number of outputs
+   * in other classes. If no row counts, nothing is changed.
+   *
+   * <p>Cost: 3 F (C + S), or 2 F (C + S) without gradX; the classes of the targets, which are read
+   * and written once.
    *
    * @param optimizer the rule; what it remembers of each parameter is kept by this layer, and is
    *     forgotten when a step with another rule is made
    * @param gradX (batch, features) receives the gradient with respect to x as it was before the
-   *     step, or null; must not share memory with x
+   *     step, or null; must not share memory with x or a parameter
    * @return the loss before the step
-   * @throws ArithmeticException if the loss is not finite; parameters may have been changed by then
+   * @throws ArithmeticException if the loss is not finite. If x or the class level is the cause,
+   *     nothing has been changed. If W2 or b2 is, classes whose own loss is finite have made their
+   *     step and no other parameter has been changed; gradX is undefined
    */
   public double step(
       FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
     requireNonNull(optimizer, "optimizer");
-    W2.requireWritable("W2");
-    Batch batch = new Batch(x, targets, loss);
+    W2().requireWritable("W2");
+    TargetBatch batch = check(x, targets, loss);
     if (gradX != null) {
-      Check.shape("gradX", gradX, X, batch.rows, features);
+      Check.shape("gradX", gradX, X, batch.size(), features);
       Check.noOverlap("gradX", gradX, "x", x);
-      Check.noOverlap("gradX", gradX, "W1", W1);
-      Check.noOverlap("gradX", gradX, "b1", b1);
-      Check.noOverlap("gradX", gradX, "W2", W2);
-      Check.noOverlap("gradX", gradX, "b2", b2);
+      Check.noOverlap("gradX", gradX, "W1", W1());
+      Check.noOverlap("gradX", gradX, "b1", b1());
+      Check.noOverlap("gradX", gradX, "W2", W2());
+      Check.noOverlap("gradX", gradX, "b2", b2());
     }
-    double value = train(batch, gradX, lease -> state.update(softmax, optimizer, lease));
-    long step = steps.incrementAndGet();
+    double value =
+        batch.sum(train(x, batch, gradX, lease -> state.update(softmax, optimizer, lease)));
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
           "step "
-              + step
+              + (steps.get() + 1)
               + ": the loss is "
               + value
               + "; x or the parameters hold values that are not"
@@ -929,101 +836,45 @@ public final class HierarchicalSoftmax implements AutoCloseable {
               + optimizer.rate()
               + " is too high");
     }
+    steps.incrementAndGet();
     return value;
   }
 
-  /** Checked and sorted arguments of a computation on targets. */
-  private final class Batch {
-    final FloatTensor x;
-    final FloatTensor rowWeights;
-    final float smoothing;
-    final int rows;
-    final TwoLevelSoftmax.Targets targets;
-    final float[] weights;
-
-    Batch(FloatTensor x, IntTensor targetTensor, Loss loss) {
-      this.x = x;
-      this.rows = checkX(x);
-      requireNonNull(loss, "loss");
-      this.smoothing = loss.smoothing();
-      this.rowWeights = loss.weights();
-      Check.shape("targets", targetTensor, "(batch)", rows);
-      int[] outputs = targetTensor.toArray("targets");
-      int counted = 0;
-      for (int output : outputs) {
-        counted += loss.ignores(output) ? 0 : 1;
-      }
-      int[] row = new int[counted];
-      int[] classOf = new int[counted];
-      int[] slotOf = new int[counted];
-      this.weights = new float[rows];
-      int next = 0;
-      for (int r = 0; r < rows; r++) {
-        if (loss.ignores(outputs[r])) {
-          continue;
-        }
-        if (outputs[r] < 0 || outputs[r] >= outputs()) {
-          throw new IndexOutOfBoundsException(
-              "targets["
-                  + r
-                  + "] = "
-                  + outputs[r]
-                  + " is outside [0, outputs = "
-                  + outputs()
-                  + ")");
-        }
-        row[next] = r;
-        classOf[next] = classes.classOf(outputs[r]);
-        slotOf[next] = classes.slotOf(outputs[r]);
-        weights[r] = loss.isMean() ? 1f / counted : 1f;
-        next++;
-      }
-      if (rowWeights != null) {
-        Check.shape("weights", rowWeights, "(batch)", rows);
-        try (Lease lease = new Lease().of("weights", rowWeights)) {
-          float[] given = rowWeights.toArray();
-          for (int r = 0; r < rows; r++) {
-            weights[r] *= Check.finite("weights[" + r + "]", given[r]);
-          }
-        }
-      }
-      this.targets = new TwoLevelSoftmax.Targets(row, classOf, slotOf);
-    }
+  private TargetBatch check(FloatTensor x, IntTensor targets, Loss loss) {
+    return new TargetBatch(checkX(x), targets, requireNonNull(loss, "loss"), classes);
   }
 
-  /** The update is made under the lease: what is closed or refused must not change its state. */
-  private double train(
-      Batch batch, FloatTensor gradX, Function<Lease, TwoLevelSoftmax.Update> update) {
-    try (Lease lease = lease().of("x", batch.x).of("gradX", gradX);
+  /**
+   * The losses of the rows that count, not weighted. The update is made under the lease: what is
+   * closed or refused must not change its state.
+   */
+  private double[] train(
+      FloatTensor x,
+      TargetBatch batch,
+      FloatTensor gradX,
+      Function<Lease, TwoLevelSoftmax.Update> update) {
+    try (Lease lease = lease().of("x", x).of("gradX", gradX);
         Workspace workspace = softmax.borrowWorkspace()) {
-      double[] losses =
-          softmax.train(
-              Operands.rows(batch.x),
-              batch.targets,
-              batch.weights,
-              batch.smoothing,
-              prior,
-              gradX == null ? null : Operands.rows(gradX),
-              update.apply(lease),
-              workspace);
-      double sum = 0;
-      for (int r = 0; r < losses.length; r++) {
-        float weight = batch.weights[batch.targets.row(r)];
-        sum += weight == 0 ? 0 : weight * losses[r];
-      }
-      return sum;
+      return softmax.train(
+          Operands.rows(x),
+          batch.targets,
+          batch.weights,
+          batch.smoothing,
+          prior,
+          gradX == null ? null : Operands.rows(gradX),
+          update.apply(lease),
+          workspace);
     }
   }
 
   @Override
   public String toString() {
-    long numbers = W1.shape().size() + b1.shape().size() + W2.shape().size() + b2.shape().size();
     return "HierarchicalSoftmax("
         + features
         + " features, "
         + classes
         + ", "
-        + 4 * numbers
+        + parameters.bytes()
         + " bytes, "
         + workers
         + ")";

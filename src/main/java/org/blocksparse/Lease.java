@@ -27,6 +27,14 @@ final class Lease implements AutoCloseable {
     return this;
   }
 
+  /** Adds all of them, by their own names; as above. */
+  Lease of(SoftmaxParameters parameters) {
+    return of("W1", parameters.W1())
+        .of("b1", parameters.b1())
+        .of("W2", parameters.W2())
+        .of("b2", parameters.b2());
+  }
+
   /** Takes over a lease that the caller has taken. */
   void adopt(Storage storage) {
     held.add(storage);

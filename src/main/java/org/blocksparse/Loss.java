@@ -7,8 +7,9 @@ import static java.util.Objects.requireNonNull;
  * What is minimised: the negative log likelihood of the targets, in natural logarithms.
  *
  * <p>With weights w, the loss is the sum (or the mean over the rows that count) of w[r] * -log
- * P(target of row r). Rows whose target is {@link #ignoring ignored} do not count: they have no
- * loss and no gradient.
+ * P(target of row r); {@link HierarchicalSoftmax#losses} tells what each row adds. Rows whose
+ * target is {@link #ignoring ignored} do not count: they have no loss and no gradient, and what x
+ * holds there does not matter.
  *
  * <p>With {@link #smoothing}, a share of the target's probability goes to other outputs: among the
  * classes by their sizes, and evenly among the outputs of the target's own class. So the loss still

@@ -63,7 +63,9 @@ final class HierarchicalSoftmaxContractTest {
           contiguous(8, 16, 60, 64, 8), // probabilities that underflow
           contiguous(0, 4, 1, 15, 5),
           new Case(20, 6, 1, 3, 0, 1, 1, 2, 2, 2, 0, 3),
-          unequal(150, 9, 60));
+          unequal(150, 9, 60),
+          unequal(600, 5, 40), // rows that come in several parts, and are put in order
+          contiguous(600, 3, 1, 13, 5));
 
   /** Class 0 has a quarter of the outputs, seven others share the rest. */
   private static Case unequal(int batch, int features, int outputs) {
@@ -151,18 +153,16 @@ final class HierarchicalSoftmaxContractTest {
               "target probabilities",
               oracle.exponentialsOfTargetLogProbabilities(),
               layer.probabilities(setup.x, setup.targets));
-          Bounded logProbabilities = oracle.targetLogProbabilities();
           check(
               "target log probabilities",
-              logProbabilities,
+              oracle.targetLogProbabilities(),
               layer.logProbabilities(setup.x, setup.targets));
-          double expected = 0;
-          double bound = 0;
-          for (int row = 0; row < given.batch; row++) {
-            expected -= logProbabilities.values()[row] / given.batch;
-            bound += logProbabilities.bounds()[row] / given.batch;
-          }
-          assertEquals(expected, layer.loss(setup.x, setup.targets), bound + 1e-12, "loss");
+          SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
+          assertEquals(
+              expected.loss(),
+              layer.loss(setup.x, setup.targets),
+              expected.lossBound() + 1e-12,
+              "loss");
         });
   }
 
@@ -247,26 +247,59 @@ final class HierarchicalSoftmaxContractTest {
         kernels,
         p,
         (setup, oracle) -> {
-          HierarchicalSoftmax layer = setup.layer;
           try (FloatTensor w = setup.memory.of("weights", weights, given.batch)) {
-            checkGradients(
-                oracle.gradients(new SoftmaxOracle.Loss(true, -100, 0, null)),
-                layer.gradients(setup.x, setup.targets, Loss.mean().ignoring(-100)));
-            checkGradients(
-                oracle.gradients(new SoftmaxOracle.Loss(false, -100, 0.125, null)),
-                layer.gradients(
-                    setup.x, setup.targets, Loss.sum().smoothing(0.125f).ignoring(-100)));
-            checkGradients(
-                oracle.gradients(new SoftmaxOracle.Loss(true, -100, 0.75, weights)),
-                layer.gradients(
-                    setup.x,
-                    setup.targets,
-                    Loss.mean().ignoring(-100).weights(w).smoothing(0.75f)));
-            checkGradients(
-                oracle.gradients(new SoftmaxOracle.Loss(false, -100, 0, weights)),
-                layer.gradients(setup.x, setup.targets, Loss.sum().weights(w).ignoring(-100)));
+            checkLoss(
+                setup,
+                oracle,
+                new SoftmaxOracle.Loss(true, -100, 0, null),
+                Loss.mean().ignoring(-100));
+            checkLoss(
+                setup,
+                oracle,
+                new SoftmaxOracle.Loss(false, -100, 0.125, null),
+                Loss.sum().smoothing(0.125f).ignoring(-100));
+            checkLoss(
+                setup,
+                oracle,
+                new SoftmaxOracle.Loss(true, -100, 0.75, weights),
+                Loss.mean().ignoring(-100).weights(w).smoothing(0.75f));
+            checkLoss(
+                setup,
+                oracle,
+                new SoftmaxOracle.Loss(false, -100, 0, weights),
+                Loss.sum().weights(w).ignoring(-100));
           }
         });
+  }
+
+  /** Gradients, the loss alone, and what each row adds to it. */
+  private static void checkLoss(
+      Setup setup, SoftmaxOracle oracle, SoftmaxOracle.Loss expected, Loss loss) {
+    SoftmaxOracle.Gradients gradients = oracle.gradients(expected);
+    checkGradients(gradients, setup.layer.gradients(setup.x, setup.targets, loss));
+    assertEquals(
+        gradients.loss(),
+        setup.layer.loss(setup.x, setup.targets, loss),
+        gradients.lossBound() + 1e-12,
+        "loss");
+    int batch = (int) setup.x.shape().dim(0);
+    try (FloatTensor ofRows = setup.layer.losses(setup.x, setup.targets, loss)) {
+      assertEquals(Shape.of(batch), ofRows.shape());
+      // The loss of one row is that of a batch in which the others have no weight.
+      for (int row = 0; row < Math.min(batch, 9); row++) {
+        float[] weights = new float[batch];
+        weights[row] = expected.weights() == null ? 1 : expected.weights()[row];
+        SoftmaxOracle.Gradients alone =
+            oracle.gradients(
+                new SoftmaxOracle.Loss(
+                    expected.mean(), expected.ignored(), expected.smoothing(), weights));
+        assertEquals(
+            alone.loss(),
+            ofRows.get(row),
+            1.01 * alone.lossBound() + 2 * Bounded.U * Math.abs(alone.loss()),
+            "row " + row);
+      }
+    }
   }
 
   static Stream<Arguments> rules() {

@@ -1265,6 +1265,7 @@ final class InvalidInputTest {
         "logProbabilities of targets",
         (layer, w) -> layer.logProbabilities(w.f("x"), w.i("targets")));
     withTargets.put("loss", (layer, w) -> layer.loss(w.f("x"), w.i("targets")));
+    withTargets.put("losses", (layer, w) -> layer.losses(w.f("x"), w.i("targets"), Loss.sum()));
     withTargets.put("gradients", (layer, w) -> layer.gradients(w.f("x"), w.i("targets")));
     withTargets.put("step", (layer, w) -> layer.step(w.f("x"), w.i("targets"), Optimizer.sgd(1)));
     withTargets.put(
@@ -1403,6 +1404,13 @@ final class InvalidInputTest {
         "loss",
         w -> {},
         (layer, w) -> layer.gradients(w.f("x"), w.i("targets"), null));
+    addLayerCase(
+        cases,
+        "loss of losses null",
+        NULL,
+        "loss",
+        w -> {},
+        (layer, w) -> layer.losses(w.f("x"), w.i("targets"), null));
     LayerCall weighted =
         (layer, w) ->
             layer.step(

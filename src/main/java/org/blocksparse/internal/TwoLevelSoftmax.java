@@ -3,6 +3,7 @@ package org.blocksparse.internal;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntFunction;
 import org.blocksparse.internal.Workspace.Use;
 
@@ -23,6 +24,12 @@ public final class TwoLevelSoftmax {
   /** Rows that are computed over all outputs at a time: enough to use each block of W2 well. */
   private static final int GRID_ROWS = 256;
 
+  /** With fewer rows, a block of W2 would be waited for. */
+  private static final int MIN_GRID_ROWS = 16;
+
+  /** Results that are kept on the way, if they are wanted elsewhere in another order. */
+  private static final long GRID_ELEMENTS = 1 << 25;
+
   /** Rows times classes that keep the workers busy where there are few classes. */
   private static final int GRID_ROWS_TIMES_CLASSES = 2048;
 
@@ -30,27 +37,18 @@ public final class TwoLevelSoftmax {
   public record Parameters(Storage w1, Storage b1, Storage w2, Storage b2) {}
 
   /** The rows that count in training, and the class and the slot of each one's target. */
-  public static final class Targets {
-    private final int[] rows;
-    private final int[] classes;
-    private final int[] slots;
-
-    public Targets(int[] rows, int[] classes, int[] slots) {
-      this.rows = rows;
-      this.classes = classes;
-      this.slots = slots;
-    }
-
-    /** The row of the i-th target. */
-    public int row(int i) {
-      return rows[i];
-    }
-  }
+  public record Targets(int[] rows, int[] classes, int[] slots) {}
 
   /**
    * Receives gradients: of the class level once, of every opened class from the worker that has it.
    */
   public interface Update {
+    /**
+     * Whether a class, or the class level, is only given if its loss is finite. Parameters that
+     * follow gradients must not: one bad number would spoil all of them.
+     */
+    boolean finiteOnly();
+
     /** The gradient with respect to the logits of the classes is in {@code grad}. */
     void classLevel(
         OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace);
@@ -72,6 +70,30 @@ public final class TwoLevelSoftmax {
         Rows grad,
         Scratch scratch);
   }
+
+  /** For {@link #train} if nothing but the loss is wanted. */
+  public static final Update LOSS_ONLY =
+      new Update() {
+        @Override
+        public boolean finiteOnly() {
+          return false;
+        }
+
+        @Override
+        public void classLevel(
+            OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace) {}
+
+        @Override
+        public void openedClass(
+            OuterSchedule outer,
+            int block,
+            GemmSchedule schedule,
+            int chunkBegin,
+            int chunkEnd,
+            Rows x,
+            Rows grad,
+            Scratch scratch) {}
+      };
 
   /** Schedules that depend on a number of rows only, and so are the same from call to call. */
   private static final class Cache<S> {
@@ -155,10 +177,6 @@ public final class TwoLevelSoftmax {
     return workspaces.borrow();
   }
 
-  private GemmSchedule open(int[] readRow, int[] classOf) {
-    return GemmSchedule.ofRows(null, readRow, classOf, classes);
-  }
-
   /** The probabilities or log probabilities of all classes for every row: (batch, classes). */
   public Rows classes(Rows x, boolean logarithm, Workspace workspace) {
     int batch = Math.toIntExact(x.count);
@@ -174,21 +192,22 @@ public final class TwoLevelSoftmax {
    * (requests, slots), where request r is class {@code classOf[r]} for row {@code readRow[r]} of x.
    * Slots that do not take part get 0, or negative infinity.
    *
+   * @param readRow null: request r is for row r
    * @param classes what {@link #classes} returned for the same x and logarithm; null: conditional
    *     on the class
    */
   public Rows open(
       Rows x, Rows classes, int[] readRow, int[] classOf, boolean logarithm, Workspace workspace) {
-    int requests = readRow.length;
+    int requests = classOf.length;
     Rows result = new Rows(workspace.get(Use.SLOTS, (long) requests * slots), requests, slots);
     Storage scale = null;
     if (classes != null) {
       scale = workspace.get(Use.SCALE, requests);
       for (int r = 0; r < requests; r++) {
-        scale.putFloat(r, classes.get(readRow[r], classOf[r]));
+        scale.putFloat(r, classes.get(readRow == null ? r : readRow[r], classOf[r]));
       }
     }
-    try (GemmSchedule schedule = open(readRow, classOf)) {
+    try (GemmSchedule schedule = GemmSchedule.ofRows(null, readRow, classOf, this.classes)) {
       gemmAndSoftmax(schedule, x, scale, logarithm, result);
     }
     return result;
@@ -224,12 +243,15 @@ public final class TwoLevelSoftmax {
   public void grid(
       Rows x, boolean logarithm, Rows direct, GridConsumer consumer, Workspace workspace) {
     int batch = Math.toIntExact(x.count);
+    long outputs = (long) this.classes * slots;
     int step = Math.max(GRID_ROWS, GRID_ROWS_TIMES_CLASSES / classes);
+    if (direct == null) {
+      step = (int) Math.max(MIN_GRID_ROWS, Math.min(step, GRID_ELEMENTS / outputs));
+    }
     for (int begin = 0; begin < batch; begin += step) {
       int rows = Math.min(step, batch - begin);
       Rows slice = new Rows(x.storage, x.offset + begin * x.stride, rows, x.stride);
       Rows classes = classes(slice, logarithm, workspace);
-      long outputs = (long) this.classes * slots;
       Rows results =
           direct == null
               ? new Rows(
@@ -248,16 +270,75 @@ public final class TwoLevelSoftmax {
   }
 
   /**
-   * Loss and gradients, given to {@code update} on the way.
+   * Loss and gradients, given to {@code update} on the way: classes first, the class level last.
    *
    * @param targets which rows count, and their classes and slots
-   * @param weights (batch) the weight of each row in the loss; 0 for rows that do not count
+   * @param weights (batch) the weight of each row in the loss
    * @param smoothing the share of the loss that is on all classes and slots instead of the target
    * @param prior (classes) what smoothing distributes by among the classes
    * @param gradX (batch, features) receives the gradient with respect to x, or null
-   * @return for each row that counts, its negative log likelihood, not weighted
+   * @return for each row that counts, its negative log likelihood, not weighted; if {@code update}
+   *     wants it finite and it is not at the class level, that is all there is
    */
   public double[] train(
+      Rows x,
+      Targets targets,
+      float[] weights,
+      float smoothing,
+      Storage prior,
+      Rows gradX,
+      Update update,
+      Workspace workspace) {
+    int batch = Math.toIntExact(x.count);
+    int counted = targets.rows.length;
+    if (counted == batch && batch > 0) {
+      return train(
+          dense.get(batch),
+          denseOuter.get(batch),
+          x,
+          targets,
+          weights,
+          smoothing,
+          prior,
+          gradX,
+          update,
+          workspace);
+    }
+    if (counted == 0) {
+      if (gradX != null) {
+        clearOthers(gradX, targets.rows);
+      }
+      return new double[0];
+    }
+    // Rows that do not count are left out: what they hold times a gradient of 0 might be NaN.
+    try (GemmSchedule some = GemmSchedule.ofRows(targets.rows, targets.rows, new int[counted], 1);
+        OuterSchedule someOuter = OuterSchedule.ofRows(some)) {
+      return train(
+          some, someOuter, x, targets, weights, smoothing, prior, gradX, update, workspace);
+    }
+  }
+
+  /** Clears all rows but the given ones, which are in order. */
+  private static void clearOthers(Rows grad, int[] rows) {
+    int next = 0;
+    for (int row = 0; row < grad.count; row++) {
+      if (next < rows.length && rows[next] == row) {
+        next++;
+      } else {
+        grad.storage.fill(grad.offset + row * grad.stride, grad.stride, 0);
+      }
+    }
+  }
+
+  /**
+   * As above.
+   *
+   * @param all the rows that count, as those of a dense layer
+   * @param allOuter the same for the gradient of its weights
+   */
+  private double[] train(
+      GemmSchedule all,
+      OuterSchedule allOuter,
       Rows x,
       Targets targets,
       float[] weights,
@@ -277,19 +358,25 @@ public final class TwoLevelSoftmax {
     Storage classTargets = targets(workspace, Use.CLASS_TARGETS, batch, targets, targets.classes);
     Storage slotTargets = targets(workspace, Use.SLOT_TARGETS, batch, targets, targets.slots);
 
-    GemmSchedule all = dense.get(batch);
     Products.gemm(scheduler, all, x, w1, b1, false, classGrad);
     Products.crossEntropy(
         scheduler, all, classes, classTargets, rowWeights, smoothing, prior, classLoss, classGrad);
+    double[] losses = new double[targets.rows.length];
+    for (int r = 0; r < losses.length; r++) {
+      losses[r] = classLoss.getFloat(targets.rows[r]);
+    }
+    if (update.finiteOnly() && !isFinite(classLoss, all, 0, all.chunks())) {
+      return losses;
+    }
     if (gradX != null) {
+      clearOthers(gradX, targets.rows);
       Products.gemm(scheduler, all, classGrad, w1.transpose(), null, false, gradX);
     }
 
+    AtomicBoolean spoilt = new AtomicBoolean();
     try (GemmSchedule opened =
             GemmSchedule.ofRows(targets.rows, targets.rows, targets.classes, classes);
         OuterSchedule outer = OuterSchedule.ofRows(opened)) {
-      // The gradient for x has been taken from W1 by now, so W1 may change.
-      update.classLevel(denseOuter.get(batch), all, x, classGrad, workspace);
       int[] chunkStart = chunkStarts(opened, outer.blocks());
       scheduler.run(
           outer.blocks(),
@@ -326,16 +413,30 @@ public final class TwoLevelSoftmax {
                     gradX,
                     scratch);
               }
-              update.openedClass(outer, block, opened, first, last, x, slotGrad, scratch);
+              if (update.finiteOnly() && !isFinite(slotLoss, opened, first, last)) {
+                spoilt.set(true);
+              } else {
+                update.openedClass(outer, block, opened, first, last, x, slotGrad, scratch);
+              }
             }
           });
     }
-    double[] losses = new double[targets.rows.length];
+    if (!spoilt.get()) {
+      update.classLevel(allOuter, all, x, classGrad, workspace);
+    }
     for (int r = 0; r < losses.length; r++) {
-      int row = targets.rows[r];
-      losses[r] = (double) classLoss.getFloat(row) + slotLoss.getFloat(row);
+      losses[r] += slotLoss.getFloat(targets.rows[r]);
     }
     return losses;
+  }
+
+  private static boolean isFinite(Storage losses, GemmSchedule schedule, int begin, int end) {
+    for (int r = schedule.rowStart(begin); r < schedule.rowStart(end); r++) {
+      if (!Float.isFinite(losses.getFloat(schedule.row(r)))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /**
@@ -372,6 +473,11 @@ public final class TwoLevelSoftmax {
     Rows gradB2 = new Rows(into.b2, classes, slots);
     return new Update() {
       @Override
+      public boolean finiteOnly() {
+        return false;
+      }
+
+      @Override
       public void classLevel(
           OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace) {
         Products.outer(scheduler, outer, 1, x, grad, false, gradW1);
@@ -399,6 +505,11 @@ public final class TwoLevelSoftmax {
   public Update descend(float rate) {
     Kernels kernels = KernelsProvider.kernels();
     return new Update() {
+      @Override
+      public boolean finiteOnly() {
+        return true;
+      }
+
       @Override
       public void classLevel(
           OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace) {
@@ -440,6 +551,11 @@ public final class TwoLevelSoftmax {
     Kernels kernels = KernelsProvider.kernels();
     long blockSize = (long) features * slots;
     return new Update() {
+      @Override
+      public boolean finiteOnly() {
+        return true;
+      }
+
       @Override
       public void classLevel(
           OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace) {

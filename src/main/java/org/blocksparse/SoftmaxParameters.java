@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
+import org.blocksparse.internal.TwoLevelSoftmax;
+
+/**
+ * The parameters of a two-level softmax, or gradients with respect to them.
+ *
+ * @param W1 (features, classes)
+ * @param b1 (classes)
+ * @param W2 (classes, features, slots)
+ * @param b2 (classes, slots)
+ */
+record SoftmaxParameters(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2)
+    implements AutoCloseable {
+
+  /** All zero. If there is not enough memory for one of them, none is kept. */
+  static SoftmaxParameters zeros(int features, int classes, int slots) {
+    FloatTensor W2 = FloatTensor.zeros(classes, features, slots);
+    try {
+      return new SoftmaxParameters(
+          FloatTensor.zeros(features, classes),
+          FloatTensor.zeros(classes),
+          W2,
+          FloatTensor.zeros(classes, slots));
+    } catch (Throwable e) {
+      W2.close(); // the garbage collector takes what is small
+      throw e;
+    }
+  }
+
+  /** Weights uniform in [-1, 1] / sqrt(features), and biases of zero. */
+  static SoftmaxParameters random(int features, int classes, int slots, long seed) {
+    SoftmaxParameters parameters = zeros(features, classes, slots);
+    // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image
+    // lacks.
+    RandomGenerator random = new SplittableRandom(seed);
+    float bound = (float) (1 / Math.sqrt(features));
+    fillUniform(parameters.W1, bound, random);
+    fillUniform(parameters.W2, bound, random);
+    return parameters;
+  }
+
+  private static void fillUniform(FloatTensor tensor, float bound, RandomGenerator random) {
+    float[] row = new float[(int) tensor.shape().dim(tensor.shape().rank() - 1)];
+    for (long offset = 0; offset < tensor.shape().size(); offset += row.length) {
+      for (int i = 0; i < row.length; i++) {
+        row[i] = (2 * random.nextFloat() - 1) * bound;
+      }
+      tensor.put(offset, row, 0, row.length);
+    }
+  }
+
+  /**
+   * These, if they have the given sizes.
+   *
+   * @throws IllegalArgumentException if one has another shape
+   */
+  SoftmaxParameters require(int features, int classes, int slots) {
+    Check.shape("W1", W1, "(features, classes)", features, classes);
+    Check.shape("b1", b1, "(classes)", classes);
+    Check.shape("W2", W2, "(classes, features, slots)", classes, features, slots);
+    Check.shape("b2", b2, "(classes, slots)", classes, slots);
+    return this;
+  }
+
+  /** What the computations work on. */
+  TwoLevelSoftmax.Parameters storages() {
+    return new TwoLevelSoftmax.Parameters(W1.storage(), b1.storage(), W2.storage(), b2.storage());
+  }
+
+  long bytes() {
+    return 4 * (W1.shape().size() + b1.shape().size() + W2.shape().size() + b2.shape().size());
+  }
+
+  @Override
+  public void close() {
+    W1.close();
+    b1.close();
+    W2.close();
+    b2.close();
+  }
+}
