@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
@@ -15,6 +16,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.regex.Pattern;
+import org.jline.terminal.Terminal;
+import org.jline.terminal.impl.ExternalTerminal;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
@@ -88,8 +92,8 @@ class MainTest {
     assertTrue(Files.size(output.resolve("learning-curve.png")) > 0);
   }
 
-  @Test
-  void predict_answersEachLineFromTheFolder() throws IOException {
+  /** Trains on a text in which each word tells the next; where its model lies. */
+  private Path trainedModel() throws IOException {
     Path text = folder.resolve("text");
     Files.writeString(text, "one two three four five six\nseven eight nine ten\n".repeat(200));
     Path output = folder.resolve("output");
@@ -98,7 +102,55 @@ class MainTest {
     training.addAll(List.of(text.toString(), "--output", output.toString()));
     assertEquals(0, run(training.toArray(String[]::new)), err.toString());
     out.getBuffer().setLength(0);
-    String model = output.resolve("model").toString();
+    return output.resolve("model");
+  }
+
+  /** Line editing as at a terminal: arrows up and left, completion, the end by Ctrl-D. */
+  @Test
+  void predict_typedAtATerminal() throws IOException {
+    Path model = trainedModel();
+    String up = "\u001bOA"; // what an xterm sends that was told of arrows to be read by a program
+    String left = "\u001bOD";
+    String typed =
+        "one two three\r"
+            + "seven ei\tnine\r"
+            + up
+            + up
+            + "\r"
+            + "se eight"
+            + left.repeat(6)
+            + "ven\r";
+    ByteArrayOutputStream screen = new ByteArrayOutputStream();
+    Predict predict = CommandLine.populateCommand(new Predict(), "--model", model.toString());
+    try (ModelFolder opened = ModelFolder.open(model);
+        Terminal terminal =
+            new ExternalTerminal(
+                "test",
+                "xterm",
+                new ByteArrayInputStream((typed + "\u0004").getBytes(UTF_8)),
+                screen,
+                UTF_8)) {
+      predict.talk(opened, terminal);
+    }
+    List<String> history =
+        Files.readAllLines(model.resolve("history")).stream()
+            .map(line -> line.substring(line.indexOf(':') + 1))
+            .toList();
+    assertEquals(
+        List.of("one two three", "seven eight nine", "one two three", "seven eight"), history);
+    List<String> answers =
+        Pattern.compile("  (\\w+) 9\\d\\.\\d%,")
+            .matcher(screen.toString(UTF_8))
+            .results()
+            .map(answer -> answer.group(1))
+            .toList();
+    assertEquals(List.of("four", "ten", "four", "nine"), answers, screen.toString(UTF_8));
+  }
+
+  @Test
+  void predict_answersEachLineFromTheFolder() throws IOException {
+    Path folderOfModel = trainedModel();
+    String model = folderOfModel.toString();
 
     InputStream keyboard = System.in;
     System.setIn(new ByteArrayInputStream("One two three\nseven eight\n".getBytes(UTF_8)));
@@ -115,15 +167,15 @@ class MainTest {
     out.getBuffer().setLength(0);
     refuses("--top", "predict", "--top", "0", "--model", model);
     refuses("missing", "predict", "--model", folder.resolve("nowhere").toString());
-    Path words = output.resolve("model/vocabulary.txt");
+    Path words = folderOfModel.resolve("vocabulary.txt");
     String known = Files.readString(words);
     Files.writeString(words, known + "another\n");
     refuses("do not belong together", "predict", "--model", model);
     Files.writeString(words, known);
-    Path softmax = output.resolve("model/softmax.safetensors");
+    Path softmax = folderOfModel.resolve("softmax.safetensors");
     Files.write(softmax, Arrays.copyOf(Files.readAllBytes(softmax), 100));
     refuses("softmax.safetensors", "predict", "--model", model);
-    Files.writeString(output.resolve("model/input.npz"), "no archive");
+    Files.writeString(folderOfModel.resolve("input.npz"), "no archive");
     refuses("input.npz", "predict", "--model", model);
   }
 }

@@ -107,7 +107,8 @@ final class Predict implements Callable<Integer> {
     }
   }
 
-  private void talk(ModelFolder opened, Terminal screen) throws IOException {
+  /** Answers what is typed at a terminal, until its user ends it; then closes it. */
+  void talk(ModelFolder opened, Terminal screen) throws IOException {
     try (Terminal terminal = screen) {
       LineReader reader =
           LineReaderBuilder.builder()
