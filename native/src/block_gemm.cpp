@@ -169,9 +169,10 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
   }
 }
 
-// The first block of chunk c, of which nothing has been checked yet; no block if there is none.
-block_view first_block(const gemm_call& call, int32_t c, int32_t chunk_end) {
-  if (c >= chunk_end) {
+// The first block of chunk c, of which nothing has been checked yet; no block if there is none. It
+// is fetched though this call may end before: who runs chunks one by one runs that one next.
+block_view first_block(const gemm_call& call, int32_t c) {
+  if (c >= call.plan.chunks) {
     return {nullptr, 0};
   }
   const int32_t s = call.plan.segment_start[c];
@@ -259,7 +260,7 @@ int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* sch
     if (is_gemm_for_blas(path, isa, pairs_per_segment(call.plan, chunk))) {
       run_on_blas(call, chunk);
     } else {
-      run_on_tiles(call, chunk, first_block(call, i + 1, chunk_end));
+      run_on_tiles(call, chunk, first_block(call, i + 1));
     }
   }
   return BLOCKSPARSE_OK;
