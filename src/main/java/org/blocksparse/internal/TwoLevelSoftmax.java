@@ -22,7 +22,7 @@ import org.blocksparse.internal.Workspace.Use;
  */
 public final class TwoLevelSoftmax {
   /** Rows that are computed over all outputs at a time: enough to use each block of W2 well. */
-  private static final int GRID_ROWS = 256;
+  private static final int GRID_ROWS = 384;
 
   /** With fewer rows, a block of W2 would be waited for. */
   private static final int MIN_GRID_ROWS = 16;
