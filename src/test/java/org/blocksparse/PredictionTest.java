@@ -14,6 +14,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -275,15 +276,55 @@ final class PredictionTest {
   }
 
   @Test
-  void explain_multipliesToTheProbability() {
+  void explain_tellsTheTruthOfEveryOutput() {
     try (HierarchicalSoftmax layer = layer(11);
         FloatTensor x = integers(12, 2, 1, FEATURES);
         FloatTensor all = layer.probabilities(x)) {
-      int likeliest = layer.topK(x, 1).output(0, 0);
-      HierarchicalSoftmax.Explanation explanation = layer.explain(x, likeliest);
-      assertEquals(all.get(0, likeliest), explanation.probability(), 1e-6);
-      assertEquals(layer.classes().classOf(likeliest), explanation.classNumber());
-      assertEquals(0, explanation.rankInClass());
+      ClassAssignment classes = layer.classes();
+      double[] ofClass = new double[classes.classes()];
+      for (int output = 0; output < OUTPUTS; output++) {
+        ofClass[classes.classOf(output)] += all.get(0, output);
+      }
+      for (int output = 0; output < OUTPUTS; output++) {
+        HierarchicalSoftmax.Explanation explanation = layer.explain(x, output);
+        int c = classes.classOf(output);
+        float p = all.get(0, output);
+        assertEquals(output, explanation.output());
+        assertEquals(c, explanation.classNumber());
+        assertEquals(p, explanation.probability(), 1e-6);
+        assertEquals(ofClass[c], explanation.classProbability(), 1e-6);
+        assertEquals(
+            Arrays.stream(ofClass).filter(other -> other > ofClass[c] + 1e-6).count(),
+            explanation.classRank());
+        int rank = 0;
+        for (int slot = 0; slot < classes.size(c); slot++) {
+          rank += all.get(0, classes.output(c, slot)) > p ? 1 : 0;
+        }
+        assertEquals(rank, explanation.rankInClass());
+      }
+    }
+  }
+
+  @Test
+  void ranking_refusesRowsAndRanksThatItHasNot() {
+    try (HierarchicalSoftmax layer = layer(1);
+        FloatTensor x = FloatTensor.zeros(2, FEATURES)) {
+      Ranking ranking = layer.topK(x, 3);
+      for (Executable call :
+          new Executable[] {
+            () -> ranking.output(2, 0),
+            () -> ranking.output(-1, 0),
+            () -> ranking.output(0, 3),
+            () -> ranking.logProbability(0, -1),
+            () -> ranking.probability(1, 3),
+            () -> ranking.outputs(2),
+            () -> ranking.size(2),
+            () -> ranking.openedClasses(-1)
+          }) {
+        assertThrows(IndexOutOfBoundsException.class, call);
+      }
+      ranking.outputs(0)[0] = -5;
+      assertTrue(ranking.output(0, 0) >= 0, "a copy");
     }
   }
 
