@@ -34,7 +34,6 @@ final class RankingProperties {
 
   /** A layer with a batch, and everything that is asked of it. */
   private static final class Problem implements AutoCloseable {
-    final int batch;
     final HierarchicalSoftmax layer;
     final FloatTensor x;
     final float[][] logProbabilities;
@@ -47,7 +46,6 @@ final class RankingProperties {
       }
       ClassAssignment assignment = ClassAssignment.of(classOf);
       int slots = assignment.slots();
-      this.batch = batch;
       float[] b1 = data.floats(Numbers.SMALL_INTEGERS, classes);
       for (int c = 0; c < classes; c++) {
         b1[c] *= peak; // 0: classes are equally likely
