@@ -32,11 +32,17 @@ abstract sealed class Candidates {
     return new Nucleus(mass);
   }
 
-  /** Offers an output. NaN is never taken. */
-  abstract void offer(int output, float logProbability);
+  /** Offers outputs with their log probabilities. NaN is never taken. */
+  abstract void offer(int[] outputs, float[] logProbabilities);
 
   /** Whether outputs with log probabilities of at most {@code bound} cannot change the ranking. */
   abstract boolean isDone(float bound);
+
+  /**
+   * Whether {@link #isDone} cannot be true after outputs of classes that have the given probability
+   * together were offered, whatever they are: then those after them are needed, too.
+   */
+  abstract boolean needsMoreThan(double probability, float bound);
 
   /** Drops what is not in the ranking, which then is complete and in order. */
   void finish() {
@@ -59,15 +65,14 @@ abstract sealed class Candidates {
     return values;
   }
 
-  static long encode(int output, float logProbability) {
+  static long encode(int number, float logProbability) {
     // Log probabilities are never positive: the larger their bits, the less likely they are. 0f is
-    // the
-    // smallest of all, and -0f must be the same.
-    return (long) (Float.floatToRawIntBits(logProbability) & 0x7FFF_FFFF) << 32 | output;
+    // the smallest of all, and -0f must be the same.
+    return (long) (Float.floatToRawIntBits(logProbability) & 0x7FFF_FFFF) << 32 | number;
   }
 
   static float logProbability(long candidate) {
-    return -Float.intBitsToFloat((int) (candidate >>> 32));
+    return 0 - Float.intBitsToFloat((int) (candidate >>> 32)); // never -0
   }
 
   final void append(long candidate) {
@@ -80,52 +85,57 @@ abstract sealed class Candidates {
   private static final class Best extends Candidates {
     private final int k;
 
+    /** Once there are k: their complements, so that the worst is on top. */
+    private LongHeap worstFirst;
+
     Best(int k) {
-      super(k);
+      super(Math.min(k, 1024));
       this.k = k;
     }
 
-    /** {@link #found} is a heap with the worst on top, once it is full. */
     @Override
-    void offer(int output, float logProbability) {
-      if (!(logProbability <= 0)) {
-        return;
-      }
-      long candidate = encode(output, logProbability);
-      if (size < k) {
-        append(candidate);
-        if (size == k) {
-          for (int i = k / 2 - 1; i >= 0; i--) {
-            siftDown(found, i);
+    void offer(int[] outputs, float[] logProbabilities) {
+      for (int i = 0; i < outputs.length; i++) {
+        float logProbability = logProbabilities[i];
+        if (!(logProbability <= 0)) {
+          continue;
+        }
+        if (worstFirst == null) {
+          append(~encode(outputs[i], logProbability));
+          if (size == k) {
+            worstFirst = new LongHeap(found, k);
+          }
+        } else if (logProbability >= worst()) {
+          long complement = ~encode(outputs[i], logProbability);
+          if (complement > worstFirst.min()) {
+            worstFirst.replaceMin(complement);
           }
         }
-      } else if (candidate < found[0]) {
-        found[0] = candidate;
-        siftDown(found, 0);
       }
     }
 
-    private void siftDown(long[] heap, int start) {
-      int i = start;
-      while (2 * i + 1 < k) {
-        int child = 2 * i + 1;
-        if (child + 1 < k && heap[child + 1] > heap[child]) {
-          child++;
-        }
-        if (heap[i] >= heap[child]) {
-          return;
-        }
-        long swap = heap[i];
-        heap[i] = heap[child];
-        heap[child] = swap;
-        i = child;
-      }
+    private float worst() {
+      return logProbability(~worstFirst.min());
     }
 
     @Override
     boolean isDone(float bound) {
       // An output that is as likely as the worst one here may still have the smaller number.
-      return size == k && logProbability(found[0]) > bound;
+      return worstFirst != null && worst() > bound;
+    }
+
+    /** To be done, there must be k outputs that are likelier than the bound. */
+    @Override
+    boolean needsMoreThan(double probability, float bound) {
+      return k * Math.exp(bound) > probability;
+    }
+
+    @Override
+    void finish() {
+      for (int i = 0; i < size; i++) {
+        found[i] = ~found[i];
+      }
+      super.finish();
     }
   }
 
@@ -138,9 +148,11 @@ abstract sealed class Candidates {
     }
 
     @Override
-    void offer(int output, float logProbability) {
-      if (logProbability >= threshold) {
-        append(encode(output, logProbability));
+    void offer(int[] outputs, float[] logProbabilities) {
+      for (int i = 0; i < outputs.length; i++) {
+        if (logProbabilities[i] >= threshold) {
+          append(encode(outputs[i], logProbabilities[i]));
+        }
       }
     }
 
@@ -148,10 +160,20 @@ abstract sealed class Candidates {
     boolean isDone(float bound) {
       return bound < threshold;
     }
+
+    @Override
+    boolean needsMoreThan(double probability, float bound) {
+      return !isDone(bound);
+    }
   }
 
   private static final class Nucleus extends Candidates {
     private final double mass;
+
+    /** The last that is needed, once there are enough; what is behind it never will be. */
+    private long last = Long.MAX_VALUE;
+
+    private boolean sorted = true;
 
     Nucleus(double mass) {
       super(0);
@@ -159,33 +181,42 @@ abstract sealed class Candidates {
     }
 
     @Override
-    void offer(int output, float logProbability) {
-      if (logProbability <= 0) {
-        append(encode(output, logProbability));
+    void offer(int[] outputs, float[] logProbabilities) {
+      for (int i = 0; i < outputs.length; i++) {
+        if (logProbabilities[i] <= 0) {
+          long candidate = encode(outputs[i], logProbabilities[i]);
+          if (candidate < last) {
+            append(candidate);
+            sorted = false;
+          }
+        }
       }
     }
 
-    /** Whether those that nothing can come before make up the mass. */
     @Override
     boolean isDone(float bound) {
-      double sum = 0;
-      for (int i = 0; i < size; i++) {
-        float logProbability = logProbability(found[i]);
-        if (logProbability > bound) {
-          sum += Math.exp(logProbability);
-        }
-      }
-      return sum >= mass;
+      finish();
+      return last != Long.MAX_VALUE && logProbability(last) > bound;
+    }
+
+    @Override
+    boolean needsMoreThan(double probability, float bound) {
+      return probability < mass;
     }
 
     @Override
     void finish() {
+      if (sorted) {
+        return;
+      }
       super.finish();
+      sorted = true;
       double sum = 0;
       for (int i = 0; i < size; i++) {
         sum += Math.exp(logProbability(found[i]));
         if (sum >= mass) {
           size = i + 1;
+          last = found[i];
         }
       }
     }

@@ -337,6 +337,11 @@ public final class ClassAssignment {
     return outputs[Objects.checkIndex(slot, outputs.length)];
   }
 
+  /** The outputs of a class by their slots; not to be changed. */
+  int[] members(int classNumber) {
+    return members[classNumber];
+  }
+
   /** Whether output o is in class o / slots, slot o % slots, with no empty slot anywhere. */
   boolean isDenseAndInOrder() {
     for (int output = 0; output < classOf.length; output++) {

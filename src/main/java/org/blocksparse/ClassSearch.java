@@ -18,16 +18,20 @@ import org.blocksparse.internal.Workspace;
  * How many classes that takes depends on how peaked P(class) is; in the worst case it is all of
  * them.
  *
- * <p>Rows search in rounds, so that rows that open the same class share the reading of its block:
- * one class each at first, then as many as were opened before, which at most doubles the work of
- * the last round and keeps the rounds few.
+ * <p>Rows search in rounds, so that rows that open the same class share the reading of its block.
+ * First come the classes that are needed whatever they hold ({@link Candidates#needsMoreThan}),
+ * then at most as many as were opened before, which at most doubles the work of the last round and
+ * keeps the rounds few.
  */
 final class ClassSearch {
   /** Elements of results that one round may make, which bounds the memory of a search. */
   private static final long MAX_ROUND = 1 << 24;
 
-  /** What looking at one result costs, in multiply-adds. */
-  private static final long OFFER_WORK = 16;
+  /** Rows times classes that are searched at the same time: their heaps take eight bytes each. */
+  private static final int MAX_HEAPS = 1 << 22;
+
+  /** What looking at one result, or at one class, costs in multiply-adds. */
+  private static final long LOOK_WORK = 16;
 
   private final TwoLevelSoftmax softmax;
   private final ClassAssignment assignment;
@@ -43,97 +47,127 @@ final class ClassSearch {
   private static final class State {
     final int row;
     final Candidates candidates;
-    int opened;
-    int next;
-    float bound = Float.POSITIVE_INFINITY;
 
-    State(int row, Candidates candidates) {
+    /** The classes that are not open, the likeliest on top. */
+    final LongHeap closed;
+
+    int opened;
+
+    /** What the opened classes have together, which are at least those that are asked for. */
+    double probability;
+
+    State(int row, Candidates candidates, float[] logProbabilities) {
       this.row = row;
       this.candidates = candidates;
-    }
-
-    /** Moves {@link #next} to the likeliest class that comes after it; -1 if there is none. */
-    void advance(Rows classes, int count) {
-      int after = -1;
-      float best = Float.NEGATIVE_INFINITY;
-      for (int c = 0; c < count; c++) {
-        float logProbability = classes.get(row, c);
-        boolean comesLater = logProbability < bound || (logProbability == bound && c > next);
-        if (comesLater && (after < 0 || logProbability > best)) {
-          best = logProbability;
-          after = c;
+      long[] classes = new long[logProbabilities.length];
+      int numbers = 0;
+      for (int c = 0; c < classes.length; c++) {
+        if (logProbabilities[c] <= 0) { // not NaN
+          classes[numbers++] = Candidates.encode(c, logProbabilities[c]);
         }
       }
-      next = after;
-      bound = best;
+      this.closed = new LongHeap(classes, numbers);
+    }
+
+    /** What no output of a closed class exceeds. */
+    private float bound() {
+      return Candidates.logProbability(closed.min());
     }
 
     boolean isDone() {
-      return next < 0 || candidates.isDone(bound);
+      return closed.isEmpty() || candidates.isDone(bound());
+    }
+
+    /** Whether the next class is needed, whatever was and will be found in those before it. */
+    boolean needsNext() {
+      return !closed.isEmpty() && candidates.needsMoreThan(probability, bound());
+    }
+
+    int open() {
+      probability += Math.exp(bound());
+      opened++;
+      return (int) closed.removeMin();
     }
   }
 
   /** The ranking of every row of x, with {@code candidates} made for each. */
   Ranking search(Rows x, Supplier<Candidates> candidates, Workspace workspace) {
     int batch = Math.toIntExact(x.count());
-    int classCount = assignment.classes();
-    Rows classes = softmax.classes(x, true, workspace);
-    State[] states = new State[batch];
-    for (int r = 0; r < batch; r++) {
-      states[r] = new State(r, candidates.get());
-      states[r].advance(classes, classCount);
+    int[][] outputs = new int[batch][];
+    float[][] logProbabilities = new float[batch][];
+    int[] opened = new int[batch];
+    int step = Math.max(1, MAX_HEAPS / assignment.classes());
+    for (int begin = 0; begin < batch; begin += step) {
+      Rows slice = x.slice(begin, Math.min(step, batch - begin));
+      State[] states = searchSlice(slice, candidates, workspace);
+      for (int r = 0; r < states.length; r++) {
+        outputs[begin + r] = states[r].candidates.outputs();
+        logProbabilities[begin + r] = states[r].candidates.logProbabilities();
+        opened[begin + r] = states[r].opened;
+      }
     }
+    return new Ranking(outputs, logProbabilities, opened);
+  }
+
+  private State[] searchSlice(Rows x, Supplier<Candidates> candidates, Workspace workspace) {
+    Rows classes = softmax.classes(x, true, workspace);
+    State[] states = begin(classes, candidates);
     State[] active = unfinished(states);
     while (active.length > 0) {
-      long room = Math.max(1, MAX_ROUND / Math.max(1, (long) active.length * assignment.slots()));
+      long room = Math.max(1, MAX_ROUND / ((long) active.length * assignment.slots()));
       int[] begin = new int[active.length + 1];
       IntStream.Builder readRows = IntStream.builder();
       IntStream.Builder openedClasses = IntStream.builder();
       for (int a = 0; a < active.length; a++) {
         State state = active[a];
-        long wanted = Math.min(room, Math.max(1, state.opened));
-        begin[a + 1] = begin[a];
-        // Between rounds nothing is found, so only the end of the classes can stop a row here.
-        for (long i = 0; i < wanted && state.next >= 0; i++) {
+        int guesses = Math.max(1, state.opened);
+        int count = 0;
+        while (count < room && (state.needsNext() || (count < guesses && !state.isDone()))) {
           readRows.add(state.row);
-          openedClasses.add(state.next);
-          begin[a + 1]++;
-          state.opened++;
-          state.advance(classes, classCount);
+          openedClasses.add(state.open());
+          count++;
         }
+        begin[a + 1] = begin[a] + count;
       }
-      int[] classOf = openedClasses.build().toArray();
       int[] readRow = readRows.build().toArray();
+      int[] classOf = openedClasses.build().toArray();
       offer(active, begin, classOf, softmax.open(x, classes, readRow, classOf, true, workspace));
       active = unfinished(active);
     }
-    int[][] outputs = new int[batch][];
-    float[][] logProbabilities = new float[batch][];
-    int[] opened = new int[batch];
     for (State state : states) {
       state.candidates.finish();
-      outputs[state.row] = state.candidates.outputs();
-      logProbabilities[state.row] = state.candidates.logProbabilities();
-      opened[state.row] = state.opened;
     }
-    return new Ranking(outputs, logProbabilities, opened);
+    return states;
+  }
+
+  private State[] begin(Rows classes, Supplier<Candidates> candidates) {
+    State[] states = new State[Math.toIntExact(classes.count())];
+    scheduler.run(
+        states.length,
+        LOOK_WORK * states.length * assignment.classes(),
+        0,
+        (first, last, scratch) -> {
+          float[] logProbabilities = new float[assignment.classes()];
+          for (int row = first; row < last; row++) {
+            classes.get(row, 0, logProbabilities);
+            states[row] = new State(row, candidates.get(), logProbabilities);
+          }
+        });
+    return states;
   }
 
   /** Offers requests [begin[a], begin[a + 1]) to the a-th active row. */
   private void offer(State[] active, int[] begin, int[] classOf, Rows results) {
     scheduler.run(
         active.length,
-        classOf.length * OFFER_WORK * assignment.slots(),
+        LOOK_WORK * classOf.length * assignment.slots(),
         0,
         (first, last, scratch) -> {
-          float[] values = new float[assignment.slots()];
+          float[] logProbabilities = new float[assignment.slots()];
           for (int a = first; a < last; a++) {
             for (int request = begin[a]; request < begin[a + 1]; request++) {
-              results.get(request, 0, values);
-              int size = assignment.size(classOf[request]);
-              for (int slot = 0; slot < size; slot++) {
-                active[a].candidates.offer(assignment.output(classOf[request], slot), values[slot]);
-              }
+              results.get(request, 0, logProbabilities);
+              active[a].candidates.offer(assignment.members(classOf[request]), logProbabilities);
             }
           }
         });

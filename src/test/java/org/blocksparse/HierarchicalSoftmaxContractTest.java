@@ -389,6 +389,115 @@ final class HierarchicalSoftmaxContractTest {
     }
   }
 
+  /**
+   * A step is what one gets from the gradients and the rule, one after the other: with every loss,
+   * and with gradients that are clipped.
+   */
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("rules")
+  void stepIsGradientsThenRule(KernelsUnderTest kernels, Rule rule, Data data) {
+    SoftmaxProblem p = problem(data, unequal(70, 9, 60));
+    float[] ones = new float[70];
+    Arrays.fill(ones, 1);
+    float[] weights = data.floats(Numbers.GAUSSIAN, 70);
+    weights[5] = 0;
+    for (int ignored : new int[] {3, 8}) {
+      p.targets()[ignored] = -1;
+      ones[ignored] = 0;
+      weights[ignored] = 0;
+    }
+    kernels.run(
+        () -> {
+          for (float maxNorm : new float[] {Float.POSITIVE_INFINITY, 0.05f}) {
+            try (Setup setup = new Setup(p)) {
+              FloatTensor w = setup.memory.of("weights", weights, 70);
+              Loss sum = Loss.sum().ignoring(-1);
+              stepIsGradientsThenRule(setup, p, rule, maxNorm, sum.smoothing(0.25f), ones);
+              Loss mean = Loss.mean().ignoring(-1).weights(w);
+              float[] ofMean = weights.clone();
+              for (int row = 0; row < 70; row++) {
+                ofMean[row] /= 68;
+              }
+              stepIsGradientsThenRule(setup, p, rule, maxNorm, mean, ofMean);
+            }
+          }
+        });
+  }
+
+  private static void stepIsGradientsThenRule(
+      Setup setup, SoftmaxProblem p, Rule rule, float maxNorm, Loss loss, float[] weights) {
+    HierarchicalSoftmax layer = setup.layer;
+    Optimizer optimizer = optimizer(rule).withMaxNorm(maxNorm);
+    boolean[] touched = new boolean[p.classes()];
+    double most = 0;
+    for (int row = 0; row < p.batch(); row++) {
+      if (weights[row] != 0) {
+        touched[p.classOf()[p.targets()[row]]] = true;
+        // With respect to a logit, a gradient is its row's weight times at most 1.
+        double largest = 1;
+        for (int f = 0; f < p.features(); f++) {
+          largest = Math.max(largest, Math.abs(p.x()[row * p.features() + f]));
+        }
+        most += Math.abs(weights[row]) * largest;
+      }
+    }
+    Rule ofBiases =
+        new Rule(rule.kind(), rule.rate(), 0, rule.beta1(), rule.beta2(), rule.epsilon());
+    FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
+    OptimizerOracle[] oracles = new OptimizerOracle[4];
+    // What is remembered is forgotten, so that the oracles may begin with nothing, too.
+    Optimizer other = rule.kind() == Kind.SGD ? Optimizer.adam(1e-4f) : Optimizer.sgd(1e-4f);
+    layer.step(setup.x, setup.targets, loss, other, null);
+    for (int step = 0; step < 3; step++) {
+      try (HierarchicalSoftmax.Gradients g = layer.gradients(setup.x, setup.targets, loss)) {
+        FloatTensor[] gradients = {g.W1(), g.b1(), g.W2(), g.b2()};
+        Bounded[] expected = new Bounded[4];
+        for (int i = 0; i < 4; i++) {
+          if (step == 0) {
+            oracles[i] =
+                new OptimizerOracle(
+                    i % 2 == 0 ? rule : ofBiases, (int) parameters[i].shape().size());
+          }
+          boolean[] parts = i < 2 ? new boolean[] {true} : touched;
+          Bounded clipped = clipped(gradients[i], parts.length, maxNorm, p.batch(), most);
+          boolean[] which = touched(parts, clipped.values().length);
+          expected[i] = oracles[i].step(parameters[i].toArray(), clipped, which, p.batch() + 6);
+        }
+        FloatTensor gradX = setup.memory.nan("gradX", p.batch(), p.features());
+        double value = layer.step(setup.x, setup.targets, loss, optimizer, gradX);
+        assertEquals(g.loss(), value, 0, "loss");
+        assertArrayEquals(g.x().toArray(), gradX.toArray(), "gradX");
+        for (int i = 0; i < 4; i++) {
+          expected[i].assertHolds(optimizer + ", step " + step + ", parameter " + i, parameters[i]);
+        }
+      }
+    }
+  }
+
+  /**
+   * A gradient, each of its parts clipped, with the error that its sum over the rows may have.
+   *
+   * @param most what the terms of a sum add up to at most, by magnitude
+   */
+  private static Bounded clipped(
+      FloatTensor gradient, int parts, float maxNorm, int batch, double most) {
+    float[] values = gradient.toArray();
+    Bounded result = Bounded.zeros(gradient.shape().toArray());
+    int size = values.length / parts;
+    for (int part = 0; part < parts; part++) {
+      double squares = 0;
+      for (int i = part * size; i < (part + 1) * size; i++) {
+        squares += (double) values[i] * values[i];
+      }
+      double scale = Math.min(1, maxNorm / Math.sqrt(squares));
+      for (int i = part * size; i < (part + 1) * size; i++) {
+        result.values()[i] = scale * values[i];
+        result.bounds()[i] = scale * (batch + 8) * Bounded.U * most;
+      }
+    }
+    return result;
+  }
+
   /** For each element whether its part of the whole is set; parts are of equal size. */
   private static boolean[] touched(boolean[] parts, int size) {
     boolean[] touched = new boolean[size];

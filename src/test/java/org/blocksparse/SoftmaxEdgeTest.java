@@ -248,6 +248,7 @@ final class SoftmaxEdgeTest {
               for (Ranking ranking :
                   List.of(layer.topK(x, 1), layer.topP(x, 1), layer.atLeast(x, 1))) {
                 assertArrayEquals(new int[] {0}, ranking.outputs(0));
+                assertEquals(0f, ranking.logProbability(0, 0), "not even -0");
                 assertEquals(1, ranking.probability(0, 0));
                 assertEquals(1, ranking.openedClasses(0));
               }

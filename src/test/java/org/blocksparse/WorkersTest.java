@@ -119,6 +119,10 @@ final class WorkersTest {
                     FloatTensor.of(p.b2(), p.classes(), p.slots()))) {
       results.add(take(layer.probabilities(x)));
       results.add(take(layer.logProbabilities(x, targets)));
+      Loss loss = Loss.sum().smoothing(0.1f).ignoring(p.targets()[0]);
+      results.add(take(layer.losses(x, targets, loss)));
+      results.add(values(layer.topK(x, 5)));
+      results.add(values(layer.topP(x, 0.1)));
       try (HierarchicalSoftmax.Gradients gradients = layer.gradients(x, targets)) {
         results.add(gradients.x().toArray());
         results.add(gradients.W1().toArray());
@@ -126,10 +130,12 @@ final class WorkersTest {
         results.add(gradients.b2().toArray());
       }
       for (Optimizer optimizer :
-          List.of(Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f), Optimizer.adam(0.1f))) {
-        for (int step = 0; step < 2; step++) {
-          layer.step(x, targets, optimizer, gradX);
-        }
+          List.of(
+              Optimizer.sgd(0.1f),
+              Optimizer.adagrad(0.1f).withDecay(0.01f),
+              Optimizer.adam(0.1f).withMaxNorm(0.01f))) {
+        layer.step(x, targets, optimizer, gradX);
+        layer.step(x, targets, loss, optimizer, gradX);
         results.add(gradX.toArray());
         results.add(layer.W1().toArray());
         results.add(layer.b1().toArray());
@@ -138,6 +144,22 @@ final class WorkersTest {
       }
     }
     return results;
+  }
+
+  /** Outputs and log probabilities of all rows. */
+  private static float[] values(Ranking ranking) {
+    List<Float> values = new ArrayList<>();
+    for (int row = 0; row < ranking.batch(); row++) {
+      for (int rank = 0; rank < ranking.size(row); rank++) {
+        values.add((float) ranking.output(row, rank));
+        values.add(ranking.logProbability(row, rank));
+      }
+    }
+    float[] result = new float[values.size()];
+    for (int i = 0; i < result.length; i++) {
+      result[i] = values.get(i);
+    }
+    return result;
   }
 
   @Test

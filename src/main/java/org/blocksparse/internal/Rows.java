@@ -29,6 +29,11 @@ public final class Rows {
     this(storage, 0, count, size);
   }
 
+  /** Rows [begin, begin + count) of these. */
+  public Rows slice(long begin, long count) {
+    return new Rows(storage, offset + begin * stride, count, stride);
+  }
+
   /** The number of rows. */
   public long count() {
     return count;

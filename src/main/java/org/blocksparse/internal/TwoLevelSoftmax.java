@@ -250,7 +250,7 @@ public final class TwoLevelSoftmax {
     }
     for (int begin = 0; begin < batch; begin += step) {
       int rows = Math.min(step, batch - begin);
-      Rows slice = new Rows(x.storage, x.offset + begin * x.stride, rows, x.stride);
+      Rows slice = x.slice(begin, rows);
       Rows classes = classes(slice, logarithm, workspace);
       Rows results =
           direct == null

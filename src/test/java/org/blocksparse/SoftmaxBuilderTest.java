@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What a layer is made of if nothing is said, what it tells of itself, and what it keeps. */
+final class SoftmaxBuilderTest {
+  @Test
+  void defaults() {
+    int outputs = 10_000;
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(16, outputs).build()) {
+      assertEquals(16, layer.features());
+      assertEquals(outputs, layer.outputs());
+      // As many classes as the model of costs finds best, of equal size, in order.
+      int classes = StepCost.REFERENCE.fastestClasses(outputs, StepCost.BATCH);
+      assertEquals(ClassAssignment.contiguous(outputs, classes), layer.classes());
+      assertTrue(classes >= 100 && classes <= 400, classes + " classes");
+      assertArrayEquals(new float[layer.classes().classes()], layer.b1().toArray());
+      for (float bias : layer.b2().toArray()) {
+        assertEquals(0, bias);
+      }
+      for (FloatTensor weights : new FloatTensor[] {layer.W1(), layer.W2()}) {
+        double sum = 0;
+        double squares = 0;
+        for (float weight : weights.toArray()) {
+          assertTrue(Math.abs(weight) <= 0.25f, "weight " + weight);
+          sum += weight;
+          squares += weight * weight;
+        }
+        double n = weights.shape().size();
+        // Of a uniform distribution in [-1/4, 1/4]; five standard deviations of the mean.
+        assertEquals(0, sum / n, 5 * 0.25 / Math.sqrt(3 * n));
+        assertEquals(0.25 * 0.25 / 3, squares / n, 0.002);
+      }
+    }
+  }
+
+  @Test
+  void equalSeeds_giveEqualLayers() {
+    try (HierarchicalSoftmax zero = HierarchicalSoftmax.builder(3, 50).build();
+        HierarchicalSoftmax alsoZero = HierarchicalSoftmax.builder(3, 50).seed(0).build();
+        HierarchicalSoftmax one = HierarchicalSoftmax.builder(3, 50).seed(1).build()) {
+      assertArrayEquals(zero.W1().toArray(), alsoZero.W1().toArray());
+      assertArrayEquals(zero.W2().toArray(), alsoZero.W2().toArray());
+      assertFalse(Arrays.equals(zero.W1().toArray(), one.W1().toArray()));
+      assertFalse(Arrays.equals(zero.W2().toArray(), one.W2().toArray()));
+    }
+  }
+
+  @Test
+  void toString_tellsShapesClassesAndBytes() {
+    try (HierarchicalSoftmax layer =
+        HierarchicalSoftmax.builder(3, 10).classes(4).workers(Workers.callingThread()).build()) {
+      int numbers = 3 * 4 + 4 + 4 * 3 * 3 + 4 * 3;
+      assertEquals(
+          "HierarchicalSoftmax(3 features, 10 outputs in 4 classes of up to 3, "
+              + 4 * numbers
+              + " bytes, "
+              + Workers.callingThread()
+              + ")",
+          layer.toString());
+    }
+  }
+
+  @Test
+  void fastestClasses_isANumberOfClasses() {
+    HierarchicalSoftmax.Builder builder = HierarchicalSoftmax.builder(4, 1000);
+    for (int batch : new int[] {1, 100}) {
+      int classes = builder.fastestClasses(batch);
+      assertTrue(classes >= 1 && classes <= 1000, classes + " classes");
+    }
+    assertEquals(1, HierarchicalSoftmax.builder(4, 1).fastestClasses(8));
+    assertEquals(
+        "batch: expected at least 1 but was 0",
+        assertThrows(IllegalArgumentException.class, () -> builder.fastestClasses(0)).getMessage());
+  }
+
+  /**
+   * What steps take above the parameters, and above what the optimiser remembers of them, is told
+   * by rows, features, classes and slots: a hundred times the outputs, with ten times the classes
+   * of ten times the size, take ten times the memory.
+   */
+  @Test
+  void memoryOfSteps_isIndependentOfTheOutputs(@TempDir Path folder) {
+    ChildJvm.Result result = new ChildJvm(folder).run(StepMemory.class);
+    assertEquals(0, result.exit(), result::toString);
+    assertTrue(result.output().contains("2 sizes, 3 rules"), result::toString);
+  }
+
+  /** A program of its own, so that no garbage of other tests is freed while it counts. */
+  static final class StepMemory {
+    private static final int BATCH = 64;
+    private static final int FEATURES = 16;
+
+    private StepMemory() {}
+
+    public static void main(String[] args) {
+      int[] sizes = {100, 1000};
+      Optimizer[] rules = {Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f), Optimizer.adam(0.1f)};
+      for (int size : sizes) {
+        for (int remembered = 0; remembered < rules.length; remembered++) {
+          check(size, rules[remembered], remembered);
+        }
+      }
+      System.out.println(sizes.length + " sizes, " + rules.length + " rules");
+    }
+
+    private static void check(int size, Optimizer rule, int remembered) {
+      try (HierarchicalSoftmax layer =
+              HierarchicalSoftmax.builder(FEATURES, size * size)
+                  .classes(size)
+                  .workers(Workers.callingThread())
+                  .build();
+          FloatTensor x = FloatTensor.zeros(BATCH, FEATURES);
+          FloatTensor gradX = FloatTensor.zeros(BATCH, FEATURES);
+          IntTensor targets = IntTensor.zeros(BATCH)) {
+        for (int row = 0; row < BATCH; row++) {
+          targets.set(row * (size * size / BATCH), row);
+        }
+        long before = FloatTensor.allocatedBytes();
+        for (int step = 0; step < 3; step++) {
+          layer.step(x, targets, rule, gradX);
+        }
+        long parameters = 4L * (FEATURES + 1) * (size + (long) size * size);
+        long taken = FloatTensor.allocatedBytes() - before - remembered * parameters;
+        // Logits of both levels; scratch for chunks of 128 rows, which is pooled; the gradients of
+        // W1 and of one class; and what is small.
+        long numbers = (2L * BATCH + 2 * 128 + 3 * (FEATURES + 1)) * size + 30_000;
+        if (taken > 4 * numbers || 4 * numbers > parameters) {
+          throw new IllegalStateException(
+              "%s, %d x %d: %d bytes taken, %d allowed, %d of parameters"
+                  .formatted(rule, size, size, taken, 4 * numbers, parameters));
+        }
+      }
+    }
+  }
+}
