@@ -7,6 +7,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Objects;
+import java.util.function.Consumer;
 import org.blocksparse.internal.Storage;
 import org.bytedeco.javacpp.FloatPointer;
 
@@ -279,6 +280,17 @@ public final class FloatTensor extends Tensor {
       storage().release();
     }
     return values;
+  }
+
+  /** This tensor, which is new, after a computation that writes it; closed if that fails. */
+  FloatTensor filledBy(Consumer<FloatTensor> computation) {
+    try {
+      computation.accept(this);
+    } catch (Throwable e) {
+      close();
+      throw e;
+    }
+    return this;
   }
 
   /** A new tensor with the same elements in the same layout. */

@@ -322,21 +322,23 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       try (Workspace workspace = softmax.borrowWorkspace()) {
         Rows rows = Operands.rows(x);
         if (target == null) {
-          FloatTensor result = FloatTensor.zeros(batchSize, nOutputs);
-          Rows direct = room == nOutputs ? Operands.rows(result) : null;
-          float[] row = new float[nOutputs];
-          softmax.grid(
-              rows,
-              false,
-              direct,
-              (begin, grid) -> {
-                for (int r = 0; r < grid.count(); r++) {
-                  grid.get(r, 0, row);
-                  result.put((long) (begin + r) * nOutputs, row, 0, nOutputs);
-                }
-              },
-              workspace);
-          return result;
+          return FloatTensor.zeros(batchSize, nOutputs)
+              .filledBy(
+                  result -> {
+                    Rows direct = room == nOutputs ? Operands.rows(result) : null;
+                    float[] row = new float[nOutputs];
+                    softmax.grid(
+                        rows,
+                        false,
+                        direct,
+                        (begin, grid) -> {
+                          for (int r = 0; r < grid.count(); r++) {
+                            grid.get(r, 0, row);
+                            result.put((long) (begin + r) * nOutputs, row, 0, nOutputs);
+                          }
+                        },
+                        workspace);
+                  });
         }
         int[] classOf = new int[batchSize];
         int[] inOrder = new int[batchSize];
@@ -508,34 +510,31 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   }
 
   private FloatTensor all(FloatTensor x, boolean logarithm) {
-    int batch = checkX(x);
+    return FloatTensor.zeros(checkX(x), outputs()).filledBy(result -> all(x, logarithm, result));
+  }
+
+  private void all(FloatTensor x, boolean logarithm, FloatTensor result) {
     int outputs = outputs();
-    try (Lease lease = lease().of("x", x)) {
-      FloatTensor result = FloatTensor.zeros(batch, outputs);
-      try (Workspace workspace = softmax.borrowWorkspace()) {
-        Rows direct = classes.isDenseAndInOrder() ? Operands.rows(result) : null;
-        float[] from = new float[Math.toIntExact((long) classes.classes() * classes.slots())];
-        float[] to = new float[outputs];
-        softmax.grid(
-            Operands.rows(x),
-            logarithm,
-            direct,
-            (begin, grid) -> {
-              for (int r = 0; r < grid.count(); r++) {
-                grid.get(r, 0, from);
-                for (int output = 0; output < outputs; output++) {
-                  to[output] =
-                      from[classes.classOf(output) * classes.slots() + classes.slotOf(output)];
-                }
-                result.put((long) (begin + r) * outputs, to, 0, outputs);
+    try (Lease lease = lease().of("x", x);
+        Workspace workspace = softmax.borrowWorkspace()) {
+      Rows direct = classes.isDenseAndInOrder() ? Operands.rows(result) : null;
+      float[] from = new float[Math.toIntExact((long) classes.classes() * classes.slots())];
+      float[] to = new float[outputs];
+      softmax.grid(
+          Operands.rows(x),
+          logarithm,
+          direct,
+          (begin, grid) -> {
+            for (int r = 0; r < grid.count(); r++) {
+              grid.get(r, 0, from);
+              for (int output = 0; output < outputs; output++) {
+                to[output] =
+                    from[classes.classOf(output) * classes.slots() + classes.slotOf(output)];
               }
-            },
-            workspace);
-      } catch (Throwable e) {
-        result.close();
-        throw e;
-      }
-      return result;
+              result.put((long) (begin + r) * outputs, to, 0, outputs);
+            }
+          },
+          workspace);
     }
   }
 

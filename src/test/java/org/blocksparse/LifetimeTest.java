@@ -291,6 +291,27 @@ final class LifetimeTest {
     }
   }
 
+  /** Parameters, moments, intermediate results and schedules: nothing waits for the collector. */
+  @Test
+  void closingALayerFreesAllOfItAtOnce() throws InterruptedException {
+    useALayer(); // scratch is kept for later calls
+    long before = settledBytes();
+    useALayer();
+    long kept = FloatTensor.allocatedBytes() - before;
+    assertTrue(kept <= 0, kept + " bytes were kept");
+  }
+
+  private static void useALayer() {
+    try (FloatTensor x = FloatTensor.zeros(30, 8);
+        IntTensor targets = IntTensor.zeros(30);
+        HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(8, 100).workers(Workers.callingThread()).build()) {
+      layer.step(x, targets, Optimizer.adam(0.1f));
+      layer.probabilities(x).close();
+      layer.topK(x, 3);
+    }
+  }
+
   /**
    * Threads compute on shared tensors that other threads close: the right bits, or an exception.
    */
