@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
 import java.util.Objects;
 import java.util.function.Consumer;
 import org.blocksparse.internal.Storage;
@@ -44,6 +45,15 @@ public final class FloatTensor extends Tensor {
    */
   public static FloatTensor zeros(long... dims) {
     return zeros(Shape.of(dims));
+  }
+
+  /** Tensors of zeros, all or none. */
+  static FloatTensor[] zeros(Shape... shapes) {
+    Storage[] storages =
+        Storage.allocateAll(Arrays.stream(shapes).mapToLong(Shape::size).toArray());
+    FloatTensor[] tensors = new FloatTensor[shapes.length];
+    Arrays.setAll(tensors, i -> dense(storages[i], shapes[i]));
+    return tensors;
   }
 
   /**

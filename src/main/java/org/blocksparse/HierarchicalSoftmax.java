@@ -197,21 +197,21 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     public HierarchicalSoftmax build() {
       ClassAssignment assignment = orDefault();
       int nClasses = assignment.classes();
-      FloatTensor W1 = FloatTensor.zeros(features, nClasses);
-      FloatTensor W2 = FloatTensor.zeros(nClasses, features, assignment.slots());
+      FloatTensor[] parameters =
+          FloatTensor.zeros(
+              Shape.of(features, nClasses),
+              Shape.of(nClasses),
+              Shape.of(nClasses, features, assignment.slots()),
+              Shape.of(nClasses, assignment.slots()));
+      FloatTensor W1 = parameters[0];
+      FloatTensor W2 = parameters[2];
       // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image
       // lacks.
       RandomGenerator random = new SplittableRandom(seed);
       fillUniform(W1, random);
       fillUniform(W2, random);
       return new HierarchicalSoftmax(
-          features,
-          assignment,
-          workers,
-          W1,
-          FloatTensor.zeros(nClasses),
-          W2,
-          FloatTensor.zeros(nClasses, assignment.slots()));
+          features, assignment, workers, W1, parameters[1], W2, parameters[3]);
     }
 
     /**
@@ -864,17 +864,21 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     Batch batch = new Batch(x, targets, loss);
     int nClasses = classes.classes();
     int slots = classes.slots();
-    FloatTensor gradX = FloatTensor.zeros(batch.rows, features);
-    FloatTensor gradW1 = FloatTensor.zeros(features, nClasses);
-    FloatTensor gradB1 = FloatTensor.zeros(nClasses);
-    FloatTensor gradW2 = FloatTensor.zeros(nClasses, features, slots);
-    FloatTensor gradB2 = FloatTensor.zeros(nClasses, slots);
+    FloatTensor[] g =
+        FloatTensor.zeros(
+            Shape.of(batch.rows, features),
+            Shape.of(features, nClasses),
+            Shape.of(nClasses),
+            Shape.of(nClasses, features, slots),
+            Shape.of(nClasses, slots));
     try {
-      TwoLevelSoftmax.Update update = softmax.gradients(parameters(gradW1, gradB1, gradW2, gradB2));
-      double value = train(batch, gradX, lease -> update);
-      return new Gradients(value, gradX, gradW1, gradB1, gradW2, gradB2);
+      TwoLevelSoftmax.Update update = softmax.gradients(parameters(g[1], g[2], g[3], g[4]));
+      double value = train(batch, g[0], lease -> update);
+      return new Gradients(value, g[0], g[1], g[2], g[3], g[4]);
     } catch (Throwable e) {
-      new Gradients(0, gradX, gradW1, gradB1, gradW2, gradB2).close();
+      for (FloatTensor gradient : g) {
+        gradient.close();
+      }
       throw e;
     }
   }

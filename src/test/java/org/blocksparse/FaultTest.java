@@ -264,6 +264,22 @@ final class FaultTest {
   }
 
   @Test
+  void memoryThatCannotBeHadIsAnErrorThatTheJvmSurvives() {
+    assumeTrue(PLATFORM.startsWith("linux"), "ulimit limits the address space");
+    ChildJvm.Result result =
+        jvm()
+            .option("-Xmx64m")
+            .option("-XX:MaxMetaspaceSize=64m")
+            .option("-XX:CompressedClassSpaceSize=32m")
+            .option("-XX:ReservedCodeCacheSize=64m")
+            .environment("MALLOC_ARENA_MAX", "2")
+            .addressSpace(3 << 20)
+            .run(LittleMemoryProgram.class);
+    assertEquals(0, result.exit(), result::toString);
+    assertContains(result, "lives on");
+  }
+
+  @Test
   void eightAtOnceWithAnEmptyCache() {
     List<ChildJvm.Started> all = new ArrayList<>();
     for (int i = 0; i < 8; i++) {

@@ -30,6 +30,7 @@ public final class ChildJvm {
   private final Map<String, String> properties = new LinkedHashMap<>();
   private final Map<String, String> environment = new LinkedHashMap<>();
   private final List<String> options = new ArrayList<>();
+  private final List<String> wrapper = new ArrayList<>();
 
   /** A JVM like this one, with a cache of extracted libraries of its own. */
   public ChildJvm(Path cache) {
@@ -51,6 +52,12 @@ public final class ChildJvm {
 
   public ChildJvm option(String option) {
     options.add(option);
+    return this;
+  }
+
+  /** Limits the address space of the process; where there is a shell that can. */
+  public ChildJvm addressSpace(long kilobytes) {
+    wrapper.addAll(List.of("/bin/sh", "-c", "ulimit -v " + kilobytes + " && exec \"$0\" \"$@\""));
     return this;
   }
 
@@ -78,7 +85,7 @@ public final class ChildJvm {
 
   /** Starts a main class. */
   public Started start(Class<?> main, String... arguments) {
-    List<String> command = new ArrayList<>();
+    List<String> command = new ArrayList<>(wrapper);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(options);
     properties.forEach((name, value) -> command.add("-D" + name + "=" + value));
