@@ -4,9 +4,9 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import org.blocksparse.testing.ChildJvm;
+import org.blocksparse.testing.ProcessMemory;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -30,7 +30,7 @@ final class LeakTest {
         "batchesOfEverySize"
       })
   void residentMemoryStaysFlat(String scenario) {
-    assumeTrue(Files.exists(Path.of("/proc/self/status")), "/proc tells the resident memory");
+    assumeTrue(ProcessMemory.isKnown(), "/proc tells the resident memory");
     ChildJvm.Result result =
         new ChildJvm(folder)
             .option("-Xms128m")

@@ -114,14 +114,32 @@ public final class KernelsProvider {
           "the native library for "
               + platform
               + " is there but does not load: "
-              + e.getMessage()
-              + ". Check that org.bytedeco:javacpp and org.bytedeco:openblas with the classifier "
-              + platform
-              + " are on the class path, that JavaCPP's cache (-Dorg.bytedeco.javacpp.cachedir=DIR) is"
-              + " in a writable folder that may hold executables, and empty it if it is older than the"
-              + " jar. -Dblocksparse.backend=java runs without native code",
+              + reason(e)
+              + ". "
+              + remedy(platform)
+              + ". -Dblocksparse.backend=java runs without native code",
           e);
     }
+  }
+
+  /** What the innermost exception that says something says. */
+  private static String reason(Throwable failure) {
+    String reason = failure.toString();
+    for (Throwable t = failure; t != null; t = t.getCause()) {
+      reason = t.getMessage() == null ? reason : t.getMessage();
+    }
+    return reason;
+  }
+
+  private static String remedy(String platform) {
+    if (Loader.class.getClassLoader() != KernelsProvider.class.getClassLoader()) {
+      return "JavaCPP was loaded by another class loader than blocksparse, and gives its libraries to"
+          + " one loader only: put the jars of both into the same one";
+    }
+    return "Check that org.bytedeco:javacpp and org.bytedeco:openblas with the classifier "
+        + platform
+        + " are on the class path, that JavaCPP's cache (-Dorg.bytedeco.javacpp.cachedir=DIR) is in"
+        + " a writable folder that may hold executables, and empty it if it is older than the jar";
   }
 
   private static Choice loadNative(String platform, String backend) {
