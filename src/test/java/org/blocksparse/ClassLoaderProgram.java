@@ -24,7 +24,7 @@ import org.bytedeco.javacpp.Pointer;
  * Loads the library in many class loaders; the main class of the JVMs of {@link ClassLoaderTest}.
  */
 final class ClassLoaderProgram {
-  private static final int LOADERS = 100;
+  private static final int LOADERS = Integer.getInteger("blocksparse.loaders");
 
   /** Growth that the JVM's own memory may cause; a loader that stays takes megabytes. */
   private static final long ROOM_BYTES = 32L << 20;

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.file.Path;
+import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.ProcessMemory;
 import org.junit.jupiter.api.BeforeEach;
@@ -30,7 +31,9 @@ final class ClassLoaderTest {
         .option("-Xms64m")
         .option("-Xmx64m")
         .option("-XX:+AlwaysPreTouch")
-        .option("-XX:+UseSerialGC");
+        .option("-XX:+UseSerialGC")
+        .property(
+            "blocksparse.loaders", Integer.toString(Budget.of("blocksparse.loaders", 20, 100)));
   }
 
   private ChildJvm.Result run(ChildJvm jvm, String what) {

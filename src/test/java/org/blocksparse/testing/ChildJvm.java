@@ -26,6 +26,8 @@ public final class ChildJvm {
     }
   }
 
+  private static final int SECONDS = Budget.of("blocksparse.child.seconds", 120, 3600);
+
   private final List<String> classPath = new ArrayList<>();
   private final Map<String, String> properties = new LinkedHashMap<>();
   private final Map<String, String> environment = new LinkedHashMap<>();
@@ -111,9 +113,10 @@ public final class ChildJvm {
 
   /** A JVM that runs. */
   public record Started(Process process, Path output) {
+    /** Waits for its end. */
     public Result await() {
       try {
-        if (!process.waitFor(120, TimeUnit.SECONDS)) {
+        if (!process.waitFor(SECONDS, TimeUnit.SECONDS)) {
           process.destroyForcibly();
           throw new AssertionError("did not end: " + Files.readString(output));
         }
@@ -127,6 +130,12 @@ public final class ChildJvm {
         Thread.currentThread().interrupt();
         throw new AssertionError(e);
       }
+    }
+
+    /** Ends it at once, in the middle of whatever it does. */
+    public Result kill() {
+      process.destroyForcibly();
+      return await();
     }
   }
 }
