@@ -143,6 +143,11 @@ public final class KernelsProvider {
   }
 
   private static Choice loadNative(String platform, String backend) {
+    if (platform.startsWith("linux")) {
+      requireWhole(libraryResource(platform));
+      requireWhole(resource(platform + "/" + System.mapLibraryName("blocksparse")));
+      requireWhole(anyResource("org/bytedeco/openblas/" + platform + "/libopenblas.so.0"));
+    }
     Loader.load(Blocksparse.class);
     checkBuildId(platform);
     if (!System.getProperty("blocksparse.openblas.threads", "").equals("keep")) {
@@ -192,6 +197,16 @@ public final class KernelsProvider {
     return name == null ? null : name.getString();
   }
 
+  private static void requireWhole(URL library) {
+    try {
+      if (library != null && ElfFile.isTruncated(library)) {
+        throw new UnsatisfiedLinkError(library + " is not whole: get the jar anew");
+      }
+    } catch (IOException e) {
+      throw new IllegalStateException("cannot read " + library, e);
+    }
+  }
+
   /**
    * JavaCPP extracts a library again only if its size or time stamp differ, and reproducible jars
    * have fixed time stamps: without this check, the code of an older jar could run.
@@ -233,12 +248,13 @@ public final class KernelsProvider {
 
   /** A resource beside the binding, from its own module or from the class path. */
   private static URL resource(String name) {
-    URL url = KernelsProvider.class.getResource("binding/" + name);
-    if (url != null) {
-      return url;
-    }
-    String path = KernelsProvider.class.getPackageName().replace('.', '/') + "/binding/" + name;
-    return ClassLoader.getSystemResource(path);
+    return anyResource(
+        KernelsProvider.class.getPackageName().replace('.', '/') + "/binding/" + name);
+  }
+
+  private static URL anyResource(String path) {
+    URL url = KernelsProvider.class.getResource("/" + path);
+    return url != null ? url : ClassLoader.getSystemResource(path);
   }
 
   private static Choice failed(String message, Throwable cause) {
