@@ -22,6 +22,7 @@
 #endif
 #include <windows.h>
 #else
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -139,8 +140,16 @@ void on_bus_error(int signal_number, siginfo_t* info, void* context) {
   }
 }
 
+// A JVM unloads this library together with the class loader that loaded it; the handler may be
+// called at any time after that. One more reference, which nobody gives back, keeps it in place.
+bool stay_loaded() {
+  Dl_info self;
+  return dladdr(reinterpret_cast<void*>(&on_bus_error), &self) != 0 &&
+         dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD) != nullptr;
+}
+
 bool install_handler() {
-  if (sigaction(SIGBUS, nullptr, &previous_action) != 0) {
+  if (!stay_loaded() || sigaction(SIGBUS, nullptr, &previous_action) != 0) {
     return false;
   }
   // Mask and stack of the earlier handler: it finds everything as if it had been called first.

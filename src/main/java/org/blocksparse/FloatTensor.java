@@ -6,7 +6,9 @@ import static java.util.Objects.requireNonNull;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
 import java.util.Objects;
+import java.util.function.Consumer;
 import org.blocksparse.internal.Storage;
 import org.bytedeco.javacpp.FloatPointer;
 
@@ -43,6 +45,15 @@ public final class FloatTensor extends Tensor {
    */
   public static FloatTensor zeros(long... dims) {
     return zeros(Shape.of(dims));
+  }
+
+  /** Tensors of zeros, all or none. */
+  static FloatTensor[] zeros(Shape... shapes) {
+    Storage[] storages =
+        Storage.allocateAll(Arrays.stream(shapes).mapToLong(Shape::size).toArray());
+    FloatTensor[] tensors = new FloatTensor[shapes.length];
+    Arrays.setAll(tensors, i -> dense(storages[i], shapes[i]));
+    return tensors;
   }
 
   /**
@@ -297,6 +308,17 @@ public final class FloatTensor extends Tensor {
       storage().release();
     }
     return values;
+  }
+
+  /** This tensor, which is new, after a computation that writes it; closed if that fails. */
+  FloatTensor filledBy(Consumer<FloatTensor> computation) {
+    try {
+      computation.accept(this);
+    } catch (Throwable e) {
+      close();
+      throw e;
+    }
+    return this;
   }
 
   /** A new tensor with the same elements in the same layout. */

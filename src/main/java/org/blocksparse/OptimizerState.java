@@ -16,8 +16,10 @@ final class OptimizerState {
   private final long[] stepsOfClass;
   private long stepsOfClassLevel;
   private Optimizer.Rule rule = Optimizer.Rule.SGD;
-  private Storage[] first = {};
-  private Storage[] second = {};
+
+  /** Of W1, b1, W2 and b2, for each thing that the rule remembers of them. */
+  private Storage[] remembered = {};
+
   private boolean closed;
 
   OptimizerState(TwoLevelSoftmax.Parameters parameters, int classes) {
@@ -38,8 +40,8 @@ final class OptimizerState {
     if (optimizer.rule() != rule) {
       reset(optimizer.rule());
     }
-    hold(first, lease);
-    hold(second, lease);
+    Storage[] held = remembered;
+    hold(held, lease);
     float rate = optimizer.rate();
     float decay = optimizer.decay();
     Kernels kernels = KernelsProvider.kernels();
@@ -67,7 +69,7 @@ final class OptimizerState {
                       decayOf(parameter, decay),
                       optimizer.epsilon(),
                       gradient,
-                      first[parameter],
+                      held[parameter],
                       parameters[parameter],
                       offset));
       case ADAM ->
@@ -83,8 +85,8 @@ final class OptimizerState {
                       optimizer.epsilon(),
                       step(parameter, classNumber),
                       gradient,
-                      first[parameter],
-                      second[parameter],
+                      held[parameter],
+                      held[parameters.length + parameter],
                       parameters[parameter],
                       offset));
     };
@@ -123,10 +125,14 @@ final class OptimizerState {
 
   private void reset(Optimizer.Rule newRule) {
     free();
-    first = newRule.memories() >= 1 ? allocateAll() : new Storage[0];
-    second = newRule.memories() >= 2 ? allocateAll() : new Storage[0];
+    // Should there be no memory for the new rule, nothing is remembered.
+    remembered = new Storage[0];
+    rule = Optimizer.Rule.SGD;
     Arrays.fill(stepsOfClass, 0);
     stepsOfClassLevel = 0;
+    long[] elements = new long[newRule.memories() * parameters.length];
+    Arrays.setAll(elements, i -> parameters[i % parameters.length].elements());
+    remembered = Storage.allocateAll(elements);
     rule = newRule;
   }
 
@@ -149,9 +155,10 @@ final class OptimizerState {
         .toArray();
   }
 
-  /** What is remembered of W1, b1, W2 and b2; none if the rule remembers less. */
+  /** What is remembered of W1, b1, W2 and b2. */
   Storage[] remembered(int memory) {
-    return memory == 0 ? first : second;
+    int begin = memory * parameters.length;
+    return Arrays.copyOfRange(remembered, begin, begin + parameters.length);
   }
 
   /** Begins anew with what was remembered elsewhere; the caller fills {@link #remembered}. */
@@ -161,24 +168,13 @@ final class OptimizerState {
     Arrays.setAll(stepsOfClass, c -> oldStepsOfClass[c]);
   }
 
-  private Storage[] allocateAll() {
-    Storage[] all = new Storage[parameters.length];
-    for (int i = 0; i < all.length; i++) {
-      all[i] = Storage.allocate(parameters[i].elements());
-    }
-    return all;
-  }
-
   synchronized void close() {
     closed = true;
     free();
   }
 
   private void free() {
-    for (Storage storage : first) {
-      storage.close();
-    }
-    for (Storage storage : second) {
+    for (Storage storage : remembered) {
       storage.close();
     }
   }

@@ -18,17 +18,13 @@ record SoftmaxParameters(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTe
 
   /** All zero. If there is not enough memory for one of them, none is kept. */
   static SoftmaxParameters zeros(int features, int classes, int slots) {
-    FloatTensor W2 = FloatTensor.zeros(classes, features, slots);
-    try {
-      return new SoftmaxParameters(
-          FloatTensor.zeros(features, classes),
-          FloatTensor.zeros(classes),
-          W2,
-          FloatTensor.zeros(classes, slots));
-    } catch (Throwable e) {
-      W2.close(); // the garbage collector takes what is small
-      throw e;
-    }
+    FloatTensor[] parameters =
+        FloatTensor.zeros(
+            Shape.of(features, classes),
+            Shape.of(classes),
+            Shape.of(classes, features, slots),
+            Shape.of(classes, slots));
+    return new SoftmaxParameters(parameters[0], parameters[1], parameters[2], parameters[3]);
   }
 
   /** Weights uniform in [-1, 1] / sqrt(features), and biases of zero. */

@@ -68,8 +68,8 @@ public final class SparseBlockDot {
   /** The output of the layer, (batch, oWin, oSize), in a new tensor. */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
     SparseBlockGemv.checkWeights(W, plan);
-    FloatTensor out = FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3));
-    return closeOnFailure(out, () -> apply(W, h, b, plan, out));
+    return FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3))
+        .filledBy(out -> apply(W, h, b, plan, out));
   }
 
   /** The output of the layer, written to {@code out}, whose content before does not matter. */
@@ -105,8 +105,8 @@ public final class SparseBlockDot {
    */
   public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
     SparseBlockGemv.checkWeights(W, plan);
-    FloatTensor gradH = FloatTensor.zeros(plan.batch(), plan.iWin(), W.shape().dim(2));
-    return closeOnFailure(gradH, () -> gradH(W, gradOut, plan, gradH));
+    return FloatTensor.zeros(plan.batch(), plan.iWin(), W.shape().dim(2))
+        .filledBy(gradH -> gradH(W, gradOut, plan, gradH));
   }
 
   /**
@@ -145,11 +145,14 @@ public final class SparseBlockDot {
     Check.rank("gradOut", gradOut, OUTPUT, 3);
     long oSize = gradOut.shape().dim(2);
     Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
-    // Here, so that a closed tensor is called by its name of this method.
-    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut)) {
-      FloatTensor gradW = FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), iSize, oSize);
-      return closeOnFailure(gradW, () -> SparseBlockOuter.applyInPlace(gradW, h, gradOut, plan, 1));
-    }
+    return FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), iSize, oSize)
+        .filledBy(
+            gradW -> {
+              // Here, so that a closed tensor is called by its name of this method.
+              try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut)) {
+                SparseBlockOuter.applyInPlace(gradW, h, gradOut, plan, 1);
+              }
+            });
   }
 
   /**
@@ -159,8 +162,8 @@ public final class SparseBlockDot {
   public static FloatTensor gradB(FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
     Check.rank("gradOut", gradOut, OUTPUT, 3);
-    FloatTensor gradB = FloatTensor.zeros(plan.oBlocks(), gradOut.shape().dim(2));
-    return closeOnFailure(gradB, () -> addGradB(gradOut, plan, 1, gradB));
+    return FloatTensor.zeros(plan.oBlocks(), gradOut.shape().dim(2))
+        .filledBy(gradB -> addGradB(gradOut, plan, 1, gradB));
   }
 
   /**
@@ -188,15 +191,5 @@ public final class SparseBlockDot {
           Operands.rows(gradOut),
           Operands.rows(b));
     }
-  }
-
-  private static FloatTensor closeOnFailure(FloatTensor result, Runnable computation) {
-    try {
-      computation.run();
-    } catch (Throwable e) {
-      result.close();
-      throw e;
-    }
-    return result;
   }
 }

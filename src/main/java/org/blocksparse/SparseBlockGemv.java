@@ -56,14 +56,7 @@ public final class SparseBlockGemv {
    */
   public static FloatTensor apply(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
     check(o, W, h, plan);
-    FloatTensor sum = o.copy("o");
-    try {
-      applyInPlace(sum, W, h, plan);
-    } catch (Throwable e) {
-      sum.close();
-      throw e;
-    }
-    return sum;
+    return o.copy("o").filledBy(sum -> applyInPlace(sum, W, h, plan));
   }
 
   /**

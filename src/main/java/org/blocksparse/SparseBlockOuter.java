@@ -58,14 +58,7 @@ public final class SparseBlockOuter {
   public static FloatTensor apply(
       FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
     check(o, x, y, plan, alpha);
-    FloatTensor sum = o.copy("o");
-    try {
-      applyInPlace(sum, x, y, plan, alpha);
-    } catch (Throwable e) {
-      sum.close();
-      throw e;
-    }
-    return sum;
+    return o.copy("o").filledBy(sum -> applyInPlace(sum, x, y, plan, alpha));
   }
 
   /**

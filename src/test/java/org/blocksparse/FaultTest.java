@@ -17,18 +17,22 @@ import java.util.Arrays;
 import java.util.Enumeration;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
 import java.util.jar.JarOutputStream;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import java.util.zip.Deflater;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.ProductProgram;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What can be wrong with an installation ends in work done, or in one exception with the remedy.
@@ -174,15 +178,17 @@ final class FaultTest {
     }
   }
 
-  /** A copy of the native jar in which one file is another. */
-  private Path changedJar(ChildJvm jvm, String suffix, UnaryOperator<byte[]> change)
+  /** A copy of a jar in which one file is another. */
+  private Path changedJar(
+      ChildJvm jvm, Predicate<String> jar, String suffix, UnaryOperator<byte[]> change)
       throws IOException {
-    Path original = jvm.entry(FaultTest::isNativeJar);
+    Path original = jvm.entry(jar);
     Path copy = folder.resolve("changed.jar");
     int changed = 0;
     try (JarFile from = new JarFile(original.toFile());
         OutputStream out = Files.newOutputStream(copy);
         JarOutputStream to = new JarOutputStream(out)) {
+      to.setLevel(Deflater.NO_COMPRESSION);
       Enumeration<JarEntry> entries = from.entries();
       while (entries.hasMoreElements()) {
         JarEntry entry = entries.nextElement();
@@ -205,12 +211,39 @@ final class FaultTest {
   void brokenLibrary() throws IOException {
     ChildJvm jvm = jvm();
     Path changed =
-        changedJar(jvm, System.mapLibraryName("jniblocksparse"), bytes -> Arrays.copyOf(bytes, 40));
+        changedJar(
+            jvm,
+            FaultTest::isNativeJar,
+            System.mapLibraryName("jniblocksparse"),
+            bytes -> Arrays.copyOf(bytes, 40));
     ChildJvm.Result result =
         jvm.without(FaultTest::isNativeJar).with(changed).run(ProductProgram.class);
     assertFails(result);
     assertContains(result, "the native library for " + PLATFORM + " is there but does not load");
     assertContains(result, "-Dblocksparse.backend=java runs without native code");
+  }
+
+  /** To load it would end the process. */
+  @ParameterizedTest
+  @ValueSource(strings = {"/libjniblocksparse.so", "/libblocksparse.so", "/libopenblas.so.0"})
+  void libraryThatEndsEarly(String library) throws IOException {
+    assumeTrue(PLATFORM.startsWith("linux"), "elsewhere the loader looks at the length");
+    Predicate<String> jar =
+        name ->
+            name.startsWith(library.contains("openblas") ? "openblas-" : "blocksparse-")
+                && name.endsWith("-" + PLATFORM + ".jar");
+    for (int percent : new int[] {20, 50, 80}) {
+      ChildJvm jvm = jvm();
+      Path changed =
+          changedJar(
+              jvm,
+              jar,
+              library,
+              bytes -> Arrays.copyOf(bytes, (int) (percent * (long) bytes.length / 100)));
+      ChildJvm.Result result = jvm.without(jar).with(changed).run(ProductProgram.class);
+      assertFails(result);
+      assertContains(result, library + " is not whole: get the jar anew");
+    }
   }
 
   /** A JVM that was killed while it extracted the libraries. */
@@ -237,6 +270,7 @@ final class FaultTest {
     Path changed =
         changedJar(
             jvm,
+            FaultTest::isNativeJar,
             "blocksparse.buildid",
             bytes -> "0123456789abcdef".getBytes(StandardCharsets.UTF_8));
     ChildJvm.Result result =
@@ -261,6 +295,22 @@ final class FaultTest {
       assertFails(result);
       assertContains(result, "is in a writable folder that may hold executables");
     }
+  }
+
+  @Test
+  void memoryThatCannotBeHadIsAnErrorThatTheJvmSurvives() {
+    assumeTrue(PLATFORM.startsWith("linux"), "ulimit limits the address space");
+    ChildJvm.Result result =
+        jvm()
+            .option("-Xmx64m")
+            .option("-XX:MaxMetaspaceSize=64m")
+            .option("-XX:CompressedClassSpaceSize=32m")
+            .option("-XX:ReservedCodeCacheSize=64m")
+            .environment("MALLOC_ARENA_MAX", "2")
+            .addressSpace(3 << 20)
+            .run(LittleMemoryProgram.class);
+    assertEquals(0, result.exit(), result::toString);
+    assertContains(result, "lives on");
   }
 
   @Test

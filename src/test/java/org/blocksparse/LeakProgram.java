@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import org.blocksparse.testing.Data;
+import org.blocksparse.testing.ProcessMemory;
 
 /**
  * Calls something many times and fails if memory grows; the main class of the JVMs of {@link
@@ -19,7 +17,7 @@ final class LeakProgram {
 
   private LeakProgram() {}
 
-  public static void main(String[] args) throws IOException {
+  public static void main(String[] args) {
     Data data = new Data(1);
     switch (args[0]) {
       case "allocations" -> allocations();
@@ -32,15 +30,6 @@ final class LeakProgram {
     }
   }
 
-  private static long residentBytes() throws IOException {
-    for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
-      if (line.startsWith("VmRSS:")) {
-        return 1024 * Long.parseLong(line.replaceAll("[^0-9]", ""));
-      }
-    }
-    throw new AssertionError("no VmRSS in /proc/self/status");
-  }
-
   private static void check(boolean condition, String what) {
     if (!condition) {
       throw new IllegalStateException(what);
@@ -48,25 +37,25 @@ final class LeakProgram {
   }
 
   /** Runs a call a quarter of the times to warm up, then all times, and looks at the growth. */
-  private static void assertFlat(String name, Runnable call) throws IOException {
+  private static void assertFlat(String name, Runnable call) {
     for (int i = 0; i < CALLS / 4; i++) {
       call.run();
     }
     System.gc();
     long bytesBefore = FloatTensor.allocatedBytes();
-    long before = residentBytes();
+    long before = ProcessMemory.residentBytes();
     for (int i = 0; i < CALLS; i++) {
       call.run();
     }
     System.gc();
-    long growth = residentBytes() - before;
+    long growth = ProcessMemory.residentBytes() - before;
     check(growth < ROOM_BYTES, name + ": " + growth + " bytes more after " + CALLS + " calls");
     long kept = FloatTensor.allocatedBytes() - bytesBefore;
     check(kept < 1 << 16, name + ": " + kept + " bytes were not freed");
   }
 
   /** Two thousand times 64 KB that leak are 128 MB. */
-  private static void allocations() throws IOException {
+  private static void allocations() {
     assertFlat(
         "64 KB",
         () -> {
@@ -76,18 +65,18 @@ final class LeakProgram {
         });
   }
 
-  private static void largeAllocations() throws IOException {
-    long before = residentBytes();
+  private static void largeAllocations() {
+    long before = ProcessMemory.residentBytes();
     for (int i = 0; i < 50; i++) {
       try (FloatTensor tensor = FloatTensor.zeros(2 << 20)) {
         tensor.fill(1);
       }
     }
-    long growth = residentBytes() - before;
+    long growth = ProcessMemory.residentBytes() - before;
     check(growth < ROOM_BYTES, growth + " bytes more");
   }
 
-  private static void plans(Data data) throws IOException {
+  private static void plans(Data data) {
     try (IntTensor inputIdx = IntTensor.of(data.indices(1000, 9), 500, 2);
         IntTensor outputIdx = IntTensor.of(data.indices(1000, 9), 500, 2);
         FloatTensor W = FloatTensor.zeros(9, 9, 2, 2);
@@ -106,7 +95,7 @@ final class LeakProgram {
   }
 
   /** In steady state, operations into tensors that exist allocate nothing outside the heap. */
-  private static void operations(Data data) throws IOException {
+  private static void operations(Data data) {
     try (IntTensor idx = IntTensor.of(data.indices(200, 5), 100, 2);
         FloatTensor W = FloatTensor.zeros(5, 5, 16, 16);
         FloatTensor rows = FloatTensor.zeros(100, 2, 16);
@@ -129,7 +118,7 @@ final class LeakProgram {
     }
   }
 
-  private static void layers(Data data) throws IOException {
+  private static void layers(Data data) {
     try (FloatTensor x = FloatTensor.of(data.coarseFloats(40 * 16), 40, 16);
         FloatTensor gradX = FloatTensor.zeros(40, 16);
         IntTensor targets = IntTensor.of(data.indices(40, 400), 40)) {
@@ -150,7 +139,7 @@ final class LeakProgram {
   }
 
   /** Sizes of batches that never come twice must not pile up. */
-  private static void batchesOfEverySize() throws IOException {
+  private static void batchesOfEverySize() {
     try (FloatTensor x = FloatTensor.zeros(400, 8);
         HierarchicalSoftmax layer = HierarchicalSoftmax.builder(8, 100).build()) {
       int[] size = {0};

@@ -4,17 +4,17 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
+import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
+import org.blocksparse.testing.ProcessMemory;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * The resident memory of a process stays flat over many calls. Each runs in a JVM whose heap has a
- * fixed size and is resident from the start, so that what grows is native. {@code
- * -Dblocksparse.leak.calls=100000} makes it a long test; by default there are 2,000 calls of each.
+ * fixed size and is resident from the start, so that what grows is native.
  */
 final class LeakTest {
   @TempDir Path folder;
@@ -30,7 +30,7 @@ final class LeakTest {
         "batchesOfEverySize"
       })
   void residentMemoryStaysFlat(String scenario) {
-    assumeTrue(Files.exists(Path.of("/proc/self/status")), "/proc tells the resident memory");
+    assumeTrue(ProcessMemory.isKnown(), "/proc tells the resident memory");
     ChildJvm.Result result =
         new ChildJvm(folder)
             .option("-Xms128m")
@@ -38,7 +38,8 @@ final class LeakTest {
             .option("-XX:+AlwaysPreTouch")
             .option("-XX:+UseSerialGC")
             .property(
-                "blocksparse.leak.calls", System.getProperty("blocksparse.leak.calls", "2000"))
+                "blocksparse.leak.calls",
+                Integer.toString(Budget.of("blocksparse.leak.calls", 2_000, 100_000)))
             .run(LeakProgram.class, scenario);
     assertEquals(0, result.exit(), result::toString);
   }

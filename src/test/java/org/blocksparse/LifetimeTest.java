@@ -23,6 +23,7 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Seeded;
@@ -31,15 +32,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.ExtendWith;
 
-/**
- * Memory goes when it is closed and nobody uses it any more, neither earlier nor later. {@code
- * -Dblocksparse.lifetime.seconds=60} keeps the fire up for longer than the usual two seconds.
- */
+/** Memory goes when it is closed and nobody uses it any more, neither earlier nor later. */
 @Tag("xcheck")
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ExtendWith(Seeded.class)
 final class LifetimeTest {
-  private static final long SECONDS = Long.getLong("blocksparse.lifetime.seconds", 2);
+  private static final int SECONDS = Budget.of("blocksparse.lifetime.seconds", 2, 60);
 
   private static void await(BooleanSupplier condition, String what) throws InterruptedException {
     long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
@@ -288,6 +286,27 @@ final class LifetimeTest {
             assertThrows(IllegalStateException.class, () -> layer.step(x, t, optimizer));
         assertTrue(e.getMessage().startsWith("layer: "), e.getMessage());
       }
+    }
+  }
+
+  /** Parameters, moments, intermediate results and schedules: nothing waits for the collector. */
+  @Test
+  void closingALayerFreesAllOfItAtOnce() throws InterruptedException {
+    useALayer(); // scratch is kept for later calls
+    long before = settledBytes();
+    useALayer();
+    long kept = FloatTensor.allocatedBytes() - before;
+    assertTrue(kept <= 0, kept + " bytes were kept");
+  }
+
+  private static void useALayer() {
+    try (FloatTensor x = FloatTensor.zeros(30, 8);
+        IntTensor targets = IntTensor.zeros(30);
+        HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(8, 100).workers(Workers.callingThread()).build()) {
+      layer.step(x, targets, Optimizer.adam(0.1f));
+      layer.probabilities(x).close();
+      layer.topK(x, 3);
     }
   }
 

@@ -7,11 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.Future;
+import java.util.stream.IntStream;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
 import org.blocksparse.testing.Data;
@@ -22,10 +23,14 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledForJreRange;
+import org.junit.jupiter.api.condition.JRE;
 import org.junit.jupiter.api.extension.ExtendWith;
 
 /** The same bits come out for any number of threads, and for any number of callers. */
 @Tag("xcheck")
+@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ExtendWith(Seeded.class)
 final class WorkersTest {
   private static ExecutorService executor;
@@ -49,28 +54,59 @@ final class WorkersTest {
         Workers.common());
   }
 
-  /** Everything that is computed from a problem. */
-  private static List<float[]> results(BlockProblem p, Workers workers) {
-    Sizes s = p.sizes();
-    List<float[]> results = new ArrayList<>();
-    try (FloatTensor W = FloatTensor.of(p.W(), s.W());
-        FloatTensor transposedW = FloatTensor.of(p.transposedW(), p.transposedShape());
-        FloatTensor h = FloatTensor.of(p.h(), s.h());
-        FloatTensor b = FloatTensor.of(p.b(), s.b());
-        FloatTensor o = FloatTensor.of(p.o(), s.o());
-        FloatTensor gradOut = FloatTensor.of(p.gradOut(), s.o());
-        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers)) {
-      results.add(take(SparseBlockDot.apply(W, h, b, plan)));
-      results.add(take(SparseBlockDot.apply(transposedW.transposeBlocks(), h, b, plan)));
-      results.add(take(SparseBlockGemv.apply(o, W, h, plan)));
-      results.add(take(SparseBlockDot.gradH(W, gradOut, plan)));
-      results.add(take(SparseBlockDot.gradW(h, gradOut, plan)));
-      results.add(take(SparseBlockDot.gradB(gradOut, plan)));
-      results.add(take(SparseBlockOuter.apply(W, h, gradOut, plan, -0.3f)));
+  /** The operands of a problem, which any number of callers share. */
+  private static final class Operands implements AutoCloseable {
+    private final FloatTensor W;
+    private final FloatTensor transposedW;
+    private final FloatTensor h;
+    private final FloatTensor b;
+    private final FloatTensor o;
+    private final FloatTensor gradOut;
+    private final IntTensor inputIdx;
+    private final IntTensor outputIdx;
+    private final BlockPlan plan;
+
+    Operands(BlockProblem p) {
+      Sizes s = p.sizes();
+      W = FloatTensor.of(p.W(), s.W());
+      transposedW = FloatTensor.of(p.transposedW(), p.transposedShape());
+      h = FloatTensor.of(p.h(), s.h());
+      b = FloatTensor.of(p.b(), s.b());
+      o = FloatTensor.of(p.o(), s.o());
+      gradOut = FloatTensor.of(p.gradOut(), s.o());
+      inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+      outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+      plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks());
     }
-    return results;
+
+    /** Everything that is computed from them. */
+    List<float[]> results(Workers workers) {
+      List<float[]> results = new ArrayList<>();
+      BlockPlan shared = plan.on(workers);
+      results.add(take(SparseBlockDot.apply(W, h, b, shared)));
+      results.add(take(SparseBlockDot.apply(W, h, inputIdx, b, outputIdx)));
+      results.add(take(SparseBlockDot.apply(transposedW.transposeBlocks(), h, b, shared)));
+      results.add(take(SparseBlockGemv.apply(o, W, h, shared)));
+      results.add(take(SparseBlockDot.gradH(W, gradOut, shared)));
+      results.add(take(SparseBlockDot.gradW(h, gradOut, shared)));
+      results.add(take(SparseBlockDot.gradB(gradOut, shared)));
+      results.add(take(SparseBlockOuter.apply(W, h, gradOut, shared, -0.3f)));
+      return results;
+    }
+
+    @Override
+    public void close() {
+      for (Tensor tensor : List.of(W, transposedW, h, b, o, gradOut, inputIdx, outputIdx)) {
+        tensor.close();
+      }
+      plan.close();
+    }
+  }
+
+  private static List<float[]> results(BlockProblem p, Workers workers) {
+    try (Operands operands = new Operands(p)) {
+      return operands.results(workers);
+    }
   }
 
   private static float[] take(FloatTensor tensor) {
@@ -103,32 +139,43 @@ final class WorkersTest {
     }
   }
 
+  private static HierarchicalSoftmax layer(SoftmaxProblem p, Workers workers) {
+    return HierarchicalSoftmax.builder(p.features(), p.outputs())
+        .workers(workers)
+        .classes(ClassAssignment.of(p.classOf()))
+        .build(
+            FloatTensor.of(p.W1(), p.features(), p.classes()),
+            FloatTensor.of(p.b1(), p.classes()),
+            FloatTensor.of(p.W2(), p.classes(), p.features(), p.slots()),
+            FloatTensor.of(p.b2(), p.classes(), p.slots()));
+  }
+
+  /** Everything that leaves the layer as it is, so that any number of callers may ask at once. */
+  private static List<float[]> answers(
+      HierarchicalSoftmax layer, FloatTensor x, IntTensor targets) {
+    List<float[]> answers = new ArrayList<>();
+    answers.add(take(layer.probabilities(x)));
+    answers.add(take(layer.logProbabilities(x, targets)));
+    Loss loss = Loss.sum().smoothing(0.1f).ignoring(targets.get(0));
+    answers.add(take(layer.losses(x, targets, loss)));
+    answers.add(values(layer.topK(x, 5)));
+    answers.add(values(layer.topP(x, 0.1)));
+    try (HierarchicalSoftmax.Gradients gradients = layer.gradients(x, targets)) {
+      answers.add(gradients.x().toArray());
+      answers.add(gradients.W1().toArray());
+      answers.add(gradients.W2().toArray());
+      answers.add(gradients.b2().toArray());
+    }
+    return answers;
+  }
+
   private static List<float[]> softmaxResults(SoftmaxProblem p, Workers workers) {
-    List<float[]> results = new ArrayList<>();
     try (FloatTensor x = FloatTensor.of(p.x(), p.batch(), p.features());
         IntTensor targets = IntTensor.of(p.targets(), p.batch());
         FloatTensor gradX = FloatTensor.zeros(p.batch(), p.features());
-        HierarchicalSoftmax layer =
-            HierarchicalSoftmax.builder(p.features(), p.outputs())
-                .workers(workers)
-                .classes(ClassAssignment.of(p.classOf()))
-                .build(
-                    FloatTensor.of(p.W1(), p.features(), p.classes()),
-                    FloatTensor.of(p.b1(), p.classes()),
-                    FloatTensor.of(p.W2(), p.classes(), p.features(), p.slots()),
-                    FloatTensor.of(p.b2(), p.classes(), p.slots()))) {
-      results.add(take(layer.probabilities(x)));
-      results.add(take(layer.logProbabilities(x, targets)));
+        HierarchicalSoftmax layer = layer(p, workers)) {
+      List<float[]> results = answers(layer, x, targets);
       Loss loss = Loss.sum().smoothing(0.1f).ignoring(p.targets()[0]);
-      results.add(take(layer.losses(x, targets, loss)));
-      results.add(values(layer.topK(x, 5)));
-      results.add(values(layer.topP(x, 0.1)));
-      try (HierarchicalSoftmax.Gradients gradients = layer.gradients(x, targets)) {
-        results.add(gradients.x().toArray());
-        results.add(gradients.W1().toArray());
-        results.add(gradients.W2().toArray());
-        results.add(gradients.b2().toArray());
-      }
       for (Optimizer optimizer :
           List.of(
               Optimizer.sgd(0.1f),
@@ -142,8 +189,8 @@ final class WorkersTest {
         results.add(layer.W2().toArray());
         results.add(layer.b2().toArray());
       }
+      return results;
     }
-    return results;
   }
 
   /** Outputs and log probabilities of all rows. */
@@ -175,35 +222,91 @@ final class WorkersTest {
     }
   }
 
+  /** Tensors, plans and a layer that many callers use at once. */
+  private static final class SharedByCallers implements AutoCloseable {
+    private final Operands large;
+    private final Operands small;
+    private final FloatTensor x;
+    private final IntTensor targets;
+    private final HierarchicalSoftmax layer;
+    private final List<float[]> ofLarge;
+    private final List<float[]> ofSmall;
+    private final List<float[]> ofLayer;
+
+    SharedByCallers(Data data) {
+      large = new Operands(data.blocks(new Sizes(100, 3, 4, 40, 50, 3, 2), Numbers.GAUSSIAN));
+      small = new Operands(data.blocks(new Sizes(5, 8, 7, 6, 5, 4, 3), Numbers.GAUSSIAN));
+      SoftmaxProblem p =
+          data.softmax(40, 48, 30, 1, IntStream.range(0, 900).map(o -> o % 30).toArray());
+      x = FloatTensor.of(p.x(), p.batch(), p.features());
+      targets = IntTensor.of(p.targets(), p.batch());
+      layer = layer(p, Workers.common());
+      ofLarge = large.results(Workers.callingThread());
+      ofSmall = small.results(Workers.callingThread());
+      try (HierarchicalSoftmax alone = layer(p, Workers.callingThread())) {
+        ofLayer = answers(alone, x, targets);
+      }
+    }
+
+    /** All operations, on the common pool and on another executor. */
+    Void call(Executor other) {
+      assertSameBits("large", ofLarge, large.results(Workers.common()));
+      assertSameBits("on " + other, ofLarge, large.results(Workers.of(other, 4)));
+      assertSameBits("small", ofSmall, small.results(Workers.common()));
+      assertSameBits("layer", ofLayer, answers(layer, x, targets));
+      return null;
+    }
+
+    @Override
+    public void close() {
+      large.close();
+      small.close();
+      x.close();
+      targets.close();
+      layer.close();
+    }
+  }
+
+  private static void getAll(List<Future<Void>> futures) throws Exception {
+    for (Future<Void> future : futures) {
+      future.get();
+    }
+  }
+
   /** More callers than OpenBLAS knows threads, some of them inside the pool that helps them. */
   @Test
   void concurrentCallersGetTheSameBits(Data data) throws Exception {
-    BlockProblem large = data.blocks(new Sizes(100, 3, 4, 40, 50, 3, 2), Numbers.GAUSSIAN);
-    BlockProblem small = data.blocks(new Sizes(5, 8, 7, 6, 5, 4, 3), Numbers.GAUSSIAN);
-    List<float[]> expectedLarge = results(large, Workers.callingThread());
-    List<float[]> expectedSmall = results(small, Workers.callingThread());
-    Callable<Void> caller =
-        () -> {
-          assertSameBits("large", expectedLarge, results(large, Workers.common()));
-          assertSameBits("on its own pool", expectedLarge, results(large, Workers.of(executor, 4)));
-          assertSameBits("small", expectedSmall, results(small, Workers.common()));
-          return null;
-        };
     ExecutorService callers = Executors.newFixedThreadPool(128);
-    try {
+    try (SharedByCallers shared = new SharedByCallers(data)) {
       List<Future<Void>> futures = new ArrayList<>();
       for (int i = 0; i < 128; i++) {
-        futures.add(callers.submit(caller));
+        futures.add(callers.submit(() -> shared.call(executor)));
       }
       for (int i = 0; i < 16; i++) {
-        futures.add(executor.submit(caller));
-        futures.add(ForkJoinPool.commonPool().submit(caller));
+        futures.add(executor.submit(() -> shared.call(executor)));
+        futures.add(ForkJoinPool.commonPool().submit(() -> shared.call(executor)));
       }
-      for (Future<Void> future : futures) {
-        future.get();
-      }
+      getAll(futures);
     } finally {
       callers.shutdownNow();
+    }
+  }
+
+  /** Far more callers than threads that carry them; the helpers are virtual threads as well. */
+  @Test
+  @EnabledForJreRange(min = JRE.JAVA_21)
+  void virtualThreadsGetTheSameBits(Data data) throws Exception {
+    // By name: the sources are those of Java 17.
+    ExecutorService virtual =
+        (ExecutorService) Executors.class.getMethod("newVirtualThreadPerTaskExecutor").invoke(null);
+    try (SharedByCallers shared = new SharedByCallers(data)) {
+      List<Future<Void>> futures = new ArrayList<>();
+      for (int i = 0; i < 1000; i++) {
+        futures.add(virtual.submit(() -> shared.call(virtual)));
+      }
+      getAll(futures);
+    } finally {
+      virtual.shutdownNow();
     }
   }
 

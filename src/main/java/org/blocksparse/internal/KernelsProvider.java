@@ -114,17 +114,40 @@ public final class KernelsProvider {
           "the native library for "
               + platform
               + " is there but does not load: "
-              + e.getMessage()
-              + ". Check that org.bytedeco:javacpp and org.bytedeco:openblas with the classifier "
-              + platform
-              + " are on the class path, that JavaCPP's cache (-Dorg.bytedeco.javacpp.cachedir=DIR) is"
-              + " in a writable folder that may hold executables, and empty it if it is older than the"
-              + " jar. -Dblocksparse.backend=java runs without native code",
+              + reason(e)
+              + ". "
+              + remedy(platform)
+              + ". -Dblocksparse.backend=java runs without native code",
           e);
     }
   }
 
+  /** What the innermost exception that says something says. */
+  private static String reason(Throwable failure) {
+    String reason = failure.toString();
+    for (Throwable t = failure; t != null; t = t.getCause()) {
+      reason = t.getMessage() == null ? reason : t.getMessage();
+    }
+    return reason;
+  }
+
+  private static String remedy(String platform) {
+    if (Loader.class.getClassLoader() != KernelsProvider.class.getClassLoader()) {
+      return "JavaCPP was loaded by another class loader than blocksparse, and gives its libraries to"
+          + " one loader only: put the jars of both into the same one";
+    }
+    return "Check that org.bytedeco:javacpp and org.bytedeco:openblas with the classifier "
+        + platform
+        + " are on the class path, that JavaCPP's cache (-Dorg.bytedeco.javacpp.cachedir=DIR) is in"
+        + " a writable folder that may hold executables, and empty it if it is older than the jar";
+  }
+
   private static Choice loadNative(String platform, String backend) {
+    if (platform.startsWith("linux")) {
+      requireWhole(libraryResource(platform));
+      requireWhole(resource(platform + "/" + System.mapLibraryName("blocksparse")));
+      requireWhole(anyResource("org/bytedeco/openblas/" + platform + "/libopenblas.so.0"));
+    }
     Loader.load(Blocksparse.class);
     checkBuildId(platform);
     if (!System.getProperty("blocksparse.openblas.threads", "").equals("keep")) {
@@ -174,6 +197,16 @@ public final class KernelsProvider {
     return name == null ? null : name.getString();
   }
 
+  private static void requireWhole(URL library) {
+    try {
+      if (library != null && ElfFile.isTruncated(library)) {
+        throw new UnsatisfiedLinkError(library + " is not whole: get the jar anew");
+      }
+    } catch (IOException e) {
+      throw new IllegalStateException("cannot read " + library, e);
+    }
+  }
+
   /**
    * JavaCPP extracts a library again only if its size or time stamp differ, and reproducible jars
    * have fixed time stamps: without this check, the code of an older jar could run.
@@ -215,12 +248,13 @@ public final class KernelsProvider {
 
   /** A resource beside the binding, from its own module or from the class path. */
   private static URL resource(String name) {
-    URL url = KernelsProvider.class.getResource("binding/" + name);
-    if (url != null) {
-      return url;
-    }
-    String path = KernelsProvider.class.getPackageName().replace('.', '/') + "/binding/" + name;
-    return ClassLoader.getSystemResource(path);
+    return anyResource(
+        KernelsProvider.class.getPackageName().replace('.', '/') + "/binding/" + name);
+  }
+
+  private static URL anyResource(String path) {
+    URL url = KernelsProvider.class.getResource("/" + path);
+    return url != null ? url : ClassLoader.getSystemResource(path);
   }
 
   private static Choice failed(String message, Throwable cause) {

@@ -75,6 +75,27 @@ public final class Storage {
         : allocateBuffers(elements);
   }
 
+  /**
+   * Several pieces of zeroed memory, all or none.
+   *
+   * @throws OutOfMemoryError that names the bytes of the piece that cannot be had
+   */
+  public static Storage[] allocateAll(long... elements) {
+    Storage[] all = new Storage[elements.length];
+    int allocated = 0;
+    try {
+      for (; allocated < all.length; allocated++) {
+        all[allocated] = allocate(elements[allocated]);
+      }
+    } catch (OutOfMemoryError e) {
+      for (int i = 0; i < allocated; i++) {
+        all[i].close();
+      }
+      throw e;
+    }
+    return all;
+  }
+
   /** Memory of the native library, for native and Java kernels. */
   private static Storage allocateNative(long elements) {
     // Never nothing: an empty operand has an address as well.

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
-import java.util.LinkedHashMap;
-import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.function.IntFunction;
 import org.blocksparse.internal.Workspace.Use;
 
 /**
@@ -95,28 +92,6 @@ public final class TwoLevelSoftmax {
             Scratch scratch) {}
       };
 
-  /** Schedules that depend on a number of rows only, and so are the same from call to call. */
-  private static final class Cache<S> {
-    private static final int ENTRIES = 4;
-
-    private final IntFunction<S> maker;
-    private final Map<Integer, S> latest =
-        new LinkedHashMap<>(ENTRIES, 0.75f, true) {
-          @Override
-          protected boolean removeEldestEntry(Map.Entry<Integer, S> eldest) {
-            return size() > ENTRIES;
-          }
-        };
-
-    Cache(IntFunction<S> maker) {
-      this.maker = maker;
-    }
-
-    synchronized S get(int rows) {
-      return latest.computeIfAbsent(rows, maker::apply);
-    }
-  }
-
   private final Scheduler scheduler;
   private final Parameters parameters;
   private final int features;
@@ -128,10 +103,7 @@ public final class TwoLevelSoftmax {
   private final Blocks w2Transposed;
   private final Rows b1;
   private final Rows b2;
-  private final Workspace.Pool workspaces = new Workspace.Pool();
-  private final Cache<GemmSchedule> dense = new Cache<>(GemmSchedule::dense);
-  private final Cache<OuterSchedule> denseOuter = new Cache<>(OuterSchedule::dense);
-  private final Cache<GemmSchedule> grid;
+  private final Workspace.Pool workspaces = new Workspace.Pool(this::grid);
 
   /**
    * A softmax over the given parameters, which stay the caller's.
@@ -156,7 +128,6 @@ public final class TwoLevelSoftmax {
     this.w2Transposed = w2.transposeEach();
     this.b1 = new Rows(parameters.b1, 1, classes);
     this.b2 = new Rows(parameters.b2, classes, slots);
-    this.grid = new Cache<>(this::grid);
   }
 
   private GemmSchedule grid(int rows) {
@@ -167,7 +138,7 @@ public final class TwoLevelSoftmax {
     return GemmSchedule.of(rows, classOf, classes, new int[rows], 1);
   }
 
-  /** Frees the intermediate results that are kept for later calls. */
+  /** Frees the intermediate results and schedules that are kept for later calls. */
   public void close() {
     workspaces.close();
   }
@@ -181,7 +152,7 @@ public final class TwoLevelSoftmax {
   public Rows classes(Rows x, boolean logarithm, Workspace workspace) {
     int batch = Math.toIntExact(x.count);
     Rows result = new Rows(workspace.get(Use.CLASSES, x.count * classes), x.count, classes);
-    GemmSchedule schedule = dense.get(batch);
+    GemmSchedule schedule = workspace.dense(batch);
     Products.gemm(scheduler, schedule, x, w1, b1, false, result);
     Products.softmax(scheduler, logarithm, schedule, classes, null, null, result);
     return result;
@@ -262,7 +233,7 @@ public final class TwoLevelSoftmax {
                   rows * (long) this.classes,
                   slots);
       // Row (b, c) of the results has number b * classes + c, and so has its class probability.
-      gemmAndSoftmax(grid.get(rows), slice, classes.storage, logarithm, results);
+      gemmAndSoftmax(workspace.grid(rows), slice, classes.storage, logarithm, results);
       if (direct == null) {
         consumer.accept(begin, new Rows(results.storage, rows, outputs));
       }
@@ -293,8 +264,8 @@ public final class TwoLevelSoftmax {
     int counted = targets.rows.length;
     if (counted == batch && batch > 0) {
       return train(
-          dense.get(batch),
-          denseOuter.get(batch),
+          workspace.dense(batch),
+          workspace.denseOuter(batch),
           x,
           targets,
           weights,

@@ -26,10 +26,13 @@ public final class ChildJvm {
     }
   }
 
+  private static final int SECONDS = Budget.of("blocksparse.child.seconds", 120, 3600);
+
   private final List<String> classPath = new ArrayList<>();
   private final Map<String, String> properties = new LinkedHashMap<>();
   private final Map<String, String> environment = new LinkedHashMap<>();
   private final List<String> options = new ArrayList<>();
+  private final List<String> wrapper = new ArrayList<>();
 
   /** A JVM like this one, with a cache of extracted libraries of its own. */
   public ChildJvm(Path cache) {
@@ -51,6 +54,12 @@ public final class ChildJvm {
 
   public ChildJvm option(String option) {
     options.add(option);
+    return this;
+  }
+
+  /** Limits the address space of the process; where there is a shell that can. */
+  public ChildJvm addressSpace(long kilobytes) {
+    wrapper.addAll(List.of("/bin/sh", "-c", "ulimit -v " + kilobytes + " && exec \"$0\" \"$@\""));
     return this;
   }
 
@@ -78,7 +87,7 @@ public final class ChildJvm {
 
   /** Starts a main class. */
   public Started start(Class<?> main, String... arguments) {
-    List<String> command = new ArrayList<>();
+    List<String> command = new ArrayList<>(wrapper);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(options);
     properties.forEach((name, value) -> command.add("-D" + name + "=" + value));
@@ -104,9 +113,10 @@ public final class ChildJvm {
 
   /** A JVM that runs. */
   public record Started(Process process, Path output) {
+    /** Waits for its end. */
     public Result await() {
       try {
-        if (!process.waitFor(120, TimeUnit.SECONDS)) {
+        if (!process.waitFor(SECONDS, TimeUnit.SECONDS)) {
           process.destroyForcibly();
           throw new AssertionError("did not end: " + Files.readString(output));
         }
@@ -120,6 +130,12 @@ public final class ChildJvm {
         Thread.currentThread().interrupt();
         throw new AssertionError(e);
       }
+    }
+
+    /** Ends it at once, in the middle of whatever it does. */
+    public Result kill() {
+      process.destroyForcibly();
+      return await();
     }
   }
 }

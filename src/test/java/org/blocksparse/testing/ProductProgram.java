@@ -12,12 +12,17 @@ public final class ProductProgram {
 
   public static void main(String[] args) {
     System.out.print(Backend.describe());
+    System.out.println("1 + 2 * 3 = " + compute());
+  }
+
+  /** 1 + 2 * 3. */
+  public static float compute() {
     try (FloatTensor W = FloatTensor.of(new float[] {3}, 1, 1, 1, 1);
         FloatTensor h = FloatTensor.of(new float[] {2}, 1, 1, 1);
         FloatTensor b = FloatTensor.of(new float[] {1}, 1, 1);
         IntTensor idx = IntTensor.zeros(1, 1);
         FloatTensor out = SparseBlockDot.apply(W, h, idx, b, idx)) {
-      System.out.println("1 + 2 * 3 = " + out.get(0, 0, 0));
+      return out.get(0, 0, 0);
     }
   }
 }

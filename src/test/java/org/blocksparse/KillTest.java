@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.blocksparse.testing.Budget;
+import org.blocksparse.testing.ChildJvm;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** A process that is killed leaves the model that it saved before, whole. */
+@ExtendWith(Seeded.class)
+final class KillTest {
+  private static final int KILLS = Budget.of("blocksparse.kills", 6, 100);
+
+  /** About as long as it takes to save the model a few times. */
+  private static final int MOST_MILLISECONDS = 40;
+
+  @TempDir Path folder;
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 5})
+  void theEarlierModelIsWhole(int stepsBetween, Data data) throws Exception {
+    Path model = folder.resolve("model");
+    int whileSaving = 0;
+    for (int kill = 0; kill < KILLS; kill++) {
+      Files.deleteIfExists(model);
+      ChildJvm.Started started =
+          new ChildJvm(folder.resolve("cache"))
+              .option("-Xmx64m")
+              .start(TrainingProgram.class, model.toString(), Integer.toString(stepsBetween));
+      awaitFirst(model, started);
+      TimeUnit.MICROSECONDS.sleep(data.below(1000 * MOST_MILLISECONDS));
+      ChildJvm.Result result = started.kill();
+      assertEquals("", result.output());
+      long steps = TrainingProgram.check(model);
+      assertTrue(stepsBetween == 0 || steps % stepsBetween == 0, steps + " steps");
+      whileSaving += deleteUnfinished();
+    }
+    System.out.println(
+        KILLS + " processes were killed, " + whileSaving + " of them while they saved");
+  }
+
+  private static void awaitFirst(Path model, ChildJvm.Started started) throws Exception {
+    while (!Files.exists(model)) {
+      assertTrue(started.process().isAlive(), () -> "it ended: " + started.await());
+      Thread.sleep(1);
+    }
+  }
+
+  /** What the killed process had begun to write under another name. */
+  private int deleteUnfinished() throws IOException {
+    int count = 0;
+    try (Stream<Path> files = Files.list(folder)) {
+      for (Path file : files.filter(f -> f.getFileName().toString().startsWith(".")).toList()) {
+        Files.delete(file);
+        count++;
+      }
+    }
+    return count;
+  }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.file.Path;
+import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Another user of the same OpenBLAS in the process, who wants two threads of it. */
+final class OtherBlasTest {
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void needsTheNativeLibrary() {
+    assumeTrue(Backend.isNative(), "there is no OpenBLAS");
+  }
+
+  /**
+   * Both get right results, whatever the number of threads; this library sets it to 1 when it is
+   * loaded, unless it is told to keep it.
+   */
+  @ParameterizedTest
+  @CsvSource({"other first,,1", "other first,keep,2", "we first,,1", "we first,keep,"})
+  void bothAreRight(String order, String setting, String threadsAfterLoad) {
+    ChildJvm jvm = new ChildJvm(folder).option("-Xmx128m");
+    if (setting != null) {
+      jvm.property("blocksparse.openblas.threads", setting);
+    }
+    ChildJvm.Result result = jvm.run(OtherBlasProgram.class, order);
+    assertEquals(0, result.exit(), result::toString);
+    assertTrue(result.output().contains("all exact"), result::toString);
+    if (Runtime.getRuntime().availableProcessors() > 1 && threadsAfterLoad != null) {
+      assertTrue(
+          result.output().contains("after load: " + threadsAfterLoad + System.lineSeparator()),
+          result::toString);
+    }
+    if (order.equals("other first")) {
+      assertTrue(
+          result.output().contains("after theirs: 2" + System.lineSeparator()),
+          () -> "it is not the same OpenBLAS: " + result);
+    }
+  }
+}
