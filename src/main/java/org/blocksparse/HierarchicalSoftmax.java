@@ -370,6 +370,14 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return lease;
   }
 
+  private void checkNoOverlap(String outName, FloatTensor out, FloatTensor x) {
+    Check.noOverlap(outName, out, "x", x);
+    Check.noOverlap(outName, out, "W1", W1());
+    Check.noOverlap(outName, out, "b1", b1());
+    Check.noOverlap(outName, out, "W2", W2());
+    Check.noOverlap(outName, out, "b2", b2());
+  }
+
   /** The number of rows of an x that fits. */
   private int checkX(FloatTensor x) {
     Check.rank("x", x, X, 2);
@@ -399,34 +407,51 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: F (C + C S); all of W2.
    */
   public FloatTensor probabilities(FloatTensor x) {
-    return all(x, false);
+    return FloatTensor.zeros(checkX(x), outputs()).filledBy(out -> all(x, false, out));
+  }
+
+  /**
+   * As {@link #probabilities(FloatTensor)}, into a tensor that there is already. The system takes
+   * about as long to give out memory of that size as a tenth of the computation.
+   *
+   * @param out (batch, outputs), which must not overlap x or a parameter
+   */
+  public void probabilities(FloatTensor x, FloatTensor out) {
+    checkAll(x, out);
+    all(x, false, out);
   }
 
   /** The log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
   public FloatTensor logProbabilities(FloatTensor x) {
-    return all(x, true);
+    return FloatTensor.zeros(checkX(x), outputs()).filledBy(out -> all(x, true, out));
   }
 
-  private FloatTensor all(FloatTensor x, boolean logarithm) {
-    int batch = checkX(x);
-    return compute(
-        x,
-        (rows, workspace) -> {
-          FloatTensor result = FloatTensor.zeros(batch, outputs());
-          try {
+  /** As {@link #logProbabilities(FloatTensor)}, into a tensor that there is already. */
+  public void logProbabilities(FloatTensor x, FloatTensor out) {
+    checkAll(x, out);
+    all(x, true, out);
+  }
+
+  private void checkAll(FloatTensor x, FloatTensor out) {
+    Check.shape("out", out, "(batch, outputs)", checkX(x), outputs());
+    checkNoOverlap("out", out, x);
+  }
+
+  private void all(FloatTensor x, boolean logarithm, FloatTensor out) {
+    try (Lease lease = new Lease().of("out", out)) {
+      compute(
+          x,
+          (rows, workspace) -> {
             boolean inOrder = classes.isDenseAndInOrder();
             softmax.grid(
                 rows,
                 logarithm,
-                inOrder ? Operands.rows(result) : null,
-                inOrder ? null : inOutputOrder(result),
+                inOrder ? Operands.rows(out) : null,
+                inOrder ? null : inOutputOrder(out),
                 workspace);
-            return result;
-          } catch (Throwable e) {
-            result.close();
-            throw e;
-          }
-        });
+            return out;
+          });
+    }
   }
 
   /** Puts results, which come by class and slot, into the order of the outputs. */
@@ -768,16 +793,19 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    */
   public Gradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
     TargetBatch batch = check(x, targets, loss);
-    FloatTensor gradX = FloatTensor.zeros(batch.size(), features);
     SoftmaxParameters result =
         SoftmaxParameters.zeros(features, classes.classes(), classes.slots());
+    FloatTensor gradX = null;
     try {
+      gradX = FloatTensor.zeros(batch.size(), features);
       TwoLevelSoftmax.Update update = softmax.gradients(result.storages());
       double value = batch.sum(train(x, batch, gradX, lease -> update));
       return new Gradients(value, gradX, result.W1(), result.b1(), result.W2(), result.b2());
     } catch (Throwable e) {
-      gradX.close();
       result.close();
+      if (gradX != null) {
+        gradX.close();
+      }
       throw e;
     }
   }
@@ -817,11 +845,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     TargetBatch batch = check(x, targets, loss);
     if (gradX != null) {
       Check.shape("gradX", gradX, X, batch.size(), features);
-      Check.noOverlap("gradX", gradX, "x", x);
-      Check.noOverlap("gradX", gradX, "W1", W1());
-      Check.noOverlap("gradX", gradX, "b1", b1());
-      Check.noOverlap("gradX", gradX, "W2", W2());
-      Check.noOverlap("gradX", gradX, "b2", b2());
+      checkNoOverlap("gradX", gradX, x);
     }
     double value =
         batch.sum(train(x, batch, gradX, lease -> state.update(softmax, optimizer, lease)));

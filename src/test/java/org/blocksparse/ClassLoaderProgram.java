@@ -75,7 +75,7 @@ final class ClassLoaderProgram {
 
   private static URL[] classPath(Predicate<String> wanted) throws MalformedURLException {
     List<URL> urls = new ArrayList<>();
-    for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
+    for (String entry : System.getProperty("java.class.path").split(File.pathSeparator, -1)) {
       if (wanted.test(entry)) {
         urls.add(Path.of(entry).toUri().toURL());
       }

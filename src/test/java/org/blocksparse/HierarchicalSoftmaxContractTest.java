@@ -149,6 +149,14 @@ final class HierarchicalSoftmaxContractTest {
           HierarchicalSoftmax layer = setup.layer;
           check("probabilities", oracle.probabilities(), layer.probabilities(setup.x));
           check("log probabilities", oracle.logProbabilities(), layer.logProbabilities(setup.x));
+          try (FloatTensor out = FloatTensor.zeros(setup.x.shape().dim(0), layer.outputs())) {
+            out.fill(Float.NaN);
+            layer.probabilities(setup.x, out);
+            oracle.probabilities().assertHolds("probabilities into a tensor", out);
+            out.fill(Float.NaN);
+            layer.logProbabilities(setup.x, out);
+            oracle.logProbabilities().assertHolds("log probabilities into a tensor", out);
+          }
           check(
               "target probabilities",
               oracle.exponentialsOfTargetLogProbabilities(),

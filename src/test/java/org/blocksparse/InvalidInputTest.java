@@ -1112,6 +1112,7 @@ final class InvalidInputTest {
     world.makers.add(w -> w.tensors.put("b2", floats(4, 3)));
     world.makers.add(w -> w.tensors.put("x", floats(2, 6)));
     world.makers.add(w -> w.tensors.put("gradX", floats(2, 6)));
+    world.makers.add(w -> w.tensors.put("out", floats(2, 9)));
     world.makers.add(w -> w.tensors.put("weights", floats(2)));
     world.makers.add(w -> w.tensors.put("targets", indices(9, 2)));
     return world;
@@ -1247,6 +1248,8 @@ final class InvalidInputTest {
     Map<String, LayerCall> withX = new LinkedHashMap<>();
     withX.put("probabilities", (layer, w) -> layer.probabilities(w.f("x")));
     withX.put("logProbabilities", (layer, w) -> layer.logProbabilities(w.f("x")));
+    withX.put("probabilities into", (layer, w) -> layer.probabilities(w.f("x"), w.f("out")));
+    withX.put("logProbabilities into", (layer, w) -> layer.logProbabilities(w.f("x"), w.f("out")));
     withX.put("topK", (layer, w) -> layer.topK(w.f("x"), 2));
     withX.put("topP", (layer, w) -> layer.topP(w.f("x"), 0.5));
     withX.put("atLeast", (layer, w) -> layer.atLeast(w.f("x"), 0.5));
@@ -1390,6 +1393,35 @@ final class InvalidInputTest {
         w -> {},
         (layer, w) ->
             layer.step(w.f("x"), w.i("targets"), Optimizer.sgd(1), w.f("b2").reshape(2, 6)));
+    LayerCall into = (layer, w) -> layer.probabilities(w.f("x"), w.f("out"));
+    addLayerCase(cases, "out null", NULL, "out", w -> replace(w, "out", null), into);
+    for (long[] dims : new long[][] {{1, 9}, {2, 8}, {2, 12}, {18}, {2, 9, 1}}) {
+      addLayerCase(
+          cases,
+          "out " + Shape.of(dims),
+          ARGUMENT,
+          "out: expected (batch, outputs) = (2, 9) but was " + Shape.of(dims),
+          w -> replace(w, "out", floats(dims)),
+          into);
+    }
+    addLayerCase(
+        cases,
+        "out closed",
+        STATE,
+        "out: the tensor (2, 9) is closed",
+        w -> w.f("out").close(),
+        into);
+    for (String name : List.of("W1", "W2")) {
+      addLayerCase(
+          cases,
+          "out is " + name,
+          ARGUMENT,
+          "out: shares memory with " + name + shares,
+          w -> {},
+          (layer, w) ->
+              layer.logProbabilities(
+                  w.f("x"), FloatTensor.wrap(w.f(name).asFloatBuffer().slice(0, 18), 2, 9)));
+    }
     addLayerCase(
         cases,
         "optimizer null",

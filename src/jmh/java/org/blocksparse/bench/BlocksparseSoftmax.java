@@ -28,11 +28,18 @@ final class BlocksparseSoftmax implements Softmax {
   public void run(SoftmaxOperation operation) {
     switch (operation) {
       case TARGET -> keep(problem.layer.logProbabilities(problem.x, targets));
-      case ALL -> keep(problem.layer.probabilities(problem.x));
+      case ALL -> problem.layer.probabilities(problem.x, all());
       case TOP_K -> ranking = problem.layer.topK(problem.x, K);
       case STEP -> step(SGD);
       case STEP_ADAGRAD -> step(ADAGRAD);
     }
+  }
+
+  private FloatTensor all() {
+    if (result.shape().size() == 1) {
+      keep(FloatTensor.zeros(problem.x.shape().dim(0), problem.layer.outputs()));
+    }
+    return result;
   }
 
   private void step(Optimizer optimizer) {
