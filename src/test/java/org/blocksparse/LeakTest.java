@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -16,6 +17,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * fixed size and is resident from the start, so that what grows is native. {@code
  * -Dblocksparse.leak.calls=100000} makes it a long test; by default there are 2,000 calls of each.
  */
+@Tag("real-machine")
 final class LeakTest {
   @TempDir Path folder;
 
