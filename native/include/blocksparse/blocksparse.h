@@ -85,6 +85,13 @@ BLOCKSPARSE_API const char* blocksparse_build_id(void);
 BLOCKSPARSE_API const char* blocksparse_openblas_config(void);
 BLOCKSPARSE_API const char* blocksparse_openblas_core(void);
 
+/*
+ * The file of the OpenBLAS that is in use, as the system names it (in UTF-8 on Windows), or NULL if
+ * it does not tell. Where a process has several, this need not be the one that was meant. A string
+ * that is never freed.
+ */
+BLOCKSPARSE_API const char* blocksparse_openblas_file(void);
+
 /* OpenBLAS's number of threads: one setting for the whole process. */
 BLOCKSPARSE_API int32_t blocksparse_openblas_threads(void);
 BLOCKSPARSE_API void blocksparse_set_openblas_threads(int32_t threads);

@@ -25,10 +25,12 @@ import java.util.jar.JarOutputStream;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.zip.Deflater;
+import org.blocksparse.internal.KernelsProvider;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.ProductProgram;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -37,6 +39,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /**
  * What can be wrong with an installation ends in work done, or in one exception with the remedy.
  */
+@Tag("real-machine")
 final class FaultTest {
   private static final String PLATFORM = Loader.getPlatform();
   private static final String RIGHT = "1 + 2 * 3 = 7.0";
@@ -54,6 +57,10 @@ final class FaultTest {
 
   private static boolean isNativeJar(String name) {
     return name.startsWith("blocksparse-") && name.endsWith("-" + PLATFORM + ".jar");
+  }
+
+  private static boolean isMainJar(String name) {
+    return name.matches("blocksparse-[^-]*(-SNAPSHOT)?\\.jar");
   }
 
   private static void assertWorks(ChildJvm.Result result) {
@@ -116,6 +123,16 @@ final class FaultTest {
     assertContains(result, MISSING);
   }
 
+  /** The jar that is there is for another platform than this machine's. */
+  @Test
+  void nativeLibraryForAnotherPlatform() {
+    ChildJvm.Result result =
+        jvm().property("org.bytedeco.javacpp.platform", "linux-ppc64le").run(ProductProgram.class);
+    assertWorks(result);
+    assertContains(result, line("kernels", "Java"));
+    assertContains(result, line("because", MISSING.replace(PLATFORM, "linux-ppc64le")));
+  }
+
   @Test
   void javaKernelsCanBeAskedFor() {
     ChildJvm.Result result =
@@ -142,10 +159,12 @@ final class FaultTest {
 
   @Test
   void instructionSetIsCapped() {
-    ChildJvm.Result result =
-        jvm().property("blocksparse.isa", "portable").run(ProductProgram.class);
-    assertWorks(result);
-    assertContains(result, line("instruction set", "portable"));
+    for (int isa : KernelsProvider.supported().toArray()) {
+      String name = KernelsProvider.name(isa);
+      ChildJvm.Result result = jvm().property("blocksparse.isa", name).run(ProductProgram.class);
+      assertWorks(result);
+      assertContains(result, line("instruction set", name));
+    }
   }
 
   @Test
@@ -160,29 +179,9 @@ final class FaultTest {
     assertContains(result, line("OpenBLAS threads", "2"));
   }
 
-  /** Without its jar, an OpenBLAS of the system may be found; else it is said what is missing. */
-  @Test
-  void missingOpenBlas() {
-    ChildJvm.Result result =
-        jvm()
-            .without(name -> name.startsWith("openblas-") && name.contains(PLATFORM))
-            .run(ProductProgram.class);
-    if (result.exit() == 0) {
-      assertWorks(result);
-    } else {
-      assertFails(result);
-      assertContains(result, "the native library for " + PLATFORM + " is there but does not load");
-      assertContains(
-          result,
-          "org.bytedeco:openblas with the classifier " + PLATFORM + " are on the class path");
-    }
-  }
-
   /** A copy of a jar in which one file is another. */
-  private Path changedJar(
-      ChildJvm jvm, Predicate<String> jar, String suffix, UnaryOperator<byte[]> change)
+  private Path changedJar(Path original, String suffix, UnaryOperator<byte[]> change)
       throws IOException {
-    Path original = jvm.entry(jar);
     Path copy = folder.resolve("changed.jar");
     int changed = 0;
     try (JarFile from = new JarFile(original.toFile());
@@ -212,8 +211,7 @@ final class FaultTest {
     ChildJvm jvm = jvm();
     Path changed =
         changedJar(
-            jvm,
-            FaultTest::isNativeJar,
+            jvm.entry(FaultTest::isNativeJar),
             System.mapLibraryName("jniblocksparse"),
             bytes -> Arrays.copyOf(bytes, 40));
     ChildJvm.Result result =
@@ -236,8 +234,7 @@ final class FaultTest {
       ChildJvm jvm = jvm();
       Path changed =
           changedJar(
-              jvm,
-              jar,
+              jvm.entry(jar),
               library,
               bytes -> Arrays.copyOf(bytes, (int) (percent * (long) bytes.length / 100)));
       ChildJvm.Result result = jvm.without(jar).with(changed).run(ProductProgram.class);
@@ -269,8 +266,7 @@ final class FaultTest {
     ChildJvm jvm = jvm();
     Path changed =
         changedJar(
-            jvm,
-            FaultTest::isNativeJar,
+            jvm.entry(FaultTest::isNativeJar),
             "blocksparse.buildid",
             bytes -> "0123456789abcdef".getBytes(StandardCharsets.UTF_8));
     ChildJvm.Result result =
@@ -280,21 +276,62 @@ final class FaultTest {
     assertContains(result, "empty it if it is older than the jar");
   }
 
-  /** A cache that cannot be written: JavaCPP takes another place, or it is said what to do. */
+  /** Jars of two releases: functions of the same name may take other arguments. */
   @Test
-  void cacheThatCannotBeWritten() throws IOException {
-    Path file = Files.createFile(folder.resolve("file"));
+  void libraryOfAnotherVersion() throws IOException {
+    ChildJvm jvm = jvm();
+    Path changed =
+        changedJar(
+            jvm.entry(FaultTest::isMainJar),
+            "blocksparse/pom.properties",
+            bytes -> "version=9.8.7".getBytes(StandardCharsets.UTF_8));
+    ChildJvm.Result result =
+        jvm.without(FaultTest::isMainJar).with(changed).run(ProductProgram.class);
+    assertFails(result);
+    assertContains(result, ", the classes of version 9.8.7: take both jars of");
+  }
+
+  /** A place for the cache in which nothing can be written, not even by root. */
+  private Path unwritable() throws IOException {
+    return Files.createFile(folder.resolve("file"));
+  }
+
+  @Test
+  void cacheThatCannotBeWrittenIsMadeElsewhere() throws IOException {
+    assertWorks(
+        new ChildJvm(unwritable().resolve("cache"))
+            .property("user.home", folder.resolve("file").toString())
+            .property("java.io.tmpdir", folder.toString())
+            .run(ProductProgram.class));
+  }
+
+  @Test
+  void noPlaceForACache() throws IOException {
+    Path file = unwritable();
     ChildJvm.Result result =
         new ChildJvm(file.resolve("cache"))
             .property("user.home", file.toString())
-            .property("java.io.tmpdir", folder.toString())
+            .property("java.io.tmpdir", file.toString())
             .run(ProductProgram.class);
-    if (result.exit() == 0) {
-      assertWorks(result);
-    } else {
-      assertFails(result);
-      assertContains(result, "is in a writable folder that may hold executables");
-    }
+    assertFails(result);
+    assertContains(result, "is in a writable folder that may hold executables");
+  }
+
+  /** Mounted in a name space of its own, which needs root, or a system that lets anyone have it. */
+  @Test
+  void cacheThatMayNotHoldExecutables() throws IOException, InterruptedException {
+    Path cache = Files.createDirectory(folder.resolve("noexec"));
+    String mount = "mount -t tmpfs -o noexec none " + cache;
+    assumeTrue(
+        Files.isExecutable(Path.of("/usr/bin/unshare"))
+            && new ProcessBuilder("unshare", "-rm", "sh", "-c", mount).start().waitFor() == 0,
+        "nothing can be mounted");
+    ChildJvm.Result result =
+        new ChildJvm(cache)
+            .within("unshare", "-rm", "sh", "-c", mount + " && exec \"$@\"", "sh")
+            .run(ProductProgram.class);
+    assertFails(result);
+    assertContains(result, "is in a writable folder that may hold executables");
   }
 
   @Test

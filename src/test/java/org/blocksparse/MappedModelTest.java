@@ -25,6 +25,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.blocksparse.internal.Storage;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -239,6 +240,7 @@ final class MappedModelTest {
    * neighbours of each.
    */
   @Test
+  @Tag("real-machine")
   void touchesOnlyTheClassesThatPredictionsOpen() throws IOException {
     assumeTrue(Backend.isNative() && Files.exists(SMAPS));
     Path file = saved();
@@ -261,6 +263,7 @@ final class MappedModelTest {
   }
 
   @Test
+  @Tag("real-machine")
   void twoProcessesShareThePages() throws Exception {
     assumeTrue(Backend.isNative() && Files.exists(SMAPS));
     Path file = saved();

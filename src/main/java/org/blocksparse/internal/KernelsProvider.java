@@ -3,6 +3,7 @@ package org.blocksparse.internal;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.net.URL;
@@ -10,6 +11,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Properties;
+import java.util.stream.IntStream;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
@@ -149,25 +152,18 @@ public final class KernelsProvider {
       requireWhole(anyResource("org/bytedeco/openblas/" + platform + "/libopenblas.so.0"));
     }
     Loader.load(Blocksparse.class);
+    checkVersion();
     checkBuildId(platform);
+    OpenBlas.check(platform);
     if (!System.getProperty("blocksparse.openblas.threads", "").equals("keep")) {
       Blocksparse.blocksparse_set_openblas_threads(1);
     }
-    int isa = 0;
     String cap = System.getProperty("blocksparse.isa");
-    boolean capKnown = cap == null;
-    for (int candidate = 0; name(candidate) != null; candidate++) {
-      if (Blocksparse.blocksparse_isa_supported(candidate) != 0) {
-        isa = candidate;
-      }
-      if (name(candidate).equals(cap)) {
-        capKnown = true;
-        break;
-      }
-    }
-    if (!capKnown) {
+    int highest = cap == null ? Integer.MAX_VALUE : number(cap);
+    if (highest < 0) {
       return failed("blocksparse.isa: there is no instruction set called " + cap, null);
     }
+    int isa = supported().filter(candidate -> candidate <= highest).max().orElse(0);
     String reason =
         backend.equals("native")
             ? "asked for with -Dblocksparse.backend=native"
@@ -180,15 +176,26 @@ public final class KernelsProvider {
     Map<String, Kernels> available = new LinkedHashMap<>();
     available.put("java", new JavaKernels());
     if (nativeLibraryLoaded()) {
-      for (int isa = 0; name(isa) != null; isa++) {
-        if (Blocksparse.blocksparse_isa_supported(isa) != 0) {
-          for (Kernels.Path path : Kernels.Path.values()) {
-            available.put(name(isa) + " " + path, new NativeKernels(isa, path));
-          }
+      for (int isa : supported().toArray()) {
+        for (Kernels.Path path : Kernels.Path.values()) {
+          available.put(name(isa) + " " + path, new NativeKernels(isa, path));
         }
       }
     }
     return available;
+  }
+
+  /** The instruction sets that this machine can execute, in ascending order. */
+  public static IntStream supported() {
+    return all().filter(isa -> Blocksparse.blocksparse_isa_supported(isa) != 0);
+  }
+
+  private static IntStream all() {
+    return IntStream.iterate(0, isa -> name(isa) != null, isa -> isa + 1);
+  }
+
+  private static int number(String name) {
+    return all().filter(isa -> name(isa).equals(name)).findFirst().orElse(-1);
   }
 
   /** The name of an instruction set, or null if there is none of that number. */
@@ -204,6 +211,36 @@ public final class KernelsProvider {
       }
     } catch (IOException e) {
       throw new IllegalStateException("cannot read " + library, e);
+    }
+  }
+
+  /** The version of these classes, or null if they are not in a jar of ours. */
+  public static String version() {
+    try (InputStream in =
+        KernelsProvider.class.getResourceAsStream(
+            "/META-INF/maven/org.blocksparse/blocksparse/pom.properties")) {
+      if (in == null) {
+        return null;
+      }
+      Properties properties = new Properties();
+      properties.load(in);
+      return properties.getProperty("version");
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Between versions the functions may differ, and calling one that has changed is a crash. */
+  private static void checkVersion() {
+    String loaded = Blocksparse.blocksparse_version().getString();
+    String wanted = version();
+    if (wanted != null && !wanted.equals(loaded)) {
+      throw new UnsatisfiedLinkError(
+          "the library is of version "
+              + loaded
+              + ", the classes of version "
+              + wanted
+              + ": take both jars of org.blocksparse:blocksparse in the same version");
     }
   }
 

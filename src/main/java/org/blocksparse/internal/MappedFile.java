@@ -66,13 +66,15 @@ public final class MappedFile implements AutoCloseable {
     }
   }
 
-  /** The name as the JDK itself hands it to the system. */
   private static byte[] nativeName(Path file) {
+    return file.toAbsolutePath().toString().getBytes(nativeCharset());
+  }
+
+  /** In which the JDK itself hands names of files to the system; UTF-8 for ours on Windows. */
+  static Charset nativeCharset() {
     boolean windows = System.getProperty("os.name").startsWith("Windows");
     String encoding = System.getProperty("sun.jnu.encoding");
-    return file.toAbsolutePath()
-        .toString()
-        .getBytes(windows || encoding == null ? StandardCharsets.UTF_8 : Charset.forName(encoding));
+    return windows || encoding == null ? StandardCharsets.UTF_8 : Charset.forName(encoding);
   }
 
   /** The name of the file. */

@@ -63,6 +63,12 @@ public final class ChildJvm {
     return this;
   }
 
+  /** A program that gets the command line of the JVM as its last arguments, and runs it. */
+  public ChildJvm within(String... command) {
+    wrapper.addAll(Arrays.asList(command));
+    return this;
+  }
+
   /** Leaves out the entries of the class path whose file name is refused. */
   public ChildJvm without(Predicate<String> refused) {
     if (!classPath.removeIf(entry -> refused.test(Path.of(entry).getFileName().toString()))) {
@@ -76,25 +82,37 @@ public final class ChildJvm {
     return this;
   }
 
-  /** The entry of the class path with such a file name. */
-  public Path entry(Predicate<String> wanted) {
+  /** The entries of the class path with such file names. */
+  public List<Path> entries(Predicate<String> wanted) {
     return classPath.stream()
         .map(Path::of)
         .filter(path -> wanted.test(path.getFileName().toString()))
+        .toList();
+  }
+
+  /** The entry of the class path with such a file name. */
+  public Path entry(Predicate<String> wanted) {
+    return entries(wanted).stream()
         .findFirst()
         .orElseThrow(() -> new AssertionError("not in " + classPath));
   }
 
   /** Starts a main class. */
   public Started start(Class<?> main, String... arguments) {
+    List<String> program = new ArrayList<>();
+    program.add("-cp");
+    program.add(String.join(File.pathSeparator, classPath));
+    program.add(main.getName());
+    program.addAll(Arrays.asList(arguments));
+    return start(program);
+  }
+
+  private Started start(List<String> program) {
     List<String> command = new ArrayList<>(wrapper);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(options);
     properties.forEach((name, value) -> command.add("-D" + name + "=" + value));
-    command.add("-cp");
-    command.add(String.join(File.pathSeparator, classPath));
-    command.add(main.getName());
-    command.addAll(Arrays.asList(arguments));
+    command.addAll(program);
     try {
       Path output = Files.createTempFile("blocksparse-child", ".txt");
       ProcessBuilder builder =
@@ -109,6 +127,11 @@ public final class ChildJvm {
   /** Runs a main class to its end. */
   public Result run(Class<?> main, String... arguments) {
     return start(main, arguments).await();
+  }
+
+  /** Runs a jar to its end, without the class path. */
+  public Result runJar(Path jar) {
+    return start(List.of("-jar", jar.toString())).await();
   }
 
   /** A JVM that runs. */

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.jar.JarFile;
+import org.blocksparse.testing.ChildJvm;
+import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code java -jar blocksparse.jar}, which has none of the other jars on its class path. */
+@Tag("real-machine")
+final class JavaJarTest {
+  private static final String OURS = "blocksparse-.*\\.jar";
+  private static final String OTHERS = "(javacpp|openblas|jackson-core)-.*\\.jar";
+
+  @TempDir Path folder;
+  private ChildJvm jvm;
+  private Path jar;
+
+  @BeforeAll
+  static void needsTheNativeLibrary() {
+    assumeTrue(Backend.isNative(), "there is no native jar to find");
+  }
+
+  @BeforeEach
+  void setUp() {
+    // A home without a repository, and no backend but the best that is found.
+    jvm =
+        new ChildJvm(folder.resolve("cache"))
+            .property("user.home", folder.resolve("home").toString());
+    jar = jvm.entry(name -> name.matches("blocksparse-[^-]*(-SNAPSHOT)?\\.jar"));
+  }
+
+  /**
+   * Puts the entries of the class path with such names into a folder; returns where our own jar is
+   * then. Links to the large ones; the JVM would see through a link to the jar that it starts.
+   */
+  private Path put(String names, Path folder) throws IOException {
+    Files.createDirectories(folder);
+    for (Path entry : jvm.entries(name -> name.matches(names))) {
+      Path target = folder.resolve(entry.getFileName());
+      if (entry.getFileName().toString().matches(OURS)) {
+        Files.copy(entry, target);
+      } else {
+        Files.createSymbolicLink(target, entry);
+      }
+    }
+    return folder.resolve(jar.getFileName());
+  }
+
+  /** What our jar needs, as Maven lays it out. */
+  private Path repository(Path folder) throws IOException {
+    try (JarFile file = new JarFile(jar.toFile())) {
+      String needed = file.getManifest().getMainAttributes().getValue("Needed-Folders");
+      for (String name : needed.split(" ", -1)) {
+        Path version = folder.resolve(name);
+        put(version.getParent().getFileName() + "-.*\\.jar", version);
+      }
+    }
+    return folder;
+  }
+
+  private static void assertIsFullReport(ChildJvm.Result result) {
+    assertEquals(0, result.exit(), result::toString);
+    for (String line : new String[] {"kernels            native", ": exact", "OpenBLAS file"}) {
+      assertTrue(result.output().contains(line), () -> line + " in " + result);
+    }
+    for (String line : new String[] {"missing", "WARNING"}) {
+      assertFalse(result.output().contains(line), () -> line + " in " + result);
+    }
+  }
+
+  @Test
+  void findsItsDependenciesBesideItself() throws IOException {
+    assertIsFullReport(jvm.runJar(put(OURS + "|" + OTHERS, folder.resolve("all"))));
+  }
+
+  @Test
+  void findsItsDependenciesInItsRepository() throws IOException {
+    Path repository = repository(folder.resolve("repository"));
+    assertIsFullReport(
+        jvm.runJar(put(OURS, repository.resolve("org/blocksparse/blocksparse/1.0"))));
+  }
+
+  /** As after a build: our jars in a folder of their own, the others where Maven put them. */
+  @Test
+  void findsItsDependenciesInTheUsersRepository() throws IOException {
+    repository(folder.resolve("home/.m2/repository"));
+    assertIsFullReport(jvm.runJar(put(OURS, folder.resolve("target"))));
+  }
+
+  /** What is missing beside it is not taken from the user's repository: others do not have that. */
+  @Test
+  void tellsWhatIsMissingBesideItself() throws IOException {
+    repository(folder.resolve("home/.m2/repository"));
+    ChildJvm.Result result =
+        jvm.runJar(put(OURS + "|javacpp-.*\\.jar", folder.resolve("incomplete")));
+    assertEquals(1, result.exit(), result::toString);
+    String missing =
+        "missing            org.bytedeco:openblas with the classifier " + Loader.getPlatform();
+    assertTrue(result.output().contains(missing), result::toString);
+  }
+
+  @Test
+  void tellsWhatToDoIfItIsAlone() throws IOException {
+    ChildJvm.Result result = jvm.runJar(put(OURS, folder.resolve("alone")));
+    assertEquals(1, result.exit(), result::toString);
+    assertTrue(result.output().startsWith("JavaCPP is missing ("), result::toString);
+  }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Enumeration;
+import java.util.List;
+import java.util.jar.JarEntry;
+import java.util.jar.JarFile;
+import org.blocksparse.testing.ChildJvm;
+import org.blocksparse.testing.ProductProgram;
+import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Machines that have an OpenBLAS of their own, under the name that ours is linked with. */
+@Tag("real-machine")
+final class OpenBlasTest {
+  private static final String PLATFORM = Loader.getPlatform();
+  private static final List<String> LIBRARIES =
+      List.of("libgcc_s.so.1", "libquadmath.so.0", "libgfortran.so.5", "libopenblas.so.0");
+
+  @TempDir Path folder;
+  private ChildJvm jvm;
+  private Path ofTheMachine;
+
+  @BeforeAll
+  static void needsTheNativeLibrary() {
+    assumeTrue(Backend.isNative() && PLATFORM.startsWith("linux"), "libraries of Linux");
+  }
+
+  /** The machine's library is a copy of the right one, in another place. */
+  @BeforeEach
+  void setUp() throws IOException {
+    jvm = new ChildJvm(folder.resolve("cache"));
+    Path libraries = Files.createDirectory(folder.resolve("machine"));
+    try (JarFile jar = new JarFile(jvm.entry(OpenBlasTest::isJar).toFile())) {
+      Enumeration<JarEntry> entries = jar.entries();
+      while (entries.hasMoreElements()) {
+        JarEntry entry = entries.nextElement();
+        String name = entry.getName().replaceFirst(".*/", "");
+        if (LIBRARIES.contains(name)) {
+          try (InputStream in = jar.getInputStream(entry)) {
+            Files.copy(in, libraries.resolve(name));
+          }
+        }
+      }
+    }
+    ofTheMachine = libraries.resolve("libopenblas.so.0");
+  }
+
+  private static boolean isJar(String name) {
+    return name.startsWith("openblas-") && name.endsWith("-" + PLATFORM + ".jar");
+  }
+
+  private static void assertContains(ChildJvm.Result result, String text) {
+    assertTrue(result.output().contains(text), () -> "no '" + text + "' in " + result);
+  }
+
+  private static String fileInUse(Path file) {
+    return "OpenBLAS file      " + file;
+  }
+
+  @Test
+  void thatOfTheJarIsUsed() {
+    ChildJvm.Result result =
+        jvm.environment("LD_LIBRARY_PATH", ofTheMachine.getParent().toString())
+            .run(ProductProgram.class);
+    assertEquals(0, result.exit(), result::toString);
+    assertContains(result, fileInUse(folder.resolve("cache")));
+    assertFalse(result.output().contains("WARNING"), result::toString);
+  }
+
+  @Test
+  void withoutTheJarThatOfTheMachineIsRefused() {
+    ChildJvm.Result result =
+        jvm.without(OpenBlasTest::isJar)
+            .environment("LD_LIBRARY_PATH", ofTheMachine.getParent().toString())
+            .run(ProductProgram.class);
+    assertEquals(1, result.exit(), result::toString);
+    assertContains(result, "java.lang.UnsatisfiedLinkError");
+    assertContains(
+        result,
+        "org.bytedeco:openblas with the classifier "
+            + PLATFORM
+            + " is missing, and in its place this machine's own OpenBLAS was found, "
+            + ofTheMachine);
+  }
+
+  /** Whether or not this very machine has one. */
+  @Test
+  void withoutTheJarNothingRuns() {
+    ChildJvm.Result result = jvm.without(OpenBlasTest::isJar).run(ProductProgram.class);
+    assertEquals(1, result.exit(), result::toString);
+    assertContains(result, "the native library for " + PLATFORM + " is there but does not load");
+    assertContains(
+        result, "org.bytedeco:openblas with the classifier " + PLATFORM + " are on the class path");
+  }
+
+  /** JavaCPP's own way to say that a library of the machine is wanted. */
+  @Test
+  void thatOfTheMachineIsUsedOnRequest() {
+    ChildJvm.Result result =
+        jvm.property("org.bytedeco.javacpp.pathsFirst", "true")
+            .property("java.library.path", ofTheMachine.getParent().toString())
+            .run(ProductProgram.class);
+    assertEquals(0, result.exit(), result::toString);
+    assertContains(result, fileInUse(ofTheMachine));
+    assertFalse(result.output().contains("WARNING"), result::toString);
+  }
+
+  /** The system's linker takes the first library of a name; nothing of ours could change that. */
+  @Test
+  void ifOtherCodeWasFirstItsOwnIsUsedWithAWarning() {
+    ChildJvm.Result result = jvm.run(OtherCode.class, ofTheMachine.getParent().toString());
+    assertEquals(0, result.exit(), result::toString);
+    assertContains(result, "1 + 2 * 3 = 7.0");
+    assertContains(result, fileInUse(ofTheMachine));
+    assertContains(result, "-> it is not the one of the jar: other code has loaded it first");
+    assertContains(result, "WARNING: Using the OpenBLAS of " + ofTheMachine);
+  }
+
+  /** Loads an OpenBLAS, then uses this library. */
+  static final class OtherCode {
+    public static void main(String[] args) {
+      for (String library : LIBRARIES) {
+        System.load(Path.of(args[0], library).toString());
+      }
+      ProductProgram.main(args);
+    }
+  }
+}
