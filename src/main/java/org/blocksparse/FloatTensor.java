@@ -65,6 +65,7 @@ public final class FloatTensor extends Tensor {
    *
    * @throws IllegalArgumentException if the buffer is not direct, is read-only or not in native
    *     byte order, or if the number of elements is not that of the dimensions
+   * @throws UnsupportedOperationException if the native library is not in use
    */
   public static FloatTensor wrap(FloatBuffer buffer, long... dims) {
     requireNonNull(buffer, "buffer");
@@ -110,25 +111,42 @@ public final class FloatTensor extends Tensor {
 
   /**
    * A tensor over memory at an address, without a copy: the bridge to memory that Java 17 has no
-   * type for. From JDK 22 on, {@code wrapAddress(segment.address(), segment, dims)} takes a native
-   * {@code MemorySegment} of any size; up to 2 GB, {@link #wrap(ByteBuffer, long...)} takes {@code
-   * segment.asByteBuffer().order(ByteOrder.nativeOrder())} and checks more.
+   * type for. From JDK 22 on, this takes a {@code MemorySegment} of any size:
    *
-   * <p>The memory must hold all elements and may be written. Nobody can check that: a wrong address
-   * or size corrupts memory or ends the JVM. It must not be freed, by closing the arena of a
-   * segment for instance, while the tensor is used; closing the tensor does not free it.
+   * <pre>{@code
+   * if (!segment.isNative() || segment.isReadOnly() || !segment.scope().isAlive()) {
+   *   throw new IllegalArgumentException("segment: expected native memory, writable and open");
+   * }
+   * return FloatTensor.wrapAddress(segment.address(), segment.byteSize(), segment, dims);
+   * }</pre>
+   *
+   * <p>The tensor keeps the owner reachable, here the segment and with it the arena: memory of
+   * {@code Arena.ofAuto()} lives as long as the tensor. Closing the tensor does not free memory.
+   *
+   * <p>That the memory is there, is as large as {@code bytes} and may be written, and that it is
+   * not freed before the tensor is closed and its last operation has ended, by closing an arena for
+   * instance, is the caller's promise: nobody can check it. Breaking it corrupts memory or ends the
+   * JVM.
    *
    * @param address where the first element lies; a multiple of four
+   * @param bytes the size of the memory, four times the number of elements
    * @param owner stays reachable as long as the tensor is
-   * @throws IllegalArgumentException if the address is 0 or not a multiple of four
+   * @throws IllegalArgumentException if the address is 0 or not a multiple of four, or if the bytes
+   *     are not those of the dimensions
+   * @throws UnsupportedOperationException if the native library is not in use
    */
-  public static FloatTensor wrapAddress(long address, Object owner, long... dims) {
+  public static FloatTensor wrapAddress(long address, long bytes, Object owner, long... dims) {
     requireNonNull(owner, "owner");
     Shape shape = Shape.of(dims);
     if (address == 0 || address % 4 != 0) {
       throw new IllegalArgumentException(
           "address: expected a multiple of 4 that is not 0 but was " + address);
     }
+    if (bytes != 4 * shape.size()) {
+      throw new IllegalArgumentException(
+          "bytes: expected " + 4 * shape.size() + " for " + shape + " but was " + bytes);
+    }
+    Storage.requireNativeMemory();
     return dense(Storage.wrap(address, shape.size(), owner), shape);
   }
 

@@ -8,6 +8,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import org.blocksparse.internal.binding.NativeMemory;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.IntPointer;
@@ -114,16 +115,30 @@ public final class Storage {
    * stays reachable as long as the storage is.
    */
   public static Storage wrap(FloatBuffer buffer) {
+    requireNativeMemory();
+    return wrap(NativeMemory.address(buffer), buffer.remaining(), buffer);
+  }
+
+  /**
+   * Addresses can be used as memory.
+   *
+   * @throws UnsupportedOperationException if they cannot, and why
+   */
+  public static void requireNativeMemory() {
     if (!KernelsProvider.nativeLibraryLoaded()) {
       throw new UnsupportedOperationException(
           "wrap needs the native library: " + KernelsProvider.reason());
     }
-    return wrap(NativeMemory.address(buffer), buffer.remaining(), buffer);
   }
 
-  /** Memory that somebody else owns; {@code owner} stays reachable as long as the storage is. */
+  /**
+   * Memory that somebody else owns; {@code owner} stays reachable until the storage is closed or
+   * garbage.
+   */
   public static Storage wrap(long address, long elements, Object owner) {
-    return new Storage(elements, address, segments(address, elements), new Owner(owner));
+    // Emptied at the end: who still holds the closed storage does not hold the owner.
+    AtomicReference<Object> held = new AtomicReference<>(owner);
+    return new Storage(elements, address, segments(address, elements), () -> held.set(null));
   }
 
   /**
@@ -141,11 +156,6 @@ public final class Storage {
               Math.toIntExact(4 * segmentElements(elements, s)));
     }
     return new Storage(elements, mapping.address(position), segments, mapping, mapping::close);
-  }
-
-  private record Owner(Object owner) implements Runnable {
-    @Override
-    public void run() {}
   }
 
   /** The bytes of all storages that were allocated and are not free yet. */

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.lang.ref.Reference;
+import java.lang.ref.WeakReference;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.bytedeco.javacpp.FloatPointer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Memory of others: shared, kept reachable as long as the tensor is, and no longer. */
+final class WrapTest {
+  private record Wrapped(FloatTensor tensor, WeakReference<Object> owner) {}
+
+  private static ByteBuffer bytes() {
+    return ByteBuffer.allocateDirect(24).order(ByteOrder.nativeOrder());
+  }
+
+  static Stream<Arguments> ways() {
+    return Stream.of(
+        way(
+            "bytes",
+            () -> {
+              ByteBuffer owner = bytes();
+              return new Wrapped(FloatTensor.wrap(owner, 2, 3), new WeakReference<>(owner));
+            }),
+        way(
+            "floats",
+            () -> {
+              ByteBuffer owner = bytes();
+              return new Wrapped(
+                  FloatTensor.wrap(owner.asFloatBuffer(), 2, 3), new WeakReference<>(owner));
+            }),
+        way(
+            "pointer",
+            () -> {
+              FloatPointer owner = new FloatPointer(6);
+              return new Wrapped(FloatTensor.wrap(owner, 2, 3), new WeakReference<>(owner));
+            }),
+        way(
+            "address",
+            () -> {
+              FloatPointer owner = new FloatPointer(6);
+              return new Wrapped(
+                  FloatTensor.wrapAddress(owner.address(), 24, owner, 2, 3),
+                  new WeakReference<>(owner));
+            }));
+  }
+
+  private static Arguments way(String name, Supplier<Wrapped> wrap) {
+    return Arguments.of(name, wrap);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("ways")
+  void ownerIsReachableAsLongAsTheTensorIs(String name, Supplier<Wrapped> wrap)
+      throws InterruptedException {
+    assumeTrue(Backend.isNative());
+    Wrapped wrapped = wrap.get();
+    WeakReference<Object> other = new WeakReference<>(bytes());
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+    while (other.get() != null) {
+      collect(deadline);
+    }
+    assertNotNull(wrapped.owner().get(), "the owner is garbage, the tensor is not");
+    wrapped.tensor().set(7, 1, 2);
+    assertEquals(7, wrapped.tensor().get(1, 2));
+    wrapped.tensor().close();
+    while (wrapped.owner().get() != null) {
+      collect(deadline);
+    }
+    Reference.reachabilityFence(wrapped.tensor());
+  }
+
+  private static void collect(long deadline) throws InterruptedException {
+    assertTrue(System.nanoTime() < deadline, "was not collected");
+    System.gc();
+    Thread.sleep(5);
+  }
+
+  @Test
+  void anAddressSharesTheMemory() {
+    assumeTrue(Backend.isNative());
+    try (FloatPointer memory = new FloatPointer(1, 2, 3, 4, 5, 6);
+        FloatTensor tensor = FloatTensor.wrapAddress(memory.address(), 24, memory, 2, 3)) {
+      assertArrayEquals(new float[] {1, 2, 3, 4, 5, 6}, tensor.toArray());
+      tensor.set(9, 1, 0);
+      assertEquals(9, memory.get(3));
+    }
+  }
+
+  @Test
+  void refusesWhatIsNoAddress() {
+    for (long address : new long[] {0, 4098, -1}) {
+      assertTrue(
+          assertThrows(
+                  IllegalArgumentException.class,
+                  () -> FloatTensor.wrapAddress(address, 4, this, 1))
+              .getMessage()
+              .startsWith("address: expected a multiple of 4 that is not 0 but was " + address));
+    }
+    assertThrows(NullPointerException.class, () -> FloatTensor.wrapAddress(4096, 4, null, 1));
+  }
+
+  @Test
+  void refusesAnAddressWithOtherBytes() {
+    for (long bytes : new long[] {0, 6, 23, 25, -24, 24 + (1L << 32)}) {
+      IllegalArgumentException refused =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> FloatTensor.wrapAddress(4096, bytes, this, 2, 3));
+      assertEquals("bytes: expected 24 for (2, 3) but was " + bytes, refused.getMessage());
+    }
+  }
+
+  @Test
+  void withoutTheNativeLibraryItSaysSo() {
+    assumeTrue(!Backend.isNative());
+    assertTrue(
+        assertThrows(UnsupportedOperationException.class, () -> FloatTensor.wrap(bytes(), 2, 3))
+            .getMessage()
+            .startsWith("wrap needs the native library: "));
+    assertThrows(
+        UnsupportedOperationException.class, () -> FloatTensor.wrapAddress(4096, 24, this, 2, 3));
+  }
+}
