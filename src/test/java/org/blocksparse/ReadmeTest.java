@@ -22,11 +22,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The examples of README.md, compiled and run. What stands between two markers here stands in
- * README.md too, line by line.
+ * The examples of README.md, compiled and run. What stands between two markers here, or in the
+ * bridge to DJL, stands in README.md too, line by line.
  */
 final class ReadmeTest {
   private static final Path THIS = Path.of("src/test/java/org/blocksparse/ReadmeTest.java");
+  private static final Path DJL = Path.of("src/jmh/java/org/blocksparse/bench/DjlBridge.java");
 
   // README begin: blocks
   static void blocks() {
@@ -148,7 +149,7 @@ final class ReadmeTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"blocks", "labels", "files"})
+  @ValueSource(strings = {"blocks", "labels", "files", "djl"})
   void readme_holdsTheExample(String name) throws IOException {
     String example = String.join("\n", example(name));
     assertTrue(
@@ -160,7 +161,7 @@ final class ReadmeTest {
   private static List<String> example(String name) {
     List<String> lines;
     try {
-      lines = Files.readAllLines(THIS);
+      lines = Files.readAllLines(name.equals("djl") ? DJL : THIS);
     } catch (IOException e) {
       throw new AssertionError("tests run in the folder of pom.xml", e);
     }
