@@ -3,7 +3,9 @@ package org.blocksparse;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -24,6 +26,13 @@ final class AtomicFile {
   /** Makes or replaces a file; a symbolic link to it stays one. */
   static void write(Path file, Content content) throws IOException {
     Path target = Files.exists(file) ? file.toRealPath() : file.toAbsolutePath();
+    // Told of the file that was asked for, and not of the one that is written first.
+    if (Files.isDirectory(target)) {
+      throw new FileSystemException(file.toString(), null, "is a folder");
+    }
+    if (!Files.isDirectory(target.getParent())) {
+      throw new NoSuchFileException(file.toString(), null, "its folder is not there");
+    }
     // Not Files.createTempFile: its files can be read by nobody else, also when they are renamed.
     Path temporary = target.resolveSibling("." + target.getFileName() + "." + UUID.randomUUID());
     try {

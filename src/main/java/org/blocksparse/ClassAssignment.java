@@ -231,8 +231,10 @@ public final class ClassAssignment {
     int outputs = (int) vectors.shape().dim(0);
     int slots = slotsFor(outputs, nClasses);
     int classes = ceilDiv(outputs, slots);
-    int[] classOf = new SphericalKMeans(vectors, classes, slots, seed).divide(CLUSTERING_ROUNDS);
-    return new ClassAssignment(classOf, classes, slots);
+    try (Lease lease = new Lease().of("vectors", vectors)) {
+      int[] classOf = new SphericalKMeans(vectors, classes, slots, seed).divide(CLUSTERING_ROUNDS);
+      return new ClassAssignment(classOf, classes, slots);
+    }
   }
 
   /**

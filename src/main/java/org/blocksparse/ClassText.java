@@ -38,7 +38,9 @@ final class ClassText {
   static ClassAssignment read(Path file) throws IOException {
     int[] classOf = new int[1024];
     int outputs = 0;
-    try (InputStream in = new BufferedInputStream(Files.newInputStream(file))) {
+    try (InputStream in =
+        new BufferedInputStream(
+            Files.newInputStream(ModelFormatException.requireRegularFile(file)))) {
       for (int first = in.read(); first != END_OF_FILE; first = in.read()) {
         if (outputs == classOf.length) {
           classOf = Arrays.copyOf(classOf, Math.multiplyExact(2, outputs));

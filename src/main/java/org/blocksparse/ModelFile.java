@@ -175,10 +175,7 @@ final class ModelFile {
 
   static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
     requireNonNull(options, "options");
-    if (Files.exists(requireNonNull(file, "file")) && !Files.isRegularFile(file)) {
-      // To open a pipe would wait for its other end.
-      throw new ModelFormatException(file, "file", "is not a regular file");
-    }
+    ModelFormatException.requireRegularFile(file);
     if (options.memory() == LoadOptions.Memory.COPIED) {
       try (FileChannel channel = FileChannel.open(file)) {
         return new Reader(

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.util.Objects.requireNonNull;
+
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
@@ -24,6 +27,18 @@ public final class ModelFormatException extends IOException {
     this.file = file.toString();
     this.part = part;
     this.reason = reason;
+  }
+
+  /**
+   * A file that can be read, or none at all, which opening it tells.
+   *
+   * @throws ModelFormatException if it is a folder, or a pipe, which would wait for its other end
+   */
+  static Path requireRegularFile(Path file) throws ModelFormatException {
+    if (Files.exists(requireNonNull(file, "file")) && !Files.isRegularFile(file)) {
+      throw new ModelFormatException(file, "file", "is not a regular file");
+    }
+    return file;
   }
 
   /** The file. */

@@ -26,7 +26,7 @@ public final class NpyFile {
   }
 
   private static <T> T read(Path file, Reader<T> reader) throws IOException {
-    try (InputStream in = Files.newInputStream(requireNonNull(file, "file"))) {
+    try (InputStream in = Files.newInputStream(ModelFormatException.requireRegularFile(file))) {
       long size = Files.size(file);
       return reader.read(
           new NpyFormat(file, "array"),

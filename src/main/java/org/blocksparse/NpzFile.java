@@ -11,7 +11,6 @@ import java.nio.channels.Channels;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.zip.Deflater;
@@ -58,7 +57,7 @@ public final class NpzFile implements AutoCloseable {
   public static NpzFile open(Path file) throws IOException {
     NpzFile npz;
     try {
-      npz = new NpzFile(file, new ZipFile(requireNonNull(file, "file").toFile()));
+      npz = new NpzFile(file, new ZipFile(ModelFormatException.requireRegularFile(file).toFile()));
     } catch (ZipException | EOFException e) {
       throw new ModelFormatException(file, "archive", "is no zip file: " + e.getMessage(), e);
     }
@@ -168,17 +167,18 @@ public final class NpzFile implements AutoCloseable {
    * @throws IOException if the file cannot be written
    */
   public static void write(Path file, Map<String, ? extends Tensor> tensors) throws IOException {
-    for (String name : List.copyOf(tensors.keySet())) {
-      if (!isPlain(name)) {
+    requireNonNull(file, "file");
+    for (String name : requireNonNull(tensors, "tensors").keySet()) {
+      if (!isPlain(requireNonNull(name, "tensors"))) {
         throw new IllegalArgumentException(
             "tensors: \""
                 + name
                 + "\" is not a name of an array: it is empty, or it could be a path");
       }
-      tensors.get(name).requireContiguous(name);
+      requireNonNull(tensors.get(name), name).requireContiguous(name);
     }
     AtomicFile.write(
-        requireNonNull(file, "file"),
+        file,
         channel -> {
           ZipOutputStream out =
               new ZipOutputStream(new BufferedOutputStream(Channels.newOutputStream(channel)));

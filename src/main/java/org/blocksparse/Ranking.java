@@ -51,7 +51,8 @@ public final class Ranking {
    * The natural logarithm of the probability of the output at a rank; errors as {@link #output}.
    */
   public float logProbability(int row, int rank) {
-    return logProbabilities[row][Objects.checkIndex(rank, row(row).length)];
+    int size = size(row);
+    return logProbabilities[row][Objects.checkIndex(rank, size)];
   }
 
   /** The probability of the output at a rank; errors as {@link #output}. */

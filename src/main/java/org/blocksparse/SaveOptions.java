@@ -33,6 +33,7 @@ public final class SaveOptions {
    */
   public SaveOptions withMetadata(Map<String, String> entries) {
     for (Map.Entry<String, String> entry : requireNonNull(entries, "metadata").entrySet()) {
+      requireNonNull(entry.getKey(), "metadata");
       requireNonNull(entry.getValue(), "metadata");
       if (entry.getKey().startsWith(RESERVED)) {
         throw new IllegalArgumentException(

@@ -20,6 +20,7 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.FloatPointer;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -920,6 +921,31 @@ final class InvalidInputTest {
     }
   }
 
+  private static void addAddresses(List<Case> cases) {
+    Object owner = new Object();
+    for (long bad : new long[] {0, 1, 2, 7, -2}) {
+      add(
+          cases,
+          "wrapAddress " + bad,
+          ARGUMENT,
+          "address: expected a multiple of 4 that is not 0 but was " + bad,
+          w -> FloatTensor.wrapAddress(bad, owner, 1));
+    }
+    add(cases, "wrapAddress owner", NULL, "owner", w -> FloatTensor.wrapAddress(64, null, 1));
+    add(
+        cases,
+        "wrapAddress dims",
+        NULL,
+        "dims",
+        w -> FloatTensor.wrapAddress(64, owner, (long[]) null));
+    add(
+        cases,
+        "wrapAddress size",
+        ARGUMENT,
+        "shape: (4611686018427387904, 4) has too many elements",
+        w -> FloatTensor.wrapAddress(64, owner, 1L << 62, 4));
+  }
+
   private static void addNumbers(List<Case> cases) {
     float[] notFinite = {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY};
     for (float alpha : notFinite) {
@@ -992,6 +1018,22 @@ final class InvalidInputTest {
           ARGUMENT,
           "decay: expected a finite number >= 0 but was " + value,
           w -> Optimizer.sgd(1).withDecay(value));
+    }
+    for (float value : new float[] {0, -0f, -1, Float.NaN, Float.NEGATIVE_INFINITY}) {
+      add(
+          cases,
+          "maxNorm " + value,
+          ARGUMENT,
+          "maxNorm: expected a number > 0 but was " + value,
+          w -> Optimizer.sgd(1).withMaxNorm(value));
+    }
+    for (int batch : new int[] {0, -1}) {
+      add(
+          cases,
+          "fastestClasses " + batch,
+          ARGUMENT,
+          "batch: expected at least 1 but was " + batch,
+          w -> builder().fastestClasses(batch));
     }
     add(cases, "loss weights null", NULL, "weights", w -> Loss.mean().weights(null));
     add(cases, "workers executor null", NULL, "executor", w -> Workers.of(null, 2));
@@ -1078,6 +1120,27 @@ final class InvalidInputTest {
         ARGUMENT,
         "counts[0] = -1 is negative",
         w -> ClassAssignment.bySquareRootOfFrequency(new long[] {-1, 2}, 1));
+    add(cases, "clustered null", NULL, "vectors", w -> ClassAssignment.clustered(null, 1, 0));
+    add(
+        cases,
+        "clustered rank",
+        ARGUMENT,
+        "vectors: expected (outputs, dimensions) but was (2, 3, 4, 5)",
+        w -> ClassAssignment.clustered(w.f("blocks"), 1, 0));
+    add(
+        cases,
+        "clustered closed",
+        STATE,
+        "vectors: the tensor (2, 3) is closed",
+        w -> ClassAssignment.clustered(w.f("closed"), 1, 0));
+    for (int nClasses : new int[] {0, -1, 3}) {
+      add(
+          cases,
+          "clustered nClasses " + nClasses,
+          ARGUMENT,
+          "nClasses: expected a number in [1, outputs = 2] but was " + nClasses,
+          w -> ClassAssignment.clustered(w.f("t"), nClasses, 0));
+    }
     ClassAssignment three = ClassAssignment.of(0, 0, 1);
     for (int bad : new int[] {-1, 3}) {
       String message = "Index " + bad + " out of bounds for length 3";
@@ -1527,7 +1590,97 @@ final class InvalidInputTest {
             }
           });
     }
+    addExplanations(cases);
     addHSoftmax(cases);
+  }
+
+  private static void addExplanations(List<Case> cases) {
+    LayerCall explain = (layer, w) -> layer.explain(w.f("x"), 0);
+    addLayerCase(cases, "explain: x null", NULL, "x", w -> replace(w, "x", null), explain);
+    for (long[] dims : new long[][] {{2, 6}, {1, 5}, {6}, {0, 6}, {1, 6, 1}}) {
+      addLayerCase(
+          cases,
+          "explain: x " + Shape.of(dims),
+          ARGUMENT,
+          "x: expected (1, features) = (1, 6) but was " + Shape.of(dims),
+          w -> replace(w, "x", floats(dims)),
+          explain);
+    }
+    addLayerCase(
+        cases,
+        "explain: x closed",
+        STATE,
+        "x: the tensor (1, 6) is closed",
+        w -> {
+          replace(w, "x", floats(1, 6));
+          w.f("x").close();
+        },
+        explain);
+    for (int bad : new int[] {-1, 9, Integer.MAX_VALUE, Integer.MIN_VALUE}) {
+      addLayerCase(
+          cases,
+          "explain output " + bad,
+          BOUNDS,
+          "output[0] = " + bad + " is outside [0, outputs = 9)",
+          w -> replace(w, "x", floats(1, 6)),
+          (layer, w) -> layer.explain(w.f("x"), bad));
+    }
+    LayerCall candidates = (layer, w) -> layer.logProbabilitiesOf(w.f("x"), w.i("targets"));
+    for (long[] dims : new long[][] {{2}, {2, 3, 1}}) {
+      addLayerCase(
+          cases,
+          "candidates " + Shape.of(dims),
+          ARGUMENT,
+          "candidates: expected (batch, n) but was " + Shape.of(dims),
+          w -> replace(w, "targets", indices(9, dims)),
+          candidates);
+    }
+    addLayerCase(
+        cases,
+        "candidates of another batch",
+        ARGUMENT,
+        "candidates: expected (batch, n) = (2, 4) but was (3, 4)",
+        w -> replace(w, "targets", indices(9, 3, 4)),
+        candidates);
+    addLayerCase(
+        cases, "candidates null", NULL, "candidates", w -> replace(w, "targets", null), candidates);
+    addLayerCase(
+        cases,
+        "candidates closed",
+        STATE,
+        "candidates: the tensor (2, 4) is closed",
+        w -> {
+          replace(w, "targets", indices(9, 2, 4));
+          w.i("targets").close();
+        },
+        candidates);
+    for (int bad : new int[] {-1, 2}) {
+      String message = "Index " + bad + " out of bounds for length 2";
+      Map<String, Consumer<Ranking>> ofRows =
+          Map.of(
+              "size", ranking -> ranking.size(bad),
+              "output", ranking -> ranking.output(bad, 0),
+              "logProbability", ranking -> ranking.logProbability(bad, 0),
+              "probability", ranking -> ranking.probability(bad, 0),
+              "outputs", ranking -> ranking.outputs(bad),
+              "openedClasses", ranking -> ranking.openedClasses(bad));
+      Map<String, Consumer<Ranking>> ofRanks =
+          Map.of(
+              "output", ranking -> ranking.output(1, bad),
+              "logProbability", ranking -> ranking.logProbability(1, bad),
+              "probability", ranking -> ranking.probability(1, bad));
+      for (Map<String, Consumer<Ranking>> calls : List.of(ofRows, ofRanks)) {
+        calls.forEach(
+            (name, call) ->
+                addLayerCase(
+                    cases,
+                    "ranking " + name + " " + bad,
+                    BOUNDS,
+                    message,
+                    w -> {},
+                    (layer, w) -> call.accept(layer.topK(w.f("x"), 2))));
+      }
+    }
   }
 
   private static FloatTensor hSoftmax(World w, IntTensor target) {
@@ -1613,6 +1766,7 @@ final class InvalidInputTest {
     addShapes(cases);
     addTensors(cases);
     addWraps(cases);
+    addAddresses(cases);
     addNumbers(cases);
     addClasses(cases);
     addLayers(cases);
@@ -1642,6 +1796,15 @@ final class InvalidInputTest {
     long kept = FloatTensor.allocatedBytes() - bytesBefore;
     assertTrue(kept <= 0, kept + " bytes were kept");
     count++;
+  }
+
+  /** Scratch is kept from the first operation on; no case shall be blamed for it. */
+  @BeforeAll
+  static void takeScratch() {
+    try (FloatTensor x = FloatTensor.zeros(2, 6);
+        HierarchicalSoftmax layer = builder().build()) {
+      layer.topK(x, 2);
+    }
   }
 
   @AfterAll
