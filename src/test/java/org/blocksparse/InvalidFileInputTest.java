@@ -312,7 +312,7 @@ final class InvalidFileInputTest {
           List.of("", ".", "..", "../a", "a/b", "a\\b", "C:a", ".a", "a\0", "a\nb", "\u007f")) {
         add(
             cases,
-            "NpzFile.write as " + Arrays.toString(path.getBytes()) + " " + name,
+            "NpzFile.write as " + Arrays.toString(path.toCharArray()) + " " + name,
             ARGUMENT,
             "tensors: \""
                 + path

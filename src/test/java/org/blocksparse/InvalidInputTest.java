@@ -929,21 +929,21 @@ final class InvalidInputTest {
           "wrapAddress " + bad,
           ARGUMENT,
           "address: expected a multiple of 4 that is not 0 but was " + bad,
-          w -> FloatTensor.wrapAddress(bad, owner, 1));
+          w -> FloatTensor.wrapAddress(bad, 4, owner, 1));
     }
-    add(cases, "wrapAddress owner", NULL, "owner", w -> FloatTensor.wrapAddress(64, null, 1));
+    add(cases, "wrapAddress owner", NULL, "owner", w -> FloatTensor.wrapAddress(64, 4, null, 1));
     add(
         cases,
         "wrapAddress dims",
         NULL,
         "dims",
-        w -> FloatTensor.wrapAddress(64, owner, (long[]) null));
+        w -> FloatTensor.wrapAddress(64, 4, owner, (long[]) null));
     add(
         cases,
         "wrapAddress size",
         ARGUMENT,
         "shape: (4611686018427387904, 4) has too many elements",
-        w -> FloatTensor.wrapAddress(64, owner, 1L << 62, 4));
+        w -> FloatTensor.wrapAddress(64, 4, owner, 1L << 62, 4));
   }
 
   private static void addNumbers(List<Case> cases) {

@@ -27,10 +27,23 @@ public final class OpenBlas {
     return file == null ? null : Path.of(file.getString(MappedFile.nativeCharset()));
   }
 
-  /** Whether it is one that JavaCPP has loaded; true as well if the system does not tell. */
+  /**
+   * Whether it is one that JavaCPP has loaded, this one or that of another class loader; true as
+   * well if the system does not tell.
+   */
   public static boolean isLoadedByJavaCpp() {
     Path file = file();
-    return file == null || loadedByJavaCpp().stream().anyMatch(loaded -> isSame(loaded, file));
+    return file == null
+        || isInJavaCppsCache(file)
+        || loadedByJavaCpp().stream().anyMatch(loaded -> isSame(loaded, file));
+  }
+
+  private static boolean isInJavaCppsCache(Path file) {
+    try {
+      return file.toRealPath().startsWith(Loader.getCacheDir().toPath().toRealPath());
+    } catch (IOException e) {
+      return false;
+    }
   }
 
   /**
