@@ -88,6 +88,9 @@ abstract sealed class Candidates {
     /** Once there are k: their complements, so that the worst is on top. */
     private LongHeap worstFirst;
 
+    /** The log probability of the worst, once there are k. */
+    private float worst = Float.NEGATIVE_INFINITY;
+
     Best(int k) {
       super(Math.min(k, 1024));
       this.k = k;
@@ -95,33 +98,33 @@ abstract sealed class Candidates {
 
     @Override
     void offer(int[] outputs, float[] logProbabilities) {
+      float least = worst; // most are less likely: nothing else is done for them
       for (int i = 0; i < outputs.length; i++) {
         float logProbability = logProbabilities[i];
-        if (!(logProbability <= 0)) {
-          continue;
-        }
-        if (worstFirst == null) {
-          append(~encode(outputs[i], logProbability));
-          if (size == k) {
-            worstFirst = new LongHeap(found, k);
-          }
-        } else if (logProbability >= worst()) {
-          long complement = ~encode(outputs[i], logProbability);
-          if (complement > worstFirst.min()) {
-            worstFirst.replaceMin(complement);
-          }
+        if (logProbability >= least && logProbability <= 0) {
+          take(~encode(outputs[i], logProbability));
+          least = worst;
         }
       }
     }
 
-    private float worst() {
-      return logProbability(~worstFirst.min());
+    private void take(long complement) {
+      if (worstFirst == null) {
+        append(complement);
+        if (size < k) {
+          return;
+        }
+        worstFirst = new LongHeap(found, k);
+      } else if (complement > worstFirst.min()) {
+        worstFirst.replaceMin(complement);
+      }
+      worst = logProbability(~worstFirst.min());
     }
 
     @Override
     boolean isDone(float bound) {
       // An output that is as likely as the worst one here may still have the smaller number.
-      return worstFirst != null && worst() > bound;
+      return worst > bound;
     }
 
     /** To be done, there must be k outputs that are likelier than the bound. */

@@ -24,7 +24,10 @@ import org.blocksparse.internal.Workspace;
  * keeps the rounds few.
  */
 final class ClassSearch {
-  /** Elements of results that one round may make, which bounds the memory of a search. */
+  /**
+   * Elements of results that one round may make, which bounds the memory of a search: 64 MB, or for
+   * large layers a quarter of their weights, as each round may read all of them.
+   */
   private static final long MAX_ROUND = 1 << 24;
 
   /** Rows times classes that are searched at the same time: their heaps take eight bytes each. */
@@ -36,11 +39,19 @@ final class ClassSearch {
   private final TwoLevelSoftmax softmax;
   private final ClassAssignment assignment;
   private final Scheduler scheduler;
+  private final long maxRound;
 
-  ClassSearch(TwoLevelSoftmax softmax, ClassAssignment assignment, Scheduler scheduler) {
+  /**
+   * A search.
+   *
+   * @param weights how many there are in W2
+   */
+  ClassSearch(
+      TwoLevelSoftmax softmax, ClassAssignment assignment, long weights, Scheduler scheduler) {
     this.softmax = softmax;
     this.assignment = assignment;
     this.scheduler = scheduler;
+    this.maxRound = Math.max(MAX_ROUND, weights / 4);
   }
 
   /** One row's search. */
@@ -114,7 +125,7 @@ final class ClassSearch {
     State[] states = begin(classes, candidates);
     State[] active = unfinished(states);
     while (active.length > 0) {
-      long room = Math.max(1, MAX_ROUND / ((long) active.length * assignment.slots()));
+      long room = Math.max(1, maxRound / ((long) active.length * assignment.slots()));
       int[] begin = new int[active.length + 1];
       IntStream.Builder readRows = IntStream.builder();
       IntStream.Builder openedClasses = IntStream.builder();

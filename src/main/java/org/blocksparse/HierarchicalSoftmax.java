@@ -122,9 +122,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     }
 
     /**
-     * Which class each output belongs to. By default about {@code sqrt(outputs)} classes of equal
-     * size in the order of the outputs; {@link ClassAssignment} tells what is better if more is
-     * known.
+     * Which class each output belongs to. By default classes of equal size in the order of the
+     * outputs, as many as are fastest by a model of costs for 1024 rows: 100 for 10,000 outputs,
+     * 2000 for a million. The costs were measured on one machine, so that a layer has the same
+     * classes everywhere; {@link #fastestClasses} measures yours. {@link ClassAssignment} tells
+     * what is better if more is known of the outputs.
      *
      * @throws IllegalArgumentException if it is for another number of outputs
      */
@@ -619,7 +621,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return compute(
         x,
         (rows, workspace) ->
-            new ClassSearch(softmax, classes, workers.scheduler())
+            new ClassSearch(softmax, classes, W2().shape().size(), workers.scheduler())
                 .search(rows, candidates, workspace));
   }
 

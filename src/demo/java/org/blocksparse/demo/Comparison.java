@@ -8,9 +8,9 @@ import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 
 /**
- * Trains the same model with several softmax layers, for the same epochs, and prints what each
- * reaches: the shape of table 3 of Mikolov et al., "Extensions of recurrent neural network language
- * model" (2011), where speed is highest near the square root of the vocabulary.
+ * Trains the same model with several softmax layers, for the same epochs or as long, and prints
+ * what each reaches: the shape of table 3 of Mikolov et al., "Extensions of recurrent neural
+ * network language model" (2011), where speed is highest near the square root of the vocabulary.
  */
 final class Comparison {
   private static final List<Integer> CLASSES = List.of(10, 30, 100, 300, 1000, 3000);
@@ -63,17 +63,23 @@ final class Comparison {
 
   private void heading() {
     out.printf(
-        "%n%-16s %8s %12s %22s %12s%n", "", "classes", "largest", "held-out perplexity", "words/s");
+        "%n%-16s %8s %8s %22s %12s %8s%n",
+        "", "classes", "largest", "held-out perplexity", "words/s", "passes");
   }
 
   private Row row(String name, ClassAssignment classes) {
     try (LanguageModel model = new LanguageModel(settings, classes)) {
       model.startFromFrequencies(corpus.training());
-      Trainer.Result result = new Trainer(settings, corpus).train(model, name);
+      Trainer.Result result = new Trainer(settings, corpus).train(model, name, 0);
       Row row = new Row(name, classes.classes(), result.perplexity(), result.wordsPerSecond());
       out.printf(
-          "%-16s %8d %12d %22.1f %12.0f%n",
-          name, row.classes(), classes.slots(), row.perplexity(), row.wordsPerSecond());
+          "%-16s %8d %8d %22.1f %12.0f %8.2f%n",
+          name,
+          row.classes(),
+          classes.slots(),
+          row.perplexity(),
+          row.wordsPerSecond(),
+          (double) result.words() / corpus.training().length);
       out.flush();
       return row;
     }

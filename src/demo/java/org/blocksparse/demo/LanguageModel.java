@@ -153,6 +153,16 @@ final class LanguageModel implements AutoCloseable {
     return softmax.sample(features(words), temperature, random)[0];
   }
 
+  /** What the softmax is given for the first words of a text, at most so many. */
+  FloatTensor inputOfSoftmax(int[] text, int most) {
+    Batch batch = batch(Math.min(most, text.length));
+    for (int row = 0; row < batch.rows(); row++) {
+      batch.set(row, text, row);
+    }
+    forward(batch);
+    return batch.features;
+  }
+
   private FloatTensor features(int[] words) {
     Batch batch = batch(1);
     int[] text = Arrays.copyOf(words, words.length + 1);

@@ -30,6 +30,7 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     usageHelpWidth = 100)
 public final class Main implements Callable<Integer> {
+  private static final int EVALUATIONS_PER_EPOCH = 4;
   private static final int PROMPTS = 6;
   private static final int WORDS_OF_A_PROMPT = 3;
 
@@ -124,7 +125,8 @@ public final class Main implements Callable<Integer> {
       out.printf("Model: %s%n", model);
       out.flush();
       model.startFromFrequencies(corpus.training());
-      Trainer.Result result = new Trainer(settings, corpus).train(model, "training");
+      Trainer.Result result =
+          new Trainer(settings, corpus).train(model, "training", EVALUATIONS_PER_EPOCH);
       out.printf(
           "%nHeld-out perplexity: %.1f, by counting %.1f: %s%n",
           result.perplexity(),
@@ -144,7 +146,7 @@ public final class Main implements Callable<Integer> {
               : settings.prompts);
       showcase.printSamples(settings.seed);
       written(charts.learningCurve(result.curve(), baseline));
-      written(ModelFolder.save(model, corpus.vocabulary(), settings.output.resolve("model")));
+      written(ModelFolder.save(model, corpus, settings.output.resolve("model")));
     }
     out.printf("%nTo go on:%n");
     for (String[] way : WAYS_ON) {

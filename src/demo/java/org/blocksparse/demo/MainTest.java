@@ -17,6 +17,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Pattern;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.NpyFile;
+import org.blocksparse.Shape;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.impl.ExternalTerminal;
 import org.junit.jupiter.api.Test;
@@ -51,6 +54,7 @@ class MainTest {
     refuses("1 sentence", "--text", Files.writeString(folder.resolve("word"), "word").toString());
     refuses("--epochs", "--epochs", "0");
     refuses("--epochs", "--epochs", "many");
+    refuses("--seconds", "--seconds", "0");
     refuses("--batch", "--batch", "2000000000");
     refuses("--rate", "--rate", "NaN");
     refuses("--assignment", "--assignment", "astrology");
@@ -90,6 +94,32 @@ class MainTest {
     assertTrue(
         out.toString().matches("(?s).*one two three \\.\\.\\. +four 9\\d.*"), out.toString());
     assertTrue(Files.size(output.resolve("learning-curve.png")) > 0);
+    try (FloatTensor heldOut = NpyFile.readFloats(output.resolve("model/held-out.npy"))) {
+      assertEquals(Shape.of(232, 16), heldOut.shape()); // all there are
+    }
+  }
+
+  /** Three softmax layers, each trained for a second, which is many passes over so small a text. */
+  @Test
+  void sweep_takesTheTimeThatIsGiven() throws IOException {
+    Path text = folder.resolve("text");
+    Files.writeString(text, "one two three four five six\nseven eight nine ten\n".repeat(200));
+    String small = "--sweep --seconds 1 --batch 32 --features 16 --embedding 8 --text";
+    List<String> sweep = new ArrayList<>(List.of(small.split(" ")));
+    sweep.addAll(List.of(text.toString(), "--output", folder.toString()));
+    assertEquals(0, run(sweep.toArray(String[]::new)), err.toString());
+    List<String> rows =
+        out.toString()
+            .lines()
+            .filter(line -> line.matches("(\\d+ classes|full softmax) .*"))
+            .toList();
+    assertEquals(3, rows.size(), out.toString());
+    assertTrue(rows.get(2).startsWith("full softmax           12 "), rows.get(2));
+    for (String row : rows) {
+      double passes = Double.parseDouble(row.substring(row.lastIndexOf(' ')));
+      assertTrue(passes > 1, row);
+    }
+    assertTrue(Files.size(folder.resolve("sweep.png")) > 0);
   }
 
   /** Trains on a text in which each word tells the next; where its model lies. */

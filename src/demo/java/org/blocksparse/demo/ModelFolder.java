@@ -11,6 +11,7 @@ import java.util.Map;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
+import org.blocksparse.NpyFile;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Shape;
 import picocli.CommandLine;
@@ -24,10 +25,15 @@ record ModelFolder(LanguageModel model, Vocabulary vocabulary) implements AutoCl
   private static final String INPUT = "input.npz";
   private static final String WORDS = "vocabulary.txt";
 
-  static Path save(LanguageModel model, Vocabulary vocabulary, Path folder) {
+  /** What the softmax is given for some words that were held out; the benchmarks take it. */
+  private static final String HELD_OUT = "held-out.npy";
+
+  private static final int HELD_OUT_ROWS = 256;
+
+  static Path save(LanguageModel model, Corpus corpus, Path folder) {
     try (FloatTensor table = model.embedding().table()) {
       Files.createDirectories(folder);
-      Files.write(folder.resolve(WORDS), vocabulary.words(), UTF_8);
+      Files.write(folder.resolve(WORDS), corpus.vocabulary().words(), UTF_8);
       NpzFile.write(
           folder.resolve(INPUT),
           Map.of(
@@ -35,6 +41,8 @@ record ModelFolder(LanguageModel model, Vocabulary vocabulary) implements AutoCl
               "weights", model.hidden().weights(),
               "bias", model.hidden().bias()));
       model.softmax().save(folder.resolve(SOFTMAX));
+      NpyFile.write(
+          folder.resolve(HELD_OUT), model.inputOfSoftmax(corpus.heldOut(), HELD_OUT_ROWS));
       return folder;
     } catch (IOException e) {
       throw new InvalidInputException("cannot write the model: " + e);

@@ -18,6 +18,11 @@ final class Progress implements AutoCloseable {
   private double averageLoss = Double.NaN;
   private long steps;
 
+  /**
+   * A bar.
+   *
+   * @param words how many there will be; -1 if that is not known
+   */
   // JDK 22 to 24 take everything for a terminal (17, 21 and 25 do not): lines then are too many.
   @SuppressWarnings("SystemConsoleNull")
   Progress(String name, long words) {
@@ -35,11 +40,6 @@ final class Progress implements AutoCloseable {
           .setConsumer(new DelegatingProgressBarConsumer(System.err::println, LINE_LENGTH));
     }
     bar = builder.build();
-  }
-
-  /** The part of the words that is done, in [0, 1]. */
-  double done() {
-    return (double) bar.getCurrent() / bar.getMax();
   }
 
   /** So many words more, predicted with this loss. */

@@ -31,6 +31,12 @@ final class Settings {
   Integer epochs;
 
   @Option(
+      names = "--seconds",
+      paramLabel = "N",
+      description = "Train for so long in place of --epochs, the time for evaluation not counted.")
+  Integer seconds;
+
+  @Option(
       names = "--batch",
       paramLabel = "N",
       defaultValue = "512",
@@ -126,6 +132,9 @@ final class Settings {
       epochs = quick || sweep ? 1 : 3;
     }
     require("--epochs", epochs, 10_000);
+    if (seconds != null) {
+      require("--seconds", seconds, 1_000_000);
+    }
     require("--batch", batch, 10_000);
     require("--context", context, 50);
     require("--embedding", embedding, 1_000);

@@ -8,10 +8,8 @@ import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 
-/** Trains a model on a corpus and writes down how it went. */
+/** Trains a model on a corpus, once, and writes down how it went. */
 final class Trainer {
-  private static final int EVALUATIONS_PER_EPOCH = 4;
-
   /**
    * What is known after some words: perplexities of the words trained on just before, and held out.
    */
@@ -35,31 +33,44 @@ final class Trainer {
 
   private final Settings settings;
   private final Corpus corpus;
+  private long words;
+  private long nanos;
 
   Trainer(Settings settings, Corpus corpus) {
     this.settings = settings;
     this.corpus = corpus;
   }
 
-  /** Trains for as many epochs as set; {@code name} goes before the progress bar. */
-  Result train(LanguageModel model, String name) {
+  /** The part of the training that is done: of the words, or of the time. */
+  private double done() {
+    return settings.seconds == null
+        ? words / ((double) settings.epochs * corpus.training().length)
+        : nanos * 1e-9 / settings.seconds;
+  }
+
+  /**
+   * Trains for as many epochs, or as long, as set.
+   *
+   * @param name goes before the progress bar
+   * @param evaluations how often per epoch the curve gets a point; 0: only at the end
+   */
+  Result train(LanguageModel model, String name, int evaluations) {
     int length = corpus.training().length;
-    long words = (long) settings.epochs * length;
-    long nanos = 0;
     List<Point> curve = new ArrayList<>();
     RandomGenerator random = new SplittableRandom(settings.seed);
     int[] positions = IntStream.range(0, length).toArray();
-    try (Progress progress = new Progress(name, words)) {
-      for (int epoch = 0; epoch < settings.epochs; epoch++) {
+    int parts = Math.max(1, evaluations);
+    long expected = settings.seconds == null ? (long) settings.epochs * length : -1;
+    try (Progress progress = new Progress(name, expected)) {
+      while (done() < 1) {
         shuffle(positions, random);
-        for (int part = 0; part < EVALUATIONS_PER_EPOCH; part++) {
-          int begin = (int) ((long) length * part / EVALUATIONS_PER_EPOCH);
-          int end = (int) ((long) length * (part + 1) / EVALUATIONS_PER_EPOCH);
-          long started = System.nanoTime();
+        for (int part = 0; part < parts && done() < 1; part++) {
+          int begin = (int) ((long) length * part / parts);
+          int end = (int) ((long) length * (part + 1) / parts);
           double loss = train(model, positions, begin, end, progress);
-          nanos += System.nanoTime() - started;
-          double heldOut = model.perplexity(corpus.heldOut());
-          curve.add(new Point((long) epoch * length + end, Math.exp(loss), heldOut));
+          if (evaluations > 0 || done() >= 1) {
+            curve.add(new Point(words, Math.exp(loss), model.perplexity(corpus.heldOut())));
+          }
         }
       }
     }
@@ -72,16 +83,21 @@ final class Trainer {
   private double train(
       LanguageModel model, int[] positions, int begin, int end, Progress progress) {
     double sum = 0;
-    for (int at = begin; at < end; at += settings.batch) {
+    int at = begin;
+    while (at < end && done() < 1) {
+      long started = System.nanoTime();
       Batch batch = model.batch(Math.min(settings.batch, end - at));
       for (int row = 0; row < batch.rows(); row++) {
         batch.set(row, corpus.training(), positions[at + row]);
       }
-      double loss = model.train(batch, progress.done());
+      double loss = model.train(batch, done());
       sum += batch.rows() * loss;
+      at += batch.rows();
+      words += batch.rows();
+      nanos += System.nanoTime() - started;
       progress.step(batch.rows(), loss);
     }
-    return sum / (end - begin);
+    return sum / (at - begin);
   }
 
   private static void shuffle(int[] values, RandomGenerator random) {

@@ -2,6 +2,8 @@
 package org.blocksparse.bench;
 
 import java.nio.FloatBuffer;
+import java.util.OptionalDouble;
+import java.util.stream.IntStream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
@@ -49,6 +51,14 @@ final class BlocksparseSoftmax implements Softmax {
   private void keep(FloatTensor latest) {
     result.close();
     result = latest;
+  }
+
+  /** The mean over the rows. */
+  @Override
+  public OptionalDouble openedClasses() {
+    return ranking == null
+        ? OptionalDouble.empty()
+        : IntStream.range(0, ranking.batch()).map(ranking::openedClasses).average();
   }
 
   @Override

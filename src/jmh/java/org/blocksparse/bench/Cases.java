@@ -14,6 +14,7 @@ final class Cases {
   enum Part {
     PRODUCTS,
     SOFTMAX,
+    TOPK,
     PLAN,
     CONCURRENCY,
     GROWTH
@@ -45,6 +46,9 @@ final class Cases {
     }
     if (parts.contains(Part.SOFTMAX)) {
       addSoftmax();
+    }
+    if (parts.contains(Part.TOPK)) {
+      addTopK();
     }
     if (parts.contains(Part.PLAN)) {
       addOurs(PlanBenchmark.class, "gemm", Map.of(), 1);
@@ -109,6 +113,16 @@ final class Cases {
     }
   }
 
+  private void addTopK() {
+    for (TopKWorkload workload : TopKWorkload.values()) {
+      for (Peer peer : peers) {
+        if (wanted(workload) && peer.hasTopK()) {
+          add(TopKBenchmark.class, workload, SoftmaxOperation.TOP_K, peer, workload.reasonToSkip());
+        }
+      }
+    }
+  }
+
   private void add(
       Class<?> benchmark,
       Enum<?> workload,
@@ -121,7 +135,9 @@ final class Cases {
     }
     Map<String, String> params = new LinkedHashMap<>();
     params.put("workload", workload.name());
-    params.put("operation", operation.name());
+    if (benchmark != TopKBenchmark.class) {
+      params.put("operation", operation.name());
+    }
     params.put("peer", peer.name());
     cases.add(new Case(benchmark, "run", params, 1, peer.jvmArgs()));
   }

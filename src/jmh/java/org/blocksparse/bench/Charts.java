@@ -7,6 +7,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.ToDoubleBiFunction;
+import java.util.stream.Collectors;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.CategoryChart;
@@ -32,26 +36,14 @@ final class Charts {
     for (Operation operation : Operation.values()) {
       peers(operation, folder);
     }
-    growth("batch", "samples", folder);
-    growth("blocks", "blocks", folder);
-    growth("outputs", "outputs", folder);
+    topK(folder);
+    growth("batch", "samples", "", folder);
+    growth("blocks", "blocks", "", folder);
+    growth("outputs", "outputs", "targets", folder);
   }
 
   /** Time as a multiple of the limit, by workload and peer. */
   private void peers(Operation operation, Path folder) throws IOException {
-    CategoryChart chart =
-        new CategoryChartBuilder()
-            .width(WIDTH)
-            .height(HEIGHT)
-            .title(operation + ": time / physical limit (1 is perfect)")
-            .xAxisTitle("workload")
-            .yAxisTitle("time / limit")
-            .build();
-    chart
-        .getStyler()
-        .setYAxisLogarithmic(true)
-        .setYAxisMin(0.5)
-        .setLegendPosition(LegendPosition.OutsideE);
     List<Report.Row> rows =
         report.rows().stream()
             .filter(
@@ -59,38 +51,90 @@ final class Charts {
                     row.is(ProductsBenchmark.class, "run")
                         && row.param("operation").equals(operation.name()))
             .toList();
-    List<Workload> workloads =
-        Arrays.stream(Workload.values())
+    CategoryChart chart = bars(operation + ": time / physical limit (1 is perfect)");
+    chart.setYAxisTitle("time / limit");
+    chart.getStyler().setYAxisMin(0.5);
+    save(
+        chart,
+        rows,
+        Workload.values(),
+        (row, w) -> row.bestNs() / report.limitNs(w.bytes(operation), w.flops()),
+        folder.resolve(operation + ".png"));
+  }
+
+  /** Time of a search, and of scoring all. */
+  private void topK(Path folder) throws IOException {
+    List<Report.Row> rows =
+        report.rows().stream().filter(row -> row.is(TopKBenchmark.class, "run")).toList();
+    CategoryChart chart = bars("The %d likeliest outputs".formatted(Softmax.K));
+    chart.setYAxisTitle("milliseconds");
+    chart.getStyler().setYAxisMin(0.01);
+    save(
+        chart,
+        rows,
+        TopKWorkload.values(),
+        (row, workload) -> row.bestNs() / 1e6,
+        folder.resolve("top-k.png"));
+  }
+
+  private static CategoryChart bars(String title) {
+    CategoryChart chart =
+        new CategoryChartBuilder()
+            .width(WIDTH)
+            .height(HEIGHT)
+            .title(title)
+            .xAxisTitle("workload")
+            .build();
+    chart.getStyler().setYAxisLogarithmic(true).setLegendPosition(LegendPosition.OutsideE);
+    return chart;
+  }
+
+  /** Adds a bar for each row by workload and peer, and saves the chart if there are any. */
+  private static <W extends Enum<W>> void save(
+      CategoryChart chart,
+      List<Report.Row> rows,
+      W[] all,
+      ToDoubleBiFunction<Report.Row, W> height,
+      Path file)
+      throws IOException {
+    List<W> workloads =
+        Arrays.stream(all)
             .filter(w -> rows.stream().anyMatch(row -> row.param("workload").equals(w.name())))
             .toList();
     for (Peer peer : Peer.values()) {
-      List<Double> ratios = new ArrayList<>();
-      for (Workload workload : workloads) {
-        double limit = report.limitNs(workload.bytes(operation), workload.flops());
-        ratios.add(
+      List<Double> heights = new ArrayList<>();
+      for (W workload : workloads) {
+        heights.add(
             rows.stream()
                 .filter(
                     row ->
                         row.param("workload").equals(workload.name())
                             && row.param("peer").equals(peer.name()))
-                .map(row -> row.bestNs() / limit)
+                .map(row -> height.applyAsDouble(row, workload))
                 .findFirst()
                 .orElse(null));
       }
-      if (ratios.stream().anyMatch(ratio -> ratio != null)) {
-        chart.addSeries(
-            peer.toString(), workloads.stream().map(Workload::toString).toList(), ratios);
+      if (heights.stream().anyMatch(value -> value != null)) {
+        chart.addSeries(peer.toString(), workloads.stream().map(W::toString).toList(), heights);
       }
     }
     if (!chart.getSeriesMap().isEmpty()) {
-      save(chart, folder.resolve(operation + ".png"));
+      save(chart, file);
     }
   }
 
-  private void growth(String method, String axis, Path folder) throws IOException {
-    List<Report.Row> rows =
-        report.rows().stream().filter(row -> row.is(GrowthBenchmark.class, method)).toList();
-    if (rows.isEmpty()) {
+  /**
+   * Time by one size.
+   *
+   * @param series the parameter with a line for each of its values; empty: there is one line
+   */
+  private void growth(String method, String axis, String series, Path folder) throws IOException {
+    Map<String, List<Report.Row>> lines =
+        report.rows().stream()
+            .filter(row -> row.is(GrowthBenchmark.class, method))
+            .collect(
+                Collectors.groupingBy(row -> row.param(series), TreeMap::new, Collectors.toList()));
+    if (lines.isEmpty()) {
       return;
     }
     XYChart chart =
@@ -101,12 +145,19 @@ final class Charts {
             .xAxisTitle(axis)
             .yAxisTitle("milliseconds")
             .build();
-    chart.getStyler().setXAxisLogarithmic(true).setYAxisLogarithmic(true).setLegendVisible(false);
-    chart.addSeries(
-        method,
-        rows.stream().map(row -> Double.valueOf(row.param(method))).toList(),
-        rows.stream().map(row -> row.bestNs() / 1e6).toList());
-    save(chart, folder.resolve("growth-" + method.toLowerCase(Locale.ROOT) + ".png"));
+    chart
+        .getStyler()
+        .setXAxisLogarithmic(true)
+        .setYAxisLogarithmic(true)
+        .setLegendVisible(lines.size() > 1)
+        .setLegendPosition(LegendPosition.InsideNW);
+    lines.forEach(
+        (name, rows) ->
+            chart.addSeries(
+                name.isEmpty() ? method : name.toLowerCase(Locale.ROOT).replace('_', ' '),
+                rows.stream().map(row -> Double.valueOf(row.param(method))).toList(),
+                rows.stream().map(row -> row.bestNs() / 1e6).toList()));
+    save(chart, folder.resolve("growth-" + method + ".png"));
   }
 
   private static void save(org.knowm.xchart.internal.chartpart.Chart<?, ?> chart, Path file)

@@ -107,36 +107,33 @@ public class GrowthBenchmark {
   }
 
   /**
-   * By outputs, in classes of {@value #SLOTS}, with targets in {@value #OPENED} of them: what a
-   * step does with the classes themselves grows, what it does with outputs does not.
+   * By outputs: what a step does with the classes themselves, and with those of its targets, grows;
+   * what it does with the others does not.
    */
   @State(Scope.Benchmark)
   public static class Outputs {
-    private static final int SLOTS = 1000;
-    private static final int OPENED = 10;
     private static final Optimizer SGD = Optimizer.sgd(0.01f);
 
     @Param({"10000", "30000", "100000", "300000", "1000000"})
     public int outputs;
 
+    @Param public GrowthTargets targets;
+
     private HierarchicalSoftmax layer;
     private FloatTensor x;
     private FloatTensor gradX;
-    private IntTensor targets;
+    private IntTensor ofRows;
 
     @Setup
     public void setUp() {
-      SplittableRandom random = new SplittableRandom(5);
-      int classes = outputs / SLOTS;
-      layer = HierarchicalSoftmax.builder(SIZE, outputs).classes(classes).build();
-      x = Problem.random(4, BATCH, SIZE);
-      gradX = FloatTensor.zeros(BATCH, SIZE);
-      int[] chosen =
-          IntStream.generate(
-                  () -> random.nextInt(OPENED) * (classes / OPENED) * SLOTS + random.nextInt(SLOTS))
-              .limit(BATCH)
-              .toArray();
-      targets = IntTensor.of(chosen, BATCH);
+      GrowthTargets.Step step = targets.step(outputs);
+      layer =
+          HierarchicalSoftmax.builder(GrowthTargets.FEATURES, outputs)
+              .classes(step.classes())
+              .build();
+      x = Problem.random(4, GrowthTargets.BATCH, GrowthTargets.FEATURES);
+      gradX = FloatTensor.zeros(x.shape());
+      ofRows = IntTensor.of(step.targets(), GrowthTargets.BATCH);
     }
 
     @TearDown
@@ -144,7 +141,7 @@ public class GrowthBenchmark {
       layer.close();
       x.close();
       gradX.close();
-      targets.close();
+      ofRows.close();
     }
   }
 
@@ -160,6 +157,6 @@ public class GrowthBenchmark {
 
   @Benchmark
   public double outputs(Outputs state) {
-    return state.layer.step(state.x, state.targets, Outputs.SGD, state.gradX);
+    return state.layer.step(state.x, state.ofRows, Outputs.SGD, state.gradX);
   }
 }

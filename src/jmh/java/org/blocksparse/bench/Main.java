@@ -12,6 +12,7 @@ import picocli.CommandLine.Command;
  * mvn -Pbench                                           everything; about an hour
  * mvn -Pbench -Dbench.args="run --quick"                a first impression in some minutes
  * mvn -Pbench -Dbench.args="run --workload hsm-200 --peer blocksparse --peer mkl-batch"
+ * mvn -Pbench -Dbench.args="run --part TOPK"            the demo's model too, if mvn -Pdemo ran before
  * mvn -Pbench -Dbench.args="compare before.json after.json"
  * mvn -Pbench -Dbench.args="--help"
  * }</pre>

@@ -10,6 +10,8 @@ import java.util.stream.Stream;
 public enum Peer {
   /** This library. */
   BLOCKSPARSE,
+  /** This library, without its search: all outputs are scored, and the likeliest selected. */
+  BLOCKSPARSE_FULL,
   /** This library where it has no native code. */
   JAVA,
   /** A loop over blocks by hand: rows gathered, cblas_sgemm of OpenBLAS, scattered. */
@@ -34,7 +36,7 @@ public enum Peer {
   /** What its JVM needs. */
   List<String> jvmArgs() {
     return switch (this) {
-      case BLOCKSPARSE -> List.of("-Dblocksparse.backend=native");
+      case BLOCKSPARSE, BLOCKSPARSE_FULL -> List.of("-Dblocksparse.backend=native");
       case JAVA -> List.of("-Dblocksparse.backend=java");
       case PYTORCH_BMM, PYTORCH_LOOP, PYTORCH_DENSE ->
           List.of(
@@ -49,7 +51,7 @@ public enum Peer {
 
   /** Whether it makes sense to ask this peer for products of blocks at all. */
   boolean hasProducts() {
-    return this != PYTORCH_DENSE && this != FASTTEXT;
+    return this != BLOCKSPARSE_FULL && this != PYTORCH_DENSE && this != FASTTEXT;
   }
 
   /** Whether it makes sense to ask this peer for that. */
@@ -59,8 +61,13 @@ public enum Peer {
       case PYTORCH_DENSE ->
           operation == SoftmaxOperation.ALL || operation == SoftmaxOperation.TOP_K;
       case FASTTEXT -> operation == SoftmaxOperation.STEP;
-      case OPENBLAS_LOOP, MKL_BATCH, PYTORCH_BMM, PYTORCH_LOOP -> false;
+      case BLOCKSPARSE_FULL, OPENBLAS_LOOP, MKL_BATCH, PYTORCH_BMM, PYTORCH_LOOP -> false;
     };
+  }
+
+  /** Whether it looks for the likeliest of very many outputs. */
+  boolean hasTopK() {
+    return this == BLOCKSPARSE || this == BLOCKSPARSE_FULL || this == PYTORCH_DENSE;
   }
 
   /** Why it cannot compute that, if it cannot. */
@@ -105,6 +112,7 @@ public enum Peer {
   Softmax softmax(SoftmaxProblem problem) {
     return switch (this) {
       case BLOCKSPARSE, JAVA -> new BlocksparseSoftmax(problem);
+      case BLOCKSPARSE_FULL -> new FullScoring(problem);
       case PYTORCH_DENSE -> new PyTorchDense(problem);
       case OPENBLAS_LOOP, MKL_BATCH, PYTORCH_BMM, PYTORCH_LOOP, FASTTEXT ->
           throw new IllegalArgumentException(this + " has no such softmax");
@@ -119,7 +127,7 @@ public enum Peer {
       case MKL_BATCH -> new MklBatch(problem);
       case PYTORCH_BMM -> new PyTorchBmm(problem);
       case PYTORCH_LOOP -> new PyTorchLoop(problem);
-      case PYTORCH_DENSE, FASTTEXT ->
+      case BLOCKSPARSE_FULL, PYTORCH_DENSE, FASTTEXT ->
           throw new IllegalArgumentException(this + " does not multiply blocks");
     };
   }

@@ -3,17 +3,22 @@ package org.blocksparse.bench;
 
 import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
+import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.NDScope;
+import ai.djl.ndarray.index.NDIndex;
 import java.nio.FloatBuffer;
+import org.blocksparse.ClassAssignment;
 
 /**
  * All outputs in PyTorch's best way: the blocks beside each other, transposed beforehand, as one
  * dense matrix; one product; a softmax over each class; times the softmax over the classes; and, if
- * wanted, a search for the likeliest.
+ * wanted, a search for the likeliest. That takes some rows at a time if there are many outputs.
  */
 final class PyTorchDense implements Softmax {
-  private final SoftmaxWorkload workload;
+  private final int batch;
+  private final ClassAssignment classes;
   private final NDManager manager = NDManager.newBaseManager(Device.cpu(), "PyTorch");
   private final NDArray x;
   private final NDArray w1;
@@ -23,15 +28,28 @@ final class PyTorchDense implements Softmax {
   private NDArray result;
 
   PyTorchDense(SoftmaxProblem problem) {
-    workload = problem.workload;
+    batch = problem.batch;
+    classes = problem.layer.classes();
+    long room = (long) classes.classes() * classes.slots();
     x = PyTorch.wrap(manager, problem.x);
     w1 = PyTorch.wrap(manager, problem.layer.W1());
     b1 = PyTorch.wrap(manager, problem.layer.b1());
-    b2 = PyTorch.wrap(manager, problem.layer.b2()).reshape(workload.outputs());
+    b2 = manager.create(biases(problem)).reshape(room);
     w2 =
         PyTorch.wrap(manager, problem.layer.W2())
             .transpose(1, 0, 2)
-            .reshape(workload.features, workload.outputs());
+            .reshape(problem.layer.features(), room);
+  }
+
+  /** Those of the outputs, and for slots without one what gives them no probability. */
+  private float[] biases(SoftmaxProblem problem) {
+    float[] biases = problem.layer.b2().toArray();
+    for (int c = 0; c < classes.classes(); c++) {
+      for (int slot = classes.size(c); slot < classes.slots(); slot++) {
+        biases[c * classes.slots() + slot] = Float.NEGATIVE_INFINITY;
+      }
+    }
+    return biases;
   }
 
   @Override
@@ -41,19 +59,36 @@ final class PyTorchDense implements Softmax {
     }
     try (NDScope scope = new NDScope()) {
       scope.suppressNotUsedWarning();
-      NDArray classes = x.matMul(w1).addi(b1).softmax(1).expandDims(2);
-      NDArray slots =
-          x.matMul(w2)
-              .addi(b2)
-              .reshape(workload.batch, workload.classes, workload.slots)
-              .softmax(2);
-      NDArray all = slots.muli(classes);
-      result =
-          operation == SoftmaxOperation.TOP_K
-              ? all.reshape(workload.batch, workload.outputs()).topK(K, 1).get(0).log()
-              : all;
+      result = operation == SoftmaxOperation.TOP_K ? likeliest() : all(x);
       NDScope.unregister(result);
     }
+  }
+
+  /** (rows, classes, slots) */
+  private NDArray all(NDArray rows) {
+    NDArray ofClasses = rows.matMul(w1).addi(b1).softmax(1).expandDims(2);
+    NDArray ofSlots =
+        rows.matMul(w2)
+            .addi(b2)
+            .reshape(rows.getShape().get(0), classes.classes(), classes.slots())
+            .softmax(2);
+    return ofSlots.muli(ofClasses);
+  }
+
+  private NDArray likeliest() {
+    int step = FullScoring.rowsAtATime(classes);
+    NDList parts = new NDList();
+    for (int begin = 0; begin < batch; begin += step) {
+      int end = Math.min(begin + step, batch);
+      try (NDScope scope = new NDScope()) {
+        scope.suppressNotUsedWarning();
+        NDArray all = all(x.get(new NDIndex(begin + ":" + end))).reshape(end - begin, -1);
+        NDArray part = all.topK(K, 1).get(0).log();
+        NDScope.unregister(part);
+        parts.add(part);
+      }
+    }
+    return parts.size() == 1 ? parts.get(0) : NDArrays.concat(parts);
   }
 
   @Override

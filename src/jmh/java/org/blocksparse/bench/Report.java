@@ -35,6 +35,7 @@ final class Report {
    * @param bestNs the shortest time of an operation
    * @param meanNs the mean time of an operation
    * @param allocatedBytes on the heap for each operation
+   * @param openedClasses for a row, on the average, if it was a search
    */
   record Row(
       String benchmark,
@@ -43,7 +44,8 @@ final class Report {
       double medianNs,
       double bestNs,
       double meanNs,
-      double allocatedBytes) {
+      double allocatedBytes,
+      double openedClasses) {
     boolean is(Class<?> type, String method) {
       return benchmark.equals(type.getName() + "." + method);
     }
@@ -160,12 +162,6 @@ final class Report {
     if (result.get("params") != null) {
       map(result.get("params")).forEach((name, value) -> params.put(name, value.toString()));
     }
-    double allocated =
-        map(result.get("secondaryMetrics")).entrySet().stream()
-            .filter(entry -> entry.getKey().endsWith("gc.alloc.rate.norm"))
-            .mapToDouble(entry -> number(map(entry.getValue()).get("score")))
-            .findFirst()
-            .orElse(Double.NaN);
     return new Row(
         result.get("benchmark").toString(),
         params,
@@ -173,7 +169,16 @@ final class Report {
         number(percentiles.get("50.0")),
         number(percentiles.get("0.0")),
         number(metric.get("score")),
-        allocated);
+        secondary(result, "gc.alloc.rate.norm"),
+        secondary(result, OpenedClasses.LABEL));
+  }
+
+  private static double secondary(Map<String, Object> result, String name) {
+    return map(result.get("secondaryMetrics")).entrySet().stream()
+        .filter(entry -> entry.getKey().endsWith(name))
+        .mapToDouble(entry -> number(map(entry.getValue()).get("score")))
+        .findFirst()
+        .orElse(Double.NaN);
   }
 
   /** JMH writes what is not a number as a string. */

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import org.openjdk.jmh.profile.GCProfiler;
@@ -129,18 +130,14 @@ final class RunCommand implements Callable<Integer> {
   }
 
   private static void requireKnown(Set<String> names) {
+    List<String> known =
+        Stream.of(Workload.values(), SoftmaxWorkload.values(), TopKWorkload.values())
+            .flatMap(Arrays::stream)
+            .map(Enum::toString)
+            .toList();
     for (String name : names) {
-      boolean known =
-          Arrays.stream(Workload.values()).anyMatch(w -> w.toString().equals(name))
-              || Arrays.stream(SoftmaxWorkload.values()).anyMatch(w -> w.toString().equals(name));
-      if (!known) {
-        throw new IllegalArgumentException(
-            "--workload: there is no "
-                + name
-                + " in "
-                + Arrays.toString(Workload.values())
-                + " or "
-                + Arrays.toString(SoftmaxWorkload.values()));
+      if (!known.contains(name)) {
+        throw new IllegalArgumentException("--workload: there is no " + name + " in " + known);
       }
     }
   }
@@ -170,9 +167,11 @@ final class RunCommand implements Callable<Integer> {
             .addProfiler(GCProfiler.class)
             .shouldFailOnError(false)
             .jvmArgsAppend(
-                java.util.stream.Stream.concat(JVM_ARGS.stream(), one.jvmArgs().stream())
-                    .toArray(String[]::new));
+                Stream.concat(JVM_ARGS.stream(), one.jvmArgs().stream()).toArray(String[]::new));
     one.params().forEach(options::param);
+    if (one.benchmark() == TopKBenchmark.class) {
+      options.addProfiler(OpenedClasses.class);
+    }
     return new Runner(options.build(), format).run();
   }
 

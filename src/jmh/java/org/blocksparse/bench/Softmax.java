@@ -2,6 +2,7 @@
 package org.blocksparse.bench;
 
 import java.nio.FloatBuffer;
+import java.util.OptionalDouble;
 
 /** An implementation of the operations on one {@link SoftmaxProblem}. */
 interface Softmax extends AutoCloseable {
@@ -15,6 +16,11 @@ interface Softmax extends AutoCloseable {
    * probabilities of the likeliest outputs, or the loss.
    */
   FloatBuffer result();
+
+  /** How many classes the latest search for the likeliest outputs opened, if it was a search. */
+  default OptionalDouble openedClasses() {
+    return OptionalDouble.empty();
+  }
 
   @Override
   void close();

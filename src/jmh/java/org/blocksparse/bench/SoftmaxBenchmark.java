@@ -26,7 +26,7 @@ public class SoftmaxBenchmark {
 
   @Setup
   public void setUp() {
-    problem = new SoftmaxProblem(workload, operation);
+    problem = SoftmaxProblem.of(workload, operation);
     softmax = peer.softmax(problem);
     switch (operation) {
       case TARGET, ALL, TOP_K -> {

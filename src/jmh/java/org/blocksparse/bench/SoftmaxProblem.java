@@ -6,10 +6,11 @@ import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
+import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 
-/** The parameters and operands of a {@link SoftmaxWorkload}, and the check of results. */
+/** A layer and a batch for it, and the check of results. */
 final class SoftmaxProblem implements AutoCloseable {
   private static final double TOLERANCE = 1e-4;
   private static final int SAMPLES = 24;
@@ -18,25 +19,41 @@ final class SoftmaxProblem implements AutoCloseable {
   /** What makes logits, which are about 0.3 else, differ by about ten. */
   private static final float PEAKED = 30;
 
-  final SoftmaxWorkload workload;
   final int[] targets;
   final FloatTensor x;
   final HierarchicalSoftmax layer;
+  final int batch;
+  private final ClassAssignment classes;
 
-  SoftmaxProblem(SoftmaxWorkload workload, SoftmaxOperation operation) {
-    this.workload = workload;
-    targets = workload.targets();
-    x = Problem.random(4, workload.batch, workload.features);
-    if (operation == SoftmaxOperation.TOP_K) {
+  /** What is given becomes this problem's own. */
+  SoftmaxProblem(HierarchicalSoftmax layer, FloatTensor x, int[] targets) {
+    this.layer = layer;
+    this.x = x;
+    this.targets = targets;
+    this.batch = (int) x.shape().dim(0);
+    this.classes = layer.classes();
+  }
+
+  /** Random parameters and operands of the sizes of a workload. */
+  static SoftmaxProblem of(SoftmaxWorkload workload, SoftmaxOperation operation) {
+    HierarchicalSoftmax layer =
+        HierarchicalSoftmax.builder(workload.features, workload.outputs())
+            .classes(workload.classes)
+            .build();
+    FloatTensor x = random(workload.batch, workload.features, operation == SoftmaxOperation.TOP_K);
+    return new SoftmaxProblem(layer, x, workload.targets());
+  }
+
+  /** Features with which classes and outputs are about equally likely, or very unequally. */
+  static FloatTensor random(int batch, int features, boolean peaked) {
+    FloatTensor x = Problem.random(4, batch, features);
+    if (peaked) {
       FloatBuffer values = x.asFloatBuffer();
       for (int i = 0; i < values.limit(); i++) {
         values.put(i, PEAKED * values.get(i));
       }
     }
-    layer =
-        HierarchicalSoftmax.builder(workload.features, workload.outputs())
-            .classes(workload.classes)
-            .build();
+    return x;
   }
 
   /**
@@ -49,15 +66,15 @@ final class SoftmaxProblem implements AutoCloseable {
     SplittableRandom random = new SplittableRandom(7);
     int samples = operation == SoftmaxOperation.TOP_K ? SAMPLES_OF_ALL_OUTPUTS : SAMPLES;
     for (int sample = 0; sample < samples; sample++) {
-      int row = random.nextInt(workload.batch);
+      int row = random.nextInt(batch);
       switch (operation) {
         case TARGET -> compare(operation, logProbability(row, targets[row]), result.get(row));
         case ALL -> {
-          int output = random.nextInt(workload.outputs());
+          int output = random.nextInt(layer.outputs());
           compare(
               operation,
               logProbability(row, output),
-              Math.log(result.get(row * workload.outputs() + output)));
+              Math.log(result.get(row * layer.outputs() + output)));
         }
         case TOP_K -> {
           double[] likeliest = likeliest(row);
@@ -73,7 +90,7 @@ final class SoftmaxProblem implements AutoCloseable {
 
   /** The mean of the negative log probabilities of the targets. */
   double loss() {
-    return IntStream.range(0, workload.batch)
+    return IntStream.range(0, batch)
         .parallel()
         .mapToDouble(row -> -logProbability(row, targets[row]))
         .average()
@@ -88,15 +105,15 @@ final class SoftmaxProblem implements AutoCloseable {
   }
 
   private double logProbability(int row, int output) {
-    int classNumber = output / workload.slots;
-    return byClass(row)[classNumber] + bySlot(row, classNumber)[output % workload.slots];
+    int classNumber = classes.classOf(output);
+    return byClass(row)[classNumber] + bySlot(row, classNumber)[classes.slotOf(output)];
   }
 
   /** The log probabilities of the {@link Softmax#K} likeliest outputs. */
   private double[] likeliest(int row) {
     double[] byClass = byClass(row);
     double[] ascending =
-        IntStream.range(0, workload.classes)
+        IntStream.range(0, byClass.length)
             .parallel()
             .boxed()
             .flatMapToDouble(c -> Arrays.stream(bySlot(row, c)).map(slot -> byClass[c] + slot))
@@ -110,33 +127,34 @@ final class SoftmaxProblem implements AutoCloseable {
   private double[] byClass(int row) {
     FloatBuffer w1 = layer.W1().asFloatBuffer();
     FloatBuffer b1 = layer.b1().asFloatBuffer();
-    return logSoftmax(
-        workload.classes, c -> b1.get(c) + dot(row, f -> w1.get(f * workload.classes + c)));
+    int count = classes.classes();
+    return logSoftmax(count, c -> b1.get(c) + dot(row, f -> w1.get(f * count + c)));
   }
 
   private double[] bySlot(int row, int classNumber) {
     FloatBuffer w2 = layer.W2().asFloatBuffer();
     FloatBuffer b2 = layer.b2().asFloatBuffer();
-    int first = classNumber * workload.features;
+    int slots = classes.slots();
+    int first = classNumber * layer.features();
     return logSoftmax(
-        workload.slots,
-        s ->
-            b2.get(classNumber * workload.slots + s)
-                + dot(row, f -> w2.get((first + f) * workload.slots + s)));
+        classes.size(classNumber),
+        s -> b2.get(classNumber * slots + s) + dot(row, f -> w2.get((first + f) * slots + s)));
   }
 
   private double dot(int row, IntToDoubleFunction weight) {
     FloatBuffer rows = x.asFloatBuffer();
+    int features = layer.features();
     double sum = 0;
-    for (int f = 0; f < workload.features; f++) {
-      sum += rows.get(row * workload.features + f) * weight.applyAsDouble(f);
+    for (int f = 0; f < features; f++) {
+      sum += rows.get(row * features + f) * weight.applyAsDouble(f);
     }
     return sum;
   }
 
   private static double[] logSoftmax(int count, IntToDoubleFunction logit) {
     double[] logits = IntStream.range(0, count).mapToDouble(logit).toArray();
-    double logSum = Math.log(Arrays.stream(logits).map(Math::exp).sum());
+    double max = Arrays.stream(logits).max().orElseThrow();
+    double logSum = max + Math.log(Arrays.stream(logits).map(l -> Math.exp(l - max)).sum());
     return Arrays.stream(logits).map(value -> value - logSum).toArray();
   }
 

@@ -28,9 +28,11 @@ final class Table {
     for (SoftmaxOperation operation : SoftmaxOperation.values()) {
       softmax(operation);
     }
+    topK();
     concurrency();
     simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
-    simple("Growth", GrowthBenchmark.class, "batch", "blocks", "outputs");
+    simple("Growth", GrowthBenchmark.class, "batch", "blocks");
+    outputs();
     bullets("Cases that we lose", lost);
     bullets("Skipped", report.skipped());
   }
@@ -132,6 +134,85 @@ final class Table {
           ours.map(row -> milliseconds(row.medianNs())).orElse("-"),
           ours.map(row -> "%.0f".formatted(row.allocatedBytes())).orElse("-"));
     }
+  }
+
+  /** Searches against scoring all. */
+  private void topK() {
+    List<Report.Row> rows = rows(TopKBenchmark.class, "run");
+    if (rows.isEmpty()) {
+      return;
+    }
+    heading("The %d likeliest outputs".formatted(Softmax.K));
+    line("| workload | classes opened | search | our full scoring | PyTorch, dense |");
+    line("|---|---|---|---|---|");
+    for (TopKWorkload workload : TopKWorkload.values()) {
+      List<Report.Row> cells =
+          rows.stream().filter(row -> row.param("workload").equals(workload.name())).toList();
+      if (!cells.isEmpty()) {
+        Optional<Report.Row> search = cell(cells, Peer.BLOCKSPARSE);
+        line(
+            "| %s | %s | %s | %s | %s |",
+            workload,
+            search.map(row -> "%.1f".formatted(row.openedClasses())).orElse("-"),
+            search.map(row -> milliseconds(row.bestNs())).orElse("-"),
+            slowdown(cell(cells, Peer.BLOCKSPARSE_FULL), search),
+            slowdown(cell(cells, Peer.PYTORCH_DENSE), search));
+      }
+    }
+    line("");
+    line("In brackets: times as long as the search. The batch is the number in the name.");
+  }
+
+  private static String slowdown(Optional<Report.Row> other, Optional<Report.Row> search) {
+    return other
+        .map(
+            row ->
+                milliseconds(row.bestNs())
+                    + search
+                        .map(ours -> " (%.1f)".formatted(row.bestNs() / ours.bestNs()))
+                        .orElse(""))
+        .orElse("-");
+  }
+
+  /** What a step costs by the number of outputs. */
+  private void outputs() {
+    List<Report.Row> rows = rows(GrowthBenchmark.class, "outputs");
+    if (rows.isEmpty()) {
+      return;
+    }
+    heading("A step of gradient descent, by outputs");
+    line(
+        "| outputs | %s |",
+        Arrays.stream(GrowthTargets.values())
+            .map(targets -> targets + " | classes touched")
+            .collect(Collectors.joining(" | ")));
+    line("|---|%s", "---|---|".repeat(GrowthTargets.values().length));
+    rows.stream()
+        .map(row -> row.param("outputs"))
+        .distinct()
+        .forEach(
+            outputs ->
+                line(
+                    "| %s | %s |",
+                    outputs,
+                    Arrays.stream(GrowthTargets.values())
+                        .map(targets -> step(rows, outputs, targets))
+                        .collect(Collectors.joining(" | "))));
+  }
+
+  private String step(List<Report.Row> rows, String outputs, GrowthTargets targets) {
+    GrowthTargets.Step step = targets.step(Integer.parseInt(outputs));
+    double limit = report.limitNs(step.bytes(), step.flops());
+    return rows.stream()
+        .filter(
+            row ->
+                row.param("outputs").equals(outputs) && row.param("targets").equals(targets.name()))
+        .findFirst()
+        .map(
+            row ->
+                "%s (%.2f) | %d"
+                    .formatted(milliseconds(row.bestNs()), row.bestNs() / limit, step.touched()))
+        .orElse("- | -");
   }
 
   private static Optional<Report.Row> cell(List<Report.Row> rows, Peer peer) {

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.FloatTensor;
+
+/**
+ * The likeliest outputs without a search: the probabilities of all, some rows at a time, of which
+ * the best are selected on all processors.
+ */
+final class FullScoring implements Softmax {
+  /** Probabilities that are made at a time: 256 MB. */
+  private static final int ELEMENTS_AT_A_TIME = 1 << 26;
+
+  private final SoftmaxProblem problem;
+  private final List<FloatTensor> parts = new ArrayList<>();
+  private final int[] outputs;
+  private final float[] probabilities;
+
+  FullScoring(SoftmaxProblem problem) {
+    this.problem = problem;
+    int features = problem.layer.features();
+    int step = rowsAtATime(problem.layer.classes());
+    for (int begin = 0; begin < problem.batch; begin += step) {
+      float[] rows = new float[features * Math.min(step, problem.batch - begin)];
+      problem.x.get((long) begin * features, rows, 0, rows.length);
+      parts.add(FloatTensor.of(rows, rows.length / features, features));
+    }
+    outputs = new int[problem.batch * K];
+    probabilities = new float[problem.batch * K];
+  }
+
+  static int rowsAtATime(ClassAssignment classes) {
+    return Math.max(1, ELEMENTS_AT_A_TIME / (classes.classes() * classes.slots()));
+  }
+
+  @Override
+  public void run(SoftmaxOperation operation) {
+    if (operation != SoftmaxOperation.TOP_K) {
+      throw new IllegalArgumentException(operation.toString());
+    }
+    int begin = 0;
+    for (FloatTensor part : parts) {
+      int rows = (int) part.shape().dim(0);
+      int first = begin;
+      try (FloatTensor all = problem.layer.probabilities(part)) {
+        IntStream.range(0, rows).parallel().forEach(row -> select(all, row, first + row));
+      }
+      begin += rows;
+    }
+  }
+
+  private void select(FloatTensor all, int row, int to) {
+    float[] values = new float[problem.layer.outputs()];
+    all.get((long) row * values.length, values, 0, values.length);
+    int at = to * K;
+    Arrays.fill(probabilities, at, at + K, -1);
+    for (int output = 0; output < values.length; output++) {
+      if (values[output] > probabilities[at + K - 1]) {
+        int place = at + K - 1;
+        for (; place > at && values[output] > probabilities[place - 1]; place--) {
+          probabilities[place] = probabilities[place - 1];
+          outputs[place] = outputs[place - 1];
+        }
+        probabilities[place] = values[output];
+        outputs[place] = output;
+      }
+    }
+  }
+
+  @Override
+  public FloatBuffer result() {
+    FloatBuffer logarithms = FloatBuffer.allocate(probabilities.length);
+    for (int i = 0; i < probabilities.length; i++) {
+      logarithms.put(i, (float) Math.log(probabilities[i]));
+    }
+    return logarithms;
+  }
+
+  @Override
+  public void close() {
+    parts.forEach(FloatTensor::close);
+  }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.NpyFile;
+
+/**
+ * Where the ten likeliest outputs are looked for: among a million of them, where a few classes have
+ * nearly all of the probability, or where all have as much; and in the model that the demo trained,
+ * after words that it was not trained on.
+ */
+public enum TopKWorkload {
+  PEAKED_1(Distribution.PEAKED, 1),
+  PEAKED_256(Distribution.PEAKED, 256),
+  FLAT_1(Distribution.FLAT, 1),
+  FLAT_256(Distribution.FLAT, 256),
+  DEMO_1(Distribution.DEMO, 1),
+  DEMO_256(Distribution.DEMO, 256);
+
+  private enum Distribution {
+    PEAKED,
+    FLAT,
+    DEMO
+  }
+
+  private static final int OUTPUTS = 1_000_000;
+  private static final int CLASSES = 1000;
+  private static final int FEATURES = 256;
+
+  /** Where the demo writes. */
+  private static final Path MODEL = Path.of("target/demo/model");
+
+  private static final Path SOFTMAX = MODEL.resolve("softmax.safetensors");
+  private static final Path HELD_OUT = MODEL.resolve("held-out.npy");
+
+  private final Distribution distribution;
+  private final int batch;
+
+  TopKWorkload(Distribution distribution, int batch) {
+    this.distribution = distribution;
+    this.batch = batch;
+  }
+
+  /** Why it cannot be had, if so. */
+  Optional<String> reasonToSkip() {
+    return distribution != Distribution.DEMO || Files.exists(HELD_OUT)
+        ? Optional.empty()
+        : Optional.of("has no model to ask: run mvn -Pdemo before");
+  }
+
+  SoftmaxProblem problem() throws IOException {
+    if (distribution == Distribution.DEMO) {
+      try (FloatTensor heldOut = NpyFile.readFloats(HELD_OUT)) {
+        int features = (int) heldOut.shape().dim(1);
+        if (heldOut.shape().dim(0) < batch) {
+          throw new IllegalStateException(HELD_OUT + " has too few rows: train on a larger text");
+        }
+        float[] rows = new float[batch * features];
+        heldOut.get(0, rows, 0, rows.length);
+        return new SoftmaxProblem(
+            HierarchicalSoftmax.load(SOFTMAX),
+            FloatTensor.of(rows, batch, features),
+            new int[batch]);
+      }
+    }
+    return new SoftmaxProblem(
+        HierarchicalSoftmax.builder(FEATURES, OUTPUTS).classes(CLASSES).build(),
+        SoftmaxProblem.random(batch, FEATURES, distribution == Distribution.PEAKED),
+        new int[batch]);
+  }
+
+  @Override
+  public String toString() {
+    return Names.of(this);
+  }
+}
