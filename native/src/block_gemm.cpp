@@ -157,8 +157,9 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
 }
 
 // The first block of chunk c, of which nothing has been checked yet; no block if there is none.
+// (Without elements w may be null, to which no offset may be added.)
 block_view first_block(const gemm_call& call, int32_t c, int32_t chunk_end) {
-  if (c >= chunk_end) {
+  if (c >= chunk_end || call.k == 0) {
     return {nullptr, 0};
   }
   const int32_t s = call.plan.segment_start[c];
