@@ -122,7 +122,7 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
         n,
         alpha,
         block.x,
-        x + m_begin,
+        block.x.count > 0 ? x + m_begin : nullptr,  // x itself may be null if there are no pairs
         ldx,
         block.y,
         y,

@@ -29,7 +29,7 @@ int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* schedule, int64_t 
     if (status != BLOCKSPARSE_OK) {
       return status;
     }
-    for (int32_t i = 0; i < chunk.rows.count; ++i) {
+    for (int32_t i = 0; i < chunk.rows.count && n > 0; ++i) {
       kernels->axpy(n, alpha, y + chunk.rows[i] * ldy, o + chunk.write_block * o_stride);
     }
   }

@@ -40,10 +40,16 @@ class input {
   std::size_t size_;
 };
 
+// Large operands would make a run slow and find nothing more; negative sizes stay as they are.
+int32_t limited(int32_t value, int32_t most) { return value > most ? value % (most + 1) : value; }
+
 int64_t positive(int64_t value) { return value > 0 ? value : 0; }
 
 std::vector<float> operand(int64_t rows, int64_t stride, int64_t size) {
-  const int64_t elements = rows > 0 ? (rows - 1) * positive(stride) + positive(size) : 0;
+  // Rows so far apart are refused, unless there is but one.
+  const bool apart = rows > 1 && stride < INT64_MAX;
+  const int64_t elements =
+      rows > 0 ? (apart ? (rows - 1) * positive(stride) : 0) + positive(size) : 0;
   return std::vector<float>(static_cast<std::size_t>(elements), 1.0f);
 }
 
@@ -57,51 +63,93 @@ int32_t last_isa() {
 
 }  // namespace
 
+// What may be odd about a call besides sizes and schedule.
+enum oddity {
+  kNullX = 1,
+  kNullY = 2,
+  kNullW = 4,
+  kNullScratch = 8,
+  kFarApart = 16,
+  kNoWeights = 32
+};
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   input in(data, size);
   const int32_t kind = in.next(), options = in.next(), begin = in.next(), end = in.next(),
-                part_begin = in.next(), part_end = in.next(), size1 = in.next(), size2 = in.next(),
-                rows1 = in.next(), rows2 = in.next(), blocks1 = in.next(), blocks2 = in.next(),
-                padding = in.next() & 3;
+                part_begin = in.next(), part_end = in.next(), size1 = limited(in.next(), 80),
+                size2 = limited(in.next(), 80), rows1 = in.next(), rows2 = in.next(),
+                blocks1 = limited(in.next(), 4), blocks2 = limited(in.next(), 4),
+                padding = in.next() & 3, odd = in.next();
   const bool transposed = (options & 1) != 0;
   const int32_t accumulate = options >> 1 & 1;
   const int32_t path = (options >> 2) % 3;
-  const int32_t isa = (options & 64) != 0 ? BLOCKSPARSE_PORTABLE : last_isa();
-  const int64_t ld1 = size1 + padding, ld2 = size2 + padding;
+  const int32_t isa = odd < 0 ? odd : (options & 64) != 0 ? BLOCKSPARSE_PORTABLE : last_isa();
+  const int64_t ld1 = (odd & kFarApart) != 0 ? INT64_MAX : size1 + padding;
+  const int64_t ld2 = (odd & kFarApart) != 0 ? INT64_MAX : size2 + padding;
   const int64_t block_rows = transposed ? size2 : size1;
-  const int64_t block_ld = transposed ? ld1 : ld2;
+  const int64_t block_ld = (transposed ? size1 : size2) + padding;
   const int64_t stride2 = positive(block_rows) * positive(block_ld);
   const int64_t stride1 = stride2 * positive(blocks2);
   std::vector<float> x = operand(rows1, ld1, size1), y = operand(rows2, ld2, size2),
                      w(static_cast<std::size_t>(stride1 * positive(blocks1)), 1.0f),
                      scratch(static_cast<std::size_t>(positive(size1) + positive(size2)));
+  float* const x_data = (odd & kNullX) != 0 ? nullptr : x.data();
+  float* const y_data = (odd & kNullY) != 0 ? nullptr : y.data();
+  float* const w_data = (odd & kNullW) != 0 ? nullptr : w.data();
+  float* const scratch_data = (odd & kNullScratch) != 0 ? nullptr : scratch.data();
   const int64_t scratch_length = static_cast<int64_t>(scratch.size());
-  if (kind % 3 == 0) {
-    const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
-    blocksparse_block_gemm_f32(
-        isa, path, plan.data(), static_cast<int64_t>(plan.size()), begin, end, part_begin, part_end,
-        size1, size2, x.data(), rows1, ld1, w.data(), blocks1, blocks2, stride1, stride2, block_ld,
-        transposed, nullptr, 0, accumulate, y.data(), rows2, ld2, scratch.data(), scratch_length);
-  } else if (kind % 3 == 1 || kind % 3 == -1) {
-    const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_OUTER_SCHEDULE);
-    blocksparse_block_outer_f32(
-        isa, path, plan.data(), static_cast<int64_t>(plan.size()), begin, end, part_begin, part_end,
-        size1, size2, 0.5f, x.data(), rows1, ld1, y.data(), rows2, ld2, accumulate, w.data(),
-        blocks1, blocks2, stride1, stride2, block_ld, transposed, scratch.data(), scratch_length);
-  } else {
-    const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
-    const int64_t plan_length = static_cast<int64_t>(plan.size());
-    std::vector<int32_t> valid(static_cast<std::size_t>(positive(blocks2)), part_begin);
-    std::vector<int32_t> target(static_cast<std::size_t>(positive(rows2)), part_end);
-    std::vector<float> nll(target.size());
-    std::vector<float> sums = operand(blocks2, ld2, size2);
-    blocksparse_block_softmax_f32(isa, accumulate, plan.data(), plan_length, begin, end, size2,
-                                  blocks2, valid.data(), nullptr, y.data(), rows2, ld2);
-    blocksparse_block_cross_entropy_f32(isa, plan.data(), plan_length, begin, end, size2, blocks2,
-                                        valid.data(), target.data(), nullptr, 0.1f, nullptr,
-                                        nll.data(), y.data(), rows2, ld2);
-    blocksparse_block_sum_f32(isa, plan.data(), plan_length, begin, end, size2, 1.0f, y.data(),
-                              rows2, ld2, sums.data(), blocks2, ld2);
+  const bool weighted = (odd & kNoWeights) == 0;
+  switch (kind & 3) {
+    case 0: {
+      const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
+      const std::vector<float> bias = operand(blocks2, ld2, size2);
+      blocksparse_block_gemm_f32(isa, path, plan.data(), static_cast<int64_t>(plan.size()), begin,
+                                 end, part_begin, part_end, size1, size2, x_data, rows1, ld1,
+                                 w_data, blocks1, blocks2, stride1, stride2, block_ld, transposed,
+                                 weighted && accumulate == 0 ? bias.data() : nullptr, ld2,
+                                 accumulate, y_data, rows2, ld2, scratch_data, scratch_length);
+      break;
+    }
+    case 1: {
+      const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_OUTER_SCHEDULE);
+      blocksparse_block_outer_f32(isa, path, plan.data(), static_cast<int64_t>(plan.size()), begin,
+                                  end, part_begin, part_end, size1, size2, 0.5f, x_data, rows1, ld1,
+                                  y_data, rows2, ld2, accumulate, w_data, blocks1, blocks2, stride1,
+                                  stride2, block_ld, transposed, scratch_data, scratch_length);
+      break;
+    }
+    case 2: {
+      const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
+      const int64_t plan_length = static_cast<int64_t>(plan.size());
+      const std::vector<int32_t> valid(static_cast<std::size_t>(positive(blocks2)), part_begin);
+      const std::vector<int32_t> target(static_cast<std::size_t>(positive(rows2)), part_end);
+      const std::vector<float> weights(target.size(), 0.5f);
+      const std::vector<float> prior(static_cast<std::size_t>(positive(size2)), 0.5f);
+      std::vector<float> nll(target.size());
+      std::vector<float> sums = operand(blocks2, ld2, size2);
+      blocksparse_block_softmax_f32(isa, accumulate, plan.data(), plan_length, begin, end, size2,
+                                    blocks2, valid.data(), weighted ? weights.data() : nullptr,
+                                    y_data, rows2, ld2);
+      blocksparse_block_cross_entropy_f32(
+          isa, plan.data(), plan_length, begin, end, size2, blocks2, valid.data(), target.data(),
+          weighted ? weights.data() : nullptr, 0.1f, weighted ? prior.data() : nullptr, nll.data(),
+          y_data, rows2, ld2);
+      blocksparse_block_sum_f32(isa, plan.data(), plan_length, begin, end, size2, 1.0f, y_data,
+                                rows2, ld2, sums.data(), blocks2, ld2);
+      break;
+    }
+    default: {
+      const int64_t count = size1;
+      std::vector<float> g = operand(1, 0, size1), s = g, v = g;
+      blocksparse_norm_f32(isa, count, x_data == nullptr ? nullptr : g.data());
+      float* const to = w_data == nullptr ? nullptr : v.data();
+      blocksparse_sgd_f32(isa, count, 0.1f, 1.0f, 0.1f, g.data(), to);
+      blocksparse_adagrad_f32(isa, count, 0.1f, 1.0f, 0.1f, 1e-8f, g.data(), s.data(), to);
+      std::vector<float> m = g;
+      blocksparse_adam_f32(isa, count, 0.1f, 1.0f, 0.1f, 0.9f, 0.999f, 1e-8f, begin, g.data(),
+                           m.data(), s.data(), to);
+      break;
+    }
   }
   return 0;
 }
