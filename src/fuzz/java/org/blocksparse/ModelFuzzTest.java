@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import com.code_intelligence.jazzer.junit.DictionaryEntries;
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -13,6 +14,20 @@ class ModelFuzzTest {
    * length: it would take long to find one that fits.
    */
   @FuzzTest(maxDuration = "8s")
+  @DictionaryEntries({
+    "9223372036854775807",
+    "18446744073709551616",
+    "4294967296,4294967296",
+    "[0",
+    "-1",
+    "F64",
+    "BOOL",
+    "\"shape\":[",
+    "\"data_offsets\":[",
+    "\"dtype\":\"",
+    "\"W1\":{",
+    "\\\\u0000"
+  })
   void files(byte[] input) throws IOException {
     int header = 0;
     while (header < input.length && input[header] != 0) {
