@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import com.code_intelligence.jazzer.junit.FuzzTest;
+import java.io.IOException;
+
+class ClassTextFuzzTest {
+  @FuzzTest(maxDuration = "8s")
+  void files(byte[] input) throws IOException {
+    Fuzzing.readsOrRefuses(
+        input,
+        file -> {
+          ClassAssignment classes = ClassAssignment.read(file);
+          classes.output(classes.classes() - 1, 0);
+        });
+  }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** A file of any bytes is read, or refused with the one exception; either way it leaves nothing. */
+final class Fuzzing {
+  private static final Path FILE = temporary();
+
+  private Fuzzing() {}
+
+  /** Reads the file and closes what it has read. */
+  interface Reader {
+    void read(Path file) throws IOException;
+  }
+
+  static void readsOrRefuses(byte[] bytes, Reader... readers) throws IOException {
+    Files.write(FILE, bytes);
+    for (Reader reader : readers) {
+      long before = FloatTensor.allocatedBytes();
+      try {
+        reader.read(FILE);
+      } catch (ModelFormatException refused) {
+        require(refused.file().equals(FILE) && !refused.reason().isEmpty(), refused.toString());
+      }
+      long kept = FloatTensor.allocatedBytes() - before;
+      require(kept == 0, kept + " bytes were kept");
+    }
+  }
+
+  static void require(boolean holds, String otherwise) {
+    if (!holds) {
+      throw new AssertionError(otherwise);
+    }
+  }
+
+  private static Path temporary() {
+    try {
+      Path file = Files.createTempFile("fuzzed", "");
+      file.toFile().deleteOnExit();
+      return file;
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+}
