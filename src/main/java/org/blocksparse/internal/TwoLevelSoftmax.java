@@ -260,64 +260,12 @@ public final class TwoLevelSoftmax {
       Rows gradX,
       Update update,
       Workspace workspace) {
-    int batch = Math.toIntExact(x.count);
-    int counted = targets.rows.length;
-    if (counted == batch && batch > 0) {
-      return train(
-          workspace.dense(batch),
-          workspace.denseOuter(batch),
-          x,
-          targets,
-          weights,
-          smoothing,
-          prior,
-          gradX,
-          update,
-          workspace);
-    }
-    if (counted == 0) {
+    if (targets.rows.length == 0) {
       if (gradX != null) {
         clearOthers(gradX, targets.rows);
       }
       return new double[0];
     }
-    // Rows that do not count are left out: what they hold times a gradient of 0 might be NaN.
-    try (GemmSchedule some = GemmSchedule.ofRows(targets.rows, targets.rows, new int[counted], 1);
-        OuterSchedule someOuter = OuterSchedule.ofRows(some)) {
-      return train(
-          some, someOuter, x, targets, weights, smoothing, prior, gradX, update, workspace);
-    }
-  }
-
-  /** Clears all rows but the given ones, which are in order. */
-  private static void clearOthers(Rows grad, int[] rows) {
-    int next = 0;
-    for (int row = 0; row < grad.count; row++) {
-      if (next < rows.length && rows[next] == row) {
-        next++;
-      } else {
-        grad.storage.fill(grad.offset + row * grad.stride, grad.stride, 0);
-      }
-    }
-  }
-
-  /**
-   * As above.
-   *
-   * @param all the rows that count, as those of a dense layer
-   * @param allOuter the same for the gradient of its weights
-   */
-  private double[] train(
-      GemmSchedule all,
-      OuterSchedule allOuter,
-      Rows x,
-      Targets targets,
-      float[] weights,
-      float smoothing,
-      Storage prior,
-      Rows gradX,
-      Update update,
-      Workspace workspace) {
     Kernels kernels = KernelsProvider.kernels();
     int batch = Math.toIntExact(x.count);
     Rows classGrad = new Rows(workspace.get(Use.CLASSES, x.count * classes), x.count, classes);
@@ -329,25 +277,33 @@ public final class TwoLevelSoftmax {
     Storage classTargets = targets(workspace, Use.CLASS_TARGETS, batch, targets, targets.classes);
     Storage slotTargets = targets(workspace, Use.SLOT_TARGETS, batch, targets, targets.slots);
 
-    Products.gemm(scheduler, all, x, w1, b1, false, classGrad);
-    Products.crossEntropy(
-        scheduler, all, classes, classTargets, rowWeights, smoothing, prior, classLoss, classGrad);
     double[] losses = new double[targets.rows.length];
-    for (int r = 0; r < losses.length; r++) {
-      losses[r] = classLoss.getFloat(targets.rows[r]);
-    }
-    if (update.finiteOnly() && !isFinite(classLoss, all, 0, all.chunks())) {
-      return losses;
-    }
-    if (gradX != null) {
-      clearOthers(gradX, targets.rows);
-      Products.gemm(scheduler, all, classGrad, w1.transpose(), null, false, gradX);
-    }
-
-    AtomicBoolean spoilt = new AtomicBoolean();
-    try (GemmSchedule opened =
+    try (ClassLevel level = classLevel(targets.rows, batch, workspace);
+        GemmSchedule opened =
             GemmSchedule.ofRows(targets.rows, targets.rows, targets.classes, classes);
         OuterSchedule outer = OuterSchedule.ofRows(opened)) {
+      Products.gemm(scheduler, level.gemm, x, w1, b1, false, classGrad);
+      Products.crossEntropy(
+          scheduler,
+          level.gemm,
+          classes,
+          classTargets,
+          rowWeights,
+          smoothing,
+          prior,
+          classLoss,
+          classGrad);
+      for (int r = 0; r < losses.length; r++) {
+        losses[r] = classLoss.getFloat(targets.rows[r]);
+      }
+      if (update.finiteOnly() && !isFinite(classLoss, level.gemm, 0, level.gemm.chunks())) {
+        return losses;
+      }
+      if (gradX != null) {
+        clearOthers(gradX, targets.rows);
+        Products.gemm(scheduler, level.gemm, classGrad, w1.transpose(), null, false, gradX);
+      }
+      AtomicBoolean spoilt = new AtomicBoolean();
       int[] chunkStart = chunkStarts(opened, outer.blocks());
       scheduler.run(
           outer.blocks(),
@@ -391,14 +347,47 @@ public final class TwoLevelSoftmax {
               }
             }
           });
-    }
-    if (!spoilt.get()) {
-      update.classLevel(allOuter, all, x, classGrad, workspace);
+      if (!spoilt.get()) {
+        update.classLevel(level.outer, level.gemm, x, classGrad, workspace);
+      }
     }
     for (int r = 0; r < losses.length; r++) {
       losses[r] += slotLoss.getFloat(targets.rows[r]);
     }
     return losses;
+  }
+
+  /** How the rows that count go through the class level, as through a dense layer. */
+  private record ClassLevel(GemmSchedule gemm, OuterSchedule outer, boolean cached)
+      implements AutoCloseable {
+    @Override
+    public void close() {
+      if (!cached) {
+        gemm.close();
+        outer.close();
+      }
+    }
+  }
+
+  private static ClassLevel classLevel(int[] rows, int batch, Workspace workspace) {
+    if (rows.length == batch) {
+      return new ClassLevel(workspace.dense(batch), workspace.denseOuter(batch), true);
+    }
+    // Rows that do not count are left out: what they hold times a gradient of 0 might be NaN.
+    GemmSchedule some = GemmSchedule.ofRows(rows, rows, new int[rows.length], 1);
+    return new ClassLevel(some, OuterSchedule.ofRows(some), false);
+  }
+
+  /** Clears all rows but the given ones, which are in order. */
+  private static void clearOthers(Rows grad, int[] rows) {
+    int next = 0;
+    for (int row = 0; row < grad.count; row++) {
+      if (next < rows.length && rows[next] == row) {
+        next++;
+      } else {
+        grad.storage.fill(grad.offset + row * grad.stride, grad.stride, 0);
+      }
+    }
   }
 
   private static boolean isFinite(Storage losses, GemmSchedule schedule, int begin, int end) {
