@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -23,6 +24,7 @@ import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
 import java.util.jar.JarOutputStream;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.Deflater;
 import org.blocksparse.internal.KernelsProvider;
@@ -30,7 +32,6 @@ import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.ProductProgram;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -39,7 +40,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 /**
  * What can be wrong with an installation ends in work done, or in one exception with the remedy.
  */
-@Tag("real-machine")
 final class FaultTest {
   private static final String PLATFORM = Loader.getPlatform();
   private static final String RIGHT = "1 + 2 * 3 = 7.0";
@@ -121,6 +121,28 @@ final class FaultTest {
             .run(ProductProgram.class);
     assertFails(result);
     assertContains(result, MISSING);
+  }
+
+  /** A jar on the module path is no part of the program until its module is asked for. */
+  @Test
+  void moduleOfTheLibraryIsNotAskedFor() {
+    ChildJvm jvm = jvm();
+    String path =
+        jvm
+            .entries(name -> name.matches("(blocksparse|javacpp|openblas|jackson-core)-.*\\.jar"))
+            .stream()
+            .map(Path::toString)
+            .collect(Collectors.joining(File.pathSeparator));
+    String[] program = {"-p", path, "-m", "org.blocksparse/org.blocksparse.Backend"};
+    ChildJvm.Result result = jvm.runProgram(program);
+    String module = "--add-modules org.blocksparse." + PLATFORM.replace('-', '.');
+    assertContains(result, line("kernels", "Java"));
+    assertContains(result, MISSING + "; its module has to be named: " + module);
+
+    for (String option : module.split(" ", -1)) {
+      jvm.option(option);
+    }
+    assertContains(jvm.runProgram(program), line("kernels", "native"));
   }
 
   /** The jar that is there is for another platform than this machine's. */
@@ -328,7 +350,7 @@ final class FaultTest {
         "nothing can be mounted");
     ChildJvm.Result result =
         new ChildJvm(cache)
-            .within("unshare", "-rm", "sh", "-c", mount + " && exec \"$@\"", "sh")
+            .within("unshare", "-rm", "sh", "-c", mount + " && exec \"$0\" \"$@\"")
             .run(ProductProgram.class);
     assertFails(result);
     assertContains(result, "is in a writable folder that may hold executables");

@@ -14,12 +14,10 @@ import org.blocksparse.testing.ChildJvm;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** {@code java -jar blocksparse.jar}, which has none of the other jars on its class path. */
-@Tag("real-machine")
 final class JavaJarTest {
   private static final String OURS = "blocksparse-.*\\.jar";
   private static final String OTHERS = "(javacpp|openblas|jackson-core)-.*\\.jar";
@@ -71,6 +69,10 @@ final class JavaJarTest {
     return folder;
   }
 
+  private ChildJvm.Result runJar(Path started) {
+    return jvm.runProgram("-jar", started.toString());
+  }
+
   private static void assertIsFullReport(ChildJvm.Result result) {
     assertEquals(0, result.exit(), result::toString);
     for (String line : new String[] {"kernels            native", ": exact", "OpenBLAS file"}) {
@@ -83,29 +85,27 @@ final class JavaJarTest {
 
   @Test
   void findsItsDependenciesBesideItself() throws IOException {
-    assertIsFullReport(jvm.runJar(put(OURS + "|" + OTHERS, folder.resolve("all"))));
+    assertIsFullReport(runJar(put(OURS + "|" + OTHERS, folder.resolve("all"))));
   }
 
   @Test
   void findsItsDependenciesInItsRepository() throws IOException {
     Path repository = repository(folder.resolve("repository"));
-    assertIsFullReport(
-        jvm.runJar(put(OURS, repository.resolve("org/blocksparse/blocksparse/1.0"))));
+    assertIsFullReport(runJar(put(OURS, repository.resolve("org/blocksparse/blocksparse/1.0"))));
   }
 
   /** As after a build: our jars in a folder of their own, the others where Maven put them. */
   @Test
   void findsItsDependenciesInTheUsersRepository() throws IOException {
     repository(folder.resolve("home/.m2/repository"));
-    assertIsFullReport(jvm.runJar(put(OURS, folder.resolve("target"))));
+    assertIsFullReport(runJar(put(OURS, folder.resolve("target"))));
   }
 
   /** What is missing beside it is not taken from the user's repository: others do not have that. */
   @Test
   void tellsWhatIsMissingBesideItself() throws IOException {
     repository(folder.resolve("home/.m2/repository"));
-    ChildJvm.Result result =
-        jvm.runJar(put(OURS + "|javacpp-.*\\.jar", folder.resolve("incomplete")));
+    ChildJvm.Result result = runJar(put(OURS + "|javacpp-.*\\.jar", folder.resolve("incomplete")));
     assertEquals(1, result.exit(), result::toString);
     String missing =
         "missing            org.bytedeco:openblas with the classifier " + Loader.getPlatform();
@@ -114,7 +114,7 @@ final class JavaJarTest {
 
   @Test
   void tellsWhatToDoIfItIsAlone() throws IOException {
-    ChildJvm.Result result = jvm.runJar(put(OURS, folder.resolve("alone")));
+    ChildJvm.Result result = runJar(put(OURS, folder.resolve("alone")));
     assertEquals(1, result.exit(), result::toString);
     assertTrue(result.output().startsWith("JavaCPP is missing ("), result::toString);
   }

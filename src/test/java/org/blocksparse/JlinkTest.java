@@ -13,12 +13,10 @@ import java.util.Arrays;
 import java.util.spi.ToolProvider;
 import java.util.stream.Collectors;
 import org.bytedeco.javacpp.Loader;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A user's program as an image of its own: neither a JDK nor a class path is there any more. */
-@Tag("real-machine")
 class JlinkTest {
   private static final String MODULE = "module hello { requires org.blocksparse; }";
   private static final String PROGRAM =

@@ -25,8 +25,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.blocksparse.internal.Storage;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -240,7 +240,7 @@ final class MappedModelTest {
    * neighbours of each.
    */
   @Test
-  @Tag("real-machine")
+  @DisabledIfSystemProperty(named = "blocksparse.emulated", matches = "true")
   void touchesOnlyTheClassesThatPredictionsOpen() throws IOException {
     assumeTrue(Backend.isNative() && Files.exists(SMAPS));
     Path file = saved();
@@ -263,7 +263,7 @@ final class MappedModelTest {
   }
 
   @Test
-  @Tag("real-machine")
+  @DisabledIfSystemProperty(named = "blocksparse.emulated", matches = "true")
   void twoProcessesShareThePages() throws Exception {
     assumeTrue(Backend.isNative() && Files.exists(SMAPS));
     Path file = saved();

@@ -19,12 +19,10 @@ import org.blocksparse.testing.ProductProgram;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Machines that have an OpenBLAS of their own, under the name that ours is linked with. */
-@Tag("real-machine")
 final class OpenBlasTest {
   private static final String PLATFORM = Loader.getPlatform();
   private static final List<String> LIBRARIES =

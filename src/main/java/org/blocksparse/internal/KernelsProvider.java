@@ -103,7 +103,11 @@ public final class KernelsProvider {
               + platform
               + " on the class path: add the artifact org.blocksparse:blocksparse with the classifier "
               + platform
-              + ", or org.blocksparse:blocksparse-platform, which has all of them";
+              + ", or org.blocksparse:blocksparse-platform, which has all of them"
+              + (KernelsProvider.class.getModule().isNamed()
+                  ? "; its module has to be named: --add-modules org.blocksparse."
+                      + platform.replace('-', '.')
+                  : "");
       if (backend.equals("native")) {
         return failed(missing, null);
       }

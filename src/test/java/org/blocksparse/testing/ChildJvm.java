@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -34,8 +36,12 @@ public final class ChildJvm {
   private final List<String> options = new ArrayList<>();
   private final List<String> wrapper = new ArrayList<>();
 
-  /** A JVM like this one, with a cache of extracted libraries of its own. */
+  /**
+   * A JVM like this one, with a cache of extracted libraries of its own. Under an emulator, which
+   * starts no process, the test is skipped.
+   */
   public ChildJvm(Path cache) {
+    assumeFalse(Boolean.getBoolean("blocksparse.emulated"), "an emulator starts no process");
     String given =
         System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
     classPath.addAll(Arrays.asList(given.split(File.pathSeparator)));
@@ -59,8 +65,7 @@ public final class ChildJvm {
 
   /** Limits the address space of the process; where there is a shell that can. */
   public ChildJvm addressSpace(long kilobytes) {
-    wrapper.addAll(List.of("/bin/sh", "-c", "ulimit -v " + kilobytes + " && exec \"$0\" \"$@\""));
-    return this;
+    return within("/bin/sh", "-c", "ulimit -v " + kilobytes + " && exec \"$0\" \"$@\"");
   }
 
   /** A program that gets the command line of the JVM as its last arguments, and runs it. */
@@ -129,9 +134,9 @@ public final class ChildJvm {
     return start(main, arguments).await();
   }
 
-  /** Runs a jar to its end, without the class path. */
-  public Result runJar(Path jar) {
-    return start(List.of("-jar", jar.toString())).await();
+  /** Runs a program that is given otherwise than by class path and main class, to its end. */
+  public Result runProgram(String... options) {
+    return start(List.of(options)).await();
   }
 
   /** A JVM that runs. */
