@@ -6,7 +6,6 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.Objects;
 
 /**
@@ -30,26 +29,44 @@ public final class ClassAssignment {
 
   /** Slots in the order of the outputs. */
   private ClassAssignment(int[] classOf, int nClasses, int minSlots) {
-    this(classOf, slotsInOrder(classOf, nClasses), nClasses, minSlots);
+    this(classOf, slotsInOrder(classOf, nClasses), sizes(classOf, nClasses), minSlots);
   }
 
-  private ClassAssignment(int[] classOf, int[] slotOf, int nClasses, int minSlots) {
+  private ClassAssignment(int[] classOf, int[] slotOf, int[] sizes, int minSlots) {
     this.classOf = classOf;
     this.slotOf = slotOf;
-    int[] sizes = sizes(classOf, nClasses);
-    this.members = new int[nClasses][];
-    int most = minSlots;
-    for (int c = 0; c < nClasses; c++) {
+    this.members = members(classOf, slotOf, sizes);
+    this.slots = Math.max(minSlots, Arrays.stream(sizes).max().getAsInt());
+  }
+
+  /** Puts each output into its place, and finds out whether the places are permutations. */
+  private static int[][] members(int[] classOf, int[] slotOf, int[] sizes) {
+    int[][] members = new int[sizes.length][];
+    for (int c = 0; c < sizes.length; c++) {
       if (sizes[c] == 0) {
         throw new IllegalArgumentException("classes: class " + c + " has no outputs");
       }
       members[c] = new int[sizes[c]];
-      most = Math.max(most, sizes[c]);
+      Arrays.fill(members[c], -1);
     }
-    this.slots = most;
     for (int output = 0; output < classOf.length; output++) {
-      members[classOf[output]][slotOf[output]] = output;
+      int[] ofClass = members[classOf[output]];
+      int slot = slotOf[output];
+      if (slot < 0 || slot >= ofClass.length || ofClass[slot] >= 0) {
+        throw new IllegalArgumentException(
+            "slotOf["
+                + output
+                + "] = "
+                + slot
+                + " is taken already or outside [0, "
+                + ofClass.length
+                + "), the outputs of class "
+                + classOf[output]
+                + ": slots of a class are not a permutation");
+      }
+      ofClass[slot] = output;
     }
+    return members;
   }
 
   private static int[] slotsInOrder(int[] classOf, int nClasses) {
@@ -70,7 +87,8 @@ public final class ClassAssignment {
   }
 
   /**
-   * An assignment by a table of classes and slots, as it is written to files.
+   * An assignment by a table of classes and slots, as it is written to files. The arrays become its
+   * own.
    *
    * @param classOf the class of each output
    * @param slotOf the slot of each output: in each class a permutation of [0, size of the class)
@@ -78,45 +96,22 @@ public final class ClassAssignment {
    * @throws IllegalArgumentException if that is not what the tables hold
    */
   static ClassAssignment of(int[] classOf, int[] slotOf, int nClasses, int slots) {
+    int[] sizes = new int[nClasses];
     for (int output = 0; output < classOf.length; output++) {
-      if (classOf[output] < 0 || classOf[output] >= nClasses) {
+      int c = classOf[output];
+      if (c < 0 || c >= nClasses) {
         throw new IllegalArgumentException(
-            "classOf["
-                + output
-                + "] = "
-                + classOf[output]
-                + " is outside [0, classes = "
-                + nClasses
-                + ")");
+            "classOf[" + output + "] = " + c + " is outside [0, classes = " + nClasses + ")");
       }
+      sizes[c]++;
     }
-    int[] sizes = sizes(classOf, nClasses);
-    BitSet[] taken = new BitSet[nClasses];
     for (int c = 0; c < nClasses; c++) {
       if (sizes[c] > slots) {
         throw new IllegalArgumentException(
             "class " + c + " has " + sizes[c] + " outputs in " + slots + " slots");
       }
-      taken[c] = new BitSet(sizes[c]);
     }
-    for (int output = 0; output < classOf.length; output++) {
-      int c = classOf[output];
-      int slot = slotOf[output];
-      if (slot < 0 || slot >= sizes[c] || taken[c].get(slot)) {
-        throw new IllegalArgumentException(
-            "slotOf["
-                + output
-                + "] = "
-                + slot
-                + " is taken already or outside [0, "
-                + sizes[c]
-                + "), the outputs of class "
-                + c
-                + ": slots of a class are not a permutation");
-      }
-      taken[c].set(slot);
-    }
-    return new ClassAssignment(classOf.clone(), slotOf.clone(), nClasses, slots);
+    return new ClassAssignment(classOf, slotOf, sizes, slots);
   }
 
   /**

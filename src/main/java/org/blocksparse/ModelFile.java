@@ -272,7 +272,9 @@ final class ModelFile {
       for (int p = 0; p < parameters.length; p++) {
         bytesToRead += mapW2 && p == 2 ? 0 : parameters[p].bytes();
       }
-      bytes = ByteBuffer.allocateDirect(4 * CHUNK).order(ByteOrder.LITTLE_ENDIAN);
+      // No parameter is larger than W2.
+      int chunk = (int) Math.min(CHUNK, Math.max(outputs, parameters[2].shape().size()));
+      bytes = ByteBuffer.allocateDirect(4 * chunk).order(ByteOrder.LITTLE_ENDIAN);
 
       ClassAssignment classes = classes(readInts(classOf), readInts(slotOf), nClasses, slots);
       FloatTensor[] tensors = new FloatTensor[parameters.length];

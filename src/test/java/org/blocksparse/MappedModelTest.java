@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -324,17 +325,17 @@ final class MappedModelTest {
     assertTrue(Files.size(file) > 1L << 31);
     try (FloatTensor x = FloatTensor.zeros(1, 512);
         IntTensor target = IntTensor.of(new int[] {outputs - 1}, 1)) {
-      double fastest = Double.MAX_VALUE;
-      for (int run = 0; run < 10; run++) {
+      double[] milliseconds = new double[10];
+      for (int run = 0; run < milliseconds.length; run++) {
         long start = System.nanoTime();
         try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped())) {
-          double milliseconds = (System.nanoTime() - start) / 1e6;
-          fastest = Math.min(fastest, milliseconds);
-          System.out.printf("%d bytes mapped in %.1f ms%n", Files.size(file), milliseconds);
+          milliseconds[run] = (System.nanoTime() - start) / 1e6;
+          System.out.printf("%d bytes mapped in %.1f ms%n", Files.size(file), milliseconds[run]);
           assertTrue(mapped.loss(x, target) > 0);
         }
       }
-      assertTrue(fastest < 50, fastest + " ms");
+      Arrays.sort(milliseconds);
+      assertTrue(milliseconds[milliseconds.length / 2] < 50, Arrays.toString(milliseconds));
     } finally {
       Files.delete(file);
     }
