@@ -19,24 +19,34 @@ final class FullScoring implements Softmax {
 
   private final SoftmaxProblem problem;
   private final List<FloatTensor> parts = new ArrayList<>();
+  private final List<FloatTensor> all = new ArrayList<>();
   private final int[] outputs;
   private final float[] probabilities;
 
   FullScoring(SoftmaxProblem problem) {
     this.problem = problem;
     int features = problem.layer.features();
-    int step = rowsAtATime(problem.layer.classes());
+    int step = rowsAtATime(problem);
     for (int begin = 0; begin < problem.batch; begin += step) {
       float[] rows = new float[features * Math.min(step, problem.batch - begin)];
       problem.x.get((long) begin * features, rows, 0, rows.length);
       parts.add(FloatTensor.of(rows, rows.length / features, features));
     }
+    all.add(FloatTensor.zeros(step, problem.layer.outputs()));
+    long last = parts.get(parts.size() - 1).shape().dim(0);
+    if (last < step) {
+      all.add(FloatTensor.zeros(last, problem.layer.outputs()));
+    }
     outputs = new int[problem.batch * K];
     probabilities = new float[problem.batch * K];
   }
 
-  static int rowsAtATime(ClassAssignment classes) {
-    return Math.max(1, ELEMENTS_AT_A_TIME / (classes.classes() * classes.slots()));
+  /** As equal parts of the batch as possible. */
+  static int rowsAtATime(SoftmaxProblem problem) {
+    ClassAssignment classes = problem.layer.classes();
+    int most = Math.max(1, ELEMENTS_AT_A_TIME / (classes.classes() * classes.slots()));
+    int parts = (problem.batch - 1) / most + 1;
+    return (problem.batch - 1) / parts + 1;
   }
 
   @Override
@@ -48,16 +58,16 @@ final class FullScoring implements Softmax {
     for (FloatTensor part : parts) {
       int rows = (int) part.shape().dim(0);
       int first = begin;
-      try (FloatTensor all = problem.layer.probabilities(part)) {
-        IntStream.range(0, rows).parallel().forEach(row -> select(all, row, first + row));
-      }
+      FloatTensor result = all.get(rows == all.get(0).shape().dim(0) ? 0 : 1);
+      problem.layer.probabilities(part, result);
+      IntStream.range(0, rows).parallel().forEach(row -> select(result, row, first + row));
       begin += rows;
     }
   }
 
-  private void select(FloatTensor all, int row, int to) {
+  private void select(FloatTensor from, int row, int to) {
     float[] values = new float[problem.layer.outputs()];
-    all.get((long) row * values.length, values, 0, values.length);
+    from.get((long) row * values.length, values, 0, values.length);
     int at = to * K;
     Arrays.fill(probabilities, at, at + K, -1);
     for (int output = 0; output < values.length; output++) {
@@ -85,5 +95,6 @@ final class FullScoring implements Softmax {
   @Override
   public void close() {
     parts.forEach(FloatTensor::close);
+    all.forEach(FloatTensor::close);
   }
 }

@@ -18,6 +18,7 @@ import org.blocksparse.ClassAssignment;
  */
 final class PyTorchDense implements Softmax {
   private final int batch;
+  private final int rowsAtATime;
   private final ClassAssignment classes;
   private final NDManager manager = NDManager.newBaseManager(Device.cpu(), "PyTorch");
   private final NDArray x;
@@ -29,6 +30,7 @@ final class PyTorchDense implements Softmax {
 
   PyTorchDense(SoftmaxProblem problem) {
     batch = problem.batch;
+    rowsAtATime = FullScoring.rowsAtATime(problem);
     classes = problem.layer.classes();
     long room = (long) classes.classes() * classes.slots();
     x = PyTorch.wrap(manager, problem.x);
@@ -76,10 +78,9 @@ final class PyTorchDense implements Softmax {
   }
 
   private NDArray likeliest() {
-    int step = FullScoring.rowsAtATime(classes);
     NDList parts = new NDList();
-    for (int begin = 0; begin < batch; begin += step) {
-      int end = Math.min(begin + step, batch);
+    for (int begin = 0; begin < batch; begin += rowsAtATime) {
+      int end = Math.min(begin + rowsAtATime, batch);
       try (NDScope scope = new NDScope()) {
         scope.suppressNotUsedWarning();
         NDArray all = all(x.get(new NDIndex(begin + ":" + end))).reshape(end - begin, -1);
