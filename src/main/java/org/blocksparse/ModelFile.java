@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -236,7 +237,12 @@ final class ModelFile {
     HierarchicalSoftmax read() throws IOException {
       try {
         HierarchicalSoftmax layer = readLayer();
-        layer.W2().requireIntact();
+        try {
+          layer.W2().requireIntact();
+        } catch (UncheckedIOException e) { // checked, as all else that is wrong with a file
+          layer.close();
+          throw e.getCause();
+        }
         return layer;
       } catch (Throwable e) {
         storages.forEach(Storage::close);

@@ -1474,7 +1474,7 @@ final class InvalidInputTest {
         "out: the tensor (2, 9) is closed",
         w -> w.f("out").close(),
         into);
-    for (String name : List.of("W1", "W2")) {
+    for (String name : Backend.isNative() ? List.of("W1", "W2") : List.<String>of()) {
       addLayerCase(
           cases,
           "out is " + name,

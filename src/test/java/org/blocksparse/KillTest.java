@@ -38,6 +38,8 @@ final class KillTest {
       ChildJvm.Started started =
           new ChildJvm(folder.resolve("cache"))
               .option("-Xmx64m")
+              // Asked for by name, Java kernels are no fallback that is worth a warning.
+              .property("blocksparse.backend", Backend.isNative() ? "native" : "java")
               .start(TrainingProgram.class, model.toString(), Integer.toString(stepsBetween));
       awaitFirst(model, started);
       TimeUnit.MICROSECONDS.sleep(data.below(1000 * MOST_MILLISECONDS));

@@ -187,7 +187,9 @@ final class LifetimeTest {
     assertEquals(20, part.get(0));
     assertEquals(4, buffer.get(3));
     others.forEach(FloatTensor::close);
-    assertEquals(before + 16, settledBytes(), "kept for the buffers");
+    // Without the native library the memory is the buffers' own.
+    long kept = Backend.isNative() ? 16 : 0;
+    assertEquals(before + kept, settledBytes(), "kept for the buffers");
     Reference.reachabilityFence(buffer);
     Reference.reachabilityFence(part);
     buffer = null;
@@ -292,7 +294,9 @@ final class LifetimeTest {
   /** Parameters, moments, intermediate results and schedules: nothing waits for the collector. */
   @Test
   void closingALayerFreesAllOfItAtOnce() throws InterruptedException {
-    useALayer(); // scratch is kept for later calls
+    for (int i = 0; i < 10; i++) {
+      useALayer(); // scratch is kept for later calls; by then, each piece is as large as any needs
+    }
     long before = settledBytes();
     useALayer();
     long kept = FloatTensor.allocatedBytes() - before;

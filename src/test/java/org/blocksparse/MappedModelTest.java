@@ -12,6 +12,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -23,6 +24,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.blocksparse.internal.Storage;
@@ -32,6 +34,8 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * W2 where it lies in the file: equal to a copy, shared, read-only, and safe when the file shrinks.
@@ -188,6 +192,58 @@ final class MappedModelTest {
               }
             });
         assertFalse(Files.exists(elsewhere));
+      }
+    }
+  }
+
+  /** Between one tensor and the next; what was read before it shrank is of no use either. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3})
+  @EnabledOnOs({OS.LINUX, OS.MAC})
+  void isRefusedIfTheFileShrinksWhileItIsLoaded(int tensorsBefore) throws IOException {
+    for (LoadOptions options :
+        List.of(LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite())) {
+      if (options.memory() != LoadOptions.Memory.COPIED) {
+        assumeTrue(Backend.isNative());
+      }
+      Path file = saved();
+      AtomicInteger updates = new AtomicInteger();
+      Progress shrinking =
+          (done, total) -> {
+            if (updates.incrementAndGet() == tensorsBefore) {
+              try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+                channel.truncate(W2_BYTES / 2);
+              } catch (IOException e) {
+                throw new AssertionError(e);
+              }
+            }
+          };
+      long before = Storage.allocatedBytes();
+      ModelFormatException refused =
+          assertThrows(
+              ModelFormatException.class,
+              () -> HierarchicalSoftmax.load(file, options.withProgress(shrinking)));
+      assertEquals(file, refused.file());
+      assertEquals(before, Storage.allocatedBytes(), "memory was kept");
+      Files.delete(file);
+    }
+  }
+
+  @Test
+  void aFileThatGrowsIsTheSameModel() throws IOException {
+    Path file = saved();
+    for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copyOnWrite())) {
+      try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, options);
+          FloatTensor x = x();
+          IntTensor targets = targets()) {
+        double before = mapped.loss(x, targets);
+        long size = Files.size(file);
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+          channel.write(ByteBuffer.allocate(10_000), size);
+          assertEquals(before, mapped.loss(x, targets));
+          channel.truncate(size);
+        }
+        assertEquals(before, mapped.loss(x, targets));
       }
     }
   }
