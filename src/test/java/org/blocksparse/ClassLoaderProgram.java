@@ -26,8 +26,11 @@ import org.bytedeco.javacpp.Pointer;
 final class ClassLoaderProgram {
   private static final int LOADERS = Integer.getInteger("blocksparse.loaders");
 
-  /** Growth that the JVM's own memory may cause; a loader that stays takes megabytes. */
-  private static final long ROOM_BYTES = 32L << 20;
+  /**
+   * Growth that the JVM's own memory may cause, code that it compiles above all; a loader that stays
+   * takes megabytes.
+   */
+  private static final long ROOM_BYTES = 64L << 20;
 
   private ClassLoaderProgram() {}
 

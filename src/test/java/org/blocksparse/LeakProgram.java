@@ -12,6 +12,11 @@ import org.blocksparse.testing.ProcessMemory;
 final class LeakProgram {
   private static final int CALLS = Integer.getInteger("blocksparse.leak.calls");
 
+  /** Few enough that no garbage is collected meanwhile, and enough to see what waits for it. */
+  private static final int BURST = 50;
+
+  private static final int KEPT_BYTES = 1 << 16;
+
   /** Growth that the JVM's own memory may cause, with a heap that is resident from the start. */
   private static final long ROOM_BYTES = 32L << 20;
 
@@ -51,7 +56,13 @@ final class LeakProgram {
     long growth = ProcessMemory.residentBytes() - before;
     check(growth < ROOM_BYTES, name + ": " + growth + " bytes more after " + CALLS + " calls");
     long kept = FloatTensor.allocatedBytes() - bytesBefore;
-    check(kept < 1 << 16, name + ": " + kept + " bytes were not freed");
+    check(kept < KEPT_BYTES, name + ": " + kept + " bytes were not freed");
+    long steady = FloatTensor.allocatedBytes();
+    for (int i = 0; i < BURST; i++) {
+      call.run();
+    }
+    long waiting = FloatTensor.allocatedBytes() - steady;
+    check(waiting < KEPT_BYTES, name + ": " + waiting + " bytes wait for the garbage collector");
   }
 
   /** Two thousand times 64 KB that leak are 128 MB. */

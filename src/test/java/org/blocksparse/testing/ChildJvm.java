@@ -33,7 +33,8 @@ public final class ChildJvm {
   private final List<String> classPath = new ArrayList<>();
   private final Map<String, String> properties = new LinkedHashMap<>();
   private final Map<String, String> environment = new LinkedHashMap<>();
-  private final List<String> options = new ArrayList<>();
+  private final List<String> options =
+      new ArrayList<>(List.of("--enable-native-access=ALL-UNNAMED")); // or JDK 25 warns
   private final List<String> wrapper = new ArrayList<>();
 
   /**
