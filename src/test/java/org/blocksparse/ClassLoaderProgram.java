@@ -27,8 +27,8 @@ final class ClassLoaderProgram {
   private static final int LOADERS = Integer.getInteger("blocksparse.loaders");
 
   /**
-   * Growth that the JVM's own memory may cause, code that it compiles above all; a loader that stays
-   * takes megabytes.
+   * Growth that the JVM's own memory may cause, code that it compiles above all; a loader that
+   * stays takes megabytes.
    */
   private static final long ROOM_BYTES = 64L << 20;
 
