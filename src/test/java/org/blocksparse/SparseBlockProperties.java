@@ -183,12 +183,24 @@ final class SparseBlockProperties {
     }
   }
 
+  /** How far an index is outside: often by one or two, sometimes by much. */
+  @Provide
+  Arbitrary<Integer> distances() {
+    return Arbitraries.oneOf(
+        Arbitraries.integers().between(0, 2), Arbitraries.integers().between(0, 1 << 30));
+  }
+
   @Property
   void wrongIndicesAreRefused(
-      @ForAll("sizes") Sizes s, @ForAll boolean input, @ForAll int index, @ForAll long seed) {
+      @ForAll("sizes") Sizes s,
+      @ForAll boolean input,
+      @ForAll boolean negative,
+      @ForAll("distances") int distance,
+      @ForAll long seed) {
     int bound = input ? s.iBlocks() : s.oBlocks();
     int window = input ? s.iWin() : s.oWin();
-    if (s.batch() * window == 0 || (index >= 0 && index < bound)) {
+    int index = negative ? -1 - distance : bound + distance;
+    if (s.batch() * window == 0) {
       return;
     }
     Data data = new Data(seed);
