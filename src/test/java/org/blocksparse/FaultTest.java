@@ -343,14 +343,14 @@ final class FaultTest {
   @Test
   void cacheThatMayNotHoldExecutables() throws IOException, InterruptedException {
     Path cache = Files.createDirectory(folder.resolve("noexec"));
+    ChildJvm jvm = new ChildJvm(cache);
     String mount = "mount -t tmpfs -o noexec none " + cache;
     assumeTrue(
         Files.isExecutable(Path.of("/usr/bin/unshare"))
             && new ProcessBuilder("unshare", "-rm", "sh", "-c", mount).start().waitFor() == 0,
         "nothing can be mounted");
     ChildJvm.Result result =
-        new ChildJvm(cache)
-            .within("unshare", "-rm", "sh", "-c", mount + " && exec \"$0\" \"$@\"")
+        jvm.within("unshare", "-rm", "sh", "-c", mount + " && exec \"$0\" \"$@\"")
             .run(ProductProgram.class);
     assertFails(result);
     assertContains(result, "is in a writable folder that may hold executables");
