@@ -33,8 +33,7 @@ public final class ChildJvm {
   private final List<String> classPath = new ArrayList<>();
   private final Map<String, String> properties = new LinkedHashMap<>();
   private final Map<String, String> environment = new LinkedHashMap<>();
-  private final List<String> options =
-      new ArrayList<>(List.of("--enable-native-access=ALL-UNNAMED")); // or JDK 25 warns
+  private final List<String> options = new ArrayList<>();
   private final List<String> wrapper = new ArrayList<>();
 
   /**
@@ -106,6 +105,7 @@ public final class ChildJvm {
   /** Starts a main class. */
   public Started start(Class<?> main, String... arguments) {
     List<String> program = new ArrayList<>();
+    program.add("--enable-native-access=ALL-UNNAMED"); // or JDK 25 warns
     program.add("-cp");
     program.add(String.join(File.pathSeparator, classPath));
     program.add(main.getName());
