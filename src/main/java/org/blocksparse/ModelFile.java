@@ -273,6 +273,8 @@ final class ModelFile {
         entry("b2", "F32", new long[] {nClasses, slots})
       };
       State state = stateOrNull(nClasses, parameters);
+      Map<String, String> metadata = userMetadata();
+      long steps = number(STEPS);
       boolean mapW2 = mapping != null;
       bytesToRead = classOf.bytes() + slotOf.bytes() + (state == null ? 0 : state.bytes());
       for (int p = 0; p < parameters.length; p++) {
@@ -293,7 +295,7 @@ final class ModelFile {
               .classes(classes)
               .workers(options.workers())
               .build(tensors[0], tensors[1], tensors[2], tensors[3]);
-      layer.restore(userMetadata(), number(STEPS));
+      layer.restore(metadata, steps);
       if (state != null) {
         try {
           restore(layer.optimizerState(), state);
