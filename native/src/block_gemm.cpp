@@ -85,13 +85,13 @@ void run_on_blas(const gemm_call& call, const gemm_chunk& chunk) {
   }
 }
 
-// Rows of a product, in the mean.
+// Rows of a product, in the mean, of a chunk that has been checked.
 int32_t pairs_per_segment(const gemm_schedule& plan, const gemm_chunk& chunk) {
-  int32_t pairs = 0;
-  for (int32_t s = 0; s < chunk.segment_count; ++s) {
-    pairs += plan.segment(chunk, s).read.count;
+  if (chunk.segment_count == 0) {
+    return 0;
   }
-  return chunk.segment_count == 0 ? 0 : pairs / chunk.segment_count;
+  const int32_t* const start = plan.pair_start + chunk.segment_begin;
+  return (start[chunk.segment_count] - start[0]) / chunk.segment_count;
 }
 
 // Whether the first segment writes each row of the chunk once. Then its product begins with the

@@ -60,20 +60,21 @@ final class TheanoSoftmax {
   /** The first nOutputs of all slots. */
   private static FloatTensor all(
       TwoLevelSoftmax softmax, Rows x, int nOutputs, boolean isRoom, Workspace workspace) {
-    FloatTensor result = FloatTensor.zeros(x.count(), nOutputs);
     float[] row = new float[isRoom ? 0 : nOutputs];
-    softmax.grid(
-        x,
-        false,
-        isRoom ? Operands.rows(result) : null,
-        (begin, grid) -> {
-          for (int r = 0; r < grid.count(); r++) {
-            grid.get(r, 0, row);
-            result.put((long) (begin + r) * nOutputs, row, 0, nOutputs);
-          }
-        },
-        workspace);
-    return result;
+    return FloatTensor.zeros(x.count(), nOutputs)
+        .filledBy(
+            result ->
+                softmax.grid(
+                    x,
+                    false,
+                    isRoom ? Operands.rows(result) : null,
+                    (begin, grid) -> {
+                      for (int r = 0; r < grid.count(); r++) {
+                        grid.get(r, 0, row);
+                        result.put((long) (begin + r) * nOutputs, row, 0, nOutputs);
+                      }
+                    },
+                    workspace));
   }
 
   private static FloatTensor ofTargets(

@@ -227,17 +227,22 @@ final class FaultTest {
     return copy;
   }
 
+  /** Runs a product with a jar of the class path in which one file is another. */
+  private ChildJvm.Result runWithChanged(
+      Predicate<String> jar, String suffix, UnaryOperator<byte[]> change) throws IOException {
+    ChildJvm jvm = jvm();
+    Path changed = changedJar(jvm.entry(jar), suffix, change);
+    return jvm.without(jar).with(changed).run(ProductProgram.class);
+  }
+
   /** Never hidden by the fallback: that is for a library that is absent. */
   @Test
   void brokenLibrary() throws IOException {
-    ChildJvm jvm = jvm();
-    Path changed =
-        changedJar(
-            jvm.entry(FaultTest::isNativeJar),
+    ChildJvm.Result result =
+        runWithChanged(
+            FaultTest::isNativeJar,
             System.mapLibraryName("jniblocksparse"),
             bytes -> Arrays.copyOf(bytes, 40));
-    ChildJvm.Result result =
-        jvm.without(FaultTest::isNativeJar).with(changed).run(ProductProgram.class);
     assertFails(result);
     assertContains(result, "the native library for " + PLATFORM + " is there but does not load");
     assertContains(result, "-Dblocksparse.backend=java runs without native code");
@@ -253,13 +258,11 @@ final class FaultTest {
             name.startsWith(library.contains("openblas") ? "openblas-" : "blocksparse-")
                 && name.endsWith("-" + PLATFORM + ".jar");
     for (int percent : new int[] {20, 50, 80}) {
-      ChildJvm jvm = jvm();
-      Path changed =
-          changedJar(
-              jvm.entry(jar),
+      ChildJvm.Result result =
+          runWithChanged(
+              jar,
               library,
               bytes -> Arrays.copyOf(bytes, (int) (percent * (long) bytes.length / 100)));
-      ChildJvm.Result result = jvm.without(jar).with(changed).run(ProductProgram.class);
       assertFails(result);
       assertContains(result, library + " is not whole: get the jar anew");
     }
@@ -285,14 +288,11 @@ final class FaultTest {
   /** The cache holds the library of an older jar. */
   @Test
   void libraryOfAnotherBuild() throws IOException {
-    ChildJvm jvm = jvm();
-    Path changed =
-        changedJar(
-            jvm.entry(FaultTest::isNativeJar),
+    ChildJvm.Result result =
+        runWithChanged(
+            FaultTest::isNativeJar,
             "blocksparse.buildid",
             bytes -> "0123456789abcdef".getBytes(StandardCharsets.UTF_8));
-    ChildJvm.Result result =
-        jvm.without(FaultTest::isNativeJar).with(changed).run(ProductProgram.class);
     assertFails(result);
     assertContains(result, "the jar holds build 0123456789abcdef");
     assertContains(result, "empty it if it is older than the jar");
@@ -301,14 +301,11 @@ final class FaultTest {
   /** Jars of two releases: functions of the same name may take other arguments. */
   @Test
   void libraryOfAnotherVersion() throws IOException {
-    ChildJvm jvm = jvm();
-    Path changed =
-        changedJar(
-            jvm.entry(FaultTest::isMainJar),
+    ChildJvm.Result result =
+        runWithChanged(
+            FaultTest::isMainJar,
             "blocksparse/pom.properties",
             bytes -> "version=9.8.7".getBytes(StandardCharsets.UTF_8));
-    ChildJvm.Result result =
-        jvm.without(FaultTest::isMainJar).with(changed).run(ProductProgram.class);
     assertFails(result);
     assertContains(result, ", the classes of version 9.8.7: take both jars of");
   }

@@ -1211,6 +1211,28 @@ final class InvalidInputTest {
             }));
   }
 
+  /** A tensor that a method writes: null, of wrong shapes, closed. */
+  private static void addOutputCases(
+      List<Case> cases, String name, String words, Shape right, long[][] wrong, LayerCall call) {
+    addLayerCase(cases, name + " null", NULL, name, w -> replace(w, name, null), call);
+    for (long[] dims : wrong) {
+      addLayerCase(
+          cases,
+          name + " " + Shape.of(dims),
+          ARGUMENT,
+          name + ": expected " + words + " = " + right + " but was " + Shape.of(dims),
+          w -> replace(w, name, floats(dims)),
+          call);
+    }
+    addLayerCase(
+        cases,
+        name + " closed",
+        STATE,
+        name + ": the tensor " + right + " is closed",
+        w -> w.f(name).close(),
+        call);
+  }
+
   private static void replace(World w, String name, Tensor tensor) {
     w.tensors.put(name, tensor).close();
   }
@@ -1423,22 +1445,12 @@ final class InvalidInputTest {
     // What only some methods have.
     LayerCall step =
         (layer, w) -> layer.step(w.f("x"), w.i("targets"), Optimizer.sgd(1), w.f("gradX"));
-    addLayerCase(cases, "gradX null", NULL, "gradX", w -> replace(w, "gradX", null), step);
-    for (long[] dims : new long[][] {{1, 6}, {2, 5}, {12}, {2, 6, 1}}) {
-      addLayerCase(
-          cases,
-          "gradX " + Shape.of(dims),
-          ARGUMENT,
-          "gradX: expected (batch, features) = (2, 6) but was " + Shape.of(dims),
-          w -> replace(w, "gradX", floats(dims)),
-          step);
-    }
-    addLayerCase(
+    addOutputCases(
         cases,
-        "gradX closed",
-        STATE,
-        "gradX: the tensor (2, 6) is closed",
-        w -> w.f("gradX").close(),
+        "gradX",
+        "(batch, features)",
+        Shape.of(2, 6),
+        new long[][] {{1, 6}, {2, 5}, {12}, {2, 6, 1}},
         step);
     String shares = "; an output must not overlap an input";
     addLayerCase(
@@ -1457,22 +1469,12 @@ final class InvalidInputTest {
         (layer, w) ->
             layer.step(w.f("x"), w.i("targets"), Optimizer.sgd(1), w.f("b2").reshape(2, 6)));
     LayerCall into = (layer, w) -> layer.probabilities(w.f("x"), w.f("out"));
-    addLayerCase(cases, "out null", NULL, "out", w -> replace(w, "out", null), into);
-    for (long[] dims : new long[][] {{1, 9}, {2, 8}, {2, 12}, {18}, {2, 9, 1}}) {
-      addLayerCase(
-          cases,
-          "out " + Shape.of(dims),
-          ARGUMENT,
-          "out: expected (batch, outputs) = (2, 9) but was " + Shape.of(dims),
-          w -> replace(w, "out", floats(dims)),
-          into);
-    }
-    addLayerCase(
+    addOutputCases(
         cases,
-        "out closed",
-        STATE,
-        "out: the tensor (2, 9) is closed",
-        w -> w.f("out").close(),
+        "out",
+        "(batch, outputs)",
+        Shape.of(2, 9),
+        new long[][] {{1, 9}, {2, 8}, {2, 12}, {18}, {2, 9, 1}},
         into);
     for (String name : Backend.isNative() ? List.of("W1", "W2") : List.<String>of()) {
       addLayerCase(

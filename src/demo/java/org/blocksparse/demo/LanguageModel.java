@@ -37,17 +37,19 @@ final class LanguageModel implements AutoCloseable {
   private final Map<Integer, Batch> batches = new HashMap<>(); // by rows
 
   LanguageModel(Settings settings, ClassAssignment classes) {
-    this.settings = settings;
-    RandomGenerator random = new SplittableRandom(settings.seed);
-    embedding = new Embedding(classes.outputs(), settings.embedding, random);
-    hidden = new HiddenLayer(settings.context * settings.embedding, settings.features, random);
-    softmax =
+    this(settings, classes, new SplittableRandom(settings.seed));
+  }
+
+  private LanguageModel(Settings settings, ClassAssignment classes, RandomGenerator random) {
+    this(
+        settings,
+        new Embedding(classes.outputs(), settings.embedding, random),
+        new HiddenLayer(settings.context * settings.embedding, settings.features, random),
         HierarchicalSoftmax.builder(settings.features, classes.outputs())
             .classes(classes)
             .workers(settings.workers())
             .seed(settings.seed)
-            .build();
-    optimizer = Optimizer.adagrad(settings.rate).withDecay(DECAY);
+            .build());
   }
 
   /** Of parts that were trained before. */

@@ -3,7 +3,6 @@ package org.blocksparse.bench;
 
 import java.util.Arrays;
 import java.util.SplittableRandom;
-import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 
 /** The targets of a step, and the classes that they are in, as the number of outputs grows. */
@@ -50,35 +49,19 @@ public enum GrowthTargets {
     SplittableRandom random = new SplittableRandom(5);
     int root = (int) Math.sqrt(outputs);
     return switch (this) {
-      case UNIFORM -> step(outputs, root, i -> random.nextInt(outputs));
-      case ZIPF -> {
-        double[] cumulative = new double[outputs];
-        double sum = 0;
-        for (int output = 0; output < outputs; output++) {
-          sum += 1.0 / (output + 1);
-          cumulative[output] = sum;
-        }
-        double total = sum;
-        yield step(
-            outputs,
-            root,
-            i -> {
-              int found = Arrays.binarySearch(cumulative, random.nextDouble() * total);
-              return found < 0 ? -found - 1 : found;
-            });
-      }
+      case UNIFORM -> new Step(outputs, root, Workload.uniform(BATCH, outputs, random));
+      case ZIPF -> new Step(outputs, root, Workload.zipf(BATCH, outputs, random));
       case TEN_CLASSES -> {
         int classes = outputs / SLOTS;
-        yield step(
+        int apart = classes / OPENED * SLOTS;
+        yield new Step(
             outputs,
             classes,
-            i -> random.nextInt(OPENED) * (classes / OPENED) * SLOTS + random.nextInt(SLOTS));
+            IntStream.generate(() -> random.nextInt(OPENED) * apart + random.nextInt(SLOTS))
+                .limit(BATCH)
+                .toArray());
       }
     };
-  }
-
-  private static Step step(int outputs, int classes, IntUnaryOperator target) {
-    return new Step(outputs, classes, IntStream.range(0, BATCH).map(target).toArray());
   }
 
   @Override

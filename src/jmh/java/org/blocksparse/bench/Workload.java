@@ -91,12 +91,12 @@ public enum Workload {
     };
   }
 
-  private static int[] uniform(int count, int bound, SplittableRandom random) {
+  static int[] uniform(int count, int bound, SplittableRandom random) {
     return IntStream.generate(() -> random.nextInt(bound)).limit(count).toArray();
   }
 
   /** Block b with a probability proportional to 1 / (b + 1). */
-  private static int[] zipf(int count, int bound, SplittableRandom random) {
+  static int[] zipf(int count, int bound, SplittableRandom random) {
     double[] cumulative = new double[bound];
     double sum = 0;
     for (int b = 0; b < bound; b++) {

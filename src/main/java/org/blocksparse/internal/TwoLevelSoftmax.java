@@ -426,22 +426,39 @@ public final class TwoLevelSoftmax {
 
   /** Gradients as they are, into memory that is zero before. */
   public Update gradients(Parameters into) {
+    return scaled(
+        1,
+        false,
+        Blocks.dense(into.w1, 1, 1, features, classes),
+        new Rows(into.b1, 1, classes),
+        Blocks.dense(into.w2, 1, classes, features, slots),
+        new Rows(into.b2, classes, slots));
+  }
+
+  /** Gradient descent in place: what is added to a block is never stored anywhere else. */
+  public Update descend(float rate) {
+    return scaled(-rate, true, w1, b1, w2, b2);
+  }
+
+  /**
+   * Gradients times a factor.
+   *
+   * @param inPlace whether they are added to parameters, or written to memory that is zero before
+   */
+  private Update scaled(
+      float factor, boolean inPlace, Blocks toW1, Rows toB1, Blocks toW2, Rows toB2) {
     Kernels kernels = KernelsProvider.kernels();
-    Blocks gradW1 = Blocks.dense(into.w1, 1, 1, features, classes);
-    Blocks gradW2 = Blocks.dense(into.w2, 1, classes, features, slots);
-    Rows gradB1 = new Rows(into.b1, 1, classes);
-    Rows gradB2 = new Rows(into.b2, classes, slots);
     return new Update() {
       @Override
       public boolean finiteOnly() {
-        return false;
+        return inPlace;
       }
 
       @Override
       public void classLevel(
           OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace) {
-        Products.outer(scheduler, outer, 1, x, grad, false, gradW1);
-        Products.sum(scheduler, dense, classes, 1, grad, gradB1);
+        Products.outer(scheduler, outer, factor, x, grad, inPlace, toW1);
+        Products.sum(scheduler, dense, classes, factor, grad, toB1);
       }
 
       @Override
@@ -455,40 +472,8 @@ public final class TwoLevelSoftmax {
           Rows grad,
           Scratch scratch) {
         kernels.blockOuter(
-            outer, block, block + 1, 0, features, 1, x, grad, false, gradW2, scratch);
-        kernels.blockSum(schedule, chunkBegin, chunkEnd, slots, 1, grad, gradB2);
-      }
-    };
-  }
-
-  /** Gradient descent in place: what is added to a block is never stored anywhere else. */
-  public Update descend(float rate) {
-    Kernels kernels = KernelsProvider.kernels();
-    return new Update() {
-      @Override
-      public boolean finiteOnly() {
-        return true;
-      }
-
-      @Override
-      public void classLevel(
-          OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace) {
-        Products.outer(scheduler, outer, -rate, x, grad, true, w1);
-        Products.sum(scheduler, dense, classes, -rate, grad, b1);
-      }
-
-      @Override
-      public void openedClass(
-          OuterSchedule outer,
-          int block,
-          GemmSchedule schedule,
-          int chunkBegin,
-          int chunkEnd,
-          Rows x,
-          Rows grad,
-          Scratch scratch) {
-        kernels.blockOuter(outer, block, block + 1, 0, features, -rate, x, grad, true, w2, scratch);
-        kernels.blockSum(schedule, chunkBegin, chunkEnd, slots, -rate, grad, b2);
+            outer, block, block + 1, 0, features, factor, x, grad, inPlace, toW2, scratch);
+        kernels.blockSum(schedule, chunkBegin, chunkEnd, slots, factor, grad, toB2);
       }
     };
   }
