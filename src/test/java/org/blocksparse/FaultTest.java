@@ -13,6 +13,7 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Enumeration;
@@ -268,24 +269,39 @@ final class FaultTest {
     }
   }
 
+  /** Makes other files of our libraries in the cache, with the same time stamps. */
+  private void changeInCache(UnaryOperator<byte[]> change) throws IOException {
+    int changed = 0;
+    try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        if (file.getFileName().toString().contains("blocksparse")) {
+          FileTime time = Files.getLastModifiedTime(file);
+          Files.write(file, change.apply(Files.readAllBytes(file)));
+          Files.setLastModifiedTime(file, time);
+          changed++;
+        }
+      }
+    }
+    assertTrue(changed >= 2, changed + " libraries in the cache");
+  }
+
   /** A JVM that was killed while it extracted the libraries. */
   @Test
   void truncatedLibrariesInTheCache() throws IOException {
     assertWorks(jvm().run(ProductProgram.class));
-    int truncated = 0;
-    try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
-      for (Path file : files.filter(Files::isRegularFile).toList()) {
-        if (file.getFileName().toString().contains("blocksparse")) {
-          Files.write(file, Arrays.copyOf(Files.readAllBytes(file), 1000));
-          truncated++;
-        }
-      }
-    }
-    assertTrue(truncated >= 2, truncated + " libraries in the cache");
+    changeInCache(bytes -> Arrays.copyOf(bytes, 1000));
     assertWorks(jvm().run(ProductProgram.class));
   }
 
-  /** The cache holds the library of an older jar. */
+  /** To JavaCPP, a library of the same size and time stamp is the same library. */
+  @Test
+  void librariesOfAnOlderJarInTheCache() throws IOException {
+    assertWorks(jvm().run(ProductProgram.class));
+    changeInCache(bytes -> new byte[bytes.length]);
+    assertWorks(jvm().run(ProductProgram.class));
+  }
+
+  /** A library that is not the one that the jar was made with. */
   @Test
   void libraryOfAnotherBuild() throws IOException {
     ChildJvm.Result result =

@@ -8,6 +8,10 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -155,6 +159,8 @@ public final class KernelsProvider {
       requireWhole(resource(platform + "/" + System.mapLibraryName("blocksparse")));
       requireWhole(anyResource("org/bytedeco/openblas/" + platform + "/libopenblas.so.0"));
     }
+    renewInCache(libraryResource(platform));
+    renewInCache(resource(platform + "/" + System.mapLibraryName("blocksparse")));
     Loader.load(Blocksparse.class);
     checkVersion();
     checkBuildId(platform);
@@ -250,8 +256,23 @@ public final class KernelsProvider {
 
   /**
    * JavaCPP extracts a library again only if its size or time stamp differ, and reproducible jars
-   * have fixed time stamps: without this check, the code of an older jar could run.
+   * have fixed time stamps: what is left of an older jar in the cache is made to differ.
    */
+  private static void renewInCache(URL library) {
+    if (library == null || library.getProtocol().equals("file")) {
+      return; // not in a jar, so not extracted
+    }
+    try (InputStream in = library.openStream()) {
+      Path cached = Loader.cacheResource(library).toPath();
+      if (!Arrays.equals(in.readAllBytes(), Files.readAllBytes(cached))) {
+        Files.setLastModifiedTime(cached, FileTime.fromMillis(0));
+      }
+    } catch (IOException e) {
+      throw new IllegalStateException("cannot extract " + library, e);
+    }
+  }
+
+  /** For a cache in which the library of an older jar could not be replaced, and mixed-up jars. */
   private static void checkBuildId(String platform) {
     String loaded = Blocksparse.blocksparse_build_id().getString();
     URL file = resource(platform + "/blocksparse.buildid");
