@@ -11,6 +11,7 @@ using vec = __m256;
 using mask = __m256i;
 constexpr int32_t kWidth = 8;
 constexpr int32_t kTileVectors = 2;  // 6 x 2 of the 16 registers hold sums
+constexpr int32_t kMostDotRows = 4;
 
 INLINE vec set1(float x) { return _mm256_set1_ps(x); }
 INLINE vec load(const float* p) { return _mm256_loadu_ps(p); }

@@ -11,6 +11,7 @@ using vec = __m512;
 using mask = __mmask16;
 constexpr int32_t kWidth = 16;
 constexpr int32_t kTileVectors = 4;  // 6 x 4 of the 32 registers hold sums
+constexpr int32_t kMostDotRows = 8;
 
 INLINE vec set1(float x) { return _mm512_set1_ps(x); }
 INLINE vec load(const float* p) { return _mm512_loadu_ps(p); }

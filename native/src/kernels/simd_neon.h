@@ -10,6 +10,7 @@ namespace {
 using vec = float32x4_t;
 constexpr int32_t kWidth = 4;
 constexpr int32_t kTileVectors = 4;  // 6 x 4 of the 32 registers hold sums
+constexpr int32_t kMostDotRows = 4;  // as for 4 lanes elsewhere; not measured
 
 // NEON has no masked loads and stores: a partial vector goes element by element.
 struct mask {

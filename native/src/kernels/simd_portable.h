@@ -13,6 +13,7 @@ typedef float vec __attribute__((vector_size(16)));
 typedef int32_t ivec __attribute__((vector_size(16)));
 constexpr int32_t kWidth = 4;
 constexpr int32_t kTileVectors = 2;  // 6 x 2 sums, for the 16 registers of SSE2
+constexpr int32_t kMostDotRows = 4;
 
 struct mask {
   int32_t count;

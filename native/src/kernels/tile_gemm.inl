@@ -21,12 +21,14 @@
 namespace {
 
 // Rows and columns of W in a piece. Two pieces of 128 KB fit in small caches. A few row tiles are
-// soon done with a piece: it is short and wide then, so that memory is read in long runs. Many tiles
-// pay with every piece for loading and storing their sums: it is long and narrow.
+// soon done with a piece: it is short then, and as wide as the block, so that memory is read in one
+// run, unless the block is too wide for that. Many tiles pay with every piece for loading and
+// storing their sums: it is long and narrow.
 struct piece_size {
   int32_t rows, columns;
 };
 constexpr piece_size kPieceOfFewTiles = {64, 512};
+constexpr piece_size kPieceOfWideBlocks = {128, 256};
 constexpr piece_size kPieceOfManyTiles = {512, 128};
 constexpr piece_size kPieceOfPanels = {96, 512};
 constexpr int32_t kManyTiles = 8;
@@ -147,14 +149,16 @@ INLINE void prefetch_for_reading(const gemm_work& work, int32_t begin, int32_t c
 // tile's width are fetched, so that memory is asked for them at an even rate.
 class fetching {
  public:
-  explicit fetching(const gemm_work& work)
-      : log_(work.tile_count >= kTileLines       ? 0
-             : work.tile_count * 2 >= kTileLines ? 1
-                                                 : 2) {}
+  // While so many tiles of so many columns are computed.
+  fetching(int32_t tile_count, int32_t width) : width_lines_((width - 1) / kLineFloats + 1) {
+    while (tile_count << log_ < width_lines_ && log_ + 1 < kFetchVariants) {
+      ++log_;
+    }
+  }
 
   int32_t log() const { return log_; }
   int32_t lines() const { return 1 << log_; }
-  int32_t tiles() const { return kTileLines >> log_; }
+  int32_t tiles() const { return ((width_lines_ - 1) >> log_) + 1; }
 
   // NULL: nothing. Each step of a tile moves by `step`; the next tile begins `tile_step` further.
   const float* begin = nullptr;
@@ -162,7 +166,8 @@ class fetching {
   int64_t tile_step = 0;
 
  private:
-  int32_t log_;
+  int32_t width_lines_;
+  int32_t log_ = 0;
 };
 
 // Rows [p, p + steps) of W in one tile's columns, times all rows.
@@ -206,17 +211,27 @@ void copy_panel(const block_view& w, int32_t steps, int32_t columns, float* pane
 }
 
 void multiply_plain(const gemm_work& work) {
+  if (work.k <= kPieceOfFewTiles.rows && work.columns <= kTileColumns &&
+      work.tile_count < kManyTiles) {
+    // What follows would do the same, but take as long for it as for the product itself.
+    fetching fetch(work.tile_count, work.columns);
+    fetch.begin = work.next.data;
+    fetch.step = work.next.ld;
+    fetch.tile_step = fetch.lines() * kLineFloats;
+    multiply_piece(work, 0, work.k, 0, work.columns, work.w, fetch);
+    return;
+  }
   const column_tiles tiles(work.columns);
   alignas(64) float panel[kMostPanelRows * kTileColumns];
   // A narrow tile reads a line or two of each row of W. Where rows are a power of 2 apart, those
   // would fall upon each other in the caches.
   const bool copies = work.tile_count >= kManyTiles && kTileLines == 1;
-  const piece_size piece = work.tile_count < kManyTiles ? kPieceOfFewTiles
-                           : copies                     ? kPieceOfPanels
-                                                        : kPieceOfManyTiles;
+  const piece_size piece = copies                                    ? kPieceOfPanels
+                           : work.tile_count >= kManyTiles           ? kPieceOfManyTiles
+                           : work.columns > kPieceOfFewTiles.columns ? kPieceOfWideBlocks
+                                                                     : kPieceOfFewTiles;
   const int32_t most = piece_rows(work.k, piece.rows);
   const int32_t stripes = (work.columns - 1) / piece.columns + 1;
-  fetching fetch(work);
   prefetch_for_reading(work, 0, least(most, work.k));
   for (int32_t s = 0; s < stripes; ++s) {
     const int32_t tile_begin = tiles.count() * s / stripes;
@@ -235,6 +250,7 @@ void multiply_plain(const gemm_work& work) {
           prefetch_for_reading(work, p + steps, least(most, work.k - p - steps));
         }
         const int32_t column = tiles.begin(j);
+        fetching fetch(work.tile_count, tiles.width(j));
         fetch.begin = moved(next, 0, column).data;
         fetch.step = next.ld;
         fetch.tile_step = fetch.lines() * kLineFloats;
@@ -267,6 +283,12 @@ INLINE void transpose_square(const block_view& w, int32_t steps, Mask part, floa
   }
 }
 
+// Of a large square that is inlined into a loop, GCC keeps all pointers and half of the rows in
+// memory.
+[[gnu::noinline]] void transpose_large_square(block_view w, float* panel) {
+  transpose_square(w, kWidth, all{}, panel);
+}
+
 // panel[p][q] = w[q][p] for p < steps and q < columns.
 void transpose_panel(const block_view& w, int32_t steps, int32_t columns, float* panel) {
   for (int32_t q = 0; q < columns; q += kWidth) {
@@ -275,7 +297,11 @@ void transpose_panel(const block_view& w, int32_t steps, int32_t columns, float*
       float* const to = panel + p * kTileColumns + q;
       const int32_t rest = least(steps - p, kWidth);
       if (q + kWidth <= columns && rest == kWidth) {
-        transpose_square(from, kWidth, all{}, to);
+        if constexpr (kWidth > 4) {
+          transpose_large_square(from, to);
+        } else {
+          transpose_square(from, kWidth, all{}, to);
+        }
       } else if (q + kWidth <= columns) {
         transpose_square(from, rest, first(rest), to);
       } else {
@@ -294,10 +320,10 @@ void multiply_by_panels(const gemm_work& work) {
   const int32_t most = piece_rows(work.k, kPanelRows);
   prefetch_for_reading(work, 0, least(most, work.k));
   const column_tiles tiles(work.columns);
-  fetching fetch(work);
   for (int32_t j = 0; j < tiles.count(); ++j) {
     const int32_t column = tiles.begin(j);
     const int32_t width = tiles.width(j);
+    fetching fetch(work.tile_count, width);
     for (int32_t p = 0; p < work.k; p += most) {
       const int32_t steps = least(work.k - p, most);
       const float* const w = work.w.data + column * work.w.ld + p;
@@ -445,9 +471,7 @@ void multiply_by_dots(const gemm_work& work) {
 // The rows up to which dot products take less time than transposing a panel: adding up the lanes
 // counts for less the longer they are.
 INLINE int32_t most_rows_for_dots(int32_t k) {
-  constexpr int32_t kFewest = 3;
-  constexpr int32_t kMost = 18;
-  return k / 24 < kFewest ? kFewest : least(k / 24, kMost);
+  return least(k / (kWidth + kWidth / 2), kMostDotRows);
 }
 
 void gemm(const gemm_work& work) {
