@@ -85,7 +85,11 @@ final class Charts {
             .title(title)
             .xAxisTitle("workload")
             .build();
-    chart.getStyler().setYAxisLogarithmic(true).setLegendPosition(LegendPosition.OutsideE);
+    chart
+        .getStyler()
+        .setYAxisLogarithmic(true)
+        .setXAxisLabelRotation(30)
+        .setLegendPosition(LegendPosition.OutsideE);
     return chart;
   }
 

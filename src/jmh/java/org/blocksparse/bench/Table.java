@@ -12,8 +12,6 @@ import java.util.stream.Collectors;
 
 /** A report as tables in Markdown, which read well in a terminal too. */
 final class Table {
-  /** How much faster a peer must be to count as faster. */
-  private static final double MARGIN = 1.05;
 
   private final Report report;
   private final StringBuilder text = new StringBuilder();
@@ -112,9 +110,7 @@ final class Table {
         columns.add(
             row.map(r -> "%s (%.2f)".formatted(milliseconds(r.bestNs()), r.bestNs() / limit))
                 .orElse("-"));
-        if (row.isPresent()
-            && ours.isPresent()
-            && row.get().bestNs() * MARGIN < ours.get().bestNs()) {
+        if (row.isPresent() && ours.isPresent() && row.get().bestNs() < ours.get().bestNs()) {
           lost.add(
               "%s, %s: %s takes %s ms, we take %s"
                   .formatted(
