@@ -285,7 +285,7 @@ INLINE void transpose_square(const block_view& w, int32_t steps, Mask part, floa
 
 // Of a large square that is inlined into a loop, GCC keeps all pointers and half of the rows in
 // memory.
-[[gnu::noinline]] void transpose_large_square(block_view w, float* panel) {
+[[maybe_unused, gnu::noinline]] void transpose_large_square(block_view w, float* panel) {
   transpose_square(w, kWidth, all{}, panel);
 }
 

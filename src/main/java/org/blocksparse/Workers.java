@@ -11,8 +11,8 @@ import org.blocksparse.internal.Scheduler;
  *
  * <p>The calling thread always works too, and never waits for a helper that has not begun. So an
  * operation ends even if the executor is busy, shut down or the pool of the calling thread itself.
- * Small operations run on the calling thread alone. The bits of a result do not depend on the
- * workers.
+ * Small operations run on the calling thread alone, and large ones that run at the same time share
+ * the processors. The bits of a result do not depend on the workers.
  *
  * <p>Immutable.
  */

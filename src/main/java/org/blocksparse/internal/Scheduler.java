@@ -15,6 +15,9 @@ import java.util.concurrent.locks.LockSupport;
  * only for helpers that have begun: one that the executor starts too late finds the operation over
  * and returns. So an operation ends even if the executor is full, has one thread, or is the pool
  * that the caller itself runs in.
+ *
+ * <p>Callers at the same time share the processors: a helper that takes one from another caller
+ * costs both more than it brings.
  */
 public final class Scheduler {
   /** Runs chunks [begin, end) with scratch that belongs to the running thread. */
@@ -35,6 +38,11 @@ public final class Scheduler {
   private static final int SPINS = 2_000;
 
   private static final int CLOSED = 1 << 31;
+
+  private static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
+
+  /** Threads that are in an operation large enough for helpers, of any scheduler. */
+  private static final AtomicInteger CALLERS = new AtomicInteger();
 
   private final Executor executor;
   private final int maxWorkers;
@@ -83,10 +91,24 @@ public final class Scheduler {
       return;
     }
     int workers = work < INLINE_WORK ? 1 : Math.min(maxWorkers, chunks);
-    if (workers > 1) {
-      new Run(chunks, workers, scratch, body).run(executor);
+    if (workers == 1) {
+      runAlone(chunks, scratch, body);
       return;
     }
+    int callers = CALLERS.incrementAndGet();
+    try {
+      workers = callers == 1 ? workers : Math.min(workers, PROCESSORS / callers);
+      if (workers > 1) {
+        new Run(chunks, workers, scratch, body).run(executor);
+      } else {
+        runAlone(chunks, scratch, body);
+      }
+    } finally {
+      CALLERS.decrementAndGet();
+    }
+  }
+
+  private static void runAlone(int chunks, long scratch, Body body) {
     Scratch own = Scratch.borrow(scratch);
     try {
       body.run(0, chunks, own);

@@ -307,6 +307,27 @@ final class SchedulerTest {
     assertFalse(Thread.currentThread().isInterrupted());
   }
 
+  /** Two callers at once ask for no more threads than there are processors. */
+  @Test
+  void callersShareTheProcessors() {
+    int processors = Runtime.getRuntime().availableProcessors();
+    AtomicInteger helpers = new AtomicInteger();
+    Scheduler second = new Scheduler(task -> helpers.incrementAndGet(), 2 * processors);
+    new Scheduler(executor, 2)
+        .run(
+            2,
+            LARGE,
+            0,
+            (begin, end, scratch) -> {
+              if (begin == 0) {
+                assertEachOnce(second, 100, LARGE);
+              }
+            });
+    assertEquals(Math.max(1, processors / 2) - 1, helpers.get());
+    assertEachOnce(second, 1000, LARGE);
+    assertEquals(Math.max(1, processors / 2) - 1 + 2 * processors - 1, helpers.get());
+  }
+
   /** A helper that the executor runs late finds the operation over. */
   @Test
   void lateHelpersDoNothing() {
