@@ -12,7 +12,6 @@ import java.util.stream.Collectors;
 
 /** A report as tables in Markdown, which read well in a terminal too. */
 final class Table {
-
   private final Report report;
   private final StringBuilder text = new StringBuilder();
   private final List<String> lost = new ArrayList<>();
