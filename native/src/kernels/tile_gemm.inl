@@ -160,6 +160,13 @@ class fetching {
   int32_t lines() const { return 1 << log_; }
   int32_t tiles() const { return ((width_lines_ - 1) >> log_) + 1; }
 
+  // The rows of a block in those columns.
+  void rows_of(const block_view& block) {
+    begin = block.data;
+    step = block.ld;
+    tile_step = lines() * kLineFloats;
+  }
+
   // NULL: nothing. Each step of a tile moves by `step`; the next tile begins `tile_step` further.
   const float* begin = nullptr;
   int64_t step = 0;
@@ -211,13 +218,11 @@ void copy_panel(const block_view& w, int32_t steps, int32_t columns, float* pane
 }
 
 void multiply_plain(const gemm_work& work) {
-  if (work.k <= kPieceOfFewTiles.rows && work.columns <= kTileColumns &&
-      work.tile_count < kManyTiles) {
+  const bool many = work.tile_count >= kManyTiles;
+  if (work.k <= kPieceOfFewTiles.rows && work.columns <= kTileColumns && !many) {
     // What follows would do the same, but take as long for it as for the product itself.
     fetching fetch(work.tile_count, work.columns);
-    fetch.begin = work.next.data;
-    fetch.step = work.next.ld;
-    fetch.tile_step = fetch.lines() * kLineFloats;
+    fetch.rows_of(work.next);
     multiply_piece(work, 0, work.k, 0, work.columns, work.w, fetch);
     return;
   }
@@ -225,9 +230,9 @@ void multiply_plain(const gemm_work& work) {
   alignas(64) float panel[kMostPanelRows * kTileColumns];
   // A narrow tile reads a line or two of each row of W. Where rows are a power of 2 apart, those
   // would fall upon each other in the caches.
-  const bool copies = work.tile_count >= kManyTiles && kTileLines == 1;
+  const bool copies = many && kTileLines == 1;
   const piece_size piece = copies                                    ? kPieceOfPanels
-                           : work.tile_count >= kManyTiles           ? kPieceOfManyTiles
+                           : many                                    ? kPieceOfManyTiles
                            : work.columns > kPieceOfFewTiles.columns ? kPieceOfWideBlocks
                                                                      : kPieceOfFewTiles;
   const int32_t most = piece_rows(work.k, piece.rows);
@@ -251,9 +256,7 @@ void multiply_plain(const gemm_work& work) {
         }
         const int32_t column = tiles.begin(j);
         fetching fetch(work.tile_count, tiles.width(j));
-        fetch.begin = moved(next, 0, column).data;
-        fetch.step = next.ld;
-        fetch.tile_step = fetch.lines() * kLineFloats;
+        fetch.rows_of(moved(next, 0, column));
         block_view w = moved(work.w, p, column);
         if (copies) {
           copy_panel(w, steps, tiles.width(j), panel);

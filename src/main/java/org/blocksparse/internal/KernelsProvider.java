@@ -154,13 +154,15 @@ public final class KernelsProvider {
   }
 
   private static Choice loadNative(String platform, String backend) {
+    URL binding = libraryResource(platform);
+    URL kernels = resource(platform + "/" + System.mapLibraryName("blocksparse"));
     if (platform.startsWith("linux")) {
-      requireWhole(libraryResource(platform));
-      requireWhole(resource(platform + "/" + System.mapLibraryName("blocksparse")));
+      requireWhole(binding);
+      requireWhole(kernels);
       requireWhole(anyResource("org/bytedeco/openblas/" + platform + "/libopenblas.so.0"));
     }
-    renewInCache(libraryResource(platform));
-    renewInCache(resource(platform + "/" + System.mapLibraryName("blocksparse")));
+    renewInCache(binding);
+    renewInCache(kernels);
     Loader.load(Blocksparse.class);
     checkVersion();
     checkBuildId(platform);

@@ -67,11 +67,7 @@ public final class Scheduler {
     static final Scheduler INSTANCE =
         new Scheduler(
             ForkJoinPool.commonPool(),
-            Math.max(
-                1,
-                Math.min(
-                    Runtime.getRuntime().availableProcessors(),
-                    ForkJoinPool.getCommonPoolParallelism() + 1)));
+            Math.max(1, Math.min(PROCESSORS, ForkJoinPool.getCommonPoolParallelism() + 1)));
   }
 
   public int maxWorkers() {
