@@ -143,7 +143,11 @@ final class SoftmaxCallProperties {
     Call(HierarchicalSoftmax layer, Data data) {
       this.layer = layer;
       this.data = data;
-      method = Method.values()[data.below(Method.values().length)];
+      // Half of the calls are steps: what an optimizer remembers shows in the next but one.
+      method =
+          data.below(2) == 0
+              ? Method.STEP
+              : Method.values()[data.below(Method.values().length)];
       batch = method == Method.EXPLAIN ? 1 : 1 + data.below(6);
       seed = data.below(1000);
       int outputs = layer.outputs();
@@ -222,6 +226,11 @@ final class SoftmaxCallProperties {
       switch (operand) {
         case X -> {
           long features = layer.features();
+          if (method == Method.STEP && data.below(4) == 0) {
+            x.fill(Float.NaN);
+            alias = gradX; // whose content is undefined now
+            return ArithmeticException.class;
+          }
           return spoilTensor(
               replacement -> x = replace(x, replacement),
               x,
