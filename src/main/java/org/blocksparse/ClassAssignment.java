@@ -236,7 +236,7 @@ public final class ClassAssignment {
    * Reads what tools that cluster words write: one line for each output, with the number of its
    * class; space around it does not matter.
    *
-   * @throws ModelFormatException if a line is something else, or the numbers are not those of
+   * @throws FileFormatException if a line is something else, or the numbers are not those of
    *     {@link #of(int...)}
    * @throws IOException if the file cannot be read
    */

@@ -40,7 +40,7 @@ final class ClassText {
     int outputs = 0;
     try (InputStream in =
         new BufferedInputStream(
-            Files.newInputStream(ModelFormatException.requireRegularFile(file)))) {
+            Files.newInputStream(FileFormatException.requireRegularFile(file)))) {
       for (int first = in.read(); first != END_OF_FILE; first = in.read()) {
         if (outputs == classOf.length) {
           classOf = Arrays.copyOf(classOf, Math.multiplyExact(2, outputs));
@@ -52,7 +52,7 @@ final class ClassText {
     try {
       return ClassAssignment.of(Arrays.copyOf(classOf, outputs));
     } catch (IllegalArgumentException e) {
-      throw new ModelFormatException(file, "classes", e.getMessage(), e);
+      throw new FileFormatException(file, "classes", e.getMessage(), e);
     }
   }
 
@@ -70,12 +70,12 @@ final class ClassText {
         number = Long.MAX_VALUE;
       }
       if (number > Integer.MAX_VALUE) {
-        throw new ModelFormatException(
+        throw new FileFormatException(
             file, "line " + line, "expected the number of a class and nothing else");
       }
     }
     if (number < 0) {
-      throw new ModelFormatException(file, "line " + line, "is empty");
+      throw new FileFormatException(file, "line " + line, "is empty");
     }
     return (int) number;
   }

@@ -322,7 +322,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * Loads what {@link #save(Path)} has written, or others as safetensors in the same way. The file
    * may come from anybody.
    *
-   * @throws ModelFormatException if the file does not hold a layer; it names the tensor and the
+   * @throws FileFormatException if the file does not hold a layer; it names the tensor and the
    *     reason
    * @throws IOException if the file cannot be read
    */

@@ -176,7 +176,7 @@ final class ModelFile {
 
   static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
     requireNonNull(options, "options");
-    ModelFormatException.requireRegularFile(file);
+    FileFormatException.requireRegularFile(file);
     if (options.memory() == LoadOptions.Memory.COPIED) {
       try (FileChannel channel = FileChannel.open(file)) {
         return new Reader(
@@ -189,7 +189,7 @@ final class ModelFile {
       }
     }
     if (Files.size(file) == 0) {
-      throw new ModelFormatException(file, "file", "is empty");
+      throw new FileFormatException(file, "file", "is empty");
     }
     MappedFile mapping =
         MappedFile.open(file, options.memory() == LoadOptions.Memory.COPY_ON_WRITE);
@@ -307,8 +307,8 @@ final class ModelFile {
       return layer;
     }
 
-    private ModelFormatException malformed(String part, String reason) {
-      return new ModelFormatException(file, part, reason);
+    private FileFormatException malformed(String part, String reason) {
+      return new FileFormatException(file, part, reason);
     }
 
     private void readHeader() throws IOException {
@@ -324,7 +324,7 @@ final class ModelFile {
       header = SafeTensorsHeader.parse(file, text, fileBytes - dataBegin);
     }
 
-    private String metadata(String key) throws ModelFormatException {
+    private String metadata(String key) throws FileFormatException {
       String value = header.metadata().get(key);
       if (value == null) {
         throw malformed("__metadata__", "has no " + key + ": not a file of this library");
@@ -332,7 +332,7 @@ final class ModelFile {
       return value;
     }
 
-    private long number(String key) throws ModelFormatException {
+    private long number(String key) throws FileFormatException {
       String value = metadata(key);
       if (!value.matches("[0-9]{1,18}")) {
         throw malformed("__metadata__", key + " is not a number that counts steps");
@@ -347,7 +347,7 @@ final class ModelFile {
     }
 
     private SafeTensorsHeader.Entry entry(String name, String type, int rank)
-        throws ModelFormatException {
+        throws FileFormatException {
       SafeTensorsHeader.Entry entry = header.entries().get(name);
       if (entry == null) {
         throw malformed(name, "is missing");
@@ -368,7 +368,7 @@ final class ModelFile {
     }
 
     private SafeTensorsHeader.Entry entry(String name, String type, long[] dims)
-        throws ModelFormatException {
+        throws FileFormatException {
       SafeTensorsHeader.Entry entry = entry(name, type, dims.length);
       if (!entry.shape().equals(Shape.of(dims))) {
         throw malformed(name, "expected " + Shape.of(dims) + " but was " + entry.shape());
@@ -377,7 +377,7 @@ final class ModelFile {
     }
 
     /** A dimension that must be at least 1 and countable in 31 bits. */
-    private int dimension(SafeTensorsHeader.Entry entry, int axis) throws ModelFormatException {
+    private int dimension(SafeTensorsHeader.Entry entry, int axis) throws FileFormatException {
       long dim = entry.shape().dim(axis);
       if (dim < 1 || dim > Integer.MAX_VALUE - 8) {
         throw malformed(
@@ -387,11 +387,11 @@ final class ModelFile {
     }
 
     private ClassAssignment classes(int[] classOf, int[] slotOf, int nClasses, int slots)
-        throws ModelFormatException {
+        throws FileFormatException {
       try {
         return ClassAssignment.of(classOf, slotOf, nClasses, slots);
       } catch (IllegalArgumentException e) {
-        throw new ModelFormatException(file, "classOf and slotOf", e.getMessage(), e);
+        throw new FileFormatException(file, "classOf and slotOf", e.getMessage(), e);
       }
     }
 
@@ -443,7 +443,7 @@ final class ModelFile {
       try {
         input.read(dataBegin + entry.begin() + 4 * begin, bytes);
       } catch (IOException e) {
-        throw new ModelFormatException(file, entry.name(), "cannot be read: " + e.getMessage(), e);
+        throw new FileFormatException(file, entry.name(), "cannot be read: " + e.getMessage(), e);
       }
       bytes.flip();
       bytesRead += 4L * count;
@@ -467,7 +467,7 @@ final class ModelFile {
     }
 
     private State stateOrNull(int nClasses, SafeTensorsHeader.Entry[] parameters)
-        throws ModelFormatException {
+        throws FileFormatException {
       String name = header.metadata().get(RULE);
       if (name == null) {
         return null;
@@ -476,7 +476,7 @@ final class ModelFile {
       try {
         rule = Optimizer.Rule.valueOf(name);
       } catch (IllegalArgumentException e) {
-        throw new ModelFormatException(file, "__metadata__", RULE + " is no rule: " + name, e);
+        throw new FileFormatException(file, "__metadata__", RULE + " is no rule: " + name, e);
       }
       List<List<SafeTensorsHeader.Entry>> remembered = new ArrayList<>();
       for (int memory = 0; memory < rule.memories(); memory++) {

@@ -16,7 +16,7 @@ import java.nio.file.Path;
  * Versions 1.0 to 3.0, C and Fortran order, either byte order. For several arrays see {@link
  * NpzFile}.
  *
- * <p>A file may come from anybody: what is wrong with it is told by {@link ModelFormatException}.
+ * <p>A file may come from anybody: what is wrong with it is told by {@link FileFormatException}.
  */
 public final class NpyFile {
   private NpyFile() {}
@@ -26,14 +26,14 @@ public final class NpyFile {
   }
 
   private static <T> T read(Path file, Reader<T> reader) throws IOException {
-    try (InputStream in = Files.newInputStream(ModelFormatException.requireRegularFile(file))) {
+    try (InputStream in = Files.newInputStream(FileFormatException.requireRegularFile(file))) {
       long size = Files.size(file);
       return reader.read(
           new NpyFormat(file, "array"),
           in,
           bytes -> {
             if (bytes != size) {
-              throw new ModelFormatException(
+              throw new FileFormatException(
                   file, "array", "claims " + bytes + " bytes, but the file has " + size);
             }
           });
@@ -43,7 +43,7 @@ public final class NpyFile {
   /**
    * Reads an array of float32, or of float64, which are rounded to the nearest float32.
    *
-   * @throws ModelFormatException if the file is no such array, or a float64 is too large
+   * @throws FileFormatException if the file is no such array, or a float64 is too large
    * @throws IOException if the file cannot be read
    */
   public static FloatTensor readFloats(Path file) throws IOException {
@@ -53,7 +53,7 @@ public final class NpyFile {
   /**
    * Reads an array of int32, or of int64.
    *
-   * @throws ModelFormatException if the file is no such array, or an int64 does not fit into 32
+   * @throws FileFormatException if the file is no such array, or an int64 does not fit into 32
    *     bits
    * @throws IOException if the file cannot be read
    */

@@ -59,8 +59,8 @@ final class NpyFormat {
     }
   }
 
-  private ModelFormatException malformed(String reason) {
-    return new ModelFormatException(file, name, reason);
+  private FileFormatException malformed(String reason) {
+    return new FileFormatException(file, name, reason);
   }
 
   // ------------------------------------------------------------------------------------ reading
@@ -158,7 +158,7 @@ final class NpyFormat {
     return header;
   }
 
-  private Header parse(String text) throws ModelFormatException {
+  private Header parse(String text) throws FileFormatException {
     Matcher whole = HEADER.matcher(text);
     if (!whole.matches()) {
       throw malformed("has a header that is no dictionary: " + text.strip());
@@ -210,7 +210,7 @@ final class NpyFormat {
     return new Header(typeParts.group(2).charAt(0), bytes, order, fortran.equals("True"), shape);
   }
 
-  private Shape shape(String dims) throws ModelFormatException {
+  private Shape shape(String dims) throws FileFormatException {
     String[] words = dims.isBlank() ? new String[0] : dims.split(",");
     if (words.length > MOST_DIMENSIONS) {
       throw malformed("has more than " + MOST_DIMENSIONS + " dimensions");
@@ -218,9 +218,9 @@ final class NpyFormat {
     try {
       return Shape.of(Arrays.stream(words).map(String::strip).mapToLong(Long::parseLong).toArray());
     } catch (NumberFormatException e) {
-      throw new ModelFormatException(file, name, "has the shape (" + dims + ")", e);
+      throw new FileFormatException(file, name, "has the shape (" + dims + ")", e);
     } catch (IllegalArgumentException e) {
-      throw new ModelFormatException(file, name, e.getMessage(), e);
+      throw new FileFormatException(file, name, e.getMessage(), e);
     }
   }
 

@@ -31,7 +31,7 @@ import java.util.zip.ZipOutputStream;
  * }</pre>
  *
  * <p>An array is read when it is asked for. A file may come from anybody: what is wrong with it is
- * told by {@link ModelFormatException}. An array of more than 64 MB that is more than a hundred
+ * told by {@link FileFormatException}. An array of more than 64 MB that is more than a hundred
  * times as large as its compressed form is taken for an attack and refused.
  */
 public final class NpzFile implements AutoCloseable {
@@ -51,15 +51,15 @@ public final class NpzFile implements AutoCloseable {
   /**
    * Opens an archive.
    *
-   * @throws ModelFormatException if it is none, or if a name is there twice or could be a path
+   * @throws FileFormatException if it is none, or if a name is there twice or could be a path
    * @throws IOException if the file cannot be read
    */
   public static NpzFile open(Path file) throws IOException {
     NpzFile npz;
     try {
-      npz = new NpzFile(file, new ZipFile(ModelFormatException.requireRegularFile(file).toFile()));
+      npz = new NpzFile(file, new ZipFile(FileFormatException.requireRegularFile(file).toFile()));
     } catch (ZipException | EOFException e) {
-      throw new ModelFormatException(file, "archive", "is no zip file: " + e.getMessage(), e);
+      throw new FileFormatException(file, "archive", "is no zip file: " + e.getMessage(), e);
     }
     try {
       npz.list();
@@ -70,16 +70,16 @@ public final class NpzFile implements AutoCloseable {
     return npz;
   }
 
-  private void list() throws ModelFormatException {
+  private void list() throws FileFormatException {
     for (ZipEntry entry : Collections.list(zip.entries())) {
       String full = entry.getName();
       String name = name(full);
       if (!isPlain(name)) {
-        throw new ModelFormatException(
+        throw new FileFormatException(
             file, full, "is not a name of an array: it is empty, or it could be a path");
       }
       if (entries.put(name, entry) != null) {
-        throw new ModelFormatException(file, name, "is there twice");
+        throw new FileFormatException(file, name, "is there twice");
       }
     }
   }
@@ -106,23 +106,23 @@ public final class NpzFile implements AutoCloseable {
   private <T> T read(String name, Reader<T> reader) throws IOException {
     ZipEntry entry = entries.get(requireNonNull(name, "name"));
     if (entry == null) {
-      throw new ModelFormatException(file, name, "is missing; there are " + names());
+      throw new FileFormatException(file, name, "is missing; there are " + names());
     }
     try (InputStream in = zip.getInputStream(entry)) {
       return reader.read(new NpyFormat(file, name), in, bytes -> check(name, entry, bytes));
     } catch (ZipException | EOFException e) {
-      throw new ModelFormatException(file, name, "cannot be decompressed: " + e.getMessage(), e);
+      throw new FileFormatException(file, name, "cannot be decompressed: " + e.getMessage(), e);
     }
   }
 
   /** Before memory is taken for an array, its size must be that of the entry, and credible. */
-  private void check(String name, ZipEntry entry, long bytes) throws ModelFormatException {
+  private void check(String name, ZipEntry entry, long bytes) throws FileFormatException {
     if (bytes != entry.getSize()) {
-      throw new ModelFormatException(
+      throw new FileFormatException(
           file, name, "claims " + bytes + " bytes, but its entry has " + entry.getSize());
     }
     if (bytes > BOMB_BYTES && bytes / BOMB_RATIO > entry.getCompressedSize()) {
-      throw new ModelFormatException(
+      throw new FileFormatException(
           file,
           name,
           "would grow from "
@@ -136,7 +136,7 @@ public final class NpzFile implements AutoCloseable {
   /**
    * Reads an array of float32, or of float64, which are rounded to the nearest float32.
    *
-   * @throws ModelFormatException if there is no such array, or a float64 is too large
+   * @throws FileFormatException if there is no such array, or a float64 is too large
    * @throws IOException if the file cannot be read
    */
   public FloatTensor floats(String name) throws IOException {
@@ -146,7 +146,7 @@ public final class NpzFile implements AutoCloseable {
   /**
    * Reads an array of int32, or of int64.
    *
-   * @throws ModelFormatException if there is no such array, or an int64 does not fit into 32 bits
+   * @throws FileFormatException if there is no such array, or an int64 does not fit into 32 bits
    * @throws IOException if the file cannot be read
    */
   public IntTensor ints(String name) throws IOException {

@@ -159,11 +159,11 @@ final class SafeTensorsHeader {
   /**
    * The length of the text, from the first eight bytes.
    *
-   * @throws ModelFormatException if there is no file with such a header
+   * @throws FileFormatException if there is no file with such a header
    */
-  static int length(Path file, long first, long fileBytes) throws ModelFormatException {
+  static int length(Path file, long first, long fileBytes) throws FileFormatException {
     if (first < 2 || first > fileBytes - Long.BYTES) {
-      throw new ModelFormatException(
+      throw new FileFormatException(
           file,
           HEADER,
           "its length "
@@ -173,7 +173,7 @@ final class SafeTensorsHeader {
               + " bytes");
     }
     if (first > LONGEST) {
-      throw new ModelFormatException(
+      throw new FileFormatException(
           file, HEADER, "its length " + first + " is above the limit of the format, " + LONGEST);
     }
     return (int) first;
@@ -183,10 +183,10 @@ final class SafeTensorsHeader {
    * Reads the text.
    *
    * @param dataBytes the bytes of the file behind the header
-   * @throws ModelFormatException if a rule of the format is broken
+   * @throws FileFormatException if a rule of the format is broken
    */
   static SafeTensorsHeader parse(Path file, byte[] text, long dataBytes)
-      throws ModelFormatException {
+      throws FileFormatException {
     Parser parser = new Parser(file);
     parser.read(text);
     parser.checkPlaces(dataBytes);
@@ -203,11 +203,11 @@ final class SafeTensorsHeader {
       this.file = file;
     }
 
-    private ModelFormatException malformed(String part, String reason) {
-      return new ModelFormatException(file, part, reason);
+    private FileFormatException malformed(String part, String reason) {
+      return new FileFormatException(file, part, reason);
     }
 
-    void read(byte[] text) throws ModelFormatException {
+    void read(byte[] text) throws FileFormatException {
       if (text[0] != '{') {
         throw malformed(HEADER, "does not begin with {");
       }
@@ -217,14 +217,14 @@ final class SafeTensorsHeader {
         json =
             JSON.createParser(characters.array(), characters.arrayOffset(), characters.remaining());
         readAll();
-      } catch (ModelFormatException e) {
+      } catch (FileFormatException e) {
         throw e;
       } catch (CharacterCodingException e) {
-        throw new ModelFormatException(file, HEADER, "is not UTF-8", e);
+        throw new FileFormatException(file, HEADER, "is not UTF-8", e);
       } catch (JsonProcessingException e) {
-        throw new ModelFormatException(file, HEADER, "is not JSON: " + e.getOriginalMessage(), e);
+        throw new FileFormatException(file, HEADER, "is not JSON: " + e.getOriginalMessage(), e);
       } catch (IOException e) {
-        throw new ModelFormatException(file, HEADER, "cannot be parsed: " + e.getMessage(), e);
+        throw new FileFormatException(file, HEADER, "cannot be parsed: " + e.getMessage(), e);
       }
     }
 
@@ -247,7 +247,7 @@ final class SafeTensorsHeader {
       return token == JsonToken.END_OBJECT ? null : json.currentName();
     }
 
-    private void require(String part, boolean holds, String otherwise) throws ModelFormatException {
+    private void require(String part, boolean holds, String otherwise) throws FileFormatException {
       if (!holds) {
         throw malformed(part, otherwise);
       }
@@ -317,14 +317,14 @@ final class SafeTensorsHeader {
     }
 
     private Entry entry(String name, String type, long[] dims, long begin, long end)
-        throws ModelFormatException {
+        throws FileFormatException {
       Integer elementBytes = ELEMENT_BYTES.get(type);
       require(name, elementBytes != null, "has the unknown dtype " + type);
       Shape shape;
       try {
         shape = Shape.of(dims);
       } catch (IllegalArgumentException e) {
-        throw new ModelFormatException(file, name, e.getMessage(), e);
+        throw new FileFormatException(file, name, e.getMessage(), e);
       }
       require(
           name,
@@ -352,7 +352,7 @@ final class SafeTensorsHeader {
     }
 
     /** The tensors lie one behind the other, and behind the last one the file ends. */
-    void checkPlaces(long dataBytes) throws ModelFormatException {
+    void checkPlaces(long dataBytes) throws FileFormatException {
       List<Entry> inOrder = new ArrayList<>(entries.values());
       inOrder.sort(Comparator.comparingLong(Entry::begin).thenComparingLong(Entry::end));
       long next = 0;

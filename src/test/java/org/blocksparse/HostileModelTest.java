@@ -250,9 +250,9 @@ final class HostileModelTest {
     Files.write(file, change.apply(RIGHT.clone()));
     for (LoadOptions options : all()) {
       long before = FloatTensor.allocatedBytes();
-      ModelFormatException refused =
+      FileFormatException refused =
           assertThrows(
-              ModelFormatException.class, () -> HierarchicalSoftmax.load(file, options).close());
+              FileFormatException.class, () -> HierarchicalSoftmax.load(file, options).close());
       assertEquals(file, refused.file());
       assertTrue(refused.part().contains(part), refused.getMessage());
       assertTrue(refused.reason().contains(reason), refused.getMessage());
@@ -271,8 +271,8 @@ final class HostileModelTest {
     ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putFloat(data, Float.NaN);
     Path file = folder.resolve("nan");
     Files.write(file, bytes);
-    ModelFormatException refused =
-        assertThrows(ModelFormatException.class, () -> HierarchicalSoftmax.load(file));
+    FileFormatException refused =
+        assertThrows(FileFormatException.class, () -> HierarchicalSoftmax.load(file));
     assertEquals("W2", refused.part());
     HierarchicalSoftmax.load(file, LoadOptions.mapped()).close();
   }
@@ -280,8 +280,8 @@ final class HostileModelTest {
   @Test
   void foldersAndPipesAreNoFiles() {
     for (LoadOptions options : all()) {
-      ModelFormatException refused =
-          assertThrows(ModelFormatException.class, () -> HierarchicalSoftmax.load(folder, options));
+      FileFormatException refused =
+          assertThrows(FileFormatException.class, () -> HierarchicalSoftmax.load(folder, options));
       assertTrue(refused.reason().contains("not a regular file"), refused.getMessage());
     }
   }

@@ -219,9 +219,9 @@ final class MappedModelTest {
             }
           };
       long before = Storage.allocatedBytes();
-      ModelFormatException refused =
+      FileFormatException refused =
           assertThrows(
-              ModelFormatException.class,
+              FileFormatException.class,
               () -> HierarchicalSoftmax.load(file, options.withProgress(shrinking)));
       assertEquals(file, refused.file());
       assertEquals(before, Storage.allocatedBytes(), "memory was kept");
@@ -250,7 +250,7 @@ final class MappedModelTest {
 
   private static void assertShrunk(Path file, Runnable operation) {
     UncheckedIOException thrown = assertThrows(UncheckedIOException.class, operation::run);
-    ModelFormatException cause = assertInstanceOf(ModelFormatException.class, thrown.getCause());
+    FileFormatException cause = assertInstanceOf(FileFormatException.class, thrown.getCause());
     assertTrue(cause.getMessage().contains(file.toString()), cause.getMessage());
     assertTrue(cause.getMessage().contains("shrunk"), cause.getMessage());
   }

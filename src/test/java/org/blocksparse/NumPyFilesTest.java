@@ -78,9 +78,9 @@ final class NumPyFilesTest {
         }
       }
     }
-    ModelFormatException otherType =
+    FileFormatException otherType =
         assertThrows(
-            ModelFormatException.class,
+            FileFormatException.class,
             () -> (floats ? NpyFile.readInts(file) : NpyFile.readFloats(file)).close());
     assertTrue(otherType.reason().startsWith("expected "), otherType.getMessage());
   }
@@ -321,7 +321,7 @@ final class NumPyFilesTest {
 
   private static void assertRefused(Path file, String part, String reason, Action action) {
     long before = FloatTensor.allocatedBytes();
-    ModelFormatException refused = assertThrows(ModelFormatException.class, action::run);
+    FileFormatException refused = assertThrows(FileFormatException.class, action::run);
     assertEquals(file, refused.file());
     assertEquals(part, refused.part());
     assertTrue(refused.reason().contains(reason), refused.getMessage());

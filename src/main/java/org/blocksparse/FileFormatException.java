@@ -11,18 +11,18 @@ import java.nio.file.Path;
  * A file that does not hold what it should: it is damaged, hostile, or of another kind. Nothing was
  * made from it, and no memory was taken that the file did not show to be needed.
  */
-public final class ModelFormatException extends IOException {
+public final class FileFormatException extends IOException {
   private static final long serialVersionUID = 1;
 
   private final String file;
   private final String part;
   private final String reason;
 
-  ModelFormatException(Path file, String part, String reason) {
+  FileFormatException(Path file, String part, String reason) {
     this(file, part, reason, null);
   }
 
-  ModelFormatException(Path file, String part, String reason, Throwable cause) {
+  FileFormatException(Path file, String part, String reason, Throwable cause) {
     super(file + ": " + part + ": " + reason, cause);
     this.file = file.toString();
     this.part = part;
@@ -32,11 +32,11 @@ public final class ModelFormatException extends IOException {
   /**
    * A file that can be read, or none at all, which opening it tells.
    *
-   * @throws ModelFormatException if it is a folder, or a pipe, which would wait for its other end
+   * @throws FileFormatException if it is a folder, or a pipe, which would wait for its other end
    */
-  static Path requireRegularFile(Path file) throws ModelFormatException {
+  static Path requireRegularFile(Path file) throws FileFormatException {
     if (Files.exists(requireNonNull(file, "file")) && !Files.isRegularFile(file)) {
-      throw new ModelFormatException(file, "file", "is not a regular file");
+      throw new FileFormatException(file, "file", "is not a regular file");
     }
     return file;
   }
