@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import static java.util.Objects.requireNonNull;
-
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
+import org.blocksparse.internal.format.MalformedException;
 
 /**
  * A file that does not hold what it should: it is damaged, hostile, or of another kind. Nothing was
  * made from it, and no memory was taken that the file did not show to be needed.
+ *
+ * <p>A file that cannot be read, or a thread that is interrupted while it reads one, is no reason
+ * for this exception, but for another {@link IOException}.
  */
 public final class FileFormatException extends IOException {
   private static final long serialVersionUID = 1;
 
   private final String file;
+  private final transient Path path;
   private final String part;
   private final String reason;
 
@@ -25,25 +27,28 @@ public final class FileFormatException extends IOException {
   FileFormatException(Path file, String part, String reason, Throwable cause) {
     super(file + ": " + part + ": " + reason, cause);
     this.file = file.toString();
+    this.path = file;
     this.part = part;
     this.reason = reason;
   }
 
-  /**
-   * A file that can be read, or none at all, which opening it tells.
-   *
-   * @throws FileFormatException if it is a folder, or a pipe, which would wait for its other end
-   */
-  static Path requireRegularFile(Path file) throws FileFormatException {
-    if (Files.exists(requireNonNull(file, "file")) && !Files.isRegularFile(file)) {
-      throw new FileFormatException(file, "file", "is not a regular file");
+  /** Reads a file. */
+  interface Reading<T> {
+    T read() throws IOException;
+  }
+
+  /** What is found to be wrong is told of the file that was asked for. */
+  static <T> T of(Path file, Reading<T> reading) throws IOException {
+    try {
+      return reading.read();
+    } catch (MalformedException e) {
+      throw new FileFormatException(file, e.part(), e.reason(), e);
     }
-    return file;
   }
 
   /** The file. */
   public Path file() {
-    return Path.of(file);
+    return path == null ? Path.of(file) : path; // null after serialization
   }
 
   /**

@@ -42,10 +42,18 @@ public final class NativeMemory {
    * @param path the name of the file in the system's encoding
    */
   public static long map(byte[] path, long bytes, boolean copyOnWrite) {
-    try (BytePointer terminated = new BytePointer(path.length + 1L)) {
-      terminated.put(path, 0, path.length).put(path.length, (byte) 0);
-      Pointer memory = Blocksparse.blocksparse_map(terminated, bytes, copyOnWrite ? 1 : 0);
+    // Not memory of JavaCPP's own, for which it has limits that a large tensor has long passed.
+    long terminated = allocate(path.length + 1L);
+    if (terminated == 0) {
+      return 0;
+    }
+    try {
+      BytePointer name = new BytePointer(new Address(terminated, path.length + 1L));
+      Pointer memory =
+          Blocksparse.blocksparse_map(name.put(path, 0, path.length), bytes, copyOnWrite ? 1 : 0);
       return memory == null ? 0 : memory.address();
+    } finally {
+      free(terminated, path.length + 1L);
     }
   }
 
