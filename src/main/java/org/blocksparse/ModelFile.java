@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.blocksparse.internal.Storage;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.ElementType;
 import org.blocksparse.internal.format.MalformedException;
@@ -18,6 +17,7 @@ import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.memory.Storage;
 
 /** A {@link HierarchicalSoftmax} as a safetensors file; {@link ModelNames} tells what is in it. */
 final class ModelFile {

@@ -8,7 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * NumPy's format of one array: a {@link NpyHeader} and the elements.

@@ -15,8 +15,8 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import org.blocksparse.internal.MappedFile;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.MappedFile;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * Reads a safetensors file that anybody may have written: its header as a whole, its tensors as

@@ -2,7 +2,7 @@
 package org.blocksparse.internal.format;
 
 import java.nio.ByteBuffer;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
 
 /** A tensor that is to be written: its name, type and dimensions, and where its elements are. */
 public record TensorSource(String name, ElementType type, long[] dims, Elements elements) {
