@@ -27,12 +27,14 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Npz;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Arrays that NumPy wrote, arrays that it can read, and files that lie. */
 final class NumPyFilesTest {
@@ -580,5 +582,38 @@ final class NumPyFilesTest {
             npz.floats("W").close();
           }
         });
+  }
+
+  /** Java reads the directory of an archive as a whole; this one is larger than the heap. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void largeDirectoriesAreRefusedBeforeTheyAreRead(boolean large) throws IOException {
+    Path file = folder.resolve("directory.npz");
+    ByteBuffer entry = ByteBuffer.allocate(46 + 60_000).order(ByteOrder.LITTLE_ENDIAN);
+    entry.putInt(0, 0x02014b50).putShort(28, (short) 1).putShort(30, (short) 59_999);
+    int entries = 1500;
+    long size = (long) entries * entry.capacity();
+    try (OutputStream out = Files.newOutputStream(file)) {
+      for (int i = 0; i < entries; i++) {
+        out.write(entry.array());
+      }
+      if (large) {
+        ByteBuffer end64 = ByteBuffer.allocate(56 + 20).order(ByteOrder.LITTLE_ENDIAN);
+        end64.putInt(0, 0x06064b50).putLong(4, 44).putLong(24, entries).putLong(32, entries);
+        end64.putLong(40, size).putLong(48, 0);
+        end64.putInt(56, 0x07064b50).putLong(56 + 8, size).putInt(56 + 16, 1);
+        out.write(end64.array());
+      }
+      ByteBuffer end = ByteBuffer.allocate(22).order(ByteOrder.LITTLE_ENDIAN);
+      end.putInt(0, 0x06054b50).putShort(8, (short) entries).putShort(10, (short) entries);
+      end.putInt(12, large ? -1 : (int) size).putInt(16, large ? -1 : 0);
+      out.write(end.array());
+    }
+    ChildJvm.Result result =
+        new ChildJvm(folder.resolve("cache"))
+            .option("-Xmx64m")
+            .property("blocksparse.backend", "java")
+            .run(RefusedFilesProgram.class, RefusedFilesProgram.ARCHIVE, file.toString());
+    assertEquals(0, result.exit(), result.toString());
   }
 }

@@ -13,9 +13,12 @@ import java.nio.file.Path;
 
 /**
  * Large files that are refused, read in a JVM with 64 MB of heap for all that it does; the main
- * class of the JVMs of {@link HostileModelTest}.
+ * class of the JVMs of {@link HostileModelTest} and {@link NumPyFilesTest}.
  */
 final class RefusedFilesProgram {
+  /** The kind of an archive with a large directory. */
+  static final String ARCHIVE = "ARCHIVE";
+
   private RefusedFilesProgram() {}
 
   /** What the header of the file is made of. */
@@ -69,14 +72,23 @@ final class RefusedFilesProgram {
    */
   public static void main(String[] args) throws IOException {
     Path file = Path.of(args[1]);
+    if (args[0].equals(ARCHIVE)) {
+      refuse(args[0], () -> NpzFile.open(file));
+      return;
+    }
     for (LoadOptions options :
         new LoadOptions[] {LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite()}) {
-      try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, options)) {
-        throw new AssertionError(layer + " was made of " + args[0]);
-      } catch (FileFormatException refused) {
-        if (refused.getMessage().length() > 1000) {
-          throw new AssertionError("a message of " + refused.getMessage().length() + " characters");
-        }
+      refuse(args[0], () -> HierarchicalSoftmax.load(file, options));
+    }
+  }
+
+  private static void refuse(String kind, FileFormatException.Reading<AutoCloseable> reading)
+      throws IOException {
+    try {
+      throw new AssertionError(reading.read() + " was made of " + kind);
+    } catch (FileFormatException refused) {
+      if (refused.getMessage().length() > 1000) {
+        throw new AssertionError("a message of " + refused.getMessage().length() + " characters");
       }
     }
   }

@@ -37,6 +37,9 @@ public final class NpzArchive implements AutoCloseable {
 
   private static final int MOST_ENTRIES = 1 << 16;
 
+  /** Enough for so many entries, and for fewer with long names. */
+  private static final int MOST_DIRECTORY_BYTES = 8 << 20;
+
   private final ZipFile zip;
   private final long bytes;
   private final Map<String, ZipEntry> entries = new LinkedHashMap<>();
@@ -72,16 +75,29 @@ public final class NpzArchive implements AutoCloseable {
    */
   private static ZipFile openZip(Path file) throws IOException {
     if (file.getFileSystem() == FileSystems.getDefault()) {
-      return new ZipFile(file.toFile());
+      return openOnDisk(file, ZipFile.OPEN_READ);
     }
     Path copy = Files.createTempFile("blocksparse-", ".npz");
     try {
       Files.copy(file, copy, StandardCopyOption.REPLACE_EXISTING);
-      return new ZipFile(copy.toFile(), ZipFile.OPEN_READ | ZipFile.OPEN_DELETE);
+      return openOnDisk(copy, ZipFile.OPEN_READ | ZipFile.OPEN_DELETE);
     } catch (Throwable e) {
       Files.deleteIfExists(copy);
       throw e;
     }
+  }
+
+  private static ZipFile openOnDisk(Path file, int mode) throws IOException {
+    long directoryBytes = ZipDirectory.bytes(file);
+    if (directoryBytes > MOST_DIRECTORY_BYTES) {
+      throw new MalformedException(
+          "archive",
+          "its directory of "
+              + directoryBytes
+              + " bytes is above the limit, "
+              + MOST_DIRECTORY_BYTES);
+    }
+    return new ZipFile(file.toFile(), mode);
   }
 
   private void list() throws MalformedException {
