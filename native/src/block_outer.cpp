@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstring>
 
-#include "blas_path.h"
+#include "blas_products.h"
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
+#include "choose_path.h"
 #include "kernels/kernel_table.h"
-#include "path.h"
 #include "schedule.h"
 
 namespace blocksparse {

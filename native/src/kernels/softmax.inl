@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Softmax, log softmax and cross entropy of one row. See kernels.inl.
+// Softmax, log softmax and cross entropy of one row. See all_kernels.inl.
 //
 // A row is passed over three times: largest element; exponentials and their sum; the result. The
 // sum of a row is formed in an order of its own, the same on every call: vector by vector with a

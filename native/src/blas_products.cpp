@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "blas_path.h"
+#include "blas_products.h"
 
 #include <cblas.h>
 

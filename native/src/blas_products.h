@@ -7,8 +7,8 @@
 //
 // OpenBLAS returns at once, without a look at beta, when a size is 0, and it takes 32-bit sizes:
 // callers of this file pass no empty product, and sizes that is_blas_size() accepts.
-#ifndef BLOCKSPARSE_SRC_BLAS_PATH_H
-#define BLOCKSPARSE_SRC_BLAS_PATH_H
+#ifndef BLOCKSPARSE_SRC_BLAS_PRODUCTS_H
+#define BLOCKSPARSE_SRC_BLAS_PRODUCTS_H
 
 #include <cstdint>
 
@@ -56,4 +56,4 @@ struct blas_outer {
 
 }  // namespace blocksparse
 
-#endif  // BLOCKSPARSE_SRC_BLAS_PATH_H
+#endif  // BLOCKSPARSE_SRC_BLAS_PRODUCTS_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The one place where the path of a product is chosen.
-#ifndef BLOCKSPARSE_SRC_PATH_H
-#define BLOCKSPARSE_SRC_PATH_H
+#ifndef BLOCKSPARSE_SRC_CHOOSE_PATH_H
+#define BLOCKSPARSE_SRC_CHOOSE_PATH_H
 
 #include <cstdint>
 
@@ -32,4 +32,4 @@ inline bool is_outer_for_blas(int32_t path, int32_t isa) {
 
 }  // namespace blocksparse
 
-#endif  // BLOCKSPARSE_SRC_PATH_H
+#endif  // BLOCKSPARSE_SRC_CHOOSE_PATH_H

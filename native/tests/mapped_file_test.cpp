@@ -26,7 +26,7 @@ void check(bool ok, const char* what) {
 }
 
 constexpr std::int64_t kBytes = 300001;
-const char* const kPath = "mapping_test.bin";
+const char* const kPath = "mapped_file_test.bin";
 
 unsigned char byte_at(std::int64_t i) { return static_cast<unsigned char>(i * 7 % 251 + 1); }
 
