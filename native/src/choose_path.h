@@ -1,34 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one place where the path of a product is chosen.
+// The one place where tiles or BLAS are chosen for a product, by a crossover that is measured:
+// native/README.md has the table and the command that makes it.
 #ifndef BLOCKSPARSE_SRC_CHOOSE_PATH_H
 #define BLOCKSPARSE_SRC_CHOOSE_PATH_H
 
 #include <cstdint>
 
-#include "blocksparse/blocksparse.h"
-
 namespace blocksparse {
 
-inline bool is_path(int32_t path) {
-  return BLOCKSPARSE_PATH_AUTO <= path && path <= BLOCKSPARSE_PATH_TILE;
-}
+// What is computed. `transposed` is a product with W^T, the gradient of h for instance.
+enum class operation { forward, transposed, outer };
 
-// Of the product of so many rows with a block. Tiles where they know the instruction set: OpenBLAS
-// packs each block before it multiplies, and native/README.md shows that tiles are as fast even
-// where that pays. Portable tiles lack most registers of the processor, which OpenBLAS has kernels
-// for; but a few rows do not make up for packing.
-inline bool is_gemm_for_blas(int32_t path, int32_t isa, int32_t rows) {
-  constexpr int32_t kFewRows = 12;
-  return path == BLOCKSPARSE_PATH_BLAS ||
-         (path == BLOCKSPARSE_PATH_AUTO && isa == BLOCKSPARSE_PORTABLE && rows > kFewRows);
-}
+bool is_path(int32_t path);
 
-// Of a sum of outer products. OpenBLAS needs no packing worth mentioning for few pairs.
-inline bool is_outer_for_blas(int32_t path, int32_t isa) {
-  return path == BLOCKSPARSE_PATH_BLAS ||
-         (path == BLOCKSPARSE_PATH_AUTO && isa == BLOCKSPARSE_PORTABLE);
-}
+// Whether a product goes to BLAS: `rows` rows with one block of size1 x size2, or the sum of `rows`
+// outer products in such a block.
+bool goes_to_blas(int32_t path, int32_t isa, operation what, int32_t rows, int32_t size1,
+                  int32_t size2);
+
+// Whether any product with blocks of these sizes, in either order, may go to BLAS.
+bool may_go_to_blas(int32_t path, int32_t isa, int32_t size1, int32_t size2);
 
 }  // namespace blocksparse
 

@@ -64,7 +64,8 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 
 namespace {
 
-constexpr kernel_table kTable = {gemm, outer,          softmax, log_softmax, cross_entropy,
-                                 axpy, sum_of_squares, sgd,     adagrad,     adam};
+constexpr kernel_table kTable = {
+    gemm, outer,   softmax, log_softmax, cross_entropy, axpy, sum_of_squares, largest_magnitude,
+    sgd,  adagrad, adam};
 
 }  // namespace

@@ -41,7 +41,7 @@ public final class NativeKernels implements Kernels {
 
   @Override
   public long scratch(int size1, int size2) {
-    return blocksparse_scratch_f32(size1, size2);
+    return blocksparse_scratch_f32(isa, path, size1, size2);
   }
 
   @Override
