@@ -13,9 +13,9 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import org.blocksparse.internal.Rows;
-import org.blocksparse.internal.Storage;
-import org.blocksparse.internal.TwoLevelSoftmax;
-import org.blocksparse.internal.Workspace;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.TwoLevelSoftmax;
+import org.blocksparse.internal.softmax.Workspace;
 
 /**
  * A softmax over very many outputs, in two levels: first a softmax over classes of outputs, then
@@ -92,7 +92,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     TwoLevelSoftmax.Parameters storages = parameters.storages();
     this.softmax =
         new TwoLevelSoftmax(
-            workers.scheduler(), storages, features, classes.classes(), classes.slots(), valid);
+            workers.engine(), storages, features, classes.classes(), classes.slots(), valid);
     this.state = new OptimizerState(storages, classes.classes());
   }
 
@@ -461,12 +461,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     int[] places = classes.places();
     return (begin, grid) ->
         workers
-            .scheduler()
+            .engine()
             .run(
                 Math.toIntExact(grid.count()),
                 grid.count() * places.length,
-                0,
-                (first, last, scratch) -> {
+                (first, last) -> {
                   float[] row = new float[places.length];
                   for (int r = first; r < last; r++) {
                     for (int output = 0; output < row.length; output++) {
@@ -621,7 +620,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return compute(
         x,
         (rows, workspace) ->
-            new ClassSearch(softmax, classes, W2().shape().size(), workers.scheduler())
+            new ClassSearch(softmax, classes, W2().shape().size(), workers.engine())
                 .search(rows, candidates, workspace));
   }
 

@@ -14,8 +14,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.blocksparse.internal.MappedFile;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.MappedFile;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * A {@link HierarchicalSoftmax} as a safetensors file.

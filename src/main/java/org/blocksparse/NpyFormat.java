@@ -14,7 +14,7 @@ import java.util.Arrays;
 import java.util.StringJoiner;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * NumPy's format of one array: a magic number, a version, the length of the header, the header as a

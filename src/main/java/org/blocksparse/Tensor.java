@@ -6,7 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * What {@link FloatTensor} and {@link IntTensor} have in common: a {@link Shape}, strides, and

@@ -3,7 +3,7 @@ package org.blocksparse;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * Takes all memory that a process of limited size can have, and lives on; the main class of a JVM

@@ -2,6 +2,9 @@
 package org.blocksparse.internal;
 
 import java.util.Arrays;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
  * Plain loops with double accumulators: the reference that the native kernels are tested against,
@@ -9,8 +12,13 @@ import java.util.Arrays;
  */
 public final class JavaKernels implements Kernels {
   @Override
-  public long scratch(int size1, int size2) {
-    return 0;
+  public String instructionSet() {
+    return "java";
+  }
+
+  @Override
+  public String path() {
+    return "plain loops";
   }
 
   @Override
@@ -24,8 +32,7 @@ public final class JavaKernels implements Kernels {
       Blocks w,
       Rows bias,
       boolean accumulate,
-      Rows c,
-      Scratch scratch) {
+      Rows c) {
     int width = columnEnd - columnBegin;
     double[] wRow = new double[width];
     for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
@@ -45,9 +52,9 @@ public final class JavaKernels implements Kernels {
       int segmentEnd = schedule.segmentStart(chunk + 1);
       for (int segment = schedule.segmentStart(chunk); segment < segmentEnd; segment++) {
         int readBlock = schedule.readBlock(segment);
-        for (int p = 0; p < w.inSize; p++) {
+        for (int p = 0; p < w.inSize(); p++) {
           for (int q = 0; q < width; q++) {
-            wRow[q] = w.storage.getFloat(w.index(readBlock, block, p, columnBegin + q));
+            wRow[q] = w.storage().getFloat(w.index(readBlock, block, p, columnBegin + q));
           }
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
@@ -78,9 +85,8 @@ public final class JavaKernels implements Kernels {
       Rows x,
       Rows y,
       boolean accumulate,
-      Blocks o,
-      Scratch scratch) {
-    double[] sum = new double[o.outSize];
+      Blocks o) {
+    double[] sum = new double[o.outSize()];
     for (int block = blockBegin; block < blockEnd; block++) {
       int i = schedule.xBlock(block);
       int j = schedule.yBlock(block);
@@ -88,14 +94,14 @@ public final class JavaKernels implements Kernels {
         Arrays.fill(sum, 0);
         for (int pair = schedule.pairStart(block); pair < schedule.pairStart(block + 1); pair++) {
           double factor = get(x, schedule.pairX(pair), p);
-          for (int q = 0; q < o.outSize; q++) {
+          for (int q = 0; q < o.outSize(); q++) {
             sum[q] += factor * get(y, schedule.pairY(pair), q);
           }
         }
-        for (int q = 0; q < o.outSize; q++) {
+        for (int q = 0; q < o.outSize(); q++) {
           long at = o.index(i, j, p, q);
-          double before = accumulate ? o.storage.getFloat(at) : 0;
-          o.storage.putFloat(at, (float) (before + alpha * sum[q]));
+          double before = accumulate ? o.storage().getFloat(at) : 0;
+          o.storage().putFloat(at, (float) (before + alpha * sum[q]));
         }
       }
     }
@@ -289,10 +295,10 @@ public final class JavaKernels implements Kernels {
   }
 
   private static double get(Rows rows, int row, int column) {
-    return rows.storage.getFloat(rows.offset + row * rows.stride + column);
+    return rows.storage().getFloat(rows.offset() + row * rows.stride() + column);
   }
 
   private static void put(Rows rows, int row, int column, float value) {
-    rows.storage.putFloat(rows.offset + row * rows.stride + column, value);
+    rows.storage().putFloat(rows.offset() + row * rows.stride() + column, value);
   }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.binding;
 
 import java.io.IOException;
 import java.io.InputStream;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.memory;
 
 import java.io.IOException;
 import java.lang.ref.Cleaner;
@@ -9,9 +9,8 @@ import java.nio.FloatBuffer;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
-import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.IntPointer;
 
 /**
  * Off-heap memory for elements of four bytes, with a lifetime that no operation can be surprised
@@ -23,8 +22,8 @@ import org.bytedeco.javacpp.IntPointer;
  * when it is garbage.
  *
  * <p>Java reads and writes through direct byte buffers, one for each 2<sup>28</sup> elements, since
- * a buffer holds less than 2 GB; native code through one pointer, which is null where the memory
- * does not come from the native library.
+ * a buffer holds less than 2 GB; native code by its address, which is 0 where the memory does not
+ * come from the native library.
  */
 public final class Storage {
   private static final Cleaner CLEANER = Cleaner.create();
@@ -40,8 +39,6 @@ public final class Storage {
   private final long elements;
   private final ByteBuffer[] segments;
   private final long address;
-  private final FloatPointer floats;
-  private final IntPointer ints;
 
   /** The file whose content this memory is, or null. */
   private final MappedFile mapping;
@@ -59,8 +56,6 @@ public final class Storage {
     this.elements = elements;
     this.address = address;
     this.segments = segments;
-    this.floats = address == 0 ? null : NativeMemory.floats(address);
-    this.ints = address == 0 ? null : NativeMemory.ints(address);
     this.memory = CLEANER.register(this, free);
   }
 
@@ -70,9 +65,7 @@ public final class Storage {
    * @throws OutOfMemoryError that names the bytes, if they cannot be had
    */
   public static Storage allocate(long elements) {
-    return KernelsProvider.nativeLibraryLoaded()
-        ? allocateNative(elements)
-        : allocateBuffers(elements);
+    return NativeLibrary.isLoaded() ? allocateNative(elements) : allocateBuffers(elements);
   }
 
   /**
@@ -146,9 +139,9 @@ public final class Storage {
    * @throws UnsupportedOperationException if they cannot, and why
    */
   public static void requireNativeMemory() {
-    if (!KernelsProvider.nativeLibraryLoaded()) {
+    if (!NativeLibrary.isLoaded()) {
       throw new UnsupportedOperationException(
-          "wrap needs the native library: " + KernelsProvider.reason());
+          "wrap needs the native library: " + NativeLibrary.reason());
     }
   }
 
@@ -270,14 +263,9 @@ public final class Storage {
     }
   }
 
-  /** The elements as native code sees them, or null if native code cannot. */
-  FloatPointer floats(long offset) {
-    return offset == 0 || address == 0 ? floats : NativeMemory.floats(address + 4 * offset);
-  }
-
-  /** As {@link #floats}. */
-  IntPointer ints() {
-    return ints;
+  /** Where an element lies, as native code sees it; 0 if native code cannot. */
+  public long address(long index) {
+    return address == 0 ? 0 : address + 4 * index;
   }
 
   /** Whether the two have an element in common, given where each begins and how far it reaches. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.schedule;
 
 import java.util.Arrays;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * Which rows are written, in which order, and which rows times which blocks they are the sum of.

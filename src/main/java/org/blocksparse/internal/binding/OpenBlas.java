@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.binding;
 
 import java.io.IOException;
 import java.lang.System.Logger;
@@ -7,7 +7,6 @@ import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import org.blocksparse.internal.binding.Blocksparse;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
 
@@ -24,7 +23,7 @@ public final class OpenBlas {
   /** The file in use, or null if the system does not tell. */
   public static Path file() {
     BytePointer file = Blocksparse.blocksparse_openblas_file();
-    return file == null ? null : Path.of(file.getString(MappedFile.nativeCharset()));
+    return file == null ? null : Path.of(file.getString(NativeMemory.fileNames()));
   }
 
   /**

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.schedule;
 
 import java.util.Arrays;
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.schedule;
+
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * Which blocks are written, and which outer products of rows they are the sum of: the pairs (row of

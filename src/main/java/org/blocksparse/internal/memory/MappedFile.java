@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.memory;
 
 import java.io.EOFException;
 import java.io.IOException;
@@ -7,10 +7,9 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.charset.Charset;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
 
 /**
@@ -42,7 +41,7 @@ public final class MappedFile implements AutoCloseable {
    * @throws IOException if it cannot be opened, or the system refuses to map it
    */
   public static MappedFile open(Path file, boolean copyOnWrite) throws IOException {
-    if (!KernelsProvider.nativeLibraryLoaded()) {
+    if (!NativeLibrary.isLoaded()) {
       // Java wants a channel that could write, although it never will.
       FileChannel channel =
           copyOnWrite
@@ -67,14 +66,7 @@ public final class MappedFile implements AutoCloseable {
   }
 
   private static byte[] nativeName(Path file) {
-    return file.toAbsolutePath().toString().getBytes(nativeCharset());
-  }
-
-  /** In which the JDK itself hands names of files to the system; UTF-8 for ours on Windows. */
-  static Charset nativeCharset() {
-    boolean windows = System.getProperty("os.name").startsWith("Windows");
-    String encoding = System.getProperty("sun.jnu.encoding");
-    return windows || encoding == null ? StandardCharsets.UTF_8 : Charset.forName(encoding);
+    return file.toAbsolutePath().toString().getBytes(NativeMemory.fileNames());
   }
 
   /** The name of the file. */

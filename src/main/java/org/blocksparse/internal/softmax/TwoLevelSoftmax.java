@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.softmax;
 
 import java.util.concurrent.atomic.AtomicBoolean;
-import org.blocksparse.internal.Workspace.Use;
+import org.blocksparse.internal.Blocks;
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.softmax.Workspace.Use;
 
 /**
  * The computations of a two-level softmax on checked operands: a softmax over classes, and one over
@@ -64,8 +72,7 @@ public final class TwoLevelSoftmax {
         int chunkBegin,
         int chunkEnd,
         Rows x,
-        Rows grad,
-        Scratch scratch);
+        Rows grad);
   }
 
   /** For {@link #train} if nothing but the loss is wanted. */
@@ -88,11 +95,10 @@ public final class TwoLevelSoftmax {
             int chunkBegin,
             int chunkEnd,
             Rows x,
-            Rows grad,
-            Scratch scratch) {}
+            Rows grad) {}
       };
 
-  private final Scheduler scheduler;
+  private final Engine engine;
   private final Parameters parameters;
   private final int features;
   private final int classes;
@@ -111,13 +117,8 @@ public final class TwoLevelSoftmax {
    * @param valid (classes) integers: the slots of each class that take part, or null: all of them
    */
   public TwoLevelSoftmax(
-      Scheduler scheduler,
-      Parameters parameters,
-      int features,
-      int classes,
-      int slots,
-      Storage valid) {
-    this.scheduler = scheduler;
+      Engine engine, Parameters parameters, int features, int classes, int slots, Storage valid) {
+    this.engine = engine;
     this.parameters = parameters;
     this.features = features;
     this.classes = classes;
@@ -150,11 +151,11 @@ public final class TwoLevelSoftmax {
 
   /** The probabilities or log probabilities of all classes for every row: (batch, classes). */
   public Rows classes(Rows x, boolean logarithm, Workspace workspace) {
-    int batch = Math.toIntExact(x.count);
-    Rows result = new Rows(workspace.get(Use.CLASSES, x.count * classes), x.count, classes);
+    int batch = Math.toIntExact(x.count());
+    Rows result = new Rows(workspace.get(Use.CLASSES, x.count() * classes), x.count(), classes);
     GemmSchedule schedule = workspace.dense(batch);
-    Products.gemm(scheduler, schedule, x, w1, b1, false, result);
-    Products.softmax(scheduler, logarithm, schedule, classes, null, null, result);
+    engine.gemm(schedule, x, w1, b1, false, result);
+    engine.softmax(logarithm, schedule, classes, null, null, result);
     return result;
   }
 
@@ -187,14 +188,13 @@ public final class TwoLevelSoftmax {
   /** Logits and their softmax chunk by chunk, so that the second finds them in the cache. */
   private void gemmAndSoftmax(
       GemmSchedule schedule, Rows x, Storage scale, boolean logarithm, Rows result) {
-    Kernels kernels = KernelsProvider.kernels();
-    scheduler.run(
+    Kernels kernels = engine.kernels();
+    engine.run(
         schedule.chunks(),
-        Products.work(schedule.pairs(), features, slots),
-        kernels.scratch(features, slots),
-        (begin, end, scratch) -> {
+        Engine.work(schedule.pairs(), features, slots),
+        (begin, end) -> {
           for (int c = begin; c < end; c++) {
-            kernels.blockGemm(schedule, c, c + 1, 0, slots, x, w2, b2, false, result, scratch);
+            kernels.blockGemm(schedule, c, c + 1, 0, slots, x, w2, b2, false, result);
             kernels.blockSoftmax(logarithm, schedule, c, c + 1, slots, valid, scale, result);
           }
         });
@@ -213,7 +213,7 @@ public final class TwoLevelSoftmax {
    */
   public void grid(
       Rows x, boolean logarithm, Rows direct, GridConsumer consumer, Workspace workspace) {
-    int batch = Math.toIntExact(x.count);
+    int batch = Math.toIntExact(x.count());
     long outputs = (long) this.classes * slots;
     int step = Math.max(GRID_ROWS, GRID_ROWS_TIMES_CLASSES / classes);
     if (direct == null) {
@@ -228,14 +228,14 @@ public final class TwoLevelSoftmax {
               ? new Rows(
                   workspace.get(Use.SLOTS, rows * outputs), rows * (long) this.classes, slots)
               : new Rows(
-                  direct.storage,
-                  direct.offset + begin * outputs,
+                  direct.storage(),
+                  direct.offset() + begin * outputs,
                   rows * (long) this.classes,
                   slots);
       // Row (b, c) of the results has number b * classes + c, and so has its class probability.
-      gemmAndSoftmax(workspace.grid(rows), slice, classes.storage, logarithm, results);
+      gemmAndSoftmax(workspace.grid(rows), slice, classes.storage(), logarithm, results);
       if (direct == null) {
-        consumer.accept(begin, new Rows(results.storage, rows, outputs));
+        consumer.accept(begin, new Rows(results.storage(), rows, outputs));
       }
     }
   }
@@ -266,10 +266,10 @@ public final class TwoLevelSoftmax {
       }
       return new double[0];
     }
-    Kernels kernels = KernelsProvider.kernels();
-    int batch = Math.toIntExact(x.count);
-    Rows classGrad = new Rows(workspace.get(Use.CLASSES, x.count * classes), x.count, classes);
-    Rows slotGrad = new Rows(workspace.get(Use.SLOTS, x.count * slots), x.count, slots);
+    Kernels kernels = engine.kernels();
+    int batch = Math.toIntExact(x.count());
+    Rows classGrad = new Rows(workspace.get(Use.CLASSES, x.count() * classes), x.count(), classes);
+    Rows slotGrad = new Rows(workspace.get(Use.SLOTS, x.count() * slots), x.count(), slots);
     Storage classLoss = workspace.get(Use.CLASS_LOSS, batch);
     Storage slotLoss = workspace.get(Use.SLOT_LOSS, batch);
     Storage rowWeights = workspace.get(Use.WEIGHTS, batch);
@@ -282,17 +282,9 @@ public final class TwoLevelSoftmax {
         GemmSchedule opened =
             GemmSchedule.ofRows(targets.rows, targets.rows, targets.classes, classes);
         OuterSchedule outer = OuterSchedule.ofRows(opened)) {
-      Products.gemm(scheduler, level.gemm, x, w1, b1, false, classGrad);
-      Products.crossEntropy(
-          scheduler,
-          level.gemm,
-          classes,
-          classTargets,
-          rowWeights,
-          smoothing,
-          prior,
-          classLoss,
-          classGrad);
+      engine.gemm(level.gemm, x, w1, b1, false, classGrad);
+      engine.crossEntropy(
+          level.gemm, classes, classTargets, rowWeights, smoothing, prior, classLoss, classGrad);
       for (int r = 0; r < losses.length; r++) {
         losses[r] = classLoss.getFloat(targets.rows[r]);
       }
@@ -301,19 +293,18 @@ public final class TwoLevelSoftmax {
       }
       if (gradX != null) {
         clearOthers(gradX, targets.rows);
-        Products.gemm(scheduler, level.gemm, classGrad, w1.transpose(), null, false, gradX);
+        engine.gemm(level.gemm, classGrad, w1.transpose(), null, false, gradX);
       }
       AtomicBoolean spoilt = new AtomicBoolean();
       int[] chunkStart = chunkStarts(opened, outer.blocks());
-      scheduler.run(
+      engine.run(
           outer.blocks(),
-          3 * Products.work(opened.pairs(), features, slots),
-          kernels.scratch(features, slots),
-          (begin, end, scratch) -> {
+          3 * Engine.work(opened.pairs(), features, slots),
+          (begin, end) -> {
             for (int block = begin; block < end; block++) {
               int first = chunkStart[block];
               int last = chunkStart[block + 1];
-              kernels.blockGemm(opened, first, last, 0, slots, x, w2, b2, false, slotGrad, scratch);
+              kernels.blockGemm(opened, first, last, 0, slots, x, w2, b2, false, slotGrad);
               kernels.blockCrossEntropy(
                   opened,
                   first,
@@ -328,22 +319,12 @@ public final class TwoLevelSoftmax {
                   slotGrad);
               if (gradX != null) {
                 kernels.blockGemm(
-                    opened,
-                    first,
-                    last,
-                    0,
-                    features,
-                    slotGrad,
-                    w2Transposed,
-                    null,
-                    true,
-                    gradX,
-                    scratch);
+                    opened, first, last, 0, features, slotGrad, w2Transposed, null, true, gradX);
               }
               if (update.finiteOnly() && !isFinite(slotLoss, opened, first, last)) {
                 spoilt.set(true);
               } else {
-                update.openedClass(outer, block, opened, first, last, x, slotGrad, scratch);
+                update.openedClass(outer, block, opened, first, last, x, slotGrad);
               }
             }
           });
@@ -381,11 +362,11 @@ public final class TwoLevelSoftmax {
   /** Clears all rows but the given ones, which are in order. */
   private static void clearOthers(Rows grad, int[] rows) {
     int next = 0;
-    for (int row = 0; row < grad.count; row++) {
+    for (int row = 0; row < grad.count(); row++) {
       if (next < rows.length && rows[next] == row) {
         next++;
       } else {
-        grad.storage.fill(grad.offset + row * grad.stride, grad.stride, 0);
+        grad.storage().fill(grad.offset() + row * grad.stride(), grad.stride(), 0);
       }
     }
   }
@@ -447,7 +428,7 @@ public final class TwoLevelSoftmax {
    */
   private Update scaled(
       float factor, boolean inPlace, Blocks toW1, Rows toB1, Blocks toW2, Rows toB2) {
-    Kernels kernels = KernelsProvider.kernels();
+    Kernels kernels = engine.kernels();
     return new Update() {
       @Override
       public boolean finiteOnly() {
@@ -457,8 +438,8 @@ public final class TwoLevelSoftmax {
       @Override
       public void classLevel(
           OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace) {
-        Products.outer(scheduler, outer, factor, x, grad, inPlace, toW1);
-        Products.sum(scheduler, dense, classes, factor, grad, toB1);
+        engine.outer(outer, factor, x, grad, inPlace, toW1);
+        engine.sum(dense, classes, factor, grad, toB1);
       }
 
       @Override
@@ -469,10 +450,8 @@ public final class TwoLevelSoftmax {
           int chunkBegin,
           int chunkEnd,
           Rows x,
-          Rows grad,
-          Scratch scratch) {
-        kernels.blockOuter(
-            outer, block, block + 1, 0, features, factor, x, grad, inPlace, toW2, scratch);
+          Rows grad) {
+        kernels.blockOuter(outer, block, block + 1, 0, features, factor, x, grad, inPlace, toW2);
         kernels.blockSum(schedule, chunkBegin, chunkEnd, slots, factor, grad, toB2);
       }
     };
@@ -493,7 +472,7 @@ public final class TwoLevelSoftmax {
    * Any rule that looks at each element's gradient: a block's gradient is made, used and forgotten.
    */
   public Update apply(Rule rule) {
-    Kernels kernels = KernelsProvider.kernels();
+    Kernels kernels = engine.kernels();
     long blockSize = (long) features * slots;
     return new Update() {
       @Override
@@ -506,10 +485,9 @@ public final class TwoLevelSoftmax {
           OuterSchedule outer, GemmSchedule dense, Rows x, Rows grad, Workspace workspace) {
         Storage gradW1 = workspace.get(Use.GRAD_W1, (long) features * classes);
         Storage gradB1 = workspace.get(Use.GRAD_B1, classes);
-        Products.outer(
-            scheduler, outer, 1, x, grad, false, Blocks.dense(gradW1, 1, 1, features, classes));
+        engine.outer(outer, 1, x, grad, false, Blocks.dense(gradW1, 1, 1, features, classes));
         gradB1.fill(0, classes, 0);
-        Products.sum(scheduler, dense, classes, 1, grad, new Rows(gradB1, 1, classes));
+        engine.sum(dense, classes, 1, grad, new Rows(gradB1, 1, classes));
         rule.update(0, -1, 0, (long) features * classes, gradW1);
         rule.update(1, -1, 0, classes, gradB1);
       }
@@ -522,16 +500,13 @@ public final class TwoLevelSoftmax {
           int chunkBegin,
           int chunkEnd,
           Rows x,
-          Rows grad,
-          Scratch scratch) {
+          Rows grad) {
         int classNumber = outer.yBlock(block);
-        Scratch gradient = Scratch.borrow(Math.max(blockSize, slots));
-        try {
-          Blocks gradW2 = Blocks.shared(gradient.storage, 1, classes, features, slots);
-          kernels.blockOuter(
-              outer, block, block + 1, 0, features, 1, x, grad, false, gradW2, scratch);
-          rule.update(2, classNumber, classNumber * blockSize, blockSize, gradient.storage);
-          gradient.storage.fill(0, slots, 0);
+        try (Scratch gradient = Scratch.borrow(Math.max(blockSize, slots))) {
+          Blocks gradW2 = Blocks.shared(gradient.storage(), 1, classes, features, slots);
+          kernels.blockOuter(outer, block, block + 1, 0, features, 1, x, grad, false, gradW2);
+          rule.update(2, classNumber, classNumber * blockSize, blockSize, gradient.storage());
+          gradient.storage().fill(0, slots, 0);
           kernels.blockSum(
               schedule,
               chunkBegin,
@@ -539,13 +514,16 @@ public final class TwoLevelSoftmax {
               slots,
               1,
               grad,
-              new Rows(gradient.storage, 0, classes, 0));
-          rule.update(3, classNumber, (long) classNumber * slots, slots, gradient.storage);
-        } finally {
-          gradient.giveBack();
+              new Rows(gradient.storage(), 0, classes, 0));
+          rule.update(3, classNumber, (long) classNumber * slots, slots, gradient.storage());
         }
       }
     };
+  }
+
+  /** The kernels that this softmax computes with. */
+  public Kernels kernels() {
+    return engine.kernels();
   }
 
   /** The parameters that this softmax computes with. */
