@@ -56,11 +56,9 @@ Function* find(void* library, const char* name) {
   return reinterpret_cast<Function*>(address);
 }
 
-// What stands for any Java object here. Only a pointer's fields matter.
+// What stands for any Java object here.
 struct java_object {
   std::string what;
-  jlong address = 0;
-  jlong position = 0;
 };
 
 // One object for each class, field and method that is asked for.
@@ -69,11 +67,6 @@ java_object* named(const std::string& what) {
   java_object& object = objects[what];
   object.what = what;
   return &object;
-}
-
-template <typename Reference>
-java_object* object_of(Reference reference) {
-  return reinterpret_cast<java_object*>(reference);
 }
 
 template <int Index>
@@ -122,10 +115,6 @@ JavaVM_* make_vm() {
   functions.CallStaticObjectMethodV = [](JNIEnv*, jclass type, jmethodID, va_list) -> jobject {
     return type;
   };
-  functions.GetLongField = [](JNIEnv*, jobject object, jfieldID field) {
-    return object_of(field)->what == "address" ? object_of(object)->address
-                                               : object_of(object)->position;
-  };
   static JNIInvokeInterface_ invocation{};
   invocation.GetEnv = [](JavaVM*, void** result, jint) -> jint {
     *result = &env;
@@ -145,15 +134,15 @@ void check(bool ok, const char* what) {
 }
 
 template <typename Element>
-java_object pointer_to(std::vector<Element>& elements) {
-  return {"pointer", static_cast<jlong>(reinterpret_cast<std::intptr_t>(elements.data())), 0};
+jlong address_of(std::vector<Element>& elements) {
+  return static_cast<jlong>(reinterpret_cast<std::intptr_t>(elements.data()));
 }
 
 using int_function = jint JNICALL(JNIEnv*, jclass, jint);
-using gemm_function = jint JNICALL(JNIEnv*, jclass, jint, jint, jobject, jlong, jint, jint, jint,
-                                   jint, jint, jint, jobject, jlong, jlong, jobject, jint, jint,
-                                   jlong, jlong, jlong, jint, jobject, jlong, jint, jobject, jlong,
-                                   jlong, jobject, jlong);
+using gemm_function = jint JNICALL(JNIEnv*, jclass, jint, jint, jlong, jlong, jint, jint, jint,
+                                   jint, jint, jint, jlong, jlong, jlong, jlong, jint, jint, jlong,
+                                   jlong, jlong, jint, jlong, jlong, jint, jlong, jlong, jlong,
+                                   jlong, jlong);
 
 // Two rows times one block of 3 x 2, with bias; small integers, so that the result is exact.
 void check_gemm(gemm_function* gemm, jint isa, jint path) {
@@ -164,18 +153,13 @@ void check_gemm(gemm_function* gemm, jint isa, jint path) {
   }
   std::vector<float> a{1, 2, 3, 4, 5, 6}, w{1, 2, 3, 4, 5, 6}, bias{10, 20}, c(4, -1);
   std::vector<float> scratch(1024);
-  java_object schedule_pointer = pointer_to(schedule), a_pointer = pointer_to(a),
-              w_pointer = pointer_to(w), bias_pointer = pointer_to(bias), c_pointer = pointer_to(c),
-              scratch_pointer = pointer_to(scratch);
-  const auto object = [](java_object& pointer) { return reinterpret_cast<jobject>(&pointer); };
-  const auto run = [&](jobject rows) {
-    return gemm(&env, nullptr, isa, path, object(schedule_pointer),
-                static_cast<jlong>(schedule.size()), 0, 1, 0, 2, 3, 2, rows, 2, 3,
-                object(w_pointer), 1, 1, 6, 6, 2, 0, object(bias_pointer), 2, 0, object(c_pointer),
-                2, 2, object(scratch_pointer), static_cast<jlong>(scratch.size()));
+  const auto run = [&](jlong rows) {
+    return gemm(&env, nullptr, isa, path, address_of(schedule), static_cast<jlong>(schedule.size()),
+                0, 1, 0, 2, 3, 2, rows, 2, 3, address_of(w), 1, 1, 6, 6, 2, 0, address_of(bias), 2,
+                0, address_of(c), 2, 2, address_of(scratch), static_cast<jlong>(scratch.size()));
   };
-  check(run(nullptr) == BLOCKSPARSE_NULL_POINTER, "a null pointer is refused");
-  check(run(object(a_pointer)) == BLOCKSPARSE_OK, "a product is made");
+  check(run(0) == BLOCKSPARSE_NULL_POINTER, "a null pointer is refused");
+  check(run(address_of(a)) == BLOCKSPARSE_OK, "a product is made");
   // Row 0 of the result is row 1 of a times w, and the other way round.
   check(c == std::vector<float>{59, 84, 32, 48}, "the product is right");
 }

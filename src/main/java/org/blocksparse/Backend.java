@@ -4,6 +4,7 @@ package org.blocksparse;
 import java.util.List;
 import org.blocksparse.internal.KernelsProvider;
 import org.blocksparse.internal.SelfTest;
+import org.blocksparse.internal.binding.NativeLibrary;
 
 /**
  * Which kernels run, and why. {@code java -jar blocksparse-VERSION.jar} prints it, or {@code java
@@ -16,8 +17,11 @@ import org.blocksparse.internal.SelfTest;
  *   <li>{@code -Dblocksparse.backend=native|java} forces a backend. By default native code runs
  *       where its jar is present, and plain Java where it is not.
  *   <li>{@code -Dblocksparse.isa=portable|neon|avx2|avx512} caps the instruction set.
+ *   <li>{@code -Dblocksparse.path=tile|blas} forces a way to multiply: our register tiles, or
+ *       OpenBLAS on gathered rows. By default it is the faster for each product, as measured.
  *   <li>{@code -Dblocksparse.openblas.threads=keep} leaves OpenBLAS's number of threads as it is.
- *       By default it is set to 1, for the whole process: parallelism is Java's here.
+ *       By default it is set to 1 where OpenBLAS may be called, for the whole process: parallelism
+ *       is Java's here.
  * </ul>
  */
 public final class Backend {
@@ -29,7 +33,7 @@ public final class Backend {
    * @throws UnsatisfiedLinkError if they should but cannot; the message tells the remedy
    */
   public static boolean isNative() {
-    return KernelsProvider.nativeLibraryLoaded();
+    return NativeLibrary.isLoaded();
   }
 
   /**
@@ -38,7 +42,7 @@ public final class Backend {
    * @throws UnsatisfiedLinkError if native kernels should run but cannot
    */
   public static String reason() {
-    return KernelsProvider.reason();
+    return NativeLibrary.reason();
   }
 
   /**
@@ -47,8 +51,7 @@ public final class Backend {
    * @throws UnsatisfiedLinkError if native kernels should run but cannot
    */
   public static String instructionSet() {
-    Integer isa = KernelsProvider.isa();
-    return isa == null ? "java" : KernelsProvider.name(isa);
+    return KernelsProvider.kernels().instructionSet();
   }
 
   /**

@@ -11,8 +11,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import org.blocksparse.internal.KernelsProvider;
-import org.blocksparse.internal.OpenBlas;
 import org.blocksparse.internal.binding.Blocksparse;
+import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.binding.OpenBlas;
 import org.bytedeco.javacpp.Loader;
 
 /** What {@link Backend#describe} tells: names in a column, facts beside them. */
@@ -58,7 +59,7 @@ final class BackendReport {
   }
 
   private void addVersions() {
-    String version = KernelsProvider.version();
+    String version = NativeLibrary.version();
     fact("version", version == null ? "unknown, not from a jar" : version);
     fact(
         "platform",
@@ -123,6 +124,7 @@ final class BackendReport {
     fact("kernels", Backend.isNative() ? "native" : "Java");
     fact("because", Backend.reason());
     fact("instruction set", Backend.instructionSet());
+    fact("products", KernelsProvider.kernels().path());
     if (Backend.isNative()) {
       addNative();
     } else {
@@ -141,7 +143,8 @@ final class BackendReport {
   }
 
   private void addNative() {
-    List<String> supported = KernelsProvider.supported().mapToObj(KernelsProvider::name).toList();
+    List<String> supported =
+        NativeLibrary.supportedIsas().mapToObj(NativeLibrary::isaName).toList();
     fact("supported", String.join(", ", supported));
     if (!Backend.instructionSet().equals(supported.get(supported.size() - 1))) {
       remedy("the instruction set is capped by -Dblocksparse.isa");

@@ -3,9 +3,9 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.GemmSchedule;
-import org.blocksparse.internal.OuterSchedule;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
  * Which blocks each sample of a batch selects, made ready for computing: the pairs (row, block)

@@ -3,7 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
 
 /** The checks of arguments, each with its message: name, what was expected, what was found. */
 final class Check {

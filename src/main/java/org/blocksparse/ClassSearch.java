@@ -4,10 +4,10 @@ package org.blocksparse;
 import java.util.Arrays;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
+import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
-import org.blocksparse.internal.Scheduler;
-import org.blocksparse.internal.TwoLevelSoftmax;
-import org.blocksparse.internal.Workspace;
+import org.blocksparse.internal.softmax.TwoLevelSoftmax;
+import org.blocksparse.internal.softmax.Workspace;
 
 /**
  * Finds the likeliest outputs without computing all of them.
@@ -38,7 +38,7 @@ final class ClassSearch {
 
   private final TwoLevelSoftmax softmax;
   private final ClassAssignment assignment;
-  private final Scheduler scheduler;
+  private final Engine engine;
   private final long maxRound;
 
   /**
@@ -46,11 +46,10 @@ final class ClassSearch {
    *
    * @param weights how many there are in W2
    */
-  ClassSearch(
-      TwoLevelSoftmax softmax, ClassAssignment assignment, long weights, Scheduler scheduler) {
+  ClassSearch(TwoLevelSoftmax softmax, ClassAssignment assignment, long weights, Engine engine) {
     this.softmax = softmax;
     this.assignment = assignment;
-    this.scheduler = scheduler;
+    this.engine = engine;
     this.maxRound = Math.max(MAX_ROUND, weights / 4);
   }
 
@@ -153,11 +152,10 @@ final class ClassSearch {
 
   private State[] begin(Rows classes, Supplier<Candidates> candidates) {
     State[] states = new State[Math.toIntExact(classes.count())];
-    scheduler.run(
+    engine.run(
         states.length,
         LOOK_WORK * states.length * assignment.classes(),
-        0,
-        (first, last, scratch) -> {
+        (first, last) -> {
           float[] logProbabilities = new float[assignment.classes()];
           for (int row = first; row < last; row++) {
             classes.get(row, 0, logProbabilities);
@@ -169,11 +167,10 @@ final class ClassSearch {
 
   /** Offers requests [begin[a], begin[a + 1]) to the a-th active row. */
   private void offer(State[] active, int[] begin, int[] classOf, Rows results) {
-    scheduler.run(
+    engine.run(
         active.length,
         LOOK_WORK * classOf.length * assignment.slots(),
-        0,
-        (first, last, scratch) -> {
+        (first, last) -> {
           float[] logProbabilities = new float[assignment.slots()];
           for (int a = first; a < last; a++) {
             for (int request = begin[a]; request < begin[a + 1]; request++) {

@@ -9,7 +9,7 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.function.Consumer;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
 import org.bytedeco.javacpp.FloatPointer;
 
 /**

@@ -3,7 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * A dense tensor of 32-bit integers in off-heap memory, row-major: indices of blocks, and targets.

@@ -3,11 +3,16 @@ package org.blocksparse;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.StackRoom;
+import org.blocksparse.internal.memory.Storage;
 
 /** Keeps the memory of an operation's operands from going while the operation runs. */
 final class Lease implements AutoCloseable {
   private final List<Storage> held = new ArrayList<>(8);
+
+  Lease() {
+    StackRoom.require();
+  }
 
   /**
    * Adds a tensor; null is allowed and does nothing.
@@ -18,11 +23,11 @@ final class Lease implements AutoCloseable {
     if (tensor != null) {
       try {
         tensor.acquire(name);
-      } catch (IllegalStateException e) {
+        held.add(tensor.storage());
+      } catch (Throwable e) { // a full heap as well
         close();
         throw e;
       }
-      held.add(tensor.storage());
     }
     return this;
   }

@@ -3,9 +3,8 @@ package org.blocksparse;
 
 import java.util.Arrays;
 import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.KernelsProvider;
-import org.blocksparse.internal.Storage;
-import org.blocksparse.internal.TwoLevelSoftmax;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.TwoLevelSoftmax;
 
 /**
  * What an optimiser remembers of each parameter of a layer. Memory is taken when a rule is first
@@ -44,7 +43,7 @@ final class OptimizerState {
     hold(held, lease);
     float rate = optimizer.rate();
     float decay = optimizer.decay();
-    Kernels kernels = KernelsProvider.kernels();
+    Kernels kernels = softmax.kernels();
     return switch (rule) {
       case SGD ->
           decay == 0 && !optimizer.isClipping()

@@ -3,7 +3,7 @@ package org.blocksparse;
 
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
-import org.blocksparse.internal.TwoLevelSoftmax;
+import org.blocksparse.internal.softmax.TwoLevelSoftmax;
 
 /**
  * The parameters of a two-level softmax, or gradients with respect to them.

@@ -3,8 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.GemmSchedule;
-import org.blocksparse.internal.Products;
+import org.blocksparse.internal.schedule.GemmSchedule;
 
 /**
  * A layer that computes only chosen output blocks from chosen input blocks, with its gradients:
@@ -85,14 +84,15 @@ public final class SparseBlockDot {
     try (Lease lease = new Lease().of("W", W).of("h", h).of("b", b).of("out", out)) {
       GemmSchedule forward = plan.forward();
       lease.adopt(forward.packed());
-      Products.gemm(
-          plan.workers().scheduler(),
-          forward,
-          Operands.rows(h),
-          Operands.blocks(W),
-          Operands.rows(b),
-          false,
-          Operands.rows(out));
+      plan.workers()
+          .engine()
+          .gemm(
+              forward,
+              Operands.rows(h),
+              Operands.blocks(W),
+              Operands.rows(b),
+              false,
+              Operands.rows(out));
     }
   }
 
@@ -121,14 +121,15 @@ public final class SparseBlockDot {
     try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).of("gradH", gradH)) {
       GemmSchedule backward = plan.backward();
       lease.adopt(backward.packed());
-      Products.gemm(
-          plan.workers().scheduler(),
-          backward,
-          Operands.rows(gradOut),
-          Operands.blocks(W).transpose(),
-          null,
-          false,
-          Operands.rows(gradH));
+      plan.workers()
+          .engine()
+          .gemm(
+              backward,
+              Operands.rows(gradOut),
+              Operands.blocks(W).transpose(),
+              null,
+              false,
+              Operands.rows(gradH));
     }
   }
 
@@ -183,13 +184,7 @@ public final class SparseBlockDot {
     try (Lease lease = new Lease().of("gradOut", gradOut).of("b", b)) {
       GemmSchedule forward = plan.forward();
       lease.adopt(forward.packed());
-      Products.sum(
-          plan.workers().scheduler(),
-          forward,
-          oSize,
-          alpha,
-          Operands.rows(gradOut),
-          Operands.rows(b));
+      plan.workers().engine().sum(forward, oSize, alpha, Operands.rows(gradOut), Operands.rows(b));
     }
   }
 }

@@ -3,8 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.GemmSchedule;
-import org.blocksparse.internal.Products;
+import org.blocksparse.internal.schedule.GemmSchedule;
 
 /**
  * Adds to chosen output blocks the products of chosen input blocks with the weights between them:
@@ -86,14 +85,9 @@ public final class SparseBlockGemv {
     try (Lease lease = new Lease().of("o", o).of("W", W).of("h", h)) {
       GemmSchedule forward = plan.forward();
       lease.adopt(forward.packed());
-      Products.gemm(
-          plan.workers().scheduler(),
-          forward,
-          Operands.rows(h),
-          Operands.blocks(W),
-          null,
-          true,
-          Operands.rows(o));
+      plan.workers()
+          .engine()
+          .gemm(forward, Operands.rows(h), Operands.blocks(W), null, true, Operands.rows(o));
     }
   }
 

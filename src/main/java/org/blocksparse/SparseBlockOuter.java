@@ -3,8 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.OuterSchedule;
-import org.blocksparse.internal.Products;
+import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
  * Adds to chosen blocks the outer products of chosen rows:
@@ -91,14 +90,9 @@ public final class SparseBlockOuter {
     try (Lease lease = new Lease().of("o", o).of("x", x).of("y", y)) {
       OuterSchedule outer = plan.outer();
       lease.adopt(outer.packed());
-      Products.outer(
-          plan.workers().scheduler(),
-          outer,
-          alpha,
-          Operands.rows(x),
-          Operands.rows(y),
-          true,
-          Operands.blocks(o));
+      plan.workers()
+          .engine()
+          .outer(outer, alpha, Operands.rows(x), Operands.rows(y), true, Operands.blocks(o));
     }
   }
 

@@ -3,7 +3,7 @@ package org.blocksparse;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
-import org.blocksparse.internal.TwoLevelSoftmax;
+import org.blocksparse.internal.softmax.TwoLevelSoftmax;
 
 /** The checked targets of a batch: the rows that count in a loss, with their weights. */
 final class TargetBatch {

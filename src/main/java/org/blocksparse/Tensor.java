@@ -6,7 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * What {@link FloatTensor} and {@link IntTensor} have in common: a {@link Shape}, strides, and
@@ -143,7 +143,7 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
   static void requireIntact(Storage storage) {
     if (storage.mapping() != null && storage.mapping().isDamaged()) {
       throw new UncheckedIOException(
-          new ModelFormatException(
+          new FileFormatException(
               storage.mapping().file(),
               "file",
               "has shrunk or cannot be read any more since it was mapped; what was computed from it"

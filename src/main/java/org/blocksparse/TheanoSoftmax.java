@@ -2,8 +2,8 @@
 package org.blocksparse;
 
 import org.blocksparse.internal.Rows;
-import org.blocksparse.internal.TwoLevelSoftmax;
-import org.blocksparse.internal.Workspace;
+import org.blocksparse.internal.softmax.TwoLevelSoftmax;
+import org.blocksparse.internal.softmax.Workspace;
 
 /** What {@link HierarchicalSoftmax#hSoftmax} does. */
 final class TheanoSoftmax {
@@ -34,7 +34,7 @@ final class TheanoSoftmax {
     int[] targets = target == null ? null : targets(target, batchSize, nOutputs);
     TwoLevelSoftmax softmax =
         new TwoLevelSoftmax(
-            Workers.common().scheduler(),
+            Workers.common().engine(),
             parameters.storages(),
             features,
             nClasses,

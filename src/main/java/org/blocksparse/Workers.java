@@ -4,6 +4,8 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.concurrent.Executor;
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Scheduler;
 
 /**
@@ -17,13 +19,14 @@ import org.blocksparse.internal.Scheduler;
  * <p>Immutable.
  */
 public final class Workers {
-  private static final Workers COMMON = new Workers(Scheduler.common());
-  private static final Workers CALLING_THREAD = new Workers(new Scheduler(Runnable::run, 1));
+  private static final Workers COMMON = new Workers(Engine.of(Scheduler.common()));
+  private static final Workers CALLING_THREAD =
+      new Workers(Engine.of(new Scheduler(Runnable::run, 1)));
 
-  private final Scheduler scheduler;
+  private final Engine engine;
 
-  private Workers(Scheduler scheduler) {
-    this.scheduler = scheduler;
+  private Workers(Engine engine) {
+    this.engine = engine;
   }
 
   /** As many workers as there are processors, from the common pool; the default. */
@@ -48,16 +51,21 @@ public final class Workers {
     if (maxWorkers < 1) {
       throw new IllegalArgumentException("maxWorkers: expected at least 1 but was " + maxWorkers);
     }
-    return new Workers(new Scheduler(executor, maxWorkers));
+    return new Workers(Engine.of(new Scheduler(executor, maxWorkers)));
   }
 
   /** The most threads that work on one operation. */
   public int max() {
-    return scheduler.maxWorkers();
+    return engine.maxWorkers();
   }
 
-  Scheduler scheduler() {
-    return scheduler;
+  /** The same threads over given kernels, for tests of these. */
+  Workers with(Kernels kernels) {
+    return new Workers(engine.with(kernels));
+  }
+
+  Engine engine() {
+    return engine;
   }
 
   @Override

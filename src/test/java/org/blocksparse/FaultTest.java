@@ -28,7 +28,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.Deflater;
-import org.blocksparse.internal.KernelsProvider;
+import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.programs.LittleMemoryProgram;
 import org.blocksparse.programs.ProductProgram;
 import org.blocksparse.testing.ChildJvm;
@@ -183,8 +183,8 @@ final class FaultTest {
 
   @Test
   void instructionSetIsCapped() {
-    for (int isa : KernelsProvider.supported().toArray()) {
-      String name = KernelsProvider.name(isa);
+    for (int isa : NativeLibrary.supportedIsas().toArray()) {
+      String name = NativeLibrary.isaName(isa);
       ChildJvm.Result result = jvm().property("blocksparse.isa", name).run(ProductProgram.class);
       assertWorks(result);
       assertContains(result, line("instruction set", name));

@@ -1,48 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
-import org.bytedeco.javacpp.FloatPointer;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * A grid of {@code inBlocks x outBlocks} blocks of {@code inSize x outSize} elements. Element (p,
  * q) of block (i, j) is at {@code offset + i * inBlockStride + j * outBlockStride}, plus {@code p *
  * rowStride + q}, or plus {@code q * rowStride + p} if the blocks are transposed.
  */
-public final class Blocks {
-  final Storage storage;
-  final long offset;
-  final int inBlocks;
-  final int outBlocks;
-  final int inSize;
-  final int outSize;
-  final long inBlockStride;
-  final long outBlockStride;
-  final long rowStride;
-  final boolean transposed;
-  final FloatPointer pointer;
+public record Blocks(
+    Storage storage,
+    long offset,
+    int inBlocks,
+    int outBlocks,
+    int inSize,
+    int outSize,
+    long inBlockStride,
+    long outBlockStride,
+    long rowStride,
+    boolean transposed) {
 
-  public Blocks(
-      Storage storage,
-      long offset,
-      int inBlocks,
-      int outBlocks,
-      int inSize,
-      int outSize,
-      long inBlockStride,
-      long outBlockStride,
-      long rowStride,
-      boolean transposed) {
-    this.storage = storage;
-    this.offset = offset;
-    this.inBlocks = inBlocks;
-    this.outBlocks = outBlocks;
-    this.inSize = inSize;
-    this.outSize = outSize;
-    this.inBlockStride = inBlockStride;
-    this.outBlockStride = outBlockStride;
-    this.rowStride = rowStride;
-    this.transposed = transposed;
-    this.pointer = storage.floats(offset);
+  /** Where the first element lies, as native code sees it. */
+  long address() {
+    return storage.address(offset);
   }
 
   /** A grid that lies densely, from the start of the storage on. */
@@ -63,7 +43,8 @@ public final class Blocks {
   }
 
   /** One place for all blocks of a grid: for a caller that takes them one at a time. */
-  static Blocks shared(Storage storage, int inBlocks, int outBlocks, int inSize, int outSize) {
+  public static Blocks shared(
+      Storage storage, int inBlocks, int outBlocks, int inSize, int outSize) {
     return new Blocks(storage, 0, inBlocks, outBlocks, inSize, outSize, 0, 0, outSize, false);
   }
 
@@ -83,7 +64,7 @@ public final class Blocks {
   }
 
   /** The same grid with each block transposed where it stands. */
-  Blocks transposeEach() {
+  public Blocks transposeEach() {
     return new Blocks(
         storage,
         offset,

@@ -2,6 +2,9 @@
 package org.blocksparse.internal;
 
 import java.util.Arrays;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
  * Plain loops with double accumulators: the reference that the native kernels are tested against,
@@ -9,8 +12,13 @@ import java.util.Arrays;
  */
 public final class JavaKernels implements Kernels {
   @Override
-  public long scratch(int size1, int size2) {
-    return 0;
+  public String instructionSet() {
+    return "java";
+  }
+
+  @Override
+  public String path() {
+    return "plain loops";
   }
 
   @Override
@@ -24,8 +32,7 @@ public final class JavaKernels implements Kernels {
       Blocks w,
       Rows bias,
       boolean accumulate,
-      Rows c,
-      Scratch scratch) {
+      Rows c) {
     int width = columnEnd - columnBegin;
     double[] wRow = new double[width];
     for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
@@ -45,9 +52,9 @@ public final class JavaKernels implements Kernels {
       int segmentEnd = schedule.segmentStart(chunk + 1);
       for (int segment = schedule.segmentStart(chunk); segment < segmentEnd; segment++) {
         int readBlock = schedule.readBlock(segment);
-        for (int p = 0; p < w.inSize; p++) {
+        for (int p = 0; p < w.inSize(); p++) {
           for (int q = 0; q < width; q++) {
-            wRow[q] = w.storage.getFloat(w.index(readBlock, block, p, columnBegin + q));
+            wRow[q] = w.storage().getFloat(w.index(readBlock, block, p, columnBegin + q));
           }
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
@@ -78,9 +85,8 @@ public final class JavaKernels implements Kernels {
       Rows x,
       Rows y,
       boolean accumulate,
-      Blocks o,
-      Scratch scratch) {
-    double[] sum = new double[o.outSize];
+      Blocks o) {
+    double[] sum = new double[o.outSize()];
     for (int block = blockBegin; block < blockEnd; block++) {
       int i = schedule.xBlock(block);
       int j = schedule.yBlock(block);
@@ -88,14 +94,14 @@ public final class JavaKernels implements Kernels {
         Arrays.fill(sum, 0);
         for (int pair = schedule.pairStart(block); pair < schedule.pairStart(block + 1); pair++) {
           double factor = get(x, schedule.pairX(pair), p);
-          for (int q = 0; q < o.outSize; q++) {
+          for (int q = 0; q < o.outSize(); q++) {
             sum[q] += factor * get(y, schedule.pairY(pair), q);
           }
         }
-        for (int q = 0; q < o.outSize; q++) {
+        for (int q = 0; q < o.outSize(); q++) {
           long at = o.index(i, j, p, q);
-          double before = accumulate ? o.storage.getFloat(at) : 0;
-          o.storage.putFloat(at, (float) (before + alpha * sum[q]));
+          double before = accumulate ? o.storage().getFloat(at) : 0;
+          o.storage().putFloat(at, (float) (before + alpha * sum[q]));
         }
       }
     }
@@ -142,7 +148,7 @@ public final class JavaKernels implements Kernels {
               logarithm
                   ? (scale == null ? 0 : scale.getFloat(row)) + (shifted - logSum)
                   : (scale == null ? 1 : scale.getFloat(row)) * (Math.exp(shifted) / sum);
-          put(c, row, q, (float) value);
+          put(c, row, q, nearestFinite(value));
         }
         for (int q = v; q < n; q++) {
           put(c, row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
@@ -188,7 +194,7 @@ public final class JavaKernels implements Kernels {
         for (int q = v; q < n; q++) {
           put(c, row, q, 0);
         }
-        nll.putFloat(row, (float) loss);
+        nll.putFloat(row, nearestFinite(loss));
       }
     }
   }
@@ -215,7 +221,7 @@ public final class JavaKernels implements Kernels {
     for (long i = 0; i < count; i++) {
       squares += (double) x.getFloat(i) * x.getFloat(i);
     }
-    return (float) Math.sqrt(squares);
+    return nearestFinite(Math.sqrt(squares));
   }
 
   @Override
@@ -281,11 +287,18 @@ public final class JavaKernels implements Kernels {
     }
   }
 
+  /** As a float that is finite if the value is, the largest or lowest where it is beyond those. */
+  private static float nearestFinite(double value) {
+    return Double.isInfinite(value)
+        ? (float) value
+        : (float) Math.max(-Float.MAX_VALUE, Math.min(value, Float.MAX_VALUE));
+  }
+
   private static double get(Rows rows, int row, int column) {
-    return rows.storage.getFloat(rows.offset + row * rows.stride + column);
+    return rows.storage().getFloat(rows.offset() + row * rows.stride() + column);
   }
 
   private static void put(Rows rows, int row, int column, float value) {
-    rows.storage.putFloat(rows.offset + row * rows.stride + column, value);
+    rows.storage().putFloat(rows.offset() + row * rows.stride() + column, value);
   }
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+
 /**
  * The few primitives that everything else is made of, on operands that were checked: ranges of the
  * chunks of a schedule, on the calling thread. What each computes, operand by operand, is said in
@@ -9,15 +13,18 @@ package org.blocksparse.internal;
  * <p>Implementations keep no state and may be called from any number of threads.
  */
 public interface Kernels {
+  /** The instruction set, {@code avx512} for instance, or {@code java}. */
+  String instructionSet();
+
+  /** What multiplies, in a few words. */
+  String path();
+
   /** How a product is computed; the reference kernels know one way only. */
   enum Path {
     AUTO,
     BLAS,
     TILE
   }
-
-  /** The elements of scratch that products of rows of these sizes need. */
-  long scratch(int size1, int size2);
 
   /**
    * The rows of c that the chunks write become (or get added, with {@code accumulate}) the sums of
@@ -35,8 +42,7 @@ public interface Kernels {
       Blocks w,
       Rows bias,
       boolean accumulate,
-      Rows c,
-      Scratch scratch);
+      Rows c);
 
   /** Rows [rowBegin, rowEnd) of the blocks of o get alpha times the outer products of x and y. */
   void blockOuter(
@@ -49,8 +55,7 @@ public interface Kernels {
       Rows x,
       Rows y,
       boolean accumulate,
-      Blocks o,
-      Scratch scratch);
+      Blocks o);
 
   /** Row j of o gets alpha times the sum of the rows of y that the chunks of block j name. */
   void blockSum(

@@ -11,13 +11,17 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gem
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_outer_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_may_use_blas;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_norm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sgd_f32;
 
 import org.blocksparse.internal.binding.Blocksparse;
-import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.IntPointer;
+import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
 
 /** The kernels of the native library, with one instruction set and one way to multiply. */
 public final class NativeKernels implements Kernels {
@@ -40,8 +44,27 @@ public final class NativeKernels implements Kernels {
   }
 
   @Override
-  public long scratch(int size1, int size2) {
-    return blocksparse_scratch_f32(size1, size2);
+  public String instructionSet() {
+    return NativeLibrary.isaName(isa);
+  }
+
+  @Override
+  public String path() {
+    if (path == BLOCKSPARSE_PATH_BLAS) {
+      return "all on OpenBLAS";
+    }
+    return mayUseBlas() ? "on register tiles or OpenBLAS, as measured" : "all on register tiles";
+  }
+
+  /** Whether a product may run on OpenBLAS. */
+  boolean mayUseBlas() {
+    return blocksparse_may_use_blas(isa, path) != 0;
+  }
+
+  /** Null where products of rows of these sizes never run on OpenBLAS, which alone needs it. */
+  private Scratch borrowScratch(int size1, int size2) {
+    long elements = blocksparse_scratch_f32(isa, path, size1, size2);
+    return elements == 0 ? null : Scratch.borrow(elements);
   }
 
   @Override
@@ -55,39 +78,40 @@ public final class NativeKernels implements Kernels {
       Blocks w,
       Rows bias,
       boolean accumulate,
-      Rows c,
-      Scratch scratch) {
-    check(
-        blocksparse_block_gemm_f32(
-            isa,
-            path,
-            schedule.packed().ints(),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            columnBegin,
-            columnEnd,
-            w.inSize,
-            w.outSize,
-            a.pointer,
-            a.count,
-            a.stride,
-            w.pointer,
-            w.inBlocks,
-            w.outBlocks,
-            w.inBlockStride,
-            w.outBlockStride,
-            w.rowStride,
-            w.transposed ? 1 : 0,
-            bias == null ? null : bias.pointer,
-            bias == null ? 0 : bias.stride,
-            accumulate ? 1 : 0,
-            c.pointer,
-            c.count,
-            c.stride,
-            scratch.storage.floats(0),
-            scratch.storage.elements()),
-        "blocksparse_block_gemm_f32");
+      Rows c) {
+    try (Scratch scratch = borrowScratch(w.inSize(), w.outSize())) {
+      check(
+          blocksparse_block_gemm_f32(
+              isa,
+              path,
+              schedule.packed().address(0),
+              schedule.length(),
+              chunkBegin,
+              chunkEnd,
+              columnBegin,
+              columnEnd,
+              w.inSize(),
+              w.outSize(),
+              a.address(),
+              a.count(),
+              a.stride(),
+              w.address(),
+              w.inBlocks(),
+              w.outBlocks(),
+              w.inBlockStride(),
+              w.outBlockStride(),
+              w.rowStride(),
+              w.transposed() ? 1 : 0,
+              bias == null ? 0 : bias.address(),
+              bias == null ? 0 : bias.stride(),
+              accumulate ? 1 : 0,
+              c.address(),
+              c.count(),
+              c.stride(),
+              scratch == null ? 0 : scratch.storage().address(0),
+              scratch == null ? 0 : scratch.storage().elements()),
+          "blocksparse_block_gemm_f32");
+    }
   }
 
   @Override
@@ -101,38 +125,39 @@ public final class NativeKernels implements Kernels {
       Rows x,
       Rows y,
       boolean accumulate,
-      Blocks o,
-      Scratch scratch) {
-    check(
-        blocksparse_block_outer_f32(
-            isa,
-            path,
-            schedule.packed().ints(),
-            schedule.length(),
-            blockBegin,
-            blockEnd,
-            rowBegin,
-            rowEnd,
-            o.inSize,
-            o.outSize,
-            alpha,
-            x.pointer,
-            x.count,
-            x.stride,
-            y.pointer,
-            y.count,
-            y.stride,
-            accumulate ? 1 : 0,
-            o.pointer,
-            o.inBlocks,
-            o.outBlocks,
-            o.inBlockStride,
-            o.outBlockStride,
-            o.rowStride,
-            o.transposed ? 1 : 0,
-            scratch.storage.floats(0),
-            scratch.storage.elements()),
-        "blocksparse_block_outer_f32");
+      Blocks o) {
+    try (Scratch scratch = borrowScratch(o.inSize(), o.outSize())) {
+      check(
+          blocksparse_block_outer_f32(
+              isa,
+              path,
+              schedule.packed().address(0),
+              schedule.length(),
+              blockBegin,
+              blockEnd,
+              rowBegin,
+              rowEnd,
+              o.inSize(),
+              o.outSize(),
+              alpha,
+              x.address(),
+              x.count(),
+              x.stride(),
+              y.address(),
+              y.count(),
+              y.stride(),
+              accumulate ? 1 : 0,
+              o.address(),
+              o.inBlocks(),
+              o.outBlocks(),
+              o.inBlockStride(),
+              o.outBlockStride(),
+              o.rowStride(),
+              o.transposed() ? 1 : 0,
+              scratch == null ? 0 : scratch.storage().address(0),
+              scratch == null ? 0 : scratch.storage().elements()),
+          "blocksparse_block_outer_f32");
+    }
   }
 
   @Override
@@ -141,18 +166,18 @@ public final class NativeKernels implements Kernels {
     check(
         blocksparse_block_sum_f32(
             isa,
-            schedule.packed().ints(),
+            schedule.packed().address(0),
             schedule.length(),
             chunkBegin,
             chunkEnd,
             n,
             alpha,
-            y.pointer,
-            y.count,
-            y.stride,
-            o.pointer,
-            Math.toIntExact(o.count),
-            o.stride),
+            y.address(),
+            y.count(),
+            y.stride(),
+            o.address(),
+            Math.toIntExact(o.count()),
+            o.stride()),
         "blocksparse_block_sum_f32");
   }
 
@@ -170,17 +195,17 @@ public final class NativeKernels implements Kernels {
         blocksparse_block_softmax_f32(
             isa,
             logarithm ? 1 : 0,
-            schedule.packed().ints(),
+            schedule.packed().address(0),
             schedule.length(),
             chunkBegin,
             chunkEnd,
             n,
             writeBlocks(valid),
-            ints(valid),
-            floats(scale),
-            c.pointer,
-            c.count,
-            c.stride),
+            address(valid),
+            address(scale),
+            c.address(),
+            c.count(),
+            c.stride()),
         "blocksparse_block_softmax_f32");
   }
 
@@ -200,34 +225,34 @@ public final class NativeKernels implements Kernels {
     check(
         blocksparse_block_cross_entropy_f32(
             isa,
-            schedule.packed().ints(),
+            schedule.packed().address(0),
             schedule.length(),
             chunkBegin,
             chunkEnd,
             n,
             writeBlocks(valid),
-            ints(valid),
-            ints(target),
-            floats(weights),
+            address(valid),
+            address(target),
+            address(weights),
             smoothing,
-            floats(prior),
-            floats(nll),
-            c.pointer,
-            c.count,
-            c.stride),
+            address(prior),
+            address(nll),
+            c.address(),
+            c.count(),
+            c.stride()),
         "blocksparse_block_cross_entropy_f32");
   }
 
   @Override
   public float norm(long count, Storage x) {
-    return blocksparse_norm_f32(isa, count, x.floats(0));
+    return blocksparse_norm_f32(isa, count, x.address(0));
   }
 
   @Override
   public void sgd(
       long count, float rate, float scale, float decay, Storage g, Storage w, long offset) {
     check(
-        blocksparse_sgd_f32(isa, count, rate, scale, decay, g.floats(0), w.floats(offset)),
+        blocksparse_sgd_f32(isa, count, rate, scale, decay, g.address(0), w.address(offset)),
         "blocksparse_sgd_f32");
   }
 
@@ -250,9 +275,9 @@ public final class NativeKernels implements Kernels {
             scale,
             decay,
             epsilon,
-            g.floats(0),
-            s.floats(offset),
-            w.floats(offset)),
+            g.address(0),
+            s.address(offset),
+            w.address(offset)),
         "blocksparse_adagrad_f32");
   }
 
@@ -282,10 +307,10 @@ public final class NativeKernels implements Kernels {
             beta2,
             epsilon,
             step,
-            g.floats(0),
-            m.floats(offset),
-            v.floats(offset),
-            w.floats(offset)),
+            g.address(0),
+            m.address(offset),
+            v.address(offset),
+            w.address(offset)),
         "blocksparse_adam_f32");
   }
 
@@ -294,12 +319,8 @@ public final class NativeKernels implements Kernels {
     return valid == null ? Integer.MAX_VALUE : Math.toIntExact(valid.elements());
   }
 
-  private static IntPointer ints(Storage storage) {
-    return storage == null ? null : storage.ints();
-  }
-
-  private static FloatPointer floats(Storage storage) {
-    return storage == null ? null : storage.floats(0);
+  private static long address(Storage storage) {
+    return storage == null ? 0 : storage.address(0);
   }
 
   private static void check(int status, String function) {

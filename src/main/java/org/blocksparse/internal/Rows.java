@@ -1,28 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
-import org.bytedeco.javacpp.FloatPointer;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * Rows of a matrix: row r is what follows {@code offset + r * stride} in {@code storage}.
  *
- * <p>The pointer is made here, once an operation, so that the calls for its chunks allocate
- * nothing.
+ * @param count the number of rows
  */
-public final class Rows {
-  final Storage storage;
-  final long offset;
-  final long count;
-  final long stride;
-  final FloatPointer pointer;
-
-  public Rows(Storage storage, long offset, long count, long stride) {
-    this.storage = storage;
-    this.offset = offset;
-    this.count = count;
-    this.stride = stride;
-    this.pointer = storage.floats(offset);
-  }
+public record Rows(Storage storage, long offset, long count, long stride) {
 
   /** Rows that follow each other without a gap, from the start of the storage on. */
   public Rows(Storage storage, long count, long size) {
@@ -34,9 +20,9 @@ public final class Rows {
     return new Rows(storage, offset + begin * stride, count, stride);
   }
 
-  /** The number of rows. */
-  public long count() {
-    return count;
+  /** Where row 0 lies, as native code sees it. */
+  long address() {
+    return storage.address(offset);
   }
 
   /** One element. */

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import java.lang.reflect.UndeclaredThrowableException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import org.blocksparse.internal.memory.StackRoom;
 
 /**
  * Runs the chunks of one operation on the calling thread and on helpers from an executor.
@@ -20,9 +22,9 @@ import java.util.concurrent.locks.LockSupport;
  * costs both more than it brings.
  */
 public final class Scheduler {
-  /** Runs chunks [begin, end) with scratch that belongs to the running thread. */
+  /** Runs chunks [begin, end). */
   public interface Body {
-    void run(int begin, int end, Scratch scratch);
+    void run(int begin, int end);
   }
 
   /**
@@ -80,44 +82,58 @@ public final class Scheduler {
    *
    * @param chunks how many there are
    * @param work multiply-adds of all of them together
-   * @param scratch elements of scratch that each worker needs
    */
-  public void run(int chunks, long work, long scratch, Body body) {
+  public void run(int chunks, long work, Body body) {
     if (chunks == 0) {
       return;
     }
     int workers = work < INLINE_WORK ? 1 : Math.min(maxWorkers, chunks);
     if (workers == 1) {
-      runAlone(chunks, scratch, body);
+      body.run(0, chunks);
       return;
     }
+    StackRoom.require(); // a stack that ends below must not end the wait for helpers
     int callers = CALLERS.incrementAndGet();
     try {
       workers = callers == 1 ? workers : Math.min(workers, PROCESSORS / callers);
       if (workers > 1) {
-        new Run(chunks, workers, scratch, body).run(executor);
+        new Run(chunks, workers, body).run(executor);
       } else {
-        runAlone(chunks, scratch, body);
+        body.run(0, chunks);
       }
     } finally {
       CALLERS.decrementAndGet();
     }
   }
 
-  private static void runAlone(int chunks, long scratch, Body body) {
-    Scratch own = Scratch.borrow(scratch);
-    try {
-      body.run(0, chunks, own);
-    } finally {
-      own.giveBack();
+  /**
+   * What the executor gets. It may keep it long after the operation has ended, in a queue behind
+   * other work: then it holds nothing any more.
+   */
+  private static final class Helper implements Runnable {
+    private volatile Run operation;
+
+    Helper(Run operation) {
+      this.operation = operation;
+    }
+
+    @Override
+    public void run() {
+      Run current = operation;
+      if (current != null) {
+        current.help();
+      }
+    }
+
+    void forget() {
+      operation = null;
     }
   }
 
   /** One operation. */
-  private static final class Run implements Runnable {
+  private static final class Run {
     private final int chunks;
     private final int workers;
-    private final long scratch;
     private final Body body;
     private final Thread caller = Thread.currentThread();
     private final AtomicInteger next = new AtomicInteger();
@@ -127,37 +143,42 @@ public final class Scheduler {
 
     private volatile Throwable failure;
 
-    Run(int chunks, int workers, long scratch, Body body) {
+    Run(int chunks, int workers, Body body) {
       this.chunks = chunks;
       this.workers = workers;
-      this.scratch = scratch;
       this.body = body;
     }
 
     void run(Executor executor) {
+      Helper helper = new Helper(this);
       try {
-        for (int helper = 1; helper < workers; helper++) {
-          executor.execute(this);
+        try {
+          for (int h = 1; h < workers; h++) {
+            executor.execute(helper);
+          }
+        } catch (RejectedExecutionException e) {
+          // An executor that is shut down or full: the caller does the work alone.
+        } catch (Throwable e) {
+          // Helpers that have begun by now must not run on when this is thrown.
+          fail(e);
         }
-      } catch (RejectedExecutionException e) {
-        // An executor that is shut down or full: the caller does the work alone.
-      } catch (Throwable e) {
-        // Helpers that have begun by now must not run on when this is thrown.
-        fail(e);
+        work();
+      } finally {
+        helper.forget();
+        awaitHelpers();
       }
-      work();
-      awaitHelpers();
       if (failure instanceof Error e) {
         throw e;
       }
+      if (failure instanceof RuntimeException e) {
+        throw e;
+      }
       if (failure != null) {
-        throw (RuntimeException) failure;
+        throw new UndeclaredThrowableException(failure); // of an executor in another language
       }
     }
 
-    /** A helper. */
-    @Override
-    public void run() {
+    void help() {
       int seen = helpers.get();
       while (!helpers.compareAndSet(seen, seen + 1)) {
         seen = helpers.get();
@@ -172,18 +193,13 @@ public final class Scheduler {
 
     private void work() {
       try {
-        Scratch own = Scratch.borrow(scratch);
-        try {
-          int begin = next.get();
-          while (begin < chunks) {
-            int claim = Math.max(1, (chunks - begin) / (CLAIMS_PER_WORKER * workers));
-            if (next.compareAndSet(begin, begin + claim)) {
-              body.run(begin, begin + claim, own);
-            }
-            begin = next.get();
+        int begin = next.get();
+        while (begin < chunks) {
+          int claim = Math.max(1, (chunks - begin) / (CLAIMS_PER_WORKER * workers));
+          if (next.compareAndSet(begin, begin + claim)) {
+            body.run(begin, begin + claim);
           }
-        } finally {
-          own.giveBack();
+          begin = next.get();
         }
       } catch (Throwable e) {
         fail(e);
@@ -197,7 +213,7 @@ public final class Scheduler {
     }
 
     private void awaitHelpers() {
-      helpers.getAndUpdate(count -> count | CLOSED);
+      helpers.getAndAdd(CLOSED);
       for (int spin = 0; spin < SPINS && helpers.get() != CLOSED; spin++) {
         Thread.onSpinWait();
       }

@@ -4,6 +4,9 @@ package org.blocksparse.internal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
  * A few products of small whole numbers through every kind of kernels, bit for bit against the Java
@@ -58,8 +61,7 @@ public final class SelfTest {
       if (differ(
           kernels,
           shape.batch * shape.oSize,
-          shape,
-          (k, result, scratch) ->
+          (k, result) ->
               k.blockGemm(
                   forward,
                   0,
@@ -70,15 +72,13 @@ public final class SelfTest {
                   blocks,
                   null,
                   false,
-                  new Rows(result, shape.batch, shape.oSize),
-                  scratch))) {
+                  new Rows(result, shape.batch, shape.oSize)))) {
         wrong.add("product");
       }
       if (differ(
           kernels,
           shape.batch * shape.iSize,
-          shape,
-          (k, result, scratch) ->
+          (k, result) ->
               k.blockGemm(
                   backward,
                   0,
@@ -89,15 +89,13 @@ public final class SelfTest {
                   blocks.transpose(),
                   null,
                   false,
-                  new Rows(result, shape.batch, shape.iSize),
-                  scratch))) {
+                  new Rows(result, shape.batch, shape.iSize)))) {
         wrong.add("transposed product");
       }
       if (differ(
           kernels,
           weights,
-          shape,
-          (k, result, scratch) ->
+          (k, result) ->
               k.blockOuter(
                   outer,
                   0,
@@ -108,8 +106,7 @@ public final class SelfTest {
                   in,
                   out,
                   false,
-                  Blocks.dense(result, 1, shape.blocks, shape.iSize, shape.oSize),
-                  scratch))) {
+                  Blocks.dense(result, 1, shape.blocks, shape.iSize, shape.oSize)))) {
         wrong.add("outer product");
       }
     }
@@ -117,25 +114,21 @@ public final class SelfTest {
   }
 
   private interface Computation {
-    void run(Kernels kernels, Storage result, Scratch scratch);
+    void run(Kernels kernels, Storage result);
   }
 
   /** Whether the kernels' result has other bits than the reference's. */
-  private static boolean differ(
-      Kernels kernels, int elements, Case shape, Computation computation) {
-    Scratch scratch = Scratch.borrow(kernels.scratch(shape.iSize, shape.oSize));
+  private static boolean differ(Kernels kernels, int elements, Computation computation) {
     try (Memory actual = new Memory(elements, 1);
         Memory expected = new Memory(elements, 2)) {
-      computation.run(kernels, actual.storage, scratch);
-      computation.run(new JavaKernels(), expected.storage, scratch);
+      computation.run(kernels, actual.storage);
+      computation.run(new JavaKernels(), expected.storage);
       for (int i = 0; i < elements; i++) {
         if (actual.storage.getFloat(i) != expected.storage.getFloat(i)) {
           return true;
         }
       }
       return false;
-    } finally {
-      scratch.giveBack();
     }
   }
 

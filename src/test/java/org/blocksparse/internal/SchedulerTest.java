@@ -51,10 +51,8 @@ final class SchedulerTest {
     scheduler.run(
         chunks,
         work,
-        16,
-        (begin, end, scratch) -> {
+        (begin, end) -> {
           assertTrue(begin < end && end <= chunks, begin + ", " + end);
-          assertTrue(scratch.storage.elements() >= 16, "scratch");
           for (int c = begin; c < end; c++) {
             runs.incrementAndGet(c);
           }
@@ -83,8 +81,7 @@ final class SchedulerTest {
         .run(
             0,
             LARGE,
-            0,
-            (begin, end, scratch) -> {
+            (begin, end) -> {
               throw new AssertionError("there is nothing to run");
             });
   }
@@ -97,24 +94,21 @@ final class SchedulerTest {
         };
     Thread caller = Thread.currentThread();
     new Scheduler(none, 4)
-        .run(100, 1000, 0, (begin, end, scratch) -> assertSame(caller, Thread.currentThread()));
+        .run(100, 1000, (begin, end) -> assertSame(caller, Thread.currentThread()));
     new Scheduler(none, 1)
-        .run(100, LARGE, 0, (begin, end, scratch) -> assertSame(caller, Thread.currentThread()));
+        .run(100, LARGE, (begin, end) -> assertSame(caller, Thread.currentThread()));
   }
 
   @Test
   void helpersDoHelp() throws Exception {
     CountDownLatch all = new CountDownLatch(4);
     Set<Thread> threads = Collections.synchronizedSet(new HashSet<>());
-    Set<Scratch> scratches = Collections.synchronizedSet(new HashSet<>());
     new Scheduler(executor, 4)
         .run(
             64,
             LARGE,
-            16,
-            (begin, end, scratch) -> {
+            (begin, end) -> {
               if (threads.add(Thread.currentThread())) {
-                assertTrue(scratches.add(scratch), "two workers share their scratch");
                 all.countDown();
                 await(all);
               }
@@ -146,8 +140,7 @@ final class SchedulerTest {
                       .run(
                           64,
                           LARGE,
-                          0,
-                          (begin, end, scratch) -> {
+                          (begin, end) -> {
                             running.incrementAndGet();
                             try {
                               Thread.onSpinWait();
@@ -179,8 +172,7 @@ final class SchedulerTest {
                 scheduler.run(
                     64,
                     LARGE,
-                    0,
-                    (begin, end, scratch) -> {
+                    (begin, end) -> {
                       StackOverflowError error = new StackOverflowError("chunk " + begin);
                       thrown.add(error);
                       throw error;
@@ -320,8 +312,7 @@ final class SchedulerTest {
                   .run(
                       1000,
                       LARGE,
-                      0,
-                      (begin, end, scratch) -> {
+                      (begin, end) -> {
                         running.incrementAndGet();
                         begun.countDown();
                         Thread.onSpinWait();
@@ -350,12 +341,7 @@ final class SchedulerTest {
       futures.add(
           ForkJoinPool.commonPool()
               .submit(
-                  () ->
-                      common.run(
-                          8,
-                          LARGE,
-                          16,
-                          (begin, end, scratch) -> assertEachOnce(common, 20, LARGE))));
+                  () -> common.run(8, LARGE, (begin, end) -> assertEachOnce(common, 20, LARGE))));
     }
     for (Future<?> future : futures) {
       future.get(30, TimeUnit.SECONDS);
@@ -372,8 +358,7 @@ final class SchedulerTest {
           .run(
               2,
               LARGE,
-              0,
-              (begin, end, scratch) -> {
+              (begin, end) -> {
                 if (Thread.currentThread() == caller) {
                   await(helperAtWork);
                   caller.interrupt();
@@ -404,8 +389,7 @@ final class SchedulerTest {
         .run(
             2,
             LARGE,
-            0,
-            (begin, end, scratch) -> {
+            (begin, end) -> {
               if (begin == 0) {
                 assertEachOnce(second, 100, LARGE);
               }
@@ -424,8 +408,7 @@ final class SchedulerTest {
         .run(
             10,
             LARGE,
-            0,
-            (begin, end, scratch) -> {
+            (begin, end) -> {
               for (int c = begin; c < end; c++) {
                 runs[c]++;
               }

@@ -10,7 +10,7 @@ import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseBlockOuter;
-import org.blocksparse.internal.Storage;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * Takes all memory that a process of limited size can have, and lives on; the main class of a JVM

@@ -12,9 +12,7 @@ import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseBlockDot;
-import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.KernelsProvider;
-import org.blocksparse.internal.NativeKernels;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
@@ -43,7 +41,7 @@ public final class OtherBlasProgram {
     System.out.println("after load: " + Blocksparse.blocksparse_openblas_threads());
     openblas_nolapack.blas_set_num_threads(THEIR_THREADS);
     System.out.println("after theirs: " + Blocksparse.blocksparse_openblas_threads());
-    KernelsProvider.override(new NativeKernels(KernelsProvider.isa(), Kernels.Path.BLAS));
+    KernelsProvider.override(KernelsProvider.available().get("OpenBLAS"));
     long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(700);
     ExecutorService threads = Executors.newFixedThreadPool(6);
     List<Future<?>> futures = new ArrayList<>();

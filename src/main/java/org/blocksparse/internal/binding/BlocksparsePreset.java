@@ -37,8 +37,16 @@ public class BlocksparsePreset implements InfoMapper {
   public void map(InfoMap infoMap) {
     infoMap
         .put(new Info("BLOCKSPARSE_API").cppTypes().annotations())
-        // Pointers only: the overloads for arrays would copy, those for buffers cost three calls.
-        .put(new Info("float").valueTypes("float").pointerTypes("FloatPointer"))
-        .put(new Info("int", "int32_t").valueTypes("int").pointerTypes("IntPointer"));
+        // Addresses as numbers: objects for them would cost JNI calls, which the JNI code does not
+        // check when the heap is full or the stack used up.
+        .put(new Info("float").valueTypes("float").pointerTypes("@Cast(\"float*\") long"))
+        .put(new Info("int", "int32_t").valueTypes("int").pointerTypes("@Cast(\"int*\") long"))
+        .put(new Info("void").valueTypes("void").pointerTypes("@Cast(\"void*\") long"))
+        .put(
+            new Info("blocksparse_map")
+                .javaText(
+                    "public static native @Cast(\"void*\") long blocksparse_map("
+                        + "@Cast(\"const char*\") long path, @Cast(\"int64_t\") long bytes,"
+                        + " int copy_on_write);"));
   }
 }

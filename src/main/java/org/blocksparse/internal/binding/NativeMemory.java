@@ -1,79 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.binding;
 
+import java.nio.Buffer;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.IntPointer;
-import org.bytedeco.javacpp.Pointer;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
 
 /**
- * Addresses as pointers and buffers. The pointers made here own nothing: JavaCPP neither counts nor
- * frees them, which makes them as cheap as any small object.
+ * Memory by its address, which is a number here and everywhere above: no object is made for it, so
+ * that nothing can fail between an address and its use, and nothing counts against JavaCPP's limits
+ * of memory.
  */
 public final class NativeMemory {
   private NativeMemory() {}
 
-  /** A plain address. */
-  private static final class Address extends Pointer {
-    Address(long address, long bytes) {
-      super((Pointer) null);
-      this.address = address;
-      this.limit = bytes;
-      this.capacity = bytes;
-    }
-  }
-
   /** Zeroed memory of the native library, or 0 if it cannot be had. */
   public static long allocate(long bytes) {
-    Pointer memory = Blocksparse.blocksparse_allocate(bytes);
-    return memory == null ? 0 : memory.address();
+    return Blocksparse.blocksparse_allocate(bytes);
   }
 
   /** Gives back what {@link #allocate} returned. */
   public static void free(long address, long bytes) {
-    Blocksparse.blocksparse_free(new Address(address, bytes), bytes);
+    Blocksparse.blocksparse_free(address, bytes);
   }
 
   /**
    * A file as memory, or 0 if the system refuses; see {@code blocksparse_map}.
    *
    * @param path the name of the file in the system's encoding
+   * @throws OutOfMemoryError if there is no memory for the name
    */
   public static long map(byte[] path, long bytes, boolean copyOnWrite) {
-    try (BytePointer terminated = new BytePointer(path.length + 1L)) {
-      terminated.put(path, 0, path.length).put(path.length, (byte) 0);
-      Pointer memory = Blocksparse.blocksparse_map(terminated, bytes, copyOnWrite ? 1 : 0);
-      return memory == null ? 0 : memory.address();
+    int terminatedBytes = path.length + 1;
+    long terminated = allocate(terminatedBytes);
+    if (terminated == 0) {
+      throw new OutOfMemoryError("cannot allocate " + terminatedBytes + " bytes for a file's name");
     }
+    try {
+      buffer(terminated, path.length).put(path); // zero before, so it ends with one
+      return Blocksparse.blocksparse_map(terminated, bytes, copyOnWrite ? 1 : 0);
+    } finally {
+      free(terminated, terminatedBytes);
+    }
+  }
+
+  /**
+   * The encoding in which the JDK hands names of files to the system; UTF-8 for ours on Windows.
+   */
+  public static Charset fileNames() {
+    boolean windows = System.getProperty("os.name").startsWith("Windows");
+    String encoding = System.getProperty("sun.jnu.encoding");
+    return windows || encoding == null ? StandardCharsets.UTF_8 : Charset.forName(encoding);
   }
 
   /** Whether a mapped file has shrunk or cannot be read any more. */
   public static boolean isDamaged(long address) {
-    return Blocksparse.blocksparse_map_is_damaged(new Address(address, 0)) != 0;
+    return Blocksparse.blocksparse_map_is_damaged(address) != 0;
   }
 
   /** Ends what {@link #map} began. */
   public static void unmap(long address) {
-    Blocksparse.blocksparse_unmap(new Address(address, 0));
+    Blocksparse.blocksparse_unmap(address);
   }
 
   /** Where the content of a direct buffer begins, at its position. */
   public static long address(FloatBuffer buffer) {
-    return new FloatPointer(buffer).address() + 4L * buffer.position();
+    return addressOf(buffer) + 4L * buffer.position();
   }
 
-  /** A buffer over memory that stays the owner's. */
+  /**
+   * A buffer over memory that stays the owner's: exactly those bytes, none if there are none. In
+   * native order.
+   */
   public static ByteBuffer buffer(long address, int bytes) {
-    return new BytePointer(new Address(address, bytes)).capacity(bytes).asByteBuffer();
+    return newBuffer(address, bytes).order(ByteOrder.nativeOrder());
   }
 
-  public static FloatPointer floats(long address) {
-    return new FloatPointer(new Address(address, 0));
-  }
+  // In native/jni/buffers.cpp. JavaCPP's own way writes to the buffer it asked the JVM for without
+  // looking whether it got one.
 
-  public static IntPointer ints(long address) {
-    return new IntPointer(new Address(address, 0));
-  }
+  private static native ByteBuffer newBuffer(long address, long bytes);
+
+  private static native long addressOf(Buffer buffer);
 }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.binding;
+
+import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Loader;
+
+/**
+ * Which OpenBLAS the kernels call. JavaCPP loads that of bytedeco's jar, but the system's linker
+ * has the last word: it takes the first library of that name in the process, and where there is
+ * none, one that is installed on the machine.
+ */
+public final class OpenBlas {
+  private static final Logger LOG = System.getLogger("org.blocksparse");
+
+  private OpenBlas() {}
+
+  /** The file in use, or null if the system does not tell. */
+  public static Path file() {
+    BytePointer file = Blocksparse.blocksparse_openblas_file();
+    return file == null ? null : Path.of(file.getString(NativeMemory.fileNames()));
+  }
+
+  /**
+   * Whether it is one that JavaCPP has loaded, this one or that of another class loader; true as
+   * well if the system does not tell.
+   */
+  public static boolean isLoadedByJavaCpp() {
+    Path file = file();
+    return file == null
+        || isInJavaCppsCache(file)
+        || loadedByJavaCpp().stream().anyMatch(loaded -> isSame(loaded, file));
+  }
+
+  private static boolean isInJavaCppsCache(Path file) {
+    try {
+      return file.toRealPath().startsWith(Loader.getCacheDir().toPath().toRealPath());
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  /**
+   * Refuses an OpenBLAS of the machine that stands in for an absent jar: the program would fail, or
+   * give other bits at another speed, on the next machine. One that other code of this process has
+   * loaded first is not refused, since no jar would mend that; it is warned of.
+   *
+   * @throws UnsatisfiedLinkError naming the file and the jar
+   */
+  static void check(String platform) {
+    if (isLoadedByJavaCpp()) {
+      return;
+    }
+    List<Path> loaded = loadedByJavaCpp();
+    if (loaded.isEmpty()) {
+      throw new UnsatisfiedLinkError(
+          "org.bytedeco:openblas with the classifier "
+              + platform
+              + " is missing, and in its place this machine's own OpenBLAS was found, "
+              + file());
+    }
+    LOG.log(
+        Level.WARNING,
+        "Using the OpenBLAS of {0}, which other code has loaded first, not {1}.",
+        file(),
+        loaded.get(0));
+  }
+
+  private static List<Path> loadedByJavaCpp() {
+    return Loader.getLoadedLibraries().values().stream()
+        .map(Path::of)
+        .filter(path -> path.isAbsolute() && path.getFileName().toString().contains("openblas"))
+        .toList();
+  }
+
+  private static boolean isSame(Path one, Path other) {
+    try {
+      return Files.isSameFile(one, other);
+    } catch (IOException e) {
+      return one.equals(other);
+    }
+  }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.memory;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.file.FileSystems;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.binding.NativeMemory;
+
+/**
+ * A file as memory, read-only or copy on write, without reading it.
+ *
+ * <p>With the native library the file has one address, however large it is: Java's own mapping ends
+ * at 2 GB. What is read through {@link #read} is from the very file that is mapped, even if another
+ * one takes its name meanwhile. Without the native library the parts are mapped by Java.
+ */
+public final class MappedFile implements AutoCloseable {
+  private final Path file;
+  private final long bytes;
+  private final boolean copyOnWrite;
+  private final FileChannel channel;
+  private final long address;
+
+  private MappedFile(
+      Path file, long bytes, boolean copyOnWrite, FileChannel channel, long address) {
+    this.file = file;
+    this.bytes = bytes;
+    this.copyOnWrite = copyOnWrite;
+    this.channel = channel;
+    this.address = address;
+  }
+
+  /**
+   * Maps a file.
+   *
+   * @throws IOException if it cannot be opened, or the system refuses to map it
+   * @throws UnsupportedOperationException if it is in a file system that is not the system's own
+   */
+  public static MappedFile open(Path file, boolean copyOnWrite) throws IOException {
+    // The system would take its name for that of a file on the disk.
+    if (file.getFileSystem() != FileSystems.getDefault()) {
+      throw new UnsupportedOperationException(
+          file
+              + ": is in "
+              + file.getFileSystem()
+              + ", from which no file can be mapped; load it with copied()");
+    }
+    if (!NativeLibrary.isLoaded()) {
+      // Java wants a channel that could write, although it never will.
+      FileChannel channel =
+          copyOnWrite
+              ? FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)
+              : FileChannel.open(file);
+      return new MappedFile(file, channel.size(), copyOnWrite, channel, 0);
+    }
+    // Java opens it first: its exceptions tell what is wrong with a file.
+    try (FileChannel channel = FileChannel.open(file)) {
+      long bytes = channel.size();
+      long address = NativeMemory.map(nativeName(file), bytes, copyOnWrite);
+      if (address == 0) {
+        throw new IOException(
+            file
+                + ": cannot be mapped: it is not a regular file, it is being replaced, or the system"
+                + " gives no address space for its "
+                + bytes
+                + " bytes");
+      }
+      return new MappedFile(file, bytes, copyOnWrite, null, address);
+    }
+  }
+
+  private static byte[] nativeName(Path file) {
+    return file.toAbsolutePath().toString().getBytes(NativeMemory.fileNames());
+  }
+
+  /** The name of the file. */
+  public Path file() {
+    return file;
+  }
+
+  /** The size of the file when it was mapped. */
+  public long bytes() {
+    return bytes;
+  }
+
+  /** Whether the memory may be written, which never reaches the file. */
+  public boolean isCopyOnWrite() {
+    return copyOnWrite;
+  }
+
+  /** Whether the file has shrunk or cannot be read any more, so that zeroes may have been read. */
+  public boolean isDamaged() {
+    if (address != 0) {
+      return NativeMemory.isDamaged(address);
+    }
+    try {
+      return channel.size() < bytes;
+    } catch (IOException e) {
+      return true;
+    }
+  }
+
+  /** Fills a buffer with what begins at a position of the file. */
+  public void read(long position, ByteBuffer into) throws IOException {
+    if (address != 0) {
+      if (position > bytes - into.remaining()) {
+        throw new EOFException(file + ": ends at " + bytes);
+      }
+      into.put(NativeMemory.buffer(address + position, into.remaining()));
+      return;
+    }
+    readFully(channel, position, into);
+  }
+
+  /** Fills a buffer with what begins at a position of a channel. */
+  public static void readFully(SeekableByteChannel channel, long position, ByteBuffer into)
+      throws IOException {
+    channel.position(position);
+    while (into.hasRemaining()) {
+      if (channel.read(into) < 0) {
+        throw new EOFException("the file ends at " + channel.position());
+      }
+    }
+  }
+
+  /** The memory of a part of the file; the caller has checked that it is one. */
+  ByteBuffer buffer(long position, int length) throws IOException {
+    ByteBuffer buffer =
+        address != 0
+            ? NativeMemory.buffer(address + position, length)
+            : channel.map(
+                copyOnWrite ? FileChannel.MapMode.PRIVATE : FileChannel.MapMode.READ_ONLY,
+                position,
+                length);
+    return (copyOnWrite ? buffer : buffer.asReadOnlyBuffer()).order(ByteOrder.nativeOrder());
+  }
+
+  /** Where a position of the file is in memory, or 0 if native code cannot reach it. */
+  long address(long position) {
+    return address == 0 ? 0 : address + position;
+  }
+
+  /** Ends the mapping. Nobody may use the memory any more. */
+  @Override
+  public void close() {
+    if (address != 0) {
+      NativeMemory.unmap(address);
+      return;
+    }
+    try {
+      channel.close();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.memory;
+
+/**
+ * Makes a stack that is nearly used up end at the beginning of an operation, where nothing has been
+ * begun that a {@link StackOverflowError} could leave half done: a lease not given back, a helper
+ * not waited for.
+ */
+public final class StackRoom {
+  private static final int FRAMES = 40;
+
+  private StackRoom() {}
+
+  /**
+   * Returns if there is room for the frames of an operation, about ten thousand bytes.
+   *
+   * @throws StackOverflowError if not
+   */
+  public static void require() {
+    descend(FRAMES, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  }
+
+  /** Many arguments make a large frame, interpreted and compiled alike. */
+  private static long descend(
+      int frames,
+      long a,
+      long b,
+      long c,
+      long d,
+      long e,
+      long f,
+      long g,
+      long h,
+      long i,
+      long j,
+      long k,
+      long l,
+      long m,
+      long n,
+      long o,
+      long p,
+      long q,
+      long r,
+      long s,
+      long t,
+      long u,
+      long v,
+      long w,
+      long x) {
+    return frames == 0
+        ? x
+        : descend(
+            frames - 1, x, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w);
+  }
+}

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.memory;
+
+import java.io.IOException;
+import java.lang.ref.Cleaner;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
+import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.binding.NativeMemory;
+
+/**
+ * Off-heap memory for elements of four bytes, with a lifetime that no operation can be surprised
+ * by.
+ *
+ * <p>Every user of the memory holds a lease while it uses it: an operation from {@link #acquire} to
+ * {@link #release}, a buffer that was handed out until it is garbage. {@link #close} ends new
+ * leases at once; the memory itself goes when the last lease has ended. What is never closed goes
+ * when it is garbage.
+ *
+ * <p>Java reads and writes through direct byte buffers, one for each 2<sup>28</sup> elements, since
+ * a buffer holds less than 2 GB; native code by its address, which is 0 where the memory does not
+ * come from the native library.
+ */
+public final class Storage {
+  private static final Cleaner CLEANER = Cleaner.create();
+  private static final AtomicLong ALLOCATED_BYTES = new AtomicLong();
+
+  private static final int SEGMENT_BITS = 28;
+  private static final long SEGMENT_ELEMENTS = 1L << SEGMENT_BITS;
+  private static final int SEGMENT_MASK = (1 << SEGMENT_BITS) - 1;
+
+  /** Set in {@link #leases} once closed; the other bits count the leases. */
+  private static final int CLOSED = 1 << 31;
+
+  private final long elements;
+  private final ByteBuffer[] segments;
+  private final long address;
+
+  /** The file whose content this memory is, or null. */
+  private final MappedFile mapping;
+
+  private final AtomicInteger leases = new AtomicInteger();
+  private final Cleaner.Cleanable memory;
+
+  private Storage(long elements, long address, ByteBuffer[] segments, Runnable free) {
+    this(elements, address, segments, null, free);
+  }
+
+  private Storage(
+      long elements, long address, ByteBuffer[] segments, MappedFile mapping, Runnable free) {
+    this.mapping = mapping;
+    this.elements = elements;
+    this.address = address;
+    this.segments = segments;
+    this.memory = CLEANER.register(this, free);
+  }
+
+  /**
+   * Zeroed memory.
+   *
+   * @throws OutOfMemoryError that names the bytes, if they cannot be had
+   */
+  public static Storage allocate(long elements) {
+    return NativeLibrary.isLoaded() ? allocateNative(elements) : allocateBuffers(elements);
+  }
+
+  /**
+   * Several pieces of zeroed memory, all or none.
+   *
+   * @throws OutOfMemoryError that names the bytes of the piece that cannot be had
+   */
+  public static Storage[] allocateAll(long... elements) {
+    Storage[] all = new Storage[elements.length];
+    int allocated = 0;
+    try {
+      for (; allocated < all.length; allocated++) {
+        all[allocated] = allocate(elements[allocated]);
+      }
+    } catch (OutOfMemoryError e) {
+      for (int i = 0; i < allocated; i++) {
+        all[i].close();
+      }
+      throw e;
+    }
+    return all;
+  }
+
+  /** Memory of the native library, for native and Java kernels. */
+  private static Storage allocateNative(long elements) {
+    // Never nothing: an empty operand has an address as well.
+    long bytes = bytes(Math.max(1, elements));
+    long address = NativeMemory.allocate(bytes);
+    if (address == 0) {
+      throw outOfMemory(bytes, null);
+    }
+    ALLOCATED_BYTES.addAndGet(bytes);
+    return new Storage(
+        elements,
+        address,
+        segments(address, elements),
+        () -> {
+          NativeMemory.free(address, bytes);
+          ALLOCATED_BYTES.addAndGet(-bytes);
+        });
+  }
+
+  /** Memory of direct buffers, for Java kernels alone. */
+  private static Storage allocateBuffers(long elements) {
+    long bytes = bytes(elements);
+    ByteBuffer[] segments = new ByteBuffer[segmentCount(elements)];
+    try {
+      for (int s = 0; s < segments.length; s++) {
+        int segmentBytes = Math.toIntExact(4 * segmentElements(elements, s));
+        segments[s] = ByteBuffer.allocateDirect(segmentBytes).order(ByteOrder.nativeOrder());
+      }
+    } catch (OutOfMemoryError e) {
+      throw outOfMemory(bytes, e);
+    }
+    ALLOCATED_BYTES.addAndGet(bytes);
+    return new Storage(elements, 0, segments, () -> ALLOCATED_BYTES.addAndGet(-bytes));
+  }
+
+  /**
+   * The memory of a direct buffer in native byte order, from its position to its limit. The buffer
+   * stays reachable as long as the storage is.
+   */
+  public static Storage wrap(FloatBuffer buffer) {
+    requireNativeMemory();
+    return wrap(NativeMemory.address(buffer), buffer.remaining(), buffer);
+  }
+
+  /**
+   * Addresses can be used as memory.
+   *
+   * @throws UnsupportedOperationException if they cannot, and why
+   */
+  public static void requireNativeMemory() {
+    if (!NativeLibrary.isLoaded()) {
+      throw new UnsupportedOperationException(
+          "wrap needs the native library: " + NativeLibrary.reason());
+    }
+  }
+
+  /**
+   * Memory that somebody else owns; {@code owner} stays reachable until the storage is closed or
+   * garbage.
+   */
+  public static Storage wrap(long address, long elements, Object owner) {
+    // Emptied at the end: who still holds the closed storage does not hold the owner.
+    AtomicReference<Object> held = new AtomicReference<>(owner);
+    return new Storage(elements, address, segments(address, elements), () -> held.set(null));
+  }
+
+  /**
+   * A part of a mapped file, in native byte order; ends the mapping when it is freed itself.
+   *
+   * @param position where it begins in the file, in bytes; a multiple of four
+   */
+  public static Storage mapped(MappedFile mapping, long position, long elements)
+      throws IOException {
+    ByteBuffer[] segments = new ByteBuffer[segmentCount(elements)];
+    for (int s = 0; s < segments.length; s++) {
+      segments[s] =
+          mapping.buffer(
+              position + 4L * s * SEGMENT_ELEMENTS,
+              Math.toIntExact(4 * segmentElements(elements, s)));
+    }
+    return new Storage(elements, mapping.address(position), segments, mapping, mapping::close);
+  }
+
+  /** The bytes of all storages that were allocated and are not free yet. */
+  public static long allocatedBytes() {
+    return ALLOCATED_BYTES.get();
+  }
+
+  private static long bytes(long elements) {
+    return Math.multiplyExact(elements, 4L);
+  }
+
+  private static int segmentCount(long elements) {
+    return Math.toIntExact((elements + SEGMENT_ELEMENTS - 1) / SEGMENT_ELEMENTS);
+  }
+
+  private static long segmentElements(long elements, int segment) {
+    return Math.min(SEGMENT_ELEMENTS, elements - segment * SEGMENT_ELEMENTS);
+  }
+
+  private static ByteBuffer[] segments(long address, long elements) {
+    ByteBuffer[] segments = new ByteBuffer[segmentCount(elements)];
+    for (int s = 0; s < segments.length; s++) {
+      long begin = s * SEGMENT_ELEMENTS;
+      segments[s] =
+          NativeMemory.buffer(
+              address + 4 * begin, Math.toIntExact(4 * segmentElements(elements, s)));
+    }
+    return segments;
+  }
+
+  private static OutOfMemoryError outOfMemory(long bytes, Throwable cause) {
+    OutOfMemoryError error =
+        new OutOfMemoryError(
+            "cannot allocate "
+                + bytes
+                + " bytes for a tensor; "
+                + allocatedBytes()
+                + " bytes are held by other tensors: close those that are not needed any more");
+    error.initCause(cause);
+    return error;
+  }
+
+  /** The number of elements. */
+  public long elements() {
+    return elements;
+  }
+
+  /** The file whose content this memory is, or null if it is memory only. */
+  public MappedFile mapping() {
+    return mapping;
+  }
+
+  /** Whether the elements must not be written. */
+  public boolean isReadOnly() {
+    return mapping != null && !mapping.isCopyOnWrite();
+  }
+
+  /** Whether {@link #close} was called. */
+  public boolean isClosed() {
+    return leases.get() < 0;
+  }
+
+  /**
+   * Takes a lease: the memory stays until {@link #release}.
+   *
+   * @return false if the storage is closed; there is no lease to release then
+   */
+  public boolean acquire() {
+    int seen = leases.get();
+    while (seen >= 0) {
+      if (leases.compareAndSet(seen, seen + 1)) {
+        return true;
+      }
+      seen = leases.get();
+    }
+    return false;
+  }
+
+  /** Ends a lease. */
+  public void release() {
+    if (leases.decrementAndGet() == CLOSED) {
+      memory.clean();
+    }
+  }
+
+  /** Refuses new leases from now on, and frees the memory when there are none left. Idempotent. */
+  public void close() {
+    int seen = leases.getAndUpdate(count -> count | CLOSED);
+    if (seen == 0) {
+      memory.clean();
+    }
+  }
+
+  /** Where an element lies, as native code sees it; 0 if native code cannot. */
+  public long address(long index) {
+    return address == 0 ? 0 : address + 4 * index;
+  }
+
+  /** Whether the two have an element in common, given where each begins and how far it reaches. */
+  public static boolean overlap(
+      Storage a, long aOffset, long aLength, Storage b, long bOffset, long bLength) {
+    if (aLength == 0 || bLength == 0) {
+      return false;
+    }
+    if (a == b) {
+      return aOffset < bOffset + bLength && bOffset < aOffset + aLength;
+    }
+    long aBegin = a.address + 4 * aOffset;
+    long bBegin = b.address + 4 * bOffset;
+    return a.address != 0
+        && b.address != 0
+        && aBegin < bBegin + 4 * bLength
+        && bBegin < aBegin + 4 * aLength;
+  }
+
+  public float getFloat(long index) {
+    return segments[(int) (index >>> SEGMENT_BITS)].getFloat(((int) index & SEGMENT_MASK) << 2);
+  }
+
+  public void putFloat(long index, float value) {
+    segments[(int) (index >>> SEGMENT_BITS)].putFloat(((int) index & SEGMENT_MASK) << 2, value);
+  }
+
+  public int getInt(long index) {
+    return segments[(int) (index >>> SEGMENT_BITS)].getInt(((int) index & SEGMENT_MASK) << 2);
+  }
+
+  public void putInt(long index, int value) {
+    segments[(int) (index >>> SEGMENT_BITS)].putInt(((int) index & SEGMENT_MASK) << 2, value);
+  }
+
+  /** Sets {@code count} elements from {@code offset} on. */
+  public void fill(long offset, long count, float value) {
+    for (long i = 0; i < count; i++) {
+      putFloat(offset + i, value);
+    }
+  }
+
+  /** Copies all elements of another storage of the same size; both are leased by the caller. */
+  public void copyFrom(Storage other) {
+    for (int s = 0; s < segments.length; s++) {
+      segments[s].duplicate().put(other.segments[s].duplicate());
+    }
+  }
+
+  /**
+   * Receives the pieces of a range: a buffer of the piece, and where it begins within the range.
+   */
+  private interface Piece {
+    void accept(ByteBuffer bytes, int begin);
+  }
+
+  /**
+   * Calls {@code piece} for each part of [offset, offset + length) that lies within one segment.
+   */
+  private void forEachPiece(long offset, int length, Piece piece) {
+    int done = 0;
+    while (done < length) {
+      long index = offset + done;
+      int inSegment = (int) index & SEGMENT_MASK;
+      int count = (int) Math.min(length - done, SEGMENT_ELEMENTS - inSegment);
+      ByteBuffer segment = segments[(int) (index >>> SEGMENT_BITS)];
+      piece.accept(segment.slice(4 * inSegment, 4 * count).order(ByteOrder.nativeOrder()), done);
+      done += count;
+    }
+  }
+
+  /** Copies {@code length} elements out, from {@code offset} to {@code values[start]} on. */
+  public void getFloats(long offset, float[] values, int start, int length) {
+    forEachPiece(
+        offset,
+        length,
+        (bytes, begin) -> bytes.asFloatBuffer().get(values, start + begin, bytes.limit() / 4));
+  }
+
+  /** Copies {@code length} elements in, from {@code values[start]} on to {@code offset}. */
+  public void putFloats(long offset, float[] values, int start, int length) {
+    forEachPiece(
+        offset,
+        length,
+        (bytes, begin) -> bytes.asFloatBuffer().put(values, start + begin, bytes.limit() / 4));
+  }
+
+  /** As {@link #getFloats}. */
+  public void getInts(long offset, int[] values, int start, int length) {
+    forEachPiece(
+        offset,
+        length,
+        (bytes, begin) -> bytes.asIntBuffer().get(values, start + begin, bytes.limit() / 4));
+  }
+
+  /** As {@link #putFloats}. */
+  public void putInts(long offset, int[] values, int start, int length) {
+    forEachPiece(
+        offset,
+        length,
+        (bytes, begin) -> bytes.asIntBuffer().put(values, start + begin, bytes.limit() / 4));
+  }
+
+  /**
+   * A buffer over elements [0, length), which are all in the first segment or it is refused by the
+   * caller. The buffer holds a lease: the memory outlives it even if the storage is closed
+   * meanwhile. The caller must hold a lease of its own.
+   */
+  public ByteBuffer export(int length) {
+    ByteBuffer root;
+    if (address == 0) {
+      root = segments.length == 0 ? ByteBuffer.allocateDirect(0) : segments[0].slice(0, 4 * length);
+    } else {
+      root = NativeMemory.buffer(address, 4 * length);
+      if (!acquire()) {
+        throw new IllegalStateException("closed");
+      }
+      // Duplicates and views of a direct buffer keep the buffer they were made from reachable.
+      CLEANER.register(root, this::release);
+    }
+    return (isReadOnly() ? root.asReadOnlyBuffer() : root).order(ByteOrder.nativeOrder());
+  }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.memory;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.junit.jupiter.api.Test;
+
+final class ScratchTest {
+  @Test
+  void nobodyElseHasWhatIsBorrowed() throws Exception {
+    Set<Storage> borrowed = Collections.synchronizedSet(new HashSet<>());
+    ExecutorService threads = Executors.newFixedThreadPool(8);
+    try {
+      List<Future<?>> futures = new ArrayList<>();
+      for (int t = 0; t < 8; t++) {
+        int elements = 16 << t;
+        futures.add(
+            threads.submit(
+                () -> {
+                  for (int i = 0; i < 2_000; i++) {
+                    try (Scratch scratch = Scratch.borrow(elements)) {
+                      assertTrue(scratch.storage().elements() >= elements, "too small");
+                      assertTrue(borrowed.add(scratch.storage()), "two have the same scratch");
+                      borrowed.remove(scratch.storage());
+                    }
+                  }
+                }));
+      }
+      for (Future<?> future : futures) {
+        future.get();
+      }
+    } finally {
+      threads.shutdown();
+    }
+  }
+
+  @Test
+  void whatIsGivenBackIsBorrowedAgain() {
+    long elements = 1 << 20;
+    Scratch.borrow(elements).close();
+    long before = Storage.allocatedBytes();
+    for (int i = 0; i < 100; i++) {
+      Scratch.borrow(elements).close();
+    }
+    assertEquals(before, Storage.allocatedBytes());
+  }
+}
