@@ -145,9 +145,7 @@ final class SoftmaxCallProperties {
       this.data = data;
       // Half of the calls are steps: what an optimizer remembers shows in the next but one.
       method =
-          data.below(2) == 0
-              ? Method.STEP
-              : Method.values()[data.below(Method.values().length)];
+          data.below(2) == 0 ? Method.STEP : Method.values()[data.below(Method.values().length)];
       batch = method == Method.EXPLAIN ? 1 : 1 + data.below(6);
       seed = data.below(1000);
       int outputs = layer.outputs();

@@ -195,8 +195,7 @@ final class SchedulerTest {
                 scheduler.run(
                     1000,
                     LARGE,
-                    0,
-                    (begin, end, scratch) -> {
+                    (begin, end) -> {
                       if (Thread.currentThread() != caller) {
                         helperAtWork.countDown();
                         throw thrown;
@@ -228,8 +227,7 @@ final class SchedulerTest {
                 .run(
                     1000,
                     LARGE,
-                    0,
-                    (begin, end, scratch) -> {
+                    (begin, end) -> {
                       if (Thread.currentThread() != caller) {
                         await(callerAtWork);
                         throw new IllegalStateException("of a helper");
@@ -252,8 +250,7 @@ final class SchedulerTest {
       scheduler.run(
           chunks,
           LARGE,
-          0,
-          (begin, end, scratch) -> {
+          (begin, end) -> {
             // A thread that sleeps here would wake when the other has done it all.
             for (two.incrementAndGet(); two.get() < 2; ) {
               Thread.onSpinWait();
