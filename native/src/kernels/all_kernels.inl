@@ -9,7 +9,7 @@
 
 #include <utility>
 
-#include "kernels/inline.h"
+#include "kernels/compiler_hints.h"
 #include "kernels/kernel_table.h"
 
 #include BLOCKSPARSE_SIMD
@@ -47,15 +47,25 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 
 }  // namespace
 
+// In this order: each file uses names of those above it.
+// clang-format off
 #include "kernels/register_tiles.inl"
+#include "kernels/gemm_sums.inl"
+#include "kernels/gemm_prefetch.inl"
+#include "kernels/gemm_micro_kernel.inl"
+#include "kernels/gemm_pack_panel.inl"
+#include "kernels/gemm_dot_kernel.inl"
+#include "kernels/gemm_driver.inl"
+#include "kernels/outer_tiles.inl"
 #include "kernels/softmax.inl"
-#include "kernels/tile_gemm.inl"
-#include "kernels/tile_outer.inl"
-#include "kernels/update.inl"
+#include "kernels/vector_sums.inl"
+#include "kernels/optimizer_steps.inl"
+// clang-format on
 
 namespace {
 
-constexpr kernel_table kTable = {gemm, outer,          softmax, log_softmax, cross_entropy,
-                                 axpy, sum_of_squares, sgd,     adagrad,     adam};
+constexpr kernel_table kTable = {
+    gemm, outer,   softmax, log_softmax, cross_entropy, axpy, sum_of_squares, largest_magnitude,
+    sgd,  adagrad, adam};
 
 }  // namespace

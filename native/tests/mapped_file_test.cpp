@@ -8,6 +8,8 @@
 #include "blocksparse/blocksparse.h"
 
 #if !defined(_WIN32)
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -26,7 +28,7 @@ void check(bool ok, const char* what) {
 }
 
 constexpr std::int64_t kBytes = 300001;
-const char* const kPath = "mapping_test.bin";
+const char* const kPath = "mapped_file_test.bin";
 
 unsigned char byte_at(std::int64_t i) { return static_cast<unsigned char>(i * 7 % 251 + 1); }
 
@@ -75,6 +77,10 @@ void shrinking_file() {
   writable[260000] = 1;
   check(writable[260000] == 1, "what is gone cannot be written, copy on write");
   check(blocksparse_map_is_damaged(memory) == 1, "not damaged");
+  // What was lost stays lost, whatever the file becomes: the mapping holds zeroes.
+  check(truncate(kPath, kBytes) == 0, "cannot extend");
+  check(blocksparse_map_is_damaged(memory) == 1, "mended by a file that grew again");
+  check(blocksparse_map_is_damaged(writable) == 1, "mended, copy on write");
   blocksparse_unmap(memory);
   blocksparse_unmap(writable);
 
@@ -84,6 +90,38 @@ void shrinking_file() {
   check(again != nullptr && equals_file(again), "cannot be mapped again");
   check(blocksparse_map_is_damaged(again) == 0, "damaged at once");
   blocksparse_unmap(again);
+}
+
+// The lowest number that is free: it grows when a file is left open.
+int next_descriptor() {
+  const int file = open(kPath, O_RDONLY);
+  close(file);
+  return file;
+}
+
+// More at one time than one table of the library holds, as far as open files allow.
+void many_mappings() {
+  struct rlimit limit;
+  check(getrlimit(RLIMIT_NOFILE, &limit) == 0, "no limit");
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  constexpr std::size_t kMany = 5000;
+  const std::size_t most = limit.rlim_cur > kMany + 100 ? kMany : 900;
+  const int before = next_descriptor();
+  std::vector<unsigned char*> mappings;
+  for (std::size_t i = 0; i < most; ++i) {
+    mappings.push_back(map(kBytes, false));
+    check(mappings.back() != nullptr && mappings.back()[i] == byte_at(static_cast<std::int64_t>(i)),
+          "one of many at once");
+  }
+  check(truncate(kPath, 100000) == 0, "cannot truncate");
+  check(mappings.back()[200000] == 0, "the last of many is not taken care of");
+  check(blocksparse_map_is_damaged(mappings.back()) == 1, "the last of many is not damaged");
+  for (unsigned char* const mapping : mappings) {
+    blocksparse_unmap(mapping);
+  }
+  check(next_descriptor() == before, "files are left open");
+  write_file();
 }
 
 #endif
@@ -114,15 +152,22 @@ int main() {
   check(blocksparse_map(".", 1, 0) == nullptr, "a folder");
   check(blocksparse_map(nullptr, 1, 0) == nullptr, "no path");
 
+#if !defined(_WIN32)
+  const int before = next_descriptor();
+#endif
   // Entries are given back: more mappings one after the other than there may be at one time.
   for (int i = 0; i < 10000; ++i) {
     unsigned char* const one = map(1, false);
     check(one != nullptr && one[0] == byte_at(0), "one of many");
     blocksparse_unmap(one);
   }
+#if !defined(_WIN32)
+  check(next_descriptor() == before, "files are left open");
+#endif
 
 #if !defined(_WIN32)
   shrinking_file();
+  many_mappings();
   std::remove(kPath);
   std::printf("%d failures so far\n", failures);
   std::fflush(stdout);

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #endif
 
 namespace {
@@ -88,9 +89,13 @@ struct Mapping {
   std::atomic<bool> damaged;
 };
 
-// Fixed, since a signal handler can neither wait for a lock nor follow memory that may be freed.
-constexpr int kMostMappings = 4096;
-Mapping mappings[kMostMappings];
+// Never freed and never moved, since a signal handler can neither wait for a lock nor follow memory
+// that may be freed. A full table gets another one behind it.
+struct Table {
+  Mapping mappings[1024];
+  std::atomic<Table*> next;
+};
+Table first_table;
 // Marks an entry that is being filled: no address.
 char reserved_mark;
 
@@ -98,12 +103,14 @@ struct sigaction previous_action;
 
 Mapping* find(const void* address) {
   const auto wanted = reinterpret_cast<std::uintptr_t>(address);
-  for (Mapping& mapping : mappings) {
-    char* const begin = mapping.begin.load(std::memory_order_acquire);
-    if (begin != nullptr && begin != &reserved_mark) {
-      const auto first = reinterpret_cast<std::uintptr_t>(begin);
-      if (wanted >= first && wanted - first < mapping.bytes.load(std::memory_order_relaxed)) {
-        return &mapping;
+  for (Table* table = &first_table; table != nullptr; table = table->next.load()) {
+    for (Mapping& mapping : table->mappings) {
+      char* const begin = mapping.begin.load(std::memory_order_acquire);
+      if (begin != nullptr && begin != &reserved_mark) {
+        const auto first = reinterpret_cast<std::uintptr_t>(begin);
+        if (wanted >= first && wanted - first < mapping.bytes.load(std::memory_order_relaxed)) {
+          return &mapping;
+        }
       }
     }
   }
@@ -159,11 +166,27 @@ bool install_handler() {
   return sigaction(SIGBUS, &action, nullptr) == 0;
 }
 
+// The table behind one; NULL if there is no memory for it.
+Table* next_of(Table& table) {
+  Table* next = table.next.load();
+  if (next == nullptr) {
+    Table* const made = static_cast<Table*>(std::calloc(1, sizeof(Table)));
+    if (made != nullptr && !table.next.compare_exchange_strong(next, made)) {
+      std::free(made);  // another thread was first
+      return next;
+    }
+    next = made;
+  }
+  return next;
+}
+
 Mapping* reserve() {
-  for (Mapping& mapping : mappings) {
-    char* expected = nullptr;
-    if (mapping.begin.compare_exchange_strong(expected, &reserved_mark)) {
-      return &mapping;
+  for (Table* table = &first_table; table != nullptr; table = next_of(*table)) {
+    for (Mapping& mapping : table->mappings) {
+      char* expected = nullptr;
+      if (mapping.begin.compare_exchange_strong(expected, &reserved_mark)) {
+        return &mapping;
+      }
     }
   }
   return nullptr;

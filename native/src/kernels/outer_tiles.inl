@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sums of outer products by register tiles. See kernels.inl.
+// Sums of outer products by register tiles. See all_kernels.inl.
 //
 // A tile of the block written stays in registers while it walks through the pairs; in each step it
 // multiplies up to 6 elements of a row of x by kTileVectors vectors of a row of y. Every element is

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products by cblas_sgemm on the calling thread: the path for instruction sets without tiles of our
-// own, and for blocks so large that OpenBLAS's packing pays. Rows that lie a constant distance
+// Products by cblas_sgemm on the calling thread; choose_path.h tells which. Rows that lie a constant distance
 // apart are given to BLAS where they lie; others are gathered into the scratch memory of the
 // caller.
 //
 // OpenBLAS returns at once, without a look at beta, when a size is 0, and it takes 32-bit sizes:
 // callers of this file pass no empty product, and sizes that is_blas_size() accepts.
-#ifndef BLOCKSPARSE_SRC_BLAS_PATH_H
-#define BLOCKSPARSE_SRC_BLAS_PATH_H
+#ifndef BLOCKSPARSE_SRC_BLAS_PRODUCTS_H
+#define BLOCKSPARSE_SRC_BLAS_PRODUCTS_H
 
 #include <cstdint>
 
@@ -56,4 +55,4 @@ struct blas_outer {
 
 }  // namespace blocksparse
 
-#endif  // BLOCKSPARSE_SRC_BLAS_PATH_H
+#endif  // BLOCKSPARSE_SRC_BLAS_PRODUCTS_H
