@@ -16,6 +16,10 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.TensorState;
+import org.blocksparse.internal.optimizer.UpdateRule;
+import org.blocksparse.internal.softmax.Parameter;
 
 /**
  * A {@link HierarchicalSoftmax} as a safetensors file.
@@ -86,8 +90,8 @@ final class ModelFile {
       add("W1", layer.W1());
       add("b1", layer.b1());
       add("b2", layer.b2());
-      add("classOf", layer.classes().classTable());
-      add("slotOf", layer.classes().slotTable());
+      add("classOf", layer.classes().table().classOf());
+      add("slotOf", layer.classes().table().slotOf());
       metadata = new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
       metadata.put(FORMAT, VERSION);
       metadata.put(STEPS, Long.toString(layer.steps()));
@@ -126,18 +130,18 @@ final class ModelFile {
     }
 
     private void add(OptimizerState state, HierarchicalSoftmax layer, Lease lease) {
-      metadata.put(RULE, state.rule().name());
-      metadata.put(RULE_STEPS, Long.toString(state.stepsOfClassLevel()));
-      add(STATE_STEPS, state.stepsOfClass());
+      metadata.put(RULE, state.kind().name());
+      metadata.put(RULE_STEPS, Integer.toString(state.of(Parameter.W1.ordinal()).steps()[0]));
+      add(STATE_STEPS, state.of(Parameter.W2.ordinal()).steps());
       FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
-      for (int memory = 0; memory < state.rule().memories(); memory++) {
-        Storage[] remembered = state.remembered(memory);
-        for (int p = 0; p < remembered.length; p++) {
-          if (!remembered[p].acquire()) {
-            throw new IllegalStateException("layer: is closed");
+      for (int moment = 0; moment < state.kind().moments(); moment++) {
+        for (int p = 0; p < parameters.length; p++) {
+          Storage storage = state.of(p).moment(moment);
+          if (!storage.acquire()) {
+            throw new IllegalStateException("layer: the layer is closed");
           }
-          lease.adopt(remembered[p]);
-          add(STATES[memory] + PARAMETERS[p], parameters[p].shape(), remembered[p]);
+          lease.adopt(storage);
+          add(STATES[moment] + PARAMETERS[p], parameters[p].shape(), storage);
         }
       }
     }
@@ -453,13 +457,13 @@ final class ModelFile {
     // -------------------------------------------------------------------------- optimiser state
 
     private record State(
-        Optimizer.Rule rule,
+        UpdateRule.Kind rule,
         long steps,
         SafeTensorsHeader.Entry stepsOfClass,
-        List<List<SafeTensorsHeader.Entry>> remembered) {
+        List<List<SafeTensorsHeader.Entry>> moments) {
       long bytes() {
         return stepsOfClass.bytes()
-            + remembered.stream()
+            + moments.stream()
                 .flatMap(List::stream)
                 .mapToLong(SafeTensorsHeader.Entry::bytes)
                 .sum();
@@ -472,23 +476,23 @@ final class ModelFile {
       if (name == null) {
         return null;
       }
-      Optimizer.Rule rule;
+      UpdateRule.Kind rule;
       try {
-        rule = Optimizer.Rule.valueOf(name);
+        rule = UpdateRule.Kind.valueOf(name);
       } catch (IllegalArgumentException e) {
         throw new ModelFormatException(file, "__metadata__", RULE + " is no rule: " + name, e);
       }
-      List<List<SafeTensorsHeader.Entry>> remembered = new ArrayList<>();
-      for (int memory = 0; memory < rule.memories(); memory++) {
+      List<List<SafeTensorsHeader.Entry>> moments = new ArrayList<>();
+      for (int memory = 0; memory < rule.moments(); memory++) {
         List<SafeTensorsHeader.Entry> entries = new ArrayList<>();
         for (int p = 0; p < PARAMETERS.length; p++) {
           entries.add(
               entry(STATES[memory] + PARAMETERS[p], "F32", parameters[p].shape().toArray()));
         }
-        remembered.add(entries);
+        moments.add(entries);
       }
       return new State(
-          rule, number(RULE_STEPS), entry(STATE_STEPS, "I32", new long[] {nClasses}), remembered);
+          rule, number(RULE_STEPS), entry(STATE_STEPS, "I32", new long[] {nClasses}), moments);
     }
 
     private void restore(OptimizerState target, State state) throws IOException {
@@ -498,11 +502,14 @@ final class ModelFile {
           throw malformed(STATE_STEPS, "element " + c + " is negative");
         }
       }
-      target.restore(state.rule(), state.steps(), stepsOfClass);
-      for (int memory = 0; memory < state.remembered().size(); memory++) {
-        Storage[] storage = target.remembered(memory);
-        for (int p = 0; p < storage.length; p++) {
-          readFloats(state.remembered().get(memory).get(p), storage[p]);
+      target.reset(state.rule());
+      int[] stepsOfClassLevel = {(int) Math.min(state.steps(), Integer.MAX_VALUE)};
+      for (Parameter parameter : Parameter.values()) {
+        boolean classLevel = parameter == Parameter.W1 || parameter == Parameter.B1;
+        TensorState tensor = target.of(parameter.ordinal());
+        tensor.restoreSteps(classLevel ? stepsOfClassLevel : stepsOfClass);
+        for (int moment = 0; moment < state.moments().size(); moment++) {
+          readFloats(state.moments().get(moment).get(parameter.ordinal()), tensor.moment(moment));
         }
       }
     }

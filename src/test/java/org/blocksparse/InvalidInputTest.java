@@ -1163,7 +1163,7 @@ final class InvalidInputTest {
   // ------------------------------------------------------------------------------- the layer
 
   /** 9 outputs in 4 classes of up to 3 slots. */
-  private static HierarchicalSoftmax.Builder builder() {
+  private static HierarchicalSoftmaxBuilder builder() {
     return HierarchicalSoftmax.builder(6, 9).classes(ClassAssignment.of(0, 0, 0, 1, 1, 2, 2, 2, 3));
   }
 
@@ -1686,7 +1686,7 @@ final class InvalidInputTest {
   }
 
   private static FloatTensor hSoftmax(World w, IntTensor target) {
-    return HierarchicalSoftmax.hSoftmax(
+    return TheanoSoftmax.apply(
         w.f("x"), 2, 12, 4, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), target);
   }
 
@@ -1705,7 +1705,7 @@ final class InvalidInputTest {
               "nClasses" + message,
               layerWorld(),
               w ->
-                  HierarchicalSoftmax.hSoftmax(
+                  TheanoSoftmax.apply(
                       w.f("x"), 2, 12, bad, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null)));
       cases.add(
           new Case(
@@ -1714,7 +1714,7 @@ final class InvalidInputTest {
               "nOutputsPerClass" + message,
               layerWorld(),
               w ->
-                  HierarchicalSoftmax.hSoftmax(
+                  TheanoSoftmax.apply(
                       w.f("x"), 2, 12, 4, bad, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null)));
     }
     for (int bad : new int[] {0, 13, -1}) {
@@ -1725,7 +1725,7 @@ final class InvalidInputTest {
               "nOutputs: expected a number in [1, nClasses * nOutputsPerClass = 12] but was " + bad,
               layerWorld(),
               w ->
-                  HierarchicalSoftmax.hSoftmax(
+                  TheanoSoftmax.apply(
                       w.f("x"), 2, bad, 4, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null)));
     }
     for (int bad : new int[] {1, 3}) {
@@ -1736,7 +1736,7 @@ final class InvalidInputTest {
               "x: expected (batchSize, features) = (" + bad + ", 6) but was (2, 6)",
               layerWorld(),
               w ->
-                  HierarchicalSoftmax.hSoftmax(
+                  TheanoSoftmax.apply(
                       w.f("x"), bad, 12, 4, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null)));
     }
     for (int bad : new int[] {-1, 12}) {
