@@ -17,7 +17,7 @@ import org.blocksparse.internal.optimizer.OptimizerState;
 import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.ClassSearch;
 import org.blocksparse.internal.softmax.DenseGradients;
-import org.blocksparse.internal.softmax.Dimensions;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.FusedDescent;
 import org.blocksparse.internal.softmax.OptimizerUpdate;
 import org.blocksparse.internal.softmax.Sampling;
@@ -107,7 +107,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
         new TwoLevelSoftmax(
             workers.engine(),
             storage,
-            new Dimensions(features, classes.classes(), classes.slots()),
+            new SoftmaxSizes(features, classes.classes(), classes.slots()),
             valid);
     this.scoring = new Scoring(softmax, classes.table());
     this.state = storage.optimizerState(classes.classes());
@@ -171,8 +171,16 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * Saves the layer as a safetensors file with the tensors W1, b1, W2, b2, classOf and slotOf.
    * Whenever the machine stops, the file is the old one or the new one, never a part of one.
    *
+   * <p>The new file is written beside the old one, with a hidden name, and takes its place in one
+   * step; it has the old one's mode, and its owner and group where the system allows it. A symbolic
+   * link stays, and what it points to is replaced or made; other hard links keep the old content.
+   * What a killed process has left behind of the same file is deleted.
+   *
    * @throws IllegalStateException if a parameter is not finite
-   * @throws IOException if the file cannot be written; an old one is unchanged
+   * @throws IllegalArgumentException if there is more metadata than a file can have; see {@link
+   *     SaveOptions#withMetadata}
+   * @throws IOException if the file cannot be written, or is not a regular file; an old one is
+   *     unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
     ModelFile.save(this, file, options);
@@ -187,9 +195,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * Loads what {@link #save(Path)} has written, or others as safetensors in the same way. The file
    * may come from anybody.
    *
-   * @throws ModelFormatException if the file does not hold a layer; it names the tensor and the
+   * @throws FileFormatException if the file does not hold a layer; it names the tensor and the
    *     reason
    * @throws IOException if the file cannot be read
+   * @throws UnsupportedOperationException if it is to be mapped and cannot be; see {@link
+   *     LoadOptions#mapped}
    */
   public static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
     return ModelFile.load(file, options);
@@ -521,7 +531,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     FloatTensor gradX = null;
     try {
       gradX = FloatTensor.zeros(batch.size(), features);
-      SoftmaxUpdate update = new DenseGradients(result.storage(), softmax.dimensions());
+      SoftmaxUpdate update = new DenseGradients(result.storage(), softmax.sizes());
       double value = batch.sum(train(x, batch, gradX, workspace -> update));
       return new SoftmaxGradients(value, gradX, result.W1(), result.b1(), result.W2(), result.b2());
     } catch (Throwable e) {
@@ -595,8 +605,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   private SoftmaxUpdate update(OptimizerState.Step step, Workspace workspace) {
     return step.rule().isPlainDescent()
-        ? new FusedDescent(step, softmax.parameters(), softmax.dimensions())
-        : new OptimizerUpdate(step, softmax.dimensions(), workspace);
+        ? new FusedDescent(step, softmax.parameters(), softmax.sizes())
+        : new OptimizerUpdate(step, softmax.sizes(), workspace);
   }
 
   /** The losses of the rows that count, not weighted. */

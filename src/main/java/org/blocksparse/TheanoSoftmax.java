@@ -2,7 +2,7 @@
 package org.blocksparse;
 
 import org.blocksparse.internal.Rows;
-import org.blocksparse.internal.softmax.Dimensions;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.TwoLevelSoftmax;
 import org.blocksparse.internal.softmax.Workspace;
 
@@ -68,7 +68,7 @@ public final class TheanoSoftmax {
         new TwoLevelSoftmax(
             Workers.common().engine(),
             parameters.storage(),
-            new Dimensions(features, nClasses, nOutputsPerClass),
+            new SoftmaxSizes(features, nClasses, nOutputsPerClass),
             null);
     try (Lease lease = new Lease().of("x", x).of(parameters);
         Workspace workspace = softmax.borrowWorkspace()) {

@@ -50,7 +50,7 @@ public record ClassCount(double nanosPerProduct, double nanosPerWeight) {
   public static ClassCount measure(Engine engine) {
     double product = Double.POSITIVE_INFINITY;
     double weight = Double.POSITIVE_INFINITY;
-    Dimensions measured = new Dimensions(MEASURED_FEATURES, MEASURED_CLASSES, MEASURED_SLOTS);
+    SoftmaxSizes measured = new SoftmaxSizes(MEASURED_FEATURES, MEASURED_CLASSES, MEASURED_SLOTS);
     int[] oneOfEach = new int[MEASURED_CLASSES];
     Arrays.setAll(oneOfEach, c -> c);
     Storage[] memory =

@@ -4,11 +4,11 @@ package org.blocksparse.internal.softmax;
 /** Gradients as they are, into memory of the size of the parameters that is zero before. */
 public final class DenseGradients implements SoftmaxUpdate {
   private final SoftmaxStorage into;
-  private final Dimensions dimensions;
+  private final SoftmaxSizes sizes;
 
-  public DenseGradients(SoftmaxStorage into, Dimensions dimensions) {
+  public DenseGradients(SoftmaxStorage into, SoftmaxSizes sizes) {
     this.into = into;
-    this.dimensions = dimensions;
+    this.sizes = sizes;
   }
 
   @Override
@@ -18,13 +18,13 @@ public final class DenseGradients implements SoftmaxUpdate {
 
   @Override
   public void classLevel(ClassLevelGradient gradient) {
-    gradient.weights(1, false, dimensions.w1(into.w1()));
-    gradient.biases(1, dimensions.b1(into.b1()));
+    gradient.weights(1, false, sizes.w1(into.w1()));
+    gradient.biases(1, sizes.b1(into.b1()));
   }
 
   @Override
   public void openedClass(OpenedClassGradient gradient) {
-    gradient.weights(1, false, dimensions.w2(into.w2()));
-    gradient.biases(1, dimensions.b2(into.b2()));
+    gradient.weights(1, false, sizes.w2(into.w2()));
+    gradient.biases(1, sizes.b2(into.b2()));
   }
 }

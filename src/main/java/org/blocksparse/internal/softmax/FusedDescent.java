@@ -10,17 +10,17 @@ import org.blocksparse.internal.optimizer.OptimizerState;
 public final class FusedDescent implements SoftmaxUpdate {
   private final OptimizerState.Step step;
   private final SoftmaxStorage parameters;
-  private final Dimensions dimensions;
+  private final SoftmaxSizes sizes;
 
   /**
    * Descent.
    *
    * @param step of a rule that is plain descent
    */
-  public FusedDescent(OptimizerState.Step step, SoftmaxStorage parameters, Dimensions dimensions) {
+  public FusedDescent(OptimizerState.Step step, SoftmaxStorage parameters, SoftmaxSizes sizes) {
     this.step = step;
     this.parameters = parameters;
-    this.dimensions = dimensions;
+    this.sizes = sizes;
   }
 
   @Override
@@ -31,14 +31,14 @@ public final class FusedDescent implements SoftmaxUpdate {
   @Override
   public void classLevel(ClassLevelGradient gradient) {
     step.keep();
-    gradient.weights(-step.rule().rate(), true, dimensions.w1(parameters.w1()));
-    gradient.biases(-step.rule().rate(), dimensions.b1(parameters.b1()));
+    gradient.weights(-step.rule().rate(), true, sizes.w1(parameters.w1()));
+    gradient.biases(-step.rule().rate(), sizes.b1(parameters.b1()));
   }
 
   @Override
   public void openedClass(OpenedClassGradient gradient) {
     step.keep();
-    gradient.weights(-step.rule().rate(), true, dimensions.w2(parameters.w2()));
-    gradient.biases(-step.rule().rate(), dimensions.b2(parameters.b2()));
+    gradient.weights(-step.rule().rate(), true, sizes.w2(parameters.w2()));
+    gradient.biases(-step.rule().rate(), sizes.b2(parameters.b2()));
   }
 }

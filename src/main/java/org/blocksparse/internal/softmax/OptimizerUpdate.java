@@ -14,7 +14,7 @@ import org.blocksparse.internal.softmax.Workspace.Use;
  */
 public final class OptimizerUpdate implements SoftmaxUpdate {
   private final OptimizerState.Step step;
-  private final Dimensions dimensions;
+  private final SoftmaxSizes sizes;
   private final Workspace workspace;
 
   /**
@@ -22,9 +22,9 @@ public final class OptimizerUpdate implements SoftmaxUpdate {
    *
    * @param workspace of the same call, for the gradient of the class level
    */
-  public OptimizerUpdate(OptimizerState.Step step, Dimensions dimensions, Workspace workspace) {
+  public OptimizerUpdate(OptimizerState.Step step, SoftmaxSizes sizes, Workspace workspace) {
     this.step = step;
-    this.dimensions = dimensions;
+    this.sizes = sizes;
     this.workspace = workspace;
   }
 
@@ -35,23 +35,23 @@ public final class OptimizerUpdate implements SoftmaxUpdate {
 
   @Override
   public void classLevel(ClassLevelGradient gradient) {
-    int classes = dimensions.classes();
-    Storage ofWeights = workspace.get(Use.GRAD_W1, (long) dimensions.features() * classes);
-    gradient.weights(1, false, dimensions.w1(ofWeights));
+    int classes = sizes.classes();
+    Storage ofWeights = workspace.get(Use.GRAD_W1, (long) sizes.features() * classes);
+    gradient.weights(1, false, sizes.w1(ofWeights));
     step.update(Parameter.W1.ordinal(), 0, ofWeights);
     Storage ofBiases = workspace.get(Use.GRAD_B1, classes);
     ofBiases.fill(0, classes, 0);
-    gradient.biases(1, dimensions.b1(ofBiases));
+    gradient.biases(1, sizes.b1(ofBiases));
     step.update(Parameter.B1.ordinal(), 0, ofBiases);
   }
 
   @Override
   public void openedClass(OpenedClassGradient gradient) {
-    int classes = dimensions.classes();
-    int slots = dimensions.slots();
-    try (Scratch scratch = Scratch.borrow(Math.max(dimensions.classWeights(), slots))) {
+    int classes = sizes.classes();
+    int slots = sizes.slots();
+    try (Scratch scratch = Scratch.borrow(Math.max(sizes.classWeights(), slots))) {
       Storage ofBlock = scratch.storage();
-      gradient.weights(1, false, Blocks.shared(ofBlock, 1, classes, dimensions.features(), slots));
+      gradient.weights(1, false, Blocks.shared(ofBlock, 1, classes, sizes.features(), slots));
       step.update(Parameter.W2.ordinal(), gradient.classNumber(), ofBlock);
       ofBlock.fill(0, slots, 0);
       gradient.biases(1, new Rows(ofBlock, 0, classes, 0));

@@ -21,7 +21,7 @@ import org.blocksparse.internal.softmax.Workspace.Use;
  */
 public final class TrainingPass {
   private final Engine engine;
-  private final Dimensions dimensions;
+  private final SoftmaxSizes sizes;
   private final Storage valid;
   private final Storage prior;
   private final Rows x;
@@ -54,7 +54,7 @@ public final class TrainingPass {
       SoftmaxUpdate update,
       Workspace workspace) {
     this.engine = softmax.engine();
-    this.dimensions = softmax.dimensions();
+    this.sizes = softmax.sizes();
     this.valid = softmax.valid();
     this.prior = prior;
     this.x = x;
@@ -63,12 +63,12 @@ public final class TrainingPass {
     this.update = update;
     this.workspace = workspace;
     SoftmaxStorage parameters = softmax.parameters();
-    this.w1 = dimensions.w1(parameters.w1());
-    this.b1 = dimensions.b1(parameters.b1());
-    this.w2 = dimensions.w2(parameters.w2());
-    this.b2 = dimensions.b2(parameters.b2());
-    this.classLogits = logits(Use.CLASSES, dimensions.classes());
-    this.slotLogits = logits(Use.SLOTS, dimensions.slots());
+    this.w1 = sizes.w1(parameters.w1());
+    this.b1 = sizes.b1(parameters.b1());
+    this.w2 = sizes.w2(parameters.w2());
+    this.b2 = sizes.b2(parameters.b2());
+    this.classLogits = logits(Use.CLASSES, sizes.classes());
+    this.slotLogits = logits(Use.SLOTS, sizes.slots());
     this.classLoss = workspace.get(Use.CLASS_LOSS, batch.size());
     this.slotLoss = workspace.get(Use.SLOT_LOSS, batch.size());
     this.weights = workspace.get(Use.WEIGHTS, batch.size());
@@ -95,7 +95,7 @@ public final class TrainingPass {
     int[] rows = batch.rows();
     try (ClassLevel level = classLevel();
         GemmSchedule opened =
-            GemmSchedule.ofRows(rows, rows, batch.classes(), dimensions.classes());
+            GemmSchedule.ofRows(rows, rows, batch.classes(), sizes.classes());
         OuterSchedule outer = OuterSchedule.ofRows(opened)) {
       classLogits(level.gemm);
       addTo(losses, classLoss);
@@ -124,7 +124,7 @@ public final class TrainingPass {
     engine.gemm(gemm, x, w1, b1, false, classLogits);
     engine.crossEntropy(
         gemm,
-        dimensions.classes(),
+        sizes.classes(),
         targets(Use.CLASS_TARGETS, batch.classes()),
         weights,
         batch.smoothing(),
@@ -142,7 +142,7 @@ public final class TrainingPass {
     int[] chunkStart = chunkStarts(opened, outer.blocks());
     engine.run(
         outer.blocks(),
-        3 * Engine.work(opened.pairs(), dimensions.features(), dimensions.slots()),
+        3 * Engine.work(opened.pairs(), sizes.features(), sizes.slots()),
         (begin, end) -> {
           for (int block = begin; block < end; block++) {
             int first = chunkStart[block];
@@ -154,7 +154,7 @@ public final class TrainingPass {
                   first,
                   last,
                   0,
-                  dimensions.features(),
+                  sizes.features(),
                   slotLogits,
                   w2Transposed,
                   null,
@@ -175,7 +175,7 @@ public final class TrainingPass {
 
   private void slotLogits(
       Kernels kernels, GemmSchedule opened, int first, int last, Storage targets) {
-    int slots = dimensions.slots();
+    int slots = sizes.slots();
     kernels.blockGemm(opened, first, last, 0, slots, x, w2, b2, false, slotLogits);
     kernels.blockCrossEntropy(
         opened,

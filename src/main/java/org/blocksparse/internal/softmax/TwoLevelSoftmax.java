@@ -35,7 +35,7 @@ public final class TwoLevelSoftmax {
 
   private final Engine engine;
   private final SoftmaxStorage parameters;
-  private final Dimensions dimensions;
+  private final SoftmaxSizes sizes;
   private final int classes;
   private final int slots;
   private final Storage valid;
@@ -51,17 +51,17 @@ public final class TwoLevelSoftmax {
    * @param valid (classes) integers: the slots of each class that take part, or null: all of them
    */
   public TwoLevelSoftmax(
-      Engine engine, SoftmaxStorage parameters, Dimensions dimensions, Storage valid) {
+      Engine engine, SoftmaxStorage parameters, SoftmaxSizes sizes, Storage valid) {
     this.engine = engine;
     this.parameters = parameters;
-    this.dimensions = dimensions;
-    this.classes = dimensions.classes();
-    this.slots = dimensions.slots();
+    this.sizes = sizes;
+    this.classes = sizes.classes();
+    this.slots = sizes.slots();
     this.valid = valid;
-    this.w1 = dimensions.w1(parameters.w1());
-    this.b1 = dimensions.b1(parameters.b1());
-    this.w2 = dimensions.w2(parameters.w2());
-    this.b2 = dimensions.b2(parameters.b2());
+    this.w1 = sizes.w1(parameters.w1());
+    this.b1 = sizes.b1(parameters.b1());
+    this.w2 = sizes.w2(parameters.w2());
+    this.b2 = sizes.b2(parameters.b2());
   }
 
   private GemmSchedule grid(int rows) {
@@ -124,7 +124,7 @@ public final class TwoLevelSoftmax {
     Kernels kernels = engine.kernels();
     engine.run(
         schedule.chunks(),
-        Engine.work(schedule.pairs(), dimensions.features(), slots),
+        Engine.work(schedule.pairs(), sizes.features(), slots),
         (begin, end) -> {
           for (int c = begin; c < end; c++) {
             kernels.blockGemm(schedule, c, c + 1, 0, slots, x, w2, b2, false, result);
@@ -184,8 +184,8 @@ public final class TwoLevelSoftmax {
   }
 
   /** The sizes of the parameters. */
-  public Dimensions dimensions() {
-    return dimensions;
+  public SoftmaxSizes sizes() {
+    return sizes;
   }
 
   /** (classes) integers: the slots of each class that take part, or null: all of them. */
