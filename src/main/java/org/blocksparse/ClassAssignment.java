@@ -17,9 +17,9 @@ import org.blocksparse.internal.softmax.SphericalKMeans;
  * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the
  * class.
  *
- * <p>Outputs keep the caller's numbers; classes and slots are the layer's own business. All
- * classes have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots
- * empty, which cost memory and time but get no probability.
+ * <p>Outputs keep the caller's numbers; classes and slots are the layer's own business. All classes
+ * have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots empty,
+ * which cost memory and time but get no probability.
  *
  * <p>Immutable.
  */

@@ -8,12 +8,12 @@ import static java.util.Objects.requireNonNull;
  *
  * <p>With weights w, the loss is the sum (or the mean over the rows that count) of w[r] * -log
  * P(target of row r); {@link HierarchicalSoftmax#losses} tells what each row adds. Rows whose
- * target is {@link #withIgnored ignored} do not count: they have no loss and no gradient, and what x
- * holds there does not matter.
+ * target is {@link #withIgnored ignored} do not count: they have no loss and no gradient, and what
+ * x holds there does not matter.
  *
- * <p>With {@link #withSmoothing}, a share of the target's probability goes to other outputs: among the
- * classes by their sizes, and evenly among the outputs of the target's own class. So the loss still
- * needs no class but that of the target.
+ * <p>With {@link #withSmoothing}, a share of the target's probability goes to other outputs: among
+ * the classes by their sizes, and evenly among the outputs of the target's own class. So the loss
+ * still needs no class but that of the target.
  *
  * <p>Immutable.
  */

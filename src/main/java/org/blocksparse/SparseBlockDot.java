@@ -171,8 +171,7 @@ public final class SparseBlockDot {
       lease.adopt(outer.packed());
       plan.workers()
           .engine()
-          .outer(
-              outer, alpha, Operands.rows(h), Operands.rows(gradOut), true, Operands.blocks(W));
+          .outer(outer, alpha, Operands.rows(h), Operands.rows(gradOut), true, Operands.blocks(W));
     }
   }
 

@@ -182,7 +182,8 @@ final class InvalidProductInputTest extends InvalidInput {
               List.of(),
               List.of(W, INPUT_IDX, OUTPUT_IDX, H, out(O)),
               w ->
-                  SparseBlockGemv.applyInPlace(w.f("W"), w.f("h"), w.i("inputIdx"), w.i("outputIdx"), w.f("o"))),
+                  SparseBlockGemv.applyInPlace(
+                      w.f("W"), w.f("h"), w.i("inputIdx"), w.i("outputIdx"), w.f("o"))),
           new Operation(
               "Outer.apply",
               List.of(),
@@ -195,7 +196,8 @@ final class InvalidProductInputTest extends InvalidInput {
               List.of(),
               List.of(out(OUTER), X_IDX, Y_IDX, X, Y),
               w ->
-                  SparseBlockOuter.applyInPlace(w.f("x"), w.f("y"), w.i("xIdx"), w.i("yIdx"), 1, w.f("o"))),
+                  SparseBlockOuter.applyInPlace(
+                      w.f("x"), w.f("y"), w.i("xIdx"), w.i("yIdx"), 1, w.f("o"))),
           new Operation(
               "Dot.apply",
               List.of(),

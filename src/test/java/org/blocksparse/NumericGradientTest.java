@@ -128,7 +128,8 @@ final class NumericGradientTest {
   }
 
   private static Loss loss(SoftmaxOracle.Loss options) {
-    Loss loss = (options.mean() ? Loss.mean() : Loss.sum()).withSmoothing((float) options.smoothing());
+    Loss loss =
+        (options.mean() ? Loss.mean() : Loss.sum()).withSmoothing((float) options.smoothing());
     if (options.ignored() != null) {
       loss = loss.withIgnored(options.ignored());
     }

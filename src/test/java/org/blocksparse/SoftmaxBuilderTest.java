@@ -4,13 +4,12 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.util.Arrays;
-import org.blocksparse.programs.StepMemoryProgram;
 import org.blocksparse.internal.softmax.ClassCount;
+import org.blocksparse.programs.StepMemoryProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -84,9 +83,9 @@ final class SoftmaxBuilderTest {
   }
 
   /**
-   * What steps take above the parameters, and above what the optimizer keeps of them, is told
-   * by rows, features, classes and slots: a hundred times the outputs, with ten times the classes
-   * of ten times the size, take ten times the memory.
+   * What steps take above the parameters, and above what the optimizer keeps of them, is told by
+   * rows, features, classes and slots: a hundred times the outputs, with ten times the classes of
+   * ten times the size, take ten times the memory.
    */
   @Test
   void memoryOfSteps_isIndependentOfTheOutputs(@TempDir Path folder) {

@@ -120,12 +120,14 @@ final class SoftmaxEdgeTest {
               assertEquals(0, layer.step(nothing, noTargets, optimizer));
               assertUnchanged(optimizer + ", no rows", before, layer);
               gradX.fill(Float.NaN);
-              assertEquals(0, layer.step(x, ignored, Loss.mean().withIgnored(-1), optimizer, gradX));
+              assertEquals(
+                  0, layer.step(x, ignored, Loss.mean().withIgnored(-1), optimizer, gradX));
               assertUnchanged(optimizer + ", all ignored", before, layer);
               assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all ignored");
               gradX.fill(Float.NaN);
               assertEquals(
-                  0, layer.step(x, targets, Loss.mean().withRowWeights(noWeights), optimizer, gradX));
+                  0,
+                  layer.step(x, targets, Loss.mean().withRowWeights(noWeights), optimizer, gradX));
               assertUnchanged(optimizer + ", all of weight 0", before, layer);
               assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all of weight 0");
             }

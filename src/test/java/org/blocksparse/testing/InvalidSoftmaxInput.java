@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.function.Consumer;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.HierarchicalSoftmaxBuilder;
 import org.blocksparse.Shape;
 
 /** A table of calls that a layer refuses, and the rows that all its methods have in common. */
