@@ -200,7 +200,7 @@ void check_large_products(int32_t isa, int32_t path) {
   for (const float alpha : {0.0f, 0.1f, -0.1f, 0x1p-120f}) {
     for (const int32_t accumulate : {0, 1}) {
       matrix x(1, 20, 3, 1.0f), y(1, 70, 3, 2.0f), o(20, 70, 3, 5.0f);
-      x.at(0, 3) = 3e38f;
+      x.at(0, 3) = -3e38f;
       x.at(0, 4) = -std::numeric_limits<float>::max();
       y.at(0, 69) = -0.0f;
       CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, alpha, x, y, accumulate, o));
