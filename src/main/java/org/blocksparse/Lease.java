@@ -2,13 +2,12 @@
 package org.blocksparse;
 
 import java.util.ArrayList;
-import java.util.List;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /** Keeps the memory of an operation's operands from going while the operation runs. */
 final class Lease implements AutoCloseable {
-  private final List<Storage> held = new ArrayList<>(8);
+  private final ArrayList<Storage> held = new ArrayList<>(8);
 
   Lease() {
     StackRoom.require();
@@ -22,6 +21,7 @@ final class Lease implements AutoCloseable {
   Lease of(String name, Tensor tensor) {
     if (tensor != null) {
       try {
+        held.ensureCapacity(held.size() + 1); // what is acquired below is held for certain
         tensor.acquire(name);
         held.add(tensor.storage());
       } catch (Throwable e) { // a full heap as well

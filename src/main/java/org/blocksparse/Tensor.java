@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -187,7 +188,9 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
   }
 
   static Storage allocate(Shape shape) {
-    return Storage.allocate(requireNonNull(shape, "shape").size());
+    long elements = requireNonNull(shape, "shape").size();
+    StackRoom.require(); // before the class below is first used: its initializer runs once
+    return Storage.allocate(elements);
   }
 
   static void requireLength(String name, long expected, long actual) {
