@@ -40,7 +40,7 @@ final class HeaderParser {
   static SafeTensorsHeader parse(InputStream text, long dataBytes) throws IOException {
     // Decoded here, since the parser would guess at other encodings than the format's.
     InputStreamReader characters = new InputStreamReader(text, StandardCharsets.UTF_8.newDecoder());
-    try (JsonParser json = SafeTensorsHeader.JSON.createParser(characters)) {
+    try (JsonParser json = SafeTensorsHeader.json().createParser(characters)) {
       HeaderParser parser = new HeaderParser(json);
       parser.readAll();
       parser.checkPlaces(dataBytes);
