@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.programs.ClosedTensorsProgram;
 import org.blocksparse.programs.ManyCallersProgram;
 import org.blocksparse.programs.ScarcityProgram;
 import org.blocksparse.programs.SmallHeapProgram;
@@ -71,6 +72,16 @@ final class ScarcityTest {
   void memoryIsNotLimitedByTheHeap() {
     assertLivesOn(
         jvm().option("-Xmx48m").run(SmallHeapProgram.class, folder.resolve("m").toString()));
+  }
+
+  /** 160 MB of tensors, one after the other, where 32 MB are allowed. */
+  @Test
+  void closedTensorsOfJavaKernelsHoldNoMemory() {
+    assertLivesOn(
+        jvm()
+            .property("blocksparse.backend", "java")
+            .option("-XX:MaxDirectMemorySize=32m")
+            .run(ClosedTensorsProgram.class));
   }
 
   static Stream<Arguments> kernels() {
