@@ -349,7 +349,10 @@ final class FaultTest {
             .run(ProductProgram.class);
     assertFails(result);
     assertContains(result, "is there but does not load");
-    assertContains(result, "libblocksparse.so");
+    assertContains(
+        result,
+        "Another libblocksparse.so was found first: take its folder out of LD_LIBRARY_PATH and"
+            + " java.library.path");
   }
 
   private static boolean isJavaCppJar(String name) {

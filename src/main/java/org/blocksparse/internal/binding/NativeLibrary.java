@@ -25,6 +25,8 @@ import org.bytedeco.javacpp.Loader;
 public final class NativeLibrary {
   private static final Logger LOG = System.getLogger("org.blocksparse");
   private static final String LIBRARY = "jniblocksparse";
+  private static final String OTHER_LIBRARY =
+      "take its folder out of LD_LIBRARY_PATH and java.library.path";
 
   /** What became of it; a failure is thrown anew at each use. */
   private record Outcome(boolean loaded, String reason, LinkageError failure) {}
@@ -145,7 +147,7 @@ public final class NativeLibrary {
               + " is there but does not load: "
               + innermost(e)
               + ". "
-              + remedy(platform)
+              + remedy(platform, innermost(e))
               + ". -Dblocksparse.backend=java runs without native code",
           e);
     }
@@ -188,7 +190,13 @@ public final class NativeLibrary {
     return reason;
   }
 
-  private static String remedy(String platform) {
+  private static String remedy(String platform, String reason) {
+    if (reason.contains("undefined symbol: blocksparse_")) {
+      return "Another "
+          + System.mapLibraryName("blocksparse")
+          + " was found first: "
+          + OTHER_LIBRARY;
+    }
     if (Loader.class.getClassLoader() != NativeLibrary.class.getClassLoader()) {
       return "JavaCPP was loaded by another class loader than blocksparse, and gives its libraries to"
           + " one loader only: put the jars of both into the same one";
@@ -275,10 +283,10 @@ public final class NativeLibrary {
     BytePointer version = Blocksparse.blocksparse_version();
     if (version == null) {
       throw new UnsatisfiedLinkError(
-          "another library of the name "
+          "another "
               + System.mapLibraryName("blocksparse")
-              + " was loaded in place of the jar's: take its folder out of LD_LIBRARY_PATH and"
-              + " java.library.path");
+              + " was loaded in place of the jar's: "
+              + OTHER_LIBRARY);
     }
     String loaded = version.getString();
     String wanted = version();
