@@ -8,6 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.lang.ref.WeakReference;
+import java.lang.reflect.UndeclaredThrowableException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -24,6 +27,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -415,5 +419,77 @@ final class SchedulerTest {
     int[] expected = new int[10];
     Arrays.fill(expected, 1);
     assertArrayEquals(expected, runs);
+  }
+
+  /** A pool that never gets to its queue: what waits there holds nothing of the operation. */
+  @Test
+  void aBusyPoolPinsNoMemory() throws InterruptedException {
+    List<Runnable> queue = new ArrayList<>();
+    Scheduler scheduler = new Scheduler(queue::add, 2);
+    List<WeakReference<byte[]>> used = new ArrayList<>();
+    for (int call = 0; call < 2000; call++) {
+      used.add(runOverMemory(scheduler));
+    }
+    assertEquals(2000, queue.size());
+    long deadline = System.nanoTime() + 30_000_000_000L;
+    while (used.stream().anyMatch(memory -> memory.get() != null)) {
+      assertTrue(System.nanoTime() < deadline, "memory of an operation that has ended is held");
+      System.gc();
+      Thread.sleep(5);
+    }
+    queue.forEach(Runnable::run);
+  }
+
+  private static WeakReference<byte[]> runOverMemory(Scheduler scheduler) {
+    byte[] memory = new byte[1024];
+    scheduler.run(10, LARGE, (begin, end) -> memory[0]++);
+    return new WeakReference<>(memory);
+  }
+
+  /** One written in a language without checked exceptions. */
+  @Test
+  void aCheckedExceptionOfTheExecutor() {
+    IOException thrown = new IOException("full");
+    Scheduler scheduler =
+        new Scheduler(
+            task -> {
+              throw SchedulerTest.<RuntimeException>unchecked(thrown);
+            },
+            2);
+    UndeclaredThrowableException caught =
+        assertThrows(
+            UndeclaredThrowableException.class, () -> scheduler.run(10, LARGE, (begin, end) -> {}));
+    assertSame(thrown, caught.getCause());
+  }
+
+  @SuppressWarnings("unchecked")
+  private static <E extends Throwable> E unchecked(Throwable thrown) throws E {
+    throw (E) thrown;
+  }
+
+  /** The caller's chunk fails while a helper runs: it is waited for, and nobody runs after. */
+  @Test
+  void noHelperRunsWhenAnErrorOfTheCallerIsThrown() throws InterruptedException {
+    CountDownLatch helperAtWork = new CountDownLatch(1);
+    AtomicInteger running = new AtomicInteger();
+    Thread caller = Thread.currentThread();
+    assertThrows(
+        OutOfMemoryError.class,
+        () ->
+            new Scheduler(executor, 2)
+                .run(
+                    1000,
+                    LARGE,
+                    (begin, end) -> {
+                      if (Thread.currentThread() == caller) {
+                        await(helperAtWork);
+                        throw new OutOfMemoryError("of the caller");
+                      }
+                      running.incrementAndGet();
+                      helperAtWork.countDown();
+                      LockSupport.parkNanos(20_000_000);
+                      running.decrementAndGet();
+                    }));
+    assertEquals(0, running.get(), "helpers at work");
   }
 }
