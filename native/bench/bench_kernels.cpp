@@ -194,7 +194,9 @@ index_list gemm_schedule(const index_list& read_idx, int32_t read_win, int32_t r
     int32_t block, write, read;
   };
   const auto rows_per_block = order.size() / static_cast<std::size_t>(write_blocks);
-  const std::size_t most_rows = read_blocks > 1 && rows_per_block > 192 ? 512 : 192;
+  const std::size_t most_rows = read_blocks > 1 && rows_per_block > BLOCKSPARSE_CHUNK_ROWS
+                                    ? BLOCKSPARSE_SORTED_CHUNK_ROWS
+                                    : BLOCKSPARSE_CHUNK_ROWS;
   index_list write_block, row_start{0}, segment_start{0}, read_block, pair_start{0}, pair_read,
       pair_write;
   // As in GemmSchedule.java: chunks of a block are of nearly equal size.
@@ -333,7 +335,8 @@ void bench(const workload& w, const settings& s, const limits& limit) {
   weights.fill(1);
   h.fill(2);
   o.fill(3);
-  const int64_t scratch_length = blocksparse_scratch_f32(w.i_size, w.o_size);
+  const int64_t scratch_length =
+      blocksparse_scratch_f32(s.isa, BLOCKSPARSE_PATH_BLAS, w.i_size, w.o_size);
   std::vector<floats*> scratch;
   for (int t = 0; t < s.threads; ++t) {
     scratch.push_back(new floats(scratch_length));

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstring>
 
-#include "blas_path.h"
+#include "blas_products.h"
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
+#include "choose_path.h"
 #include "kernels/kernel_table.h"
-#include "path.h"
 #include "schedule.h"
 
 namespace blocksparse {
 namespace {
 
-// Tiles whose pointers are made at once. 32 x 6 rows are enough to spread the fetching of a block
-// over, and their part of a and c still lies in the second-level cache.
-constexpr int32_t kMostTiles = 32;
+// Tiles whose pointers are made at once: enough to spread the fetching of a block over.
+constexpr int32_t kMostTiles = BLOCKSPARSE_CHUNK_ROWS / kTileRows;
 
 // What a call asks for, checked.
 struct gemm_call {
@@ -69,17 +68,18 @@ void run_on_blas(const gemm_call& call, const gemm_chunk& chunk) {
     const gemm_segment segment = call.plan.segment(chunk, s);
     if (segment.read.count > 0) {
       const block_view block = call.block(segment.read_block, chunk.write_block);
-      const blas_gemm product = {call.k,
-                                 call.columns,
-                                 call.a,
-                                 call.lda,
-                                 block.data,
-                                 block.ld,
-                                 call.w_transposed,
-                                 call.c + call.column_begin,
-                                 call.ldc,
-                                 call.scratch,
-                                 call.scratch_length};
+      blas_gemm product;
+      product.k = call.k;
+      product.n = call.columns;
+      product.a = call.a;
+      product.lda = call.lda;
+      product.w = block.data;
+      product.ldw = block.ld;
+      product.w_transposed = call.w_transposed;
+      product.c = call.c + call.column_begin;
+      product.ldc = call.ldc;
+      product.scratch = call.scratch;
+      product.scratch_length = call.scratch_length;
       product.multiply(segment.read, segment.write);
     }
   }
@@ -169,16 +169,16 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
   }
 }
 
-// The first block of chunk c, of which nothing has been checked yet; no block if there is none. It
-// is fetched though this call may end before: who runs chunks one by one runs that one next.
+// The first block of chunk c, of which nothing has been checked yet but where its segments begin: the
+// chunk before ends there. No block if there is none. It is fetched though this call may end before:
+// who runs chunks one by one runs that one next.
 // (Without elements w may be null, to which no offset may be added.)
 block_view first_block(const gemm_call& call, int32_t c) {
   if (c >= call.plan.chunks || call.k == 0) {
     return {nullptr, 0};
   }
   const int32_t s = call.plan.segment_start[c];
-  if (s < 0 || s >= call.plan.segments ||
-      !all_below({call.plan.write_block + c, 1}, call.write_blocks) ||
+  if (s == call.plan.segments || !all_below({call.plan.write_block + c, 1}, call.write_blocks) ||
       !all_below({call.plan.read_block + s, 1}, call.read_blocks)) {
     return {nullptr, 0};
   }
@@ -187,11 +187,6 @@ block_view first_block(const gemm_call& call, int32_t c) {
 
 }  // namespace
 }  // namespace blocksparse
-
-int64_t blocksparse_scratch_f32(int32_t size1, int32_t size2) {
-  using namespace blocksparse;
-  return blas_scratch(size1 < 0 ? 0 : size1, size2 < 0 ? 0 : size2);
-}
 
 int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* schedule,
                                    int64_t schedule_length, int32_t chunk_begin, int32_t chunk_end,
@@ -211,33 +206,34 @@ int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* sch
       (accumulate == 1 && bias != nullptr)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  gemm_call call = {kernels,
-                    {},
-                    column_begin,
-                    0,
-                    k,
-                    a,
-                    lda,
-                    w,
-                    read_blocks,
-                    write_blocks,
-                    w_read_stride,
-                    w_write_stride,
-                    ldw,
-                    w_transposed == 1,
-                    bias,
-                    bias_stride,
-                    accumulate == 1,
-                    c,
-                    ldc,
-                    scratch,
-                    scratch_length};
+  gemm_call call = {};
+  call.kernels = kernels;
+  call.column_begin = column_begin;
+  call.k = k;
+  call.a = a;
+  call.lda = lda;
+  call.w = w;
+  call.read_blocks = read_blocks;
+  call.write_blocks = write_blocks;
+  call.w_read_stride = w_read_stride;
+  call.w_write_stride = w_write_stride;
+  call.ldw = ldw;
+  call.w_transposed = w_transposed == 1;
+  call.bias = bias;
+  call.bias_stride = bias_stride;
+  call.accumulate = accumulate == 1;
+  call.c = c;
+  call.ldc = ldc;
+  call.scratch = scratch;
+  call.scratch_length = scratch_length;
   blocksparse_status status = first_error(
       gemm_schedule::parse(schedule, schedule_length, &call.plan), check_rows(a, a_rows, k, lda),
       check_blocks(w, read_blocks, w_read_stride, write_blocks, w_write_stride,
                    w_transposed == 1 ? n : k, w_transposed == 1 ? k : n, ldw),
       bias == nullptr ? BLOCKSPARSE_OK : check_rows(bias, write_blocks, n, bias_stride),
-      check_rows(c, c_rows, n, ldc), check_scratch(scratch, scratch_length, k, n));
+      check_rows(c, c_rows, n, ldc),
+      may_go_to_blas(path, isa, k, n) ? check_scratch(scratch, scratch_length, k, n)
+                                      : BLOCKSPARSE_OK);
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
@@ -249,6 +245,7 @@ int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* sch
   }
   call.columns = column_end - column_begin;
 
+  const operation what = call.w_transposed ? operation::transposed : operation::forward;
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     gemm_chunk chunk;
     status = call.plan.chunk(i, read_blocks, write_blocks, a_rows, c_rows, &chunk);
@@ -258,7 +255,7 @@ int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* sch
     if (call.columns == 0) {
       continue;
     }
-    if (is_gemm_for_blas(path, isa, pairs_per_segment(call.plan, chunk))) {
+    if (goes_to_blas(path, isa, what, pairs_per_segment(call.plan, chunk), k, n)) {
       run_on_blas(call, chunk);
     } else {
       run_on_tiles(call, chunk, first_block(call, i + 1));

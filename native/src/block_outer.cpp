@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cfloat>
+#include <cmath>
 #include <cstring>
 
-#include "blas_path.h"
+#include "blas_products.h"
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
+#include "choose_path.h"
 #include "kernels/kernel_table.h"
-#include "path.h"
 #include "schedule.h"
 
 namespace blocksparse {
@@ -33,8 +35,16 @@ struct outer_part {
 };
 
 outer_part swapped(const outer_part& p) {
-  return {p.n, p.m,   p.alpha,      p.y_rows, p.y,   p.ldy,   p.x_rows,
-          p.x, p.ldx, p.accumulate, p.o,      p.ldo, p.next_o};
+  outer_part s = p;
+  s.m = p.n;
+  s.n = p.m;
+  s.x_rows = p.y_rows;
+  s.x = p.y;
+  s.ldx = p.ldy;
+  s.y_rows = p.x_rows;
+  s.y = p.x;
+  s.ldy = p.ldx;
+  return s;
 }
 
 void write_zeros(const outer_part& p) {
@@ -44,14 +54,33 @@ void write_zeros(const outer_part& p) {
 }
 
 void run_on_blas(const outer_part& p, float* scratch, int64_t scratch_length) {
-  const blas_outer product = {p.m,   p.n,          p.alpha, p.x,   p.ldx,   p.y,
-                              p.ldy, p.accumulate, p.o,     p.ldo, scratch, scratch_length};
+  blas_outer product;
+  product.m = p.m;
+  product.n = p.n;
+  product.alpha = p.alpha;
+  product.x = p.x;
+  product.ldx = p.ldx;
+  product.y = p.y;
+  product.ldy = p.ldy;
+  product.accumulate = p.accumulate;
+  product.o = p.o;
+  product.ldo = p.ldo;
+  product.scratch = scratch;
+  product.scratch_length = scratch_length;
   product.multiply(p.x_rows, p.y_rows);
 }
 
 void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
   const float* x[kMostPairs];
   const float* y[kMostPairs];
+  outer_work work;
+  work.x = x;
+  work.y = y;
+  work.m = p.m;
+  work.n = p.n;
+  work.alpha = p.alpha;
+  work.o = p.o;
+  work.ldo = p.ldo;
   for (int64_t begin = 0; begin < p.x_rows.count; begin += kMostPairs) {
     const int64_t left = p.x_rows.count - begin;
     const int32_t pairs = left < kMostPairs ? static_cast<int32_t>(left) : kMostPairs;
@@ -59,8 +88,49 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
       x[i] = p.x + p.x_rows.data[begin + i] * p.ldx;
       y[i] = p.y + p.y_rows.data[begin + i] * p.ldy;
     }
-    kernels.outer({x, y, pairs, p.m, p.n, p.alpha, p.accumulate || begin > 0, p.o, p.ldo,
-                   pairs < left ? p.o : p.next_o});
+    work.pairs = pairs;
+    work.accumulate = p.accumulate || begin > 0;
+    work.next_o = pairs < left ? p.o : p.next_o;
+    kernels.outer(work);
+  }
+}
+
+float largest_magnitude(const kernel_table& kernels, indices rows, const float* data, int64_t ld,
+                        int32_t size) {
+  float most = 0.0f;
+  for (int32_t i = 0; i < rows.count; ++i) {
+    most = std::fmax(most, kernels.largest_magnitude(size, data + rows[i] * ld));
+  }
+  return most;
+}
+
+// Whether a sum of the products might be beyond all floats though alpha times that is not. It looks
+// at whole rows, so that what is done with a block does not depend on the part of it that is asked
+// for.
+bool sums_may_overflow(const kernel_table& kernels, const outer_block& block, float alpha,
+                       const float* x, int64_t ldx, int32_t m, const float* y, int64_t ldy,
+                       int32_t n) {
+  if (!(std::fabs(alpha) < 1.0f)) {
+    return false;
+  }
+  const double most = static_cast<double>(largest_magnitude(kernels, block.x, x, ldx, m)) *
+                      static_cast<double>(largest_magnitude(kernels, block.y, y, ldy, n));
+  return most * block.x.count > static_cast<double>(FLT_MAX);
+}
+
+// For numbers so large that the tiles' sums would overflow. Such are rare: it need not be fast.
+void run_in_double(const outer_part& p) {
+  for (int32_t r = 0; r < p.m; ++r) {
+    for (int32_t q = 0; q < p.n; ++q) {
+      double sum = 0.0;
+      for (int32_t i = 0; i < p.x_rows.count; ++i) {
+        sum += static_cast<double>(p.x[p.x_rows[i] * p.ldx + r]) *
+               static_cast<double>(p.y[p.y_rows[i] * p.ldy + q]);
+      }
+      float* const o = p.o + r * p.ldo + q;
+      const double before = p.accumulate ? static_cast<double>(*o) : 0.0;
+      *o = static_cast<float>(before + static_cast<double>(p.alpha) * sum);
+    }
   }
 }
 
@@ -90,7 +160,8 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
                   check_rows(x, x_rows, m, ldx), check_rows(y, y_rows, n, ldy),
                   check_blocks(o, x_blocks, o_x_stride, y_blocks, o_y_stride, transposed ? n : m,
                                transposed ? m : n, ldo),
-                  check_scratch(scratch, scratch_length, m, n));
+                  may_go_to_blas(path, isa, m, n) ? check_scratch(scratch, scratch_length, m, n)
+                                                  : BLOCKSPARSE_OK);
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
@@ -101,8 +172,6 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
     return BLOCKSPARSE_BAD_SCHEDULE;
   }
 
-  // With a factor of 0, BLAS returns without a look at the rows and so would hide a NaN in them.
-  const bool on_blas = is_outer_for_blas(path, isa) && alpha != 0.0f;
   const auto place = [=](int32_t x_block, int32_t y_block) {
     return x_block * o_x_stride + y_block * o_y_stride;
   };
@@ -117,20 +186,20 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
     }
     const int64_t offset = m_begin * (transposed ? 1 : ldo);
     const bool has_next = b + 1 < block_end && plan.names_block(b + 1, x_blocks, y_blocks);
-    outer_part part = {
-        m_end - m_begin,
-        n,
-        alpha,
-        block.x,
-        block.x.count > 0 ? x + m_begin : nullptr,  // x itself may be null if there are no pairs
-        ldx,
-        block.y,
-        y,
-        ldy,
-        accumulate == 1,
-        o + place(block.x_block, block.y_block) + offset,
-        ldo,
-        has_next ? o + place(plan.x_block[b + 1], plan.y_block[b + 1]) + offset : nullptr};
+    outer_part part = {};
+    part.m = m_end - m_begin;
+    part.n = n;
+    part.alpha = alpha;
+    part.x_rows = block.x;
+    part.x = block.x.count > 0 ? x + m_begin : nullptr;  // x may be null if there are no pairs
+    part.ldx = ldx;
+    part.y_rows = block.y;
+    part.y = y;
+    part.ldy = ldy;
+    part.accumulate = accumulate == 1;
+    part.o = o + place(block.x_block, block.y_block) + offset;
+    part.ldo = ldo;
+    part.next_o = has_next ? o + place(plan.x_block[b + 1], plan.y_block[b + 1]) + offset : nullptr;
     if (transposed) {
       part = swapped(part);
     }
@@ -138,7 +207,10 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
       if (accumulate == 0) {
         write_zeros(part);
       }
-    } else if (on_blas) {
+    } else if (sums_may_overflow(*kernels, block, alpha, x, ldx, m, y, ldy, n)) {
+      run_in_double(part);
+    } else if (alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n)) {
+      // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
       run_on_blas(part, scratch, scratch_length);
     } else {
       run_on_tiles(part, *kernels);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -22,6 +23,11 @@ blocksparse_status check_step(const kernel_table* kernels, int64_t count,
   return missing && count > 0 ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_OK;
 }
 
+// So that 0 / 0, of an element without a gradient, is 0 even if an epsilon is tiny or has become 0.
+float divisor(double epsilon) {
+  return std::max(static_cast<float>(epsilon), std::numeric_limits<float>::denorm_min());
+}
+
 }  // namespace
 }  // namespace blocksparse
 
@@ -31,7 +37,9 @@ float blocksparse_norm_f32(int32_t isa, int64_t count, const float* x) {
   if (check_step(kernels, count, x) != BLOCKSPARSE_OK) {
     return std::numeric_limits<float>::quiet_NaN();
   }
-  return static_cast<float>(std::sqrt(kernels->sum_of_squares(count, x)));
+  const double length = std::sqrt(kernels->sum_of_squares(count, x));
+  constexpr double kMost = std::numeric_limits<float>::max();
+  return static_cast<float>(std::isfinite(length) ? std::min(length, kMost) : length);
 }
 
 int32_t blocksparse_sgd_f32(int32_t isa, int64_t count, float rate, float scale, float decay,
@@ -51,7 +59,7 @@ int32_t blocksparse_adagrad_f32(int32_t isa, int64_t count, float rate, float sc
   const kernel_table* const kernels = kernels_for(isa);
   const blocksparse_status status = check_step(kernels, count, g, s, w);
   if (status == BLOCKSPARSE_OK) {
-    kernels->adagrad(count, rate, scale, decay, epsilon, g, s, w);
+    kernels->adagrad(count, rate, scale, decay, divisor(static_cast<double>(epsilon)), g, s, w);
   }
   return status;
 }
@@ -74,7 +82,7 @@ int32_t blocksparse_adam_f32(int32_t isa, int64_t count, float rate, float scale
   const double correction1 = 1.0 - std::pow(static_cast<double>(beta1), steps);
   const double correction2 = std::sqrt(1.0 - std::pow(static_cast<double>(beta2), steps));
   kernels->adam(count, static_cast<float>(static_cast<double>(rate) * correction2 / correction1),
-                scale, decay, beta1, beta2,
-                static_cast<float>(static_cast<double>(epsilon) * correction2), g, m, v, w);
+                scale, decay, beta1, beta2, divisor(static_cast<double>(epsilon) * correction2), g,
+                m, v, w);
   return status;
 }

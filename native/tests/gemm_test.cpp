@@ -24,6 +24,7 @@ struct operands {
   std::vector<int32_t> schedule;
   matrix a, w, bias, c, scratch;
   int64_t w_read_stride, w_write_stride;
+  bool without_scratch = false;
 
   int32_t run(const problem& p, int32_t isa, int32_t path, int32_t chunk_begin, int32_t chunk_end,
               int32_t column_begin, int32_t column_end) {
@@ -31,7 +32,8 @@ struct operands {
         isa, path, schedule.data(), length(schedule), chunk_begin, chunk_end, column_begin,
         column_end, p.k, p.n, a.data(), a.rows(), a.ld(), w.data(), p.read_blocks, p.write_blocks,
         w_read_stride, w_write_stride, w.ld(), p.transposed, p.bias ? bias.data() : nullptr,
-        bias.ld(), p.accumulate, c.data(), c.rows(), c.ld(), scratch.data(), scratch.size());
+        bias.ld(), p.accumulate, c.data(), c.rows(), c.ld(),
+        without_scratch ? nullptr : scratch.data(), without_scratch ? 0 : scratch.size());
   }
 };
 
@@ -73,7 +75,7 @@ made make(const problem& p, random_source& r, bool whole) {
     c.fill(value);
   }
   const int64_t block = int64_t{w_rows} * w.ld();
-  const int64_t scratch = blocksparse_scratch_f32(p.k, p.n);
+  const int64_t scratch = most_scratch(p.k, p.n);
   return {{gemm_schedule(rows, row_block, pairs, p.most), a, w, bias, c,
            matrix(1, static_cast<int32_t>(scratch)), block * p.write_blocks, block},
           pairs,
@@ -126,6 +128,22 @@ void compare(const problem& p, const made& before, const matrix& c, int32_t begi
 
 int32_t chunks_of(const operands& o) { return o.schedule[1]; }
 
+// None is needed where only tiles can run; elsewhere it is missed before anything is written.
+void check_missing_scratch(const problem& p, int32_t isa, int32_t path, const made& before,
+                           const matrix& expected) {
+  operands none = before.o;
+  none.scratch = matrix(0, 0, 0);
+  none.without_scratch = true;
+  const int32_t status = none.run(p, isa, path, 0, chunks_of(none), 0, p.n);
+  if (blocksparse_scratch_f32(isa, path, p.k, p.n) == 0) {
+    CHECK_STATUS(BLOCKSPARSE_OK, status);
+    CHECK(none.c.same_bits(expected));
+  } else if (p.k + p.n > 0) {
+    CHECK_STATUS(BLOCKSPARSE_SCRATCH_TOO_SMALL, status);
+    CHECK(none.c.same_bits(before.o.c));
+  }
+}
+
 void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream) {
   context() = std::string(p.name) + " k " + std::to_string(p.k) + " n " + std::to_string(p.n) +
               ", isa " + blocksparse_isa_name(isa) + ", path " + std::to_string(path) +
@@ -161,6 +179,8 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
     CHECK_STATUS(BLOCKSPARSE_OK, least.run(p, isa, path, 0, chunks_of(o), 0, p.n));
     compare(p, before, least.c, 0, p.n, whole);
     CHECK(least.scratch.intact());
+
+    check_missing_scratch(p, isa, path, before, o.c);
   }
 }
 
@@ -210,7 +230,7 @@ void check_dense_rows(int32_t isa, int32_t path) {
     problem p = {"dense", k, n, 1, 1, 0, 0, 0, 0, false, false, true, false};
     random_source r(17);
     const auto whole = [&] { return r.whole(); };
-    const int32_t scratch = static_cast<int32_t>(blocksparse_scratch_f32(k, n));
+    const int32_t scratch = static_cast<int32_t>(most_scratch(k, n));
     made m = {{gemm_schedule(list, blocks, pairs, 10), matrix(2 + rows * stride, k), matrix(k, n),
                matrix(1, n), matrix(1 + rows * stride, n), matrix(1, scratch), 0, 0},
               pairs,

@@ -90,6 +90,46 @@ void check_steps(int32_t isa, int32_t count) {
   }
 }
 
+// A length whose square, or whose elements' squares, are no floats.
+void check_norms_far_from_one(int32_t isa) {
+  for (const float size : {1e20f, std::numeric_limits<float>::max() / 128, 1e-30f,
+                           std::numeric_limits<float>::denorm_min(), 0.0f}) {
+    context() = "norm of elements of size " + std::to_string(size);
+    matrix x(1, 10000, 3, 0.0f);
+    for (const int32_t i : {0, 4095, 4096, 9999}) {  // of 4 of them: twice the size
+      x.at(0, i) = i % 2 == 0 ? size : -size;
+    }
+    const double expected = 2.0 * static_cast<double>(size);
+    const double norm = static_cast<double>(blocksparse_norm_f32(isa, 10000, x.data()));
+    CHECK(std::fabs(norm - expected) <= 2 * 0x1p-24 * expected);
+    x.at(0, 5000) = quiet_nan();
+    CHECK(std::isnan(blocksparse_norm_f32(isa, 10000, x.data())));
+  }
+  context() = "norm beyond all floats";
+  matrix x(1, 50, 3, std::numeric_limits<float>::max());
+  CHECK(blocksparse_norm_f32(isa, 50, x.data()) == std::numeric_limits<float>::max());
+  x.at(0, 40) = std::numeric_limits<float>::infinity();
+  CHECK(std::isinf(blocksparse_norm_f32(isa, 50, x.data())));
+}
+
+// Where nothing has ever been learned, nothing moves, however small epsilon is.
+void check_zero_gradients(int32_t isa) {
+  for (const float epsilon : {1e-8f, 1e-44f, 0.0f}) {
+    context() = "gradient 0, epsilon " + std::to_string(epsilon);
+    matrix g(1, 40, 3, 0.0f), w(1, 40, 3, 7.0f), s = g, m = g, v = g;
+    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_adagrad_f32(isa, 40, 0.1f, 1.0f, 0.0f, epsilon,
+                                                         g.data(), s.data(), w.data()));
+    for (const int64_t step : {1, 100000}) {
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_adam_f32(isa, 40, 0.1f, 1.0f, 0.0f, 0.9f, 0.999f, epsilon, step,
+                                        g.data(), m.data(), v.data(), w.data()));
+    }
+    for (int32_t i = 0; i < 40; ++i) {
+      CHECK(w.at(0, i) == 7.0f && m.at(0, i) == 0.0f && v.at(0, i) == 0.0f);
+    }
+  }
+}
+
 void check_refusals(int32_t isa) {
   context() = "refusals";
   float x = 1.0f, y = 2.0f, z = 3.0f, u = 4.0f;
@@ -109,9 +149,11 @@ void check_refusals(int32_t isa) {
 
 int main() {
   for (const int32_t isa : instruction_sets()) {
-    for (const int32_t count : {0, 1, 3, 4, 8, 15, 16, 17, 33, 1000}) {
+    for (const int32_t count : {0, 1, 3, 4, 8, 15, 16, 17, 33, 1000, 4096, 4097, 10000}) {
       check_steps(isa, count);
     }
+    check_norms_far_from_one(isa);
+    check_zero_gradients(isa);
     check_refusals(isa);
   }
   return report("optimizers_test");

@@ -21,14 +21,15 @@ struct operands {
   std::vector<int32_t> schedule;
   matrix x, y, o, scratch;
   int64_t o_x_stride, o_y_stride;
+  bool without_scratch = false;
 
   int32_t run(const problem& p, int32_t isa, int32_t path, int32_t block_begin, int32_t block_end,
               int32_t m_begin, int32_t m_end) {
-    return blocksparse_block_outer_f32(isa, path, schedule.data(), length(schedule), block_begin,
-                                       block_end, m_begin, m_end, p.m, p.n, p.alpha, x.data(),
-                                       x.rows(), x.ld(), y.data(), y.rows(), y.ld(), p.accumulate,
-                                       o.data(), p.x_blocks, p.y_blocks, o_x_stride, o_y_stride,
-                                       o.ld(), p.transposed, scratch.data(), scratch.size());
+    return blocksparse_block_outer_f32(
+        isa, path, schedule.data(), length(schedule), block_begin, block_end, m_begin, m_end, p.m,
+        p.n, p.alpha, x.data(), x.rows(), x.ld(), y.data(), y.rows(), y.ld(), p.accumulate,
+        o.data(), p.x_blocks, p.y_blocks, o_x_stride, o_y_stride, o.ld(), p.transposed,
+        without_scratch ? nullptr : scratch.data(), without_scratch ? 0 : scratch.size());
   }
 };
 
@@ -65,13 +66,9 @@ operands make(const problem& p, random_source& r, bool whole) {
     o.fill(value);
   }
   const int64_t block = int64_t{o_rows} * o.ld();
-  return {packed,
-          x,
-          y,
-          o,
-          matrix(1, static_cast<int32_t>(blocksparse_scratch_f32(p.m, p.n))),
-          block * p.y_blocks,
-          block};
+  return {
+      packed, x, y, o, matrix(1, static_cast<int32_t>(most_scratch(p.m, p.n))), block * p.y_blocks,
+      block};
 }
 
 void compare(const problem& p, const operands& before, const matrix& o, int32_t begin, int32_t end,
@@ -140,27 +137,89 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
     CHECK_STATUS(BLOCKSPARSE_OK, least.run(p, isa, path, 0, blocks, 0, p.m));
     compare(p, before, least.o, 0, p.m, whole);
     CHECK(least.scratch.intact());
+
+    // None is needed where only tiles can run; elsewhere it is missed before anything is written.
+    operands none = before;
+    none.without_scratch = true;
+    const int32_t status = none.run(p, isa, path, 0, blocks, 0, p.m);
+    if (blocksparse_scratch_f32(isa, path, p.m, p.n) == 0) {
+      CHECK_STATUS(BLOCKSPARSE_OK, status);
+      CHECK(none.o.same_bits(o.o));
+    } else {
+      CHECK_STATUS(BLOCKSPARSE_SCRATCH_TOO_SMALL, status);
+      CHECK(none.o.same_bits(before.o));
+    }
   }
 }
 
-void check_alpha_zero(int32_t isa, int32_t path) {
-  context() =
-      std::string("alpha 0, isa ") + blocksparse_isa_name(isa) + ", path " + std::to_string(path);
+// One pair in one block of m x n, stored plainly.
+int32_t outer_of(int32_t isa, int32_t path, float alpha, const matrix& x, const matrix& y,
+                 int32_t accumulate, matrix& o) {
   const std::vector<int32_t> schedule = {BLOCKSPARSE_OUTER_SCHEDULE, 1, 1, 0, 0, 0, 1, 0, 0};
+  matrix scratch(1, x.size() + y.size());
+  return blocksparse_block_outer_f32(isa, path, schedule.data(), length(schedule), 0, 1, 0,
+                                     x.size(), x.size(), y.size(), alpha, x.data(), 1, x.ld(),
+                                     y.data(), 1, y.ld(), accumulate, o.data(), 1, 1, 0, 0, o.ld(),
+                                     0, scratch.data(), scratch.size());
+}
+
+// OpenBLAS's kernels for small products look at the rows even if alpha is 0; those for large ones
+// do not, so sizes of both kinds.
+void check_alpha_zero(int32_t isa, int32_t path, int32_t m, int32_t n, int32_t pairs) {
+  context() = std::string("alpha 0, isa ") + blocksparse_isa_name(isa) + ", path " +
+              std::to_string(path) + ", m " + std::to_string(m);
+  std::vector<int32_t> schedule = {BLOCKSPARSE_OUTER_SCHEDULE, 1, pairs, 0, 0, 0, pairs};
+  for (int32_t i = 0; i < 2 * pairs; ++i) {
+    schedule.push_back(i % pairs);
+  }
   for (const int32_t accumulate : {0, 1}) {
-    matrix x(1, 3, 3, 1.0f), y(1, 40, 3, 2.0f), o(3, 40, 3, 5.0f), scratch(1, 43);
-    x.at(0, 1) = quiet_nan();
-    y.at(0, 35) = std::numeric_limits<float>::infinity();
+    matrix x(pairs, m, 3, 1.0f), y(pairs, n, 3, 2.0f), o(m, n, 3, 5.0f), scratch(1, m + n);
+    x.at(pairs - 1, 1) = quiet_nan();
+    y.at(0, n - 5) = std::numeric_limits<float>::infinity();
     CHECK_STATUS(BLOCKSPARSE_OK,
                  blocksparse_block_outer_f32(isa, path, schedule.data(), length(schedule), 0, 1, 0,
-                                             3, 3, 40, 0.0f, x.data(), 1, x.ld(), y.data(), 1,
-                                             y.ld(), accumulate, o.data(), 1, 1, 0, 0, o.ld(), 0,
-                                             scratch.data(), scratch.size()));
-    for (int32_t i = 0; i < 3; ++i) {
-      for (int32_t j = 0; j < 40; ++j) {
+                                             m, m, n, 0.0f, x.data(), pairs, x.ld(), y.data(),
+                                             pairs, y.ld(), accumulate, o.data(), 1, 1, 0, 0,
+                                             o.ld(), 0, scratch.data(), scratch.size()));
+    for (int32_t i = 0; i < m; ++i) {
+      for (int32_t j = 0; j < n; ++j) {
         const float v = o.at(i, j);
-        CHECK(i == 1 || j == 35 ? std::isnan(v) : v == (accumulate == 1 ? 5.0f : 0.0f));
+        const bool spoilt = i == 1 || j == n - 5;
+        CHECK(spoilt ? std::isnan(v) : v == (accumulate == 1 ? 5.0f : 0.0f));
       }
+    }
+  }
+}
+
+// alpha * (x * y) within the floats, x * y beyond them.
+void check_large_products(int32_t isa, int32_t path) {
+  context() = std::string("large products, isa ") + blocksparse_isa_name(isa) + ", path " +
+              std::to_string(path);
+  for (const float alpha : {0.0f, 0.1f, -0.1f, 0x1p-120f}) {
+    for (const int32_t accumulate : {0, 1}) {
+      matrix x(1, 20, 3, 1.0f), y(1, 70, 3, 2.0f), o(20, 70, 3, 5.0f);
+      x.at(0, 3) = 3e38f;
+      x.at(0, 4) = -std::numeric_limits<float>::max();
+      y.at(0, 69) = -0.0f;
+      CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, alpha, x, y, accumulate, o));
+      for (int32_t i = 0; i < 20; ++i) {
+        for (int32_t j = 0; j < 70; ++j) {
+          const double product = static_cast<double>(alpha) * static_cast<double>(x.at(0, i)) *
+                                 static_cast<double>(y.at(0, j));
+          const double exact = (accumulate == 1 ? 5.0 : 0.0) + product;
+          CHECK(std::fabs(static_cast<double>(o.at(i, j)) - exact) <=
+                2 * 0x1p-24 * std::fabs(exact));
+        }
+      }
+      CHECK(o.intact());
+      // A NaN beside them does not hide them, nor is it hidden.
+      x.at(0, 2) = quiet_nan();
+      y.at(0, 0) = quiet_nan();
+      y.at(0, 1) = std::numeric_limits<float>::infinity();
+      CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, alpha, x, y, 0, o));
+      CHECK(std::isfinite(o.at(3, 5)) && std::isfinite(o.at(4, 69)) && std::isfinite(o.at(0, 9)));
+      CHECK(std::isnan(o.at(2, 5)) && std::isnan(o.at(3, 0)));
+      CHECK(alpha == 0.0f ? std::isnan(o.at(3, 1)) : std::isinf(o.at(3, 1)));
     }
   }
 }
@@ -230,7 +289,9 @@ int main() {
                            1.0f,         n % 2 == 0, n % 3 == 0, kNo};
         check_problem(p, isa, path, ++stream);
       }
-      check_alpha_zero(isa, path);
+      check_alpha_zero(isa, path, 3, 40, 1);
+      check_alpha_zero(isa, path, 200, 200, 200);
+      check_large_products(isa, path);
     }
     check_block_sum(isa);
   }

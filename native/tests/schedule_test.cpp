@@ -224,8 +224,8 @@ int main() {
   blocksparse_set_openblas_threads(1);
   CHECK(blocksparse_isa_supported(BLOCKSPARSE_PORTABLE) == 1);
   CHECK(blocksparse_isa_supported(-1) == 0 && blocksparse_isa_supported(4) == 0);
-  CHECK(blocksparse_scratch_f32(0, 0) >= 0 && blocksparse_scratch_f32(3, 4) >= 7);
-  CHECK(blocksparse_scratch_f32(INT32_MAX, INT32_MAX) >= 2 * int64_t{INT32_MAX});
+  CHECK(most_scratch(0, 0) >= 0 && most_scratch(3, 4) >= 7);
+  CHECK(most_scratch(INT32_MAX, INT32_MAX) >= 2 * int64_t{INT32_MAX});
   check_gemm();
   check_outer();
   return report("schedule_test");

@@ -164,10 +164,62 @@ void check_special_rows(int32_t isa) {
           if (q == place) {
             CHECK(c.at(4, q) == (logarithm == 1 ? 0.0f : 1.0f));
           } else {
-            CHECK(c.at(4, q) == (logarithm == 1 ? -kInfinity : 0.0f));
+            CHECK(c.at(4, q) == (logarithm == 1 ? -std::numeric_limits<float>::max() : 0.0f));
           }
         }
         CHECK(c.intact());
+      }
+    }
+  }
+}
+
+// Finite logits of any size have finite log probabilities and losses.
+void check_huge_logits(int32_t isa) {
+  constexpr float kMost = std::numeric_limits<float>::max();
+  for (const float size : {1.7e38f, 3e38f, kMost}) {
+    for (const float offset : {0.0f, -1e38f, -kMost}) {
+      context() = std::string("huge logits, isa ") + blocksparse_isa_name(isa) + ", size " +
+                  std::to_string(size) + ", offset " + std::to_string(offset);
+      const std::vector<int32_t> schedule = row_schedule({0}, {0});
+      matrix c(1, 37, 3, -size);
+      c.at(0, 3) = c.at(0, 36) = size;
+      c.at(0, 5) = 0.0f;
+      c.at(0, 20) = -kInfinity;
+      const matrix before = c;
+      CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, 1, schedule, 1, nullptr, &offset, c));
+      for (int32_t q = 0; q < 37; ++q) {
+        const double exact = static_cast<double>(before.at(0, q)) - static_cast<double>(size) -
+                             std::log(2.0) + static_cast<double>(offset);
+        const double nearest = std::max(exact, -static_cast<double>(kMost));
+        if (q == 20) {
+          CHECK(c.at(0, q) == -kInfinity);
+        } else {
+          CHECK(std::fabs(static_cast<double>(c.at(0, q)) - nearest) <=
+                2 * 0x1p-24 * std::fabs(nearest));
+        }
+      }
+      c = before;
+      const float impossible = -kInfinity;
+      CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, 1, schedule, 1, nullptr, &impossible, c));
+      for (int32_t q = 0; q < 37; ++q) {
+        CHECK(c.at(0, q) == -kInfinity);
+      }
+      for (const int32_t target : {0, 20, 36}) {
+        float nll = 0.0f;
+        c = before;
+        CHECK_STATUS(BLOCKSPARSE_OK,
+                     blocksparse_block_cross_entropy_f32(isa, schedule.data(), length(schedule), 0,
+                                                         1, 37, 1, nullptr, &target, nullptr, 0.0f,
+                                                         nullptr, &nll, c.data(), 1, c.ld()));
+        const double exact = std::min(2.0 * static_cast<double>(size), static_cast<double>(kMost));
+        if (target == 20) {
+          CHECK(nll == kInfinity);
+        } else if (target == 36) {
+          CHECK(std::fabs(static_cast<double>(nll) - std::log(2.0)) <= 0x1p-23);
+        } else {
+          CHECK(std::fabs(static_cast<double>(nll) - exact) <= 0x1p-23 * exact);
+        }
+        CHECK(c.at(0, 3) == 0.5f && std::isfinite(c.at(0, target)));
       }
     }
   }
@@ -317,6 +369,7 @@ int main() {
       check_rows(isa, {n, 2, true, true, 0.01f});
     }
     check_special_rows(isa);
+    check_huge_logits(isa);
     for (const int32_t n : {1, 2, 9, 16, 40, 333}) {
       for (const float smoothing : {0.0f, 0.1f, 1.0f}) {
         check_cross_entropy(isa, n, smoothing, false, false);

@@ -100,6 +100,11 @@ class random_source {
 
 // --------------------------------------------------------------------------------------- operands
 
+// Scratch for products on any path.
+inline int64_t most_scratch(int32_t size1, int32_t size2) {
+  return blocksparse_scratch_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, size1, size2);
+}
+
 inline float quiet_nan() { return std::numeric_limits<float>::quiet_NaN(); }
 
 // `rows` rows of `size` elements, ld apart, with guard bands before, after and between that

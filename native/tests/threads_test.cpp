@@ -19,7 +19,7 @@ void run_by_threads(int threads, int32_t tasks, const Task& task) {
   std::vector<std::thread> workers;
   for (int t = 0; t < threads; ++t) {
     workers.emplace_back([&] {
-      std::vector<float> scratch(static_cast<std::size_t>(blocksparse_scratch_f32(kSize, kSize)));
+      std::vector<float> scratch(static_cast<std::size_t>(most_scratch(kSize, kSize)));
       for (int32_t i; (i = next.fetch_add(1)) < tasks;) {
         task(i, scratch.data(), static_cast<int64_t>(scratch.size()));
       }
@@ -68,6 +68,43 @@ void check_gemm_and_softmax(int32_t isa, int32_t path) {
   CHECK(failed == 0);
 }
 
+// More threads than OpenBLAS has buffers (638): without a bound on them it ends the process. All wait
+// for each other first, and take products that are packed.
+void check_more_threads_than_buffers() {
+  context() = "700 threads on BLAS";
+  constexpr int32_t kThreads = 700, kRows = 100, kWide = 130;
+  std::vector<int32_t> rows, blocks(kRows, 0);
+  std::vector<gemm_pair> pairs;
+  for (int32_t i = 0; i < kRows; ++i) {
+    rows.push_back(i);
+    pairs.push_back({i, i, 0});
+  }
+  const std::vector<int32_t> schedule = gemm_schedule(rows, blocks, pairs, kRows);
+  matrix a(kRows, kWide, 3, 1.0f), w(kWide, kWide, 3, 2.0f);
+  std::atomic<int32_t> waiting{kThreads}, failed{0};
+  std::vector<std::thread> threads;
+  for (int32_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      matrix c(kRows, kWide), scratch(1, kWide * 2, 0);
+      --waiting;
+      while (waiting > 0) {
+        std::this_thread::yield();
+      }
+      for (int32_t i = 0; i < 5; ++i) {
+        const int32_t status = blocksparse_block_gemm_f32(
+            BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, schedule.data(), length(schedule), 0, 1, 0,
+            kWide, kWide, kWide, a.data(), a.rows(), a.ld(), w.data(), 1, 1, 0, 0, w.ld(), 0,
+            nullptr, 0, 0, c.data(), c.rows(), c.ld(), scratch.data(), scratch.size());
+        failed += status != BLOCKSPARSE_OK || c.at(kRows - 1, kWide - 1) != 2.0f * kWide ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  CHECK(failed == 0);
+}
+
 }  // namespace
 
 int main() {
@@ -77,5 +114,6 @@ int main() {
       check_gemm_and_softmax(isa, path);
     }
   }
+  check_more_threads_than_buffers();
   return report("threads_test");
 }

@@ -75,6 +75,12 @@ typedef enum blocksparse_path {
   BLOCKSPARSE_PATH_TILE = 2  /* our register tiles, which read rows and blocks where they lie */
 } blocksparse_path;
 
+/*
+ * 1 if a product may go to BLAS on this path with this instruction set. If not, cblas_sgemm is never
+ * called, and OpenBLAS's number of threads, which is one for the whole process, can be left alone.
+ */
+BLOCKSPARSE_API int32_t blocksparse_may_use_blas(int32_t isa, int32_t path);
+
 /* The version, "0.1.0" for instance; a string literal. */
 BLOCKSPARSE_API const char* blocksparse_version(void);
 
@@ -156,6 +162,14 @@ BLOCKSPARSE_API void blocksparse_unmap(void* memory);
 #define BLOCKSPARSE_GEMM_SCHEDULE 0x42534731
 
 /*
+ * The rows of a chunk that products work best with: its rows of a and c lie in the second-level
+ * cache, and one pass over a block serves all of them. More are allowed, and worth it where a chunk
+ * reads many blocks and its pairs are sorted by them: then BLOCKSPARSE_SORTED_CHUNK_ROWS.
+ */
+#define BLOCKSPARSE_CHUNK_ROWS 192
+#define BLOCKSPARSE_SORTED_CHUNK_ROWS 512
+
+/*
  * An OUTER SCHEDULE tells which blocks are written, and which outer products they are the sum of:
  *
  *   [0]  BLOCKSPARSE_OUTER_SCHEDULE
@@ -173,9 +187,11 @@ BLOCKSPARSE_API void blocksparse_unmap(void* memory);
 
 /*
  * The elements of scratch with which block_gemm and block_outer work best for rows of the two
- * sizes given. The result depends on nothing else, and neither do the bits of a product.
+ * sizes given, in either order; 0 where such products never go to BLAS, which alone needs scratch.
+ * The result depends on nothing else, and neither do the bits of a product.
  */
-BLOCKSPARSE_API int64_t blocksparse_scratch_f32(int32_t size1, int32_t size2);
+BLOCKSPARSE_API int64_t blocksparse_scratch_f32(int32_t isa, int32_t path, int32_t size1,
+                                                int32_t size2);
 
 /*
  * For each row r written by chunks [chunk_begin, chunk_end), columns [column_begin, column_end):
@@ -195,7 +211,8 @@ BLOCKSPARSE_API int64_t blocksparse_scratch_f32(int32_t size1, int32_t size2);
  * bias          write_blocks rows of n, bias_stride apart, or NULL; must be NULL to accumulate
  * accumulate    0: c is only written, never read, and may hold NaN; 1: c is added to
  * c             rows written: c_rows rows, row r at c + r * ldc; ldc >= n; overlaps no other operand
- * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least k + n
+ * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least k + n,
+ *               unless blocksparse_scratch_f32 is 0: then it is not looked at and may be NULL
  */
 BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
     int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
@@ -217,12 +234,14 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
  *
  * schedule      OUTER schedule of schedule_length int32
  * m, n          sizes of a row of x and of a row of y
- * alpha         factor of the products; NaN and infinities in x and y flow through even if it is 0
+ * alpha         factor of the products; NaN and infinities in x and y flow through even if it is 0.
+ *               If it is below 1, a sum of products may exceed all floats where the result does not
  * x             x_rows rows of m, row r at x + r * ldx
  * y             y_rows rows of n, row r at y + r * ldy
  * accumulate    0: o is only written, never read, and may hold NaN; 1: o is added to
  * o             x_blocks x y_blocks blocks; ldo >= n, or m when transposed; overlaps no other operand
- * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least m + n
+ * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least m + n,
+ *               unless blocksparse_scratch_f32 is 0: then it is not looked at and may be NULL
  */
 BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(
     int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
@@ -260,7 +279,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* sc
  *   logarithm == 1:   c[r][q] = offset + c[r][q] - max - log(sum)      offset = scale ? scale[r] : 0
  *
  * and the n - v elements behind them become 0 (probability) or -infinity (log probability).
- * A NaN, or an infinity that makes max infinite, gives NaN in all v elements of its row.
+ * A NaN, or an infinity that makes max infinite, gives NaN in all v elements of its row. The log
+ * probability of a finite logit is finite: the lowest float where the exact one is below that.
  *
  * schedule      GEMM schedule; its rows are the rows of c, its segments and pairs are not looked at
  * n             size of a row
@@ -281,6 +301,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
  *   c[r][q] = weight * (softmax(c[r])[q] - t[q])                      weight = weights ? weights[r] : 1
  *   t[q]    = (1 - smoothing) * (q == target[r])  +  smoothing * prior[q]
  *
+ * A loss beyond all floats is the largest float, unless the logit of its target is -infinity.
  * The n - v elements behind become 0. A row of weight 0 gets the gradient 0, even if it holds NaN.
  *
  * target        c_rows targets; those of the rows named must be in [0, v)
@@ -298,7 +319,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(
 /* -------------------------------------------------------------------------------- optimisers */
 
 /*
- * The Euclidean length of x, count elements: what a gradient is clipped by. A NaN or an infinity in x
+ * The Euclidean length of x, count elements: what a gradient is clipped by. Of finite elements of any
+ * size it is finite, the largest float where the exact one is beyond that. A NaN or an infinity in x
  * flows through. NaN also if the arguments are of no use.
  */
 BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const float* x);
@@ -310,6 +332,8 @@ BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const flo
  *   Adagrad   s += gradient^2;  w -= rate * gradient / (sqrt(s) + epsilon)
  *   Adam      m = beta1 * m + (1 - beta1) * gradient;  v = beta2 * v + (1 - beta2) * gradient^2;
  *             w -= rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon), step >= 1
+ *
+ * What is divided by is at least the smallest positive float, so 0 / 0 is 0.
  *
  * The operands do not overlap.
  */

@@ -76,6 +76,7 @@ struct kernel_table {
 
   void (*axpy)(int64_t count, float alpha, const float* x, float* y);  // y += alpha * x
   double (*sum_of_squares)(int64_t count, const float* x);
+  float (*largest_magnitude)(int64_t count, const float* x);  // of what is not NaN; 0: nothing
   void (*sgd)(int64_t count, float rate, float scale, float decay, const float* g, float* w);
   void (*adagrad)(int64_t count, float rate, float scale, float decay, float epsilon,
                   const float* g, float* s, float* w);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #define BLOCKSPARSE_SIMD "kernels/simd_avx512.h"
-#include "kernels/kernels.inl"
+#include "kernels/all_kernels.inl"
 
 const blocksparse::kernel_table blocksparse::kAvx512Kernels = kTable;

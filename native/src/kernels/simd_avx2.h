@@ -3,7 +3,7 @@
 // Vectors of 8 floats, with fused multiply-add. For kernels_avx2.cpp only.
 #include <immintrin.h>
 
-#include "kernels/inline.h"
+#include "kernels/compiler_hints.h"
 
 namespace {
 

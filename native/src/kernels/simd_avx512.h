@@ -3,7 +3,7 @@
 // Vectors of 16 floats. For kernels_avx512.cpp only.
 #include <immintrin.h>
 
-#include "kernels/inline.h"
+#include "kernels/compiler_hints.h"
 
 namespace {
 

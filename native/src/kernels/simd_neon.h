@@ -3,7 +3,7 @@
 // Vectors of 4 floats on 64-bit Arm. For kernels_neon.cpp only.
 #include <arm_neon.h>
 
-#include "kernels/inline.h"
+#include "kernels/compiler_hints.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/inline.h"
+#include "kernels/compiler_hints.h"
 
 namespace {
 

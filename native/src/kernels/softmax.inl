@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Softmax, log softmax and cross entropy of one row. See kernels.inl.
+// Softmax, log softmax and cross entropy of one row. See all_kernels.inl.
 //
 // A row is passed over three times: largest element; exponentials and their sum; the result. The
 // sum of a row is formed in an order of its own, the same on every call: vector by vector with a
@@ -13,6 +13,7 @@
 namespace {
 
 constexpr float kInfinity = __builtin_huge_valf();
+constexpr float kLargestFloat = 0x1.fffffep127f;
 
 // exp(x) for x <= 0 with an error of at most 2 ulp, 0 for -infinity, denormal results included.
 //
@@ -100,14 +101,26 @@ void softmax(const softmax_row& row, float factor) {
   fill(row.n - row.valid, 0.0f, c + row.valid);
 }
 
+// The log probability of a finite logit is at least `lowest`, though the exact one may be below all
+// floats; that of a logit of -infinity is -infinity.
+INLINE vec bounded(vec log_probability, vec logit, vec lowest) {
+  const vec zero = set1(0.0f);
+  // Above every log probability of a finite logit; -infinity for -infinity.
+  const vec ceiling = sub(logit, lowest);
+  const vec result = max(lowest, log_probability);
+  return sub(zero, max(sub(zero, ceiling), sub(zero, result)));
+}
+
 void log_softmax(const softmax_row& row, float offset) {
   float* const c = row.c;
   const float most = largest(c, row.valid);
   const double sum = sum_exponentials(c, row.valid, most, [](int64_t, vec, auto) {});
   const vec from = set1(most);
+  const vec lowest = set1(offset > -kInfinity ? -kLargestFloat : -kInfinity);
   const vec shift = set1(static_cast<float>(static_cast<double>(offset) - log(sum)));
   for_each_vector(row.valid, [=](int64_t i, auto m) {
-    store(c + i, add(sub(load(c + i, m), from), shift), m);
+    const vec logit = load(c + i, m);
+    store(c + i, bounded(add(sub(logit, from), shift), logit, lowest), m);
   });
   fill(row.n - row.valid, -kInfinity, c + row.valid);
 }
@@ -129,6 +142,12 @@ class smoothing_shares {
   const float* prior_;
   float even_;
 };
+
+// A loss that is finite stays finite as a float.
+float to_float(double loss) {
+  constexpr double kMost = static_cast<double>(kLargestFloat);
+  return static_cast<float>(loss > kMost && loss < HUGE_VAL ? kMost : loss);
+}
 
 // With smoothing 0 (or 1) nothing is multiplied by a share of 0: a logit of -infinity elsewhere in
 // the row must not make the loss NaN.
@@ -156,7 +175,7 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
   }
   if (to.weight == 0.0f) {
     fill(row.n, 0.0f, c);
-    return static_cast<float>(loss);
+    return to_float(loss);
   }
 
   const float scale = static_cast<float>(1.0 / sum);
@@ -173,7 +192,7 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
   });
   c[to.target] = to.weight * target_gradient;
   fill(row.n - n, 0.0f, c + n);
-  return static_cast<float>(loss);
+  return to_float(loss);
 }
 
 }  // namespace

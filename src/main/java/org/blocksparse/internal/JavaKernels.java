@@ -148,7 +148,7 @@ public final class JavaKernels implements Kernels {
               logarithm
                   ? (scale == null ? 0 : scale.getFloat(row)) + (shifted - logSum)
                   : (scale == null ? 1 : scale.getFloat(row)) * (Math.exp(shifted) / sum);
-          put(c, row, q, (float) value);
+          put(c, row, q, nearestFinite(value));
         }
         for (int q = v; q < n; q++) {
           put(c, row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
@@ -194,7 +194,7 @@ public final class JavaKernels implements Kernels {
         for (int q = v; q < n; q++) {
           put(c, row, q, 0);
         }
-        nll.putFloat(row, (float) loss);
+        nll.putFloat(row, nearestFinite(loss));
       }
     }
   }
@@ -221,7 +221,7 @@ public final class JavaKernels implements Kernels {
     for (long i = 0; i < count; i++) {
       squares += (double) x.getFloat(i) * x.getFloat(i);
     }
-    return (float) Math.sqrt(squares);
+    return nearestFinite(Math.sqrt(squares));
   }
 
   @Override
@@ -285,6 +285,13 @@ public final class JavaKernels implements Kernels {
               (before
                   - rate * (first / correction1) / (Math.sqrt(second / correction2) + epsilon)));
     }
+  }
+
+  /** As a float that is finite if the value is, the largest or lowest where it is beyond those. */
+  private static float nearestFinite(double value) {
+    return Double.isInfinite(value)
+        ? (float) value
+        : (float) Math.max(-Float.MAX_VALUE, Math.min(value, Float.MAX_VALUE));
   }
 
   private static double get(Rows rows, int row, int column) {

@@ -4,7 +4,6 @@ package org.blocksparse.internal;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_AUTO;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_BLAS;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_TILE;
-import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PORTABLE;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adagrad_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adam_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_cross_entropy_f32;
@@ -12,6 +11,7 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gem
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_outer_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_may_use_blas;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_norm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sgd_f32;
@@ -58,8 +58,13 @@ public final class NativeKernels implements Kernels {
 
   /** Whether a product may run on OpenBLAS. */
   boolean mayUseBlas() {
-    return path == BLOCKSPARSE_PATH_BLAS
-        || (path == BLOCKSPARSE_PATH_AUTO && isa == BLOCKSPARSE_PORTABLE);
+    return blocksparse_may_use_blas(isa, path) != 0;
+  }
+
+  /** Null where products of rows of these sizes never run on OpenBLAS, which alone needs it. */
+  private Scratch borrowScratch(int size1, int size2) {
+    long elements = blocksparse_scratch_f32(isa, path, size1, size2);
+    return elements == 0 ? null : Scratch.borrow(elements);
   }
 
   @Override
@@ -74,7 +79,7 @@ public final class NativeKernels implements Kernels {
       Rows bias,
       boolean accumulate,
       Rows c) {
-    try (Scratch scratch = Scratch.borrow(blocksparse_scratch_f32(w.inSize(), w.outSize()))) {
+    try (Scratch scratch = borrowScratch(w.inSize(), w.outSize())) {
       check(
           blocksparse_block_gemm_f32(
               isa,
@@ -103,8 +108,8 @@ public final class NativeKernels implements Kernels {
               c.address(),
               c.count(),
               c.stride(),
-              scratch.storage().address(0),
-              scratch.storage().elements()),
+              scratch == null ? 0 : scratch.storage().address(0),
+              scratch == null ? 0 : scratch.storage().elements()),
           "blocksparse_block_gemm_f32");
     }
   }
@@ -121,7 +126,7 @@ public final class NativeKernels implements Kernels {
       Rows y,
       boolean accumulate,
       Blocks o) {
-    try (Scratch scratch = Scratch.borrow(blocksparse_scratch_f32(o.inSize(), o.outSize()))) {
+    try (Scratch scratch = borrowScratch(o.inSize(), o.outSize())) {
       check(
           blocksparse_block_outer_f32(
               isa,
@@ -149,8 +154,8 @@ public final class NativeKernels implements Kernels {
               o.outBlockStride(),
               o.rowStride(),
               o.transposed() ? 1 : 0,
-              scratch.storage().address(0),
-              scratch.storage().elements()),
+              scratch == null ? 0 : scratch.storage().address(0),
+              scratch == null ? 0 : scratch.storage().elements()),
           "blocksparse_block_outer_f32");
     }
   }

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -171,13 +172,25 @@ final class ExamplesTest {
     assertTrue(printed.get(4).startsWith("[" + firstOfLastBatch + ","), printed.toString());
   }
 
-  /** "With ClassAssignment.contiguous ... it stays near 3." */
+  /** "With ClassAssignment.contiguous ... it stays near 3", and so it does by default. */
   @Test
   void labels_areHardToLearnInClassesThatMeanNothing() throws Exception {
-    List<String> printed =
-        new Labelled()
-            .learned(ClassAssignment.contiguous(Labelled.LABELS, (int) Math.sqrt(Labelled.LABELS)));
-    assertEquals(3, Labelled.lastLoss(printed), 0.5, printed.toString());
+    Labelled data = new Labelled();
+    ClassAssignment neighbours =
+        ClassAssignment.contiguous(Labelled.LABELS, (int) Math.sqrt(Labelled.LABELS));
+    try (HierarchicalSoftmax byDefault =
+        HierarchicalSoftmax.builder(Labelled.FEATURES, Labelled.LABELS).build()) {
+      for (ClassAssignment classes : List.of(neighbours, byDefault.classes())) {
+        List<String> printed = data.learned(classes);
+        assertEquals(3, Labelled.lastLoss(printed), 0.5, printed.toString());
+      }
+    }
+  }
+
+  @Test
+  void labels_thePageSaysWhatIsTestedHere() throws IOException {
+    String page = Files.readString(Path.of("src/doc/softmax.md"));
+    assertTrue(page.contains("below 0.2") && page.contains("near 3"), page);
   }
 
   // example: files

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How many threads may be inside OpenBLAS at once. It has 638 buffers for packing, in the build we
+// link, for all threads and all libraries of the process; a product that gets none ends the process.
+#ifndef BLOCKSPARSE_SRC_BLAS_GATE_H
+#define BLOCKSPARSE_SRC_BLAS_GATE_H
+
+namespace blocksparse {
+
+// Held around a call of OpenBLAS, and nothing else: who holds one waits for nobody.
+class blas_permit {
+ public:
+  blas_permit();  // waits for a free one, in turns with whoever else wants to run
+  ~blas_permit();
+  blas_permit(const blas_permit&) = delete;
+  blas_permit& operator=(const blas_permit&) = delete;
+};
+
+}  // namespace blocksparse
+
+#endif  // BLOCKSPARSE_SRC_BLAS_GATE_H

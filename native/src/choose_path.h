@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one place where tiles or BLAS are chosen for a product, by a crossover that is measured:
+// native/README.md has the table and the command that makes it.
+#ifndef BLOCKSPARSE_SRC_CHOOSE_PATH_H
+#define BLOCKSPARSE_SRC_CHOOSE_PATH_H
+
+#include <cstdint>
+
+namespace blocksparse {
+
+// What is computed. `transposed` is a product with W^T, the gradient of h for instance.
+enum class operation { forward, transposed, outer };
+
+bool is_path(int32_t path);
+
+// Whether a product goes to BLAS: `rows` rows with one block of size1 x size2, or the sum of `rows`
+// outer products in such a block.
+bool goes_to_blas(int32_t path, int32_t isa, operation what, int32_t rows, int32_t size1,
+                  int32_t size2);
+
+// Whether any product with blocks of these sizes, in either order, may go to BLAS.
+bool may_go_to_blas(int32_t path, int32_t isa, int32_t size1, int32_t size2);
+
+}  // namespace blocksparse
+
+#endif  // BLOCKSPARSE_SRC_CHOOSE_PATH_H

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef BLOCKSPARSE_SRC_KERNELS_COMPILER_HINTS_H
+#define BLOCKSPARSE_SRC_KERNELS_COMPILER_HINTS_H
+
+#include <cstdint>
+
+// For what a kernel is made of: without optimisation, too, a kernel is one function, so that code
+// of one instruction set never gets a symbol that another file could be linked to.
+#define INLINE [[gnu::always_inline]] inline
+
+// Before each loop over an array of vectors. Unless GCC unrolls it early, it keeps the array in
+// memory rather than in registers.
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#endif  // BLOCKSPARSE_SRC_KERNELS_COMPILER_HINTS_H

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Products with a few rows by a transposed W, without transposing it: each element of c is the dot
+// product of a row and a row of W as it lies. The lanes of a vector hold partial sums, which are
+// added at the end. See all_kernels.inl.
+
+namespace {
+
+struct dot_tile_task {
+  const gemm_work* work;
+  const row_tile* rows;
+  int32_t column_begin, column_end;  // of c, which are rows of W
+  const float* next;                 // fetched during the last columns; NULL: nothing
+};
+
+// Rows of W that stay in the first-level cache for all row tiles.
+constexpr int32_t kDotStripe = 8;
+
+// Rows of W in a dot tile: as many as there are registers for sums, a power of 2.
+constexpr int32_t dot_columns(int32_t rows) {
+  int32_t columns = 1;
+  while (columns * 2 * rows <= kTileRows * kTileVectors && columns < 16) {
+    columns *= 2;
+  }
+  return columns;
+}
+
+template <int32_t Rows>
+struct dot_tile {
+  static constexpr int32_t kColumns = dot_columns(Rows);
+  static constexpr int32_t kVectors = (Rows * kColumns - 1) / kWidth + 1;  // of results
+
+  template <typename Mask>
+  INLINE static void step(const float* const* a, const float* w, int64_t ld, int64_t last,
+                          int64_t p, Mask part, vec (&sum)[kVectors * kWidth]) {
+    vec row[Rows];
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      row[r] = load(a[r] + p, part);
+    }
+    UNROLL
+    for (int32_t q = 0; q < kColumns; ++q) {
+      // Behind the last row of W, that one again: its products are not stored.
+      const vec column = load(w + (q < last ? q : last) * ld + p, part);
+      UNROLL
+      for (int32_t r = 0; r < Rows; ++r) {
+        sum[r * kColumns + q] = fma(row[r], column, sum[r * kColumns + q]);
+      }
+    }
+  }
+
+  // Columns [column, column + width).
+  INLINE static void run_columns(const dot_tile_task& t, int32_t column, int32_t width,
+                                 int64_t last, const float* fetch) {
+    constexpr int32_t kStepLines = (kColumns * kWidth - 1) / kLineFloats + 1;
+    const int32_t k = t.work->k;
+    const int64_t ld = t.work->w.ld;
+    const float* const w = t.work->w.data + column * ld;
+    vec sum[kVectors * kWidth];
+    UNROLL
+    for (int32_t i = 0; i < kVectors * kWidth; ++i) {
+      sum[i] = set1(0.0f);
+    }
+    int64_t p = 0;
+    for (; p + kWidth <= k; p += kWidth) {
+      UNROLL
+      for (int32_t line = 0; line < kStepLines; ++line) {
+        __builtin_prefetch(fetch + line * kLineFloats, 0, 2);
+      }
+      fetch += kColumns * kWidth;
+      step(t.rows->a, w, ld, last, p, all{}, sum);
+    }
+    if (p < k) {
+      step(t.rows->a, w, ld, last, p, first(static_cast<int32_t>(k - p)), sum);
+    }
+    float total[kVectors * kWidth];
+    UNROLL
+    for (int32_t v = 0; v < kVectors; ++v) {
+      vec part[kWidth];
+      UNROLL
+      for (int32_t i = 0; i < kWidth; ++i) {
+        part[i] = sum[v * kWidth + i];
+      }
+      store(total + v * kWidth, sums_of_lanes(part));
+    }
+    const float* const common = common_begin(*t.work, 0, column);
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      float* const c = t.rows->c[r] + column;
+      const float* const begin = common != nullptr ? common : c;
+      for (int32_t q = 0; q < width; q += kWidth) {
+        const mask part = first(least(width - q, kWidth));
+        const vec product = load(total + r * kColumns + q, part);
+        store(c + q, add(load(begin + q, part), product), part);
+      }
+    }
+  }
+
+  static void run(const dot_tile_task& t) {
+    const block_view& w = t.work->w;
+    int32_t column = t.column_begin;
+    for (; column + 2 * kColumns <= t.column_end; column += kColumns) {
+      run_columns(t, column, kColumns, kColumns - 1, w.data + (column + kColumns) * w.ld);
+    }
+    for (; column < t.column_end; column += kColumns) {
+      const int32_t width = least(t.column_end - column, kColumns);
+      run_columns(t, column, width, width - 1, t.next != nullptr ? t.next : w.data);
+    }
+  }
+};
+
+constexpr void (*kDotTiles[kTileRows])(const dot_tile_task&) = {dot_tile<1>::run, dot_tile<2>::run,
+                                                                dot_tile<3>::run, dot_tile<4>::run,
+                                                                dot_tile<5>::run, dot_tile<6>::run};
+
+// W is read once, from end to end: a few of its rows at a time are used for all row tiles.
+void multiply_by_dots(const gemm_work& work) {
+  dot_tile_task task;
+  task.work = &work;
+  const int32_t step = work.tile_count == 1 ? work.columns : kDotStripe;
+  for (int32_t column = 0; column < work.columns; column += step) {
+    task.column_begin = column;
+    task.column_end = least(column + step, work.columns);
+    for (int32_t i = 0; i < work.tile_count; ++i) {
+      task.rows = &work.tiles[i];
+      task.next = task.column_end == work.columns ? work.next.data
+                                                  : work.w.data + task.column_end * work.w.ld;
+      kDotTiles[task.rows->rows - 1](task);
+    }
+  }
+}
+
+// The rows up to which dot products take less time than transposing a panel: adding up the lanes
+// counts for less the longer they are.
+INLINE int32_t most_rows_for_dots(int32_t k) {
+  return least(k / (kWidth + kWidth / 2), kMostDotRows);
+}
+
+}  // namespace

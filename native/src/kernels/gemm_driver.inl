@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The loops around the tiles of a product. See all_kernels.inl.
+//
+// W is taken in pieces that stay in the second-level cache while all tiles use them. Where W is
+// transposed, the columns of a tile lie apart. For few rows, each element of c is then a dot
+// product. For many, a panel of W is transposed into the first-level cache, which costs about as
+// much as multiplying four rows, and multiplied as if it lay so.
+//
+// For readers of BLIS: MR = kTileRows, NR = kTileColumns, KC x NC = a piece_size (rows x columns);
+// MC is the rows of a chunk, which Java makes: BLOCKSPARSE_CHUNK_ROWS or a little more. What BLIS
+// calls packing, of B alone, is in gemm_pack_panel.inl, and most products do without.
+
+namespace {
+
+// Rows and columns of W in a piece. Two pieces of 128 KB fit in small caches. A few row tiles are
+// soon done with a piece: it is short then, and as wide as the block, so that memory is read in one
+// run, unless the block is too wide for that. Many tiles pay with every piece for loading and
+// storing their sums: it is long and narrow.
+struct piece_size {
+  int32_t rows, columns;
+};
+constexpr piece_size kPieceOfFewTiles = {64, 512};
+constexpr piece_size kPieceOfWideBlocks = {128, 256};
+constexpr piece_size kPieceOfManyTiles = {512, 128};
+constexpr piece_size kPieceOfPanels = {kPanelRows, 512};
+constexpr int32_t kManyTiles = 8;
+
+// About `most`, and no short piece at the end: it would have too few steps to fetch what follows.
+INLINE int32_t piece_rows(int32_t k, int32_t most) {
+  const int32_t pieces = k < most ? 1 : (k - most / 2) / most + 1;
+  return ((k - 1) / pieces / 16 + 1) * 16;
+}
+
+// Rows [p, p + steps) of W in one tile's columns, times all rows.
+INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int32_t column,
+                           int32_t width, block_view w, const fetching& next) {
+  gemm_tile_task task;
+  task.k_begin = p;
+  task.k_end = p + steps;
+  task.column = column;
+  task.last = last_mask(width);
+  task.w = w;
+  task.begin = common_begin(work, p, column);
+  for (int32_t i = 0; i < work.tile_count; ++i) {
+    const bool fetches = next.begin != nullptr && i < next.tiles();
+    task.rows = &work.tiles[i];
+    if (p == 0 && i + 1 < work.tile_count) {
+      prefetch_for_writing(work.tiles[i + 1], column, width);
+    }
+    task.fetch = fetches ? next.begin + i * next.tile_step : w.data;
+    task.fetch_ld = fetches ? next.step : 0;
+    kTiles<gemm_tile_task, gemm_tile, kFetchVariants>(task, task.rows->rows, width,
+                                                      fetches ? next.log() : 0);
+  }
+}
+
+INLINE block_view moved(const block_view& w, int64_t row, int32_t column) {
+  return w.data == nullptr ? w : block_view{w.data + row * w.ld + column, w.ld};
+}
+
+void multiply_plain(const gemm_work& work) {
+  const bool many = work.tile_count >= kManyTiles;
+  if (work.k <= kPieceOfFewTiles.rows && work.columns <= kTileColumns && !many) {
+    // What follows would do the same, but take as long for it as for the product itself.
+    fetching fetch(work.tile_count, work.columns);
+    fetch.rows_of(work.next);
+    multiply_piece(work, 0, work.k, 0, work.columns, work.w, fetch);
+    return;
+  }
+  const column_tiles tiles(work.columns);
+  alignas(64) float panel[kMostPanelRows * kTileColumns];
+  // A narrow tile reads a line or two of each row of W. Where rows are a power of 2 apart, those
+  // would fall upon each other in the caches.
+  const bool copies = many && kTileLines == 1;
+  const piece_size piece = copies                                    ? kPieceOfPanels
+                           : many                                    ? kPieceOfManyTiles
+                           : work.columns > kPieceOfFewTiles.columns ? kPieceOfWideBlocks
+                                                                     : kPieceOfFewTiles;
+  const int32_t most = piece_rows(work.k, piece.rows);
+  const int32_t stripes = (work.columns - 1) / piece.columns + 1;
+  prefetch_for_reading(work, 0, least(most, work.k));
+  for (int32_t s = 0; s < stripes; ++s) {
+    const int32_t tile_begin = tiles.count() * s / stripes;
+    const int32_t tile_end = tiles.count() * (s + 1) / stripes;
+    for (int32_t p = 0; p < work.k; p += most) {
+      const int32_t steps = least(work.k - p, most);
+      // The piece below; or the first of the next stripe; or of the next block.
+      block_view next = moved(work.next, 0, -tiles.begin(tile_begin));
+      if (p + steps < work.k) {
+        next = moved(work.w, p + steps, 0);
+      } else if (s + 1 < stripes) {
+        next = moved(work.w, 0, tiles.begin(tile_end) - tiles.begin(tile_begin));
+      }
+      for (int32_t j = tile_begin; j < tile_end; ++j) {
+        if (j + 1 == tile_end) {
+          prefetch_for_reading(work, p + steps, least(most, work.k - p - steps));
+        }
+        const int32_t column = tiles.begin(j);
+        fetching fetch(work.tile_count, tiles.width(j));
+        fetch.rows_of(moved(next, 0, column));
+        block_view w = moved(work.w, p, column);
+        if (copies) {
+          copy_panel(w, steps, tiles.width(j), panel);
+          w = {panel, kTileColumns};
+        }
+        multiply_piece(work, p, steps, column, tiles.width(j), w, fetch);
+      }
+    }
+  }
+}
+
+void multiply_by_panels(const gemm_work& work) {
+  alignas(64) float panel[kMostPanelRows * kTileColumns];
+  const int32_t most = piece_rows(work.k, kPanelRows);
+  prefetch_for_reading(work, 0, least(most, work.k));
+  const column_tiles tiles(work.columns);
+  for (int32_t j = 0; j < tiles.count(); ++j) {
+    const int32_t column = tiles.begin(j);
+    const int32_t width = tiles.width(j);
+    fetching fetch(work.tile_count, width);
+    for (int32_t p = 0; p < work.k; p += most) {
+      const int32_t steps = least(work.k - p, most);
+      const float* const w = work.w.data + column * work.w.ld + p;
+      transpose_panel({w, work.w.ld}, steps, width, panel);
+      // Memory holds the columns that follow, or the next block, end to end.
+      const float* const next =
+          j + 1 < tiles.count() ? work.w.data + tiles.begin(j + 1) * work.w.ld : work.next.data;
+      fetch.begin = next == nullptr ? nullptr : next + int64_t{p} * kTileColumns;
+      fetch.step = fetch.lines() * kLineFloats;
+      fetch.tile_step = steps * fetch.step;
+      if (j == 0) {
+        prefetch_for_reading(work, p + steps, least(most, work.k - p - steps));
+      }
+      multiply_piece(work, p, steps, column, width, {panel, kTileColumns}, fetch);
+    }
+  }
+}
+
+void gemm(const gemm_work& work) {
+  int32_t rows = 0;
+  for (int32_t i = 0; i < work.tile_count; ++i) {
+    rows += work.tiles[i].rows;
+  }
+  if (!work.w_transposed) {
+    multiply_plain(work);
+  } else if (rows <= most_rows_for_dots(work.k)) {
+    multiply_by_dots(work);
+  } else {
+    multiply_by_panels(work);
+  }
+}
+
+}  // namespace

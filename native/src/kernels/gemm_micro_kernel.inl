@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A register tile of a product: the sums of up to kTileRows rows x kTileVectors vectors stay in
+// registers while it walks down k. See all_kernels.inl.
+//
+// In each step it multiplies one element of each row, read through a pointer, by one row of W. Rows
+// thus need no gathering and W no packing. Every element of c is one chain of fused multiply-adds
+// in the order of k, wherever it lies in a tile: its bits do not depend on the tiles.
+
+namespace {
+
+struct gemm_tile_task {
+  const row_tile* rows;
+  int32_t k_begin, k_end;
+  int32_t column;
+  mask last;
+  block_view w;        // from its first row and column that the tile uses
+  const float* begin;  // what the sums of every row begin with; NULL: with c
+  const float* fetch;  // prefetched in the first step
+  int64_t fetch_ld;    // and so much further in each step
+};
+
+// Each step prefetches 2^FetchLog cache lines.
+template <int32_t Rows, int32_t Vectors, bool Partial, int32_t FetchLog>
+struct gemm_tile {
+  static void run(const gemm_tile_task& t) {
+    const mask last = t.last;
+    const float* const* const a = t.rows->a;
+    float* const* const c = t.rows->c;
+    vec sum[Rows][Vectors];
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      const float* const from = t.begin != nullptr ? t.begin : c[r] + t.column;
+      UNROLL
+      for (int32_t v = 0; v < Vectors; ++v) {
+        sum[r][v] = load_part<Partial, Vectors>(from, v, last);
+      }
+    }
+
+    const float* w = t.w.data;
+    const int64_t ld = t.w.ld;
+    const float* fetch = t.fetch;
+    const int64_t fetch_ld = t.fetch_ld;
+    const int64_t end = t.k_end;
+    const float* row_of_a[Rows];
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      row_of_a[r] = a[r];
+    }
+    for (int64_t p = t.k_begin; p < end; ++p) {
+      vec row[Vectors];
+      UNROLL
+      for (int32_t v = 0; v < Vectors; ++v) {
+        row[v] = load_part<Partial, Vectors>(w, v, last);
+      }
+      UNROLL
+      for (int32_t line = 0; line < 1 << FetchLog; ++line) {
+        __builtin_prefetch(fetch + line * kLineFloats, 0, 2);
+      }
+      UNROLL
+      for (int32_t r = 0; r < Rows; ++r) {
+        const vec factor = set1(row_of_a[r][p]);
+        UNROLL
+        for (int32_t v = 0; v < Vectors; ++v) {
+          sum[r][v] = fma(factor, row[v], sum[r][v]);
+        }
+      }
+      w += ld;
+      fetch += fetch_ld;
+    }
+
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      UNROLL
+      for (int32_t v = 0; v < Vectors; ++v) {
+        store_part<Partial, Vectors>(c[r] + t.column, v, sum[r][v], last);
+      }
+    }
+  }
+};
+
+}  // namespace

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is fetched into the caches while a product is computed. See all_kernels.inl.
+//
+// While a piece of W is multiplied, the next piece, of this block or of the next, is fetched into
+// the second-level cache at an even rate: in each step a tile prefetches a line of it, or a row in
+// its own columns. Few rows per block make memory the limit, and what a processor prefetches on its
+// own helps little, as a tile reads short runs of many rows.
+
+namespace {
+
+// Cache lines of a row of a tile: 1 or 4.
+constexpr int32_t kTileLines = kTileColumns > kLineFloats ? kTileColumns / kLineFloats : 1;
+constexpr int32_t kFetchVariants = kTileLines == 4 ? 3 : 1;
+
+// The caches fetch a line before it is written, even if nothing of it is read.
+INLINE void prefetch_for_writing(const row_tile& tile, int32_t column, int32_t width) {
+  for (int32_t r = 0; r < tile.rows; ++r) {
+    for (int32_t q = 0; q < width; q += kLineFloats) {
+      __builtin_prefetch(tile.c[r] + column + q, 1, 3);
+    }
+  }
+}
+
+// Elements [begin, begin + count) of all rows of a. They may lie anywhere, so nobody else can guess
+// where the next ones are.
+INLINE void prefetch_for_reading(const gemm_work& work, int32_t begin, int32_t count) {
+  for (int32_t i = 0; i < work.tile_count; ++i) {
+    const row_tile& tile = work.tiles[i];
+    for (int32_t r = 0; r < tile.rows; ++r) {
+      for (int32_t p = 0; p < count; p += kLineFloats) {
+        __builtin_prefetch(tile.a[r] + begin + p, 0, 3);
+      }
+    }
+  }
+}
+
+// What to fetch while a piece is multiplied: so many lines in each step of each tile until all of a
+// tile's width are fetched, so that memory is asked for them at an even rate.
+class fetching {
+ public:
+  // While so many tiles of so many columns are computed.
+  fetching(int32_t tile_count, int32_t width) : width_lines_((width - 1) / kLineFloats + 1) {
+    while (tile_count << log_ < width_lines_ && log_ + 1 < kFetchVariants) {
+      ++log_;
+    }
+  }
+
+  int32_t log() const { return log_; }
+  int32_t lines() const { return 1 << log_; }
+  int32_t tiles() const { return ((width_lines_ - 1) >> log_) + 1; }
+
+  // The rows of a block in those columns.
+  void rows_of(const block_view& block) {
+    begin = block.data;
+    step = block.ld;
+    tile_step = lines() * kLineFloats;
+  }
+
+  // NULL: nothing. Each step of a tile moves by `step`; the next tile begins `tile_step` further.
+  const float* begin = nullptr;
+  int64_t step = 0;
+  int64_t tile_step = 0;
+
+ private:
+  int32_t width_lines_;
+  int32_t log_ = 0;
+};
+
+}  // namespace

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Optimiser steps, element by element. See all_kernels.inl.
+
+namespace {
+
+void sgd(int64_t count, float rate, float scale, float decay, const float* g, float* w) {
+  const vec step = set1(-rate), gs = set1(scale), ws = set1(decay);
+  for_each_vector(count, [=](int64_t i, auto m) {
+    const vec weight = load(w + i, m);
+    const vec gradient = fma(ws, weight, mul(gs, load(g + i, m)));
+    store(w + i, fma(step, gradient, weight), m);
+  });
+}
+
+void adagrad(int64_t count, float rate, float scale, float decay, float epsilon, const float* g,
+             float* s, float* w) {
+  const vec step = set1(-rate), gs = set1(scale), ws = set1(decay), least = set1(epsilon);
+  for_each_vector(count, [=](int64_t i, auto m) {
+    const vec weight = load(w + i, m);
+    const vec gradient = fma(ws, weight, mul(gs, load(g + i, m)));
+    const vec squares = fma(gradient, gradient, load(s + i, m));
+    store(s + i, squares, m);
+    store(w + i, fma(step, div(gradient, add(sqrt(squares), least)), weight), m);
+  });
+}
+
+void adam(int64_t count, float rate, float scale, float decay, float beta1, float beta2,
+          float epsilon, const float* g, float* m, float* v, float* w) {
+  const vec step = set1(-rate), gs = set1(scale), ws = set1(decay), least = set1(epsilon);
+  const vec keep1 = set1(beta1), take1 = set1(1.0f - beta1);
+  const vec keep2 = set1(beta2), take2 = set1(1.0f - beta2);
+  for_each_vector(count, [=](int64_t i, auto part) {
+    const vec weight = load(w + i, part);
+    const vec gradient = fma(ws, weight, mul(gs, load(g + i, part)));
+    const vec mean = fma(keep1, load(m + i, part), mul(take1, gradient));
+    const vec square = fma(keep2, load(v + i, part), mul(take2, mul(gradient, gradient)));
+    store(m + i, mean, part);
+    store(v + i, square, part);
+    store(w + i, fma(step, div(mean, add(sqrt(square), least)), weight), part);
+  });
+}
+
+}  // namespace

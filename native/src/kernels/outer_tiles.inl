@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sums of outer products by register tiles. See all_kernels.inl.
+//
+// A tile of the block written stays in registers while it walks through the pairs; in each step it
+// multiplies up to 6 elements of a row of x by kTileVectors vectors of a row of y. Every element is
+// one chain of fused multiply-adds in the order of the pairs, and is multiplied by alpha at the
+// end.
+
+namespace {
+
+struct outer_tile_task {
+  const float* const* x;
+  const float* const* y;
+  int32_t pairs;
+  int32_t row, column;
+  mask last;
+  float alpha;
+  float* o;  // the first element of the tile
+  int64_t ldo;
+};
+
+template <int32_t Rows, int32_t Vectors, bool Partial, int32_t Accumulate>
+struct outer_tile {
+  static void run(const outer_tile_task& t) {
+    const mask last = t.last;
+    vec sum[Rows][Vectors];
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      UNROLL
+      for (int32_t v = 0; v < Vectors; ++v) {
+        sum[r][v] = set1(0.0f);
+      }
+    }
+    const int64_t row = t.row;
+    const int64_t column = t.column;
+    const int64_t pairs = t.pairs;
+    for (int64_t i = 0; i < pairs; ++i) {
+      const float* const x = t.x[i] + row;
+      const float* const y = t.y[i] + column;
+      vec part[Vectors];
+      UNROLL
+      for (int32_t v = 0; v < Vectors; ++v) {
+        part[v] = load_part<Partial, Vectors>(y, v, last);
+      }
+      UNROLL
+      for (int32_t r = 0; r < Rows; ++r) {
+        const vec factor = set1(x[r]);
+        UNROLL
+        for (int32_t v = 0; v < Vectors; ++v) {
+          sum[r][v] = fma(factor, part[v], sum[r][v]);
+        }
+      }
+    }
+    const vec alpha = set1(t.alpha);
+    UNROLL
+    for (int32_t r = 0; r < Rows; ++r) {
+      float* const o = t.o + r * t.ldo;
+      UNROLL
+      for (int32_t v = 0; v < Vectors; ++v) {
+        const vec result = Accumulate == 1
+                               ? fma(alpha, sum[r][v], load_part<Partial, Vectors>(o, v, last))
+                               : mul(alpha, sum[r][v]);
+        store_part<Partial, Vectors>(o, v, result, last);
+      }
+    }
+  }
+};
+
+// Bytes of y below which it stays in the first-level cache as a whole.
+constexpr int64_t kSmallBytes = 16 << 10;
+
+// How many tiles ahead the memory of a tile is fetched. The caches fetch a line before it is
+// written, even if nothing of it is read.
+constexpr int32_t kTilesAhead = 2;
+
+// Walks through the tiles of a block in the order in which they are computed.
+class outer_cursor {
+ public:
+  outer_cursor(const outer_work& work, const column_tiles& columns)
+      : m_(work.m),
+        columns_(columns),
+        // A few pairs: memory is the limit, and the block is written as it lies. Many: the columns
+        // of y in a tile are used for all rows before the next ones.
+        as_it_lies_(int64_t{work.pairs} * work.n * 4 <= kSmallBytes) {}
+
+  bool at_end() const { return row_ >= m_ || tile_ >= columns_.count(); }
+  int32_t row() const { return row_; }
+  int32_t rows() const { return least(m_ - row_, kTileRows); }
+  int32_t column() const { return columns_.begin(tile_); }
+  int32_t width() const { return columns_.width(tile_); }
+
+  void advance() {
+    if (as_it_lies_) {
+      ++tile_;
+      if (tile_ == columns_.count()) {
+        tile_ = 0;
+        row_ += kTileRows;
+      }
+    } else {
+      row_ += kTileRows;
+      if (row_ >= m_) {
+        row_ = 0;
+        ++tile_;
+      }
+    }
+  }
+
+  void prefetch_for_writing(const float* o, int64_t ldo) const {
+    const int32_t begin = column();
+    const int32_t end = begin + width();
+    for (int32_t r = row_; r < row_ + rows(); ++r) {
+      for (int32_t q = begin; q < end; q += kLineFloats) {
+        __builtin_prefetch(o + r * ldo + q, 1, 3);
+      }
+    }
+  }
+
+ private:
+  int32_t m_;
+  const column_tiles& columns_;
+  bool as_it_lies_;
+  int32_t row_ = 0;
+  int32_t tile_ = 0;
+};
+
+void outer(const outer_work& work) {
+  const column_tiles columns(work.n);
+  outer_cursor ahead(work, columns);
+  for (int32_t i = 0; i < kTilesAhead && !ahead.at_end(); ++i) {
+    ahead.advance();
+  }
+  outer_cursor next(work, columns);
+  outer_tile_task task;
+  task.x = work.x;
+  task.y = work.y;
+  task.pairs = work.pairs;
+  task.alpha = work.alpha;
+  task.ldo = work.ldo;
+  for (outer_cursor tile(work, columns); !tile.at_end(); tile.advance()) {
+    if (!ahead.at_end()) {
+      ahead.prefetch_for_writing(work.o, work.ldo);
+      ahead.advance();
+    } else if (work.next_o != nullptr && !next.at_end()) {
+      next.prefetch_for_writing(work.next_o, work.ldo);
+      next.advance();
+    }
+    task.row = tile.row();
+    task.column = tile.column();
+    task.last = last_mask(tile.width());
+    task.o = work.o + task.row * work.ldo + task.column;
+    kTiles<outer_tile_task, outer_tile, 2>(task, tile.rows(), tile.width(),
+                                           work.accumulate ? 1 : 0);
+  }
+}
+
+}  // namespace

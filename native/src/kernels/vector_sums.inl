@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sums of vectors, element by element, and over their elements. See all_kernels.inl.
+
+namespace {
+
+void axpy(int64_t count, float alpha, const float* x, float* y) {
+  const vec factor = set1(alpha);
+  for_each_vector(count, [=](int64_t i, auto m) {
+    store(y + i, fma(factor, load(x + i, m), load(y + i, m)), m);
+  });
+}
+
+// A sum of squares in float: right unless they are so large or small that they need a double.
+double sum_of_squares_near_one(int64_t count, const float* x) {
+  vec squares = set1(0.0f);
+  for_each_vector(count, [&](int64_t i, auto m) {
+    const vec value = load(x + i, m);
+    squares = fma(value, value, squares);
+  });
+  float lanes[kWidth];
+  store(lanes, squares);
+  double sum = 0.0;
+  for (const float lane : lanes) {
+    sum += static_cast<double>(lane);
+  }
+  return sum;
+}
+
+double sum_of_squares_of_any_size(int64_t count, const float* x) {
+  double sum = 0.0;
+  for (int64_t i = 0; i < count; ++i) {
+    sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  }
+  return sum;
+}
+
+// In parts that are short enough for sums of floats to stay accurate.
+double sum_of_squares(int64_t count, const float* x) {
+  constexpr int64_t kPart = 4096;
+  // Above this, what squares lose below the smallest normal float does not show.
+  constexpr double kLeast = 0x1p-100;
+  double sum = 0.0;
+  for (int64_t begin = 0; begin < count; begin += kPart) {
+    const int64_t length = count - begin < kPart ? count - begin : kPart;
+    const double part = sum_of_squares_near_one(length, x + begin);
+    const bool is_right = part >= kLeast && part < HUGE_VAL;
+    sum += is_right ? part : sum_of_squares_of_any_size(length, x + begin);
+  }
+  return sum;
+}
+
+float largest_magnitude(int64_t count, const float* x) {
+  vec most = set1(0.0f);
+  for_each_vector(count, [&](int64_t i, auto m) {
+    const vec value = load(x + i, m);
+    most = max(max(value, sub(set1(0.0f), value)), most);
+  });
+  float lanes[kWidth];
+  store(lanes, most);
+  float result = 0.0f;
+  for (const float lane : lanes) {
+    result = lane > result ? lane : result;
+  }
+  return result;
+}
+
+}  // namespace

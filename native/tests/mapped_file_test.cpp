@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// What blocksparse_map promises: the file's bytes, refusals, copies of what is written, and a
+// process that survives when the file shrinks.
+#include <cstdint>
+#include <cstdio>
+#include <vector>
+
+#include "blocksparse/blocksparse.h"
+
+#if !defined(_WIN32)
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#endif
+
+namespace {
+
+int failures = 0;
+
+void check(bool ok, const char* what) {
+  if (!ok) {
+    std::printf("%s\n", what);
+    ++failures;
+  }
+}
+
+constexpr std::int64_t kBytes = 300001;
+const char* const kPath = "mapped_file_test.bin";
+
+unsigned char byte_at(std::int64_t i) { return static_cast<unsigned char>(i * 7 % 251 + 1); }
+
+void write_file() {
+  std::vector<unsigned char> bytes(static_cast<std::size_t>(kBytes));
+  for (std::int64_t i = 0; i < kBytes; ++i) {
+    bytes[static_cast<std::size_t>(i)] = byte_at(i);
+  }
+  std::FILE* const file = std::fopen(kPath, "wb");
+  check(file != nullptr && std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size(),
+        "cannot write the file");
+  std::fclose(file);
+}
+
+bool equals_file(const unsigned char* memory) {
+  for (std::int64_t i = 0; i < kBytes; ++i) {
+    if (memory[i] != byte_at(i)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+unsigned char* map(std::int64_t bytes, bool copy_on_write) {
+  return static_cast<unsigned char*>(blocksparse_map(kPath, bytes, copy_on_write ? 1 : 0));
+}
+
+#if !defined(_WIN32)
+
+// Stands for that of the JVM.
+void earlier_handler(int) { std::_Exit(failures == 0 ? 0 : 1); }
+
+void shrinking_file() {
+  write_file();
+  unsigned char* const memory = map(kBytes, false);
+  unsigned char* const writable = map(kBytes, true);
+  check(memory != nullptr && writable != nullptr, "not mapped");
+  writable[200000] = 99;
+  check(blocksparse_map_is_damaged(memory) == 0, "damaged before the file shrank");
+  check(truncate(kPath, kBytes - 1) == 0, "cannot truncate");
+  check(blocksparse_map_is_damaged(memory) == 1, "a byte less is not seen");
+  check(truncate(kPath, 100000) == 0, "cannot truncate");
+  check(memory[50000] == byte_at(50000), "what is left cannot be read");
+  check(memory[kBytes - 1] == 0 && memory[200000] == 0, "what is gone is not zero");
+  check(writable[250000] == 0, "what is gone is not zero, copy on write");
+  writable[260000] = 1;
+  check(writable[260000] == 1, "what is gone cannot be written, copy on write");
+  check(blocksparse_map_is_damaged(memory) == 1, "not damaged");
+  // What was lost stays lost, whatever the file becomes: the mapping holds zeroes.
+  check(truncate(kPath, kBytes) == 0, "cannot extend");
+  check(blocksparse_map_is_damaged(memory) == 1, "mended by a file that grew again");
+  check(blocksparse_map_is_damaged(writable) == 1, "mended, copy on write");
+  blocksparse_unmap(memory);
+  blocksparse_unmap(writable);
+
+  // As good as new once it is mapped again.
+  write_file();
+  unsigned char* const again = map(kBytes, false);
+  check(again != nullptr && equals_file(again), "cannot be mapped again");
+  check(blocksparse_map_is_damaged(again) == 0, "damaged at once");
+  blocksparse_unmap(again);
+}
+
+// The lowest number that is free: it grows when a file is left open.
+int next_descriptor() {
+  const int file = open(kPath, O_RDONLY);
+  close(file);
+  return file;
+}
+
+// More at one time than one table of the library holds, as far as open files allow.
+void many_mappings() {
+  struct rlimit limit;
+  check(getrlimit(RLIMIT_NOFILE, &limit) == 0, "no limit");
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  constexpr std::size_t kMany = 5000;
+  const std::size_t most = limit.rlim_cur > kMany + 100 ? kMany : 900;
+  const int before = next_descriptor();
+  std::vector<unsigned char*> mappings;
+  for (std::size_t i = 0; i < most; ++i) {
+    mappings.push_back(map(kBytes, false));
+    check(mappings.back() != nullptr && mappings.back()[i] == byte_at(static_cast<std::int64_t>(i)),
+          "one of many at once");
+  }
+  check(truncate(kPath, 100000) == 0, "cannot truncate");
+  check(mappings.back()[200000] == 0, "the last of many is not taken care of");
+  check(blocksparse_map_is_damaged(mappings.back()) == 1, "the last of many is not damaged");
+  for (unsigned char* const mapping : mappings) {
+    blocksparse_unmap(mapping);
+  }
+  check(next_descriptor() == before, "files are left open");
+  write_file();
+}
+
+#endif
+
+}  // namespace
+
+int main() {
+#if !defined(_WIN32)
+  std::signal(SIGBUS, earlier_handler);
+#endif
+  write_file();
+  unsigned char* const memory = map(kBytes, false);
+  check(memory != nullptr && equals_file(memory), "not the bytes of the file");
+  check(reinterpret_cast<std::uintptr_t>(memory) % 4096 == 0, "not aligned");
+  check(blocksparse_map_is_damaged(memory) == 0, "damaged");
+  unsigned char* const writable = map(kBytes, true);
+  check(writable != nullptr && equals_file(writable), "not the bytes of the file, copy on write");
+  writable[1000] = 0;
+  check(writable[1000] == 0 && equals_file(memory), "a write reached the file");
+  blocksparse_unmap(writable);
+  blocksparse_unmap(memory);
+  blocksparse_unmap(nullptr);
+
+  check(map(kBytes + 1, false) == nullptr, "longer than the file");
+  check(map(0, false) == nullptr && map(-1, false) == nullptr, "no bytes");
+  check(map(INT64_MAX, false) == nullptr, "more than there is");
+  check(blocksparse_map("no/such/file", 1, 0) == nullptr, "no file");
+  check(blocksparse_map(".", 1, 0) == nullptr, "a folder");
+  check(blocksparse_map(nullptr, 1, 0) == nullptr, "no path");
+
+#if !defined(_WIN32)
+  const int before = next_descriptor();
+#endif
+  // Entries are given back: more mappings one after the other than there may be at one time.
+  for (int i = 0; i < 10000; ++i) {
+    unsigned char* const one = map(1, false);
+    check(one != nullptr && one[0] == byte_at(0), "one of many");
+    blocksparse_unmap(one);
+  }
+#if !defined(_WIN32)
+  check(next_descriptor() == before, "files are left open");
+#endif
+
+#if !defined(_WIN32)
+  shrinking_file();
+  many_mappings();
+  std::remove(kPath);
+  std::printf("%d failures so far\n", failures);
+  std::fflush(stdout);
+  // A fault that is not ours reaches the earlier handler, which ends the program.
+  std::raise(SIGBUS);
+  return 2;
+#else
+  std::remove(kPath);
+  std::printf("%d failures\n", failures);
+  return failures == 0 ? 0 : 1;
+#endif
+}

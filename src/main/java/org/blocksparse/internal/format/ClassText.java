@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.format;
+
+import static java.nio.charset.StandardCharsets.US_ASCII;
+
+import java.io.BufferedInputStream;
+import java.io.BufferedWriter;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.channels.Channels;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/**
+ * Classes as text, a number on each line. Read byte by byte, so that a line without end takes no
+ * memory.
+ */
+public final class ClassText {
+  private static final int END_OF_FILE = -1;
+
+  private ClassText() {}
+
+  /** Writes the class of each output. */
+  public static void write(Path file, int[] classOf) throws IOException {
+    AtomicFile.write(
+        file,
+        channel -> {
+          BufferedWriter out = new BufferedWriter(Channels.newWriter(channel, US_ASCII));
+          for (int c : classOf) {
+            out.write(Integer.toString(c));
+            out.write('\n');
+          }
+          out.flush();
+        });
+  }
+
+  /**
+   * Reads the class of each output.
+   *
+   * @throws MalformedException if a line is something else than the number of a class
+   */
+  public static int[] read(Path file) throws IOException {
+    int[] classOf = new int[1024];
+    int outputs = 0;
+    try (InputStream in =
+        new BufferedInputStream(Files.newInputStream(RegularFile.require(file)))) {
+      for (int first = in.read(); first != END_OF_FILE; first = in.read()) {
+        if (outputs == classOf.length) {
+          classOf = Arrays.copyOf(classOf, Math.multiplyExact(2, outputs));
+        }
+        classOf[outputs] = readLine(in, first, outputs + 1);
+        outputs++;
+      }
+    }
+    return Arrays.copyOf(classOf, outputs);
+  }
+
+  /** The number on a line: spaces, digits, spaces. */
+  private static int readLine(InputStream in, int first, int line) throws IOException {
+    long number = -1;
+    boolean ended = false;
+    for (int c = first; c != '\n' && c != END_OF_FILE; c = in.read()) {
+      boolean digit = c >= '0' && c <= '9';
+      if (digit && !ended) {
+        number = 10 * Math.max(0, number) + c - '0';
+      } else if (c == ' ' || c == '\t' || c == '\r') {
+        ended = number >= 0;
+      } else {
+        number = Long.MAX_VALUE;
+      }
+      if (number > Integer.MAX_VALUE) {
+        throw new MalformedException(
+            "line " + line, "expected the number of a class and nothing else");
+      }
+    }
+    if (number < 0) {
+      throw new MalformedException("line " + line, "is empty");
+    }
+    return (int) number;
+  }
+}

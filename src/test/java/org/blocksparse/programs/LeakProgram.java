@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.programs;
+
+import static org.blocksparse.testing.ChildJvm.check;
+
+import java.util.List;
+import org.blocksparse.BlockPlan;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SparseBlockDot;
+import org.blocksparse.SparseBlockGemv;
+import org.blocksparse.SparseBlockOuter;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.ProcessMemory;
+
+/**
+ * Calls something many times and fails if memory grows; the main class of the JVMs of {@code
+ * LeakTest}.
+ */
+public final class LeakProgram {
+  private static final int CALLS = Integer.getInteger("blocksparse.leak.calls");
+
+  /** Few enough that no garbage is collected meanwhile, and enough to see what waits for it. */
+  private static final int BURST = 50;
+
+  private static final int KEPT_BYTES = 1 << 16;
+
+  /** Growth that the JVM's own memory may cause, with a heap that is resident from the start. */
+  private static final long ROOM_BYTES = 32L << 20;
+
+  private LeakProgram() {}
+
+  public static void main(String[] args) {
+    Data data = new Data(1);
+    switch (args[0]) {
+      case "allocations" -> allocations();
+      case "largeAllocations" -> largeAllocations();
+      case "plans" -> plans(data);
+      case "operations" -> operations(data);
+      case "layers" -> layers(data);
+      case "batchesOfEverySize" -> batchesOfEverySize();
+      default -> throw new IllegalArgumentException(args[0]);
+    }
+  }
+
+  /** Runs a call a quarter of the times to warm up, then all times, and looks at the growth. */
+  private static void assertFlat(String name, Runnable call) {
+    for (int i = 0; i < CALLS / 4; i++) {
+      call.run();
+    }
+    System.gc();
+    long bytesBefore = FloatTensor.allocatedBytes();
+    long before = ProcessMemory.residentBytes();
+    for (int i = 0; i < CALLS; i++) {
+      call.run();
+    }
+    System.gc();
+    long growth = ProcessMemory.residentBytes() - before;
+    check(growth < ROOM_BYTES, name + ": " + growth + " bytes more after " + CALLS + " calls");
+    long kept = FloatTensor.allocatedBytes() - bytesBefore;
+    check(kept < KEPT_BYTES, name + ": " + kept + " bytes were not freed");
+    long steady = FloatTensor.allocatedBytes();
+    for (int i = 0; i < BURST; i++) {
+      call.run();
+    }
+    long waiting = FloatTensor.allocatedBytes() - steady;
+    check(waiting < KEPT_BYTES, name + ": " + waiting + " bytes wait for the garbage collector");
+  }
+
+  /** Two thousand times 64 KB that leak are 128 MB. */
+  private static void allocations() {
+    assertFlat(
+        "64 KB",
+        () -> {
+          try (FloatTensor tensor = FloatTensor.zeros(128, 128)) {
+            tensor.fill(1);
+          }
+        });
+  }
+
+  private static void largeAllocations() {
+    long before = ProcessMemory.residentBytes();
+    for (int i = 0; i < 50; i++) {
+      try (FloatTensor tensor = FloatTensor.zeros(2 << 20)) {
+        tensor.fill(1);
+      }
+    }
+    long growth = ProcessMemory.residentBytes() - before;
+    check(growth < ROOM_BYTES, growth + " bytes more");
+  }
+
+  private static void plans(Data data) {
+    try (IntTensor inputIdx = IntTensor.of(data.indices(1000, 9), 500, 2);
+        IntTensor outputIdx = IntTensor.of(data.indices(1000, 9), 500, 2);
+        FloatTensor W = FloatTensor.zeros(9, 9, 2, 2);
+        FloatTensor rows = FloatTensor.zeros(500, 2, 2);
+        FloatTensor out = FloatTensor.zeros(500, 2, 2)) {
+      assertFlat(
+          "plans",
+          () -> {
+            try (BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 9, 9)) {
+              SparseBlockGemv.applyInPlace(out, W, rows, plan);
+              SparseBlockDot.gradH(W, rows, plan, out);
+              SparseBlockOuter.applyInPlace(W, rows, rows, plan, 0);
+            }
+          });
+    }
+  }
+
+  /** In steady state, operations into tensors that exist allocate nothing outside the heap. */
+  private static void operations(Data data) {
+    try (IntTensor idx = IntTensor.of(data.indices(200, 5), 100, 2);
+        FloatTensor W = FloatTensor.zeros(5, 5, 16, 16);
+        FloatTensor rows = FloatTensor.zeros(100, 2, 16);
+        FloatTensor b = FloatTensor.zeros(5, 16);
+        FloatTensor out = FloatTensor.zeros(100, 2, 16);
+        BlockPlan plan = BlockPlan.of(idx, idx, 5, 5)) {
+      assertFlat(
+          "operations",
+          () -> {
+            SparseBlockDot.apply(W, rows, b, plan, out);
+            SparseBlockDot.gradH(W, rows, plan, out);
+            SparseBlockDot.addGradB(rows, plan, 0, b);
+            SparseBlockOuter.applyInPlace(W, rows, rows, plan, 0);
+            SparseBlockDot.gradW(rows, rows, plan).close();
+            SparseBlockDot.apply(W, rows, idx, b, idx).close();
+          });
+      long steady = FloatTensor.allocatedBytes();
+      SparseBlockDot.apply(W, rows, b, plan, out);
+      check(steady == FloatTensor.allocatedBytes(), "an operation in steady state allocated");
+    }
+  }
+
+  private static void layers(Data data) {
+    try (FloatTensor x = FloatTensor.of(data.coarseFloats(40 * 16), 40, 16);
+        FloatTensor gradX = FloatTensor.zeros(40, 16);
+        IntTensor targets = IntTensor.of(data.indices(40, 400), 40)) {
+      try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(16, 400).build()) {
+        assertFlat(
+            "calls of a layer",
+            () -> {
+              for (Optimizer optimizer :
+                  List.of(Optimizer.sgd(0.01f), Optimizer.adagrad(0.01f), Optimizer.adam(0.01f))) {
+                layer.step(x, targets, optimizer, gradX);
+              }
+              layer.loss(x, targets);
+              layer.topK(x, 3);
+              layer.probabilities(x).close();
+            });
+      }
+    }
+  }
+
+  /** Sizes of batches that never come twice must not pile up. */
+  private static void batchesOfEverySize() {
+    try (FloatTensor x = FloatTensor.zeros(400, 8);
+        HierarchicalSoftmax layer = HierarchicalSoftmax.builder(8, 100).build()) {
+      int[] size = {0};
+      assertFlat(
+          "batches of every size",
+          () -> {
+            int rows = 1 + size[0]++ % 400;
+            try (FloatTensor part = FloatTensor.zeros(rows, 8);
+                IntTensor targets = IntTensor.zeros(rows)) {
+              layer.loss(part, targets);
+            }
+          });
+    }
+  }
+}
