@@ -31,10 +31,22 @@ final class Commands {
           "it.test",
           "reuseForks",
           "jqwik.tries.default",
+          "junit.jupiter.execution.timeout.default",
           "java.library.path",
           "java.util.concurrent.ForkJoinPool.common.parallelism",
           "org.bytedeco.javacpp.cachedir",
           "org.bytedeco.javacpp.pathsFirst");
+
+  private static final String DEMO = text("src/demo/java", ".java");
+  private static final String BENCH = text("src/jmh/java", ".java");
+  private static final String NATIVE_BENCH = text("native/bench", ".cpp");
+  private static final String CMAKE = text("native", "CMakeLists.txt");
+  private static final String PRESETS = text("native", "CMakePresets.json");
+
+  /** The system properties of ours that the library reads. */
+  static final Set<String> OF_THE_LIBRARY = ours("src/main/java");
+
+  private static final Set<String> OF_THE_TESTS = ours("src/test/java");
 
   private Commands() {}
 
@@ -46,7 +58,7 @@ final class Commands {
         .filter(profile -> !Pom.MAIN.profiles().contains(profile))
         .forEach(profile -> mistakes.add("no profile " + profile));
     groups(PRESET, line)
-        .filter(preset -> !text("native", "CMakePresets.json").contains("\"" + preset + "\""))
+        .filter(preset -> !PRESETS.contains("\"" + preset + "\""))
         .forEach(preset -> mistakes.add("no preset " + preset));
     groups(SCRIPT, line)
         .filter(script -> !Files.isExecutable(Path.of(script)))
@@ -55,7 +67,7 @@ final class Commands {
         .filter(version -> !version.equals(Pom.MAIN.version()))
         .forEach(version -> mistakes.add("no jar of version " + version));
     if (line.contains("bench_kernels ")) {
-      mistakes.addAll(unknownOptions(line, text("native/bench", ".cpp")));
+      mistakes.addAll(unknownOptions(line, NATIVE_BENCH));
     }
     Matcher property = PROPERTY.matcher(line);
     while (property.find()) {
@@ -67,18 +79,16 @@ final class Commands {
 
   private static List<String> ofProperty(String name, String value) {
     if (name.equals("demo.args")) {
-      return ofProgram(value, text("src/demo/java", ".java"));
+      return ofProgram(value, DEMO);
     }
     if (name.equals("bench.args")) {
-      return ofProgram(value, text("src/jmh/java", ".java"));
+      return ofProgram(value, BENCH);
     }
     boolean known;
     if (name.startsWith("blocksparse.")) {
-      known =
-          propertiesReadBy("src/main/java").contains(name)
-              || propertiesReadBy("src/test/java").contains(name);
+      known = OF_THE_LIBRARY.contains(name) || OF_THE_TESTS.contains(name);
     } else if (name.startsWith("BLOCKSPARSE_")) {
-      known = text("native", "CMakeLists.txt").contains(name);
+      known = CMAKE.contains(name);
     } else {
       known = name.startsWith("CMAKE_") || OF_OTHERS.contains(name) || Pom.MAIN.mentions(name);
     }
@@ -112,8 +122,7 @@ final class Commands {
         .collect(Collectors.toList());
   }
 
-  /** The system properties of ours that the code below a folder names. */
-  static Set<String> propertiesReadBy(String folder) {
+  private static Set<String> ours(String folder) {
     return groups(OURS, text(folder, ".java")).collect(Collectors.toSet());
   }
 
