@@ -146,6 +146,17 @@ final class DocumentsTest {
     return Commands.mistakes(line).stream().map(mistake -> page + ": " + line + ": " + mistake);
   }
 
+  /** What is code within a text, and looks like a method, is one. */
+  @Test
+  void methodsExist() {
+    List<String> wrong =
+        pages.stream()
+            .filter(page -> page.isForUsers())
+            .flatMap(page -> page.spans().filter(Api::isMistaken).map(code -> page + ": " + code))
+            .toList();
+    assertEquals(List.of(), wrong);
+  }
+
   @Test
   void dependenciesAreThoseOfThePom() {
     List<String> wrong =

@@ -190,7 +190,7 @@ final class ExamplesTest {
   @Test
   void labels_thePageSaysWhatIsTestedHere() throws IOException {
     String page = Files.readString(Path.of("src/doc/softmax.md"));
-    assertTrue(page.contains("below 0.2") && page.contains("near 3"), page);
+    assertTrue(page.contains("below 0.2") && page.contains("near 3"), "softmax.md says else");
   }
 
   // example: files

@@ -71,6 +71,16 @@ final class Page {
     return file;
   }
 
+  /** Whether it is about the library, not about its making. */
+  boolean isForUsers() {
+    return file.equals(Path.of("README.md")) || file.startsWith("src/doc");
+  }
+
+  /** Code within the text. */
+  Stream<String> spans() {
+    return spans.stream();
+  }
+
   /** Code between fences in a language. */
   Stream<Block> blocks(String language) {
     return blocks.stream().filter(block -> block.language.equals(language));
