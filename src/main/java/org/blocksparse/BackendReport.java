@@ -163,7 +163,7 @@ final class BackendReport {
     }
     int threads = Blocksparse.blocksparse_openblas_threads();
     fact("OpenBLAS threads", Integer.toString(threads));
-    if (threads != 1) {
+    if (threads != 1 && KernelsProvider.kernels().mayUseBlas()) {
       remedy("1 is right here: workers are Java's, and more threads each are in their way");
     }
     if (Files.isReadable(HUGE_PAGES)) {

@@ -90,8 +90,15 @@ final class FaultTest {
     assertWorks(result);
     assertContains(result, line("kernels", "native"));
     assertContains(result, line("because", "the native library for " + PLATFORM + " was found"));
-    assertContains(result, line("OpenBLAS threads", "1"));
     assertFalse(result.output().contains("WARNING: Using"), result::toString);
+  }
+
+  @Test
+  void openBlasHasOneThreadWhereItIsCalled() {
+    ChildJvm.Result result = jvm().property("blocksparse.path", "blas").run(ProductProgram.class);
+    assertWorks(result);
+    assertContains(result, line("products", "all on OpenBLAS"));
+    assertContains(result, line("OpenBLAS threads", "1"));
   }
 
   private static final String MISSING =
