@@ -158,15 +158,14 @@ public final class SparseBlockDot {
    */
   public static void addGradW(
       FloatTensor h, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor W) {
-    SparseBlockGemv.checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
     Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
     Check.finite("alpha", alpha);
     Check.noOverlap("W", W, "h", h);
     Check.noOverlap("W", W, "gradOut", gradOut);
     try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
-      OuterSchedule outer = plan.outer();
-      lease.adopt(outer.packed());
+      OuterSchedule outer = plan.outer(lease);
       plan.workers()
           .engine()
           .outer(outer, alpha, Operands.rows(h), Operands.rows(gradOut), true, Operands.blocks(W));
