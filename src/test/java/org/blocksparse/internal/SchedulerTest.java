@@ -213,6 +213,7 @@ final class SchedulerTest {
   /** The caller is in its first chunk when the helper has failed and gone. */
   @Test
   void noChunkBeginsAfterAFailure() {
+    CountDownLatch callerAtWork = new CountDownLatch(1);
     CountDownLatch helperHasEnded = new CountDownLatch(1);
     Executor telling =
         task ->
@@ -232,20 +233,39 @@ final class SchedulerTest {
                     LARGE,
                     (begin, end) -> {
                       if (Thread.currentThread() != caller) {
+                        await(callerAtWork);
                         throw new IllegalStateException("of a helper");
                       }
                       begun.incrementAndGet();
+                      callerAtWork.countDown();
                       await(helperHasEnded);
                     }));
     assertEquals(1, begun.get(), "claims of the caller");
   }
 
-  /** Many short claims at the same time: a chunk that two workers take is found sooner or later. */
+  /** Very many short claims, by two workers that begin at once. */
   @Test
   void workersDoNotShareChunks() {
-    Scheduler scheduler = new Scheduler(executor, 4);
-    for (int repeat = 0; repeat < 2000; repeat++) {
-      assertEachOnce(scheduler, 300, LARGE);
+    int chunks = 20_000;
+    Scheduler scheduler = new Scheduler(executor, 64);
+    for (int repeat = 0; repeat < 200; repeat++) {
+      AtomicIntegerArray runs = new AtomicIntegerArray(chunks);
+      AtomicInteger two = new AtomicInteger();
+      scheduler.run(
+          chunks,
+          LARGE,
+          (begin, end) -> {
+            // A thread that sleeps here would wake when the other has done it all.
+            for (two.incrementAndGet(); two.get() < 2; ) {
+              Thread.onSpinWait();
+            }
+            for (int c = begin; c < end; c++) {
+              runs.incrementAndGet(c);
+            }
+          });
+      for (int c = 0; c < chunks; c++) {
+        assertEquals(1, runs.get(c), "chunk " + c);
+      }
     }
   }
 
