@@ -51,8 +51,7 @@ public final class ScarcityProgram {
     long before = FloatTensor.allocatedBytes();
     try (Operands operands = new Operands(folder)) {
       long held = FloatTensor.allocatedBytes();
-      for (Map.Entry<String, Operation> entry :
-          operands.operations(args[0].equals("heap")).entrySet()) {
+      for (Map.Entry<String, Operation> entry : operands.operations().entrySet()) {
         if (args[0].equals("heap")) {
           withFullHeap(entry.getKey(), entry.getValue());
         } else {
@@ -271,7 +270,7 @@ public final class ScarcityProgram {
       ScarcityProgram.check(Arrays.equals(expectedTop, top()), "topK after " + after);
     }
 
-    Map<String, Operation> operations(boolean files) {
+    Map<String, Operation> operations() {
       Map<String, Operation> all = new LinkedHashMap<>();
       all.put("zeros", () -> FloatTensor.zeros(10, 10).close());
       all.put("of", () -> FloatTensor.of(new float[6], 2, 3).close());
@@ -310,10 +309,6 @@ public final class ScarcityProgram {
       for (Optimizer optimizer :
           List.of(Optimizer.sgd(0.01f), Optimizer.adagrad(0.01f), Optimizer.adam(0.01f))) {
         all.put("step " + optimizer, () -> trained.step(x, targets, optimizer));
-      }
-      if (!files) {
-        // A short stack ends initializers of the JDK's own classes for files, in any program.
-        return all;
       }
       all.put("save", () -> layer.save(folder.resolve("saved")));
       all.put("load", () -> HierarchicalSoftmax.load(folder.resolve("model")).close());
