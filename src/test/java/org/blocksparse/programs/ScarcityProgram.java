@@ -316,7 +316,7 @@ public final class ScarcityProgram {
       all.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
       all.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
       all.put("gemv", () -> SparseBlockGemv.apply(out, W, h, plan).close());
-      all.put("outer", () -> SparseBlockOuter.applyInPlace(sum, h, h, plan, 1));
+      all.put("outer", () -> SparseBlockOuter.applyInPlace(h, h, plan, 1, sum));
       all.put("layer", () -> HierarchicalSoftmax.builder(8, 100).build().close());
       all.put("probabilities", () -> layer.probabilities(x).close());
       all.put("log probabilities", () -> layer.logProbabilities(x).close());
