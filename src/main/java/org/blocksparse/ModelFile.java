@@ -75,8 +75,7 @@ final class ModelFile {
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
         ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.index()).steps()[0]));
-    tensors.add(
-        TensorSource.ints(ModelNames.STATE_STEPS, state.of(Parameter.W2.index()).steps()));
+    tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, state.of(Parameter.W2.index()).steps()));
     FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
     for (int moment = 0; moment < state.kind().moments(); moment++) {
       for (int p = 0; p < parameters.length; p++) {
