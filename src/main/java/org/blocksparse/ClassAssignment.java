@@ -9,14 +9,17 @@ import java.util.Arrays;
 import java.util.Objects;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.softmax.ClassCount;
+import org.blocksparse.internal.softmax.ClassTable;
+import org.blocksparse.internal.softmax.SphericalKMeans;
 
 /**
  * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the
  * class.
  *
- * <p>Outputs keep the caller's numbers; classes and slots are inside matters of the layer. All
- * classes have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots
- * empty, which cost memory and time but get no probability.
+ * <p>Outputs keep the caller's numbers; classes and slots are the layer's own business. All classes
+ * have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots empty,
+ * which cost memory and time but get no probability.
  *
  * <p>Immutable.
  */
@@ -24,10 +27,7 @@ public final class ClassAssignment {
   /** After this many, few outputs still change their class. */
   private static final int CLUSTERING_ROUNDS = 10;
 
-  private final int[] classOf;
-  private final int[] slotOf;
-  private final int[][] members;
-  private final int slots;
+  private final ClassTable table;
 
   /** Slots in the order of the outputs. */
   private ClassAssignment(int[] classOf, int nClasses, int minSlots) {
@@ -35,10 +35,12 @@ public final class ClassAssignment {
   }
 
   private ClassAssignment(int[] classOf, int[] slotOf, int[] sizes, int minSlots) {
-    this.classOf = classOf;
-    this.slotOf = slotOf;
-    this.members = members(classOf, slotOf, sizes);
-    this.slots = Math.max(minSlots, Arrays.stream(sizes).max().getAsInt());
+    this.table =
+        new ClassTable(
+            classOf,
+            slotOf,
+            members(classOf, slotOf, sizes),
+            Math.max(minSlots, Arrays.stream(sizes).max().getAsInt()));
   }
 
   /** Puts each output into its place, and finds out whether the places are permutations. */
@@ -229,9 +231,48 @@ public final class ClassAssignment {
     int slots = slotsFor(outputs, nClasses);
     int classes = ceilDiv(outputs, slots);
     try (Lease lease = new Lease().of("vectors", vectors)) {
-      int[] classOf = new SphericalKMeans(vectors, classes, slots, seed).divide(CLUSTERING_ROUNDS);
+      int[] classOf =
+          new SphericalKMeans(
+                  Workers.common().engine(), Operands.rows(vectors), classes, slots, seed)
+              .divide(CLUSTERING_ROUNDS);
       return new ClassAssignment(classOf, classes, slots);
     }
+  }
+
+  /**
+   * As {@link #clustered(FloatTensor, int, long)}, with the {@link #defaultCount} of classes.
+   *
+   * @throws IllegalArgumentException if vectors has not rank 2 or no rows
+   * @throws IllegalStateException if vectors is closed
+   */
+  public static ClassAssignment clustered(FloatTensor vectors, long seed) {
+    Check.rank("vectors", vectors, "(outputs, dimensions)", 2);
+    return clustered(vectors, defaultCount((int) vectors.shape().dim(0)), seed);
+  }
+
+  /**
+   * The number of classes with which training is fastest, by a model of costs for 1024 rows in a
+   * step: 100 for 10,000 outputs, 2000 for a million. The costs were measured on one machine, so
+   * that layers have the same classes everywhere.
+   *
+   * @throws IllegalArgumentException if {@code outputs} is less than 1
+   */
+  public static int defaultCount(int outputs) {
+    return ClassCount.REFERENCE.fastest(Check.atLeast(1, "outputs", outputs), ClassCount.BATCH);
+  }
+
+  /**
+   * The number of classes with which training is fastest on this machine, which is measured for a
+   * moment. The answer may differ from run to run, so it is not the default.
+   *
+   * @param batch rows of a step
+   * @param workers the threads that will train
+   * @throws IllegalArgumentException if {@code outputs} or {@code batch} is less than 1
+   */
+  public static int measuredCount(int outputs, int batch, Workers workers) {
+    Check.atLeast(1, "outputs", outputs);
+    Check.atLeast(1, "batch", batch);
+    return ClassCount.measure(requireNonNull(workers, "workers").engine()).fastest(outputs, batch);
   }
 
   /**
@@ -262,7 +303,7 @@ public final class ClassAssignment {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void write(Path file) throws IOException {
-    ClassText.write(requireNonNull(file, "file"), classOf);
+    ClassText.write(requireNonNull(file, "file"), table.classOf());
   }
 
   private static int slotsFor(int outputs, int nClasses) {
@@ -295,17 +336,17 @@ public final class ClassAssignment {
 
   /** The number of outputs. */
   public int outputs() {
-    return classOf.length;
+    return table.outputs();
   }
 
   /** The number of classes. */
   public int classes() {
-    return members.length;
+    return table.classes();
   }
 
   /** The room in every class: the size of the largest, or what {@link #contiguous} divides into. */
   public int slots() {
-    return slots;
+    return table.slots();
   }
 
   /**
@@ -314,7 +355,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such class
    */
   public int size(int classNumber) {
-    return members[Objects.checkIndex(classNumber, members.length)].length;
+    return table.size(Objects.checkIndex(classNumber, classes()));
   }
 
   /**
@@ -323,7 +364,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such output
    */
   public int classOf(int output) {
-    return classOf[Objects.checkIndex(output, classOf.length)];
+    return table.classOf()[Objects.checkIndex(output, outputs())];
   }
 
   /**
@@ -332,7 +373,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such output
    */
   public int slotOf(int output) {
-    return slotOf[Objects.checkIndex(output, classOf.length)];
+    return table.slotOf()[Objects.checkIndex(output, outputs())];
   }
 
   /**
@@ -341,64 +382,30 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such class, or the slot is empty
    */
   public int output(int classNumber, int slot) {
-    int[] outputs = members[Objects.checkIndex(classNumber, members.length)];
+    int[] outputs = table.members()[Objects.checkIndex(classNumber, classes())];
     return outputs[Objects.checkIndex(slot, outputs.length)];
   }
 
-  /** The outputs of a class by their slots; not to be changed. */
-  int[] members(int classNumber) {
-    return members[classNumber];
-  }
-
-  /** Whether output o is in class o / slots, slot o % slots, with no empty slot anywhere. */
-  boolean isDenseAndInOrder() {
-    for (int output = 0; output < classOf.length; output++) {
-      if (classOf[output] != output / slots || slotOf[output] != output % slots) {
-        return false;
-      }
-    }
-    return (long) members.length * slots == classOf.length;
-  }
-
-  /** For each output, class * slots + slot. */
-  int[] places() {
-    int[] places = new int[classOf.length];
-    for (int output = 0; output < places.length; output++) {
-      places[output] = Math.addExact(Math.multiplyExact(classOf[output], slots), slotOf[output]);
-    }
-    return places;
-  }
-
-  /** The class of each output. */
-  int[] classTable() {
-    return classOf.clone();
-  }
-
-  /** The slot of each output. */
-  int[] slotTable() {
-    return slotOf.clone();
-  }
-
-  /** The number of outputs in each class. */
-  int[] sizes() {
-    return Arrays.stream(members).mapToInt(outputs -> outputs.length).toArray();
+  /** What the computations work on. */
+  ClassTable table() {
+    return table;
   }
 
   @Override
   public boolean equals(Object other) {
     return other instanceof ClassAssignment that
-        && slots == that.slots
-        && Arrays.equals(classOf, that.classOf)
-        && Arrays.equals(slotOf, that.slotOf);
+        && slots() == that.slots()
+        && Arrays.equals(table.classOf(), that.table.classOf())
+        && Arrays.equals(table.slotOf(), that.table.slotOf());
   }
 
   @Override
   public int hashCode() {
-    return 31 * Arrays.hashCode(classOf) + slots;
+    return 31 * Arrays.hashCode(table.classOf()) + slots();
   }
 
   @Override
   public String toString() {
-    return outputs() + " outputs in " + classes() + " classes of up to " + slots;
+    return outputs() + " outputs in " + classes() + " classes of up to " + slots();
   }
 }

@@ -3,7 +3,8 @@ package org.blocksparse;
 
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
-import org.blocksparse.internal.softmax.TwoLevelSoftmax;
+import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
 
 /**
  * The parameters of a two-level softmax, or gradients with respect to them.
@@ -62,9 +63,37 @@ record SoftmaxParameters(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTe
     return this;
   }
 
+  /**
+   * These, if they may be trained together.
+   *
+   * @throws IllegalArgumentException if two of them share memory
+   */
+  SoftmaxParameters requireApart() {
+    Parameter[] all = Parameter.values();
+    for (int i = 0; i < all.length; i++) {
+      for (int j = 0; j < i; j++) {
+        if (Check.overlap(of(all[i]), of(all[j]))) {
+          throw new IllegalArgumentException(
+              all[i].label() + ": shares memory with " + all[j].label());
+        }
+      }
+    }
+    return this;
+  }
+
   /** What the computations work on. */
-  TwoLevelSoftmax.Parameters storages() {
-    return new TwoLevelSoftmax.Parameters(W1.storage(), b1.storage(), W2.storage(), b2.storage());
+  SoftmaxStorage storage() {
+    return new SoftmaxStorage(W1.storage(), b1.storage(), W2.storage(), b2.storage());
+  }
+
+  /** One of them. */
+  FloatTensor of(Parameter parameter) {
+    return switch (parameter) {
+      case W1 -> W1;
+      case B1 -> b1;
+      case W2 -> W2;
+      case B2 -> b2;
+    };
   }
 
   long bytes() {

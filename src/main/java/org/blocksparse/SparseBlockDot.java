@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
  * A layer that computes only chosen output blocks from chosen input blocks, with its gradients:
@@ -66,7 +67,7 @@ public final class SparseBlockDot {
 
   /** The output of the layer, (batch, oWin, oSize), in a new tensor. */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
-    SparseBlockGemv.checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     return FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3))
         .filledBy(out -> apply(W, h, b, plan, out));
   }
@@ -74,16 +75,15 @@ public final class SparseBlockDot {
   /** The output of the layer, written to {@code out}, whose content before does not matter. */
   public static void apply(
       FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
-    SparseBlockGemv.checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
     Check.shape("b", b, BIAS, plan.oBlocks(), W.shape().dim(3));
     Check.shape("out", out, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
     Check.noOverlap("out", out, "W", W);
     Check.noOverlap("out", out, "h", h);
     Check.noOverlap("out", out, "b", b);
-    try (Lease lease = new Lease().of("W", W).of("h", h).of("b", b).of("out", out)) {
-      GemmSchedule forward = plan.forward();
-      lease.adopt(forward.packed());
+    try (Lease lease = new Lease().of("W", W).of("h", h).of("b", b).writing("out", out)) {
+      GemmSchedule forward = plan.forward(lease);
       plan.workers()
           .engine()
           .gemm(
@@ -104,7 +104,7 @@ public final class SparseBlockDot {
    * }</pre>
    */
   public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
-    SparseBlockGemv.checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     return FloatTensor.zeros(plan.batch(), plan.iWin(), W.shape().dim(2))
         .filledBy(gradH -> gradH(W, gradOut, plan, gradH));
   }
@@ -113,14 +113,13 @@ public final class SparseBlockDot {
    * The gradient with respect to h, written to {@code gradH}, whose content before does not matter.
    */
   public static void gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
-    SparseBlockGemv.checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
     Check.shape("gradH", gradH, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
     Check.noOverlap("gradH", gradH, "W", W);
     Check.noOverlap("gradH", gradH, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).of("gradH", gradH)) {
-      GemmSchedule backward = plan.backward();
-      lease.adopt(backward.packed());
+    try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).writing("gradH", gradH)) {
+      GemmSchedule backward = plan.backward(lease);
       plan.workers()
           .engine()
           .gemm(
@@ -135,8 +134,8 @@ public final class SparseBlockDot {
 
   /**
    * The gradient with respect to W, dense: zero in blocks that no sample selects. Where W is large,
-   * add to W itself, or to a tensor that is kept, with {@link SparseBlockOuter#applyInPlace}, which
-   * touches only blocks that are selected.
+   * add to W itself, or to a tensor that is kept, with {@link #addGradW}, which touches only blocks
+   * that are selected.
    */
   public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
@@ -147,13 +146,30 @@ public final class SparseBlockDot {
     long oSize = gradOut.shape().dim(2);
     Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
     return FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), iSize, oSize)
-        .filledBy(
-            gradW -> {
-              // Here, so that a closed tensor is called by its name of this method.
-              try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut)) {
-                SparseBlockOuter.applyInPlace(gradW, h, gradOut, plan, 1);
-              }
-            });
+        .filledBy(gradW -> addGradW(h, gradOut, plan, 1, gradW));
+  }
+
+  /**
+   * Adds alpha times the gradient with respect to W to {@code W}: with a negative alpha, a step of
+   * gradient descent that touches only the blocks named, at a cost that does not depend on the size
+   * of W. Into a tensor of its own, it adds up the gradients of several batches.
+   *
+   * @throws IllegalArgumentException also if alpha is not finite
+   */
+  public static void addGradW(
+      FloatTensor h, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor W) {
+    requireNonNull(plan, "plan").requireFits(W);
+    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    Check.finite("alpha", alpha);
+    Check.noOverlap("W", W, "h", h);
+    Check.noOverlap("W", W, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
+      OuterSchedule outer = plan.outer(lease);
+      plan.workers()
+          .engine()
+          .outer(outer, alpha, Operands.rows(h), Operands.rows(gradOut), true, Operands.blocks(W));
+    }
   }
 
   /**
@@ -181,9 +197,8 @@ public final class SparseBlockDot {
     Check.shape("b", b, BIAS, plan.oBlocks(), oSize);
     Check.finite("alpha", alpha);
     Check.noOverlap("b", b, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("gradOut", gradOut).of("b", b)) {
-      GemmSchedule forward = plan.forward();
-      lease.adopt(forward.packed());
+    try (Lease lease = new Lease().of("gradOut", gradOut).writing("b", b)) {
+      GemmSchedule forward = plan.forward(lease);
       plan.workers().engine().sum(forward, oSize, alpha, Operands.rows(gradOut), Operands.rows(b));
     }
   }

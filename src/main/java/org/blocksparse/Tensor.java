@@ -6,6 +6,8 @@ import static java.util.Objects.requireNonNull;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Objects;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -186,8 +188,15 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
     }
   }
 
+  final void requireRange(long offset, int arrayLength, int start, int length) {
+    Objects.checkFromIndexSize(start, length, arrayLength);
+    Objects.checkFromIndexSize(offset, (long) length, shape.size());
+  }
+
   static Storage allocate(Shape shape) {
-    return Storage.allocate(requireNonNull(shape, "shape").size());
+    long elements = requireNonNull(shape, "shape").size();
+    StackRoom.require(); // before the class below is first used: its initializer runs once
+    return Storage.allocate(elements);
   }
 
   static void requireLength(String name, long expected, long actual) {

@@ -160,11 +160,11 @@ final class HierarchicalSoftmaxContractTest {
           check(
               "target probabilities",
               oracle.exponentialsOfTargetLogProbabilities(),
-              layer.probabilities(setup.x, setup.targets));
+              layer.probabilitiesOf(setup.x, setup.targets));
           check(
               "target log probabilities",
               oracle.targetLogProbabilities(),
-              layer.logProbabilities(setup.x, setup.targets));
+              layer.logProbabilitiesOf(setup.x, setup.targets));
           SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
           assertEquals(
               expected.loss(),
@@ -201,7 +201,7 @@ final class HierarchicalSoftmaxContractTest {
 
   private static FloatTensor hSoftmax(
       SoftmaxProblem p, FloatTensor x, HierarchicalSoftmax layer, IntTensor targets) {
-    return HierarchicalSoftmax.hSoftmax(
+    return TheanoSoftmax.apply(
         x,
         p.batch(),
         p.outputs(),
@@ -214,8 +214,7 @@ final class HierarchicalSoftmaxContractTest {
         targets);
   }
 
-  private static void checkGradients(
-      SoftmaxOracle.Gradients expected, HierarchicalSoftmax.Gradients actual) {
+  private static void checkGradients(SoftmaxOracle.Gradients expected, SoftmaxGradients actual) {
     try (actual) {
       assertEquals(expected.loss(), actual.loss(), expected.lossBound() + 1e-12, "loss");
       expected.x().assertHolds("gradX", actual.x());
@@ -260,22 +259,22 @@ final class HierarchicalSoftmaxContractTest {
                 setup,
                 oracle,
                 new SoftmaxOracle.Loss(true, -100, 0, null),
-                Loss.mean().ignoring(-100));
+                Loss.mean().withIgnored(-100));
             checkLoss(
                 setup,
                 oracle,
                 new SoftmaxOracle.Loss(false, -100, 0.125, null),
-                Loss.sum().smoothing(0.125f).ignoring(-100));
+                Loss.sum().withSmoothing(0.125f).withIgnored(-100));
             checkLoss(
                 setup,
                 oracle,
                 new SoftmaxOracle.Loss(true, -100, 0.75, weights),
-                Loss.mean().ignoring(-100).weights(w).smoothing(0.75f));
+                Loss.mean().withIgnored(-100).withRowWeights(w).withSmoothing(0.75f));
             checkLoss(
                 setup,
                 oracle,
                 new SoftmaxOracle.Loss(false, -100, 0, weights),
-                Loss.sum().weights(w).ignoring(-100));
+                Loss.sum().withRowWeights(w).withIgnored(-100));
           }
         });
   }
@@ -419,9 +418,9 @@ final class HierarchicalSoftmaxContractTest {
           for (float maxNorm : new float[] {Float.POSITIVE_INFINITY, 0.05f}) {
             try (Setup setup = new Setup(p)) {
               FloatTensor w = setup.memory.of("weights", weights, 70);
-              Loss sum = Loss.sum().ignoring(-1);
-              stepIsGradientsThenRule(setup, p, rule, maxNorm, sum.smoothing(0.25f), ones);
-              Loss mean = Loss.mean().ignoring(-1).weights(w);
+              Loss sum = Loss.sum().withIgnored(-1);
+              stepIsGradientsThenRule(setup, p, rule, maxNorm, sum.withSmoothing(0.25f), ones);
+              Loss mean = Loss.mean().withIgnored(-1).withRowWeights(w);
               float[] ofMean = weights.clone();
               for (int row = 0; row < 70; row++) {
                 ofMean[row] /= 68;
@@ -457,7 +456,7 @@ final class HierarchicalSoftmaxContractTest {
     Optimizer other = rule.kind() == Kind.SGD ? Optimizer.adam(1e-4f) : Optimizer.sgd(1e-4f);
     layer.step(setup.x, setup.targets, loss, other, null);
     for (int step = 0; step < 3; step++) {
-      try (HierarchicalSoftmax.Gradients g = layer.gradients(setup.x, setup.targets, loss)) {
+      try (SoftmaxGradients g = layer.gradients(setup.x, setup.targets, loss)) {
         FloatTensor[] gradients = {g.W1(), g.b1(), g.W2(), g.b2()};
         Bounded[] expected = new Bounded[4];
         for (int i = 0; i < 4; i++) {
@@ -553,10 +552,9 @@ final class HierarchicalSoftmaxContractTest {
           try (Setup setup = new Setup(p);
               FloatTensor more = FloatTensor.of(x, 7, 5);
               IntTensor moreTargets = IntTensor.of(targets, 7);
-              HierarchicalSoftmax.Gradients expected =
-                  setup.layer.gradients(setup.x, setup.targets);
-              HierarchicalSoftmax.Gradients actual =
-                  setup.layer.gradients(more, moreTargets, Loss.mean().ignoring(-1))) {
+              SoftmaxGradients expected = setup.layer.gradients(setup.x, setup.targets);
+              SoftmaxGradients actual =
+                  setup.layer.gradients(more, moreTargets, Loss.mean().withIgnored(-1))) {
             assertEquals(expected.loss(), actual.loss(), 0, "loss");
             assertArrayEquals(expected.W2().toArray(), actual.W2().toArray(), "gradW2");
             assertArrayEquals(expected.b2().toArray(), actual.b2().toArray(), "gradB2");
@@ -598,12 +596,11 @@ final class HierarchicalSoftmaxContractTest {
               }
               all.close();
             }
-            float[] ofTargets = setup.layer.probabilities(setup.x, setup.targets).toArray();
+            float[] ofTargets = setup.layer.probabilitiesOf(setup.x, setup.targets).toArray();
             for (int row = 0; row < 6; row++) {
               assertEquals(row == 2, Float.isNaN(ofTargets[row]), "target of row " + row);
             }
-            try (HierarchicalSoftmax.Gradients gradients =
-                setup.layer.gradients(setup.x, setup.targets)) {
+            try (SoftmaxGradients gradients = setup.layer.gradients(setup.x, setup.targets)) {
               assertTrue(Double.isNaN(gradients.loss()), "loss");
               float[] gradX = gradients.x().toArray();
               for (int row = 0; row < 6; row++) {

@@ -121,7 +121,7 @@ final class InvalidProductInputTest extends InvalidInput {
               "Gemv.applyInPlace(plan)",
               PLAN,
               List.of(W, H, out(O)),
-              w -> SparseBlockGemv.applyInPlace(w.f("o"), w.f("W"), w.f("h"), w.plan())),
+              w -> SparseBlockGemv.applyInPlace(w.f("W"), w.f("h"), w.plan(), w.f("o"))),
           new Operation(
               "Outer.apply(plan)",
               PLAN,
@@ -131,7 +131,7 @@ final class InvalidProductInputTest extends InvalidInput {
               "Outer.applyInPlace(plan)",
               PLAN,
               List.of(out(OUTER), X, Y),
-              w -> SparseBlockOuter.applyInPlace(w.f("o"), w.f("x"), w.f("y"), w.plan(), 1)),
+              w -> SparseBlockOuter.applyInPlace(w.f("x"), w.f("y"), w.plan(), 1, w.f("o"))),
           new Operation(
               "Dot.apply(plan)",
               PLAN,
@@ -183,7 +183,7 @@ final class InvalidProductInputTest extends InvalidInput {
               List.of(W, INPUT_IDX, OUTPUT_IDX, H, out(O)),
               w ->
                   SparseBlockGemv.applyInPlace(
-                      w.f("o"), w.f("W"), w.f("h"), w.i("inputIdx"), w.i("outputIdx"))),
+                      w.f("W"), w.f("h"), w.i("inputIdx"), w.i("outputIdx"), w.f("o"))),
           new Operation(
               "Outer.apply",
               List.of(),
@@ -197,7 +197,7 @@ final class InvalidProductInputTest extends InvalidInput {
               List.of(out(OUTER), X_IDX, Y_IDX, X, Y),
               w ->
                   SparseBlockOuter.applyInPlace(
-                      w.f("o"), w.f("x"), w.f("y"), w.i("xIdx"), w.i("yIdx"), 1)),
+                      w.f("x"), w.f("y"), w.i("xIdx"), w.i("yIdx"), 1, w.f("o"))),
           new Operation(
               "Dot.apply",
               List.of(),
@@ -479,11 +479,22 @@ final class InvalidProductInputTest extends InvalidInput {
         cases,
         "too many rows for one plan",
         ARGUMENT,
-        "batch * iWin * oWin: 3200000000 rows are more than the 2^31 - 1 that one call can take;"
-            + " split the batch",
+        "batch * iWin * oWin: 3200000000 pairs of rows and blocks are more than the 2^29 that one"
+            + " plan can hold, in 4294967296 bytes for each schedule; split the batch",
         w -> {
           try (IntTensor wide = IntTensor.zeros(2, 40_000)) {
             BlockPlan.of(wide, wide, 1, 1);
+          }
+        });
+    add(
+        cases,
+        "more rows without a window than a plan can hold",
+        ARGUMENT,
+        "batch * iWin * oWin: 2147483647 pairs of rows and blocks are more than the 2^29 that one"
+            + " plan can hold, in 4294967296 bytes for each schedule; split the batch",
+        w -> {
+          try (IntTensor none = IntTensor.zeros(Integer.MAX_VALUE, 0)) {
+            BlockPlan.of(none, none, 1, 1);
           }
         });
     for (String name : new String[] {"iBlocks", "oBlocks"}) {
@@ -534,7 +545,7 @@ final class InvalidProductInputTest extends InvalidInput {
             world,
             w -> {
               if (inPlace) {
-                SparseBlockOuter.applyInPlace(w.f("o"), w.f("x"), w.f("y"), w.plan(), alpha);
+                SparseBlockOuter.applyInPlace(w.f("x"), w.f("y"), w.plan(), alpha, w.f("o"));
               } else {
                 SparseBlockOuter.apply(w.f("o"), w.f("x"), w.f("y"), w.plan(), alpha);
               }

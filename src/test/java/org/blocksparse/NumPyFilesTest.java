@@ -27,6 +27,7 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.blocksparse.programs.RefusedFilesProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Npz;
 import org.junit.jupiter.api.Test;

@@ -306,12 +306,12 @@ final class PredictionTest {
 
   /** The distribution with the logits of both levels divided by the temperature, in double. */
   private static double[] tempered(HierarchicalSoftmax layer, FloatTensor x, double temperature) {
-    ClassAssignment classes = layer.classes();
+    ClassAssignment classes = layer.assignment();
     double[] classShare = new double[classes.classes()];
     double[] share = new double[OUTPUTS];
     double[] sumOfClass = new double[classes.classes()];
     for (int o = 0; o < OUTPUTS; o++) {
-      HierarchicalSoftmax.Explanation explanation = layer.explain(x, o);
+      Explanation explanation = layer.explain(x, o);
       classShare[explanation.classNumber()] =
           Math.pow(explanation.classProbability(), 1 / temperature);
       share[o] = Math.pow(explanation.probabilityInClass(), 1 / temperature);
@@ -330,13 +330,13 @@ final class PredictionTest {
     try (HierarchicalSoftmax layer = layer(11);
         FloatTensor x = integers(12, 2, 1, FEATURES);
         FloatTensor all = layer.probabilities(x)) {
-      ClassAssignment classes = layer.classes();
+      ClassAssignment classes = layer.assignment();
       double[] ofClass = new double[classes.classes()];
       for (int output = 0; output < OUTPUTS; output++) {
         ofClass[classes.classOf(output)] += all.get(0, output);
       }
       for (int output = 0; output < OUTPUTS; output++) {
-        HierarchicalSoftmax.Explanation explanation = layer.explain(x, output);
+        Explanation explanation = layer.explain(x, output);
         int c = classes.classOf(output);
         float p = all.get(0, output);
         assertEquals(output, explanation.output());
