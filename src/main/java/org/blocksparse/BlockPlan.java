@@ -12,9 +12,9 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * Which blocks each sample of a batch selects, made ready for computing: the pairs (row, block)
  * sorted by block, so that all rows that need a block are multiplied by it together.
  *
- * <p>Operations make a plan of their own from the index tensors. Who computes more than once with
- * the same indices (forward and backward, or several layers) makes the plan once and passes it
- * instead. The indices are copied: later changes of the tensors change nothing here.
+ * <p>Operations make a plan of their own from the index tensors. To compute more than once with the
+ * same indices (forward and backward, or several layers), make the plan once and pass it instead.
+ * The indices are copied: later changes of the tensors change nothing here.
  *
  * <p>A plan holds three schedules, each made at first use: for products (forward), for gradients
  * with respect to the input, and for outer products (gradients with respect to W). Each takes about

@@ -19,7 +19,7 @@ final class EmptyWeightsTest {
         FloatTensor gradH = SparseBlockDot.gradH(W, o, plan)) {
       assertArrayEquals(new float[] {5, 6}, sum.toArray());
       assertArrayEquals(new float[0], gradH.toArray());
-      SparseBlockOuter.applyInPlace(W, h, o, plan, 1);
+      SparseBlockOuter.applyInPlace(h, o, plan, 1, W);
     }
   }
 }

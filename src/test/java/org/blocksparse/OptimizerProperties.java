@@ -111,9 +111,9 @@ final class OptimizerProperties {
     void steps(SoftmaxOracle.Loss expectedLoss, Data data) {
       SoftmaxProblem p = first;
       Loss loss = (expectedLoss.mean() ? Loss.mean() : Loss.sum());
-      loss = loss.smoothing((float) expectedLoss.smoothing());
+      loss = loss.withSmoothing((float) expectedLoss.smoothing());
       if (expectedLoss.ignored() != null) {
-        loss = loss.ignoring(expectedLoss.ignored());
+        loss = loss.withIgnored(expectedLoss.ignored());
       }
       try (FloatTensor x = FloatTensor.zeros(p.batch(), p.features());
           IntTensor targets = IntTensor.zeros(p.batch());
@@ -128,7 +128,7 @@ final class OptimizerProperties {
                       FloatTensor.of(p.b2(), p.classes(), p.slots()))) {
         if (expectedLoss.weights() != null) {
           weights.copyFrom(expectedLoss.weights());
-          loss = loss.weights(weights);
+          loss = loss.withRowWeights(weights);
         }
         for (int step = 0; step < STEPS; step++) {
           p = next(p, layer, expectedLoss.ignored() != null, data);

@@ -147,7 +147,7 @@ final class RankingProperties {
 
     /** The output lies where the numbers drawn fall in the sums of its class and of its slot. */
     void checkDrawn(int row, int output, double ofClass, double ofSlot, double temperature) {
-      ClassAssignment assignment = layer.classes();
+      ClassAssignment assignment = layer.assignment();
       int c = assignment.classOf(output);
       double[] logOfClass = new double[assignment.classes()];
       for (int k = 0; k < logOfClass.length; k++) {
@@ -158,9 +158,9 @@ final class RankingProperties {
     }
 
     private double[] logsOf(int row, int c) {
-      double[] logs = new double[layer.classes().size(c)];
+      double[] logs = new double[layer.assignment().size(c)];
       for (int slot = 0; slot < logs.length; slot++) {
-        logs[slot] = logProbabilities[row][layer.classes().output(c, slot)];
+        logs[slot] = logProbabilities[row][layer.assignment().output(c, slot)];
       }
       return logs;
     }

@@ -16,6 +16,7 @@ import org.blocksparse.programs.SmallHeapProgram;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -23,6 +24,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Full heaps, short stacks and crowds of callers: the library answers, and works afterwards. */
+@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 final class ScarcityTest {
   @TempDir Path folder;
 
@@ -58,13 +60,6 @@ final class ScarcityTest {
       jvm.property("blocksparse.backend", "java");
     }
     assertLivesOn(jvm.run(ScarcityProgram.class, "stack", folder.toString()));
-  }
-
-  /** What runs once in a process, initializers of classes above all, must not end half way. */
-  @ParameterizedTest
-  @ValueSource(ints = {0, 10, 40, 100, 150, 200, 250, 300, 400, 600})
-  void firstUseOnAShortStack(int frames) {
-    assertLivesOn(jvm().run(ScarcityProgram.class, "first", Integer.toString(frames)));
   }
 
   /** JavaCPP would allow four times the heap. */

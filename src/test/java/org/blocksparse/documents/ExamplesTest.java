@@ -33,7 +33,7 @@ import org.blocksparse.Optimizer;
 import org.blocksparse.Ranking;
 import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseBlockDot;
-import org.blocksparse.SparseBlockOuter;
+import org.blocksparse.TheanoSoftmax;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -76,7 +76,7 @@ final class ExamplesTest {
       System.out.println(out.shape() + " " + out.get(1, 0, 0)); // (2, 2, 2) 277.0
       System.out.println(gradH.shape() + " " + gradH.get(1, 0, 0)); // (2, 1, 2) 46.0
       // Gradient descent on W, which touches only the 4 blocks that took part.
-      SparseBlockOuter.applyInPlace(W, h, gradOut, plan, -0.5f);
+      SparseBlockDot.addGradW(h, gradOut, plan, -0.5f, W);
       System.out.println(W.shape() + " " + W.get(1, 2, 1, 0)); // (2, 3, 2, 2) 10.0
     }
   }
@@ -214,7 +214,7 @@ final class ExamplesTest {
         ClassAssignment.contiguous(Labelled.LABELS, (int) Math.sqrt(Labelled.LABELS));
     try (HierarchicalSoftmax byDefault =
         HierarchicalSoftmax.builder(Labelled.FEATURES, Labelled.LABELS).build()) {
-      for (ClassAssignment classes : List.of(neighbours, byDefault.classes())) {
+      for (ClassAssignment classes : List.of(neighbours, byDefault.assignment())) {
         List<String> printed = data.learned(classes);
         assertEquals(3, Labelled.lastLoss(printed), 0.5, printed.toString());
       }
@@ -258,8 +258,7 @@ final class ExamplesTest {
       int batch = (int) x.shape().dim(0);
       int classes = (int) W2.shape().dim(0);
       int outputsPerClass = (int) W2.shape().dim(2);
-      return HierarchicalSoftmax.hSoftmax(
-          x, batch, outputs, classes, outputsPerClass, W1, b1, W2, b2, null);
+      return TheanoSoftmax.apply(x, batch, outputs, classes, outputsPerClass, W1, b1, W2, b2, null);
     }
   }
 

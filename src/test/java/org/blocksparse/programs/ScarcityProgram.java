@@ -27,8 +27,7 @@ import org.blocksparse.SparseBlockOuter;
 /**
  * Runs every operation where the heap is full, or the stack nearly used up, and then a right one.
  *
- * <p>Arguments: {@code heap}, {@code stack}, or {@code first} and a number of frames, for the very
- * first use of the library; then a folder.
+ * <p>Arguments: {@code heap} or {@code stack}, then a folder.
  */
 public final class ScarcityProgram {
   private static final int DEPTHS = 200;
@@ -48,28 +47,24 @@ public final class ScarcityProgram {
   }
 
   public static void main(String[] args) throws Exception {
-    if (args[0].equals("first")) {
-      first(Integer.parseInt(args[1]));
-    } else {
-      Path folder = Path.of(args[1]);
-      long before = FloatTensor.allocatedBytes();
-      try (Operands operands = new Operands(folder)) {
-        long held = FloatTensor.allocatedBytes();
-        for (Map.Entry<String, Operation> entry : operands.operations().entrySet()) {
-          if (args[0].equals("heap")) {
-            withFullHeap(entry.getKey(), entry.getValue());
-          } else {
-            withShortStack(entry.getKey(), entry.getValue());
-          }
-          assertRight(entry.getKey());
-          operands.check(entry.getKey());
-          entry.getValue().run();
+    Path folder = Path.of(args[1]);
+    long before = FloatTensor.allocatedBytes();
+    try (Operands operands = new Operands(folder)) {
+      long held = FloatTensor.allocatedBytes();
+      for (Map.Entry<String, Operation> entry : operands.operations().entrySet()) {
+        if (args[0].equals("heap")) {
+          withFullHeap(entry.getKey(), entry.getValue());
+        } else {
+          withShortStack(entry.getKey(), entry.getValue());
         }
-        awaitBytes(held);
-        check(args[0].equals("stack") || refusals > 0, "there was always enough memory");
+        assertRight(entry.getKey());
+        operands.check(entry.getKey());
+        entry.getValue().run();
       }
-      awaitBytes(before);
+      awaitBytes(held);
+      check(args[0].equals("stack") || refusals > 0, "there was always enough memory");
     }
+    awaitBytes(before);
     System.out.println("lives on with " + Backend.instructionSet());
   }
 
@@ -165,27 +160,10 @@ public final class ScarcityProgram {
     return result;
   }
 
-  private static void first(int frames) throws Exception {
-    Operation product = () -> check(product() == 7, "1 + 2 * 3 is not 7");
-    Operation skipped =
-        () -> {
-          if (depthsLeft == 0) {
-            product.run();
-          }
-        };
-    tried = skipped;
-    depthsLeft = frames + 1;
-    onThread(() -> descend(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
-    if (wrong != null) {
-      throw new IllegalStateException("at " + frames, wrong);
-    }
-    System.out.println(overflows + " overflows");
-    product.run();
-  }
-
   // --------------------------------------------------------------------------------- full heaps
 
   private static int refusals;
+  private static final int[] PIECES = {1 << 17, 1 << 8};
   private static final Deque<byte[]> HEAP = new ArrayDeque<>(1 << 20);
 
   private static void withFullHeap(String name, Operation operation) {
@@ -211,7 +189,7 @@ public final class ScarcityProgram {
   }
 
   private static void fill() {
-    for (int bytes : new int[] {1 << 17, 1 << 8}) {
+    for (int bytes : PIECES) {
       try {
         while (HEAP.size() < 1 << 20) {
           HEAP.addLast(new byte[bytes]);
@@ -307,7 +285,9 @@ public final class ScarcityProgram {
       all.put("buffer", () -> h.asFloatBuffer().get(0));
       all.put("view", () -> W.transposeBlocks().close());
       all.put("reshape", () -> W.reshape(BLOCKS * BLOCKS, SIZE * SIZE).close());
-      all.put("wrap", () -> FloatTensor.wrap(h.asFloatBuffer(), BATCH, 2, SIZE).close());
+      if (Backend.isNative()) {
+        all.put("wrap", () -> FloatTensor.wrap(h.asFloatBuffer(), BATCH, 2, SIZE).close());
+      }
       all.put("plan", () -> BlockPlan.of(idx, idx, BLOCKS, BLOCKS).close());
       all.put("dot", () -> SparseBlockDot.apply(W, h, b, plan).close());
       all.put("dot without a plan", () -> SparseBlockDot.apply(W, h, idx, b, idx).close());
@@ -316,7 +296,7 @@ public final class ScarcityProgram {
       all.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
       all.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
       all.put("gemv", () -> SparseBlockGemv.apply(out, W, h, plan).close());
-      all.put("outer", () -> SparseBlockOuter.applyInPlace(sum, h, h, plan, 1));
+      all.put("outer", () -> SparseBlockOuter.applyInPlace(h, h, plan, 1, sum));
       all.put("layer", () -> HierarchicalSoftmax.builder(8, 100).build().close());
       all.put("probabilities", () -> layer.probabilities(x).close());
       all.put("log probabilities", () -> layer.logProbabilities(x).close());

@@ -55,6 +55,7 @@ public final class Storage {
    * What stays reachable as long as this is in use. Held here and not by a cleaner, so that an
    * owner that refers to its tensor is garbage together with it.
    */
+  @SuppressWarnings("unused") // held, never read
   private Object owner;
 
   private Storage(
