@@ -3,9 +3,11 @@ package org.blocksparse.internal.memory;
 
 import java.io.IOException;
 import java.lang.ref.Cleaner;
+import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
@@ -129,6 +131,15 @@ public final class Storage {
    * stays reachable as long as the storage is.
    */
   public static Storage wrap(FloatBuffer buffer) {
+    return wrapBuffer(buffer);
+  }
+
+  /** As {@link #wrap(FloatBuffer)}. */
+  public static Storage wrap(IntBuffer buffer) {
+    return wrapBuffer(buffer);
+  }
+
+  private static Storage wrapBuffer(Buffer buffer) {
     requireNativeMemory();
     return wrap(NativeMemory.address(buffer), buffer.remaining(), buffer);
   }
