@@ -22,7 +22,7 @@ final class Fuzzing {
       long before = FloatTensor.allocatedBytes();
       try {
         reader.read(FILE);
-      } catch (ModelFormatException refused) {
+      } catch (FileFormatException refused) {
         require(refused.file().equals(FILE) && !refused.reason().isEmpty(), refused.toString());
       }
       long kept = FloatTensor.allocatedBytes() - before;

@@ -22,7 +22,7 @@ class NpzFuzzTest {
       for (String name : archive.names()) {
         try (AutoCloseable read = array.read(archive, name)) {
           Fuzzing.require(read != null, name);
-        } catch (ModelFormatException refused) {
+        } catch (FileFormatException refused) {
           Fuzzing.require(refused.file().equals(file), refused.toString());
         } catch (IOException | RuntimeException e) {
           throw e;

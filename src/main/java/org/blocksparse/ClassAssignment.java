@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Objects;
+import org.blocksparse.internal.format.ClassText;
+import org.blocksparse.internal.format.MalformedException;
 
 /**
  * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the
@@ -236,12 +238,21 @@ public final class ClassAssignment {
    * Reads what tools that cluster words write: one line for each output, with the number of its
    * class; space around it does not matter.
    *
-   * @throws ModelFormatException if a line is something else, or the numbers are not those of
-   *     {@link #of(int...)}
+   * @throws FileFormatException if a line is something else, or the numbers are not those of {@link
+   *     #of(int...)}
    * @throws IOException if the file cannot be read
    */
   public static ClassAssignment read(Path file) throws IOException {
-    return ClassText.read(file);
+    return FileFormatException.of(
+        file,
+        () -> {
+          int[] classOf = ClassText.read(file);
+          try {
+            return of(classOf);
+          } catch (IllegalArgumentException e) {
+            throw new MalformedException("classes", e.getMessage(), e);
+          }
+        });
   }
 
   /**
@@ -251,7 +262,7 @@ public final class ClassAssignment {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void write(Path file) throws IOException {
-    ClassText.write(file, classOf);
+    ClassText.write(requireNonNull(file, "file"), classOf);
   }
 
   private static int slotsFor(int outputs, int nClasses) {

@@ -306,8 +306,16 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * Saves the layer as a safetensors file with the tensors W1, b1, W2, b2, classOf and slotOf.
    * Whenever the machine stops, the file is the old one or the new one, never a part of one.
    *
+   * <p>The new file is written beside the old one, with a hidden name, and takes its place in one
+   * step; it has the old one's mode, and its owner and group where the system allows it. A symbolic
+   * link stays, and what it points to is replaced or made; other hard links keep the old content.
+   * What a killed process has left behind of the same file is deleted.
+   *
    * @throws IllegalStateException if a parameter is not finite
-   * @throws IOException if the file cannot be written; an old one is unchanged
+   * @throws IllegalArgumentException if there is more metadata than a file can have; see {@link
+   *     SaveOptions#withMetadata}
+   * @throws IOException if the file cannot be written, or is not a regular file; an old one is
+   *     unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
     ModelFile.save(this, file, options);
@@ -322,9 +330,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * Loads what {@link #save(Path)} has written, or others as safetensors in the same way. The file
    * may come from anybody.
    *
-   * @throws ModelFormatException if the file does not hold a layer; it names the tensor and the
+   * @throws FileFormatException if the file does not hold a layer; it names the tensor and the
    *     reason
    * @throws IOException if the file cannot be read
+   * @throws UnsupportedOperationException if it is to be mapped and cannot be; see {@link
+   *     LoadOptions#mapped}
    */
   public static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
     return ModelFile.load(file, options);

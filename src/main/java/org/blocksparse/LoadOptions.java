@@ -26,7 +26,10 @@ public final class LoadOptions {
     return new LoadOptions(memory, Workers.common(), (done, total) -> {});
   }
 
-  /** All of it is read into memory and checked: the file does not matter any more afterwards. */
+  /**
+   * All of it is read into memory and checked: the file does not matter any more afterwards. It may
+   * be in any file system.
+   */
   public static LoadOptions copied() {
     return of(Memory.COPIED);
   }
@@ -43,6 +46,10 @@ public final class LoadOptions {
    * file is cut short nevertheless, the operations that use it end with {@link
    * java.io.UncheckedIOException}. Without the native library it is for the JVM to tell, with
    * {@link InternalError}.
+   *
+   * <p>The file must be in the file system of the system, or loading it ends with {@link
+   * UnsupportedOperationException}; and it must be aligned, as all are that this library writes: a
+   * header whose length is no multiple of four ends with {@link FileFormatException}.
    */
   public static LoadOptions mapped() {
     return of(Memory.MAPPED);

@@ -4,471 +4,256 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.blocksparse.internal.memory.MappedFile;
+import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.format.SafeTensorsLayout;
+import org.blocksparse.internal.format.SafeTensorsReader;
+import org.blocksparse.internal.format.SafeTensorsWriter;
+import org.blocksparse.internal.format.TensorEntry;
+import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.Storage;
 
-/**
- * A {@link HierarchicalSoftmax} as a safetensors file.
- *
- * <pre>
- * W2                        F32 (classes, features, slots)
- * W1 b1 b2                  F32 (features, classes) (classes) (classes, slots)
- * classOf slotOf            I32 (outputs)
- * optimizer.first.W1  ...   F32 as the parameter; the first thing that Adagrad and Adam remember
- * optimizer.second.W1 ...   F32 as the parameter; the second, Adam
- * optimizer.steps           I32 (classes); steps that each class has taken
- *
- * blocksparse.format        1
- * blocksparse.steps         steps of training that the layer has taken
- * blocksparse.optimizer     the rule, if its state is there
- * blocksparse.optimizer.steps   steps that the class level has taken
- * </pre>
- *
- * <p>W2 comes first, at a multiple of 64 bytes: it is used where it lies. The format allows no
- * gaps, so nothing behind it can be aligned; all of that is small and is copied.
- */
+/** A {@link HierarchicalSoftmax} as a safetensors file; {@link ModelNames} tells what is in it. */
 final class ModelFile {
-  private static final String FORMAT = SaveOptions.RESERVED + "format";
-  private static final String VERSION = "1";
-  private static final String STEPS = SaveOptions.RESERVED + "steps";
-  private static final String RULE = SaveOptions.RESERVED + "optimizer";
-  private static final String RULE_STEPS = RULE + ".steps";
-  private static final String STATE_STEPS = "optimizer.steps";
-  private static final String[] PARAMETERS = {"W1", "b1", "W2", "b2"};
-  private static final String[] STATES = {"optimizer.first.", "optimizer.second."};
-
-  private static final int ALIGNMENT = 64;
-  private static final int CHUNK = 1 << 20;
-
   private ModelFile() {}
 
   // ------------------------------------------------------------------------------------ writing
-
-  /** Puts some elements of a tensor into a buffer. */
-  private interface Elements {
-    void put(long begin, int count, ByteBuffer into);
-  }
 
   static void save(HierarchicalSoftmax layer, Path file, SaveOptions options) throws IOException {
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     try (Lease lease = layer.lease()) {
-      Plan plan = new Plan(layer, options, lease);
-      byte[] header = plan.layout.header(plan.metadata, ALIGNMENT);
+      Map<String, String> metadata =
+          new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
+      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
+      metadata.put(ModelNames.STEPS, Long.toString(layer.steps()));
+      // W2 comes first: the first tensor is aligned, so that it can be used where it lies.
+      List<TensorSource> tensors = new ArrayList<>();
+      tensors.add(floats("W2", layer.W2()));
+      tensors.add(floats("W1", layer.W1()));
+      tensors.add(floats("b1", layer.b1()));
+      tensors.add(floats("b2", layer.b2()));
+      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, layer.classes().classTable()));
+      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, layer.classes().slotTable()));
+      if (options.optimizerState()) {
+        addState(layer, lease, tensors, metadata);
+      }
+      SafeTensorsWriter writer =
+          new SafeTensorsWriter(
+              SafeTensorsLayout.of(tensors), metadata, options.progress()::update);
       AtomicFile.write(
           file,
           channel -> {
-            writeFully(channel, ByteBuffer.wrap(header));
-            plan.write(channel, options.progress(), header.length);
+            writer.writeAll(channel, tensors);
             layer.W2().requireIntact();
           });
     }
   }
 
-  /** What goes into the file, in its order. */
-  private static final class Plan {
-    final SafeTensorsHeader.Builder layout = new SafeTensorsHeader.Builder();
-    final List<Elements> elements = new ArrayList<>();
-    final Map<String, String> metadata;
-
-    Plan(HierarchicalSoftmax layer, SaveOptions options, Lease lease) {
-      add("W2", layer.W2());
-      add("W1", layer.W1());
-      add("b1", layer.b1());
-      add("b2", layer.b2());
-      add("classOf", layer.classes().classTable());
-      add("slotOf", layer.classes().slotTable());
-      metadata = new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
-      metadata.put(FORMAT, VERSION);
-      metadata.put(STEPS, Long.toString(layer.steps()));
-      if (options.optimizerState()) {
-        add(layer.optimizerState(), layer, lease);
-      }
-    }
-
-    private void add(String name, FloatTensor tensor) {
-      add(name, tensor.shape(), tensor.storage());
-    }
-
-    private void add(String name, Shape shape, Storage storage) {
-      layout.add(name, "F32", shape);
-      float[] floats = new float[(int) Math.min(CHUNK, shape.size())];
-      elements.add(
-          (begin, count, into) -> {
-            storage.getFloats(begin, floats, 0, count);
-            int bad = firstNotFinite(floats, count);
-            if (bad >= 0) {
-              throw new IllegalStateException(
-                  name
-                      + ": element "
-                      + (begin + bad)
-                      + " is "
-                      + floats[bad]
-                      + "; a layer that is not finite is not saved");
-            }
-            into.asFloatBuffer().put(floats, 0, count);
-          });
-    }
-
-    private void add(String name, int[] values) {
-      layout.add(name, "I32", Shape.of(values.length));
-      elements.add((begin, count, into) -> into.asIntBuffer().put(values, (int) begin, count));
-    }
-
-    private void add(OptimizerState state, HierarchicalSoftmax layer, Lease lease) {
-      metadata.put(RULE, state.rule().name());
-      metadata.put(RULE_STEPS, Long.toString(state.stepsOfClassLevel()));
-      add(STATE_STEPS, state.stepsOfClass());
-      FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
-      for (int memory = 0; memory < state.rule().memories(); memory++) {
-        Storage[] remembered = state.remembered(memory);
-        for (int p = 0; p < remembered.length; p++) {
-          if (!remembered[p].acquire()) {
-            throw new IllegalStateException("layer: is closed");
-          }
-          lease.adopt(remembered[p]);
-          add(STATES[memory] + PARAMETERS[p], parameters[p].shape(), remembered[p]);
-        }
-      }
-    }
-
-    void write(FileChannel channel, Progress progress, int headerBytes) throws IOException {
-      long total = headerBytes + layout.dataBytes();
-      ByteBuffer bytes = ByteBuffer.allocateDirect(4 * CHUNK).order(ByteOrder.LITTLE_ENDIAN);
-      for (int i = 0; i < elements.size(); i++) {
-        long size = layout.entries().get(i).shape().size();
-        for (long begin = 0; begin < size; begin += CHUNK) {
-          int count = (int) Math.min(CHUNK, size - begin);
-          elements.get(i).put(begin, count, bytes.clear());
-          writeFully(channel, bytes.limit(4 * count));
-          progress.update(channel.position(), total);
-        }
-      }
-    }
+  private static TensorSource floats(String name, FloatTensor tensor) {
+    return TensorSource.floats(name, tensor.shape().toArray(), tensor.storage());
   }
 
-  private static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
-    while (bytes.hasRemaining()) {
-      channel.write(bytes);
-    }
-  }
-
-  private static int firstNotFinite(float[] values, int count) {
-    for (int i = 0; i < count; i++) {
-      if (!Float.isFinite(values[i])) {
-        return i;
+  private static void addState(
+      HierarchicalSoftmax layer,
+      Lease lease,
+      List<TensorSource> tensors,
+      Map<String, String> metadata) {
+    OptimizerState state = layer.optimizerState();
+    metadata.put(ModelNames.RULE, state.rule().name());
+    metadata.put(ModelNames.RULE_STEPS, Long.toString(state.stepsOfClassLevel()));
+    tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, state.stepsOfClass()));
+    FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
+    for (int memory = 0; memory < state.rule().memories(); memory++) {
+      Storage[] remembered = state.remembered(memory);
+      for (int p = 0; p < remembered.length; p++) {
+        if (!remembered[p].acquire()) {
+          throw new IllegalStateException("layer: is closed");
+        }
+        lease.adopt(remembered[p]);
+        long[] dims = parameters[p].shape().toArray();
+        tensors.add(TensorSource.floats(ModelNames.state(memory, p), dims, remembered[p]));
       }
     }
-    return -1;
   }
 
   // ------------------------------------------------------------------------------------ reading
 
   static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
+    requireNonNull(file, "file");
     requireNonNull(options, "options");
-    ModelFormatException.requireRegularFile(file);
-    if (options.memory() == LoadOptions.Memory.COPIED) {
-      try (FileChannel channel = FileChannel.open(file)) {
-        return new Reader(
-                file,
-                channel.size(),
-                (position, into) -> MappedFile.readFully(channel, position, into),
-                options,
-                null)
-            .read();
-      }
-    }
-    if (Files.size(file) == 0) {
-      throw new ModelFormatException(file, "file", "is empty");
-    }
-    MappedFile mapping =
-        MappedFile.open(file, options.memory() == LoadOptions.Memory.COPY_ON_WRITE);
-    Reader reader = new Reader(file, mapping.bytes(), mapping::read, options, mapping);
-    try {
-      return reader.read();
-    } finally {
-      reader.closeUnusedMapping();
-    }
+    return FileFormatException.of(
+        file,
+        () -> {
+          try (SafeTensorsReader reader = open(file, options.memory())) {
+            HierarchicalSoftmax layer = new Loading(reader, options).load();
+            reader.keep();
+            return layer;
+          }
+        });
   }
 
-  /** Reads a part of the file. */
-  private interface Input {
-    void read(long position, ByteBuffer into) throws IOException;
+  private static SafeTensorsReader open(Path file, LoadOptions.Memory memory) throws IOException {
+    return memory == LoadOptions.Memory.COPIED
+        ? SafeTensorsReader.open(file)
+        : SafeTensorsReader.map(file, memory == LoadOptions.Memory.COPY_ON_WRITE);
   }
 
-  private static final class Reader {
-    private final Path file;
-    private final long fileBytes;
-    private final Input input;
+  /** One file on its way to a layer. All that can be told from its header is told first. */
+  private static final class Loading {
+    private final SafeTensorsReader reader;
     private final LoadOptions options;
-    private MappedFile mapping;
-    private SafeTensorsHeader header;
-    private long dataBegin;
-    private long bytesRead;
-    private long bytesToRead;
-    private ByteBuffer bytes;
-    private final List<Storage> storages = new ArrayList<>();
 
-    Reader(Path file, long fileBytes, Input input, LoadOptions options, MappedFile mapping) {
-      this.file = file;
-      this.fileBytes = fileBytes;
-      this.input = input;
+    Loading(SafeTensorsReader reader, LoadOptions options) {
+      this.reader = reader;
       this.options = options;
-      this.mapping = mapping;
     }
 
-    /** The mapping goes with the storage that it was given to; without one, it ends here. */
-    void closeUnusedMapping() {
-      if (mapping != null) {
-        mapping.close();
+    /** The sizes of a layer. */
+    private record Sizes(int features, int classes, int slots, int outputs) {}
+
+    HierarchicalSoftmax load() throws IOException {
+      String version = metadata(ModelNames.FORMAT);
+      if (!version.equals(ModelNames.VERSION)) {
+        throw wrongMetadata(
+            ModelNames.FORMAT
+                + " is "
+                + MalformedException.told(version)
+                + ", this library reads "
+                + ModelNames.VERSION);
       }
-    }
+      Sizes sizes = sizes();
+      TensorEntry classOf = reader.entry(ModelNames.CLASS_OF, ElementType.I32, sizes.outputs());
+      TensorEntry slotOf = reader.entry(ModelNames.SLOT_OF, ElementType.I32, sizes.outputs());
+      TensorEntry[] parameters = {
+        reader.entry("W1", ElementType.F32, sizes.features(), sizes.classes()),
+        reader.entry("b1", ElementType.F32, sizes.classes()),
+        reader.entry("W2", ElementType.F32, sizes.classes(), sizes.features(), sizes.slots()),
+        reader.entry("b2", ElementType.F32, sizes.classes(), sizes.slots())
+      };
+      State state = stateOrNull(sizes.classes(), parameters);
+      long steps = number(ModelNames.STEPS);
+      boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
+      long toRead = classOf.bytes() + slotOf.bytes() + (state == null ? 0 : state.bytes());
+      for (int p = 0; p < parameters.length; p++) {
+        toRead += mapped && p == ModelNames.W2 ? 0 : parameters[p].bytes();
+      }
+      reader.tell(options.progress()::update, toRead);
 
-    HierarchicalSoftmax read() throws IOException {
+      Storage mappedW2 = mapped ? reader.mapFloats(parameters[ModelNames.W2]) : null;
+      ClassAssignment classes = classes(reader.readInts(classOf), reader.readInts(slotOf), sizes);
+      FloatTensor[] tensors = new FloatTensor[parameters.length];
+      for (int p = 0; p < parameters.length; p++) {
+        Storage storage =
+            mapped && p == ModelNames.W2 ? mappedW2 : reader.readFloats(parameters[p]);
+        tensors[p] = FloatTensor.dense(storage, Shape.of(parameters[p].dims()));
+      }
+      HierarchicalSoftmax layer =
+          HierarchicalSoftmax.builder(sizes.features(), sizes.outputs())
+              .classes(classes)
+              .workers(options.workers())
+              .build(tensors[0], tensors[1], tensors[2], tensors[3]);
       try {
-        HierarchicalSoftmax layer = readLayer();
-        try {
-          layer.W2().requireIntact();
-        } catch (UncheckedIOException e) { // checked, as all else that is wrong with a file
-          layer.close();
-          throw e.getCause();
+        layer.restore(userMetadata(), steps);
+        if (state != null) {
+          restore(layer.optimizerState(), state);
         }
+        reader.requireIntact();
         return layer;
       } catch (Throwable e) {
-        storages.forEach(Storage::close);
+        layer.close();
         throw e;
       }
     }
 
-    private HierarchicalSoftmax readLayer() throws IOException {
-      readHeader();
-      String version = metadata(FORMAT);
-      if (!version.equals(VERSION)) {
-        throw malformed(
-            "__metadata__", FORMAT + " is " + version + ", this library reads " + VERSION);
-      }
-      // All that can be told from the header is told before anything is allocated.
-      SafeTensorsHeader.Entry w1 = entry("W1", "F32", 2);
-      SafeTensorsHeader.Entry w2 = entry("W2", "F32", 3);
-      SafeTensorsHeader.Entry classOf = entry("classOf", "I32", 1);
-      int features = dimension(w1, 0);
-      int nClasses = dimension(w1, 1);
-      int slots = dimension(w2, 2);
-      int outputs = dimension(classOf, 0);
-      SafeTensorsHeader.Entry slotOf = entry("slotOf", "I32", new long[] {outputs});
-      SafeTensorsHeader.Entry[] parameters = {
-        w1,
-        entry("b1", "F32", new long[] {nClasses}),
-        entry(w2.name(), w2.type(), new long[] {nClasses, features, slots}),
-        entry("b2", "F32", new long[] {nClasses, slots})
-      };
-      State state = stateOrNull(nClasses, parameters);
-      Map<String, String> metadata = userMetadata();
-      long steps = number(STEPS);
-      boolean mapW2 = mapping != null;
-      bytesToRead = classOf.bytes() + slotOf.bytes() + (state == null ? 0 : state.bytes());
-      for (int p = 0; p < parameters.length; p++) {
-        bytesToRead += mapW2 && p == 2 ? 0 : parameters[p].bytes();
-      }
-      // No parameter is larger than W2.
-      int chunk = (int) Math.min(CHUNK, Math.max(outputs, parameters[2].shape().size()));
-      bytes = ByteBuffer.allocateDirect(4 * chunk).order(ByteOrder.LITTLE_ENDIAN);
-
-      ClassAssignment classes = classes(readInts(classOf), readInts(slotOf), nClasses, slots);
-      FloatTensor[] tensors = new FloatTensor[parameters.length];
-      for (int p = 0; p < parameters.length; p++) {
-        Storage storage = mapW2 && p == 2 ? map(parameters[p]) : readFloats(parameters[p]);
-        tensors[p] = FloatTensor.dense(storage, parameters[p].shape());
-      }
-      HierarchicalSoftmax layer =
-          HierarchicalSoftmax.builder(features, outputs)
-              .classes(classes)
-              .workers(options.workers())
-              .build(tensors[0], tensors[1], tensors[2], tensors[3]);
-      layer.restore(metadata, steps);
-      if (state != null) {
-        try {
-          restore(layer.optimizerState(), state);
-        } catch (Throwable e) {
-          layer.close();
-          throw e;
-        }
-      }
-      return layer;
+    private static MalformedException wrongMetadata(String reason) {
+      return new MalformedException("__metadata__", reason);
     }
 
-    private ModelFormatException malformed(String part, String reason) {
-      return new ModelFormatException(file, part, reason);
-    }
-
-    private void readHeader() throws IOException {
-      if (fileBytes < Long.BYTES) {
-        throw malformed(SafeTensorsHeader.HEADER, "the file has only " + fileBytes + " bytes");
-      }
-      ByteBuffer first = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-      input.read(0, first);
-      int length = SafeTensorsHeader.length(file, first.getLong(0), fileBytes);
-      byte[] text = new byte[length];
-      input.read(Long.BYTES, ByteBuffer.wrap(text));
-      dataBegin = Long.BYTES + (long) length;
-      header = SafeTensorsHeader.parse(file, text, fileBytes - dataBegin);
-    }
-
-    private String metadata(String key) throws ModelFormatException {
-      String value = header.metadata().get(key);
+    private String metadata(String key) throws MalformedException {
+      String value = reader.metadata().get(key);
       if (value == null) {
-        throw malformed("__metadata__", "has no " + key + ": not a file of this library");
+        throw wrongMetadata("has no " + key + ": not a file of this library");
       }
       return value;
     }
 
-    private long number(String key) throws ModelFormatException {
+    private long number(String key) throws MalformedException {
       String value = metadata(key);
       if (!value.matches("[0-9]{1,18}")) {
-        throw malformed("__metadata__", key + " is not a number that counts steps");
+        throw wrongMetadata(key + " is not a number that counts steps");
       }
       return Long.parseLong(value);
     }
 
     private Map<String, String> userMetadata() {
-      Map<String, String> metadata = new TreeMap<>(header.metadata());
-      metadata.keySet().removeIf(key -> key.startsWith(SaveOptions.RESERVED));
+      Map<String, String> metadata = new TreeMap<>(reader.metadata());
+      metadata.keySet().removeIf(key -> key.startsWith(ModelNames.RESERVED));
       return metadata;
     }
 
-    private SafeTensorsHeader.Entry entry(String name, String type, int rank)
-        throws ModelFormatException {
-      SafeTensorsHeader.Entry entry = header.entries().get(name);
-      if (entry == null) {
-        throw malformed(name, "is missing");
+    private Sizes sizes() throws MalformedException {
+      TensorEntry w1 = reader.entryOfRank(2, "W1", ElementType.F32);
+      TensorEntry w2 = reader.entryOfRank(3, "W2", ElementType.F32);
+      TensorEntry classOf = reader.entryOfRank(1, ModelNames.CLASS_OF, ElementType.I32);
+      Sizes sizes =
+          new Sizes(dimension(w1, 0), dimension(w1, 1), dimension(w2, 2), dimension(classOf, 0));
+      // What tables of classes take on the heap is in proportion to what the file holds of W2.
+      if (sizes.outputs() > (long) sizes.classes() * sizes.slots()
+          || sizes.outputs() < sizes.classes()) {
+        throw new MalformedException(
+            ModelNames.CLASS_OF,
+            sizes.outputs()
+                + " outputs cannot be in "
+                + sizes.classes()
+                + " classes of up to "
+                + sizes.slots());
       }
-      if (!entry.type().equals(type) || entry.shape().rank() != rank) {
-        throw malformed(
-            name,
-            "expected "
-                + type
-                + " with "
-                + rank
-                + " dimensions but was "
-                + entry.type()
-                + " "
-                + entry.shape());
-      }
-      return entry;
-    }
-
-    private SafeTensorsHeader.Entry entry(String name, String type, long[] dims)
-        throws ModelFormatException {
-      SafeTensorsHeader.Entry entry = entry(name, type, dims.length);
-      if (!entry.shape().equals(Shape.of(dims))) {
-        throw malformed(name, "expected " + Shape.of(dims) + " but was " + entry.shape());
-      }
-      return entry;
+      return sizes;
     }
 
     /** A dimension that must be at least 1 and countable in 31 bits. */
-    private int dimension(SafeTensorsHeader.Entry entry, int axis) throws ModelFormatException {
-      long dim = entry.shape().dim(axis);
+    private static int dimension(TensorEntry entry, int axis) throws MalformedException {
+      long dim = entry.dims()[axis];
       if (dim < 1 || dim > Integer.MAX_VALUE - 8) {
-        throw malformed(
-            entry.name(), "dimension " + axis + " of " + entry.shape() + " is 0 or too large");
+        throw new MalformedException(
+            entry.name(),
+            "dimension " + axis + " of " + Shape.of(entry.dims()) + " is 0 or too large");
       }
       return (int) dim;
     }
 
-    private ClassAssignment classes(int[] classOf, int[] slotOf, int nClasses, int slots)
-        throws ModelFormatException {
+    private static ClassAssignment classes(int[] classOf, int[] slotOf, Sizes sizes)
+        throws MalformedException {
       try {
-        return ClassAssignment.of(classOf, slotOf, nClasses, slots);
+        return ClassAssignment.of(classOf, slotOf, sizes.classes(), sizes.slots());
       } catch (IllegalArgumentException e) {
-        throw new ModelFormatException(file, "classOf and slotOf", e.getMessage(), e);
+        throw new MalformedException(
+            ModelNames.CLASS_OF + " and " + ModelNames.SLOT_OF, e.getMessage(), e);
       }
     }
 
-    private Storage map(SafeTensorsHeader.Entry entry) throws IOException {
-      if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
-        throw new UnsupportedOperationException(
-            "this machine is big-endian: a file can be read, but not used where it lies");
-      }
-      Storage storage = Storage.mapped(mapping, dataBegin + entry.begin(), entry.shape().size());
-      mapping = null;
-      storages.add(storage);
-      return storage;
-    }
-
-    private Storage readFloats(SafeTensorsHeader.Entry entry) throws IOException {
-      Storage storage = Storage.allocate(entry.shape().size());
-      storages.add(storage);
-      readFloats(entry, storage);
-      return storage;
-    }
-
-    private void readFloats(SafeTensorsHeader.Entry entry, Storage storage) throws IOException {
-      float[] floats = new float[(int) Math.min(CHUNK, storage.elements())];
-      for (long begin = 0; begin < storage.elements(); begin += CHUNK) {
-        int count = (int) Math.min(CHUNK, storage.elements() - begin);
-        readChunk(entry, begin, count);
-        bytes.asFloatBuffer().get(floats, 0, count);
-        int bad = firstNotFinite(floats, count);
-        if (bad >= 0) {
-          throw malformed(entry.name(), "element " + (begin + bad) + " is " + floats[bad]);
-        }
-        storage.putFloats(begin, floats, 0, count);
-      }
-    }
-
-    private int[] readInts(SafeTensorsHeader.Entry entry) throws IOException {
-      int[] ints = new int[(int) entry.shape().size()];
-      for (int begin = 0; begin < ints.length; begin += CHUNK) {
-        int count = Math.min(CHUNK, ints.length - begin);
-        readChunk(entry, begin, count);
-        bytes.asIntBuffer().get(ints, begin, count);
-      }
-      return ints;
-    }
-
-    private void readChunk(SafeTensorsHeader.Entry entry, long begin, int count)
-        throws IOException {
-      bytes.clear().limit(4 * count);
-      try {
-        input.read(dataBegin + entry.begin() + 4 * begin, bytes);
-      } catch (IOException e) {
-        throw new ModelFormatException(file, entry.name(), "cannot be read: " + e.getMessage(), e);
-      }
-      bytes.flip();
-      bytesRead += 4L * count;
-      options.progress().update(bytesRead, bytesToRead);
-    }
-
-    // -------------------------------------------------------------------------- optimiser state
+    // ------------------------------------------------------------------------ optimizer state
 
     private record State(
         Optimizer.Rule rule,
         long steps,
-        SafeTensorsHeader.Entry stepsOfClass,
-        List<List<SafeTensorsHeader.Entry>> remembered) {
+        TensorEntry stepsOfClass,
+        List<List<TensorEntry>> remembered) {
       long bytes() {
         return stepsOfClass.bytes()
-            + remembered.stream()
-                .flatMap(List::stream)
-                .mapToLong(SafeTensorsHeader.Entry::bytes)
-                .sum();
+            + remembered.stream().flatMap(List::stream).mapToLong(TensorEntry::bytes).sum();
       }
     }
 
-    private State stateOrNull(int nClasses, SafeTensorsHeader.Entry[] parameters)
-        throws ModelFormatException {
-      String name = header.metadata().get(RULE);
+    private State stateOrNull(int classes, TensorEntry[] parameters) throws MalformedException {
+      String name = reader.metadata().get(ModelNames.RULE);
       if (name == null) {
         return null;
       }
@@ -476,33 +261,40 @@ final class ModelFile {
       try {
         rule = Optimizer.Rule.valueOf(name);
       } catch (IllegalArgumentException e) {
-        throw new ModelFormatException(file, "__metadata__", RULE + " is no rule: " + name, e);
+        throw wrongMetadata(ModelNames.RULE + " is no rule: " + MalformedException.told(name));
       }
-      List<List<SafeTensorsHeader.Entry>> remembered = new ArrayList<>();
+      List<List<TensorEntry>> remembered = new ArrayList<>();
       for (int memory = 0; memory < rule.memories(); memory++) {
-        List<SafeTensorsHeader.Entry> entries = new ArrayList<>();
-        for (int p = 0; p < PARAMETERS.length; p++) {
-          entries.add(
-              entry(STATES[memory] + PARAMETERS[p], "F32", parameters[p].shape().toArray()));
+        List<TensorEntry> entries = new ArrayList<>();
+        for (int p = 0; p < parameters.length; p++) {
+          long[] dims = parameters[p].dims();
+          entries.add(reader.entry(ModelNames.state(memory, p), ElementType.F32, dims));
         }
         remembered.add(entries);
       }
-      return new State(
-          rule, number(RULE_STEPS), entry(STATE_STEPS, "I32", new long[] {nClasses}), remembered);
+      TensorEntry stepsOfClass = reader.entry(ModelNames.STATE_STEPS, ElementType.I32, classes);
+      return new State(rule, number(ModelNames.RULE_STEPS), stepsOfClass, remembered);
     }
 
     private void restore(OptimizerState target, State state) throws IOException {
-      int[] stepsOfClass = readInts(state.stepsOfClass());
+      int[] stepsOfClass = reader.readInts(state.stepsOfClass());
       for (int c = 0; c < stepsOfClass.length; c++) {
         if (stepsOfClass[c] < 0) {
-          throw malformed(STATE_STEPS, "element " + c + " is negative");
+          throw new MalformedException(
+              ModelNames.STATE_STEPS, "element " + c + " = " + stepsOfClass[c] + " is negative");
         }
       }
       target.restore(state.rule(), state.steps(), stepsOfClass);
-      for (int memory = 0; memory < state.remembered().size(); memory++) {
+      int memories = state.remembered().size();
+      for (int memory = 0; memory < memories; memory++) {
+        // The last, of Adagrad the only one, is made of squares, whose root a step takes.
+        SafeTensorsReader.Values values =
+            memory == memories - 1
+                ? SafeTensorsReader.Values.FINITE_AND_NOT_NEGATIVE
+                : SafeTensorsReader.Values.FINITE;
         Storage[] storage = target.remembered(memory);
         for (int p = 0; p < storage.length; p++) {
-          readFloats(state.remembered().get(memory).get(p), storage[p]);
+          reader.readFloats(state.remembered().get(memory).get(p), storage[p], values);
         }
       }
     }

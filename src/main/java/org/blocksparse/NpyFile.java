@@ -5,77 +5,82 @@ import static java.util.Objects.requireNonNull;
 
 import java.io.BufferedOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.channels.Channels;
-import java.nio.file.Files;
 import java.nio.file.Path;
+import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.NpyArray;
 
 /**
  * Files of one NumPy array, as {@code numpy.save} writes and {@code numpy.load} reads them.
  * Versions 1.0 to 3.0, C and Fortran order, either byte order. For several arrays see {@link
  * NpzFile}.
  *
- * <p>A file may come from anybody: what is wrong with it is told by {@link ModelFormatException}.
+ * <p>A file may come from anybody: what is wrong with it is told by {@link FileFormatException}. It
+ * may be in any file system.
  */
 public final class NpyFile {
   private NpyFile() {}
 
-  private interface Reader<T> {
-    T read(NpyFormat format, InputStream in, NpyFormat.Limit limit) throws IOException;
-  }
-
-  private static <T> T read(Path file, Reader<T> reader) throws IOException {
-    try (InputStream in = Files.newInputStream(ModelFormatException.requireRegularFile(file))) {
-      long size = Files.size(file);
-      return reader.read(
-          new NpyFormat(file, "array"),
-          in,
-          bytes -> {
-            if (bytes != size) {
-              throw new ModelFormatException(
-                  file, "array", "claims " + bytes + " bytes, but the file has " + size);
-            }
-          });
-    }
-  }
-
   /**
    * Reads an array of float32, or of float64, which are rounded to the nearest float32.
    *
-   * @throws ModelFormatException if the file is no such array, or a float64 is too large
+   * @throws FileFormatException if the file is no such array, or a float64 is too large
    * @throws IOException if the file cannot be read
    */
   public static FloatTensor readFloats(Path file) throws IOException {
-    return read(file, NpyFormat::readFloats);
+    return FileFormatException.of(file, () -> floats(NpyArray.read(file, NpyArray.Kind.FLOATS)));
   }
 
   /**
    * Reads an array of int32, or of int64.
    *
-   * @throws ModelFormatException if the file is no such array, or an int64 does not fit into 32
-   *     bits
+   * @throws FileFormatException if the file is no such array, or an int64 does not fit into 32 bits
    * @throws IOException if the file cannot be read
    */
   public static IntTensor readInts(Path file) throws IOException {
-    return read(file, NpyFormat::readInts);
+    return FileFormatException.of(file, () -> ints(NpyArray.read(file, NpyArray.Kind.INTS)));
+  }
+
+  static FloatTensor floats(NpyArray array) {
+    return FloatTensor.dense(array.storage(), Shape.of(array.dims()));
+  }
+
+  static IntTensor ints(NpyArray array) {
+    return IntTensor.dense(array.storage(), Shape.of(array.dims()));
   }
 
   /**
    * Writes a tensor as an array of float32 or int32 in C order; the file is there as a whole or not
-   * at all.
+   * at all, and keeps its mode, as {@link HierarchicalSoftmax#save(Path, SaveOptions)} does.
    *
-   * @throws IllegalArgumentException if the tensor is a transposed view
-   * @throws IOException if the file cannot be written
+   * @throws IllegalArgumentException if the tensor is a transposed view, or has more than 32
+   *     dimensions
+   * @throws IllegalStateException if the tensor is closed
+   * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public static void write(Path file, Tensor tensor) throws IOException {
-    requireNonNull(tensor, "tensor");
+    requireWritable("tensor", requireNonNull(tensor, "tensor"));
     AtomicFile.write(
         requireNonNull(file, "file"),
         channel -> {
           OutputStream out = new BufferedOutputStream(Channels.newOutputStream(channel));
-          NpyFormat.write(out, "tensor", tensor);
+          write(out, "tensor", tensor);
           out.flush();
         });
+  }
+
+  static void requireWritable(String name, Tensor tensor) {
+    tensor.requireContiguous(name);
+    NpyArray.requireWritable(name, tensor.shape().toArray());
+  }
+
+  /** Writes an array of a name that messages call it by. */
+  static void write(OutputStream out, String name, Tensor tensor) throws IOException {
+    try (Lease lease = new Lease().of(name, tensor)) {
+      NpyArray.Kind kind =
+          tensor instanceof FloatTensor ? NpyArray.Kind.FLOATS : NpyArray.Kind.INTS;
+      new NpyArray(tensor.shape().toArray(), tensor.storage()).write(out, kind);
+    }
   }
 }

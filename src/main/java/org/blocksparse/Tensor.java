@@ -143,7 +143,7 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
   static void requireIntact(Storage storage) {
     if (storage.mapping() != null && storage.mapping().isDamaged()) {
       throw new UncheckedIOException(
-          new ModelFormatException(
+          new FileFormatException(
               storage.mapping().file(),
               "file",
               "has shrunk or cannot be read any more since it was mapped; what was computed from it"

@@ -87,6 +87,13 @@ final class ClassAssignmentTest {
     assertTrue(classes.size(classes.classes() / 2) > classes.size(0));
   }
 
+  @Test
+  void bySquareRootOfFrequency_makesNoClassLargerThanFourTimesTheAverage() {
+    long[] counts = new long[100];
+    counts[0] = 1L << 60;
+    assertEquals(40, ClassAssignment.bySquareRootOfFrequency(counts, 10).slots());
+  }
+
   /** Points around four directions must come out as the four groups that they are. */
   @Test
   void clustered_findsWhatBelongsTogether() {

@@ -56,8 +56,8 @@ final class ClassTextTest {
   void isRefused(String text, String part, String reason) throws IOException {
     Path file = folder.resolve("classes.txt");
     Files.writeString(file, text.replace("\\n", "\n"));
-    ModelFormatException refused =
-        assertThrows(ModelFormatException.class, () -> ClassAssignment.read(file));
+    FileFormatException refused =
+        assertThrows(FileFormatException.class, () -> ClassAssignment.read(file));
     assertEquals(file, refused.file());
     assertEquals(part, refused.part());
     assertTrue(refused.reason().contains(reason), refused.getMessage());

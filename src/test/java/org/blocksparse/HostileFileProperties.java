@@ -19,7 +19,7 @@ import net.jqwik.api.lifecycle.BeforeContainer;
 
 /**
  * Right files with random changes: whatever they are, a file is read, or refused with {@link
- * ModelFormatException}; nothing else is thrown, and the JVM lives. {@code
+ * FileFormatException}; nothing else is thrown, and the JVM lives. {@code
  * -Dtest.jvm.args="-Djqwik.tries.default=100000"} spends more on it.
  */
 final class HostileFileProperties {
@@ -116,7 +116,7 @@ final class HostileFileProperties {
   private static void succeedsOrIsRefused(Action action) throws IOException {
     try {
       action.run();
-    } catch (ModelFormatException refused) {
+    } catch (FileFormatException refused) {
       if (!refused.file().equals(file)) {
         throw refused;
       }

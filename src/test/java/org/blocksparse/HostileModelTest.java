@@ -9,16 +9,19 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
@@ -80,20 +83,17 @@ final class HostileModelTest {
   /** What is done to the bytes of a tensor, as ints, at an element. */
   private static Arguments element(
       String name, String part, String reason, String tensor, int element, int value) {
-    return bytes(
-        name,
-        part,
-        reason,
-        right -> {
-          String header = Parts.of(right).header();
-          String entry = header.substring(header.indexOf("\"" + tensor + "\""));
-          int begin =
-              Integer.parseInt(entry.replaceAll("(?s)^.*?\"data_offsets\":\\[(\\d+),.*$", "$1"));
-          ByteBuffer.wrap(right)
-              .order(ByteOrder.LITTLE_ENDIAN)
-              .putInt(8 + header.length() + begin + 4 * element, value);
-          return right;
-        });
+    return bytes(name, part, reason, right -> changeElement(right, tensor, element, value));
+  }
+
+  private static byte[] changeElement(byte[] right, String tensor, int element, int value) {
+    String header = Parts.of(right).header();
+    String entry = header.substring(header.indexOf("\"" + tensor + "\""));
+    int begin = Integer.parseInt(entry.replaceAll("(?s)^.*?\"data_offsets\":\\[(\\d+),.*$", "$1"));
+    ByteBuffer.wrap(right)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putInt(8 + header.length() + begin + 4 * element, value);
+    return right;
   }
 
   private static Arguments bytes(
@@ -117,6 +117,8 @@ final class HostileModelTest {
         bytes("header beyond the file", "header", "does not fit", length(1 << 20)),
         bytes("negative header", "header", "18446744073709551615", length(-1)),
         bytes("huge header", "header", "does not fit", length(Long.MAX_VALUE)),
+        bytes("header of all bytes", "header", "does not fit", r -> length(r.length).apply(r)),
+        bytes("one byte too long", "header", "does not fit", r -> length(r.length - 7).apply(r)),
         bytes("cut header", "header", "does not fit", right -> Arrays.copyOf(right, 100)),
         bytes("cut data", "slotOf", "holds only", r -> Arrays.copyOf(r, r.length - 20)),
         bytes(
@@ -239,7 +241,14 @@ final class HostileModelTest {
         element("negative slot", "classOf", "slotOf[0] = -1", "slotOf", 0, -1),
         element("a slot twice", "classOf", "not a permutation", "slotOf", 3, 0),
         element("a crowded class", "classOf", "7 outputs in 6 slots", "classOf", 1, 2),
-        element("negative steps", "optimizer.steps", "negative", "optimizer.steps", 1, -7));
+        element("negative steps", "optimizer.steps", "negative", "optimizer.steps", 1, -7),
+        element("a step less", "optimizer.steps", "negative", "optimizer.steps", 2, -1),
+        header(
+            "half a character",
+            "__metadata__",
+            "no text",
+            "\"blocksparse.steps\":\"0\"",
+            "\"blocksparse.steps\":\"0\",\"x\":\"\\ud800\""));
   }
 
   @ParameterizedTest(name = "{0}")
@@ -250,9 +259,9 @@ final class HostileModelTest {
     Files.write(file, change.apply(RIGHT.clone()));
     for (LoadOptions options : all()) {
       long before = FloatTensor.allocatedBytes();
-      ModelFormatException refused =
+      FileFormatException refused =
           assertThrows(
-              ModelFormatException.class, () -> HierarchicalSoftmax.load(file, options).close());
+              FileFormatException.class, () -> HierarchicalSoftmax.load(file, options).close());
       assertEquals(file, refused.file());
       assertTrue(refused.part().contains(part), refused.getMessage());
       assertTrue(refused.reason().contains(reason), refused.getMessage());
@@ -271,8 +280,8 @@ final class HostileModelTest {
     ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putFloat(data, Float.NaN);
     Path file = folder.resolve("nan");
     Files.write(file, bytes);
-    ModelFormatException refused =
-        assertThrows(ModelFormatException.class, () -> HierarchicalSoftmax.load(file));
+    FileFormatException refused =
+        assertThrows(FileFormatException.class, () -> HierarchicalSoftmax.load(file));
     assertEquals("W2", refused.part());
     HierarchicalSoftmax.load(file, LoadOptions.mapped()).close();
   }
@@ -280,9 +289,125 @@ final class HostileModelTest {
   @Test
   void foldersAndPipesAreNoFiles() {
     for (LoadOptions options : all()) {
-      ModelFormatException refused =
-          assertThrows(ModelFormatException.class, () -> HierarchicalSoftmax.load(folder, options));
+      FileFormatException refused =
+          assertThrows(FileFormatException.class, () -> HierarchicalSoftmax.load(folder, options));
       assertTrue(refused.reason().contains("not a regular file"), refused.getMessage());
     }
+  }
+
+  /** What no training leaves behind, in the state of an optimizer; the next step would make NaN. */
+  static Stream<Arguments> hostileStates() {
+    int minusOne = Float.floatToIntBits(-1);
+    int tiny = Float.floatToIntBits(-Float.MIN_VALUE);
+    int nan = Float.floatToIntBits(Float.NaN);
+    return Stream.of(
+        Arguments.of(Optimizer.adagrad(0.1f), "optimizer.first.b1", minusOne, "negative"),
+        Arguments.of(Optimizer.adagrad(0.1f), "optimizer.first.W2", tiny, "negative"),
+        Arguments.of(Optimizer.adagrad(0.1f), "optimizer.first.W1", nan, "NaN"),
+        Arguments.of(Optimizer.adam(0.1f), "optimizer.second.W1", minusOne, "negative"),
+        Arguments.of(Optimizer.adam(0.1f), "optimizer.second.b2", tiny, "negative"),
+        Arguments.of(Optimizer.adam(0.1f), "optimizer.first.b2", nan, "NaN"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("hostileStates")
+  void hostileStatesAreRefused(Optimizer optimizer, String tensor, int bits, String reason)
+      throws IOException {
+    Path file = folder.resolve("state");
+    saveTrained(optimizer, file);
+    byte[] changed = changeElement(Files.readAllBytes(file), tensor, 1, bits);
+    Files.write(file, changed);
+    for (LoadOptions options : all()) {
+      long before = FloatTensor.allocatedBytes();
+      FileFormatException refused =
+          assertThrows(
+              FileFormatException.class, () -> HierarchicalSoftmax.load(file, options).close());
+      assertEquals(tensor, refused.part());
+      assertTrue(refused.reason().contains("element 1"), refused.getMessage());
+      assertTrue(refused.reason().contains(reason), refused.getMessage());
+      assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
+    }
+  }
+
+  @Test
+  void firstMomentsMayBeNegative() throws IOException {
+    Path file = folder.resolve("state");
+    saveTrained(Optimizer.adam(0.1f), file);
+    byte[] changed =
+        changeElement(Files.readAllBytes(file), "optimizer.first.b1", 1, Float.floatToIntBits(-1));
+    Files.write(file, changed);
+    HierarchicalSoftmax.load(file).close();
+  }
+
+  private static void saveTrained(Optimizer optimizer, Path file) throws IOException {
+    try (HierarchicalSoftmax layer = ModelFileTest.layer();
+        FloatTensor x = ModelFileTest.x(2);
+        IntTensor targets = IntTensor.of(new int[] {3, 8}, 2)) {
+      layer.step(x, targets, optimizer);
+      layer.save(file, SaveOptions.defaults().withOptimizerState());
+    }
+  }
+
+  /** The text of the file is not told in full to whoever reads the log. */
+  @Test
+  void aLongTextIsNotEchoed() throws IOException {
+    Path file = folder.resolve("long");
+    Parts right = Parts.of(RIGHT);
+    for (String header :
+        List.of(
+            right.header().replace("format\":\"1\"", "format\":\"" + "2".repeat(1_000_000) + '"'),
+            right.header().replace("steps\":\"0\"", "steps\":\"" + "2".repeat(1_000_000) + '"'),
+            right.header().replace("\"SGD\"", '"' + "X".repeat(1_000_000) + '"'),
+            right.header().replace("\"W1\"", '"' + "/".repeat(1_000_000) + '"'),
+            right.header().replace("\"F32\"", '"' + "F".repeat(1_000_000) + '"'))) {
+      Files.write(file, new Parts(header, right.data()).bytes());
+      FileFormatException refused =
+          assertThrows(FileFormatException.class, () -> HierarchicalSoftmax.load(file));
+      assertTrue(refused.getMessage().length() < 1000, refused.getMessage().length() + " chars");
+    }
+  }
+
+  /** A copy is right; where the file is used in place, its floats would be at odd addresses. */
+  @Test
+  void onlyAlignedFilesAreMapped() throws IOException {
+    Path file = folder.resolve("odd");
+    Parts right = Parts.of(RIGHT);
+    Files.write(file, new Parts(right.header() + " ", right.data()).bytes());
+    HierarchicalSoftmax.load(file).close();
+    for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copyOnWrite())) {
+      FileFormatException refused =
+          assertThrows(FileFormatException.class, () -> HierarchicalSoftmax.load(file, options));
+      assertTrue(refused.reason().contains("multiple of 4"), refused.getMessage());
+      assertTrue(refused.reason().contains("copied()"), refused.getMessage());
+    }
+  }
+
+  @Test
+  void anInterruptIsNoBadFile() throws IOException {
+    Path file = folder.resolve("right");
+    Files.write(file, RIGHT);
+    Progress interrupting = (done, total) -> Thread.currentThread().interrupt();
+    assertThrows(
+        ClosedByInterruptException.class,
+        () -> HierarchicalSoftmax.load(file, LoadOptions.copied().withProgress(interrupting)));
+    assertTrue(Thread.interrupted());
+    Thread.currentThread().interrupt();
+    assertThrows(ClosedByInterruptException.class, () -> HierarchicalSoftmax.load(file));
+    assertTrue(Thread.interrupted());
+  }
+
+  /** See {@link RefusedFilesProgram}. */
+  @ParameterizedTest
+  @EnumSource(RefusedFilesProgram.Kind.class)
+  void whatIsRefusedCostsLittleMemory(RefusedFilesProgram.Kind kind) throws IOException {
+    Path file = folder.resolve("large");
+    kind.write(file);
+    ChildJvm.Result result =
+        new ChildJvm(folder.resolve("cache"))
+            .option("-Xmx64m")
+            .property("blocksparse.backend", Backend.isNative() ? "native" : "java")
+            .run(RefusedFilesProgram.class, kind.name(), file.toString());
+    assertEquals(0, result.exit(), result.toString());
+    Files.delete(file);
   }
 }

@@ -121,13 +121,13 @@ final class InvalidFileInputTest {
           add(
               cases,
               name + " of a folder",
-              ModelFormatException.class,
+              FileFormatException.class,
               "FOLDER/sub: file: is not a regular file",
               test -> reader.read(test.at("sub")));
           add(
               cases,
               name + " of an empty file",
-              ModelFormatException.class,
+              FileFormatException.class,
               "FOLDER/empty: " + EMPTY.getOrDefault(name, "array: the magic number is cut off"),
               test -> reader.read(test.at("empty")));
         });
@@ -327,7 +327,7 @@ final class InvalidFileInputTest {
           add(
               cases,
               "NpzFile." + name + " of nothing",
-              ModelFormatException.class,
+              FileFormatException.class,
               "FOLDER/archive: b: is missing; there are [a]",
               t -> read(t, reader, "b"));
           add(
@@ -344,13 +344,13 @@ final class InvalidFileInputTest {
     add(
         cases,
         "NpzFile.ints of floats",
-        ModelFormatException.class,
+        FileFormatException.class,
         "FOLDER/archive: a: expected int32 or int64 but was float32",
         t -> read(t, NpzFile::ints, "a"));
     add(
         cases,
         "NpyFile.readInts of floats",
-        ModelFormatException.class,
+        FileFormatException.class,
         "FOLDER/array: array: expected int32 or int64 but was float32",
         t -> NpyFile.readInts(t.at("array")));
   }

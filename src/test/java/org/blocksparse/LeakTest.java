@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.file.Path;
+import org.blocksparse.programs.LeakProgram;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.ProcessMemory;

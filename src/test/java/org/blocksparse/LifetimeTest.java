@@ -6,9 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.ref.Reference;
 import java.lang.ref.WeakReference;
+import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -195,6 +197,34 @@ final class LifetimeTest {
     buffer = null;
     part = null;
     await(() -> FloatTensor.allocatedBytes() <= before, "the end of the buffers' lease");
+  }
+
+  /** A buffer holds a lease: only the first close counts, however often it is called. */
+  @Test
+  void closingTwiceDoesNotTakeTheMemoryOfABuffer() throws InterruptedException {
+    assumeTrue(Backend.isNative(), "buffers of Java kernels hold no lease");
+    FloatTensor tensor = FloatTensor.zeros(1000);
+    ByteBuffer buffer = tensor.asByteBuffer();
+    long before = settledBytes();
+    tensor.close();
+    tensor.close();
+    assertEquals(before, FloatTensor.allocatedBytes());
+    buffer.putFloat(0, 7);
+    assertEquals(7, buffer.getFloat(0));
+  }
+
+  /** What a step takes for rows that do not count goes with it, and not when it is garbage. */
+  @Test
+  void aStepWithIgnoredRowsKeepsNothing() throws InterruptedException {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(4, 10).build();
+        FloatTensor x = FloatTensor.zeros(6, 4);
+        IntTensor targets = IntTensor.of(new int[] {0, -1, 3, -1, 9, 9}, 6)) {
+      Loss loss = Loss.mean().ignoring(-1);
+      layer.step(x, targets, loss, Optimizer.sgd(0.1f), null);
+      long before = settledBytes();
+      layer.step(x, targets, loss, Optimizer.sgd(0.1f), null);
+      assertEquals(before, FloatTensor.allocatedBytes());
+    }
   }
 
   @Test

@@ -28,6 +28,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
@@ -219,9 +220,9 @@ final class MappedModelTest {
             }
           };
       long before = Storage.allocatedBytes();
-      ModelFormatException refused =
+      FileFormatException refused =
           assertThrows(
-              ModelFormatException.class,
+              FileFormatException.class,
               () -> HierarchicalSoftmax.load(file, options.withProgress(shrinking)));
       assertEquals(file, refused.file());
       assertEquals(before, Storage.allocatedBytes(), "memory was kept");
@@ -250,7 +251,7 @@ final class MappedModelTest {
 
   private static void assertShrunk(Path file, Runnable operation) {
     UncheckedIOException thrown = assertThrows(UncheckedIOException.class, operation::run);
-    ModelFormatException cause = assertInstanceOf(ModelFormatException.class, thrown.getCause());
+    FileFormatException cause = assertInstanceOf(FileFormatException.class, thrown.getCause());
     assertTrue(cause.getMessage().contains(file.toString()), cause.getMessage());
     assertTrue(cause.getMessage().contains("shrunk"), cause.getMessage());
   }
@@ -395,5 +396,31 @@ final class MappedModelTest {
     } finally {
       Files.delete(file);
     }
+  }
+
+  /** Maps the file, although JavaCPP believes that all memory is used up. */
+  static final class NoBytesLeftProgram {
+    public static void main(String[] args) throws IOException {
+      // What the process has is more than the limit that it was given.
+      for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copyOnWrite())) {
+        try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(Path.of(args[0]), options);
+            FloatTensor x = x();
+            IntTensor targets = targets()) {
+          System.out.println(layer.loss(x, targets));
+        }
+      }
+    }
+  }
+
+  @Test
+  void theLimitsOfJavaCppAreNotOurs() throws IOException {
+    assumeTrue(Backend.isNative());
+    ChildJvm.Result result =
+        new ChildJvm(folder.resolve("cache"))
+            .property("org.bytedeco.javacpp.maxPhysicalBytes", "1m")
+            .property("org.bytedeco.javacpp.maxBytes", "1")
+            .property("blocksparse.backend", "native")
+            .run(NoBytesLeftProgram.class, saved().toString());
+    assertEquals(0, result.exit(), result.toString());
   }
 }

@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.testing.SafeTensorsReader;
 import org.junit.jupiter.api.Tag;
@@ -268,5 +269,37 @@ final class ModelFileTest {
     assertThrows(IllegalStateException.class, () -> closed.save(folder.resolve("closed")));
     assertFalse(Files.exists(folder.resolve("closed")));
     assertEquals(Set.of(), closed.metadata().keySet());
+  }
+
+  /** Whatever metadata is saved comes back; what cannot come back is not saved. */
+  @Test
+  void metadataOfAnyLength() throws IOException {
+    Path file = folder.resolve("model.safetensors");
+    Map<String, String> metadata = Map.of("k".repeat(60_000), "v", "long", "日".repeat(1_000_000));
+    try (HierarchicalSoftmax layer = layer()) {
+      layer.save(file, SaveOptions.defaults().withMetadata(metadata));
+      try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(file)) {
+        assertEquals(metadata, loaded.metadata());
+      }
+      byte[] before = Files.readAllBytes(file);
+      Map<String, String> many = new TreeMap<>();
+      for (int i = 0; i < 70_000; i++) {
+        many.put("k" + i, "");
+      }
+      for (Map<String, String> tooMuch : List.of(Map.of("k", "v".repeat(8 << 20)), many)) {
+        IllegalArgumentException refused =
+            assertThrows(
+                IllegalArgumentException.class,
+                () -> layer.save(file, SaveOptions.defaults().withMetadata(tooMuch)));
+        assertTrue(refused.getMessage().startsWith("metadata: "), refused.getMessage());
+      }
+      assertArrayEquals(before, Files.readAllBytes(file));
+    }
+    for (Map<String, String> half : List.of(Map.of("\ud800", ""), Map.of("key", "a\udc00"))) {
+      IllegalArgumentException refused =
+          assertThrows(
+              IllegalArgumentException.class, () -> SaveOptions.defaults().withMetadata(half));
+      assertTrue(refused.getMessage().startsWith("metadata: "), refused.getMessage());
+    }
   }
 }

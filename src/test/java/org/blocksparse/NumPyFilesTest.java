@@ -22,16 +22,19 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Npz;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Arrays that NumPy wrote, arrays that it can read, and files that lie. */
 final class NumPyFilesTest {
@@ -78,9 +81,9 @@ final class NumPyFilesTest {
         }
       }
     }
-    ModelFormatException otherType =
+    FileFormatException otherType =
         assertThrows(
-            ModelFormatException.class,
+            FileFormatException.class,
             () -> (floats ? NpyFile.readInts(file) : NpyFile.readFloats(file)).close());
     assertTrue(otherType.reason().startsWith("expected "), otherType.getMessage());
   }
@@ -321,7 +324,7 @@ final class NumPyFilesTest {
 
   private static void assertRefused(Path file, String part, String reason, Action action) {
     long before = FloatTensor.allocatedBytes();
-    ModelFormatException refused = assertThrows(ModelFormatException.class, action::run);
+    FileFormatException refused = assertThrows(FileFormatException.class, action::run);
     assertEquals(file, refused.file());
     assertEquals(part, refused.part());
     assertTrue(refused.reason().contains(reason), refused.getMessage());
@@ -423,5 +426,194 @@ final class NumPyFilesTest {
     for (long done = 0; done < bytes; done += chunk.length) {
       out.write(chunk);
     }
+  }
+
+  @Test
+  void infinitiesOfFloat64StayInfinities() throws IOException {
+    byte[] array = npy(1, 0, header("<f8", "3"), 24);
+    ByteBuffer values = ByteBuffer.wrap(array).order(ByteOrder.LITTLE_ENDIAN);
+    values.putDouble(array.length - 24, Double.POSITIVE_INFINITY);
+    values.putDouble(array.length - 16, Double.NEGATIVE_INFINITY);
+    values.putDouble(array.length - 8, Double.NaN);
+    Path file = folder.resolve("infinite.npy");
+    Files.write(file, array);
+    try (FloatTensor tensor = NpyFile.readFloats(file)) {
+      assertArrayEquals(
+          new float[] {Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.NaN},
+          tensor.toArray());
+    }
+  }
+
+  /** What is written can be read: NumPy's limit holds on both ways. */
+  @Test
+  void moreThan32DimensionsAreNotWritten() throws IOException {
+    long[] most = new long[32];
+    Arrays.fill(most, 1);
+    long[] more = Arrays.copyOf(most, 33);
+    more[32] = 1;
+    Path npy = folder.resolve("a.npy");
+    Path npz = folder.resolve("a.npz");
+    try (FloatTensor fits = FloatTensor.zeros(most);
+        FloatTensor large = FloatTensor.zeros(more)) {
+      NpyFile.write(npy, fits);
+      NpyFile.readFloats(npy).close();
+      byte[] before = Files.readAllBytes(npy);
+      for (Action write :
+          List.<Action>of(
+              () -> NpyFile.write(npy, large), () -> NpzFile.write(npz, Map.of("a", large)))) {
+        IllegalArgumentException refused = assertThrows(IllegalArgumentException.class, write::run);
+        assertTrue(refused.getMessage().contains("33 dimensions"), refused.getMessage());
+      }
+      assertArrayEquals(before, Files.readAllBytes(npy));
+      assertFalse(Files.exists(npz));
+    }
+  }
+
+  /** An archive of one array, whose directory tells what it likes about it. */
+  private static byte[] archive(byte[] array, int method, long compressed, long size)
+      throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (ZipOutputStream out = new ZipOutputStream(bytes)) {
+      ZipEntry entry = new ZipEntry("W.npy");
+      CRC32 crc = new CRC32();
+      crc.update(array);
+      entry.setMethod(method);
+      entry.setSize(array.length);
+      entry.setCrc(crc.getValue());
+      out.putNextEntry(entry);
+      out.write(array);
+      out.closeEntry();
+    }
+    ByteBuffer zip = ByteBuffer.wrap(bytes.toByteArray()).order(ByteOrder.LITTLE_ENDIAN);
+    int directory = zip.getInt(zip.capacity() - 22 + 16);
+    zip.putInt(directory + 20, (int) compressed).putInt(directory + 24, (int) size);
+    return zip.array();
+  }
+
+  static Stream<Arguments> archivesThatClaim() throws IOException {
+    long gigabytes = 2_000_000_000L;
+    byte[] claiming = npy(1, 0, header("<f4", Long.toString(gigabytes / 4)), 0);
+    long size = claiming.length + gigabytes;
+    byte[] small = npy(1, 0, header("<f4", "10000000"), 0);
+    long smallSize = small.length + 40_000_000;
+    int deflated = ZipEntry.DEFLATED;
+    int stored = ZipEntry.STORED;
+    return Stream.of(
+        Arguments.of("stored, both", archive(claiming, stored, size, size), "the archive has only"),
+        Arguments.of("stored, size", archive(claiming, stored, 92, size), "not compressed"),
+        Arguments.of(
+            "deflated", archive(claiming, deflated, size / 50, size), "the archive has only"),
+        Arguments.of("cannot grow so far", archive(small, deflated, 80, smallSize), "can grow"));
+  }
+
+  /** Nothing is believed that the size of the archive does not prove. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("archivesThatClaim")
+  void sizesThatTheArchiveDoesNotProve(String name, byte[] archive, String reason)
+      throws IOException {
+    Path file = folder.resolve("claim.npz");
+    Files.write(file, archive);
+    AtomicLong most = new AtomicLong();
+    long before = FloatTensor.allocatedBytes();
+    Thread watching =
+        new Thread(
+            () -> {
+              while (!Thread.currentThread().isInterrupted()) {
+                most.accumulateAndGet(FloatTensor.allocatedBytes() - before, Math::max);
+                Thread.onSpinWait();
+              }
+            });
+    watching.start();
+    try {
+      assertRefused(
+          file,
+          "W",
+          reason,
+          () -> {
+            try (NpzFile npz = NpzFile.open(file)) {
+              npz.floats("W").close();
+            }
+          });
+    } finally {
+      watching.interrupt();
+    }
+    assertTrue(most.get() < 1 << 20, most + " bytes were taken");
+  }
+
+  /** Two archives of one size: whoever claims a compressed size of a fiftieth is not believed. */
+  @Test
+  void aBombDoesNotHideItsRatio() throws IOException {
+    long size = 200L << 20;
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (ZipOutputStream out = new ZipOutputStream(bytes)) {
+      out.putNextEntry(new ZipEntry("W.npy"));
+      zeros(out, size);
+      out.closeEntry();
+    }
+    ByteBuffer zip = ByteBuffer.wrap(bytes.toByteArray()).order(ByteOrder.LITTLE_ENDIAN);
+    int directory = zip.getInt(zip.capacity() - 22 + 16);
+    zip.putInt(directory + 20, (int) (size / 50));
+    Path file = folder.resolve("bomb.npz");
+    Files.write(file, zip.array());
+    assertRefused(
+        file,
+        "W",
+        "the archive has only",
+        () -> {
+          try (NpzFile npz = NpzFile.open(file)) {
+            npz.floats("W").close();
+          }
+        });
+  }
+
+  @Test
+  void damagedContentIsNoticed() throws IOException {
+    Path file = folder.resolve("damaged.npz");
+    byte[] array = npy(header("<f4", "2, 3"));
+    byte[] archive = archive(array, ZipEntry.STORED, array.length, array.length);
+    archive[30 + "W.npy".length() + array.length - 1] ^= 1;
+    Files.write(file, archive);
+    assertRefused(
+        file,
+        "W",
+        "checksum",
+        () -> {
+          try (NpzFile npz = NpzFile.open(file)) {
+            npz.floats("W").close();
+          }
+        });
+  }
+
+  /** Java reads the directory of an archive as a whole; this one is larger than the heap. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void largeDirectoriesAreRefusedBeforeTheyAreRead(boolean large) throws IOException {
+    Path file = folder.resolve("directory.npz");
+    ByteBuffer entry = ByteBuffer.allocate(46 + 60_000).order(ByteOrder.LITTLE_ENDIAN);
+    entry.putInt(0, 0x02014b50).putShort(28, (short) 1).putShort(30, (short) 59_999);
+    int entries = 1500;
+    long size = (long) entries * entry.capacity();
+    try (OutputStream out = Files.newOutputStream(file)) {
+      for (int i = 0; i < entries; i++) {
+        out.write(entry.array());
+      }
+      if (large) {
+        ByteBuffer end64 = ByteBuffer.allocate(56 + 20).order(ByteOrder.LITTLE_ENDIAN);
+        end64.putInt(0, 0x06064b50).putLong(4, 44).putLong(24, entries).putLong(32, entries);
+        end64.putLong(40, size).putLong(48, 0);
+        end64.putInt(56, 0x07064b50).putLong(56 + 8, size).putInt(56 + 16, 1);
+        out.write(end64.array());
+      }
+      ByteBuffer end = ByteBuffer.allocate(22).order(ByteOrder.LITTLE_ENDIAN);
+      end.putInt(0, 0x06054b50).putShort(8, (short) entries).putShort(10, (short) entries);
+      end.putInt(12, large ? -1 : (int) size).putInt(16, large ? -1 : 0);
+      out.write(end.array());
+    }
+    ChildJvm.Result result =
+        new ChildJvm(folder.resolve("cache"))
+            .option("-Xmx64m")
+            .property("blocksparse.backend", "java")
+            .run(RefusedFilesProgram.class, RefusedFilesProgram.ARCHIVE, file.toString());
+    assertEquals(0, result.exit(), result.toString());
   }
 }

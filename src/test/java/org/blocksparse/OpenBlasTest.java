@@ -14,8 +14,9 @@ import java.util.Enumeration;
 import java.util.List;
 import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
+import org.blocksparse.programs.OpenBlasFirstProgram;
+import org.blocksparse.programs.ProductProgram;
 import org.blocksparse.testing.ChildJvm;
-import org.blocksparse.testing.ProductProgram;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -120,21 +121,16 @@ final class OpenBlasTest {
   /** The system's linker takes the first library of a name; nothing of ours could change that. */
   @Test
   void ifOtherCodeWasFirstItsOwnIsUsedWithAWarning() {
-    ChildJvm.Result result = jvm.run(OtherCode.class, ofTheMachine.getParent().toString());
+    ChildJvm.Result result =
+        jvm.run(
+            OpenBlasFirstProgram.class,
+            LIBRARIES.stream()
+                .map(library -> ofTheMachine.resolveSibling(library).toString())
+                .toArray(String[]::new));
     assertEquals(0, result.exit(), result::toString);
     assertContains(result, "1 + 2 * 3 = 7.0");
     assertContains(result, fileInUse(ofTheMachine));
     assertContains(result, "-> it is not the one of the jar: other code has loaded it first");
     assertContains(result, "WARNING: Using the OpenBLAS of " + ofTheMachine);
-  }
-
-  /** Loads an OpenBLAS, then uses this library. */
-  static final class OtherCode {
-    public static void main(String[] args) {
-      for (String library : LIBRARIES) {
-        System.load(Path.of(args[0], library).toString());
-      }
-      ProductProgram.main(args);
-    }
   }
 }

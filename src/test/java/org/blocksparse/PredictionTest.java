@@ -132,6 +132,56 @@ final class PredictionTest {
     }
   }
 
+  /**
+   * An output exactly as likely as asked for is found, and is not if a little more is asked for.
+   * With a class for each output, this is the bound of its class as well.
+   */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void atLeast_includesItsBoundary(KernelsUnderTest kernels) {
+    kernels.run(
+        () -> {
+          int boundaries = 0;
+          for (int classes : new int[] {1, 3, 8}) {
+            try (HierarchicalSoftmax layer =
+                    HierarchicalSoftmax.builder(1, 8).classes(classes).seed(5).build();
+                FloatTensor x = FloatTensor.of(new float[] {0.25f}, 1, 1);
+                FloatTensor all = layer.logProbabilities(x)) {
+              float[] logProbabilities = all.toArray();
+              for (float logProbability : logProbabilities) {
+                double p = Math.exp(logProbability);
+                while (Math.log(p) < logProbability) {
+                  p = Math.nextUp(p);
+                }
+                while (Math.log(Math.nextDown(p)) >= logProbability) {
+                  p = Math.nextDown(p);
+                }
+                boundaries += Math.log(p) == logProbability ? 1 : 0;
+                while (Math.log(p) <= logProbability) {
+                  assertAtLeast(layer, x, logProbabilities, p);
+                  p = Math.nextUp(p);
+                }
+                assertAtLeast(layer, x, logProbabilities, p);
+              }
+            }
+          }
+          assertTrue(boundaries >= 8, boundaries + " boundaries were met exactly");
+        });
+  }
+
+  private static void assertAtLeast(
+      HierarchicalSoftmax layer, FloatTensor x, float[] logProbabilities, double p) {
+    double threshold = Math.log(p);
+    int[] expected =
+        IntStream.range(0, logProbabilities.length)
+            .filter(output -> logProbabilities[output] >= threshold)
+            .toArray();
+    assertArrayEquals(
+        expected,
+        Arrays.stream(layer.atLeast(x, p).outputs(0)).sorted().toArray(),
+        "at least " + p);
+  }
+
   /** A class as likely as ten of the likeliest outputs need be is opened, and no other. */
   @Test
   void topK_opensWhatItNeeds() {

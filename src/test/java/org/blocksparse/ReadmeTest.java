@@ -101,7 +101,7 @@ final class ReadmeTest {
   // README end
 
   @Test
-  void labels_areLearned() {
+  void labels_areLearned() throws IOException {
     int numberOfLabels = 1000;
     int features = 32;
     RandomGenerator random = new SplittableRandom(2);
@@ -120,9 +120,32 @@ final class ReadmeTest {
 
     assertEquals(5, printed.size(), printed.toString());
     double loss = Double.parseDouble(printed.get(3).replace("epoch 4: loss ", ""));
-    assertTrue(loss < 0.5, printed.toString());
+    String readme = Files.readString(Path.of("README.md"));
+    assertTrue(readme.contains("near 3") && readme.contains("below 0.2"), "README.md says else");
+    assertTrue(loss < 0.2, printed.toString());
+    assertEquals(3, lossWithoutClusters(vectors, labels, numberOfLabels), 0.5);
     int firstOfLastBatch = labels[labels.length - 128];
     assertTrue(printed.get(4).startsWith("[" + firstOfLastBatch + ","), printed.toString());
+  }
+
+  /** The last loss of {@link #learn} without its line {@code .classes(...)}. */
+  private static double lossWithoutClusters(float[] vectors, int[] labels, int numberOfLabels) {
+    int features = vectors.length / labels.length;
+    int batch = 128;
+    int steps = labels.length / batch;
+    double sum = 0;
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(features, numberOfLabels).build();
+        FloatTensor x = FloatTensor.zeros(batch, features);
+        IntTensor targets = IntTensor.zeros(batch)) {
+      for (int step = 0; step < 4 * steps; step++) {
+        int at = step % steps * batch;
+        sum = at == 0 ? 0 : sum;
+        x.put(0, vectors, at * features, batch * features);
+        targets.copyFrom(Arrays.copyOfRange(labels, at, at + batch));
+        sum += layer.step(x, targets, Optimizer.adagrad(0.3f));
+      }
+    }
+    return sum / steps;
   }
 
   // README begin: files

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.util.Arrays;
+import org.blocksparse.programs.StepMemoryProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -92,56 +93,8 @@ final class SoftmaxBuilderTest {
    */
   @Test
   void memoryOfSteps_isIndependentOfTheOutputs(@TempDir Path folder) {
-    ChildJvm.Result result = new ChildJvm(folder).run(StepMemory.class);
+    ChildJvm.Result result = new ChildJvm(folder).run(StepMemoryProgram.class);
     assertEquals(0, result.exit(), result::toString);
     assertTrue(result.output().contains("2 sizes, 3 rules"), result::toString);
-  }
-
-  /** A program of its own, so that no garbage of other tests is freed while it counts. */
-  static final class StepMemory {
-    private static final int BATCH = 64;
-    private static final int FEATURES = 16;
-
-    private StepMemory() {}
-
-    public static void main(String[] args) {
-      int[] sizes = {100, 1000};
-      Optimizer[] rules = {Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f), Optimizer.adam(0.1f)};
-      for (int size : sizes) {
-        for (int remembered = 0; remembered < rules.length; remembered++) {
-          check(size, rules[remembered], remembered);
-        }
-      }
-      System.out.println(sizes.length + " sizes, " + rules.length + " rules");
-    }
-
-    private static void check(int size, Optimizer rule, int remembered) {
-      try (HierarchicalSoftmax layer =
-              HierarchicalSoftmax.builder(FEATURES, size * size)
-                  .classes(size)
-                  .workers(Workers.callingThread())
-                  .build();
-          FloatTensor x = FloatTensor.zeros(BATCH, FEATURES);
-          FloatTensor gradX = FloatTensor.zeros(BATCH, FEATURES);
-          IntTensor targets = IntTensor.zeros(BATCH)) {
-        for (int row = 0; row < BATCH; row++) {
-          targets.set(row * (size * size / BATCH), row);
-        }
-        long before = FloatTensor.allocatedBytes();
-        for (int step = 0; step < 3; step++) {
-          layer.step(x, targets, rule, gradX);
-        }
-        long parameters = 4L * (FEATURES + 1) * (size + (long) size * size);
-        long taken = FloatTensor.allocatedBytes() - before - remembered * parameters;
-        // Logits of both levels; scratch for chunks of 128 rows, which is pooled; the gradients of
-        // W1 and of one class; and what is small.
-        long numbers = (2L * BATCH + 2 * 128 + 3 * (FEATURES + 1)) * size + 30_000;
-        if (taken > 4 * numbers || 4 * numbers > parameters) {
-          throw new IllegalStateException(
-              "%s, %d x %d: %d bytes taken, %d allowed, %d of parameters"
-                  .formatted(rule, size, size, taken, 4 * numbers, parameters));
-        }
-      }
-    }
   }
 }

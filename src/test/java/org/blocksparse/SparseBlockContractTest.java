@@ -35,12 +35,21 @@ final class SparseBlockContractTest {
           new Sizes(3, 5, 7, 13, 11, 2, 3), // primes
           new Sizes(5, 3, 2, 31, 37, 3, 2),
           new Sizes(7, 2, 3, 97, 101, 1, 2),
-          new Sizes(63, 1, 1, 8, 8, 1, 1), // rows of one block, around the length of a chunk
+          new Sizes(63, 1, 1, 8, 8, 1, 1), // rows of one block, around powers of two
           new Sizes(64, 1, 1, 8, 8, 1, 1),
           new Sizes(65, 1, 1, 7, 9, 1, 1),
           new Sizes(127, 1, 1, 5, 17, 1, 1),
           new Sizes(128, 1, 1, 16, 3, 1, 1),
           new Sizes(129, 1, 1, 4, 4, 1, 1),
+          new Sizes(191, 1, 1, 5, 7, 1, 1), // around the longest chunk
+          new Sizes(192, 1, 1, 5, 7, 1, 1),
+          new Sizes(193, 1, 1, 5, 7, 1, 1),
+          new Sizes(511, 2, 1, 3, 5, 1, 1), // and where rows are sorted by what they read: forward,
+          new Sizes(512, 2, 1, 3, 5, 1, 1),
+          new Sizes(513, 2, 1, 3, 5, 1, 1),
+          new Sizes(511, 1, 2, 3, 5, 1, 1), // and backward
+          new Sizes(512, 1, 2, 3, 5, 1, 1),
+          new Sizes(513, 1, 2, 3, 5, 1, 1),
           new Sizes(257, 2, 1, 3, 5, 2, 1),
           new Sizes(300, 3, 2, 5, 9, 2, 2),
           new Sizes(2, 2, 2, 63, 65, 2, 2), // sizes around the tiles and the pieces of a row

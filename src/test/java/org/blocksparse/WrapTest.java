@@ -12,6 +12,7 @@ import java.lang.ref.Reference;
 import java.lang.ref.WeakReference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -99,6 +100,26 @@ final class WrapTest {
       assertArrayEquals(new float[] {1, 2, 3, 4, 5, 6}, tensor.toArray());
       tensor.set(9, 1, 0);
       assertEquals(9, memory.get(3));
+    }
+  }
+
+  /** Neighbours in one piece of memory are no overlap, whichever comes first. */
+  @Test
+  void anOutputMayBeginWhereAnInputEnds() {
+    assumeTrue(Backend.isNative());
+    for (boolean inputFirst : new boolean[] {true, false}) {
+      FloatBuffer memory = bytes().asFloatBuffer();
+      try (FloatTensor h = FloatTensor.wrap(memory.slice(inputFirst ? 0 : 3, 3), 3, 1, 1);
+          FloatTensor out = FloatTensor.wrap(memory.slice(inputFirst ? 3 : 0, 3), 3, 1, 1);
+          FloatTensor W = FloatTensor.of(new float[] {2}, 1, 1, 1, 1);
+          FloatTensor b = FloatTensor.of(new float[] {1}, 1, 1);
+          IntTensor idx = IntTensor.zeros(3, 1);
+          BlockPlan plan = BlockPlan.of(idx, idx, 1, 1)) {
+        h.copyFrom(new float[] {10, 20, 30});
+        SparseBlockDot.apply(W, h, b, plan, out);
+        assertArrayEquals(new float[] {21, 41, 61}, out.toArray());
+        assertArrayEquals(new float[] {10, 20, 30}, h.toArray());
+      }
     }
   }
 

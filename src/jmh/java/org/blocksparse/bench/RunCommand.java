@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import me.tongfei.progressbar.DelegatingProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import org.openjdk.jmh.profile.GCProfiler;
@@ -76,6 +77,9 @@ final class RunCommand implements Callable<Integer> {
   /** Iterations of each case; the first one more warms up. */
   private static final int ITERATIONS = 5;
 
+  private static final int LINE_INTERVAL_MILLIS = 60_000;
+  private static final int LINE_LENGTH = 100;
+
   private static final List<String> JVM_ARGS =
       List.of(
           "--enable-native-access=ALL-UNNAMED",
@@ -100,12 +104,7 @@ final class RunCommand implements Callable<Integer> {
     List<RunResult> results = new ArrayList<>();
     List<String> skipped = new ArrayList<>(cases.skipped());
     try (PrintStream stream = new PrintStream(log.toFile(), StandardCharsets.UTF_8);
-        ProgressBar progress =
-            new ProgressBarBuilder()
-                .setTaskName("Measuring")
-                .setInitialMax(cases.all().size())
-                .setUpdateIntervalMillis(1000)
-                .build()) {
+        ProgressBar progress = progress(cases.all().size())) {
       OutputFormat format = OutputFormatFactory.createFormatInstance(stream, VerboseMode.NORMAL);
       for (Case one : cases.all()) {
         progress.setExtraMessage(one.toString());
@@ -149,6 +148,23 @@ final class RunCommand implements Callable<Integer> {
             "warning: " + name + " is set, which changes what is measured: unset it");
       }
     }
+  }
+
+  // JDK 22 to 24 take everything for a terminal (17, 21 and 25 do not): lines then are too many.
+  @SuppressWarnings("SystemConsoleNull")
+  private static ProgressBar progress(int cases) {
+    ProgressBarBuilder builder =
+        new ProgressBarBuilder()
+            .setTaskName("Measuring")
+            .setInitialMax(cases)
+            .setUpdateIntervalMillis(1000);
+    if (System.console() == null) {
+      // Not a terminal: a line now and then, in place of one that is written over and over.
+      builder
+          .setUpdateIntervalMillis(LINE_INTERVAL_MILLIS)
+          .setConsumer(new DelegatingProgressBarConsumer(System.err::println, LINE_LENGTH));
+    }
+    return builder.build();
   }
 
   private Collection<RunResult> run(Case one, OutputFormat format) throws RunnerException {

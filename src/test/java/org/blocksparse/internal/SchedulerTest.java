@@ -181,6 +181,72 @@ final class SchedulerTest {
     assertEachOnce(scheduler, 64, LARGE);
   }
 
+  /** The caller waits for a helper that has begun: one that is never counted out is for ever. */
+  @Test
+  void anErrorOfAHelperAlone() {
+    Scheduler scheduler = new Scheduler(executor, 2);
+    Thread caller = Thread.currentThread();
+    StackOverflowError thrown = new StackOverflowError("of a helper");
+    CountDownLatch helperAtWork = new CountDownLatch(1);
+    StackOverflowError caught =
+        assertThrows(
+            StackOverflowError.class,
+            () ->
+                scheduler.run(
+                    1000,
+                    LARGE,
+                    0,
+                    (begin, end, scratch) -> {
+                      if (Thread.currentThread() != caller) {
+                        helperAtWork.countDown();
+                        throw thrown;
+                      }
+                      await(helperAtWork);
+                    }));
+    assertSame(thrown, caught);
+    assertEachOnce(scheduler, 64, LARGE);
+  }
+
+  /** The caller is in its first chunk when the helper has failed and gone. */
+  @Test
+  void noChunkBeginsAfterAFailure() {
+    CountDownLatch helperHasEnded = new CountDownLatch(1);
+    Executor telling =
+        task ->
+            executor.execute(
+                () -> {
+                  task.run();
+                  helperHasEnded.countDown();
+                });
+    Thread caller = Thread.currentThread();
+    AtomicInteger begun = new AtomicInteger();
+    assertThrows(
+        IllegalStateException.class,
+        () ->
+            new Scheduler(telling, 2)
+                .run(
+                    1000,
+                    LARGE,
+                    0,
+                    (begin, end, scratch) -> {
+                      if (Thread.currentThread() != caller) {
+                        throw new IllegalStateException("of a helper");
+                      }
+                      begun.incrementAndGet();
+                      await(helperHasEnded);
+                    }));
+    assertEquals(1, begun.get(), "claims of the caller");
+  }
+
+  /** Many short claims at the same time: a chunk that two workers take is found sooner or later. */
+  @Test
+  void workersDoNotShareChunks() {
+    Scheduler scheduler = new Scheduler(executor, 4);
+    for (int repeat = 0; repeat < 2000; repeat++) {
+      assertEachOnce(scheduler, 300, LARGE);
+    }
+  }
+
   @Test
   void rejectedHelpers() {
     Executor full =

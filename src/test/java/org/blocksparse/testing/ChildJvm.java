@@ -102,6 +102,13 @@ public final class ChildJvm {
         .orElseThrow(() -> new AssertionError("not in " + classPath));
   }
 
+  /** For the programs: what does not hold ends the process with exit code 1. */
+  public static void check(boolean condition, String what) {
+    if (!condition) {
+      throw new IllegalStateException(what);
+    }
+  }
+
   /** Starts a main class. */
   public Started start(Class<?> main, String... arguments) {
     List<String> program = new ArrayList<>();

@@ -7,6 +7,8 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import org.blocksparse.internal.binding.NativeLibrary;
@@ -39,8 +41,17 @@ public final class MappedFile implements AutoCloseable {
    * Maps a file.
    *
    * @throws IOException if it cannot be opened, or the system refuses to map it
+   * @throws UnsupportedOperationException if it is in a file system that is not the system's own
    */
   public static MappedFile open(Path file, boolean copyOnWrite) throws IOException {
+    // The system would take its name for that of a file on the disk.
+    if (file.getFileSystem() != FileSystems.getDefault()) {
+      throw new UnsupportedOperationException(
+          file
+              + ": is in "
+              + file.getFileSystem()
+              + ", from which no file can be mapped; load it with copied()");
+    }
     if (!NativeLibrary.isLoaded()) {
       // Java wants a channel that could write, although it never will.
       FileChannel channel =
@@ -109,15 +120,13 @@ public final class MappedFile implements AutoCloseable {
   }
 
   /** Fills a buffer with what begins at a position of a channel. */
-  public static void readFully(FileChannel channel, long position, ByteBuffer into)
+  public static void readFully(SeekableByteChannel channel, long position, ByteBuffer into)
       throws IOException {
-    long next = position;
+    channel.position(position);
     while (into.hasRemaining()) {
-      int count = channel.read(into, next);
-      if (count < 0) {
-        throw new EOFException("the file ends at " + next);
+      if (channel.read(into) < 0) {
+        throw new EOFException("the file ends at " + channel.position());
       }
-      next += count;
     }
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.testing;
+package org.blocksparse.programs;
 
 import org.blocksparse.Backend;
 import org.blocksparse.FloatTensor;

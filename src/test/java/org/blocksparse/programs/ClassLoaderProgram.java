@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.programs;
 
 import java.io.File;
 import java.io.IOException;
@@ -16,14 +16,16 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Predicate;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LoadOptions;
 import org.blocksparse.testing.ProcessMemory;
-import org.blocksparse.testing.ProductProgram;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * Loads the library in many class loaders; the main class of the JVMs of {@link ClassLoaderTest}.
+ * Loads the library in many class loaders; the main class of the JVMs of {@code ClassLoaderTest}.
  */
-final class ClassLoaderProgram {
+public final class ClassLoaderProgram {
   private static final int LOADERS = Integer.getInteger("blocksparse.loaders");
 
   /**

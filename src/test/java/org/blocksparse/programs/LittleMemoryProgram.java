@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.programs;
+
+import static org.blocksparse.testing.ChildJvm.check;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SparseBlockOuter;
 import org.blocksparse.internal.memory.Storage;
 
 /**
  * Takes all memory that a process of limited size can have, and lives on; the main class of a JVM
- * of {@link FaultTest}.
+ * of {@code FaultTest}.
  */
-final class LittleMemoryProgram {
+public final class LittleMemoryProgram {
   private static final long PIECE_BYTES = 128L << 20;
 
   private LittleMemoryProgram() {}
-
-  private static void check(boolean condition, String what) {
-    if (!condition) {
-      throw new IllegalStateException(what);
-    }
-  }
 
   /** The call finds no memory, says so, and keeps none. */
   private static void assertRefused(String name, Runnable call) {
@@ -40,6 +41,9 @@ final class LittleMemoryProgram {
     try (HierarchicalSoftmax layer =
             HierarchicalSoftmax.builder(1024, (int) (PIECE_BYTES / 4096)).classes(128).build();
         FloatTensor x = FloatTensor.zeros(2, 1024);
+        FloatTensor rows = FloatTensor.zeros(1, 1, 1024);
+        FloatTensor columns = FloatTensor.zeros(1, 1, 256);
+        IntTensor idx = IntTensor.zeros(1, 1);
         IntTensor targets = IntTensor.zeros(2)) {
       Optimizer adam = Optimizer.adam(0.1f);
       Optimizer adagrad = Optimizer.adagrad(0.1f);
@@ -53,7 +57,11 @@ final class LittleMemoryProgram {
         System.out.println("after " + all.size() + " pieces: " + e.getMessage());
       }
       assertRefused("tensor", () -> FloatTensor.zeros(PIECE_BYTES / 4));
-      assertRefused("copy", () -> layer.W2().copy("W2"));
+      assertRefused(
+          "copy",
+          () ->
+              SparseBlockOuter.apply(
+                  layer.W2().reshape(128, 1, 1024, 256), rows, columns, idx, idx, 1));
       assertRefused("gradients", () -> layer.gradients(x, targets));
       assertRefused("all or none", () -> Storage.allocateAll(10, PIECE_BYTES / 4));
       assertRefused("optimiser", () -> layer.step(x, targets, adam));

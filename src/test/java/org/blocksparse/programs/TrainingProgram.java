@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.programs;
+
+import static org.blocksparse.testing.ChildJvm.check;
 
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SaveOptions;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 
 /**
  * Trains a layer and saves it again and again until it is killed; the main class of the JVMs of
- * {@link KillTest}.
+ * {@code KillTest}.
  */
-final class TrainingProgram {
+public final class TrainingProgram {
   private static final String SUM = "sum";
   private static final int FEATURES = 64;
   private static final int OUTPUTS = 2000;
@@ -55,15 +62,10 @@ final class TrainingProgram {
     return sum;
   }
 
-  /** Whether what was saved is the layer of one moment; returns its number of steps. */
-  static long check(Path file) throws IOException {
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file)) {
-      String expected = layer.metadata().get(SUM);
-      String actual = Integer.toString(sum(layer));
-      if (!expected.equals(actual)) {
-        throw new AssertionError(file + ": sum " + expected + " was saved, " + actual + " loaded");
-      }
-      return layer.steps();
-    }
+  /** That what was loaded is the layer of one moment. */
+  public static void assertWhole(HierarchicalSoftmax layer) {
+    String expected = layer.metadata().get(SUM);
+    String actual = Integer.toString(sum(layer));
+    check(expected.equals(actual), "sum " + expected + " was saved, " + actual + " loaded");
   }
 }

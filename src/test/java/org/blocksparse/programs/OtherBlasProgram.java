@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.programs;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -8,6 +8,10 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import org.blocksparse.BlockPlan;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.SparseBlockDot;
 import org.blocksparse.internal.KernelsProvider;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.testing.BlockProblem;
@@ -15,14 +19,13 @@ import org.blocksparse.testing.BlockProblem.Sizes;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Oracle;
-import org.blocksparse.testing.ProductProgram;
 import org.bytedeco.openblas.global.openblas_nolapack;
 
 /**
  * Multiplies with this library and, in other threads and with its own number of threads, with
- * bytedeco's OpenBLAS; the main class of the JVMs of {@link OtherBlasTest}.
+ * bytedeco's OpenBLAS; the main class of the JVMs of {@code OtherBlasTest}.
  */
-final class OtherBlasProgram {
+public final class OtherBlasProgram {
   /** Large enough that OpenBLAS uses its own threads. */
   private static final int SIZE = 160;
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.format;
 
 import static java.nio.charset.StandardCharsets.US_ASCII;
-import static java.util.Objects.requireNonNull;
 
 import java.io.BufferedInputStream;
 import java.io.BufferedWriter;
@@ -17,14 +16,15 @@ import java.util.Arrays;
  * Classes as text, a number on each line. Read byte by byte, so that a line without end takes no
  * memory.
  */
-final class ClassText {
+public final class ClassText {
   private static final int END_OF_FILE = -1;
 
   private ClassText() {}
 
-  static void write(Path file, int[] classOf) throws IOException {
+  /** Writes the class of each output. */
+  public static void write(Path file, int[] classOf) throws IOException {
     AtomicFile.write(
-        requireNonNull(file, "file"),
+        file,
         channel -> {
           BufferedWriter out = new BufferedWriter(Channels.newWriter(channel, US_ASCII));
           for (int c : classOf) {
@@ -35,29 +35,29 @@ final class ClassText {
         });
   }
 
-  static ClassAssignment read(Path file) throws IOException {
+  /**
+   * Reads the class of each output.
+   *
+   * @throws MalformedException if a line is something else than the number of a class
+   */
+  public static int[] read(Path file) throws IOException {
     int[] classOf = new int[1024];
     int outputs = 0;
     try (InputStream in =
-        new BufferedInputStream(
-            Files.newInputStream(ModelFormatException.requireRegularFile(file)))) {
+        new BufferedInputStream(Files.newInputStream(RegularFile.require(file)))) {
       for (int first = in.read(); first != END_OF_FILE; first = in.read()) {
         if (outputs == classOf.length) {
           classOf = Arrays.copyOf(classOf, Math.multiplyExact(2, outputs));
         }
-        classOf[outputs] = readLine(file, in, first, outputs + 1);
+        classOf[outputs] = readLine(in, first, outputs + 1);
         outputs++;
       }
     }
-    try {
-      return ClassAssignment.of(Arrays.copyOf(classOf, outputs));
-    } catch (IllegalArgumentException e) {
-      throw new ModelFormatException(file, "classes", e.getMessage(), e);
-    }
+    return Arrays.copyOf(classOf, outputs);
   }
 
   /** The number on a line: spaces, digits, spaces. */
-  private static int readLine(Path file, InputStream in, int first, int line) throws IOException {
+  private static int readLine(InputStream in, int first, int line) throws IOException {
     long number = -1;
     boolean ended = false;
     for (int c = first; c != '\n' && c != END_OF_FILE; c = in.read()) {
@@ -70,12 +70,12 @@ final class ClassText {
         number = Long.MAX_VALUE;
       }
       if (number > Integer.MAX_VALUE) {
-        throw new ModelFormatException(
-            file, "line " + line, "expected the number of a class and nothing else");
+        throw new MalformedException(
+            "line " + line, "expected the number of a class and nothing else");
       }
     }
     if (number < 0) {
-      throw new ModelFormatException(file, "line " + line, "is empty");
+      throw new MalformedException("line " + line, "is empty");
     }
     return (int) number;
   }

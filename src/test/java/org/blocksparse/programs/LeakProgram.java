@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.programs;
+
+import static org.blocksparse.testing.ChildJvm.check;
 
 import java.util.List;
+import org.blocksparse.BlockPlan;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SparseBlockDot;
+import org.blocksparse.SparseBlockGemv;
+import org.blocksparse.SparseBlockOuter;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.ProcessMemory;
 
 /**
- * Calls something many times and fails if memory grows; the main class of the JVMs of {@link
+ * Calls something many times and fails if memory grows; the main class of the JVMs of {@code
  * LeakTest}.
  */
-final class LeakProgram {
+public final class LeakProgram {
   private static final int CALLS = Integer.getInteger("blocksparse.leak.calls");
 
   /** Few enough that no garbage is collected meanwhile, and enough to see what waits for it. */
@@ -32,12 +42,6 @@ final class LeakProgram {
       case "layers" -> layers(data);
       case "batchesOfEverySize" -> batchesOfEverySize();
       default -> throw new IllegalArgumentException(args[0]);
-    }
-  }
-
-  private static void check(boolean condition, String what) {
-    if (!condition) {
-      throw new IllegalStateException(what);
     }
   }
 

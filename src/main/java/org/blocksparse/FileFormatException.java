@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import org.blocksparse.internal.format.MalformedException;
+
+/**
+ * A file that does not hold what it should: it is damaged, hostile, or of another kind. Nothing was
+ * made from it, and no memory was taken that the file did not show to be needed.
+ *
+ * <p>A file that cannot be read, or a thread that is interrupted while it reads one, is no reason
+ * for this exception, but for another {@link IOException}.
+ */
+public final class FileFormatException extends IOException {
+  private static final long serialVersionUID = 1;
+
+  private final String file;
+  private final transient Path path;
+  private final String part;
+  private final String reason;
+
+  FileFormatException(Path file, String part, String reason) {
+    this(file, part, reason, null);
+  }
+
+  FileFormatException(Path file, String part, String reason, Throwable cause) {
+    super(file + ": " + part + ": " + reason, cause);
+    this.file = file.toString();
+    this.path = file;
+    this.part = part;
+    this.reason = reason;
+  }
+
+  /** Reads a file. */
+  interface Reading<T> {
+    T read() throws IOException;
+  }
+
+  /** What is found to be wrong is told of the file that was asked for. */
+  static <T> T of(Path file, Reading<T> reading) throws IOException {
+    try {
+      return reading.read();
+    } catch (MalformedException e) {
+      throw new FileFormatException(file, e.part(), e.reason(), e);
+    }
+  }
+
+  /** The file. */
+  public Path file() {
+    return path == null ? Path.of(file) : path; // null after serialization
+  }
+
+  /**
+   * What of the file is wrong: the name of a tensor, or {@code header}, {@code line 3} and so on.
+   */
+  public String part() {
+    return part;
+  }
+
+  /** Why. */
+  public String reason() {
+    return reason;
+  }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+/**
+ * What a file of a {@link HierarchicalSoftmax} holds, by name.
+ *
+ * <pre>
+ * W2                        F32 (classes, features, slots)
+ * W1 b1 b2                  F32 (features, classes) (classes) (classes, slots)
+ * classOf slotOf            I32 (outputs)
+ * optimizer.first.W1  ...   F32 as the parameter; the first thing that Adagrad and Adam remember
+ * optimizer.second.W1 ...   F32 as the parameter; the second, Adam
+ * optimizer.steps           I32 (classes); steps that each class has taken
+ *
+ * blocksparse.format        1
+ * blocksparse.steps         steps of training that the layer has taken
+ * blocksparse.optimizer     the rule, if its state is there
+ * blocksparse.optimizer.steps   steps that the class level has taken
+ * </pre>
+ *
+ * <p>Other tensors may be there, and are ignored.
+ */
+final class ModelNames {
+  /** Keys of metadata that begin so are the format's own. */
+  static final String RESERVED = "blocksparse.";
+
+  static final String FORMAT = RESERVED + "format";
+  static final String VERSION = "1";
+  static final String STEPS = RESERVED + "steps";
+  static final String RULE = RESERVED + "optimizer";
+  static final String RULE_STEPS = RULE + ".steps";
+
+  static final String CLASS_OF = "classOf";
+  static final String SLOT_OF = "slotOf";
+  static final String STATE_STEPS = "optimizer.steps";
+
+  /** The parameters in the order of the code. */
+  private static final String[] PARAMETERS = {"W1", "b1", "W2", "b2"};
+
+  /** The place of W2 among them. */
+  static final int W2 = 2;
+
+  private static final String[] STATES = {"optimizer.first.", "optimizer.second."};
+
+  private ModelNames() {}
+
+  /** What an optimizer remembers of a parameter. */
+  static String state(int memory, int parameter) {
+    return STATES[memory] + PARAMETERS[parameter];
+  }
+}

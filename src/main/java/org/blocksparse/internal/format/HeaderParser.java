@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.format;
+
+import static org.blocksparse.internal.format.SafeTensorsHeader.HEADER;
+import static org.blocksparse.internal.format.SafeTensorsHeader.METADATA;
+import static org.blocksparse.internal.format.SafeTensorsHeader.MOST_ENTRIES;
+
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Reads the text of a {@link SafeTensorsHeader}: every rule of the format is checked. */
+final class HeaderParser {
+  private final Map<String, TensorEntry> entries = new LinkedHashMap<>();
+  private final Map<String, String> metadata = new LinkedHashMap<>();
+  private final JsonParser json;
+
+  private HeaderParser(JsonParser json) {
+    this.json = json;
+  }
+
+  /**
+   * Reads the text, which is never in memory as a whole.
+   *
+   * @param text all of it; it begins with a brace, as the caller knows
+   * @param dataBytes the bytes of the file after the header
+   * @throws MalformedException if a rule of the format is broken
+   * @throws IOException if the file cannot be read
+   */
+  static SafeTensorsHeader parse(InputStream text, long dataBytes) throws IOException {
+    // Decoded here, since the parser would guess at other encodings than the format's.
+    InputStreamReader characters = new InputStreamReader(text, StandardCharsets.UTF_8.newDecoder());
+    try (JsonParser json = SafeTensorsHeader.JSON.createParser(characters)) {
+      HeaderParser parser = new HeaderParser(json);
+      parser.readAll();
+      parser.checkPlaces(dataBytes);
+      return new SafeTensorsHeader(parser.entries, parser.metadata);
+    } catch (CharacterCodingException e) {
+      throw new MalformedException(HEADER, "is not UTF-8", e);
+    } catch (JsonProcessingException e) {
+      throw new MalformedException(HEADER, "is not JSON: " + e.getOriginalMessage(), e);
+    }
+  }
+
+  private void readAll() throws IOException {
+    require(HEADER, json.nextToken() == JsonToken.START_OBJECT, "is not an object");
+    for (String name = nextName(HEADER); name != null; name = nextName(HEADER)) {
+      if (name.equals(METADATA)) {
+        readMetadata();
+      } else {
+        readEntry(name);
+      }
+    }
+    require(HEADER, json.nextToken() == null, "goes on after its end");
+  }
+
+  /** The next key of an object, or null at its end. */
+  private String nextName(String part) throws IOException {
+    JsonToken token = json.nextToken();
+    require(part, token != null, "has no end");
+    return token == JsonToken.END_OBJECT ? null : json.currentName();
+  }
+
+  private static void require(String part, boolean holds, String otherwise)
+      throws MalformedException {
+    if (!holds) {
+      throw new MalformedException(part, otherwise);
+    }
+  }
+
+  private void readMetadata() throws IOException {
+    require(METADATA, json.nextToken() == JsonToken.START_OBJECT, "is not an object");
+    for (String key = nextName(METADATA); key != null; key = nextName(METADATA)) {
+      require(METADATA, json.nextToken() == JsonToken.VALUE_STRING, "holds what is not a string");
+      String value = json.getText();
+      require(
+          METADATA,
+          SafeTensorsHeader.isText(key) && SafeTensorsHeader.isText(value),
+          "holds half of a character, which is no text");
+      metadata.put(key, value);
+      require(METADATA, metadata.size() <= MOST_ENTRIES, "has more than " + MOST_ENTRIES + " keys");
+    }
+  }
+
+  private void readEntry(String name) throws IOException {
+    // Nothing here becomes a name in a file system, but somebody's tool may make it one.
+    require(
+        name.isEmpty() ? HEADER : name,
+        name.chars().allMatch(c -> c > ' ' && c != 0x7f && "/\\:".indexOf(c) < 0)
+            && !name.isEmpty()
+            && !name.startsWith("."),
+        "is not a name of a tensor: it is empty, or it could be a path");
+    require(name, json.nextToken() == JsonToken.START_OBJECT, "is not an object");
+    String type = null;
+    long[] dims = null;
+    long[] place = null;
+    for (String key = nextName(name); key != null; key = nextName(name)) {
+      JsonToken value = json.nextToken();
+      switch (key) {
+        case "dtype" -> {
+          require(name, value == JsonToken.VALUE_STRING, "its dtype is not a string");
+          type = json.getText();
+        }
+        case "shape" -> dims = readNumbers(name, "shape", Dimensions.MOST);
+        case "data_offsets" -> place = readNumbers(name, "data_offsets", 2);
+        default ->
+            throw new MalformedException(
+                name, "has the unknown field " + MalformedException.told(key));
+      }
+    }
+    require(name, type != null, "has no dtype");
+    require(name, dims != null, "has no shape");
+    require(name, place != null && place.length == 2, "has no two data_offsets");
+    entries.put(name, entry(name, type, dims, place[0], place[1]));
+    require(HEADER, entries.size() <= MOST_ENTRIES, "has more than " + MOST_ENTRIES + " tensors");
+  }
+
+  private long[] readNumbers(String name, String field, int most) throws IOException {
+    require(name, json.currentToken() == JsonToken.START_ARRAY, "its " + field + " is no list");
+    List<Long> numbers = new ArrayList<>();
+    while (json.nextToken() == JsonToken.VALUE_NUMBER_INT) {
+      require(name, numbers.size() < most, "its " + field + " has more than " + most + " numbers");
+      boolean large = json.getNumberType() == JsonParser.NumberType.BIG_INTEGER;
+      require(name, !large, "its " + field + " holds a number above 2^63");
+      long number = json.getLongValue();
+      require(name, number >= 0, "its " + field + " holds the negative number " + number);
+      numbers.add(number);
+    }
+    require(
+        name,
+        json.currentToken() == JsonToken.END_ARRAY,
+        "its " + field + " holds what is not a whole number");
+    return numbers.stream().mapToLong(Long::longValue).toArray();
+  }
+
+  private static TensorEntry entry(String name, String typeName, long[] dims, long begin, long end)
+      throws MalformedException {
+    ElementType type;
+    try {
+      type = ElementType.valueOf(typeName);
+    } catch (IllegalArgumentException e) {
+      throw new MalformedException(
+          name, "has the unknown dtype " + MalformedException.told(typeName), e);
+    }
+    TensorEntry entry;
+    try {
+      entry = new TensorEntry(name, type, dims, begin, Dimensions.size(dims, type.bytes()));
+    } catch (IllegalArgumentException e) {
+      throw new MalformedException(name, e.getMessage(), e);
+    }
+    require(
+        name,
+        begin <= end && end - begin == entry.bytes(),
+        "its data_offsets ["
+            + begin
+            + ", "
+            + end
+            + ") are not the "
+            + entry.bytes()
+            + " bytes of "
+            + entry.text());
+    require(
+        name,
+        begin % Math.min(type.bytes(), 4) == 0,
+        "its data begins at " + begin + ", which is misaligned for " + type);
+    return entry;
+  }
+
+  /** The tensors lie one after the other, and after the last one the file ends. */
+  private void checkPlaces(long dataBytes) throws MalformedException {
+    List<TensorEntry> inOrder = new ArrayList<>(entries.values());
+    inOrder.sort(Comparator.comparingLong(TensorEntry::begin).thenComparingLong(TensorEntry::end));
+    for (TensorEntry entry : inOrder) {
+      require(
+          entry.name(),
+          entry.end() <= dataBytes,
+          "its data ends at "
+              + entry.end()
+              + ", but the file holds only "
+              + dataBytes
+              + " bytes of data");
+    }
+    long next = 0;
+    for (TensorEntry entry : inOrder) {
+      String begins = "its data begins at " + entry.begin();
+      require(
+          entry.name(),
+          entry.begin() >= next,
+          begins + " and overlaps another tensor's, which ends at " + next);
+      require(entry.name(), entry.begin() == next, begins + " and leaves a gap after " + next);
+      next = entry.end();
+    }
+    require(HEADER, next == dataBytes, (dataBytes - next) + " bytes of the file are no tensor's");
+  }
+}

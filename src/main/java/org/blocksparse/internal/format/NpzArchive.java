@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.format;
+
+import java.io.BufferedOutputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.channels.Channels;
+import java.nio.channels.WritableByteChannel;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.zip.CRC32;
+import java.util.zip.CheckedInputStream;
+import java.util.zip.Deflater;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipException;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
+
+/**
+ * An archive of arrays of NumPy. What its directory tells of sizes is believed as far as proved.
+ */
+public final class NpzArchive implements AutoCloseable {
+  private static final String SUFFIX = ".npy";
+  private static final long BOMB_BYTES = 64L << 20;
+  private static final long BOMB_RATIO = 100;
+
+  /** What is compressed in the way of zip files cannot grow further: 258 bytes of two bits. */
+  private static final long MOST_GROWTH = 1032;
+
+  private static final int MOST_ENTRIES = 1 << 16;
+
+  /** Enough for so many entries, and for fewer with long names. */
+  private static final int MOST_DIRECTORY_BYTES = 8 << 20;
+
+  private final ZipFile zip;
+  private final long bytes;
+  private final Map<String, ZipEntry> entries = new LinkedHashMap<>();
+
+  private NpzArchive(ZipFile zip, long bytes) {
+    this.zip = zip;
+    this.bytes = bytes;
+  }
+
+  /**
+   * Opens an archive.
+   *
+   * @throws MalformedException if it is none, or if a name is there twice or could be a path
+   */
+  public static NpzArchive open(Path file) throws IOException {
+    NpzArchive archive;
+    try {
+      archive = new NpzArchive(openZip(RegularFile.require(file)), Files.size(file));
+    } catch (ZipException | EOFException e) {
+      throw new MalformedException("archive", "is no zip file: " + e.getMessage(), e);
+    }
+    try {
+      archive.list();
+    } catch (Throwable e) {
+      archive.close();
+      throw e;
+    }
+    return archive;
+  }
+
+  /**
+   * Java reads archives on the disk alone: others are copied there, for as long as they are open.
+   */
+  private static ZipFile openZip(Path file) throws IOException {
+    if (file.getFileSystem() == FileSystems.getDefault()) {
+      return openOnDisk(file, ZipFile.OPEN_READ);
+    }
+    Path copy = Files.createTempFile("blocksparse-", ".npz");
+    try {
+      Files.copy(file, copy, StandardCopyOption.REPLACE_EXISTING);
+      return openOnDisk(copy, ZipFile.OPEN_READ | ZipFile.OPEN_DELETE);
+    } catch (Throwable e) {
+      Files.deleteIfExists(copy);
+      throw e;
+    }
+  }
+
+  private static ZipFile openOnDisk(Path file, int mode) throws IOException {
+    long directoryBytes = ZipDirectory.bytes(file);
+    if (directoryBytes > MOST_DIRECTORY_BYTES) {
+      throw new MalformedException(
+          "archive",
+          "its directory of "
+              + directoryBytes
+              + " bytes is above the limit, "
+              + MOST_DIRECTORY_BYTES);
+    }
+    return new ZipFile(file.toFile(), mode);
+  }
+
+  private void list() throws MalformedException {
+    if (zip.size() > MOST_ENTRIES) {
+      throw new MalformedException(
+          "archive", zip.size() + " arrays are more than the limit of " + MOST_ENTRIES);
+    }
+    for (ZipEntry entry : Collections.list(zip.entries())) {
+      String full = entry.getName();
+      String name =
+          full.endsWith(SUFFIX) ? full.substring(0, full.length() - SUFFIX.length()) : full;
+      if (!isName(name)) {
+        throw new MalformedException(
+            full, "is not a name of an array: it is empty, or it could be a path");
+      }
+      if (entries.put(name, entry) != null) {
+        throw new MalformedException(name, "is there twice");
+      }
+    }
+  }
+
+  /** Whether an array can have such a name: it is not empty, and could not be a path. */
+  public static boolean isName(String name) {
+    return !name.isEmpty()
+        && !name.startsWith(".")
+        && name.chars().allMatch(c -> c >= ' ' && c != 0x7f && "/\\:".indexOf(c) < 0);
+  }
+
+  /** The names of the arrays, in the order of the file. */
+  public Set<String> names() {
+    return Collections.unmodifiableSet(entries.keySet());
+  }
+
+  /**
+   * Reads an array.
+   *
+   * @throws MalformedException if there is no such array, or it is damaged or of another type
+   */
+  public NpyArray read(String name, NpyArray.Kind kind) throws IOException {
+    ZipEntry entry = entries.get(name);
+    if (entry == null) {
+      throw new MalformedException(
+          name, "is missing; there are " + MalformedException.told(names().toString()));
+    }
+    requireProved(name, entry);
+    CRC32 checksum = new CRC32();
+    try (InputStream in = new CheckedInputStream(zip.getInputStream(entry), checksum)) {
+      NpyArray array =
+          NpyArray.read(
+              in,
+              name,
+              kind,
+              claimed -> {
+                if (claimed != entry.getSize()) {
+                  throw new MalformedException(
+                      name, "claims " + claimed + " bytes, but its entry has " + entry.getSize());
+                }
+              });
+      if (checksum.getValue() != entry.getCrc()) {
+        array.storage().close();
+        throw new MalformedException(name, "is damaged: its checksum is another one");
+      }
+      return array;
+    } catch (ZipException | EOFException e) {
+      throw new MalformedException(name, "cannot be decompressed: " + e.getMessage(), e);
+    }
+  }
+
+  /** Before anything is read: the size that the directory tells can be true, and is credible. */
+  private void requireProved(String name, ZipEntry entry) throws MalformedException {
+    long size = entry.getSize();
+    long compressed = entry.getCompressedSize();
+    if (compressed > bytes) {
+      throw new MalformedException(
+          name,
+          "claims " + compressed + " bytes of the archive, but the archive has only " + bytes);
+    }
+    if (entry.getMethod() == ZipEntry.STORED && size != compressed) {
+      throw new MalformedException(
+          name, "is not compressed, but claims " + compressed + " bytes to be " + size);
+    }
+    if (size / MOST_GROWTH > compressed) {
+      throw new MalformedException(
+          name, "claims to be " + size + " bytes, to which no " + compressed + " can grow");
+    }
+    if (size > BOMB_BYTES && size / BOMB_RATIO > compressed) {
+      throw new MalformedException(
+          name, "would grow from " + compressed + " to " + size + " bytes: taken for a zip bomb");
+    }
+  }
+
+  @Override
+  public void close() throws IOException {
+    zip.close();
+  }
+
+  /** Writes one array of several. */
+  public interface Member {
+    void write(OutputStream out) throws IOException;
+  }
+
+  /** Writes an archive of arrays by name, not compressed. */
+  public static void write(WritableByteChannel channel, Map<String, Member> members)
+      throws IOException {
+    ZipOutputStream out =
+        new ZipOutputStream(new BufferedOutputStream(Channels.newOutputStream(channel)));
+    // Weights do not shrink; what is not compressed is read and written many times faster.
+    out.setLevel(Deflater.NO_COMPRESSION);
+    for (Map.Entry<String, Member> member : members.entrySet()) {
+      ZipEntry entry = new ZipEntry(member.getKey() + SUFFIX);
+      // Equal tensors give equal files.
+      entry.setTime(0);
+      out.putNextEntry(entry);
+      member.getValue().write(out);
+      out.closeEntry();
+    }
+    out.finish();
+    out.flush();
+  }
+}

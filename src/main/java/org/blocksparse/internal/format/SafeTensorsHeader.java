@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.format;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The header of a safetensors file: eight bytes with the length of the JSON text that follows,
+ * which tells type, shape and place of each tensor. The tensors lie after it without gaps, in
+ * little-endian order.
+ *
+ * @param entries the tensors by name
+ * @param metadata the strings that belong to all of the file
+ */
+record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> metadata) {
+  /** What a header may cost: no more than a few times this is taken to read one. */
+  static final int LONGEST = 8 << 20;
+
+  /** Each takes some hundred bytes, whatever it takes in the file. */
+  static final int MOST_ENTRIES = 1 << 16;
+
+  static final String HEADER = "header";
+  static final String METADATA = "__metadata__";
+
+  /**
+   * Names are not kept in a table for the next file: strangers choose them, and could choose such
+   * as meet in one place of it.
+   */
+  static final JsonFactory JSON =
+      JsonFactory.builder()
+          .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .streamReadConstraints(
+              StreamReadConstraints.builder()
+                  .maxNestingDepth(8)
+                  .maxStringLength(LONGEST)
+                  .maxNameLength(LONGEST)
+                  .build())
+          .build();
+
+  /** Whether a string can be written as UTF-8: it holds no half of a pair of surrogates. */
+  static boolean isText(String text) {
+    return StandardCharsets.UTF_8.newEncoder().canEncode(text);
+  }
+
+  /**
+   * Length and text, filled up with spaces so that the data begins at a multiple of alignment.
+   *
+   * @throws IllegalArgumentException if it would be refused when it is read
+   */
+  static byte[] bytes(List<TensorEntry> entries, Map<String, String> metadata, int alignment)
+      throws IOException {
+    if (metadata.size() > MOST_ENTRIES) {
+      throw new IllegalArgumentException(
+          "metadata: " + metadata.size() + " strings are more than the limit of " + MOST_ENTRIES);
+    }
+    ByteArrayOutputStream text = new ByteArrayOutputStream();
+    try (JsonGenerator json = JSON.createGenerator(text)) {
+      json.writeStartObject();
+      json.writeObjectFieldStart(METADATA);
+      for (Map.Entry<String, String> entry : metadata.entrySet()) {
+        json.writeStringField(entry.getKey(), entry.getValue());
+      }
+      json.writeEndObject();
+      for (TensorEntry entry : entries) {
+        json.writeObjectFieldStart(entry.name());
+        json.writeStringField("dtype", entry.type().name());
+        json.writeFieldName("shape");
+        json.writeArray(entry.dims(), 0, entry.dims().length);
+        json.writeFieldName("data_offsets");
+        json.writeArray(new long[] {entry.begin(), entry.end()}, 0, 2);
+        json.writeEndObject();
+      }
+      json.writeEndObject();
+    }
+    while ((Long.BYTES + text.size()) % alignment != 0) {
+      text.write(' ');
+    }
+    if (text.size() > LONGEST) {
+      throw new IllegalArgumentException(
+          "metadata: the header would have "
+              + text.size()
+              + " bytes, more than the limit of "
+              + LONGEST);
+    }
+    return ByteBuffer.allocate(Long.BYTES + text.size())
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putLong(text.size())
+        .put(text.toByteArray())
+        .array();
+  }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.format;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+/** Where the tensors of a new file lie: one after the other, in the order that they are added. */
+public final class SafeTensorsLayout {
+  private final List<TensorEntry> entries = new ArrayList<>();
+  private long dataBytes;
+
+  /** The layout of what is to be written. */
+  public static SafeTensorsLayout of(List<TensorSource> tensors) {
+    SafeTensorsLayout layout = new SafeTensorsLayout();
+    tensors.forEach(tensor -> layout.add(tensor.name(), tensor.type(), tensor.dims()));
+    return layout;
+  }
+
+  /** Adds a tensor, whose elements are to be had when it is its turn. */
+  public SafeTensorsLayout add(String name, ElementType type, long... dims) {
+    TensorEntry entry =
+        new TensorEntry(name, type, dims, dataBytes, Dimensions.size(dims, type.bytes()));
+    entries.add(entry);
+    dataBytes = entry.end();
+    return this;
+  }
+
+  /** The tensors in their order. */
+  List<TensorEntry> entries() {
+    return Collections.unmodifiableList(entries);
+  }
+
+  /** The bytes of all tensors. */
+  long dataBytes() {
+    return dataBytes;
+  }
+}

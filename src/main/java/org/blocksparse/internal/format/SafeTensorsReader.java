@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.format;
+
+import java.io.Closeable;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import org.blocksparse.internal.memory.MappedFile;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * Reads a safetensors file that anybody may have written: its header as a whole, its tensors as
+ * they are asked for, into memory or where they lie.
+ *
+ * <p>The memory that it makes is freed with it, unless it is kept: whatever fails on the way, one
+ * {@code close} is enough.
+ */
+public final class SafeTensorsReader implements AutoCloseable {
+  /** Elements that are copied at once. */
+  private static final int CHUNK = 1 << 20;
+
+  /** Where bytes come from. */
+  private interface Input extends Closeable {
+    void read(long position, ByteBuffer into) throws IOException;
+  }
+
+  private record Channel(SeekableByteChannel channel) implements Input {
+    @Override
+    public void read(long position, ByteBuffer into) throws IOException {
+      MappedFile.readFully(channel, position, into);
+    }
+
+    @Override
+    public void close() throws IOException {
+      channel.close();
+    }
+  }
+
+  private record Mapping(MappedFile file) implements Input {
+    @Override
+    public void read(long position, ByteBuffer into) throws IOException {
+      file.read(position, into);
+    }
+
+    @Override
+    public void close() {
+      file.close();
+    }
+  }
+
+  /** What values a tensor may have. */
+  public enum Values {
+    FINITE,
+    FINITE_AND_NOT_NEGATIVE
+  }
+
+  private final Input input;
+  private final long fileBytes;
+
+  /** The mapping goes with the storage that it is given to; without one, it ends here. */
+  private boolean inputIsOurs = true;
+
+  private final List<Storage> made = new ArrayList<>();
+  private boolean keeping;
+  private SafeTensorsHeader header;
+  private long dataBegin;
+  private ByteBuffer bytes;
+  private ByteProgress progress = (done, total) -> {};
+  private long bytesRead;
+  private long bytesToRead;
+
+  private SafeTensorsReader(Input input, long fileBytes) {
+    this.input = input;
+    this.fileBytes = fileBytes;
+  }
+
+  /**
+   * Opens a file of any file system, to read from it.
+   *
+   * @throws MalformedException if it is not a safetensors file
+   */
+  public static SafeTensorsReader open(Path file) throws IOException {
+    SeekableByteChannel channel = Files.newByteChannel(RegularFile.require(file));
+    return begin(new Channel(channel), channel::size);
+  }
+
+  /**
+   * Opens a file of the system, to use a tensor where it lies.
+   *
+   * @throws MalformedException if it is not a safetensors file
+   * @throws UnsupportedOperationException if the file cannot be used where it lies
+   */
+  public static SafeTensorsReader map(Path file, boolean copyOnWrite) throws IOException {
+    if (Files.size(RegularFile.require(file)) == 0) {
+      throw new MalformedException("file", "is empty");
+    }
+    MappedFile mapping = MappedFile.open(file, copyOnWrite);
+    return begin(new Mapping(mapping), mapping::bytes);
+  }
+
+  private interface Size {
+    long bytes() throws IOException;
+  }
+
+  private static SafeTensorsReader begin(Input input, Size size) throws IOException {
+    try {
+      SafeTensorsReader reader = new SafeTensorsReader(input, size.bytes());
+      reader.readHeader();
+      return reader;
+    } catch (Throwable e) {
+      try {
+        input.close();
+      } catch (IOException closing) {
+        e.addSuppressed(closing);
+      }
+      throw e;
+    }
+  }
+
+  private void readHeader() throws IOException {
+    String part = SafeTensorsHeader.HEADER;
+    if (fileBytes < Long.BYTES) {
+      throw new MalformedException(part, "the file has only " + fileBytes + " bytes");
+    }
+    try {
+      ByteBuffer first = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+      input.read(0, first);
+      long length = first.getLong(0);
+      if (length < 2 || length > fileBytes - Long.BYTES) {
+        throw new MalformedException(
+            part,
+            "its length "
+                + Long.toUnsignedString(length)
+                + " does not fit into a file of "
+                + fileBytes
+                + " bytes");
+      }
+      if (length > SafeTensorsHeader.LONGEST) {
+        throw new MalformedException(
+            part, "its length " + length + " is above the limit, " + SafeTensorsHeader.LONGEST);
+      }
+      ByteBuffer brace = ByteBuffer.allocate(1);
+      input.read(Long.BYTES, brace);
+      if (brace.get(0) != '{') {
+        throw new MalformedException(part, "does not begin with {");
+      }
+      dataBegin = Long.BYTES + length;
+      header = HeaderParser.parse(new Text(), fileBytes - dataBegin);
+    } catch (EOFException e) {
+      throw new MalformedException(part, "has shrunk while it was read", e);
+    }
+  }
+
+  /** The text of the header. */
+  private final class Text extends InputStream {
+    private long position = Long.BYTES;
+
+    @Override
+    public int read() throws IOException {
+      byte[] one = new byte[1];
+      return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+    }
+
+    @Override
+    public int read(byte[] into, int offset, int length) throws IOException {
+      int count = (int) Math.min(length, dataBegin - position);
+      if (count == 0) {
+        return length == 0 ? 0 : -1;
+      }
+      input.read(position, ByteBuffer.wrap(into, offset, count));
+      position += count;
+      return count;
+    }
+  }
+
+  /** The strings that belong to all of the file. */
+  public Map<String, String> metadata() {
+    return Collections.unmodifiableMap(header.metadata());
+  }
+
+  /**
+   * A tensor that must be there.
+   *
+   * @throws MalformedException if it is not, or has another type or number of dimensions
+   */
+  public TensorEntry entryOfRank(int rank, String name, ElementType type)
+      throws MalformedException {
+    TensorEntry entry = header.entries().get(name);
+    if (entry == null) {
+      throw new MalformedException(name, "is missing");
+    }
+    if (entry.type() != type || entry.dims().length != rank) {
+      throw new MalformedException(
+          name, "expected " + type + " with " + rank + " dimensions but was " + entry.text());
+    }
+    return entry;
+  }
+
+  /** As {@link #entryOfRank}, with exactly these dimensions. */
+  public TensorEntry entry(String name, ElementType type, long... dims) throws MalformedException {
+    TensorEntry entry = entryOfRank(dims.length, name, type);
+    if (!Arrays.equals(entry.dims(), dims)) {
+      throw new MalformedException(
+          name, "expected " + Dimensions.text(dims) + " but was " + Dimensions.text(entry.dims()));
+    }
+    return entry;
+  }
+
+  /** Tells from now on how much is read of so many bytes. */
+  public void tell(ByteProgress listener, long total) {
+    progress = listener;
+    bytesToRead = total;
+  }
+
+  /**
+   * The floats of a tensor in new memory.
+   *
+   * @throws MalformedException if one is not finite
+   */
+  public Storage readFloats(TensorEntry entry) throws IOException {
+    Storage storage = Storage.allocate(entry.size());
+    made.add(storage);
+    readFloats(entry, storage, Values.FINITE);
+    return storage;
+  }
+
+  /**
+   * The floats of a tensor in memory that is the caller's.
+   *
+   * @throws MalformedException if one of them may not be
+   */
+  public void readFloats(TensorEntry entry, Storage into, Values values) throws IOException {
+    float[] floats = new float[(int) Math.min(CHUNK, entry.size())];
+    for (long begin = 0; begin < entry.size(); begin += CHUNK) {
+      int count = (int) Math.min(CHUNK, entry.size() - begin);
+      readChunk(entry, begin, count).asFloatBuffer().get(floats, 0, count);
+      for (int i = 0; i < count; i++) {
+        if (!Float.isFinite(floats[i])) {
+          throw new MalformedException(entry.name(), "element " + (begin + i) + " is " + floats[i]);
+        }
+        if (values == Values.FINITE_AND_NOT_NEGATIVE && floats[i] < 0) {
+          throw new MalformedException(
+              entry.name(),
+              "element " + (begin + i) + " = " + floats[i] + " is negative, as no sum of squares");
+        }
+      }
+      into.putFloats(begin, floats, 0, count);
+    }
+  }
+
+  /** The integers of a tensor that fits into an array. */
+  public int[] readInts(TensorEntry entry) throws IOException {
+    int[] ints = new int[Math.toIntExact(entry.size())];
+    for (int begin = 0; begin < ints.length; begin += CHUNK) {
+      int count = Math.min(CHUNK, ints.length - begin);
+      readChunk(entry, begin, count).asIntBuffer().get(ints, begin, count);
+    }
+    return ints;
+  }
+
+  private ByteBuffer readChunk(TensorEntry entry, long begin, int count) throws IOException {
+    if (bytes == null || bytes.capacity() < 4 * count) {
+      bytes = ByteBuffer.allocateDirect(4 * count).order(ByteOrder.LITTLE_ENDIAN);
+    }
+    bytes.clear().limit(4 * count);
+    try {
+      input.read(dataBegin + entry.begin() + 4 * begin, bytes);
+    } catch (EOFException e) {
+      throw new MalformedException(entry.name(), "is cut off: the file has shrunk", e);
+    }
+    bytesRead += 4L * count;
+    progress.update(bytesRead, bytesToRead);
+    return bytes.flip();
+  }
+
+  /**
+   * The floats of a tensor where they lie, which ends the mapping when it is freed; one tensor of a
+   * file can be had in this way.
+   *
+   * @throws MalformedException if they lie where no float can be used
+   * @throws UnsupportedOperationException if the machine has another byte order than the file
+   */
+  public Storage mapFloats(TensorEntry entry) throws IOException {
+    if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
+      throw new UnsupportedOperationException(
+          "this machine is big-endian: a file can be read, but not used where it lies");
+    }
+    long position = dataBegin + entry.begin();
+    if (position % Float.BYTES != 0) {
+      throw new MalformedException(
+          SafeTensorsHeader.HEADER,
+          "its length "
+              + (dataBegin - Long.BYTES)
+              + " is no multiple of 4, so that "
+              + entry.name()
+              + " is misaligned where it lies; copied() can read it");
+    }
+    if (!(inputIsOurs && input instanceof Mapping mapping)) {
+      throw new IllegalStateException("no mapping to give away");
+    }
+    Storage storage = Storage.mapped(mapping.file(), position, entry.size());
+    inputIsOurs = false;
+    made.add(storage);
+    return storage;
+  }
+
+  /**
+   * What was read is what the file held.
+   *
+   * @throws MalformedException if it has shrunk while it was mapped
+   */
+  public void requireIntact() throws MalformedException {
+    if (input instanceof Mapping mapping && mapping.file().isDamaged()) {
+      throw new MalformedException("file", "has shrunk or cannot be read any more");
+    }
+  }
+
+  /** The memory that was made is the caller's from now on. */
+  public void keep() {
+    keeping = true;
+  }
+
+  @Override
+  public void close() throws IOException {
+    if (!keeping) {
+      made.forEach(Storage::close);
+    }
+    if (inputIsOurs) {
+      input.close();
+    }
+  }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.format;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.WritableByteChannel;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Writes a safetensors file from its beginning to its end. The layout is told first; then come the
+ * bytes of all tensors in its order, in blocks of any size, so that what is larger than memory can
+ * be written as it is made.
+ *
+ * <p>The first tensor begins at a multiple of 64 bytes: it can be used where it lies. The format
+ * allows no gaps, so that nothing after it can be aligned.
+ */
+public final class SafeTensorsWriter {
+  /** Elements that are copied at once. */
+  private static final int CHUNK = 1 << 20;
+
+  private static final int ALIGNMENT = 64;
+
+  private final SafeTensorsLayout layout;
+  private final byte[] header;
+  private final ByteProgress progress;
+  private final long total;
+  private long written;
+
+  /**
+   * A writer of one file.
+   *
+   * @throws IllegalArgumentException if so much metadata could not be read again
+   */
+  public SafeTensorsWriter(
+      SafeTensorsLayout layout, Map<String, String> metadata, ByteProgress progress)
+      throws IOException {
+    this.layout = layout;
+    this.header = SafeTensorsHeader.bytes(layout.entries(), metadata, ALIGNMENT);
+    this.progress = progress;
+    this.total = header.length + layout.dataBytes();
+  }
+
+  /** Whether a string can be among the metadata: it holds no half of a pair of surrogates. */
+  public static boolean isText(String text) {
+    return SafeTensorsHeader.isText(text);
+  }
+
+  /** Writes what comes before the tensors. */
+  public void begin(WritableByteChannel channel) throws IOException {
+    append(channel, ByteBuffer.wrap(header));
+  }
+
+  /**
+   * Writes the next bytes, little-endian: of the current tensor, or of several.
+   *
+   * @throws IllegalStateException if there are more than the layout has
+   */
+  public void write(WritableByteChannel channel, ByteBuffer block) throws IOException {
+    if (written < header.length || block.remaining() > total - written) {
+      throw new IllegalStateException(
+          written + " bytes are written and " + block.remaining() + " to come, of " + total);
+    }
+    append(channel, block);
+    progress.update(written, total);
+  }
+
+  /**
+   * Nothing is missing.
+   *
+   * @throws IllegalStateException if it is
+   */
+  public void end() {
+    if (written != total) {
+      throw new IllegalStateException(written + " bytes are written of " + total);
+    }
+  }
+
+  /** Writes all tensors of the layout, which are these. */
+  public void writeAll(WritableByteChannel channel, List<TensorSource> tensors) throws IOException {
+    begin(channel);
+    ByteBuffer bytes = ByteBuffer.allocateDirect(4 * CHUNK).order(ByteOrder.LITTLE_ENDIAN);
+    for (int i = 0; i < tensors.size(); i++) {
+      long size = layout.entries().get(i).size();
+      for (long begin = 0; begin < size; begin += CHUNK) {
+        int count = (int) Math.min(CHUNK, size - begin);
+        tensors.get(i).elements().put(begin, count, bytes.clear());
+        write(channel, bytes.limit(4 * count));
+      }
+    }
+    end();
+  }
+
+  private void append(WritableByteChannel channel, ByteBuffer block) throws IOException {
+    written += block.remaining();
+    while (block.hasRemaining()) {
+      channel.write(block);
+    }
+  }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.format;
+
+import java.nio.ByteBuffer;
+import org.blocksparse.internal.memory.Storage;
+
+/** A tensor that is to be written: its name, type and dimensions, and where its elements are. */
+public record TensorSource(String name, ElementType type, long[] dims, Elements elements) {
+  /** Puts some elements, each of four bytes, into a buffer in the order of the file. */
+  public interface Elements {
+    void put(long begin, int count, ByteBuffer into);
+  }
+
+  /**
+   * Floats, all of which must be finite: {@link IllegalStateException} if one is not, when it is
+   * its turn.
+   */
+  public static TensorSource floats(String name, long[] dims, Storage storage) {
+    return new TensorSource(
+        name,
+        ElementType.F32,
+        dims,
+        (begin, count, into) -> {
+          float[] floats = new float[count];
+          storage.getFloats(begin, floats, 0, count);
+          for (int i = 0; i < count; i++) {
+            if (!Float.isFinite(floats[i])) {
+              throw new IllegalStateException(
+                  name
+                      + ": element "
+                      + (begin + i)
+                      + " is "
+                      + floats[i]
+                      + "; a layer that is not finite is not saved");
+            }
+          }
+          into.asFloatBuffer().put(floats, 0, count);
+        });
+  }
+
+  /** A list of integers. */
+  public static TensorSource ints(String name, int[] values) {
+    return new TensorSource(
+        name,
+        ElementType.I32,
+        new long[] {values.length},
+        (begin, count, into) -> into.asIntBuffer().put(values, (int) begin, count));
+  }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.blocksparse.testing.InvalidInput;
+
+/** What {@link ClassAssignment} refuses. */
+final class InvalidClassInputTest extends InvalidInput {
+  static Stream<Case> cases() {
+    List<Case> cases = new ArrayList<>();
+    addClasses(cases);
+    return cases.stream();
+  }
+
+  private static void addClasses(List<Case> cases) {
+    for (int nClasses : new int[] {0, -1, 6}) {
+      String message = "nClasses: expected a number in [1, outputs = 5] but was " + nClasses;
+      String name = "nClasses " + nClasses;
+      add(
+          cases,
+          "contiguous " + name,
+          ARGUMENT,
+          message,
+          w -> ClassAssignment.contiguous(5, nClasses));
+      add(
+          cases,
+          "byFrequency " + name,
+          ARGUMENT,
+          message,
+          w -> ClassAssignment.byFrequency(new long[5], nClasses));
+      add(
+          cases,
+          "bySquareRoot " + name,
+          ARGUMENT,
+          message,
+          w -> ClassAssignment.bySquareRootOfFrequency(new long[5], nClasses));
+      add(
+          cases,
+          "builder " + name,
+          ARGUMENT,
+          message,
+          w -> HierarchicalSoftmax.builder(3, 5).classes(nClasses));
+    }
+    String noOutputs = "outputs: expected at least 1 but was ";
+    add(cases, "contiguous none", ARGUMENT, noOutputs + 0, w -> ClassAssignment.contiguous(0, 1));
+    add(cases, "contiguous -3", ARGUMENT, noOutputs + -3, w -> ClassAssignment.contiguous(-3, 1));
+    add(cases, "of none", ARGUMENT, noOutputs + 0, w -> ClassAssignment.of());
+    add(
+        cases,
+        "byFrequency none",
+        ARGUMENT,
+        noOutputs + 0,
+        w -> ClassAssignment.byFrequency(new long[0], 1));
+    add(cases, "of null", NULL, "classOf", w -> ClassAssignment.of((int[]) null));
+    add(cases, "byFrequency null", NULL, "counts", w -> ClassAssignment.byFrequency(null, 1));
+    add(
+        cases,
+        "bySquareRoot null",
+        NULL,
+        "counts",
+        w -> ClassAssignment.bySquareRootOfFrequency(null, 1));
+    for (int bad : new int[] {-1, 3, Integer.MAX_VALUE, Integer.MIN_VALUE}) {
+      add(
+          cases,
+          "of class " + bad,
+          ARGUMENT,
+          "classOf[1] = " + bad + " is outside [0, outputs = 3)",
+          w -> ClassAssignment.of(0, bad, 1));
+    }
+    add(
+        cases,
+        "of a class without outputs",
+        ARGUMENT,
+        "classes: class 1 has no outputs",
+        w -> ClassAssignment.of(0, 2, 2));
+    add(
+        cases,
+        "negative count",
+        ARGUMENT,
+        "counts[2] = -5 is negative",
+        w -> ClassAssignment.byFrequency(new long[] {1, 2, -5}, 1));
+    add(
+        cases,
+        "negative count for square roots",
+        ARGUMENT,
+        "counts[0] = -1 is negative",
+        w -> ClassAssignment.bySquareRootOfFrequency(new long[] {-1, 2}, 1));
+    add(cases, "clustered null", NULL, "vectors", w -> ClassAssignment.clustered(null, 1, 0));
+    add(
+        cases,
+        "clustered rank",
+        ARGUMENT,
+        "vectors: expected (outputs, dimensions) but was (2, 3, 4, 5)",
+        w -> ClassAssignment.clustered(w.f("blocks"), 1, 0));
+    add(
+        cases,
+        "clustered closed",
+        STATE,
+        "vectors: the tensor (2, 3) is closed",
+        w -> ClassAssignment.clustered(w.f("closed"), 1, 0));
+    for (int nClasses : new int[] {0, -1, 3}) {
+      add(
+          cases,
+          "clustered nClasses " + nClasses,
+          ARGUMENT,
+          "nClasses: expected a number in [1, outputs = 2] but was " + nClasses,
+          w -> ClassAssignment.clustered(w.f("t"), nClasses, 0));
+    }
+    ClassAssignment three = ClassAssignment.of(0, 0, 1);
+    for (int bad : new int[] {-1, 3}) {
+      String message = "Index " + bad + " out of bounds for length 3";
+      add(cases, "classOf " + bad, BOUNDS, message, w -> three.classOf(bad));
+      add(cases, "slotOf " + bad, BOUNDS, message, w -> three.slotOf(bad));
+    }
+    for (int bad : new int[] {-1, 2}) {
+      String message = "Index " + bad + " out of bounds for length 2";
+      add(cases, "size " + bad, BOUNDS, message, w -> three.size(bad));
+      add(cases, "output of class " + bad, BOUNDS, message, w -> three.output(bad, 0));
+    }
+    add(
+        cases,
+        "output in an empty slot",
+        BOUNDS,
+        "Index 1 out of bounds for length 1",
+        w -> three.output(1, 1));
+  }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.nio.charset.StandardCharsets.US_ASCII;
+
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * Large files that are refused, read in a JVM with 64 MB of heap for all that it does; the main
+ * class of the JVMs of {@link HostileModelTest} and {@link NumPyFilesTest}.
+ */
+final class RefusedFilesProgram {
+  /** The kind of an archive with a large directory. */
+  static final String ARCHIVE = "ARCHIVE";
+
+  private RefusedFilesProgram() {}
+
+  /** What the header of the file is made of. */
+  enum Kind {
+    /** 99 MB of tensors that are empty. */
+    TENSORS("", "\"t%x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},", 99_000_000),
+    /** The most tensors that a header of an allowed length can have. */
+    FEWER_TENSORS(
+        "", "\"t%x\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},", 8_000_000),
+    METADATA("\"__metadata__\":{", "\"%x\":\"\",", 8_000_000),
+    ONE_STRING("\"__metadata__\":{\"a\":\"", "%x\u00e9", 8_000_000),
+    ONE_WIDE_STRING("\"__metadata__\":{\"a\":\"\\u65e5", "%x", 8_000_000),
+    ONE_KEY("\"__metadata__\":{\"", "%x", 8_000_000),
+    LONG_STRING("\"__metadata__\":{\"a\":\"", "%x", 99_000_000),
+    DIMENSIONS("\"t\":{\"dtype\":\"F32\",\"shape\":[", "%d,", 8_000_000),
+    DIGITS("\"t\":{\"dtype\":\"F32\",\"shape\":[", "%d", 8_000_000);
+
+    private final String first;
+    private final String repeated;
+    private final int bytes;
+
+    Kind(String first, String repeated, int bytes) {
+      this.first = first;
+      this.repeated = repeated;
+      this.bytes = bytes;
+    }
+
+    /** The header and nothing else, without an end: whoever reads all of it refuses it. */
+    void write(Path file) throws IOException {
+      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
+        byte[] length = new byte[8];
+        ByteBuffer.wrap(length).order(ByteOrder.LITTLE_ENDIAN).putLong(bytes);
+        out.write(length);
+        byte[] begin = ("{" + first).getBytes(US_ASCII);
+        out.write(begin);
+        int written = begin.length;
+        for (int i = 0; written < bytes; i++) {
+          byte[] piece = String.format(repeated, i).getBytes(US_ASCII);
+          int count = Math.min(piece.length, bytes - written);
+          out.write(piece, 0, count);
+          written += count;
+        }
+      }
+    }
+  }
+
+  /**
+   * Reads a file.
+   *
+   * @param args its kind and its name
+   */
+  public static void main(String[] args) throws IOException {
+    Path file = Path.of(args[1]);
+    if (args[0].equals(ARCHIVE)) {
+      refuse(args[0], () -> NpzFile.open(file));
+      return;
+    }
+    for (LoadOptions options :
+        new LoadOptions[] {LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite()}) {
+      refuse(args[0], () -> HierarchicalSoftmax.load(file, options));
+    }
+  }
+
+  private static void refuse(String kind, FileFormatException.Reading<AutoCloseable> reading)
+      throws IOException {
+    try {
+      throw new AssertionError(reading.read() + " was made of " + kind);
+    } catch (FileFormatException refused) {
+      if (refused.getMessage().length() > 1000) {
+        throw new AssertionError("a message of " + refused.getMessage().length() + " characters");
+      }
+    }
+  }
+}

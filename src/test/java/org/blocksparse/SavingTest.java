@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystemException;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.blocksparse.testing.ChildJvm;
+import org.blocksparse.testing.WatchedFileSystem;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * What becomes of the file, its neighbours and what was there before, whatever is written. All
+ * kinds of files are written in one way, so most of this is about the smallest of them.
+ */
+@Timeout(60)
+final class SavingTest {
+  private static final ClassAssignment CLASSES = ClassAssignment.of(1, 0, 1);
+  private static final String TEXT = "1\n0\n1\n";
+
+  @TempDir Path folder;
+
+  private List<String> names() throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.map(file -> file.getFileName().toString()).sorted().toList();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"rw-------", "rw-rw-rw-", "r--r-----", "rwxr-x--x"})
+  @DisabledOnOs(OS.WINDOWS)
+  void theModeIsKept(String mode) throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(mode));
+    CLASSES.write(file);
+    assertEquals(TEXT, Files.readString(file));
+    assertEquals(mode, PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
+  }
+
+  /** Nobody may read the new content under its first name who may not read it afterwards. */
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void theModeIsNeverWider() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
+    List<String> modes = new ArrayList<>();
+    WatchedFileSystem files =
+        new WatchedFileSystem(
+            (event, path) -> {
+              if (event.equals("write")) {
+                modes.add(PosixFilePermissions.toString(Files.getPosixFilePermissions(path)));
+              }
+            });
+    CLASSES.write(files.watch(file));
+    assertEquals(Set.of("rw-------"), Set.copyOf(modes));
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void ownerAndGroupAreKeptWhereThatIsAllowed() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    assumeTrue(Files.getAttribute(file, "unix:uid").equals(0), "only root may");
+    Files.setAttribute(file, "unix:uid", 12345);
+    Files.setAttribute(file, "unix:gid", 23456);
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r-----"));
+    CLASSES.write(file);
+    assertEquals(Map.of("uid", 12345, "gid", 23456), Files.readAttributes(file, "unix:uid,gid"));
+    assertEquals("rw-r-----", PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void aLinkStaysAndItsTargetIsReplacedOrMade() throws IOException {
+    Path sub = Files.createDirectory(folder.resolve("sub"));
+    Path second = Files.createSymbolicLink(sub.resolve("second"), Path.of("..", "target"));
+    Path first = Files.createSymbolicLink(folder.resolve("first"), Path.of("sub", "second"));
+    for (int time = 0; time < 2; time++) {
+      CLASSES.write(first);
+      assertTrue(Files.isSymbolicLink(first) && Files.isSymbolicLink(second));
+      assertTrue(
+          Files.isRegularFile(folder.resolve("target"), java.nio.file.LinkOption.NOFOLLOW_LINKS));
+      assertEquals(TEXT, Files.readString(folder.resolve("target")));
+      assertEquals(List.of("first", "sub", "target"), names());
+    }
+    Path loop = Files.createSymbolicLink(folder.resolve("loop"), Path.of("loop"));
+    FileSystemException refused =
+        assertThrows(FileSystemException.class, () -> CLASSES.write(loop));
+    assertEquals(loop.toString(), refused.getFile());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"mkfifo FILE", "mknod FILE c 1 3"})
+  @DisabledOnOs(OS.WINDOWS)
+  void whatIsNoRegularFileIsRefused(String command) throws Exception {
+    Path file = folder.resolve("special");
+    Process made =
+        new ProcessBuilder(command.replace("FILE", file.toString()).split(" "))
+            .redirectErrorStream(true)
+            .start();
+    assumeTrue(made.waitFor() == 0, () -> command + " is not allowed here");
+    FileSystemException refused =
+        assertThrows(FileSystemException.class, () -> CLASSES.write(file));
+    assertEquals(file + ": is not a regular file", refused.getMessage());
+    assertEquals(List.of("special"), names());
+    assertTrue(
+        Files.readAttributes(file, java.nio.file.attribute.BasicFileAttributes.class).isOther());
+  }
+
+  @Test
+  void namesAreAsLongAsTheFileSystemAllows() throws IOException {
+    Path longest = folder.resolve("n".repeat(255));
+    CLASSES.write(longest);
+    CLASSES.write(longest);
+    assertEquals(TEXT, Files.readString(longest));
+    assertEquals(1, names().size());
+    Path longer = folder.resolve("n".repeat(256));
+    FileSystemException refused =
+        assertThrows(FileSystemException.class, () -> CLASSES.write(longer));
+    assertEquals(longer.toString(), refused.getFile());
+    assertEquals(1, names().size());
+  }
+
+  // ------------------------------------------------------------------------ order and failures
+
+  @Test
+  void theContentIsOnTheDiskBeforeItHasItsName() throws IOException {
+    Path file = folder.resolve("file");
+    List<String> events = new ArrayList<>();
+    WatchedFileSystem files =
+        new WatchedFileSystem(
+            (event, path) -> {
+              if (!event.equals("open") && !event.equals("close")) {
+                events.add(event + (path.equals(folder) ? " folder" : " file"));
+              }
+            });
+    CLASSES.write(files.watch(file));
+    List<String> expected =
+        System.getProperty("os.name").startsWith("Windows")
+            ? List.of("write file", "force file", "move file")
+            : List.of("write file", "force file", "move file", "force folder");
+    assertEquals(expected, events);
+    assertEquals(TEXT, Files.readString(file));
+  }
+
+  /** Once the file has its name, there is nothing left that could be told as a failure. */
+  @ParameterizedTest
+  @ValueSource(strings = {"open", "force", "close"})
+  void aFolderThatCannotBeOpenedOrFlushedIsNoFailure(String failing) throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    WatchedFileSystem files =
+        new WatchedFileSystem(
+            (event, path) -> {
+              if (event.equals(failing) && path.equals(folder)) {
+                throw new AccessDeniedException(path.toString());
+              }
+            });
+    CLASSES.write(files.watch(file));
+    assertEquals(TEXT, Files.readString(file));
+    assertEquals(List.of("file"), names());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"open", "write", "force", "move"})
+  void whatFailsBeforeLeavesEverythingAsItWas(String failing) throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    WatchedFileSystem files =
+        new WatchedFileSystem(
+            (event, path) -> {
+              if (event.equals(failing) && !path.equals(folder)) {
+                throw new AccessDeniedException(path.toString());
+              }
+            });
+    AccessDeniedException refused =
+        assertThrows(AccessDeniedException.class, () -> CLASSES.write(files.watch(file)));
+    // Of the file that was asked for, not of the one that is written first.
+    assertEquals(file.toString(), refused.getFile());
+    assertEquals("old", Files.readString(file));
+    assertEquals(List.of("file"), names());
+  }
+
+  // ------------------------------------------------------------------------------- leftovers
+
+  /** Two that save the same file in one process do not take each other for dead. */
+  @Test
+  void theFileOfALiveSaverIsNotDeleted() throws Exception {
+    Path file = folder.resolve("file");
+    ExecutorService other = Executors.newSingleThreadExecutor();
+    try (HierarchicalSoftmax layer = ModelFileTest.layer()) {
+      Progress nested =
+          (done, total) -> {
+            try {
+              Callable<Void> save =
+                  () -> {
+                    CLASSES.write(file);
+                    return null;
+                  };
+              other.submit(save).get();
+            } catch (Exception e) {
+              throw new AssertionError(e);
+            }
+            assertEquals(2, read(() -> names()).size());
+          };
+      layer.save(file, SaveOptions.defaults().withProgress(nested));
+      HierarchicalSoftmax.load(file).close();
+      assertEquals(List.of("file"), names());
+    } finally {
+      other.shutdown();
+      assertTrue(other.awaitTermination(10, TimeUnit.SECONDS));
+    }
+  }
+
+  private static <T> T read(Callable<T> call) {
+    try {
+      return call.call();
+    } catch (Exception e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** Saves, and waits in the middle of it for a line. */
+  static final class WaitingProgram {
+    public static void main(String[] args) throws IOException {
+      boolean[] waited = new boolean[1];
+      Progress waiting =
+          (done, total) -> {
+            if (!waited[0]) {
+              waited[0] = true;
+              System.out.println("begun");
+              if (read(System.in::read) != '\n') {
+                throw new IllegalStateException("expected a line");
+              }
+            }
+          };
+      try (HierarchicalSoftmax layer = ModelFileTest.layer()) {
+        layer.save(Path.of(args[0]), SaveOptions.defaults().withProgress(waiting));
+      }
+    }
+  }
+
+  private ChildJvm.Started startWaiting(Path file) throws Exception {
+    ChildJvm.Started started =
+        new ChildJvm(folder.resolveSibling(folder.getFileName() + "-cache"))
+            .property("blocksparse.backend", "java")
+            .start(WaitingProgram.class, file.toString());
+    while (!Files.readString(started.output()).contains("begun")) {
+      assertTrue(started.process().isAlive(), () -> started.await().toString());
+      Thread.sleep(5);
+    }
+    return started;
+  }
+
+  @Test
+  void theFileOfALiveProcessIsNotDeleted() throws Exception {
+    Path file = folder.resolve("file");
+    ChildJvm.Started started = startWaiting(file);
+    CLASSES.write(file);
+    assertEquals(TEXT, Files.readString(file));
+    assertEquals(2, names().size());
+    started.process().getOutputStream().write('\n');
+    started.process().getOutputStream().flush();
+    ChildJvm.Result result = started.await();
+    assertEquals(0, result.exit(), result.toString());
+    HierarchicalSoftmax.load(file).close();
+    assertEquals(List.of("file"), names());
+  }
+
+  @Test
+  void whatAKilledSaverLeftIsDeletedByTheNext() throws Exception {
+    Path file = folder.resolve("file");
+    startWaiting(file).kill();
+    startWaiting(folder.resolve("another")).kill();
+    assertEquals(2, names().size());
+    CLASSES.write(file);
+    // What was left of other files is not its own.
+    assertEquals(2, names().size(), names().toString());
+    CLASSES.write(folder.resolve("another"));
+    assertEquals(List.of("another", "file"), names());
+  }
+
+  // -------------------------------------------------------------------- other file systems
+
+  @Test
+  void filesOfAZipFileSystemAreReadAndWritten() throws IOException {
+    Path zip = folder.resolve("files.zip");
+    try (FileSystem files = FileSystems.newFileSystem(zip, Map.of("create", "true"));
+        HierarchicalSoftmax layer = ModelFileTest.layer();
+        FloatTensor tensor = FloatTensor.of(new float[] {1, 2, 3}, 3)) {
+      Path inside = files.getPath("file");
+      // Whatever has the same name on the disk is another file.
+      Path outside = Path.of("file");
+      assertFalse(Files.exists(outside));
+      for (int time = 0; time < 2; time++) {
+        CLASSES.write(inside);
+        assertEquals(CLASSES, ClassAssignment.read(inside));
+        NpyFile.write(inside, tensor);
+        try (FloatTensor read = NpyFile.readFloats(inside)) {
+          assertArrayEquals(tensor.toArray(), read.toArray());
+        }
+        NpzFile.write(inside, Map.of("a", tensor));
+        try (NpzFile npz = NpzFile.open(inside);
+            FloatTensor read = npz.floats("a")) {
+          assertArrayEquals(tensor.toArray(), read.toArray());
+        }
+        layer.save(inside);
+        try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(inside)) {
+          assertArrayEquals(layer.W2().toArray(), loaded.W2().toArray());
+        }
+      }
+      for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copyOnWrite())) {
+        UnsupportedOperationException refused =
+            assertThrows(
+                UnsupportedOperationException.class,
+                () -> HierarchicalSoftmax.load(inside, options));
+        assertTrue(refused.getMessage().contains("copied()"), refused.getMessage());
+      }
+      assertEquals(
+          List.of("file"),
+          Arrays.asList(
+              read(
+                  () ->
+                      Files.list(files.getPath("/"))
+                          .map(p -> p.getFileName().toString())
+                          .toArray())));
+      assertFalse(Files.exists(outside));
+    }
+  }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.format;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.testing.SafeTensorsReader.Tensor;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Files of any tensors, of which no layer knows: written block by block, and read by name. */
+final class SafeTensorsTest {
+  private static final SafeTensorsLayout LAYOUT =
+      new SafeTensorsLayout()
+          .add("labels", ElementType.U8, 5)
+          .add("none", ElementType.F32, 0, 7)
+          .add("pairs", ElementType.I32, 2, 3)
+          .add("embedding", ElementType.F32, 4);
+
+  private static final int DATA_BYTES = 5 + 24 + 16;
+
+  @TempDir Path folder;
+
+  private static SafeTensorsWriter writer(ByteProgress progress) throws IOException {
+    return new SafeTensorsWriter(LAYOUT, Map.of("key", "value"), progress);
+  }
+
+  private static ByteBuffer data() {
+    ByteBuffer data = ByteBuffer.allocate(DATA_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    data.put(new byte[] {'h', 'e', 'l', 'l', 'o'});
+    for (int i = 1; i <= 6; i++) {
+      data.putInt(i);
+    }
+    for (int i = 1; i <= 4; i++) {
+      data.putFloat(i / 2f);
+    }
+    return data.flip();
+  }
+
+  private Path write(int... blocks) throws IOException {
+    Path file = folder.resolve("file");
+    List<Long> done = new ArrayList<>();
+    try (SeekableByteChannel channel =
+        Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      SafeTensorsWriter writer = writer((bytes, total) -> done.add(total - bytes));
+      writer.begin(channel);
+      ByteBuffer data = data();
+      for (int block : blocks) {
+        data.limit(data.position() + block);
+        writer.write(channel, data);
+      }
+      writer.end();
+    }
+    assertEquals(blocks.length, done.size());
+    assertEquals(0, done.get(done.size() - 1));
+    return file;
+  }
+
+  @Test
+  void blocksNeedNotEndWithTensors() throws IOException {
+    Path file = write(1, 10, 0, 30, DATA_BYTES - 41);
+    // Another reader, which knows the specification alone.
+    Map<String, Tensor> tensors = new org.blocksparse.testing.SafeTensorsReader(file).tensors;
+    assertEquals(0, tensors.get("labels").positionInFile() % 64);
+    assertArrayEquals(new int[] {1, 2, 3, 4, 5, 6}, tensors.get("pairs").ints());
+    assertArrayEquals(new float[] {0.5f, 1, 1.5f, 2}, tensors.get("embedding").floats());
+  }
+
+  @Test
+  void tensorsAreReadByName() throws IOException {
+    // Aligned, since labels of five bytes would be refused before floats.
+    Path file = folder.resolve("aligned");
+    try (SeekableByteChannel channel =
+        Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      List<TensorSource> tensors =
+          List.of(
+              TensorSource.ints("pairs", new int[] {1, -2, 3}),
+              new TensorSource(
+                  "made",
+                  ElementType.F32,
+                  new long[] {2, 2},
+                  (begin, count, into) -> {
+                    for (int i = 0; i < count; i++) {
+                      into.putFloat(4 * i, begin + i);
+                    }
+                  }));
+      new SafeTensorsWriter(
+              SafeTensorsLayout.of(tensors), Map.of("key", "value"), (done, total) -> {})
+          .writeAll(channel, tensors);
+    }
+    try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+      assertEquals(Map.of("key", "value"), reader.metadata());
+      assertArrayEquals(
+          new int[] {1, -2, 3}, reader.readInts(reader.entry("pairs", ElementType.I32, 3)));
+      Storage made = reader.readFloats(reader.entry("made", ElementType.F32, 2, 2));
+      float[] values = new float[4];
+      made.getFloats(0, values, 0, 4);
+      assertArrayEquals(new float[] {0, 1, 2, 3}, values);
+      assertThrows(MalformedException.class, () -> reader.entry("made", ElementType.F32, 4));
+      assertThrows(MalformedException.class, () -> reader.entry("made", ElementType.I32, 2, 2));
+      assertThrows(
+          IllegalStateException.class,
+          () -> reader.mapFloats(reader.entry("made", ElementType.F32, 2, 2)));
+    }
+  }
+
+  @Test
+  void whatIsReadIsFreedUnlessItIsKept() throws IOException {
+    Path file = folder.resolve("file");
+    List<TensorSource> tensors =
+        List.of(TensorSource.floats("a", new long[] {100}, Storage.allocate(100)));
+    try (SeekableByteChannel channel =
+        Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      new SafeTensorsWriter(SafeTensorsLayout.of(tensors), Map.of(), (done, total) -> {})
+          .writeAll(channel, tensors);
+    }
+    for (boolean kept : new boolean[] {false, true}) {
+      Storage storage;
+      try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+        storage = reader.readFloats(reader.entry("a", ElementType.F32, 100));
+        if (kept) {
+          reader.keep();
+        }
+      }
+      assertEquals(!kept, storage.isClosed());
+      storage.close();
+    }
+  }
+
+  @Test
+  void asManyBytesAsWereTold() throws IOException {
+    try (SeekableByteChannel channel =
+        Files.newByteChannel(
+            folder.resolve("file"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      SafeTensorsWriter writer = writer((done, total) -> {});
+      assertThrows(IllegalStateException.class, () -> writer.write(channel, data()));
+      writer.begin(channel);
+      writer.write(channel, data().limit(DATA_BYTES - 1));
+      assertThrows(IllegalStateException.class, writer::end);
+      assertThrows(
+          IllegalStateException.class, () -> writer.write(channel, ByteBuffer.allocate(2)));
+      writer.write(channel, ByteBuffer.allocate(1));
+      writer.end();
+    }
+  }
+}
