@@ -9,6 +9,8 @@ import java.util.Arrays;
 import java.util.Objects;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.softmax.ClassTable;
+import org.blocksparse.internal.softmax.SphericalKMeans;
 
 /**
  * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the
@@ -24,10 +26,7 @@ public final class ClassAssignment {
   /** After this many, few outputs still change their class. */
   private static final int CLUSTERING_ROUNDS = 10;
 
-  private final int[] classOf;
-  private final int[] slotOf;
-  private final int[][] members;
-  private final int slots;
+  private final ClassTable table;
 
   /** Slots in the order of the outputs. */
   private ClassAssignment(int[] classOf, int nClasses, int minSlots) {
@@ -35,10 +34,12 @@ public final class ClassAssignment {
   }
 
   private ClassAssignment(int[] classOf, int[] slotOf, int[] sizes, int minSlots) {
-    this.classOf = classOf;
-    this.slotOf = slotOf;
-    this.members = members(classOf, slotOf, sizes);
-    this.slots = Math.max(minSlots, Arrays.stream(sizes).max().getAsInt());
+    this.table =
+        new ClassTable(
+            classOf,
+            slotOf,
+            members(classOf, slotOf, sizes),
+            Math.max(minSlots, Arrays.stream(sizes).max().getAsInt()));
   }
 
   /** Puts each output into its place, and finds out whether the places are permutations. */
@@ -229,7 +230,10 @@ public final class ClassAssignment {
     int slots = slotsFor(outputs, nClasses);
     int classes = ceilDiv(outputs, slots);
     try (Lease lease = new Lease().of("vectors", vectors)) {
-      int[] classOf = new SphericalKMeans(vectors, classes, slots, seed).divide(CLUSTERING_ROUNDS);
+      int[] classOf =
+          new SphericalKMeans(
+                  Workers.common().engine(), Operands.rows(vectors), classes, slots, seed)
+              .divide(CLUSTERING_ROUNDS);
       return new ClassAssignment(classOf, classes, slots);
     }
   }
@@ -262,7 +266,7 @@ public final class ClassAssignment {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void write(Path file) throws IOException {
-    ClassText.write(requireNonNull(file, "file"), classOf);
+    ClassText.write(requireNonNull(file, "file"), table.classOf());
   }
 
   private static int slotsFor(int outputs, int nClasses) {
@@ -295,17 +299,17 @@ public final class ClassAssignment {
 
   /** The number of outputs. */
   public int outputs() {
-    return classOf.length;
+    return table.outputs();
   }
 
   /** The number of classes. */
   public int classes() {
-    return members.length;
+    return table.classes();
   }
 
   /** The room in every class: the size of the largest, or what {@link #contiguous} divides into. */
   public int slots() {
-    return slots;
+    return table.slots();
   }
 
   /**
@@ -314,7 +318,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such class
    */
   public int size(int classNumber) {
-    return members[Objects.checkIndex(classNumber, members.length)].length;
+    return table.size(Objects.checkIndex(classNumber, classes()));
   }
 
   /**
@@ -323,7 +327,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such output
    */
   public int classOf(int output) {
-    return classOf[Objects.checkIndex(output, classOf.length)];
+    return table.classOf()[Objects.checkIndex(output, outputs())];
   }
 
   /**
@@ -332,7 +336,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such output
    */
   public int slotOf(int output) {
-    return slotOf[Objects.checkIndex(output, classOf.length)];
+    return table.slotOf()[Objects.checkIndex(output, outputs())];
   }
 
   /**
@@ -341,64 +345,30 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such class, or the slot is empty
    */
   public int output(int classNumber, int slot) {
-    int[] outputs = members[Objects.checkIndex(classNumber, members.length)];
+    int[] outputs = table.members()[Objects.checkIndex(classNumber, classes())];
     return outputs[Objects.checkIndex(slot, outputs.length)];
   }
 
-  /** The outputs of a class by their slots; not to be changed. */
-  int[] members(int classNumber) {
-    return members[classNumber];
-  }
-
-  /** Whether output o is in class o / slots, slot o % slots, with no empty slot anywhere. */
-  boolean isDenseAndInOrder() {
-    for (int output = 0; output < classOf.length; output++) {
-      if (classOf[output] != output / slots || slotOf[output] != output % slots) {
-        return false;
-      }
-    }
-    return (long) members.length * slots == classOf.length;
-  }
-
-  /** For each output, class * slots + slot. */
-  int[] places() {
-    int[] places = new int[classOf.length];
-    for (int output = 0; output < places.length; output++) {
-      places[output] = Math.addExact(Math.multiplyExact(classOf[output], slots), slotOf[output]);
-    }
-    return places;
-  }
-
-  /** The class of each output. */
-  int[] classTable() {
-    return classOf.clone();
-  }
-
-  /** The slot of each output. */
-  int[] slotTable() {
-    return slotOf.clone();
-  }
-
-  /** The number of outputs in each class. */
-  int[] sizes() {
-    return Arrays.stream(members).mapToInt(outputs -> outputs.length).toArray();
+  /** What the computations work on. */
+  ClassTable table() {
+    return table;
   }
 
   @Override
   public boolean equals(Object other) {
     return other instanceof ClassAssignment that
-        && slots == that.slots
-        && Arrays.equals(classOf, that.classOf)
-        && Arrays.equals(slotOf, that.slotOf);
+        && slots() == that.slots()
+        && Arrays.equals(table.classOf(), that.table.classOf())
+        && Arrays.equals(table.slotOf(), that.table.slotOf());
   }
 
   @Override
   public int hashCode() {
-    return 31 * Arrays.hashCode(classOf) + slots;
+    return 31 * Arrays.hashCode(table.classOf()) + slots();
   }
 
   @Override
   public String toString() {
-    return outputs() + " outputs in " + classes() + " classes of up to " + slots;
+    return outputs() + " outputs in " + classes() + " classes of up to " + slots();
   }
 }

@@ -5,7 +5,6 @@ import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
@@ -14,6 +13,20 @@ import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.softmax.Candidates;
+import org.blocksparse.internal.softmax.ClassSearch;
+import org.blocksparse.internal.softmax.DenseGradients;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
+import org.blocksparse.internal.softmax.FusedDescent;
+import org.blocksparse.internal.softmax.OptimizerUpdate;
+import org.blocksparse.internal.softmax.Sampling;
+import org.blocksparse.internal.softmax.Scoring;
+import org.blocksparse.internal.softmax.SmoothingPrior;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
+import org.blocksparse.internal.softmax.SoftmaxUpdate;
+import org.blocksparse.internal.softmax.TrainingBatch;
+import org.blocksparse.internal.softmax.TrainingPass;
 import org.blocksparse.internal.softmax.TwoLevelSoftmax;
 import org.blocksparse.internal.softmax.Workspace;
 
@@ -43,8 +56,8 @@ import org.blocksparse.internal.softmax.Workspace;
  *
  * <p>Outputs always go by the caller's own numbers; {@link #classes} tells where each one lives.
  * Slots that no output lives in have no probability and no gradient. (Theano gives them probability
- * and cuts them off, so that rows sum to less than one: {@link #hSoftmax} does as Theano does.) The
- * number of rows may differ from call to call.
+ * and cuts them off, so that rows sum to less than one: {@link TheanoSoftmax} does as Theano does.)
+ * The number of rows may differ from call to call.
  *
  * <p><b>Cost.</b> Methods tell how many multiply-adds they take for a row, by F features, C classes
  * and S slots, and which blocks of W2 they read. Rows that open the same class share the reading of
@@ -73,27 +86,31 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private final Storage valid;
   private final Storage prior;
   private final TwoLevelSoftmax softmax;
+  private final Scoring scoring;
   private final OptimizerState state;
   private final AtomicLong steps = new AtomicLong();
   private Map<String, String> metadata = Map.of();
 
-  private HierarchicalSoftmax(
+  HierarchicalSoftmax(
       int features, ClassAssignment classes, Workers workers, SoftmaxParameters parameters) {
     this.features = features;
     this.classes = classes;
     this.workers = workers;
     this.parameters = parameters;
     this.valid = Storage.allocate(classes.classes());
-    this.prior = Storage.allocate(classes.classes());
+    this.prior = SmoothingPrior.of(classes.table());
     for (int c = 0; c < classes.classes(); c++) {
       valid.putInt(c, classes.size(c));
-      prior.putFloat(c, (float) classes.size(c) / classes.outputs());
     }
-    TwoLevelSoftmax.Parameters storages = parameters.storages();
+    SoftmaxStorage storage = parameters.storage();
     this.softmax =
         new TwoLevelSoftmax(
-            workers.engine(), storages, features, classes.classes(), classes.slots(), valid);
-    this.state = new OptimizerState(storages, classes.classes());
+            workers.engine(),
+            storage,
+            new SoftmaxSizes(features, classes.classes(), classes.slots()),
+            valid);
+    this.scoring = new Scoring(softmax, classes.table());
+    this.state = storage.optimizerState(classes.classes());
   }
 
   /**
@@ -103,161 +120,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param outputs how many outputs there are
    * @throws IllegalArgumentException unless both are at least 1
    */
-  public static Builder builder(int features, int outputs) {
-    return new Builder(
+  public static HierarchicalSoftmaxBuilder builder(int features, int outputs) {
+    return new HierarchicalSoftmaxBuilder(
         Check.atLeast(1, "features", features), Check.atLeast(1, "outputs", outputs));
-  }
-
-  /** Collects what a layer is made of. */
-  public static final class Builder {
-    private final int features;
-    private final int outputs;
-    private ClassAssignment classes;
-    private Workers workers = Workers.common();
-    private long seed;
-
-    private Builder(int features, int outputs) {
-      this.features = features;
-      this.outputs = outputs;
-    }
-
-    /**
-     * Which class each output belongs to. By default classes of equal size in the order of the
-     * outputs, as many as are fastest by a model of costs for 1024 rows: 100 for 10,000 outputs,
-     * 2000 for a million. The costs were measured on one machine, so that a layer has the same
-     * classes everywhere; {@link #fastestClasses} measures yours. {@link ClassAssignment} tells
-     * what is better if more is known of the outputs.
-     *
-     * @throws IllegalArgumentException if it is for another number of outputs
-     */
-    public Builder classes(ClassAssignment assignment) {
-      if (requireNonNull(assignment, "classes").outputs() != outputs) {
-        throw new IllegalArgumentException(
-            "classes: expected an assignment of "
-                + outputs
-                + " outputs but was one of "
-                + assignment.outputs());
-      }
-      this.classes = assignment;
-      return this;
-    }
-
-    /**
-     * Classes of equal size in the order of the outputs, as {@link ClassAssignment#contiguous}.
-     *
-     * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs
-     */
-    public Builder classes(int nClasses) {
-      return classes(ClassAssignment.contiguous(outputs, nClasses));
-    }
-
-    /**
-     * The number of classes with which a step of training is fastest on this machine, which is
-     * measured for a moment: a suggestion for {@link #classes(int)}. The answer may differ from run
-     * to run, so it is not the default.
-     *
-     * @param batch rows of a step
-     * @throws IllegalArgumentException if {@code batch} is less than 1
-     */
-    public int fastestClasses(int batch) {
-      Check.atLeast(1, "batch", batch);
-      return StepCost.measure(workers).fastestClasses(outputs, batch);
-    }
-
-    /** The threads that work on every call; by default {@link Workers#common}. */
-    public Builder workers(Workers all) {
-      this.workers = requireNonNull(all, "workers");
-      return this;
-    }
-
-    /** Seed of the initial weights; 0 by default. Equal seeds give equal layers. */
-    public Builder seed(long value) {
-      this.seed = value;
-      return this;
-    }
-
-    /**
-     * A layer with random weights, uniform in [-1, 1] / sqrt(features), and biases of zero.
-     *
-     * @throws OutOfMemoryError if there is not enough memory, naming the bytes
-     */
-    public HierarchicalSoftmax build() {
-      ClassAssignment assignment = orDefault();
-      return new HierarchicalSoftmax(
-          features,
-          assignment,
-          workers,
-          SoftmaxParameters.random(features, assignment.classes(), assignment.slots(), seed));
-    }
-
-    /**
-     * A layer with given parameters, which become its own: it changes them when it trains, and
-     * closes them when it is closed.
-     *
-     * @throws IllegalArgumentException if a shape does not fit
-     */
-    public HierarchicalSoftmax build(
-        FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
-      ClassAssignment assignment = orDefault();
-      return new HierarchicalSoftmax(
-          features,
-          assignment,
-          workers,
-          new SoftmaxParameters(W1, b1, W2, b2)
-              .require(features, assignment.classes(), assignment.slots()));
-    }
-
-    private ClassAssignment orDefault() {
-      return classes != null
-          ? classes
-          : ClassAssignment.contiguous(
-              outputs, StepCost.REFERENCE.fastestClasses(outputs, StepCost.BATCH));
-    }
-  }
-
-  /**
-   * Theano's {@code h_softmax}: output o belongs to class o / nOutputsPerClass.
-   *
-   * <p>As in Theano, slots beyond {@code nOutputs} take part in the softmax of their class and are
-   * then cut off, so rows may sum to less than one, and the result is a product of two
-   * probabilities, which may underflow. Unlike Theano, targets out of range are refused.
-   *
-   * @param x (batchSize, features)
-   * @param batchSize the number of rows of x
-   * @param nOutputs the number of outputs, at most nClasses * nOutputsPerClass
-   * @param nClasses the number of classes
-   * @param nOutputsPerClass the number of outputs in each class
-   * @param W1 (features, nClasses)
-   * @param b1 (nClasses)
-   * @param W2 (nClasses, features, nOutputsPerClass)
-   * @param b2 (nClasses, nOutputsPerClass)
-   * @param target (batchSize), each in [0, nOutputs), or null
-   * @return a new tensor: (batchSize) probabilities of the targets, or, without targets,
-   *     (batchSize, nOutputs) probabilities of all outputs
-   * @throws NullPointerException if an argument other than target is null
-   * @throws IllegalArgumentException if a number is out of range or a shape does not fit
-   * @throws IndexOutOfBoundsException if a target is outside [0, nOutputs)
-   * @throws IllegalStateException if a tensor is closed
-   */
-  public static FloatTensor hSoftmax(
-      FloatTensor x,
-      int batchSize,
-      int nOutputs,
-      int nClasses,
-      int nOutputsPerClass,
-      FloatTensor W1,
-      FloatTensor b1,
-      FloatTensor W2,
-      FloatTensor b2,
-      IntTensor target) {
-    return TheanoSoftmax.apply(
-        x,
-        batchSize,
-        nOutputs,
-        nClasses,
-        nOutputsPerClass,
-        new SoftmaxParameters(W1, b1, W2, b2),
-        target);
   }
 
   /** The size of a row of x. */
@@ -454,36 +319,10 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       compute(
           x,
           (rows, workspace) -> {
-            boolean inOrder = classes.isDenseAndInOrder();
-            softmax.grid(
-                rows,
-                logarithm,
-                inOrder ? Operands.rows(out) : null,
-                inOrder ? null : inOutputOrder(out),
-                workspace);
+            scoring.all(rows, logarithm, Operands.rows(out), workspace);
             return out;
           });
     }
-  }
-
-  /** Puts results, which come by class and slot, into the order of the outputs. */
-  private TwoLevelSoftmax.GridConsumer inOutputOrder(FloatTensor result) {
-    int[] places = classes.places();
-    return (begin, grid) ->
-        workers
-            .engine()
-            .run(
-                Math.toIntExact(grid.count()),
-                grid.count() * places.length,
-                (first, last) -> {
-                  float[] row = new float[places.length];
-                  for (int r = first; r < last; r++) {
-                    for (int output = 0; output < row.length; output++) {
-                      row[output] = grid.get(r, places[output]);
-                    }
-                    result.put((long) (begin + r) * row.length, row, 0, row.length);
-                  }
-                });
   }
 
   /**
@@ -514,18 +353,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     Check.shape("targets", targets, "(batch)", batch);
     int[] outputs = targets.toArray("targets");
     Check.indices("targets", outputs, 0, "outputs", outputs());
-    int[] classOf = Arrays.stream(outputs).map(classes::classOf).toArray();
-    return compute(
-        x,
-        (rows, workspace) -> {
-          Rows byClass = softmax.classes(rows, true, workspace);
-          Rows bySlot = softmax.open(rows, byClass, null, classOf, true, workspace);
-          float[] result = new float[batch];
-          for (int r = 0; r < batch; r++) {
-            result[r] = bySlot.get(r, classes.slotOf(outputs[r]));
-          }
-          return result;
-        });
+    return compute(x, (rows, workspace) -> scoring.ofTargets(rows, outputs, workspace));
   }
 
   /**
@@ -543,39 +371,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     Check.shape("candidates", candidates, "(batch, n)", batch, n);
     int[] outputs = candidates.toArray("candidates");
     Check.indices("candidates", outputs, n, "outputs", outputs());
-    // A class is opened once for a row, however many candidates it holds.
-    int[] requestOf = new int[outputs.length];
-    int[] readRow = new int[outputs.length];
-    int[] classOf = new int[outputs.length];
-    int[] requestOfClass = new int[classes.classes()];
-    int requests = 0;
-    for (int r = 0; r < batch; r++) {
-      int firstOfRow = requests;
-      for (int i = r * n; i < (r + 1) * n; i++) {
-        int wanted = classes.classOf(outputs[i]);
-        int request = requestOfClass[wanted];
-        if (request < firstOfRow || request >= requests || classOf[request] != wanted) {
-          request = requests++;
-          requestOfClass[wanted] = request;
-          readRow[request] = r;
-          classOf[request] = wanted;
-        }
-        requestOf[i] = request;
-      }
-    }
-    int[] readRows = Arrays.copyOf(readRow, requests);
-    int[] opened = Arrays.copyOf(classOf, requests);
-    return compute(
-        x,
-        (rows, workspace) -> {
-          Rows byClass = softmax.classes(rows, true, workspace);
-          Rows bySlot = softmax.open(rows, byClass, readRows, opened, true, workspace);
-          float[] result = new float[outputs.length];
-          for (int i = 0; i < result.length; i++) {
-            result[i] = bySlot.get(requestOf[i], classes.slotOf(outputs[i]));
-          }
-          return FloatTensor.of(result, batch, n);
-        });
+    float[] result =
+        compute(x, (rows, workspace) -> scoring.ofCandidates(rows, outputs, n, workspace));
+    return FloatTensor.of(result, batch, n);
   }
 
   /**
@@ -627,11 +425,12 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   private Ranking search(FloatTensor x, Supplier<Candidates> candidates) {
     checkX(x);
-    return compute(
-        x,
-        (rows, workspace) ->
-            new ClassSearch(softmax, classes, W2().shape().size(), workers.engine())
-                .search(rows, candidates, workspace));
+    ClassSearch.Found found =
+        compute(
+            x,
+            (rows, workspace) ->
+                new ClassSearch(softmax, classes.table()).search(rows, candidates, workspace));
+    return new Ranking(found.outputs(), found.logProbabilities(), found.openedClasses());
   }
 
   /**
@@ -660,48 +459,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       throw new IllegalArgumentException(
           "temperature: expected a finite number > 0 but was " + temperature);
     }
-    int batch = checkX(x);
-    return compute(
-        x,
-        (rows, workspace) -> {
-          int[] classOf = new int[batch];
-          Rows byClass = softmax.classes(rows, true, workspace);
-          Draw ofClasses = new Draw(byClass, classes.classes(), temperature, random);
-          for (int r = 0; r < batch; r++) {
-            classOf[r] = ofClasses.from(r, classes.classes());
-          }
-          int[] drawn = new int[batch];
-          Rows bySlot = softmax.open(rows, null, null, classOf, true, workspace);
-          Draw ofSlots = new Draw(bySlot, classes.slots(), temperature, random);
-          for (int r = 0; r < batch; r++) {
-            int slot = ofSlots.from(r, classes.size(classOf[r]));
-            drawn[r] = classes.output(classOf[r], slot);
-          }
-          return drawn;
-        });
-  }
-
-  /**
-   * How the probability of an output comes about.
-   *
-   * @param output the output, by the caller's number
-   * @param classNumber its class
-   * @param classProbability P(class)
-   * @param classRank how many classes are likelier
-   * @param probabilityInClass P(output | class)
-   * @param rankInClass how many outputs of the class are likelier
-   */
-  public record Explanation(
-      int output,
-      int classNumber,
-      double classProbability,
-      int classRank,
-      double probabilityInClass,
-      int rankInClass) {
-    /** P(output), the product of the two. */
-    public double probability() {
-      return classProbability * probabilityInClass;
-    }
+    checkX(x);
+    Sampling sampling = new Sampling(softmax, classes.table(), temperature, random);
+    return compute(x, sampling::draw);
   }
 
   /**
@@ -715,55 +475,17 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   public Explanation explain(FloatTensor x, int output) {
     Check.shape("x", x, "(1, features)", 1, features);
     Check.indices("output", new int[] {output}, 0, "outputs", outputs());
-    int classNumber = classes.classOf(output);
-    int slot = classes.slotOf(output);
-    return compute(
-        x,
-        (row, workspace) -> {
-          Rows byClass = softmax.classes(row, true, workspace);
-          Rows bySlot = softmax.open(row, null, null, new int[] {classNumber}, true, workspace);
-          return new Explanation(
-              output,
-              classNumber,
-              Math.exp(byClass.get(0, classNumber)),
-              rank(byClass, classes.classes(), classNumber),
-              Math.exp(bySlot.get(0, slot)),
-              rank(bySlot, classes.size(classNumber), slot));
-        });
-  }
-
-  private static int rank(Rows row, int count, int index) {
-    int rank = 0;
-    for (int i = 0; i < count; i++) {
-      rank += row.get(0, i) > row.get(0, index) ? 1 : 0;
-    }
-    return rank;
+    Scoring.Part[] parts = compute(x, (row, workspace) -> scoring.explain(row, output, workspace));
+    return new Explanation(
+        output,
+        classes.classOf(output),
+        parts[0].probability(),
+        parts[0].rank(),
+        parts[1].probability(),
+        parts[1].rank());
   }
 
   // ---------------------------------------------------------------------------------- training
-
-  /**
-   * The gradients of a loss: new, dense tensors that are closed together.
-   *
-   * @param loss the loss itself
-   * @param x (batch, features)
-   * @param W1 (features, classes)
-   * @param b1 (classes)
-   * @param W2 (classes, features, slots); zero in classes that no target is in
-   * @param b2 (classes, slots)
-   */
-  public record Gradients(
-      double loss, FloatTensor x, FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2)
-      implements AutoCloseable {
-    @Override
-    public void close() {
-      x.close();
-      W1.close();
-      b1.close();
-      W2.close();
-      b2.close();
-    }
-  }
 
   /**
    * The mean of the negative log probabilities of the targets; 0 for no rows. See {@link
@@ -775,8 +497,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /** The loss that a {@link #step} would report, without a step. */
   public double loss(FloatTensor x, IntTensor targets, Loss loss) {
-    TargetBatch batch = check(x, targets, loss);
-    return batch.sum(train(x, batch, null, lease -> TwoLevelSoftmax.LOSS_ONLY));
+    TrainingBatch batch = check(x, targets, loss);
+    return batch.sum(train(x, batch, null, workspace -> SoftmaxUpdate.NONE));
   }
 
   /**
@@ -786,13 +508,13 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: F (C + S); the classes of the targets.
    */
   public FloatTensor losses(FloatTensor x, IntTensor targets, Loss loss) {
-    TargetBatch batch = check(x, targets, loss);
-    float[] result = batch.weighted(train(x, batch, null, lease -> TwoLevelSoftmax.LOSS_ONLY));
+    TrainingBatch batch = check(x, targets, loss);
+    float[] result = batch.weighted(train(x, batch, null, workspace -> SoftmaxUpdate.NONE));
     return FloatTensor.of(result, result.length);
   }
 
   /** The gradients of the mean negative log likelihood. */
-  public Gradients gradients(FloatTensor x, IntTensor targets) {
+  public SoftmaxGradients gradients(FloatTensor x, IntTensor targets) {
     return gradients(x, targets, Loss.mean());
   }
 
@@ -802,16 +524,16 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *
    * <p>Cost: 3 F (C + S), and to clear C F S; the classes of the targets.
    */
-  public Gradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
-    TargetBatch batch = check(x, targets, loss);
+  public SoftmaxGradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
+    TrainingBatch batch = check(x, targets, loss);
     SoftmaxParameters result =
         SoftmaxParameters.zeros(features, classes.classes(), classes.slots());
     FloatTensor gradX = null;
     try {
       gradX = FloatTensor.zeros(batch.size(), features);
-      TwoLevelSoftmax.Update update = softmax.gradients(result.storages());
-      double value = batch.sum(train(x, batch, gradX, lease -> update));
-      return new Gradients(value, gradX, result.W1(), result.b1(), result.W2(), result.b2());
+      SoftmaxUpdate update = new DenseGradients(result.storage(), softmax.sizes());
+      double value = batch.sum(train(x, batch, gradX, workspace -> update));
+      return new SoftmaxGradients(value, gradX, result.W1(), result.b1(), result.W2(), result.b2());
     } catch (Throwable e) {
       result.close();
       if (gradX != null) {
@@ -853,13 +575,15 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
     requireNonNull(optimizer, "optimizer");
     W2().requireWritable("W2");
-    TargetBatch batch = check(x, targets, loss);
+    TrainingBatch batch = check(x, targets, loss);
     if (gradX != null) {
       Check.shape("gradX", gradX, X, batch.size(), features);
       checkNoOverlap("gradX", gradX, x);
     }
-    double value =
-        batch.sum(train(x, batch, gradX, lease -> state.update(softmax, optimizer, lease)));
+    double value;
+    try (OptimizerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
+      value = batch.sum(train(x, batch, gradX, workspace -> update(step, workspace)));
+    }
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
           "step "
@@ -875,30 +599,33 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return value;
   }
 
-  private TargetBatch check(FloatTensor x, IntTensor targets, Loss loss) {
-    return new TargetBatch(checkX(x), targets, requireNonNull(loss, "loss"), classes);
+  private TrainingBatch check(FloatTensor x, IntTensor targets, Loss loss) {
+    return TargetBatch.check(checkX(x), targets, requireNonNull(loss, "loss"), classes.table());
   }
 
-  /**
-   * The losses of the rows that count, not weighted. The update is made under the lease: what is
-   * closed or refused must not change its state.
-   */
+  private SoftmaxUpdate update(OptimizerState.Step step, Workspace workspace) {
+    return step.rule().isPlainDescent()
+        ? new FusedDescent(step, softmax.parameters(), softmax.sizes())
+        : new OptimizerUpdate(step, softmax.sizes(), workspace);
+  }
+
+  /** The losses of the rows that count, not weighted. */
   private double[] train(
       FloatTensor x,
-      TargetBatch batch,
+      TrainingBatch batch,
       FloatTensor gradX,
-      Function<Lease, TwoLevelSoftmax.Update> update) {
+      Function<Workspace, SoftmaxUpdate> update) {
     try (Lease lease = lease().of("x", x).of("gradX", gradX);
         Workspace workspace = softmax.borrowWorkspace()) {
-      return softmax.train(
-          Operands.rows(x),
-          batch.targets,
-          batch.weights,
-          batch.smoothing,
-          prior,
-          gradX == null ? null : Operands.rows(gradX),
-          update.apply(lease),
-          workspace);
+      return new TrainingPass(
+              softmax,
+              prior,
+              Operands.rows(x),
+              batch,
+              gradX == null ? null : Operands.rows(gradX),
+              update.apply(workspace),
+              workspace)
+          .run();
     }
   }
 

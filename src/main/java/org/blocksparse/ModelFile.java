@@ -18,6 +18,10 @@ import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.TensorState;
+import org.blocksparse.internal.optimizer.UpdateRule;
+import org.blocksparse.internal.softmax.Parameter;
 
 /** A {@link HierarchicalSoftmax} as a safetensors file; {@link ModelNames} tells what is in it. */
 final class ModelFile {
@@ -39,8 +43,8 @@ final class ModelFile {
       tensors.add(floats("W1", layer.W1()));
       tensors.add(floats("b1", layer.b1()));
       tensors.add(floats("b2", layer.b2()));
-      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, layer.classes().classTable()));
-      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, layer.classes().slotTable()));
+      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, layer.classes().table().classOf()));
+      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, layer.classes().table().slotOf()));
       if (options.optimizerState()) {
         addState(layer, lease, tensors, metadata);
       }
@@ -66,19 +70,21 @@ final class ModelFile {
       List<TensorSource> tensors,
       Map<String, String> metadata) {
     OptimizerState state = layer.optimizerState();
-    metadata.put(ModelNames.RULE, state.rule().name());
-    metadata.put(ModelNames.RULE_STEPS, Long.toString(state.stepsOfClassLevel()));
-    tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, state.stepsOfClass()));
+    metadata.put(ModelNames.RULE, state.kind().name());
+    metadata.put(
+        ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.ordinal()).steps()[0]));
+    tensors.add(
+        TensorSource.ints(ModelNames.STATE_STEPS, state.of(Parameter.W2.ordinal()).steps()));
     FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
-    for (int memory = 0; memory < state.rule().memories(); memory++) {
-      Storage[] remembered = state.remembered(memory);
-      for (int p = 0; p < remembered.length; p++) {
-        if (!remembered[p].acquire()) {
-          throw new IllegalStateException("layer: is closed");
+    for (int moment = 0; moment < state.kind().moments(); moment++) {
+      for (int p = 0; p < parameters.length; p++) {
+        Storage storage = state.of(p).moment(moment);
+        if (!storage.acquire()) {
+          throw new IllegalStateException("layer: the layer is closed");
         }
-        lease.adopt(remembered[p]);
+        lease.adopt(storage);
         long[] dims = parameters[p].shape().toArray();
-        tensors.add(TensorSource.floats(ModelNames.state(memory, p), dims, remembered[p]));
+        tensors.add(TensorSource.floats(ModelNames.state(moment, p), dims, storage));
       }
     }
   }
@@ -242,13 +248,13 @@ final class ModelFile {
     // ------------------------------------------------------------------------ optimizer state
 
     private record State(
-        Optimizer.Rule rule,
+        UpdateRule.Kind rule,
         long steps,
         TensorEntry stepsOfClass,
-        List<List<TensorEntry>> remembered) {
+        List<List<TensorEntry>> moments) {
       long bytes() {
         return stepsOfClass.bytes()
-            + remembered.stream().flatMap(List::stream).mapToLong(TensorEntry::bytes).sum();
+            + moments.stream().flatMap(List::stream).mapToLong(TensorEntry::bytes).sum();
       }
     }
 
@@ -257,23 +263,23 @@ final class ModelFile {
       if (name == null) {
         return null;
       }
-      Optimizer.Rule rule;
+      UpdateRule.Kind rule;
       try {
-        rule = Optimizer.Rule.valueOf(name);
+        rule = UpdateRule.Kind.valueOf(name);
       } catch (IllegalArgumentException e) {
         throw wrongMetadata(ModelNames.RULE + " is no rule: " + MalformedException.told(name));
       }
-      List<List<TensorEntry>> remembered = new ArrayList<>();
-      for (int memory = 0; memory < rule.memories(); memory++) {
+      List<List<TensorEntry>> moments = new ArrayList<>();
+      for (int memory = 0; memory < rule.moments(); memory++) {
         List<TensorEntry> entries = new ArrayList<>();
         for (int p = 0; p < parameters.length; p++) {
           long[] dims = parameters[p].dims();
           entries.add(reader.entry(ModelNames.state(memory, p), ElementType.F32, dims));
         }
-        remembered.add(entries);
+        moments.add(entries);
       }
       TensorEntry stepsOfClass = reader.entry(ModelNames.STATE_STEPS, ElementType.I32, classes);
-      return new State(rule, number(ModelNames.RULE_STEPS), stepsOfClass, remembered);
+      return new State(rule, number(ModelNames.RULE_STEPS), stepsOfClass, moments);
     }
 
     private void restore(OptimizerState target, State state) throws IOException {
@@ -284,17 +290,21 @@ final class ModelFile {
               ModelNames.STATE_STEPS, "element " + c + " = " + stepsOfClass[c] + " is negative");
         }
       }
-      target.restore(state.rule(), state.steps(), stepsOfClass);
-      int memories = state.remembered().size();
-      for (int memory = 0; memory < memories; memory++) {
-        // The last, of Adagrad the only one, is made of squares, whose root a step takes.
-        SafeTensorsReader.Values values =
-            memory == memories - 1
-                ? SafeTensorsReader.Values.FINITE_AND_NOT_NEGATIVE
-                : SafeTensorsReader.Values.FINITE;
-        Storage[] storage = target.remembered(memory);
-        for (int p = 0; p < storage.length; p++) {
-          reader.readFloats(state.remembered().get(memory).get(p), storage[p], values);
+      target.reset(state.rule());
+      int[] stepsOfClassLevel = {(int) Math.min(state.steps(), Integer.MAX_VALUE)};
+      int moments = state.moments().size();
+      for (Parameter parameter : Parameter.values()) {
+        boolean classLevel = parameter == Parameter.W1 || parameter == Parameter.B1;
+        TensorState tensor = target.of(parameter.ordinal());
+        tensor.restoreSteps(classLevel ? stepsOfClassLevel : stepsOfClass);
+        for (int moment = 0; moment < moments; moment++) {
+          // The last, of Adagrad the only one, is made of squares, whose root a step takes.
+          SafeTensorsReader.Values values =
+              moment == moments - 1
+                  ? SafeTensorsReader.Values.FINITE_AND_NOT_NEGATIVE
+                  : SafeTensorsReader.Values.FINITE;
+          TensorEntry entry = state.moments().get(moment).get(parameter.ordinal());
+          reader.readFloats(entry, tensor.moment(moment), values);
         }
       }
     }

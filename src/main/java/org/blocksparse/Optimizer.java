@@ -1,55 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import org.blocksparse.internal.optimizer.UpdateRule;
+import org.blocksparse.internal.optimizer.UpdateRule.Kind;
+
 /**
- * How parameters follow their gradients. Immutable: it holds the rule and its numbers, while what a
- * rule remembers of each parameter is kept by the layer.
+ * How parameters follow their gradients. Immutable: it holds the rule and its numbers, while the
+ * optimizer state, what a rule keeps of each parameter, belongs to the layer.
  *
  * <p>Only the classes that occur among the targets are touched in a step, so for the others nothing
  * decays and nothing is averaged. For Adam this is its lazy form: the moments of a class are
  * corrected by the number of steps that the class itself has taken.
  */
 public final class Optimizer {
-  /** The rules. */
-  enum Rule {
-    SGD(0),
-    ADAGRAD(1),
-    ADAM(2);
-
-    private final int memories;
-
-    Rule(int memories) {
-      this.memories = memories;
-    }
-
-    /** How many numbers it remembers of each parameter. */
-    int memories() {
-      return memories;
-    }
-  }
-
   private static final float NO_LIMIT = Float.POSITIVE_INFINITY;
 
-  private final Rule rule;
-  private final float rate;
-  private final float decay;
-  private final float maxNorm;
-  private final float beta1;
-  private final float beta2;
-  private final float epsilon;
+  private final UpdateRule rule;
 
   private Optimizer(
-      Rule rule, float rate, float decay, float maxNorm, float beta1, float beta2, float epsilon) {
-    this.rule = rule;
-    this.rate = positive("rate", rate);
-    this.decay = decay;
-    this.maxNorm = maxNorm;
-    this.beta1 = beta1;
-    this.beta2 = beta2;
-    this.epsilon = epsilon;
+      Kind kind, float rate, float decay, float maxNorm, float beta1, float beta2, float epsilon) {
     if (!(decay >= 0 && decay < Float.POSITIVE_INFINITY)) {
       throw new IllegalArgumentException("decay: expected a finite number >= 0 but was " + decay);
     }
+    this.rule = new UpdateRule(kind, positive("rate", rate), decay, maxNorm, beta1, beta2, epsilon);
+  }
+
+  private Optimizer with(float rate, float decay, float maxNorm) {
+    return new Optimizer(
+        rule.kind(), rate, decay, maxNorm, rule.beta1(), rule.beta2(), rule.epsilon());
   }
 
   /**
@@ -58,7 +36,7 @@ public final class Optimizer {
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
   public static Optimizer sgd(float rate) {
-    return new Optimizer(Rule.SGD, rate, 0, NO_LIMIT, 0, 0, 0);
+    return new Optimizer(Kind.SGD, rate, 0, NO_LIMIT, 0, 0, 0);
   }
 
   /**
@@ -67,7 +45,7 @@ public final class Optimizer {
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
   public static Optimizer adagrad(float rate) {
-    return new Optimizer(Rule.ADAGRAD, rate, 0, NO_LIMIT, 0, 0, 1e-8f);
+    return new Optimizer(Kind.ADAGRAD, rate, 0, NO_LIMIT, 0, 0, 1e-8f);
   }
 
   /**
@@ -89,7 +67,7 @@ public final class Optimizer {
    */
   public static Optimizer adam(float rate, float beta1, float beta2, float epsilon) {
     return new Optimizer(
-        Rule.ADAM,
+        Kind.ADAM,
         rate,
         0,
         NO_LIMIT,
@@ -99,13 +77,12 @@ public final class Optimizer {
   }
 
   /**
-   * The same rule with another learning rate, for schedules. The layer goes on with what it
-   * remembers.
+   * The same rule with another learning rate, for schedules. The layer keeps its optimizer state.
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
   public Optimizer withRate(float newRate) {
-    return new Optimizer(rule, newRate, decay, maxNorm, beta1, beta2, epsilon);
+    return with(newRate, rule.decay(), rule.maxNorm());
   }
 
   /**
@@ -116,7 +93,7 @@ public final class Optimizer {
    * @throws IllegalArgumentException if it is not
    */
   public Optimizer withDecay(float newDecay) {
-    return new Optimizer(rule, rate, newDecay, maxNorm, beta1, beta2, epsilon);
+    return with(rule.rate(), newDecay, rule.maxNorm());
   }
 
   /**
@@ -132,7 +109,7 @@ public final class Optimizer {
     if (!(newMaxNorm > 0)) {
       throw new IllegalArgumentException("maxNorm: expected a number > 0 but was " + newMaxNorm);
     }
-    return new Optimizer(rule, rate, decay, newMaxNorm, beta1, beta2, epsilon);
+    return with(rule.rate(), rule.decay(), newMaxNorm);
   }
 
   private static float positive(String name, float value) {
@@ -149,46 +126,22 @@ public final class Optimizer {
     return value;
   }
 
-  Rule rule() {
-    return rule;
-  }
-
   /** The learning rate. */
   public float rate() {
-    return rate;
+    return rule.rate();
   }
 
-  float decay() {
-    return decay;
-  }
-
-  float maxNorm() {
-    return maxNorm;
-  }
-
-  boolean isClipping() {
-    return maxNorm < NO_LIMIT;
-  }
-
-  float beta1() {
-    return beta1;
-  }
-
-  float beta2() {
-    return beta2;
-  }
-
-  float epsilon() {
-    return epsilon;
+  UpdateRule rule() {
+    return rule;
   }
 
   @Override
   public String toString() {
-    return rule
+    return rule.kind()
         + "(rate = "
-        + rate
-        + (decay == 0 ? "" : ", decay = " + decay)
-        + (isClipping() ? ", maxNorm = " + maxNorm : "")
+        + rule.rate()
+        + (rule.decay() == 0 ? "" : ", decay = " + rule.decay())
+        + (rule.isClipping() ? ", maxNorm = " + rule.maxNorm() : "")
         + ")";
   }
 }

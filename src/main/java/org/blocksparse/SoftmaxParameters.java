@@ -3,7 +3,8 @@ package org.blocksparse;
 
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
-import org.blocksparse.internal.softmax.TwoLevelSoftmax;
+import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
 
 /**
  * The parameters of a two-level softmax, or gradients with respect to them.
@@ -63,8 +64,18 @@ record SoftmaxParameters(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTe
   }
 
   /** What the computations work on. */
-  TwoLevelSoftmax.Parameters storages() {
-    return new TwoLevelSoftmax.Parameters(W1.storage(), b1.storage(), W2.storage(), b2.storage());
+  SoftmaxStorage storage() {
+    return new SoftmaxStorage(W1.storage(), b1.storage(), W2.storage(), b2.storage());
+  }
+
+  /** One of them. */
+  FloatTensor of(Parameter parameter) {
+    return switch (parameter) {
+      case W1 -> W1;
+      case B1 -> b1;
+      case W2 -> W2;
+      case B2 -> b2;
+    };
   }
 
   long bytes() {

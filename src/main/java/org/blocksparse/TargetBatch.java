@@ -3,28 +3,23 @@ package org.blocksparse;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
-import org.blocksparse.internal.softmax.TwoLevelSoftmax;
+import org.blocksparse.internal.softmax.ClassTable;
+import org.blocksparse.internal.softmax.TrainingBatch;
 
-/** The checked targets of a batch: the rows that count in a loss, with their weights. */
+/** Checks the targets of a batch, and finds the rows that count in a loss, with their weights. */
 final class TargetBatch {
-  final float smoothing;
-
-  /** (batch): what the loss of each row is multiplied by; defined for rows that count. */
-  final float[] weights;
-
-  /** The rows that count, with the class and the slot of each one's target. */
-  final TwoLevelSoftmax.Targets targets;
+  private TargetBatch() {}
 
   /**
-   * Checks and sorts.
+   * The checked batch.
    *
    * @param batch the number of rows
    * @throws IllegalArgumentException if a shape does not fit or a weight is not finite
    * @throws IndexOutOfBoundsException if a target that is not ignored is outside [0, outputs)
    */
-  TargetBatch(int batch, IntTensor targetTensor, Loss loss, ClassAssignment classes) {
-    Check.shape("targets", targetTensor, "(batch)", batch);
-    int[] outputs = targetTensor.toArray("targets");
+  static TrainingBatch check(int batch, IntTensor targets, Loss loss, ClassTable classes) {
+    Check.shape("targets", targets, "(batch)", batch);
+    int[] outputs = targets.toArray("targets");
     int counted = 0;
     for (int r = 0; r < batch; r++) {
       if (!loss.ignores(outputs[r])) {
@@ -32,8 +27,7 @@ final class TargetBatch {
         counted++;
       }
     }
-    smoothing = loss.smoothing();
-    weights = weights(batch, loss);
+    float[] weights = weights(batch, loss);
     // A row of weight 0 counts in the mean, but there is nothing to compute for it.
     int[] rows =
         IntStream.range(0, batch)
@@ -42,11 +36,11 @@ final class TargetBatch {
     int[] classOf = new int[rows.length];
     int[] slotOf = new int[rows.length];
     for (int i = 0; i < rows.length; i++) {
-      classOf[i] = classes.classOf(outputs[rows[i]]);
-      slotOf[i] = classes.slotOf(outputs[rows[i]]);
+      classOf[i] = classes.classOf()[outputs[rows[i]]];
+      slotOf[i] = classes.slotOf()[outputs[rows[i]]];
       weights[rows[i]] *= loss.isMean() ? 1f / counted : 1f;
     }
-    targets = new TwoLevelSoftmax.Targets(rows, classOf, slotOf);
+    return new TrainingBatch(rows, classOf, slotOf, weights, loss.smoothing());
   }
 
   /** The caller's weights, by default 1. */
@@ -64,29 +58,5 @@ final class TargetBatch {
       }
       return given;
     }
-  }
-
-  /** The number of rows, those that do not count included. */
-  int size() {
-    return weights.length;
-  }
-
-  /** What each row adds to the loss, given the losses of those that count. */
-  float[] weighted(double[] losses) {
-    float[] result = new float[weights.length];
-    for (int i = 0; i < losses.length; i++) {
-      int row = targets.rows()[i];
-      result[row] = (float) (weights[row] * losses[i]);
-    }
-    return result;
-  }
-
-  /** The loss, given the losses of the rows that count. */
-  double sum(double[] losses) {
-    double sum = 0;
-    for (int i = 0; i < losses.length; i++) {
-      sum += weights[targets.rows()[i]] * losses[i];
-    }
-    return sum;
   }
 }

@@ -2,20 +2,51 @@
 package org.blocksparse;
 
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.TwoLevelSoftmax;
 import org.blocksparse.internal.softmax.Workspace;
 
-/** What {@link HierarchicalSoftmax#hSoftmax} does. */
-final class TheanoSoftmax {
+/**
+ * Theano's {@code h_softmax}: output o belongs to class o / nOutputsPerClass.
+ *
+ * <p>As in Theano, slots beyond {@code nOutputs} take part in the softmax of their class and are
+ * then cut off, so rows may sum to less than one, and the result is a product of two probabilities,
+ * which may underflow. Unlike Theano, targets out of range are refused. {@link HierarchicalSoftmax}
+ * has neither limit, and trains.
+ */
+public final class TheanoSoftmax {
   private TheanoSoftmax() {}
 
-  static FloatTensor apply(
+  /**
+   * The probabilities of targets, or of all outputs.
+   *
+   * @param x (batchSize, features)
+   * @param batchSize the number of rows of x
+   * @param nOutputs the number of outputs, at most nClasses * nOutputsPerClass
+   * @param nClasses the number of classes
+   * @param nOutputsPerClass the number of outputs in each class
+   * @param W1 (features, nClasses)
+   * @param b1 (nClasses)
+   * @param W2 (nClasses, features, nOutputsPerClass)
+   * @param b2 (nClasses, nOutputsPerClass)
+   * @param target (batchSize), each in [0, nOutputs), or null
+   * @return a new tensor: (batchSize) probabilities of the targets, or, without targets,
+   *     (batchSize, nOutputs) probabilities of all outputs
+   * @throws NullPointerException if an argument other than target is null
+   * @throws IllegalArgumentException if a number is out of range or a shape does not fit
+   * @throws IndexOutOfBoundsException if a target is outside [0, nOutputs)
+   * @throws IllegalStateException if a tensor is closed
+   */
+  public static FloatTensor apply(
       FloatTensor x,
       int batchSize,
       int nOutputs,
       int nClasses,
       int nOutputsPerClass,
-      SoftmaxParameters parameters,
+      FloatTensor W1,
+      FloatTensor b1,
+      FloatTensor W2,
+      FloatTensor b2,
       IntTensor target) {
     Check.atLeast(1, "nClasses", nClasses);
     Check.atLeast(1, "nOutputsPerClass", nOutputsPerClass);
@@ -30,15 +61,14 @@ final class TheanoSoftmax {
     Check.rank("x", x, "(batchSize, features)", 2);
     int features = (int) x.shape().dim(1);
     Check.shape("x", x, "(batchSize, features)", batchSize, features);
-    parameters.require(features, nClasses, nOutputsPerClass);
+    SoftmaxParameters parameters =
+        new SoftmaxParameters(W1, b1, W2, b2).require(features, nClasses, nOutputsPerClass);
     int[] targets = target == null ? null : targets(target, batchSize, nOutputs);
     TwoLevelSoftmax softmax =
         new TwoLevelSoftmax(
             Workers.common().engine(),
-            parameters.storages(),
-            features,
-            nClasses,
-            nOutputsPerClass,
+            parameters.storage(),
+            new SoftmaxSizes(features, nClasses, nOutputsPerClass),
             null);
     try (Lease lease = new Lease().of("x", x).of(parameters);
         Workspace workspace = softmax.borrowWorkspace()) {
@@ -71,7 +101,7 @@ final class TheanoSoftmax {
                     (begin, grid) -> {
                       for (int r = 0; r < grid.count(); r++) {
                         grid.get(r, 0, row);
-                        result.put((long) (begin + r) * nOutputs, row, 0, nOutputs);
+                        Operands.rows(result).put(begin + r, 0, row);
                       }
                     },
                     workspace));

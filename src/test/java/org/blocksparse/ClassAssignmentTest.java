@@ -6,9 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.IntStream;
+import org.blocksparse.internal.softmax.ClassCount;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -142,28 +142,28 @@ final class ClassAssignmentTest {
   @Test
   void fastestClasses_growWithTheRootOfOutputs_andFollowTheCosts() {
     for (int outputs : new int[] {1, 2, 10, 1000, 1_000_000}) {
-      int classes = StepCost.REFERENCE.fastestClasses(outputs, StepCost.BATCH);
+      int classes = ClassCount.REFERENCE.fastest(outputs, ClassCount.BATCH);
       double root = Math.sqrt(outputs);
       assertTrue(classes >= 1 && classes <= outputs, outputs + " outputs: " + classes);
       assertTrue(classes <= 8 * root + 1, outputs + " outputs: " + classes);
     }
     // Where memory costs nothing, the root is best; the more it costs, the more classes.
     int outputs = 1_000_000;
-    int free = new StepCost(1, 0).fastestClasses(outputs, StepCost.BATCH);
-    int dear = new StepCost(1, 100).fastestClasses(outputs, StepCost.BATCH);
+    int free = new ClassCount(1, 0).fastest(outputs, ClassCount.BATCH);
+    int dear = new ClassCount(1, 100).fastest(outputs, ClassCount.BATCH);
     assertEquals(1000, free);
     assertTrue(dear > free, "free " + free + ", dear " + dear);
   }
 
   @Test
   void measuredCosts_arePositive() {
-    StepCost cost = StepCost.measure(Workers.common());
+    ClassCount cost = ClassCount.measure(Workers.common().engine());
     assertTrue(cost.nanosPerProduct() > 0 && cost.nanosPerWeight() > 0, cost.toString());
   }
 
   @Test
   void sizes_addUp() {
     ClassAssignment classes = ClassAssignment.contiguous(1001, 32);
-    assertEquals(1001, Arrays.stream(classes.sizes()).sum());
+    assertEquals(1001, IntStream.range(0, classes.classes()).map(classes::size).sum());
   }
 }

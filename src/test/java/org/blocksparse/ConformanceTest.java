@@ -122,7 +122,7 @@ final class ConformanceTest {
                 oracle.targetLogProbabilities(),
                 layer.logProbabilities(x, target));
             SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
-            try (HierarchicalSoftmax.Gradients gradients = layer.gradients(x, target)) {
+            try (SoftmaxGradients gradients = layer.gradients(x, target)) {
               double loss = npz.get("loss").values()[0];
               assertEquals(loss, expected.loss(), 1e-12 * (1 + Math.abs(loss)), "oracle's loss");
               assertEquals(loss, gradients.loss(), expected.lossBound() + 1e-12, "loss");
@@ -138,7 +138,7 @@ final class ConformanceTest {
 
   private static FloatTensor hSoftmax(
       SoftmaxProblem p, FloatTensor x, HierarchicalSoftmax layer, IntTensor target) {
-    return HierarchicalSoftmax.hSoftmax(
+    return TheanoSoftmax.apply(
         x,
         p.batch(),
         p.outputs(),

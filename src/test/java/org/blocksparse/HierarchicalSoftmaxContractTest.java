@@ -201,7 +201,7 @@ final class HierarchicalSoftmaxContractTest {
 
   private static FloatTensor hSoftmax(
       SoftmaxProblem p, FloatTensor x, HierarchicalSoftmax layer, IntTensor targets) {
-    return HierarchicalSoftmax.hSoftmax(
+    return TheanoSoftmax.apply(
         x,
         p.batch(),
         p.outputs(),
@@ -214,8 +214,7 @@ final class HierarchicalSoftmaxContractTest {
         targets);
   }
 
-  private static void checkGradients(
-      SoftmaxOracle.Gradients expected, HierarchicalSoftmax.Gradients actual) {
+  private static void checkGradients(SoftmaxOracle.Gradients expected, SoftmaxGradients actual) {
     try (actual) {
       assertEquals(expected.loss(), actual.loss(), expected.lossBound() + 1e-12, "loss");
       expected.x().assertHolds("gradX", actual.x());
@@ -457,7 +456,7 @@ final class HierarchicalSoftmaxContractTest {
     Optimizer other = rule.kind() == Kind.SGD ? Optimizer.adam(1e-4f) : Optimizer.sgd(1e-4f);
     layer.step(setup.x, setup.targets, loss, other, null);
     for (int step = 0; step < 3; step++) {
-      try (HierarchicalSoftmax.Gradients g = layer.gradients(setup.x, setup.targets, loss)) {
+      try (SoftmaxGradients g = layer.gradients(setup.x, setup.targets, loss)) {
         FloatTensor[] gradients = {g.W1(), g.b1(), g.W2(), g.b2()};
         Bounded[] expected = new Bounded[4];
         for (int i = 0; i < 4; i++) {
@@ -553,9 +552,8 @@ final class HierarchicalSoftmaxContractTest {
           try (Setup setup = new Setup(p);
               FloatTensor more = FloatTensor.of(x, 7, 5);
               IntTensor moreTargets = IntTensor.of(targets, 7);
-              HierarchicalSoftmax.Gradients expected =
-                  setup.layer.gradients(setup.x, setup.targets);
-              HierarchicalSoftmax.Gradients actual =
+              SoftmaxGradients expected = setup.layer.gradients(setup.x, setup.targets);
+              SoftmaxGradients actual =
                   setup.layer.gradients(more, moreTargets, Loss.mean().ignoring(-1))) {
             assertEquals(expected.loss(), actual.loss(), 0, "loss");
             assertArrayEquals(expected.W2().toArray(), actual.W2().toArray(), "gradW2");
@@ -602,8 +600,7 @@ final class HierarchicalSoftmaxContractTest {
             for (int row = 0; row < 6; row++) {
               assertEquals(row == 2, Float.isNaN(ofTargets[row]), "target of row " + row);
             }
-            try (HierarchicalSoftmax.Gradients gradients =
-                setup.layer.gradients(setup.x, setup.targets)) {
+            try (SoftmaxGradients gradients = setup.layer.gradients(setup.x, setup.targets)) {
               assertTrue(Double.isNaN(gradients.loss()), "loss");
               float[] gradX = gradients.x().toArray();
               for (int row = 0; row < 6; row++) {

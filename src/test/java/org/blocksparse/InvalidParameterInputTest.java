@@ -114,7 +114,7 @@ final class InvalidParameterInputTest extends InvalidSoftmaxInput {
   }
 
   private static FloatTensor hSoftmax(World w, IntTensor target) {
-    return HierarchicalSoftmax.hSoftmax(
+    return TheanoSoftmax.apply(
         w.f("x"), 2, 12, 4, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), target);
   }
 
@@ -133,7 +133,7 @@ final class InvalidParameterInputTest extends InvalidSoftmaxInput {
           "nClasses" + message,
           layerWorld(),
           w ->
-              HierarchicalSoftmax.hSoftmax(
+              TheanoSoftmax.apply(
                   w.f("x"), 2, 12, bad, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null));
       add(
           cases,
@@ -142,7 +142,7 @@ final class InvalidParameterInputTest extends InvalidSoftmaxInput {
           "nOutputsPerClass" + message,
           layerWorld(),
           w ->
-              HierarchicalSoftmax.hSoftmax(
+              TheanoSoftmax.apply(
                   w.f("x"), 2, 12, 4, bad, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null));
     }
     for (int bad : new int[] {0, 13, -1}) {
@@ -153,7 +153,7 @@ final class InvalidParameterInputTest extends InvalidSoftmaxInput {
           "nOutputs: expected a number in [1, nClasses * nOutputsPerClass = 12] but was " + bad,
           layerWorld(),
           w ->
-              HierarchicalSoftmax.hSoftmax(
+              TheanoSoftmax.apply(
                   w.f("x"), 2, bad, 4, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null));
     }
     for (int bad : new int[] {1, 3}) {
@@ -164,7 +164,7 @@ final class InvalidParameterInputTest extends InvalidSoftmaxInput {
           "x: expected (batchSize, features) = (" + bad + ", 6) but was (2, 6)",
           layerWorld(),
           w ->
-              HierarchicalSoftmax.hSoftmax(
+              TheanoSoftmax.apply(
                   w.f("x"), bad, 12, 4, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null));
     }
     for (int bad : new int[] {-1, 12}) {

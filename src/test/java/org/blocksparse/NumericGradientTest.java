@@ -115,7 +115,7 @@ final class NumericGradientTest {
                             FloatTensor.of(p.b1(), 3),
                             FloatTensor.of(p.W2(), 3, 4, 3),
                             FloatTensor.of(p.b2(), 3, 3))) {
-              HierarchicalSoftmax.Gradients gradients = layer.gradients(x, targets, loss(options));
+              SoftmaxGradients gradients = layer.gradients(x, targets, loss(options));
               assertEquals(loss.getAsDouble(), gradients.loss(), 1e-5, "loss");
               check("x", loss, p.x(), gradients.x());
               check("W1", loss, p.W1(), gradients.W1());

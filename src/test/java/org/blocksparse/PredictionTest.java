@@ -311,7 +311,7 @@ final class PredictionTest {
     double[] share = new double[OUTPUTS];
     double[] sumOfClass = new double[classes.classes()];
     for (int o = 0; o < OUTPUTS; o++) {
-      HierarchicalSoftmax.Explanation explanation = layer.explain(x, o);
+      Explanation explanation = layer.explain(x, o);
       classShare[explanation.classNumber()] =
           Math.pow(explanation.classProbability(), 1 / temperature);
       share[o] = Math.pow(explanation.probabilityInClass(), 1 / temperature);
@@ -336,7 +336,7 @@ final class PredictionTest {
         ofClass[classes.classOf(output)] += all.get(0, output);
       }
       for (int output = 0; output < OUTPUTS; output++) {
-        HierarchicalSoftmax.Explanation explanation = layer.explain(x, output);
+        Explanation explanation = layer.explain(x, output);
         int c = classes.classOf(output);
         float p = all.get(0, output);
         assertEquals(output, explanation.output());

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Path;
 import java.util.Arrays;
 import org.blocksparse.programs.StepMemoryProgram;
+import org.blocksparse.internal.softmax.ClassCount;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -23,7 +24,7 @@ final class SoftmaxBuilderTest {
       assertEquals(16, layer.features());
       assertEquals(outputs, layer.outputs());
       // As many classes as the model of costs finds best, of equal size, in order.
-      int classes = StepCost.REFERENCE.fastestClasses(outputs, StepCost.BATCH);
+      int classes = ClassCount.REFERENCE.fastest(outputs, ClassCount.BATCH);
       assertEquals(ClassAssignment.contiguous(outputs, classes), layer.classes());
       assertTrue(classes >= 100 && classes <= 400, classes + " classes");
       assertArrayEquals(new float[layer.classes().classes()], layer.b1().toArray());
@@ -75,7 +76,7 @@ final class SoftmaxBuilderTest {
 
   @Test
   void fastestClasses_isANumberOfClasses() {
-    HierarchicalSoftmax.Builder builder = HierarchicalSoftmax.builder(4, 1000);
+    HierarchicalSoftmaxBuilder builder = HierarchicalSoftmax.builder(4, 1000);
     for (int batch : new int[] {1, 100}) {
       int classes = builder.fastestClasses(batch);
       assertTrue(classes >= 1 && classes <= 1000, classes + " classes");

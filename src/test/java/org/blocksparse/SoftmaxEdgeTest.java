@@ -84,7 +84,7 @@ final class SoftmaxEdgeTest {
               FloatTensor all = layer.probabilities(x);
               FloatTensor ofTargets = layer.logProbabilities(x, targets);
               FloatTensor ofCandidates = layer.logProbabilitiesOf(x, candidates);
-              HierarchicalSoftmax.Gradients gradients = layer.gradients(x, targets)) {
+              SoftmaxGradients gradients = layer.gradients(x, targets)) {
             assertEquals(Shape.of(0, 7), all.shape());
             assertEquals(Shape.of(0), ofTargets.shape());
             assertEquals(Shape.of(0, 4), ofCandidates.shape());
@@ -291,10 +291,10 @@ final class SoftmaxEdgeTest {
                 FloatTensor b2 = FloatTensor.of(p.b2(), p.classes(), p.slots());
                 IntTensor target = IntTensor.of(p.targets(), p.batch());
                 FloatTensor all =
-                    HierarchicalSoftmax.hSoftmax(
+                    TheanoSoftmax.apply(
                         x, p.batch(), p.outputs(), p.classes(), p.slots(), W1, b1, W2, b2, null);
                 FloatTensor ofTargets =
-                    HierarchicalSoftmax.hSoftmax(
+                    TheanoSoftmax.apply(
                         x,
                         p.batch(),
                         p.outputs(),

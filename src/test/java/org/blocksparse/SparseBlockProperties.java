@@ -133,7 +133,7 @@ final class SparseBlockProperties {
               FloatTensor all = layer.probabilities(x);
               FloatTensor logs = layer.logProbabilities(x);
               FloatTensor ofTargets = layer.logProbabilities(x, targets);
-              HierarchicalSoftmax.Gradients actual = layer.gradients(x, targets)) {
+              SoftmaxGradients actual = layer.gradients(x, targets)) {
             oracle.probabilities().assertHolds("probabilities", all);
             oracle.logProbabilities().assertHolds("log probabilities", logs);
             oracle.targetLogProbabilities().assertHolds("of targets", ofTargets);

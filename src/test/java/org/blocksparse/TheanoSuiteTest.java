@@ -263,9 +263,8 @@ final class TheanoSuiteTest {
               FloatTensor W2 = FloatTensor.of(p.W2(), 5, 4, 3);
               FloatTensor b2 = FloatTensor.of(p.b2(), 5, 3);
               IntTensor target = IntTensor.of(p.targets(), 2);
-              FloatTensor all = HierarchicalSoftmax.hSoftmax(x, 2, 15, 5, 3, W1, b1, W2, b2, null);
-              FloatTensor ofTargets =
-                  HierarchicalSoftmax.hSoftmax(x, 2, 15, 5, 3, W1, b1, W2, b2, target)) {
+              FloatTensor all = TheanoSoftmax.apply(x, 2, 15, 5, 3, W1, b1, W2, b2, null);
+              FloatTensor ofTargets = TheanoSoftmax.apply(x, 2, 15, 5, 3, W1, b1, W2, b2, target)) {
             assertEquals(Shape.of(2, 15), all.shape());
             assertEquals(Shape.of(2), ofTargets.shape());
             oracle.probabilities().assertHolds("all outputs", all);

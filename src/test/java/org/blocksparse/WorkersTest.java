@@ -160,7 +160,7 @@ final class WorkersTest {
     answers.add(take(layer.losses(x, targets, loss)));
     answers.add(values(layer.topK(x, 5)));
     answers.add(values(layer.topP(x, 0.1)));
-    try (HierarchicalSoftmax.Gradients gradients = layer.gradients(x, targets)) {
+    try (SoftmaxGradients gradients = layer.gradients(x, targets)) {
       answers.add(gradients.x().toArray());
       answers.add(gradients.W1().toArray());
       answers.add(gradients.W2().toArray());

@@ -34,4 +34,9 @@ public record Rows(Storage storage, long offset, long count, long stride) {
   public void get(long row, long column, float[] values) {
     storage.getFloats(offset + row * stride + column, values, 0, values.length);
   }
+
+  /** Copies all of {@code values} into a row, from {@code column} on. */
+  public void put(long row, long column, float[] values) {
+    storage.putFloats(offset + row * stride + column, values, 0, values.length);
+  }
 }

@@ -15,7 +15,7 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
   }
 
   /** 9 outputs in 4 classes of up to 3 slots. */
-  protected static HierarchicalSoftmax.Builder builder() {
+  protected static HierarchicalSoftmaxBuilder builder() {
     return HierarchicalSoftmax.builder(6, 9).classes(ClassAssignment.of(0, 0, 0, 1, 1, 2, 2, 2, 3));
   }
 

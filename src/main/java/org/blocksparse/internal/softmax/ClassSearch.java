@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
-import org.blocksparse.internal.softmax.TwoLevelSoftmax;
-import org.blocksparse.internal.softmax.Workspace;
 
 /**
  * Finds the likeliest outputs without computing all of them.
@@ -23,7 +21,7 @@ import org.blocksparse.internal.softmax.Workspace;
  * then at most as many as were opened before, which at most doubles the work of the last round and
  * keeps the rounds few.
  */
-final class ClassSearch {
+public final class ClassSearch {
   /**
    * Elements of results that one round may make, which bounds the memory of a search: 64 MB, or for
    * large layers a quarter of their weights, as each round may read all of them.
@@ -37,21 +35,24 @@ final class ClassSearch {
   private static final long LOOK_WORK = 16;
 
   private final TwoLevelSoftmax softmax;
-  private final ClassAssignment assignment;
+  private final ClassTable table;
   private final Engine engine;
   private final long maxRound;
 
-  /**
-   * A search.
-   *
-   * @param weights how many there are in W2
-   */
-  ClassSearch(TwoLevelSoftmax softmax, ClassAssignment assignment, long weights, Engine engine) {
+  /** A search. */
+  public ClassSearch(TwoLevelSoftmax softmax, ClassTable table) {
     this.softmax = softmax;
-    this.assignment = assignment;
-    this.engine = engine;
-    this.maxRound = Math.max(MAX_ROUND, weights / 4);
+    this.table = table;
+    this.engine = softmax.engine();
+    this.maxRound = Math.max(MAX_ROUND, softmax.parameters().w2().elements() / 4);
   }
+
+  /**
+   * What was found for each row, best first.
+   *
+   * @param openedClasses how many classes were opened for each row
+   */
+  public record Found(int[][] outputs, float[][] logProbabilities, int[] openedClasses) {}
 
   /** One row's search. */
   private static final class State {
@@ -101,12 +102,12 @@ final class ClassSearch {
   }
 
   /** The ranking of every row of x, with {@code candidates} made for each. */
-  Ranking search(Rows x, Supplier<Candidates> candidates, Workspace workspace) {
+  public Found search(Rows x, Supplier<Candidates> candidates, Workspace workspace) {
     int batch = Math.toIntExact(x.count());
     int[][] outputs = new int[batch][];
     float[][] logProbabilities = new float[batch][];
     int[] opened = new int[batch];
-    int step = Math.max(1, MAX_HEAPS / assignment.classes());
+    int step = Math.max(1, MAX_HEAPS / table.classes());
     for (int begin = 0; begin < batch; begin += step) {
       Rows slice = x.slice(begin, Math.min(step, batch - begin));
       State[] states = searchSlice(slice, candidates, workspace);
@@ -116,7 +117,7 @@ final class ClassSearch {
         opened[begin + r] = states[r].opened;
       }
     }
-    return new Ranking(outputs, logProbabilities, opened);
+    return new Found(outputs, logProbabilities, opened);
   }
 
   private State[] searchSlice(Rows x, Supplier<Candidates> candidates, Workspace workspace) {
@@ -124,7 +125,7 @@ final class ClassSearch {
     State[] states = begin(classes, candidates);
     State[] active = unfinished(states);
     while (active.length > 0) {
-      long room = Math.max(1, maxRound / ((long) active.length * assignment.slots()));
+      long room = Math.max(1, maxRound / ((long) active.length * table.slots()));
       int[] begin = new int[active.length + 1];
       IntStream.Builder readRows = IntStream.builder();
       IntStream.Builder openedClasses = IntStream.builder();
@@ -154,9 +155,9 @@ final class ClassSearch {
     State[] states = new State[Math.toIntExact(classes.count())];
     engine.run(
         states.length,
-        LOOK_WORK * states.length * assignment.classes(),
+        LOOK_WORK * states.length * table.classes(),
         (first, last) -> {
-          float[] logProbabilities = new float[assignment.classes()];
+          float[] logProbabilities = new float[table.classes()];
           for (int row = first; row < last; row++) {
             classes.get(row, 0, logProbabilities);
             states[row] = new State(row, candidates.get(), logProbabilities);
@@ -169,13 +170,13 @@ final class ClassSearch {
   private void offer(State[] active, int[] begin, int[] classOf, Rows results) {
     engine.run(
         active.length,
-        LOOK_WORK * classOf.length * assignment.slots(),
+        LOOK_WORK * classOf.length * table.slots(),
         (first, last) -> {
-          float[] logProbabilities = new float[assignment.slots()];
+          float[] logProbabilities = new float[table.slots()];
           for (int a = first; a < last; a++) {
             for (int request = begin[a]; request < begin[a + 1]; request++) {
               results.get(request, 0, logProbabilities);
-              active[a].candidates.offer(assignment.members(classOf[request]), logProbabilities);
+              active[a].candidates.offer(table.members()[classOf[request]], logProbabilities);
             }
           }
         });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
 
@@ -9,7 +9,7 @@ import java.util.Arrays;
  * <p>Each is one long, its log probability above its number, such that ascending longs are
  * descending ranks: by probability, then by number.
  */
-abstract sealed class Candidates {
+public abstract sealed class Candidates {
   long[] found;
   int size;
 
@@ -18,17 +18,17 @@ abstract sealed class Candidates {
   }
 
   /** The k best. */
-  static Candidates best(int k) {
+  public static Candidates best(int k) {
     return new Best(k);
   }
 
   /** All whose log probability is at least {@code threshold}. */
-  static Candidates atLeast(double threshold) {
+  public static Candidates atLeast(double threshold) {
     return new AtLeast(threshold);
   }
 
   /** The fewest whose probabilities sum to at least {@code mass}. */
-  static Candidates nucleus(double mass) {
+  public static Candidates nucleus(double mass) {
     return new Nucleus(mass);
   }
 

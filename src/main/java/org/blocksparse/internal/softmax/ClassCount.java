@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.softmax;
+
+import java.util.Arrays;
+import org.blocksparse.internal.Blocks;
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
- * What a step of training costs, as a function of the number of classes: the model behind the
- * default number of classes.
+ * The number of classes, chosen by what a step of training costs as a function of it: the model
+ * behind the default.
  *
  * <p>For N outputs in C classes, and B rows with F features, in units of one weight:
  *
@@ -19,15 +27,15 @@ package org.blocksparse;
  * @param nanosPerProduct time of one multiply-add
  * @param nanosPerWeight time to bring one weight from memory and back
  */
-record StepCost(double nanosPerProduct, double nanosPerWeight) {
+public record ClassCount(double nanosPerProduct, double nanosPerWeight) {
   /** Batch that the default is for. */
-  static final int BATCH = 1024;
+  public static final int BATCH = 1024;
 
   /**
    * Two cores of an AMD EPYC (Zen 5), 2026-11. A constant, so that a layer has the same classes
    * wherever it is built: only the ratio of the two matters, and the optimum is flat.
    */
-  static final StepCost REFERENCE = new StepCost(0.0105, 0.16);
+  public static final ClassCount REFERENCE = new ClassCount(0.0105, 0.16);
 
   private static final int MEASURED_FEATURES = 256;
   private static final int MEASURED_SLOTS = 1024;
@@ -37,40 +45,44 @@ record StepCost(double nanosPerProduct, double nanosPerWeight) {
   /**
    * Measures this machine, in a few hundredths of a second.
    *
-   * @param workers who will train
+   * @param engine what will train
    */
-  static StepCost measure(Workers workers) {
+  public static ClassCount measure(Engine engine) {
     double product = Double.POSITIVE_INFINITY;
     double weight = Double.POSITIVE_INFINITY;
-    long products = (long) BATCH * MEASURED_FEATURES * MEASURED_SLOTS;
-    long weights = (long) MEASURED_CLASSES * MEASURED_FEATURES * MEASURED_SLOTS;
+    SoftmaxSizes measured = new SoftmaxSizes(MEASURED_FEATURES, MEASURED_CLASSES, MEASURED_SLOTS);
     int[] oneOfEach = new int[MEASURED_CLASSES];
-    for (int c = 0; c < MEASURED_CLASSES; c++) {
-      oneOfEach[c] = c;
-    }
-    try (FloatTensor W = FloatTensor.zeros(1, MEASURED_CLASSES, MEASURED_FEATURES, MEASURED_SLOTS);
-        FloatTensor block = FloatTensor.zeros(1, 1, MEASURED_FEATURES, MEASURED_SLOTS);
-        FloatTensor bias = FloatTensor.zeros(1, MEASURED_SLOTS);
-        FloatTensor x = FloatTensor.zeros(BATCH, 1, MEASURED_FEATURES);
-        FloatTensor y = FloatTensor.zeros(BATCH, 1, MEASURED_SLOTS);
-        FloatTensor few = FloatTensor.zeros(MEASURED_CLASSES, 1, MEASURED_FEATURES);
-        FloatTensor fewGradients = FloatTensor.zeros(MEASURED_CLASSES, 1, MEASURED_SLOTS);
-        IntTensor zeros = IntTensor.zeros(BATCH, 1);
-        IntTensor fewZeros = IntTensor.zeros(MEASURED_CLASSES, 1);
-        IntTensor each = IntTensor.of(oneOfEach, MEASURED_CLASSES, 1);
-        BlockPlan dense = BlockPlan.of(zeros, zeros, 1, 1).on(workers);
-        BlockPlan sparse = BlockPlan.of(fewZeros, each, 1, MEASURED_CLASSES).on(workers)) {
+    Arrays.setAll(oneOfEach, c -> c);
+    Storage[] memory =
+        Storage.allocateAll(
+            MEASURED_CLASSES * measured.classWeights(),
+            (long) BATCH * MEASURED_FEATURES,
+            (long) BATCH * MEASURED_SLOTS);
+    Blocks weights = measured.w2(memory[0]);
+    Blocks block = Blocks.dense(memory[0], 1, 1, MEASURED_FEATURES, MEASURED_SLOTS);
+    Rows x = new Rows(memory[1], BATCH, MEASURED_FEATURES);
+    Rows y = new Rows(memory[2], BATCH, MEASURED_SLOTS);
+    try (GemmSchedule dense = GemmSchedule.dense(BATCH);
+        GemmSchedule sparse =
+            GemmSchedule.ofRows(oneOfEach, oneOfEach, oneOfEach, MEASURED_CLASSES);
+        OuterSchedule outer = OuterSchedule.ofRows(sparse)) {
       for (int repeat = 0; repeat < REPEATS; repeat++) {
         long start = System.nanoTime();
-        SparseBlockDot.apply(block, x, bias, dense, y);
+        engine.gemm(dense, x, block, null, false, y);
         long middle = System.nanoTime();
-        SparseBlockOuter.applyInPlace(W, few, fewGradients, sparse, -1);
+        engine.outer(outer, -1, x, y, true, weights);
         long end = System.nanoTime();
-        product = Math.min(product, (double) (middle - start) / products);
-        weight = Math.min(weight, (double) (end - middle) / weights);
+        product = Math.min(product, (double) (middle - start) / (BATCH * measured.classWeights()));
+        weight =
+            Math.min(
+                weight, (double) (end - middle) / (MEASURED_CLASSES * measured.classWeights()));
+      }
+    } finally {
+      for (Storage storage : memory) {
+        storage.close();
       }
     }
-    return new StepCost(product, weight);
+    return new ClassCount(product, weight);
   }
 
   /** Time of a step, in nanoseconds and for each feature. */
@@ -81,7 +93,7 @@ record StepCost(double nanosPerProduct, double nanosPerWeight) {
   }
 
   /** The number of classes with which a step is fastest. */
-  int fastestClasses(int outputs, int batch) {
+  public int fastest(int outputs, int batch) {
     double root = Math.sqrt(outputs);
     int least = (int) Math.max(1, root / 8);
     int most = (int) Math.min(outputs, Math.ceil(8 * root));

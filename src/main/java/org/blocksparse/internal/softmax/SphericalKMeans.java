@@ -1,50 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
+import org.blocksparse.internal.Blocks;
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
 
 /**
  * Balanced spherical k-means: divides vectors into groups of nearly equal size such that those of a
- * group point in similar directions (Dhillon and Modha, 2001, with a limit on the size of a group).
+ * group point in similar centroids (Dhillon and Modha, 2001, with a limit on the size of a group).
  *
- * <p>In each round, every vector is compared with the direction of every group, as one dense
- * product. Then vectors choose, those first that lose most if they do not get what they like best,
- * and a group that is full takes no more.
+ * <p>In each round, every vector is compared with the centroid of every group, as one dense
+ * product. Then each joins the nearest group that has room: first those that would lose most
+ * similarity by the second nearest.
  */
-final class SphericalKMeans {
+public final class SphericalKMeans {
   /** Vectors compared at a time. */
   private static final int SLICE = 4096;
 
-  /** Groups that a vector remembers as its favourites; if all are full, it looks at the others. */
-  private static final int FAVOURITES = 8;
+  /** Centroids that are kept for each vector; if these groups are full, the others are tried. */
+  private static final int NEAREST = 8;
 
-  private final FloatTensor vectors;
+  private final Engine engine;
+  private final Rows vectors;
   private final int count;
   private final int dims;
   private final int groups;
   private final int capacity;
-  private final float[] directions;
-  private final int[] favourites;
-  private final float[] likings;
+  private final float[] centroids;
+  private final int[] nearest;
+  private final float[] similarities;
   private final int[] groupOf;
 
   /**
    * A division to be found.
    *
-   * @param vectors (count, dims), contiguous
+   * @param vectors (count, dims)
    * @param groups at least 1, with (groups - 1) * capacity &lt; count &lt;= groups * capacity
    */
-  SphericalKMeans(FloatTensor vectors, int groups, int capacity, long seed) {
+  public SphericalKMeans(Engine engine, Rows vectors, int groups, int capacity, long seed) {
+    this.engine = engine;
     this.vectors = vectors;
-    this.count = (int) vectors.shape().dim(0);
-    this.dims = (int) vectors.shape().dim(1);
+    this.count = Math.toIntExact(vectors.count());
+    this.dims = Math.toIntExact(vectors.stride());
     this.groups = groups;
     this.capacity = capacity;
-    this.directions = new float[Math.multiplyExact(groups, dims)];
-    this.favourites = new int[Math.multiplyExact(count, Math.min(FAVOURITES, groups))];
-    this.likings = new float[favourites.length];
+    this.centroids = new float[Math.multiplyExact(groups, dims)];
+    this.nearest = new int[Math.multiplyExact(count, Math.min(NEAREST, groups))];
+    this.similarities = new float[nearest.length];
     this.groupOf = new int[count];
     RandomGenerator random = new SplittableRandom(seed);
     int[] order = new int[count];
@@ -56,22 +63,22 @@ final class SphericalKMeans {
     float[] vector = new float[dims];
     for (int g = 0; g < groups; g++) {
       unitVector(order[g], vector);
-      System.arraycopy(vector, 0, directions, g * dims, dims);
+      System.arraycopy(vector, 0, centroids, g * dims, dims);
     }
   }
 
-  /** The group of each vector, after so many rounds. */
-  int[] divide(int rounds) {
+  /** The group of each vector, after that many rounds. */
+  public int[] divide(int rounds) {
     for (int round = 0; round < rounds; round++) {
       compare();
       choose();
-      findDirections();
+      findCentroids();
     }
     return groupOf;
   }
 
   private void unitVector(int index, float[] into) {
-    vectors.get((long) index * dims, into, 0, dims);
+    vectors.get(index, 0, into);
     normalize(into, 0);
   }
 
@@ -87,64 +94,69 @@ final class SphericalKMeans {
     }
   }
 
-  /** Finds the favourites of all vectors. */
+  /** Finds the nearest centroids of all vectors. */
   private void compare() {
-    try (FloatTensor rows = FloatTensor.of(directions, 1, 1, groups, dims);
-        FloatTensor weights = rows.transposeBlocks();
-        FloatTensor noBias = FloatTensor.zeros(1, groups)) {
+    long slice = Math.min(SLICE, count);
+    Storage[] memory = Storage.allocateAll(centroids.length, slice * dims, slice * groups);
+    try {
+      memory[0].putFloats(0, centroids, 0, centroids.length);
+      Blocks weights = Blocks.dense(memory[0], 1, 1, groups, dims).transpose();
       for (int begin = 0; begin < count; begin += SLICE) {
-        compare(begin, Math.min(SLICE, count - begin), weights, noBias);
+        int size = Math.min(SLICE, count - begin);
+        compare(begin, new Rows(memory[1], size, dims), weights, new Rows(memory[2], size, groups));
+      }
+    } finally {
+      for (Storage storage : memory) {
+        storage.close();
       }
     }
   }
 
-  private void compare(int begin, int size, FloatTensor weights, FloatTensor noBias) {
-    try (FloatTensor h = FloatTensor.zeros(size, 1, dims);
-        IntTensor onlyBlock = IntTensor.zeros(size, 1);
-        BlockPlan plan = BlockPlan.of(onlyBlock, onlyBlock, 1, 1)) {
-      float[] vector = new float[dims];
-      for (int i = 0; i < size; i++) {
-        unitVector(begin + i, vector);
-        h.put((long) i * dims, vector, 0, dims);
-      }
-      try (FloatTensor similarities = SparseBlockDot.apply(weights, h, noBias, plan)) {
-        float[] row = new float[groups];
-        for (int i = 0; i < size; i++) {
-          similarities.get((long) i * groups, row, 0, groups);
-          findFavourites(begin + i, row);
-        }
-      }
+  private void compare(int begin, Rows units, Blocks weights, Rows toCentroids) {
+    int size = (int) units.count();
+    float[] vector = new float[dims];
+    for (int i = 0; i < size; i++) {
+      unitVector(begin + i, vector);
+      units.put(i, 0, vector);
+    }
+    try (GemmSchedule dense = GemmSchedule.dense(size)) {
+      engine.gemm(dense, units, weights, null, false, toCentroids);
+    }
+    float[] row = new float[groups];
+    for (int i = 0; i < size; i++) {
+      toCentroids.get(i, 0, row);
+      keepNearest(begin + i, row);
     }
   }
 
   /** Keeps the best few of a row, in order, by insertion. */
-  private void findFavourites(int vector, float[] similarities) {
-    int kept = Math.min(FAVOURITES, groups);
+  private void keepNearest(int vector, float[] toCentroids) {
+    int kept = Math.min(NEAREST, groups);
     int at = vector * kept;
     int found = 0;
     for (int g = 0; g < groups; g++) {
-      if (found == kept && similarities[g] <= likings[at + kept - 1]) {
+      if (found == kept && toCentroids[g] <= similarities[at + kept - 1]) {
         continue;
       }
       int i = found < kept ? found++ : kept - 1;
-      while (i > 0 && likings[at + i - 1] < similarities[g]) {
-        likings[at + i] = likings[at + i - 1];
-        favourites[at + i] = favourites[at + i - 1];
+      while (i > 0 && similarities[at + i - 1] < toCentroids[g]) {
+        similarities[at + i] = similarities[at + i - 1];
+        nearest[at + i] = nearest[at + i - 1];
         i--;
       }
-      likings[at + i] = similarities[g];
-      favourites[at + i] = g;
+      similarities[at + i] = toCentroids[g];
+      nearest[at + i] = g;
     }
   }
 
   private void choose() {
-    int kept = Math.min(FAVOURITES, groups);
+    int kept = Math.min(NEAREST, groups);
     int[] size = new int[groups];
     for (int vector : byRegret(kept)) {
       int chosen = -1;
       for (int i = vector * kept; i < (vector + 1) * kept && chosen < 0; i++) {
-        if (size[favourites[i]] < capacity) {
-          chosen = favourites[i];
+        if (size[nearest[i]] < capacity) {
+          chosen = nearest[i];
         }
       }
       if (chosen < 0) {
@@ -160,7 +172,7 @@ final class SphericalKMeans {
   private int[] byRegret(int kept) {
     long[] keys = new long[count];
     for (int v = 0; v < count; v++) {
-      float regret = kept < 2 ? 0 : likings[v * kept] - likings[v * kept + 1];
+      float regret = kept < 2 ? 0 : similarities[v * kept] - similarities[v * kept + 1];
       // Not negative, so its bits are in its order.
       keys[v] = (long) -Float.floatToIntBits(Math.max(0, regret)) << 32 | v;
     }
@@ -177,7 +189,7 @@ final class SphericalKMeans {
       if (size[g] < capacity) {
         double similarity = 0;
         for (int d = 0; d < dims; d++) {
-          similarity += (double) unit[d] * directions[g * dims + d];
+          similarity += (double) unit[d] * centroids[g * dims + d];
         }
         if (best < 0 || similarity > bestSimilarity) {
           best = g;
@@ -188,7 +200,7 @@ final class SphericalKMeans {
     return best;
   }
 
-  /** A group that nobody likes takes a vector of a group that has several. */
+  /** A group that is nobody's nearest takes a vector of a group that has several. */
   private void fillEmptyGroups(int[] size) {
     int vector = 0;
     for (int g = 0; g < groups; g++) {
@@ -203,17 +215,17 @@ final class SphericalKMeans {
     }
   }
 
-  private void findDirections() {
-    Arrays.fill(directions, 0);
+  private void findCentroids() {
+    Arrays.fill(centroids, 0);
     float[] unit = new float[dims];
     for (int v = 0; v < count; v++) {
       unitVector(v, unit);
       for (int d = 0; d < dims; d++) {
-        directions[groupOf[v] * dims + d] += unit[d];
+        centroids[groupOf[v] * dims + d] += unit[d];
       }
     }
     for (int g = 0; g < groups; g++) {
-      normalize(directions, g * dims);
+      normalize(centroids, g * dims);
     }
   }
 }

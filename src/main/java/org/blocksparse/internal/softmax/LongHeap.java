@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.softmax;
 
 /** A binary heap of longs, the smallest on top, over an array that somebody else fills. */
 final class LongHeap {

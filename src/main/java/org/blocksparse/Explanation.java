@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+/**
+ * How the probability of an output comes about.
+ *
+ * @param output the output, by the caller's number
+ * @param classNumber its class
+ * @param classProbability P(class)
+ * @param classRank how many classes are likelier
+ * @param probabilityInClass P(output | class)
+ * @param rankInClass how many outputs of the class are likelier
+ */
+public record Explanation(
+    int output,
+    int classNumber,
+    double classProbability,
+    int classRank,
+    double probabilityInClass,
+    int rankInClass) {
+  /** P(output), the product of the two. */
+  public double probability() {
+    return classProbability * probabilityInClass;
+  }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.softmax.ClassCount;
+
+/** Collects what a {@link HierarchicalSoftmax} is made of; see there. */
+public final class HierarchicalSoftmaxBuilder {
+  private final int features;
+  private final int outputs;
+  private ClassAssignment classes;
+  private Workers workers = Workers.common();
+  private long seed;
+
+  HierarchicalSoftmaxBuilder(int features, int outputs) {
+    this.features = features;
+    this.outputs = outputs;
+  }
+
+  /**
+   * Which class each output belongs to. By default classes of equal size in the order of the
+   * outputs, as many as are fastest by a model of costs for 1024 rows: 100 for 10,000 outputs, 2000
+   * for a million. The costs were measured on one machine, so that a layer has the same classes
+   * everywhere; {@link #fastestClasses} measures yours. {@link ClassAssignment} tells what is
+   * better if more is known of the outputs.
+   *
+   * @throws IllegalArgumentException if it is for another number of outputs
+   */
+  public HierarchicalSoftmaxBuilder classes(ClassAssignment assignment) {
+    if (requireNonNull(assignment, "classes").outputs() != outputs) {
+      throw new IllegalArgumentException(
+          "classes: expected an assignment of "
+              + outputs
+              + " outputs but was one of "
+              + assignment.outputs());
+    }
+    this.classes = assignment;
+    return this;
+  }
+
+  /**
+   * Classes of equal size in the order of the outputs, as {@link ClassAssignment#contiguous}.
+   *
+   * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs
+   */
+  public HierarchicalSoftmaxBuilder classes(int nClasses) {
+    return classes(ClassAssignment.contiguous(outputs, nClasses));
+  }
+
+  /**
+   * The number of classes with which a step of training is fastest on this machine, which is
+   * measured for a moment: a suggestion for {@link #classes(int)}. The answer may differ from run
+   * to run, so it is not the default.
+   *
+   * @param batch rows of a step
+   * @throws IllegalArgumentException if {@code batch} is less than 1
+   */
+  public int fastestClasses(int batch) {
+    Check.atLeast(1, "batch", batch);
+    return ClassCount.measure(workers.engine()).fastest(outputs, batch);
+  }
+
+  /** The threads that work on every call; by default {@link Workers#common}. */
+  public HierarchicalSoftmaxBuilder workers(Workers all) {
+    this.workers = requireNonNull(all, "workers");
+    return this;
+  }
+
+  /** Seed of the initial weights; 0 by default. Equal seeds give equal layers. */
+  public HierarchicalSoftmaxBuilder seed(long value) {
+    this.seed = value;
+    return this;
+  }
+
+  /**
+   * A layer with random weights, uniform in [-1, 1] / sqrt(features), and biases of zero.
+   *
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public HierarchicalSoftmax build() {
+    ClassAssignment assignment = orDefault();
+    return new HierarchicalSoftmax(
+        features,
+        assignment,
+        workers,
+        SoftmaxParameters.random(features, assignment.classes(), assignment.slots(), seed));
+  }
+
+  /**
+   * A layer with given parameters, which become its own: it changes them when it trains, and closes
+   * them when it is closed.
+   *
+   * @throws IllegalArgumentException if a shape does not fit
+   */
+  public HierarchicalSoftmax build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
+    ClassAssignment assignment = orDefault();
+    return new HierarchicalSoftmax(
+        features,
+        assignment,
+        workers,
+        new SoftmaxParameters(W1, b1, W2, b2)
+            .require(features, assignment.classes(), assignment.slots()));
+  }
+
+  private ClassAssignment orDefault() {
+    return classes != null
+        ? classes
+        : ClassAssignment.contiguous(
+            outputs, ClassCount.REFERENCE.fastest(outputs, ClassCount.BATCH));
+  }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+/**
+ * The gradients of a loss: new, dense tensors that are closed together.
+ *
+ * @param loss the loss itself
+ * @param x (batch, features)
+ * @param W1 (features, classes)
+ * @param b1 (classes)
+ * @param W2 (classes, features, slots); zero in classes that no target is in
+ * @param b2 (classes, slots)
+ */
+public record SoftmaxGradients(
+    double loss, FloatTensor x, FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2)
+    implements AutoCloseable {
+  @Override
+  public void close() {
+    x.close();
+    W1.close();
+    b1.close();
+    W2.close();
+    b2.close();
+  }
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.optimizer;
+
+import java.util.Arrays;
+import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * What an optimizer keeps of the tensors of one layer, which are trained together. Memory is taken
+ * when a rule is first used: none for gradient descent, that of the tensors for Adagrad, twice that
+ * for Adam.
+ *
+ * <p>A step is begun, updates blocks, and is closed:
+ *
+ * <pre>{@code
+ * try (OptimizerState.Step step = state.begin(rule, kernels)) {
+ *   step.update(tensor, block, gradient);   // different blocks from any threads
+ * }
+ * }</pre>
+ *
+ * <p>All that can be refused is refused by {@link #begin}. What was kept for another kind of rule
+ * is dropped by the first update: a step that is given up before it leaves the state as it was.
+ */
+public final class OptimizerState implements AutoCloseable {
+  private final BlockedTensor[] tensors;
+  private UpdateRule.Kind kind = UpdateRule.Kind.SGD;
+  private Content content;
+  private boolean closed;
+
+  /**
+   * State of tensors that no step was taken with yet.
+   *
+   * @param tensors what is trained; steps name them by their position here
+   */
+  public OptimizerState(BlockedTensor... tensors) {
+    this.tensors = tensors.clone();
+    this.content = allocate(UpdateRule.Kind.SGD);
+  }
+
+  /** The state of all tensors for one kind of rule. */
+  private record Content(TensorState[] states, Storage[] memory) {
+    void close() {
+      for (Storage storage : memory) {
+        storage.close();
+      }
+    }
+
+    /** Keeps the memory from going until {@link #release}. */
+    Content acquire() {
+      for (Storage storage : memory) {
+        if (!storage.acquire()) {
+          throw new AssertionError("closed only after it was dropped");
+        }
+      }
+      return this;
+    }
+
+    void release() {
+      for (Storage storage : memory) {
+        storage.release();
+      }
+    }
+  }
+
+  /** Zeroed state; all of it or, if there is no memory, none. */
+  private Content allocate(UpdateRule.Kind newKind) {
+    int moments = newKind.moments();
+    long[] elements = new long[tensors.length * moments];
+    Arrays.setAll(elements, i -> tensors[i / moments].storage().elements());
+    Storage[] memory = Storage.allocateAll(elements);
+    TensorState[] states = new TensorState[tensors.length];
+    Arrays.setAll(
+        states,
+        t ->
+            new TensorState(
+                tensors[t], newKind, Arrays.copyOfRange(memory, t * moments, (t + 1) * moments)));
+    return new Content(states, memory);
+  }
+
+  /**
+   * A step by a rule. Nothing has changed until its first update.
+   *
+   * @throws IllegalStateException if this state was closed
+   * @throws OutOfMemoryError that names the bytes, if there is no memory for another kind of rule
+   */
+  public synchronized Step begin(UpdateRule rule, Kernels kernels) {
+    requireOpen();
+    return rule.kind() == kind
+        ? new Step(rule, kernels, content.acquire(), true)
+        : new Step(rule, kernels, allocate(rule.kind()).acquire(), false);
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new IllegalStateException("layer: the layer is closed");
+    }
+  }
+
+  /** One step of training. It must be closed. */
+  public final class Step implements AutoCloseable {
+    private final UpdateRule rule;
+    private final Kernels kernels;
+    private final Content used;
+
+    /** Whether {@link #used} is the content of this state. */
+    private volatile boolean kept;
+
+    private Step(UpdateRule rule, Kernels kernels, Content used, boolean kept) {
+      this.rule = rule;
+      this.kernels = kernels;
+      this.used = used;
+      this.kept = kept;
+    }
+
+    /** The rule of this step. */
+    public UpdateRule rule() {
+      return rule;
+    }
+
+    /**
+     * Makes one block of a tensor follow its gradient.
+     *
+     * @param tensor the position of the tensor
+     * @param gradient the gradient of the block, in its first elements
+     */
+    public void update(int tensor, int block, Storage gradient) {
+      keep();
+      used.states[tensor].update(rule, kernels, block, gradient);
+    }
+
+    /**
+     * Drops what was kept for another kind of rule. {@link #update} does so; it is for those who
+     * update a tensor themselves, where the rule is {@link UpdateRule#isPlainDescent}.
+     */
+    public void keep() {
+      if (!kept) {
+        keepFresh();
+      }
+    }
+
+    private void keepFresh() {
+      synchronized (OptimizerState.this) {
+        if (!kept && !closed) {
+          content.close();
+          content = used;
+          kind = rule.kind();
+          kept = true;
+        }
+        // Else closed meanwhile: the memory goes with this step.
+      }
+    }
+
+    @Override
+    public void close() {
+      if (!kept) {
+        used.close();
+      }
+      used.release();
+    }
+  }
+
+  // --------------------------------------------------------------------------------- for files
+
+  /** The kind of the rule that the state is for. */
+  public synchronized UpdateRule.Kind kind() {
+    return kind;
+  }
+
+  /** The state of one tensor, by its position. */
+  public synchronized TensorState of(int tensor) {
+    return content.states[tensor];
+  }
+
+  /**
+   * Begins anew for a kind of rule, with zeros that the caller replaces.
+   *
+   * @throws OutOfMemoryError that names the bytes; the state is as it was then
+   */
+  public synchronized void reset(UpdateRule.Kind newKind) {
+    requireOpen();
+    Content fresh = allocate(newKind);
+    content.close();
+    content = fresh;
+    kind = newKind;
+  }
+
+  @Override
+  public synchronized void close() {
+    closed = true;
+    content.close();
+  }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.optimizer;
+
+import java.util.Arrays;
+import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * The optimizer state of one tensor: the moments of each element, and the steps that each block has
+ * taken. Different blocks may be updated by different threads at the same time.
+ */
+public final class TensorState {
+  private final BlockedTensor tensor;
+  private final Storage[] moments;
+
+  /** Empty unless the kind of rule counts them. */
+  private final int[] steps;
+
+  TensorState(BlockedTensor tensor, UpdateRule.Kind kind, Storage[] moments) {
+    this.tensor = tensor;
+    this.moments = moments;
+    this.steps = new int[kind.countsSteps() ? tensor.blocks() : 0];
+  }
+
+  /** Makes a block follow its gradient, which is in the first elements of {@code gradient}. */
+  void update(UpdateRule rule, Kernels kernels, int block, Storage gradient) {
+    long count = tensor.blockSize();
+    long offset = block * count;
+    float scale = scale(rule, kernels, count, gradient);
+    float decay = tensor.decays() ? rule.decay() : 0;
+    switch (rule.kind()) {
+      case SGD -> kernels.sgd(count, rule.rate(), scale, decay, gradient, tensor.storage(), offset);
+      case ADAGRAD ->
+          kernels.adagrad(
+              count,
+              rule.rate(),
+              scale,
+              decay,
+              rule.epsilon(),
+              gradient,
+              moments[0],
+              tensor.storage(),
+              offset);
+      case ADAM ->
+          kernels.adam(
+              count,
+              rule.rate(),
+              scale,
+              decay,
+              rule.beta1(),
+              rule.beta2(),
+              rule.epsilon(),
+              countStep(block),
+              gradient,
+              moments[0],
+              moments[1],
+              tensor.storage(),
+              offset);
+    }
+  }
+
+  /** What a gradient is multiplied by so that it is not longer than allowed. */
+  private static float scale(UpdateRule rule, Kernels kernels, long count, Storage gradient) {
+    if (!rule.isClipping()) {
+      return 1;
+    }
+    float norm = kernels.norm(count, gradient);
+    return norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
+  }
+
+  /** The number of this step of a block, from 1 on. After 2^31 - 1 Adam corrects nothing anyway. */
+  private int countStep(int block) {
+    if (steps[block] < Integer.MAX_VALUE) {
+      steps[block]++;
+    }
+    return steps[block];
+  }
+
+  /** One of the moments, of the size of the tensor. */
+  public Storage moment(int number) {
+    return moments[number];
+  }
+
+  /** The steps that each block has taken; 0 where the rule does not count them. */
+  public int[] steps() {
+    return Arrays.copyOf(steps, tensor.blocks());
+  }
+
+  /** Sets what {@link #steps} returns; nothing if the rule does not count them. */
+  public void restoreSteps(int[] taken) {
+    System.arraycopy(taken, 0, steps, 0, steps.length);
+  }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.softmax;
+
+/**
+ * Where each output lives: its class, and its slot in the class. The arrays are shared and not to
+ * be changed.
+ *
+ * @param classOf the class of each output
+ * @param slotOf the slot of each output
+ * @param members the outputs of each class by their slots
+ * @param slots the room in every class
+ */
+public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots) {
+  /** The number of outputs. */
+  public int outputs() {
+    return classOf.length;
+  }
+
+  /** The number of classes. */
+  public int classes() {
+    return members.length;
+  }
+
+  /** The number of outputs in a class. */
+  public int size(int classNumber) {
+    return members[classNumber].length;
+  }
+
+  /** Whether output o is in class o / slots, slot o % slots, with no empty slot anywhere. */
+  boolean isDenseAndInOrder() {
+    for (int output = 0; output < classOf.length; output++) {
+      if (classOf[output] != output / slots || slotOf[output] != output % slots) {
+        return false;
+      }
+    }
+    return (long) members.length * slots == classOf.length;
+  }
+
+  /** For each output, class * slots + slot. */
+  int[] places() {
+    int[] places = new int[classOf.length];
+    for (int output = 0; output < places.length; output++) {
+      places[output] = Math.addExact(Math.multiplyExact(classOf[output], slots), slotOf[output]);
+    }
+    return places;
+  }
+}

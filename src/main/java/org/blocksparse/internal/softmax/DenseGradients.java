@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.softmax;
+
+/** Gradients as they are, into memory of the size of the parameters that is zero before. */
+public final class DenseGradients implements SoftmaxUpdate {
+  private final SoftmaxStorage into;
+  private final SoftmaxSizes sizes;
+
+  public DenseGradients(SoftmaxStorage into, SoftmaxSizes sizes) {
+    this.into = into;
+    this.sizes = sizes;
+  }
+
+  @Override
+  public boolean finiteOnly() {
+    return false;
+  }
+
+  @Override
+  public void classLevel(ClassLevelGradient gradient) {
+    gradient.weights(1, false, sizes.w1(into.w1()));
+    gradient.biases(1, sizes.b1(into.b1()));
+  }
+
+  @Override
+  public void openedClass(OpenedClassGradient gradient) {
+    gradient.weights(1, false, sizes.w2(into.w2()));
+    gradient.biases(1, sizes.b2(into.b2()));
+  }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.softmax;
+
+import org.blocksparse.internal.optimizer.OptimizerState;
+
+/**
+ * Gradient and update in one: plain gradient descent adds the products of a gradient straight to
+ * the parameters, so that the gradient is never stored.
+ */
+public final class FusedDescent implements SoftmaxUpdate {
+  private final OptimizerState.Step step;
+  private final SoftmaxStorage parameters;
+  private final SoftmaxSizes sizes;
+
+  /**
+   * Descent.
+   *
+   * @param step of a rule that is plain descent
+   */
+  public FusedDescent(OptimizerState.Step step, SoftmaxStorage parameters, SoftmaxSizes sizes) {
+    this.step = step;
+    this.parameters = parameters;
+    this.sizes = sizes;
+  }
+
+  @Override
+  public boolean finiteOnly() {
+    return true;
+  }
+
+  @Override
+  public void classLevel(ClassLevelGradient gradient) {
+    step.keep();
+    gradient.weights(-step.rule().rate(), true, sizes.w1(parameters.w1()));
+    gradient.biases(-step.rule().rate(), sizes.b1(parameters.b1()));
+  }
+
+  @Override
+  public void openedClass(OpenedClassGradient gradient) {
+    step.keep();
+    gradient.weights(-step.rule().rate(), true, sizes.w2(parameters.w2()));
+    gradient.biases(-step.rule().rate(), sizes.b2(parameters.b2()));
+  }
+}

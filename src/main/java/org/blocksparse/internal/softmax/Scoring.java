@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.softmax;
+
+import java.util.Arrays;
+import org.blocksparse.internal.Rows;
+
+/** Scores outputs by the caller's own numbers: all of them, or those that are asked for. */
+public final class Scoring {
+  private final TwoLevelSoftmax softmax;
+  private final ClassTable table;
+
+  public Scoring(TwoLevelSoftmax softmax, ClassTable table) {
+    this.softmax = softmax;
+    this.table = table;
+  }
+
+  /** The probabilities or log probabilities of all outputs, into {@code out} (batch, outputs). */
+  public void all(Rows x, boolean logarithm, Rows out, Workspace workspace) {
+    if (table.isDenseAndInOrder()) {
+      softmax.grid(x, logarithm, out, null, workspace);
+    } else {
+      softmax.grid(x, logarithm, null, inOutputOrder(out), workspace);
+    }
+  }
+
+  /** Puts results, which come by class and slot, into the order of the outputs. */
+  private TwoLevelSoftmax.GridConsumer inOutputOrder(Rows out) {
+    int[] places = table.places();
+    return (begin, grid) ->
+        softmax
+            .engine()
+            .run(
+                Math.toIntExact(grid.count()),
+                grid.count() * places.length,
+                (first, last) -> {
+                  float[] row = new float[places.length];
+                  for (int r = first; r < last; r++) {
+                    for (int output = 0; output < row.length; output++) {
+                      row[output] = grid.get(r, places[output]);
+                    }
+                    out.put(begin + r, 0, row);
+                  }
+                });
+  }
+
+  /** The log probability of one output for each row. */
+  public float[] ofTargets(Rows x, int[] outputs, Workspace workspace) {
+    int[] classOf = Arrays.stream(outputs).map(output -> table.classOf()[output]).toArray();
+    Rows byClass = softmax.classes(x, true, workspace);
+    Rows bySlot = softmax.open(x, byClass, null, classOf, true, workspace);
+    float[] result = new float[outputs.length];
+    for (int r = 0; r < result.length; r++) {
+      result[r] = bySlot.get(r, table.slotOf()[outputs[r]]);
+    }
+    return result;
+  }
+
+  /**
+   * The log probabilities of n outputs for each row. A class is opened once for a row, however many
+   * of the outputs it holds.
+   *
+   * @param outputs (batch, n)
+   */
+  public float[] ofCandidates(Rows x, int[] outputs, int n, Workspace workspace) {
+    int batch = Math.toIntExact(x.count());
+    int[] requestOf = new int[outputs.length];
+    int[] readRow = new int[outputs.length];
+    int[] classOf = new int[outputs.length];
+    int[] requestOfClass = new int[table.classes()];
+    int requests = 0;
+    for (int r = 0; r < batch; r++) {
+      int firstOfRow = requests;
+      for (int i = r * n; i < (r + 1) * n; i++) {
+        int wanted = table.classOf()[outputs[i]];
+        int request = requestOfClass[wanted];
+        if (request < firstOfRow || request >= requests || classOf[request] != wanted) {
+          request = requests++;
+          requestOfClass[wanted] = request;
+          readRow[request] = r;
+          classOf[request] = wanted;
+        }
+        requestOf[i] = request;
+      }
+    }
+    int[] readRows = Arrays.copyOf(readRow, requests);
+    int[] opened = Arrays.copyOf(classOf, requests);
+    Rows byClass = softmax.classes(x, true, workspace);
+    Rows bySlot = softmax.open(x, byClass, readRows, opened, true, workspace);
+    float[] result = new float[outputs.length];
+    for (int i = 0; i < result.length; i++) {
+      result[i] = bySlot.get(requestOf[i], table.slotOf()[outputs[i]]);
+    }
+    return result;
+  }
+
+  /** One level's part in the probability of an output, and how many on that level are likelier. */
+  public record Part(double probability, int rank) {}
+
+  /** The parts of both levels in the probability of an output: of its class, and within it. */
+  public Part[] explain(Rows row, int output, Workspace workspace) {
+    int classNumber = table.classOf()[output];
+    Rows byClass = softmax.classes(row, true, workspace);
+    Part ofClass = part(byClass, table.classes(), classNumber);
+    Rows bySlot = softmax.open(row, null, null, new int[] {classNumber}, true, workspace);
+    return new Part[] {ofClass, part(bySlot, table.size(classNumber), table.slotOf()[output])};
+  }
+
+  private static Part part(Rows row, int count, int index) {
+    int rank = 0;
+    for (int i = 0; i < count; i++) {
+      rank += row.get(0, i) > row.get(0, index) ? 1 : 0;
+    }
+    return new Part(Math.exp(row.get(0, index)), rank);
+  }
+}

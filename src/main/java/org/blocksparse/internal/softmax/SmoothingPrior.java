@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.softmax;
+
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * What label smoothing distributes by among the classes: their share of all outputs. Within a class
+ * it is uniform, so that all outputs of one class get the same.
+ */
+public final class SmoothingPrior {
+  private SmoothingPrior() {}
+
+  /** (classes) probabilities in new memory. */
+  public static Storage of(ClassTable classes) {
+    Storage prior = Storage.allocate(classes.classes());
+    for (int c = 0; c < classes.classes(); c++) {
+      prior.putFloat(c, (float) classes.size(c) / classes.outputs());
+    }
+    return prior;
+  }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.softmax;
+
+import java.util.Arrays;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.optimizer.BlockedTensor;
+import org.blocksparse.internal.optimizer.OptimizerState;
+
+/** The memory of all parameters, or of gradients with respect to them. */
+public record SoftmaxStorage(Storage w1, Storage b1, Storage w2, Storage b2) {
+  /** The memory of one parameter. */
+  public Storage of(Parameter parameter) {
+    return switch (parameter) {
+      case W1 -> w1;
+      case B1 -> b1;
+      case W2 -> w2;
+      case B2 -> b2;
+    };
+  }
+
+  /**
+   * New optimizer state of all parameters, by their ordinals. The class level is one block, since
+   * every step touches all of it; of W2 and b2 each class is a block.
+   */
+  public OptimizerState optimizerState(int classes) {
+    return new OptimizerState(
+        Arrays.stream(Parameter.values())
+            .map(
+                parameter ->
+                    new BlockedTensor(
+                        of(parameter), blocks(parameter, classes), parameter.isWeight()))
+            .toArray(BlockedTensor[]::new));
+  }
+
+  private static int blocks(Parameter parameter, int classes) {
+    return switch (parameter) {
+      case W1, B1 -> 1;
+      case W2, B2 -> classes;
+    };
+  }
+}
