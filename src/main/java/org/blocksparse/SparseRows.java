@@ -196,9 +196,16 @@ public final class SparseRows implements AutoCloseable {
       Tensor.requireLength("values", indices.remaining(), values.remaining());
     }
     return checked(
-        Storage.wrap(offsets),
-        Storage.wrap(indices),
-        values == null ? null : Storage.wrap(values));
+        wrapped("offsets", Storage.wrap(offsets)),
+        wrapped("indices", Storage.wrap(indices)),
+        values == null ? null : wrapped("values", Storage.wrap(values)));
+  }
+
+  private static Storage wrapped(String name, Storage storage) {
+    if (storage.address(0) % 4 != 0) {
+      throw new IllegalArgumentException(name + ": expected an address that is a multiple of 4");
+    }
+    return storage;
   }
 
   private static void requireWrappable(String name, Buffer buffer, ByteOrder order) {
@@ -449,6 +456,28 @@ public final class SparseRows implements AutoCloseable {
         }
       }
     }
+  }
+
+  /**
+   * An output has no memory in common with these rows.
+   *
+   * @throws IllegalArgumentException if it has
+   */
+  void requireNoOverlap(String outName, FloatTensor out, String name) {
+    if (closed || out.isClosed()) {
+      return; // the lease that follows refuses it
+    }
+    long size = out.shape().size();
+    if (Storage.overlap(out.storage(), 0, size, offsets, 0, rows + 1L)
+        || overlaps(out.storage(), size, indices)
+        || (values != null && overlaps(out.storage(), size, values))) {
+      throw new IllegalArgumentException(
+          outName + ": shares memory with " + name + "; an output must not overlap an input");
+    }
+  }
+
+  private boolean overlaps(Storage out, long size, Slice slice) {
+    return Storage.overlap(out, 0, size, slice.storage(), slice.begin(), entries);
   }
 
   private Lease lease(String name) {

@@ -15,6 +15,11 @@ public record Slice(Storage storage, long begin) {
     return storage.getFloat(begin + index);
   }
 
+  /** Sets an element. */
+  public void putInt(long index, int value) {
+    storage.putInt(begin + index, value);
+  }
+
   /** Where the first element lies, as native code sees it. */
   long address() {
     return storage.address(begin);
