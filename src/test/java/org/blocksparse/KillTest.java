@@ -49,20 +49,14 @@ final class KillTest {
       TimeUnit.MICROSECONDS.sleep(data.below(1000 * MOST_MILLISECONDS));
       ChildJvm.Result result = started.kill();
       assertEquals("", result.output());
-<<<<<<< HEAD
       try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(model)) {
         TrainingProgram.assertWhole(layer);
         long steps = layer.steps();
         assertTrue(stepsBetween == 0 || steps % stepsBetween == 0, steps + " steps");
       }
-      whileSaving += deleteUnfinished();
-=======
-      long steps = TrainingProgram.check(model);
-      assertTrue(stepsBetween == 0 || steps % stepsBetween == 0, steps + " steps");
       long left = unfinished();
       assertTrue(left <= 1, left + " files are left of the last process and those before it");
       whileSaving += (int) left;
->>>>>>> b3a9ba5eab94987f855fbd8e0b931cfc5235e7c6
     }
     ClassAssignment.of(0).write(model);
     assertEquals(0, unfinished());
