@@ -138,8 +138,7 @@ public final class EmbeddingBag implements AutoCloseable {
      * @throws OutOfMemoryError if there is not enough memory, naming the bytes
      */
     public EmbeddingBag build() {
-      EmbeddingBag bag =
-          new EmbeddingBag(FloatTensor.zeros(vocabulary, features), mode, workers);
+      EmbeddingBag bag = new EmbeddingBag(FloatTensor.zeros(vocabulary, features), mode, workers);
       bag.table.filledBy(table -> bag.computation.draw(seed, 1f / features));
       return bag;
     }
@@ -253,8 +252,7 @@ public final class EmbeddingBag implements AutoCloseable {
     rows.requireNoOverlap("table", table, "rows");
     try (Lease lease = lease(rows).of("gradOut", gradOut);
         OptimizerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
-      computation.step(
-          rows.bags(), rows.maxIndex() + 1, Operands.rows(gradOut), step, TABLE);
+      computation.step(rows.bags(), rows.maxIndex() + 1, Operands.rows(gradOut), step, TABLE);
     }
   }
 

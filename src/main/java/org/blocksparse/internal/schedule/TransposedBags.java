@@ -187,8 +187,7 @@ public final class TransposedBags implements AutoCloseable {
           ints[cutTargets + cut++] = target;
           for (int done = 0; done < size; done += PART) {
             ints[cutParts + part] = part;
-            ints[partOffsets + ++part] =
-                cutEntry - from.wholeEntries + Math.min(size, done + PART);
+            ints[partOffsets + ++part] = cutEntry - from.wholeEntries + Math.min(size, done + PART);
           }
           ints[cutOffsets + cut] = part;
           move(begin, end, cutEntry, sortedFactors);
