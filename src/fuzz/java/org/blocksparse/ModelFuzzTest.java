@@ -51,9 +51,9 @@ class ModelFuzzTest {
   private static void load(Path file, LoadOptions options) throws IOException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, options)) {
       for (int output = 0; output < layer.outputs(); output++) {
-        int c = layer.classes().classOf(output);
-        int slot = layer.classes().slotOf(output);
-        Fuzzing.require(layer.classes().output(c, slot) == output, "no permutation");
+        int c = layer.assignment().classOf(output);
+        int slot = layer.assignment().slotOf(output);
+        Fuzzing.require(layer.assignment().output(c, slot) == output, "no permutation");
         float weight = layer.W2().get(c, layer.features() - 1, slot);
         Fuzzing.require(
             Float.isFinite(weight) || options.memory() != LoadOptions.Memory.COPIED,

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.Objects;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.softmax.ClassCount;
 import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.SphericalKMeans;
 
@@ -16,9 +17,9 @@ import org.blocksparse.internal.softmax.SphericalKMeans;
  * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the
  * class.
  *
- * <p>Outputs keep the caller's numbers; classes and slots are inside matters of the layer. All
- * classes have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots
- * empty, which cost memory and time but get no probability.
+ * <p>Outputs keep the caller's numbers; classes and slots are the layer's own business. All classes
+ * have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots empty,
+ * which cost memory and time but get no probability.
  *
  * <p>Immutable.
  */
@@ -236,6 +237,42 @@ public final class ClassAssignment {
               .divide(CLUSTERING_ROUNDS);
       return new ClassAssignment(classOf, classes, slots);
     }
+  }
+
+  /**
+   * As {@link #clustered(FloatTensor, int, long)}, with the {@link #defaultCount} of classes.
+   *
+   * @throws IllegalArgumentException if vectors has not rank 2 or no rows
+   * @throws IllegalStateException if vectors is closed
+   */
+  public static ClassAssignment clustered(FloatTensor vectors, long seed) {
+    Check.rank("vectors", vectors, "(outputs, dimensions)", 2);
+    return clustered(vectors, defaultCount((int) vectors.shape().dim(0)), seed);
+  }
+
+  /**
+   * The number of classes with which training is fastest, by a model of costs for 1024 rows in a
+   * step: 100 for 10,000 outputs, 2000 for a million. The costs were measured on one machine, so
+   * that layers have the same classes everywhere.
+   *
+   * @throws IllegalArgumentException if {@code outputs} is less than 1
+   */
+  public static int defaultCount(int outputs) {
+    return ClassCount.REFERENCE.fastest(Check.atLeast(1, "outputs", outputs), ClassCount.BATCH);
+  }
+
+  /**
+   * The number of classes with which training is fastest on this machine, which is measured for a
+   * moment. The answer may differ from run to run, so it is not the default.
+   *
+   * @param batch rows of a step
+   * @param workers the threads that will train
+   * @throws IllegalArgumentException if {@code outputs} or {@code batch} is less than 1
+   */
+  public static int measuredCount(int outputs, int batch, Workers workers) {
+    Check.atLeast(1, "outputs", outputs);
+    Check.atLeast(1, "batch", batch);
+    return ClassCount.measure(requireNonNull(workers, "workers").engine()).fastest(outputs, batch);
   }
 
   /**

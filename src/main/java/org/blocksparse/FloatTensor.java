@@ -7,7 +7,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
-import java.util.Objects;
 import java.util.function.Consumer;
 import org.blocksparse.internal.memory.Storage;
 import org.bytedeco.javacpp.FloatPointer;
@@ -254,11 +253,6 @@ public final class FloatTensor extends Tensor {
     } finally {
       storage().release();
     }
-  }
-
-  private void requireRange(long offset, int arrayLength, int start, int length) {
-    Objects.checkFromIndexSize(start, length, arrayLength);
-    Objects.checkFromIndexSize(offset, (long) length, shape().size());
   }
 
   /**

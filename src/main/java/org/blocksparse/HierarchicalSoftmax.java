@@ -17,12 +17,12 @@ import org.blocksparse.internal.optimizer.OptimizerState;
 import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.ClassSearch;
 import org.blocksparse.internal.softmax.DenseGradients;
-import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.FusedDescent;
 import org.blocksparse.internal.softmax.OptimizerUpdate;
 import org.blocksparse.internal.softmax.Sampling;
 import org.blocksparse.internal.softmax.Scoring;
 import org.blocksparse.internal.softmax.SmoothingPrior;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.SoftmaxStorage;
 import org.blocksparse.internal.softmax.SoftmaxUpdate;
 import org.blocksparse.internal.softmax.TrainingBatch;
@@ -54,7 +54,7 @@ import org.blocksparse.internal.softmax.Workspace;
  *   <tr><td>b2</td><td>(classes, slots)</td><td>biases of the outputs in each class</td></tr>
  * </table>
  *
- * <p>Outputs always go by the caller's own numbers; {@link #classes} tells where each one lives.
+ * <p>Outputs always go by the caller's own numbers; {@link #assignment} tells where each one lives.
  * Slots that no output lives in have no probability and no gradient. (Theano gives them probability
  * and cuts them off, so that rows sum to less than one: {@link TheanoSoftmax} does as Theano does.)
  * The number of rows may differ from call to call.
@@ -80,7 +80,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private static final String X = "(batch, features)";
 
   private final int features;
-  private final ClassAssignment classes;
+  private final ClassAssignment assignment;
   private final Workers workers;
   private final SoftmaxParameters parameters;
   private final Storage valid;
@@ -92,25 +92,25 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private Map<String, String> metadata = Map.of();
 
   HierarchicalSoftmax(
-      int features, ClassAssignment classes, Workers workers, SoftmaxParameters parameters) {
+      int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
     this.features = features;
-    this.classes = classes;
+    this.assignment = assignment;
     this.workers = workers;
     this.parameters = parameters;
-    this.valid = Storage.allocate(classes.classes());
-    this.prior = SmoothingPrior.of(classes.table());
-    for (int c = 0; c < classes.classes(); c++) {
-      valid.putInt(c, classes.size(c));
+    this.valid = Storage.allocate(assignment.classes());
+    this.prior = SmoothingPrior.of(assignment.table());
+    for (int c = 0; c < assignment.classes(); c++) {
+      valid.putInt(c, assignment.size(c));
     }
     SoftmaxStorage storage = parameters.storage();
     this.softmax =
         new TwoLevelSoftmax(
             workers.engine(),
             storage,
-            new SoftmaxSizes(features, classes.classes(), classes.slots()),
+            new SoftmaxSizes(features, assignment.classes(), assignment.slots()),
             valid);
-    this.scoring = new Scoring(softmax, classes.table());
-    this.state = storage.optimizerState(classes.classes());
+    this.scoring = new Scoring(softmax, assignment.table());
+    this.state = storage.optimizerState(assignment.classes());
   }
 
   /**
@@ -132,12 +132,17 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /** The number of outputs. */
   public int outputs() {
-    return classes.outputs();
+    return assignment.outputs();
   }
 
-  /** Where each output lives. */
-  public ClassAssignment classes() {
-    return classes;
+  /** The number of classes. */
+  public int classCount() {
+    return assignment.classes();
+  }
+
+  /** Where each output lives: its class, and its slot in the class. */
+  public ClassAssignment assignment() {
+    return assignment;
   }
 
   /** Weights of the classes, (features, classes): the layer's own, not a copy. */
@@ -325,55 +330,44 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     }
   }
 
-  /**
-   * The probability of each row's target, (batch).
-   *
-   * <p>Cost: F (C + S); the classes of the targets.
-   */
-  public FloatTensor probabilities(FloatTensor x, IntTensor targets) {
-    float[] result = targetLogProbabilities(x, targets);
-    for (int r = 0; r < result.length; r++) {
-      result[r] = (float) Math.exp(result[r]);
+  /** The probabilities of given outputs; as {@link #logProbabilitiesOf}. */
+  public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
+    float[] result = scores(x, targets);
+    for (int i = 0; i < result.length; i++) {
+      result[i] = (float) Math.exp(result[i]);
     }
-    return FloatTensor.of(result, result.length);
+    return FloatTensor.of(result, targets.shape().toArray());
   }
 
   /**
-   * The log probability of each row's target, (batch).
+   * The log probabilities of given outputs for each row, without computing the rest: of its target,
+   * or of several candidates.
    *
-   * <p>Cost: F (C + S); the classes of the targets.
+   * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
+   *
+   * @param targets (batch) or (batch, n), each in [0, outputs); repeats are allowed
+   * @return of the same shape
    */
-  public FloatTensor logProbabilities(FloatTensor x, IntTensor targets) {
-    float[] result = targetLogProbabilities(x, targets);
-    return FloatTensor.of(result, result.length);
+  public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor targets) {
+    return FloatTensor.of(scores(x, targets), targets.shape().toArray());
   }
 
-  private float[] targetLogProbabilities(FloatTensor x, IntTensor targets) {
+  private float[] scores(FloatTensor x, IntTensor targets) {
     int batch = checkX(x);
-    Check.shape("targets", targets, "(batch)", batch);
+    int rank = requireNonNull(targets, "targets").shape().rank();
+    if (rank != 1 && rank != 2) {
+      throw new IllegalArgumentException(
+          "targets: expected (batch) or (batch, n) but was " + targets.shape());
+    }
+    int n = rank == 1 ? 1 : (int) targets.shape().dim(1);
+    if (rank == 1) {
+      Check.shape("targets", targets, "(batch)", batch);
+    } else {
+      Check.shape("targets", targets, "(batch, n)", batch, n);
+    }
     int[] outputs = targets.toArray("targets");
-    Check.indices("targets", outputs, 0, "outputs", outputs());
-    return compute(x, (rows, workspace) -> scoring.ofTargets(rows, outputs, workspace));
-  }
-
-  /**
-   * The log probabilities of given candidates for each row, without computing the rest.
-   *
-   * <p>Cost: F (C + S d), with d the different classes of a row's candidates; these classes.
-   *
-   * @param candidates (batch, n), each in [0, outputs); repeats are allowed
-   * @return (batch, n)
-   */
-  public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor candidates) {
-    int batch = checkX(x);
-    Check.rank("candidates", candidates, "(batch, n)", 2);
-    int n = (int) candidates.shape().dim(1);
-    Check.shape("candidates", candidates, "(batch, n)", batch, n);
-    int[] outputs = candidates.toArray("candidates");
-    Check.indices("candidates", outputs, n, "outputs", outputs());
-    float[] result =
-        compute(x, (rows, workspace) -> scoring.ofCandidates(rows, outputs, n, workspace));
-    return FloatTensor.of(result, batch, n);
+    Check.indices("targets", outputs, rank == 1 ? 0 : n, "outputs", outputs());
+    return compute(x, (rows, workspace) -> scoring.of(rows, outputs, n, workspace));
   }
 
   /**
@@ -429,7 +423,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
         compute(
             x,
             (rows, workspace) ->
-                new ClassSearch(softmax, classes.table()).search(rows, candidates, workspace));
+                new ClassSearch(softmax, assignment.table()).search(rows, candidates, workspace));
     return new Ranking(found.outputs(), found.logProbabilities(), found.openedClasses());
   }
 
@@ -460,7 +454,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
           "temperature: expected a finite number > 0 but was " + temperature);
     }
     checkX(x);
-    Sampling sampling = new Sampling(softmax, classes.table(), temperature, random);
+    Sampling sampling = new Sampling(softmax, assignment.table(), temperature, random);
     return compute(x, sampling::draw);
   }
 
@@ -478,7 +472,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     Scoring.Part[] parts = compute(x, (row, workspace) -> scoring.explain(row, output, workspace));
     return new Explanation(
         output,
-        classes.classOf(output),
+        assignment.classOf(output),
         parts[0].probability(),
         parts[0].rank(),
         parts[1].probability(),
@@ -499,6 +493,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   public double loss(FloatTensor x, IntTensor targets, Loss loss) {
     TrainingBatch batch = check(x, targets, loss);
     return batch.sum(train(x, batch, null, workspace -> SoftmaxUpdate.NONE));
+  }
+
+  /** The negative log probability of each row's target, (batch). */
+  public FloatTensor losses(FloatTensor x, IntTensor targets) {
+    return losses(x, targets, Loss.sum());
   }
 
   /**
@@ -527,7 +526,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   public SoftmaxGradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
     TrainingBatch batch = check(x, targets, loss);
     SoftmaxParameters result =
-        SoftmaxParameters.zeros(features, classes.classes(), classes.slots());
+        SoftmaxParameters.zeros(features, assignment.classes(), assignment.slots());
     FloatTensor gradX = null;
     try {
       gradX = FloatTensor.zeros(batch.size(), features);
@@ -553,6 +552,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return step(x, targets, Loss.mean(), optimizer, requireNonNull(gradX, "gradX"));
   }
 
+  /** A step of training, without a gradient for x. */
+  public double step(FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer) {
+    return step(x, targets, loss, optimizer, null);
+  }
+
   /**
    * A step of training: loss, gradients and update of all parameters in one go, class by class,
    * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
@@ -562,8 +566,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: 3 F (C + S), or 2 F (C + S) without gradX; the classes of the targets, which are read
    * and written once.
    *
-   * @param optimizer the rule; what it remembers of each parameter is kept by this layer, and is
-   *     forgotten when a step with another rule is made
+   * @param optimizer the rule; its state is kept by this layer, and is dropped when a step with
+   *     another rule is made
    * @param gradX (batch, features) receives the gradient with respect to x as it was before the
    *     step, or null; must not share memory with x or a parameter
    * @return the loss before the step
@@ -600,7 +604,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   }
 
   private TrainingBatch check(FloatTensor x, IntTensor targets, Loss loss) {
-    return TargetBatch.check(checkX(x), targets, requireNonNull(loss, "loss"), classes.table());
+    return TargetBatch.check(checkX(x), targets, requireNonNull(loss, "loss"), assignment.table());
   }
 
   private SoftmaxUpdate update(OptimizerState.Step step, Workspace workspace) {
@@ -634,7 +638,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return "HierarchicalSoftmax("
         + features
         + " features, "
-        + classes
+        + assignment
         + ", "
         + parameters.bytes()
         + " bytes, "

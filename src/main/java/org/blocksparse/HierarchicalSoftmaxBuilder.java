@@ -3,8 +3,6 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.softmax.ClassCount;
-
 /** Collects what a {@link HierarchicalSoftmax} is made of; see there. */
 public final class HierarchicalSoftmaxBuilder {
   private final int features;
@@ -20,9 +18,7 @@ public final class HierarchicalSoftmaxBuilder {
 
   /**
    * Which class each output belongs to. By default classes of equal size in the order of the
-   * outputs, as many as are fastest by a model of costs for 1024 rows: 100 for 10,000 outputs, 2000
-   * for a million. The costs were measured on one machine, so that a layer has the same classes
-   * everywhere; {@link #fastestClasses} measures yours. {@link ClassAssignment} tells what is
+   * outputs, {@link ClassAssignment#defaultCount} of them. {@link ClassAssignment} tells what is
    * better if more is known of the outputs.
    *
    * @throws IllegalArgumentException if it is for another number of outputs
@@ -46,19 +42,6 @@ public final class HierarchicalSoftmaxBuilder {
    */
   public HierarchicalSoftmaxBuilder classes(int nClasses) {
     return classes(ClassAssignment.contiguous(outputs, nClasses));
-  }
-
-  /**
-   * The number of classes with which a step of training is fastest on this machine, which is
-   * measured for a moment: a suggestion for {@link #classes(int)}. The answer may differ from run
-   * to run, so it is not the default.
-   *
-   * @param batch rows of a step
-   * @throws IllegalArgumentException if {@code batch} is less than 1
-   */
-  public int fastestClasses(int batch) {
-    Check.atLeast(1, "batch", batch);
-    return ClassCount.measure(workers.engine()).fastest(outputs, batch);
   }
 
   /** The threads that work on every call; by default {@link Workers#common}. */
@@ -106,7 +89,6 @@ public final class HierarchicalSoftmaxBuilder {
   private ClassAssignment orDefault() {
     return classes != null
         ? classes
-        : ClassAssignment.contiguous(
-            outputs, ClassCount.REFERENCE.fastest(outputs, ClassCount.BATCH));
+        : ClassAssignment.contiguous(outputs, ClassAssignment.defaultCount(outputs));
   }
 }

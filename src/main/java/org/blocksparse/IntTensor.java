@@ -91,6 +91,34 @@ public final class IntTensor extends Tensor {
   }
 
   /**
+   * Sets {@code length} elements, in row-major order, from element {@code offset} on.
+   *
+   * @param values where they come from, beginning at {@code values[start]}
+   * @throws IndexOutOfBoundsException if a range is outside the tensor or the array
+   * @throws IllegalStateException if the tensor is closed
+   */
+  public void put(long offset, int[] values, int start, int length) {
+    requireRange(offset, requireNonNull(values, "values").length, start, length);
+    acquire("tensor");
+    try {
+      storage().putInts(offset, values, start, length);
+    } finally {
+      storage().release();
+    }
+  }
+
+  /** Copies elements out; arguments and errors as {@link #put}. */
+  public void get(long offset, int[] values, int start, int length) {
+    requireRange(offset, requireNonNull(values, "values").length, start, length);
+    acquire("tensor");
+    try {
+      storage().getInts(offset, values, start, length);
+    } finally {
+      storage().release();
+    }
+  }
+
+  /**
    * All elements in row-major order, in a new array.
    *
    * @throws IllegalArgumentException if there are more elements than an array can hold

@@ -4,16 +4,16 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 /**
- * What is minimised: the negative log likelihood of the targets, in natural logarithms.
+ * What is minimized: the negative log likelihood of the targets, in natural logarithms.
  *
  * <p>With weights w, the loss is the sum (or the mean over the rows that count) of w[r] * -log
  * P(target of row r); {@link HierarchicalSoftmax#losses} tells what each row adds. Rows whose
- * target is {@link #ignoring ignored} do not count: they have no loss and no gradient, and what x
- * holds there does not matter.
+ * target is {@link #withIgnored ignored} do not count: they have no loss and no gradient, and what
+ * x holds there does not matter.
  *
- * <p>With {@link #smoothing}, a share of the target's probability goes to other outputs: among the
- * classes by their sizes, and evenly among the outputs of the target's own class. So the loss still
- * needs no class but that of the target.
+ * <p>With {@link #withSmoothing}, a share of the target's probability goes to other outputs: among
+ * the classes by their sizes, and evenly among the outputs of the target's own class. So the loss
+ * still needs no class but that of the target.
  *
  * <p>Immutable.
  */
@@ -23,13 +23,13 @@ public final class Loss {
   private final boolean mean;
   private final Integer ignored;
   private final float smoothing;
-  private final FloatTensor weights;
+  private final FloatTensor rowWeights;
 
-  private Loss(boolean mean, Integer ignored, float smoothing, FloatTensor weights) {
+  private Loss(boolean mean, Integer ignored, float smoothing, FloatTensor rowWeights) {
     this.mean = mean;
     this.ignored = ignored;
     this.smoothing = smoothing;
-    this.weights = weights;
+    this.rowWeights = rowWeights;
   }
 
   /** The mean over the rows that count; 0 if none does. */
@@ -43,8 +43,8 @@ public final class Loss {
   }
 
   /** The same loss without the rows whose target is {@code target}, -100 or -1 for instance. */
-  public Loss ignoring(int target) {
-    return new Loss(mean, target, smoothing, weights);
+  public Loss withIgnored(int target) {
+    return new Loss(mean, target, smoothing, rowWeights);
   }
 
   /**
@@ -53,21 +53,21 @@ public final class Loss {
    * @param share in [0, 1)
    * @throws IllegalArgumentException if it is not
    */
-  public Loss smoothing(float share) {
+  public Loss withSmoothing(float share) {
     if (!(share >= 0 && share < 1)) {
       throw new IllegalArgumentException("smoothing: expected a number in [0, 1) but was " + share);
     }
-    return new Loss(mean, ignored, share, weights);
+    return new Loss(mean, ignored, share, rowWeights);
   }
 
   /**
    * The same loss with a weight for each row.
    *
-   * @param rowWeights (batch), all finite; stays the caller's, and must be open when the loss is
-   *     used. The mean divides by the number of rows that count, not by the sum of their weights
+   * @param weights (batch), all finite; stays the caller's, and must be open when the loss is used.
+   *     The mean divides by the number of rows that count, not by the sum of their weights
    */
-  public Loss weights(FloatTensor rowWeights) {
-    return new Loss(mean, ignored, smoothing, requireNonNull(rowWeights, "weights"));
+  public Loss withRowWeights(FloatTensor weights) {
+    return new Loss(mean, ignored, smoothing, requireNonNull(weights, "rowWeights"));
   }
 
   boolean isMean() {
@@ -82,7 +82,16 @@ public final class Loss {
     return smoothing;
   }
 
-  FloatTensor weights() {
-    return weights;
+  FloatTensor rowWeights() {
+    return rowWeights;
+  }
+
+  @Override
+  public String toString() {
+    return (mean ? "mean" : "sum")
+        + " of -log P(target)"
+        + (ignored == null ? "" : ", ignored = " + ignored)
+        + (smoothing == 0 ? "" : ", smoothing = " + smoothing)
+        + (rowWeights == null ? "" : ", rowWeights = " + rowWeights.shape());
   }
 }

@@ -43,8 +43,8 @@ final class ModelFile {
       tensors.add(floats("W1", layer.W1()));
       tensors.add(floats("b1", layer.b1()));
       tensors.add(floats("b2", layer.b2()));
-      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, layer.classes().table().classOf()));
-      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, layer.classes().table().slotOf()));
+      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, layer.assignment().table().classOf()));
+      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, layer.assignment().table().slotOf()));
       if (options.optimizerState()) {
         addState(layer, lease, tensors, metadata);
       }

@@ -14,6 +14,9 @@ import java.util.Objects;
  * <p>Immutable.
  */
 public final class Ranking {
+  /** Rows, and ranks of a row, that {@link #toString} shows. */
+  private static final int SHOWN = 3;
+
   private final int[][] outputs;
   private final float[][] logProbabilities;
   private final int[] openedClasses;
@@ -70,6 +73,15 @@ public final class Ranking {
   }
 
   /**
+   * The log probabilities of all outputs of a row, best first, in a new array.
+   *
+   * @throws IndexOutOfBoundsException if there is no such row
+   */
+  public float[] logProbabilities(int row) {
+    return logProbabilities[Objects.checkIndex(row, logProbabilities.length)].clone();
+  }
+
+  /**
    * How many classes were opened for a row.
    *
    * @throws IndexOutOfBoundsException if there is no such row
@@ -80,5 +92,19 @@ public final class Ranking {
 
   private int[] row(int row) {
     return outputs[Objects.checkIndex(row, outputs.length)];
+  }
+
+  /** The first rows, and the best outputs of each with their probabilities. */
+  @Override
+  public String toString() {
+    StringBuilder text = new StringBuilder("Ranking(").append(batch()).append(" rows");
+    for (int row = 0; row < Math.min(batch(), SHOWN); row++) {
+      text.append("; ").append(row).append(':');
+      for (int rank = 0; rank < Math.min(size(row), SHOWN); rank++) {
+        text.append(" %d (%.4g)".formatted(output(row, rank), probability(row, rank)));
+      }
+      text.append(size(row) > SHOWN ? " ..." : "");
+    }
+    return text.append(batch() > SHOWN ? "; ...)" : ")").toString();
   }
 }

@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
  * A layer that computes only chosen output blocks from chosen input blocks, with its gradients:
@@ -135,8 +136,8 @@ public final class SparseBlockDot {
 
   /**
    * The gradient with respect to W, dense: zero in blocks that no sample selects. Where W is large,
-   * add to W itself, or to a tensor that is kept, with {@link SparseBlockOuter#applyInPlace}, which
-   * touches only blocks that are selected.
+   * add to W itself, or to a tensor that is kept, with {@link #addGradW}, which touches only blocks
+   * that are selected.
    */
   public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
@@ -147,13 +148,31 @@ public final class SparseBlockDot {
     long oSize = gradOut.shape().dim(2);
     Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
     return FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), iSize, oSize)
-        .filledBy(
-            gradW -> {
-              // Here, so that a closed tensor is called by its name of this method.
-              try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut)) {
-                SparseBlockOuter.applyInPlace(gradW, h, gradOut, plan, 1);
-              }
-            });
+        .filledBy(gradW -> addGradW(h, gradOut, plan, 1, gradW));
+  }
+
+  /**
+   * Adds alpha times the gradient with respect to W to {@code W}: with a negative alpha, a step of
+   * gradient descent that touches only the blocks named, at a cost that does not depend on the size
+   * of W. Into a tensor of its own, it adds up the gradients of several batches.
+   *
+   * @throws IllegalArgumentException also if alpha is not finite
+   */
+  public static void addGradW(
+      FloatTensor h, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor W) {
+    SparseBlockGemv.checkWeights(W, plan);
+    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    Check.finite("alpha", alpha);
+    Check.noOverlap("W", W, "h", h);
+    Check.noOverlap("W", W, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).of("W", W)) {
+      OuterSchedule outer = plan.outer();
+      lease.adopt(outer.packed());
+      plan.workers()
+          .engine()
+          .outer(outer, alpha, Operands.rows(h), Operands.rows(gradOut), true, Operands.blocks(W));
+    }
   }
 
   /**

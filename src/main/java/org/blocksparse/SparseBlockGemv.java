@@ -55,7 +55,7 @@ public final class SparseBlockGemv {
    */
   public static FloatTensor apply(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
     check(o, W, h, plan);
-    return o.copy("o").filledBy(sum -> applyInPlace(sum, W, h, plan));
+    return o.copy("o").filledBy(sum -> applyInPlace(W, h, plan, sum));
   }
 
   /**
@@ -68,17 +68,17 @@ public final class SparseBlockGemv {
    * @throws IllegalStateException if a tensor is closed
    */
   public static void applyInPlace(
-      FloatTensor o, FloatTensor W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
+      FloatTensor W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx, FloatTensor o) {
     try (BlockPlan plan = plan(W, inputIdx, outputIdx)) {
-      applyInPlace(o, W, h, plan);
+      applyInPlace(W, h, plan, o);
     }
   }
 
   /**
-   * As {@link #applyInPlace(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor)}, with a
+   * As {@link #applyInPlace(FloatTensor, FloatTensor, IntTensor, IntTensor, FloatTensor)}, with a
    * plan of inputIdx and outputIdx.
    */
-  public static void applyInPlace(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
+  public static void applyInPlace(FloatTensor W, FloatTensor h, BlockPlan plan, FloatTensor o) {
     check(o, W, h, plan);
     Check.noOverlap("o", o, "W", W);
     Check.noOverlap("o", o, "h", h);

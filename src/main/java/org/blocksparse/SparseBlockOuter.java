@@ -57,7 +57,7 @@ public final class SparseBlockOuter {
   public static FloatTensor apply(
       FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
     check(o, x, y, plan, alpha);
-    return o.copy("o").filledBy(sum -> applyInPlace(sum, x, y, plan, alpha));
+    return o.copy("o").filledBy(sum -> applyInPlace(x, y, plan, alpha, sum));
   }
 
   /**
@@ -72,18 +72,18 @@ public final class SparseBlockOuter {
    * @throws IllegalStateException if a tensor is closed
    */
   public static void applyInPlace(
-      FloatTensor o, FloatTensor x, FloatTensor y, IntTensor xIdx, IntTensor yIdx, float alpha) {
+      FloatTensor x, FloatTensor y, IntTensor xIdx, IntTensor yIdx, float alpha, FloatTensor o) {
     try (BlockPlan plan = plan(o, xIdx, yIdx)) {
-      applyInPlace(o, x, y, plan, alpha);
+      applyInPlace(x, y, plan, alpha, o);
     }
   }
 
   /**
-   * As {@link #applyInPlace(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor, float)},
+   * As {@link #applyInPlace(FloatTensor, FloatTensor, IntTensor, IntTensor, float, FloatTensor)},
    * with a plan of xIdx (its inputs) and yIdx (its outputs).
    */
   public static void applyInPlace(
-      FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
+      FloatTensor x, FloatTensor y, BlockPlan plan, float alpha, FloatTensor o) {
     check(o, x, y, plan, alpha);
     Check.noOverlap("o", o, "x", x);
     Check.noOverlap("o", o, "y", y);

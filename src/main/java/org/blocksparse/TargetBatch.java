@@ -45,16 +45,16 @@ final class TargetBatch {
 
   /** The caller's weights, by default 1. */
   private static float[] weights(int batch, Loss loss) {
-    if (loss.weights() == null) {
+    if (loss.rowWeights() == null) {
       float[] ones = new float[batch];
       Arrays.fill(ones, 1);
       return ones;
     }
-    Check.shape("weights", loss.weights(), "(batch)", batch);
-    try (Lease lease = new Lease().of("weights", loss.weights())) {
-      float[] given = loss.weights().toArray();
+    Check.shape("rowWeights", loss.rowWeights(), "(batch)", batch);
+    try (Lease lease = new Lease().of("rowWeights", loss.rowWeights())) {
+      float[] given = loss.rowWeights().toArray();
       for (int r = 0; r < batch; r++) {
-        Check.finite("weights[" + r + "]", given[r]);
+        Check.finite("rowWeights[" + r + "]", given[r]);
       }
       return given;
     }

@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Objects;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -184,6 +185,11 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
       throw new IllegalArgumentException(
           operation + ": expected a contiguous tensor but " + shape + " is a transposed view");
     }
+  }
+
+  final void requireRange(long offset, int arrayLength, int start, int length) {
+    Objects.checkFromIndexSize(start, length, arrayLength);
+    Objects.checkFromIndexSize(offset, (long) length, shape.size());
   }
 
   static Storage allocate(Shape shape) {

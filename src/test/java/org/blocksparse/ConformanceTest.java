@@ -120,7 +120,7 @@ final class ConformanceTest {
                 npz,
                 "targetLogProbabilities",
                 oracle.targetLogProbabilities(),
-                layer.logProbabilities(x, target));
+                layer.logProbabilitiesOf(x, target));
             SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
             try (SoftmaxGradients gradients = layer.gradients(x, target)) {
               double loss = npz.get("loss").values()[0];

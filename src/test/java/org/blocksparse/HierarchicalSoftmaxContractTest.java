@@ -160,11 +160,11 @@ final class HierarchicalSoftmaxContractTest {
           check(
               "target probabilities",
               oracle.exponentialsOfTargetLogProbabilities(),
-              layer.probabilities(setup.x, setup.targets));
+              layer.probabilitiesOf(setup.x, setup.targets));
           check(
               "target log probabilities",
               oracle.targetLogProbabilities(),
-              layer.logProbabilities(setup.x, setup.targets));
+              layer.logProbabilitiesOf(setup.x, setup.targets));
           SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
           assertEquals(
               expected.loss(),
@@ -259,22 +259,22 @@ final class HierarchicalSoftmaxContractTest {
                 setup,
                 oracle,
                 new SoftmaxOracle.Loss(true, -100, 0, null),
-                Loss.mean().ignoring(-100));
+                Loss.mean().withIgnored(-100));
             checkLoss(
                 setup,
                 oracle,
                 new SoftmaxOracle.Loss(false, -100, 0.125, null),
-                Loss.sum().smoothing(0.125f).ignoring(-100));
+                Loss.sum().withSmoothing(0.125f).withIgnored(-100));
             checkLoss(
                 setup,
                 oracle,
                 new SoftmaxOracle.Loss(true, -100, 0.75, weights),
-                Loss.mean().ignoring(-100).weights(w).smoothing(0.75f));
+                Loss.mean().withIgnored(-100).withRowWeights(w).withSmoothing(0.75f));
             checkLoss(
                 setup,
                 oracle,
                 new SoftmaxOracle.Loss(false, -100, 0, weights),
-                Loss.sum().weights(w).ignoring(-100));
+                Loss.sum().withRowWeights(w).withIgnored(-100));
           }
         });
   }
@@ -418,9 +418,9 @@ final class HierarchicalSoftmaxContractTest {
           for (float maxNorm : new float[] {Float.POSITIVE_INFINITY, 0.05f}) {
             try (Setup setup = new Setup(p)) {
               FloatTensor w = setup.memory.of("weights", weights, 70);
-              Loss sum = Loss.sum().ignoring(-1);
-              stepIsGradientsThenRule(setup, p, rule, maxNorm, sum.smoothing(0.25f), ones);
-              Loss mean = Loss.mean().ignoring(-1).weights(w);
+              Loss sum = Loss.sum().withIgnored(-1);
+              stepIsGradientsThenRule(setup, p, rule, maxNorm, sum.withSmoothing(0.25f), ones);
+              Loss mean = Loss.mean().withIgnored(-1).withRowWeights(w);
               float[] ofMean = weights.clone();
               for (int row = 0; row < 70; row++) {
                 ofMean[row] /= 68;
@@ -554,7 +554,7 @@ final class HierarchicalSoftmaxContractTest {
               IntTensor moreTargets = IntTensor.of(targets, 7);
               SoftmaxGradients expected = setup.layer.gradients(setup.x, setup.targets);
               SoftmaxGradients actual =
-                  setup.layer.gradients(more, moreTargets, Loss.mean().ignoring(-1))) {
+                  setup.layer.gradients(more, moreTargets, Loss.mean().withIgnored(-1))) {
             assertEquals(expected.loss(), actual.loss(), 0, "loss");
             assertArrayEquals(expected.W2().toArray(), actual.W2().toArray(), "gradW2");
             assertArrayEquals(expected.b2().toArray(), actual.b2().toArray(), "gradB2");
@@ -596,7 +596,7 @@ final class HierarchicalSoftmaxContractTest {
               }
               all.close();
             }
-            float[] ofTargets = setup.layer.probabilities(setup.x, setup.targets).toArray();
+            float[] ofTargets = setup.layer.probabilitiesOf(setup.x, setup.targets).toArray();
             for (int row = 0; row < 6; row++) {
               assertEquals(row == 2, Float.isNaN(ofTargets[row]), "target of row " + row);
             }

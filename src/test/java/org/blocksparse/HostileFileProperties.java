@@ -132,7 +132,7 @@ final class HostileFileProperties {
             try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, options);
                 FloatTensor x = FloatTensor.zeros(1, layer.features());
                 FloatTensor probabilities = layer.probabilities(x)) {
-              layer.classes().output(layer.classes().classes() - 1, 0);
+              layer.assignment().output(layer.classCount() - 1, 0);
               probabilities.get(0, layer.outputs() - 1);
             }
           });

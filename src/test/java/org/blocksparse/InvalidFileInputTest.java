@@ -101,7 +101,7 @@ final class InvalidFileInputTest {
               "save", (test, file) -> test.layer.save(file),
               "NpyFile.write", (test, file) -> NpyFile.write(file, test.tensor),
               "NpzFile.write", (test, file) -> NpzFile.write(file, Map.of("a", test.tensor)),
-              "ClassAssignment.write", (test, file) -> test.layer.classes().write(file)));
+              "ClassAssignment.write", (test, file) -> test.layer.assignment().write(file)));
 
   private interface Writer {
     void write(InvalidFileInputTest test, Path file) throws IOException;
@@ -209,7 +209,7 @@ final class InvalidFileInputTest {
           cases,
           "save a closed layer " + name,
           STATE,
-          "layer: the tensor (5, 3) is closed",
+          "layer: the layer is closed",
           t -> t.closedLayer.save(t.at(name)));
       for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
         add(

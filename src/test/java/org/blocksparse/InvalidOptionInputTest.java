@@ -48,7 +48,7 @@ final class InvalidOptionInputTest extends InvalidInput {
           "smoothing " + value,
           ARGUMENT,
           "smoothing" + message,
-          w -> Loss.mean().smoothing(value));
+          w -> Loss.mean().withSmoothing(value));
     }
     for (float value : new float[] {-1, Float.NaN, Float.POSITIVE_INFINITY}) {
       add(
@@ -66,15 +66,36 @@ final class InvalidOptionInputTest extends InvalidInput {
           "maxNorm: expected a number > 0 but was " + value,
           w -> Optimizer.sgd(1).withMaxNorm(value));
     }
+    for (int outputs : new int[] {0, -1}) {
+      String message = "outputs: expected at least 1 but was " + outputs;
+      add(
+          cases,
+          "defaultCount " + outputs,
+          ARGUMENT,
+          message,
+          w -> ClassAssignment.defaultCount(outputs));
+      add(
+          cases,
+          "measuredCount outputs " + outputs,
+          ARGUMENT,
+          message,
+          w -> ClassAssignment.measuredCount(outputs, 1, Workers.common()));
+    }
+    add(
+        cases,
+        "measuredCount workers null",
+        NULL,
+        "workers",
+        w -> ClassAssignment.measuredCount(9, 1, null));
     for (int batch : new int[] {0, -1}) {
       add(
           cases,
-          "fastestClasses " + batch,
+          "measuredCount batch " + batch,
           ARGUMENT,
           "batch: expected at least 1 but was " + batch,
-          w -> HierarchicalSoftmax.builder(6, 9).fastestClasses(batch));
+          w -> ClassAssignment.measuredCount(9, batch, Workers.common()));
     }
-    add(cases, "loss weights null", NULL, "weights", w -> Loss.mean().weights(null));
+    add(cases, "loss rowWeights null", NULL, "rowWeights", w -> Loss.mean().withRowWeights(null));
     add(cases, "workers executor null", NULL, "executor", w -> Workers.of(null, 2));
     for (int workers : new int[] {0, -1}) {
       add(

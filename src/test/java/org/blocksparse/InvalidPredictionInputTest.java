@@ -39,14 +39,14 @@ final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
     withX.forEach((name, call) -> addInputCases(cases, name, call));
     Map<String, LayerCall> withTargets = new LinkedHashMap<>();
     withTargets.put(
-        "probabilities of targets", (layer, w) -> layer.probabilities(w.f("x"), w.i("targets")));
+        "probabilities of targets", (layer, w) -> layer.probabilitiesOf(w.f("x"), w.i("targets")));
     withTargets.put(
         "logProbabilities of targets",
-        (layer, w) -> layer.logProbabilities(w.f("x"), w.i("targets")));
+        (layer, w) -> layer.logProbabilitiesOf(w.f("x"), w.i("targets")));
     withTargets.forEach(
         (name, call) -> {
           addInputCases(cases, name, call);
-          addTargetCases(cases, name, call);
+          addTargetCases(cases, name, call, new long[][] {{1}, {3}});
         });
     String shares = "; an output must not overlap an input";
     LayerCall into = (layer, w) -> layer.probabilities(w.f("x"), w.f("out"));
@@ -110,7 +110,7 @@ final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
           cases,
           "candidate " + bad,
           BOUNDS,
-          "candidates[1, 2] = " + bad + " is outside [0, outputs = 9)",
+          "targets[1, 2] = " + bad + " is outside [0, outputs = 9)",
           w -> {},
           (layer, w) -> {
             try (IntTensor candidates = indices(9, 2, 3)) {
@@ -153,12 +153,12 @@ final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
           (layer, w) -> layer.explain(w.f("x"), bad));
     }
     LayerCall candidates = (layer, w) -> layer.logProbabilitiesOf(w.f("x"), w.i("targets"));
-    for (long[] dims : new long[][] {{2}, {2, 3, 1}}) {
+    for (long[] dims : new long[][] {{}, {2, 3, 1}}) {
       addLayerCase(
           cases,
           "candidates " + Shape.of(dims),
           ARGUMENT,
-          "candidates: expected (batch, n) but was " + Shape.of(dims),
+          "targets: expected (batch) or (batch, n) but was " + Shape.of(dims),
           w -> w.replace("targets", indices(9, dims)),
           candidates);
     }
@@ -166,16 +166,16 @@ final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
         cases,
         "candidates of another batch",
         ARGUMENT,
-        "candidates: expected (batch, n) = (2, 4) but was (3, 4)",
+        "targets: expected (batch, n) = (2, 4) but was (3, 4)",
         w -> w.replace("targets", indices(9, 3, 4)),
         candidates);
     addLayerCase(
-        cases, "candidates null", NULL, "candidates", w -> w.replace("targets", null), candidates);
+        cases, "candidates null", NULL, "targets", w -> w.replace("targets", null), candidates);
     addLayerCase(
         cases,
         "candidates closed",
         STATE,
-        "candidates: the tensor (2, 4) is closed",
+        "targets: the tensor (2, 4) is closed",
         w -> {
           w.replace("targets", indices(9, 2, 4));
           w.close("targets");

@@ -121,7 +121,7 @@ final class InvalidProductInputTest extends InvalidInput {
               "Gemv.applyInPlace(plan)",
               PLAN,
               List.of(W, H, out(O)),
-              w -> SparseBlockGemv.applyInPlace(w.f("o"), w.f("W"), w.f("h"), w.plan())),
+              w -> SparseBlockGemv.applyInPlace(w.f("W"), w.f("h"), w.plan(), w.f("o"))),
           new Operation(
               "Outer.apply(plan)",
               PLAN,
@@ -131,7 +131,7 @@ final class InvalidProductInputTest extends InvalidInput {
               "Outer.applyInPlace(plan)",
               PLAN,
               List.of(out(OUTER), X, Y),
-              w -> SparseBlockOuter.applyInPlace(w.f("o"), w.f("x"), w.f("y"), w.plan(), 1)),
+              w -> SparseBlockOuter.applyInPlace(w.f("x"), w.f("y"), w.plan(), 1, w.f("o"))),
           new Operation(
               "Dot.apply(plan)",
               PLAN,
@@ -183,7 +183,7 @@ final class InvalidProductInputTest extends InvalidInput {
               List.of(W, INPUT_IDX, OUTPUT_IDX, H, out(O)),
               w ->
                   SparseBlockGemv.applyInPlace(
-                      w.f("o"), w.f("W"), w.f("h"), w.i("inputIdx"), w.i("outputIdx"))),
+                      w.f("W"), w.f("h"), w.i("inputIdx"), w.i("outputIdx"), w.f("o"))),
           new Operation(
               "Outer.apply",
               List.of(),
@@ -197,7 +197,7 @@ final class InvalidProductInputTest extends InvalidInput {
               List.of(out(OUTER), X_IDX, Y_IDX, X, Y),
               w ->
                   SparseBlockOuter.applyInPlace(
-                      w.f("o"), w.f("x"), w.f("y"), w.i("xIdx"), w.i("yIdx"), 1)),
+                      w.f("x"), w.f("y"), w.i("xIdx"), w.i("yIdx"), 1, w.f("o"))),
           new Operation(
               "Dot.apply",
               List.of(),
@@ -534,7 +534,7 @@ final class InvalidProductInputTest extends InvalidInput {
             world,
             w -> {
               if (inPlace) {
-                SparseBlockOuter.applyInPlace(w.f("o"), w.f("x"), w.f("y"), w.plan(), alpha);
+                SparseBlockOuter.applyInPlace(w.f("x"), w.f("y"), w.plan(), alpha, w.f("o"));
               } else {
                 SparseBlockOuter.apply(w.f("o"), w.f("x"), w.f("y"), w.plan(), alpha);
               }

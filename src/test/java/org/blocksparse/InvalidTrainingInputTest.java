@@ -85,7 +85,7 @@ final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
             layer.step(
                 w.f("x"),
                 w.i("targets"),
-                Loss.mean().weights(w.f("weights")),
+                Loss.mean().withRowWeights(w.f("weights")),
                 Optimizer.sgd(1),
                 null);
     for (long[] dims : new long[][] {{1}, {3}, {2, 1}}) {
@@ -93,7 +93,7 @@ final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
           cases,
           "weights " + Shape.of(dims),
           ARGUMENT,
-          "weights: expected (batch) = (2) but was " + Shape.of(dims),
+          "rowWeights: expected (batch) = (2) but was " + Shape.of(dims),
           w -> w.replace("weights", floats(dims)),
           weighted);
     }
@@ -102,7 +102,7 @@ final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
           cases,
           "weight " + bad,
           ARGUMENT,
-          "weights[1]: expected a finite number but was " + bad,
+          "rowWeights[1]: expected a finite number but was " + bad,
           w -> w.f("weights").set(bad, 1),
           weighted);
     }
@@ -110,7 +110,7 @@ final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
         cases,
         "weights closed",
         STATE,
-        "weights: the tensor (2) is closed",
+        "rowWeights: the tensor (2) is closed",
         w -> w.close("weights"),
         weighted);
   }

@@ -108,7 +108,7 @@ final class LargeTensorTest {
           Oracle.dot(p).assertExact("out", out);
           Oracle.gradH(p).assertExact("gradH", gradH);
         }
-        SparseBlockOuter.applyInPlace(W, h, gradOut, plan, 1);
+        SparseBlockOuter.applyInPlace(h, gradOut, plan, 1, W);
         float[] expected = blocks(p);
         for (int block = 0; block < few; block++) {
           for (int row = 0; row < BLOCK; row++) {
@@ -133,7 +133,7 @@ final class LargeTensorTest {
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
         BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())) {
-      SparseBlockOuter.applyInPlace(W, h, gradOut, plan, 1);
+      SparseBlockOuter.applyInPlace(h, gradOut, plan, 1, W);
       Oracle.outer(p, 1).assertExact("outer", W);
       return W.toArray();
     }

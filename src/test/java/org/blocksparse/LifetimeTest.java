@@ -219,7 +219,7 @@ final class LifetimeTest {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(4, 10).build();
         FloatTensor x = FloatTensor.zeros(6, 4);
         IntTensor targets = IntTensor.of(new int[] {0, -1, 3, -1, 9, 9}, 6)) {
-      Loss loss = Loss.mean().ignoring(-1);
+      Loss loss = Loss.mean().withIgnored(-1);
       layer.step(x, targets, loss, Optimizer.sgd(0.1f), null);
       long before = settledBytes();
       layer.step(x, targets, loss, Optimizer.sgd(0.1f), null);

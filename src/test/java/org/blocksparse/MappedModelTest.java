@@ -112,7 +112,7 @@ final class MappedModelTest {
       try (IntTensor zero = IntTensor.zeros(1, 1)) {
         assertThrows(
             IllegalStateException.class,
-            () -> SparseBlockOuter.applyInPlace(blocks, rows, slots, zero, zero, 1));
+            () -> SparseBlockOuter.applyInPlace(rows, slots, zero, zero, 1, blocks));
       }
       FloatBuffer buffer = w2.asFloatBuffer();
       assertTrue(buffer.isReadOnly());

@@ -69,7 +69,7 @@ final class ModelFileTest {
     assertArrayEquals(wanted.b1().toArray(), actual.b1().toArray());
     assertArrayEquals(wanted.W2().toArray(), actual.W2().toArray());
     assertArrayEquals(wanted.b2().toArray(), actual.b2().toArray());
-    assertEquals(wanted.classes(), actual.classes());
+    assertEquals(wanted.assignment(), actual.assignment());
   }
 
   @Test
@@ -175,9 +175,9 @@ final class ModelFileTest {
         assertArrayEquals(new float[] {3, 4}, layer.b1().toArray());
         assertArrayEquals(new float[] {5, 6, 7, 8}, layer.W2().toArray());
         assertArrayEquals(new float[] {9, 10, 11, 0}, layer.b2().toArray());
-        assertEquals(1, layer.classes().output(1, 0));
-        assertEquals(0, layer.classes().output(1, 1));
-        assertEquals(2, layer.classes().output(0, 0));
+        assertEquals(1, layer.assignment().output(1, 0));
+        assertEquals(0, layer.assignment().output(1, 1));
+        assertEquals(2, layer.assignment().output(0, 0));
         try (FloatTensor x = FloatTensor.of(new float[] {0.5f}, 1, 1);
             FloatTensor p = layer.probabilities(x)) {
           double first = Math.exp(0.5 * 1 + 3) / (Math.exp(0.5 * 1 + 3) + Math.exp(0.5 * 2 + 4));

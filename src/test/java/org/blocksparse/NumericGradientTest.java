@@ -128,12 +128,13 @@ final class NumericGradientTest {
   }
 
   private static Loss loss(SoftmaxOracle.Loss options) {
-    Loss loss = (options.mean() ? Loss.mean() : Loss.sum()).smoothing((float) options.smoothing());
+    Loss loss =
+        (options.mean() ? Loss.mean() : Loss.sum()).withSmoothing((float) options.smoothing());
     if (options.ignored() != null) {
-      loss = loss.ignoring(options.ignored());
+      loss = loss.withIgnored(options.ignored());
     }
     return options.weights() == null
         ? loss
-        : loss.weights(FloatTensor.of(options.weights(), options.weights().length));
+        : loss.withRowWeights(FloatTensor.of(options.weights(), options.weights().length));
   }
 }

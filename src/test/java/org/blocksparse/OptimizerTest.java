@@ -44,8 +44,8 @@ final class OptimizerTest {
             layer.step(x, target, Optimizer.sgd(1).withMaxNorm(0.125f));
             // The gradient is much longer than allowed, so the step is exactly as long as allowed.
             assertEquals(0.125, distance(W1, layer.W1().toArray(), 0, W1.length), 1e-5);
-            int block = FEATURES * layer.classes().slots();
-            int begin = layer.classes().classOf(7) * block;
+            int block = FEATURES * layer.assignment().slots();
+            int begin = layer.assignment().classOf(7) * block;
             float[] after = layer.W2().toArray();
             assertEquals(0.125, distance(W2, after, begin, begin + block), 1e-5);
             assertEquals(0, distance(W2, after, 0, begin));

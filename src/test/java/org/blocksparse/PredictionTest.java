@@ -306,7 +306,7 @@ final class PredictionTest {
 
   /** The distribution with the logits of both levels divided by the temperature, in double. */
   private static double[] tempered(HierarchicalSoftmax layer, FloatTensor x, double temperature) {
-    ClassAssignment classes = layer.classes();
+    ClassAssignment classes = layer.assignment();
     double[] classShare = new double[classes.classes()];
     double[] share = new double[OUTPUTS];
     double[] sumOfClass = new double[classes.classes()];
@@ -330,7 +330,7 @@ final class PredictionTest {
     try (HierarchicalSoftmax layer = layer(11);
         FloatTensor x = integers(12, 2, 1, FEATURES);
         FloatTensor all = layer.probabilities(x)) {
-      ClassAssignment classes = layer.classes();
+      ClassAssignment classes = layer.assignment();
       double[] ofClass = new double[classes.classes()];
       for (int output = 0; output < OUTPUTS; output++) {
         ofClass[classes.classOf(output)] += all.get(0, output);

@@ -96,16 +96,16 @@ final class RankingProperties {
         assertEquals(expected, ranking.logProbability(row, rank), 0, "rank " + rank);
       }
       // Whatever was found is in a class that was opened: among the likeliest so many.
-      double[] ofClass = new double[layer.classes().classes()];
+      double[] ofClass = new double[layer.classCount()];
       for (int output = 0; output < layer.outputs(); output++) {
-        ofClass[layer.classes().classOf(output)] += Math.exp(logProbabilities[row][output]);
+        ofClass[layer.assignment().classOf(output)] += Math.exp(logProbabilities[row][output]);
       }
       int opened = ranking.openedClasses(row);
       assertTrue(1 <= opened && opened <= ofClass.length, "opened: " + opened);
       double[] ascending = Arrays.stream(ofClass).sorted().toArray();
       double least = ascending[ascending.length - opened];
       for (int output : ranking.outputs(row)) {
-        double itsClass = ofClass[layer.classes().classOf(output)];
+        double itsClass = ofClass[layer.assignment().classOf(output)];
         assertTrue(itsClass >= least * (1 - 1e-5), opened + " opened, but not that of " + output);
       }
     }

@@ -49,7 +49,7 @@ final class ReadmeTest {
       System.out.println(out.shape() + " " + out.get(1, 0, 0)); // (2, 2, 2) 277.0
       System.out.println(gradH.shape() + " " + gradH.get(1, 0, 0)); // (2, 1, 2) 46.0
       // Gradient descent on W, which touches only the 4 blocks that took part.
-      SparseBlockOuter.applyInPlace(W, h, gradOut, plan, -0.5f);
+      SparseBlockDot.addGradW(h, gradOut, plan, -0.5f, W);
       System.out.println(W.shape() + " " + W.get(1, 2, 1, 0)); // (2, 3, 2, 2) 10.0
     }
   }

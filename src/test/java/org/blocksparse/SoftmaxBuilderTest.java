@@ -4,13 +4,12 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.util.Arrays;
-import org.blocksparse.programs.StepMemoryProgram;
 import org.blocksparse.internal.softmax.ClassCount;
+import org.blocksparse.programs.StepMemoryProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -25,9 +24,9 @@ final class SoftmaxBuilderTest {
       assertEquals(outputs, layer.outputs());
       // As many classes as the model of costs finds best, of equal size, in order.
       int classes = ClassCount.REFERENCE.fastest(outputs, ClassCount.BATCH);
-      assertEquals(ClassAssignment.contiguous(outputs, classes), layer.classes());
+      assertEquals(ClassAssignment.contiguous(outputs, classes), layer.assignment());
       assertTrue(classes >= 100 && classes <= 400, classes + " classes");
-      assertArrayEquals(new float[layer.classes().classes()], layer.b1().toArray());
+      assertArrayEquals(new float[layer.classCount()], layer.b1().toArray());
       for (float bias : layer.b2().toArray()) {
         assertEquals(0, bias);
       }
@@ -75,22 +74,18 @@ final class SoftmaxBuilderTest {
   }
 
   @Test
-  void fastestClasses_isANumberOfClasses() {
-    HierarchicalSoftmaxBuilder builder = HierarchicalSoftmax.builder(4, 1000);
+  void measuredCount_isANumberOfClasses() {
     for (int batch : new int[] {1, 100}) {
-      int classes = builder.fastestClasses(batch);
+      int classes = ClassAssignment.measuredCount(1000, batch, Workers.common());
       assertTrue(classes >= 1 && classes <= 1000, classes + " classes");
     }
-    assertEquals(1, HierarchicalSoftmax.builder(4, 1).fastestClasses(8));
-    assertEquals(
-        "batch: expected at least 1 but was 0",
-        assertThrows(IllegalArgumentException.class, () -> builder.fastestClasses(0)).getMessage());
+    assertEquals(1, ClassAssignment.measuredCount(1, 8, Workers.callingThread()));
   }
 
   /**
-   * What steps take above the parameters, and above what the optimiser remembers of them, is told
-   * by rows, features, classes and slots: a hundred times the outputs, with ten times the classes
-   * of ten times the size, take ten times the memory.
+   * What steps take above the parameters, and above what the optimizer keeps of them, is told by
+   * rows, features, classes and slots: a hundred times the outputs, with ten times the classes of
+   * ten times the size, take ten times the memory.
    */
   @Test
   void memoryOfSteps_isIndependentOfTheOutputs(@TempDir Path folder) {

@@ -82,7 +82,7 @@ final class SoftmaxEdgeTest {
               IntTensor targets = IntTensor.zeros(0);
               IntTensor candidates = IntTensor.zeros(0, 4);
               FloatTensor all = layer.probabilities(x);
-              FloatTensor ofTargets = layer.logProbabilities(x, targets);
+              FloatTensor ofTargets = layer.logProbabilitiesOf(x, targets);
               FloatTensor ofCandidates = layer.logProbabilitiesOf(x, candidates);
               SoftmaxGradients gradients = layer.gradients(x, targets)) {
             assertEquals(Shape.of(0, 7), all.shape());
@@ -120,12 +120,14 @@ final class SoftmaxEdgeTest {
               assertEquals(0, layer.step(nothing, noTargets, optimizer));
               assertUnchanged(optimizer + ", no rows", before, layer);
               gradX.fill(Float.NaN);
-              assertEquals(0, layer.step(x, ignored, Loss.mean().ignoring(-1), optimizer, gradX));
+              assertEquals(
+                  0, layer.step(x, ignored, Loss.mean().withIgnored(-1), optimizer, gradX));
               assertUnchanged(optimizer + ", all ignored", before, layer);
               assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all ignored");
               gradX.fill(Float.NaN);
               assertEquals(
-                  0, layer.step(x, targets, Loss.mean().weights(noWeights), optimizer, gradX));
+                  0,
+                  layer.step(x, targets, Loss.mean().withRowWeights(noWeights), optimizer, gradX));
               assertUnchanged(optimizer + ", all of weight 0", before, layer);
               assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all of weight 0");
             }
@@ -159,7 +161,7 @@ final class SoftmaxEdgeTest {
                 FloatTensor gradX0 = FloatTensor.zeros(9, FEATURES);
                 FloatTensor gradX1 = FloatTensor.zeros(9, FEATURES)) {
               gradX1.fill(Float.NaN);
-              Loss loss = Loss.mean().ignoring(-1).weights(w);
+              Loss loss = Loss.mean().withIgnored(-1).withRowWeights(w);
               assertEquals(
                   expected.step(x0, t, loss, optimizer, gradX0),
                   actual.step(x1, t, loss, optimizer, gradX1));
@@ -254,7 +256,7 @@ final class SoftmaxEdgeTest {
               }
               assertArrayEquals(new int[] {0}, layer.sample(x, 1e-30, new SplittableRandom(2)));
               assertEquals(
-                  0, layer.step(x, targets, Loss.mean().smoothing(0.5f), optimizer, gradX));
+                  0, layer.step(x, targets, Loss.mean().withSmoothing(0.5f), optimizer, gradX));
               assertEquals(0, gradX.get(0, 0));
               assertArrayEquals(p.b1(), layer.b1().toArray());
               assertArrayEquals(p.b2(), layer.b2().toArray());
@@ -395,7 +397,7 @@ final class SoftmaxEdgeTest {
   private static Object answers(HierarchicalSoftmax layer, SoftmaxProblem p, int batch) {
     try (FloatTensor x = FloatTensor.of(Arrays.copyOf(p.x(), batch * 32), batch, 32);
         IntTensor targets = IntTensor.of(Arrays.copyOf(p.targets(), batch), batch);
-        FloatTensor ofTargets = layer.logProbabilities(x, targets);
+        FloatTensor ofTargets = layer.logProbabilitiesOf(x, targets);
         FloatTensor all = layer.probabilities(x)) {
       Ranking ranking = layer.topK(x, 5);
       return List.of(

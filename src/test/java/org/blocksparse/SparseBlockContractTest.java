@@ -178,10 +178,10 @@ final class SparseBlockContractTest {
               SparseBlockGemv.apply(o, t.W, t.h, t.inputIdx, t.outputIdx),
               exact);
           assertArrayEquals(t.problem.o(), o.toArray(), "o is left as it is");
-          SparseBlockGemv.applyInPlace(o, t.W, t.h, t.plan);
+          SparseBlockGemv.applyInPlace(t.W, t.h, t.plan, o);
           check("in place", expected, o, exact);
           FloatTensor again = t.o();
-          SparseBlockGemv.applyInPlace(again, t.W, t.h, t.inputIdx, t.outputIdx);
+          SparseBlockGemv.applyInPlace(t.W, t.h, t.inputIdx, t.outputIdx, again);
           assertArrayEquals(o.toArray(), again.toArray(), "the same bits by indices");
           t.assertInputsUnchanged();
         });
@@ -260,7 +260,7 @@ final class SparseBlockContractTest {
                 exact);
           }
           t.assertInputsUnchanged();
-          SparseBlockOuter.applyInPlace(t.W, t.h, t.gradOut, t.plan, -1);
+          SparseBlockOuter.applyInPlace(t.h, t.gradOut, t.plan, -1, t.W);
           check("in place", Oracle.outer(t.problem, -1), t.W, exact);
         });
   }
@@ -362,7 +362,7 @@ final class SparseBlockContractTest {
             checkNew("dot", Oracle.dot(problem), SparseBlockDot.apply(t.W, t.h, t.b, t.plan), true);
             checkNew(
                 "gradH", Oracle.gradH(problem), SparseBlockDot.gradH(t.W, t.gradOut, t.plan), true);
-            SparseBlockOuter.applyInPlace(t.W, t.h, t.gradOut, t.plan, -1);
+            SparseBlockOuter.applyInPlace(t.h, t.gradOut, t.plan, -1, t.W);
             check("outer", Oracle.outer(problem, -1), t.W, true);
             SparseBlockDot.addGradB(t.gradOut, t.plan, -1, t.b);
             check("b", Oracle.addGradB(problem, -1), t.b, true);

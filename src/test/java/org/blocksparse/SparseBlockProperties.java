@@ -86,12 +86,12 @@ final class SparseBlockProperties {
             FloatTensor out = memory.nan("out", s.o());
             SparseBlockDot.apply(W, h, b, plan, out);
             check("dot", Oracle.dot(p), out, numbers);
-            SparseBlockGemv.applyInPlace(o, W, h, plan);
+            SparseBlockGemv.applyInPlace(W, h, plan, o);
             check("gemv", Oracle.gemv(p), o, numbers);
             check("gradH", Oracle.gradH(p), SparseBlockDot.gradH(W, gradOut, plan), numbers);
             check("gradW", Oracle.gradW(p), SparseBlockDot.gradW(h, gradOut, plan), numbers);
             check("gradB", Oracle.gradB(p), SparseBlockDot.gradB(gradOut, plan), numbers);
-            SparseBlockOuter.applyInPlace(W, h, gradOut, plan, factor);
+            SparseBlockOuter.applyInPlace(h, gradOut, plan, factor, W);
             check("outer", Oracle.outer(p, factor), W, numbers);
           }
         });
@@ -132,7 +132,7 @@ final class SparseBlockProperties {
                           memory.of("b2", p.b2(), classes, slots));
               FloatTensor all = layer.probabilities(x);
               FloatTensor logs = layer.logProbabilities(x);
-              FloatTensor ofTargets = layer.logProbabilities(x, targets);
+              FloatTensor ofTargets = layer.logProbabilitiesOf(x, targets);
               SoftmaxGradients actual = layer.gradients(x, targets)) {
             oracle.probabilities().assertHolds("probabilities", all);
             oracle.logProbabilities().assertHolds("log probabilities", logs);
@@ -215,7 +215,7 @@ final class SparseBlockProperties {
       IndexOutOfBoundsException e =
           assertThrows(
               IndexOutOfBoundsException.class,
-              () -> SparseBlockGemv.applyInPlace(o, W, h, inputIdx, outputIdx));
+              () -> SparseBlockGemv.applyInPlace(W, h, inputIdx, outputIdx, o));
       assertEquals(
           String.format(
               "%s[%d, %d] = %d is outside [0, %s = %d)",

@@ -155,8 +155,8 @@ final class WorkersTest {
       HierarchicalSoftmax layer, FloatTensor x, IntTensor targets) {
     List<float[]> answers = new ArrayList<>();
     answers.add(take(layer.probabilities(x)));
-    answers.add(take(layer.logProbabilities(x, targets)));
-    Loss loss = Loss.sum().smoothing(0.1f).ignoring(targets.get(0));
+    answers.add(take(layer.logProbabilitiesOf(x, targets)));
+    Loss loss = Loss.sum().withSmoothing(0.1f).withIgnored(targets.get(0));
     answers.add(take(layer.losses(x, targets, loss)));
     answers.add(values(layer.topK(x, 5)));
     answers.add(values(layer.topP(x, 0.1)));
@@ -175,7 +175,7 @@ final class WorkersTest {
         FloatTensor gradX = FloatTensor.zeros(p.batch(), p.features());
         HierarchicalSoftmax layer = layer(p, workers)) {
       List<float[]> results = answers(layer, x, targets);
-      Loss loss = Loss.sum().smoothing(0.1f).ignoring(p.targets()[0]);
+      Loss loss = Loss.sum().withSmoothing(0.1f).withIgnored(p.targets()[0]);
       for (Optimizer optimizer :
           List.of(
               Optimizer.sgd(0.1f),

@@ -63,7 +63,7 @@ final class HiddenLayer implements AutoCloseable {
     }
     batch.gradHidden.copyFrom(gradients);
     SparseBlockDot.gradH(weights, batch.gradHidden, batch.dense, batch.gradInput);
-    SparseBlockOuter.applyInPlace(weights, batch.input, batch.gradHidden, batch.dense, -rate);
+    SparseBlockOuter.applyInPlace(batch.input, batch.gradHidden, batch.dense, -rate, weights);
     SparseBlockDot.addGradB(batch.gradHidden, batch.dense, -rate, bias);
   }
 

@@ -79,7 +79,7 @@ final class LanguageModel implements AutoCloseable {
    * occurs, which spares the training from finding that out.
    */
   void startFromFrequencies(int[] text) {
-    ClassAssignment classes = softmax.classes();
+    ClassAssignment classes = softmax.assignment();
     float[] ofClass = new float[classes.classes()];
     float[] ofWord = new float[classes.outputs()];
     Arrays.fill(ofWord, UNSEEN_COUNT);
@@ -188,6 +188,6 @@ final class LanguageModel implements AutoCloseable {
         + " -> "
         + settings.features
         + " hidden units -> "
-        + softmax.classes();
+        + softmax.assignment();
   }
 }

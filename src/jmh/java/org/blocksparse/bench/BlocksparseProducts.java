@@ -46,7 +46,7 @@ final class BlocksparseProducts implements Products {
         }
       }
       case GRAD_H -> SparseBlockDot.gradH(problem.W, problem.gradOut, plan, gradH);
-      case GRAD_W -> SparseBlockOuter.applyInPlace(gradW, problem.h, problem.gradOut, plan, 1);
+      case GRAD_W -> SparseBlockOuter.applyInPlace(problem.h, problem.gradOut, plan, 1, gradW);
     }
   }
 

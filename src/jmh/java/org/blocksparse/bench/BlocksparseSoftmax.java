@@ -29,7 +29,7 @@ final class BlocksparseSoftmax implements Softmax {
   @Override
   public void run(SoftmaxOperation operation) {
     switch (operation) {
-      case TARGET -> keep(problem.layer.logProbabilities(problem.x, targets));
+      case TARGET -> keep(problem.layer.logProbabilitiesOf(problem.x, targets));
       case ALL -> problem.layer.probabilities(problem.x, all());
       case TOP_K -> ranking = problem.layer.topK(problem.x, K);
       case STEP -> step(SGD);

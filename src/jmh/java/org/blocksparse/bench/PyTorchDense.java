@@ -31,7 +31,7 @@ final class PyTorchDense implements Softmax {
   PyTorchDense(SoftmaxProblem problem) {
     batch = problem.batch;
     rowsAtATime = FullScoring.rowsAtATime(problem);
-    classes = problem.layer.classes();
+    classes = problem.layer.assignment();
     long room = (long) classes.classes() * classes.slots();
     x = PyTorch.wrap(manager, problem.x);
     w1 = PyTorch.wrap(manager, problem.layer.W1());

@@ -31,7 +31,7 @@ final class SoftmaxProblem implements AutoCloseable {
     this.x = x;
     this.targets = targets;
     this.batch = (int) x.shape().dim(0);
-    this.classes = layer.classes();
+    this.classes = layer.assignment();
   }
 
   /** Random parameters and operands of the sizes of a workload. */

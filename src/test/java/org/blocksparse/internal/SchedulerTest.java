@@ -195,8 +195,7 @@ final class SchedulerTest {
                 scheduler.run(
                     1000,
                     LARGE,
-                    0,
-                    (begin, end, scratch) -> {
+                    (begin, end) -> {
                       if (Thread.currentThread() != caller) {
                         helperAtWork.countDown();
                         throw thrown;
@@ -227,8 +226,7 @@ final class SchedulerTest {
                 .run(
                     1000,
                     LARGE,
-                    0,
-                    (begin, end, scratch) -> {
+                    (begin, end) -> {
                       if (Thread.currentThread() != caller) {
                         throw new IllegalStateException("of a helper");
                       }

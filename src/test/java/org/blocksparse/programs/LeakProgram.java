@@ -101,9 +101,9 @@ public final class LeakProgram {
           "plans",
           () -> {
             try (BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 9, 9)) {
-              SparseBlockGemv.applyInPlace(out, W, rows, plan);
+              SparseBlockGemv.applyInPlace(W, rows, plan, out);
               SparseBlockDot.gradH(W, rows, plan, out);
-              SparseBlockOuter.applyInPlace(W, rows, rows, plan, 0);
+              SparseBlockOuter.applyInPlace(rows, rows, plan, 0, W);
             }
           });
     }
@@ -123,7 +123,7 @@ public final class LeakProgram {
             SparseBlockDot.apply(W, rows, b, plan, out);
             SparseBlockDot.gradH(W, rows, plan, out);
             SparseBlockDot.addGradB(rows, plan, 0, b);
-            SparseBlockOuter.applyInPlace(W, rows, rows, plan, 0);
+            SparseBlockOuter.applyInPlace(rows, rows, plan, 0, W);
             SparseBlockDot.gradW(rows, rows, plan).close();
             SparseBlockDot.apply(W, rows, idx, b, idx).close();
           });

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.function.Consumer;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.HierarchicalSoftmaxBuilder;
 import org.blocksparse.Shape;
 
 /** A table of calls that a layer refuses, and the rows that all its methods have in common. */
@@ -107,7 +108,7 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
         cases,
         name + ": layer closed",
         STATE,
-        "layer: the tensor (6, 4) is closed",
+        "layer: the layer is closed",
         w -> {},
         (layer, w) -> {
           layer.close();
@@ -117,9 +118,15 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
 
   /** What every method refuses that takes targets. */
   protected static void addTargetCases(List<Case> cases, String name, LayerCall call) {
+    addTargetCases(cases, name, call, new long[][] {{1}, {3}, {2, 1}, {}});
+  }
+
+  /** As above, with the dimensions of targets that do not fit. */
+  protected static void addTargetCases(
+      List<Case> cases, String name, LayerCall call, long[][] wrong) {
     addLayerCase(
         cases, name + ": targets null", NULL, "targets", w -> w.replace("targets", null), call);
-    for (long[] dims : new long[][] {{1}, {3}, {2, 1}, {}}) {
+    for (long[] dims : wrong) {
       addLayerCase(
           cases,
           name + ": targets " + Shape.of(dims),

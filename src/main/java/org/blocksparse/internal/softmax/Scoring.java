@@ -43,25 +43,13 @@ public final class Scoring {
                 });
   }
 
-  /** The log probability of one output for each row. */
-  public float[] ofTargets(Rows x, int[] outputs, Workspace workspace) {
-    int[] classOf = Arrays.stream(outputs).map(output -> table.classOf()[output]).toArray();
-    Rows byClass = softmax.classes(x, true, workspace);
-    Rows bySlot = softmax.open(x, byClass, null, classOf, true, workspace);
-    float[] result = new float[outputs.length];
-    for (int r = 0; r < result.length; r++) {
-      result[r] = bySlot.get(r, table.slotOf()[outputs[r]]);
-    }
-    return result;
-  }
-
   /**
    * The log probabilities of n outputs for each row. A class is opened once for a row, however many
    * of the outputs it holds.
    *
    * @param outputs (batch, n)
    */
-  public float[] ofCandidates(Rows x, int[] outputs, int n, Workspace workspace) {
+  public float[] of(Rows x, int[] outputs, int n, Workspace workspace) {
     int batch = Math.toIntExact(x.count());
     int[] requestOf = new int[outputs.length];
     int[] readRow = new int[outputs.length];

@@ -94,8 +94,7 @@ public final class TrainingPass {
     }
     int[] rows = batch.rows();
     try (ClassLevel level = classLevel();
-        GemmSchedule opened =
-            GemmSchedule.ofRows(rows, rows, batch.classes(), sizes.classes());
+        GemmSchedule opened = GemmSchedule.ofRows(rows, rows, batch.classes(), sizes.classes());
         OuterSchedule outer = OuterSchedule.ofRows(opened)) {
       classLogits(level.gemm);
       addTo(losses, classLoss);
