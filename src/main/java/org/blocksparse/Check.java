@@ -54,16 +54,18 @@ final class Check {
   }
 
   /**
-   * An output can be written; one that is also an input would be read half written. What is closed
-   * has no memory to share, only an address that may be another's by now; the lease that follows
-   * refuses it.
+   * Whether two tensors share memory. What is closed has no memory to share, only an address that
+   * may be another's by now; the lease that follows refuses it.
    */
+  static boolean overlap(FloatTensor a, FloatTensor b) {
+    return !a.isClosed()
+        && !b.isClosed()
+        && Storage.overlap(a.storage(), 0, a.shape().size(), b.storage(), 0, b.shape().size());
+  }
+
+  /** An output is no input: that would be read half written. */
   static void noOverlap(String outName, FloatTensor out, String inName, FloatTensor in) {
-    out.requireWritable(outName);
-    if (out.isClosed() || in.isClosed()) {
-      return;
-    }
-    if (Storage.overlap(out.storage(), 0, out.shape().size(), in.storage(), 0, in.shape().size())) {
+    if (overlap(out, in)) {
       throw new IllegalArgumentException(
           outName + ": shares memory with " + inName + "; an output must not overlap an input");
     }

@@ -8,27 +8,14 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
-import org.blocksparse.internal.Rows;
-import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
 import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.ClassSearch;
-import org.blocksparse.internal.softmax.DenseGradients;
-import org.blocksparse.internal.softmax.FusedDescent;
-import org.blocksparse.internal.softmax.OptimizerUpdate;
+import org.blocksparse.internal.softmax.Parameter;
 import org.blocksparse.internal.softmax.Sampling;
 import org.blocksparse.internal.softmax.Scoring;
-import org.blocksparse.internal.softmax.SmoothingPrior;
-import org.blocksparse.internal.softmax.SoftmaxSizes;
-import org.blocksparse.internal.softmax.SoftmaxStorage;
-import org.blocksparse.internal.softmax.SoftmaxUpdate;
 import org.blocksparse.internal.softmax.TrainingBatch;
-import org.blocksparse.internal.softmax.TrainingPass;
-import org.blocksparse.internal.softmax.TwoLevelSoftmax;
-import org.blocksparse.internal.softmax.Workspace;
 
 /**
  * A softmax over very many outputs, in two levels: first a softmax over classes of outputs, then
@@ -64,9 +51,11 @@ import org.blocksparse.internal.softmax.Workspace;
  * its block.
  *
  * <p><b>Numbers.</b> Everything is computed in the log domain with the maximum subtracted, so
- * logits of any finite size give finite log probabilities and gradients. Probabilities are right to
- * 4 ulp plus what the rounding of the logits brings ({@link SparseBlockGemv}). Bits do not depend
- * on the workers.
+ * logits of any finite size give finite log probabilities and gradients. Log probabilities are
+ * right to 4 ulp at each level plus what the rounding of the logits brings ({@link
+ * SparseBlockGemv}). So is a probability, but for its exponent: it is off by a further relative
+ * 2<sup>-24</sup> times the distance of its logits from the largest of their level, a hundred ulp
+ * where p is 1e-29. Bits do not depend on the workers.
  *
  * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training must
  * not run at the same time as anything else on the same layer; that is the caller's to see to.
@@ -82,12 +71,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private final int features;
   private final ClassAssignment assignment;
   private final Workers workers;
+  private final LayerMemory memory;
   private final SoftmaxParameters parameters;
-  private final Storage valid;
-  private final Storage prior;
-  private final TwoLevelSoftmax softmax;
   private final Scoring scoring;
-  private final OptimizerState state;
   private final AtomicLong steps = new AtomicLong();
   private Map<String, String> metadata = Map.of();
 
@@ -97,20 +83,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     this.assignment = assignment;
     this.workers = workers;
     this.parameters = parameters;
-    this.valid = Storage.allocate(assignment.classes());
-    this.prior = SmoothingPrior.of(assignment.table());
-    for (int c = 0; c < assignment.classes(); c++) {
-      valid.putInt(c, assignment.size(c));
-    }
-    SoftmaxStorage storage = parameters.storage();
-    this.softmax =
-        new TwoLevelSoftmax(
-            workers.engine(),
-            storage,
-            new SoftmaxSizes(features, assignment.classes(), assignment.slots()),
-            valid);
-    this.scoring = new Scoring(softmax, assignment.table());
-    this.state = storage.optimizerState(assignment.classes());
+    this.memory = new LayerMemory(features, assignment, workers, parameters);
+    this.scoring = new Scoring(memory.softmax(), assignment.table());
   }
 
   /**
@@ -219,8 +193,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return steps.get();
   }
 
-  OptimizerState optimizerState() {
-    return state;
+  LayerMemory memory() {
+    return memory;
   }
 
   /** What a file tells besides the parameters. */
@@ -232,32 +206,14 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
   @Override
   public void close() {
-    parameters.close();
-    valid.close();
-    prior.close();
-    softmax.close();
-    state.close();
-  }
-
-  Lease lease() {
-    Lease lease =
-        new Lease().of("layer", W1()).of("layer", b1()).of("layer", W2()).of("layer", b2());
-    for (Storage own : new Storage[] {valid, prior}) {
-      if (!own.acquire()) {
-        lease.close();
-        throw new IllegalStateException("layer: the layer is closed");
-      }
-      lease.adopt(own);
-    }
-    return lease;
+    memory.close();
   }
 
   private void checkNoOverlap(String outName, FloatTensor out, FloatTensor x) {
     Check.noOverlap(outName, out, "x", x);
-    Check.noOverlap(outName, out, "W1", W1());
-    Check.noOverlap(outName, out, "b1", b1());
-    Check.noOverlap(outName, out, "W2", W2());
-    Check.noOverlap(outName, out, "b2", b2());
+    for (Parameter parameter : Parameter.values()) {
+      Check.noOverlap(outName, out, parameter.label(), parameters.of(parameter));
+    }
   }
 
   /** The number of rows of an x that fits. */
@@ -265,19 +221,6 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     Check.rank("x", x, X, 2);
     Check.shape("x", x, X, x.shape().dim(0), features);
     return Check.rows("x", x.shape().dim(0));
-  }
-
-  /** What is computed of the rows of x, with memory for intermediate results. */
-  private interface Computation<R> {
-    R of(Rows x, Workspace workspace);
-  }
-
-  /** Computes something of an x that was checked, while it and the layer are kept from going. */
-  private <R> R compute(FloatTensor x, Computation<R> computation) {
-    try (Lease lease = lease().of("x", x);
-        Workspace workspace = softmax.borrowWorkspace()) {
-      return computation.of(Operands.rows(x), workspace);
-    }
   }
 
   // -------------------------------------------------------------------------------- prediction
@@ -320,8 +263,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   }
 
   private void all(FloatTensor x, boolean logarithm, FloatTensor out) {
-    try (Lease lease = new Lease().of("out", out)) {
-      compute(
+    try (Lease lease = new Lease().writing("out", out)) {
+      memory.compute(
           x,
           (rows, workspace) -> {
             scoring.all(rows, logarithm, Operands.rows(out), workspace);
@@ -367,7 +310,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     }
     int[] outputs = targets.toArray("targets");
     Check.indices("targets", outputs, rank == 1 ? 0 : n, "outputs", outputs());
-    return compute(x, (rows, workspace) -> scoring.of(rows, outputs, n, workspace));
+    return memory.compute(x, (rows, workspace) -> scoring.of(rows, outputs, n, workspace));
   }
 
   /**
@@ -420,11 +363,12 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private Ranking search(FloatTensor x, Supplier<Candidates> candidates) {
     checkX(x);
     ClassSearch.Found found =
-        compute(
+        memory.compute(
             x,
             (rows, workspace) ->
-                new ClassSearch(softmax, assignment.table()).search(rows, candidates, workspace));
-    return new Ranking(found.outputs(), found.logProbabilities(), found.openedClasses());
+                new ClassSearch(memory.softmax(), assignment.table())
+                    .search(rows, candidates, workspace));
+    return new Ranking(found);
   }
 
   /**
@@ -454,8 +398,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
           "temperature: expected a finite number > 0 but was " + temperature);
     }
     checkX(x);
-    Sampling sampling = new Sampling(softmax, assignment.table(), temperature, random);
-    return compute(x, sampling::draw);
+    Sampling sampling = new Sampling(memory.softmax(), assignment.table(), temperature, random);
+    return memory.compute(x, sampling::draw);
   }
 
   /**
@@ -469,7 +413,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   public Explanation explain(FloatTensor x, int output) {
     Check.shape("x", x, "(1, features)", 1, features);
     Check.indices("output", new int[] {output}, 0, "outputs", outputs());
-    Scoring.Part[] parts = compute(x, (row, workspace) -> scoring.explain(row, output, workspace));
+    Scoring.Part[] parts =
+        memory.compute(x, (row, workspace) -> scoring.explain(row, output, workspace));
     return new Explanation(
         output,
         assignment.classOf(output),
@@ -492,7 +437,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   /** The loss that a {@link #step} would report, without a step. */
   public double loss(FloatTensor x, IntTensor targets, Loss loss) {
     TrainingBatch batch = check(x, targets, loss);
-    return batch.sum(train(x, batch, null, workspace -> SoftmaxUpdate.NONE));
+    return batch.sum(memory.losses(x, batch));
   }
 
   /** The negative log probability of each row's target, (batch). */
@@ -508,7 +453,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    */
   public FloatTensor losses(FloatTensor x, IntTensor targets, Loss loss) {
     TrainingBatch batch = check(x, targets, loss);
-    float[] result = batch.weighted(train(x, batch, null, workspace -> SoftmaxUpdate.NONE));
+    float[] result = batch.weighted(memory.losses(x, batch));
     return FloatTensor.of(result, result.length);
   }
 
@@ -530,8 +475,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     FloatTensor gradX = null;
     try {
       gradX = FloatTensor.zeros(batch.size(), features);
-      SoftmaxUpdate update = new DenseGradients(result.storage(), softmax.sizes());
-      double value = batch.sum(train(x, batch, gradX, workspace -> update));
+      double value = batch.sum(memory.gradients(x, batch, gradX, result));
       return new SoftmaxGradients(value, gradX, result.W1(), result.b1(), result.W2(), result.b2());
     } catch (Throwable e) {
       result.close();
@@ -566,6 +510,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: 3 F (C + S), or 2 F (C + S) without gradX; the classes of the targets, which are read
    * and written once.
    *
+   * @param x (batch, features); must not share memory with a parameter
    * @param optimizer the rule; its state is kept by this layer, and is dropped when a step with
    *     another rule is made
    * @param gradX (batch, features) receives the gradient with respect to x as it was before the
@@ -578,16 +523,15 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   public double step(
       FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
     requireNonNull(optimizer, "optimizer");
-    W2().requireWritable("W2");
     TrainingBatch batch = check(x, targets, loss);
+    for (Parameter parameter : Parameter.values()) {
+      Check.noOverlap(parameter.label(), parameters.of(parameter), "x", x);
+    }
     if (gradX != null) {
       Check.shape("gradX", gradX, X, batch.size(), features);
       checkNoOverlap("gradX", gradX, x);
     }
-    double value;
-    try (OptimizerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
-      value = batch.sum(train(x, batch, gradX, workspace -> update(step, workspace)));
-    }
+    double value = batch.sum(memory.step(x, batch, gradX, optimizer));
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
           "step "
@@ -605,32 +549,6 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   private TrainingBatch check(FloatTensor x, IntTensor targets, Loss loss) {
     return TargetBatch.check(checkX(x), targets, requireNonNull(loss, "loss"), assignment.table());
-  }
-
-  private SoftmaxUpdate update(OptimizerState.Step step, Workspace workspace) {
-    return step.rule().isPlainDescent()
-        ? new FusedDescent(step, softmax.parameters(), softmax.sizes())
-        : new OptimizerUpdate(step, softmax.sizes(), workspace);
-  }
-
-  /** The losses of the rows that count, not weighted. */
-  private double[] train(
-      FloatTensor x,
-      TrainingBatch batch,
-      FloatTensor gradX,
-      Function<Workspace, SoftmaxUpdate> update) {
-    try (Lease lease = lease().of("x", x).of("gradX", gradX);
-        Workspace workspace = softmax.borrowWorkspace()) {
-      return new TrainingPass(
-              softmax,
-              prior,
-              Operands.rows(x),
-              batch,
-              gradX == null ? null : Operands.rows(gradX),
-              update.apply(workspace),
-              workspace)
-          .run();
-    }
   }
 
   @Override

@@ -72,9 +72,10 @@ public final class HierarchicalSoftmaxBuilder {
 
   /**
    * A layer with given parameters, which become its own: it changes them when it trains, and closes
-   * them when it is closed.
+   * them when it is closed. Give them to one layer only: two layers on the same tensors would train
+   * each other's, and closing one breaks the other.
    *
-   * @throws IllegalArgumentException if a shape does not fit
+   * @throws IllegalArgumentException if a shape does not fit, or if two of them share memory
    */
   public HierarchicalSoftmax build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
     ClassAssignment assignment = orDefault();
@@ -83,7 +84,8 @@ public final class HierarchicalSoftmaxBuilder {
         assignment,
         workers,
         new SoftmaxParameters(W1, b1, W2, b2)
-            .require(features, assignment.classes(), assignment.slots()));
+            .require(features, assignment.classes(), assignment.slots())
+            .requireApart());
   }
 
   private ClassAssignment orDefault() {

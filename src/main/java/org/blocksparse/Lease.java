@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.Parameter;
 
 /** Keeps the memory of an operation's operands from going while the operation runs. */
 final class Lease implements AutoCloseable {
@@ -32,12 +33,40 @@ final class Lease implements AutoCloseable {
     return this;
   }
 
-  /** Adds all of them, by their own names; as above. */
+  /**
+   * Adds a tensor that the operation writes; null is allowed and does nothing. All of them are
+   * added before the first is written.
+   *
+   * @throws IllegalStateException if it is closed, or mapped read-only from a file; what was added
+   *     before is released then
+   */
+  Lease writing(String name, Tensor tensor) {
+    of(name, tensor);
+    if (tensor != null) {
+      try {
+        tensor.requireWritable(name);
+      } catch (Throwable e) {
+        close();
+        throw e;
+      }
+    }
+    return this;
+  }
+
+  /** Adds all of them, by their own names, to be read. */
   Lease of(SoftmaxParameters parameters) {
-    return of("W1", parameters.W1())
-        .of("b1", parameters.b1())
-        .of("W2", parameters.W2())
-        .of("b2", parameters.b2());
+    for (Parameter parameter : Parameter.values()) {
+      of(parameter.label(), parameters.of(parameter));
+    }
+    return this;
+  }
+
+  /** Adds all of them, by their own names, to be written. */
+  Lease writing(SoftmaxParameters parameters) {
+    for (Parameter parameter : Parameter.values()) {
+      writing(parameter.label(), parameters.of(parameter));
+    }
+    return this;
   }
 
   /** Takes over a lease that the caller has taken. */

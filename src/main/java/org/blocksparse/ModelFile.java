@@ -32,7 +32,7 @@ final class ModelFile {
   static void save(HierarchicalSoftmax layer, Path file, SaveOptions options) throws IOException {
     requireNonNull(file, "file");
     requireNonNull(options, "options");
-    try (Lease lease = layer.lease()) {
+    try (Lease lease = layer.memory().lease()) {
       Map<String, String> metadata =
           new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
@@ -69,7 +69,7 @@ final class ModelFile {
       Lease lease,
       List<TensorSource> tensors,
       Map<String, String> metadata) {
-    OptimizerState state = layer.optimizerState();
+    OptimizerState state = layer.memory().state();
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
         ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.ordinal()).steps()[0]));
@@ -168,7 +168,7 @@ final class ModelFile {
       try {
         layer.restore(userMetadata(), steps);
         if (state != null) {
-          restore(layer.optimizerState(), state);
+          restore(layer.memory().state(), state);
         }
         reader.requireIntact();
         return layer;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import java.util.BitSet;
 import java.util.Objects;
+import org.blocksparse.internal.softmax.ClassSearch;
 
 /**
  * The likeliest outputs of each row, best first; those with the same probability by ascending
@@ -20,11 +22,13 @@ public final class Ranking {
   private final int[][] outputs;
   private final float[][] logProbabilities;
   private final int[] openedClasses;
+  private final BitSet undefined;
 
-  Ranking(int[][] outputs, float[][] logProbabilities, int[] openedClasses) {
-    this.outputs = outputs;
-    this.logProbabilities = logProbabilities;
-    this.openedClasses = openedClasses;
+  Ranking(ClassSearch.Found found) {
+    this.outputs = found.outputs();
+    this.logProbabilities = found.logProbabilities();
+    this.openedClasses = found.openedClasses();
+    this.undefined = found.undefined();
   }
 
   /** The number of rows. */
@@ -33,7 +37,18 @@ public final class Ranking {
   }
 
   /**
-   * How many outputs were found for a row. None if its probabilities are not numbers.
+   * Whether a row has a ranking. It has none, and {@link #size} 0, if a probability that was
+   * computed for it is NaN, of a class or of an output in a class that was opened: x or the
+   * parameters hold values that are not finite, and any order would be wrong.
+   *
+   * @throws IndexOutOfBoundsException if there is no such row
+   */
+  public boolean isDefined(int row) {
+    return !undefined.get(Objects.checkIndex(row, outputs.length));
+  }
+
+  /**
+   * How many outputs were found for a row; 0 if it is not {@linkplain #isDefined defined}.
    *
    * @throws IndexOutOfBoundsException if there is no such row
    */
@@ -44,18 +59,33 @@ public final class Ranking {
   /**
    * The output at a rank, 0 being the likeliest.
    *
-   * @throws IndexOutOfBoundsException if there is no such row, or no such rank in it
+   * @throws IndexOutOfBoundsException if there is no such row, or no such rank in it; it says so if
+   *     the row is not {@linkplain #isDefined defined}
    */
   public int output(int row, int rank) {
-    return row(row)[Objects.checkIndex(rank, row(row).length)];
+    return row(row)[checkRank(row, rank)];
+  }
+
+  private int checkRank(int row, int rank) {
+    if (size(row) == 0) {
+      throw new IndexOutOfBoundsException(
+          "rank "
+              + rank
+              + ": row "
+              + row
+              + (isDefined(row)
+                  ? " has no outputs"
+                  : " has no ranking, since a probability is NaN: x or the parameters hold values"
+                      + " that are not finite"));
+    }
+    return Objects.checkIndex(rank, size(row));
   }
 
   /**
    * The natural logarithm of the probability of the output at a rank; errors as {@link #output}.
    */
   public float logProbability(int row, int rank) {
-    int size = size(row);
-    return logProbabilities[row][Objects.checkIndex(rank, size)];
+    return logProbabilities[Objects.checkIndex(row, outputs.length)][checkRank(row, rank)];
   }
 
   /** The probability of the output at a rank; errors as {@link #output}. */
@@ -103,7 +133,7 @@ public final class Ranking {
       for (int rank = 0; rank < Math.min(size(row), SHOWN); rank++) {
         text.append(" %d (%.4g)".formatted(output(row, rank), probability(row, rank)));
       }
-      text.append(size(row) > SHOWN ? " ..." : "");
+      text.append(size(row) > SHOWN ? " ..." : isDefined(row) ? "" : " undefined");
     }
     return text.append(batch() > SHOWN ? "; ...)" : ")").toString();
   }

@@ -63,6 +63,24 @@ record SoftmaxParameters(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTe
     return this;
   }
 
+  /**
+   * These, if they may be trained together.
+   *
+   * @throws IllegalArgumentException if two of them share memory
+   */
+  SoftmaxParameters requireApart() {
+    Parameter[] all = Parameter.values();
+    for (int i = 0; i < all.length; i++) {
+      for (int j = 0; j < i; j++) {
+        if (Check.overlap(of(all[i]), of(all[j]))) {
+          throw new IllegalArgumentException(
+              all[i].label() + ": shares memory with " + all[j].label());
+        }
+      }
+    }
+    return this;
+  }
+
   /** What the computations work on. */
   SoftmaxStorage storage() {
     return new SoftmaxStorage(W1.storage(), b1.storage(), W2.storage(), b2.storage());

@@ -82,7 +82,7 @@ public final class SparseBlockDot {
     Check.noOverlap("out", out, "W", W);
     Check.noOverlap("out", out, "h", h);
     Check.noOverlap("out", out, "b", b);
-    try (Lease lease = new Lease().of("W", W).of("h", h).of("b", b).of("out", out)) {
+    try (Lease lease = new Lease().of("W", W).of("h", h).of("b", b).writing("out", out)) {
       GemmSchedule forward = plan.forward();
       lease.adopt(forward.packed());
       plan.workers()
@@ -119,7 +119,7 @@ public final class SparseBlockDot {
     Check.shape("gradH", gradH, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
     Check.noOverlap("gradH", gradH, "W", W);
     Check.noOverlap("gradH", gradH, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).of("gradH", gradH)) {
+    try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).writing("gradH", gradH)) {
       GemmSchedule backward = plan.backward();
       lease.adopt(backward.packed());
       plan.workers()
@@ -166,7 +166,7 @@ public final class SparseBlockDot {
     Check.finite("alpha", alpha);
     Check.noOverlap("W", W, "h", h);
     Check.noOverlap("W", W, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).of("W", W)) {
+    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
       OuterSchedule outer = plan.outer();
       lease.adopt(outer.packed());
       plan.workers()
@@ -200,7 +200,7 @@ public final class SparseBlockDot {
     Check.shape("b", b, BIAS, plan.oBlocks(), oSize);
     Check.finite("alpha", alpha);
     Check.noOverlap("b", b, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("gradOut", gradOut).of("b", b)) {
+    try (Lease lease = new Lease().of("gradOut", gradOut).writing("b", b)) {
       GemmSchedule forward = plan.forward();
       lease.adopt(forward.packed());
       plan.workers().engine().sum(forward, oSize, alpha, Operands.rows(gradOut), Operands.rows(b));

@@ -82,7 +82,7 @@ public final class SparseBlockGemv {
     check(o, W, h, plan);
     Check.noOverlap("o", o, "W", W);
     Check.noOverlap("o", o, "h", h);
-    try (Lease lease = new Lease().of("o", o).of("W", W).of("h", h)) {
+    try (Lease lease = new Lease().writing("o", o).of("W", W).of("h", h)) {
       GemmSchedule forward = plan.forward();
       lease.adopt(forward.packed());
       plan.workers()

@@ -87,7 +87,7 @@ public final class SparseBlockOuter {
     check(o, x, y, plan, alpha);
     Check.noOverlap("o", o, "x", x);
     Check.noOverlap("o", o, "y", y);
-    try (Lease lease = new Lease().of("o", o).of("x", x).of("y", y)) {
+    try (Lease lease = new Lease().writing("o", o).of("x", x).of("y", y)) {
       OuterSchedule outer = plan.outer();
       lease.adopt(outer.packed());
       plan.workers()

@@ -12,6 +12,7 @@ import java.util.Arrays;
 public abstract sealed class Candidates {
   long[] found;
   int size;
+  private boolean undefined;
 
   private Candidates(int capacity) {
     found = new long[capacity];
@@ -32,8 +33,22 @@ public abstract sealed class Candidates {
     return new Nucleus(mass);
   }
 
-  /** Offers outputs with their log probabilities. NaN is never taken. */
+  /**
+   * Offers outputs with their log probabilities, of which there may be more than outputs. Where one
+   * is NaN, nothing can be said of the row: there is no ranking.
+   */
   abstract void offer(int[] outputs, float[] logProbabilities);
+
+  /** There is no ranking: something is NaN. */
+  final void giveUp() {
+    undefined = true;
+    size = 0;
+  }
+
+  /** Whether {@link #giveUp} was called. */
+  final boolean isUndefined() {
+    return undefined;
+  }
 
   /** Whether outputs with log probabilities of at most {@code bound} cannot change the ranking. */
   abstract boolean isDone(float bound);
@@ -101,7 +116,11 @@ public abstract sealed class Candidates {
       float least = worst; // most are less likely: nothing else is done for them
       for (int i = 0; i < outputs.length; i++) {
         float logProbability = logProbabilities[i];
-        if (logProbability >= least && logProbability <= 0) {
+        if (!(logProbability < least)) {
+          if (Float.isNaN(logProbability)) {
+            giveUp();
+            return;
+          }
           take(~encode(outputs[i], logProbability));
           least = worst;
         }
@@ -153,7 +172,11 @@ public abstract sealed class Candidates {
     @Override
     void offer(int[] outputs, float[] logProbabilities) {
       for (int i = 0; i < outputs.length; i++) {
-        if (logProbabilities[i] >= threshold) {
+        if (!(logProbabilities[i] < threshold)) {
+          if (Float.isNaN(logProbabilities[i])) {
+            giveUp();
+            return;
+          }
           append(encode(outputs[i], logProbabilities[i]));
         }
       }
@@ -173,7 +196,7 @@ public abstract sealed class Candidates {
   private static final class Nucleus extends Candidates {
     private final double mass;
 
-    /** The last that is needed, once there are enough; what is behind it never will be. */
+    /** The last that is needed, once there are enough; what comes after it never will be. */
     private long last = Long.MAX_VALUE;
 
     private boolean sorted = true;
@@ -186,12 +209,14 @@ public abstract sealed class Candidates {
     @Override
     void offer(int[] outputs, float[] logProbabilities) {
       for (int i = 0; i < outputs.length; i++) {
-        if (logProbabilities[i] <= 0) {
-          long candidate = encode(outputs[i], logProbabilities[i]);
-          if (candidate < last) {
-            append(candidate);
-            sorted = false;
-          }
+        if (Float.isNaN(logProbabilities[i])) {
+          giveUp();
+          return;
+        }
+        long candidate = encode(outputs[i], logProbabilities[i]);
+        if (candidate < last) {
+          append(candidate);
+          sorted = false;
         }
       }
     }

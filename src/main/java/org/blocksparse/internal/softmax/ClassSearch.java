@@ -2,6 +2,7 @@
 package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Engine;
@@ -24,7 +25,8 @@ import org.blocksparse.internal.Rows;
 public final class ClassSearch {
   /**
    * Elements of results that one round may make, which bounds the memory of a search: 64 MB, or for
-   * large layers a quarter of their weights, as each round may read all of them.
+   * large layers a quarter of their weights, as each round may read all of them. Only the slots of
+   * one class are allowed to be more.
    */
   private static final long MAX_ROUND = 1 << 24;
 
@@ -51,8 +53,11 @@ public final class ClassSearch {
    * What was found for each row, best first.
    *
    * @param openedClasses how many classes were opened for each row
+   * @param undefined the rows of which nothing can be said, since something that was computed for
+   *     them is NaN; nothing was found there
    */
-  public record Found(int[][] outputs, float[][] logProbabilities, int[] openedClasses) {}
+  public record Found(
+      int[][] outputs, float[][] logProbabilities, int[] openedClasses, BitSet undefined) {}
 
   /** One row's search. */
   private static final class State {
@@ -71,13 +76,13 @@ public final class ClassSearch {
       this.row = row;
       this.candidates = candidates;
       long[] classes = new long[logProbabilities.length];
-      int numbers = 0;
       for (int c = 0; c < classes.length; c++) {
-        if (logProbabilities[c] <= 0) { // not NaN
-          classes[numbers++] = Candidates.encode(c, logProbabilities[c]);
+        if (Float.isNaN(logProbabilities[c])) {
+          candidates.giveUp();
         }
+        classes[c] = Candidates.encode(c, logProbabilities[c]);
       }
-      this.closed = new LongHeap(classes, numbers);
+      this.closed = new LongHeap(classes, classes.length);
     }
 
     /** What no output of a closed class exceeds. */
@@ -86,7 +91,7 @@ public final class ClassSearch {
     }
 
     boolean isDone() {
-      return closed.isEmpty() || candidates.isDone(bound());
+      return closed.isEmpty() || candidates.isUndefined() || candidates.isDone(bound());
     }
 
     /** Whether the next class is needed, whatever was and will be found in those before it. */
@@ -107,7 +112,9 @@ public final class ClassSearch {
     int[][] outputs = new int[batch][];
     float[][] logProbabilities = new float[batch][];
     int[] opened = new int[batch];
-    int step = Math.max(1, MAX_HEAPS / table.classes());
+    BitSet undefined = new BitSet();
+    // One class of every row is always opened in a round.
+    int step = (int) Math.max(1, Math.min(MAX_HEAPS / table.classes(), maxRound / table.slots()));
     for (int begin = 0; begin < batch; begin += step) {
       Rows slice = x.slice(begin, Math.min(step, batch - begin));
       State[] states = searchSlice(slice, candidates, workspace);
@@ -115,9 +122,10 @@ public final class ClassSearch {
         outputs[begin + r] = states[r].candidates.outputs();
         logProbabilities[begin + r] = states[r].candidates.logProbabilities();
         opened[begin + r] = states[r].opened;
+        undefined.set(begin + r, states[r].candidates.isUndefined());
       }
     }
-    return new Found(outputs, logProbabilities, opened);
+    return new Found(outputs, logProbabilities, opened, undefined);
   }
 
   private State[] searchSlice(Rows x, Supplier<Candidates> candidates, Workspace workspace) {
@@ -175,6 +183,9 @@ public final class ClassSearch {
           float[] logProbabilities = new float[table.slots()];
           for (int a = first; a < last; a++) {
             for (int request = begin[a]; request < begin[a + 1]; request++) {
+              if (active[a].candidates.isUndefined()) {
+                break;
+              }
               results.get(request, 0, logProbabilities);
               active[a].candidates.offer(table.members()[classOf[request]], logProbabilities);
             }

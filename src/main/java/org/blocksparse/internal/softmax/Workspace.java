@@ -4,8 +4,7 @@ package org.blocksparse.internal.softmax;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.Queue;
-import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.function.Consumer;
 import java.util.function.IntFunction;
 import org.blocksparse.internal.memory.Storage;
@@ -41,10 +40,14 @@ public final class Workspace implements AutoCloseable {
     SCALE
   }
 
-  /** Workspaces that wait for the next call; one for each that ran at the same time. */
+  /**
+   * Workspaces that wait for the next call, at most two for each processor: more calls at the same
+   * time are rare, and what they took is not kept. There is no lock, as in the pool of scratch.
+   */
   public static final class Pool {
     private final IntFunction<GemmSchedule> grid;
-    private final Queue<Workspace> idle = new ConcurrentLinkedQueue<>();
+    private final AtomicReferenceArray<Workspace> idle =
+        new AtomicReferenceArray<>(2 * Runtime.getRuntime().availableProcessors());
     private volatile boolean closed;
 
     /**
@@ -58,21 +61,36 @@ public final class Workspace implements AutoCloseable {
 
     /** A workspace for one call, which closes it. */
     public Workspace borrow() {
-      Workspace workspace = idle.poll();
+      Workspace workspace = poll();
       return workspace != null ? workspace : new Workspace(this);
     }
 
-    private void giveBack(Workspace workspace) {
-      idle.add(workspace);
-      if (closed) {
-        close();
+    private Workspace poll() {
+      for (int slot = 0; slot < idle.length(); slot++) {
+        Workspace workspace = idle.get(slot) == null ? null : idle.getAndSet(slot, null);
+        if (workspace != null) {
+          return workspace;
+        }
       }
+      return null;
+    }
+
+    private void giveBack(Workspace workspace) {
+      for (int slot = 0; slot < idle.length(); slot++) {
+        if (idle.get(slot) == null && idle.compareAndSet(slot, null, workspace)) {
+          if (closed) {
+            close();
+          }
+          return;
+        }
+      }
+      workspace.free();
     }
 
     /** Frees what is idle now, and what is given back later. */
     public void close() {
       closed = true;
-      for (Workspace workspace = idle.poll(); workspace != null; workspace = idle.poll()) {
+      for (Workspace workspace = poll(); workspace != null; workspace = poll()) {
         workspace.free();
       }
     }

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.function.Function;
+import java.util.function.Supplier;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.softmax.DenseGradients;
+import org.blocksparse.internal.softmax.FusedDescent;
+import org.blocksparse.internal.softmax.OptimizerUpdate;
+import org.blocksparse.internal.softmax.SmoothingPrior;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
+import org.blocksparse.internal.softmax.SoftmaxUpdate;
+import org.blocksparse.internal.softmax.TrainingBatch;
+import org.blocksparse.internal.softmax.TrainingPass;
+import org.blocksparse.internal.softmax.TwoLevelSoftmax;
+import org.blocksparse.internal.softmax.Workspace;
+
+/**
+ * All memory of a {@link HierarchicalSoftmax}, which is kept from going while an operation runs,
+ * and the operations on it. Arguments are checked, but for what a lease tells: whether tensors are
+ * open and may be written.
+ */
+final class LayerMemory implements AutoCloseable {
+  private final SoftmaxParameters parameters;
+  private final Storage valid;
+  private final Storage prior;
+  private final TwoLevelSoftmax softmax;
+  private final OptimizerState state;
+  private volatile boolean closed;
+
+  LayerMemory(
+      int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
+    this.parameters = parameters;
+    int classes = assignment.classes();
+    this.valid = Storage.allocate(classes);
+    this.prior = SmoothingPrior.of(assignment.table());
+    for (int c = 0; c < classes; c++) {
+      valid.putInt(c, assignment.size(c));
+    }
+    SoftmaxStorage storage = parameters.storage();
+    SoftmaxSizes sizes = new SoftmaxSizes(features, classes, assignment.slots());
+    this.softmax = new TwoLevelSoftmax(workers.engine(), storage, sizes, valid);
+    this.state = storage.optimizerState(classes);
+  }
+
+  SoftmaxParameters parameters() {
+    return parameters;
+  }
+
+  TwoLevelSoftmax softmax() {
+    return softmax;
+  }
+
+  OptimizerState state() {
+    return state;
+  }
+
+  /** A lease on all that is the layer's own, to be read. */
+  Lease lease() {
+    return hold(() -> new Lease().of(parameters));
+  }
+
+  /** A lease on all that is the layer's own, of which the parameters are to be written. */
+  private Lease leaseToTrain() {
+    return hold(() -> new Lease().writing(parameters));
+  }
+
+  private Lease hold(Supplier<Lease> ofParameters) {
+    requireOpen();
+    try {
+      Lease lease = ofParameters.get();
+      for (Storage own : new Storage[] {valid, prior}) {
+        if (!own.acquire()) {
+          lease.close();
+          throw new IllegalStateException("only close() closes them");
+        }
+        lease.adopt(own);
+      }
+      return lease;
+    } catch (IllegalStateException e) {
+      requireOpen(); // it may have been closed meanwhile
+      throw e;
+    }
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new IllegalStateException("layer: the layer is closed");
+    }
+  }
+
+  /** What is computed of the rows of x, with memory for intermediate results. */
+  interface Computation<R> {
+    R of(Rows x, Workspace workspace);
+  }
+
+  /** Computes something of x. */
+  <R> R compute(FloatTensor x, Computation<R> computation) {
+    try (Lease lease = lease().of("x", x);
+        Workspace workspace = softmax.borrowWorkspace()) {
+      return computation.of(Operands.rows(x), workspace);
+    }
+  }
+
+  /** The losses of the rows that count, not weighted. */
+  double[] losses(FloatTensor x, TrainingBatch batch) {
+    return pass(lease(), x, batch, null, workspace -> SoftmaxUpdate.NONE);
+  }
+
+  /** The same with gradients, into tensors of zeros. */
+  double[] gradients(
+      FloatTensor x, TrainingBatch batch, FloatTensor gradX, SoftmaxParameters gradients) {
+    SoftmaxUpdate update = new DenseGradients(gradients.storage(), softmax.sizes());
+    return pass(lease(), x, batch, gradX, workspace -> update);
+  }
+
+  /** The same with a step of training; {@code gradX} may be null. */
+  double[] step(FloatTensor x, TrainingBatch batch, FloatTensor gradX, Optimizer optimizer) {
+    try (Lease lease = leaseToTrain();
+        OptimizerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
+      return pass(lease, x, batch, gradX, workspace -> update(step, workspace));
+    }
+  }
+
+  private SoftmaxUpdate update(OptimizerState.Step step, Workspace workspace) {
+    return step.rule().isPlainDescent()
+        ? new FusedDescent(step, softmax.parameters(), softmax.sizes())
+        : new OptimizerUpdate(step, softmax.sizes(), workspace);
+  }
+
+  /** Makes a pass, and ends the lease on the layer. */
+  private double[] pass(
+      Lease ofLayer,
+      FloatTensor x,
+      TrainingBatch batch,
+      FloatTensor gradX,
+      Function<Workspace, SoftmaxUpdate> update) {
+    try (Lease lease = ofLayer.of("x", x).writing("gradX", gradX);
+        Workspace workspace = softmax.borrowWorkspace()) {
+      return new TrainingPass(
+              softmax,
+              prior,
+              Operands.rows(x),
+              batch,
+              gradX == null ? null : Operands.rows(gradX),
+              update.apply(workspace),
+              workspace)
+          .run();
+    }
+  }
+
+  @Override
+  public void close() {
+    closed = true;
+    parameters.close();
+    valid.close();
+    prior.close();
+    softmax.close();
+    state.close();
+  }
+}
