@@ -3,6 +3,10 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Map;
 import org.blocksparse.internal.Bags.Reduction;
 import org.blocksparse.internal.bag.BagTable;
 import org.blocksparse.internal.optimizer.BlockedTensor;
@@ -50,7 +54,9 @@ import org.blocksparse.internal.optimizer.OptimizerState;
  */
 public final class EmbeddingBag implements AutoCloseable {
   private static final String OUT = "(rows, features)";
-  private static final int TABLE = 0; // its position in the optimizer state
+
+  /** The position of the table in the optimizer state. */
+  static final int TABLE = 0;
 
   /**
    * What the sum of a row of n entries is multiplied by. It goes by the number of entries, whatever
@@ -78,6 +84,7 @@ public final class EmbeddingBag implements AutoCloseable {
   private final Workers workers;
   private final BagTable computation;
   private final OptimizerState state;
+  private Map<String, String> metadata = Map.of();
 
   private EmbeddingBag(FloatTensor table, Mode mode, Workers workers) {
     this.table = table;
@@ -196,7 +203,7 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   private void sum(SparseRows rows, FloatTensor out) {
-    try (Lease lease = lease(rows).of("out", out)) {
+    try (Lease lease = lease(rows).writing("out", out)) {
       computation.sum(rows.bags(), Operands.rows(out));
     }
   }
@@ -226,7 +233,7 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   private void dot(SparseRows rows, FloatTensor gradOut, FloatTensor out) {
-    try (Lease lease = lease(rows).of("gradOut", gradOut).of("out", out)) {
+    try (Lease lease = lease(rows).of("gradOut", gradOut).writing("out", out)) {
       computation.dot(rows.bags(), Operands.rows(gradOut), out.storage());
     }
   }
@@ -250,7 +257,7 @@ public final class EmbeddingBag implements AutoCloseable {
     check(rows, gradOut);
     Check.noOverlap("table", table, "gradOut", gradOut);
     rows.requireNoOverlap("table", table, "rows");
-    try (Lease lease = lease(rows).of("gradOut", gradOut);
+    try (Lease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
         OptimizerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
       computation.step(rows.bags(), rows.maxIndex() + 1, Operands.rows(gradOut), step, TABLE);
     }
@@ -266,7 +273,76 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   private Lease lease(SparseRows rows) {
-    return rows.lease(new Lease().of("layer", table), "rows");
+    return rows.lease(lease(), "rows");
+  }
+
+  /** Keeps the table from going. */
+  Lease lease() {
+    Lease lease = new Lease();
+    addTo(lease);
+    return lease;
+  }
+
+  /**
+   * Adds the table to a lease.
+   *
+   * @throws IllegalStateException if this layer is closed; what was added before is released then
+   */
+  void addTo(Lease lease) {
+    if (table.isClosed()) {
+      lease.close();
+      throw new IllegalStateException("layer: the layer is closed");
+    }
+    lease.of("layer", table);
+  }
+
+  // ------------------------------------------------------------------------------------- files
+
+  /** Saves table and mode; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /**
+   * Saves the layer as a safetensors file with the tensor {@code table}. Whenever the machine
+   * stops, the file is the old one or the new one, never a part of one. For a bag and the softmax
+   * behind it in one file, see {@link SaveOptions#withBag}.
+   *
+   * @throws IllegalStateException if the table is not finite
+   * @throws IllegalArgumentException if the options have another bag
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file, SaveOptions options) throws IOException {
+    BagFile.save(this, file, options);
+  }
+
+  /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
+  public static EmbeddingBag load(Path file) throws IOException {
+    return load(file, LoadOptions.copied());
+  }
+
+  /**
+   * Loads what {@link #save(Path)} has written, or {@link HierarchicalSoftmax#save(Path,
+   * SaveOptions)} with a bag. The file may come from anybody.
+   *
+   * @throws FileFormatException if the file does not hold a bag; it names the tensor and the reason
+   * @throws IOException if the file cannot be read
+   */
+  public static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
+    return BagFile.load(file, options);
+  }
+
+  /** The strings that were in the file that this layer was loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  void restore(Map<String, String> fileMetadata) {
+    metadata = Collections.unmodifiableMap(fileMetadata);
+  }
+
+  OptimizerState optimizerState() {
+    return state;
   }
 
   /** Frees the table and the optimizer state, as soon as no call uses them. */

@@ -159,7 +159,7 @@ public final class SparseRows implements AutoCloseable {
   private static long requireEntries(long entries) {
     if (entries > Integer.MAX_VALUE) {
       throw new IllegalArgumentException(
-          "indices: " + entries + " entries are more than the 2^31 - 1 that offsets can count");
+          "indices: more entries than the 2^31 - 1 that offsets can count");
     }
     return entries;
   }
@@ -332,14 +332,14 @@ public final class SparseRows implements AutoCloseable {
    */
   public int size(int row) {
     try (Lease lease = lease("rows")) {
-      return end(row) - begin(row);
+      return length(row);
     }
   }
 
   /** The indices of a row, in a new array; errors as {@link #size}. */
   public int[] indices(int row) {
     try (Lease lease = lease("rows")) {
-      int[] result = new int[end(row) - begin(row)];
+      int[] result = new int[length(row)];
       indices.storage().getInts(indices.begin() + begin(row), result, 0, result.length);
       return result;
     }
@@ -348,7 +348,7 @@ public final class SparseRows implements AutoCloseable {
   /** The values of a row, in a new array; errors as {@link #size}. */
   public float[] values(int row) {
     try (Lease lease = lease("rows")) {
-      float[] result = new float[end(row) - begin(row)];
+      float[] result = new float[length(row)];
       if (values == null) {
         Arrays.fill(result, 1);
       } else {
@@ -362,8 +362,9 @@ public final class SparseRows implements AutoCloseable {
     return offsets.getInt(Objects.checkIndex(row, rows));
   }
 
-  private int end(int row) {
-    return offsets.getInt(row + 1L);
+  private int length(int row) {
+    int begin = begin(row);
+    return offsets.getInt(row + 1L) - begin;
   }
 
   /**
@@ -408,8 +409,7 @@ public final class SparseRows implements AutoCloseable {
       int[] chosen = new int[requireNonNull(which, "which").length + 1];
       for (int i = 0; i < which.length; i++) {
         Check.index("which", which[i], i, 0, "rows", rows);
-        int length = end(which[i]) - begin(which[i]);
-        chosen[i + 1] = Math.toIntExact(requireEntries((long) chosen[i] + length));
+        chosen[i + 1] = Math.toIntExact(requireEntries((long) chosen[i] + length(which[i])));
       }
       int[] chosenIndices = new int[chosen[which.length]];
       float[] chosenValues = values == null ? null : new float[chosenIndices.length];
