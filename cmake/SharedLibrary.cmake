@@ -35,6 +35,9 @@ function(blocksparse_shared_library target exports)
       "-Wl,--version-script=${exports}"
       -Wl,-z,noexecstack
       -Wl,-z,relro
+      # Another library of the name of one that we need then fails to load, where it would else end
+      # the process at the first function that it does not have.
+      -Wl,-z,now
       -Wl,-z,max-page-size=16384
       -Wl,--build-id=none)
     if(NOT BLOCKSPARSE_SANITIZE)

@@ -4,6 +4,10 @@
 // two physical limits measured in the same run.
 //
 //   bench_kernels [--threads N] [--isa NAME] [--runs N] [WORKLOAD...]
+//   bench_kernels [--threads N] [--isa NAME] [--runs N] --crossover
+//
+// The second form is what the rule in choose_path.cpp was made from: square blocks of many sizes,
+// with 1 to 128 rows (or pairs) for each in the mean.
 //
 // The limit is the larger of: bytes of the blocks touched / bandwidth, and 2 * multiply-adds /
 // throughput of a large dense cblas_sgemm. Blocks of a gradient of W are only written, at the
@@ -136,7 +140,7 @@ limits measure_limits(int threads) {
 // ------------------------------------------------------------------------------------- workloads
 
 struct workload {
-  const char* name;
+  std::string name;
   int32_t batch, i_win, o_win, i_blocks, o_blocks, i_size, o_size;
 };
 
@@ -147,6 +151,20 @@ const workload kWorkloads[] = {
     {"experts", 1024, 1, 2, 1, 16, 512, 1024},  {"dense", 5000, 1, 1, 1, 1, 512, 200},
     {"single", 1, 8, 8, 64, 64, 64, 64},
 };
+
+// Blocks of 16 MB or more together: beyond the caches of one processor.
+std::vector<workload> crossover_workloads() {
+  std::vector<workload> all;
+  for (const int32_t size : {16, 32, 64, 128, 256, 512, 1024}) {
+    for (const int32_t rows : {1, 2, 4, 8, 16, 32, 128}) {
+      const int32_t blocks = std::max((4 << 20) / (size * size), 8);
+      const std::string name =
+          std::to_string(size) + "x" + std::to_string(size) + ", " + std::to_string(rows);
+      all.push_back({name, rows * blocks, 1, 1, 1, blocks, size, size});
+    }
+  }
+  return all;
+}
 
 using index_list = std::vector<int32_t>;
 
@@ -382,7 +400,7 @@ void bench(const workload& w, const settings& s, const limits& limit) {
   };
   for (const operation& op : operations) {
     const double best = std::max(op.memory, compute);
-    std::printf("%-16s %-11s %9.3f %9.3f", w.name, op.name, op.memory * 1e3, compute * 1e3);
+    std::printf("%-16s %-11s %9.3f %9.3f", w.name.c_str(), op.name, op.memory * 1e3, compute * 1e3);
     for (const int32_t path :
          {BLOCKSPARSE_PATH_BLAS, BLOCKSPARSE_PATH_TILE, BLOCKSPARSE_PATH_AUTO}) {
       // Between runs of a gradient, h and o hold large numbers: filled anew, to keep them finite.
@@ -413,6 +431,7 @@ int main(int argc, char** argv) {
     s.isa = blocksparse_isa_supported(isa) == 1 ? isa : s.isa;
   }
   std::vector<std::string> names;
+  std::vector<workload> workloads(std::begin(kWorkloads), std::end(kWorkloads));
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const bool has_value = i + 1 < argc;
@@ -420,6 +439,8 @@ int main(int argc, char** argv) {
       s.threads = std::atoi(argv[++i]);
     } else if (argument == "--runs" && has_value) {
       s.runs = std::atoi(argv[++i]);
+    } else if (argument == "--crossover") {
+      workloads = crossover_workloads();
     } else if (argument == "--isa" && has_value) {
       ++i;
       for (int32_t isa = 0; blocksparse_isa_name(isa) != nullptr; ++isa) {
@@ -436,7 +457,7 @@ int main(int argc, char** argv) {
       limit.write * 1e-9, limit.flops * 1e-9);
   std::printf("%-16s %-11s %9s %9s  %9s %5s  %9s %5s  %9s %5s\n", "workload", "operation",
               "memory ms", "compute", "BLAS ms", "ratio", "tile ms", "ratio", "auto ms", "ratio");
-  for (const workload& w : kWorkloads) {
+  for (const workload& w : workloads) {
     if (names.empty() || std::find(names.begin(), names.end(), w.name) != names.end()) {
       bench(w, s, limit);
     }

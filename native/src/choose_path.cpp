@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "choose_path.h"
 
+#include <initializer_list>
+
 #include "blas_products.h"
 #include "blocksparse/blocksparse.h"
+#include "kernels/kernel_table.h"
 
 namespace blocksparse {
 namespace {
@@ -12,9 +15,38 @@ namespace {
 // products need no packing worth mentioning.
 constexpr int32_t kFewRowsForPortable = 12;
 
-// Where tiles know the instruction set they are as fast as BLAS even where packing pays.
-bool auto_goes_to_blas(int32_t isa, operation what, int32_t rows) {
-  return isa == BLOCKSPARSE_PORTABLE && (what == operation::outer || rows > kFewRowsForPortable);
+// AVX2's tiles are narrow: of a large block, a sum of many outer products reads its rows again for
+// each few columns.
+constexpr int64_t kLargeBlock = int64_t{512} * 512;
+constexpr int32_t kManyPairs = 32;
+
+// OpenBLAS has kernels of its own for small products on AVX-512. Our tiles are as fast or faster
+// while there are few outer products to a block, but for Zen 4's.
+constexpr int64_t kSmallBlock = int64_t{128} * 128;
+constexpr int32_t kSomePairs = 16;
+
+bool auto_goes_to_blas(int32_t isa, operation what, int32_t rows, int64_t block) {
+  switch (isa) {
+    case BLOCKSPARSE_PORTABLE:
+      return what == operation::outer || rows > kFewRowsForPortable;
+    case BLOCKSPARSE_AVX2:
+      return what == operation::outer && block >= kLargeBlock && rows >= kManyPairs;
+    case BLOCKSPARSE_AVX512:
+      return what == operation::outer && block <= kSmallBlock &&
+             (rows >= kSomePairs || has_narrow_avx512());
+    default:
+      return false;
+  }
+}
+
+// Whether auto_goes_to_blas() is true for any product with such a block: if so, then for many rows.
+bool auto_may_go_to_blas(int32_t isa, int64_t block) {
+  for (const operation what : {operation::forward, operation::transposed, operation::outer}) {
+    if (auto_goes_to_blas(isa, what, INT32_MAX, block)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -23,20 +55,23 @@ bool is_path(int32_t path) {
   return BLOCKSPARSE_PATH_AUTO <= path && path <= BLOCKSPARSE_PATH_TILE;
 }
 
-bool goes_to_blas(int32_t path, int32_t isa, operation what, int32_t rows, int32_t, int32_t) {
+bool goes_to_blas(int32_t path, int32_t isa, operation what, int32_t rows, int32_t size1,
+                  int32_t size2) {
   return path == BLOCKSPARSE_PATH_BLAS ||
-         (path == BLOCKSPARSE_PATH_AUTO && auto_goes_to_blas(isa, what, rows));
+         (path == BLOCKSPARSE_PATH_AUTO &&
+          auto_goes_to_blas(isa, what, rows, int64_t{size1} * size2));
 }
 
-bool may_go_to_blas(int32_t path, int32_t isa, int32_t, int32_t) {
+bool may_go_to_blas(int32_t path, int32_t isa, int32_t size1, int32_t size2) {
   return path == BLOCKSPARSE_PATH_BLAS ||
-         (path == BLOCKSPARSE_PATH_AUTO && isa == BLOCKSPARSE_PORTABLE);
+         (path == BLOCKSPARSE_PATH_AUTO && auto_may_go_to_blas(isa, int64_t{size1} * size2));
 }
 
 }  // namespace blocksparse
 
 int32_t blocksparse_may_use_blas(int32_t isa, int32_t path) {
-  return blocksparse::may_go_to_blas(path, isa, INT32_MAX, INT32_MAX) ? 1 : 0;
+  using namespace blocksparse;
+  return may_go_to_blas(path, isa, 1, 1) || may_go_to_blas(path, isa, INT32_MAX, INT32_MAX) ? 1 : 0;
 }
 
 int64_t blocksparse_scratch_f32(int32_t isa, int32_t path, int32_t size1, int32_t size2) {

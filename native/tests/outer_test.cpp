@@ -172,10 +172,12 @@ void check_alpha_zero(int32_t isa, int32_t path, int32_t m, int32_t n, int32_t p
   for (int32_t i = 0; i < 2 * pairs; ++i) {
     schedule.push_back(i % pairs);
   }
-  for (const int32_t accumulate : {0, 1}) {
+  // An infinity makes sums that are computed in double; a NaN alone does not.
+  for (const int32_t variant : {0, 1, 2, 3}) {
+    const int32_t accumulate = variant % 2;
     matrix x(pairs, m, 3, 1.0f), y(pairs, n, 3, 2.0f), o(m, n, 3, 5.0f), scratch(1, m + n);
     x.at(pairs - 1, 1) = quiet_nan();
-    y.at(0, n - 5) = std::numeric_limits<float>::infinity();
+    y.at(0, n - 5) = variant < 2 ? std::numeric_limits<float>::infinity() : quiet_nan();
     CHECK_STATUS(BLOCKSPARSE_OK,
                  blocksparse_block_outer_f32(isa, path, schedule.data(), length(schedule), 0, 1, 0,
                                              m, m, n, 0.0f, x.data(), pairs, x.ld(), y.data(),
@@ -198,7 +200,7 @@ void check_large_products(int32_t isa, int32_t path) {
   for (const float alpha : {0.0f, 0.1f, -0.1f, 0x1p-120f}) {
     for (const int32_t accumulate : {0, 1}) {
       matrix x(1, 20, 3, 1.0f), y(1, 70, 3, 2.0f), o(20, 70, 3, 5.0f);
-      x.at(0, 3) = 3e38f;
+      x.at(0, 3) = -3e38f;
       x.at(0, 4) = -std::numeric_limits<float>::max();
       y.at(0, 69) = -0.0f;
       CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, alpha, x, y, accumulate, o));

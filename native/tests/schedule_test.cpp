@@ -218,6 +218,29 @@ void check_outer() {
   CHECK(o == std::vector<float>(48, 9.0f));
 }
 
+// Scratch is for BLAS alone: none where BLAS cannot be reached, and the same for either order of sizes.
+void check_paths() {
+  const int32_t sizes[] = {0, 1, 16, 64, 128, 129, 512, 1024, INT32_MAX};
+  for (const int32_t isa : instruction_sets()) {
+    context() = std::string("paths, isa ") + blocksparse_isa_name(isa);
+    CHECK(blocksparse_may_use_blas(isa, BLOCKSPARSE_PATH_BLAS) == 1);
+    CHECK(blocksparse_may_use_blas(isa, BLOCKSPARSE_PATH_TILE) == 0);
+    const bool may = blocksparse_may_use_blas(isa, BLOCKSPARSE_PATH_AUTO) == 1;
+    CHECK(may == (isa != BLOCKSPARSE_NEON));
+    bool any = false;
+    for (const int32_t m : sizes) {
+      for (const int32_t n : sizes) {
+        const int64_t needed = blocksparse_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, m, n);
+        CHECK(needed == 0 || needed == most_scratch(m, n));
+        CHECK(needed == blocksparse_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, n, m));
+        CHECK(blocksparse_scratch_f32(isa, BLOCKSPARSE_PATH_TILE, m, n) == 0);
+        any = any || needed > 0;
+      }
+    }
+    CHECK(any == may);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -226,6 +249,7 @@ int main() {
   CHECK(blocksparse_isa_supported(-1) == 0 && blocksparse_isa_supported(4) == 0);
   CHECK(most_scratch(0, 0) >= 0 && most_scratch(3, 4) >= 7);
   CHECK(most_scratch(INT32_MAX, INT32_MAX) >= 2 * int64_t{INT32_MAX});
+  check_paths();
   check_gemm();
   check_outer();
   return report("schedule_test");

@@ -132,8 +132,6 @@ void multiply_by_dots(const gemm_work& work) {
 
 // The rows up to which dot products take less time than transposing a panel: adding up the lanes
 // counts for less the longer they are.
-INLINE int32_t most_rows_for_dots(int32_t k) {
-  return least(k / (kWidth + kWidth / 2), kMostDotRows);
-}
+INLINE int32_t most_rows_for_dots(int32_t k) { return least(k / kWidth, kMostDotRows); }
 
 }  // namespace

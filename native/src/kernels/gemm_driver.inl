@@ -26,6 +26,9 @@ constexpr piece_size kPieceOfManyTiles = {512, 128};
 constexpr piece_size kPieceOfPanels = {kPanelRows, 512};
 constexpr int32_t kManyTiles = 8;
 
+// Rows that lie a multiple of this apart use the same few sets of the first-level cache.
+constexpr int64_t kCollidingFloats = 1024;
+
 // About `most`, and no short piece at the end: it would have too few steps to fetch what follows.
 INLINE int32_t piece_rows(int32_t k, int32_t most) {
   const int32_t pieces = k < most ? 1 : (k - most / 2) / most + 1;
@@ -70,9 +73,9 @@ void multiply_plain(const gemm_work& work) {
   }
   const column_tiles tiles(work.columns);
   alignas(64) float panel[kMostPanelRows * kTileColumns];
-  // A narrow tile reads a line or two of each row of W. Where rows are a power of 2 apart, those
-  // would fall upon each other in the caches.
-  const bool copies = many && kTileLines == 1;
+  // A tile reads a few lines of each row of W. Where rows are a power of 2 apart, those fall upon
+  // each other in the caches. A narrow tile, of a line or less, gains by a copy in any case.
+  const bool copies = many && (kTileLines == 1 || work.w.ld % kCollidingFloats == 0);
   const piece_size piece = copies                                    ? kPieceOfPanels
                            : many                                    ? kPieceOfManyTiles
                            : work.columns > kPieceOfFewTiles.columns ? kPieceOfWideBlocks

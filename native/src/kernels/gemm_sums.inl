@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the sums of a product begin with, and what becomes of them in the end: the place for
-// whatever is done to a row of c in the same pass. See all_kernels.inl.
+// What the sums of a product begin with: c, a bias or 0. See all_kernels.inl.
 
 namespace {
 

@@ -106,6 +106,9 @@ extern const kernel_table kNeonKernels;
 extern const kernel_table kAvx2Kernels;
 extern const kernel_table kAvx512Kernels;
 
+// Whether this processor has AVX-512 on data paths of 256 bits, as Zen 4 does: its tiles gain less.
+bool has_narrow_avx512();
+
 // The kernels of a blocksparse_isa; NULL if this build has none or this processor lacks it.
 const kernel_table* kernels_for(int32_t isa);
 

@@ -70,6 +70,9 @@ struct outer_tile {
 // Bytes of y below which it stays in the first-level cache as a whole.
 constexpr int64_t kSmallBytes = 16 << 10;
 
+// Bytes of x and y up to which all of their rows are fetched before the first tile.
+constexpr int64_t kPrefetchBytes = 128 << 10;
+
 // How many tiles ahead the memory of a tile is fetched. The caches fetch a line before it is
 // written, even if nothing of it is read.
 constexpr int32_t kTilesAhead = 2;
@@ -124,8 +127,22 @@ class outer_cursor {
   int32_t tile_ = 0;
 };
 
+// The rows of the pairs, which may lie anywhere: asked for all at once, memory is waited for once and
+// not pair by pair.
+void prefetch_rows(const float* const* rows, int32_t pairs, int32_t size) {
+  for (int32_t i = 0; i < pairs; ++i) {
+    for (int32_t q = 0; q < size; q += kLineFloats) {
+      __builtin_prefetch(rows[i] + q, 0, 3);
+    }
+  }
+}
+
 void outer(const outer_work& work) {
   const column_tiles columns(work.n);
+  if (int64_t{work.pairs} * (work.m + work.n) * 4 <= kPrefetchBytes) {
+    prefetch_rows(work.y, work.pairs, work.n);
+    prefetch_rows(work.x, work.pairs, work.m);
+  }
   outer_cursor ahead(work, columns);
   for (int32_t i = 0; i < kTilesAhead && !ahead.at_end(); ++i) {
     ahead.advance();

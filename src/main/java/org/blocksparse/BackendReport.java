@@ -63,7 +63,7 @@ final class BackendReport {
     fact("version", version == null ? "unknown, not from a jar" : version);
     fact(
         "platform",
-        Loader.getPlatform()
+        (NativeLibrary.hasJavaCpp() ? Loader.getPlatform() : "unknown without JavaCPP")
             + ", "
             + System.getProperty("os.name")
             + " "
@@ -92,25 +92,25 @@ final class BackendReport {
     }
   }
 
-  /** What native kernels need, and a file of each. */
+  /** What is needed, and a file of each. */
   private static Map<String, String> wanted() {
-    String platform = Loader.getPlatform();
-    String classifier = " with the classifier " + platform;
-    String openBlas =
-        platform.startsWith("windows")
-            ? "libopenblas.dll"
-            : platform.startsWith("macosx") ? "libopenblas.0.dylib" : "libopenblas.so.0";
     Map<String, String> wanted = new LinkedHashMap<>();
     wanted.put("org.blocksparse:blocksparse", "org/blocksparse/Backend.class");
     wanted.put(
-        "org.blocksparse:blocksparse" + classifier,
-        "org/blocksparse/internal/binding/" + platform + "/blocksparse.buildid");
+        "com.fasterxml.jackson.core:jackson-core (for model files)",
+        "com/fasterxml/jackson/core/JsonFactory.class");
     wanted.put("org.bytedeco:javacpp", "org/bytedeco/javacpp/Loader.class");
-    wanted.put(
-        "org.bytedeco:javacpp" + classifier,
-        "org/bytedeco/javacpp/" + platform + "/" + System.mapLibraryName("jnijavacpp"));
-    wanted.put(
-        "org.bytedeco:openblas" + classifier, "org/bytedeco/openblas/" + platform + "/" + openBlas);
+    if (NativeLibrary.hasJavaCpp()) {
+      String platform = Loader.getPlatform();
+      String classifier = " with the classifier " + platform;
+      wanted.put(
+          "org.blocksparse:blocksparse" + classifier,
+          "org/blocksparse/internal/binding/" + platform + "/blocksparse.buildid");
+      wanted.put(
+          "org.bytedeco:javacpp" + classifier,
+          "org/bytedeco/javacpp/" + platform + "/" + System.mapLibraryName("jnijavacpp"));
+      wanted.put("org.bytedeco:openblas" + classifier, OpenBlas.resource(platform));
+    }
     return wanted;
   }
 
@@ -163,7 +163,7 @@ final class BackendReport {
     }
     int threads = Blocksparse.blocksparse_openblas_threads();
     fact("OpenBLAS threads", Integer.toString(threads));
-    if (threads != 1) {
+    if (threads != 1 && KernelsProvider.kernels().mayUseBlas()) {
       remedy("1 is right here: workers are Java's, and more threads each are in their way");
     }
     if (Files.isReadable(HUGE_PAGES)) {

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -11,9 +12,9 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * Which blocks each sample of a batch selects, made ready for computing: the pairs (row, block)
  * sorted by block, so that all rows that need a block are multiplied by it together.
  *
- * <p>Operations make a plan of their own from the index tensors. Who computes more than once with
- * the same indices (forward and backward, or several layers) makes the plan once and passes it
- * instead. The indices are copied: later changes of the tensors change nothing here.
+ * <p>Operations make a plan of their own from the index tensors. To compute more than once with the
+ * same indices (forward and backward, or several layers), make the plan once and pass it instead.
+ * The indices are copied: later changes of the tensors change nothing here.
  *
  * <p>A plan holds three schedules, each made at first use: for products (forward), for gradients
  * with respect to the input, and for outer products (gradients with respect to W). Each takes about
@@ -23,6 +24,11 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * closed is freed when it is garbage.
  */
 public final class BlockPlan implements AutoCloseable {
+  /** Half of what an array of Java's can hold, for two numbers each, leaves room for the rest. */
+  private static final int MAX_PAIRS = 1 << 29;
+
+  private static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
+
   /** What plans that differ only in their workers share. */
   private static final class Schedules {
     private final int batch;
@@ -49,35 +55,38 @@ public final class BlockPlan implements AutoCloseable {
       }
     }
 
-    synchronized GemmSchedule forward() {
+    synchronized GemmSchedule forward(Lease lease) {
       requireOpen();
       if (forward == null) {
         forward = GemmSchedule.of(batch, outputIdx, oBlocks, inputIdx, iBlocks);
       }
-      return acquire(forward, forward.packed());
+      hold(forward.packed(), lease);
+      return forward;
     }
 
-    synchronized GemmSchedule backward() {
+    synchronized GemmSchedule backward(Lease lease) {
       requireOpen();
       if (backward == null) {
         backward = GemmSchedule.of(batch, inputIdx, iBlocks, outputIdx, oBlocks);
       }
-      return acquire(backward, backward.packed());
+      hold(backward.packed(), lease);
+      return backward;
     }
 
-    synchronized OuterSchedule outer() {
+    synchronized OuterSchedule outer(Lease lease) {
       requireOpen();
       if (outer == null) {
         outer = OuterSchedule.of(batch, inputIdx, iBlocks, outputIdx, oBlocks);
       }
-      return acquire(outer, outer.packed());
+      hold(outer.packed(), lease);
+      return outer;
     }
 
-    private static <S> S acquire(S schedule, Storage packed) {
+    private static void hold(Storage packed, Lease lease) {
       if (!packed.acquire()) {
         throw new AssertionError("a schedule is closed only with its plan");
       }
-      return schedule;
+      lease.adopt(packed);
     }
 
     synchronized void close() {
@@ -115,7 +124,9 @@ public final class BlockPlan implements AutoCloseable {
    * @param iBlocks how many input blocks there are to select from
    * @param oBlocks how many output blocks there are to select from
    * @throws IllegalArgumentException if a shape does not fit, or if the batch has more than
-   *     2<sup>31</sup> - 1 (sample, input block, output block)
+   *     2<sup>29</sup> (sample, input block, output block)
+   * @throws OutOfMemoryError if there is no room on the heap for sorting so many; the first
+   *     operation with the plan may throw it as well
    * @throws IndexOutOfBoundsException if an index is negative or too large; Theano takes negative
    *     indices to count from the end, which we refuse
    * @throws IllegalStateException if a tensor is closed
@@ -134,6 +145,7 @@ public final class BlockPlan implements AutoCloseable {
       String outputName,
       String oBlocksName,
       int oBlocks) {
+    StackRoom.require();
     Check.atLeast(0, iBlocksName, iBlocks);
     Check.atLeast(0, oBlocksName, oBlocks);
     Check.rank(inputName, inputIdx, "(batch, window)", 2);
@@ -142,7 +154,7 @@ public final class BlockPlan implements AutoCloseable {
     int iWin = (int) inputIdx.shape().dim(1);
     int oWin = (int) outputIdx.shape().dim(1);
     Check.shape(outputName, outputIdx, "(batch, window)", batch, oWin);
-    Check.rows("batch * iWin * oWin", saturatedProduct(batch, iWin, oWin));
+    requirePairs(batch, iWin, oWin);
     int[] inputs = inputIdx.toArray(inputName);
     int[] outputs = outputIdx.toArray(outputName);
     Check.indices(inputName, inputs, iWin, iBlocksName, iBlocks);
@@ -151,9 +163,18 @@ public final class BlockPlan implements AutoCloseable {
         new Schedules(batch, inputs, outputs, iBlocks, oBlocks), Workers.common(), iWin, oWin);
   }
 
-  private static long saturatedProduct(long batch, long iWin, long oWin) {
+  /** What the schedules count, and hold in one array, before memory is taken for any of it. */
+  private static void requirePairs(long batch, long iWin, long oWin) {
     long rows = batch * Math.max(1, Math.max(iWin, oWin));
-    return rows > Integer.MAX_VALUE ? rows : batch * Math.max(1, iWin) * Math.max(1, oWin);
+    long pairs = rows > MAX_PAIRS ? rows : batch * Math.max(1, iWin) * Math.max(1, oWin);
+    if (pairs > MAX_PAIRS) {
+      throw new IllegalArgumentException(
+          "batch * iWin * oWin: "
+              + pairs
+              + " pairs of rows and blocks are more than the 2^29 that one plan can hold, in "
+              + 8L * MAX_PAIRS
+              + " bytes for each schedule; split the batch");
+    }
   }
 
   /**
@@ -195,19 +216,25 @@ public final class BlockPlan implements AutoCloseable {
     schedules.close();
   }
 
-  /** The schedule of forward products; the caller releases its memory. */
-  GemmSchedule forward() {
-    return schedules.forward();
+  /** The weights have the blocks that this plan selects from. */
+  void requireFits(FloatTensor W) {
+    Check.rank("W", W, WEIGHTS, 4);
+    Check.shape("W", W, WEIGHTS, iBlocks(), oBlocks(), W.shape().dim(2), W.shape().dim(3));
   }
 
-  /** The schedule of gradients with respect to the input; the caller releases its memory. */
-  GemmSchedule backward() {
-    return schedules.backward();
+  /** The schedule of forward products, held by the lease. */
+  GemmSchedule forward(Lease lease) {
+    return schedules.forward(lease);
   }
 
-  /** The schedule of outer products; the caller releases its memory. */
-  OuterSchedule outer() {
-    return schedules.outer();
+  /** The schedule of gradients with respect to the input, held by the lease. */
+  GemmSchedule backward(Lease lease) {
+    return schedules.backward(lease);
+  }
+
+  /** The schedule of outer products, held by the lease. */
+  OuterSchedule outer(Lease lease) {
+    return schedules.outer(lease);
   }
 
   Workers workers() {

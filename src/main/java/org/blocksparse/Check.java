@@ -78,7 +78,9 @@ final class Check {
     }
   }
 
-  /** Element {@code i} of indices with so many columns, 0 if they have rank 1, is in [0, bound). */
+  /**
+   * Element {@code i} of indices with that many columns, 0 if they have rank 1, is in [0, bound).
+   */
   static void index(String name, int index, int i, int columns, String boundName, int bound) {
     if (index < 0 || index >= bound) {
       throw new IndexOutOfBoundsException(

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.Objects;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.softmax.ClassCount;
 import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.SphericalKMeans;
@@ -284,6 +285,7 @@ public final class ClassAssignment {
    * @throws IOException if the file cannot be read
    */
   public static ClassAssignment read(Path file) throws IOException {
+    StackRoom.requireForFiles();
     return FileFormatException.of(
         file,
         () -> {
@@ -303,6 +305,7 @@ public final class ClassAssignment {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void write(Path file) throws IOException {
+    StackRoom.requireForFiles();
     ClassText.write(requireNonNull(file, "file"), table.classOf());
   }
 

@@ -2,14 +2,13 @@
 package org.blocksparse;
 
 import java.util.ArrayList;
-import java.util.List;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.Parameter;
 
 /** Keeps the memory of an operation's operands from going while the operation runs. */
 final class Lease implements AutoCloseable {
-  private final List<Storage> held = new ArrayList<>(8);
+  private final ArrayList<Storage> held = new ArrayList<>(8);
 
   Lease() {
     StackRoom.require();
@@ -23,6 +22,7 @@ final class Lease implements AutoCloseable {
   Lease of(String name, Tensor tensor) {
     if (tensor != null) {
       try {
+        held.ensureCapacity(held.size() + 1); // what is acquired below is held for certain
         tensor.acquire(name);
         held.add(tensor.storage());
       } catch (Throwable e) { // a full heap as well

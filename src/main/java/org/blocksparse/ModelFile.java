@@ -17,6 +17,7 @@ import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.OptimizerState;
 import org.blocksparse.internal.optimizer.TensorState;
@@ -30,6 +31,7 @@ final class ModelFile {
   // ------------------------------------------------------------------------------------ writing
 
   static void save(HierarchicalSoftmax layer, Path file, SaveOptions options) throws IOException {
+    StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     try (Lease lease = layer.memory().lease()) {
@@ -96,6 +98,7 @@ final class ModelFile {
   // ------------------------------------------------------------------------------------ reading
 
   static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
+    StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     return FileFormatException.of(

@@ -11,6 +11,7 @@ import java.util.Set;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.NpyArray;
 import org.blocksparse.internal.format.NpzArchive;
+import org.blocksparse.internal.memory.StackRoom;
 
 /**
  * Archives of NumPy arrays by name, as {@code numpy.savez} and {@code numpy.savez_compressed} write
@@ -45,6 +46,7 @@ public final class NpzFile implements AutoCloseable {
    * @throws IOException if the file cannot be read
    */
   public static NpzFile open(Path file) throws IOException {
+    StackRoom.requireForFiles();
     return new NpzFile(file, FileFormatException.of(file, () -> NpzArchive.open(file)));
   }
 
@@ -60,6 +62,7 @@ public final class NpzFile implements AutoCloseable {
    * @throws IOException if the file cannot be read
    */
   public FloatTensor floats(String name) throws IOException {
+    StackRoom.requireForFiles();
     return NpyFile.floats(read(name, NpyArray.Kind.FLOATS));
   }
 
@@ -70,6 +73,7 @@ public final class NpzFile implements AutoCloseable {
    * @throws IOException if the file cannot be read
    */
   public IntTensor ints(String name) throws IOException {
+    StackRoom.requireForFiles();
     return NpyFile.ints(read(name, NpyArray.Kind.INTS));
   }
 
@@ -95,6 +99,7 @@ public final class NpzFile implements AutoCloseable {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public static void write(Path file, Map<String, ? extends Tensor> tensors) throws IOException {
+    StackRoom.requireForFiles();
     requireNonNull(file, "file");
     Map<String, NpzArchive.Member> members = new LinkedHashMap<>();
     for (Map.Entry<String, ? extends Tensor> entry :

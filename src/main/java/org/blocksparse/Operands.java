@@ -28,6 +28,8 @@ final class Operands {
     // A block of one row has no meaningful stride between rows; any that is large enough will do.
     long rowStride =
         transposed ? Math.max(iSize, tensor.stride(3)) : Math.max(oSize, tensor.stride(2));
+    // Of a tensor without elements, the strides may be anything, larger than any memory as well.
+    boolean empty = shape.size() == 0;
     return new Blocks(
         tensor.storage(),
         0,
@@ -35,8 +37,8 @@ final class Operands {
         (int) shape.dim(1),
         iSize,
         oSize,
-        tensor.stride(0),
-        tensor.stride(1),
+        empty ? 0 : tensor.stride(0),
+        empty ? 0 : tensor.stride(1),
         rowStride,
         transposed);
   }

@@ -67,7 +67,7 @@ public final class SparseBlockDot {
 
   /** The output of the layer, (batch, oWin, oSize), in a new tensor. */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
-    SparseBlockGemv.checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     return FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3))
         .filledBy(out -> apply(W, h, b, plan, out));
   }
@@ -75,7 +75,7 @@ public final class SparseBlockDot {
   /** The output of the layer, written to {@code out}, whose content before does not matter. */
   public static void apply(
       FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
-    SparseBlockGemv.checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
     Check.shape("b", b, BIAS, plan.oBlocks(), W.shape().dim(3));
     Check.shape("out", out, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
@@ -83,8 +83,7 @@ public final class SparseBlockDot {
     Check.noOverlap("out", out, "h", h);
     Check.noOverlap("out", out, "b", b);
     try (Lease lease = new Lease().of("W", W).of("h", h).of("b", b).writing("out", out)) {
-      GemmSchedule forward = plan.forward();
-      lease.adopt(forward.packed());
+      GemmSchedule forward = plan.forward(lease);
       plan.workers()
           .engine()
           .gemm(
@@ -105,7 +104,7 @@ public final class SparseBlockDot {
    * }</pre>
    */
   public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
-    SparseBlockGemv.checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     return FloatTensor.zeros(plan.batch(), plan.iWin(), W.shape().dim(2))
         .filledBy(gradH -> gradH(W, gradOut, plan, gradH));
   }
@@ -114,14 +113,13 @@ public final class SparseBlockDot {
    * The gradient with respect to h, written to {@code gradH}, whose content before does not matter.
    */
   public static void gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
-    SparseBlockGemv.checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
     Check.shape("gradH", gradH, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
     Check.noOverlap("gradH", gradH, "W", W);
     Check.noOverlap("gradH", gradH, "gradOut", gradOut);
     try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).writing("gradH", gradH)) {
-      GemmSchedule backward = plan.backward();
-      lease.adopt(backward.packed());
+      GemmSchedule backward = plan.backward(lease);
       plan.workers()
           .engine()
           .gemm(
@@ -160,15 +158,14 @@ public final class SparseBlockDot {
    */
   public static void addGradW(
       FloatTensor h, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor W) {
-    SparseBlockGemv.checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
     Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
     Check.finite("alpha", alpha);
     Check.noOverlap("W", W, "h", h);
     Check.noOverlap("W", W, "gradOut", gradOut);
     try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
-      OuterSchedule outer = plan.outer();
-      lease.adopt(outer.packed());
+      OuterSchedule outer = plan.outer(lease);
       plan.workers()
           .engine()
           .outer(outer, alpha, Operands.rows(h), Operands.rows(gradOut), true, Operands.blocks(W));
@@ -201,8 +198,7 @@ public final class SparseBlockDot {
     Check.finite("alpha", alpha);
     Check.noOverlap("b", b, "gradOut", gradOut);
     try (Lease lease = new Lease().of("gradOut", gradOut).writing("b", b)) {
-      GemmSchedule forward = plan.forward();
-      lease.adopt(forward.packed());
+      GemmSchedule forward = plan.forward(lease);
       plan.workers().engine().sum(forward, oSize, alpha, Operands.rows(gradOut), Operands.rows(b));
     }
   }

@@ -83,8 +83,7 @@ public final class SparseBlockGemv {
     Check.noOverlap("o", o, "W", W);
     Check.noOverlap("o", o, "h", h);
     try (Lease lease = new Lease().writing("o", o).of("W", W).of("h", h)) {
-      GemmSchedule forward = plan.forward();
-      lease.adopt(forward.packed());
+      GemmSchedule forward = plan.forward(lease);
       plan.workers()
           .engine()
           .gemm(forward, Operands.rows(h), Operands.blocks(W), null, true, Operands.rows(o));
@@ -97,18 +96,10 @@ public final class SparseBlockGemv {
     return BlockPlan.of(inputIdx, outputIdx, (int) W.shape().dim(0), (int) W.shape().dim(1));
   }
 
-  static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
-
-  /** W fits the plan. */
-  static void checkWeights(FloatTensor W, BlockPlan plan) {
-    requireNonNull(plan, "plan");
-    Check.rank("W", W, WEIGHTS, 4);
-    Check.shape(
-        "W", W, WEIGHTS, plan.iBlocks(), plan.oBlocks(), W.shape().dim(2), W.shape().dim(3));
-  }
+  private static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
 
   private static void check(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
-    checkWeights(W, plan);
+    requireNonNull(plan, "plan").requireFits(W);
     Check.shape("h", h, "(batch, iWin, iSize)", plan.batch(), plan.iWin(), W.shape().dim(2));
     Check.shape("o", o, "(batch, oWin, oSize)", plan.batch(), plan.oWin(), W.shape().dim(3));
   }

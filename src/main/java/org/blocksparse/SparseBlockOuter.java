@@ -88,8 +88,7 @@ public final class SparseBlockOuter {
     Check.noOverlap("o", o, "x", x);
     Check.noOverlap("o", o, "y", y);
     try (Lease lease = new Lease().writing("o", o).of("x", x).of("y", y)) {
-      OuterSchedule outer = plan.outer();
-      lease.adopt(outer.packed());
+      OuterSchedule outer = plan.outer(lease);
       plan.workers()
           .engine()
           .outer(outer, alpha, Operands.rows(x), Operands.rows(y), true, Operands.blocks(o));

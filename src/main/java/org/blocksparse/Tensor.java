@@ -7,6 +7,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Objects;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -193,7 +194,9 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
   }
 
   static Storage allocate(Shape shape) {
-    return Storage.allocate(requireNonNull(shape, "shape").size());
+    long elements = requireNonNull(shape, "shape").size();
+    StackRoom.require(); // before the class below is first used: its initializer runs once
+    return Storage.allocate(elements);
   }
 
   static void requireLength(String name, long expected, long actual) {

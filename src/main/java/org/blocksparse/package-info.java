@@ -26,6 +26,18 @@
  * out[b, j] = bias[outputIdx[b, j]] + sum over i of  h[b, i] . W[inputIdx[b, i], outputIdx[b, j]]
  * }</pre>
  *
+ * <table>
+ *   <caption>Words of the softmax</caption>
+ *   <tr><th>word</th><th>meaning</th></tr>
+ *   <tr><td>output</td><td>what is predicted: a label, a word; by the caller's own number</td></tr>
+ *   <tr><td>class</td><td>a group of outputs that share a block of W2</td></tr>
+ *   <tr><td>slot</td><td>the place of an output in its class</td></tr>
+ *   <tr><td>to open a class</td><td>to compute the probabilities of its outputs</td></tr>
+ *   <tr><td>target</td><td>an output whose probability is asked for, or the right one</td></tr>
+ *   <tr><td>step</td><td>one update of the parameters that a batch touches</td></tr>
+ *   <tr><td>optimizer state</td><td>what an optimizer keeps of each parameter between steps</td></tr>
+ * </table>
+ *
  * <p>Sizes, offsets and strides are in elements. What is in bytes has Bytes in its name. Logarithms
  * are natural.
  */

@@ -14,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Enumeration;
@@ -30,6 +31,7 @@ import java.util.stream.Stream;
 import java.util.zip.Deflater;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.programs.LittleMemoryProgram;
+import org.blocksparse.programs.ModelFileProgram;
 import org.blocksparse.programs.ProductProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.bytedeco.javacpp.Loader;
@@ -90,8 +92,15 @@ final class FaultTest {
     assertWorks(result);
     assertContains(result, line("kernels", "native"));
     assertContains(result, line("because", "the native library for " + PLATFORM + " was found"));
-    assertContains(result, line("OpenBLAS threads", "1"));
     assertFalse(result.output().contains("WARNING: Using"), result::toString);
+  }
+
+  @Test
+  void openBlasHasOneThreadWhereItIsCalled() {
+    ChildJvm.Result result = jvm().property("blocksparse.path", "blas").run(ProductProgram.class);
+    assertWorks(result);
+    assertContains(result, line("products", "all on OpenBLAS"));
+    assertContains(result, line("OpenBLAS threads", "1"));
   }
 
   private static final String MISSING =
@@ -302,6 +311,88 @@ final class FaultTest {
     assertWorks(jvm().run(ProductProgram.class));
   }
 
+  /** OpenBLAS as well: to load what is not one would end the process. */
+  @Test
+  void anotherOpenBlasInTheCache() throws IOException {
+    assertWorks(jvm().run(ProductProgram.class));
+    Path cached;
+    try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
+      cached =
+          files
+              .filter(
+                  file -> file.getFileName().toString().matches("libopenblas\\.(so\\.0|0.*|dll)"))
+              .findFirst()
+              .orElseThrow();
+    }
+    FileTime time = Files.getLastModifiedTime(cached);
+    Files.write(cached, new byte[(int) Files.size(cached)]);
+    Files.setLastModifiedTime(cached, time);
+    assertWorks(jvm().run(ProductProgram.class));
+  }
+
+  /** Any library will do: it has none of the functions. */
+  @Test
+  void otherLibraryOfOurName() throws IOException {
+    assumeTrue(PLATFORM.startsWith("linux"), "the linker of Linux");
+    Path other = Files.createDirectory(folder.resolve("other"));
+    try (JarFile jar = new JarFile(jvm().entry(FaultTest::isJavaCppJar).toFile())) {
+      JarEntry library = jar.getJarEntry("org/bytedeco/javacpp/" + PLATFORM + "/libjnijavacpp.so");
+      try (InputStream in = jar.getInputStream(library)) {
+        Files.copy(in, other.resolve("libblocksparse.so"));
+      }
+    }
+    ChildJvm.Result result =
+        jvm()
+            .property("org.bytedeco.javacpp.pathsFirst", "true")
+            .property("java.library.path", other.toString())
+            .environment("LD_LIBRARY_PATH", other.toString())
+            .run(ProductProgram.class);
+    assertFails(result);
+    assertContains(result, "is there but does not load");
+    assertContains(
+        result,
+        "Another libblocksparse.so was found first: take its folder out of LD_LIBRARY_PATH and"
+            + " java.library.path");
+  }
+
+  private static boolean isJavaCppJar(String name) {
+    return name.startsWith("javacpp-") && name.endsWith("-" + PLATFORM + ".jar");
+  }
+
+  private static boolean isJavaCpp(String name) {
+    return name.startsWith("javacpp-");
+  }
+
+  @Test
+  void withoutJavaCpp() {
+    ChildJvm.Result result = jvm().without(FaultTest::isJavaCpp).run(ProductProgram.class);
+    assertFails(result);
+    assertContains(result, "org.bytedeco:javacpp is missing: add it to the class path");
+    assertContains(result, line("missing", "org.bytedeco:javacpp"));
+  }
+
+  @Test
+  void withoutJavaCppJavaKernelsRun() {
+    assertWorks(
+        jvm()
+            .without(FaultTest::isJavaCpp)
+            .property("blocksparse.backend", "java")
+            .run(ProductProgram.class));
+  }
+
+  @Test
+  void withoutJacksonModelFilesSayWhatIsMissing() {
+    ChildJvm jvm = jvm().without(name -> name.startsWith("jackson-core-"));
+    ChildJvm.Result result = jvm.run(ModelFileProgram.class, folder.resolve("model").toString());
+    assertEquals(0, result.exit(), result::toString);
+    assertContains(result, line("missing", "com.fasterxml.jackson.core:jackson-core"));
+    String remedy =
+        "NoClassDefFoundError: com.fasterxml.jackson.core:jackson-core is missing: model files"
+            + " need it; add it to the class path";
+    assertContains(result, "save: java.lang." + remedy);
+    assertContains(result, "load: java.lang." + remedy);
+  }
+
   /** A library that is not the one that the jar was made with. */
   @Test
   void libraryOfAnotherBuild() throws IOException {
@@ -339,6 +430,26 @@ final class FaultTest {
             .property("user.home", folder.resolve("file").toString())
             .property("java.io.tmpdir", folder.toString())
             .run(ProductProgram.class));
+  }
+
+  /** Its name is known to anybody, who could have put other libraries there. */
+  @Test
+  void cacheInTheTemporaryFolderThatOthersCanWrite() throws IOException {
+    assumeTrue(!PLATFORM.startsWith("windows"), "permissions of POSIX");
+    ChildJvm jvm =
+        new ChildJvm(unwritable().resolve("cache"))
+            .property("user.home", folder.resolve("file").toString())
+            .property("java.io.tmpdir", folder.toString());
+    assertWorks(jvm.run(ProductProgram.class));
+    List<Path> cache;
+    try (Stream<Path> files = Files.list(folder)) {
+      cache = files.filter(file -> file.getFileName().toString().startsWith(".javacpp")).toList();
+    }
+    assertEquals(1, cache.size(), cache::toString);
+    Files.setPosixFilePermissions(cache.get(0), PosixFilePermissions.fromString("rwxrwxrwx"));
+    ChildJvm.Result result = jvm.run(ProductProgram.class);
+    assertFails(result);
+    assertContains(result, cache.get(0) + ", which others can write");
   }
 
   @Test

@@ -177,7 +177,7 @@ final class InvalidBagInputTest extends InvalidInput {
     refuseRows(
         cases,
         ARGUMENT,
-        "indices: expected an address that is a multiple of 4",
+        "buffer: expected an address that is a multiple of 4",
         () ->
             SparseRows.wrap(
                 direct(0, 1),

@@ -479,11 +479,22 @@ final class InvalidProductInputTest extends InvalidInput {
         cases,
         "too many rows for one plan",
         ARGUMENT,
-        "batch * iWin * oWin: 3200000000 rows are more than the 2^31 - 1 that one call can take;"
-            + " split the batch",
+        "batch * iWin * oWin: 3200000000 pairs of rows and blocks are more than the 2^29 that one"
+            + " plan can hold, in 4294967296 bytes for each schedule; split the batch",
         w -> {
           try (IntTensor wide = IntTensor.zeros(2, 40_000)) {
             BlockPlan.of(wide, wide, 1, 1);
+          }
+        });
+    add(
+        cases,
+        "more rows without a window than a plan can hold",
+        ARGUMENT,
+        "batch * iWin * oWin: 2147483647 pairs of rows and blocks are more than the 2^29 that one"
+            + " plan can hold, in 4294967296 bytes for each schedule; split the batch",
+        w -> {
+          try (IntTensor none = IntTensor.zeros(Integer.MAX_VALUE, 0)) {
+            BlockPlan.of(none, none, 1, 1);
           }
         });
     for (String name : new String[] {"iBlocks", "oBlocks"}) {

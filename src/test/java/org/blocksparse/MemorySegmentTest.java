@@ -2,7 +2,6 @@
 package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
@@ -11,8 +10,6 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.spi.ToolProvider;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -23,14 +20,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The README's bridge to {@code MemorySegment}, compiled and run where there is such a class. The
- * library itself is for Java 17, which has none.
+ * The bridge to {@code MemorySegment} of src/doc/files.md, compiled and run where there is such a
+ * class. The library itself is for Java 17, which has none.
  */
 @EnabledForJreRange(min = JRE.JAVA_22)
 final class MemorySegmentTest {
-  private static final Pattern BRIDGE =
-      Pattern.compile("```java\n((?:(?!```).)*MemorySegment segment.*?)```", Pattern.DOTALL);
-
   private static final String PROGRAM =
       """
       import java.io.IOException;
@@ -47,7 +41,15 @@ final class MemorySegmentTest {
       import org.blocksparse.FloatTensor;
 
       public final class Program {
-        // README
+        // example: memory-segment
+        static FloatTensor wrap(MemorySegment segment, long... dims) {
+          if (!segment.isNative() || segment.isReadOnly() || !segment.scope().isAlive()) {
+            throw new IllegalArgumentException("segment: expected native memory, writable and open");
+          }
+          return FloatTensor.wrapAddress(segment.address(), segment.byteSize(), segment, dims);
+        }
+
+        // end of example
 
         private static void require(boolean holds, String otherwise) {
           if (!holds) {
@@ -172,10 +174,8 @@ final class MemorySegmentTest {
     ToolProvider compiler = ToolProvider.findFirst("javac").orElse(null);
     assumeTrue(compiler != null, "this is a JRE");
     assumeTrue(Backend.isNative());
-    Matcher bridge = BRIDGE.matcher(Files.readString(Path.of("README.md")));
-    assertTrue(bridge.find(), "README.md has no bridge to MemorySegment");
     Path source = folder.resolve("Program.java");
-    Files.writeString(source, PROGRAM.replace("// README", bridge.group(1)));
+    Files.writeString(source, PROGRAM);
     String classPath =
         System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
     int code =

@@ -27,6 +27,7 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.blocksparse.programs.RefusedFilesProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Npz;
 import org.junit.jupiter.api.Test;
@@ -495,7 +496,7 @@ final class NumPyFilesTest {
     byte[] claiming = npy(1, 0, header("<f4", Long.toString(gigabytes / 4)), 0);
     long size = claiming.length + gigabytes;
     byte[] small = npy(1, 0, header("<f4", "10000000"), 0);
-    long smallSize = small.length + 40_000_000;
+    long smallSize = small.length + 40_000_000L;
     int deflated = ZipEntry.DEFLATED;
     int stored = ZipEntry.STORED;
     return Stream.of(

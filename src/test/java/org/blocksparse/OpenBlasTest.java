@@ -90,10 +90,18 @@ final class OpenBlasTest {
     assertContains(result, "java.lang.UnsatisfiedLinkError");
     assertContains(
         result,
-        "org.bytedeco:openblas with the classifier "
-            + PLATFORM
-            + " is missing, and in its place this machine's own OpenBLAS was found, "
-            + ofTheMachine);
+        "does not load: org.bytedeco:openblas with the classifier " + PLATFORM + " is missing");
+  }
+
+  /** It works for who has run it with the jar before, and for nobody else. */
+  @Test
+  void thatOfAnEarlierRunIsNoStandInForTheJar() {
+    assertEquals(0, jvm.run(ProductProgram.class).exit());
+    ChildJvm.Result result = jvm.without(OpenBlasTest::isJar).run(ProductProgram.class);
+    assertEquals(1, result.exit(), result::toString);
+    assertContains(
+        result,
+        "does not load: org.bytedeco:openblas with the classifier " + PLATFORM + " is missing");
   }
 
   /** Whether or not this very machine has one. */

@@ -23,13 +23,19 @@ final class OtherBlasTest {
   }
 
   /**
-   * Both get right results, whatever the number of threads; this library sets it to 1 when it is
-   * loaded, unless it is told to keep it.
+   * Both get right results, whatever the number of threads; this library sets it to 1 where its
+   * kernels may call OpenBLAS, unless it is told to keep it.
    */
   @ParameterizedTest
-  @CsvSource({"other first,,1", "other first,keep,2", "we first,,1", "we first,keep,"})
-  void bothAreRight(String order, String setting, String threadsAfterLoad) {
-    ChildJvm jvm = new ChildJvm(folder).option("-Xmx128m");
+  @CsvSource({
+    "other first,blas,,1",
+    "other first,blas,keep,2",
+    "other first,tile,,2",
+    "we first,blas,,1",
+    "we first,blas,keep,"
+  })
+  void bothAreRight(String order, String path, String setting, String threadsAfterLoad) {
+    ChildJvm jvm = new ChildJvm(folder).option("-Xmx128m").property("blocksparse.path", path);
     if (setting != null) {
       jvm.property("blocksparse.openblas.threads", setting);
     }

@@ -5,24 +5,28 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
+import net.jqwik.api.constraints.DoubleRange;
 import net.jqwik.api.constraints.IntRange;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.KernelsUnderTest;
 
 /**
- * Rankings of random layers are the full sort of all log probabilities. Parameters are small
- * integers: products are exact whatever their shape, so the full sort has the same bits, and ties
- * are everywhere.
+ * Rankings of random layers are the full sort of all log probabilities, and what is drawn lies
+ * where the distribution has it. Numbers are small integers times powers of two: products are exact
+ * whatever their shape, so the full sort has the same bits, and ties are everywhere.
  */
 final class RankingProperties {
   private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
@@ -32,13 +36,39 @@ final class RankingProperties {
     return Arbitraries.of(KERNELS);
   }
 
+  /** What a row of x is; one problem has rows of all kinds that are asked for. */
+  private enum Row {
+    INTEGERS,
+    /** All logits are biases, most of them equal. */
+    ZEROS,
+    /** One of a few outputs has all of the probability. */
+    LARGE;
+
+    void fill(float[] x, int begin, int end) {
+      for (int i = begin; i < end; i++) {
+        x[i] =
+            switch (this) {
+              case INTEGERS -> x[i];
+              case ZEROS -> 0;
+              case LARGE -> 1024 * x[i];
+            };
+      }
+    }
+  }
+
+  /** Exponents of two that the second level is multiplied by: log probabilities to -10^8. */
+  @Provide
+  Arbitrary<Integer> spreads() {
+    return Arbitraries.of(-6, 0, 0, 0, 3, 10, 20);
+  }
+
   /** A layer with a batch, and everything that is asked of it. */
   private static final class Problem implements AutoCloseable {
     final HierarchicalSoftmax layer;
     final FloatTensor x;
     final float[][] logProbabilities;
 
-    Problem(int batch, int classes, int more, int peak, Data data) {
+    Problem(int batch, int classes, int more, int peak, int spread, Data data) {
       int features = 1 + data.below(5);
       int[] classOf = new int[classes + more];
       for (int output = 0; output < classOf.length; output++) {
@@ -54,22 +84,27 @@ final class RankingProperties {
       if (peak > 0) {
         W1 = data.floats(Numbers.SMALL_INTEGERS, W1.length);
       }
+      float[] W2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * features * slots);
+      float[] b2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * slots);
+      for (float[] secondLevel : new float[][] {W2, b2}) {
+        for (int i = 0; i < secondLevel.length; i++) {
+          secondLevel[i] = Math.scalb(secondLevel[i], spread);
+        }
+      }
+      float[] ofRows = data.floats(Numbers.SMALL_INTEGERS, (long) batch * features);
+      for (int row = 0; row < batch; row++) {
+        Row kind = Row.values()[data.below(Row.values().length)];
+        kind.fill(ofRows, row * features, (row + 1) * features);
+      }
       layer =
           HierarchicalSoftmax.builder(features, classOf.length)
               .classes(assignment)
               .build(
                   FloatTensor.of(W1, features, classes),
                   FloatTensor.of(b1, classes),
-                  FloatTensor.of(
-                      data.floats(Numbers.SMALL_INTEGERS, (long) classes * features * slots),
-                      classes,
-                      features,
-                      slots),
-                  FloatTensor.of(
-                      data.floats(Numbers.SMALL_INTEGERS, (long) classes * slots), classes, slots));
-      x =
-          FloatTensor.of(
-              data.floats(Numbers.SMALL_INTEGERS, (long) batch * features), batch, features);
+                  FloatTensor.of(W2, classes, features, slots),
+                  FloatTensor.of(b2, classes, slots));
+      x = FloatTensor.of(ofRows, batch, features);
       logProbabilities = new float[batch][classOf.length];
       try (FloatTensor all = layer.logProbabilities(x)) {
         for (int row = 0; row < batch; row++) {
@@ -110,6 +145,48 @@ final class RankingProperties {
       }
     }
 
+    /** The output lies where the numbers drawn fall in the sums of its class and of its slot. */
+    void checkDrawn(int row, int output, double ofClass, double ofSlot, double temperature) {
+      ClassAssignment assignment = layer.assignment();
+      int c = assignment.classOf(output);
+      double[] logOfClass = new double[assignment.classes()];
+      for (int k = 0; k < logOfClass.length; k++) {
+        logOfClass[k] = logSum(logsOf(row, k));
+      }
+      assertHolds(logOfClass, c, ofClass, temperature, row, "class of " + output);
+      assertHolds(logsOf(row, c), assignment.slotOf(output), ofSlot, temperature, row, "" + output);
+    }
+
+    private double[] logsOf(int row, int c) {
+      double[] logs = new double[layer.assignment().size(c)];
+      for (int slot = 0; slot < logs.length; slot++) {
+        logs[slot] = logProbabilities[row][layer.assignment().output(c, slot)];
+      }
+      return logs;
+    }
+
+    private static double logSum(double[] logs) {
+      double max = Arrays.stream(logs).max().getAsDouble();
+      return max + Math.log(Arrays.stream(logs).map(log -> Math.exp(log - max)).sum());
+    }
+
+    private static void assertHolds(
+        double[] logs, int index, double drawn, double temperature, int row, String what) {
+      double all = logSum(Arrays.stream(logs).map(log -> log / temperature).toArray());
+      double before = 0;
+      for (int i = 0; i < index; i++) {
+        before += Math.exp(logs[i] / temperature - all);
+      }
+      double after = before + Math.exp(logs[index] / temperature - all);
+      // What is likely at all has a log near 0 at its level, known to a few millionths.
+      double room = 1e-4;
+      assertTrue(
+          before - room <= drawn && drawn <= after + room,
+          "row %d: %s drawn by %s, which is not in [%s, %s]"
+              .formatted(row, what, drawn, before, after));
+      assertTrue(after > before, "row " + row + ": " + what + " is impossible");
+    }
+
     @Override
     public void close() {
       layer.close();
@@ -117,18 +194,19 @@ final class RankingProperties {
     }
   }
 
-  @Property(tries = 300)
+  @Property
   void topK(
       @ForAll("kernels") KernelsUnderTest kernels,
       @ForAll @IntRange(max = 20) int batch,
       @ForAll @IntRange(min = 1, max = 40) int classes,
       @ForAll @IntRange(max = 80) int more,
       @ForAll @IntRange(max = 3) int peak,
+      @ForAll("spreads") int spread,
       @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
     kernels.run(
         () -> {
-          try (Problem problem = new Problem(batch, classes, more, peak, new Data(seed))) {
+          try (Problem problem = new Problem(batch, classes, more, peak, spread, new Data(seed))) {
             Ranking ranking = problem.layer.topK(problem.x, k);
             assertEquals(batch, ranking.batch());
             for (int row = 0; row < batch; row++) {
@@ -138,18 +216,19 @@ final class RankingProperties {
         });
   }
 
-  @Property(tries = 300)
+  @Property
   void atLeastAndTopP(
       @ForAll("kernels") KernelsUnderTest kernels,
       @ForAll @IntRange(max = 20) int batch,
       @ForAll @IntRange(min = 1, max = 40) int classes,
       @ForAll @IntRange(max = 80) int more,
       @ForAll @IntRange(max = 3) int peak,
+      @ForAll("spreads") int spread,
       @ForAll long seed) {
     Data data = new Data(seed);
     kernels.run(
         () -> {
-          try (Problem problem = new Problem(batch, classes, more, peak, data)) {
+          try (Problem problem = new Problem(batch, classes, more, peak, spread, data)) {
             double p = Math.exp(data.between(-12, 0));
             Ranking likely = problem.layer.atLeast(problem.x, p);
             double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
@@ -170,6 +249,56 @@ final class RankingProperties {
                 }
               }
               problem.check(nucleus, row, fewest);
+            }
+          }
+        });
+  }
+
+  /** Numbers as they come, and a note of each. */
+  private static final class Noting implements RandomGenerator {
+    final RandomGenerator random;
+    final List<Double> drawn = new ArrayList<>();
+
+    Noting(long seed) {
+      random = new SplittableRandom(seed);
+    }
+
+    @Override
+    public long nextLong() {
+      return random.nextLong();
+    }
+
+    @Override
+    public double nextDouble() {
+      drawn.add(random.nextDouble());
+      return drawn.get(drawn.size() - 1);
+    }
+  }
+
+  @Property
+  void sample(
+      @ForAll("kernels") KernelsUnderTest kernels,
+      @ForAll @IntRange(max = 20) int batch,
+      @ForAll @IntRange(min = 1, max = 40) int classes,
+      @ForAll @IntRange(max = 80) int more,
+      @ForAll @IntRange(max = 3) int peak,
+      @ForAll("spreads") int spread,
+      @ForAll @DoubleRange(min = 0.25, max = 4) double temperature,
+      @ForAll long seed) {
+    kernels.run(
+        () -> {
+          try (Problem problem = new Problem(batch, classes, more, peak, spread, new Data(seed))) {
+            Noting random = new Noting(seed);
+            int[] outputs = problem.layer.sample(problem.x, temperature, random);
+            assertEquals(batch, outputs.length);
+            assertEquals(2 * batch, random.drawn.size(), "asked twice for each row");
+            for (int row = 0; row < batch; row++) {
+              problem.checkDrawn(
+                  row,
+                  outputs[row],
+                  random.drawn.get(row),
+                  random.drawn.get(batch + row),
+                  temperature);
             }
           }
         });

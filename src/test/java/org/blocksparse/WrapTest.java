@@ -13,6 +13,7 @@ import java.lang.ref.WeakReference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -156,5 +157,55 @@ final class WrapTest {
             .startsWith("wrap needs the native library: "));
     assertThrows(
         UnsupportedOperationException.class, () -> FloatTensor.wrapAddress(4096, 24, this, 2, 3));
+  }
+
+  /** An object that owns memory and holds the tensor over it. */
+  private static final class Holder {
+    private final FloatPointer memory = new FloatPointer(6);
+    private final FloatTensor tensor = FloatTensor.wrapAddress(memory.address(), 24, this, 2, 3);
+  }
+
+  @Test
+  void anOwnerThatRefersToItsTensorIsFreedWithIt() throws InterruptedException {
+    assumeTrue(Backend.isNative());
+    WeakReference<Holder> holder = new WeakReference<>(new Holder());
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+    while (holder.get() != null) {
+      collect(deadline);
+    }
+  }
+
+  @Test
+  void noElementsAreNoBytes() {
+    try (FloatTensor none = FloatTensor.zeros(0, 3)) {
+      assertEquals(0, none.asByteBuffer().remaining());
+      assertEquals(0, none.asFloatBuffer().capacity());
+    }
+    assumeTrue(Backend.isNative());
+    ByteBuffer memory = bytes();
+    memory.position(8).limit(8);
+    try (FloatTensor none = FloatTensor.wrap(memory, 0)) {
+      ByteBuffer exported = none.asByteBuffer();
+      assertThrows(IndexOutOfBoundsException.class, () -> exported.put(0, (byte) 42));
+    }
+    memory.clear();
+    for (int i = 0; i < memory.capacity(); i++) {
+      assertEquals(0, memory.get(i), "byte " + i);
+    }
+  }
+
+  @Test
+  void refusesFloatsThatAreNotAligned() {
+    assumeTrue(Backend.isNative());
+    ByteBuffer memory = bytes();
+    memory.position(1).limit(21);
+    ByteBuffer odd = memory.slice().order(ByteOrder.nativeOrder());
+    for (Supplier<FloatTensor> wrap :
+        List.<Supplier<FloatTensor>>of(
+            () -> FloatTensor.wrap(odd, 5), () -> FloatTensor.wrap(odd.asFloatBuffer(), 5))) {
+      assertEquals(
+          "buffer: expected an address that is a multiple of 4",
+          assertThrows(IllegalArgumentException.class, wrap::get).getMessage());
+    }
   }
 }

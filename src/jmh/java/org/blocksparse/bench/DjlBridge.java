@@ -9,11 +9,14 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Ranking;
 
-/** The README's bridge to DJL: embeddings of a PyTorch model in, the likeliest outputs out. */
+/**
+ * The bridge to DJL of src/doc/files.md: embeddings of a PyTorch model in, the likeliest outputs
+ * out.
+ */
 final class DjlBridge {
   private DjlBridge() {}
 
-  // README begin: djl
+  // example: djl
   static Ranking topK(NDArray embeddings, HierarchicalSoftmax softmax, int k) {
     try (FloatTensor x = wrap(embeddings)) {
       return softmax.topK(x, k);
@@ -29,5 +32,5 @@ final class DjlBridge {
     return FloatTensor.wrap(memory, array.getShape().getShape());
   }
 
-  // README end
+  // end of example
 }

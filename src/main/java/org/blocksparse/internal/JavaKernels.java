@@ -23,6 +23,11 @@ public final class JavaKernels implements Kernels {
   }
 
   @Override
+  public boolean mayUseBlas() {
+    return false;
+  }
+
+  @Override
   public void blockGemm(
       GemmSchedule schedule,
       int chunkBegin,

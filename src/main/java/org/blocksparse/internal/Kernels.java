@@ -19,6 +19,9 @@ public interface Kernels {
   /** What multiplies, in a few words. */
   String path();
 
+  /** Whether a product may run on OpenBLAS. */
+  boolean mayUseBlas();
+
   /** How a product is computed; the reference kernels know one way only. */
   enum Path {
     AUTO,

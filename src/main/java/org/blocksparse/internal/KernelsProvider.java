@@ -54,7 +54,7 @@ public final class KernelsProvider {
     if (!NativeLibrary.isLoaded()) {
       return JAVA;
     }
-    NativeKernels kernels = new NativeKernels(isa(), path());
+    Kernels kernels = new NativeKernels(isa(), path());
     if (kernels.mayUseBlas()
         && !System.getProperty("blocksparse.openblas.threads", "").equals("keep")) {
       Blocksparse.blocksparse_set_openblas_threads(1);

@@ -64,8 +64,8 @@ public final class NativeKernels implements Kernels {
     return mayUseBlas() ? "on register tiles or OpenBLAS, as measured" : "all on register tiles";
   }
 
-  /** Whether a product may run on OpenBLAS. */
-  boolean mayUseBlas() {
+  @Override
+  public boolean mayUseBlas() {
     return blocksparse_may_use_blas(isa, path) != 0;
   }
 

@@ -8,6 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.lang.ref.WeakReference;
+import java.lang.reflect.UndeclaredThrowableException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -24,6 +27,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -209,6 +213,7 @@ final class SchedulerTest {
   /** The caller is in its first chunk when the helper has failed and gone. */
   @Test
   void noChunkBeginsAfterAFailure() {
+    CountDownLatch callerAtWork = new CountDownLatch(1);
     CountDownLatch helperHasEnded = new CountDownLatch(1);
     Executor telling =
         task ->
@@ -228,20 +233,39 @@ final class SchedulerTest {
                     LARGE,
                     (begin, end) -> {
                       if (Thread.currentThread() != caller) {
+                        await(callerAtWork);
                         throw new IllegalStateException("of a helper");
                       }
                       begun.incrementAndGet();
+                      callerAtWork.countDown();
                       await(helperHasEnded);
                     }));
     assertEquals(1, begun.get(), "claims of the caller");
   }
 
-  /** Many short claims at the same time: a chunk that two workers take is found sooner or later. */
+  /** Very many short claims, by two workers that begin at once. */
   @Test
   void workersDoNotShareChunks() {
-    Scheduler scheduler = new Scheduler(executor, 4);
-    for (int repeat = 0; repeat < 2000; repeat++) {
-      assertEachOnce(scheduler, 300, LARGE);
+    int chunks = 20_000;
+    Scheduler scheduler = new Scheduler(executor, 64);
+    for (int repeat = 0; repeat < 200; repeat++) {
+      AtomicIntegerArray runs = new AtomicIntegerArray(chunks);
+      AtomicInteger two = new AtomicInteger();
+      scheduler.run(
+          chunks,
+          LARGE,
+          (begin, end) -> {
+            // A thread that sleeps here would wake when the other has done it all.
+            for (two.incrementAndGet(); two.get() < 2; ) {
+              Thread.onSpinWait();
+            }
+            for (int c = begin; c < end; c++) {
+              runs.incrementAndGet(c);
+            }
+          });
+      for (int c = 0; c < chunks; c++) {
+        assertEquals(1, runs.get(c), "chunk " + c);
+      }
     }
   }
 
@@ -395,5 +419,77 @@ final class SchedulerTest {
     int[] expected = new int[10];
     Arrays.fill(expected, 1);
     assertArrayEquals(expected, runs);
+  }
+
+  /** A pool that never gets to its queue: what waits there holds nothing of the operation. */
+  @Test
+  void aBusyPoolPinsNoMemory() throws InterruptedException {
+    List<Runnable> queue = new ArrayList<>();
+    Scheduler scheduler = new Scheduler(queue::add, 2);
+    List<WeakReference<byte[]>> used = new ArrayList<>();
+    for (int call = 0; call < 2000; call++) {
+      used.add(runOverMemory(scheduler));
+    }
+    assertEquals(2000, queue.size());
+    long deadline = System.nanoTime() + 30_000_000_000L;
+    while (used.stream().anyMatch(memory -> memory.get() != null)) {
+      assertTrue(System.nanoTime() < deadline, "memory of an operation that has ended is held");
+      System.gc();
+      Thread.sleep(5);
+    }
+    queue.forEach(Runnable::run);
+  }
+
+  private static WeakReference<byte[]> runOverMemory(Scheduler scheduler) {
+    byte[] memory = new byte[1024];
+    scheduler.run(10, LARGE, (begin, end) -> memory[0]++);
+    return new WeakReference<>(memory);
+  }
+
+  /** One written in a language without checked exceptions. */
+  @Test
+  void aCheckedExceptionOfTheExecutor() {
+    IOException thrown = new IOException("full");
+    Scheduler scheduler =
+        new Scheduler(
+            task -> {
+              throw SchedulerTest.<RuntimeException>unchecked(thrown);
+            },
+            2);
+    UndeclaredThrowableException caught =
+        assertThrows(
+            UndeclaredThrowableException.class, () -> scheduler.run(10, LARGE, (begin, end) -> {}));
+    assertSame(thrown, caught.getCause());
+  }
+
+  @SuppressWarnings("unchecked")
+  private static <E extends Throwable> E unchecked(Throwable thrown) throws E {
+    throw (E) thrown;
+  }
+
+  /** The caller's chunk fails while a helper runs: it is waited for, and nobody runs after. */
+  @Test
+  void noHelperRunsWhenAnErrorOfTheCallerIsThrown() throws InterruptedException {
+    CountDownLatch helperAtWork = new CountDownLatch(1);
+    AtomicInteger running = new AtomicInteger();
+    Thread caller = Thread.currentThread();
+    assertThrows(
+        OutOfMemoryError.class,
+        () ->
+            new Scheduler(executor, 2)
+                .run(
+                    1000,
+                    LARGE,
+                    (begin, end) -> {
+                      if (Thread.currentThread() == caller) {
+                        await(helperAtWork);
+                        throw new OutOfMemoryError("of the caller");
+                      }
+                      running.incrementAndGet();
+                      helperAtWork.countDown();
+                      LockSupport.parkNanos(20_000_000);
+                      running.decrementAndGet();
+                    }));
+    assertEquals(0, running.get(), "helpers at work");
   }
 }

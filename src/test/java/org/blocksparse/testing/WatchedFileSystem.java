@@ -2,6 +2,7 @@
 package org.blocksparse.testing;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.net.URI;
@@ -38,7 +39,8 @@ import java.util.Set;
  */
 public final class WatchedFileSystem extends FileSystem {
   /**
-   * Is told of an event, {@code open}, {@code write}, {@code force}, {@code close} or {@code move}.
+   * Is told of an event: {@code open}, {@code look} at attributes, {@code write}, {@code force},
+   * {@code close}, {@code move} or {@code delete}.
    */
   public interface Listener {
     void before(String event, Path file) throws IOException;
@@ -260,6 +262,11 @@ public final class WatchedFileSystem extends FileSystem {
     @Override
     public <V extends FileAttributeView> V getFileAttributeView(
         Path path, Class<V> type, LinkOption... options) {
+      try {
+        listener.before("look", real(path));
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
       return Files.getFileAttributeView(real(path), type, options);
     }
 

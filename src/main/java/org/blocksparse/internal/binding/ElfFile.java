@@ -3,6 +3,7 @@ package org.blocksparse.internal.binding;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.net.URL;
 import java.net.URLConnection;
 import java.nio.ByteBuffer;
@@ -27,10 +28,12 @@ final class ElfFile {
   /** Whether the file ends before a part of it that would be loaded. */
   static boolean isTruncated(URL file) throws IOException {
     URLConnection connection = file.openConnection();
-    long bytes = connection.getContentLengthLong();
+    long told = connection.getContentLengthLong();
     try (InputStream in = connection.getInputStream()) {
-      return isTruncated(
-          ByteBuffer.wrap(in.readNBytes(HEAD_BYTES)).order(ByteOrder.LITTLE_ENDIAN), bytes);
+      byte[] head = in.readNBytes(HEAD_BYTES);
+      // Class loaders that make their own connections need not tell a length.
+      long bytes = told >= 0 ? told : head.length + in.transferTo(OutputStream.nullOutputStream());
+      return isTruncated(ByteBuffer.wrap(head).order(ByteOrder.LITTLE_ENDIAN), bytes);
     }
   }
 

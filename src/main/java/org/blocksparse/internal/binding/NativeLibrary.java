@@ -8,10 +8,6 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.attribute.FileTime;
-import java.util.Arrays;
 import java.util.Locale;
 import java.util.Properties;
 import java.util.stream.IntStream;
@@ -29,13 +25,14 @@ import org.bytedeco.javacpp.Loader;
 public final class NativeLibrary {
   private static final Logger LOG = System.getLogger("org.blocksparse");
   private static final String LIBRARY = "jniblocksparse";
+  private static final String OTHER_LIBRARY =
+      "take its folder out of LD_LIBRARY_PATH and java.library.path";
 
   /** What became of it; a failure is thrown anew at each use. */
   private record Outcome(boolean loaded, String reason, LinkageError failure) {}
 
-  private static final class Holder {
-    static final Outcome OUTCOME = load();
-  }
+  /** Null until known. Not a static initializer: one that fails is never tried again. */
+  private static volatile Outcome known;
 
   private NativeLibrary() {}
 
@@ -54,13 +51,62 @@ public final class NativeLibrary {
   }
 
   private static Outcome outcome() {
-    Outcome outcome = Holder.OUTCOME;
+    Outcome outcome = known != null ? known : find();
     if (outcome.failure != null) {
       UnsatisfiedLinkError error = new UnsatisfiedLinkError(outcome.failure.getMessage());
       error.initCause(outcome.failure.getCause());
       throw error;
     }
     return outcome;
+  }
+
+  private static synchronized Outcome find() {
+    if (known == null) {
+      Loading loading = new Loading();
+      loading.run();
+      known = loading.outcome;
+    }
+    return known;
+  }
+
+  /**
+   * Loads on a thread of its own, with a whole stack: a class whose initializer ends because the
+   * caller's stack does, one of JavaCPP's for instance, could never be used again.
+   */
+  private static final class Loading {
+    private Outcome outcome;
+    private Throwable failure;
+
+    void run() {
+      Thread thread = new Thread(null, this::load, "blocksparse-loading", 0, false);
+      thread.setDaemon(true);
+      thread.start();
+      boolean interrupted = false;
+      while (thread.isAlive()) {
+        try {
+          thread.join();
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+      if (failure instanceof Error e) {
+        throw e;
+      }
+      if (failure instanceof RuntimeException e) {
+        throw e;
+      }
+    }
+
+    private void load() {
+      try {
+        outcome = NativeLibrary.load();
+      } catch (Throwable e) {
+        failure = e;
+      }
+    }
   }
 
   private static Outcome load() {
@@ -70,6 +116,13 @@ public final class NativeLibrary {
     }
     if (!backend.equals("auto") && !backend.equals("native")) {
       return failed("blocksparse.backend: expected native or java but was " + backend, null);
+    }
+    if (!hasJavaCpp()) {
+      return failed(
+          "org.bytedeco:javacpp is missing: add it to the class path, or"
+              + " org.blocksparse:blocksparse-platform, which brings all that is needed."
+              + " -Dblocksparse.backend=java runs without native code",
+          null);
     }
     String platform = Loader.getPlatform();
     if (libraryResource(platform) == null) {
@@ -83,13 +136,18 @@ public final class NativeLibrary {
     try {
       load(platform);
     } catch (LinkageError | RuntimeException e) {
+      for (Throwable t = e; t != null; t = t.getCause()) {
+        if (t instanceof VirtualMachineError error) {
+          throw error; // a full heap: there may be room the next time
+        }
+      }
       return failed(
           "the native library for "
               + platform
               + " is there but does not load: "
               + innermost(e)
               + ". "
-              + remedy(platform)
+              + remedy(platform, innermost(e))
               + ". -Dblocksparse.backend=java runs without native code",
           e);
     }
@@ -113,6 +171,16 @@ public final class NativeLibrary {
             : "");
   }
 
+  /** Whether JavaCPP is on the class path; without it nothing of it must be named. */
+  public static boolean hasJavaCpp() {
+    try {
+      Class.forName("org.bytedeco.javacpp.Loader", false, NativeLibrary.class.getClassLoader());
+      return true;
+    } catch (ClassNotFoundException e) {
+      return false;
+    }
+  }
+
   /** What the innermost exception that says something says. */
   private static String innermost(Throwable failure) {
     String reason = failure.toString();
@@ -122,7 +190,13 @@ public final class NativeLibrary {
     return reason;
   }
 
-  private static String remedy(String platform) {
+  private static String remedy(String platform, String reason) {
+    if (reason.contains("undefined symbol: blocksparse_")) {
+      return "Another "
+          + System.mapLibraryName("blocksparse")
+          + " was found first: "
+          + OTHER_LIBRARY;
+    }
     if (Loader.class.getClassLoader() != NativeLibrary.class.getClassLoader()) {
       return "JavaCPP was loaded by another class loader than blocksparse, and gives its libraries to"
           + " one loader only: put the jars of both into the same one";
@@ -136,13 +210,25 @@ public final class NativeLibrary {
   private static void load(String platform) {
     URL binding = libraryResource(platform);
     URL kernels = resource(platform + "/" + System.mapLibraryName("blocksparse"));
-    if (platform.startsWith("linux")) {
-      requireWhole(binding);
-      requireWhole(kernels);
-      requireWhole(anyResource("org/bytedeco/openblas/" + platform + "/libopenblas.so.0"));
+    URL openBlas = anyResource(OpenBlas.resource(platform));
+    if (openBlas == null && !Boolean.getBoolean("org.bytedeco.javacpp.pathsFirst")) {
+      // One of an earlier run in JavaCPP's cache would stand in, and be absent elsewhere.
+      throw new UnsatisfiedLinkError(
+          "org.bytedeco:openblas with the classifier " + platform + " is missing");
     }
-    renewInCache(binding);
-    renewInCache(kernels);
+    try {
+      LibraryCache.requireSafe();
+      for (URL library : new URL[] {binding, kernels, openBlas}) {
+        if (library != null) {
+          if (platform.startsWith("linux")) {
+            requireWhole(library);
+          }
+          LibraryCache.renew(library);
+        }
+      }
+    } catch (IOException e) {
+      throw new IllegalStateException("cannot extract the libraries", e);
+    }
     Loader.load(Blocksparse.class);
     checkVersion();
     checkBuildId(platform);
@@ -169,13 +255,10 @@ public final class NativeLibrary {
     return name == null ? null : name.getString();
   }
 
-  private static void requireWhole(URL library) {
-    try {
-      if (library != null && ElfFile.isTruncated(library)) {
-        throw new UnsatisfiedLinkError(library + " is not whole: get the jar anew");
-      }
-    } catch (IOException e) {
-      throw new IllegalStateException("cannot read " + library, e);
+  /** A jar that was cut short when it was built or copied: loading its library ends the process. */
+  private static void requireWhole(URL library) throws IOException {
+    if (ElfFile.isTruncated(library)) {
+      throw new UnsatisfiedLinkError(library + " is not whole: get the jar anew");
     }
   }
 
@@ -197,7 +280,15 @@ public final class NativeLibrary {
 
   /** Between versions the functions may differ, and calling one that has changed is a crash. */
   private static void checkVersion() {
-    String loaded = Blocksparse.blocksparse_version().getString();
+    BytePointer version = Blocksparse.blocksparse_version();
+    if (version == null) {
+      throw new UnsatisfiedLinkError(
+          "another "
+              + System.mapLibraryName("blocksparse")
+              + " was loaded in place of the jar's: "
+              + OTHER_LIBRARY);
+    }
+    String loaded = version.getString();
     String wanted = version();
     if (wanted != null && !wanted.equals(loaded)) {
       throw new UnsatisfiedLinkError(
@@ -206,24 +297,6 @@ public final class NativeLibrary {
               + ", the classes of version "
               + wanted
               + ": take both jars of org.blocksparse:blocksparse in the same version");
-    }
-  }
-
-  /**
-   * JavaCPP extracts a library again only if its size or time stamp differ, and reproducible jars
-   * have fixed time stamps: what is left of an older jar in the cache is made to differ.
-   */
-  private static void renewInCache(URL library) {
-    if (library == null || library.getProtocol().equals("file")) {
-      return; // not in a jar, so not extracted
-    }
-    try (InputStream in = library.openStream()) {
-      Path cached = Loader.cacheResource(library).toPath();
-      if (!Arrays.equals(in.readAllBytes(), Files.readAllBytes(cached))) {
-        Files.setLastModifiedTime(cached, FileTime.fromMillis(0));
-      }
-    } catch (IOException e) {
-      throw new IllegalStateException("cannot extract " + library, e);
     }
   }
 
@@ -243,19 +316,11 @@ public final class NativeLibrary {
     if (!expected.equals(loaded)) {
       throw new UnsatisfiedLinkError(
           "the library in JavaCPP's cache, "
-              + cacheFolder()
+              + LibraryCache.folder()
               + ", is build "
               + loaded
               + ", the jar holds build "
               + expected);
-    }
-  }
-
-  private static String cacheFolder() {
-    try {
-      return Loader.getCacheDir().toString();
-    } catch (IOException e) {
-      return "which cannot be found (" + e.getMessage() + ")";
     }
   }
 

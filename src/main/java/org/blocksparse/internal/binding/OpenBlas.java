@@ -20,6 +20,15 @@ public final class OpenBlas {
 
   private OpenBlas() {}
 
+  /** The library as a resource of the jar for a platform. */
+  public static String resource(String platform) {
+    String name =
+        platform.startsWith("windows")
+            ? "libopenblas.dll"
+            : platform.startsWith("macosx") ? "libopenblas.0.dylib" : "libopenblas.so.0";
+    return "org/bytedeco/openblas/" + platform + "/" + name;
+  }
+
   /** The file in use, or null if the system does not tell. */
   public static Path file() {
     BytePointer file = Blocksparse.blocksparse_openblas_file();
@@ -61,7 +70,7 @@ public final class OpenBlas {
       throw new UnsatisfiedLinkError(
           "org.bytedeco:openblas with the classifier "
               + platform
-              + " is missing, and in its place this machine's own OpenBLAS was found, "
+              + " was not loaded, and in its place this machine's own OpenBLAS was found, "
               + file());
     }
     LOG.log(

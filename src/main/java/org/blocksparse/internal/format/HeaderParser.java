@@ -5,6 +5,7 @@ import static org.blocksparse.internal.format.SafeTensorsHeader.HEADER;
 import static org.blocksparse.internal.format.SafeTensorsHeader.METADATA;
 import static org.blocksparse.internal.format.SafeTensorsHeader.MOST_ENTRIES;
 
+import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
@@ -33,14 +34,16 @@ final class HeaderParser {
    * Reads the text, which is never in memory as a whole.
    *
    * @param text all of it; it begins with a brace, as the caller knows
+   * @param factory made before: without Jackson, not even this class can be loaded
    * @param dataBytes the bytes of the file after the header
    * @throws MalformedException if a rule of the format is broken
    * @throws IOException if the file cannot be read
    */
-  static SafeTensorsHeader parse(InputStream text, long dataBytes) throws IOException {
+  static SafeTensorsHeader parse(JsonFactory factory, InputStream text, long dataBytes)
+      throws IOException {
     // Decoded here, since the parser would guess at other encodings than the format's.
     InputStreamReader characters = new InputStreamReader(text, StandardCharsets.UTF_8.newDecoder());
-    try (JsonParser json = SafeTensorsHeader.JSON.createParser(characters)) {
+    try (JsonParser json = factory.createParser(characters)) {
       HeaderParser parser = new HeaderParser(json);
       parser.readAll();
       parser.checkPlaces(dataBytes);

@@ -33,10 +33,13 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
 
   /**
    * Names are not kept in a table for the next file: strangers choose them, and could choose such
-   * as meet in one place of it.
+   * as meet in one place of it. Not a constant: an initializer that fails is never tried again.
+   *
+   * @throws NoClassDefFoundError if Jackson is not there; the message tells the remedy
    */
-  static final JsonFactory JSON =
-      JsonFactory.builder()
+  static JsonFactory json() {
+    try {
+      return JsonFactory.builder()
           .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
           .streamReadConstraints(
@@ -46,6 +49,15 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
                   .maxNameLength(LONGEST)
                   .build())
           .build();
+    } catch (NoClassDefFoundError e) {
+      NoClassDefFoundError missing =
+          new NoClassDefFoundError(
+              "com.fasterxml.jackson.core:jackson-core is missing: model files need it; add it to"
+                  + " the class path, or org.blocksparse:blocksparse-platform, which brings it");
+      missing.initCause(e);
+      throw missing;
+    }
+  }
 
   /** Whether a string can be written as UTF-8: it holds no half of a pair of surrogates. */
   static boolean isText(String text) {
@@ -64,7 +76,7 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
           "metadata: " + metadata.size() + " strings are more than the limit of " + MOST_ENTRIES);
     }
     ByteArrayOutputStream text = new ByteArrayOutputStream();
-    try (JsonGenerator json = JSON.createGenerator(text)) {
+    try (JsonGenerator json = json().createGenerator(text)) {
       json.writeStartObject();
       json.writeObjectFieldStart(METADATA);
       for (Map.Entry<String, String> entry : metadata.entrySet()) {

@@ -3,14 +3,15 @@ package org.blocksparse.internal.memory;
 
 import java.io.IOException;
 import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
 import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.atomic.AtomicReference;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
 
@@ -35,6 +36,8 @@ public final class Storage {
   private static final long SEGMENT_ELEMENTS = 1L << SEGMENT_BITS;
   private static final int SEGMENT_MASK = (1 << SEGMENT_BITS) - 1;
 
+  private static final int FILL_BLOCK = 4096;
+
   /** Set in {@link #leases} once closed; the other bits count the leases. */
   private static final int CLOSED = 1 << 31;
 
@@ -46,11 +49,16 @@ public final class Storage {
   private final MappedFile mapping;
 
   private final AtomicInteger leases = new AtomicInteger();
+
+  /** Frees the memory, once; null if it is somebody else's. */
   private final Cleaner.Cleanable memory;
 
-  private Storage(long elements, long address, ByteBuffer[] segments, Runnable free) {
-    this(elements, address, segments, null, free);
-  }
+  /**
+   * What stays reachable as long as this is in use. Held here and not by a cleaner, so that an
+   * owner that refers to its tensor is garbage together with it.
+   */
+  @SuppressWarnings("unused") // held, never read
+  private Object owner;
 
   private Storage(
       long elements, long address, ByteBuffer[] segments, MappedFile mapping, Runnable free) {
@@ -61,12 +69,22 @@ public final class Storage {
     this.memory = CLEANER.register(this, free);
   }
 
+  private Storage(long elements, long address, ByteBuffer[] segments, Object owner) {
+    this.mapping = null;
+    this.elements = elements;
+    this.address = address;
+    this.segments = segments;
+    this.memory = null;
+    this.owner = owner;
+  }
+
   /**
    * Zeroed memory.
    *
    * @throws OutOfMemoryError that names the bytes, if they cannot be had
    */
   public static Storage allocate(long elements) {
+    StackRoom.require(); // what has been allocated gets its cleaner for certain
     return NativeLibrary.isLoaded() ? allocateNative(elements) : allocateBuffers(elements);
   }
 
@@ -82,7 +100,7 @@ public final class Storage {
       for (; allocated < all.length; allocated++) {
         all[allocated] = allocate(elements[allocated]);
       }
-    } catch (OutOfMemoryError e) {
+    } catch (Throwable e) { // a full heap as well
       for (int i = 0; i < allocated; i++) {
         all[i].close();
       }
@@ -99,15 +117,25 @@ public final class Storage {
     if (address == 0) {
       throw outOfMemory(bytes, null);
     }
-    ALLOCATED_BYTES.addAndGet(bytes);
-    return new Storage(
-        elements,
-        address,
-        segments(address, elements),
-        () -> {
-          NativeMemory.free(address, bytes);
-          ALLOCATED_BYTES.addAndGet(-bytes);
-        });
+    try {
+      ByteBuffer[] segments = segments(address, elements);
+      Runnable free = new NativeAllocation(address, bytes);
+      Storage storage = new Storage(elements, address, segments, null, free);
+      ALLOCATED_BYTES.addAndGet(bytes);
+      return storage;
+    } catch (Throwable e) { // no room on the heap for what holds the memory
+      NativeMemory.free(address, bytes);
+      throw e;
+    }
+  }
+
+  /** Frees what the native library allocated. */
+  private record NativeAllocation(long address, long bytes) implements Runnable {
+    @Override
+    public void run() {
+      NativeMemory.free(address, bytes);
+      ALLOCATED_BYTES.addAndGet(-bytes);
+    }
   }
 
   /** Memory of direct buffers, for Java kernels alone. */
@@ -123,12 +151,23 @@ public final class Storage {
       throw outOfMemory(bytes, e);
     }
     ALLOCATED_BYTES.addAndGet(bytes);
-    return new Storage(elements, 0, segments, () -> ALLOCATED_BYTES.addAndGet(-bytes));
+    return new Storage(elements, 0, segments, null, new BufferAllocation(segments, bytes));
+  }
+
+  /** Lets go of direct buffers, which the JVM frees when nobody else holds them. */
+  private record BufferAllocation(ByteBuffer[] segments, long bytes) implements Runnable {
+    @Override
+    public void run() {
+      Arrays.fill(segments, null);
+      ALLOCATED_BYTES.addAndGet(-bytes);
+    }
   }
 
   /**
    * The memory of a direct buffer in native byte order, from its position to its limit. The buffer
    * stays reachable as long as the storage is.
+   *
+   * @throws IllegalArgumentException if its address is not a multiple of four
    */
   public static Storage wrap(FloatBuffer buffer) {
     return wrapBuffer(buffer);
@@ -141,7 +180,11 @@ public final class Storage {
 
   private static Storage wrapBuffer(Buffer buffer) {
     requireNativeMemory();
-    return wrap(NativeMemory.address(buffer), buffer.remaining(), buffer);
+    long address = NativeMemory.address(buffer);
+    if (address % Float.BYTES != 0) {
+      throw new IllegalArgumentException("buffer: expected an address that is a multiple of 4");
+    }
+    return wrap(address, buffer.remaining(), buffer);
   }
 
   /**
@@ -161,9 +204,7 @@ public final class Storage {
    * garbage.
    */
   public static Storage wrap(long address, long elements, Object owner) {
-    // Emptied at the end: who still holds the closed storage does not hold the owner.
-    AtomicReference<Object> held = new AtomicReference<>(owner);
-    return new Storage(elements, address, segments(address, elements), () -> held.set(null));
+    return new Storage(elements, address, segments(address, elements), owner);
   }
 
   /**
@@ -262,16 +303,24 @@ public final class Storage {
   /** Ends a lease. */
   public void release() {
     if (leases.decrementAndGet() == CLOSED) {
-      memory.clean();
+      free();
     }
+    Reference.reachabilityFence(this); // what is read between acquire and release stays till here
   }
 
   /** Refuses new leases from now on, and frees the memory when there are none left. Idempotent. */
   public void close() {
     int seen = leases.getAndUpdate(count -> count | CLOSED);
     if (seen == 0) {
+      free();
+    }
+  }
+
+  private void free() {
+    if (memory != null) {
       memory.clean();
     }
+    owner = null;
   }
 
   /** Where an element lies, as native code sees it; 0 if native code cannot. */
@@ -314,8 +363,11 @@ public final class Storage {
 
   /** Sets {@code count} elements from {@code offset} on. */
   public void fill(long offset, long count, float value) {
-    for (long i = 0; i < count; i++) {
-      putFloat(offset + i, value);
+    // As blocks that stay in the cache: element by element costs several times as much.
+    float[] block = new float[(int) Math.min(count, FILL_BLOCK)];
+    Arrays.fill(block, value);
+    for (long done = 0; done < count; done += block.length) {
+      putFloats(offset + done, block, 0, (int) Math.min(count - done, block.length));
     }
   }
 

@@ -34,23 +34,70 @@ public final class GemmSchedule implements AutoCloseable {
   static final int MAX_SORTED_CHUNK_ROWS = 512;
 
   private static final int MAGIC = 0x42534731;
-  private static final int HEADER = 5;
+
+  /** Where the parts of the packed array begin; their order is that of the C header. */
+  private record Layout(int chunks, int segments, int rows, int pairs) {
+    private static final int HEADER = 5;
+
+    static Layout of(int[] packed) {
+      return new Layout(packed[1], packed[2], packed[3], packed[4]);
+    }
+
+    /** An array of this layout with its header. */
+    int[] newArray() {
+      int[] packed = new int[Math.toIntExact(length())];
+      packed[0] = MAGIC;
+      packed[1] = chunks;
+      packed[2] = segments;
+      packed[3] = rows;
+      packed[4] = pairs;
+      return packed;
+    }
+
+    long writeBlock() {
+      return HEADER;
+    }
+
+    long rowStart() {
+      return writeBlock() + chunks;
+    }
+
+    long segmentStart() {
+      return rowStart() + chunks + 1;
+    }
+
+    long readBlock() {
+      return segmentStart() + chunks + 1;
+    }
+
+    long pairStart() {
+      return readBlock() + segments;
+    }
+
+    long row() {
+      return pairStart() + segments + 1;
+    }
+
+    long pairRead() {
+      return row() + rows;
+    }
+
+    long pairWrite() {
+      return pairRead() + pairs;
+    }
+
+    long length() {
+      return pairWrite() + pairs;
+    }
+  }
 
   private final Storage packed;
-  private final int length;
-  private final int chunks;
-  private final int segments;
-  private final int rows;
-  private final int pairs;
+  private final Layout layout;
 
   private GemmSchedule(int[] packed) {
     this.packed = Storage.allocate(packed.length);
     this.packed.putInts(0, packed, 0, packed.length);
-    this.length = packed.length;
-    this.chunks = packed[1];
-    this.segments = packed[2];
-    this.rows = packed[3];
-    this.pairs = packed[4];
+    this.layout = Layout.of(packed);
   }
 
   /**
@@ -63,7 +110,10 @@ public final class GemmSchedule implements AutoCloseable {
    */
   public static GemmSchedule of(
       int batch, int[] writeIdx, int writeBlocks, int[] readIdx, int readBlocks) {
-    return of(batch, writeIdx, writeBlocks, null, readIdx, readBlocks, null);
+    return new GemmSchedule(
+        new Builder(
+                new Windows(batch, writeIdx), writeBlocks, new Windows(batch, readIdx), readBlocks)
+            .pack(null, null));
   }
 
   /**
@@ -73,132 +123,9 @@ public final class GemmSchedule implements AutoCloseable {
   public static GemmSchedule ofRows(
       int[] writeRow, int[] readRow, int[] writeBlock, int writeBlocks) {
     int rows = writeBlock.length;
-    return of(rows, writeBlock, writeBlocks, writeRow, new int[rows], 1, readRow);
-  }
-
-  /**
-   * As above; {@code writeRow} and {@code readRow} are the numbers of the rows, or null: in order.
-   */
-  private static GemmSchedule of(
-      int batch,
-      int[] writeIdx,
-      int writeBlocks,
-      int[] writeRow,
-      int[] readIdx,
-      int readBlocks,
-      int[] readRow) {
-    int rows = writeIdx.length;
-    int writeWindow = batch == 0 ? 0 : rows / batch;
-    int readWindow = batch == 0 ? 0 : readIdx.length / batch;
-    int pairs = Math.multiplyExact(rows, readWindow);
-
-    // Where a block has more rows than a chunk (one input block that all samples share), samples
-    // are taken by what they read first: each chunk would else read every block, for a row or two.
-    int[] sample = identity(batch);
-    int maxChunkRows = MAX_CHUNK_ROWS;
-    if (readBlocks > 1 && readWindow > 0 && rows > (long) MAX_CHUNK_ROWS * writeBlocks) {
-      sample = RadixSort.sort(firstOfEach(readIdx, readWindow), readBlocks, sample);
-      maxChunkRows = MAX_SORTED_CHUNK_ROWS;
-    }
-
-    // Rows by block, cut into chunks of nearly equal size.
-    int[] row = RadixSort.sort(writeIdx, writeBlocks, windows(sample, writeWindow));
-    int[] chunkOf = new int[rows];
-    int[] positionInChunk = new int[rows];
-    int[] starts = new int[rows + 1];
-    int chunks = 0;
-    for (int begin = 0, end; begin < rows; begin = end) {
-      end = begin + 1;
-      while (end < rows && writeIdx[row[end]] == writeIdx[row[begin]]) {
-        end++;
-      }
-      int ofBlock = (end - begin - 1) / maxChunkRows + 1;
-      for (int i = 0; i < ofBlock; i++) {
-        starts[chunks++] = begin + (int) ((long) (end - begin) * i / ofBlock);
-      }
-    }
-    starts[chunks] = rows;
-    int[] rowStart = Arrays.copyOf(starts, chunks + 1);
-    for (int c = 0; c < chunks; c++) {
-      for (int r = rowStart[c]; r < rowStart[c + 1]; r++) {
-        chunkOf[row[r]] = c;
-        positionInChunk[row[r]] = r - rowStart[c];
-      }
-    }
-
-    // Pairs: each chunk has room for its rows times the window; rows read are taken by block.
-    int[] read = RadixSort.sort(readIdx, readBlocks, windows(sample, readWindow));
-    int[] pairRead = new int[pairs];
-    int[] pairWrite = new int[pairs];
-    int[] next = new int[chunks];
-    for (int c = 0; c < chunks; c++) {
-      next[c] = rowStart[c] * readWindow;
-    }
-    for (int q = 0; q < read.length; ) {
-      int reading = read[q] / readWindow;
-      int runEnd = q + 1;
-      while (runEnd < read.length
-          && read[runEnd] / readWindow == reading
-          && readIdx[read[runEnd]] == readIdx[read[q]]) {
-        runEnd++;
-      }
-      // A run is a block that the sample selects more than once. Taking the rows written in the
-      // outer loop keeps the repeats of each next to each other, as kernels require.
-      for (int j = 0; j < writeWindow; j++) {
-        int written = reading * writeWindow + j;
-        int c = chunkOf[written];
-        for (int i = q; i < runEnd; i++) {
-          pairRead[next[c]] = read[i];
-          pairWrite[next[c]] = positionInChunk[written];
-          next[c]++;
-        }
-      }
-      q = runEnd;
-    }
-
-    // Segments: runs of the same block within a chunk.
-    int segments = 0;
-    for (int c = 0; c < chunks; c++) {
-      for (int p = rowStart[c] * readWindow; p < rowStart[c + 1] * readWindow; p++) {
-        if (p == rowStart[c] * readWindow || readIdx[pairRead[p]] != readIdx[pairRead[p - 1]]) {
-          segments++;
-        }
-      }
-    }
-
-    int[] packed =
-        new int[Math.toIntExact(HEADER + 3L * chunks + 2 + 2L * segments + 1 + rows + 2L * pairs)];
-    packed[0] = MAGIC;
-    packed[1] = chunks;
-    packed[2] = segments;
-    packed[3] = rows;
-    packed[4] = pairs;
-    int writeBlockAt = HEADER;
-    int rowStartAt = writeBlockAt + chunks;
-    int segmentStartAt = rowStartAt + chunks + 1;
-    int readBlockAt = segmentStartAt + chunks + 1;
-    int pairStartAt = readBlockAt + segments;
-    int rowAt = pairStartAt + segments + 1;
-    System.arraycopy(rowStart, 0, packed, rowStartAt, chunks + 1);
-    copy(row, writeRow, packed, rowAt);
-    copy(pairRead, readRow, packed, rowAt + rows);
-    System.arraycopy(pairWrite, 0, packed, rowAt + rows + pairs, pairs);
-    int segment = 0;
-    for (int c = 0; c < chunks; c++) {
-      packed[writeBlockAt + c] = writeIdx[row[rowStart[c]]];
-      packed[segmentStartAt + c] = segment;
-      for (int p = rowStart[c] * readWindow; p < rowStart[c + 1] * readWindow; p++) {
-        int block = readIdx[pairRead[p]];
-        if (p == rowStart[c] * readWindow || block != readIdx[pairRead[p - 1]]) {
-          packed[readBlockAt + segment] = block;
-          packed[pairStartAt + segment] = p;
-          segment++;
-        }
-      }
-    }
-    packed[segmentStartAt + chunks] = segments;
-    packed[pairStartAt + segments] = pairs;
-    return new GemmSchedule(packed);
+    return new GemmSchedule(
+        new Builder(new Windows(rows, writeBlock), writeBlocks, new Windows(rows, new int[rows]), 1)
+            .pack(writeRow, readRow));
   }
 
   /** The schedule of a dense layer: row r is row r times the only block there is. */
@@ -207,46 +134,171 @@ public final class GemmSchedule implements AutoCloseable {
     return of(batch, zeros, 1, zeros, 1);
   }
 
-  /** Copies {@code from}, looked up in {@code numbers} if there are any. */
-  private static void copy(int[] from, int[] numbers, int[] to, int at) {
-    if (numbers == null) {
-      System.arraycopy(from, 0, to, at, from.length);
-    } else {
-      for (int i = 0; i < from.length; i++) {
-        to[at + i] = numbers[from[i]];
+  /** The steps from indices to the packed array. */
+  private static final class Builder {
+    private final Windows write;
+    private final Windows read;
+    private final int readBlocks;
+
+    /** Rows written, by block; and for each chunk the first of its own. */
+    private final int[] row;
+
+    private final int[] rowStart;
+    private final int chunks;
+
+    /** For each row its chunk, and its place there. */
+    private final int[] chunkOf;
+
+    private final int[] positionInChunk;
+
+    /** For each chunk its first pair, and for each pair the row read and the row written. */
+    private final int[] chunkPairs;
+
+    private final int[] pairRead;
+    private final int[] pairWrite;
+
+    Builder(Windows write, int writeBlocks, Windows read, int readBlocks) {
+      this.write = write;
+      this.read = read;
+      this.readBlocks = readBlocks;
+      // Where a block has more rows than a chunk (one input block that all samples share), samples
+      // are taken by what they read first: each chunk would else read every block, for a row or
+      // two.
+      boolean sorted =
+          readBlocks > 1
+              && read.length() > 0
+              && write.elements() > (long) MAX_CHUNK_ROWS * writeBlocks;
+      int[] sample = sorted ? read.samplesByFirst(readBlocks) : write.samples();
+      row = RadixSort.sort(write.blocks(), writeBlocks, write.elementsOf(sample));
+      rowStart = cut(sorted ? MAX_SORTED_CHUNK_ROWS : MAX_CHUNK_ROWS);
+      chunks = rowStart.length - 1;
+      chunkOf = new int[row.length];
+      positionInChunk = new int[row.length];
+      chunkPairs = new int[chunks + 1];
+      assignRows();
+      pairRead = new int[chunkPairs[chunks]];
+      pairWrite = new int[chunkPairs[chunks]];
+      assignPairs(sample);
+    }
+
+    /** Rows of the same block become chunks of nearly equal size. */
+    private int[] cut(int maxChunkRows) {
+      int rows = row.length;
+      int[] starts = new int[rows + 1];
+      int count = 0;
+      for (int begin = 0, end; begin < rows; begin = end) {
+        end = begin + 1;
+        while (end < rows && write.block(row[end]) == write.block(row[begin])) {
+          end++;
+        }
+        int ofBlock = (end - begin - 1) / maxChunkRows + 1;
+        for (int i = 0; i < ofBlock; i++) {
+          starts[count++] = begin + (int) ((long) (end - begin) * i / ofBlock);
+        }
+      }
+      starts[count] = rows;
+      return Arrays.copyOf(starts, count + 1);
+    }
+
+    /** Each chunk has room for the pairs of its rows. */
+    private void assignRows() {
+      int pairs = 0;
+      for (int c = 0; c < chunks; c++) {
+        chunkPairs[c] = pairs;
+        for (int r = rowStart[c]; r < rowStart[c + 1]; r++) {
+          chunkOf[row[r]] = c;
+          positionInChunk[row[r]] = r - rowStart[c];
+          pairs = Math.addExact(pairs, read.length());
+        }
+      }
+      chunkPairs[chunks] = pairs;
+    }
+
+    /** Rows read are taken by block, so that the pairs of a chunk are sorted by it. */
+    private void assignPairs(int[] sample) {
+      int[] byBlock = RadixSort.sort(read.blocks(), readBlocks, read.elementsOf(sample));
+      int[] next = Arrays.copyOf(chunkPairs, chunks);
+      for (int q = 0, runEnd; q < byBlock.length; q = runEnd) {
+        int reading = read.sampleOf(byBlock[q]);
+        runEnd = q + 1;
+        while (runEnd < byBlock.length
+            && read.sampleOf(byBlock[runEnd]) == reading
+            && read.block(byBlock[runEnd]) == read.block(byBlock[q])) {
+          runEnd++;
+        }
+        // A run is a block that the sample selects more than once. Taking the rows written in the
+        // outer loop keeps the repeats of each next to each other, as kernels require.
+        for (int written = write.begin(reading); written < write.end(reading); written++) {
+          int c = chunkOf[written];
+          for (int i = q; i < runEnd; i++) {
+            pairRead[next[c]] = byBlock[i];
+            pairWrite[next[c]] = positionInChunk[written];
+            next[c]++;
+          }
+        }
       }
     }
-  }
 
-  private static int[] firstOfEach(int[] idx, int window) {
-    int[] first = new int[idx.length / window];
-    for (int sample = 0; sample < first.length; sample++) {
-      first[sample] = idx[sample * window];
+    /** Whether a pair is the first of a run of the same block within a chunk. */
+    private boolean beginsSegment(int chunk, int pair) {
+      return pair == chunkPairs[chunk]
+          || read.block(pairRead[pair]) != read.block(pairRead[pair - 1]);
     }
-    return first;
-  }
 
-  /** The numbers of the elements of each sample's window. */
-  private static int[] windows(int[] sample, int window) {
-    if (window == 1) {
-      return sample.clone();
+    private int segments() {
+      int segments = 0;
+      for (int c = 0; c < chunks; c++) {
+        for (int p = chunkPairs[c]; p < chunkPairs[c + 1]; p++) {
+          segments += beginsSegment(c, p) ? 1 : 0;
+        }
+      }
+      return segments;
     }
-    int[] elements = new int[sample.length * window];
-    int next = 0;
-    for (int each : sample) {
-      for (int i = 0; i < window; i++) {
-        elements[next++] = each * window + i;
+
+    /**
+     * The packed array.
+     *
+     * @param writeRow the number of each row written, or null: in order
+     * @param readRow the number of each row read, or null: in order
+     */
+    int[] pack(int[] writeRow, int[] readRow) {
+      Layout layout = new Layout(chunks, segments(), row.length, pairRead.length);
+      int[] packed = layout.newArray();
+      copy(rowStart, null, packed, layout.rowStart());
+      copy(row, writeRow, packed, layout.row());
+      copy(pairRead, readRow, packed, layout.pairRead());
+      copy(pairWrite, null, packed, layout.pairWrite());
+      int writeBlock = (int) layout.writeBlock();
+      int segmentStart = (int) layout.segmentStart();
+      int readBlock = (int) layout.readBlock();
+      int pairStart = (int) layout.pairStart();
+      int segment = 0;
+      for (int c = 0; c < chunks; c++) {
+        packed[writeBlock + c] = write.block(row[rowStart[c]]);
+        packed[segmentStart + c] = segment;
+        for (int p = chunkPairs[c]; p < chunkPairs[c + 1]; p++) {
+          if (beginsSegment(c, p)) {
+            packed[readBlock + segment] = read.block(pairRead[p]);
+            packed[pairStart + segment] = p;
+            segment++;
+          }
+        }
+      }
+      packed[segmentStart + chunks] = segment;
+      packed[pairStart + segment] = pairRead.length;
+      return packed;
+    }
+
+    /** Copies {@code from}, looked up in {@code numbers} if there are any. */
+    private static void copy(int[] from, int[] numbers, int[] to, long at) {
+      if (numbers == null) {
+        System.arraycopy(from, 0, to, (int) at, from.length);
+      } else {
+        for (int i = 0; i < from.length; i++) {
+          to[(int) at + i] = numbers[from[i]];
+        }
       }
     }
-    return elements;
-  }
-
-  private static int[] identity(int length) {
-    int[] identity = new int[length];
-    for (int i = 0; i < length; i++) {
-      identity[i] = i;
-    }
-    return identity;
   }
 
   /** Frees the memory as soon as nobody holds a lease on it. */
@@ -262,77 +314,65 @@ public final class GemmSchedule implements AutoCloseable {
 
   /** The elements of {@link #packed} that are in use. */
   public int length() {
-    return length;
+    return (int) layout.length();
   }
 
   public int chunks() {
-    return chunks;
+    return layout.chunks;
   }
 
   public int rows() {
-    return rows;
+    return layout.rows;
   }
 
   public int pairs() {
-    return pairs;
-  }
-
-  private long rowStartAt() {
-    return HEADER + (long) chunks;
-  }
-
-  private long readBlockAt() {
-    return rowStartAt() + 2L * (chunks + 1);
-  }
-
-  private long rowAt() {
-    return readBlockAt() + 2L * segments + 1;
+    return layout.pairs;
   }
 
   /** The block that all rows of the chunk are written for. */
   public int writeBlock(int chunk) {
-    return packed.getInt(HEADER + (long) chunk);
+    return packed.getInt(layout.writeBlock() + chunk);
   }
 
   /** The first row of the chunk, as an argument of {@link #row}; of the end, if it is the last. */
   public int rowStart(int chunk) {
-    return packed.getInt(rowStartAt() + chunk);
+    return packed.getInt(layout.rowStart() + chunk);
   }
 
   /** The first segment of the chunk. */
   public int segmentStart(int chunk) {
-    return packed.getInt(rowStartAt() + chunks + 1 + chunk);
+    return packed.getInt(layout.segmentStart() + chunk);
   }
 
   /** The block that all rows of the segment are read for. */
   public int readBlock(int segment) {
-    return packed.getInt(readBlockAt() + segment);
+    return packed.getInt(layout.readBlock() + segment);
   }
 
   /** The first pair of the segment. */
   public int pairStart(int segment) {
-    return packed.getInt(readBlockAt() + segments + segment);
+    return packed.getInt(layout.pairStart() + segment);
   }
 
   /** The index of a row written. */
   public int row(int position) {
-    return packed.getInt(rowAt() + position);
+    return packed.getInt(layout.row() + position);
   }
 
   /** The index of the row that a pair reads. */
   public int pairRead(int pair) {
-    return packed.getInt(rowAt() + rows + pair);
+    return packed.getInt(layout.pairRead() + pair);
   }
 
   /** The row that a pair writes, as a position within its chunk. */
   public int pairWrite(int pair) {
-    return packed.getInt(rowAt() + rows + pairs + pair);
+    return packed.getInt(layout.pairWrite() + pair);
   }
 
   /** The end of the chunks, from {@code chunk} on, that write for the same block. */
   public int sameBlockEnd(int chunk) {
     int end = chunk + 1;
-    while (end < chunks && writeBlock(end) == writeBlock(chunk)) {
+    while (end < layout.chunks && writeBlock(end) == writeBlock(chunk)) {
       end++;
     }
     return end;

@@ -68,6 +68,24 @@ final class WorkspaceTest {
     ofLate.forEach(storage -> assertTrue(storage.isClosed()));
   }
 
+  /** Many calls at the same time leave few workspaces behind. */
+  @Test
+  void idleWorkspacesAreBoundedByProcessors() {
+    int most = 2 * Runtime.getRuntime().availableProcessors();
+    Workspace.Pool pool = pool();
+    List<Workspace> borrowed = new ArrayList<>();
+    List<Storage> memory = new ArrayList<>();
+    for (int call = 0; call < 5 * most; call++) {
+      Workspace workspace = pool.borrow();
+      borrowed.add(workspace);
+      memory.add(workspace.get(Use.CLASSES, 10));
+    }
+    borrowed.forEach(Workspace::close);
+    assertEquals(most, memory.stream().filter(storage -> !storage.isClosed()).count());
+    pool.close();
+    memory.forEach(storage -> assertTrue(storage.isClosed()));
+  }
+
   private static List<Storage> use(Workspace workspace) {
     return List.of(
         workspace.get(Use.CLASSES, 10),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.programs;
 
 import static java.nio.charset.StandardCharsets.US_ASCII;
 
@@ -10,19 +10,23 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.NpzFile;
 
 /**
  * Large files that are refused, read in a JVM with 64 MB of heap for all that it does; the main
- * class of the JVMs of {@link HostileModelTest} and {@link NumPyFilesTest}.
+ * class of JVMs of {@code HostileModelTest} and {@code NumPyFilesTest}.
  */
-final class RefusedFilesProgram {
+public final class RefusedFilesProgram {
   /** The kind of an archive with a large directory. */
-  static final String ARCHIVE = "ARCHIVE";
+  public static final String ARCHIVE = "ARCHIVE";
 
   private RefusedFilesProgram() {}
 
   /** What the header of the file is made of. */
-  enum Kind {
+  public enum Kind {
     /** 99 MB of tensors that are empty. */
     TENSORS("", "\"t%x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},", 99_000_000),
     /** The most tensors that a header of an allowed length can have. */
@@ -47,7 +51,7 @@ final class RefusedFilesProgram {
     }
 
     /** The header and nothing else, without an end: whoever reads all of it refuses it. */
-    void write(Path file) throws IOException {
+    public void write(Path file) throws IOException {
       try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
         byte[] length = new byte[8];
         ByteBuffer.wrap(length).order(ByteOrder.LITTLE_ENDIAN).putLong(bytes);
@@ -82,8 +86,11 @@ final class RefusedFilesProgram {
     }
   }
 
-  private static void refuse(String kind, FileFormatException.Reading<AutoCloseable> reading)
-      throws IOException {
+  private interface Reading {
+    AutoCloseable read() throws IOException;
+  }
+
+  private static void refuse(String kind, Reading reading) throws IOException {
     try {
       throw new AssertionError(reading.read() + " was made of " + kind);
     } catch (FileFormatException refused) {

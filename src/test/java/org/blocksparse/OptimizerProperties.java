@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import net.jqwik.api.constraints.IntRange;
+import org.blocksparse.testing.Bounded;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.OptimizerOracle;
+import org.blocksparse.testing.OptimizerOracle.Kind;
+import org.blocksparse.testing.OptimizerOracle.Rule;
+import org.blocksparse.testing.SoftmaxOracle;
+import org.blocksparse.testing.SoftmaxProblem;
+
+/**
+ * Twenty steps with every option against float64: gradients by the definition of the loss, clipped,
+ * then the rule, whose memories are kept as intervals from the first step to the last. Each step is
+ * judged by the parameters that it found.
+ */
+final class OptimizerProperties {
+  private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
+  private static final int STEPS = 20;
+  private static final int IGNORED = -1;
+
+  @Provide
+  Arbitrary<KernelsUnderTest> kernels() {
+    return Arbitraries.of(KERNELS);
+  }
+
+  @Property
+  void twentySteps(
+      @ForAll("kernels") KernelsUnderTest kernels,
+      @ForAll Kind kind,
+      @ForAll @IntRange(min = 1, max = 12) int batch,
+      @ForAll @IntRange(min = 1, max = 6) int features,
+      @ForAll @IntRange(min = 1, max = 5) int classes,
+      @ForAll @IntRange(max = 12) int more,
+      @ForAll boolean mean,
+      @ForAll long seed) {
+    Data data = new Data(seed);
+    int[] classOf = new int[classes + more];
+    for (int output = 0; output < classOf.length; output++) {
+      classOf[output] = output < classes ? output : data.below(classes);
+    }
+    int[] sizes = new int[classes];
+    Arrays.stream(classOf).forEach(c -> sizes[c]++);
+    int slots = Arrays.stream(sizes).max().getAsInt();
+    SoftmaxProblem first = data.softmax(batch, features, slots, 1, classOf);
+    float rate = (float) Math.exp(data.between(-7, -0.5f));
+    float decay = data.below(2) == 0 ? 0 : data.between(0, 0.5f);
+    float beta1 = data.below(4) == 0 ? 0 : data.between(0, 0.95f);
+    Rule rule =
+        switch (kind) {
+          case SGD -> new Rule(kind, rate, decay, 0, 0, 0);
+          case ADAGRAD -> new Rule(kind, rate, decay, 0, 0, 1e-8f);
+          case ADAM -> new Rule(kind, rate, decay, beta1, data.between(0, 0.999f), 1e-3f);
+        };
+    float maxNorm =
+        data.below(2) == 0 ? Float.POSITIVE_INFINITY : (float) Math.exp(data.between(-4, 1));
+    float[] weights = data.below(2) == 0 ? null : data.floats(Numbers.GAUSSIAN, batch);
+    float smoothing = data.below(2) == 0 ? 0 : data.between(0, 0.9f);
+    boolean ignoring = data.below(2) == 0;
+    kernels.run(
+        () ->
+            new Run(first, rule, maxNorm)
+                .steps(
+                    new SoftmaxOracle.Loss(mean, ignoring ? IGNORED : null, smoothing, weights),
+                    data));
+  }
+
+  /** A layer in training, and what the oracles know of it. */
+  private static final class Run {
+    private final SoftmaxProblem first;
+    private final Rule rule;
+    private final float maxNorm;
+    private final OptimizerOracle[] oracles = new OptimizerOracle[4];
+
+    Run(SoftmaxProblem first, Rule rule, float maxNorm) {
+      this.first = first;
+      this.rule = rule;
+      this.maxNorm = maxNorm;
+      // Biases do not decay.
+      Rule ofBiases =
+          new Rule(rule.kind(), rule.rate(), 0, rule.beta1(), rule.beta2(), rule.epsilon());
+      oracles[0] = new OptimizerOracle(rule, first.W1().length);
+      oracles[1] = new OptimizerOracle(ofBiases, first.b1().length);
+      oracles[2] = new OptimizerOracle(rule, first.W2().length);
+      oracles[3] = new OptimizerOracle(ofBiases, first.b2().length);
+    }
+
+    private Optimizer optimizer() {
+      Optimizer optimizer =
+          switch (rule.kind()) {
+            case SGD -> Optimizer.sgd(rule.rate());
+            case ADAGRAD -> Optimizer.adagrad(rule.rate());
+            case ADAM -> Optimizer.adam(rule.rate(), rule.beta1(), rule.beta2(), rule.epsilon());
+          };
+      return optimizer.withDecay(rule.decay()).withMaxNorm(maxNorm);
+    }
+
+    void steps(SoftmaxOracle.Loss expectedLoss, Data data) {
+      SoftmaxProblem p = first;
+      Loss loss = (expectedLoss.mean() ? Loss.mean() : Loss.sum());
+      loss = loss.withSmoothing((float) expectedLoss.smoothing());
+      if (expectedLoss.ignored() != null) {
+        loss = loss.withIgnored(expectedLoss.ignored());
+      }
+      try (FloatTensor x = FloatTensor.zeros(p.batch(), p.features());
+          IntTensor targets = IntTensor.zeros(p.batch());
+          FloatTensor weights = FloatTensor.zeros(p.batch());
+          HierarchicalSoftmax layer =
+              HierarchicalSoftmax.builder(p.features(), p.outputs())
+                  .classes(ClassAssignment.of(p.classOf()))
+                  .build(
+                      FloatTensor.of(p.W1(), p.features(), p.classes()),
+                      FloatTensor.of(p.b1(), p.classes()),
+                      FloatTensor.of(p.W2(), p.classes(), p.features(), p.slots()),
+                      FloatTensor.of(p.b2(), p.classes(), p.slots()))) {
+        if (expectedLoss.weights() != null) {
+          weights.copyFrom(expectedLoss.weights());
+          loss = loss.withRowWeights(weights);
+        }
+        for (int step = 0; step < STEPS; step++) {
+          p = next(p, layer, expectedLoss.ignored() != null, data);
+          x.copyFrom(p.x());
+          targets.copyFrom(p.targets());
+          step(p, layer, x, targets, loss, expectedLoss, "step " + step + ", ");
+        }
+      }
+    }
+
+    /** The parameters as they are, and another batch, of which the first row counts. */
+    private static SoftmaxProblem next(
+        SoftmaxProblem p, HierarchicalSoftmax layer, boolean ignoring, Data data) {
+      int[] targets = data.indices(p.batch(), p.outputs());
+      for (int row = 1; row < p.batch(); row++) {
+        targets[row] = ignoring && data.below(3) == 0 ? IGNORED : targets[row];
+      }
+      return new SoftmaxProblem(
+          p.batch(),
+          p.features(),
+          p.classes(),
+          p.slots(),
+          p.classOf(),
+          data.floats(Numbers.GAUSSIAN, (long) p.batch() * p.features()),
+          layer.W1().toArray(),
+          layer.b1().toArray(),
+          layer.W2().toArray(),
+          layer.b2().toArray(),
+          targets);
+    }
+
+    private void step(
+        SoftmaxProblem p,
+        HierarchicalSoftmax layer,
+        FloatTensor x,
+        IntTensor targets,
+        Loss loss,
+        SoftmaxOracle.Loss expectedLoss,
+        String name) {
+      SoftmaxOracle.Gradients g = new SoftmaxOracle(p, false).gradients(expectedLoss);
+      try (FloatTensor gradX = FloatTensor.zeros(p.batch(), p.features())) {
+        double value = layer.step(x, targets, loss, optimizer(), gradX);
+        assertEquals(g.loss(), value, g.lossBound() + 1e-12, name + "loss");
+        g.x().assertHolds(name + "gradX", gradX);
+      }
+      boolean[] touched = new boolean[p.classes()];
+      for (int target : p.targets()) {
+        if (target != IGNORED) {
+          touched[p.classOf()[target]] = true;
+        }
+      }
+      boolean[] whole = {true};
+      check(0, p.W1(), g.W1(), whole, layer.W1(), name + "W1");
+      check(1, p.b1(), g.b1(), whole, layer.b1(), name + "b1");
+      check(2, p.W2(), g.W2(), touched, layer.W2(), name + "W2");
+      check(3, p.b2(), g.b2(), touched, layer.b2(), name + "b2");
+    }
+
+    /** A parameter of parts that are clipped, and updated if they are touched, one by one. */
+    private void check(
+        int parameter,
+        float[] before,
+        Bounded gradient,
+        boolean[] touched,
+        FloatTensor after,
+        String name) {
+      int part = before.length / touched.length;
+      boolean[] elements = new boolean[before.length];
+      IntStream.range(0, elements.length).forEach(i -> elements[i] = touched[i / part]);
+      oracles[parameter]
+          .step(before, clipped(gradient, part), elements, first.batch() + 6)
+          .assertHolds(name, after);
+    }
+
+    /** Each part scaled down to the norm allowed, which is known up to the gradient's error. */
+    private Bounded clipped(Bounded gradient, int part) {
+      Bounded result = Bounded.zeros(gradient.shape());
+      for (int begin = 0; begin < gradient.values().length; begin += part) {
+        double squares = 0;
+        double errors = 0;
+        for (int i = begin; i < begin + part; i++) {
+          squares += gradient.values()[i] * gradient.values()[i];
+          errors += gradient.bounds()[i] * gradient.bounds()[i];
+        }
+        double norm = Math.sqrt(squares);
+        double error = Math.sqrt(errors) + (part + 4) * Bounded.U * norm;
+        double most = maxNorm < norm - error ? maxNorm / (norm - error) : 1;
+        double least = maxNorm < norm + error ? maxNorm / (norm + error) : 1;
+        for (int i = begin; i < begin + part; i++) {
+          double value = gradient.values()[i];
+          result.values()[i] = value * (most + least) / 2;
+          result.bounds()[i] =
+              most * gradient.bounds()[i]
+                  + Math.abs(value) * ((most - least) / 2 + 4 * Bounded.U * most);
+        }
+      }
+      return result;
+    }
+  }
+}

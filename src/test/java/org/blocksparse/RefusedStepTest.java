@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What a step of training, or another operation that writes, refuses has no effect. */
+final class RefusedStepTest {
+  private static final int FEATURES = 4;
+  private static final int CLASSES = 3;
+  private static final int SLOTS = 5;
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream();
+  }
+
+  private static HierarchicalSoftmax layer() {
+    return HierarchicalSoftmax.builder(FEATURES, CLASSES * SLOTS).classes(CLASSES).seed(1).build();
+  }
+
+  private static List<float[]> parameters(HierarchicalSoftmax layer) {
+    return Stream.of(layer.W1(), layer.b1(), layer.W2(), layer.b2())
+        .map(FloatTensor::toArray)
+        .toList();
+  }
+
+  private static void assertEqual(List<float[]> expected, List<float[]> actual, String when) {
+    for (int p = 0; p < expected.size(); p++) {
+      assertArrayEquals(expected.get(p), actual.get(p), "parameter " + p + " " + when);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void xThatSharesMemoryWithAParameter(KernelsUnderTest kernels) {
+    kernels.run(
+        () -> {
+          try (HierarchicalSoftmax layer = layer()) {
+            List<float[]> before = parameters(layer);
+            Map<String, FloatTensor> views =
+                Map.of(
+                    "W1", layer.W1().reshape(CLASSES, FEATURES),
+                    "W2", layer.W2().reshape(CLASSES * SLOTS, FEATURES));
+            views.forEach(
+                (name, x) -> {
+                  try (IntTensor many = IntTensor.zeros(x.shape().dim(0))) {
+                    assertEquals(
+                        name + ": shares memory with x; an output must not overlap an input",
+                        assertThrows(
+                                IllegalArgumentException.class,
+                                () -> layer.step(x, many, Optimizer.sgd(1)))
+                            .getMessage());
+                  }
+                });
+            assertEqual(before, parameters(layer), "after refused steps");
+          }
+        });
+  }
+
+  @Test
+  void parametersThatShareMemoryAreNoLayer() {
+    try (FloatTensor all = FloatTensor.zeros(CLASSES * FEATURES * SLOTS);
+        FloatTensor W1 = FloatTensor.zeros(FEATURES, CLASSES);
+        FloatTensor b1 = W1.reshape(FEATURES * CLASSES);
+        FloatTensor b2 = FloatTensor.zeros(FEATURES * CLASSES, SLOTS)) {
+      HierarchicalSoftmaxBuilder builder =
+          HierarchicalSoftmax.builder(1, CLASSES * FEATURES * SLOTS).classes(CLASSES * FEATURES);
+      assertEquals(
+          "b1: shares memory with W1",
+          assertThrows(
+                  IllegalArgumentException.class,
+                  () ->
+                      builder.build(
+                          W1.reshape(1, CLASSES * FEATURES),
+                          b1,
+                          all.reshape(CLASSES * FEATURES, 1, SLOTS),
+                          b2))
+              .getMessage());
+    }
+  }
+
+  /**
+   * What an optimizer has kept is dropped by a step with another rule, but not by a refused one.
+   */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void aLossThatIsNotFiniteLeavesTheOptimizerStateAlone(KernelsUnderTest kernels) {
+    kernels.run(
+        () -> {
+          Optimizer adam = Optimizer.adam(0.1f);
+          for (Optimizer other : List.of(Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f))) {
+            try (HierarchicalSoftmax expected = layer();
+                HierarchicalSoftmax actual = layer();
+                FloatTensor x = FloatTensor.of(new float[] {1, -1, 2, 0.5f}, 1, FEATURES);
+                FloatTensor bad = FloatTensor.of(new float[] {1, Float.NaN, 2, 0}, 1, FEATURES);
+                IntTensor targets = IntTensor.of(new int[] {7}, 1)) {
+              expected.step(x, targets, adam);
+              actual.step(x, targets, adam);
+              assertThrows(ArithmeticException.class, () -> actual.step(bad, targets, other));
+              // Not finite within the class of the target, where the class level is finite.
+              float kept = actual.b2().get(1, 0);
+              actual.b2().set(Float.NaN, 1, 0);
+              assertThrows(ArithmeticException.class, () -> actual.step(x, targets, other));
+              actual.b2().set(kept, 1, 0);
+              expected.step(x, targets, adam);
+              actual.step(x, targets, adam);
+              assertEqual(parameters(expected), parameters(actual), "after " + other);
+            }
+          }
+        });
+  }
+
+  /** Every operation asks every tensor that it writes. */
+  @Test
+  void mappedMemoryIsNeverWritten(@TempDir Path folder) throws IOException {
+    Path file = folder.resolve("model.safetensors");
+    try (HierarchicalSoftmax saved =
+        HierarchicalSoftmax.builder(64, 512).classes(8).seed(1).build()) {
+      saved.save(file);
+    }
+    try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+        FloatTensor x = FloatTensor.zeros(1, 16);
+        IntTensor targets = IntTensor.of(new int[] {3}, 1)) {
+      float[] before = mapped.W2().toArray();
+      // 8 * 64 * 64 numbers, as each parameter of some layer.
+      assertReadOnly(
+          "W1",
+          () -> {
+            try (HierarchicalSoftmax layer =
+                HierarchicalSoftmax.builder(16, 2048)
+                    .classes(2048)
+                    .build(
+                        mapped.W2().reshape(16, 2048),
+                        FloatTensor.zeros(2048),
+                        FloatTensor.zeros(2048, 16, 1),
+                        FloatTensor.zeros(2048, 1))) {
+              layer.step(x, targets, Optimizer.sgd(0.1f));
+            }
+          });
+      assertReadOnlyIn(file, "b1", x, targets);
+      assertReadOnlyIn(file, "b2", x, targets);
+      assertArrayEquals(before, mapped.W2().toArray());
+    }
+    outputs(file);
+  }
+
+  private static void assertReadOnlyIn(Path file, String name, FloatTensor x, IntTensor targets)
+      throws IOException {
+    int classes = 8 * 64 * 64;
+    try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+        HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(16, classes)
+                .classes(classes)
+                .build(
+                    FloatTensor.zeros(16, classes),
+                    name.equals("b1") ? mapped.W2().reshape(classes) : FloatTensor.zeros(classes),
+                    FloatTensor.zeros(classes, 16, 1),
+                    name.equals("b2")
+                        ? mapped.W2().reshape(classes, 1)
+                        : FloatTensor.zeros(classes, 1))) {
+      for (Optimizer rule : List.of(Optimizer.sgd(0.1f), Optimizer.adam(0.1f))) {
+        assertReadOnly(name, () -> layer.step(x, targets, rule));
+      }
+      for (FloatTensor parameter : List.of(layer.W1(), layer.W2())) {
+        for (float value : parameter.toArray()) {
+          assertEquals(0, value, "a parameter that could be written");
+        }
+      }
+    }
+  }
+
+  private static void outputs(Path file) throws IOException {
+    try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+        FloatTensor W = FloatTensor.zeros(1, 1, 64, 64);
+        FloatTensor noBias = FloatTensor.zeros(1, 64);
+        FloatTensor rows = FloatTensor.zeros(512, 1, 64);
+        FloatTensor x = FloatTensor.zeros(64, 64);
+        FloatTensor few = FloatTensor.zeros(8, 64);
+        IntTensor targets = IntTensor.zeros(512);
+        IntTensor zeros = IntTensor.zeros(512, 1);
+        BlockPlan plan = BlockPlan.of(zeros, zeros, 1, 1)) {
+      FloatTensor file512 = mapped.W2().reshape(512, 1, 64);
+      assertReadOnly("out", () -> SparseBlockDot.apply(W, rows, noBias, plan, file512));
+      assertReadOnly("gradH", () -> SparseBlockDot.gradH(W, rows, plan, file512));
+      assertReadOnly("o", () -> SparseBlockGemv.applyInPlace(W, rows, plan, file512));
+      try (HierarchicalSoftmax other = HierarchicalSoftmax.builder(64, 512).classes(8).build()) {
+        assertReadOnly("out", () -> other.probabilities(x, mapped.W2().reshape(64, 512)));
+        assertReadOnly("out", () -> other.logProbabilities(x, mapped.W2().reshape(64, 512)));
+      }
+      try (HierarchicalSoftmax other = HierarchicalSoftmax.builder(64, 9).classes(3).build();
+          FloatTensor x512 = FloatTensor.zeros(512, 64)) {
+        assertReadOnly(
+            "gradX",
+            () -> other.step(x512, targets, Optimizer.sgd(0.1f), mapped.W2().reshape(512, 64)));
+      }
+      try (IntTensor eight = IntTensor.of(new int[] {0, 1, 2, 3, 4, 5, 6, 7}, 8, 1);
+          IntTensor eightZeros = IntTensor.zeros(8, 1);
+          BlockPlan blocks = BlockPlan.of(eightZeros, eight, 1, 8);
+          BlockPlan biases = BlockPlan.of(eightZeros, eight, 1, 512)) {
+        FloatTensor h = few.reshape(8, 1, 64);
+        FloatTensor weights = mapped.W2().reshape(1, 8, 64, 64);
+        assertReadOnly("W", () -> SparseBlockDot.addGradW(h, h, blocks, 1, weights));
+        assertReadOnly("o", () -> SparseBlockOuter.applyInPlace(h, h, blocks, 1, weights));
+        assertReadOnly(
+            "b", () -> SparseBlockDot.addGradB(h, biases, 1, mapped.W2().reshape(512, 64)));
+      }
+    }
+  }
+
+  private static void assertReadOnly(String name, Runnable operation) {
+    String message = assertThrows(IllegalStateException.class, operation::run).getMessage();
+    assertTrue(
+        message.startsWith(name + ": ") && message.contains("is mapped read-only from"), message);
+  }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.programs.ClosedTensorsProgram;
+import org.blocksparse.programs.ManyCallersProgram;
+import org.blocksparse.programs.ScarcityProgram;
+import org.blocksparse.programs.SmallHeapProgram;
+import org.blocksparse.testing.Budget;
+import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Full heaps, short stacks and crowds of callers: the library answers, and works afterwards. */
+@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+final class ScarcityTest {
+  @TempDir Path folder;
+
+  private ChildJvm jvm() {
+    return new ChildJvm(folder.resolve("cache"))
+        .option("-XX:ErrorFile=" + folder.resolve("hs_err.log"))
+        .property("blocksparse.backend", Backend.isNative() ? "native" : "java");
+  }
+
+  private void assertLivesOn(ChildJvm.Result result) {
+    assertEquals(0, result.exit(), result::toString);
+    assertTrue(result.output().contains("lives on"), result::toString);
+    assertTrue(Files.notExists(folder.resolve("hs_err.log")), "the JVM has crashed");
+  }
+
+  @Test
+  void everyOperationOnAFullHeap() {
+    assertLivesOn(
+        jvm()
+            .option("-Xmx32m")
+            .option("-XX:+UseSerialGC")
+            .property(
+                "blocksparse.fillings", Integer.toString(Budget.of("blocksparse.fillings", 2, 40)))
+            .run(ScarcityProgram.class, "heap", folder.toString()));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"native", "java"})
+  void everyOperationAt200DepthsOfAShortStack(String backend) {
+    ChildJvm jvm = jvm().option("-Xmx64m").option("-XX:+UseSerialGC");
+    if (backend.equals("java")) {
+      jvm.property("blocksparse.backend", "java");
+    }
+    assertLivesOn(jvm.run(ScarcityProgram.class, "stack", folder.toString()));
+  }
+
+  /** JavaCPP would allow four times the heap. */
+  @Test
+  void memoryIsNotLimitedByTheHeap() {
+    assertLivesOn(
+        jvm().option("-Xmx48m").run(SmallHeapProgram.class, folder.resolve("m").toString()));
+  }
+
+  /** 160 MB of tensors, one after the other, where 32 MB are allowed. */
+  @Test
+  void closedTensorsOfJavaKernelsHoldNoMemory() {
+    assertLivesOn(
+        jvm()
+            .property("blocksparse.backend", "java")
+            .option("-XX:MaxDirectMemorySize=32m")
+            .run(ClosedTensorsProgram.class));
+  }
+
+  static Stream<Arguments> kernels() {
+    return Stream.of("portable", "avx2", "avx512", "neon")
+        .filter(SUPPORTED::contains)
+        .flatMap(isa -> Stream.of("auto", "blas").map(path -> Arguments.of(isa, path)));
+  }
+
+  private static final List<String> SUPPORTED =
+      Backend.isNative()
+          ? NativeLibrary.supportedIsas().mapToObj(NativeLibrary::isaName).toList()
+          : List.of();
+
+  /** OpenBLAS ends the process when more than 638 threads are in it. */
+  @ParameterizedTest(allowZeroInvocations = true)
+  @MethodSource("kernels")
+  void sevenHundredCallersAtOnce(String isa, String path) {
+    assertLivesOn(
+        jvm()
+            .option("-Xss512k")
+            .property("blocksparse.isa", isa)
+            .property("blocksparse.path", path)
+            .run(ManyCallersProgram.class, "700"));
+  }
+}

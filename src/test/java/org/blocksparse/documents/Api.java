@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.documents;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/** The public methods of the library, as pages name them. */
+final class Api {
+  /**
+   * {@code step(x, targets)}, {@code Loss.mean()}, {@code plan.on(workers)} or {@code Loss.sum}.
+   */
+  private static final Pattern METHOD =
+      Pattern.compile("(?:(\\w+)\\.)?([a-z][a-zA-Z0-9]*)(?:\\(([^()]*)\\))?");
+
+  private static final List<Class<?>> TYPES = types();
+
+  private Api() {}
+
+  /**
+   * Whether code in a text cannot be a method of the library, although it looks like one: a name
+   * with arguments, or one after the name of a type of ours.
+   */
+  static boolean isMistaken(String code) {
+    Matcher named = METHOD.matcher(code);
+    if (!named.matches()) {
+      return false;
+    }
+    Class<?> owner =
+        TYPES.stream()
+            .filter(type -> type.getSimpleName().equals(named.group(1)))
+            .findFirst()
+            .orElse(null);
+    String arguments = named.group(3);
+    boolean isOfOthers = named.group(1) != null && Character.isUpperCase(named.group(1).charAt(0));
+    if (owner == null && (arguments == null || isOfOthers)) {
+      return false;
+    }
+    Stream<Class<?>> candidates = owner == null ? TYPES.stream() : Stream.of(owner);
+    return candidates
+        .flatMap(type -> Arrays.stream(type.getMethods()))
+        .filter(method -> method.getName().equals(named.group(2)))
+        .noneMatch(method -> takes(method, arguments));
+  }
+
+  private static boolean takes(Method method, String arguments) {
+    return arguments == null
+        || arguments.equals("...")
+        || method.getParameterCount() == (arguments.isEmpty() ? 0 : arguments.split(",").length);
+  }
+
+  private static List<Class<?>> types() {
+    try (Stream<Path> files = Files.list(Path.of("src/main/java/org/blocksparse"))) {
+      return files
+          .map(file -> file.getFileName().toString())
+          .filter(name -> name.matches("[A-Z]\\w+\\.java"))
+          .<Class<?>>map(name -> type("org.blocksparse." + name.replace(".java", "")))
+          .filter(type -> Modifier.isPublic(type.getModifiers()))
+          .toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static Class<?> type(String name) {
+    try {
+      return Class.forName(name, false, Api.class.getClassLoader());
+    } catch (ClassNotFoundException e) {
+      throw new AssertionError(e);
+    }
+  }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.documents;
+
+import static java.util.stream.Collectors.toSet;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+import org.blocksparse.Backend;
+import org.junit.jupiter.api.Test;
+
+/** What the pages say against what is there: examples, links, and what has to be told somewhere. */
+final class DocumentsTest {
+  private final List<Page> pages = Page.all();
+
+  @Test
+  void everyJavaBlockIsAnExample() {
+    Set<String> examples = Example.all().stream().map(Example::text).collect(toSet());
+    pages.stream()
+        .flatMap(page -> page.blocks("java"))
+        .forEach(
+            block ->
+                assertTrue(
+                    examples.contains(block.text()),
+                    () ->
+                        block.page() + " has Java that is no example of a test:\n" + block.text()));
+  }
+
+  @Test
+  void everyExampleIsOnAPage() {
+    Set<String> blocks =
+        pages.stream().flatMap(page -> page.blocks("java")).map(Page.Block::text).collect(toSet());
+    List<Example> examples = Example.all();
+    assertEquals(
+        examples.size(), examples.stream().map(Example::name).distinct().count(), "names repeat");
+    for (Example example : examples) {
+      assertTrue(
+          blocks.contains(example.text()),
+          () -> "no page has the example " + example.name() + ":\n" + example.text());
+    }
+  }
+
+  /** Blocks in other languages have other tests; a name that is mistyped would have none. */
+  @Test
+  void everyBlockHasALanguage() {
+    Set<String> known = Set.of("java", "xml", "sh", "text");
+    for (Page page : pages) {
+      assertEquals(Set.of(), page.languagesBut(known), page.toString());
+    }
+  }
+
+  @Test
+  void linksResolve() {
+    List<String> broken = new ArrayList<>();
+    for (Page page : pages) {
+      page.links().stream()
+          .filter(link -> !link.startsWith("https://"))
+          .filter(link -> !resolves(page, link))
+          .forEach(link -> broken.add(page + ": " + link));
+    }
+    assertEquals(List.of(), broken);
+  }
+
+  private boolean resolves(Page page, String link) {
+    String[] parts = link.split("#", 2);
+    Path file = parts[0].isEmpty() ? page.file() : page.file().resolveSibling(parts[0]).normalize();
+    return Files.exists(file)
+        && (parts.length == 1
+            || pages.stream()
+                .anyMatch(to -> to.file().equals(file) && to.anchors().contains(parts[1])));
+  }
+
+  @Test
+  void theReadmeLeadsToEveryPage() {
+    Set<Path> linked =
+        Page.of("README.md").links().stream()
+            .map(link -> Path.of(link.replaceFirst("#.*", "")))
+            .collect(toSet());
+    linked.add(Path.of("README.md"));
+    assertEquals(
+        List.of(), pages.stream().map(Page::file).filter(p -> !linked.contains(p)).toList());
+  }
+
+  /** Five minutes of reading. */
+  @Test
+  void theReadmeIsShort() {
+    int length = Page.read(Path.of("README.md")).length();
+    assertTrue(length <= 14_000, () -> "README.md has " + length + " characters");
+  }
+
+  /** Numbers are made by a command, which stands in the same part of the page. */
+  @Test
+  void everyPartWithNumbersNamesItsCommand() {
+    for (String page : List.of("src/doc/performance.md", "src/doc/quality.md")) {
+      for (String part : Page.read(Path.of(page)).split("(?m)^(?=## )")) {
+        boolean hasTable = part.contains("\n|---");
+        assertTrue(
+            !hasTable || part.contains("mvn -P"),
+            () -> page + " has a table without a command:\n" + part.lines().findFirst().orElse(""));
+      }
+    }
+  }
+
+  /** Lines of the report, by name. */
+  @Test
+  void theReportOfBackendIsExplained() {
+    String page = Page.read(Path.of("src/doc/platforms.md"));
+    Set<String> names =
+        Backend.describe()
+            .lines()
+            .map(line -> line.substring(0, Math.min(18, line.length())).strip())
+            .filter(name -> !name.isEmpty())
+            .collect(toSet());
+    assertTrue(names.contains("instruction set"), names.toString());
+    for (String name : new TreeSet<>(names)) {
+      assertTrue(page.contains("`" + name + "`"), () -> "platforms.md does not explain: " + name);
+    }
+  }
+
+  @Test
+  void everySystemPropertyIsExplained() {
+    String page = Page.read(Path.of("src/doc/platforms.md"));
+    assertTrue(Commands.OF_THE_LIBRARY.contains("blocksparse.isa"), "finds no properties");
+    for (String property : Commands.OF_THE_LIBRARY) {
+      assertTrue(
+          page.contains("`-D" + property + "="), () -> "platforms.md does not explain " + property);
+    }
+  }
+
+  @Test
+  void commandsNameWhatThereIs() {
+    List<String> wrong =
+        pages.stream()
+            .flatMap(page -> page.commands().flatMap(line -> mistakes(page, line)))
+            .toList();
+    assertEquals(List.of(), wrong);
+  }
+
+  private static Stream<String> mistakes(Page page, String line) {
+    return Commands.mistakes(line).stream().map(mistake -> page + ": " + line + ": " + mistake);
+  }
+
+  /** What is code within a text, and looks like a method, is one. */
+  @Test
+  void methodsExist() {
+    List<String> wrong =
+        pages.stream()
+            .filter(page -> page.isForUsers())
+            .flatMap(page -> page.spans().filter(Api::isMistaken).map(code -> page + ": " + code))
+            .toList();
+    assertEquals(List.of(), wrong);
+  }
+
+  @Test
+  void dependenciesAreThoseOfThePom() {
+    List<String> wrong =
+        pages.stream()
+            .flatMap(page -> page.blocks("xml"))
+            .flatMap(block -> Pom.wrongDependencies(block.text()).map(w -> block.page() + ": " + w))
+            .toList();
+    assertEquals(List.of(), wrong);
+  }
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.documents;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.random.RandomGenerator;
+import org.blocksparse.BlockPlan;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.NpzFile;
+import org.blocksparse.Optimizer;
+import org.blocksparse.Ranking;
+import org.blocksparse.SaveOptions;
+import org.blocksparse.SparseBlockDot;
+import org.blocksparse.TheanoSoftmax;
+import org.blocksparse.Workers;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceLock;
+import org.junit.jupiter.api.parallel.Resources;
+
+/**
+ * The examples of README.md and src/doc, compiled and run: what stands between two markers here, in
+ * {@link First}, in the bridge to DJL or in that to {@code MemorySegment}. {@link DocumentsTest}
+ * compares them with the pages.
+ */
+@ResourceLock(Resources.SYSTEM_OUT)
+final class ExamplesTest {
+  @TempDir private Path folder;
+
+  @Test
+  void first_findsItsLabelAmongAMillion() throws Exception {
+    List<String> printed = printed(() -> First.main(new String[0]));
+    assertEquals(List.of("700000"), printed);
+    assertEquals(Example.named("first").commentsOnPrinting(), printed);
+  }
+
+  // example: blocks
+  static void blocks() {
+    // 2 input and 3 output blocks of 2 elements each: W has 2 x 3 blocks of 2 x 2.
+    // Block W[i, j] is filled with 10 i + j.
+    float[] weights = {
+      0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 10, 10, 10, 10, 11, 11, 11, 11, 12, 12, 12, 12
+    };
+    try (FloatTensor W = FloatTensor.of(weights, 2, 3, 2, 2);
+        FloatTensor b = FloatTensor.of(new float[] {100, 100, 200, 200, 300, 300}, 3, 2);
+        // 2 samples. Each brings 1 input block and wants 2 output blocks.
+        FloatTensor h = FloatTensor.of(new float[] {1, 2, 3, 4}, 2, 1, 2);
+        IntTensor inputIdx = IntTensor.of(new int[] {0, 1}, 2, 1);
+        IntTensor outputIdx = IntTensor.of(new int[] {2, 0, 1, 2}, 2, 2);
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 2, 3);
+        FloatTensor out = SparseBlockDot.apply(W, h, b, plan);
+        FloatTensor gradOut = FloatTensor.of(new float[] {1, 1, 1, 1, 1, 1, 1, 1}, 2, 2, 2);
+        FloatTensor gradH = SparseBlockDot.gradH(W, gradOut, plan)) {
+      System.out.println(out.shape() + " " + out.get(1, 0, 0)); // (2, 2, 2) 277.0
+      System.out.println(gradH.shape() + " " + gradH.get(1, 0, 0)); // (2, 1, 2) 46.0
+      // Gradient descent on W, which touches only the 4 blocks that took part.
+      SparseBlockDot.addGradW(h, gradOut, plan, -0.5f, W);
+      System.out.println(W.shape() + " " + W.get(1, 2, 1, 0)); // (2, 3, 2, 2) 10.0
+    }
+  }
+
+  // end of example
+
+  @Test
+  void blocks_printsWhatTheCommentsSay() throws Exception {
+    List<String> printed = printed(ExamplesTest::blocks);
+    assertEquals(List.of("(2, 2, 2) 277.0", "(2, 1, 2) 46.0", "(2, 3, 2, 2) 10.0"), printed);
+    assertEquals(Example.named("blocks").commentsOnPrinting(), printed);
+  }
+
+  // example: experts
+  /** The sum of the experts chosen for each row of x, by their gates; W is (experts, 1, m, n). */
+  static FloatTensor mixture(FloatTensor W, float[] x, int[] chosen, float[] gates, int batch) {
+    int experts = (int) W.shape().dim(0);
+    int each = chosen.length / batch;
+    int m = x.length / batch;
+    float[] h = new float[batch * each * m];
+    for (int k = 0; k < h.length; k++) {
+      h[k] = gates[k / m] * x[k / m / each * m + k % m];
+    }
+    try (FloatTensor gated = FloatTensor.of(h, batch, each, m);
+        IntTensor inputIdx = IntTensor.of(chosen, batch, each);
+        IntTensor outputIdx = IntTensor.zeros(batch, 1); // there is one output block
+        FloatTensor b = FloatTensor.zeros(1, W.shape().dim(3));
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, experts, 1)) {
+      return SparseBlockDot.apply(W, gated, b, plan);
+    }
+  }
+
+  // end of example
+
+  @Test
+  void experts_addUpWithTheirGates() {
+    float[] weights = {1, 2, 10, 20, 100, 200}; // 3 experts of 1 x 2
+    try (FloatTensor W = FloatTensor.of(weights, 3, 1, 1, 2);
+        FloatTensor out =
+            mixture(
+                W, new float[] {1, 3}, new int[] {0, 2, 1, 2}, new float[] {0.5f, 2, 1, -1}, 2)) {
+      assertEquals("(2, 1, 2)", out.shape().toString());
+      // Row 0 is 1: 0.5 (1, 2) + 2 (100, 200). Row 1 is 3: 3 (10, 20) - 3 (100, 200).
+      assertArrayEquals(new float[] {200.5f, 401, -270, -540}, out.toArray());
+    }
+  }
+
+  // example: labels
+  /** Labels with similar vectors share a class: the sums of their vectors are clustered. */
+  static ClassAssignment similar(float[] vectors, int[] labels, int numberOfLabels) {
+    int features = vectors.length / labels.length;
+    float[] sums = new float[numberOfLabels * features];
+    for (int k = 0; k < vectors.length; k++) {
+      sums[labels[k / features] * features + k % features] += vectors[k];
+    }
+    try (FloatTensor ofLabels = FloatTensor.of(sums, numberOfLabels, features)) {
+      return ClassAssignment.clustered(ofLabels, (int) Math.sqrt(numberOfLabels), 1);
+    }
+  }
+
+  /** Learns which label each vector has. The vectors lie one after the other, in any order. */
+  static void learn(float[] vectors, int[] labels, ClassAssignment classes) {
+    int features = vectors.length / labels.length;
+    int batch = 128;
+    int steps = labels.length / batch;
+    Optimizer adagrad = Optimizer.adagrad(0.3f);
+    try (HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(features, classes.outputs()).classes(classes).build();
+        FloatTensor x = FloatTensor.zeros(batch, features);
+        IntTensor targets = IntTensor.zeros(batch)) {
+      for (int epoch = 1; epoch <= 4; epoch++) {
+        double sum = 0;
+        for (int step = 0; step < steps; step++) {
+          x.put(0, vectors, step * batch * features, batch * features);
+          targets.copyFrom(Arrays.copyOfRange(labels, step * batch, (step + 1) * batch));
+          sum += layer.step(x, targets, adagrad);
+        }
+        System.out.printf("epoch %d: loss %.2f%n", epoch, sum / steps);
+      }
+      Ranking best = layer.topK(x, 3); // of each vector of the last batch
+      System.out.println(Arrays.toString(best.outputs(0)) + " " + best.probability(0, 0));
+    }
+  }
+
+  // end of example
+
+  /** Vectors around 1000 centres, which are numbered at random. */
+  private static final class Labelled {
+    static final int LABELS = 1000;
+    static final int FEATURES = 32;
+
+    final int[] labels;
+    final float[] vectors;
+
+    Labelled() {
+      RandomGenerator random = new SplittableRandom(2);
+      float[] centres = new float[LABELS * FEATURES];
+      for (int k = 0; k < centres.length; k++) {
+        centres[k] = (float) random.nextGaussian(0, 2);
+      }
+      labels = random.ints(78 * 128, 0, LABELS).toArray();
+      vectors = new float[labels.length * FEATURES];
+      for (int k = 0; k < vectors.length; k++) {
+        float centre = centres[labels[k / FEATURES] * FEATURES + k % FEATURES];
+        vectors[k] = (float) random.nextGaussian(centre, 0.5);
+      }
+    }
+
+    List<String> learned(ClassAssignment classes) throws Exception {
+      List<String> printed = printed(() -> learn(vectors, labels, classes));
+      assertEquals(5, printed.size(), printed.toString());
+      return printed;
+    }
+
+    static double lastLoss(List<String> printed) {
+      return Double.parseDouble(printed.get(3).replace("epoch 4: loss ", ""));
+    }
+  }
+
+  /** "With similar the loss falls below 0.2." */
+  @Test
+  void labels_areLearned() throws Exception {
+    Labelled data = new Labelled();
+    List<String> printed = data.learned(similar(data.vectors, data.labels, Labelled.LABELS));
+    assertTrue(Labelled.lastLoss(printed) < 0.2, printed.toString());
+    int firstOfLastBatch = data.labels[data.labels.length - 128];
+    assertTrue(printed.get(4).startsWith("[" + firstOfLastBatch + ","), printed.toString());
+  }
+
+  /** "With ClassAssignment.contiguous ... it stays near 3", and so it does by default. */
+  @Test
+  void labels_areHardToLearnInClassesThatMeanNothing() throws Exception {
+    Labelled data = new Labelled();
+    ClassAssignment neighbours =
+        ClassAssignment.contiguous(Labelled.LABELS, (int) Math.sqrt(Labelled.LABELS));
+    try (HierarchicalSoftmax byDefault =
+        HierarchicalSoftmax.builder(Labelled.FEATURES, Labelled.LABELS).build()) {
+      for (ClassAssignment classes : List.of(neighbours, byDefault.assignment())) {
+        List<String> printed = data.learned(classes);
+        assertEquals(3, Labelled.lastLoss(printed), 0.5, printed.toString());
+      }
+    }
+  }
+
+  @Test
+  void labels_thePageSaysWhatIsTestedHere() throws IOException {
+    String page = Files.readString(Path.of("src/doc/softmax.md"));
+    assertTrue(page.contains("below 0.2") && page.contains("near 3"), "softmax.md says else");
+  }
+
+  // example: files
+  static void saveAndMap(HierarchicalSoftmax layer, Path file, FloatTensor x) throws IOException {
+    layer.save(file, SaveOptions.defaults().withMetadata(Map.of("trained on", "reviews")));
+    try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped())) {
+      System.out.println(mapped.metadata() + " " + mapped.topK(x, 1).output(0, 0));
+    }
+  }
+
+  // end of example
+
+  @Test
+  void files_areMapped() throws Exception {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(3, 10).seed(4).build();
+        FloatTensor x = FloatTensor.of(new float[] {1, -2, 3}, 1, 3)) {
+      assertEquals(
+          List.of("{trained on=reviews} " + layer.topK(x, 1).output(0, 0)),
+          printed(() -> saveAndMap(layer, folder.resolve("layer.safetensors"), x)));
+    }
+  }
+
+  // example: theano
+  /** What Python wrote with np.savez("layer.npz", W1=W1.get_value(), b1=..., W2=..., b2=...). */
+  static FloatTensor probabilities(Path npz, FloatTensor x, int outputs) throws IOException {
+    try (NpzFile file = NpzFile.open(npz);
+        FloatTensor W1 = file.floats("W1");
+        FloatTensor b1 = file.floats("b1");
+        FloatTensor W2 = file.floats("W2");
+        FloatTensor b2 = file.floats("b2")) {
+      int batch = (int) x.shape().dim(0);
+      int classes = (int) W2.shape().dim(0);
+      int outputsPerClass = (int) W2.shape().dim(2);
+      return TheanoSoftmax.apply(x, batch, outputs, classes, outputsPerClass, W1, b1, W2, b2, null);
+    }
+  }
+
+  // end of example
+
+  @Test
+  void theano_givesWhatTheanoGives() throws IOException {
+    Path golden = Path.of("src/test/resources/conformance/h_softmax-trimmed.npz");
+    try (NpzFile file = NpzFile.open(golden);
+        FloatTensor x = file.floats("x");
+        FloatTensor expected = file.floats("probabilities");
+        FloatTensor found = probabilities(golden, x, (int) expected.shape().dim(1))) {
+      assertEquals(expected.shape(), found.shape());
+      assertArrayEquals(expected.toArray(), found.toArray(), 1e-6f);
+    }
+  }
+
+  // example: serving
+  /** For a server: used where it lies in the file, each call on the thread that makes it. */
+  static HierarchicalSoftmax open(Path file) throws IOException {
+    return HierarchicalSoftmax.load(
+        file, LoadOptions.mapped().withWorkers(Workers.callingThread()));
+  }
+
+  /** What one request asks; to be called from any thread. */
+  static int[] likeliest(HierarchicalSoftmax layer, float[] features, int k) {
+    try (FloatTensor x = FloatTensor.of(features, 1, features.length)) {
+      return layer.topK(x, k).outputs(0);
+    }
+  }
+
+  // end of example
+
+  @Test
+  void serving_answersManyThreadsAsOne() throws Exception {
+    Path file = folder.resolve("served.safetensors");
+    int requests = 64;
+    ExecutorService callers = Executors.newFixedThreadPool(8);
+    try (HierarchicalSoftmax trained = HierarchicalSoftmax.builder(2, 1000).seed(3).build()) {
+      trained.save(file);
+      try (HierarchicalSoftmax served = open(file)) {
+        List<Future<int[]>> answers = new ArrayList<>();
+        for (int r = 0; r < requests; r++) {
+          float[] features = {r - 32, 5};
+          answers.add(callers.submit(() -> likeliest(served, features, 20)));
+        }
+        for (int r = 0; r < requests; r++) {
+          assertArrayEquals(
+              likeliest(trained, new float[] {r - 32, 5}, 20), answers.get(r).get(), "row " + r);
+        }
+        assertNotEquals(answers.get(0).get()[0], answers.get(63).get()[0]);
+      }
+    } catch (ExecutionException e) {
+      throw new AssertionError(e.getCause());
+    } finally {
+      callers.shutdown();
+    }
+  }
+
+  private interface Code {
+    void run() throws Exception;
+  }
+
+  private static List<String> printed(Code code) throws Exception {
+    PrintStream before = System.out;
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    System.setOut(new PrintStream(bytes, true, UTF_8));
+    try {
+      code.run();
+    } finally {
+      System.setOut(before);
+    }
+    return bytes.toString(UTF_8).lines().toList();
+  }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.documents;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.commonmark.ext.heading.anchor.IdGenerator;
+import org.commonmark.node.AbstractVisitor;
+import org.commonmark.node.Code;
+import org.commonmark.node.FencedCodeBlock;
+import org.commonmark.node.Heading;
+import org.commonmark.node.Image;
+import org.commonmark.node.Link;
+import org.commonmark.node.Node;
+import org.commonmark.node.Text;
+import org.commonmark.parser.Parser;
+
+/** A page of documentation, as a CommonMark parser sees it. */
+final class Page {
+  /** Code between fences. */
+  record Block(Page page, String language, String text) {}
+
+  private final Path file;
+  private final List<Block> blocks = new ArrayList<>();
+  private final List<String> spans = new ArrayList<>();
+  private final List<String> links = new ArrayList<>();
+  private final Set<String> anchors = new HashSet<>();
+
+  private Page(Path file) {
+    this.file = file;
+    Parser.builder().build().parse(read(file)).accept(new Reader());
+  }
+
+  /** Every page of the repository. */
+  static List<Page> all() {
+    return Stream.of("", "native", "src/doc").map(Path::of).flatMap(Page::markdown).toList();
+  }
+
+  static Page of(String file) {
+    return new Page(Path.of(file));
+  }
+
+  static String read(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static Stream<Page> markdown(Path folder) {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files
+          .filter(file -> file.toString().endsWith(".md"))
+          .sorted()
+          .map(Page::new)
+          .toList()
+          .stream();
+    } catch (IOException e) {
+      throw new AssertionError("tests run in the folder of pom.xml", e);
+    }
+  }
+
+  Path file() {
+    return file;
+  }
+
+  /** Whether it is about the library, not about its making. */
+  boolean isForUsers() {
+    return file.equals(Path.of("README.md")) || file.startsWith("src/doc");
+  }
+
+  /** Code within the text. */
+  Stream<String> spans() {
+    return spans.stream();
+  }
+
+  /** Code between fences in a language. */
+  Stream<Block> blocks(String language) {
+    return blocks.stream().filter(block -> block.language.equals(language));
+  }
+
+  /** The languages of its blocks, without those given. */
+  Set<String> languagesBut(Set<String> known) {
+    Set<String> others = new HashSet<>();
+    blocks.forEach(block -> others.add(block.language));
+    others.removeAll(known);
+    return others;
+  }
+
+  /** Lines of code of any kind but Java and XML, within the text and between fences. */
+  Stream<String> commands() {
+    return Stream.concat(spans.stream(), blocks("sh").flatMap(block -> block.text.lines()));
+  }
+
+  /** Where links and pictures lead. */
+  List<String> links() {
+    return links;
+  }
+
+  /** What stands after the # of a link to a heading. */
+  Set<String> anchors() {
+    return anchors;
+  }
+
+  @Override
+  public String toString() {
+    return file.toString();
+  }
+
+  private final class Reader extends AbstractVisitor {
+    private final IdGenerator ids = IdGenerator.builder().build();
+
+    @Override
+    public void visit(FencedCodeBlock code) {
+      blocks.add(new Block(Page.this, code.getInfo(), code.getLiteral().strip()));
+    }
+
+    @Override
+    public void visit(Code code) {
+      spans.add(code.getLiteral());
+    }
+
+    @Override
+    public void visit(Link link) {
+      links.add(link.getDestination());
+      visitChildren(link);
+    }
+
+    @Override
+    public void visit(Image image) {
+      links.add(image.getDestination());
+    }
+
+    @Override
+    public void visit(Heading heading) {
+      anchors.add(ids.generateId(text(heading)));
+      visitChildren(heading);
+    }
+
+    private static String text(Node node) {
+      StringBuilder text = new StringBuilder();
+      node.accept(
+          new AbstractVisitor() {
+            @Override
+            public void visit(Text part) {
+              text.append(part.getLiteral());
+            }
+
+            @Override
+            public void visit(Code part) {
+              text.append(part.getLiteral());
+            }
+          });
+      return text.toString();
+    }
+  }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.documents;
+
+import java.io.IOException;
+import java.io.StringReader;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import javax.xml.parsers.DocumentBuilderFactory;
+import javax.xml.parsers.ParserConfigurationException;
+import org.w3c.dom.Element;
+import org.w3c.dom.Node;
+import org.w3c.dom.NodeList;
+import org.xml.sax.InputSource;
+import org.xml.sax.SAXException;
+
+/** A project's POM, as far as pages tell of it. */
+final class Pom {
+  static final Pom MAIN = new Pom(Path.of("pom.xml"));
+  private static final Pom PLATFORM = new Pom(Path.of("platform/pom.xml"));
+
+  private final String text;
+  private final Element project;
+  private final Map<String, String> properties = new HashMap<>();
+
+  private Pom(Path file) {
+    text = Page.read(file);
+    project = parse(text);
+    children(project, "properties")
+        .flatMap(all -> children(all, null))
+        .forEach(property -> properties.put(property.getTagName(), property.getTextContent()));
+    properties.put("project.version", version());
+    properties.put("project.groupId", child(project, "groupId"));
+  }
+
+  String version() {
+    return child(project, "version");
+  }
+
+  Set<String> profiles() {
+    Set<String> ids = new TreeSet<>();
+    children(project, "profiles")
+        .flatMap(all -> children(all, "profile"))
+        .forEach(profile -> ids.add(child(profile, "id")));
+    return ids;
+  }
+
+  /** Whether a property of that name is defined or used. */
+  boolean mentions(String property) {
+    return text.contains("<" + property + ">")
+        || text.contains("<" + property + "/>")
+        || text.contains("${" + property + "}");
+  }
+
+  /** The dependencies of a page that this project does not have, in that version. */
+  static Stream<String> wrongDependencies(String xml) {
+    Set<String> known = new TreeSet<>();
+    MAIN.dependencies(MAIN.project).forEach(known::add);
+    PLATFORM.dependencies(PLATFORM.project).forEach(known::add);
+    for (Pom own : List.of(MAIN, PLATFORM)) {
+      known.add(own.coordinates(own.project));
+    }
+    return MAIN.dependencies(parse("<project><dependencies>" + xml + "</dependencies></project>"))
+        .filter(dependency -> !known.contains(dependency))
+        .map(dependency -> dependency + " is not one of " + known);
+  }
+
+  private Stream<String> dependencies(Element root) {
+    return children(root, "dependencies")
+        .flatMap(all -> children(all, "dependency"))
+        .map(this::coordinates);
+  }
+
+  private String coordinates(Element artifact) {
+    List<String> parts = new ArrayList<>();
+    for (String part : List.of("groupId", "artifactId", "version", "classifier")) {
+      children(artifact, part).map(Element::getTextContent).map(this::filled).forEach(parts::add);
+    }
+    return String.join(":", parts);
+  }
+
+  private String filled(String value) {
+    String result = value;
+    Matcher reference;
+    while ((reference = REFERENCE.matcher(result)).find()
+        && properties.containsKey(reference.group(1))) {
+      result = result.replace(reference.group(), properties.get(reference.group(1)));
+    }
+    return result;
+  }
+
+  private static final Pattern REFERENCE = Pattern.compile("\\$\\{([^}]+)}");
+
+  private static String child(Element parent, String name) {
+    return children(parent, name).findFirst().orElseThrow().getTextContent();
+  }
+
+  /** The elements of a name, or of any. */
+  private static Stream<Element> children(Element parent, String name) {
+    NodeList nodes = parent.getChildNodes();
+    return IntStream.range(0, nodes.getLength())
+        .mapToObj(nodes::item)
+        .filter(node -> node.getNodeType() == Node.ELEMENT_NODE)
+        .map(Element.class::cast)
+        .filter(element -> name == null || element.getTagName().equals(name));
+  }
+
+  private static Element parse(String xml) {
+    try {
+      return DocumentBuilderFactory.newInstance()
+          .newDocumentBuilder()
+          .parse(new InputSource(new StringReader(xml)))
+          .getDocumentElement();
+    } catch (SAXException | IOException | ParserConfigurationException e) {
+      throw new AssertionError(xml, e);
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.optimizer;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.KernelsProvider;
+import org.blocksparse.internal.memory.Storage;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+/** The state of two tensors, of three and of two blocks. */
+final class OptimizerStateTest {
+  private static final UpdateRule ADAM = rule(UpdateRule.Kind.ADAM);
+  private static final UpdateRule SGD = rule(UpdateRule.Kind.SGD);
+
+  private final Kernels kernels = KernelsProvider.kernels();
+  private final Storage weights = Storage.allocate(12);
+  private final Storage biases = Storage.allocate(2);
+  private final Storage gradient = Storage.allocate(4);
+  private final OptimizerState state =
+      new OptimizerState(new BlockedTensor(weights, 3, true), new BlockedTensor(biases, 2, false));
+
+  private static UpdateRule rule(UpdateRule.Kind kind) {
+    return new UpdateRule(kind, 0.5f, 0, Float.POSITIVE_INFINITY, 0.9f, 0.999f, 1e-8f);
+  }
+
+  @AfterEach
+  void close() {
+    state.close();
+    weights.close();
+    biases.close();
+    gradient.close();
+  }
+
+  @Test
+  void blocksAreCountedAndUpdatedOnTheirOwn() {
+    gradient.fill(0, 4, 1);
+    try (OptimizerState.Step step = state.begin(ADAM, kernels)) {
+      step.update(0, 1, gradient);
+      step.update(0, 1, gradient);
+      step.update(0, 2, gradient);
+      step.update(1, 0, gradient);
+    }
+    assertArrayEquals(new int[] {0, 2, 1}, state.of(0).steps());
+    assertArrayEquals(new int[] {1, 0}, state.of(1).steps());
+    // With a gradient that stays the same, each step of Adam has the length of the rate.
+    float[] expected = {0, 0, 0, 0, -1, -1, -1, -1, -0.5f, -0.5f, -0.5f, -0.5f};
+    for (int i = 0; i < expected.length; i++) {
+      assertEquals(expected[i], weights.getFloat(i), 1e-6, "weight " + i);
+    }
+    assertEquals(-0.5f, biases.getFloat(0), 1e-6);
+    assertEquals(0, biases.getFloat(1));
+  }
+
+  @Test
+  void weightsDecayAndBiasesDoNot() {
+    weights.fill(0, 12, 8);
+    biases.fill(0, 2, 8);
+    UpdateRule decaying =
+        new UpdateRule(UpdateRule.Kind.SGD, 0.5f, 0.5f, Float.POSITIVE_INFINITY, 0, 0, 0);
+    try (OptimizerState.Step step = state.begin(decaying, kernels)) {
+      step.update(0, 0, gradient);
+      step.update(1, 0, gradient);
+    }
+    assertEquals(6, weights.getFloat(0));
+    assertEquals(8, weights.getFloat(4));
+    assertEquals(8, biases.getFloat(0));
+  }
+
+  @Test
+  void aStepWithoutUpdatesChangesNothing() {
+    gradient.fill(0, 4, 1);
+    try (OptimizerState.Step step = state.begin(ADAM, kernels)) {
+      step.update(0, 1, gradient);
+    }
+    Storage moment = state.of(0).moment(0);
+    try (OptimizerState.Step step = state.begin(SGD, kernels)) {
+      assertSame(SGD, step.rule());
+    }
+    try (OptimizerState.Step step = state.begin(rule(UpdateRule.Kind.ADAGRAD), kernels)) {
+      assertFalse(step.rule().isPlainDescent());
+    }
+    assertEquals(UpdateRule.Kind.ADAM, state.kind());
+    assertSame(moment, state.of(0).moment(0));
+    assertFalse(moment.isClosed());
+    assertArrayEquals(new int[] {0, 1, 0}, state.of(0).steps());
+  }
+
+  @Test
+  void theFirstUpdateByAnotherRuleDropsWhatWasKept() {
+    try (OptimizerState.Step step = state.begin(ADAM, kernels)) {
+      step.update(0, 1, gradient);
+    }
+    Storage moment = state.of(0).moment(0);
+    try (OptimizerState.Step step = state.begin(SGD, kernels)) {
+      step.keep();
+    }
+    assertEquals(UpdateRule.Kind.SGD, state.kind());
+    assertTrue(moment.isClosed());
+    assertArrayEquals(new int[3], state.of(0).steps());
+  }
+
+  @Test
+  void closingWaitsForAStep() {
+    Storage moment;
+    try (OptimizerState.Step step = state.begin(ADAM, kernels)) {
+      step.update(0, 0, gradient);
+      moment = state.of(0).moment(0);
+      state.close();
+      step.update(0, 0, gradient);
+    }
+    assertTrue(moment.isClosed());
+    assertEquals(
+        "layer: the layer is closed",
+        assertThrows(IllegalStateException.class, () -> state.begin(ADAM, kernels)).getMessage());
+  }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.programs;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.blocksparse.FloatTensor;
+
+/** Closes tensors and holds on to them: together they are more than direct memory may be. */
+public final class ClosedTensorsProgram {
+  private ClosedTensorsProgram() {}
+
+  public static void main(String[] args) {
+    List<FloatTensor> closed = new ArrayList<>();
+    for (int i = 0; i < 40; i++) {
+      FloatTensor tensor = FloatTensor.zeros(1 << 20);
+      tensor.fill(1);
+      tensor.close();
+      closed.add(tensor);
+    }
+    if (closed.stream().filter(FloatTensor::isClosed).count() != 40) {
+      throw new IllegalStateException("not all are closed");
+    }
+    System.out.println("lives on");
+  }
+}
