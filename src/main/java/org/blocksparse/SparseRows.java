@@ -170,8 +170,8 @@ public final class SparseRows implements AutoCloseable {
    * must not change as long as the rows are used. If it does, results are undefined, but no other
    * memory is written.
    *
-   * @throws IllegalArgumentException if a buffer is not direct, not in native byte order or not at a
-   *     multiple of four, and as {@link #of(int[], int[])}
+   * @throws IllegalArgumentException if a buffer is not direct, not in native byte order or not at
+   *     a multiple of four, and as {@link #of(int[], int[])}
    * @throws IndexOutOfBoundsException if an index is negative
    * @throws UnsupportedOperationException if the native library is not in use
    */
@@ -196,9 +196,7 @@ public final class SparseRows implements AutoCloseable {
       Tensor.requireLength("values", indices.remaining(), values.remaining());
     }
     return checked(
-        Storage.wrap(offsets),
-        Storage.wrap(indices),
-        values == null ? null : Storage.wrap(values));
+        Storage.wrap(offsets), Storage.wrap(indices), values == null ? null : Storage.wrap(values));
   }
 
   private static void requireWrappable(String name, Buffer buffer, ByteOrder order) {
