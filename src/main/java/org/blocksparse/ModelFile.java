@@ -78,9 +78,8 @@ final class ModelFile {
     OptimizerState state = layer.memory().state();
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
-        ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.ordinal()).steps()[0]));
-    tensors.add(
-        TensorSource.ints(ModelNames.STATE_STEPS, state.of(Parameter.W2.ordinal()).steps()));
+        ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.index()).steps()[0]));
+    tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, state.of(Parameter.W2.index()).steps()));
     FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
     for (int moment = 0; moment < state.kind().moments(); moment++) {
       for (int p = 0; p < parameters.length; p++) {
@@ -277,10 +276,10 @@ final class ModelFile {
       int moments = state.moments().size();
       for (Parameter parameter : Parameter.values()) {
         boolean classLevel = parameter == Parameter.W1 || parameter == Parameter.B1;
-        TensorState tensor = target.of(parameter.ordinal());
+        TensorState tensor = target.of(parameter.index());
         tensor.restoreSteps(classLevel ? stepsOfClassLevel : stepsOfClass);
         for (int moment = 0; moment < moments; moment++) {
-          TensorEntry entry = state.moments().get(moment).get(parameter.ordinal());
+          TensorEntry entry = state.moments().get(moment).get(parameter.index());
           reader.readFloats(entry, tensor.moment(moment), values(moment, moments));
         }
       }

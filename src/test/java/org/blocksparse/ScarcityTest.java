@@ -40,12 +40,13 @@ final class ScarcityTest {
     assertTrue(Files.notExists(folder.resolve("hs_err.log")), "the JVM has crashed");
   }
 
-  @Test
-  void everyOperationOnAFullHeap() {
+  @ParameterizedTest
+  @ValueSource(strings = {"Serial", "Parallel", "G1", "Z"})
+  void everyOperationOnAFullHeap(String collector) {
     assertLivesOn(
         jvm()
             .option("-Xmx32m")
-            .option("-XX:+UseSerialGC")
+            .option("-XX:+Use" + collector + "GC")
             .property(
                 "blocksparse.fillings", Integer.toString(Budget.of("blocksparse.fillings", 2, 40)))
             .run(ScarcityProgram.class, "heap", folder.toString()));

@@ -163,6 +163,7 @@ public final class ScarcityProgram {
   // --------------------------------------------------------------------------------- full heaps
 
   private static int refusals;
+  private static final int[] PIECES = {1 << 17, 1 << 8};
   private static final Deque<byte[]> HEAP = new ArrayDeque<>(1 << 20);
 
   private static void withFullHeap(String name, Operation operation) {
@@ -188,7 +189,7 @@ public final class ScarcityProgram {
   }
 
   private static void fill() {
-    for (int bytes : new int[] {1 << 17, 1 << 8}) {
+    for (int bytes : PIECES) {
       try {
         while (HEAP.size() < 1 << 20) {
           HEAP.addLast(new byte[bytes]);

@@ -38,11 +38,11 @@ public final class OptimizerUpdate implements SoftmaxUpdate {
     int classes = sizes.classes();
     Storage ofWeights = workspace.get(Use.GRAD_W1, (long) sizes.features() * classes);
     gradient.weights(1, false, sizes.w1(ofWeights));
-    step.update(Parameter.W1.ordinal(), 0, ofWeights);
+    step.update(Parameter.W1.index(), 0, ofWeights);
     Storage ofBiases = workspace.get(Use.GRAD_B1, classes);
     ofBiases.fill(0, classes, 0);
     gradient.biases(1, sizes.b1(ofBiases));
-    step.update(Parameter.B1.ordinal(), 0, ofBiases);
+    step.update(Parameter.B1.index(), 0, ofBiases);
   }
 
   @Override
@@ -52,10 +52,10 @@ public final class OptimizerUpdate implements SoftmaxUpdate {
     try (Scratch scratch = Scratch.borrow(Math.max(sizes.classWeights(), slots))) {
       Storage ofBlock = scratch.storage();
       gradient.weights(1, false, Blocks.shared(ofBlock, 1, classes, sizes.features(), slots));
-      step.update(Parameter.W2.ordinal(), gradient.classNumber(), ofBlock);
+      step.update(Parameter.W2.index(), gradient.classNumber(), ofBlock);
       ofBlock.fill(0, slots, 0);
       gradient.biases(1, new Rows(ofBlock, 0, classes, 0));
-      step.update(Parameter.B2.ordinal(), gradient.classNumber(), ofBlock);
+      step.update(Parameter.B2.index(), gradient.classNumber(), ofBlock);
     }
   }
 }
