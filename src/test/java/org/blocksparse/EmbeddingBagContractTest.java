@@ -168,7 +168,7 @@ final class EmbeddingBagContractTest {
   void steps_followTheOptimizer_andTouchOnlyRowsThatAreNamed(
       KernelsUnderTest kernels, Case sizes, Data data) {
     for (Rule rule : RULES) {
-      Mode mode = Mode.values()[data.below(Mode.values().length)];
+      Mode mode = data.oneOf(Mode.values());
       BagProblem first = sizes.problem(data, Numbers.GAUSSIAN, true);
       OptimizerOracle expected = new OptimizerOracle(rule, first.table().length);
       try (EmbeddingBag layer =
