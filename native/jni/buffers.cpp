@@ -13,9 +13,8 @@ JNIEXPORT jobject JNICALL Java_org_blocksparse_internal_binding_NativeMemory_new
   return env->NewDirectByteBuffer(reinterpret_cast<void*>(static_cast<intptr_t>(address)), bytes);
 }
 
-JNIEXPORT jlong JNICALL Java_org_blocksparse_internal_binding_NativeMemory_addressOf(JNIEnv* env,
-                                                                                     jclass,
-                                                                                     jobject buffer) {
+JNIEXPORT jlong JNICALL
+Java_org_blocksparse_internal_binding_NativeMemory_addressOf(JNIEnv* env, jclass, jobject buffer) {
   return static_cast<jlong>(reinterpret_cast<intptr_t>(env->GetDirectBufferAddress(buffer)));
 }
 }
