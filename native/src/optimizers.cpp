@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
 #include "kernels/kernel_table.h"
+#include "optimizer_numbers.h"
 
 namespace blocksparse {
 namespace {
@@ -23,11 +22,6 @@ blocksparse_status check_step(const kernel_table* kernels, int64_t count,
   return missing && count > 0 ? BLOCKSPARSE_NULL_POINTER : BLOCKSPARSE_OK;
 }
 
-// So that 0 / 0, of an element without a gradient, is 0 even if an epsilon is tiny or has become 0.
-float divisor(double epsilon) {
-  return std::max(static_cast<float>(epsilon), std::numeric_limits<float>::denorm_min());
-}
-
 }  // namespace
 }  // namespace blocksparse
 
@@ -37,9 +31,7 @@ float blocksparse_norm_f32(int32_t isa, int64_t count, const float* x) {
   if (check_step(kernels, count, x) != BLOCKSPARSE_OK) {
     return std::numeric_limits<float>::quiet_NaN();
   }
-  const double length = std::sqrt(kernels->sum_of_squares(count, x));
-  constexpr double kMost = std::numeric_limits<float>::max();
-  return static_cast<float>(std::isfinite(length) ? std::min(length, kMost) : length);
+  return norm(*kernels, count, x);
 }
 
 int32_t blocksparse_sgd_f32(int32_t isa, int64_t count, float rate, float scale, float decay,
@@ -76,13 +68,7 @@ int32_t blocksparse_adam_f32(int32_t isa, int64_t count, float rate, float scale
   if (step < 1) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  // With c = sqrt(1 - beta2^step) the step is  (rate * c / (1 - beta1^step)) * m / (sqrt(v) +
-  // epsilon * c): both corrections leave the loop.
-  const double steps = static_cast<double>(step);
-  const double correction1 = 1.0 - std::pow(static_cast<double>(beta1), steps);
-  const double correction2 = std::sqrt(1.0 - std::pow(static_cast<double>(beta2), steps));
-  kernels->adam(count, static_cast<float>(static_cast<double>(rate) * correction2 / correction1),
-                scale, decay, beta1, beta2, divisor(static_cast<double>(epsilon) * correction2), g,
-                m, v, w);
+  const adam_numbers numbers = corrected(rate, beta1, beta2, epsilon, step);
+  kernels->adam(count, numbers.rate, scale, decay, beta1, beta2, numbers.epsilon, g, m, v, w);
   return status;
 }

@@ -99,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   float* const scratch_data = (odd & kNullScratch) != 0 ? nullptr : scratch.data();
   const int64_t scratch_length = static_cast<int64_t>(scratch.size());
   const bool weighted = (odd & kNoWeights) == 0;
-  switch (kind & 3) {
+  switch (kind & 7) {
     case 0: {
       const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
       const std::vector<float> bias = operand(blocks2, ld2, size2);
@@ -136,6 +136,35 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
           y_data, rows2, ld2);
       blocksparse_block_sum_f32(isa, plan.data(), plan_length, begin, end, size2, 1.0f, y_data,
                                 rows2, ld2, sums.data(), blocks2, ld2);
+      break;
+    }
+    case 4: {
+      std::vector<int32_t> list = in.rest(0);
+      const std::size_t bags = static_cast<std::size_t>(positive(blocks1));
+      list.resize(list.size() > bags ? list.size() : bags + 1);
+      const auto middle = list.begin() + static_cast<std::ptrdiff_t>(bags) + 1;
+      const std::vector<int32_t> offsets(list.begin(), middle), indices(middle, list.end());
+      const int32_t entries = static_cast<int32_t>(indices.size());
+      const std::vector<float> factors(indices.size(), 0.5f);
+      const float* const values = weighted ? factors.data() : nullptr;
+      std::vector<float> dots = factors, c = operand(blocks1, ld1, size1);
+      blocksparse_bag_sum_f32(isa, path, offsets.data(), blocks1, begin, end, indices.data(),
+                              values, entries, size1, x_data, rows1, ld1, c.data(), ld1);
+      blocksparse_bag_dot_f32(isa, path, offsets.data(), blocks1, begin, end, indices.data(),
+                              entries, size1, x_data, rows1, ld1, c.data(), ld1, dots.data());
+      const std::vector<int32_t> targets(bags, part_begin), steps(bags, part_end);
+      std::vector<float> table = operand(rows2, size1, size1), m = table, v = table;
+      float* const to = w_data == nullptr ? nullptr : table.data();
+      blocksparse_bag_sgd_f32(isa, offsets.data(), blocks1, begin, end, indices.data(), values,
+                              entries, size1, x_data, rows1, ld1, targets.data(), 0.1f, 0.1f, 2.0f,
+                              to, rows2, scratch_data);
+      blocksparse_bag_adagrad_f32(isa, offsets.data(), blocks1, begin, end, indices.data(), values,
+                                  entries, size1, x_data, rows1, ld1, targets.data(), 0.1f, 0.1f,
+                                  2.0f, 1e-8f, m.data(), to, rows2, scratch_data);
+      blocksparse_bag_adam_f32(isa, offsets.data(), blocks1, begin, end, indices.data(), values,
+                               entries, size1, x_data, rows1, ld1, targets.data(), steps.data(),
+                               0.1f, 0.1f, 2.0f, 0.9f, 0.999f, 1e-8f, m.data(), v.data(), to, rows2,
+                               scratch_data);
       break;
     }
     default: {

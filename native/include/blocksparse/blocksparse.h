@@ -316,6 +316,88 @@ BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(
     const float* weights, float smoothing, const float* prior, float* nll, float* c, int64_t c_rows,
     int64_t ldc);
 
+/* -------------------------------------------------------------------------------------- bags */
+
+/*
+ * BAGS are rows of a table that are added up, each with a factor. Bag r has the entries
+ * [offsets[r], offsets[r + 1]) of indices, which name rows of the table, and of values:
+ *
+ *   offsets   bags + 1, ascending, within [0, entries]
+ *   indices   entries; a row may be named several times, and counts as often
+ *   values    entries, or NULL: 1 each
+ *
+ * Functions work on bags [begin, end). The reduction tells what the sum of a bag is multiplied by.
+ * It goes by the number of entries, whatever their values are.
+ */
+typedef enum blocksparse_bag_reduction {
+  BLOCKSPARSE_BAG_SUM = 0,
+  BLOCKSPARSE_BAG_MEAN = 1,     /* 1 / entries of the bag */
+  BLOCKSPARSE_BAG_ROOT_MEAN = 2 /* 1 / sqrt(entries of the bag) */
+} blocksparse_bag_reduction;
+
+/*
+ * c[r] = factor * (sum over the entries e of bag r of values[e] * a[indices[e]]); 0 for an empty bag
+ *
+ * n   size of a row
+ * a   the table: a_rows rows, row i at a + i * lda
+ * c   a row for each bag, bag r at c + r * ldc; only written; overlaps no other operand
+ *
+ * The indices of a bag are checked before its row is written, and after those before were.
+ */
+BLOCKSPARSE_API int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction,
+                                                const int32_t* offsets, int32_t bags, int32_t begin,
+                                                int32_t end, const int32_t* indices,
+                                                const float* values, int32_t entries, int32_t n,
+                                                const float* a, int64_t a_rows, int64_t lda,
+                                                float* c, int64_t ldc);
+
+/*
+ * The gradient of the sums with respect to the values: for each entry e of each bag r
+ *
+ *   dots[e] = factor * a[indices[e]] . y[r]
+ *
+ * y      a row for each bag, bag r at y + r * ldy
+ * dots   entries; those of the bags named are written
+ */
+BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction,
+                                                const int32_t* offsets, int32_t bags, int32_t begin,
+                                                int32_t end, const int32_t* indices,
+                                                int32_t entries, int32_t n, const float* a,
+                                                int64_t a_rows, int64_t lda, const float* y,
+                                                int64_t ldy, float* dots);
+
+/*
+ * Steps of an optimiser: for each bag r, its sum (without a factor) is the gradient g of row targets[r]
+ * of w, by which that row makes one step; see below. If g is longer than max_norm, it is scaled
+ * down to that. The gradient is never written to memory that others see.
+ *
+ * a         rows that gradients are sums of: a_rows rows, row i at a + i * lda
+ * targets   for each bag a row of w; no row twice
+ * decay     the gradient is g + decay * w
+ * max_norm  positive; infinite: no limit
+ * w         w_rows rows of n, which follow each other without a gap, as those of s, m and v do
+ * steps     for each bag the number of this step of its row, at least 1
+ * scratch   n elements of the calling thread's own
+ */
+BLOCKSPARSE_API int32_t blocksparse_bag_sgd_f32(int32_t isa, const int32_t* offsets, int32_t bags,
+                                                int32_t begin, int32_t end, const int32_t* indices,
+                                                const float* values, int32_t entries, int32_t n,
+                                                const float* a, int64_t a_rows, int64_t lda,
+                                                const int32_t* targets, float rate, float decay,
+                                                float max_norm, float* w, int64_t w_rows,
+                                                float* scratch);
+BLOCKSPARSE_API int32_t blocksparse_bag_adagrad_f32(
+    int32_t isa, const int32_t* offsets, int32_t bags, int32_t begin, int32_t end,
+    const int32_t* indices, const float* values, int32_t entries, int32_t n, const float* a,
+    int64_t a_rows, int64_t lda, const int32_t* targets, float rate, float decay, float max_norm,
+    float epsilon, float* s, float* w, int64_t w_rows, float* scratch);
+BLOCKSPARSE_API int32_t blocksparse_bag_adam_f32(
+    int32_t isa, const int32_t* offsets, int32_t bags, int32_t begin, int32_t end,
+    const int32_t* indices, const float* values, int32_t entries, int32_t n, const float* a,
+    int64_t a_rows, int64_t lda, const int32_t* targets, const int32_t* steps, float rate,
+    float decay, float max_norm, float beta1, float beta2, float epsilon, float* m, float* v,
+    float* w, int64_t w_rows, float* scratch);
+
 /* -------------------------------------------------------------------------------- optimisers */
 
 /*

@@ -16,6 +16,7 @@
 
 namespace {
 
+using blocksparse::bag_work;
 using blocksparse::block_view;
 using blocksparse::cross_entropy_target;
 using blocksparse::gemm_work;
@@ -60,12 +61,23 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 #include "kernels/softmax.inl"
 #include "kernels/vector_sums.inl"
 #include "kernels/optimizer_steps.inl"
+#include "kernels/bag.inl"
 // clang-format on
 
 namespace {
 
-constexpr kernel_table kTable = {
-    gemm, outer,   softmax, log_softmax, cross_entropy, axpy, sum_of_squares, largest_magnitude,
-    sgd,  adagrad, adam};
+constexpr kernel_table kTable = {gemm,
+                                 outer,
+                                 softmax,
+                                 log_softmax,
+                                 cross_entropy,
+                                 axpy,
+                                 sum_of_squares,
+                                 largest_magnitude,
+                                 sgd,
+                                 adagrad,
+                                 adam,
+                                 bag_sum,
+                                 dot};
 
 }  // namespace

@@ -65,6 +65,19 @@ struct cross_entropy_target {
   const float* prior;  // or NULL: 1 / valid each
 };
 
+// c = scale * (sum over entries e of values[e] * a[indices[e]]), a row of n.
+struct bag_work {
+  const int32_t* indices;
+  const float* values;  // NULL: 1 each
+  int32_t count;
+  int32_t known;  // entries from here on that may be looked at, to prefetch what follows; >= count
+  const float* a;
+  int64_t lda;
+  int32_t n;
+  float scale;
+  float* c;
+};
+
 struct kernel_table {
   void (*gemm)(const gemm_work& work);
   void (*outer)(const outer_work& work);
@@ -83,6 +96,9 @@ struct kernel_table {
   // rate and epsilon with Adam's corrections for the first steps already in them.
   void (*adam)(int64_t count, float rate, float scale, float decay, float beta1, float beta2,
                float epsilon, const float* g, float* m, float* v, float* w);
+
+  void (*bag_sum)(const bag_work& work);
+  float (*dot)(int64_t count, const float* x, const float* y);
 };
 
 extern const kernel_table kPortableKernels;

@@ -75,6 +75,15 @@ final class Lease implements AutoCloseable {
   }
 
   /**
+   * What was read of all of them is what was once in their files, if there are any.
+   *
+   * @throws java.io.UncheckedIOException if a file has shrunk meanwhile
+   */
+  void requireIntact() {
+    held.forEach(Tensor::requireIntact);
+  }
+
+  /**
    * Ends all leases.
    *
    * @throws java.io.UncheckedIOException if an operand was part of a file that has shrunk
@@ -82,7 +91,7 @@ final class Lease implements AutoCloseable {
   @Override
   public void close() {
     try {
-      held.forEach(Tensor::requireIntact);
+      requireIntact();
     } finally {
       held.forEach(Storage::release);
       held.clear();

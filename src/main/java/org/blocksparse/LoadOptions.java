@@ -3,7 +3,10 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-/** How {@link HierarchicalSoftmax#load} takes a model from its file. Immutable. */
+/**
+ * How {@link HierarchicalSoftmax#load} and {@link EmbeddingBag#load} take a model from its file.
+ * What is said of W2 is true of the table of a bag as well. Immutable.
+ */
 public final class LoadOptions {
   /** What becomes of W2, which is nearly all of the file. */
   enum Memory {

@@ -50,6 +50,10 @@ final class ModelFile {
       if (options.optimizerState()) {
         addState(layer, lease, tensors, metadata);
       }
+      if (options.bag() != null) {
+        options.bag().addTo(lease);
+        BagFile.add(options.bag(), lease, options.optimizerState(), tensors, metadata);
+      }
       SafeTensorsWriter writer =
           new SafeTensorsWriter(
               SafeTensorsLayout.of(tensors), metadata, options.progress()::update);
@@ -57,7 +61,7 @@ final class ModelFile {
           file,
           channel -> {
             writer.writeAll(channel, tensors);
-            layer.W2().requireIntact();
+            lease.requireIntact();
           });
     }
   }
@@ -107,19 +111,52 @@ final class ModelFile {
         });
   }
 
-  private static SafeTensorsReader open(Path file, LoadOptions.Memory memory) throws IOException {
+  static SafeTensorsReader open(Path file, LoadOptions.Memory memory) throws IOException {
     return memory == LoadOptions.Memory.COPIED
         ? SafeTensorsReader.open(file)
         : SafeTensorsReader.map(file, memory == LoadOptions.Memory.COPY_ON_WRITE);
   }
 
+  /** A dimension that must be at least 1 and countable in 31 bits. */
+  static int dimension(TensorEntry entry, int axis) throws MalformedException {
+    long dim = entry.dims()[axis];
+    if (dim < 1 || dim > Integer.MAX_VALUE - 8) {
+      throw new MalformedException(
+          entry.name(),
+          "dimension " + axis + " of " + Shape.of(entry.dims()) + " is 0 or too large");
+    }
+    return (int) dim;
+  }
+
+  /** How many steps each block has taken. */
+  static int[] readSteps(SafeTensorsReader reader, TensorEntry entry) throws IOException {
+    int[] steps = reader.readInts(entry);
+    for (int i = 0; i < steps.length; i++) {
+      if (steps[i] < 0) {
+        throw new MalformedException(
+            entry.name(), "element " + i + " = " + steps[i] + " is negative");
+      }
+    }
+    return steps;
+  }
+
+  /** What values a moment may have, given how many a rule keeps. */
+  static SafeTensorsReader.Values values(int moment, int moments) {
+    // The last, of Adagrad the only one, is made of squares, whose root a step takes.
+    return moment == moments - 1
+        ? SafeTensorsReader.Values.FINITE_AND_NOT_NEGATIVE
+        : SafeTensorsReader.Values.FINITE;
+  }
+
   /** One file on its way to a layer. All that can be told from its header is told first. */
   private static final class Loading {
     private final SafeTensorsReader reader;
+    private final ModelMetadata metadata;
     private final LoadOptions options;
 
-    Loading(SafeTensorsReader reader, LoadOptions options) {
+    Loading(SafeTensorsReader reader, LoadOptions options) throws MalformedException {
       this.reader = reader;
+      this.metadata = new ModelMetadata(reader.metadata()).requireVersion();
       this.options = options;
     }
 
@@ -127,15 +164,6 @@ final class ModelFile {
     private record Sizes(int features, int classes, int slots, int outputs) {}
 
     HierarchicalSoftmax load() throws IOException {
-      String version = metadata(ModelNames.FORMAT);
-      if (!version.equals(ModelNames.VERSION)) {
-        throw wrongMetadata(
-            ModelNames.FORMAT
-                + " is "
-                + MalformedException.told(version)
-                + ", this library reads "
-                + ModelNames.VERSION);
-      }
       Sizes sizes = sizes();
       TensorEntry classOf = reader.entry(ModelNames.CLASS_OF, ElementType.I32, sizes.outputs());
       TensorEntry slotOf = reader.entry(ModelNames.SLOT_OF, ElementType.I32, sizes.outputs());
@@ -146,7 +174,7 @@ final class ModelFile {
         reader.entry("b2", ElementType.F32, sizes.classes(), sizes.slots())
       };
       State state = stateOrNull(sizes.classes(), parameters);
-      long steps = number(ModelNames.STEPS);
+      long steps = metadata.number(ModelNames.STEPS);
       boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
       long toRead = classOf.bytes() + slotOf.bytes() + (state == null ? 0 : state.bytes());
       for (int p = 0; p < parameters.length; p++) {
@@ -168,7 +196,7 @@ final class ModelFile {
               .workers(options.workers())
               .build(tensors[0], tensors[1], tensors[2], tensors[3]);
       try {
-        layer.restore(userMetadata(), steps);
+        layer.restore(metadata.ofUser(), steps);
         if (state != null) {
           restore(layer.memory().state(), state);
         }
@@ -178,32 +206,6 @@ final class ModelFile {
         layer.close();
         throw e;
       }
-    }
-
-    private static MalformedException wrongMetadata(String reason) {
-      return new MalformedException("__metadata__", reason);
-    }
-
-    private String metadata(String key) throws MalformedException {
-      String value = reader.metadata().get(key);
-      if (value == null) {
-        throw wrongMetadata("has no " + key + ": not a file of this library");
-      }
-      return value;
-    }
-
-    private long number(String key) throws MalformedException {
-      String value = metadata(key);
-      if (!value.matches("[0-9]{1,18}")) {
-        throw wrongMetadata(key + " is not a number that counts steps");
-      }
-      return Long.parseLong(value);
-    }
-
-    private Map<String, String> userMetadata() {
-      Map<String, String> metadata = new TreeMap<>(reader.metadata());
-      metadata.keySet().removeIf(key -> key.startsWith(ModelNames.RESERVED));
-      return metadata;
     }
 
     private Sizes sizes() throws MalformedException {
@@ -224,17 +226,6 @@ final class ModelFile {
                 + sizes.slots());
       }
       return sizes;
-    }
-
-    /** A dimension that must be at least 1 and countable in 31 bits. */
-    private static int dimension(TensorEntry entry, int axis) throws MalformedException {
-      long dim = entry.dims()[axis];
-      if (dim < 1 || dim > Integer.MAX_VALUE - 8) {
-        throw new MalformedException(
-            entry.name(),
-            "dimension " + axis + " of " + Shape.of(entry.dims()) + " is 0 or too large");
-      }
-      return (int) dim;
     }
 
     private static ClassAssignment classes(int[] classOf, int[] slotOf, Sizes sizes)
@@ -261,15 +252,9 @@ final class ModelFile {
     }
 
     private State stateOrNull(int classes, TensorEntry[] parameters) throws MalformedException {
-      String name = reader.metadata().get(ModelNames.RULE);
-      if (name == null) {
+      UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.RULE);
+      if (rule == null) {
         return null;
-      }
-      UpdateRule.Kind rule;
-      try {
-        rule = UpdateRule.Kind.valueOf(name);
-      } catch (IllegalArgumentException e) {
-        throw wrongMetadata(ModelNames.RULE + " is no rule: " + MalformedException.told(name));
       }
       List<List<TensorEntry>> moments = new ArrayList<>();
       for (int memory = 0; memory < rule.moments(); memory++) {
@@ -281,17 +266,11 @@ final class ModelFile {
         moments.add(entries);
       }
       TensorEntry stepsOfClass = reader.entry(ModelNames.STATE_STEPS, ElementType.I32, classes);
-      return new State(rule, number(ModelNames.RULE_STEPS), stepsOfClass, moments);
+      return new State(rule, metadata.number(ModelNames.RULE_STEPS), stepsOfClass, moments);
     }
 
     private void restore(OptimizerState target, State state) throws IOException {
-      int[] stepsOfClass = reader.readInts(state.stepsOfClass());
-      for (int c = 0; c < stepsOfClass.length; c++) {
-        if (stepsOfClass[c] < 0) {
-          throw new MalformedException(
-              ModelNames.STATE_STEPS, "element " + c + " = " + stepsOfClass[c] + " is negative");
-        }
-      }
+      int[] stepsOfClass = readSteps(reader, state.stepsOfClass());
       target.reset(state.rule());
       int[] stepsOfClassLevel = {(int) Math.min(state.steps(), Integer.MAX_VALUE)};
       int moments = state.moments().size();
@@ -300,13 +279,8 @@ final class ModelFile {
         TensorState tensor = target.of(parameter.index());
         tensor.restoreSteps(classLevel ? stepsOfClassLevel : stepsOfClass);
         for (int moment = 0; moment < moments; moment++) {
-          // The last, of Adagrad the only one, is made of squares, whose root a step takes.
-          SafeTensorsReader.Values values =
-              moment == moments - 1
-                  ? SafeTensorsReader.Values.FINITE_AND_NOT_NEGATIVE
-                  : SafeTensorsReader.Values.FINITE;
           TensorEntry entry = state.moments().get(moment).get(parameter.index());
-          reader.readFloats(entry, tensor.moment(moment), values);
+          reader.readFloats(entry, tensor.moment(moment), values(moment, moments));
         }
       }
     }

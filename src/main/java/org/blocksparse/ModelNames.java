@@ -2,7 +2,7 @@
 package org.blocksparse;
 
 /**
- * What a file of a {@link HierarchicalSoftmax} holds, by name.
+ * What a file of a {@link HierarchicalSoftmax}, an {@link EmbeddingBag} or both holds, by name.
  *
  * <pre>
  * W2                        F32 (classes, features, slots)
@@ -16,6 +16,19 @@ package org.blocksparse;
  * blocksparse.steps         steps of training that the layer has taken
  * blocksparse.optimizer     the rule, if its state is there
  * blocksparse.optimizer.steps   steps that the class level has taken
+ * </pre>
+ *
+ * Of a bag:
+ *
+ * <pre>
+ * table                     F32 (vocabulary, features)
+ * optimizer.first.table     F32 as the table; the first thing that Adagrad and Adam remember
+ * optimizer.second.table    F32 as the table; the second, Adam
+ * optimizer.steps.table     I32 (vocabulary); steps that each row has taken, Adam
+ *
+ * blocksparse.format        1
+ * blocksparse.bag.mode      SUM, MEAN or ROOT_MEAN
+ * blocksparse.bag.optimizer the rule, if its state is there
  * </pre>
  *
  * <p>Other tensors may be there, and are ignored.
@@ -34,6 +47,11 @@ final class ModelNames {
   static final String SLOT_OF = "slotOf";
   static final String STATE_STEPS = "optimizer.steps";
 
+  static final String TABLE = "table";
+  static final String BAG_MODE = RESERVED + "bag.mode";
+  static final String BAG_RULE = RESERVED + "bag.optimizer";
+  static final String BAG_STEPS = "optimizer.steps.table";
+
   /** The parameters in the order of the code. */
   private static final String[] PARAMETERS = {"W1", "b1", "W2", "b2"};
 
@@ -47,5 +65,10 @@ final class ModelNames {
   /** What an optimizer remembers of a parameter. */
   static String state(int memory, int parameter) {
     return STATES[memory] + PARAMETERS[parameter];
+  }
+
+  /** What an optimizer remembers of the table of a bag. */
+  static String bagState(int memory) {
+    return STATES[memory] + TABLE;
   }
 }

@@ -8,9 +8,10 @@ import org.blocksparse.internal.optimizer.UpdateRule.Kind;
  * How parameters follow their gradients. Immutable: it holds the rule and its numbers, while the
  * optimizer state, what a rule keeps of each parameter, belongs to the layer.
  *
- * <p>Only the classes that occur among the targets are touched in a step, so for the others nothing
- * decays and nothing is averaged. For Adam this is its lazy form: the moments of a class are
- * corrected by the number of steps that the class itself has taken.
+ * <p>Only the classes that occur among the targets are touched in a step, and of an {@link
+ * EmbeddingBag} only the rows that are named; so for the others nothing decays and nothing is
+ * averaged. For Adam this is its lazy form: the moments of a class or row are corrected by the
+ * number of steps that it has taken itself.
  */
 public final class Optimizer {
   private static final float NO_LIMIT = Float.POSITIVE_INFINITY;

@@ -8,21 +8,27 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 
-/** What {@link HierarchicalSoftmax#save} writes besides the parameters. Immutable. */
+/**
+ * What {@link HierarchicalSoftmax#save} and {@link EmbeddingBag#save} write besides the parameters.
+ * Immutable.
+ */
 public final class SaveOptions {
   private final Map<String, String> metadata;
   private final boolean optimizerState;
+  private final EmbeddingBag bag;
   private final Progress progress;
 
-  private SaveOptions(Map<String, String> metadata, boolean optimizerState, Progress progress) {
+  private SaveOptions(
+      Map<String, String> metadata, boolean optimizerState, EmbeddingBag bag, Progress progress) {
     this.metadata = metadata;
     this.optimizerState = optimizerState;
+    this.bag = bag;
     this.progress = requireNonNull(progress, "progress");
   }
 
   /** The parameters, the classes, and the metadata that the layer was loaded with. */
   public static SaveOptions defaults() {
-    return new SaveOptions(null, false, (done, total) -> {});
+    return new SaveOptions(null, false, null, (done, total) -> {});
   }
 
   /**
@@ -52,17 +58,25 @@ public final class SaveOptions {
                 + ", as only the format's own do");
       }
     }
-    return new SaveOptions(new TreeMap<>(entries), optimizerState, progress);
+    return new SaveOptions(new TreeMap<>(entries), optimizerState, bag, progress);
   }
 
   /** What the optimizer remembers as well, so that training can go on as if it had not ended. */
   public SaveOptions withOptimizerState() {
-    return new SaveOptions(metadata, true, progress);
+    return new SaveOptions(metadata, true, bag, progress);
+  }
+
+  /**
+   * A bag in the same file, which makes the x of the layer: {@link EmbeddingBag#load} and {@link
+   * HierarchicalSoftmax#load} both load from it what is theirs.
+   */
+  public SaveOptions withBag(EmbeddingBag value) {
+    return new SaveOptions(metadata, optimizerState, requireNonNull(value, "bag"), progress);
   }
 
   /** Who is told how many bytes have been written. */
   public SaveOptions withProgress(Progress listener) {
-    return new SaveOptions(metadata, optimizerState, listener);
+    return new SaveOptions(metadata, optimizerState, bag, listener);
   }
 
   /** Null: those that the layer has. */
@@ -72,6 +86,11 @@ public final class SaveOptions {
 
   boolean optimizerState() {
     return optimizerState;
+  }
+
+  /** Null: none. */
+  EmbeddingBag bag() {
+    return bag;
   }
 
   Progress progress() {

@@ -40,7 +40,7 @@ final class LargeTensorTest {
     assumeTrue(Backend.isNative(), "direct buffers are limited to the size of the heap");
   }
 
-  private static FloatTensor large(long... dims) {
+  static FloatTensor large(long... dims) {
     assertTrue(Shape.of(dims).size() > 1L << 31);
     try {
       return FloatTensor.zeros(dims);

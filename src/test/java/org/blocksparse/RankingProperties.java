@@ -93,7 +93,7 @@ final class RankingProperties {
       }
       float[] ofRows = data.floats(Numbers.SMALL_INTEGERS, (long) batch * features);
       for (int row = 0; row < batch; row++) {
-        Row kind = Row.values()[data.below(Row.values().length)];
+        Row kind = data.oneOf(Row.values());
         kind.fill(ofRows, row * features, (row + 1) * features);
       }
       layer =

@@ -15,6 +15,7 @@ final class Cases {
     PRODUCTS,
     SOFTMAX,
     TOPK,
+    BAG,
     PLAN,
     CONCURRENCY,
     GROWTH
@@ -49,6 +50,17 @@ final class Cases {
     }
     if (parts.contains(Part.TOPK)) {
       addTopK();
+    }
+    if (parts.contains(Part.BAG)) {
+      for (BagOperation operation : BagOperation.values()) {
+        for (BagPeer peer : BagPeer.values()) {
+          addOurs(
+              BagBenchmark.class,
+              "run",
+              Map.of("operation", operation.name(), "peer", peer.name()),
+              1);
+        }
+      }
     }
     if (parts.contains(Part.PLAN)) {
       addOurs(PlanBenchmark.class, "gemm", Map.of(), 1);

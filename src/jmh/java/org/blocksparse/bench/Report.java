@@ -226,6 +226,11 @@ final class Report {
     return Math.max(bytes / bandwidth(bytes), flops / flopsPerNs);
   }
 
+  /** The shortest time in which so many bytes come from memory, not from a cache. */
+  double memoryNs(double bytes) {
+    return bytesPerNs.isEmpty() ? Double.NaN : bytes / bytesPerNs.lastEntry().getValue();
+  }
+
   /** The bandwidth of the cache, or memory, that holds so many bytes. */
   private double bandwidth(double bytes) {
     if (bytesPerNs.isEmpty()) {

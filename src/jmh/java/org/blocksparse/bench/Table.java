@@ -26,6 +26,7 @@ final class Table {
       softmax(operation);
     }
     topK();
+    bag();
     concurrency();
     simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
     simple("Growth", GrowthBenchmark.class, "batch", "blocks");
@@ -156,6 +157,45 @@ final class Table {
     }
     line("");
     line("In brackets: times as long as the search. The batch is the number in the name.");
+  }
+
+  /** Sums and steps of an embedding bag. */
+  private void bag() {
+    List<Report.Row> rows = rows(BagBenchmark.class, "run");
+    if (rows.isEmpty()) {
+      return;
+    }
+    BagProblem problem = new BagProblem();
+    heading(
+        "Embedding bag: %d x %d, %d rows of %d indices"
+            .formatted(
+                BagProblem.VOCABULARY, BagProblem.FEATURES, BagProblem.BATCH, BagProblem.ENTRIES));
+    line("| operation | limit | %s |", joined(BagPeer.values()));
+    line("|---|---|%s", "---|".repeat(BagPeer.values().length));
+    for (BagOperation operation : BagOperation.values()) {
+      double limit = report.memoryNs(operation.bytes(problem));
+      line(
+          "| %s | %s | %s |",
+          operation,
+          milliseconds(limit),
+          Arrays.stream(BagPeer.values())
+              .map(peer -> bagTime(rows, operation, peer, limit))
+              .collect(Collectors.joining(" | ")));
+    }
+  }
+
+  private static String joined(Object[] names) {
+    return Arrays.stream(names).map(Object::toString).collect(Collectors.joining(" | "));
+  }
+
+  private static String bagTime(
+      List<Report.Row> rows, BagOperation operation, BagPeer peer, double limit) {
+    return rows.stream()
+        .filter(row -> row.param("operation").equals(operation.name()))
+        .filter(row -> row.param("peer").equals(peer.name()))
+        .findFirst()
+        .map(row -> "%s (%.2f)".formatted(milliseconds(row.medianNs()), row.medianNs() / limit))
+        .orElse("-");
   }
 
   private static String slowdown(Optional<Report.Row> other, Optional<Report.Row> search) {

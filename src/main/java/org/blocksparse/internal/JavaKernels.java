@@ -2,6 +2,7 @@
 package org.blocksparse.internal;
 
 import java.util.Arrays;
+import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -297,6 +298,167 @@ public final class JavaKernels implements Kernels {
     return Double.isInfinite(value)
         ? (float) value
         : (float) Math.max(-Float.MAX_VALUE, Math.min(value, Float.MAX_VALUE));
+  }
+
+  @Override
+  public void bagSum(
+      Bags.Reduction reduction, Bags bags, int begin, int end, int n, Rows a, Rows c) {
+    for (int bag = begin; bag < end; bag++) {
+      double[] sum = sum(bags, bag, n, a);
+      double factor = reduction.factor(size(bags, bag));
+      for (int q = 0; q < n; q++) {
+        put(c, bag, q, (float) (factor * sum[q]));
+      }
+    }
+  }
+
+  private static int size(Bags bags, int bag) {
+    return bags.offsets().getInt(bag + 1) - bags.offsets().getInt(bag);
+  }
+
+  private static double[] sum(Bags bags, int bag, int n, Rows a) {
+    double[] sum = new double[n];
+    for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1); e++) {
+      for (int q = 0; q < n; q++) {
+        sum[q] += (double) bags.value(e) * get(a, bags.indices().getInt(e), q);
+      }
+    }
+    return sum;
+  }
+
+  @Override
+  public void bagDot(
+      Bags.Reduction reduction,
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Rows y,
+      Storage dots) {
+    for (int bag = begin; bag < end; bag++) {
+      double factor = reduction.factor(size(bags, bag));
+      for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1); e++) {
+        double dot = 0;
+        for (int q = 0; q < n; q++) {
+          dot += get(a, bags.indices().getInt(e), q) * get(y, bag, q);
+        }
+        dots.putFloat(e, (float) (factor * dot));
+      }
+    }
+  }
+
+  /** A step of the elements from {@code offset} on, whose gradient is in a storage. */
+  private interface RowStep {
+    void step(int bag, long offset, float scale, Storage gradient);
+  }
+
+  private void forEachTarget(
+      Bags bags, int begin, int end, int n, Rows a, Slice targets, float maxNorm, RowStep step) {
+    try (Scratch scratch = Scratch.borrow(n)) {
+      Storage gradient = scratch.storage();
+      for (int bag = begin; bag < end; bag++) {
+        double[] sum = sum(bags, bag, n, a);
+        for (int q = 0; q < n; q++) {
+          gradient.putFloat(q, (float) sum[q]);
+        }
+        float norm = norm(n, gradient);
+        float scale = norm > maxNorm ? maxNorm / norm : 1;
+        step.step(bag, (long) targets.getInt(bag) * n, scale, gradient);
+      }
+    }
+  }
+
+  @Override
+  public void bagSgd(
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      float rate,
+      float decay,
+      float maxNorm,
+      Storage w) {
+    forEachTarget(
+        bags,
+        begin,
+        end,
+        n,
+        a,
+        targets,
+        maxNorm,
+        (bag, offset, scale, gradient) -> sgd(n, rate, scale, decay, gradient, w, offset));
+  }
+
+  @Override
+  public void bagAdagrad(
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      float rate,
+      float decay,
+      float maxNorm,
+      float epsilon,
+      Storage s,
+      Storage w) {
+    forEachTarget(
+        bags,
+        begin,
+        end,
+        n,
+        a,
+        targets,
+        maxNorm,
+        (bag, offset, scale, gradient) ->
+            adagrad(n, rate, scale, decay, epsilon, gradient, s, w, offset));
+  }
+
+  @Override
+  public void bagAdam(
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      Slice steps,
+      float rate,
+      float decay,
+      float maxNorm,
+      float beta1,
+      float beta2,
+      float epsilon,
+      Storage m,
+      Storage v,
+      Storage w) {
+    forEachTarget(
+        bags,
+        begin,
+        end,
+        n,
+        a,
+        targets,
+        maxNorm,
+        (bag, offset, scale, gradient) ->
+            adam(
+                n,
+                rate,
+                scale,
+                decay,
+                beta1,
+                beta2,
+                epsilon,
+                steps.getInt(bag),
+                gradient,
+                m,
+                v,
+                w,
+                offset));
   }
 
   private static double get(Rows rows, int row, int column) {

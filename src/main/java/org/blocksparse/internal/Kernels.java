@@ -132,4 +132,76 @@ public interface Kernels {
       Storage v,
       Storage w,
       long offset);
+
+  /**
+   * Row r of c, for bags [begin, end), becomes the sum of the rows of a that bag r names, times the
+   * factor of the reduction.
+   *
+   * @param n the size of a row
+   */
+  void bagSum(Bags.Reduction reduction, Bags bags, int begin, int end, int n, Rows a, Rows c);
+
+  /**
+   * For each entry of bags [begin, end) the product of the row of a that it names with the bag's
+   * row of y, times the factor of the reduction.
+   */
+  void bagDot(
+      Bags.Reduction reduction, Bags bags, int begin, int end, int n, Rows a, Rows y, Storage dots);
+
+  /**
+   * The sum of each of bags [begin, end) is the gradient of one row of w, which makes a step.
+   *
+   * @param a what gradients are sums of
+   * @param targets for each bag its row of w; no row twice
+   * @param maxNorm the length that gradients are scaled down to
+   */
+  void bagSgd(
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      float rate,
+      float decay,
+      float maxNorm,
+      Storage w);
+
+  /** As {@link #bagSgd}, with Adagrad. */
+  void bagAdagrad(
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      float rate,
+      float decay,
+      float maxNorm,
+      float epsilon,
+      Storage s,
+      Storage w);
+
+  /**
+   * As {@link #bagSgd}, with Adam.
+   *
+   * @param steps for each bag the number of this step of its row
+   */
+  void bagAdam(
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      Slice steps,
+      float rate,
+      float decay,
+      float maxNorm,
+      float beta1,
+      float beta2,
+      float epsilon,
+      Storage m,
+      Storage v,
+      Storage w);
 }

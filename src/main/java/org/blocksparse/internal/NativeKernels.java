@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_MEAN;
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_ROOT_MEAN;
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_SUM;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_AUTO;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_BLAS;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_TILE;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adagrad_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adam_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_adagrad_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_adam_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_dot_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sgd_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sum_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_cross_entropy_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gemm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_outer_f32;
@@ -314,9 +322,204 @@ public final class NativeKernels implements Kernels {
         "blocksparse_adam_f32");
   }
 
+  @Override
+  public void bagSum(
+      Bags.Reduction reduction, Bags bags, int begin, int end, int n, Rows a, Rows c) {
+    check(
+        blocksparse_bag_sum_f32(
+            isa,
+            number(reduction),
+            bags.offsets().address(),
+            bags.count(),
+            begin,
+            end,
+            bags.indices().address(),
+            address(bags.values()),
+            bags.entries(),
+            n,
+            a.address(),
+            a.count(),
+            a.stride(),
+            c.address(),
+            c.stride()),
+        "blocksparse_bag_sum_f32");
+  }
+
+  @Override
+  public void bagDot(
+      Bags.Reduction reduction,
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Rows y,
+      Storage dots) {
+    check(
+        blocksparse_bag_dot_f32(
+            isa,
+            number(reduction),
+            bags.offsets().address(),
+            bags.count(),
+            begin,
+            end,
+            bags.indices().address(),
+            bags.entries(),
+            n,
+            a.address(),
+            a.count(),
+            a.stride(),
+            y.address(),
+            y.stride(),
+            dots.address(0)),
+        "blocksparse_bag_dot_f32");
+  }
+
+  @Override
+  public void bagSgd(
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      float rate,
+      float decay,
+      float maxNorm,
+      Storage w) {
+    try (Scratch gradient = Scratch.borrow(n)) {
+      check(
+          blocksparse_bag_sgd_f32(
+              isa,
+              bags.offsets().address(),
+              bags.count(),
+              begin,
+              end,
+              bags.indices().address(),
+              address(bags.values()),
+              bags.entries(),
+              n,
+              a.address(),
+              a.count(),
+              a.stride(),
+              targets.address(),
+              rate,
+              decay,
+              maxNorm,
+              w.address(0),
+              w.elements() / n,
+              gradient.storage().address(0)),
+          "blocksparse_bag_sgd_f32");
+    }
+  }
+
+  @Override
+  public void bagAdagrad(
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      float rate,
+      float decay,
+      float maxNorm,
+      float epsilon,
+      Storage s,
+      Storage w) {
+    try (Scratch gradient = Scratch.borrow(n)) {
+      check(
+          blocksparse_bag_adagrad_f32(
+              isa,
+              bags.offsets().address(),
+              bags.count(),
+              begin,
+              end,
+              bags.indices().address(),
+              address(bags.values()),
+              bags.entries(),
+              n,
+              a.address(),
+              a.count(),
+              a.stride(),
+              targets.address(),
+              rate,
+              decay,
+              maxNorm,
+              epsilon,
+              s.address(0),
+              w.address(0),
+              w.elements() / n,
+              gradient.storage().address(0)),
+          "blocksparse_bag_adagrad_f32");
+    }
+  }
+
+  @Override
+  public void bagAdam(
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      Slice steps,
+      float rate,
+      float decay,
+      float maxNorm,
+      float beta1,
+      float beta2,
+      float epsilon,
+      Storage m,
+      Storage v,
+      Storage w) {
+    try (Scratch gradient = Scratch.borrow(n)) {
+      check(
+          blocksparse_bag_adam_f32(
+              isa,
+              bags.offsets().address(),
+              bags.count(),
+              begin,
+              end,
+              bags.indices().address(),
+              address(bags.values()),
+              bags.entries(),
+              n,
+              a.address(),
+              a.count(),
+              a.stride(),
+              targets.address(),
+              steps.address(),
+              rate,
+              decay,
+              maxNorm,
+              beta1,
+              beta2,
+              epsilon,
+              m.address(0),
+              v.address(0),
+              w.address(0),
+              w.elements() / n,
+              gradient.storage().address(0)),
+          "blocksparse_bag_adam_f32");
+    }
+  }
+
+  private static int number(Bags.Reduction reduction) {
+    return switch (reduction) {
+      case SUM -> BLOCKSPARSE_BAG_SUM;
+      case MEAN -> BLOCKSPARSE_BAG_MEAN;
+      case ROOT_MEAN -> BLOCKSPARSE_BAG_ROOT_MEAN;
+    };
+  }
+
   /** Without counts of valid elements, native code does not look at the number of blocks. */
   private static int writeBlocks(Storage valid) {
     return valid == null ? Integer.MAX_VALUE : Math.toIntExact(valid.elements());
+  }
+
+  private static long address(Slice slice) {
+    return slice == null ? 0 : slice.address();
   }
 
   private static long address(Storage storage) {

@@ -56,6 +56,12 @@ public final class Data {
     return random.nextInt(bound);
   }
 
+  /** One of these. */
+  @SafeVarargs
+  public final <T> T oneOf(T... values) {
+    return values[below(values.length)];
+  }
+
   public float between(float low, float high) {
     return random.nextFloat(low, high);
   }

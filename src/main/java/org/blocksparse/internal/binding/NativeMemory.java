@@ -4,7 +4,6 @@ package org.blocksparse.internal.binding;
 import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.FloatBuffer;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 
@@ -65,8 +64,8 @@ public final class NativeMemory {
     Blocksparse.blocksparse_unmap(address);
   }
 
-  /** Where the content of a direct buffer begins, at its position. */
-  public static long address(FloatBuffer buffer) {
+  /** Where the content of a direct buffer of floats or ints begins, at its position. */
+  public static long address(Buffer buffer) {
     return addressOf(buffer) + 4L * buffer.position();
   }
 

@@ -4,9 +4,11 @@ package org.blocksparse.internal.memory;
 import java.io.IOException;
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
+import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -168,6 +170,15 @@ public final class Storage {
    * @throws IllegalArgumentException if its address is not a multiple of four
    */
   public static Storage wrap(FloatBuffer buffer) {
+    return wrapBuffer(buffer);
+  }
+
+  /** As {@link #wrap(FloatBuffer)}. */
+  public static Storage wrap(IntBuffer buffer) {
+    return wrapBuffer(buffer);
+  }
+
+  private static Storage wrapBuffer(Buffer buffer) {
     requireNativeMemory();
     long address = NativeMemory.address(buffer);
     if (address % Float.BYTES != 0) {

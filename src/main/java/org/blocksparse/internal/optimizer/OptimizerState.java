@@ -2,7 +2,10 @@
 package org.blocksparse.internal.optimizer;
 
 import java.util.Arrays;
+import org.blocksparse.internal.Bags;
 import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.Slice;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -126,6 +129,19 @@ public final class OptimizerState implements AutoCloseable {
     public void update(int tensor, int block, Storage gradient) {
       keep();
       used.states[tensor].update(rule, kernels, block, gradient);
+    }
+
+    /**
+     * Makes blocks follow the sums of bags, each the gradient of one block.
+     *
+     * @param gradients what the sums are of, rows of the size of a block
+     * @param targets for each bag its block; no block twice in all bags of a step
+     * @param steps room for a number for each bag
+     */
+    public void update(
+        int tensor, Bags bags, int begin, int end, Rows gradients, Slice targets, Slice steps) {
+      keep();
+      used.states[tensor].update(rule, kernels, bags, begin, end, gradients, targets, steps);
     }
 
     /**

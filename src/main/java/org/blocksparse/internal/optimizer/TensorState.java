@@ -2,7 +2,10 @@
 package org.blocksparse.internal.optimizer;
 
 import java.util.Arrays;
+import org.blocksparse.internal.Bags;
 import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.Slice;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -56,6 +59,62 @@ public final class TensorState {
               moments[1],
               tensor.storage(),
               offset);
+    }
+  }
+
+  /** Makes the blocks that are targets follow the sums of bags [begin, end). */
+  void update(
+      UpdateRule rule,
+      Kernels kernels,
+      Bags bags,
+      int begin,
+      int end,
+      Rows gradients,
+      Slice targets,
+      Slice stepsOfBags) {
+    int n = Math.toIntExact(tensor.blockSize());
+    float decay = tensor.decays() ? rule.decay() : 0;
+    Storage w = tensor.storage();
+    switch (rule.kind()) {
+      case SGD ->
+          kernels.bagSgd(
+              bags, begin, end, n, gradients, targets, rule.rate(), decay, rule.maxNorm(), w);
+      case ADAGRAD ->
+          kernels.bagAdagrad(
+              bags,
+              begin,
+              end,
+              n,
+              gradients,
+              targets,
+              rule.rate(),
+              decay,
+              rule.maxNorm(),
+              rule.epsilon(),
+              moments[0],
+              w);
+      case ADAM -> {
+        for (int bag = begin; bag < end; bag++) {
+          stepsOfBags.putInt(bag, countStep(targets.getInt(bag)));
+        }
+        kernels.bagAdam(
+            bags,
+            begin,
+            end,
+            n,
+            gradients,
+            targets,
+            stepsOfBags,
+            rule.rate(),
+            decay,
+            rule.maxNorm(),
+            rule.beta1(),
+            rule.beta2(),
+            rule.epsilon(),
+            moments[0],
+            moments[1],
+            w);
+      }
     }
   }
 

@@ -27,7 +27,7 @@ public record UpdateRule(
     }
 
     /** Whether it needs to know how many steps a block has taken. */
-    boolean countsSteps() {
+    public boolean countsSteps() {
       return this == ADAM;
     }
   }

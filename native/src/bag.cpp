@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+
+#include "blocksparse/blocksparse.h"
+#include "checks.h"
+#include "kernels/kernel_table.h"
+#include "optimizer_numbers.h"
+
+namespace blocksparse {
+namespace {
+
+// Bags, and the table that their entries name rows of.
+struct bag_operands {
+  const int32_t* offsets;
+  int32_t bags;
+  const int32_t* indices;
+  const float* values;
+  int32_t entries;
+  int32_t n;
+  const float* a;
+  int64_t a_rows;
+  int64_t lda;
+
+  blocksparse_status check(int32_t begin, int32_t end) const {
+    if (bags < 0 || entries < 0 || !is_range(begin, end, bags)) {
+      return BLOCKSPARSE_BAD_SIZE;
+    }
+    if (offsets == nullptr || (indices == nullptr && entries > 0)) {
+      return BLOCKSPARSE_NULL_POINTER;
+    }
+    return check_rows(a, a_rows, n, lda);
+  }
+
+  bool names_rows_of_a(int32_t first, int32_t last) const {
+    bool inside = true;  // without a branch for each entry
+    for (int32_t e = first; e < last; ++e) {
+      inside &= indices[e] >= 0 && indices[e] < a_rows;
+    }
+    return inside;
+  }
+
+  bag_work sum(int32_t first, int32_t last, float scale, float* c) const {
+    return {indices + first,
+            values == nullptr ? nullptr : values + first,
+            last - first,
+            entries - first,
+            a,
+            lda,
+            n,
+            scale,
+            c};
+  }
+};
+
+// Checks bag after bag and calls bag_function(r, first, last), which may refuse it as well.
+template <typename BagFunction>
+blocksparse_status for_each_bag(const bag_operands& operands, int32_t begin, int32_t end,
+                                const BagFunction& bag_function) {
+  for (int32_t r = begin; r < end; ++r) {
+    const int32_t first = operands.offsets[r], last = operands.offsets[r + 1];
+    if (!is_range(first, last, operands.entries)) {
+      return BLOCKSPARSE_BAD_SCHEDULE;
+    }
+    if (!operands.names_rows_of_a(first, last)) {
+      return BLOCKSPARSE_BAD_INDEX;
+    }
+    const blocksparse_status status = bag_function(r, first, last);
+    if (status != BLOCKSPARSE_OK) {
+      return status;
+    }
+  }
+  return BLOCKSPARSE_OK;
+}
+
+bool is_reduction(int32_t reduction) {
+  return reduction >= BLOCKSPARSE_BAG_SUM && reduction <= BLOCKSPARSE_BAG_ROOT_MEAN;
+}
+
+float factor(int32_t reduction, int32_t count) {
+  if (reduction == BLOCKSPARSE_BAG_SUM || count == 0) {
+    return 1.0f;
+  }
+  const double number = static_cast<double>(count);
+  return static_cast<float>(1.0 / (reduction == BLOCKSPARSE_BAG_MEAN ? number : std::sqrt(number)));
+}
+
+constexpr int32_t kLineFloats = 16;  // of a cache line
+
+// What is asked for from memory while the row before is worked on. Long rows are left to what a
+// processor prefetches on its own.
+void prefetch_row(const float* row, int32_t n, int for_writing) {
+  constexpr int32_t kMost = 8 * kLineFloats;
+  for (int32_t q = 0; q < std::min(n, kMost); q += kLineFloats) {
+    if (for_writing == 1) {
+      __builtin_prefetch(row + q, 1, 3);
+    } else {
+      __builtin_prefetch(row + q, 0, 3);
+    }
+  }
+}
+
+// Rows of the table that are asked for ahead of their step.
+constexpr int32_t kTargetsAhead = 4;
+
+struct step_operands {
+  const int32_t* targets;
+  float max_norm;
+  const float* w;
+  int64_t w_rows;
+  float* scratch;
+
+  blocksparse_status check(const bag_operands& bags) const {
+    if (!(max_norm > 0.0f)) {  // refuses NaN, too
+      return BLOCKSPARSE_BAD_ARGUMENT;
+    }
+    if (targets == nullptr || (scratch == nullptr && bags.n > 0)) {
+      return BLOCKSPARSE_NULL_POINTER;
+    }
+    return check_rows(w, w_rows, bags.n, bags.n);
+  }
+
+  bool is_target(int32_t row) const { return row >= 0 && row < w_rows; }
+};
+
+// Calls step(r, offset, scale) when the gradient of the row that begins at element `offset` of w is
+// in scratch; prefetch(offset) early enough.
+template <typename Prefetch, typename Step>
+blocksparse_status for_each_target(const kernel_table& kernels, const bag_operands& bags,
+                                   const step_operands& to, int32_t begin, int32_t end,
+                                   const Prefetch& prefetch, const Step& step) {
+  const blocksparse_status status = first_error(bags.check(begin, end), to.check(bags));
+  if (status != BLOCKSPARSE_OK) {
+    return status;
+  }
+  const int64_t n = bags.n;
+  const auto prefetch_target = [&](int32_t r) {
+    if (r < end && to.is_target(to.targets[r])) {
+      prefetch(to.targets[r] * n);
+    }
+  };
+  for (int32_t r = begin; r < std::min(begin + kTargetsAhead, end); ++r) {
+    prefetch_target(r);
+  }
+  return for_each_bag(bags, begin, end, [&](int32_t r, int32_t first, int32_t last) {
+    if (!to.is_target(to.targets[r])) {
+      return BLOCKSPARSE_BAD_INDEX;
+    }
+    if (r < end - kTargetsAhead) {
+      prefetch_target(r + kTargetsAhead);
+    }
+    kernels.bag_sum(bags.sum(first, last, 1.0f, to.scratch));
+    float scale = 1.0f;
+    if (std::isfinite(to.max_norm)) {
+      const float length = norm(kernels, n, to.scratch);
+      scale = length > to.max_norm ? to.max_norm / length : 1.0f;
+    }
+    return step(r, to.targets[r] * n, scale);
+  });
+}
+
+}  // namespace
+}  // namespace blocksparse
+
+int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction, const int32_t* offsets,
+                                int32_t bags, int32_t begin, int32_t end, const int32_t* indices,
+                                const float* values, int32_t entries, int32_t n, const float* a,
+                                int64_t a_rows, int64_t lda, float* c, int64_t ldc) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  if (!is_reduction(reduction)) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
+  }
+  const bag_operands operands = {offsets, bags, indices, values, entries, n, a, a_rows, lda};
+  const blocksparse_status status =
+      first_error(operands.check(begin, end), check_rows(c, bags, n, ldc));
+  if (status != BLOCKSPARSE_OK) {
+    return status;
+  }
+  return for_each_bag(operands, begin, end, [&](int32_t r, int32_t first, int32_t last) {
+    kernels->bag_sum(operands.sum(first, last, factor(reduction, last - first), c + r * ldc));
+    return BLOCKSPARSE_OK;
+  });
+}
+
+int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* offsets,
+                                int32_t bags, int32_t begin, int32_t end, const int32_t* indices,
+                                int32_t entries, int32_t n, const float* a, int64_t a_rows,
+                                int64_t lda, const float* y, int64_t ldy, float* dots) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  if (!is_reduction(reduction)) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
+  }
+  const bag_operands operands = {offsets, bags, indices, nullptr, entries, n, a, a_rows, lda};
+  blocksparse_status status = first_error(operands.check(begin, end), check_rows(y, bags, n, ldy));
+  if (status == BLOCKSPARSE_OK && dots == nullptr && entries > 0) {
+    status = BLOCKSPARSE_NULL_POINTER;
+  }
+  if (status != BLOCKSPARSE_OK) {
+    return status;
+  }
+  constexpr int32_t kRowsAhead = 8;
+  return for_each_bag(operands, begin, end, [&](int32_t r, int32_t first, int32_t last) {
+    const float scale = factor(reduction, last - first);
+    for (int32_t e = first; e < last; ++e) {
+      if (e < last - kRowsAhead) {
+        prefetch_row(a + indices[e + kRowsAhead] * lda, n, 0);
+      }
+      dots[e] = scale * kernels->dot(n, a + indices[e] * lda, y + r * ldy);
+    }
+    return BLOCKSPARSE_OK;
+  });
+}
+
+int32_t blocksparse_bag_sgd_f32(int32_t isa, const int32_t* offsets, int32_t bags, int32_t begin,
+                                int32_t end, const int32_t* indices, const float* values,
+                                int32_t entries, int32_t n, const float* a, int64_t a_rows,
+                                int64_t lda, const int32_t* targets, float rate, float decay,
+                                float max_norm, float* w, int64_t w_rows, float* scratch) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  return for_each_target(
+      *kernels, {offsets, bags, indices, values, entries, n, a, a_rows, lda},
+      {targets, max_norm, w, w_rows, scratch}, begin, end,
+      [=](int64_t offset) { prefetch_row(w + offset, n, 1); },
+      [=](int32_t, int64_t offset, float scale) {
+        kernels->sgd(n, rate, scale, decay, scratch, w + offset);
+        return BLOCKSPARSE_OK;
+      });
+}
+
+int32_t blocksparse_bag_adagrad_f32(int32_t isa, const int32_t* offsets, int32_t bags,
+                                    int32_t begin, int32_t end, const int32_t* indices,
+                                    const float* values, int32_t entries, int32_t n, const float* a,
+                                    int64_t a_rows, int64_t lda, const int32_t* targets, float rate,
+                                    float decay, float max_norm, float epsilon, float* s, float* w,
+                                    int64_t w_rows, float* scratch) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  if (s == nullptr && w_rows > 0 && n > 0) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  const float least = divisor(static_cast<double>(epsilon));
+  return for_each_target(
+      *kernels, {offsets, bags, indices, values, entries, n, a, a_rows, lda},
+      {targets, max_norm, w, w_rows, scratch}, begin, end,
+      [=](int64_t offset) {
+        prefetch_row(w + offset, n, 1);
+        prefetch_row(s + offset, n, 1);
+      },
+      [=](int32_t, int64_t offset, float scale) {
+        kernels->adagrad(n, rate, scale, decay, least, scratch, s + offset, w + offset);
+        return BLOCKSPARSE_OK;
+      });
+}
+
+int32_t blocksparse_bag_adam_f32(int32_t isa, const int32_t* offsets, int32_t bags, int32_t begin,
+                                 int32_t end, const int32_t* indices, const float* values,
+                                 int32_t entries, int32_t n, const float* a, int64_t a_rows,
+                                 int64_t lda, const int32_t* targets, const int32_t* steps,
+                                 float rate, float decay, float max_norm, float beta1, float beta2,
+                                 float epsilon, float* m, float* v, float* w, int64_t w_rows,
+                                 float* scratch) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  if (steps == nullptr || ((m == nullptr || v == nullptr) && w_rows > 0 && n > 0)) {
+    return BLOCKSPARSE_NULL_POINTER;
+  }
+  return for_each_target(
+      *kernels, {offsets, bags, indices, values, entries, n, a, a_rows, lda},
+      {targets, max_norm, w, w_rows, scratch}, begin, end,
+      [=](int64_t offset) {
+        prefetch_row(w + offset, n, 1);
+        prefetch_row(m + offset, n, 1);
+        prefetch_row(v + offset, n, 1);
+      },
+      [=](int32_t r, int64_t offset, float scale) {
+        if (steps[r] < 1) {
+          return BLOCKSPARSE_BAD_ARGUMENT;
+        }
+        const adam_numbers numbers = corrected(rate, beta1, beta2, epsilon, steps[r]);
+        kernels->adam(n, numbers.rate, scale, decay, beta1, beta2, numbers.epsilon, scratch,
+                      m + offset, v + offset, w + offset);
+        return BLOCKSPARSE_OK;
+      });
+}

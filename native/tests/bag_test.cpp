@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sums of bags, products with their rows, and steps by their sums, against the formulas in double.
+#include "testing.h"
+
+namespace {
+
+using namespace testing;
+
+constexpr float kNoLimit = std::numeric_limits<float>::infinity();
+
+struct bag_list {
+  std::vector<int32_t> offsets{0};
+  std::vector<int32_t> indices;
+  std::vector<float> values;
+
+  int32_t count() const { return static_cast<int32_t>(offsets.size()) - 1; }
+  int32_t entries() const { return static_cast<int32_t>(indices.size()); }
+  std::size_t first(int32_t bag) const {
+    return static_cast<std::size_t>(offsets[static_cast<std::size_t>(bag)]);
+  }
+  std::size_t last(int32_t bag) const { return first(bag + 1); }
+};
+
+// Bags of the given sizes; whole values.
+bag_list random_bags(random_source& r, const std::vector<int32_t>& sizes, int32_t table) {
+  bag_list bags;
+  for (const int32_t size : sizes) {
+    for (int32_t i = 0; i < size; ++i) {
+      bags.indices.push_back(r.below(table));
+      bags.values.push_back(r.whole());
+    }
+    bags.offsets.push_back(bags.entries());
+  }
+  return bags;
+}
+
+double exact_sum(const bag_list& bags, bool weighted, int32_t bag, const matrix& a, int32_t q) {
+  double sum = 0.0;
+  for (std::size_t e = bags.first(bag); e < bags.last(bag); ++e) {
+    sum += (weighted ? static_cast<double>(bags.values[e]) : 1.0) *
+           static_cast<double>(a.at(bags.indices[e], q));
+  }
+  return sum;
+}
+
+double factor(int32_t reduction, double count) {
+  return reduction == BLOCKSPARSE_BAG_SUM || count == 0.0 ? 1.0
+         : reduction == BLOCKSPARSE_BAG_MEAN              ? 1.0 / count
+                                                          : 1.0 / std::sqrt(count);
+}
+
+void check_sums(int32_t isa, int32_t n) {
+  random_source r(static_cast<uint64_t>(n));
+  const bag_list bags = random_bags(r, {3, 0, 1, 44, 2, 0, 7}, 11);
+  matrix a(11, n);
+  a.fill([&] { return r.whole(); });
+  for (const bool weighted : {false, true}) {
+    for (const int32_t reduction :
+         {BLOCKSPARSE_BAG_SUM, BLOCKSPARSE_BAG_MEAN, BLOCKSPARSE_BAG_ROOT_MEAN}) {
+      context() = "sum, isa " + std::string(blocksparse_isa_name(isa)) + ", n " +
+                  std::to_string(n) + ", reduction " + std::to_string(reduction);
+      matrix c(bags.count(), n);
+      CHECK_STATUS(
+          BLOCKSPARSE_OK,
+          blocksparse_bag_sum_f32(isa, reduction, bags.offsets.data(), bags.count(), 0, 6,
+                                  bags.indices.data(), weighted ? bags.values.data() : nullptr,
+                                  bags.entries(), n, a.data(), a.rows(), a.ld(), c.data(), c.ld()));
+      for (int32_t bag = 0; bag < 6; ++bag) {
+        const double scale =
+            factor(reduction, static_cast<double>(bags.last(bag) - bags.first(bag)));
+        for (int32_t q = 0; q < n; ++q) {
+          const double exact = scale * exact_sum(bags, weighted, bag, a, q);
+          // Sums of whole numbers are exact: what is left are the factor and its product.
+          CHECK(std::fabs(static_cast<double>(c.at(bag, q)) - exact) <=
+                (reduction == BLOCKSPARSE_BAG_SUM ? 0.0 : 2.01 * 0x1p-24 * std::fabs(exact)));
+        }
+      }
+      CHECK(n == 0 || std::isnan(c.at(6, 0)));  // not asked for
+      CHECK(c.intact());
+
+      std::vector<float> dots(bags.indices.size(), -1.0f);
+      matrix y(bags.count(), n);
+      y.fill([&] { return r.whole(); });
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_bag_dot_f32(isa, reduction, bags.offsets.data(), bags.count(), 0, 6,
+                                           bags.indices.data(), bags.entries(), n, a.data(),
+                                           a.rows(), a.ld(), y.data(), y.ld(), dots.data()));
+      for (int32_t bag = 0; bag < 6; ++bag) {
+        for (std::size_t e = bags.first(bag); e < bags.last(bag); ++e) {
+          double exact = 0.0;
+          for (int32_t q = 0; q < n; ++q) {
+            exact +=
+                static_cast<double>(a.at(bags.indices[e], q)) * static_cast<double>(y.at(bag, q));
+          }
+          exact *= factor(reduction, static_cast<double>(bags.last(bag) - bags.first(bag)));
+          CHECK(std::fabs(static_cast<double>(dots[e]) - exact) <=
+                (reduction == BLOCKSPARSE_BAG_SUM ? 0.0 : 2.01 * 0x1p-24 * std::fabs(exact)));
+        }
+      }
+      CHECK(dots.back() == -1.0f);
+    }
+  }
+}
+
+// A step is a sum and then the step of one row: bit by bit what the two functions do.
+void check_steps(int32_t isa, int32_t n, float decay, float max_norm) {
+  random_source r(static_cast<uint64_t>(n) + 1000);
+  const std::vector<int32_t> targets = {5, 0, 8, 1, 3, 7};
+  const std::vector<int32_t> steps = {1, 2, 3, 1000, 5, 1};
+  const bag_list bags = random_bags(r, {3, 0, 1, 44, 2, 7}, 11);
+  matrix a(11, n), w(9, n, 0), s(9, n, 0), m(9, n, 0), v(9, n, 0), scratch(1, n);
+  a.fill([&] { return r.uniform(); });
+  w.fill([&] { return r.uniform(); });
+  s.fill([&] { return r.uniform() + 1.0f; });
+  m.fill([&] { return r.uniform(); });
+  v.fill([&] { return r.uniform() + 1.0f; });
+  context() = "steps, isa " + std::string(blocksparse_isa_name(isa)) + ", n " + std::to_string(n);
+  matrix w1 = w, w2 = w, w3 = w, s2 = s, m3 = m, v3 = v;
+  CHECK_STATUS(
+      BLOCKSPARSE_OK,
+      blocksparse_bag_sgd_f32(isa, bags.offsets.data(), 6, 1, 6, bags.indices.data(),
+                              bags.values.data(), bags.entries(), n, a.data(), a.rows(), a.ld(),
+                              targets.data(), 0.1f, decay, max_norm, w1.data(), 9, scratch.data()));
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               blocksparse_bag_adagrad_f32(isa, bags.offsets.data(), 6, 1, 6, bags.indices.data(),
+                                           bags.values.data(), bags.entries(), n, a.data(),
+                                           a.rows(), a.ld(), targets.data(), 0.1f, decay, max_norm,
+                                           1e-3f, s2.data(), w2.data(), 9, scratch.data()));
+  CHECK_STATUS(
+      BLOCKSPARSE_OK,
+      blocksparse_bag_adam_f32(isa, bags.offsets.data(), 6, 1, 6, bags.indices.data(),
+                               bags.values.data(), bags.entries(), n, a.data(), a.rows(), a.ld(),
+                               targets.data(), steps.data(), 0.1f, decay, max_norm, 0.9f, 0.99f,
+                               1e-3f, m3.data(), v3.data(), w3.data(), 9, scratch.data()));
+  matrix g(6, n), e1 = w, e2 = w, e3 = w, es2 = s, em3 = m, ev3 = v;
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_SUM, bags.offsets.data(), 6, 0, 6,
+                                       bags.indices.data(), bags.values.data(), bags.entries(), n,
+                                       a.data(), a.rows(), a.ld(), g.data(), g.ld()));
+  for (int32_t bag = 1; bag < 6; ++bag) {
+    const int32_t row = targets[static_cast<std::size_t>(bag)];
+    const float* const gradient = g.data() + bag * g.ld();
+    const float length = blocksparse_norm_f32(isa, n, gradient);
+    const float scale = length > max_norm ? max_norm / length : 1.0f;
+    const auto at = [&](matrix& x) { return x.data() + row * x.ld(); };
+    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_sgd_f32(isa, n, 0.1f, scale, decay, gradient, at(e1)));
+    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_adagrad_f32(isa, n, 0.1f, scale, decay, 1e-3f,
+                                                         gradient, at(es2), at(e2)));
+    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_adam_f32(isa, n, 0.1f, scale, decay, 0.9f, 0.99f,
+                                                      1e-3f, steps[static_cast<std::size_t>(bag)],
+                                                      gradient, at(em3), at(ev3), at(e3)));
+  }
+  CHECK(w1.same_bits(e1));
+  CHECK(w2.same_bits(e2) && s2.same_bits(es2));
+  CHECK(w3.same_bits(e3) && m3.same_bits(em3) && v3.same_bits(ev3));
+  CHECK(w1.intact() && w2.intact() && w3.intact() && scratch.intact());
+}
+
+void check_refusals(int32_t isa) {
+  context() = "refusals";
+  const std::vector<int32_t> offsets = {0, 1, 2}, falling = {1, 0, 2}, far = {0, 1, 3};
+  const std::vector<int32_t> indices = {0, 1}, outside = {0, 2}, negative = {0, -1};
+  const std::vector<int32_t> steps = {1, 0};
+  matrix a(2, 4, 0, 1.0f), c(2, 4, 0, 7.0f), w(2, 4, 0, 7.0f), scratch(1, 4);
+  const auto sum = [&](int32_t reduction, const int32_t* o, int32_t begin, int32_t end,
+                       const int32_t* i, int32_t entries, int64_t lda) {
+    return blocksparse_bag_sum_f32(isa, reduction, o, 2, begin, end, i, nullptr, entries, 4,
+                                   a.data(), 2, lda, c.data(), 4);
+  };
+  const int32_t* const o = offsets.data();
+  const int32_t* const i = indices.data();
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, sum(3, o, 0, 2, i, 2, 4));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, sum(-1, o, 0, 2, i, 2, 4));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, sum(0, o, 0, 3, i, 2, 4));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, sum(0, o, 0, 2, i, -1, 4));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, sum(0, o, 0, 2, i, 2, 3));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, sum(0, nullptr, 0, 2, i, 2, 4));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, sum(0, o, 0, 2, nullptr, 2, 4));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE, sum(0, falling.data(), 0, 2, i, 2, 4));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE, sum(0, far.data(), 1, 2, i, 2, 4));
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, sum(0, o, 1, 2, outside.data(), 2, 4));
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, sum(0, o, 1, 2, negative.data(), 2, 4));
+  CHECK_STATUS(
+      BLOCKSPARSE_UNSUPPORTED_ISA,
+      blocksparse_bag_sum_f32(-1, 0, o, 2, 0, 2, i, nullptr, 2, 4, a.data(), 2, 4, c.data(), 4));
+  CHECK_STATUS(
+      BLOCKSPARSE_NULL_POINTER,
+      blocksparse_bag_dot_f32(isa, 0, o, 2, 0, 2, i, 2, 4, a.data(), 2, 4, c.data(), 4, nullptr));
+  const auto sgd = [&](const int32_t* targets, float max_norm, float* to) {
+    return blocksparse_bag_sgd_f32(isa, o, 2, 1, 2, i, nullptr, 2, 4, a.data(), 2, 4, targets, 0.1f,
+                                   0.0f, max_norm, w.data(), 2, to);
+  };
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, sgd(outside.data(), kNoLimit, scratch.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, sgd(negative.data(), kNoLimit, scratch.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, sgd(i, 0.0f, scratch.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, sgd(i, quiet_nan(), scratch.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, sgd(nullptr, kNoLimit, scratch.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, sgd(i, kNoLimit, nullptr));
+  CHECK_STATUS(
+      BLOCKSPARSE_NULL_POINTER,
+      blocksparse_bag_adagrad_f32(isa, o, 2, 1, 2, i, nullptr, 2, 4, a.data(), 2, 4, i, 0.1f, 0.0f,
+                                  kNoLimit, 0.1f, nullptr, w.data(), 2, scratch.data()));
+  matrix m(2, 4, 0, 0.0f), v = m;
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
+               blocksparse_bag_adam_f32(isa, o, 2, 1, 2, i, nullptr, 2, 4, a.data(), 2, 4, i,
+                                        steps.data(), 0.1f, 0.0f, kNoLimit, 0.9f, 0.9f, 0.1f,
+                                        m.data(), v.data(), w.data(), 2, scratch.data()));
+  for (int32_t q = 0; q < 4; ++q) {
+    CHECK(c.at(0, q) == 7.0f && c.at(1, q) == 7.0f && w.at(0, q) == 7.0f && w.at(1, q) == 7.0f);
+  }
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_bag_sum_f32(isa, 0, o, 0, 0, 0, nullptr, nullptr, 0, 4,
+                                                       nullptr, 0, 4, nullptr, 4));
+}
+
+}  // namespace
+
+int main() {
+  for (const int32_t isa : instruction_sets()) {
+    for (const int32_t n : {0, 1, 3, 4, 7, 16, 17, 31, 64, 65, 100, 128, 131, 300}) {
+      check_sums(isa, n);
+      check_steps(isa, n, 0.0f, kNoLimit);
+      check_steps(isa, n, 0.01f, 0.5f);
+    }
+    check_refusals(isa);
+  }
+  return report("bag_test");
+}

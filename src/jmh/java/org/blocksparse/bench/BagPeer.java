@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.util.Arrays;
+import java.util.stream.IntStream;
+import org.blocksparse.EmbeddingBag;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SparseRows;
+
+/** Embedding bags. DJL, through which we reach PyTorch, has none of them. */
+public enum BagPeer {
+  BLOCKSPARSE {
+    @Override
+    Bag bag(BagProblem problem) {
+      return new Ours(problem);
+    }
+  },
+  /** What a user writes: loops over arrays, samples in parallel. */
+  PLAIN_JAVA {
+    @Override
+    Bag bag(BagProblem problem) {
+      return new Plain(problem);
+    }
+  };
+
+  abstract Bag bag(BagProblem problem);
+
+  /** A bag in the mode mean; all begin with the same table, and get the same gradients. */
+  interface Bag extends AutoCloseable {
+    void forward(int batch);
+
+    void step(int batch);
+
+    /** The sums of a batch, computed last. */
+    float[] sums();
+
+    @Override
+    default void close() {}
+  }
+
+  private static final float RATE = 0.01f;
+  private static final float GRADIENT = 0.5f;
+
+  private static final class Ours implements Bag {
+    private final EmbeddingBag bag =
+        EmbeddingBag.builder(BagProblem.VOCABULARY, BagProblem.FEATURES).build();
+    private final SparseRows[] batches;
+    private final FloatTensor out = FloatTensor.zeros(BagProblem.BATCH, BagProblem.FEATURES);
+    private final FloatTensor gradOut = FloatTensor.zeros(BagProblem.BATCH, BagProblem.FEATURES);
+    private final Optimizer optimizer = Optimizer.adagrad(RATE);
+
+    Ours(BagProblem problem) {
+      batches =
+          Arrays.stream(problem.indices)
+              .map(indices -> SparseRows.of(BagProblem.offsets(), indices))
+              .toArray(SparseRows[]::new);
+      gradOut.fill(GRADIENT);
+    }
+
+    @Override
+    public void forward(int batch) {
+      bag.apply(batches[batch], out);
+    }
+
+    @Override
+    public void step(int batch) {
+      bag.step(batches[batch], gradOut, optimizer);
+    }
+
+    @Override
+    public float[] sums() {
+      return out.toArray();
+    }
+
+    @Override
+    public void close() {
+      bag.close();
+      out.close();
+      gradOut.close();
+      Arrays.stream(batches).forEach(SparseRows::close);
+    }
+  }
+
+  private static final class Plain implements Bag {
+    private final int[][] indices;
+    private final float[] table;
+    private final float[] squares = new float[BagProblem.VOCABULARY * BagProblem.FEATURES];
+    private final float[] out = new float[BagProblem.BATCH * BagProblem.FEATURES];
+    private final float[] gradOut = new float[BagProblem.BATCH * BagProblem.FEATURES];
+
+    /** Where the gradient of a row of the table is, plus one; 0: it has none yet. */
+    private final int[] slotOf = new int[BagProblem.VOCABULARY];
+
+    private final int[] rowOf = new int[BagProblem.BATCH * BagProblem.ENTRIES];
+    private final float[] gradients = new float[rowOf.length * BagProblem.FEATURES];
+
+    Plain(BagProblem problem) {
+      indices = problem.indices;
+      Arrays.fill(gradOut, GRADIENT);
+      try (EmbeddingBag same =
+          EmbeddingBag.builder(BagProblem.VOCABULARY, BagProblem.FEATURES).build()) {
+        table = same.table().toArray();
+      }
+    }
+
+    @Override
+    public void forward(int batch) {
+      int[] entries = indices[batch];
+      IntStream.range(0, BagProblem.BATCH).parallel().forEach(r -> sum(entries, r));
+    }
+
+    private void sum(int[] entries, int r) {
+      int to = r * BagProblem.FEATURES;
+      Arrays.fill(out, to, to + BagProblem.FEATURES, 0);
+      for (int e = r * BagProblem.ENTRIES; e < (r + 1) * BagProblem.ENTRIES; e++) {
+        int from = entries[e] * BagProblem.FEATURES;
+        for (int q = 0; q < BagProblem.FEATURES; q++) {
+          out[to + q] += table[from + q];
+        }
+      }
+      for (int q = 0; q < BagProblem.FEATURES; q++) {
+        out[to + q] *= 1f / BagProblem.ENTRIES;
+      }
+    }
+
+    @Override
+    public void step(int batch) {
+      int slots = 0;
+      for (int e = 0; e < indices[batch].length; e++) {
+        int row = indices[batch][e];
+        if (slotOf[row] == 0) {
+          rowOf[slots] = row;
+          slotOf[row] = ++slots;
+          int begin = (slots - 1) * BagProblem.FEATURES;
+          Arrays.fill(gradients, begin, begin + BagProblem.FEATURES, 0);
+        }
+        int to = (slotOf[row] - 1) * BagProblem.FEATURES;
+        int from = e / BagProblem.ENTRIES * BagProblem.FEATURES;
+        for (int q = 0; q < BagProblem.FEATURES; q++) {
+          gradients[to + q] += gradOut[from + q] * (1f / BagProblem.ENTRIES);
+        }
+      }
+      IntStream.range(0, slots).parallel().forEach(this::update);
+    }
+
+    private void update(int slot) {
+      int row = rowOf[slot];
+      slotOf[row] = 0;
+      for (int q = 0; q < BagProblem.FEATURES; q++) {
+        int i = row * BagProblem.FEATURES + q;
+        float gradient = gradients[slot * BagProblem.FEATURES + q];
+        squares[i] += gradient * gradient;
+        table[i] -= RATE * gradient / ((float) Math.sqrt(squares[i]) + 1e-8f);
+      }
+    }
+
+    @Override
+    public float[] sums() {
+      return out;
+    }
+  }
+
+  @Override
+  public String toString() {
+    return Names.of(this);
+  }
+}

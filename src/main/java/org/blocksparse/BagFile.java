@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import org.blocksparse.EmbeddingBag.Mode;
+import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.format.SafeTensorsLayout;
+import org.blocksparse.internal.format.SafeTensorsReader;
+import org.blocksparse.internal.format.SafeTensorsWriter;
+import org.blocksparse.internal.format.TensorEntry;
+import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.optimizer.TensorState;
+import org.blocksparse.internal.optimizer.UpdateRule;
+
+/** An {@link EmbeddingBag} in a safetensors file; {@link ModelNames} tells what is in it. */
+final class BagFile {
+  private BagFile() {}
+
+  static void save(EmbeddingBag bag, Path file, SaveOptions options) throws IOException {
+    requireNonNull(file, "file");
+    if (requireNonNull(options, "options").bag() != null) {
+      throw new IllegalArgumentException(
+          "options: a bag beside another one; withBag is for HierarchicalSoftmax.save");
+    }
+    try (Lease lease = bag.lease()) {
+      Map<String, String> metadata =
+          new TreeMap<>(options.metadata() != null ? options.metadata() : bag.metadata());
+      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
+      List<TensorSource> tensors = new ArrayList<>();
+      add(bag, lease, options.optimizerState(), tensors, metadata);
+      SafeTensorsWriter writer =
+          new SafeTensorsWriter(
+              SafeTensorsLayout.of(tensors), metadata, options.progress()::update);
+      AtomicFile.write(
+          file,
+          channel -> {
+            writer.writeAll(channel, tensors);
+            bag.table().requireIntact();
+          });
+    }
+  }
+
+  /** Adds what is saved of a bag, which is leased, to a file. */
+  static void add(
+      EmbeddingBag bag,
+      Lease lease,
+      boolean optimizerState,
+      List<TensorSource> tensors,
+      Map<String, String> metadata) {
+    metadata.put(ModelNames.BAG_MODE, bag.mode().name());
+    long[] dims = bag.table().shape().toArray();
+    tensors.add(TensorSource.floats(ModelNames.TABLE, dims, bag.table().storage()));
+    if (!optimizerState) {
+      return;
+    }
+    UpdateRule.Kind rule = bag.optimizerState().kind();
+    TensorState state = bag.optimizerState().of(EmbeddingBag.TABLE);
+    metadata.put(ModelNames.BAG_RULE, rule.name());
+    for (int moment = 0; moment < rule.moments(); moment++) {
+      Storage storage = state.moment(moment);
+      if (!storage.acquire()) {
+        throw new IllegalStateException("layer: the layer is closed");
+      }
+      lease.adopt(storage);
+      tensors.add(TensorSource.floats(ModelNames.bagState(moment), dims, storage));
+    }
+    if (rule.countsSteps()) {
+      tensors.add(TensorSource.ints(ModelNames.BAG_STEPS, state.steps()));
+    }
+  }
+
+  static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
+    requireNonNull(file, "file");
+    requireNonNull(options, "options");
+    return FileFormatException.of(
+        file,
+        () -> {
+          try (SafeTensorsReader reader = ModelFile.open(file, options.memory())) {
+            EmbeddingBag bag = load(reader, options);
+            reader.keep();
+            return bag;
+          }
+        });
+  }
+
+  private static EmbeddingBag load(SafeTensorsReader reader, LoadOptions options)
+      throws IOException {
+    ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
+    TensorEntry table = reader.entryOfRank(2, ModelNames.TABLE, ElementType.F32);
+    int vocabulary = ModelFile.dimension(table, 0);
+    int features = ModelFile.dimension(table, 1);
+    Mode mode = mode(metadata);
+    State state = stateOrNull(reader, metadata, table.dims());
+    boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
+    reader.tell(
+        options.progress()::update,
+        (mapped ? 0 : table.bytes()) + (state == null ? 0 : state.bytes()));
+    Storage storage = mapped ? reader.mapFloats(table) : reader.readFloats(table);
+    EmbeddingBag bag =
+        EmbeddingBag.builder(vocabulary, features)
+            .mode(mode)
+            .workers(options.workers())
+            .build(FloatTensor.dense(storage, Shape.of(table.dims())));
+    try {
+      bag.restore(metadata.ofUser());
+      if (state != null) {
+        restore(reader, bag, state);
+      }
+      reader.requireIntact();
+      return bag;
+    } catch (Throwable e) {
+      bag.close();
+      throw e;
+    }
+  }
+
+  private static Mode mode(ModelMetadata metadata) throws MalformedException {
+    String name = metadata.get(ModelNames.BAG_MODE);
+    for (Mode mode : Mode.values()) {
+      if (mode.name().equals(name)) {
+        return mode;
+      }
+    }
+    throw ModelMetadata.wrong(
+        ModelNames.BAG_MODE
+            + " is "
+            + MalformedException.told(name)
+            + ", expected one of "
+            + Arrays.stream(Mode.values()).map(Mode::name).collect(Collectors.joining(", ")));
+  }
+
+  /** Null steps: the rule does not count them. */
+  private record State(UpdateRule.Kind rule, List<TensorEntry> moments, TensorEntry steps) {
+    long bytes() {
+      return moments.stream().mapToLong(TensorEntry::bytes).sum()
+          + (steps == null ? 0 : steps.bytes());
+    }
+  }
+
+  private static State stateOrNull(SafeTensorsReader reader, ModelMetadata metadata, long[] dims)
+      throws MalformedException {
+    UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.BAG_RULE);
+    if (rule == null) {
+      return null;
+    }
+    List<TensorEntry> moments = new ArrayList<>();
+    for (int moment = 0; moment < rule.moments(); moment++) {
+      moments.add(reader.entry(ModelNames.bagState(moment), ElementType.F32, dims));
+    }
+    TensorEntry steps =
+        rule.countsSteps() ? reader.entry(ModelNames.BAG_STEPS, ElementType.I32, dims[0]) : null;
+    return new State(rule, moments, steps);
+  }
+
+  private static void restore(SafeTensorsReader reader, EmbeddingBag bag, State state)
+      throws IOException {
+    bag.optimizerState().reset(state.rule());
+    TensorState target = bag.optimizerState().of(EmbeddingBag.TABLE);
+    if (state.steps() != null) {
+      target.restoreSteps(ModelFile.readSteps(reader, state.steps()));
+    }
+    for (int moment = 0; moment < state.moments().size(); moment++) {
+      reader.readFloats(
+          state.moments().get(moment),
+          target.moment(moment),
+          ModelFile.values(moment, state.moments().size()));
+    }
+  }
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Map;
+import org.blocksparse.internal.Bags.Reduction;
+import org.blocksparse.internal.bag.BagTable;
+import org.blocksparse.internal.optimizer.BlockedTensor;
+import org.blocksparse.internal.optimizer.OptimizerState;
+
+/**
+ * A layer that takes {@link SparseRows}: a table with a row for each word of a vocabulary, of which
+ * the rows that a sample names are added up. What other libraries call an embedding bag, or a
+ * linear layer with sparse input:
+ *
+ * <pre>{@code
+ * out[r, :] = factor(r) * (sum over the entries (index, value) of row r of value * table[index, :])
+ * }</pre>
+ *
+ * <table>
+ *   <caption>Shapes</caption>
+ *   <tr><th>name</th><th>shape</th><th>meaning</th></tr>
+ *   <tr><td>rows</td><td>batch rows</td><td>indices in [0, vocabulary), with values or without</td></tr>
+ *   <tr><td>table</td><td>(vocabulary, features)</td><td>the parameters</td></tr>
+ *   <tr><td>out, gradOut</td><td>(batch, features)</td><td>the sums, and gradients of a loss with respect to them</td></tr>
+ *   <tr><td>gradValues</td><td>(entries of rows)</td><td>the gradient with respect to the values</td></tr>
+ * </table>
+ *
+ * <p>The factor is that of the {@link Mode}. An index that occurs several times in a row counts as
+ * often. The sum of an empty row is 0, and it has no gradient.
+ *
+ * <p><b>Cost.</b> A forward pass reads a row of the table for each entry; a step reads and writes
+ * each row of the table that is named once, however often it is named, and reads a row of gradOut
+ * for each entry. Neither depends on the size of the vocabulary.
+ *
+ * <p><b>Numbers.</b> A sum of n entries is off by at most (n + 2) 2<sup>-24</sup> times the sum of
+ * the magnitudes of what is added up. NaN and infinities flow through, into the rows that name them
+ * and no others. Bits do not depend on the workers, not even where a step adds up many gradients of
+ * one row.
+ *
+ * <p><b>Threads.</b> Any number of threads may call {@link #apply} and {@link #gradValues} at the
+ * same time. A step must not run at the same time as anything else on the same layer; that is the
+ * caller's to see to.
+ *
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null, {@link
+ * IllegalArgumentException} if a shape does not fit or an output shares memory with an input,
+ * {@link IndexOutOfBoundsException} if an index is outside [0, vocabulary), and {@link
+ * IllegalStateException} if the layer, the rows or a tensor is closed, or if what is to be written
+ * is mapped read-only from a file. Nothing is changed then.
+ */
+public final class EmbeddingBag implements AutoCloseable {
+  private static final String OUT = "(rows, features)";
+
+  /** The position of the table in the optimizer state. */
+  static final int TABLE = 0;
+
+  /**
+   * What the sum of a row of n entries is multiplied by. It goes by the number of entries, whatever
+   * their values are, so that it is defined for values that cancel out. Who wants a mean weighted
+   * by the values, so that these count by their share, divides them by their sum and uses {@link
+   * #SUM}.
+   */
+  public enum Mode {
+    /** 1. */
+    SUM(Reduction.SUM),
+    /** 1 / n, as fastText does. */
+    MEAN(Reduction.MEAN),
+    /** 1 / sqrt(n): sums of independent rows keep their size, however many there are. */
+    ROOT_MEAN(Reduction.ROOT_MEAN);
+
+    private final Reduction reduction;
+
+    Mode(Reduction reduction) {
+      this.reduction = reduction;
+    }
+  }
+
+  private final FloatTensor table;
+  private final Mode mode;
+  private final Workers workers;
+  private final BagTable computation;
+  private final OptimizerState state;
+  private Map<String, String> metadata = Map.of();
+
+  private EmbeddingBag(FloatTensor table, Mode mode, Workers workers) {
+    this.table = table;
+    this.mode = mode;
+    this.workers = workers;
+    this.computation =
+        new BagTable(workers.engine(), Operands.rows(table), features(), mode.reduction);
+    this.state = new OptimizerState(new BlockedTensor(table.storage(), vocabulary(), true));
+  }
+
+  /**
+   * A builder of layers; everything else has defaults.
+   *
+   * @param vocabulary how many rows the table has
+   * @param features the size of a row
+   * @throws IllegalArgumentException unless both are at least 1
+   */
+  public static Builder builder(int vocabulary, int features) {
+    return new Builder(
+        Check.atLeast(1, "vocabulary", vocabulary), Check.atLeast(1, "features", features));
+  }
+
+  /** Collects what a layer is made of. */
+  public static final class Builder {
+    private final int vocabulary;
+    private final int features;
+    private Mode mode = Mode.MEAN;
+    private Workers workers = Workers.common();
+    private long seed;
+
+    private Builder(int vocabulary, int features) {
+      this.vocabulary = vocabulary;
+      this.features = features;
+    }
+
+    /** What sums are multiplied by; by default {@link Mode#MEAN}. */
+    public Builder mode(Mode value) {
+      this.mode = requireNonNull(value, "mode");
+      return this;
+    }
+
+    /** The threads that work on every call; by default {@link Workers#common}. */
+    public Builder workers(Workers all) {
+      this.workers = requireNonNull(all, "workers");
+      return this;
+    }
+
+    /** Seed of the initial table; 0 by default. Equal seeds give equal tables. */
+    public Builder seed(long value) {
+      this.seed = value;
+      return this;
+    }
+
+    /**
+     * A layer with a random table, uniform in [-1, 1] / features as in fastText: so small that rows
+     * which training has never seen add little to a sum.
+     *
+     * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+     */
+    public EmbeddingBag build() {
+      EmbeddingBag bag = new EmbeddingBag(FloatTensor.zeros(vocabulary, features), mode, workers);
+      bag.table.filledBy(table -> bag.computation.draw(seed, 1f / features));
+      return bag;
+    }
+
+    /**
+     * A layer with a given table, which becomes its own: it changes it when it trains, and closes
+     * it when it is closed.
+     *
+     * @param table (vocabulary, features)
+     * @throws IllegalArgumentException if the shape does not fit
+     */
+    public EmbeddingBag build(FloatTensor table) {
+      Check.shape("table", table, "(vocabulary, features)", vocabulary, features);
+      return new EmbeddingBag(table, mode, workers);
+    }
+  }
+
+  /** How many rows the table has. */
+  public int vocabulary() {
+    return (int) table.shape().dim(0);
+  }
+
+  /** The size of a row. */
+  public int features() {
+    return (int) table.shape().dim(1);
+  }
+
+  /** What sums are multiplied by. */
+  public Mode mode() {
+    return mode;
+  }
+
+  /** The table, (vocabulary, features): the layer's own, not a copy. */
+  public FloatTensor table() {
+    return table;
+  }
+
+  /** The sums of rows, (rows, features). */
+  public FloatTensor apply(SparseRows rows) {
+    check(rows);
+    return FloatTensor.zeros(rows.rows(), features()).filledBy(out -> sum(rows, out));
+  }
+
+  /**
+   * As {@link #apply(SparseRows)}, into a tensor that there is already.
+   *
+   * @param out (rows, features), which must not overlap rows or the table
+   */
+  public void apply(SparseRows rows, FloatTensor out) {
+    check(rows);
+    Check.shape("out", out, OUT, rows.rows(), features());
+    Check.noOverlap("out", out, "table", table);
+    rows.requireNoOverlap("out", out, "rows");
+    sum(rows, out);
+  }
+
+  private void sum(SparseRows rows, FloatTensor out) {
+    try (Lease lease = lease(rows).writing("out", out)) {
+      computation.sum(rows.bags(), Operands.rows(out));
+    }
+  }
+
+  /**
+   * The gradient with respect to the values of rows, (entries): for entry e of row r the factor of
+   * the row times {@code table[index of e] . gradOut[r]}. With the table as it is: to be asked for
+   * before a step.
+   */
+  public FloatTensor gradValues(SparseRows rows, FloatTensor gradOut) {
+    check(rows, gradOut);
+    return FloatTensor.zeros(rows.entries()).filledBy(out -> dot(rows, gradOut, out));
+  }
+
+  /**
+   * As {@link #gradValues(SparseRows, FloatTensor)}, into a tensor that there is already.
+   *
+   * @param out (entries), which must not overlap rows, gradOut or the table
+   */
+  public void gradValues(SparseRows rows, FloatTensor gradOut, FloatTensor out) {
+    check(rows, gradOut);
+    Check.shape("out", out, "(entries)", rows.entries());
+    Check.noOverlap("out", out, "table", table);
+    Check.noOverlap("out", out, "gradOut", gradOut);
+    rows.requireNoOverlap("out", out, "rows");
+    dot(rows, gradOut, out);
+  }
+
+  private void dot(SparseRows rows, FloatTensor gradOut, FloatTensor out) {
+    try (Lease lease = lease(rows).of("gradOut", gradOut).writing("out", out)) {
+      computation.dot(rows.bags(), Operands.rows(gradOut), out.storage());
+    }
+  }
+
+  /**
+   * A step of training: each row of the table that rows name follows its gradient, the sum over all
+   * entries that name it of {@code value * factor * gradOut} of their rows. The gradients of all
+   * entries are added up before the rule is applied. Rows that are not named are not touched: they
+   * do not decay, and their part of the optimizer state stays as it is. No gradient of the size of
+   * the table is ever made.
+   *
+   * <p>Clipping ({@link Optimizer#withMaxNorm}) is of each row of the table on its own. For Adam,
+   * the moments of a row are corrected by the number of steps that the row itself has taken.
+   *
+   * @param gradOut (rows, features), which must not overlap the table
+   * @param optimizer the rule; its state is kept by this layer, and is forgotten when a step with
+   *     another rule is made
+   */
+  public void step(SparseRows rows, FloatTensor gradOut, Optimizer optimizer) {
+    requireNonNull(optimizer, "optimizer");
+    check(rows, gradOut);
+    Check.noOverlap("table", table, "gradOut", gradOut);
+    rows.requireNoOverlap("table", table, "rows");
+    try (Lease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
+        OptimizerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
+      computation.step(rows.bags(), rows.maxIndex() + 1, Operands.rows(gradOut), step, TABLE);
+    }
+  }
+
+  private void check(SparseRows rows) {
+    requireNonNull(rows, "rows").requireIndices("rows", "vocabulary", vocabulary());
+  }
+
+  private void check(SparseRows rows, FloatTensor gradOut) {
+    check(rows);
+    Check.shape("gradOut", gradOut, OUT, rows.rows(), features());
+  }
+
+  private Lease lease(SparseRows rows) {
+    return rows.lease(lease(), "rows");
+  }
+
+  /** Keeps the table from going. */
+  Lease lease() {
+    Lease lease = new Lease();
+    addTo(lease);
+    return lease;
+  }
+
+  /**
+   * Adds the table to a lease.
+   *
+   * @throws IllegalStateException if this layer is closed; what was added before is released then
+   */
+  void addTo(Lease lease) {
+    if (table.isClosed()) {
+      lease.close();
+      throw new IllegalStateException("layer: the layer is closed");
+    }
+    lease.of("layer", table);
+  }
+
+  // ------------------------------------------------------------------------------------- files
+
+  /** Saves table and mode; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /**
+   * Saves the layer as a safetensors file with the tensor {@code table}. Whenever the machine
+   * stops, the file is the old one or the new one, never a part of one. For a bag and the softmax
+   * behind it in one file, see {@link SaveOptions#withBag}.
+   *
+   * @throws IllegalStateException if the table is not finite
+   * @throws IllegalArgumentException if the options have another bag
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file, SaveOptions options) throws IOException {
+    BagFile.save(this, file, options);
+  }
+
+  /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
+  public static EmbeddingBag load(Path file) throws IOException {
+    return load(file, LoadOptions.copied());
+  }
+
+  /**
+   * Loads what {@link #save(Path)} has written, or {@link HierarchicalSoftmax#save(Path,
+   * SaveOptions)} with a bag. The file may come from anybody.
+   *
+   * @throws FileFormatException if the file does not hold a bag; it names the tensor and the reason
+   * @throws IOException if the file cannot be read
+   */
+  public static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
+    return BagFile.load(file, options);
+  }
+
+  /** The strings that were in the file that this layer was loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  void restore(Map<String, String> fileMetadata) {
+    metadata = Collections.unmodifiableMap(fileMetadata);
+  }
+
+  OptimizerState optimizerState() {
+    return state;
+  }
+
+  /** Frees the table and the optimizer state, as soon as no call uses them. */
+  @Override
+  public void close() {
+    table.close();
+    state.close();
+  }
+
+  @Override
+  public String toString() {
+    return "EmbeddingBag("
+        + vocabulary()
+        + " x "
+        + features()
+        + ", "
+        + mode
+        + ", "
+        + 4 * table.shape().size()
+        + " bytes, "
+        + workers
+        + ")";
+  }
+}

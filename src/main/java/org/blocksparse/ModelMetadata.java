@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.Map;
+import java.util.TreeMap;
+import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.optimizer.UpdateRule;
+
+/**
+ * The strings of a model file; {@link ModelNames} tells which there are.
+ *
+ * @param entries all of them, the caller's own as well
+ */
+record ModelMetadata(Map<String, String> entries) {
+  /** The format is one that can be read. */
+  ModelMetadata requireVersion() throws MalformedException {
+    String version = get(ModelNames.FORMAT);
+    if (!version.equals(ModelNames.VERSION)) {
+      throw wrong(
+          ModelNames.FORMAT
+              + " is "
+              + MalformedException.told(version)
+              + ", this library reads "
+              + ModelNames.VERSION);
+    }
+    return this;
+  }
+
+  static MalformedException wrong(String reason) {
+    return new MalformedException("__metadata__", reason);
+  }
+
+  /** A string that must be there. */
+  String get(String key) throws MalformedException {
+    String value = entries.get(key);
+    if (value == null) {
+      throw wrong("has no " + key + ": not a file of this library");
+    }
+    return value;
+  }
+
+  /** A number of steps. */
+  long number(String key) throws MalformedException {
+    String value = get(key);
+    if (!value.matches("[0-9]{1,18}")) {
+      throw wrong(key + " is not a number that counts steps");
+    }
+    return Long.parseLong(value);
+  }
+
+  /** The rule whose state is in the file; null if there is none. */
+  UpdateRule.Kind ruleOrNull(String key) throws MalformedException {
+    String name = entries.get(key);
+    if (name == null) {
+      return null;
+    }
+    try {
+      return UpdateRule.Kind.valueOf(name);
+    } catch (IllegalArgumentException e) {
+      throw wrong(key + " is no rule: " + MalformedException.told(name));
+    }
+  }
+
+  /** Those that are not the format's own. */
+  Map<String, String> ofUser() {
+    Map<String, String> own = new TreeMap<>(entries);
+    own.keySet().removeIf(key -> key.startsWith(ModelNames.RESERVED));
+    return own;
+  }
+}

@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.nio.Buffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import org.blocksparse.internal.Bags;
+import org.blocksparse.internal.Slice;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * Rows of (index, value), of any length each: the words of a text with their weights, the features
+ * of a sample that are not zero, the labels of a sample. In the compressed form that is known as
+ * CSR: row r has the entries from {@code offsets[r]} to {@code offsets[r + 1]}.
+ *
+ * <table>
+ *   <caption>Shapes</caption>
+ *   <tr><th>name</th><th>elements</th><th>meaning</th></tr>
+ *   <tr><td>offsets</td><td>rows + 1</td><td>from 0, never falling, to the number of entries</td></tr>
+ *   <tr><td>indices</td><td>entries</td><td>at least 0; in any order</td></tr>
+ *   <tr><td>values</td><td>entries</td><td>any; where there are none, each is 1</td></tr>
+ * </table>
+ *
+ * <p>An index may occur several times in a row; its values add up. Rows may be empty. Offsets are
+ * 32-bit, so all rows together have at most 2<sup>31</sup> - 1 entries.
+ *
+ * <p>Everything is checked once, when the rows are made, except that indices fit a vocabulary: that
+ * is for the operation to check, and costs it nothing, as {@link #maxIndex} is kept.
+ *
+ * <p>Immutable, in off-heap memory with a lifetime as that of a {@link Tensor}: {@link #close}
+ * never takes memory from an operation that is running, every later use throws {@link
+ * IllegalStateException}, and what is never closed is freed when it is garbage. Any number of
+ * threads may use the same rows.
+ */
+public final class SparseRows implements AutoCloseable {
+  private static final int PIECE = 1 << 13;
+
+  private final int rows;
+  private final int entries;
+
+  /** rows + 1 offsets, from 0 on. */
+  private final Storage offsets;
+
+  private final Slice indices;
+
+  /** Null: each is 1. */
+  private final Slice values;
+
+  private final boolean view;
+  private final int maxIndex;
+  private volatile boolean closed;
+
+  private SparseRows(Storage offsets, int entries, Slice indices, Slice values, boolean view) {
+    this.rows = Math.toIntExact(offsets.elements() - 1);
+    this.entries = entries;
+    this.offsets = offsets;
+    this.indices = indices;
+    this.values = values;
+    this.view = view;
+    this.maxIndex = requireIndices();
+  }
+
+  /**
+   * Rows with a copy of the given offsets and indices, whose values are 1.
+   *
+   * @throws IllegalArgumentException if offsets are empty, do not begin with 0, fall, or do not end
+   *     with the number of indices
+   * @throws IndexOutOfBoundsException if an index is negative
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public static SparseRows of(int[] offsets, int[] indices) {
+    return copy(offsets, indices, null);
+  }
+
+  /**
+   * Rows with a copy of the given offsets, indices and values. See {@link #of(int[], int[])}.
+   *
+   * @throws IllegalArgumentException also if there are not as many values as indices
+   */
+  public static SparseRows of(int[] offsets, int[] indices, float[] values) {
+    return copy(offsets, indices, requireNonNull(values, "values"));
+  }
+
+  private static SparseRows copy(int[] offsets, int[] indices, float[] values) {
+    requireNonNull(offsets, "offsets");
+    requireNonNull(indices, "indices");
+    if (values != null) {
+      Tensor.requireLength("values", indices.length, values.length);
+    }
+    return make(
+        offsets.length,
+        indices.length,
+        values != null,
+        (offsetsTo, indicesTo, valuesTo) -> {
+          offsetsTo.putInts(0, offsets, 0, offsets.length);
+          indicesTo.putInts(0, indices, 0, indices.length);
+          if (values != null) {
+            valuesTo.putFloats(0, values, 0, values.length);
+          }
+        });
+  }
+
+  /**
+   * Rows with a copy of the given indices, a row for each array, whose values are 1.
+   *
+   * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries
+   * @throws IndexOutOfBoundsException if an index is negative
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public static SparseRows of(List<int[]> indices) {
+    return copy(indices, null);
+  }
+
+  /**
+   * Rows with a copy of the given indices and values, a row for each pair of arrays. See {@link
+   * #of(List)}.
+   *
+   * @throws IllegalArgumentException also if a row has not as many values as indices
+   */
+  public static SparseRows of(List<int[]> indices, List<float[]> values) {
+    return copy(indices, requireNonNull(values, "values"));
+  }
+
+  private static SparseRows copy(List<int[]> indices, List<float[]> values) {
+    int[] offsets = new int[requireNonNull(indices, "indices").size() + 1];
+    if (values != null) {
+      Tensor.requireLength("values", indices.size(), values.size());
+    }
+    for (int r = 0; r < indices.size(); r++) {
+      int length = requireNonNull(indices.get(r), "indices").length;
+      if (values != null) {
+        int found = requireNonNull(values.get(r), "values").length;
+        Tensor.requireLength("values[" + r + "]", length, found);
+      }
+      offsets[r + 1] = Math.toIntExact(requireEntries((long) offsets[r] + length));
+    }
+    return make(
+        offsets.length,
+        offsets[offsets.length - 1],
+        values != null,
+        (offsetsTo, indicesTo, valuesTo) -> {
+          offsetsTo.putInts(0, offsets, 0, offsets.length);
+          for (int r = 0; r < indices.size(); r++) {
+            int[] row = indices.get(r);
+            indicesTo.putInts(offsets[r], row, 0, offsets[r + 1] - offsets[r]);
+            if (values != null) {
+              valuesTo.putFloats(offsets[r], values.get(r), 0, offsets[r + 1] - offsets[r]);
+            }
+          }
+        });
+  }
+
+  private static long requireEntries(long entries) {
+    if (entries > Integer.MAX_VALUE) {
+      throw new IllegalArgumentException(
+          "indices: more entries than the 2^31 - 1 that offsets can count");
+    }
+    return entries;
+  }
+
+  /**
+   * Rows over the memory of direct buffers, each from its position to its limit, without a copy;
+   * values are 1. The buffers stay reachable; closing the rows does not free them. Their content
+   * must not change as long as the rows are used. If it does, results are undefined, but no other
+   * memory is written.
+   *
+   * @throws IllegalArgumentException if a buffer is not direct, not in native byte order or not at
+   *     a multiple of four, and as {@link #of(int[], int[])}
+   * @throws IndexOutOfBoundsException if an index is negative
+   * @throws UnsupportedOperationException if the native library is not in use
+   */
+  public static SparseRows wrap(IntBuffer offsets, IntBuffer indices) {
+    return view(offsets, indices, null);
+  }
+
+  /**
+   * As {@link #wrap(IntBuffer, IntBuffer)}, with values.
+   *
+   * @throws IllegalArgumentException also if there are not as many values as indices
+   */
+  public static SparseRows wrap(IntBuffer offsets, IntBuffer indices, FloatBuffer values) {
+    return view(offsets, indices, requireNonNull(values, "values"));
+  }
+
+  private static SparseRows view(IntBuffer offsets, IntBuffer indices, FloatBuffer values) {
+    requireWrappable("offsets", offsets, offsets.order());
+    requireWrappable("indices", indices, indices.order());
+    if (values != null) {
+      requireWrappable("values", values, values.order());
+      Tensor.requireLength("values", indices.remaining(), values.remaining());
+    }
+    return checked(
+        Storage.wrap(offsets), Storage.wrap(indices), values == null ? null : Storage.wrap(values));
+  }
+
+  private static void requireWrappable(String name, Buffer buffer, ByteOrder order) {
+    if (!buffer.isDirect() || order != ByteOrder.nativeOrder()) {
+      throw new IllegalArgumentException(
+          name
+              + ": expected a direct buffer in native byte order but was"
+              + (buffer.isDirect() ? "" : " on the heap")
+              + (order == ByteOrder.nativeOrder() ? "" : " in " + order));
+    }
+  }
+
+  /** Sets the content of new memory. */
+  private interface Content {
+    void writeTo(Storage offsets, Storage indices, Storage values);
+  }
+
+  private static SparseRows make(int offsets, int entries, boolean weighted, Content content) {
+    Storage[] memory = Storage.allocateAll(offsets, entries, weighted ? entries : 0);
+    try {
+      content.writeTo(memory[0], memory[1], memory[2]);
+    } catch (Throwable e) {
+      for (Storage storage : memory) {
+        storage.close();
+      }
+      throw e;
+    }
+    if (!weighted) {
+      memory[2].close();
+    }
+    return checked(memory[0], memory[1], weighted ? memory[2] : null);
+  }
+
+  /** Rows over storages that become theirs, and are closed if the rows are refused. */
+  private static SparseRows checked(Storage offsets, Storage indices, Storage values) {
+    try {
+      requireOffsets(offsets, requireEntries(indices.elements()));
+      return new SparseRows(
+          offsets,
+          (int) indices.elements(),
+          new Slice(indices, 0),
+          values == null ? null : new Slice(values, 0),
+          false);
+    } catch (Throwable e) {
+      offsets.close();
+      indices.close();
+      if (values != null) {
+        values.close();
+      }
+      throw e;
+    }
+  }
+
+  private static void requireOffsets(Storage offsets, long entries) {
+    long count = offsets.elements();
+    if (count == 0) {
+      throw new IllegalArgumentException("offsets: expected rows + 1 elements but was 0");
+    }
+    int before = 0;
+    int[] piece = new int[(int) Math.min(PIECE, count)];
+    for (long begin = 0; begin < count; begin += PIECE) {
+      int length = (int) Math.min(PIECE, count - begin);
+      offsets.getInts(begin, piece, 0, length);
+      if (begin == 0 && piece[0] != 0) {
+        throw new IllegalArgumentException("offsets[0]: expected 0 but was " + piece[0]);
+      }
+      for (int i = 0; i < length; i++) {
+        if (piece[i] < before) {
+          throw new IllegalArgumentException(
+              "offsets[" + (begin + i) + "] = " + piece[i] + " is less than the one before");
+        }
+        before = piece[i];
+      }
+    }
+    if (before != entries) {
+      throw new IllegalArgumentException(
+          "offsets: expected to end with the " + entries + " indices there are but was " + before);
+    }
+  }
+
+  /** The largest index, -1 if there is none. */
+  private int requireIndices() {
+    int max = -1;
+    int[] piece = new int[Math.min(PIECE, entries)];
+    for (int begin = 0; begin < entries; begin += Math.min(PIECE, entries - begin)) {
+      int length = Math.min(PIECE, entries - begin);
+      indices.storage().getInts(indices.begin() + begin, piece, 0, length);
+      for (int i = 0; i < length; i++) {
+        if (piece[i] < 0) {
+          throw new IndexOutOfBoundsException(
+              "indices[" + (begin + i) + "] = " + piece[i] + " is negative");
+        }
+        max = Math.max(max, piece[i]);
+      }
+    }
+    return max;
+  }
+
+  /** The number of rows. */
+  public int rows() {
+    return rows;
+  }
+
+  /** The number of entries of all rows. */
+  public int entries() {
+    return entries;
+  }
+
+  /** Whether entries have values. If not, each is 1. */
+  public boolean isWeighted() {
+    return values != null;
+  }
+
+  /** The largest index, -1 if there are no entries. */
+  public int maxIndex() {
+    return maxIndex;
+  }
+
+  /**
+   * The number of entries of a row.
+   *
+   * @throws IndexOutOfBoundsException if the row is outside [0, rows)
+   * @throws IllegalStateException if the rows are closed
+   */
+  public int size(int row) {
+    try (Lease lease = lease("rows")) {
+      return length(row);
+    }
+  }
+
+  /** The indices of a row, in a new array; errors as {@link #size}. */
+  public int[] indices(int row) {
+    try (Lease lease = lease("rows")) {
+      int[] result = new int[length(row)];
+      indices.storage().getInts(indices.begin() + begin(row), result, 0, result.length);
+      return result;
+    }
+  }
+
+  /** The values of a row, in a new array; errors as {@link #size}. */
+  public float[] values(int row) {
+    try (Lease lease = lease("rows")) {
+      float[] result = new float[length(row)];
+      if (values == null) {
+        Arrays.fill(result, 1);
+      } else {
+        values.storage().getFloats(values.begin() + begin(row), result, 0, result.length);
+      }
+      return result;
+    }
+  }
+
+  private int begin(int row) {
+    return offsets.getInt(Objects.checkIndex(row, rows));
+  }
+
+  private int length(int row) {
+    int begin = begin(row);
+    return offsets.getInt(row + 1L) - begin;
+  }
+
+  /**
+   * Rows [begin, end) as rows of their own: a view of the same indices and values. Closing these
+   * rows closes the view; closing the view closes the view alone.
+   *
+   * @throws IndexOutOfBoundsException unless 0 &lt;= begin &lt;= end &lt;= rows
+   * @throws IllegalStateException if the rows are closed
+   */
+  public SparseRows slice(int begin, int end) {
+    Objects.checkFromToIndex(begin, end, rows);
+    try (Lease lease = lease("rows")) {
+      int first = offsets.getInt(begin);
+      int count = end - begin;
+      int[] shifted = new int[count + 1];
+      offsets.getInts(begin, shifted, 0, shifted.length);
+      for (int i = 0; i <= count; i++) {
+        shifted[i] -= first;
+      }
+      Storage own = Storage.allocate(shifted.length);
+      own.putInts(0, shifted, 0, shifted.length);
+      return new SparseRows(
+          own,
+          shifted[count],
+          new Slice(indices.storage(), indices.begin() + first),
+          values == null ? null : new Slice(values.storage(), values.begin() + first),
+          true);
+    }
+  }
+
+  /**
+   * A copy of some rows, in the given order: a batch of samples that were shuffled, for instance.
+   *
+   * @param which rows of these; the same one may occur several times
+   * @throws IndexOutOfBoundsException if one is outside [0, rows)
+   * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries
+   * @throws IllegalStateException if the rows are closed
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public SparseRows select(int... which) {
+    try (Lease lease = lease("rows")) {
+      int[] chosen = new int[requireNonNull(which, "which").length + 1];
+      for (int i = 0; i < which.length; i++) {
+        Check.index("which", which[i], i, 0, "rows", rows);
+        chosen[i + 1] = Math.toIntExact(requireEntries((long) chosen[i] + length(which[i])));
+      }
+      int[] chosenIndices = new int[chosen[which.length]];
+      float[] chosenValues = values == null ? null : new float[chosenIndices.length];
+      for (int i = 0; i < which.length; i++) {
+        int from = begin(which[i]);
+        int length = chosen[i + 1] - chosen[i];
+        indices.storage().getInts(indices.begin() + from, chosenIndices, chosen[i], length);
+        if (values != null) {
+          values.storage().getFloats(values.begin() + from, chosenValues, chosen[i], length);
+        }
+      }
+      return copy(chosen, chosenIndices, chosenValues);
+    }
+  }
+
+  /** These rows as the kernels see them. */
+  Bags bags() {
+    return new Bags(rows, new Slice(offsets, 0), indices, values, entries);
+  }
+
+  /**
+   * All indices are in [0, bound).
+   *
+   * @throws IndexOutOfBoundsException that names the first that is not
+   */
+  void requireIndices(String name, String boundName, int bound) {
+    if (maxIndex < bound) {
+      return;
+    }
+    for (int r = 0; r < rows; r++) {
+      for (int index : indices(r)) {
+        if (index >= bound) {
+          throw new IndexOutOfBoundsException(
+              name
+                  + ": index "
+                  + index
+                  + " of row "
+                  + r
+                  + " is outside [0, "
+                  + boundName
+                  + " = "
+                  + bound
+                  + ")");
+        }
+      }
+    }
+  }
+
+  /**
+   * An output has no memory in common with these rows.
+   *
+   * @throws IllegalArgumentException if it has
+   */
+  void requireNoOverlap(String outName, FloatTensor out, String name) {
+    if (closed || out.isClosed()) {
+      return; // the lease that follows refuses it
+    }
+    long size = out.shape().size();
+    if (Storage.overlap(out.storage(), 0, size, offsets, 0, rows + 1L)
+        || overlaps(out.storage(), size, indices)
+        || (values != null && overlaps(out.storage(), size, values))) {
+      throw new IllegalArgumentException(
+          outName + ": shares memory with " + name + "; an output must not overlap an input");
+    }
+  }
+
+  private boolean overlaps(Storage out, long size, Slice slice) {
+    return Storage.overlap(out, 0, size, slice.storage(), slice.begin(), entries);
+  }
+
+  private Lease lease(String name) {
+    return lease(new Lease(), name);
+  }
+
+  /**
+   * Adds these rows to a lease.
+   *
+   * @throws IllegalStateException if they are closed; what was added before is released then
+   */
+  Lease lease(Lease lease, String name) {
+    Storage[] storages = {offsets, indices.storage(), values == null ? null : values.storage()};
+    for (Storage storage : storages) {
+      if (storage != null) {
+        if (closed || !storage.acquire()) {
+          lease.close();
+          throw new IllegalStateException(name + ": the " + this + " are closed");
+        }
+        lease.adopt(storage);
+      }
+    }
+    return lease;
+  }
+
+  /** Closes these rows; see the class comment. Idempotent. */
+  @Override
+  public void close() {
+    closed = true;
+    offsets.close();
+    if (!view) {
+      indices.storage().close();
+      if (values != null) {
+        values.storage().close();
+      }
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "SparseRows("
+        + rows
+        + " rows, "
+        + entries
+        + (isWeighted() ? " weighted entries)" : " entries)");
+  }
+}

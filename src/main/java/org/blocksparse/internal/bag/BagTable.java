@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.bag;
+
+import java.util.SplittableRandom;
+import org.blocksparse.internal.Bags;
+import org.blocksparse.internal.Bags.Reduction;
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.schedule.TransposedBags;
+
+/**
+ * What is computed on the table of an embedding bag. Operands were checked.
+ *
+ * @param rows the table
+ * @param features the size of a row
+ * @param reduction what the sum of a bag is multiplied by
+ */
+public record BagTable(Engine engine, Rows rows, int features, Reduction reduction) {
+  /** What an element of a row that lies anywhere costs, in multiply-adds. */
+  private static final int ELEMENT_WORK = 4;
+
+  /** Rows that are drawn by one generator. */
+  private static final int DRAWN_ROWS = 1 << 12;
+
+  /** By which the state of a {@link SplittableRandom} grows with each number. */
+  private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
+
+  private long work(long entries) {
+    return Engine.work(entries, features, ELEMENT_WORK);
+  }
+
+  /** Draws the table, uniform in [-bound, bound): the same for any number of workers. */
+  public void draw(long seed, float bound) {
+    long count = rows.count();
+    int pieces = Math.toIntExact((count + DRAWN_ROWS - 1) / DRAWN_ROWS);
+    engine.run(
+        pieces,
+        work(count),
+        (begin, end) -> {
+          float[] row = new float[features];
+          for (int piece = begin; piece < end; piece++) {
+            long first = (long) piece * DRAWN_ROWS;
+            // Begins where the generator of the piece before ended, as if there were one only.
+            SplittableRandom random = new SplittableRandom(seed + first * features * GOLDEN_GAMMA);
+            for (long r = first; r < Math.min(first + DRAWN_ROWS, count); r++) {
+              for (int q = 0; q < features; q++) {
+                row[q] = (2 * random.nextFloat() - 1) * bound;
+              }
+              rows.storage().putFloats(rows.offset() + r * rows.stride(), row, 0, features);
+            }
+          }
+        });
+  }
+
+  /** Row r of {@code out} becomes the reduced sum of bag r. */
+  public void sum(Bags bags, Rows out) {
+    Kernels kernels = engine.kernels();
+    engine.run(
+        bags.count(),
+        work((long) bags.entries() + bags.count()),
+        (begin, end) -> kernels.bagSum(reduction, bags, begin, end, features, rows, out));
+  }
+
+  /** The gradient with respect to the values of the bags. */
+  public void dot(Bags bags, Rows gradOut, Storage gradValues) {
+    Kernels kernels = engine.kernels();
+    engine.run(
+        bags.count(),
+        work(bags.entries()),
+        (begin, end) ->
+            kernels.bagDot(reduction, bags, begin, end, features, rows, gradOut, gradValues));
+  }
+
+  /**
+   * Each row of the table that the bags name makes one step.
+   *
+   * @param bound what all indices are less than
+   * @param tensor the position of the table in the state
+   */
+  public void step(Bags bags, int bound, Rows gradOut, OptimizerState.Step step, int tensor) {
+    try (TransposedBags transposed = TransposedBags.of(bags, bound, reduction)) {
+      step(transposed.whole(), gradOut, step, tensor);
+      Bags parts = transposed.parts();
+      if (parts.count() > 0) {
+        try (Scratch scratch = Scratch.borrow((long) parts.count() * features)) {
+          Rows sums = new Rows(scratch.storage(), parts.count(), features);
+          Kernels kernels = engine.kernels();
+          engine.run(
+              parts.count(),
+              work(parts.entries()),
+              (begin, end) ->
+                  kernels.bagSum(Reduction.SUM, parts, begin, end, features, gradOut, sums));
+          step(transposed.cut(), sums, step, tensor);
+        }
+      }
+    }
+  }
+
+  private void step(
+      TransposedBags.Group group, Rows gradients, OptimizerState.Step step, int tensor) {
+    Bags bags = group.bags();
+    engine.run(
+        bags.count(),
+        work((long) bags.entries() + bags.count()),
+        (begin, end) ->
+            step.update(tensor, bags, begin, end, gradients, group.targets(), group.steps()));
+  }
+}

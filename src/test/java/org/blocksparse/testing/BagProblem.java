@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import org.blocksparse.testing.Data.Numbers;
+
+/**
+ * The operands of an embedding bag.
+ *
+ * @param offsets where each bag begins, and where the last one ends
+ * @param values null: 1 each
+ */
+@SuppressWarnings("ArrayRecordComponent")
+public record BagProblem(
+    int vocabulary,
+    int features,
+    int[] offsets,
+    int[] indices,
+    float[] values,
+    float[] table,
+    float[] gradOut) {
+
+  /** Bags of the given sizes, whose indices are random. */
+  public static BagProblem random(
+      Data data, Numbers numbers, boolean weighted, int vocabulary, int features, int... sizes) {
+    int[] offsets = new int[sizes.length + 1];
+    for (int bag = 0; bag < sizes.length; bag++) {
+      offsets[bag + 1] = offsets[bag] + sizes[bag];
+    }
+    int entries = offsets[sizes.length];
+    return new BagProblem(
+        vocabulary,
+        features,
+        offsets,
+        data.indices(entries, vocabulary),
+        weighted ? data.floats(numbers, entries) : null,
+        data.floats(numbers, (long) vocabulary * features),
+        data.floats(numbers, (long) sizes.length * features));
+  }
+
+  public int bags() {
+    return offsets.length - 1;
+  }
+
+  /** Other parameters. */
+  public BagProblem withTable(float[] other) {
+    return new BagProblem(vocabulary, features, offsets, indices, values, other, gradOut);
+  }
+}
