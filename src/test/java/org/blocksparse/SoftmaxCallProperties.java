@@ -50,6 +50,7 @@ final class SoftmaxCallProperties {
   }
 
   /** Every method that computes. */
+  @SuppressWarnings("ImmutableEnumChecker") // nobody changes them
   private enum Method {
     PROBABILITIES((layer, c) -> layer.probabilities(c.x), Operand.X),
     LOG_PROBABILITIES((layer, c) -> layer.logProbabilities(c.x), Operand.X),
@@ -144,8 +145,7 @@ final class SoftmaxCallProperties {
       this.layer = layer;
       this.data = data;
       // Half of the calls are steps: what an optimizer remembers shows in the next but one.
-      method =
-          data.below(2) == 0 ? Method.STEP : Method.values()[data.below(Method.values().length)];
+      method = data.below(2) == 0 ? Method.STEP : data.oneOf(Method.values());
       batch = method == Method.EXPLAIN ? 1 : 1 + data.below(6);
       seed = data.below(1000);
       int outputs = layer.outputs();

@@ -103,6 +103,9 @@ public final class ScarcityProgram {
   private static boolean unwinding;
   private static int depthsLeft;
   private static int overflows;
+
+  /** Kept here: where it is met there is no stack to do more. */
+  @SuppressWarnings("StaticAssignmentOfThrowable")
   private static Throwable wrong;
 
   private static void withShortStack(String name, Operation operation) throws Exception {
