@@ -82,7 +82,7 @@ final class SoftmaxKernelTest {
     void run(float[] logits, int valid, double[] exact, GemmSchedule schedule, Storage validCount);
   }
 
-  private static void forAll(KernelsUnderTest kernels, Data data, Body body) {
+  private static void forAll(Data data, Body body) {
     try (GemmSchedule schedule = GemmSchedule.dense(1)) {
       for (int n : SIZES) {
         for (float range : RANGES) {
@@ -99,7 +99,6 @@ final class SoftmaxKernelTest {
   @MethodSource("kernels")
   void probabilitiesAreWithin4Ulp(KernelsUnderTest kernels, Data data) {
     forAll(
-        kernels,
         data,
         (logits, valid, exact, schedule, validCount) -> {
           int n = logits.length;
@@ -132,7 +131,6 @@ final class SoftmaxKernelTest {
   @MethodSource("kernels")
   void logProbabilities(KernelsUnderTest kernels, Data data) {
     forAll(
-        kernels,
         data,
         (logits, valid, exact, schedule, validCount) -> {
           int n = logits.length;
@@ -169,7 +167,6 @@ final class SoftmaxKernelTest {
   @MethodSource("kernels")
   void crossEntropy(KernelsUnderTest kernels, Data data) {
     forAll(
-        kernels,
         data,
         (logits, valid, exact, schedule, validCount) -> {
           int n = logits.length;

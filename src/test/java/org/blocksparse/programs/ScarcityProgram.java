@@ -104,8 +104,6 @@ public final class ScarcityProgram {
   private static int depthsLeft;
   private static int overflows;
 
-  /** Kept here: where it is met there is no stack to do more. */
-  @SuppressWarnings("StaticAssignmentOfThrowable")
   private static Throwable wrong;
 
   private static void withShortStack(String name, Operation operation) throws Exception {
@@ -129,6 +127,7 @@ public final class ScarcityProgram {
   }
 
   /** Calls itself until the stack ends, and tries the operation on the way back, frame by frame. */
+  @SuppressWarnings("StaticAssignmentOfThrowable") // there is no stack to do more
   private static long descend(
       long a,
       long b,
