@@ -112,7 +112,10 @@ public final class GemmSchedule implements AutoCloseable {
       int batch, int[] writeIdx, int writeBlocks, int[] readIdx, int readBlocks) {
     return new GemmSchedule(
         new Builder(
-                new Windows(batch, writeIdx), writeBlocks, new Windows(batch, readIdx), readBlocks)
+                new SampleWindows(batch, writeIdx),
+                writeBlocks,
+                new SampleWindows(batch, readIdx),
+                readBlocks)
             .pack(null, null));
   }
 
@@ -124,7 +127,11 @@ public final class GemmSchedule implements AutoCloseable {
       int[] writeRow, int[] readRow, int[] writeBlock, int writeBlocks) {
     int rows = writeBlock.length;
     return new GemmSchedule(
-        new Builder(new Windows(rows, writeBlock), writeBlocks, new Windows(rows, new int[rows]), 1)
+        new Builder(
+                new SampleWindows(rows, writeBlock),
+                writeBlocks,
+                new SampleWindows(rows, new int[rows]),
+                1)
             .pack(writeRow, readRow));
   }
 
@@ -136,8 +143,8 @@ public final class GemmSchedule implements AutoCloseable {
 
   /** The steps from indices to the packed array. */
   private static final class Builder {
-    private final Windows write;
-    private final Windows read;
+    private final SampleWindows write;
+    private final SampleWindows read;
     private final int readBlocks;
 
     /** Rows written, by block; and for each chunk the first of its own. */
@@ -157,7 +164,7 @@ public final class GemmSchedule implements AutoCloseable {
     private final int[] pairRead;
     private final int[] pairWrite;
 
-    Builder(Windows write, int writeBlocks, Windows read, int readBlocks) {
+    Builder(SampleWindows write, int writeBlocks, SampleWindows read, int readBlocks) {
       this.write = write;
       this.read = read;
       this.readBlocks = readBlocks;
