@@ -2,6 +2,7 @@
 package org.blocksparse.internal.schedule;
 
 import java.util.Arrays;
+import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -25,13 +26,13 @@ public final class GemmSchedule implements AutoCloseable {
    * a block that half of the samples select is shared among the workers. As many as the kernels
    * take at once.
    */
-  static final int MAX_CHUNK_ROWS = 192;
+  static final int MAX_CHUNK_ROWS = Blocksparse.BLOCKSPARSE_CHUNK_ROWS;
 
   /**
    * Rows of a chunk where many rows are written for a block and read for many. A chunk reads each
    * of those, so that more rows are needed to make up for it.
    */
-  static final int MAX_SORTED_CHUNK_ROWS = 512;
+  static final int MAX_SORTED_CHUNK_ROWS = Blocksparse.BLOCKSPARSE_SORTED_CHUNK_ROWS;
 
   private static final int MAGIC = 0x42534731;
 
