@@ -6,7 +6,7 @@
 //   bench_kernels [--threads N] [--isa NAME] [--runs N] [WORKLOAD...]
 //   bench_kernels [--threads N] [--isa NAME] [--runs N] --crossover
 //
-// The second form is what the rule in choose_path.cpp was made from: square blocks of many sizes,
+// The second form is what the rule in tiles_or_blas.cpp was made from: square blocks of many sizes,
 // with 1 to 128 rows (or pairs) for each in the mean.
 //
 // The limit is the larger of: bytes of the blocks touched / bandwidth, and 2 * multiply-adds /

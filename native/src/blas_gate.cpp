@@ -15,8 +15,8 @@
 namespace blocksparse {
 namespace {
 
-// More than the processors of nearly every machine, and less than half of the buffers.
-constexpr int kPermits = 256;
+// As many as OpenBLAS is built for, and half of the buffers that it has from the start.
+constexpr int kPermits = 64;
 constexpr int kSpins = 100;
 
 std::atomic<int> free_permits{kPermits};

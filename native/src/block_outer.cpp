@@ -6,9 +6,9 @@
 #include "blas_products.h"
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
-#include "choose_path.h"
 #include "kernels/kernel_table.h"
 #include "schedule.h"
+#include "tiles_or_blas.h"
 
 namespace blocksparse {
 namespace {

@@ -68,7 +68,7 @@ void check_gemm_and_softmax(int32_t isa, int32_t path) {
   CHECK(failed == 0);
 }
 
-// More threads than OpenBLAS has buffers (638): without a bound on them it ends the process. All wait
+// More threads than OpenBLAS has buffers (128 at first, 640 in the end): without a bound on them it ends the process. All wait
 // for each other first. A product takes longer than a processor is given to a thread at a time, so
 // that all are within one together.
 void check_more_threads_than_buffers() {

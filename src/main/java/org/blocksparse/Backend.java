@@ -25,6 +25,8 @@ import org.blocksparse.internal.binding.NativeLibrary;
  * </ul>
  */
 public final class Backend {
+  private static final String JAVACPP = "org/bytedeco/javacpp/Loader.class";
+
   private Backend() {}
 
   /**
@@ -79,22 +81,23 @@ public final class Backend {
    * local Maven repository.
    */
   public static void main(String[] args) throws Exception {
-    try {
-      BackendReport report = BackendReport.make();
-      System.out.print(report);
-      if (!report.isGood()) {
-        System.exit(1);
-      }
-    } catch (NoClassDefFoundError e) {
+    // By its file, without a class of it: those below cannot be loaded then.
+    if (Backend.class.getClassLoader().getResource(JAVACPP) == null) {
       if (!SiblingJars.runAgain(Backend.class, args)) {
         System.out.println(
             "JavaCPP is missing ("
-                + e.getMessage()
+                + JAVACPP
                 + "). Copy javacpp and openblas of org.bytedeco and blocksparse, each with and"
                 + " without the classifier of the platform, into the folder of this jar, or give"
                 + " the class path of your application: java -cp ... org.blocksparse.Backend");
         System.exit(1);
       }
+      return;
+    }
+    BackendReport report = BackendReport.make();
+    System.out.print(report);
+    if (!report.isGood()) {
+      System.exit(1);
     }
   }
 }

@@ -7,10 +7,10 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
-import org.blocksparse.internal.Bags.Reduction;
 import org.blocksparse.internal.bag.BagTable;
 import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.schedule.Bags.Reduction;
 
 /**
  * A layer that takes {@link SparseRows}: a table with a row for each word of a vocabulary, of which

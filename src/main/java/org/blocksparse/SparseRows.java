@@ -10,9 +10,9 @@ import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
-import org.blocksparse.internal.Bags;
-import org.blocksparse.internal.Slice;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Bags;
 
 /**
  * Rows of (index, value), of any length each: the words of a text with their weights, the features

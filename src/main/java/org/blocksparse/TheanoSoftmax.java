@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.util.Objects.requireNonNull;
+
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.TwoLevelSoftmax;
@@ -17,6 +19,32 @@ import org.blocksparse.internal.softmax.Workspace;
 public final class TheanoSoftmax {
   private TheanoSoftmax() {}
 
+  /** As below, by {@link Workers#common}. */
+  public static FloatTensor apply(
+      FloatTensor x,
+      int batchSize,
+      int nOutputs,
+      int nClasses,
+      int nOutputsPerClass,
+      FloatTensor W1,
+      FloatTensor b1,
+      FloatTensor W2,
+      FloatTensor b2,
+      IntTensor target) {
+    return apply(
+        x,
+        batchSize,
+        nOutputs,
+        nClasses,
+        nOutputsPerClass,
+        W1,
+        b1,
+        W2,
+        b2,
+        target,
+        Workers.common());
+  }
+
   /**
    * The probabilities of targets, or of all outputs.
    *
@@ -30,6 +58,7 @@ public final class TheanoSoftmax {
    * @param W2 (nClasses, features, nOutputsPerClass)
    * @param b2 (nClasses, nOutputsPerClass)
    * @param target (batchSize), each in [0, nOutputs), or null
+   * @param workers the threads that compute
    * @return a new tensor: (batchSize) probabilities of the targets, or, without targets,
    *     (batchSize, nOutputs) probabilities of all outputs
    * @throws NullPointerException if an argument other than target is null
@@ -47,7 +76,9 @@ public final class TheanoSoftmax {
       FloatTensor b1,
       FloatTensor W2,
       FloatTensor b2,
-      IntTensor target) {
+      IntTensor target,
+      Workers workers) {
+    requireNonNull(workers, "workers");
     Check.atLeast(1, "nClasses", nClasses);
     Check.atLeast(1, "nOutputsPerClass", nOutputsPerClass);
     long room = (long) nClasses * nOutputsPerClass;
@@ -66,7 +97,7 @@ public final class TheanoSoftmax {
     int[] targets = target == null ? null : targets(target, batchSize, nOutputs);
     TwoLevelSoftmax softmax =
         new TwoLevelSoftmax(
-            Workers.common().engine(),
+            workers.engine(),
             parameters.storage(),
             new SoftmaxSizes(features, nClasses, nOutputsPerClass),
             null);

@@ -65,23 +65,20 @@ final class ConformanceTest {
   @MethodSource
   void sparseBlockDot(KernelsUnderTest kernels, Npz npz, Path file) {
     BlockProblem problem = blockProblem(npz);
-    kernels.run(
-        () -> {
-          try (FloatTensor W = floats(npz, "W");
-              FloatTensor h = floats(npz, "h");
-              FloatTensor b = floats(npz, "b");
-              FloatTensor gradOut = floats(npz, "gradOut");
-              IntTensor inputIdx = ints(npz, "inputIdx");
-              IntTensor outputIdx = ints(npz, "outputIdx");
-              BlockPlan plan =
-                  BlockPlan.of(
-                      inputIdx, outputIdx, (int) W.shape().dim(0), (int) W.shape().dim(1))) {
-            check(npz, "out", Oracle.dot(problem), SparseBlockDot.apply(W, h, b, plan));
-            check(npz, "gradH", Oracle.gradH(problem), SparseBlockDot.gradH(W, gradOut, plan));
-            check(npz, "gradW", Oracle.gradW(problem), SparseBlockDot.gradW(h, gradOut, plan));
-            check(npz, "gradB", Oracle.gradB(problem), SparseBlockDot.gradB(gradOut, plan));
-          }
-        });
+    try (FloatTensor W = floats(npz, "W");
+        FloatTensor h = floats(npz, "h");
+        FloatTensor b = floats(npz, "b");
+        FloatTensor gradOut = floats(npz, "gradOut");
+        IntTensor inputIdx = ints(npz, "inputIdx");
+        IntTensor outputIdx = ints(npz, "outputIdx");
+        BlockPlan plan =
+            BlockPlan.of(inputIdx, outputIdx, (int) W.shape().dim(0), (int) W.shape().dim(1))
+                .on(kernels.workers())) {
+      check(npz, "out", Oracle.dot(problem), SparseBlockDot.apply(W, h, b, plan));
+      check(npz, "gradH", Oracle.gradH(problem), SparseBlockDot.gradH(W, gradOut, plan));
+      check(npz, "gradW", Oracle.gradW(problem), SparseBlockDot.gradW(h, gradOut, plan));
+      check(npz, "gradB", Oracle.gradB(problem), SparseBlockDot.gradB(gradOut, plan));
+    }
   }
 
   /**
@@ -95,49 +92,50 @@ final class ConformanceTest {
     SoftmaxProblem whole = softmaxProblem(npz, trimmed.classes() * trimmed.slots());
     SoftmaxOracle ofTheano = new SoftmaxOracle(trimmed, true);
     SoftmaxOracle oracle = new SoftmaxOracle(whole, false);
-    kernels.run(
-        () -> {
-          try (FloatTensor x = floats(npz, "x");
-              IntTensor target = ints(npz, "target");
-              HierarchicalSoftmax layer =
-                  HierarchicalSoftmax.builder(whole.features(), whole.outputs())
-                      .classes(whole.classes())
-                      .build(
-                          floats(npz, "W1"),
-                          floats(npz, "b1"),
-                          floats(npz, "W2"),
-                          floats(npz, "b2"));
-              FloatTensor all = layer.probabilities(x)) {
-            check(
-                npz, "probabilities", ofTheano.probabilities(), hSoftmax(trimmed, x, layer, null));
-            check(
-                npz,
-                "targetProbabilities",
-                ofTheano.targetProbabilities(),
-                hSoftmax(trimmed, x, layer, target));
-            oracle.probabilities().assertHolds("probabilities of the layer", all);
-            check(
-                npz,
-                "targetLogProbabilities",
-                oracle.targetLogProbabilities(),
-                layer.logProbabilitiesOf(x, target));
-            SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
-            try (SoftmaxGradients gradients = layer.gradients(x, target)) {
-              double loss = npz.get("loss").values()[0];
-              assertEquals(loss, expected.loss(), 1e-12 * (1 + Math.abs(loss)), "oracle's loss");
-              assertEquals(loss, gradients.loss(), expected.lossBound() + 1e-12, "loss");
-              check(npz, "gradX", expected.x(), gradients.x());
-              check(npz, "gradW1", expected.W1(), gradients.W1());
-              check(npz, "gradB1", expected.b1(), gradients.b1());
-              check(npz, "gradW2", expected.W2(), gradients.W2());
-              check(npz, "gradB2", expected.b2(), gradients.b2());
-            }
-          }
-        });
+    try (FloatTensor x = floats(npz, "x");
+        IntTensor target = ints(npz, "target");
+        HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(whole.features(), whole.outputs())
+                .classes(whole.classes())
+                .workers(kernels.workers())
+                .build(floats(npz, "W1"), floats(npz, "b1"), floats(npz, "W2"), floats(npz, "b2"));
+        FloatTensor all = layer.probabilities(x)) {
+      check(
+          npz,
+          "probabilities",
+          ofTheano.probabilities(),
+          hSoftmax(kernels, trimmed, x, layer, null));
+      check(
+          npz,
+          "targetProbabilities",
+          ofTheano.targetProbabilities(),
+          hSoftmax(kernels, trimmed, x, layer, target));
+      oracle.probabilities().assertHolds("probabilities of the layer", all);
+      check(
+          npz,
+          "targetLogProbabilities",
+          oracle.targetLogProbabilities(),
+          layer.logProbabilitiesOf(x, target));
+      SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
+      try (SoftmaxGradients gradients = layer.gradients(x, target)) {
+        double loss = npz.get("loss").values()[0];
+        assertEquals(loss, expected.loss(), 1e-12 * (1 + Math.abs(loss)), "oracle's loss");
+        assertEquals(loss, gradients.loss(), expected.lossBound() + 1e-12, "loss");
+        check(npz, "gradX", expected.x(), gradients.x());
+        check(npz, "gradW1", expected.W1(), gradients.W1());
+        check(npz, "gradB1", expected.b1(), gradients.b1());
+        check(npz, "gradW2", expected.W2(), gradients.W2());
+        check(npz, "gradB2", expected.b2(), gradients.b2());
+      }
+    }
   }
 
   private static FloatTensor hSoftmax(
-      SoftmaxProblem p, FloatTensor x, HierarchicalSoftmax layer, IntTensor target) {
+      KernelsUnderTest kernels,
+      SoftmaxProblem p,
+      FloatTensor x,
+      HierarchicalSoftmax layer,
+      IntTensor target) {
     return TheanoSoftmax.apply(
         x,
         p.batch(),
@@ -148,7 +146,8 @@ final class ConformanceTest {
         layer.b1(),
         layer.W2(),
         layer.b2(),
-        target);
+        target,
+        kernels.workers());
   }
 
   private static BlockProblem blockProblem(Npz npz) {

@@ -90,7 +90,7 @@ final class EmbeddingBagContractTest {
       BagProblem p, Mode mode, FloatTensor table, KernelsUnderTest kernels) {
     return EmbeddingBag.builder(p.vocabulary(), p.features())
         .mode(mode)
-        .workers(Workers.common().with(kernels.kernels()))
+        .workers(kernels.workers())
         .build(table);
   }
 
@@ -354,7 +354,7 @@ final class EmbeddingBagContractTest {
         FloatTensor gradOut = FloatTensor.of(new float[] {1, 2}, 1, 2);
         EmbeddingBag layer =
             EmbeddingBag.builder(vocabulary, 2)
-                .workers(Workers.common().with(kernels.kernels()))
+                .workers(kernels.workers())
                 .mode(Mode.SUM)
                 .build(FloatTensor.zeros(vocabulary, 2))) {
       layer.step(rows, gradOut, Optimizer.sgd(1));

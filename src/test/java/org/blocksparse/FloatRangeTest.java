@@ -29,94 +29,94 @@ final class FloatRangeTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void outerProducts_beyondTheFloats_timesAlphaWithin(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          for (float alpha : new float[] {0, 0.1f, -0.25f}) {
-            try (FloatTensor x = FloatTensor.of(new float[] {-3e38f, 1}, 1, 1, 2);
-                FloatTensor y = FloatTensor.of(new float[] {2, 0.5f, -1}, 1, 1, 3);
-                FloatTensor o = FloatTensor.of(new float[] {1, 1, 1, 1, 1, 1}, 1, 1, 2, 3);
-                IntTensor index = IntTensor.of(new int[] {0}, 1, 1);
-                FloatTensor sum = SparseBlockOuter.apply(o, x, y, index, index, alpha)) {
-              float[] actual = sum.toArray();
-              for (int i = 0; i < 6; i++) {
-                double exact = 1 + alpha * (double) x.toArray()[i / 3] * y.toArray()[i % 3];
-                assertEquals(exact, actual[i], 2 * Math.ulp((float) exact), "alpha " + alpha);
-              }
-            }
-          }
-        });
+    for (float alpha : new float[] {0, 0.1f, -0.25f}) {
+      try (FloatTensor x = FloatTensor.of(new float[] {-3e38f, 1}, 1, 1, 2);
+          FloatTensor y = FloatTensor.of(new float[] {2, 0.5f, -1}, 1, 1, 3);
+          FloatTensor o = FloatTensor.of(new float[] {1, 1, 1, 1, 1, 1}, 1, 1, 2, 3);
+          IntTensor index = IntTensor.of(new int[] {0}, 1, 1);
+          BlockPlan plan = BlockPlan.of(index, index, 1, 1).on(kernels.workers());
+          FloatTensor sum = SparseBlockOuter.apply(o, x, y, plan, alpha)) {
+        float[] actual = sum.toArray();
+        for (int i = 0; i < 6; i++) {
+          double exact = 1 + alpha * (double) x.toArray()[i / 3] * y.toArray()[i % 3];
+          assertEquals(exact, actual[i], 2 * Math.ulp((float) exact), "alpha " + alpha);
+        }
+      }
+    }
   }
 
   @ParameterizedTest
   @MethodSource("kernels")
   void logits_asLargeAsFloatsAre_haveFiniteLogProbabilities(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          for (float size : new float[] {1.7e38f, Float.MAX_VALUE}) {
-            try (FloatTensor W1 = FloatTensor.zeros(1, 2);
-                FloatTensor b1 = FloatTensor.of(new float[] {size, -size}, 2);
-                FloatTensor W2 = FloatTensor.zeros(2, 1, 2);
-                FloatTensor b2 = FloatTensor.of(new float[] {size, -size, -size, size}, 2, 2);
-                HierarchicalSoftmax layer =
-                    HierarchicalSoftmax.builder(1, 4).classes(2).build(W1, b1, W2, b2);
-                FloatTensor x = FloatTensor.zeros(1, 1);
-                IntTensor outputs = IntTensor.of(new int[] {0, 1, 2, 3}, 1, 4);
-                FloatTensor all = layer.logProbabilities(x);
-                FloatTensor chosen = layer.logProbabilitiesOf(x, outputs)) {
-              float least = (float) Math.max(-2.0 * size, -Float.MAX_VALUE);
-              float[] expected = {0, least, -Float.MAX_VALUE, least};
-              assertArrayEquals(expected, all.toArray(), "size " + size);
-              assertArrayEquals(expected, chosen.toArray(), "chosen, size " + size);
-            }
-          }
-        });
+    for (float size : new float[] {1.7e38f, Float.MAX_VALUE}) {
+      try (FloatTensor W1 = FloatTensor.zeros(1, 2);
+          FloatTensor b1 = FloatTensor.of(new float[] {size, -size}, 2);
+          FloatTensor W2 = FloatTensor.zeros(2, 1, 2);
+          FloatTensor b2 = FloatTensor.of(new float[] {size, -size, -size, size}, 2, 2);
+          HierarchicalSoftmax layer =
+              HierarchicalSoftmax.builder(1, 4)
+                  .classes(2)
+                  .workers(kernels.workers())
+                  .build(W1, b1, W2, b2);
+          FloatTensor x = FloatTensor.zeros(1, 1);
+          IntTensor outputs = IntTensor.of(new int[] {0, 1, 2, 3}, 1, 4);
+          FloatTensor all = layer.logProbabilities(x);
+          FloatTensor chosen = layer.logProbabilitiesOf(x, outputs)) {
+        float least = (float) Math.max(-2.0 * size, -Float.MAX_VALUE);
+        float[] expected = {0, least, -Float.MAX_VALUE, least};
+        assertArrayEquals(expected, all.toArray(), "size " + size);
+        assertArrayEquals(expected, chosen.toArray(), "chosen, size " + size);
+      }
+    }
   }
 
   @ParameterizedTest
   @MethodSource("kernels")
   void gradients_whoseSquaresAreNoFloats_areClipped(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          for (float size : new float[] {1e20f, 1e30f}) {
-            try (HierarchicalSoftmax layer =
-                    HierarchicalSoftmax.builder(FEATURES, 12).classes(4).seed(3).build();
-                FloatTensor x =
-                    FloatTensor.of(new float[] {size, -size, size, size, -size}, 1, FEATURES)) {
-              float[] before = layer.W1().toArray();
-              int unlikely = 0;
-              try (FloatTensor probabilities = layer.probabilities(x)) {
-                float[] p = probabilities.toArray();
-                for (int i = 1; i < p.length; i++) {
-                  unlikely = p[i] < p[unlikely] ? i : unlikely;
-                }
-              }
-              try (IntTensor target = IntTensor.of(new int[] {unlikely}, 1)) {
-                layer.step(x, target, Optimizer.sgd(1).withMaxNorm(1));
-              }
-              assertEquals(1, length(before, layer.W1().toArray()), 1e-4, "size " + size);
-            }
+    for (float size : new float[] {1e20f, 1e30f}) {
+      try (HierarchicalSoftmax layer =
+              HierarchicalSoftmax.builder(FEATURES, 12)
+                  .classes(4)
+                  .workers(kernels.workers())
+                  .seed(3)
+                  .build();
+          FloatTensor x =
+              FloatTensor.of(new float[] {size, -size, size, size, -size}, 1, FEATURES)) {
+        float[] before = layer.W1().toArray();
+        int unlikely = 0;
+        try (FloatTensor probabilities = layer.probabilities(x)) {
+          float[] p = probabilities.toArray();
+          for (int i = 1; i < p.length; i++) {
+            unlikely = p[i] < p[unlikely] ? i : unlikely;
           }
-        });
+        }
+        try (IntTensor target = IntTensor.of(new int[] {unlikely}, 1)) {
+          layer.step(x, target, Optimizer.sgd(1).withMaxNorm(1));
+        }
+        assertEquals(1, length(before, layer.W1().toArray()), 1e-4, "size " + size);
+      }
+    }
   }
 
   @ParameterizedTest
   @MethodSource("kernels")
   void adam_withATinyEpsilon_leavesWhatHasNoGradient(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer =
-                  HierarchicalSoftmax.builder(FEATURES, 12).classes(4).seed(3).build();
-              FloatTensor x = FloatTensor.zeros(1, FEATURES);
-              IntTensor target = IntTensor.of(new int[] {7}, 1)) {
-            float[] W1 = layer.W1().toArray();
-            float[] W2 = layer.W2().toArray();
-            for (int step = 0; step < 3; step++) {
-              layer.step(x, target, Optimizer.adam(0.1f, 0.9f, 0.999f, 9.8e-45f));
-            }
-            assertArrayEquals(W1, layer.W1().toArray());
-            assertArrayEquals(W2, layer.W2().toArray());
-            assertTrue(Float.isFinite(layer.b1().toArray()[0]));
-          }
-        });
+    try (HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(FEATURES, 12)
+                .classes(4)
+                .workers(kernels.workers())
+                .seed(3)
+                .build();
+        FloatTensor x = FloatTensor.zeros(1, FEATURES);
+        IntTensor target = IntTensor.of(new int[] {7}, 1)) {
+      float[] W1 = layer.W1().toArray();
+      float[] W2 = layer.W2().toArray();
+      for (int step = 0; step < 3; step++) {
+        layer.step(x, target, Optimizer.adam(0.1f, 0.9f, 0.999f, 9.8e-45f));
+      }
+      assertArrayEquals(W1, layer.W1().toArray());
+      assertArrayEquals(W2, layer.W2().toArray());
+      assertTrue(Float.isFinite(layer.b1().toArray()[0]));
+    }
   }
 }

@@ -97,12 +97,13 @@ final class HierarchicalSoftmaxContractTest {
     final IntTensor targets;
     final HierarchicalSoftmax layer;
 
-    Setup(SoftmaxProblem p) {
+    Setup(KernelsUnderTest kernels, SoftmaxProblem p) {
       this.x = memory.of("x", p.x(), p.batch(), p.features());
       this.targets = IntTensor.of(p.targets(), p.batch());
       this.layer =
           HierarchicalSoftmax.builder(p.features(), p.outputs())
               .classes(ClassAssignment.of(p.classOf()))
+              .workers(kernels.workers())
               .build(
                   memory.of("W1", p.W1(), p.features(), p.classes()),
                   memory.of("b1", p.b1(), p.classes()),
@@ -125,12 +126,9 @@ final class HierarchicalSoftmaxContractTest {
 
   private static void run(
       KernelsUnderTest kernels, SoftmaxProblem problem, BiConsumer<Setup, SoftmaxOracle> body) {
-    kernels.run(
-        () -> {
-          try (Setup setup = new Setup(problem)) {
-            body.accept(setup, new SoftmaxOracle(problem, false));
-          }
-        });
+    try (Setup setup = new Setup(kernels, problem)) {
+      body.accept(setup, new SoftmaxOracle(problem, false));
+    }
   }
 
   private static void check(String name, Bounded expected, FloatTensor actual) {
@@ -181,18 +179,15 @@ final class HierarchicalSoftmaxContractTest {
     if (!isContiguous(p)) {
       return;
     }
-    kernels.run(
-        () -> {
-          SoftmaxOracle oracle = new SoftmaxOracle(p, true);
-          try (Setup setup = new Setup(p)) {
-            HierarchicalSoftmax layer = setup.layer;
-            check("all outputs", oracle.probabilities(), hSoftmax(p, setup.x, layer, null));
-            check(
-                "targets",
-                oracle.targetProbabilities(),
-                hSoftmax(p, setup.x, layer, setup.targets));
-          }
-        });
+    SoftmaxOracle oracle = new SoftmaxOracle(p, true);
+    try (Setup setup = new Setup(kernels, p)) {
+      HierarchicalSoftmax layer = setup.layer;
+      check("all outputs", oracle.probabilities(), hSoftmax(kernels, p, setup.x, layer, null));
+      check(
+          "targets",
+          oracle.targetProbabilities(),
+          hSoftmax(kernels, p, setup.x, layer, setup.targets));
+    }
   }
 
   private static boolean isContiguous(SoftmaxProblem p) {
@@ -200,7 +195,11 @@ final class HierarchicalSoftmaxContractTest {
   }
 
   private static FloatTensor hSoftmax(
-      SoftmaxProblem p, FloatTensor x, HierarchicalSoftmax layer, IntTensor targets) {
+      KernelsUnderTest kernels,
+      SoftmaxProblem p,
+      FloatTensor x,
+      HierarchicalSoftmax layer,
+      IntTensor targets) {
     return TheanoSoftmax.apply(
         x,
         p.batch(),
@@ -211,7 +210,8 @@ final class HierarchicalSoftmaxContractTest {
         layer.b1(),
         layer.W2(),
         layer.b2(),
-        targets);
+        targets,
+        kernels.workers());
   }
 
   private static void checkGradients(SoftmaxOracle.Gradients expected, SoftmaxGradients actual) {
@@ -359,40 +359,33 @@ final class HierarchicalSoftmaxContractTest {
       OptimizerOracle W2 = new OptimizerOracle(rule, p.W2().length);
       OptimizerOracle b2 = new OptimizerOracle(ofBiases, p.b2().length);
       int roundings = given.batch + 6;
-      kernels.run(
-          () -> {
-            try (Setup setup = new Setup(p)) {
-              for (int step = 0; step < 3; step++) {
-                HierarchicalSoftmax layer = setup.layer;
-                SoftmaxProblem now =
-                    p.with(
-                        layer.W1().toArray(),
-                        layer.b1().toArray(),
-                        layer.W2().toArray(),
-                        layer.b2().toArray());
-                SoftmaxOracle.Gradients gradients =
-                    new SoftmaxOracle(now, false).gradients(SoftmaxOracle.Loss.ofMean());
-                FloatTensor gradX = setup.memory.nan("gradX", p.batch(), p.features());
-                double loss =
-                    step == 1
-                        ? layer.step(setup.x, setup.targets, optimizer(rule))
-                        : layer.step(setup.x, setup.targets, optimizer(rule), gradX);
-                String name = given + ", step " + step + ": ";
-                assertEquals(gradients.loss(), loss, gradients.lossBound(), name + "loss");
-                if (step != 1) {
-                  gradients.x().assertHolds(name + "gradX", gradX);
-                }
-                W1.step(now.W1(), gradients.W1(), all, roundings)
-                    .assertHolds(name + "W1", layer.W1());
-                b1.step(now.b1(), gradients.b1(), all, roundings)
-                    .assertHolds(name + "b1", layer.b1());
-                W2.step(now.W2(), gradients.W2(), inW2, roundings)
-                    .assertHolds(name + "W2", layer.W2());
-                b2.step(now.b2(), gradients.b2(), inB2, roundings)
-                    .assertHolds(name + "b2", layer.b2());
-              }
-            }
-          });
+      try (Setup setup = new Setup(kernels, p)) {
+        for (int step = 0; step < 3; step++) {
+          HierarchicalSoftmax layer = setup.layer;
+          SoftmaxProblem now =
+              p.with(
+                  layer.W1().toArray(),
+                  layer.b1().toArray(),
+                  layer.W2().toArray(),
+                  layer.b2().toArray());
+          SoftmaxOracle.Gradients gradients =
+              new SoftmaxOracle(now, false).gradients(SoftmaxOracle.Loss.ofMean());
+          FloatTensor gradX = setup.memory.nan("gradX", p.batch(), p.features());
+          double loss =
+              step == 1
+                  ? layer.step(setup.x, setup.targets, optimizer(rule))
+                  : layer.step(setup.x, setup.targets, optimizer(rule), gradX);
+          String name = given + ", step " + step + ": ";
+          assertEquals(gradients.loss(), loss, gradients.lossBound(), name + "loss");
+          if (step != 1) {
+            gradients.x().assertHolds(name + "gradX", gradX);
+          }
+          W1.step(now.W1(), gradients.W1(), all, roundings).assertHolds(name + "W1", layer.W1());
+          b1.step(now.b1(), gradients.b1(), all, roundings).assertHolds(name + "b1", layer.b1());
+          W2.step(now.W2(), gradients.W2(), inW2, roundings).assertHolds(name + "W2", layer.W2());
+          b2.step(now.b2(), gradients.b2(), inB2, roundings).assertHolds(name + "b2", layer.b2());
+        }
+      }
     }
   }
 
@@ -413,22 +406,19 @@ final class HierarchicalSoftmaxContractTest {
       ones[ignored] = 0;
       weights[ignored] = 0;
     }
-    kernels.run(
-        () -> {
-          for (float maxNorm : new float[] {Float.POSITIVE_INFINITY, 0.05f}) {
-            try (Setup setup = new Setup(p)) {
-              FloatTensor w = setup.memory.of("weights", weights, 70);
-              Loss sum = Loss.sum().withIgnored(-1);
-              stepIsGradientsThenRule(setup, p, rule, maxNorm, sum.withSmoothing(0.25f), ones);
-              Loss mean = Loss.mean().withIgnored(-1).withRowWeights(w);
-              float[] ofMean = weights.clone();
-              for (int row = 0; row < 70; row++) {
-                ofMean[row] /= 68;
-              }
-              stepIsGradientsThenRule(setup, p, rule, maxNorm, mean, ofMean);
-            }
-          }
-        });
+    for (float maxNorm : new float[] {Float.POSITIVE_INFINITY, 0.05f}) {
+      try (Setup setup = new Setup(kernels, p)) {
+        FloatTensor w = setup.memory.of("weights", weights, 70);
+        Loss sum = Loss.sum().withIgnored(-1);
+        stepIsGradientsThenRule(setup, p, rule, maxNorm, sum.withSmoothing(0.25f), ones);
+        Loss mean = Loss.mean().withIgnored(-1).withRowWeights(w);
+        float[] ofMean = weights.clone();
+        for (int row = 0; row < 70; row++) {
+          ofMean[row] /= 68;
+        }
+        stepIsGradientsThenRule(setup, p, rule, maxNorm, mean, ofMean);
+      }
+    }
   }
 
   private static void stepIsGradientsThenRule(
@@ -519,22 +509,19 @@ final class HierarchicalSoftmaxContractTest {
   @MethodSource("kernels")
   void changingTheRuleForgetsItsState(KernelsUnderTest kernels, Data data) {
     SoftmaxProblem p = data.softmax(5, 4, 3, 1, 0, 0, 0, 1, 1, 1);
-    kernels.run(
-        () -> {
-          try (Setup setup = new Setup(p);
-              Setup fresh = new Setup(p)) {
-            setup.layer.step(setup.x, setup.targets, Optimizer.adam(0.1f));
-            setup.layer.step(setup.x, setup.targets, Optimizer.adagrad(0.1f));
-            setup.layer.W1().copyFrom(p.W1());
-            setup.layer.b1().copyFrom(p.b1());
-            setup.layer.W2().copyFrom(p.W2());
-            setup.layer.b2().copyFrom(p.b2());
-            setup.layer.step(setup.x, setup.targets, Optimizer.adam(0.1f));
-            fresh.layer.step(fresh.x, fresh.targets, Optimizer.adam(0.1f));
-            assertArrayEquals(fresh.layer.W1().toArray(), setup.layer.W1().toArray(), "W1");
-            assertArrayEquals(fresh.layer.W2().toArray(), setup.layer.W2().toArray(), "W2");
-          }
-        });
+    try (Setup setup = new Setup(kernels, p);
+        Setup fresh = new Setup(kernels, p)) {
+      setup.layer.step(setup.x, setup.targets, Optimizer.adam(0.1f));
+      setup.layer.step(setup.x, setup.targets, Optimizer.adagrad(0.1f));
+      setup.layer.W1().copyFrom(p.W1());
+      setup.layer.b1().copyFrom(p.b1());
+      setup.layer.W2().copyFrom(p.W2());
+      setup.layer.b2().copyFrom(p.b2());
+      setup.layer.step(setup.x, setup.targets, Optimizer.adam(0.1f));
+      fresh.layer.step(fresh.x, fresh.targets, Optimizer.adam(0.1f));
+      assertArrayEquals(fresh.layer.W1().toArray(), setup.layer.W1().toArray(), "W1");
+      assertArrayEquals(fresh.layer.W2().toArray(), setup.layer.W2().toArray(), "W2");
+    }
   }
 
   /**
@@ -547,28 +534,22 @@ final class HierarchicalSoftmaxContractTest {
     float[] x = Arrays.copyOf(p.x(), 7 * 5);
     Arrays.fill(x, 20, 35, 3e30f);
     int[] targets = {p.targets()[0], p.targets()[1], p.targets()[2], p.targets()[3], -1, -1, -1};
-    kernels.run(
-        () -> {
-          try (Setup setup = new Setup(p);
-              FloatTensor more = FloatTensor.of(x, 7, 5);
-              IntTensor moreTargets = IntTensor.of(targets, 7);
-              SoftmaxGradients expected = setup.layer.gradients(setup.x, setup.targets);
-              SoftmaxGradients actual =
-                  setup.layer.gradients(more, moreTargets, Loss.mean().withIgnored(-1))) {
-            assertEquals(expected.loss(), actual.loss(), 0, "loss");
-            assertArrayEquals(expected.W2().toArray(), actual.W2().toArray(), "gradW2");
-            assertArrayEquals(expected.b2().toArray(), actual.b2().toArray(), "gradB2");
-            assertArrayEquals(expected.b1().toArray(), actual.b1().toArray(), 1e-6f, "gradB1");
-            float[] gradX = actual.x().toArray();
-            assertArrayEquals(
-                expected.x().toArray(),
-                Arrays.copyOf(gradX, 20),
-                1e-6f,
-                "gradX of rows that count");
-            assertArrayEquals(
-                new float[15], Arrays.copyOfRange(gradX, 20, 35), "gradX of rows that do not");
-          }
-        });
+    try (Setup setup = new Setup(kernels, p);
+        FloatTensor more = FloatTensor.of(x, 7, 5);
+        IntTensor moreTargets = IntTensor.of(targets, 7);
+        SoftmaxGradients expected = setup.layer.gradients(setup.x, setup.targets);
+        SoftmaxGradients actual =
+            setup.layer.gradients(more, moreTargets, Loss.mean().withIgnored(-1))) {
+      assertEquals(expected.loss(), actual.loss(), 0, "loss");
+      assertArrayEquals(expected.W2().toArray(), actual.W2().toArray(), "gradW2");
+      assertArrayEquals(expected.b2().toArray(), actual.b2().toArray(), "gradB2");
+      assertArrayEquals(expected.b1().toArray(), actual.b1().toArray(), 1e-6f, "gradB1");
+      float[] gradX = actual.x().toArray();
+      assertArrayEquals(
+          expected.x().toArray(), Arrays.copyOf(gradX, 20), 1e-6f, "gradX of rows that count");
+      assertArrayEquals(
+          new float[15], Arrays.copyOfRange(gradX, 20, 35), "gradX of rows that do not");
+    }
   }
 
   /** Rows sum to one, and a NaN stays in its row. */

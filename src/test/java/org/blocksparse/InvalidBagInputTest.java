@@ -6,6 +6,7 @@ import java.nio.ByteOrder;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -52,7 +53,7 @@ final class InvalidBagInputTest extends InvalidInput {
         cases,
         NULL,
         "values",
-        () -> SparseRows.of(List.of(ints(1)), Arrays.asList((float[]) null)));
+        () -> SparseRows.of(List.of(ints(1)), Collections.singletonList(null)));
     refuseRows(
         cases,
         ARGUMENT,

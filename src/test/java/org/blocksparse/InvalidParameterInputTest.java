@@ -124,6 +124,15 @@ final class InvalidParameterInputTest extends InvalidSoftmaxInput {
       world.fault(w -> w.replace(name, null));
       add(cases, "hSoftmax " + name + " null", NULL, name, world, w -> hSoftmax(w, null));
     }
+    add(
+        cases,
+        "hSoftmax workers null",
+        NULL,
+        "workers",
+        layerWorld(),
+        w ->
+            TheanoSoftmax.apply(
+                w.f("x"), 2, 12, 4, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null, null));
     for (int bad : new int[] {0, -1}) {
       String message = ": expected at least 1 but was " + bad;
       add(

@@ -105,7 +105,8 @@ final class JavaJarTest {
   @Test
   void tellsWhatIsMissingBesideItself() throws IOException {
     repository(folder.resolve("home/.m2/repository"));
-    ChildJvm.Result result = runJar(put(OURS + "|javacpp-.*\\.jar", folder.resolve("incomplete")));
+    ChildJvm.Result result =
+        runJar(put(OURS + "|(javacpp|jackson-core)-.*\\.jar", folder.resolve("incomplete")));
     assertEquals(1, result.exit(), result::toString);
     String missing =
         "missing            org.bytedeco:openblas with the classifier " + Loader.getPlatform();

@@ -72,8 +72,8 @@ final class LargeEmbeddingBagTest {
         EmbeddingBag.builder(10_000_000, FEATURES).mode(Mode.SUM).seed(1).build()) {
       float[] row = new float[FEATURES];
       bag.table().get(9_999_999L * FEATURES, row, 0, FEATURES);
-      SplittableRandom random =
-          new SplittableRandom(1 + 9_999_999L * FEATURES * 0x9E3779B97F4A7C15L);
+      long before = 9_999_999L * FEATURES;
+      SplittableRandom random = new SplittableRandom(1 + before * 0x9E3779B97F4A7C15L);
       for (float value : row) {
         assertEquals((2 * random.nextFloat() - 1) * (1f / FEATURES), value);
         assertTrue(value != 0);

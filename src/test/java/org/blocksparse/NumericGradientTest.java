@@ -64,19 +64,16 @@ final class NumericGradientTest {
             data.indices(9, 3),
             data.indices(6, 2));
     DoubleSupplier loss = () -> Oracle.lossOfDot(p);
-    kernels.run(
-        () -> {
-          try (FloatTensor W = FloatTensor.of(p.W(), sizes.W());
-              FloatTensor h = FloatTensor.of(p.h(), sizes.h());
-              FloatTensor gradOut = FloatTensor.of(p.gradOut(), sizes.o());
-              IntTensor inputIdx = IntTensor.of(p.inputIdx(), sizes.inputIdx());
-              IntTensor outputIdx = IntTensor.of(p.outputIdx(), sizes.outputIdx());
-              BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 3, 2)) {
-            check("W", loss, p.W(), SparseBlockDot.gradW(h, gradOut, plan));
-            check("h", loss, p.h(), SparseBlockDot.gradH(W, gradOut, plan));
-            check("b", loss, p.b(), SparseBlockDot.gradB(gradOut, plan));
-          }
-        });
+    try (FloatTensor W = FloatTensor.of(p.W(), sizes.W());
+        FloatTensor h = FloatTensor.of(p.h(), sizes.h());
+        FloatTensor gradOut = FloatTensor.of(p.gradOut(), sizes.o());
+        IntTensor inputIdx = IntTensor.of(p.inputIdx(), sizes.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), sizes.outputIdx());
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 3, 2).on(kernels.workers())) {
+      check("W", loss, p.W(), SparseBlockDot.gradW(h, gradOut, plan));
+      check("h", loss, p.h(), SparseBlockDot.gradH(W, gradOut, plan));
+      check("b", loss, p.b(), SparseBlockDot.gradB(gradOut, plan));
+    }
   }
 
   @ParameterizedTest
@@ -103,27 +100,25 @@ final class NumericGradientTest {
           new SoftmaxOracle.Loss(true, p.targets()[1], 0, new float[] {1, 2, 0.5f, -1, 3})
         }) {
       DoubleSupplier loss = () -> new SoftmaxOracle(p, false).loss(options);
-      kernels.run(
-          () -> {
-            try (FloatTensor x = FloatTensor.of(p.x(), 5, 4);
-                IntTensor targets = IntTensor.of(p.targets(), 5);
-                HierarchicalSoftmax layer =
-                    HierarchicalSoftmax.builder(4, 7)
-                        .classes(ClassAssignment.of(classOf))
-                        .build(
-                            FloatTensor.of(p.W1(), 4, 3),
-                            FloatTensor.of(p.b1(), 3),
-                            FloatTensor.of(p.W2(), 3, 4, 3),
-                            FloatTensor.of(p.b2(), 3, 3))) {
-              SoftmaxGradients gradients = layer.gradients(x, targets, loss(options));
-              assertEquals(loss.getAsDouble(), gradients.loss(), 1e-5, "loss");
-              check("x", loss, p.x(), gradients.x());
-              check("W1", loss, p.W1(), gradients.W1());
-              check("b1", loss, p.b1(), gradients.b1());
-              check("W2", loss, p.W2(), gradients.W2());
-              check("b2", loss, p.b2(), gradients.b2());
-            }
-          });
+      try (FloatTensor x = FloatTensor.of(p.x(), 5, 4);
+          IntTensor targets = IntTensor.of(p.targets(), 5);
+          HierarchicalSoftmax layer =
+              HierarchicalSoftmax.builder(4, 7)
+                  .classes(ClassAssignment.of(classOf))
+                  .workers(kernels.workers())
+                  .build(
+                      FloatTensor.of(p.W1(), 4, 3),
+                      FloatTensor.of(p.b1(), 3),
+                      FloatTensor.of(p.W2(), 3, 4, 3),
+                      FloatTensor.of(p.b2(), 3, 3))) {
+        SoftmaxGradients gradients = layer.gradients(x, targets, loss(options));
+        assertEquals(loss.getAsDouble(), gradients.loss(), 1e-5, "loss");
+        check("x", loss, p.x(), gradients.x());
+        check("W1", loss, p.W1(), gradients.W1());
+        check("b1", loss, p.b1(), gradients.b1());
+        check("W2", loss, p.W2(), gradients.W2());
+        check("b2", loss, p.b2(), gradients.b2());
+      }
     }
   }
 

@@ -70,22 +70,20 @@ final class OptimizerProperties {
     float[] weights = data.below(2) == 0 ? null : data.floats(Numbers.GAUSSIAN, batch);
     float smoothing = data.below(2) == 0 ? 0 : data.between(0, 0.9f);
     boolean ignoring = data.below(2) == 0;
-    kernels.run(
-        () ->
-            new Run(first, rule, maxNorm)
-                .steps(
-                    new SoftmaxOracle.Loss(mean, ignoring ? IGNORED : null, smoothing, weights),
-                    data));
+    new Run(kernels.workers(), first, rule, maxNorm)
+        .steps(new SoftmaxOracle.Loss(mean, ignoring ? IGNORED : null, smoothing, weights), data);
   }
 
   /** A layer in training, and what the oracles know of it. */
   private static final class Run {
+    private final Workers workers;
     private final SoftmaxProblem first;
     private final Rule rule;
     private final float maxNorm;
     private final OptimizerOracle[] oracles = new OptimizerOracle[4];
 
-    Run(SoftmaxProblem first, Rule rule, float maxNorm) {
+    Run(Workers workers, SoftmaxProblem first, Rule rule, float maxNorm) {
+      this.workers = workers;
       this.first = first;
       this.rule = rule;
       this.maxNorm = maxNorm;
@@ -121,6 +119,7 @@ final class OptimizerProperties {
           HierarchicalSoftmax layer =
               HierarchicalSoftmax.builder(p.features(), p.outputs())
                   .classes(ClassAssignment.of(p.classOf()))
+                  .workers(workers)
                   .build(
                       FloatTensor.of(p.W1(), p.features(), p.classes()),
                       FloatTensor.of(p.b1(), p.classes()),

@@ -16,11 +16,11 @@ final class OptimizerTest {
   private static final int FEATURES = 5;
 
   static Stream<KernelsUnderTest> kernels() {
-    return KernelsUnderTest.all().stream();
+    return KernelsUnderTest.instructionSets().stream();
   }
 
-  private static HierarchicalSoftmax layer() {
-    return HierarchicalSoftmax.builder(FEATURES, 12).classes(4).seed(3).build();
+  private static HierarchicalSoftmax layer(Workers workers) {
+    return HierarchicalSoftmax.builder(FEATURES, 12).classes(4).workers(workers).seed(3).build();
   }
 
   private static double distance(float[] a, float[] b, int begin, int end) {
@@ -34,46 +34,39 @@ final class OptimizerTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void maxNorm_limitsTheStepOfEachBlock(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer = layer();
-              FloatTensor x = FloatTensor.of(new float[] {9, -8, 7, -6, 5}, 1, FEATURES);
-              IntTensor target = IntTensor.of(new int[] {7}, 1)) {
-            float[] W1 = layer.W1().toArray();
-            float[] W2 = layer.W2().toArray();
-            layer.step(x, target, Optimizer.sgd(1).withMaxNorm(0.125f));
-            // The gradient is much longer than allowed, so the step is exactly as long as allowed.
-            assertEquals(0.125, distance(W1, layer.W1().toArray(), 0, W1.length), 1e-5);
-            int block = FEATURES * layer.assignment().slots();
-            int begin = layer.assignment().classOf(7) * block;
-            float[] after = layer.W2().toArray();
-            assertEquals(0.125, distance(W2, after, begin, begin + block), 1e-5);
-            assertEquals(0, distance(W2, after, 0, begin));
-            assertEquals(0, distance(W2, after, begin + block, W2.length));
-          }
-        });
+    try (HierarchicalSoftmax layer = layer(kernels.workers());
+        FloatTensor x = FloatTensor.of(new float[] {9, -8, 7, -6, 5}, 1, FEATURES);
+        IntTensor target = IntTensor.of(new int[] {7}, 1)) {
+      float[] W1 = layer.W1().toArray();
+      float[] W2 = layer.W2().toArray();
+      layer.step(x, target, Optimizer.sgd(1).withMaxNorm(0.125f));
+      // The gradient is much longer than allowed, so the step is exactly as long as allowed.
+      assertEquals(0.125, distance(W1, layer.W1().toArray(), 0, W1.length), 1e-5);
+      int block = FEATURES * layer.assignment().slots();
+      int begin = layer.assignment().classOf(7) * block;
+      float[] after = layer.W2().toArray();
+      assertEquals(0.125, distance(W2, after, begin, begin + block), 1e-5);
+      assertEquals(0, distance(W2, after, 0, begin));
+      assertEquals(0, distance(W2, after, begin + block, W2.length));
+    }
   }
 
   @ParameterizedTest
   @MethodSource("kernels")
   void maxNorm_thatIsNotReached_changesNothing(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax clipped = layer();
-              HierarchicalSoftmax free = layer();
-              FloatTensor x = FloatTensor.of(new float[] {9, -8, 7, -6, 5}, 1, FEATURES);
-              IntTensor target = IntTensor.of(new int[] {7}, 1)) {
-            clipped.step(x, target, Optimizer.adagrad(0.1f).withMaxNorm(1e6f));
-            free.step(x, target, Optimizer.adagrad(0.1f));
-            assertEquals(
-                0, distance(clipped.W2().toArray(), free.W2().toArray(), 0, 4 * FEATURES * 3));
-          }
-        });
+    try (HierarchicalSoftmax clipped = layer(kernels.workers());
+        HierarchicalSoftmax free = layer(kernels.workers());
+        FloatTensor x = FloatTensor.of(new float[] {9, -8, 7, -6, 5}, 1, FEATURES);
+        IntTensor target = IntTensor.of(new int[] {7}, 1)) {
+      clipped.step(x, target, Optimizer.adagrad(0.1f).withMaxNorm(1e6f));
+      free.step(x, target, Optimizer.adagrad(0.1f));
+      assertEquals(0, distance(clipped.W2().toArray(), free.W2().toArray(), 0, 4 * FEATURES * 3));
+    }
   }
 
   @Test
   void adagrad_slowsDown_andForgetsWhenTheRuleChanges() {
-    try (HierarchicalSoftmax layer = layer();
+    try (HierarchicalSoftmax layer = layer(Workers.common());
         FloatTensor x = FloatTensor.of(new float[] {1, 1, 1, 1, 1}, 1, FEATURES);
         IntTensor target = IntTensor.of(new int[] {7}, 1)) {
       // A first step of Adagrad moves every weight by the rate, whatever its gradient is.

@@ -30,10 +30,15 @@ final class PredictionTest {
 
   /** A layer of unequal classes, in an order that is not that of the outputs. */
   private static HierarchicalSoftmax layer(long seed) {
+    return layer(seed, Workers.common());
+  }
+
+  private static HierarchicalSoftmax layer(long seed, Workers workers) {
     Random random = new Random(seed);
     int[] classOf = IntStream.range(0, OUTPUTS).map(o -> o < 13 ? o : random.nextInt(13)).toArray();
     return HierarchicalSoftmax.builder(FEATURES, OUTPUTS)
         .classes(ClassAssignment.of(classOf))
+        .workers(workers)
         .seed(seed)
         .build();
   }
@@ -66,47 +71,41 @@ final class PredictionTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void probabilities_sumToOne_withoutPadding(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer = layer(1);
-              FloatTensor x = integers(2, 3, BATCH, FEATURES);
-              FloatTensor all = layer.probabilities(x)) {
-            for (int r = 0; r < BATCH; r++) {
-              double sum = 0;
-              for (float p : row(all, r)) {
-                sum += p;
-              }
-              assertEquals(1, sum, 1e-5);
-            }
-          }
-        });
+    try (HierarchicalSoftmax layer = layer(1, kernels.workers());
+        FloatTensor x = integers(2, 3, BATCH, FEATURES);
+        FloatTensor all = layer.probabilities(x)) {
+      for (int r = 0; r < BATCH; r++) {
+        double sum = 0;
+        for (float p : row(all, r)) {
+          sum += p;
+        }
+        assertEquals(1, sum, 1e-5);
+      }
+    }
   }
 
   /** Numbers of any kind: in another shape of products, they may differ in the last bits. */
   @ParameterizedTest
   @MethodSource("kernels")
   void topK_isTheFullSort_butForRounding(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer = layer(3);
-              FloatTensor x = integers(7, 2, BATCH, FEATURES);
-              FloatTensor all = layer.logProbabilities(x)) {
-            for (int k : new int[] {1, 5, OUTPUTS - 1, OUTPUTS, OUTPUTS + 10}) {
-              Ranking ranking = layer.topK(x, k);
-              for (int r = 0; r < BATCH; r++) {
-                float[] full = row(all, r);
-                int[] expected = Arrays.copyOf(sorted(full), Math.min(k, OUTPUTS));
-                assertEquals(expected.length, ranking.size(r));
-                for (int rank = 0; rank < expected.length; rank++) {
-                  float found = ranking.logProbability(r, rank);
-                  assertEquals(full[expected[rank]], found, 1e-4);
-                  assertEquals(full[ranking.output(r, rank)], found, 1e-4);
-                }
-                assertSortedWithTies(ranking, r);
-              }
-            }
+    try (HierarchicalSoftmax layer = layer(3, kernels.workers());
+        FloatTensor x = integers(7, 2, BATCH, FEATURES);
+        FloatTensor all = layer.logProbabilities(x)) {
+      for (int k : new int[] {1, 5, OUTPUTS - 1, OUTPUTS, OUTPUTS + 10}) {
+        Ranking ranking = layer.topK(x, k);
+        for (int r = 0; r < BATCH; r++) {
+          float[] full = row(all, r);
+          int[] expected = Arrays.copyOf(sorted(full), Math.min(k, OUTPUTS));
+          assertEquals(expected.length, ranking.size(r));
+          for (int rank = 0; rank < expected.length; rank++) {
+            float found = ranking.logProbability(r, rank);
+            assertEquals(full[expected[rank]], found, 1e-4);
+            assertEquals(full[ranking.output(r, rank)], found, 1e-4);
           }
-        });
+          assertSortedWithTies(ranking, r);
+        }
+      }
+    }
   }
 
   private static void assertSortedWithTies(Ranking ranking, int row) {
@@ -139,34 +138,35 @@ final class PredictionTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void atLeast_includesItsBoundary(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          int boundaries = 0;
-          for (int classes : new int[] {1, 3, 8}) {
-            try (HierarchicalSoftmax layer =
-                    HierarchicalSoftmax.builder(1, 8).classes(classes).seed(5).build();
-                FloatTensor x = FloatTensor.of(new float[] {0.25f}, 1, 1);
-                FloatTensor all = layer.logProbabilities(x)) {
-              float[] logProbabilities = all.toArray();
-              for (float logProbability : logProbabilities) {
-                double p = Math.exp(logProbability);
-                while (Math.log(p) < logProbability) {
-                  p = Math.nextUp(p);
-                }
-                while (Math.log(Math.nextDown(p)) >= logProbability) {
-                  p = Math.nextDown(p);
-                }
-                boundaries += Math.log(p) == logProbability ? 1 : 0;
-                while (Math.log(p) <= logProbability) {
-                  assertAtLeast(layer, x, logProbabilities, p);
-                  p = Math.nextUp(p);
-                }
-                assertAtLeast(layer, x, logProbabilities, p);
-              }
-            }
+    int boundaries = 0;
+    for (int classes : new int[] {1, 3, 8}) {
+      try (HierarchicalSoftmax layer =
+              HierarchicalSoftmax.builder(1, 8)
+                  .classes(classes)
+                  .workers(kernels.workers())
+                  .seed(5)
+                  .build();
+          FloatTensor x = FloatTensor.of(new float[] {0.25f}, 1, 1);
+          FloatTensor all = layer.logProbabilities(x)) {
+        float[] logProbabilities = all.toArray();
+        for (float logProbability : logProbabilities) {
+          double p = Math.exp(logProbability);
+          while (Math.log(p) < logProbability) {
+            p = Math.nextUp(p);
           }
-          assertTrue(boundaries >= 8, boundaries + " boundaries were met exactly");
-        });
+          while (Math.log(Math.nextDown(p)) >= logProbability) {
+            p = Math.nextDown(p);
+          }
+          boundaries += Math.log(p) == logProbability ? 1 : 0;
+          while (Math.log(p) <= logProbability) {
+            assertAtLeast(layer, x, logProbabilities, p);
+            p = Math.nextUp(p);
+          }
+          assertAtLeast(layer, x, logProbabilities, p);
+        }
+      }
+    }
+    assertTrue(boundaries >= 8, boundaries + " boundaries were met exactly");
   }
 
   private static void assertAtLeast(
@@ -251,22 +251,19 @@ final class PredictionTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void candidates_areThoseOfTheFullDistribution(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          Random random = new Random(8);
-          int[] wanted = random.ints((long) BATCH * 12, 0, OUTPUTS).toArray();
-          try (HierarchicalSoftmax layer = layer(7);
-              FloatTensor x = integers(8, 3, BATCH, FEATURES);
-              FloatTensor all = layer.logProbabilities(x);
-              IntTensor candidates = IntTensor.of(wanted, BATCH, 12);
-              FloatTensor scores = layer.logProbabilitiesOf(x, candidates)) {
-            for (int r = 0; r < BATCH; r++) {
-              for (int i = 0; i < 12; i++) {
-                assertEquals(all.get(r, wanted[r * 12 + i]), scores.get(r, i), 1e-4);
-              }
-            }
-          }
-        });
+    Random random = new Random(8);
+    int[] wanted = random.ints((long) BATCH * 12, 0, OUTPUTS).toArray();
+    try (HierarchicalSoftmax layer = layer(7, kernels.workers());
+        FloatTensor x = integers(8, 3, BATCH, FEATURES);
+        FloatTensor all = layer.logProbabilities(x);
+        IntTensor candidates = IntTensor.of(wanted, BATCH, 12);
+        FloatTensor scores = layer.logProbabilitiesOf(x, candidates)) {
+      for (int r = 0; r < BATCH; r++) {
+        for (int i = 0; i < 12; i++) {
+          assertEquals(all.get(r, wanted[r * 12 + i]), scores.get(r, i), 1e-4);
+        }
+      }
+    }
   }
 
   /** Chi-square over all outputs that are expected at least five times. */

@@ -68,7 +68,7 @@ final class RankingProperties {
     final FloatTensor x;
     final float[][] logProbabilities;
 
-    Problem(int batch, int classes, int more, int peak, int spread, Data data) {
+    Problem(Workers workers, int batch, int classes, int more, int peak, int spread, Data data) {
       int features = 1 + data.below(5);
       int[] classOf = new int[classes + more];
       for (int output = 0; output < classOf.length; output++) {
@@ -99,6 +99,7 @@ final class RankingProperties {
       layer =
           HierarchicalSoftmax.builder(features, classOf.length)
               .classes(assignment)
+              .workers(workers)
               .build(
                   FloatTensor.of(W1, features, classes),
                   FloatTensor.of(b1, classes),
@@ -204,16 +205,14 @@ final class RankingProperties {
       @ForAll("spreads") int spread,
       @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
-    kernels.run(
-        () -> {
-          try (Problem problem = new Problem(batch, classes, more, peak, spread, new Data(seed))) {
-            Ranking ranking = problem.layer.topK(problem.x, k);
-            assertEquals(batch, ranking.batch());
-            for (int row = 0; row < batch; row++) {
-              problem.check(ranking, row, Math.min(k, classes + more));
-            }
-          }
-        });
+    try (Problem problem =
+        new Problem(kernels.workers(), batch, classes, more, peak, spread, new Data(seed))) {
+      Ranking ranking = problem.layer.topK(problem.x, k);
+      assertEquals(batch, ranking.batch());
+      for (int row = 0; row < batch; row++) {
+        problem.check(ranking, row, Math.min(k, classes + more));
+      }
+    }
   }
 
   @Property
@@ -226,32 +225,30 @@ final class RankingProperties {
       @ForAll("spreads") int spread,
       @ForAll long seed) {
     Data data = new Data(seed);
-    kernels.run(
-        () -> {
-          try (Problem problem = new Problem(batch, classes, more, peak, spread, data)) {
-            double p = Math.exp(data.between(-12, 0));
-            Ranking likely = problem.layer.atLeast(problem.x, p);
-            double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
-            Ranking nucleus = problem.layer.topP(problem.x, mass);
-            for (int row = 0; row < batch; row++) {
-              int above = 0;
-              for (float logProbability : problem.logProbabilities[row]) {
-                above += logProbability >= Math.log(p) ? 1 : 0;
-              }
-              assertArrayEquals(
-                  Arrays.copyOf(problem.sorted(row), above), likely.outputs(row), "row " + row);
-              int fewest = 0;
-              double sum = 0;
-              for (int output : problem.sorted(row)) {
-                if (sum < mass) {
-                  sum += Math.exp(problem.logProbabilities[row][output]);
-                  fewest++;
-                }
-              }
-              problem.check(nucleus, row, fewest);
-            }
+    try (Problem problem =
+        new Problem(kernels.workers(), batch, classes, more, peak, spread, data)) {
+      double p = Math.exp(data.between(-12, 0));
+      Ranking likely = problem.layer.atLeast(problem.x, p);
+      double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
+      Ranking nucleus = problem.layer.topP(problem.x, mass);
+      for (int row = 0; row < batch; row++) {
+        int above = 0;
+        for (float logProbability : problem.logProbabilities[row]) {
+          above += logProbability >= Math.log(p) ? 1 : 0;
+        }
+        assertArrayEquals(
+            Arrays.copyOf(problem.sorted(row), above), likely.outputs(row), "row " + row);
+        int fewest = 0;
+        double sum = 0;
+        for (int output : problem.sorted(row)) {
+          if (sum < mass) {
+            sum += Math.exp(problem.logProbabilities[row][output]);
+            fewest++;
           }
-        });
+        }
+        problem.check(nucleus, row, fewest);
+      }
+    }
   }
 
   /** Numbers as they come, and a note of each. */
@@ -285,22 +282,16 @@ final class RankingProperties {
       @ForAll("spreads") int spread,
       @ForAll @DoubleRange(min = 0.25, max = 4) double temperature,
       @ForAll long seed) {
-    kernels.run(
-        () -> {
-          try (Problem problem = new Problem(batch, classes, more, peak, spread, new Data(seed))) {
-            Noting random = new Noting(seed);
-            int[] outputs = problem.layer.sample(problem.x, temperature, random);
-            assertEquals(batch, outputs.length);
-            assertEquals(2 * batch, random.drawn.size(), "asked twice for each row");
-            for (int row = 0; row < batch; row++) {
-              problem.checkDrawn(
-                  row,
-                  outputs[row],
-                  random.drawn.get(row),
-                  random.drawn.get(batch + row),
-                  temperature);
-            }
-          }
-        });
+    try (Problem problem =
+        new Problem(kernels.workers(), batch, classes, more, peak, spread, new Data(seed))) {
+      Noting random = new Noting(seed);
+      int[] outputs = problem.layer.sample(problem.x, temperature, random);
+      assertEquals(batch, outputs.length);
+      assertEquals(2 * batch, random.drawn.size(), "asked twice for each row");
+      for (int row = 0; row < batch; row++) {
+        problem.checkDrawn(
+            row, outputs[row], random.drawn.get(row), random.drawn.get(batch + row), temperature);
+      }
+    }
   }
 }

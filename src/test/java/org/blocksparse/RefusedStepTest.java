@@ -27,8 +27,12 @@ final class RefusedStepTest {
     return KernelsUnderTest.all().stream();
   }
 
-  private static HierarchicalSoftmax layer() {
-    return HierarchicalSoftmax.builder(FEATURES, CLASSES * SLOTS).classes(CLASSES).seed(1).build();
+  private static HierarchicalSoftmax layer(Workers workers) {
+    return HierarchicalSoftmax.builder(FEATURES, CLASSES * SLOTS)
+        .classes(CLASSES)
+        .workers(workers)
+        .seed(1)
+        .build();
   }
 
   private static List<float[]> parameters(HierarchicalSoftmax layer) {
@@ -46,28 +50,25 @@ final class RefusedStepTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void xThatSharesMemoryWithAParameter(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer = layer()) {
-            List<float[]> before = parameters(layer);
-            Map<String, FloatTensor> views =
-                Map.of(
-                    "W1", layer.W1().reshape(CLASSES, FEATURES),
-                    "W2", layer.W2().reshape(CLASSES * SLOTS, FEATURES));
-            views.forEach(
-                (name, x) -> {
-                  try (IntTensor many = IntTensor.zeros(x.shape().dim(0))) {
-                    assertEquals(
-                        name + ": shares memory with x; an output must not overlap an input",
-                        assertThrows(
-                                IllegalArgumentException.class,
-                                () -> layer.step(x, many, Optimizer.sgd(1)))
-                            .getMessage());
-                  }
-                });
-            assertEqual(before, parameters(layer), "after refused steps");
-          }
-        });
+    try (HierarchicalSoftmax layer = layer(kernels.workers())) {
+      List<float[]> before = parameters(layer);
+      Map<String, FloatTensor> views =
+          Map.of(
+              "W1", layer.W1().reshape(CLASSES, FEATURES),
+              "W2", layer.W2().reshape(CLASSES * SLOTS, FEATURES));
+      views.forEach(
+          (name, x) -> {
+            try (IntTensor many = IntTensor.zeros(x.shape().dim(0))) {
+              assertEquals(
+                  name + ": shares memory with x; an output must not overlap an input",
+                  assertThrows(
+                          IllegalArgumentException.class,
+                          () -> layer.step(x, many, Optimizer.sgd(1)))
+                      .getMessage());
+            }
+          });
+      assertEqual(before, parameters(layer), "after refused steps");
+    }
   }
 
   @Test
@@ -98,29 +99,26 @@ final class RefusedStepTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void aLossThatIsNotFiniteLeavesTheOptimizerStateAlone(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          Optimizer adam = Optimizer.adam(0.1f);
-          for (Optimizer other : List.of(Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f))) {
-            try (HierarchicalSoftmax expected = layer();
-                HierarchicalSoftmax actual = layer();
-                FloatTensor x = FloatTensor.of(new float[] {1, -1, 2, 0.5f}, 1, FEATURES);
-                FloatTensor bad = FloatTensor.of(new float[] {1, Float.NaN, 2, 0}, 1, FEATURES);
-                IntTensor targets = IntTensor.of(new int[] {7}, 1)) {
-              expected.step(x, targets, adam);
-              actual.step(x, targets, adam);
-              assertThrows(ArithmeticException.class, () -> actual.step(bad, targets, other));
-              // Not finite within the class of the target, where the class level is finite.
-              float kept = actual.b2().get(1, 0);
-              actual.b2().set(Float.NaN, 1, 0);
-              assertThrows(ArithmeticException.class, () -> actual.step(x, targets, other));
-              actual.b2().set(kept, 1, 0);
-              expected.step(x, targets, adam);
-              actual.step(x, targets, adam);
-              assertEqual(parameters(expected), parameters(actual), "after " + other);
-            }
-          }
-        });
+    Optimizer adam = Optimizer.adam(0.1f);
+    for (Optimizer other : List.of(Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f))) {
+      try (HierarchicalSoftmax expected = layer(kernels.workers());
+          HierarchicalSoftmax actual = layer(kernels.workers());
+          FloatTensor x = FloatTensor.of(new float[] {1, -1, 2, 0.5f}, 1, FEATURES);
+          FloatTensor bad = FloatTensor.of(new float[] {1, Float.NaN, 2, 0}, 1, FEATURES);
+          IntTensor targets = IntTensor.of(new int[] {7}, 1)) {
+        expected.step(x, targets, adam);
+        actual.step(x, targets, adam);
+        assertThrows(ArithmeticException.class, () -> actual.step(bad, targets, other));
+        // Not finite within the class of the target, where the class level is finite.
+        float kept = actual.b2().get(1, 0);
+        actual.b2().set(Float.NaN, 1, 0);
+        assertThrows(ArithmeticException.class, () -> actual.step(x, targets, other));
+        actual.b2().set(kept, 1, 0);
+        expected.step(x, targets, adam);
+        actual.step(x, targets, adam);
+        assertEqual(parameters(expected), parameters(actual), "after " + other);
+      }
+    }
   }
 
   /** Every operation asks every tensor that it writes. */

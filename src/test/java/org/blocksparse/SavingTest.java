@@ -349,10 +349,11 @@ final class SavingTest {
           List.of("file"),
           Arrays.asList(
               read(
-                  () ->
-                      Files.list(files.getPath("/"))
-                          .map(p -> p.getFileName().toString())
-                          .toArray())));
+                  () -> {
+                    try (Stream<Path> entries = Files.list(files.getPath("/"))) {
+                      return entries.map(entry -> entry.getFileName().toString()).toArray();
+                    }
+                  })));
       assertFalse(Files.exists(outside));
     }
   }

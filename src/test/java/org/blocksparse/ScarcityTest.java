@@ -90,7 +90,7 @@ final class ScarcityTest {
           ? NativeLibrary.supportedIsas().mapToObj(NativeLibrary::isaName).toList()
           : List.of();
 
-  /** OpenBLAS ends the process when more than 638 threads are in it. */
+  /** OpenBLAS ends the process when many more than a hundred threads are in it. */
   @ParameterizedTest(allowZeroInvocations = true)
   @MethodSource("kernels")
   void sevenHundredCallersAtOnce(String isa, String path) {

@@ -50,6 +50,7 @@ final class SoftmaxCallProperties {
   }
 
   /** Every method that computes. */
+  @SuppressWarnings("ImmutableEnumChecker") // nobody changes them
   private enum Method {
     PROBABILITIES((layer, c) -> layer.probabilities(c.x), Operand.X),
     LOG_PROBABILITIES((layer, c) -> layer.logProbabilities(c.x), Operand.X),
@@ -144,8 +145,7 @@ final class SoftmaxCallProperties {
       this.layer = layer;
       this.data = data;
       // Half of the calls are steps: what an optimizer remembers shows in the next but one.
-      method =
-          data.below(2) == 0 ? Method.STEP : Method.values()[data.below(Method.values().length)];
+      method = data.below(2) == 0 ? Method.STEP : data.oneOf(Method.values());
       batch = method == Method.EXPLAIN ? 1 : 1 + data.below(6);
       seed = data.below(1000);
       int outputs = layer.outputs();
@@ -399,9 +399,10 @@ final class SoftmaxCallProperties {
     }
   }
 
-  private static HierarchicalSoftmax layer(int features, int[] classOf) {
+  private static HierarchicalSoftmax layer(Workers workers, int features, int[] classOf) {
     return HierarchicalSoftmax.builder(features, classOf.length)
         .classes(ClassAssignment.of(classOf))
+        .workers(workers)
         .seed(5)
         .build();
   }
@@ -425,7 +426,7 @@ final class SoftmaxCallProperties {
       @ForAll @IntRange(max = 20) int more,
       @ForAll long seed) {
     Data data = new Data(seed);
-    kernels.run(() -> check(features, classOf(classes, more, data), data, call -> call.spoil()));
+    check(kernels.workers(), features, classOf(classes, more, data), data, call -> call.spoil());
   }
 
   @Property
@@ -436,13 +437,12 @@ final class SoftmaxCallProperties {
       @ForAll @IntRange(max = 20) int more,
       @ForAll long seed) {
     Data data = new Data(seed);
-    kernels.run(
-        () ->
-            check(
-                features,
-                classOf(classes, more, data),
-                data,
-                call -> call.spoilLossOfStep() ? ArithmeticException.class : call.spoil()));
+    check(
+        kernels.workers(),
+        features,
+        classOf(classes, more, data),
+        data,
+        call -> call.spoilLossOfStep() ? ArithmeticException.class : call.spoil());
   }
 
   private static int[] classOf(int classes, int more, Data data) {
@@ -453,9 +453,10 @@ final class SoftmaxCallProperties {
     return classOf;
   }
 
-  private static void check(int features, int[] classOf, Data data, Mistake mistake) {
-    try (HierarchicalSoftmax layer = layer(features, classOf);
-        HierarchicalSoftmax twin = layer(features, classOf)) {
+  private static void check(
+      Workers workers, int features, int[] classOf, Data data, Mistake mistake) {
+    try (HierarchicalSoftmax layer = layer(workers, features, classOf);
+        HierarchicalSoftmax twin = layer(workers, features, classOf)) {
       for (int number = 0; number < CALLS; number++) {
         try (Call call = new Call(layer, data)) {
           if (data.below(3) == 0) {

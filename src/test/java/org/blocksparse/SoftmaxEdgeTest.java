@@ -43,9 +43,10 @@ final class SoftmaxEdgeTest {
     return KernelsUnderTest.all().stream();
   }
 
-  private static HierarchicalSoftmax layer(SoftmaxProblem p) {
+  private static HierarchicalSoftmax layer(KernelsUnderTest kernels, SoftmaxProblem p) {
     return HierarchicalSoftmax.builder(p.features(), p.outputs())
         .classes(ClassAssignment.of(p.classOf()))
+        .workers(kernels.workers())
         .build(
             FloatTensor.of(p.W1(), p.features(), p.classes()),
             FloatTensor.of(p.b1(), p.classes()),
@@ -75,28 +76,25 @@ final class SoftmaxEdgeTest {
   @MethodSource("kernels")
   void noRows(KernelsUnderTest kernels, Data data) {
     SoftmaxProblem p = problem(data, 0);
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer = layer(p);
-              FloatTensor x = FloatTensor.zeros(0, FEATURES);
-              IntTensor targets = IntTensor.zeros(0);
-              IntTensor candidates = IntTensor.zeros(0, 4);
-              FloatTensor all = layer.probabilities(x);
-              FloatTensor ofTargets = layer.logProbabilitiesOf(x, targets);
-              FloatTensor ofCandidates = layer.logProbabilitiesOf(x, candidates);
-              SoftmaxGradients gradients = layer.gradients(x, targets)) {
-            assertEquals(Shape.of(0, 7), all.shape());
-            assertEquals(Shape.of(0), ofTargets.shape());
-            assertEquals(Shape.of(0, 4), ofCandidates.shape());
-            assertEquals(0, layer.loss(x, targets));
-            assertEquals(0, gradients.loss());
-            assertArrayEquals(new float[p.W2().length], gradients.W2().toArray());
-            assertEquals(0, layer.topK(x, 3).batch());
-            assertEquals(0, layer.topP(x, 0.5).batch());
-            assertEquals(0, layer.atLeast(x, 0.5).batch());
-            assertEquals(0, layer.sample(x, new SplittableRandom(1)).length);
-          }
-        });
+    try (HierarchicalSoftmax layer = layer(kernels, p);
+        FloatTensor x = FloatTensor.zeros(0, FEATURES);
+        IntTensor targets = IntTensor.zeros(0);
+        IntTensor candidates = IntTensor.zeros(0, 4);
+        FloatTensor all = layer.probabilities(x);
+        FloatTensor ofTargets = layer.logProbabilitiesOf(x, targets);
+        FloatTensor ofCandidates = layer.logProbabilitiesOf(x, candidates);
+        SoftmaxGradients gradients = layer.gradients(x, targets)) {
+      assertEquals(Shape.of(0, 7), all.shape());
+      assertEquals(Shape.of(0), ofTargets.shape());
+      assertEquals(Shape.of(0, 4), ofCandidates.shape());
+      assertEquals(0, layer.loss(x, targets));
+      assertEquals(0, gradients.loss());
+      assertArrayEquals(new float[p.W2().length], gradients.W2().toArray());
+      assertEquals(0, layer.topK(x, 3).batch());
+      assertEquals(0, layer.topP(x, 0.5).batch());
+      assertEquals(0, layer.atLeast(x, 0.5).batch());
+      assertEquals(0, layer.sample(x, new SplittableRandom(1)).length);
+    }
   }
 
   /** Of a batch of which no row counts there is nothing to learn: no decay and no momentum. */
@@ -104,35 +102,30 @@ final class SoftmaxEdgeTest {
   @MethodSource("kernels")
   void stepsInWhichNoRowCounts_changeNothing(KernelsUnderTest kernels, Data data) {
     SoftmaxProblem p = problem(data, 6);
-    kernels.run(
-        () -> {
-          for (Optimizer optimizer : OPTIMIZERS) {
-            try (HierarchicalSoftmax layer = layer(p);
-                FloatTensor x = FloatTensor.of(p.x(), 6, FEATURES);
-                IntTensor targets = IntTensor.of(p.targets(), 6);
-                FloatTensor nothing = FloatTensor.zeros(0, FEATURES);
-                FloatTensor noWeights = FloatTensor.zeros(6);
-                IntTensor noTargets = IntTensor.zeros(0);
-                IntTensor ignored = IntTensor.of(new int[] {-1, -1, -1, -1, -1, -1}, 6);
-                FloatTensor gradX = FloatTensor.zeros(6, FEATURES)) {
-              layer.step(x, targets, optimizer, gradX);
-              List<float[]> before = parameters(layer);
-              assertEquals(0, layer.step(nothing, noTargets, optimizer));
-              assertUnchanged(optimizer + ", no rows", before, layer);
-              gradX.fill(Float.NaN);
-              assertEquals(
-                  0, layer.step(x, ignored, Loss.mean().withIgnored(-1), optimizer, gradX));
-              assertUnchanged(optimizer + ", all ignored", before, layer);
-              assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all ignored");
-              gradX.fill(Float.NaN);
-              assertEquals(
-                  0,
-                  layer.step(x, targets, Loss.mean().withRowWeights(noWeights), optimizer, gradX));
-              assertUnchanged(optimizer + ", all of weight 0", before, layer);
-              assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all of weight 0");
-            }
-          }
-        });
+    for (Optimizer optimizer : OPTIMIZERS) {
+      try (HierarchicalSoftmax layer = layer(kernels, p);
+          FloatTensor x = FloatTensor.of(p.x(), 6, FEATURES);
+          IntTensor targets = IntTensor.of(p.targets(), 6);
+          FloatTensor nothing = FloatTensor.zeros(0, FEATURES);
+          FloatTensor noWeights = FloatTensor.zeros(6);
+          IntTensor noTargets = IntTensor.zeros(0);
+          IntTensor ignored = IntTensor.of(new int[] {-1, -1, -1, -1, -1, -1}, 6);
+          FloatTensor gradX = FloatTensor.zeros(6, FEATURES)) {
+        layer.step(x, targets, optimizer, gradX);
+        List<float[]> before = parameters(layer);
+        assertEquals(0, layer.step(nothing, noTargets, optimizer));
+        assertUnchanged(optimizer + ", no rows", before, layer);
+        gradX.fill(Float.NaN);
+        assertEquals(0, layer.step(x, ignored, Loss.mean().withIgnored(-1), optimizer, gradX));
+        assertUnchanged(optimizer + ", all ignored", before, layer);
+        assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all ignored");
+        gradX.fill(Float.NaN);
+        assertEquals(
+            0, layer.step(x, targets, Loss.mean().withRowWeights(noWeights), optimizer, gradX));
+        assertUnchanged(optimizer + ", all of weight 0", before, layer);
+        assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all of weight 0");
+      }
+    }
   }
 
   /** What rows hold that are ignored, or of weight 0, does not matter: not even if it is NaN. */
@@ -149,27 +142,24 @@ final class SoftmaxEdgeTest {
       Arrays.fill(garbage, row * FEATURES, (row + 1) * FEATURES, Float.NaN);
       Arrays.fill(zeros, row * FEATURES, (row + 1) * FEATURES, 0);
     }
-    kernels.run(
-        () -> {
-          for (Optimizer optimizer : OPTIMIZERS) {
-            try (HierarchicalSoftmax expected = layer(p);
-                HierarchicalSoftmax actual = layer(p);
-                IntTensor t = IntTensor.of(targets, 9);
-                FloatTensor w = FloatTensor.of(weights, 9);
-                FloatTensor x0 = FloatTensor.of(zeros, 9, FEATURES);
-                FloatTensor x1 = FloatTensor.of(garbage, 9, FEATURES);
-                FloatTensor gradX0 = FloatTensor.zeros(9, FEATURES);
-                FloatTensor gradX1 = FloatTensor.zeros(9, FEATURES)) {
-              gradX1.fill(Float.NaN);
-              Loss loss = Loss.mean().withIgnored(-1).withRowWeights(w);
-              assertEquals(
-                  expected.step(x0, t, loss, optimizer, gradX0),
-                  actual.step(x1, t, loss, optimizer, gradX1));
-              assertUnchanged(optimizer.toString(), parameters(expected), actual);
-              assertArrayEquals(gradX0.toArray(), gradX1.toArray());
-            }
-          }
-        });
+    for (Optimizer optimizer : OPTIMIZERS) {
+      try (HierarchicalSoftmax expected = layer(kernels, p);
+          HierarchicalSoftmax actual = layer(kernels, p);
+          IntTensor t = IntTensor.of(targets, 9);
+          FloatTensor w = FloatTensor.of(weights, 9);
+          FloatTensor x0 = FloatTensor.of(zeros, 9, FEATURES);
+          FloatTensor x1 = FloatTensor.of(garbage, 9, FEATURES);
+          FloatTensor gradX0 = FloatTensor.zeros(9, FEATURES);
+          FloatTensor gradX1 = FloatTensor.zeros(9, FEATURES)) {
+        gradX1.fill(Float.NaN);
+        Loss loss = Loss.mean().withIgnored(-1).withRowWeights(w);
+        assertEquals(
+            expected.step(x0, t, loss, optimizer, gradX0),
+            actual.step(x1, t, loss, optimizer, gradX1));
+        assertUnchanged(optimizer.toString(), parameters(expected), actual);
+        assertArrayEquals(gradX0.toArray(), gradX1.toArray());
+      }
+    }
   }
 
   /** A step on what is not finite is refused before anything is spoilt. */
@@ -177,35 +167,31 @@ final class SoftmaxEdgeTest {
   @MethodSource("kernels")
   void stepsOnWhatIsNotFinite_areRefused(KernelsUnderTest kernels, Data data) {
     SoftmaxProblem p = problem(data, 6);
-    kernels.run(
-        () -> {
-          for (Optimizer optimizer : OPTIMIZERS) {
-            for (float poison : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
-              try (HierarchicalSoftmax layer = layer(p);
-                  HierarchicalSoftmax same = layer(p);
-                  FloatTensor x = FloatTensor.of(p.x(), 6, FEATURES);
-                  FloatTensor bad = FloatTensor.of(p.x(), 6, FEATURES);
-                  IntTensor targets = IntTensor.of(p.targets(), 6)) {
-                bad.set(poison, 3, 2);
-                layer.step(x, targets, optimizer);
-                same.step(x, targets, optimizer);
-                List<float[]> before = parameters(layer);
-                for (int attempt = 0; attempt < 2; attempt++) {
-                  String message =
-                      assertThrows(
-                              ArithmeticException.class, () -> layer.step(bad, targets, optimizer))
-                          .getMessage();
-                  assertTrue(message.startsWith("step 2: the loss is NaN; "), message);
-                  assertTrue(message.contains("" + optimizer.rate()), message);
-                  assertUnchanged(optimizer + " on " + poison, before, layer);
-                }
-                // Nor has the optimiser remembered anything of it.
-                assertEquals(same.step(x, targets, optimizer), layer.step(x, targets, optimizer));
-                assertUnchanged("one more step", parameters(same), layer);
-              }
-            }
+    for (Optimizer optimizer : OPTIMIZERS) {
+      for (float poison : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
+        try (HierarchicalSoftmax layer = layer(kernels, p);
+            HierarchicalSoftmax same = layer(kernels, p);
+            FloatTensor x = FloatTensor.of(p.x(), 6, FEATURES);
+            FloatTensor bad = FloatTensor.of(p.x(), 6, FEATURES);
+            IntTensor targets = IntTensor.of(p.targets(), 6)) {
+          bad.set(poison, 3, 2);
+          layer.step(x, targets, optimizer);
+          same.step(x, targets, optimizer);
+          List<float[]> before = parameters(layer);
+          for (int attempt = 0; attempt < 2; attempt++) {
+            String message =
+                assertThrows(ArithmeticException.class, () -> layer.step(bad, targets, optimizer))
+                    .getMessage();
+            assertTrue(message.startsWith("step 2: the loss is NaN; "), message);
+            assertTrue(message.contains("" + optimizer.rate()), message);
+            assertUnchanged(optimizer + " on " + poison, before, layer);
           }
-        });
+          // Nor has the optimiser remembered anything of it.
+          assertEquals(same.step(x, targets, optimizer), layer.step(x, targets, optimizer));
+          assertUnchanged("one more step", parameters(same), layer);
+        }
+      }
+    }
   }
 
   /** Of a class that is spoilt, the others and the class level learn nothing. */
@@ -214,22 +200,19 @@ final class SoftmaxEdgeTest {
   void aSpoiltClass_spoilsNoOther(KernelsUnderTest kernels, Data data) {
     SoftmaxProblem p = problem(data, 6);
     int[] targets = {0, 1, 2, 3, 4, 5};
-    kernels.run(
-        () -> {
-          for (Optimizer optimizer : OPTIMIZERS) {
-            try (HierarchicalSoftmax layer = layer(p);
-                FloatTensor x = FloatTensor.of(p.x(), 6, FEATURES);
-                IntTensor t = IntTensor.of(targets, 6)) {
-              layer.b2().set(Float.NaN, 1, 0);
-              float[] W1 = layer.W1().toArray();
-              assertThrows(ArithmeticException.class, () -> layer.step(x, t, optimizer));
-              assertArrayEquals(W1, layer.W1().toArray(), "W1");
-              for (float weight : layer.W2().toArray()) {
-                assertTrue(Float.isFinite(weight), optimizer + ": a weight is " + weight);
-              }
-            }
-          }
-        });
+    for (Optimizer optimizer : OPTIMIZERS) {
+      try (HierarchicalSoftmax layer = layer(kernels, p);
+          FloatTensor x = FloatTensor.of(p.x(), 6, FEATURES);
+          IntTensor t = IntTensor.of(targets, 6)) {
+        layer.b2().set(Float.NaN, 1, 0);
+        float[] W1 = layer.W1().toArray();
+        assertThrows(ArithmeticException.class, () -> layer.step(x, t, optimizer));
+        assertArrayEquals(W1, layer.W1().toArray(), "W1");
+        for (float weight : layer.W2().toArray()) {
+          assertTrue(Float.isFinite(weight), optimizer + ": a weight is " + weight);
+        }
+      }
+    }
   }
 
   /** A single output has probability 1 and nothing to learn; so has a single class. */
@@ -237,32 +220,27 @@ final class SoftmaxEdgeTest {
   @MethodSource("kernels")
   void oneOfEverything(KernelsUnderTest kernels, Data data) {
     SoftmaxProblem p = data.softmax(1, 1, 1, 1, 0);
-    kernels.run(
-        () -> {
-          for (Optimizer optimizer : OPTIMIZERS) {
-            try (HierarchicalSoftmax layer = layer(p);
-                FloatTensor x = FloatTensor.of(p.x(), 1, 1);
-                IntTensor targets = IntTensor.zeros(1);
-                FloatTensor gradX = FloatTensor.of(new float[] {7}, 1, 1);
-                FloatTensor all = layer.probabilities(x)) {
-              assertEquals(1, all.get(0, 0));
-              assertEquals(0, layer.loss(x, targets));
-              for (Ranking ranking :
-                  List.of(layer.topK(x, 1), layer.topP(x, 1), layer.atLeast(x, 1))) {
-                assertArrayEquals(new int[] {0}, ranking.outputs(0));
-                assertEquals(0f, ranking.logProbability(0, 0), "not even -0");
-                assertEquals(1, ranking.probability(0, 0));
-                assertEquals(1, ranking.openedClasses(0));
-              }
-              assertArrayEquals(new int[] {0}, layer.sample(x, 1e-30, new SplittableRandom(2)));
-              assertEquals(
-                  0, layer.step(x, targets, Loss.mean().withSmoothing(0.5f), optimizer, gradX));
-              assertEquals(0, gradX.get(0, 0));
-              assertArrayEquals(p.b1(), layer.b1().toArray());
-              assertArrayEquals(p.b2(), layer.b2().toArray());
-            }
-          }
-        });
+    for (Optimizer optimizer : OPTIMIZERS) {
+      try (HierarchicalSoftmax layer = layer(kernels, p);
+          FloatTensor x = FloatTensor.of(p.x(), 1, 1);
+          IntTensor targets = IntTensor.zeros(1);
+          FloatTensor gradX = FloatTensor.of(new float[] {7}, 1, 1);
+          FloatTensor all = layer.probabilities(x)) {
+        assertEquals(1, all.get(0, 0));
+        assertEquals(0, layer.loss(x, targets));
+        for (Ranking ranking : List.of(layer.topK(x, 1), layer.topP(x, 1), layer.atLeast(x, 1))) {
+          assertArrayEquals(new int[] {0}, ranking.outputs(0));
+          assertEquals(0f, ranking.logProbability(0, 0), "not even -0");
+          assertEquals(1, ranking.probability(0, 0));
+          assertEquals(1, ranking.openedClasses(0));
+        }
+        assertArrayEquals(new int[] {0}, layer.sample(x, 1e-30, new SplittableRandom(2)));
+        assertEquals(0, layer.step(x, targets, Loss.mean().withSmoothing(0.5f), optimizer, gradX));
+        assertEquals(0, gradX.get(0, 0));
+        assertArrayEquals(p.b1(), layer.b1().toArray());
+        assertArrayEquals(p.b2(), layer.b2().toArray());
+      }
+    }
   }
 
   /** Theano's nine arguments with whole classes of padding, one class, one slot, no features. */
@@ -284,34 +262,42 @@ final class SoftmaxEdgeTest {
         }) {
       SoftmaxProblem p = padded(data, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]);
       SoftmaxOracle oracle = new SoftmaxOracle(p, true);
-      kernels.run(
-          () -> {
-            try (FloatTensor x = FloatTensor.of(p.x(), p.batch(), p.features());
-                FloatTensor W1 = FloatTensor.of(p.W1(), p.features(), p.classes());
-                FloatTensor b1 = FloatTensor.of(p.b1(), p.classes());
-                FloatTensor W2 = FloatTensor.of(p.W2(), p.classes(), p.features(), p.slots());
-                FloatTensor b2 = FloatTensor.of(p.b2(), p.classes(), p.slots());
-                IntTensor target = IntTensor.of(p.targets(), p.batch());
-                FloatTensor all =
-                    TheanoSoftmax.apply(
-                        x, p.batch(), p.outputs(), p.classes(), p.slots(), W1, b1, W2, b2, null);
-                FloatTensor ofTargets =
-                    TheanoSoftmax.apply(
-                        x,
-                        p.batch(),
-                        p.outputs(),
-                        p.classes(),
-                        p.slots(),
-                        W1,
-                        b1,
-                        W2,
-                        b2,
-                        target)) {
-              String name = Arrays.toString(sizes);
-              oracle.probabilities().assertHolds(name, all);
-              oracle.targetProbabilities().assertHolds(name + ", targets", ofTargets);
-            }
-          });
+      try (FloatTensor x = FloatTensor.of(p.x(), p.batch(), p.features());
+          FloatTensor W1 = FloatTensor.of(p.W1(), p.features(), p.classes());
+          FloatTensor b1 = FloatTensor.of(p.b1(), p.classes());
+          FloatTensor W2 = FloatTensor.of(p.W2(), p.classes(), p.features(), p.slots());
+          FloatTensor b2 = FloatTensor.of(p.b2(), p.classes(), p.slots());
+          IntTensor target = IntTensor.of(p.targets(), p.batch());
+          FloatTensor all =
+              TheanoSoftmax.apply(
+                  x,
+                  p.batch(),
+                  p.outputs(),
+                  p.classes(),
+                  p.slots(),
+                  W1,
+                  b1,
+                  W2,
+                  b2,
+                  null,
+                  kernels.workers());
+          FloatTensor ofTargets =
+              TheanoSoftmax.apply(
+                  x,
+                  p.batch(),
+                  p.outputs(),
+                  p.classes(),
+                  p.slots(),
+                  W1,
+                  b1,
+                  W2,
+                  b2,
+                  target,
+                  kernels.workers())) {
+        String name = Arrays.toString(sizes);
+        oracle.probabilities().assertHolds(name, all);
+        oracle.targetProbabilities().assertHolds(name + ", targets", ofTargets);
+      }
     }
   }
 
@@ -337,35 +323,32 @@ final class SoftmaxEdgeTest {
   void forbiddenOutputs(KernelsUnderTest kernels, Data data) {
     // Classes: {0, 4}, {2, 6}, {1, 3, 5}. Forbidden: output 3, and the class of 2 and 6.
     SoftmaxProblem p = problem(data, 40);
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer = layer(p);
-              FloatTensor x = FloatTensor.of(p.x(), 40, FEATURES)) {
-            layer.b2().set(Float.NEGATIVE_INFINITY, 2, 1);
-            layer.b1().set(Float.NEGATIVE_INFINITY, 1);
-            try (FloatTensor all = layer.probabilities(x);
-                FloatTensor logs = layer.logProbabilities(x)) {
-              Ranking ranking = layer.topK(x, 7);
-              Ranking likely = layer.topP(x, 1);
-              int[] drawn = layer.sample(x, 5, new SplittableRandom(3));
-              for (int row = 0; row < 40; row++) {
-                double sum = 0;
-                for (int output = 0; output < 7; output++) {
-                  boolean forbidden = output == 2 || output == 3 || output == 6;
-                  assertEquals(forbidden, all.get(row, output) == 0, "output " + output);
-                  assertEquals(forbidden, logs.get(row, output) == Float.NEGATIVE_INFINITY);
-                  sum += all.get(row, output);
-                }
-                assertEquals(1, sum, 1e-6);
-                int[] last = Arrays.copyOfRange(ranking.outputs(row), 4, 7);
-                assertArrayEquals(new int[] {2, 3, 6}, last, "ties by number, at the end");
-                assertEquals(0, ranking.probability(row, 6));
-                assertTrue(likely.size(row) >= 1);
-                assertTrue(all.get(row, drawn[row]) > 0, "drawn: " + drawn[row]);
-              }
-            }
+    try (HierarchicalSoftmax layer = layer(kernels, p);
+        FloatTensor x = FloatTensor.of(p.x(), 40, FEATURES)) {
+      layer.b2().set(Float.NEGATIVE_INFINITY, 2, 1);
+      layer.b1().set(Float.NEGATIVE_INFINITY, 1);
+      try (FloatTensor all = layer.probabilities(x);
+          FloatTensor logs = layer.logProbabilities(x)) {
+        Ranking ranking = layer.topK(x, 7);
+        Ranking likely = layer.topP(x, 1);
+        int[] drawn = layer.sample(x, 5, new SplittableRandom(3));
+        for (int row = 0; row < 40; row++) {
+          double sum = 0;
+          for (int output = 0; output < 7; output++) {
+            boolean forbidden = output == 2 || output == 3 || output == 6;
+            assertEquals(forbidden, all.get(row, output) == 0, "output " + output);
+            assertEquals(forbidden, logs.get(row, output) == Float.NEGATIVE_INFINITY);
+            sum += all.get(row, output);
           }
-        });
+          assertEquals(1, sum, 1e-6);
+          int[] last = Arrays.copyOfRange(ranking.outputs(row), 4, 7);
+          assertArrayEquals(new int[] {2, 3, 6}, last, "ties by number, at the end");
+          assertEquals(0, ranking.probability(row, 6));
+          assertTrue(likely.size(row) >= 1);
+          assertTrue(all.get(row, drawn[row]) > 0, "drawn: " + drawn[row]);
+        }
+      }
+    }
   }
 
   /** Several threads ask one layer at the same time, each with batches of its own sizes. */
@@ -373,20 +356,16 @@ final class SoftmaxEdgeTest {
   @MethodSource("kernels")
   void concurrentPredictions(KernelsUnderTest kernels, Data data) {
     SoftmaxProblem p = data.softmax(64, 32, 222, 2, classes(900, 17));
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer = layer(p)) {
-            List<Integer> batches = List.of(1, 2, 5, 17, 33, 64);
-            List<Object> expected = batches.stream().map(n -> answers(layer, p, n)).toList();
-            List<Integer> calls = new ArrayList<>();
-            for (int i = 0; i < 60; i++) {
-              calls.add(i % batches.size());
-            }
-            calls.parallelStream()
-                .forEach(
-                    i -> assertEquals(expected.get(i), answers(layer, p, batches.get(i)), "" + i));
-          }
-        });
+    try (HierarchicalSoftmax layer = layer(kernels, p)) {
+      List<Integer> batches = List.of(1, 2, 5, 17, 33, 64);
+      List<Object> expected = batches.stream().map(n -> answers(layer, p, n)).toList();
+      List<Integer> calls = new ArrayList<>();
+      for (int i = 0; i < 60; i++) {
+        calls.add(i % batches.size());
+      }
+      calls.parallelStream()
+          .forEach(i -> assertEquals(expected.get(i), answers(layer, p, batches.get(i)), "" + i));
+    }
   }
 
   /** Every class has outputs, and they are not in order. */

@@ -73,6 +73,10 @@ final class SparseBlockContractTest {
         .flatMap(kernels -> SIZES.stream().map(sizes -> Arguments.of(kernels, sizes)));
   }
 
+  static Stream<Sizes> sizes() {
+    return SIZES.stream();
+  }
+
   static Stream<KernelsUnderTest> kernels() {
     return KernelsUnderTest.all().stream();
   }
@@ -89,7 +93,7 @@ final class SparseBlockContractTest {
     final IntTensor outputIdx;
     final BlockPlan plan;
 
-    Operands(BlockProblem problem, boolean transposed) {
+    Operands(Workers workers, BlockProblem problem, boolean transposed) {
       Sizes s = problem.sizes();
       this.problem = problem;
       this.W =
@@ -101,7 +105,7 @@ final class SparseBlockContractTest {
       this.gradOut = memory.of("gradOut", problem.gradOut(), s.o());
       this.inputIdx = IntTensor.of(problem.inputIdx(), s.inputIdx());
       this.outputIdx = IntTensor.of(problem.outputIdx(), s.outputIdx());
-      this.plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks());
+      this.plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers);
     }
 
     FloatTensor o() {
@@ -127,23 +131,27 @@ final class SparseBlockContractTest {
     }
   }
 
+  /** Closes what was expected. */
+  private static void assertSameBits(String name, FloatTensor expected, FloatTensor actual) {
+    try (expected) {
+      assertArrayEquals(expected.toArray(), actual.toArray(), name);
+    }
+  }
+
   private interface Body {
     void run(Operands operands, boolean exact);
   }
 
   /** Runs a test on integers and on random numbers, with W as it is and as a transposed view. */
-  private static void forAll(KernelsUnderTest kernels, Sizes sizes, Data data, Body body) {
-    kernels.run(
-        () -> {
-          for (Numbers numbers : Numbers.values()) {
-            BlockProblem problem = data.blocks(sizes, numbers);
-            for (boolean transposed : new boolean[] {false, true}) {
-              try (Operands operands = new Operands(problem, transposed)) {
-                body.run(operands, numbers == Numbers.SMALL_INTEGERS);
-              }
-            }
-          }
-        });
+  private static void forAll(Workers workers, Sizes sizes, Data data, Body body) {
+    for (Numbers numbers : Numbers.values()) {
+      BlockProblem problem = data.blocks(sizes, numbers);
+      for (boolean transposed : new boolean[] {false, true}) {
+        try (Operands operands = new Operands(workers, problem, transposed)) {
+          body.run(operands, numbers == Numbers.SMALL_INTEGERS);
+        }
+      }
+    }
   }
 
   private static void check(String name, Bounded expected, FloatTensor actual, boolean exact) {
@@ -165,24 +173,16 @@ final class SparseBlockContractTest {
   @MethodSource("cases")
   void gemv(KernelsUnderTest kernels, Sizes sizes, Data data) {
     forAll(
-        kernels,
+        kernels.workers(),
         sizes,
         data,
         (t, exact) -> {
           Bounded expected = Oracle.gemv(t.problem);
           FloatTensor o = t.o();
           checkNew("new", expected, SparseBlockGemv.apply(o, t.W, t.h, t.plan), exact);
-          checkNew(
-              "new by indices",
-              expected,
-              SparseBlockGemv.apply(o, t.W, t.h, t.inputIdx, t.outputIdx),
-              exact);
           assertArrayEquals(t.problem.o(), o.toArray(), "o is left as it is");
           SparseBlockGemv.applyInPlace(t.W, t.h, t.plan, o);
           check("in place", expected, o, exact);
-          FloatTensor again = t.o();
-          SparseBlockGemv.applyInPlace(t.W, t.h, t.inputIdx, t.outputIdx, again);
-          assertArrayEquals(o.toArray(), again.toArray(), "the same bits by indices");
           t.assertInputsUnchanged();
         });
   }
@@ -191,17 +191,12 @@ final class SparseBlockContractTest {
   @MethodSource("cases")
   void dot(KernelsUnderTest kernels, Sizes sizes, Data data) {
     forAll(
-        kernels,
+        kernels.workers(),
         sizes,
         data,
         (t, exact) -> {
           Bounded expected = Oracle.dot(t.problem);
           checkNew("new", expected, SparseBlockDot.apply(t.W, t.h, t.b, t.plan), exact);
-          checkNew(
-              "new by indices",
-              expected,
-              SparseBlockDot.apply(t.W, t.h, t.inputIdx, t.b, t.outputIdx),
-              exact);
           FloatTensor out = t.memory.nan("out", sizes.o());
           SparseBlockDot.apply(t.W, t.h, t.b, t.plan, out);
           check("over NaN", expected, out, exact);
@@ -209,11 +204,46 @@ final class SparseBlockContractTest {
         });
   }
 
+  /** Without a plan, operations run on the kernels in use: right, and with the bits of a plan. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("sizes")
+  void byIndices(Sizes sizes, Data data) {
+    forAll(
+        Workers.common(),
+        sizes,
+        data,
+        (t, exact) -> {
+          FloatTensor o = t.o();
+          FloatTensor gemv = SparseBlockGemv.apply(o, t.W, t.h, t.inputIdx, t.outputIdx);
+          assertArrayEquals(t.problem.o(), o.toArray(), "o is left as it is");
+          assertSameBits("gemv", SparseBlockGemv.apply(o, t.W, t.h, t.plan), gemv);
+          checkNew("gemv", Oracle.gemv(t.problem), gemv, exact);
+          FloatTensor again = t.o();
+          SparseBlockGemv.applyInPlace(t.W, t.h, t.plan, o);
+          SparseBlockGemv.applyInPlace(t.W, t.h, t.inputIdx, t.outputIdx, again);
+          assertArrayEquals(o.toArray(), again.toArray(), "gemv in place");
+          FloatTensor dot = SparseBlockDot.apply(t.W, t.h, t.inputIdx, t.b, t.outputIdx);
+          assertSameBits("dot", SparseBlockDot.apply(t.W, t.h, t.b, t.plan), dot);
+          checkNew("dot", Oracle.dot(t.problem), dot, exact);
+          for (float alpha : new float[] {1, -2, 0, 0.5f}) {
+            FloatTensor outer =
+                SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.inputIdx, t.outputIdx, alpha);
+            String name = "outer, alpha " + alpha;
+            assertSameBits(name, SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, alpha), outer);
+            checkNew(name, Oracle.outer(t.problem, alpha), outer, exact);
+          }
+          t.assertInputsUnchanged();
+          FloatTensor outer = SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, -1);
+          SparseBlockOuter.applyInPlace(t.h, t.gradOut, t.inputIdx, t.outputIdx, -1, t.W);
+          assertSameBits("outer in place", outer, t.W);
+        });
+  }
+
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("cases")
   void gradients(KernelsUnderTest kernels, Sizes sizes, Data data) {
     forAll(
-        kernels,
+        kernels.workers(),
         sizes,
         data,
         (t, exact) -> {
@@ -242,7 +272,7 @@ final class SparseBlockContractTest {
   @MethodSource("cases")
   void outer(KernelsUnderTest kernels, Sizes sizes, Data data) {
     forAll(
-        kernels,
+        kernels.workers(),
         sizes,
         data,
         (t, exact) -> {
@@ -252,11 +282,6 @@ final class SparseBlockContractTest {
                 "new, alpha " + alpha,
                 expected,
                 SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, alpha),
-                exact);
-            checkNew(
-                "new by indices, alpha " + alpha,
-                expected,
-                SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.inputIdx, t.outputIdx, alpha),
                 exact);
           }
           t.assertInputsUnchanged();
@@ -269,59 +294,50 @@ final class SparseBlockContractTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void nanAndInfinityFlowThroughAndNowhereElse(KernelsUnderTest kernels, Data data) {
-    kernels.run(
-        () -> {
-          for (Sizes sizes :
-              List.of(
-                  new Sizes(3, 8, 7, 6, 5, 4, 3),
-                  new Sizes(130, 2, 2, 17, 33, 1, 1),
-                  new Sizes(2, 2, 3, 100, 129, 2, 2))) {
-            for (float poison :
-                new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
-              BlockProblem problem = data.blocks(sizes, Numbers.SMALL_INTEGERS);
-              problem.h()[data.below(problem.h().length)] = poison;
-              problem.gradOut()[data.below(problem.gradOut().length)] = poison;
-              problem.o()[data.below(problem.o().length)] = poison;
-              problem.b()[data.below(problem.b().length)] = poison;
-              problem.W()[data.below(problem.W().length)] = poison;
-              try (Operands t = new Operands(problem, data.below(2) == 1)) {
-                String name = sizes + " with " + poison + ": ";
-                checkNew(
-                    name + "gemv",
-                    Oracle.gemv(problem),
-                    SparseBlockGemv.apply(t.o(), t.W, t.h, t.plan),
-                    true);
-                checkNew(
-                    name + "dot",
-                    Oracle.dot(problem),
-                    SparseBlockDot.apply(t.W, t.h, t.b, t.plan),
-                    true);
-                checkNew(
-                    name + "gradH",
-                    Oracle.gradH(problem),
-                    SparseBlockDot.gradH(t.W, t.gradOut, t.plan),
-                    true);
-                checkNew(
-                    name + "gradW",
-                    Oracle.gradW(problem),
-                    SparseBlockDot.gradW(t.h, t.gradOut, t.plan),
-                    true);
-                checkNew(
-                    name + "gradB",
-                    Oracle.gradB(problem),
-                    SparseBlockDot.gradB(t.gradOut, t.plan),
-                    true);
-                for (float alpha : new float[] {1, 0, -1}) {
-                  checkNew(
-                      name + "outer, alpha " + alpha,
-                      Oracle.outer(problem, alpha),
-                      SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, alpha),
-                      true);
-                }
-              }
-            }
+    for (Sizes sizes :
+        List.of(
+            new Sizes(3, 8, 7, 6, 5, 4, 3),
+            new Sizes(130, 2, 2, 17, 33, 1, 1),
+            new Sizes(2, 2, 3, 100, 129, 2, 2))) {
+      for (float poison :
+          new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
+        BlockProblem problem = data.blocks(sizes, Numbers.SMALL_INTEGERS);
+        problem.h()[data.below(problem.h().length)] = poison;
+        problem.gradOut()[data.below(problem.gradOut().length)] = poison;
+        problem.o()[data.below(problem.o().length)] = poison;
+        problem.b()[data.below(problem.b().length)] = poison;
+        problem.W()[data.below(problem.W().length)] = poison;
+        try (Operands t = new Operands(kernels.workers(), problem, data.below(2) == 1)) {
+          String name = sizes + " with " + poison + ": ";
+          checkNew(
+              name + "gemv",
+              Oracle.gemv(problem),
+              SparseBlockGemv.apply(t.o(), t.W, t.h, t.plan),
+              true);
+          checkNew(
+              name + "dot", Oracle.dot(problem), SparseBlockDot.apply(t.W, t.h, t.b, t.plan), true);
+          checkNew(
+              name + "gradH",
+              Oracle.gradH(problem),
+              SparseBlockDot.gradH(t.W, t.gradOut, t.plan),
+              true);
+          checkNew(
+              name + "gradW",
+              Oracle.gradW(problem),
+              SparseBlockDot.gradW(t.h, t.gradOut, t.plan),
+              true);
+          checkNew(
+              name + "gradB", Oracle.gradB(problem), SparseBlockDot.gradB(t.gradOut, t.plan), true);
+          for (float alpha : new float[] {1, 0, -1}) {
+            checkNew(
+                name + "outer, alpha " + alpha,
+                Oracle.outer(problem, alpha),
+                SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, alpha),
+                true);
           }
-        });
+        }
+      }
+    }
   }
 
   /** NaN in every block that is not named must not be seen. */
@@ -330,44 +346,40 @@ final class SparseBlockContractTest {
   @MethodSource("kernels")
   void blocksThatAreNotNamedAreNotTouched(KernelsUnderTest kernels, Data data) {
     Sizes sizes = new Sizes(9, 12, 11, 7, 18, 3, 2);
-    kernels.run(
-        () -> {
-          BlockProblem problem = data.blocks(sizes, Numbers.SMALL_INTEGERS);
-          boolean[][] named = new boolean[sizes.iBlocks()][sizes.oBlocks()];
-          for (int sample = 0; sample < sizes.batch(); sample++) {
-            for (int i = 0; i < sizes.iWin(); i++) {
-              for (int j = 0; j < sizes.oWin(); j++) {
-                named[problem.inputIdx()[sample * sizes.iWin() + i]][
-                        problem.outputIdx()[sample * sizes.oWin() + j]] =
-                    true;
-              }
-            }
-          }
-          int size = sizes.iSize() * sizes.oSize();
-          for (int i = 0; i < sizes.iBlocks(); i++) {
-            for (int j = 0; j < sizes.oBlocks(); j++) {
-              if (!named[i][j]) {
-                Arrays.fill(
-                    problem.W(), problem.at(i, j, 0, 0), problem.at(i, j, 0, 0) + size, Float.NaN);
-              }
-            }
-          }
-          boolean[] output = Oracle.named(problem.outputIdx(), sizes.oBlocks());
-          for (int j = 0; j < sizes.oBlocks(); j++) {
-            if (!output[j]) {
-              Arrays.fill(problem.b(), j * sizes.oSize(), (j + 1) * sizes.oSize(), Float.NaN);
-            }
-          }
-          try (Operands t = new Operands(problem, false)) {
-            checkNew("dot", Oracle.dot(problem), SparseBlockDot.apply(t.W, t.h, t.b, t.plan), true);
-            checkNew(
-                "gradH", Oracle.gradH(problem), SparseBlockDot.gradH(t.W, t.gradOut, t.plan), true);
-            SparseBlockOuter.applyInPlace(t.h, t.gradOut, t.plan, -1, t.W);
-            check("outer", Oracle.outer(problem, -1), t.W, true);
-            SparseBlockDot.addGradB(t.gradOut, t.plan, -1, t.b);
-            check("b", Oracle.addGradB(problem, -1), t.b, true);
-          }
-        });
+    BlockProblem problem = data.blocks(sizes, Numbers.SMALL_INTEGERS);
+    boolean[][] named = new boolean[sizes.iBlocks()][sizes.oBlocks()];
+    for (int sample = 0; sample < sizes.batch(); sample++) {
+      for (int i = 0; i < sizes.iWin(); i++) {
+        for (int j = 0; j < sizes.oWin(); j++) {
+          named[problem.inputIdx()[sample * sizes.iWin() + i]][
+                  problem.outputIdx()[sample * sizes.oWin() + j]] =
+              true;
+        }
+      }
+    }
+    int size = sizes.iSize() * sizes.oSize();
+    for (int i = 0; i < sizes.iBlocks(); i++) {
+      for (int j = 0; j < sizes.oBlocks(); j++) {
+        if (!named[i][j]) {
+          Arrays.fill(
+              problem.W(), problem.at(i, j, 0, 0), problem.at(i, j, 0, 0) + size, Float.NaN);
+        }
+      }
+    }
+    boolean[] output = Oracle.named(problem.outputIdx(), sizes.oBlocks());
+    for (int j = 0; j < sizes.oBlocks(); j++) {
+      if (!output[j]) {
+        Arrays.fill(problem.b(), j * sizes.oSize(), (j + 1) * sizes.oSize(), Float.NaN);
+      }
+    }
+    try (Operands t = new Operands(kernels.workers(), problem, false)) {
+      checkNew("dot", Oracle.dot(problem), SparseBlockDot.apply(t.W, t.h, t.b, t.plan), true);
+      checkNew("gradH", Oracle.gradH(problem), SparseBlockDot.gradH(t.W, t.gradOut, t.plan), true);
+      SparseBlockOuter.applyInPlace(t.h, t.gradOut, t.plan, -1, t.W);
+      check("outer", Oracle.outer(problem, -1), t.W, true);
+      SparseBlockDot.addGradB(t.gradOut, t.plan, -1, t.b);
+      check("b", Oracle.addGradB(problem, -1), t.b, true);
+    }
   }
 
   /** A block that all samples select, and others that one selects each. */
@@ -384,17 +396,12 @@ final class SparseBlockContractTest {
       outputIdx[2 * sample] = data.below(40);
       outputIdx[2 * sample + 1] = 39;
     }
-    kernels.run(
-        () -> {
-          BlockProblem problem = data.blocks(sizes, Numbers.SMALL_INTEGERS, inputIdx, outputIdx);
-          try (Operands t = new Operands(problem, false)) {
-            checkNew("dot", Oracle.dot(problem), SparseBlockDot.apply(t.W, t.h, t.b, t.plan), true);
-            checkNew(
-                "gradH", Oracle.gradH(problem), SparseBlockDot.gradH(t.W, t.gradOut, t.plan), true);
-            checkNew(
-                "gradW", Oracle.gradW(problem), SparseBlockDot.gradW(t.h, t.gradOut, t.plan), true);
-            checkNew("gradB", Oracle.gradB(problem), SparseBlockDot.gradB(t.gradOut, t.plan), true);
-          }
-        });
+    BlockProblem problem = data.blocks(sizes, Numbers.SMALL_INTEGERS, inputIdx, outputIdx);
+    try (Operands t = new Operands(kernels.workers(), problem, false)) {
+      checkNew("dot", Oracle.dot(problem), SparseBlockDot.apply(t.W, t.h, t.b, t.plan), true);
+      checkNew("gradH", Oracle.gradH(problem), SparseBlockDot.gradH(t.W, t.gradOut, t.plan), true);
+      checkNew("gradW", Oracle.gradW(problem), SparseBlockDot.gradW(t.h, t.gradOut, t.plan), true);
+      checkNew("gradB", Oracle.gradB(problem), SparseBlockDot.gradB(t.gradOut, t.plan), true);
+    }
   }
 }

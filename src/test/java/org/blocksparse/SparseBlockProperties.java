@@ -69,32 +69,30 @@ final class SparseBlockProperties {
       @ForAll long seed) {
     BlockProblem p = new Data(seed).blocks(s, numbers);
     float factor = numbers == Numbers.SMALL_INTEGERS ? Math.round(alpha) : alpha;
-    kernels.run(
-        () -> {
-          try (Guarded memory = new Guarded();
-              IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-              IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-              BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())) {
-            FloatTensor W =
-                transposed
-                    ? memory.of("W", p.transposedW(), p.transposedShape()).transposeBlocks()
-                    : memory.of("W", p.W(), s.W());
-            FloatTensor h = memory.of("h", p.h(), s.h());
-            FloatTensor b = memory.of("b", p.b(), s.b());
-            FloatTensor o = memory.of("o", p.o(), s.o());
-            FloatTensor gradOut = memory.of("gradOut", p.gradOut(), s.o());
-            FloatTensor out = memory.nan("out", s.o());
-            SparseBlockDot.apply(W, h, b, plan, out);
-            check("dot", Oracle.dot(p), out, numbers);
-            SparseBlockGemv.applyInPlace(W, h, plan, o);
-            check("gemv", Oracle.gemv(p), o, numbers);
-            check("gradH", Oracle.gradH(p), SparseBlockDot.gradH(W, gradOut, plan), numbers);
-            check("gradW", Oracle.gradW(p), SparseBlockDot.gradW(h, gradOut, plan), numbers);
-            check("gradB", Oracle.gradB(p), SparseBlockDot.gradB(gradOut, plan), numbers);
-            SparseBlockOuter.applyInPlace(h, gradOut, plan, factor, W);
-            check("outer", Oracle.outer(p, factor), W, numbers);
-          }
-        });
+    try (Guarded memory = new Guarded();
+        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+        BlockPlan plan =
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(kernels.workers())) {
+      FloatTensor W =
+          transposed
+              ? memory.of("W", p.transposedW(), p.transposedShape()).transposeBlocks()
+              : memory.of("W", p.W(), s.W());
+      FloatTensor h = memory.of("h", p.h(), s.h());
+      FloatTensor b = memory.of("b", p.b(), s.b());
+      FloatTensor o = memory.of("o", p.o(), s.o());
+      FloatTensor gradOut = memory.of("gradOut", p.gradOut(), s.o());
+      FloatTensor out = memory.nan("out", s.o());
+      SparseBlockDot.apply(W, h, b, plan, out);
+      check("dot", Oracle.dot(p), out, numbers);
+      SparseBlockGemv.applyInPlace(W, h, plan, o);
+      check("gemv", Oracle.gemv(p), o, numbers);
+      check("gradH", Oracle.gradH(p), SparseBlockDot.gradH(W, gradOut, plan), numbers);
+      check("gradW", Oracle.gradW(p), SparseBlockDot.gradW(h, gradOut, plan), numbers);
+      check("gradB", Oracle.gradB(p), SparseBlockDot.gradB(gradOut, plan), numbers);
+      SparseBlockOuter.applyInPlace(h, gradOut, plan, factor, W);
+      check("outer", Oracle.outer(p, factor), W, numbers);
+    }
   }
 
   @Property
@@ -117,36 +115,34 @@ final class SparseBlockProperties {
     int slots = Arrays.stream(sizes).max().getAsInt();
     SoftmaxProblem p = data.softmax(batch, features, slots, scale, classOf);
     SoftmaxOracle oracle = new SoftmaxOracle(p, false);
-    kernels.run(
-        () -> {
-          try (Guarded memory = new Guarded();
-              FloatTensor x = memory.of("x", p.x(), batch, features);
-              IntTensor targets = IntTensor.of(p.targets(), batch);
-              HierarchicalSoftmax layer =
-                  HierarchicalSoftmax.builder(features, classOf.length)
-                      .classes(ClassAssignment.of(classOf))
-                      .build(
-                          memory.of("W1", p.W1(), features, classes),
-                          memory.of("b1", p.b1(), classes),
-                          memory.of("W2", p.W2(), classes, features, slots),
-                          memory.of("b2", p.b2(), classes, slots));
-              FloatTensor all = layer.probabilities(x);
-              FloatTensor logs = layer.logProbabilities(x);
-              FloatTensor ofTargets = layer.logProbabilitiesOf(x, targets);
-              SoftmaxGradients actual = layer.gradients(x, targets)) {
-            oracle.probabilities().assertHolds("probabilities", all);
-            oracle.logProbabilities().assertHolds("log probabilities", logs);
-            oracle.targetLogProbabilities().assertHolds("of targets", ofTargets);
-            SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
-            assertEquals(expected.loss(), actual.loss(), expected.lossBound() + 1e-12, "loss");
-            expected.x().assertHolds("gradX", actual.x());
-            expected.W1().assertHolds("gradW1", actual.W1());
-            expected.b1().assertHolds("gradB1", actual.b1());
-            expected.W2().assertHolds("gradW2", actual.W2());
-            expected.b2().assertHolds("gradB2", actual.b2());
-            memory.check();
-          }
-        });
+    try (Guarded memory = new Guarded();
+        FloatTensor x = memory.of("x", p.x(), batch, features);
+        IntTensor targets = IntTensor.of(p.targets(), batch);
+        HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(features, classOf.length)
+                .classes(ClassAssignment.of(classOf))
+                .workers(kernels.workers())
+                .build(
+                    memory.of("W1", p.W1(), features, classes),
+                    memory.of("b1", p.b1(), classes),
+                    memory.of("W2", p.W2(), classes, features, slots),
+                    memory.of("b2", p.b2(), classes, slots));
+        FloatTensor all = layer.probabilities(x);
+        FloatTensor logs = layer.logProbabilities(x);
+        FloatTensor ofTargets = layer.logProbabilitiesOf(x, targets);
+        SoftmaxGradients actual = layer.gradients(x, targets)) {
+      oracle.probabilities().assertHolds("probabilities", all);
+      oracle.logProbabilities().assertHolds("log probabilities", logs);
+      oracle.targetLogProbabilities().assertHolds("of targets", ofTargets);
+      SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
+      assertEquals(expected.loss(), actual.loss(), expected.lossBound() + 1e-12, "loss");
+      expected.x().assertHolds("gradX", actual.x());
+      expected.W1().assertHolds("gradW1", actual.W1());
+      expected.b1().assertHolds("gradB1", actual.b1());
+      expected.W2().assertHolds("gradW2", actual.W2());
+      expected.b2().assertHolds("gradB2", actual.b2());
+      memory.check();
+    }
   }
 
   /** Operands of which one dimension is off: an exception, and nothing written. */

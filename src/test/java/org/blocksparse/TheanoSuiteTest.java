@@ -16,6 +16,7 @@ import org.blocksparse.testing.Oracle;
 import org.blocksparse.testing.Seeded;
 import org.blocksparse.testing.SoftmaxOracle;
 import org.blocksparse.testing.SoftmaxProblem;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -62,8 +63,9 @@ final class TheanoSuiteTest {
     final FloatTensor gradOut;
     final IntTensor inputIdx;
     final IntTensor outputIdx;
+    final BlockPlan plan;
 
-    Tensors(BlockProblem p) {
+    Tensors(KernelsUnderTest kernels, BlockProblem p) {
       W = FloatTensor.of(p.W(), p.sizes().W());
       transposedW = FloatTensor.of(p.transposedW(), p.transposedShape());
       h = FloatTensor.of(p.h(), p.sizes().h());
@@ -71,6 +73,9 @@ final class TheanoSuiteTest {
       gradOut = FloatTensor.of(p.gradOut(), p.sizes().o());
       inputIdx = IntTensor.of(p.inputIdx(), p.sizes().inputIdx());
       outputIdx = IntTensor.of(p.outputIdx(), p.sizes().outputIdx());
+      plan =
+          BlockPlan.of(inputIdx, outputIdx, p.sizes().iBlocks(), p.sizes().oBlocks())
+              .on(kernels.workers());
     }
 
     /** b.take(outputIdx, axis = 0) */
@@ -85,6 +90,7 @@ final class TheanoSuiteTest {
 
     @Override
     public void close() {
+      plan.close();
       for (Tensor tensor : new Tensor[] {W, transposedW, h, b, gradOut, inputIdx, outputIdx}) {
         tensor.close();
       }
@@ -101,27 +107,19 @@ final class TheanoSuiteTest {
   @MethodSource("kernels")
   void testSparseBlockDot(KernelsUnderTest kernels, Data data) {
     BlockProblem p = gemvData(data);
-    kernels.run(
-        () -> {
-          try (Tensors t = new Tensors(p)) {
-            check(
-                "out", Oracle.dot(p), SparseBlockDot.apply(t.W, t.h, t.inputIdx, t.b, t.outputIdx));
-          }
-        });
+    try (Tensors t = new Tensors(kernels, p)) {
+      check("out", Oracle.dot(p), SparseBlockDot.apply(t.W, t.h, t.b, t.plan));
+    }
   }
 
   @ParameterizedTest
   @MethodSource("kernels")
   void testSparseBlockGemv(KernelsUnderTest kernels, Data data) {
     BlockProblem p = gemvData(data);
-    kernels.run(
-        () -> {
-          try (Tensors t = new Tensors(p);
-              FloatTensor o = t.takeBias(p)) {
-            check(
-                "out", Oracle.dot(p), SparseBlockGemv.apply(o, t.W, t.h, t.inputIdx, t.outputIdx));
-          }
-        });
+    try (Tensors t = new Tensors(kernels, p);
+        FloatTensor o = t.takeBias(p)) {
+      check("out", Oracle.dot(p), SparseBlockGemv.apply(o, t.W, t.h, t.plan));
+    }
   }
 
   /** W in Fortran order. */
@@ -129,14 +127,11 @@ final class TheanoSuiteTest {
   @MethodSource("kernels")
   void testSparseBlockGemvF(KernelsUnderTest kernels, Data data) {
     BlockProblem p = gemvData(data);
-    kernels.run(
-        () -> {
-          try (Tensors t = new Tensors(p);
-              FloatTensor W = t.transposedW.transposeBlocks();
-              FloatTensor o = t.takeBias(p)) {
-            check("out", Oracle.dot(p), SparseBlockGemv.apply(o, W, t.h, t.inputIdx, t.outputIdx));
-          }
-        });
+    try (Tensors t = new Tensors(kernels, p);
+        FloatTensor W = t.transposedW.transposeBlocks();
+        FloatTensor o = t.takeBias(p)) {
+      check("out", Oracle.dot(p), SparseBlockGemv.apply(o, W, t.h, t.plan));
+    }
   }
 
   /** All partial derivatives of a random projection, as verify_grad takes them. */
@@ -154,16 +149,11 @@ final class TheanoSuiteTest {
   }
 
   private static void verifyGradients(KernelsUnderTest kernels, BlockProblem p) {
-    kernels.run(
-        () -> {
-          try (Tensors t = new Tensors(p);
-              BlockPlan plan =
-                  BlockPlan.of(t.inputIdx, t.outputIdx, p.sizes().iBlocks(), p.sizes().oBlocks())) {
-            check("gradW", Oracle.gradW(p), SparseBlockDot.gradW(t.h, t.gradOut, plan));
-            check("gradH", Oracle.gradH(p), SparseBlockDot.gradH(t.W, t.gradOut, plan));
-            check("gradB", Oracle.gradB(p), SparseBlockDot.gradB(t.gradOut, plan));
-          }
-        });
+    try (Tensors t = new Tensors(kernels, p)) {
+      check("gradW", Oracle.gradW(p), SparseBlockDot.gradW(t.h, t.gradOut, t.plan));
+      check("gradH", Oracle.gradH(p), SparseBlockDot.gradH(t.W, t.gradOut, t.plan));
+      check("gradB", Oracle.gradB(p), SparseBlockDot.gradB(t.gradOut, t.plan));
+    }
   }
 
   /** The gradient of the sum of all outputs: all ones. Shapes, and values as well. */
@@ -173,26 +163,22 @@ final class TheanoSuiteTest {
     BlockProblem p = gemvData(data);
     Arrays.fill(p.gradOut(), 1);
     verifyGradients(kernels, p);
-    kernels.run(
-        () -> {
-          try (Tensors t = new Tensors(p);
-              BlockPlan plan = BlockPlan.of(t.inputIdx, t.outputIdx, 8, 7);
-              FloatTensor gradB = SparseBlockDot.gradB(t.gradOut, plan);
-              FloatTensor gradW = SparseBlockDot.gradW(t.h, t.gradOut, plan);
-              FloatTensor gradH = SparseBlockDot.gradH(t.W, t.gradOut, plan)) {
-            assertEquals(t.b.shape(), gradB.shape());
-            assertEquals(t.W.shape(), gradW.shape());
-            assertEquals(t.h.shape(), gradH.shape());
-            // The gradient of a bias is how often its block was chosen.
-            float[] expected = new float[35];
-            for (int block : p.outputIdx()) {
-              for (int q = 0; q < 5; q++) {
-                expected[block * 5 + q]++;
-              }
-            }
-            assertArrayEquals(expected, gradB.toArray());
-          }
-        });
+    try (Tensors t = new Tensors(kernels, p);
+        FloatTensor gradB = SparseBlockDot.gradB(t.gradOut, t.plan);
+        FloatTensor gradW = SparseBlockDot.gradW(t.h, t.gradOut, t.plan);
+        FloatTensor gradH = SparseBlockDot.gradH(t.W, t.gradOut, t.plan)) {
+      assertEquals(t.b.shape(), gradB.shape());
+      assertEquals(t.W.shape(), gradW.shape());
+      assertEquals(t.h.shape(), gradH.shape());
+      // The gradient of a bias is how often its block was chosen.
+      float[] expected = new float[35];
+      for (int block : p.outputIdx()) {
+        for (int q = 0; q < 5; q++) {
+          expected[block * 5 + q]++;
+        }
+      }
+      assertArrayEquals(expected, gradB.toArray());
+    }
   }
 
   /** outer_data: indices may repeat. Theano ignores alpha on CPUs; its tests leave it at 1. */
@@ -200,50 +186,37 @@ final class TheanoSuiteTest {
   @MethodSource("kernels")
   void testSparseBlockOuter(KernelsUnderTest kernels, Data data) {
     BlockProblem p = data.blocks(SIZES, Numbers.GAUSSIAN);
-    kernels.run(
-        () -> {
-          try (Tensors t = new Tensors(p)) {
-            check(
-                "out",
-                Oracle.outer(p, 1),
-                SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.inputIdx, t.outputIdx, 1));
-          }
-        });
+    try (Tensors t = new Tensors(kernels, p)) {
+      check("out", Oracle.outer(p, 1), SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, 1));
+    }
   }
 
   @ParameterizedTest
   @MethodSource("kernels")
   void testInferredShapes(KernelsUnderTest kernels, Data data) {
     BlockProblem p = gemvData(data);
-    kernels.run(
-        () -> {
-          try (Tensors t = new Tensors(p);
-              FloatTensor o = t.takeBias(p);
-              FloatTensor dot = SparseBlockDot.apply(t.W, t.h, t.inputIdx, t.b, t.outputIdx);
-              FloatTensor gemv = SparseBlockGemv.apply(o, t.W, t.h, t.inputIdx, t.outputIdx);
-              FloatTensor outer =
-                  SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.inputIdx, t.outputIdx, 1)) {
-            assertEquals(Shape.of(2, 3, 5), dot.shape(), "test_dot_infershape");
-            assertEquals(Shape.of(2, 3, 5), gemv.shape(), "test_gemv_infershape");
-            assertEquals(Shape.of(8, 7, 6, 5), outer.shape(), "test_outer_infershape");
-          }
-        });
+    try (Tensors t = new Tensors(kernels, p);
+        FloatTensor o = t.takeBias(p);
+        FloatTensor dot = SparseBlockDot.apply(t.W, t.h, t.b, t.plan);
+        FloatTensor gemv = SparseBlockGemv.apply(o, t.W, t.h, t.plan);
+        FloatTensor outer = SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, 1)) {
+      assertEquals(Shape.of(2, 3, 5), dot.shape(), "test_dot_infershape");
+      assertEquals(Shape.of(2, 3, 5), gemv.shape(), "test_gemv_infershape");
+      assertEquals(Shape.of(8, 7, 6, 5), outer.shape(), "test_outer_infershape");
+    }
   }
 
   /** h of rank 2, which the documentation of sparse_block_dot allows. */
-  @ParameterizedTest
-  @MethodSource("kernels")
-  void matrixAsBatchOfOne(KernelsUnderTest kernels, Data data) {
+  @Test
+  void matrixAsBatchOfOne(Data data) {
     BlockProblem p = data.blocks(new Sizes(1, 8, 7, 6, 5, 4, 3), Numbers.GAUSSIAN);
-    kernels.run(
-        () -> {
-          try (Tensors t = new Tensors(p);
-              FloatTensor h = t.h.reshape(4, 6);
-              IntTensor inputIdx = IntTensor.of(p.inputIdx(), 4);
-              IntTensor outputIdx = IntTensor.of(p.outputIdx(), 3)) {
-            check("out", Oracle.dot(p), SparseBlockDot.apply(t.W, h, inputIdx, t.b, outputIdx));
-          }
-        });
+    try (FloatTensor W = FloatTensor.of(p.W(), p.sizes().W());
+        FloatTensor h = FloatTensor.of(p.h(), 4, 6);
+        FloatTensor b = FloatTensor.of(p.b(), p.sizes().b());
+        IntTensor inputIdx = IntTensor.of(p.inputIdx(), 4);
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), 3)) {
+      check("out", Oracle.dot(p), SparseBlockDot.apply(W, h, inputIdx, b, outputIdx));
+    }
   }
 
   /** test_h_softmax: the two forms agree; and each is right. */
@@ -255,24 +228,23 @@ final class TheanoSuiteTest {
     Arrays.fill(p.b1(), 0);
     Arrays.fill(p.b2(), 0);
     SoftmaxOracle oracle = new SoftmaxOracle(p, true);
-    kernels.run(
-        () -> {
-          try (FloatTensor x = FloatTensor.of(p.x(), 2, 4);
-              FloatTensor W1 = FloatTensor.of(p.W1(), 4, 5);
-              FloatTensor b1 = FloatTensor.of(p.b1(), 5);
-              FloatTensor W2 = FloatTensor.of(p.W2(), 5, 4, 3);
-              FloatTensor b2 = FloatTensor.of(p.b2(), 5, 3);
-              IntTensor target = IntTensor.of(p.targets(), 2);
-              FloatTensor all = TheanoSoftmax.apply(x, 2, 15, 5, 3, W1, b1, W2, b2, null);
-              FloatTensor ofTargets = TheanoSoftmax.apply(x, 2, 15, 5, 3, W1, b1, W2, b2, target)) {
-            assertEquals(Shape.of(2, 15), all.shape());
-            assertEquals(Shape.of(2), ofTargets.shape());
-            oracle.probabilities().assertHolds("all outputs", all);
-            oracle.targetProbabilities().assertHolds("targets", ofTargets);
-            for (int row = 0; row < 2; row++) {
-              assertEquals(all.get(row, p.targets()[row]), ofTargets.get(row), 1e-6f, "row " + row);
-            }
-          }
-        });
+    try (FloatTensor x = FloatTensor.of(p.x(), 2, 4);
+        FloatTensor W1 = FloatTensor.of(p.W1(), 4, 5);
+        FloatTensor b1 = FloatTensor.of(p.b1(), 5);
+        FloatTensor W2 = FloatTensor.of(p.W2(), 5, 4, 3);
+        FloatTensor b2 = FloatTensor.of(p.b2(), 5, 3);
+        IntTensor target = IntTensor.of(p.targets(), 2);
+        FloatTensor all =
+            TheanoSoftmax.apply(x, 2, 15, 5, 3, W1, b1, W2, b2, null, kernels.workers());
+        FloatTensor ofTargets =
+            TheanoSoftmax.apply(x, 2, 15, 5, 3, W1, b1, W2, b2, target, kernels.workers())) {
+      assertEquals(Shape.of(2, 15), all.shape());
+      assertEquals(Shape.of(2), ofTargets.shape());
+      oracle.probabilities().assertHolds("all outputs", all);
+      oracle.targetProbabilities().assertHolds("targets", ofTargets);
+      for (int row = 0; row < 2; row++) {
+        assertEquals(all.get(row, p.targets()[row]), ofTargets.get(row), 1e-6f, "row " + row);
+      }
+    }
   }
 }

@@ -26,9 +26,13 @@ final class UndefinedRankingTest {
   }
 
   /** Class 1 is the likeliest by far, for row 0; class 2 for row 1. */
-  private static HierarchicalSoftmax layer() {
+  private static HierarchicalSoftmax layer(Workers workers) {
     HierarchicalSoftmax layer =
-        HierarchicalSoftmax.builder(FEATURES, CLASSES * SLOTS).classes(CLASSES).seed(1).build();
+        HierarchicalSoftmax.builder(FEATURES, CLASSES * SLOTS)
+            .classes(CLASSES)
+            .workers(workers)
+            .seed(1)
+            .build();
     layer.W1().fill(0);
     layer.W1().set(20, 0, 1);
     layer.W1().set(20, 1, 2);
@@ -68,47 +72,38 @@ final class UndefinedRankingTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void aWeightOfTheLikeliestClassIsNaN(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer = layer();
-              FloatTensor x = x()) {
-            // Of one output only: its class is undefined as a whole.
-            layer.W2().set(Float.NaN, 1, 0, 3);
-            assertOnlyRow1(layer, x);
-          }
-        });
+    try (HierarchicalSoftmax layer = layer(kernels.workers());
+        FloatTensor x = x()) {
+      // Of one output only: its class is undefined as a whole.
+      layer.W2().set(Float.NaN, 1, 0, 3);
+      assertOnlyRow1(layer, x);
+    }
   }
 
   @ParameterizedTest
   @MethodSource("kernels")
   void aBiasOfTheLikeliestClassIsInfinite(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer = layer();
-              FloatTensor x = x()) {
-            layer.b2().set(Float.POSITIVE_INFINITY, 1, 0);
-            assertOnlyRow1(layer, x);
-          }
-        });
+    try (HierarchicalSoftmax layer = layer(kernels.workers());
+        FloatTensor x = x()) {
+      layer.b2().set(Float.POSITIVE_INFINITY, 1, 0);
+      assertOnlyRow1(layer, x);
+    }
   }
 
   @ParameterizedTest
   @MethodSource("kernels")
   void aRowOfXIsNaN(KernelsUnderTest kernels) {
-    kernels.run(
-        () -> {
-          try (HierarchicalSoftmax layer = layer();
-              FloatTensor x = x()) {
-            x.set(Float.NaN, 0, 2);
-            assertOnlyRow1(layer, x);
-          }
-        });
+    try (HierarchicalSoftmax layer = layer(kernels.workers());
+        FloatTensor x = x()) {
+      x.set(Float.NaN, 0, 2);
+      assertOnlyRow1(layer, x);
+    }
   }
 
   /** A class that need not be opened does not matter. */
   @Test
   void whatIsNotLookedAtMayBeNaN() {
-    try (HierarchicalSoftmax layer = layer();
+    try (HierarchicalSoftmax layer = layer(Workers.common());
         FloatTensor x = x()) {
       layer.W2().set(Float.NaN, 0, 0, 3);
       Ranking ranking = layer.topK(x, 1);
@@ -119,7 +114,7 @@ final class UndefinedRankingTest {
 
   @Test
   void aRowWithoutOutputsSaysSo() {
-    try (HierarchicalSoftmax layer = layer();
+    try (HierarchicalSoftmax layer = layer(Workers.common());
         FloatTensor x = x()) {
       Ranking ranking = layer.atLeast(x, 1);
       assertTrue(ranking.isDefined(0));
@@ -132,7 +127,7 @@ final class UndefinedRankingTest {
 
   @Test
   void rowsAsTextAndAsArrays() {
-    try (HierarchicalSoftmax layer = layer();
+    try (HierarchicalSoftmax layer = layer(Workers.common());
         FloatTensor x = FloatTensor.zeros(5, FEATURES)) {
       layer.W2().fill(0);
       Ranking ranking = layer.topK(x, 4);

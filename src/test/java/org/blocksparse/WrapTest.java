@@ -162,6 +162,8 @@ final class WrapTest {
   /** An object that owns memory and holds the tensor over it. */
   private static final class Holder {
     private final FloatPointer memory = new FloatPointer(6);
+
+    @SuppressWarnings("UnusedVariable") // that it is held is the point
     private final FloatTensor tensor = FloatTensor.wrapAddress(memory.address(), 24, this, 2, 3);
   }
 

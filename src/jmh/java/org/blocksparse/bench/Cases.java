@@ -35,7 +35,7 @@ final class Cases {
    *
    * @param workloads names of those that are wanted; empty: all
    * @param peers those that are wanted
-   * @param quick leaves out gradients by others than us
+   * @param quick leaves out gradients by others than our native paths
    */
   Cases(Set<Part> parts, Set<String> workloads, Set<Peer> peers, boolean quick) {
     this.workloads = workloads;
@@ -95,7 +95,8 @@ final class Cases {
         for (Peer peer : peers) {
           boolean oursAlone = operation == Operation.FORWARD_AND_PLAN;
           boolean everybody = operation == Operation.FORWARD || (!quick && !oursAlone);
-          if (wanted(workload) && peer.hasProducts() && (everybody || peer == Peer.BLOCKSPARSE)) {
+          boolean asked = oursAlone ? peer == Peer.BLOCKSPARSE : everybody || peer.isOurPath();
+          if (wanted(workload) && peer.hasProducts() && asked) {
             add(
                 ProductsBenchmark.class,
                 workload,

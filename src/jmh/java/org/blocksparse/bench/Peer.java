@@ -10,6 +10,8 @@ import java.util.stream.Stream;
 public enum Peer {
   /** This library. */
   BLOCKSPARSE,
+  /** This library with all products on OpenBLAS: the batched cblas_sgemm over gathered rows. */
+  BLOCKSPARSE_BLAS,
   /** This library, without its search: all outputs are scored, and the likeliest selected. */
   BLOCKSPARSE_FULL,
   /** This library where it has no native code. */
@@ -37,6 +39,7 @@ public enum Peer {
   List<String> jvmArgs() {
     return switch (this) {
       case BLOCKSPARSE, BLOCKSPARSE_FULL -> List.of("-Dblocksparse.backend=native");
+      case BLOCKSPARSE_BLAS -> List.of("-Dblocksparse.backend=native", "-Dblocksparse.path=blas");
       case JAVA -> List.of("-Dblocksparse.backend=java");
       case PYTORCH_BMM, PYTORCH_LOOP, PYTORCH_DENSE ->
           List.of(
@@ -54,6 +57,11 @@ public enum Peer {
     return this != BLOCKSPARSE_FULL && this != PYTORCH_DENSE && this != FASTTEXT;
   }
 
+  /** Whether it is measured for gradients in a quick run as well: both of our native paths. */
+  boolean isOurPath() {
+    return this == BLOCKSPARSE || this == BLOCKSPARSE_BLAS;
+  }
+
   /** Whether it makes sense to ask this peer for that. */
   boolean has(SoftmaxOperation operation) {
     return switch (this) {
@@ -61,7 +69,13 @@ public enum Peer {
       case PYTORCH_DENSE ->
           operation == SoftmaxOperation.ALL || operation == SoftmaxOperation.TOP_K;
       case FASTTEXT -> operation == SoftmaxOperation.STEP;
-      case BLOCKSPARSE_FULL, OPENBLAS_LOOP, MKL_BATCH, PYTORCH_BMM, PYTORCH_LOOP -> false;
+      case BLOCKSPARSE_BLAS,
+          BLOCKSPARSE_FULL,
+          OPENBLAS_LOOP,
+          MKL_BATCH,
+          PYTORCH_BMM,
+          PYTORCH_LOOP ->
+          false;
     };
   }
 
@@ -114,7 +128,7 @@ public enum Peer {
       case BLOCKSPARSE, JAVA -> new BlocksparseSoftmax(problem);
       case BLOCKSPARSE_FULL -> new FullScoring(problem);
       case PYTORCH_DENSE -> new PyTorchDense(problem);
-      case OPENBLAS_LOOP, MKL_BATCH, PYTORCH_BMM, PYTORCH_LOOP, FASTTEXT ->
+      case BLOCKSPARSE_BLAS, OPENBLAS_LOOP, MKL_BATCH, PYTORCH_BMM, PYTORCH_LOOP, FASTTEXT ->
           throw new IllegalArgumentException(this + " has no such softmax");
     };
   }
@@ -122,7 +136,7 @@ public enum Peer {
   /** Its implementation of a problem. */
   Products products(Problem problem) {
     return switch (this) {
-      case BLOCKSPARSE, JAVA -> new BlocksparseProducts(problem);
+      case BLOCKSPARSE, BLOCKSPARSE_BLAS, JAVA -> new BlocksparseProducts(problem);
       case OPENBLAS_LOOP -> new OpenBlasLoop(problem);
       case MKL_BATCH -> new MklBatch(problem);
       case PYTORCH_BMM -> new PyTorchBmm(problem);

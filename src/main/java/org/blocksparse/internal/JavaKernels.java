@@ -3,7 +3,9 @@ package org.blocksparse.internal;
 
 import java.util.Arrays;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 

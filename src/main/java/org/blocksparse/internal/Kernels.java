@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 

@@ -26,8 +26,6 @@ public final class KernelsProvider {
   /** Null until chosen. Not a static initializer: one that fails is never tried again. */
   private static volatile Kernels chosen;
 
-  private static volatile Kernels override;
-
   private KernelsProvider() {}
 
   /**
@@ -37,17 +35,12 @@ public final class KernelsProvider {
    *     has no such value; the message tells the remedy
    */
   public static Kernels kernels() {
-    Kernels kernels = override != null ? override : chosen;
+    Kernels kernels = chosen;
     if (kernels == null) {
       kernels = choose();
       chosen = kernels;
     }
     return kernels;
-  }
-
-  /** Lets tests run everything on kernels of their choice; null ends that. */
-  public static void override(Kernels kernels) {
-    override = kernels;
   }
 
   private static Kernels choose() {

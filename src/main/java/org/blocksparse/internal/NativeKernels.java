@@ -27,7 +27,9 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sgd_f32;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 

@@ -58,38 +58,10 @@ public final class SelfTest {
       Blocks blocks = Blocks.dense(w.storage, 1, shape.blocks, shape.iSize, shape.oSize);
       Rows in = new Rows(x.storage, shape.batch, shape.iSize);
       Rows out = new Rows(y.storage, shape.batch, shape.oSize);
-      if (differ(
-          kernels,
-          shape.batch * shape.oSize,
-          (k, result) ->
-              k.blockGemm(
-                  forward,
-                  0,
-                  forward.chunks(),
-                  0,
-                  shape.oSize,
-                  in,
-                  blocks,
-                  null,
-                  false,
-                  new Rows(result, shape.batch, shape.oSize)))) {
+      if (differ(kernels, shape.batch * shape.oSize, product(forward, in, blocks))) {
         wrong.add("product");
       }
-      if (differ(
-          kernels,
-          shape.batch * shape.iSize,
-          (k, result) ->
-              k.blockGemm(
-                  backward,
-                  0,
-                  backward.chunks(),
-                  0,
-                  shape.iSize,
-                  out,
-                  blocks.transpose(),
-                  null,
-                  false,
-                  new Rows(result, shape.batch, shape.iSize)))) {
+      if (differ(kernels, shape.batch * shape.iSize, product(backward, out, blocks.transpose()))) {
         wrong.add("transposed product");
       }
       if (differ(
@@ -115,6 +87,21 @@ public final class SelfTest {
 
   private interface Computation {
     void run(Kernels kernels, Storage result);
+  }
+
+  private static Computation product(GemmSchedule schedule, Rows a, Blocks w) {
+    return (kernels, result) ->
+        kernels.blockGemm(
+            schedule,
+            0,
+            schedule.chunks(),
+            0,
+            w.outSize(),
+            a,
+            w,
+            null,
+            false,
+            new Rows(result, a.count(), w.outSize()));
   }
 
   /** Whether the kernels' result has other bits than the reference's. */

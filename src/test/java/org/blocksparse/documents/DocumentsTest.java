@@ -98,7 +98,7 @@ final class DocumentsTest {
   @Test
   void everyPartWithNumbersNamesItsCommand() {
     for (String page : List.of("src/doc/performance.md", "src/doc/quality.md")) {
-      for (String part : Page.read(Path.of(page)).split("(?m)^(?=## )")) {
+      for (String part : Page.read(Path.of(page)).split("(?m)^(?=## )", -1)) {
         boolean hasTable = part.contains("\n|---");
         assertTrue(
             !hasTable || part.contains("mvn -P"),

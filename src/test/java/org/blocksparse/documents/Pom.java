@@ -89,10 +89,10 @@ final class Pom {
 
   private String filled(String value) {
     String result = value;
-    Matcher reference;
-    while ((reference = REFERENCE.matcher(result)).find()
-        && properties.containsKey(reference.group(1))) {
+    Matcher reference = REFERENCE.matcher(result);
+    while (reference.find() && properties.containsKey(reference.group(1))) {
       result = result.replace(reference.group(), properties.get(reference.group(1)));
+      reference = REFERENCE.matcher(result);
     }
     return result;
   }

@@ -462,7 +462,7 @@ final class SchedulerTest {
     assertSame(thrown, caught.getCause());
   }
 
-  @SuppressWarnings("unchecked")
+  @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals"})
   private static <E extends Throwable> E unchecked(Throwable thrown) throws E {
     throw (E) thrown;
   }

@@ -11,7 +11,9 @@ import java.util.concurrent.TimeUnit;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
+import org.blocksparse.KernelWorkers;
 import org.blocksparse.SparseBlockDot;
+import org.blocksparse.Workers;
 import org.blocksparse.internal.KernelsProvider;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.testing.BlockProblem;
@@ -41,14 +43,14 @@ public final class OtherBlasProgram {
     System.out.println("after load: " + Blocksparse.blocksparse_openblas_threads());
     openblas_nolapack.blas_set_num_threads(THEIR_THREADS);
     System.out.println("after theirs: " + Blocksparse.blocksparse_openblas_threads());
-    KernelsProvider.override(KernelsProvider.available().get("OpenBLAS"));
+    Workers openBlas = KernelWorkers.of(KernelsProvider.available().get("OpenBLAS"));
     long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(700);
     ExecutorService threads = Executors.newFixedThreadPool(6);
     List<Future<?>> futures = new ArrayList<>();
     for (int i = 0; i < 3; i++) {
       int seed = i;
       futures.add(threads.submit(() -> multiplyTheirs(seed, end)));
-      futures.add(threads.submit(() -> multiplyOurs(seed, end)));
+      futures.add(threads.submit(() -> multiplyOurs(seed, end, openBlas)));
     }
     for (Future<?> future : futures) {
       future.get();
@@ -92,7 +94,7 @@ public final class OtherBlasProgram {
     }
   }
 
-  private static void multiplyOurs(int seed, long end) {
+  private static void multiplyOurs(int seed, long end, Workers workers) {
     BlockProblem p =
         new Data(seed).blocks(new Sizes(200, 3, 4, 40, 50, 3, 2), Numbers.SMALL_INTEGERS);
     Sizes s = p.sizes();
@@ -101,7 +103,7 @@ public final class OtherBlasProgram {
         FloatTensor b = FloatTensor.of(p.b(), s.b());
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())) {
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers)) {
       while (System.nanoTime() < end) {
         try (FloatTensor out = SparseBlockDot.apply(W, h, b, plan)) {
           Oracle.dot(p).assertExact("our product", out);

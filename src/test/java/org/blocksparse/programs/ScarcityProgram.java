@@ -103,6 +103,7 @@ public final class ScarcityProgram {
   private static boolean unwinding;
   private static int depthsLeft;
   private static int overflows;
+
   private static Throwable wrong;
 
   private static void withShortStack(String name, Operation operation) throws Exception {
@@ -126,6 +127,7 @@ public final class ScarcityProgram {
   }
 
   /** Calls itself until the stack ends, and tries the operation on the way back, frame by frame. */
+  @SuppressWarnings("StaticAssignmentOfThrowable") // there is no stack to do more
   private static long descend(
       long a,
       long b,

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
+import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import org.blocksparse.KernelWorkers;
+import org.blocksparse.Workers;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.KernelsProvider;
 
@@ -17,14 +22,16 @@ public record KernelsUnderTest(String name, Kernels kernels) {
         .toList();
   }
 
-  /** Runs a test on these kernels. */
-  public void run(Runnable test) {
-    KernelsProvider.override(kernels);
-    try {
-      test.run();
-    } finally {
-      KernelsProvider.override(null);
-    }
+  /** Each instruction set once, for what does not multiply: there, the ways to do so are one. */
+  public static Collection<KernelsUnderTest> instructionSets() {
+    Map<String, KernelsUnderTest> bySet = new LinkedHashMap<>();
+    all().forEach(kernels -> bySet.putIfAbsent(kernels.kernels.instructionSet(), kernels));
+    return bySet.values();
+  }
+
+  /** The common workers over these kernels: for plans, layers, and all else that takes workers. */
+  public Workers workers() {
+    return KernelWorkers.of(kernels);
   }
 
   @Override

@@ -189,6 +189,7 @@ public final class WatchedFileSystem extends FileSystem {
     }
 
     @Override
+    @SuppressWarnings("StreamResourceLeak") // closed with the one that is returned
     public DirectoryStream<Path> newDirectoryStream(
         Path folder, DirectoryStream.Filter<? super Path> filter) throws IOException {
       DirectoryStream<Path> stream =

@@ -2,14 +2,14 @@
 package org.blocksparse.internal.bag;
 
 import java.util.SplittableRandom;
-import org.blocksparse.internal.Bags;
-import org.blocksparse.internal.Bags.Reduction;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.schedule.Bags;
+import org.blocksparse.internal.schedule.Bags.Reduction;
 import org.blocksparse.internal.schedule.TransposedBags;
 
 /**

@@ -155,7 +155,9 @@ public final class SafeTensorsReader implements AutoCloseable {
         throw new MalformedException(part, "does not begin with {");
       }
       dataBegin = Long.BYTES + length;
-      header = HeaderParser.parse(SafeTensorsHeader.json(), new Text(), fileBytes - dataBegin);
+      header =
+          SafeTensorsHeaderParser.parse(
+              SafeTensorsHeader.json(), new Text(), fileBytes - dataBegin);
     } catch (EOFException e) {
       throw new MalformedException(part, "has shrunk while it was read", e);
     }

@@ -2,11 +2,11 @@
 package org.blocksparse.internal.optimizer;
 
 import java.util.Arrays;
-import org.blocksparse.internal.Bags;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Rows;
-import org.blocksparse.internal.Slice;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Bags;
 
 /**
  * What an optimizer keeps of the tensors of one layer, which are trained together. Memory is taken

@@ -2,11 +2,11 @@
 package org.blocksparse.internal.optimizer;
 
 import java.util.Arrays;
-import org.blocksparse.internal.Bags;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Rows;
-import org.blocksparse.internal.Slice;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Bags;
 
 /**
  * The optimizer state of one tensor: the moments of each element, and the steps that each block has

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.schedule;
 
 import java.util.Arrays;
+import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -25,13 +26,13 @@ public final class GemmSchedule implements AutoCloseable {
    * a block that half of the samples select is shared among the workers. As many as the kernels
    * take at once.
    */
-  static final int MAX_CHUNK_ROWS = 192;
+  static final int MAX_CHUNK_ROWS = Blocksparse.BLOCKSPARSE_CHUNK_ROWS;
 
   /**
    * Rows of a chunk where many rows are written for a block and read for many. A chunk reads each
    * of those, so that more rows are needed to make up for it.
    */
-  static final int MAX_SORTED_CHUNK_ROWS = 512;
+  static final int MAX_SORTED_CHUNK_ROWS = Blocksparse.BLOCKSPARSE_SORTED_CHUNK_ROWS;
 
   private static final int MAGIC = 0x42534731;
 
@@ -112,7 +113,10 @@ public final class GemmSchedule implements AutoCloseable {
       int batch, int[] writeIdx, int writeBlocks, int[] readIdx, int readBlocks) {
     return new GemmSchedule(
         new Builder(
-                new Windows(batch, writeIdx), writeBlocks, new Windows(batch, readIdx), readBlocks)
+                new SampleWindows(batch, writeIdx),
+                writeBlocks,
+                new SampleWindows(batch, readIdx),
+                readBlocks)
             .pack(null, null));
   }
 
@@ -124,7 +128,11 @@ public final class GemmSchedule implements AutoCloseable {
       int[] writeRow, int[] readRow, int[] writeBlock, int writeBlocks) {
     int rows = writeBlock.length;
     return new GemmSchedule(
-        new Builder(new Windows(rows, writeBlock), writeBlocks, new Windows(rows, new int[rows]), 1)
+        new Builder(
+                new SampleWindows(rows, writeBlock),
+                writeBlocks,
+                new SampleWindows(rows, new int[rows]),
+                1)
             .pack(writeRow, readRow));
   }
 
@@ -136,8 +144,8 @@ public final class GemmSchedule implements AutoCloseable {
 
   /** The steps from indices to the packed array. */
   private static final class Builder {
-    private final Windows write;
-    private final Windows read;
+    private final SampleWindows write;
+    private final SampleWindows read;
     private final int readBlocks;
 
     /** Rows written, by block; and for each chunk the first of its own. */
@@ -157,7 +165,7 @@ public final class GemmSchedule implements AutoCloseable {
     private final int[] pairRead;
     private final int[] pairWrite;
 
-    Builder(Windows write, int writeBlocks, Windows read, int readBlocks) {
+    Builder(SampleWindows write, int writeBlocks, SampleWindows read, int readBlocks) {
       this.write = write;
       this.read = read;
       this.readBlocks = readBlocks;

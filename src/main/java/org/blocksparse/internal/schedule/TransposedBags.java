@@ -2,11 +2,10 @@
 package org.blocksparse.internal.schedule;
 
 import java.util.Arrays;
-import org.blocksparse.internal.Bags;
-import org.blocksparse.internal.Bags.Reduction;
-import org.blocksparse.internal.Slice;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Bags.Reduction;
 
 /**
  * Bags the other way round: for each row of the table that they name, the bags that name it. So the

@@ -93,7 +93,7 @@ final class SafeTensorsTest {
                   new long[] {2, 2},
                   (begin, count, into) -> {
                     for (int i = 0; i < count; i++) {
-                      into.putFloat(4 * i, begin + i);
+                      into.putFloat(4 * i, (float) (begin + i));
                     }
                   }));
       new SafeTensorsWriter(

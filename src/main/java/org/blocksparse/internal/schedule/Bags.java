@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
+package org.blocksparse.internal.schedule;
+
+import org.blocksparse.internal.memory.Slice;
 
 /**
  * Rows of a table that are added up, each with a factor: bag r has the entries [offsets[r],

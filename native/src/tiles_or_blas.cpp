@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "choose_path.h"
+#include "tiles_or_blas.h"
 
 #include <initializer_list>
 

@@ -2,8 +2,8 @@
 //
 // The one place where tiles or BLAS are chosen for a product, by a crossover that is measured:
 // native/README.md has the table and the command that makes it.
-#ifndef BLOCKSPARSE_SRC_CHOOSE_PATH_H
-#define BLOCKSPARSE_SRC_CHOOSE_PATH_H
+#ifndef BLOCKSPARSE_SRC_TILES_OR_BLAS_H
+#define BLOCKSPARSE_SRC_TILES_OR_BLAS_H
 
 #include <cstdint>
 
@@ -24,4 +24,4 @@ bool may_go_to_blas(int32_t path, int32_t isa, int32_t size1, int32_t size2);
 
 }  // namespace blocksparse
 
-#endif  // BLOCKSPARSE_SRC_CHOOSE_PATH_H
+#endif  // BLOCKSPARSE_SRC_TILES_OR_BLAS_H

@@ -5,17 +5,17 @@ package org.blocksparse.internal.schedule;
  * The blocks that each sample of a batch selects, one sample after the other. All samples select
  * the same number; where each begins and ends is asked here alone.
  */
-final class Windows {
+final class SampleWindows {
   private final int batch;
   private final int[] blocks;
   private final int length;
 
   /**
-   * Windows of equal length.
+   * SampleWindows of equal length.
    *
    * @param blocks (batch, length): what is selected; not copied
    */
-  Windows(int batch, int[] blocks) {
+  SampleWindows(int batch, int[] blocks) {
     this.batch = batch;
     this.blocks = blocks;
     this.length = batch == 0 ? 0 : blocks.length / batch;

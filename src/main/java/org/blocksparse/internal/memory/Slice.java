@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal;
-
-import org.blocksparse.internal.memory.Storage;
+package org.blocksparse.internal.memory;
 
 /** The elements of a storage from one on. */
 public record Slice(Storage storage, long begin) {
@@ -21,7 +19,7 @@ public record Slice(Storage storage, long begin) {
   }
 
   /** Where the first element lies, as native code sees it. */
-  long address() {
+  public long address() {
     return storage.address(begin);
   }
 }

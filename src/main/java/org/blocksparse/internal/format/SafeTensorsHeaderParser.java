@@ -21,12 +21,12 @@ import java.util.List;
 import java.util.Map;
 
 /** Reads the text of a {@link SafeTensorsHeader}: every rule of the format is checked. */
-final class HeaderParser {
+final class SafeTensorsHeaderParser {
   private final Map<String, TensorEntry> entries = new LinkedHashMap<>();
   private final Map<String, String> metadata = new LinkedHashMap<>();
   private final JsonParser json;
 
-  private HeaderParser(JsonParser json) {
+  private SafeTensorsHeaderParser(JsonParser json) {
     this.json = json;
   }
 
@@ -44,7 +44,7 @@ final class HeaderParser {
     // Decoded here, since the parser would guess at other encodings than the format's.
     InputStreamReader characters = new InputStreamReader(text, StandardCharsets.UTF_8.newDecoder());
     try (JsonParser json = factory.createParser(characters)) {
-      HeaderParser parser = new HeaderParser(json);
+      SafeTensorsHeaderParser parser = new SafeTensorsHeaderParser(json);
       parser.readAll();
       parser.checkPlaces(dataBytes);
       return new SafeTensorsHeader(parser.entries, parser.metadata);
