@@ -25,7 +25,8 @@ INLINE void prefetch_columns(const float* a, int64_t lda, int32_t index) {
 
 template <int32_t kVectors, bool kWeighted, typename Mask>
 INLINE void sum_bag_columns(const bag_work& work, int32_t column, Mask m) {
-  const float* const a = work.a + column;
+  // A bag without entries may come without a table.
+  const float* const a = work.count > 0 ? work.a + column : nullptr;
   vec sums[kVectors];
   UNROLL
   for (int32_t v = 0; v < kVectors; ++v) {
