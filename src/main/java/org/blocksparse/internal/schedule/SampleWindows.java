@@ -11,7 +11,7 @@ final class SampleWindows {
   private final int length;
 
   /**
-   * SampleWindows of equal length.
+   * Windows of equal length.
    *
    * @param blocks (batch, length): what is selected; not copied
    */
