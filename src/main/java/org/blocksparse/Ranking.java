@@ -23,12 +23,14 @@ public final class Ranking {
   private final float[][] logProbabilities;
   private final int[] openedClasses;
   private final BitSet undefined;
+  private final BitSet filteredOut;
 
   Ranking(ClassSearch.Found found) {
     this.outputs = found.outputs();
     this.logProbabilities = found.logProbabilities();
     this.openedClasses = found.openedClasses();
     this.undefined = found.undefined();
+    this.filteredOut = found.filteredOut();
   }
 
   /** The number of rows. */
@@ -45,6 +47,15 @@ public final class Ranking {
    */
   public boolean isDefined(int row) {
     return !undefined.get(Objects.checkIndex(row, outputs.length));
+  }
+
+  /**
+   * Whether a {@link Filter} left no output at all for a row, which then has {@link #size} 0.
+   *
+   * @throws IndexOutOfBoundsException if there is no such row
+   */
+  public boolean isFilteredOut(int row) {
+    return filteredOut.get(Objects.checkIndex(row, outputs.length));
   }
 
   /**
@@ -73,10 +84,12 @@ public final class Ranking {
               + rank
               + ": row "
               + row
-              + (isDefined(row)
-                  ? " has no outputs"
-                  : " has no ranking, since a probability is NaN: x or the parameters hold values"
-                      + " that are not finite"));
+              + (isFilteredOut(row)
+                  ? " has no outputs, since the filter leaves none"
+                  : isDefined(row)
+                      ? " has no outputs"
+                      : " has no ranking, since a probability is NaN: x or the parameters hold"
+                          + " values that are not finite"));
     }
     return Objects.checkIndex(rank, size(row));
   }
@@ -133,7 +146,10 @@ public final class Ranking {
       for (int rank = 0; rank < Math.min(size(row), SHOWN); rank++) {
         text.append(" %d (%.4g)".formatted(output(row, rank), probability(row, rank)));
       }
-      text.append(size(row) > SHOWN ? " ..." : isDefined(row) ? "" : " undefined");
+      text.append(
+          size(row) > SHOWN
+              ? " ..."
+              : isFilteredOut(row) ? " filtered out" : isDefined(row) ? "" : " undefined");
     }
     return text.append(batch() > SHOWN ? "; ...)" : ")").toString();
   }

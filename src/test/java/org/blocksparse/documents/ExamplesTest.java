@@ -22,8 +22,10 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
@@ -33,6 +35,7 @@ import org.blocksparse.Optimizer;
 import org.blocksparse.Ranking;
 import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseBlockDot;
+import org.blocksparse.SparseRows;
 import org.blocksparse.TheanoSoftmax;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
@@ -54,6 +57,29 @@ final class ExamplesTest {
     List<String> printed = printed(() -> First.main(new String[0]));
     assertEquals(List.of("700000"), printed);
     assertEquals(Example.named("first").commentsOnPrinting(), printed);
+  }
+
+  // example: recommend
+  /** The ten items that suit each user best, but for those that the user has seen. */
+  static int[][] recommend(HierarchicalSoftmax layer, FloatTensor users, List<int[]> seen) {
+    try (SparseRows rows = SparseRows.of(seen)) {
+      Ranking best = layer.topK(users, 10, Filter.without(rows));
+      return IntStream.range(0, best.batch()).mapToObj(best::outputs).toArray(int[][]::new);
+    }
+  }
+
+  // end of example
+
+  @Test
+  void recommend_leavesOutWhatWasSeen() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(4, 100).seed(1).build();
+        FloatTensor users = FloatTensor.of(new float[] {1, 2, 3, 4, 4, 3, 2, 1}, 2, 4)) {
+      int[] all = layer.topK(users, 100).outputs(0);
+      int[] seen = Arrays.copyOf(all, 5);
+      int[][] found = recommend(layer, users, List.of(seen, new int[0]));
+      assertArrayEquals(Arrays.copyOfRange(all, 5, 15), found[0]);
+      assertArrayEquals(layer.topK(users, 10).outputs(1), found[1]);
+    }
   }
 
   // example: blocks
