@@ -69,6 +69,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private final Prediction prediction;
   private final AtomicLong steps = new AtomicLong();
   private Map<String, String> metadata = Map.of();
+  private volatile Labels labels;
 
   HierarchicalSoftmax(
       int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
@@ -112,6 +113,38 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return assignment;
   }
 
+  /** Whether it has names for its outputs. */
+  public boolean hasLabels() {
+    return labels != null;
+  }
+
+  /**
+   * The names of the outputs.
+   *
+   * @throws IllegalStateException if it has none
+   */
+  public Labels labels() {
+    Labels names = labels;
+    if (names == null) {
+      throw new IllegalStateException("layer: has no labels");
+    }
+    return names;
+  }
+
+  /**
+   * Gives names to the outputs, in place of those that they have. Rankings made before keep theirs.
+   *
+   * @throws IllegalArgumentException if there are more than outputs; there may be fewer, so that
+   *     outputs with the last numbers have none
+   */
+  public void setLabels(Labels names) {
+    if (requireNonNull(names, "labels").size() > outputs()) {
+      throw new IllegalArgumentException(
+          "labels: expected at most " + outputs() + " names but was " + names.size());
+    }
+    labels = names;
+  }
+
   /** Weights of the classes, (features, classes): the layer's own, not a copy. */
   public FloatTensor W1() {
     return parameters.W1();
@@ -140,8 +173,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   }
 
   /**
-   * Saves the layer as a safetensors file with the tensors W1, b1, W2, b2, classOf and slotOf.
-   * Whenever the machine stops, the file is the old one or the new one, never a part of one.
+   * Saves the layer as a safetensors file with the tensors W1, b1, W2, b2, classOf and slotOf, and
+   * its labels. Whenever the machine stops, the file is the old one or the new one, never a part of
+   * one.
    *
    * <p>The new file is written beside the old one, with a hidden name, and takes its place in one
    * step; it has the old one's mode, and its owner and group where the system allows it. A symbolic
@@ -282,7 +316,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the filter names an output that there is not
    */
   public Ranking topK(FloatTensor x, int k, Filter filter) {
-    return prediction.topK(x, k, filter);
+    return prediction.topK(x, k, filter).with(labels);
   }
 
   /**
@@ -301,7 +335,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * Filter)}.
    */
   public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
-    return prediction.atLeast(x, probability, filter);
+    return prediction.atLeast(x, probability, filter).with(labels);
   }
 
   /**
@@ -321,7 +355,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * int, Filter)}.
    */
   public Ranking topP(FloatTensor x, double mass, Filter filter) {
-    return prediction.topP(x, mass, filter);
+    return prediction.topP(x, mass, filter).with(labels);
   }
 
   /**
@@ -374,7 +408,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param output in [0, outputs)
    */
   public Explanation explain(FloatTensor x, int output) {
-    return prediction.explain(x, output);
+    return prediction.explain(x, output, labels);
   }
 
   // ---------------------------------------------------------------------------------- training

@@ -124,13 +124,14 @@ final class Prediction {
     return memory.compute(x, filter, sampling::draw);
   }
 
-  Explanation explain(FloatTensor x, int output) {
+  Explanation explain(FloatTensor x, int output, Labels labels) {
     Check.shape("x", x, "(1, features)", 1, memory.features());
     Check.indices("output", new int[] {output}, 0, "outputs", assignment.outputs());
     Scoring.Part[] parts =
         memory.compute(x, (row, workspace) -> scoring().explain(row, output, workspace));
     return new Explanation(
         output,
+        labels != null && output < labels.size() ? labels.name(output) : null,
         assignment.classOf(output),
         parts[0].probability(),
         parts[0].rank(),

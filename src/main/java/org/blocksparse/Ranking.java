@@ -19,18 +19,33 @@ public final class Ranking {
   /** Rows, and ranks of a row, that {@link #toString} shows. */
   private static final int SHOWN = 3;
 
+  private final ClassSearch.Found found;
   private final int[][] outputs;
   private final float[][] logProbabilities;
   private final int[] openedClasses;
   private final BitSet undefined;
   private final BitSet filteredOut;
 
+  /** Null: there are none. */
+  private final Labels labels;
+
   Ranking(ClassSearch.Found found) {
+    this(found, null);
+  }
+
+  private Ranking(ClassSearch.Found found, Labels labels) {
+    this.found = found;
+    this.labels = labels;
     this.outputs = found.outputs();
     this.logProbabilities = found.logProbabilities();
     this.openedClasses = found.openedClasses();
     this.undefined = found.undefined();
     this.filteredOut = found.filteredOut();
+  }
+
+  /** The same, with names; null: without. */
+  Ranking with(Labels names) {
+    return names == null ? this : new Ranking(found, names);
   }
 
   /** The number of rows. */
@@ -75,6 +90,21 @@ public final class Ranking {
    */
   public int output(int row, int rank) {
     return row(row)[checkRank(row, rank)];
+  }
+
+  /**
+   * The name of the output at a rank.
+   *
+   * @throws IndexOutOfBoundsException also if the output has no name, since it was added to a layer
+   *     that had labels
+   * @throws IllegalStateException if the layer had no labels
+   */
+  public String label(int row, int rank) {
+    int output = output(row, rank);
+    if (labels == null) {
+      throw new IllegalStateException("layer: has no labels");
+    }
+    return labels.name(output);
   }
 
   private int checkRank(int row, int rank) {

@@ -29,6 +29,7 @@ import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
@@ -79,6 +80,36 @@ final class ExamplesTest {
       int[][] found = recommend(layer, users, List.of(seen, new int[0]));
       assertArrayEquals(Arrays.copyOfRange(all, 5, 15), found[0]);
       assertArrayEquals(layer.topK(users, 10).outputs(1), found[1]);
+    }
+  }
+
+  // example: names
+  /** Gives names to outputs, and keeps them in the model's file. */
+  static void saveWithNames(HierarchicalSoftmax layer, List<String> names, Path file)
+      throws IOException {
+    layer.setLabels(Labels.of(names));
+    layer.save(file);
+  }
+
+  /** The name of the likeliest of some outputs, which are given by their names. */
+  static String likeliest(Path file, FloatTensor x, String... candidates) throws IOException {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, LoadOptions.mapped())) {
+      int[] outputs = Arrays.stream(candidates).mapToInt(layer.labels()::output).toArray();
+      return layer.topK(x, 1, Filter.only(outputs)).label(0, 0);
+    }
+  }
+
+  // end of example
+
+  @Test
+  void names_areInTheFile() throws IOException {
+    Path file = folder.resolve("named");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 4).seed(1).build();
+        FloatTensor x = FloatTensor.of(new float[] {1, 2}, 1, 2)) {
+      List<String> names = List.of("ant", "bee", "cow", "dog");
+      saveWithNames(layer, names, file);
+      int best = layer.topK(x, 1, Filter.only(1, 3)).output(0, 0);
+      assertEquals(names.get(best), likeliest(file, x, "dog", "bee"));
     }
   }
 

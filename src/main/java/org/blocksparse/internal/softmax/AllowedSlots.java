@@ -2,6 +2,7 @@
 package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /**
  * Which outputs of one row may be found, by class and slot.
@@ -16,7 +17,9 @@ final class AllowedSlots {
   /** Whether the slots that are listed are the only ones, or those that are left out. */
   private final boolean only;
 
-  /** Of class c, slots [begin[c], begin[c + 1]) are listed, ascending and each once. */
+  /**
+   * Of class c, slots [begin[c], begin[c + 1]) are listed, in any order and any number of times.
+   */
   private final int[] begin;
 
   private final int[] slots;
@@ -44,33 +47,20 @@ final class AllowedSlots {
    * @param outputs any number of times each
    */
   static AllowedSlots of(ClassTable table, boolean only, int[] outputs) {
+    int[] classOf = table.classOf();
     int[] begin = new int[table.classes() + 1];
     for (int output : outputs) {
-      begin[table.classOf()[output] + 1]++;
+      begin[classOf[output]]++;
     }
-    for (int c = 0; c < table.classes(); c++) {
-      begin[c + 1] += begin[c];
+    int sum = 0;
+    for (int c = 0; c < begin.length; c++) {
+      sum += begin[c];
+      begin[c] = sum; // its end, from which it is filled down to its beginning
     }
     int[] slots = new int[outputs.length];
-    int[] next = Arrays.copyOf(begin, table.classes());
     for (int output : outputs) {
-      slots[next[table.classOf()[output]]++] = table.slotOf()[output];
+      slots[--begin[classOf[output]]] = table.slotOf()[output];
     }
-    int kept = 0;
-    for (int c = 0; c < table.classes(); c++) {
-      int from = begin[c];
-      int to = begin[c + 1];
-      begin[c] = kept;
-      if (to - from > 1) {
-        Arrays.sort(slots, from, to);
-      }
-      for (int i = from; i < to; i++) {
-        if (i == from || slots[i] != slots[i - 1]) {
-          slots[kept++] = slots[i];
-        }
-      }
-    }
-    begin[table.classes()] = kept;
     return new AllowedSlots(table, only, begin, slots);
   }
 
@@ -78,32 +68,42 @@ final class AllowedSlots {
     return begin[classNumber + 1] - begin[classNumber];
   }
 
+  /** Whether all outputs of a class are listed. */
+  private boolean isFull(int classNumber) {
+    int size = table.size(classNumber);
+    return listed(classNumber) >= size
+        && Arrays.stream(slots, begin[classNumber], begin[classNumber + 1]).distinct().count()
+            == size;
+  }
+
   /** Whether a class holds an output that is allowed. */
   boolean any(int classNumber) {
-    return only ? listed(classNumber) > 0 : listed(classNumber) < table.size(classNumber);
+    return only ? listed(classNumber) > 0 : !isFull(classNumber);
   }
 
   /** Whether all outputs of a class are allowed. */
   boolean all(int classNumber) {
-    return only ? listed(classNumber) == table.size(classNumber) : listed(classNumber) == 0;
+    return only ? isFull(classNumber) : listed(classNumber) == 0;
   }
 
   /** Whether no output at all is allowed. */
   boolean none() {
-    int listed = begin[table.classes()];
-    return only ? listed == 0 : listed == table.outputs();
+    return only
+        ? slots.length == 0
+        : slots.length >= table.outputs()
+            && IntStream.range(0, table.classes()).allMatch(this::isFull);
   }
 
   /** The allowed slots of a class, ascending, as few runs as there are. */
   void forEachRun(int classNumber, Run run) {
-    int from = begin[classNumber];
-    int to = begin[classNumber + 1];
+    int[] sorted = Arrays.copyOfRange(slots, begin[classNumber], begin[classNumber + 1]);
+    Arrays.sort(sorted);
     int next = 0;
-    while (from < to) {
-      int first = slots[from];
+    for (int i = 0; i < sorted.length; ) {
+      int first = sorted[i];
       int last = first;
-      for (from++; from < to && slots[from] == last + 1; from++) {
-        last++;
+      for (i++; i < sorted.length && sorted[i] <= last + 1; i++) {
+        last = sorted[i];
       }
       if (only) {
         run.accept(first, last + 1);

@@ -38,6 +38,11 @@ public final class ClassSearch {
   /** What looking at one result, or at one class, costs in multiply-adds. */
   private static final long LOOK_WORK = 16;
 
+  /**
+   * What each output costs that a filter lists: its class and slot are looked up in large tables.
+   */
+  private static final long LIST_WORK = 256;
+
   private final TwoLevelSoftmax softmax;
   private final ClassTable table;
   private final Engine engine;
@@ -146,7 +151,7 @@ public final class ClassSearch {
       int first = begin;
       Rows slice = x.slice(begin, Math.min(step, batch - begin));
       Rows classes = softmax.classes(slice, true, workspace);
-      AllowedSlots[] allowed = allowed(slice, row -> ofRow.of(first + row));
+      AllowedSlots[] allowed = allowed(slice, row -> ofRow.of(first + row), filter.listed());
       double[] logAllowed =
           filter.renormalised()
               ? new AllowedTotals(softmax, maxRound).of(slice, classes, allowed, workspace)
@@ -164,11 +169,11 @@ public final class ClassSearch {
     return new Found(outputs, logProbabilities, opened, undefined, filteredOut);
   }
 
-  private AllowedSlots[] allowed(Rows x, OutputFilter.OfRow ofRow) {
+  private AllowedSlots[] allowed(Rows x, OutputFilter.OfRow ofRow, long listed) {
     AllowedSlots[] allowed = new AllowedSlots[Math.toIntExact(x.count())];
     engine.run(
         allowed.length,
-        LOOK_WORK * allowed.length * table.classes(),
+        LOOK_WORK * allowed.length * table.classes() + LIST_WORK * listed,
         (first, last) -> {
           for (int row = first; row < last; row++) {
             allowed[row] = ofRow.of(row);

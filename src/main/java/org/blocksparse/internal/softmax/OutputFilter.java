@@ -32,6 +32,11 @@ public record OutputFilter(boolean only, int[] outputs, Bags rows, boolean renor
     return row -> ofAllRows;
   }
 
+  /** How many outputs are listed for all rows together. */
+  long listed() {
+    return rows == null ? outputs.length : rows.entries();
+  }
+
   private int[] listOf(int row) {
     int begin = rows.offsets().getInt(row);
     int[] list = new int[rows.offsets().getInt(row + 1L) - begin];
