@@ -31,6 +31,7 @@ import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
+import org.blocksparse.Metrics;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Ranking;
@@ -110,6 +111,29 @@ final class ExamplesTest {
       saveWithNames(layer, names, file);
       int best = layer.topK(x, 1, Filter.only(1, 3)).output(0, 0);
       assertEquals(names.get(best), likeliest(file, x, "dog", "bee"));
+    }
+  }
+
+  // example: metrics
+  /** How good a layer is on held-out rows, which have several right labels each. */
+  static String quality(HierarchicalSoftmax layer, FloatTensor heldOut, SparseRows labels) {
+    Metrics metrics = Metrics.upTo(5);
+    metrics.add(layer.topK(heldOut, 5), labels); // batch by batch, if there are many
+    return "P@1 %.3f, R@5 %.3f, nDCG@5 %.3f"
+        .formatted(metrics.precision(1), metrics.recall(5), metrics.ndcg(5));
+  }
+
+  // end of example
+
+  @Test
+  void metrics_areThoseOfARanking() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 9).seed(1).build();
+        FloatTensor x = FloatTensor.of(new float[] {1, 2}, 1, 2)) {
+      int[] best = layer.topK(x, 2).outputs(0);
+      try (SparseRows labels = SparseRows.of(List.of(best))) {
+        assertEquals(
+            "P@1 %.3f, R@5 %.3f, nDCG@5 %.3f".formatted(1., 1., 1.), quality(layer, x, labels));
+      }
     }
   }
 
