@@ -26,6 +26,10 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  *   <tr><td>out, gradOut</td><td>(batch, oWin, oSize)</td></tr>
  * </table>
  *
+ * <p>With a ragged plan ({@link BlockPlan#of(SparseRows, SparseRows, int, int)}), i and j run over
+ * what sample b selects, h and gradH have the shape (entries of inputs, iSize), out and gradOut
+ * (entries of outputs, oSize), in the order of the entries.
+ *
  * <p>A dense layer is the case of one input block and one output block. The bias is added once,
  * however many inputs there are. For repeated indices, errors of rounding and differences from
  * Theano, whose {@code sparse_block_dot} this is, see {@link SparseBlockGemv}.
@@ -70,7 +74,7 @@ public final class SparseBlockDot {
   /** The output of the layer, (batch, oWin, oSize), in a new tensor. */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
     requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3))
+    return FloatTensor.zeros(plan.outputs().shape(W.shape().dim(3)))
         .filledBy(out -> apply(W, h, b, plan, out));
   }
 
@@ -78,9 +82,9 @@ public final class SparseBlockDot {
   public static void apply(
       FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    plan.inputs().require("h", h, INPUT, W.shape().dim(2));
     Check.shape("b", b, BIAS, plan.oBlocks(), W.shape().dim(3));
-    Check.shape("out", out, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    plan.outputs().require("out", out, OUTPUT, W.shape().dim(3));
     Check.noOverlap("out", out, "W", W);
     Check.noOverlap("out", out, "h", h);
     Check.noOverlap("out", out, "b", b);
@@ -107,7 +111,7 @@ public final class SparseBlockDot {
    */
   public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.batch(), plan.iWin(), W.shape().dim(2))
+    return FloatTensor.zeros(plan.inputs().shape(W.shape().dim(2)))
         .filledBy(gradH -> gradH(W, gradOut, plan, gradH));
   }
 
@@ -137,8 +141,8 @@ public final class SparseBlockDot {
       boolean accumulate,
       FloatTensor gradH) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
-    Check.shape("gradH", gradH, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    plan.outputs().require("gradOut", gradOut, OUTPUT, W.shape().dim(3));
+    plan.inputs().require("gradH", gradH, INPUT, W.shape().dim(2));
     Check.noOverlap("gradH", gradH, "W", W);
     Check.noOverlap("gradH", gradH, "gradOut", gradOut);
     try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).writing("gradH", gradH)) {
@@ -166,12 +170,8 @@ public final class SparseBlockDot {
    */
   public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
-    Check.rank("h", h, INPUT, 3);
-    long iSize = h.shape().dim(2);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), iSize);
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    long oSize = gradOut.shape().dim(2);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
+    long iSize = plan.inputs().requireAnySize("h", h, INPUT);
+    long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     return FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), iSize, oSize)
         .filledBy(gradW -> addGradW(h, gradOut, plan, 1, gradW));
   }
@@ -207,8 +207,8 @@ public final class SparseBlockDot {
       String name,
       FloatTensor into) {
     requireNonNull(plan, "plan").requireFits(name, into);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), into.shape().dim(2));
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), into.shape().dim(3));
+    plan.inputs().require("h", h, INPUT, into.shape().dim(2));
+    plan.outputs().require("gradOut", gradOut, OUTPUT, into.shape().dim(3));
     Check.finite("alpha", alpha);
     Check.noOverlap(name, into, "h", h);
     Check.noOverlap(name, into, "gradOut", gradOut);
@@ -240,8 +240,8 @@ public final class SparseBlockDot {
    */
   public static FloatTensor gradB(FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    return FloatTensor.zeros(plan.oBlocks(), gradOut.shape().dim(2))
+    long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
+    return FloatTensor.zeros(plan.oBlocks(), oSize)
         .filledBy(gradB -> addGradB(gradOut, plan, 1, gradB));
   }
 
@@ -251,9 +251,7 @@ public final class SparseBlockDot {
    */
   public static void gradB(FloatTensor gradOut, BlockPlan plan, FloatTensor gradB) {
     requireNonNull(plan, "plan");
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    int oSize = (int) gradOut.shape().dim(2);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
+    int oSize = (int) plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     Check.shape("gradB", gradB, BIAS, plan.oBlocks(), oSize);
     Check.noOverlap("gradB", gradB, "gradOut", gradOut);
     try (Lease lease = new Lease().of("gradOut", gradOut).writing("gradB", gradB)) {
@@ -272,9 +270,7 @@ public final class SparseBlockDot {
    */
   public static void addGradB(FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor b) {
     requireNonNull(plan, "plan");
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    int oSize = (int) gradOut.shape().dim(2);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
+    int oSize = (int) plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     Check.shape("b", b, BIAS, plan.oBlocks(), oSize);
     Check.finite("alpha", alpha);
     Check.noOverlap("b", b, "gradOut", gradOut);
@@ -325,8 +321,8 @@ public final class SparseBlockDot {
       FloatTensor W,
       OptimizerState state) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    plan.inputs().require("h", h, INPUT, W.shape().dim(2));
+    plan.outputs().require("gradOut", gradOut, OUTPUT, W.shape().dim(3));
     requireNonNull(optimizer, "optimizer");
     requireNonNull(state, "state");
     Check.noOverlap("W", W, "h", h);
@@ -358,9 +354,7 @@ public final class SparseBlockDot {
       FloatTensor b,
       OptimizerState state) {
     requireNonNull(plan, "plan");
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    long oSize = gradOut.shape().dim(2);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
+    long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     Check.shape("b", b, BIAS, plan.oBlocks(), oSize);
     requireNonNull(optimizer, "optimizer");
     requireNonNull(state, "state");
