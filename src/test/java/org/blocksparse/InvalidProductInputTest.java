@@ -248,6 +248,12 @@ final class InvalidProductInputTest extends InvalidInput {
               List.of(ranked(GRAD_OUT), BIAS, out(named("gradGate", GATE))),
               w -> InputBias.gradGate(w.f("bias"), w.f("gradOut"), w.plan(), w.f("gradGate"))),
           new Operation(
+              "InputBias.addGradGate",
+              PLAN,
+              List.of(ranked(GRAD_OUT), BIAS, out(named("gradGate", GATE))),
+              w ->
+                  InputBias.addGradGate(w.f("bias"), w.f("gradOut"), w.plan(), 2, w.f("gradGate"))),
+          new Operation(
               "InputBias.step",
               PLAN,
               List.of(ranked(GRAD_OUT), GATE, out(BIAS)),
@@ -900,6 +906,19 @@ final class InvalidProductInputTest extends InvalidInput {
           prepared(withPlan("InputBias.addGradient"), true),
           w -> InputBias.addGradient(w.f("gradOut"), w.plan(), alpha, w.f("bias")));
     }
+    add(
+        cases,
+        "BlockPlan.dense: negative",
+        ARGUMENT,
+        "batch: expected at least 0 but was -1",
+        w -> BlockPlan.dense(-1));
+    add(
+        cases,
+        "BlockPlan.dense: too many",
+        ARGUMENT,
+        "batch * iWin * oWin: 536870913 pairs of rows and blocks are more than the 2^29 that one"
+            + " plan can hold, in 4294967296 bytes for each schedule; split the batch",
+        w -> BlockPlan.dense((1 << 29) + 1));
     add(
         cases,
         "InputBias.step: gate null",
