@@ -4,11 +4,11 @@
  *
  * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words.
  * {@link org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of
- * {@link org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}, and an {@link
- * org.blocksparse.Epilogue} with an {@link org.blocksparse.Activation} may be fused to it. {@link
- * org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link org.blocksparse.SparseRows}.
- * All of them work on {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor},
- * and run by a {@link org.blocksparse.BlockPlan}.
+ * {@link org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}, and an
+ * {@link org.blocksparse.Epilogue} with an {@link org.blocksparse.Activation} may be fused to it.
+ * {@link org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link
+ * org.blocksparse.SparseRows}. All of them work on {@link org.blocksparse.FloatTensor} and {@link
+ * org.blocksparse.IntTensor}, and run by a {@link org.blocksparse.BlockPlan}.
  *
  * <h2>Words</h2>
  *

@@ -117,8 +117,7 @@ final class EpilogueContractTest {
         for (int input = sample * s.iWin(); input < (sample + 1) * s.iWin(); input++) {
           double factor = withInputGate ? inputGates[input] : 1;
           for (int q = 0; q < s.oSize(); q++) {
-            double term =
-                factor * inputBiases[problem.inputIdx()[input] * s.oSize() + q];
+            double term = factor * inputBiases[problem.inputIdx()[input] * s.oSize() + q];
             int at = row * s.oSize() + q;
             sums.values()[at] += term;
             // As one more of the roundings that the bound counts, of each term.
@@ -231,8 +230,7 @@ final class EpilogueContractTest {
         FloatTensor expectedGate = w.memory.nan("expectedGate", rows);
         FloatTensor gradGate = w.memory.nan("gradGate", rows);
         f.gradient(z, w.inputGate, gradH, expected, expectedGate, kernels.workers());
-        SparseBlockDot.gradH(
-            w.W, w.gradOut, w.plan, f, z, w.inputGate, gradZ, gradGate);
+        SparseBlockDot.gradH(w.W, w.gradOut, w.plan, f, z, w.inputGate, gradZ, gradGate);
         assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " with gate");
         assertArrayEquals(expectedGate.toArray(), gradGate.toArray(), f + ": gradGate");
         assertArrayEquals(zs, z.toArray(), "z is left as it is");
@@ -250,8 +248,7 @@ final class EpilogueContractTest {
       for (Sizes sizes :
           new Sizes[] {new Sizes(700, 3, 4, 24, 48, 2, 2), new Sizes(3, 1, 1, 512, 768, 1, 1)}) {
         int width = f.isGated() ? 2 * sizes.iSize() : sizes.iSize();
-        float[] zs =
-            data.floats(Numbers.GAUSSIAN, (long) sizes.batch() * sizes.iWin() * width);
+        float[] zs = data.floats(Numbers.GAUSSIAN, (long) sizes.batch() * sizes.iWin() * width);
         try (World w = new World(Workers.callingThread(), sizes, data, Numbers.GAUSSIAN);
             FloatTensor z = FloatTensor.of(zs, sizes.batch(), sizes.iWin(), width)) {
           Epilogue epilogue =
@@ -262,13 +259,11 @@ final class EpilogueContractTest {
                   .withGate(w.gate);
           float[][] results = new float[6][];
           for (int i = 0; i < 2; i++) {
-            BlockPlan plan =
-                w.plan.on(i == 0 ? Workers.callingThread() : Workers.of(pool, 4));
+            BlockPlan plan = w.plan.on(i == 0 ? Workers.callingThread() : Workers.of(pool, 4));
             try (FloatTensor out = SparseBlockDot.apply(w.W, w.h, plan, epilogue);
                 FloatTensor gradZ = FloatTensor.zeros(sizes.batch(), sizes.iWin(), width);
                 FloatTensor gradGate = FloatTensor.zeros(sizes.batch(), sizes.iWin())) {
-              SparseBlockDot.gradH(
-                  w.W, w.gradOut, plan, f, z, w.inputGate, gradZ, gradGate);
+              SparseBlockDot.gradH(w.W, w.gradOut, plan, f, z, w.inputGate, gradZ, gradGate);
               results[3 * i] = out.toArray();
               results[3 * i + 1] = gradZ.toArray();
               results[3 * i + 2] = gradGate.toArray();
@@ -298,7 +293,7 @@ final class EpilogueContractTest {
               new float[18],
               new float[4],
               null,
-              data.coarseFloats(24),
+              data.coarseFloats(12),
               data.indices(6, 4),
               data.indices(6, 2));
       float[] z = data.coarseFloats(6L * width);

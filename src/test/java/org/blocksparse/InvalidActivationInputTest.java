@@ -262,8 +262,7 @@ final class InvalidActivationInputTest extends InvalidInput {
         ARGUMENT,
         "out: expected (batch, oWin, oSize) = (2, 2, 6) but was (2, 2, 3)",
         w -> SparseBlockDot.apply(w.f("W"), w.f("h"), w.plan(), none, w.f("half")));
-    refuseLayer(
-        cases, NULL, "plan", w -> SparseBlockDot.apply(w.f("W"), w.f("h"), null, none));
+    refuseLayer(cases, NULL, "plan", w -> SparseBlockDot.apply(w.f("W"), w.f("h"), null, none));
     refuseLayer(
         cases,
         STATE,
@@ -280,9 +279,7 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         NULL,
         "activation",
-        w ->
-            SparseBlockDot.gradH(
-                w.f("W"), w.f("out"), w.plan(), null, w.f("h"), w.f("gradZ")));
+        w -> SparseBlockDot.gradH(w.f("W"), w.f("out"), w.plan(), null, w.f("h"), w.f("gradZ")));
     refuseLayer(
         cases,
         NULL,

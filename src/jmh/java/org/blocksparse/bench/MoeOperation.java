@@ -4,7 +4,9 @@ package org.blocksparse.bench;
 /** What a mixture of experts does with a batch; the routing of its tokens is known before. */
 public enum MoeOperation {
   FORWARD(1, 1, 0),
-  /** All gradients: weights, biases, gates and tokens; after a forward pass that is not measured. */
+  /**
+   * All gradients: weights, biases, gates and tokens; after a forward pass that is not measured.
+   */
   BACKWARD(2, 1, 1),
   /** Forward, backward and an update of all weights and biases by Adam. */
   ADAM_STEP(3, 4, 3);

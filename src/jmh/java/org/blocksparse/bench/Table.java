@@ -205,7 +205,9 @@ final class Table {
                 MoeProblem.HIDDEN,
                 MoeProblem.FEATURES,
                 operation));
-    line("| tokens | activation | limit of its products | %s | %s |", Peer.BLOCKSPARSE, Peer.PYTORCH_LOOP);
+    line(
+        "| tokens | activation | limit of its products | %s | %s |",
+        Peer.BLOCKSPARSE, Peer.PYTORCH_LOOP);
     line("|---|---|---|---|---|");
     for (String tokens : rows.stream().map(row -> row.param("tokens")).distinct().toList()) {
       for (MoeActivation activation : MoeActivation.values()) {
@@ -216,8 +218,7 @@ final class Table {
                 .toList();
         double limit =
             report.limitNs(
-                operation.bytes(activation),
-                operation.flops(Integer.parseInt(tokens), activation));
+                operation.bytes(activation), operation.flops(Integer.parseInt(tokens), activation));
         line(
             "| %s | %s | %s | %s | %s |",
             tokens,
