@@ -39,7 +39,8 @@ import org.blocksparse.internal.memory.Scratch;
  * bits that the product has with {@link Activation#apply} called on it.
  *
  * <p>Immutable, and holds its tensors without a copy: they are looked at when it is used, and stay
- * the caller's to close.
+ * the caller's to close. What does not fit is refused then, by the names above, with the exceptions
+ * of {@link SparseBlockDot}; z is written, and must share memory with nothing else.
  */
 public final class Epilogue {
   private static final Epilogue NONE = new Epilogue(null, null, null, null, null, null);
