@@ -11,8 +11,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import org.blocksparse.Activation;
 import org.blocksparse.Backend;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.InputBias;
@@ -218,6 +220,8 @@ public final class ScarcityProgram {
     private final FloatTensor h;
     private final FloatTensor b;
     private final FloatTensor out;
+    private final FloatTensor gate;
+    private final FloatTensor gradZ;
     private final FloatTensor sum;
     private final FloatTensor biases;
     private final OptimizerState state;
@@ -241,6 +245,8 @@ public final class ScarcityProgram {
       h = FloatTensor.of(numbers(random, BATCH * 2 * SIZE), BATCH, 2, SIZE);
       b = FloatTensor.of(numbers(random, BLOCKS * SIZE), BLOCKS, SIZE);
       out = FloatTensor.zeros(BATCH, 2, SIZE);
+      gate = FloatTensor.of(numbers(random, BATCH * 2), BATCH, 2);
+      gradZ = FloatTensor.zeros(BATCH, 2, SIZE);
       sum = FloatTensor.zeros(BLOCKS, BLOCKS, SIZE, SIZE);
       biases = FloatTensor.zeros(BLOCKS, SIZE);
       state = OptimizerState.of(sum, biases);
@@ -300,6 +306,20 @@ public final class ScarcityProgram {
       all.put("dot", () -> SparseBlockDot.apply(W, h, b, plan).close());
       all.put("dot without a plan", () -> SparseBlockDot.apply(W, h, idx, b, idx).close());
       all.put("dot into", () -> SparseBlockDot.apply(W, h, b, plan, out));
+      all.put(
+          "epilogue",
+          () ->
+              SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b).withGate(gate)).close());
+      all.put(
+          "gated activation",
+          () ->
+              SparseBlockDot.apply(W, h, plan, Epilogue.none().withActivation(Activation.SWIGLU))
+                  .close());
+      all.put("activation", () -> Activation.SILU.apply(h, gradZ));
+      all.put("activation's gradient", () -> Activation.SILU.gradient(h, out, gradZ));
+      all.put(
+          "gradH and activation",
+          () -> SparseBlockDot.gradH(W, out, plan, Activation.SILU, h, gradZ));
       all.put("gradH", () -> SparseBlockDot.gradH(W, out, plan).close());
       all.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
       all.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
@@ -364,7 +384,9 @@ public final class ScarcityProgram {
     @Override
     public void close() throws IOException {
       for (AutoCloseable each :
-          List.of(idx, W, h, b, out, sum, biases, state, plan, layer, trained, x, row, targets)) {
+          List.of(
+              idx, W, h, b, out, gate, gradZ, sum, biases, state, plan, layer, trained, x, row,
+              targets)) {
         try {
           each.close();
         } catch (Exception e) {
