@@ -33,25 +33,17 @@ final class ExpertsExampleTest {
   @TempDir private Path folder;
 
   // example: mixture
-  /**
-   * Wg (1, 1, m, E), W1 (1, E, m, n), b1 (E, n), W2 (E, 1, n, m), b2 (E, m); x is (batch, 1, m).
-   */
-  record Experts(
-      TopKGate gate,
-      FloatTensor Wg,
-      FloatTensor W1,
-      FloatTensor b1,
-      FloatTensor W2,
-      FloatTensor b2) {
+  /** Shapes: (1, 1, m, E), (1, E, m, n), (E, n), (E, 1, n, m), (E, m); of x (batch, 1, m). */
+  record Experts(FloatTensor Wg, FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
+    static final TopKGate GATE = TopKGate.of(4, 2).withBalancing(0.001f);
+
     Routing route(FloatTensor x, BlockPlan dense) {
       try (FloatTensor logits = SparseBlockDot.apply(Wg, x, dense, Epilogue.none())) {
-        return gate.route(logits.reshape(dense.batch(), gate.experts()));
+        return GATE.route(logits.reshape(dense.batch(), GATE.experts()));
       }
     }
 
-    /**
-     * The mixture for each row of x. What it needs of z and a, (batch, k, n), the step needs too.
-     */
+    /** The mixture for each row of x; z and a, (batch, k, n), are written for the way back. */
     FloatTensor apply(FloatTensor x, Routing to, FloatTensor z, FloatTensor a) {
       Epilogue silu = Epilogue.none().withBias(b1).withActivation(SILU, z);
       SparseBlockDot.apply(W1, x, to.toExperts(), silu.withGate(to.gates()), a);
@@ -64,17 +56,17 @@ final class ExpertsExampleTest {
         FloatTensor x, UnaryOperator<FloatTensor> loss, Optimizer adam, OptimizerState state) {
       try (BlockPlan dense = BlockPlan.dense((int) x.shape().dim(0));
           Routing to = route(x, dense);
-          FloatTensor z = FloatTensor.zeros(dense.batch(), gate.k(), b1.shape().dim(1));
+          FloatTensor z = FloatTensor.zeros(dense.batch(), GATE.k(), b1.shape().dim(1));
           FloatTensor a = FloatTensor.zeros(z.shape());
           FloatTensor gradOut = loss.apply(apply(x, to, z, a));
           FloatTensor gradZ = FloatTensor.zeros(z.shape());
           FloatTensor gradGates = FloatTensor.zeros(to.gates().shape());
-          FloatTensor gradLogits = FloatTensor.zeros(dense.batch(), 1, gate.experts())) {
+          FloatTensor gradLogits = FloatTensor.zeros(dense.batch(), 1, GATE.experts())) {
         BlockPlan up = to.toExperts();
         BlockPlan down = to.fromExperts();
         SparseBlockDot.gradH(W2, gradOut, down, SILU, z, to.gates(), gradZ, gradGates);
         InputBias.addGradGate(b2, gradOut, down, 1, gradGates);
-        gate.gradient(to, gradGates, gradLogits.reshape(dense.batch(), gate.experts()));
+        GATE.gradient(to, gradGates, gradLogits.reshape(dense.batch(), GATE.experts()));
         FloatTensor gradX = SparseBlockDot.gradH(W1, gradZ, up);
         SparseBlockDot.addGradH(Wg, gradLogits, dense, 1, gradX);
         SparseBlockDot.stepW(x, gradLogits, dense, adam, Wg, state);
@@ -108,7 +100,6 @@ final class ExpertsExampleTest {
 
   private Experts experts() {
     return new Experts(
-        TopKGate.of(EXPERTS, 2).withBalancing(0.001f),
         gaussian(0.3, 1, 1, M, EXPERTS),
         gaussian(0.4, 1, EXPERTS, M, N),
         FloatTensor.zeros(EXPERTS, N),
@@ -185,8 +176,7 @@ final class ExpertsExampleTest {
           FloatTensor b1 = tensors.floats("b1");
           FloatTensor W2 = tensors.floats("W2");
           FloatTensor b2 = tensors.floats("b2");
-          FloatTensor fromFile =
-              served(new Experts(TopKGate.of(EXPERTS, 2), Wg, W1, b1, W2, b2), test)) {
+          FloatTensor fromFile = served(new Experts(Wg, W1, b1, W2, b2), test)) {
         assertArrayEquals(out.toArray(), fromFile.toArray());
         last = error(fromFile, wanted(test.toArray()));
       }
