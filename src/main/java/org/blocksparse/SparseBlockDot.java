@@ -28,6 +28,10 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * however many inputs there are. For repeated indices, errors of rounding and differences from
  * Theano, whose {@code sparse_block_dot} this is, see {@link SparseBlockGemv}.
  *
+ * <p>With a ragged plan ({@link BlockPlan#of(SparseRows, SparseRows, int, int)}), i and j run over
+ * what sample b selects, h and gradH have the shape (entries of inputs, iSize), out and gradOut
+ * (entries of outputs, oSize), in the order of the entries.
+ *
  * <p>Every method returns a new tensor that the caller closes, or writes the tensor it is told to;
  * an output must not share memory with an input. All of them throw {@link NullPointerException} if
  * an argument is null, {@link IllegalArgumentException} if a shape does not fit the others or an
@@ -68,7 +72,7 @@ public final class SparseBlockDot {
   /** The output of the layer, (batch, oWin, oSize), in a new tensor. */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
     requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3))
+    return FloatTensor.zeros(plan.outputs().shape(W.shape().dim(3)))
         .filledBy(out -> apply(W, h, b, plan, out));
   }
 
@@ -76,9 +80,9 @@ public final class SparseBlockDot {
   public static void apply(
       FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    plan.inputs().require("h", h, INPUT, W.shape().dim(2));
     Check.shape("b", b, BIAS, plan.oBlocks(), W.shape().dim(3));
-    Check.shape("out", out, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    plan.outputs().require("out", out, OUTPUT, W.shape().dim(3));
     Check.noOverlap("out", out, "W", W);
     Check.noOverlap("out", out, "h", h);
     Check.noOverlap("out", out, "b", b);
@@ -105,7 +109,7 @@ public final class SparseBlockDot {
    */
   public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.batch(), plan.iWin(), W.shape().dim(2))
+    return FloatTensor.zeros(plan.inputs().shape(W.shape().dim(2)))
         .filledBy(gradH -> gradH(W, gradOut, plan, gradH));
   }
 
@@ -114,8 +118,8 @@ public final class SparseBlockDot {
    */
   public static void gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
-    Check.shape("gradH", gradH, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    plan.outputs().require("gradOut", gradOut, OUTPUT, W.shape().dim(3));
+    plan.inputs().require("gradH", gradH, INPUT, W.shape().dim(2));
     Check.noOverlap("gradH", gradH, "W", W);
     Check.noOverlap("gradH", gradH, "gradOut", gradOut);
     try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).writing("gradH", gradH)) {
@@ -139,12 +143,8 @@ public final class SparseBlockDot {
    */
   public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
-    Check.rank("h", h, INPUT, 3);
-    long iSize = h.shape().dim(2);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), iSize);
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    long oSize = gradOut.shape().dim(2);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
+    long iSize = plan.inputs().requireAnySize("h", h, INPUT);
+    long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     return FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), iSize, oSize)
         .filledBy(gradW -> addGradW(h, gradOut, plan, 1, gradW));
   }
@@ -159,8 +159,8 @@ public final class SparseBlockDot {
   public static void addGradW(
       FloatTensor h, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor W) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    plan.inputs().require("h", h, INPUT, W.shape().dim(2));
+    plan.outputs().require("gradOut", gradOut, OUTPUT, W.shape().dim(3));
     Check.finite("alpha", alpha);
     Check.noOverlap("W", W, "h", h);
     Check.noOverlap("W", W, "gradOut", gradOut);
@@ -178,8 +178,8 @@ public final class SparseBlockDot {
    */
   public static FloatTensor gradB(FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    return FloatTensor.zeros(plan.oBlocks(), gradOut.shape().dim(2))
+    long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
+    return FloatTensor.zeros(plan.oBlocks(), oSize)
         .filledBy(gradB -> addGradB(gradOut, plan, 1, gradB));
   }
 
@@ -191,9 +191,7 @@ public final class SparseBlockDot {
    */
   public static void addGradB(FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor b) {
     requireNonNull(plan, "plan");
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    int oSize = (int) gradOut.shape().dim(2);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
+    int oSize = (int) plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     Check.shape("b", b, BIAS, plan.oBlocks(), oSize);
     Check.finite("alpha", alpha);
     Check.noOverlap("b", b, "gradOut", gradOut);
