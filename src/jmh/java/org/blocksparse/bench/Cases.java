@@ -135,7 +135,7 @@ final class Cases {
   private void addTopK() {
     for (TopKWorkload workload : TopKWorkload.values()) {
       for (Peer peer : peers) {
-        if (wanted(workload) && peer.hasTopK()) {
+        if (wanted(workload) && peer.hasTopK() && (peer.isSearch() || !workload.isFiltered())) {
           add(TopKBenchmark.class, workload, SoftmaxOperation.TOP_K, peer, workload.reasonToSkip());
         }
       }
