@@ -327,8 +327,13 @@ public final class BlockPlan implements AutoCloseable {
 
   /** The weights have the blocks that this plan selects from. */
   void requireFits(FloatTensor W) {
-    Check.rank("W", W, WEIGHTS, 4);
-    Check.shape("W", W, WEIGHTS, iBlocks(), oBlocks(), W.shape().dim(2), W.shape().dim(3));
+    requireFits("W", W);
+  }
+
+  /** As above, for what has the shape of the weights and another name. */
+  void requireFits(String name, FloatTensor W) {
+    Check.rank(name, W, WEIGHTS, 4);
+    Check.shape(name, W, WEIGHTS, iBlocks(), oBlocks(), W.shape().dim(2), W.shape().dim(3));
   }
 
   /** The rows that belong to the input blocks selected. */
