@@ -46,6 +46,20 @@ record SelectedRows(String side, int batch, int window, int count) {
     Check.shape(name, tensor, wordsOf(words), shape(size));
   }
 
+  /** The shape of a tensor with a number for each of these rows. */
+  Shape shape() {
+    return isRagged() ? Shape.of(count) : Shape.of(batch, window);
+  }
+
+  /**
+   * A tensor has a number for each of these rows.
+   *
+   * @param words what its dimensions are called where samples have as many rows: "(batch, iWin)"
+   */
+  void require(String name, FloatTensor tensor, String words) {
+    Check.shape(name, tensor, isRagged() ? "(entries of " + side + ")" : words, shape());
+  }
+
   /** A tensor has the shape of these rows, of any size, which is returned. */
   long requireAnySize(String name, FloatTensor tensor, String words) {
     int rank = isRagged() ? 2 : 3;

@@ -31,6 +31,7 @@ final class InvalidProductInputTest extends InvalidInput {
     addRaggedPlans(cases);
     addRaggedRows(cases);
     addAlphas(cases);
+    addSteps(cases);
     return cases.stream();
   }
 
@@ -88,6 +89,19 @@ final class InvalidProductInputTest extends InvalidInput {
     return new Operand(o.name, o.words, o.dims, Kind.OUTPUT, o.rankFirst);
   }
 
+  private static Operand named(String name, Operand o) {
+    return new Operand(name, o.words, o.dims, o.kind, o.rankFirst);
+  }
+
+  /** The state of a tensor; of none, where the tensor is what is wrong. */
+  private static OptimizerState state(FloatTensor tensor) {
+    try {
+      return OptimizerState.of(tensor);
+    } catch (RuntimeException e) {
+      return OptimizerState.of();
+    }
+  }
+
   private static Operand index(String name, String words, String dims) {
     return new Operand(name, words, List.of(dims.split(" ")), Kind.INDEX, false);
   }
@@ -103,6 +117,12 @@ final class InvalidProductInputTest extends InvalidInput {
   private static final Operand GRAD_OUT = in("gradOut", "(batch, oWin, oSize)", "batch oWin oSize");
   private static final Operand GRAD_H =
       out(in("gradH", "(batch, iWin, iSize)", "batch iWin iSize"));
+  private static final Operand GRAD_W =
+      out(ranked(in("gradW", "(iBlocks, oBlocks, iSize, oSize)", "iBlocks oBlocks iSize oSize")));
+  private static final Operand GRAD_B = out(named("gradB", B));
+  private static final Operand BIAS = in("bias", "(iBlocks, oSize)", "iBlocks oSize");
+  private static final Operand GATE = in("gate", "(batch, iWin)", "batch iWin");
+  private static final Optimizer ADAM = Optimizer.adam(1);
   private static final Operand X = in("x", "(batch, xWin, xSize)", "batch iWin iSize");
   private static final Operand Y = in("y", "(batch, yWin, ySize)", "batch oWin oSize");
   private static final Operand INPUT_IDX =
@@ -165,6 +185,80 @@ final class InvalidProductInputTest extends InvalidInput {
               PLAN,
               List.of(ranked(GRAD_OUT)),
               w -> SparseBlockDot.gradB(w.f("gradOut"), w.plan())),
+          new Operation(
+              "Dot.addGradH",
+              PLAN,
+              List.of(W, GRAD_OUT, GRAD_H),
+              w -> SparseBlockDot.addGradH(w.f("W"), w.f("gradOut"), w.plan(), 2, w.f("gradH"))),
+          new Operation(
+              "Dot.gradW(out)",
+              PLAN,
+              List.of(GRAD_W, H, GRAD_OUT),
+              w -> SparseBlockDot.gradW(w.f("h"), w.f("gradOut"), w.plan(), w.f("gradW"))),
+          new Operation(
+              "Dot.clearGradW",
+              PLAN,
+              List.of(GRAD_W),
+              w -> SparseBlockDot.clearGradW(w.plan(), w.f("gradW"))),
+          new Operation(
+              "Dot.gradB(out)",
+              PLAN,
+              List.of(ranked(GRAD_OUT), GRAD_B),
+              w -> SparseBlockDot.gradB(w.f("gradOut"), w.plan(), w.f("gradB"))),
+          new Operation(
+              "Dot.clearGradB",
+              PLAN,
+              List.of(ranked(GRAD_B)),
+              w -> SparseBlockDot.clearGradB(w.plan(), w.f("gradB"))),
+          new Operation(
+              "Dot.stepW",
+              PLAN,
+              List.of(out(W), H, GRAD_OUT),
+              w ->
+                  SparseBlockDot.stepW(
+                      w.f("h"), w.f("gradOut"), w.plan(), ADAM, w.f("W"), state(w.f("W")))),
+          new Operation(
+              "Dot.stepB",
+              PLAN,
+              List.of(ranked(GRAD_OUT), out(B)),
+              w -> SparseBlockDot.stepB(w.f("gradOut"), w.plan(), ADAM, w.f("b"), state(w.f("b")))),
+          new Operation(
+              "InputBias.gradient(gate)",
+              PLAN,
+              List.of(ranked(GRAD_OUT), GATE, out(named("gradBias", BIAS))),
+              w -> InputBias.gradient(w.f("gradOut"), w.f("gate"), w.plan(), w.f("gradBias"))),
+          new Operation(
+              "InputBias.gradient",
+              PLAN,
+              List.of(ranked(GRAD_OUT)),
+              w -> InputBias.gradient(w.f("gradOut"), w.plan())),
+          new Operation(
+              "InputBias.addGradient",
+              PLAN,
+              List.of(ranked(GRAD_OUT), out(BIAS)),
+              w -> InputBias.addGradient(w.f("gradOut"), w.plan(), 2, w.f("bias"))),
+          new Operation(
+              "InputBias.clearGradient",
+              PLAN,
+              List.of(ranked(out(named("gradBias", BIAS)))),
+              w -> InputBias.clearGradient(w.plan(), w.f("gradBias"))),
+          new Operation(
+              "InputBias.gradGate",
+              PLAN,
+              List.of(ranked(GRAD_OUT), BIAS, out(named("gradGate", GATE))),
+              w -> InputBias.gradGate(w.f("bias"), w.f("gradOut"), w.plan(), w.f("gradGate"))),
+          new Operation(
+              "InputBias.step",
+              PLAN,
+              List.of(ranked(GRAD_OUT), GATE, out(BIAS)),
+              w ->
+                  InputBias.step(
+                      w.f("gradOut"),
+                      w.f("gate"),
+                      w.plan(),
+                      ADAM,
+                      w.f("bias"),
+                      state(w.f("bias")))),
           new Operation(
               "Dot.addGradB",
               PLAN,
@@ -632,15 +726,20 @@ final class InvalidProductInputTest extends InvalidInput {
         if (!input && !operand.dims.contains("oWin")) {
           continue;
         }
-        String size = operand.words.substring(operand.words.lastIndexOf(' ') + 1);
-        String words = "(entries of " + (input ? "inputs, " : "outputs, ") + size;
+        boolean numbers = operand.dims.size() == 2; // a number for each row: a gate
+        String size = operand.words.substring(operand.words.lastIndexOf(','));
+        String words = "(entries of " + (input ? "inputs" : "outputs") + (numbers ? ")" : size);
         long last = DIMS.get(input ? "iSize" : "oSize");
-        for (long[] wrong : new long[][] {{5, last}, {7, last}, {2, 3, last}}) {
+        for (long[] wrong :
+            numbers
+                ? new long[][] {{5}, {7}, {2, 3}}
+                : new long[][] {{5, last}, {7, last}, {2, 3, last}}) {
           World world = new World();
           for (Operand other : operation.operands) {
             boolean rows = other.dims.contains("iWin") || other.dims.contains("oWin");
             long[] right = other.shape();
-            long[] shape = other == operand ? wrong : rows ? new long[] {6, right[2]} : right;
+            long[] ofRows = right.length == 3 ? new long[] {6, right[2]} : new long[] {6};
+            long[] shape = other == operand ? wrong : rows ? ofRows : right;
             world.with(other.name, () -> floats(shape));
           }
           world.with("plan", InvalidProductInputTest::raggedPlan);
@@ -652,7 +751,7 @@ final class InvalidProductInputTest extends InvalidInput {
               operand.name
                   + ": expected "
                   + words
-                  + (rankOnly ? "" : " = " + Shape.of(6, last))
+                  + (rankOnly ? "" : " = " + (numbers ? Shape.of(6) : Shape.of(6, last)))
                   + " but was "
                   + Shape.of(wrong),
               world,
@@ -707,5 +806,106 @@ final class InvalidProductInputTest extends InvalidInput {
           prepared(addGradB, true),
           w -> SparseBlockDot.addGradB(w.f("gradOut"), w.plan(), alpha, w.f("b")));
     }
+  }
+
+  private static Operation withPlan(String name) {
+    return WITH_PLAN.stream().filter(o -> o.name.equals(name)).findFirst().orElseThrow();
+  }
+
+  private static void addStep(
+      List<Case> cases,
+      String name,
+      Class<? extends Throwable> type,
+      String message,
+      Consumer<World> call) {
+    add(cases, "stepW: " + name, type, message, prepared(withPlan("Dot.stepW"), true), call);
+  }
+
+  private static void addSteps(List<Case> cases) {
+    addStep(
+        cases,
+        "optimizer null",
+        NULL,
+        "optimizer",
+        w ->
+            SparseBlockDot.stepW(
+                w.f("h"), w.f("gradOut"), w.plan(), null, w.f("W"), state(w.f("W"))));
+    addStep(
+        cases,
+        "state null",
+        NULL,
+        "state",
+        w -> SparseBlockDot.stepW(w.f("h"), w.f("gradOut"), w.plan(), ADAM, w.f("W"), null));
+    addStep(
+        cases,
+        "state of others",
+        ARGUMENT,
+        "state: was not made for W, FloatTensor(8, 7, 6, 5)",
+        w ->
+            SparseBlockDot.stepW(
+                w.f("h"), w.f("gradOut"), w.plan(), ADAM, w.f("W"), OptimizerState.of()));
+    addStep(
+        cases,
+        "state closed",
+        STATE,
+        "state: the state is closed",
+        w -> {
+          OptimizerState state = OptimizerState.of(w.f("W"));
+          state.close();
+          SparseBlockDot.stepW(w.f("h"), w.f("gradOut"), w.plan(), ADAM, w.f("W"), state);
+        });
+    addStep(
+        cases,
+        "state of a view",
+        ARGUMENT,
+        "tensors[0]: expected a contiguous tensor but (7, 8, 5, 6) is a transposed view",
+        w -> OptimizerState.of(w.f("W").transposeBlocks()));
+    addStep(
+        cases,
+        "state of a tensor twice",
+        ARGUMENT,
+        "tensors[1]: shares memory with tensors[0]",
+        w -> OptimizerState.of(w.f("W"), w.f("W").reshape(8, 210)));
+    addStep(
+        cases,
+        "state of another rank",
+        ARGUMENT,
+        "tensors[1]: expected (iBlocks, oBlocks, iSize, oSize) for weights or (blocks, size) for"
+            + " biases but was (2, 4, 6)",
+        w -> OptimizerState.of(w.f("W"), w.f("h")));
+    addStep(cases, "state of null", NULL, "tensors[0]", w -> OptimizerState.of((FloatTensor) null));
+    addStep(
+        cases,
+        "state of too many blocks",
+        ARGUMENT,
+        "tensors[0]: (65536, 65536, 0, 5) has more than the 2^31 - 1 blocks that can be counted",
+        w -> {
+          try (FloatTensor many = FloatTensor.zeros(1 << 16, 1 << 16, 0, 5)) {
+            OptimizerState.of(many);
+          }
+        });
+    for (float alpha : new float[] {Float.NaN, Float.NEGATIVE_INFINITY}) {
+      String message = "alpha: expected a finite number but was " + alpha;
+      addStep(
+          cases,
+          "addGradH " + alpha,
+          ARGUMENT,
+          message,
+          w -> SparseBlockDot.addGradH(w.f("W"), w.f("gradOut"), w.plan(), alpha, w.f("h")));
+      add(
+          cases,
+          "InputBias.addGradient " + alpha,
+          ARGUMENT,
+          message,
+          prepared(withPlan("InputBias.addGradient"), true),
+          w -> InputBias.addGradient(w.f("gradOut"), w.plan(), alpha, w.f("bias")));
+    }
+    add(
+        cases,
+        "InputBias.step: gate null",
+        NULL,
+        "gate",
+        prepared(withPlan("InputBias.step"), true),
+        w -> InputBias.step(w.f("gradOut"), null, w.plan(), ADAM, w.f("bias"), state(w.f("bias"))));
   }
 }
