@@ -30,6 +30,8 @@ import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockGemv;
 import org.blocksparse.SparseBlockOuter;
 import org.blocksparse.SparseRows;
+import org.blocksparse.TensorFile;
+import org.blocksparse.TopKGate;
 
 /**
  * Runs every operation where the heap is full, or the stack nearly used up, and then a right one.
@@ -346,6 +348,12 @@ public final class ScarcityProgram {
             "step of input biases " + optimizer,
             () -> InputBias.step(out, plan, optimizer, biases, state));
       }
+      all.put("input bias's gate", () -> InputBias.gradGate(biases, out, plan).close());
+      all.put("add gradH", () -> SparseBlockDot.addGradH(W, out, plan, 0.5f, gradZ));
+      all.put("route", () -> TopKGate.of(SIZE, 2).route(b).close());
+      all.put("route some", () -> TopKGate.of(SIZE, 2).withCapacity(1).route(b).close());
+      all.put("save tensors", () -> TensorFile.save(folder.resolve("saved"), Map.of("W", W)));
+      all.put("open tensors", this::tensors);
       all.put("gemv", () -> SparseBlockGemv.apply(out, W, h, plan).close());
       all.put("outer", () -> SparseBlockOuter.applyInPlace(h, h, plan, 1, sum));
       all.put("layer", () -> HierarchicalSoftmax.builder(8, 100).build().close());
@@ -378,6 +386,12 @@ public final class ScarcityProgram {
       all.put("read npy", () -> NpyFile.readFloats(folder.resolve("h.npy")).close());
       all.put("npz", this::npz);
       return all;
+    }
+
+    private void tensors() throws IOException {
+      try (TensorFile tensors = TensorFile.open(folder.resolve("model"), LoadOptions.mapped())) {
+        tensors.floats("W1").close();
+      }
     }
 
     private void npz() throws IOException {
