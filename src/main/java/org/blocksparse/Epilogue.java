@@ -160,13 +160,13 @@ public final class Epilogue {
       Check.shape("inputBias", inputBias, "(iBlocks, oSize)", plan.iBlocks(), oSize);
     }
     if (inputGate != null) {
-      plan.inputs().require("inputGate", inputGate, "(batch, iWin)");
+      plan.inputs().requireElements("inputGate", inputGate, "(batch, iWin)");
     }
     if (z != null) {
       plan.outputs().require("z", z, Z, oSize);
     }
     if (gate != null) {
-      plan.outputs().require("gate", gate, "(batch, oWin)");
+      plan.outputs().requireElements("gate", gate, "(batch, oWin)");
     }
   }
 

@@ -106,8 +106,8 @@ final class FusedDot {
     Check.noOverlap("gradZ", gradZ, "gradOut", gradOut);
     Check.noOverlap("gradZ", gradZ, "z", z);
     if (gate != null) {
-      plan.inputs().require("gate", gate, INPUT_ELEMENTS);
-      plan.inputs().require("gradGate", gradGate, INPUT_ELEMENTS);
+      plan.inputs().requireElements("gate", gate, INPUT_ELEMENTS);
+      plan.inputs().requireElements("gradGate", gradGate, INPUT_ELEMENTS);
       Check.noOverlap("gradZ", gradZ, "gate", gate);
       Check.noOverlap("gradGate", gradGate, "W", W);
       Check.noOverlap("gradGate", gradGate, "gradOut", gradOut);

@@ -195,7 +195,7 @@ public final class InputBias {
   private static void gradGate(
       FloatTensor bias, FloatTensor gradOut, BlockPlan plan, FloatTensor gradGate, Dots dots) {
     check(gradOut, null, plan, "bias", bias);
-    plan.inputs().require("gradGate", gradGate, GATE);
+    plan.inputs().requireElements("gradGate", gradGate, GATE);
     Check.noOverlap("gradGate", gradGate, "bias", bias);
     Check.noOverlap("gradGate", gradGate, "gradOut", gradOut);
     try (Lease lease = lease(gradOut, null).of("bias", bias).writing("gradGate", gradGate)) {
@@ -277,7 +277,7 @@ public final class InputBias {
     requireNonNull(plan, "plan");
     long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     if (gate != null) {
-      plan.inputs().require("gate", gate, GATE);
+      plan.inputs().requireElements("gate", gate, GATE);
     }
     Check.shape(name, bias, BIAS, plan.iBlocks(), oSize);
     return (int) oSize;

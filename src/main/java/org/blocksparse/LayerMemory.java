@@ -24,6 +24,8 @@ import org.blocksparse.internal.softmax.Workspace;
  * open and may be written.
  */
 final class LayerMemory implements AutoCloseable {
+  private final int features;
+  private final ClassAssignment assignment;
   private final SoftmaxParameters parameters;
   private final Storage valid;
   private final Storage prior;
@@ -33,6 +35,8 @@ final class LayerMemory implements AutoCloseable {
 
   LayerMemory(
       int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
+    this.features = features;
+    this.assignment = assignment;
     this.parameters = parameters;
     int classes = assignment.classes();
     this.valid = Storage.allocate(classes);
@@ -44,6 +48,14 @@ final class LayerMemory implements AutoCloseable {
     SoftmaxSizes sizes = new SoftmaxSizes(features, classes, assignment.slots());
     this.softmax = new TwoLevelSoftmax(workers.engine(), storage, sizes, valid);
     this.state = storage.optimizerState(classes);
+  }
+
+  int features() {
+    return features;
+  }
+
+  ClassAssignment assignment() {
+    return assignment;
   }
 
   SoftmaxParameters parameters() {
@@ -99,7 +111,12 @@ final class LayerMemory implements AutoCloseable {
 
   /** Computes something of x. */
   <R> R compute(FloatTensor x, Computation<R> computation) {
-    try (Lease lease = lease().of("x", x);
+    return compute(x, Filter.NONE, computation);
+  }
+
+  /** Computes something of x and a filter. */
+  <R> R compute(FloatTensor x, Filter filter, Computation<R> computation) {
+    try (Lease lease = filter.lease(lease().of("x", x));
         Workspace workspace = softmax.borrowWorkspace()) {
       return computation.of(Operands.rows(x), workspace);
     }

@@ -54,6 +54,9 @@ final class ModelFile {
         options.bag().addTo(lease);
         BagFile.add(options.bag(), lease, options.optimizerState(), tensors, metadata);
       }
+      if (layer.hasLabels()) {
+        LabelsFile.add(layer.labels(), tensors);
+      }
       SafeTensorsWriter writer =
           new SafeTensorsWriter(
               SafeTensorsLayout.of(tensors), metadata, options.progress()::update);
@@ -174,9 +177,11 @@ final class ModelFile {
         reader.entry("b2", ElementType.F32, sizes.classes(), sizes.slots())
       };
       State state = stateOrNull(sizes.classes(), parameters);
+      LabelsFile labels = LabelsFile.orNull(reader, sizes.outputs());
       long steps = metadata.number(ModelNames.STEPS);
       boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
       long toRead = classOf.bytes() + slotOf.bytes() + (state == null ? 0 : state.bytes());
+      toRead += labels == null ? 0 : labels.bytes();
       for (int p = 0; p < parameters.length; p++) {
         toRead += mapped && p == ModelNames.W2 ? 0 : parameters[p].bytes();
       }
@@ -197,6 +202,9 @@ final class ModelFile {
               .build(tensors[0], tensors[1], tensors[2], tensors[3]);
       try {
         layer.restore(metadata.ofUser(), steps);
+        if (labels != null) {
+          layer.setLabels(labels.read(reader, !mapped));
+        }
         if (state != null) {
           restore(layer.memory().state(), state);
         }

@@ -464,6 +464,23 @@ public final class SparseRows implements AutoCloseable {
   }
 
   /**
+   * All values are finite; these rows are leased by the caller.
+   *
+   * @throws IllegalArgumentException that names the first that is not
+   */
+  void requireFinite(String name) {
+    for (int r = 0; r < rows && values != null; r++) {
+      float[] ofRow = values(r);
+      for (int i = 0; i < ofRow.length; i++) {
+        if (!Float.isFinite(ofRow[i])) {
+          throw new IllegalArgumentException(
+              name + ": value " + i + " of row " + r + " = " + ofRow[i] + " is not finite");
+        }
+      }
+    }
+  }
+
+  /**
    * An output has no memory in common with these rows.
    *
    * @throws IllegalArgumentException if it has

@@ -15,7 +15,7 @@
  * <p>Input and output of a layer are divided into blocks, of which each sample selects a few.
  *
  * <table>
- *   <caption>SoftmaxSizes, as in Theano</caption>
+ *   <caption>Sizes, as in Theano</caption>
  *   <tr><th>word</th><th>meaning</th></tr>
  *   <tr><td>batch</td><td>samples computed together</td></tr>
  *   <tr><td>iBlocks, oBlocks</td><td>input and output blocks there are to select from</td></tr>
@@ -33,6 +33,8 @@
  *   <tr><td>z</td><td>sums, which an activation is applied to</td></tr>
  *   <tr><td>gate</td><td>a factor for each row, for instance how much an expert counts</td></tr>
  *   <tr><td>gated activation</td><td>one that multiplies by the second half of its row</td></tr>
+ *   <tr><td>expert</td><td>one of the blocks that a gate chooses among</td></tr>
+ *   <tr><td>routing</td><td>which experts a gate has chosen for each sample</td></tr>
  *   <tr><td>epilogue</td><td>what surrounds a product: biases, activation, gate</td></tr>
  * </table>
  *

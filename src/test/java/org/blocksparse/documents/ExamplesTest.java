@@ -22,17 +22,22 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
+import org.blocksparse.Metrics;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Ranking;
 import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseBlockDot;
+import org.blocksparse.SparseRows;
 import org.blocksparse.TheanoSoftmax;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
@@ -54,6 +59,82 @@ final class ExamplesTest {
     List<String> printed = printed(() -> First.main(new String[0]));
     assertEquals(List.of("700000"), printed);
     assertEquals(Example.named("first").commentsOnPrinting(), printed);
+  }
+
+  // example: recommend
+  /** The ten items that suit each user best, but for those that the user has seen. */
+  static int[][] recommend(HierarchicalSoftmax layer, FloatTensor users, List<int[]> seen) {
+    try (SparseRows rows = SparseRows.of(seen)) {
+      Ranking best = layer.topK(users, 10, Filter.without(rows));
+      return IntStream.range(0, best.batch()).mapToObj(best::outputs).toArray(int[][]::new);
+    }
+  }
+
+  // end of example
+
+  @Test
+  void recommend_leavesOutWhatWasSeen() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(4, 100).seed(1).build();
+        FloatTensor users = FloatTensor.of(new float[] {1, 2, 3, 4, 4, 3, 2, 1}, 2, 4)) {
+      int[] all = layer.topK(users, 100).outputs(0);
+      int[] seen = Arrays.copyOf(all, 5);
+      int[][] found = recommend(layer, users, List.of(seen, new int[0]));
+      assertArrayEquals(Arrays.copyOfRange(all, 5, 15), found[0]);
+      assertArrayEquals(layer.topK(users, 10).outputs(1), found[1]);
+    }
+  }
+
+  // example: names
+  /** Gives names to outputs, and keeps them in the model's file. */
+  static void saveWithNames(HierarchicalSoftmax layer, List<String> names, Path file)
+      throws IOException {
+    layer.setLabels(Labels.of(names));
+    layer.save(file);
+  }
+
+  /** The name of the likeliest of some outputs, which are given by their names. */
+  static String likeliest(Path file, FloatTensor x, String... candidates) throws IOException {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, LoadOptions.mapped())) {
+      int[] outputs = Arrays.stream(candidates).mapToInt(layer.labels()::output).toArray();
+      return layer.topK(x, 1, Filter.only(outputs)).label(0, 0);
+    }
+  }
+
+  // end of example
+
+  @Test
+  void names_areInTheFile() throws IOException {
+    Path file = folder.resolve("named");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 4).seed(1).build();
+        FloatTensor x = FloatTensor.of(new float[] {1, 2}, 1, 2)) {
+      List<String> names = List.of("ant", "bee", "cow", "dog");
+      saveWithNames(layer, names, file);
+      int best = layer.topK(x, 1, Filter.only(1, 3)).output(0, 0);
+      assertEquals(names.get(best), likeliest(file, x, "dog", "bee"));
+    }
+  }
+
+  // example: metrics
+  /** How good a layer is on held-out rows, which have several right labels each. */
+  static String quality(HierarchicalSoftmax layer, FloatTensor heldOut, SparseRows labels) {
+    Metrics metrics = Metrics.upTo(5);
+    metrics.add(layer.topK(heldOut, 5), labels); // batch by batch, if there are many
+    return "P@1 %.3f, R@5 %.3f, nDCG@5 %.3f"
+        .formatted(metrics.precision(1), metrics.recall(5), metrics.ndcg(5));
+  }
+
+  // end of example
+
+  @Test
+  void metrics_areThoseOfARanking() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 9).seed(1).build();
+        FloatTensor x = FloatTensor.of(new float[] {1, 2}, 1, 2)) {
+      int[] best = layer.topK(x, 2).outputs(0);
+      try (SparseRows labels = SparseRows.of(List.of(best))) {
+        assertEquals(
+            "P@1 %.3f, R@5 %.3f, nDCG@5 %.3f".formatted(1., 1., 1.), quality(layer, x, labels));
+      }
+    }
   }
 
   // example: blocks
@@ -88,40 +169,6 @@ final class ExamplesTest {
     List<String> printed = printed(ExamplesTest::blocks);
     assertEquals(List.of("(2, 2, 2) 277.0", "(2, 1, 2) 46.0", "(2, 3, 2, 2) 10.0"), printed);
     assertEquals(Example.named("blocks").commentsOnPrinting(), printed);
-  }
-
-  // example: experts
-  /** The sum of the experts chosen for each row of x, by their gates; W is (experts, 1, m, n). */
-  static FloatTensor mixture(FloatTensor W, float[] x, int[] chosen, float[] gates, int batch) {
-    int experts = (int) W.shape().dim(0);
-    int each = chosen.length / batch;
-    int m = x.length / batch;
-    float[] h = new float[batch * each * m];
-    for (int k = 0; k < h.length; k++) {
-      h[k] = gates[k / m] * x[k / m / each * m + k % m];
-    }
-    try (FloatTensor gated = FloatTensor.of(h, batch, each, m);
-        IntTensor inputIdx = IntTensor.of(chosen, batch, each);
-        IntTensor outputIdx = IntTensor.zeros(batch, 1); // there is one output block
-        FloatTensor b = FloatTensor.zeros(1, W.shape().dim(3));
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, experts, 1)) {
-      return SparseBlockDot.apply(W, gated, b, plan);
-    }
-  }
-
-  // end of example
-
-  @Test
-  void experts_addUpWithTheirGates() {
-    float[] weights = {1, 2, 10, 20, 100, 200}; // 3 experts of 1 x 2
-    try (FloatTensor W = FloatTensor.of(weights, 3, 1, 1, 2);
-        FloatTensor out =
-            mixture(
-                W, new float[] {1, 3}, new int[] {0, 2, 1, 2}, new float[] {0.5f, 2, 1, -1}, 2)) {
-      assertEquals("(2, 1, 2)", out.shape().toString());
-      // Row 0 is 1: 0.5 (1, 2) + 2 (100, 200). Row 1 is 3: 3 (10, 20) - 3 (100, 200).
-      assertArrayEquals(new float[] {200.5f, 401, -270, -540}, out.toArray());
-    }
   }
 
   // example: labels

@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -15,6 +16,7 @@ import org.blocksparse.Activation;
 import org.blocksparse.Backend;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.Epilogue;
+import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.InputBias;
@@ -27,6 +29,9 @@ import org.blocksparse.OptimizerState;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockGemv;
 import org.blocksparse.SparseBlockOuter;
+import org.blocksparse.SparseRows;
+import org.blocksparse.TensorFile;
+import org.blocksparse.TopKGate;
 
 /**
  * Runs every operation where the heap is full, or the stack nearly used up, and then a right one.
@@ -231,6 +236,7 @@ public final class ScarcityProgram {
     private final FloatTensor x;
     private final FloatTensor row;
     private final IntTensor targets;
+    private final SparseRows seen;
     private final float[] expected;
     private final int[] expectedTop;
 
@@ -256,6 +262,7 @@ public final class ScarcityProgram {
       x = FloatTensor.of(numbers(random, BATCH * SIZE), BATCH, SIZE);
       row = FloatTensor.of(numbers(random, SIZE), 1, SIZE);
       targets = IntTensor.of(random.ints(BATCH, 0, 1000).toArray(), BATCH);
+      seen = SparseRows.of(Collections.nCopies(BATCH, new int[] {1, 500, 999}));
       layer.save(folder.resolve("model"));
       NpyFile.write(folder.resolve("h.npy"), h);
       SparseBlockDot.apply(W, h, b, plan, out);
@@ -341,6 +348,12 @@ public final class ScarcityProgram {
             "step of input biases " + optimizer,
             () -> InputBias.step(out, plan, optimizer, biases, state));
       }
+      all.put("input bias's gate", () -> InputBias.gradGate(biases, out, plan).close());
+      all.put("add gradH", () -> SparseBlockDot.addGradH(W, out, plan, 0.5f, gradZ));
+      all.put("route", () -> TopKGate.of(SIZE, 2).route(b).close());
+      all.put("route some", () -> TopKGate.of(SIZE, 2).withCapacity(1).route(b).close());
+      all.put("save tensors", () -> TensorFile.save(folder.resolve("saved"), Map.of("W", W)));
+      all.put("open tensors", this::tensors);
       all.put("gemv", () -> SparseBlockGemv.apply(out, W, h, plan).close());
       all.put("outer", () -> SparseBlockOuter.applyInPlace(h, h, plan, 1, sum));
       all.put("layer", () -> HierarchicalSoftmax.builder(8, 100).build().close());
@@ -350,6 +363,8 @@ public final class ScarcityProgram {
       all.put("topP", () -> layer.topP(x, 0.1));
       all.put("atLeast", () -> layer.atLeast(x, 0.01));
       all.put("sample", () -> layer.sample(x, new Random(1)));
+      all.put("topK filtered", () -> layer.topK(x, 3, Filter.without(seen).renormalised()));
+      all.put("sample filtered", () -> layer.sample(x, 1, new Random(1), Filter.only(seen)));
       all.put("explain", () -> layer.explain(row, 3));
       all.put("loss", () -> layer.loss(x, targets));
       all.put("gradients", () -> layer.gradients(x, targets).close());
@@ -373,6 +388,12 @@ public final class ScarcityProgram {
       return all;
     }
 
+    private void tensors() throws IOException {
+      try (TensorFile tensors = TensorFile.open(folder.resolve("model"), LoadOptions.mapped())) {
+        tensors.floats("W1").close();
+      }
+    }
+
     private void npz() throws IOException {
       Path file = folder.resolve("arrays.npz");
       NpzFile.write(file, Map.of("out", out));
@@ -386,7 +407,7 @@ public final class ScarcityProgram {
       for (AutoCloseable each :
           List.of(
               idx, W, h, b, out, gate, gradZ, sum, biases, state, plan, layer, trained, x, row,
-              targets)) {
+              targets, seen)) {
         try {
           each.close();
         } catch (Exception e) {

@@ -91,7 +91,8 @@ public final class SafeTensorsWriter {
       for (long begin = 0; begin < size; begin += CHUNK) {
         int count = (int) Math.min(CHUNK, size - begin);
         tensors.get(i).elements().put(begin, count, bytes.clear());
-        write(channel, bytes.limit(4 * count));
+        int length = layout.entries().get(i).type().bytes() * count;
+        write(channel, bytes.position(0).limit(length));
       }
     }
     end();
