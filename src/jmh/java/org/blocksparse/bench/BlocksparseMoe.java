@@ -122,11 +122,16 @@ final class BlocksparseMoe implements Moe {
     results.put("out", out.toArray());
     results.put("gradX", gradX.toArray());
     results.put("gradGate", gradGate.toArray());
-    results.put("W1", W1.toArray());
-    results.put("b1", b1.toArray());
-    results.put("W2", W2.toArray());
-    results.put("b2", b2.toArray());
+    results.put("gradW1", gradW1.toArray());
+    results.put("gradB1", gradB1.toArray());
+    results.put("gradW2", gradW2.toArray());
+    results.put("gradB2", gradB2.toArray());
     return results;
+  }
+
+  @Override
+  public Map<String, float[]> parameters() {
+    return Map.of("W1", W1.toArray(), "b1", b1.toArray(), "W2", W2.toArray(), "b2", b2.toArray());
   }
 
   @Override
