@@ -66,6 +66,7 @@ final class ExpertsInPyTorchTest {
   }
 
   /** One pass: the output, and the gradients with respect to x and the parameters. */
+  @SuppressWarnings("ArrayRecordComponent")
   private record Pass(float[] out, float[] gradX, List<NDArray> gradients) {}
 
   /** Every expert for every row, with gates of 0 where it was not chosen. */
