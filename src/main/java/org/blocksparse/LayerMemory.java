@@ -5,7 +5,7 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.softmax.DenseGradients;
 import org.blocksparse.internal.softmax.FusedDescent;
 import org.blocksparse.internal.softmax.OptimizerUpdate;
@@ -31,7 +31,7 @@ final class LayerMemory implements AutoCloseable {
   private final Storage valid;
   private final Storage prior;
   private final TwoLevelSoftmax softmax;
-  private final OptimizerState state;
+  private final LayerState state;
   private volatile boolean closed;
 
   LayerMemory(
@@ -96,7 +96,7 @@ final class LayerMemory implements AutoCloseable {
     return softmax;
   }
 
-  OptimizerState state() {
+  LayerState state() {
     return state;
   }
 
@@ -167,12 +167,12 @@ final class LayerMemory implements AutoCloseable {
   /** The same with a step of training; {@code gradX} may be null. */
   double[] step(FloatTensor x, TrainingBatch batch, FloatTensor gradX, Optimizer optimizer) {
     try (Lease lease = leaseToTrain();
-        OptimizerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
+        LayerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
       return pass(lease, x, batch, gradX, workspace -> update(step, workspace));
     }
   }
 
-  private SoftmaxUpdate update(OptimizerState.Step step, Workspace workspace) {
+  private SoftmaxUpdate update(LayerState.Step step, Workspace workspace) {
     return step.rule().isPlainDescent()
         ? new FusedDescent(step, softmax.parameters(), softmax.sizes())
         : new OptimizerUpdate(step, softmax.sizes(), workspace);

@@ -19,7 +19,7 @@ import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Parameter;
@@ -82,7 +82,7 @@ final class ModelFile {
       Lease lease,
       List<TensorSource> tensors,
       Map<String, String> metadata) {
-    OptimizerState state = layer.memory().state();
+    LayerState state = layer.memory().state();
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
         ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.index()).steps()[0]));
@@ -296,7 +296,7 @@ final class ModelFile {
       return new State(rule, metadata.number(ModelNames.RULE_STEPS), stepsOfClass, moments);
     }
 
-    private void restore(OptimizerState target, State state) throws IOException {
+    private void restore(LayerState target, State state) throws IOException {
       int[] stepsOfClass = readSteps(reader, state.stepsOfClass());
       target.reset(state.rule());
       int[] stepsOfClassLevel = {(int) Math.min(state.steps(), Integer.MAX_VALUE)};

@@ -18,12 +18,14 @@ import org.blocksparse.ClassAssignment;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.NpyFile;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
+import org.blocksparse.OptimizerState;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockGemv;
 import org.blocksparse.SparseBlockOuter;
@@ -222,6 +224,8 @@ public final class ScarcityProgram {
     private final FloatTensor b;
     private final FloatTensor out;
     private final FloatTensor sum;
+    private final FloatTensor biases;
+    private final OptimizerState state;
     private final BlockPlan plan;
     private final HierarchicalSoftmax layer;
     private final HierarchicalSoftmax trained;
@@ -244,6 +248,8 @@ public final class ScarcityProgram {
       b = FloatTensor.of(numbers(random, BLOCKS * SIZE), BLOCKS, SIZE);
       out = FloatTensor.zeros(BATCH, 2, SIZE);
       sum = FloatTensor.zeros(BLOCKS, BLOCKS, SIZE, SIZE);
+      biases = FloatTensor.zeros(BLOCKS, SIZE);
+      state = OptimizerState.of(sum, biases);
       plan = BlockPlan.of(idx, idx, BLOCKS, BLOCKS);
       layer = HierarchicalSoftmax.builder(SIZE, 1000).seed(1).build();
       trained = HierarchicalSoftmax.builder(SIZE, 1000).seed(2).build();
@@ -304,6 +310,24 @@ public final class ScarcityProgram {
       all.put("gradH", () -> SparseBlockDot.gradH(W, out, plan).close());
       all.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
       all.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
+      all.put("gradW into", () -> SparseBlockDot.gradW(h, out, plan, sum));
+      all.put("clear gradW", () -> SparseBlockDot.clearGradW(plan, sum));
+      all.put("input bias", () -> InputBias.gradient(out, plan).close());
+      for (Optimizer optimizer :
+          List.of(
+              Optimizer.sgd(0.01f),
+              Optimizer.adam(0.01f),
+              Optimizer.adagrad(0.01f).withMaxNorm(1))) {
+        all.put(
+            "step of blocks " + optimizer,
+            () -> SparseBlockDot.stepW(h, out, plan, optimizer, sum, state));
+        all.put(
+            "step of biases " + optimizer,
+            () -> SparseBlockDot.stepB(out, plan, optimizer, biases, state));
+        all.put(
+            "step of input biases " + optimizer,
+            () -> InputBias.step(out, plan, optimizer, biases, state));
+      }
       all.put("gemv", () -> SparseBlockGemv.apply(out, W, h, plan).close());
       all.put("outer", () -> SparseBlockOuter.applyInPlace(h, h, plan, 1, sum));
       all.put("layer", () -> HierarchicalSoftmax.builder(8, 100).build().close());
@@ -362,7 +386,8 @@ public final class ScarcityProgram {
     @Override
     public void close() throws IOException {
       for (AutoCloseable each :
-          List.of(idx, W, h, b, out, sum, plan, layer, trained, x, row, targets, seen)) {
+          List.of(
+              idx, W, h, b, out, sum, biases, state, plan, layer, trained, x, row, targets, seen)) {
         try {
           each.close();
         } catch (Exception e) {
