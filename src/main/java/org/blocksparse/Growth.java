@@ -9,7 +9,7 @@ import java.util.PriorityQueue;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.Parameter;
@@ -186,7 +186,7 @@ final class Growth {
 
   /** What the optimizer keeps of W2 and b2. */
   private SlotColumns[] moments() {
-    OptimizerState state = memory.state();
+    LayerState state = memory.state();
     Parameter[] parameters = {Parameter.W2, Parameter.B2};
     int moments = state.kind().moments();
     SlotColumns[] columns = new SlotColumns[parameters.length * moments];
@@ -301,7 +301,7 @@ final class Growth {
 
   /** What new memory is filled with. */
   private interface Content {
-    void fill(SoftmaxStorage parameters, OptimizerState state);
+    void fill(SoftmaxStorage parameters, LayerState state);
   }
 
   private static LayerMemory inNewMemory(
@@ -326,7 +326,7 @@ final class Growth {
 
   private static LayerMemory copied(LayerMemory memory) {
     SoftmaxStorage from = memory.parameters().storage();
-    OptimizerState state = memory.state();
+    LayerState state = memory.state();
     return inNewMemory(
         memory,
         memory.assignment(),
@@ -345,7 +345,7 @@ final class Growth {
 
   /** Moves everything into new memory. */
   private LayerMemory moved(ClassAssignment after) {
-    OptimizerState state = memory.state();
+    LayerState state = memory.state();
     Relocation relocation =
         new Relocation(memory.softmax().engine(), memory.features(), table, after.table());
     LayerMemory result =
@@ -370,7 +370,7 @@ final class Growth {
   }
 
   /** One of the moments of all parameters. */
-  private static SoftmaxStorage moments(OptimizerState state, int moment) {
+  private static SoftmaxStorage moments(LayerState state, int moment) {
     return new SoftmaxStorage(
         state.of(Parameter.W1.index()).moment(moment),
         state.of(Parameter.B1.index()).moment(moment),

@@ -49,7 +49,7 @@ final class LayerMemory implements AutoCloseable {
       ClassAssignment assignment,
       Workers workers,
       SoftmaxParameters parameters,
-      OptimizerState state) {
+      LayerState state) {
     this.features = features;
     this.assignment = assignment;
     this.workers = workers;
