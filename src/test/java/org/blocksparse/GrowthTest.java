@@ -194,6 +194,7 @@ final class GrowthTest {
       float[][] before = columns(layer, all);
       float[] w1 = layer.W1().toArray();
       FloatTensor w2 = layer.W2();
+      fillEmptySlots(layer);
       assertEquals(9, layer.addOutputs(3));
       assertSame(w2, layer.W2(), "there was room");
       assertEquals(12, layer.outputs());
@@ -207,6 +208,18 @@ final class GrowthTest {
       train(layer, optimizer, 9, 10, 11, 9); // and they can be learned
       for (int output = 9; output < 12; output++) {
         assertFalse(Arrays.equals(before[3], column(layer, output)));
+      }
+    }
+  }
+
+  /** What is in slots without outputs is nobody's, and may be anything in a file. */
+  private static void fillEmptySlots(HierarchicalSoftmax layer) {
+    for (int c = 0; c < 2; c++) {
+      for (int slot = CLASSES.size(c); slot < 4; slot++) {
+        layer.b2().set(99, c, slot);
+        for (int moment = 0; moment < layer.memory().state().kind().moments(); moment++) {
+          layer.memory().state().of(Parameter.B2.index()).moment(moment).putFloat(4 * c + slot, 99);
+        }
       }
     }
   }
