@@ -3,8 +3,10 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
 import java.util.PriorityQueue;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Rows;
@@ -25,6 +27,9 @@ import org.blocksparse.internal.softmax.SoftmaxStorage;
 final class Growth {
   /** Of the slots that are needed, those that are made in addition. */
   private static final int ROOM = 16;
+
+  /** What has a column for each slot. */
+  private static final List<Parameter> OF_SLOTS = List.of(Parameter.W2, Parameter.B2);
 
   private final LayerMemory memory;
   private final ClassTable table;
@@ -97,7 +102,7 @@ final class Growth {
     int slots = table.slots();
     if (needed > (long) table.classes() * slots) {
       long each = (needed - 1) / table.classes() + 1;
-      slots = Math.toIntExact(each + Math.max(1, each / ROOM));
+      slots = (int) Math.min(Integer.MAX_VALUE, each + Math.max(1, each / ROOM));
     }
     int[] classes = x == null ? leastFull(outputs.length) : likeliest(x, slots);
     int count = Math.max(table.outputs(), Arrays.stream(outputs).max().orElse(-1) + 1);
@@ -159,15 +164,15 @@ final class Growth {
   private LayerMemory filled(ClassAssignment after) {
     try (Lease lease = memory.leaseToTrain()) {
       LayerMemory result = memory.with(after);
+      List<SlotColumns> parameters = parameters();
+      List<SlotColumns> moments = moments();
       for (int c = 0; c < table.classes(); c++) {
+        int classNumber = c;
         int begin = table.size(c);
         int end = after.size(c);
         if (begin < end) {
-          columns(Parameter.W2, storage(Parameter.W2)).fillWithMean(c, begin, end);
-          columns(Parameter.B2, storage(Parameter.B2)).fillWithMean(c, begin, end);
-          for (SlotColumns moment : moments()) {
-            moment.clear(c, begin, end);
-          }
+          parameters.forEach(parameter -> parameter.fillWithMean(classNumber, begin, end));
+          moments.forEach(moment -> moment.clear(classNumber, begin, end));
         }
       }
       memory.closeTables();
@@ -175,26 +180,27 @@ final class Growth {
     }
   }
 
-  private Storage storage(Parameter parameter) {
-    return memory.parameters().of(parameter).storage();
-  }
-
   private SlotColumns columns(Parameter parameter, Storage storage) {
     return new SlotColumns(
         storage, parameter == Parameter.W2 ? memory.features() : 1, table.slots());
   }
 
-  /** What the optimizer keeps of W2 and b2. */
-  private SlotColumns[] moments() {
+  private List<SlotColumns> parameters() {
+    return OF_SLOTS.stream()
+        .map(parameter -> columns(parameter, memory.parameters().of(parameter).storage()))
+        .toList();
+  }
+
+  /** What the optimizer keeps of them. */
+  private List<SlotColumns> moments() {
     LayerState state = memory.state();
-    Parameter[] parameters = {Parameter.W2, Parameter.B2};
-    int moments = state.kind().moments();
-    SlotColumns[] columns = new SlotColumns[parameters.length * moments];
-    for (int i = 0; i < columns.length; i++) {
-      Parameter parameter = parameters[i / moments];
-      columns[i] = columns(parameter, state.of(parameter.index()).moment(i % moments));
+    List<SlotColumns> moments = new ArrayList<>();
+    for (Parameter parameter : OF_SLOTS) {
+      for (int moment = 0; moment < state.kind().moments(); moment++) {
+        moments.add(columns(parameter, state.of(parameter.index()).moment(moment)));
+      }
     }
-    return columns;
+    return moments;
   }
 
   static LayerMemory retired(LayerMemory memory, int... outputs) {
@@ -239,14 +245,13 @@ final class Growth {
     try (Lease lease = memory.leaseToTrain()) {
       LayerMemory result = memory.with(after);
       int[] left = sizes();
-      SlotColumns[] moments = moments();
+      List<SlotColumns> all = new ArrayList<>(parameters());
+      all.addAll(moments());
       for (int i = 0; i < outputs.length; i++) {
         if (classes[i] >= 0) {
           int last = --left[classes[i]];
-          columns(Parameter.W2, storage(Parameter.W2)).move(classes[i], last, movedTo[i]);
-          columns(Parameter.B2, storage(Parameter.B2)).move(classes[i], last, movedTo[i]);
-          for (SlotColumns moment : moments) {
-            moment.move(classes[i], last, movedTo[i]);
+          for (SlotColumns columns : all) {
+            columns.move(classes[i], last, movedTo[i]);
           }
         }
       }
@@ -359,10 +364,9 @@ final class Growth {
               }
               for (Parameter parameter : Parameter.values()) {
                 int[] steps = state.of(parameter.index()).steps();
-                boolean ofClasses = parameter == Parameter.W2 || parameter == Parameter.B2;
                 newState
                     .of(parameter.index())
-                    .restoreSteps(ofClasses ? relocation.steps(steps) : steps);
+                    .restoreSteps(OF_SLOTS.contains(parameter) ? relocation.steps(steps) : steps);
               }
             });
     memory.close();
