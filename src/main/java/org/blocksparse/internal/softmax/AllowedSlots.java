@@ -74,6 +74,9 @@ final class AllowedSlots {
 
   /** Whether all outputs of a class are listed. */
   private boolean isFull(int classNumber) {
+    if (listed(classNumber) == 0) {
+      return false; // without a look at the table: so it is for nearly all classes
+    }
     int size = table.size(classNumber);
     return listed(classNumber) >= size
         && Arrays.stream(slots, begin[classNumber], begin[classNumber + 1]).distinct().count()
