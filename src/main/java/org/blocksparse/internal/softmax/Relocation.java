@@ -2,7 +2,6 @@
 package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
-import java.util.function.IntConsumer;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.memory.Storage;
 
@@ -19,6 +18,9 @@ import org.blocksparse.internal.memory.Storage;
  * nowhere get the mean of those in their class that were somewhere.
  */
 public final class Relocation {
+  /** What moving one number costs in multiply-adds. */
+  private static final long MOVE_WORK = 16;
+
   private final Engine engine;
   private final int features;
   private final ClassTable from;
@@ -33,9 +35,15 @@ public final class Relocation {
   /** The weight of each source; they sum to 1. */
   private final double[][] weights;
 
-  /** What is added to a slot, by the old class and the row. */
+  /** For each slot of a new class, which of the sources its output comes from; -1: none. */
+  private final int[][] sourceOf;
+
+  /** And from which slot. */
+  private final int[][] oldSlots;
+
+  /** What is added to a slot, by its old and its new class and the row. */
   private interface Difference {
-    float of(int was, int row);
+    float of(int was, int classNumber, int row);
   }
 
   /**
@@ -52,6 +60,8 @@ public final class Relocation {
     this.kept = new int[from.classes()];
     this.sources = new int[to.classes()][];
     this.weights = new double[to.classes()][];
+    this.sourceOf = new int[to.classes()][];
+    this.oldSlots = new int[to.classes()][];
     for (int c = 0; c < to.classes(); c++) {
       int[] all =
           Arrays.stream(to.members()[c])
@@ -67,6 +77,14 @@ public final class Relocation {
       }
       if (sources[c].length == 1) {
         weights[c][0] = 1;
+      }
+      int[] members = to.members()[c];
+      sourceOf[c] = new int[members.length];
+      oldSlots[c] = new int[members.length];
+      for (int slot = 0; slot < members.length; slot++) {
+        int was = wasIn(members[slot]);
+        sourceOf[c][slot] = was < 0 ? -1 : Arrays.binarySearch(sources[c], was);
+        oldSlots[c][slot] = was < 0 ? -1 : from.slotOf()[members[slot]];
       }
     }
   }
@@ -90,23 +108,20 @@ public final class Relocation {
     for (int c = 0; c < to.classes(); c++) {
       fresh.b1().putFloat(c, isWhole(c) ? old.b1().getFloat(sources[c][0]) : bias(c, old, shifts));
     }
-    forEachClass(
-        c -> {
-          double base = 0;
-          for (int i = 0; i < sources[c].length; i++) {
-            base += weights[c][i] * shifts[sources[c][i]];
-          }
-          double baseOfClass = base;
-          moveSlots(
-              c,
-              old.w2(),
-              fresh.w2(),
-              features,
-              (was, row) ->
-                  old.w1().getFloat((long) row * from.classes() + was)
-                      - fresh.w1().getFloat((long) row * to.classes() + c));
-          moveSlots(c, old.b2(), fresh.b2(), 1, (was, row) -> (float) (shifts[was] - baseOfClass));
-        });
+    double[] bases = new double[to.classes()];
+    for (int c = 0; c < bases.length; c++) {
+      for (int i = 0; i < sources[c].length; i++) {
+        bases[c] += weights[c][i] * shifts[sources[c][i]];
+      }
+    }
+    moveSlots(
+        old.w2(),
+        fresh.w2(),
+        features,
+        (was, c, row) ->
+            old.w1().getFloat((long) row * from.classes() + was)
+                - fresh.w1().getFloat((long) row * to.classes() + c));
+    moveSlots(old.b2(), fresh.b2(), 1, (was, c, row) -> (float) (shifts[was] - bases[c]));
   }
 
   /** For each old class, what is to be added to b2 for the logarithm of a probability at x = 0. */
@@ -143,22 +158,8 @@ public final class Relocation {
   public void moments(SoftmaxStorage old, SoftmaxStorage fresh) {
     moveClasses(old.w1(), fresh.w1(), features);
     moveClasses(old.b1(), fresh.b1(), 1);
-    forEachClass(
-        c -> {
-          moveSlots(c, old.w2(), fresh.w2(), features, null);
-          moveSlots(c, old.b2(), fresh.b2(), 1, null);
-        });
-  }
-
-  private void forEachClass(IntConsumer body) {
-    engine.run(
-        to.classes(),
-        (long) features * to.live(),
-        (first, last) -> {
-          for (int c = first; c < last; c++) {
-            body.accept(c);
-          }
-        });
+    moveSlots(old.w2(), fresh.w2(), features, null);
+    moveSlots(old.b2(), fresh.b2(), 1, null);
   }
 
   /**
@@ -187,32 +188,49 @@ public final class Relocation {
   }
 
   /**
-   * Rows of numbers, one for each slot of a class.
+   * Rows of numbers, one for each slot of each class. Row by row, since what all classes have of
+   * one row fits into a cache, in whatever order it is read.
    *
    * @param difference what is added; null: nothing, and new outputs have nothing
    */
-  private void moveSlots(int c, Storage old, Storage fresh, int rows, Difference difference) {
-    int[] members = to.members()[c];
-    float[] values = new float[members.length];
-    for (int row = 0; row < rows; row++) {
-      double sum = 0;
-      int moved = 0;
-      for (int slot = 0; slot < members.length; slot++) {
-        int was = wasIn(members[slot]);
-        if (was >= 0) {
-          long at = ((long) was * rows + row) * from.slots() + from.slotOf()[members[slot]];
-          float more = difference == null ? 0 : difference.of(was, row);
-          values[slot] = more == 0 ? old.getFloat(at) : old.getFloat(at) + more;
-          sum += values[slot];
-          moved++;
-        }
-      }
-      for (int slot = 0; slot < members.length; slot++) {
-        if (wasIn(members[slot]) < 0) {
-          values[slot] = difference == null ? 0 : (float) (sum / moved);
-        }
-      }
-      fresh.putFloats(((long) c * rows + row) * to.slots(), values, 0, values.length);
+  private void moveSlots(Storage old, Storage fresh, int rows, Difference difference) {
+    engine.run(
+        rows,
+        MOVE_WORK * rows * to.live(),
+        (first, last) -> {
+          for (int row = first; row < last; row++) {
+            for (int c = 0; c < to.classes(); c++) {
+              moveSlots(c, row, old, fresh, rows, difference);
+            }
+          }
+        });
+  }
+
+  private void moveSlots(
+      int c, int row, Storage old, Storage fresh, int rows, Difference difference) {
+    long[] begin = new long[sources[c].length];
+    float[] more = new float[begin.length];
+    for (int i = 0; i < begin.length; i++) {
+      begin[i] = ((long) sources[c][i] * rows + row) * from.slots();
+      more[i] = difference == null ? 0 : difference.of(sources[c][i], c, row);
     }
+    float[] values = new float[sourceOf[c].length];
+    double sum = 0;
+    int moved = 0;
+    for (int slot = 0; slot < values.length; slot++) {
+      int source = sourceOf[c][slot];
+      if (source >= 0) {
+        float value = old.getFloat(begin[source] + oldSlots[c][slot]);
+        values[slot] = more[source] == 0 ? value : value + more[source];
+        sum += values[slot];
+        moved++;
+      }
+    }
+    for (int slot = 0; slot < values.length; slot++) {
+      if (sourceOf[c][slot] < 0) {
+        values[slot] = difference == null ? 0 : (float) (sum / moved);
+      }
+    }
+    fresh.putFloats(((long) c * rows + row) * to.slots(), values, 0, values.length);
   }
 }
