@@ -15,11 +15,11 @@ import org.junit.platform.launcher.core.LauncherFactory;
 public final class HangProgram {
   private HangProgram() {}
 
-  public static void main(String[] args) throws ClassNotFoundException {
+  public static void main(String[] args) {
     LauncherFactory.create()
         .execute(
             LauncherDiscoveryRequestBuilder.request()
-                .selectors(DiscoverySelectors.selectClass(Class.forName(args[0])))
+                .selectors(DiscoverySelectors.selectClass(args[0]))
                 .configurationParameter("junit.jupiter.execution.timeout.default", "2 s")
                 .build());
     System.out.println("has ended");

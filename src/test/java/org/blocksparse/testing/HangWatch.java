@@ -34,6 +34,7 @@ public final class HangWatch implements TestExecutionListener {
 
   private volatile long lastEvent = System.nanoTime();
   private long defaultSeconds;
+  private Thread watching;
 
   @Override
   public void testPlanExecutionStarted(TestPlan plan) {
@@ -42,9 +43,16 @@ public final class HangWatch implements TestExecutionListener {
     }
     defaultSeconds = seconds(plan.getConfigurationParameters().get(LIMIT).orElseThrow());
     lastEvent = System.nanoTime();
-    Thread watch = new Thread(this::watch, "hang-watch");
-    watch.setDaemon(true);
-    watch.start();
+    watching = new Thread(this::watch, "hang-watch");
+    watching.setDaemon(true);
+    watching.start();
+  }
+
+  @Override
+  public void testPlanExecutionFinished(TestPlan plan) {
+    if (watching != null) {
+      watching.interrupt();
+    }
   }
 
   private static boolean isDebugged() {
