@@ -224,6 +224,11 @@ void check_large_products(int32_t isa, int32_t path) {
       CHECK(alpha == 0.0f ? std::isnan(o.at(3, 1)) : std::isinf(o.at(3, 1)));
     }
   }
+  // Each of the products within the floats, their sum beyond them.
+  const matrix x(3, 20, 3, 1.5e38f), y(3, 70, 3, 1.0f);
+  matrix o(20, 70, 3, 5.0f);
+  CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, 0.1f, x, y, 0, o));
+  CHECK(std::fabs(o.at(19, 69) - 4.5e37f) <= 1e32f && o.at(0, 0) == o.at(19, 69));
 }
 
 void check_block_sum(int32_t isa) {
