@@ -195,6 +195,26 @@ final class GemmScheduleTest {
     }
   }
 
+  /** A chunk reads few blocks then, and not all of them for a row or two each. */
+  @Test
+  void rowsOfOneBlockAreTakenByWhatTheyRead(Data data) {
+    int[] readIdx = data.indices(4000, 8);
+    try (GemmSchedule schedule = GemmSchedule.of(4000, new int[4000], 1, readIdx, 8)) {
+      assertWellFormed(schedule, new int[4000], readIdx);
+      int segments = schedule.segmentStart(schedule.chunks() - 1) + 8; // at most, in the last one
+      assertTrue(schedule.chunks() > 4, schedule.chunks() + " chunks");
+      assertTrue(segments <= schedule.chunks() + 2 * 8, segments + " segments");
+    }
+    // With no more rows than one chunk has, they stay in order.
+    int few = GemmSchedule.MAX_CHUNK_ROWS;
+    try (GemmSchedule schedule =
+        GemmSchedule.of(few, new int[few], 1, data.indices(few, 8), 8)) {
+      for (int r = 0; r < few; r++) {
+        assertEquals(r, schedule.row(r));
+      }
+    }
+  }
+
   @Test
   void rowsOneByOne(Data data) {
     int[] writeRow = IntStream.range(0, 300).map(r -> 7 * r).toArray();
