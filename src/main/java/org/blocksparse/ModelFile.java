@@ -19,7 +19,7 @@ import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Parameter;
@@ -54,6 +54,9 @@ final class ModelFile {
         options.bag().addTo(lease);
         BagFile.add(options.bag(), lease, options.optimizerState(), tensors, metadata);
       }
+      if (layer.hasLabels()) {
+        LabelsFile.add(layer.labels(), tensors);
+      }
       SafeTensorsWriter writer =
           new SafeTensorsWriter(
               SafeTensorsLayout.of(tensors), metadata, options.progress()::update);
@@ -75,7 +78,7 @@ final class ModelFile {
       Lease lease,
       List<TensorSource> tensors,
       Map<String, String> metadata) {
-    OptimizerState state = layer.memory().state();
+    LayerState state = layer.memory().state();
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
         ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.index()).steps()[0]));
@@ -174,9 +177,11 @@ final class ModelFile {
         reader.entry("b2", ElementType.F32, sizes.classes(), sizes.slots())
       };
       State state = stateOrNull(sizes.classes(), parameters);
+      LabelsFile labels = LabelsFile.orNull(reader, sizes.outputs());
       long steps = metadata.number(ModelNames.STEPS);
       boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
       long toRead = classOf.bytes() + slotOf.bytes() + (state == null ? 0 : state.bytes());
+      toRead += labels == null ? 0 : labels.bytes();
       for (int p = 0; p < parameters.length; p++) {
         toRead += mapped && p == ModelNames.W2 ? 0 : parameters[p].bytes();
       }
@@ -197,6 +202,9 @@ final class ModelFile {
               .build(tensors[0], tensors[1], tensors[2], tensors[3]);
       try {
         layer.restore(metadata.ofUser(), steps);
+        if (labels != null) {
+          layer.setLabels(labels.read(reader, !mapped));
+        }
         if (state != null) {
           restore(layer.memory().state(), state);
         }
@@ -269,7 +277,7 @@ final class ModelFile {
       return new State(rule, metadata.number(ModelNames.RULE_STEPS), stepsOfClass, moments);
     }
 
-    private void restore(OptimizerState target, State state) throws IOException {
+    private void restore(LayerState target, State state) throws IOException {
       int[] stepsOfClass = readSteps(reader, state.stepsOfClass());
       target.reset(state.rule());
       int[] stepsOfClassLevel = {(int) Math.min(state.steps(), Integer.MAX_VALUE)};

@@ -81,6 +81,18 @@ record SoftmaxParameters(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTe
     return this;
   }
 
+  /**
+   * What an operation writes is not what it reads.
+   *
+   * @throws IllegalArgumentException if {@code out} shares memory with x or one of these
+   */
+  void checkNoOverlap(String outName, FloatTensor out, FloatTensor x) {
+    Check.noOverlap(outName, out, "x", x);
+    for (Parameter parameter : Parameter.values()) {
+      Check.noOverlap(outName, out, parameter.label(), of(parameter));
+    }
+  }
+
   /** What the computations work on. */
   SoftmaxStorage storage() {
     return new SoftmaxStorage(W1.storage(), b1.storage(), W2.storage(), b2.storage());

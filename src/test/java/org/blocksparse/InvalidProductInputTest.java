@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidInput;
 
@@ -27,7 +28,10 @@ final class InvalidProductInputTest extends InvalidInput {
     addWithPlan(cases);
     WITH_INDICES.forEach(operation -> addAll(cases, operation, false));
     addPlans(cases);
+    addRaggedPlans(cases);
+    addRaggedRows(cases);
     addAlphas(cases);
+    addSteps(cases);
     return cases.stream();
   }
 
@@ -85,6 +89,19 @@ final class InvalidProductInputTest extends InvalidInput {
     return new Operand(o.name, o.words, o.dims, Kind.OUTPUT, o.rankFirst);
   }
 
+  private static Operand named(String name, Operand o) {
+    return new Operand(name, o.words, o.dims, o.kind, o.rankFirst);
+  }
+
+  /** The state of a tensor; of none, where the tensor is what is wrong. */
+  private static OptimizerState state(FloatTensor tensor) {
+    try {
+      return OptimizerState.of(tensor);
+    } catch (RuntimeException e) {
+      return OptimizerState.of();
+    }
+  }
+
   private static Operand index(String name, String words, String dims) {
     return new Operand(name, words, List.of(dims.split(" ")), Kind.INDEX, false);
   }
@@ -100,6 +117,12 @@ final class InvalidProductInputTest extends InvalidInput {
   private static final Operand GRAD_OUT = in("gradOut", "(batch, oWin, oSize)", "batch oWin oSize");
   private static final Operand GRAD_H =
       out(in("gradH", "(batch, iWin, iSize)", "batch iWin iSize"));
+  private static final Operand GRAD_W =
+      out(ranked(in("gradW", "(iBlocks, oBlocks, iSize, oSize)", "iBlocks oBlocks iSize oSize")));
+  private static final Operand GRAD_B = out(named("gradB", B));
+  private static final Operand BIAS = in("bias", "(iBlocks, oSize)", "iBlocks oSize");
+  private static final Operand GATE = in("gate", "(batch, iWin)", "batch iWin");
+  private static final Optimizer ADAM = Optimizer.adam(1);
   private static final Operand X = in("x", "(batch, xWin, xSize)", "batch iWin iSize");
   private static final Operand Y = in("y", "(batch, yWin, ySize)", "batch oWin oSize");
   private static final Operand INPUT_IDX =
@@ -162,6 +185,80 @@ final class InvalidProductInputTest extends InvalidInput {
               PLAN,
               List.of(ranked(GRAD_OUT)),
               w -> SparseBlockDot.gradB(w.f("gradOut"), w.plan())),
+          new Operation(
+              "Dot.addGradH",
+              PLAN,
+              List.of(W, GRAD_OUT, GRAD_H),
+              w -> SparseBlockDot.addGradH(w.f("W"), w.f("gradOut"), w.plan(), 2, w.f("gradH"))),
+          new Operation(
+              "Dot.gradW(out)",
+              PLAN,
+              List.of(GRAD_W, H, GRAD_OUT),
+              w -> SparseBlockDot.gradW(w.f("h"), w.f("gradOut"), w.plan(), w.f("gradW"))),
+          new Operation(
+              "Dot.clearGradW",
+              PLAN,
+              List.of(GRAD_W),
+              w -> SparseBlockDot.clearGradW(w.plan(), w.f("gradW"))),
+          new Operation(
+              "Dot.gradB(out)",
+              PLAN,
+              List.of(ranked(GRAD_OUT), GRAD_B),
+              w -> SparseBlockDot.gradB(w.f("gradOut"), w.plan(), w.f("gradB"))),
+          new Operation(
+              "Dot.clearGradB",
+              PLAN,
+              List.of(ranked(GRAD_B)),
+              w -> SparseBlockDot.clearGradB(w.plan(), w.f("gradB"))),
+          new Operation(
+              "Dot.stepW",
+              PLAN,
+              List.of(out(W), H, GRAD_OUT),
+              w ->
+                  SparseBlockDot.stepW(
+                      w.f("h"), w.f("gradOut"), w.plan(), ADAM, w.f("W"), state(w.f("W")))),
+          new Operation(
+              "Dot.stepB",
+              PLAN,
+              List.of(ranked(GRAD_OUT), out(B)),
+              w -> SparseBlockDot.stepB(w.f("gradOut"), w.plan(), ADAM, w.f("b"), state(w.f("b")))),
+          new Operation(
+              "InputBias.gradient(gate)",
+              PLAN,
+              List.of(ranked(GRAD_OUT), GATE, out(named("gradBias", BIAS))),
+              w -> InputBias.gradient(w.f("gradOut"), w.f("gate"), w.plan(), w.f("gradBias"))),
+          new Operation(
+              "InputBias.gradient",
+              PLAN,
+              List.of(ranked(GRAD_OUT)),
+              w -> InputBias.gradient(w.f("gradOut"), w.plan())),
+          new Operation(
+              "InputBias.addGradient",
+              PLAN,
+              List.of(ranked(GRAD_OUT), out(BIAS)),
+              w -> InputBias.addGradient(w.f("gradOut"), w.plan(), 2, w.f("bias"))),
+          new Operation(
+              "InputBias.clearGradient",
+              PLAN,
+              List.of(ranked(out(named("gradBias", BIAS)))),
+              w -> InputBias.clearGradient(w.plan(), w.f("gradBias"))),
+          new Operation(
+              "InputBias.gradGate",
+              PLAN,
+              List.of(ranked(GRAD_OUT), BIAS, out(named("gradGate", GATE))),
+              w -> InputBias.gradGate(w.f("bias"), w.f("gradOut"), w.plan(), w.f("gradGate"))),
+          new Operation(
+              "InputBias.step",
+              PLAN,
+              List.of(ranked(GRAD_OUT), GATE, out(BIAS)),
+              w ->
+                  InputBias.step(
+                      w.f("gradOut"),
+                      w.f("gate"),
+                      w.plan(),
+                      ADAM,
+                      w.f("bias"),
+                      state(w.f("bias")))),
           new Operation(
               "Dot.addGradB",
               PLAN,
@@ -522,6 +619,155 @@ final class InvalidProductInputTest extends InvalidInput {
         });
   }
 
+  /** Rows that a ragged plan is made from, and what it says of them. */
+  private static void addRaggedPlans(List<Case> cases) {
+    addRagged(cases, "inputs null", NULL, "inputs", () -> null, () -> rows(7), 8);
+    addRagged(cases, "outputs null", NULL, "outputs", () -> rows(8), () -> null, 8);
+    addRagged(
+        cases,
+        "iBlocks -1",
+        ARGUMENT,
+        "iBlocks: expected at least 0 but was -1",
+        () -> rows(8),
+        () -> rows(7),
+        -1);
+    addRagged(
+        cases,
+        "an index too large",
+        BOUNDS,
+        "inputs: index 7 of row 2 is outside [0, iBlocks = 7)",
+        () -> rows(8),
+        () -> rows(7),
+        7);
+    addRagged(
+        cases,
+        "an output too large",
+        BOUNDS,
+        "outputs: index 7 of row 2 is outside [0, oBlocks = 7)",
+        () -> rows(8),
+        () -> rows(8),
+        8);
+    addRagged(
+        cases,
+        "more rows",
+        ARGUMENT,
+        "outputs: expected 3 rows, as inputs have, but was 2",
+        () -> rows(8),
+        () -> SparseRows.of(List.of(new int[] {1}, new int[] {2})),
+        8);
+    for (boolean input : new boolean[] {true, false}) {
+      Supplier<SparseRows> weighted =
+          () -> SparseRows.of(new int[] {0, 0, 0, 1}, new int[] {1}, new float[] {2});
+      addRagged(
+          cases,
+          (input ? "inputs" : "outputs") + " with values",
+          ARGUMENT,
+          (input ? "inputs" : "outputs")
+              + ": expected rows without values but was SparseRows(3 rows, 1 weighted entries)",
+          input ? weighted : () -> rows(8),
+          input ? () -> rows(7) : weighted,
+          8);
+      Supplier<SparseRows> closed =
+          () -> {
+            SparseRows rows = rows(7);
+            rows.close();
+            return rows;
+          };
+      addRagged(
+          cases,
+          (input ? "inputs" : "outputs") + " closed",
+          STATE,
+          (input ? "inputs" : "outputs") + ": the SparseRows(3 rows, 6 entries) are closed",
+          input ? closed : () -> rows(8),
+          input ? () -> rows(7) : closed,
+          8);
+    }
+    // 40,000 * 40,000, and samples without windows that count all the same.
+    Supplier<SparseRows> wide = () -> SparseRows.of(new int[] {0, 0, 0, 40_000}, new int[40_000]);
+    addRagged(
+        cases,
+        "too many pairs",
+        ARGUMENT,
+        "inputs, outputs: 1600000002 pairs of rows and blocks are more than the 2^29 that one"
+            + " plan can hold, in 4294967296 bytes for each schedule; split the batch",
+        wide,
+        wide,
+        8);
+  }
+
+  /** Three samples that select 3, 0 and 3 of the blocks, the last one among them. */
+  private static SparseRows rows(int blocks) {
+    return SparseRows.of(new int[] {0, 3, 3, 6}, new int[] {0, 2, 2, 5, blocks - 1, 1});
+  }
+
+  private static void addRagged(
+      List<Case> cases,
+      String name,
+      Class<? extends Throwable> type,
+      String message,
+      Supplier<SparseRows> inputs,
+      Supplier<SparseRows> outputs,
+      int iBlocks) {
+    World world = new World().with("inputs", inputs).with("outputs", outputs);
+    add(
+        cases,
+        "ragged plan: " + name,
+        type,
+        message,
+        world,
+        w -> BlockPlan.of(w.rows("inputs"), w.rows("outputs"), iBlocks, 7));
+  }
+
+  /** Every operation with a ragged plan refuses rows that are not its own. */
+  private static void addRaggedRows(List<Case> cases) {
+    for (Operation operation : WITH_PLAN) {
+      for (Operand operand : operation.operands) {
+        boolean input = operand.dims.contains("iWin");
+        if (!input && !operand.dims.contains("oWin")) {
+          continue;
+        }
+        boolean numbers = operand.dims.size() == 2; // a number for each row: a gate
+        String size = operand.words.substring(operand.words.lastIndexOf(','));
+        String words = "(entries of " + (input ? "inputs" : "outputs") + (numbers ? ")" : size);
+        long last = DIMS.get(input ? "iSize" : "oSize");
+        for (long[] wrong :
+            numbers
+                ? new long[][] {{5}, {7}, {2, 3}}
+                : new long[][] {{5, last}, {7, last}, {2, 3, last}}) {
+          World world = new World();
+          for (Operand other : operation.operands) {
+            boolean rows = other.dims.contains("iWin") || other.dims.contains("oWin");
+            long[] right = other.shape();
+            long[] ofRows = right.length == 3 ? new long[] {6, right[2]} : new long[] {6};
+            long[] shape = other == operand ? wrong : rows ? ofRows : right;
+            world.with(other.name, () -> floats(shape));
+          }
+          world.with("plan", InvalidProductInputTest::raggedPlan);
+          boolean rankOnly = operand.rankFirst && wrong.length == 3;
+          add(
+              cases,
+              operation.name + ", ragged: " + operand.name + " " + Shape.of(wrong),
+              ARGUMENT,
+              operand.name
+                  + ": expected "
+                  + words
+                  + (rankOnly ? "" : " = " + (numbers ? Shape.of(6) : Shape.of(6, last)))
+                  + " but was "
+                  + Shape.of(wrong),
+              world,
+              operation.call);
+        }
+      }
+    }
+  }
+
+  private static BlockPlan raggedPlan() {
+    try (SparseRows inputs = rows(8);
+        SparseRows outputs = rows(7)) {
+      return BlockPlan.of(inputs, outputs, 8, 7);
+    }
+  }
+
   /** Not an alpha: throws while the arguments are made. */
   private static float beyondBlas(World w) {
     try (FloatTensor huge = FloatTensor.zeros(1L << 31, 0, 6, 5)) {
@@ -560,5 +806,106 @@ final class InvalidProductInputTest extends InvalidInput {
           prepared(addGradB, true),
           w -> SparseBlockDot.addGradB(w.f("gradOut"), w.plan(), alpha, w.f("b")));
     }
+  }
+
+  private static Operation withPlan(String name) {
+    return WITH_PLAN.stream().filter(o -> o.name.equals(name)).findFirst().orElseThrow();
+  }
+
+  private static void addStep(
+      List<Case> cases,
+      String name,
+      Class<? extends Throwable> type,
+      String message,
+      Consumer<World> call) {
+    add(cases, "stepW: " + name, type, message, prepared(withPlan("Dot.stepW"), true), call);
+  }
+
+  private static void addSteps(List<Case> cases) {
+    addStep(
+        cases,
+        "optimizer null",
+        NULL,
+        "optimizer",
+        w ->
+            SparseBlockDot.stepW(
+                w.f("h"), w.f("gradOut"), w.plan(), null, w.f("W"), state(w.f("W"))));
+    addStep(
+        cases,
+        "state null",
+        NULL,
+        "state",
+        w -> SparseBlockDot.stepW(w.f("h"), w.f("gradOut"), w.plan(), ADAM, w.f("W"), null));
+    addStep(
+        cases,
+        "state of others",
+        ARGUMENT,
+        "state: was not made for W, FloatTensor(8, 7, 6, 5)",
+        w ->
+            SparseBlockDot.stepW(
+                w.f("h"), w.f("gradOut"), w.plan(), ADAM, w.f("W"), OptimizerState.of()));
+    addStep(
+        cases,
+        "state closed",
+        STATE,
+        "state: the state is closed",
+        w -> {
+          OptimizerState state = OptimizerState.of(w.f("W"));
+          state.close();
+          SparseBlockDot.stepW(w.f("h"), w.f("gradOut"), w.plan(), ADAM, w.f("W"), state);
+        });
+    addStep(
+        cases,
+        "state of a view",
+        ARGUMENT,
+        "tensors[0]: expected a contiguous tensor but (7, 8, 5, 6) is a transposed view",
+        w -> OptimizerState.of(w.f("W").transposeBlocks()));
+    addStep(
+        cases,
+        "state of a tensor twice",
+        ARGUMENT,
+        "tensors[1]: shares memory with tensors[0]",
+        w -> OptimizerState.of(w.f("W"), w.f("W").reshape(8, 210)));
+    addStep(
+        cases,
+        "state of another rank",
+        ARGUMENT,
+        "tensors[1]: expected (iBlocks, oBlocks, iSize, oSize) for weights or (blocks, size) for"
+            + " biases but was (2, 4, 6)",
+        w -> OptimizerState.of(w.f("W"), w.f("h")));
+    addStep(cases, "state of null", NULL, "tensors[0]", w -> OptimizerState.of((FloatTensor) null));
+    addStep(
+        cases,
+        "state of too many blocks",
+        ARGUMENT,
+        "tensors[0]: (65536, 65536, 0, 5) has more than the 2^31 - 1 blocks that can be counted",
+        w -> {
+          try (FloatTensor many = FloatTensor.zeros(1 << 16, 1 << 16, 0, 5)) {
+            OptimizerState.of(many);
+          }
+        });
+    for (float alpha : new float[] {Float.NaN, Float.NEGATIVE_INFINITY}) {
+      String message = "alpha: expected a finite number but was " + alpha;
+      addStep(
+          cases,
+          "addGradH " + alpha,
+          ARGUMENT,
+          message,
+          w -> SparseBlockDot.addGradH(w.f("W"), w.f("gradOut"), w.plan(), alpha, w.f("h")));
+      add(
+          cases,
+          "InputBias.addGradient " + alpha,
+          ARGUMENT,
+          message,
+          prepared(withPlan("InputBias.addGradient"), true),
+          w -> InputBias.addGradient(w.f("gradOut"), w.plan(), alpha, w.f("bias")));
+    }
+    add(
+        cases,
+        "InputBias.step: gate null",
+        NULL,
+        "gate",
+        prepared(withPlan("InputBias.step"), true),
+        w -> InputBias.step(w.f("gradOut"), null, w.plan(), ADAM, w.f("bias"), state(w.f("bias"))));
   }
 }

@@ -18,6 +18,7 @@ final class Cases {
     BAG,
     PLAN,
     CONCURRENCY,
+    SERVING,
     GROWTH
   }
 
@@ -68,6 +69,11 @@ final class Cases {
     }
     if (parts.contains(Part.CONCURRENCY)) {
       addConcurrency();
+    }
+    if (parts.contains(Part.SERVING)) {
+      for (int callers : new int[] {1, 8, 64}) {
+        addOurs(ServingBenchmark.class, "topK", Map.of(), callers);
+      }
     }
     if (parts.contains(Part.GROWTH)) {
       addOurs(GrowthBenchmark.class, "batch", Map.of(), 1);
@@ -129,7 +135,7 @@ final class Cases {
   private void addTopK() {
     for (TopKWorkload workload : TopKWorkload.values()) {
       for (Peer peer : peers) {
-        if (wanted(workload) && peer.hasTopK()) {
+        if (wanted(workload) && peer.hasTopK() && (peer.isSearch() || !workload.isFiltered())) {
           add(TopKBenchmark.class, workload, SoftmaxOperation.TOP_K, peer, workload.reasonToSkip());
         }
       }

@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -13,16 +14,20 @@ import java.util.Map;
 import java.util.Random;
 import org.blocksparse.Backend;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.NpyFile;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
+import org.blocksparse.OptimizerState;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockGemv;
 import org.blocksparse.SparseBlockOuter;
+import org.blocksparse.SparseRows;
 
 /**
  * Runs every operation where the heap is full, or the stack nearly used up, and then a right one.
@@ -217,12 +222,15 @@ public final class ScarcityProgram {
     private final FloatTensor b;
     private final FloatTensor out;
     private final FloatTensor sum;
+    private final FloatTensor biases;
+    private final OptimizerState state;
     private final BlockPlan plan;
     private final HierarchicalSoftmax layer;
     private final HierarchicalSoftmax trained;
     private final FloatTensor x;
     private final FloatTensor row;
     private final IntTensor targets;
+    private final SparseRows seen;
     private final float[] expected;
     private final int[] expectedTop;
 
@@ -238,12 +246,15 @@ public final class ScarcityProgram {
       b = FloatTensor.of(numbers(random, BLOCKS * SIZE), BLOCKS, SIZE);
       out = FloatTensor.zeros(BATCH, 2, SIZE);
       sum = FloatTensor.zeros(BLOCKS, BLOCKS, SIZE, SIZE);
+      biases = FloatTensor.zeros(BLOCKS, SIZE);
+      state = OptimizerState.of(sum, biases);
       plan = BlockPlan.of(idx, idx, BLOCKS, BLOCKS);
       layer = HierarchicalSoftmax.builder(SIZE, 1000).seed(1).build();
       trained = HierarchicalSoftmax.builder(SIZE, 1000).seed(2).build();
       x = FloatTensor.of(numbers(random, BATCH * SIZE), BATCH, SIZE);
       row = FloatTensor.of(numbers(random, SIZE), 1, SIZE);
       targets = IntTensor.of(random.ints(BATCH, 0, 1000).toArray(), BATCH);
+      seen = SparseRows.of(Collections.nCopies(BATCH, new int[] {1, 500, 999}));
       layer.save(folder.resolve("model"));
       NpyFile.write(folder.resolve("h.npy"), h);
       SparseBlockDot.apply(W, h, b, plan, out);
@@ -297,6 +308,24 @@ public final class ScarcityProgram {
       all.put("gradH", () -> SparseBlockDot.gradH(W, out, plan).close());
       all.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
       all.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
+      all.put("gradW into", () -> SparseBlockDot.gradW(h, out, plan, sum));
+      all.put("clear gradW", () -> SparseBlockDot.clearGradW(plan, sum));
+      all.put("input bias", () -> InputBias.gradient(out, plan).close());
+      for (Optimizer optimizer :
+          List.of(
+              Optimizer.sgd(0.01f),
+              Optimizer.adam(0.01f),
+              Optimizer.adagrad(0.01f).withMaxNorm(1))) {
+        all.put(
+            "step of blocks " + optimizer,
+            () -> SparseBlockDot.stepW(h, out, plan, optimizer, sum, state));
+        all.put(
+            "step of biases " + optimizer,
+            () -> SparseBlockDot.stepB(out, plan, optimizer, biases, state));
+        all.put(
+            "step of input biases " + optimizer,
+            () -> InputBias.step(out, plan, optimizer, biases, state));
+      }
       all.put("gemv", () -> SparseBlockGemv.apply(out, W, h, plan).close());
       all.put("outer", () -> SparseBlockOuter.applyInPlace(h, h, plan, 1, sum));
       all.put("layer", () -> HierarchicalSoftmax.builder(8, 100).build().close());
@@ -306,6 +335,8 @@ public final class ScarcityProgram {
       all.put("topP", () -> layer.topP(x, 0.1));
       all.put("atLeast", () -> layer.atLeast(x, 0.01));
       all.put("sample", () -> layer.sample(x, new Random(1)));
+      all.put("topK filtered", () -> layer.topK(x, 3, Filter.without(seen).renormalised()));
+      all.put("sample filtered", () -> layer.sample(x, 1, new Random(1), Filter.only(seen)));
       all.put("explain", () -> layer.explain(row, 3));
       all.put("loss", () -> layer.loss(x, targets));
       all.put("gradients", () -> layer.gradients(x, targets).close());
@@ -340,7 +371,8 @@ public final class ScarcityProgram {
     @Override
     public void close() throws IOException {
       for (AutoCloseable each :
-          List.of(idx, W, h, b, out, sum, plan, layer, trained, x, row, targets)) {
+          List.of(
+              idx, W, h, b, out, sum, biases, state, plan, layer, trained, x, row, targets, seen)) {
         try {
           each.close();
         } catch (Exception e) {

@@ -47,6 +47,11 @@ public final class SafeTensorsWriter {
     return SafeTensorsHeader.isText(text);
   }
 
+  /** Whether a string can be the name of a tensor, so that the file can be read again. */
+  public static boolean isName(String text) {
+    return SafeTensorsHeader.isName(text);
+  }
+
   /** Writes what comes before the tensors. */
   public void begin(WritableByteChannel channel) throws IOException {
     append(channel, ByteBuffer.wrap(header));
@@ -86,7 +91,8 @@ public final class SafeTensorsWriter {
       for (long begin = 0; begin < size; begin += CHUNK) {
         int count = (int) Math.min(CHUNK, size - begin);
         tensors.get(i).elements().put(begin, count, bytes.clear());
-        write(channel, bytes.limit(4 * count));
+        int length = layout.entries().get(i).type().bytes() * count;
+        write(channel, bytes.position(0).limit(length));
       }
     }
     end();

@@ -6,7 +6,7 @@ import org.blocksparse.internal.memory.Storage;
 
 /** A tensor that is to be written: its name, type and dimensions, and where its elements are. */
 public record TensorSource(String name, ElementType type, long[] dims, Elements elements) {
-  /** Puts some elements, each of four bytes, into a buffer in the order of the file. */
+  /** Puts some elements into a buffer in the order of the file. */
   public interface Elements {
     void put(long begin, int count, ByteBuffer into);
   }
@@ -45,5 +45,27 @@ public record TensorSource(String name, ElementType type, long[] dims, Elements 
         ElementType.I32,
         new long[] {values.length},
         (begin, count, into) -> into.asIntBuffer().put(values, (int) begin, count));
+  }
+
+  /** A list of bytes. */
+  public static TensorSource bytes(String name, byte[] values) {
+    return new TensorSource(
+        name,
+        ElementType.U8,
+        new long[] {values.length},
+        (begin, count, into) -> into.put(values, (int) begin, count));
+  }
+
+  /** Integers. */
+  public static TensorSource ints(String name, long[] dims, Storage storage) {
+    return new TensorSource(
+        name,
+        ElementType.I32,
+        dims,
+        (begin, count, into) -> {
+          int[] ints = new int[count];
+          storage.getInts(begin, ints, 0, count);
+          into.asIntBuffer().put(ints, 0, count);
+        });
   }
 }
