@@ -206,7 +206,7 @@ public final class BlockPlan implements AutoCloseable {
    * @throws IllegalStateException if rows are closed
    */
   public static BlockPlan of(SparseRows inputs, SparseRows outputs, int iBlocks, int oBlocks) {
-    StackRoom.require();
+    FirstUse.requireRoom();
     Check.atLeast(0, "iBlocks", iBlocks);
     Check.atLeast(0, "oBlocks", oBlocks);
     requireUnweighted("inputs", inputs);
