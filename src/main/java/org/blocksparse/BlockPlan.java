@@ -149,6 +149,24 @@ public final class BlockPlan implements AutoCloseable {
     return of(inputIdx, "inputIdx", "iBlocks", iBlocks, outputIdx, "outputIdx", "oBlocks", oBlocks);
   }
 
+  /**
+   * The plan of a dense layer: each of {@code batch} samples has the only input block and the only
+   * output block that there are.
+   *
+   * @throws IllegalArgumentException if batch is negative, or more than 2<sup>29</sup>
+   */
+  public static BlockPlan dense(int batch) {
+    FirstUse.requireRoom();
+    Check.atLeast(0, "batch", batch);
+    requirePairs(batch, 1, 1);
+    SampleWindows zeros = SampleWindows.equal(batch, new int[batch]);
+    return new BlockPlan(
+        new Schedules(zeros, zeros, 1, 1),
+        Workers.common(),
+        new SelectedRows("inputs", batch, 1, batch),
+        new SelectedRows("outputs", batch, 1, batch));
+  }
+
   /** As above, for operations that have other names for their arguments. */
   static BlockPlan of(
       IntTensor inputIdx,

@@ -153,8 +153,49 @@ public final class InputBias {
   /** As above, written to {@code gradGate}, whose content before does not matter. */
   public static void gradGate(
       FloatTensor bias, FloatTensor gradOut, BlockPlan plan, FloatTensor gradGate) {
+    gradGate(
+        bias,
+        gradOut,
+        plan,
+        gradGate,
+        (table, inputs, sums, elements) -> table.dot(inputs, sums, gradGate.storage()));
+  }
+
+  /**
+   * Adds alpha times the gradient with respect to the gate to {@code gradGate}: to the part that
+   * comes through the products. An element that was infinite becomes NaN.
+   *
+   * @throws IllegalArgumentException also if alpha is not finite
+   */
+  public static void addGradGate(
+      FloatTensor bias, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradGate) {
+    Check.finite("alpha", alpha);
+    gradGate(
+        bias,
+        gradOut,
+        plan,
+        gradGate,
+        (table, inputs, sums, elements) -> {
+          try (Scratch scratch = Scratch.borrow(elements)) {
+            table.dot(inputs, sums, scratch.storage());
+            // A step of descent by -alpha.
+            table
+                .engine()
+                .kernels()
+                .sgd(elements, -alpha, 1, 0, scratch.storage(), gradGate.storage(), 0);
+          }
+        });
+  }
+
+  /** What becomes of the products of rows of the bias with sums of rows of gradOut. */
+  private interface Dots {
+    void take(BagTable table, Bags inputs, Rows sums, long elements);
+  }
+
+  private static void gradGate(
+      FloatTensor bias, FloatTensor gradOut, BlockPlan plan, FloatTensor gradGate, Dots dots) {
     check(gradOut, null, plan, "bias", bias);
-    plan.inputs().require("gradGate", gradGate, GATE);
+    plan.inputs().requireElements("gradGate", gradGate, GATE);
     Check.noOverlap("gradGate", gradGate, "bias", bias);
     Check.noOverlap("gradGate", gradGate, "gradOut", gradOut);
     try (Lease lease = lease(gradOut, null).of("bias", bias).writing("gradGate", gradGate)) {
@@ -163,7 +204,8 @@ public final class InputBias {
           plan,
           samples,
           gradOut,
-          sums -> table(plan, bias).dot(samples.inputs(null), sums, gradGate.storage()));
+          sums ->
+              dots.take(table(plan, bias), samples.inputs(null), sums, gradGate.shape().size()));
     }
   }
 
@@ -235,7 +277,7 @@ public final class InputBias {
     requireNonNull(plan, "plan");
     long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     if (gate != null) {
-      plan.inputs().require("gate", gate, GATE);
+      plan.inputs().requireElements("gate", gate, GATE);
     }
     Check.shape(name, bias, BIAS, plan.iBlocks(), oSize);
     return (int) oSize;

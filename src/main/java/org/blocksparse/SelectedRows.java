@@ -51,13 +51,13 @@ record SelectedRows(String side, int batch, int window, int count) {
     return isRagged() ? Shape.of(count) : Shape.of(batch, window);
   }
 
-  /**
-   * A tensor has a number for each of these rows.
-   *
-   * @param words what its dimensions are called where samples have as many rows: "(batch, iWin)"
-   */
-  void require(String name, FloatTensor tensor, String words) {
-    Check.shape(name, tensor, isRagged() ? "(entries of " + side + ")" : words, shape());
+  /** A tensor has one element for each of these rows; words as for rows, without the size. */
+  void requireElements(String name, FloatTensor tensor, String words) {
+    if (isRagged()) {
+      Check.shape(name, tensor, "(entries of " + side + ")", count);
+    } else {
+      Check.shape(name, tensor, words, batch, window);
+    }
   }
 
   /** A tensor has the shape of these rows, of any size, which is returned. */

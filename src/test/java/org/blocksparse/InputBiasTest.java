@@ -109,11 +109,29 @@ final class InputBiasTest {
         FloatTensor over = memory.nan("gradGate", sizes.inputIdx());
         InputBias.gradGate(bias, gradOut, plan, over);
         check("gradGate over NaN", gradGate, over, numbers);
+        for (float alpha : new float[] {1, -0.5f, 0}) {
+          FloatTensor sum = memory.of("gradGate", values, sizes.inputIdx());
+          InputBias.addGradGate(bias, gradOut, plan, alpha, sum);
+          check("gate + " + alpha, added(values, gradGate, alpha), sum, numbers);
+        }
         assertArrayEquals(start, bias.toArray(), "bias");
         assertArrayEquals(values, gate.toArray(), "gate");
         assertArrayEquals(p.gradOut(), gradOut.toArray(), "gradOut");
       }
     }
+  }
+
+  /** What was there, plus a factor times a gradient: two roundings more. */
+  private static Bounded added(float[] before, Bounded gradient, float alpha) {
+    Bounded sum = Bounded.zeros(gradient.shape());
+    for (int i = 0; i < before.length; i++) {
+      double change = alpha * gradient.values()[i];
+      sum.values()[i] = before[i] + change;
+      sum.bounds()[i] =
+          1.1 * Math.abs(alpha) * gradient.bounds()[i]
+              + 3 * Bounded.U * (Math.abs(before[i]) + Math.abs(change));
+    }
+    return sum;
   }
 
   /**
