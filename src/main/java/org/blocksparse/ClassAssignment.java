@@ -37,6 +37,12 @@ public final class ClassAssignment {
   /** The class and the slot of an output that lives nowhere. */
   static final int RETIRED = -1;
 
+  /** Elements of the largest array that a JVM makes. */
+  private static final int MOST_OUTPUTS = Integer.MAX_VALUE - 8;
+
+  /** Its class, its slot, and its place among those of its class. */
+  private static final long BYTES_PER_OUTPUT = 3L * Integer.BYTES;
+
   private final ClassTable table;
 
   /** Slots in the order of the outputs. */
@@ -140,15 +146,37 @@ public final class ClassAssignment {
    *
    * @param outputs how many there are
    * @param nClasses how many classes are wanted; there will be fewer if equal sizes need fewer
-   * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs
+   * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs &lt;= 2<sup>31</sup> - 9
+   * @throws OutOfMemoryError if there is no room on the heap for the tables, naming the bytes
    */
   public static ClassAssignment contiguous(int outputs, int nClasses) {
-    int slots = slotsFor(outputs, nClasses);
-    int[] classOf = new int[outputs];
-    for (int output = 0; output < outputs; output++) {
-      classOf[output] = output / slots;
+    int slots = slotsFor(requireOutputs(outputs), nClasses);
+    try {
+      int[] classOf = new int[outputs];
+      for (int output = 0; output < outputs; output++) {
+        classOf[output] = output / slots;
+      }
+      return new ClassAssignment(classOf, ceilDiv(outputs, slots), slots);
+    } catch (OutOfMemoryError e) {
+      OutOfMemoryError named =
+          new OutOfMemoryError(
+              "cannot have about "
+                  + BYTES_PER_OUTPUT * outputs
+                  + " bytes of the heap for the classes and slots of "
+                  + outputs
+                  + " outputs");
+      named.initCause(e);
+      throw named;
     }
-    return new ClassAssignment(classOf, ceilDiv(outputs, slots), slots);
+  }
+
+  /** The number of outputs, if arrays can have so many elements. */
+  static int requireOutputs(int outputs) {
+    if (outputs > MOST_OUTPUTS) {
+      throw new IllegalArgumentException(
+          "outputs: expected at most " + MOST_OUTPUTS + " but was " + outputs);
+    }
+    return Check.atLeast(1, "outputs", outputs);
   }
 
   /**
@@ -344,6 +372,7 @@ public final class ClassAssignment {
    * @throws IllegalArgumentException if {@code outputs} is less than 1
    */
   public static int defaultCount(int outputs) {
+    FirstUse.requireRoom();
     return ClassCount.REFERENCE.fastest(Check.atLeast(1, "outputs", outputs), ClassCount.BATCH);
   }
 

@@ -79,11 +79,12 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *
    * @param features the size of a row of x
    * @param outputs how many outputs there are
-   * @throws IllegalArgumentException unless both are at least 1
+   * @throws IllegalArgumentException unless both are at least 1, and there are no more outputs than
+   *     an array can hold, 2<sup>31</sup> - 9
    */
   public static HierarchicalSoftmaxBuilder builder(int features, int outputs) {
     return new HierarchicalSoftmaxBuilder(
-        Check.atLeast(1, "features", features), Check.atLeast(1, "outputs", outputs));
+        Check.atLeast(1, "features", features), ClassAssignment.requireOutputs(outputs));
   }
 
   /** The size of a row of x. */

@@ -21,6 +21,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 import org.blocksparse.BlockPlan;
@@ -360,6 +361,22 @@ final class ExamplesTest {
 
   // end of example
 
+  // example: turns
+  /** As many calls at a time as there are processors; who comes first is served first. */
+  static final Semaphore TURNS = new Semaphore(Runtime.getRuntime().availableProcessors(), true);
+
+  static int[] likeliestInTurn(HierarchicalSoftmax layer, float[] features, int k)
+      throws InterruptedException {
+    TURNS.acquire();
+    try {
+      return likeliest(layer, features, k);
+    } finally {
+      TURNS.release();
+    }
+  }
+
+  // end of example
+
   @Test
   void serving_answersManyThreadsAsOne() throws Exception {
     Path file = folder.resolve("served.safetensors");
@@ -371,7 +388,7 @@ final class ExamplesTest {
         List<Future<int[]>> answers = new ArrayList<>();
         for (int r = 0; r < requests; r++) {
           float[] features = {r - 32, 5};
-          answers.add(callers.submit(() -> likeliest(served, features, 20)));
+          answers.add(callers.submit(() -> likeliestInTurn(served, features, 20)));
         }
         for (int r = 0; r < requests; r++) {
           assertArrayEquals(
