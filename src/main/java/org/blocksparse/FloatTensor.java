@@ -143,7 +143,9 @@ public final class FloatTensor extends Tensor {
    *
    * @param address where the first element lies; a multiple of four
    * @param bytes the size of the memory, four times the number of elements
-   * @param owner stays reachable as long as the tensor is
+   * @param owner stays reachable as long as the tensor is, or a buffer of it ({@link
+   *     #asFloatBuffer}). It may refer to the tensor. It must not refer to such a buffer: the two
+   *     would keep each other reachable, and nothing of them ever be freed
    * @throws IllegalArgumentException if the address is 0 or not a multiple of four, or if the bytes
    *     are not those of the dimensions
    * @throws UnsupportedOperationException if the native library is not in use
@@ -350,7 +352,7 @@ public final class FloatTensor extends Tensor {
 
   /**
    * All elements as a buffer over the same memory. The memory outlives the buffer, even if the
-   * tensor is closed first.
+   * tensor is closed first; so does what owns wrapped memory, which must not refer to the buffer.
    *
    * @throws IllegalArgumentException if this is a transposed view, or larger than a buffer can be
    * @throws IllegalStateException if the tensor is closed
