@@ -77,8 +77,7 @@ final class RankingProperties {
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p);
       for (int row = 0; row < batch; row++) {
-        problem.checkSpoilt(
-            best, row, Math.min(k, classes + more), Double.NEGATIVE_INFINITY);
+        problem.checkSpoilt(best, row, Math.min(k, classes + more), Double.NEGATIVE_INFINITY);
         int above = 0;
         for (float logProbability : problem.logProbabilities[row]) {
           above += logProbability >= Math.log(p) ? 1 : 0;

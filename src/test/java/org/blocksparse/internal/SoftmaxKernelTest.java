@@ -316,17 +316,7 @@ final class SoftmaxKernelTest {
       kernels
           .kernels()
           .blockCrossEntropy(
-              schedule,
-              0,
-              1,
-              3,
-              null,
-              storage(0),
-              null,
-              0,
-              null,
-              nll,
-              new Rows(row, 1, 3));
+              schedule, 0, 1, 3, null, storage(0), null, 0, null, nll, new Rows(row, 1, 3));
       assertEquals(Math.log(2), nll.getFloat(0), 1e-6);
       assertEquals(-0.5f, row.getFloat(0));
       assertEquals(0f, row.getFloat(1));

@@ -63,7 +63,8 @@ public final class HangWatch implements TestExecutionListener {
   private static long seconds(String duration) {
     Matcher parts = DURATION.matcher(duration);
     if (!parts.matches()) {
-      throw new IllegalArgumentException(LIMIT + ": expected 90 s, 10 m or 6 h but was " + duration);
+      throw new IllegalArgumentException(
+          LIMIT + ": expected 90 s, 10 m or 6 h but was " + duration);
     }
     TimeUnit unit =
         switch (parts.group(2)) {

@@ -240,8 +240,7 @@ final class GemmScheduleTest {
     }
     // With no more rows than one chunk has, they stay in order.
     int few = GemmSchedule.MAX_CHUNK_ROWS;
-    try (GemmSchedule schedule =
-        GemmSchedule.of(few, new int[few], 1, data.indices(few, 8), 8)) {
+    try (GemmSchedule schedule = GemmSchedule.of(few, new int[few], 1, data.indices(few, 8), 8)) {
       for (int r = 0; r < few; r++) {
         assertEquals(r, schedule.row(r));
       }
