@@ -272,8 +272,8 @@ public final class BlockPlan implements AutoCloseable {
   private static long pairs(int[] inputBegins, int[] outputBegins) {
     long pairs = 0;
     for (int s = 0; s + 1 < inputBegins.length; s++) {
-      long inputs = inputBegins[s + 1] - inputBegins[s];
-      long outputs = outputBegins[s + 1] - outputBegins[s];
+      long inputs = (long) inputBegins[s + 1] - inputBegins[s];
+      long outputs = (long) outputBegins[s + 1] - outputBegins[s];
       pairs += Math.max(1, inputs) * Math.max(1, outputs);
     }
     return pairs;

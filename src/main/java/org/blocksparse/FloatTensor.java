@@ -18,6 +18,9 @@ import org.bytedeco.javacpp.FloatPointer;
  * <p>See {@link Tensor} for lifetime and threads.
  */
 public final class FloatTensor extends Tensor {
+  /** Elements that a worker fills at a time: those of two huge pages. */
+  private static final long FILL_PIECE = 1 << 20;
+
   private FloatTensor(Storage storage, Shape shape, long[] strides, boolean view) {
     super(storage, shape, strides, view);
   }
@@ -258,7 +261,9 @@ public final class FloatTensor extends Tensor {
   }
 
   /**
-   * Sets all elements to one value.
+   * Sets all elements to one value, on the common workers if there are many. Memory that is touched
+   * for the first time, as that of a new tensor is, has to be found by the operating system first,
+   * which takes longer than to write it.
    *
    * @throws IllegalArgumentException if this is a transposed view
    * @throws IllegalStateException if the tensor is closed or read-only
@@ -267,7 +272,17 @@ public final class FloatTensor extends Tensor {
     requireContiguous("fill");
     acquireToWrite("tensor");
     try {
-      storage().fill(0, shape().size(), value);
+      long size = shape().size();
+      int pieces = Math.toIntExact((size + FILL_PIECE - 1) / FILL_PIECE);
+      Workers.common()
+          .engine()
+          .run(
+              pieces,
+              size,
+              (begin, end) -> {
+                long from = begin * FILL_PIECE;
+                storage().fill(from, Math.min(size, end * FILL_PIECE) - from, value);
+              });
     } finally {
       storage().release();
     }

@@ -26,6 +26,7 @@ import org.blocksparse.internal.softmax.Workspace;
 final class LayerMemory implements AutoCloseable {
   private final int features;
   private final ClassAssignment assignment;
+  private final Workers workers;
   private final SoftmaxParameters parameters;
   private final Storage valid;
   private final Storage prior;
@@ -35,8 +36,24 @@ final class LayerMemory implements AutoCloseable {
 
   LayerMemory(
       int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
+    this(
+        features,
+        assignment,
+        workers,
+        parameters,
+        parameters.storage().optimizerState(assignment.classes()));
+  }
+
+  private LayerMemory(
+      int features,
+      ClassAssignment assignment,
+      Workers workers,
+      SoftmaxParameters parameters,
+      LayerState state) {
     this.features = features;
     this.assignment = assignment;
+    this.workers = workers;
+    this.state = state;
     this.parameters = parameters;
     int classes = assignment.classes();
     this.valid = Storage.allocate(classes);
@@ -47,7 +64,16 @@ final class LayerMemory implements AutoCloseable {
     SoftmaxStorage storage = parameters.storage();
     SoftmaxSizes sizes = new SoftmaxSizes(features, classes, assignment.slots());
     this.softmax = new TwoLevelSoftmax(workers.engine(), storage, sizes, valid);
-    this.state = storage.optimizerState(classes);
+  }
+
+  /** The same parameters and state, whose outputs live elsewhere; {@link #closeTables} follows. */
+  LayerMemory with(ClassAssignment other) {
+    return new LayerMemory(features, other, workers, parameters, state);
+  }
+
+  /** Other parameters of the same layer, without state. */
+  LayerMemory with(ClassAssignment other, SoftmaxParameters others) {
+    return new LayerMemory(features, other, workers, others);
   }
 
   int features() {
@@ -56,6 +82,10 @@ final class LayerMemory implements AutoCloseable {
 
   ClassAssignment assignment() {
     return assignment;
+  }
+
+  Workers workers() {
+    return workers;
   }
 
   SoftmaxParameters parameters() {
@@ -76,7 +106,7 @@ final class LayerMemory implements AutoCloseable {
   }
 
   /** A lease on all that is the layer's own, of which the parameters are to be written. */
-  private Lease leaseToTrain() {
+  Lease leaseToTrain() {
     return hold(() -> new Lease().writing(parameters));
   }
 
@@ -169,13 +199,18 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
-  @Override
-  public void close() {
+  /** Frees what is not of the parameters and their state, which others have taken over. */
+  void closeTables() {
     closed = true;
-    parameters.close();
     valid.close();
     prior.close();
     softmax.close();
+  }
+
+  @Override
+  public void close() {
+    closeTables();
+    parameters.close();
     state.close();
   }
 }

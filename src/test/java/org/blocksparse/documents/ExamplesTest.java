@@ -138,6 +138,27 @@ final class ExamplesTest {
     }
   }
 
+  // example: growth
+  /** Adds an item for each vector, takes old ones out, and gives the new layer to the server. */
+  static HierarchicalSoftmax update(HierarchicalSoftmax trained, FloatTensor items, int... sold) {
+    trained.addOutputs(items);
+    trained.retire(sold);
+    return trained.copy(); // serves while the other is trained and grows
+  }
+
+  // end of example
+
+  @Test
+  void growth_keepsTheNumbers() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 9).seed(1).build();
+        FloatTensor items = FloatTensor.of(new float[] {1, 2, 3, 4}, 2, 2);
+        HierarchicalSoftmax served = update(layer, items, 0, 3)) {
+      assertEquals(11, served.outputs());
+      assertEquals(9, served.topK(items, 100).size(0));
+      assertTrue(served.assignment().isRetired(3));
+    }
+  }
+
   // example: blocks
   static void blocks() {
     // 2 input and 3 output blocks of 2 elements each: W has 2 x 3 blocks of 2 x 2.
