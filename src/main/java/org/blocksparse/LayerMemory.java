@@ -5,7 +5,7 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.softmax.DenseGradients;
 import org.blocksparse.internal.softmax.FusedDescent;
 import org.blocksparse.internal.softmax.OptimizerUpdate;
@@ -26,17 +26,34 @@ import org.blocksparse.internal.softmax.Workspace;
 final class LayerMemory implements AutoCloseable {
   private final int features;
   private final ClassAssignment assignment;
+  private final Workers workers;
   private final SoftmaxParameters parameters;
   private final Storage valid;
   private final Storage prior;
   private final TwoLevelSoftmax softmax;
-  private final OptimizerState state;
+  private final LayerState state;
   private volatile boolean closed;
 
   LayerMemory(
       int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
+    this(
+        features,
+        assignment,
+        workers,
+        parameters,
+        parameters.storage().optimizerState(assignment.classes()));
+  }
+
+  private LayerMemory(
+      int features,
+      ClassAssignment assignment,
+      Workers workers,
+      SoftmaxParameters parameters,
+      LayerState state) {
     this.features = features;
     this.assignment = assignment;
+    this.workers = workers;
+    this.state = state;
     this.parameters = parameters;
     int classes = assignment.classes();
     this.valid = Storage.allocate(classes);
@@ -47,7 +64,16 @@ final class LayerMemory implements AutoCloseable {
     SoftmaxStorage storage = parameters.storage();
     SoftmaxSizes sizes = new SoftmaxSizes(features, classes, assignment.slots());
     this.softmax = new TwoLevelSoftmax(workers.engine(), storage, sizes, valid);
-    this.state = storage.optimizerState(classes);
+  }
+
+  /** The same parameters and state, whose outputs live elsewhere; {@link #closeTables} follows. */
+  LayerMemory with(ClassAssignment other) {
+    return new LayerMemory(features, other, workers, parameters, state);
+  }
+
+  /** Other parameters of the same layer, without state. */
+  LayerMemory with(ClassAssignment other, SoftmaxParameters others) {
+    return new LayerMemory(features, other, workers, others);
   }
 
   int features() {
@@ -58,6 +84,10 @@ final class LayerMemory implements AutoCloseable {
     return assignment;
   }
 
+  Workers workers() {
+    return workers;
+  }
+
   SoftmaxParameters parameters() {
     return parameters;
   }
@@ -66,7 +96,7 @@ final class LayerMemory implements AutoCloseable {
     return softmax;
   }
 
-  OptimizerState state() {
+  LayerState state() {
     return state;
   }
 
@@ -76,7 +106,7 @@ final class LayerMemory implements AutoCloseable {
   }
 
   /** A lease on all that is the layer's own, of which the parameters are to be written. */
-  private Lease leaseToTrain() {
+  Lease leaseToTrain() {
     return hold(() -> new Lease().writing(parameters));
   }
 
@@ -137,12 +167,12 @@ final class LayerMemory implements AutoCloseable {
   /** The same with a step of training; {@code gradX} may be null. */
   double[] step(FloatTensor x, TrainingBatch batch, FloatTensor gradX, Optimizer optimizer) {
     try (Lease lease = leaseToTrain();
-        OptimizerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
+        LayerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
       return pass(lease, x, batch, gradX, workspace -> update(step, workspace));
     }
   }
 
-  private SoftmaxUpdate update(OptimizerState.Step step, Workspace workspace) {
+  private SoftmaxUpdate update(LayerState.Step step, Workspace workspace) {
     return step.rule().isPlainDescent()
         ? new FusedDescent(step, softmax.parameters(), softmax.sizes())
         : new OptimizerUpdate(step, softmax.sizes(), workspace);
@@ -169,13 +199,18 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
-  @Override
-  public void close() {
+  /** Frees what is not of the parameters and their state, which others have taken over. */
+  void closeTables() {
     closed = true;
-    parameters.close();
     valid.close();
     prior.close();
     softmax.close();
+  }
+
+  @Override
+  public void close() {
+    closeTables();
+    parameters.close();
     state.close();
   }
 }

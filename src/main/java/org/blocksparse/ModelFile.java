@@ -19,7 +19,7 @@ import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Parameter;
@@ -39,6 +39,10 @@ final class ModelFile {
           new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
       metadata.put(ModelNames.STEPS, Long.toString(layer.steps()));
+      int retired = layer.outputs() - layer.assignment().table().live();
+      if (retired > 0) {
+        metadata.put(ModelNames.RETIRED_OUTPUTS, Integer.toString(retired));
+      }
       // W2 comes first: the first tensor is aligned, so that it can be used where it lies.
       List<TensorSource> tensors = new ArrayList<>();
       tensors.add(floats("W2", layer.W2()));
@@ -78,7 +82,7 @@ final class ModelFile {
       Lease lease,
       List<TensorSource> tensors,
       Map<String, String> metadata) {
-    OptimizerState state = layer.memory().state();
+    LayerState state = layer.memory().state();
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
         ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.index()).steps()[0]));
@@ -164,7 +168,7 @@ final class ModelFile {
     }
 
     /** The sizes of a layer. */
-    private record Sizes(int features, int classes, int slots, int outputs) {}
+    private record Sizes(int features, int classes, int slots, int outputs, long retired) {}
 
     HierarchicalSoftmax load() throws IOException {
       Sizes sizes = sizes();
@@ -221,13 +225,20 @@ final class ModelFile {
       TensorEntry w2 = reader.entryOfRank(3, "W2", ElementType.F32);
       TensorEntry classOf = reader.entryOfRank(1, ModelNames.CLASS_OF, ElementType.I32);
       Sizes sizes =
-          new Sizes(dimension(w1, 0), dimension(w1, 1), dimension(w2, 2), dimension(classOf, 0));
+          new Sizes(
+              dimension(w1, 0),
+              dimension(w1, 1),
+              dimension(w2, 2),
+              dimension(classOf, 0),
+              metadata.entries().containsKey(ModelNames.RETIRED_OUTPUTS)
+                  ? metadata.number(ModelNames.RETIRED_OUTPUTS)
+                  : 0);
+      long live = sizes.outputs() - sizes.retired();
       // What tables of classes take on the heap is in proportion to what the file holds of W2.
-      if (sizes.outputs() > (long) sizes.classes() * sizes.slots()
-          || sizes.outputs() < sizes.classes()) {
+      if (live > (long) sizes.classes() * sizes.slots() || live < sizes.classes()) {
         throw new MalformedException(
             ModelNames.CLASS_OF,
-            sizes.outputs()
+            live
                 + " outputs cannot be in "
                 + sizes.classes()
                 + " classes of up to "
@@ -239,7 +250,15 @@ final class ModelFile {
     private static ClassAssignment classes(int[] classOf, int[] slotOf, Sizes sizes)
         throws MalformedException {
       try {
-        return ClassAssignment.of(classOf, slotOf, sizes.classes(), sizes.slots());
+        ClassAssignment classes =
+            ClassAssignment.of(classOf, slotOf, sizes.classes(), sizes.slots());
+        int retired = sizes.outputs() - classes.table().live();
+        if (retired != sizes.retired()) {
+          throw new MalformedException(
+              ModelNames.CLASS_OF,
+              retired + " outputs are retired, which should be " + sizes.retired());
+        }
+        return classes;
       } catch (IllegalArgumentException e) {
         throw new MalformedException(
             ModelNames.CLASS_OF + " and " + ModelNames.SLOT_OF, e.getMessage(), e);
@@ -277,7 +296,7 @@ final class ModelFile {
       return new State(rule, metadata.number(ModelNames.RULE_STEPS), stepsOfClass, moments);
     }
 
-    private void restore(OptimizerState target, State state) throws IOException {
+    private void restore(LayerState target, State state) throws IOException {
       int[] stepsOfClass = readSteps(reader, state.stepsOfClass());
       target.reset(state.rule());
       int[] stepsOfClassLevel = {(int) Math.min(state.steps(), Integer.MAX_VALUE)};

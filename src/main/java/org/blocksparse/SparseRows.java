@@ -416,6 +416,20 @@ public final class SparseRows implements AutoCloseable {
     }
   }
 
+  /** rows + 1 offsets, from 0 on, in a new array; leased by the caller. */
+  int[] offsets() {
+    int[] all = new int[rows + 1];
+    offsets.getInts(0, all, 0, all.length);
+    return all;
+  }
+
+  /** The indices of all rows, in a new array; leased by the caller. */
+  int[] indices() {
+    int[] all = new int[entries];
+    indices.storage().getInts(indices.begin(), all, 0, entries);
+    return all;
+  }
+
   /** These rows as the kernels see them. */
   Bags bags() {
     return new Bags(rows, new Slice(offsets, 0), indices, values, entries);

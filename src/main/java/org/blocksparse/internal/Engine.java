@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import java.util.function.Consumer;
+import java.util.function.IntConsumer;
+import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -20,8 +23,17 @@ public final class Engine {
   /** The narrowest piece that a row or a block is cut into; a multiple of every register tile. */
   private static final int MIN_PIECE = 64;
 
+  /** Elements of a gradient that stay in the cache, beside what they are made of and used for. */
+  private static final int PART_ELEMENTS = 1 << 16;
+
   /** What a softmax costs for each element, in multiply-adds. */
   private static final int SOFTMAX_WORK = 16;
+
+  /** What an activation costs for each element, in multiply-adds. */
+  private static final int ACTIVATION_WORK = 16;
+
+  /** Elements of rows that are still in the cache when what follows a product looks at them. */
+  private static final int FUSED_ELEMENTS = 1 << 16;
 
   private final Scheduler scheduler;
 
@@ -80,37 +92,173 @@ public final class Engine {
 
   /** See {@link Kernels#blockGemm}. */
   public void gemm(GemmSchedule schedule, Rows a, Blocks w, Rows bias, boolean accumulate, Rows c) {
+    gemm(new BlockProduct(schedule, a, w, bias, null, accumulate, c));
+  }
+
+  /** A product with nothing behind it. */
+  public void gemm(BlockProduct product) {
+    gemm(product, null, false);
+  }
+
+  /**
+   * A product with an activation behind it, chunk by chunk while its rows are in the cache.
+   *
+   * @param input what the product makes, with what the activation needs besides
+   * @param a what becomes of it; may be the same rows, unless the activation is gated
+   */
+  public void gemmThenActivation(BlockProduct product, ActivationInput input, Rows a) {
+    boolean gated = input.function().isGated();
+    gemm(
+        product,
+        (kernels, rows) -> kernels.activation(gated ? rows.withColumns(input.n()) : rows, input, a),
+        gated);
+  }
+
+  /**
+   * A product that makes the gradient of what came out of an activation, with the gradient of what
+   * went into it, chunk by chunk while its rows are in the cache.
+   *
+   * @param input what went into the activation
+   * @param gradZ may be the rows that the product writes, unless the activation is gated
+   * @param gradGate an element for each row, or null
+   */
+  public void gemmThenActivationGradient(
+      BlockProduct product, ActivationInput input, Rows gradZ, Storage gradGate) {
+    gemm(
+        product,
+        (kernels, rows) -> kernels.activationGradient(rows, input, product.c(), gradZ, gradGate),
+        gradGate != null);
+  }
+
+  /** Something done to rows, element by element. */
+  private interface RowStep {
+    void run(Kernels kernels, RowSelection rows);
+  }
+
+  /**
+   * A product and what follows it.
+   *
+   * @param then what follows, or null; of the columns written it is told those that are there
+   * @param wholeRows whether it needs all columns at once: where the product is cut by columns, it
+   *     then follows in a pass of its own
+   */
+  private void gemm(BlockProduct product, RowStep then, boolean wholeRows) {
     Kernels used = kernels();
+    GemmSchedule schedule = product.schedule();
     int chunks = schedule.chunks();
-    if (chunks == 0 || w.outSize() == 0) {
+    int n = product.w().outSize();
+    if (chunks == 0) {
       return;
     }
-    int width = piece(w.outSize(), ceilDiv(ENOUGH_TASKS, chunks));
-    int pieces = Math.toIntExact(ceilDiv(w.outSize(), width));
+    if (n == 0) {
+      if (then != null) { // a gate has a gradient even so: 0
+        forEachRow(product.c().count(), n, true, then);
+      }
+      return;
+    }
+    int width = piece(n, ceilDiv(ENOUGH_TASKS, chunks));
+    int pieces = Math.toIntExact(ceilDiv(n, width));
+    RowStep fused = wholeRows && pieces > 1 ? null : then;
+    boolean few = fused != null || product.inputBias() != null; // chunks at a time
     scheduler.run(
         Math.multiplyExact(chunks, pieces),
-        work(Math.max(schedule.pairs(), schedule.rows()), w.inSize(), w.outSize()),
+        work(Math.max(schedule.pairs(), schedule.rows()), product.w().inSize(), n)
+            + (then == null ? 0 : work(schedule.rows(), ACTIVATION_WORK, n)),
         (begin, end) -> {
           // Tasks of one piece follow each other, so that a claim is few calls.
           for (int task = begin; task < end; ) {
             int piece = task / chunks;
             int chunk = task % chunks;
             int count = Math.min(end - task, chunks - chunk);
+            int last = few ? fusedEnd(schedule, chunk, chunk + count, width) : chunk + count;
             int column = piece * width;
-            used.blockGemm(
-                schedule,
-                chunk,
-                chunk + count,
-                column,
-                Math.min(column + width, w.outSize()),
-                a,
-                w,
-                bias,
-                accumulate,
-                c);
-            task += count;
+            RowSelection rows =
+                new RowSelection(schedule, chunk, last, column, Math.min(column + width, n));
+            product.run(used, rows);
+            if (fused != null) {
+              fused.run(used, rows);
+            }
+            task += last - chunk;
           }
         });
+    if (then != null && fused == null) {
+      forEachRow(product.c().count(), n, true, then);
+    }
+  }
+
+  /** The end of the chunks from {@code chunk} on, at least one, that are few enough to be fused. */
+  private static int fusedEnd(GemmSchedule schedule, int chunk, int limit, int width) {
+    long most = schedule.rowStart(chunk) + (long) FUSED_ELEMENTS / width;
+    int end = chunk + 1;
+    while (end < limit && schedule.rowStart(end + 1) <= most) {
+      end++;
+    }
+    return end;
+  }
+
+  /**
+   * Runs a step on all rows.
+   *
+   * @param n columns of a row
+   * @param wholeRows whether rows must not be cut
+   */
+  private void forEachRow(long count, int n, boolean wholeRows, RowStep step) {
+    Kernels used = kernels();
+    if (count == 0) {
+      return;
+    }
+    int width = wholeRows || n == 0 ? n : piece(n, ceilDiv(ENOUGH_TASKS, count));
+    int pieces = n == 0 ? 1 : Math.toIntExact(ceilDiv(n, width));
+    scheduler.run(
+        Math.multiplyExact(Math.toIntExact(count), pieces),
+        work(count, ACTIVATION_WORK, n),
+        (begin, end) -> {
+          for (int task = begin; task < end; ) {
+            int row = task / pieces;
+            int column = task % pieces * width;
+            // Whole rows, where there is more than one.
+            boolean whole = pieces == 1;
+            int rows = whole ? end - task : 1;
+            step.run(
+                used,
+                new RowSelection(
+                    null, row, row + rows, column, whole ? n : Math.min(column + width, n)));
+            task += rows;
+          }
+        });
+  }
+
+  /** See {@link Kernels#activation}; all rows. */
+  public void activation(ActivationInput input, Rows a) {
+    forEachRow(a.count(), input.n(), false, (kernels, rows) -> kernels.activation(rows, input, a));
+  }
+
+  /** See {@link Kernels#activationGradient}; all rows. */
+  public void activationGradient(ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate) {
+    forEachRow(
+        gradA.count(),
+        input.n(),
+        gradGate != null,
+        (kernels, rows) -> kernels.activationGradient(rows, input, gradA, gradZ, gradGate));
+  }
+
+  /**
+   * Computes with rows that are times a factor, which are copied unless it is 1.
+   *
+   * @param y dense rows, from the start of their storage on
+   */
+  public void withFactor(float factor, Rows y, Consumer<Rows> computation) {
+    if (factor == 1) {
+      computation.accept(y);
+      return;
+    }
+    long elements = y.count() * y.stride();
+    try (Scratch scratch = Scratch.borrow(elements)) {
+      scratch.storage().fill(0, elements, 0);
+      // A step from 0: 0 - (-factor) * y.
+      kernels().sgd(elements, -factor, 1, 0, y.storage(), scratch.storage(), 0);
+      computation.accept(new Rows(scratch.storage(), y.count(), y.stride()));
+    }
   }
 
   /** See {@link Kernels#blockOuter}. */
@@ -150,19 +298,141 @@ public final class Engine {
         });
   }
 
-  /** See {@link Kernels#blockSum}; the chunks of one block are summed by one worker. */
-  public void sum(GemmSchedule schedule, int n, float alpha, Rows y, Rows o) {
+  /** Takes the gradient of rows [row, row + rows) of a block, from the start of the storage on. */
+  public interface GradientPart {
+    void accept(int block, int row, int rows, Storage gradient);
+  }
+
+  /**
+   * The outer products of each block, one part of its rows after the other, each made in memory of
+   * the worker that takes it and then forgotten: it is in the cache while it is used.
+   *
+   * @param like blocks of the same number and sizes; not looked into
+   * @param whole whether blocks must not be divided
+   */
+  public void outerParts(
+      OuterSchedule schedule, Rows x, Rows y, Blocks like, boolean whole, GradientPart taker) {
+    Kernels used = kernels();
+    int blocks = schedule.blocks();
+    int m = like.inSize();
+    int n = like.outSize();
+    if (blocks == 0 || m == 0 || n == 0) {
+      return;
+    }
+    long wanted =
+        Math.max(
+            ceilDiv((long) ENOUGH_TASKS * schedule.maxPairs(), schedule.pairs()),
+            ceilDiv((long) m * n, PART_ELEMENTS));
+    int height = whole ? m : piece(m, wanted);
+    int parts = Math.toIntExact(ceilDiv(m, height));
+    scheduler.run(
+        Math.multiplyExact(blocks, parts),
+        work(schedule.pairs(), m, n),
+        (begin, end) -> {
+          try (Scratch scratch = Scratch.borrow((long) height * n)) {
+            for (int task = begin; task < end; task++) {
+              int block = task / parts;
+              int row = task % parts * height;
+              int rows = Math.min(height, m - row);
+              Rows part = new Rows(x.storage(), x.offset() + row, x.count(), x.stride());
+              Blocks gradient =
+                  Blocks.shared(scratch.storage(), like.inBlocks(), like.outBlocks(), rows, n);
+              used.blockOuter(schedule, block, block + 1, 0, rows, 1, part, y, false, gradient);
+              taker.accept(block, row, rows, scratch.storage());
+            }
+          }
+        });
+  }
+
+  /** Takes the sum of the rows of a block, from the start of the storage on. */
+  public interface BlockSum {
+    void accept(int block, Storage sum);
+  }
+
+  /**
+   * The sum of the rows of each block, made in memory of the worker that takes it.
+   *
+   * @param blocks how many blocks there are
+   */
+  public void sums(GemmSchedule schedule, int blocks, int n, Rows y, BlockSum taker) {
     Kernels used = kernels();
     scheduler.run(
         schedule.chunks(),
         work(schedule.rows(), 1, n),
         (begin, end) -> {
-          for (int c = begin; c < end; c++) {
-            if (c == 0 || schedule.writeBlock(c - 1) != schedule.writeBlock(c)) {
-              used.blockSum(schedule, c, schedule.sameBlockEnd(c), n, alpha, y, o);
-            }
+          try (Scratch scratch = Scratch.borrow(n)) {
+            Storage sum = scratch.storage();
+            forEachBlock(
+                schedule,
+                begin,
+                end,
+                c -> {
+                  sum.fill(0, n, 0);
+                  int last = schedule.sameBlockEnd(c);
+                  used.blockSum(schedule, c, last, n, 1, y, new Rows(sum, 0, blocks, 0));
+                  taker.accept(schedule.writeBlock(c), sum);
+                });
           }
         });
+  }
+
+  /**
+   * See {@link Kernels#blockSum}; the chunks of one block are summed by one worker.
+   *
+   * @param accumulate whether the rows of o that are written are added to, or begin with 0
+   */
+  public void sum(GemmSchedule schedule, int n, float alpha, Rows y, boolean accumulate, Rows o) {
+    Kernels used = kernels();
+    scheduler.run(
+        schedule.chunks(),
+        work(schedule.rows(), 1, n),
+        (begin, end) ->
+            forEachBlock(
+                schedule,
+                begin,
+                end,
+                c -> {
+                  if (!accumulate) {
+                    clear(o, schedule.writeBlock(c), n);
+                  }
+                  used.blockSum(schedule, c, schedule.sameBlockEnd(c), n, alpha, y, o);
+                }));
+  }
+
+  /** Sets the rows of o that a sum would write to 0. */
+  public void clear(GemmSchedule schedule, int n, Rows o) {
+    scheduler.run(
+        schedule.chunks(),
+        work(schedule.chunks(), 1, n),
+        (begin, end) ->
+            forEachBlock(schedule, begin, end, c -> clear(o, schedule.writeBlock(c), n)));
+  }
+
+  private static void clear(Rows o, int row, int n) {
+    o.storage().fill(o.offset() + row * o.stride(), n, 0);
+  }
+
+  /** Sets the blocks of o, each without gaps, that outer products would write to 0. */
+  public void clear(OuterSchedule schedule, Blocks o) {
+    long size = (long) o.inSize() * o.outSize();
+    scheduler.run(
+        schedule.blocks(),
+        work(schedule.blocks(), o.inSize(), o.outSize()),
+        (begin, end) -> {
+          for (int block = begin; block < end; block++) {
+            long first = o.index(schedule.xBlock(block), schedule.yBlock(block), 0, 0);
+            o.storage().fill(first, size, 0);
+          }
+        });
+  }
+
+  /** Takes the first chunk of each block whose first chunk is in [begin, end). */
+  private static void forEachBlock(GemmSchedule schedule, int begin, int end, IntConsumer taker) {
+    for (int c = begin; c < end; c++) {
+      if (c == 0 || schedule.writeBlock(c - 1) != schedule.writeBlock(c)) {
+        taker.accept(c);
+      }
+    }
   }
 
   /** See {@link Kernels#blockSoftmax}. */
