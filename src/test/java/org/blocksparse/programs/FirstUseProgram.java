@@ -73,7 +73,7 @@ public final class FirstUseProgram {
     @Override
     public void run() {
       Workers.callingThread().max();
-      Loss.sum().withSmoothing(0.1f).toString();
+      ChildJvm.check(!Loss.sum().withSmoothing(0.1f).toString().isEmpty(), "a loss has a name");
       ClassAssignment.defaultCount(1000);
       ClassAssignment.contiguous(100, 10).size(3);
     }
@@ -122,6 +122,7 @@ public final class FirstUseProgram {
   private static Throwable failure;
 
   /** What it throws where so many frames above the end of the stack are free. */
+  @SuppressWarnings("StaticAssignmentOfThrowable") // forgets that of the use before
   private static Throwable onShortStack(Runnable use, int frames) throws InterruptedException {
     tried = use;
     unwinding = false;
