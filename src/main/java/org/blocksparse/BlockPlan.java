@@ -222,6 +222,15 @@ public final class BlockPlan implements AutoCloseable {
     Check.shape("W", W, WEIGHTS, iBlocks(), oBlocks(), W.shape().dim(2), W.shape().dim(3));
   }
 
+  void requireFits(Weights W) {
+    Shape shape = requireNonNull(W, "W").shape();
+    Shape expected = Shape.of(iBlocks(), oBlocks(), shape.dim(2), shape.dim(3));
+    if (!shape.equals(expected)) {
+      throw new IllegalArgumentException(
+          "W: expected " + WEIGHTS + " = " + expected + " but was " + shape);
+    }
+  }
+
   /** The schedule of forward products, held by the lease. */
   GemmSchedule forward(Lease lease) {
     return schedules.forward(lease);

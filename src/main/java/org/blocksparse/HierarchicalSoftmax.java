@@ -119,9 +119,13 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return assignment;
   }
 
-  /** Weights of the classes, (features, classes): the layer's own, not a copy. */
+  /**
+   * Weights of the classes, (features, classes): the layer's own, not a copy.
+   *
+   * @throws IllegalStateException if they are not floats; see {@link #withWeights}
+   */
   public FloatTensor W1() {
-    return parameters.W1();
+    return parameters.floats(Parameter.W1);
   }
 
   /** Biases of the classes, (classes): the layer's own, not a copy. */
@@ -129,9 +133,35 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return parameters.b1();
   }
 
-  /** Weights of the outputs, (classes, features, slots): the layer's own, not a copy. */
+  /**
+   * Weights of the outputs, (classes, features, slots): the layer's own, not a copy.
+   *
+   * @throws IllegalStateException if they are not floats; see {@link #withWeights}
+   */
   public FloatTensor W2() {
-    return parameters.W2();
+    return parameters.floats(Parameter.W2);
+  }
+
+  /** What W1 and W2 are stored as; biases are floats. */
+  public ElementType weightType() {
+    return parameters.type();
+  }
+
+  /**
+   * A copy of this layer with weights of another type. It predicts, and tells losses and gradients,
+   * as any layer; {@link #step} refuses it. The stored weights are the model: all that is promised
+   * here is true for them. To make a smaller file, {@link SaveOptions#withWeights} needs no copy.
+   *
+   * @param type {@link ElementType#FLOAT32} makes a layer that can be trained, of the floats that
+   *     the weights stand for
+   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  public HierarchicalSoftmax withWeights(ElementType type) {
+    SoftmaxParameters copy = memory.copyWith(requireNonNull(type, "type"), workers.engine());
+    HierarchicalSoftmax layer = new HierarchicalSoftmax(features, assignment, workers, copy);
+    layer.restore(metadata, steps.get());
+    return layer;
   }
 
   /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
@@ -211,9 +241,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   private void checkNoOverlap(String outName, FloatTensor out, FloatTensor x) {
     Check.noOverlap(outName, out, "x", x);
-    for (Parameter parameter : Parameter.values()) {
-      Check.noOverlap(outName, out, parameter.label(), parameters.of(parameter));
-    }
+    parameters.requireApartFrom(outName, out);
   }
 
   /** The number of rows of an x that fits. */
@@ -516,6 +544,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param gradX (batch, features) receives the gradient with respect to x as it was before the
    *     step, or null; must not share memory with x or a parameter
    * @return the loss before the step
+   * @throws IllegalStateException also if the weights are of a type that is only read; see {@link
+   *     #withWeights}
    * @throws ArithmeticException if the loss is not finite. If x or the class level is the cause,
    *     nothing has been changed. If W2 or b2 is, classes whose own loss is finite have made their
    *     step and no other parameter has been changed; gradX is undefined
@@ -524,6 +554,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
     requireNonNull(optimizer, "optimizer");
     TrainingBatch batch = check(x, targets, loss);
+    memory.requireTrainable();
     for (Parameter parameter : Parameter.values()) {
       Check.noOverlap(parameter.label(), parameters.of(parameter), "x", x);
     }

@@ -16,6 +16,7 @@ final class Cases {
     SOFTMAX,
     TOPK,
     BAG,
+    WEIGHTS,
     PLAN,
     CONCURRENCY,
     GROWTH
@@ -61,6 +62,11 @@ final class Cases {
               1);
         }
       }
+    }
+    if (parts.contains(Part.WEIGHTS)) {
+      addOurs(WeightsBenchmark.class, "forward", Map.of(), 1);
+      addOurs(WeightsBenchmark.class, "gradientOfH", Map.of(), 1);
+      addOurs(WeightsBenchmark.class, "topK", Map.of(), 1);
     }
     if (parts.contains(Part.PLAN)) {
       addOurs(PlanBenchmark.class, "gemm", Map.of(), 1);

@@ -27,6 +27,8 @@ final class Table {
     }
     topK();
     bag();
+    simple(
+        "Weights of each type", WeightsBenchmark.class, "forward", "gradientOfH", "topK");
     concurrency();
     simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
     simple("Growth", GrowthBenchmark.class, "batch", "blocks");

@@ -16,6 +16,7 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sgd_f
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sum_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_cross_entropy_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gemm_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gemm_typed_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_outer_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
@@ -89,6 +90,11 @@ public final class NativeKernels implements Kernels {
       Rows bias,
       boolean accumulate,
       Rows c) {
+    if (w.type() != WeightType.FLOAT32) {
+      typedBlockGemm(
+          schedule, chunkBegin, chunkEnd, columnBegin, columnEnd, a, w, bias, accumulate, c);
+      return;
+    }
     try (Scratch scratch = borrowScratch(w.inSize(), w.outSize())) {
       check(
           blocksparse_block_gemm_f32(
@@ -122,6 +128,53 @@ public final class NativeKernels implements Kernels {
               scratch == null ? 0 : scratch.storage().elements()),
           "blocksparse_block_gemm_f32");
     }
+  }
+
+  /** Never on OpenBLAS, whichever way to multiply was chosen. */
+  private void typedBlockGemm(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      Rows a,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c) {
+    Blocks.Scales scales = w.scales();
+    check(
+        blocksparse_block_gemm_typed_f32(
+            isa,
+            schedule.packed().address(0),
+            schedule.length(),
+            chunkBegin,
+            chunkEnd,
+            columnBegin,
+            columnEnd,
+            w.inSize(),
+            w.outSize(),
+            a.address(),
+            a.count(),
+            a.stride(),
+            w.type().code(),
+            w.address(),
+            w.inBlocks(),
+            w.outBlocks(),
+            w.inBlockStride(),
+            w.outBlockStride(),
+            w.rowStride(),
+            w.transposed() ? 1 : 0,
+            scales == null ? 0 : scales.storage().address(0),
+            scales == null ? 0 : scales.inBlockStride(),
+            scales == null ? 0 : scales.outBlockStride(),
+            bias == null ? 0 : bias.address(),
+            bias == null ? 0 : bias.stride(),
+            accumulate ? 1 : 0,
+            c.address(),
+            c.count(),
+            c.stride()),
+        "blocksparse_block_gemm_typed_f32");
   }
 
   @Override

@@ -208,6 +208,12 @@ public final class SafeTensorsReader implements AutoCloseable {
     return entry;
   }
 
+  /** The type of a tensor; null if there is none of that name. */
+  public ElementType typeOrNull(String name) {
+    TensorEntry entry = header.entries().get(name);
+    return entry == null ? null : entry.type();
+  }
+
   /** As {@link #entryOfRank}, with exactly these dimensions. */
   public TensorEntry entry(String name, ElementType type, long... dims) throws MalformedException {
     TensorEntry entry = entryOfRank(dims.length, name, type);
@@ -260,6 +266,38 @@ public final class SafeTensorsReader implements AutoCloseable {
     }
   }
 
+  /**
+   * The elements of a tensor of F16, BF16 or I8 in new memory.
+   *
+   * @throws MalformedException if one is not finite
+   */
+  public Storage readNarrow(TensorEntry entry) throws IOException {
+    int size = entry.type().bytes();
+    Storage storage = Storage.allocate((entry.bytes() + 3) / 4);
+    made.add(storage);
+    int infinity = entry.type() == ElementType.F16 ? 0x7c00 : 0x7f80;
+    byte[] inMemory = new byte[size * (int) Math.min(CHUNK, entry.size())];
+    for (long begin = 0; begin < entry.size(); begin += CHUNK) {
+      int count = (int) Math.min(CHUNK, entry.size() - begin);
+      ByteBuffer chunk = readChunk(entry, begin, count);
+      ByteBuffer into = ByteBuffer.wrap(inMemory).order(ByteOrder.nativeOrder());
+      for (int i = 0; i < count; i++) {
+        if (size == 1) {
+          into.put(chunk.get());
+          continue;
+        }
+        short bits = chunk.getShort();
+        if ((bits & infinity) == infinity) {
+          throw new MalformedException(
+              entry.name(), "element " + (begin + i) + " is not a finite number");
+        }
+        into.putShort(bits);
+      }
+      storage.putBytes(begin * size, inMemory, count * size);
+    }
+    return storage;
+  }
+
   /** The integers of a tensor that fits into an array. */
   public int[] readInts(TensorEntry entry) throws IOException {
     int[] ints = new int[Math.toIntExact(entry.size())];
@@ -271,46 +309,49 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   private ByteBuffer readChunk(TensorEntry entry, long begin, int count) throws IOException {
-    if (bytes == null || bytes.capacity() < 4 * count) {
-      bytes = ByteBuffer.allocateDirect(4 * count).order(ByteOrder.LITTLE_ENDIAN);
+    int size = entry.type().bytes();
+    if (bytes == null || bytes.capacity() < size * count) {
+      bytes = ByteBuffer.allocateDirect(size * count).order(ByteOrder.LITTLE_ENDIAN);
     }
-    bytes.clear().limit(4 * count);
+    bytes.clear().limit(size * count);
     try {
-      input.read(dataBegin + entry.begin() + 4 * begin, bytes);
+      input.read(dataBegin + entry.begin() + size * begin, bytes);
     } catch (EOFException e) {
       throw new MalformedException(entry.name(), "is cut off: the file has shrunk", e);
     }
-    bytesRead += 4L * count;
+    bytesRead += (long) size * count;
     progress.update(bytesRead, bytesToRead);
     return bytes.flip();
   }
 
   /**
-   * The floats of a tensor where they lie, which ends the mapping when it is freed; one tensor of a
-   * file can be had in this way.
+   * The elements of a tensor where they lie, which ends the mapping when it is freed; one tensor of
+   * a file can be had in this way.
    *
-   * @throws MalformedException if they lie where no float can be used
+   * @throws MalformedException if they lie where none can be used
    * @throws UnsupportedOperationException if the machine has another byte order than the file
    */
-  public Storage mapFloats(TensorEntry entry) throws IOException {
+  public Storage mapElements(TensorEntry entry) throws IOException {
     if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
       throw new UnsupportedOperationException(
           "this machine is big-endian: a file can be read, but not used where it lies");
     }
     long position = dataBegin + entry.begin();
-    if (position % Float.BYTES != 0) {
+    if (position % entry.type().bytes() != 0) {
       throw new MalformedException(
           SafeTensorsHeader.HEADER,
           "its length "
               + (dataBegin - Long.BYTES)
-              + " is no multiple of 4, so that "
+              + " is no multiple of "
+              + entry.type().bytes()
+              + ", so that "
               + entry.name()
               + " is misaligned where it lies; copied() can read it");
     }
     if (!(inputIsOurs && input instanceof Mapping mapping)) {
       throw new IllegalStateException("no mapping to give away");
     }
-    Storage storage = Storage.mapped(mapping.file(), position, entry.size());
+    Storage storage = Storage.mapped(mapping.file(), position, entry.bytes());
     inputIsOurs = false;
     made.add(storage);
     return storage;
