@@ -85,6 +85,12 @@ float factor(int32_t reduction, int32_t count) {
   return static_cast<float>(1.0 / (reduction == BLOCKSPARSE_BAG_MEAN ? number : std::sqrt(number)));
 }
 
+// Row r of rows of n. Rows without elements may come without memory, to which nothing may be added.
+template <typename Float>
+Float* row_at(Float* rows, int64_t r, int64_t ld, int32_t n) {
+  return n == 0 ? rows : rows + r * ld;
+}
+
 constexpr int32_t kLineFloats = 16;  // of a cache line
 
 // What is asked for from memory while the row before is worked on. Long rows are left to what a
@@ -181,7 +187,8 @@ int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction, const int32_t* o
     return status;
   }
   return for_each_bag(operands, begin, end, [&](int32_t r, int32_t first, int32_t last) {
-    kernels->bag_sum(operands.sum(first, last, factor(reduction, last - first), c + r * ldc));
+    kernels->bag_sum(
+        operands.sum(first, last, factor(reduction, last - first), row_at(c, r, ldc, n)));
     return BLOCKSPARSE_OK;
   });
 }
@@ -209,11 +216,12 @@ int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* o
   constexpr int32_t kRowsAhead = 8;
   return for_each_bag(operands, begin, end, [&](int32_t r, int32_t first, int32_t last) {
     const float scale = factor(reduction, last - first);
+    const float* const y_row = row_at(y, r, ldy, n);
     for (int32_t e = first; e < last; ++e) {
       if (e < last - kRowsAhead) {
-        prefetch_row(a + indices[e + kRowsAhead] * lda, n, 0);
+        prefetch_row(row_at(a, indices[e + kRowsAhead], lda, n), n, 0);
       }
-      dots[e] = scale * kernels->dot(n, a + indices[e] * lda, y + r * ldy);
+      dots[e] = scale * kernels->dot(n, row_at(a, indices[e], lda, n), y_row);
     }
     return BLOCKSPARSE_OK;
   });

@@ -7,10 +7,12 @@ import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.schedule.SampleWindows;
 
 /**
  * Which blocks each sample of a batch selects, made ready for computing: the pairs (row, block)
- * sorted by block, so that all rows that need a block are multiplied by it together.
+ * sorted by block, so that all rows that need a block are multiplied by it together. All samples
+ * select the same number of blocks, or, in a ragged plan, each its own.
  *
  * <p>Operations make a plan of their own from the index tensors. To compute more than once with the
  * same indices (forward and backward, or several layers), make the plan once and pass it instead.
@@ -31,9 +33,8 @@ public final class BlockPlan implements AutoCloseable {
 
   /** What plans that differ only in their workers share. */
   private static final class Schedules {
-    private final int batch;
-    private final int[] inputIdx;
-    private final int[] outputIdx;
+    private final SampleWindows inputs;
+    private final SampleWindows outputs;
     private final int iBlocks;
     private final int oBlocks;
     private boolean closed;
@@ -41,10 +42,9 @@ public final class BlockPlan implements AutoCloseable {
     private GemmSchedule backward;
     private OuterSchedule outer;
 
-    Schedules(int batch, int[] inputIdx, int[] outputIdx, int iBlocks, int oBlocks) {
-      this.batch = batch;
-      this.inputIdx = inputIdx;
-      this.outputIdx = outputIdx;
+    Schedules(SampleWindows inputs, SampleWindows outputs, int iBlocks, int oBlocks) {
+      this.inputs = inputs;
+      this.outputs = outputs;
       this.iBlocks = iBlocks;
       this.oBlocks = oBlocks;
     }
@@ -58,7 +58,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized GemmSchedule forward(Lease lease) {
       requireOpen();
       if (forward == null) {
-        forward = GemmSchedule.of(batch, outputIdx, oBlocks, inputIdx, iBlocks);
+        forward = GemmSchedule.of(outputs, oBlocks, inputs, iBlocks);
       }
       hold(forward.packed(), lease);
       return forward;
@@ -67,7 +67,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized GemmSchedule backward(Lease lease) {
       requireOpen();
       if (backward == null) {
-        backward = GemmSchedule.of(batch, inputIdx, iBlocks, outputIdx, oBlocks);
+        backward = GemmSchedule.of(inputs, iBlocks, outputs, oBlocks);
       }
       hold(backward.packed(), lease);
       return backward;
@@ -76,7 +76,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized OuterSchedule outer(Lease lease) {
       requireOpen();
       if (outer == null) {
-        outer = OuterSchedule.of(batch, inputIdx, iBlocks, outputIdx, oBlocks);
+        outer = OuterSchedule.of(inputs, iBlocks, outputs, oBlocks);
       }
       hold(outer.packed(), lease);
       return outer;
@@ -105,14 +105,15 @@ public final class BlockPlan implements AutoCloseable {
 
   private final Schedules schedules;
   private final Workers workers;
-  private final int iWin;
-  private final int oWin;
+  private final SelectedRows inputs;
+  private final SelectedRows outputs;
 
-  private BlockPlan(Schedules schedules, Workers workers, int iWin, int oWin) {
+  private BlockPlan(
+      Schedules schedules, Workers workers, SelectedRows inputs, SelectedRows outputs) {
     this.schedules = schedules;
     this.workers = workers;
-    this.iWin = iWin;
-    this.oWin = oWin;
+    this.inputs = inputs;
+    this.outputs = outputs;
   }
 
   /**
@@ -160,16 +161,101 @@ public final class BlockPlan implements AutoCloseable {
     Check.indices(inputName, inputs, iWin, iBlocksName, iBlocks);
     Check.indices(outputName, outputs, oWin, oBlocksName, oBlocks);
     return new BlockPlan(
-        new Schedules(batch, inputs, outputs, iBlocks, oBlocks), Workers.common(), iWin, oWin);
+        new Schedules(
+            SampleWindows.equal(batch, inputs),
+            SampleWindows.equal(batch, outputs),
+            iBlocks,
+            oBlocks),
+        Workers.common(),
+        new SelectedRows("inputs", batch, iWin, inputs.length),
+        new SelectedRows("outputs", batch, oWin, outputs.length));
+  }
+
+  /**
+   * The plan for a batch in which each sample selects its own number of blocks: a ragged plan. The
+   * rows of h, and all else that has a row for each input block, then have the shape (entries of
+   * inputs, iSize), in the order of the entries; those of the output are (entries of outputs,
+   * oSize). A sample may select no input, and its outputs are then the bias or what they were; or
+   * no output. Where all samples select as many, results have the bits of the plan made from
+   * tensors.
+   *
+   * @param inputs the input blocks that each sample selects, in [0, iBlocks), without values;
+   *     repeats are allowed and add up
+   * @param outputs the output blocks that each sample selects, in [0, oBlocks), without values
+   * @param iBlocks how many input blocks there are to select from
+   * @param oBlocks how many output blocks there are to select from
+   * @throws IllegalArgumentException if the numbers of rows differ, if there are values, or if the
+   *     batch has more than 2<sup>29</sup> (sample, input block, output block), where a sample
+   *     without input or output counts as if it had one
+   * @throws OutOfMemoryError if there is no room on the heap for sorting so many; the first
+   *     operation with the plan may throw it as well
+   * @throws IndexOutOfBoundsException if an index is too large
+   * @throws IllegalStateException if rows are closed
+   */
+  public static BlockPlan of(SparseRows inputs, SparseRows outputs, int iBlocks, int oBlocks) {
+    StackRoom.require();
+    Check.atLeast(0, "iBlocks", iBlocks);
+    Check.atLeast(0, "oBlocks", oBlocks);
+    requireUnweighted("inputs", inputs);
+    requireUnweighted("outputs", outputs);
+    if (inputs.rows() != outputs.rows()) {
+      throw new IllegalArgumentException(
+          "outputs: expected "
+              + inputs.rows()
+              + " rows, as inputs have, but was "
+              + outputs.rows());
+    }
+    requirePairs(Math.max(inputs.rows(), Math.max(inputs.entries(), outputs.entries())));
+    try (Lease lease = outputs.lease(inputs.lease(new Lease(), "inputs"), "outputs")) {
+      int[] inputBegins = inputs.offsets();
+      int[] outputBegins = outputs.offsets();
+      requirePairs(pairs(inputBegins, outputBegins));
+      inputs.requireIndices("inputs", "iBlocks", iBlocks);
+      outputs.requireIndices("outputs", "oBlocks", oBlocks);
+      return new BlockPlan(
+          new Schedules(
+              SampleWindows.ragged(inputBegins, inputs.indices()),
+              SampleWindows.ragged(outputBegins, outputs.indices()),
+              iBlocks,
+              oBlocks),
+          Workers.common(),
+          new SelectedRows("inputs", inputs.rows(), SelectedRows.RAGGED, inputs.entries()),
+          new SelectedRows("outputs", outputs.rows(), SelectedRows.RAGGED, outputs.entries()));
+    }
+  }
+
+  private static void requireUnweighted(String name, SparseRows rows) {
+    if (requireNonNull(rows, name).isWeighted()) {
+      throw new IllegalArgumentException(name + ": expected rows without values but was " + rows);
+    }
   }
 
   /** What the schedules count, and hold in one array, before memory is taken for any of it. */
   private static void requirePairs(long batch, long iWin, long oWin) {
     long rows = batch * Math.max(1, Math.max(iWin, oWin));
     long pairs = rows > MAX_PAIRS ? rows : batch * Math.max(1, iWin) * Math.max(1, oWin);
+    requirePairs("batch * iWin * oWin: ", pairs);
+  }
+
+  /** A sample without input has pairs all the same, as its outputs are written, and vice versa. */
+  private static long pairs(int[] inputBegins, int[] outputBegins) {
+    long pairs = 0;
+    for (int s = 0; s + 1 < inputBegins.length; s++) {
+      long inputs = inputBegins[s + 1] - inputBegins[s];
+      long outputs = outputBegins[s + 1] - outputBegins[s];
+      pairs += Math.max(1, inputs) * Math.max(1, outputs);
+    }
+    return pairs;
+  }
+
+  private static void requirePairs(long pairs) {
+    requirePairs("inputs, outputs: ", pairs);
+  }
+
+  private static void requirePairs(String what, long pairs) {
     if (pairs > MAX_PAIRS) {
       throw new IllegalArgumentException(
-          "batch * iWin * oWin: "
+          what
               + pairs
               + " pairs of rows and blocks are more than the 2^29 that one plan can hold, in "
               + 8L * MAX_PAIRS
@@ -182,22 +268,45 @@ public final class BlockPlan implements AutoCloseable {
    * it.
    */
   public BlockPlan on(Workers other) {
-    return new BlockPlan(schedules, requireNonNull(other, "workers"), iWin, oWin);
+    return new BlockPlan(schedules, requireNonNull(other, "workers"), inputs, outputs);
   }
 
   /** The number of samples. */
   public int batch() {
-    return schedules.batch;
+    return inputs.batch();
   }
 
-  /** The number of input blocks that each sample selects. */
+  /** Whether each sample selects its own number of blocks. */
+  public boolean isRagged() {
+    return inputs.isRagged();
+  }
+
+  /**
+   * The number of input blocks that each sample selects.
+   *
+   * @throws UnsupportedOperationException if the plan is ragged; see {@link #inputRows}
+   */
   public int iWin() {
-    return iWin;
+    return inputs.requireWindow("iWin");
   }
 
-  /** The number of output blocks that each sample selects. */
+  /**
+   * The number of output blocks that each sample selects.
+   *
+   * @throws UnsupportedOperationException if the plan is ragged; see {@link #outputRows}
+   */
   public int oWin() {
-    return oWin;
+    return outputs.requireWindow("oWin");
+  }
+
+  /** The number of input blocks that all samples select together: the rows of h. */
+  public int inputRows() {
+    return inputs.count();
+  }
+
+  /** The number of output blocks that all samples select together: the rows of the output. */
+  public int outputRows() {
+    return outputs.count();
   }
 
   /** The number of input blocks to select from. */
@@ -218,8 +327,23 @@ public final class BlockPlan implements AutoCloseable {
 
   /** The weights have the blocks that this plan selects from. */
   void requireFits(FloatTensor W) {
-    Check.rank("W", W, WEIGHTS, 4);
-    Check.shape("W", W, WEIGHTS, iBlocks(), oBlocks(), W.shape().dim(2), W.shape().dim(3));
+    requireFits("W", W);
+  }
+
+  /** As above, for what has the shape of the weights and another name. */
+  void requireFits(String name, FloatTensor W) {
+    Check.rank(name, W, WEIGHTS, 4);
+    Check.shape(name, W, WEIGHTS, iBlocks(), oBlocks(), W.shape().dim(2), W.shape().dim(3));
+  }
+
+  /** The rows that belong to the input blocks selected. */
+  SelectedRows inputs() {
+    return inputs;
+  }
+
+  /** The rows that belong to the output blocks selected. */
+  SelectedRows outputs() {
+    return outputs;
   }
 
   void requireFits(Weights W) {
@@ -254,10 +378,8 @@ public final class BlockPlan implements AutoCloseable {
   public String toString() {
     return "BlockPlan(batch = "
         + batch()
-        + ", iWin = "
-        + iWin
-        + ", oWin = "
-        + oWin
+        + (isRagged() ? ", inputRows = " + inputRows() : ", iWin = " + iWin())
+        + (isRagged() ? ", outputRows = " + outputRows() : ", oWin = " + oWin())
         + ", iBlocks = "
         + iBlocks()
         + ", oBlocks = "

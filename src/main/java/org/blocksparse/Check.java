@@ -32,11 +32,15 @@ final class Check {
 
   /** The argument has exactly the given dimensions. */
   static <T extends Tensor> T shape(String name, T tensor, String words, long... expected) {
+    return shape(name, requireNonNull(tensor, name), words, Shape.of(expected));
+  }
+
+  /** As above. */
+  static <T extends Tensor> T shape(String name, T tensor, String words, Shape expected) {
     requireNonNull(tensor, name);
-    Shape shape = Shape.of(expected);
-    if (!tensor.shape().equals(shape)) {
+    if (!tensor.shape().equals(expected)) {
       throw new IllegalArgumentException(
-          name + ": expected " + words + " = " + shape + " but was " + tensor.shape());
+          name + ": expected " + words + " = " + expected + " but was " + tensor.shape());
     }
     return tensor;
   }

@@ -7,11 +7,14 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Objects;
+import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.memory.StackRoom;
+import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.ClassCount;
 import org.blocksparse.internal.softmax.ClassTable;
+import org.blocksparse.internal.softmax.LabelCentroids;
 import org.blocksparse.internal.softmax.SphericalKMeans;
 
 /**
@@ -222,33 +225,102 @@ public final class ClassAssignment {
    * @param vectors (outputs, dimensions), all finite
    * @param nClasses as for {@link #contiguous}
    * @param seed equal seeds give equal classes
-   * @throws IllegalArgumentException if vectors has not rank 2, or unless 1 &lt;= nClasses &lt;=
-   *     outputs
+   * @throws IllegalArgumentException if vectors has not rank 2, if an element is not finite, or
+   *     unless 1 &lt;= nClasses &lt;= outputs
    * @throws IllegalStateException if vectors is closed
    */
   public static ClassAssignment clustered(FloatTensor vectors, int nClasses, long seed) {
     Check.rank("vectors", vectors, "(outputs, dimensions)", 2);
-    int outputs = (int) vectors.shape().dim(0);
+    slotsFor((int) vectors.shape().dim(0), nClasses);
+    try (Lease lease = new Lease().of("vectors", vectors)) {
+      Rows rows = Operands.rows(vectors);
+      float[] row = new float[(int) rows.stride()];
+      for (int output = 0; output < rows.count(); output++) {
+        rows.get(output, 0, row);
+        for (int d = 0; d < row.length; d++) {
+          if (!Float.isFinite(row[d])) {
+            throw new IllegalArgumentException(
+                "vectors[" + output + ", " + d + "] = " + row[d] + " is not finite");
+          }
+        }
+      }
+      return clustered(rows, nClasses, seed);
+    }
+  }
+
+  private static ClassAssignment clustered(Rows vectors, int nClasses, long seed) {
+    int outputs = (int) vectors.count();
     int slots = slotsFor(outputs, nClasses);
     int classes = ceilDiv(outputs, slots);
-    try (Lease lease = new Lease().of("vectors", vectors)) {
-      int[] classOf =
-          new SphericalKMeans(
-                  Workers.common().engine(), Operands.rows(vectors), classes, slots, seed)
-              .divide(CLUSTERING_ROUNDS);
-      return new ClassAssignment(classOf, classes, slots);
-    }
+    int[] classOf =
+        new SphericalKMeans(Workers.common().engine(), vectors, classes, slots, seed)
+            .divide(CLUSTERING_ROUNDS);
+    return new ClassAssignment(classOf, classes, slots);
   }
 
   /**
    * As {@link #clustered(FloatTensor, int, long)}, with the {@link #defaultCount} of classes.
    *
-   * @throws IllegalArgumentException if vectors has not rank 2 or no rows
+   * @throws IllegalArgumentException if vectors has not rank 2 or no rows, or if an element is not
+   *     finite
    * @throws IllegalStateException if vectors is closed
    */
   public static ClassAssignment clustered(FloatTensor vectors, long seed) {
     Check.rank("vectors", vectors, "(outputs, dimensions)", 2);
     return clustered(vectors, defaultCount((int) vectors.shape().dim(0)), seed);
+  }
+
+  /**
+   * Classes of equal size of outputs that occur with similar sparse features: the words of texts
+   * that have a label, for instance. The vector of an output is the sum of the rows of features
+   * that have it as a label, each scaled to length 1; vectors are hashed into 256 dimensions before
+   * they are compared. Rare features tell outputs apart better than frequent ones do, if their
+   * values are larger (by TF-IDF, for instance).
+   *
+   * <p>Outputs that have no features are put where there is room.
+   *
+   * @param features what each example has, with finite values
+   * @param labels the outputs of each example, of which there may be any number; values do not
+   *     matter
+   * @param outputs how many there are
+   * @param nClasses as for {@link #contiguous}
+   * @param seed equal seeds give equal classes
+   * @throws IllegalArgumentException if there are not as many rows of labels as of features, if a
+   *     value of features is not finite, or unless 1 &lt;= nClasses &lt;= outputs
+   * @throws IndexOutOfBoundsException if a label is outside [0, outputs)
+   * @throws IllegalStateException if features or labels are closed
+   */
+  public static ClassAssignment clustered(
+      SparseRows features, SparseRows labels, int outputs, int nClasses, long seed) {
+    slotsFor(outputs, nClasses);
+    if (requireNonNull(labels, "labels").rows() != requireNonNull(features, "features").rows()) {
+      throw new IllegalArgumentException(
+          "labels: expected "
+              + features.rows()
+              + " rows, as features has, but was "
+              + labels.rows());
+    }
+    labels.requireIndices("labels", "outputs", outputs);
+    try (Lease lease = labels.lease(features.lease(new Lease(), "features"), "labels")) {
+      features.requireFinite("features");
+      Storage vectors =
+          LabelCentroids.of(
+              Workers.common().engine(), features.bags(), labels.bags(), outputs, seed);
+      try {
+        return clustered(new Rows(vectors, outputs, LabelCentroids.DIMENSIONS), nClasses, seed);
+      } finally {
+        vectors.close();
+      }
+    }
+  }
+
+  /**
+   * As {@link #clustered(SparseRows, SparseRows, int, int, long)}, with the {@link #defaultCount}
+   * of classes.
+   */
+  public static ClassAssignment clustered(
+      SparseRows features, SparseRows labels, int outputs, long seed) {
+    return clustered(features, labels, outputs, defaultCount(outputs), seed);
   }
 
   /**

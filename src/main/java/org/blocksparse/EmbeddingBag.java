@@ -9,7 +9,7 @@ import java.util.Collections;
 import java.util.Map;
 import org.blocksparse.internal.bag.BagTable;
 import org.blocksparse.internal.optimizer.BlockedTensor;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.schedule.Bags.Reduction;
 
 /**
@@ -83,7 +83,7 @@ public final class EmbeddingBag implements AutoCloseable {
   private final Mode mode;
   private final Workers workers;
   private final BagTable computation;
-  private final OptimizerState state;
+  private final LayerState state;
   private Map<String, String> metadata = Map.of();
 
   private EmbeddingBag(FloatTensor table, Mode mode, Workers workers) {
@@ -92,7 +92,7 @@ public final class EmbeddingBag implements AutoCloseable {
     this.workers = workers;
     this.computation =
         new BagTable(workers.engine(), Operands.rows(table), features(), mode.reduction);
-    this.state = new OptimizerState(new BlockedTensor(table.storage(), vocabulary(), true));
+    this.state = new LayerState("layer", new BlockedTensor(table.storage(), vocabulary(), true));
   }
 
   /**
@@ -258,7 +258,7 @@ public final class EmbeddingBag implements AutoCloseable {
     Check.noOverlap("table", table, "gradOut", gradOut);
     rows.requireNoOverlap("table", table, "rows");
     try (Lease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
-        OptimizerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
+        LayerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
       computation.step(rows.bags(), rows.maxIndex() + 1, Operands.rows(gradOut), step, TABLE);
     }
   }
@@ -341,7 +341,7 @@ public final class EmbeddingBag implements AutoCloseable {
     metadata = Collections.unmodifiableMap(fileMetadata);
   }
 
-  OptimizerState optimizerState() {
+  LayerState optimizerState() {
     return state;
   }
 

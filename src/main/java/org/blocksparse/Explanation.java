@@ -5,6 +5,7 @@ package org.blocksparse;
  * How the probability of an output comes about.
  *
  * @param output the output, by the caller's number
+ * @param label its name; null if it has none
  * @param classNumber its class
  * @param classProbability P(class)
  * @param classRank how many classes are likelier
@@ -13,6 +14,7 @@ package org.blocksparse;
  */
 public record Explanation(
     int output,
+    String label,
     int classNumber,
     double classProbability,
     int classRank,

@@ -8,13 +8,8 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
-import org.blocksparse.internal.softmax.Candidates;
-import org.blocksparse.internal.softmax.ClassSearch;
 import org.blocksparse.internal.softmax.Parameter;
-import org.blocksparse.internal.softmax.Sampling;
-import org.blocksparse.internal.softmax.Scoring;
 import org.blocksparse.internal.softmax.TrainingBatch;
 
 /**
@@ -66,16 +61,15 @@ import org.blocksparse.internal.softmax.TrainingBatch;
  * if the layer or a tensor is closed. Nothing is changed then.
  */
 public final class HierarchicalSoftmax implements AutoCloseable {
-  private static final String X = "(batch, features)";
-
   private final int features;
   private final ClassAssignment assignment;
   private final Workers workers;
   private final LayerMemory memory;
   private final SoftmaxParameters parameters;
-  private final Scoring scoring;
+  private final Prediction prediction;
   private final AtomicLong steps = new AtomicLong();
   private Map<String, String> metadata = Map.of();
+  private volatile Labels labels;
 
   HierarchicalSoftmax(
       int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
@@ -84,7 +78,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     this.workers = workers;
     this.parameters = parameters;
     this.memory = new LayerMemory(features, assignment, workers, parameters);
-    this.scoring = new Scoring(memory.softmax(), assignment.table());
+    this.prediction = new Prediction(memory);
   }
 
   /**
@@ -117,6 +111,38 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   /** Where each output lives: its class, and its slot in the class. */
   public ClassAssignment assignment() {
     return assignment;
+  }
+
+  /** Whether it has names for its outputs. */
+  public boolean hasLabels() {
+    return labels != null;
+  }
+
+  /**
+   * The names of the outputs.
+   *
+   * @throws IllegalStateException if it has none
+   */
+  public Labels labels() {
+    Labels names = labels;
+    if (names == null) {
+      throw new IllegalStateException("layer: has no labels");
+    }
+    return names;
+  }
+
+  /**
+   * Gives names to the outputs, in place of those that they have. Rankings made before keep theirs.
+   *
+   * @throws IllegalArgumentException if there are more than outputs; there may be fewer, so that
+   *     outputs with the last numbers have none
+   */
+  public void setLabels(Labels names) {
+    if (requireNonNull(names, "labels").size() > outputs()) {
+      throw new IllegalArgumentException(
+          "labels: expected at most " + outputs() + " names but was " + names.size());
+    }
+    labels = names;
   }
 
   /**
@@ -161,6 +187,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     SoftmaxParameters copy = memory.copyWith(requireNonNull(type, "type"), workers.engine());
     HierarchicalSoftmax layer = new HierarchicalSoftmax(features, assignment, workers, copy);
     layer.restore(metadata, steps.get());
+    layer.labels = labels;
     return layer;
   }
 
@@ -177,8 +204,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   }
 
   /**
-   * Saves the layer as a safetensors file with the tensors W1, b1, W2, b2, classOf and slotOf.
-   * Whenever the machine stops, the file is the old one or the new one, never a part of one.
+   * Saves the layer as a safetensors file with the tensors W1, b1, W2, b2, classOf and slotOf, and
+   * its labels. Whenever the machine stops, the file is the old one or the new one, never a part of
+   * one.
    *
    * <p>The new file is written beside the old one, with a hidden name, and takes its place in one
    * step; it has the old one's mode, and its owner and group where the system allows it. A symbolic
@@ -239,18 +267,6 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     memory.close();
   }
 
-  private void checkNoOverlap(String outName, FloatTensor out, FloatTensor x) {
-    Check.noOverlap(outName, out, "x", x);
-    parameters.requireApartFrom(outName, out);
-  }
-
-  /** The number of rows of an x that fits. */
-  private int checkX(FloatTensor x) {
-    Check.rank("x", x, X, 2);
-    Check.shape("x", x, X, x.shape().dim(0), features);
-    return Check.rows("x", x.shape().dim(0));
-  }
-
   // -------------------------------------------------------------------------------- prediction
 
   /**
@@ -260,7 +276,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: F (C + C S); all of W2.
    */
   public FloatTensor probabilities(FloatTensor x) {
-    return FloatTensor.zeros(checkX(x), outputs()).filledBy(out -> all(x, false, out));
+    return prediction.all(x, false);
   }
 
   /**
@@ -270,40 +286,22 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param out (batch, outputs), which must not overlap x or a parameter
    */
   public void probabilities(FloatTensor x, FloatTensor out) {
-    checkAll(x, out);
-    all(x, false, out);
+    prediction.all(x, false, out);
   }
 
   /** The log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
   public FloatTensor logProbabilities(FloatTensor x) {
-    return FloatTensor.zeros(checkX(x), outputs()).filledBy(out -> all(x, true, out));
+    return prediction.all(x, true);
   }
 
   /** As {@link #logProbabilities(FloatTensor)}, into a tensor that there is already. */
   public void logProbabilities(FloatTensor x, FloatTensor out) {
-    checkAll(x, out);
-    all(x, true, out);
-  }
-
-  private void checkAll(FloatTensor x, FloatTensor out) {
-    Check.shape("out", out, "(batch, outputs)", checkX(x), outputs());
-    checkNoOverlap("out", out, x);
-  }
-
-  private void all(FloatTensor x, boolean logarithm, FloatTensor out) {
-    try (Lease lease = new Lease().writing("out", out)) {
-      memory.compute(
-          x,
-          (rows, workspace) -> {
-            scoring.all(rows, logarithm, Operands.rows(out), workspace);
-            return out;
-          });
-    }
+    prediction.all(x, true, out);
   }
 
   /** The probabilities of given outputs; as {@link #logProbabilitiesOf}. */
   public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
-    float[] result = scores(x, targets);
+    float[] result = prediction.scores(x, targets);
     for (int i = 0; i < result.length; i++) {
       result[i] = (float) Math.exp(result[i]);
     }
@@ -320,25 +318,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @return of the same shape
    */
   public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor targets) {
-    return FloatTensor.of(scores(x, targets), targets.shape().toArray());
-  }
-
-  private float[] scores(FloatTensor x, IntTensor targets) {
-    int batch = checkX(x);
-    int rank = requireNonNull(targets, "targets").shape().rank();
-    if (rank != 1 && rank != 2) {
-      throw new IllegalArgumentException(
-          "targets: expected (batch) or (batch, n) but was " + targets.shape());
-    }
-    int n = rank == 1 ? 1 : (int) targets.shape().dim(1);
-    if (rank == 1) {
-      Check.shape("targets", targets, "(batch)", batch);
-    } else {
-      Check.shape("targets", targets, "(batch, n)", batch, n);
-    }
-    int[] outputs = targets.toArray("targets");
-    Check.indices("targets", outputs, rank == 1 ? 0 : n, "outputs", outputs());
-    return memory.compute(x, (rows, workspace) -> scoring.of(rows, outputs, n, workspace));
+    return FloatTensor.of(prediction.scores(x, targets), targets.shape().toArray());
   }
 
   /**
@@ -353,8 +333,21 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws IllegalArgumentException also if k is less than 1
    */
   public Ranking topK(FloatTensor x, int k) {
-    int limit = Math.min(Check.atLeast(1, "k", k), outputs());
-    return search(x, () -> Candidates.best(limit));
+    return topK(x, k, Filter.NONE);
+  }
+
+  /**
+   * The k likeliest of the outputs that a filter allows, of each row; fewer if it allows fewer.
+   *
+   * <p>Cost: as without a filter, and in addition a few nanoseconds for each output that the filter
+   * lists, and for every class where each row has a list of its own. What is left out may be
+   * likely, so that more classes are opened.
+   *
+   * @throws IllegalArgumentException also if k is less than 1, or the filter is for another batch
+   * @throws IndexOutOfBoundsException if the filter names an output that there is not
+   */
+  public Ranking topK(FloatTensor x, int k, Filter filter) {
+    return prediction.topK(x, k, filter).with(labels);
   }
 
   /**
@@ -365,8 +358,15 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws IllegalArgumentException also if it is not
    */
   public Ranking atLeast(FloatTensor x, double probability) {
-    double threshold = Math.log(inUnitInterval("probability", probability));
-    return search(x, () -> Candidates.atLeast(threshold));
+    return atLeast(x, probability, Filter.NONE);
+  }
+
+  /**
+   * The same of the outputs that a filter allows; errors as {@link #topK(FloatTensor, int,
+   * Filter)}.
+   */
+  public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
+    return prediction.atLeast(x, probability, filter).with(labels);
   }
 
   /**
@@ -377,26 +377,16 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws IllegalArgumentException also if it is not
    */
   public Ranking topP(FloatTensor x, double mass) {
-    inUnitInterval("mass", mass);
-    return search(x, () -> Candidates.nucleus(mass));
+    return topP(x, mass, Filter.NONE);
   }
 
-  private static double inUnitInterval(String name, double value) {
-    if (!(value > 0 && value <= 1)) {
-      throw new IllegalArgumentException(name + ": expected a number in (0, 1] but was " + value);
-    }
-    return value;
-  }
-
-  private Ranking search(FloatTensor x, Supplier<Candidates> candidates) {
-    checkX(x);
-    ClassSearch.Found found =
-        memory.compute(
-            x,
-            (rows, workspace) ->
-                new ClassSearch(memory.softmax(), assignment.table())
-                    .search(rows, candidates, workspace));
-    return new Ranking(found);
+  /**
+   * The same of the outputs that a filter allows: all of them if they have less than that, which
+   * they cannot if the filter is {@link Filter#renormalised}. Errors as {@link #topK(FloatTensor,
+   * int, Filter)}.
+   */
+  public Ranking topP(FloatTensor x, double mass, Filter filter) {
+    return prediction.topP(x, mass, filter).with(labels);
   }
 
   /**
@@ -420,14 +410,24 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws ArithmeticException if the probabilities of a row are not numbers
    */
   public int[] sample(FloatTensor x, double temperature, RandomGenerator random) {
-    requireNonNull(random, "random");
-    if (!(temperature > 0 && temperature < Double.POSITIVE_INFINITY)) {
-      throw new IllegalArgumentException(
-          "temperature: expected a finite number > 0 but was " + temperature);
-    }
-    checkX(x);
-    Sampling sampling = new Sampling(memory.softmax(), assignment.table(), temperature, random);
-    return memory.compute(x, sampling::draw);
+    return sample(x, temperature, random, Filter.NONE);
+  }
+
+  /**
+   * An output for each row, drawn from the distribution of those that a filter allows: as if what
+   * is drawn were thrown away until it is allowed, but faster.
+   *
+   * <p>Cost: F (C + S o), with o the classes that are opened: one, and one more for each time that
+   * an output is drawn that is left out.
+   *
+   * @param random asked twice for each row and class that is opened
+   * @throws IllegalArgumentException also if the filter is for another batch or allows nothing in a
+   *     row
+   * @throws IndexOutOfBoundsException if the filter names an output that there is not
+   * @throws ArithmeticException also if what is allowed has no probability
+   */
+  public int[] sample(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
+    return prediction.sample(x, temperature, random, filter);
   }
 
   /**
@@ -439,17 +439,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param output in [0, outputs)
    */
   public Explanation explain(FloatTensor x, int output) {
-    Check.shape("x", x, "(1, features)", 1, features);
-    Check.indices("output", new int[] {output}, 0, "outputs", outputs());
-    Scoring.Part[] parts =
-        memory.compute(x, (row, workspace) -> scoring.explain(row, output, workspace));
-    return new Explanation(
-        output,
-        assignment.classOf(output),
-        parts[0].probability(),
-        parts[0].rank(),
-        parts[1].probability(),
-        parts[1].rank());
+    return prediction.explain(x, output, labels);
   }
 
   // ---------------------------------------------------------------------------------- training
@@ -559,8 +549,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
       Check.noOverlap(parameter.label(), parameters.of(parameter), "x", x);
     }
     if (gradX != null) {
-      Check.shape("gradX", gradX, X, batch.size(), features);
-      checkNoOverlap("gradX", gradX, x);
+      Check.shape("gradX", gradX, Prediction.X, batch.size(), features);
+      parameters.checkNoOverlap("gradX", gradX, x);
     }
     double value = batch.sum(memory.step(x, batch, gradX, optimizer));
     if (!Double.isFinite(value)) {
@@ -579,7 +569,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   }
 
   private TrainingBatch check(FloatTensor x, IntTensor targets, Loss loss) {
-    return TargetBatch.check(checkX(x), targets, requireNonNull(loss, "loss"), assignment.table());
+    return TargetBatch.check(
+        prediction.checkX(x), targets, requireNonNull(loss, "loss"), assignment.table());
   }
 
   @Override

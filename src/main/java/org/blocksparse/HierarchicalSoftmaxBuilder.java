@@ -10,6 +10,7 @@ public final class HierarchicalSoftmaxBuilder {
   private ClassAssignment classes;
   private Workers workers = Workers.common();
   private long seed;
+  private Labels labels;
 
   HierarchicalSoftmaxBuilder(int features, int outputs) {
     this.features = features;
@@ -50,6 +51,20 @@ public final class HierarchicalSoftmaxBuilder {
     return this;
   }
 
+  /**
+   * The names of the outputs; none by default.
+   *
+   * @throws IllegalArgumentException unless there are as many as outputs
+   */
+  public HierarchicalSoftmaxBuilder labels(Labels names) {
+    if (requireNonNull(names, "labels").size() != outputs) {
+      throw new IllegalArgumentException(
+          "labels: expected " + outputs + " names but was " + names.size());
+    }
+    this.labels = names;
+    return this;
+  }
+
   /** Seed of the initial weights; 0 by default. Equal seeds give equal layers. */
   public HierarchicalSoftmaxBuilder seed(long value) {
     this.seed = value;
@@ -63,10 +78,8 @@ public final class HierarchicalSoftmaxBuilder {
    */
   public HierarchicalSoftmax build() {
     ClassAssignment assignment = orDefault();
-    return new HierarchicalSoftmax(
-        features,
+    return layer(
         assignment,
-        workers,
         SoftmaxParameters.random(features, assignment.classes(), assignment.slots(), seed));
   }
 
@@ -79,13 +92,19 @@ public final class HierarchicalSoftmaxBuilder {
    */
   public HierarchicalSoftmax build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
     ClassAssignment assignment = orDefault();
-    return new HierarchicalSoftmax(
-        features,
+    return layer(
         assignment,
-        workers,
         new SoftmaxParameters(W1, b1, W2, b2)
             .require(features, assignment.classes(), assignment.slots())
             .requireApart());
+  }
+
+  private HierarchicalSoftmax layer(ClassAssignment assignment, SoftmaxParameters parameters) {
+    HierarchicalSoftmax layer = new HierarchicalSoftmax(features, assignment, workers, parameters);
+    if (labels != null) {
+      layer.setLabels(labels);
+    }
+    return layer;
   }
 
   private ClassAssignment orDefault() {

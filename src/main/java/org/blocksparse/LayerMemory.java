@@ -6,7 +6,7 @@ import java.util.function.Supplier;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.softmax.DenseGradients;
 import org.blocksparse.internal.softmax.FusedDescent;
 import org.blocksparse.internal.softmax.OptimizerUpdate;
@@ -25,15 +25,19 @@ import org.blocksparse.internal.softmax.Workspace;
  * open and may be written.
  */
 final class LayerMemory implements AutoCloseable {
+  private final int features;
+  private final ClassAssignment assignment;
   private final SoftmaxParameters parameters;
   private final Storage valid;
   private final Storage prior;
   private final TwoLevelSoftmax softmax;
-  private final OptimizerState state;
+  private final LayerState state;
   private volatile boolean closed;
 
   LayerMemory(
       int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
+    this.features = features;
+    this.assignment = assignment;
     this.parameters = parameters;
     int classes = assignment.classes();
     this.valid = Storage.allocate(classes);
@@ -47,6 +51,14 @@ final class LayerMemory implements AutoCloseable {
     this.state = storage.optimizerState(classes);
   }
 
+  int features() {
+    return features;
+  }
+
+  ClassAssignment assignment() {
+    return assignment;
+  }
+
   SoftmaxParameters parameters() {
     return parameters;
   }
@@ -55,7 +67,7 @@ final class LayerMemory implements AutoCloseable {
     return softmax;
   }
 
-  OptimizerState state() {
+  LayerState state() {
     return state;
   }
 
@@ -100,7 +112,12 @@ final class LayerMemory implements AutoCloseable {
 
   /** Computes something of x. */
   <R> R compute(FloatTensor x, Computation<R> computation) {
-    try (Lease lease = lease().of("x", x);
+    return compute(x, Filter.NONE, computation);
+  }
+
+  /** Computes something of x and a filter. */
+  <R> R compute(FloatTensor x, Filter filter, Computation<R> computation) {
+    try (Lease lease = filter.lease(lease().of("x", x));
         Workspace workspace = softmax.borrowWorkspace()) {
       return computation.of(Operands.rows(x), workspace);
     }
@@ -191,12 +208,12 @@ final class LayerMemory implements AutoCloseable {
   /** The same with a step of training; {@code gradX} may be null. */
   double[] step(FloatTensor x, TrainingBatch batch, FloatTensor gradX, Optimizer optimizer) {
     try (Lease lease = leaseToTrain();
-        OptimizerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
+        LayerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
       return pass(lease, x, batch, gradX, workspace -> update(step, workspace));
     }
   }
 
-  private SoftmaxUpdate update(OptimizerState.Step step, Workspace workspace) {
+  private SoftmaxUpdate update(LayerState.Step step, Workspace workspace) {
     return step.rule().isPlainDescent()
         ? new FusedDescent(step, softmax.parameters(), softmax.sizes())
         : new OptimizerUpdate(step, softmax.sizes(), workspace);

@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -20,7 +21,7 @@ import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Parameter;
@@ -41,13 +42,12 @@ final class ModelFile {
           new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
       metadata.put(ModelNames.STEPS, Long.toString(layer.steps()));
-      // W2 is aligned, so that it can be used where it lies.
       List<TensorSource> tensors = new ArrayList<>();
       if (narrow == null) {
         tensors.add(floats("W2", layer.W2()));
         tensors.add(floats("W1", layer.W1()));
       } else {
-        tensors.addAll(narrow.scales());
+        tensors.addAll(narrow.tensors());
       }
       tensors.add(floats("b1", layer.b1()));
       tensors.add(floats("b2", layer.b2()));
@@ -60,15 +60,15 @@ final class ModelFile {
         options.bag().addTo(lease);
         BagFile.add(options.bag(), lease, options.optimizerState(), tensors, metadata);
       }
-      int aligned = 0;
-      if (narrow != null) {
-        // Behind all that has four bytes, so that these stay at multiples of four.
-        aligned = tensors.size();
-        tensors.addAll(narrow.elements());
+      if (layer.hasLabels()) {
+        LabelsFile.add(layer.labels(), tensors);
       }
+      // Elements of more bytes come first, so that all lie at multiples of their size. W2 can be
+      // used where it lies.
+      tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
       SafeTensorsWriter writer =
           new SafeTensorsWriter(
-              SafeTensorsLayout.of(tensors, aligned), metadata, options.progress()::update);
+              SafeTensorsLayout.of(tensors, "W2"), metadata, options.progress()::update);
       AtomicFile.write(
           file,
           channel -> {
@@ -87,7 +87,7 @@ final class ModelFile {
       Lease lease,
       List<TensorSource> tensors,
       Map<String, String> metadata) {
-    OptimizerState state = layer.memory().state();
+    LayerState state = layer.memory().state();
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
         ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.index()).steps()[0]));
@@ -188,10 +188,12 @@ final class ModelFile {
         reader.entry("b2", ElementType.F32, sizes.classes(), sizes.slots())
       };
       State state = stateOrNull(sizes.classes(), parameters);
+      LabelsFile labels = LabelsFile.orNull(reader, sizes.outputs());
       long steps = metadata.number(ModelNames.STEPS);
       boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
       long toRead = classOf.bytes() + slotOf.bytes() + weights.scaleBytes();
       toRead += state == null ? 0 : state.bytes();
+      toRead += labels == null ? 0 : labels.bytes();
       for (int p = 0; p < parameters.length; p++) {
         toRead += mapped && p == ModelNames.W2 ? 0 : parameters[p].bytes();
       }
@@ -220,6 +222,9 @@ final class ModelFile {
                       weights.read(reader, mappedW2)));
       try {
         layer.restore(metadata.ofUser(), steps);
+        if (labels != null) {
+          layer.setLabels(labels.read(reader, !mapped));
+        }
         if (state != null) {
           restore(layer.memory().state(), state);
         }
@@ -302,7 +307,7 @@ final class ModelFile {
       return new State(rule, metadata.number(ModelNames.RULE_STEPS), stepsOfClass, moments);
     }
 
-    private void restore(OptimizerState target, State state) throws IOException {
+    private void restore(LayerState target, State state) throws IOException {
       int[] stepsOfClass = readSteps(reader, state.stepsOfClass());
       target.reset(state.rule());
       int[] stepsOfClassLevel = {(int) Math.min(state.steps(), Integer.MAX_VALUE)};

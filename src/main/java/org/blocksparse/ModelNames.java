@@ -13,6 +13,9 @@ package org.blocksparse;
  * optimizer.first.W1  ...   F32 as the parameter; the first thing that Adagrad and Adam remember
  * optimizer.second.W1 ...   F32 as the parameter; the second, Adam
  * optimizer.steps           I32 (classes); steps that each class has taken
+ * labels.offsets            I32 (names + 1); where names begin, and the end of the last
+ * labels.order              I32 (names); outputs by the FNV-1a hash of their names, then by bytes
+ * labels.text               U8; all names in UTF-8; the last tensor, since it aligns nothing
  *
  * blocksparse.format        1
  * blocksparse.steps         steps of training that the layer has taken
@@ -48,6 +51,10 @@ final class ModelNames {
   static final String CLASS_OF = "classOf";
   static final String SLOT_OF = "slotOf";
   static final String STATE_STEPS = "optimizer.steps";
+
+  static final String LABEL_OFFSETS = "labels.offsets";
+  static final String LABEL_ORDER = "labels.order";
+  static final String LABEL_TEXT = "labels.text";
 
   static final String TABLE = "table";
   static final String BAG_MODE = RESERVED + "bag.mode";

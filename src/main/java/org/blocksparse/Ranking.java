@@ -19,16 +19,33 @@ public final class Ranking {
   /** Rows, and ranks of a row, that {@link #toString} shows. */
   private static final int SHOWN = 3;
 
+  private final ClassSearch.Found found;
   private final int[][] outputs;
   private final float[][] logProbabilities;
   private final int[] openedClasses;
   private final BitSet undefined;
+  private final BitSet filteredOut;
+
+  /** Null: there are none. */
+  private final Labels labels;
 
   Ranking(ClassSearch.Found found) {
+    this(found, null);
+  }
+
+  private Ranking(ClassSearch.Found found, Labels labels) {
+    this.found = found;
+    this.labels = labels;
     this.outputs = found.outputs();
     this.logProbabilities = found.logProbabilities();
     this.openedClasses = found.openedClasses();
     this.undefined = found.undefined();
+    this.filteredOut = found.filteredOut();
+  }
+
+  /** The same, with names; null: without. */
+  Ranking with(Labels names) {
+    return names == null ? this : new Ranking(found, names);
   }
 
   /** The number of rows. */
@@ -45,6 +62,15 @@ public final class Ranking {
    */
   public boolean isDefined(int row) {
     return !undefined.get(Objects.checkIndex(row, outputs.length));
+  }
+
+  /**
+   * Whether a {@link Filter} left no output at all for a row, which then has {@link #size} 0.
+   *
+   * @throws IndexOutOfBoundsException if there is no such row
+   */
+  public boolean isFilteredOut(int row) {
+    return filteredOut.get(Objects.checkIndex(row, outputs.length));
   }
 
   /**
@@ -66,6 +92,21 @@ public final class Ranking {
     return row(row)[checkRank(row, rank)];
   }
 
+  /**
+   * The name of the output at a rank.
+   *
+   * @throws IndexOutOfBoundsException also if the output has no name, since it was added to a layer
+   *     that had labels
+   * @throws IllegalStateException if the layer had no labels
+   */
+  public String label(int row, int rank) {
+    int output = output(row, rank);
+    if (labels == null) {
+      throw new IllegalStateException("layer: has no labels");
+    }
+    return labels.name(output);
+  }
+
   private int checkRank(int row, int rank) {
     if (size(row) == 0) {
       throw new IndexOutOfBoundsException(
@@ -73,10 +114,12 @@ public final class Ranking {
               + rank
               + ": row "
               + row
-              + (isDefined(row)
-                  ? " has no outputs"
-                  : " has no ranking, since a probability is NaN: x or the parameters hold values"
-                      + " that are not finite"));
+              + (isFilteredOut(row)
+                  ? " has no outputs, since the filter leaves none"
+                  : isDefined(row)
+                      ? " has no outputs"
+                      : " has no ranking, since a probability is NaN: x or the parameters hold"
+                          + " values that are not finite"));
     }
     return Objects.checkIndex(rank, size(row));
   }
@@ -133,7 +176,10 @@ public final class Ranking {
       for (int rank = 0; rank < Math.min(size(row), SHOWN); rank++) {
         text.append(" %d (%.4g)".formatted(output(row, rank), probability(row, rank)));
       }
-      text.append(size(row) > SHOWN ? " ..." : isDefined(row) ? "" : " undefined");
+      text.append(
+          size(row) > SHOWN
+              ? " ..."
+              : isFilteredOut(row) ? " filtered out" : isDefined(row) ? "" : " undefined");
     }
     return text.append(batch() > SHOWN ? "; ...)" : ")").toString();
   }

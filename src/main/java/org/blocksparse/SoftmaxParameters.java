@@ -87,6 +87,20 @@ record SoftmaxParameters(
     return this;
   }
 
+  /**
+   * What an operation writes is not what it reads.
+   *
+   * @throws IllegalArgumentException if {@code out} shares memory with x or one of these
+   */
+  void checkNoOverlap(String outName, FloatTensor out, FloatTensor x) {
+    Check.noOverlap(outName, out, "x", x);
+    for (Parameter parameter : Parameter.values()) {
+      if (of(parameter) != null) {
+        Check.noOverlap(outName, out, parameter.label(), of(parameter));
+      }
+    }
+  }
+
   /** What the computations work on. */
   SoftmaxStorage storage() {
     if (narrow != null) {
@@ -128,15 +142,6 @@ record SoftmaxParameters(
   /** What the weights are stored as. */
   ElementType type() {
     return narrow == null ? ElementType.FLOAT32 : narrow.W2().type();
-  }
-
-  /** An output shares no memory with these. */
-  void requireApartFrom(String outName, FloatTensor out) {
-    for (Parameter parameter : Parameter.values()) {
-      if (of(parameter) != null) {
-        Check.noOverlap(outName, out, parameter.label(), of(parameter));
-      }
-    }
   }
 
   long bytes() {

@@ -3,6 +3,8 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.optimizer.BlockStep;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 
@@ -23,6 +25,10 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  *   <tr><td>outputIdx</td><td>(batch, oWin), each in [0, oBlocks)</td></tr>
  *   <tr><td>out, gradOut</td><td>(batch, oWin, oSize)</td></tr>
  * </table>
+ *
+ * <p>With a ragged plan ({@link BlockPlan#of(SparseRows, SparseRows, int, int)}), i and j run over
+ * what sample b selects, h and gradH have the shape (entries of inputs, iSize), out and gradOut
+ * (entries of outputs, oSize), in the order of the entries.
  *
  * <p>A dense layer is the case of one input block and one output block. The bias is added once,
  * however many inputs there are. For repeated indices, errors of rounding and differences from
@@ -68,7 +74,7 @@ public final class SparseBlockDot {
   /** The output of the layer, (batch, oWin, oSize), in a new tensor. */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
     requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3))
+    return FloatTensor.zeros(plan.outputs().shape(W.shape().dim(3)))
         .filledBy(out -> apply(W, h, b, plan, out));
   }
 
@@ -76,9 +82,9 @@ public final class SparseBlockDot {
   public static void apply(
       FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    plan.inputs().require("h", h, INPUT, W.shape().dim(2));
     Check.shape("b", b, BIAS, plan.oBlocks(), W.shape().dim(3));
-    Check.shape("out", out, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    plan.outputs().require("out", out, OUTPUT, W.shape().dim(3));
     Check.noOverlap("out", out, "W", W);
     Check.noOverlap("out", out, "h", h);
     Check.noOverlap("out", out, "b", b);
@@ -105,7 +111,7 @@ public final class SparseBlockDot {
    */
   public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.batch(), plan.iWin(), W.shape().dim(2))
+    return FloatTensor.zeros(plan.inputs().shape(W.shape().dim(2)))
         .filledBy(gradH -> gradH(W, gradOut, plan, gradH));
   }
 
@@ -113,22 +119,46 @@ public final class SparseBlockDot {
    * The gradient with respect to h, written to {@code gradH}, whose content before does not matter.
    */
   public static void gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
+    gradH(W, gradOut, plan, 1, false, gradH);
+  }
+
+  /**
+   * Adds alpha times the gradient with respect to h to {@code gradH}: where h is the input of
+   * several layers, for instance.
+   *
+   * @throws IllegalArgumentException also if alpha is not finite
+   */
+  public static void addGradH(
+      FloatTensor W, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradH) {
+    gradH(W, gradOut, plan, Check.finite("alpha", alpha), true, gradH);
+  }
+
+  private static void gradH(
+      FloatTensor W,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      float alpha,
+      boolean accumulate,
+      FloatTensor gradH) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
-    Check.shape("gradH", gradH, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    plan.outputs().require("gradOut", gradOut, OUTPUT, W.shape().dim(3));
+    plan.inputs().require("gradH", gradH, INPUT, W.shape().dim(2));
     Check.noOverlap("gradH", gradH, "W", W);
     Check.noOverlap("gradH", gradH, "gradOut", gradOut);
     try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).writing("gradH", gradH)) {
       GemmSchedule backward = plan.backward(lease);
-      plan.workers()
-          .engine()
-          .gemm(
-              backward,
-              Operands.rows(gradOut),
-              Operands.blocks(W).transpose(),
-              null,
-              false,
-              Operands.rows(gradH));
+      Engine engine = plan.workers().engine();
+      engine.withFactor(
+          alpha,
+          Operands.rows(gradOut),
+          rows ->
+              engine.gemm(
+                  backward,
+                  rows,
+                  Operands.blocks(W).transpose(),
+                  null,
+                  accumulate,
+                  Operands.rows(gradH)));
     }
   }
 
@@ -194,19 +224,26 @@ public final class SparseBlockDot {
 
   /**
    * The gradient with respect to W, dense: zero in blocks that no sample selects. Where W is large,
-   * add to W itself, or to a tensor that is kept, with {@link #addGradW}, which touches only blocks
-   * that are selected.
+   * make a step with {@link #stepW} instead, or keep a tensor for {@link #gradW(FloatTensor,
+   * FloatTensor, BlockPlan, FloatTensor)} or {@link #addGradW}, which touch only blocks that are
+   * selected.
    */
   public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
-    Check.rank("h", h, INPUT, 3);
-    long iSize = h.shape().dim(2);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), iSize);
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    long oSize = gradOut.shape().dim(2);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
+    long iSize = plan.inputs().requireAnySize("h", h, INPUT);
+    long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     return FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), iSize, oSize)
         .filledBy(gradW -> addGradW(h, gradOut, plan, 1, gradW));
+  }
+
+  /**
+   * The gradient with respect to W, written to {@code gradW}: to the blocks that a sample selects,
+   * whose content before does not matter; others are not touched. For a tensor that is kept: {@link
+   * #clearGradW} with the plan before makes it zero again, at a cost that does not depend on its
+   * size.
+   */
+  public static void gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan, FloatTensor gradW) {
+    outer(h, gradOut, plan, 1, false, "gradW", gradW);
   }
 
   /**
@@ -218,17 +255,42 @@ public final class SparseBlockDot {
    */
   public static void addGradW(
       FloatTensor h, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor W) {
-    requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    outer(h, gradOut, plan, alpha, true, "W", W);
+  }
+
+  private static void outer(
+      FloatTensor h,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      float alpha,
+      boolean accumulate,
+      String name,
+      FloatTensor into) {
+    requireNonNull(plan, "plan").requireFits(name, into);
+    plan.inputs().require("h", h, INPUT, into.shape().dim(2));
+    plan.outputs().require("gradOut", gradOut, OUTPUT, into.shape().dim(3));
     Check.finite("alpha", alpha);
-    Check.noOverlap("W", W, "h", h);
-    Check.noOverlap("W", W, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
+    Check.noOverlap(name, into, "h", h);
+    Check.noOverlap(name, into, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing(name, into)) {
       OuterSchedule outer = plan.outer(lease);
       plan.workers()
           .engine()
-          .outer(outer, alpha, Operands.rows(h), Operands.rows(gradOut), true, Operands.blocks(W));
+          .outer(
+              outer,
+              alpha,
+              Operands.rows(h),
+              Operands.rows(gradOut),
+              accumulate,
+              Operands.blocks(into));
+    }
+  }
+
+  /** Sets the blocks of {@code gradW} that the plan touches to 0; others are not touched. */
+  public static void clearGradW(BlockPlan plan, FloatTensor gradW) {
+    requireNonNull(plan, "plan").requireFits("gradW", gradW);
+    try (Lease lease = new Lease().writing("gradW", gradW)) {
+      plan.workers().engine().clear(plan.outer(lease), Operands.blocks(gradW));
     }
   }
 
@@ -238,9 +300,26 @@ public final class SparseBlockDot {
    */
   public static FloatTensor gradB(FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    return FloatTensor.zeros(plan.oBlocks(), gradOut.shape().dim(2))
+    long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
+    return FloatTensor.zeros(plan.oBlocks(), oSize)
         .filledBy(gradB -> addGradB(gradOut, plan, 1, gradB));
+  }
+
+  /**
+   * The gradient with respect to b, written to {@code gradB}: to the rows whose blocks the plan
+   * selects, whose content before does not matter; others are not touched.
+   */
+  public static void gradB(FloatTensor gradOut, BlockPlan plan, FloatTensor gradB) {
+    requireNonNull(plan, "plan");
+    int oSize = (int) plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
+    Check.shape("gradB", gradB, BIAS, plan.oBlocks(), oSize);
+    Check.noOverlap("gradB", gradB, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("gradOut", gradOut).writing("gradB", gradB)) {
+      GemmSchedule forward = plan.forward(lease);
+      plan.workers()
+          .engine()
+          .sum(forward, oSize, 1, Operands.rows(gradOut), false, Operands.rows(gradB));
+    }
   }
 
   /**
@@ -251,15 +330,106 @@ public final class SparseBlockDot {
    */
   public static void addGradB(FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor b) {
     requireNonNull(plan, "plan");
-    Check.rank("gradOut", gradOut, OUTPUT, 3);
-    int oSize = (int) gradOut.shape().dim(2);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), oSize);
+    int oSize = (int) plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     Check.shape("b", b, BIAS, plan.oBlocks(), oSize);
     Check.finite("alpha", alpha);
     Check.noOverlap("b", b, "gradOut", gradOut);
     try (Lease lease = new Lease().of("gradOut", gradOut).writing("b", b)) {
       GemmSchedule forward = plan.forward(lease);
-      plan.workers().engine().sum(forward, oSize, alpha, Operands.rows(gradOut), Operands.rows(b));
+      plan.workers()
+          .engine()
+          .sum(forward, oSize, alpha, Operands.rows(gradOut), true, Operands.rows(b));
+    }
+  }
+
+  /** Sets the rows of {@code gradB} whose blocks the plan selects to 0; others are not touched. */
+  public static void clearGradB(BlockPlan plan, FloatTensor gradB) {
+    requireNonNull(plan, "plan");
+    Check.rank("gradB", gradB, BIAS, 2);
+    int oSize = (int) gradB.shape().dim(1);
+    Check.shape("gradB", gradB, BIAS, plan.oBlocks(), oSize);
+    try (Lease lease = new Lease().writing("gradB", gradB)) {
+      plan.workers().engine().clear(plan.forward(lease), oSize, Operands.rows(gradB));
+    }
+  }
+
+  // ------------------------------------------------------------------------------------- steps
+
+  /**
+   * A step of training: each block of W that the plan touches follows its gradient, which is made,
+   * used and forgotten while it is in the cache. Blocks that no sample selects cost nothing and
+   * stay as they are: they do not decay, and their part of the optimizer state does not change.
+   *
+   * <p>Clipping ({@link Optimizer#withMaxNorm}) is of each block on its own. For Adam, the moments
+   * of a block are corrected by the number of steps that the block itself has taken. Bits do not
+   * depend on the workers.
+   *
+   * <p>To be called after {@link #gradH}, which needs W as it was.
+   *
+   * @param W a tensor that the state was made for; so no transposed view
+   * @param state what the optimizer keeps of W
+   * @throws IllegalArgumentException also if the state was not made for W
+   * @throws IllegalStateException also if the state is closed
+   * @throws OutOfMemoryError that names the bytes, if there is no memory for what the optimizer
+   *     keeps; nothing has changed then
+   */
+  public static void stepW(
+      FloatTensor h,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Optimizer optimizer,
+      FloatTensor W,
+      OptimizerState state) {
+    requireNonNull(plan, "plan").requireFits(W);
+    plan.inputs().require("h", h, INPUT, W.shape().dim(2));
+    plan.outputs().require("gradOut", gradOut, OUTPUT, W.shape().dim(3));
+    requireNonNull(optimizer, "optimizer");
+    requireNonNull(state, "state");
+    Check.noOverlap("W", W, "h", h);
+    Check.noOverlap("W", W, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
+      OuterSchedule outer = plan.outer(lease);
+      Engine engine = plan.workers().engine();
+      state.step(
+          "W",
+          W,
+          optimizer,
+          engine.kernels(),
+          (step, tensor) ->
+              new BlockStep(engine, step, tensor)
+                  .weights(outer, Operands.rows(h), Operands.rows(gradOut), Operands.blocks(W)));
+    }
+  }
+
+  /**
+   * A step of training of the bias, as {@link #stepW}: each row that the plan touches follows the
+   * sum of the rows of gradOut that were computed with it. Biases do not decay.
+   *
+   * @param b a tensor that the state was made for
+   */
+  public static void stepB(
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Optimizer optimizer,
+      FloatTensor b,
+      OptimizerState state) {
+    requireNonNull(plan, "plan");
+    long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
+    Check.shape("b", b, BIAS, plan.oBlocks(), oSize);
+    requireNonNull(optimizer, "optimizer");
+    requireNonNull(state, "state");
+    Check.noOverlap("b", b, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("gradOut", gradOut).writing("b", b)) {
+      GemmSchedule forward = plan.forward(lease);
+      Engine engine = plan.workers().engine();
+      state.step(
+          "b",
+          b,
+          optimizer,
+          engine.kernels(),
+          (step, tensor) ->
+              new BlockStep(engine, step, tensor)
+                  .biases(forward, Operands.rows(gradOut), Operands.rows(b)));
     }
   }
 }

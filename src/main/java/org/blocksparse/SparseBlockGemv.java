@@ -25,6 +25,10 @@ import org.blocksparse.internal.schedule.GemmSchedule;
  * <p>An index may repeat within a sample: repeated inputs add up, repeated outputs are computed
  * each. Empty batches and windows are allowed.
  *
+ * <p>With a ragged plan ({@link BlockPlan#of(SparseRows, SparseRows, int, int)}), i and j run over
+ * what sample b selects, h has the shape (entries of inputs, iSize) and o (entries of outputs,
+ * oSize).
+ *
  * <p>The error of each element is at most k * 2<sup>-24</sup> * sum |h| |W| with k = iWin * iSize +
  * 1, the bits are the same for any number of workers, and NaN and infinities flow through as in any
  * sum.
@@ -117,7 +121,7 @@ public final class SparseBlockGemv {
 
   private static void check(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("h", h, "(batch, iWin, iSize)", plan.batch(), plan.iWin(), W.shape().dim(2));
-    Check.shape("o", o, "(batch, oWin, oSize)", plan.batch(), plan.oWin(), W.shape().dim(3));
+    plan.inputs().require("h", h, "(batch, iWin, iSize)", W.shape().dim(2));
+    plan.outputs().require("o", o, "(batch, oWin, oSize)", W.shape().dim(3));
   }
 }

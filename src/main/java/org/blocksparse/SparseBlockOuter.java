@@ -27,7 +27,7 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * only the blocks named: its cost does not depend on the size of o.
  *
  * <p>Theano's {@code SparseBlockOuter} ignores alpha on CPUs; here it counts. Negative indices are
- * refused. For the rest see {@link SparseBlockGemv}.
+ * refused. For the rest, ragged plans included, see {@link SparseBlockGemv}.
  */
 public final class SparseBlockOuter {
   private static final String BLOCKS = "(xBlocks, yBlocks, xSize, ySize)";
@@ -113,8 +113,8 @@ public final class SparseBlockOuter {
     requireNonNull(plan, "plan");
     Check.rank("o", o, BLOCKS, 4);
     Check.shape("o", o, BLOCKS, plan.iBlocks(), plan.oBlocks(), o.shape().dim(2), o.shape().dim(3));
-    Check.shape("x", x, "(batch, xWin, xSize)", plan.batch(), plan.iWin(), o.shape().dim(2));
-    Check.shape("y", y, "(batch, yWin, ySize)", plan.batch(), plan.oWin(), o.shape().dim(3));
+    plan.inputs().require("x", x, "(batch, xWin, xSize)", o.shape().dim(2));
+    plan.outputs().require("y", y, "(batch, yWin, ySize)", o.shape().dim(3));
     Check.finite("alpha", alpha);
   }
 }

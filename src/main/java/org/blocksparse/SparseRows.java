@@ -416,6 +416,20 @@ public final class SparseRows implements AutoCloseable {
     }
   }
 
+  /** rows + 1 offsets, from 0 on, in a new array; leased by the caller. */
+  int[] offsets() {
+    int[] all = new int[rows + 1];
+    offsets.getInts(0, all, 0, all.length);
+    return all;
+  }
+
+  /** The indices of all rows, in a new array; leased by the caller. */
+  int[] indices() {
+    int[] all = new int[entries];
+    indices.storage().getInts(indices.begin(), all, 0, entries);
+    return all;
+  }
+
   /** These rows as the kernels see them. */
   Bags bags() {
     return new Bags(rows, new Slice(offsets, 0), indices, values, entries);
@@ -444,6 +458,23 @@ public final class SparseRows implements AutoCloseable {
                   + " = "
                   + bound
                   + ")");
+        }
+      }
+    }
+  }
+
+  /**
+   * All values are finite; these rows are leased by the caller.
+   *
+   * @throws IllegalArgumentException that names the first that is not
+   */
+  void requireFinite(String name) {
+    for (int r = 0; r < rows && values != null; r++) {
+      float[] ofRow = values(r);
+      for (int i = 0; i < ofRow.length; i++) {
+        if (!Float.isFinite(ofRow[i])) {
+          throw new IllegalArgumentException(
+              name + ": value " + i + " of row " + r + " = " + ofRow[i] + " is not finite");
         }
       }
     }

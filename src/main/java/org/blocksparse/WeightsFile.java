@@ -20,8 +20,7 @@ final class WeightsFile implements AutoCloseable {
 
   private final HierarchicalSoftmax layer;
   private final WeightType type;
-  private final List<TensorSource> scales = new ArrayList<>();
-  private final List<TensorSource> elements = new ArrayList<>();
+  private final List<TensorSource> tensors = new ArrayList<>();
   private final List<Storage> made = new ArrayList<>();
 
   private WeightsFile(HierarchicalSoftmax layer, WeightType type) {
@@ -71,7 +70,7 @@ final class WeightsFile implements AutoCloseable {
     long[] scaleDims = isW2 ? new long[] {blocks, columns} : new long[] {columns};
     if (parameters.narrow() != null) {
       Weights weights = isW2 ? parameters.narrow().W2() : parameters.narrow().W1();
-      elements.add(TensorSource.narrow(name, dtype(type), dims, weights.elements()));
+      tensors.add(TensorSource.narrow(name, dtype(type), dims, weights.elements()));
       addScales(name, scaleDims, weights.scales());
       return;
     }
@@ -91,24 +90,19 @@ final class WeightsFile implements AutoCloseable {
             columns,
             ownScales,
             layer.memory().softmax().engine());
-    elements.add(new TensorSource(name, dtype(type), dims, narrowing::put));
+    tensors.add(new TensorSource(name, dtype(type), dims, narrowing::put));
     addScales(name, scaleDims, ownScales);
   }
 
   private void addScales(String name, long[] dims, Storage storage) {
     if (storage != null) {
-      scales.add(TensorSource.floats(ModelNames.scales(name), dims, storage));
+      tensors.add(TensorSource.floats(ModelNames.scales(name), dims, storage));
     }
   }
 
-  /** What has four bytes, and comes before all that has fewer. */
-  List<TensorSource> scales() {
-    return scales;
-  }
-
-  /** W2 and W1. */
-  List<TensorSource> elements() {
-    return elements;
+  /** W2 and W1, and their scales. */
+  List<TensorSource> tensors() {
+    return tensors;
   }
 
   /** Frees what was made to be written. */

@@ -15,7 +15,7 @@
  * <p>Input and output of a layer are divided into blocks, of which each sample selects a few.
  *
  * <table>
- *   <caption>SoftmaxSizes, as in Theano</caption>
+ *   <caption>Sizes, as in Theano</caption>
  *   <tr><th>word</th><th>meaning</th></tr>
  *   <tr><td>batch</td><td>samples computed together</td></tr>
  *   <tr><td>iBlocks, oBlocks</td><td>input and output blocks there are to select from</td></tr>

@@ -6,9 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
+import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
+import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.ClassCount;
+import org.blocksparse.internal.softmax.LabelCentroids;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -126,6 +131,110 @@ final class ClassAssignmentTest {
     try (FloatTensor zeros = FloatTensor.zeros(10, 3)) {
       assertBijective(ClassAssignment.clustered(zeros, 3, 0));
     }
+  }
+
+  /** Labels of four topics: each occurs with words of its topic, and with words that all have. */
+  @Test
+  void clustered_ofSparseFeatures_findsTopics() {
+    Random random = new Random(7);
+    int labelsOfAll = 120;
+    List<int[]> features = new ArrayList<>();
+    List<int[]> labels = new ArrayList<>();
+    for (int example = 0; example < 3000; example++) {
+      int first = random.nextInt(labelsOfAll);
+      int topic = first % 4;
+      int second = topic + 4 * random.nextInt(labelsOfAll / 4);
+      features.add(
+          IntStream.range(0, 8)
+              .map(i -> i < 6 ? 1_000_000 * topic + random.nextInt(40) : random.nextInt(1 << 30))
+              .toArray());
+      labels.add(example % 2 == 0 ? new int[] {first} : new int[] {first, second});
+    }
+    try (SparseRows x = SparseRows.of(features);
+        SparseRows y = SparseRows.of(labels)) {
+      int right = 0;
+      for (int seed = 0; seed < 10; seed++) {
+        ClassAssignment classes = ClassAssignment.clustered(x, y, labelsOfAll, 4, seed);
+        assertBijective(classes);
+        assertEquals(classes, ClassAssignment.clustered(x, y, labelsOfAll, 4, seed));
+        boolean all = true;
+        for (int label = 4; label < labelsOfAll; label++) {
+          all &= classes.classOf(label) == classes.classOf(label % 4);
+        }
+        right += all ? 1 : 0;
+      }
+      assertTrue(right >= 5, right + " of 10 starts found the topics");
+      ClassAssignment byDefault = ClassAssignment.clustered(x, y, labelsOfAll, 1);
+      int count = ClassAssignment.defaultCount(labelsOfAll);
+      assertEquals(ClassAssignment.clustered(x, y, labelsOfAll, count, 1), byDefault);
+    }
+  }
+
+  /** The sums that are clustered, against sums over all features by their definition. */
+  @Test
+  void clustered_comparesSumsWhoseCosinesAreNearlyThoseOfTheFeatures() {
+    Random random = new Random(3);
+    int count = 30;
+    int vocabulary = 5000;
+    double[][] sums = new double[count][vocabulary];
+    List<int[]> features = new ArrayList<>();
+    List<float[]> values = new ArrayList<>();
+    List<int[]> labels = new ArrayList<>();
+    for (int example = 0; example < 200; example++) {
+      int[] indices = random.ints(20, 0, vocabulary).distinct().toArray();
+      float[] ofIndices = new float[indices.length];
+      double squares = 0;
+      for (int i = 0; i < indices.length; i++) {
+        ofIndices[i] = 1 + random.nextFloat();
+        squares += ofIndices[i] * ofIndices[i];
+      }
+      int label = random.nextInt(count - 1); // the last never occurs
+      for (int i = 0; i < indices.length; i++) {
+        sums[label][indices[i]] += ofIndices[i] / Math.sqrt(squares);
+      }
+      features.add(indices);
+      values.add(ofIndices);
+      labels.add(new int[] {label});
+    }
+    try (SparseRows x = SparseRows.of(features, values);
+        SparseRows y = SparseRows.of(labels)) {
+      Storage storage = LabelCentroids.of(Workers.common().engine(), x.bags(), y.bags(), count, 5);
+      float[][] hashed = new float[count][LabelCentroids.DIMENSIONS];
+      for (int label = 0; label < count; label++) {
+        storage.getFloats(
+            (long) label * LabelCentroids.DIMENSIONS, hashed[label], 0, hashed[label].length);
+      }
+      storage.close();
+      double worst = 0;
+      for (int a = 0; a < count - 1; a++) {
+        for (int b = 0; b < a; b++) {
+          double[] ofA =
+              IntStream.range(0, hashed[a].length).mapToDouble(toDouble(hashed[a])).toArray();
+          double[] ofB =
+              IntStream.range(0, hashed[b].length).mapToDouble(toDouble(hashed[b])).toArray();
+          worst = Math.max(worst, Math.abs(cosine(ofA, ofB) - cosine(sums[a], sums[b])));
+        }
+      }
+      // 1 / sqrt(256) = .0625 is one deviation; there are 406 pairs.
+      assertTrue(worst > 0 && worst < 4.5 * .0625, "cosines are off by " + worst);
+      assertArrayEquals(new float[LabelCentroids.DIMENSIONS], hashed[count - 1]);
+    }
+  }
+
+  private static IntToDoubleFunction toDouble(float[] values) {
+    return i -> values[i];
+  }
+
+  private static double cosine(double[] a, double[] b) {
+    double ab = 0;
+    double aa = 0;
+    double bb = 0;
+    for (int i = 0; i < a.length; i++) {
+      ab += a[i] * b[i];
+      aa += a[i] * a[i];
+      bb += b[i] * b[i];
+    }
+    return ab / Math.sqrt(aa * bb);
   }
 
   @Test

@@ -108,6 +108,29 @@ final class InvalidClassInputTest extends InvalidInput {
           "nClasses: expected a number in [1, outputs = 2] but was " + nClasses,
           w -> ClassAssignment.clustered(w.f("t"), nClasses, 0));
     }
+    for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
+      for (int at = 0; at < 6; at += 5) {
+        int row = at / 3;
+        int column = at % 3;
+        add(
+            cases,
+            "clustered with " + bad + " at " + at,
+            ARGUMENT,
+            "vectors[" + row + ", " + column + "] = " + bad + " is not finite",
+            new World().with("t", () -> floats(2, 3)).fault(w -> w.f("t").set(bad, row, column)),
+            w -> ClassAssignment.clustered(w.f("t"), 1, 0));
+      }
+      add(
+          cases,
+          "clustered sparse with " + bad,
+          ARGUMENT,
+          "features: value 1 of row 1 = " + bad + " is not finite",
+          w ->
+              clustered(
+                  SparseRows.of(new int[] {0, 1, 3}, new int[3], new float[] {1, 2, bad}),
+                  SparseRows.of(new int[] {0, 1, 2}, new int[2])));
+    }
+    addSparse(cases);
     ClassAssignment three = ClassAssignment.of(0, 0, 1);
     for (int bad : new int[] {-1, 3}) {
       String message = "Index " + bad + " out of bounds for length 3";
@@ -125,5 +148,75 @@ final class InvalidClassInputTest extends InvalidInput {
         BOUNDS,
         "Index 1 out of bounds for length 1",
         w -> three.output(1, 1));
+  }
+
+  /** Clusters 3 outputs by rows that are closed then. */
+  private static void clustered(SparseRows features, SparseRows labels) {
+    try (features;
+        labels) {
+      ClassAssignment.clustered(features, labels, 3, 2, 0);
+    }
+  }
+
+  private static SparseRows two() {
+    return SparseRows.of(new int[] {0, 1, 2}, new int[2]);
+  }
+
+  private static SparseRows closed() {
+    SparseRows rows = two();
+    rows.close();
+    return rows;
+  }
+
+  private static void addSparse(List<Case> cases) {
+    add(cases, "sparse: features null", NULL, "features", w -> clustered(null, two()));
+    add(cases, "sparse: labels null", NULL, "labels", w -> clustered(two(), null));
+    String closed = "the SparseRows(2 rows, 2 entries) are closed";
+    add(
+        cases,
+        "sparse: features closed",
+        STATE,
+        "features: " + closed,
+        w -> clustered(closed(), two()));
+    add(
+        cases,
+        "sparse: labels closed",
+        STATE,
+        "labels: " + closed,
+        w -> clustered(two(), closed()));
+    add(
+        cases,
+        "sparse: fewer labels",
+        ARGUMENT,
+        "labels: expected 2 rows, as features has, but was 1",
+        w -> clustered(two(), SparseRows.of(new int[] {0, 0}, new int[0])));
+    add(
+        cases,
+        "sparse: no such label",
+        BOUNDS,
+        "labels: index 3 of row 1 is outside [0, outputs = 3)",
+        w -> clustered(two(), SparseRows.of(new int[] {0, 1, 2}, new int[] {2, 3})));
+    for (int nClasses : new int[] {0, 4}) {
+      add(
+          cases,
+          "sparse: nClasses " + nClasses,
+          ARGUMENT,
+          "nClasses: expected a number in [1, outputs = 3] but was " + nClasses,
+          w -> {
+            try (SparseRows rows = two()) {
+              ClassAssignment.clustered(rows, rows, 3, nClasses, 0);
+            }
+          });
+    }
+    add(
+        cases,
+        "sparse: no outputs",
+        ARGUMENT,
+        "outputs: expected at least 1 but was 0",
+        w -> {
+          try (SparseRows rows = two()) {
+            ClassAssignment.clustered(rows, rows, 0, 0);
+          }
+        });
   }
 }

@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidInput;
 
@@ -27,6 +28,8 @@ final class InvalidProductInputTest extends InvalidInput {
     addWithPlan(cases);
     WITH_INDICES.forEach(operation -> addAll(cases, operation, false));
     addPlans(cases);
+    addRaggedPlans(cases);
+    addRaggedRows(cases);
     addAlphas(cases);
     return cases.stream();
   }
@@ -520,6 +523,150 @@ final class InvalidProductInputTest extends InvalidInput {
             plan.on(null);
           }
         });
+  }
+
+  /** Rows that a ragged plan is made from, and what it says of them. */
+  private static void addRaggedPlans(List<Case> cases) {
+    addRagged(cases, "inputs null", NULL, "inputs", () -> null, () -> rows(7), 8);
+    addRagged(cases, "outputs null", NULL, "outputs", () -> rows(8), () -> null, 8);
+    addRagged(
+        cases,
+        "iBlocks -1",
+        ARGUMENT,
+        "iBlocks: expected at least 0 but was -1",
+        () -> rows(8),
+        () -> rows(7),
+        -1);
+    addRagged(
+        cases,
+        "an index too large",
+        BOUNDS,
+        "inputs: index 7 of row 2 is outside [0, iBlocks = 7)",
+        () -> rows(8),
+        () -> rows(7),
+        7);
+    addRagged(
+        cases,
+        "an output too large",
+        BOUNDS,
+        "outputs: index 7 of row 2 is outside [0, oBlocks = 7)",
+        () -> rows(8),
+        () -> rows(8),
+        8);
+    addRagged(
+        cases,
+        "more rows",
+        ARGUMENT,
+        "outputs: expected 3 rows, as inputs have, but was 2",
+        () -> rows(8),
+        () -> SparseRows.of(List.of(new int[] {1}, new int[] {2})),
+        8);
+    for (boolean input : new boolean[] {true, false}) {
+      Supplier<SparseRows> weighted =
+          () -> SparseRows.of(new int[] {0, 0, 0, 1}, new int[] {1}, new float[] {2});
+      addRagged(
+          cases,
+          (input ? "inputs" : "outputs") + " with values",
+          ARGUMENT,
+          (input ? "inputs" : "outputs")
+              + ": expected rows without values but was SparseRows(3 rows, 1 weighted entries)",
+          input ? weighted : () -> rows(8),
+          input ? () -> rows(7) : weighted,
+          8);
+      Supplier<SparseRows> closed =
+          () -> {
+            SparseRows rows = rows(7);
+            rows.close();
+            return rows;
+          };
+      addRagged(
+          cases,
+          (input ? "inputs" : "outputs") + " closed",
+          STATE,
+          (input ? "inputs" : "outputs") + ": the SparseRows(3 rows, 6 entries) are closed",
+          input ? closed : () -> rows(8),
+          input ? () -> rows(7) : closed,
+          8);
+    }
+    // 40,000 * 40,000, and samples without windows that count all the same.
+    Supplier<SparseRows> wide = () -> SparseRows.of(new int[] {0, 0, 0, 40_000}, new int[40_000]);
+    addRagged(
+        cases,
+        "too many pairs",
+        ARGUMENT,
+        "inputs, outputs: 1600000002 pairs of rows and blocks are more than the 2^29 that one"
+            + " plan can hold, in 4294967296 bytes for each schedule; split the batch",
+        wide,
+        wide,
+        8);
+  }
+
+  /** Three samples that select 3, 0 and 3 of the blocks, the last one among them. */
+  private static SparseRows rows(int blocks) {
+    return SparseRows.of(new int[] {0, 3, 3, 6}, new int[] {0, 2, 2, 5, blocks - 1, 1});
+  }
+
+  private static void addRagged(
+      List<Case> cases,
+      String name,
+      Class<? extends Throwable> type,
+      String message,
+      Supplier<SparseRows> inputs,
+      Supplier<SparseRows> outputs,
+      int iBlocks) {
+    World world = new World().with("inputs", inputs).with("outputs", outputs);
+    add(
+        cases,
+        "ragged plan: " + name,
+        type,
+        message,
+        world,
+        w -> BlockPlan.of(w.rows("inputs"), w.rows("outputs"), iBlocks, 7));
+  }
+
+  /** Every operation with a ragged plan refuses rows that are not its own. */
+  private static void addRaggedRows(List<Case> cases) {
+    for (Operation operation : WITH_PLAN) {
+      for (Operand operand : operation.operands) {
+        boolean input = operand.dims.contains("iWin");
+        if (!input && !operand.dims.contains("oWin")) {
+          continue;
+        }
+        String size = operand.words.substring(operand.words.lastIndexOf(' ') + 1);
+        String words = "(entries of " + (input ? "inputs, " : "outputs, ") + size;
+        long last = DIMS.get(input ? "iSize" : "oSize");
+        for (long[] wrong : new long[][] {{5, last}, {7, last}, {2, 3, last}}) {
+          World world = new World();
+          for (Operand other : operation.operands) {
+            boolean rows = other.dims.contains("iWin") || other.dims.contains("oWin");
+            long[] right = other.shape();
+            long[] shape = other == operand ? wrong : rows ? new long[] {6, right[2]} : right;
+            world.with(other.name, () -> floats(shape));
+          }
+          world.with("plan", InvalidProductInputTest::raggedPlan);
+          boolean rankOnly = operand.rankFirst && wrong.length == 3;
+          add(
+              cases,
+              operation.name + ", ragged: " + operand.name + " " + Shape.of(wrong),
+              ARGUMENT,
+              operand.name
+                  + ": expected "
+                  + words
+                  + (rankOnly ? "" : " = " + Shape.of(6, last))
+                  + " but was "
+                  + Shape.of(wrong),
+              world,
+              operation.call);
+        }
+      }
+    }
+  }
+
+  private static BlockPlan raggedPlan() {
+    try (SparseRows inputs = rows(8);
+        SparseRows outputs = rows(7)) {
+      return BlockPlan.of(inputs, outputs, 8, 7);
+    }
   }
 
   /** Not an alpha: throws while the arguments are made. */

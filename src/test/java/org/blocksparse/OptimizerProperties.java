@@ -198,33 +198,8 @@ final class OptimizerProperties {
       boolean[] elements = new boolean[before.length];
       IntStream.range(0, elements.length).forEach(i -> elements[i] = touched[i / part]);
       oracles[parameter]
-          .step(before, clipped(gradient, part), elements, first.batch() + 6)
+          .step(before, OptimizerOracle.clipped(gradient, part, maxNorm), elements, first.batch() + 6)
           .assertHolds(name, after);
-    }
-
-    /** Each part scaled down to the norm allowed, which is known up to the gradient's error. */
-    private Bounded clipped(Bounded gradient, int part) {
-      Bounded result = Bounded.zeros(gradient.shape());
-      for (int begin = 0; begin < gradient.values().length; begin += part) {
-        double squares = 0;
-        double errors = 0;
-        for (int i = begin; i < begin + part; i++) {
-          squares += gradient.values()[i] * gradient.values()[i];
-          errors += gradient.bounds()[i] * gradient.bounds()[i];
-        }
-        double norm = Math.sqrt(squares);
-        double error = Math.sqrt(errors) + (part + 4) * Bounded.U * norm;
-        double most = maxNorm < norm - error ? maxNorm / (norm - error) : 1;
-        double least = maxNorm < norm + error ? maxNorm / (norm + error) : 1;
-        for (int i = begin; i < begin + part; i++) {
-          double value = gradient.values()[i];
-          result.values()[i] = value * (most + least) / 2;
-          result.bounds()[i] =
-              most * gradient.bounds()[i]
-                  + Math.abs(value) * ((most - least) / 2 + 4 * Bounded.U * most);
-        }
-      }
-      return result;
     }
   }
 }

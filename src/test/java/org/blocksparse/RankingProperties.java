@@ -3,15 +3,12 @@ package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
-import java.util.stream.IntStream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
@@ -20,8 +17,8 @@ import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.DoubleRange;
 import net.jqwik.api.constraints.IntRange;
 import org.blocksparse.testing.Data;
-import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.RankingProblem;
 
 /**
  * Rankings of random layers are the full sort of all log probabilities, and what is drawn lies
@@ -36,163 +33,10 @@ final class RankingProperties {
     return Arbitraries.of(KERNELS);
   }
 
-  /** What a row of x is; one problem has rows of all kinds that are asked for. */
-  private enum Row {
-    INTEGERS,
-    /** All logits are biases, most of them equal. */
-    ZEROS,
-    /** One of a few outputs has all of the probability. */
-    LARGE;
-
-    void fill(float[] x, int begin, int end) {
-      for (int i = begin; i < end; i++) {
-        x[i] =
-            switch (this) {
-              case INTEGERS -> x[i];
-              case ZEROS -> 0;
-              case LARGE -> 1024 * x[i];
-            };
-      }
-    }
-  }
-
   /** Exponents of two that the second level is multiplied by: log probabilities to -10^8. */
   @Provide
   Arbitrary<Integer> spreads() {
     return Arbitraries.of(-6, 0, 0, 0, 3, 10, 20);
-  }
-
-  /** A layer with a batch, and everything that is asked of it. */
-  private static final class Problem implements AutoCloseable {
-    final HierarchicalSoftmax layer;
-    final FloatTensor x;
-    final float[][] logProbabilities;
-
-    Problem(Workers workers, int batch, int classes, int more, int peak, int spread, Data data) {
-      int features = 1 + data.below(5);
-      int[] classOf = new int[classes + more];
-      for (int output = 0; output < classOf.length; output++) {
-        classOf[output] = output < classes ? output : data.below(classes);
-      }
-      ClassAssignment assignment = ClassAssignment.of(classOf);
-      int slots = assignment.slots();
-      float[] b1 = data.floats(Numbers.SMALL_INTEGERS, classes);
-      for (int c = 0; c < classes; c++) {
-        b1[c] *= peak; // 0: classes are equally likely
-      }
-      float[] W1 = new float[features * classes];
-      if (peak > 0) {
-        W1 = data.floats(Numbers.SMALL_INTEGERS, W1.length);
-      }
-      float[] W2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * features * slots);
-      float[] b2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * slots);
-      for (float[] secondLevel : new float[][] {W2, b2}) {
-        for (int i = 0; i < secondLevel.length; i++) {
-          secondLevel[i] = Math.scalb(secondLevel[i], spread);
-        }
-      }
-      float[] ofRows = data.floats(Numbers.SMALL_INTEGERS, (long) batch * features);
-      for (int row = 0; row < batch; row++) {
-        Row kind = data.oneOf(Row.values());
-        kind.fill(ofRows, row * features, (row + 1) * features);
-      }
-      layer =
-          HierarchicalSoftmax.builder(features, classOf.length)
-              .classes(assignment)
-              .workers(workers)
-              .build(
-                  FloatTensor.of(W1, features, classes),
-                  FloatTensor.of(b1, classes),
-                  FloatTensor.of(W2, classes, features, slots),
-                  FloatTensor.of(b2, classes, slots));
-      x = FloatTensor.of(ofRows, batch, features);
-      logProbabilities = new float[batch][classOf.length];
-      try (FloatTensor all = layer.logProbabilities(x)) {
-        for (int row = 0; row < batch; row++) {
-          all.get((long) row * classOf.length, logProbabilities[row], 0, classOf.length);
-        }
-      }
-    }
-
-    /** All outputs of a row, best first. */
-    int[] sorted(int row) {
-      float[] values = logProbabilities[row];
-      return IntStream.range(0, values.length)
-          .boxed()
-          .sorted(Comparator.<Integer>comparingDouble(o -> -values[o]).thenComparingInt(o -> o))
-          .mapToInt(o -> o)
-          .toArray();
-    }
-
-    /** The row's ranking is the first {@code size} of all outputs, and its certificate is right. */
-    void check(Ranking ranking, int row, int size) {
-      assertArrayEquals(Arrays.copyOf(sorted(row), size), ranking.outputs(row), "row " + row);
-      for (int rank = 0; rank < size; rank++) {
-        float expected = logProbabilities[row][ranking.output(row, rank)];
-        assertEquals(expected, ranking.logProbability(row, rank), 0, "rank " + rank);
-      }
-      // Whatever was found is in a class that was opened: among the likeliest so many.
-      double[] ofClass = new double[layer.classCount()];
-      for (int output = 0; output < layer.outputs(); output++) {
-        ofClass[layer.assignment().classOf(output)] += Math.exp(logProbabilities[row][output]);
-      }
-      int opened = ranking.openedClasses(row);
-      assertTrue(1 <= opened && opened <= ofClass.length, "opened: " + opened);
-      double[] ascending = Arrays.stream(ofClass).sorted().toArray();
-      double least = ascending[ascending.length - opened];
-      for (int output : ranking.outputs(row)) {
-        double itsClass = ofClass[layer.assignment().classOf(output)];
-        assertTrue(itsClass >= least * (1 - 1e-5), opened + " opened, but not that of " + output);
-      }
-    }
-
-    /** The output lies where the numbers drawn fall in the sums of its class and of its slot. */
-    void checkDrawn(int row, int output, double ofClass, double ofSlot, double temperature) {
-      ClassAssignment assignment = layer.assignment();
-      int c = assignment.classOf(output);
-      double[] logOfClass = new double[assignment.classes()];
-      for (int k = 0; k < logOfClass.length; k++) {
-        logOfClass[k] = logSum(logsOf(row, k));
-      }
-      assertHolds(logOfClass, c, ofClass, temperature, row, "class of " + output);
-      assertHolds(logsOf(row, c), assignment.slotOf(output), ofSlot, temperature, row, "" + output);
-    }
-
-    private double[] logsOf(int row, int c) {
-      double[] logs = new double[layer.assignment().size(c)];
-      for (int slot = 0; slot < logs.length; slot++) {
-        logs[slot] = logProbabilities[row][layer.assignment().output(c, slot)];
-      }
-      return logs;
-    }
-
-    private static double logSum(double[] logs) {
-      double max = Arrays.stream(logs).max().getAsDouble();
-      return max + Math.log(Arrays.stream(logs).map(log -> Math.exp(log - max)).sum());
-    }
-
-    private static void assertHolds(
-        double[] logs, int index, double drawn, double temperature, int row, String what) {
-      double all = logSum(Arrays.stream(logs).map(log -> log / temperature).toArray());
-      double before = 0;
-      for (int i = 0; i < index; i++) {
-        before += Math.exp(logs[i] / temperature - all);
-      }
-      double after = before + Math.exp(logs[index] / temperature - all);
-      // What is likely at all has a log near 0 at its level, known to a few millionths.
-      double room = 1e-4;
-      assertTrue(
-          before - room <= drawn && drawn <= after + room,
-          "row %d: %s drawn by %s, which is not in [%s, %s]"
-              .formatted(row, what, drawn, before, after));
-      assertTrue(after > before, "row " + row + ": " + what + " is impossible");
-    }
-
-    @Override
-    public void close() {
-      layer.close();
-      x.close();
-    }
   }
 
   @Property
@@ -205,8 +49,8 @@ final class RankingProperties {
       @ForAll("spreads") int spread,
       @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
-    try (Problem problem =
-        new Problem(kernels.workers(), batch, classes, more, peak, spread, new Data(seed))) {
+    try (RankingProblem problem =
+        new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, new Data(seed))) {
       Ranking ranking = problem.layer.topK(problem.x, k);
       assertEquals(batch, ranking.batch());
       for (int row = 0; row < batch; row++) {
@@ -225,8 +69,8 @@ final class RankingProperties {
       @ForAll("spreads") int spread,
       @ForAll long seed) {
     Data data = new Data(seed);
-    try (Problem problem =
-        new Problem(kernels.workers(), batch, classes, more, peak, spread, data)) {
+    try (RankingProblem problem =
+        new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data)) {
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p);
       double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
@@ -282,8 +126,8 @@ final class RankingProperties {
       @ForAll("spreads") int spread,
       @ForAll @DoubleRange(min = 0.25, max = 4) double temperature,
       @ForAll long seed) {
-    try (Problem problem =
-        new Problem(kernels.workers(), batch, classes, more, peak, spread, new Data(seed))) {
+    try (RankingProblem problem =
+        new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, new Data(seed))) {
       Noting random = new Noting(seed);
       int[] outputs = problem.layer.sample(problem.x, temperature, random);
       assertEquals(batch, outputs.length);

@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @ExtendWith(Seeded.class)
 final class SparseBlockContractTest {
   /** batch, iBlocks, oBlocks, iSize, oSize, iWin, oWin. */
-  private static final List<Sizes> SIZES =
+  static final List<Sizes> SIZES =
       List.of(
           new Sizes(1, 1, 1, 1, 1, 1, 1),
           new Sizes(2, 8, 7, 6, 5, 4, 3), // Theano's own tests

@@ -4,6 +4,7 @@ package org.blocksparse.bench;
 import java.nio.FloatBuffer;
 import java.util.OptionalDouble;
 import java.util.stream.IntStream;
+import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
@@ -17,6 +18,7 @@ final class BlocksparseSoftmax implements Softmax {
   private final SoftmaxProblem problem;
   private final IntTensor targets;
   private final FloatTensor gradX;
+  private final Filter filter;
   private FloatTensor result = FloatTensor.zeros(1);
   private Ranking ranking;
 
@@ -24,6 +26,7 @@ final class BlocksparseSoftmax implements Softmax {
     this.problem = problem;
     targets = IntTensor.of(problem.targets, problem.targets.length);
     gradX = FloatTensor.zeros(problem.x.shape());
+    filter = problem.seen == null ? null : Filter.without(problem.seen);
   }
 
   @Override
@@ -31,7 +34,11 @@ final class BlocksparseSoftmax implements Softmax {
     switch (operation) {
       case TARGET -> keep(problem.layer.logProbabilitiesOf(problem.x, targets));
       case ALL -> problem.layer.probabilities(problem.x, all());
-      case TOP_K -> ranking = problem.layer.topK(problem.x, K);
+      case TOP_K ->
+          ranking =
+              filter == null
+                  ? problem.layer.topK(problem.x, K)
+                  : problem.layer.topK(problem.x, K, filter);
       case STEP -> step(SGD);
       case STEP_ADAGRAD -> step(ADAGRAD);
     }

@@ -19,6 +19,7 @@ final class Cases {
     WEIGHTS,
     PLAN,
     CONCURRENCY,
+    SERVING,
     GROWTH
   }
 
@@ -74,6 +75,11 @@ final class Cases {
     }
     if (parts.contains(Part.CONCURRENCY)) {
       addConcurrency();
+    }
+    if (parts.contains(Part.SERVING)) {
+      for (int callers : new int[] {1, 8, 64}) {
+        addOurs(ServingBenchmark.class, "topK", Map.of(), callers);
+      }
     }
     if (parts.contains(Part.GROWTH)) {
       addOurs(GrowthBenchmark.class, "batch", Map.of(), 1);
@@ -135,7 +141,7 @@ final class Cases {
   private void addTopK() {
     for (TopKWorkload workload : TopKWorkload.values()) {
       for (Peer peer : peers) {
-        if (wanted(workload) && peer.hasTopK()) {
+        if (wanted(workload) && peer.hasTopK() && (peer.isSearch() || !workload.isFiltered())) {
           add(TopKBenchmark.class, workload, SoftmaxOperation.TOP_K, peer, workload.reasonToSkip());
         }
       }

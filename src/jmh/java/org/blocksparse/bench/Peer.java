@@ -84,6 +84,11 @@ public enum Peer {
     return this == BLOCKSPARSE || this == BLOCKSPARSE_FULL || this == PYTORCH_DENSE;
   }
 
+  /** Whether it looks for them without scoring all, and can leave some out. */
+  boolean isSearch() {
+    return this == BLOCKSPARSE;
+  }
+
   /** Why it cannot compute that, if it cannot. */
   Optional<String> reasonToSkip(Workload workload, Operation operation) {
     if (this == PYTORCH_BMM && operation == Operation.GRAD_W) {

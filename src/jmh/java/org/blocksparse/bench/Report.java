@@ -32,6 +32,7 @@ final class Report {
    * @param params by name
    * @param threads callers at the same time
    * @param medianNs the median time of an operation
+   * @param p99Ns the time that one operation in a hundred exceeds
    * @param bestNs the shortest time of an operation
    * @param meanNs the mean time of an operation
    * @param allocatedBytes on the heap for each operation
@@ -42,6 +43,7 @@ final class Report {
       Map<String, String> params,
       int threads,
       double medianNs,
+      double p99Ns,
       double bestNs,
       double meanNs,
       double allocatedBytes,
@@ -167,6 +169,7 @@ final class Report {
         params,
         (int) number(result.get("threads")),
         number(percentiles.get("50.0")),
+        number(percentiles.get("99.0")),
         number(percentiles.get("0.0")),
         number(metric.get("score")),
         secondary(result, "gc.alloc.rate.norm"),

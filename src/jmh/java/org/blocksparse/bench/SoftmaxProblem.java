@@ -3,12 +3,14 @@ package org.blocksparse.bench;
 
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.SplittableRandom;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.SparseRows;
 
 /** A layer and a batch for it, and the check of results. */
 final class SoftmaxProblem implements AutoCloseable {
@@ -23,13 +25,22 @@ final class SoftmaxProblem implements AutoCloseable {
   final FloatTensor x;
   final HierarchicalSoftmax layer;
   final int batch;
+
+  /** What searches leave out, or null: nothing. */
+  final SparseRows seen;
+
   private final ClassAssignment classes;
 
   /** What is given becomes this problem's own. */
   SoftmaxProblem(HierarchicalSoftmax layer, FloatTensor x, int[] targets) {
+    this(layer, x, targets, null);
+  }
+
+  SoftmaxProblem(HierarchicalSoftmax layer, FloatTensor x, int[] targets, SparseRows seen) {
     this.layer = layer;
     this.x = x;
     this.targets = targets;
+    this.seen = seen;
     this.batch = (int) x.shape().dim(0);
     this.classes = layer.assignment();
   }
@@ -112,11 +123,22 @@ final class SoftmaxProblem implements AutoCloseable {
   /** The log probabilities of the {@link Softmax#K} likeliest outputs. */
   private double[] likeliest(int row) {
     double[] byClass = byClass(row);
+    BitSet left = new BitSet();
+    left.set(0, layer.outputs());
+    if (seen != null) {
+      Arrays.stream(seen.indices(row)).forEach(left::clear);
+    }
     double[] ascending =
         IntStream.range(0, byClass.length)
             .parallel()
             .boxed()
-            .flatMapToDouble(c -> Arrays.stream(bySlot(row, c)).map(slot -> byClass[c] + slot))
+            .flatMapToDouble(
+                c -> {
+                  double[] bySlot = bySlot(row, c);
+                  return IntStream.range(0, bySlot.length)
+                      .filter(slot -> left.get(classes.output(c, slot)))
+                      .mapToDouble(slot -> byClass[c] + bySlot[slot]);
+                })
             .sorted()
             .toArray();
     return IntStream.range(0, Softmax.K)
@@ -162,5 +184,8 @@ final class SoftmaxProblem implements AutoCloseable {
   public void close() {
     x.close();
     layer.close();
+    if (seen != null) {
+      seen.close();
+    }
   }
 }

@@ -30,6 +30,7 @@ final class Table {
     simple(
         "Weights of each type", WeightsBenchmark.class, "forward", "gradientOfH", "topK");
     concurrency();
+    serving();
     simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
     simple("Growth", GrowthBenchmark.class, "batch", "blocks");
     outputs();
@@ -274,6 +275,27 @@ final class Table {
           milliseconds(row.bestNs()),
           milliseconds(row.medianNs()),
           row.threads() * 1e9 / row.meanNs());
+    }
+  }
+
+  private void serving() {
+    List<Report.Row> rows = rows(ServingBenchmark.class, "topK");
+    if (rows.isEmpty()) {
+      return;
+    }
+    heading("serving the ten likeliest of 200,000 outputs");
+    line("| callers | pause ms | computed | p50 ms | p99 ms | requests per second together |");
+    line("|---|---|---|---|---|---|");
+    for (Report.Row row : rows) {
+      double pauseNs = 1e6 * Integer.parseInt(row.param("pauseMillis"));
+      line(
+          "| %d | %s | %s | %s | %s | %.0f |",
+          row.threads(),
+          row.param("pauseMillis"),
+          Names.of(ServingBenchmark.Service.valueOf(row.param("service"))),
+          milliseconds(row.medianNs()),
+          milliseconds(row.p99Ns()),
+          row.threads() * 1e9 / (row.meanNs() + pauseNs));
     }
   }
 

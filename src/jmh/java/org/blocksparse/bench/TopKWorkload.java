@@ -4,19 +4,29 @@ package org.blocksparse.bench;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
+import java.util.SplittableRandom;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.NpyFile;
+import org.blocksparse.Ranking;
+import org.blocksparse.SparseRows;
 
 /**
  * Where the ten likeliest outputs are looked for: among a million of them, where a few classes have
- * nearly all of the probability, or where all have as much; and in the model that the demo trained,
- * after words that it was not trained on.
+ * nearly all of the probability, or where all have as much; the same without a thousand outputs for
+ * each row, which are any or partly the likeliest; and in the model that the demo trained, after
+ * words that it was not trained on.
  */
 public enum TopKWorkload {
   PEAKED_1(Distribution.PEAKED, 1),
   PEAKED_256(Distribution.PEAKED, 256),
+  PEAKED_SEEN_1(Distribution.PEAKED, Seen.ANY, 1),
+  PEAKED_SEEN_256(Distribution.PEAKED, Seen.ANY, 256),
+  PEAKED_LIKELY_SEEN_1(Distribution.PEAKED, Seen.LIKELY, 1),
+  PEAKED_LIKELY_SEEN_256(Distribution.PEAKED, Seen.LIKELY, 256),
   FLAT_1(Distribution.FLAT, 1),
   FLAT_256(Distribution.FLAT, 256),
   DEMO_1(Distribution.DEMO, 1),
@@ -28,6 +38,16 @@ public enum TopKWorkload {
     DEMO
   }
 
+  /** What is left out of each row. */
+  private enum Seen {
+    NONE,
+    /** A thousand outputs at random. */
+    ANY,
+    /** Half of the thousand are the likeliest of the row. */
+    LIKELY
+  }
+
+  private static final int SEEN = 1000;
   private static final int OUTPUTS = 1_000_000;
   private static final int CLASSES = 1000;
   private static final int FEATURES = 256;
@@ -39,11 +59,22 @@ public enum TopKWorkload {
   private static final Path HELD_OUT = MODEL.resolve("held-out.npy");
 
   private final Distribution distribution;
+  private final Seen seen;
   private final int batch;
 
   TopKWorkload(Distribution distribution, int batch) {
+    this(distribution, Seen.NONE, batch);
+  }
+
+  TopKWorkload(Distribution distribution, Seen seen, int batch) {
     this.distribution = distribution;
+    this.seen = seen;
     this.batch = batch;
+  }
+
+  /** Whether outputs are left out, which only a search can do. */
+  boolean isFiltered() {
+    return seen != Seen.NONE;
   }
 
   /** Why it cannot be had, if so. */
@@ -68,10 +99,24 @@ public enum TopKWorkload {
             new int[batch]);
       }
     }
-    return new SoftmaxProblem(
-        HierarchicalSoftmax.builder(FEATURES, OUTPUTS).classes(CLASSES).build(),
-        SoftmaxProblem.random(batch, FEATURES, distribution == Distribution.PEAKED),
-        new int[batch]);
+    HierarchicalSoftmax layer =
+        HierarchicalSoftmax.builder(FEATURES, OUTPUTS).classes(CLASSES).build();
+    FloatTensor x = SoftmaxProblem.random(batch, FEATURES, distribution == Distribution.PEAKED);
+    return new SoftmaxProblem(layer, x, new int[batch], isFiltered() ? seen(layer, x) : null);
+  }
+
+  private SparseRows seen(HierarchicalSoftmax layer, FloatTensor x) {
+    SplittableRandom random = new SplittableRandom(3);
+    Ranking likeliest = seen == Seen.LIKELY ? layer.topK(x, SEEN / 2) : null;
+    List<int[]> rows = new ArrayList<>();
+    for (int row = 0; row < batch; row++) {
+      int[] outputs = random.ints(SEEN, 0, OUTPUTS).toArray();
+      if (likeliest != null) {
+        System.arraycopy(likeliest.outputs(row), 0, outputs, 0, SEEN / 2);
+      }
+      rows.add(outputs);
+    }
+    return SparseRows.of(rows);
   }
 
   @Override

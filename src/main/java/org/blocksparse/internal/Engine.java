@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import java.util.function.Consumer;
+import java.util.function.IntConsumer;
+import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -19,6 +22,9 @@ public final class Engine {
 
   /** The narrowest piece that a row or a block is cut into; a multiple of every register tile. */
   private static final int MIN_PIECE = 64;
+
+  /** Elements of a gradient that stay in the cache, beside what they are made of and used for. */
+  private static final int PART_ELEMENTS = 1 << 16;
 
   /** What a softmax costs for each element, in multiply-adds. */
   private static final int SOFTMAX_WORK = 16;
@@ -113,6 +119,25 @@ public final class Engine {
         });
   }
 
+  /**
+   * Computes with rows that are times a factor, which are copied unless it is 1.
+   *
+   * @param y dense rows, from the start of their storage on
+   */
+  public void withFactor(float factor, Rows y, Consumer<Rows> computation) {
+    if (factor == 1) {
+      computation.accept(y);
+      return;
+    }
+    long elements = y.count() * y.stride();
+    try (Scratch scratch = Scratch.borrow(elements)) {
+      scratch.storage().fill(0, elements, 0);
+      // A step from 0: 0 - (-factor) * y.
+      kernels().sgd(elements, -factor, 1, 0, y.storage(), scratch.storage(), 0);
+      computation.accept(new Rows(scratch.storage(), y.count(), y.stride()));
+    }
+  }
+
   /** See {@link Kernels#blockOuter}. */
   public void outer(
       OuterSchedule schedule, float alpha, Rows x, Rows y, boolean accumulate, Blocks o) {
@@ -150,19 +175,141 @@ public final class Engine {
         });
   }
 
-  /** See {@link Kernels#blockSum}; the chunks of one block are summed by one worker. */
-  public void sum(GemmSchedule schedule, int n, float alpha, Rows y, Rows o) {
+  /** Takes the gradient of rows [row, row + rows) of a block, from the start of the storage on. */
+  public interface GradientPart {
+    void accept(int block, int row, int rows, Storage gradient);
+  }
+
+  /**
+   * The outer products of each block, one part of its rows after the other, each made in memory of
+   * the worker that takes it and then forgotten: it is in the cache while it is used.
+   *
+   * @param like blocks of the same number and sizes; not looked into
+   * @param whole whether blocks must not be divided
+   */
+  public void outerParts(
+      OuterSchedule schedule, Rows x, Rows y, Blocks like, boolean whole, GradientPart taker) {
+    Kernels used = kernels();
+    int blocks = schedule.blocks();
+    int m = like.inSize();
+    int n = like.outSize();
+    if (blocks == 0 || m == 0 || n == 0) {
+      return;
+    }
+    long wanted =
+        Math.max(
+            ceilDiv((long) ENOUGH_TASKS * schedule.maxPairs(), schedule.pairs()),
+            ceilDiv((long) m * n, PART_ELEMENTS));
+    int height = whole ? m : piece(m, wanted);
+    int parts = Math.toIntExact(ceilDiv(m, height));
+    scheduler.run(
+        Math.multiplyExact(blocks, parts),
+        work(schedule.pairs(), m, n),
+        (begin, end) -> {
+          try (Scratch scratch = Scratch.borrow((long) height * n)) {
+            for (int task = begin; task < end; task++) {
+              int block = task / parts;
+              int row = task % parts * height;
+              int rows = Math.min(height, m - row);
+              Rows part = new Rows(x.storage(), x.offset() + row, x.count(), x.stride());
+              Blocks gradient =
+                  Blocks.shared(scratch.storage(), like.inBlocks(), like.outBlocks(), rows, n);
+              used.blockOuter(schedule, block, block + 1, 0, rows, 1, part, y, false, gradient);
+              taker.accept(block, row, rows, scratch.storage());
+            }
+          }
+        });
+  }
+
+  /** Takes the sum of the rows of a block, from the start of the storage on. */
+  public interface BlockSum {
+    void accept(int block, Storage sum);
+  }
+
+  /**
+   * The sum of the rows of each block, made in memory of the worker that takes it.
+   *
+   * @param blocks how many blocks there are
+   */
+  public void sums(GemmSchedule schedule, int blocks, int n, Rows y, BlockSum taker) {
     Kernels used = kernels();
     scheduler.run(
         schedule.chunks(),
         work(schedule.rows(), 1, n),
         (begin, end) -> {
-          for (int c = begin; c < end; c++) {
-            if (c == 0 || schedule.writeBlock(c - 1) != schedule.writeBlock(c)) {
-              used.blockSum(schedule, c, schedule.sameBlockEnd(c), n, alpha, y, o);
-            }
+          try (Scratch scratch = Scratch.borrow(n)) {
+            Storage sum = scratch.storage();
+            forEachBlock(
+                schedule,
+                begin,
+                end,
+                c -> {
+                  sum.fill(0, n, 0);
+                  int last = schedule.sameBlockEnd(c);
+                  used.blockSum(schedule, c, last, n, 1, y, new Rows(sum, 0, blocks, 0));
+                  taker.accept(schedule.writeBlock(c), sum);
+                });
           }
         });
+  }
+
+  /**
+   * See {@link Kernels#blockSum}; the chunks of one block are summed by one worker.
+   *
+   * @param accumulate whether the rows of o that are written are added to, or begin with 0
+   */
+  public void sum(GemmSchedule schedule, int n, float alpha, Rows y, boolean accumulate, Rows o) {
+    Kernels used = kernels();
+    scheduler.run(
+        schedule.chunks(),
+        work(schedule.rows(), 1, n),
+        (begin, end) ->
+            forEachBlock(
+                schedule,
+                begin,
+                end,
+                c -> {
+                  if (!accumulate) {
+                    clear(o, schedule.writeBlock(c), n);
+                  }
+                  used.blockSum(schedule, c, schedule.sameBlockEnd(c), n, alpha, y, o);
+                }));
+  }
+
+  /** Sets the rows of o that a sum would write to 0. */
+  public void clear(GemmSchedule schedule, int n, Rows o) {
+    scheduler.run(
+        schedule.chunks(),
+        work(schedule.chunks(), 1, n),
+        (begin, end) ->
+            forEachBlock(schedule, begin, end, c -> clear(o, schedule.writeBlock(c), n)));
+  }
+
+  private static void clear(Rows o, int row, int n) {
+    o.storage().fill(o.offset() + row * o.stride(), n, 0);
+  }
+
+  /** Sets the blocks of o, each without gaps, that outer products would write to 0. */
+  public void clear(OuterSchedule schedule, Blocks o) {
+    long size = (long) o.inSize() * o.outSize();
+    scheduler.run(
+        schedule.blocks(),
+        work(schedule.blocks(), o.inSize(), o.outSize()),
+        (begin, end) -> {
+          for (int block = begin; block < end; block++) {
+            long first = o.index(schedule.xBlock(block), schedule.yBlock(block), 0, 0);
+            o.storage().fill(first, size, 0);
+          }
+        });
+  }
+
+  /** Takes the first chunk of each block whose first chunk is in [begin, end). */
+  private static void forEachBlock(GemmSchedule schedule, int begin, int end, IntConsumer taker) {
+    for (int c = begin; c < end; c++) {
+      if (c == 0 || schedule.writeBlock(c - 1) != schedule.writeBlock(c)) {
+        taker.accept(c);
+      }
+    }
   }
 
   /** See {@link Kernels#blockSoftmax}. */

@@ -22,17 +22,22 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
+import org.blocksparse.Metrics;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Ranking;
 import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseBlockDot;
+import org.blocksparse.SparseRows;
 import org.blocksparse.TheanoSoftmax;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
@@ -54,6 +59,82 @@ final class ExamplesTest {
     List<String> printed = printed(() -> First.main(new String[0]));
     assertEquals(List.of("700000"), printed);
     assertEquals(Example.named("first").commentsOnPrinting(), printed);
+  }
+
+  // example: recommend
+  /** The ten items that suit each user best, but for those that the user has seen. */
+  static int[][] recommend(HierarchicalSoftmax layer, FloatTensor users, List<int[]> seen) {
+    try (SparseRows rows = SparseRows.of(seen)) {
+      Ranking best = layer.topK(users, 10, Filter.without(rows));
+      return IntStream.range(0, best.batch()).mapToObj(best::outputs).toArray(int[][]::new);
+    }
+  }
+
+  // end of example
+
+  @Test
+  void recommend_leavesOutWhatWasSeen() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(4, 100).seed(1).build();
+        FloatTensor users = FloatTensor.of(new float[] {1, 2, 3, 4, 4, 3, 2, 1}, 2, 4)) {
+      int[] all = layer.topK(users, 100).outputs(0);
+      int[] seen = Arrays.copyOf(all, 5);
+      int[][] found = recommend(layer, users, List.of(seen, new int[0]));
+      assertArrayEquals(Arrays.copyOfRange(all, 5, 15), found[0]);
+      assertArrayEquals(layer.topK(users, 10).outputs(1), found[1]);
+    }
+  }
+
+  // example: names
+  /** Gives names to outputs, and keeps them in the model's file. */
+  static void saveWithNames(HierarchicalSoftmax layer, List<String> names, Path file)
+      throws IOException {
+    layer.setLabels(Labels.of(names));
+    layer.save(file);
+  }
+
+  /** The name of the likeliest of some outputs, which are given by their names. */
+  static String likeliest(Path file, FloatTensor x, String... candidates) throws IOException {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, LoadOptions.mapped())) {
+      int[] outputs = Arrays.stream(candidates).mapToInt(layer.labels()::output).toArray();
+      return layer.topK(x, 1, Filter.only(outputs)).label(0, 0);
+    }
+  }
+
+  // end of example
+
+  @Test
+  void names_areInTheFile() throws IOException {
+    Path file = folder.resolve("named");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 4).seed(1).build();
+        FloatTensor x = FloatTensor.of(new float[] {1, 2}, 1, 2)) {
+      List<String> names = List.of("ant", "bee", "cow", "dog");
+      saveWithNames(layer, names, file);
+      int best = layer.topK(x, 1, Filter.only(1, 3)).output(0, 0);
+      assertEquals(names.get(best), likeliest(file, x, "dog", "bee"));
+    }
+  }
+
+  // example: metrics
+  /** How good a layer is on held-out rows, which have several right labels each. */
+  static String quality(HierarchicalSoftmax layer, FloatTensor heldOut, SparseRows labels) {
+    Metrics metrics = Metrics.upTo(5);
+    metrics.add(layer.topK(heldOut, 5), labels); // batch by batch, if there are many
+    return "P@1 %.3f, R@5 %.3f, nDCG@5 %.3f"
+        .formatted(metrics.precision(1), metrics.recall(5), metrics.ndcg(5));
+  }
+
+  // end of example
+
+  @Test
+  void metrics_areThoseOfARanking() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 9).seed(1).build();
+        FloatTensor x = FloatTensor.of(new float[] {1, 2}, 1, 2)) {
+      int[] best = layer.topK(x, 2).outputs(0);
+      try (SparseRows labels = SparseRows.of(List.of(best))) {
+        assertEquals(
+            "P@1 %.3f, R@5 %.3f, nDCG@5 %.3f".formatted(1., 1., 1.), quality(layer, x, labels));
+      }
+    }
   }
 
   // example: blocks

@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -13,6 +14,7 @@ import java.util.Map;
 import java.util.Random;
 import org.blocksparse.Backend;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
@@ -23,6 +25,7 @@ import org.blocksparse.Optimizer;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockGemv;
 import org.blocksparse.SparseBlockOuter;
+import org.blocksparse.SparseRows;
 
 /**
  * Runs every operation where the heap is full, or the stack nearly used up, and then a right one.
@@ -223,6 +226,7 @@ public final class ScarcityProgram {
     private final FloatTensor x;
     private final FloatTensor row;
     private final IntTensor targets;
+    private final SparseRows seen;
     private final float[] expected;
     private final int[] expectedTop;
 
@@ -244,6 +248,7 @@ public final class ScarcityProgram {
       x = FloatTensor.of(numbers(random, BATCH * SIZE), BATCH, SIZE);
       row = FloatTensor.of(numbers(random, SIZE), 1, SIZE);
       targets = IntTensor.of(random.ints(BATCH, 0, 1000).toArray(), BATCH);
+      seen = SparseRows.of(Collections.nCopies(BATCH, new int[] {1, 500, 999}));
       layer.save(folder.resolve("model"));
       NpyFile.write(folder.resolve("h.npy"), h);
       SparseBlockDot.apply(W, h, b, plan, out);
@@ -306,6 +311,8 @@ public final class ScarcityProgram {
       all.put("topP", () -> layer.topP(x, 0.1));
       all.put("atLeast", () -> layer.atLeast(x, 0.01));
       all.put("sample", () -> layer.sample(x, new Random(1)));
+      all.put("topK filtered", () -> layer.topK(x, 3, Filter.without(seen).renormalised()));
+      all.put("sample filtered", () -> layer.sample(x, 1, new Random(1), Filter.only(seen)));
       all.put("explain", () -> layer.explain(row, 3));
       all.put("loss", () -> layer.loss(x, targets));
       all.put("gradients", () -> layer.gradients(x, targets).close());
@@ -340,7 +347,7 @@ public final class ScarcityProgram {
     @Override
     public void close() throws IOException {
       for (AutoCloseable each :
-          List.of(idx, W, h, b, out, sum, plan, layer, trained, x, row, targets)) {
+          List.of(idx, W, h, b, out, sum, plan, layer, trained, x, row, targets, seen)) {
         try {
           each.close();
         } catch (Exception e) {

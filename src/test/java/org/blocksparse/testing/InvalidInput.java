@@ -20,6 +20,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
+import org.blocksparse.SparseRows;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.TestInfo;
@@ -83,6 +84,10 @@ public abstract class InvalidInput {
 
     public IntTensor i(String name) {
       return (IntTensor) things.get(name);
+    }
+
+    public SparseRows rows(String name) {
+      return (SparseRows) things.get(name);
     }
 
     public BlockPlan plan() {

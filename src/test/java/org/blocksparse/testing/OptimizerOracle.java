@@ -111,4 +111,33 @@ public final class OptimizerOracle {
     double correctedSquare = square / (1 - Math.pow(rule.beta2, steps[i]));
     return rule.rate * correctedMean / (Math.sqrt(correctedSquare) + rule.epsilon);
   }
+
+  /**
+   * A gradient of parts that are clipped one by one: each scaled down to the norm allowed, which is
+   * known up to the gradient's error.
+   *
+   * @param part the elements of each
+   */
+  public static Bounded clipped(Bounded gradient, int part, double maxNorm) {
+    Bounded result = Bounded.zeros(gradient.shape());
+    for (int begin = 0; begin < gradient.values().length; begin += part) {
+      double squares = 0;
+      double errors = 0;
+      for (int i = begin; i < begin + part; i++) {
+        squares += gradient.values()[i] * gradient.values()[i];
+        errors += gradient.bounds()[i] * gradient.bounds()[i];
+      }
+      double norm = Math.sqrt(squares);
+      double error = Math.sqrt(errors) + (part + 4) * U * norm;
+      double most = maxNorm < norm - error ? maxNorm / (norm - error) : 1;
+      double least = maxNorm < norm + error ? maxNorm / (norm + error) : 1;
+      for (int i = begin; i < begin + part; i++) {
+        double value = gradient.values()[i];
+        result.values()[i] = value * (most + least) / 2;
+        result.bounds()[i] =
+            most * gradient.bounds()[i] + Math.abs(value) * ((most - least) / 2 + 4 * U * most);
+      }
+    }
+    return result;
+  }
 }

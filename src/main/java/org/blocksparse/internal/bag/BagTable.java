@@ -6,8 +6,9 @@ import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.Bags.Reduction;
 import org.blocksparse.internal.schedule.TransposedBags;
@@ -81,9 +82,74 @@ public record BagTable(Engine engine, Rows rows, int features, Reduction reducti
    * @param bound what all indices are less than
    * @param tensor the position of the table in the state
    */
-  public void step(Bags bags, int bound, Rows gradOut, OptimizerState.Step step, int tensor) {
+  public void step(Bags bags, int bound, Rows gradOut, LayerState.Step step, int tensor) {
+    forEachGradient(
+        bags,
+        bound,
+        gradOut,
+        (sums, begin, end, gradients, targets, steps) ->
+            step.update(tensor, sums, begin, end, gradients, targets, steps));
+  }
+
+  /**
+   * Each row of the table that the bags name, which is the place of a gradient, becomes its own, or
+   * gets alpha times that added.
+   *
+   * @param bound what all indices are less than
+   */
+  public void gradient(Bags bags, int bound, Rows gradOut, float alpha, boolean accumulate) {
+    Kernels kernels = engine.kernels();
+    forEachGradient(
+        bags,
+        bound,
+        gradOut,
+        (sums, begin, end, gradients, targets, steps) -> {
+          if (!accumulate) {
+            clear(targets, begin, end);
+          }
+          kernels.bagSgd(
+              sums,
+              begin,
+              end,
+              features,
+              gradients,
+              targets,
+              -alpha,
+              0,
+              Float.POSITIVE_INFINITY,
+              rows.storage());
+        });
+  }
+
+  /** Sets the rows of the table that the bags name to 0. */
+  public void clear(Bags bags, int bound) {
+    try (TransposedBags transposed = TransposedBags.of(bags, bound, Reduction.SUM)) {
+      for (TransposedBags.Group group :
+          new TransposedBags.Group[] {transposed.whole(), transposed.cut()}) {
+        engine.run(
+            group.bags().count(),
+            work(group.bags().count()),
+            (begin, end) -> clear(group.targets(), begin, end));
+      }
+    }
+  }
+
+  private void clear(Slice targets, int begin, int end) {
+    for (int bag = begin; bag < end; bag++) {
+      long row = targets.getInt(bag);
+      rows.storage().fill(rows.offset() + row * rows.stride(), features, 0);
+    }
+  }
+
+  /** Takes bags [begin, end), whose sums are the gradients of the targets. */
+  private interface Gradients {
+    void accept(Bags sums, int begin, int end, Rows gradients, Slice targets, Slice steps);
+  }
+
+  /** Rows that are named very often are summed up in parts first. */
+  private void forEachGradient(Bags bags, int bound, Rows gradOut, Gradients taker) {
     try (TransposedBags transposed = TransposedBags.of(bags, bound, reduction)) {
-      step(transposed.whole(), gradOut, step, tensor);
+      take(transposed.whole(), gradOut, taker);
       Bags parts = transposed.parts();
       if (parts.count() > 0) {
         try (Scratch scratch = Scratch.borrow((long) parts.count() * features)) {
@@ -94,19 +160,17 @@ public record BagTable(Engine engine, Rows rows, int features, Reduction reducti
               work(parts.entries()),
               (begin, end) ->
                   kernels.bagSum(Reduction.SUM, parts, begin, end, features, gradOut, sums));
-          step(transposed.cut(), sums, step, tensor);
+          take(transposed.cut(), sums, taker);
         }
       }
     }
   }
 
-  private void step(
-      TransposedBags.Group group, Rows gradients, OptimizerState.Step step, int tensor) {
+  private void take(TransposedBags.Group group, Rows gradients, Gradients taker) {
     Bags bags = group.bags();
     engine.run(
         bags.count(),
         work((long) bags.entries() + bags.count()),
-        (begin, end) ->
-            step.update(tensor, bags, begin, end, gradients, group.targets(), group.steps()));
+        (begin, end) -> taker.accept(bags, begin, end, gradients, group.targets(), group.steps()));
   }
 }

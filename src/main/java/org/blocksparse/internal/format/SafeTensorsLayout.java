@@ -13,18 +13,18 @@ public final class SafeTensorsLayout {
 
   /** The layout of what is to be written, of which the first is aligned. */
   public static SafeTensorsLayout of(List<TensorSource> tensors) {
-    return of(tensors, 0);
+    SafeTensorsLayout layout = new SafeTensorsLayout();
+    tensors.forEach(tensor -> layout.add(tensor.name(), tensor.type(), tensor.dims()));
+    return layout;
   }
 
-  /** The layout of what is to be written, of which the given one is aligned. */
-  public static SafeTensorsLayout of(List<TensorSource> tensors, int aligned) {
-    SafeTensorsLayout layout = new SafeTensorsLayout();
-    for (int i = 0; i < tensors.size(); i++) {
-      if (i == aligned) {
-        layout.alignedBegin = layout.dataBytes;
+  /** The layout of what is to be written, of which the one of that name is aligned. */
+  public static SafeTensorsLayout of(List<TensorSource> tensors, String aligned) {
+    SafeTensorsLayout layout = of(tensors);
+    for (TensorEntry entry : layout.entries) {
+      if (entry.name().equals(aligned)) {
+        layout.alignedBegin = entry.begin();
       }
-      TensorSource tensor = tensors.get(i);
-      layout.add(tensor.name(), tensor.type(), tensor.dims());
     }
     return layout;
   }

@@ -214,6 +214,11 @@ public final class SafeTensorsReader implements AutoCloseable {
     return entry == null ? null : entry.type();
   }
 
+  /** Whether there is a tensor of that name. */
+  public boolean has(String name) {
+    return header.entries().containsKey(name);
+  }
+
   /** As {@link #entryOfRank}, with exactly these dimensions. */
   public TensorEntry entry(String name, ElementType type, long... dims) throws MalformedException {
     TensorEntry entry = entryOfRank(dims.length, name, type);
@@ -308,18 +313,29 @@ public final class SafeTensorsReader implements AutoCloseable {
     return ints;
   }
 
+  /** The bytes of a tensor that fits into an array. */
+  public byte[] readBytes(TensorEntry entry) throws IOException {
+    byte[] all = new byte[Math.toIntExact(entry.size())];
+    for (int begin = 0; begin < all.length; begin += Math.min(CHUNK, all.length - begin)) {
+      int count = Math.min(CHUNK, all.length - begin);
+      readChunk(entry, begin, count).get(all, begin, count);
+    }
+    return all;
+  }
+
   private ByteBuffer readChunk(TensorEntry entry, long begin, int count) throws IOException {
     int size = entry.type().bytes();
-    if (bytes == null || bytes.capacity() < size * count) {
-      bytes = ByteBuffer.allocateDirect(size * count).order(ByteOrder.LITTLE_ENDIAN);
+    int length = size * count;
+    if (bytes == null || bytes.capacity() < length) {
+      bytes = ByteBuffer.allocateDirect(length).order(ByteOrder.LITTLE_ENDIAN);
     }
-    bytes.clear().limit(size * count);
+    bytes.clear().limit(length);
     try {
       input.read(dataBegin + entry.begin() + size * begin, bytes);
     } catch (EOFException e) {
       throw new MalformedException(entry.name(), "is cut off: the file has shrunk", e);
     }
-    bytesRead += (long) size * count;
+    bytesRead += length;
     progress.update(bytesRead, bytesToRead);
     return bytes.flip();
   }

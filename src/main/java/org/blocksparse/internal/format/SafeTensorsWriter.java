@@ -87,7 +87,8 @@ public final class SafeTensorsWriter {
       for (long begin = 0; begin < size; begin += CHUNK) {
         int count = (int) Math.min(CHUNK, size - begin);
         tensors.get(i).elements().put(begin, count, bytes.clear());
-        write(channel, bytes.clear().limit(entry.type().bytes() * count));
+        int length = entry.type().bytes() * count;
+        write(channel, bytes.position(0).limit(length));
       }
     }
     end();

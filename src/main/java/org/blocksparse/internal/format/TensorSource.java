@@ -6,6 +6,11 @@ import org.blocksparse.internal.memory.Storage;
 
 /** A tensor that is to be written: its name, type and dimensions, and where its elements are. */
 public record TensorSource(String name, ElementType type, long[] dims, Elements elements) {
+  /** Bytes of an element. */
+  public int elementBytes() {
+    return type.bytes();
+  }
+
   /** Puts some elements into a buffer in the order of the file, from its beginning on. */
   public interface Elements {
     void put(long begin, int count, ByteBuffer into);
@@ -62,5 +67,14 @@ public record TensorSource(String name, ElementType type, long[] dims, Elements 
         ElementType.I32,
         new long[] {values.length},
         (begin, count, into) -> into.asIntBuffer().put(values, (int) begin, count));
+  }
+
+  /** A list of bytes. */
+  public static TensorSource bytes(String name, byte[] values) {
+    return new TensorSource(
+        name,
+        ElementType.U8,
+        new long[] {values.length},
+        (begin, count, into) -> into.put(values, (int) begin, count));
   }
 }

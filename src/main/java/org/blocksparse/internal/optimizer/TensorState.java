@@ -28,8 +28,27 @@ public final class TensorState {
   /** Makes a block follow its gradient, which is in the first elements of {@code gradient}. */
   void update(UpdateRule rule, Kernels kernels, int block, Storage gradient) {
     long count = tensor.blockSize();
-    long offset = block * count;
     float scale = scale(rule, kernels, count, gradient);
+    countStep(block);
+    update(rule, kernels, block, 0, count, scale, gradient);
+  }
+
+  /**
+   * Makes a part of a block follow its gradient, which is in the first elements of {@code
+   * gradient}. The step of the block has been counted.
+   *
+   * @param begin where the part begins within the block
+   * @param scale what the gradient is multiplied by
+   */
+  void update(
+      UpdateRule rule,
+      Kernels kernels,
+      int block,
+      long begin,
+      long count,
+      float scale,
+      Storage gradient) {
+    long offset = block * tensor.blockSize() + begin;
     float decay = tensor.decays() ? rule.decay() : 0;
     switch (rule.kind()) {
       case SGD -> kernels.sgd(count, rule.rate(), scale, decay, gradient, tensor.storage(), offset);
@@ -53,7 +72,7 @@ public final class TensorState {
               rule.beta1(),
               rule.beta2(),
               rule.epsilon(),
-              countStep(block),
+              steps[block],
               gradient,
               moments[0],
               moments[1],
@@ -95,7 +114,9 @@ public final class TensorState {
               w);
       case ADAM -> {
         for (int bag = begin; bag < end; bag++) {
-          stepsOfBags.putInt(bag, countStep(targets.getInt(bag)));
+          int block = targets.getInt(bag);
+          countStep(block);
+          stepsOfBags.putInt(bag, steps[block]);
         }
         kernels.bagAdam(
             bags,
@@ -127,12 +148,11 @@ public final class TensorState {
     return norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
   }
 
-  /** The number of this step of a block, from 1 on. After 2^31 - 1 Adam corrects nothing anyway. */
-  private int countStep(int block) {
-    if (steps[block] < Integer.MAX_VALUE) {
+  /** A block makes a step. After 2^31 - 1 of them Adam corrects nothing anyway. */
+  void countStep(int block) {
+    if (steps.length > 0 && steps[block] < Integer.MAX_VALUE) {
       steps[block]++;
     }
-    return steps[block];
   }
 
   /** One of the moments, of the size of the tensor. */

@@ -102,8 +102,19 @@ public final class GemmSchedule implements AutoCloseable {
   }
 
   /**
-   * The schedule that writes a row for each element of {@code writeIdx} and sums over the elements
-   * of {@code readIdx} of the same sample.
+   * The schedule that writes a row for each element of {@code write} and sums over the elements of
+   * {@code read} of the same sample.
+   *
+   * @param write the block of each row written, in [0, writeBlocks)
+   * @param read the block of each row read, in [0, readBlocks), for as many samples
+   */
+  public static GemmSchedule of(
+      SampleWindows write, int writeBlocks, SampleWindows read, int readBlocks) {
+    return new GemmSchedule(new Builder(write, writeBlocks, read, readBlocks).pack(null, null));
+  }
+
+  /**
+   * As above, where all samples select as many blocks.
    *
    * @param batch samples
    * @param writeIdx (batch, writeWindow): the block of each row written, in [0, writeBlocks)
@@ -111,13 +122,11 @@ public final class GemmSchedule implements AutoCloseable {
    */
   public static GemmSchedule of(
       int batch, int[] writeIdx, int writeBlocks, int[] readIdx, int readBlocks) {
-    return new GemmSchedule(
-        new Builder(
-                new SampleWindows(batch, writeIdx),
-                writeBlocks,
-                new SampleWindows(batch, readIdx),
-                readBlocks)
-            .pack(null, null));
+    return of(
+        SampleWindows.equal(batch, writeIdx),
+        writeBlocks,
+        SampleWindows.equal(batch, readIdx),
+        readBlocks);
   }
 
   /**
@@ -129,9 +138,9 @@ public final class GemmSchedule implements AutoCloseable {
     int rows = writeBlock.length;
     return new GemmSchedule(
         new Builder(
-                new SampleWindows(rows, writeBlock),
+                SampleWindows.equal(rows, writeBlock),
                 writeBlocks,
-                new SampleWindows(rows, new int[rows]),
+                SampleWindows.equal(rows, new int[rows]),
                 1)
             .pack(writeRow, readRow));
   }
@@ -174,9 +183,9 @@ public final class GemmSchedule implements AutoCloseable {
       // two.
       boolean sorted =
           readBlocks > 1
-              && read.length() > 0
+              && read.elements() > 0
               && write.elements() > (long) MAX_CHUNK_ROWS * writeBlocks;
-      int[] sample = sorted ? read.samplesByFirst(readBlocks) : write.samples();
+      int[] sample = sorted ? read.samplesByFirst(readBlocks) : write.samplesInOrder();
       row = RadixSort.sort(write.blocks(), writeBlocks, write.elementsOf(sample));
       rowStart = cut(sorted ? MAX_SORTED_CHUNK_ROWS : MAX_CHUNK_ROWS);
       chunks = rowStart.length - 1;
@@ -216,7 +225,7 @@ public final class GemmSchedule implements AutoCloseable {
         for (int r = rowStart[c]; r < rowStart[c + 1]; r++) {
           chunkOf[row[r]] = c;
           positionInChunk[row[r]] = r - rowStart[c];
-          pairs = Math.addExact(pairs, read.length());
+          pairs = Math.addExact(pairs, write.partners(row[r], read));
         }
       }
       chunkPairs[chunks] = pairs;

@@ -21,12 +21,21 @@ public final class OuterSchedule implements AutoCloseable {
   private final int pairs;
   private final int maxPairs;
 
-  private OuterSchedule(int[] packed) {
-    this.packed = Storage.allocate(packed.length);
-    this.packed.putInts(0, packed, 0, packed.length);
-    this.length = packed.length;
-    this.blocks = packed[1];
-    this.pairs = packed[2];
+  /**
+   * A schedule.
+   *
+   * @param head the packed array up to pair_x
+   * @param pairX the row of x of each pair
+   * @param pairY the row of y of each pair
+   */
+  private OuterSchedule(int[] head, int[] pairX, int[] pairY) {
+    this.length = Math.toIntExact((long) head.length + pairX.length + pairY.length);
+    this.packed = Storage.allocate(length);
+    this.packed.putInts(0, head, 0, head.length);
+    this.packed.putInts(head.length, pairX, 0, pairX.length);
+    this.packed.putInts(head.length + pairX.length, pairY, 0, pairY.length);
+    this.blocks = head[1];
+    this.pairs = head[2];
     int most = 0;
     for (int block = 0; block < blocks; block++) {
       most = Math.max(most, pairStart(block + 1) - pairStart(block));
@@ -34,54 +43,87 @@ public final class OuterSchedule implements AutoCloseable {
     this.maxPairs = most;
   }
 
+  /** The packed array up to pair_x, with room for the blocks. */
+  private static int[] head(int blocks, int pairs) {
+    int[] head = new int[Math.toIntExact(HEADER + 3L * blocks + 1)];
+    head[0] = MAGIC;
+    head[1] = blocks;
+    head[2] = pairs;
+    head[HEADER + 3 * blocks] = pairs;
+    return head;
+  }
+
   /**
    * The schedule of the outer products of every row of x with every row of y of the same sample.
+   *
+   * @param x the block of each row of x, in [0, xBlocks)
+   * @param y the block of each row of y, in [0, yBlocks), for as many samples
+   */
+  public static OuterSchedule of(SampleWindows x, int xBlocks, SampleWindows y, int yBlocks) {
+    // The blocks of x that have rows are numbered in their order: the pairs of each lie together.
+    int[] number = new int[x.elements()];
+    int[] next = new int[x.elements()];
+    int numbers = 0;
+    int before = -1;
+    int pairs = 0;
+    for (int row : RadixSort.sort(x.blocks(), xBlocks, x.elementsInOrder())) {
+      if (x.block(row) != before) {
+        before = x.block(row);
+        next[numbers++] = pairs;
+      }
+      number[row] = numbers - 1;
+      pairs = Math.addExact(pairs, x.partners(row, y));
+    }
+    // Rows of y by block are taken in turn, so that the pairs of a block of x are sorted by it.
+    int[] pairX = new int[pairs];
+    int[] pairY = new int[pairs];
+    for (int row : RadixSort.sort(y.blocks(), yBlocks, y.elementsInOrder())) {
+      int sample = y.sampleOf(row);
+      for (int other = x.begin(sample); other < x.end(sample); other++) {
+        int p = next[number[other]]++;
+        pairX[p] = other;
+        pairY[p] = row;
+      }
+    }
+    return new OuterSchedule(headOf(x, y, pairX, pairY), pairX, pairY);
+  }
+
+  /** The head of a schedule with these pairs, which are sorted by block. */
+  private static int[] headOf(SampleWindows x, SampleWindows y, int[] pairX, int[] pairY) {
+    int pairs = pairX.length;
+    int blocks = 0;
+    for (int p = 0; p < pairs; p++) {
+      blocks += beginsBlock(x, y, pairX, pairY, p) ? 1 : 0;
+    }
+    int[] head = head(blocks, pairs);
+    int block = HEADER;
+    for (int p = 0; p < pairs; p++) {
+      if (beginsBlock(x, y, pairX, pairY, p)) {
+        head[block] = x.block(pairX[p]);
+        head[blocks + block] = y.block(pairY[p]);
+        head[2 * blocks + block] = p;
+        block++;
+      }
+    }
+    return head;
+  }
+
+  private static boolean beginsBlock(
+      SampleWindows x, SampleWindows y, int[] pairX, int[] pairY, int pair) {
+    return pair == 0
+        || y.block(pairY[pair]) != y.block(pairY[pair - 1])
+        || x.block(pairX[pair]) != x.block(pairX[pair - 1]);
+  }
+
+  /**
+   * As above, where all samples have as many rows.
    *
    * @param batch samples
    * @param xIdx (batch, xWindow): the block of each row of x, in [0, xBlocks)
    * @param yIdx (batch, yWindow): the block of each row of y, in [0, yBlocks)
    */
   public static OuterSchedule of(int batch, int[] xIdx, int xBlocks, int[] yIdx, int yBlocks) {
-    int xWindow = batch == 0 ? 0 : xIdx.length / batch;
-    int yWindow = batch == 0 ? 0 : yIdx.length / batch;
-    int pairs = Math.multiplyExact(xIdx.length, yWindow);
-    int[] xKey = new int[pairs];
-    int[] yKey = new int[pairs];
-    int[] order = new int[pairs];
-    for (int p = 0; p < pairs; p++) {
-      xKey[p] = xIdx[xRow(p, yWindow)];
-      yKey[p] = yIdx[yRow(p, xWindow, yWindow)];
-      order[p] = p;
-    }
-    order = RadixSort.sort(yKey, yBlocks, order);
-    order = RadixSort.sort(xKey, xBlocks, order);
-
-    int blocks = 0;
-    for (int p = 0; p < pairs; p++) {
-      if (p == 0 || differ(xKey, yKey, order[p - 1], order[p])) {
-        blocks++;
-      }
-    }
-    int[] packed = new int[Math.toIntExact(HEADER + 3L * blocks + 1 + 2L * pairs)];
-    packed[0] = MAGIC;
-    packed[1] = blocks;
-    packed[2] = pairs;
-    int pairStartAt = HEADER + 2 * blocks;
-    int pairXAt = pairStartAt + blocks + 1;
-    int block = 0;
-    for (int p = 0; p < pairs; p++) {
-      int pair = order[p];
-      if (p == 0 || differ(xKey, yKey, order[p - 1], pair)) {
-        packed[HEADER + block] = xKey[pair];
-        packed[HEADER + blocks + block] = yKey[pair];
-        packed[pairStartAt + block] = p;
-        block++;
-      }
-      packed[pairXAt + p] = xRow(pair, yWindow);
-      packed[pairXAt + pairs + p] = yRow(pair, xWindow, yWindow);
-    }
-    packed[pairStartAt + blocks] = pairs;
-    return new OuterSchedule(packed);
+    return of(SampleWindows.equal(batch, xIdx), xBlocks, SampleWindows.equal(batch, yIdx), yBlocks);
   }
 
   /**
@@ -94,41 +136,24 @@ public final class OuterSchedule implements AutoCloseable {
     for (int c = 0; c < rows.chunks(); c = rows.sameBlockEnd(c)) {
       blocks++;
     }
-    int pairs = rows.rows();
-    int[] packed = new int[Math.toIntExact(HEADER + 3L * blocks + 1 + 2L * pairs)];
-    packed[0] = MAGIC;
-    packed[1] = blocks;
-    packed[2] = pairs;
-    int block = 0;
+    int[] head = head(blocks, rows.rows());
+    int block = HEADER;
     for (int c = 0; c < rows.chunks(); c = rows.sameBlockEnd(c)) {
-      packed[HEADER + blocks + block] = rows.writeBlock(c);
-      packed[HEADER + 2 * blocks + block] = rows.rowStart(c);
+      head[blocks + block] = rows.writeBlock(c);
+      head[2 * blocks + block] = rows.rowStart(c);
       block++;
     }
-    packed[HEADER + 3 * blocks] = pairs;
-    for (int p = 0; p < pairs; p++) {
-      packed[HEADER + 3 * blocks + 1 + p] = rows.row(p);
-      packed[HEADER + 3 * blocks + 1 + pairs + p] = rows.row(p);
+    int[] pairs = new int[rows.rows()];
+    for (int p = 0; p < pairs.length; p++) {
+      pairs[p] = rows.row(p);
     }
-    return new OuterSchedule(packed);
+    return new OuterSchedule(head, pairs, pairs);
   }
 
   /** The schedule of a dense layer's gradient: all samples share the only block there is. */
   public static OuterSchedule dense(int batch) {
     int[] zeros = new int[batch];
     return of(batch, zeros, 1, zeros, 1);
-  }
-
-  private static int xRow(int pair, int yWindow) {
-    return pair / yWindow;
-  }
-
-  private static int yRow(int pair, int xWindow, int yWindow) {
-    return pair / (xWindow * yWindow) * yWindow + pair % yWindow;
-  }
-
-  private static boolean differ(int[] xKey, int[] yKey, int pair1, int pair2) {
-    return xKey[pair1] != xKey[pair2] || yKey[pair1] != yKey[pair2];
   }
 
   /** Frees the memory as soon as nobody holds a lease on it. */

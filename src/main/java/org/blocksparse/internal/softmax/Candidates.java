@@ -10,34 +10,50 @@ import java.util.Arrays;
  * descending ranks: by probability, then by number.
  */
 public abstract sealed class Candidates {
+  /** Makes the candidates of a row, of which the logarithm of what is allowed is given. */
+  public interface Maker {
+    Candidates make(double logAllowed);
+  }
+
   long[] found;
   int size;
+  private final double logAllowed;
   private boolean undefined;
 
-  private Candidates(int capacity) {
-    found = new long[capacity];
-  }
-
-  /** The k best. */
-  public static Candidates best(int k) {
-    return new Best(k);
-  }
-
-  /** All whose log probability is at least {@code threshold}. */
-  public static Candidates atLeast(double threshold) {
-    return new AtLeast(threshold);
-  }
-
-  /** The fewest whose probabilities sum to at least {@code mass}. */
-  public static Candidates nucleus(double mass) {
-    return new Nucleus(mass);
+  private Candidates(int capacity, double logAllowed) {
+    this.found = new long[capacity];
+    this.logAllowed = logAllowed;
   }
 
   /**
-   * Offers outputs with their log probabilities, of which there may be more than outputs. Where one
-   * is NaN, nothing can be said of the row: there is no ranking.
+   * The k best.
+   *
+   * @param logAllowed the logarithm of what probabilities are divided by; 0 leaves them as they are
    */
-  abstract void offer(int[] outputs, float[] logProbabilities);
+  public static Candidates best(int k, double logAllowed) {
+    return new Best(k, logAllowed);
+  }
+
+  /** All whose log probability, divided so, is at least {@code threshold}. */
+  public static Candidates atLeast(double threshold, double logAllowed) {
+    return new AtLeast(threshold, logAllowed);
+  }
+
+  /** The fewest whose probabilities, divided so, sum to at least {@code mass}. */
+  public static Candidates nucleus(double mass, double logAllowed) {
+    return new Nucleus(mass, logAllowed);
+  }
+
+  /**
+   * Offers outputs [begin, end) of a class with their log probabilities. Where one is NaN, nothing
+   * can be said of the row: there is no ranking.
+   */
+  abstract void offer(int[] outputs, float[] logProbabilities, int begin, int end);
+
+  /** A log probability of the model, as the ranking gives it. */
+  final float divided(float logProbability) {
+    return logAllowed == 0 ? logProbability : (float) Math.min(0, logProbability - logAllowed);
+  }
 
   /** There is no ranking: something is NaN. */
   final void giveUp() {
@@ -75,7 +91,7 @@ public abstract sealed class Candidates {
   final float[] logProbabilities() {
     float[] values = new float[size];
     for (int i = 0; i < size; i++) {
-      values[i] = logProbability(found[i]);
+      values[i] = divided(logProbability(found[i]));
     }
     return values;
   }
@@ -106,15 +122,15 @@ public abstract sealed class Candidates {
     /** The log probability of the worst, once there are k. */
     private float worst = Float.NEGATIVE_INFINITY;
 
-    Best(int k) {
-      super(Math.min(k, 1024));
+    Best(int k, double logAllowed) {
+      super(Math.min(k, 1024), logAllowed);
       this.k = k;
     }
 
     @Override
-    void offer(int[] outputs, float[] logProbabilities) {
+    void offer(int[] outputs, float[] logProbabilities, int begin, int end) {
       float least = worst; // most are less likely: nothing else is done for them
-      for (int i = 0; i < outputs.length; i++) {
+      for (int i = begin; i < end; i++) {
         float logProbability = logProbabilities[i];
         if (!(logProbability < least)) {
           if (Float.isNaN(logProbability)) {
@@ -164,15 +180,15 @@ public abstract sealed class Candidates {
   private static final class AtLeast extends Candidates {
     private final double threshold;
 
-    AtLeast(double threshold) {
-      super(0);
+    AtLeast(double threshold, double logAllowed) {
+      super(0, logAllowed);
       this.threshold = threshold;
     }
 
     @Override
-    void offer(int[] outputs, float[] logProbabilities) {
-      for (int i = 0; i < outputs.length; i++) {
-        if (!(logProbabilities[i] < threshold)) {
+    void offer(int[] outputs, float[] logProbabilities, int begin, int end) {
+      for (int i = begin; i < end; i++) {
+        if (!(divided(logProbabilities[i]) < threshold)) {
           if (Float.isNaN(logProbabilities[i])) {
             giveUp();
             return;
@@ -184,7 +200,7 @@ public abstract sealed class Candidates {
 
     @Override
     boolean isDone(float bound) {
-      return bound < threshold;
+      return divided(bound) < threshold;
     }
 
     @Override
@@ -196,19 +212,23 @@ public abstract sealed class Candidates {
   private static final class Nucleus extends Candidates {
     private final double mass;
 
+    /** The same, of probabilities that are not divided. */
+    private final double massOfAll;
+
     /** The last that is needed, once there are enough; what comes after it never will be. */
     private long last = Long.MAX_VALUE;
 
     private boolean sorted = true;
 
-    Nucleus(double mass) {
-      super(0);
+    Nucleus(double mass, double logAllowed) {
+      super(0, logAllowed);
       this.mass = mass;
+      this.massOfAll = mass * Math.exp(logAllowed);
     }
 
     @Override
-    void offer(int[] outputs, float[] logProbabilities) {
-      for (int i = 0; i < outputs.length; i++) {
+    void offer(int[] outputs, float[] logProbabilities, int begin, int end) {
+      for (int i = begin; i < end; i++) {
         if (Float.isNaN(logProbabilities[i])) {
           giveUp();
           return;
@@ -229,7 +249,7 @@ public abstract sealed class Candidates {
 
     @Override
     boolean needsMoreThan(double probability, float bound) {
-      return probability < mass;
+      return probability < massOfAll;
     }
 
     @Override
@@ -241,7 +261,7 @@ public abstract sealed class Candidates {
       sorted = true;
       double sum = 0;
       for (int i = 0; i < size; i++) {
-        sum += Math.exp(logProbability(found[i]));
+        sum += Math.exp(divided(logProbability(found[i])));
         if (sum >= mass) {
           size = i + 1;
           last = found[i];

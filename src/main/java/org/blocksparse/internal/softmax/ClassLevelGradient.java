@@ -24,6 +24,6 @@ record ClassLevelGradient(
 
   /** Adds a factor times the gradient of b1. */
   void biases(float factor, Rows into) {
-    engine.sum(gemm, (int) logits.stride(), factor, logits, into);
+    engine.sum(gemm, (int) logits.stride(), factor, logits, true, into);
   }
 }

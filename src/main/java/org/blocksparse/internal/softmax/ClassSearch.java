@@ -3,7 +3,6 @@ package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
@@ -16,6 +15,9 @@ import org.blocksparse.internal.Rows;
  * P(class), in floating point as well, since a log probability within the class is never positive.
  * How many classes that takes depends on how peaked P(class) is; in the worst case it is all of
  * them.
+ *
+ * <p>Classes in which a {@link OutputFilter} leaves nothing are never opened; the others are
+ * bounded by all that they hold, which is no less than what is allowed of them.
  *
  * <p>Rows search in rounds, so that rows that open the same class share the reading of its block.
  * First come the classes that are needed whatever they hold ({@link Candidates#needsMoreThan}),
@@ -36,6 +38,11 @@ public final class ClassSearch {
   /** What looking at one result, or at one class, costs in multiply-adds. */
   private static final long LOOK_WORK = 16;
 
+  /**
+   * What each output costs that a filter lists: its class and slot are looked up in large tables.
+   */
+  private static final long LIST_WORK = 256;
+
   private final TwoLevelSoftmax softmax;
   private final ClassTable table;
   private final Engine engine;
@@ -55,16 +62,22 @@ public final class ClassSearch {
    * @param openedClasses how many classes were opened for each row
    * @param undefined the rows of which nothing can be said, since something that was computed for
    *     them is NaN; nothing was found there
+   * @param filteredOut the rows in which the filter leaves nothing
    */
   public record Found(
-      int[][] outputs, float[][] logProbabilities, int[] openedClasses, BitSet undefined) {}
+      int[][] outputs,
+      float[][] logProbabilities,
+      int[] openedClasses,
+      BitSet undefined,
+      BitSet filteredOut) {}
 
   /** One row's search. */
   private static final class State {
     final int row;
     final Candidates candidates;
+    final AllowedSlots allowed;
 
-    /** The classes that are not open, the likeliest on top. */
+    /** The classes that are not open and hold what is allowed, the likeliest on top. */
     final LongHeap closed;
 
     int opened;
@@ -72,17 +85,21 @@ public final class ClassSearch {
     /** What the opened classes have together, which are at least those that are asked for. */
     double probability;
 
-    State(int row, Candidates candidates, float[] logProbabilities) {
+    State(int row, Candidates candidates, AllowedSlots allowed, float[] logProbabilities) {
       this.row = row;
       this.candidates = candidates;
+      this.allowed = allowed;
       long[] classes = new long[logProbabilities.length];
+      int count = 0;
       for (int c = 0; c < classes.length; c++) {
         if (Float.isNaN(logProbabilities[c])) {
           candidates.giveUp();
         }
-        classes[c] = Candidates.encode(c, logProbabilities[c]);
+        if (allowed.any(c)) {
+          classes[count++] = Candidates.encode(c, logProbabilities[c]);
+        }
       }
-      this.closed = new LongHeap(classes, classes.length);
+      this.closed = new LongHeap(classes, count);
     }
 
     /** What no output of a closed class exceeds. */
@@ -99,6 +116,18 @@ public final class ClassSearch {
       return !closed.isEmpty() && candidates.needsMoreThan(probability, bound());
     }
 
+    /** Takes what is allowed of a class that was opened. */
+    void take(int classNumber, ClassTable table, float[] logProbabilities) {
+      int[] members = table.members()[classNumber];
+      allowed.forEachRun(
+          classNumber,
+          (begin, end) -> {
+            if (!candidates.isUndefined()) {
+              candidates.offer(members, logProbabilities, begin, end);
+            }
+          });
+    }
+
     int open() {
       probability += Math.exp(bound());
       opened++;
@@ -106,31 +135,54 @@ public final class ClassSearch {
     }
   }
 
-  /** The ranking of every row of x, with {@code candidates} made for each. */
-  public Found search(Rows x, Supplier<Candidates> candidates, Workspace workspace) {
+  /** The ranking of every row of x, with candidates made for each. */
+  public Found search(
+      Rows x, OutputFilter filter, Candidates.Maker candidates, Workspace workspace) {
     int batch = Math.toIntExact(x.count());
     int[][] outputs = new int[batch][];
     float[][] logProbabilities = new float[batch][];
     int[] opened = new int[batch];
     BitSet undefined = new BitSet();
+    BitSet filteredOut = new BitSet();
+    OutputFilter.OfRow ofRow = filter.in(table);
     // One class of every row is always opened in a round.
     int step = (int) Math.max(1, Math.min(MAX_HEAPS / table.classes(), maxRound / table.slots()));
     for (int begin = 0; begin < batch; begin += step) {
+      int first = begin;
       Rows slice = x.slice(begin, Math.min(step, batch - begin));
-      State[] states = searchSlice(slice, candidates, workspace);
+      Rows classes = softmax.classes(slice, true, workspace);
+      AllowedSlots[] allowed = allowed(slice, row -> ofRow.of(first + row), filter.listed());
+      double[] logAllowed =
+          filter.renormalised()
+              ? new AllowedTotals(softmax, maxRound).of(slice, classes, allowed, workspace)
+              : new double[allowed.length];
+      State[] states = begin(classes, allowed, logAllowed, candidates);
+      searchSlice(slice, classes, states, workspace);
       for (int r = 0; r < states.length; r++) {
         outputs[begin + r] = states[r].candidates.outputs();
         logProbabilities[begin + r] = states[r].candidates.logProbabilities();
         opened[begin + r] = states[r].opened;
         undefined.set(begin + r, states[r].candidates.isUndefined());
+        filteredOut.set(begin + r, states[r].allowed.none());
       }
     }
-    return new Found(outputs, logProbabilities, opened, undefined);
+    return new Found(outputs, logProbabilities, opened, undefined, filteredOut);
   }
 
-  private State[] searchSlice(Rows x, Supplier<Candidates> candidates, Workspace workspace) {
-    Rows classes = softmax.classes(x, true, workspace);
-    State[] states = begin(classes, candidates);
+  private AllowedSlots[] allowed(Rows x, OutputFilter.OfRow ofRow, long listed) {
+    AllowedSlots[] allowed = new AllowedSlots[Math.toIntExact(x.count())];
+    engine.run(
+        allowed.length,
+        LOOK_WORK * allowed.length * table.classes() + LIST_WORK * listed,
+        (first, last) -> {
+          for (int row = first; row < last; row++) {
+            allowed[row] = ofRow.of(row);
+          }
+        });
+    return allowed;
+  }
+
+  private void searchSlice(Rows x, Rows classes, State[] states, Workspace workspace) {
     State[] active = unfinished(states);
     while (active.length > 0) {
       long room = Math.max(1, maxRound / ((long) active.length * table.slots()));
@@ -156,10 +208,10 @@ public final class ClassSearch {
     for (State state : states) {
       state.candidates.finish();
     }
-    return states;
   }
 
-  private State[] begin(Rows classes, Supplier<Candidates> candidates) {
+  private State[] begin(
+      Rows classes, AllowedSlots[] allowed, double[] logAllowed, Candidates.Maker candidates) {
     State[] states = new State[Math.toIntExact(classes.count())];
     engine.run(
         states.length,
@@ -168,7 +220,11 @@ public final class ClassSearch {
           float[] logProbabilities = new float[table.classes()];
           for (int row = first; row < last; row++) {
             classes.get(row, 0, logProbabilities);
-            states[row] = new State(row, candidates.get(), logProbabilities);
+            Candidates ofRow = candidates.make(logAllowed[row]);
+            states[row] = new State(row, ofRow, allowed[row], logProbabilities);
+            if (!Double.isFinite(logAllowed[row]) && !allowed[row].none()) {
+              ofRow.giveUp(); // there is nothing to divide by
+            }
           }
         });
     return states;
@@ -183,11 +239,8 @@ public final class ClassSearch {
           float[] logProbabilities = new float[table.slots()];
           for (int a = first; a < last; a++) {
             for (int request = begin[a]; request < begin[a + 1]; request++) {
-              if (active[a].candidates.isUndefined()) {
-                break;
-              }
               results.get(request, 0, logProbabilities);
-              active[a].candidates.offer(table.members()[classOf[request]], logProbabilities);
+              active[a].take(classOf[request], table, logProbabilities);
             }
           }
         });

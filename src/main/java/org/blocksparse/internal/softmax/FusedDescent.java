@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 
 /**
  * Gradient and update in one: plain gradient descent adds the products of a gradient straight to
  * the parameters, so that the gradient is never stored.
  */
 public final class FusedDescent implements SoftmaxUpdate {
-  private final OptimizerState.Step step;
+  private final LayerState.Step step;
   private final SoftmaxStorage parameters;
   private final SoftmaxSizes sizes;
 
@@ -17,7 +17,7 @@ public final class FusedDescent implements SoftmaxUpdate {
    *
    * @param step of a rule that is plain descent
    */
-  public FusedDescent(OptimizerState.Step step, SoftmaxStorage parameters, SoftmaxSizes sizes) {
+  public FusedDescent(LayerState.Step step, SoftmaxStorage parameters, SoftmaxSizes sizes) {
     this.step = step;
     this.parameters = parameters;
     this.sizes = sizes;

@@ -5,7 +5,7 @@ import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.softmax.Workspace.Use;
 
 /**
@@ -13,7 +13,7 @@ import org.blocksparse.internal.softmax.Workspace.Use;
  * gradient of a block is made, used and forgotten.
  */
 public final class OptimizerUpdate implements SoftmaxUpdate {
-  private final OptimizerState.Step step;
+  private final LayerState.Step step;
   private final SoftmaxSizes sizes;
   private final Workspace workspace;
 
@@ -22,7 +22,7 @@ public final class OptimizerUpdate implements SoftmaxUpdate {
    *
    * @param workspace of the same call, for the gradient of the class level
    */
-  public OptimizerUpdate(OptimizerState.Step step, SoftmaxSizes sizes, Workspace workspace) {
+  public OptimizerUpdate(LayerState.Step step, SoftmaxSizes sizes, Workspace workspace) {
     this.step = step;
     this.sizes = sizes;
     this.workspace = workspace;

@@ -6,7 +6,7 @@ import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.BlockedTensor;
-import org.blocksparse.internal.optimizer.OptimizerState;
+import org.blocksparse.internal.optimizer.LayerState;
 
 /**
  * The memory of all parameters, or of gradients with respect to them.
@@ -52,8 +52,9 @@ public record SoftmaxStorage(
    * New optimizer state of all parameters, by their ordinals. The class level is one block, since
    * every step touches all of it; of W2 and b2 each class is a block.
    */
-  public OptimizerState optimizerState(int classes) {
-    return new OptimizerState(
+  public LayerState optimizerState(int classes) {
+    return new LayerState(
+        "layer",
         Arrays.stream(Parameter.values())
             .map(
                 parameter ->

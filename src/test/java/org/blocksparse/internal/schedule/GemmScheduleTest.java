@@ -165,6 +165,39 @@ final class GemmScheduleTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"1, 3, 2, 2, 2", "90, 4, 7, 3, 8", "700, 2, 1, 1, 3", "700, 1, 3, 2, 1"})
+  void holdsEveryPairOfSamplesOfAnyLengthOnce(
+      int batch, int mostWritten, int writeBlocks, int mostRead, int readBlocks, Data data) {
+    int[] writeBegins = begins(batch, mostWritten, data);
+    int[] readBegins = begins(batch, mostRead, data);
+    int[] writeIdx = data.indices(writeBegins[batch], writeBlocks);
+    int[] readIdx = data.indices(readBegins[batch], readBlocks);
+    SampleWindows write = SampleWindows.ragged(writeBegins, writeIdx);
+    SampleWindows read = SampleWindows.ragged(readBegins, readIdx);
+    try (GemmSchedule schedule = GemmSchedule.of(write, writeBlocks, read, readBlocks)) {
+      Map<Pair, Integer> found = assertWellFormed(schedule, writeIdx, readIdx);
+      for (int sample = 0; sample < batch; sample++) {
+        for (int j = writeBegins[sample]; j < writeBegins[sample + 1]; j++) {
+          for (int i = readBegins[sample]; i < readBegins[sample + 1]; i++) {
+            assertEquals(1, found.remove(new Pair(i, j)), i + ", " + j + " of sample " + sample);
+          }
+        }
+      }
+      assertTrue(found.isEmpty(), "pairs of different samples: " + found);
+      assertEquals(writeIdx.length, schedule.rows());
+    }
+  }
+
+  /** Where samples of 0 to {@code most} elements begin. */
+  static int[] begins(int batch, int most, Data data) {
+    int[] begins = new int[batch + 1];
+    for (int sample = 0; sample < batch; sample++) {
+      begins[sample + 1] = begins[sample] + data.below(most + 1);
+    }
+    return begins;
+  }
+
   @Test
   void chunksOfABlockAreAsFewAndAsEqualAsCanBe(Data data) {
     int[] writeIdx = data.indices(2000, 3);

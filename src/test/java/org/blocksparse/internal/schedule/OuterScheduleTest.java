@@ -91,6 +91,29 @@ final class OuterScheduleTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"1, 3, 2, 2, 2", "90, 4, 7, 3, 8", "50, 3, 3000, 4, 5000", "9, 0, 3, 2, 3"})
+  void holdsEveryPairOfSamplesOfAnyLengthOnce(
+      int batch, int mostX, int xBlocks, int mostY, int yBlocks, Data data) {
+    int[] xBegins = GemmScheduleTest.begins(batch, mostX, data);
+    int[] yBegins = GemmScheduleTest.begins(batch, mostY, data);
+    int[] xIdx = data.indices(xBegins[batch], xBlocks);
+    int[] yIdx = data.indices(yBegins[batch], yBlocks);
+    SampleWindows x = SampleWindows.ragged(xBegins, xIdx);
+    SampleWindows y = SampleWindows.ragged(yBegins, yIdx);
+    try (OuterSchedule schedule = OuterSchedule.of(x, xBlocks, y, yBlocks)) {
+      Map<Pair, Integer> found = assertWellFormed(schedule, xIdx, yIdx);
+      for (int sample = 0; sample < batch; sample++) {
+        for (int i = xBegins[sample]; i < xBegins[sample + 1]; i++) {
+          for (int j = yBegins[sample]; j < yBegins[sample + 1]; j++) {
+            assertEquals(1, found.remove(new Pair(i, j)), i + ", " + j + " of sample " + sample);
+          }
+        }
+      }
+      assertTrue(found.isEmpty(), "pairs of different samples: " + found);
+    }
+  }
+
   /** The cost of an update must not depend on the blocks there are. */
   @Test
   void sizeDependsOnThePairsOnly() {

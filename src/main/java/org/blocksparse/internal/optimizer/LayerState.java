@@ -16,7 +16,7 @@ import org.blocksparse.internal.schedule.Bags;
  * <p>A step is begun, updates blocks, and is closed:
  *
  * <pre>{@code
- * try (OptimizerState.Step step = state.begin(rule, kernels)) {
+ * try (LayerState.Step step = state.begin(rule, kernels)) {
  *   step.update(tensor, block, gradient);   // different blocks from any threads
  * }
  * }</pre>
@@ -24,7 +24,8 @@ import org.blocksparse.internal.schedule.Bags;
  * <p>All that can be refused is refused by {@link #begin}. What was kept for another kind of rule
  * is dropped by the first update: a step that is given up before it leaves the state as it was.
  */
-public final class OptimizerState implements AutoCloseable {
+public final class LayerState implements AutoCloseable {
+  private final String name;
   private final BlockedTensor[] tensors;
   private UpdateRule.Kind kind = UpdateRule.Kind.SGD;
   private Content content;
@@ -33,9 +34,11 @@ public final class OptimizerState implements AutoCloseable {
   /**
    * State of tensors that no step was taken with yet.
    *
+   * @param name what messages call the owner
    * @param tensors what is trained; steps name them by their position here
    */
-  public OptimizerState(BlockedTensor... tensors) {
+  public LayerState(String name, BlockedTensor... tensors) {
+    this.name = name;
     this.tensors = tensors.clone();
     this.content = allocate(UpdateRule.Kind.SGD);
   }
@@ -95,7 +98,7 @@ public final class OptimizerState implements AutoCloseable {
 
   private void requireOpen() {
     if (closed) {
-      throw new IllegalStateException("layer: the layer is closed");
+      throw new IllegalStateException(name + ": the " + name + " is closed");
     }
   }
 
@@ -132,6 +135,26 @@ public final class OptimizerState implements AutoCloseable {
     }
 
     /**
+     * Makes a part of a block follow its gradient; different parts from any threads.
+     *
+     * <p>{@link #count} was called for the block, and the rule clips nothing: the length of a
+     * gradient is that of all of its parts.
+     *
+     * @param begin where the part begins within the block
+     * @param gradient the gradient of the part, in its first elements
+     */
+    public void updatePart(int tensor, int block, long begin, long count, Storage gradient) {
+      keep();
+      used.states[tensor].update(rule, kernels, block, begin, count, 1, gradient);
+    }
+
+    /** Counts a step of a block whose parts are to be updated. */
+    public void count(int tensor, int block) {
+      keep();
+      used.states[tensor].countStep(block);
+    }
+
+    /**
      * Makes blocks follow the sums of bags, each the gradient of one block.
      *
      * @param gradients what the sums are of, rows of the size of a block
@@ -155,7 +178,7 @@ public final class OptimizerState implements AutoCloseable {
     }
 
     private void keepFresh() {
-      synchronized (OptimizerState.this) {
+      synchronized (LayerState.this) {
         if (!kept && !closed) {
           content.close();
           content = used;

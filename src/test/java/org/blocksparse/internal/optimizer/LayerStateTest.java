@@ -15,7 +15,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** The state of two tensors, of three and of two blocks. */
-final class OptimizerStateTest {
+final class LayerStateTest {
   private static final UpdateRule ADAM = rule(UpdateRule.Kind.ADAM);
   private static final UpdateRule SGD = rule(UpdateRule.Kind.SGD);
 
@@ -23,8 +23,9 @@ final class OptimizerStateTest {
   private final Storage weights = Storage.allocate(12);
   private final Storage biases = Storage.allocate(2);
   private final Storage gradient = Storage.allocate(4);
-  private final OptimizerState state =
-      new OptimizerState(new BlockedTensor(weights, 3, true), new BlockedTensor(biases, 2, false));
+  private final LayerState state =
+      new LayerState(
+          "layer", new BlockedTensor(weights, 3, true), new BlockedTensor(biases, 2, false));
 
   private static UpdateRule rule(UpdateRule.Kind kind) {
     return new UpdateRule(kind, 0.5f, 0, Float.POSITIVE_INFINITY, 0.9f, 0.999f, 1e-8f);
@@ -41,7 +42,7 @@ final class OptimizerStateTest {
   @Test
   void blocksAreCountedAndUpdatedOnTheirOwn() {
     gradient.fill(0, 4, 1);
-    try (OptimizerState.Step step = state.begin(ADAM, kernels)) {
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
       step.update(0, 1, gradient);
       step.update(0, 1, gradient);
       step.update(0, 2, gradient);
@@ -64,7 +65,7 @@ final class OptimizerStateTest {
     biases.fill(0, 2, 8);
     UpdateRule decaying =
         new UpdateRule(UpdateRule.Kind.SGD, 0.5f, 0.5f, Float.POSITIVE_INFINITY, 0, 0, 0);
-    try (OptimizerState.Step step = state.begin(decaying, kernels)) {
+    try (LayerState.Step step = state.begin(decaying, kernels)) {
       step.update(0, 0, gradient);
       step.update(1, 0, gradient);
     }
@@ -76,14 +77,14 @@ final class OptimizerStateTest {
   @Test
   void aStepWithoutUpdatesChangesNothing() {
     gradient.fill(0, 4, 1);
-    try (OptimizerState.Step step = state.begin(ADAM, kernels)) {
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
       step.update(0, 1, gradient);
     }
     Storage moment = state.of(0).moment(0);
-    try (OptimizerState.Step step = state.begin(SGD, kernels)) {
+    try (LayerState.Step step = state.begin(SGD, kernels)) {
       assertSame(SGD, step.rule());
     }
-    try (OptimizerState.Step step = state.begin(rule(UpdateRule.Kind.ADAGRAD), kernels)) {
+    try (LayerState.Step step = state.begin(rule(UpdateRule.Kind.ADAGRAD), kernels)) {
       assertFalse(step.rule().isPlainDescent());
     }
     assertEquals(UpdateRule.Kind.ADAM, state.kind());
@@ -94,11 +95,11 @@ final class OptimizerStateTest {
 
   @Test
   void theFirstUpdateByAnotherRuleDropsWhatWasKept() {
-    try (OptimizerState.Step step = state.begin(ADAM, kernels)) {
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
       step.update(0, 1, gradient);
     }
     Storage moment = state.of(0).moment(0);
-    try (OptimizerState.Step step = state.begin(SGD, kernels)) {
+    try (LayerState.Step step = state.begin(SGD, kernels)) {
       step.keep();
     }
     assertEquals(UpdateRule.Kind.SGD, state.kind());
@@ -109,7 +110,7 @@ final class OptimizerStateTest {
   @Test
   void closingWaitsForAStep() {
     Storage moment;
-    try (OptimizerState.Step step = state.begin(ADAM, kernels)) {
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
       step.update(0, 0, gradient);
       moment = state.of(0).moment(0);
       state.close();

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.Workers;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Level;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
+
+/**
+ * How long a request takes from its caller's view, where 1, 8 or 64 callers (JMH's threads) ask one
+ * layer for the ten likeliest of 200,000 outputs, one row at a time. Callers ask again as soon as
+ * they are answered, or after a pause that is no part of the time.
+ */
+@State(Scope.Benchmark)
+@BenchmarkMode(Mode.SampleTime)
+@OutputTimeUnit(TimeUnit.NANOSECONDS)
+public class ServingBenchmark {
+  private static final int OUTPUTS = 200_000;
+  private static final int FEATURES = 64;
+  private static final int ROWS = 256;
+
+  /** How a request comes to be computed. */
+  public enum Service {
+    /** On the thread that asks. */
+    CALLING_THREAD,
+    /** On the thread that asks and the common pool. */
+    COMMON,
+    /** On the thread that asks, as many at a time as there are processors. */
+    IN_TURNS,
+    /** On a pool of as many threads as there are processors. */
+    POOL
+  }
+
+  @Param public Service service;
+
+  @Param({"0", "20"})
+  public int pauseMillis;
+
+  private HierarchicalSoftmax layer;
+  private float[][] rows;
+  private Semaphore turns;
+  private ExecutorService pool;
+
+  @Setup
+  public void setUp() {
+    int processors = Runtime.getRuntime().availableProcessors();
+    Workers workers = service == Service.COMMON ? Workers.common() : Workers.callingThread();
+    layer = HierarchicalSoftmax.builder(FEATURES, OUTPUTS).workers(workers).build();
+    turns = new Semaphore(service == Service.IN_TURNS ? processors : Integer.MAX_VALUE);
+    pool = service == Service.POOL ? Executors.newFixedThreadPool(processors) : null;
+    try (FloatTensor x = SoftmaxProblem.random(ROWS, FEATURES, true)) {
+      rows = new float[ROWS][FEATURES];
+      for (int r = 0; r < ROWS; r++) {
+        x.get((long) r * FEATURES, rows[r], 0, FEATURES);
+      }
+    }
+  }
+
+  @TearDown
+  public void tearDown() {
+    layer.close();
+    if (pool != null) {
+      pool.shutdown();
+    }
+  }
+
+  /** Who asks. */
+  @State(Scope.Thread)
+  public static class Caller {
+    private int next;
+
+    /** What a caller does between two requests. */
+    @Setup(Level.Invocation)
+    public void pause(ServingBenchmark shared) throws InterruptedException {
+      next = (next + 1) % ROWS;
+      if (shared.pauseMillis > 0) {
+        Thread.sleep(shared.pauseMillis);
+      }
+    }
+  }
+
+  @Benchmark
+  public int[] topK(Caller caller) throws InterruptedException, ExecutionException {
+    float[] row = rows[caller.next];
+    if (pool != null) {
+      return pool.submit(() -> likeliest(row)).get();
+    }
+    turns.acquire();
+    try {
+      return likeliest(row);
+    } finally {
+      turns.release();
+    }
+  }
+
+  private int[] likeliest(float[] row) {
+    try (FloatTensor x = FloatTensor.of(row, 1, FEATURES)) {
+      return layer.topK(x, Softmax.K).outputs(0);
+    }
+  }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.io.IOException;
+import java.util.List;
+import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.format.NameTable;
+import org.blocksparse.internal.format.SafeTensorsReader;
+import org.blocksparse.internal.format.TensorEntry;
+import org.blocksparse.internal.format.TensorSource;
+
+/**
+ * {@link Labels} in a safetensors file; {@link ModelNames} tells how.
+ *
+ * @param text U8
+ * @param offsets I32 (names + 1)
+ * @param order I32 (names)
+ */
+record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry order) {
+  /** Adds them to a file, behind everything else. */
+  static void add(Labels labels, List<TensorSource> tensors) {
+    NameTable table = labels.table();
+    tensors.add(TensorSource.ints(ModelNames.LABEL_OFFSETS, table.offsets()));
+    tensors.add(TensorSource.ints(ModelNames.LABEL_ORDER, table.order()));
+    tensors.add(TensorSource.bytes(ModelNames.LABEL_TEXT, table.text()));
+  }
+
+  /** Those of a file with so many outputs; null if it has none. */
+  static LabelsFile orNull(SafeTensorsReader reader, int outputs) throws MalformedException {
+    if (!reader.has(ModelNames.LABEL_OFFSETS)) {
+      return null;
+    }
+    TensorEntry offsets = reader.entryOfRank(1, ModelNames.LABEL_OFFSETS, ElementType.I32);
+    long names = offsets.dims()[0] - 1;
+    if (names < 0 || names > outputs) {
+      throw new MalformedException(
+          offsets.name(), "has " + names + " names for " + outputs + " outputs");
+    }
+    TensorEntry text = reader.entryOfRank(1, ModelNames.LABEL_TEXT, ElementType.U8);
+    if (text.size() > Integer.MAX_VALUE - 8) {
+      throw new MalformedException(text.name(), "has more than 2^31 - 9 bytes");
+    }
+    return new LabelsFile(
+        text, offsets, reader.entry(ModelNames.LABEL_ORDER, ElementType.I32, names));
+  }
+
+  long bytes() {
+    return text.bytes() + offsets.bytes() + order.bytes();
+  }
+
+  /**
+   * Reads them.
+   *
+   * @param all whether everything is checked, or only that no access leaves the memory
+   */
+  Labels read(SafeTensorsReader reader, boolean all) throws IOException {
+    return Labels.read(
+        reader.readBytes(text), reader.readInts(offsets), reader.readInts(order), all);
+  }
+}

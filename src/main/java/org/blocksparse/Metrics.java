@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.Arrays;
+
+/**
+ * How good rankings are, given the right labels of their rows: precision, recall, normalised
+ * discounted cumulative gain, and precision scored by propensity, each at ranks from 1 on. Batches
+ * are added one after the other; every row counts the same.
+ *
+ * <p>Of a row with the labels Y, hits(k) are those of its first k outputs that are in Y:
+ *
+ * <pre>{@code
+ * precision(k)  mean of hits(k) / k
+ * recall(k)     mean of hits(k) / |Y|
+ * ndcg(k)       mean of the sum over hits at rank i <= k of 1 / log2(i + 1),
+ *               divided by the same sum where the first min(k, |Y|) ranks are hits
+ *               (Jarvelin and Kekalainen, 2002)
+ * propensityScoredPrecision(k)
+ *               sum over all rows and hits(k) of 1 / propensity(label), divided by
+ *               the largest that it could be (Jain, Prabhu and Varma, 2016)
+ * }</pre>
+ *
+ * <p>A ranking that is shorter than k, or that a row has not, has no hits there. Rows without
+ * labels cannot be right or wrong: they are counted by {@link #rowsWithoutLabels} and nowhere else.
+ * A label that a row has several times counts once; values of labels do not matter.
+ *
+ * <p>Where rows have one label each, recall(k) is also called the accuracy of the first k.
+ *
+ * <p>Not for several threads at the same time.
+ */
+public final class Metrics {
+  private static final double DEFAULT_A = 0.55;
+  private static final double DEFAULT_B = 1.5;
+
+  private final int upTo;
+
+  /** Null: propensities are not known. */
+  private final double[] propensities;
+
+  private long rows;
+  private long rowsWithoutLabels;
+
+  // Sums over rows, by rank.
+  private final double[] precision;
+  private final double[] recall;
+  private final double[] ndcg;
+  private final double[] scored;
+  private final double[] scoredAtMost;
+
+  private Metrics(int upTo, double[] propensities) {
+    this.upTo = Check.atLeast(1, "upTo", upTo);
+    this.propensities = propensities;
+    this.precision = new double[upTo];
+    this.recall = new double[upTo];
+    this.ndcg = new double[upTo];
+    this.scored = new double[upTo];
+    this.scoredAtMost = new double[upTo];
+  }
+
+  /**
+   * Metrics at ranks 1 to {@code upTo}, of nothing so far.
+   *
+   * @throws IllegalArgumentException if {@code upTo} is less than 1
+   */
+  public static Metrics upTo(int upTo) {
+    return new Metrics(upTo, null);
+  }
+
+  /**
+   * The same with propensities of labels, for {@link #propensityScoredPrecision}.
+   *
+   * @param propensities how likely each label is to be noticed where it is right, in (0, 1]; see
+   *     {@link #propensities}
+   * @throws IllegalArgumentException also if a propensity is something else
+   */
+  public static Metrics upTo(int upTo, double[] propensities) {
+    double[] own = requireNonNull(propensities, "propensities").clone();
+    for (int label = 0; label < own.length; label++) {
+      if (!(own[label] > 0 && own[label] <= 1)) {
+        throw new IllegalArgumentException(
+            "propensities[" + label + "]: expected a number in (0, 1] but was " + own[label]);
+      }
+    }
+    return new Metrics(upTo, own);
+  }
+
+  /**
+   * Propensities by how often labels occur in the training data, with the constants a = 0.55 and b
+   * = 1.5 that are used where nothing better is known. See {@link #propensities(long[], long,
+   * double, double)}.
+   */
+  public static double[] propensities(long[] counts, long examples) {
+    return propensities(counts, examples, DEFAULT_A, DEFAULT_B);
+  }
+
+  /**
+   * Propensities by how often labels occur in the training data (Jain, Prabhu and Varma, 2016):
+   *
+   * <pre>{@code
+   * 1 / (1 + (ln(examples) - 1) (b + 1)^a (count + b)^-a)
+   * }</pre>
+   *
+   * @param counts how often each label occurs
+   * @param examples how many examples there are, at least 3
+   * @throws IllegalArgumentException if a count is negative, if there are fewer examples, if a is
+   *     negative, if b is not positive, or if one of them is not finite
+   */
+  public static double[] propensities(long[] counts, long examples, double a, double b) {
+    if (examples < 3) { // below e, the factor is negative
+      throw new IllegalArgumentException("examples: expected at least 3 but was " + examples);
+    }
+    if (!(a >= 0 && a < Double.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException("a: expected a finite number >= 0 but was " + a);
+    }
+    if (!(b > 0 && b < Double.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException("b: expected a finite number > 0 but was " + b);
+    }
+    double[] result = new double[requireNonNull(counts, "counts").length];
+    for (int label = 0; label < result.length; label++) {
+      if (counts[label] < 0) {
+        throw new IllegalArgumentException(
+            "counts[" + label + "] = " + counts[label] + " is negative");
+      }
+      double factor = Math.pow((b + 1) / (counts[label] + b), a);
+      result[label] = 1 / (1 + (Math.log(examples) - 1) * factor);
+    }
+    return result;
+  }
+
+  /**
+   * The perplexity of a loss that is the mean of negative log probabilities: its exponential.
+   *
+   * @param meanLoss as {@link HierarchicalSoftmax#loss(FloatTensor, IntTensor)} returns it
+   */
+  public static double perplexity(double meanLoss) {
+    return Math.exp(meanLoss);
+  }
+
+  /**
+   * Adds a batch whose rows have one label each.
+   *
+   * @param targets (batch)
+   * @throws IllegalArgumentException if there are not as many as rows
+   * @throws IndexOutOfBoundsException if one is negative, or has no propensity where there are some
+   * @throws IllegalStateException if targets are closed
+   */
+  public void add(Ranking ranking, IntTensor targets) {
+    Check.shape("targets", targets, "(batch)", requireNonNull(ranking, "ranking").batch());
+    int[] labels = targets.toArray("targets");
+    int bound = propensities == null ? Integer.MAX_VALUE : propensities.length;
+    Check.indices("targets", labels, 0, "labels", bound);
+    for (int row = 0; row < labels.length; row++) {
+      add(ranking, row, new int[] {labels[row]});
+    }
+  }
+
+  /**
+   * Adds a batch.
+   *
+   * @param labels the right labels of each row of the ranking
+   * @throws IllegalArgumentException if there are not as many rows
+   * @throws IndexOutOfBoundsException if a label has no propensity where there are some
+   * @throws IllegalStateException if labels are closed
+   */
+  public void add(Ranking ranking, SparseRows labels) {
+    int batch = requireNonNull(ranking, "ranking").batch();
+    if (requireNonNull(labels, "labels").rows() != batch) {
+      throw new IllegalArgumentException(
+          "labels: expected (batch) = (" + batch + ") rows but was " + labels.rows());
+    }
+    if (propensities != null) {
+      labels.requireIndices("labels", "labels", propensities.length);
+    }
+    int[][] ofRows = new int[batch][];
+    for (int row = 0; row < batch; row++) {
+      ofRows[row] = labels.indices(row);
+    }
+    for (int row = 0; row < batch; row++) {
+      add(ranking, row, Arrays.stream(ofRows[row]).sorted().distinct().toArray());
+    }
+  }
+
+  /** Adds a row, whose labels are ascending and each there once. */
+  private void add(Ranking ranking, int row, int[] labels) {
+    if (labels.length == 0) {
+      rowsWithoutLabels++;
+      return;
+    }
+    rows++;
+    double[] best = scores(labels);
+    int hits = 0;
+    double gain = 0;
+    double gainAtMost = 0;
+    double score = 0;
+    double scoreAtMost = 0;
+    int size = ranking.size(row);
+    for (int i = 0; i < upTo; i++) {
+      double discount = Math.log(2) / Math.log(i + 2);
+      if (i < labels.length) {
+        gainAtMost += discount;
+        scoreAtMost += best[i];
+      }
+      int output = i < size ? ranking.output(row, i) : -1;
+      if (output >= 0 && Arrays.binarySearch(labels, output) >= 0) {
+        hits++;
+        gain += discount;
+        score += score(output);
+      }
+      precision[i] += (double) hits / (i + 1);
+      recall[i] += (double) hits / labels.length;
+      ndcg[i] += gain / gainAtMost;
+      scored[i] += score;
+      scoredAtMost[i] += scoreAtMost;
+    }
+  }
+
+  private double score(int label) {
+    return propensities == null ? 1 : 1 / propensities[label];
+  }
+
+  /** The scores of labels, the largest first. */
+  private double[] scores(int[] labels) {
+    double[] ascending = Arrays.stream(labels).mapToDouble(this::score).sorted().toArray();
+    double[] scores = new double[ascending.length];
+    Arrays.setAll(scores, i -> ascending[ascending.length - 1 - i]);
+    return scores;
+  }
+
+  /** How many rows with labels were added. */
+  public long rows() {
+    return rows;
+  }
+
+  /** How many rows without labels were added, which count for nothing. */
+  public long rowsWithoutLabels() {
+    return rowsWithoutLabels;
+  }
+
+  /**
+   * How many of the first k outputs are right, as a part of k; NaN if there are no rows.
+   *
+   * @throws IllegalArgumentException unless k is in [1, upTo]
+   */
+  public double precision(int k) {
+    return precision[place(k)] / rows;
+  }
+
+  /** How many of the labels are among the first k outputs; as {@link #precision}. */
+  public double recall(int k) {
+    return recall[place(k)] / rows;
+  }
+
+  /** The normalised discounted cumulative gain of the first k outputs; as {@link #precision}. */
+  public double ndcg(int k) {
+    return ndcg[place(k)] / rows;
+  }
+
+  /**
+   * Precision in which a label counts the more the less likely it is to be noticed, divided by the
+   * best that there could be; as {@link #precision}.
+   *
+   * @throws IllegalStateException if these are metrics without propensities
+   */
+  public double propensityScoredPrecision(int k) {
+    if (propensities == null) {
+      throw new IllegalStateException("propensities: none were given");
+    }
+    return scored[place(k)] / scoredAtMost[k - 1];
+  }
+
+  private int place(int k) {
+    if (k < 1 || k > upTo) {
+      throw new IllegalArgumentException(
+          "k: expected a number in [1, upTo = " + upTo + "] but was " + k);
+    }
+    return k - 1;
+  }
+
+  /** The metrics at the last rank. */
+  @Override
+  public String toString() {
+    return "Metrics(%d rows; at %d: precision %.4f, recall %.4f, nDCG %.4f)"
+        .formatted(rows, upTo, precision(upTo), recall(upTo), ndcg(upTo));
+  }
+}

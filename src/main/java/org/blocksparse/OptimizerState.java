@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.optimizer.BlockedTensor;
+import org.blocksparse.internal.optimizer.LayerState;
+
+/**
+ * What an {@link Optimizer} keeps, between steps, of the weights and biases of layers of blocks:
+ * the moments of each element, and for Adam the number of steps that each block has taken itself.
+ * {@link HierarchicalSoftmax} and {@link EmbeddingBag} keep their own.
+ *
+ * <table>
+ *   <caption>Tensors that can be trained</caption>
+ *   <tr><th>tensor</th><th>shape</th><th>a block is</th><th>decays</th></tr>
+ *   <tr><td>weights</td><td>(iBlocks, oBlocks, iSize, oSize)</td><td>W[i, j]</td><td>yes</td></tr>
+ *   <tr><td>biases</td><td>(blocks, size)</td><td>a row</td><td>no</td></tr>
+ * </table>
+ *
+ * <p>One state may be for all tensors of a model. Each tensor has a rule of its own: what is kept
+ * of it is forgotten when a step with another kind of rule is made of it, and stays when only the
+ * rate, the decay or the clipping changes. Memory is taken by the first step of a tensor: none for
+ * gradient descent, as much as the tensor's for Adagrad, twice that for Adam.
+ *
+ * <p>The tensors stay the caller's. Steps of different tensors may be made at the same time; of one
+ * tensor, they are the caller's to keep apart.
+ */
+public final class OptimizerState implements AutoCloseable {
+  private static final String WORDS =
+      "(iBlocks, oBlocks, iSize, oSize) for weights or (blocks, size) for biases";
+
+  /** The only tensor of each {@link LayerState}, so that each has a rule of its own. */
+  private static final int ONLY = 0;
+
+  private final FloatTensor[] tensors;
+  private final LayerState[] states;
+
+  private OptimizerState(FloatTensor[] tensors) {
+    this.tensors = tensors;
+    this.states = new LayerState[tensors.length];
+    for (int t = 0; t < tensors.length; t++) {
+      boolean weights = tensors[t].shape().rank() == 4;
+      states[t] =
+          new LayerState(
+              "state", new BlockedTensor(tensors[t].storage(), blocks(tensors[t]), weights));
+    }
+  }
+
+  /**
+   * The state of tensors that no step was made of yet.
+   *
+   * @param tensors weights and biases, which steps are then asked for by themselves
+   * @throws NullPointerException if one is null
+   * @throws IllegalArgumentException if one has neither of the shapes above, has more than
+   *     2<sup>31</sup> - 1 blocks, is a transposed view, or shares memory with another
+   * @throws IllegalStateException if one is closed
+   */
+  public static OptimizerState of(FloatTensor... tensors) {
+    FloatTensor[] all = requireNonNull(tensors, "tensors").clone();
+    for (int t = 0; t < all.length; t++) {
+      check("tensors[" + t + "]", all[t]);
+      for (int other = 0; other < t; other++) {
+        if (Check.overlap(all[t], all[other])) {
+          throw new IllegalArgumentException(
+              "tensors[" + t + "]: shares memory with tensors[" + other + "]");
+        }
+      }
+    }
+    return new OptimizerState(all);
+  }
+
+  private static void check(String name, FloatTensor tensor) {
+    int rank = requireNonNull(tensor, name).shape().rank();
+    if (rank != 4 && rank != 2) {
+      throw new IllegalArgumentException(
+          name + ": expected " + WORDS + " but was " + tensor.shape());
+    }
+    Check.rank(name, tensor, WORDS, rank);
+    tensor.requireContiguous(name);
+    if (rank == 4 && tensor.shape().dim(0) * tensor.shape().dim(1) > Integer.MAX_VALUE) {
+      throw new IllegalArgumentException(
+          name + ": " + tensor.shape() + " has more than the 2^31 - 1 blocks that can be counted");
+    }
+    new Lease().of(name, tensor).close();
+  }
+
+  private static int blocks(FloatTensor tensor) {
+    Shape shape = tensor.shape();
+    return (int) (shape.rank() == 4 ? shape.dim(0) * shape.dim(1) : shape.dim(0));
+  }
+
+  /** A part of a step that changes blocks of the tensor it was begun for. */
+  interface Change {
+    void make(LayerState.Step step, int tensor);
+  }
+
+  /**
+   * Makes a step of a tensor, which is leased. All that can be refused is refused before it is
+   * changed.
+   *
+   * @throws IllegalArgumentException if the tensor is none of these, or a transposed view
+   * @throws IllegalStateException if this is closed
+   */
+  void step(String name, FloatTensor tensor, Optimizer optimizer, Kernels kernels, Change change) {
+    try (LayerState.Step step = states[position(name, tensor)].begin(optimizer.rule(), kernels)) {
+      change.make(step, ONLY);
+    }
+  }
+
+  /** Which of the tensors it is. */
+  private int position(String name, FloatTensor tensor) {
+    tensor.requireContiguous(name);
+    for (int t = 0; t < tensors.length; t++) {
+      if (tensors[t].storage() == tensor.storage() && tensors[t].shape().equals(tensor.shape())) {
+        return t;
+      }
+    }
+    throw new IllegalArgumentException("state: was not made for " + name + ", " + tensor);
+  }
+
+  /** Frees what is kept as soon as no step uses it. Idempotent. The tensors stay open. */
+  @Override
+  public void close() {
+    for (LayerState state : states) {
+      state.close();
+    }
+  }
+
+  @Override
+  public String toString() {
+    StringBuilder text = new StringBuilder("OptimizerState(");
+    for (int t = 0; t < tensors.length; t++) {
+      text.append(t == 0 ? "" : ", ")
+          .append(tensors[t].shape())
+          .append(' ')
+          .append(states[t].kind());
+    }
+    return text.append(')').toString();
+  }
+}

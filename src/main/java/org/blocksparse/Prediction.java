@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.random.RandomGenerator;
+import org.blocksparse.internal.softmax.Candidates;
+import org.blocksparse.internal.softmax.ClassSearch;
+import org.blocksparse.internal.softmax.OutputFilter;
+import org.blocksparse.internal.softmax.Sampling;
+import org.blocksparse.internal.softmax.Scoring;
+
+/** What a {@link HierarchicalSoftmax} predicts, whose arguments are checked here. */
+final class Prediction {
+  static final String X = "(batch, features)";
+
+  private final LayerMemory memory;
+  private final ClassAssignment assignment;
+
+  Prediction(LayerMemory memory) {
+    this.memory = memory;
+    this.assignment = memory.assignment();
+  }
+
+  /** The number of rows of an x that fits. */
+  int checkX(FloatTensor x) {
+    Check.rank("x", x, X, 2);
+    Check.shape("x", x, X, x.shape().dim(0), memory.features());
+    return Check.rows("x", x.shape().dim(0));
+  }
+
+  /** All outputs, in new memory. */
+  FloatTensor all(FloatTensor x, boolean logarithm) {
+    return FloatTensor.zeros(checkX(x), assignment.outputs())
+        .filledBy(out -> computeAll(x, logarithm, out));
+  }
+
+  void all(FloatTensor x, boolean logarithm, FloatTensor out) {
+    Check.shape("out", out, "(batch, outputs)", checkX(x), assignment.outputs());
+    memory.parameters().checkNoOverlap("out", out, x);
+    computeAll(x, logarithm, out);
+  }
+
+  private void computeAll(FloatTensor x, boolean logarithm, FloatTensor out) {
+    try (Lease lease = new Lease().writing("out", out)) {
+      memory.compute(
+          x,
+          (rows, workspace) -> {
+            scoring().all(rows, logarithm, Operands.rows(out), workspace);
+            return out;
+          });
+    }
+  }
+
+  private Scoring scoring() {
+    return new Scoring(memory.softmax(), assignment.table());
+  }
+
+  /** The log probabilities of the targets of each row. */
+  float[] scores(FloatTensor x, IntTensor targets) {
+    int batch = checkX(x);
+    int rank = requireNonNull(targets, "targets").shape().rank();
+    if (rank != 1 && rank != 2) {
+      throw new IllegalArgumentException(
+          "targets: expected (batch) or (batch, n) but was " + targets.shape());
+    }
+    int n = rank == 1 ? 1 : (int) targets.shape().dim(1);
+    if (rank == 1) {
+      Check.shape("targets", targets, "(batch)", batch);
+    } else {
+      Check.shape("targets", targets, "(batch, n)", batch, n);
+    }
+    int[] outputs = targets.toArray("targets");
+    Check.indices("targets", outputs, rank == 1 ? 0 : n, "outputs", assignment.outputs());
+    return memory.compute(x, (rows, workspace) -> scoring().of(rows, outputs, n, workspace));
+  }
+
+  Ranking topK(FloatTensor x, int k, Filter filter) {
+    int limit = Math.min(Check.atLeast(1, "k", k), assignment.outputs());
+    return search(x, filter, logAllowed -> Candidates.best(limit, logAllowed));
+  }
+
+  Ranking atLeast(FloatTensor x, double probability, Filter filter) {
+    double threshold = Math.log(inUnitInterval("probability", probability));
+    return search(x, filter, logAllowed -> Candidates.atLeast(threshold, logAllowed));
+  }
+
+  Ranking topP(FloatTensor x, double mass, Filter filter) {
+    inUnitInterval("mass", mass);
+    return search(x, filter, logAllowed -> Candidates.nucleus(mass, logAllowed));
+  }
+
+  private static double inUnitInterval(String name, double value) {
+    if (!(value > 0 && value <= 1)) {
+      throw new IllegalArgumentException(name + ": expected a number in (0, 1] but was " + value);
+    }
+    return value;
+  }
+
+  private Ranking search(FloatTensor x, Filter filter, Candidates.Maker candidates) {
+    OutputFilter checked = check(x, filter);
+    ClassSearch.Found found =
+        memory.compute(
+            x,
+            filter,
+            (rows, workspace) ->
+                new ClassSearch(memory.softmax(), assignment.table())
+                    .search(rows, checked, candidates, workspace));
+    return new Ranking(found);
+  }
+
+  private OutputFilter check(FloatTensor x, Filter filter) {
+    return requireNonNull(filter, "filter").check(checkX(x), assignment.outputs());
+  }
+
+  int[] sample(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
+    requireNonNull(random, "random");
+    if (!(temperature > 0 && temperature < Double.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          "temperature: expected a finite number > 0 but was " + temperature);
+    }
+    Sampling sampling =
+        new Sampling(memory.softmax(), assignment.table(), check(x, filter), temperature, random);
+    return memory.compute(x, filter, sampling::draw);
+  }
+
+  Explanation explain(FloatTensor x, int output, Labels labels) {
+    Check.shape("x", x, "(1, features)", 1, memory.features());
+    Check.indices("output", new int[] {output}, 0, "outputs", assignment.outputs());
+    Scoring.Part[] parts =
+        memory.compute(x, (row, workspace) -> scoring().explain(row, output, workspace));
+    return new Explanation(
+        output,
+        labels != null && output < labels.size() ? labels.name(output) : null,
+        assignment.classOf(output),
+        parts[0].probability(),
+        parts[0].rank(),
+        parts[1].probability(),
+        parts[1].rank());
+  }
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.SplittableRandom;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import net.jqwik.api.constraints.IntRange;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.RankingProblem;
+
+/** Filtered rankings of random layers are the full sort, with what is left out struck out. */
+final class FilterProperties {
+  private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
+
+  @Provide
+  Arbitrary<KernelsUnderTest> kernels() {
+    return Arbitraries.of(KERNELS);
+  }
+
+  /** Exponents of two that the second level is multiplied by: log probabilities to -10^8. */
+  @Provide
+  Arbitrary<Integer> spreads() {
+    return Arbitraries.of(-6, 0, 0, 0, 3, 10, 20);
+  }
+
+  /** A filter, and the outputs that it allows in each row. */
+  private record Filtered(Filter filter, SparseRows rows, BitSet[] allowed)
+      implements AutoCloseable {
+    static Filtered of(RankingProblem problem, int batch, Data data) {
+      boolean only = data.below(2) == 0;
+      int[][] lists = new int[batch][];
+      int[] shared = list(problem, data);
+      boolean each = data.below(2) == 0;
+      BitSet[] allowed = new BitSet[batch];
+      for (int row = 0; row < batch; row++) {
+        lists[row] = each ? list(problem, data) : shared;
+        allowed[row] = new BitSet();
+        for (int output : lists[row]) {
+          allowed[row].set(output);
+        }
+        if (!only) {
+          allowed[row].flip(0, problem.layer.outputs());
+        }
+      }
+      if (!each) {
+        return new Filtered(only ? Filter.only(shared) : Filter.without(shared), null, allowed);
+      }
+      SparseRows rows = SparseRows.of(Arrays.asList(lists));
+      return new Filtered(only ? Filter.only(rows) : Filter.without(rows), rows, allowed);
+    }
+
+    /** Single outputs, whole classes, everything: in any order, with repeats. */
+    private static int[] list(RankingProblem problem, Data data) {
+      ClassAssignment assignment = problem.layer.assignment();
+      List<Integer> outputs = new ArrayList<>();
+      int pieces = data.oneOf(0, 1, 3, 10, 100);
+      for (int i = 0; i < pieces; i++) {
+        if (data.below(4) > 0) {
+          outputs.add(data.below(assignment.outputs()));
+        } else {
+          int c = data.below(assignment.classes());
+          for (int slot = assignment.size(c) - 1; slot >= 0; slot--) {
+            outputs.add(assignment.output(c, slot));
+          }
+        }
+      }
+      if (data.below(12) == 0) {
+        for (int output = 0; output < assignment.outputs(); output++) {
+          outputs.add(output);
+        }
+      }
+      return outputs.stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    @Override
+    public void close() {
+      if (rows != null) {
+        rows.close();
+      }
+    }
+
+    /** All allowed outputs of a row, best first. */
+    int[] sorted(RankingProblem problem, int row) {
+      return Arrays.stream(problem.sorted(row)).filter(allowed[row]::get).toArray();
+    }
+
+    /** What is there to be opened. */
+    int classes(RankingProblem problem, int row) {
+      return (int)
+          allowed[row].stream().map(problem.layer.assignment()::classOf).distinct().count();
+    }
+  }
+
+  private static double logSum(float[] logProbabilities, int[] outputs) {
+    double max = Double.NEGATIVE_INFINITY;
+    for (int output : outputs) {
+      max = Math.max(max, logProbabilities[output]);
+    }
+    double sum = 0;
+    for (int output : outputs) {
+      sum += Math.exp(logProbabilities[output] - max);
+    }
+    return max + Math.log(sum);
+  }
+
+  /** What two sums of rounded logarithms of that size may differ by. */
+  private static double room(double log) {
+    return 1e-5 + 0x1p-20 * Math.abs(log);
+  }
+
+  private static void checkRow(
+      RankingProblem problem, Filtered filtered, Ranking ranking, int row, int size) {
+    int[] sorted = filtered.sorted(problem, row);
+    assertArrayEquals(Arrays.copyOf(sorted, size), ranking.outputs(row), "row " + row);
+    assertEquals(sorted.length == 0, ranking.isFilteredOut(row));
+    assertTrue(ranking.isDefined(row));
+    int opened = ranking.openedClasses(row);
+    int most = filtered.classes(problem, row);
+    assertTrue(opened <= most, opened + " classes opened of " + most);
+    assertTrue(size == 0 || opened >= 1);
+  }
+
+  @Property
+  void topK(
+      @ForAll("kernels") KernelsUnderTest kernels,
+      @ForAll @IntRange(max = 12) int batch,
+      @ForAll @IntRange(min = 1, max = 40) int classes,
+      @ForAll @IntRange(max = 80) int more,
+      @ForAll @IntRange(max = 3) int peak,
+      @ForAll("spreads") int spread,
+      @ForAll @IntRange(min = 1, max = 130) int k,
+      @ForAll long seed) {
+    Data data = new Data(seed);
+    try (RankingProblem problem =
+            new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
+        Filtered filtered = Filtered.of(problem, batch, data)) {
+      Ranking ranking = problem.layer.topK(problem.x, k, filtered.filter);
+      Ranking divided = problem.layer.topK(problem.x, k, filtered.filter.renormalised());
+      assertEquals(batch, ranking.batch());
+      for (int row = 0; row < batch; row++) {
+        int[] sorted = filtered.sorted(problem, row);
+        int size = Math.min(k, sorted.length);
+        checkRow(problem, filtered, ranking, row, size);
+        checkRow(problem, filtered, divided, row, size);
+        double logAllowed = logSum(problem.logProbabilities[row], sorted);
+        for (int rank = 0; rank < size; rank++) {
+          float logProbability = problem.logProbabilities[row][sorted[rank]];
+          assertEquals(logProbability, ranking.logProbability(row, rank), 0);
+          assertEquals(
+              Math.min(0, logProbability - logAllowed),
+              divided.logProbability(row, rank),
+              room(logAllowed) + room(logProbability));
+          assertTrue(divided.logProbability(row, rank) <= 0);
+        }
+      }
+    }
+  }
+
+  @Property
+  void atLeastAndTopP(
+      @ForAll("kernels") KernelsUnderTest kernels,
+      @ForAll @IntRange(max = 12) int batch,
+      @ForAll @IntRange(min = 1, max = 40) int classes,
+      @ForAll @IntRange(max = 80) int more,
+      @ForAll @IntRange(max = 3) int peak,
+      @ForAll("spreads") int spread,
+      @ForAll boolean renormalised,
+      @ForAll long seed) {
+    Data data = new Data(seed);
+    try (RankingProblem problem =
+            new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
+        Filtered filtered = Filtered.of(problem, batch, data)) {
+      Filter filter = renormalised ? filtered.filter.renormalised() : filtered.filter;
+      double p = Math.exp(data.between(-12, 0));
+      Ranking likely = problem.layer.atLeast(problem.x, p, filter);
+      double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
+      Ranking nucleus = problem.layer.topP(problem.x, mass, filter);
+      for (int row = 0; row < batch; row++) {
+        float[] logs = problem.logProbabilities[row];
+        int[] sorted = filtered.sorted(problem, row);
+        double logAllowed = renormalised ? logSum(logs, sorted) : 0;
+        // Both are the beginning of what is sorted; where it ends, is told by what they say.
+        int above = likely.size(row);
+        checkRow(problem, filtered, likely, row, above);
+        double edge = renormalised ? room(logAllowed) + room(Math.log(p)) : 0;
+        assertTrue(above == 0 || likely.logProbability(row, above - 1) >= Math.log(p));
+        if (above < sorted.length) {
+          assertTrue(logs[sorted[above]] - logAllowed < Math.log(p) + edge);
+        }
+        int fewest = nucleus.size(row);
+        checkRow(problem, filtered, nucleus, row, fewest);
+        double sum = 0;
+        for (int rank = 0; rank < fewest; rank++) {
+          assertTrue(sum < mass, "rank " + rank + " is one too many");
+          sum += nucleus.probability(row, rank);
+        }
+        assertTrue(sum >= mass || fewest == sorted.length, sum + " of " + mass);
+      }
+    }
+  }
+
+  @Property
+  void sample(
+      @ForAll("kernels") KernelsUnderTest kernels,
+      @ForAll @IntRange(max = 12) int batch,
+      @ForAll @IntRange(min = 1, max = 40) int classes,
+      @ForAll @IntRange(max = 80) int more,
+      @ForAll @IntRange(max = 3) int peak,
+      @ForAll("spreads") int spread,
+      @ForAll long seed) {
+    Data data = new Data(seed);
+    try (RankingProblem problem =
+            new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
+        Filtered filtered = Filtered.of(problem, batch, data)) {
+      SplittableRandom random = new SplittableRandom(seed);
+      for (int row = 0; row < batch; row++) {
+        if (filtered.allowed[row].isEmpty()) {
+          Throwable refused =
+              assertThrows(
+                  IllegalArgumentException.class,
+                  () -> problem.layer.sample(problem.x, 1, random, filtered.filter));
+          assertEquals("filter: allows no output in row " + row, refused.getMessage());
+          return;
+        }
+      }
+      int[] drawn = problem.layer.sample(problem.x, 1, random, filtered.filter);
+      for (int row = 0; row < batch; row++) {
+        assertTrue(filtered.allowed[row].get(drawn[row]), "row " + row + ": " + drawn[row]);
+      }
+    }
+  }
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Filters, case by case; {@link FilterProperties} compares them with a full sort. */
+final class FilterTest {
+  /**
+   * Of x, which is 1: those of outputs 0 to 2 in class 0, of 3 to 6 in class 1, of 7 in class 2.
+   */
+  private static final double[] PROBABILITIES = {.3, .15, .05, .2, .12, .06, .02, .1};
+
+  private static final double[] OF_CLASS = {.5, .4, .1};
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream();
+  }
+
+  private static HierarchicalSoftmax layer(Workers workers) {
+    float[] b1 = new float[3];
+    float[] b2 = new float[12];
+    ClassAssignment classes = ClassAssignment.of(0, 0, 0, 1, 1, 1, 1, 2);
+    for (int output = 0; output < 8; output++) {
+      int c = classes.classOf(output);
+      b1[c] = (float) Math.log(OF_CLASS[c]);
+      b2[4 * c + classes.slotOf(output)] = (float) Math.log(PROBABILITIES[output] / OF_CLASS[c]);
+    }
+    return HierarchicalSoftmax.builder(1, 8)
+        .classes(classes)
+        .workers(workers)
+        .build(
+            FloatTensor.zeros(1, 3),
+            FloatTensor.of(b1, 3),
+            FloatTensor.zeros(3, 1, 4),
+            FloatTensor.of(b2, 3, 4));
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void eachRowHasItsOwn(KernelsUnderTest kernels) {
+    try (HierarchicalSoftmax layer = layer(kernels.workers());
+        FloatTensor x = FloatTensor.zeros(4, 1);
+        SparseRows seen =
+            SparseRows.of(
+                List.of(
+                    new int[] {0, 3},
+                    new int[0],
+                    new int[] {2, 1, 0, 1},
+                    IntStream.range(0, 8).toArray()))) {
+      Ranking ranking = layer.topK(x, 3, Filter.without(seen));
+      assertArrayEquals(new int[] {1, 4, 7}, ranking.outputs(0));
+      assertArrayEquals(new int[] {0, 3, 1}, ranking.outputs(1));
+      assertArrayEquals(new int[] {3, 4, 7}, ranking.outputs(2));
+      assertArrayEquals(new int[0], ranking.outputs(3));
+      assertEquals(.15, ranking.probability(0, 0), 1e-6);
+      // Class 0 holds nothing that is allowed: it is not among those that were opened.
+      assertEquals(2, ranking.openedClasses(2));
+      assertEquals(0, ranking.openedClasses(3));
+      assertFalse(ranking.isFilteredOut(2));
+      assertTrue(ranking.isFilteredOut(3));
+      assertTrue(ranking.isDefined(3));
+      assertEquals(
+          "rank 0: row 3 has no outputs, since the filter leaves none",
+          assertThrows(IndexOutOfBoundsException.class, () -> ranking.output(3, 0)).getMessage());
+      Ranking only = layer.topK(x, 3, Filter.only(seen));
+      assertArrayEquals(new int[] {0, 3}, only.outputs(0));
+      assertTrue(only.isFilteredOut(1));
+      assertTrue(only.toString().contains("; 1: filtered out; 2:"), only.toString());
+      assertArrayEquals(new int[] {0, 1, 2}, only.outputs(2));
+      assertArrayEquals(new int[] {0, 3, 1}, only.outputs(3));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void renormalisedProbabilitiesSumToOne(KernelsUnderTest kernels) {
+    try (HierarchicalSoftmax layer = layer(kernels.workers());
+        FloatTensor x = FloatTensor.zeros(1, 1)) {
+      Filter filter = Filter.without(0, 3, 7, 3).renormalised();
+      double allowed = .15 + .05 + .12 + .06 + .02;
+      Ranking all = layer.topK(x, 100, filter);
+      assertArrayEquals(new int[] {1, 4, 5, 2, 6}, all.outputs(0));
+      double sum = 0;
+      for (int rank = 0; rank < all.size(0); rank++) {
+        assertEquals(PROBABILITIES[all.output(0, rank)] / allowed, all.probability(0, rank), 1e-6);
+        sum += all.probability(0, rank);
+      }
+      assertEquals(1, sum, 1e-6);
+      // .375 .3 .15 .125 .05
+      assertArrayEquals(new int[] {1, 4}, layer.topP(x, .6, filter).outputs(0));
+      assertArrayEquals(new int[] {1, 4, 5}, layer.topP(x, .7, filter).outputs(0));
+      assertArrayEquals(new int[] {1, 4, 5, 2}, layer.atLeast(x, .1, filter).outputs(0));
+      // Of the model's own, 40 percent are allowed: 60 percent cannot be had, and all are given.
+      Filter plain = Filter.without(0, 3, 7, 3);
+      assertArrayEquals(new int[] {1, 4, 5, 2, 6}, layer.topP(x, .6, plain).outputs(0));
+      assertArrayEquals(new int[] {1, 4}, layer.atLeast(x, .1, plain).outputs(0));
+      // One that is nearly impossible is certain if it is the only one.
+      layer.b1().set(-300, 2);
+      Ranking certain = layer.topK(x, 1, Filter.only(7).renormalised());
+      assertEquals(1, certain.probability(0, 0));
+      assertEquals(-300, layer.topK(x, 1, Filter.only(7)).logProbability(0, 0), 1);
+    }
+  }
+
+  /** Many rows by few outputs, so that what is drawn shows how likely each is. */
+  @ParameterizedTest
+  @ValueSource(doubles = {1, .5, 2})
+  void drawnFromTheDistributionOfWhatIsAllowed(double temperature) {
+    int batch = 200_000;
+    try (HierarchicalSoftmax layer = layer(Workers.common());
+        FloatTensor x = FloatTensor.zeros(batch, 1)) {
+      double[] heated = heated(temperature);
+      for (Filter filter : List.of(Filter.without(0, 4, 5), Filter.only(1, 2, 3, 6, 7))) {
+        int[] counts = new int[8];
+        for (int output : layer.sample(x, temperature, new SplittableRandom(5), filter)) {
+          counts[output]++;
+        }
+        double allowed = heated[1] + heated[2] + heated[3] + heated[6] + heated[7];
+        for (int output : new int[] {1, 2, 3, 6, 7}) {
+          double p = heated[output] / allowed;
+          double deviation = Math.sqrt(batch * p * (1 - p));
+          assertEquals(batch * p, counts[output], 5 * deviation, filter + " " + output);
+        }
+        assertEquals(0, counts[0] + counts[4] + counts[5]);
+      }
+    }
+  }
+
+  private static double[] heated(double temperature) {
+    ClassAssignment classes = ClassAssignment.of(0, 0, 0, 1, 1, 1, 1, 2);
+    double[] ofClass = new double[3];
+    double sum = 0;
+    for (int c = 0; c < 3; c++) {
+      ofClass[c] = Math.pow(OF_CLASS[c], 1 / temperature);
+      sum += ofClass[c];
+    }
+    double[] heated = new double[8];
+    double[] within = new double[3];
+    for (int output = 0; output < 8; output++) {
+      int c = classes.classOf(output);
+      heated[output] = Math.pow(PROBABILITIES[output] / OF_CLASS[c], 1 / temperature);
+      within[c] += heated[output];
+    }
+    for (int output = 0; output < 8; output++) {
+      int c = classes.classOf(output);
+      heated[output] *= ofClass[c] / sum / within[c];
+    }
+    return heated;
+  }
+
+  @Test
+  void withoutAFilterTheSameIsDrawn() {
+    try (HierarchicalSoftmax layer = layer(Workers.common());
+        FloatTensor x = FloatTensor.zeros(1000, 1)) {
+      assertArrayEquals(
+          layer.sample(x, 1, new SplittableRandom(5)),
+          layer.sample(x, 1, new SplittableRandom(5), Filter.without()));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void whatIsNotAllowedMayBeNaN(KernelsUnderTest kernels) {
+    try (HierarchicalSoftmax layer = layer(kernels.workers());
+        FloatTensor x = FloatTensor.zeros(1, 1)) {
+      layer.W2().set(Float.NaN, 0, 0, 1);
+      assertFalse(layer.topK(x, 2).isDefined(0));
+      // Class 0 is undefined as a whole.
+      assertFalse(layer.topK(x, 2, Filter.without(1)).isDefined(0));
+      assertFalse(layer.topK(x, 2, Filter.without(1).renormalised()).isDefined(0));
+      Filter others = Filter.without(0, 1, 2);
+      for (Filter filter : List.of(others, others.renormalised())) {
+        assertArrayEquals(new int[] {3, 4}, layer.topK(x, 2, filter).outputs(0));
+        assertEquals(7, layer.sample(x, 1, new SplittableRandom(1), Filter.only(7))[0]);
+      }
+      layer.b1().set(Float.NaN, 2);
+      assertFalse(layer.topK(x, 2, others).isDefined(0));
+      Ranking nothing = layer.topK(x, 2, Filter.only());
+      assertTrue(nothing.isFilteredOut(0));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void whatHasNoProbabilityCannotBeDividedOrDrawn(KernelsUnderTest kernels) {
+    try (HierarchicalSoftmax layer = layer(kernels.workers());
+        FloatTensor x = FloatTensor.zeros(1, 1)) {
+      layer.b1().set(Float.NEGATIVE_INFINITY, 2);
+      assertEquals(0, layer.topK(x, 1, Filter.only(7)).probability(0, 0));
+      assertFalse(layer.topK(x, 1, Filter.only(7).renormalised()).isDefined(0));
+      ArithmeticException refused =
+          assertThrows(
+              ArithmeticException.class,
+              () -> layer.sample(x, 1, new SplittableRandom(1), Filter.only(7)));
+      assertEquals("row 0: what the filter allows has no probability", refused.getMessage());
+    }
+  }
+
+  @Test
+  void nothingForNoRows() {
+    try (HierarchicalSoftmax layer = layer(Workers.common());
+        FloatTensor x = FloatTensor.zeros(0, 1);
+        SparseRows none = SparseRows.of(List.of())) {
+      assertEquals(0, layer.topK(x, 1, Filter.without(none).renormalised()).batch());
+      assertEquals(0, layer.topK(x, 1, Filter.only()).batch());
+      assertEquals(0, layer.sample(x, 1, new SplittableRandom(1), Filter.only()).length);
+    }
+  }
+
+  @Test
+  void itTellsWhatItIs() {
+    try (SparseRows rows = SparseRows.of(List.of(new int[] {1, 2}))) {
+      assertEquals("Filter(without 2 outputs)", Filter.without(1, 1).toString());
+      assertEquals("Filter(only 0 outputs, renormalised)", Filter.only().renormalised().toString());
+      assertEquals(
+          "Filter(without SparseRows(1 rows, 2 entries))", Filter.without(rows).toString());
+    }
+  }
+
+  /** The caller's array is copied. */
+  @Test
+  void itDoesNotChange() {
+    try (HierarchicalSoftmax layer = layer(Workers.common());
+        FloatTensor x = FloatTensor.zeros(1, 1)) {
+      int[] outputs = {0};
+      Filter filter = Filter.without(outputs);
+      outputs[0] = 3;
+      assertArrayEquals(new int[] {3}, layer.topK(x, 1, filter).outputs(0));
+    }
+  }
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import java.util.function.DoubleSupplier;
+import java.util.stream.Stream;
+import org.blocksparse.testing.BlockProblem;
+import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.Bounded;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Guarded;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.RaggedProblem;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Plans in which each sample selects its own number of blocks, on every kind of kernels. */
+@ExtendWith(Seeded.class)
+final class RaggedPlanTest {
+  /**
+   * What {@link RaggedProblem#random} takes, and a batch for whose rows blocks are cut into chunks.
+   */
+  private record Shapes(
+      int batch, int iBlocks, int oBlocks, int iSize, int oSize, int mostInputs, int mostOutputs) {
+    RaggedProblem problem(Data data, Numbers numbers) {
+      return RaggedProblem.random(
+          data, numbers, batch, iBlocks, oBlocks, iSize, oSize, mostInputs, mostOutputs);
+    }
+  }
+
+  private static final List<Shapes> SHAPES =
+      List.of(
+          new Shapes(1, 1, 1, 1, 1, 1, 1),
+          new Shapes(3, 5, 7, 13, 11, 5, 3), // primes
+          new Shapes(17, 3, 2, 31, 37, 3, 2),
+          new Shapes(40, 4, 3, 16, 16, 7, 6), // indices that must repeat
+          new Shapes(300, 1, 1, 5, 7, 2, 2), // more rows of a block than a chunk has
+          new Shapes(700, 3, 1, 3, 5, 1, 2), // and where rows are sorted by what they read: forward
+          new Shapes(700, 1, 3, 3, 5, 2, 1), // and backward
+          new Shapes(33, 2, 2, 130, 140, 3, 2), // large enough to be shared among workers
+          new Shapes(20, 190, 210, 3, 2, 9, 8), // many blocks, few of them named
+          new Shapes(9, 4, 4, 6, 5, 0, 3), // no inputs
+          new Shapes(9, 4, 4, 6, 5, 3, 0), // no outputs
+          new Shapes(5, 4, 4, 0, 5, 3, 3),
+          new Shapes(5, 4, 4, 5, 0, 3, 3),
+          new Shapes(0, 3, 2, 4, 5, 2, 2),
+          new Shapes(0, 0, 0, 0, 0, 0, 0));
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream();
+  }
+
+  static Stream<Arguments> cases() {
+    return kernels()
+        .flatMap(kernels -> SHAPES.stream().map(shapes -> Arguments.of(kernels, shapes)));
+  }
+
+  private static BlockPlan plan(RaggedProblem p) {
+    try (SparseRows inputs = SparseRows.of(p.inputBegins(), p.inputIdx());
+        SparseRows outputs = SparseRows.of(p.outputBegins(), p.outputIdx())) {
+      return BlockPlan.of(inputs, outputs, p.iBlocks(), p.oBlocks());
+    }
+  }
+
+  private static void check(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
+    if (numbers == Numbers.SMALL_INTEGERS) {
+      expected.assertExact(name, actual);
+    } else {
+      expected.assertHolds(name, actual);
+    }
+  }
+
+  private static void checkNew(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
+    try (actual) {
+      check(name, expected, actual, numbers);
+    }
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void everyOperationAgrees(KernelsUnderTest kernels, Shapes shapes, Data data) {
+    for (Numbers numbers : Numbers.values()) {
+      RaggedProblem p = shapes.problem(data, numbers);
+      try (Guarded memory = new Guarded();
+          BlockPlan plan = plan(p).on(kernels.workers())) {
+        FloatTensor W = memory.of("W", p.W(), p.shapeOfW());
+        FloatTensor h = memory.of("h", p.h(), p.shapeOfH());
+        FloatTensor b = memory.of("b", p.b(), p.shapeOfB());
+        FloatTensor o = memory.of("o", p.o(), p.shapeOfO());
+        FloatTensor gradOut = memory.of("gradOut", p.gradOut(), p.shapeOfO());
+        checkNew("dot", p.dot(), SparseBlockDot.apply(W, h, b, plan), numbers);
+        FloatTensor out = memory.nan("out", p.shapeOfO());
+        SparseBlockDot.apply(W, h, b, plan, out);
+        check("dot over NaN", p.dot(), out, numbers);
+        checkNew("gemv", p.gemv(), SparseBlockGemv.apply(o, W, h, plan), numbers);
+        SparseBlockGemv.applyInPlace(W, h, plan, o);
+        check("gemv in place", p.gemv(), o, numbers);
+        checkNew("gradH", p.gradH(), SparseBlockDot.gradH(W, gradOut, plan), numbers);
+        FloatTensor gradH = memory.nan("gradH", p.shapeOfH());
+        SparseBlockDot.gradH(W, gradOut, plan, gradH);
+        check("gradH over NaN", p.gradH(), gradH, numbers);
+        checkNew("gradW", p.gradW(), SparseBlockDot.gradW(h, gradOut, plan), numbers);
+        checkNew("gradB", p.gradB(), SparseBlockDot.gradB(gradOut, plan), numbers);
+        SparseBlockDot.addGradB(gradOut, plan, -2, b);
+        check("b", p.addGradB(-2), b, numbers);
+        checkNew(
+            "outer", p.outer(0.5f), SparseBlockOuter.apply(W, h, gradOut, plan, 0.5f), numbers);
+        SparseBlockOuter.applyInPlace(h, gradOut, plan, -1, W);
+        check("outer in place", p.outer(-1), W, numbers);
+        assertArrayEquals(p.h(), h.toArray(), "h");
+        assertArrayEquals(p.gradOut(), gradOut.toArray(), "gradOut");
+      }
+    }
+  }
+
+  private static int[] equalBegins(int batch, int window) {
+    int[] begins = new int[batch + 1];
+    for (int sample = 0; sample <= batch; sample++) {
+      begins[sample] = sample * window;
+    }
+    return begins;
+  }
+
+  /** The tensors have the same elements, bit by bit; the first is closed. */
+  private static void assertSameBits(String name, FloatTensor expected, FloatTensor actual) {
+    try (expected;
+        actual) {
+      assertArrayEquals(expected.toArray(), actual.toArray(), name);
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void equalWindowsHaveTheBitsOfThePlanOfTensors(KernelsUnderTest kernels, Data data) {
+    for (Sizes s :
+        List.of(
+            new Sizes(7, 5, 4, 33, 17, 3, 2),
+            new Sizes(600, 3, 1, 5, 7, 2, 1),
+            new Sizes(600, 1, 2, 70, 66, 1, 2),
+            new Sizes(20, 2, 2, 130, 64, 4, 4))) {
+      BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
+      try (FloatTensor W = FloatTensor.of(p.W(), s.W());
+          FloatTensor h = FloatTensor.of(p.h(), s.h());
+          FloatTensor raggedH = h.reshape((long) s.batch() * s.iWin(), s.iSize());
+          FloatTensor b = FloatTensor.of(p.b(), s.b());
+          FloatTensor gradOut = FloatTensor.of(p.gradOut(), s.o());
+          FloatTensor raggedGradOut = gradOut.reshape((long) s.batch() * s.oWin(), s.oSize());
+          IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+          IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+          SparseRows inputs = SparseRows.of(equalBegins(s.batch(), s.iWin()), p.inputIdx());
+          SparseRows outputs = SparseRows.of(equalBegins(s.batch(), s.oWin()), p.outputIdx());
+          BlockPlan equal =
+              BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(kernels.workers());
+          BlockPlan ragged =
+              BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks()).on(kernels.workers())) {
+        assertSameBits(
+            "dot",
+            SparseBlockDot.apply(W, h, b, equal),
+            SparseBlockDot.apply(W, raggedH, b, ragged));
+        assertSameBits(
+            "gradH",
+            SparseBlockDot.gradH(W, gradOut, equal),
+            SparseBlockDot.gradH(W, raggedGradOut, ragged));
+        assertSameBits(
+            "gradW",
+            SparseBlockDot.gradW(h, gradOut, equal),
+            SparseBlockDot.gradW(raggedH, raggedGradOut, ragged));
+        assertSameBits(
+            "gradB",
+            SparseBlockDot.gradB(gradOut, equal),
+            SparseBlockDot.gradB(raggedGradOut, ragged));
+      }
+    }
+  }
+
+  @Test
+  void sameBitsForAnyNumberOfWorkers(Data data) {
+    RaggedProblem p = RaggedProblem.random(data, Numbers.GAUSSIAN, 400, 6, 5, 70, 66, 5, 4);
+    try (BlockPlan many = plan(p);
+        FloatTensor W = FloatTensor.of(p.W(), p.shapeOfW());
+        FloatTensor h = FloatTensor.of(p.h(), p.shapeOfH());
+        FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.shapeOfO());
+        FloatTensor b = FloatTensor.of(p.b(), p.shapeOfB())) {
+      BlockPlan one = many.on(Workers.callingThread());
+      assertSameBits(
+          "dot", SparseBlockDot.apply(W, h, b, many), SparseBlockDot.apply(W, h, b, one));
+      assertSameBits(
+          "gradH", SparseBlockDot.gradH(W, gradOut, many), SparseBlockDot.gradH(W, gradOut, one));
+      assertSameBits(
+          "gradW", SparseBlockDot.gradW(h, gradOut, many), SparseBlockDot.gradW(h, gradOut, one));
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void numericGradients(KernelsUnderTest kernels, Data data) {
+    RaggedProblem random = RaggedProblem.random(data, Numbers.SMALL_INTEGERS, 5, 3, 2, 4, 5, 3, 2);
+    RaggedProblem p =
+        new RaggedProblem(
+            3,
+            2,
+            4,
+            5,
+            random.inputBegins(),
+            random.inputIdx(),
+            random.outputBegins(),
+            random.outputIdx(),
+            data.coarseFloats(random.W().length),
+            data.coarseFloats(random.h().length),
+            data.coarseFloats(random.b().length),
+            data.coarseFloats(random.o().length),
+            data.coarseFloats(random.gradOut().length));
+    try (FloatTensor W = FloatTensor.of(p.W(), p.shapeOfW());
+        FloatTensor h = FloatTensor.of(p.h(), p.shapeOfH());
+        FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.shapeOfO());
+        BlockPlan plan = plan(p).on(kernels.workers())) {
+      checkNumeric("W", p::lossOfDot, p.W(), SparseBlockDot.gradW(h, gradOut, plan));
+      checkNumeric("h", p::lossOfDot, p.h(), SparseBlockDot.gradH(W, gradOut, plan));
+      checkNumeric("b", p::lossOfDot, p.b(), SparseBlockDot.gradB(gradOut, plan));
+    }
+  }
+
+  /** Central differences with a step that the data can be moved by without rounding. */
+  private static void checkNumeric(
+      String name, DoubleSupplier loss, float[] parameter, FloatTensor gradient) {
+    float step = 0x1p-12f;
+    float[] actual = gradient.toArray();
+    gradient.close();
+    assertEquals(parameter.length, actual.length, name);
+    for (int i = 0; i < actual.length; i++) {
+      float before = parameter[i];
+      parameter[i] = before + step;
+      double above = loss.getAsDouble();
+      parameter[i] = before - step;
+      double below = loss.getAsDouble();
+      parameter[i] = before;
+      assertEquals((above - below) / (2 * step), actual[i], 2e-6, name + " at " + i);
+    }
+  }
+
+  @Test
+  void whatAPlanSaysOfItself() {
+    try (SparseRows inputs = SparseRows.of(List.of(new int[] {1, 2}, new int[0]));
+        SparseRows outputs = SparseRows.of(List.of(new int[] {0}, new int[] {3, 1, 2}));
+        IntTensor idx = IntTensor.zeros(2, 3);
+        BlockPlan equal = BlockPlan.of(idx, idx, 1, 1);
+        BlockPlan ragged = BlockPlan.of(inputs, outputs, 3, 4)) {
+      assertTrue(ragged.isRagged());
+      assertFalse(equal.isRagged());
+      assertEquals(2, ragged.batch());
+      assertEquals(2, ragged.inputRows());
+      assertEquals(4, ragged.outputRows());
+      assertEquals(6, equal.inputRows());
+      assertEquals(6, equal.outputRows());
+      assertEquals(
+          "BlockPlan(batch = 2, inputRows = 2, outputRows = 4, iBlocks = 3, oBlocks = 4)",
+          ragged.toString());
+      assertEquals(
+          "BlockPlan(batch = 2, iWin = 3, oWin = 3, iBlocks = 1, oBlocks = 1)", equal.toString());
+      assertEquals(
+          "iWin: each sample of a ragged plan selects its own number of blocks",
+          assertThrows(UnsupportedOperationException.class, ragged::iWin).getMessage());
+      assertEquals(
+          "oWin: each sample of a ragged plan selects its own number of blocks",
+          assertThrows(UnsupportedOperationException.class, ragged::oWin).getMessage());
+    }
+  }
+
+  /** The rows are copied: closing them changes nothing, nor do slices of longer ones. */
+  @Test
+  void rowsMayBeASliceAndAreCopied() {
+    SparseRows all =
+        SparseRows.of(List.of(new int[] {9}, new int[] {1, 0}, new int[0], new int[] {2}));
+    SparseRows some = all.slice(1, 4);
+    BlockPlan plan = BlockPlan.of(some, some, 3, 3);
+    some.close();
+    all.close();
+    try (plan;
+        FloatTensor W = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9}, 3, 3, 1, 1);
+        FloatTensor h = FloatTensor.of(new float[] {1, 10, 100}, 3, 1);
+        FloatTensor b = FloatTensor.zeros(3, 1);
+        FloatTensor out = SparseBlockDot.apply(W, h, b, plan)) {
+      // Sample 0 reads blocks 1 and 0 for blocks 1 and 0; sample 2 block 2 for block 2.
+      assertArrayEquals(new float[] {5 + 20, 4 + 10, 900}, out.toArray());
+    }
+  }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.stream.IntStream;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.Ranking;
+import org.blocksparse.Workers;
+import org.blocksparse.testing.Data.Numbers;
+
+/**
+ * A random layer with a batch, and all log probabilities that it gives. Numbers are small integers
+ * times powers of two: products are exact whatever their shape, so a full sort has the same bits as
+ * a search, and ties are everywhere.
+ */
+public final class RankingProblem implements AutoCloseable {
+  /** What a row of x is; one problem has rows of all kinds that are asked for. */
+  private enum Row {
+    INTEGERS,
+    /** All logits are biases, most of them equal. */
+    ZEROS,
+    /** One of a few outputs has all of the probability. */
+    LARGE;
+
+    void fill(float[] x, int begin, int end) {
+      for (int i = begin; i < end; i++) {
+        x[i] =
+            switch (this) {
+              case INTEGERS -> x[i];
+              case ZEROS -> 0;
+              case LARGE -> 1024 * x[i];
+            };
+      }
+    }
+  }
+
+  public final HierarchicalSoftmax layer;
+  public final FloatTensor x;
+  public final float[][] logProbabilities;
+
+  public RankingProblem(
+      Workers workers, int batch, int classes, int more, int peak, int spread, Data data) {
+    int features = 1 + data.below(5);
+    int[] classOf = new int[classes + more];
+    for (int output = 0; output < classOf.length; output++) {
+      classOf[output] = output < classes ? output : data.below(classes);
+    }
+    ClassAssignment assignment = ClassAssignment.of(classOf);
+    int slots = assignment.slots();
+    float[] b1 = data.floats(Numbers.SMALL_INTEGERS, classes);
+    for (int c = 0; c < classes; c++) {
+      b1[c] *= peak; // 0: classes are equally likely
+    }
+    float[] W1 = new float[features * classes];
+    if (peak > 0) {
+      W1 = data.floats(Numbers.SMALL_INTEGERS, W1.length);
+    }
+    float[] W2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * features * slots);
+    float[] b2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * slots);
+    for (float[] secondLevel : new float[][] {W2, b2}) {
+      for (int i = 0; i < secondLevel.length; i++) {
+        secondLevel[i] = Math.scalb(secondLevel[i], spread);
+      }
+    }
+    float[] ofRows = data.floats(Numbers.SMALL_INTEGERS, (long) batch * features);
+    for (int row = 0; row < batch; row++) {
+      Row kind = data.oneOf(Row.values());
+      kind.fill(ofRows, row * features, (row + 1) * features);
+    }
+    layer =
+        HierarchicalSoftmax.builder(features, classOf.length)
+            .classes(assignment)
+            .workers(workers)
+            .build(
+                FloatTensor.of(W1, features, classes),
+                FloatTensor.of(b1, classes),
+                FloatTensor.of(W2, classes, features, slots),
+                FloatTensor.of(b2, classes, slots));
+    x = FloatTensor.of(ofRows, batch, features);
+    logProbabilities = new float[batch][classOf.length];
+    try (FloatTensor all = layer.logProbabilities(x)) {
+      for (int row = 0; row < batch; row++) {
+        all.get((long) row * classOf.length, logProbabilities[row], 0, classOf.length);
+      }
+    }
+  }
+
+  /** All outputs of a row, best first. */
+  public int[] sorted(int row) {
+    float[] values = logProbabilities[row];
+    return IntStream.range(0, values.length)
+        .boxed()
+        .sorted(Comparator.<Integer>comparingDouble(o -> -values[o]).thenComparingInt(o -> o))
+        .mapToInt(o -> o)
+        .toArray();
+  }
+
+  /** The row's ranking is the first {@code size} of all outputs, and its certificate is right. */
+  public void check(Ranking ranking, int row, int size) {
+    assertArrayEquals(Arrays.copyOf(sorted(row), size), ranking.outputs(row), "row " + row);
+    for (int rank = 0; rank < size; rank++) {
+      float expected = logProbabilities[row][ranking.output(row, rank)];
+      assertEquals(expected, ranking.logProbability(row, rank), 0, "rank " + rank);
+    }
+    // Whatever was found is in a class that was opened: among the likeliest so many.
+    double[] ofClass = new double[layer.classCount()];
+    for (int output = 0; output < layer.outputs(); output++) {
+      ofClass[layer.assignment().classOf(output)] += Math.exp(logProbabilities[row][output]);
+    }
+    int opened = ranking.openedClasses(row);
+    assertTrue(1 <= opened && opened <= ofClass.length, "opened: " + opened);
+    double[] ascending = Arrays.stream(ofClass).sorted().toArray();
+    double least = ascending[ascending.length - opened];
+    for (int output : ranking.outputs(row)) {
+      double itsClass = ofClass[layer.assignment().classOf(output)];
+      assertTrue(itsClass >= least * (1 - 1e-5), opened + " opened, but not that of " + output);
+    }
+  }
+
+  /** The output lies where the numbers drawn fall in the sums of its class and of its slot. */
+  public void checkDrawn(int row, int output, double ofClass, double ofSlot, double temperature) {
+    ClassAssignment assignment = layer.assignment();
+    int c = assignment.classOf(output);
+    double[] logOfClass = new double[assignment.classes()];
+    for (int k = 0; k < logOfClass.length; k++) {
+      logOfClass[k] = logSum(logsOf(row, k));
+    }
+    assertHolds(logOfClass, c, ofClass, temperature, row, "class of " + output);
+    assertHolds(logsOf(row, c), assignment.slotOf(output), ofSlot, temperature, row, "" + output);
+  }
+
+  private double[] logsOf(int row, int c) {
+    double[] logs = new double[layer.assignment().size(c)];
+    for (int slot = 0; slot < logs.length; slot++) {
+      logs[slot] = logProbabilities[row][layer.assignment().output(c, slot)];
+    }
+    return logs;
+  }
+
+  private static double logSum(double[] logs) {
+    double max = Arrays.stream(logs).max().getAsDouble();
+    return max + Math.log(Arrays.stream(logs).map(log -> Math.exp(log - max)).sum());
+  }
+
+  private static void assertHolds(
+      double[] logs, int index, double drawn, double temperature, int row, String what) {
+    double all = logSum(Arrays.stream(logs).map(log -> log / temperature).toArray());
+    double before = 0;
+    for (int i = 0; i < index; i++) {
+      before += Math.exp(logs[i] / temperature - all);
+    }
+    double after = before + Math.exp(logs[index] / temperature - all);
+    // What is likely at all has a log near 0 at its level, known to a few millionths.
+    double room = 1e-4;
+    assertTrue(
+        before - room <= drawn && drawn <= after + room,
+        "row %d: %s drawn by %s, which is not in [%s, %s]"
+            .formatted(row, what, drawn, before, after));
+    assertTrue(after > before, "row " + row + ": " + what + " is impossible");
+  }
+
+  @Override
+  public void close() {
+    layer.close();
+    x.close();
+  }
+}
