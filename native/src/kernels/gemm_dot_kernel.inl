@@ -43,7 +43,13 @@ struct dot_tile {
     UNROLL
     for (int32_t q = 0; q < kColumns; ++q) {
       // Behind the last row of W, that one again: its products are not stored.
-      const vec column = w.widened(w.data + (q < last ? q : last) * w.ld + p, p, part);
+      const Element* const at = w.data + (q < last ? q : last) * w.ld + p;
+      vec column;
+      if constexpr (std::is_same_v<Mask, all> || std::is_same_v<Element, float>) {
+        column = w.widened(at, p, part);
+      } else {
+        column = w.widened_apart(at, p, part);
+      }
       UNROLL
       for (int32_t r = 0; r < Rows; ++r) {
         sum[r * kColumns + q] = fma(row[r], column, sum[r * kColumns + q]);

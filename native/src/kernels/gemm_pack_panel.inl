@@ -44,6 +44,19 @@ template <typename Element>
   transpose_square(w, kWidth, all{}, panel);
 }
 
+// panel[p][q] = w[q][p] for p < steps, at most kWidth, and q < columns.
+template <typename Element>
+void transpose_rest(const block_of<Element>& w, int32_t steps, int32_t columns, float* panel) {
+  const mask part = first(steps);
+  for (int32_t q = 0; q < columns; ++q) {
+    float row[kWidth];
+    store(row, w.widened_apart(w.data + q * w.ld, 0, part));
+    for (int32_t p = 0; p < steps; ++p) {
+      panel[p * kTileColumns + q] = row[p];
+    }
+  }
+}
+
 // panel[p][q] = w[q][p] for p < steps and q < columns.
 template <typename Element>
 void transpose_panel(const block_of<Element>& w, int32_t steps, int32_t columns, float* panel) {
@@ -58,17 +71,12 @@ void transpose_panel(const block_of<Element>& w, int32_t steps, int32_t columns,
         } else {
           transpose_square(from, kWidth, all{}, to);
         }
+      } else if constexpr (!std::is_same_v<Element, float>) {
+        transpose_rest(from, rest, least(columns - q, kWidth), to);
       } else if (q + kWidth <= columns) {
         transpose_square(from, rest, first(rest), to);
       } else {
-        const mask part = first(rest);
-        for (int32_t i = 0; i < columns - q; ++i) {
-          float row[kWidth];
-          store(row, from.widened(from.data + i * from.ld, 0, part));
-          for (int32_t l = 0; l < rest; ++l) {
-            to[l * kTileColumns + i] = row[l];
-          }
-        }
+        transpose_rest(from, rest, least(columns - q, kWidth), to);
       }
     }
   }

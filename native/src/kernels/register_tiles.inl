@@ -62,6 +62,12 @@ struct block_of {
     }
   }
 
+  // As widened(), where it is not done often. Where there are no masked loads of such elements, they
+  // are many instructions.
+  [[gnu::noinline]] vec widened_apart(const Element* at, int64_t column, mask m) const {
+    return widened(at, column, m);
+  }
+
   // From a row and a column of it on.
   INLINE block_of from(int64_t row, int64_t column) const {
     return {data + row * ld + column, ld, kHasScales ? scales + column : nullptr};

@@ -581,7 +581,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
         + assignment
         + ", "
         + parameters.bytes()
-        + " bytes, "
+        + (parameters.narrow() == null ? " bytes, " : " bytes, weights of " + weightType() + ", ")
         + workers
         + ")";
   }

@@ -179,11 +179,12 @@ final class ModelFile {
       Sizes sizes = sizes();
       TensorEntry classOf = reader.entry(ModelNames.CLASS_OF, ElementType.I32, sizes.outputs());
       TensorEntry slotOf = reader.entry(ModelNames.SLOT_OF, ElementType.I32, sizes.outputs());
+      TensorEntry b1 = reader.entry("b1", ElementType.F32, sizes.classes());
       WeightsFile.Entries weights =
           WeightsFile.Entries.of(reader, sizes.features(), sizes.classes(), sizes.slots());
       TensorEntry[] parameters = {
         weights.w1(),
-        reader.entry("b1", ElementType.F32, sizes.classes()),
+        b1,
         weights.w2(),
         reader.entry("b2", ElementType.F32, sizes.classes(), sizes.slots())
       };
@@ -291,7 +292,9 @@ final class ModelFile {
       }
       if (parameters[ModelNames.W2].type() != ElementType.F32) {
         throw ModelMetadata.wrong(
-            ModelNames.RULE + " is there, but weights of " + parameters[ModelNames.W2].type()
+            ModelNames.RULE
+                + " is there, but weights of "
+                + parameters[ModelNames.W2].type()
                 + " are only read");
       }
       List<List<TensorEntry>> moments = new ArrayList<>();

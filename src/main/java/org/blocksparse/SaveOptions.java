@@ -83,16 +83,15 @@ public final class SaveOptions {
 
   /**
    * W1 and W2 in another type, as {@link HierarchicalSoftmax#withWeights} makes them, rounded while
-   * they are written: of a layer that is mapped from its file, none of it is held in memory. What is
-   * loaded from the new file is only read. The table of a bag stays as it is.
+   * they are written: of a layer that is mapped from its file, none of it is held in memory. What
+   * is loaded from the new file is only read. The table of a bag stays as it is.
    *
    * <p>Saving ends with {@link IllegalArgumentException} if a weight is not finite or too large for
    * the type, and beside the state of an optimizer; with {@link IllegalStateException} if the layer
    * has weights of another narrow type already. The file is then the old one.
    */
   public SaveOptions withWeights(ElementType type) {
-    return new SaveOptions(
-        metadata, optimizerState, bag, requireNonNull(type, "type"), progress);
+    return new SaveOptions(metadata, optimizerState, bag, requireNonNull(type, "type"), progress);
   }
 
   /** Who is told how many bytes have been written. */

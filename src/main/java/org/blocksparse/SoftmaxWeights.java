@@ -20,8 +20,7 @@ record SoftmaxWeights(Weights W1, Weights W2) implements AutoCloseable {
     Weights narrow1 = Weights.of("W1", floats1.reshape(1, 1, features, classes), type, engine);
     try {
       return new SoftmaxWeights(
-          narrow1,
-          Weights.of("W2", floats2.reshape(1, classes, features, slots), type, engine));
+          narrow1, Weights.of("W2", floats2.reshape(1, classes, features, slots), type, engine));
     } catch (Throwable e) {
       narrow1.close();
       throw e;

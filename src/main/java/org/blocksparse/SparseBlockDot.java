@@ -185,13 +185,7 @@ public final class SparseBlockDot {
       GemmSchedule forward = plan.forward(lease);
       plan.workers()
           .engine()
-          .gemm(
-              forward,
-              Operands.rows(h),
-              W.blocks(),
-              Operands.rows(b),
-              false,
-              Operands.rows(out));
+          .gemm(forward, Operands.rows(h), W.blocks(), Operands.rows(b), false, Operands.rows(out));
     }
   }
 

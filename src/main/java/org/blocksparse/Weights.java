@@ -71,14 +71,7 @@ public final class Weights implements AutoCloseable {
         made[0].copyFrom(W.storage());
       } else {
         new Narrowing(
-                name,
-                type,
-                W.storage(),
-                blocks,
-                (int) shape.dim(2),
-                (int) columns,
-                scales,
-                engine)
+                name, type, W.storage(), blocks, (int) shape.dim(2), (int) columns, scales, engine)
             .putAll(made[0], engine);
       }
       lease.requireIntact();

@@ -28,7 +28,9 @@ final class WeightsFile implements AutoCloseable {
     this.type = type;
   }
 
-  /** What is written of a layer, which is leased meanwhile; null if its weights are floats there. */
+  /**
+   * What is written of a layer, which is leased meanwhile; null if its weights are floats there.
+   */
   static WeightsFile ofOrNull(HierarchicalSoftmax layer, SaveOptions options) {
     org.blocksparse.ElementType stored = layer.weightType();
     org.blocksparse.ElementType wanted = options.weights() == null ? stored : options.weights();
@@ -65,8 +67,7 @@ final class WeightsFile implements AutoCloseable {
     SoftmaxParameters parameters = layer.memory().parameters();
     boolean isW2 = name.equals("W2");
     int features = layer.features();
-    long[] dims =
-        isW2 ? new long[] {blocks, features, columns} : new long[] {features, columns};
+    long[] dims = isW2 ? new long[] {blocks, features, columns} : new long[] {features, columns};
     long[] scaleDims = isW2 ? new long[] {blocks, columns} : new long[] {columns};
     if (parameters.narrow() != null) {
       Weights weights = isW2 ? parameters.narrow().W2() : parameters.narrow().W1();
@@ -135,11 +136,7 @@ final class WeightsFile implements AutoCloseable {
 
   /** W1 and W2 of a file, and their scales, with what their headers say checked. */
   record Entries(
-      WeightType type,
-      TensorEntry w1,
-      TensorEntry w2,
-      TensorEntry w1Scales,
-      TensorEntry w2Scales) {
+      WeightType type, TensorEntry w1, TensorEntry w2, TensorEntry w1Scales, TensorEntry w2Scales) {
     static Entries of(SafeTensorsReader reader, int features, int classes, int slots)
         throws MalformedException {
       WeightType type = typeOf(reader);

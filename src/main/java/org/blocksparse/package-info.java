@@ -6,9 +6,9 @@
  * {@link org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of
  * {@link org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}. {@link
  * org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link org.blocksparse.SparseRows}.
- * Weights that are only read may be of any {@link org.blocksparse.ElementType}.
- * All of them work on {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor},
- * and run by a {@link org.blocksparse.BlockPlan}.
+ * Weights that are only read may be of any {@link org.blocksparse.ElementType}. All of them work on
+ * {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor}, and run by a {@link
+ * org.blocksparse.BlockPlan}.
  *
  * <h2>Words</h2>
  *

@@ -37,8 +37,7 @@ final class SparseBlockStepTest {
     return KernelsUnderTest.all().stream()
         .flatMap(
             kernels ->
-                SparseBlockContractTest.SIZES.stream()
-                    .map(sizes -> Arguments.of(kernels, sizes)));
+                SparseBlockContractTest.SIZES.stream().map(sizes -> Arguments.of(kernels, sizes)));
   }
 
   static Stream<KernelsUnderTest> kernels() {

@@ -144,7 +144,7 @@ final class WeightsTest {
     float[] actual = widened(type, values);
     for (int i = 0; i < values.length; i++) {
       double expected = half ? nearest(values[i], 11, -14) : nearest(values[i], 8, -126);
-      assertEquals(expected, actual[i], 0, () -> "one of " + type);
+      assertEquals(expected, (double) actual[i], "of " + values[i]);
     }
   }
 
@@ -165,8 +165,7 @@ final class WeightsTest {
             1 + 0x1p-11f));
     assertArrayEquals(
         new float[] {-0f, 0x1.fep127f, 0x1p-133f, 1, 1 + 0x1p-6f},
-        widened(
-            ElementType.BFLOAT16, -0f, 0x1.fep127f, 0x1p-133f, 1 + 0x1p-8f, 1 + 0x1.8p-7f));
+        widened(ElementType.BFLOAT16, -0f, 0x1.fep127f, 0x1p-133f, 1 + 0x1p-8f, 1 + 0x1.8p-7f));
   }
 
   @Test
@@ -194,7 +193,7 @@ final class WeightsTest {
           for (int r = 0; r < rows; r++) {
             int at = (block * rows + r) * columns + q;
             double whole = scale == 0 ? 0 : Math.rint(values[at] / (double) scale);
-            assertEquals((float) whole * scale, actual[at], "element " + at);
+            assertEquals(0f + (float) whole * scale, actual[at], "element " + at);
             assertEquals(values[at], actual[at], scale * (0.5 + 1e-5));
           }
         }
@@ -227,7 +226,8 @@ final class WeightsTest {
     assertRefused("W: element 1 = 65520.0 is too large for FLOAT16", ElementType.FLOAT16, 1, 65520);
     assertRefused("W: element 0 = -1.0E10", ElementType.FLOAT16, -1e10f);
     assertRefused("is too large for BFLOAT16", ElementType.BFLOAT16, Float.MAX_VALUE);
-    for (ElementType type : new ElementType[] {ElementType.FLOAT16, ElementType.BFLOAT16, ElementType.INT8}) {
+    for (ElementType type :
+        new ElementType[] {ElementType.FLOAT16, ElementType.BFLOAT16, ElementType.INT8}) {
       assertRefused("W: element 1 is NaN", type, 1, Float.NaN);
       assertRefused("W: element 0 is -Infinity", type, Float.NEGATIVE_INFINITY, 3);
       assertRefused("W: element 0 is NaN", type, Float.intBitsToFloat(0x7fffffff));
@@ -247,8 +247,7 @@ final class WeightsTest {
         BlockPlan other = BlockPlan.of(idx, idx, 2, 2);
         Weights weights = Weights.of(W, ElementType.INT8)) {
       IllegalArgumentException rank =
-          assertThrows(
-              IllegalArgumentException.class, () -> Weights.of(flat, ElementType.FLOAT16));
+          assertThrows(IllegalArgumentException.class, () -> Weights.of(flat, ElementType.FLOAT16));
       assertEquals(
           "W: expected (iBlocks, oBlocks, iSize, oSize) but was (3, 4)", rank.getMessage());
       assertThrows(IllegalArgumentException.class, () -> Weights.of(view, ElementType.FLOAT16));
@@ -262,14 +261,12 @@ final class WeightsTest {
           blocks.getMessage());
       assertThrows(
           IllegalArgumentException.class, () -> SparseBlockDot.apply(weights, out, b, fits));
-      assertThrows(
-          IllegalArgumentException.class, () -> SparseBlockDot.gradH(weights, h, fits));
+      assertThrows(IllegalArgumentException.class, () -> SparseBlockDot.gradH(weights, h, fits));
       assertThrows(
           IllegalArgumentException.class,
           () -> SparseBlockDot.gradH(weights, out, fits, out.reshape(1, 1, 5)));
       assertThrows(
-          IllegalArgumentException.class,
-          () -> SparseBlockGemv.applyInPlace(weights, h, fits, h));
+          IllegalArgumentException.class, () -> SparseBlockGemv.applyInPlace(weights, h, fits, h));
       assertThrows(
           NullPointerException.class,
           () -> SparseBlockGemv.applyInPlace((Weights) null, h, fits, out));

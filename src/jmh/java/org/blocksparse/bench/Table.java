@@ -27,8 +27,7 @@ final class Table {
     }
     topK();
     bag();
-    simple(
-        "Weights of each type", WeightsBenchmark.class, "forward", "gradientOfH", "topK");
+    simple("Weights of each type", WeightsBenchmark.class, "forward", "gradientOfH", "topK");
     concurrency();
     serving();
     simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");

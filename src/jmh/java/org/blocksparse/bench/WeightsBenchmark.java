@@ -93,8 +93,7 @@ public class WeightsBenchmark {
 
   @Benchmark
   public void forward(Blocks state) {
-    SparseBlockDot.apply(
-        state.weights, state.problem.h, state.bias, state.plan, state.out);
+    SparseBlockDot.apply(state.weights, state.problem.h, state.bias, state.plan, state.out);
   }
 
   @Benchmark

@@ -10,9 +10,9 @@ import org.blocksparse.internal.memory.Storage;
  * rows x columns}, one after the other.
  *
  * <p>Numbers are rounded to the nearest, ties to even. An INT8 is {@code q = round(w / scale)} in
- * [-127, 127] with {@code scale = max |w| / 127} over the column of the block, so that {@code |w - q
- * * scale| <= scale / 2} but for the rounding of both floats. Columns below 2<sup>-119</sup> have a
- * scale that is subnormal, and lose more.
+ * [-127, 127] with {@code scale = max |w| / 127} over the column of the block, so that {@code |w -
+ * q * scale| <= scale / 2} but for the rounding of both floats. Columns below 2<sup>-119</sup> have
+ * a scale that is subnormal, and lose more.
  */
 public final class Narrowing {
   /** Elements that are taken at once. */

@@ -38,6 +38,7 @@ public record SoftmaxStorage(
   Blocks w2(SoftmaxSizes sizes) {
     return sizes.w2(w2).as(type, w2Scales);
   }
+
   /** The memory of one parameter. */
   public Storage of(Parameter parameter) {
     return switch (parameter) {
