@@ -15,24 +15,6 @@ namespace {
 constexpr float kInfinity = __builtin_huge_valf();
 constexpr float kLargestFloat = 0x1.fffffep127f;
 
-// exp(x) for x <= 0 with an error of at most 2 ulp, 0 for -infinity, denormal results included.
-//
-// x = n ln 2 + r with a whole n and |r| <= ln(2) / 2; then exp(x) = 2^n exp(r), with the polynomial
-// of Cephes' expf for exp(r). ln 2 comes in two parts, the first so short that its product with n
-// is exact.
-INLINE vec exp_nonpositive(vec x) {
-  x = max(set1(-105.0f), x);  // exp(-105) rounds to 0; NaN stays
-  const vec n = round(mul(x, set1(0x1.715476p0f)));
-  const vec r = fma(n, set1(0x1.bd0106p-13f), fma(n, set1(-0x1.63p-1f), x));
-  vec p = set1(1.9875691500e-4f);
-  p = fma(p, r, set1(1.3981999507e-3f));
-  p = fma(p, r, set1(8.3334519073e-3f));
-  p = fma(p, r, set1(4.1665795894e-2f));
-  p = fma(p, r, set1(1.6666665459e-1f));
-  p = fma(p, r, set1(5.0000001201e-1f));
-  return scale_by_power(add(fma(p, mul(r, r), r), set1(1.0f)), n);
-}
-
 // A sum over vectors whose error does not grow with their number (Kahan).
 class compensated_sum {
  public:
@@ -104,11 +86,10 @@ void softmax(const softmax_row& row, float factor) {
 // The log probability of a finite logit is at least `lowest`, though the exact one may be below all
 // floats; that of a logit of -infinity is -infinity.
 INLINE vec bounded(vec log_probability, vec logit, vec lowest) {
-  const vec zero = set1(0.0f);
-  // Above every log probability of a finite logit; -infinity for -infinity.
+  // Above every log probability of a finite logit; -infinity for -infinity, or NaN if lowest is it too.
   const vec ceiling = sub(logit, lowest);
   const vec result = max(lowest, log_probability);
-  return sub(zero, max(sub(zero, ceiling), sub(zero, result)));
+  return if_less(ceiling, result, ceiling, result);
 }
 
 void log_softmax(const softmax_row& row, float offset) {
@@ -158,20 +139,25 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
   const smoothing_shares shares(to.prior, n);
   const float most = largest(c, n);
   const double target_distance = static_cast<double>(most) - static_cast<double>(c[to.target]);
-  compensated_sum share_sum, distance_sum;
+  // Finite logits may lie further apart than the largest float: a quarter of that is none, and
+  // neither is a sum of such distances by shares.
+  constexpr float kQuarter = 0.25f;
+  compensated_sum share_sum, quarter_sum;
   if (to.smoothing > 0.0f) {
+    const vec quarter = set1(kQuarter), from = set1(kQuarter * most);
     for_each_vector(n, [&](int64_t i, auto m) {
       const vec share = select(m, shares.load_shares(i, m), set1(0.0f));
-      const vec distance = select(m, sub(set1(most), load(c + i, m)), set1(0.0f));
+      const vec distance = select(m, sub(from, mul(quarter, load(c + i, m))), set1(0.0f));
       share_sum.add_vector(share);
-      distance_sum.add_vector(mul(share, distance));
+      quarter_sum.add_vector(mul(share, distance));
     });
   }
   const double sum = replace_by_exponentials(c, n, most);
   const double log_sum = log(sum);
   double loss = to.smoothing < 1.0f ? (1.0 - smoothing) * (log_sum + target_distance) : 0.0;
   if (to.smoothing > 0.0f) {
-    loss += smoothing * (log_sum * share_sum.total() + distance_sum.total());
+    loss += smoothing *
+            (log_sum * share_sum.total() + quarter_sum.total() / static_cast<double>(kQuarter));
   }
   if (to.weight == 0.0f) {
     fill(row.n, 0.0f, c);

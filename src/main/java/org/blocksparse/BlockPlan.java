@@ -3,10 +3,10 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.schedule.SampleBags;
 import org.blocksparse.internal.schedule.SampleWindows;
 
 /**
@@ -41,6 +41,7 @@ public final class BlockPlan implements AutoCloseable {
     private GemmSchedule forward;
     private GemmSchedule backward;
     private OuterSchedule outer;
+    private SampleBags samples;
 
     Schedules(SampleWindows inputs, SampleWindows outputs, int iBlocks, int oBlocks) {
       this.inputs = inputs;
@@ -82,6 +83,15 @@ public final class BlockPlan implements AutoCloseable {
       return outer;
     }
 
+    synchronized SampleBags samples(Lease lease) {
+      requireOpen();
+      if (samples == null) {
+        samples = SampleBags.of(inputs, outputs);
+      }
+      hold(samples.memory(), lease);
+      return samples;
+    }
+
     private static void hold(Storage packed, Lease lease) {
       if (!packed.acquire()) {
         throw new AssertionError("a schedule is closed only with its plan");
@@ -99,6 +109,9 @@ public final class BlockPlan implements AutoCloseable {
       }
       if (outer != null) {
         outer.close();
+      }
+      if (samples != null) {
+        samples.close();
       }
     }
   }
@@ -136,6 +149,24 @@ public final class BlockPlan implements AutoCloseable {
     return of(inputIdx, "inputIdx", "iBlocks", iBlocks, outputIdx, "outputIdx", "oBlocks", oBlocks);
   }
 
+  /**
+   * The plan of a dense layer: each of {@code batch} samples has the only input block and the only
+   * output block that there are.
+   *
+   * @throws IllegalArgumentException if batch is negative, or more than 2<sup>29</sup>
+   */
+  public static BlockPlan dense(int batch) {
+    FirstUse.requireRoom();
+    Check.atLeast(0, "batch", batch);
+    requirePairs(batch, 1, 1);
+    SampleWindows zeros = SampleWindows.equal(batch, new int[batch]);
+    return new BlockPlan(
+        new Schedules(zeros, zeros, 1, 1),
+        Workers.common(),
+        new SelectedRows("inputs", batch, 1, batch),
+        new SelectedRows("outputs", batch, 1, batch));
+  }
+
   /** As above, for operations that have other names for their arguments. */
   static BlockPlan of(
       IntTensor inputIdx,
@@ -146,7 +177,7 @@ public final class BlockPlan implements AutoCloseable {
       String outputName,
       String oBlocksName,
       int oBlocks) {
-    StackRoom.require();
+    FirstUse.requireRoom();
     Check.atLeast(0, iBlocksName, iBlocks);
     Check.atLeast(0, oBlocksName, oBlocks);
     Check.rank(inputName, inputIdx, "(batch, window)", 2);
@@ -193,7 +224,7 @@ public final class BlockPlan implements AutoCloseable {
    * @throws IllegalStateException if rows are closed
    */
   public static BlockPlan of(SparseRows inputs, SparseRows outputs, int iBlocks, int oBlocks) {
-    StackRoom.require();
+    FirstUse.requireRoom();
     Check.atLeast(0, "iBlocks", iBlocks);
     Check.atLeast(0, "oBlocks", oBlocks);
     requireUnweighted("inputs", inputs);
@@ -241,8 +272,8 @@ public final class BlockPlan implements AutoCloseable {
   private static long pairs(int[] inputBegins, int[] outputBegins) {
     long pairs = 0;
     for (int s = 0; s + 1 < inputBegins.length; s++) {
-      long inputs = inputBegins[s + 1] - inputBegins[s];
-      long outputs = outputBegins[s + 1] - outputBegins[s];
+      long inputs = (long) inputBegins[s + 1] - inputBegins[s];
+      long outputs = (long) outputBegins[s + 1] - outputBegins[s];
       pairs += Math.max(1, inputs) * Math.max(1, outputs);
     }
     return pairs;
@@ -368,6 +399,11 @@ public final class BlockPlan implements AutoCloseable {
   /** The schedule of outer products, held by the lease. */
   OuterSchedule outer(Lease lease) {
     return schedules.outer(lease);
+  }
+
+  /** What each sample selects, as bags, held by the lease. */
+  SampleBags samples(Lease lease) {
+    return schedules.samples(lease);
   }
 
   Workers workers() {

@@ -10,7 +10,6 @@ import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.random.RandomGenerator;
 import org.blocksparse.internal.softmax.Parameter;
-import org.blocksparse.internal.softmax.TrainingBatch;
 
 /**
  * A softmax over very many outputs, in two levels: first a softmax over classes of outputs, then
@@ -52,8 +51,9 @@ import org.blocksparse.internal.softmax.TrainingBatch;
  * 2<sup>-24</sup> times the distance of its logits from the largest of their level, a hundred ulp
  * where p is 1e-29. Bits do not depend on the workers.
  *
- * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training must
- * not run at the same time as anything else on the same layer; that is the caller's to see to.
+ * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training, and
+ * what changes outputs or classes, must not run at the same time as anything else on the same
+ * layer; that is the caller's to see to. A {@link #copy} can serve meanwhile.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
  * may not be, {@link IllegalArgumentException} if a shape does not fit, {@link
@@ -61,24 +61,18 @@ import org.blocksparse.internal.softmax.TrainingBatch;
  * if the layer or a tensor is closed. Nothing is changed then.
  */
 public final class HierarchicalSoftmax implements AutoCloseable {
-  private final int features;
-  private final ClassAssignment assignment;
-  private final Workers workers;
-  private final LayerMemory memory;
-  private final SoftmaxParameters parameters;
-  private final Prediction prediction;
+  private volatile LayerMemory memory;
   private final AtomicLong steps = new AtomicLong();
   private Map<String, String> metadata = Map.of();
   private volatile Labels labels;
 
   HierarchicalSoftmax(
       int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
-    this.features = features;
-    this.assignment = assignment;
-    this.workers = workers;
-    this.parameters = parameters;
-    this.memory = new LayerMemory(features, assignment, workers, parameters);
-    this.prediction = new Prediction(memory);
+    this(new LayerMemory(features, assignment, workers, parameters));
+  }
+
+  private HierarchicalSoftmax(LayerMemory memory) {
+    this.memory = memory;
   }
 
   /**
@@ -86,31 +80,32 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *
    * @param features the size of a row of x
    * @param outputs how many outputs there are
-   * @throws IllegalArgumentException unless both are at least 1
+   * @throws IllegalArgumentException unless both are at least 1, and there are no more outputs than
+   *     an array can hold, 2<sup>31</sup> - 9
    */
   public static HierarchicalSoftmaxBuilder builder(int features, int outputs) {
     return new HierarchicalSoftmaxBuilder(
-        Check.atLeast(1, "features", features), Check.atLeast(1, "outputs", outputs));
+        Check.atLeast(1, "features", features), ClassAssignment.requireOutputs(outputs));
   }
 
   /** The size of a row of x. */
   public int features() {
-    return features;
+    return memory.features();
   }
 
   /** The number of outputs. */
   public int outputs() {
-    return assignment.outputs();
+    return assignment().outputs();
   }
 
   /** The number of classes. */
   public int classCount() {
-    return assignment.classes();
+    return assignment().classes();
   }
 
   /** Where each output lives: its class, and its slot in the class. */
   public ClassAssignment assignment() {
-    return assignment;
+    return memory.assignment();
   }
 
   /** Whether it has names for its outputs. */
@@ -145,47 +140,36 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     labels = names;
   }
 
-  /**
-   * Weights of the classes, (features, classes): the layer's own, not a copy.
-   *
-   * @throws IllegalStateException if they are not floats; see {@link #withWeights}
-   */
+  /** Weights of the classes, (features, classes): the layer's own, if {@link #weightType} allows. */
   public FloatTensor W1() {
-    return parameters.floats(Parameter.W1);
+    return memory.parameters().floats(Parameter.W1);
   }
 
   /** Biases of the classes, (classes): the layer's own, not a copy. */
   public FloatTensor b1() {
-    return parameters.b1();
+    return memory.parameters().b1();
   }
 
-  /**
-   * Weights of the outputs, (classes, features, slots): the layer's own, not a copy.
-   *
-   * @throws IllegalStateException if they are not floats; see {@link #withWeights}
-   */
+  /** Weights of the outputs, (classes, features, slots): as {@link #W1}. */
   public FloatTensor W2() {
-    return parameters.floats(Parameter.W2);
+    return memory.parameters().floats(Parameter.W2);
   }
 
-  /** What W1 and W2 are stored as; biases are floats. */
+  /** What W1 and W2 are stored as. If it is not FLOAT32, W1() and W2() refuse to give them out. */
   public ElementType weightType() {
-    return parameters.type();
+    return memory.parameters().type();
   }
 
   /**
-   * A copy of this layer with weights of another type. It predicts, and tells losses and gradients,
-   * as any layer; {@link #step} refuses it. The stored weights are the model: all that is promised
-   * here is true for them. To make a smaller file, {@link SaveOptions#withWeights} needs no copy.
+   * A copy of this layer with weights of another type: all that is promised here is true for them,
+   * but only FLOAT32 can be trained and grow. {@link SaveOptions#withWeights} needs no copy.
    *
-   * @param type {@link ElementType#FLOAT32} makes a layer that can be trained, of the floats that
-   *     the weights stand for
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   public HierarchicalSoftmax withWeights(ElementType type) {
-    SoftmaxParameters copy = memory.copyWith(requireNonNull(type, "type"), workers.engine());
-    HierarchicalSoftmax layer = new HierarchicalSoftmax(features, assignment, workers, copy);
+    HierarchicalSoftmax layer =
+        new HierarchicalSoftmax(memory.withWeights(requireNonNull(type, "type")));
     layer.restore(metadata, steps.get());
     layer.labels = labels;
     return layer;
@@ -193,7 +177,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
   public FloatTensor b2() {
-    return parameters.b2();
+    return memory.parameters().b2();
   }
 
   // ------------------------------------------------------------------------------------- files
@@ -276,7 +260,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: F (C + C S); all of W2.
    */
   public FloatTensor probabilities(FloatTensor x) {
-    return prediction.all(x, false);
+    return new Prediction(memory).all(x, false);
   }
 
   /**
@@ -286,26 +270,22 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param out (batch, outputs), which must not overlap x or a parameter
    */
   public void probabilities(FloatTensor x, FloatTensor out) {
-    prediction.all(x, false, out);
+    new Prediction(memory).all(x, false, out);
   }
 
   /** The log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
   public FloatTensor logProbabilities(FloatTensor x) {
-    return prediction.all(x, true);
+    return new Prediction(memory).all(x, true);
   }
 
   /** As {@link #logProbabilities(FloatTensor)}, into a tensor that there is already. */
   public void logProbabilities(FloatTensor x, FloatTensor out) {
-    prediction.all(x, true, out);
+    new Prediction(memory).all(x, true, out);
   }
 
   /** The probabilities of given outputs; as {@link #logProbabilitiesOf}. */
   public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
-    float[] result = prediction.scores(x, targets);
-    for (int i = 0; i < result.length; i++) {
-      result[i] = (float) Math.exp(result[i]);
-    }
-    return FloatTensor.of(result, targets.shape().toArray());
+    return new Prediction(memory).of(x, targets, false);
   }
 
   /**
@@ -318,7 +298,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @return of the same shape
    */
   public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor targets) {
-    return FloatTensor.of(prediction.scores(x, targets), targets.shape().toArray());
+    return new Prediction(memory).of(x, targets, true);
   }
 
   /**
@@ -347,7 +327,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the filter names an output that there is not
    */
   public Ranking topK(FloatTensor x, int k, Filter filter) {
-    return prediction.topK(x, k, filter).with(labels);
+    return new Prediction(memory).topK(x, k, filter).with(labels);
   }
 
   /**
@@ -366,7 +346,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * Filter)}.
    */
   public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
-    return prediction.atLeast(x, probability, filter).with(labels);
+    return new Prediction(memory).atLeast(x, probability, filter).with(labels);
   }
 
   /**
@@ -386,7 +366,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * int, Filter)}.
    */
   public Ranking topP(FloatTensor x, double mass, Filter filter) {
-    return prediction.topP(x, mass, filter).with(labels);
+    return new Prediction(memory).topP(x, mass, filter).with(labels);
   }
 
   /**
@@ -427,7 +407,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws ArithmeticException also if what is allowed has no probability
    */
   public int[] sample(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
-    return prediction.sample(x, temperature, random, filter);
+    return new Prediction(memory).sample(x, temperature, random, filter);
   }
 
   /**
@@ -439,7 +419,104 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param output in [0, outputs)
    */
   public Explanation explain(FloatTensor x, int output) {
-    return prediction.explain(x, output, labels);
+    return new Prediction(memory).explain(x, output, labels);
+  }
+
+  // ------------------------------------------------------------------------------------ growth
+
+  /**
+   * A layer of its own with the same parameters, optimizer state, classes, names and metadata: a
+   * snapshot that serves while this layer trains or grows. It is in memory, and can be trained,
+   * also if this one is mapped from a file.
+   *
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public HierarchicalSoftmax copy() {
+    HierarchicalSoftmax copy = new HierarchicalSoftmax(Growth.copy(memory));
+    copy.restore(metadata, steps.get());
+    copy.labels = labels;
+    return copy;
+  }
+
+  /**
+   * Adds outputs, in the classes that have the fewest. Each is as likely as the outputs of its
+   * class are on the (geometric) average: its weights and bias are their means. It has no optimizer
+   * state yet; all else keeps its own. Give the layer {@linkplain #setLabels names} for them, if it
+   * has names.
+   *
+   * <p>Where there are empty slots, only the classes that take an output are touched. Where not,
+   * all classes get more slots, a sixteenth more than are needed; {@link #W1}, {@link #W2} and the
+   * biases then are other tensors, and those that were the layer's before are closed.
+   *
+   * @param n how many, at least 1
+   * @return the number of the first; the others follow
+   * @throws IllegalArgumentException also if n is less than 1, or if there would be too many to
+   *     count
+   * @throws IllegalStateException also if empty slots are to be filled and the layer is mapped
+   *     read-only from a file
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public int addOutputs(int n) {
+    int first = outputs();
+    memory = Growth.added(memory, n);
+    return first;
+  }
+
+  /**
+   * As {@link #addOutputs(int)}, each in the class that is likeliest for a given x, of those that
+   * have an empty slot when it is its turn.
+   *
+   * @param x (n, features), for each new output what it shall be predicted from: the mean of its
+   *     examples, for instance; finite
+   */
+  public int addOutputs(FloatTensor x) {
+    int first = outputs();
+    memory = Growth.added(memory, x);
+    return first;
+  }
+
+  /**
+   * Takes outputs out of the layer. They keep their numbers, which no other output gets, and have a
+   * probability of exactly zero; what they had goes to the other outputs of their classes. As
+   * targets they are refused. A class that has no outputs any more is dropped: the parameters are
+   * other tensors then, as in {@link #addOutputs(int)}.
+   *
+   * @param outputs in any order; those that are retired already, and repeats, change nothing
+   * @throws IndexOutOfBoundsException if one is outside [0, outputs)
+   * @throws IllegalArgumentException also if none would be left
+   * @throws IllegalStateException also if the layer is mapped read-only, and no class is dropped
+   */
+  public void retire(int... outputs) {
+    memory = Growth.retired(memory, outputs);
+  }
+
+  /**
+   * Gives the numbers of outputs that are retired to new ones, which are placed and begin as in
+   * {@link #addOutputs(int)}. Nothing is left of what they were.
+   *
+   * @throws IndexOutOfBoundsException if one is outside [0, outputs)
+   * @throws IllegalArgumentException also if one is not retired, or if one occurs twice
+   */
+  public void reuse(int... outputs) {
+    memory = Growth.reused(memory, outputs);
+  }
+
+  /**
+   * Puts the outputs into other classes; those that are retired stay so, whatever the assignment
+   * says. Optimizer state moves along.
+   *
+   * <p>A class begins with the mean weights of the classes that its outputs come from, and an
+   * output with the difference to what its class had, so that training goes on from there: for x =
+   * 0 all probabilities stay as they are, for others they are near and get right again by training.
+   * Where a class stays together, nothing changes.
+   *
+   * <p>The parameters are other tensors then, as in {@link #addOutputs(int)}.
+   *
+   * @throws IllegalArgumentException also if it is for another number of outputs
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public void reassign(ClassAssignment classes) {
+    memory = Growth.reassigned(memory, classes);
   }
 
   // ---------------------------------------------------------------------------------- training
@@ -454,8 +531,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /** The loss that a {@link #step} would report, without a step. */
   public double loss(FloatTensor x, IntTensor targets, Loss loss) {
-    TrainingBatch batch = check(x, targets, loss);
-    return batch.sum(memory.losses(x, batch));
+    return new Training(memory).loss(x, targets, loss);
   }
 
   /** The negative log probability of each row's target, (batch). */
@@ -470,9 +546,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: F (C + S); the classes of the targets.
    */
   public FloatTensor losses(FloatTensor x, IntTensor targets, Loss loss) {
-    TrainingBatch batch = check(x, targets, loss);
-    float[] result = batch.weighted(memory.losses(x, batch));
-    return FloatTensor.of(result, result.length);
+    return new Training(memory).losses(x, targets, loss);
   }
 
   /** The gradients of the mean negative log likelihood. */
@@ -487,21 +561,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: 3 F (C + S), and to clear C F S; the classes of the targets.
    */
   public SoftmaxGradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
-    TrainingBatch batch = check(x, targets, loss);
-    SoftmaxParameters result =
-        SoftmaxParameters.zeros(features, assignment.classes(), assignment.slots());
-    FloatTensor gradX = null;
-    try {
-      gradX = FloatTensor.zeros(batch.size(), features);
-      double value = batch.sum(memory.gradients(x, batch, gradX, result));
-      return new SoftmaxGradients(value, gradX, result.W1(), result.b1(), result.W2(), result.b2());
-    } catch (Throwable e) {
-      result.close();
-      if (gradX != null) {
-        gradX.close();
-      }
-      throw e;
-    }
+    return new Training(memory).gradients(x, targets, loss);
   }
 
   /** A step of training on the mean negative log likelihood, without a gradient for x. */
@@ -542,47 +602,14 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    */
   public double step(
       FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
-    requireNonNull(optimizer, "optimizer");
-    TrainingBatch batch = check(x, targets, loss);
-    memory.requireTrainable();
-    for (Parameter parameter : Parameter.values()) {
-      Check.noOverlap(parameter.label(), parameters.of(parameter), "x", x);
-    }
-    if (gradX != null) {
-      Check.shape("gradX", gradX, Prediction.X, batch.size(), features);
-      parameters.checkNoOverlap("gradX", gradX, x);
-    }
-    double value = batch.sum(memory.step(x, batch, gradX, optimizer));
-    if (!Double.isFinite(value)) {
-      throw new ArithmeticException(
-          "step "
-              + (steps.get() + 1)
-              + ": the loss is "
-              + value
-              + "; x or the parameters hold values that are not"
-              + " finite, or the learning rate "
-              + optimizer.rate()
-              + " is too high");
-    }
+    double value = new Training(memory).step(x, targets, loss, optimizer, gradX, steps.get() + 1);
     steps.incrementAndGet();
     return value;
   }
 
-  private TrainingBatch check(FloatTensor x, IntTensor targets, Loss loss) {
-    return TargetBatch.check(
-        prediction.checkX(x), targets, requireNonNull(loss, "loss"), assignment.table());
-  }
-
   @Override
   public String toString() {
-    return "HierarchicalSoftmax("
-        + features
-        + " features, "
-        + assignment
-        + ", "
-        + parameters.bytes()
-        + (parameters.narrow() == null ? " bytes, " : " bytes, weights of " + weightType() + ", ")
-        + workers
-        + ")";
+    return "HierarchicalSoftmax(%d features, %s, %s, %s)"
+        .formatted(features(), assignment(), memory.parameters().size(), memory.workers());
   }
 }

@@ -27,6 +27,7 @@ import org.blocksparse.internal.softmax.Workspace;
 final class LayerMemory implements AutoCloseable {
   private final int features;
   private final ClassAssignment assignment;
+  private final Workers workers;
   private final SoftmaxParameters parameters;
   private final Storage valid;
   private final Storage prior;
@@ -36,8 +37,24 @@ final class LayerMemory implements AutoCloseable {
 
   LayerMemory(
       int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
+    this(
+        features,
+        assignment,
+        workers,
+        parameters,
+        parameters.storage().optimizerState(assignment.classes()));
+  }
+
+  private LayerMemory(
+      int features,
+      ClassAssignment assignment,
+      Workers workers,
+      SoftmaxParameters parameters,
+      LayerState state) {
     this.features = features;
     this.assignment = assignment;
+    this.workers = workers;
+    this.state = state;
     this.parameters = parameters;
     int classes = assignment.classes();
     this.valid = Storage.allocate(classes);
@@ -48,7 +65,16 @@ final class LayerMemory implements AutoCloseable {
     SoftmaxStorage storage = parameters.storage();
     SoftmaxSizes sizes = new SoftmaxSizes(features, classes, assignment.slots());
     this.softmax = new TwoLevelSoftmax(workers.engine(), storage, sizes, valid);
-    this.state = storage.optimizerState(classes);
+  }
+
+  /** The same parameters and state, whose outputs live elsewhere; {@link #closeTables} follows. */
+  LayerMemory with(ClassAssignment other) {
+    return new LayerMemory(features, other, workers, parameters, state);
+  }
+
+  /** Other parameters of the same layer, without state. */
+  LayerMemory with(ClassAssignment other, SoftmaxParameters others) {
+    return new LayerMemory(features, other, workers, others);
   }
 
   int features() {
@@ -57,6 +83,10 @@ final class LayerMemory implements AutoCloseable {
 
   ClassAssignment assignment() {
     return assignment;
+  }
+
+  Workers workers() {
+    return workers;
   }
 
   SoftmaxParameters parameters() {
@@ -77,7 +107,7 @@ final class LayerMemory implements AutoCloseable {
   }
 
   /** A lease on all that is the layer's own, of which the parameters are to be written. */
-  private Lease leaseToTrain() {
+  Lease leaseToTrain() {
     return hold(() -> new Lease().writing(parameters));
   }
 
@@ -140,23 +170,28 @@ final class LayerMemory implements AutoCloseable {
    *
    * @throws IllegalStateException if they are of a type that is only read
    */
-  void requireTrainable() {
+  void requireTrainable(String operation) {
     if (parameters.narrow() != null) {
       throw new IllegalStateException(
-          "step: the weights of this layer are "
+          operation
+              + ": the weights of this layer are "
               + parameters.type()
               + " and only read; train the layer of floats that it was made of, and make"
               + " withWeights of it again or save it with SaveOptions.withWeights");
     }
   }
 
-  /** Copies of the parameters, with weights of a type. */
-  SoftmaxParameters copyWith(ElementType type, Engine engine) {
-    return type == ElementType.FLOAT32 ? widenedParameters() : narrowParameters(type, engine);
+  /** A copy without optimizer state, with weights of a type. */
+  LayerMemory withWeights(ElementType type) {
+    return with(
+        assignment,
+        type == ElementType.FLOAT32
+            ? widenedParameters()
+            : narrowParameters(type, workers.engine()));
   }
 
   private SoftmaxParameters narrowParameters(ElementType type, Engine engine) {
-    if (parameters.narrow() != null) {
+    if (parameters.narrow() != null && parameters.type() != type) {
       throw new IllegalStateException(
           "type: the weights of this layer are "
               + parameters.type()
@@ -240,13 +275,18 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
-  @Override
-  public void close() {
+  /** Frees what is not of the parameters and their state, which others have taken over. */
+  void closeTables() {
     closed = true;
-    parameters.close();
     valid.close();
     prior.close();
     softmax.close();
+  }
+
+  @Override
+  public void close() {
+    closeTables();
+    parameters.close();
     state.close();
   }
 }

@@ -42,6 +42,10 @@ final class ModelFile {
           new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
       metadata.put(ModelNames.STEPS, Long.toString(layer.steps()));
+      int retired = layer.outputs() - layer.assignment().table().live();
+      if (retired > 0) {
+        metadata.put(ModelNames.RETIRED_OUTPUTS, Integer.toString(retired));
+      }
       List<TensorSource> tensors = new ArrayList<>();
       if (narrow == null) {
         tensors.add(floats("W2", layer.W2()));
@@ -173,7 +177,7 @@ final class ModelFile {
     }
 
     /** The sizes of a layer. */
-    private record Sizes(int features, int classes, int slots, int outputs) {}
+    private record Sizes(int features, int classes, int slots, int outputs, long retired) {}
 
     HierarchicalSoftmax load() throws IOException {
       Sizes sizes = sizes();
@@ -247,13 +251,20 @@ final class ModelFile {
       TensorEntry w2 = reader.entryOfRank(3, "W2", type);
       TensorEntry classOf = reader.entryOfRank(1, ModelNames.CLASS_OF, ElementType.I32);
       Sizes sizes =
-          new Sizes(dimension(w1, 0), dimension(w1, 1), dimension(w2, 2), dimension(classOf, 0));
+          new Sizes(
+              dimension(w1, 0),
+              dimension(w1, 1),
+              dimension(w2, 2),
+              dimension(classOf, 0),
+              metadata.entries().containsKey(ModelNames.RETIRED_OUTPUTS)
+                  ? metadata.number(ModelNames.RETIRED_OUTPUTS)
+                  : 0);
+      long live = sizes.outputs() - sizes.retired();
       // What tables of classes take on the heap is in proportion to what the file holds of W2.
-      if (sizes.outputs() > (long) sizes.classes() * sizes.slots()
-          || sizes.outputs() < sizes.classes()) {
+      if (live > (long) sizes.classes() * sizes.slots() || live < sizes.classes()) {
         throw new MalformedException(
             ModelNames.CLASS_OF,
-            sizes.outputs()
+            live
                 + " outputs cannot be in "
                 + sizes.classes()
                 + " classes of up to "
@@ -265,7 +276,15 @@ final class ModelFile {
     private static ClassAssignment classes(int[] classOf, int[] slotOf, Sizes sizes)
         throws MalformedException {
       try {
-        return ClassAssignment.of(classOf, slotOf, sizes.classes(), sizes.slots());
+        ClassAssignment classes =
+            ClassAssignment.of(classOf, slotOf, sizes.classes(), sizes.slots());
+        int retired = sizes.outputs() - classes.table().live();
+        if (retired != sizes.retired()) {
+          throw new MalformedException(
+              ModelNames.CLASS_OF,
+              retired + " outputs are retired, which should be " + sizes.retired());
+        }
+        return classes;
       } catch (IllegalArgumentException e) {
         throw new MalformedException(
             ModelNames.CLASS_OF + " and " + ModelNames.SLOT_OF, e.getMessage(), e);

@@ -9,7 +9,7 @@ package org.blocksparse;
  * W1 b1 b2                  F32 (features, classes) (classes) (classes, slots)
  * W1 W2                     or F16, BF16, I8, both of one type
  * W1.scales W2.scales       F32 (classes) (classes, slots), where they are I8
- * classOf slotOf            I32 (outputs)
+ * classOf slotOf            I32 (outputs); -1 for those that are retired
  * optimizer.first.W1  ...   F32 as the parameter; the first thing that Adagrad and Adam remember
  * optimizer.second.W1 ...   F32 as the parameter; the second, Adam
  * optimizer.steps           I32 (classes); steps that each class has taken
@@ -19,6 +19,7 @@ package org.blocksparse;
  *
  * blocksparse.format        1
  * blocksparse.steps         steps of training that the layer has taken
+ * blocksparse.retired       how many outputs are retired, if any are
  * blocksparse.optimizer     the rule, if its state is there
  * blocksparse.optimizer.steps   steps that the class level has taken
  * </pre>
@@ -44,6 +45,7 @@ final class ModelNames {
 
   static final String FORMAT = RESERVED + "format";
   static final String VERSION = "1";
+  static final String RETIRED_OUTPUTS = RESERVED + "retired";
   static final String STEPS = RESERVED + "steps";
   static final String RULE = RESERVED + "optimizer";
   static final String RULE_STEPS = RULE + ".steps";

@@ -8,10 +8,11 @@ import org.blocksparse.internal.optimizer.UpdateRule.Kind;
  * How parameters follow their gradients. Immutable: it holds the rule and its numbers, while the
  * optimizer state, what a rule keeps of each parameter, belongs to the layer.
  *
- * <p>Only the classes that occur among the targets are touched in a step, and of an {@link
- * EmbeddingBag} only the rows that are named; so for the others nothing decays and nothing is
- * averaged. For Adam this is its lazy form: the moments of a class or row are corrected by the
- * number of steps that it has taken itself.
+ * <p>Only the classes that occur among the targets are touched in a step, of an {@link
+ * EmbeddingBag} only the rows that are named, and of other weights only the blocks that a plan
+ * selects; so for the others nothing decays and nothing is averaged. For Adam this is its lazy
+ * form: the moments of a class or row are corrected by the number of steps that it has taken
+ * itself.
  */
 public final class Optimizer {
   private static final float NO_LIMIT = Float.POSITIVE_INFINITY;
@@ -37,6 +38,7 @@ public final class Optimizer {
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
   public static Optimizer sgd(float rate) {
+    FirstUse.requireRoom();
     return new Optimizer(Kind.SGD, rate, 0, NO_LIMIT, 0, 0, 0);
   }
 
@@ -46,6 +48,7 @@ public final class Optimizer {
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
   public static Optimizer adagrad(float rate) {
+    FirstUse.requireRoom();
     return new Optimizer(Kind.ADAGRAD, rate, 0, NO_LIMIT, 0, 0, 1e-8f);
   }
 
@@ -67,6 +70,7 @@ public final class Optimizer {
    * @throws IllegalArgumentException if a number is outside its range
    */
   public static Optimizer adam(float rate, float beta1, float beta2, float epsilon) {
+    FirstUse.requireRoom();
     return new Optimizer(
         Kind.ADAM,
         rate,
@@ -98,10 +102,10 @@ public final class Optimizer {
   }
 
   /**
-   * The same rule with gradients clipped: that of W1, that of b1, and that of each class's block of
-   * W2 and row of b2, each on its own, is scaled down to this Euclidean length if it is longer. (A
-   * norm over all of them together would be known only when all classes are done, and their blocks
-   * long out of the cache.)
+   * The same rule with gradients clipped: that of W1, that of b1, that of each class's block of W2
+   * and row of b2, and that of each block of other weights and biases, each on its own, is scaled
+   * down to this Euclidean length if it is longer. (A norm over all of them together would be known
+   * only when all classes are done, and their blocks long out of the cache.)
    *
    * @param newMaxNorm positive; infinite: no limit
    * @throws IllegalArgumentException if it is not positive

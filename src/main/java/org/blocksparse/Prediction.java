@@ -56,8 +56,8 @@ final class Prediction {
     return new Scoring(memory.softmax(), assignment.table());
   }
 
-  /** The log probabilities of the targets of each row. */
-  float[] scores(FloatTensor x, IntTensor targets) {
+  /** The probabilities or log probabilities of the targets of each row. */
+  FloatTensor of(FloatTensor x, IntTensor targets, boolean logarithm) {
     int batch = checkX(x);
     int rank = requireNonNull(targets, "targets").shape().rank();
     if (rank != 1 && rank != 2) {
@@ -72,7 +72,12 @@ final class Prediction {
     }
     int[] outputs = targets.toArray("targets");
     Check.indices("targets", outputs, rank == 1 ? 0 : n, "outputs", assignment.outputs());
-    return memory.compute(x, (rows, workspace) -> scoring().of(rows, outputs, n, workspace));
+    float[] result =
+        memory.compute(x, (rows, workspace) -> scoring().of(rows, outputs, n, workspace));
+    for (int i = 0; i < result.length && !logarithm; i++) {
+      result[i] = (float) Math.exp(result[i]);
+    }
+    return FloatTensor.of(result, targets.shape().toArray());
   }
 
   Ranking topK(FloatTensor x, int k, Filter filter) {
@@ -127,6 +132,9 @@ final class Prediction {
   Explanation explain(FloatTensor x, int output, Labels labels) {
     Check.shape("x", x, "(1, features)", 1, memory.features());
     Check.indices("output", new int[] {output}, 0, "outputs", assignment.outputs());
+    if (assignment.isRetired(output)) {
+      throw new IllegalArgumentException("output[0] = " + output + " is retired");
+    }
     Scoring.Part[] parts =
         memory.compute(x, (row, workspace) -> scoring().explain(row, output, workspace));
     return new Explanation(

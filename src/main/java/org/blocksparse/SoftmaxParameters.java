@@ -144,6 +144,11 @@ record SoftmaxParameters(
     return narrow == null ? ElementType.FLOAT32 : narrow.W2().type();
   }
 
+  /** What they take, in words. */
+  String size() {
+    return bytes() + " bytes" + (narrow == null ? "" : ", weights of " + type());
+  }
+
   long bytes() {
     long weights =
         narrow != null

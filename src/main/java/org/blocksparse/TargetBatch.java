@@ -14,7 +14,8 @@ final class TargetBatch {
    * The checked batch.
    *
    * @param batch the number of rows
-   * @throws IllegalArgumentException if a shape does not fit or a weight is not finite
+   * @throws IllegalArgumentException if a shape does not fit, a weight is not finite, or a target
+   *     is retired
    * @throws IndexOutOfBoundsException if a target that is not ignored is outside [0, outputs)
    */
   static TrainingBatch check(int batch, IntTensor targets, Loss loss, ClassTable classes) {
@@ -24,6 +25,9 @@ final class TargetBatch {
     for (int r = 0; r < batch; r++) {
       if (!loss.ignores(outputs[r])) {
         Check.index("targets", outputs[r], r, 0, "outputs", classes.outputs());
+        if (classes.classOf()[outputs[r]] < 0) {
+          throw new IllegalArgumentException("targets[" + r + "] = " + outputs[r] + " is retired");
+        }
         counted++;
       }
     }

@@ -129,6 +129,28 @@ public final class Weights implements AutoCloseable {
     }
   }
 
+  /** The same weights in memory of their own. */
+  Weights copy(String name) {
+    long words = type.words(shape.size());
+    Storage[] made =
+        scales == null
+            ? Storage.allocateAll(words)
+            : Storage.allocateAll(words, scales.elements());
+    try (Lease lease = new Lease().of(name, this)) {
+      made[0].copyFrom(elements);
+      if (scales != null) {
+        made[1].copyFrom(scales);
+      }
+      lease.requireIntact();
+    } catch (Throwable e) {
+      for (Storage storage : made) {
+        storage.close();
+      }
+      throw e;
+    }
+    return new Weights(type, shape, made[0], scales == null ? null : made[1]);
+  }
+
   /** As the kernels see them. */
   Blocks blocks() {
     return Blocks.dense(

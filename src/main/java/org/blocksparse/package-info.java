@@ -4,11 +4,12 @@
  *
  * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words.
  * {@link org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of
- * {@link org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}. {@link
- * org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link org.blocksparse.SparseRows}.
- * Weights that are only read may be of any {@link org.blocksparse.ElementType}. All of them work on
- * {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor}, and run by a {@link
- * org.blocksparse.BlockPlan}.
+ * {@link org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}, and an
+ * {@link org.blocksparse.Epilogue} with an {@link org.blocksparse.Activation} may be fused to it.
+ * {@link org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link
+ * org.blocksparse.SparseRows}. Weights that are only read may be of any {@link
+ * org.blocksparse.ElementType}. All of them work on {@link org.blocksparse.FloatTensor} and {@link
+ * org.blocksparse.IntTensor}, and run by a {@link org.blocksparse.BlockPlan}.
  *
  * <h2>Words</h2>
  *
@@ -28,10 +29,24 @@
  * }</pre>
  *
  * <table>
+ *   <caption>Words of what follows a product</caption>
+ *   <tr><th>word</th><th>meaning</th></tr>
+ *   <tr><td>z</td><td>sums, which an activation is applied to</td></tr>
+ *   <tr><td>gate</td><td>a factor for each row, for instance how much an expert counts</td></tr>
+ *   <tr><td>gated activation</td><td>one that multiplies by the second half of its row</td></tr>
+ *   <tr><td>expert</td><td>one of the blocks that a gate chooses among</td></tr>
+ *   <tr><td>routing</td><td>which experts a gate has chosen for each sample</td></tr>
+ *   <tr><td>epilogue</td><td>what surrounds a product: biases, activation, gate</td></tr>
+ * </table>
+ *
+ * <table>
  *   <caption>Words of the softmax</caption>
  *   <tr><th>word</th><th>meaning</th></tr>
  *   <tr><td>output</td><td>what is predicted: a label, a word; by the caller's own number</td></tr>
  *   <tr><td>class</td><td>a group of outputs that share a block of W2</td></tr>
+ *   <tr><td>name</td><td>the string that an output is called by; {@link
+ *   org.blocksparse.Labels} are those of all outputs</td></tr>
+ *   <tr><td>retired</td><td>of an output: it has no class any more, and no probability</td></tr>
  *   <tr><td>slot</td><td>the place of an output in its class</td></tr>
  *   <tr><td>to open a class</td><td>to compute the probabilities of its outputs</td></tr>
  *   <tr><td>target</td><td>an output whose probability is asked for, or the right one</td></tr>

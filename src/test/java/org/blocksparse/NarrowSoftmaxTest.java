@@ -124,6 +124,11 @@ final class NarrowSoftmaxTest {
       assertFalse(java.util.Arrays.equals(floats.W2().toArray(), widened.W2().toArray()));
       assertEquals(0, distance(floats.W2(), widened.W2()), 0.1);
       assertSame(widened, narrow);
+      try (HierarchicalSoftmax copy = narrow.copy();
+          HierarchicalSoftmax again = narrow.withWeights(type)) {
+        assertSame(narrow, copy);
+        assertSame(narrow, again);
+      }
     }
   }
 
@@ -178,12 +183,17 @@ final class NarrowSoftmaxTest {
       assertTrue(
           assertThrows(IllegalStateException.class, narrow::W2).getMessage().startsWith("W2: "));
       assertThrows(IllegalStateException.class, narrow::W1);
-      assertThrows(IllegalStateException.class, () -> narrow.withWeights(ElementType.INT8));
+      assertTrue(
+          assertThrows(IllegalStateException.class, () -> narrow.addOutputs(1))
+              .getMessage()
+              .startsWith("growth: the weights of this layer are " + type));
+      assertThrows(IllegalStateException.class, () -> narrow.retire(3));
       assertThrows(NullPointerException.class, () -> floats.withWeights(null));
       assertThrows(
           IllegalArgumentException.class,
           () -> narrow.save(file(), SaveOptions.defaults().withOptimizerState()));
       if (type != ElementType.INT8) {
+        assertThrows(IllegalStateException.class, () -> narrow.withWeights(ElementType.INT8));
         assertThrows(
             IllegalStateException.class,
             () -> narrow.save(file(), SaveOptions.defaults().withWeights(ElementType.INT8)));

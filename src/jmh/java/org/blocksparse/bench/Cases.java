@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /** What a run measures, and what it cannot measure, with the reason. */
 final class Cases {
@@ -17,6 +18,7 @@ final class Cases {
     TOPK,
     BAG,
     WEIGHTS,
+    MOE,
     PLAN,
     CONCURRENCY,
     SERVING,
@@ -69,6 +71,9 @@ final class Cases {
       addOurs(WeightsBenchmark.class, "gradientOfH", Map.of(), 1);
       addOurs(WeightsBenchmark.class, "topK", Map.of(), 1);
     }
+    if (parts.contains(Part.MOE)) {
+      addMoe();
+    }
     if (parts.contains(Part.PLAN)) {
       addOurs(PlanBenchmark.class, "gemm", Map.of(), 1);
       addOurs(PlanBenchmark.class, "outer", Map.of(), 1);
@@ -116,6 +121,25 @@ final class Cases {
                 peer,
                 peer.reasonToSkip(workload, operation));
           }
+        }
+      }
+    }
+  }
+
+  private void addMoe() {
+    for (MoeOperation operation : MoeOperation.values()) {
+      for (Peer peer : peers) {
+        if (peer.hasMoe()) {
+          cases.add(
+              new Case(
+                  MoeBenchmark.class,
+                  "run",
+                  Map.of("operation", operation.name(), "peer", peer.name()),
+                  1,
+                  // Each is checked against the other before it is measured.
+                  Stream.of(Peer.BLOCKSPARSE, Peer.PYTORCH_LOOP)
+                      .flatMap(each -> each.jvmArgs().stream())
+                      .toList()));
         }
       }
     }

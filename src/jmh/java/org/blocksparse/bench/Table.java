@@ -28,6 +28,9 @@ final class Table {
     topK();
     bag();
     simple("Weights of each type", WeightsBenchmark.class, "forward", "gradientOfH", "topK");
+    for (MoeOperation operation : MoeOperation.values()) {
+      moe(operation);
+    }
     concurrency();
     serving();
     simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
@@ -112,16 +115,7 @@ final class Table {
         columns.add(
             row.map(r -> "%s (%.2f)".formatted(milliseconds(r.bestNs()), r.bestNs() / limit))
                 .orElse("-"));
-        if (row.isPresent() && ours.isPresent() && row.get().bestNs() < ours.get().bestNs()) {
-          lost.add(
-              "%s, %s: %s takes %s ms, we take %s"
-                  .formatted(
-                      workload,
-                      title,
-                      peer,
-                      milliseconds(row.get().bestNs()),
-                      milliseconds(ours.get().bestNs())));
-        }
+        addIfLost(workload + ", " + title, peer, row, ours);
       }
       line(
           "| %s | %s | %s | %s | %s | %s |",
@@ -131,6 +125,19 @@ final class Table {
           String.join(" | ", columns),
           ours.map(row -> milliseconds(row.medianNs())).orElse("-"),
           ours.map(row -> "%.0f".formatted(row.allocatedBytes())).orElse("-"));
+    }
+  }
+
+  private void addIfLost(
+      String what, Peer peer, Optional<Report.Row> theirs, Optional<Report.Row> ours) {
+    if (theirs.isPresent() && ours.isPresent() && theirs.get().bestNs() < ours.get().bestNs()) {
+      lost.add(
+          "%s: %s takes %s ms, we take %s"
+              .formatted(
+                  what,
+                  peer,
+                  milliseconds(theirs.get().bestNs()),
+                  milliseconds(ours.get().bestNs())));
     }
   }
 
@@ -184,6 +191,60 @@ final class Table {
               .map(peer -> bagTime(rows, operation, peer, limit))
               .collect(Collectors.joining(" | ")));
     }
+  }
+
+  /** Whole mixtures of experts. */
+  private void moe(MoeOperation operation) {
+    List<Report.Row> rows =
+        rows(MoeBenchmark.class, "run").stream()
+            .filter(row -> row.param("operation").equals(operation.name()))
+            .toList();
+    if (rows.isEmpty()) {
+      return;
+    }
+    heading(
+        "Mixture of %d experts, top %d, %d -> %d -> %d: %s"
+            .formatted(
+                MoeProblem.EXPERTS,
+                MoeProblem.TOP,
+                MoeProblem.FEATURES,
+                MoeProblem.HIDDEN,
+                MoeProblem.FEATURES,
+                operation));
+    line(
+        "| tokens | activation | limit of its products | %s | %s |",
+        Peer.BLOCKSPARSE, Peer.PYTORCH_LOOP);
+    line("|---|---|---|---|---|");
+    for (String tokens : rows.stream().map(row -> row.param("tokens")).distinct().toList()) {
+      for (MoeActivation activation : MoeActivation.values()) {
+        List<Report.Row> cells =
+            rows.stream()
+                .filter(row -> row.param("tokens").equals(tokens))
+                .filter(row -> row.param("activation").equals(activation.name()))
+                .toList();
+        double limit =
+            report.limitNs(
+                operation.bytes(activation), operation.flops(Integer.parseInt(tokens), activation));
+        line(
+            "| %s | %s | %s | %s | %s |",
+            tokens,
+            activation,
+            milliseconds(limit),
+            moeTime(cells, Peer.BLOCKSPARSE, limit),
+            moeTime(cells, Peer.PYTORCH_LOOP, limit));
+        addIfLost(
+            "mixture of experts, %s tokens, %s, %s".formatted(tokens, activation, operation),
+            Peer.PYTORCH_LOOP,
+            cell(cells, Peer.PYTORCH_LOOP),
+            cell(cells, Peer.BLOCKSPARSE));
+      }
+    }
+  }
+
+  private static String moeTime(List<Report.Row> cells, Peer peer, double limit) {
+    return cell(cells, peer)
+        .map(row -> "%s (%.2f)".formatted(milliseconds(row.bestNs()), row.bestNs() / limit))
+        .orElse("-");
   }
 
   private static String joined(Object[] names) {

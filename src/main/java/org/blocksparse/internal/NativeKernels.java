@@ -7,6 +7,8 @@ import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_SUM;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_AUTO;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_BLAS;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_TILE;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_gradient_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adagrad_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adam_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_adagrad_f32;
@@ -16,7 +18,6 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sgd_f
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sum_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_cross_entropy_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gemm_f32;
-import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gemm_typed_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_outer_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
@@ -91,8 +92,10 @@ public final class NativeKernels implements Kernels {
       boolean accumulate,
       Rows c) {
     if (w.type() != WeightType.FLOAT32) {
-      typedBlockGemm(
-          schedule, chunkBegin, chunkEnd, columnBegin, columnEnd, a, w, bias, accumulate, c);
+      check(
+          TypedProducts.blockGemm(
+              isa, schedule, chunkBegin, chunkEnd, columnBegin, columnEnd, a, w, bias, accumulate, c),
+          "blocksparse_block_gemm_typed_f32");
       return;
     }
     try (Scratch scratch = borrowScratch(w.inSize(), w.outSize())) {
@@ -128,53 +131,6 @@ public final class NativeKernels implements Kernels {
               scratch == null ? 0 : scratch.storage().elements()),
           "blocksparse_block_gemm_f32");
     }
-  }
-
-  /** Never on OpenBLAS, whichever way to multiply was chosen. */
-  private void typedBlockGemm(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      Rows a,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c) {
-    Blocks.Scales scales = w.scales();
-    check(
-        blocksparse_block_gemm_typed_f32(
-            isa,
-            schedule.packed().address(0),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            columnBegin,
-            columnEnd,
-            w.inSize(),
-            w.outSize(),
-            a.address(),
-            a.count(),
-            a.stride(),
-            w.type().code(),
-            w.address(),
-            w.inBlocks(),
-            w.outBlocks(),
-            w.inBlockStride(),
-            w.outBlockStride(),
-            w.rowStride(),
-            w.transposed() ? 1 : 0,
-            scales == null ? 0 : scales.storage().address(0),
-            scales == null ? 0 : scales.inBlockStride(),
-            scales == null ? 0 : scales.outBlockStride(),
-            bias == null ? 0 : bias.address(),
-            bias == null ? 0 : bias.stride(),
-            accumulate ? 1 : 0,
-            c.address(),
-            c.count(),
-            c.stride()),
-        "blocksparse_block_gemm_typed_f32");
   }
 
   @Override
@@ -304,6 +260,54 @@ public final class NativeKernels implements Kernels {
             c.count(),
             c.stride()),
         "blocksparse_block_cross_entropy_f32");
+  }
+
+  @Override
+  public void activation(RowSelection rows, ActivationInput input, Rows a) {
+    check(
+        blocksparse_activation_f32(
+            isa,
+            input.function().number(),
+            rows.schedule() == null ? 0 : rows.schedule().packed().address(0),
+            rows.schedule() == null ? 0 : rows.schedule().length(),
+            rows.begin(),
+            rows.end(),
+            rows.columnBegin(),
+            rows.columnEnd(),
+            input.n(),
+            input.z().address(),
+            input.z().stride(),
+            address(input.gate()),
+            a.address(),
+            a.stride(),
+            a.count()),
+        "blocksparse_activation_f32");
+  }
+
+  @Override
+  public void activationGradient(
+      RowSelection rows, ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate) {
+    check(
+        blocksparse_activation_gradient_f32(
+            isa,
+            input.function().number(),
+            rows.schedule() == null ? 0 : rows.schedule().packed().address(0),
+            rows.schedule() == null ? 0 : rows.schedule().length(),
+            rows.begin(),
+            rows.end(),
+            rows.columnBegin(),
+            rows.columnEnd(),
+            input.n(),
+            input.z().address(),
+            input.z().stride(),
+            address(input.gate()),
+            gradA.address(),
+            gradA.stride(),
+            gradZ.address(),
+            gradZ.stride(),
+            address(gradGate),
+            gradA.count()),
+        "blocksparse_activation_gradient_f32");
   }
 
   @Override

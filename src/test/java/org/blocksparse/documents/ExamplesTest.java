@@ -21,6 +21,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 import org.blocksparse.BlockPlan;
@@ -137,6 +138,27 @@ final class ExamplesTest {
     }
   }
 
+  // example: growth
+  /** Adds an item for each vector, takes old ones out, and gives the new layer to the server. */
+  static HierarchicalSoftmax update(HierarchicalSoftmax trained, FloatTensor items, int... sold) {
+    trained.addOutputs(items);
+    trained.retire(sold);
+    return trained.copy(); // serves while the other is trained and grows
+  }
+
+  // end of example
+
+  @Test
+  void growth_keepsTheNumbers() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 9).seed(1).build();
+        FloatTensor items = FloatTensor.of(new float[] {1, 2, 3, 4}, 2, 2);
+        HierarchicalSoftmax served = update(layer, items, 0, 3)) {
+      assertEquals(11, served.outputs());
+      assertEquals(9, served.topK(items, 100).size(0));
+      assertTrue(served.assignment().isRetired(3));
+    }
+  }
+
   // example: blocks
   static void blocks() {
     // 2 input and 3 output blocks of 2 elements each: W has 2 x 3 blocks of 2 x 2.
@@ -169,40 +191,6 @@ final class ExamplesTest {
     List<String> printed = printed(ExamplesTest::blocks);
     assertEquals(List.of("(2, 2, 2) 277.0", "(2, 1, 2) 46.0", "(2, 3, 2, 2) 10.0"), printed);
     assertEquals(Example.named("blocks").commentsOnPrinting(), printed);
-  }
-
-  // example: experts
-  /** The sum of the experts chosen for each row of x, by their gates; W is (experts, 1, m, n). */
-  static FloatTensor mixture(FloatTensor W, float[] x, int[] chosen, float[] gates, int batch) {
-    int experts = (int) W.shape().dim(0);
-    int each = chosen.length / batch;
-    int m = x.length / batch;
-    float[] h = new float[batch * each * m];
-    for (int k = 0; k < h.length; k++) {
-      h[k] = gates[k / m] * x[k / m / each * m + k % m];
-    }
-    try (FloatTensor gated = FloatTensor.of(h, batch, each, m);
-        IntTensor inputIdx = IntTensor.of(chosen, batch, each);
-        IntTensor outputIdx = IntTensor.zeros(batch, 1); // there is one output block
-        FloatTensor b = FloatTensor.zeros(1, W.shape().dim(3));
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, experts, 1)) {
-      return SparseBlockDot.apply(W, gated, b, plan);
-    }
-  }
-
-  // end of example
-
-  @Test
-  void experts_addUpWithTheirGates() {
-    float[] weights = {1, 2, 10, 20, 100, 200}; // 3 experts of 1 x 2
-    try (FloatTensor W = FloatTensor.of(weights, 3, 1, 1, 2);
-        FloatTensor out =
-            mixture(
-                W, new float[] {1, 3}, new int[] {0, 2, 1, 2}, new float[] {0.5f, 2, 1, -1}, 2)) {
-      assertEquals("(2, 1, 2)", out.shape().toString());
-      // Row 0 is 1: 0.5 (1, 2) + 2 (100, 200). Row 1 is 3: 3 (10, 20) - 3 (100, 200).
-      assertArrayEquals(new float[] {200.5f, 401, -270, -540}, out.toArray());
-    }
   }
 
   // example: labels
@@ -373,6 +361,22 @@ final class ExamplesTest {
 
   // end of example
 
+  // example: turns
+  /** As many calls at a time as there are processors; who comes first is served first. */
+  static final Semaphore TURNS = new Semaphore(Runtime.getRuntime().availableProcessors(), true);
+
+  static int[] likeliestInTurn(HierarchicalSoftmax layer, float[] features, int k)
+      throws InterruptedException {
+    TURNS.acquire();
+    try {
+      return likeliest(layer, features, k);
+    } finally {
+      TURNS.release();
+    }
+  }
+
+  // end of example
+
   @Test
   void serving_answersManyThreadsAsOne() throws Exception {
     Path file = folder.resolve("served.safetensors");
@@ -384,7 +388,7 @@ final class ExamplesTest {
         List<Future<int[]>> answers = new ArrayList<>();
         for (int r = 0; r < requests; r++) {
           float[] features = {r - 32, 5};
-          answers.add(callers.submit(() -> likeliest(served, features, 20)));
+          answers.add(callers.submit(() -> likeliestInTurn(served, features, 20)));
         }
         for (int r = 0; r < requests; r++) {
           assertArrayEquals(
