@@ -140,7 +140,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     labels = names;
   }
 
-  /** Weights of the classes, (features, classes): the layer's own, if {@link #weightType} allows. */
+  /**
+   * Weights of the classes, (features, classes): the layer's own, if {@link #weightType} allows.
+   */
   public FloatTensor W1() {
     return memory.parameters().floats(Parameter.W1);
   }

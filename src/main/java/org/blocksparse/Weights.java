@@ -133,9 +133,7 @@ public final class Weights implements AutoCloseable {
   Weights copy(String name) {
     long words = type.words(shape.size());
     Storage[] made =
-        scales == null
-            ? Storage.allocateAll(words)
-            : Storage.allocateAll(words, scales.elements());
+        scales == null ? Storage.allocateAll(words) : Storage.allocateAll(words, scales.elements());
     try (Lease lease = new Lease().of(name, this)) {
       made[0].copyFrom(elements);
       if (scales != null) {

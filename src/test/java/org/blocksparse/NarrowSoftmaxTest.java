@@ -12,7 +12,9 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
@@ -146,20 +148,20 @@ final class NarrowSoftmaxTest {
   void takesLessMemory() {
     try (HierarchicalSoftmax floats = layer(Workers.common())) {
       long start = FloatTensor.allocatedBytes();
-      long[] bytes = new long[ElementType.values().length];
+      Map<ElementType, Long> bytes = new EnumMap<>(ElementType.class);
       for (ElementType type : ElementType.values()) {
         try (HierarchicalSoftmax copy = floats.withWeights(type)) {
-          bytes[type.ordinal()] = FloatTensor.allocatedBytes() - start;
+          bytes.put(type, FloatTensor.allocatedBytes() - start);
           assertEquals(type != ElementType.FLOAT32, copy.toString().contains("weights of " + type));
         }
         assertEquals(start, FloatTensor.allocatedBytes());
       }
       long weights = floats.W1().shape().size() + floats.W2().shape().size();
       long columns = floats.W1().shape().dim(1) + floats.b2().shape().size();
-      long wide = bytes[ElementType.FLOAT32.ordinal()];
-      assertEquals(wide - 2 * weights, bytes[ElementType.FLOAT16.ordinal()], 8);
-      assertEquals(wide - 2 * weights, bytes[ElementType.BFLOAT16.ordinal()], 8);
-      assertEquals(wide - 3 * weights + 4 * columns, bytes[ElementType.INT8.ordinal()], 8);
+      long wide = bytes.get(ElementType.FLOAT32);
+      assertEquals(wide - 2 * weights, bytes.get(ElementType.FLOAT16), 8);
+      assertEquals(wide - 2 * weights, bytes.get(ElementType.BFLOAT16), 8);
+      assertEquals(wide - 3 * weights + 4 * columns, bytes.get(ElementType.INT8), 8);
     }
   }
 

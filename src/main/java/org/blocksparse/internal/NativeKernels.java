@@ -94,7 +94,17 @@ public final class NativeKernels implements Kernels {
     if (w.type() != WeightType.FLOAT32) {
       check(
           TypedProducts.blockGemm(
-              isa, schedule, chunkBegin, chunkEnd, columnBegin, columnEnd, a, w, bias, accumulate, c),
+              isa,
+              schedule,
+              chunkBegin,
+              chunkEnd,
+              columnBegin,
+              columnEnd,
+              a,
+              w,
+              bias,
+              accumulate,
+              c),
           "blocksparse_block_gemm_typed_f32");
       return;
     }

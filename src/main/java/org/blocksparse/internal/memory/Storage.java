@@ -217,7 +217,7 @@ public final class Storage {
     long elements = bytes / 4;
     ByteBuffer[] segments = new ByteBuffer[segmentCount((bytes + 3) / 4)];
     for (int s = 0; s < segments.length; s++) {
-      long begin = 4 * s * SEGMENT_ELEMENTS;
+      long begin = 4L * s * SEGMENT_ELEMENTS;
       segments[s] =
           mapping.buffer(position + begin, (int) Math.min(4 * SEGMENT_ELEMENTS, bytes - begin));
     }
@@ -355,13 +355,13 @@ public final class Storage {
 
   /** An element of two bytes. */
   public short getShort(long index) {
-    return segments[(int) (index >>> SEGMENT_BITS + 1)].getShort(
-        ((int) index & 2 * SEGMENT_MASK + 1) << 1);
+    return segments[(int) (index >>> (SEGMENT_BITS + 1))].getShort(
+        ((int) index & (2 * SEGMENT_MASK + 1)) << 1);
   }
 
   /** An element of one byte. */
   public byte getByte(long index) {
-    return segments[(int) (index >>> SEGMENT_BITS + 2)].get((int) index & 4 * SEGMENT_MASK + 3);
+    return segments[(int) (index >>> (SEGMENT_BITS + 2))].get((int) index & (4 * SEGMENT_MASK + 3));
   }
 
   public int getInt(long index) {
@@ -391,9 +391,9 @@ public final class Storage {
     int done = 0;
     while (done < length) {
       long at = offset + done;
-      int inSegment = (int) (at & 4 * SEGMENT_ELEMENTS - 1);
+      int inSegment = (int) (at & (4 * SEGMENT_ELEMENTS - 1));
       int count = (int) Math.min(length - done, 4 * SEGMENT_ELEMENTS - inSegment);
-      run.accept(segments[(int) (at >>> SEGMENT_BITS + 2)], inSegment, done, count);
+      run.accept(segments[(int) (at >>> (SEGMENT_BITS + 2))], inSegment, done, count);
       done += count;
     }
   }
