@@ -159,9 +159,9 @@ final class NarrowSoftmaxTest {
       long weights = floats.W1().shape().size() + floats.W2().shape().size();
       long columns = floats.W1().shape().dim(1) + floats.b2().shape().size();
       long wide = bytes.get(ElementType.FLOAT32);
-      assertEquals(wide - 2 * weights, bytes.get(ElementType.FLOAT16), 8);
-      assertEquals(wide - 2 * weights, bytes.get(ElementType.BFLOAT16), 8);
-      assertEquals(wide - 3 * weights + 4 * columns, bytes.get(ElementType.INT8), 8);
+      assertEquals(wide - 2 * weights, (double) bytes.get(ElementType.FLOAT16), 8.0);
+      assertEquals(wide - 2 * weights, (double) bytes.get(ElementType.BFLOAT16), 8.0);
+      assertEquals(wide - 3 * weights + 4 * columns, (double) bytes.get(ElementType.INT8), 8.0);
     }
   }
 
@@ -289,7 +289,7 @@ final class NarrowSoftmaxTest {
   }
 
   private static float half(short bits) {
-    int exponent = bits >> 10 & 31;
+    int exponent = (bits >> 10) & 31;
     int fraction = bits & 1023;
     double magnitude =
         exponent == 0 ? Math.scalb(fraction, -24) : Math.scalb(1024.0 + fraction, exponent - 25);

@@ -54,7 +54,7 @@ public enum WeightType {
     int magnitude = bits & 0x7fff;
     int sign = (bits & 0x8000) << 16;
     if (magnitude >= HALF_INFINITY) {
-      return Float.intBitsToFloat(sign | 0x7f800000 | (magnitude & 0x3ff) << 13);
+      return Float.intBitsToFloat(sign | 0x7f800000 | ((magnitude & 0x3ff) << 13));
     }
     // With the exponent of a float that is 2^112 times as small, then exactly scaled.
     float value = Float.intBitsToFloat(magnitude << 13) * 0x1p112f;
@@ -71,18 +71,18 @@ public enum WeightType {
 
   private static short narrowToBfloat16(float value) {
     int bits = Float.floatToRawIntBits(value);
-    return (short) (bits + 0x7fff + (bits >>> 16 & 1) >>> 16);
+    return (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
   }
 
   private static short narrowToFloat16(float value) {
     float magnitude = Math.abs(value);
-    int sign = Float.floatToRawIntBits(value) >>> 16 & 0x8000;
+    int sign = (Float.floatToRawIntBits(value) >>> 16) & 0x8000;
     if (magnitude < 0x1p-14f) {
       // Subnormal: whole multiples of 2^-24, which a float of 2^-1 has as its last place.
-      return (short) (sign | Float.floatToRawIntBits(magnitude + 0.5f) - 0x3f000000);
+      return (short) (sign | (Float.floatToRawIntBits(magnitude + 0.5f) - 0x3f000000));
     }
     int bits = Float.floatToRawIntBits(magnitude);
-    int rounded = bits + 0xfff + (bits >>> 13 & 1) >>> 13;
+    int rounded = (bits + 0xfff + ((bits >>> 13) & 1)) >>> 13;
     return (short) (sign | Math.min(rounded - (112 << 10), HALF_INFINITY));
   }
 }
