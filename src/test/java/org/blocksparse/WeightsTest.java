@@ -133,7 +133,7 @@ final class WeightsTest {
     boolean half = type == ElementType.FLOAT16;
     float[] values = new float[20_000];
     for (int i = 0; i < values.length; i++) {
-      int bits = data.below(1 << 16) << 16 | data.below(1 << 16);
+      int bits = (data.below(1 << 16) << 16) | data.below(1 << 16);
       // Some are halfway between two numbers of the type.
       bits = i % 3 == 0 ? bits & (half ? 0xfffff000 : 0xffff8000) : bits;
       float value = Float.intBitsToFloat(bits);
