@@ -2,6 +2,7 @@
 package org.blocksparse;
 
 import java.util.ArrayList;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.Parameter;
 
@@ -10,7 +11,7 @@ final class Lease implements AutoCloseable {
   private final ArrayList<Storage> held = new ArrayList<>(8);
 
   Lease() {
-    FirstUse.requireRoom();
+    StackRoom.require();
   }
 
   /**

@@ -71,7 +71,7 @@ final class GrowthProperties {
     }
 
     FloatTensor x(int rows) {
-      return FloatTensor.of(data.floats(Numbers.GAUSSIAN, rows * FEATURES), rows, FEATURES);
+      return FloatTensor.of(data.floats(Numbers.GAUSSIAN, (long) rows * FEATURES), rows, FEATURES);
     }
 
     /** Some outputs that live, or some that do not; not all of those that live. */
