@@ -378,6 +378,15 @@ public final class BlockPlan implements AutoCloseable {
     return outputs;
   }
 
+  void requireFits(Weights W) {
+    Shape shape = requireNonNull(W, "W").shape();
+    Shape expected = Shape.of(iBlocks(), oBlocks(), shape.dim(2), shape.dim(3));
+    if (!shape.equals(expected)) {
+      throw new IllegalArgumentException(
+          "W: expected " + WEIGHTS + " = " + expected + " but was " + shape);
+    }
+  }
+
   /** The schedule of forward products, held by the lease. */
   GemmSchedule forward(Lease lease) {
     return schedules.forward(lease);

@@ -34,6 +34,34 @@ final class Lease implements AutoCloseable {
   }
 
   /**
+   * Adds weights that are only read; null is allowed and does nothing.
+   *
+   * @throws IllegalStateException if they are closed; what was added before is released then
+   */
+  Lease of(String name, Weights weights) {
+    if (weights != null) {
+      try {
+        hold(name, weights, weights.elements());
+        if (weights.scales() != null) {
+          hold(name, weights, weights.scales());
+        }
+      } catch (Throwable e) {
+        close();
+        throw e;
+      }
+    }
+    return this;
+  }
+
+  private void hold(String name, Weights weights, Storage storage) {
+    held.ensureCapacity(held.size() + 1);
+    if (!storage.acquire()) {
+      throw new IllegalStateException(name + ": the weights " + weights.shape() + " are closed");
+    }
+    held.add(storage);
+  }
+
+  /**
    * Adds a tensor that the operation writes; null is allowed and does nothing. All of them are
    * added before the first is written.
    *
@@ -58,7 +86,8 @@ final class Lease implements AutoCloseable {
     for (Parameter parameter : Parameter.values()) {
       of(parameter.label(), parameters.of(parameter));
     }
-    return this;
+    SoftmaxWeights narrow = parameters.narrow();
+    return narrow == null ? this : of("W1", narrow.W1()).of("W2", narrow.W2());
   }
 
   /** Adds all of them, by their own names, to be written. */
