@@ -66,6 +66,7 @@ final class Training {
       long number) {
     requireNonNull(optimizer, "optimizer");
     TrainingBatch batch = check(x, targets, loss);
+    memory.requireTrainable("step");
     SoftmaxParameters parameters = memory.parameters();
     for (Parameter parameter : Parameter.values()) {
       Check.noOverlap(parameter.label(), parameters.of(parameter), "x", x);
