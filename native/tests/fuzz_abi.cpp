@@ -167,6 +167,30 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
                                scratch_data);
       break;
     }
+    case 5: {
+      const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
+      const bool scheduled = !transposed;
+      const int32_t activation = path * 4 + (options >> 4 & 3);  // some are none
+      const bool gated = activation >= BLOCKSPARSE_SWIGLU;
+      const std::vector<float> gates(static_cast<std::size_t>(positive(rows2)), 0.5f);
+      std::vector<float> grad_gates = gates;
+      const bool apart = (odd & kFarApart) != 0;
+      const int64_t z_size = gated ? 2 * int64_t{size2} : size2;
+      const int64_t ldz = apart ? INT64_MAX : z_size + padding;
+      std::vector<float> z = operand(rows2, ldz, z_size);
+      std::vector<float> grad_z = z;
+      float* const z_data = (odd & kNullX) != 0 ? nullptr : z.data();
+      blocksparse_activation_f32(isa, activation, scheduled ? plan.data() : nullptr,
+                                 static_cast<int64_t>(plan.size()), begin, end, part_begin,
+                                 part_end, size2, z_data, ldz, weighted ? gates.data() : nullptr,
+                                 y_data, ld2, rows2);
+      blocksparse_activation_gradient_f32(
+          isa, activation, scheduled ? plan.data() : nullptr, static_cast<int64_t>(plan.size()),
+          begin, end, part_begin, part_end, size2, z_data, ldz, weighted ? gates.data() : nullptr,
+          y_data, ld2, w_data == nullptr ? nullptr : grad_z.data(), ldz,
+          accumulate == 0 ? nullptr : grad_gates.data(), rows2);
+      break;
+    }
     default: {
       const int64_t count = size1;
       std::vector<float> g = operand(1, 0, size1), s = g, v = g;

@@ -316,6 +316,82 @@ BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(
     const float* weights, float smoothing, const float* prior, float* nll, float* c, int64_t c_rows,
     int64_t ldc);
 
+/* ------------------------------------------------------------------------------- activations */
+
+/*
+ * What is applied to each element of a row. Of a gated one, a row of z has 2 n elements, of which the
+ * first n go through the function and are multiplied by the last n.
+ */
+typedef enum blocksparse_activation {
+  BLOCKSPARSE_IDENTITY = 0,  /* z */
+  BLOCKSPARSE_RELU = 1,      /* z above 0, else 0; its slope at 0 is 0 */
+  BLOCKSPARSE_GELU = 2,      /* z Phi(z), Phi being the normal distribution's */
+  BLOCKSPARSE_GELU_TANH = 3, /* z / 2 (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) */
+  BLOCKSPARSE_SILU = 4,      /* z / (1 + exp(-z)) */
+  BLOCKSPARSE_TANH = 5,
+  BLOCKSPARSE_SIGMOID = 6, /* 1 / (1 + exp(-z)) */
+  BLOCKSPARSE_SWIGLU = 7,  /* gated: silu(z[q]) z[n + q] */
+  BLOCKSPARSE_GEGLU = 8    /* gated: gelu(z[q]) z[n + q] */
+} blocksparse_activation;
+
+/*
+ * For rows r, columns q of [column_begin, column_end):
+ *
+ *   a[r][q] = gate[r] * f(z[r][q])               gate[r] = 1 if gate is NULL
+ *
+ * The rows are those that chunks [begin, end) of a GEMM schedule write, for who has just computed
+ * them; without a schedule, rows [begin, end).
+ *
+ * activation    BLOCKSPARSE_*, as above
+ * schedule      GEMM schedule of schedule_length int32, whose segments and pairs are not looked at;
+ *               or NULL
+ * n             size of a row of a, at most 2^30 - 1 if the activation is gated
+ * z             rows of n, or 2 n if gated, ldz apart
+ * gate          a factor for each row, or NULL
+ * a             rows of n, lda apart. It may be z, with the same stride, unless the activation is
+ *               gated; else it overlaps no other operand
+ * rows          how many rows each of them has
+ *
+ * NaN gives NaN; at infinities the formulas are followed as floats do, where 0 times infinity is NaN:
+ * so GELU and SiLU of -infinity are NaN.
+ *
+ * How far f and its slope are off, whichever is more: so many units in the last place of the exact
+ * one, or an absolute error. That of slopes is needed where they change sign, and that of SiLU only
+ * where the logistic function is denormal. Tested through all finite floats in steps of 4001, and in
+ * steps of 7e-5 from -18 to 18.
+ *
+ *   function                   f                      slope
+ *   identity, ReLU             exact                  exact
+ *   GELU                       8 ulp, 2^-144          6 ulp, 2^-23
+ *   GELU by tanh               6 ulp, 2^-24           6 ulp, 2^-23
+ *   SiLU                       4 ulp, 2^-141          6 ulp, 2^-23
+ *   tanh, sigmoid              4 ulp                  6 ulp
+ */
+BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activation,
+                                                   const int32_t* schedule, int64_t schedule_length,
+                                                   int32_t begin, int32_t end, int32_t column_begin,
+                                                   int32_t column_end, int32_t n, const float* z,
+                                                   int64_t ldz, const float* gate, float* a,
+                                                   int64_t lda, int64_t rows);
+
+/*
+ * The gradients of what blocksparse_activation_f32 computes, for the same rows and columns:
+ *
+ *   grad_z[r][q]  = gate[r] * grad_a[r][q] * f'(z[r][q])        and if gated
+ *   grad_z[r][q]  = gate[r] * grad_a[r][q] * z[r][n + q] * f'(z[r][q])
+ *   grad_z[r][n + q] = gate[r] * grad_a[r][q] * f(z[r][q])
+ *   grad_gate[r]  = sum over q of grad_a[r][q] * a[r][q], with a as it is without the gate
+ *
+ * grad_z        rows of n, or 2 n if gated. It may be grad_a, with the same stride, unless the
+ *               activation is gated; else it overlaps no other operand
+ * grad_gate     rows, or NULL; if it is wanted, the columns are all of [0, n)
+ */
+BLOCKSPARSE_API int32_t blocksparse_activation_gradient_f32(
+    int32_t isa, int32_t activation, const int32_t* schedule, int64_t schedule_length,
+    int32_t begin, int32_t end, int32_t column_begin, int32_t column_end, int32_t n, const float* z,
+    int64_t ldz, const float* gate, const float* grad_a, int64_t ld_grad_a, float* grad_z,
+    int64_t ld_grad_z, float* grad_gate, int64_t rows);
+
 /* -------------------------------------------------------------------------------------- bags */
 
 /*

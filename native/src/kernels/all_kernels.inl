@@ -16,9 +16,12 @@
 
 namespace {
 
+using blocksparse::activation_gradient_row;
+using blocksparse::activation_row;
 using blocksparse::bag_work;
 using blocksparse::block_view;
 using blocksparse::cross_entropy_target;
+using blocksparse::elementwise_function;
 using blocksparse::gemm_work;
 using blocksparse::kernel_table;
 using blocksparse::kTileRows;
@@ -58,7 +61,9 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 #include "kernels/gemm_dot_kernel.inl"
 #include "kernels/gemm_driver.inl"
 #include "kernels/outer_tiles.inl"
+#include "kernels/exponential.inl"
 #include "kernels/softmax.inl"
+#include "kernels/activations.inl"
 #include "kernels/vector_sums.inl"
 #include "kernels/optimizer_steps.inl"
 #include "kernels/bag.inl"
@@ -66,18 +71,9 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 
 namespace {
 
-constexpr kernel_table kTable = {gemm,
-                                 outer,
-                                 softmax,
-                                 log_softmax,
-                                 cross_entropy,
-                                 axpy,
-                                 sum_of_squares,
-                                 largest_magnitude,
-                                 sgd,
-                                 adagrad,
-                                 adam,
-                                 bag_sum,
-                                 dot};
+constexpr kernel_table kTable = {
+    gemm,     outer,         softmax, log_softmax,    cross_entropy,
+    activate, differentiate, axpy,    sum_of_squares, largest_magnitude,
+    sgd,      adagrad,       adam,    bag_sum,        dot};
 
 }  // namespace

@@ -65,6 +65,28 @@ struct cross_entropy_target {
   const float* prior;  // or NULL: 1 / valid each
 };
 
+// What is applied to each element of a row, or to each of its first half.
+enum class elementwise_function { identity, relu, gelu, gelu_tanh, silu, tanh, sigmoid };
+
+// a = gate * f(z), or gate * f(z) * second where there is a second half.
+struct activation_row {
+  const float* z;
+  const float* second;  // or NULL
+  int32_t n;
+  float gate;
+  float* a;
+};
+
+struct activation_gradient_row {
+  const float* z;
+  const float* second;  // or NULL
+  int32_t n;
+  float gate;
+  const float* grad_a;
+  float* grad_z;
+  float* grad_second;  // where there is a second half
+};
+
 // c = scale * (sum over entries e of values[e] * a[indices[e]]), a row of n.
 struct bag_work {
   const int32_t* indices;
@@ -86,6 +108,10 @@ struct kernel_table {
   void (*log_softmax)(const softmax_row& row, float offset);
   // Returns the negative log likelihood.
   float (*cross_entropy)(const softmax_row& row, const cross_entropy_target& target);
+
+  void (*activate)(elementwise_function function, const activation_row& row);
+  // Returns the gradient of the gate.
+  float (*differentiate)(elementwise_function function, const activation_gradient_row& row);
 
   void (*axpy)(int64_t count, float alpha, const float* x, float* y);  // y += alpha * x
   double (*sum_of_squares)(int64_t count, const float* x);

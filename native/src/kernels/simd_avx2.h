@@ -32,6 +32,10 @@ INLINE vec fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 INLINE vec sqrt(vec a) { return _mm256_sqrt_ps(a); }
 // b where either is NaN.
 INLINE vec max(vec a, vec b) { return _mm256_max_ps(a, b); }
+// x where a < b, else y: y where either is NaN.
+INLINE vec if_less(vec a, vec b, vec x, vec y) {
+  return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
 INLINE vec round(vec a) {
   return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }

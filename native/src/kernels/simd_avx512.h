@@ -30,6 +30,10 @@ INLINE vec fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE vec sqrt(vec a) { return _mm512_sqrt_ps(a); }
 // b where either is NaN.
 INLINE vec max(vec a, vec b) { return _mm512_max_ps(a, b); }
+// x where a < b, else y: y where either is NaN.
+INLINE vec if_less(vec a, vec b, vec x, vec y) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+}
 INLINE vec round(vec a) {
   return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }

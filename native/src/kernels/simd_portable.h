@@ -60,6 +60,8 @@ INLINE vec sqrt(vec a) {
 }
 // b where either is NaN.
 INLINE vec max(vec a, vec b) { return a > b ? a : b; }
+// x where a < b, else y: y where either is NaN.
+INLINE vec if_less(vec a, vec b, vec x, vec y) { return a < b ? x : y; }
 // To the nearest whole number, for |a| < 2^22; anything for larger ones.
 INLINE vec round(vec a) {
   const vec shift = set1(0x1.8p23f);

@@ -15,24 +15,6 @@ namespace {
 constexpr float kInfinity = __builtin_huge_valf();
 constexpr float kLargestFloat = 0x1.fffffep127f;
 
-// exp(x) for x <= 0 with an error of at most 2 ulp, 0 for -infinity, denormal results included.
-//
-// x = n ln 2 + r with a whole n and |r| <= ln(2) / 2; then exp(x) = 2^n exp(r), with the polynomial
-// of Cephes' expf for exp(r). ln 2 comes in two parts, the first so short that its product with n
-// is exact.
-INLINE vec exp_nonpositive(vec x) {
-  x = max(set1(-105.0f), x);  // exp(-105) rounds to 0; NaN stays
-  const vec n = round(mul(x, set1(0x1.715476p0f)));
-  const vec r = fma(n, set1(0x1.bd0106p-13f), fma(n, set1(-0x1.63p-1f), x));
-  vec p = set1(1.9875691500e-4f);
-  p = fma(p, r, set1(1.3981999507e-3f));
-  p = fma(p, r, set1(8.3334519073e-3f));
-  p = fma(p, r, set1(4.1665795894e-2f));
-  p = fma(p, r, set1(1.6666665459e-1f));
-  p = fma(p, r, set1(5.0000001201e-1f));
-  return scale_by_power(add(fma(p, mul(r, r), r), set1(1.0f)), n);
-}
-
 // A sum over vectors whose error does not grow with their number (Kahan).
 class compensated_sum {
  public:

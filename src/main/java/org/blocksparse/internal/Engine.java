@@ -29,6 +29,12 @@ public final class Engine {
   /** What a softmax costs for each element, in multiply-adds. */
   private static final int SOFTMAX_WORK = 16;
 
+  /** What an activation costs for each element, in multiply-adds. */
+  private static final int ACTIVATION_WORK = 16;
+
+  /** Elements of rows that are still in the cache when what follows a product looks at them. */
+  private static final int FUSED_ELEMENTS = 1 << 16;
+
   private final Scheduler scheduler;
 
   /** Null: those that {@link KernelsProvider} chooses, when they are first used. */
@@ -86,37 +92,145 @@ public final class Engine {
 
   /** See {@link Kernels#blockGemm}. */
   public void gemm(GemmSchedule schedule, Rows a, Blocks w, Rows bias, boolean accumulate, Rows c) {
+    gemm(new BlockProduct(schedule, a, w, bias, null, accumulate, c), null, false);
+  }
+
+  /**
+   * A product with an activation behind it, chunk by chunk while its rows are in the cache.
+   *
+   * @param input what the product makes, with what the activation needs besides
+   * @param a what becomes of it; may be the same rows, unless the activation is gated
+   */
+  public void gemmThenActivation(BlockProduct product, ActivationInput input, Rows a) {
+    boolean gated = input.function().isGated();
+    gemm(
+        product,
+        (kernels, rows) ->
+            kernels.activation(gated ? rows.withColumns(input.n()) : rows, input, a),
+        gated);
+  }
+
+  /**
+   * A product that makes the gradient of what came out of an activation, with the gradient of what
+   * went into it, chunk by chunk while its rows are in the cache.
+   *
+   * @param input what went into the activation
+   * @param gradZ may be the rows that the product writes, unless the activation is gated
+   * @param gradGate an element for each row, or null
+   */
+  public void gemmThenActivationGradient(
+      BlockProduct product, ActivationInput input, Rows gradZ, Storage gradGate) {
+    gemm(
+        product,
+        (kernels, rows) ->
+            kernels.activationGradient(rows, input, product.c(), gradZ, gradGate),
+        gradGate != null);
+  }
+
+  /** Something done to rows, element by element. */
+  private interface RowStep {
+    void run(Kernels kernels, RowSelection rows);
+  }
+
+  /**
+   * A product and what follows it.
+   *
+   * @param then what follows, or null; of the columns written it is told those that are there
+   * @param wholeRows whether it needs all columns at once: where the product is cut by columns, it
+   *     then follows in a pass of its own
+   */
+  private void gemm(BlockProduct product, RowStep then, boolean wholeRows) {
     Kernels used = kernels();
+    GemmSchedule schedule = product.schedule();
     int chunks = schedule.chunks();
-    if (chunks == 0 || w.outSize() == 0) {
+    int n = product.w().outSize();
+    if (chunks == 0) {
       return;
     }
-    int width = piece(w.outSize(), ceilDiv(ENOUGH_TASKS, chunks));
-    int pieces = Math.toIntExact(ceilDiv(w.outSize(), width));
+    // A row of nothing is one piece: what follows may have something to say of it.
+    int width = n == 0 ? 1 : piece(n, ceilDiv(ENOUGH_TASKS, chunks));
+    int pieces = Math.max(1, Math.toIntExact(ceilDiv(n, width)));
+    RowStep fused = wholeRows && pieces > 1 ? null : then;
     scheduler.run(
         Math.multiplyExact(chunks, pieces),
-        work(Math.max(schedule.pairs(), schedule.rows()), w.inSize(), w.outSize()),
+        work(Math.max(schedule.pairs(), schedule.rows()), product.w().inSize(), n),
         (begin, end) -> {
           // Tasks of one piece follow each other, so that a claim is few calls.
           for (int task = begin; task < end; ) {
             int piece = task / chunks;
             int chunk = task % chunks;
             int count = Math.min(end - task, chunks - chunk);
+            int last = fused == null ? chunk + count : fusedEnd(schedule, chunk, chunk + count, width);
             int column = piece * width;
-            used.blockGemm(
-                schedule,
-                chunk,
-                chunk + count,
-                column,
-                Math.min(column + width, w.outSize()),
-                a,
-                w,
-                bias,
-                accumulate,
-                c);
-            task += count;
+            RowSelection rows =
+                new RowSelection(schedule, chunk, last, column, Math.min(column + width, n));
+            product.run(used, rows);
+            if (fused != null) {
+              fused.run(used, rows);
+            }
+            task += last - chunk;
           }
         });
+    if (then != null && fused == null) {
+      forEachRow(product.c().count(), n, true, then);
+    }
+  }
+
+  /** The end of the chunks from {@code chunk} on, at least one, that are few enough to be fused. */
+  private static int fusedEnd(GemmSchedule schedule, int chunk, int limit, int width) {
+    long most = schedule.rowStart(chunk) + (long) FUSED_ELEMENTS / width;
+    int end = chunk + 1;
+    while (end < limit && schedule.rowStart(end + 1) <= most) {
+      end++;
+    }
+    return end;
+  }
+
+  /**
+   * Runs a step on all rows.
+   *
+   * @param n columns of a row
+   * @param wholeRows whether rows must not be cut
+   */
+  private void forEachRow(long count, int n, boolean wholeRows, RowStep step) {
+    Kernels used = kernels();
+    if (count == 0) {
+      return;
+    }
+    int width = wholeRows || n == 0 ? n : piece(n, ceilDiv(ENOUGH_TASKS, count));
+    int pieces = n == 0 ? 1 : Math.toIntExact(ceilDiv(n, width));
+    scheduler.run(
+        Math.multiplyExact(Math.toIntExact(count), pieces),
+        work(count, ACTIVATION_WORK, n),
+        (begin, end) -> {
+          for (int task = begin; task < end; ) {
+            int row = task / pieces;
+            int column = task % pieces * width;
+            // Whole rows, where there is more than one.
+            boolean whole = pieces == 1;
+            int rows = whole ? end - task : 1;
+            step.run(
+                used,
+                new RowSelection(
+                    null, row, row + rows, column, whole ? n : Math.min(column + width, n)));
+            task += rows;
+          }
+        });
+  }
+
+  /** See {@link Kernels#activation}; all rows. */
+  public void activation(ActivationInput input, Rows a) {
+    forEachRow(
+        a.count(), input.n(), false, (kernels, rows) -> kernels.activation(rows, input, a));
+  }
+
+  /** See {@link Kernels#activationGradient}; all rows. */
+  public void activationGradient(ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate) {
+    forEachRow(
+        gradA.count(),
+        input.n(),
+        gradGate != null,
+        (kernels, rows) -> kernels.activationGradient(rows, input, gradA, gradZ, gradGate));
   }
 
   /**

@@ -223,6 +223,65 @@ public final class JavaKernels implements Kernels {
     return sum;
   }
 
+  private interface RowBody {
+    void run(int row, double gate);
+  }
+
+  private static void forEachRow(RowSelection rows, ActivationInput input, RowBody body) {
+    GemmSchedule schedule = rows.schedule();
+    int first = schedule == null ? rows.begin() : schedule.rowStart(rows.begin());
+    int last = schedule == null ? rows.end() : schedule.rowStart(rows.end());
+    for (int r = first; r < last; r++) {
+      int row = schedule == null ? r : schedule.row(r);
+      body.run(row, input.gate() == null ? 1 : input.gate().getFloat(row));
+    }
+  }
+
+  /** What f of the first half is multiplied by, apart from the gate. */
+  private static double secondHalf(ActivationInput input, int row, int column) {
+    return input.function().isGated() ? get(input.z(), row, input.n() + column) : 1;
+  }
+
+  @Override
+  public void activation(RowSelection rows, ActivationInput input, Rows a) {
+    forEachRow(
+        rows,
+        input,
+        (row, gate) -> {
+          for (int q = rows.columnBegin(); q < rows.columnEnd(); q++) {
+            double value = JavaActivations.value(input.function(), get(input.z(), row, q));
+            put(a, row, q, (float) (gate * (value * secondHalf(input, row, q))));
+          }
+        });
+  }
+
+  @Override
+  public void activationGradient(
+      RowSelection rows, ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate) {
+    ActivationFunction function = input.function();
+    forEachRow(
+        rows,
+        input,
+        (row, gate) -> {
+          double dot = 0;
+          for (int q = rows.columnBegin(); q < rows.columnEnd(); q++) {
+            double z = get(input.z(), row, q);
+            double second = secondHalf(input, row, q);
+            double value = JavaActivations.value(function, z);
+            double gradient = get(gradA, row, q);
+            double scaled = gate * gradient;
+            put(gradZ, row, q, (float) (scaled * second * JavaActivations.slope(function, z)));
+            if (function.isGated()) {
+              put(gradZ, row, input.n() + q, (float) (scaled * value));
+            }
+            dot += gradient * (value * second);
+          }
+          if (gradGate != null) {
+            gradGate.putFloat(row, (float) dot);
+          }
+        });
+  }
+
   @Override
   public float norm(long count, Storage x) {
     double squares = 0;

@@ -101,6 +101,17 @@ public interface Kernels {
       Storage nll,
       Rows c);
 
+  /** The rows of a that are selected become gate * f(z). */
+  void activation(RowSelection rows, ActivationInput input, Rows a);
+
+  /**
+   * The gradients of {@link #activation}: with respect to z, and to the gate if it is wanted.
+   *
+   * @param gradGate an element for each row, or null; with it, all columns are selected
+   */
+  void activationGradient(
+      RowSelection rows, ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate);
+
   /** The Euclidean length of the first {@code count} elements. */
   float norm(long count, Storage x);
 

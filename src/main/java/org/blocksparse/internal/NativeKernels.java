@@ -7,6 +7,8 @@ import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_SUM;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_AUTO;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_BLAS;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_TILE;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_gradient_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adagrad_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adam_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_adagrad_f32;
@@ -251,6 +253,54 @@ public final class NativeKernels implements Kernels {
             c.count(),
             c.stride()),
         "blocksparse_block_cross_entropy_f32");
+  }
+
+  @Override
+  public void activation(RowSelection rows, ActivationInput input, Rows a) {
+    check(
+        blocksparse_activation_f32(
+            isa,
+            input.function().number(),
+            rows.schedule() == null ? 0 : rows.schedule().packed().address(0),
+            rows.schedule() == null ? 0 : rows.schedule().length(),
+            rows.begin(),
+            rows.end(),
+            rows.columnBegin(),
+            rows.columnEnd(),
+            input.n(),
+            input.z().address(),
+            input.z().stride(),
+            address(input.gate()),
+            a.address(),
+            a.stride(),
+            a.count()),
+        "blocksparse_activation_f32");
+  }
+
+  @Override
+  public void activationGradient(
+      RowSelection rows, ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate) {
+    check(
+        blocksparse_activation_gradient_f32(
+            isa,
+            input.function().number(),
+            rows.schedule() == null ? 0 : rows.schedule().packed().address(0),
+            rows.schedule() == null ? 0 : rows.schedule().length(),
+            rows.begin(),
+            rows.end(),
+            rows.columnBegin(),
+            rows.columnEnd(),
+            input.n(),
+            input.z().address(),
+            input.z().stride(),
+            address(input.gate()),
+            gradA.address(),
+            gradA.stride(),
+            gradZ.address(),
+            gradZ.stride(),
+            address(gradGate),
+            gradA.count()),
+        "blocksparse_activation_gradient_f32");
   }
 
   @Override

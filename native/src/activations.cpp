@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "blocksparse/blocksparse.h"
+#include "checks.h"
+#include "kernels/kernel_table.h"
+#include "schedule.h"
+
+namespace blocksparse {
+namespace {
+
+// A blocksparse_activation taken apart.
+struct activation_kind {
+  elementwise_function function;
+  bool gated;
+};
+
+bool parse_activation(int32_t activation, activation_kind* kind) {
+  switch (activation) {
+    case BLOCKSPARSE_IDENTITY:
+      *kind = {elementwise_function::identity, false};
+      return true;
+    case BLOCKSPARSE_RELU:
+      *kind = {elementwise_function::relu, false};
+      return true;
+    case BLOCKSPARSE_GELU:
+      *kind = {elementwise_function::gelu, false};
+      return true;
+    case BLOCKSPARSE_GELU_TANH:
+      *kind = {elementwise_function::gelu_tanh, false};
+      return true;
+    case BLOCKSPARSE_SILU:
+      *kind = {elementwise_function::silu, false};
+      return true;
+    case BLOCKSPARSE_TANH:
+      *kind = {elementwise_function::tanh, false};
+      return true;
+    case BLOCKSPARSE_SIGMOID:
+      *kind = {elementwise_function::sigmoid, false};
+      return true;
+    case BLOCKSPARSE_SWIGLU:
+      *kind = {elementwise_function::silu, true};
+      return true;
+    case BLOCKSPARSE_GEGLU:
+      *kind = {elementwise_function::gelu, true};
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Which rows and columns a call is about.
+struct row_selection {
+  const int32_t* schedule;
+  int64_t schedule_length;
+  int32_t begin, end, column_begin, column_end;
+  int64_t rows;
+
+  // Calls row_function(r) for each row, chunk after chunk.
+  template <typename RowFunction>
+  blocksparse_status for_each_row(const RowFunction& row_function) const {
+    if (schedule == nullptr) {
+      if (begin < 0 || begin > end || end > rows) {
+        return BLOCKSPARSE_BAD_SIZE;
+      }
+      for (int32_t r = begin; r < end; ++r) {
+        row_function(int64_t{r});
+      }
+      return BLOCKSPARSE_OK;
+    }
+    gemm_schedule plan = {};
+    blocksparse_status status = gemm_schedule::parse(schedule, schedule_length, &plan);
+    if (status == BLOCKSPARSE_OK && !is_range(begin, end, plan.chunks)) {
+      status = BLOCKSPARSE_BAD_SCHEDULE;
+    }
+    for (int32_t c = begin; status == BLOCKSPARSE_OK && c < end; ++c) {
+      gemm_chunk chunk;
+      status = plan.rows_of(c, INT32_MAX, rows, &chunk);  // no operand has a row for each block
+      for (int32_t i = 0; status == BLOCKSPARSE_OK && i < chunk.rows.count; ++i) {
+        row_function(int64_t{chunk.rows[i]});
+      }
+    }
+    return status;
+  }
+};
+
+// Sizes and operands of both functions: x, rows of n, is read or written beside z.
+blocksparse_status check(const activation_kind& kind, const row_selection& selection, int32_t n,
+                         const float* z, int64_t ldz, const float* x, int64_t ldx) {
+  if (kind.gated && n > INT32_MAX / 2) {
+    return BLOCKSPARSE_BAD_SIZE;
+  }
+  if (!is_range(selection.column_begin, selection.column_end, n)) {
+    return BLOCKSPARSE_BAD_SIZE;
+  }
+  return first_error(check_rows(z, selection.rows, kind.gated ? 2 * n : n, ldz),
+                     check_rows(x, selection.rows, n, ldx));
+}
+
+}  // namespace
+}  // namespace blocksparse
+
+int32_t blocksparse_activation_f32(int32_t isa, int32_t activation, const int32_t* schedule,
+                                   int64_t schedule_length, int32_t begin, int32_t end,
+                                   int32_t column_begin, int32_t column_end, int32_t n,
+                                   const float* z, int64_t ldz, const float* gate, float* a,
+                                   int64_t lda, int64_t rows) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  activation_kind kind;
+  if (!parse_activation(activation, &kind)) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
+  }
+  const row_selection selection = {schedule,     schedule_length, begin, end,
+                                   column_begin, column_end,      rows};
+  const blocksparse_status status = check(kind, selection, n, z, ldz, a, lda);
+  if (status != BLOCKSPARSE_OK) {
+    return status;
+  }
+  return selection.for_each_row([&](int64_t r) {
+    if (n == 0) {
+      return;  // operands may be null, to which no offset may be added
+    }
+    const float* const from = z + r * ldz + column_begin;
+    activation_row row;
+    row.z = from;
+    row.second = kind.gated ? from + n : nullptr;
+    row.n = column_end - column_begin;
+    row.gate = gate == nullptr ? 1.0f : gate[r];
+    row.a = a + r * lda + column_begin;
+    kernels->activate(kind.function, row);
+  });
+}
+
+int32_t blocksparse_activation_gradient_f32(int32_t isa, int32_t activation,
+                                            const int32_t* schedule, int64_t schedule_length,
+                                            int32_t begin, int32_t end, int32_t column_begin,
+                                            int32_t column_end, int32_t n, const float* z,
+                                            int64_t ldz, const float* gate, const float* grad_a,
+                                            int64_t ld_grad_a, float* grad_z, int64_t ld_grad_z,
+                                            float* grad_gate, int64_t rows) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  }
+  activation_kind kind;
+  if (!parse_activation(activation, &kind)) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
+  }
+  const row_selection selection = {schedule,     schedule_length, begin, end,
+                                   column_begin, column_end,      rows};
+  const blocksparse_status status =
+      first_error(check(kind, selection, n, z, ldz, grad_a, ld_grad_a),
+                  check(kind, selection, n, grad_z, ld_grad_z, grad_a, ld_grad_a));
+  if (status != BLOCKSPARSE_OK) {
+    return status;
+  }
+  if (grad_gate != nullptr && (column_begin != 0 || column_end != n)) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
+  }
+  return selection.for_each_row([&](int64_t r) {
+    if (n == 0) {  // operands may be null, to which no offset may be added
+      if (grad_gate != nullptr) {
+        grad_gate[r] = 0.0f;
+      }
+      return;
+    }
+    const float* const from = z + r * ldz + column_begin;
+    float* const to = grad_z + r * ld_grad_z + column_begin;
+    activation_gradient_row row;
+    row.z = from;
+    row.second = kind.gated ? from + n : nullptr;
+    row.n = column_end - column_begin;
+    row.gate = gate == nullptr ? 1.0f : gate[r];
+    row.grad_a = grad_a + r * ld_grad_a + column_begin;
+    row.grad_z = to;
+    row.grad_second = kind.gated ? to + n : nullptr;
+    const float dot = kernels->differentiate(kind.function, row);
+    if (grad_gate != nullptr) {
+      grad_gate[r] = dot;
+    }
+  });
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Activations and their gradients, of one row. See all_kernels.inl.
+//
+// Each function is computed from an exponential that cannot overflow, in a form that subtracts
+// nothing from its equal: so their errors are a few ulp everywhere. Slopes that change sign (of
+// GELU and SiLU) have an absolute error near their zero. NaN needs no branch; it is in every
+// operand that the result is made of.
+
+namespace {
+
+INLINE vec magnitude(vec x) { return max(x, sub(set1(0.0f), x)); }
+
+INLINE vec at_most(float most, vec x) {
+  return sub(set1(0.0f), max(set1(-most), sub(set1(0.0f), x)));
+}
+
+// A function and its derivative at one place.
+struct with_slope {
+  vec value, slope;
+};
+
+struct identity_function {
+  INLINE static with_slope at(vec z) { return {z, set1(1.0f)}; }
+};
+
+struct relu_function {
+  INLINE static with_slope at(vec z) {
+    const vec value = max(set1(0.0f), z);
+    return {value,
+            if_less(set1(0.0f), z, set1(1.0f), value)};  // not above 0, the value is 0 or NaN
+  }
+};
+
+// The logistic function of x, and of -x: what is missing to 1, without cancellation.
+struct logistic_pair {
+  vec value, rest;
+};
+
+INLINE logistic_pair logistic(vec x) {
+  const vec zero = set1(0.0f), one = set1(1.0f);
+  const vec e = exp_nonpositive(sub(zero, magnitude(x)));
+  const vec large = div(one, add(one, e));
+  const vec small = mul(e, large);
+  return {if_less(x, zero, small, large), if_less(x, zero, large, small)};
+}
+
+struct sigmoid_function {
+  INLINE static with_slope at(vec z) {
+    const logistic_pair s = logistic(z);
+    return {s.value, mul(s.value, s.rest)};
+  }
+};
+
+struct silu_function {
+  INLINE static with_slope at(vec z) {
+    const logistic_pair s = logistic(z);
+    return {mul(z, s.value), mul(s.value, fma(z, s.rest, set1(1.0f)))};
+  }
+};
+
+// With e = exp(-2 |z|) and t = e - 1, tanh(|z|) = -t / (2 + t), and the slope is 4 e / (2 + t)^2. t is
+// formed on its own, since e has lost its last places where |z| is small.
+struct tanh_function {
+  INLINE static with_slope at(vec z) {
+    const vec zero = set1(0.0f), one = set1(1.0f);
+    const reduced_argument x = reduce_argument(mul(set1(-2.0f), magnitude(z)));
+    const vec expm1 = expm1_of_reduced(x.r);
+    const vec power = scale_by_power(one, x.n);
+    const vec t = fma(power, expm1, sub(power, one));
+    const vec inverse = div(one, add(set1(2.0f), t));
+    const vec size = mul(t, inverse);  // and its sign
+    const vec root = mul(set1(2.0f), inverse);
+    return {if_less(z, zero, size, sub(zero, size)),
+            mul(mul(exp_of_reduced(expm1, x.n), root), root)};
+  }
+};
+
+// z / 2 * (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) (Hendrycks and Gimpel, 2016), which is z times
+// the logistic function of twice that argument.
+struct gelu_tanh_function {
+  INLINE static with_slope at(vec z) {
+    constexpr float kFirst = 1.5957691216f, kThird = 0.071354816273f;
+    // Beyond 16 the logistic function is 0 or 1; the square must not be infinite there.
+    const vec size = at_most(16.0f, magnitude(z));
+    const vec near = if_less(z, set1(0.0f), sub(set1(0.0f), size), size);
+    const vec square = mul(near, near);
+    const logistic_pair s = logistic(mul(near, fma(square, set1(kThird), set1(kFirst))));
+    const vec inner = fma(square, set1(3.0f * kThird), set1(kFirst));
+    return {mul(z, s.value), fma(z, mul(mul(s.value, s.rest), inner), s.value)};
+  }
+};
+
+// z times the normal distribution's Phi(z), and Phi(z) + z phi(z).
+//
+// With t = |z| and E = exp(-t^2 / 2), Phi(-t) = E Q(t), where Q(t) = erfcx(t / sqrt(2)) / 2 falls
+// slowly; for w = 3.2 / (t + 3.2), Q(t) / w is a polynomial in u, which is w brought to [-1, 1]
+// (fitted to a relative error of 1.1e-8 for t in [0, 14.6]). The square is taken in two parts, the
+// first exact, as a rounding of it would count 100 times over in E.
+struct gelu_function {
+  INLINE static with_slope at(vec z) {
+    const vec zero = set1(0.0f), one = set1(1.0f);
+    const vec t = magnitude(z);
+    const vec near = at_most(14.5f, t);  // beyond, E is 0
+    const vec high = mul(round(mul(near, set1(256.0f))), set1(0x1p-8f));
+    const vec low = sub(near, high);
+    const reduced_argument x = reduce_argument(mul(set1(-0.5f), mul(high, high)));
+    const vec rest = mul(set1(-0.5f), mul(low, add(near, high)));  // at most 0.03
+    const vec e = exp_of_reduced(expm1_of_reduced(add(x.r, rest)), x.n);
+    const vec w = div(set1(3.2f), add(near, set1(3.2f)));
+    const vec u = fma(w, set1(2.4383561643f), set1(-1.4383561643f));
+    vec p = set1(-0x1.a3f62cp-18f);
+    p = fma(p, u, set1(-0x1.00f7acp-17f));
+    p = fma(p, u, set1(0x1.58725cp-14f));
+    p = fma(p, u, set1(0x1.07f2c8p-14f));
+    p = fma(p, u, set1(-0x1.f851cap-11f));
+    p = fma(p, u, set1(-0x1.544d2cp-10f));
+    p = fma(p, u, set1(0x1.8c636ap-7f));
+    p = fma(p, u, set1(0x1.069e9cp-4f));
+    p = fma(p, u, set1(0x1.4e1e4cp-3f));
+    p = fma(p, u, set1(0x1.0d142ep-2f));
+    const vec q = mul(p, w);
+    const vec below = mul(e, q);
+    const vec slope = mul(e, fma(t, set1(-0.3989422804f), q));
+    return {mul(z, if_less(z, zero, below, sub(one, below))),
+            if_less(z, zero, slope, sub(one, slope))};
+  }
+};
+
+template <typename Function>
+INLINE void activate_as(const activation_row& row) {
+  const vec gate = set1(row.gate);
+  if (row.second == nullptr) {
+    for_each_vector(row.n, [&](int64_t i, auto m) {
+      store(row.a + i, mul(gate, Function::at(load(row.z + i, m)).value), m);
+    });
+  } else {
+    for_each_vector(row.n, [&](int64_t i, auto m) {
+      const vec product = mul(Function::at(load(row.z + i, m)).value, load(row.second + i, m));
+      store(row.a + i, mul(gate, product), m);
+    });
+  }
+}
+
+template <typename Function>
+INLINE float differentiate_as(const activation_gradient_row& row) {
+  const vec gate = set1(row.gate);
+  vec dots = set1(0.0f);  // what a masked load leaves out is 0, and so is its product
+  if (row.second == nullptr) {
+    for_each_vector(row.n, [&](int64_t i, auto m) {
+      const with_slope f = Function::at(load(row.z + i, m));
+      const vec g = load(row.grad_a + i, m);
+      store(row.grad_z + i, mul(mul(gate, g), f.slope), m);
+      dots = fma(g, f.value, dots);
+    });
+  } else {
+    for_each_vector(row.n, [&](int64_t i, auto m) {
+      const with_slope f = Function::at(load(row.z + i, m));
+      const vec second = load(row.second + i, m);
+      const vec g = load(row.grad_a + i, m);
+      const vec scaled = mul(gate, g);
+      store(row.grad_z + i, mul(mul(scaled, second), f.slope), m);
+      store(row.grad_second + i, mul(scaled, f.value), m);
+      dots = fma(g, mul(f.value, second), dots);
+    });
+  }
+  float lanes[kWidth];
+  store(lanes, dots);
+  double sum = 0.0;
+  for (const float lane : lanes) {
+    sum += static_cast<double>(lane);
+  }
+  return static_cast<float>(sum);
+}
+
+void activate(elementwise_function function, const activation_row& row) {
+  switch (function) {
+    case elementwise_function::identity:
+      return activate_as<identity_function>(row);
+    case elementwise_function::relu:
+      return activate_as<relu_function>(row);
+    case elementwise_function::gelu:
+      return activate_as<gelu_function>(row);
+    case elementwise_function::gelu_tanh:
+      return activate_as<gelu_tanh_function>(row);
+    case elementwise_function::silu:
+      return activate_as<silu_function>(row);
+    case elementwise_function::tanh:
+      return activate_as<tanh_function>(row);
+    case elementwise_function::sigmoid:
+      return activate_as<sigmoid_function>(row);
+  }
+}
+
+float differentiate(elementwise_function function, const activation_gradient_row& row) {
+  switch (function) {
+    case elementwise_function::identity:
+      return differentiate_as<identity_function>(row);
+    case elementwise_function::relu:
+      return differentiate_as<relu_function>(row);
+    case elementwise_function::gelu:
+      return differentiate_as<gelu_function>(row);
+    case elementwise_function::gelu_tanh:
+      return differentiate_as<gelu_tanh_function>(row);
+    case elementwise_function::silu:
+      return differentiate_as<silu_function>(row);
+    case elementwise_function::tanh:
+      return differentiate_as<tanh_function>(row);
+    case elementwise_function::sigmoid:
+      return differentiate_as<sigmoid_function>(row);
+  }
+  return 0.0f;
+}
+
+}  // namespace

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Activations and their gradients against the formulas in double, over the whole range of floats.
+#include <algorithm>
+
+#include "testing.h"
+
+namespace {
+
+using namespace testing;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Units in the last place of a float near `exact`; denormal ones included.
+double ulp(double exact) {
+  const int exponent = std::max(std::ilogb(exact == 0.0 ? 0x1p-149 : exact), -126);
+  return std::ldexp(1.0, exponent - 23);
+}
+
+double phi(double z) { return std::exp(-0.5 * z * z) * 0.3989422804014327; }
+double cumulative(double z) { return 0.5 * std::erfc(-z * 0.7071067811865476); }
+double logistic(double z) { return 1.0 / (1.0 + std::exp(-z)); }
+double inner(double z) { return z * (1.5957691216057308 + 0.07135481627260025 * z * z); }
+double inner_slope(double z) { return 1.5957691216057308 + 0.21406444881780074 * z * z; }
+double product_or_zero(double a, double b) { return a == 0.0 || b == 0.0 ? 0.0 : a * b; }
+
+// A function as the header defines it, its derivative, and how far off each may be: so many ulp, or
+// an absolute error, whichever is larger. For slopes that change sign, and for denormal results.
+struct function_case {
+  int32_t activation;
+  const char* name;
+  double (*value)(double z);
+  double (*slope)(double z);
+  double value_ulp, value_absolute, slope_ulp, slope_absolute;
+};
+
+const function_case kFunctions[] = {
+    {BLOCKSPARSE_IDENTITY, "identity", [](double z) { return z; }, [](double) { return 1.0; }, 0, 0,
+     0, 0},
+    {BLOCKSPARSE_RELU, "relu", [](double z) { return z > 0 ? z : 0.0; },
+     [](double z) { return z > 0 ? 1.0 : 0.0; }, 0, 0, 0, 0},
+    {BLOCKSPARSE_GELU, "gelu", [](double z) { return product_or_zero(z, cumulative(z)); },
+     [](double z) { return cumulative(z) + product_or_zero(z, phi(z)); }, 8, 0x1p-144, 6, 0x1p-23},
+    {BLOCKSPARSE_GELU_TANH, "gelu_tanh",
+     [](double z) { return product_or_zero(z, logistic(inner(z))); },
+     [](double z) {
+       const double s = logistic(inner(z)), rest = logistic(-inner(z));
+       return s + product_or_zero(product_or_zero(z, s * rest), inner_slope(z));
+     },
+     6, 0x1p-24, 6, 0x1p-23},
+    {BLOCKSPARSE_SILU, "silu", [](double z) { return product_or_zero(z, logistic(z)); },
+     [](double z) { return logistic(z) + product_or_zero(z, logistic(z) * logistic(-z)); }, 4,
+     0x1p-141, 6, 0x1p-23},
+    {BLOCKSPARSE_TANH, "tanh", [](double z) { return std::tanh(z); },
+     [](double z) { return 4.0 * logistic(2 * z) * logistic(-2 * z); }, 4, 0, 6, 0},
+    {BLOCKSPARSE_SIGMOID, "sigmoid", logistic, [](double z) { return logistic(z) * logistic(-z); },
+     4, 0, 6, 0},
+};
+
+// Every float of a stride through their bits, all magnitudes from denormal to huge, and a dense grid
+// where the functions bend.
+std::vector<float> sweep() {
+  std::vector<float> values;
+  for (uint64_t bits = 0; bits <= 0xffffffffu; bits += 4001) {
+    const uint32_t pattern = static_cast<uint32_t>(bits);
+    float value;
+    std::memcpy(&value, &pattern, sizeof(value));
+    if (std::isfinite(value)) {
+      values.push_back(value);
+    }
+  }
+  for (float z = -18.0f; z < 18.0f; z += 0x1.3p-14f) {
+    values.push_back(z);
+  }
+  for (const float z : {0x1p-149f, 0x1p-126f, std::numeric_limits<float>::max()}) {
+    values.insert(values.end(), {z, -z});
+  }
+  return values;
+}
+
+struct worst_error {
+  double within_ulp = 0.0, beyond = 0.0;  // in ulp where the bound is in ulp; absolute elsewhere
+
+  void add(double exact, float actual, double most_ulp, double most_absolute, float z) {
+    const double error = std::fabs(static_cast<double>(actual) - exact);
+    const bool right = error <= std::max(most_ulp * ulp(exact), most_absolute);
+    if (!right) {
+      fail(__FILE__, __LINE__,
+           "at " + std::to_string(z) + ": expected " + std::to_string(exact) + " but was " +
+               std::to_string(actual) + ", off by " + std::to_string(error / ulp(exact)) + " ulp");
+    }
+    if (error <= most_ulp * ulp(exact)) {
+      within_ulp = std::max(within_ulp, error / ulp(exact));
+    } else {
+      beyond = std::max(beyond, error);
+    }
+  }
+};
+
+void check_errors(int32_t isa, const function_case& f) {
+  context() = std::string(f.name) + ", isa " + blocksparse_isa_name(isa);
+  static const std::vector<float> z = sweep();
+  const int32_t n = static_cast<int32_t>(z.size());
+  const std::vector<float> ones(z.size(), 1.0f);
+  std::vector<float> a(z.size()), slope(z.size());
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_f32(isa, f.activation, nullptr, 0, 0, 1, 0, n,
+                                                          n, z.data(), n, nullptr, a.data(), n, 1));
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
+                                   isa, f.activation, nullptr, 0, 0, 1, 0, n, n, z.data(), n,
+                                   nullptr, ones.data(), n, slope.data(), n, nullptr, 1));
+  worst_error of_value, of_slope;
+  for (std::size_t i = 0; i < z.size(); ++i) {
+    const double at = static_cast<double>(z[i]);
+    of_value.add(f.value(at), a[i], f.value_ulp, f.value_absolute, z[i]);
+    of_slope.add(f.slope(at), slope[i], f.slope_ulp, f.slope_absolute, z[i]);
+  }
+  std::printf("%s: %s within %.2f ulp or 2^%.1f, slope within %.2f ulp or 2^%.1f\n",
+              blocksparse_isa_name(isa), f.name, of_value.within_ulp, std::log2(of_value.beyond),
+              of_slope.within_ulp, std::log2(of_slope.beyond));
+}
+
+// What the functions do at infinities and NaN, as the formulas do in floats: 0 times infinity is NaN.
+void check_special_values(int32_t isa) {
+  const float nan = quiet_nan();
+  struct special {
+    int32_t activation;
+    float at_infinity, at_minus_infinity, slope_at_infinity, slope_at_minus_infinity;
+  };
+  for (const special& s :
+       {special{BLOCKSPARSE_IDENTITY, kInfinity, -kInfinity, 1, 1},
+        special{BLOCKSPARSE_RELU, kInfinity, 0, 1, 0},
+        special{BLOCKSPARSE_GELU, kInfinity, nan, nan, nan},
+        special{BLOCKSPARSE_GELU_TANH, kInfinity, nan, nan, nan},
+        special{BLOCKSPARSE_SILU, kInfinity, nan, nan, nan}, special{BLOCKSPARSE_TANH, 1, -1, 0, 0},
+        special{BLOCKSPARSE_SIGMOID, 1, 0, 0, 0}}) {
+    context() =
+        "special values of " + std::to_string(s.activation) + ", isa " + blocksparse_isa_name(isa);
+    for (const int32_t n : {1, 3, 4, 16, 21}) {
+      matrix z(3, n), a(3, n), ones(3, n, 3, 1.0f), slope(3, n);
+      for (int32_t q = 0; q < n; ++q) {
+        z.at(0, q) = kInfinity;
+        z.at(1, q) = -kInfinity;
+      }
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_activation_f32(isa, s.activation, nullptr, 0, 0, 3, 0, n, n,
+                                              z.data(), z.ld(), nullptr, a.data(), a.ld(), 3));
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_activation_gradient_f32(
+                       isa, s.activation, nullptr, 0, 0, 3, 0, n, n, z.data(), z.ld(), nullptr,
+                       ones.data(), ones.ld(), slope.data(), slope.ld(), nullptr, 3));
+      const auto same = [](float expected, float actual) {
+        return std::isnan(expected) ? std::isnan(actual) : expected == actual;
+      };
+      for (int32_t q = 0; q < n; ++q) {
+        CHECK(same(s.at_infinity, a.at(0, q)));
+        CHECK(same(s.at_minus_infinity, a.at(1, q)));
+        CHECK(std::isnan(a.at(2, q)));
+        CHECK(same(s.slope_at_infinity, slope.at(0, q)));
+        CHECK(same(s.slope_at_minus_infinity, slope.at(1, q)));
+        CHECK(s.activation == BLOCKSPARSE_IDENTITY ? slope.at(2, q) == 1.0f
+                                                   : std::isnan(slope.at(2, q)));
+      }
+      CHECK(a.intact() && slope.intact());
+    }
+  }
+}
+
+const function_case& function_of(int32_t activation) {
+  const int32_t plain = activation == BLOCKSPARSE_SWIGLU  ? BLOCKSPARSE_SILU
+                        : activation == BLOCKSPARSE_GEGLU ? BLOCKSPARSE_GELU
+                                                          : activation;
+  return kFunctions[plain];
+}
+
+bool close(double expected, float actual, double magnitude) {
+  return std::fabs(static_cast<double>(actual) - expected) <= 16 * 0x1p-24 * magnitude + 0x1p-22;
+}
+
+// Rows of a schedule or a range, some columns, gates, halves; in place; nothing else is written.
+void check_rows(int32_t isa, int32_t activation, int32_t n, bool with_schedule, bool with_gate) {
+  context() = "rows of " + std::to_string(activation) + ", isa " + blocksparse_isa_name(isa) +
+              ", n " + std::to_string(n);
+  random_source r(static_cast<uint64_t>(n) * 16 + static_cast<uint64_t>(activation));
+  constexpr int32_t kRows = 9;
+  const bool gated = activation >= BLOCKSPARSE_SWIGLU;
+  const int32_t width = gated ? 2 * n : n;
+  const function_case& f = function_of(activation);
+  const std::vector<int32_t> rows = {7, 1, 4, 2}, blocks = {0, 0, 1, 1};
+  const std::vector<int32_t> schedule = row_schedule(rows, blocks, 1);
+  const int32_t* const plan = with_schedule ? schedule.data() : nullptr;
+  const int64_t plan_length = with_schedule ? length(schedule) : 0;
+  const int32_t begin = 1, end = 3;  // chunks of one row each, or rows
+  const std::vector<int32_t> chosen =
+      with_schedule ? std::vector<int32_t>{rows[1], rows[2]} : std::vector<int32_t>{1, 2};
+  matrix z(kRows, width, 5), grad_a(kRows, n, 2);
+  z.fill([&] { return 3.0f * r.uniform(); });
+  grad_a.fill([&] { return r.uniform(); });
+  std::vector<float> gates;
+  for (int32_t i = 0; i < kRows; ++i) {
+    gates.push_back(r.uniform());
+  }
+  const float* const gate = with_gate ? gates.data() : nullptr;
+  for (const int32_t column : {0, n / 3}) {
+    matrix a(kRows, n), grad_z(kRows, width), grad_in_place = grad_a;
+    std::vector<float> grad_gate(kRows, quiet_nan());
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_activation_f32(isa, activation, plan, plan_length, begin, end, column,
+                                            n, n, z.data(), z.ld(), gate, a.data(), a.ld(), kRows));
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_activation_gradient_f32(
+                     isa, activation, plan, plan_length, begin, end, column, n, n, z.data(), z.ld(),
+                     gate, grad_a.data(), grad_a.ld(), grad_z.data(), grad_z.ld(),
+                     column == 0 ? grad_gate.data() : nullptr, kRows));
+    CHECK(a.intact() && grad_z.intact());
+    for (int32_t row = 0; row < kRows; ++row) {
+      const bool named = std::find(chosen.begin(), chosen.end(), row) != chosen.end();
+      const double g = with_gate ? static_cast<double>(gates[static_cast<std::size_t>(row)]) : 1.0;
+      double dot = 0.0, size = 0.0;
+      for (int32_t q = 0; q < n; ++q) {
+        if (!named || q < column) {
+          CHECK(std::isnan(a.at(row, q)) && std::isnan(grad_z.at(row, q)));
+          CHECK(!gated || std::isnan(grad_z.at(row, n + q)));
+          continue;
+        }
+        const double first = static_cast<double>(z.at(row, q));
+        const double second = gated ? static_cast<double>(z.at(row, n + q)) : 1.0;
+        const double gradient = static_cast<double>(grad_a.at(row, q));
+        CHECK(close(g * f.value(first) * second, a.at(row, q), 4.0));
+        CHECK(close(g * gradient * second * f.slope(first), grad_z.at(row, q), 4.0));
+        if (gated) {
+          CHECK(close(g * gradient * f.value(first), grad_z.at(row, n + q), 4.0));
+        }
+        dot += gradient * f.value(first) * second;
+        size += std::fabs(gradient * f.value(first) * second);
+      }
+      const float actual = grad_gate[static_cast<std::size_t>(row)];
+      CHECK(named && column == 0 ? close(dot, actual, size * (n / 16 + 2)) : std::isnan(actual));
+    }
+    if (!gated) {
+      matrix in_place = z;
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_activation_f32(isa, activation, plan, plan_length, begin, end,
+                                              column, n, n, in_place.data(), in_place.ld(), gate,
+                                              in_place.data(), in_place.ld(), kRows));
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_activation_gradient_f32(
+                       isa, activation, plan, plan_length, begin, end, column, n, n, z.data(),
+                       z.ld(), gate, grad_in_place.data(), grad_in_place.ld(), grad_in_place.data(),
+                       grad_in_place.ld(), nullptr, kRows));
+      CHECK(in_place.intact() && grad_in_place.intact());
+      for (const int32_t row : chosen) {
+        for (int32_t q = column; q < n; ++q) {
+          CHECK(in_place.at(row, q) == a.at(row, q));
+          CHECK(grad_in_place.at(row, q) == grad_z.at(row, q));
+        }
+      }
+    }
+  }
+}
+
+void check_refusals(int32_t isa) {
+  context() = std::string("refusals, isa ") + blocksparse_isa_name(isa);
+  const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 0});
+  matrix z(2, 4, 0, 1.0f), a(2, 4, 0);
+  std::vector<float> gates(2);
+  const auto forward = [&](int32_t set, int32_t activation, const int32_t* plan, int32_t begin,
+                           int32_t end, int32_t column, int32_t last, int32_t n, const float* from,
+                           int64_t ldz, int64_t rows) {
+    return blocksparse_activation_f32(set, activation, plan, plan == nullptr ? 0 : length(schedule),
+                                      begin, end, column, last, n, from, ldz, nullptr, a.data(), 4,
+                                      rows);
+  };
+  const float* const from = z.data();
+  CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
+               forward(-1, BLOCKSPARSE_RELU, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, forward(isa, -1, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, forward(isa, 9, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               forward(isa, BLOCKSPARSE_RELU, nullptr, 0, 2, 0, 4, 4, nullptr, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+               forward(isa, BLOCKSPARSE_RELU, nullptr, 0, 3, 0, 4, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+               forward(isa, BLOCKSPARSE_RELU, nullptr, -1, 2, 0, 4, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+               forward(isa, BLOCKSPARSE_RELU, nullptr, 2, 1, 0, 4, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+               forward(isa, BLOCKSPARSE_RELU, nullptr, 0, 2, 0, 5, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+               forward(isa, BLOCKSPARSE_RELU, nullptr, 0, 2, 0, 4, 4, from, 3, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+               forward(isa, BLOCKSPARSE_SWIGLU, nullptr, 0, 2, 0, 4, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, forward(isa, BLOCKSPARSE_SWIGLU, nullptr, 0, 2, 0, 4,
+                                             INT32_MAX / 2 + 1, from, INT64_MAX, 1));
+  CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE,
+               forward(isa, BLOCKSPARSE_RELU, schedule.data(), 0, 2, 0, 4, 4, from, 4, 2));
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX,
+               forward(isa, BLOCKSPARSE_RELU, schedule.data(), 0, 1, 0, 4, 4, from, 4, 1));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, blocksparse_activation_gradient_f32(
+                                             isa, BLOCKSPARSE_RELU, nullptr, 0, 0, 2, 1, 4, 4, from,
+                                             4, nullptr, from, 4, a.data(), 4, gates.data(), 2));
+  for (int32_t row = 0; row < 2; ++row) {
+    for (int32_t q = 0; q < 4; ++q) {
+      CHECK(std::isnan(a.at(row, q)));
+    }
+  }
+  // Rows of nothing have a sum all the same.
+  gates = {quiet_nan(), quiet_nan()};
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
+                                   isa, BLOCKSPARSE_GEGLU, nullptr, 0, 0, 2, 0, 0, 0, nullptr, 0,
+                                   nullptr, nullptr, 0, nullptr, 0, gates.data(), 2));
+  CHECK(gates[0] == 0.0f && gates[1] == 0.0f);
+}
+
+}  // namespace
+
+int main() {
+  for (const int32_t isa : instruction_sets()) {
+    for (const function_case& f : kFunctions) {
+      check_errors(isa, f);
+    }
+    check_special_values(isa);
+    for (int32_t activation = BLOCKSPARSE_IDENTITY; activation <= BLOCKSPARSE_GEGLU; ++activation) {
+      for (const int32_t n : {1, 2, 7, 16, 17, 31, 64, 101}) {
+        check_rows(isa, activation, n, false, false);
+        check_rows(isa, activation, n, true, true);
+      }
+    }
+    check_refusals(isa);
+  }
+  return report("activations_test");
+}

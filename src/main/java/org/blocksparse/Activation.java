@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.ActivationFunction;
+import org.blocksparse.internal.ActivationInput;
+
+/**
+ * What is applied to the sums of a layer, element by element, with its gradient; with a gate, a
+ * factor for each row:
+ *
+ * <pre>{@code
+ * a[r, :] = gate[r] * f(z[r, :])
+ * }</pre>
+ *
+ * <table>
+ *   <caption>Shapes</caption>
+ *   <tr><th>argument</th><th>shape</th></tr>
+ *   <tr><td>z, gradZ</td><td>(..., n), or (..., 2 n) if f is gated</td></tr>
+ *   <tr><td>gate, gradGate</td><td>(...): the shape of z without its last dimension</td></tr>
+ *   <tr><td>a, gradA</td><td>(..., n)</td></tr>
+ * </table>
+ *
+ * <p><b>Gated activations</b> ({@link #isGated}; Shazeer, 2020) apply a function to the first half
+ * of a row and multiply it by the second half: {@code a[r, q] = f(z[r, q]) * z[r, n + q]}. So a
+ * layer with gate and up projection has them side by side in its weights, the gate projection
+ * first: {@code gate_proj} before {@code up_proj} of Llama and Mistral, {@code w1} before {@code
+ * w3} of Mixtral. Where a file has them fused as {@code gate_up_proj}, that is this order. (The
+ * GEGLU of diffusers has the halves the other way round, and so has PyTorch's {@code glu}.)
+ *
+ * <p><b>For the gradient</b>, the caller keeps z: {@link #gradient} is told z, not a.
+ *
+ * <p><b>Numbers.</b> Native kernels are within 8 units in the last place of the exact value for all
+ * finite z ({@link #GELU_TANH} within 2<sup>-24</sup>, where that is more), and slopes within 6 or
+ * 2<sup>-23</sup>, whichever is more; the C header has a table. A gate, the second half of a row and
+ * gradA add a rounding each. NaN gives NaN; infinities give what the formula gives in floats, where
+ * 0 times infinity is NaN: {@link #SILU} and the GELUs of -infinity are NaN, as in PyTorch. Bits do
+ * not depend on the workers.
+ *
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null, {@link
+ * IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view, or if an
+ * output shares memory with an argument where that is not allowed, and {@link
+ * IllegalStateException} if a tensor is closed or, to be written, read-only; nothing is written
+ * then.
+ */
+public enum Activation {
+  /** f(z) = z: for a gate alone. */
+  IDENTITY(ActivationFunction.IDENTITY),
+
+  /** f(z) = max(0, z); its slope at 0 is 0. */
+  RELU(ActivationFunction.RELU),
+
+  /**
+   * f(z) = z &Phi;(z), &Phi; being the cumulative distribution of the standard normal distribution
+   * (Hendrycks and Gimpel, 2016): the exact one.
+   */
+  GELU(ActivationFunction.GELU),
+
+  /** f(z) = z / 2 (1 + tanh(sqrt(2 / &pi;) (z + 0.044715 z<sup>3</sup>))): GELU by tanh. */
+  GELU_TANH(ActivationFunction.GELU_TANH),
+
+  /** f(z) = z / (1 + exp(-z)), also known as swish. */
+  SILU(ActivationFunction.SILU),
+
+  /** f(z) = tanh(z). */
+  TANH(ActivationFunction.TANH),
+
+  /** f(z) = 1 / (1 + exp(-z)). */
+  SIGMOID(ActivationFunction.SIGMOID),
+
+  /** Gated, with {@link #SILU} of the first half. */
+  SWIGLU(ActivationFunction.SWIGLU),
+
+  /** Gated, with {@link #GELU} of the first half. */
+  GEGLU(ActivationFunction.GEGLU);
+
+  private final ActivationFunction function;
+
+  Activation(ActivationFunction function) {
+    this.function = function;
+  }
+
+  /** Whether a row that this is applied to has two halves, and the result is of half the size. */
+  public boolean isGated() {
+    return function.isGated();
+  }
+
+  /** As {@link #apply(FloatTensor, FloatTensor, Workers)}, by {@link Workers#common}. */
+  public void apply(FloatTensor z, FloatTensor a) {
+    apply(z, a, Workers.common());
+  }
+
+  /**
+   * a = f(z).
+   *
+   * @param z (..., n), or (..., 2 n) if this is gated
+   * @param a (..., n), whose content before does not matter; it may be z itself, unless this is
+   *     gated
+   * @param workers the threads that compute
+   */
+  public void apply(FloatTensor z, FloatTensor a, Workers workers) {
+    new ActivationCall(this, z, null, a, "a").apply(requireNonNull(workers, "workers"));
+  }
+
+  /** As {@link #apply(FloatTensor, FloatTensor, FloatTensor, Workers)}, by common workers. */
+  public void apply(FloatTensor z, FloatTensor gate, FloatTensor a) {
+    apply(z, gate, a, Workers.common());
+  }
+
+  /**
+   * a[r] = gate[r] * f(z[r]) for each row r.
+   *
+   * @param z (..., n), or (..., 2 n) if this is gated
+   * @param gate (...): a factor for each row
+   * @param a (..., n), whose content before does not matter; it may be z itself, unless this is
+   *     gated
+   * @param workers the threads that compute
+   */
+  public void apply(FloatTensor z, FloatTensor gate, FloatTensor a, Workers workers) {
+    requireNonNull(gate, "gate");
+    new ActivationCall(this, z, gate, a, "a").apply(requireNonNull(workers, "workers"));
+  }
+
+  /** As {@link #gradient(FloatTensor, FloatTensor, FloatTensor, Workers)}, by common workers. */
+  public void gradient(FloatTensor z, FloatTensor gradA, FloatTensor gradZ) {
+    gradient(z, gradA, gradZ, Workers.common());
+  }
+
+  /**
+   * The gradient with respect to z: {@code gradZ = gradA * f'(z)}; if this is gated, {@code gradZ[r,
+   * q] = gradA[r, q] * z[r, n + q] * f'(z[r, q])} and {@code gradZ[r, n + q] = gradA[r, q] * f(z[r,
+   * q])}.
+   *
+   * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
+   * @param gradA (..., n): the gradient with respect to a
+   * @param gradZ of the shape of z; its content before does not matter. It may be gradA itself,
+   *     unless this is gated
+   * @param workers the threads that compute
+   */
+  public void gradient(FloatTensor z, FloatTensor gradA, FloatTensor gradZ, Workers workers) {
+    new ActivationCall(this, z, null, gradA, "gradA")
+        .gradient(gradZ, null, requireNonNull(workers, "workers"));
+  }
+
+  /** As the method with workers, by {@link Workers#common}. */
+  public void gradient(
+      FloatTensor z,
+      FloatTensor gate,
+      FloatTensor gradA,
+      FloatTensor gradZ,
+      FloatTensor gradGate) {
+    gradient(z, gate, gradA, gradZ, gradGate, Workers.common());
+  }
+
+  /**
+   * The gradients with respect to z and the gate: {@code gradZ[r] = gate[r] * f'(z[r]) * gradA[r]},
+   * and {@code gradGate[r]} is the sum over q of {@code gradA[r, q] * f(z[r])[q]}, off by at most (n
+   * + 16) 2<sup>-24</sup> times the sum of the magnitudes.
+   *
+   * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
+   * @param gate (...)
+   * @param gradA (..., n): the gradient with respect to a
+   * @param gradZ of the shape of z; its content before does not matter. It may be gradA itself,
+   *     unless this is gated
+   * @param gradGate of the shape of gate; its content before does not matter
+   * @param workers the threads that compute
+   */
+  public void gradient(
+      FloatTensor z,
+      FloatTensor gate,
+      FloatTensor gradA,
+      FloatTensor gradZ,
+      FloatTensor gradGate,
+      Workers workers) {
+    requireNonNull(gate, "gate");
+    requireNonNull(gradGate, "gradGate");
+    new ActivationCall(this, z, gate, gradA, "gradA")
+        .gradient(gradZ, gradGate, requireNonNull(workers, "workers"));
+  }
+
+  ActivationFunction function() {
+    return function;
+  }
+
+  /** What this is applied to, for kernels: rows of z, and a factor for each row or null. */
+  ActivationInput input(long n, FloatTensor z, FloatTensor gate) {
+    return new ActivationInput(
+        function, (int) n, Operands.rows(z), gate == null ? null : gate.storage());
+  }
+}

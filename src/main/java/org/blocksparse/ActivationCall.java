@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.Arrays;
+import org.blocksparse.internal.memory.StackRoom;
+
+/** The checked arguments of one call of an {@link Activation}. */
+final class ActivationCall {
+  private final Activation activation;
+  private final FloatTensor z;
+  private final FloatTensor gate;
+
+  /** What comes out, or its gradient, (..., n), and its name. */
+  private final FloatTensor a;
+
+  private final String aName;
+  private final long n;
+
+  /**
+   * Checks shapes.
+   *
+   * @param gate or null
+   */
+  ActivationCall(
+      Activation activation, FloatTensor z, FloatTensor gate, FloatTensor a, String aName) {
+    StackRoom.require();
+    this.activation = activation;
+    this.z = requireRows("z", z);
+    this.gate = gate;
+    this.a = requireRows(aName, a);
+    this.aName = aName;
+    this.n = last(a);
+    long[] expected = a.shape().toArray();
+    requireFewRows(aName, expected);
+    if (activation.isGated()) {
+      if (n > Integer.MAX_VALUE / 2) {
+        throw new IllegalArgumentException(
+            aName + ": the last dimension of " + a.shape() + " is larger than 2^30 - 1");
+      }
+      expected[expected.length - 1] = 2 * n;
+    }
+    Check.shape("z", z, activation.isGated() ? "(..., 2 n)" : "(..., n)", expected);
+    requireGate("gate", gate);
+  }
+
+  private static FloatTensor requireRows(String name, FloatTensor tensor) {
+    if (requireNonNull(tensor, name).shape().rank() < 1) {
+      throw new IllegalArgumentException(
+          name + ": expected at least one dimension but was " + tensor.shape());
+    }
+    if (last(tensor) > Integer.MAX_VALUE) {
+      throw new IllegalArgumentException(
+          name + ": the last dimension of " + tensor.shape() + " is larger than 2^31 - 1");
+    }
+    tensor.requireContiguous(name);
+    return tensor;
+  }
+
+  private static long last(FloatTensor tensor) {
+    return tensor.shape().dim(tensor.shape().rank() - 1);
+  }
+
+  private static void requireFewRows(String name, long[] dims) {
+    long rows = 1;
+    for (int axis = 0; axis < dims.length - 1; axis++) {
+      rows = Check.rows(name, rows * Check.rows(name, dims[axis]));
+    }
+  }
+
+  private void requireGate(String name, FloatTensor tensor) {
+    if (tensor != null) {
+      long[] dims = a.shape().toArray();
+      Check.shape(name, tensor, "(...)", Arrays.copyOf(dims, dims.length - 1));
+      tensor.requireContiguous(name);
+    }
+  }
+
+  void apply(Workers workers) {
+    requireApart(aName, a, "gate", gate);
+    requireSameOrApart(aName, a, "z", z);
+    try (Lease lease = new Lease().of("z", z).of("gate", gate).writing(aName, a)) {
+      workers.engine().activation(activation.input(n, z, gate), Operands.rows(a));
+    }
+  }
+
+  /**
+   * @param gradGate or null
+   */
+  void gradient(FloatTensor gradZ, FloatTensor gradGate, Workers workers) {
+    Check.shape("gradZ", gradZ, "the shape of z", z.shape().toArray());
+    gradZ.requireContiguous("gradZ");
+    requireGate("gradGate", gradGate);
+    Check.noOverlap("gradZ", gradZ, "z", z);
+    requireApart("gradZ", gradZ, "gate", gate);
+    requireSameOrApart("gradZ", gradZ, aName, a);
+    if (gradGate != null) {
+      Check.noOverlap("gradGate", gradGate, "z", z);
+      requireApart("gradGate", gradGate, "gate", gate);
+      Check.noOverlap("gradGate", gradGate, aName, a);
+      Check.noOverlap("gradGate", gradGate, "gradZ", gradZ);
+    }
+    try (Lease lease =
+        new Lease()
+            .of("z", z)
+            .of("gate", gate)
+            .of(aName, a)
+            .writing("gradZ", gradZ)
+            .writing("gradGate", gradGate)) {
+      workers
+          .engine()
+          .activationGradient(
+              activation.input(n, z, gate),
+              Operands.rows(a),
+              Operands.rows(gradZ),
+              gradGate == null ? null : gradGate.storage());
+    }
+  }
+
+  /** An output may be the input itself, if each element depends on one element only. */
+  private void requireSameOrApart(
+      String outName, FloatTensor out, String inName, FloatTensor in) {
+    if (activation.isGated() || out.storage() != in.storage()) {
+      Check.noOverlap(outName, out, inName, in);
+    }
+  }
+
+  private static void requireApart(
+      String outName, FloatTensor out, String inName, FloatTensor in) {
+    if (in != null) {
+      Check.noOverlap(outName, out, inName, in);
+    }
+  }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import org.blocksparse.internal.schedule.GemmSchedule;
+
+/**
+ * A product of rows with blocks; see {@link Kernels#blockGemm}.
+ *
+ * @param bias rows, one for each written block, that the sums begin with, or null
+ * @param inputBias what is added for each row that is read, or null
+ * @param accumulate whether c is added to
+ */
+public record BlockProduct(
+    GemmSchedule schedule,
+    Rows a,
+    Blocks w,
+    Rows bias,
+    InputBias inputBias,
+    boolean accumulate,
+    Rows c) {
+
+  /**
+   * A bias for each block that is read, times a factor for each row that is: a product of rows of
+   * one element with blocks of one row, by the schedule of the product itself.
+   *
+   * @param gate a row of one element for each row of a
+   * @param bias a grid of blocks of one row, the same for each written block
+   */
+  public record InputBias(Rows gate, Blocks bias) {}
+
+  /** The sums of these columns and chunks. */
+  void run(Kernels kernels, RowSelection rows) {
+    int begin = rows.begin();
+    int end = rows.end();
+    int first = rows.columnBegin();
+    int last = rows.columnEnd();
+    if (inputBias == null) {
+      kernels.blockGemm(schedule, begin, end, first, last, a, w, bias, accumulate, c);
+    } else {
+      kernels.blockGemm(
+          schedule, begin, end, first, last, inputBias.gate, inputBias.bias, bias, accumulate, c);
+      kernels.blockGemm(schedule, begin, end, first, last, a, w, null, true, c);
+    }
+  }
+}
