@@ -9,8 +9,7 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.random.RandomGenerator;
-import org.blocksparse.internal.softmax.Parameter;
-import org.blocksparse.internal.softmax.TrainingBatch;
+import org.blocksparse.internal.softmax.Link;
 
 /**
  * A softmax over very many outputs, in two levels: first a softmax over classes of outputs, then
@@ -63,7 +62,6 @@ import org.blocksparse.internal.softmax.TrainingBatch;
 public final class HierarchicalSoftmax implements AutoCloseable {
   private final int features;
   private final ClassAssignment assignment;
-  private final Workers workers;
   private final LayerMemory memory;
   private final SoftmaxParameters parameters;
   private final Prediction prediction;
@@ -71,14 +69,19 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private Map<String, String> metadata = Map.of();
   private volatile Labels labels;
 
-  HierarchicalSoftmax(
-      int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
-    this.features = features;
-    this.assignment = assignment;
-    this.workers = workers;
-    this.parameters = parameters;
-    this.memory = new LayerMemory(features, assignment, workers, parameters);
+  HierarchicalSoftmax(LayerMemory memory) {
+    this.features = memory.features();
+    this.assignment = memory.assignment();
+    this.parameters = memory.parameters();
+    this.memory = memory;
     this.prediction = new Prediction(memory);
+  }
+
+  private HierarchicalSoftmax(LayerContent content) {
+    this(content.memory());
+    this.metadata = Collections.unmodifiableMap(content.metadata());
+    this.steps.set(content.steps());
+    this.labels = content.labels();
   }
 
   /**
@@ -89,8 +92,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws IllegalArgumentException unless both are at least 1
    */
   public static HierarchicalSoftmaxBuilder builder(int features, int outputs) {
-    return new HierarchicalSoftmaxBuilder(
-        Check.atLeast(1, "features", features), Check.atLeast(1, "outputs", outputs));
+    return new HierarchicalSoftmaxBuilder(features, outputs);
   }
 
   /** The size of a row of x. */
@@ -124,11 +126,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws IllegalStateException if it has none
    */
   public Labels labels() {
-    Labels names = labels;
-    if (names == null) {
-      throw new IllegalStateException("layer: has no labels");
-    }
-    return names;
+    return Labels.orThrow(labels);
   }
 
   /**
@@ -138,11 +136,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *     outputs with the last numbers have none
    */
   public void setLabels(Labels names) {
-    if (requireNonNull(names, "labels").size() > outputs()) {
-      throw new IllegalArgumentException(
-          "labels: expected at most " + outputs() + " names but was " + names.size());
-    }
-    labels = names;
+    labels = requireNonNull(names, "labels").forAtMost(outputs());
   }
 
   /** Weights of the classes, (features, classes): the layer's own, not a copy. */
@@ -189,7 +183,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *     unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
-    ModelFile.save(this, file, options);
+    ModelFile.save(new LayerContent(memory, metadata, steps.get(), labels), file, options);
   }
 
   /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
@@ -208,7 +202,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *     LoadOptions#mapped}
    */
   public static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
-    return ModelFile.load(file, options);
+    return ModelFile.load(file, options, Link.SOFTMAX, HierarchicalSoftmax::new);
   }
 
   /** The strings that were in the file that this layer was loaded from, by key. */
@@ -218,16 +212,6 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   long steps() {
     return steps.get();
-  }
-
-  LayerMemory memory() {
-    return memory;
-  }
-
-  /** What a file tells besides the parameters. */
-  void restore(Map<String, String> fileMetadata, long fileSteps) {
-    metadata = Collections.unmodifiableMap(fileMetadata);
-    steps.set(fileSteps);
   }
 
   /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
@@ -270,10 +254,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /** The probabilities of given outputs; as {@link #logProbabilitiesOf}. */
   public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
-    float[] result = prediction.scores(x, targets);
-    for (int i = 0; i < result.length; i++) {
-      result[i] = (float) Math.exp(result[i]);
-    }
+    float[] result = Prediction.exponentials(prediction.scores(x, targets));
     return FloatTensor.of(result, targets.shape().toArray());
   }
 
@@ -423,8 +404,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /** The loss that a {@link #step} would report, without a step. */
   public double loss(FloatTensor x, IntTensor targets, Loss loss) {
-    TrainingBatch batch = check(x, targets, loss);
-    return batch.sum(memory.losses(x, batch));
+    return new Training(memory).loss(x, targets, loss);
   }
 
   /** The negative log probability of each row's target, (batch). */
@@ -439,9 +419,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: F (C + S); the classes of the targets.
    */
   public FloatTensor losses(FloatTensor x, IntTensor targets, Loss loss) {
-    TrainingBatch batch = check(x, targets, loss);
-    float[] result = batch.weighted(memory.losses(x, batch));
-    return FloatTensor.of(result, result.length);
+    return new Training(memory).losses(x, targets, loss);
   }
 
   /** The gradients of the mean negative log likelihood. */
@@ -456,21 +434,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: 3 F (C + S), and to clear C F S; the classes of the targets.
    */
   public SoftmaxGradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
-    TrainingBatch batch = check(x, targets, loss);
-    SoftmaxParameters result =
-        SoftmaxParameters.zeros(features, assignment.classes(), assignment.slots());
-    FloatTensor gradX = null;
-    try {
-      gradX = FloatTensor.zeros(batch.size(), features);
-      double value = batch.sum(memory.gradients(x, batch, gradX, result));
-      return new SoftmaxGradients(value, gradX, result.W1(), result.b1(), result.W2(), result.b2());
-    } catch (Throwable e) {
-      result.close();
-      if (gradX != null) {
-        gradX.close();
-      }
-      throw e;
-    }
+    return new Training(memory).gradients(x, targets, loss);
   }
 
   /** A step of training on the mean negative log likelihood, without a gradient for x. */
@@ -509,46 +473,13 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    */
   public double step(
       FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
-    requireNonNull(optimizer, "optimizer");
-    TrainingBatch batch = check(x, targets, loss);
-    for (Parameter parameter : Parameter.values()) {
-      Check.noOverlap(parameter.label(), parameters.of(parameter), "x", x);
-    }
-    if (gradX != null) {
-      Check.shape("gradX", gradX, Prediction.X, batch.size(), features);
-      parameters.checkNoOverlap("gradX", gradX, x);
-    }
-    double value = batch.sum(memory.step(x, batch, gradX, optimizer));
-    if (!Double.isFinite(value)) {
-      throw new ArithmeticException(
-          "step "
-              + (steps.get() + 1)
-              + ": the loss is "
-              + value
-              + "; x or the parameters hold values that are not"
-              + " finite, or the learning rate "
-              + optimizer.rate()
-              + " is too high");
-    }
+    double value = new Training(memory).step(x, targets, loss, optimizer, gradX, steps.get() + 1);
     steps.incrementAndGet();
     return value;
   }
 
-  private TrainingBatch check(FloatTensor x, IntTensor targets, Loss loss) {
-    return TargetBatch.check(
-        prediction.checkX(x), targets, requireNonNull(loss, "loss"), assignment.table());
-  }
-
   @Override
   public String toString() {
-    return "HierarchicalSoftmax("
-        + features
-        + " features, "
-        + assignment
-        + ", "
-        + parameters.bytes()
-        + " bytes, "
-        + workers
-        + ")";
+    return memory.describe("HierarchicalSoftmax");
   }
 }

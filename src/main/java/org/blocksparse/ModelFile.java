@@ -22,39 +22,47 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.optimizer.UpdateRule;
+import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.Parameter;
 
-/** A {@link HierarchicalSoftmax} as a safetensors file; {@link ModelNames} tells what is in it. */
+/**
+ * A {@link HierarchicalSoftmax} or a {@link LabelTree} as a safetensors file; {@link ModelNames}
+ * tells what is in it.
+ */
 final class ModelFile {
   private ModelFile() {}
 
   // ------------------------------------------------------------------------------------ writing
 
-  static void save(HierarchicalSoftmax layer, Path file, SaveOptions options) throws IOException {
+  static void save(LayerContent layer, Path file, SaveOptions options) throws IOException {
     StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
-    try (Lease lease = layer.memory().lease()) {
+    LayerMemory memory = layer.memory();
+    try (Lease lease = memory.lease()) {
       Map<String, String> metadata =
           new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
       metadata.put(ModelNames.STEPS, Long.toString(layer.steps()));
+      if (memory.link() == Link.LOGISTIC) {
+        metadata.put(ModelNames.LAYER, ModelNames.LABEL_TREE);
+      }
       // W2 comes first: the first tensor is aligned, so that it can be used where it lies.
       List<TensorSource> tensors = new ArrayList<>();
-      tensors.add(floats("W2", layer.W2()));
-      tensors.add(floats("W1", layer.W1()));
-      tensors.add(floats("b1", layer.b1()));
-      tensors.add(floats("b2", layer.b2()));
-      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, layer.assignment().table().classOf()));
-      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, layer.assignment().table().slotOf()));
+      tensors.add(floats("W2", memory.parameters().W2()));
+      tensors.add(floats("W1", memory.parameters().W1()));
+      tensors.add(floats("b1", memory.parameters().b1()));
+      tensors.add(floats("b2", memory.parameters().b2()));
+      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, memory.assignment().table().classOf()));
+      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, memory.assignment().table().slotOf()));
       if (options.optimizerState()) {
-        addState(layer, lease, tensors, metadata);
+        addState(memory, lease, tensors, metadata);
       }
       if (options.bag() != null) {
         options.bag().addTo(lease);
         BagFile.add(options.bag(), lease, options.optimizerState(), tensors, metadata);
       }
-      if (layer.hasLabels()) {
+      if (layer.labels() != null) {
         LabelsFile.add(layer.labels(), tensors);
       }
       SafeTensorsWriter writer =
@@ -74,24 +82,21 @@ final class ModelFile {
   }
 
   private static void addState(
-      HierarchicalSoftmax layer,
-      Lease lease,
-      List<TensorSource> tensors,
-      Map<String, String> metadata) {
-    LayerState state = layer.memory().state();
+      LayerMemory memory, Lease lease, List<TensorSource> tensors, Map<String, String> metadata) {
+    LayerState state = memory.state();
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
         ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.index()).steps()[0]));
     tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, state.of(Parameter.W2.index()).steps()));
-    FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
     for (int moment = 0; moment < state.kind().moments(); moment++) {
-      for (int p = 0; p < parameters.length; p++) {
+      for (Parameter parameter : Parameter.values()) {
+        int p = parameter.index();
         Storage storage = state.of(p).moment(moment);
         if (!storage.acquire()) {
           throw new IllegalStateException("layer: the layer is closed");
         }
         lease.adopt(storage);
-        long[] dims = parameters[p].shape().toArray();
+        long[] dims = memory.parameters().of(parameter).shape().toArray();
         tensors.add(TensorSource.floats(ModelNames.state(moment, p), dims, storage));
       }
     }
@@ -99,7 +104,13 @@ final class ModelFile {
 
   // ------------------------------------------------------------------------------------ reading
 
-  static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
+  /** Makes a layer of what a file holds. */
+  interface Maker<L> {
+    L make(LayerContent content);
+  }
+
+  /** Loads a layer of the kind that has the given link. */
+  static <L> L load(Path file, LoadOptions options, Link link, Maker<L> maker) throws IOException {
     StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
@@ -107,9 +118,9 @@ final class ModelFile {
         file,
         () -> {
           try (SafeTensorsReader reader = open(file, options.memory())) {
-            HierarchicalSoftmax layer = new Loading(reader, options).load();
+            LayerContent content = new Loading(reader, options, link).load();
             reader.keep();
-            return layer;
+            return maker.make(content);
           }
         });
   }
@@ -156,17 +167,19 @@ final class ModelFile {
     private final SafeTensorsReader reader;
     private final ModelMetadata metadata;
     private final LoadOptions options;
+    private final Link link;
 
-    Loading(SafeTensorsReader reader, LoadOptions options) throws MalformedException {
+    Loading(SafeTensorsReader reader, LoadOptions options, Link link) throws MalformedException {
       this.reader = reader;
-      this.metadata = new ModelMetadata(reader.metadata()).requireVersion();
+      this.metadata = new ModelMetadata(reader.metadata()).requireVersion().requireLayer(link);
       this.options = options;
+      this.link = link;
     }
 
     /** The sizes of a layer. */
     private record Sizes(int features, int classes, int slots, int outputs) {}
 
-    HierarchicalSoftmax load() throws IOException {
+    LayerContent load() throws IOException {
       Sizes sizes = sizes();
       TensorEntry classOf = reader.entry(ModelNames.CLASS_OF, ElementType.I32, sizes.outputs());
       TensorEntry slotOf = reader.entry(ModelNames.SLOT_OF, ElementType.I32, sizes.outputs());
@@ -195,23 +208,22 @@ final class ModelFile {
             mapped && p == ModelNames.W2 ? mappedW2 : reader.readFloats(parameters[p]);
         tensors[p] = FloatTensor.dense(storage, Shape.of(parameters[p].dims()));
       }
-      HierarchicalSoftmax layer =
-          HierarchicalSoftmax.builder(sizes.features(), sizes.outputs())
-              .classes(classes)
-              .workers(options.workers())
-              .build(tensors[0], tensors[1], tensors[2], tensors[3]);
+      LayerMemory memory =
+          new LayerMemory(
+              sizes.features(),
+              classes,
+              options.workers(),
+              new SoftmaxParameters(tensors[0], tensors[1], tensors[2], tensors[3]),
+              link);
       try {
-        layer.restore(metadata.ofUser(), steps);
-        if (labels != null) {
-          layer.setLabels(labels.read(reader, !mapped));
-        }
+        Labels names = labels == null ? null : labels.read(reader, !mapped);
         if (state != null) {
-          restore(layer.memory().state(), state);
+          restore(memory.state(), state);
         }
         reader.requireIntact();
-        return layer;
+        return new LayerContent(memory, metadata.ofUser(), steps, names);
       } catch (Throwable e) {
-        layer.close();
+        memory.close();
         throw e;
       }
     }

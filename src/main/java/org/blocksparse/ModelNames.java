@@ -2,7 +2,8 @@
 package org.blocksparse;
 
 /**
- * What a file of a {@link HierarchicalSoftmax}, an {@link EmbeddingBag} or both holds, by name.
+ * What a file of a {@link HierarchicalSoftmax} or a {@link LabelTree}, of an {@link EmbeddingBag}, or
+ * of a layer and a bag holds, by name.
  *
  * <pre>
  * W2                        F32 (classes, features, slots)
@@ -16,6 +17,7 @@ package org.blocksparse;
  * labels.text               U8; all names in UTF-8; the last tensor, since it aligns nothing
  *
  * blocksparse.format        1
+ * blocksparse.layer         LabelTree; not there for a HierarchicalSoftmax
  * blocksparse.steps         steps of training that the layer has taken
  * blocksparse.optimizer     the rule, if its state is there
  * blocksparse.optimizer.steps   steps that the class level has taken
@@ -42,6 +44,8 @@ final class ModelNames {
 
   static final String FORMAT = RESERVED + "format";
   static final String VERSION = "1";
+  static final String LAYER = RESERVED + "layer";
+  static final String LABEL_TREE = "LabelTree";
   static final String STEPS = RESERVED + "steps";
   static final String RULE = RESERVED + "optimizer";
   static final String RULE_STEPS = RULE + ".steps";

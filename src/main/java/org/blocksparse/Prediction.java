@@ -4,13 +4,17 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.ClassSearch;
 import org.blocksparse.internal.softmax.OutputFilter;
 import org.blocksparse.internal.softmax.Sampling;
 import org.blocksparse.internal.softmax.Scoring;
 
-/** What a {@link HierarchicalSoftmax} predicts, whose arguments are checked here. */
+/**
+ * What a {@link HierarchicalSoftmax} or a {@link LabelTree} predicts, whose arguments are checked
+ * here.
+ */
 final class Prediction {
   static final String X = "(batch, features)";
 
@@ -72,7 +76,29 @@ final class Prediction {
     }
     int[] outputs = targets.toArray("targets");
     Check.indices("targets", outputs, rank == 1 ? 0 : n, "outputs", assignment.outputs());
-    return memory.compute(x, (rows, workspace) -> scoring().of(rows, outputs, n, workspace));
+    int[] offsets = IntStream.rangeClosed(0, batch).map(row -> row * n).toArray();
+    return memory.compute(x, (rows, workspace) -> scoring().of(rows, offsets, outputs, workspace));
+  }
+
+  /** The log probabilities of the targets of each row, in the order of the entries. */
+  float[] scores(FloatTensor x, SparseRows targets) {
+    int batch = checkX(x);
+    requireNonNull(targets, "targets").requireRows("targets", batch);
+    try (Lease lease = targets.lease(new Lease(), "targets")) {
+      targets.requireIndices("targets", "outputs", assignment.outputs());
+      int[] offsets = targets.offsets();
+      int[] outputs = targets.indices();
+      return memory.compute(
+          x, (rows, workspace) -> scoring().of(rows, offsets, outputs, workspace));
+    }
+  }
+
+  /** Log probabilities become probabilities, in place. */
+  static float[] exponentials(float[] logProbabilities) {
+    for (int i = 0; i < logProbabilities.length; i++) {
+      logProbabilities[i] = (float) Math.exp(logProbabilities[i]);
+    }
+    return logProbabilities;
   }
 
   Ranking topK(FloatTensor x, int k, Filter filter) {

@@ -2,7 +2,8 @@
 /**
  * Products of chosen blocks, and the hierarchical softmax that they make affordable.
  *
- * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words.
+ * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words,
+ * {@link org.blocksparse.LabelTree} that for several of them at once.
  * {@link org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of
  * {@link org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}. {@link
  * org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link org.blocksparse.SparseRows}.
@@ -27,13 +28,13 @@
  * }</pre>
  *
  * <table>
- *   <caption>Words of the softmax</caption>
+ *   <caption>Words of the softmax and of the label tree</caption>
  *   <tr><th>word</th><th>meaning</th></tr>
  *   <tr><td>output</td><td>what is predicted: a label, a word; by the caller's own number</td></tr>
  *   <tr><td>class</td><td>a group of outputs that share a block of W2</td></tr>
  *   <tr><td>slot</td><td>the place of an output in its class</td></tr>
  *   <tr><td>to open a class</td><td>to compute the probabilities of its outputs</td></tr>
- *   <tr><td>target</td><td>an output whose probability is asked for, or the right one</td></tr>
+ *   <tr><td>target</td><td>an output whose probability is asked for, or a right one</td></tr>
  *   <tr><td>step</td><td>one update of the parameters that a batch touches</td></tr>
  *   <tr><td>optimizer state</td><td>what an optimizer keeps of each parameter between steps</td></tr>
  * </table>
