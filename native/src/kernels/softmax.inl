@@ -90,11 +90,10 @@ void softmax(const softmax_row& row, float factor) {
 // The log probability of a finite logit is at least `lowest`, though the exact one may be below all
 // floats; that of a logit of -infinity is -infinity.
 INLINE vec bounded(vec log_probability, vec logit, vec lowest) {
-  const vec zero = set1(0.0f);
-  // Above every log probability of a finite logit; -infinity for -infinity.
+  // Above every log probability of a finite logit; -infinity for -infinity, or NaN if lowest is it too.
   const vec ceiling = sub(logit, lowest);
   const vec result = max(lowest, log_probability);
-  return sub(zero, max(sub(zero, ceiling), sub(zero, result)));
+  return if_less(ceiling, result, ceiling, result);
 }
 
 void log_softmax(const softmax_row& row, float offset) {

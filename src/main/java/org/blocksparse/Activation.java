@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.ActivationFunction;
 import org.blocksparse.internal.ActivationInput;
+import org.blocksparse.internal.Rows;
 
 /**
  * What is applied to the sums of a layer, element by element, with its gradient; with a gate, a
@@ -33,10 +34,10 @@ import org.blocksparse.internal.ActivationInput;
  *
  * <p><b>Numbers.</b> Native kernels are within 8 units in the last place of the exact value for all
  * finite z ({@link #GELU_TANH} within 2<sup>-24</sup>, where that is more), and slopes within 6 or
- * 2<sup>-23</sup>, whichever is more; the C header has a table. A gate, the second half of a row and
- * gradA add a rounding each. NaN gives NaN; infinities give what the formula gives in floats, where
- * 0 times infinity is NaN: {@link #SILU} and the GELUs of -infinity are NaN, as in PyTorch. Bits do
- * not depend on the workers.
+ * 2<sup>-23</sup>, whichever is more; the C header has a table. A gate, the second half of a row
+ * and gradA add a rounding each. NaN gives NaN; infinities give what the formula gives in floats,
+ * where 0 times infinity is NaN: {@link #SILU} and the GELUs of -infinity are NaN, as in PyTorch.
+ * Bits do not depend on the workers.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null, {@link
  * IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view, or if an
@@ -128,9 +129,9 @@ public enum Activation {
   }
 
   /**
-   * The gradient with respect to z: {@code gradZ = gradA * f'(z)}; if this is gated, {@code gradZ[r,
-   * q] = gradA[r, q] * z[r, n + q] * f'(z[r, q])} and {@code gradZ[r, n + q] = gradA[r, q] * f(z[r,
-   * q])}.
+   * The gradient with respect to z: {@code gradZ = gradA * f'(z)}; if this is gated, {@code
+   * gradZ[r, q] = gradA[r, q] * z[r, n + q] * f'(z[r, q])} and {@code gradZ[r, n + q] = gradA[r, q]
+   * * f(z[r, q])}.
    *
    * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
    * @param gradA (..., n): the gradient with respect to a
@@ -145,18 +146,14 @@ public enum Activation {
 
   /** As the method with workers, by {@link Workers#common}. */
   public void gradient(
-      FloatTensor z,
-      FloatTensor gate,
-      FloatTensor gradA,
-      FloatTensor gradZ,
-      FloatTensor gradGate) {
+      FloatTensor z, FloatTensor gate, FloatTensor gradA, FloatTensor gradZ, FloatTensor gradGate) {
     gradient(z, gate, gradA, gradZ, gradGate, Workers.common());
   }
 
   /**
    * The gradients with respect to z and the gate: {@code gradZ[r] = gate[r] * f'(z[r]) * gradA[r]},
-   * and {@code gradGate[r]} is the sum over q of {@code gradA[r, q] * f(z[r])[q]}, off by at most (n
-   * + 16) 2<sup>-24</sup> times the sum of the magnitudes.
+   * and {@code gradGate[r]} is the sum over q of {@code gradA[r, q] * f(z[r])[q]}, off by at most
+   * (n + 16) 2<sup>-24</sup> times the sum of the magnitudes.
    *
    * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
    * @param gate (...)
@@ -179,13 +176,8 @@ public enum Activation {
         .gradient(gradZ, gradGate, requireNonNull(workers, "workers"));
   }
 
-  ActivationFunction function() {
-    return function;
-  }
-
   /** What this is applied to, for kernels: rows of z, and a factor for each row or null. */
-  ActivationInput input(long n, FloatTensor z, FloatTensor gate) {
-    return new ActivationInput(
-        function, (int) n, Operands.rows(z), gate == null ? null : gate.storage());
+  ActivationInput input(long n, Rows z, FloatTensor gate) {
+    return new ActivationInput(function, (int) n, z, gate == null ? null : gate.storage());
   }
 }

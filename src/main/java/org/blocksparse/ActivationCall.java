@@ -81,7 +81,7 @@ final class ActivationCall {
     requireApart(aName, a, "gate", gate);
     requireSameOrApart(aName, a, "z", z);
     try (Lease lease = new Lease().of("z", z).of("gate", gate).writing(aName, a)) {
-      workers.engine().activation(activation.input(n, z, gate), Operands.rows(a));
+      workers.engine().activation(activation.input(n, Operands.rows(z), gate), Operands.rows(a));
     }
   }
 
@@ -111,7 +111,7 @@ final class ActivationCall {
       workers
           .engine()
           .activationGradient(
-              activation.input(n, z, gate),
+              activation.input(n, Operands.rows(z), gate),
               Operands.rows(a),
               Operands.rows(gradZ),
               gradGate == null ? null : gradGate.storage());
@@ -119,15 +119,13 @@ final class ActivationCall {
   }
 
   /** An output may be the input itself, if each element depends on one element only. */
-  private void requireSameOrApart(
-      String outName, FloatTensor out, String inName, FloatTensor in) {
+  private void requireSameOrApart(String outName, FloatTensor out, String inName, FloatTensor in) {
     if (activation.isGated() || out.storage() != in.storage()) {
       Check.noOverlap(outName, out, inName, in);
     }
   }
 
-  private static void requireApart(
-      String outName, FloatTensor out, String inName, FloatTensor in) {
+  private static void requireApart(String outName, FloatTensor out, String inName, FloatTensor in) {
     if (in != null) {
       Check.noOverlap(outName, out, inName, in);
     }

@@ -7,6 +7,7 @@ import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.schedule.SampleBags;
 import org.blocksparse.internal.schedule.SampleWindows;
 
 /**
@@ -41,6 +42,7 @@ public final class BlockPlan implements AutoCloseable {
     private GemmSchedule forward;
     private GemmSchedule backward;
     private OuterSchedule outer;
+    private SampleBags samples;
 
     Schedules(SampleWindows inputs, SampleWindows outputs, int iBlocks, int oBlocks) {
       this.inputs = inputs;
@@ -82,6 +84,15 @@ public final class BlockPlan implements AutoCloseable {
       return outer;
     }
 
+    synchronized SampleBags samples(Lease lease) {
+      requireOpen();
+      if (samples == null) {
+        samples = SampleBags.of(inputs, outputs);
+      }
+      hold(samples.memory(), lease);
+      return samples;
+    }
+
     private static void hold(Storage packed, Lease lease) {
       if (!packed.acquire()) {
         throw new AssertionError("a schedule is closed only with its plan");
@@ -99,6 +110,9 @@ public final class BlockPlan implements AutoCloseable {
       }
       if (outer != null) {
         outer.close();
+      }
+      if (samples != null) {
+        samples.close();
       }
     }
   }
@@ -134,6 +148,24 @@ public final class BlockPlan implements AutoCloseable {
    */
   public static BlockPlan of(IntTensor inputIdx, IntTensor outputIdx, int iBlocks, int oBlocks) {
     return of(inputIdx, "inputIdx", "iBlocks", iBlocks, outputIdx, "outputIdx", "oBlocks", oBlocks);
+  }
+
+  /**
+   * The plan of a dense layer: each of {@code batch} samples has the only input block and the only
+   * output block that there are.
+   *
+   * @throws IllegalArgumentException if batch is negative, or more than 2<sup>29</sup>
+   */
+  public static BlockPlan dense(int batch) {
+    StackRoom.require();
+    Check.atLeast(0, "batch", batch);
+    requirePairs(batch, 1, 1);
+    SampleWindows zeros = SampleWindows.equal(batch, new int[batch]);
+    return new BlockPlan(
+        new Schedules(zeros, zeros, 1, 1),
+        Workers.common(),
+        new SelectedRows("inputs", batch, 1, batch),
+        new SelectedRows("outputs", batch, 1, batch));
   }
 
   /** As above, for operations that have other names for their arguments. */
@@ -359,6 +391,11 @@ public final class BlockPlan implements AutoCloseable {
   /** The schedule of outer products, held by the lease. */
   OuterSchedule outer(Lease lease) {
     return schedules.outer(lease);
+  }
+
+  /** What each sample selects, as bags, held by the lease. */
+  SampleBags samples(Lease lease) {
+    return schedules.samples(lease);
   }
 
   Workers workers() {

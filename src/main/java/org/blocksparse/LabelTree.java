@@ -244,7 +244,9 @@ public final class LabelTree implements AutoCloseable {
     return FloatTensor.of(scores, targets.shape().toArray());
   }
 
-  /** The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, SparseRows)}. */
+  /**
+   * The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, SparseRows)}.
+   */
   public FloatTensor probabilitiesOf(FloatTensor x, SparseRows targets) {
     float[] scores = Prediction.exponentials(prediction.scores(x, targets));
     return FloatTensor.of(scores, scores.length);

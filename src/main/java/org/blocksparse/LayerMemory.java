@@ -20,9 +20,9 @@ import org.blocksparse.internal.softmax.TwoLevelSoftmax;
 import org.blocksparse.internal.softmax.Workspace;
 
 /**
- * All memory of a {@link HierarchicalSoftmax} or a {@link LabelTree}, which is kept from going while
- * an operation runs, and the operations on it. Arguments are checked, but for what a lease tells:
- * whether tensors are open and may be written.
+ * All memory of a {@link HierarchicalSoftmax} or a {@link LabelTree}, which is kept from going
+ * while an operation runs, and the operations on it. Arguments are checked, but for what a lease
+ * tells: whether tensors are open and may be written.
  */
 final class LayerMemory implements AutoCloseable {
   private final int features;

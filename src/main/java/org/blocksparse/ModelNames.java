@@ -2,8 +2,8 @@
 package org.blocksparse;
 
 /**
- * What a file of a {@link HierarchicalSoftmax} or a {@link LabelTree}, of an {@link EmbeddingBag}, or
- * of a layer and a bag holds, by name.
+ * What a file of a {@link HierarchicalSoftmax} or a {@link LabelTree}, of an {@link EmbeddingBag},
+ * or of a layer and a bag holds, by name.
  *
  * <pre>
  * W2                        F32 (classes, features, slots)

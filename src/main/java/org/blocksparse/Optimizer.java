@@ -8,10 +8,11 @@ import org.blocksparse.internal.optimizer.UpdateRule.Kind;
  * How parameters follow their gradients. Immutable: it holds the rule and its numbers, while the
  * optimizer state, what a rule keeps of each parameter, belongs to the layer.
  *
- * <p>Only the classes that occur among the targets are touched in a step, and of an {@link
- * EmbeddingBag} only the rows that are named; so for the others nothing decays and nothing is
- * averaged. For Adam this is its lazy form: the moments of a class or row are corrected by the
- * number of steps that it has taken itself.
+ * <p>Only the classes that occur among the targets are touched in a step, of an {@link
+ * EmbeddingBag} only the rows that are named, and of other weights only the blocks that a plan
+ * selects; so for the others nothing decays and nothing is averaged. For Adam this is its lazy
+ * form: the moments of a class or row are corrected by the number of steps that it has taken
+ * itself.
  */
 public final class Optimizer {
   private static final float NO_LIMIT = Float.POSITIVE_INFINITY;
@@ -98,10 +99,10 @@ public final class Optimizer {
   }
 
   /**
-   * The same rule with gradients clipped: that of W1, that of b1, and that of each class's block of
-   * W2 and row of b2, each on its own, is scaled down to this Euclidean length if it is longer. (A
-   * norm over all of them together would be known only when all classes are done, and their blocks
-   * long out of the cache.)
+   * The same rule with gradients clipped: that of W1, that of b1, that of each class's block of W2
+   * and row of b2, and that of each block of other weights and biases, each on its own, is scaled
+   * down to this Euclidean length if it is longer. (A norm over all of them together would be known
+   * only when all classes are done, and their blocks long out of the cache.)
    *
    * @param newMaxNorm positive; infinite: no limit
    * @throws IllegalArgumentException if it is not positive

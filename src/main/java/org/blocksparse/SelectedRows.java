@@ -46,6 +46,20 @@ record SelectedRows(String side, int batch, int window, int count) {
     Check.shape(name, tensor, wordsOf(words), shape(size));
   }
 
+  /** The shape of a tensor with a number for each of these rows. */
+  Shape shape() {
+    return isRagged() ? Shape.of(count) : Shape.of(batch, window);
+  }
+
+  /** A tensor has one element for each of these rows; words as for rows, without the size. */
+  void requireElements(String name, FloatTensor tensor, String words) {
+    if (isRagged()) {
+      Check.shape(name, tensor, "(entries of " + side + ")", count);
+    } else {
+      Check.shape(name, tensor, words, batch, window);
+    }
+  }
+
   /** A tensor has the shape of these rows, of any size, which is returned. */
   long requireAnySize(String name, FloatTensor tensor, String words) {
     int rank = isRagged() ? 2 : 3;

@@ -103,6 +103,28 @@ public final class SparseBlockDot {
   }
 
   /**
+   * The output of the layer with what an epilogue says in the place of a bias, in a new tensor:
+   * (batch, oWin, oSize), or half of oSize with a gated activation.
+   */
+  public static FloatTensor apply(FloatTensor W, FloatTensor h, BlockPlan plan, Epilogue epilogue) {
+    requireNonNull(plan, "plan").requireFits(W);
+    long oSize = W.shape().dim(3);
+    requireNonNull(epilogue, "epilogue").require(plan, oSize);
+    return FloatTensor.zeros(plan.outputs().shape(epilogue.outSize(oSize)))
+        .filledBy(out -> apply(W, h, plan, epilogue, out));
+  }
+
+  /**
+   * The output of the layer with what an epilogue says in the place of a bias, written to {@code
+   * out}, whose content before does not matter. The epilogue's z must share memory with nothing
+   * else, as out.
+   */
+  public static void apply(
+      FloatTensor W, FloatTensor h, BlockPlan plan, Epilogue epilogue, FloatTensor out) {
+    FusedDot.apply(W, h, plan, epilogue, out);
+  }
+
+  /**
    * The gradient with respect to h, in a new tensor:
    *
    * <pre>{@code
@@ -160,6 +182,53 @@ public final class SparseBlockDot {
                   accumulate,
                   Operands.rows(gradH)));
     }
+  }
+
+  /**
+   * The gradient with respect to what h was made of, {@code h = f(z)}, in one pass:
+   *
+   * <pre>{@code
+   * gradZ[b, i] = f'(z[b, i]) * sum over j of
+   *     gradOut[b, j] . transpose(W[inputIdx[b, i], outputIdx[b, j]])
+   * }</pre>
+   *
+   * <p>With the bits of {@link #gradH(FloatTensor, FloatTensor, BlockPlan)} and {@link
+   * Activation#gradient} one after the other. If the activation is gated, the gradient of h takes
+   * memory for the time of the call.
+   *
+   * @param activation f
+   * @param z what h was made of: (batch, iWin, iSize), or 2 iSize with a gated activation
+   * @param gradZ of the shape of z; its content before does not matter
+   */
+  public static void gradH(
+      FloatTensor W,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Activation activation,
+      FloatTensor z,
+      FloatTensor gradZ) {
+    FusedDot.gradZ(W, gradOut, plan, activation, z, null, gradZ, null);
+  }
+
+  /**
+   * As above, of {@code h[b, i] = gate[b, i] * f(z[b, i])}, with the gradient with respect to the
+   * gate.
+   *
+   * @param gate (batch, iWin)
+   * @param gradGate of the shape of gate; its content before does not matter
+   */
+  public static void gradH(
+      FloatTensor W,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Activation activation,
+      FloatTensor z,
+      FloatTensor gate,
+      FloatTensor gradZ,
+      FloatTensor gradGate) {
+    requireNonNull(gate, "gate");
+    requireNonNull(gradGate, "gradGate");
+    FusedDot.gradZ(W, gradOut, plan, activation, z, gate, gradZ, gradGate);
   }
 
   /**

@@ -3,9 +3,10 @@
  * Products of chosen blocks, and the hierarchical softmax that they make affordable.
  *
  * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words,
- * {@link org.blocksparse.LabelTree} that for several of them at once.
- * {@link org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of
- * {@link org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}. {@link
+ * {@link org.blocksparse.LabelTree} that for several of them at once. {@link
+ * org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of {@link
+ * org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}, and an {@link
+ * org.blocksparse.Epilogue} with an {@link org.blocksparse.Activation} may be fused to it. {@link
  * org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link org.blocksparse.SparseRows}.
  * All of them work on {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor},
  * and run by a {@link org.blocksparse.BlockPlan}.
@@ -26,6 +27,17 @@
  * <pre>{@code
  * out[b, j] = bias[outputIdx[b, j]] + sum over i of  h[b, i] . W[inputIdx[b, i], outputIdx[b, j]]
  * }</pre>
+ *
+ * <table>
+ *   <caption>Words of what follows a product</caption>
+ *   <tr><th>word</th><th>meaning</th></tr>
+ *   <tr><td>z</td><td>sums, which an activation is applied to</td></tr>
+ *   <tr><td>gate</td><td>a factor for each row, for instance how much an expert counts</td></tr>
+ *   <tr><td>gated activation</td><td>one that multiplies by the second half of its row</td></tr>
+ *   <tr><td>expert</td><td>one of the blocks that a gate chooses among</td></tr>
+ *   <tr><td>routing</td><td>which experts a gate has chosen for each sample</td></tr>
+ *   <tr><td>epilogue</td><td>what surrounds a product: biases, activation, gate</td></tr>
+ * </table>
  *
  * <table>
  *   <caption>Words of the softmax and of the label tree</caption>

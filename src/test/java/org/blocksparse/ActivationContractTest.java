@@ -30,9 +30,7 @@ final class ActivationContractTest {
 
   static Stream<Arguments> cases() {
     return KernelsUnderTest.instructionSets().stream()
-        .flatMap(
-            kernels ->
-                Arrays.stream(Activation.values()).map(a -> Arguments.of(kernels, a)));
+        .flatMap(kernels -> Arrays.stream(Activation.values()).map(a -> Arguments.of(kernels, a)));
   }
 
   private static int width(Activation activation, int n) {
@@ -133,8 +131,7 @@ final class ActivationContractTest {
           float[] found = a.toArray();
           for (int q = 0; q < n; q++) {
             if (q != at % n) {
-              assertEquals(
-                  found[(at + 1) % n], found[q]);
+              assertEquals(found[(at + 1) % n], found[q]);
               assertTrue(Float.isFinite(found[q]), "element " + q);
             }
           }

@@ -198,7 +198,8 @@ final class OptimizerProperties {
       boolean[] elements = new boolean[before.length];
       IntStream.range(0, elements.length).forEach(i -> elements[i] = touched[i / part]);
       oracles[parameter]
-          .step(before, OptimizerOracle.clipped(gradient, part, maxNorm), elements, first.batch() + 6)
+          .step(
+              before, OptimizerOracle.clipped(gradient, part, maxNorm), elements, first.batch() + 6)
           .assertHolds(name, after);
     }
   }

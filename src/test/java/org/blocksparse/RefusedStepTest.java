@@ -212,6 +212,13 @@ final class RefusedStepTest {
         FloatTensor weights = mapped.W2().reshape(1, 8, 64, 64);
         assertReadOnly("W", () -> SparseBlockDot.addGradW(h, h, blocks, 1, weights));
         assertReadOnly("o", () -> SparseBlockOuter.applyInPlace(h, h, blocks, 1, weights));
+        assertReadOnly("gradW", () -> SparseBlockDot.gradW(h, h, blocks, weights));
+        assertReadOnly("gradW", () -> SparseBlockDot.clearGradW(blocks, weights));
+        try (OptimizerState state = OptimizerState.of(weights)) {
+          for (Optimizer rule : List.of(Optimizer.sgd(0.1f), Optimizer.adam(0.1f))) {
+            assertReadOnly("W", () -> SparseBlockDot.stepW(h, h, blocks, rule, weights, state));
+          }
+        }
         assertReadOnly(
             "b", () -> SparseBlockDot.addGradB(h, biases, 1, mapped.W2().reshape(512, 64)));
       }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import java.util.Arrays;
 import java.util.List;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
@@ -79,6 +80,7 @@ final class SparseBlockStepProperties {
     private final float maxNorm;
     private final OptimizerOracle ofW;
     private final OptimizerOracle ofB;
+    private final OptimizerOracle ofInputBias;
 
     Run(Workers workers, Sizes sizes, Rule rule, float maxNorm) {
       this.workers = workers;
@@ -93,19 +95,21 @@ final class SparseBlockStepProperties {
       this.optimizer = plain.withDecay(rule.decay()).withMaxNorm(maxNorm);
       this.ofW = new OptimizerOracle(rule, (int) Shape.of(sizes.W()).size());
       // Biases do not decay.
-      this.ofB =
-          new OptimizerOracle(
-              new Rule(rule.kind(), rule.rate(), 0, rule.beta1(), rule.beta2(), rule.epsilon()),
-              (int) Shape.of(sizes.b()).size());
+      Rule ofBiases =
+          new Rule(rule.kind(), rule.rate(), 0, rule.beta1(), rule.beta2(), rule.epsilon());
+      this.ofB = new OptimizerOracle(ofBiases, (int) Shape.of(sizes.b()).size());
+      this.ofInputBias = new OptimizerOracle(ofBiases, sizes.iBlocks() * sizes.oSize());
     }
 
     void steps(Data data) {
       BlockProblem first = data.blocks(sizes, Numbers.GAUSSIAN);
       try (FloatTensor W = FloatTensor.of(first.W(), sizes.W());
           FloatTensor b = FloatTensor.of(first.b(), sizes.b());
-          OptimizerState state = OptimizerState.of(b, W)) {
+          FloatTensor inputBias = FloatTensor.zeros(sizes.iBlocks(), sizes.oSize());
+          OptimizerState state = OptimizerState.of(b, W, inputBias)) {
         for (int step = 0; step < STEPS; step++) {
           BlockProblem next = data.blocks(sizes, Numbers.GAUSSIAN);
+          float[] gate = data.floats(Numbers.GAUSSIAN, (long) sizes.batch() * sizes.iWin());
           step(
               new BlockProblem(
                   sizes,
@@ -120,8 +124,32 @@ final class SparseBlockStepProperties {
               b,
               state,
               "step " + step + ", ");
+          inputBias(next, gate, inputBias, state, "step " + step + ", input bias");
         }
       }
+    }
+
+    private void inputBias(
+        BlockProblem p, float[] gate, FloatTensor bias, OptimizerState state, String name) {
+      float[] before = bias.toArray();
+      try (FloatTensor gates = FloatTensor.of(gate, sizes.batch(), sizes.iWin());
+          FloatTensor gradOut = FloatTensor.of(p.gradOut(), sizes.o());
+          IntTensor inputIdx = IntTensor.of(p.inputIdx(), sizes.inputIdx());
+          IntTensor outputIdx = IntTensor.of(p.outputIdx(), sizes.outputIdx());
+          BlockPlan plan =
+              BlockPlan.of(inputIdx, outputIdx, sizes.iBlocks(), sizes.oBlocks()).on(workers)) {
+        InputBias.step(gradOut, gates, plan, optimizer, bias, state);
+      }
+      boolean[] touched = new boolean[before.length];
+      for (int i : p.inputIdx()) {
+        Arrays.fill(touched, i * sizes.oSize(), (i + 1) * sizes.oSize(), true);
+      }
+      Bounded gradient = Oracle.addGradInputBias(p, gate, new float[before.length], 1);
+      int roundings = sizes.batch() * sizes.iWin() * sizes.oWin() + 6;
+      ofInputBias
+          .step(
+              before, OptimizerOracle.clipped(gradient, sizes.oSize(), maxNorm), touched, roundings)
+          .assertHolds(name, bias);
     }
 
     private void step(

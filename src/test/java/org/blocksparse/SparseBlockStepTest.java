@@ -37,8 +37,7 @@ final class SparseBlockStepTest {
     return KernelsUnderTest.all().stream()
         .flatMap(
             kernels ->
-                SparseBlockContractTest.SIZES.stream()
-                    .map(sizes -> Arguments.of(kernels, sizes)));
+                SparseBlockContractTest.SIZES.stream().map(sizes -> Arguments.of(kernels, sizes)));
   }
 
   static Stream<KernelsUnderTest> kernels() {
@@ -331,6 +330,25 @@ final class SparseBlockStepTest {
           IllegalArgumentException.class,
           () -> SparseBlockDot.stepB(row, plan, ADAM, W.reshape(2, 2), state));
       assertEquals(-0.25f, W.get(0, 0, 1, 1), 1e-6);
+    }
+  }
+
+  @Test
+  void aDensePlanIsThatOfZeros() {
+    for (int batch : new int[] {0, 1, 300}) {
+      try (IntTensor zeros = IntTensor.zeros(batch, 1);
+          BlockPlan expected = BlockPlan.of(zeros, zeros, 1, 1);
+          BlockPlan dense = BlockPlan.dense(batch);
+          FloatTensor W = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6}, 1, 1, 2, 3);
+          FloatTensor b = FloatTensor.of(new float[] {7, 8, 9}, 1, 3);
+          FloatTensor h = FloatTensor.zeros(batch, 1, 2)) {
+        h.fill(0.5f);
+        assertEquals(expected.toString(), dense.toString());
+        try (FloatTensor out = SparseBlockDot.apply(W, h, b, dense);
+            FloatTensor same = SparseBlockDot.apply(W, h, b, expected)) {
+          assertArrayEquals(same.toArray(), out.toArray());
+        }
+      }
     }
   }
 }

@@ -139,6 +139,52 @@ final class WorkersTest {
     }
   }
 
+  private static List<float[]> stepResults(BlockProblem p, Workers workers, Optimizer optimizer) {
+    Sizes s = p.sizes();
+    List<float[]> results = new ArrayList<>();
+    try (Operands operands = new Operands(p);
+        FloatTensor inputBias = FloatTensor.zeros(s.iBlocks(), s.oSize());
+        OptimizerState state = OptimizerState.of(operands.W, operands.b, inputBias)) {
+      BlockPlan plan = operands.plan.on(workers);
+      FloatTensor gradOut = operands.gradOut;
+      for (int step = 0; step < 2; step++) {
+        SparseBlockDot.stepW(operands.h, gradOut, plan, optimizer, operands.W, state);
+        SparseBlockDot.stepB(gradOut, plan, optimizer, operands.b, state);
+        InputBias.step(gradOut, plan, optimizer, inputBias, state);
+      }
+      results.add(operands.W.toArray());
+      results.add(operands.b.toArray());
+      results.add(inputBias.toArray());
+      results.add(take(InputBias.gradGate(inputBias, gradOut, plan)));
+    }
+    return results;
+  }
+
+  @Test
+  void stepsOfBlocksHaveTheSameBits(Data data) {
+    for (Sizes sizes :
+        List.of(
+            new Sizes(300, 5, 7, 40, 50, 3, 2),
+            new Sizes(40, 2, 1, 512, 200, 1, 1), // large blocks: in parts
+            new Sizes(2000, 200, 300, 8, 16, 3, 4))) {
+      BlockProblem p = data.blocks(sizes, Numbers.GAUSSIAN);
+      for (Optimizer optimizer :
+          List.of(
+              Optimizer.sgd(0.1f),
+              Optimizer.adagrad(0.1f).withDecay(0.01f),
+              Optimizer.adam(0.1f),
+              Optimizer.adam(0.1f).withMaxNorm(0.01f))) {
+        List<float[]> expected = stepResults(p, Workers.callingThread(), optimizer);
+        for (Workers workers : all()) {
+          assertSameBits(
+              sizes + ", " + optimizer + " on " + workers,
+              expected,
+              stepResults(p, workers, optimizer));
+        }
+      }
+    }
+  }
+
   private static HierarchicalSoftmax layer(SoftmaxProblem p, Workers workers) {
     return HierarchicalSoftmax.builder(p.features(), p.outputs())
         .workers(workers)

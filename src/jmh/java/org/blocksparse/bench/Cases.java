@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /** What a run measures, and what it cannot measure, with the reason. */
 final class Cases {
@@ -16,6 +17,7 @@ final class Cases {
     SOFTMAX,
     TOPK,
     BAG,
+    MOE,
     PLAN,
     CONCURRENCY,
     SERVING,
@@ -62,6 +64,9 @@ final class Cases {
               1);
         }
       }
+    }
+    if (parts.contains(Part.MOE)) {
+      addMoe();
     }
     if (parts.contains(Part.PLAN)) {
       addOurs(PlanBenchmark.class, "gemm", Map.of(), 1);
@@ -110,6 +115,25 @@ final class Cases {
                 peer,
                 peer.reasonToSkip(workload, operation));
           }
+        }
+      }
+    }
+  }
+
+  private void addMoe() {
+    for (MoeOperation operation : MoeOperation.values()) {
+      for (Peer peer : peers) {
+        if (peer.hasMoe()) {
+          cases.add(
+              new Case(
+                  MoeBenchmark.class,
+                  "run",
+                  Map.of("operation", operation.name(), "peer", peer.name()),
+                  1,
+                  // Each is checked against the other before it is measured.
+                  Stream.of(Peer.BLOCKSPARSE, Peer.PYTORCH_LOOP)
+                      .flatMap(each -> each.jvmArgs().stream())
+                      .toList()));
         }
       }
     }

@@ -138,6 +138,16 @@ public enum Peer {
     };
   }
 
+  /** Whether it has a whole mixture of experts. */
+  boolean hasMoe() {
+    return this == BLOCKSPARSE || this == PYTORCH_LOOP;
+  }
+
+  /** Its implementation of a problem. */
+  Moe moe(MoeProblem problem) {
+    return this == BLOCKSPARSE ? new BlocksparseMoe(problem) : new PyTorchMoe(problem);
+  }
+
   /** Its implementation of a problem. */
   Products products(Problem problem) {
     return switch (this) {

@@ -27,6 +27,9 @@ final class Table {
     }
     topK();
     bag();
+    for (MoeOperation operation : MoeOperation.values()) {
+      moe(operation);
+    }
     concurrency();
     serving();
     simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
@@ -183,6 +186,55 @@ final class Table {
               .map(peer -> bagTime(rows, operation, peer, limit))
               .collect(Collectors.joining(" | ")));
     }
+  }
+
+  /** Whole mixtures of experts. */
+  private void moe(MoeOperation operation) {
+    List<Report.Row> rows =
+        rows(MoeBenchmark.class, "run").stream()
+            .filter(row -> row.param("operation").equals(operation.name()))
+            .toList();
+    if (rows.isEmpty()) {
+      return;
+    }
+    heading(
+        "Mixture of %d experts, top %d, %d -> %d -> %d: %s"
+            .formatted(
+                MoeProblem.EXPERTS,
+                MoeProblem.TOP,
+                MoeProblem.FEATURES,
+                MoeProblem.HIDDEN,
+                MoeProblem.FEATURES,
+                operation));
+    line(
+        "| tokens | activation | limit of its products | %s | %s |",
+        Peer.BLOCKSPARSE, Peer.PYTORCH_LOOP);
+    line("|---|---|---|---|---|");
+    for (String tokens : rows.stream().map(row -> row.param("tokens")).distinct().toList()) {
+      for (MoeActivation activation : MoeActivation.values()) {
+        List<Report.Row> cells =
+            rows.stream()
+                .filter(row -> row.param("tokens").equals(tokens))
+                .filter(row -> row.param("activation").equals(activation.name()))
+                .toList();
+        double limit =
+            report.limitNs(
+                operation.bytes(activation), operation.flops(Integer.parseInt(tokens), activation));
+        line(
+            "| %s | %s | %s | %s | %s |",
+            tokens,
+            activation,
+            milliseconds(limit),
+            moeTime(cells, Peer.BLOCKSPARSE, limit),
+            moeTime(cells, Peer.PYTORCH_LOOP, limit));
+      }
+    }
+  }
+
+  private static String moeTime(List<Report.Row> cells, Peer peer, double limit) {
+    return cell(cells, peer)
+        .map(row -> "%s (%.2f)".formatted(milliseconds(row.bestNs()), row.bestNs() / limit))
+        .orElse("-");
   }
 
   private static String joined(Object[] names) {

@@ -92,7 +92,12 @@ public final class Engine {
 
   /** See {@link Kernels#blockGemm}. */
   public void gemm(GemmSchedule schedule, Rows a, Blocks w, Rows bias, boolean accumulate, Rows c) {
-    gemm(new BlockProduct(schedule, a, w, bias, null, accumulate, c), null, false);
+    gemm(new BlockProduct(schedule, a, w, bias, null, accumulate, c));
+  }
+
+  /** A product with nothing behind it. */
+  public void gemm(BlockProduct product) {
+    gemm(product, null, false);
   }
 
   /**
@@ -105,8 +110,7 @@ public final class Engine {
     boolean gated = input.function().isGated();
     gemm(
         product,
-        (kernels, rows) ->
-            kernels.activation(gated ? rows.withColumns(input.n()) : rows, input, a),
+        (kernels, rows) -> kernels.activation(gated ? rows.withColumns(input.n()) : rows, input, a),
         gated);
   }
 
@@ -122,8 +126,7 @@ public final class Engine {
       BlockProduct product, ActivationInput input, Rows gradZ, Storage gradGate) {
     gemm(
         product,
-        (kernels, rows) ->
-            kernels.activationGradient(rows, input, product.c(), gradZ, gradGate),
+        (kernels, rows) -> kernels.activationGradient(rows, input, product.c(), gradZ, gradGate),
         gradGate != null);
   }
 
@@ -160,7 +163,8 @@ public final class Engine {
             int piece = task / chunks;
             int chunk = task % chunks;
             int count = Math.min(end - task, chunks - chunk);
-            int last = fused == null ? chunk + count : fusedEnd(schedule, chunk, chunk + count, width);
+            int last =
+                fused == null ? chunk + count : fusedEnd(schedule, chunk, chunk + count, width);
             int column = piece * width;
             RowSelection rows =
                 new RowSelection(schedule, chunk, last, column, Math.min(column + width, n));
@@ -220,8 +224,7 @@ public final class Engine {
 
   /** See {@link Kernels#activation}; all rows. */
   public void activation(ActivationInput input, Rows a) {
-    forEachRow(
-        a.count(), input.n(), false, (kernels, rows) -> kernels.activation(rows, input, a));
+    forEachRow(a.count(), input.n(), false, (kernels, rows) -> kernels.activation(rows, input, a));
   }
 
   /** See {@link Kernels#activationGradient}; all rows. */

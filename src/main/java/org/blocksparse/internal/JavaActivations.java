@@ -28,8 +28,7 @@ final class JavaActivations {
     return switch (function) {
       case IDENTITY -> 1;
       case RELU -> z > 0 ? 1 : Math.max(0, z); // NaN stays
-      case GELU, GEGLU ->
-          normalCumulative(z) + z * NORMAL_DENSITY_AT_0 * Math.exp(-0.5 * z * z);
+      case GELU, GEGLU -> normalCumulative(z) + z * NORMAL_DENSITY_AT_0 * Math.exp(-0.5 * z * z);
       case GELU_TANH -> {
         double x = 2 * geluTanhArgument(z);
         double inner = 2 * GELU_TANH_SCALE * (1 + 3 * GELU_TANH_CUBE * z * z);

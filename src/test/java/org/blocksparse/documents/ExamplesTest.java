@@ -171,40 +171,6 @@ final class ExamplesTest {
     assertEquals(Example.named("blocks").commentsOnPrinting(), printed);
   }
 
-  // example: experts
-  /** The sum of the experts chosen for each row of x, by their gates; W is (experts, 1, m, n). */
-  static FloatTensor mixture(FloatTensor W, float[] x, int[] chosen, float[] gates, int batch) {
-    int experts = (int) W.shape().dim(0);
-    int each = chosen.length / batch;
-    int m = x.length / batch;
-    float[] h = new float[batch * each * m];
-    for (int k = 0; k < h.length; k++) {
-      h[k] = gates[k / m] * x[k / m / each * m + k % m];
-    }
-    try (FloatTensor gated = FloatTensor.of(h, batch, each, m);
-        IntTensor inputIdx = IntTensor.of(chosen, batch, each);
-        IntTensor outputIdx = IntTensor.zeros(batch, 1); // there is one output block
-        FloatTensor b = FloatTensor.zeros(1, W.shape().dim(3));
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, experts, 1)) {
-      return SparseBlockDot.apply(W, gated, b, plan);
-    }
-  }
-
-  // end of example
-
-  @Test
-  void experts_addUpWithTheirGates() {
-    float[] weights = {1, 2, 10, 20, 100, 200}; // 3 experts of 1 x 2
-    try (FloatTensor W = FloatTensor.of(weights, 3, 1, 1, 2);
-        FloatTensor out =
-            mixture(
-                W, new float[] {1, 3}, new int[] {0, 2, 1, 2}, new float[] {0.5f, 2, 1, -1}, 2)) {
-      assertEquals("(2, 1, 2)", out.shape().toString());
-      // Row 0 is 1: 0.5 (1, 2) + 2 (100, 200). Row 1 is 3: 3 (10, 20) - 3 (100, 200).
-      assertArrayEquals(new float[] {200.5f, 401, -270, -540}, out.toArray());
-    }
-  }
-
   // example: labels
   /** Labels with similar vectors share a class: the sums of their vectors are clustered. */
   static ClassAssignment similar(float[] vectors, int[] labels, int numberOfLabels) {

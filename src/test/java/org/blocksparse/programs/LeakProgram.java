@@ -7,11 +7,15 @@ import java.util.List;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
+import org.blocksparse.OptimizerState;
+import org.blocksparse.Routing;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockGemv;
 import org.blocksparse.SparseBlockOuter;
+import org.blocksparse.TopKGate;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.ProcessMemory;
 
@@ -116,7 +120,10 @@ public final class LeakProgram {
         FloatTensor rows = FloatTensor.zeros(100, 2, 16);
         FloatTensor b = FloatTensor.zeros(5, 16);
         FloatTensor out = FloatTensor.zeros(100, 2, 16);
+        FloatTensor gates = FloatTensor.zeros(5, 2);
+        OptimizerState state = OptimizerState.of(W, b);
         BlockPlan plan = BlockPlan.of(idx, idx, 5, 5)) {
+      TopKGate gate = TopKGate.of(16, 2);
       assertFlat(
           "operations",
           () -> {
@@ -125,6 +132,17 @@ public final class LeakProgram {
             SparseBlockDot.addGradB(rows, plan, 0, b);
             SparseBlockOuter.applyInPlace(rows, rows, plan, 0, W);
             SparseBlockDot.gradW(rows, rows, plan).close();
+            SparseBlockDot.gradW(rows, rows, plan, W);
+            SparseBlockDot.clearGradW(plan, W);
+            SparseBlockDot.addGradH(W, rows, plan, 0.5f, out);
+            for (Optimizer optimizer : List.of(Optimizer.sgd(0.01f), Optimizer.adam(0.01f))) {
+              SparseBlockDot.stepW(rows, out, plan, optimizer, W, state);
+              SparseBlockDot.stepB(out, plan, optimizer, b, state);
+              InputBias.step(out, plan, optimizer, b, state);
+            }
+            try (Routing routing = gate.route(b)) {
+              gate.gradient(routing, gates, b);
+            }
             SparseBlockDot.apply(W, rows, idx, b, idx).close();
           });
       long steady = FloatTensor.allocatedBytes();

@@ -12,20 +12,26 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import org.blocksparse.Activation;
 import org.blocksparse.Backend;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.Epilogue;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.NpyFile;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
+import org.blocksparse.OptimizerState;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockGemv;
 import org.blocksparse.SparseBlockOuter;
 import org.blocksparse.SparseRows;
+import org.blocksparse.TensorFile;
+import org.blocksparse.TopKGate;
 
 /**
  * Runs every operation where the heap is full, or the stack nearly used up, and then a right one.
@@ -219,7 +225,11 @@ public final class ScarcityProgram {
     private final FloatTensor h;
     private final FloatTensor b;
     private final FloatTensor out;
+    private final FloatTensor gate;
+    private final FloatTensor gradZ;
     private final FloatTensor sum;
+    private final FloatTensor biases;
+    private final OptimizerState state;
     private final BlockPlan plan;
     private final HierarchicalSoftmax layer;
     private final HierarchicalSoftmax trained;
@@ -241,7 +251,11 @@ public final class ScarcityProgram {
       h = FloatTensor.of(numbers(random, BATCH * 2 * SIZE), BATCH, 2, SIZE);
       b = FloatTensor.of(numbers(random, BLOCKS * SIZE), BLOCKS, SIZE);
       out = FloatTensor.zeros(BATCH, 2, SIZE);
+      gate = FloatTensor.of(numbers(random, BATCH * 2), BATCH, 2);
+      gradZ = FloatTensor.zeros(BATCH, 2, SIZE);
       sum = FloatTensor.zeros(BLOCKS, BLOCKS, SIZE, SIZE);
+      biases = FloatTensor.zeros(BLOCKS, SIZE);
+      state = OptimizerState.of(sum, biases);
       plan = BlockPlan.of(idx, idx, BLOCKS, BLOCKS);
       layer = HierarchicalSoftmax.builder(SIZE, 1000).seed(1).build();
       trained = HierarchicalSoftmax.builder(SIZE, 1000).seed(2).build();
@@ -299,9 +313,47 @@ public final class ScarcityProgram {
       all.put("dot", () -> SparseBlockDot.apply(W, h, b, plan).close());
       all.put("dot without a plan", () -> SparseBlockDot.apply(W, h, idx, b, idx).close());
       all.put("dot into", () -> SparseBlockDot.apply(W, h, b, plan, out));
+      all.put(
+          "epilogue",
+          () ->
+              SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b).withGate(gate)).close());
+      all.put(
+          "gated activation",
+          () ->
+              SparseBlockDot.apply(W, h, plan, Epilogue.none().withActivation(Activation.SWIGLU))
+                  .close());
+      all.put("activation", () -> Activation.SILU.apply(h, gradZ));
+      all.put("activation's gradient", () -> Activation.SILU.gradient(h, out, gradZ));
+      all.put(
+          "gradH and activation",
+          () -> SparseBlockDot.gradH(W, out, plan, Activation.SILU, h, gradZ));
       all.put("gradH", () -> SparseBlockDot.gradH(W, out, plan).close());
       all.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
       all.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
+      all.put("gradW into", () -> SparseBlockDot.gradW(h, out, plan, sum));
+      all.put("clear gradW", () -> SparseBlockDot.clearGradW(plan, sum));
+      all.put("input bias", () -> InputBias.gradient(out, plan).close());
+      for (Optimizer optimizer :
+          List.of(
+              Optimizer.sgd(0.01f),
+              Optimizer.adam(0.01f),
+              Optimizer.adagrad(0.01f).withMaxNorm(1))) {
+        all.put(
+            "step of blocks " + optimizer,
+            () -> SparseBlockDot.stepW(h, out, plan, optimizer, sum, state));
+        all.put(
+            "step of biases " + optimizer,
+            () -> SparseBlockDot.stepB(out, plan, optimizer, biases, state));
+        all.put(
+            "step of input biases " + optimizer,
+            () -> InputBias.step(out, plan, optimizer, biases, state));
+      }
+      all.put("input bias's gate", () -> InputBias.gradGate(biases, out, plan).close());
+      all.put("add gradH", () -> SparseBlockDot.addGradH(W, out, plan, 0.5f, gradZ));
+      all.put("route", () -> TopKGate.of(SIZE, 2).route(b).close());
+      all.put("route some", () -> TopKGate.of(SIZE, 2).withCapacity(1).route(b).close());
+      all.put("save tensors", () -> TensorFile.save(folder.resolve("saved"), Map.of("W", W)));
+      all.put("open tensors", this::tensors);
       all.put("gemv", () -> SparseBlockGemv.apply(out, W, h, plan).close());
       all.put("outer", () -> SparseBlockOuter.applyInPlace(h, h, plan, 1, sum));
       all.put("layer", () -> HierarchicalSoftmax.builder(8, 100).build().close());
@@ -336,6 +388,12 @@ public final class ScarcityProgram {
       return all;
     }
 
+    private void tensors() throws IOException {
+      try (TensorFile tensors = TensorFile.open(folder.resolve("model"), LoadOptions.mapped())) {
+        tensors.floats("W1").close();
+      }
+    }
+
     private void npz() throws IOException {
       Path file = folder.resolve("arrays.npz");
       NpzFile.write(file, Map.of("out", out));
@@ -347,7 +405,9 @@ public final class ScarcityProgram {
     @Override
     public void close() throws IOException {
       for (AutoCloseable each :
-          List.of(idx, W, h, b, out, sum, plan, layer, trained, x, row, targets, seen)) {
+          List.of(
+              idx, W, h, b, out, gate, gradZ, sum, biases, state, plan, layer, trained, x, row,
+              targets, seen)) {
         try {
           each.close();
         } catch (Exception e) {

@@ -34,8 +34,7 @@ public final class ActivationOracle {
           cumulative(z) + z * StrictMath.exp(-z * z / 2) / StrictMath.sqrt(2 * StrictMath.PI);
       case GELU_TANH -> {
         double t = StrictMath.tanh(inner(z));
-        double innerSlope =
-            StrictMath.sqrt(2 / StrictMath.PI) * (1 + 3 * 0.044715 * z * z);
+        double innerSlope = StrictMath.sqrt(2 / StrictMath.PI) * (1 + 3 * 0.044715 * z * z);
         yield 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * innerSlope;
       }
       case SILU, SWIGLU -> {

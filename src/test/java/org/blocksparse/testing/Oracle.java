@@ -170,6 +170,65 @@ public final class Oracle {
     return out;
   }
 
+  /**
+   * What is made of a bias of input blocks, (iBlocks, oSize), by adding alpha times its gradient.
+   *
+   * @param gate (batch, iWin)
+   */
+  public static Bounded addGradInputBias(BlockProblem p, float[] gate, float[] start, float alpha) {
+    Sizes s = p.sizes();
+    Bounded out = Bounded.zeros(s.iBlocks(), s.oSize());
+    double[] magnitude = new double[start.length];
+    long[] terms = new long[start.length];
+    for (int x = 0; x < s.batch() * s.iWin(); x++) {
+      for (int q = 0; q < s.oSize(); q++) {
+        int to = p.inputIdx()[x] * s.oSize() + q;
+        terms[to]++;
+        for (int j = 0; j < s.oWin(); j++) {
+          int y = x / s.iWin() * s.oWin() + j;
+          double product = (double) gate[x] * p.gradOut()[y * s.oSize() + q];
+          out.values()[to] += product;
+          magnitude[to] += Math.abs(product);
+          terms[to]++;
+        }
+      }
+    }
+    for (int to = 0; to < start.length; to++) {
+      if (terms[to] == 0) {
+        out.values()[to] = start[to];
+        continue;
+      }
+      set(
+          out,
+          to,
+          start[to] + alpha * out.values()[to],
+          terms[to] + 2,
+          Math.abs(start[to]) + Math.abs(alpha) * magnitude[to]);
+    }
+    return out;
+  }
+
+  /** The gradient with respect to the gate of a bias of input blocks. */
+  public static Bounded gradGate(BlockProblem p, float[] bias) {
+    Sizes s = p.sizes();
+    Bounded out = Bounded.zeros(s.batch(), s.iWin());
+    for (int x = 0; x < s.batch() * s.iWin(); x++) {
+      double sum = 0;
+      double magnitude = 0;
+      for (int j = 0; j < s.oWin(); j++) {
+        int y = x / s.iWin() * s.oWin() + j;
+        for (int q = 0; q < s.oSize(); q++) {
+          double product =
+              (double) bias[p.inputIdx()[x] * s.oSize() + q] * p.gradOut()[y * s.oSize() + q];
+          sum += product;
+          magnitude += Math.abs(product);
+        }
+      }
+      set(out, x, sum, (long) s.oWin() * (s.oSize() + 1) + 2, magnitude);
+    }
+    return out;
+  }
+
   private static void set(Bounded out, int at, double value, long roundings, double magnitude) {
     out.values()[at] = value;
     out.bounds()[at] = roundings * (Bounded.U * magnitude + Float.MIN_VALUE);

@@ -59,6 +59,15 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
     }
   }
 
+  /** Whether a string can be the name of a tensor: nothing that some tool could take for a path. */
+  static boolean isName(String text) {
+    return isText(text)
+        && text.chars().allMatch(c -> c > ' ' && c != 0x7f && "/\\:".indexOf(c) < 0)
+        && !text.isEmpty()
+        && !text.startsWith(".")
+        && !text.equals(METADATA);
+  }
+
   /** Whether a string can be written as UTF-8: it holds no half of a pair of surrogates. */
   static boolean isText(String text) {
     return StandardCharsets.UTF_8.newEncoder().canEncode(text);

@@ -99,9 +99,7 @@ final class SafeTensorsHeaderParser {
     // Nothing here becomes a name in a file system, but somebody's tool may make it one.
     require(
         name.isEmpty() ? HEADER : name,
-        name.chars().allMatch(c -> c > ' ' && c != 0x7f && "/\\:".indexOf(c) < 0)
-            && !name.isEmpty()
-            && !name.startsWith("."),
+        SafeTensorsHeader.isName(name),
         "is not a name of a tensor: it is empty, or it could be a path");
     require(name, json.nextToken() == JsonToken.START_OBJECT, "is not an object");
     String type = null;

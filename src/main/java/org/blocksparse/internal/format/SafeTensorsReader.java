@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -67,11 +68,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   private final Input input;
   private final long fileBytes;
 
-  /** The mapping goes with the storage that it is given to; without one, it ends here. */
-  private boolean inputIsOurs = true;
-
   private final List<Storage> made = new ArrayList<>();
-  private boolean keeping;
   private SafeTensorsHeader header;
   private long dataBegin;
   private ByteBuffer bytes;
@@ -190,6 +187,27 @@ public final class SafeTensorsReader implements AutoCloseable {
     return Collections.unmodifiableMap(header.metadata());
   }
 
+  /** All tensors, in the order of the header. */
+  public Collection<TensorEntry> entries() {
+    return Collections.unmodifiableCollection(header.entries().values());
+  }
+
+  /**
+   * A tensor of any number of dimensions that must be there.
+   *
+   * @throws MalformedException if it is not, or has another type
+   */
+  public TensorEntry entryOfType(String name, ElementType type) throws MalformedException {
+    TensorEntry entry = header.entries().get(name);
+    if (entry == null) {
+      throw new MalformedException(name, "is missing");
+    }
+    if (entry.type() != type) {
+      throw new MalformedException(name, "expected " + type + " but was " + entry.text());
+    }
+    return entry;
+  }
+
   /**
    * A tensor that must be there.
    *
@@ -303,8 +321,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * The floats of a tensor where they lie, which ends the mapping when it is freed; one tensor of a
-   * file can be had in this way.
+   * The floats of a tensor where they lie. The mapping ends when the last of them is freed.
    *
    * @throws MalformedException if they lie where no float can be used
    * @throws UnsupportedOperationException if the machine has another byte order than the file
@@ -324,13 +341,18 @@ public final class SafeTensorsReader implements AutoCloseable {
               + entry.name()
               + " is misaligned where it lies; copied() can read it");
     }
-    if (!(inputIsOurs && input instanceof Mapping mapping)) {
-      throw new IllegalStateException("no mapping to give away");
+    if (!(input instanceof Mapping mapping)) {
+      throw new IllegalStateException("the file is not mapped");
     }
-    Storage storage = Storage.mapped(mapping.file(), position, entry.size());
-    inputIsOurs = false;
-    made.add(storage);
-    return storage;
+    MappedFile share = mapping.file().share();
+    try {
+      Storage storage = Storage.mapped(share, position, entry.size());
+      made.add(storage);
+      return storage;
+    } catch (Throwable e) {
+      share.close();
+      throw e;
+    }
   }
 
   /**
@@ -344,18 +366,14 @@ public final class SafeTensorsReader implements AutoCloseable {
     }
   }
 
-  /** The memory that was made is the caller's from now on. */
+  /** The memory that was made so far is the caller's from now on. */
   public void keep() {
-    keeping = true;
+    made.clear();
   }
 
   @Override
   public void close() throws IOException {
-    if (!keeping) {
-      made.forEach(Storage::close);
-    }
-    if (inputIsOurs) {
-      input.close();
-    }
+    made.forEach(Storage::close);
+    input.close();
   }
 }

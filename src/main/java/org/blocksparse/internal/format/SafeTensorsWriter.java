@@ -47,6 +47,11 @@ public final class SafeTensorsWriter {
     return SafeTensorsHeader.isText(text);
   }
 
+  /** Whether a string can be the name of a tensor, so that the file can be read again. */
+  public static boolean isName(String text) {
+    return SafeTensorsHeader.isName(text);
+  }
+
   /** Writes what comes before the tensors. */
   public void begin(WritableByteChannel channel) throws IOException {
     append(channel, ByteBuffer.wrap(header));

@@ -55,4 +55,17 @@ public record TensorSource(String name, ElementType type, long[] dims, Elements 
         new long[] {values.length},
         (begin, count, into) -> into.put(values, (int) begin, count));
   }
+
+  /** Integers. */
+  public static TensorSource ints(String name, long[] dims, Storage storage) {
+    return new TensorSource(
+        name,
+        ElementType.I32,
+        dims,
+        (begin, count, into) -> {
+          int[] ints = new int[count];
+          storage.getInts(begin, ints, 0, count);
+          into.asIntBuffer().put(ints, 0, count);
+        });
+  }
 }

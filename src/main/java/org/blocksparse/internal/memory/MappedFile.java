@@ -11,6 +11,7 @@ import java.nio.channels.SeekableByteChannel;
 import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
 
@@ -27,6 +28,9 @@ public final class MappedFile implements AutoCloseable {
   private final boolean copyOnWrite;
   private final FileChannel channel;
   private final long address;
+
+  /** Who has to close it before the mapping ends. */
+  private final AtomicInteger owners = new AtomicInteger(1);
 
   private MappedFile(
       Path file, long bytes, boolean copyOnWrite, FileChannel channel, long address) {
@@ -78,6 +82,12 @@ public final class MappedFile implements AutoCloseable {
 
   private static byte[] nativeName(Path file) {
     return file.toAbsolutePath().toString().getBytes(NativeMemory.fileNames());
+  }
+
+  /** The same mapping for one more owner, who has to close it as well. */
+  public MappedFile share() {
+    owners.incrementAndGet();
+    return this;
   }
 
   /** The name of the file. */
@@ -147,9 +157,12 @@ public final class MappedFile implements AutoCloseable {
     return address == 0 ? 0 : address + position;
   }
 
-  /** Ends the mapping. Nobody may use the memory any more. */
+  /** Ends the mapping, with its last owner. Nobody may use the memory any more. */
   @Override
   public void close() {
+    if (owners.decrementAndGet() > 0) {
+      return;
+    }
     if (address != 0) {
       NativeMemory.unmap(address);
       return;

@@ -13,9 +13,8 @@ import org.blocksparse.internal.Rows;
  * <p>For each row, classes are opened in descending order of P(class), until the next one cannot
  * hold an output that belongs into the ranking: P(output) = P(class) P(output | class) is at most
  * P(class), in floating point as well, since a log probability within the class is never positive.
- * So it is whether probabilities are made by a softmax or one by one.
- * How many classes that takes depends on how peaked P(class) is; in the worst case it is all of
- * them.
+ * So it is whether probabilities are made by a softmax or one by one. How many classes that takes
+ * depends on how peaked P(class) is; in the worst case it is all of them.
  *
  * <p>Classes in which a {@link OutputFilter} leaves nothing are never opened; the others are
  * bounded by all that they hold, which is no less than what is allowed of them.

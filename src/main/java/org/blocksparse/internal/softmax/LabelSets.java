@@ -45,7 +45,8 @@ public final class LabelSets extends TrainingBatch {
     for (int r = 0; r < batch; r++) {
       opened[r] = count;
       long before = -1;
-      for (long place : places(outputs, offsets[r], weights[r] == 0 ? offsets[r] : offsets[r + 1], table)) {
+      for (long place :
+          places(outputs, offsets[r], weights[r] == 0 ? offsets[r] : offsets[r + 1], table)) {
         if (place == before) {
           continue;
         }
@@ -115,7 +116,8 @@ public final class LabelSets extends TrainingBatch {
 
   @Override
   LevelLoss classLoss(LevelLoss.Level level, Workspace workspace) {
-    Bags there = bags(workspace, Use.CLASS_TARGET_OFFSETS, opened, Use.CLASS_TARGETS, openedClasses);
+    Bags there =
+        bags(workspace, Use.CLASS_TARGET_OFFSETS, opened, Use.CLASS_TARGETS, openedClasses);
     return loss(level, there, put(workspace, Use.WEIGHTS, weights()));
   }
 

@@ -96,8 +96,7 @@ public final class TrainingPass {
     int[] classes = batch.openedClasses();
     try (ClassLevel level = classLevel();
         GemmSchedule opened =
-            GemmSchedule.ofRows(
-                batch.logitRows(), batch.openingRows(), classes, sizes.classes());
+            GemmSchedule.ofRows(batch.logitRows(), batch.openingRows(), classes, sizes.classes());
         OuterSchedule outer = OuterSchedule.ofRows(opened);
         SlotsToX toX = gradX == null ? null : slotsToX(opened)) {
       classGradients(level.gemm);
@@ -142,8 +141,7 @@ public final class TrainingPass {
           for (int block = begin; block < end; block++) {
             int first = chunkStart[block];
             int last = chunkStart[block + 1];
-            kernels.blockGemm(
-                opened, first, last, 0, sizes.slots(), x, w2, b2, false, slotLogits);
+            kernels.blockGemm(opened, first, last, 0, sizes.slots(), x, w2, b2, false, slotLogits);
             slotLoss.run(kernels, opened, first, last);
             if (toX != null) {
               kernels.blockGemm(

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench;
+
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
+
+/** A whole mixture of experts: {@code mvn -Pbench -Dbench.args="run --part MOE"}. */
+@State(Scope.Benchmark)
+@BenchmarkMode(Mode.SampleTime)
+@OutputTimeUnit(TimeUnit.NANOSECONDS)
+public class MoeBenchmark {
+  private static final double TOLERANCE = 1e-4;
+
+  @Param({"64", "1024"})
+  public int tokens;
+
+  @Param public MoeActivation activation;
+  @Param public MoeOperation operation;
+  @Param public Peer peer;
+
+  private Moe layer;
+
+  /** The peers agree on all results of a step, one compared with the other. */
+  @Setup
+  public void setUp() {
+    MoeProblem problem = new MoeProblem(tokens, activation);
+    layer = peer.moe(problem);
+    layer.step();
+    Peer other = peer == Peer.BLOCKSPARSE ? Peer.PYTORCH_LOOP : Peer.BLOCKSPARSE;
+    try (Moe reference = other.moe(problem)) {
+      reference.step();
+      Map<String, float[]> expected = reference.results();
+      layer.results().forEach((name, values) -> requireClose(name, expected.get(name), values));
+    }
+    layer.forward();
+  }
+
+  /** Within a share of the largest element: sums of many terms that cancel out are less exact. */
+  private static void requireClose(String name, float[] expected, float[] actual) {
+    double largest = 0;
+    for (float value : expected) {
+      largest = Math.max(largest, Math.abs(value));
+    }
+    for (int i = 0; i < expected.length; i++) {
+      if (!(Math.abs(expected[i] - actual[i]) <= TOLERANCE * largest)) {
+        throw new IllegalStateException(
+            name + "[" + i + "]: " + actual[i] + " in place of " + expected[i]);
+      }
+    }
+  }
+
+  @TearDown
+  public void tearDown() {
+    layer.close();
+  }
+
+  @Benchmark
+  public void run() {
+    switch (operation) {
+      case FORWARD -> layer.forward();
+      case BACKWARD -> layer.backward();
+      case ADAM_STEP -> layer.step();
+    }
+  }
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.function.Consumer;
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.bag.BagTable;
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Bags;
+import org.blocksparse.internal.schedule.SampleBags;
+
+/**
+ * Gradients and steps of a bias that belongs to <i>input</i> blocks: where the experts of a mixture
+ * are input blocks, for instance, each has a bias of its own, which comes with its products and is
+ * weighted by the same gate:
+ *
+ * <pre>{@code
+ * out[b, j] += sum over i of  gate[b, i] * bias[inputIdx[b, i]]
+ * }</pre>
+ *
+ * <table>
+ *   <caption>Shapes</caption>
+ *   <tr><th>argument</th><th>shape</th></tr>
+ *   <tr><td>bias, gradBias</td><td>(iBlocks, oSize)</td></tr>
+ *   <tr><td>gate, gradGate</td><td>(batch, iWin); of a ragged plan (entries of inputs)</td></tr>
+ *   <tr><td>gradOut</td><td>(batch, oWin, oSize); of a ragged plan (entries of outputs, oSize)</td></tr>
+ * </table>
+ *
+ * <p>Without a gate, each is 1. An input block that a sample selects several times counts as often.
+ *
+ * <p>An element of a gradient that n terms add up to is off by at most (n + 3) 2<sup>-24</sup>
+ * times the sum of their magnitudes; the bits do not depend on the workers. For the rest, and for
+ * what is thrown, see {@link SparseBlockDot}.
+ */
+public final class InputBias {
+  private static final String BIAS = "(iBlocks, oSize)";
+  private static final String GATE = "(batch, iWin)";
+  private static final String OUTPUT = "(batch, oWin, oSize)";
+
+  private InputBias() {}
+
+  /**
+   * The gradient with respect to the bias, in a new tensor; zero for blocks that no sample selects:
+   *
+   * <pre>{@code
+   * gradBias[k] = sum over b, i with inputIdx[b, i] = k, and over j, of  gate[b, i] * gradOut[b, j]
+   * }</pre>
+   */
+  public static FloatTensor gradient(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
+    return gradientOrNull(gradOut, requireNonNull(gate, "gate"), plan);
+  }
+
+  /** As above, without a gate. */
+  public static FloatTensor gradient(FloatTensor gradOut, BlockPlan plan) {
+    return gradientOrNull(gradOut, null, plan);
+  }
+
+  private static FloatTensor gradientOrNull(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
+    requireNonNull(plan, "plan");
+    long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
+    return FloatTensor.zeros(plan.iBlocks(), oSize)
+        .filledBy(gradBias -> add(gradOut, gate, plan, 1, true, "gradBias", gradBias));
+  }
+
+  /**
+   * The gradient with respect to the bias, written to {@code gradBias}: to the rows whose blocks a
+   * sample selects, whose content before does not matter; others are not touched.
+   */
+  public static void gradient(
+      FloatTensor gradOut, FloatTensor gate, BlockPlan plan, FloatTensor gradBias) {
+    add(gradOut, requireNonNull(gate, "gate"), plan, 1, false, "gradBias", gradBias);
+  }
+
+  /** As above, without a gate. */
+  public static void gradient(FloatTensor gradOut, BlockPlan plan, FloatTensor gradBias) {
+    add(gradOut, null, plan, 1, false, "gradBias", gradBias);
+  }
+
+  /**
+   * Adds alpha times the gradient to {@code bias}: with a negative alpha, a step of gradient
+   * descent that touches only the rows whose blocks a sample selects. Into a tensor of its own, it
+   * adds up the gradients of several batches. An element that was infinite becomes NaN.
+   *
+   * @throws IllegalArgumentException also if alpha is not finite
+   */
+  public static void addGradient(
+      FloatTensor gradOut, FloatTensor gate, BlockPlan plan, float alpha, FloatTensor bias) {
+    add(gradOut, requireNonNull(gate, "gate"), plan, alpha, true, "bias", bias);
+  }
+
+  /** As above, without a gate. */
+  public static void addGradient(
+      FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor bias) {
+    add(gradOut, null, plan, alpha, true, "bias", bias);
+  }
+
+  private static void add(
+      FloatTensor gradOut,
+      FloatTensor gate,
+      BlockPlan plan,
+      float alpha,
+      boolean accumulate,
+      String name,
+      FloatTensor into) {
+    int oSize = check(gradOut, gate, plan, name, into);
+    Check.finite("alpha", alpha);
+    noOverlap(name, into, gradOut, gate);
+    try (Lease lease = lease(gradOut, gate).writing(name, into)) {
+      SampleBags samples = plan.samples(lease);
+      if (oSize == 0) {
+        return;
+      }
+      withSums(
+          plan,
+          samples,
+          gradOut,
+          sums ->
+              table(plan, into)
+                  .gradient(inputs(samples, gate), plan.iBlocks(), sums, alpha, accumulate));
+    }
+  }
+
+  /** Sets the rows of {@code gradBias} whose blocks a sample selects to 0. */
+  public static void clearGradient(BlockPlan plan, FloatTensor gradBias) {
+    requireNonNull(plan, "plan");
+    Check.rank("gradBias", gradBias, BIAS, 2);
+    Check.shape("gradBias", gradBias, BIAS, plan.iBlocks(), gradBias.shape().dim(1));
+    try (Lease lease = new Lease().writing("gradBias", gradBias)) {
+      table(plan, gradBias).clear(plan.samples(lease).inputs(null), plan.iBlocks());
+    }
+  }
+
+  /**
+   * The gradient with respect to the gate, in a new tensor:
+   *
+   * <pre>{@code
+   * gradGate[b, i] = bias[inputIdx[b, i]] . sum over j of gradOut[b, j]
+   * }</pre>
+   *
+   * <p>It is the part of the gate's gradient that comes through the bias. Another part comes
+   * through the products, if the gate weights them as well.
+   */
+  public static FloatTensor gradGate(FloatTensor bias, FloatTensor gradOut, BlockPlan plan) {
+    requireNonNull(plan, "plan");
+    return FloatTensor.zeros(plan.inputs().shape())
+        .filledBy(gradGate -> gradGate(bias, gradOut, plan, gradGate));
+  }
+
+  /** As above, written to {@code gradGate}, whose content before does not matter. */
+  public static void gradGate(
+      FloatTensor bias, FloatTensor gradOut, BlockPlan plan, FloatTensor gradGate) {
+    gradGate(
+        bias,
+        gradOut,
+        plan,
+        gradGate,
+        (table, inputs, sums, elements) -> table.dot(inputs, sums, gradGate.storage()));
+  }
+
+  /**
+   * Adds alpha times the gradient with respect to the gate to {@code gradGate}: to the part that
+   * comes through the products. An element that was infinite becomes NaN.
+   *
+   * @throws IllegalArgumentException also if alpha is not finite
+   */
+  public static void addGradGate(
+      FloatTensor bias, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradGate) {
+    Check.finite("alpha", alpha);
+    gradGate(
+        bias,
+        gradOut,
+        plan,
+        gradGate,
+        (table, inputs, sums, elements) -> {
+          try (Scratch scratch = Scratch.borrow(elements)) {
+            table.dot(inputs, sums, scratch.storage());
+            // A step of descent by -alpha.
+            table
+                .engine()
+                .kernels()
+                .sgd(elements, -alpha, 1, 0, scratch.storage(), gradGate.storage(), 0);
+          }
+        });
+  }
+
+  /** What becomes of the products of rows of the bias with sums of rows of gradOut. */
+  private interface Dots {
+    void take(BagTable table, Bags inputs, Rows sums, long elements);
+  }
+
+  private static void gradGate(
+      FloatTensor bias, FloatTensor gradOut, BlockPlan plan, FloatTensor gradGate, Dots dots) {
+    check(gradOut, null, plan, "bias", bias);
+    plan.inputs().requireElements("gradGate", gradGate, GATE);
+    Check.noOverlap("gradGate", gradGate, "bias", bias);
+    Check.noOverlap("gradGate", gradGate, "gradOut", gradOut);
+    try (Lease lease = lease(gradOut, null).of("bias", bias).writing("gradGate", gradGate)) {
+      SampleBags samples = plan.samples(lease);
+      withSums(
+          plan,
+          samples,
+          gradOut,
+          sums ->
+              dots.take(table(plan, bias), samples.inputs(null), sums, gradGate.shape().size()));
+    }
+  }
+
+  /**
+   * A step of training, as {@link SparseBlockDot#stepW}: each row whose block a sample selects
+   * follows its gradient. Biases do not decay.
+   *
+   * @param bias a tensor that the state was made for
+   * @throws IllegalArgumentException also if the state was not made for the bias
+   * @throws IllegalStateException also if the state is closed
+   * @throws OutOfMemoryError that names the bytes, if there is no memory for what the optimizer
+   *     keeps; nothing has changed then
+   */
+  public static void step(
+      FloatTensor gradOut,
+      FloatTensor gate,
+      BlockPlan plan,
+      Optimizer optimizer,
+      FloatTensor bias,
+      OptimizerState state) {
+    stepOrNull(gradOut, requireNonNull(gate, "gate"), plan, optimizer, bias, state);
+  }
+
+  /** As above, without a gate. */
+  public static void step(
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Optimizer optimizer,
+      FloatTensor bias,
+      OptimizerState state) {
+    stepOrNull(gradOut, null, plan, optimizer, bias, state);
+  }
+
+  private static void stepOrNull(
+      FloatTensor gradOut,
+      FloatTensor gate,
+      BlockPlan plan,
+      Optimizer optimizer,
+      FloatTensor bias,
+      OptimizerState state) {
+    int oSize = check(gradOut, gate, plan, "bias", bias);
+    requireNonNull(optimizer, "optimizer");
+    requireNonNull(state, "state");
+    noOverlap("bias", bias, gradOut, gate);
+    try (Lease lease = lease(gradOut, gate).writing("bias", bias)) {
+      SampleBags samples = plan.samples(lease);
+      Bags inputs = inputs(samples, gate);
+      Kernels kernels = plan.workers().engine().kernels();
+      state.step(
+          "bias",
+          bias,
+          optimizer,
+          kernels,
+          (step, tensor) -> {
+            if (oSize > 0) {
+              withSums(
+                  plan,
+                  samples,
+                  gradOut,
+                  sums -> table(plan, bias).step(inputs, plan.iBlocks(), sums, step, tensor));
+            }
+          });
+    }
+  }
+
+  /** The size of a row of the output. */
+  private static int check(
+      FloatTensor gradOut, FloatTensor gate, BlockPlan plan, String name, FloatTensor bias) {
+    requireNonNull(plan, "plan");
+    long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
+    if (gate != null) {
+      plan.inputs().requireElements("gate", gate, GATE);
+    }
+    Check.shape(name, bias, BIAS, plan.iBlocks(), oSize);
+    return (int) oSize;
+  }
+
+  private static void noOverlap(
+      String name, FloatTensor bias, FloatTensor gradOut, FloatTensor gate) {
+    Check.noOverlap(name, bias, "gradOut", gradOut);
+    if (gate != null) {
+      Check.noOverlap(name, bias, "gate", gate);
+    }
+  }
+
+  private static Lease lease(FloatTensor gradOut, FloatTensor gate) {
+    return new Lease().of("gradOut", gradOut).of("gate", gate);
+  }
+
+  private static Bags inputs(SampleBags samples, FloatTensor gate) {
+    Storage factors = gate == null ? null : gate.storage();
+    return samples.inputs(factors);
+  }
+
+  private static BagTable table(BlockPlan plan, FloatTensor bias) {
+    int oSize = (int) bias.shape().dim(1);
+    return new BagTable(plan.workers().engine(), Operands.rows(bias), oSize, Bags.Reduction.SUM);
+  }
+
+  /** For each sample the sum of its rows of gradOut, which all got the same of the bias. */
+  private static void withSums(
+      BlockPlan plan, SampleBags samples, FloatTensor gradOut, Consumer<Rows> computation) {
+    Rows rows = Operands.rows(gradOut);
+    if (samples.oneOutputEach()) {
+      computation.accept(rows);
+      return;
+    }
+    int oSize = (int) rows.stride();
+    Engine engine = plan.workers().engine();
+    try (Scratch scratch = Scratch.borrow((long) plan.batch() * oSize)) {
+      Rows sums = new Rows(scratch.storage(), plan.batch(), oSize);
+      new BagTable(engine, rows, oSize, Bags.Reduction.SUM).sum(samples.outputs(), sums);
+      computation.accept(sums);
+    }
+  }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.format.SafeTensorsLayout;
+import org.blocksparse.internal.format.SafeTensorsReader;
+import org.blocksparse.internal.format.SafeTensorsWriter;
+import org.blocksparse.internal.format.TensorEntry;
+import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.memory.StackRoom;
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * Files of tensors with names, in the <a
+ * href="https://github.com/huggingface/safetensors">safetensors</a> format: the weights and biases
+ * of a model, for instance, to be read or used where they lie.
+ *
+ * <pre>{@code
+ * TensorFile.save(path, Map.of("W1", W1, "W2", W2));
+ * try (TensorFile file = TensorFile.open(path, LoadOptions.mapped());
+ *     FloatTensor W1 = file.floats("W1");
+ *     FloatTensor W2 = file.floats("W2")) { ... }
+ * }</pre>
+ *
+ * <p>Tensors are of float32 and int32. A file may come from anybody: what is wrong with it is told
+ * by {@link FileFormatException}. Layers have files of their own ({@link HierarchicalSoftmax#save},
+ * {@link EmbeddingBag#save}), whose tensors can be read here as well.
+ *
+ * <p>Safe for use by any number of threads.
+ */
+public final class TensorFile implements AutoCloseable {
+  private final Path file;
+  private final SafeTensorsReader reader;
+  private final boolean mapped;
+  private boolean closed;
+
+  private TensorFile(Path file, SafeTensorsReader reader, boolean mapped) {
+    this.file = file;
+    this.reader = reader;
+    this.mapped = mapped;
+  }
+
+  /** Writes tensors; see {@link #save(Path, Map, Map)}. */
+  public static void save(Path file, Map<String, ? extends Tensor> tensors) throws IOException {
+    save(file, tensors, Map.of());
+  }
+
+  /**
+   * Writes tensors by their names, in the order of the map. Whenever the machine stops, the file is
+   * the old one or the new one, never a part of one.
+   *
+   * @param metadata strings that belong to the file, by key
+   * @throws IllegalArgumentException if a tensor is a transposed view, if a name could be a path or
+   *     has a space, if metadata is refused by {@link SaveOptions#withMetadata}, or if there are
+   *     more than 65,536 names or 8 MB of them
+   * @throws IllegalStateException if a tensor is closed, or a float32 is not finite
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public static void save(
+      Path file, Map<String, ? extends Tensor> tensors, Map<String, String> metadata)
+      throws IOException {
+    StackRoom.requireForFiles();
+    requireNonNull(file, "file");
+    Map<String, String> strings = SaveOptions.defaults().withMetadata(metadata).metadata();
+    try (Lease lease = new Lease()) {
+      List<TensorSource> sources = new ArrayList<>();
+      for (Map.Entry<String, ? extends Tensor> entry :
+          requireNonNull(tensors, "tensors").entrySet()) {
+        sources.add(source(entry.getKey(), entry.getValue(), lease));
+      }
+      SafeTensorsWriter writer =
+          new SafeTensorsWriter(SafeTensorsLayout.of(sources), strings, (done, total) -> {});
+      AtomicFile.write(
+          file,
+          channel -> {
+            writer.writeAll(channel, sources);
+            lease.requireIntact();
+          });
+    }
+  }
+
+  private static TensorSource source(String name, Tensor tensor, Lease lease) {
+    requireNonNull(name, "tensors");
+    if (!SafeTensorsWriter.isName(name)) {
+      throw new IllegalArgumentException(
+          "tensors: \""
+              + name
+              + "\" is not a name of a tensor: it is empty, or it could be a path");
+    }
+    requireNonNull(tensor, name).requireContiguous(name);
+    lease.of(name, tensor);
+    long[] dims = tensor.shape().toArray();
+    return tensor instanceof FloatTensor
+        ? TensorSource.floats(name, dims, tensor.storage())
+        : TensorSource.ints(name, dims, tensor.storage());
+  }
+
+  /** Opens a file, to read tensors into memory; see {@link #open(Path, LoadOptions)}. */
+  public static TensorFile open(Path file) throws IOException {
+    return open(file, LoadOptions.copied());
+  }
+
+  /**
+   * Opens a file.
+   *
+   * @param options whether tensors of float32 are read into memory and checked, or used where they
+   *     lie, as {@link LoadOptions#mapped} says of W2: all processes that map the file share their
+   *     memory, and what is not touched is neither read nor checked. The workers and the progress
+   *     are not used.
+   * @throws FileFormatException if the file is no safetensors file
+   * @throws IOException if the file cannot be read
+   */
+  public static TensorFile open(Path file, LoadOptions options) throws IOException {
+    StackRoom.requireForFiles();
+    requireNonNull(file, "file");
+    requireNonNull(options, "options");
+    boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
+    return new TensorFile(
+        file, FileFormatException.of(file, () -> ModelFile.open(file, options.memory())), mapped);
+  }
+
+  /** The names of the tensors of float32 and int32; of other types there may be more. */
+  public Set<String> names() {
+    Set<String> names = new LinkedHashSet<>();
+    for (TensorEntry entry : reader.entries()) {
+      if (entry.type() == ElementType.F32 || entry.type() == ElementType.I32) {
+        names.add(entry.name());
+      }
+    }
+    return Collections.unmodifiableSet(names);
+  }
+
+  /** The strings of the file, by key, without those that belong to the layers of this library. */
+  public Map<String, String> metadata() {
+    return new ModelMetadata(reader.metadata()).ofUser();
+  }
+
+  /**
+   * A tensor of float32, which the caller closes. It lives on when this file is closed.
+   *
+   * @throws FileFormatException if there is none of this name and type, or, unless the file is
+   *     mapped, if an element is not finite
+   * @throws IOException if the file cannot be read
+   * @throws IllegalStateException if this file is closed
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public FloatTensor floats(String name) throws IOException {
+    return read(
+        name,
+        ElementType.F32,
+        entry -> {
+          Storage storage = mapped ? reader.mapFloats(entry) : reader.readFloats(entry);
+          return FloatTensor.dense(storage, Shape.of(entry.dims()));
+        });
+  }
+
+  /**
+   * A tensor of int32, which the caller closes; it is always read into memory. Errors as {@link
+   * #floats}.
+   */
+  public IntTensor ints(String name) throws IOException {
+    return read(
+        name,
+        ElementType.I32,
+        entry -> {
+          if (entry.size() > Integer.MAX_VALUE - 8) {
+            throw new MalformedException(name, "has more elements than an array can hold");
+          }
+          return IntTensor.of(reader.readInts(entry), entry.dims());
+        });
+  }
+
+  private interface Content<T> {
+    T of(TensorEntry entry) throws IOException;
+  }
+
+  private synchronized <T> T read(String name, ElementType type, Content<T> content)
+      throws IOException {
+    StackRoom.requireForFiles();
+    requireNonNull(name, "name");
+    if (closed) {
+      throw new IllegalStateException("file: the file is closed");
+    }
+    return FileFormatException.of(
+        file,
+        () -> {
+          T tensor = content.of(reader.entryOfType(name, type));
+          reader.requireIntact();
+          reader.keep();
+          return tensor;
+        });
+  }
+
+  /** Closes the file. Tensors that were read from it live on. Idempotent. */
+  @Override
+  public synchronized void close() throws IOException {
+    if (!closed) {
+      closed = true;
+      reader.close();
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "TensorFile(" + file + ", " + names() + ")";
+  }
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.Arrays;
+import org.blocksparse.internal.gate.TopExperts;
+
+/**
+ * The gate of a mixture of experts (Shazeer et al., 2017): of each sample's logits, one for each
+ * expert, the softmax is taken, the k likeliest experts are chosen, and their probabilities,
+ * renormalised, are the gates that their outputs are weighted by. What was chosen is a {@link
+ * Routing}, which holds the plans of the layers on both sides of the experts.
+ *
+ * <pre>{@code
+ * p = softmax(logits[b]);   gate of a chosen expert e = p[e] / sum over the chosen ones of p
+ * }</pre>
+ *
+ * <p>A gate is immutable and keeps no parameters: the logits come from a dense layer of the
+ * caller's. Any number of threads may use it.
+ *
+ * <p><b>Numbers.</b> Exponentials and sums are float64, so that probabilities and gates are off by
+ * one rounding to float32, gates by a few. A NaN among the logits of a sample counts as the largest
+ * and makes all of its gates NaN; other samples are not touched. Bits do not depend on the workers.
+ */
+public final class TopKGate {
+  private static final String LOGITS = "(batch, experts)";
+
+  private final int experts;
+  private final int k;
+  private final boolean renormalised;
+  private final int capacity;
+  private final double balancing;
+  private final Workers workers;
+
+  private TopKGate(
+      int experts, int k, boolean renormalised, int capacity, double balancing, Workers workers) {
+    this.experts = experts;
+    this.k = k;
+    this.renormalised = renormalised;
+    this.capacity = capacity;
+    this.balancing = balancing;
+    this.workers = workers;
+  }
+
+  /**
+   * A gate that chooses k of the experts for each sample.
+   *
+   * @throws IllegalArgumentException unless 1 &lt;= k &lt;= experts
+   */
+  public static TopKGate of(int experts, int k) {
+    Check.atLeast(1, "experts", experts);
+    Check.atLeast(1, "k", k);
+    if (k > experts) {
+      throw new IllegalArgumentException(
+          "k: expected at most experts = " + experts + " but was " + k);
+    }
+    return new TopKGate(experts, k, true, Integer.MAX_VALUE, 0, Workers.common());
+  }
+
+  /**
+   * The gates are the probabilities of the chosen experts as they are (Fedus et al., 2021). It is
+   * what k = 1 needs: a renormalised gate would always be 1, and teach the logits nothing.
+   */
+  public TopKGate withoutRenormalisation() {
+    return new TopKGate(experts, k, false, capacity, balancing, workers);
+  }
+
+  /**
+   * An expert takes at most so many samples of a batch; the pairs of sample and expert beyond are
+   * dropped: they have no gate, and the plans leave them out, which costs nothing. First choices go
+   * before second ones, and earlier samples before later ones. The gates of the pairs that are kept
+   * stay as they are. The plans are ragged then.
+   *
+   * @throws IllegalArgumentException if it is less than 1
+   */
+  public TopKGate withCapacity(int samplesOfAnExpert) {
+    return new TopKGate(
+        experts,
+        k,
+        renormalised,
+        Check.atLeast(1, "capacity", samplesOfAnExpert),
+        balancing,
+        workers);
+  }
+
+  /**
+   * Adds a loss that makes the experts take equal parts (Fedus et al., 2021, equation 4):
+   *
+   * <pre>{@code
+   * weight * experts * sum over e of  f[e] * P[e]
+   * }</pre>
+   *
+   * <p>where f[e] is the part of all choices that fell on e, before any was dropped, and P[e] the
+   * mean of its probabilities. It is the weight itself if both are even. {@link
+   * Routing#balancingLoss} tells it; {@link #gradient} has its gradient, in which f is constant.
+   *
+   * @param weight finite and not negative; 0 is none
+   * @throws IllegalArgumentException if it is not
+   */
+  public TopKGate withBalancing(float weight) {
+    if (!(weight >= 0 && weight < Float.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          "balancing: expected a finite number >= 0 but was " + weight);
+    }
+    return new TopKGate(experts, k, renormalised, capacity, weight, workers);
+  }
+
+  /** The same gate on other workers, which its plans run on as well. */
+  public TopKGate on(Workers other) {
+    return new TopKGate(
+        experts, k, renormalised, capacity, balancing, requireNonNull(other, "workers"));
+  }
+
+  /** How many experts there are. */
+  public int experts() {
+    return experts;
+  }
+
+  /** How many experts each sample chooses. */
+  public int k() {
+    return k;
+  }
+
+  /**
+   * Chooses experts, the likeliest first; of equal ones that with the lower number.
+   *
+   * @param logits (batch, experts)
+   * @return what was chosen, to be closed by the caller
+   * @throws IllegalArgumentException if the shape does not fit, or if batch times k is more than
+   *     2<sup>29</sup>
+   * @throws IllegalStateException if the tensor is closed
+   * @throws OutOfMemoryError if there is not enough memory
+   */
+  public Routing route(FloatTensor logits) {
+    Check.rank("logits", logits, LOGITS, 2);
+    int batch = Check.rows("logits", logits.shape().dim(0));
+    Check.shape("logits", logits, LOGITS, batch, experts);
+    if ((long) batch * k > Routing.MAX_PAIRS) {
+      throw new IllegalArgumentException(
+          "logits: " + batch + " * k choices are more than 2^29; split the batch");
+    }
+    TopExperts top = top();
+    FloatTensor probabilities = FloatTensor.zeros(batch, experts);
+    FloatTensor gates = null;
+    try (Lease lease = new Lease().of("logits", logits)) {
+      int[] chosen = top.choose(Operands.rows(logits), Operands.rows(probabilities));
+      int[] load = load(chosen);
+      int[] places = new int[chosen.length];
+      int kept = places(chosen, places);
+      gates = capacity == Integer.MAX_VALUE ? FloatTensor.zeros(batch, k) : FloatTensor.zeros(kept);
+      top.gates(Operands.rows(probabilities), chosen, places, gates.storage());
+      return new Routing(
+          this, workers, chosen, places, load, probabilities, gates, loss(load, probabilities));
+    } catch (Throwable e) {
+      probabilities.close();
+      if (gates != null) {
+        gates.close();
+      }
+      throw e;
+    }
+  }
+
+  private TopExperts top() {
+    return new TopExperts(workers.engine(), experts, k, renormalised);
+  }
+
+  boolean isRagged() {
+    return capacity != Integer.MAX_VALUE;
+  }
+
+  private int[] load(int[] chosen) {
+    int[] load = new int[experts];
+    for (int expert : chosen) {
+      load[expert]++;
+    }
+    return load;
+  }
+
+  /** Gives places to the pairs that are kept, and returns how many there are. */
+  private int places(int[] chosen, int[] places) {
+    int batch = chosen.length / k;
+    int[] taken = new int[experts];
+    Arrays.fill(places, TopExperts.DROPPED);
+    for (int choice = 0; choice < k; choice++) {
+      for (int sample = 0; sample < batch; sample++) {
+        int pair = sample * k + choice;
+        if (taken[chosen[pair]] < capacity) {
+          taken[chosen[pair]]++;
+          places[pair] = 0;
+        }
+      }
+    }
+    int kept = 0;
+    for (int pair = 0; pair < places.length; pair++) {
+      if (places[pair] != TopExperts.DROPPED) {
+        places[pair] = kept++;
+      }
+    }
+    return kept;
+  }
+
+  private double loss(int[] load, FloatTensor probabilities) {
+    double loss = 0;
+    if (balancing > 0) {
+      double[] sums = top().sums(Operands.rows(probabilities));
+      double[] gradient = ofProbabilities(load, (int) probabilities.shape().dim(0));
+      for (int e = 0; e < experts; e++) {
+        loss += gradient[e] * sums[e];
+      }
+    }
+    return loss;
+  }
+
+  /** The gradient of the balancing loss with respect to each probability of an expert. */
+  private double[] ofProbabilities(int[] load, int batch) {
+    double[] gradient = new double[experts];
+    for (int e = 0; e < experts && batch > 0; e++) {
+      double part = load[e] / ((double) batch * k);
+      gradient[e] = balancing * experts * part / batch;
+    }
+    return gradient;
+  }
+
+  /**
+   * The gradient with respect to the logits: through the gates, and of the balancing loss if there
+   * is one. What was chosen counts as constant.
+   *
+   * @param routing what {@link #route} of this gate returned
+   * @param gradGates the gradient with respect to {@link Routing#gates}, of their shape
+   * @param gradLogits (batch, experts), whose content before does not matter
+   * @throws IllegalArgumentException if a shape does not fit, the tensors overlap, or the routing
+   *     is of another gate
+   * @throws IllegalStateException if the routing or a tensor is closed
+   */
+  public void gradient(Routing routing, FloatTensor gradGates, FloatTensor gradLogits) {
+    if (requireNonNull(routing, "routing").gate() != this) {
+      throw new IllegalArgumentException("routing: expected that of this gate");
+    }
+    FloatTensor probabilities = routing.probabilities();
+    Check.shape("gradGates", gradGates, routing.words(), routing.gates().shape().toArray());
+    Check.shape("gradLogits", gradLogits, LOGITS, probabilities.shape().toArray());
+    Check.noOverlap("gradLogits", gradLogits, "gradGates", gradGates);
+    Check.noOverlap("gradLogits", gradLogits, "probabilities", probabilities);
+    try (Lease lease =
+        new Lease()
+            .of("routing", probabilities)
+            .of("gradGates", gradGates)
+            .writing("gradLogits", gradLogits)) {
+      top()
+          .gradient(
+              Operands.rows(probabilities),
+              routing.chosen(),
+              routing.places(),
+              gradGates.storage(),
+              ofProbabilities(routing.load(), (int) probabilities.shape().dim(0)),
+              Operands.rows(gradLogits));
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "TopKGate("
+        + k
+        + " of "
+        + experts
+        + (renormalised ? "" : ", not renormalised")
+        + (isRagged() ? ", capacity = " + capacity : "")
+        + (balancing == 0 ? "" : ", balancing = " + (float) balancing)
+        + ")";
+  }
+}

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.List;
+import java.util.concurrent.ForkJoinPool;
+import java.util.stream.Stream;
+import org.blocksparse.testing.ActivationOracle;
+import org.blocksparse.testing.BlockProblem;
+import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.Bounded;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Guarded;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.Oracle;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * What is fused to products, on every kind of kernels: sums against the definition, exact on small
+ * integers, and what follows them with the bits of {@link Activation}, whose own contract is tested
+ * elsewhere.
+ */
+@ExtendWith(Seeded.class)
+final class EpilogueContractTest {
+  private static final List<Sizes> SIZES =
+      List.of(
+          new Sizes(1, 1, 1, 1, 2, 1, 1),
+          new Sizes(3, 5, 7, 13, 22, 2, 3),
+          new Sizes(5, 3, 2, 31, 37, 3, 2),
+          new Sizes(300, 3, 2, 5, 10, 2, 2),
+          new Sizes(1, 1, 1, 300, 260, 1, 1), // cut by columns
+          new Sizes(33, 2, 2, 130, 140, 2, 1),
+          new Sizes(40, 4, 3, 16, 16, 4, 3), // indices that must repeat
+          new Sizes(0, 3, 2, 4, 6, 2, 2), // nothing at all, in every place
+          new Sizes(3, 4, 4, 4, 6, 0, 2),
+          new Sizes(3, 4, 4, 4, 6, 2, 0),
+          new Sizes(3, 4, 4, 0, 6, 2, 2),
+          new Sizes(3, 4, 4, 4, 0, 2, 2));
+
+  static Stream<Arguments> cases() {
+    return KernelsUnderTest.all().stream()
+        .flatMap(kernels -> SIZES.stream().map(sizes -> Arguments.of(kernels, sizes)));
+  }
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream();
+  }
+
+  /** A problem with an input bias and factors for each row. */
+  private static final class World implements AutoCloseable {
+    final Guarded memory = new Guarded();
+    final BlockProblem problem;
+    final float[] inputBiases;
+    final float[] inputGates;
+    final float[] gates;
+    final FloatTensor W;
+    final FloatTensor h;
+    final FloatTensor b;
+    final FloatTensor gradOut;
+    final FloatTensor inputBias;
+    final FloatTensor inputGate;
+    final FloatTensor gate;
+    final BlockPlan plan;
+
+    World(Workers workers, Sizes s, Data data, Numbers numbers) {
+      problem = data.blocks(s, numbers);
+      inputBiases = data.floats(numbers, (long) s.iBlocks() * s.oSize());
+      inputGates = data.floats(numbers, (long) s.batch() * s.iWin());
+      gates = data.floats(numbers, (long) s.batch() * s.oWin());
+      W = memory.of("W", problem.W(), s.W());
+      h = memory.of("h", problem.h(), s.h());
+      b = memory.of("b", problem.b(), s.b());
+      gradOut = memory.of("gradOut", problem.gradOut(), s.o());
+      inputBias = memory.of("inputBias", inputBiases, s.iBlocks(), s.oSize());
+      inputGate = memory.of("inputGate", inputGates, s.batch(), s.iWin());
+      gate = memory.of("gate", gates, s.batch(), s.oWin());
+      try (IntTensor inputIdx = IntTensor.of(problem.inputIdx(), s.inputIdx());
+          IntTensor outputIdx = IntTensor.of(problem.outputIdx(), s.outputIdx())) {
+        plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers);
+      }
+    }
+
+    void assertInputsUnchanged() {
+      assertArrayEquals(problem.W(), W.toArray(), "W");
+      assertArrayEquals(problem.h(), h.toArray(), "h");
+      assertArrayEquals(problem.b(), b.toArray(), "b");
+      assertArrayEquals(problem.gradOut(), gradOut.toArray(), "gradOut");
+      assertArrayEquals(inputBiases, inputBias.toArray(), "inputBias");
+      assertArrayEquals(inputGates, inputGate.toArray(), "inputGate");
+      assertArrayEquals(gates, gate.toArray(), "gate");
+    }
+
+    /** What the sums are by their definition. */
+    Bounded sums(boolean withBias, boolean withInputBias, boolean withInputGate) {
+      Sizes s = problem.sizes();
+      BlockProblem unbiased =
+          new BlockProblem(
+              s,
+              problem.W(),
+              problem.h(),
+              withBias ? problem.b() : new float[problem.b().length],
+              problem.o(),
+              problem.gradOut(),
+              problem.inputIdx(),
+              problem.outputIdx());
+      Bounded sums = Oracle.dot(unbiased);
+      for (int row = 0; withInputBias && row < s.batch() * s.oWin(); row++) {
+        int sample = row / s.oWin();
+        for (int input = sample * s.iWin(); input < (sample + 1) * s.iWin(); input++) {
+          double factor = withInputGate ? inputGates[input] : 1;
+          for (int q = 0; q < s.oSize(); q++) {
+            double term = factor * inputBiases[problem.inputIdx()[input] * s.oSize() + q];
+            int at = row * s.oSize() + q;
+            sums.values()[at] += term;
+            // As one more of the roundings that the bound counts, of each term.
+            sums.bounds()[at] +=
+                Bounded.U
+                    * ((long) s.iWin() * (s.iSize() + 1) + 2)
+                    * (Math.abs(term) + Math.abs(sums.values()[at]));
+          }
+        }
+      }
+      return sums;
+    }
+
+    @Override
+    public void close() {
+      plan.close();
+      memory.close();
+    }
+  }
+
+  private static void check(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
+    if (numbers == Numbers.SMALL_INTEGERS) {
+      expected.assertExact(name, actual);
+    } else {
+      expected.assertHolds(name, actual);
+    }
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void biases(KernelsUnderTest kernels, Sizes sizes, Data data) {
+    for (Numbers numbers : Numbers.values()) {
+      try (World w = new World(kernels.workers(), sizes, data, numbers)) {
+        Epilogue none = Epilogue.none();
+        FloatTensor out = w.memory.nan("out", sizes.o());
+        SparseBlockDot.apply(w.W, w.h, w.plan, none, out);
+        check("none", w.sums(false, false, false), out, numbers);
+        SparseBlockDot.apply(w.W, w.h, w.plan, none.withBias(w.b), out);
+        check("bias", w.sums(true, false, false), out, numbers);
+        try (FloatTensor unfused = SparseBlockDot.apply(w.W, w.h, w.b, w.plan)) {
+          assertArrayEquals(unfused.toArray(), out.toArray(), "bits of the product with b");
+        }
+        FloatTensor again = w.memory.nan("out", sizes.o());
+        SparseBlockDot.apply(w.W, w.h, w.plan, none.withInputBias(w.inputBias), again);
+        check("input bias", w.sums(false, true, false), again, numbers);
+        SparseBlockDot.apply(
+            w.W, w.h, w.plan, none.withInputBias(w.inputBias, w.inputGate).withBias(w.b), again);
+        check("both biases", w.sums(true, true, true), again, numbers);
+        w.assertInputsUnchanged();
+      }
+    }
+  }
+
+  /** All activations, with and without what is kept and a gate. */
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void activationsHaveTheBitsOfThoseThatAreNotFused(
+      KernelsUnderTest kernels, Sizes sizes, Data data) {
+    try (World w = new World(kernels.workers(), sizes, data, Numbers.GAUSSIAN)) {
+      Epilogue biased = Epilogue.none().withBias(w.b).withInputBias(w.inputBias, w.inputGate);
+      FloatTensor sums = w.memory.nan("sums", sizes.o());
+      SparseBlockDot.apply(w.W, w.h, w.plan, biased, sums);
+      for (Activation f : Activation.values()) {
+        if (f.isGated() && sizes.oSize() % 2 == 1) {
+          continue;
+        }
+        int n = ActivationOracle.outSize(f, sizes.oSize());
+        long[] shape = {sizes.batch(), sizes.oWin(), n};
+        FloatTensor plain = w.memory.nan("plain", shape);
+        f.apply(sums, plain, kernels.workers());
+        FloatTensor gated = w.memory.nan("gated", shape);
+        f.apply(sums, w.gate, gated, kernels.workers());
+        FloatTensor z = w.memory.nan("z", sizes.o());
+        FloatTensor out = w.memory.nan("out", shape);
+        SparseBlockDot.apply(w.W, w.h, w.plan, biased.withActivation(f), out);
+        assertArrayEquals(plain.toArray(), out.toArray(), f + " without z");
+        try (FloatTensor made =
+            SparseBlockDot.apply(w.W, w.h, w.plan, biased.withActivation(f, z).withGate(w.gate))) {
+          assertArrayEquals(gated.toArray(), made.toArray(), f + " with z and gate");
+        }
+        assertArrayEquals(sums.toArray(), z.toArray(), f + ": z");
+        SparseBlockDot.apply(w.W, w.h, w.plan, biased.withGate(w.gate).withActivation(f), out);
+        assertArrayEquals(gated.toArray(), out.toArray(), f + " with gate");
+      }
+      FloatTensor scaled = w.memory.nan("scaled", sizes.o());
+      Activation.IDENTITY.apply(sums, w.gate, scaled, kernels.workers());
+      SparseBlockDot.apply(w.W, w.h, w.plan, biased.withGate(w.gate), sums);
+      assertArrayEquals(scaled.toArray(), sums.toArray(), "a gate alone");
+      w.assertInputsUnchanged();
+    }
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void gradientsHaveTheBitsOfThoseThatAreNotFused(
+      KernelsUnderTest kernels, Sizes sizes, Data data) {
+    try (World w = new World(kernels.workers(), sizes, data, Numbers.GAUSSIAN);
+        FloatTensor gradH = SparseBlockDot.gradH(w.W, w.gradOut, w.plan)) {
+      for (Activation f : Activation.values()) {
+        int width = f.isGated() ? 2 * sizes.iSize() : sizes.iSize();
+        long[] shape = {sizes.batch(), sizes.iWin(), width};
+        long[] rows = {sizes.batch(), sizes.iWin()};
+        float[] zs = data.floats(Numbers.GAUSSIAN, shape[0] * shape[1] * shape[2]);
+        FloatTensor z = w.memory.of("z", zs, shape);
+        FloatTensor expected = w.memory.nan("expected", shape);
+        FloatTensor gradZ = w.memory.nan("gradZ", shape);
+        f.gradient(z, gradH, expected, kernels.workers());
+        SparseBlockDot.gradH(w.W, w.gradOut, w.plan, f, z, gradZ);
+        assertArrayEquals(expected.toArray(), gradZ.toArray(), f + "");
+        FloatTensor expectedGate = w.memory.nan("expectedGate", rows);
+        FloatTensor gradGate = w.memory.nan("gradGate", rows);
+        f.gradient(z, w.inputGate, gradH, expected, expectedGate, kernels.workers());
+        SparseBlockDot.gradH(w.W, w.gradOut, w.plan, f, z, w.inputGate, gradZ, gradGate);
+        assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " with gate");
+        assertArrayEquals(expectedGate.toArray(), gradGate.toArray(), f + ": gradGate");
+        assertArrayEquals(zs, z.toArray(), "z is left as it is");
+      }
+      w.assertInputsUnchanged();
+    }
+  }
+
+  /** Large enough to be shared, with many chunks and cut by columns. */
+  @ParameterizedTest
+  @EnumSource
+  void sameBitsForAnyNumberOfWorkers(Activation f, Data data) {
+    ForkJoinPool pool = new ForkJoinPool(4);
+    try {
+      for (Sizes sizes :
+          new Sizes[] {new Sizes(700, 3, 4, 24, 48, 2, 2), new Sizes(3, 1, 1, 512, 768, 1, 1)}) {
+        int width = f.isGated() ? 2 * sizes.iSize() : sizes.iSize();
+        float[] zs = data.floats(Numbers.GAUSSIAN, (long) sizes.batch() * sizes.iWin() * width);
+        try (World w = new World(Workers.callingThread(), sizes, data, Numbers.GAUSSIAN);
+            FloatTensor z = FloatTensor.of(zs, sizes.batch(), sizes.iWin(), width)) {
+          Epilogue epilogue =
+              Epilogue.none()
+                  .withBias(w.b)
+                  .withInputBias(w.inputBias, w.inputGate)
+                  .withActivation(f)
+                  .withGate(w.gate);
+          float[][] results = new float[6][];
+          for (int i = 0; i < 2; i++) {
+            BlockPlan plan = w.plan.on(i == 0 ? Workers.callingThread() : Workers.of(pool, 4));
+            try (FloatTensor out = SparseBlockDot.apply(w.W, w.h, plan, epilogue);
+                FloatTensor gradZ = FloatTensor.zeros(sizes.batch(), sizes.iWin(), width);
+                FloatTensor gradGate = FloatTensor.zeros(sizes.batch(), sizes.iWin())) {
+              SparseBlockDot.gradH(w.W, w.gradOut, plan, f, z, w.inputGate, gradZ, gradGate);
+              results[3 * i] = out.toArray();
+              results[3 * i + 1] = gradZ.toArray();
+              results[3 * i + 2] = gradGate.toArray();
+            }
+          }
+          for (int i = 0; i < 3; i++) {
+            assertArrayEquals(results[i], results[i + 3]);
+          }
+        }
+      }
+    } finally {
+      pool.shutdown();
+    }
+  }
+
+  /** Two layers, the first with an activation and a gate, against differences of the loss alone. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void gradientsOfTwoLayersAreThoseOfTheirLoss(KernelsUnderTest kernels, Data data) {
+    Sizes s = new Sizes(3, 4, 2, 3, 2, 2, 2);
+    for (Activation f : Activation.values()) {
+      int width = f.isGated() ? 2 * s.iSize() : s.iSize();
+      BlockProblem p =
+          new BlockProblem(
+              s,
+              data.coarseFloats(48),
+              new float[18],
+              new float[4],
+              null,
+              data.coarseFloats(24),
+              data.indices(6, 4),
+              data.indices(6, 2));
+      float[] z = data.coarseFloats(6L * width);
+      float[] gate = data.coarseFloats(6);
+      for (int i = 0; i < z.length; i++) {
+        z[i] += Math.copySign(1 / 64f, z[i]); // away from 0, where ReLU has no slope
+      }
+      try (World w = new World(kernels.workers(), s, data, Numbers.GAUSSIAN);
+          IntTensor inputIdx = IntTensor.of(p.inputIdx(), 3, 2);
+          IntTensor outputIdx = IntTensor.of(p.outputIdx(), 3, 2);
+          BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 4, 2).on(kernels.workers())) {
+        FloatTensor W = w.memory.of("W", p.W(), s.W());
+        FloatTensor gradOut = w.memory.of("gradOut", p.gradOut(), 3, 2, 2);
+        FloatTensor gradZ = w.memory.nan("gradZ", 3, 2, width);
+        FloatTensor gradGate = w.memory.nan("gradGate", 3, 2);
+        SparseBlockDot.gradH(
+            W,
+            gradOut,
+            plan,
+            f,
+            w.memory.of("z", z, 3, 2, width),
+            w.memory.of("gate", gate, 3, 2),
+            gradZ,
+            gradGate);
+        assertSlopes(f + ": z", p, f, z, gate, z, gradZ.toArray());
+        assertSlopes(f + ": gate", p, f, z, gate, gate, gradGate.toArray());
+      }
+    }
+  }
+
+  /** Central differences with respect to {@code moved}, which is z or gate. */
+  private static void assertSlopes(
+      String name,
+      BlockProblem p,
+      Activation f,
+      float[] z,
+      float[] gate,
+      float[] moved,
+      float[] gradient) {
+    float step = 0x1p-10f;
+    for (int i = 0; i < moved.length; i++) {
+      float before = moved[i];
+      moved[i] = before + step;
+      double above = loss(p, f, z, gate);
+      moved[i] = before - step;
+      double below = loss(p, f, z, gate);
+      moved[i] = before;
+      assertEquals((above - below) / (2 * step), gradient[i], 2e-5, name + " at " + i);
+    }
+  }
+
+  /** gradOut . out, with h = gate * f(z). */
+  private static double loss(BlockProblem p, Activation f, float[] z, float[] gate) {
+    Sizes s = p.sizes();
+    int n = s.iSize();
+    int width = f.isGated() ? 2 * n : n;
+    double loss = 0;
+    for (int sample = 0; sample < s.batch(); sample++) {
+      for (int i = sample * s.iWin(); i < (sample + 1) * s.iWin(); i++) {
+        for (int j = sample * s.oWin(); j < (sample + 1) * s.oWin(); j++) {
+          for (int e = 0; e < n; e++) {
+            double second = f.isGated() ? z[i * width + n + e] : 1;
+            double h = gate[i] * ActivationOracle.value(f, z[i * width + e]) * second;
+            for (int q = 0; q < s.oSize(); q++) {
+              loss +=
+                  h
+                      * p.W()[p.at(p.inputIdx()[i], p.outputIdx()[j], e, q)]
+                      * p.gradOut()[j * s.oSize() + q];
+            }
+          }
+        }
+      }
+    }
+    return loss;
+  }
+}

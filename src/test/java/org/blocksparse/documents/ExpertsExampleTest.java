@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.documents;
+
+import static org.blocksparse.Activation.SILU;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.function.UnaryOperator;
+import java.util.random.RandomGenerator;
+import org.blocksparse.BlockPlan;
+import org.blocksparse.Epilogue;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.InputBias;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.Optimizer;
+import org.blocksparse.OptimizerState;
+import org.blocksparse.Routing;
+import org.blocksparse.SparseBlockDot;
+import org.blocksparse.TensorFile;
+import org.blocksparse.TopKGate;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The layer of src/doc/experts.md, trained until it knows a function of which each expert has a
+ * part.
+ */
+final class ExpertsExampleTest {
+  @TempDir private Path folder;
+
+  // example: mixture
+  /** Shapes: (1, 1, m, E), (1, E, m, n), (E, n), (E, 1, n, m), (E, m); of x (batch, 1, m). */
+  record Experts(FloatTensor Wg, FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
+    static final TopKGate GATE = TopKGate.of(4, 2).withBalancing(0.001f);
+
+    Routing route(FloatTensor x, BlockPlan dense) {
+      try (FloatTensor logits = SparseBlockDot.apply(Wg, x, dense, Epilogue.none())) {
+        return GATE.route(logits.reshape(dense.batch(), GATE.experts()));
+      }
+    }
+
+    /** The mixture for each row of x; z and a, (batch, k, n), are written for the way back. */
+    FloatTensor apply(FloatTensor x, Routing to, FloatTensor z, FloatTensor a) {
+      Epilogue silu = Epilogue.none().withBias(b1).withActivation(SILU, z);
+      SparseBlockDot.apply(W1, x, to.toExperts(), silu.withGate(to.gates()), a);
+      Epilogue bias = Epilogue.none().withInputBias(b2, to.gates());
+      return SparseBlockDot.apply(W2, a, to.fromExperts(), bias);
+    }
+
+    /** A step of all parameters. The loss turns the output into its gradient. Returns that of x. */
+    FloatTensor step(
+        FloatTensor x, UnaryOperator<FloatTensor> loss, Optimizer adam, OptimizerState state) {
+      try (BlockPlan dense = BlockPlan.dense((int) x.shape().dim(0));
+          Routing to = route(x, dense);
+          FloatTensor z = FloatTensor.zeros(dense.batch(), GATE.k(), b1.shape().dim(1));
+          FloatTensor a = FloatTensor.zeros(z.shape());
+          FloatTensor gradOut = loss.apply(apply(x, to, z, a));
+          FloatTensor gradZ = FloatTensor.zeros(z.shape());
+          FloatTensor gradGates = FloatTensor.zeros(to.gates().shape());
+          FloatTensor gradLogits = FloatTensor.zeros(dense.batch(), 1, GATE.experts())) {
+        BlockPlan up = to.toExperts();
+        BlockPlan down = to.fromExperts();
+        SparseBlockDot.gradH(W2, gradOut, down, SILU, z, to.gates(), gradZ, gradGates);
+        InputBias.addGradGate(b2, gradOut, down, 1, gradGates);
+        GATE.gradient(to, gradGates, gradLogits.reshape(dense.batch(), GATE.experts()));
+        FloatTensor gradX = SparseBlockDot.gradH(W1, gradZ, up);
+        SparseBlockDot.addGradH(Wg, gradLogits, dense, 1, gradX);
+        SparseBlockDot.stepW(x, gradLogits, dense, adam, Wg, state);
+        SparseBlockDot.stepW(x, gradZ, up, adam, W1, state);
+        SparseBlockDot.stepB(gradZ, up, adam, b1, state);
+        SparseBlockDot.stepW(a, gradOut, down, adam, W2, state);
+        InputBias.step(gradOut, to.gates(), down, adam, b2, state);
+        return gradX;
+      }
+    }
+  }
+
+  // end of example
+
+  private static final int M = 6;
+  private static final int N = 24;
+  private static final int EXPERTS = 4;
+  private static final int BATCH = 128;
+
+  private final RandomGenerator random = new SplittableRandom(5);
+
+  private FloatTensor gaussian(double deviation, long... dims) {
+    FloatTensor tensor = FloatTensor.zeros(dims);
+    float[] values = new float[(int) tensor.shape().size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian(0, deviation);
+    }
+    tensor.copyFrom(values);
+    return tensor;
+  }
+
+  private Experts experts() {
+    return new Experts(
+        gaussian(0.3, 1, 1, M, EXPERTS),
+        gaussian(0.4, 1, EXPERTS, M, N),
+        FloatTensor.zeros(EXPERTS, N),
+        gaussian(0.2, EXPERTS, 1, N, M),
+        FloatTensor.zeros(EXPERTS, M));
+  }
+
+  private static Map<String, FloatTensor> parameters(Experts e) {
+    return Map.of("Wg", e.Wg(), "W1", e.W1(), "b1", e.b1(), "W2", e.W2(), "b2", e.b2());
+  }
+
+  /** Each quadrant of the first two numbers turns the others in its own way. */
+  private static float[] wanted(float[] x) {
+    float[] y = new float[x.length];
+    for (int row = 0; row < x.length; row += M) {
+      int quadrant = (x[row] > 0 ? 1 : 0) + (x[row + 1] > 0 ? 2 : 0);
+      for (int q = 0; q < M; q++) {
+        y[row + q] = (quadrant % 2 == 0 ? 1 : -1) * x[row + (q + quadrant) % M];
+      }
+    }
+    return y;
+  }
+
+  /** The mean squared error; the output becomes its gradient. */
+  private static double error(FloatTensor out, float[] wanted) {
+    float[] y = out.toArray();
+    double sum = 0;
+    for (int i = 0; i < y.length; i++) {
+      double off = y[i] - wanted[i];
+      sum += off * off / y.length;
+      y[i] = (float) (2 * off / y.length);
+    }
+    out.copyFrom(y);
+    return sum;
+  }
+
+  private static FloatTensor served(Experts experts, FloatTensor x) {
+    try (BlockPlan dense = BlockPlan.dense((int) x.shape().dim(0));
+        Routing to = experts.route(x, dense);
+        FloatTensor z = FloatTensor.zeros(dense.batch(), 2, N);
+        FloatTensor a = FloatTensor.zeros(dense.batch(), 2, N)) {
+      return experts.apply(x, to, z, a);
+    }
+  }
+
+  @Test
+  void whatEachExpertKnowsIsLearnedSavedAndServed() throws IOException {
+    Path file = folder.resolve("experts.safetensors");
+    Experts experts = experts();
+    FloatTensor[] all = parameters(experts).values().toArray(FloatTensor[]::new);
+    double first = 0;
+    double last = 0;
+    try (OptimizerState state = OptimizerState.of(all);
+        FloatTensor test = gaussian(1, BATCH, 1, M)) {
+      double[] loss = new double[1];
+      for (int step = 0; step < 1500; step++) {
+        Optimizer adam = Optimizer.adam(step < 1000 ? 0.01f : 0.002f);
+        try (FloatTensor x = gaussian(1, BATCH, 1, M)) {
+          float[] wanted = wanted(x.toArray());
+          UnaryOperator<FloatTensor> squares =
+              out -> {
+                loss[0] = error(out, wanted);
+                return out;
+              };
+          experts.step(x, squares, adam, state).close();
+        }
+        first = step == 0 ? loss[0] : first;
+      }
+      TensorFile.save(file, parameters(experts));
+      try (FloatTensor out = served(experts, test);
+          TensorFile tensors = TensorFile.open(file, LoadOptions.mapped());
+          FloatTensor Wg = tensors.floats("Wg");
+          FloatTensor W1 = tensors.floats("W1");
+          FloatTensor b1 = tensors.floats("b1");
+          FloatTensor W2 = tensors.floats("W2");
+          FloatTensor b2 = tensors.floats("b2");
+          FloatTensor fromFile = served(new Experts(Wg, W1, b1, W2, b2), test)) {
+        assertArrayEquals(out.toArray(), fromFile.toArray());
+        last = error(fromFile, wanted(test.toArray()));
+      }
+    }
+    for (FloatTensor parameter : all) {
+      parameter.close();
+    }
+    assertTrue(last < 0.15 * first, "the error fell from " + first + " to " + last);
+  }
+
+  /** "40 lines", of which the page speaks. */
+  @Test
+  void theExampleIsShort() {
+    long lines =
+        Example.named("mixture")
+            .text()
+            .lines()
+            .map(String::strip)
+            .filter(line -> !line.isEmpty() && !line.startsWith("/**"))
+            .count();
+    assertTrue(lines <= 40, lines + " lines");
+  }
+}
