@@ -67,8 +67,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         "step", (layer, w) -> layer.step(w.f("x"), w.rows("targets"), Optimizer.sgd(1)));
     withTargets.put(
         "step with gradX",
-        (layer, w) ->
-            layer.step(w.f("x"), w.rows("targets"), Optimizer.adam(1), w.f("gradX")));
+        (layer, w) -> layer.step(w.f("x"), w.rows("targets"), Optimizer.adam(1), w.f("gradX")));
     withTargets.put(
         "logProbabilitiesOf", (layer, w) -> layer.logProbabilitiesOf(w.f("x"), w.rows("targets")));
     withTargets.put(
@@ -122,8 +121,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
   }
 
   private static void addTargets(List<Case> cases, String name, TreeCall call) {
-    addCase(
-        cases, name + ": targets null", NULL, "targets", w -> w.replace("targets", null), call);
+    addCase(cases, name + ": targets null", NULL, "targets", w -> w.replace("targets", null), call);
     addCase(
         cases,
         name + ": one row of targets",
@@ -248,12 +246,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         w -> {},
         (layer, w) -> layer.atLeast(w.f("x"), 0));
     addCase(
-        cases,
-        "filter null",
-        NULL,
-        "filter",
-        w -> {},
-        (layer, w) -> layer.topK(w.f("x"), 1, null));
+        cases, "filter null", NULL, "filter", w -> {}, (layer, w) -> layer.topK(w.f("x"), 1, null));
     String renormalised =
         "filter: expected one that is not renormalised, as the probabilities of a LabelTree do not"
             + " sum to one, but was Filter(only 1 outputs, renormalised)";

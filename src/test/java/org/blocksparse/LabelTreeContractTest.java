@@ -251,8 +251,7 @@ final class LabelTreeContractTest {
    *
    * @param like a problem of the same sizes
    */
-  private static void steps(
-      Setup setup, SoftmaxProblem like, LabelTreeOracle opening, Rule rule) {
+  private static void steps(Setup setup, SoftmaxProblem like, LabelTreeOracle opening, Rule rule) {
     LabelTree layer = setup.layer;
     int batch = like.batch();
     boolean[] opened = new boolean[like.classes()];
@@ -363,18 +362,14 @@ final class LabelTreeContractTest {
     try (Setup setup = new Setup(kernels, p, new int[][] {{1, 5}, {2, 11}, {0}});
         FloatTensor weights = FloatTensor.of(new float[] {1, 0, 1}, 3);
         SoftmaxGradients g =
-            setup.layer.gradients(
-                setup.x, setup.targets, Loss.sum().withRowWeights(weights))) {
+            setup.layer.gradients(setup.x, setup.targets, Loss.sum().withRowWeights(weights))) {
       assertTrue(Double.isFinite(g.loss()));
       assertArrayEquals(new float[4], Arrays.copyOfRange(g.x().toArray(), 4, 8));
       float[] ofLastClass = Arrays.copyOfRange(g.b2().toArray(), 8, 12);
       assertArrayEquals(new float[4], ofLastClass, "only row 1 opens it");
       double loss =
           setup.layer.step(
-              setup.x,
-              setup.targets,
-              Loss.sum().withRowWeights(weights),
-              Optimizer.sgd(0.1f));
+              setup.x, setup.targets, Loss.sum().withRowWeights(weights), Optimizer.sgd(0.1f));
       assertEquals(g.loss(), loss, 0);
       for (float weight : setup.layer.W2().toArray()) {
         assertTrue(Float.isFinite(weight));

@@ -145,8 +145,7 @@ final class LabelTreeFileTest {
       layer.save(file());
     }
     assertRefused("is of a LabelTree; LabelTree.load loads it", false);
-    try (HierarchicalSoftmax layer =
-        HierarchicalSoftmax.builder(5, 11).classes(CLASSES).build()) {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(5, 11).classes(CLASSES).build()) {
       layer.save(file());
     }
     assertRefused("is of a HierarchicalSoftmax; HierarchicalSoftmax.load loads it", true);
@@ -164,8 +163,8 @@ final class LabelTreeFileTest {
       layer.save(file());
     }
     change("LabelTree", "LabelTrie");
-    assertRefused("blocksparse.layer is no layer: \"LabelTrie\"", true);
-    assertRefused("blocksparse.layer is no layer: \"LabelTrie\"", false);
+    assertRefused("blocksparse.layer is no layer: LabelTrie", true);
+    assertRefused("blocksparse.layer is no layer: LabelTrie", false);
   }
 
   /** Any damage ends in the exception for it, or in a layer that can be used. */

@@ -68,8 +68,12 @@ final class LabelTreeProperties {
       @ForAll long seed) {
     Data data = new Data(seed);
     RankingProblem.Layer parts = new RankingProblem.Layer(batch, classes, more, peak, spread, data);
-    try (LabelTree layer = parts.build(LabelTree.builder(parts.features(), parts.outputs())
-            .classes(parts.assignment()).workers(kernels.workers())::build);
+    try (LabelTree layer =
+            parts.build(
+                LabelTree.builder(parts.features(), parts.outputs())
+                        .classes(parts.assignment())
+                        .workers(kernels.workers())
+                    ::build);
         FloatTensor x = parts.x()) {
       float[][] expected = all(layer, x);
       Ranking ranking = layer.topK(x, k);
@@ -82,8 +86,7 @@ final class LabelTreeProperties {
       if (!only) {
         allowed.flip(0, parts.outputs());
       }
-      Ranking filtered =
-          layer.topK(x, k, only ? Filter.only(listed) : Filter.without(listed));
+      Ranking filtered = layer.topK(x, k, only ? Filter.only(listed) : Filter.without(listed));
       for (int row = 0; row < batch; row++) {
         int[] sorted = RankingProblem.sorted(expected[row]);
         check(ranking, row, Arrays.copyOf(sorted, Math.min(k, sorted.length)), expected[row]);
@@ -107,8 +110,12 @@ final class LabelTreeProperties {
       @ForAll long seed) {
     Data data = new Data(seed);
     RankingProblem.Layer parts = new RankingProblem.Layer(4, classes, more, 1, 0, data);
-    try (LabelTree layer = parts.build(LabelTree.builder(parts.features(), parts.outputs())
-            .classes(parts.assignment()).workers(kernels.workers())::build);
+    try (LabelTree layer =
+            parts.build(
+                LabelTree.builder(parts.features(), parts.outputs())
+                        .classes(parts.assignment())
+                        .workers(kernels.workers())
+                    ::build);
         FloatTensor x = parts.x()) {
       int bad = data.below(parts.outputs());
       int badClass = parts.assignment().classOf(bad);

@@ -135,7 +135,9 @@ final class LabelTreeTest {
 
   private static LabelTree random(Workers workers) {
     return LabelTree.builder(19, 120)
-        .classes(ClassAssignment.of(IntStream.range(0, 120).map(o -> o % 3 == 0 ? 0 : 1 + o % 8).toArray()))
+        .classes(
+            ClassAssignment.of(
+                IntStream.range(0, 120).map(o -> o % 3 == 0 ? 0 : 1 + o % 8).toArray()))
         .workers(workers)
         .seed(2)
         .build();

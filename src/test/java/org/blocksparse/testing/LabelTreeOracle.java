@@ -9,9 +9,9 @@ import java.util.Arrays;
  * The label tree in float64, decision by decision, with the error that a float computation may
  * make.
  *
- * <p>If a logit is off by d, the logarithm of its sigmoid is off by at most d times what the sigmoid
- * lacks to 1, at the end of the interval where that is most. Then there are the ulp that {@code
- * blocksparse_block_sigmoid_f32} is allowed: 4 of a sigmoid, 6 of its logarithm.
+ * <p>If a logit is off by d, the logarithm of its sigmoid is off by at most d times what the
+ * sigmoid lacks to 1, at the end of the interval where that is most. Then there are the ulp that
+ * {@code blocksparse_block_sigmoid_f32} is allowed: 4 of a sigmoid, 6 of its logarithm.
  */
 public final class LabelTreeOracle {
   /** What is minimised. */
@@ -183,8 +183,7 @@ public final class LabelTreeOracle {
   /** Loss and gradients on their way. */
   private final class Sums {
     final int features = p.features();
-    final BoundedSum x =
-        new BoundedSum(2 * p.classes() + p.slots() + 4, p.batch(), p.features());
+    final BoundedSum x = new BoundedSum(2 * p.classes() + p.slots() + 4, p.batch(), p.features());
     final BoundedSum W1 = new BoundedSum(p.batch() + 1, p.features(), p.classes());
     final BoundedSum b1 = new BoundedSum(p.batch() + 1, p.classes());
     final BoundedSum W2 = new BoundedSum(p.batch() + 1, p.classes(), p.features(), p.slots());
