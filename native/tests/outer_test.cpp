@@ -152,15 +152,19 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
   }
 }
 
-// One pair in one block of m x n, stored plainly.
+// Each row of x with the same of y, in one block of m x n, stored plainly.
 int32_t outer_of(int32_t isa, int32_t path, float alpha, const matrix& x, const matrix& y,
                  int32_t accumulate, matrix& o) {
-  const std::vector<int32_t> schedule = {BLOCKSPARSE_OUTER_SCHEDULE, 1, 1, 0, 0, 0, 1, 0, 0};
+  const int32_t pairs = static_cast<int32_t>(x.rows());
+  std::vector<int32_t> schedule = {BLOCKSPARSE_OUTER_SCHEDULE, 1, pairs, 0, 0, 0, pairs};
+  for (int32_t i = 0; i < 2 * pairs; ++i) {
+    schedule.push_back(i % pairs);
+  }
   matrix scratch(1, x.size() + y.size());
   return blocksparse_block_outer_f32(isa, path, schedule.data(), length(schedule), 0, 1, 0,
-                                     x.size(), x.size(), y.size(), alpha, x.data(), 1, x.ld(),
-                                     y.data(), 1, y.ld(), accumulate, o.data(), 1, 1, 0, 0, o.ld(),
-                                     0, scratch.data(), scratch.size());
+                                     x.size(), x.size(), y.size(), alpha, x.data(), x.rows(),
+                                     x.ld(), y.data(), y.rows(), y.ld(), accumulate, o.data(), 1, 1,
+                                     0, 0, o.ld(), 0, scratch.data(), scratch.size());
 }
 
 // OpenBLAS's kernels for small products look at the rows even if alpha is 0; those for large ones
@@ -224,6 +228,11 @@ void check_large_products(int32_t isa, int32_t path) {
       CHECK(alpha == 0.0f ? std::isnan(o.at(3, 1)) : std::isinf(o.at(3, 1)));
     }
   }
+  // Each of the products within the floats, their sum beyond them.
+  const matrix x(3, 20, 3, 1.5e38f), y(3, 70, 3, 1.0f);
+  matrix o(20, 70, 3, 5.0f);
+  CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, 0.1f, x, y, 0, o));
+  CHECK(std::fabs(o.at(19, 69) - 4.5e37f) <= 1e32f && o.at(0, 0) == o.at(19, 69));
 }
 
 void check_block_sum(int32_t isa) {

@@ -315,6 +315,39 @@ void check_impossible_classes(int32_t isa) {
   CHECK(c.at(1, 0) == 0.5f && c.at(1, 1) == 0.5f && c.at(1, 2) == -1.0f);
 }
 
+// Finite logits that lie further apart than the largest float, with smoothing: the loss is finite
+// all the same, and right as long as a float can hold it.
+void check_spread_logits(int32_t isa) {
+  const float kMost = std::numeric_limits<float>::max();
+  const std::vector<int32_t> schedule = row_schedule({0}, {0});
+  for (const float size : {1e38f, 2e38f, kMost}) {
+    for (const int32_t n : {2, 3, 17, 64, 333}) {
+      context() = std::string("spread logits, isa ") + blocksparse_isa_name(isa) + ", n " +
+                  std::to_string(n) + ", size " + std::to_string(size);
+      // Half of all, but the first one, are as far from it as can be.
+      matrix c(1, n, n, size);
+      for (int32_t q = 1; q < n; q += 2) {
+        c.at(0, q) = -size;
+      }
+      const double far = n / 2, distance = 2.0 * static_cast<double>(size);
+      for (const float smoothing : {0.1f, 1.0f}) {
+        matrix row = c;
+        const int32_t target = 0;
+        float nll = 0.0f;
+        CHECK_STATUS(BLOCKSPARSE_OK,
+                     blocksparse_block_cross_entropy_f32(
+                         isa, schedule.data(), length(schedule), 0, 1, n, 1, nullptr, &target,
+                         nullptr, smoothing, nullptr, &nll, row.data(), 1, row.ld()));
+        const double exact =
+            std::log(n - far) + static_cast<double>(smoothing) * far / n * distance;
+        const double held = std::min(exact, static_cast<double>(kMost));
+        CHECK(std::fabs(static_cast<double>(nll) - held) <= 6 * 0x1p-24 * held);
+        CHECK(std::isfinite(row.at(0, 0)) && std::isfinite(row.at(0, 1)));
+      }
+    }
+  }
+}
+
 void check_refusals(int32_t isa) {
   context() = std::string("refusals, isa ") + blocksparse_isa_name(isa);
   const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 1}, 1);
@@ -371,6 +404,7 @@ int main() {
       }
     }
     check_impossible_classes(isa);
+    check_spread_logits(isa);
     check_refusals(isa);
   }
   return report("softmax_test");

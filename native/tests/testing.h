@@ -15,7 +15,13 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
+
+#if !defined(_WIN32)
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
 #include "blocksparse/blocksparse.h"
 
@@ -157,15 +163,76 @@ inline int64_t most_scratch(int32_t size1, int32_t size2) {
 
 inline float quiet_nan() { return std::numeric_limits<float>::quiet_NaN(); }
 
-// `rows` rows of `size` elements, ld apart, with guard bands before, after and between that
-// intact() looks at. Elements are NaN until written.
+// Floats that end where memory ends: what reads or writes behind them ends the test. On Windows
+// there is no such wall.
+class walled_floats {
+ public:
+  walled_floats(std::size_t count, float value) : count_(count) {
+    allocate();
+    std::fill(data_, data_ + count_, value);
+  }
+  walled_floats(const walled_floats& other) : count_(other.count_) {
+    allocate();
+    std::copy(other.data_, other.data_ + count_, data_);
+  }
+  walled_floats& operator=(walled_floats other) {
+    std::swap(count_, other.count_);
+    std::swap(data_, other.data_);
+    std::swap(pages_, other.pages_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~walled_floats() {
+#if defined(_WIN32)
+    std::free(pages_);
+#else
+    munmap(pages_, bytes_);
+#endif
+  }
+
+  float* data() { return data_; }
+  const float* data() const { return data_; }
+  std::size_t size() const { return count_; }
+  float operator[](std::size_t i) const { return data_[i]; }
+
+ private:
+  void allocate() {
+    const std::size_t wanted = count_ * sizeof(float);
+#if defined(_WIN32)
+    const std::size_t usable = wanted;
+    bytes_ = usable;
+    pages_ = std::malloc(bytes_ + 1);
+    const bool missing = pages_ == nullptr;
+#else
+    const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const std::size_t usable = (wanted / page + 1) * page;
+    bytes_ = usable + page;
+    pages_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    const bool missing =
+        pages_ == MAP_FAILED || mprotect(static_cast<char*>(pages_) + usable, page, PROT_NONE) != 0;
+#endif
+    if (missing) {
+      std::abort();
+    }
+    data_ = reinterpret_cast<float*>(static_cast<char*>(pages_) + (usable - wanted));
+  }
+
+  std::size_t count_;
+  float* data_ = nullptr;
+  void* pages_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+// `rows` rows of `size` elements, ld apart, with guard bands before and between that intact()
+// looks at, and no memory behind the last element. Elements are NaN until written.
 class matrix {
  public:
   matrix(int64_t rows, int32_t size, int32_t padding = 3, float initial = quiet_nan())
       : rows_(rows),
         size_(size),
         ld_(size + padding),
-        data_(static_cast<std::size_t>(rows * (size + padding) + 2 * kGuard), kMark) {
+        data_(static_cast<std::size_t>(rows > 0 ? (rows - 1) * ld_ + size + kGuard : kGuard),
+              kMark) {
     for (int64_t r = 0; r < rows; ++r) {
       for (int32_t q = 0; q < size; ++q) {
         at(r, q) = initial;
@@ -212,7 +279,7 @@ class matrix {
   int64_t rows_;
   int32_t size_;
   int64_t ld_;
-  std::vector<float> data_;
+  walled_floats data_;
 };
 
 // -------------------------------------------------------------------------------------- schedules

@@ -3,6 +3,9 @@
 // Chunks of one schedule, run by several threads at once on shared operands: the bits of one
 // thread, and no race that ThreadSanitizer would see.
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
 #include <thread>
 
 #include "testing.h"
@@ -68,12 +71,12 @@ void check_gemm_and_softmax(int32_t isa, int32_t path) {
   CHECK(failed == 0);
 }
 
-// More threads than OpenBLAS has buffers (128 at first, 640 in the end): without a bound on them it ends the process. All wait
-// for each other first. A product takes longer than a processor is given to a thread at a time, so
-// that all are within one together.
-void check_more_threads_than_buffers() {
-  context() = "800 threads on BLAS";
-  constexpr int32_t kThreads = 800, kRows = 64, kDeep = 65536, kWide = 128;
+// More threads than OpenBLAS has buffers (128 at first, 640 in the end): without a bound on them it
+// ends the process. All wait for each other first. A product takes longer than a processor is given
+// to a thread at a time, so that all are within one together.
+void check_more_threads_than_buffers(int32_t threads_on_blas) {
+  context() = std::to_string(threads_on_blas) + " threads on BLAS";
+  constexpr int32_t kRows = 64, kDeep = 65536, kWide = 128;
   std::vector<int32_t> rows, blocks(kRows, 0);
   std::vector<gemm_pair> pairs;
   for (int32_t i = 0; i < kRows; ++i) {
@@ -82,9 +85,9 @@ void check_more_threads_than_buffers() {
   }
   const std::vector<int32_t> schedule = gemm_schedule(rows, blocks, pairs, kRows);
   const matrix a(kRows, kDeep, 3, 1.0f), w(kDeep, kWide, 3, 2.0f);
-  std::atomic<int32_t> waiting{kThreads}, failed{0};
+  std::atomic<int32_t> waiting{threads_on_blas}, failed{0};
   std::vector<std::thread> threads;
-  for (int32_t t = 0; t < kThreads; ++t) {
+  for (int32_t t = 0; t < threads_on_blas; ++t) {
     threads.emplace_back([&] {
       matrix c(kRows, kWide), scratch(1, kDeep + kWide, 0);
       --waiting;
@@ -106,13 +109,18 @@ void check_more_threads_than_buffers() {
 
 }  // namespace
 
-int main() {
+// threads_test THREADS: so many are on BLAS at once.
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: threads_test THREADS\n");
+    return 2;
+  }
   blocksparse_set_openblas_threads(1);
   for (const int32_t isa : instruction_sets()) {
     for (const int32_t path : {BLOCKSPARSE_PATH_BLAS, BLOCKSPARSE_PATH_TILE}) {
       check_gemm_and_softmax(isa, path);
     }
   }
-  check_more_threads_than_buffers();
+  check_more_threads_than_buffers(std::atoi(argv[1]));
   return report("threads_test");
 }

@@ -40,7 +40,8 @@ void log_sigmoid(const softmax_row& row, float offset) {
     const vec result = sub(at_most(0.0f, z), log1p_of_fraction(exp_of_distance(z)));
     store(c + i, bounded(add(shift, result), z, lowest), m);
   });
-  fill(row.n - row.valid, -kInfinity, c + row.valid);
+  float* const behind = c + row.valid;
+  fill(row.n - row.valid, -kInfinity, behind);
 }
 
 void negate(float* c, const binary_targets& at) {

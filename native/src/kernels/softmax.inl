@@ -143,20 +143,25 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
   const smoothing_shares shares(to.prior, n);
   const float most = largest(c, n);
   const double target_distance = static_cast<double>(most) - static_cast<double>(c[to.target]);
-  compensated_sum share_sum, distance_sum;
+  // Finite logits may lie further apart than the largest float: a quarter of that is none, and
+  // neither is a sum of such distances by shares.
+  constexpr float kQuarter = 0.25f;
+  compensated_sum share_sum, quarter_sum;
   if (to.smoothing > 0.0f) {
+    const vec quarter = set1(kQuarter), from = set1(kQuarter * most);
     for_each_vector(n, [&](int64_t i, auto m) {
       const vec share = select(m, shares.load_shares(i, m), set1(0.0f));
-      const vec distance = select(m, sub(set1(most), load(c + i, m)), set1(0.0f));
+      const vec distance = select(m, sub(from, mul(quarter, load(c + i, m))), set1(0.0f));
       share_sum.add_vector(share);
-      distance_sum.add_vector(mul(share, distance));
+      quarter_sum.add_vector(mul(share, distance));
     });
   }
   const double sum = replace_by_exponentials(c, n, most);
   const double log_sum = log(sum);
   double loss = to.smoothing < 1.0f ? (1.0 - smoothing) * (log_sum + target_distance) : 0.0;
   if (to.smoothing > 0.0f) {
-    loss += smoothing * (log_sum * share_sum.total() + distance_sum.total());
+    loss += smoothing *
+            (log_sum * share_sum.total() + quarter_sum.total() / static_cast<double>(kQuarter));
   }
   if (to.weight == 0.0f) {
     fill(row.n, 0.0f, c);

@@ -52,12 +52,24 @@ class ModelFuzzTest {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, options)) {
       for (int output = 0; output < layer.outputs(); output++) {
         int c = layer.assignment().classOf(output);
+        if (c < 0) {
+          continue; // it is retired
+        }
         int slot = layer.assignment().slotOf(output);
         Fuzzing.require(layer.assignment().output(c, slot) == output, "no permutation");
         float weight = layer.W2().get(c, layer.features() - 1, slot);
         Fuzzing.require(
             Float.isFinite(weight) || options.memory() != LoadOptions.Memory.COPIED,
             "is not finite");
+      }
+      for (int output = 0; layer.hasLabels() && output < layer.labels().size(); output++) {
+        try {
+          int found = layer.labels().output(layer.labels().name(output));
+          Fuzzing.require(
+              found == output || options.memory() != LoadOptions.Memory.COPIED, "is not found");
+        } catch (IllegalStateException e) {
+          Fuzzing.require(options.memory() != LoadOptions.Memory.COPIED, "is not UTF-8");
+        }
       }
     }
   }

@@ -3,7 +3,6 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -157,7 +156,7 @@ public final class BlockPlan implements AutoCloseable {
    * @throws IllegalArgumentException if batch is negative, or more than 2<sup>29</sup>
    */
   public static BlockPlan dense(int batch) {
-    StackRoom.require();
+    FirstUse.requireRoom();
     Check.atLeast(0, "batch", batch);
     requirePairs(batch, 1, 1);
     SampleWindows zeros = SampleWindows.equal(batch, new int[batch]);
@@ -178,7 +177,7 @@ public final class BlockPlan implements AutoCloseable {
       String outputName,
       String oBlocksName,
       int oBlocks) {
-    StackRoom.require();
+    FirstUse.requireRoom();
     Check.atLeast(0, iBlocksName, iBlocks);
     Check.atLeast(0, oBlocksName, oBlocks);
     Check.rank(inputName, inputIdx, "(batch, window)", 2);
@@ -225,7 +224,7 @@ public final class BlockPlan implements AutoCloseable {
    * @throws IllegalStateException if rows are closed
    */
   public static BlockPlan of(SparseRows inputs, SparseRows outputs, int iBlocks, int oBlocks) {
-    StackRoom.require();
+    FirstUse.requireRoom();
     Check.atLeast(0, "iBlocks", iBlocks);
     Check.atLeast(0, "oBlocks", oBlocks);
     requireUnweighted("inputs", inputs);
@@ -273,8 +272,8 @@ public final class BlockPlan implements AutoCloseable {
   private static long pairs(int[] inputBegins, int[] outputBegins) {
     long pairs = 0;
     for (int s = 0; s + 1 < inputBegins.length; s++) {
-      long inputs = inputBegins[s + 1] - inputBegins[s];
-      long outputs = outputBegins[s + 1] - outputBegins[s];
+      long inputs = (long) inputBegins[s + 1] - inputBegins[s];
+      long outputs = (long) outputBegins[s + 1] - outputBegins[s];
       pairs += Math.max(1, inputs) * Math.max(1, outputs);
     }
     return pairs;

@@ -25,11 +25,23 @@ import org.blocksparse.internal.softmax.SphericalKMeans;
  * have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots empty,
  * which cost memory and time but get no probability.
  *
+ * <p>An output that was {@linkplain HierarchicalSoftmax#retire retired} lives nowhere: its class
+ * and its slot are -1.
+ *
  * <p>Immutable.
  */
 public final class ClassAssignment {
   /** After this many, few outputs still change their class. */
   private static final int CLUSTERING_ROUNDS = 10;
+
+  /** The class and the slot of an output that lives nowhere. */
+  static final int RETIRED = -1;
+
+  /** Elements of the largest array that a JVM makes. */
+  private static final int MOST_OUTPUTS = Integer.MAX_VALUE - 8;
+
+  /** Its class, its slot, and its place among those of its class. */
+  private static final long BYTES_PER_OUTPUT = 3L * Integer.BYTES;
 
   private final ClassTable table;
 
@@ -58,6 +70,9 @@ public final class ClassAssignment {
       Arrays.fill(members[c], -1);
     }
     for (int output = 0; output < classOf.length; output++) {
+      if (classOf[output] < 0) {
+        continue;
+      }
       int[] ofClass = members[classOf[output]];
       int slot = slotOf[output];
       if (slot < 0 || slot >= ofClass.length || ofClass[slot] >= 0) {
@@ -98,8 +113,9 @@ public final class ClassAssignment {
    * An assignment by a table of classes and slots, as it is written to files. The arrays become its
    * own.
    *
-   * @param classOf the class of each output
-   * @param slotOf the slot of each output: in each class a permutation of [0, size of the class)
+   * @param classOf the class of each output, -1 if it is retired
+   * @param slotOf the slot of each output: in each class a permutation of [0, size of the class);
+   *     -1 if it is retired
    * @param slots the room in every class
    * @throws IllegalArgumentException if that is not what the tables hold
    */
@@ -107,6 +123,9 @@ public final class ClassAssignment {
     int[] sizes = new int[nClasses];
     for (int output = 0; output < classOf.length; output++) {
       int c = classOf[output];
+      if (c == RETIRED && slotOf[output] == RETIRED) {
+        continue;
+      }
       if (c < 0 || c >= nClasses) {
         throw new IllegalArgumentException(
             "classOf[" + output + "] = " + c + " is outside [0, classes = " + nClasses + ")");
@@ -127,15 +146,37 @@ public final class ClassAssignment {
    *
    * @param outputs how many there are
    * @param nClasses how many classes are wanted; there will be fewer if equal sizes need fewer
-   * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs
+   * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs &lt;= 2<sup>31</sup> - 9
+   * @throws OutOfMemoryError if there is no room on the heap for the tables, naming the bytes
    */
   public static ClassAssignment contiguous(int outputs, int nClasses) {
-    int slots = slotsFor(outputs, nClasses);
-    int[] classOf = new int[outputs];
-    for (int output = 0; output < outputs; output++) {
-      classOf[output] = output / slots;
+    int slots = slotsFor(requireOutputs(outputs), nClasses);
+    try {
+      int[] classOf = new int[outputs];
+      for (int output = 0; output < outputs; output++) {
+        classOf[output] = output / slots;
+      }
+      return new ClassAssignment(classOf, ceilDiv(outputs, slots), slots);
+    } catch (OutOfMemoryError e) {
+      OutOfMemoryError named =
+          new OutOfMemoryError(
+              "cannot have about "
+                  + BYTES_PER_OUTPUT * outputs
+                  + " bytes of the heap for the classes and slots of "
+                  + outputs
+                  + " outputs");
+      named.initCause(e);
+      throw named;
     }
-    return new ClassAssignment(classOf, ceilDiv(outputs, slots), slots);
+  }
+
+  /** The number of outputs, if arrays can have so many elements. */
+  static int requireOutputs(int outputs) {
+    if (outputs > MOST_OUTPUTS) {
+      throw new IllegalArgumentException(
+          "outputs: expected at most " + MOST_OUTPUTS + " but was " + outputs);
+    }
+    return Check.atLeast(1, "outputs", outputs);
   }
 
   /**
@@ -331,6 +372,7 @@ public final class ClassAssignment {
    * @throws IllegalArgumentException if {@code outputs} is less than 1
    */
   public static int defaultCount(int outputs) {
+    FirstUse.requireRoom();
     return ClassCount.REFERENCE.fastest(Check.atLeast(1, "outputs", outputs), ClassCount.BATCH);
   }
 
@@ -374,10 +416,16 @@ public final class ClassAssignment {
    * Writes what {@link #read} reads. Slots are not written: they are those in the order of the
    * outputs.
    *
+   * @throws IllegalStateException if an output is retired, for which the text has no word
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void write(Path file) throws IOException {
     StackRoom.requireForFiles();
+    for (int output = 0; output < outputs(); output++) {
+      if (isRetired(output)) {
+        throw new IllegalStateException("classes: output " + output + " is retired");
+      }
+    }
     ClassText.write(requireNonNull(file, "file"), table.classOf());
   }
 
@@ -434,7 +482,16 @@ public final class ClassAssignment {
   }
 
   /**
-   * The class of an output.
+   * Whether an output lives nowhere; see {@link HierarchicalSoftmax#retire}.
+   *
+   * @throws IndexOutOfBoundsException if there is no such output
+   */
+  public boolean isRetired(int output) {
+    return classOf(output) == RETIRED;
+  }
+
+  /**
+   * The class of an output; -1 if it is retired.
    *
    * @throws IndexOutOfBoundsException if there is no such output
    */
@@ -443,7 +500,7 @@ public final class ClassAssignment {
   }
 
   /**
-   * The slot of an output within its class.
+   * The slot of an output within its class; -1 if it is retired.
    *
    * @throws IndexOutOfBoundsException if there is no such output
    */
@@ -481,6 +538,12 @@ public final class ClassAssignment {
 
   @Override
   public String toString() {
-    return outputs() + " outputs in " + classes() + " classes of up to " + slots();
+    int retired = outputs() - table.live();
+    return outputs()
+        + " outputs in "
+        + classes()
+        + " classes of up to "
+        + slots()
+        + (retired == 0 ? "" : ", " + retired + " of them retired");
   }
 }

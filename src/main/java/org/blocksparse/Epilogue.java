@@ -5,7 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.function.BiConsumer;
 import org.blocksparse.internal.ActivationInput;
-import org.blocksparse.internal.BlockProduct.InputBias;
+import org.blocksparse.internal.BlockProduct.ReadBias;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Scratch;
@@ -32,11 +32,15 @@ import org.blocksparse.internal.memory.Scratch;
  *   <tr><td>out</td><td>as z; half of oSize if f is gated</td></tr>
  * </table>
  *
- * <p>Everything is optional. Results have the bits that the product has with {@link
- * Activation#apply} called on it.
+ * <p>Everything is optional. Gradients: of bias by {@link SparseBlockDot#gradB}, of inputBias and
+ * inputGate by {@link InputBias}, of z and gate by {@link Activation#gradient}, or together with
+ * the gradient of the layer above by {@link SparseBlockDot#gradH(FloatTensor, FloatTensor,
+ * BlockPlan, Activation, FloatTensor, FloatTensor, FloatTensor, FloatTensor)}. Results have the
+ * bits that the product has with {@link Activation#apply} called on it.
  *
  * <p>Immutable, and holds its tensors without a copy: they are looked at when it is used, and stay
- * the caller's to close.
+ * the caller's to close. What does not fit is refused then, by the names above, with the exceptions
+ * of {@link SparseBlockDot}; z is written, and must share memory with nothing else.
  */
 public final class Epilogue {
   private static final Epilogue NONE = new Epilogue(null, null, null, null, null, null);
@@ -206,7 +210,7 @@ public final class Epilogue {
   }
 
   /** The bias of input blocks, or null. */
-  InputBias inputBias(BlockPlan plan, Scratch ones) {
+  ReadBias inputBias(BlockPlan plan, Scratch ones) {
     if (inputBias == null) {
       return null;
     }
@@ -223,7 +227,7 @@ public final class Epilogue {
             0,
             oSize,
             false);
-    return new InputBias(
+    return new ReadBias(
         new Rows(inputGate == null ? ones.storage() : inputGate.storage(), plan.inputRows(), 1),
         blocks);
   }

@@ -18,6 +18,9 @@ import org.bytedeco.javacpp.FloatPointer;
  * <p>See {@link Tensor} for lifetime and threads.
  */
 public final class FloatTensor extends Tensor {
+  /** Elements that a worker fills at a time: those of two huge pages. */
+  private static final long FILL_PIECE = 1 << 20;
+
   private FloatTensor(Storage storage, Shape shape, long[] strides, boolean view) {
     super(storage, shape, strides, view);
   }
@@ -140,7 +143,9 @@ public final class FloatTensor extends Tensor {
    *
    * @param address where the first element lies; a multiple of four
    * @param bytes the size of the memory, four times the number of elements
-   * @param owner stays reachable as long as the tensor is
+   * @param owner stays reachable as long as the tensor is, or a buffer of it ({@link
+   *     #asFloatBuffer}). It may refer to the tensor. It must not refer to such a buffer: the two
+   *     would keep each other reachable, and nothing of them ever be freed
    * @throws IllegalArgumentException if the address is 0 or not a multiple of four, or if the bytes
    *     are not those of the dimensions
    * @throws UnsupportedOperationException if the native library is not in use
@@ -256,7 +261,9 @@ public final class FloatTensor extends Tensor {
   }
 
   /**
-   * Sets all elements to one value.
+   * Sets all elements to one value, on the common workers if there are many. Memory that is touched
+   * for the first time, as that of a new tensor is, has to be found by the operating system first,
+   * which takes longer than to write it.
    *
    * @throws IllegalArgumentException if this is a transposed view
    * @throws IllegalStateException if the tensor is closed or read-only
@@ -265,7 +272,17 @@ public final class FloatTensor extends Tensor {
     requireContiguous("fill");
     acquireToWrite("tensor");
     try {
-      storage().fill(0, shape().size(), value);
+      long size = shape().size();
+      int pieces = Math.toIntExact((size + FILL_PIECE - 1) / FILL_PIECE);
+      Workers.common()
+          .engine()
+          .run(
+              pieces,
+              size,
+              (begin, end) -> {
+                long from = begin * FILL_PIECE;
+                storage().fill(from, Math.min(size, end * FILL_PIECE) - from, value);
+              });
     } finally {
       storage().release();
     }
@@ -335,7 +352,7 @@ public final class FloatTensor extends Tensor {
 
   /**
    * All elements as a buffer over the same memory. The memory outlives the buffer, even if the
-   * tensor is closed first.
+   * tensor is closed first; so does what owns wrapped memory, which must not refer to the buffer.
    *
    * @throws IllegalArgumentException if this is a transposed view, or larger than a buffer can be
    * @throws IllegalStateException if the tensor is closed

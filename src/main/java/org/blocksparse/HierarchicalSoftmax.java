@@ -51,8 +51,9 @@ import org.blocksparse.internal.softmax.Link;
  * 2<sup>-24</sup> times the distance of its logits from the largest of their level, a hundred ulp
  * where p is 1e-29. Bits do not depend on the workers.
  *
- * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training must
- * not run at the same time as anything else on the same layer; that is the caller's to see to.
+ * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training, and
+ * what changes outputs or classes, must not run at the same time as anything else on the same
+ * layer; that is the caller's to see to. A {@link #copy} can serve meanwhile.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
  * may not be, {@link IllegalArgumentException} if a shape does not fit, {@link
@@ -60,21 +61,13 @@ import org.blocksparse.internal.softmax.Link;
  * if the layer or a tensor is closed. Nothing is changed then.
  */
 public final class HierarchicalSoftmax implements AutoCloseable {
-  private final int features;
-  private final ClassAssignment assignment;
-  private final LayerMemory memory;
-  private final SoftmaxParameters parameters;
-  private final Prediction prediction;
+  private volatile LayerMemory memory;
   private final AtomicLong steps = new AtomicLong();
   private Map<String, String> metadata = Map.of();
   private volatile Labels labels;
 
   HierarchicalSoftmax(LayerMemory memory) {
-    this.features = memory.features();
-    this.assignment = memory.assignment();
-    this.parameters = memory.parameters();
     this.memory = memory;
-    this.prediction = new Prediction(memory);
   }
 
   private HierarchicalSoftmax(LayerContent content) {
@@ -89,7 +82,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *
    * @param features the size of a row of x
    * @param outputs how many outputs there are
-   * @throws IllegalArgumentException unless both are at least 1
+   * @throws IllegalArgumentException unless both are at least 1, and there are no more outputs than
+   *     an array can hold, 2<sup>31</sup> - 9
    */
   public static HierarchicalSoftmaxBuilder builder(int features, int outputs) {
     return new HierarchicalSoftmaxBuilder(features, outputs);
@@ -97,22 +91,22 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /** The size of a row of x. */
   public int features() {
-    return features;
+    return memory.features();
   }
 
   /** The number of outputs. */
   public int outputs() {
-    return assignment.outputs();
+    return assignment().outputs();
   }
 
   /** The number of classes. */
   public int classCount() {
-    return assignment.classes();
+    return assignment().classes();
   }
 
   /** Where each output lives: its class, and its slot in the class. */
   public ClassAssignment assignment() {
-    return assignment;
+    return memory.assignment();
   }
 
   /** Whether it has names for its outputs. */
@@ -141,22 +135,22 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /** Weights of the classes, (features, classes): the layer's own, not a copy. */
   public FloatTensor W1() {
-    return parameters.W1();
+    return memory.parameters().W1();
   }
 
   /** Biases of the classes, (classes): the layer's own, not a copy. */
   public FloatTensor b1() {
-    return parameters.b1();
+    return memory.parameters().b1();
   }
 
   /** Weights of the outputs, (classes, features, slots): the layer's own, not a copy. */
   public FloatTensor W2() {
-    return parameters.W2();
+    return memory.parameters().W2();
   }
 
   /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
   public FloatTensor b2() {
-    return parameters.b2();
+    return memory.parameters().b2();
   }
 
   // ------------------------------------------------------------------------------------- files
@@ -229,7 +223,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: F (C + C S); all of W2.
    */
   public FloatTensor probabilities(FloatTensor x) {
-    return prediction.all(x, false);
+    return new Prediction(memory).all(x, false);
   }
 
   /**
@@ -239,23 +233,22 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param out (batch, outputs), which must not overlap x or a parameter
    */
   public void probabilities(FloatTensor x, FloatTensor out) {
-    prediction.all(x, false, out);
+    new Prediction(memory).all(x, false, out);
   }
 
   /** The log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
   public FloatTensor logProbabilities(FloatTensor x) {
-    return prediction.all(x, true);
+    return new Prediction(memory).all(x, true);
   }
 
   /** As {@link #logProbabilities(FloatTensor)}, into a tensor that there is already. */
   public void logProbabilities(FloatTensor x, FloatTensor out) {
-    prediction.all(x, true, out);
+    new Prediction(memory).all(x, true, out);
   }
 
   /** The probabilities of given outputs; as {@link #logProbabilitiesOf}. */
   public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
-    float[] result = Prediction.exponentials(prediction.scores(x, targets));
-    return FloatTensor.of(result, targets.shape().toArray());
+    return new Prediction(memory).of(x, targets, false);
   }
 
   /**
@@ -268,7 +261,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @return of the same shape
    */
   public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor targets) {
-    return FloatTensor.of(prediction.scores(x, targets), targets.shape().toArray());
+    return new Prediction(memory).of(x, targets, true);
   }
 
   /**
@@ -297,7 +290,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the filter names an output that there is not
    */
   public Ranking topK(FloatTensor x, int k, Filter filter) {
-    return prediction.topK(x, k, filter).with(labels);
+    return new Prediction(memory).topK(x, k, filter).with(labels);
   }
 
   /**
@@ -316,7 +309,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * Filter)}.
    */
   public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
-    return prediction.atLeast(x, probability, filter).with(labels);
+    return new Prediction(memory).atLeast(x, probability, filter).with(labels);
   }
 
   /**
@@ -336,7 +329,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * int, Filter)}.
    */
   public Ranking topP(FloatTensor x, double mass, Filter filter) {
-    return prediction.topP(x, mass, filter).with(labels);
+    return new Prediction(memory).topP(x, mass, filter).with(labels);
   }
 
   /**
@@ -377,7 +370,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws ArithmeticException also if what is allowed has no probability
    */
   public int[] sample(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
-    return prediction.sample(x, temperature, random, filter);
+    return new Prediction(memory).sample(x, temperature, random, filter);
   }
 
   /**
@@ -389,7 +382,102 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param output in [0, outputs)
    */
   public Explanation explain(FloatTensor x, int output) {
-    return prediction.explain(x, output, labels);
+    return new Prediction(memory).explain(x, output, labels);
+  }
+
+  // ------------------------------------------------------------------------------------ growth
+
+  /**
+   * A layer of its own with the same parameters, optimizer state, classes, names and metadata: a
+   * snapshot that serves while this layer trains or grows. It is in memory, and can be trained,
+   * also if this one is mapped from a file.
+   *
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public HierarchicalSoftmax copy() {
+    return new HierarchicalSoftmax(
+        new LayerContent(Growth.copy(memory), metadata, steps.get(), labels));
+  }
+
+  /**
+   * Adds outputs, in the classes that have the fewest. Each is as likely as the outputs of its
+   * class are on the (geometric) average: its weights and bias are their means. It has no optimizer
+   * state yet; all else keeps its own. Give the layer {@linkplain #setLabels names} for them, if it
+   * has names.
+   *
+   * <p>Where there are empty slots, only the classes that take an output are touched. Where not,
+   * all classes get more slots, a sixteenth more than are needed; {@link #W1}, {@link #W2} and the
+   * biases then are other tensors, and those that were the layer's before are closed.
+   *
+   * @param n how many, at least 1
+   * @return the number of the first; the others follow
+   * @throws IllegalArgumentException also if n is less than 1, or if there would be too many to
+   *     count
+   * @throws IllegalStateException also if empty slots are to be filled and the layer is mapped
+   *     read-only from a file
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public int addOutputs(int n) {
+    int first = outputs();
+    memory = Growth.added(memory, n);
+    return first;
+  }
+
+  /**
+   * As {@link #addOutputs(int)}, each in the class that is likeliest for a given x, of those that
+   * have an empty slot when it is its turn.
+   *
+   * @param x (n, features), for each new output what it shall be predicted from: the mean of its
+   *     examples, for instance; finite
+   */
+  public int addOutputs(FloatTensor x) {
+    int first = outputs();
+    memory = Growth.added(memory, x);
+    return first;
+  }
+
+  /**
+   * Takes outputs out of the layer. They keep their numbers, which no other output gets, and have a
+   * probability of exactly zero; what they had goes to the other outputs of their classes. As
+   * targets they are refused. A class that has no outputs any more is dropped: the parameters are
+   * other tensors then, as in {@link #addOutputs(int)}.
+   *
+   * @param outputs in any order; those that are retired already, and repeats, change nothing
+   * @throws IndexOutOfBoundsException if one is outside [0, outputs)
+   * @throws IllegalArgumentException also if none would be left
+   * @throws IllegalStateException also if the layer is mapped read-only, and no class is dropped
+   */
+  public void retire(int... outputs) {
+    memory = Growth.retired(memory, outputs);
+  }
+
+  /**
+   * Gives the numbers of outputs that are retired to new ones, which are placed and begin as in
+   * {@link #addOutputs(int)}. Nothing is left of what they were.
+   *
+   * @throws IndexOutOfBoundsException if one is outside [0, outputs)
+   * @throws IllegalArgumentException also if one is not retired, or if one occurs twice
+   */
+  public void reuse(int... outputs) {
+    memory = Growth.reused(memory, outputs);
+  }
+
+  /**
+   * Puts the outputs into other classes; those that are retired stay so, whatever the assignment
+   * says. Optimizer state moves along.
+   *
+   * <p>A class begins with the mean weights of the classes that its outputs come from, and an
+   * output with the difference to what its class had, so that training goes on from there: for x =
+   * 0 all probabilities stay as they are, for others they are near and get right again by training.
+   * Where a class stays together, nothing changes.
+   *
+   * <p>The parameters are other tensors then, as in {@link #addOutputs(int)}.
+   *
+   * @throws IllegalArgumentException also if it is for another number of outputs
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public void reassign(ClassAssignment classes) {
+    memory = Growth.reassigned(memory, classes);
   }
 
   // ---------------------------------------------------------------------------------- training

@@ -82,7 +82,8 @@ public final class LabelTree implements AutoCloseable {
    *
    * @param features the size of a row of x
    * @param outputs how many outputs there are
-   * @throws IllegalArgumentException unless both are at least 1
+   * @throws IllegalArgumentException unless both are at least 1, and there are no more outputs than
+   *     an array can hold, 2<sup>31</sup> - 9
    */
   public static LabelTreeBuilder builder(int features, int outputs) {
     return new LabelTreeBuilder(features, outputs);
@@ -224,7 +225,7 @@ public final class LabelTree implements AutoCloseable {
    * @return of the same shape
    */
   public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor targets) {
-    return FloatTensor.of(prediction.scores(x, targets), targets.shape().toArray());
+    return prediction.of(x, targets, true);
   }
 
   /**
@@ -234,22 +235,19 @@ public final class LabelTree implements AutoCloseable {
    * @return (entries), in the order of the entries
    */
   public FloatTensor logProbabilitiesOf(FloatTensor x, SparseRows targets) {
-    float[] scores = prediction.scores(x, targets);
-    return FloatTensor.of(scores, scores.length);
+    return prediction.of(x, targets, true);
   }
 
   /** The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, IntTensor)}. */
   public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
-    float[] scores = Prediction.exponentials(prediction.scores(x, targets));
-    return FloatTensor.of(scores, targets.shape().toArray());
+    return prediction.of(x, targets, false);
   }
 
   /**
    * The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, SparseRows)}.
    */
   public FloatTensor probabilitiesOf(FloatTensor x, SparseRows targets) {
-    float[] scores = Prediction.exponentials(prediction.scores(x, targets));
-    return FloatTensor.of(scores, scores.length);
+    return prediction.of(x, targets, false);
   }
 
   /**

@@ -24,7 +24,7 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
   LayerBuilder(Link link, int features, int outputs) {
     this.link = link;
     this.features = Check.atLeast(1, "features", features);
-    this.outputs = Check.atLeast(1, "outputs", outputs);
+    this.outputs = ClassAssignment.requireOutputs(outputs);
   }
 
   abstract B self();

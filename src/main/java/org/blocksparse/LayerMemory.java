@@ -44,9 +44,26 @@ final class LayerMemory implements AutoCloseable {
       Workers workers,
       SoftmaxParameters parameters,
       Link link) {
+    this(
+        features,
+        assignment,
+        workers,
+        parameters,
+        link,
+        parameters.storage().optimizerState(assignment.classes()));
+  }
+
+  private LayerMemory(
+      int features,
+      ClassAssignment assignment,
+      Workers workers,
+      SoftmaxParameters parameters,
+      Link link,
+      LayerState state) {
     this.features = features;
     this.assignment = assignment;
     this.workers = workers;
+    this.state = state;
     this.parameters = parameters;
     int classes = assignment.classes();
     this.valid = Storage.allocate(classes);
@@ -57,7 +74,16 @@ final class LayerMemory implements AutoCloseable {
     SoftmaxStorage storage = parameters.storage();
     SoftmaxSizes sizes = new SoftmaxSizes(features, classes, assignment.slots());
     this.softmax = new TwoLevelSoftmax(workers.engine(), link, storage, sizes, valid);
-    this.state = storage.optimizerState(classes);
+  }
+
+  /** The same parameters and state, whose outputs live elsewhere; {@link #closeTables} follows. */
+  LayerMemory with(ClassAssignment other) {
+    return new LayerMemory(features, other, workers, parameters, link(), state);
+  }
+
+  /** Other parameters of the same layer, without state. */
+  LayerMemory with(ClassAssignment other, SoftmaxParameters others) {
+    return new LayerMemory(features, other, workers, others, link());
   }
 
   int features() {
@@ -104,7 +130,7 @@ final class LayerMemory implements AutoCloseable {
   }
 
   /** A lease on all that is the layer's own, of which the parameters are to be written. */
-  private Lease leaseToTrain() {
+  Lease leaseToTrain() {
     return hold(() -> new Lease().writing(parameters));
   }
 
@@ -199,15 +225,20 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
-  @Override
-  public void close() {
+  /** Frees what is not of the parameters and their state, which others have taken over. */
+  void closeTables() {
     closed = true;
-    parameters.close();
     valid.close();
     if (prior != null) {
       prior.close();
     }
     softmax.close();
+  }
+
+  @Override
+  public void close() {
+    closeTables();
+    parameters.close();
     state.close();
   }
 }

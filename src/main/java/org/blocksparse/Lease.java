@@ -2,7 +2,6 @@
 package org.blocksparse;
 
 import java.util.ArrayList;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.Parameter;
 
@@ -11,7 +10,7 @@ final class Lease implements AutoCloseable {
   private final ArrayList<Storage> held = new ArrayList<>(8);
 
   Lease() {
-    StackRoom.require();
+    FirstUse.requireRoom();
   }
 
   /**

@@ -20,8 +20,6 @@ import static java.util.Objects.requireNonNull;
  * <p>Immutable.
  */
 public final class Loss {
-  private static final Loss MEAN = new Loss(true, null, 0, null);
-
   private final boolean mean;
   private final Integer ignored;
   private final float smoothing;
@@ -36,7 +34,7 @@ public final class Loss {
 
   /** The mean over the rows that count; 0 if none does. */
   public static Loss mean() {
-    return MEAN;
+    return new Loss(true, null, 0, null);
   }
 
   /** The sum over the rows that count. */

@@ -47,6 +47,10 @@ final class ModelFile {
       if (memory.link() == Link.LOGISTIC) {
         metadata.put(ModelNames.LAYER, ModelNames.LABEL_TREE);
       }
+      int retired = memory.assignment().outputs() - memory.assignment().table().live();
+      if (retired > 0) {
+        metadata.put(ModelNames.RETIRED_OUTPUTS, Integer.toString(retired));
+      }
       // W2 comes first: the first tensor is aligned, so that it can be used where it lies.
       List<TensorSource> tensors = new ArrayList<>();
       tensors.add(floats("W2", memory.parameters().W2()));
@@ -177,7 +181,7 @@ final class ModelFile {
     }
 
     /** The sizes of a layer. */
-    private record Sizes(int features, int classes, int slots, int outputs) {}
+    private record Sizes(int features, int classes, int slots, int outputs, long retired) {}
 
     LayerContent load() throws IOException {
       Sizes sizes = sizes();
@@ -233,13 +237,20 @@ final class ModelFile {
       TensorEntry w2 = reader.entryOfRank(3, "W2", ElementType.F32);
       TensorEntry classOf = reader.entryOfRank(1, ModelNames.CLASS_OF, ElementType.I32);
       Sizes sizes =
-          new Sizes(dimension(w1, 0), dimension(w1, 1), dimension(w2, 2), dimension(classOf, 0));
+          new Sizes(
+              dimension(w1, 0),
+              dimension(w1, 1),
+              dimension(w2, 2),
+              dimension(classOf, 0),
+              metadata.entries().containsKey(ModelNames.RETIRED_OUTPUTS)
+                  ? metadata.number(ModelNames.RETIRED_OUTPUTS)
+                  : 0);
+      long live = sizes.outputs() - sizes.retired();
       // What tables of classes take on the heap is in proportion to what the file holds of W2.
-      if (sizes.outputs() > (long) sizes.classes() * sizes.slots()
-          || sizes.outputs() < sizes.classes()) {
+      if (live > (long) sizes.classes() * sizes.slots() || live < sizes.classes()) {
         throw new MalformedException(
             ModelNames.CLASS_OF,
-            sizes.outputs()
+            live
                 + " outputs cannot be in "
                 + sizes.classes()
                 + " classes of up to "
@@ -251,7 +262,15 @@ final class ModelFile {
     private static ClassAssignment classes(int[] classOf, int[] slotOf, Sizes sizes)
         throws MalformedException {
       try {
-        return ClassAssignment.of(classOf, slotOf, sizes.classes(), sizes.slots());
+        ClassAssignment classes =
+            ClassAssignment.of(classOf, slotOf, sizes.classes(), sizes.slots());
+        int retired = sizes.outputs() - classes.table().live();
+        if (retired != sizes.retired()) {
+          throw new MalformedException(
+              ModelNames.CLASS_OF,
+              retired + " outputs are retired, which should be " + sizes.retired());
+        }
+        return classes;
       } catch (IllegalArgumentException e) {
         throw new MalformedException(
             ModelNames.CLASS_OF + " and " + ModelNames.SLOT_OF, e.getMessage(), e);

@@ -8,7 +8,7 @@ package org.blocksparse;
  * <pre>
  * W2                        F32 (classes, features, slots)
  * W1 b1 b2                  F32 (features, classes) (classes) (classes, slots)
- * classOf slotOf            I32 (outputs)
+ * classOf slotOf            I32 (outputs); -1 for those that are retired
  * optimizer.first.W1  ...   F32 as the parameter; the first thing that Adagrad and Adam remember
  * optimizer.second.W1 ...   F32 as the parameter; the second, Adam
  * optimizer.steps           I32 (classes); steps that each class has taken
@@ -19,6 +19,7 @@ package org.blocksparse;
  * blocksparse.format        1
  * blocksparse.layer         LabelTree; not there for a HierarchicalSoftmax
  * blocksparse.steps         steps of training that the layer has taken
+ * blocksparse.retired       how many outputs are retired, if any are
  * blocksparse.optimizer     the rule, if its state is there
  * blocksparse.optimizer.steps   steps that the class level has taken
  * </pre>
@@ -46,6 +47,7 @@ final class ModelNames {
   static final String VERSION = "1";
   static final String LAYER = RESERVED + "layer";
   static final String LABEL_TREE = "LabelTree";
+  static final String RETIRED_OUTPUTS = RESERVED + "retired";
   static final String STEPS = RESERVED + "steps";
   static final String RULE = RESERVED + "optimizer";
   static final String RULE_STEPS = RULE + ".steps";

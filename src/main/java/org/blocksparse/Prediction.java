@@ -60,8 +60,8 @@ final class Prediction {
     return new Scoring(memory.softmax(), assignment.table());
   }
 
-  /** The log probabilities of the targets of each row. */
-  float[] scores(FloatTensor x, IntTensor targets) {
+  /** The probabilities or log probabilities of the targets of each row. */
+  FloatTensor of(FloatTensor x, IntTensor targets, boolean logarithm) {
     int batch = checkX(x);
     int rank = requireNonNull(targets, "targets").shape().rank();
     if (rank != 1 && rank != 2) {
@@ -77,25 +77,28 @@ final class Prediction {
     int[] outputs = targets.toArray("targets");
     Check.indices("targets", outputs, rank == 1 ? 0 : n, "outputs", assignment.outputs());
     int[] offsets = IntStream.rangeClosed(0, batch).map(row -> row * n).toArray();
-    return memory.compute(x, (rows, workspace) -> scoring().of(rows, offsets, outputs, workspace));
+    float[] result =
+        memory.compute(x, (rows, workspace) -> scoring().of(rows, offsets, outputs, workspace));
+    return FloatTensor.of(asAsked(result, logarithm), targets.shape().toArray());
   }
 
-  /** The log probabilities of the targets of each row, in the order of the entries. */
-  float[] scores(FloatTensor x, SparseRows targets) {
+  /** The same of as many as each row names, in the order of the entries. */
+  FloatTensor of(FloatTensor x, SparseRows targets, boolean logarithm) {
     int batch = checkX(x);
     requireNonNull(targets, "targets").requireRows("targets", batch);
     try (Lease lease = targets.lease(new Lease(), "targets")) {
       targets.requireIndices("targets", "outputs", assignment.outputs());
       int[] offsets = targets.offsets();
       int[] outputs = targets.indices();
-      return memory.compute(
-          x, (rows, workspace) -> scoring().of(rows, offsets, outputs, workspace));
+      float[] result =
+          memory.compute(x, (rows, workspace) -> scoring().of(rows, offsets, outputs, workspace));
+      return FloatTensor.of(asAsked(result, logarithm), result.length);
     }
   }
 
-  /** Log probabilities become probabilities, in place. */
-  static float[] exponentials(float[] logProbabilities) {
-    for (int i = 0; i < logProbabilities.length; i++) {
+  /** Log probabilities as they are, or their exponentials, in place. */
+  private static float[] asAsked(float[] logProbabilities, boolean logarithm) {
+    for (int i = 0; i < logProbabilities.length && !logarithm; i++) {
       logProbabilities[i] = (float) Math.exp(logProbabilities[i]);
     }
     return logProbabilities;
@@ -153,6 +156,9 @@ final class Prediction {
   Explanation explain(FloatTensor x, int output, Labels labels) {
     Check.shape("x", x, "(1, features)", 1, memory.features());
     Check.indices("output", new int[] {output}, 0, "outputs", assignment.outputs());
+    if (assignment.isRetired(output)) {
+      throw new IllegalArgumentException("output[0] = " + output + " is retired");
+    }
     Scoring.Part[] parts =
         memory.compute(x, (row, workspace) -> scoring().explain(row, output, workspace));
     return new Explanation(

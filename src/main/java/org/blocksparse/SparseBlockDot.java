@@ -26,6 +26,9 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  *   <tr><td>out, gradOut</td><td>(batch, oWin, oSize)</td></tr>
  * </table>
  *
+ * <p>With an {@link Epilogue}, the bias is optional, input blocks may have one as well, and an
+ * {@link Activation} and a gate follow in the same pass.
+ *
  * <p>With a ragged plan ({@link BlockPlan#of(SparseRows, SparseRows, int, int)}), i and j run over
  * what sample b selects, h and gradH have the shape (entries of inputs, iSize), out and gradOut
  * (entries of outputs, oSize), in the order of the entries.

@@ -18,7 +18,8 @@ final class TargetBatch {
    * The checked batch.
    *
    * @param batch the number of rows
-   * @throws IllegalArgumentException if a shape does not fit or a weight is not finite
+   * @throws IllegalArgumentException if a shape does not fit, a weight is not finite, or a target
+   *     is retired
    * @throws IndexOutOfBoundsException if a target that is not ignored is outside [0, outputs)
    */
   static TrainingBatch check(int batch, IntTensor targets, Loss loss, ClassTable classes) {
@@ -28,6 +29,9 @@ final class TargetBatch {
     for (int r = 0; r < batch; r++) {
       if (!loss.ignores(outputs[r])) {
         Check.index("targets", outputs[r], r, 0, "outputs", classes.outputs());
+        if (classes.classOf()[outputs[r]] < 0) {
+          throw new IllegalArgumentException("targets[" + r + "] = " + outputs[r] + " is retired");
+        }
         counted++;
       }
     }
@@ -61,11 +65,26 @@ final class TargetBatch {
     requireNonNull(targets, "targets").requireRows("targets", batch);
     try (Lease lease = targets.lease(new Lease(), "targets")) {
       targets.requireIndices("targets", "outputs", classes.outputs());
+      requireLive(targets, classes);
       float[] weights = weights(batch, loss);
       for (int r = 0; loss.isMean() && r < batch; r++) {
         weights[r] /= batch;
       }
       return new LabelSets(targets.offsets(), targets.indices(), weights, classes);
+    }
+  }
+
+  private static void requireLive(SparseRows targets, ClassTable classes) {
+    if (classes.live() == classes.outputs()) {
+      return;
+    }
+    for (int r = 0; r < targets.rows(); r++) {
+      for (int output : targets.indices(r)) {
+        if (classes.classOf()[output] < 0) {
+          throw new IllegalArgumentException(
+              "targets: index " + output + " of row " + r + " is retired");
+        }
+      }
     }
   }
 

@@ -7,7 +7,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Objects;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -195,7 +194,7 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
 
   static Storage allocate(Shape shape) {
     long elements = requireNonNull(shape, "shape").size();
-    StackRoom.require(); // before the class below is first used: its initializer runs once
+    FirstUse.requireRoom();
     return Storage.allocate(elements);
   }
 

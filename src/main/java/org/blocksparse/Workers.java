@@ -19,9 +19,14 @@ import org.blocksparse.internal.Scheduler;
  * <p>Immutable.
  */
 public final class Workers {
-  private static final Workers COMMON = new Workers(Engine.of(Scheduler.common()));
-  private static final Workers CALLING_THREAD =
-      new Workers(Engine.of(new Scheduler(Runnable::run, 1)));
+  /** Apart from the class, which is used before {@link FirstUse} is asked. */
+  static final class Instances {
+    private static final Workers COMMON = new Workers(Engine.of(Scheduler.common()));
+    private static final Workers CALLING_THREAD =
+        new Workers(Engine.of(new Scheduler(Runnable::run, 1)));
+
+    private Instances() {}
+  }
 
   private final Engine engine;
 
@@ -31,12 +36,14 @@ public final class Workers {
 
   /** As many workers as there are processors, from the common pool; the default. */
   public static Workers common() {
-    return COMMON;
+    FirstUse.requireRoom();
+    return Instances.COMMON;
   }
 
   /** The calling thread alone. */
   public static Workers callingThread() {
-    return CALLING_THREAD;
+    FirstUse.requireRoom();
+    return Instances.CALLING_THREAD;
   }
 
   /**
@@ -47,6 +54,7 @@ public final class Workers {
    * @throws IllegalArgumentException if {@code maxWorkers} is less than 1
    */
   public static Workers of(Executor executor, int maxWorkers) {
+    FirstUse.requireRoom();
     requireNonNull(executor, "executor");
     if (maxWorkers < 1) {
       throw new IllegalArgumentException("maxWorkers: expected at least 1 but was " + maxWorkers);

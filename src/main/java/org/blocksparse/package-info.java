@@ -44,6 +44,9 @@
  *   <tr><th>word</th><th>meaning</th></tr>
  *   <tr><td>output</td><td>what is predicted: a label, a word; by the caller's own number</td></tr>
  *   <tr><td>class</td><td>a group of outputs that share a block of W2</td></tr>
+ *   <tr><td>name</td><td>the string that an output is called by; {@link
+ *   org.blocksparse.Labels} are those of all outputs</td></tr>
+ *   <tr><td>retired</td><td>of an output: it has no class any more, and no probability</td></tr>
  *   <tr><td>slot</td><td>the place of an output in its class</td></tr>
  *   <tr><td>to open a class</td><td>to compute the probabilities of its outputs</td></tr>
  *   <tr><td>target</td><td>an output whose probability is asked for, or a right one</td></tr>

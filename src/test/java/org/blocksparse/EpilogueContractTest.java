@@ -4,6 +4,7 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.Stream;
@@ -239,6 +240,65 @@ final class EpilogueContractTest {
     }
   }
 
+  private static SparseRows rows(int batch, int window, int[] indices) {
+    int[] offsets = new int[batch + 1];
+    Arrays.setAll(offsets, sample -> sample * window);
+    return SparseRows.of(offsets, indices);
+  }
+
+  /** With rows in place of windows, shapes are others, and bits the same. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void raggedPlans(KernelsUnderTest kernels, Data data) {
+    Sizes s = new Sizes(9, 4, 3, 7, 10, 3, 2);
+    try (World w = new World(kernels.workers(), s, data, Numbers.GAUSSIAN);
+        SparseRows inputs = rows(9, 3, w.problem.inputIdx());
+        SparseRows outputs = rows(9, 2, w.problem.outputIdx());
+        BlockPlan ragged = BlockPlan.of(inputs, outputs, 4, 3).on(kernels.workers())) {
+      Epilogue biased = Epilogue.none().withBias(w.b);
+      FloatTensor z = w.memory.nan("z", 18, 10);
+      try (FloatTensor expected =
+              SparseBlockDot.apply(
+                  w.W,
+                  w.h,
+                  w.plan,
+                  biased
+                      .withInputBias(w.inputBias, w.inputGate)
+                      .withActivation(Activation.GEGLU)
+                      .withGate(w.gate));
+          FloatTensor actual =
+              SparseBlockDot.apply(
+                  w.W,
+                  w.h.reshape(27, 7),
+                  ragged,
+                  biased
+                      .withInputBias(w.inputBias, w.inputGate.reshape(27))
+                      .withActivation(Activation.GEGLU, z)
+                      .withGate(w.gate.reshape(18)))) {
+        assertEquals(Shape.of(18, 5), actual.shape());
+        assertArrayEquals(expected.toArray(), actual.toArray());
+      }
+      FloatTensor at = w.memory.of("z", data.floats(Numbers.GAUSSIAN, 189), 9, 3, 7);
+      FloatTensor expectedZ = w.memory.nan("gradZ", 9, 3, 7);
+      FloatTensor expectedGate = w.memory.nan("gradGate", 9, 3);
+      FloatTensor gradZ = w.memory.nan("gradZ", 27, 7);
+      FloatTensor gradGate = w.memory.nan("gradGate", 27);
+      SparseBlockDot.gradH(
+          w.W, w.gradOut, w.plan, Activation.SILU, at, w.inputGate, expectedZ, expectedGate);
+      SparseBlockDot.gradH(
+          w.W,
+          w.gradOut.reshape(18, 10),
+          ragged,
+          Activation.SILU,
+          at.reshape(27, 7),
+          w.inputGate.reshape(27),
+          gradZ,
+          gradGate);
+      assertArrayEquals(expectedZ.toArray(), gradZ.toArray());
+      assertArrayEquals(expectedGate.toArray(), gradGate.toArray());
+    }
+  }
+
   /** Large enough to be shared, with many chunks and cut by columns. */
   @ParameterizedTest
   @EnumSource
@@ -293,7 +353,7 @@ final class EpilogueContractTest {
               new float[18],
               new float[4],
               null,
-              data.coarseFloats(24),
+              data.coarseFloats(12),
               data.indices(6, 4),
               data.indices(6, 2));
       float[] z = data.coarseFloats(6L * width);

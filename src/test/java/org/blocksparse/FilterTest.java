@@ -9,6 +9,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
@@ -207,6 +209,41 @@ final class FilterTest {
               ArithmeticException.class,
               () -> layer.sample(x, 1, new SplittableRandom(1), Filter.only(7)));
       assertEquals("row 0: what the filter allows has no probability", refused.getMessage());
+    }
+  }
+
+  @Test
+  void bitsDoNotDependOnTheWorkers() {
+    int batch = 300;
+    int outputs = 3000;
+    ExecutorService four = Executors.newFixedThreadPool(4);
+    SplittableRandom random = new SplittableRandom(2);
+    float[] values = new float[batch * 8];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = 10 * random.nextFloat() - 5;
+    }
+    List<int[]> lists =
+        IntStream.range(0, batch).mapToObj(row -> random.ints(200, 0, outputs).toArray()).toList();
+    try (HierarchicalSoftmax one =
+            HierarchicalSoftmax.builder(8, outputs).workers(Workers.callingThread()).build();
+        HierarchicalSoftmax many =
+            HierarchicalSoftmax.builder(8, outputs).workers(Workers.of(four, 4)).build();
+        FloatTensor x = FloatTensor.of(values, batch, 8);
+        SparseRows rows = SparseRows.of(lists)) {
+      for (Filter filter : List.of(Filter.without(rows), Filter.only(rows))) {
+        Ranking wanted = one.topP(x, .5, filter.renormalised());
+        Ranking actual = many.topP(x, .5, filter.renormalised());
+        for (int row = 0; row < batch; row++) {
+          assertArrayEquals(wanted.outputs(row), actual.outputs(row));
+          assertArrayEquals(wanted.logProbabilities(row), actual.logProbabilities(row), 0);
+          assertEquals(wanted.openedClasses(row), actual.openedClasses(row));
+        }
+        assertArrayEquals(
+            one.sample(x, 1, new SplittableRandom(1), filter),
+            many.sample(x, 1, new SplittableRandom(1), filter));
+      }
+    } finally {
+      four.shutdown();
     }
   }
 

@@ -70,6 +70,33 @@ final class FloatRangeTest {
     }
   }
 
+  /** The share of smoothing costs half of what its logits lie below the largest. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void logits_asFarApartAsFloatsAre_haveAFiniteSmoothedLoss(KernelsUnderTest kernels) {
+    for (float size : new float[] {1.7e38f, 2e38f, Float.MAX_VALUE}) {
+      try (FloatTensor W1 = FloatTensor.zeros(1, 1);
+          FloatTensor b1 = FloatTensor.zeros(1);
+          FloatTensor W2 = FloatTensor.zeros(1, 1, 2);
+          FloatTensor b2 = FloatTensor.of(new float[] {size, -size}, 1, 2);
+          HierarchicalSoftmax layer =
+              HierarchicalSoftmax.builder(1, 2)
+                  .classes(1)
+                  .workers(kernels.workers())
+                  .build(W1, b1, W2, b2);
+          FloatTensor x = FloatTensor.zeros(1, 1);
+          IntTensor target = IntTensor.of(new int[] {0}, 1)) {
+        double loss = layer.loss(x, target, Loss.mean().withSmoothing(0.25f));
+        double exact = 0.25 * size;
+        assertEquals(exact, loss, 4 * Math.ulp((float) exact), "size " + size);
+        try (SoftmaxGradients gradients =
+            layer.gradients(x, target, Loss.mean().withSmoothing(0.25f))) {
+          assertArrayEquals(new float[] {0.125f, -0.125f}, gradients.b2().toArray(), 1e-6f);
+        }
+      }
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("kernels")
   void gradients_whoseSquaresAreNoFloats_areClipped(KernelsUnderTest kernels) {

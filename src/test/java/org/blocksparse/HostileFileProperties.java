@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -32,6 +34,8 @@ final class HostileFileProperties {
   static void save() throws IOException {
     file = Files.createTempFile("fuzzed", ".safetensors");
     try (HierarchicalSoftmax layer = ModelFileTest.layer()) {
+      layer.retire(9);
+      layer.setLabels(Labels.of("a", "b", "ab", "é", "日本", "f", "g", "h", "i", "j", "k"));
       layer.save(file, SaveOptions.defaults().withOptimizerState());
     }
     rightModel = Files.readAllBytes(file);
@@ -123,6 +127,18 @@ final class HostileFileProperties {
     }
   }
 
+  /** In a file that is mapped, a name may be no text. */
+  private static void askFor(Labels labels) {
+    for (int output = 0; output < labels.size(); output++) {
+      try {
+        int found = labels.output(labels.name(output));
+        assertTrue(found < labels.size());
+      } catch (IllegalStateException e) {
+        assertTrue(e.getMessage().endsWith("is not UTF-8"), e.getMessage());
+      }
+    }
+  }
+
   @Property
   void modelsAreLoadedOrRefused(@ForAll("changes") List<Change> changes) throws IOException {
     writeChanged(rightModel, changes);
@@ -134,6 +150,9 @@ final class HostileFileProperties {
                 FloatTensor probabilities = layer.probabilities(x)) {
               layer.assignment().output(layer.classCount() - 1, 0);
               probabilities.get(0, layer.outputs() - 1);
+              if (layer.hasLabels()) {
+                askFor(layer.labels());
+              }
             }
           });
     }

@@ -109,6 +109,13 @@ final class HostileModelTest {
     };
   }
 
+  private static Arguments retired(String count, String part, String reason) {
+    String steps = "\"blocksparse.steps\"";
+    String added = "\"blocksparse.retired\":\"" + count + "\",";
+    String aligned = added + " ".repeat(3 - (added.length() + 3) % 4);
+    return header("retired: " + count, part, reason, steps, aligned + steps);
+  }
+
   static Stream<Arguments> cases() {
     String w1 = "\"W1\":{\"dtype\":\"F32\",\"shape\":[5,3],\"data_offsets\":[360,420]}";
     return Stream.of(
@@ -241,6 +248,20 @@ final class HostileModelTest {
         element("slot out of range", "classOf", "slotOf[0] = 6", "slotOf", 0, 6),
         element("negative slot", "classOf", "slotOf[0] = -1", "slotOf", 0, -1),
         element("a slot twice", "classOf", "not a permutation", "slotOf", 3, 0),
+        bytes(
+            "retired, but not told",
+            "classOf",
+            "1 outputs are retired, which should be 0",
+            right -> changeElement(changeElement(right, "classOf", 10, -1), "slotOf", 10, -1)),
+        bytes(
+            "half retired",
+            "classOf",
+            "classOf[10] = -1",
+            right -> changeElement(right, "classOf", 10, -1)),
+        retired("1", "classOf", "0 outputs are retired, which should be 1"),
+        retired("9", "classOf", "2 outputs cannot be in 3 classes"),
+        retired("999999999999999999", "classOf", "-999999999999999988 outputs cannot be"),
+        retired("-1", "__metadata__", "blocksparse.retired is not a number"),
         element("a crowded class", "classOf", "7 outputs in 6 slots", "classOf", 1, 2),
         element("negative steps", "optimizer.steps", "negative", "optimizer.steps", 1, -7),
         element("a step less", "optimizer.steps", "negative", "optimizer.steps", 2, -1),

@@ -3,7 +3,6 @@ package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.List;
@@ -156,7 +155,7 @@ final class InputBiasTest {
       assertEquals("(3)", gradGate.shape().toString());
       assertArrayEquals(gradW.toArray(), gradient.toArray());
       assertArrayEquals(gradH.toArray(), gradGate.toArray());
-      assertTrue(gradient.get(2, 0) == 1 + 3 * (5 + 7), "as by hand");
+      assertEquals(1 + 3 * (5 + 7), gradient.get(2, 0), "as by hand");
     }
   }
 }

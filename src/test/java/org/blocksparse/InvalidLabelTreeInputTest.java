@@ -287,6 +287,22 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         (layer, w) -> layer.setLabels(Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")));
     add(
         cases,
+        "a retired target",
+        ARGUMENT,
+        "targets: index 1 of row 1 is retired",
+        w -> {
+          ClassAssignment classes;
+          try (HierarchicalSoftmax softmax = HierarchicalSoftmax.builder(3, 6).build()) {
+            softmax.retire(1);
+            classes = softmax.assignment();
+          }
+          try (LabelTree layer = LabelTree.builder(3, 6).classes(classes).build();
+              SparseRows targets = rows(new int[] {5}, new int[] {4, 1})) {
+            layer.loss(w.f("t"), targets);
+          }
+        });
+    add(
+        cases,
         "no features",
         ARGUMENT,
         "features: expected at least 1 but was 0",

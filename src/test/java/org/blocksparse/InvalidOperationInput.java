@@ -381,7 +381,7 @@ abstract class InvalidOperationInput extends InvalidInput {
             boolean rows = other.dims.contains("iWin") || other.dims.contains("oWin");
             long[] right = other.shape();
             long[] ofRows = right.length == 3 ? new long[] {6, right[2]} : new long[] {6};
-            long[] shape = other == operand ? wrong : rows ? ofRows : right;
+            long[] shape = other.equals(operand) ? wrong : rows ? ofRows : right;
             world.with(other.name, () -> floats(shape));
           }
           world.with("plan", InvalidOperationInput::raggedPlan);

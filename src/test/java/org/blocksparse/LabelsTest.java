@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -68,7 +69,7 @@ final class LabelsTest {
 
   private static int fnv(String name) {
     int hash = 0x811c9dc5;
-    for (char letter : name.toCharArray()) {
+    for (byte letter : name.getBytes(US_ASCII)) {
       hash = (hash ^ letter) * 0x01000193;
     }
     return hash;

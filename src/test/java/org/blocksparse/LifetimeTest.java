@@ -121,6 +121,8 @@ final class LifetimeTest {
     FloatTensor other = owner.reshape(4);
     other.close();
     assertTrue(other.isClosed());
+    assertThrows(IllegalStateException.class, () -> other.get(0));
+    assertThrows(IllegalStateException.class, () -> other.set(1, 0));
     assertFalse(owner.isClosed());
     assertEquals(3, view.get(0, 0, 0, 1));
     owner.close();

@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Random;
 import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
@@ -372,6 +373,39 @@ final class PredictionTest {
       }
       ranking.outputs(0)[0] = -5;
       assertTrue(ranking.output(0, 0) >= 0, "a copy");
+    }
+  }
+
+  /** However the shares of a row are rounded, numbers at either end fall on what is possible. */
+  @Test
+  void sample_neverDrawsWhatIsImpossible() {
+    int slots = 9;
+    int rows = 2000;
+    for (double number : new double[] {0, Math.nextDown(1.0)}) {
+      RandomGenerator random =
+          new RandomGenerator() {
+            @Override
+            public long nextLong() {
+              throw new AssertionError("only nextDouble is asked");
+            }
+
+            @Override
+            public double nextDouble() {
+              return number;
+            }
+          };
+      try (HierarchicalSoftmax layer =
+              HierarchicalSoftmax.builder(1, slots).classes(1).seed(3).build();
+          FloatTensor x = FloatTensor.zeros(rows, 1)) {
+        layer.b2().set(Float.NEGATIVE_INFINITY, 0, 0);
+        layer.b2().set(Float.NEGATIVE_INFINITY, 0, slots - 1);
+        for (int row = 0; row < rows; row++) {
+          x.set((row - rows / 2) * 0.01f, row, 0);
+        }
+        int[] outputs = layer.sample(x, random);
+        int expected = number == 0 ? 1 : slots - 2;
+        assertArrayEquals(IntStream.generate(() -> expected).limit(rows).toArray(), outputs);
+      }
     }
   }
 

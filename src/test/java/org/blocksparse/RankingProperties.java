@@ -59,6 +59,34 @@ final class RankingProperties {
     }
   }
 
+  /** NaN in rows and in classes; a class that need not be opened does not matter. */
+  @Property
+  void withNaN(
+      @ForAll("kernels") KernelsUnderTest kernels,
+      @ForAll @IntRange(max = 20) int batch,
+      @ForAll @IntRange(min = 1, max = 40) int classes,
+      @ForAll @IntRange(max = 80) int more,
+      @ForAll @IntRange(max = 3) int peak,
+      @ForAll @IntRange(min = 1, max = 130) int k,
+      @ForAll long seed) {
+    Data data = new Data(seed);
+    try (RankingProblem problem =
+        new RankingProblem(kernels.workers(), batch, classes, more, peak, 0, data)) {
+      problem.spoil(data);
+      Ranking best = problem.layer.topK(problem.x, k);
+      double p = Math.exp(data.between(-12, 0));
+      Ranking likely = problem.layer.atLeast(problem.x, p);
+      for (int row = 0; row < batch; row++) {
+        problem.checkSpoilt(best, row, Math.min(k, classes + more), Double.NEGATIVE_INFINITY);
+        int above = 0;
+        for (float logProbability : problem.logProbabilities[row]) {
+          above += logProbability >= Math.log(p) ? 1 : 0;
+        }
+        problem.checkSpoilt(likely, row, above, Math.log(p));
+      }
+    }
+  }
+
   @Property
   void atLeastAndTopP(
       @ForAll("kernels") KernelsUnderTest kernels,

@@ -2,6 +2,7 @@
 package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
@@ -25,12 +26,15 @@ final class SearchMemoryTest {
       }
       long before = FloatTensor.allocatedBytes();
       Ranking ranking = layer.topK(x, 3);
+      // To find a total, both classes are opened for each row.
+      Ranking filtered = layer.topK(x, 3, Filter.without(5, 150_000).renormalised());
       long taken = FloatTensor.allocatedBytes() - before;
       // 64 MB of results; log probabilities of the classes and schedules are small.
       assertTrue(taken <= (64 << 20) + (1 << 20), taken + " bytes");
       for (int row : new int[] {0, 1, 2, 3, 4, 5, 6, 200, 511}) {
         one.set(row % 7 - 3, 0, 0);
         assertArrayEquals(layer.topK(one, 3).outputs(0), ranking.outputs(row), "row " + row);
+        assertEquals(3, filtered.size(row));
       }
     }
   }

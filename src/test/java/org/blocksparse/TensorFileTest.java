@@ -3,7 +3,6 @@ package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -15,6 +14,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -190,6 +190,8 @@ final class TensorFileTest {
               .getMessage());
     }
     assertArrayEquals(old, Files.readAllBytes(file));
-    assertFalse(Files.list(folder).count() > 1, "nothing else is left");
+    try (Stream<Path> files = Files.list(folder)) {
+      assertEquals(1, files.count(), "nothing else is left");
+    }
   }
 }

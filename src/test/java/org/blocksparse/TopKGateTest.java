@@ -25,6 +25,7 @@ final class TopKGateTest {
   private static final double U = 0x1p-24;
 
   /** The definition: the k best by sorting all, then what is kept by walking choice by choice. */
+  @SuppressWarnings("ArrayRecordComponent")
   private record Oracle(double[] logits, int experts, int k, boolean renormalised, int capacity) {
     int batch() {
       return logits.length / experts;

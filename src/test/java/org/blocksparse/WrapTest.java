@@ -73,7 +73,7 @@ final class WrapTest {
     assumeTrue(Backend.isNative());
     Wrapped wrapped = wrap.get();
     WeakReference<Object> other = new WeakReference<>(bytes());
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
     while (other.get() != null) {
       collect(deadline);
     }

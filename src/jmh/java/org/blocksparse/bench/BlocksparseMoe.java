@@ -19,7 +19,6 @@ import org.blocksparse.SparseBlockDot;
  * the gate is in what lies between.
  */
 final class BlocksparseMoe implements Moe {
-  private final MoeProblem problem;
   private final Activation f;
   private final BlockPlan spread;
   private final BlockPlan gathered;
@@ -35,7 +34,6 @@ final class BlocksparseMoe implements Moe {
   private final FloatTensor out;
   private final FloatTensor gradZ;
   private final FloatTensor gradGate;
-  private final FloatTensor gradGateOfBias;
   private final FloatTensor gradX;
   private final FloatTensor gradW1;
   private final FloatTensor gradB1;
@@ -50,7 +48,6 @@ final class BlocksparseMoe implements Moe {
   private final OptimizerState stateB2;
 
   BlocksparseMoe(MoeProblem problem) {
-    this.problem = problem;
     f = problem.activation.ours;
     int tokens = problem.tokens;
     int top = MoeProblem.TOP;
@@ -75,7 +72,6 @@ final class BlocksparseMoe implements Moe {
     out = FloatTensor.zeros(tokens, 1, features);
     gradZ = FloatTensor.zeros(tokens, top, sums);
     gradGate = FloatTensor.zeros(tokens, top);
-    gradGateOfBias = FloatTensor.zeros(tokens, top);
     gradX = FloatTensor.zeros(tokens, 1, features);
     gradW1 = FloatTensor.zeros(W1.shape());
     gradB1 = FloatTensor.zeros(b1.shape());
@@ -97,7 +93,7 @@ final class BlocksparseMoe implements Moe {
 
   private void backwardOfRows() {
     SparseBlockDot.gradH(W2, gradOut, gathered, f, z, gate, gradZ, gradGate);
-    InputBias.gradGate(b2, gradOut, gathered, gradGateOfBias);
+    InputBias.addGradGate(b2, gradOut, gathered, 1, gradGate);
     SparseBlockDot.gradH(W1, gradZ, spread, gradX);
   }
 
@@ -125,17 +121,17 @@ final class BlocksparseMoe implements Moe {
     Map<String, float[]> results = new LinkedHashMap<>();
     results.put("out", out.toArray());
     results.put("gradX", gradX.toArray());
-    float[] gates = gradGate.toArray();
-    float[] ofBias = gradGateOfBias.toArray();
-    for (int i = 0; i < problem.gates.length; i++) {
-      gates[i] += ofBias[i];
-    }
-    results.put("gradGate", gates);
-    results.put("W1", W1.toArray());
-    results.put("b1", b1.toArray());
-    results.put("W2", W2.toArray());
-    results.put("b2", b2.toArray());
+    results.put("gradGate", gradGate.toArray());
+    results.put("gradW1", gradW1.toArray());
+    results.put("gradB1", gradB1.toArray());
+    results.put("gradW2", gradW2.toArray());
+    results.put("gradB2", gradB2.toArray());
     return results;
+  }
+
+  @Override
+  public Map<String, float[]> parameters() {
+    return Map.of("W1", W1.toArray(), "b1", b1.toArray(), "W2", W2.toArray(), "b2", b2.toArray());
   }
 
   @Override
@@ -143,24 +139,8 @@ final class BlocksparseMoe implements Moe {
     List.of(spread, gathered).forEach(BlockPlan::close);
     List.of(stateW1, stateB1, stateW2, stateB2).forEach(OptimizerState::close);
     List.of(
-            x,
-            gate,
-            gradOut,
-            W1,
-            b1,
-            W2,
-            b2,
-            z,
-            a,
-            out,
-            gradZ,
-            gradGate,
-            gradGateOfBias,
-            gradX,
-            gradW1,
-            gradB1,
-            gradW2,
-            gradB2)
+            x, gate, gradOut, W1, b1, W2, b2, z, a, out, gradZ, gradGate, gradX, gradW1, gradB1,
+            gradW2, gradB2)
         .forEach(FloatTensor::close);
   }
 }

@@ -13,8 +13,11 @@ interface Moe extends AutoCloseable {
   /** Forward, backward and Adam. */
   void step();
 
-  /** What was computed last, by name: out, the gradients, and the weights. */
+  /** What a forward and a backward pass have computed, by name. */
   Map<String, float[]> results();
+
+  /** The parameters, by name. */
+  Map<String, float[]> parameters();
 
   @Override
   void close();

@@ -43,6 +43,18 @@ final class PyTorchMoe implements Moe {
       }
     }
 
+    /** Zero for experts without tokens. */
+    float[] allGradients() {
+      float[] all = new float[Math.toIntExact(value.size())];
+      int size = all.length / MoeProblem.EXPERTS;
+      for (int e = 0; e < MoeProblem.EXPERTS; e++) {
+        if (!isEmpty(e)) {
+          System.arraycopy(gradients[e].toFloatArray(), 0, all, e * size, size);
+        }
+      }
+      return all;
+    }
+
     void adam(int step) {
       float correction1 = (float) (1 - Math.pow(BETA1, step));
       float correction2 = (float) (1 - Math.pow(BETA2, step));
@@ -239,21 +251,28 @@ final class PyTorchMoe implements Moe {
   public Map<String, float[]> results() {
     Map<String, float[]> results = new LinkedHashMap<>();
     results.put("out", out.toFloatArray());
-    if (gradX != null) {
-      results.put("gradX", gradX.toFloatArray());
-      float[] gates = new float[problem.gates.length];
-      float[] found = gradGate.toFloatArray();
-      long[] pairs = pairOf.toLongArray();
-      for (int q = 0; q < gates.length; q++) {
-        gates[(int) pairs[q]] = found[q];
-      }
-      results.put("gradGate", gates);
+    results.put("gradX", gradX.toFloatArray());
+    float[] gates = new float[problem.gates.length];
+    float[] found = gradGate.toFloatArray();
+    long[] pairs = pairOf.toLongArray();
+    for (int q = 0; q < gates.length; q++) {
+      gates[(int) pairs[q]] = found[q];
     }
-    results.put("W1", W1.value.toFloatArray());
-    results.put("b1", b1.value.toFloatArray());
-    results.put("W2", W2.value.toFloatArray());
-    results.put("b2", b2.value.toFloatArray());
+    results.put("gradGate", gates);
+    results.put("gradW1", W1.allGradients());
+    results.put("gradB1", b1.allGradients());
+    results.put("gradW2", W2.allGradients());
+    results.put("gradB2", b2.allGradients());
     return results;
+  }
+
+  @Override
+  public Map<String, float[]> parameters() {
+    return Map.of(
+        "W1", W1.value.toFloatArray(),
+        "b1", b1.value.toFloatArray(),
+        "W2", W2.value.toFloatArray(),
+        "b2", b2.value.toFloatArray());
   }
 
   @Override

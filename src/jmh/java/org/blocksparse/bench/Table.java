@@ -114,16 +114,7 @@ final class Table {
         columns.add(
             row.map(r -> "%s (%.2f)".formatted(milliseconds(r.bestNs()), r.bestNs() / limit))
                 .orElse("-"));
-        if (row.isPresent() && ours.isPresent() && row.get().bestNs() < ours.get().bestNs()) {
-          lost.add(
-              "%s, %s: %s takes %s ms, we take %s"
-                  .formatted(
-                      workload,
-                      title,
-                      peer,
-                      milliseconds(row.get().bestNs()),
-                      milliseconds(ours.get().bestNs())));
-        }
+        addIfLost(workload + ", " + title, peer, row, ours);
       }
       line(
           "| %s | %s | %s | %s | %s | %s |",
@@ -133,6 +124,19 @@ final class Table {
           String.join(" | ", columns),
           ours.map(row -> milliseconds(row.medianNs())).orElse("-"),
           ours.map(row -> "%.0f".formatted(row.allocatedBytes())).orElse("-"));
+    }
+  }
+
+  private void addIfLost(
+      String what, Peer peer, Optional<Report.Row> theirs, Optional<Report.Row> ours) {
+    if (theirs.isPresent() && ours.isPresent() && theirs.get().bestNs() < ours.get().bestNs()) {
+      lost.add(
+          "%s: %s takes %s ms, we take %s"
+              .formatted(
+                  what,
+                  peer,
+                  milliseconds(theirs.get().bestNs()),
+                  milliseconds(ours.get().bestNs())));
     }
   }
 
@@ -227,6 +231,11 @@ final class Table {
             milliseconds(limit),
             moeTime(cells, Peer.BLOCKSPARSE, limit),
             moeTime(cells, Peer.PYTORCH_LOOP, limit));
+        addIfLost(
+            "mixture of experts, %s tokens, %s, %s".formatted(tokens, activation, operation),
+            Peer.PYTORCH_LOOP,
+            cell(cells, Peer.PYTORCH_LOOP),
+            cell(cells, Peer.BLOCKSPARSE));
       }
     }
   }

@@ -66,10 +66,13 @@ final class ExpertsInPyTorchTest {
   }
 
   /** One pass: the output, and the gradients with respect to x and the parameters. */
+  @SuppressWarnings("ArrayRecordComponent")
   private record Pass(float[] out, float[] gradX, List<NDArray> gradients) {}
 
   /** Every expert for every row, with gates of 0 where it was not chosen. */
-  private Pass pass(List<NDArray> parameters) {
+  private Pass pass(List<NDArray> values) {
+    // New arrays each time: PyTorch adds gradients to those of the pass before.
+    List<NDArray> parameters = values.stream().map(NDArray::duplicate).toList();
     NDArray input = manager.create(x, new Shape(BATCH, M));
     NDArray target = manager.create(wanted, new Shape(BATCH, M));
     input.setRequiresGradient(true);
@@ -187,7 +190,6 @@ final class ExpertsInPyTorchTest {
         assertArrayEquals(pass.out(), layer.out, TOLERANCE, "out of step " + step);
         for (int p = 0; p < parameters.size(); p++) {
           NDArray gradient = pass.gradients().get(p);
-          parameters.get(p).setRequiresGradient(false);
           first.get(p).muli(0.9f).addi(gradient.mul(0.1f));
           second.get(p).muli(0.999f).addi(gradient.square().mul(0.001f));
           NDArray mean = first.get(p).div((float) (1 - Math.pow(0.9, step)));

@@ -15,7 +15,7 @@ public record BlockProduct(
     Rows a,
     Blocks w,
     Rows bias,
-    InputBias inputBias,
+    ReadBias inputBias,
     boolean accumulate,
     Rows c) {
 
@@ -26,7 +26,7 @@ public record BlockProduct(
    * @param gate a row of one element for each row of a
    * @param bias a grid of blocks of one row, the same for each written block
    */
-  public record InputBias(Rows gate, Blocks bias) {}
+  public record ReadBias(Rows gate, Blocks bias) {}
 
   /** The sums of these columns and chunks. */
   void run(Kernels kernels, RowSelection rows) {

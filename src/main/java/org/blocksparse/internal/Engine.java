@@ -150,21 +150,27 @@ public final class Engine {
     if (chunks == 0) {
       return;
     }
-    // A row of nothing is one piece: what follows may have something to say of it.
-    int width = n == 0 ? 1 : piece(n, ceilDiv(ENOUGH_TASKS, chunks));
-    int pieces = Math.max(1, Math.toIntExact(ceilDiv(n, width)));
+    if (n == 0) {
+      if (then != null) { // a gate has a gradient even so: 0
+        forEachRow(product.c().count(), n, true, then);
+      }
+      return;
+    }
+    int width = piece(n, ceilDiv(ENOUGH_TASKS, chunks));
+    int pieces = Math.toIntExact(ceilDiv(n, width));
     RowStep fused = wholeRows && pieces > 1 ? null : then;
+    boolean few = fused != null || product.inputBias() != null; // chunks at a time
     scheduler.run(
         Math.multiplyExact(chunks, pieces),
-        work(Math.max(schedule.pairs(), schedule.rows()), product.w().inSize(), n),
+        work(Math.max(schedule.pairs(), schedule.rows()), product.w().inSize(), n)
+            + (then == null ? 0 : work(schedule.rows(), ACTIVATION_WORK, n)),
         (begin, end) -> {
           // Tasks of one piece follow each other, so that a claim is few calls.
           for (int task = begin; task < end; ) {
             int piece = task / chunks;
             int chunk = task % chunks;
             int count = Math.min(end - task, chunks - chunk);
-            int last =
-                fused == null ? chunk + count : fusedEnd(schedule, chunk, chunk + count, width);
+            int last = few ? fusedEnd(schedule, chunk, chunk + count, width) : chunk + count;
             int column = piece * width;
             RowSelection rows =
                 new RowSelection(schedule, chunk, last, column, Math.min(column + width, n));

@@ -21,6 +21,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 import org.blocksparse.BlockPlan;
@@ -134,6 +135,27 @@ final class ExamplesTest {
         assertEquals(
             "P@1 %.3f, R@5 %.3f, nDCG@5 %.3f".formatted(1., 1., 1.), quality(layer, x, labels));
       }
+    }
+  }
+
+  // example: growth
+  /** Adds an item for each vector, takes old ones out, and gives the new layer to the server. */
+  static HierarchicalSoftmax update(HierarchicalSoftmax trained, FloatTensor items, int... sold) {
+    trained.addOutputs(items);
+    trained.retire(sold);
+    return trained.copy(); // serves while the other is trained and grows
+  }
+
+  // end of example
+
+  @Test
+  void growth_keepsTheNumbers() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 9).seed(1).build();
+        FloatTensor items = FloatTensor.of(new float[] {1, 2, 3, 4}, 2, 2);
+        HierarchicalSoftmax served = update(layer, items, 0, 3)) {
+      assertEquals(11, served.outputs());
+      assertEquals(9, served.topK(items, 100).size(0));
+      assertTrue(served.assignment().isRetired(3));
     }
   }
 
@@ -339,6 +361,22 @@ final class ExamplesTest {
 
   // end of example
 
+  // example: turns
+  /** As many calls at a time as there are processors; who comes first is served first. */
+  static final Semaphore TURNS = new Semaphore(Runtime.getRuntime().availableProcessors(), true);
+
+  static int[] likeliestInTurn(HierarchicalSoftmax layer, float[] features, int k)
+      throws InterruptedException {
+    TURNS.acquire();
+    try {
+      return likeliest(layer, features, k);
+    } finally {
+      TURNS.release();
+    }
+  }
+
+  // end of example
+
   @Test
   void serving_answersManyThreadsAsOne() throws Exception {
     Path file = folder.resolve("served.safetensors");
@@ -350,7 +388,7 @@ final class ExamplesTest {
         List<Future<int[]>> answers = new ArrayList<>();
         for (int r = 0; r < requests; r++) {
           float[] features = {r - 32, 5};
-          answers.add(callers.submit(() -> likeliest(served, features, 20)));
+          answers.add(callers.submit(() -> likeliestInTurn(served, features, 20)));
         }
         for (int r = 0; r < requests; r++) {
           assertArrayEquals(

@@ -305,4 +305,22 @@ final class SoftmaxKernelTest {
       assertEquals(0.5f, row.getFloat(2));
     }
   }
+
+  /** Where nothing is smoothed, what is impossible and not the target has no part in the loss. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void whatIsImpossibleCostsNothing(KernelsUnderTest kernels) {
+    try (GemmSchedule schedule = GemmSchedule.dense(1)) {
+      Storage row = row(new float[] {0, Float.NEGATIVE_INFINITY, 0});
+      Storage nll = Storage.allocate(1);
+      kernels
+          .kernels()
+          .blockCrossEntropy(
+              schedule, 0, 1, 3, null, storage(0), null, 0, null, nll, new Rows(row, 1, 3));
+      assertEquals(Math.log(2), nll.getFloat(0), 1e-6);
+      assertEquals(-0.5f, row.getFloat(0));
+      assertEquals(0f, row.getFloat(1));
+      assertEquals(0.5f, row.getFloat(2));
+    }
+  }
 }

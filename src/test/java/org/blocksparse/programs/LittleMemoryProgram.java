@@ -72,6 +72,22 @@ public final class LittleMemoryProgram {
       layer.step(x, targets, adam);
       layer.gradients(x, targets).close();
     }
+    tablesOfClassesAreNamed();
     System.out.println("lives on");
+  }
+
+  /** They are on the heap, where the JVM tells no bytes. */
+  private static void tablesOfClassesAreNamed() {
+    for (int outputs : new int[] {100_000_000, Integer.MAX_VALUE - 8}) {
+      try {
+        HierarchicalSoftmax.builder(1, outputs).build().close();
+        throw new IllegalStateException(outputs + " outputs: there was enough memory");
+      } catch (OutOfMemoryError e) {
+        String expected =
+            "cannot have about %d bytes of the heap for the classes and slots of %d outputs"
+                .formatted(12L * outputs, outputs);
+        check(expected.equals(e.getMessage()), e.getMessage());
+      }
+    }
   }
 }

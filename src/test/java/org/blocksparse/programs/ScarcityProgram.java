@@ -15,12 +15,14 @@ import java.util.Random;
 import org.blocksparse.Activation;
 import org.blocksparse.Backend;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.ClassAssignment;
 import org.blocksparse.Epilogue;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.NpyFile;
 import org.blocksparse.NpzFile;
@@ -372,6 +374,9 @@ public final class ScarcityProgram {
           List.of(Optimizer.sgd(0.01f), Optimizer.adagrad(0.01f), Optimizer.adam(0.01f))) {
         all.put("step " + optimizer, () -> trained.step(x, targets, optimizer));
       }
+      all.put("copy", () -> layer.copy().close());
+      all.put("grow", this::grow);
+      all.put("labels", () -> Labels.of("a", "b").output("b"));
       all.put("save", () -> layer.save(folder.resolve("saved")));
       all.put("load", () -> HierarchicalSoftmax.load(folder.resolve("model")).close());
       all.put(
@@ -386,6 +391,16 @@ public final class ScarcityProgram {
       all.put("read npy", () -> NpyFile.readFloats(folder.resolve("h.npy")).close());
       all.put("npz", this::npz);
       return all;
+    }
+
+    private void grow() {
+      try (HierarchicalSoftmax copy = layer.copy()) {
+        copy.addOutputs(1);
+        copy.addOutputs(100);
+        copy.retire(3, 4);
+        copy.reuse(4);
+        copy.reassign(ClassAssignment.contiguous(copy.outputs(), 40));
+      }
     }
 
     private void tensors() throws IOException {

@@ -3,9 +3,11 @@ package org.blocksparse.testing;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Comparator;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
@@ -121,6 +123,11 @@ public final class RankingProblem implements AutoCloseable {
   public final FloatTensor x;
   public final float[][] logProbabilities;
 
+  /** The classes and the rows that {@link #spoil} has made NaN. */
+  private final BitSet spoilt = new BitSet();
+
+  private final BitSet spoiltRows = new BitSet();
+
   public RankingProblem(
       Workers workers, int batch, int classes, int more, int peak, int spread, Data data) {
     Layer parts = new Layer(batch, classes, more, peak, spread, data);
@@ -133,10 +140,82 @@ public final class RankingProblem implements AutoCloseable {
                 ::build);
     x = parts.x();
     logProbabilities = new float[batch][outputs];
+    compute();
+  }
+
+  private void compute() {
     try (FloatTensor all = layer.logProbabilities(x)) {
-      for (int row = 0; row < batch; row++) {
+      for (int row = 0; row < logProbabilities.length; row++) {
+        int outputs = logProbabilities[row].length;
         all.get((long) row * outputs, logProbabilities[row], 0, outputs);
       }
+    }
+  }
+
+  /** Makes some rows NaN, and something in some classes, which makes all of their outputs so. */
+  public void spoil(Data data) {
+    for (int c = 0; c < layer.classCount(); c++) {
+      if (data.below(5) == 0) {
+        spoilt.set(c);
+        int slot = data.below(layer.assignment().size(c));
+        if (data.below(2) == 0) {
+          layer.b2().set(Float.NaN, c, slot);
+        } else {
+          layer.W2().set(Float.NaN, c, data.below(layer.features()), slot);
+        }
+      }
+    }
+    for (int row = 0; row < logProbabilities.length; row++) {
+      if (data.below(5) == 0) {
+        spoiltRows.set(row);
+        x.set(Float.NaN, row, data.below(layer.features()));
+      }
+    }
+    compute();
+  }
+
+  /** The log probability of a class, by the float64 sum of its logits. */
+  private double[] logOfClasses(int row) {
+    double[] logits = new double[layer.classCount()];
+    for (int c = 0; c < logits.length; c++) {
+      logits[c] = layer.b1().get(c);
+      for (int f = 0; f < layer.features(); f++) {
+        logits[c] += (double) x.get(row, f) * layer.W1().get(f, c);
+      }
+    }
+    double all = logSum(logits);
+    return Arrays.stream(logits).map(logit -> logit - all).toArray();
+  }
+
+  /**
+   * A row without NaN where it has to look has the ranking of all that is not NaN.
+   *
+   * @param size how many of those are asked for
+   * @param bound the least log probability that is looked for, whatever is found
+   */
+  public void checkSpoilt(Ranking ranking, int row, int size, double bound) {
+    if (spoiltRows.get(row)) {
+      assertFalse(ranking.isDefined(row), "row " + row + " is NaN");
+      return;
+    }
+    int[] rest =
+        Arrays.stream(sorted(row))
+            .filter(output -> !spoilt.get(layer.assignment().classOf(output)))
+            .toArray();
+    double worst = rest.length < size ? Double.NEGATIVE_INFINITY : bound;
+    if (size > 0 && rest.length >= size) {
+      worst = Math.max(worst, logProbabilities[row][rest[size - 1]]);
+    }
+    double room = 1e-4 * (1 + Math.abs(worst));
+    double[] logs = logOfClasses(row);
+    double likeliest =
+        spoilt.stream().mapToDouble(c -> logs[c]).max().orElse(Double.NEGATIVE_INFINITY);
+    if (ranking.isDefined(row)) {
+      assertFalse(likeliest > worst + room, "row " + row + ": a class with NaN was passed over");
+      assertArrayEquals(Arrays.copyOf(rest, size), ranking.outputs(row), "row " + row);
+    } else {
+      assertFalse(spoilt.isEmpty(), "row " + row + " has no NaN");
+      assertEquals(0, ranking.size(row));
     }
   }
 

@@ -50,16 +50,20 @@ final class AllowedSlots {
     int[] classOf = table.classOf();
     int[] begin = new int[table.classes() + 1];
     for (int output : outputs) {
-      begin[classOf[output]]++;
+      if (classOf[output] >= 0) { // else it is retired: nobody finds it anyway
+        begin[classOf[output]]++;
+      }
     }
     int sum = 0;
     for (int c = 0; c < begin.length; c++) {
       sum += begin[c];
       begin[c] = sum; // its end, from which it is filled down to its beginning
     }
-    int[] slots = new int[outputs.length];
+    int[] slots = new int[sum];
     for (int output : outputs) {
-      slots[--begin[classOf[output]]] = table.slotOf()[output];
+      if (classOf[output] >= 0) {
+        slots[--begin[classOf[output]]] = table.slotOf()[output];
+      }
     }
     return new AllowedSlots(table, only, begin, slots);
   }
@@ -70,6 +74,9 @@ final class AllowedSlots {
 
   /** Whether all outputs of a class are listed. */
   private boolean isFull(int classNumber) {
+    if (listed(classNumber) == 0) {
+      return false; // without a look at the table: so it is for nearly all classes
+    }
     int size = table.size(classNumber);
     return listed(classNumber) >= size
         && Arrays.stream(slots, begin[classNumber], begin[classNumber + 1]).distinct().count()
@@ -90,7 +97,8 @@ final class AllowedSlots {
   boolean none() {
     return only
         ? slots.length == 0
-        : slots.length >= table.outputs()
+        : slots.length > 0
+            && slots.length >= table.live()
             && IntStream.range(0, table.classes()).allMatch(this::isFull);
   }
 

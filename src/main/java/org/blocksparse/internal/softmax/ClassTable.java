@@ -5,8 +5,8 @@ package org.blocksparse.internal.softmax;
  * Where each output lives: its class, and its slot in the class. The arrays are shared and not to
  * be changed.
  *
- * @param classOf the class of each output
- * @param slotOf the slot of each output
+ * @param classOf the class of each output; -1 if it is retired and lives nowhere
+ * @param slotOf the slot of each output; -1 as well
  * @param members the outputs of each class by their slots
  * @param slots the room in every class
  */
@@ -14,6 +14,15 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
   /** The number of outputs. */
   public int outputs() {
     return classOf.length;
+  }
+
+  /** The number of outputs that live somewhere. */
+  public int live() {
+    int live = 0;
+    for (int[] outputs : members) {
+      live += outputs.length;
+    }
+    return live;
   }
 
   /** The number of classes. */
@@ -36,11 +45,14 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
     return (long) members.length * slots == classOf.length;
   }
 
-  /** For each output, class * slots + slot. */
+  /** For each output, class * slots + slot; -1 for those that are retired. */
   int[] places() {
     int[] places = new int[classOf.length];
     for (int output = 0; output < places.length; output++) {
-      places[output] = Math.addExact(Math.multiplyExact(classOf[output], slots), slotOf[output]);
+      places[output] =
+          classOf[output] < 0
+              ? -1
+              : Math.addExact(Math.multiplyExact(classOf[output], slots), slotOf[output]);
     }
     return places;
   }

@@ -12,9 +12,6 @@ import org.blocksparse.internal.schedule.Bags;
  * @param renormalised whether probabilities are divided by what the allowed outputs have together
  */
 public record OutputFilter(boolean only, int[] outputs, Bags rows, boolean renormalised) {
-  /** Everything is allowed. */
-  public static final OutputFilter NONE = new OutputFilter(false, new int[0], null, false);
-
   /** What is allowed in a row. */
   interface OfRow {
     AllowedSlots of(int row);

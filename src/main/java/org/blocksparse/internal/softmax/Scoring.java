@@ -19,13 +19,14 @@ public final class Scoring {
     if (table.isDenseAndInOrder()) {
       softmax.grid(x, logarithm, out, null, workspace);
     } else {
-      softmax.grid(x, logarithm, null, inOutputOrder(out), workspace);
+      softmax.grid(x, logarithm, null, inOutputOrder(out, logarithm), workspace);
     }
   }
 
   /** Puts results, which come by class and slot, into the order of the outputs. */
-  private TwoLevelSoftmax.GridConsumer inOutputOrder(Rows out) {
+  private TwoLevelSoftmax.GridConsumer inOutputOrder(Rows out, boolean logarithm) {
     int[] places = table.places();
+    float nothing = logarithm ? Float.NEGATIVE_INFINITY : 0;
     return (begin, grid) ->
         softmax
             .engine()
@@ -36,7 +37,7 @@ public final class Scoring {
                   float[] row = new float[places.length];
                   for (int r = first; r < last; r++) {
                     for (int output = 0; output < row.length; output++) {
-                      row[output] = grid.get(r, places[output]);
+                      row[output] = places[output] < 0 ? nothing : grid.get(r, places[output]);
                     }
                     out.put(begin + r, 0, row);
                   }
@@ -45,7 +46,7 @@ public final class Scoring {
 
   /**
    * The log probabilities of some outputs for each row. A class is opened once for a row, however
-   * many of the outputs it holds.
+   * many of the outputs it holds. Those that are retired have none.
    *
    * @param offsets (batch + 1): those of row r are outputs [offsets[r], offsets[r + 1])
    */
@@ -60,6 +61,10 @@ public final class Scoring {
       int firstOfRow = requests;
       for (int i = offsets[r]; i < offsets[r + 1]; i++) {
         int wanted = table.classOf()[outputs[i]];
+        if (wanted < 0) {
+          requestOf[i] = -1;
+          continue;
+        }
         int request = requestOfClass[wanted];
         if (request < firstOfRow || request >= requests || classOf[request] != wanted) {
           request = requests++;
@@ -76,7 +81,10 @@ public final class Scoring {
     Rows bySlot = softmax.open(x, byClass, readRows, opened, true, workspace);
     float[] result = new float[outputs.length];
     for (int i = 0; i < result.length; i++) {
-      result[i] = bySlot.get(requestOf[i], table.slotOf()[outputs[i]]);
+      result[i] =
+          requestOf[i] < 0
+              ? Float.NEGATIVE_INFINITY
+              : bySlot.get(requestOf[i], table.slotOf()[outputs[i]]);
     }
     return result;
   }
@@ -84,7 +92,7 @@ public final class Scoring {
   /** One level's part in the probability of an output, and how many on that level are likelier. */
   public record Part(double probability, int rank) {}
 
-  /** The parts of both levels in the probability of an output: of its class, and within it. */
+  /** The parts of both levels in the probability of an output that is not retired. */
   public Part[] explain(Rows row, int output, Workspace workspace) {
     int classNumber = table.classOf()[output];
     Rows byClass = softmax.classes(row, true, workspace);

@@ -13,8 +13,9 @@ public final class SmoothingPrior {
   /** (classes) probabilities in new memory. */
   public static Storage of(ClassTable classes) {
     Storage prior = Storage.allocate(classes.classes());
+    int live = classes.live();
     for (int c = 0; c < classes.classes(); c++) {
-      prior.putFloat(c, (float) classes.size(c) / classes.outputs());
+      prior.putFloat(c, (float) classes.size(c) / live);
     }
     return prior;
   }

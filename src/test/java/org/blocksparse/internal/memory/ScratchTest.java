@@ -53,4 +53,19 @@ final class ScratchTest {
     }
     assertEquals(before, Storage.allocatedBytes());
   }
+
+  @Test
+  void whatIsTooSmallIsNotLent() {
+    List<Scratch> all = new ArrayList<>();
+    for (int i = 0; i < 2 * Runtime.getRuntime().availableProcessors(); i++) {
+      all.add(Scratch.borrow(1)); // whatever other tests have left
+    }
+    Scratch.borrow(1000).close();
+    for (int elements : new int[] {1001, 2000, 2001}) {
+      try (Scratch scratch = Scratch.borrow(elements)) {
+        assertTrue(scratch.storage().elements() >= elements, elements + " elements");
+      }
+    }
+    all.forEach(Scratch::close);
+  }
 }

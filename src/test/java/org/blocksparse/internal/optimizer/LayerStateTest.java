@@ -81,12 +81,15 @@ final class LayerStateTest {
       step.update(0, 1, gradient);
     }
     Storage moment = state.of(0).moment(0);
+    long before = Storage.allocatedBytes();
     try (LayerState.Step step = state.begin(SGD, kernels)) {
       assertSame(SGD, step.rule());
     }
     try (LayerState.Step step = state.begin(rule(UpdateRule.Kind.ADAGRAD), kernels)) {
       assertFalse(step.rule().isPlainDescent());
+      assertTrue(Storage.allocatedBytes() > before);
     }
+    assertEquals(before, Storage.allocatedBytes());
     assertEquals(UpdateRule.Kind.ADAM, state.kind());
     assertSame(moment, state.of(0).moment(0));
     assertFalse(moment.isClosed());
@@ -105,6 +108,21 @@ final class LayerStateTest {
     assertEquals(UpdateRule.Kind.SGD, state.kind());
     assertTrue(moment.isClosed());
     assertArrayEquals(new int[3], state.of(0).steps());
+  }
+
+  /** Adam corrects nothing by then. */
+  @Test
+  void stepsAreCountedAsFarAsAnIntCan() {
+    state.reset(UpdateRule.Kind.ADAM);
+    state.of(0).restoreSteps(new int[] {Integer.MAX_VALUE, Integer.MAX_VALUE - 1, 0});
+    gradient.fill(0, 4, 1);
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
+      for (int block = 0; block < 3; block++) {
+        step.update(0, block, gradient);
+      }
+    }
+    int[] most = {Integer.MAX_VALUE, Integer.MAX_VALUE, 1};
+    assertArrayEquals(most, state.of(0).steps());
   }
 
   @Test

@@ -139,6 +139,8 @@ final class GemmScheduleTest {
     "400, 2, 2, 3, 5",
     "30, 6, 1000, 5, 3000",
     "3, 4, 1, 4, 1",
+    "1, 4, 1, 6, 9",
+    "2, 3, 1, 5, 6",
     "4, 3, 5, 0, 5",
     "4, 0, 5, 3, 5",
     "0, 2, 3, 2, 3",
@@ -199,20 +201,48 @@ final class GemmScheduleTest {
   }
 
   @Test
-  void chunksOfABlockAreAsFewAndAsEqualAsCanBe(Data data) {
-    int[] writeIdx = data.indices(2000, 3);
-    try (GemmSchedule schedule = GemmSchedule.of(2000, writeIdx, 3, new int[2000], 1)) {
+  void chunksOfABlockAreAsFewAndAsEqualAsCanBe() {
+    int most = GemmSchedule.MAX_CHUNK_ROWS;
+    int[] rowsOfBlock = {most, 1, most + 1, 2 * most, 3 * most - 1, 667};
+    int[] writeIdx =
+        IntStream.range(0, rowsOfBlock.length)
+            .flatMap(block -> IntStream.generate(() -> block).limit(rowsOfBlock[block]))
+            .toArray();
+    int total = writeIdx.length;
+    try (GemmSchedule schedule =
+        GemmSchedule.of(total, writeIdx, rowsOfBlock.length, new int[total], 1)) {
       for (int c = 0, end; c < schedule.chunks(); c = end) {
         end = schedule.sameBlockEnd(c);
-        int rows = (end < schedule.chunks() ? schedule.rowStart(end) : 2000) - schedule.rowStart(c);
+        int rows =
+            (end < schedule.chunks() ? schedule.rowStart(end) : total) - schedule.rowStart(c);
+        assertEquals(rowsOfBlock[schedule.writeBlock(c)], rows);
         assertEquals((rows - 1) / GemmSchedule.MAX_CHUNK_ROWS + 1, end - c, rows + " rows");
         for (int i = c; i < end; i++) {
-          int next = i + 1 < schedule.chunks() ? schedule.rowStart(i + 1) : 2000;
+          int next = i + 1 < schedule.chunks() ? schedule.rowStart(i + 1) : total;
           int expected = rows / (end - c);
           int actual = next - schedule.rowStart(i);
           assertTrue(actual == expected || actual == expected + 1, actual + " rows in " + i);
           assertEquals(schedule.writeBlock(c), schedule.writeBlock(i));
         }
+      }
+    }
+  }
+
+  /** A chunk reads few blocks then, and not all of them for a row or two each. */
+  @Test
+  void rowsOfOneBlockAreTakenByWhatTheyRead(Data data) {
+    int[] readIdx = data.indices(4000, 8);
+    try (GemmSchedule schedule = GemmSchedule.of(4000, new int[4000], 1, readIdx, 8)) {
+      assertWellFormed(schedule, new int[4000], readIdx);
+      int segments = schedule.segmentStart(schedule.chunks() - 1) + 8; // at most, in the last one
+      assertTrue(schedule.chunks() > 4, schedule.chunks() + " chunks");
+      assertTrue(segments <= schedule.chunks() + 2 * 8, segments + " segments");
+    }
+    // With no more rows than one chunk has, they stay in order.
+    int few = GemmSchedule.MAX_CHUNK_ROWS;
+    try (GemmSchedule schedule = GemmSchedule.of(few, new int[few], 1, data.indices(few, 8), 8)) {
+      for (int r = 0; r < few; r++) {
+        assertEquals(r, schedule.row(r));
       }
     }
   }

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.PriorityQueue;
+import java.util.stream.IntStream;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.optimizer.LayerState;
+import org.blocksparse.internal.optimizer.TensorState;
+import org.blocksparse.internal.softmax.ClassTable;
+import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.Relocation;
+import org.blocksparse.internal.softmax.SlotColumns;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
+
+/**
+ * Copies of a layer's memory, and the same with other outputs. What is returned takes the place of
+ * what was given, which is closed, except by {@link #copy}. Until all that is new has its memory,
+ * nothing is changed.
+ */
+final class Growth {
+  /** Of the slots that are needed, those that are made in addition. */
+  private static final int ROOM = 16;
+
+  /** What has a column for each slot. */
+  private static final List<Parameter> OF_SLOTS = List.of(Parameter.W2, Parameter.B2);
+
+  private final LayerMemory memory;
+  private final ClassTable table;
+
+  private Growth(LayerMemory memory) {
+    this.memory = memory;
+    this.table = memory.assignment().table();
+  }
+
+  static LayerMemory copy(LayerMemory memory) {
+    return copied(memory);
+  }
+
+  static LayerMemory added(LayerMemory memory, int n) {
+    return new Growth(memory).added(n, null);
+  }
+
+  static LayerMemory added(LayerMemory memory, FloatTensor x) {
+    int n = new Prediction(memory).checkX(x);
+    float[] values;
+    try (Lease lease = new Lease().of("x", x)) {
+      values = x.toArray();
+    }
+    for (int i = 0; i < values.length; i++) {
+      if (!Float.isFinite(values[i])) {
+        throw new IllegalArgumentException(
+            "x["
+                + i / memory.features()
+                + ", "
+                + i % memory.features()
+                + "] = "
+                + values[i]
+                + " is not finite");
+      }
+    }
+    return new Growth(memory).added(n, x);
+  }
+
+  private LayerMemory added(int n, FloatTensor x) {
+    Check.atLeast(1, "n", n);
+    int outputs = table.outputs();
+    if (n > Integer.MAX_VALUE - 8 - outputs) {
+      throw new IllegalArgumentException(
+          "n: " + outputs + " outputs and " + n + " more are more than 2^31 - 9");
+    }
+    return placed(IntStream.range(outputs, outputs + n).toArray(), x);
+  }
+
+  static LayerMemory reused(LayerMemory memory, int... outputs) {
+    ClassTable table = memory.assignment().table();
+    Check.indices("outputs", requireNonNull(outputs, "outputs"), 0, "outputs", table.outputs());
+    BitSet seen = new BitSet();
+    for (int i = 0; i < outputs.length; i++) {
+      if (table.classOf()[outputs[i]] >= 0 || seen.get(outputs[i])) {
+        throw new IllegalArgumentException(
+            "outputs["
+                + i
+                + "] = "
+                + outputs[i]
+                + (seen.get(outputs[i]) ? " is there twice" : " is not retired"));
+      }
+      seen.set(outputs[i]);
+    }
+    return new Growth(memory).placed(outputs, null);
+  }
+
+  /** Gives outputs that live nowhere their places. */
+  private LayerMemory placed(int[] outputs, FloatTensor x) {
+    long needed = table.live() + (long) outputs.length;
+    int slots = table.slots();
+    if (needed > (long) table.classes() * slots) {
+      long each = (needed - 1) / table.classes() + 1;
+      slots = (int) Math.min(Integer.MAX_VALUE, each + Math.max(1, each / ROOM));
+    }
+    int[] classes = x == null ? leastFull(outputs.length) : likeliest(x, slots);
+    int count = Math.max(table.outputs(), Arrays.stream(outputs).max().orElse(-1) + 1);
+    int[] classOf = Arrays.copyOf(table.classOf(), count);
+    int[] slotOf = Arrays.copyOf(table.slotOf(), count);
+    int[] sizes = sizes();
+    for (int i = 0; i < outputs.length; i++) {
+      classOf[outputs[i]] = classes[i];
+      slotOf[outputs[i]] = sizes[classes[i]]++;
+    }
+    ClassAssignment after = ClassAssignment.of(classOf, slotOf, table.classes(), slots);
+    return slots == table.slots() ? filled(after) : moved(after);
+  }
+
+  private int[] sizes() {
+    return IntStream.range(0, table.classes()).map(table::size).toArray();
+  }
+
+  /** A class for each of n outputs: always one that has the fewest, with the lowest number. */
+  private int[] leastFull(int n) {
+    PriorityQueue<Long> bySize = new PriorityQueue<>();
+    for (int c = 0; c < table.classes(); c++) {
+      bySize.add((long) table.size(c) << 32 | c);
+    }
+    int[] classes = new int[n];
+    for (int i = 0; i < n; i++) {
+      long least = bySize.remove();
+      classes[i] = (int) least;
+      bySize.add(least + (1L << 32));
+    }
+    return classes;
+  }
+
+  /** For each row of x the likeliest class with room, row by row. */
+  private int[] likeliest(FloatTensor x, int slots) {
+    return memory.compute(
+        x,
+        (rows, workspace) -> {
+          Rows byClass = memory.softmax().classes(rows, true, workspace);
+          int[] sizes = sizes();
+          int[] classes = new int[(int) rows.count()];
+          float[] logProbabilities = new float[sizes.length];
+          for (int row = 0; row < classes.length; row++) {
+            byClass.get(row, 0, logProbabilities);
+            int best = -1;
+            for (int c = 0; c < sizes.length; c++) {
+              if (sizes[c] < slots && (best < 0 || logProbabilities[c] > logProbabilities[best])) {
+                best = c;
+              }
+            }
+            classes[row] = best;
+            sizes[best]++;
+          }
+          return classes;
+        });
+  }
+
+  /** Fills slots that were empty, in place. */
+  private LayerMemory filled(ClassAssignment after) {
+    try (Lease lease = memory.leaseToTrain()) {
+      LayerMemory result = memory.with(after);
+      List<SlotColumns> parameters = parameters();
+      List<SlotColumns> moments = moments();
+      for (int c = 0; c < table.classes(); c++) {
+        int classNumber = c;
+        int begin = table.size(c);
+        int end = after.size(c);
+        if (begin < end) {
+          parameters.forEach(parameter -> parameter.fillWithMean(classNumber, begin, end));
+          moments.forEach(moment -> moment.clear(classNumber, begin, end));
+        }
+      }
+      memory.closeTables();
+      return result;
+    }
+  }
+
+  private SlotColumns columns(Parameter parameter, Storage storage) {
+    return new SlotColumns(
+        storage, parameter == Parameter.W2 ? memory.features() : 1, table.slots());
+  }
+
+  private List<SlotColumns> parameters() {
+    return OF_SLOTS.stream()
+        .map(parameter -> columns(parameter, memory.parameters().of(parameter).storage()))
+        .toList();
+  }
+
+  /** What the optimizer keeps of them. */
+  private List<SlotColumns> moments() {
+    LayerState state = memory.state();
+    List<SlotColumns> moments = new ArrayList<>();
+    for (Parameter parameter : OF_SLOTS) {
+      for (int moment = 0; moment < state.kind().moments(); moment++) {
+        moments.add(columns(parameter, state.of(parameter.index()).moment(moment)));
+      }
+    }
+    return moments;
+  }
+
+  static LayerMemory retired(LayerMemory memory, int... outputs) {
+    int all = memory.assignment().outputs();
+    Check.indices("outputs", requireNonNull(outputs, "outputs"), 0, "outputs", all);
+    return new Growth(memory).retired(outputs);
+  }
+
+  private LayerMemory retired(int[] outputs) {
+    int[] classOf = table.classOf().clone();
+    int[] slotOf = table.slotOf().clone();
+    int[][] members = new int[table.classes()][];
+    int[] sizes = sizes();
+    int live = table.live();
+    // Of each class, the last output moves into the gap: what is moved where is the same in place.
+    int[] movedTo = new int[outputs.length];
+    int[] classes = new int[outputs.length];
+    for (int i = 0; i < outputs.length; i++) {
+      int c = classOf[outputs[i]];
+      classes[i] = c;
+      if (c < 0) {
+        continue;
+      }
+      if (members[c] == null) {
+        members[c] = table.members()[c].clone();
+      }
+      movedTo[i] = slotOf[outputs[i]];
+      int last = members[c][--sizes[c]];
+      members[c][movedTo[i]] = last;
+      slotOf[last] = movedTo[i];
+      classOf[outputs[i]] = ClassAssignment.RETIRED;
+      slotOf[outputs[i]] = ClassAssignment.RETIRED;
+      live--;
+    }
+    if (live == 0) {
+      throw new IllegalArgumentException("outputs: none would be left");
+    }
+    if (Arrays.stream(sizes).anyMatch(size -> size == 0)) {
+      return moved(withoutEmpty(classOf, slotOf, sizes, table.slots()));
+    }
+    ClassAssignment after = ClassAssignment.of(classOf, slotOf, table.classes(), table.slots());
+    try (Lease lease = memory.leaseToTrain()) {
+      LayerMemory result = memory.with(after);
+      int[] left = sizes();
+      List<SlotColumns> all = new ArrayList<>(parameters());
+      all.addAll(moments());
+      for (int i = 0; i < outputs.length; i++) {
+        if (classes[i] >= 0) {
+          int last = --left[classes[i]];
+          for (SlotColumns columns : all) {
+            columns.move(classes[i], last, movedTo[i]);
+          }
+        }
+      }
+      memory.closeTables();
+      return result;
+    }
+  }
+
+  /** The same places in classes that are numbered anew, without those that have no outputs. */
+  private static ClassAssignment withoutEmpty(int[] classOf, int[] slotOf, int[] sizes, int slots) {
+    int[] numbers = new int[sizes.length];
+    int count = 0;
+    for (int c = 0; c < sizes.length; c++) {
+      numbers[c] = sizes[c] == 0 ? -1 : count++;
+    }
+    int[] renumbered =
+        Arrays.stream(classOf).map(c -> c < 0 ? ClassAssignment.RETIRED : numbers[c]).toArray();
+    return ClassAssignment.of(renumbered, slotOf, count, slots);
+  }
+
+  static LayerMemory reassigned(LayerMemory memory, ClassAssignment classes) {
+    ClassTable given = requireNonNull(classes, "classes").table();
+    ClassTable table = memory.assignment().table();
+    if (given.outputs() != table.outputs()) {
+      throw new IllegalArgumentException(
+          "classes: expected an assignment of "
+              + table.outputs()
+              + " outputs but was one of "
+              + given.outputs());
+    }
+    int[] classOf = given.classOf().clone();
+    int[] slotOf = new int[classOf.length];
+    int[] sizes = new int[given.classes()];
+    for (int c = 0; c < sizes.length; c++) {
+      for (int output : given.members()[c]) {
+        if (table.classOf()[output] < 0) {
+          classOf[output] = ClassAssignment.RETIRED;
+          slotOf[output] = ClassAssignment.RETIRED;
+        } else {
+          slotOf[output] = sizes[c]++;
+        }
+      }
+    }
+    for (int output = 0; output < classOf.length; output++) {
+      if (classOf[output] < 0 && table.classOf()[output] >= 0) {
+        throw new IllegalArgumentException(
+            "classes: output " + output + " is retired there, but not in the layer");
+      }
+    }
+    return new Growth(memory).moved(withoutEmpty(classOf, slotOf, sizes, given.slots()));
+  }
+
+  /** What new memory is filled with. */
+  private interface Content {
+    void fill(SoftmaxStorage parameters, LayerState state);
+  }
+
+  private static LayerMemory inNewMemory(
+      LayerMemory memory, ClassAssignment classes, Content content) {
+    SoftmaxParameters fresh = null;
+    LayerMemory result = null;
+    try (Lease lease = memory.lease()) {
+      fresh = SoftmaxParameters.zeros(memory.features(), classes.classes(), classes.slots());
+      result = memory.with(classes, fresh);
+      result.state().reset(memory.state().kind());
+      content.fill(fresh.storage(), result.state());
+      return result;
+    } catch (Throwable e) {
+      if (result != null) {
+        result.close();
+      } else if (fresh != null) {
+        fresh.close();
+      }
+      throw e;
+    }
+  }
+
+  private static LayerMemory copied(LayerMemory memory) {
+    SoftmaxStorage from = memory.parameters().storage();
+    LayerState state = memory.state();
+    return inNewMemory(
+        memory,
+        memory.assignment(),
+        (parameters, newState) -> {
+          for (Parameter parameter : Parameter.values()) {
+            parameters.of(parameter).copyFrom(from.of(parameter));
+            TensorState old = state.of(parameter.index());
+            TensorState fresh = newState.of(parameter.index());
+            for (int moment = 0; moment < state.kind().moments(); moment++) {
+              fresh.moment(moment).copyFrom(old.moment(moment));
+            }
+            fresh.restoreSteps(old.steps());
+          }
+        });
+  }
+
+  /** Moves everything into new memory. */
+  private LayerMemory moved(ClassAssignment after) {
+    LayerState state = memory.state();
+    Relocation relocation =
+        new Relocation(memory.softmax().engine(), memory.features(), table, after.table());
+    LayerMemory result =
+        inNewMemory(
+            memory,
+            after,
+            (parameters, newState) -> {
+              relocation.parameters(memory.parameters().storage(), parameters);
+              for (int moment = 0; moment < state.kind().moments(); moment++) {
+                relocation.moments(moments(state, moment), moments(newState, moment));
+              }
+              for (Parameter parameter : Parameter.values()) {
+                int[] steps = state.of(parameter.index()).steps();
+                newState
+                    .of(parameter.index())
+                    .restoreSteps(OF_SLOTS.contains(parameter) ? relocation.steps(steps) : steps);
+              }
+            });
+    memory.close();
+    return result;
+  }
+
+  /** One of the moments of all parameters. */
+  private static SoftmaxStorage moments(LayerState state, int moment) {
+    return new SoftmaxStorage(
+        state.of(Parameter.W1.index()).moment(moment),
+        state.of(Parameter.B1.index()).moment(moment),
+        state.of(Parameter.W2.index()).moment(moment),
+        state.of(Parameter.B2.index()).moment(moment));
+  }
+}

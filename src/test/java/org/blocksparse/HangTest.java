@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import org.blocksparse.programs.HangProgram;
+import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Whatever hangs in the tests ends, and says where it was. */
+final class HangTest {
+  @TempDir Path folder;
+
+  @ParameterizedTest
+  @ValueSource(
+      classes = {
+        HangProgram.InAProperty.class,
+        HangProgram.InItsArguments.class,
+        HangProgram.InAnInitializer.class
+      })
+  void whatHangsIsEnded(Class<?> hanging) {
+    ChildJvm.Result result =
+        new ChildJvm(folder.resolve("cache")).run(HangProgram.class, hanging.getName());
+    assertEquals(1, result.exit(), result::toString);
+    assertTrue(result.output().contains("Nothing has begun or ended for 7 s"), result::toString);
+    assertTrue(result.output().contains(hanging.getSimpleName()), result::toString);
+    assertTrue(result.output().contains("HangProgram.hang"), result::toString);
+  }
+}
