@@ -208,6 +208,10 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return steps.get();
   }
 
+  LayerMemory memory() {
+    return memory;
+  }
+
   /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
   @Override
   public void close() {
