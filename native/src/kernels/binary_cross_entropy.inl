@@ -70,11 +70,11 @@ float binary_cross_entropy(const softmax_row& row, const binary_targets& to) {
     small.add_vector(log1p_of_fraction(e));
     store(c + i, mul(weight, logistic(z, e).value), m);
   });
-  if (to.weight == 0.0f) {
-    fill(row.n, 0.0f, c);
-  } else {
+  if (to.weight != 0.0f) {
     negate(c, to);
     fill(row.n - row.valid, 0.0f, c + row.valid);
+  } else {
+    fill(row.n, 0.0f, c);
   }
   const double loss = 0x1p32 * large.total() + small.total();
   return largest_lane(most) < kInfinity ? to_float(loss) : to_float(loss) + kInfinity;

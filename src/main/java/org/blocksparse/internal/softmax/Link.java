@@ -9,51 +9,13 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 /** What makes probabilities of the logits of a level. */
 public enum Link {
   /** Exactly one of the level's things is there: softmax. */
-  SOFTMAX {
-    @Override
-    void apply(
-        Kernels kernels,
-        boolean logarithm,
-        GemmSchedule schedule,
-        int chunkBegin,
-        int chunkEnd,
-        Storage valid,
-        Storage scale,
-        Rows c) {
-      int n = Math.toIntExact(c.stride());
-      kernels.blockSoftmax(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
-    }
-
-    @Override
-    double most(int size) {
-      return 1;
-    }
-  },
+  SOFTMAX,
 
   /** Each of them is there or not, whatever the others are: the logistic function. */
-  LOGISTIC {
-    @Override
-    void apply(
-        Kernels kernels,
-        boolean logarithm,
-        GemmSchedule schedule,
-        int chunkBegin,
-        int chunkEnd,
-        Storage valid,
-        Storage scale,
-        Rows c) {
-      int n = Math.toIntExact(c.stride());
-      kernels.blockSigmoid(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
-    }
-
-    @Override
-    double most(int size) {
-      return size;
-    }
-  };
+  LOGISTIC;
 
   /** Logits become probabilities, in place; operands as of {@link Kernels#blockSoftmax}. */
-  abstract void apply(
+  void apply(
       Kernels kernels,
       boolean logarithm,
       GemmSchedule schedule,
@@ -61,8 +23,18 @@ public enum Link {
       int chunkEnd,
       Storage valid,
       Storage scale,
-      Rows c);
+      Rows c) {
+    int n = Math.toIntExact(c.stride());
+    switch (this) {
+      case SOFTMAX ->
+          kernels.blockSoftmax(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
+      case LOGISTIC ->
+          kernels.blockSigmoid(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
+    }
+  }
 
   /** What the probabilities of so many things are together at most. */
-  abstract double most(int size);
+  double most(int size) {
+    return this == SOFTMAX ? 1 : size;
+  }
 }
