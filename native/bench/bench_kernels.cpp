@@ -3,8 +3,10 @@
 // The kernels alone, without Java: each workload forward and both gradients, by each path, with the
 // two physical limits measured in the same run.
 //
-//   bench_kernels [--threads N] [--isa NAME] [--runs N] [WORKLOAD...]
+//   bench_kernels [--threads N] [--isa NAME] [--runs N] [--type NAME] [WORKLOAD...]
 //   bench_kernels [--threads N] [--isa NAME] [--runs N] --crossover
+//
+// With --type float16, bfloat16 or int8, weights are of that type: products alone, on tiles alone.
 //
 // The second form is what the rule in tiles_or_blas.cpp was made from: square blocks of many sizes,
 // with 1 to 128 rows (or pairs) for each in the mean.
@@ -296,9 +298,12 @@ index_list outer_schedule(const workload& w, const index_list& input, const inde
   return packed;
 }
 
+constexpr const char* kTypeNames[] = {"float32", "float16", "bfloat16", "int8"};
+
 struct settings {
   int threads = 2;
   int32_t isa = BLOCKSPARSE_PORTABLE;
+  int32_t type = BLOCKSPARSE_FLOAT32;
   int runs = 15;
 };
 
@@ -359,7 +364,15 @@ void bench(const workload& w, const settings& s, const limits& limit) {
   for (int t = 0; t < s.threads; ++t) {
     scratch.push_back(new floats(scratch_length));
   }
-  const double bytes = 4.0 * static_cast<double>(block) * static_cast<double>(used.size());
+  const bool narrow = s.type != BLOCKSPARSE_FLOAT32;
+  const double element = !narrow ? 4.0 : s.type == BLOCKSPARSE_INT8 ? 1.0 : 2.0;
+  const double bytes = element * static_cast<double>(block) * static_cast<double>(used.size());
+  // All weights of 16 bits are 0, those of 8 small numbers: none takes longer than another.
+  floats stored(narrow ? weights.size() / 2 + 1 : 1),
+      scales(int64_t{w.i_blocks} * w.o_blocks * w.o_size);
+  std::memset(stored.data(), s.type == BLOCKSPARSE_INT8 ? 1 : 0,
+              static_cast<std::size_t>(stored.size()) * 4);
+  scales.fill(4);
   const double products = static_cast<double>(w.batch) * w.i_win * w.o_win;
   const double compute = 2.0 * products * static_cast<double>(block) / limit.flops;
   struct operation {
@@ -372,6 +385,18 @@ void bench(const workload& w, const settings& s, const limits& limit) {
     return [&, back](int32_t path) -> task_function {
       return [&, back, path](int32_t begin, int32_t end, int32_t piece, int32_t piece_end,
                              float* memory, int64_t memory_length) {
+        if (narrow) {
+          const int64_t row = w.o_size;
+          return blocksparse_block_gemm_typed_f32(
+              s.isa, schedule.data(), count_of(schedule), begin, end, piece, piece_end,
+              back ? w.o_size : w.i_size, back ? w.i_size : w.o_size, back ? o.data() : h.data(),
+              w.batch * (back ? w.o_win : w.i_win), back ? w.o_size : w.i_size, s.type,
+              stored.data(), back ? w.o_blocks : w.i_blocks, back ? w.i_blocks : w.o_blocks,
+              back ? block : block * w.o_blocks, back ? block * w.o_blocks : block, row, back,
+              s.type == BLOCKSPARSE_INT8 ? scales.data() : nullptr, back ? row : row * w.o_blocks,
+              back ? row * w.o_blocks : row, nullptr, 0, 0, back ? h.data() : o.data(),
+              w.batch * (back ? w.i_win : w.o_win), back ? w.i_size : w.o_size);
+        }
         return blocksparse_block_gemm_f32(
             s.isa, path, schedule.data(), count_of(schedule), begin, end, piece, piece_end,
             back ? w.o_size : w.i_size, back ? w.i_size : w.o_size, back ? o.data() : h.data(),
@@ -399,10 +424,17 @@ void bench(const workload& w, const settings& s, const limits& limit) {
       {"gradient W", bytes / limit.write, outer[1], w.i_size, outer_task},
   };
   for (const operation& op : operations) {
+    if (narrow && op.name == operations[2].name) {
+      continue;
+    }
     const double best = std::max(op.memory, compute);
     std::printf("%-16s %-11s %9.3f %9.3f", w.name.c_str(), op.name, op.memory * 1e3, compute * 1e3);
     for (const int32_t path :
          {BLOCKSPARSE_PATH_BLAS, BLOCKSPARSE_PATH_TILE, BLOCKSPARSE_PATH_AUTO}) {
+      if (narrow && path != BLOCKSPARSE_PATH_TILE) {
+        std::printf("  %9s %5s", "-", "-");
+        continue;
+      }
       // Between runs of a gradient, h and o hold large numbers: filled anew, to keep them finite.
       h.fill(2);
       o.fill(3);
@@ -446,15 +478,21 @@ int main(int argc, char** argv) {
       for (int32_t isa = 0; blocksparse_isa_name(isa) != nullptr; ++isa) {
         s.isa = std::strcmp(argv[i], blocksparse_isa_name(isa)) == 0 ? isa : s.isa;
       }
+    } else if (argument == "--type" && has_value) {
+      ++i;
+      for (int32_t type = 0; type <= BLOCKSPARSE_INT8; ++type) {
+        s.type = std::strcmp(argv[i], kTypeNames[type]) == 0 ? type : s.type;
+      }
     } else {
       names.push_back(argument);
     }
   }
   const limits limit = measure_limits(s.threads);
   std::printf(
-      "%d threads, isa %s, OpenBLAS core %s; read %.1f GB/s, write %.1f GB/s, %.0f Gflop/s\n",
-      s.threads, blocksparse_isa_name(s.isa), blocksparse_openblas_core(), limit.read * 1e-9,
-      limit.write * 1e-9, limit.flops * 1e-9);
+      "%d threads, isa %s, weights %s, OpenBLAS core %s; read %.1f GB/s, write %.1f GB/s, %.0f "
+      "Gflop/s\n",
+      s.threads, blocksparse_isa_name(s.isa), kTypeNames[s.type], blocksparse_openblas_core(),
+      limit.read * 1e-9, limit.write * 1e-9, limit.flops * 1e-9);
   std::printf("%-16s %-11s %9s %9s  %9s %5s  %9s %5s  %9s %5s\n", "workload", "operation",
               "memory ms", "compute", "BLAS ms", "ratio", "tile ms", "ratio", "auto ms", "ratio");
   for (const workload& w : workloads) {

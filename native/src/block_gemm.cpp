@@ -14,6 +14,10 @@ namespace {
 // Tiles whose pointers are made at once: enough to spread the fetching of a block over.
 constexpr int32_t kMostTiles = BLOCKSPARSE_CHUNK_ROWS / kTileRows;
 
+constexpr int64_t bytes_of(element_type type) {
+  return type == element_type::float32 ? 4 : type == element_type::int8 ? 1 : 2;
+}
+
 // What a call asks for, checked.
 struct gemm_call {
   const kernel_table* kernels;
@@ -21,10 +25,13 @@ struct gemm_call {
   int32_t column_begin, columns, k;
   const float* a;
   int64_t lda;
-  const float* w;
+  element_type w_type;
+  const char* w;
   int32_t read_blocks, write_blocks;
   int64_t w_read_stride, w_write_stride, ldw;
   bool w_transposed;
+  const float* scales;  // NULL: none
+  int64_t scales_read_stride, scales_write_stride;
   const float* bias;
   int64_t bias_stride;
   bool accumulate;
@@ -35,9 +42,11 @@ struct gemm_call {
 
   // The part of a block that lies in the columns asked for.
   block_view block(int32_t read_block, int32_t write_block) const {
-    return {w + read_block * w_read_stride + write_block * w_write_stride +
-                column_begin * (w_transposed ? ldw : 1),
-            ldw};
+    const int64_t element = read_block * w_read_stride + write_block * w_write_stride +
+                            column_begin * (w_transposed ? ldw : 1);
+    const int64_t scale = read_block * scales_read_stride + write_block * scales_write_stride +
+                          (w_transposed ? 0 : column_begin);
+    return {w + element * bytes_of(w_type), ldw, scales == nullptr ? nullptr : scales + scale};
   }
 
   const float* bias_of(const gemm_chunk& chunk) const {
@@ -73,7 +82,7 @@ void run_on_blas(const gemm_call& call, const gemm_chunk& chunk) {
       product.n = call.columns;
       product.a = call.a;
       product.lda = call.lda;
-      product.w = block.data;
+      product.w = static_cast<const float*>(block.data);
       product.ldw = block.ld;
       product.w_transposed = call.w_transposed;
       product.c = call.c + call.column_begin;
@@ -147,6 +156,7 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
   work.tiles = tiles;
   work.k = call.k;
   work.columns = call.columns;
+  work.w_type = call.w_type;
   work.w_transposed = call.w_transposed;
   work.bias = call.bias_of(chunk);
   for (int32_t s = 0; s < chunk.segment_count; ++s) {
@@ -175,14 +185,66 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
 // (Without elements w may be null, to which no offset may be added.)
 block_view first_block(const gemm_call& call, int32_t c) {
   if (c >= call.plan.chunks || call.k == 0) {
-    return {nullptr, 0};
+    return {nullptr, 0, nullptr};
   }
   const int32_t s = call.plan.segment_start[c];
   if (s == call.plan.segments || !all_below({call.plan.write_block + c, 1}, call.write_blocks) ||
       !all_below({call.plan.read_block + s, 1}, call.read_blocks)) {
-    return {nullptr, 0};
+    return {nullptr, 0, nullptr};
   }
   return call.block(call.plan.read_block[s], call.plan.write_block[c]);
+}
+
+// The checks and the loop over chunks of all products. What `call` holds is not checked yet, but the
+// kernels and what is left out of it here.
+int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* schedule,
+                    int64_t schedule_length, int32_t chunk_begin, int32_t chunk_end,
+                    int32_t column_end, int32_t n, int64_t a_rows, int64_t c_rows) {
+  const int32_t w_rows = call.w_transposed ? n : call.k;
+  const int32_t w_columns = call.w_transposed ? call.k : n;
+  blocksparse_status status = first_error(
+      gemm_schedule::parse(schedule, schedule_length, &call.plan),
+      check_rows(call.a, a_rows, call.k, call.lda),
+      check_blocks(call.w, call.read_blocks, call.w_read_stride, call.write_blocks,
+                   call.w_write_stride, w_rows, w_columns, call.ldw),
+      call.w_type != element_type::int8
+          ? BLOCKSPARSE_OK
+          : check_blocks(call.scales, call.read_blocks, call.scales_read_stride, call.write_blocks,
+                         call.scales_write_stride, w_rows > 0 ? 1 : 0, w_columns, w_columns),
+      call.bias == nullptr ? BLOCKSPARSE_OK
+                           : check_rows(call.bias, call.write_blocks, n, call.bias_stride),
+      check_rows(call.c, c_rows, n, call.ldc),
+      may_go_to_blas(path, isa, call.k, n)
+          ? check_scratch(call.scratch, call.scratch_length, call.k, n)
+          : BLOCKSPARSE_OK);
+  if (status != BLOCKSPARSE_OK) {
+    return status;
+  }
+  if (!is_range(call.column_begin, column_end, n) || !is_blas_size(call.ldw)) {
+    return BLOCKSPARSE_BAD_SIZE;
+  }
+  if (!is_range(chunk_begin, chunk_end, call.plan.chunks)) {
+    return BLOCKSPARSE_BAD_SCHEDULE;
+  }
+  call.columns = column_end - call.column_begin;
+
+  const operation what = call.w_transposed ? operation::transposed : operation::forward;
+  for (int32_t i = chunk_begin; i < chunk_end; ++i) {
+    gemm_chunk chunk;
+    status = call.plan.chunk(i, call.read_blocks, call.write_blocks, a_rows, c_rows, &chunk);
+    if (status != BLOCKSPARSE_OK) {
+      return status;
+    }
+    if (call.columns == 0) {
+      continue;
+    }
+    if (goes_to_blas(path, isa, what, pairs_per_segment(call.plan, chunk), call.k, n)) {
+      run_on_blas(call, chunk);
+    } else {
+      run_on_tiles(call, chunk, first_block(call, i + 1));
+    }
+  }
+  return BLOCKSPARSE_OK;
 }
 
 }  // namespace
@@ -212,7 +274,8 @@ int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* sch
   call.k = k;
   call.a = a;
   call.lda = lda;
-  call.w = w;
+  call.w_type = element_type::float32;
+  call.w = reinterpret_cast<const char*>(w);
   call.read_blocks = read_blocks;
   call.write_blocks = write_blocks;
   call.w_read_stride = w_read_stride;
@@ -226,40 +289,50 @@ int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* sch
   call.ldc = ldc;
   call.scratch = scratch;
   call.scratch_length = scratch_length;
-  blocksparse_status status = first_error(
-      gemm_schedule::parse(schedule, schedule_length, &call.plan), check_rows(a, a_rows, k, lda),
-      check_blocks(w, read_blocks, w_read_stride, write_blocks, w_write_stride,
-                   w_transposed == 1 ? n : k, w_transposed == 1 ? k : n, ldw),
-      bias == nullptr ? BLOCKSPARSE_OK : check_rows(bias, write_blocks, n, bias_stride),
-      check_rows(c, c_rows, n, ldc),
-      may_go_to_blas(path, isa, k, n) ? check_scratch(scratch, scratch_length, k, n)
-                                      : BLOCKSPARSE_OK);
-  if (status != BLOCKSPARSE_OK) {
-    return status;
-  }
-  if (!is_range(column_begin, column_end, n) || !is_blas_size(ldw)) {
-    return BLOCKSPARSE_BAD_SIZE;
-  }
-  if (!is_range(chunk_begin, chunk_end, call.plan.chunks)) {
-    return BLOCKSPARSE_BAD_SCHEDULE;
-  }
-  call.columns = column_end - column_begin;
+  return run_checked(call, isa, path, schedule, schedule_length, chunk_begin, chunk_end, column_end,
+                     n, a_rows, c_rows);
+}
 
-  const operation what = call.w_transposed ? operation::transposed : operation::forward;
-  for (int32_t i = chunk_begin; i < chunk_end; ++i) {
-    gemm_chunk chunk;
-    status = call.plan.chunk(i, read_blocks, write_blocks, a_rows, c_rows, &chunk);
-    if (status != BLOCKSPARSE_OK) {
-      return status;
-    }
-    if (call.columns == 0) {
-      continue;
-    }
-    if (goes_to_blas(path, isa, what, pairs_per_segment(call.plan, chunk), k, n)) {
-      run_on_blas(call, chunk);
-    } else {
-      run_on_tiles(call, chunk, first_block(call, i + 1));
-    }
+int32_t blocksparse_block_gemm_typed_f32(
+    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
+    int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
+    const float* a, int64_t a_rows, int64_t lda, int32_t w_type, const void* w, int32_t read_blocks,
+    int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride, int64_t ldw,
+    int32_t w_transposed, const float* scales, int64_t scales_read_stride,
+    int64_t scales_write_stride, const float* bias, int64_t bias_stride, int32_t accumulate,
+    float* c, int64_t c_rows, int64_t ldc) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  return BLOCKSPARSE_OK;
+  if (w_type < BLOCKSPARSE_FLOAT32 || w_type > BLOCKSPARSE_INT8 || !is_flag(w_transposed) ||
+      !is_flag(accumulate) || (accumulate == 1 && bias != nullptr) ||
+      (w_type != BLOCKSPARSE_INT8 && scales != nullptr)) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
+  }
+  gemm_call call = {};
+  call.kernels = kernels;
+  call.column_begin = column_begin;
+  call.k = k;
+  call.a = a;
+  call.lda = lda;
+  call.w_type = static_cast<element_type>(w_type);
+  call.w = static_cast<const char*>(w);
+  call.read_blocks = read_blocks;
+  call.write_blocks = write_blocks;
+  call.w_read_stride = w_read_stride;
+  call.w_write_stride = w_write_stride;
+  call.ldw = ldw;
+  call.w_transposed = w_transposed == 1;
+  call.scales = scales;
+  call.scales_read_stride = scales_read_stride;
+  call.scales_write_stride = scales_write_stride;
+  call.bias = bias;
+  call.bias_stride = bias_stride;
+  call.accumulate = accumulate == 1;
+  call.c = c;
+  call.ldc = ldc;
+  return run_checked(call, isa, BLOCKSPARSE_PATH_TILE, schedule, schedule_length, chunk_begin,
+                     chunk_end, column_end, n, a_rows, c_rows);
 }

@@ -58,7 +58,7 @@ BLOCKSPARSE_API const char* blocksparse_status_name(int32_t status);
 typedef enum blocksparse_isa {
   BLOCKSPARSE_PORTABLE = 0,
   BLOCKSPARSE_NEON = 1,
-  BLOCKSPARSE_AVX2 = 2,  /* AVX2 and FMA */
+  BLOCKSPARSE_AVX2 = 2,  /* AVX2, FMA and F16C */
   BLOCKSPARSE_AVX512 = 3 /* AVX-512 F, VL, BW and DQ */
 } blocksparse_isa;
 
@@ -221,6 +221,36 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
     int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride, int64_t ldw,
     int32_t w_transposed, const float* bias, int64_t bias_stride, int32_t accumulate, float* c,
     int64_t c_rows, int64_t ldc, float* scratch, int64_t scratch_length);
+
+/* What weights that are only read may be stored as. */
+typedef enum blocksparse_element_type {
+  BLOCKSPARSE_FLOAT32 = 0,
+  BLOCKSPARSE_FLOAT16 = 1,  /* IEEE 754 binary16 */
+  BLOCKSPARSE_BFLOAT16 = 2, /* the upper half of a float32 */
+  BLOCKSPARSE_INT8 = 3      /* q; what is meant is float(q) * scale, rounded once to float */
+} blocksparse_element_type;
+
+/*
+ * As blocksparse_block_gemm_f32 on BLOCKSPARSE_PATH_TILE, with weights of any element type: they are
+ * widened to float32 as they are loaded, and sums are float32. The result has the same bits as there
+ * with the weights widened before, but for which NaN a NaN is. Nothing goes to BLAS.
+ *
+ * w_type        BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
+ * w             as there, in elements of that type, at any address
+ * scales        of INT8, read_blocks x write_blocks rows, one number for each of the elements that lie
+ *               together: W[p][q] is multiplied by
+ *                 scales[read_block * scales_read_stride + write_block * scales_write_stride + q],
+ *               or, with w_transposed,                                                       ... + p].
+ *               A stride of 0 is allowed. NULL for all other types
+ */
+BLOCKSPARSE_API int32_t blocksparse_block_gemm_typed_f32(
+    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
+    int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
+    const float* a, int64_t a_rows, int64_t lda, int32_t w_type, const void* w, int32_t read_blocks,
+    int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride, int64_t ldw,
+    int32_t w_transposed, const float* scales, int64_t scales_read_stride,
+    int64_t scales_write_stride, const float* bias, int64_t bias_stride, int32_t accumulate,
+    float* c, int64_t c_rows, int64_t ldc);
 
 /*
  * For each block of [block_begin, block_end) of the schedule, rows [m_begin, m_end) of the block:

@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include <type_traits>
 #include <utility>
 
 #include "kernels/compiler_hints.h"
@@ -19,10 +20,13 @@ namespace {
 using blocksparse::activation_gradient_row;
 using blocksparse::activation_row;
 using blocksparse::bag_work;
+using blocksparse::bfloat16;
 using blocksparse::binary_targets;
 using blocksparse::block_view;
 using blocksparse::cross_entropy_target;
+using blocksparse::element_type;
 using blocksparse::elementwise_function;
+using blocksparse::float16;
 using blocksparse::gemm_work;
 using blocksparse::kernel_table;
 using blocksparse::kTileRows;
@@ -34,7 +38,10 @@ using blocksparse::sums_begin;
 // The mask of a whole vector.
 struct all {};
 
-INLINE vec load(const float* p, all) { return load(p); }
+template <typename Element>
+INLINE vec load(const Element* p, all) {
+  return load(p);
+}
 INLINE void store(float* p, vec a, all) { store(p, a); }
 INLINE vec select(all, vec a, vec) { return a; }
 

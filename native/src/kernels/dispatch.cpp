@@ -26,11 +26,11 @@ constexpr bool has_all(uint64_t flags, uint64_t wanted) { return (flags & wanted
 constexpr uint64_t bit(int place) { return uint64_t{1} << place; }
 
 int32_t detect_best_isa() {
-  constexpr uint64_t kFma = bit(12), kSaved = bit(27), kAvx = bit(28);  // leaf 1, ecx
+  constexpr uint64_t kFma = bit(12), kSaved = bit(27), kAvx = bit(28), kF16c = bit(29);  // 1, ecx
   constexpr uint64_t kAvx2 = bit(5), kF = bit(16), kDq = bit(17), kBw = bit(30), kVl = bit(31);
   constexpr uint64_t kYmmState = bit(1) | bit(2), kZmmState = kYmmState | bit(5) | bit(6) | bit(7);
   uint32_t eax, ebx, ecx, edx;
-  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || !has_all(ecx, kFma | kSaved | kAvx)) {
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || !has_all(ecx, kFma | kSaved | kAvx | kF16c)) {
     return BLOCKSPARSE_PORTABLE;
   }
   const uint64_t states = enabled_states();

@@ -6,11 +6,13 @@
 
 namespace {
 
+template <typename Element>
 struct dot_tile_task {
   const gemm_work* work;
+  block_of<Element> w;
   const row_tile* rows;
   int32_t column_begin, column_end;  // of c, which are rows of W
-  const float* next;                 // fetched during the last columns; NULL: nothing
+  const Element* next;               // fetched during the last columns; NULL: nothing
 };
 
 // Rows of W that stay in the first-level cache for all row tiles.
@@ -25,13 +27,13 @@ constexpr int32_t dot_columns(int32_t rows) {
   return columns;
 }
 
-template <int32_t Rows>
+template <typename Element, int32_t Rows>
 struct dot_tile {
   static constexpr int32_t kColumns = dot_columns(Rows);
   static constexpr int32_t kVectors = (Rows * kColumns - 1) / kWidth + 1;  // of results
 
   template <typename Mask>
-  INLINE static void step(const float* const* a, const float* w, int64_t ld, int64_t last,
+  INLINE static void step(const float* const* a, const block_of<Element>& w, int64_t last,
                           int64_t p, Mask part, vec (&sum)[kVectors * kWidth]) {
     vec row[Rows];
     UNROLL
@@ -41,7 +43,13 @@ struct dot_tile {
     UNROLL
     for (int32_t q = 0; q < kColumns; ++q) {
       // Behind the last row of W, that one again: its products are not stored.
-      const vec column = load(w + (q < last ? q : last) * ld + p, part);
+      const Element* const at = w.data + (q < last ? q : last) * w.ld + p;
+      vec column;
+      if constexpr (std::is_same_v<Mask, all> || std::is_same_v<Element, float>) {
+        column = w.widened(at, p, part);
+      } else {
+        column = w.widened_apart(at, p, part);
+      }
       UNROLL
       for (int32_t r = 0; r < Rows; ++r) {
         sum[r * kColumns + q] = fma(row[r], column, sum[r * kColumns + q]);
@@ -50,12 +58,12 @@ struct dot_tile {
   }
 
   // Columns [column, column + width).
-  INLINE static void run_columns(const dot_tile_task& t, int32_t column, int32_t width,
-                                 int64_t last, const float* fetch) {
-    constexpr int32_t kStepLines = (kColumns * kWidth - 1) / kLineFloats + 1;
+  INLINE static void run_columns(const dot_tile_task<Element>& t, int32_t column, int32_t width,
+                                 int64_t last, const Element* fetch) {
+    constexpr int32_t kLineElements = kLineBytes / static_cast<int32_t>(sizeof(Element));
+    constexpr int32_t kStepLines = (kColumns * kWidth - 1) / kLineElements + 1;
     const int32_t k = t.work->k;
-    const int64_t ld = t.work->w.ld;
-    const float* const w = t.work->w.data + column * ld;
+    const block_of<Element> w = t.w.from(column, 0);
     vec sum[kVectors * kWidth];
     UNROLL
     for (int32_t i = 0; i < kVectors * kWidth; ++i) {
@@ -65,13 +73,13 @@ struct dot_tile {
     for (; p + kWidth <= k; p += kWidth) {
       UNROLL
       for (int32_t line = 0; line < kStepLines; ++line) {
-        __builtin_prefetch(fetch + line * kLineFloats, 0, 2);
+        __builtin_prefetch(fetch + line * kLineElements, 0, 2);
       }
       fetch += kColumns * kWidth;
-      step(t.rows->a, w, ld, last, p, all{}, sum);
+      step(t.rows->a, w, last, p, all{}, sum);
     }
     if (p < k) {
-      step(t.rows->a, w, ld, last, p, first(static_cast<int32_t>(k - p)), sum);
+      step(t.rows->a, w, last, p, first(static_cast<int32_t>(k - p)), sum);
     }
     float total[kVectors * kWidth];
     UNROLL
@@ -96,8 +104,8 @@ struct dot_tile {
     }
   }
 
-  static void run(const dot_tile_task& t) {
-    const block_view& w = t.work->w;
+  static void run(const dot_tile_task<Element>& t) {
+    const block_of<Element>& w = t.w;
     int32_t column = t.column_begin;
     for (; column + 2 * kColumns <= t.column_end; column += kColumns) {
       run_columns(t, column, kColumns, kColumns - 1, w.data + (column + kColumns) * w.ld);
@@ -109,23 +117,25 @@ struct dot_tile {
   }
 };
 
-constexpr void (*kDotTiles[kTileRows])(const dot_tile_task&) = {dot_tile<1>::run, dot_tile<2>::run,
-                                                                dot_tile<3>::run, dot_tile<4>::run,
-                                                                dot_tile<5>::run, dot_tile<6>::run};
+template <typename Element>
+constexpr void (*kDotTiles[kTileRows])(const dot_tile_task<Element>&) = {
+    dot_tile<Element, 1>::run, dot_tile<Element, 2>::run, dot_tile<Element, 3>::run,
+    dot_tile<Element, 4>::run, dot_tile<Element, 5>::run, dot_tile<Element, 6>::run};
 
 // W is read once, from end to end: a few of its rows at a time are used for all row tiles.
+template <typename Element>
 void multiply_by_dots(const gemm_work& work) {
-  dot_tile_task task;
-  task.work = &work;
+  const block_of<Element> w(work.w);
+  dot_tile_task<Element> task = {&work, w, nullptr, 0, 0, nullptr};
   const int32_t step = work.tile_count == 1 ? work.columns : kDotStripe;
   for (int32_t column = 0; column < work.columns; column += step) {
     task.column_begin = column;
     task.column_end = least(column + step, work.columns);
     for (int32_t i = 0; i < work.tile_count; ++i) {
       task.rows = &work.tiles[i];
-      task.next = task.column_end == work.columns ? work.next.data
-                                                  : work.w.data + task.column_end * work.w.ld;
-      kDotTiles[task.rows->rows - 1](task);
+      task.next = task.column_end == work.columns ? static_cast<const Element*>(work.next.data)
+                                                  : w.data + task.column_end * w.ld;
+      kDotTiles<Element>[task.rows->rows - 1](task);
     }
   }
 }

@@ -35,15 +35,14 @@ INLINE int32_t piece_rows(int32_t k, int32_t most) {
   return ((k - 1) / pieces / 16 + 1) * 16;
 }
 
-// Rows [p, p + steps) of W in one tile's columns, times all rows.
+// Rows [p, p + steps) of W in one tile's columns, times all rows. A panel's elements may be of
+// another type than those of W, which are fetched.
+template <typename Element, typename Fetched>
 INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int32_t column,
-                           int32_t width, block_view w, const fetching& next) {
-  gemm_tile_task task;
-  task.k_begin = p;
-  task.k_end = p + steps;
-  task.column = column;
-  task.last = last_mask(width);
-  task.w = w;
+                           int32_t width, const block_of<Element>& w,
+                           const fetching<Fetched>& next) {
+  gemm_tile_task<Element> task = {nullptr, p,       p + steps, column, last_mask(width),
+                                  w,       nullptr, nullptr,   0};
   task.begin = common_begin(work, p, column);
   for (int32_t i = 0; i < work.tile_count; ++i) {
     const bool fetches = next.begin != nullptr && i < next.tiles();
@@ -51,31 +50,40 @@ INLINE void multiply_piece(const gemm_work& work, int32_t p, int32_t steps, int3
     if (p == 0 && i + 1 < work.tile_count) {
       prefetch_for_writing(work.tiles[i + 1], column, width);
     }
-    task.fetch = fetches ? next.begin + i * next.tile_step : w.data;
-    task.fetch_ld = fetches ? next.step : 0;
-    kTiles<gemm_tile_task, gemm_tile, kFetchVariants>(task, task.rows->rows, width,
-                                                      fetches ? next.log() : 0);
+    task.fetch = fetches ? next.begin + i * next.tile_step : reinterpret_cast<const char*>(w.data);
+    task.fetch_step = fetches ? next.step : 0;
+    kTiles<gemm_tile_task<Element>, gemm_tiles_of<Element>::template tile, kFetchVariants<Element>>(
+        task, task.rows->rows, width, fetches ? next.log() : 0);
   }
 }
 
-INLINE block_view moved(const block_view& w, int64_t row, int32_t column) {
-  return w.data == nullptr ? w : block_view{w.data + row * w.ld + column, w.ld};
+// What is only fetched has no scales.
+template <typename Element>
+INLINE block_of<Element> moved(const block_of<Element>& w, int64_t row, int32_t column) {
+  return w.data == nullptr ? w : block_of<Element>(w.data + row * w.ld + column, w.ld, nullptr);
 }
 
+INLINE block_of<float> panel_block(const float* panel) { return {panel, kTileColumns, nullptr}; }
+
+template <typename Element>
 void multiply_plain(const gemm_work& work) {
+  const block_of<Element> whole(work.w);
+  const block_of<Element> next_block(work.next);
   const bool many = work.tile_count >= kManyTiles;
   if (work.k <= kPieceOfFewTiles.rows && work.columns <= kTileColumns && !many) {
     // What follows would do the same, but take as long for it as for the product itself.
-    fetching fetch(work.tile_count, work.columns);
-    fetch.rows_of(work.next);
-    multiply_piece(work, 0, work.k, 0, work.columns, work.w, fetch);
+    fetching<Element> fetch(work.tile_count, work.columns);
+    fetch.rows_of(next_block);
+    multiply_piece(work, 0, work.k, 0, work.columns, whole, fetch);
     return;
   }
   const column_tiles tiles(work.columns);
   alignas(64) float panel[kMostPanelRows * kTileColumns];
   // A tile reads a few lines of each row of W. Where rows are a power of 2 apart, those fall upon
-  // each other in the caches. A narrow tile, of a line or less, gains by a copy in any case.
-  const bool copies = many && (kTileLines == 1 || work.w.ld % kCollidingFloats == 0);
+  // each other in the caches. A narrow tile, of a line or less, gains by a copy in any case; and
+  // elements of other types are then widened once for all rows.
+  const bool copies = many && (kTileLines<float> == 1 || !std::is_same_v<Element, float> ||
+                               whole.ld % kCollidingFloats == 0);
   const piece_size piece = copies                                    ? kPieceOfPanels
                            : many                                    ? kPieceOfManyTiles
                            : work.columns > kPieceOfFewTiles.columns ? kPieceOfWideBlocks
@@ -89,31 +97,34 @@ void multiply_plain(const gemm_work& work) {
     for (int32_t p = 0; p < work.k; p += most) {
       const int32_t steps = least(work.k - p, most);
       // The piece below; or the first of the next stripe; or of the next block.
-      block_view next = moved(work.next, 0, -tiles.begin(tile_begin));
+      block_of<Element> next = moved(next_block, 0, -tiles.begin(tile_begin));
       if (p + steps < work.k) {
-        next = moved(work.w, p + steps, 0);
+        next = moved(whole, p + steps, 0);
       } else if (s + 1 < stripes) {
-        next = moved(work.w, 0, tiles.begin(tile_end) - tiles.begin(tile_begin));
+        next = moved(whole, 0, tiles.begin(tile_end) - tiles.begin(tile_begin));
       }
       for (int32_t j = tile_begin; j < tile_end; ++j) {
         if (j + 1 == tile_end) {
           prefetch_for_reading(work, p + steps, least(most, work.k - p - steps));
         }
         const int32_t column = tiles.begin(j);
-        fetching fetch(work.tile_count, tiles.width(j));
+        fetching<Element> fetch(work.tile_count, tiles.width(j));
         fetch.rows_of(moved(next, 0, column));
-        block_view w = moved(work.w, p, column);
+        const block_of<Element> w = whole.from(p, column);
         if (copies) {
           copy_panel(w, steps, tiles.width(j), panel);
-          w = {panel, kTileColumns};
+          multiply_piece(work, p, steps, column, tiles.width(j), panel_block(panel), fetch);
+        } else {
+          multiply_piece(work, p, steps, column, tiles.width(j), w, fetch);
         }
-        multiply_piece(work, p, steps, column, tiles.width(j), w, fetch);
       }
     }
   }
 }
 
+template <typename Element>
 void multiply_by_panels(const gemm_work& work) {
+  const block_of<Element> whole(work.w);
   alignas(64) float panel[kMostPanelRows * kTileColumns];
   const int32_t most = piece_rows(work.k, kPanelRows);
   prefetch_for_reading(work, 0, least(most, work.k));
@@ -121,36 +132,50 @@ void multiply_by_panels(const gemm_work& work) {
   for (int32_t j = 0; j < tiles.count(); ++j) {
     const int32_t column = tiles.begin(j);
     const int32_t width = tiles.width(j);
-    fetching fetch(work.tile_count, width);
+    fetching<Element> fetch(work.tile_count, width);
     for (int32_t p = 0; p < work.k; p += most) {
       const int32_t steps = least(work.k - p, most);
-      const float* const w = work.w.data + column * work.w.ld + p;
-      transpose_panel({w, work.w.ld}, steps, width, panel);
+      transpose_panel(whole.from(column, p), steps, width, panel);
       // Memory holds the columns that follow, or the next block, end to end.
-      const float* const next =
-          j + 1 < tiles.count() ? work.w.data + tiles.begin(j + 1) * work.w.ld : work.next.data;
-      fetch.begin = next == nullptr ? nullptr : next + int64_t{p} * kTileColumns;
-      fetch.step = fetch.lines() * kLineFloats;
-      fetch.tile_step = steps * fetch.step;
+      const Element* const next = j + 1 < tiles.count()
+                                      ? whole.data + tiles.begin(j + 1) * whole.ld
+                                      : static_cast<const Element*>(work.next.data);
+      if (next != nullptr) {
+        fetch.lines_from(next + int64_t{p} * kTileColumns, steps);
+      }
       if (j == 0) {
         prefetch_for_reading(work, p + steps, least(most, work.k - p - steps));
       }
-      multiply_piece(work, p, steps, column, width, {panel, kTileColumns}, fetch);
+      multiply_piece(work, p, steps, column, width, panel_block(panel), fetch);
     }
   }
 }
 
-void gemm(const gemm_work& work) {
+template <typename Element>
+void gemm_of(const gemm_work& work) {
   int32_t rows = 0;
   for (int32_t i = 0; i < work.tile_count; ++i) {
     rows += work.tiles[i].rows;
   }
   if (!work.w_transposed) {
-    multiply_plain(work);
+    multiply_plain<Element>(work);
   } else if (rows <= most_rows_for_dots(work.k)) {
-    multiply_by_dots(work);
+    multiply_by_dots<Element>(work);
   } else {
-    multiply_by_panels(work);
+    multiply_by_panels<Element>(work);
+  }
+}
+
+void gemm(const gemm_work& work) {
+  switch (work.w_type) {
+    case element_type::float32:
+      return gemm_of<float>(work);
+    case element_type::float16:
+      return gemm_of<float16>(work);
+    case element_type::bfloat16:
+      return gemm_of<bfloat16>(work);
+    case element_type::int8:
+      return gemm_of<int8_t>(work);
   }
 }
 

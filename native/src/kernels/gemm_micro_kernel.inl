@@ -9,21 +9,22 @@
 
 namespace {
 
+template <typename Element>
 struct gemm_tile_task {
   const row_tile* rows;
   int32_t k_begin, k_end;
   int32_t column;
   mask last;
-  block_view w;        // from its first row and column that the tile uses
-  const float* begin;  // what the sums of every row begin with; NULL: with c
-  const float* fetch;  // prefetched in the first step
-  int64_t fetch_ld;    // and so much further in each step
+  block_of<Element> w;  // from its first row and column that the tile uses
+  const float* begin;   // what the sums of every row begin with; NULL: with c
+  const char* fetch;    // prefetched in the first step
+  int64_t fetch_step;   // and so many bytes further in each step
 };
 
 // Each step prefetches 2^FetchLog cache lines.
-template <int32_t Rows, int32_t Vectors, bool Partial, int32_t FetchLog>
+template <typename Element, int32_t Rows, int32_t Vectors, bool Partial, int32_t FetchLog>
 struct gemm_tile {
-  static void run(const gemm_tile_task& t) {
+  static void run(const gemm_tile_task<Element>& t) {
     const mask last = t.last;
     const float* const* const a = t.rows->a;
     float* const* const c = t.rows->c;
@@ -37,10 +38,10 @@ struct gemm_tile {
       }
     }
 
-    const float* w = t.w.data;
-    const int64_t ld = t.w.ld;
-    const float* fetch = t.fetch;
-    const int64_t fetch_ld = t.fetch_ld;
+    const block_of<Element> block = t.w;
+    const Element* w = block.data;
+    const char* fetch = t.fetch;
+    const int64_t fetch_step = t.fetch_step;
     const int64_t end = t.k_end;
     const float* row_of_a[Rows];
     UNROLL
@@ -51,11 +52,11 @@ struct gemm_tile {
       vec row[Vectors];
       UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
-        row[v] = load_part<Partial, Vectors>(w, v, last);
+        row[v] = widened_part<Partial, Vectors>(block, w, v, last);
       }
       UNROLL
       for (int32_t line = 0; line < 1 << FetchLog; ++line) {
-        __builtin_prefetch(fetch + line * kLineFloats, 0, 2);
+        __builtin_prefetch(fetch + line * kLineBytes, 0, 2);
       }
       UNROLL
       for (int32_t r = 0; r < Rows; ++r) {
@@ -65,8 +66,8 @@ struct gemm_tile {
           sum[r][v] = fma(factor, row[v], sum[r][v]);
         }
       }
-      w += ld;
-      fetch += fetch_ld;
+      w += block.ld;
+      fetch += fetch_step;
     }
 
     UNROLL
@@ -77,6 +78,12 @@ struct gemm_tile {
       }
     }
   }
+};
+
+template <typename Element>
+struct gemm_tiles_of {
+  template <int32_t Rows, int32_t Vectors, bool Partial, int32_t FetchLog>
+  using tile = gemm_tile<Element, Rows, Vectors, Partial, FetchLog>;
 };
 
 }  // namespace

@@ -9,9 +9,14 @@
 
 namespace {
 
-// Cache lines of a row of a tile: 1 or 4.
-constexpr int32_t kTileLines = kTileColumns > kLineFloats ? kTileColumns / kLineFloats : 1;
-constexpr int32_t kFetchVariants = kTileLines == 4 ? 3 : 1;
+// Cache lines of a row of a tile: 1, 2 or 4.
+template <typename Element>
+constexpr int32_t kTileLines =
+    kTileColumns* static_cast<int32_t>(sizeof(Element)) > kLineBytes
+        ? kTileColumns* static_cast<int32_t>(sizeof(Element)) / kLineBytes
+        : 1;
+template <typename Element>
+constexpr int32_t kFetchVariants = kTileLines<Element> == 4 ? 3 : kTileLines<Element>;
 
 // The caches fetch a line before it is written, even if nothing of it is read.
 INLINE void prefetch_for_writing(const row_tile& tile, int32_t column, int32_t width) {
@@ -37,11 +42,13 @@ INLINE void prefetch_for_reading(const gemm_work& work, int32_t begin, int32_t c
 
 // What to fetch while a piece is multiplied: so many lines in each step of each tile until all of a
 // tile's width are fetched, so that memory is asked for them at an even rate.
+template <typename Element>
 class fetching {
  public:
   // While so many tiles of so many columns are computed.
-  fetching(int32_t tile_count, int32_t width) : width_lines_((width - 1) / kLineFloats + 1) {
-    while (tile_count << log_ < width_lines_ && log_ + 1 < kFetchVariants) {
+  fetching(int32_t tile_count, int32_t width)
+      : width_lines_((width - 1) / (kLineBytes / kSize) + 1) {
+    while (tile_count << log_ < width_lines_ && log_ + 1 < kFetchVariants<Element>) {
       ++log_;
     }
   }
@@ -51,18 +58,27 @@ class fetching {
   int32_t tiles() const { return ((width_lines_ - 1) >> log_) + 1; }
 
   // The rows of a block in those columns.
-  void rows_of(const block_view& block) {
-    begin = block.data;
-    step = block.ld;
-    tile_step = lines() * kLineFloats;
+  void rows_of(const block_of<Element>& block) {
+    begin = reinterpret_cast<const char*>(block.data);
+    step = block.ld * kSize;
+    tile_step = lines() * kLineBytes;
   }
 
-  // NULL: nothing. Each step of a tile moves by `step`; the next tile begins `tile_step` further.
-  const float* begin = nullptr;
+  // `steps` steps of lines that lie end to end.
+  void lines_from(const Element* block, int32_t steps) {
+    begin = reinterpret_cast<const char*>(block);
+    step = lines() * kLineBytes;
+    tile_step = steps * step;
+  }
+
+  // NULL: nothing. Each step of a tile moves by `step` bytes; the next tile begins `tile_step` bytes
+  // further.
+  const char* begin = nullptr;
   int64_t step = 0;
   int64_t tile_step = 0;
 
  private:
+  static constexpr int32_t kSize = static_cast<int32_t>(sizeof(Element));
   int32_t width_lines_;
   int32_t log_ = 0;
 };

@@ -18,20 +18,27 @@ struct row_tile {
   int32_t rows;
 };
 
+// What the elements of W are stored as, in the order of blocksparse_element_type.
+enum class element_type { float32, float16, bfloat16, int8 };
+
 // A block as a tile kernel walks through it.
 struct block_view {
-  const float* data;
-  int64_t ld;
+  const void* data;
+  int64_t ld;  // in elements
+  const float*
+      scales;  // of int8, one for each of the elements that lie together: q * scale is meant
 };
 
 // What the sums of a product begin with.
 enum class sums_begin { with_c, with_bias, with_zero };
 
-// c[t] = (c[t], bias or 0) + a[t] * w for all rows of the tiles, w being k x columns.
+// c[t] = (c[t], bias or 0) + a[t] * w for all rows of the tiles, w being k x columns, widened to
+// float as it is loaded.
 struct gemm_work {
   const row_tile* tiles;
   int32_t tile_count;
   int32_t k, columns;
+  element_type w_type;
   block_view w;
   bool w_transposed;
   sums_begin begin;

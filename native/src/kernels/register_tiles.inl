@@ -7,6 +7,7 @@ namespace {
 
 constexpr int32_t kTileColumns = kTileVectors * kWidth;
 constexpr int32_t kLineFloats = 16;  // of a cache line
+constexpr int32_t kLineBytes = 64;
 
 INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
@@ -36,10 +37,53 @@ class column_tiles {
   int32_t wider_;    // so many tiles at the start have one more
 };
 
+// A block whose elements are stored as such; see block_view.
+template <typename Element>
+struct block_of {
+  const Element* data;
+  int64_t ld;
+  const float* scales;
+
+  explicit block_of(const block_view& w)
+      : data(static_cast<const Element*>(w.data)), ld(w.ld), scales(w.scales) {}
+  block_of(const Element* data_, int64_t ld_, const float* scales_)
+      : data(data_), ld(ld_), scales(scales_) {}
+
+  static constexpr bool kHasScales = std::is_same_v<Element, int8_t>;
+
+  // Elements [at, at + kWidth) of a row as floats, rounded once where they have scales; `column` is
+  // the first one's place in the row.
+  template <typename Mask>
+  INLINE vec widened(const Element* at, int64_t column, Mask m) const {
+    if constexpr (kHasScales) {
+      return mul(load(at, m), load(scales + column, m));
+    } else {
+      return load(at, m);
+    }
+  }
+
+  // As widened(), where it is not done often. Where there are no masked loads of such elements, they
+  // are many instructions.
+  [[gnu::noinline]] vec widened_apart(const Element* at, int64_t column, mask m) const {
+    return widened(at, column, m);
+  }
+
+  // From a row and a column of it on.
+  INLINE block_of from(int64_t row, int64_t column) const {
+    return {data + row * ld + column, ld, kHasScales ? scales + column : nullptr};
+  }
+};
+
 // Loads and stores of vector v of a tile's row. The last vector may be partial.
 template <bool Partial, int32_t Vectors>
 INLINE vec load_part(const float* p, int32_t v, mask last) {
   return Partial && v == Vectors - 1 ? load(p + v * kWidth, last) : load(p + v * kWidth);
+}
+
+template <bool Partial, int32_t Vectors, typename Element>
+INLINE vec widened_part(const block_of<Element>& w, const Element* row, int32_t v, mask last) {
+  return Partial && v == Vectors - 1 ? w.widened(row + v * kWidth, v * kWidth, last)
+                                     : w.widened(row + v * kWidth, v * kWidth, all{});
 }
 
 template <bool Partial, int32_t Vectors>

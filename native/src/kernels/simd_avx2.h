@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Vectors of 8 floats, with fused multiply-add. For kernels_avx2.cpp only.
+// Vectors of 8 floats, with fused multiply-add and conversions of float16. For kernels_avx2.cpp only.
 #include <immintrin.h>
 
 #include "kernels/compiler_hints.h"
+#include "kernels/element_types.h"
 
 namespace {
 
@@ -23,6 +24,40 @@ INLINE mask first(int32_t n) {
 INLINE vec load(const float* p, mask m) { return _mm256_maskload_ps(p, m); }
 INLINE void store(float* p, vec a, mask m) { _mm256_maskstore_ps(p, m, a); }
 INLINE vec select(mask m, vec a, vec b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m)); }
+
+// Weights of other types, as floats. There are no masked loads of theirs: the first elements are
+// counted and read in whole numbers of 8 bytes or less.
+INLINE int32_t count_of(mask m) {
+  return __builtin_ctz(~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(m))));
+}
+INLINE __m128i first_of_16_bits(const void* p, mask m) {
+  const int32_t bytes = 2 * count_of(m);
+  const uint64_t high =
+      bytes > 8 ? first_bytes(static_cast<const char*>(p) + 8, bytes - 8) : uint64_t{0};
+  return _mm_set_epi64x(static_cast<int64_t>(high), static_cast<int64_t>(first_bytes(p, bytes)));
+}
+INLINE vec widen_bfloat16(__m128i a) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(a), 16));
+}
+INLINE vec widen_int8(__m128i a) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(a)); }
+INLINE vec load(const blocksparse::float16* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+INLINE vec load(const blocksparse::float16* p, mask m) {
+  return _mm256_cvtph_ps(first_of_16_bits(p, m));
+}
+INLINE vec load(const blocksparse::bfloat16* p) {
+  return widen_bfloat16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+INLINE vec load(const blocksparse::bfloat16* p, mask m) {
+  return widen_bfloat16(first_of_16_bits(p, m));
+}
+INLINE vec load(const int8_t* p) {
+  return widen_int8(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
+INLINE vec load(const int8_t* p, mask m) {
+  return widen_int8(_mm_cvtsi64_si128(static_cast<int64_t>(first_bytes(p, count_of(m)))));
+}
 
 INLINE vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
 INLINE vec sub(vec a, vec b) { return _mm256_sub_ps(a, b); }

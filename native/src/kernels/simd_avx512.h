@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/compiler_hints.h"
+#include "kernels/element_types.h"
 
 namespace {
 
@@ -21,6 +22,29 @@ INLINE mask first(int32_t n) { return static_cast<mask>((1u << n) - 1); }
 INLINE vec load(const float* p, mask m) { return _mm512_maskz_loadu_ps(m, p); }
 INLINE void store(float* p, vec a, mask m) { _mm512_mask_storeu_ps(p, m, a); }
 INLINE vec select(mask m, vec a, vec b) { return _mm512_mask_blend_ps(m, b, a); }
+
+// Weights of other types, as floats.
+INLINE vec widen_float16(__m256i a) { return _mm512_cvtph_ps(a); }
+INLINE vec widen_bfloat16(__m256i a) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(a), 16));
+}
+INLINE vec widen_int8(__m128i a) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a)); }
+INLINE vec load(const blocksparse::float16* p) {
+  return widen_float16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+INLINE vec load(const blocksparse::float16* p, mask m) {
+  return widen_float16(_mm256_maskz_loadu_epi16(m, p));
+}
+INLINE vec load(const blocksparse::bfloat16* p) {
+  return widen_bfloat16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+INLINE vec load(const blocksparse::bfloat16* p, mask m) {
+  return widen_bfloat16(_mm256_maskz_loadu_epi16(m, p));
+}
+INLINE vec load(const int8_t* p) {
+  return widen_int8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+INLINE vec load(const int8_t* p, mask m) { return widen_int8(_mm_maskz_loadu_epi8(m, p)); }
 
 INLINE vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
 INLINE vec sub(vec a, vec b) { return _mm512_sub_ps(a, b); }

@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 
 #include "kernels/compiler_hints.h"
+#include "kernels/element_types.h"
 
 namespace {
 
@@ -40,6 +41,27 @@ INLINE vec select(mask m, vec a, vec b) {
   static const int32_t lanes[kWidth] = {0, 1, 2, 3};
   return vbslq_f32(vcltq_s32(vld1q_s32(lanes), vdupq_n_s32(m.count)), a, b);
 }
+
+// Weights of other types, as floats.
+INLINE vec widen_float16(uint64_t bits) {
+  return vcvt_f32_f16(vreinterpret_f16_u64(vcreate_u64(bits)));
+}
+INLINE vec widen_bfloat16(uint64_t bits) {
+  return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u64(vcreate_u64(bits)), 16));
+}
+INLINE vec widen_int8(uint64_t bits) {
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u64(vcreate_u64(bits))))));
+}
+INLINE vec load(const blocksparse::float16* p) { return widen_float16(first_bytes(p, 8)); }
+INLINE vec load(const blocksparse::float16* p, mask m) {
+  return widen_float16(first_bytes(p, 2 * m.count));
+}
+INLINE vec load(const blocksparse::bfloat16* p) { return widen_bfloat16(first_bytes(p, 8)); }
+INLINE vec load(const blocksparse::bfloat16* p, mask m) {
+  return widen_bfloat16(first_bytes(p, 2 * m.count));
+}
+INLINE vec load(const int8_t* p) { return widen_int8(first_bytes(p, 4)); }
+INLINE vec load(const int8_t* p, mask m) { return widen_int8(first_bytes(p, m.count)); }
 
 INLINE vec add(vec a, vec b) { return vaddq_f32(a, b); }
 INLINE vec sub(vec a, vec b) { return vsubq_f32(a, b); }

@@ -6,11 +6,14 @@
 #include <cstring>
 
 #include "kernels/compiler_hints.h"
+#include "kernels/element_types.h"
 
 namespace {
 
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t ivec __attribute__((vector_size(16)));
+typedef uint16_t four_of_16_bits __attribute__((vector_size(8)));
+typedef int8_t four_of_8_bits __attribute__((vector_size(4)));
 constexpr int32_t kWidth = 4;
 constexpr int32_t kTileVectors = 2;  // 6 x 2 sums, for the 16 registers of SSE2
 constexpr int32_t kMostDotRows = 4;
@@ -45,6 +48,49 @@ INLINE vec select(mask m, vec a, vec b) {
   const ivec count = {m.count, m.count, m.count, m.count};
   return lanes < count ? a : b;
 }
+
+// Weights of other types, as floats.
+INLINE ivec whole_16_bits(uint64_t bits) {
+  four_of_16_bits lanes;
+  std::memcpy(&lanes, &bits, sizeof(lanes));
+  return __builtin_convertvector(lanes, ivec);
+}
+INLINE vec float_of_bits(ivec bits) {
+  vec a;
+  std::memcpy(&a, &bits, sizeof(a));
+  return a;
+}
+// The exponent is moved from float16's range to float's, infinities and NaNs further; below the
+// normal numbers, what was too much is taken off again as a float.
+INLINE vec widen_float16(uint64_t source) {
+  const ivec half = whole_16_bits(source);
+  const ivec shifted = (half & 0x7fff) << 13;
+  const ivec exponent = shifted & 0x0f800000;
+  const ivec normal = shifted + (112 << 23);
+  const ivec special = normal + (112 << 23);
+  const ivec least = {113 << 23, 113 << 23, 113 << 23, 113 << 23};
+  const vec subnormal = float_of_bits(normal + (1 << 23)) - float_of_bits(least);
+  ivec subnormal_bits;
+  std::memcpy(&subnormal_bits, &subnormal, sizeof(subnormal_bits));
+  const ivec magnitude = exponent == 0 ? subnormal_bits : exponent == 0x0f800000 ? special : normal;
+  return float_of_bits(magnitude | (half & 0x8000) << 16);
+}
+INLINE vec widen_bfloat16(uint64_t source) { return float_of_bits(whole_16_bits(source) << 16); }
+INLINE vec widen_int8(uint64_t source) {
+  four_of_8_bits lanes;
+  std::memcpy(&lanes, &source, sizeof(lanes));
+  return __builtin_convertvector(__builtin_convertvector(lanes, ivec), vec);
+}
+INLINE vec load(const blocksparse::float16* p) { return widen_float16(first_bytes(p, 8)); }
+INLINE vec load(const blocksparse::float16* p, mask m) {
+  return widen_float16(first_bytes(p, 2 * m.count));
+}
+INLINE vec load(const blocksparse::bfloat16* p) { return widen_bfloat16(first_bytes(p, 8)); }
+INLINE vec load(const blocksparse::bfloat16* p, mask m) {
+  return widen_bfloat16(first_bytes(p, 2 * m.count));
+}
+INLINE vec load(const int8_t* p) { return widen_int8(first_bytes(p, 4)); }
+INLINE vec load(const int8_t* p, mask m) { return widen_int8(first_bytes(p, m.count)); }
 
 INLINE vec add(vec a, vec b) { return a + b; }
 INLINE vec sub(vec a, vec b) { return a - b; }

@@ -107,7 +107,7 @@ final class BagFile {
     reader.tell(
         options.progress()::update,
         (mapped ? 0 : table.bytes()) + (state == null ? 0 : state.bytes()));
-    Storage storage = mapped ? reader.mapFloats(table) : reader.readFloats(table);
+    Storage storage = mapped ? reader.mapElements(table) : reader.readFloats(table);
     EmbeddingBag bag =
         EmbeddingBag.builder(vocabulary, features)
             .mode(mode)

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -156,7 +157,7 @@ public final class BlockPlan implements AutoCloseable {
    * @throws IllegalArgumentException if batch is negative, or more than 2<sup>29</sup>
    */
   public static BlockPlan dense(int batch) {
-    FirstUse.requireRoom();
+    StackRoom.require();
     Check.atLeast(0, "batch", batch);
     requirePairs(batch, 1, 1);
     SampleWindows zeros = SampleWindows.equal(batch, new int[batch]);
@@ -177,7 +178,7 @@ public final class BlockPlan implements AutoCloseable {
       String outputName,
       String oBlocksName,
       int oBlocks) {
-    FirstUse.requireRoom();
+    StackRoom.require();
     Check.atLeast(0, iBlocksName, iBlocks);
     Check.atLeast(0, oBlocksName, oBlocks);
     Check.rank(inputName, inputIdx, "(batch, window)", 2);
@@ -224,7 +225,7 @@ public final class BlockPlan implements AutoCloseable {
    * @throws IllegalStateException if rows are closed
    */
   public static BlockPlan of(SparseRows inputs, SparseRows outputs, int iBlocks, int oBlocks) {
-    FirstUse.requireRoom();
+    StackRoom.require();
     Check.atLeast(0, "iBlocks", iBlocks);
     Check.atLeast(0, "oBlocks", oBlocks);
     requireUnweighted("inputs", inputs);
@@ -375,6 +376,15 @@ public final class BlockPlan implements AutoCloseable {
   /** The rows that belong to the output blocks selected. */
   SelectedRows outputs() {
     return outputs;
+  }
+
+  void requireFits(Weights W) {
+    Shape shape = requireNonNull(W, "W").shape();
+    Shape expected = Shape.of(iBlocks(), oBlocks(), shape.dim(2), shape.dim(3));
+    if (!shape.equals(expected)) {
+      throw new IllegalArgumentException(
+          "W: expected " + WEIGHTS + " = " + expected + " but was " + shape);
+    }
   }
 
   /** The schedule of forward products, held by the lease. */

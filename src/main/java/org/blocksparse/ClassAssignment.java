@@ -372,7 +372,6 @@ public final class ClassAssignment {
    * @throws IllegalArgumentException if {@code outputs} is less than 1
    */
   public static int defaultCount(int outputs) {
-    FirstUse.requireRoom();
     return ClassCount.REFERENCE.fastest(Check.atLeast(1, "outputs", outputs), ClassCount.BATCH);
   }
 

@@ -35,12 +35,14 @@ final class Growth {
   private final ClassTable table;
 
   private Growth(LayerMemory memory) {
+    memory.requireTrainable("growth");
     this.memory = memory;
     this.table = memory.assignment().table();
   }
 
   static LayerMemory copy(LayerMemory memory) {
-    return copied(memory);
+    ElementType type = memory.parameters().type();
+    return type == ElementType.FLOAT32 ? copied(memory) : memory.withWeights(type);
   }
 
   static LayerMemory added(LayerMemory memory, int n) {

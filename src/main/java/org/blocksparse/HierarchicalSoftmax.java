@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.random.RandomGenerator;
 import org.blocksparse.internal.softmax.Link;
+import org.blocksparse.internal.softmax.Parameter;
 
 /**
  * A softmax over very many outputs, in two levels: first a softmax over classes of outputs, then
@@ -133,9 +134,11 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     labels = requireNonNull(names, "labels").forAtMost(outputs());
   }
 
-  /** Weights of the classes, (features, classes): the layer's own, not a copy. */
+  /**
+   * Weights of the classes, (features, classes): the layer's own, if {@link #weightType} allows.
+   */
   public FloatTensor W1() {
-    return memory.parameters().W1();
+    return memory.parameters().floats(Parameter.W1);
   }
 
   /** Biases of the classes, (classes): the layer's own, not a copy. */
@@ -143,9 +146,27 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return memory.parameters().b1();
   }
 
-  /** Weights of the outputs, (classes, features, slots): the layer's own, not a copy. */
+  /** Weights of the outputs, (classes, features, slots): as {@link #W1}. */
   public FloatTensor W2() {
-    return memory.parameters().W2();
+    return memory.parameters().floats(Parameter.W2);
+  }
+
+  /** What W1 and W2 are stored as. If it is not FLOAT32, W1() and W2() refuse to give them out. */
+  public ElementType weightType() {
+    return memory.parameters().type();
+  }
+
+  /**
+   * A copy of this layer with weights of another type: all that is promised here is true for them,
+   * but only FLOAT32 can be trained and grow. {@link SaveOptions#withWeights} needs no copy.
+   *
+   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  public HierarchicalSoftmax withWeights(ElementType type) {
+    return new HierarchicalSoftmax(
+        new LayerContent(
+            memory.withWeights(requireNonNull(type, "type")), metadata, steps.get(), labels));
   }
 
   /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
@@ -559,6 +580,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @param gradX (batch, features) receives the gradient with respect to x as it was before the
    *     step, or null; must not share memory with x or a parameter
    * @return the loss before the step
+   * @throws IllegalStateException also if the weights are of a type that is only read; see {@link
+   *     #withWeights}
    * @throws ArithmeticException if the loss is not finite. If x or the class level is the cause,
    *     nothing has been changed. If W2 or b2 is, classes whose own loss is finite have made their
    *     step and no other parameter has been changed; gradX is undefined

@@ -9,6 +9,7 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import org.blocksparse.internal.softmax.Link;
+import org.blocksparse.internal.softmax.Parameter;
 
 /**
  * Several outputs out of very many, each there or not: a probabilistic label tree of two levels
@@ -128,9 +129,14 @@ public final class LabelTree implements AutoCloseable {
     labels = requireNonNull(names, "labels").forAtMost(outputs());
   }
 
-  /** Weights of the classes, (features, classes): the layer's own, not a copy. */
+  /**
+   * Weights of the classes, (features, classes): the layer's own, not a copy.
+   *
+   * @throws IllegalStateException if they are of another type than floats: the layer was loaded
+   *     from a file that {@link SaveOptions#withWeights} made, and is only read
+   */
   public FloatTensor W1() {
-    return memory.parameters().W1();
+    return memory.parameters().floats(Parameter.W1);
   }
 
   /** Biases of the classes, (classes): the layer's own, not a copy. */
@@ -138,9 +144,9 @@ public final class LabelTree implements AutoCloseable {
     return memory.parameters().b1();
   }
 
-  /** Weights of the outputs, (classes, features, slots): the layer's own, not a copy. */
+  /** Weights of the outputs, (classes, features, slots); as {@link #W1}. */
   public FloatTensor W2() {
-    return memory.parameters().W2();
+    return memory.parameters().floats(Parameter.W2);
   }
 
   /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import java.util.function.Function;
 import java.util.function.Supplier;
+import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
@@ -102,8 +103,8 @@ final class LayerMemory implements AutoCloseable {
         + " features, "
         + assignment
         + ", "
-        + parameters.bytes()
-        + " bytes, "
+        + parameters.size()
+        + ", "
         + workers
         + ")";
   }
@@ -188,6 +189,81 @@ final class LayerMemory implements AutoCloseable {
       FloatTensor x, TrainingBatch batch, FloatTensor gradX, SoftmaxParameters gradients) {
     SoftmaxUpdate update = new DenseGradients(gradients.storage(), softmax.sizes());
     return pass(lease(), x, batch, gradX, workspace -> update);
+  }
+
+  /**
+   * The weights may be written.
+   *
+   * @throws IllegalStateException if they are of a type that is only read
+   */
+  void requireTrainable(String operation) {
+    if (parameters.narrow() != null) {
+      throw new IllegalStateException(
+          operation
+              + ": the weights of this layer are "
+              + parameters.type()
+              + " and only read; train the layer of floats that it was made of, and make"
+              + " withWeights of it again or save it with SaveOptions.withWeights");
+    }
+  }
+
+  /** A copy without optimizer state, with weights of a type. */
+  LayerMemory withWeights(ElementType type) {
+    return with(
+        assignment,
+        type == ElementType.FLOAT32
+            ? widenedParameters()
+            : narrowParameters(type, workers.engine()));
+  }
+
+  private SoftmaxParameters narrowParameters(ElementType type, Engine engine) {
+    if (parameters.narrow() != null && parameters.type() != type) {
+      throw new IllegalStateException(
+          "type: the weights of this layer are "
+              + parameters.type()
+              + " already; make "
+              + type
+              + " of the layer of floats, so that they are rounded once");
+    }
+    try (Lease lease = lease()) {
+      SoftmaxWeights narrow = SoftmaxWeights.of(parameters, type, engine);
+      FloatTensor b1 = null;
+      try {
+        b1 = parameters.b1().copy("b1");
+        return new SoftmaxParameters(null, b1, null, parameters.b2().copy("b2"), narrow);
+      } catch (Throwable e) {
+        narrow.close();
+        if (b1 != null) {
+          b1.close();
+        }
+        throw e;
+      }
+    }
+  }
+
+  private SoftmaxParameters widenedParameters() {
+    SoftmaxSizes sizes = softmax.sizes();
+    try (Lease lease = lease()) {
+      SoftmaxParameters copy =
+          SoftmaxParameters.zeros(sizes.features(), sizes.classes(), sizes.slots());
+      try {
+        SoftmaxWeights narrow = parameters.narrow();
+        if (narrow == null) {
+          copy.W1().storage().copyFrom(parameters.W1().storage());
+          copy.W2().storage().copyFrom(parameters.W2().storage());
+        } else {
+          narrow.W1().widen(copy.W1());
+          narrow.W2().widen(copy.W2());
+        }
+        copy.b1().storage().copyFrom(parameters.b1().storage());
+        copy.b2().storage().copyFrom(parameters.b2().storage());
+        lease.requireIntact();
+        return copy;
+      } catch (Throwable e) {
+        copy.close();
+        throw e;
+      }
+    }
   }
 
   /** The same with a step of training; {@code gradX} may be null. */

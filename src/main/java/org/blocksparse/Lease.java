@@ -2,6 +2,7 @@
 package org.blocksparse;
 
 import java.util.ArrayList;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.Parameter;
 
@@ -10,7 +11,7 @@ final class Lease implements AutoCloseable {
   private final ArrayList<Storage> held = new ArrayList<>(8);
 
   Lease() {
-    FirstUse.requireRoom();
+    StackRoom.require();
   }
 
   /**
@@ -30,6 +31,34 @@ final class Lease implements AutoCloseable {
       }
     }
     return this;
+  }
+
+  /**
+   * Adds weights that are only read; null is allowed and does nothing.
+   *
+   * @throws IllegalStateException if they are closed; what was added before is released then
+   */
+  Lease of(String name, Weights weights) {
+    if (weights != null) {
+      try {
+        hold(name, weights, weights.elements());
+        if (weights.scales() != null) {
+          hold(name, weights, weights.scales());
+        }
+      } catch (Throwable e) {
+        close();
+        throw e;
+      }
+    }
+    return this;
+  }
+
+  private void hold(String name, Weights weights, Storage storage) {
+    held.ensureCapacity(held.size() + 1);
+    if (!storage.acquire()) {
+      throw new IllegalStateException(name + ": the weights " + weights.shape() + " are closed");
+    }
+    held.add(storage);
   }
 
   /**
@@ -57,7 +86,8 @@ final class Lease implements AutoCloseable {
     for (Parameter parameter : Parameter.values()) {
       of(parameter.label(), parameters.of(parameter));
     }
-    return this;
+    SoftmaxWeights narrow = parameters.narrow();
+    return narrow == null ? this : of("W1", narrow.W1()).of("W2", narrow.W2());
   }
 
   /** Adds all of them, by their own names, to be written. */

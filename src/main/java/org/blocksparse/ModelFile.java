@@ -6,9 +6,11 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.ElementType;
 import org.blocksparse.internal.format.MalformedException;
@@ -39,7 +41,8 @@ final class ModelFile {
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     LayerMemory memory = layer.memory();
-    try (Lease lease = memory.lease()) {
+    try (Lease lease = memory.lease();
+        WeightsFile narrow = WeightsFile.ofOrNull(memory, options)) {
       Map<String, String> metadata =
           new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
@@ -51,10 +54,13 @@ final class ModelFile {
       if (retired > 0) {
         metadata.put(ModelNames.RETIRED_OUTPUTS, Integer.toString(retired));
       }
-      // W2 comes first: the first tensor is aligned, so that it can be used where it lies.
       List<TensorSource> tensors = new ArrayList<>();
-      tensors.add(floats("W2", memory.parameters().W2()));
-      tensors.add(floats("W1", memory.parameters().W1()));
+      if (narrow == null) {
+        tensors.add(floats("W2", memory.parameters().W2()));
+        tensors.add(floats("W1", memory.parameters().W1()));
+      } else {
+        tensors.addAll(narrow.tensors());
+      }
       tensors.add(floats("b1", memory.parameters().b1()));
       tensors.add(floats("b2", memory.parameters().b2()));
       tensors.add(TensorSource.ints(ModelNames.CLASS_OF, memory.assignment().table().classOf()));
@@ -69,9 +75,12 @@ final class ModelFile {
       if (layer.labels() != null) {
         LabelsFile.add(layer.labels(), tensors);
       }
+      // Elements of more bytes come first, so that all lie at multiples of their size. W2 can be
+      // used where it lies.
+      tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
       SafeTensorsWriter writer =
           new SafeTensorsWriter(
-              SafeTensorsLayout.of(tensors), metadata, options.progress()::update);
+              SafeTensorsLayout.of(tensors, "W2"), metadata, options.progress()::update);
       AtomicFile.write(
           file,
           channel -> {
@@ -187,37 +196,48 @@ final class ModelFile {
       Sizes sizes = sizes();
       TensorEntry classOf = reader.entry(ModelNames.CLASS_OF, ElementType.I32, sizes.outputs());
       TensorEntry slotOf = reader.entry(ModelNames.SLOT_OF, ElementType.I32, sizes.outputs());
+      TensorEntry b1 = reader.entry("b1", ElementType.F32, sizes.classes());
+      WeightsFile.Entries weights =
+          WeightsFile.Entries.of(reader, sizes.features(), sizes.classes(), sizes.slots());
       TensorEntry[] parameters = {
-        reader.entry("W1", ElementType.F32, sizes.features(), sizes.classes()),
-        reader.entry("b1", ElementType.F32, sizes.classes()),
-        reader.entry("W2", ElementType.F32, sizes.classes(), sizes.features(), sizes.slots()),
+        weights.w1(),
+        b1,
+        weights.w2(),
         reader.entry("b2", ElementType.F32, sizes.classes(), sizes.slots())
       };
       State state = stateOrNull(sizes.classes(), parameters);
       LabelsFile labels = LabelsFile.orNull(reader, sizes.outputs());
       long steps = metadata.number(ModelNames.STEPS);
       boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
-      long toRead = classOf.bytes() + slotOf.bytes() + (state == null ? 0 : state.bytes());
+      long toRead = classOf.bytes() + slotOf.bytes() + weights.scaleBytes();
+      toRead += state == null ? 0 : state.bytes();
       toRead += labels == null ? 0 : labels.bytes();
       for (int p = 0; p < parameters.length; p++) {
         toRead += mapped && p == ModelNames.W2 ? 0 : parameters[p].bytes();
       }
       reader.tell(options.progress()::update, toRead);
 
-      Storage mappedW2 = mapped ? reader.mapFloats(parameters[ModelNames.W2]) : null;
+      Storage mappedW2 = mapped ? reader.mapElements(weights.w2()) : null;
       ClassAssignment classes = classes(reader.readInts(classOf), reader.readInts(slotOf), sizes);
-      FloatTensor[] tensors = new FloatTensor[parameters.length];
-      for (int p = 0; p < parameters.length; p++) {
-        Storage storage =
-            mapped && p == ModelNames.W2 ? mappedW2 : reader.readFloats(parameters[p]);
-        tensors[p] = FloatTensor.dense(storage, Shape.of(parameters[p].dims()));
-      }
       LayerMemory memory =
           new LayerMemory(
               sizes.features(),
               classes,
               options.workers(),
-              new SoftmaxParameters(tensors[0], tensors[1], tensors[2], tensors[3]),
+              weights.type() == WeightType.FLOAT32
+                  ? new SoftmaxParameters(
+                      floats(weights.w1()),
+                      floats(parameters[1]),
+                      mappedW2 == null
+                          ? floats(weights.w2())
+                          : FloatTensor.dense(mappedW2, Shape.of(weights.w2().dims())),
+                      floats(parameters[3]))
+                  : new SoftmaxParameters(
+                      null,
+                      floats(parameters[1]),
+                      null,
+                      floats(parameters[3]),
+                      weights.read(reader, mappedW2)),
               link);
       try {
         Labels names = labels == null ? null : labels.read(reader, !mapped);
@@ -232,9 +252,14 @@ final class ModelFile {
       }
     }
 
+    private FloatTensor floats(TensorEntry entry) throws IOException {
+      return FloatTensor.dense(reader.readFloats(entry), Shape.of(entry.dims()));
+    }
+
     private Sizes sizes() throws MalformedException {
-      TensorEntry w1 = reader.entryOfRank(2, "W1", ElementType.F32);
-      TensorEntry w2 = reader.entryOfRank(3, "W2", ElementType.F32);
+      ElementType type = WeightsFile.dtype(WeightsFile.typeOf(reader));
+      TensorEntry w1 = reader.entryOfRank(2, "W1", type);
+      TensorEntry w2 = reader.entryOfRank(3, "W2", type);
       TensorEntry classOf = reader.entryOfRank(1, ModelNames.CLASS_OF, ElementType.I32);
       Sizes sizes =
           new Sizes(
@@ -294,6 +319,13 @@ final class ModelFile {
       UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.RULE);
       if (rule == null) {
         return null;
+      }
+      if (parameters[ModelNames.W2].type() != ElementType.F32) {
+        throw ModelMetadata.wrong(
+            ModelNames.RULE
+                + " is there, but weights of "
+                + parameters[ModelNames.W2].type()
+                + " are only read");
       }
       List<List<TensorEntry>> moments = new ArrayList<>();
       for (int memory = 0; memory < rule.moments(); memory++) {

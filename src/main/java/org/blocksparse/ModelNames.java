@@ -8,6 +8,8 @@ package org.blocksparse;
  * <pre>
  * W2                        F32 (classes, features, slots)
  * W1 b1 b2                  F32 (features, classes) (classes) (classes, slots)
+ * W1 W2                     or F16, BF16, I8, both of one type
+ * W1.scales W2.scales       F32 (classes) (classes, slots), where they are I8
  * classOf slotOf            I32 (outputs); -1 for those that are retired
  * optimizer.first.W1  ...   F32 as the parameter; the first thing that Adagrad and Adam remember
  * optimizer.second.W1 ...   F32 as the parameter; the second, Adam
@@ -71,9 +73,17 @@ final class ModelNames {
   /** The place of W2 among them. */
   static final int W2 = 2;
 
+  /** What the columns of weights of I8 are multiplied by. */
+  private static final String SCALES = ".scales";
+
   private static final String[] STATES = {"optimizer.first.", "optimizer.second."};
 
   private ModelNames() {}
+
+  /** What weights of I8 are multiplied by. */
+  static String scales(String weights) {
+    return weights + SCALES;
+  }
 
   /** What an optimizer remembers of a parameter. */
   static String state(int memory, int parameter) {

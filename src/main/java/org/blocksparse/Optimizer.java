@@ -38,7 +38,6 @@ public final class Optimizer {
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
   public static Optimizer sgd(float rate) {
-    FirstUse.requireRoom();
     return new Optimizer(Kind.SGD, rate, 0, NO_LIMIT, 0, 0, 0);
   }
 
@@ -48,7 +47,6 @@ public final class Optimizer {
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
   public static Optimizer adagrad(float rate) {
-    FirstUse.requireRoom();
     return new Optimizer(Kind.ADAGRAD, rate, 0, NO_LIMIT, 0, 0, 1e-8f);
   }
 
@@ -70,7 +68,6 @@ public final class Optimizer {
    * @throws IllegalArgumentException if a number is outside its range
    */
   public static Optimizer adam(float rate, float beta1, float beta2, float epsilon) {
-    FirstUse.requireRoom();
     return new Optimizer(
         Kind.ADAM,
         rate,

@@ -16,19 +16,25 @@ public final class SaveOptions {
   private final Map<String, String> metadata;
   private final boolean optimizerState;
   private final EmbeddingBag bag;
+  private final ElementType weights;
   private final Progress progress;
 
   private SaveOptions(
-      Map<String, String> metadata, boolean optimizerState, EmbeddingBag bag, Progress progress) {
+      Map<String, String> metadata,
+      boolean optimizerState,
+      EmbeddingBag bag,
+      ElementType weights,
+      Progress progress) {
     this.metadata = metadata;
     this.optimizerState = optimizerState;
     this.bag = bag;
+    this.weights = weights;
     this.progress = requireNonNull(progress, "progress");
   }
 
   /** The parameters, the classes, and the metadata that the layer was loaded with. */
   public static SaveOptions defaults() {
-    return new SaveOptions(null, false, null, (done, total) -> {});
+    return new SaveOptions(null, false, null, null, (done, total) -> {});
   }
 
   /**
@@ -58,12 +64,12 @@ public final class SaveOptions {
                 + ", as only the format's own do");
       }
     }
-    return new SaveOptions(new TreeMap<>(entries), optimizerState, bag, progress);
+    return new SaveOptions(new TreeMap<>(entries), optimizerState, bag, weights, progress);
   }
 
   /** What the optimizer remembers as well, so that training can go on as if it had not ended. */
   public SaveOptions withOptimizerState() {
-    return new SaveOptions(metadata, true, bag, progress);
+    return new SaveOptions(metadata, true, bag, weights, progress);
   }
 
   /**
@@ -71,12 +77,26 @@ public final class SaveOptions {
    * HierarchicalSoftmax#load} both load from it what is theirs.
    */
   public SaveOptions withBag(EmbeddingBag value) {
-    return new SaveOptions(metadata, optimizerState, requireNonNull(value, "bag"), progress);
+    return new SaveOptions(
+        metadata, optimizerState, requireNonNull(value, "bag"), weights, progress);
+  }
+
+  /**
+   * W1 and W2 in another type, as {@link HierarchicalSoftmax#withWeights} makes them, rounded while
+   * they are written: of a layer that is mapped from its file, none of it is held in memory. What
+   * is loaded from the new file is only read. The table of a bag stays as it is.
+   *
+   * <p>Saving ends with {@link IllegalArgumentException} if a weight is not finite or too large for
+   * the type, and beside the state of an optimizer; with {@link IllegalStateException} if the layer
+   * has weights of another narrow type already. The file is then the old one.
+   */
+  public SaveOptions withWeights(ElementType type) {
+    return new SaveOptions(metadata, optimizerState, bag, requireNonNull(type, "type"), progress);
   }
 
   /** Who is told how many bytes have been written. */
   public SaveOptions withProgress(Progress listener) {
-    return new SaveOptions(metadata, optimizerState, bag, listener);
+    return new SaveOptions(metadata, optimizerState, bag, weights, listener);
   }
 
   /** Null: those that the layer has. */
@@ -91,6 +111,11 @@ public final class SaveOptions {
   /** Null: none. */
   EmbeddingBag bag() {
     return bag;
+  }
+
+  /** Null: as the layer has them. */
+  ElementType weights() {
+    return weights;
   }
 
   Progress progress() {

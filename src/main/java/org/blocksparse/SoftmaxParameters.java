@@ -13,9 +13,15 @@ import org.blocksparse.internal.softmax.SoftmaxStorage;
  * @param b1 (classes)
  * @param W2 (classes, features, slots)
  * @param b2 (classes, slots)
+ * @param narrow weights of another type that are only read, with which W1 and W2 are null; or null
  */
-record SoftmaxParameters(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2)
+record SoftmaxParameters(
+    FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2, SoftmaxWeights narrow)
     implements AutoCloseable {
+
+  SoftmaxParameters(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
+    this(W1, b1, W2, b2, null);
+  }
 
   /** All zero. If there is not enough memory for one of them, none is kept. */
   static SoftmaxParameters zeros(int features, int classes, int slots) {
@@ -89,16 +95,28 @@ record SoftmaxParameters(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTe
   void checkNoOverlap(String outName, FloatTensor out, FloatTensor x) {
     Check.noOverlap(outName, out, "x", x);
     for (Parameter parameter : Parameter.values()) {
-      Check.noOverlap(outName, out, parameter.label(), of(parameter));
+      if (of(parameter) != null) {
+        Check.noOverlap(outName, out, parameter.label(), of(parameter));
+      }
     }
   }
 
   /** What the computations work on. */
   SoftmaxStorage storage() {
+    if (narrow != null) {
+      return new SoftmaxStorage(
+          narrow.W1().elements(),
+          b1.storage(),
+          narrow.W2().elements(),
+          b2.storage(),
+          narrow.W2().stored(),
+          narrow.W1().scales(),
+          narrow.W2().scales());
+    }
     return new SoftmaxStorage(W1.storage(), b1.storage(), W2.storage(), b2.storage());
   }
 
-  /** One of them. */
+  /** One of them; null for weights that are narrow. */
   FloatTensor of(Parameter parameter) {
     return switch (parameter) {
       case W1 -> W1;
@@ -108,15 +126,46 @@ record SoftmaxParameters(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTe
     };
   }
 
+  /** Weights that are floats. */
+  FloatTensor floats(Parameter parameter) {
+    FloatTensor weights = of(parameter);
+    if (weights == null) {
+      throw new IllegalStateException(
+          parameter.label()
+              + ": the weights of this layer are "
+              + type()
+              + " and only read; withWeights(FLOAT32) makes a layer of the floats they stand for");
+    }
+    return weights;
+  }
+
+  /** What the weights are stored as. */
+  ElementType type() {
+    return narrow == null ? ElementType.FLOAT32 : narrow.W2().type();
+  }
+
+  /** What they take, in words. */
+  String size() {
+    return bytes() + " bytes" + (narrow == null ? "" : ", weights of " + type());
+  }
+
   long bytes() {
-    return 4 * (W1.shape().size() + b1.shape().size() + W2.shape().size() + b2.shape().size());
+    long weights =
+        narrow != null
+            ? narrow.W1().bytes() + narrow.W2().bytes()
+            : 4 * (W1.shape().size() + W2.shape().size());
+    return weights + 4 * (b1.shape().size() + b2.shape().size());
   }
 
   @Override
   public void close() {
-    W1.close();
+    if (narrow != null) {
+      narrow.close();
+    } else {
+      W1.close();
+      W2.close();
+    }
     b1.close();
-    W2.close();
     b2.close();
   }
 }

@@ -187,6 +187,60 @@ public final class SparseBlockDot {
     }
   }
 
+  /** As {@link #apply(FloatTensor, FloatTensor, FloatTensor, BlockPlan)}, of read-only weights. */
+  public static FloatTensor apply(Weights W, FloatTensor h, FloatTensor b, BlockPlan plan) {
+    requireNonNull(plan, "plan").requireFits(W);
+    return FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3))
+        .filledBy(out -> apply(W, h, b, plan, out));
+  }
+
+  /**
+   * As {@link #apply(FloatTensor, FloatTensor, FloatTensor, BlockPlan, FloatTensor)}, of read-only
+   * weights.
+   */
+  public static void apply(
+      Weights W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
+    requireNonNull(plan, "plan").requireFits(W);
+    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    Check.shape("b", b, BIAS, plan.oBlocks(), W.shape().dim(3));
+    Check.shape("out", out, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    Check.noOverlap("out", out, "h", h);
+    Check.noOverlap("out", out, "b", b);
+    try (Lease lease = new Lease().of("W", W).of("h", h).of("b", b).writing("out", out)) {
+      GemmSchedule forward = plan.forward(lease);
+      plan.workers()
+          .engine()
+          .gemm(forward, Operands.rows(h), W.blocks(), Operands.rows(b), false, Operands.rows(out));
+    }
+  }
+
+  /** As {@link #gradH(FloatTensor, FloatTensor, BlockPlan)}, of read-only weights. */
+  public static FloatTensor gradH(Weights W, FloatTensor gradOut, BlockPlan plan) {
+    requireNonNull(plan, "plan").requireFits(W);
+    return FloatTensor.zeros(plan.batch(), plan.iWin(), W.shape().dim(2))
+        .filledBy(gradH -> gradH(W, gradOut, plan, gradH));
+  }
+
+  /** As {@link #gradH(FloatTensor, FloatTensor, BlockPlan, FloatTensor)}, of read-only weights. */
+  public static void gradH(Weights W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
+    requireNonNull(plan, "plan").requireFits(W);
+    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
+    Check.shape("gradH", gradH, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
+    Check.noOverlap("gradH", gradH, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).writing("gradH", gradH)) {
+      GemmSchedule backward = plan.backward(lease);
+      plan.workers()
+          .engine()
+          .gemm(
+              backward,
+              Operands.rows(gradOut),
+              W.blocks().transpose(),
+              null,
+              false,
+              Operands.rows(gradH));
+    }
+  }
+
   /**
    * The gradient with respect to what h was made of, {@code h = f(z)}, in one pass:
    *

@@ -94,6 +94,23 @@ public final class SparseBlockGemv {
     }
   }
 
+  /**
+   * As {@link #applyInPlace(FloatTensor, FloatTensor, BlockPlan, FloatTensor)}, of read-only
+   * weights.
+   */
+  public static void applyInPlace(Weights W, FloatTensor h, BlockPlan plan, FloatTensor o) {
+    requireNonNull(plan, "plan").requireFits(W);
+    Check.shape("h", h, "(batch, iWin, iSize)", plan.batch(), plan.iWin(), W.shape().dim(2));
+    Check.shape("o", o, "(batch, oWin, oSize)", plan.batch(), plan.oWin(), W.shape().dim(3));
+    Check.noOverlap("o", o, "h", h);
+    try (Lease lease = new Lease().writing("o", o).of("W", W).of("h", h)) {
+      GemmSchedule forward = plan.forward(lease);
+      plan.workers()
+          .engine()
+          .gemm(forward, Operands.rows(h), W.blocks(), null, true, Operands.rows(o));
+    }
+  }
+
   /** The plan for the given weights and indices. */
   static BlockPlan plan(FloatTensor W, IntTensor inputIdx, IntTensor outputIdx) {
     Check.rank("W", W, WEIGHTS, 4);

@@ -7,6 +7,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Objects;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -194,7 +195,7 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
 
   static Storage allocate(Shape shape) {
     long elements = requireNonNull(shape, "shape").size();
-    FirstUse.requireRoom();
+    StackRoom.require();
     return Storage.allocate(elements);
   }
 

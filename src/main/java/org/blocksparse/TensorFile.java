@@ -161,7 +161,7 @@ public final class TensorFile implements AutoCloseable {
         name,
         ElementType.F32,
         entry -> {
-          Storage storage = mapped ? reader.mapFloats(entry) : reader.readFloats(entry);
+          Storage storage = mapped ? reader.mapElements(entry) : reader.readFloats(entry);
           return FloatTensor.dense(storage, Shape.of(entry.dims()));
         });
   }

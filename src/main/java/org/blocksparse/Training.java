@@ -90,6 +90,7 @@ final class Training {
   double step(
       FloatTensor x, TrainingBatch batch, Optimizer optimizer, FloatTensor gradX, long number) {
     requireNonNull(optimizer, "optimizer");
+    memory.requireTrainable("step");
     SoftmaxParameters parameters = memory.parameters();
     for (Parameter parameter : Parameter.values()) {
       Check.noOverlap(parameter.label(), parameters.of(parameter), "x", x);

@@ -19,7 +19,7 @@ import org.blocksparse.internal.Scheduler;
  * <p>Immutable.
  */
 public final class Workers {
-  /** Apart from the class, which is used before {@link FirstUse} is asked. */
+  /** Apart from the class: made when they are first asked for. */
   static final class Instances {
     private static final Workers COMMON = new Workers(Engine.of(Scheduler.common()));
     private static final Workers CALLING_THREAD =
@@ -36,13 +36,11 @@ public final class Workers {
 
   /** As many workers as there are processors, from the common pool; the default. */
   public static Workers common() {
-    FirstUse.requireRoom();
     return Instances.COMMON;
   }
 
   /** The calling thread alone. */
   public static Workers callingThread() {
-    FirstUse.requireRoom();
     return Instances.CALLING_THREAD;
   }
 
@@ -54,7 +52,6 @@ public final class Workers {
    * @throws IllegalArgumentException if {@code maxWorkers} is less than 1
    */
   public static Workers of(Executor executor, int maxWorkers) {
-    FirstUse.requireRoom();
     requireNonNull(executor, "executor");
     if (maxWorkers < 1) {
       throw new IllegalArgumentException("maxWorkers: expected at least 1 but was " + maxWorkers);

@@ -8,8 +8,9 @@
  * org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}, and an {@link
  * org.blocksparse.Epilogue} with an {@link org.blocksparse.Activation} may be fused to it. {@link
  * org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link org.blocksparse.SparseRows}.
- * All of them work on {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor},
- * and run by a {@link org.blocksparse.BlockPlan}.
+ * Weights that are only read may be of any {@link org.blocksparse.ElementType}. All of them work on
+ * {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor}, and run by a {@link
+ * org.blocksparse.BlockPlan}.
  *
  * <h2>Words</h2>
  *
@@ -51,6 +52,7 @@
  *   <tr><td>to open a class</td><td>to compute the probabilities of its outputs</td></tr>
  *   <tr><td>target</td><td>an output whose probability is asked for, or a right one</td></tr>
  *   <tr><td>step</td><td>one update of the parameters that a batch touches</td></tr>
+ *   <tr><td>narrow</td><td>of weights: stored in fewer bits than floats, and only read</td></tr>
  *   <tr><td>optimizer state</td><td>what an optimizer keeps of each parameter between steps</td></tr>
  * </table>
  *

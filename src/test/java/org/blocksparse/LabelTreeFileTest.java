@@ -124,6 +124,31 @@ final class LabelTreeFileTest {
     }
   }
 
+  /** Weights in 16 bits are those of a layer of the same floats, and are only read. */
+  @Test
+  void weightsInFewerBits() throws IOException {
+    try (LabelTree layer = layer();
+        FloatTensor x = x()) {
+      for (FloatTensor weights : List.of(layer.W1(), layer.W2())) {
+        float[] values = weights.toArray();
+        for (int i = 0; i < values.length; i++) {
+          values[i] = Math.round(values[i] * 64) / 64f; // a bfloat16 has these exactly
+        }
+        weights.copyFrom(values);
+      }
+      layer.save(file(), SaveOptions.defaults().withWeights(ElementType.BFLOAT16));
+      try (LabelTree loaded = LabelTree.load(file())) {
+        assertArrayEquals(
+            layer.logProbabilities(x).toArray(), loaded.logProbabilities(x).toArray(), 1e-6f);
+        assertArrayEquals(layer.topK(x, 3).outputs(2), loaded.topK(x, 3).outputs(2));
+        String message =
+            assertThrows(IllegalStateException.class, () -> train(loaded, Optimizer.sgd(1)))
+                .getMessage();
+        assertTrue(message.startsWith("step: the weights of this layer are "), message);
+      }
+    }
+  }
+
   private void assertRefused(String reason, boolean tree) {
     FileFormatException refused =
         assertThrows(

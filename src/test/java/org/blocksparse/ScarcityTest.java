@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.programs.ClosedTensorsProgram;
-import org.blocksparse.programs.FirstUseProgram;
 import org.blocksparse.programs.ManyCallersProgram;
 import org.blocksparse.programs.ScarcityProgram;
 import org.blocksparse.programs.SmallHeapProgram;
@@ -61,17 +60,6 @@ final class ScarcityTest {
       jvm.property("blocksparse.backend", "java");
     }
     assertLivesOn(jvm.run(ScarcityProgram.class, "stack", folder.toString()));
-  }
-
-  /** An initializer runs once: what cuts it short must not be the end of the class. */
-  @ParameterizedTest
-  @ValueSource(strings = {"tensor", "plan", "layer", "options"})
-  void firstUseAtManyDepthsOfAShortStack(String first) {
-    assertLivesOn(
-        jvm()
-            .option("-XX:+UseSerialGC")
-            .property("blocksparse.backend", "java")
-            .run(FirstUseProgram.class, first));
   }
 
   /** JavaCPP would allow four times the heap. */

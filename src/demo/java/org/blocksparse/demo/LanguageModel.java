@@ -121,9 +121,13 @@ final class LanguageModel implements AutoCloseable {
 
   /** The mean negative log probability of the right words. */
   double loss(Batch batch) {
+    return loss(batch, softmax);
+  }
+
+  private double loss(Batch batch, HierarchicalSoftmax last) {
     forward(batch);
     batch.targets.copyFrom(batch.next);
-    return softmax.loss(batch.features, batch.targets);
+    return last.loss(batch.features, batch.targets);
   }
 
   private void forward(Batch batch) {
@@ -134,13 +138,18 @@ final class LanguageModel implements AutoCloseable {
 
   /** {@code exp} of the mean negative log probability of the words of {@code text}. */
   double perplexity(int[] text) {
+    return perplexity(text, softmax);
+  }
+
+  /** The same with another softmax in the place of this model's own. */
+  double perplexity(int[] text, HierarchicalSoftmax last) {
     double sum = 0;
     for (int start = 0; start < text.length; start += settings.batch) {
       Batch batch = batch(Math.min(settings.batch, text.length - start));
       for (int row = 0; row < batch.rows(); row++) {
         batch.set(row, text, start + row);
       }
-      sum += batch.rows() * loss(batch);
+      sum += batch.rows() * loss(batch, last);
     }
     return Math.exp(sum / text.length);
   }

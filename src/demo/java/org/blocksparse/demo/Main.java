@@ -145,6 +145,7 @@ public final class Main implements Callable<Integer> {
               ? corpus.heldOutBeginnings(PROMPTS, WORDS_OF_A_PROMPT)
               : settings.prompts);
       showcase.printSamples(settings.seed);
+      new NarrowWeights(model, corpus, settings.output).print(out);
       written(charts.learningCurve(result.curve(), baseline));
       written(ModelFolder.save(model, corpus, settings.output.resolve("model")));
     }

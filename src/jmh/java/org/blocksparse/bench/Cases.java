@@ -17,6 +17,7 @@ final class Cases {
     SOFTMAX,
     TOPK,
     BAG,
+    WEIGHTS,
     MOE,
     PLAN,
     CONCURRENCY,
@@ -64,6 +65,11 @@ final class Cases {
               1);
         }
       }
+    }
+    if (parts.contains(Part.WEIGHTS)) {
+      addOurs(WeightsBenchmark.class, "forward", Map.of(), 1);
+      addOurs(WeightsBenchmark.class, "gradientOfH", Map.of(), 1);
+      addOurs(WeightsBenchmark.class, "topK", Map.of(), 1);
     }
     if (parts.contains(Part.MOE)) {
       addMoe();

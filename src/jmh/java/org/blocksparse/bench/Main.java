@@ -14,7 +14,7 @@ import picocli.CommandLine.Command;
  * mvn -Pbench -Dbench.args="run --workload hsm-200 --peer blocksparse --peer mkl-batch"
  * mvn -Pbench -Dbench.args="run --part TOPK"            the demo's model too, if mvn -Pdemo ran before
  * mvn -Pbench -Dbench.args="compare before.json after.json"
- * mvn -Pbench -Dbench.args="serve"                      how long callers wait; half a minute
+ * mvn -Pbench -Dbench.args="run --quick --part SERVING" how long callers wait; a minute
  * mvn -Pbench -Dbench.args="--help"
  * }</pre>
  *
@@ -25,7 +25,7 @@ import picocli.CommandLine.Command;
     name = "bench",
     mixinStandardHelpOptions = true,
     description = "Measures this library against the limits of the machine and against others.",
-    subcommands = {RunCommand.class, CompareCommand.class, ServeCommand.class})
+    subcommands = {RunCommand.class, CompareCommand.class})
 public final class Main {
   private Main() {}
 

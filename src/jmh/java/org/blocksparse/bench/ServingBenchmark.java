@@ -39,7 +39,7 @@ public class ServingBenchmark {
     CALLING_THREAD,
     /** On the thread that asks and the common pool. */
     COMMON,
-    /** On the thread that asks, as many at a time as there are processors. */
+    /** On the thread that asks, as many at a time as there are processors, first come first served. */
     IN_TURNS,
     /** On a pool of as many threads as there are processors. */
     POOL
@@ -60,7 +60,7 @@ public class ServingBenchmark {
     int processors = Runtime.getRuntime().availableProcessors();
     Workers workers = service == Service.COMMON ? Workers.common() : Workers.callingThread();
     layer = HierarchicalSoftmax.builder(FEATURES, OUTPUTS).workers(workers).build();
-    turns = new Semaphore(service == Service.IN_TURNS ? processors : Integer.MAX_VALUE);
+    turns = new Semaphore(service == Service.IN_TURNS ? processors : Integer.MAX_VALUE, true);
     pool = service == Service.POOL ? Executors.newFixedThreadPool(processors) : null;
     try (FloatTensor x = SoftmaxProblem.random(ROWS, FEATURES, true)) {
       rows = new float[ROWS][FEATURES];

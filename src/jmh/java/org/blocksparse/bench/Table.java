@@ -27,6 +27,7 @@ final class Table {
     }
     topK();
     bag();
+    simple("Weights of each type", WeightsBenchmark.class, "forward", "gradientOfH", "topK");
     for (MoeOperation operation : MoeOperation.values()) {
       moe(operation);
     }

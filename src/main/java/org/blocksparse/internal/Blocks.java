@@ -7,6 +7,10 @@ import org.blocksparse.internal.memory.Storage;
  * A grid of {@code inBlocks x outBlocks} blocks of {@code inSize x outSize} elements. Element (p,
  * q) of block (i, j) is at {@code offset + i * inBlockStride + j * outBlockStride}, plus {@code p *
  * rowStride + q}, or plus {@code q * rowStride + p} if the blocks are transposed.
+ *
+ * <p>Elements may be of a type that is only read. Offset and strides are in elements of it.
+ *
+ * @param scales of {@link WeightType#INT8}; null for other types
  */
 public record Blocks(
     Storage storage,
@@ -18,11 +22,77 @@ public record Blocks(
     long inBlockStride,
     long outBlockStride,
     long rowStride,
-    boolean transposed) {
+    boolean transposed,
+    WeightType type,
+    Scales scales) {
+
+  /**
+   * What the elements of a block are multiplied by: one number for each of those that lie together.
+   * That of column q of block (i, j) is at {@code i * inBlockStride + j * outBlockStride + q}.
+   */
+  public record Scales(Storage storage, long inBlockStride, long outBlockStride) {
+    private Scales transpose() {
+      return new Scales(storage, outBlockStride, inBlockStride);
+    }
+
+    private float get(int i, int j, long q) {
+      return storage.getFloat(i * inBlockStride + j * outBlockStride + q);
+    }
+  }
+
+  /** A grid of floats. */
+  public Blocks(
+      Storage storage,
+      long offset,
+      int inBlocks,
+      int outBlocks,
+      int inSize,
+      int outSize,
+      long inBlockStride,
+      long outBlockStride,
+      long rowStride,
+      boolean transposed) {
+    this(
+        storage,
+        offset,
+        inBlocks,
+        outBlocks,
+        inSize,
+        outSize,
+        inBlockStride,
+        outBlockStride,
+        rowStride,
+        transposed,
+        WeightType.FLOAT32,
+        null);
+  }
 
   /** Where the first element lies, as native code sees it. */
   long address() {
-    return storage.address(offset);
+    return storage.address(0) + offset * type.bytes();
+  }
+
+  /**
+   * A dense grid whose elements are of another type.
+   *
+   * @param ofColumns for each block a row of scales, or null
+   */
+  public Blocks as(WeightType other, Storage ofColumns) {
+    Scales dense =
+        ofColumns == null ? null : new Scales(ofColumns, (long) outBlocks * outSize, outSize);
+    return new Blocks(
+        storage,
+        offset,
+        inBlocks,
+        outBlocks,
+        inSize,
+        outSize,
+        inBlockStride,
+        outBlockStride,
+        rowStride,
+        transposed,
+        other,
+        dense);
   }
 
   /** A grid that lies densely, from the start of the storage on. */
@@ -60,7 +130,9 @@ public record Blocks(
         outBlockStride,
         inBlockStride,
         rowStride,
-        !transposed);
+        !transposed,
+        type,
+        scales == null ? null : scales.transpose());
   }
 
   /** The same grid with each block transposed where it stands. */
@@ -75,12 +147,24 @@ public record Blocks(
         inBlockStride,
         outBlockStride,
         rowStride,
-        !transposed);
+        !transposed,
+        type,
+        scales);
   }
 
   /** Where element (p, q) of block (i, j) lies. */
   long index(int i, int j, long p, long q) {
     long block = offset + i * inBlockStride + j * outBlockStride;
     return transposed ? block + q * rowStride + p : block + p * rowStride + q;
+  }
+
+  /** Element (p, q) of block (i, j), as a float. */
+  public float get(int i, int j, long p, long q) {
+    long at = index(i, j, p, q);
+    return switch (type) {
+      case FLOAT32 -> storage.getFloat(at);
+      case FLOAT16, BFLOAT16 -> type.widen(storage.getShort(at));
+      case INT8 -> storage.getByte(at) * scales.get(i, j, transposed ? p : q);
+    };
   }
 }

@@ -62,7 +62,7 @@ public final class JavaKernels extends JavaRowKernels {
         int readBlock = schedule.readBlock(segment);
         for (int p = 0; p < w.inSize(); p++) {
           for (int q = 0; q < width; q++) {
-            wRow[q] = w.storage().getFloat(w.index(readBlock, block, p, columnBegin + q));
+            wRow[q] = w.get(readBlock, block, p, columnBegin + q);
           }
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {

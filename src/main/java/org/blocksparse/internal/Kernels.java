@@ -33,7 +33,7 @@ public interface Kernels {
 
   /**
    * The rows of c that the chunks write become (or get added, with {@code accumulate}) the sums of
-   * their rows of a times blocks of w.
+   * their rows of a times blocks of w, whose elements may be of any type.
    *
    * @param bias rows, one for each written block, that the sum starts from, or null
    */

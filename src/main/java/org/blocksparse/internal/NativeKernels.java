@@ -85,6 +85,23 @@ public final class NativeKernels extends NativeRowKernels {
       Rows bias,
       boolean accumulate,
       Rows c) {
+    if (w.type() != WeightType.FLOAT32) {
+      check(
+          TypedProducts.blockGemm(
+              isa,
+              schedule,
+              chunkBegin,
+              chunkEnd,
+              columnBegin,
+              columnEnd,
+              a,
+              w,
+              bias,
+              accumulate,
+              c),
+          "blocksparse_block_gemm_typed_f32");
+      return;
+    }
     try (Scratch scratch = borrowScratch(w.inSize(), w.outSize())) {
       check(
           blocksparse_block_gemm_f32(

@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -74,11 +73,12 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
   }
 
   /**
-   * Length and text, filled up with spaces so that the data begins at a multiple of alignment.
+   * Length and text, filled up with spaces so that the tensor that the layout aligns begins at a
+   * multiple of alignment.
    *
    * @throws IllegalArgumentException if it would be refused when it is read
    */
-  static byte[] bytes(List<TensorEntry> entries, Map<String, String> metadata, int alignment)
+  static byte[] bytes(SafeTensorsLayout layout, Map<String, String> metadata, int alignment)
       throws IOException {
     if (metadata.size() > MOST_ENTRIES) {
       throw new IllegalArgumentException(
@@ -92,7 +92,7 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
         json.writeStringField(entry.getKey(), entry.getValue());
       }
       json.writeEndObject();
-      for (TensorEntry entry : entries) {
+      for (TensorEntry entry : layout.entries()) {
         json.writeObjectFieldStart(entry.name());
         json.writeStringField("dtype", entry.type().name());
         json.writeFieldName("shape");
@@ -103,7 +103,7 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
       }
       json.writeEndObject();
     }
-    while ((Long.BYTES + text.size()) % alignment != 0) {
+    while ((Long.BYTES + text.size() + layout.alignedBegin()) % alignment != 0) {
       text.write(' ');
     }
     if (text.size() > LONGEST) {

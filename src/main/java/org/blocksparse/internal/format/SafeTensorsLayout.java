@@ -9,11 +9,23 @@ import java.util.List;
 public final class SafeTensorsLayout {
   private final List<TensorEntry> entries = new ArrayList<>();
   private long dataBytes;
+  private long alignedBegin;
 
-  /** The layout of what is to be written. */
+  /** The layout of what is to be written, of which the first is aligned. */
   public static SafeTensorsLayout of(List<TensorSource> tensors) {
     SafeTensorsLayout layout = new SafeTensorsLayout();
     tensors.forEach(tensor -> layout.add(tensor.name(), tensor.type(), tensor.dims()));
+    return layout;
+  }
+
+  /** The layout of what is to be written, of which the one of that name is aligned. */
+  public static SafeTensorsLayout of(List<TensorSource> tensors, String aligned) {
+    SafeTensorsLayout layout = of(tensors);
+    for (TensorEntry entry : layout.entries) {
+      if (entry.name().equals(aligned)) {
+        layout.alignedBegin = entry.begin();
+      }
+    }
     return layout;
   }
 
@@ -24,6 +36,11 @@ public final class SafeTensorsLayout {
     entries.add(entry);
     dataBytes = entry.end();
     return this;
+  }
+
+  /** Where the tensor that is aligned begins. */
+  long alignedBegin() {
+    return alignedBegin;
   }
 
   /** The tensors in their order. */

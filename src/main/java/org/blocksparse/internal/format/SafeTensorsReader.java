@@ -226,6 +226,12 @@ public final class SafeTensorsReader implements AutoCloseable {
     return entry;
   }
 
+  /** The type of a tensor; null if there is none of that name. */
+  public ElementType typeOrNull(String name) {
+    TensorEntry entry = header.entries().get(name);
+    return entry == null ? null : entry.type();
+  }
+
   /** Whether there is a tensor of that name. */
   public boolean has(String name) {
     return header.entries().containsKey(name);
@@ -283,6 +289,38 @@ public final class SafeTensorsReader implements AutoCloseable {
     }
   }
 
+  /**
+   * The elements of a tensor of F16, BF16 or I8 in new memory.
+   *
+   * @throws MalformedException if one is not finite
+   */
+  public Storage readNarrow(TensorEntry entry) throws IOException {
+    int size = entry.type().bytes();
+    Storage storage = Storage.allocate((entry.bytes() + 3) / 4);
+    made.add(storage);
+    int infinity = entry.type() == ElementType.F16 ? 0x7c00 : 0x7f80;
+    byte[] inMemory = new byte[size * (int) Math.min(CHUNK, entry.size())];
+    for (long begin = 0; begin < entry.size(); begin += CHUNK) {
+      int count = (int) Math.min(CHUNK, entry.size() - begin);
+      ByteBuffer chunk = readChunk(entry, begin, count);
+      ByteBuffer into = ByteBuffer.wrap(inMemory).order(ByteOrder.nativeOrder());
+      for (int i = 0; i < count; i++) {
+        if (size == 1) {
+          into.put(chunk.get());
+          continue;
+        }
+        short bits = chunk.getShort();
+        if ((bits & infinity) == infinity) {
+          throw new MalformedException(
+              entry.name(), "element " + (begin + i) + " is not a finite number");
+        }
+        into.putShort(bits);
+      }
+      storage.putBytes(begin * size, inMemory, count * size);
+    }
+    return storage;
+  }
+
   /** The integers of a tensor that fits into an array. */
   public int[] readInts(TensorEntry entry) throws IOException {
     int[] ints = new int[Math.toIntExact(entry.size())];
@@ -321,23 +359,25 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * The floats of a tensor where they lie. The mapping ends when the last of them is freed.
+   * The elements of a tensor where they lie. The mapping ends when the last of them is freed.
    *
-   * @throws MalformedException if they lie where no float can be used
+   * @throws MalformedException if they lie where none can be used
    * @throws UnsupportedOperationException if the machine has another byte order than the file
    */
-  public Storage mapFloats(TensorEntry entry) throws IOException {
+  public Storage mapElements(TensorEntry entry) throws IOException {
     if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
       throw new UnsupportedOperationException(
           "this machine is big-endian: a file can be read, but not used where it lies");
     }
     long position = dataBegin + entry.begin();
-    if (position % Float.BYTES != 0) {
+    if (position % entry.type().bytes() != 0) {
       throw new MalformedException(
           SafeTensorsHeader.HEADER,
           "its length "
               + (dataBegin - Long.BYTES)
-              + " is no multiple of 4, so that "
+              + " is no multiple of "
+              + entry.type().bytes()
+              + ", so that "
               + entry.name()
               + " is misaligned where it lies; copied() can read it");
     }
@@ -346,7 +386,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     }
     MappedFile share = mapping.file().share();
     try {
-      Storage storage = Storage.mapped(share, position, entry.size());
+      Storage storage = Storage.mapped(share, position, entry.bytes());
       made.add(storage);
       return storage;
     } catch (Throwable e) {

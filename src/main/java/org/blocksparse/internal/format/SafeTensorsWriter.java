@@ -13,8 +13,8 @@ import java.util.Map;
  * bytes of all tensors in its order, in blocks of any size, so that what is larger than memory can
  * be written as it is made.
  *
- * <p>The first tensor begins at a multiple of 64 bytes: it can be used where it lies. The format
- * allows no gaps, so that nothing after it can be aligned.
+ * <p>One tensor begins at a multiple of 64 bytes, so that it can be used where it lies: the first,
+ * unless the layout tells another. The format allows no gaps, so that nothing else can be aligned.
  */
 public final class SafeTensorsWriter {
   /** Elements that are copied at once. */
@@ -37,7 +37,7 @@ public final class SafeTensorsWriter {
       SafeTensorsLayout layout, Map<String, String> metadata, ByteProgress progress)
       throws IOException {
     this.layout = layout;
-    this.header = SafeTensorsHeader.bytes(layout.entries(), metadata, ALIGNMENT);
+    this.header = SafeTensorsHeader.bytes(layout, metadata, ALIGNMENT);
     this.progress = progress;
     this.total = header.length + layout.dataBytes();
   }
@@ -87,11 +87,12 @@ public final class SafeTensorsWriter {
     begin(channel);
     ByteBuffer bytes = ByteBuffer.allocateDirect(4 * CHUNK).order(ByteOrder.LITTLE_ENDIAN);
     for (int i = 0; i < tensors.size(); i++) {
-      long size = layout.entries().get(i).size();
+      TensorEntry entry = layout.entries().get(i);
+      long size = entry.size();
       for (long begin = 0; begin < size; begin += CHUNK) {
         int count = (int) Math.min(CHUNK, size - begin);
         tensors.get(i).elements().put(begin, count, bytes.clear());
-        int length = layout.entries().get(i).type().bytes() * count;
+        int length = entry.type().bytes() * count;
         write(channel, bytes.position(0).limit(length));
       }
     }

@@ -6,7 +6,12 @@ import org.blocksparse.internal.memory.Storage;
 
 /** A tensor that is to be written: its name, type and dimensions, and where its elements are. */
 public record TensorSource(String name, ElementType type, long[] dims, Elements elements) {
-  /** Puts some elements into a buffer in the order of the file. */
+  /** Bytes of an element. */
+  public int elementBytes() {
+    return type.bytes();
+  }
+
+  /** Puts some elements into a buffer in the order of the file, from its beginning on. */
   public interface Elements {
     void put(long begin, int count, ByteBuffer into);
   }
@@ -35,6 +40,23 @@ public record TensorSource(String name, ElementType type, long[] dims, Elements 
             }
           }
           into.asFloatBuffer().put(floats, 0, count);
+        });
+  }
+
+  /** Elements of one or two bytes as they are in memory. */
+  public static TensorSource narrow(String name, ElementType type, long[] dims, Storage storage) {
+    return new TensorSource(
+        name,
+        type,
+        dims,
+        (begin, count, into) -> {
+          for (long i = begin; i < begin + count; i++) {
+            if (type.bytes() == 1) {
+              into.put(storage.getByte(i));
+            } else {
+              into.putShort(storage.getShort(i));
+            }
+          }
         });
   }
 

@@ -17,7 +17,7 @@ import org.blocksparse.internal.binding.NativeMemory;
 
 /**
  * Off-heap memory for elements of four bytes, with a lifetime that no operation can be surprised
- * by.
+ * by. Elements of one and two bytes can be in it as well, and go by their own numbers.
  *
  * <p>Every user of the memory holds a lease while it uses it: an operation from {@link #acquire} to
  * {@link #release}, a buffer that was handed out until it is garbage. {@link #close} ends new
@@ -210,16 +210,16 @@ public final class Storage {
   /**
    * A part of a mapped file, in native byte order; ends the mapping when it is freed itself.
    *
-   * @param position where it begins in the file, in bytes; a multiple of four
+   * @param position where it begins in the file, in bytes; for elements of four bytes a multiple of
+   *     four
    */
-  public static Storage mapped(MappedFile mapping, long position, long elements)
-      throws IOException {
-    ByteBuffer[] segments = new ByteBuffer[segmentCount(elements)];
+  public static Storage mapped(MappedFile mapping, long position, long bytes) throws IOException {
+    long elements = bytes / 4;
+    ByteBuffer[] segments = new ByteBuffer[segmentCount((bytes + 3) / 4)];
     for (int s = 0; s < segments.length; s++) {
+      long begin = 4L * s * SEGMENT_ELEMENTS;
       segments[s] =
-          mapping.buffer(
-              position + 4L * s * SEGMENT_ELEMENTS,
-              Math.toIntExact(4 * segmentElements(elements, s)));
+          mapping.buffer(position + begin, (int) Math.min(4 * SEGMENT_ELEMENTS, bytes - begin));
     }
     return new Storage(elements, mapping.address(position), segments, mapping, mapping::close);
   }
@@ -353,6 +353,17 @@ public final class Storage {
     segments[(int) (index >>> SEGMENT_BITS)].putFloat(((int) index & SEGMENT_MASK) << 2, value);
   }
 
+  /** An element of two bytes. */
+  public short getShort(long index) {
+    return segments[(int) (index >>> (SEGMENT_BITS + 1))].getShort(
+        ((int) index & (2 * SEGMENT_MASK + 1)) << 1);
+  }
+
+  /** An element of one byte. */
+  public byte getByte(long index) {
+    return segments[(int) (index >>> (SEGMENT_BITS + 2))].get((int) index & (4 * SEGMENT_MASK + 3));
+  }
+
   public int getInt(long index) {
     return segments[(int) (index >>> SEGMENT_BITS)].getInt(((int) index & SEGMENT_MASK) << 2);
   }
@@ -369,6 +380,33 @@ public final class Storage {
     for (long done = 0; done < count; done += block.length) {
       putFloats(offset + done, block, 0, (int) Math.min(count - done, block.length));
     }
+  }
+
+  /** Receives a run of bytes within one segment, and where it begins within the range. */
+  private interface Run {
+    void accept(ByteBuffer segment, int inSegment, int begin, int count);
+  }
+
+  private void forEachRun(long offset, int length, Run run) {
+    int done = 0;
+    while (done < length) {
+      long at = offset + done;
+      int inSegment = (int) (at & (4 * SEGMENT_ELEMENTS - 1));
+      int count = (int) Math.min(length - done, 4 * SEGMENT_ELEMENTS - inSegment);
+      run.accept(segments[(int) (at >>> (SEGMENT_BITS + 2))], inSegment, done, count);
+      done += count;
+    }
+  }
+
+  /** Copies {@code length} bytes out, from byte {@code offset} to {@code values[0]} on. */
+  public void getBytes(long offset, byte[] values, int length) {
+    forEachRun(
+        offset, length, (bytes, from, begin, count) -> bytes.get(from, values, begin, count));
+  }
+
+  /** Copies {@code length} bytes in, from {@code values[0]} on to byte {@code offset}. */
+  public void putBytes(long offset, byte[] values, int length) {
+    forEachRun(offset, length, (bytes, to, begin, count) -> bytes.put(to, values, begin, count));
   }
 
   /** Copies all elements of another storage of the same size; both are leased by the caller. */

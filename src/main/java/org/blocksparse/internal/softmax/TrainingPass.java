@@ -61,9 +61,9 @@ public final class TrainingPass {
     this.update = update;
     this.workspace = workspace;
     SoftmaxStorage parameters = softmax.parameters();
-    this.w1 = sizes.w1(parameters.w1());
+    this.w1 = parameters.w1(sizes);
     this.b1 = sizes.b1(parameters.b1());
-    this.w2 = sizes.w2(parameters.w2());
+    this.w2 = parameters.w2(sizes);
     this.b2 = sizes.b2(parameters.b2());
     this.classLogits = rows(Use.CLASSES, x.count(), sizes.classes());
     this.slotLogits = rows(Use.SLOTS, batch.logitRowCount(), sizes.slots());

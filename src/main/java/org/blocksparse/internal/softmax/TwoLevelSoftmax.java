@@ -63,9 +63,9 @@ public final class TwoLevelSoftmax {
     this.classes = sizes.classes();
     this.slots = sizes.slots();
     this.valid = valid;
-    this.w1 = sizes.w1(parameters.w1());
+    this.w1 = parameters.w1(sizes);
     this.b1 = sizes.b1(parameters.b1());
-    this.w2 = sizes.w2(parameters.w2());
+    this.w2 = parameters.w2(sizes);
     this.b2 = sizes.b2(parameters.b2());
   }
 

@@ -112,7 +112,7 @@ final class SafeTensorsTest {
       assertThrows(MalformedException.class, () -> reader.entry("made", ElementType.I32, 2, 2));
       assertThrows(
           IllegalStateException.class,
-          () -> reader.mapFloats(reader.entry("made", ElementType.F32, 2, 2)));
+          () -> reader.mapElements(reader.entry("made", ElementType.F32, 2, 2)));
     }
   }
 

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// block_gemm_typed: the bits of block_gemm on tiles, with the weights widened before by plain
+// arithmetic in double.
+#include "testing.h"
+
+namespace {
+
+using namespace testing;
+
+constexpr int32_t kTypes[] = {BLOCKSPARSE_FLOAT32, BLOCKSPARSE_FLOAT16, BLOCKSPARSE_BFLOAT16,
+                              BLOCKSPARSE_INT8};
+const char* const kTypeNames[] = {"float32", "float16", "bfloat16", "int8"};
+
+std::size_t bytes_of(int32_t type) {
+  return type == BLOCKSPARSE_FLOAT32 ? 4 : type == BLOCKSPARSE_INT8 ? 1 : 2;
+}
+
+float widened_float16(uint32_t bits) {
+  const int exponent = static_cast<int>(bits >> 10 & 31);
+  const double fraction = static_cast<double>(bits & 1023);
+  const double sign = (bits >> 15) != 0 ? -1.0 : 1.0;
+  if (exponent == 31) {
+    return fraction != 0.0 ? quiet_nan()
+                           : static_cast<float>(sign * std::numeric_limits<double>::infinity());
+  }
+  const double magnitude =
+      exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024.0 + fraction, exponent - 25);
+  return static_cast<float>(sign * magnitude);
+}
+
+float widened_bfloat16(uint32_t bits) {
+  const uint32_t whole = bits << 16;
+  float value;
+  std::memcpy(&value, &whole, sizeof(value));
+  return value;
+}
+
+// Blocks of a type at an odd address, as many bytes as they have, and the same as floats.
+struct stored {
+  int32_t type;
+  std::vector<char> memory;
+  std::vector<float> scales, widened;
+
+  // `rows` rows of `columns`; every `block_rows` of them have scales of their own.
+  stored(int32_t type_, int64_t rows, int32_t columns, int32_t block_rows, random_source& r)
+      : type(type_) {
+    const std::size_t count = static_cast<std::size_t>(rows * columns);
+    memory.resize(1 + count * bytes_of(type));
+    widened.resize(count);
+    const int64_t blocks = block_rows == 0 ? 0 : rows / block_rows;
+    if (type == BLOCKSPARSE_INT8) {
+      for (int64_t i = 0; i < blocks * columns; ++i) {
+        scales.push_back(r.uniform() * 0.01f);
+      }
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t column = i % static_cast<std::size_t>(columns);
+      const std::size_t block =
+          i / static_cast<std::size_t>(columns) / static_cast<std::size_t>(block_rows);
+      set(i, r, block * static_cast<std::size_t>(columns) + column);
+    }
+  }
+
+  const void* data() const { return memory.data() + 1; }
+  const float* scale_data() const { return scales.empty() ? nullptr : scales.data(); }
+
+ private:
+  void set(std::size_t i, random_source& r, std::size_t scale) {
+    char* const at = memory.data() + 1 + i * bytes_of(type);
+    const uint32_t random = r.next() >> 8;
+    if (type == BLOCKSPARSE_FLOAT32) {
+      widened[i] = r.uniform();
+      std::memcpy(at, &widened[i], 4);
+    } else if (type == BLOCKSPARSE_INT8) {
+      const int8_t q = static_cast<int8_t>(random & 255);
+      std::memcpy(at, &q, 1);
+      widened[i] = static_cast<float>(q) * scales[scale];
+    } else {
+      // Finite ones of any size, subnormal ones included; of bfloat16, such that products are finite.
+      const bool half = type == BLOCKSPARSE_FLOAT16;
+      const uint16_t bits = static_cast<uint16_t>(
+          half ? ((random >> 10 & 31) == 31 ? random & 0x83ff : random & 0xffff)
+               : (random & 0x807f) | (random >> 7 & 15) % 12 << 11);
+      std::memcpy(at, &bits, 2);
+      widened[i] = half ? widened_float16(bits) : widened_bfloat16(bits);
+    }
+  }
+};
+
+struct problem {
+  const char* name;
+  int32_t k, n, read_blocks, write_blocks, samples, reads;
+};
+
+struct operands {
+  problem p;
+  bool transposed, accumulate, with_bias;
+  std::vector<int32_t> schedule;
+  matrix a, bias, c;
+  stored w;
+
+  int32_t chunks() const { return schedule[1]; }
+  int64_t columns() const { return transposed ? p.k : p.n; }
+  int64_t block() const { return int64_t{p.k} * p.n; }
+
+  int32_t run_widened(int32_t isa, matrix& to) const {
+    return blocksparse_block_gemm_f32(
+        isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, chunks(), 0, p.n, p.k,
+        p.n, a.data(), a.rows(), a.ld(), w.widened.data(), p.read_blocks, p.write_blocks,
+        block() * p.write_blocks, block(), columns(), transposed, with_bias ? bias.data() : nullptr,
+        bias.ld(), accumulate, to.data(), to.rows(), to.ld(), nullptr, 0);
+  }
+
+  int32_t run_typed(int32_t isa, int32_t chunk_begin, int32_t chunk_end, int32_t column_begin,
+                    int32_t column_end, matrix& to) const {
+    return blocksparse_block_gemm_typed_f32(
+        isa, schedule.data(), length(schedule), chunk_begin, chunk_end, column_begin, column_end,
+        p.k, p.n, a.data(), a.rows(), a.ld(), w.type, w.data(), p.read_blocks, p.write_blocks,
+        block() * p.write_blocks, block(), columns(), transposed, w.scale_data(),
+        columns() * p.write_blocks, columns(), with_bias ? bias.data() : nullptr, bias.ld(),
+        accumulate, to.data(), to.rows(), to.ld());
+  }
+};
+
+operands make(const problem& p, int32_t type, bool transposed, bool accumulate, bool with_bias,
+              random_source& r) {
+  std::vector<int32_t> rows, row_block;
+  std::vector<gemm_pair> pairs;
+  for (int32_t s = 0; s < p.samples; ++s) {
+    rows.push_back(s);
+    row_block.push_back(r.below(p.write_blocks));
+    for (int32_t i = 0; i < p.reads; ++i) {
+      pairs.push_back({s * p.reads + i, s, r.below(p.read_blocks)});
+    }
+  }
+  const int32_t w_rows = transposed ? p.n : p.k;
+  operands o = {p,
+                transposed,
+                accumulate,
+                with_bias,
+                gemm_schedule(rows, row_block, pairs, 100),
+                matrix(int64_t{p.samples} * p.reads, p.k),
+                matrix(p.write_blocks, p.n),
+                matrix(p.samples, p.n),
+                stored(type, int64_t{p.read_blocks} * p.write_blocks * w_rows,
+                       transposed ? p.k : p.n, w_rows, r)};
+  const auto value = [&] { return r.uniform(); };
+  o.a.fill(value);
+  o.bias.fill(value);
+  if (accumulate) {
+    o.c.fill(value);
+  }
+  return o;
+}
+
+void check_problem(const problem& p, int32_t isa, int32_t type, int variant, uint64_t stream) {
+  const bool transposed = variant % 2 == 1, accumulate = variant / 2 == 1, bias = variant / 2 == 2;
+  context() = std::string(p.name) + " k " + std::to_string(p.k) + " n " + std::to_string(p.n) +
+              " samples " + std::to_string(p.samples) + ", isa " + blocksparse_isa_name(isa) +
+              ", " + kTypeNames[type] + (transposed ? ", transposed" : "") +
+              (accumulate ? ", accumulate" : "") + (bias ? ", bias" : "");
+  random_source r(stream);
+  const operands o = make(p, type, transposed, accumulate, bias, r);
+  matrix expected = o.c, actual = o.c, single = o.c, part = o.c;
+  CHECK_STATUS(BLOCKSPARSE_OK, o.run_widened(isa, expected));
+  CHECK_STATUS(BLOCKSPARSE_OK, o.run_typed(isa, 0, o.chunks(), 0, p.n, actual));
+  CHECK(actual.same_bits(expected));
+  CHECK(actual.intact());
+
+  for (int32_t c = o.chunks() - 1; c >= 0; --c) {
+    CHECK_STATUS(BLOCKSPARSE_OK, o.run_typed(isa, c, c + 1, 0, p.n, single));
+  }
+  CHECK(single.same_bits(expected));
+
+  const int32_t begin = p.n / 3, end = p.n - p.n / 4;
+  CHECK_STATUS(BLOCKSPARSE_OK, o.run_typed(isa, 0, o.chunks(), begin, end, part));
+  for (int64_t row = 0; row < part.rows(); ++row) {
+    for (int32_t q = 0; q < p.n; ++q) {
+      const float wanted = (q < begin || q >= end ? o.c : expected).at(row, q);
+      const float found = part.at(row, q);
+      CHECK(std::memcmp(&wanted, &found, sizeof(float)) == 0);
+    }
+  }
+}
+
+// Every number of 16 bits, and every one of 8 with a scale of 1, through each kind of kernel: of
+// few rows, of many, and of a transposed block.
+void check_every_value(int32_t isa, int32_t type) {
+  const int32_t count = type == BLOCKSPARSE_INT8 ? 256 : 65536;
+  const int32_t size = type == BLOCKSPARSE_INT8 ? 16 : 256;
+  std::vector<char> w(static_cast<std::size_t>(count) * bytes_of(type));
+  for (int32_t i = 0; i < count; ++i) {
+    std::memcpy(w.data() + static_cast<std::size_t>(i) * bytes_of(type), &i, bytes_of(type));
+  }
+  const std::vector<float> ones(static_cast<std::size_t>(size), 1.0f);
+  const float* const scales = type == BLOCKSPARSE_INT8 ? ones.data() : nullptr;
+  // Row p of the block is picked by a row of a with a single 1, unless others are not finite.
+  for (const bool transposed : {false, true}) {
+    for (const int32_t rows : {1, 7, 60}) {
+      context() = std::string("every value of ") + kTypeNames[type] + ", isa " +
+                  blocksparse_isa_name(isa) + ", rows " + std::to_string(rows) +
+                  (transposed ? ", transposed" : "");
+      for (int32_t p = 0; p < size; ++p) {
+        // One block for each row of the square: k is 1, or n is 1.
+        std::vector<int32_t> list, blocks(static_cast<std::size_t>(rows), 0);
+        std::vector<gemm_pair> pairs;
+        for (int32_t i = 0; i < rows; ++i) {
+          list.push_back(i);
+          pairs.push_back({i, i, 0});
+        }
+        const std::vector<int32_t> schedule = gemm_schedule(list, blocks, pairs, 100);
+        matrix a(rows, 1), c(rows, size);
+        a.fill([] { return 1.0f; });
+        const char* const from = w.data() + static_cast<std::size_t>(p * size) * bytes_of(type);
+        CHECK_STATUS(BLOCKSPARSE_OK,
+                     blocksparse_block_gemm_typed_f32(
+                         isa, schedule.data(), length(schedule), 0, 1, 0, size, 1, size, a.data(),
+                         rows, a.ld(), type, from, 1, 1, 0, 0, transposed ? 1 : size, transposed,
+                         scales, 0, 0, nullptr, 0, 0, c.data(), rows, c.ld()));
+        for (int32_t q = 0; q < size; ++q) {
+          const uint32_t bits = static_cast<uint32_t>(p * size + q);
+          const float wanted = type == BLOCKSPARSE_FLOAT16 ? widened_float16(bits)
+                               : type == BLOCKSPARSE_BFLOAT16
+                                   ? widened_bfloat16(bits)
+                                   : static_cast<float>(static_cast<int8_t>(bits));
+          for (int32_t i = 0; i < rows; ++i) {
+            const float found = c.at(i, q);
+            CHECK(std::isnan(wanted) ? std::isnan(found) : found == wanted);
+          }
+        }
+      }
+    }
+  }
+}
+
+void check_refusals() {
+  context() = "refusals";
+  random_source r(5);
+  const problem p = {"refused", 4, 6, 1, 1, 2, 1};
+  for (const int32_t type : kTypes) {
+    const operands o = make(p, type, false, false, false, r);
+    const auto run = [&](int32_t isa, int32_t as, int64_t ldw, const void* w, const float* scales,
+                         int64_t scales_stride) {
+      matrix c = o.c;
+      const int32_t status = blocksparse_block_gemm_typed_f32(
+          isa, o.schedule.data(), length(o.schedule), 0, o.chunks(), 0, p.n, p.k, p.n, o.a.data(),
+          o.a.rows(), o.a.ld(), as, w, 1, 1, 0, 0, ldw, 0, scales, scales_stride, 0, nullptr, 0, 0,
+          c.data(), c.rows(), c.ld());
+      CHECK(status == BLOCKSPARSE_OK || c.same_bits(o.c));
+      return status;
+    };
+    const void* const w = o.w.data();
+    const float* const scales = o.w.scale_data();
+    CHECK_STATUS(BLOCKSPARSE_OK, run(0, type, 6, w, scales, 0));
+    CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA, run(-1, type, 6, w, scales, 0));
+    CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(0, -1, 6, w, scales, 0));
+    CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(0, 4, 6, w, scales, 0));
+    CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, type, 5, w, scales, 0));
+    CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(0, type, 6, nullptr, scales, 0));
+    if (type == BLOCKSPARSE_INT8) {
+      CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(0, type, 6, w, nullptr, 0));
+      CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, type, 6, w, scales, -1));
+    } else {
+      CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(0, type, 6, w, o.bias.data(), 0));
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  const problem shapes[] = {
+      {"one row", 7, 5, 3, 3, 1, 1},        {"window", 16, 64, 4, 5, 6, 3},
+      {"primes", 31, 101, 3, 2, 13, 2},     {"n is 1", 50, 1, 2, 3, 5, 2},
+      {"k is 1", 1, 130, 2, 2, 7, 2},       {"k is 0", 0, 20, 2, 2, 4, 2},
+      {"n is 0", 8, 0, 2, 2, 4, 2},         {"long", 333, 200, 1, 2, 40, 1},
+      {"wide", 40, 515, 2, 1, 9, 1},        {"many rows", 150, 70, 1, 1, 130, 1},
+      {"colliding", 40, 1024, 1, 1, 60, 1},
+  };
+  uint64_t stream = 0;
+  for (const int32_t isa : instruction_sets()) {
+    for (const int32_t type : kTypes) {
+      for (const problem& shape : shapes) {
+        for (int variant = 0; variant < 6; ++variant) {
+          check_problem(shape, isa, type, variant, ++stream);
+        }
+      }
+      for (int32_t n = 1; n <= 70; ++n) {  // every remainder of a tile's rows and columns
+        for (int variant = 0; variant < 2; ++variant) {
+          const problem p = {"remainders", 1 + n % 37, n, 1, 2, n % 14 + 1, 1};
+          check_problem(p, isa, type, variant, ++stream);
+        }
+      }
+      if (type != BLOCKSPARSE_FLOAT32) {
+        check_every_value(isa, type);
+      }
+    }
+  }
+  check_refusals();
+  return report("typed_gemm_test");
+}

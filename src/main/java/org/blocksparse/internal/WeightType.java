@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+/**
+ * What weights are stored as; each is computed with as the float that it stands for. {@link
+ * Narrowing} makes them of floats.
+ */
+public enum WeightType {
+  /** As it is. */
+  FLOAT32(0, 4),
+  /** IEEE 754 binary16. */
+  FLOAT16(1, 2),
+  /** The upper half of a float. */
+  BFLOAT16(2, 2),
+  /** A whole number, times the scale of its column of the block, rounded to a float. */
+  INT8(3, 1);
+
+  private static final int HALF_INFINITY = 0x7c00;
+
+  private final int code;
+  private final int bytes;
+
+  WeightType(int code, int bytes) {
+    this.code = code;
+    this.bytes = bytes;
+  }
+
+  /** Its number in the C header, {@code blocksparse_element_type}. */
+  int code() {
+    return code;
+  }
+
+  /** Bytes of an element. */
+  public int bytes() {
+    return bytes;
+  }
+
+  /** The elements of four bytes that hold so many of these. */
+  public long words(long elements) {
+    return (Math.multiplyExact(elements, (long) bytes) + 3) / 4;
+  }
+
+  /** Whether elements have scales. */
+  public boolean hasScales() {
+    return this == INT8;
+  }
+
+  /** The float that a number of 16 bits stands for: of {@link #FLOAT16} or {@link #BFLOAT16}. */
+  public float widen(short bits) {
+    return this == BFLOAT16 ? Float.intBitsToFloat(bits << 16) : widenFloat16(bits);
+  }
+
+  private static float widenFloat16(short bits) {
+    int magnitude = bits & 0x7fff;
+    int sign = (bits & 0x8000) << 16;
+    if (magnitude >= HALF_INFINITY) {
+      return Float.intBitsToFloat(sign | 0x7f800000 | ((magnitude & 0x3ff) << 13));
+    }
+    // With the exponent of a float that is 2^112 times as small, then exactly scaled.
+    float value = Float.intBitsToFloat(magnitude << 13) * 0x1p112f;
+    return Float.intBitsToFloat(sign | Float.floatToRawIntBits(value));
+  }
+
+  /**
+   * The number of 16 bits that is nearest to a finite one, of two the even one; infinite if it is
+   * beyond the largest by half of its last place or more.
+   */
+  short narrow(float value) {
+    return this == BFLOAT16 ? narrowToBfloat16(value) : narrowToFloat16(value);
+  }
+
+  private static short narrowToBfloat16(float value) {
+    int bits = Float.floatToRawIntBits(value);
+    return (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
+  }
+
+  private static short narrowToFloat16(float value) {
+    float magnitude = Math.abs(value);
+    int sign = (Float.floatToRawIntBits(value) >>> 16) & 0x8000;
+    if (magnitude < 0x1p-14f) {
+      // Subnormal: whole multiples of 2^-24, which a float of 2^-1 has as its last place.
+      return (short) (sign | (Float.floatToRawIntBits(magnitude + 0.5f) - 0x3f000000));
+    }
+    int bits = Float.floatToRawIntBits(magnitude);
+    int rounded = (bits + 0xfff + ((bits >>> 13) & 1)) >>> 13;
+    return (short) (sign | Math.min(rounded - (112 << 10), HALF_INFINITY));
+  }
+}

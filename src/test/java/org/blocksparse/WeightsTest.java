@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import java.util.stream.Stream;
+import org.blocksparse.testing.BlockProblem;
+import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.Bounded;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Guarded;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.Oracle;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Weights of every type: what they become, and that products are those of what they became. */
+@ExtendWith(Seeded.class)
+final class WeightsTest {
+  private static final List<Sizes> SIZES =
+      List.of(
+          new Sizes(1, 1, 1, 1, 1, 1, 1),
+          new Sizes(3, 5, 7, 13, 11, 2, 3),
+          new Sizes(7, 2, 3, 97, 101, 1, 2),
+          new Sizes(65, 1, 1, 7, 9, 1, 1),
+          new Sizes(193, 1, 1, 50, 70, 1, 1),
+          new Sizes(40, 4, 3, 16, 16, 4, 3),
+          new Sizes(0, 3, 2, 4, 5, 2, 2),
+          new Sizes(3, 4, 4, 4, 5, 0, 2),
+          new Sizes(3, 4, 4, 0, 5, 2, 2),
+          new Sizes(3, 4, 4, 4, 0, 2, 2));
+
+  static Stream<Arguments> cases() {
+    return KernelsUnderTest.all().stream()
+        .flatMap(
+            kernels ->
+                Stream.of(ElementType.values())
+                    .flatMap(
+                        type -> SIZES.stream().map(sizes -> Arguments.of(kernels, type, sizes))));
+  }
+
+  /** Where floats may go to OpenBLAS, narrow weights do not, and bits differ. */
+  private static boolean hasOneWay(KernelsUnderTest kernels, ElementType type) {
+    return type == ElementType.FLOAT32 || !kernels.kernels().mayUseBlas();
+  }
+
+  private static void check(
+      boolean sameBits, Bounded expected, FloatTensor wide, FloatTensor actual) {
+    try (wide) {
+      expected.assertHolds("product", actual);
+      if (sameBits) {
+        assertArrayEquals(wide.toArray(), actual.toArray(), "bits of the widened weights");
+      }
+    }
+  }
+
+  @ParameterizedTest(name = "{0} {1} {2}")
+  @MethodSource("cases")
+  void productsAreThoseOfTheWidenedWeights(
+      KernelsUnderTest kernels, ElementType type, Sizes s, Data data) {
+    BlockProblem given = data.blocks(s, Numbers.GAUSSIAN);
+    boolean sameBits = hasOneWay(kernels, type);
+    try (Guarded memory = new Guarded();
+        FloatTensor floats = FloatTensor.of(given.W(), s.W());
+        Weights W = Weights.of(floats, type);
+        FloatTensor widened = W.widened();
+        IntTensor inputIdx = IntTensor.of(given.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(given.outputIdx(), s.outputIdx());
+        BlockPlan plan =
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(kernels.workers())) {
+      BlockProblem p =
+          new BlockProblem(
+              s,
+              widened.toArray(),
+              given.h(),
+              given.b(),
+              given.o(),
+              given.gradOut(),
+              given.inputIdx(),
+              given.outputIdx());
+      FloatTensor h = memory.of("h", p.h(), s.h());
+      FloatTensor b = memory.of("b", p.b(), s.b());
+      FloatTensor gradOut = memory.of("gradOut", p.gradOut(), s.o());
+      FloatTensor out = memory.nan("out", s.o());
+      SparseBlockDot.apply(W, h, b, plan, out);
+      check(sameBits, Oracle.dot(p), SparseBlockDot.apply(widened, h, b, plan), out);
+      check(sameBits, Oracle.dot(p), SparseBlockDot.apply(W, h, b, plan), out);
+      FloatTensor gradH = memory.nan("gradH", s.h());
+      SparseBlockDot.gradH(W, gradOut, plan, gradH);
+      check(sameBits, Oracle.gradH(p), SparseBlockDot.gradH(widened, gradOut, plan), gradH);
+      check(sameBits, Oracle.gradH(p), SparseBlockDot.gradH(W, gradOut, plan), gradH);
+      FloatTensor o = memory.of("o", p.o(), s.o());
+      FloatTensor before = memory.of("before", p.o(), s.o());
+      SparseBlockGemv.applyInPlace(W, h, plan, o);
+      check(sameBits, Oracle.gemv(p), SparseBlockGemv.apply(before, widened, h, plan), o);
+    }
+  }
+
+  // ----------------------------------------------------------------------------------- rounding
+
+  private static float[] widened(ElementType type, float... values) {
+    try (FloatTensor floats = FloatTensor.of(values, 1, 1, 1, values.length);
+        Weights weights = Weights.of(floats, type);
+        FloatTensor wide = weights.widened()) {
+      return wide.toArray();
+    }
+  }
+
+  /** The nearest multiple of the last place of a number of so many bits, of two the even one. */
+  private static double nearest(double value, int bits, int leastExponent) {
+    if (value == 0) {
+      return value;
+    }
+    int exponent = Math.max(Math.getExponent(value), leastExponent);
+    double place = Math.scalb(1.0, exponent - bits + 1);
+    return Math.rint(value / place) * place;
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"FLOAT16", "BFLOAT16"})
+  void roundsToTheNearest(ElementType type, Data data) {
+    boolean half = type == ElementType.FLOAT16;
+    float[] values = new float[20_000];
+    for (int i = 0; i < values.length; i++) {
+      int bits = (data.below(1 << 16) << 16) | data.below(1 << 16);
+      // Some are halfway between two numbers of the type.
+      bits = i % 3 == 0 ? bits & (half ? 0xfffff000 : 0xffff8000) : bits;
+      float value = Float.intBitsToFloat(bits);
+      float most = half ? 65504 : 3e38f;
+      float scaled = half ? value % 65504 : value;
+      values[i] = Float.isFinite(value) && Math.abs(scaled) <= most ? scaled : i * 1e-7f;
+    }
+    float[] actual = widened(type, values);
+    for (int i = 0; i < values.length; i++) {
+      double expected = half ? nearest(values[i], 11, -14) : nearest(values[i], 8, -126);
+      assertEquals(expected, (double) actual[i], "of " + values[i]);
+    }
+  }
+
+  @Test
+  void keepsSignsAndEnds() {
+    assertArrayEquals(
+        new float[] {-0f, 0f, 65504, -65504, 0x1p-24f, 0, 0x1p-14f, 1 + 0x1p-10f, 1},
+        widened(
+            ElementType.FLOAT16,
+            -0f,
+            0f,
+            65519.996f,
+            -65504,
+            0x1p-24f,
+            0x1p-25f,
+            0x1p-14f - 0x1p-38f,
+            1 + 0x1.8p-11f,
+            1 + 0x1p-11f));
+    assertArrayEquals(
+        new float[] {-0f, 0x1.fep127f, 0x1p-133f, 1, 1 + 0x1p-6f},
+        widened(ElementType.BFLOAT16, -0f, 0x1.fep127f, 0x1p-133f, 1 + 0x1p-8f, 1 + 0x1.8p-7f));
+  }
+
+  @Test
+  void wholeNumbersOf8BitsAreWithinHalfTheScaleOfTheirColumn(Data data) {
+    int rows = 37;
+    int columns = 23;
+    float[] values = data.floats(Numbers.GAUSSIAN, 2L * rows * columns);
+    for (int r = 0; r < 2 * rows; r++) {
+      values[r * columns + 5] = 0;
+      values[r * columns + 6] *= 1e-30f;
+      values[r * columns + 7] *= 1e37f;
+    }
+    try (FloatTensor floats = FloatTensor.of(values, 2, 1, rows, columns);
+        Weights weights = Weights.of(floats, ElementType.INT8);
+        FloatTensor wide = weights.widened()) {
+      assertEquals(2L * rows * columns + 4L * 2 * columns, weights.bytes());
+      float[] actual = wide.toArray();
+      for (int block = 0; block < 2; block++) {
+        for (int q = 0; q < columns; q++) {
+          double largest = 0;
+          for (int r = 0; r < rows; r++) {
+            largest = Math.max(largest, Math.abs(values[(block * rows + r) * columns + q]));
+          }
+          float scale = (float) largest / 127f;
+          for (int r = 0; r < rows; r++) {
+            int at = (block * rows + r) * columns + q;
+            double whole = scale == 0 ? 0 : Math.rint(values[at] / (double) scale);
+            assertEquals(0f + (float) whole * scale, actual[at], "element " + at);
+            assertEquals(values[at], actual[at], scale * (0.5 + 1e-5));
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void whatIsWidenedStaysAsItIs(Data data) {
+    float[] values = data.floats(Numbers.GAUSSIAN, 300);
+    for (ElementType type : ElementType.values()) {
+      float[] once = widened(type, values);
+      assertArrayEquals(once, widened(type, once), type.toString());
+    }
+    assertArrayEquals(values, widened(ElementType.FLOAT32, values));
+  }
+
+  // ------------------------------------------------------------------------------------ refusals
+
+  private static void assertRefused(String message, ElementType type, float... values) {
+    long before = FloatTensor.allocatedBytes();
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> widened(type, values));
+    assertTrue(e.getMessage().contains(message), e.getMessage());
+    assertEquals(before, FloatTensor.allocatedBytes(), "nothing is left behind");
+  }
+
+  @Test
+  void refusesWhatATypeHasNoNumberFor() {
+    assertRefused("W: element 1 = 65520.0 is too large for FLOAT16", ElementType.FLOAT16, 1, 65520);
+    assertRefused("W: element 0 = -1.0E10", ElementType.FLOAT16, -1e10f);
+    assertRefused("is too large for BFLOAT16", ElementType.BFLOAT16, Float.MAX_VALUE);
+    for (ElementType type :
+        new ElementType[] {ElementType.FLOAT16, ElementType.BFLOAT16, ElementType.INT8}) {
+      assertRefused("W: element 1 is NaN", type, 1, Float.NaN);
+      assertRefused("W: element 0 is -Infinity", type, Float.NEGATIVE_INFINITY, 3);
+      assertRefused("W: element 0 is NaN", type, Float.intBitsToFloat(0x7fffffff));
+    }
+  }
+
+  @Test
+  void refusesOtherShapes() {
+    try (FloatTensor flat = FloatTensor.zeros(3, 4);
+        FloatTensor W = FloatTensor.zeros(2, 3, 4, 5);
+        FloatTensor view = W.transposeBlocks();
+        FloatTensor h = FloatTensor.zeros(1, 1, 4);
+        FloatTensor out = FloatTensor.zeros(1, 1, 5);
+        FloatTensor b = FloatTensor.zeros(3, 5);
+        IntTensor idx = IntTensor.of(new int[] {0}, 1, 1);
+        BlockPlan fits = BlockPlan.of(idx, idx, 2, 3);
+        BlockPlan other = BlockPlan.of(idx, idx, 2, 2);
+        Weights weights = Weights.of(W, ElementType.INT8)) {
+      IllegalArgumentException rank =
+          assertThrows(IllegalArgumentException.class, () -> Weights.of(flat, ElementType.FLOAT16));
+      assertEquals(
+          "W: expected (iBlocks, oBlocks, iSize, oSize) but was (3, 4)", rank.getMessage());
+      assertThrows(IllegalArgumentException.class, () -> Weights.of(view, ElementType.FLOAT16));
+      assertThrows(NullPointerException.class, () -> Weights.of(null, ElementType.FLOAT16));
+      assertThrows(NullPointerException.class, () -> Weights.of(W, null));
+      IllegalArgumentException blocks =
+          assertThrows(
+              IllegalArgumentException.class, () -> SparseBlockDot.apply(weights, h, b, other));
+      assertEquals(
+          "W: expected (iBlocks, oBlocks, iSize, oSize) = (2, 2, 4, 5) but was (2, 3, 4, 5)",
+          blocks.getMessage());
+      assertThrows(
+          IllegalArgumentException.class, () -> SparseBlockDot.apply(weights, out, b, fits));
+      assertThrows(IllegalArgumentException.class, () -> SparseBlockDot.gradH(weights, h, fits));
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> SparseBlockDot.gradH(weights, out, fits, out.reshape(1, 1, 5)));
+      assertThrows(
+          IllegalArgumentException.class, () -> SparseBlockGemv.applyInPlace(weights, h, fits, h));
+      assertThrows(
+          NullPointerException.class,
+          () -> SparseBlockGemv.applyInPlace((Weights) null, h, fits, out));
+    }
+  }
+
+  @Test
+  void isClosedOnce() {
+    long before = FloatTensor.allocatedBytes();
+    try (FloatTensor W = FloatTensor.of(new float[] {1, 2, 3, 4}, 1, 1, 2, 2);
+        FloatTensor h = FloatTensor.zeros(1, 1, 2);
+        FloatTensor out = FloatTensor.zeros(1, 1, 2);
+        IntTensor idx = IntTensor.of(new int[] {0}, 1, 1);
+        BlockPlan plan = BlockPlan.of(idx, idx, 1, 1)) {
+      Weights weights = Weights.of(W, ElementType.INT8);
+      assertEquals("Weights(1, 1, 2, 2) of INT8", weights.toString());
+      assertEquals(ElementType.INT8, weights.type());
+      assertFalse(weights.isClosed());
+      weights.close();
+      weights.close();
+      assertTrue(weights.isClosed());
+      IllegalStateException e =
+          assertThrows(
+              IllegalStateException.class,
+              () -> SparseBlockGemv.applyInPlace(weights, h, plan, out));
+      assertEquals("W: the weights (1, 1, 2, 2) are closed", e.getMessage());
+      assertThrows(IllegalStateException.class, weights::widened);
+      W.close();
+      assertThrows(IllegalStateException.class, () -> Weights.of(W, ElementType.INT8));
+    }
+    assertEquals(before, FloatTensor.allocatedBytes());
+  }
+}
