@@ -83,14 +83,7 @@ final class WeightsFile implements AutoCloseable {
     }
     Narrowing narrowing =
         new Narrowing(
-            name,
-            type,
-            floats,
-            blocks,
-            features,
-            columns,
-            ownScales,
-            layer.softmax().engine());
+            name, type, floats, blocks, features, columns, ownScales, layer.softmax().engine());
     tensors.add(new TensorSource(name, dtype(type), dims, narrowing::put));
     addScales(name, scaleDims, ownScales);
   }
