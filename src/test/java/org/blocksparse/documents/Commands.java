@@ -64,7 +64,7 @@ final class Commands {
         .filter(script -> !Files.isExecutable(Path.of(script)))
         .forEach(script -> mistakes.add("no script " + script));
     groups(JAR, line)
-        .filter(version -> !version.equals(Pom.MAIN.version()))
+        .filter(version -> !version.equals(Pom.MAIN.version()) && !version.equals("classifier"))
         .forEach(version -> mistakes.add("no jar of version " + version));
     if (line.contains("bench_kernels ")) {
       mistakes.addAll(unknownOptions(line, NATIVE_BENCH));

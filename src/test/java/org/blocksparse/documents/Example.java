@@ -17,9 +17,9 @@ record Example(String name, String text) {
   private static final Pattern MARKED =
       Pattern.compile("(?ms)^ *// example: (\\S+)\\n(.*?)^ *// end of example$");
 
-  /** All of them, from the tests and the benchmarks. */
+  /** All of them, from the tests, the benchmarks and the classifier. */
   static List<Example> all() {
-    return Stream.of("src/test/java", "src/jmh/java")
+    return Stream.of("src/test/java", "src/jmh/java", "src/classifier/src/test/java")
         .map(Path::of)
         .flatMap(Example::sources)
         .flatMap(Example::in)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# From the package index of Debian to a task: which packages does a package depend on, by its name
+# and its short description? Reads the index on standard input, writes fastText's format:
+#
+#   apt-cache dumpavail | awk -v out=FOLDER -f debian-packages.awk
+#
+#   FOLDER/train.txt   a line for each dependency:      __label__libc6 the name and the description
+#   FOLDER/test.txt    a line for each package, with all its dependencies: held out are the packages
+#                      of every tenth source package, so that no sibling of them is in train.txt
+#   FOLDER/multi.txt   train.txt with a line for each package, as in test.txt
+#
+# Labels are the names in Depends, of alternatives the first, that at least 3 packages for training
+# have. Text is in lower case, cut into runs of letters and digits.
+BEGIN {
+  for (i = 0; i < 256; i++) {
+    code[sprintf("%c", i)] = i
+  }
+}
+
+/^Package: / {
+  package = source = $2
+  depends = ""
+}
+/^Source: / { source = $2 }
+/^Depends: / { depends = substr($0, 10) }
+/^Description(-en)?: / { description = substr($0, index($0, ": ") + 2) }
+/^$/ { keep() }
+END {
+  keep()
+  for (p = 1; p <= packages; p++) {
+    write(p)
+  }
+}
+
+function keep(   n, part, i, label, seen, held) {
+  if (package == "" || package in known) {
+    return
+  }
+  known[package]
+  held = hash(source) % 10 == 0
+  packages++
+  text[packages] = words(package " " description)
+  isHeld[packages] = held
+  n = split(depends, part, ",")
+  for (i = 1; i <= n; i++) {
+    label = part[i]
+    sub(/^ +/, "", label)
+    sub(/[ (:|].*/, "", label)
+    if (label != "" && !(label in seen)) {
+      seen[label]
+      labels[packages] = labels[packages] " " label
+      count[label] += !held
+    }
+  }
+  package = ""
+}
+
+function words(s) {
+  s = tolower(s)
+  gsub(/[^a-z0-9]+/, " ", s)
+  gsub(/^ | $/, "", s)
+  return s
+}
+
+# The same in every awk and every year.
+function hash(s,   h, i) {
+  h = 7
+  for (i = 1; i <= length(s); i++) {
+    h = (h * 131 + code[substr(s, i, 1)]) % 1000003
+  }
+  return int(h / 7)
+}
+
+function write(p,   n, part, i, all) {
+  n = split(labels[p], part, " ")
+  for (i = 1; i <= n; i++) {
+    if (count[part[i]] >= 3) {
+      all = all "__label__" part[i] " "
+      if (!isHeld[p]) {
+        shuffled("__label__" part[i] " " text[p], "train")
+      }
+    }
+  }
+  if (all != "") {
+    shuffled(all text[p], isHeld[p] ? "test" : "multi")
+  }
+}
+
+# In an order that has nothing to do with names: fastText takes examples in the order of the file.
+function shuffled(line, name) {
+  print hash(line) "\t" line | ("LC_ALL=C sort -n | cut -f 2 > " out "/" name ".txt")
+}

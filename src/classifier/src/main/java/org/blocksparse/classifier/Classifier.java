@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static java.util.Objects.requireNonNull;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.blocksparse.EmbeddingBag;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.Metrics;
+import org.blocksparse.NpzFile;
+import org.blocksparse.Ranking;
+import org.blocksparse.SaveOptions;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Tensor;
+import org.blocksparse.Workers;
+
+/**
+ * Gives texts, or sparse features, their likeliest labels out of very many: an {@link EmbeddingBag}
+ * of features, and a {@link HierarchicalSoftmax} over labels.
+ *
+ * <pre>{@code
+ * Classifier classifier = Classifier.load(Path.of("model"));
+ * classifier.predict("some text", 5).get(0).label();
+ * }</pre>
+ *
+ * <p><b>Several labels.</b> The model is one of a single label: the probabilities of all labels sum
+ * to one. Of an example that has several, each epoch of training draws one of them, as fastText's
+ * hierarchical softmax does; so the likeliest labels are those that examples like this have, each
+ * with its share.
+ *
+ * <p><b>Threads.</b> Any number of threads may use a classifier at the same time.
+ *
+ * <p><b>Lifetime.</b> The model is in native memory, which {@link #close} frees as soon as no call
+ * uses it, or the garbage collector if it is never called. Every later use throws {@link
+ * IllegalStateException}.
+ */
+public final class Classifier implements AutoCloseable {
+  /** Rows that are computed together where there are many. */
+  private static final int BATCH = 256;
+
+  private final InputRows input;
+  private final EmbeddingBag bag;
+  private final HierarchicalSoftmax softmax;
+  private final Map<String, String> metadata;
+
+  Classifier(
+      InputRows input,
+      EmbeddingBag bag,
+      HierarchicalSoftmax softmax,
+      Map<String, String> metadata) {
+    this.input = input;
+    this.bag = bag;
+    this.softmax = softmax;
+    this.metadata = metadata;
+  }
+
+  /**
+   * Trains a classifier.
+   *
+   * @param examples are read to the end once, and kept in memory as numbers; those without a label
+   *     are left out
+   * @throws IllegalArgumentException if no example has a label, if some are texts and others have
+   *     features, or if a label is no text, since it holds half of a pair of surrogates
+   * @throws ArithmeticException if the rate is too high for the loss to stay finite
+   */
+  public static Classifier train(Stream<Example> examples, TrainingOptions options) {
+    return new Trainer(TrainingSet.of(examples, options), options).train();
+  }
+
+  /** Maps a model with common workers; see {@link #load(Path, Workers)}. */
+  public static Classifier load(Path file) throws IOException {
+    return load(file, Workers.common());
+  }
+
+  /**
+   * Maps a model that {@link #save} has written: what predictions need of it is read when they need
+   * it, and all processes share it. The file may come from anybody; it must not be changed in place
+   * ({@link #save} never does).
+   *
+   * @param workers the threads that work on each call. Where many threads predict at the same time,
+   *     {@link Workers#callingThread} is best
+   * @throws IOException if the file cannot be read or does not hold a classifier; the message says
+   *     which part of it is wrong
+   */
+  public static Classifier load(Path file, Workers workers) throws IOException {
+    return ClassifierFile.load(file, LoadOptions.mapped().withWorkers(workers));
+  }
+
+  /**
+   * Saves everything as one file; whenever the machine stops, it is the old one or the new one.
+   *
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file) throws IOException {
+    softmax.save(file, SaveOptions.defaults().withBag(bag).withMetadata(metadata));
+  }
+
+  /**
+   * The likeliest labels of a text, best first.
+   *
+   * @param k how many; fewer if there are fewer
+   * @throws IllegalArgumentException if k is less than 1, or the model was trained on features
+   */
+  public List<Prediction> predict(String text, int k) {
+    return predict(Example.ofText(text), k);
+  }
+
+  /**
+   * The likeliest labels of sparse features, best first. See {@link Example#ofFeatures}.
+   *
+   * @throws IllegalArgumentException also if the model was trained on texts
+   */
+  public List<Prediction> predict(int[] indices, float[] values, int k) {
+    return predict(Example.ofFeatures(indices, values, List.of()), k);
+  }
+
+  /** The likeliest labels of an example, best first; its own labels do not matter. */
+  public List<Prediction> predict(Example example, int k) {
+    return predict(List.of(example), k).get(0);
+  }
+
+  /** The likeliest labels of each example, best first: many at once are faster. */
+  public List<List<Prediction>> predict(List<Example> examples, int k) {
+    List<List<Prediction>> all = new ArrayList<>(examples.size());
+    for (int begin = 0; begin < examples.size(); begin += BATCH) {
+      Ranking ranking = rank(examples.subList(begin, Math.min(examples.size(), begin + BATCH)), k);
+      for (int row = 0; row < ranking.batch(); row++) {
+        all.add(predictions(ranking, row));
+      }
+    }
+    return all;
+  }
+
+  private List<Prediction> predictions(Ranking ranking, int row) {
+    List<Prediction> found = new ArrayList<>(ranking.size(row));
+    for (int rank = 0; rank < ranking.size(row); rank++) {
+      String label = softmax.labels().name(ranking.output(row, rank));
+      found.add(new Prediction(label, ranking.probability(row, rank)));
+    }
+    return found;
+  }
+
+  private Ranking rank(List<Example> examples, int k) {
+    try (SparseRows rows = input.of(examples);
+        FloatTensor x = bag.apply(rows)) {
+      return softmax.topK(x, k);
+    }
+  }
+
+  /**
+   * How good the model is on examples with labels. Labels that it does not know count as missed;
+   * examples without labels count for nothing.
+   *
+   * @param upTo the largest k of the metrics
+   */
+  public Metrics evaluate(Stream<Example> examples, int upTo) {
+    Metrics metrics = Metrics.upTo(upTo);
+    List<Example> batch = new ArrayList<>(BATCH);
+    examples.forEachOrdered(
+        example -> {
+          batch.add(example);
+          if (batch.size() == BATCH) {
+            add(batch, upTo, metrics);
+            batch.clear();
+          }
+        });
+    add(batch, upTo, metrics);
+    return metrics;
+  }
+
+  private void add(List<Example> batch, int upTo, Metrics metrics) {
+    if (!batch.isEmpty()) {
+      try (SparseRows labels = SparseRows.of(batch.stream().map(this::numbers).toList())) {
+        metrics.add(rank(batch, upTo), labels);
+      }
+    }
+  }
+
+  /** The labels of an example; those that are not known get numbers that no output has. */
+  private int[] numbers(Example example) {
+    List<String> names = example.labels().stream().distinct().toList();
+    int[] numbers = new int[names.size()];
+    for (int i = 0; i < numbers.length; i++) {
+      int output = softmax.labels().output(names.get(i));
+      numbers[i] = output >= 0 ? output : softmax.outputs() + i;
+    }
+    return numbers;
+  }
+
+  /** Whether the model takes texts; if not, it takes features. */
+  public boolean takesText() {
+    return input.text();
+  }
+
+  /** All labels, by number. */
+  public List<String> labels() {
+    return softmax.labels().names();
+  }
+
+  /** The labels in each class of the softmax. */
+  public List<List<String>> classes() {
+    List<List<String>> classes = new ArrayList<>();
+    for (int c = 0; c < softmax.classCount(); c++) {
+      List<String> members = new ArrayList<>();
+      for (int slot = 0; slot < softmax.assignment().size(c); slot++) {
+        members.add(softmax.labels().name(softmax.assignment().output(c, slot)));
+      }
+      classes.add(members);
+    }
+    return classes;
+  }
+
+  /** What is to be known of the model: sizes, and how it was trained. By name, in order. */
+  public Map<String, String> info() {
+    Map<String, String> info = new TreeMap<>(ClassifierFile.told(metadata));
+    info.put("input", input.text() ? "text" : "features");
+    info.put("rows of the table", Integer.toString(bag.vocabulary()));
+    info.put("dimension", Integer.toString(bag.features()));
+    info.put("labels", Integer.toString(softmax.outputs()));
+    info.put("classes", softmax.assignment().toString());
+    return info;
+  }
+
+  /**
+   * Writes all parameters as NumPy's archive: {@code table, W1, b1, W2, b2, classOf, slotOf}, and
+   * of each row of the table its feature's key, in two halves, in {@code keys}.
+   *
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void export(Path npz) throws IOException {
+    requireNonNull(npz, "npz");
+    int outputs = softmax.outputs();
+    int[] classOf = new int[outputs];
+    int[] slotOf = new int[outputs];
+    for (int output = 0; output < outputs; output++) {
+      classOf[output] = softmax.assignment().classOf(output);
+      slotOf[output] = softmax.assignment().slotOf(output);
+    }
+    try (IntTensor classes = IntTensor.of(classOf, outputs);
+        IntTensor slots = IntTensor.of(slotOf, outputs);
+        IntTensor keys = input.vocabulary().keys()) {
+      Map<String, Tensor> tensors = new TreeMap<>();
+      tensors.put("table", bag.table());
+      tensors.put("W1", softmax.W1());
+      tensors.put("b1", softmax.b1());
+      tensors.put("W2", softmax.W2());
+      tensors.put("b2", softmax.b2());
+      tensors.put("classOf", classes);
+      tensors.put("slotOf", slots);
+      tensors.put("keys", keys);
+      NpzFile.write(npz, tensors);
+    }
+  }
+
+  EmbeddingBag bag() {
+    return bag;
+  }
+
+  HierarchicalSoftmax softmax() {
+    return softmax;
+  }
+
+  @Override
+  public void close() {
+    bag.close();
+    softmax.close();
+  }
+
+  @Override
+  public String toString() {
+    return "Classifier(" + bag + ", " + softmax + ")";
+  }
+}

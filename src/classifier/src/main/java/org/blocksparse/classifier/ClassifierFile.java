@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.TreeMap;
+import org.blocksparse.EmbeddingBag;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LoadOptions;
+
+/**
+ * What a {@link Classifier} keeps in the metadata of its file, beside the layers and their labels.
+ *
+ * <pre>
+ * classifier.format        1
+ * classifier.input         text or features
+ * classifier.wordNgrams    1 to 5
+ * classifier.words         plain or parts
+ * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; empty if
+ *                          features share rows
+ * classifier.about.*       how it was trained, for people
+ * </pre>
+ */
+final class ClassifierFile {
+  private static final String FORMAT = "classifier.format";
+  private static final String VERSION = "1";
+  private static final String INPUT = "classifier.input";
+  private static final String WORD_NGRAMS = "classifier.wordNgrams";
+  private static final String WORDS = "classifier.words";
+  private static final String VOCABULARY = "classifier.vocabulary";
+  private static final String ABOUT = "classifier.about.";
+
+  private ClassifierFile() {}
+
+  /**
+   * The metadata of a new model.
+   *
+   * @param about how it was trained, for people
+   */
+  static Map<String, String> metadata(
+      InputRows input, TrainingOptions options, Map<String, String> about) {
+    Map<String, String> metadata = new TreeMap<>();
+    metadata.put(FORMAT, VERSION);
+    metadata.put(INPUT, input.text() ? "text" : "features");
+    metadata.put(WORD_NGRAMS, Integer.toString(options.wordNgrams()));
+    metadata.put(WORDS, options.plainWords() ? "plain" : "parts");
+    metadata.put(VOCABULARY, input.vocabulary().encoded());
+    about.forEach((name, value) -> metadata.put(ABOUT + name, value));
+    return metadata;
+  }
+
+  /** How a model was trained. */
+  static Map<String, String> told(Map<String, String> metadata) {
+    Map<String, String> told = new TreeMap<>();
+    metadata.forEach(
+        (key, value) -> {
+          if (key.startsWith(ABOUT)) {
+            told.put(key.substring(ABOUT.length()), value);
+          }
+        });
+    return told;
+  }
+
+  static Classifier load(Path file, LoadOptions options) throws IOException {
+    HierarchicalSoftmax softmax = HierarchicalSoftmax.load(file, options);
+    EmbeddingBag bag = null;
+    try {
+      Map<String, String> metadata = softmax.metadata();
+      String format = require(file, metadata, FORMAT, ".*");
+      if (!format.equals(VERSION)) {
+        throw wrong(file, FORMAT, "is not the " + VERSION + " that is read here");
+      }
+      bag = EmbeddingBag.load(file, options);
+      if (bag.features() != softmax.features()) {
+        throw wrong(
+            file,
+            "table",
+            "has rows of " + bag.features() + " for a softmax of " + softmax.features());
+      }
+      if (!softmax.hasLabels() || softmax.labels().size() != softmax.outputs()) {
+        throw wrong(file, "labels", "not every output has one");
+      }
+      return new Classifier(input(file, metadata, bag), bag, softmax, metadata);
+    } catch (Throwable e) {
+      softmax.close();
+      if (bag != null) {
+        bag.close();
+      }
+      throw e;
+    }
+  }
+
+  private static InputRows input(Path file, Map<String, String> metadata, EmbeddingBag bag)
+      throws IOException {
+    boolean text = require(file, metadata, INPUT, "text|features").equals("text");
+    int wordNgrams = Integer.parseInt(require(file, metadata, WORD_NGRAMS, "[1-5]"));
+    boolean plain = require(file, metadata, WORDS, "plain|parts").equals("plain");
+    InputRows input;
+    try {
+      Vocabulary vocabulary =
+          Vocabulary.decode(require(file, metadata, VOCABULARY, null), bag.vocabulary());
+      input = new InputRows(text, new TextFeatures(wordNgrams, plain), vocabulary);
+    } catch (IllegalArgumentException e) {
+      throw wrong(file, VOCABULARY, e.getMessage());
+    }
+    if (bag.mode() != input.mode()) {
+      throw wrong(file, "table", "is of mode " + bag.mode());
+    }
+    return input;
+  }
+
+  private static IOException wrong(Path file, String part, String reason) {
+    return new IOException(file + ": " + part + ": " + reason);
+  }
+
+  /** A string that must be there and be like this; null: anything. */
+  private static String require(Path file, Map<String, String> metadata, String key, String pattern)
+      throws IOException {
+    String value = metadata.get(key);
+    if (value == null) {
+      throw wrong(file, key, "is missing: not a file of a classifier");
+    }
+    if (pattern != null && !value.matches(pattern)) {
+      throw wrong(file, key, "expected " + pattern);
+    }
+    return value;
+  }
+}

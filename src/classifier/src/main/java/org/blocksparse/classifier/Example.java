@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.List;
+
+/**
+ * What is to be classified, a text or sparse features, and the labels that are right for it, if
+ * they are known. Immutable.
+ */
+public final class Example {
+  private final List<String> labels;
+
+  /** Null: there are features. */
+  private final String text;
+
+  private final int[] indices;
+  private final float[] values;
+
+  private Example(List<String> labels, String text, int[] indices, float[] values) {
+    this.labels = List.copyOf(labels);
+    this.text = text;
+    this.indices = indices;
+    this.values = values;
+  }
+
+  /** A text with its labels. */
+  public static Example ofText(String text, String... labels) {
+    return ofText(text, List.of(labels));
+  }
+
+  /** A text with its labels. */
+  public static Example ofText(String text, List<String> labels) {
+    return new Example(labels, requireNonNull(text, "text"), null, null);
+  }
+
+  /**
+   * Sparse features with their labels.
+   *
+   * @param indices the features that are not zero, each at least 0, in any order
+   * @param values how large they are: as many, all finite
+   * @throws IllegalArgumentException if there are not as many, or a value is not finite
+   * @throws IndexOutOfBoundsException if an index is negative
+   */
+  public static Example ofFeatures(int[] indices, float[] values, List<String> labels) {
+    if (requireNonNull(indices, "indices").length != requireNonNull(values, "values").length) {
+      throw new IllegalArgumentException(
+          "values: expected " + indices.length + " as of indices but was " + values.length);
+    }
+    for (int i = 0; i < indices.length; i++) {
+      if (indices[i] < 0) {
+        throw new IndexOutOfBoundsException("indices[" + i + "] = " + indices[i] + " is negative");
+      }
+      if (!Float.isFinite(values[i])) {
+        throw new IllegalArgumentException("values[" + i + "] = " + values[i] + " is not finite");
+      }
+    }
+    return new Example(labels, null, indices.clone(), values.clone());
+  }
+
+  /** The right labels; empty if they are not known. */
+  public List<String> labels() {
+    return labels;
+  }
+
+  /** Whether this is a text; if not, it has features. */
+  public boolean isText() {
+    return text != null;
+  }
+
+  /**
+   * The text.
+   *
+   * @throws IllegalStateException if this is not a text
+   */
+  public String text() {
+    if (text == null) {
+      throw new IllegalStateException("example: has features, not a text");
+    }
+    return text;
+  }
+
+  int[] indices() {
+    return indices;
+  }
+
+  float[] values() {
+    return values;
+  }
+
+  @Override
+  public String toString() {
+    return labels + " " + (text != null ? text : indices.length + " features");
+  }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+/** How examples are written, one on each line. */
+public enum ExampleFormat {
+  /** {@code __label__one __label__two words of a text}, as fastText's; labels may be anywhere. */
+  TEXT,
+  /**
+   * {@code one,two 17:0.5 300:1}, that of the extreme classification repository: labels, then
+   * features as index:value. A line that begins with a space has no labels. The first line may be
+   * the numbers of examples, features and labels.
+   */
+  SPARSE,
+  /** What the first line shows it to be. */
+  AUTO
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.Objects.requireNonNull;
+
+import java.io.BufferedInputStream;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.NoSuchElementException;
+import java.util.Optional;
+import java.util.Spliterator;
+import java.util.Spliterators;
+import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
+import java.util.zip.GZIPInputStream;
+
+/**
+ * Reads examples from a file or a pipe, one line after the other; what is compressed by gzip is
+ * decompressed. Text is UTF-8. Not for several threads at the same time.
+ */
+public final class ExampleReader implements AutoCloseable {
+  private final String name;
+  private final BufferedReader lines;
+  private final LineParser parser;
+  private final boolean skipsBadLines;
+  private ExampleFormat format;
+  private long lineNumber;
+  private long badLines;
+  private String firstProblem;
+
+  private ExampleReader(
+      String name, InputStream in, ExampleFormat format, String labelPrefix, boolean skipBadLines)
+      throws IOException {
+    this.name = name;
+    this.lines = new BufferedReader(new InputStreamReader(in, UTF_8), 1 << 16);
+    this.parser = new LineParser(labelPrefix);
+    this.format = requireNonNull(format, "format");
+    this.skipsBadLines = skipBadLines;
+  }
+
+  /** Opens a file in fastText's or the extreme classification format. */
+  public static ExampleReader open(Path file) throws IOException {
+    return open(file, ExampleFormat.AUTO, "__label__", false);
+  }
+
+  /**
+   * Opens a file.
+   *
+   * @param labelPrefix what a word of a text begins with that is a label
+   * @param skipBadLines whether lines that cannot be read are left out and counted; if not, the
+   *     first one ends the reading
+   * @throws IOException if the file cannot be read
+   */
+  public static ExampleReader open(
+      Path file, ExampleFormat format, String labelPrefix, boolean skipBadLines)
+      throws IOException {
+    InputStream in = Files.newInputStream(file);
+    try {
+      return read(file.toString(), in, format, labelPrefix, skipBadLines);
+    } catch (Throwable e) {
+      in.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Reads what comes from a stream; see {@link #open(Path, ExampleFormat, String, boolean)}.
+   *
+   * @param name stands for it in messages
+   */
+  public static ExampleReader read(
+      String name, InputStream in, ExampleFormat format, String labelPrefix, boolean skipBadLines)
+      throws IOException {
+    return new ExampleReader(name, decompressed(in), format, labelPrefix, skipBadLines);
+  }
+
+  private static InputStream decompressed(InputStream in) throws IOException {
+    BufferedInputStream buffered = new BufferedInputStream(in, 1 << 16);
+    buffered.mark(2);
+    boolean zipped = buffered.read() == 0x1f && buffered.read() == 0x8b; // RFC 1952
+    buffered.reset();
+    return zipped ? new GZIPInputStream(buffered, 1 << 16) : buffered;
+  }
+
+  /**
+   * The next example; empty at the end.
+   *
+   * @throws InvalidInputException if a line cannot be read and is not to be skipped
+   * @throws IOException if the file cannot be read
+   */
+  public Optional<Example> next() throws IOException {
+    String line;
+    while ((line = nextLine()) != null) {
+      if (line.isEmpty()) {
+        continue;
+      }
+      try {
+        if (format == ExampleFormat.AUTO) {
+          format = parser.formatOf(line);
+        }
+        if (lineNumber == 1 && format == ExampleFormat.SPARSE && LineParser.isHeader(line)) {
+          continue;
+        }
+        return Optional.of(format == ExampleFormat.TEXT ? parser.text(line) : parser.sparse(line));
+      } catch (LineParser.BadLineException e) {
+        String problem = name + ": line " + lineNumber + ": " + e.getMessage();
+        if (!skipsBadLines) {
+          throw new InvalidInputException(problem);
+        }
+        badLines++;
+        firstProblem = firstProblem == null ? problem : firstProblem;
+      }
+    }
+    return Optional.empty();
+  }
+
+  private String nextLine() throws IOException {
+    String line = lines.readLine();
+    lineNumber++;
+    return line;
+  }
+
+  /** Whether there is more that can be read without waiting. */
+  public boolean ready() throws IOException {
+    return lines.ready();
+  }
+
+  /**
+   * All examples that follow. What would be an {@link IOException} is an {@link
+   * UncheckedIOException}.
+   */
+  public Stream<Example> examples() {
+    Iterator<Example> iterator =
+        new Iterator<>() {
+          private Optional<Example> next = Optional.empty();
+
+          @Override
+          public boolean hasNext() {
+            try {
+              next = next.isPresent() ? next : ExampleReader.this.next();
+              return next.isPresent();
+            } catch (IOException e) {
+              throw new UncheckedIOException(name + ": " + e.getMessage(), e);
+            }
+          }
+
+          @Override
+          public Example next() {
+            if (!hasNext()) {
+              throw new NoSuchElementException();
+            }
+            Example example = next.get();
+            next = Optional.empty();
+            return example;
+          }
+        };
+    return StreamSupport.stream(
+        Spliterators.spliteratorUnknownSize(iterator, Spliterator.ORDERED | Spliterator.NONNULL),
+        false);
+  }
+
+  /** How many lines were left out so far since they could not be read. */
+  public long badLines() {
+    return badLines;
+  }
+
+  /** What was wrong with the first line that was left out; empty if none was. */
+  public Optional<String> firstProblem() {
+    return Optional.ofNullable(firstProblem);
+  }
+
+  @Override
+  public void close() throws IOException {
+    lines.close();
+  }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.List;
+import org.blocksparse.EmbeddingBag.Mode;
+import org.blocksparse.SparseRows;
+
+/**
+ * Makes examples to rows of the table, of features that have one. Each example counts by a vector
+ * of length 1: of the n features of a text, each is 1 / sqrt(n); values are scaled to that length.
+ * Immutable, for any number of threads.
+ *
+ * @param text whether examples are texts; if not, they have features
+ */
+record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary) {
+  /** What the sums of rows are multiplied by. */
+  Mode mode() {
+    return text ? Mode.ROOT_MEAN : Mode.SUM;
+  }
+
+  /** What values have to be multiplied by, so that their vector has length 1. */
+  static float scale(float[] values) {
+    double sum = 0;
+    for (float value : values) {
+      sum += (double) value * value;
+    }
+    return sum == 0 ? 1 : (float) (1 / Math.sqrt(sum));
+  }
+
+  /**
+   * The rows of examples.
+   *
+   * @throws IllegalArgumentException if an example is a text and should not be, or is none
+   */
+  SparseRows of(List<Example> examples) {
+    int[] offsets = new int[examples.size() + 1];
+    Numbers rows = new Numbers();
+    Numbers values = new Numbers();
+    for (int e = 0; e < examples.size(); e++) {
+      Example example = examples.get(e);
+      if (example.isText() != text) {
+        throw new IllegalArgumentException(
+            text
+                ? "example: has features, but the model was trained on texts"
+                : "example: is a text, but the model was trained on features");
+      }
+      if (text) {
+        textFeatures.of(example.text(), key -> add(key, rows));
+      } else {
+        addFeatures(example, rows, values);
+      }
+      offsets[e + 1] = rows.size();
+    }
+    return text
+        ? SparseRows.of(offsets, rows.toArray())
+        : SparseRows.of(offsets, rows.toArray(), values.toFloats());
+  }
+
+  private void addFeatures(Example example, Numbers rows, Numbers values) {
+    float scale = scale(example.values());
+    for (int i = 0; i < example.indices().length; i++) {
+      if (add(example.indices()[i], rows)) {
+        values.add(Float.floatToRawIntBits(scale * example.values()[i]));
+      }
+    }
+  }
+
+  private boolean add(long key, Numbers rows) {
+    int row = vocabulary.row(key);
+    if (row >= 0) {
+      rows.add(row);
+    }
+    return row >= 0;
+  }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.Arrays;
+
+/**
+ * Numbers keys in the order in which they come. An open hash table in two arrays: millions of
+ * features make no objects.
+ */
+final class KeyTable {
+  private static final int NONE = -1;
+  private static final int FIRST_SIZE = 1 << 10;
+  private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's
+
+  private long[] keys = new long[FIRST_SIZE / 2];
+  private int[] numbers = empty(FIRST_SIZE);
+  private int size;
+
+  private static int[] empty(int size) {
+    int[] numbers = new int[size];
+    Arrays.fill(numbers, NONE);
+    return numbers;
+  }
+
+  /** How many keys there are, with numbers [0, size). */
+  int size() {
+    return size;
+  }
+
+  /** The key that has a number. */
+  long key(int number) {
+    return keys[number];
+  }
+
+  /** The number of a key; negative if it has none. */
+  int find(long key) {
+    return numbers[slot(key)];
+  }
+
+  /** The number of a key, which gets one if it has none. */
+  int add(long key) {
+    int slot = slot(key);
+    if (numbers[slot] == NONE) {
+      if (size == keys.length) {
+        grow();
+        slot = slot(key);
+      }
+      keys[size] = key;
+      numbers[slot] = size++;
+    }
+    return numbers[slot];
+  }
+
+  /** Where a key is, or where it would be. At most half of the slots are taken. */
+  private int slot(long key) {
+    int mask = numbers.length - 1;
+    int slot = (int) ((key * MULTIPLIER) >>> 32) & mask;
+    while (numbers[slot] != NONE && keys[numbers[slot]] != key) {
+      slot = (slot + 1) & mask;
+    }
+    return slot;
+  }
+
+  private void grow() {
+    keys = Arrays.copyOf(keys, 2 * keys.length);
+    numbers = empty(2 * numbers.length);
+    for (int number = 0; number < size; number++) {
+      numbers[slot(keys[number])] = number;
+    }
+  }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+
+/** Makes examples of lines. */
+final class LineParser {
+  private static final Pattern HEADER = Pattern.compile("[0-9]+[ \t]+[0-9]+[ \t]+[0-9]+[ \t]*");
+  private static final Pattern FEATURE = Pattern.compile("[0-9]+:[^:]+");
+
+  private static final int MOST_SHOWN = 40;
+
+  private final String labelPrefix;
+
+  LineParser(String labelPrefix) {
+    this.labelPrefix = labelPrefix;
+  }
+
+  /** A line that is wrong, and why. */
+  static final class BadLineException extends Exception {
+    private static final long serialVersionUID = 1;
+
+    BadLineException(String message) {
+      super(message);
+    }
+  }
+
+  /** The format of a file that has this line as its first. */
+  ExampleFormat formatOf(String line) throws BadLineException {
+    if (line.startsWith(labelPrefix)
+        || line.contains(" " + labelPrefix)
+        || line.contains("\t" + labelPrefix)) {
+      return ExampleFormat.TEXT;
+    }
+    String[] words = line.split("[ \t]+", 3);
+    if (isHeader(line) || FEATURE.matcher(words[Math.min(1, words.length - 1)]).matches()) {
+      return ExampleFormat.SPARSE;
+    }
+    throw new BadLineException(
+        "expected a text with words that begin with "
+            + labelPrefix
+            + ", or labels and features as in '3,7 10:0.5 42:1', but was '"
+            + shown(line)
+            + "'");
+  }
+
+  /** Whether this is the number of examples, that of features and that of labels. */
+  static boolean isHeader(String line) {
+    return HEADER.matcher(line).matches();
+  }
+
+  private static String shown(String text) {
+    return text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...";
+  }
+
+  /** Words that begin with the prefix are labels, and the rest is the text. */
+  Example text(String line) throws BadLineException {
+    List<String> labels = new ArrayList<>(1);
+    int at = 0;
+    while (line.startsWith(labelPrefix, at)) {
+      at = addLabel(line, at, labels);
+    }
+    String text = line.substring(at);
+    if (text.contains(labelPrefix)) {
+      text = withoutLabels(text, labels);
+    }
+    return Example.ofText(text, labels);
+  }
+
+  /** Adds the label that begins here; returns where the next word begins. */
+  private int addLabel(String line, int begin, List<String> labels) throws BadLineException {
+    int end = begin;
+    while (end < line.length() && !isSpace(line.charAt(end))) {
+      end++;
+    }
+    if (end == begin + labelPrefix.length()) {
+      throw new BadLineException("a label has no name: '" + labelPrefix + "'");
+    }
+    labels.add(line.substring(begin + labelPrefix.length(), end));
+    while (end < line.length() && isSpace(line.charAt(end))) {
+      end++;
+    }
+    return end;
+  }
+
+  /** Takes labels out of a text that has some in the middle. */
+  private String withoutLabels(String text, List<String> labels) throws BadLineException {
+    StringBuilder rest = new StringBuilder(text.length());
+    int at = 0;
+    while (at < text.length()) {
+      boolean beginsWord = at == 0 || isSpace(text.charAt(at - 1));
+      if (beginsWord && text.startsWith(labelPrefix, at)) {
+        at = addLabel(text, at, labels);
+      } else {
+        rest.append(text.charAt(at++));
+      }
+    }
+    return rest.toString();
+  }
+
+  private static boolean isSpace(char c) {
+    return c == ' ' || c == '\t';
+  }
+
+  /** Labels with commas between them, then features. */
+  Example sparse(String line) throws BadLineException {
+    String[] words = line.split("[ \t]+", -1); // a line without labels begins with an empty word
+    boolean labelled = words[0].indexOf(':') < 0;
+    List<String> labels = new ArrayList<>();
+    if (labelled && !words[0].isEmpty()) {
+      for (String label : words[0].split(",", -1)) {
+        if (label.isEmpty()) {
+          throw new BadLineException("a label has no name: '" + shown(words[0]) + "'");
+        }
+        labels.add(label);
+      }
+    }
+    int count = words.length;
+    while (count > 0 && words[count - 1].isEmpty()) {
+      count--;
+    }
+    int first = labelled ? 1 : 0;
+    int[] indices = new int[Math.max(0, count - first)];
+    float[] values = new float[indices.length];
+    for (int i = 0; i < indices.length; i++) {
+      String feature = words[first + i];
+      int colon = feature.indexOf(':');
+      try {
+        indices[i] = Integer.parseInt(feature.substring(0, Math.max(0, colon)));
+        values[i] = Float.parseFloat(feature.substring(colon + 1));
+      } catch (NumberFormatException e) {
+        throw wrong(feature);
+      }
+      if (indices[i] < 0 || !Float.isFinite(values[i])) {
+        throw wrong(feature);
+      }
+    }
+    return Example.ofFeatures(indices, values, labels);
+  }
+
+  private static BadLineException wrong(String feature) {
+    return new BadLineException(
+        "expected index:value, with an index in [0, 2147483647] and a finite value, but was '"
+            + shown(feature)
+            + "'");
+  }
+}

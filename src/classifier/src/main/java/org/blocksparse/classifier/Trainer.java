@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.EmbeddingBag;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Labels;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.Loss;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SparseRows;
+
+/**
+ * Trains one model: a bag of features, and a softmax over labels that are put into classes by the
+ * features that they occur with. Both follow Adagrad, with a rate that falls to zero in a straight
+ * line. Examples come in another order in each epoch.
+ */
+final class Trainer {
+  /** The rate of the bag, as a part of that of the softmax. */
+  private static final float BAG_SHARE = 0.5f;
+
+  private final TrainingSet set;
+  private final TrainingOptions options;
+  private final SplittableRandom random;
+  private final int[] order;
+  private final int epochs;
+  private final int batch;
+  private long learned;
+
+  Trainer(TrainingSet set, TrainingOptions options) {
+    this.set = set;
+    this.options = options;
+    this.random = new SplittableRandom(options.seed());
+    this.order = IntStream.range(0, set.size()).toArray();
+    this.epochs = options.epochs(set.size());
+    this.batch = options.batch(set.size());
+  }
+
+  Classifier train() {
+    Classifier model = newModel();
+    try (Best best = new Best()) {
+      for (int epoch = 1; epoch <= epochs && !best.isOver(); epoch++) {
+        double loss = learn(model);
+        boolean stopped = options.stop().getAsBoolean();
+        best.measure(model, epoch, loss, stopped || epoch == epochs);
+        if (stopped) {
+          break;
+        }
+      }
+      return best.of(model);
+    } catch (IOException e) {
+      model.close();
+      throw new UncheckedIOException("the best model cannot be kept: " + e.getMessage(), e);
+    } catch (Throwable e) {
+      model.close();
+      throw e;
+    }
+  }
+
+  private Classifier newModel() {
+    ClassAssignment classes = classes();
+    options
+        .listener()
+        .begin(set.size(), epochs, set.vocabulary().rows(), classes.outputs(), classes.classes());
+    InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
+    EmbeddingBag bag =
+        EmbeddingBag.builder(set.vocabulary().rows(), options.dimension())
+            .mode(input.mode())
+            .workers(options.workers())
+            .seed(options.seed())
+            .build();
+    HierarchicalSoftmax softmax =
+        HierarchicalSoftmax.builder(options.dimension(), classes.outputs())
+            .classes(classes)
+            .workers(options.workers())
+            .seed(options.seed())
+            .build();
+    softmax.setLabels(Labels.of(set.labelNames()));
+    return new Classifier(input, bag, softmax, ClassifierFile.metadata(input, options, about()));
+  }
+
+  private Map<String, String> about() {
+    Map<String, String> about = new LinkedHashMap<>();
+    about.put("examples", Integer.toString(set.size()));
+    about.put("epochs", Integer.toString(epochs));
+    about.put("rate", Double.toString(options.rate()));
+    about.put("batch", Integer.toString(batch));
+    about.put("min count", Integer.toString(options.minCount()));
+    about.put("seed", Long.toString(options.seed()));
+    return about;
+  }
+
+  /** Labels that occur with similar features share a class. */
+  private ClassAssignment classes() {
+    int labels = set.labelNames().size();
+    int count =
+        options.classes() == 0
+            ? ClassAssignment.defaultCount(labels)
+            : Math.min(options.classes(), labels);
+    try (TrainingSet.Sample sample = set.sample(random)) {
+      return ClassAssignment.clustered(
+          sample.features(), sample.labels(), labels, count, options.seed());
+    }
+  }
+
+  /** Goes through all examples once, or until it is stopped. Returns the mean of the losses. */
+  private double learn(Classifier model) {
+    shuffle(order, random);
+    double sum = 0;
+    int begin = 0;
+    while (begin < order.length && !options.stop().getAsBoolean()) {
+      int end = Math.min(order.length, begin + batch);
+      double loss = step(model, begin, end);
+      options.listener().step(end - begin, loss);
+      sum += loss * (end - begin);
+      begin = end;
+    }
+    return sum / begin;
+  }
+
+  private double step(Classifier model, int begin, int end) {
+    double done = learned / ((double) epochs * set.size());
+    Optimizer optimizer = Optimizer.adagrad((float) (options.rate() * (1 - done)));
+    Optimizer ofBag = optimizer.withRate(BAG_SHARE * optimizer.rate());
+    int[] labels = new int[end - begin];
+    for (int i = begin; i < end; i++) {
+      labels[i - begin] = set.label(order[i], random);
+    }
+    learned += labels.length;
+    try (SparseRows rows = set.features(order, begin, end);
+        IntTensor targets = IntTensor.of(labels, labels.length);
+        FloatTensor x = model.bag().apply(rows);
+        FloatTensor gradX = FloatTensor.zeros(labels.length, options.dimension())) {
+      double loss = model.softmax().step(x, targets, Loss.mean(), optimizer, gradX);
+      model.bag().step(rows, gradX, ofBag);
+      return loss;
+    }
+  }
+
+  private static void shuffle(int[] values, SplittableRandom random) {
+    for (int i = values.length - 1; i > 0; i--) {
+      int j = random.nextInt(i + 1);
+      int value = values[i];
+      values[i] = values[j];
+      values[j] = value;
+    }
+  }
+
+  /** The best model so far, in a file of its own while training goes on. */
+  private final class Best implements AutoCloseable {
+    private final boolean measured = !options.validation().isEmpty();
+    private double precision = Double.NEGATIVE_INFINITY;
+    private int epochsSince;
+    private Path file;
+    private boolean lastIsBest = true;
+
+    /**
+     * Measures a model after an epoch.
+     *
+     * @param last whether no other epoch follows: then there is nothing to keep it from
+     */
+    void measure(Classifier model, int epoch, double loss, boolean last) throws IOException {
+      double now =
+          measured ? model.evaluate(options.validation().stream(), 1).precision(1) : Double.NaN;
+      lastIsBest = !(now <= precision);
+      epochsSince = lastIsBest ? 0 : epochsSince + 1;
+      if (measured && lastIsBest) {
+        precision = now;
+        if (!last) {
+          file = file == null ? Files.createTempFile("best", ".model") : file;
+          model.save(file);
+        }
+      }
+      options.listener().epoch(new LearningPoint(epoch, loss, now, lastIsBest));
+    }
+
+    boolean isOver() {
+      return measured && epochsSince >= options.patience();
+    }
+
+    /** The best model; the one that was trained, or one that replaces it. */
+    Classifier of(Classifier model) throws IOException {
+      if (lastIsBest) {
+        return model;
+      }
+      Classifier best =
+          ClassifierFile.load(file, LoadOptions.copied().withWorkers(options.workers()));
+      model.close();
+      return best;
+    }
+
+    @Override
+    public void close() throws IOException {
+      if (file != null) {
+        Files.deleteIfExists(file);
+      }
+    }
+  }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+/** Is told how a training goes, on the thread that trains. What it throws ends the training. */
+public interface TrainingListener {
+  /**
+   * Everything has been read, and training begins.
+   *
+   * @param examples those that are learned from in each epoch
+   * @param epochs how many there will be, if none is too much
+   * @param features rows of the table
+   * @param labels different labels
+   * @param classes that these are in
+   */
+  default void begin(int examples, int epochs, int features, int labels, int classes) {}
+
+  /**
+   * After each step.
+   *
+   * @param examples how many have been learned from in this step
+   * @param loss the mean over them, before the step
+   */
+  default void step(int examples, double loss) {}
+
+  /** After each epoch, and at the end of one that was stopped. */
+  default void epoch(LearningPoint point) {}
+}

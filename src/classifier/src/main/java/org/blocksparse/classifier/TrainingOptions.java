@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.List;
+import java.util.function.BooleanSupplier;
+import org.blocksparse.Workers;
+
+/**
+ * How a {@link Classifier} is trained. The defaults are meant to be right for most texts.
+ * Immutable: {@code TrainingOptions.defaults().withEpochs(10).withSeed(7)}.
+ */
+public final class TrainingOptions {
+  /** More rows than these cannot be named in the header of a model file. */
+  static final int MOST_FEATURES = 1_000_000;
+
+  /** What epochs and batches are, where they are not set, by the number of examples. */
+  private static final int EXAMPLES_TO_SEE = 750_000;
+
+  private static final int FEWEST_EPOCHS = 3;
+  private static final int MOST_EPOCHS = 20;
+  private static final int STEPS_OF_AN_EPOCH = 256;
+  private static final int SMALLEST_BATCH = 16;
+  private static final int LARGEST_BATCH = 1024;
+
+  private static final TrainingOptions DEFAULTS = new TrainingOptions();
+
+  private int dimension = 64;
+  private int epochs;
+  private double rate = 0.2;
+  private int batch;
+  private int wordNgrams = 2;
+  private boolean plainWords;
+  private int minCount = 2;
+  private int maxFeatures = MOST_FEATURES;
+  private int sharedRows;
+  private int classes;
+  private long seed;
+  private List<Example> validation = List.of();
+  private int patience = 3;
+  private Workers workers = Workers.common();
+  private TrainingListener listener = new TrainingListener() {};
+  private BooleanSupplier stop = () -> false;
+
+  private TrainingOptions() {}
+
+  private TrainingOptions(TrainingOptions that) {
+    this.dimension = that.dimension;
+    this.epochs = that.epochs;
+    this.rate = that.rate;
+    this.batch = that.batch;
+    this.wordNgrams = that.wordNgrams;
+    this.plainWords = that.plainWords;
+    this.minCount = that.minCount;
+    this.maxFeatures = that.maxFeatures;
+    this.sharedRows = that.sharedRows;
+    this.classes = that.classes;
+    this.seed = that.seed;
+    this.validation = that.validation;
+    this.patience = that.patience;
+    this.workers = that.workers;
+    this.listener = that.listener;
+    this.stop = that.stop;
+  }
+
+  /** What is right for most data. */
+  public static TrainingOptions defaults() {
+    return DEFAULTS;
+  }
+
+  private static int inRange(String name, int value, int least, int most) {
+    if (value < least || value > most) {
+      throw new IllegalArgumentException(
+          name + ": expected a number in [" + least + ", " + most + "] but was " + value);
+    }
+    return value;
+  }
+
+  /**
+   * The size of the vectors between features and labels; by default 64. Larger ones learn more and
+   * take more time and memory.
+   *
+   * @throws IllegalArgumentException unless it is in [1, 4096]
+   */
+  public TrainingOptions withDimension(int value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.dimension = inRange("dimension", value, 1, 4096);
+    return changed;
+  }
+
+  /**
+   * How often each example is learned from. By default as often as makes 750,000, but at least 3
+   * times and at most 20.
+   *
+   * @throws IllegalArgumentException unless it is in [1, 10000]
+   */
+  public TrainingOptions withEpochs(int value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.epochs = inRange("epochs", value, 1, 10_000);
+    return changed;
+  }
+
+  /**
+   * How large the first steps are; they get smaller until the end. By default 0.2.
+   *
+   * @throws IllegalArgumentException unless it is positive and at most 100
+   */
+  public TrainingOptions withRate(double value) {
+    if (!(value > 0 && value <= 100)) {
+      throw new IllegalArgumentException("rate: expected a number in (0, 100] but was " + value);
+    }
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.rate = value;
+    return changed;
+  }
+
+  /**
+   * How many examples make a step. More are faster, but learn less in an epoch. By default a 256th
+   * of the examples, but at least 16 and at most 1024.
+   *
+   * @throws IllegalArgumentException unless it is in [1, 65536]
+   */
+  public TrainingOptions withBatch(int value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.batch = inRange("batch", value, 1, 1 << 16);
+    return changed;
+  }
+
+  /**
+   * How many words that follow each other make a feature: 1 is each word alone, 2, the default,
+   * also all pairs of neighbours.
+   *
+   * @throws IllegalArgumentException unless it is in [1, 5]
+   */
+  public TrainingOptions withWordNgrams(int value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.wordNgrams = inRange("wordNgrams", value, 1, 5);
+    return changed;
+  }
+
+  /**
+   * Words are what white space separates, and nothing else is made of a text, as in fastText. By
+   * default, texts are in lower case, and words are the runs of letters and digits; a piece between
+   * white space that has several words counts as a whole, too.
+   */
+  public TrainingOptions withPlainWords() {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.plainWords = true;
+    return changed;
+  }
+
+  /**
+   * How often a feature has to occur to be kept; by default 2.
+   *
+   * @throws IllegalArgumentException if it is less than 1
+   */
+  public TrainingOptions withMinCount(int value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.minCount = inRange("minCount", value, 1, Integer.MAX_VALUE);
+    return changed;
+  }
+
+  /**
+   * How many features are kept, the most frequent ones; by default a million, which is also the
+   * most. For more, features have to share rows.
+   *
+   * @throws IllegalArgumentException unless it is in [1, 1000000]
+   */
+  public TrainingOptions withMaxFeatures(int value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.maxFeatures = inRange("maxFeatures", value, 1, MOST_FEATURES);
+    return changed;
+  }
+
+  /**
+   * All features share so many rows, by their hashes: nothing is counted and nothing is left out,
+   * and features that training has never seen get the row of others. For more kinds of features
+   * than a vocabulary can hold.
+   *
+   * @param rows 0, the default: each feature that is kept has a row of its own
+   * @throws IllegalArgumentException unless it is in [0, 100000000]
+   */
+  public TrainingOptions withSharedRows(int rows) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.sharedRows = inRange("sharedRows", rows, 0, 100_000_000);
+    return changed;
+  }
+
+  /**
+   * How many classes the labels are put into.
+   *
+   * @param value 0, the default, is {@link org.blocksparse.ClassAssignment#defaultCount}; more than
+   *     there are labels are as many as there are labels
+   * @throws IllegalArgumentException if it is negative
+   */
+  public TrainingOptions withClasses(int value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.classes = inRange("classes", value, 0, Integer.MAX_VALUE);
+    return changed;
+  }
+
+  /** Equal seeds, options and examples give equal models, with any workers. By default 0. */
+  public TrainingOptions withSeed(long value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.seed = value;
+    return changed;
+  }
+
+  /**
+   * Examples that are not learned from: after each epoch, precision at 1 on them is measured.
+   * Training ends when it has not risen for some epochs, and the best model is kept.
+   *
+   * @param examples with labels
+   * @param epochsOfPatience after how many epochs without a rise training ends
+   * @throws IllegalArgumentException if the patience is less than 1
+   */
+  public TrainingOptions withValidation(List<Example> examples, int epochsOfPatience) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.validation = List.copyOf(examples);
+    changed.patience = inRange("patience", epochsOfPatience, 1, Integer.MAX_VALUE);
+    return changed;
+  }
+
+  /** The threads that train, and that the trained model predicts with; by default common ones. */
+  public TrainingOptions withWorkers(Workers value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.workers = requireNonNull(value, "workers");
+    return changed;
+  }
+
+  /** Who is told how training goes. */
+  public TrainingOptions withListener(TrainingListener value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.listener = requireNonNull(value, "listener");
+    return changed;
+  }
+
+  /** Is asked before each step; when it says yes, training ends as if it were done. */
+  public TrainingOptions withStop(BooleanSupplier value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.stop = requireNonNull(value, "stop");
+    return changed;
+  }
+
+  int dimension() {
+    return dimension;
+  }
+
+  /** How often each of so many examples is learned from. */
+  int epochs(int examples) {
+    int wanted = Math.max(FEWEST_EPOCHS, Math.min(MOST_EPOCHS, EXAMPLES_TO_SEE / examples));
+    return epochs > 0 ? epochs : wanted;
+  }
+
+  double rate() {
+    return rate;
+  }
+
+  /** How many of so many examples make a step. */
+  int batch(int examples) {
+    int wanted = examples / STEPS_OF_AN_EPOCH;
+    return batch > 0 ? batch : Math.max(SMALLEST_BATCH, Math.min(LARGEST_BATCH, wanted));
+  }
+
+  int wordNgrams() {
+    return wordNgrams;
+  }
+
+  boolean plainWords() {
+    return plainWords;
+  }
+
+  TextFeatures textFeatures() {
+    return new TextFeatures(wordNgrams, plainWords);
+  }
+
+  int minCount() {
+    return minCount;
+  }
+
+  int maxFeatures() {
+    return maxFeatures;
+  }
+
+  int sharedRows() {
+    return sharedRows;
+  }
+
+  int classes() {
+    return classes;
+  }
+
+  long seed() {
+    return seed;
+  }
+
+  List<Example> validation() {
+    return validation;
+  }
+
+  int patience() {
+    return patience;
+  }
+
+  Workers workers() {
+    return workers;
+  }
+
+  TrainingListener listener() {
+    return listener;
+  }
+
+  BooleanSupplier stop() {
+    return stop;
+  }
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.SparseRows;
+
+/**
+ * All examples of a training, with features and labels as numbers. Features that occur too seldom
+ * have been left out, and examples that have no label.
+ */
+final class TrainingSet {
+  /** So many tell well enough what a label occurs with. */
+  private static final int MOST_OF_A_LABEL = 40;
+
+  private final boolean text;
+  private final Vocabulary vocabulary;
+  private final List<String> labelNames;
+
+  /** Of example e: rows of the table, from offsets[e] to offsets[e + 1]. */
+  private final int[] offsets;
+
+  private final int[] rows;
+
+  /** Null: each is 1. */
+  private final float[] values;
+
+  private final int[] labelOffsets;
+  private final int[] labels;
+
+  private TrainingSet(Reading reading, TrainingOptions options) {
+    this.text = reading.text;
+    this.labelNames = reading.labelNames();
+    this.labelOffsets = reading.labelOffsets.toArray();
+    this.labels = reading.labels.toArray();
+    Kept kept = Kept.of(reading, options);
+    this.vocabulary = kept.vocabulary;
+    reading.leaveOut(kept.rowOf);
+    this.offsets = reading.offsets.toArray();
+    this.rows = reading.features.toArray();
+    this.values = reading.text ? null : reading.values.toFloats();
+  }
+
+  /**
+   * Reads a stream to its end.
+   *
+   * @throws IllegalArgumentException if no example has a label, or if some are texts and others are
+   *     not
+   */
+  static TrainingSet of(Stream<Example> examples, TrainingOptions options) {
+    Reading reading = new Reading(options);
+    examples.forEachOrdered(reading::add);
+    if (reading.labelOffsets.size() == 1) {
+      throw new IllegalArgumentException("examples: none has a label");
+    }
+    return new TrainingSet(reading, options);
+  }
+
+  /** What has been read so far: features by number, in the order in which they came. */
+  private static final class Reading {
+    private final KeyTable keys = new KeyTable();
+    private final Numbers counts = new Numbers();
+    private final Map<String, Integer> numberOfLabel = new HashMap<>();
+    private final Numbers offsets = new Numbers();
+    private final Numbers features = new Numbers();
+    private final Numbers values = new Numbers();
+    private final Numbers labelOffsets = new Numbers();
+    private final Numbers labels = new Numbers();
+    private final TextFeatures textFeatures;
+    private final int sharedRows;
+    private boolean text;
+
+    Reading(TrainingOptions options) {
+      this.textFeatures = options.textFeatures();
+      this.sharedRows = options.sharedRows();
+      offsets.add(0);
+      labelOffsets.add(0);
+    }
+
+    void add(Example example) {
+      if (example.labels().isEmpty()) {
+        return;
+      }
+      if (labelOffsets.size() == 1) {
+        text = example.isText();
+      } else if (text != example.isText()) {
+        throw new IllegalArgumentException("examples: some are texts and others have features");
+      }
+      if (text) {
+        textFeatures.of(example.text(), this::feature);
+      } else {
+        float scale = InputRows.scale(example.values());
+        for (int i = 0; i < example.indices().length; i++) {
+          feature(example.indices()[i]);
+          values.add(Float.floatToRawIntBits(scale * example.values()[i]));
+        }
+      }
+      offsets.add(features.size());
+      for (String label : example.labels()) {
+        labels.add(numberOfLabel.computeIfAbsent(label, name -> numberOfLabel.size()));
+      }
+      labelOffsets.add(labels.size());
+    }
+
+    private void feature(long key) {
+      if (sharedRows > 0) {
+        features.add((int) (key % sharedRows));
+        return;
+      }
+      int number = keys.add(key);
+      if (number == counts.size()) {
+        counts.add(0);
+      }
+      counts.set(number, counts.get(number) + 1);
+      features.add(number);
+    }
+
+    List<String> labelNames() {
+      String[] names = new String[numberOfLabel.size()];
+      numberOfLabel.forEach((name, number) -> names[number] = name);
+      return List.of(names);
+    }
+
+    /** Puts rows in the place of the numbers of features; those that have none go. */
+    void leaveOut(int[] rowOf) {
+      if (rowOf == null) {
+        return;
+      }
+      int kept = 0;
+      int begin = 0;
+      for (int e = 1; e < offsets.size(); e++) {
+        int end = offsets.get(e);
+        for (int i = begin; i < end; i++) {
+          int row = rowOf[features.get(i)];
+          if (row >= 0) {
+            features.set(kept, row);
+            if (!text) {
+              values.set(kept, values.get(i));
+            }
+            kept++;
+          }
+        }
+        begin = end;
+        offsets.set(e, kept);
+      }
+      features.truncate(kept);
+      if (!text) {
+        values.truncate(kept);
+      }
+    }
+  }
+
+  /**
+   * The features that are kept.
+   *
+   * @param rowOf by number of a feature, its row, negative if it is left out; null if features
+   *     share rows, which are what is there already
+   */
+  private record Kept(Vocabulary vocabulary, int[] rowOf) {
+    static Kept of(Reading reading, TrainingOptions options) {
+      if (options.sharedRows() > 0) {
+        return new Kept(Vocabulary.shared(options.sharedRows()), null);
+      }
+      // Frequent features lie together: the table's part that is used most stays in the cache.
+      int[] order =
+          IntStream.range(0, reading.counts.size())
+              .filter(number -> reading.counts.get(number) >= options.minCount())
+              .boxed()
+              .sorted(Comparator.comparingInt(number -> -reading.counts.get(number)))
+              .limit(options.maxFeatures())
+              .mapToInt(Integer::intValue)
+              .toArray();
+      int[] rowOf = new int[reading.counts.size()];
+      Arrays.fill(rowOf, -1);
+      KeyTable keys = new KeyTable();
+      for (int number : order) {
+        rowOf[number] = keys.add(reading.keys.key(number));
+      }
+      if (keys.size() == 0) {
+        keys.add(0); // a table needs a row
+      }
+      return new Kept(Vocabulary.of(keys), rowOf);
+    }
+  }
+
+  boolean isText() {
+    return text;
+  }
+
+  Vocabulary vocabulary() {
+    return vocabulary;
+  }
+
+  List<String> labelNames() {
+    return labelNames;
+  }
+
+  /** The number of examples. */
+  int size() {
+    return offsets.length - 1;
+  }
+
+  /** The features of examples, in the given order. */
+  SparseRows features(int[] order, int begin, int end) {
+    int[] newOffsets = new int[end - begin + 1];
+    for (int i = begin; i < end; i++) {
+      int e = order[i];
+      newOffsets[i - begin + 1] = newOffsets[i - begin] + offsets[e + 1] - offsets[e];
+    }
+    int entries = newOffsets[end - begin];
+    int[] newRows = new int[entries];
+    float[] newValues = values == null ? null : new float[entries];
+    for (int i = begin; i < end; i++) {
+      int from = offsets[order[i]];
+      int to = newOffsets[i - begin];
+      int length = newOffsets[i - begin + 1] - to;
+      System.arraycopy(rows, from, newRows, to, length);
+      if (values != null) {
+        System.arraycopy(values, from, newValues, to, length);
+      }
+    }
+    return values == null
+        ? SparseRows.of(newOffsets, newRows)
+        : SparseRows.of(newOffsets, newRows, newValues);
+  }
+
+  /** A label of an example: the one there is, or one of them by chance. */
+  int label(int example, SplittableRandom random) {
+    int begin = labelOffsets[example];
+    int count = labelOffsets[example + 1] - begin;
+    return labels[count == 1 ? begin : begin + random.nextInt(count)];
+  }
+
+  /**
+   * Examples to tell from which labels occur with similar features, with their labels. Features
+   * count the more the fewer examples have them (TF-IDF).
+   */
+  record Sample(SparseRows features, SparseRows labels) implements AutoCloseable {
+    @Override
+    public void close() {
+      features.close();
+      labels.close();
+    }
+  }
+
+  /** A sample in which no label needs more than {@link #MOST_OF_A_LABEL} examples. */
+  Sample sample(SplittableRandom random) {
+    int[] rowCounts = new int[vocabulary.rows()];
+    for (int row : rows) {
+      rowCounts[row]++;
+    }
+    long[] labelCounts = labelCounts();
+    List<int[]> sampledRows = new ArrayList<>();
+    List<float[]> sampledValues = new ArrayList<>();
+    List<int[]> sampledLabels = new ArrayList<>();
+    for (int e = 0; e < size(); e++) {
+      int[] chosen =
+          Arrays.stream(labels, labelOffsets[e], labelOffsets[e + 1])
+              .filter(label -> random.nextDouble() * labelCounts[label] < MOST_OF_A_LABEL)
+              .toArray();
+      if (chosen.length == 0) {
+        continue;
+      }
+      int[] ofExample = Arrays.copyOfRange(rows, offsets[e], offsets[e + 1]);
+      float[] weighted = new float[ofExample.length];
+      for (int i = 0; i < weighted.length; i++) {
+        float rarity = (float) Math.log(1 + (double) size() / rowCounts[ofExample[i]]);
+        weighted[i] = rarity * (values == null ? 1 : values[offsets[e] + i]);
+      }
+      sampledLabels.add(chosen);
+      sampledRows.add(ofExample);
+      sampledValues.add(weighted);
+    }
+    return new Sample(SparseRows.of(sampledRows, sampledValues), SparseRows.of(sampledLabels));
+  }
+
+  /** How often each label occurs. */
+  private long[] labelCounts() {
+    long[] counts = new long[labelNames.size()];
+    for (int label : labels) {
+      counts[label]++;
+    }
+    return counts;
+  }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.nio.ByteBuffer;
+import java.util.Base64;
+import org.blocksparse.IntTensor;
+
+/**
+ * Which row of the table a feature has. Either each feature that training kept has a row of its
+ * own, and others have none; or all features share a fixed number of rows by their keys, and
+ * nothing has to be kept. Immutable, for any number of threads.
+ */
+final class Vocabulary {
+  /** Keys have 40 bits: among a million features, one in a million others is taken for one. */
+  static final int KEY_BITS = 40;
+
+  private static final int KEY_BYTES = KEY_BITS / 8;
+
+  /** Null: rows are shared. */
+  private final KeyTable keys;
+
+  private final int rows;
+
+  private Vocabulary(KeyTable keys, int rows) {
+    this.keys = keys;
+    this.rows = rows;
+  }
+
+  /** One in which features share rows. */
+  static Vocabulary shared(int rows) {
+    return new Vocabulary(null, rows);
+  }
+
+  /** One in which the features of a table have rows of their own; the table must not change. */
+  static Vocabulary of(KeyTable keys) {
+    return new Vocabulary(keys, keys.size());
+  }
+
+  int rows() {
+    return rows;
+  }
+
+  /** The row of a feature; negative if it has none. */
+  int row(long key) {
+    return keys == null ? (int) (key % rows) : keys.find(key);
+  }
+
+  /**
+   * The keys by row, (rows, 2): the upper bits of each and the lower 32; (0, 2) if rows are shared.
+   */
+  IntTensor keys() {
+    int count = keys == null ? 0 : rows;
+    int[] halves = new int[2 * count];
+    for (int row = 0; row < count; row++) {
+      halves[2 * row] = (int) (keys.key(row) >>> 32);
+      halves[2 * row + 1] = (int) keys.key(row);
+    }
+    return IntTensor.of(halves, count, 2);
+  }
+
+  /** The keys by row as text, for the metadata of a file; empty if rows are shared. */
+  String encoded() {
+    if (keys == null) {
+      return "";
+    }
+    ByteBuffer bytes = ByteBuffer.allocate(KEY_BYTES * rows);
+    for (int row = 0; row < rows; row++) {
+      bytes.put((byte) (keys.key(row) >>> 32)).putInt((int) keys.key(row));
+    }
+    return Base64.getUrlEncoder().withoutPadding().encodeToString(bytes.array());
+  }
+
+  /**
+   * What was encoded.
+   *
+   * @throws IllegalArgumentException if it is not the text of so many different keys
+   */
+  static Vocabulary decode(String text, int rows) {
+    if (text.isEmpty()) {
+      return shared(rows);
+    }
+    ByteBuffer bytes = ByteBuffer.wrap(Base64.getUrlDecoder().decode(text));
+    if (bytes.remaining() != (long) KEY_BYTES * rows) {
+      throw new IllegalArgumentException(
+          "expected " + (long) KEY_BYTES * rows + " bytes but was " + bytes.remaining());
+    }
+    KeyTable keys = new KeyTable();
+    for (int row = 0; row < rows; row++) {
+      long key = ((long) (bytes.get() & 0xff) << 32) | (bytes.getInt() & 0xffffffffL);
+      if (keys.add(key) != row) {
+        throw new IllegalArgumentException("key " + row + " is there twice");
+      }
+    }
+    return of(keys);
+  }
+}

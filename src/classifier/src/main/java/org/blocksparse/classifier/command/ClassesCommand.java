@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.blocksparse.classifier.Classifier;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Shows the classes of labels. */
+@Command(
+    name = "classes",
+    description = "Prints the labels in each class of the softmax, a class on each line.",
+    sortOptions = false,
+    usageHelpWidth = 100)
+final class ClassesCommand implements Callable<Integer> {
+  @Mixin private ModelArgument model;
+
+  @Option(
+      names = "--labels",
+      paramLabel = "N",
+      defaultValue = "10",
+      description = "The most labels of a class that are printed (default: ${DEFAULT-VALUE}).")
+  private int most;
+
+  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
+  @SuppressWarnings("UnusedVariable") // picocli acts on it
+  private boolean help;
+
+  @Spec private CommandSpec spec;
+
+  @Override
+  public Integer call() throws IOException {
+    Limits.require("--labels", most, 1, Integer.MAX_VALUE);
+    PrintWriter out = spec.commandLine().getOut();
+    try (Classifier classifier = model.load()) {
+      int number = 0;
+      for (List<String> members : classifier.classes()) {
+        out.printf(
+            "%d (%d): %s%s%n",
+            number++,
+            members.size(),
+            String.join(" ", members.subList(0, Math.min(most, members.size()))),
+            members.size() > most ? " ..." : "");
+      }
+    }
+    out.flush();
+    return ExitCode.OK;
+  }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.util.concurrent.Callable;
+import org.blocksparse.Backend;
+import org.blocksparse.classifier.Classifier;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Tells what a model is. */
+@Command(
+    name = "info",
+    description = "Prints the sizes of a model, how it was trained, and what computes here.",
+    sortOptions = false,
+    usageHelpWidth = 100)
+final class InfoCommand implements Callable<Integer> {
+  @Mixin private ModelArgument model;
+
+  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
+  @SuppressWarnings("UnusedVariable") // picocli acts on it
+  private boolean help;
+
+  @Spec private CommandSpec spec;
+
+  @Override
+  public Integer call() throws IOException {
+    PrintWriter out = spec.commandLine().getOut();
+    try (Classifier classifier = model.load()) {
+      classifier.info().forEach((name, value) -> out.printf("%s: %s%n", name, value));
+    }
+    out.printf("bytes: %,d%n", Files.size(model.path()));
+    out.printf(
+        "kernels: %s, %s%n", Backend.isNative() ? "native" : "Java", Backend.instructionSet());
+    out.flush();
+    return ExitCode.OK;
+  }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.LongStream;
+import org.blocksparse.Workers;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.Example;
+import org.blocksparse.classifier.ExampleReader;
+import org.blocksparse.classifier.InvalidInputException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Measures how long predictions take. */
+@Command(
+    name = "latency",
+    description =
+        "Measures how long the likeliest labels of one example take, from its text to their names,"
+            + " while several threads ask at the same time, each for itself.",
+    sortOptions = false,
+    usageHelpWidth = 100)
+final class LatencyCommand implements Callable<Integer> {
+  /** The compiler needs about as much. */
+  private static final double WARM_UP_SECONDS = 2;
+
+  private static final int MOST_EXAMPLES = 100_000;
+
+  @Mixin private ModelArgument model;
+
+  @Parameters(index = "1", paramLabel = "FILE", description = "Examples; - is standard input.")
+  private String file;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "How many ask (default: ${DEFAULT-VALUE}).")
+  private int threads;
+
+  @Option(
+      names = "--top",
+      paramLabel = "K",
+      defaultValue = "5",
+      description = "Labels of an answer (default: ${DEFAULT-VALUE}).")
+  private int top;
+
+  @Option(
+      names = "--seconds",
+      paramLabel = "S",
+      defaultValue = "5",
+      description = "How long to measure, after a warm-up (default: ${DEFAULT-VALUE}).")
+  private int seconds;
+
+  @Mixin private InputOptions input;
+
+  @Spec private CommandSpec spec;
+
+  @Override
+  public Integer call() throws IOException, InterruptedException {
+    Limits.require("--threads", threads, 1, 1024);
+    Limits.require("--top", top, 1, Limits.MOST_LABELS);
+    Limits.require("--seconds", seconds, 1, 3600);
+    try (Classifier classifier = model.load(Workers.callingThread());
+        ExampleReader reader = input.open(file, classifier.takesText())) {
+      List<Example> examples = reader.examples().limit(MOST_EXAMPLES).toList();
+      InputOptions.tellBadLines(reader, spec.commandLine().getErr());
+      if (examples.isEmpty()) {
+        throw new InvalidInputException(file + ": no examples");
+      }
+      ask(classifier, examples, WARM_UP_SECONDS);
+      tell(ask(classifier, examples, seconds));
+    }
+    return ExitCode.OK;
+  }
+
+  /** How long each answer took, in nanoseconds, sorted. */
+  private long[] ask(Classifier classifier, List<Example> examples, double forSeconds)
+      throws InterruptedException {
+    long end = System.nanoTime() + (long) (forSeconds * 1e9);
+    ExecutorService executor = Executors.newFixedThreadPool(threads);
+    try {
+      List<Future<long[]>> times = new ArrayList<>();
+      for (int t = 0; t < threads; t++) {
+        int first = (int) ((long) examples.size() * t / threads);
+        times.add(executor.submit(() -> times(classifier, examples, first, end)));
+      }
+      LongStream all = LongStream.empty();
+      for (Future<long[]> ofThread : times) {
+        all = LongStream.concat(all, Arrays.stream(ofThread.get()));
+      }
+      return all.sorted().toArray();
+    } catch (ExecutionException e) {
+      throw new IllegalStateException(e.getCause());
+    } finally {
+      executor.shutdown();
+    }
+  }
+
+  private long[] times(Classifier classifier, List<Example> examples, int first, long end) {
+    LongStream.Builder times = LongStream.builder();
+    long begin = System.nanoTime();
+    for (int e = first; begin < end; e = (e + 1) % examples.size()) {
+      classifier.predict(examples.get(e), top);
+      long now = System.nanoTime();
+      times.add(now - begin);
+      begin = now;
+    }
+    return times.build().toArray();
+  }
+
+  private void tell(long[] sorted) {
+    PrintWriter out = spec.commandLine().getOut();
+    out.printf(
+        "%,d answers by %d threads, %,d per second%n",
+        sorted.length, threads, sorted.length / seconds);
+    for (double part : new double[] {0.5, 0.99, 0.999}) {
+      int at = (int) Math.min(sorted.length - 1L, (long) (part * sorted.length));
+      out.printf("p%-5s %8.3f ms%n", 100 * part, sorted[at] * 1e-6);
+    }
+    out.flush();
+  }
+}

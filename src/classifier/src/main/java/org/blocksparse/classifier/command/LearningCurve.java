@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.awt.Color;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.blocksparse.classifier.LearningPoint;
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.BitmapEncoder.BitmapFormat;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.style.Styler.LegendLayout;
+import org.knowm.xchart.style.Styler.LegendPosition;
+import org.knowm.xchart.style.Styler.YAxisPosition;
+
+/** Draws the picture of a training, without a screen. */
+final class LearningCurve {
+  private static final int WIDTH = 900;
+  private static final int HEIGHT = 560;
+
+  private LearningCurve() {}
+
+  /** Loss, and precision if there is any, by epoch. */
+  static void draw(List<LearningPoint> points, Path png) throws IOException {
+    System.setProperty("java.awt.headless", "true");
+    XYChart chart =
+        new XYChartBuilder()
+            .width(WIDTH)
+            .height(HEIGHT)
+            .title("Training")
+            .xAxisTitle("epoch")
+            .yAxisTitle("loss")
+            .build();
+    chart.getStyler().setLegendPosition(LegendPosition.OutsideS);
+    chart.getStyler().setLegendLayout(LegendLayout.Horizontal);
+    chart.getStyler().setChartBackgroundColor(Color.WHITE);
+    double[] epochs = points.stream().mapToDouble(LearningPoint::epoch).toArray();
+    double[] losses = points.stream().mapToDouble(LearningPoint::loss).toArray();
+    chart.addSeries("loss, of each example before it is learned from", epochs, losses);
+    double[] precisions = points.stream().mapToDouble(LearningPoint::precision).toArray();
+    if (!Double.isNaN(precisions[0])) {
+      chart.getStyler().setYAxisGroupPosition(1, YAxisPosition.Right);
+      chart.addSeries("P@1 on validation (right)", epochs, precisions).setYAxisGroup(1);
+    }
+    try (OutputStream out = Files.newOutputStream(png)) {
+      BitmapEncoder.saveBitmap(chart, out, BitmapFormat.PNG);
+    }
+  }
+}

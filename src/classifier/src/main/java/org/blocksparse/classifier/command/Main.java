@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.NoSuchFileException;
+import java.util.Locale;
+import org.blocksparse.classifier.InvalidInputException;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.HelpCommand;
+import picocli.CommandLine.Option;
+
+/** The command: trains, tests and uses classifiers with very many labels. */
+@Command(
+    name = "blocksparse-classifier",
+    description = {
+      "Gives texts, or sparse features, their likeliest labels out of very many.",
+      "Begin with: train -o MODEL FILE"
+    },
+    subcommands = {
+      TrainCommand.class,
+      TestCommand.class,
+      PredictCommand.class,
+      LatencyCommand.class,
+      ClassesCommand.class,
+      InfoCommand.class,
+      ExportCommand.class,
+      HelpCommand.class
+    },
+    synopsisSubcommandLabel = "COMMAND",
+    usageHelpWidth = 100)
+public final class Main {
+  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
+  @SuppressWarnings("UnusedVariable") // picocli acts on it
+  private boolean help;
+
+  private Main() {}
+
+  /** Exits with 0, or with 2 and one line on standard error if the input is of no use. */
+  public static void main(String[] args) {
+    Locale.setDefault(Locale.ROOT); // what is printed is English, its numbers included
+    int code = commandLine().execute(args);
+    if (code != ExitCode.OK) {
+      System.exit(code);
+    }
+  }
+
+  static CommandLine commandLine() {
+    return new CommandLine(new Main())
+        .setCaseInsensitiveEnumValuesAllowed(true)
+        .setParameterExceptionHandler((e, args) -> refuse(e.getCommandLine(), e.getMessage()))
+        .setExecutionExceptionHandler((e, command, result) -> refuse(command, told(e)));
+  }
+
+  private static int refuse(CommandLine command, String message) {
+    command.getErr().println(message.lines().findFirst().orElse("invalid input"));
+    command.getErr().flush();
+    return ExitCode.USAGE;
+  }
+
+  /** What is wrong, in one line; anything that is not the user's to mend is a mistake of ours. */
+  private static String told(Exception e) throws Exception {
+    if (e instanceof NoSuchFileException || e instanceof FileNotFoundException) {
+      return "there is no file " + e.getMessage();
+    }
+    if (e instanceof AccessDeniedException) {
+      return "no permission for " + e.getMessage();
+    }
+    if (e instanceof InvalidInputException
+        || e instanceof IOException
+        || e instanceof UncheckedIOException
+        || e instanceof IllegalArgumentException
+        || e instanceof ArithmeticException) {
+      return String.valueOf(e.getMessage());
+    }
+    throw e;
+  }
+}

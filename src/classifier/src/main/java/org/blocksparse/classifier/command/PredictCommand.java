@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.Example;
+import org.blocksparse.classifier.ExampleReader;
+import org.blocksparse.classifier.Prediction;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Predicts labels. */
+@Command(
+    name = "predict",
+    description = {
+      "Prints the likeliest labels of each line, best first, each with its probability; tabs are"
+          + " between them.",
+      "Labels in the input do not matter. Answers come as soon as lines do."
+    },
+    sortOptions = false,
+    usageHelpWidth = 100)
+final class PredictCommand implements Callable<Integer> {
+  private static final int MOST_AT_ONCE = 1024;
+
+  @Mixin private ModelArgument model;
+
+  @Parameters(
+      index = "1",
+      paramLabel = "FILE",
+      arity = "0..1",
+      defaultValue = "-",
+      description = "Texts or features; - is standard input, the default.")
+  private String file;
+
+  @Option(
+      names = "--top",
+      paramLabel = "K",
+      defaultValue = "5",
+      description = "Labels of an answer (default: ${DEFAULT-VALUE}).")
+  private int top;
+
+  @Mixin private InputOptions input;
+
+  @Spec private CommandSpec spec;
+
+  @Override
+  public Integer call() throws IOException {
+    Limits.require("--top", top, 1, Limits.MOST_LABELS);
+    PrintWriter out = spec.commandLine().getOut();
+    try (Classifier classifier = model.load();
+        ExampleReader reader = input.open(file, classifier.takesText())) {
+      List<Example> waiting = new ArrayList<>();
+      for (Optional<Example> next = reader.next(); next.isPresent(); next = reader.next()) {
+        waiting.add(next.get());
+        if (waiting.size() == MOST_AT_ONCE || !reader.ready()) {
+          answer(classifier, waiting, out);
+        }
+      }
+      answer(classifier, waiting, out);
+      InputOptions.tellBadLines(reader, spec.commandLine().getErr());
+    }
+    return ExitCode.OK;
+  }
+
+  private void answer(Classifier classifier, List<Example> waiting, PrintWriter out) {
+    for (List<Prediction> predictions : classifier.predict(waiting, top)) {
+      StringBuilder line = new StringBuilder();
+      for (Prediction prediction : predictions) {
+        line.append(line.isEmpty() ? "" : "\t").append(prediction.label());
+        line.append(String.format(Locale.ROOT, "\t%.6f", prediction.probability()));
+      }
+      out.println(line);
+    }
+    out.flush();
+    waiting.clear();
+  }
+}

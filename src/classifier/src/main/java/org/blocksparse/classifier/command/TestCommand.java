@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.blocksparse.Metrics;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.ExampleReader;
+import org.blocksparse.classifier.InvalidInputException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Measures a model. */
+@Command(
+    name = "test",
+    description = {
+      "Measures a model on examples with labels: of the first k predictions of each example, how"
+          + " many are right (precision), how many of its labels are found (recall), and nDCG.",
+      "Means over examples; labels that the model does not know count as missed."
+    },
+    sortOptions = false,
+    usageHelpWidth = 100)
+final class TestCommand implements Callable<Integer> {
+  @Mixin private ModelArgument model;
+
+  @Parameters(index = "1", paramLabel = "FILE", description = "Examples; - is standard input.")
+  private String file;
+
+  @Option(
+      names = "--top",
+      paramLabel = "K",
+      split = ",",
+      defaultValue = "1,3,5",
+      description = "Numbers of predictions (default: ${DEFAULT-VALUE}).")
+  private List<Integer> top;
+
+  @Mixin private InputOptions input;
+
+  @Spec private CommandSpec spec;
+
+  @Override
+  public Integer call() throws IOException {
+    PrintWriter out = spec.commandLine().getOut();
+    top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
+    try (Classifier classifier = model.load();
+        ExampleReader reader = input.open(file, classifier.takesText())) {
+      long began = System.nanoTime();
+      Metrics metrics =
+          classifier.evaluate(
+              reader.examples(), top.stream().mapToInt(Integer::intValue).max().orElseThrow());
+      double seconds = (System.nanoTime() - began) * 1e-9;
+      InputOptions.tellBadLines(reader, spec.commandLine().getErr());
+      if (metrics.rows() == 0) {
+        throw new InvalidInputException(file + ": no example has a label");
+      }
+      out.printf("%,d examples in %.2f s", metrics.rows(), seconds);
+      if (metrics.rowsWithoutLabels() > 0) {
+        out.printf("; %,d without labels were left out", metrics.rowsWithoutLabels());
+      }
+      out.printf("%n%4s %9s %9s %9s%n", "k", "P@k", "R@k", "nDCG@k");
+      for (int k : top) {
+        out.printf(
+            "%4d %9.4f %9.4f %9.4f%n", k, metrics.precision(k), metrics.recall(k), metrics.ndcg(k));
+      }
+      out.flush();
+    }
+    return ExitCode.OK;
+  }
+}

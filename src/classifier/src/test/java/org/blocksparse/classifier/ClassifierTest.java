@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.Metrics;
+import org.blocksparse.NpzFile;
+import org.blocksparse.SaveOptions;
+import org.blocksparse.Workers;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class ClassifierTest {
+  private static final int LABELS = 40;
+  private static final TrainingOptions SMALL = TrainingOptions.defaults().withDimension(16);
+
+  @TempDir private Path folder;
+
+  private static Classifier trained(TrainingOptions options) {
+    return Classifier.train(Texts.examples(2000, LABELS, 1), options);
+  }
+
+  @Test
+  void learnsWhichWordsGoWithALabel_andIsTheSameFromItsFile() throws IOException {
+    Path file = folder.resolve("model");
+    List<Example> heldOut = Texts.examples(200, LABELS, 2).toList();
+    List<List<Prediction>> before;
+    try (Classifier classifier = trained(SMALL)) {
+      Metrics metrics = classifier.evaluate(heldOut.stream(), 3);
+      assertTrue(metrics.precision(1) > 0.95, metrics::toString);
+      before = classifier.predict(heldOut, 3);
+      classifier.save(file);
+    }
+    try (Classifier loaded = Classifier.load(file, Workers.callingThread())) {
+      assertEquals(before, loaded.predict(heldOut, 3));
+      for (int e = 0; e < heldOut.size(); e++) {
+        assertEquals(before.get(e), loaded.predict(heldOut.get(e).text(), 3));
+      }
+      assertTrue(loaded.takesText());
+      assertEquals(LABELS, loaded.labels().size());
+      assertEquals(LABELS, loaded.classes().stream().mapToInt(List::size).sum());
+      assertEquals("2000", loaded.info().get("examples"));
+    }
+  }
+
+  @Test
+  void probabilitiesOfAllLabelsSumToOne_andAreInOrder() {
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      List<Prediction> all = classifier.predict("my-own7 nothing else", 1000);
+      assertEquals(LABELS, all.size());
+      assertEquals(1, all.stream().mapToDouble(Prediction::probability).sum(), 1e-5);
+      for (int i = 1; i < all.size(); i++) {
+        assertTrue(all.get(i).probability() <= all.get(i - 1).probability());
+      }
+    }
+  }
+
+  @Test
+  void aTextOfNoKnownWord_getsLabelsAsWell() {
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      assertEquals(5, classifier.predict("", 5).size());
+      assertEquals(classifier.predict("", 5), classifier.predict("qqqqqq", 5));
+    }
+  }
+
+  @Test
+  void equalSeedsGiveEqualFiles_withAnyWorkers() throws IOException {
+    byte[] first = saved(SMALL.withSeed(3));
+    assertArrayEquals(first, saved(SMALL.withSeed(3).withWorkers(Workers.callingThread())));
+    assertFalse(Arrays.equals(first, saved(SMALL.withSeed(4))));
+  }
+
+  private byte[] saved(TrainingOptions options) throws IOException {
+    Path file = folder.resolve("seeded");
+    try (Classifier classifier = trained(options.withEpochs(1))) {
+      classifier.save(file);
+    }
+    return Files.readAllBytes(file);
+  }
+
+  @Test
+  void severalLabels_areLearnedEach() {
+    SplittableRandom random = new SplittableRandom(5);
+    Stream<Example> examples =
+        IntStream.range(0, 2000)
+            .mapToObj(
+                e ->
+                    Example.ofText(
+                        Texts.of(e % LABELS, random), "even" + e % LABELS, "odd" + e % LABELS));
+    try (Classifier classifier = Classifier.train(examples, SMALL.withEpochs(10))) {
+      List<Example> heldOut =
+          Texts.examples(200, LABELS, 6)
+              .map(
+                  e -> {
+                    String number = e.labels().get(0).substring("label".length());
+                    return Example.ofText(e.text(), "odd" + number, "even" + number);
+                  })
+              .toList();
+      Metrics metrics = classifier.evaluate(heldOut.stream(), 2);
+      assertTrue(metrics.precision(2) > 0.9, metrics::toString);
+      assertTrue(metrics.recall(2) > 0.9, metrics::toString);
+    }
+  }
+
+  @Test
+  void sparseFeatures_areLearned_whateverTheirScale() {
+    SplittableRandom random = new SplittableRandom(7);
+    Stream<Example> examples = IntStream.range(0, 2000).mapToObj(e -> sparse(e % LABELS, random));
+    try (Classifier classifier = Classifier.train(examples, SMALL)) {
+      Metrics metrics =
+          classifier.evaluate(IntStream.range(0, 200).mapToObj(e -> sparse(e % LABELS, random)), 1);
+      assertTrue(metrics.precision(1) > 0.95, metrics::toString);
+      assertEquals(
+          classifier.predict(new int[] {100_003, 5}, new float[] {3, 1}, 4),
+          classifier.predict(new int[] {100_003, 5, 999}, new float[] {300, 100, 0}, 4));
+      assertThrows(IllegalArgumentException.class, () -> classifier.predict("a text", 1));
+    }
+  }
+
+  private static Example sparse(int label, SplittableRandom random) {
+    int[] indices = {100_000 + label, random.nextInt(50)};
+    return Example.ofFeatures(indices, new float[] {3, 1}, List.of("label" + label));
+  }
+
+  @Test
+  void sharedRows_needNoVocabulary() throws IOException {
+    Path file = folder.resolve("shared");
+    try (Classifier classifier = trained(SMALL.withSharedRows(5000))) {
+      classifier.save(file);
+    }
+    try (Classifier loaded = Classifier.load(file)) {
+      Metrics metrics = loaded.evaluate(Texts.examples(200, LABELS, 2), 1);
+      assertTrue(metrics.precision(1) > 0.95, metrics::toString);
+      assertEquals("5000", loaded.info().get("rows of the table"));
+    }
+  }
+
+  @Test
+  void rareFeatures_areLeftOut() {
+    Stream<Example> examples = Stream.of(text("a a b"), text("a c"), text("b d"));
+    TrainingOptions options = SMALL.withWordNgrams(1).withEpochs(1);
+    try (Classifier classifier = Classifier.train(examples, options)) {
+      assertEquals("2", classifier.info().get("rows of the table")); // a and b
+    }
+    try (Classifier classifier =
+        Classifier.train(Stream.of(text("a a b"), text("b d")), options.withMaxFeatures(1))) {
+      assertEquals("1", classifier.info().get("rows of the table"));
+    }
+    try (Classifier classifier = Classifier.train(Stream.of(text("x"), text("y")), options)) {
+      assertEquals(1, classifier.predict("x", 5).size()); // no feature is left
+    }
+  }
+
+  private static Example text(String text) {
+    return Example.ofText(text, "only");
+  }
+
+  @Test
+  void validation_keepsTheBestModel_andEndsEarly() {
+    List<LearningPoint> points = new ArrayList<>();
+    List<Example> validation = Texts.examples(200, LABELS, 2).toList();
+    TrainingOptions options =
+        SMALL
+            .withEpochs(50)
+            .withValidation(validation, 2)
+            .withListener(
+                new TrainingListener() {
+                  @Override
+                  public void epoch(LearningPoint point) {
+                    points.add(point);
+                  }
+                });
+    try (Classifier classifier = trained(options)) {
+      double best = points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
+      assertEquals(best, classifier.evaluate(validation.stream(), 1).precision(1));
+    }
+    int count = points.size();
+    assertTrue(count < 50, "epochs: " + count);
+    assertTrue(points.get(count - 3).best() && !points.get(count - 2).best());
+  }
+
+  @Test
+  void stop_endsTheTrainingWithAModel() {
+    int[] steps = {0};
+    TrainingOptions options =
+        SMALL
+            .withEpochs(1000)
+            .withStop(() -> steps[0] >= 5)
+            .withListener(
+                new TrainingListener() {
+                  @Override
+                  public void step(int examples, double loss) {
+                    steps[0]++;
+                  }
+                });
+    try (Classifier classifier = trained(options)) {
+      assertEquals(5, steps[0]);
+      assertEquals(3, classifier.predict("anything", 3).size());
+    }
+  }
+
+  @Test
+  void unknownLabels_countAsMissed_andExamplesWithoutDoNot() {
+    try (Classifier classifier = trained(SMALL)) {
+      Metrics metrics =
+          classifier.evaluate(
+              Stream.of(
+                  Example.ofText("my-own3", "label3", "unknown"),
+                  Example.ofText("my-own4", "unknown"),
+                  Example.ofText("my-own5")),
+              1);
+      assertEquals(2, metrics.rows());
+      assertEquals(0.5, metrics.precision(1));
+      assertEquals(0.25, metrics.recall(1));
+    }
+  }
+
+  @Test
+  void uselessExamples_areRefused() {
+    assertRefused("examples: none has a label", Stream.of(Example.ofText("a")));
+    assertRefused("examples: none has a label", Stream.of());
+    Example features = Example.ofFeatures(new int[] {1}, new float[] {1}, List.of("b"));
+    assertRefused(
+        "examples: some are texts and others have features",
+        Stream.of(Example.ofText("a", "b"), features));
+  }
+
+  private static void assertRefused(String message, Stream<Example> examples) {
+    assertEquals(
+        message,
+        assertThrows(
+                IllegalArgumentException.class, () -> Classifier.train(examples, SMALL).close())
+            .getMessage());
+  }
+
+  @Test
+  void otherFiles_areRefused_byName() throws IOException {
+    Path file = folder.resolve("other");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(4, 10).build()) {
+      layer.save(file);
+    }
+    IOException e = assertThrows(IOException.class, () -> Classifier.load(file));
+    assertEquals(
+        file + ": classifier.format: is missing: not a file of a classifier", e.getMessage());
+  }
+
+  @Test
+  void changedMetadata_isRefused() throws IOException {
+    Path good = folder.resolve("good");
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      classifier.save(good);
+      for (Map.Entry<String, String> change :
+          Map.of(
+                  "classifier.format", "2",
+                  "classifier.input", "neither",
+                  "classifier.wordNgrams", "9",
+                  "classifier.words", "",
+                  "classifier.vocabulary", "AAAA")
+              .entrySet()) {
+        Path bad = folder.resolve("bad");
+        try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(good, LoadOptions.copied())) {
+          Map<String, String> metadata = new TreeMap<>(layer.metadata());
+          metadata.put(change.getKey(), change.getValue());
+          layer.save(bad, SaveOptions.defaults().withBag(classifier.bag()).withMetadata(metadata));
+        }
+        IOException e = assertThrows(IOException.class, () -> Classifier.load(bad));
+        assertTrue(e.getMessage().startsWith(bad + ": " + change.getKey()), e.getMessage());
+      }
+    }
+  }
+
+  @Test
+  void export_holdsAllParameters() throws IOException {
+    Path npz = folder.resolve("model.npz");
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      classifier.export(npz);
+      try (NpzFile file = NpzFile.open(npz)) {
+        assertEquals(classifier.bag().table().shape(), file.floats("table").shape());
+        assertArrayEquals(classifier.softmax().W1().toArray(), file.floats("W1").toArray());
+        assertEquals(classifier.bag().vocabulary(), file.ints("keys").shape().dim(0));
+      }
+    }
+  }
+
+  @Test
+  void closed_refusesToPredict() {
+    Classifier classifier = trained(SMALL.withEpochs(1));
+    classifier.close();
+    classifier.close();
+    assertThrows(IllegalStateException.class, () -> classifier.predict("a", 1));
+  }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+
+final class KeyTableTest {
+  @Test
+  void numbersKeysAsAMapWould() {
+    SplittableRandom random = new SplittableRandom(1);
+    KeyTable table = new KeyTable();
+    Map<Long, Integer> map = new HashMap<>();
+    for (int i = 0; i < 100_000; i++) {
+      long key = random.nextLong(1L << 40) & (i % 2 == 0 ? ~0L : 0xfff); // far apart, and in a row
+      int expected = map.computeIfAbsent(key, k -> map.size());
+      assertEquals(expected, table.add(key));
+    }
+    assertEquals(map.size(), table.size());
+    map.forEach(
+        (key, number) -> {
+          assertEquals(number, table.find(key));
+          assertEquals(key, table.key(number));
+        });
+    assertTrue(table.find(1L << 41) < 0);
+  }
+
+  @Test
+  void vocabulary_isTheSameAfterDecoding() {
+    KeyTable keys = new KeyTable();
+    SplittableRandom random = new SplittableRandom(2);
+    for (int i = 0; i < 1000; i++) {
+      keys.add(random.nextLong(1L << Vocabulary.KEY_BITS));
+    }
+    keys.add((1L << Vocabulary.KEY_BITS) - 1);
+    keys.add(0);
+    Vocabulary decoded = Vocabulary.decode(Vocabulary.of(keys).encoded(), keys.size());
+    for (int row = 0; row < keys.size(); row++) {
+      assertEquals(row, decoded.row(keys.key(row)));
+    }
+    assertEquals(keys.size(), decoded.rows());
+  }
+
+  @Test
+  void vocabulary_sharesRowsWhereItHasNoKeys() {
+    Vocabulary decoded = Vocabulary.decode(Vocabulary.shared(10).encoded(), 10);
+    assertEquals(10, decoded.rows());
+    assertEquals(3, decoded.row(123));
+  }
+
+  @Test
+  void vocabulary_refusesOtherTexts() {
+    KeyTable keys = new KeyTable();
+    keys.add(5);
+    String one = Vocabulary.of(keys).encoded();
+    assertThrows(IllegalArgumentException.class, () -> Vocabulary.decode(one, 2));
+    assertThrows(IllegalArgumentException.class, () -> Vocabulary.decode("AAAAAAUAAAAABQ", 2));
+    assertThrows(IllegalArgumentException.class, () -> Vocabulary.decode("no base 64!", 1));
+  }
+}

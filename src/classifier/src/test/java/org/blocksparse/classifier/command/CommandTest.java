@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import org.blocksparse.classifier.Texts;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+
+final class CommandTest {
+  private static final int LABELS = 40;
+
+  @TempDir private Path folder;
+
+  private Path model;
+  private Path training;
+  private Path test;
+
+  @BeforeEach
+  void writeExamples() throws IOException {
+    model = folder.resolve("model");
+    training = Files.writeString(folder.resolve("train.txt"), Texts.lines(2000, LABELS, 1));
+    test = Files.writeString(folder.resolve("test.txt"), Texts.lines(200, LABELS, 2));
+  }
+
+  private record Result(int code, String out, String err) {}
+
+  private static Result run(Object... args) {
+    StringWriter out = new StringWriter();
+    StringWriter err = new StringWriter();
+    CommandLine command =
+        Main.commandLine().setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
+    String[] words = new String[args.length];
+    for (int i = 0; i < args.length; i++) {
+      words[i] = args[i].toString();
+    }
+    int code = command.execute(words);
+    return new Result(code, out.toString(), err.toString());
+  }
+
+  private static String runWell(Object... args) {
+    Result result = run(args);
+    assertEquals("", result.err());
+    assertEquals(0, result.code());
+    return result.out();
+  }
+
+  @Test
+  void fromAFileToPredictions() throws IOException {
+    String trained =
+        runWell(
+            "train",
+            "-o",
+            model,
+            "--dimension",
+            16,
+            "--epochs",
+            3,
+            "--validation",
+            test,
+            "--threads",
+            1,
+            training);
+    assertTrue(trained.contains("2,000 examples"), trained);
+    assertTrue(trained.contains("epoch 3: loss"), trained);
+    assertTrue(trained.contains("To go on:"), trained);
+    byte[] png = Files.readAllBytes(folder.resolve("model.png"));
+    assertEquals("PNG", new String(png, 1, 3, UTF_8));
+
+    String tested = runWell("test", model, test, "--top", "1,5");
+    List<String> lines = tested.lines().toList();
+    assertTrue(lines.get(0).startsWith("200 examples in "), tested);
+    double precision = Double.parseDouble(lines.get(2).strip().split(" +", -1)[1]);
+    assertTrue(precision > 0.95, tested);
+    assertTrue(lines.get(3).matches("   5 +0\\.\\d{4} +1\\.0000 +[01]\\.\\d{4}"), tested);
+
+    Path texts = Files.writeString(folder.resolve("texts"), "my-own7\nword11 of\n");
+    List<String> answers = runWell("predict", model, texts, "--top", 2).lines().toList();
+    assertEquals(2, answers.size());
+    assertTrue(answers.get(0).matches("label7\t0\\.\\d{6}\tlabel\\d+\t0\\.\\d{6}"), answers.get(0));
+    assertTrue(answers.get(1).startsWith("label11\t"), answers.get(1));
+
+    assertTrue(runWell("info", model).contains("labels: 40\n"));
+    String classes = runWell("classes", model, "--labels", 3);
+    assertTrue(classes.lines().allMatch(l -> l.matches("\\d+ \\(\\d+\\): label.*")), classes);
+    Path npz = folder.resolve("model.npz");
+    runWell("export", model, npz);
+    assertEquals(LABELS, Files.readAllLines(folder.resolve("model.npz.labels.txt")).size());
+  }
+
+  @Test
+  void latency_tellsPercentiles() {
+    runWell("train", "-o", model, "--epochs", 1, "--no-chart", training);
+    String told = runWell("latency", model, test, "--threads", 2, "--seconds", 1);
+    assertTrue(
+        told.matches("(?s)[\\d,]+ answers by 2 threads.*p50.0 .*p99.0 .*p99.9 .* ms\n"), told);
+  }
+
+  @Test
+  void badLines_endWithTwo_orAreSkipped() throws IOException {
+    Files.writeString(training, "__label__ nameless\n", StandardOpenOption.APPEND);
+    Result refused = run("train", "-o", model, training);
+    assertEquals(2, refused.code());
+    assertEquals(training + ": line 2001: a label has no name: '__label__'\n", refused.err());
+    assertTrue(Files.notExists(model));
+    Result skipped =
+        run("train", "-o", model, "--epochs", 1, "--skip-bad-lines", "--no-chart", training);
+    assertEquals(0, skipped.code());
+    assertTrue(skipped.err().startsWith("Left out 1 bad lines; the first: "), skipped.err());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "train -o {}/m {}/none.txt             | there is no file {}/none.txt",
+        "train -o {}/no/m {}/train.txt         | --output: cannot write {}/no/m",
+        "train -o {}/m --rate 0 {}/train.txt   | rate: expected a number in (0, 100] but was 0.0",
+        "train -o {}/m --epochs x {}/train.txt | Invalid value for option '--epochs': 'x' is not an"
+            + " int",
+        "train {}/train.txt                    | Missing required option: '--output=MODEL'",
+        "test {}/none {}/test.txt              | there is no file {}/none",
+        "test {}/test.txt {}/test.txt          | {}/test.txt: header: ",
+        "predict {}/none --top 0               | --top: expected a number in [1, 100000] but was 0",
+        "frobnicate                            | Unmatched argument at index 0: 'frobnicate'",
+      })
+  void uselessArguments_endWithTwo_andOneLine(String line, String message) {
+    String[] args = line.replace("{}", folder.toString()).split(" ", -1);
+    Result result = run((Object[]) args);
+    assertEquals(2, result.code());
+    String expected = message.replace("{}", folder.toString());
+    assertTrue(result.err().startsWith(expected), result.err());
+    assertEquals(1, result.err().lines().count(), result.err());
+  }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.OutputStream;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.Texts;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The one jar, as users start it. */
+final class RunnableJarTest {
+  @TempDir private Path folder;
+
+  private static Process start(Object... args) throws IOException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.add(
+        "-Dorg.bytedeco.javacpp.cachedir=" + System.getProperty("org.bytedeco.javacpp.cachedir"));
+    command.add("-jar");
+    command.add(System.getProperty("runnable.jar"));
+    for (Object arg : args) {
+      command.add(arg.toString());
+    }
+    return new ProcessBuilder(command).redirectErrorStream(true).start();
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has no such signal
+  void trainsFromAPipe_andCtrlCSavesTheModel() throws Exception {
+    Path model = folder.resolve("model");
+    Process training =
+        start("train", "-o", model, "--epochs", 10_000, "--dimension", 16, "--no-chart", "-");
+    try (OutputStream in = training.getOutputStream()) {
+      in.write(Texts.lines(2000, 40, 1).getBytes(UTF_8));
+    }
+    StringBuilder told = new StringBuilder();
+    try (BufferedReader out =
+        new BufferedReader(new InputStreamReader(training.getInputStream(), UTF_8))) {
+      String line;
+      while ((line = out.readLine()) != null) {
+        told.append(line).append('\n');
+        if (line.startsWith("epoch 5:")) {
+          new ProcessBuilder("kill", "-INT", Long.toString(training.pid())).start().waitFor();
+        }
+      }
+    }
+    assertTrue(training.waitFor(1, TimeUnit.MINUTES));
+    assertTrue(told.toString().contains("the best model so far"), told.toString());
+    try (Classifier classifier = Classifier.load(model)) {
+      assertEquals("label7", classifier.predict("my-own7", 1).get(0).label());
+    }
+  }
+
+  @Test
+  void warnsOfNothing_andTellsItsCommands() throws Exception {
+    Process help = start("--help");
+    String told = new String(help.getInputStream().readAllBytes(), UTF_8);
+    assertEquals(0, help.waitFor(), told);
+    assertTrue(told.startsWith("Usage: blocksparse-classifier"), told);
+    assertTrue(told.contains("latency"), told);
+  }
+}
