@@ -153,6 +153,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
           y_data, rows2, ld2);
       blocksparse_block_sum_f32(isa, plan.data(), plan_length, begin, end, size2, 1.0f, y_data,
                                 rows2, ld2, sums.data(), blocks2, ld2);
+      blocksparse_block_sigmoid_f32(isa, accumulate, plan.data(), plan_length, begin, end, size2,
+                                    blocks2, valid.data(), weighted ? weights.data() : nullptr,
+                                    y_data, rows2, ld2);
+      // The schedule's own numbers, as lists of positives: right ones and wrong ones.
+      std::vector<int32_t> starts = plan;
+      starts.resize(starts.size() > target.size() + 1 ? starts.size() : target.size() + 2);
+      blocksparse_block_binary_cross_entropy_f32(
+          isa, plan.data(), plan_length, begin, end, size2, blocks2, valid.data(),
+          starts.data() + 1, (odd & kNullX) != 0 ? nullptr : plan.data() + 1,
+          static_cast<int32_t>(plan.size()) - 1, weighted ? weights.data() : nullptr,
+          w_data == nullptr ? nullptr : nll.data(), y_data, rows2, ld2);
       break;
     }
     case 4: {

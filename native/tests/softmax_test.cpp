@@ -11,12 +11,6 @@ using namespace testing;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Units in the last place of a float near `exact`; denormal ones included.
-double ulp(double exact) {
-  const int exponent = std::max(std::ilogb(exact == 0.0 ? 0x1p-149 : exact), -126);
-  return std::ldexp(1.0, exponent - 23);
-}
-
 int32_t softmax(int32_t isa, int32_t logarithm, const std::vector<int32_t>& schedule,
                 int32_t blocks, const int32_t* valid, const float* scale, matrix& c) {
   return blocksparse_block_softmax_f32(isa, logarithm, schedule.data(), length(schedule), 0,

@@ -68,6 +68,55 @@ inline int report(const char* name) {
   return failures() == 0 ? 0 : 1;
 }
 
+// ------------------------------------------------------------------------------- errors of floats
+
+// Units in the last place of a float near `exact`; denormal ones included.
+inline double ulp(double exact) {
+  const int exponent = std::max(std::ilogb(exact == 0.0 ? 0x1p-149 : exact), -126);
+  return std::ldexp(1.0, exponent - 23);
+}
+
+// Every float of a stride through their bits, all magnitudes from denormal to huge, and a dense grid
+// where functions made of exponentials bend.
+inline std::vector<float> float_sweep() {
+  std::vector<float> values;
+  for (uint64_t bits = 0; bits <= 0xffffffffu; bits += 4001) {
+    const uint32_t pattern = static_cast<uint32_t>(bits);
+    float value;
+    std::memcpy(&value, &pattern, sizeof(value));
+    if (std::isfinite(value)) {
+      values.push_back(value);
+    }
+  }
+  for (float z = -18.0f; z < 18.0f; z += 0x1.3p-14f) {
+    values.push_back(z);
+  }
+  for (const float z : {0x1p-149f, 0x1p-126f, std::numeric_limits<float>::max()}) {
+    values.insert(values.end(), {z, -z});
+  }
+  return values;
+}
+
+// The largest error of a function that is allowed so many ulp, or an absolute error.
+struct worst_error {
+  double within_ulp = 0.0, beyond = 0.0;  // in ulp where the bound is in ulp; absolute elsewhere
+
+  void add(double exact, float actual, double most_ulp, double most_absolute, float z) {
+    const double error = std::fabs(static_cast<double>(actual) - exact);
+    const bool right = error <= std::max(most_ulp * ulp(exact), most_absolute);
+    if (!right) {
+      fail(__FILE__, __LINE__,
+           "at " + std::to_string(z) + ": expected " + std::to_string(exact) + " but was " +
+               std::to_string(actual) + ", off by " + std::to_string(error / ulp(exact)) + " ulp");
+    }
+    if (error <= most_ulp * ulp(exact)) {
+      within_ulp = std::max(within_ulp, error / ulp(exact));
+    } else {
+      beyond = std::max(beyond, error);
+    }
+  }
+};
+
 // ------------------------------------------------------------------------------------ random data
 
 class random_source {

@@ -37,13 +37,17 @@ struct logistic_pair {
   vec value, rest;
 };
 
-INLINE logistic_pair logistic(vec x) {
+INLINE vec exp_of_distance(vec x) { return exp_nonpositive(sub(set1(0.0f), magnitude(x))); }
+
+// Given exp(-|x|).
+INLINE logistic_pair logistic(vec x, vec e) {
   const vec zero = set1(0.0f), one = set1(1.0f);
-  const vec e = exp_nonpositive(sub(zero, magnitude(x)));
   const vec large = div(one, add(one, e));
   const vec small = mul(e, large);
   return {if_less(x, zero, small, large), if_less(x, zero, large, small)};
 }
+
+INLINE logistic_pair logistic(vec x) { return logistic(x, exp_of_distance(x)); }
 
 struct sigmoid_function {
   INLINE static with_slope at(vec z) {

@@ -21,6 +21,7 @@ using blocksparse::activation_gradient_row;
 using blocksparse::activation_row;
 using blocksparse::bag_work;
 using blocksparse::bfloat16;
+using blocksparse::binary_targets;
 using blocksparse::block_view;
 using blocksparse::cross_entropy_target;
 using blocksparse::element_type;
@@ -71,6 +72,7 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 #include "kernels/exponential.inl"
 #include "kernels/softmax.inl"
 #include "kernels/activations.inl"
+#include "kernels/binary_cross_entropy.inl"
 #include "kernels/vector_sums.inl"
 #include "kernels/optimizer_steps.inl"
 #include "kernels/bag.inl"
@@ -78,9 +80,23 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 
 namespace {
 
-constexpr kernel_table kTable = {
-    gemm,     outer,         softmax, log_softmax,    cross_entropy,
-    activate, differentiate, axpy,    sum_of_squares, largest_magnitude,
-    sgd,      adagrad,       adam,    bag_sum,        dot};
+constexpr kernel_table kTable = {gemm,
+                                 outer,
+                                 softmax,
+                                 log_softmax,
+                                 cross_entropy,
+                                 sigmoid,
+                                 log_sigmoid,
+                                 binary_cross_entropy,
+                                 activate,
+                                 differentiate,
+                                 axpy,
+                                 sum_of_squares,
+                                 largest_magnitude,
+                                 sgd,
+                                 adagrad,
+                                 adam,
+                                 bag_sum,
+                                 dot};
 
 }  // namespace

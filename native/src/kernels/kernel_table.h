@@ -72,6 +72,13 @@ struct cross_entropy_target {
   const float* prior;  // or NULL: 1 / valid each
 };
 
+// The elements of a row that are 1; the others are 0.
+struct binary_targets {
+  const int32_t* positives;  // no one twice
+  int32_t count;
+  float weight;
+};
+
 // What is applied to each element of a row, or to each of its first half.
 enum class elementwise_function { identity, relu, gelu, gelu_tanh, silu, tanh, sigmoid };
 
@@ -115,6 +122,11 @@ struct kernel_table {
   void (*log_softmax)(const softmax_row& row, float offset);
   // Returns the negative log likelihood.
   float (*cross_entropy)(const softmax_row& row, const cross_entropy_target& target);
+
+  void (*sigmoid)(const softmax_row& row, float factor);
+  void (*log_sigmoid)(const softmax_row& row, float offset);
+  // Returns the loss.
+  float (*binary_cross_entropy)(const softmax_row& row, const binary_targets& targets);
 
   void (*activate)(elementwise_function function, const activation_row& row);
   // Returns the gradient of the gate.

@@ -44,17 +44,21 @@ void fill(int32_t n, float value, float* c) {
   for_each_vector(n, [=](int64_t i, auto m) { store(c + i, set1(value), m); });
 }
 
-float largest(const float* c, int32_t n) {
-  vec most = set1(-kInfinity);
-  for_each_vector(
-      n, [&](int64_t i, auto m) { most = max(most, select(m, load(c + i, m), set1(-kInfinity))); });
+INLINE float largest_lane(vec a) {
   float lanes[kWidth];
-  store(lanes, most);
+  store(lanes, a);
   float result = lanes[0];
   for (int32_t i = 1; i < kWidth; ++i) {
     result = lanes[i] > result ? lanes[i] : result;
   }
   return result;
+}
+
+float largest(const float* c, int32_t n) {
+  vec most = set1(-kInfinity);
+  for_each_vector(
+      n, [&](int64_t i, auto m) { most = max(most, select(m, load(c + i, m), set1(-kInfinity))); });
+  return largest_lane(most);
 }
 
 // The sum of exp(c - most), after whatever `keep(i, exponentials, mask)` does with them.

@@ -93,12 +93,20 @@ public final class Filter {
       Check.indices("filter", outputs, 0, "outputs", numberOfOutputs);
       return new OutputFilter(only, outputs, null, renormalised);
     }
-    if (rows.rows() != batch) {
-      throw new IllegalArgumentException(
-          "filter: expected (batch) = (" + batch + ") rows but was " + rows.rows());
-    }
+    rows.requireRows("filter", batch);
     rows.requireIndices("filter", "outputs", numberOfOutputs);
     return new OutputFilter(only, null, rows.bags(), renormalised);
+  }
+
+  /** Probabilities are not to be divided by a sum, which those of a label tree do not have. */
+  Filter requireNotRenormalised() {
+    if (renormalised) {
+      throw new IllegalArgumentException(
+          "filter: expected one that is not renormalised, as the probabilities of a LabelTree do not"
+              + " sum to one, but was "
+              + this);
+    }
+    return this;
   }
 
   /** Adds what must be open to a lease. */

@@ -9,6 +9,7 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.random.RandomGenerator;
+import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.Parameter;
 
 /**
@@ -66,13 +67,15 @@ public final class HierarchicalSoftmax implements AutoCloseable {
   private Map<String, String> metadata = Map.of();
   private volatile Labels labels;
 
-  HierarchicalSoftmax(
-      int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
-    this(new LayerMemory(features, assignment, workers, parameters));
+  HierarchicalSoftmax(LayerMemory memory) {
+    this.memory = memory;
   }
 
-  private HierarchicalSoftmax(LayerMemory memory) {
-    this.memory = memory;
+  private HierarchicalSoftmax(LayerContent content) {
+    this(content.memory());
+    this.metadata = Collections.unmodifiableMap(content.metadata());
+    this.steps.set(content.steps());
+    this.labels = content.labels();
   }
 
   /**
@@ -84,8 +87,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *     an array can hold, 2<sup>31</sup> - 9
    */
   public static HierarchicalSoftmaxBuilder builder(int features, int outputs) {
-    return new HierarchicalSoftmaxBuilder(
-        Check.atLeast(1, "features", features), ClassAssignment.requireOutputs(outputs));
+    return new HierarchicalSoftmaxBuilder(features, outputs);
   }
 
   /** The size of a row of x. */
@@ -119,11 +121,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws IllegalStateException if it has none
    */
   public Labels labels() {
-    Labels names = labels;
-    if (names == null) {
-      throw new IllegalStateException("layer: has no labels");
-    }
-    return names;
+    return Labels.orThrow(labels);
   }
 
   /**
@@ -133,11 +131,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *     outputs with the last numbers have none
    */
   public void setLabels(Labels names) {
-    if (requireNonNull(names, "labels").size() > outputs()) {
-      throw new IllegalArgumentException(
-          "labels: expected at most " + outputs() + " names but was " + names.size());
-    }
-    labels = names;
+    labels = requireNonNull(names, "labels").forAtMost(outputs());
   }
 
   /**
@@ -170,11 +164,9 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   public HierarchicalSoftmax withWeights(ElementType type) {
-    HierarchicalSoftmax layer =
-        new HierarchicalSoftmax(memory.withWeights(requireNonNull(type, "type")));
-    layer.restore(metadata, steps.get());
-    layer.labels = labels;
-    return layer;
+    return new HierarchicalSoftmax(
+        new LayerContent(
+            memory.withWeights(requireNonNull(type, "type")), metadata, steps.get(), labels));
   }
 
   /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
@@ -206,7 +198,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *     unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
-    ModelFile.save(this, file, options);
+    ModelFile.save(new LayerContent(memory, metadata, steps.get(), labels), file, options);
   }
 
   /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
@@ -225,7 +217,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    *     LoadOptions#mapped}
    */
   public static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
-    return ModelFile.load(file, options);
+    return ModelFile.load(file, options, Link.SOFTMAX, HierarchicalSoftmax::new);
   }
 
   /** The strings that were in the file that this layer was loaded from, by key. */
@@ -239,12 +231,6 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   LayerMemory memory() {
     return memory;
-  }
-
-  /** What a file tells besides the parameters. */
-  void restore(Map<String, String> fileMetadata, long fileSteps) {
-    metadata = Collections.unmodifiableMap(fileMetadata);
-    steps.set(fileSteps);
   }
 
   /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
@@ -434,10 +420,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
   public HierarchicalSoftmax copy() {
-    HierarchicalSoftmax copy = new HierarchicalSoftmax(Growth.copy(memory));
-    copy.restore(metadata, steps.get());
-    copy.labels = labels;
-    return copy;
+    return new HierarchicalSoftmax(
+        new LayerContent(Growth.copy(memory), metadata, steps.get(), labels));
   }
 
   /**
@@ -611,7 +595,6 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   @Override
   public String toString() {
-    return "HierarchicalSoftmax(%d features, %s, %s, %s)"
-        .formatted(features(), assignment(), memory.parameters().size(), memory.workers());
+    return memory.describe("HierarchicalSoftmax");
   }
 }

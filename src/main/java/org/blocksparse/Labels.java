@@ -128,6 +128,31 @@ public final class Labels {
     return of(both);
   }
 
+  /**
+   * These, for so many outputs.
+   *
+   * @throws IllegalArgumentException if there are more
+   */
+  Labels forAtMost(int outputs) {
+    if (size() > outputs) {
+      throw new IllegalArgumentException(
+          "labels: expected at most " + outputs + " names but was " + size());
+    }
+    return this;
+  }
+
+  /**
+   * Those of a layer.
+   *
+   * @throws IllegalStateException if it has none: they are null
+   */
+  static Labels orThrow(Labels ofLayer) {
+    if (ofLayer == null) {
+      throw new IllegalStateException("layer: has no labels");
+    }
+    return ofLayer;
+  }
+
   /** The names as they are in files. */
   NameTable table() {
     return table;

@@ -9,6 +9,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.softmax.DenseGradients;
 import org.blocksparse.internal.softmax.FusedDescent;
+import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.OptimizerUpdate;
 import org.blocksparse.internal.softmax.SmoothingPrior;
 import org.blocksparse.internal.softmax.SoftmaxSizes;
@@ -20,9 +21,9 @@ import org.blocksparse.internal.softmax.TwoLevelSoftmax;
 import org.blocksparse.internal.softmax.Workspace;
 
 /**
- * All memory of a {@link HierarchicalSoftmax}, which is kept from going while an operation runs,
- * and the operations on it. Arguments are checked, but for what a lease tells: whether tensors are
- * open and may be written.
+ * All memory of a {@link HierarchicalSoftmax} or a {@link LabelTree}, which is kept from going
+ * while an operation runs, and the operations on it. Arguments are checked, but for what a lease
+ * tells: whether tensors are open and may be written.
  */
 final class LayerMemory implements AutoCloseable {
   private final int features;
@@ -30,18 +31,26 @@ final class LayerMemory implements AutoCloseable {
   private final Workers workers;
   private final SoftmaxParameters parameters;
   private final Storage valid;
+
+  /** Null: there is no smoothing. */
   private final Storage prior;
+
   private final TwoLevelSoftmax softmax;
   private final LayerState state;
   private volatile boolean closed;
 
   LayerMemory(
-      int features, ClassAssignment assignment, Workers workers, SoftmaxParameters parameters) {
+      int features,
+      ClassAssignment assignment,
+      Workers workers,
+      SoftmaxParameters parameters,
+      Link link) {
     this(
         features,
         assignment,
         workers,
         parameters,
+        link,
         parameters.storage().optimizerState(assignment.classes()));
   }
 
@@ -50,6 +59,7 @@ final class LayerMemory implements AutoCloseable {
       ClassAssignment assignment,
       Workers workers,
       SoftmaxParameters parameters,
+      Link link,
       LayerState state) {
     this.features = features;
     this.assignment = assignment;
@@ -58,23 +68,23 @@ final class LayerMemory implements AutoCloseable {
     this.parameters = parameters;
     int classes = assignment.classes();
     this.valid = Storage.allocate(classes);
-    this.prior = SmoothingPrior.of(assignment.table());
+    this.prior = link == Link.SOFTMAX ? SmoothingPrior.of(assignment.table()) : null;
     for (int c = 0; c < classes; c++) {
       valid.putInt(c, assignment.size(c));
     }
     SoftmaxStorage storage = parameters.storage();
     SoftmaxSizes sizes = new SoftmaxSizes(features, classes, assignment.slots());
-    this.softmax = new TwoLevelSoftmax(workers.engine(), storage, sizes, valid);
+    this.softmax = new TwoLevelSoftmax(workers.engine(), link, storage, sizes, valid);
   }
 
   /** The same parameters and state, whose outputs live elsewhere; {@link #closeTables} follows. */
   LayerMemory with(ClassAssignment other) {
-    return new LayerMemory(features, other, workers, parameters, state);
+    return new LayerMemory(features, other, workers, parameters, link(), state);
   }
 
   /** Other parameters of the same layer, without state. */
   LayerMemory with(ClassAssignment other, SoftmaxParameters others) {
-    return new LayerMemory(features, other, workers, others);
+    return new LayerMemory(features, other, workers, others, link());
   }
 
   int features() {
@@ -85,8 +95,22 @@ final class LayerMemory implements AutoCloseable {
     return assignment;
   }
 
-  Workers workers() {
-    return workers;
+  /** In a few words, for the layer that has it. */
+  String describe(String layer) {
+    return layer
+        + "("
+        + features
+        + " features, "
+        + assignment
+        + ", "
+        + parameters.size()
+        + ", "
+        + workers
+        + ")";
+  }
+
+  Link link() {
+    return softmax.link();
   }
 
   SoftmaxParameters parameters() {
@@ -116,11 +140,13 @@ final class LayerMemory implements AutoCloseable {
     try {
       Lease lease = ofParameters.get();
       for (Storage own : new Storage[] {valid, prior}) {
-        if (!own.acquire()) {
-          lease.close();
-          throw new IllegalStateException("only close() closes them");
+        if (own != null) {
+          if (!own.acquire()) {
+            lease.close();
+            throw new IllegalStateException("only close() closes them");
+          }
+          lease.adopt(own);
         }
-        lease.adopt(own);
       }
       return lease;
     } catch (IllegalStateException e) {
@@ -279,7 +305,9 @@ final class LayerMemory implements AutoCloseable {
   void closeTables() {
     closed = true;
     valid.close();
-    prior.close();
+    if (prior != null) {
+      prior.close();
+    }
     softmax.close();
   }
 

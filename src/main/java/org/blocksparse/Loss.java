@@ -4,7 +4,9 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 /**
- * What is minimized: the negative log likelihood of the targets, in natural logarithms.
+ * What is minimized: the negative log likelihood of the targets, in natural logarithms. Of a {@link
+ * LabelTree}, which may have any number of targets in a row, it is the sum of the losses of all its
+ * decisions, and there is no smoothing and no target that is ignored.
  *
  * <p>With weights w, the loss is the sum (or the mean over the rows that count) of w[r] * -log
  * P(target of row r); {@link HierarchicalSoftmax#losses} tells what each row adds. Rows whose
@@ -78,6 +80,16 @@ public final class Loss {
 
   float smoothing() {
     return smoothing;
+  }
+
+  /** Nothing is asked for that only single targets have. */
+  void requireForSets() {
+    if (smoothing != 0 || ignored != null) {
+      throw new IllegalArgumentException(
+          "loss: expected no smoothing and no ignored target, which a LabelTree does not have, but"
+              + " was "
+              + this);
+    }
   }
 
   FloatTensor rowWeights() {

@@ -24,47 +24,55 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.optimizer.UpdateRule;
+import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.Parameter;
 
-/** A {@link HierarchicalSoftmax} as a safetensors file; {@link ModelNames} tells what is in it. */
+/**
+ * A {@link HierarchicalSoftmax} or a {@link LabelTree} as a safetensors file; {@link ModelNames}
+ * tells what is in it.
+ */
 final class ModelFile {
   private ModelFile() {}
 
   // ------------------------------------------------------------------------------------ writing
 
-  static void save(HierarchicalSoftmax layer, Path file, SaveOptions options) throws IOException {
+  static void save(LayerContent layer, Path file, SaveOptions options) throws IOException {
     StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
-    try (Lease lease = layer.memory().lease();
-        WeightsFile narrow = WeightsFile.ofOrNull(layer, options)) {
+    LayerMemory memory = layer.memory();
+    try (Lease lease = memory.lease();
+        WeightsFile narrow = WeightsFile.ofOrNull(memory, options)) {
       Map<String, String> metadata =
           new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
       metadata.put(ModelNames.STEPS, Long.toString(layer.steps()));
-      int retired = layer.outputs() - layer.assignment().table().live();
+      if (memory.link() == Link.LOGISTIC) {
+        metadata.put(ModelNames.LAYER, ModelNames.LABEL_TREE);
+      }
+      int retired = memory.assignment().outputs() - memory.assignment().table().live();
       if (retired > 0) {
         metadata.put(ModelNames.RETIRED_OUTPUTS, Integer.toString(retired));
       }
       List<TensorSource> tensors = new ArrayList<>();
       if (narrow == null) {
-        tensors.add(floats("W2", layer.W2()));
-        tensors.add(floats("W1", layer.W1()));
+        tensors.add(floats("W2", memory.parameters().W2()));
+        tensors.add(floats("W1", memory.parameters().W1()));
       } else {
         tensors.addAll(narrow.tensors());
       }
-      tensors.add(floats("b1", layer.b1()));
-      tensors.add(floats("b2", layer.b2()));
-      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, layer.assignment().table().classOf()));
-      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, layer.assignment().table().slotOf()));
+      tensors.add(floats("b1", memory.parameters().b1()));
+      tensors.add(floats("b2", memory.parameters().b2()));
+      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, memory.assignment().table().classOf()));
+      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, memory.assignment().table().slotOf()));
       if (options.optimizerState()) {
-        addState(layer, lease, tensors, metadata);
+        addState(memory, lease, tensors, metadata);
       }
       if (options.bag() != null) {
         options.bag().addTo(lease);
         BagFile.add(options.bag(), lease, options.optimizerState(), tensors, metadata);
       }
-      if (layer.hasLabels()) {
+      if (layer.labels() != null) {
         LabelsFile.add(layer.labels(), tensors);
       }
       // Elements of more bytes come first, so that all lie at multiples of their size. W2 can be
@@ -87,24 +95,21 @@ final class ModelFile {
   }
 
   private static void addState(
-      HierarchicalSoftmax layer,
-      Lease lease,
-      List<TensorSource> tensors,
-      Map<String, String> metadata) {
-    LayerState state = layer.memory().state();
+      LayerMemory memory, Lease lease, List<TensorSource> tensors, Map<String, String> metadata) {
+    LayerState state = memory.state();
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
         ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.index()).steps()[0]));
     tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, state.of(Parameter.W2.index()).steps()));
-    FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
     for (int moment = 0; moment < state.kind().moments(); moment++) {
-      for (int p = 0; p < parameters.length; p++) {
+      for (Parameter parameter : Parameter.values()) {
+        int p = parameter.index();
         Storage storage = state.of(p).moment(moment);
         if (!storage.acquire()) {
           throw new IllegalStateException("layer: the layer is closed");
         }
         lease.adopt(storage);
-        long[] dims = parameters[p].shape().toArray();
+        long[] dims = memory.parameters().of(parameter).shape().toArray();
         tensors.add(TensorSource.floats(ModelNames.state(moment, p), dims, storage));
       }
     }
@@ -112,7 +117,13 @@ final class ModelFile {
 
   // ------------------------------------------------------------------------------------ reading
 
-  static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
+  /** Makes a layer of what a file holds. */
+  interface Maker<L> {
+    L make(LayerContent content);
+  }
+
+  /** Loads a layer of the kind that has the given link. */
+  static <L> L load(Path file, LoadOptions options, Link link, Maker<L> maker) throws IOException {
     StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
@@ -120,9 +131,9 @@ final class ModelFile {
         file,
         () -> {
           try (SafeTensorsReader reader = open(file, options.memory())) {
-            HierarchicalSoftmax layer = new Loading(reader, options).load();
+            LayerContent content = new Loading(reader, options, link).load();
             reader.keep();
-            return layer;
+            return maker.make(content);
           }
         });
   }
@@ -169,17 +180,19 @@ final class ModelFile {
     private final SafeTensorsReader reader;
     private final ModelMetadata metadata;
     private final LoadOptions options;
+    private final Link link;
 
-    Loading(SafeTensorsReader reader, LoadOptions options) throws MalformedException {
+    Loading(SafeTensorsReader reader, LoadOptions options, Link link) throws MalformedException {
       this.reader = reader;
-      this.metadata = new ModelMetadata(reader.metadata()).requireVersion();
+      this.metadata = new ModelMetadata(reader.metadata()).requireVersion().requireLayer(link);
       this.options = options;
+      this.link = link;
     }
 
     /** The sizes of a layer. */
     private record Sizes(int features, int classes, int slots, int outputs, long retired) {}
 
-    HierarchicalSoftmax load() throws IOException {
+    LayerContent load() throws IOException {
       Sizes sizes = sizes();
       TensorEntry classOf = reader.entry(ModelNames.CLASS_OF, ElementType.I32, sizes.outputs());
       TensorEntry slotOf = reader.entry(ModelNames.SLOT_OF, ElementType.I32, sizes.outputs());
@@ -206,8 +219,8 @@ final class ModelFile {
 
       Storage mappedW2 = mapped ? reader.mapElements(weights.w2()) : null;
       ClassAssignment classes = classes(reader.readInts(classOf), reader.readInts(slotOf), sizes);
-      HierarchicalSoftmax layer =
-          new HierarchicalSoftmax(
+      LayerMemory memory =
+          new LayerMemory(
               sizes.features(),
               classes,
               options.workers(),
@@ -224,19 +237,17 @@ final class ModelFile {
                       floats(parameters[1]),
                       null,
                       floats(parameters[3]),
-                      weights.read(reader, mappedW2)));
+                      weights.read(reader, mappedW2)),
+              link);
       try {
-        layer.restore(metadata.ofUser(), steps);
-        if (labels != null) {
-          layer.setLabels(labels.read(reader, !mapped));
-        }
+        Labels names = labels == null ? null : labels.read(reader, !mapped);
         if (state != null) {
-          restore(layer.memory().state(), state);
+          restore(memory.state(), state);
         }
         reader.requireIntact();
-        return layer;
+        return new LayerContent(memory, metadata.ofUser(), steps, names);
       } catch (Throwable e) {
-        layer.close();
+        memory.close();
         throw e;
       }
     }

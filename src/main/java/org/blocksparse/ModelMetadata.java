@@ -5,6 +5,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.optimizer.UpdateRule;
+import org.blocksparse.internal.softmax.Link;
 
 /**
  * The strings of a model file; {@link ModelNames} tells which there are.
@@ -22,6 +23,19 @@ record ModelMetadata(Map<String, String> entries) {
               + MalformedException.told(version)
               + ", this library reads "
               + ModelNames.VERSION);
+    }
+    return this;
+  }
+
+  /** The layer is of the kind that has the given link. */
+  ModelMetadata requireLayer(Link link) throws MalformedException {
+    String layer = entries.get(ModelNames.LAYER);
+    if (layer != null && !layer.equals(ModelNames.LABEL_TREE)) {
+      throw wrong(ModelNames.LAYER + " is no layer: " + MalformedException.told(layer));
+    }
+    String found = layer == null ? "HierarchicalSoftmax" : "LabelTree";
+    if ((layer == null) != (link == Link.SOFTMAX)) {
+      throw wrong("is of a " + found + "; " + found + ".load loads it");
     }
     return this;
   }

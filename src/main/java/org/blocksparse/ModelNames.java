@@ -2,7 +2,8 @@
 package org.blocksparse;
 
 /**
- * What a file of a {@link HierarchicalSoftmax}, an {@link EmbeddingBag} or both holds, by name.
+ * What a file of a {@link HierarchicalSoftmax} or a {@link LabelTree}, of an {@link EmbeddingBag},
+ * or of a layer and a bag holds, by name.
  *
  * <pre>
  * W2                        F32 (classes, features, slots)
@@ -18,6 +19,7 @@ package org.blocksparse;
  * labels.text               U8; all names in UTF-8; the last tensor, since it aligns nothing
  *
  * blocksparse.format        1
+ * blocksparse.layer         LabelTree; not there for a HierarchicalSoftmax
  * blocksparse.steps         steps of training that the layer has taken
  * blocksparse.retired       how many outputs are retired, if any are
  * blocksparse.optimizer     the rule, if its state is there
@@ -45,6 +47,8 @@ final class ModelNames {
 
   static final String FORMAT = RESERVED + "format";
   static final String VERSION = "1";
+  static final String LAYER = RESERVED + "layer";
+  static final String LABEL_TREE = "LabelTree";
   static final String RETIRED_OUTPUTS = RESERVED + "retired";
   static final String STEPS = RESERVED + "steps";
   static final String RULE = RESERVED + "optimizer";

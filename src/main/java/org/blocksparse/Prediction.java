@@ -4,13 +4,17 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.ClassSearch;
 import org.blocksparse.internal.softmax.OutputFilter;
 import org.blocksparse.internal.softmax.Sampling;
 import org.blocksparse.internal.softmax.Scoring;
 
-/** What a {@link HierarchicalSoftmax} predicts, whose arguments are checked here. */
+/**
+ * What a {@link HierarchicalSoftmax} or a {@link LabelTree} predicts, whose arguments are checked
+ * here.
+ */
 final class Prediction {
   static final String X = "(batch, features)";
 
@@ -72,12 +76,32 @@ final class Prediction {
     }
     int[] outputs = targets.toArray("targets");
     Check.indices("targets", outputs, rank == 1 ? 0 : n, "outputs", assignment.outputs());
+    int[] offsets = IntStream.rangeClosed(0, batch).map(row -> row * n).toArray();
     float[] result =
-        memory.compute(x, (rows, workspace) -> scoring().of(rows, outputs, n, workspace));
-    for (int i = 0; i < result.length && !logarithm; i++) {
-      result[i] = (float) Math.exp(result[i]);
+        memory.compute(x, (rows, workspace) -> scoring().of(rows, offsets, outputs, workspace));
+    return FloatTensor.of(asAsked(result, logarithm), targets.shape().toArray());
+  }
+
+  /** The same of as many as each row names, in the order of the entries. */
+  FloatTensor of(FloatTensor x, SparseRows targets, boolean logarithm) {
+    int batch = checkX(x);
+    requireNonNull(targets, "targets").requireRows("targets", batch);
+    try (Lease lease = targets.lease(new Lease(), "targets")) {
+      targets.requireIndices("targets", "outputs", assignment.outputs());
+      int[] offsets = targets.offsets();
+      int[] outputs = targets.indices();
+      float[] result =
+          memory.compute(x, (rows, workspace) -> scoring().of(rows, offsets, outputs, workspace));
+      return FloatTensor.of(asAsked(result, logarithm), result.length);
     }
-    return FloatTensor.of(result, targets.shape().toArray());
+  }
+
+  /** Log probabilities as they are, or their exponentials, in place. */
+  private static float[] asAsked(float[] logProbabilities, boolean logarithm) {
+    for (int i = 0; i < logProbabilities.length && !logarithm; i++) {
+      logProbabilities[i] = (float) Math.exp(logProbabilities[i]);
+    }
+    return logProbabilities;
   }
 
   Ranking topK(FloatTensor x, int k, Filter filter) {

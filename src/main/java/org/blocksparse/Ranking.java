@@ -101,10 +101,7 @@ public final class Ranking {
    */
   public String label(int row, int rank) {
     int output = output(row, rank);
-    if (labels == null) {
-      throw new IllegalStateException("layer: has no labels");
-    }
-    return labels.name(output);
+    return Labels.orThrow(labels).name(output);
   }
 
   private int checkRank(int row, int rank) {

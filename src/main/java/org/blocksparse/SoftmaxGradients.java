@@ -2,7 +2,8 @@
 package org.blocksparse;
 
 /**
- * The gradients of a loss: new, dense tensors that are closed together.
+ * The gradients of a loss of a {@link HierarchicalSoftmax} or a {@link LabelTree}: new, dense
+ * tensors that are closed together.
  *
  * @param loss the loss itself
  * @param x (batch, features)

@@ -436,6 +436,18 @@ public final class SparseRows implements AutoCloseable {
   }
 
   /**
+   * There are as many rows as in a batch.
+   *
+   * @throws IllegalArgumentException if there are not
+   */
+  void requireRows(String name, int batch) {
+    if (rows != batch) {
+      throw new IllegalArgumentException(
+          name + ": expected (batch) = (" + batch + ") rows but was " + rows);
+    }
+  }
+
+  /**
    * All indices are in [0, bound).
    *
    * @throws IndexOutOfBoundsException that names the first that is not

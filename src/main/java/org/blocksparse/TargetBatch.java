@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.softmax.ClassTable;
+import org.blocksparse.internal.softmax.LabelSets;
+import org.blocksparse.internal.softmax.SingleTargets;
 import org.blocksparse.internal.softmax.TrainingBatch;
 
 /** Checks the targets of a batch, and finds the rows that count in a loss, with their weights. */
@@ -44,7 +48,44 @@ final class TargetBatch {
       slotOf[i] = classes.slotOf()[outputs[rows[i]]];
       weights[rows[i]] *= loss.isMean() ? 1f / counted : 1f;
     }
-    return new TrainingBatch(rows, classOf, slotOf, weights, loss.smoothing());
+    return new SingleTargets(rows, classOf, slotOf, weights, loss.smoothing());
+  }
+
+  /**
+   * The checked batch of a label tree.
+   *
+   * @param batch the number of rows
+   * @throws IllegalArgumentException if there are not as many rows of targets, a weight is not
+   *     finite, or the loss has what is only for single targets
+   * @throws IndexOutOfBoundsException if a target is outside [0, outputs)
+   * @throws IllegalStateException if the targets are closed
+   */
+  static TrainingBatch check(int batch, SparseRows targets, Loss loss, ClassTable classes) {
+    loss.requireForSets();
+    requireNonNull(targets, "targets").requireRows("targets", batch);
+    try (Lease lease = targets.lease(new Lease(), "targets")) {
+      targets.requireIndices("targets", "outputs", classes.outputs());
+      requireLive(targets, classes);
+      float[] weights = weights(batch, loss);
+      for (int r = 0; loss.isMean() && r < batch; r++) {
+        weights[r] /= batch;
+      }
+      return new LabelSets(targets.offsets(), targets.indices(), weights, classes);
+    }
+  }
+
+  private static void requireLive(SparseRows targets, ClassTable classes) {
+    if (classes.live() == classes.outputs()) {
+      return;
+    }
+    for (int r = 0; r < targets.rows(); r++) {
+      for (int output : targets.indices(r)) {
+        if (classes.classOf()[output] < 0) {
+          throw new IllegalArgumentException(
+              "targets: index " + output + " of row " + r + " is retired");
+        }
+      }
+    }
   }
 
   /** The caller's weights, by default 1. */

@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.TwoLevelSoftmax;
 import org.blocksparse.internal.softmax.Workspace;
@@ -98,6 +99,7 @@ public final class TheanoSoftmax {
     TwoLevelSoftmax softmax =
         new TwoLevelSoftmax(
             workers.engine(),
+            Link.SOFTMAX,
             parameters.storage(),
             new SoftmaxSizes(features, nClasses, nOutputsPerClass),
             null);

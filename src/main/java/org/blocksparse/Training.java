@@ -6,7 +6,7 @@ import static java.util.Objects.requireNonNull;
 import org.blocksparse.internal.softmax.Parameter;
 import org.blocksparse.internal.softmax.TrainingBatch;
 
-/** How a {@link HierarchicalSoftmax} trains; arguments are checked here. */
+/** How a {@link HierarchicalSoftmax} or a {@link LabelTree} trains; arguments are checked here. */
 final class Training {
   private final LayerMemory memory;
 
@@ -14,6 +14,7 @@ final class Training {
     this.memory = memory;
   }
 
+  /** The checked batch of a softmax. */
   private TrainingBatch check(FloatTensor x, IntTensor targets, Loss loss) {
     return TargetBatch.check(
         new Prediction(memory).checkX(x),
@@ -22,19 +23,37 @@ final class Training {
         memory.assignment().table());
   }
 
+  /** The checked batch of a label tree. */
+  TrainingBatch check(FloatTensor x, SparseRows targets, Loss loss) {
+    return TargetBatch.check(
+        new Prediction(memory).checkX(x),
+        targets,
+        requireNonNull(loss, "loss"),
+        memory.assignment().table());
+  }
+
   double loss(FloatTensor x, IntTensor targets, Loss loss) {
-    TrainingBatch batch = check(x, targets, loss);
+    return loss(x, check(x, targets, loss));
+  }
+
+  double loss(FloatTensor x, TrainingBatch batch) {
     return batch.sum(memory.losses(x, batch));
   }
 
   FloatTensor losses(FloatTensor x, IntTensor targets, Loss loss) {
-    TrainingBatch batch = check(x, targets, loss);
+    return losses(x, check(x, targets, loss));
+  }
+
+  FloatTensor losses(FloatTensor x, TrainingBatch batch) {
     float[] result = batch.weighted(memory.losses(x, batch));
     return FloatTensor.of(result, result.length);
   }
 
   SoftmaxGradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
-    TrainingBatch batch = check(x, targets, loss);
+    return gradients(x, check(x, targets, loss));
+  }
+
+  SoftmaxGradients gradients(FloatTensor x, TrainingBatch batch) {
     ClassAssignment classes = memory.assignment();
     SoftmaxParameters result =
         SoftmaxParameters.zeros(memory.features(), classes.classes(), classes.slots());
@@ -52,11 +71,6 @@ final class Training {
     }
   }
 
-  /**
-   * A step; {@code gradX} may be null.
-   *
-   * @param number of the step, to be told if it is refused
-   */
   double step(
       FloatTensor x,
       IntTensor targets,
@@ -65,7 +79,17 @@ final class Training {
       FloatTensor gradX,
       long number) {
     requireNonNull(optimizer, "optimizer");
-    TrainingBatch batch = check(x, targets, loss);
+    return step(x, check(x, targets, loss), optimizer, gradX, number);
+  }
+
+  /**
+   * A step; {@code gradX} may be null.
+   *
+   * @param number of the step, to be told if it is refused
+   */
+  double step(
+      FloatTensor x, TrainingBatch batch, Optimizer optimizer, FloatTensor gradX, long number) {
+    requireNonNull(optimizer, "optimizer");
     memory.requireTrainable("step");
     SoftmaxParameters parameters = memory.parameters();
     for (Parameter parameter : Parameter.values()) {

@@ -13,17 +13,17 @@ import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.Storage;
 
-/** The narrow weights of a {@link HierarchicalSoftmax} in a safetensors file. */
+/** The narrow weights of a layer in a safetensors file. */
 final class WeightsFile implements AutoCloseable {
   /** A scale beyond this would make weights infinite. */
   private static final float LARGEST_SCALE = Float.MAX_VALUE / 128;
 
-  private final HierarchicalSoftmax layer;
+  private final LayerMemory layer;
   private final WeightType type;
   private final List<TensorSource> tensors = new ArrayList<>();
   private final List<Storage> made = new ArrayList<>();
 
-  private WeightsFile(HierarchicalSoftmax layer, WeightType type) {
+  private WeightsFile(LayerMemory layer, WeightType type) {
     this.layer = layer;
     this.type = type;
   }
@@ -31,8 +31,8 @@ final class WeightsFile implements AutoCloseable {
   /**
    * What is written of a layer, which is leased meanwhile; null if its weights are floats there.
    */
-  static WeightsFile ofOrNull(HierarchicalSoftmax layer, SaveOptions options) {
-    org.blocksparse.ElementType stored = layer.weightType();
+  static WeightsFile ofOrNull(LayerMemory layer, SaveOptions options) {
+    org.blocksparse.ElementType stored = layer.parameters().type();
     org.blocksparse.ElementType wanted = options.weights() == null ? stored : options.weights();
     if (stored != wanted && stored != org.blocksparse.ElementType.FLOAT32) {
       throw new IllegalStateException(
@@ -54,8 +54,8 @@ final class WeightsFile implements AutoCloseable {
     }
     WeightsFile file = new WeightsFile(layer, wanted.stored());
     try {
-      file.add("W2", layer.classCount(), layer.assignment().slots());
-      file.add("W1", 1, layer.classCount());
+      file.add("W2", layer.assignment().classes(), layer.assignment().slots());
+      file.add("W1", 1, layer.assignment().classes());
       return file;
     } catch (Throwable e) {
       file.close();
@@ -64,7 +64,7 @@ final class WeightsFile implements AutoCloseable {
   }
 
   private void add(String name, int blocks, int columns) {
-    SoftmaxParameters parameters = layer.memory().parameters();
+    SoftmaxParameters parameters = layer.parameters();
     boolean isW2 = name.equals("W2");
     int features = layer.features();
     long[] dims = isW2 ? new long[] {blocks, features, columns} : new long[] {features, columns};
@@ -83,14 +83,7 @@ final class WeightsFile implements AutoCloseable {
     }
     Narrowing narrowing =
         new Narrowing(
-            name,
-            type,
-            floats,
-            blocks,
-            features,
-            columns,
-            ownScales,
-            layer.memory().softmax().engine());
+            name, type, floats, blocks, features, columns, ownScales, layer.softmax().engine());
     tensors.add(new TensorSource(name, dtype(type), dims, narrowing::put));
     addScales(name, scaleDims, ownScales);
   }

@@ -2,14 +2,15 @@
 /**
  * Products of chosen blocks, and the hierarchical softmax that they make affordable.
  *
- * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words.
- * {@link org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of
- * {@link org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}, and an
- * {@link org.blocksparse.Epilogue} with an {@link org.blocksparse.Activation} may be fused to it.
- * {@link org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link
- * org.blocksparse.SparseRows}. Weights that are only read may be of any {@link
- * org.blocksparse.ElementType}. All of them work on {@link org.blocksparse.FloatTensor} and {@link
- * org.blocksparse.IntTensor}, and run by a {@link org.blocksparse.BlockPlan}.
+ * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words,
+ * {@link org.blocksparse.LabelTree} that for several of them at once. {@link
+ * org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of {@link
+ * org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}, and an {@link
+ * org.blocksparse.Epilogue} with an {@link org.blocksparse.Activation} may be fused to it. {@link
+ * org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link org.blocksparse.SparseRows}.
+ * Weights that are only read may be of any {@link org.blocksparse.ElementType}. All of them work on
+ * {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor}, and run by a {@link
+ * org.blocksparse.BlockPlan}.
  *
  * <h2>Words</h2>
  *
@@ -40,7 +41,7 @@
  * </table>
  *
  * <table>
- *   <caption>Words of the softmax</caption>
+ *   <caption>Words of the softmax and of the label tree</caption>
  *   <tr><th>word</th><th>meaning</th></tr>
  *   <tr><td>output</td><td>what is predicted: a label, a word; by the caller's own number</td></tr>
  *   <tr><td>class</td><td>a group of outputs that share a block of W2</td></tr>
@@ -49,7 +50,7 @@
  *   <tr><td>retired</td><td>of an output: it has no class any more, and no probability</td></tr>
  *   <tr><td>slot</td><td>the place of an output in its class</td></tr>
  *   <tr><td>to open a class</td><td>to compute the probabilities of its outputs</td></tr>
- *   <tr><td>target</td><td>an output whose probability is asked for, or the right one</td></tr>
+ *   <tr><td>target</td><td>an output whose probability is asked for, or a right one</td></tr>
  *   <tr><td>step</td><td>one update of the parameters that a batch touches</td></tr>
  *   <tr><td>narrow</td><td>of weights: stored in fewer bits than floats, and only read</td></tr>
  *   <tr><td>optimizer state</td><td>what an optimizer keeps of each parameter between steps</td></tr>

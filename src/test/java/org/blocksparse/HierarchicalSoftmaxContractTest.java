@@ -214,17 +214,6 @@ final class HierarchicalSoftmaxContractTest {
         kernels.workers());
   }
 
-  private static void checkGradients(SoftmaxOracle.Gradients expected, SoftmaxGradients actual) {
-    try (actual) {
-      assertEquals(expected.loss(), actual.loss(), expected.lossBound() + 1e-12, "loss");
-      expected.x().assertHolds("gradX", actual.x());
-      expected.W1().assertHolds("gradW1", actual.W1());
-      expected.b1().assertHolds("gradB1", actual.b1());
-      expected.W2().assertHolds("gradW2", actual.W2());
-      expected.b2().assertHolds("gradB2", actual.b2());
-    }
-  }
-
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("cases")
   void gradients(KernelsUnderTest kernels, Case given, Data data) {
@@ -232,9 +221,9 @@ final class HierarchicalSoftmaxContractTest {
         kernels,
         problem(data, given),
         (setup, oracle) ->
-            checkGradients(
-                oracle.gradients(SoftmaxOracle.Loss.ofMean()),
-                setup.layer.gradients(setup.x, setup.targets)));
+            oracle
+                .gradients(SoftmaxOracle.Loss.ofMean())
+                .assertHold(setup.layer.gradients(setup.x, setup.targets)));
   }
 
   @ParameterizedTest(name = "{0} {1}")
@@ -283,7 +272,7 @@ final class HierarchicalSoftmaxContractTest {
   private static void checkLoss(
       Setup setup, SoftmaxOracle oracle, SoftmaxOracle.Loss expected, Loss loss) {
     SoftmaxOracle.Gradients gradients = oracle.gradients(expected);
-    checkGradients(gradients, setup.layer.gradients(setup.x, setup.targets, loss));
+    gradients.assertHold(setup.layer.gradients(setup.x, setup.targets, loss));
     assertEquals(
         gradients.loss(),
         setup.layer.loss(setup.x, setup.targets, loss),
@@ -310,26 +299,8 @@ final class HierarchicalSoftmaxContractTest {
   }
 
   static Stream<Arguments> rules() {
-    List<Rule> rules =
-        List.of(
-            new Rule(Kind.SGD, 0.5f, 0, 0, 0, 0),
-            new Rule(Kind.SGD, 0.5f, 0.25f, 0, 0, 0),
-            new Rule(Kind.ADAGRAD, 0.25f, 0, 0, 0, 1e-8f),
-            new Rule(Kind.ADAGRAD, 0.25f, 0.125f, 0, 0, 1e-8f),
-            new Rule(Kind.ADAM, 0.01f, 0, 0.9f, 0.999f, 1e-8f),
-            new Rule(Kind.ADAM, 0.01f, 0.125f, 0.5f, 0.75f, 1e-3f));
     return KernelsUnderTest.all().stream()
-        .flatMap(kernels -> rules.stream().map(rule -> Arguments.of(kernels, rule)));
-  }
-
-  private static Optimizer optimizer(Rule rule) {
-    Optimizer optimizer =
-        switch (rule.kind()) {
-          case SGD -> Optimizer.sgd(rule.rate());
-          case ADAGRAD -> Optimizer.adagrad(rule.rate());
-          case ADAM -> Optimizer.adam(rule.rate(), rule.beta1(), rule.beta2(), rule.epsilon());
-        };
-    return rule.decay() == 0 ? optimizer : optimizer.withDecay(rule.decay());
+        .flatMap(kernels -> Rule.VARIOUS.stream().map(rule -> Arguments.of(kernels, rule)));
   }
 
   /** Three steps; each is judged by the parameters that it found. */
@@ -348,12 +319,11 @@ final class HierarchicalSoftmaxContractTest {
       for (int target : p.targets()) {
         touched[p.classOf()[target]] = true;
       }
-      boolean[] all = touched(new boolean[] {true}, p.W1().length);
-      boolean[] inW2 = touched(touched, p.W2().length);
-      boolean[] inB2 = touched(touched, p.b2().length);
+      boolean[] all = OptimizerOracle.touched(new boolean[] {true}, p.W1().length);
+      boolean[] inW2 = OptimizerOracle.touched(touched, p.W2().length);
+      boolean[] inB2 = OptimizerOracle.touched(touched, p.b2().length);
       // Slots of no output have no gradient, and weights that decay in a class that is touched.
-      Rule ofBiases =
-          new Rule(rule.kind(), rule.rate(), 0, rule.beta1(), rule.beta2(), rule.epsilon());
+      Rule ofBiases = rule.ofBiases();
       OptimizerOracle W1 = new OptimizerOracle(rule, p.W1().length);
       OptimizerOracle b1 = new OptimizerOracle(ofBiases, p.b1().length);
       OptimizerOracle W2 = new OptimizerOracle(rule, p.W2().length);
@@ -373,8 +343,8 @@ final class HierarchicalSoftmaxContractTest {
           FloatTensor gradX = setup.memory.nan("gradX", p.batch(), p.features());
           double loss =
               step == 1
-                  ? layer.step(setup.x, setup.targets, optimizer(rule))
-                  : layer.step(setup.x, setup.targets, optimizer(rule), gradX);
+                  ? layer.step(setup.x, setup.targets, rule.optimizer())
+                  : layer.step(setup.x, setup.targets, rule.optimizer(), gradX);
           String name = given + ", step " + step + ": ";
           assertEquals(gradients.loss(), loss, gradients.lossBound(), name + "loss");
           if (step != 1) {
@@ -424,7 +394,7 @@ final class HierarchicalSoftmaxContractTest {
   private static void stepIsGradientsThenRule(
       Setup setup, SoftmaxProblem p, Rule rule, float maxNorm, Loss loss, float[] weights) {
     HierarchicalSoftmax layer = setup.layer;
-    Optimizer optimizer = optimizer(rule).withMaxNorm(maxNorm);
+    Optimizer optimizer = rule.optimizer().withMaxNorm(maxNorm);
     boolean[] touched = new boolean[p.classes()];
     double most = 0;
     for (int row = 0; row < p.batch(); row++) {
@@ -438,8 +408,7 @@ final class HierarchicalSoftmaxContractTest {
         most += Math.abs(weights[row]) * largest;
       }
     }
-    Rule ofBiases =
-        new Rule(rule.kind(), rule.rate(), 0, rule.beta1(), rule.beta2(), rule.epsilon());
+    Rule ofBiases = rule.ofBiases();
     FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
     OptimizerOracle[] oracles = new OptimizerOracle[4];
     // What is remembered is forgotten, so that the oracles may begin with nothing, too.
@@ -457,7 +426,7 @@ final class HierarchicalSoftmaxContractTest {
           }
           boolean[] parts = i < 2 ? new boolean[] {true} : touched;
           Bounded clipped = clipped(gradients[i], parts.length, maxNorm, p.batch(), most);
-          boolean[] which = touched(parts, clipped.values().length);
+          boolean[] which = OptimizerOracle.touched(parts, clipped.values().length);
           expected[i] = oracles[i].step(parameters[i].toArray(), clipped, which, p.batch() + 6);
         }
         FloatTensor gradX = setup.memory.nan("gradX", p.batch(), p.features());
@@ -493,15 +462,6 @@ final class HierarchicalSoftmaxContractTest {
       }
     }
     return result;
-  }
-
-  /** For each element whether its part of the whole is set; parts are of equal size. */
-  private static boolean[] touched(boolean[] parts, int size) {
-    boolean[] touched = new boolean[size];
-    for (int i = 0; i < size; i++) {
-      touched[i] = parts[i / Math.max(1, size / parts.length)];
-    }
-    return touched;
   }
 
   /** With another rule, all that was remembered is forgotten. */
@@ -605,9 +565,9 @@ final class HierarchicalSoftmaxContractTest {
               "log probabilities",
               oracle.logProbabilities(),
               setup.layer.logProbabilities(setup.x));
-          checkGradients(
-              oracle.gradients(SoftmaxOracle.Loss.ofMean()),
-              setup.layer.gradients(setup.x, setup.targets));
+          oracle
+              .gradients(SoftmaxOracle.Loss.ofMean())
+              .assertHold(setup.layer.gradients(setup.x, setup.targets));
           for (float value : setup.layer.logProbabilities(setup.x).toArray()) {
             assertTrue(Float.isFinite(value), "a log probability is " + value);
           }

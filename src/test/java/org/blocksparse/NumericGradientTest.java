@@ -3,12 +3,14 @@ package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.util.List;
 import java.util.function.DoubleSupplier;
 import java.util.stream.Stream;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.LabelTreeOracle;
 import org.blocksparse.testing.Oracle;
 import org.blocksparse.testing.Seeded;
 import org.blocksparse.testing.SoftmaxOracle;
@@ -80,19 +82,7 @@ final class NumericGradientTest {
   @MethodSource("kernels")
   void hierarchicalSoftmax(KernelsUnderTest kernels, Data data) {
     int[] classOf = {0, 1, 1, 2, 0, 2, 2};
-    SoftmaxProblem p =
-        new SoftmaxProblem(
-            5,
-            4,
-            3,
-            3,
-            classOf,
-            data.coarseFloats(20),
-            data.coarseFloats(12),
-            data.coarseFloats(3),
-            data.coarseFloats(36),
-            data.coarseFloats(9),
-            data.indices(5, 7));
+    SoftmaxProblem p = coarse(data, classOf);
     for (SoftmaxOracle.Loss options :
         new SoftmaxOracle.Loss[] {
           SoftmaxOracle.Loss.ofMean(),
@@ -120,6 +110,63 @@ final class NumericGradientTest {
         check("b2", loss, p.b2(), gradients.b2());
       }
     }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void labelTree(KernelsUnderTest kernels, Data data) {
+    int[] classOf = {0, 0, 1, 1, 1, 2, 2};
+    SoftmaxProblem p = coarse(data, classOf);
+    int[][] targets = {{0, 5}, {}, {2, 4, 2}, {6}, {1, 0, 3, 5}};
+    for (LabelTreeOracle.Loss options :
+        new LabelTreeOracle.Loss[] {
+          new LabelTreeOracle.Loss(true, null),
+          new LabelTreeOracle.Loss(false, new float[] {1, 0.25f, 0, -1, 0.5f})
+        }) {
+      DoubleSupplier loss = () -> new LabelTreeOracle(p, targets).loss(options);
+      Loss asked = options.mean() ? Loss.mean() : Loss.sum();
+      try (FloatTensor x = FloatTensor.of(p.x(), 5, 4);
+          SparseRows rows = SparseRows.of(List.of(targets));
+          LabelTree layer =
+              LabelTree.builder(4, 7)
+                  .classes(ClassAssignment.of(classOf))
+                  .workers(kernels.workers())
+                  .build(
+                      FloatTensor.of(p.W1(), 4, 3),
+                      FloatTensor.of(p.b1(), 3),
+                      FloatTensor.of(p.W2(), 3, 4, 3),
+                      FloatTensor.of(p.b2(), 3, 3))) {
+        SoftmaxGradients gradients =
+            layer.gradients(
+                x,
+                rows,
+                options.weights() == null
+                    ? asked
+                    : asked.withRowWeights(FloatTensor.of(options.weights(), 5)));
+        assertEquals(loss.getAsDouble(), gradients.loss(), 1e-5, "loss");
+        check("x", loss, p.x(), gradients.x());
+        check("W1", loss, p.W1(), gradients.W1());
+        check("b1", loss, p.b1(), gradients.b1());
+        check("W2", loss, p.W2(), gradients.W2());
+        check("b2", loss, p.b2(), gradients.b2());
+      }
+    }
+  }
+
+  /** 5 rows, 4 features, 3 classes of up to 3 slots; numbers that the step does not round. */
+  private static SoftmaxProblem coarse(Data data, int... classOf) {
+    return new SoftmaxProblem(
+        5,
+        4,
+        3,
+        3,
+        classOf,
+        data.coarseFloats(20),
+        data.coarseFloats(12),
+        data.coarseFloats(3),
+        data.coarseFloats(36),
+        data.coarseFloats(9),
+        data.indices(5, 7));
   }
 
   private static Loss loss(SoftmaxOracle.Loss options) {

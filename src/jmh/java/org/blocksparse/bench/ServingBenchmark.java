@@ -39,7 +39,9 @@ public class ServingBenchmark {
     CALLING_THREAD,
     /** On the thread that asks and the common pool. */
     COMMON,
-    /** On the thread that asks, as many at a time as there are processors, first come first served. */
+    /**
+     * On the thread that asks, as many at a time as there are processors, first come first served.
+     */
     IN_TURNS,
     /** On a pool of as many threads as there are processors. */
     POOL

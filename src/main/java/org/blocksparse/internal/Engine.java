@@ -435,32 +435,13 @@ public final class Engine {
     }
   }
 
-  /** See {@link Kernels#blockSoftmax}. */
-  public void softmax(
-      boolean logarithm, GemmSchedule schedule, int n, Storage valid, Storage scale, Rows c) {
-    Kernels used = kernels();
-    scheduler.run(
-        schedule.chunks(),
-        work(schedule.rows(), SOFTMAX_WORK, n),
-        (begin, end) -> used.blockSoftmax(logarithm, schedule, begin, end, n, valid, scale, c));
-  }
-
-  /** See {@link Kernels#blockCrossEntropy}. */
-  public void crossEntropy(
-      GemmSchedule schedule,
-      int n,
-      Storage target,
-      Storage weights,
-      float smoothing,
-      Storage prior,
-      Storage nll,
-      Rows c) {
-    Kernels used = kernels();
-    scheduler.run(
-        schedule.chunks(),
-        work(schedule.rows(), SOFTMAX_WORK, n),
-        (begin, end) ->
-            used.blockCrossEntropy(
-                schedule, begin, end, n, null, target, weights, smoothing, prior, nll, c));
+  /**
+   * Runs what takes an exponential of each of the n elements of the rows of a schedule: a softmax,
+   * or a loss.
+   *
+   * @param body takes a range of chunks
+   */
+  public void exponentials(GemmSchedule schedule, int n, Scheduler.Body body) {
+    scheduler.run(schedule.chunks(), work(schedule.rows(), SOFTMAX_WORK, n), body);
   }
 }

@@ -112,6 +112,39 @@ public interface Kernels {
   void activationGradient(
       RowSelection rows, ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate);
 
+  /**
+   * Sigmoids of the rows that the chunks write, each element by itself, in place; operands as of
+   * {@link #blockSoftmax}.
+   */
+  void blockSigmoid(
+      boolean logarithm,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int n,
+      Storage valid,
+      Storage scale,
+      Rows c);
+
+  /**
+   * Logits of things that are there or not become the gradients of their binary cross entropies, in
+   * place.
+   *
+   * @param positives for each row of c the elements that are there, ascending
+   * @param weights for each row a weight, or null
+   * @param loss for each row the sum over its elements
+   */
+  void blockBinaryCrossEntropy(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int n,
+      Storage valid,
+      Bags positives,
+      Storage weights,
+      Storage loss,
+      Rows c);
+
   /** The Euclidean length of the first {@code count} elements. */
   float norm(long count, Storage x);
 

@@ -7,8 +7,6 @@ import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_SUM;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_AUTO;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_BLAS;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_TILE;
-import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_f32;
-import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_gradient_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adagrad_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_adam_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_adagrad_f32;
@@ -16,17 +14,14 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_adam_
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_dot_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sgd_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sum_f32;
-import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_cross_entropy_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gemm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_outer_f32;
-import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_may_use_blas;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_norm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sgd_f32;
 
-import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Slice;
@@ -36,8 +31,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 
 /** The kernels of the native library, with one instruction set and one way to multiply. */
-public final class NativeKernels implements Kernels {
-  private final int isa;
+public final class NativeKernels extends NativeRowKernels {
   private final int path;
 
   /**
@@ -46,7 +40,7 @@ public final class NativeKernels implements Kernels {
    * @param isa one of the header's {@code blocksparse_isa}
    */
   public NativeKernels(int isa, Path path) {
-    this.isa = isa;
+    super(isa);
     this.path =
         switch (path) {
           case AUTO -> BLOCKSPARSE_PATH_AUTO;
@@ -208,116 +202,6 @@ public final class NativeKernels implements Kernels {
             Math.toIntExact(o.count()),
             o.stride()),
         "blocksparse_block_sum_f32");
-  }
-
-  @Override
-  public void blockSoftmax(
-      boolean logarithm,
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int n,
-      Storage valid,
-      Storage scale,
-      Rows c) {
-    check(
-        blocksparse_block_softmax_f32(
-            isa,
-            logarithm ? 1 : 0,
-            schedule.packed().address(0),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            n,
-            writeBlocks(valid),
-            address(valid),
-            address(scale),
-            c.address(),
-            c.count(),
-            c.stride()),
-        "blocksparse_block_softmax_f32");
-  }
-
-  @Override
-  public void blockCrossEntropy(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int n,
-      Storage valid,
-      Storage target,
-      Storage weights,
-      float smoothing,
-      Storage prior,
-      Storage nll,
-      Rows c) {
-    check(
-        blocksparse_block_cross_entropy_f32(
-            isa,
-            schedule.packed().address(0),
-            schedule.length(),
-            chunkBegin,
-            chunkEnd,
-            n,
-            writeBlocks(valid),
-            address(valid),
-            address(target),
-            address(weights),
-            smoothing,
-            address(prior),
-            address(nll),
-            c.address(),
-            c.count(),
-            c.stride()),
-        "blocksparse_block_cross_entropy_f32");
-  }
-
-  @Override
-  public void activation(RowSelection rows, ActivationInput input, Rows a) {
-    check(
-        blocksparse_activation_f32(
-            isa,
-            input.function().number(),
-            rows.schedule() == null ? 0 : rows.schedule().packed().address(0),
-            rows.schedule() == null ? 0 : rows.schedule().length(),
-            rows.begin(),
-            rows.end(),
-            rows.columnBegin(),
-            rows.columnEnd(),
-            input.n(),
-            input.z().address(),
-            input.z().stride(),
-            address(input.gate()),
-            a.address(),
-            a.stride(),
-            a.count()),
-        "blocksparse_activation_f32");
-  }
-
-  @Override
-  public void activationGradient(
-      RowSelection rows, ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate) {
-    check(
-        blocksparse_activation_gradient_f32(
-            isa,
-            input.function().number(),
-            rows.schedule() == null ? 0 : rows.schedule().packed().address(0),
-            rows.schedule() == null ? 0 : rows.schedule().length(),
-            rows.begin(),
-            rows.end(),
-            rows.columnBegin(),
-            rows.columnEnd(),
-            input.n(),
-            input.z().address(),
-            input.z().stride(),
-            address(input.gate()),
-            gradA.address(),
-            gradA.stride(),
-            gradZ.address(),
-            gradZ.stride(),
-            address(gradGate),
-            gradA.count()),
-        "blocksparse_activation_gradient_f32");
   }
 
   @Override
@@ -582,26 +466,7 @@ public final class NativeKernels implements Kernels {
     };
   }
 
-  /** Without counts of valid elements, native code does not look at the number of blocks. */
-  private static int writeBlocks(Storage valid) {
-    return valid == null ? Integer.MAX_VALUE : Math.toIntExact(valid.elements());
-  }
-
   private static long address(Slice slice) {
     return slice == null ? 0 : slice.address();
-  }
-
-  private static long address(Storage storage) {
-    return storage == null ? 0 : storage.address(0);
-  }
-
-  private static void check(int status, String function) {
-    if (status != 0) {
-      throw new IllegalStateException(
-          function
-              + " refused its operands: "
-              + Blocksparse.blocksparse_status_name(status).getString()
-              + ". The checks above it should have; please report this as a bug of blocksparse.");
-    }
   }
 }

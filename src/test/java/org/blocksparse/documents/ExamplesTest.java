@@ -30,6 +30,7 @@ import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
+import org.blocksparse.LabelTree;
 import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Metrics;
@@ -135,6 +136,30 @@ final class ExamplesTest {
         assertEquals(
             "P@1 %.3f, R@5 %.3f, nDCG@5 %.3f".formatted(1., 1., 1.), quality(layer, x, labels));
       }
+    }
+  }
+
+  // example: tags
+  /** Learns which tags each text has, and gives those that each of some others probably has. */
+  static int[][] tags(LabelTree layer, FloatTensor x, SparseRows tags, FloatTensor others) {
+    Optimizer adagrad = Optimizer.adagrad(0.3f);
+    for (int step = 0; step < 100; step++) {
+      layer.step(x, tags, adagrad); // batch by batch, if there are many
+    }
+    Ranking probable = layer.atLeast(others, 0.5);
+    return IntStream.range(0, probable.batch()).mapToObj(probable::outputs).toArray(int[][]::new);
+  }
+
+  // end of example
+
+  @Test
+  void tags_areFoundAgain() {
+    try (LabelTree layer = LabelTree.builder(3, 9).seed(1).build();
+        FloatTensor x = FloatTensor.of(new float[] {9, 0, 0, 0, 9, 0, 0, 0, 9}, 3, 3);
+        SparseRows tags = SparseRows.of(List.of(new int[] {0, 8}, new int[] {4}, new int[0]))) {
+      int[][] found = tags(layer, x, tags, x);
+      Arrays.sort(found[0]);
+      assertArrayEquals(new int[][] {{0, 8}, {4}, {}}, found);
     }
   }
 

@@ -3,13 +3,51 @@ package org.blocksparse.testing;
 
 import static org.blocksparse.testing.Bounded.U;
 
+import java.util.List;
+import org.blocksparse.Optimizer;
+
 /**
  * Steps of an optimiser on one parameter in float64. What is remembered between the steps is kept
  * as intervals, since gradients are known up to their error only.
  */
 public final class OptimizerOracle {
   /** The rules and their numbers. */
-  public record Rule(Kind kind, float rate, float decay, float beta1, float beta2, float epsilon) {}
+  public record Rule(Kind kind, float rate, float decay, float beta1, float beta2, float epsilon) {
+    /** Some of every kind. */
+    public static final List<Rule> VARIOUS =
+        List.of(
+            new Rule(Kind.SGD, 0.5f, 0, 0, 0, 0),
+            new Rule(Kind.SGD, 0.5f, 0.25f, 0, 0, 0),
+            new Rule(Kind.ADAGRAD, 0.25f, 0, 0, 0, 1e-8f),
+            new Rule(Kind.ADAGRAD, 0.25f, 0.125f, 0, 0, 1e-8f),
+            new Rule(Kind.ADAM, 0.01f, 0, 0.9f, 0.999f, 1e-8f),
+            new Rule(Kind.ADAM, 0.01f, 0.125f, 0.5f, 0.75f, 1e-3f));
+
+    /** As the library has it. */
+    public Optimizer optimizer() {
+      Optimizer optimizer =
+          switch (kind) {
+            case SGD -> Optimizer.sgd(rate);
+            case ADAGRAD -> Optimizer.adagrad(rate);
+            case ADAM -> Optimizer.adam(rate, beta1, beta2, epsilon);
+          };
+      return decay == 0 ? optimizer : optimizer.withDecay(decay);
+    }
+
+    /** The same for biases, which do not decay. */
+    public Rule ofBiases() {
+      return new Rule(kind, rate, 0, beta1, beta2, epsilon);
+    }
+  }
+
+  /** For each element whether its part of the whole is set; parts are of equal size. */
+  public static boolean[] touched(boolean[] parts, int size) {
+    boolean[] touched = new boolean[size];
+    for (int i = 0; i < size; i++) {
+      touched[i] = parts[i / Math.max(1, size / parts.length)];
+    }
+    return touched;
+  }
 
   /** How a parameter follows its gradient. */
   public enum Kind {

@@ -43,6 +43,82 @@ public final class RankingProblem implements AutoCloseable {
     }
   }
 
+  /** Makes a layer of its parameters. */
+  public interface Maker<L> {
+    L build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2);
+  }
+
+  /** What a layer is made of, and rows for it. */
+  public static final class Layer {
+    private final int features;
+    private final int batch;
+    private final ClassAssignment assignment;
+    private final float[] W1;
+    private final float[] b1;
+    private final float[] W2;
+    private final float[] b2;
+    private final float[] x;
+
+    public Layer(int batch, int classes, int more, int peak, int spread, Data data) {
+      this.batch = batch;
+      this.features = 1 + data.below(5);
+      int[] classOf = new int[classes + more];
+      for (int output = 0; output < classOf.length; output++) {
+        classOf[output] = output < classes ? output : data.below(classes);
+      }
+      this.assignment = ClassAssignment.of(classOf);
+      int slots = assignment.slots();
+      this.b1 = data.floats(Numbers.SMALL_INTEGERS, classes);
+      for (int c = 0; c < classes; c++) {
+        b1[c] *= peak; // 0: classes are equally likely
+      }
+      this.W1 =
+          peak > 0
+              ? data.floats(Numbers.SMALL_INTEGERS, (long) features * classes)
+              : new float[features * classes];
+      this.W2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * features * slots);
+      this.b2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * slots);
+      for (float[] secondLevel : new float[][] {W2, b2}) {
+        for (int i = 0; i < secondLevel.length; i++) {
+          secondLevel[i] = Math.scalb(secondLevel[i], spread);
+        }
+      }
+      this.x = data.floats(Numbers.SMALL_INTEGERS, (long) batch * features);
+      for (int row = 0; row < batch; row++) {
+        Row kind = data.oneOf(Row.values());
+        kind.fill(x, row * features, (row + 1) * features);
+      }
+    }
+
+    public int features() {
+      return features;
+    }
+
+    public int outputs() {
+      return assignment.outputs();
+    }
+
+    public ClassAssignment assignment() {
+      return assignment;
+    }
+
+    /** (batch, features), in a new tensor. */
+    public FloatTensor x() {
+      return FloatTensor.of(x, batch, features);
+    }
+
+    /** A layer of new tensors. */
+    public <L> L build(Maker<L> maker) {
+      int classes = assignment.classes();
+      int slots = assignment.slots();
+      return maker.build(
+          FloatTensor.of(W1, features, classes),
+          FloatTensor.of(b1, classes),
+          FloatTensor.of(W2, classes, features, slots),
+          FloatTensor.of(b2, classes, slots));
+    }
+  }
+
   public final HierarchicalSoftmax layer;
   public final FloatTensor x;
   public final float[][] logProbabilities;
@@ -54,44 +130,16 @@ public final class RankingProblem implements AutoCloseable {
 
   public RankingProblem(
       Workers workers, int batch, int classes, int more, int peak, int spread, Data data) {
-    int features = 1 + data.below(5);
-    int[] classOf = new int[classes + more];
-    for (int output = 0; output < classOf.length; output++) {
-      classOf[output] = output < classes ? output : data.below(classes);
-    }
-    ClassAssignment assignment = ClassAssignment.of(classOf);
-    int slots = assignment.slots();
-    float[] b1 = data.floats(Numbers.SMALL_INTEGERS, classes);
-    for (int c = 0; c < classes; c++) {
-      b1[c] *= peak; // 0: classes are equally likely
-    }
-    float[] W1 = new float[features * classes];
-    if (peak > 0) {
-      W1 = data.floats(Numbers.SMALL_INTEGERS, W1.length);
-    }
-    float[] W2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * features * slots);
-    float[] b2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * slots);
-    for (float[] secondLevel : new float[][] {W2, b2}) {
-      for (int i = 0; i < secondLevel.length; i++) {
-        secondLevel[i] = Math.scalb(secondLevel[i], spread);
-      }
-    }
-    float[] ofRows = data.floats(Numbers.SMALL_INTEGERS, (long) batch * features);
-    for (int row = 0; row < batch; row++) {
-      Row kind = data.oneOf(Row.values());
-      kind.fill(ofRows, row * features, (row + 1) * features);
-    }
+    Layer parts = new Layer(batch, classes, more, peak, spread, data);
+    int outputs = parts.outputs();
     layer =
-        HierarchicalSoftmax.builder(features, classOf.length)
-            .classes(assignment)
-            .workers(workers)
-            .build(
-                FloatTensor.of(W1, features, classes),
-                FloatTensor.of(b1, classes),
-                FloatTensor.of(W2, classes, features, slots),
-                FloatTensor.of(b2, classes, slots));
-    x = FloatTensor.of(ofRows, batch, features);
-    logProbabilities = new float[batch][classOf.length];
+        parts.build(
+            HierarchicalSoftmax.builder(parts.features(), outputs)
+                    .classes(parts.assignment())
+                    .workers(workers)
+                ::build);
+    x = parts.x();
+    logProbabilities = new float[batch][outputs];
     compute();
   }
 
@@ -173,7 +221,11 @@ public final class RankingProblem implements AutoCloseable {
 
   /** All outputs of a row, best first. */
   public int[] sorted(int row) {
-    float[] values = logProbabilities[row];
+    return sorted(logProbabilities[row]);
+  }
+
+  /** The same of given values. */
+  public static int[] sorted(float[] values) {
     return IntStream.range(0, values.length)
         .boxed()
         .sorted(Comparator.<Integer>comparingDouble(o -> -values[o]).thenComparingInt(o -> o))

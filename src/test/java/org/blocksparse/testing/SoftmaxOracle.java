@@ -2,6 +2,9 @@
 package org.blocksparse.testing;
 
 import static org.blocksparse.testing.Bounded.U;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import org.blocksparse.SoftmaxGradients;
 
 /**
  * The two-level softmax in float64, output by output, with the error that a float computation may
@@ -23,7 +26,19 @@ public final class SoftmaxOracle {
 
   /** Loss and gradients. */
   public record Gradients(
-      double loss, double lossBound, Bounded x, Bounded W1, Bounded b1, Bounded W2, Bounded b2) {}
+      double loss, double lossBound, Bounded x, Bounded W1, Bounded b1, Bounded W2, Bounded b2) {
+    /** Fails unless all of them are within their bounds; closes them. */
+    public void assertHold(SoftmaxGradients actual) {
+      try (actual) {
+        assertEquals(loss, actual.loss(), lossBound + 1e-12, "loss");
+        x.assertHolds("gradX", actual.x());
+        W1.assertHolds("gradW1", actual.W1());
+        b1.assertHolds("gradB1", actual.b1());
+        W2.assertHolds("gradW2", actual.W2());
+        b2.assertHolds("gradB2", actual.b2());
+      }
+    }
+  }
 
   /** A softmax over some logits of one row. */
   private static final class Level {
@@ -36,12 +51,9 @@ public final class SoftmaxOracle {
     final double meanBound;
     final double meanRounding;
 
-    /**
-     * @param terms what each logit is the sum of
-     */
-    Level(double[] logits, double[] magnitudes, int terms) {
+    Level(SoftmaxProblem.Logits of, int features) {
+      this.logits = of.values();
       int n = logits.length;
-      this.logits = logits;
       this.logitBounds = new double[n];
       this.logP = new double[n];
       this.bounds = new double[n];
@@ -59,7 +71,7 @@ public final class SoftmaxOracle {
       double rounding = 0;
       for (int q = 0; q < n; q++) {
         logP[q] = logits[q] - max - logSum;
-        logitBounds[q] = (terms + 1) * U * magnitudes[q];
+        logitBounds[q] = of.bound(q, features);
         mean += Math.exp(logP[q]) * Math.expm1(logitBounds[q]);
         rounding += Math.exp(logP[q]) * U * (max - logits[q]);
       }
@@ -97,35 +109,12 @@ public final class SoftmaxOracle {
     this.classLevels = new Level[p.batch()];
     this.slotLevels = new Level[p.batch()][p.classes()];
     for (int row = 0; row < p.batch(); row++) {
-      classLevels[row] = level(row, p.W1(), 0, p.classes(), p.b1(), 0, p.classes());
+      classLevels[row] = new Level(p.classLogits(row), p.features());
       for (int c = 0; c < p.classes(); c++) {
         slotLevels[row][c] =
-            level(
-                row,
-                p.W2(),
-                c * p.features() * p.slots(),
-                p.slots(),
-                p.b2(),
-                c * p.slots(),
-                padded ? p.slots() : sizes[c]);
+            new Level(p.slotLogits(row, c, padded ? p.slots() : sizes[c]), p.features());
       }
     }
-  }
-
-  private Level level(
-      int row, float[] weights, int at, int stride, float[] biases, int biasAt, int count) {
-    double[] logits = new double[count];
-    double[] magnitudes = new double[count];
-    for (int q = 0; q < count; q++) {
-      logits[q] = biases[biasAt + q];
-      magnitudes[q] = Math.abs(logits[q]);
-      for (int f = 0; f < p.features(); f++) {
-        double product = (double) p.x()[row * p.features() + f] * weights[at + f * stride + q];
-        logits[q] += product;
-        magnitudes[q] += Math.abs(product);
-      }
-    }
-    return new Level(logits, magnitudes, p.features());
   }
 
   private double logP(int row, int output) {
@@ -278,11 +267,11 @@ public final class SoftmaxOracle {
     int features = p.features();
     int classes = p.classes();
     int slots = p.slots();
-    Sum x = new Sum(classes + slots + 2, p.batch(), features);
-    Sum W1 = new Sum(p.batch() + 1, features, classes);
-    Sum b1 = new Sum(p.batch() + 1, classes);
-    Sum W2 = new Sum(p.batch() + 1, classes, features, slots);
-    Sum b2 = new Sum(p.batch() + 1, classes, slots);
+    BoundedSum x = new BoundedSum(classes + slots + 2, p.batch(), features);
+    BoundedSum W1 = new BoundedSum(p.batch() + 1, features, classes);
+    BoundedSum b1 = new BoundedSum(p.batch() + 1, classes);
+    BoundedSum W2 = new BoundedSum(p.batch() + 1, classes, features, slots);
+    BoundedSum b2 = new BoundedSum(p.batch() + 1, classes, slots);
     double[] weights = weights(loss);
     double total = 0;
     double totalBound = 0;
@@ -323,26 +312,5 @@ public final class SoftmaxOracle {
     }
     return new Gradients(
         total, totalBound, x.result(), W1.result(), b1.result(), W2.result(), b2.result());
-  }
-
-  /** Sums of products of an exact and an inexact factor. */
-  private static final class Sum {
-    private final int roundings;
-    private final Bounded sum;
-
-    Sum(int roundings, long... shape) {
-      this.roundings = roundings;
-      this.sum = Bounded.zeros(shape);
-    }
-
-    void add(int at, double exact, double inexact, double bound) {
-      sum.values()[at] += exact * inexact;
-      sum.bounds()[at] +=
-          Math.abs(exact) * (bound + roundings * U * (Math.abs(inexact) + bound)) + Float.MIN_VALUE;
-    }
-
-    Bounded result() {
-      return sum;
-    }
   }
 }

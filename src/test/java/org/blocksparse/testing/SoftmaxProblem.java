@@ -39,6 +39,40 @@ public record SoftmaxProblem(
     return slotOf;
   }
 
+  /** Logits of a level, and the sums of the magnitudes of what each is the sum of. */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record Logits(double[] values, double[] magnitudes) {
+    /** How far one may be off as a sum of floats. */
+    public double bound(int q, int features) {
+      return (features + 1) * Bounded.U * magnitudes[q];
+    }
+  }
+
+  /** The logits of all classes. */
+  public Logits classLogits(int row) {
+    return logits(row, W1, 0, classes, b1, 0, classes);
+  }
+
+  /** The logits of the first {@code count} slots of a class. */
+  public Logits slotLogits(int row, int c, int count) {
+    return logits(row, W2, c * features * slots, slots, b2, c * slots, count);
+  }
+
+  private Logits logits(
+      int row, float[] weights, int at, int stride, float[] biases, int biasAt, int count) {
+    Logits logits = new Logits(new double[count], new double[count]);
+    for (int q = 0; q < count; q++) {
+      logits.values[q] = biases[biasAt + q];
+      logits.magnitudes[q] = Math.abs(logits.values[q]);
+      for (int f = 0; f < features; f++) {
+        double product = (double) x[row * features + f] * weights[at + f * stride + q];
+        logits.values[q] += product;
+        logits.magnitudes[q] += Math.abs(product);
+      }
+    }
+    return logits;
+  }
+
   /** The same problem with other parameters. */
   public SoftmaxProblem with(float[] newW1, float[] newB1, float[] newW2, float[] newB2) {
     return new SoftmaxProblem(

@@ -128,8 +128,10 @@ public final class OuterSchedule implements AutoCloseable {
 
   /**
    * The schedule that gives to each block that {@code rows} writes for, as block (0, it), the outer
-   * products of every row with itself: row r of x with row r of y. Blocks are in the order of the
-   * chunks.
+   * products of every row read, of x, with the row that is written, of y. Blocks are in the order
+   * of the chunks.
+   *
+   * @param rows a schedule of {@link GemmSchedule#ofRows}
    */
   public static OuterSchedule ofRows(GemmSchedule rows) {
     int blocks = 0;
@@ -143,11 +145,14 @@ public final class OuterSchedule implements AutoCloseable {
       head[2 * blocks + block] = rows.rowStart(c);
       block++;
     }
-    int[] pairs = new int[rows.rows()];
-    for (int p = 0; p < pairs.length; p++) {
-      pairs[p] = rows.row(p);
+    // Each row has one pair, and they have the same order.
+    int[] read = new int[rows.rows()];
+    int[] written = new int[rows.rows()];
+    for (int p = 0; p < read.length; p++) {
+      read[p] = rows.pairRead(p);
+      written[p] = rows.row(p);
     }
-    return new OuterSchedule(head, pairs, pairs);
+    return new OuterSchedule(head, read, written);
   }
 
   /** The schedule of a dense layer's gradient: all samples share the only block there is. */

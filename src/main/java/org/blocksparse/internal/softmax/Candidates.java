@@ -70,8 +70,8 @@ public abstract sealed class Candidates {
   abstract boolean isDone(float bound);
 
   /**
-   * Whether {@link #isDone} cannot be true after outputs of classes that have the given probability
-   * together were offered, whatever they are: then those after them are needed, too.
+   * Whether {@link #isDone} cannot be true after outputs were offered that have at most the given
+   * probability together, whatever they are: then those after them are needed, too.
    */
   abstract boolean needsMoreThan(double probability, float bound);
 

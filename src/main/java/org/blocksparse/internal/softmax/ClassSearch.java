@@ -13,8 +13,8 @@ import org.blocksparse.internal.Rows;
  * <p>For each row, classes are opened in descending order of P(class), until the next one cannot
  * hold an output that belongs into the ranking: P(output) = P(class) P(output | class) is at most
  * P(class), in floating point as well, since a log probability within the class is never positive.
- * How many classes that takes depends on how peaked P(class) is; in the worst case it is all of
- * them.
+ * So it is whether probabilities are made by a softmax or one by one. How many classes that takes
+ * depends on how peaked P(class) is; in the worst case it is all of them.
  *
  * <p>Classes in which a {@link OutputFilter} leaves nothing are never opened; the others are
  * bounded by all that they hold, which is no less than what is allowed of them.
@@ -82,7 +82,7 @@ public final class ClassSearch {
 
     int opened;
 
-    /** What the opened classes have together, which are at least those that are asked for. */
+    /** What the outputs of opened classes have together at most. */
     double probability;
 
     State(int row, Candidates candidates, AllowedSlots allowed, float[] logProbabilities) {
@@ -128,10 +128,12 @@ public final class ClassSearch {
           });
     }
 
-    int open() {
-      probability += Math.exp(bound());
+    int open(ClassTable table, Link link) {
+      float logProbability = bound();
+      int classNumber = (int) closed.removeMin();
+      probability += link.most(table.size(classNumber)) * Math.exp(logProbability);
       opened++;
-      return (int) closed.removeMin();
+      return classNumber;
     }
   }
 
@@ -195,7 +197,7 @@ public final class ClassSearch {
         int count = 0;
         while (count < room && (state.needsNext() || (count < guesses && !state.isDone()))) {
           readRows.add(state.row);
-          openedClasses.add(state.open());
+          openedClasses.add(state.open(table, softmax.link()));
           count++;
         }
         begin[a + 1] = begin[a] + count;

@@ -45,12 +45,12 @@ public final class Scoring {
   }
 
   /**
-   * The log probabilities of n outputs for each row. A class is opened once for a row, however many
-   * of the outputs it holds. Those that are retired have none.
+   * The log probabilities of some outputs for each row. A class is opened once for a row, however
+   * many of the outputs it holds. Those that are retired have none.
    *
-   * @param outputs (batch, n)
+   * @param offsets (batch + 1): those of row r are outputs [offsets[r], offsets[r + 1])
    */
-  public float[] of(Rows x, int[] outputs, int n, Workspace workspace) {
+  public float[] of(Rows x, int[] offsets, int[] outputs, Workspace workspace) {
     int batch = Math.toIntExact(x.count());
     int[] requestOf = new int[outputs.length];
     int[] readRow = new int[outputs.length];
@@ -59,7 +59,7 @@ public final class Scoring {
     int requests = 0;
     for (int r = 0; r < batch; r++) {
       int firstOfRow = requests;
-      for (int i = r * n; i < (r + 1) * n; i++) {
+      for (int i = offsets[r]; i < offsets[r + 1]; i++) {
         int wanted = table.classOf()[outputs[i]];
         if (wanted < 0) {
           requestOf[i] = -1;

@@ -22,8 +22,6 @@ import org.blocksparse.internal.softmax.Workspace.Use;
 public final class TrainingPass {
   private final Engine engine;
   private final SoftmaxSizes sizes;
-  private final Storage valid;
-  private final Storage prior;
   private final Rows x;
   private final TrainingBatch batch;
   private final Rows gradX;
@@ -35,14 +33,16 @@ public final class TrainingPass {
   private final Rows b2;
   private final Rows classLogits;
   private final Rows slotLogits;
-  private final Storage classLoss;
-  private final Storage slotLoss;
-  private final Storage weights;
+  private final Storage classLosses;
+  private final Storage slotLosses;
+  private final LevelLoss classLoss;
+  private final LevelLoss slotLoss;
 
   /**
    * A pass.
    *
-   * @param prior what smoothing distributes by among the classes: {@link SmoothingPrior}
+   * @param prior what smoothing distributes by among the classes: {@link SmoothingPrior}; null
+   *     where there is no smoothing
    * @param gradX (batch, features) receives the gradient with respect to x, or null
    */
   public TrainingPass(
@@ -55,8 +55,6 @@ public final class TrainingPass {
       Workspace workspace) {
     this.engine = softmax.engine();
     this.sizes = softmax.sizes();
-    this.valid = softmax.valid();
-    this.prior = prior;
     this.x = x;
     this.batch = batch;
     this.gradX = gradX;
@@ -67,17 +65,20 @@ public final class TrainingPass {
     this.b1 = sizes.b1(parameters.b1());
     this.w2 = parameters.w2(sizes);
     this.b2 = sizes.b2(parameters.b2());
-    this.classLogits = logits(Use.CLASSES, sizes.classes());
-    this.slotLogits = logits(Use.SLOTS, sizes.slots());
-    this.classLoss = workspace.get(Use.CLASS_LOSS, batch.size());
-    this.slotLoss = workspace.get(Use.SLOT_LOSS, batch.size());
-    this.weights = workspace.get(Use.WEIGHTS, batch.size());
-    weights.putFloats(0, batch.weights(), 0, batch.size());
+    this.classLogits = rows(Use.CLASSES, x.count(), sizes.classes());
+    this.slotLogits = rows(Use.SLOTS, batch.logitRowCount(), sizes.slots());
+    this.classLosses = workspace.get(Use.CLASS_LOSS, batch.size());
+    this.slotLosses = workspace.get(Use.SLOT_LOSS, batch.logitRowCount());
+    this.classLoss =
+        batch.classLoss(new LevelLoss.Level(null, prior, classLosses, classLogits), workspace);
+    this.slotLoss =
+        batch.slotLoss(
+            new LevelLoss.Level(softmax.valid(), null, slotLosses, slotLogits), workspace);
   }
 
-  /** Room for logits, which become the gradients with respect to them in place. */
-  private Rows logits(Use use, int size) {
-    return new Rows(workspace.get(use, x.count() * size), x.count(), size);
+  /** Room for rows. Logits become the gradients with respect to them in place. */
+  private Rows rows(Use use, long count, int size) {
+    return new Rows(workspace.get(use, count * size), count, size);
   }
 
   /**
@@ -92,50 +93,44 @@ public final class TrainingPass {
       clearRowsThatDoNotCount();
       return losses;
     }
-    int[] rows = batch.rows();
+    int[] classes = batch.openedClasses();
     try (ClassLevel level = classLevel();
-        GemmSchedule opened = GemmSchedule.ofRows(rows, rows, batch.classes(), sizes.classes());
-        OuterSchedule outer = OuterSchedule.ofRows(opened)) {
-      classLogits(level.gemm);
-      addTo(losses, classLoss);
-      if (update.finiteOnly() && !isFinite(classLoss, level.gemm, 0, level.gemm.chunks())) {
+        GemmSchedule opened =
+            GemmSchedule.ofRows(batch.logitRows(), batch.openingRows(), classes, sizes.classes());
+        OuterSchedule outer = OuterSchedule.ofRows(opened);
+        SlotsToX toX = gradX == null ? null : slotsToX(opened)) {
+      classGradients(level.gemm);
+      for (int r = 0; r < losses.length; r++) {
+        losses[r] += classLosses.getFloat(batch.rows()[r]);
+      }
+      if (update.finiteOnly() && !isFinite(classLosses, level.gemm, 0, level.gemm.chunks())) {
         return losses;
       }
       clearRowsThatDoNotCount();
       if (gradX != null) {
         engine.gemm(level.gemm, classLogits, w1.transpose(), null, false, gradX);
       }
-      if (openClasses(opened, outer)) {
+      if (openClasses(opened, outer, toX)) {
+        if (toX != null) {
+          toX.addUp(engine, gradX);
+        }
         update.classLevel(new ClassLevelGradient(engine, level.gemm, level.outer, x, classLogits));
       }
     }
-    addTo(losses, slotLoss);
+    batch.addSlotLosses(slotLosses, losses);
     return losses;
   }
 
-  private void addTo(double[] losses, Storage rowLosses) {
-    for (int r = 0; r < losses.length; r++) {
-      losses[r] += rowLosses.getFloat(batch.rows()[r]);
-    }
-  }
-
-  private void classLogits(GemmSchedule gemm) {
+  private void classGradients(GemmSchedule gemm) {
     engine.gemm(gemm, x, w1, b1, false, classLogits);
-    engine.crossEntropy(
-        gemm,
-        sizes.classes(),
-        targets(Use.CLASS_TARGETS, batch.classes()),
-        weights,
-        batch.smoothing(),
-        prior,
-        classLoss,
-        classLogits);
+    Kernels kernels = engine.kernels();
+    engine.exponentials(
+        gemm, sizes.classes(), (begin, end) -> classLoss.run(kernels, gemm, begin, end));
   }
 
   /** Whether every class was given to the update. */
-  private boolean openClasses(GemmSchedule opened, OuterSchedule outer) {
+  private boolean openClasses(GemmSchedule opened, OuterSchedule outer, SlotsToX toX) {
     Kernels kernels = engine.kernels();
-    Storage targets = targets(Use.SLOT_TARGETS, batch.slots());
     Blocks w2Transposed = w2.transposeEach();
     AtomicBoolean nonFinite = new AtomicBoolean();
     int[] chunkStart = chunkStarts(opened, outer.blocks());
@@ -146,10 +141,11 @@ public final class TrainingPass {
           for (int block = begin; block < end; block++) {
             int first = chunkStart[block];
             int last = chunkStart[block + 1];
-            slotLogits(kernels, opened, first, last, targets);
-            if (gradX != null) {
+            kernels.blockGemm(opened, first, last, 0, sizes.slots(), x, w2, b2, false, slotLogits);
+            slotLoss.run(kernels, opened, first, last);
+            if (toX != null) {
               kernels.blockGemm(
-                  opened,
+                  toX.schedule,
                   first,
                   last,
                   0,
@@ -157,10 +153,10 @@ public final class TrainingPass {
                   slotLogits,
                   w2Transposed,
                   null,
-                  true,
-                  gradX);
+                  toX.isDirect(),
+                  toX.rows);
             }
-            if (update.finiteOnly() && !isFinite(slotLoss, opened, first, last)) {
+            if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
               nonFinite.set(true);
             } else {
               update.openedClass(
@@ -172,22 +168,51 @@ public final class TrainingPass {
     return !nonFinite.get();
   }
 
-  private void slotLogits(
-      Kernels kernels, GemmSchedule opened, int first, int last, Storage targets) {
-    int slots = sizes.slots();
-    kernels.blockGemm(opened, first, last, 0, slots, x, w2, b2, false, slotLogits);
-    kernels.blockCrossEntropy(
-        opened,
-        first,
-        last,
-        slots,
-        valid,
-        targets,
-        weights,
-        batch.smoothing(),
-        null,
-        slotLoss,
-        slotLogits);
+  /**
+   * How opened classes come into the gradient with respect to x. If a row opens several, which
+   * different workers have, each class has a row of its own for what it adds: the sum does not
+   * depend on who comes first.
+   *
+   * @param schedule with the chunks of that of the opened classes
+   * @param rows where the products go; added to if they are the gradient itself
+   * @param sums adds those rows up, or null: they are the gradient itself
+   */
+  private record SlotsToX(GemmSchedule schedule, Rows rows, GemmSchedule sums)
+      implements AutoCloseable {
+    boolean isDirect() {
+      return sums == null;
+    }
+
+    void addUp(Engine engine, Rows gradX) {
+      if (!isDirect()) {
+        engine.sum(sums, Math.toIntExact(rows.stride()), 1, rows, true, gradX);
+      }
+    }
+
+    @Override
+    public void close() {
+      if (!isDirect()) {
+        schedule.close();
+        sums.close();
+      }
+    }
+  }
+
+  private SlotsToX slotsToX(GemmSchedule opened) {
+    if (batch.opensOnce()) {
+      return new SlotsToX(opened, gradX, null);
+    }
+    int[] classes = batch.openedClasses();
+    GemmSchedule products = GemmSchedule.ofRows(null, null, classes, sizes.classes());
+    try {
+      return new SlotsToX(
+          products,
+          rows(Use.GRAD_ROWS, batch.logitRowCount(), sizes.features()),
+          GemmSchedule.ofRows(null, null, batch.openingRows(), batch.size()));
+    } catch (Throwable e) {
+      products.close();
+      throw e;
+    }
   }
 
   /** How the rows that count go through the class level, as through a dense layer. */
@@ -234,20 +259,6 @@ public final class TrainingPass {
       }
     }
     return true;
-  }
-
-  /**
-   * The targets of all rows; those that do not count get target 0, which their weight makes
-   * harmless.
-   */
-  private Storage targets(Use use, int[] values) {
-    int[] all = new int[batch.size()];
-    for (int r = 0; r < values.length; r++) {
-      all[batch.rows()[r]] = values[r];
-    }
-    Storage storage = workspace.get(use, all.length);
-    storage.putInts(0, all, 0, all.length);
-    return storage;
   }
 
   private static int[] chunkStarts(GemmSchedule schedule, int groups) {

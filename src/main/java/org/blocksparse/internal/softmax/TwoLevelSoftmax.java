@@ -17,6 +17,9 @@ import org.blocksparse.internal.softmax.Workspace.Use;
  * P(class c, slot s | x) = softmax(x W1 + b1)[c] * softmax(x W2[c] + b2[c])[s]
  * }</pre>
  *
+ * <p>With another {@link Link} they are those of a label tree, which has the logistic function in
+ * both places.
+ *
  * <p>Rows that open the same class are multiplied by its block of W2 together ({@link
  * GemmSchedule}). Training is a {@link TrainingPass}.
  */
@@ -34,6 +37,7 @@ public final class TwoLevelSoftmax {
   private static final int GRID_ROWS_TIMES_CLASSES = 2048;
 
   private final Engine engine;
+  private final Link link;
   private final SoftmaxStorage parameters;
   private final SoftmaxSizes sizes;
   private final int classes;
@@ -46,13 +50,14 @@ public final class TwoLevelSoftmax {
   private final Workspace.Pool workspaces = new Workspace.Pool(this::grid);
 
   /**
-   * A softmax over the given parameters, which stay the caller's.
+   * A softmax, or a label tree, over the given parameters, which stay the caller's.
    *
    * @param valid (classes) integers: the slots of each class that take part, or null: all of them
    */
   public TwoLevelSoftmax(
-      Engine engine, SoftmaxStorage parameters, SoftmaxSizes sizes, Storage valid) {
+      Engine engine, Link link, SoftmaxStorage parameters, SoftmaxSizes sizes, Storage valid) {
     this.engine = engine;
+    this.link = link;
     this.parameters = parameters;
     this.sizes = sizes;
     this.classes = sizes.classes();
@@ -88,7 +93,11 @@ public final class TwoLevelSoftmax {
     Rows result = new Rows(workspace.get(Use.CLASSES, x.count() * classes), x.count(), classes);
     GemmSchedule schedule = workspace.dense(batch);
     engine.gemm(schedule, x, w1, b1, false, result);
-    engine.softmax(logarithm, schedule, classes, null, null, result);
+    Kernels kernels = engine.kernels();
+    engine.exponentials(
+        schedule,
+        classes,
+        (begin, end) -> link.apply(kernels, logarithm, schedule, begin, end, null, null, result));
     return result;
   }
 
@@ -113,13 +122,13 @@ public final class TwoLevelSoftmax {
       }
     }
     try (GemmSchedule schedule = GemmSchedule.ofRows(null, readRow, classOf, this.classes)) {
-      gemmAndSoftmax(schedule, x, scale, logarithm, result);
+      gemmAndLink(schedule, x, scale, logarithm, result);
     }
     return result;
   }
 
-  /** Logits and their softmax chunk by chunk, so that the second finds them in the cache. */
-  private void gemmAndSoftmax(
+  /** Logits and their probabilities chunk by chunk, so that these find them in the cache. */
+  private void gemmAndLink(
       GemmSchedule schedule, Rows x, Storage scale, boolean logarithm, Rows result) {
     Kernels kernels = engine.kernels();
     engine.run(
@@ -128,7 +137,7 @@ public final class TwoLevelSoftmax {
         (begin, end) -> {
           for (int c = begin; c < end; c++) {
             kernels.blockGemm(schedule, c, c + 1, 0, slots, x, w2, b2, false, result);
-            kernels.blockSoftmax(logarithm, schedule, c, c + 1, slots, valid, scale, result);
+            link.apply(kernels, logarithm, schedule, c, c + 1, valid, scale, result);
           }
         });
   }
@@ -166,11 +175,16 @@ public final class TwoLevelSoftmax {
                   rows * (long) this.classes,
                   slots);
       // Row (b, c) of the results has number b * classes + c, and so has its class probability.
-      gemmAndSoftmax(workspace.grid(rows), slice, classes.storage(), logarithm, results);
+      gemmAndLink(workspace.grid(rows), slice, classes.storage(), logarithm, results);
       if (direct == null) {
         consumer.accept(begin, new Rows(results.storage(), rows, outputs));
       }
     }
+  }
+
+  /** What makes probabilities of logits. */
+  public Link link() {
+    return link;
   }
 
   /** What this softmax computes with. */

@@ -24,14 +24,22 @@ public final class Workspace implements AutoCloseable {
     SLOTS,
     /** (batch): loss of the class. */
     CLASS_LOSS,
-    /** (batch): loss within the class. */
+    /** (rows): loss within the opened class. */
     SLOT_LOSS,
     /** (batch): weight of each row in the loss. */
     WEIGHTS,
-    /** (batch) integers: the class of each target. */
+    /** (rows): the same where a row of the batch opens several classes. */
+    SLOT_WEIGHTS,
+    /** Integers: the classes of the targets. */
     CLASS_TARGETS,
-    /** (batch) integers: the slot of each target. */
+    /** (batch + 1) integers: where those of each row begin. */
+    CLASS_TARGET_OFFSETS,
+    /** Integers: the slots of the targets. */
     SLOT_TARGETS,
+    /** (rows + 1) integers: where those of each opened class begin. */
+    SLOT_TARGET_OFFSETS,
+    /** (rows, features): what opened classes add to the gradient with respect to x. */
+    GRAD_ROWS,
     /** (features, classes): gradient with respect to W1. */
     GRAD_W1,
     /** (classes): gradient with respect to b1. */

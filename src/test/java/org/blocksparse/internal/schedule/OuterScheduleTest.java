@@ -128,14 +128,16 @@ final class OuterScheduleTest {
   void ofRows(Data data) {
     int[] writeBlock = data.indices(500, 6);
     int[] rows = new int[500];
+    int[] read = new int[500];
     for (int r = 0; r < 500; r++) {
       rows[r] = r;
+      read[r] = 499 - r;
     }
-    try (GemmSchedule opened = GemmSchedule.ofRows(rows, rows, writeBlock, 6);
+    try (GemmSchedule opened = GemmSchedule.ofRows(rows, read, writeBlock, 6);
         OuterSchedule schedule = OuterSchedule.ofRows(opened)) {
       Map<Pair, Integer> found = assertWellFormed(schedule, new int[500], writeBlock);
       assertEquals(500, found.size());
-      found.forEach((pair, count) -> assertEquals(pair.x(), pair.y()));
+      found.forEach((pair, count) -> assertEquals(pair.x(), 499 - pair.y()));
       // In the order of the chunks, which callers walk along with it.
       int block = 0;
       for (int c = 0; c < opened.chunks(); c = opened.sameBlockEnd(c)) {

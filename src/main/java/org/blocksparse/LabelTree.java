@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicLong;
+import org.blocksparse.internal.softmax.Link;
+import org.blocksparse.internal.softmax.Parameter;
+
+/**
+ * Several outputs out of very many, each there or not: a probabilistic label tree of two levels
+ * (Jasinska et al., 2016; Wydmuch et al., 2018). Where exactly one output is right, {@link
+ * HierarchicalSoftmax} is the layer.
+ *
+ * <pre>{@code
+ * P(output | x) = P(class | x) * P(output | class, x)
+ *               = sigmoid(x W1 + b1)[class] * sigmoid(x W2[class] + b2[class])[slot]
+ * }</pre>
+ *
+ * <p>P(class) is the probability that at least one output of the class is there, and P(output |
+ * class) that of the output given so. Each output has a probability of its own, whatever the others
+ * have: they do not sum to one.
+ *
+ * <p><b>Training.</b> A row trains all classes, which are there if a target of the row lives in
+ * them; and of the classes that are there all outputs. Each of these decisions has the loss -log
+ * sigmoid(z) if what it is about is there, -log(1 - sigmoid(z)) if not, with z its logit. The loss
+ * of a row is the sum over its decisions: the binary cross entropy of the tree, which is the
+ * negative log likelihood of what is there where the decisions of a row are independent. A row
+ * without targets trains the classes alone. Classes without a target in the batch are not touched,
+ * so that a step takes as long as that of a softmax with as many targets.
+ *
+ * <p><b>Shapes.</b> x, gradX and the parameters have the shapes of {@link HierarchicalSoftmax}.
+ * Targets are {@link SparseRows}, (batch) rows of outputs in [0, outputs), in any order; repeats
+ * count once, and values of entries do not matter. Outputs go by the caller's own numbers, {@link
+ * #assignment} tells where each one lives. It matters more here than for a softmax: what occurs
+ * together should be in one class ({@link ClassAssignment#clustered}), so that rows open few
+ * classes. Slots that no output lives in have no probability and no gradient.
+ *
+ * <p><b>Cost.</b> Methods tell how many multiply-adds they take for a row, by F features, C classes
+ * and S slots, and which blocks of W2 they read. Rows that open the same class share the reading of
+ * its block.
+ *
+ * <p><b>Numbers.</b> Logits of any finite size give finite log probabilities and losses. Each level
+ * has its own error of at most 6 ulp in a log probability and 4 ulp in a probability or a gradient,
+ * near 0 and near 1 alike, and what the rounding of the logits brings ({@link SparseBlockGemv}).
+ * Bits do not depend on the workers. A NaN in x stays in its row.
+ *
+ * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training must
+ * not run at the same time as anything else on the same layer; that is the caller's to see to.
+ *
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
+ * may not be, {@link IllegalArgumentException} if a shape or a number of rows does not fit, {@link
+ * IndexOutOfBoundsException} if a target is outside [0, outputs), and {@link IllegalStateException}
+ * if the layer, a tensor or the targets are closed. Nothing is changed then.
+ */
+public final class LabelTree implements AutoCloseable {
+  private final LayerMemory memory;
+  private final Prediction prediction;
+  private final Training training;
+  private final AtomicLong steps;
+  private final Map<String, String> metadata;
+  private volatile Labels labels;
+
+  LabelTree(LayerMemory memory, Labels labels) {
+    this(new LayerContent(memory, Map.of(), 0, labels));
+  }
+
+  private LabelTree(LayerContent content) {
+    this.memory = content.memory();
+    this.prediction = new Prediction(memory);
+    this.training = new Training(memory);
+    this.steps = new AtomicLong(content.steps());
+    this.metadata = Collections.unmodifiableMap(content.metadata());
+    this.labels = content.labels();
+  }
+
+  /**
+   * A builder of layers; everything else has defaults.
+   *
+   * @param features the size of a row of x
+   * @param outputs how many outputs there are
+   * @throws IllegalArgumentException unless both are at least 1, and there are no more outputs than
+   *     an array can hold, 2<sup>31</sup> - 9
+   */
+  public static LabelTreeBuilder builder(int features, int outputs) {
+    return new LabelTreeBuilder(features, outputs);
+  }
+
+  /** The size of a row of x. */
+  public int features() {
+    return memory.features();
+  }
+
+  /** The number of outputs. */
+  public int outputs() {
+    return assignment().outputs();
+  }
+
+  /** The number of classes. */
+  public int classCount() {
+    return assignment().classes();
+  }
+
+  /** Where each output lives: its class, and its slot in the class. */
+  public ClassAssignment assignment() {
+    return memory.assignment();
+  }
+
+  /** Whether it has names for its outputs. */
+  public boolean hasLabels() {
+    return labels != null;
+  }
+
+  /**
+   * The names of the outputs.
+   *
+   * @throws IllegalStateException if it has none
+   */
+  public Labels labels() {
+    return Labels.orThrow(labels);
+  }
+
+  /** Gives names to the outputs; as {@link HierarchicalSoftmax#setLabels}. */
+  public void setLabels(Labels names) {
+    labels = requireNonNull(names, "labels").forAtMost(outputs());
+  }
+
+  /**
+   * Weights of the classes, (features, classes): the layer's own, not a copy.
+   *
+   * @throws IllegalStateException if they are of another type than floats: the layer was loaded
+   *     from a file that {@link SaveOptions#withWeights} made, and is only read
+   */
+  public FloatTensor W1() {
+    return memory.parameters().floats(Parameter.W1);
+  }
+
+  /** Biases of the classes, (classes): the layer's own, not a copy. */
+  public FloatTensor b1() {
+    return memory.parameters().b1();
+  }
+
+  /** Weights of the outputs, (classes, features, slots); as {@link #W1}. */
+  public FloatTensor W2() {
+    return memory.parameters().floats(Parameter.W2);
+  }
+
+  /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
+  public FloatTensor b2() {
+    return memory.parameters().b2();
+  }
+
+  // ------------------------------------------------------------------------------------- files
+
+  /** Saves parameters and classes; see {@link #save(Path, SaveOptions)}. */
+  public void save(Path file) throws IOException {
+    save(file, SaveOptions.defaults());
+  }
+
+  /** Saves the layer, as {@link HierarchicalSoftmax#save(Path, SaveOptions)} does. */
+  public void save(Path file, SaveOptions options) throws IOException {
+    ModelFile.save(new LayerContent(memory, metadata, steps.get(), labels), file, options);
+  }
+
+  /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
+  public static LabelTree load(Path file) throws IOException {
+    return load(file, LoadOptions.copied());
+  }
+
+  /**
+   * Loads what {@link #save(Path)} has written, or others as safetensors in the same way. The file
+   * may come from anybody. Errors as of {@link HierarchicalSoftmax#load(Path, LoadOptions)}; a
+   * softmax is refused, too.
+   */
+  public static LabelTree load(Path file, LoadOptions options) throws IOException {
+    return ModelFile.load(file, options, Link.LOGISTIC, LabelTree::new);
+  }
+
+  /** The strings that were in the file that this layer was loaded from, by key. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
+  @Override
+  public void close() {
+    memory.close();
+  }
+
+  // -------------------------------------------------------------------------------- prediction
+
+  /**
+   * The probabilities of all outputs, (batch, outputs). Where only the likely ones are wanted,
+   * {@link #topK} and {@link #atLeast} are much faster and as exact.
+   *
+   * <p>Cost: F (C + C S); all of W2.
+   */
+  public FloatTensor probabilities(FloatTensor x) {
+    return prediction.all(x, false);
+  }
+
+  /**
+   * As {@link #probabilities(FloatTensor)}, into a tensor that there is already.
+   *
+   * @param out (batch, outputs), which must not overlap x or a parameter
+   */
+  public void probabilities(FloatTensor x, FloatTensor out) {
+    prediction.all(x, false, out);
+  }
+
+  /** The log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
+  public FloatTensor logProbabilities(FloatTensor x) {
+    return prediction.all(x, true);
+  }
+
+  /** As {@link #logProbabilities(FloatTensor)}, into a tensor that there is already. */
+  public void logProbabilities(FloatTensor x, FloatTensor out) {
+    prediction.all(x, true, out);
+  }
+
+  /**
+   * The log probabilities of given outputs for each row, without computing the rest.
+   *
+   * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
+   *
+   * @param targets (batch) or (batch, n), each in [0, outputs); repeats are allowed
+   * @return of the same shape
+   */
+  public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor targets) {
+    return prediction.of(x, targets, true);
+  }
+
+  /**
+   * The same of as many outputs as each row names.
+   *
+   * @param targets (batch) rows, each entry in [0, outputs); repeats are allowed
+   * @return (entries), in the order of the entries
+   */
+  public FloatTensor logProbabilitiesOf(FloatTensor x, SparseRows targets) {
+    return prediction.of(x, targets, true);
+  }
+
+  /** The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, IntTensor)}. */
+  public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
+    return prediction.of(x, targets, false);
+  }
+
+  /**
+   * The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, SparseRows)}.
+   */
+  public FloatTensor probabilitiesOf(FloatTensor x, SparseRows targets) {
+    return prediction.of(x, targets, false);
+  }
+
+  /**
+   * The k likeliest outputs of each row, exactly: as if all log probabilities were computed and
+   * sorted, equal ones by their number. Only the classes that can hold one of them are opened
+   * ({@link Ranking#openedClasses} says how many), since no output is likelier than its class.
+   *
+   * <p>Cost: F (C + S o), with o the classes that are opened; these classes, some of them more than
+   * once if there are many rows.
+   *
+   * @param k at least 1; larger than the number of outputs is allowed and gives all of them
+   * @throws IllegalArgumentException also if k is less than 1
+   */
+  public Ranking topK(FloatTensor x, int k) {
+    return topK(x, k, Filter.NONE);
+  }
+
+  /**
+   * The k likeliest of the outputs that a filter allows, of each row; fewer if it allows fewer.
+   *
+   * @throws IllegalArgumentException also if k is less than 1, or the filter is for another batch
+   *     or {@linkplain Filter#renormalised renormalised}
+   * @throws IndexOutOfBoundsException if the filter names an output that there is not
+   */
+  public Ranking topK(FloatTensor x, int k, Filter filter) {
+    return prediction.topK(x, k, check(filter)).with(labels);
+  }
+
+  /**
+   * All outputs of each row whose probability is at least {@code probability}, 0.5 for instance:
+   * those that are rather there than not. Cost as {@link #topK}.
+   *
+   * @param probability in (0, 1]
+   * @throws IllegalArgumentException also if it is not
+   */
+  public Ranking atLeast(FloatTensor x, double probability) {
+    return atLeast(x, probability, Filter.NONE);
+  }
+
+  /**
+   * The same of the outputs that a filter allows; errors as {@link #topK(FloatTensor, int,
+   * Filter)}.
+   */
+  public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
+    return prediction.atLeast(x, probability, check(filter)).with(labels);
+  }
+
+  private static Filter check(Filter filter) {
+    return requireNonNull(filter, "filter").requireNotRenormalised();
+  }
+
+  /**
+   * How the probability of an output comes about.
+   *
+   * <p>Cost: F (C + S); the class of the output.
+   *
+   * @param x (1, features)
+   * @param output in [0, outputs)
+   */
+  public Explanation explain(FloatTensor x, int output) {
+    return prediction.explain(x, output, labels);
+  }
+
+  // ---------------------------------------------------------------------------------- training
+
+  /** The mean of the losses of the rows; 0 for no rows. */
+  public double loss(FloatTensor x, SparseRows targets) {
+    return loss(x, targets, Loss.mean());
+  }
+
+  /**
+   * The loss that a {@link #step} would report, without a step.
+   *
+   * @param loss without smoothing and without an ignored target; a row whose weight is 0 has no
+   *     loss and no gradient, and what x holds there does not matter
+   * @throws IllegalArgumentException also if the loss has what is only for single targets
+   */
+  public double loss(FloatTensor x, SparseRows targets, Loss loss) {
+    return training.loss(x, training.check(x, targets, loss));
+  }
+
+  /** The loss of each row, (batch): the sum over its decisions. */
+  public FloatTensor losses(FloatTensor x, SparseRows targets) {
+    return losses(x, targets, Loss.sum());
+  }
+
+  /**
+   * What each row adds to a loss, (batch): with {@link Loss#sum} the loss of each row, not reduced.
+   *
+   * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
+   */
+  public FloatTensor losses(FloatTensor x, SparseRows targets, Loss loss) {
+    return training.losses(x, training.check(x, targets, loss));
+  }
+
+  /** The gradients of the mean of the losses of the rows. */
+  public SoftmaxGradients gradients(FloatTensor x, SparseRows targets) {
+    return gradients(x, targets, Loss.mean());
+  }
+
+  /**
+   * The gradients of a loss with respect to x and all parameters, dense: a tensor of the size of W2
+   * is made. For training use {@link #step}, which never makes it.
+   *
+   * <p>Cost: 3 F (C + S d), and to clear C F S; the classes of the targets.
+   */
+  public SoftmaxGradients gradients(FloatTensor x, SparseRows targets, Loss loss) {
+    return training.gradients(x, training.check(x, targets, loss));
+  }
+
+  /** A step of training on the mean of the losses of the rows, without a gradient for x. */
+  public double step(FloatTensor x, SparseRows targets, Optimizer optimizer) {
+    return step(x, targets, Loss.mean(), optimizer, null);
+  }
+
+  /** A step of training on the mean of the losses of the rows. */
+  public double step(FloatTensor x, SparseRows targets, Optimizer optimizer, FloatTensor gradX) {
+    return step(x, targets, Loss.mean(), optimizer, requireNonNull(gradX, "gradX"));
+  }
+
+  /** A step of training, without a gradient for x. */
+  public double step(FloatTensor x, SparseRows targets, Loss loss, Optimizer optimizer) {
+    return step(x, targets, loss, optimizer, null);
+  }
+
+  /**
+   * A step of training: loss, gradients and update of all parameters in one go, class by class,
+   * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
+   * gradient of the size of W2 is ever made: time and memory do not depend on the number of outputs
+   * in other classes. If no row counts, nothing is changed.
+   *
+   * <p>Cost: 3 F (C + S d), or 2 F (C + S d) without gradX, with d the different classes of a row's
+   * targets; these classes, which are read and written once. With gradX, memory of F d for each row
+   * is kept for later calls.
+   *
+   * @param x (batch, features); must not share memory with a parameter
+   * @param targets (batch) rows
+   * @param loss as {@link #loss(FloatTensor, SparseRows, Loss)}
+   * @param optimizer the rule; its state is kept by this layer, and is dropped when a step with
+   *     another rule is made
+   * @param gradX (batch, features) receives the gradient with respect to x as it was before the
+   *     step, or null; must not share memory with x or a parameter
+   * @return the loss before the step
+   * @throws ArithmeticException if the loss is not finite; what has been changed then is as told at
+   *     {@link HierarchicalSoftmax#step(FloatTensor, IntTensor, Loss, Optimizer, FloatTensor)}
+   */
+  public double step(
+      FloatTensor x, SparseRows targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
+    double value =
+        training.step(x, training.check(x, targets, loss), optimizer, gradX, steps.get() + 1);
+    steps.incrementAndGet();
+    return value;
+  }
+
+  /** Steps of training that it has taken. */
+  long steps() {
+    return steps.get();
+  }
+
+  @Override
+  public String toString() {
+    return memory.describe("LabelTree");
+  }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import org.blocksparse.internal.softmax.Link;
+
+/** Collects what a {@link LabelTree} is made of; see there. */
+public final class LabelTreeBuilder extends LayerBuilder<LabelTree, LabelTreeBuilder> {
+  LabelTreeBuilder(int features, int outputs) {
+    super(Link.LOGISTIC, features, outputs);
+  }
+
+  @Override
+  LabelTreeBuilder self() {
+    return this;
+  }
+
+  @Override
+  LabelTree layer(LayerMemory memory, Labels names) {
+    return new LabelTree(memory, names);
+  }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.softmax.Link;
+
+/**
+ * Collects what a layer of two levels is made of.
+ *
+ * @param <L> the layer
+ * @param <B> the builder itself
+ */
+abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
+    permits HierarchicalSoftmaxBuilder, LabelTreeBuilder {
+  private final Link link;
+  private final int features;
+  private final int outputs;
+  private ClassAssignment classes;
+  private Workers workers = Workers.common();
+  private long seed;
+  private Labels labels;
+
+  LayerBuilder(Link link, int features, int outputs) {
+    this.link = link;
+    this.features = Check.atLeast(1, "features", features);
+    this.outputs = ClassAssignment.requireOutputs(outputs);
+  }
+
+  abstract B self();
+
+  abstract L layer(LayerMemory memory, Labels names);
+
+  /**
+   * Which class each output belongs to. By default classes of equal size in the order of the
+   * outputs, {@link ClassAssignment#defaultCount} of them. {@link ClassAssignment} tells what is
+   * better if more is known of the outputs.
+   *
+   * @throws IllegalArgumentException if it is for another number of outputs
+   */
+  public B classes(ClassAssignment assignment) {
+    if (requireNonNull(assignment, "classes").outputs() != outputs) {
+      throw new IllegalArgumentException(
+          "classes: expected an assignment of "
+              + outputs
+              + " outputs but was one of "
+              + assignment.outputs());
+    }
+    this.classes = assignment;
+    return self();
+  }
+
+  /**
+   * Classes of equal size in the order of the outputs, as {@link ClassAssignment#contiguous}.
+   *
+   * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs
+   */
+  public B classes(int nClasses) {
+    return classes(ClassAssignment.contiguous(outputs, nClasses));
+  }
+
+  /** The threads that work on every call; by default {@link Workers#common}. */
+  public B workers(Workers all) {
+    this.workers = requireNonNull(all, "workers");
+    return self();
+  }
+
+  /**
+   * The names of the outputs; none by default.
+   *
+   * @throws IllegalArgumentException unless there are as many as outputs
+   */
+  public B labels(Labels names) {
+    if (requireNonNull(names, "labels").size() != outputs) {
+      throw new IllegalArgumentException(
+          "labels: expected " + outputs + " names but was " + names.size());
+    }
+    this.labels = names;
+    return self();
+  }
+
+  /** Seed of the initial weights; 0 by default. Equal seeds give equal layers. */
+  public B seed(long value) {
+    this.seed = value;
+    return self();
+  }
+
+  /**
+   * A layer with random weights, uniform in [-1, 1] / sqrt(features), and biases of zero.
+   *
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public L build() {
+    ClassAssignment assignment = orDefault();
+    return layer(
+        assignment,
+        SoftmaxParameters.random(features, assignment.classes(), assignment.slots(), seed));
+  }
+
+  /**
+   * A layer with given parameters, which become its own: it changes them when it trains, and closes
+   * them when it is closed. Give them to one layer only: two layers on the same tensors would train
+   * each other's, and closing one breaks the other.
+   *
+   * @throws IllegalArgumentException if a shape does not fit, or if two of them share memory
+   */
+  public L build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
+    ClassAssignment assignment = orDefault();
+    return layer(
+        assignment,
+        new SoftmaxParameters(W1, b1, W2, b2)
+            .require(features, assignment.classes(), assignment.slots())
+            .requireApart());
+  }
+
+  private L layer(ClassAssignment assignment, SoftmaxParameters parameters) {
+    return layer(new LayerMemory(features, assignment, workers, parameters, link), labels);
+  }
+
+  private ClassAssignment orDefault() {
+    return classes != null
+        ? classes
+        : ClassAssignment.contiguous(outputs, ClassAssignment.defaultCount(outputs));
+  }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.Map;
+
+/**
+ * What a file holds of a layer.
+ *
+ * @param metadata the caller's own strings
+ * @param steps of training that the layer has taken
+ * @param labels the names of the outputs, or null
+ */
+record LayerContent(LayerMemory memory, Map<String, String> metadata, long steps, Labels labels) {}

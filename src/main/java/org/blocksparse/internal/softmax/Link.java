@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.softmax;
+
+import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+
+/** What makes probabilities of the logits of a level. */
+public enum Link {
+  /** Exactly one of the level's things is there: softmax. */
+  SOFTMAX,
+
+  /** Each of them is there or not, whatever the others are: the logistic function. */
+  LOGISTIC;
+
+  /** Logits become probabilities, in place; operands as of {@link Kernels#blockSoftmax}. */
+  void apply(
+      Kernels kernels,
+      boolean logarithm,
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      Storage valid,
+      Storage scale,
+      Rows c) {
+    int n = Math.toIntExact(c.stride());
+    switch (this) {
+      case SOFTMAX ->
+          kernels.blockSoftmax(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
+      case LOGISTIC ->
+          kernels.blockSigmoid(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
+    }
+  }
+
+  /** What the probabilities of so many things are together at most. */
+  double most(int size) {
+    return this == SOFTMAX ? 1 : size;
+  }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.softmax;
+
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.Workspace.Use;
+
+/** Targets of a softmax: one for each row. */
+public final class SingleTargets extends TrainingBatch {
+  private final int[] classes;
+  private final int[] slots;
+  private final float smoothing;
+
+  /**
+   * Targets.
+   *
+   * @param rows the rows that count, ascending
+   * @param classes the class of the target of each row that counts
+   * @param slots the slot of the target of each row that counts
+   * @param weights (batch): what the loss of each row is multiplied by
+   * @param smoothing the share of the loss that is on all classes and slots instead of the target
+   */
+  public SingleTargets(int[] rows, int[] classes, int[] slots, float[] weights, float smoothing) {
+    super(rows, weights);
+    this.classes = classes;
+    this.slots = slots;
+    this.smoothing = smoothing;
+  }
+
+  @Override
+  int[] openedClasses() {
+    return classes;
+  }
+
+  @Override
+  int[] openingRows() {
+    return rows();
+  }
+
+  @Override
+  int[] logitRows() {
+    return rows();
+  }
+
+  @Override
+  int logitRowCount() {
+    return size();
+  }
+
+  @Override
+  boolean opensOnce() {
+    return true;
+  }
+
+  @Override
+  void addSlotLosses(Storage ofLogitRows, double[] losses) {
+    for (int i = 0; i < losses.length; i++) {
+      losses[i] += ofLogitRows.getFloat(rows()[i]);
+    }
+  }
+
+  @Override
+  LevelLoss classLoss(LevelLoss.Level level, Workspace workspace) {
+    return loss(level, targets(workspace, Use.CLASS_TARGETS, classes), workspace);
+  }
+
+  @Override
+  LevelLoss slotLoss(LevelLoss.Level level, Workspace workspace) {
+    return loss(level, targets(workspace, Use.SLOT_TARGETS, slots), workspace);
+  }
+
+  private LevelLoss loss(LevelLoss.Level level, Storage targets, Workspace workspace) {
+    Storage weights = put(workspace, Use.WEIGHTS, weights());
+    return (kernels, schedule, begin, end) ->
+        kernels.blockCrossEntropy(
+            schedule,
+            begin,
+            end,
+            level.n(),
+            level.valid(),
+            targets,
+            weights,
+            smoothing,
+            level.prior(),
+            level.losses(),
+            level.logits());
+  }
+
+  /**
+   * The targets of all rows; those that do not count get target 0, which their weight makes
+   * harmless.
+   */
+  private Storage targets(Workspace workspace, Use use, int[] values) {
+    int[] all = new int[size()];
+    for (int r = 0; r < values.length; r++) {
+      all[rows()[r]] = values[r];
+    }
+    return put(workspace, use, all);
+  }
+}
