@@ -308,7 +308,8 @@ int32_t blocksparse_block_gemm_typed_f32(
   }
   if (w_type < BLOCKSPARSE_FLOAT32 || w_type > BLOCKSPARSE_INT8 || !is_flag(w_transposed) ||
       !is_flag(accumulate) || (accumulate == 1 && bias != nullptr) ||
-      (w_type != BLOCKSPARSE_INT8 && scales != nullptr)) {
+      (w_type != BLOCKSPARSE_INT8 && scales != nullptr) ||
+      (w_type == BLOCKSPARSE_FLOAT32 && reinterpret_cast<uintptr_t>(w) % sizeof(float) != 0)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
   gemm_call call = {};

@@ -36,7 +36,8 @@ float widened_bfloat16(uint32_t bits) {
   return value;
 }
 
-// Blocks of a type at an odd address, as many bytes as they have, and the same as floats.
+// Blocks of a type at an odd address (floats at one of their own size), as many bytes as they have,
+// and the same as floats.
 struct stored {
   int32_t type;
   std::vector<char> memory;
@@ -46,7 +47,7 @@ struct stored {
   stored(int32_t type_, int64_t rows, int32_t columns, int32_t block_rows, random_source& r)
       : type(type_) {
     const std::size_t count = static_cast<std::size_t>(rows * columns);
-    memory.resize(1 + count * bytes_of(type));
+    memory.resize(offset() + count * bytes_of(type));
     widened.resize(count);
     const int64_t blocks = block_rows == 0 ? 0 : rows / block_rows;
     if (type == BLOCKSPARSE_INT8) {
@@ -62,12 +63,14 @@ struct stored {
     }
   }
 
-  const void* data() const { return memory.data() + 1; }
+  const void* data() const { return memory.data() + offset(); }
   const float* scale_data() const { return scales.empty() ? nullptr : scales.data(); }
 
  private:
+  std::size_t offset() const { return type == BLOCKSPARSE_FLOAT32 ? sizeof(float) : 1; }
+
   void set(std::size_t i, random_source& r, std::size_t scale) {
-    char* const at = memory.data() + 1 + i * bytes_of(type);
+    char* const at = memory.data() + offset() + i * bytes_of(type);
     const uint32_t random = r.next() >> 8;
     if (type == BLOCKSPARSE_FLOAT32) {
       widened[i] = r.uniform();
@@ -258,6 +261,10 @@ void check_refusals() {
     CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(0, 4, 6, w, scales, 0));
     CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, type, 5, w, scales, 0));
     CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(0, type, 6, nullptr, scales, 0));
+    if (type == BLOCKSPARSE_FLOAT32) {
+      const void* const askew = static_cast<const char*>(w) + 1;
+      CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(0, type, 6, askew, scales, 0));
+    }
     if (type == BLOCKSPARSE_INT8) {
       CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(0, type, 6, w, nullptr, 0));
       CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, type, 6, w, scales, -1));

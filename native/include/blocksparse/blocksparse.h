@@ -236,7 +236,7 @@ typedef enum blocksparse_element_type {
  * with the weights widened before, but for which NaN a NaN is. Nothing goes to BLAS.
  *
  * w_type        BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
- * w             as there, in elements of that type, at any address
+ * w             as there, in elements of that type, at any address; FLOAT32 at one of its own size
  * scales        of INT8, read_blocks x write_blocks rows, one number for each of the elements that lie
  *               together: W[p][q] is multiplied by
  *                 scales[read_block * scales_read_stride + write_block * scales_write_stride + q],

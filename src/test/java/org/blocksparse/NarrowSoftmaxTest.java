@@ -292,7 +292,9 @@ final class NarrowSoftmaxTest {
     int exponent = (bits >> 10) & 31;
     int fraction = bits & 1023;
     double magnitude =
-        exponent == 0 ? Math.scalb(fraction, -24) : Math.scalb(1024.0 + fraction, exponent - 25);
+        exponent == 0
+            ? Math.scalb((double) fraction, -24)
+            : Math.scalb(1024.0 + fraction, exponent - 25);
     return (float) (bits < 0 ? -magnitude : magnitude);
   }
 
