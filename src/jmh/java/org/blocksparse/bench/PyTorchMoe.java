@@ -144,7 +144,7 @@ final class PyTorchMoe implements Moe {
   }
 
   private static NDArray half(NDArray halves, int which) {
-    int n = MoeProblem.HIDDEN;
+    long n = MoeProblem.HIDDEN;
     return halves.get(new NDIndex().addAllDim().addSliceDim(which * n, (which + 1) * n));
   }
 
