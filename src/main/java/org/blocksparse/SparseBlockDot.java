@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.optimizer.BlockStep;
 import org.blocksparse.internal.schedule.GemmSchedule;
@@ -85,24 +86,30 @@ public final class SparseBlockDot {
   public static void apply(
       FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
     requireNonNull(plan, "plan").requireFits(W);
-    plan.inputs().require("h", h, INPUT, W.shape().dim(2));
-    Check.shape("b", b, BIAS, plan.oBlocks(), W.shape().dim(3));
-    plan.outputs().require("out", out, OUTPUT, W.shape().dim(3));
+    check(W.shape(), h, b, plan, out);
     Check.noOverlap("out", out, "W", W);
+    try (Lease lease = new Lease().of("W", W)) {
+      run(lease, Operands.blocks(W), h, b, plan, out);
+    }
+  }
+
+  private static void check(
+      Shape W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
+    plan.inputs().require("h", h, INPUT, W.dim(2));
+    Check.shape("b", b, BIAS, plan.oBlocks(), W.dim(3));
+    plan.outputs().require("out", out, OUTPUT, W.dim(3));
     Check.noOverlap("out", out, "h", h);
     Check.noOverlap("out", out, "b", b);
-    try (Lease lease = new Lease().of("W", W).of("h", h).of("b", b).writing("out", out)) {
-      GemmSchedule forward = plan.forward(lease);
-      plan.workers()
-          .engine()
-          .gemm(
-              forward,
-              Operands.rows(h),
-              Operands.blocks(W),
-              Operands.rows(b),
-              false,
-              Operands.rows(out));
-    }
+  }
+
+  /** The product of operands that were checked, of weights that the lease holds. */
+  private static void run(
+      Lease lease, Blocks W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
+    lease.of("h", h).of("b", b).writing("out", out);
+    GemmSchedule forward = plan.forward(lease);
+    plan.workers()
+        .engine()
+        .gemm(forward, Operands.rows(h), W, Operands.rows(b), false, Operands.rows(out));
   }
 
   /**
@@ -166,31 +173,41 @@ public final class SparseBlockDot {
       boolean accumulate,
       FloatTensor gradH) {
     requireNonNull(plan, "plan").requireFits(W);
-    plan.outputs().require("gradOut", gradOut, OUTPUT, W.shape().dim(3));
-    plan.inputs().require("gradH", gradH, INPUT, W.shape().dim(2));
+    check(W.shape(), gradOut, plan, gradH);
     Check.noOverlap("gradH", gradH, "W", W);
-    Check.noOverlap("gradH", gradH, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).writing("gradH", gradH)) {
-      GemmSchedule backward = plan.backward(lease);
-      Engine engine = plan.workers().engine();
-      engine.withFactor(
-          alpha,
-          Operands.rows(gradOut),
-          rows ->
-              engine.gemm(
-                  backward,
-                  rows,
-                  Operands.blocks(W).transpose(),
-                  null,
-                  accumulate,
-                  Operands.rows(gradH)));
+    try (Lease lease = new Lease().of("W", W)) {
+      run(lease, Operands.blocks(W), gradOut, plan, alpha, accumulate, gradH);
     }
+  }
+
+  private static void check(Shape W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
+    plan.outputs().require("gradOut", gradOut, OUTPUT, W.dim(3));
+    plan.inputs().require("gradH", gradH, INPUT, W.dim(2));
+    Check.noOverlap("gradH", gradH, "gradOut", gradOut);
+  }
+
+  /** The gradient from operands that were checked, of weights that the lease holds. */
+  private static void run(
+      Lease lease,
+      Blocks W,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      float alpha,
+      boolean accumulate,
+      FloatTensor gradH) {
+    lease.of("gradOut", gradOut).writing("gradH", gradH);
+    GemmSchedule backward = plan.backward(lease);
+    Engine engine = plan.workers().engine();
+    engine.withFactor(
+        alpha,
+        Operands.rows(gradOut),
+        rows -> engine.gemm(backward, rows, W.transpose(), null, accumulate, Operands.rows(gradH)));
   }
 
   /** As {@link #apply(FloatTensor, FloatTensor, FloatTensor, BlockPlan)}, of read-only weights. */
   public static FloatTensor apply(Weights W, FloatTensor h, FloatTensor b, BlockPlan plan) {
     requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.batch(), plan.oWin(), W.shape().dim(3))
+    return FloatTensor.zeros(plan.outputs().shape(W.shape().dim(3)))
         .filledBy(out -> apply(W, h, b, plan, out));
   }
 
@@ -201,43 +218,25 @@ public final class SparseBlockDot {
   public static void apply(
       Weights W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("h", h, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
-    Check.shape("b", b, BIAS, plan.oBlocks(), W.shape().dim(3));
-    Check.shape("out", out, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
-    Check.noOverlap("out", out, "h", h);
-    Check.noOverlap("out", out, "b", b);
-    try (Lease lease = new Lease().of("W", W).of("h", h).of("b", b).writing("out", out)) {
-      GemmSchedule forward = plan.forward(lease);
-      plan.workers()
-          .engine()
-          .gemm(forward, Operands.rows(h), W.blocks(), Operands.rows(b), false, Operands.rows(out));
+    check(W.shape(), h, b, plan, out);
+    try (Lease lease = new Lease().of("W", W)) {
+      run(lease, W.blocks(), h, b, plan, out);
     }
   }
 
   /** As {@link #gradH(FloatTensor, FloatTensor, BlockPlan)}, of read-only weights. */
   public static FloatTensor gradH(Weights W, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.batch(), plan.iWin(), W.shape().dim(2))
+    return FloatTensor.zeros(plan.inputs().shape(W.shape().dim(2)))
         .filledBy(gradH -> gradH(W, gradOut, plan, gradH));
   }
 
   /** As {@link #gradH(FloatTensor, FloatTensor, BlockPlan, FloatTensor)}, of read-only weights. */
   public static void gradH(Weights W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("gradOut", gradOut, OUTPUT, plan.batch(), plan.oWin(), W.shape().dim(3));
-    Check.shape("gradH", gradH, INPUT, plan.batch(), plan.iWin(), W.shape().dim(2));
-    Check.noOverlap("gradH", gradH, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("W", W).of("gradOut", gradOut).writing("gradH", gradH)) {
-      GemmSchedule backward = plan.backward(lease);
-      plan.workers()
-          .engine()
-          .gemm(
-              backward,
-              Operands.rows(gradOut),
-              W.blocks().transpose(),
-              null,
-              false,
-              Operands.rows(gradH));
+    check(W.shape(), gradOut, plan, gradH);
+    try (Lease lease = new Lease().of("W", W)) {
+      run(lease, W.blocks(), gradOut, plan, 1, false, gradH);
     }
   }
 

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.schedule.GemmSchedule;
 
 /**
@@ -58,7 +59,8 @@ public final class SparseBlockGemv {
    * inputIdx and outputIdx.
    */
   public static FloatTensor apply(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
-    check(o, W, h, plan);
+    requireNonNull(plan, "plan").requireFits(W);
+    check(o, W.shape(), h, plan);
     return o.copy("o").filledBy(sum -> applyInPlace(W, h, plan, sum));
   }
 
@@ -83,14 +85,12 @@ public final class SparseBlockGemv {
    * plan of inputIdx and outputIdx.
    */
   public static void applyInPlace(FloatTensor W, FloatTensor h, BlockPlan plan, FloatTensor o) {
-    check(o, W, h, plan);
+    requireNonNull(plan, "plan").requireFits(W);
+    check(o, W.shape(), h, plan);
     Check.noOverlap("o", o, "W", W);
     Check.noOverlap("o", o, "h", h);
-    try (Lease lease = new Lease().writing("o", o).of("W", W).of("h", h)) {
-      GemmSchedule forward = plan.forward(lease);
-      plan.workers()
-          .engine()
-          .gemm(forward, Operands.rows(h), Operands.blocks(W), null, true, Operands.rows(o));
+    try (Lease lease = new Lease().writing("o", o).of("W", W)) {
+      run(lease, Operands.blocks(W), h, plan, o);
     }
   }
 
@@ -100,15 +100,18 @@ public final class SparseBlockGemv {
    */
   public static void applyInPlace(Weights W, FloatTensor h, BlockPlan plan, FloatTensor o) {
     requireNonNull(plan, "plan").requireFits(W);
-    Check.shape("h", h, "(batch, iWin, iSize)", plan.batch(), plan.iWin(), W.shape().dim(2));
-    Check.shape("o", o, "(batch, oWin, oSize)", plan.batch(), plan.oWin(), W.shape().dim(3));
+    check(o, W.shape(), h, plan);
     Check.noOverlap("o", o, "h", h);
-    try (Lease lease = new Lease().writing("o", o).of("W", W).of("h", h)) {
-      GemmSchedule forward = plan.forward(lease);
-      plan.workers()
-          .engine()
-          .gemm(forward, Operands.rows(h), W.blocks(), null, true, Operands.rows(o));
+    try (Lease lease = new Lease().writing("o", o).of("W", W)) {
+      run(lease, W.blocks(), h, plan, o);
     }
+  }
+
+  /** The product of operands that were checked, of weights and a sum that the lease holds. */
+  private static void run(Lease lease, Blocks W, FloatTensor h, BlockPlan plan, FloatTensor o) {
+    lease.of("h", h);
+    GemmSchedule forward = plan.forward(lease);
+    plan.workers().engine().gemm(forward, Operands.rows(h), W, null, true, Operands.rows(o));
   }
 
   /** The plan for the given weights and indices. */
@@ -119,9 +122,8 @@ public final class SparseBlockGemv {
 
   private static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
 
-  private static void check(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
-    requireNonNull(plan, "plan").requireFits(W);
-    plan.inputs().require("h", h, "(batch, iWin, iSize)", W.shape().dim(2));
-    plan.outputs().require("o", o, "(batch, oWin, oSize)", W.shape().dim(3));
+  private static void check(FloatTensor o, Shape W, FloatTensor h, BlockPlan plan) {
+    plan.inputs().require("h", h, "(batch, iWin, iSize)", W.dim(2));
+    plan.outputs().require("o", o, "(batch, oWin, oSize)", W.dim(3));
   }
 }

@@ -107,6 +107,34 @@ final class WeightsTest {
     }
   }
 
+  @ParameterizedTest
+  @EnumSource
+  void takeRaggedPlans(ElementType type, Data data) {
+    try (FloatTensor floats =
+            FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 2 * 3 * 4 * 5), 2, 3, 4, 5);
+        Weights W = Weights.of(floats, type);
+        FloatTensor widened = W.widened();
+        SparseRows inputs = SparseRows.of(List.of(new int[] {0, 1}, new int[0], new int[] {1}));
+        SparseRows outputs =
+            SparseRows.of(List.of(new int[] {2}, new int[] {0, 1, 2}, new int[] {1, 0}));
+        BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 3);
+        FloatTensor h = FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 3 * 4), 3, 4);
+        FloatTensor b = FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 3 * 5), 3, 5);
+        FloatTensor gradOut = FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 6 * 5), 6, 5);
+        FloatTensor out = SparseBlockDot.apply(W, h, b, plan);
+        FloatTensor wideOut = SparseBlockDot.apply(widened, h, b, plan);
+        FloatTensor gradH = SparseBlockDot.gradH(W, gradOut, plan);
+        FloatTensor wideGradH = SparseBlockDot.gradH(widened, gradOut, plan);
+        FloatTensor sum = FloatTensor.zeros(6, 5);
+        FloatTensor wideSum = FloatTensor.zeros(6, 5)) {
+      SparseBlockGemv.applyInPlace(W, h, plan, sum);
+      SparseBlockGemv.applyInPlace(widened, h, plan, wideSum);
+      assertArrayEquals(wideOut.toArray(), out.toArray(), 1e-4f);
+      assertArrayEquals(wideGradH.toArray(), gradH.toArray(), 1e-4f);
+      assertArrayEquals(wideSum.toArray(), sum.toArray(), 1e-4f);
+    }
+  }
+
   // ----------------------------------------------------------------------------------- rounding
 
   private static float[] widened(ElementType type, float... values) {
