@@ -188,8 +188,8 @@ public final class SparseRows implements AutoCloseable {
   }
 
   private static SparseRows view(IntBuffer offsets, IntBuffer indices, FloatBuffer values) {
-    requireWrappable("offsets", offsets, offsets.order());
-    requireWrappable("indices", indices, indices.order());
+    requireWrappable("offsets", requireNonNull(offsets, "offsets"), offsets.order());
+    requireWrappable("indices", requireNonNull(indices, "indices"), indices.order());
     if (values != null) {
       requireWrappable("values", values, values.order());
       Tensor.requireLength("values", indices.remaining(), values.remaining());
