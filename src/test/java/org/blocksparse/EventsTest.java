@@ -28,13 +28,11 @@ final class EventsTest {
 
   private final float[] rows = {1, 2, 3, 4, 5, 6};
 
-  /** What a call leaves in a recording that wants the given events; each has taken some time. */
-  private List<RecordedEvent> recorded(String names, Call call) throws IOException {
-    Path file = folder.resolve(names + ".jfr");
+  /** What a call leaves in a recording that wants an event; each has taken some time. */
+  private List<RecordedEvent> recorded(String name, Call call) throws IOException {
+    Path file = folder.resolve(name + ".jfr");
     try (Recording recording = new Recording()) {
-      for (String name : names.split(",")) {
-        recording.enable("org.blocksparse." + name);
-      }
+      recording.enable("org.blocksparse." + name);
       recording.start();
       call.run();
       recording.stop();
