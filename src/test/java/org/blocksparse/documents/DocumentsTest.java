@@ -49,7 +49,7 @@ final class DocumentsTest {
   /** Blocks in other languages have other tests; a name that is mistyped would have none. */
   @Test
   void everyBlockHasALanguage() {
-    Set<String> known = Set.of("java", "xml", "sh", "text");
+    Set<String> known = Set.of("java", "python", "xml", "sh", "text");
     for (Page page : pages) {
       assertEquals(Set.of(), page.languagesBut(known), page.toString());
     }
