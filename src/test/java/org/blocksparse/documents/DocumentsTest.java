@@ -51,7 +51,7 @@ final class DocumentsTest {
   /** Blocks in other languages have other tests; a name that is mistyped would have none. */
   @Test
   void everyBlockHasALanguage() {
-    Set<String> known = Set.of("java", "xml", "groovy", "sh", "text");
+    Set<String> known = Set.of("java", "python", "groovy", "xml", "sh", "text");
     for (Page page : pages) {
       assertEquals(Set.of(), page.languagesBut(known), page.toString());
     }
