@@ -36,6 +36,12 @@ public interface HierarchicalSoftmaxParams extends Params {
     return new Param<>(this, "topKCol", "column of the k likeliest labels with probabilities");
   }
 
+  /** The column of the labels that a row's answer must leave out, an array; not set: none. */
+  default Param<String> withoutCol() {
+    return new Param<>(
+        this, "withoutCol", "column of labels to leave out: arrays; none if not set");
+  }
+
   /** How many labels {@link #topKCol} has. */
   default Param<Object> k() {
     return new IntParam(this, "k", "number of labels in topKCol, >= 1");
