@@ -178,7 +178,14 @@ public final class HierarchicalSoftmaxClassificationModel
             named);
     ModelBytes.Sent sent =
         bytes.to(JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext()));
-    return rows.toDF().mapPartitions(new Scoring(sent, schema, columns), Encoders.row(result));
+    Dataset<Row> scored =
+        rows.toDF().mapPartitions(new Scoring(sent, schema, columns), Encoders.row(result));
+    // An encoder drops the metadata of columns, which later stages may need.
+    return hasMetadata(schema) ? scored.to(result) : scored;
+  }
+
+  private static boolean hasMetadata(StructType schema) {
+    return Arrays.stream(schema.fields()).anyMatch(f -> !f.metadata().equals(Metadata.empty()));
   }
 
   @Override

@@ -234,6 +234,13 @@ final class ScoringTest {
   }
 
   @Test
+  void otherColumns_mayHaveTheSameName() throws IOException {
+    Dataset<Row> rows = Models.dataset(spark, Models.rows(2, 9), FeaturesAs.DENSE, 1);
+    Dataset<Row> twice = rows.select(col("id"), col("id"), col("features"));
+    assertEquals(5, model(file).transform(twice).collectAsList().get(0).size());
+  }
+
+  @Test
   void savedAndLoaded_itIsTheSame_andItsFileIsThatOfALayer() throws IOException {
     Path saved = folder.resolve("saved");
     HierarchicalSoftmaxClassificationModel model = model(named).setTopKCol("best");
