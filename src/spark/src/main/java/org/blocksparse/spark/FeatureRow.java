@@ -59,6 +59,21 @@ final class FeatureRow {
     }
   }
 
+  /**
+   * How many features a row has.
+   *
+   * @throws IllegalArgumentException if they are null
+   */
+  static int size(Object value) {
+    if (value instanceof Vector vector) {
+      return vector.size();
+    }
+    if (value instanceof Seq<?> values) {
+      return values.length();
+    }
+    throw new IllegalArgumentException("featuresCol: expected numbers but was " + value);
+  }
+
   private static void requireSize(int found, int expected) {
     if (found != expected) {
       throw new IllegalArgumentException("expected " + expected + " numbers but was " + found);

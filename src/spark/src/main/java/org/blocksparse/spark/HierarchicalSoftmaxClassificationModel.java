@@ -6,7 +6,6 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.Model;
@@ -22,11 +21,6 @@ import org.apache.spark.ml.util.MLWriter;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.types.ArrayType;
-import org.apache.spark.sql.types.DataType;
-import org.apache.spark.sql.types.DataTypes;
-import org.apache.spark.sql.types.Metadata;
-import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
@@ -190,57 +184,7 @@ public final class HierarchicalSoftmaxClassificationModel
 
   @Override
   public StructType transformSchema(StructType schema) {
-    DataType found = type(schema, featuresCol());
-    if (!FeatureRow.isReadable(found)) {
-      throw wrong(featuresCol(), "a vector or an array of floats or doubles", found);
-    }
-    DataType label = named ? DataTypes.StringType : DataTypes.IntegerType;
-    if (has(withoutCol())) {
-      DataType without = type(schema, withoutCol());
-      if (!(without instanceof ArrayType array)
-          || !(array.elementType().equals(label)
-              || (!named && array.elementType().equals(DataTypes.LongType)))) {
-        throw wrong(withoutCol(), "an array of " + label.simpleString() + "s", without);
-      }
-    }
-    StructType result = schema;
-    if (has(predictionCol())) {
-      result = with(result, predictionCol(), named ? label : DataTypes.DoubleType, true);
-    }
-    if (has(topKCol())) {
-      StructType entry =
-          new StructType()
-              .add("label", label, false)
-              .add("probability", DataTypes.FloatType, false);
-      result = with(result, topKCol(), DataTypes.createArrayType(entry, false), false);
-    }
-    return result;
-  }
-
-  private StructType with(StructType schema, Param<String> param, DataType type, boolean nullable) {
-    if (Arrays.asList(schema.fieldNames()).contains(name(param))) {
-      throw new IllegalArgumentException(
-          param.name() + ": there is a column '" + name(param) + "' already");
-    }
-    return schema.add(new StructField(name(param), type, nullable, Metadata.empty()));
-  }
-
-  private DataType type(StructType schema, Param<String> param) {
-    if (!Arrays.asList(schema.fieldNames()).contains(name(param))) {
-      throw new IllegalArgumentException(
-          param.name()
-              + ": there is no column '"
-              + name(param)
-              + "' among "
-              + String.join(", ", schema.fieldNames()));
-    }
-    return schema.apply(name(param)).dataType();
-  }
-
-  private IllegalArgumentException wrong(Param<String> param, String expected, DataType found) {
-    return new IllegalArgumentException(
-        "%s: column '%s': expected %s but was %s"
-            .formatted(param.name(), name(param), expected, found.simpleString()));
+    return AddedColumns.to(schema, this, named);
   }
 
   private String name(Param<String> param) {
