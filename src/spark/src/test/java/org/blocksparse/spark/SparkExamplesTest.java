@@ -154,8 +154,7 @@ final class SparkExamplesTest {
   @Test
   void filesOfOneProcess() throws IOException {
     Path file = Models.save(folder.resolve("one.safetensors"), false);
-    Dataset<Row> rows =
-        Models.dataset(spark, Models.rows(5, 1), Models.FeaturesAs.DENSE, 1);
+    Dataset<Row> rows = Models.dataset(spark, Models.rows(5, 1), Models.FeaturesAs.DENSE, 1);
     assertEquals(Models.LABELS, likeliest(file, rows, folder.resolve("saved").toString()));
   }
 
@@ -165,8 +164,9 @@ final class SparkExamplesTest {
         new HierarchicalSoftmaxClassifier().setBatchSize(100).setNumLabels(20);
     ParamMap[] grid =
         new ParamGridBuilder()
-            .addGrid(classifier.stepSize(), scala.jdk.javaapi.CollectionConverters.asScala(
-                Arrays.<Object>asList(1e-6, 0.5)))
+            .addGrid(
+                classifier.stepSize(),
+                scala.jdk.javaapi.CollectionConverters.asScala(Arrays.<Object>asList(1e-6, 0.5)))
             .build();
     CrossValidatorModel best =
         new CrossValidator()
