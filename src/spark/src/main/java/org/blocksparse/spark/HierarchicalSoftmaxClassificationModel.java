@@ -123,6 +123,11 @@ public final class HierarchicalSoftmaxClassificationModel
     return HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped());
   }
 
+  /** The file of the model, which lives as long as this does. */
+  Path file() {
+    return bytes.file();
+  }
+
   /** Sets {@link #featuresCol}. */
   public HierarchicalSoftmaxClassificationModel setFeaturesCol(String name) {
     set(featuresCol(), name);
