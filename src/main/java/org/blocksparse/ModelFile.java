@@ -47,16 +47,11 @@ final class ModelFile {
     try (Lease lease = memory.lease();
         WeightsFile narrow = WeightsFile.ofOrNull(memory, options)) {
       Map<String, String> metadata =
-          new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
-      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
-      metadata.put(ModelNames.STEPS, Long.toString(layer.steps()));
-      if (memory.link() == Link.LOGISTIC) {
-        metadata.put(ModelNames.LAYER, ModelNames.LABEL_TREE);
-      }
-      int retired = memory.assignment().outputs() - memory.assignment().table().live();
-      if (retired > 0) {
-        metadata.put(ModelNames.RETIRED_OUTPUTS, Integer.toString(retired));
-      }
+          metadata(
+              options.metadata() != null ? options.metadata() : layer.metadata(),
+              memory.link(),
+              memory.assignment(),
+              layer.steps());
       List<TensorSource> tensors = new ArrayList<>();
       if (narrow == null) {
         tensors.add(floats("W2", memory.parameters().W2()));
@@ -94,6 +89,22 @@ final class ModelFile {
     if (event != null) {
       event.record("save", memory.kind(), file);
     }
+  }
+
+  /** The strings of a layer without optimizer state. */
+  static Map<String, String> metadata(
+      Map<String, String> ofUser, Link link, ClassAssignment assignment, long steps) {
+    Map<String, String> metadata = new TreeMap<>(ofUser);
+    metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
+    metadata.put(ModelNames.STEPS, Long.toString(steps));
+    if (link == Link.LOGISTIC) {
+      metadata.put(ModelNames.LAYER, ModelNames.LABEL_TREE);
+    }
+    int retired = assignment.outputs() - assignment.table().live();
+    if (retired > 0) {
+      metadata.put(ModelNames.RETIRED_OUTPUTS, Integer.toString(retired));
+    }
+    return metadata;
   }
 
   private static TensorSource floats(String name, FloatTensor tensor) {

@@ -7,13 +7,21 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.softmax.Parameter;
 import org.blocksparse.internal.softmax.TrainingBatch;
+import org.blocksparse.internal.softmax.TrainingPass;
 
 /** How a {@link HierarchicalSoftmax} or a {@link LabelTree} trains; arguments are checked here. */
 final class Training {
   private final LayerMemory memory;
+  private final LayerMemory.Extent extent;
 
   Training(LayerMemory memory) {
+    this(memory, TrainingPass::run);
+  }
+
+  /** With steps that go as far as is said. */
+  Training(LayerMemory memory, LayerMemory.Extent extent) {
     this.memory = memory;
+    this.extent = extent;
   }
 
   /** The checked batch of a softmax. */
@@ -102,7 +110,7 @@ final class Training {
       parameters.checkNoOverlap("gradX", gradX, x);
     }
     StepEvent event = Recorder.step();
-    double value = batch.sum(memory.step(x, batch, gradX, optimizer));
+    double value = batch.sum(memory.step(x, batch, gradX, optimizer, extent));
     if (event != null) {
       int opened = batch.openedClasses().length;
       event.record(memory.kind(), batch.size(), opened, optimizer.rule().kind().name(), value);
