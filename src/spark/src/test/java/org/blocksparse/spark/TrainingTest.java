@@ -92,15 +92,12 @@ final class TrainingTest {
             ((Double) asked.getOrDefault(asked.decay())).floatValue(),
             ((Double) asked.getOrDefault(asked.maxNorm())).floatValue());
     int batches = (examples.size() - 1) / BATCH_SIZE + 1;
-    RowOrder order =
-        new RowOrder(5, batches, (Boolean) asked.getOrDefault(asked.reshuffle()));
+    RowOrder order = new RowOrder(5, batches, (Boolean) asked.getOrDefault(asked.reshuffle()));
     Path file = folder.resolve("one process");
     try (HierarchicalSoftmax layer =
-        HierarchicalSoftmax.builder(FEATURES, classes.outputs())
-            .classes(classes)
-            .seed(5)
-            .build()) {
-      new OneProcess(order, EPOCHS, optimizer.optimizer()).train(layer, examples, asked.isSet(asked.weightCol()));
+        HierarchicalSoftmax.builder(FEATURES, classes.outputs()).classes(classes).seed(5).build()) {
+      new OneProcess(order, EPOCHS, optimizer.optimizer())
+          .train(layer, examples, asked.isSet(asked.weightCol()));
       OneProcess.save(layer, file);
     }
     return file;
@@ -128,8 +125,7 @@ final class TrainingTest {
   @MethodSource("rules")
   void theFileIsThatOfOneProcess(HierarchicalSoftmaxClassifier asked, int partitions)
       throws IOException {
-    Path expected =
-        expected(asked, weightedOrNot(asked), contiguous());
+    Path expected = expected(asked, weightedOrNot(asked), contiguous());
     List<Example> permuted = new ArrayList<>(EXAMPLES);
     Collections.shuffle(permuted, new Random(partitions));
     Dataset<Row> rows = OneProcess.rows(spark, permuted).repartition(partitions);
