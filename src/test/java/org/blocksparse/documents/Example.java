@@ -19,10 +19,14 @@ record Example(String name, String text) {
   private static final Pattern MARKED =
       Pattern.compile("(?ms)^ *// example: (\\S+)\\n(.*?)^ *// end of example$");
 
-  /** All of them in Java, from the tests, the benchmarks, the classifier and the programs. */
+  /** All of them in Java, from the tests, the benchmarks, the projects and the programs. */
   static List<Example> all() {
     Stream<Example> pieces =
-        Stream.of("src/test/java", "src/jmh/java", "src/classifier/src/test/java")
+        Stream.of(
+                "src/test/java",
+                "src/jmh/java",
+                "src/classifier/src/test/java",
+                "src/spark/src/test/java")
             .map(Path::of)
             .flatMap(Example::sources)
             .flatMap(Example::in);
