@@ -17,9 +17,13 @@ record Example(String name, String text) {
   private static final Pattern MARKED =
       Pattern.compile("(?ms)^ *// example: (\\S+)\\n(.*?)^ *// end of example$");
 
-  /** All of them, from the tests, the benchmarks and the classifier. */
+  /** All of them, from the tests, the benchmarks and the projects below. */
   static List<Example> all() {
-    return Stream.of("src/test/java", "src/jmh/java", "src/classifier/src/test/java")
+    return Stream.of(
+            "src/test/java",
+            "src/jmh/java",
+            "src/classifier/src/test/java",
+            "src/spark/src/test/java")
         .map(Path::of)
         .flatMap(Example::sources)
         .flatMap(Example::in)

@@ -6,6 +6,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.Model;
@@ -21,6 +22,7 @@ import org.apache.spark.ml.util.MLWriter;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.types.Metadata;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
@@ -177,7 +179,14 @@ public final class HierarchicalSoftmaxClassificationModel
             named);
     ModelBytes.Sent sent =
         bytes.to(JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext()));
-    return rows.toDF().mapPartitions(new Scoring(sent, schema, columns), Encoders.row(result));
+    Dataset<Row> scored =
+        rows.toDF().mapPartitions(new Scoring(sent, schema, columns), Encoders.row(result));
+    // An encoder drops the metadata of columns, which later stages may need.
+    return hasMetadata(schema) ? scored.to(result) : scored;
+  }
+
+  private static boolean hasMetadata(StructType schema) {
+    return Arrays.stream(schema.fields()).anyMatch(f -> !f.metadata().equals(Metadata.empty()));
   }
 
   @Override

@@ -3,6 +3,7 @@ package org.blocksparse.spark;
 
 import org.apache.spark.ml.param.IntParam;
 import org.apache.spark.ml.param.Param;
+import org.apache.spark.ml.param.ParamValidators;
 import org.apache.spark.ml.param.Params;
 
 /**
@@ -44,6 +45,6 @@ public interface HierarchicalSoftmaxParams extends Params {
 
   /** How many labels {@link #topKCol} has. */
   default Param<Object> k() {
-    return new IntParam(this, "k", "number of labels in topKCol, >= 1");
+    return new IntParam(this, "k", "number of labels in topKCol, >= 1", ParamValidators.gtEq(1));
   }
 }

@@ -94,7 +94,7 @@ final class ModelBytes {
   synchronized Sent to(JavaSparkContext context) {
     String to = context.sc().applicationId();
     if (!to.equals(application)) {
-      sent = new Sent(id, context.sc().isLocal() ? List.of() : pieces(context));
+      sent = new Sent(this, context.sc().isLocal() ? List.of() : pieces(context));
       application = to;
     }
     return sent;
@@ -117,11 +117,16 @@ final class ModelBytes {
   static final class Sent implements Serializable {
     private static final long serialVersionUID = 1;
 
+    /** On the driver: a Dataset needs the file longer than the model that has made it. */
+    @SuppressWarnings("unused")
+    private final transient ModelBytes owner;
+
     private final String id;
     private final ArrayList<Broadcast<byte[]>> pieces;
 
-    private Sent(String id, List<Broadcast<byte[]>> pieces) {
-      this.id = id;
+    private Sent(ModelBytes owner, List<Broadcast<byte[]>> pieces) {
+      this.owner = owner;
+      this.id = owner.id;
       this.pieces = new ArrayList<>(pieces);
     }
 

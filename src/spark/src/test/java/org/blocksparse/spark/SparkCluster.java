@@ -11,6 +11,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Predicate;
+import java.util.jar.Attributes;
+import java.util.jar.JarOutputStream;
+import java.util.jar.Manifest;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -35,12 +38,8 @@ final class SparkCluster implements AutoCloseable {
 
   private SparkCluster(Path folder) throws IOException, InterruptedException {
     this.folder = folder;
-    Path jars = Files.createDirectories(folder.resolve("home/jars"));
-    for (Path jar : (Iterable<Path>) classPath().filter(OURS.negate())::iterator) {
-      Files.createSymbolicLink(jars.resolve(jar.getFileName()), jar);
-    }
-    masterProcess =
-        start("master", "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port=0");
+    writeClassPath(Files.createDirectories(folder.resolve("home/jars")).resolve("spark.jar"));
+    masterProcess = start("master", "org.apache.spark.deploy.master.Master", "--port", "0");
     try {
       master = awaitAddress(folder.resolve("master.log"));
     } catch (Throwable e) {
@@ -77,10 +76,12 @@ final class SparkCluster implements AutoCloseable {
         start(
             name,
             "org.apache.spark.deploy.worker.Worker",
-            "--host=127.0.0.1",
-            "--cores=" + cores,
-            "--memory=4g",
-            "--work-dir=" + folder.resolve(name),
+            "--cores",
+            Integer.toString(cores),
+            "--memory",
+            "4g",
+            "--work-dir",
+            folder.resolve(name).toString(),
             master));
   }
 
@@ -152,7 +153,7 @@ final class SparkCluster implements AutoCloseable {
     command.add(folder.resolve("home/jars/*") + File.pathSeparator + classesOf(ClusterNode.class));
     command.add(ClusterNode.class.getName());
     command.add(mainClass);
-    command.add("--webui-port=0");
+    command.addAll(List.of("--host", "127.0.0.1", "--webui-port", "0"));
     command.addAll(List.of(arguments));
     ProcessBuilder builder = new ProcessBuilder(command);
     builder.environment().put("SPARK_HOME", folder.resolve("home").toString());
@@ -174,6 +175,21 @@ final class SparkCluster implements AutoCloseable {
       Thread.sleep(50);
     }
     throw new IOException("the Master has not started:\n" + Files.readString(log));
+  }
+
+  /** A jar without classes, which leads to Spark's. */
+  private static void writeClassPath(Path jar) throws IOException {
+    Manifest manifest = new Manifest();
+    manifest.getMainAttributes().put(Attributes.Name.MANIFEST_VERSION, "1.0");
+    manifest
+        .getMainAttributes()
+        .put(
+            Attributes.Name.CLASS_PATH,
+            classPath()
+                .filter(OURS.negate())
+                .map(path -> path.toUri().toString())
+                .collect(joining(" ")));
+    new JarOutputStream(Files.newOutputStream(jar), manifest).close();
   }
 
   private static final Predicate<Path> OURS =
