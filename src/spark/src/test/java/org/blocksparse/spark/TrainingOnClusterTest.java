@@ -70,11 +70,9 @@ final class TrainingOnClusterTest {
         .setNumPartitions(5);
   }
 
-  private static void assertAsInOneProcess(HierarchicalSoftmaxClassifier asked)
-      throws IOException {
+  private static void assertAsInOneProcess(HierarchicalSoftmaxClassifier asked) throws IOException {
     Path expected = folder.resolve("one process");
-    OneProcess.save(
-        asked, EXAMPLES, ClassAssignment.contiguous(LABELS, CLASSES), expected);
+    OneProcess.save(asked, EXAMPLES, ClassAssignment.contiguous(LABELS, CLASSES), expected);
     Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES).repartition(3);
     assertEquals(
         -1, Files.mismatch(expected, asked.fit(rows).file()), "the first byte that differs");

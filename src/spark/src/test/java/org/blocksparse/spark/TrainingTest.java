@@ -110,8 +110,7 @@ final class TrainingTest {
   @MethodSource("rules")
   void theFileIsThatOfOneProcess(HierarchicalSoftmaxClassifier asked, int partitions)
       throws IOException {
-    Path expected =
-        expected(asked);
+    Path expected = expected(asked);
     List<Example> permuted = new ArrayList<>(EXAMPLES);
     Collections.shuffle(permuted, new Random(partitions));
     Dataset<Row> rows = OneProcess.rows(spark, permuted).repartition(partitions);
@@ -120,9 +119,7 @@ final class TrainingTest {
 
   /** Without a column of weights all are 1, also in the hash. */
   private static List<Example> weightedOrNot(HierarchicalSoftmaxClassifier asked) {
-    return asked.isSet(asked.weightCol())
-        ? EXAMPLES
-        : OneProcess.unweighted(EXAMPLES);
+    return asked.isSet(asked.weightCol()) ? EXAMPLES : OneProcess.unweighted(EXAMPLES);
   }
 
   @Test
