@@ -179,16 +179,25 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
-  /** The losses of the rows that count, not weighted. */
-  double[] losses(FloatTensor x, TrainingBatch batch) {
-    return pass(lease(), x, batch, null, workspace -> SoftmaxUpdate.NONE);
+  /** Checks the targets of a call, in memory of its workspace. */
+  interface Targets {
+    TrainingBatch in(Workspace workspace);
   }
 
-  /** The same with gradients, into tensors of zeros. */
-  double[] gradients(
-      FloatTensor x, TrainingBatch batch, FloatTensor gradX, SoftmaxParameters gradients) {
+  /** What is wanted of a batch and of the losses of its rows that count, not weighted. */
+  interface Result<R> {
+    R of(TrainingBatch batch, double[] losses);
+  }
+
+  /** Something of the losses. */
+  <R> R losses(FloatTensor x, Targets targets, Result<R> result) {
+    return pass(lease(), x, targets, null, workspace -> SoftmaxUpdate.NONE, result);
+  }
+
+  /** The loss, and gradients into tensors of zeros. */
+  double gradients(FloatTensor x, Targets targets, FloatTensor gradX, SoftmaxParameters gradients) {
     SoftmaxUpdate update = new DenseGradients(gradients.storage(), softmax.sizes());
-    return pass(lease(), x, batch, gradX, workspace -> update);
+    return pass(lease(), x, targets, gradX, workspace -> update, TrainingBatch::sum);
   }
 
   /**
@@ -266,11 +275,12 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
-  /** The same with a step of training; {@code gradX} may be null. */
-  double[] step(FloatTensor x, TrainingBatch batch, FloatTensor gradX, Optimizer optimizer) {
+  /** The loss before a step of training; {@code gradX} may be null. */
+  double step(FloatTensor x, Targets targets, FloatTensor gradX, Optimizer optimizer) {
     try (Lease lease = leaseToTrain();
         LayerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
-      return pass(lease, x, batch, gradX, workspace -> update(step, workspace));
+      return pass(
+          lease, x, targets, gradX, workspace -> update(step, workspace), TrainingBatch::sum);
     }
   }
 
@@ -281,23 +291,26 @@ final class LayerMemory implements AutoCloseable {
   }
 
   /** Makes a pass, and ends the lease on the layer. */
-  private double[] pass(
+  private <R> R pass(
       Lease ofLayer,
       FloatTensor x,
-      TrainingBatch batch,
+      Targets targets,
       FloatTensor gradX,
-      Function<Workspace, SoftmaxUpdate> update) {
+      Function<Workspace, SoftmaxUpdate> update,
+      Result<R> result) {
     try (Lease lease = ofLayer.of("x", x).writing("gradX", gradX);
         Workspace workspace = softmax.borrowWorkspace()) {
-      return new TrainingPass(
+      TrainingBatch batch = targets.in(workspace);
+      TrainingPass pass =
+          new TrainingPass(
               softmax,
               prior,
               Operands.rows(x),
               batch,
               gradX == null ? null : Operands.rows(gradX),
               update.apply(workspace),
-              workspace)
-          .run();
+              workspace);
+      return result.of(batch, pass.run());
     }
   }
 

@@ -149,7 +149,7 @@ public abstract sealed class Candidates {
         if (size < k) {
           return;
         }
-        worstFirst = new LongHeap(found, k);
+        worstFirst = new LongHeap().reset(found, 0, k);
       } else if (complement > worstFirst.min()) {
         worstFirst.replaceMin(complement);
       }

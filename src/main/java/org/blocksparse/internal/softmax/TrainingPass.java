@@ -9,6 +9,8 @@ import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.softmax.Workspace.Ints;
+import org.blocksparse.internal.softmax.Workspace.Schedule;
 import org.blocksparse.internal.softmax.Workspace.Use;
 
 /**
@@ -84,41 +86,46 @@ public final class TrainingPass {
   /**
    * Makes the pass.
    *
-   * @return for each row that counts, its negative log likelihood, not weighted; if the update
-   *     wants it finite and it is not at the class level, that is all there is
+   * @return for each row that counts, its negative log likelihood, not weighted, in an array of the
+   *     workspace; if the update wants it finite and it is not at the class level, that is all
+   *     there is
    */
   public double[] run() {
-    double[] losses = new double[batch.rows().length];
-    if (losses.length == 0) {
+    double[] losses = workspace.losses(batch.rowCount());
+    if (batch.rowCount() == 0) {
       clearRowsThatDoNotCount();
       return losses;
     }
-    int[] classes = batch.openedClasses();
-    try (ClassLevel level = classLevel();
-        GemmSchedule opened =
-            GemmSchedule.ofRows(batch.logitRows(), batch.openingRows(), classes, sizes.classes());
-        OuterSchedule outer = OuterSchedule.ofRows(opened);
-        SlotsToX toX = gradX == null ? null : slotsToX(opened)) {
-      classGradients(level.gemm);
-      for (int r = 0; r < losses.length; r++) {
-        losses[r] += classLosses.getFloat(batch.rows()[r]);
+    GemmSchedule opened = openedSchedule(Schedule.OPENED, batch.logitRows(), batch.openingRows());
+    OuterSchedule outer = workspace.schedules(Schedule.OPENED).outer(opened);
+    SlotsToX toX = gradX == null ? null : slotsToX(opened);
+    GemmSchedule level = classLevel();
+    classGradients(level);
+    for (int r = 0; r < batch.rowCount(); r++) {
+      losses[r] = classLosses.getFloat(batch.rows()[r]);
+    }
+    if (update.finiteOnly() && !isFinite(classLosses, level, 0, level.chunks())) {
+      return losses;
+    }
+    clearRowsThatDoNotCount();
+    if (gradX != null) {
+      engine.gemm(level, classLogits, w1.transpose(), null, false, gradX);
+    }
+    if (openClasses(opened, outer, toX)) {
+      if (toX != null) {
+        toX.addUp(engine, gradX);
       }
-      if (update.finiteOnly() && !isFinite(classLosses, level.gemm, 0, level.gemm.chunks())) {
-        return losses;
-      }
-      clearRowsThatDoNotCount();
-      if (gradX != null) {
-        engine.gemm(level.gemm, classLogits, w1.transpose(), null, false, gradX);
-      }
-      if (openClasses(opened, outer, toX)) {
-        if (toX != null) {
-          toX.addUp(engine, gradX);
-        }
-        update.classLevel(new ClassLevelGradient(engine, level.gemm, level.outer, x, classLogits));
-      }
+      update.classLevel(
+          new ClassLevelGradient(engine, level, classLevelOuter(level), x, classLogits));
     }
     batch.addSlotLosses(slotLosses, losses);
     return losses;
+  }
+
+  private GemmSchedule openedSchedule(Schedule use, int[] writeRows, int[] readRows) {
+    return workspace
+        .schedules(use)
+        .gemm(batch.openedCount(), writeRows, readRows, batch.openedClasses(), sizes.classes());
   }
 
   private void classGradients(GemmSchedule gemm) {
@@ -133,35 +140,38 @@ public final class TrainingPass {
     Kernels kernels = engine.kernels();
     Blocks w2Transposed = w2.transposeEach();
     AtomicBoolean nonFinite = new AtomicBoolean();
-    int[] chunkStart = chunkStarts(opened, outer.blocks());
+    int[] chunkStarts = chunkStarts(opened, outer.blocks());
+    OpenedClassGradient gradients =
+        new OpenedClassGradient(kernels, opened, chunkStarts, outer, x, slotLogits);
     engine.run(
         outer.blocks(),
         3 * Engine.work(opened.pairs(), sizes.features(), sizes.slots()),
         (begin, end) -> {
-          for (int block = begin; block < end; block++) {
-            int first = chunkStart[block];
-            int last = chunkStart[block + 1];
-            kernels.blockGemm(opened, first, last, 0, sizes.slots(), x, w2, b2, false, slotLogits);
-            slotLoss.run(kernels, opened, first, last);
-            if (toX != null) {
+          try (SoftmaxUpdate.Worker worker = update.begin(gradients)) {
+            for (int block = begin; block < end; block++) {
+              int first = chunkStarts[block];
+              int last = chunkStarts[block + 1];
               kernels.blockGemm(
-                  toX.schedule,
-                  first,
-                  last,
-                  0,
-                  sizes.features(),
-                  slotLogits,
-                  w2Transposed,
-                  null,
-                  toX.isDirect(),
-                  toX.rows);
-            }
-            if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
-              nonFinite.set(true);
-            } else {
-              update.openedClass(
-                  new OpenedClassGradient(
-                      kernels, opened, first, last, outer, block, x, slotLogits));
+                  opened, first, last, 0, sizes.slots(), x, w2, b2, false, slotLogits);
+              slotLoss.run(kernels, opened, first, last);
+              if (toX != null) {
+                kernels.blockGemm(
+                    toX.schedule,
+                    first,
+                    last,
+                    0,
+                    sizes.features(),
+                    slotLogits,
+                    w2Transposed,
+                    null,
+                    toX.isDirect(),
+                    toX.rows);
+              }
+              if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
+                nonFinite.set(true);
+              } else {
+                worker.take(block);
+              }
             }
           }
         });
@@ -177,8 +187,7 @@ public final class TrainingPass {
    * @param rows where the products go; added to if they are the gradient itself
    * @param sums adds those rows up, or null: they are the gradient itself
    */
-  private record SlotsToX(GemmSchedule schedule, Rows rows, GemmSchedule sums)
-      implements AutoCloseable {
+  private record SlotsToX(GemmSchedule schedule, Rows rows, GemmSchedule sums) {
     boolean isDirect() {
       return sums == null;
     }
@@ -188,53 +197,41 @@ public final class TrainingPass {
         engine.sum(sums, Math.toIntExact(rows.stride()), 1, rows, true, gradX);
       }
     }
-
-    @Override
-    public void close() {
-      if (!isDirect()) {
-        schedule.close();
-        sums.close();
-      }
-    }
   }
 
   private SlotsToX slotsToX(GemmSchedule opened) {
     if (batch.opensOnce()) {
       return new SlotsToX(opened, gradX, null);
     }
-    int[] classes = batch.openedClasses();
-    GemmSchedule products = GemmSchedule.ofRows(null, null, classes, sizes.classes());
-    try {
-      return new SlotsToX(
-          products,
-          rows(Use.GRAD_ROWS, batch.logitRowCount(), sizes.features()),
-          GemmSchedule.ofRows(null, null, batch.openingRows(), batch.size()));
-    } catch (Throwable e) {
-      products.close();
-      throw e;
-    }
+    return new SlotsToX(
+        openedSchedule(Schedule.OPENED_TO_X, null, null),
+        rows(Use.GRAD_ROWS, batch.logitRowCount(), sizes.features()),
+        workspace
+            .schedules(Schedule.SUMS)
+            .gemm(batch.openedCount(), null, null, batch.openingRows(), batch.size()));
   }
 
   /** How the rows that count go through the class level, as through a dense layer. */
-  private record ClassLevel(GemmSchedule gemm, OuterSchedule outer, boolean cached)
-      implements AutoCloseable {
-    @Override
-    public void close() {
-      if (!cached) {
-        gemm.close();
-        outer.close();
-      }
-    }
-  }
-
-  private ClassLevel classLevel() {
-    int[] rows = batch.rows();
-    if (rows.length == batch.size()) {
-      return new ClassLevel(workspace.dense(rows.length), workspace.denseOuter(rows.length), true);
+  private GemmSchedule classLevel() {
+    int count = batch.rowCount();
+    if (allCount()) {
+      return workspace.dense(count);
     }
     // Rows that do not count are left out: what they hold times a gradient of 0 might be NaN.
-    GemmSchedule some = GemmSchedule.ofRows(rows, rows, new int[rows.length], 1);
-    return new ClassLevel(some, OuterSchedule.ofRows(some), false);
+    int[] rows = batch.rows();
+    return workspace
+        .schedules(Schedule.CLASS_LEVEL)
+        .gemm(count, rows, rows, workspace.zeros(count), 1);
+  }
+
+  private OuterSchedule classLevelOuter(GemmSchedule level) {
+    return allCount()
+        ? workspace.denseOuter(batch.size())
+        : workspace.schedules(Schedule.CLASS_LEVEL).outer(level);
+  }
+
+  private boolean allCount() {
+    return batch.rowCount() == batch.size();
   }
 
   private void clearRowsThatDoNotCount() {
@@ -244,7 +241,7 @@ public final class TrainingPass {
     int[] rows = batch.rows();
     int next = 0;
     for (int row = 0; row < gradX.count(); row++) {
-      if (next < rows.length && rows[next] == row) {
+      if (next < batch.rowCount() && rows[next] == row) {
         next++;
       } else {
         gradX.storage().fill(gradX.offset() + row * gradX.stride(), gradX.stride(), 0);
@@ -261,8 +258,8 @@ public final class TrainingPass {
     return true;
   }
 
-  private static int[] chunkStarts(GemmSchedule schedule, int groups) {
-    int[] starts = new int[groups + 1];
+  private int[] chunkStarts(GemmSchedule schedule, int groups) {
+    int[] starts = workspace.ints(Ints.CHUNK_STARTS, groups + 1);
     int group = 0;
     for (int c = 0; c < schedule.chunks(); c = schedule.sameBlockEnd(c)) {
       starts[group++] = c;
