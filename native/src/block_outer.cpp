@@ -95,15 +95,6 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
   }
 }
 
-float largest_magnitude(const kernel_table& kernels, indices rows, const float* data, int64_t ld,
-                        int32_t size) {
-  float most = 0.0f;
-  for (int32_t i = 0; i < rows.count; ++i) {
-    most = std::fmax(most, kernels.largest_magnitude(size, data + rows[i] * ld));
-  }
-  return most;
-}
-
 // Whether a sum of the products might be beyond all floats though alpha times that is not. It looks
 // at whole rows, so that what is done with a block does not depend on the part of it that is asked
 // for.
@@ -113,8 +104,9 @@ bool sums_may_overflow(const kernel_table& kernels, const outer_block& block, fl
   if (!(std::fabs(alpha) < 1.0f)) {
     return false;
   }
-  const double most = static_cast<double>(largest_magnitude(kernels, block.x, x, ldx, m)) *
-                      static_cast<double>(largest_magnitude(kernels, block.y, y, ldy, n));
+  const double most =
+      static_cast<double>(kernels.largest_magnitude(block.x.data, block.x.count, x, ldx, m)) *
+      static_cast<double>(kernels.largest_magnitude(block.y.data, block.y.count, y, ldy, n));
   return most * block.x.count > static_cast<double>(FLT_MAX);
 }
 

@@ -134,7 +134,9 @@ struct kernel_table {
 
   void (*axpy)(int64_t count, float alpha, const float* x, float* y);  // y += alpha * x
   double (*sum_of_squares)(int64_t count, const float* x);
-  float (*largest_magnitude)(int64_t count, const float* x);  // of what is not NaN; 0: nothing
+  // Of what is not NaN in rows of x, `size` elements each; 0: nothing.
+  float (*largest_magnitude)(const int32_t* rows, int32_t count, const float* x, int64_t ldx,
+                             int32_t size);
   void (*sgd)(int64_t count, float rate, float scale, float decay, const float* g, float* w);
   void (*adagrad)(int64_t count, float rate, float scale, float decay, float epsilon,
                   const float* g, float* s, float* w);

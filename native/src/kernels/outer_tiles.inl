@@ -137,23 +137,51 @@ void prefetch_rows(const float* const* rows, int32_t pairs, int32_t size) {
   }
 }
 
+// Elements of a block that is a few tiles: what walks through them then takes longer than they do.
+constexpr int64_t kSmallBlock = 1024;
+
+// The tiles of a small block as it lies. With each, the memory of the same tile of the next block is
+// fetched.
+void outer_of_small_block(const outer_work& work, const column_tiles& columns,
+                          outer_tile_task& task) {
+  for (task.row = 0; task.row < work.m; task.row += kTileRows) {
+    const int32_t rows = least(work.m - task.row, kTileRows);
+    for (int32_t j = 0; j < columns.count(); ++j) {
+      const int32_t width = columns.width(j);
+      task.column = columns.begin(j);
+      task.last = last_mask(width);
+      const int64_t at = task.row * work.ldo + task.column;
+      task.o = work.o + at;
+      if (work.next_o != nullptr) {
+        for (int32_t r = 0; r < rows; ++r) {
+          __builtin_prefetch(work.next_o + at + r * work.ldo, 1, 3);
+        }
+      }
+      kTiles<outer_tile_task, outer_tile, 2>(task, rows, width, work.accumulate ? 1 : 0);
+    }
+  }
+}
+
 void outer(const outer_work& work) {
   const column_tiles columns(work.n);
   if (int64_t{work.pairs} * (work.m + work.n) * 4 <= kPrefetchBytes) {
     prefetch_rows(work.y, work.pairs, work.n);
     prefetch_rows(work.x, work.pairs, work.m);
   }
-  outer_cursor ahead(work, columns);
-  for (int32_t i = 0; i < kTilesAhead && !ahead.at_end(); ++i) {
-    ahead.advance();
-  }
-  outer_cursor next(work, columns);
   outer_tile_task task;
   task.x = work.x;
   task.y = work.y;
   task.pairs = work.pairs;
   task.alpha = work.alpha;
   task.ldo = work.ldo;
+  if (int64_t{work.m} * work.n <= kSmallBlock) {
+    return outer_of_small_block(work, columns, task);
+  }
+  outer_cursor ahead(work, columns);
+  for (int32_t i = 0; i < kTilesAhead && !ahead.at_end(); ++i) {
+    ahead.advance();
+  }
+  outer_cursor next(work, columns);
   for (outer_cursor tile(work, columns); !tile.at_end(); tile.advance()) {
     if (!ahead.at_end()) {
       ahead.prefetch_for_writing(work.o, work.ldo);
