@@ -21,7 +21,8 @@ import org.blocksparse.internal.softmax.Workspace.Ints;
  * <p>Rows search in rounds, so that rows that open the same class share the reading of its block.
  * First come the classes that are needed whatever they hold ({@link Candidates#needsMoreThan}),
  * then at most as many as were opened before, which at most doubles the work of the last round and
- * keeps the rounds few.
+ * keeps the rounds few; or all at once, where nothing is likely to be ruled out ({@link
+ * RowSearch#guesses}).
  */
 public final class ClassSearch {
   /**
@@ -147,7 +148,7 @@ public final class ClassSearch {
     int requests = 0;
     for (int a = 0; a < count; a++) {
       RowSearch search = active[a];
-      int guesses = Math.max(1, search.opened());
+      int guesses = search.guesses();
       starts[a] = requests;
       while (requests - starts[a] < room
           && (search.needsNext() || (requests - starts[a] < guesses && !search.isDone()))) {

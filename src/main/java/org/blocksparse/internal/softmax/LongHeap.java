@@ -27,6 +27,15 @@ final class LongHeap {
     return size == 0;
   }
 
+  /** How many values are smaller than a limit. */
+  int countBelow(long limit) {
+    int count = 0;
+    for (int i = first; i < first + size; i++) {
+      count += values[i] < limit ? 1 : 0;
+    }
+    return count;
+  }
+
   /** The smallest; there must be one. */
   long min() {
     return values[first];

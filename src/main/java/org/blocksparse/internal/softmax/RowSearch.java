@@ -5,6 +5,9 @@ import org.blocksparse.internal.Rows;
 
 /** The search of one row: which classes are still closed, and what was found in the others. */
 final class RowSearch {
+  /** With one of so many classes open, a search looks at what is left. */
+  private static final int SOME = 64;
+
   final int row;
 
   /** The classes that are not open and hold what is allowed, the likeliest on top. */
@@ -13,6 +16,9 @@ final class RowSearch {
   private Candidates candidates;
   private AllowedSlots allowed;
   private int opened;
+
+  /** How many classes hold what is allowed. */
+  private int classes;
 
   /** What the outputs of opened classes have together at most. */
   private double probability;
@@ -32,10 +38,10 @@ final class RowSearch {
     allowed = slots;
     opened = 0;
     probability = 0;
-    int classes = Math.toIntExact(byClass.stride());
-    int first = row * classes;
+    int all = Math.toIntExact(byClass.stride());
+    int first = row * all;
     int count = 0;
-    for (int c = 0; c < classes; c++) {
+    for (int c = 0; c < all; c++) {
       float logProbability = byClass.get(row, c);
       if (Float.isNaN(logProbability)) {
         candidates.giveUp();
@@ -45,6 +51,7 @@ final class RowSearch {
       }
     }
     closed.reset(room, first, count);
+    classes = count;
   }
 
   /** Ends: what was found belongs to others now. */
@@ -78,6 +85,20 @@ final class RowSearch {
   /** Whether the next class is needed, whatever was and will be found in those before it. */
   boolean needsNext() {
     return !closed.isEmpty() && candidates.needsMoreThan(probability, bound());
+  }
+
+  /**
+   * How many classes to open in a round, needed or not: as many as were opened before; or, if most
+   * are far from being ruled out though the likeliest are open, all of those. Else a search that
+   * rules out nothing would take longer than to score all outputs.
+   */
+  int guesses() {
+    if (opened < classes / SOME) {
+      return Math.max(1, opened);
+    }
+    float far = candidates.farAbove();
+    int beyond = far < 0 ? closed.countBelow(Candidates.encode(0, far)) : 0;
+    return 2 * beyond >= classes ? beyond : Math.max(1, opened);
   }
 
   /** Opens the likeliest class that is closed, and tells which it is. */
