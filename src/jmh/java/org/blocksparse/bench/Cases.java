@@ -56,15 +56,7 @@ final class Cases {
       addTopK();
     }
     if (parts.contains(Part.BAG)) {
-      for (BagOperation operation : BagOperation.values()) {
-        for (BagPeer peer : BagPeer.values()) {
-          addOurs(
-              BagBenchmark.class,
-              "run",
-              Map.of("operation", operation.name(), "peer", peer.name()),
-              1);
-        }
-      }
+      addBags();
     }
     if (parts.contains(Part.WEIGHTS)) {
       addOurs(WeightsBenchmark.class, "forward", Map.of(), 1);
@@ -140,6 +132,22 @@ final class Cases {
                   Stream.of(Peer.BLOCKSPARSE, Peer.PYTORCH_LOOP)
                       .flatMap(each -> each.jvmArgs().stream())
                       .toList()));
+        }
+      }
+    }
+  }
+
+  private void addBags() {
+    for (BagOperation operation : BagOperation.values()) {
+      for (BagPeer peer : BagPeer.values()) {
+        if (peers.contains(peer.asPeer())) {
+          cases.add(
+              new Case(
+                  BagBenchmark.class,
+                  "run",
+                  Map.of("operation", operation.name(), "peer", peer.name()),
+                  1,
+                  peer.asPeer().jvmArgs()));
         }
       }
     }
