@@ -121,8 +121,7 @@ final class Charts {
     CategoryChart chart = bars("What a JVM user would pick instead: time / ours");
     chart.setYAxisTitle("time / ours");
     chart.getStyler().setYAxisMin(0.5).setLegendVisible(false);
-    chart.addSeries(
-        "instead", List.copyOf(ratios.keySet()), List.<Number>copyOf(ratios.values()));
+    chart.addSeries("instead", List.copyOf(ratios.keySet()), List.<Number>copyOf(ratios.values()));
     save(chart, folder.resolve("instead.png"));
   }
 

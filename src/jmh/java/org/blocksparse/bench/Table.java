@@ -247,8 +247,7 @@ final class Table {
 
   private static String bestAndMedian(Report.Row row, double limit) {
     return "%s (%.2f), median %s"
-        .formatted(
-            milliseconds(row.bestNs()), row.bestNs() / limit, milliseconds(row.medianNs()));
+        .formatted(milliseconds(row.bestNs()), row.bestNs() / limit, milliseconds(row.medianNs()));
   }
 
   private static String joined(Object[] names) {
