@@ -54,6 +54,7 @@ struct outer_work {
   int32_t m, n;
   float alpha;
   bool accumulate;
+  bool stream;  // past the caches; lines of o are whole and aligned, and nothing is accumulated
   float* o;
   int64_t ldo;
   const float* next_o;  // what will be written next, of the same size; NULL: nothing
@@ -117,6 +118,7 @@ struct bag_work {
 struct kernel_table {
   void (*gemm)(const gemm_work& work);
   void (*outer)(const outer_work& work);
+  void (*end_streams)();  // what was streamed is seen by other threads before what follows
 
   void (*softmax)(const softmax_row& row, float factor);
   void (*log_softmax)(const softmax_row& row, float offset);

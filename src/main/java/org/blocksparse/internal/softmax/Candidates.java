@@ -175,7 +175,7 @@ public abstract sealed class Candidates {
 
     @Override
     float farAbove() {
-      return worst + FAR;
+      return size < k ? Float.POSITIVE_INFINITY : worst + FAR;
     }
 
     /** To be done, there must be k outputs that are likelier than the bound. */

@@ -5,8 +5,10 @@ import org.blocksparse.internal.Rows;
 
 /** The search of one row: which classes are still closed, and what was found in the others. */
 final class RowSearch {
-  /** With one of so many classes open, a search looks at what is left. */
+  /** With one of so many classes open, and at least {@link #LEAST}, a search looks at the others. */
   private static final int SOME = 64;
+
+  private static final int LEAST = 16;
 
   final int row;
 
@@ -93,7 +95,7 @@ final class RowSearch {
    * rules out nothing would take longer than to score all outputs.
    */
   int guesses() {
-    if (opened < classes / SOME) {
+    if (opened < Math.max(LEAST, classes / SOME)) {
       return Math.max(1, opened);
     }
     float far = candidates.farAbove();
