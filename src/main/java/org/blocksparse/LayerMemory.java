@@ -95,6 +95,11 @@ final class LayerMemory implements AutoCloseable {
     return assignment;
   }
 
+  /** What kind of layer has it, for events. */
+  String kind() {
+    return link() == Link.SOFTMAX ? "softmax" : "label tree";
+  }
+
   /** In a few words, for the layer that has it. */
   String describe(String layer) {
     return layer
@@ -191,13 +196,21 @@ final class LayerMemory implements AutoCloseable {
 
   /** Something of the losses. */
   <R> R losses(FloatTensor x, Targets targets, Result<R> result) {
-    return pass(lease(), x, targets, null, workspace -> SoftmaxUpdate.NONE, result);
+    return pass(
+        lease(), x, targets, null, workspace -> SoftmaxUpdate.NONE, TrainingPass::run, result);
   }
 
   /** The loss, and gradients into tensors of zeros. */
   double gradients(FloatTensor x, Targets targets, FloatTensor gradX, SoftmaxParameters gradients) {
     SoftmaxUpdate update = new DenseGradients(gradients.storage(), softmax.sizes());
-    return pass(lease(), x, targets, gradX, workspace -> update, TrainingBatch::sum);
+    return pass(
+        lease(),
+        x,
+        targets,
+        gradX,
+        workspace -> update,
+        TrainingPass::run,
+        TrainingBatch::sum);
   }
 
   /**
@@ -275,12 +288,20 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
-  /** The loss before a step of training; {@code gradX} may be null. */
-  double step(FloatTensor x, Targets targets, FloatTensor gradX, Optimizer optimizer) {
+  /** How far a pass goes: through both levels, or one of them. */
+  interface Extent extends Function<TrainingPass, double[]> {}
+
+  /** Something of the losses before a step of training; {@code gradX} may be null. */
+  <R> R step(
+      FloatTensor x,
+      Targets targets,
+      FloatTensor gradX,
+      Optimizer optimizer,
+      Extent extent,
+      Result<R> result) {
     try (Lease lease = leaseToTrain();
         LayerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
-      return pass(
-          lease, x, targets, gradX, workspace -> update(step, workspace), TrainingBatch::sum);
+      return pass(lease, x, targets, gradX, workspace -> update(step, workspace), extent, result);
     }
   }
 
@@ -297,6 +318,7 @@ final class LayerMemory implements AutoCloseable {
       Targets targets,
       FloatTensor gradX,
       Function<Workspace, SoftmaxUpdate> update,
+      Extent extent,
       Result<R> result) {
     try (Lease lease = ofLayer.of("x", x).writing("gradX", gradX);
         Workspace workspace = softmax.borrowWorkspace()) {
@@ -310,7 +332,7 @@ final class LayerMemory implements AutoCloseable {
               gradX == null ? null : Operands.rows(gradX),
               update.apply(workspace),
               workspace);
-      return result.of(batch, pass.run());
+      return result.of(batch, extent.apply(pass));
     }
   }
 

@@ -3,16 +3,26 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.Parameter;
 import org.blocksparse.internal.softmax.TrainingBatch;
+import org.blocksparse.internal.softmax.TrainingPass;
 
 /** How a {@link HierarchicalSoftmax} or a {@link LabelTree} trains; arguments are checked here. */
 final class Training {
   private final LayerMemory memory;
+  private final LayerMemory.Extent extent;
 
   Training(LayerMemory memory) {
+    this(memory, TrainingPass::run);
+  }
+
+  /** With steps that go as far as is said. */
+  Training(LayerMemory memory, LayerMemory.Extent extent) {
     this.memory = memory;
+    this.extent = extent;
   }
 
   /** How the targets of a softmax are checked; all but them is checked here. */
@@ -105,7 +115,22 @@ final class Training {
       Check.shape("gradX", gradX, Prediction.X, x.shape().dim(0), memory.features());
       parameters.checkNoOverlap("gradX", gradX, x);
     }
-    double value = memory.step(x, targets, gradX, optimizer);
+    StepEvent event = Recorder.step();
+    double value =
+        memory.step(
+            x,
+            targets,
+            gradX,
+            optimizer,
+            extent,
+            (batch, losses) -> {
+              double sum = batch.sum(losses);
+              if (event != null) {
+                String rule = optimizer.rule().kind().name();
+                event.record(memory.kind(), batch.size(), batch.openedCount(), rule, sum);
+              }
+              return sum;
+            });
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
           "step "

@@ -88,7 +88,7 @@ public final class LabelSets extends TrainingBatch {
   }
 
   @Override
-  int openedCount() {
+  public int openedCount() {
     return openedClasses.length;
   }
 

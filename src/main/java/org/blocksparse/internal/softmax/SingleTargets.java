@@ -36,7 +36,7 @@ public final class SingleTargets extends TrainingBatch {
   }
 
   @Override
-  int openedCount() {
+  public int openedCount() {
     return rowCount();
   }
 

@@ -42,7 +42,7 @@ public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   }
 
   /** The number of rows, those that do not count included. */
-  final int size() {
+  public final int size() {
     return size;
   }
 
@@ -67,7 +67,7 @@ public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   // ----------------------------------------------------------------------------- opened classes
 
   /** How often a row opens a class. */
-  abstract int openedCount();
+  public abstract int openedCount();
 
   /** Each class that a row opens. */
   abstract int[] openedClasses();

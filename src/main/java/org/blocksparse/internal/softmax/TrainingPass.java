@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
@@ -96,15 +97,12 @@ public final class TrainingPass {
       clearRowsThatDoNotCount();
       return losses;
     }
+    Arrays.fill(losses, 0, batch.rowCount(), 0);
     GemmSchedule opened = openedSchedule(Schedule.OPENED, batch.logitRows(), batch.openingRows());
     OuterSchedule outer = workspace.schedules(Schedule.OPENED).outer(opened);
     SlotsToX toX = gradX == null ? null : slotsToX(opened);
     GemmSchedule level = classLevel();
-    classGradients(level);
-    for (int r = 0; r < batch.rowCount(); r++) {
-      losses[r] = classLosses.getFloat(batch.rows()[r]);
-    }
-    if (update.finiteOnly() && !isFinite(classLosses, level, 0, level.chunks())) {
+    if (!classGradients(level, losses)) {
       return losses;
     }
     clearRowsThatDoNotCount();
@@ -115,10 +113,34 @@ public final class TrainingPass {
       if (toX != null) {
         toX.addUp(engine, gradX);
       }
-      update.classLevel(
-          new ClassLevelGradient(engine, level, classLevelOuter(level), x, classLogits));
+      giveClassLevel(level);
     }
     batch.addSlotLosses(slotLosses, losses);
+    return losses;
+  }
+
+  /** Makes the pass as far as the class level goes, which needs nothing of the classes. */
+  public double[] runClassLevel() {
+    double[] losses = workspace.losses(batch.rowCount());
+    Arrays.fill(losses, 0, batch.rowCount(), 0);
+    if (batch.rowCount() > 0) {
+      GemmSchedule level = classLevel();
+      if (classGradients(level, losses)) {
+        giveClassLevel(level);
+      }
+    }
+    return losses;
+  }
+
+  /** Makes the pass as far as the opened classes go, which need nothing of the class level. */
+  public double[] runOpenedClasses() {
+    double[] losses = workspace.losses(batch.rowCount());
+    Arrays.fill(losses, 0, batch.rowCount(), 0);
+    if (batch.rowCount() > 0) {
+      GemmSchedule opened = openedSchedule(Schedule.OPENED, batch.logitRows(), batch.openingRows());
+      openClasses(opened, workspace.schedules(Schedule.OPENED).outer(opened), null);
+      batch.addSlotLosses(slotLosses, losses);
+    }
     return losses;
   }
 
@@ -128,11 +150,21 @@ public final class TrainingPass {
         .gemm(batch.openedCount(), writeRows, readRows, batch.openedClasses(), sizes.classes());
   }
 
-  private void classGradients(GemmSchedule gemm) {
+  /** Adds the losses of the class level; false if they are not finite and have to be. */
+  private boolean classGradients(GemmSchedule gemm, double[] losses) {
     engine.gemm(gemm, x, w1, b1, false, classLogits);
     Kernels kernels = engine.kernels();
     engine.exponentials(
         gemm, sizes.classes(), (begin, end) -> classLoss.run(kernels, gemm, begin, end));
+    for (int r = 0; r < batch.rowCount(); r++) {
+      losses[r] += classLosses.getFloat(batch.rows()[r]);
+    }
+    return !update.finiteOnly() || isFinite(classLosses, gemm, 0, gemm.chunks());
+  }
+
+  private void giveClassLevel(GemmSchedule level) {
+    update.classLevel(
+        new ClassLevelGradient(engine, level, classLevelOuter(level), x, classLogits));
   }
 
   /** Whether every class was given to the update. */
