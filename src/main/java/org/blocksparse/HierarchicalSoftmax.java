@@ -134,9 +134,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     labels = requireNonNull(names, "labels").forAtMost(outputs());
   }
 
-  /**
-   * Weights of the classes, (features, classes): the layer's own, if {@link #weightType} allows.
-   */
+  /** Weights of the classes, (features, classes): its own, if {@link #weightType} allows. */
   public FloatTensor W1() {
     return memory.parameters().floats(Parameter.W1);
   }
@@ -225,7 +223,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return metadata;
   }
 
-  long steps() {
+  /** How many steps of training it has taken. */
+  public long steps() {
     return steps.get();
   }
 

@@ -14,12 +14,12 @@ import org.blocksparse.internal.softmax.Link;
 abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
     permits HierarchicalSoftmaxBuilder, LabelTreeBuilder {
   private final Link link;
-  private final int features;
+  final int features;
   private final int outputs;
   private ClassAssignment classes;
-  private Workers workers = Workers.common();
-  private long seed;
-  private Labels labels;
+  Workers workers = Workers.common();
+  long seed;
+  Labels labels;
 
   LayerBuilder(Link link, int features, int outputs) {
     this.link = link;
@@ -117,7 +117,8 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
     return layer(new LayerMemory(features, assignment, workers, parameters, link), labels);
   }
 
-  private ClassAssignment orDefault() {
+  /** The classes that were given, or the default. */
+  final ClassAssignment orDefault() {
     return classes != null
         ? classes
         : ClassAssignment.contiguous(outputs, ClassAssignment.defaultCount(outputs));

@@ -95,6 +95,11 @@ final class LayerMemory implements AutoCloseable {
     return assignment;
   }
 
+  /** What kind of layer has it, for events. */
+  String kind() {
+    return link() == Link.SOFTMAX ? "softmax" : "label tree";
+  }
+
   /** In a few words, for the layer that has it. */
   String describe(String layer) {
     return layer
@@ -181,14 +186,14 @@ final class LayerMemory implements AutoCloseable {
 
   /** The losses of the rows that count, not weighted. */
   double[] losses(FloatTensor x, TrainingBatch batch) {
-    return pass(lease(), x, batch, null, workspace -> SoftmaxUpdate.NONE);
+    return pass(lease(), x, batch, null, workspace -> SoftmaxUpdate.NONE, TrainingPass::run);
   }
 
   /** The same with gradients, into tensors of zeros. */
   double[] gradients(
       FloatTensor x, TrainingBatch batch, FloatTensor gradX, SoftmaxParameters gradients) {
     SoftmaxUpdate update = new DenseGradients(gradients.storage(), softmax.sizes());
-    return pass(lease(), x, batch, gradX, workspace -> update);
+    return pass(lease(), x, batch, gradX, workspace -> update, TrainingPass::run);
   }
 
   /**
@@ -266,11 +271,15 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
+  /** How far a pass goes: through both levels, or one of them. */
+  interface Extent extends Function<TrainingPass, double[]> {}
+
   /** The same with a step of training; {@code gradX} may be null. */
-  double[] step(FloatTensor x, TrainingBatch batch, FloatTensor gradX, Optimizer optimizer) {
+  double[] step(
+      FloatTensor x, TrainingBatch batch, FloatTensor gradX, Optimizer optimizer, Extent extent) {
     try (Lease lease = leaseToTrain();
         LayerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
-      return pass(lease, x, batch, gradX, workspace -> update(step, workspace));
+      return pass(lease, x, batch, gradX, workspace -> update(step, workspace), extent);
     }
   }
 
@@ -286,18 +295,19 @@ final class LayerMemory implements AutoCloseable {
       FloatTensor x,
       TrainingBatch batch,
       FloatTensor gradX,
-      Function<Workspace, SoftmaxUpdate> update) {
+      Function<Workspace, SoftmaxUpdate> update,
+      Extent extent) {
     try (Lease lease = ofLayer.of("x", x).writing("gradX", gradX);
         Workspace workspace = softmax.borrowWorkspace()) {
-      return new TrainingPass(
+      return extent.apply(
+          new TrainingPass(
               softmax,
               prior,
               Operands.rows(x),
               batch,
               gradX == null ? null : Operands.rows(gradX),
               update.apply(workspace),
-              workspace)
-          .run();
+              workspace));
     }
   }
 

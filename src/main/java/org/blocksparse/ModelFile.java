@@ -11,6 +11,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.internal.WeightType;
+import org.blocksparse.internal.events.FileEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.ElementType;
 import org.blocksparse.internal.format.MalformedException;
@@ -41,19 +43,15 @@ final class ModelFile {
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     LayerMemory memory = layer.memory();
+    FileEvent event = Recorder.file();
     try (Lease lease = memory.lease();
         WeightsFile narrow = WeightsFile.ofOrNull(memory, options)) {
       Map<String, String> metadata =
-          new TreeMap<>(options.metadata() != null ? options.metadata() : layer.metadata());
-      metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
-      metadata.put(ModelNames.STEPS, Long.toString(layer.steps()));
-      if (memory.link() == Link.LOGISTIC) {
-        metadata.put(ModelNames.LAYER, ModelNames.LABEL_TREE);
-      }
-      int retired = memory.assignment().outputs() - memory.assignment().table().live();
-      if (retired > 0) {
-        metadata.put(ModelNames.RETIRED_OUTPUTS, Integer.toString(retired));
-      }
+          metadata(
+              options.metadata() != null ? options.metadata() : layer.metadata(),
+              memory.link(),
+              memory.assignment(),
+              layer.steps());
       List<TensorSource> tensors = new ArrayList<>();
       if (narrow == null) {
         tensors.add(floats("W2", memory.parameters().W2()));
@@ -88,6 +86,25 @@ final class ModelFile {
             lease.requireIntact();
           });
     }
+    if (event != null) {
+      event.record("save", memory.kind(), file);
+    }
+  }
+
+  /** The strings of a layer without optimizer state. */
+  static Map<String, String> metadata(
+      Map<String, String> ofUser, Link link, ClassAssignment assignment, long steps) {
+    Map<String, String> metadata = new TreeMap<>(ofUser);
+    metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
+    metadata.put(ModelNames.STEPS, Long.toString(steps));
+    if (link == Link.LOGISTIC) {
+      metadata.put(ModelNames.LAYER, ModelNames.LABEL_TREE);
+    }
+    int retired = assignment.outputs() - assignment.table().live();
+    if (retired > 0) {
+      metadata.put(ModelNames.RETIRED_OUTPUTS, Integer.toString(retired));
+    }
+    return metadata;
   }
 
   private static TensorSource floats(String name, FloatTensor tensor) {
@@ -127,15 +144,21 @@ final class ModelFile {
     StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
-    return FileFormatException.of(
-        file,
-        () -> {
-          try (SafeTensorsReader reader = open(file, options.memory())) {
-            LayerContent content = new Loading(reader, options, link).load();
-            reader.keep();
-            return maker.make(content);
-          }
-        });
+    FileEvent event = Recorder.file();
+    LayerContent content =
+        FileFormatException.of(
+            file,
+            () -> {
+              try (SafeTensorsReader reader = open(file, options.memory())) {
+                LayerContent loaded = new Loading(reader, options, link).load();
+                reader.keep();
+                return loaded;
+              }
+            });
+    if (event != null) {
+      event.record(options.verb(), content.memory().kind(), file);
+    }
+    return maker.make(content);
   }
 
   static SafeTensorsReader open(Path file, LoadOptions.Memory memory) throws IOException {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import java.util.SplittableRandom;
-import java.util.random.RandomGenerator;
 import org.blocksparse.internal.softmax.Parameter;
 import org.blocksparse.internal.softmax.SoftmaxStorage;
 
@@ -37,23 +35,10 @@ record SoftmaxParameters(
   /** Weights uniform in [-1, 1] / sqrt(features), and biases of zero. */
   static SoftmaxParameters random(int features, int classes, int slots, long seed) {
     SoftmaxParameters parameters = zeros(features, classes, slots);
-    // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image
-    // lacks.
-    RandomGenerator random = new SplittableRandom(seed);
-    float bound = (float) (1 / Math.sqrt(features));
-    fillUniform(parameters.W1, bound, random);
-    fillUniform(parameters.W2, bound, random);
+    InitialWeights initial = new InitialWeights(features, seed);
+    initial.fill(parameters.W1, 0);
+    initial.fill(parameters.W2, parameters.W1.shape().size());
     return parameters;
-  }
-
-  private static void fillUniform(FloatTensor tensor, float bound, RandomGenerator random) {
-    float[] row = new float[(int) tensor.shape().dim(tensor.shape().rank() - 1)];
-    for (long offset = 0; offset < tensor.shape().size(); offset += row.length) {
-      for (int i = 0; i < row.length; i++) {
-        row[i] = (2 * random.nextFloat() - 1) * bound;
-      }
-      tensor.put(offset, row, 0, row.length);
-    }
   }
 
   /**

@@ -3,15 +3,25 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.softmax.Parameter;
 import org.blocksparse.internal.softmax.TrainingBatch;
+import org.blocksparse.internal.softmax.TrainingPass;
 
 /** How a {@link HierarchicalSoftmax} or a {@link LabelTree} trains; arguments are checked here. */
 final class Training {
   private final LayerMemory memory;
+  private final LayerMemory.Extent extent;
 
   Training(LayerMemory memory) {
+    this(memory, TrainingPass::run);
+  }
+
+  /** With steps that go as far as is said. */
+  Training(LayerMemory memory, LayerMemory.Extent extent) {
     this.memory = memory;
+    this.extent = extent;
   }
 
   /** The checked batch of a softmax. */
@@ -99,7 +109,12 @@ final class Training {
       Check.shape("gradX", gradX, Prediction.X, batch.size(), memory.features());
       parameters.checkNoOverlap("gradX", gradX, x);
     }
-    double value = batch.sum(memory.step(x, batch, gradX, optimizer));
+    StepEvent event = Recorder.step();
+    double value = batch.sum(memory.step(x, batch, gradX, optimizer, extent));
+    if (event != null) {
+      int opened = batch.openedClasses().length;
+      event.record(memory.kind(), batch.size(), opened, optimizer.rule().kind().name(), value);
+    }
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
           "step "

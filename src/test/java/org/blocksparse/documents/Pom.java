@@ -26,6 +26,7 @@ import org.xml.sax.SAXException;
 final class Pom {
   static final Pom MAIN = new Pom(Path.of("pom.xml"));
   private static final Pom PLATFORM = new Pom(Path.of("platform/pom.xml"));
+  private static final Pom SPARK = new Pom(Path.of("src/spark/pom.xml"));
 
   private final String text;
   private final Element project;
@@ -65,7 +66,7 @@ final class Pom {
     Set<String> known = new TreeSet<>();
     MAIN.dependencies(MAIN.project).forEach(known::add);
     PLATFORM.dependencies(PLATFORM.project).forEach(known::add);
-    for (Pom own : List.of(MAIN, PLATFORM)) {
+    for (Pom own : List.of(MAIN, PLATFORM, SPARK)) {
       known.add(own.coordinates(own.project));
     }
     return MAIN.dependencies(parse("<project><dependencies>" + xml + "</dependencies></project>"))

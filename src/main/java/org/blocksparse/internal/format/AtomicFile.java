@@ -6,7 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.channels.Channel;
 import java.nio.channels.FileChannel;
-import java.nio.channels.WritableByteChannel;
+import java.nio.channels.SeekableByteChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.FileSystems;
@@ -30,7 +30,7 @@ public final class AtomicFile {
 
   /** Writes the content. */
   public interface Content {
-    void write(WritableByteChannel channel) throws IOException;
+    void write(SeekableByteChannel channel) throws IOException;
   }
 
   /** Makes or replaces a file. */

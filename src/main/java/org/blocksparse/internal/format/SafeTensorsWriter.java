@@ -52,6 +52,21 @@ public final class SafeTensorsWriter {
     return SafeTensorsHeader.isName(text);
   }
 
+  /**
+   * Where in the file a tensor begins, in bytes: for those who put tensors into their places
+   * themselves after {@link #begin}, in any order.
+   *
+   * @throws IllegalArgumentException if the layout has no such tensor
+   */
+  public long position(String name) {
+    for (TensorEntry entry : layout.entries()) {
+      if (entry.name().equals(name)) {
+        return header.length + entry.begin();
+      }
+    }
+    throw new IllegalArgumentException("no tensor " + name);
+  }
+
   /** Writes what comes before the tensors. */
   public void begin(WritableByteChannel channel) throws IOException {
     append(channel, ByteBuffer.wrap(header));

@@ -99,11 +99,7 @@ public final class TrainingPass {
             GemmSchedule.ofRows(batch.logitRows(), batch.openingRows(), classes, sizes.classes());
         OuterSchedule outer = OuterSchedule.ofRows(opened);
         SlotsToX toX = gradX == null ? null : slotsToX(opened)) {
-      classGradients(level.gemm);
-      for (int r = 0; r < losses.length; r++) {
-        losses[r] += classLosses.getFloat(batch.rows()[r]);
-      }
-      if (update.finiteOnly() && !isFinite(classLosses, level.gemm, 0, level.gemm.chunks())) {
+      if (!classGradients(level, losses)) {
         return losses;
       }
       clearRowsThatDoNotCount();
@@ -114,18 +110,56 @@ public final class TrainingPass {
         if (toX != null) {
           toX.addUp(engine, gradX);
         }
-        update.classLevel(new ClassLevelGradient(engine, level.gemm, level.outer, x, classLogits));
+        giveClassLevel(level);
       }
     }
     batch.addSlotLosses(slotLosses, losses);
     return losses;
   }
 
-  private void classGradients(GemmSchedule gemm) {
+  /** Makes the pass as far as the class level goes, which needs nothing of the classes. */
+  public double[] runClassLevel() {
+    double[] losses = new double[batch.rows().length];
+    if (losses.length > 0) {
+      try (ClassLevel level = classLevel()) {
+        if (classGradients(level, losses)) {
+          giveClassLevel(level);
+        }
+      }
+    }
+    return losses;
+  }
+
+  /** Makes the pass as far as the opened classes go, which need nothing of the class level. */
+  public double[] runOpenedClasses() {
+    double[] losses = new double[batch.rows().length];
+    if (losses.length > 0) {
+      try (GemmSchedule opened =
+              GemmSchedule.ofRows(
+                  batch.logitRows(), batch.openingRows(), batch.openedClasses(), sizes.classes());
+          OuterSchedule outer = OuterSchedule.ofRows(opened)) {
+        openClasses(opened, outer, null);
+      }
+      batch.addSlotLosses(slotLosses, losses);
+    }
+    return losses;
+  }
+
+  /** Adds the losses of the class level; false if they are not finite and have to be. */
+  private boolean classGradients(ClassLevel level, double[] losses) {
+    GemmSchedule gemm = level.gemm;
     engine.gemm(gemm, x, w1, b1, false, classLogits);
     Kernels kernels = engine.kernels();
     engine.exponentials(
         gemm, sizes.classes(), (begin, end) -> classLoss.run(kernels, gemm, begin, end));
+    for (int r = 0; r < losses.length; r++) {
+      losses[r] += classLosses.getFloat(batch.rows()[r]);
+    }
+    return !update.finiteOnly() || isFinite(classLosses, gemm, 0, gemm.chunks());
+  }
+
+  private void giveClassLevel(ClassLevel level) {
+    update.classLevel(new ClassLevelGradient(engine, level.gemm, level.outer, x, classLogits));
   }
 
   /** Whether every class was given to the update. */

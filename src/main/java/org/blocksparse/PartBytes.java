@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.blocksparse.internal.optimizer.UpdateRule.Kind;
+
+/**
+ * A {@link SoftmaxPart} as bytes, little-endian: this header; its weights, its biases, and both
+ * again for each moment that its rule keeps.
+ *
+ * @param number of the part
+ * @param weights how many
+ * @param biases how many
+ * @param rule what the state is for
+ * @param steps that Adam has counted
+ */
+record PartBytes(int number, long weights, long biases, Kind rule, int steps, ByteBuffer all) {
+  private static final int MAGIC = 0x31705342; // BSp1
+  private static final int HEADER_BYTES = 4 + 4 + 8 + 8 + 4 + 4;
+
+  /** Room for a part. */
+  static PartBytes allocate(int number, long weights, long biases, Kind rule, int steps) {
+    long length = HEADER_BYTES + 4 * (1L + rule.moments()) * (weights + biases);
+    if (length > Integer.MAX_VALUE - 8) {
+      throw new IllegalStateException(
+          "part: its " + length + " bytes are more than an array can hold, 2^31 - 9");
+    }
+    ByteBuffer all = ByteBuffer.allocate((int) length).order(ByteOrder.LITTLE_ENDIAN);
+    all.putInt(MAGIC).putInt(number).putLong(weights).putLong(biases);
+    all.putInt(rule.ordinal()).putInt(steps);
+    return new PartBytes(number, weights, biases, rule, steps, all);
+  }
+
+  /**
+   * What {@link #array} gave.
+   *
+   * @throws IllegalArgumentException if it is something else
+   */
+  static PartBytes of(byte[] bytes) {
+    ByteBuffer all = ByteBuffer.wrap(requireNonNull(bytes, "parts")).order(ByteOrder.LITTLE_ENDIAN);
+    if (bytes.length < HEADER_BYTES || all.getInt() != MAGIC) {
+      throw new IllegalArgumentException("parts: expected what SoftmaxPart.toBytes returns");
+    }
+    int number = all.getInt();
+    long weights = all.getLong();
+    long biases = all.getLong();
+    int rule = all.getInt();
+    int steps = all.getInt();
+    if (rule < 0
+        || rule >= Kind.values().length
+        || bytes.length - HEADER_BYTES
+            != 4 * (1L + Kind.values()[rule].moments()) * (weights + biases)) {
+      throw new IllegalArgumentException("parts: part " + number + " is damaged");
+    }
+    return new PartBytes(number, weights, biases, Kind.values()[rule], steps, all);
+  }
+
+  byte[] array() {
+    return all.array();
+  }
+
+  /** Where the numbers are to be put, from the first on. */
+  ByteBuffer numbers() {
+    return all.position(HEADER_BYTES);
+  }
+
+  /** The weights, or those of a moment that are beside them. */
+  ByteBuffer weights(int moment) {
+    return slice((1L + moment) * (weights + biases), weights);
+  }
+
+  /** The biases, or those of a moment that are beside them. */
+  ByteBuffer biases(int moment) {
+    return slice((1L + moment) * (weights + biases) + weights, biases);
+  }
+
+  private ByteBuffer slice(long begin, long count) {
+    return all.slice(HEADER_BYTES + (int) (4 * begin), (int) (4 * count));
+  }
+}

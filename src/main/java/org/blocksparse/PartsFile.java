@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.Comparator;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.SafeTensorsLayout;
+import org.blocksparse.internal.format.SafeTensorsWriter;
+import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.optimizer.UpdateRule;
+import org.blocksparse.internal.softmax.Link;
+import org.blocksparse.internal.softmax.Parameter;
+
+/**
+ * Writes the file of a layer, byte by byte as {@link ModelFile} does, from parts that come one
+ * after the other: each is put into its place and forgotten.
+ */
+final class PartsFile {
+  /** The place of the weights and biases themselves, before those of the moments. */
+  private static final int PARAMETERS = -1;
+
+  /** Elements that are written at once. */
+  private static final int PIECE = 1 << 20;
+
+  private final int features;
+  private final ClassAssignment classes;
+  private final UpdateRule.Kind rule;
+  private final int moments;
+  private final PartBytes classLevel;
+  private final int[] steps;
+  private final BitSet written;
+  private final List<TensorSource> tensors = new ArrayList<>();
+  private final SafeTensorsWriter writer;
+
+  private PartsFile(
+      int features,
+      ClassAssignment classes,
+      Labels labels,
+      long layerSteps,
+      PartBytes classLevel,
+      SaveOptions options)
+      throws IOException {
+    this.features = features;
+    this.classes = classes;
+    this.classLevel = classLevel;
+    this.rule = classLevel.rule();
+    this.moments = options.optimizerState() ? rule.moments() : 0;
+    this.steps = new int[classes.classes()];
+    this.written = new BitSet(classes.classes());
+    Map<String, String> metadata =
+        ModelFile.metadata(
+            options.metadata() == null ? Map.of() : options.metadata(),
+            Link.SOFTMAX,
+            classes,
+            layerSteps);
+    addOfParts("W2", Parameter.W2);
+    addOfParts("W1", Parameter.W1);
+    addOfParts("b1", Parameter.B1);
+    addOfParts("b2", Parameter.B2);
+    tensors.add(TensorSource.ints(ModelNames.CLASS_OF, classes.table().classOf()));
+    tensors.add(TensorSource.ints(ModelNames.SLOT_OF, classes.table().slotOf()));
+    if (options.optimizerState()) {
+      metadata.put(ModelNames.RULE, rule.name());
+      metadata.put(ModelNames.RULE_STEPS, Integer.toString(classLevel.steps()));
+      tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, steps));
+      for (int moment = 0; moment < moments; moment++) {
+        for (Parameter parameter : Parameter.values()) {
+          addOfParts(ModelNames.state(moment, parameter.index()), parameter);
+        }
+      }
+    }
+    if (labels != null) {
+      LabelsFile.add(labels, tensors);
+    }
+    tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
+    this.writer =
+        new SafeTensorsWriter(
+            SafeTensorsLayout.of(tensors, "W2"), metadata, options.progress()::update);
+  }
+
+  private void addOfParts(String name, Parameter parameter) {
+    long[] dims =
+        switch (parameter) {
+          case W1 -> new long[] {features, classes.classes()};
+          case B1 -> new long[] {classes.classes()};
+          case W2 -> new long[] {classes.classes(), features, classes.slots()};
+          case B2 -> new long[] {classes.classes(), classes.slots()};
+        };
+    tensors.add(new TensorSource(name, ElementType.F32, dims, null));
+  }
+
+  /** Writes the file; see {@link HierarchicalSoftmaxBuilder#saveParts}. */
+  static void save(
+      Path file,
+      int features,
+      ClassAssignment classes,
+      Labels labels,
+      long steps,
+      Iterator<byte[]> parts,
+      SaveOptions options)
+      throws IOException {
+    if (options.bag() != null || options.weights() != null) {
+      throw new IllegalArgumentException("options: parts have no bag and no other type of weights");
+    }
+    if (!parts.hasNext()) {
+      throw new IllegalArgumentException("parts: there are none");
+    }
+    PartBytes first = PartBytes.of(parts.next());
+    if (first.number() != SoftmaxPart.CLASS_LEVEL) {
+      throw new IllegalArgumentException(
+          "parts: expected the class level first, but was class " + first.number());
+    }
+    PartsFile all = new PartsFile(features, classes, labels, steps, first, options);
+    AtomicFile.write(file, channel -> all.write(channel, parts));
+  }
+
+  private void write(SeekableByteChannel channel, Iterator<byte[]> parts) throws IOException {
+    writer.begin(channel);
+    put(channel, classLevel, Parameter.W1, Parameter.B1, 0);
+    while (parts.hasNext()) {
+      PartBytes part = PartBytes.of(parts.next());
+      int number = part.number();
+      if (number < 0 || number >= classes.classes() || written.get(number)) {
+        throw new IllegalArgumentException(
+            "parts: expected each of " + classes.classes() + " classes once, but was " + number);
+      }
+      written.set(number);
+      steps[number] = part.steps();
+      put(channel, part, Parameter.W2, Parameter.B2, number);
+    }
+    if (written.cardinality() < classes.classes()) {
+      throw new IllegalArgumentException("parts: class " + written.nextClearBit(0) + " is missing");
+    }
+    for (TensorSource tensor : tensors) {
+      if (tensor.elements() != null) {
+        put(channel, tensor);
+      }
+    }
+  }
+
+  private void put(
+      SeekableByteChannel channel, PartBytes part, Parameter weights, Parameter biases, int block)
+      throws IOException {
+    long columns = weights == Parameter.W1 ? classes.classes() : classes.slots();
+    if (part.weights() != features * columns || part.biases() != columns) {
+      throw new IllegalArgumentException(
+          "parts: part "
+              + part.number()
+              + " has "
+              + part.weights()
+              + " weights and "
+              + part.biases()
+              + " biases, expected "
+              + features * columns
+              + " and "
+              + columns);
+    }
+    // A class that made no step has no state, which is all zeros.
+    if (part.rule() != rule && part.rule() != UpdateRule.Kind.SGD) {
+      throw new IllegalArgumentException(
+          "parts: part "
+              + part.number()
+              + " is of "
+              + part.rule()
+              + ", the class level of "
+              + rule);
+    }
+    put(channel, weights.label(), block, part.weights(PARAMETERS));
+    put(channel, biases.label(), block, part.biases(PARAMETERS));
+    for (int moment = 0; moment < moments; moment++) {
+      boolean none = moment >= part.rule().moments();
+      put(
+          channel,
+          ModelNames.state(moment, weights.index()),
+          block,
+          none ? zeros(part.weights()) : part.weights(moment));
+      put(
+          channel,
+          ModelNames.state(moment, biases.index()),
+          block,
+          none ? zeros(part.biases()) : part.biases(moment));
+    }
+  }
+
+  private static ByteBuffer zeros(long elements) {
+    return ByteBuffer.allocate(Math.toIntExact(4 * elements));
+  }
+
+  private void put(SeekableByteChannel channel, String name, int block, ByteBuffer bytes)
+      throws IOException {
+    channel.position(writer.position(name) + (long) block * bytes.remaining());
+    while (bytes.hasRemaining()) {
+      channel.write(bytes);
+    }
+  }
+
+  private void put(SeekableByteChannel channel, TensorSource tensor) throws IOException {
+    long size = 1;
+    for (long dim : tensor.dims()) {
+      size *= dim;
+    }
+    ByteBuffer bytes =
+        ByteBuffer.allocate(tensor.elementBytes() * PIECE).order(ByteOrder.LITTLE_ENDIAN);
+    channel.position(writer.position(tensor.name()));
+    for (long begin = 0; begin < size; begin += PIECE) {
+      int count = (int) Math.min(PIECE, size - begin);
+      tensor.elements().put(begin, count, bytes.clear());
+      bytes.position(0).limit(tensor.elementBytes() * count);
+      while (bytes.hasRemaining()) {
+        channel.write(bytes);
+      }
+    }
+  }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.util.Arrays;
+import org.apache.spark.ml.linalg.SQLDataTypes;
+import org.apache.spark.ml.linalg.SparseVector;
+import org.apache.spark.ml.linalg.Vector;
+import org.apache.spark.sql.types.ArrayType;
+import org.apache.spark.sql.types.DataType;
+import org.apache.spark.sql.types.DataTypes;
+import scala.collection.Seq;
+
+/** The features of a row, as a column has them: a vector, dense or sparse, or an array. */
+final class FeatureRow {
+  private FeatureRow() {}
+
+  /** Whether a column of that type can be read. */
+  static boolean isReadable(DataType type) {
+    return type.equals(SQLDataTypes.VectorType())
+        || (type instanceof ArrayType array
+            && (array.elementType().equals(DataTypes.FloatType)
+                || array.elementType().equals(DataTypes.DoubleType)));
+  }
+
+  /**
+   * Writes the features of a row.
+   *
+   * @param value what the column has
+   * @param to receives {@code features} values from {@code begin} on; what is there is overwritten
+   * @throws IllegalArgumentException if they are null, not as many or not finite as floats
+   */
+  static void read(Object value, float[] to, int begin, int features) {
+    if (value == null) {
+      throw new IllegalArgumentException("expected " + features + " numbers but was null");
+    }
+    if (value instanceof SparseVector sparse) {
+      requireSize(sparse.size(), features);
+      Arrays.fill(to, begin, begin + features, 0);
+      int[] indices = sparse.indices();
+      double[] values = sparse.values();
+      for (int i = 0; i < indices.length; i++) {
+        to[begin + indices[i]] = finite(values[i], indices[i]);
+      }
+    } else if (value instanceof Vector dense) {
+      requireSize(dense.size(), features);
+      double[] values = dense.toArray();
+      for (int i = 0; i < features; i++) {
+        to[begin + i] = finite(values[i], i);
+      }
+    } else {
+      Seq<?> values = (Seq<?>) value;
+      requireSize(values.length(), features);
+      for (int i = 0; i < features; i++) {
+        if (!(values.apply(i) instanceof Number number)) {
+          throw new IllegalArgumentException("expected finite numbers but [" + i + "] is null");
+        }
+        to[begin + i] = finite(number.doubleValue(), i);
+      }
+    }
+  }
+
+  /**
+   * How many features a row has.
+   *
+   * @throws IllegalArgumentException if they are null
+   */
+  static int size(Object value) {
+    if (value instanceof Vector vector) {
+      return vector.size();
+    }
+    if (value instanceof Seq<?> values) {
+      return values.length();
+    }
+    throw new IllegalArgumentException("featuresCol: expected numbers but was " + value);
+  }
+
+  private static void requireSize(int found, int expected) {
+    if (found != expected) {
+      throw new IllegalArgumentException("expected " + expected + " numbers but was " + found);
+    }
+  }
+
+  private static float finite(double value, int index) {
+    if (!Float.isFinite((float) value)) {
+      throw new IllegalArgumentException("expected finite floats but [" + index + "] is " + value);
+    }
+    return (float) value;
+  }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.Workers;
+
+/**
+ * The models that this JVM has mapped. Those used last are kept for tasks to come; of the others
+ * the garbage collector unmaps what no task uses any more.
+ */
+final class MappedModels {
+  /** Streams and pipelines use few at a time; a cross-validation leaves many behind. */
+  private static final int KEPT = 4;
+
+  /** The files of models that were made in this JVM, which is a driver's. */
+  private static final Map<String, Path> LOCAL = new HashMap<>();
+
+  private static final LinkedHashMap<String, HierarchicalSoftmax> MAPPED =
+      new LinkedHashMap<>(16, 0.75f, true);
+
+  private MappedModels() {}
+
+  /** Writes the file of a model. */
+  interface Content {
+    void writeTo(Path file) throws IOException;
+  }
+
+  static synchronized void keepLocal(String id, Path file) {
+    LOCAL.put(id, file);
+  }
+
+  static synchronized void forget(String id) {
+    LOCAL.remove(id);
+    MAPPED.remove(id);
+  }
+
+  /**
+   * The model of an id.
+   *
+   * @param content makes its file, if this JVM has none; one task does it, the others wait
+   */
+  static synchronized HierarchicalSoftmax get(String id, Content content) {
+    HierarchicalSoftmax model = MAPPED.get(id);
+    if (model == null) {
+      model = map(LOCAL.get(id), content);
+      MAPPED.put(id, model);
+      if (MAPPED.size() > KEPT) {
+        MAPPED.remove(MAPPED.keySet().iterator().next());
+      }
+    }
+    return model;
+  }
+
+  private static HierarchicalSoftmax map(Path local, Content content) {
+    // A task has a slot, and others of this JVM have the other processors.
+    LoadOptions options = LoadOptions.mapped().withWorkers(Workers.callingThread());
+    try {
+      if (local != null) {
+        return HierarchicalSoftmax.load(local, options);
+      }
+      Path file = ModelBytes.newFile();
+      try {
+        content.writeTo(file);
+        return HierarchicalSoftmax.load(file, options);
+      } finally {
+        deleteNowOrLater(file);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** What is mapped lives on without a name; only Windows refuses that. */
+  private static void deleteNowOrLater(Path file) {
+    try {
+      Files.delete(file);
+    } catch (IOException e) {
+      file.toFile().deleteOnExit();
+    }
+  }
+}

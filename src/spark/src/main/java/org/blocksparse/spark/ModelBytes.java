@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.Serializable;
+import java.io.UncheckedIOException;
+import java.lang.ref.Cleaner;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.UUID;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.blocksparse.HierarchicalSoftmax;
+
+/**
+ * The safetensors file of a model: a local file on the driver, which reaches executors in pieces
+ * and is mapped once in each JVM.
+ */
+final class ModelBytes {
+  /** Large enough for throughput, and small beside the memory of any executor. */
+  private static final int PIECE_BYTES = 4 << 20;
+
+  private static final Cleaner CLEANER = Cleaner.create();
+
+  private final String id = UUID.randomUUID().toString();
+  private final Path file;
+
+  /** What the executors of one application have been sent; guarded by this. */
+  private Sent sent;
+
+  private String application;
+
+  private ModelBytes(Path file) {
+    this.file = file;
+    MappedModels.keepLocal(id, file);
+  }
+
+  /**
+   * The bytes of a file of the driver, which belongs to this from now on: it is deleted with it.
+   */
+  static ModelBytes of(Path file) {
+    ModelBytes bytes = new ModelBytes(file);
+    String id = bytes.id;
+    CLEANER.register(bytes, () -> delete(id, file));
+    file.toFile().deleteOnExit(); // whatever is not garbage by then
+    return bytes;
+  }
+
+  /** A copy of the bytes of a stream. */
+  static ModelBytes copyOf(InputStream in) throws IOException {
+    Path file = newFile();
+    try (OutputStream out = Files.newOutputStream(file)) {
+      in.transferTo(out);
+    } catch (Throwable e) {
+      Files.delete(file);
+      throw e;
+    }
+    return of(file);
+  }
+
+  /** An empty file for a model, of this process. */
+  static Path newFile() throws IOException {
+    return Files.createTempFile("blocksparse-spark", ".safetensors");
+  }
+
+  private static void delete(String id, Path file) {
+    MappedModels.forget(id);
+    try {
+      Files.deleteIfExists(file);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** The file on the driver. */
+  Path file() {
+    return file;
+  }
+
+  /** The length of the file. */
+  long size() {
+    try {
+      return Files.size(file);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** For tasks; sends the bytes to the executors of an application if it has not been done. */
+  synchronized Sent to(JavaSparkContext context) {
+    String to = context.sc().applicationId();
+    if (!to.equals(application)) {
+      sent = new Sent(this, context.sc().isLocal() ? List.of() : pieces(context));
+      application = to;
+    }
+    return sent;
+  }
+
+  private List<Broadcast<byte[]>> pieces(JavaSparkContext context) {
+    List<Broadcast<byte[]>> pieces = new ArrayList<>();
+    try (InputStream in = Files.newInputStream(file)) {
+      byte[] piece;
+      while ((piece = in.readNBytes(PIECE_BYTES)).length > 0) {
+        pieces.add(context.broadcast(piece));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return pieces;
+  }
+
+  /** What tasks get: from it each JVM makes a file, which it maps once. */
+  static final class Sent implements Serializable {
+    private static final long serialVersionUID = 1;
+
+    /** On the driver: a Dataset needs the file longer than the model that has made it. */
+    @SuppressWarnings("unused")
+    private final transient ModelBytes owner;
+
+    private final String id;
+    private final ArrayList<Broadcast<byte[]>> pieces;
+
+    private Sent(ModelBytes owner, List<Broadcast<byte[]>> pieces) {
+      this.owner = owner;
+      this.id = owner.id;
+      this.pieces = new ArrayList<>(pieces);
+    }
+
+    /**
+     * The model, mapped: one for all tasks of this JVM, which is not to be closed.
+     *
+     * @throws UncheckedIOException if the file cannot be written or mapped
+     */
+    HierarchicalSoftmax model() {
+      return MappedModels.get(id, this::write);
+    }
+
+    private void write(Path to) throws IOException {
+      try (OutputStream out = Files.newOutputStream(to)) {
+        for (Broadcast<byte[]> piece : pieces) {
+          out.write(piece.value());
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.Serializable;
+import java.util.Locale;
+import org.blocksparse.Optimizer;
+
+/** What an {@link Optimizer} is made of, for tasks. */
+record OptimizerSettings(String rule, float rate, float decay, float maxNorm)
+    implements Serializable {
+  /**
+   * The optimizer.
+   *
+   * @throws IllegalArgumentException if there is no such rule, or a number is outside its range
+   */
+  Optimizer optimizer() {
+    Optimizer plain =
+        switch (rule.toLowerCase(Locale.ROOT)) {
+          case "sgd" -> Optimizer.sgd(rate);
+          case "adagrad" -> Optimizer.adagrad(rate);
+          case "adam" -> Optimizer.adam(rate);
+          default ->
+              throw new IllegalArgumentException(
+                  "optimizer: expected sgd, adagrad or adam but was " + rule);
+        };
+    return plain.withDecay(decay).withMaxNorm(maxNorm);
+  }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileChannel.MapMode;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * The rows of one part while a task trains it, sorted by hash and, where that is equal, by what
+ * they are. The first 32 MiB are on the heap; what is more is in a file in the folder for temporary
+ * files, mapped, so that the system keeps as much of it in memory as there is room. Besides, each
+ * row takes 16 bytes of the heap, and 8 more while an epoch is put into order.
+ */
+final class PartRows implements AutoCloseable {
+  private static final int SEGMENT_BYTES = 4 << 20;
+  private static final int HEAP_SEGMENTS = 8;
+
+  private final int features;
+  private final List<ByteBuffer> segments = new ArrayList<>();
+  private long[] hashes = new long[64];
+
+  /** The number of the segment, and where in the segment the row begins. */
+  private long[] places = new long[64];
+
+  private int count;
+  private int runBegin;
+  private Path file;
+  private FileChannel channel;
+
+  /** No rows yet, which will have so many features. */
+  PartRows(int features) {
+    this.features = features;
+  }
+
+  /** Adds a row whose hash is not less than that of the last. */
+  void add(long hash, byte[] row) throws IOException {
+    ByteBuffer last = segments.isEmpty() ? null : segments.get(segments.size() - 1);
+    if (last == null || last.remaining() < row.length) {
+      last = newSegment(Math.max(SEGMENT_BYTES, row.length));
+      segments.add(last);
+    }
+    if (count == hashes.length) {
+      int length = Math.toIntExact(Math.min(Integer.MAX_VALUE - 8, 2L * count));
+      hashes = Arrays.copyOf(hashes, length);
+      places = Arrays.copyOf(places, length);
+    }
+    if (count > 0 && hashes[count - 1] != hash) {
+      sortRun();
+    }
+    hashes[count] = hash;
+    places[count] = (segments.size() - 1L) << 32 | last.position();
+    count++;
+    last.put(row);
+  }
+
+  private ByteBuffer newSegment(int bytes) throws IOException {
+    if (segments.size() < HEAP_SEGMENTS) {
+      return ByteBuffer.allocate(bytes);
+    }
+    if (channel == null) {
+      file = Files.createTempFile("blocksparse-rows", null);
+      channel =
+          FileChannel.open(
+              file,
+              StandardOpenOption.READ,
+              StandardOpenOption.WRITE,
+              StandardOpenOption.DELETE_ON_CLOSE);
+    }
+    return channel.map(MapMode.READ_WRITE, channel.size(), bytes);
+  }
+
+  /** All rows are added. */
+  void end() {
+    sortRun();
+  }
+
+  /** Puts rows with the same hash, which hardly ever differ, into order. */
+  private void sortRun() {
+    if (count - runBegin > 1) {
+      Long[] run = Arrays.stream(places, runBegin, count).boxed().toArray(Long[]::new);
+      Arrays.sort(run, (a, b) -> whole(a).compareTo(whole(b)));
+      for (int i = 0; i < run.length; i++) {
+        places[runBegin + i] = run[i];
+      }
+    }
+    runBegin = count;
+  }
+
+  /** A row, whose length its own bytes tell. */
+  private ByteBuffer whole(long place) {
+    ByteBuffer row = at(place);
+    return row.limit(row.position() + EncodedRow.length(row, features));
+  }
+
+  private ByteBuffer at(long place) {
+    ByteBuffer segment = segments.get((int) (place >> 32)).duplicate().clear();
+    return segment.position((int) place);
+  }
+
+  int count() {
+    return count;
+  }
+
+  /** The rows in the order of an epoch: their numbers, for {@link #row}. */
+  int[] order(RowOrder order, int epoch) {
+    long[] positions = new long[count];
+    for (int i = 0; i < count; i++) {
+      // Without a sign, as with one.
+      positions[i] = order.position(hashes[i], epoch) ^ Long.MIN_VALUE;
+    }
+    Arrays.sort(positions);
+    int[] rows = new int[count];
+    for (int i = 0; i < count; i++) {
+      if (i > 0 && positions[i] == positions[i - 1]) {
+        rows[i] = rows[i - 1] + 1;
+      } else {
+        rows[i] = first(order.hash(positions[i] ^ Long.MIN_VALUE, epoch));
+      }
+    }
+    return rows;
+  }
+
+  /** The first row that has a hash. */
+  private int first(long hash) {
+    int row = Arrays.binarySearch(hashes, 0, count, hash);
+    while (row > 0 && hashes[row - 1] == hash) {
+      row--;
+    }
+    return row;
+  }
+
+  long hash(int row) {
+    return hashes[row];
+  }
+
+  /** A row, from the position of the buffer on. */
+  ByteBuffer row(int row) {
+    return at(places[row]);
+  }
+
+  @Override
+  public void close() throws IOException {
+    segments.clear();
+    if (channel != null) {
+      channel.close();
+      Files.deleteIfExists(file);
+    }
+  }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.nio.ByteBuffer;
+import org.apache.spark.TaskContext;
+import org.apache.spark.TaskKilledException;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Loss;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SoftmaxPart;
+
+/** Trains a part through all epochs, in a task. */
+final class PartTrainer {
+  private final TrainingPlan plan;
+  private final ClassAssignment classes;
+  private final Optimizer optimizer;
+  private final SoftmaxPart part;
+  private final PartRows rows;
+
+  PartTrainer(TrainingPlan plan, ClassAssignment classes, SoftmaxPart part, PartRows rows) {
+    this.plan = plan;
+    this.classes = classes;
+    this.optimizer = plan.optimizer().optimizer();
+    this.part = part;
+    this.rows = rows;
+  }
+
+  /**
+   * Makes all steps.
+   *
+   * @return the part
+   * @throws ArithmeticException if a loss is not finite, naming the part, the epoch and the batch
+   */
+  byte[] train() {
+    for (int epoch = 0; epoch < plan.epochs(); epoch++) {
+      int[] ordered = rows.order(plan.order(), epoch);
+      int begin = 0;
+      while (begin < ordered.length) {
+        int batch = batch(ordered[begin], epoch);
+        int end = begin + 1;
+        while (end < ordered.length && batch(ordered[end], epoch) == batch) {
+          end++;
+        }
+        endIfKilled();
+        step(ordered, begin, end, epoch, batch);
+        begin = end;
+      }
+    }
+    try {
+      return part.toBytes();
+    } catch (IllegalStateException e) {
+      throw diverged("after epoch " + plan.epochs(), e);
+    }
+  }
+
+  private int batch(int row, int epoch) {
+    return plan.order().batch(plan.order().position(rows.hash(row), epoch));
+  }
+
+  /** A task that is not needed any more, since another was faster, is told so and must end. */
+  private static void endIfKilled() {
+    TaskContext task = TaskContext.get();
+    if (task != null && task.isInterrupted()) {
+      throw new TaskKilledException();
+    }
+  }
+
+  private void step(int[] ordered, int begin, int end, int epoch, int batch) {
+    int features = plan.features();
+    int count = end - begin;
+    float[] x = new float[count * features];
+    int[] targets = new int[count];
+    float[] weights = new float[count];
+    // What the mean over the whole batch multiplies by, in the same operations.
+    float share = 1f / plan.rowsOfBatch()[plan.order().order(epoch)][batch];
+    for (int i = 0; i < count; i++) {
+      ByteBuffer row = rows.row(ordered[begin + i]);
+      EncodedRow.features(row, x, i * features, features);
+      int label = EncodedRow.label(row);
+      targets[i] =
+          part.number() == SoftmaxPart.CLASS_LEVEL ? classes.classOf(label) : classes.slotOf(label);
+      weights[i] = EncodedRow.weight(row) * share;
+    }
+    try (FloatTensor xs = FloatTensor.of(x, count, features);
+        IntTensor ts = IntTensor.of(targets, count);
+        FloatTensor ws = FloatTensor.of(weights, count)) {
+      part.step(xs, ts, Loss.sum().withRowWeights(ws), optimizer);
+    } catch (ArithmeticException e) {
+      throw diverged("epoch " + (epoch + 1) + ", batch " + (batch + 1), e);
+    }
+  }
+
+  private ArithmeticException diverged(String when, RuntimeException cause) {
+    ArithmeticException e = new ArithmeticException(part + ", " + when + ": " + cause.getMessage());
+    e.initCause(cause);
+    return e;
+  }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.Serializable;
+
+/**
+ * What rows are shuffled and sorted by.
+ *
+ * @param part the number of the part that the row is for
+ * @param hash of the row
+ */
+record RowKey(int part, long hash) implements Serializable, Comparable<RowKey> {
+  @Override
+  public int compareTo(RowKey that) {
+    int byPart = Integer.compare(part, that.part);
+    return byPart != 0 ? byPart : Long.compare(hash, that.hash);
+  }
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Iterator;
+import java.util.List;
+import java.util.NoSuchElementException;
+import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.types.StructType;
+import org.blocksparse.Filter;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.Ranking;
+import org.blocksparse.SparseRows;
+import scala.collection.Seq;
+
+/** What a task does with the rows of its partition: batches of them are ranked together. */
+final class Scoring implements MapPartitionsFunction<Row, Row> {
+  private static final long serialVersionUID = 1;
+
+  /** Rows that open the same class share the reading of its weights. */
+  private static final int BATCH = 1024;
+
+  /** The most values of a batch, 64 MiB of them. */
+  private static final int BATCH_VALUES = 1 << 24;
+
+  /** How much of a row a message shows. */
+  private static final int SHOWN = 100;
+
+  private final ModelBytes.Sent model;
+  private final StructType schema;
+  private final ScoringColumns columns;
+
+  /**
+   * Scores rows.
+   *
+   * @param schema of the rows
+   */
+  Scoring(ModelBytes.Sent model, StructType schema, ScoringColumns columns) {
+    this.model = model;
+    this.schema = schema;
+    this.columns = columns;
+  }
+
+  @Override
+  public Iterator<Row> call(Iterator<Row> rows) {
+    return new Batches(rows, model.model());
+  }
+
+  /** Scores the next batch when the one before is used up. */
+  private final class Batches implements Iterator<Row> {
+    private final Iterator<Row> rows;
+    private final HierarchicalSoftmax layer;
+    private final int features;
+    private final float[] x;
+    private final List<Row> batch = new ArrayList<>();
+    private Iterator<Row> scored = List.<Row>of().iterator();
+    private long done;
+
+    Batches(Iterator<Row> rows, HierarchicalSoftmax layer) {
+      this.rows = rows;
+      this.layer = layer;
+      this.features = layer.features();
+      this.x = new float[Math.max(1, Math.min(BATCH, BATCH_VALUES / features)) * features];
+    }
+
+    @Override
+    public boolean hasNext() {
+      if (!scored.hasNext() && rows.hasNext()) {
+        scored = nextBatch();
+      }
+      return scored.hasNext();
+    }
+
+    @Override
+    public Row next() {
+      if (!hasNext()) {
+        throw new NoSuchElementException();
+      }
+      return scored.next();
+    }
+
+    private Iterator<Row> nextBatch() {
+      batch.clear();
+      List<int[]> without = new ArrayList<>();
+      while (rows.hasNext() && (batch.size() + 1) * features <= x.length) {
+        Row row = rows.next();
+        try {
+          FeatureRow.read(row.get(columns.features()), x, batch.size() * features, features);
+        } catch (IllegalArgumentException e) {
+          throw wrong(row, columns.features(), e);
+        }
+        if (columns.without() >= 0) {
+          without.add(outputs(row));
+        }
+        batch.add(row);
+      }
+      List<Row> result = score(without);
+      done += batch.size();
+      return result.iterator();
+    }
+
+    private List<Row> score(List<int[]> without) {
+      int n = batch.size();
+      Ranking ranking;
+      try (FloatTensor rowsOfX = FloatTensor.of(Arrays.copyOf(x, n * features), n, features);
+          SparseRows left = columns.without() >= 0 ? SparseRows.of(without) : null) {
+        ranking =
+            layer.topK(
+                rowsOfX, columns.k(), left == null ? Filter.without() : Filter.without(left));
+      }
+      List<Row> result = new ArrayList<>(n);
+      for (int i = 0; i < n; i++) {
+        if (!ranking.isDefined(i)) {
+          throw new ArithmeticException(
+              place(batch.get(i), i) + ": a probability is NaN, since the model is not finite");
+        }
+        result.add(answer(batch.get(i), ranking, i));
+      }
+      return result;
+    }
+
+    private Row answer(Row row, Ranking ranking, int i) {
+      List<Object> values = new ArrayList<>(row.size() + 2);
+      for (int c = 0; c < row.size(); c++) {
+        values.add(row.get(c));
+      }
+      if (columns.prediction()) {
+        Object best = ranking.size(i) == 0 ? null : label(ranking, i, 0);
+        values.add(best instanceof Integer number ? (Object) number.doubleValue() : best);
+      }
+      if (columns.topK()) {
+        Row[] likeliest = new Row[ranking.size(i)];
+        for (int rank = 0; rank < likeliest.length; rank++) {
+          likeliest[rank] =
+              RowFactory.create(label(ranking, i, rank), (float) ranking.probability(i, rank));
+        }
+        values.add(likeliest);
+      }
+      return RowFactory.create(values.toArray());
+    }
+
+    private Object label(Ranking ranking, int row, int rank) {
+      return columns.named() ? ranking.label(row, rank) : (Object) ranking.output(row, rank);
+    }
+
+    /** What a row leaves out; a name that no output has leaves out nothing. */
+    private int[] outputs(Row row) {
+      Seq<?> all = (Seq<?>) row.get(columns.without());
+      int[] outputs = new int[all == null ? 0 : all.length()];
+      int count = 0;
+      for (int i = 0; i < outputs.length; i++) {
+        Object label = all.apply(i);
+        int output =
+            label instanceof String name ? layer.labels().output(name) : number(row, label);
+        if (output >= 0) {
+          outputs[count++] = output;
+        }
+      }
+      return Arrays.copyOf(outputs, count);
+    }
+
+    private int number(Row row, Object label) {
+      if (!(label instanceof Number number)
+          || number.intValue() < 0
+          || number.intValue() >= layer.outputs()
+          || number.intValue() != number.doubleValue()) {
+        throw wrong(
+            row,
+            columns.without(),
+            new IllegalArgumentException(
+                "expected labels in [0, " + layer.outputs() + ") but was " + label));
+      }
+      return number.intValue();
+    }
+
+    private IllegalArgumentException wrong(Row row, int column, IllegalArgumentException e) {
+      return new IllegalArgumentException(
+          place(row, batch.size()) + ": " + schema.fields()[column].name() + ": " + e.getMessage(),
+          e);
+    }
+
+    /** Where a row is, and what it has beside its features. */
+    private String place(Row row, int inBatch) {
+      StringBuilder content = new StringBuilder();
+      for (int c = 0; c < row.size(); c++) {
+        if (row.get(c) instanceof Number || row.get(c) instanceof String) {
+          content.append(content.isEmpty() ? "" : ", ").append(schema.fields()[c].name());
+          content.append(" = ").append(row.get(c));
+        }
+      }
+      content.setLength(Math.min(content.length(), SHOWN));
+      return "row %d of partition %d (%s)"
+          .formatted(done + inBatch, TaskContext.getPartitionId(), content);
+    }
+  }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.Serializable;
+
+/**
+ * What scoring reads and adds.
+ *
+ * @param features the number of the column
+ * @param without the number of the column, or -1
+ * @param prediction whether the likeliest label is added
+ * @param topK whether the k likeliest labels are added
+ * @param k how many are searched
+ * @param named whether labels are strings
+ */
+record ScoringColumns(
+    int features, int without, boolean prediction, boolean topK, int k, boolean named)
+    implements Serializable {}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.lit;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.types.DataType;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.storage.StorageLevel;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.HierarchicalSoftmaxBuilder;
+import org.blocksparse.Labels;
+import org.blocksparse.SaveOptions;
+import org.blocksparse.SoftmaxPart;
+import scala.Tuple2;
+
+/**
+ * One call of {@link HierarchicalSoftmaxClassifier#fit}, on the driver. Rows are counted, put into
+ * an order and batches, and sent twice: to the class level, and to the class of their label. Tasks
+ * then train one part after the other, through all epochs; the parts are brought to the driver some
+ * at a time, and written to a file.
+ */
+final class TrainingJob {
+  private static final String DESCRIPTION = "spark.job.description";
+  private static final int TASKS_PER_SLOT = 3;
+
+  private final TrainingSettings settings;
+  private final JavaSparkContext context;
+  private final Dataset<Row> columns;
+  private final boolean named;
+  private final List<Broadcast<?>> broadcasts = new ArrayList<>();
+  private final List<JavaRDD<?>> persisted = new ArrayList<>();
+
+  TrainingJob(TrainingSettings settings, Dataset<?> rows) {
+    this.settings = settings;
+    this.context = JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
+    DataType type = rows.schema().apply(settings.labelCol()).dataType();
+    this.named = type.equals(DataTypes.StringType);
+    Column label = col(settings.labelCol());
+    Column weight = settings.weightCol() == null ? lit(1) : col(settings.weightCol());
+    this.columns =
+        rows.select(
+            col(settings.featuresCol()).as("features"),
+            (named ? label : label.cast(DataTypes.DoubleType)).as("label"),
+            weight.cast(DataTypes.DoubleType).as("weight"));
+  }
+
+  /**
+   * Trains.
+   *
+   * @return a file with the model, which is the caller's
+   */
+  Path train() throws IOException {
+    String description = context.getLocalProperty(DESCRIPTION);
+    Path file = ModelBytes.newFile();
+    try {
+      train(file);
+      return file;
+    } catch (Throwable e) {
+      Files.deleteIfExists(file);
+      throw e;
+    } finally {
+      persisted.forEach(rdd -> rdd.unpersist(false));
+      broadcasts.forEach(Broadcast::destroy);
+      context.setLocalProperty(DESCRIPTION, description);
+    }
+  }
+
+  private void train(Path file) throws IOException {
+    Beginning beginning =
+        settings.initialModel() == null ? null : Beginning.read(Path.of(settings.initialModel()));
+    int features = features();
+    if (beginning != null && beginning.features() != features) {
+      throw new IllegalArgumentException(
+          "initialModel: has " + beginning.features() + " features, rows have " + features);
+    }
+    LabelTable labels = labels(beginning);
+    JavaRDD<byte[]> rows =
+        persist(
+            columns
+                .toJavaRDD()
+                .mapPartitionsWithIndex(
+                    new RowEncoder(features, labels.outputs(), broadcast(labels.numbers())),
+                    false));
+    RowOrder order = new RowOrder(settings.seed(), batches(labels.rows()), settings.reshuffle());
+    describe("counts the rows of batches");
+    int[][] rowsOfBatch = BatchCounts.of(rows, order, order.orders(settings.epochs()));
+    TrainingPlan plan =
+        new TrainingPlan(features, settings.epochs(), order, rowsOfBatch, settings.optimizer());
+    ClassAssignment classes = beginning == null ? classes(labels) : beginning.classes();
+    JavaRDD<byte[]> parts = parts(rows, plan, classes, labels, beginning);
+    describe("trains " + classes.classes() + " classes and their level");
+    List<int[]> sizes = parts.mapPartitions(TrainingJob::sizes).collect();
+    describe("brings the parts of the model to the driver");
+    HierarchicalSoftmaxBuilder builder =
+        HierarchicalSoftmax.builder(features, labels.outputs()).classes(classes);
+    if (labels.names() != null) {
+      builder.labels(Labels.of(labels.names()));
+    }
+    SaveOptions options = SaveOptions.defaults();
+    builder.saveParts(
+        file,
+        plan.steps() + (beginning == null ? 0 : beginning.steps()),
+        new TrainedParts(parts, sizes),
+        settings.keepOptimizerState() ? options.withOptimizerState() : options);
+  }
+
+  /** What Spark's pages show for the jobs that follow. */
+  private void describe(String what) {
+    context.setLocalProperty(DESCRIPTION, "HierarchicalSoftmaxClassifier " + what);
+  }
+
+  private <T> Broadcast<T> broadcast(T value) {
+    Broadcast<T> broadcast = context.broadcast(value);
+    broadcasts.add(broadcast);
+    return broadcast;
+  }
+
+  private <T> JavaRDD<T> persist(JavaRDD<T> rdd) {
+    persisted.add(rdd.persist(StorageLevel.MEMORY_AND_DISK()));
+    return rdd;
+  }
+
+  private int features() {
+    describe("looks for the size of the features");
+    List<Row> first = columns.select("features").takeAsList(1);
+    if (first.isEmpty()) {
+      throw new IllegalArgumentException("rows: there are none");
+    }
+    return FeatureRow.size(first.get(0).get(0));
+  }
+
+  private LabelTable labels(Beginning beginning) {
+    describe("counts labels");
+    Dataset<Row> labels = columns.select("label");
+    if (named) {
+      return LabelTable.ofStrings(labels, beginning == null ? null : beginning.names());
+    }
+    LabelTable numbers =
+        LabelTable.ofNumbers(
+            labels, beginning == null ? settings.numLabels() : beginning.classes().outputs());
+    return beginning == null ? numbers : new LabelTable(numbers.counts(), beginning.names());
+  }
+
+  private int batches(long rows) {
+    return (int)
+        Math.min(Integer.MAX_VALUE - 8, Math.max(1, (rows - 1) / settings.batchSize() + 1));
+  }
+
+  private ClassAssignment classes(LabelTable labels) throws IOException {
+    if (settings.assignmentFile() != null) {
+      ClassAssignment read = ClassAssignment.read(Path.of(settings.assignmentFile()));
+      if (read.outputs() != labels.outputs()) {
+        throw new IllegalArgumentException(
+            "assignmentFile: has " + read.outputs() + " labels, expected " + labels.outputs());
+      }
+      return read;
+    }
+    int count =
+        settings.classes() == 0
+            ? ClassAssignment.defaultCount(labels.outputs())
+            : settings.classes();
+    return switch (settings.assignment()) {
+      case "byFrequency" -> ClassAssignment.byFrequency(labels.counts(), count);
+      case "contiguous" -> ClassAssignment.contiguous(labels.outputs(), count);
+      default ->
+          throw new IllegalArgumentException(
+              "assignment: expected byFrequency or contiguous but was " + settings.assignment());
+    };
+  }
+
+  /** The trained parts, which are not computed yet. */
+  private JavaRDD<byte[]> parts(
+      JavaRDD<byte[]> rows,
+      TrainingPlan plan,
+      ClassAssignment classes,
+      LabelTable labels,
+      Beginning beginning) {
+    int[] table = new int[classes.outputs()];
+    long[] rowsOfClass = new long[classes.classes()];
+    for (int label = 0; label < table.length; label++) {
+      table[label] = classes.classOf(label);
+      if (table[label] >= 0) {
+        rowsOfClass[table[label]] += labels.counts()[label];
+      }
+    }
+    Broadcast<int[]> classOf = broadcast(table);
+    int partitions =
+        settings.partitions() == 0
+            ? TASKS_PER_SLOT * context.defaultParallelism()
+            : settings.partitions();
+    Packing packing = Packing.of(rowsOfClass, partitions);
+    PartSource source =
+        beginning == null
+            ? new PartSource.Initial(plan.features(), classOf, settings.seed())
+            : new PartSource.Trained(beginning.bytes().to(context));
+    Broadcast<TrainingPlan> planned = broadcast(plan);
+    return persist(
+        rows.flatMapToPair(row -> twice(row, classOf.value()))
+            .repartitionAndSortWithinPartitions(packing)
+            .mapPartitionsWithIndex(
+                (partition, sorted) -> train(planned.value(), source, packing, partition, sorted),
+                false));
+  }
+
+  /** A row for the class level, and for the class of its label. */
+  private static Iterator<Tuple2<RowKey, byte[]>> twice(byte[] row, int[] classOf) {
+    long hash = EncodedRow.hash(row);
+    int classNumber = classOf[EncodedRow.label(row)];
+    if (classNumber < 0) {
+      throw new IllegalArgumentException(
+          "labelCol: label " + EncodedRow.label(row) + " is retired in the initial model");
+    }
+    return List.of(
+            new Tuple2<>(new RowKey(SoftmaxPart.CLASS_LEVEL, hash), row),
+            new Tuple2<>(new RowKey(classNumber, hash), row))
+        .iterator();
+  }
+
+  private static Iterator<byte[]> train(
+      TrainingPlan plan,
+      PartSource source,
+      Packing packing,
+      int partition,
+      Iterator<Tuple2<RowKey, byte[]>> sorted) {
+    return new PartsOfPartition(plan, source.open(), packing.parts(partition).iterator(), sorted);
+  }
+
+  /** The bytes of each part of a partition. */
+  private static Iterator<int[]> sizes(Iterator<byte[]> parts) {
+    List<Integer> sizes = new ArrayList<>();
+    parts.forEachRemaining(part -> sizes.add(part.length));
+    return List.of(sizes.stream().mapToInt(Integer::intValue).toArray()).iterator();
+  }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import org.apache.spark.ml.param.BooleanParam;
+import org.apache.spark.ml.param.DoubleParam;
+import org.apache.spark.ml.param.IntParam;
+import org.apache.spark.ml.param.LongParam;
+import org.apache.spark.ml.param.Param;
+
+/** The params of {@link HierarchicalSoftmaxClassifier} that only training has. */
+public interface TrainingParams extends HierarchicalSoftmaxParams {
+  /** How often training goes through all rows, at least 0; 5 by default. */
+  default Param<Object> maxIter() {
+    return new IntParam(this, "maxIter", "number of epochs, >= 0");
+  }
+
+  /** The learning rate; 0.1 by default. */
+  default Param<Object> stepSize() {
+    return new DoubleParam(this, "stepSize", "learning rate, > 0");
+  }
+
+  /** The rule: {@code sgd}, {@code adagrad} (the default) or {@code adam}. */
+  default Param<String> optimizer() {
+    return new Param<>(this, "optimizer", "sgd, adagrad or adam");
+  }
+
+  /** What is added to the gradient of a weight, times the weight; 0 by default. */
+  default Param<Object> decay() {
+    return new DoubleParam(this, "decay", "weight decay, >= 0");
+  }
+
+  /** The length that the gradient of a block is clipped to; infinite by default. */
+  default Param<Object> maxNorm() {
+    return new DoubleParam(this, "maxNorm", "norm that gradients of blocks are clipped to, > 0");
+  }
+
+  /** How many rows a step has on average; 1024 by default. */
+  default Param<Object> batchSize() {
+    return new IntParam(this, "batchSize", "mean number of rows of a step, >= 1");
+  }
+
+  /** Of the initial weights, the order of rows and clusters; 0 by default. */
+  default Param<Object> seed() {
+    return new LongParam(this, "seed", "of initial weights, order and clusters");
+  }
+
+  /** Whether each epoch has an order and batches of its own; true by default. */
+  default Param<Object> reshuffle() {
+    return new BooleanParam(this, "reshuffle", "whether each epoch has an order of its own");
+  }
+
+  /** How many labels there are, if they are numbers; by default the largest that occurs, and 1. */
+  default Param<Object> numLabels() {
+    return new IntParam(this, "numLabels", "number of labels, if these are numbers; 0: found out");
+  }
+
+  /** How many classes the labels are put into; 0 by default: as many as train fastest. */
+  default Param<Object> classes() {
+    return new IntParam(this, "classes", "number of classes of labels; 0: chosen");
+  }
+
+  /**
+   * How labels are put into classes: {@code byFrequency} (the default), {@code contiguous} or
+   * {@code clustered} by the mean features of each label.
+   */
+  default Param<String> assignment() {
+    return new Param<>(this, "assignment", "byFrequency, contiguous or clustered");
+  }
+
+  /**
+   * A file of the driver with the class of each label, as ClassAssignment.write writes; not set.
+   */
+  default Param<String> assignmentFile() {
+    return new Param<>(this, "assignmentFile", "file of the driver with the class of each label");
+  }
+
+  /** A file of the driver with a model whose training goes on, of as many labels; not set. */
+  default Param<String> initialModel() {
+    return new Param<>(this, "initialModel", "model file of the driver whose training goes on");
+  }
+
+  /** Whether the model's file has what the optimizer remembers, twice or thrice as large. */
+  default Param<Object> keepOptimizerState() {
+    return new BooleanParam(this, "keepOptimizerState", "whether the file has optimizer state");
+  }
+
+  /** Tasks of training; 0 by default: three for each task slot. */
+  default Param<Object> numPartitions() {
+    return new IntParam(this, "numPartitions", "tasks of training; 0: three for each task slot");
+  }
+}

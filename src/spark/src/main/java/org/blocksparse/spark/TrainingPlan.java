@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.Serializable;
+
+/**
+ * What all tasks of training need to know.
+ *
+ * @param features of a row
+ * @param epochs how often training goes through all rows
+ * @param rowsOfBatch of each order of {@link RowOrder#orders}, the rows of each batch
+ */
+@SuppressWarnings("ArrayRecordComponent")
+record TrainingPlan(
+    int features, int epochs, RowOrder order, int[][] rowsOfBatch, OptimizerSettings optimizer)
+    implements Serializable {
+  /** How many steps the whole layer makes. */
+  long steps() {
+    long steps = 0;
+    for (int epoch = 0; epoch < epochs; epoch++) {
+      for (int rows : rowsOfBatch[order.order(epoch)]) {
+        steps += rows > 0 ? 1 : 0;
+      }
+    }
+    return steps;
+  }
+}

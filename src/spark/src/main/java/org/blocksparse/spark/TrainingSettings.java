@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+/**
+ * What a {@link HierarchicalSoftmaxClassifier} is asked for, checked.
+ *
+ * @param weightCol null: all rows have weight 1
+ * @param numLabels 0: as many as occur
+ * @param classes 0: as many as train fastest
+ * @param assignmentFile null: none
+ * @param initialModel null: none
+ * @param partitions 0: three for each task slot
+ */
+record TrainingSettings(
+    String featuresCol,
+    String labelCol,
+    String weightCol,
+    int epochs,
+    OptimizerSettings optimizer,
+    int batchSize,
+    long seed,
+    boolean reshuffle,
+    int numLabels,
+    int classes,
+    String assignment,
+    String assignmentFile,
+    String initialModel,
+    boolean keepOptimizerState,
+    int partitions) {
+  TrainingSettings {
+    atLeast(0, "maxIter", epochs);
+    atLeast(1, "batchSize", batchSize);
+    atLeast(0, "numLabels", numLabels);
+    atLeast(0, "classes", classes);
+    atLeast(0, "numPartitions", partitions);
+    optimizer.optimizer(); // refuses what it has to
+  }
+
+  private static void atLeast(int minimum, String name, int value) {
+    if (value < minimum) {
+      throw new IllegalArgumentException(
+          name + ": expected at least " + minimum + " but was " + value);
+    }
+  }
+}

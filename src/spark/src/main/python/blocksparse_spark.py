@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two-level softmax of blocksparse-spark, for PySpark 4.
+
+Start Spark with the jars (see src/doc/spark.md) and with this file: spark-submit --py-files blocksparse_spark.py.
+
+    from blocksparse_spark import HierarchicalSoftmaxClassifier
+    model = HierarchicalSoftmaxClassifier(stepSize=0.5, maxIter=10).fit(rows)
+"""
+
+from pyspark.ml.util import JavaMLReadable, JavaMLReader, JavaMLWritable
+from pyspark.ml.wrapper import JavaEstimator, JavaModel, JavaParams
+
+_PACKAGE = "org.blocksparse.spark."
+
+
+class _Reader(JavaMLReader):
+    """Reads what Java has written; its class is not where PySpark's own are."""
+
+    @classmethod
+    def _java_loader_class(cls, clazz):
+        return _PACKAGE + clazz.__name__
+
+
+class _Params(JavaParams):
+    """Params as those of the Java object, without a copy of their names here."""
+
+    def _take_params(self):
+        self._create_params_from_java()
+        self._transfer_params_from_java()
+
+    def set_params(self, **params):
+        """Sets params by their names, as setParams of PySpark's own."""
+        return self._set(**params)
+
+
+class HierarchicalSoftmaxClassificationModel(_Params, JavaModel, JavaMLWritable, JavaMLReadable):
+    """Adds the columns prediction and topK to rows."""
+
+    def __init__(self, java_model=None):
+        super().__init__(java_model)
+        if java_model is not None:
+            self._take_params()
+
+    @classmethod
+    def read(cls):
+        return _Reader(cls)
+
+    @property
+    def numFeatures(self):
+        return self._call_java("numFeatures")
+
+    @property
+    def numClasses(self):
+        return self._call_java("numClasses")
+
+
+class HierarchicalSoftmaxClassifier(_Params, JavaEstimator, JavaMLWritable, JavaMLReadable):
+    """Trains a softmax over very many labels; params are keyword arguments."""
+
+    def __init__(self, **params):
+        super().__init__()
+        self._java_obj = self._new_java_obj(_PACKAGE + type(self).__name__, self.uid)
+        self._take_params()
+        self._set(**params)
+
+    def _create_model(self, java_model):
+        return HierarchicalSoftmaxClassificationModel(java_model)
+
+    @classmethod
+    def read(cls):
+        return _Reader(cls)

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.apache.spark.ml.linalg.SQLDataTypes;
+import org.apache.spark.ml.linalg.Vector;
+import org.apache.spark.ml.linalg.Vectors;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.DataType;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Labels;
+import org.blocksparse.Optimizer;
+import org.blocksparse.Ranking;
+
+/** Models that are trained without Spark, and rows for them. */
+final class Models {
+  static final int FEATURES = 12;
+  static final int LABELS = 500;
+
+  private Models() {}
+
+  /** The name of a label. */
+  static String name(int label) {
+    return "label " + label;
+  }
+
+  /** Trains a model a little and saves it. */
+  static Path save(Path file, boolean named) throws IOException {
+    float[][] rows = rows(2000, 1);
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(FEATURES, LABELS).build();
+        FloatTensor x = tensor(rows);
+        IntTensor targets =
+            IntTensor.of(new Random(2).ints(rows.length, 0, LABELS).toArray(), rows.length)) {
+      for (int step = 0; step < 10; step++) {
+        layer.step(x, targets, Optimizer.adagrad(0.5f));
+      }
+      if (named) {
+        layer.setLabels(Labels.of(IntStream.range(0, LABELS).mapToObj(Models::name).toList()));
+      }
+      layer.save(file);
+    }
+    return file;
+  }
+
+  /** Random features, of which some are 0. */
+  static float[][] rows(int n, long seed) {
+    Random random = new Random(seed);
+    float[][] rows = new float[n][FEATURES];
+    for (float[] row : rows) {
+      for (int i = 0; i < FEATURES; i++) {
+        row[i] = random.nextInt(3) == 0 ? 0 : (float) (2 * random.nextGaussian());
+      }
+    }
+    return rows;
+  }
+
+  static FloatTensor tensor(float[][] rows) {
+    float[] all = new float[rows.length * FEATURES];
+    for (int i = 0; i < rows.length; i++) {
+      System.arraycopy(rows[i], 0, all, i * FEATURES, FEATURES);
+    }
+    return FloatTensor.of(all, rows.length, FEATURES);
+  }
+
+  /** What the layer of a file says in this process. */
+  static Ranking ranking(Path file, float[][] rows, int k) throws IOException {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
+        FloatTensor x = tensor(rows)) {
+      return layer.topK(x, k);
+    }
+  }
+
+  /** Rows with the columns id and features, in some partitions. */
+  static Dataset<Row> dataset(SparkSession spark, float[][] rows, FeaturesAs as, int partitions) {
+    List<Row> content = new ArrayList<>();
+    for (int i = 0; i < rows.length; i++) {
+      content.add(RowFactory.create(i, as.column(rows[i])));
+    }
+    StructType schema =
+        new StructType().add("id", DataTypes.IntegerType).add("features", as.type());
+    return spark.createDataFrame(content, schema).repartition(partitions);
+  }
+
+  /** What the column of features has. */
+  enum FeaturesAs {
+    DENSE,
+    SPARSE,
+    FLOATS,
+    DOUBLES;
+
+    DataType type() {
+      return switch (this) {
+        case DENSE, SPARSE -> SQLDataTypes.VectorType();
+        case FLOATS -> DataTypes.createArrayType(DataTypes.FloatType);
+        case DOUBLES -> DataTypes.createArrayType(DataTypes.DoubleType);
+      };
+    }
+
+    Object column(float[] row) {
+      double[] values = IntStream.range(0, row.length).mapToDouble(i -> row[i]).toArray();
+      Vector dense = Vectors.dense(values);
+      return switch (this) {
+        case DENSE -> dense;
+        case SPARSE -> dense.toSparse();
+        case FLOATS -> row;
+        case DOUBLES -> values;
+      };
+    }
+  }
+}

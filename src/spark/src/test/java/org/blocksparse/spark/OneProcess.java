@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Loss;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SaveOptions;
+
+/** Trains a whole layer in this process: what Spark has to find, bit by bit. */
+record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
+  /** An example. */
+  @SuppressWarnings("ArrayRecordComponent")
+  record Example(int label, float weight, float[] features) {
+    byte[] encoded() {
+      return EncodedRow.of(label, weight, features);
+    }
+  }
+
+  /** Examples of which a quarter has label 0, and the last twenty have none. */
+  static List<Example> examples(int count, int features, int labels, long seed) {
+    Random random = new Random(seed);
+    List<Example> examples = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      int label = random.nextInt(4) == 0 ? 0 : random.nextInt(labels - 20);
+      float[] x = new float[features];
+      for (int f = 0; f < features; f++) {
+        x[f] = i % 3 == 0 && f > 2 ? 0 : (float) random.nextGaussian();
+      }
+      x[label % features] += 2;
+      examples.add(new Example(label, random.nextInt(4) * 0.5f, x));
+    }
+    examples.addAll(examples.subList(0, 7)); // rows that are there twice
+    return examples;
+  }
+
+  /** The examples as rows of float arrays. */
+  static Dataset<Row> rows(SparkSession spark, List<Example> examples) {
+    List<Row> rows = new ArrayList<>();
+    for (Example example : examples) {
+      rows.add(RowFactory.create(example.label, example.weight, example.features));
+    }
+    return spark.createDataFrame(
+        rows,
+        new StructType()
+            .add("label", DataTypes.IntegerType)
+            .add("weight", DataTypes.FloatType)
+            .add("features", DataTypes.createArrayType(DataTypes.FloatType)));
+  }
+
+  /** Trains a layer. */
+  void train(HierarchicalSoftmax layer, List<Example> examples) {
+    for (int epoch = 0; epoch < epochs; epoch++) {
+      Map<Integer, List<Example>> batches = new TreeMap<>();
+      for (Example example : ordered(examples, epoch)) {
+        long position = order.position(EncodedRow.hash(example.encoded()), epoch);
+        batches.computeIfAbsent(order.batch(position), b -> new ArrayList<>()).add(example);
+      }
+      batches.values().forEach(batch -> step(layer, batch));
+    }
+  }
+
+  private List<Example> ordered(List<Example> examples, int epoch) {
+    List<Example> ordered = new ArrayList<>(examples);
+    ordered.sort(
+        Comparator.comparing(
+            example -> order.position(EncodedRow.hash(example.encoded()), epoch),
+            Long::compareUnsigned));
+    return ordered;
+  }
+
+  private void step(HierarchicalSoftmax layer, List<Example> batch) {
+    int features = layer.features();
+    float[] x = new float[batch.size() * features];
+    float[] weights = new float[batch.size()];
+    int[] targets = new int[batch.size()];
+    for (int r = 0; r < targets.length; r++) {
+      System.arraycopy(batch.get(r).features, 0, x, r * features, features);
+      weights[r] = batch.get(r).weight;
+      targets[r] = batch.get(r).label;
+    }
+    try (FloatTensor xs = FloatTensor.of(x, targets.length, features);
+        FloatTensor ws = FloatTensor.of(weights, targets.length);
+        IntTensor ts = IntTensor.of(targets, targets.length)) {
+      layer.step(xs, ts, Loss.mean().withRowWeights(ws), optimizer);
+    }
+  }
+
+  /** Saves a layer as Spark does if it is to keep the optimizer state. */
+  static void save(HierarchicalSoftmax layer, Path file) throws IOException {
+    layer.save(file, SaveOptions.defaults().withOptimizerState());
+  }
+
+  /** Trains and saves what an estimator is asked for. */
+  static void save(
+      HierarchicalSoftmaxClassifier asked,
+      List<Example> examples,
+      ClassAssignment classes,
+      Path file)
+      throws IOException {
+    TrainingSettings settings = asked.settings();
+    RowOrder order =
+        new RowOrder(
+            settings.seed(),
+            (examples.size() - 1) / settings.batchSize() + 1,
+            settings.reshuffle());
+    try (HierarchicalSoftmax layer =
+        HierarchicalSoftmax.builder(examples.get(0).features.length, classes.outputs())
+            .classes(classes)
+            .seed(settings.seed())
+            .build()) {
+      new OneProcess(order, settings.epochs(), settings.optimizer().optimizer())
+          .train(layer, examples);
+      save(layer, file);
+    }
+  }
+
+  /** The same examples, all of weight 1. */
+  static List<Example> unweighted(List<Example> examples) {
+    return examples.stream().map(e -> new Example(e.label, 1, e.features)).toList();
+  }
+}

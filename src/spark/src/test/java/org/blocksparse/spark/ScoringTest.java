@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import static org.apache.spark.sql.functions.col;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.apache.spark.ml.Pipeline;
+import org.apache.spark.ml.PipelineModel;
+import org.apache.spark.ml.PipelineStage;
+import org.apache.spark.ml.feature.SQLTransformer;
+import org.apache.spark.ml.param.ParamMap;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.functions;
+import org.apache.spark.sql.streaming.Trigger;
+import org.apache.spark.sql.types.Metadata;
+import org.apache.spark.sql.types.MetadataBuilder;
+import org.blocksparse.FileFormatException;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.Ranking;
+import org.blocksparse.spark.Models.FeaturesAs;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The model, in one JVM. */
+final class ScoringTest {
+  @TempDir private static Path folder;
+  private static SparkSession spark;
+  private static Path file;
+  private static Path named;
+
+  @BeforeAll
+  static void start() throws IOException {
+    spark =
+        SparkSession.builder()
+            .master("local[2]")
+            .config("spark.ui.enabled", false)
+            .config("spark.sql.shuffle.partitions", 2)
+            .config("spark.sql.warehouse.dir", folder.resolve("warehouse").toString())
+            .getOrCreate();
+    file = Models.save(folder.resolve("numbers.safetensors"), false);
+    named = Models.save(folder.resolve("names.safetensors"), true);
+  }
+
+  @AfterAll
+  static void stop() {
+    spark.stop();
+  }
+
+  private static HierarchicalSoftmaxClassificationModel model(Path of) throws IOException {
+    return HierarchicalSoftmaxClassificationModel.of(of).setK(3);
+  }
+
+  private static void assertScored(Dataset<Row> scored, Ranking expected, boolean names) {
+    List<Row> rows = scored.orderBy("id").collectAsList();
+    assertEquals(expected.batch(), rows.size());
+    for (Row row : rows) {
+      int id = row.getInt(0);
+      Object best = names ? expected.label(id, 0) : (Object) (double) expected.output(id, 0);
+      assertEquals(best, row.getAs("prediction"));
+      List<Row> topK = row.getList(row.fieldIndex("topK"));
+      assertEquals(expected.size(id), topK.size());
+      for (int rank = 0; rank < topK.size(); rank++) {
+        Object label = names ? expected.label(id, rank) : (Object) expected.output(id, rank);
+        assertEquals(label, topK.get(rank).get(0));
+        float probability = (float) expected.probability(id, rank);
+        assertEquals(probability, topK.get(rank).getFloat(1), 1e-6f * probability);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void everyColumnOfFeatures_isScoredAsInOneProcess(FeaturesAs as) throws IOException {
+    float[][] rows = Models.rows(2500, 3); // several batches in a partition
+    Dataset<Row> scored = model(file).transform(Models.dataset(spark, rows, as, 2));
+    assertScored(scored, Models.ranking(file, rows, 3), false);
+  }
+
+  @Test
+  void labelsWithNames_areStrings() throws IOException {
+    float[][] rows = Models.rows(100, 4);
+    Dataset<Row> scored = model(named).transform(Models.dataset(spark, rows, FeaturesAs.DENSE, 3));
+    assertScored(scored, Models.ranking(named, rows, 3), true);
+  }
+
+  @Test
+  void noRows_noPartitions_noColumns() throws IOException {
+    Dataset<Row> none = Models.dataset(spark, new float[0][], FeaturesAs.DENSE, 1);
+    assertEquals(0, model(file).transform(none).count());
+    Dataset<Row> rows = Models.dataset(spark, Models.rows(5, 1), FeaturesAs.DENSE, 1);
+    Dataset<Row> plain = model(file).setTopKCol("").setPredictionCol("").transform(rows);
+    assertEquals(List.of("id", "features"), List.of(plain.columns()));
+    assertEquals(5, plain.count());
+  }
+
+  @Test
+  void labelsOfAColumn_areLeftOut() throws IOException {
+    float[][] rows = Models.rows(50, 5);
+    Dataset<Row> plain = model(file).transform(Models.dataset(spark, rows, FeaturesAs.DENSE, 2));
+    Dataset<Row> seen =
+        plain.select(
+            col("id"), col("features"), functions.array(col("topK.label").getItem(0)).as("seen"));
+    for (String type : List.of("array<int>", "array<bigint>")) {
+      List<Row> without =
+          model(file)
+              .setWithoutCol("seen")
+              .transform(seen.withColumn("seen", col("seen").cast(type)))
+              .orderBy("id")
+              .collectAsList();
+      Ranking expected = Models.ranking(file, rows, 4);
+      for (Row row : without) {
+        int id = row.getInt(0);
+        assertEquals(expected.output(id, 1), (int) (double) row.<Double>getAs("prediction"));
+        List<Row> topK = row.getList(row.fieldIndex("topK"));
+        assertEquals(
+            List.of(expected.output(id, 1), expected.output(id, 2), expected.output(id, 3)),
+            topK.stream().map(entry -> entry.getInt(0)).toList());
+      }
+    }
+  }
+
+  @Test
+  void namesOfAColumn_areLeftOut_unknownOnesToo_andNullsAreNone() throws IOException {
+    float[][] rows = Models.rows(3, 6);
+    Ranking expected = Models.ranking(named, rows, 2);
+    Dataset<Row> input =
+        Models.dataset(spark, rows, FeaturesAs.DENSE, 1)
+            .withColumn(
+                "seen",
+                functions
+                    .when(
+                        col("id").equalTo(0),
+                        functions.array(
+                            functions.lit(expected.label(0, 0)), functions.lit("no label")))
+                    .otherwise(functions.lit(null)));
+    List<Row> scored =
+        model(named).setWithoutCol("seen").transform(input).orderBy("id").collectAsList();
+    assertEquals(expected.label(0, 1), scored.get(0).getAs("prediction"));
+    assertEquals(expected.label(1, 0), scored.get(1).getAs("prediction"));
+  }
+
+  @Test
+  void everythingLeftOut_isNull() throws IOException {
+    Dataset<Row> input =
+        Models.dataset(spark, Models.rows(2, 7), FeaturesAs.DENSE, 1)
+            .withColumn("seen", functions.expr("sequence(0, " + (Models.LABELS - 1) + ")"));
+    for (Row row : model(file).setWithoutCol("seen").transform(input).collectAsList()) {
+      assertNull(row.getAs("prediction"));
+      assertEquals(List.of(), row.getList(row.fieldIndex("topK")));
+    }
+  }
+
+  @Test
+  void wrongRows_areNamed() throws IOException {
+    float[][] rows = Models.rows(1500, 8);
+    rows[1203][5] = Float.NaN;
+    for (FeaturesAs as : FeaturesAs.values()) {
+      Dataset<Row> input = Models.dataset(spark, rows, as, 1).orderBy("id").coalesce(1);
+      assertFails(
+          model(file).transform(input),
+          "row 1203 of partition 0 (id = 1203): features: expected finite floats but [5] is NaN");
+    }
+    Dataset<Row> good = Models.dataset(spark, Models.rows(2, 9), FeaturesAs.DENSE, 1).coalesce(1);
+    assertFails(
+        model(file).transform(good.withColumn("features", functions.expr("array(1d, 2d)"))),
+        "features: expected 12 numbers but was 2");
+    assertFails(
+        model(file)
+            .transform(good.withColumn("features", functions.expr("cast(null as array<float>)"))),
+        "features: expected 12 numbers but was null");
+    assertFails(
+        model(file)
+            .setWithoutCol("seen")
+            .transform(good.withColumn("seen", functions.expr("array(7, 500)"))),
+        "seen: expected labels in [0, 500) but was 500");
+    assertEquals(2, model(file).transform(good).count()); // the session goes on
+  }
+
+  private static void assertFails(Dataset<Row> rows, String message) {
+    Exception e = assertThrows(Exception.class, rows::collectAsList);
+    StringBuilder all = new StringBuilder();
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      all.append(cause.getMessage()).append('\n');
+    }
+    assertTrue(all.toString().contains(message), all::toString);
+  }
+
+  @Test
+  void wrongColumns_areNamed() throws IOException {
+    Dataset<Row> rows = Models.dataset(spark, Models.rows(2, 9), FeaturesAs.DENSE, 1);
+    assertRefuses(
+        model(file).setFeaturesCol("x"),
+        rows,
+        "featuresCol: there is no column 'x' among id, feat");
+    assertRefuses(
+        model(file).setFeaturesCol("id"), rows, "featuresCol: column 'id': expected a vector or");
+    assertRefuses(
+        model(file).setWithoutCol("id"),
+        rows,
+        "withoutCol: column 'id': expected an array of ints");
+    assertRefuses(
+        model(file).setPredictionCol("id"), rows, "predictionCol: there is a column 'id' already");
+  }
+
+  private static void assertRefuses(
+      HierarchicalSoftmaxClassificationModel model, Dataset<Row> rows, String message) {
+    Exception e = assertThrows(IllegalArgumentException.class, () -> model.transform(rows));
+    assertTrue(e.getMessage().startsWith(message), e::getMessage);
+  }
+
+  @Test
+  void otherColumns_keepTheirMetadata() throws IOException {
+    Metadata metadata = new MetadataBuilder().putString("of", "features").build();
+    Dataset<Row> rows =
+        Models.dataset(spark, Models.rows(2, 9), FeaturesAs.DENSE, 1)
+            .withColumn("features", col("features").as("features", metadata));
+    Dataset<Row> scored = model(file).transform(rows);
+    assertEquals(metadata, scored.schema().apply("features").metadata());
+    assertEquals(model(file).transformSchema(rows.schema()), scored.schema());
+  }
+
+  @Test
+  void otherColumns_mayHaveTheSameName() throws IOException {
+    Dataset<Row> rows = Models.dataset(spark, Models.rows(2, 9), FeaturesAs.DENSE, 1);
+    Dataset<Row> twice = rows.select(col("id"), col("id"), col("features"));
+    assertEquals(5, model(file).transform(twice).collectAsList().get(0).size());
+  }
+
+  @Test
+  void savedAndLoaded_itIsTheSame_andItsFileIsThatOfALayer() throws IOException {
+    Path saved = folder.resolve("saved");
+    HierarchicalSoftmaxClassificationModel model = model(named).setTopKCol("best");
+    model.save(saved.toString());
+    assertEquals(-1, Files.mismatch(named, saved.resolve("model.safetensors")));
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(saved.resolve("model.safetensors"))) {
+      assertEquals(Models.name(7), layer.labels().name(7));
+    }
+    assertThrows(IOException.class, () -> model.save(saved.toString()));
+    model.write().overwrite().save(saved.toString());
+    HierarchicalSoftmaxClassificationModel loaded =
+        HierarchicalSoftmaxClassificationModel.load(saved.toString());
+    assertEquals(model.uid(), loaded.uid());
+    assertEquals(model.extractParamMap().toString(), loaded.extractParamMap().toString());
+    assertEquals(Models.FEATURES, loaded.numFeatures());
+    assertEquals(Models.LABELS, loaded.numClasses());
+    float[][] rows = Models.rows(10, 10);
+    assertScored(
+        loaded.setTopKCol("topK").transform(Models.dataset(spark, rows, FeaturesAs.DENSE, 1)),
+        Models.ranking(named, rows, 3),
+        true);
+    Files.write(saved.resolve("model.safetensors"), new byte[99]);
+    Files.deleteIfExists(saved.resolve(".model.safetensors.crc"));
+    Exception e =
+        assertThrows(
+            Exception.class, () -> HierarchicalSoftmaxClassificationModel.load(saved.toString()));
+    assertTrue(e.getCause() instanceof FileFormatException, e::toString);
+  }
+
+  @Test
+  void copiesHaveParamsOfTheirOwn() throws IOException {
+    HierarchicalSoftmaxClassificationModel model = model(file);
+    HierarchicalSoftmaxClassificationModel copy =
+        model.copy(new ParamMap().put(model.topKCol().w("best")));
+    assertEquals("best", copy.getOrDefault(copy.topKCol()));
+    assertEquals("topK", model.getOrDefault(model.topKCol()));
+    assertEquals(3, copy.getOrDefault(copy.k()));
+    assertEquals(model.uid(), copy.uid());
+    assertEquals(Files.size(file), copy.estimatedSize());
+    assertThrows(IllegalArgumentException.class, () -> model.setK(0));
+  }
+
+  @Test
+  void aPipelineOfIt_isSavedAndLoaded() throws IOException {
+    SQLTransformer before = new SQLTransformer().setStatement("SELECT id, features FROM __THIS__");
+    PipelineModel pipeline =
+        new Pipeline()
+            .setStages(new PipelineStage[] {before, model(file)})
+            .fit(Models.dataset(spark, Models.rows(1, 1), FeaturesAs.DENSE, 1));
+    Path saved = folder.resolve("pipeline");
+    pipeline.save(saved.toString());
+    float[][] rows = Models.rows(20, 11);
+    assertScored(
+        PipelineModel.load(saved.toString())
+            .transform(Models.dataset(spark, rows, FeaturesAs.SPARSE, 2)),
+        Models.ranking(file, rows, 3),
+        false);
+  }
+
+  @Test
+  void aStreamIsScored() throws Exception {
+    float[][] rows = Models.rows(200, 12);
+    Dataset<Row> all = Models.dataset(spark, rows, FeaturesAs.DENSE, 4);
+    String parquet = folder.resolve("stream").toString();
+    all.write().parquet(parquet);
+    Dataset<Row> stream =
+        spark.readStream().schema(all.schema()).option("maxFilesPerTrigger", 1).parquet(parquet);
+    model(file)
+        .transform(stream)
+        .writeStream()
+        .format("memory")
+        .queryName("scored")
+        .trigger(Trigger.AvailableNow())
+        .start()
+        .awaitTermination();
+    assertScored(spark.table("scored"), Models.ranking(file, rows, 3), false);
+  }
+
+  @Test
+  void filesOfModels_areDeletedWithThem() throws Exception {
+    Path copy = copyOf(file);
+    for (int i = 0; Files.exists(copy) && i < 100; i++) {
+      System.gc();
+      Thread.sleep(50);
+    }
+    assertFalse(Files.exists(copy));
+  }
+
+  private static Path copyOf(Path model) throws IOException {
+    try (var in = Files.newInputStream(model)) {
+      return ModelBytes.copyOf(in).file();
+    }
+  }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.apache.spark.ml.linalg.SQLDataTypes;
+import org.apache.spark.ml.linalg.Vectors;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.spark.OneProcess.Example;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The file of a model that Spark has trained is that of one process, byte by byte. */
+final class TrainingTest {
+  private static final int FEATURES = 12;
+  private static final int LABELS = 103; // in 9 classes of up to 12
+  private static final int CLASSES = 9;
+  private static final int EPOCHS = 3;
+  private static final int BATCH_SIZE = 100;
+
+  private static final List<Example> EXAMPLES = OneProcess.examples(1500, FEATURES, LABELS, 1);
+
+  private static SparkSession spark;
+
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void start() {
+    spark =
+        SparkSession.builder()
+            .master("local[2]")
+            .config("spark.ui.enabled", false)
+            .config("spark.driver.host", "127.0.0.1")
+            .config("spark.driver.bindAddress", "127.0.0.1")
+            .config("spark.sql.shuffle.partitions", 2)
+            .getOrCreate();
+  }
+
+  @AfterAll
+  static void stop() {
+    spark.stop();
+  }
+
+  private static HierarchicalSoftmaxClassifier classifier(String rule, double rate) {
+    return new HierarchicalSoftmaxClassifier()
+        .setMaxIter(EPOCHS)
+        .setBatchSize(BATCH_SIZE)
+        .setOptimizer(rule)
+        .setStepSize(rate)
+        .setSeed(5)
+        .setNumLabels(LABELS)
+        .setClasses(CLASSES)
+        .setAssignment("contiguous")
+        .setKeepOptimizerState(true)
+        .setNumPartitions(4);
+  }
+
+  private static ClassAssignment contiguous() {
+    return ClassAssignment.contiguous(LABELS, CLASSES);
+  }
+
+  /** What one process finds, given the classes that were used. */
+  private Path expected(HierarchicalSoftmaxClassifier asked) throws IOException {
+    Path file = folder.resolve("one process");
+    OneProcess.save(asked, weightedOrNot(asked), contiguous(), file);
+    return file;
+  }
+
+  private static Path file(HierarchicalSoftmaxClassificationModel model) {
+    return model.file();
+  }
+
+  private static void assertSame(Path expected, HierarchicalSoftmaxClassificationModel model)
+      throws IOException {
+    assertEquals(-1, Files.mismatch(expected, file(model)), "the first byte that differs");
+  }
+
+  static Stream<Arguments> rules() {
+    return Stream.of(
+        Arguments.of(classifier("sgd", 0.3), 4),
+        Arguments.of(classifier("sgd", 0.3).setDecay(0.01).setWeightCol("weight"), 1),
+        Arguments.of(classifier("adagrad", 0.2).setWeightCol("weight"), 7),
+        Arguments.of(classifier("adagrad", 0.2).setMaxNorm(0.1).setReshuffle(false), 64),
+        Arguments.of(classifier("adam", 0.02).setDecay(0.01).setMaxNorm(0.1), 2));
+  }
+
+  @ParameterizedTest
+  @MethodSource("rules")
+  void theFileIsThatOfOneProcess(HierarchicalSoftmaxClassifier asked, int partitions)
+      throws IOException {
+    Path expected = expected(asked);
+    List<Example> permuted = new ArrayList<>(EXAMPLES);
+    Collections.shuffle(permuted, new Random(partitions));
+    Dataset<Row> rows = OneProcess.rows(spark, permuted).repartition(partitions);
+    assertSame(expected, asked.setNumPartitions(partitions).fit(rows));
+  }
+
+  /** Without a column of weights all are 1, also in the hash. */
+  private static List<Example> weightedOrNot(HierarchicalSoftmaxClassifier asked) {
+    return asked.isSet(asked.weightCol()) ? EXAMPLES : OneProcess.unweighted(EXAMPLES);
+  }
+
+  @Test
+  void featuresMayBeStoredInAnyWay() throws IOException {
+    HierarchicalSoftmaxClassifier asked = classifier("sgd", 0.3);
+    Path expected = expected(asked);
+    List<Row> vectors = new ArrayList<>();
+    for (int i = 0; i < EXAMPLES.size(); i++) {
+      float[] x = EXAMPLES.get(i).features();
+      double[] values = new double[x.length];
+      for (int f = 0; f < x.length; f++) {
+        values[f] = x[f];
+      }
+      var dense = Vectors.dense(values);
+      vectors.add(
+          RowFactory.create((long) EXAMPLES.get(i).label(), i % 2 == 0 ? dense : dense.toSparse()));
+    }
+    Dataset<Row> rows =
+        spark.createDataFrame(
+            vectors,
+            new StructType()
+                .add("label", DataTypes.LongType)
+                .add("features", SQLDataTypes.VectorType()));
+    assertSame(expected, asked.fit(rows));
+  }
+
+  @Test
+  void stringsGetNumbersByFrequencyAndTheModelTellsThem() throws IOException {
+    Dataset<Row> rows =
+        OneProcess.rows(spark, EXAMPLES).selectExpr("concat('label ', label) AS label", "features");
+    HierarchicalSoftmaxClassificationModel model =
+        classifier("adagrad", 0.2).setAssignment("byFrequency").fit(rows);
+    try (HierarchicalSoftmax layer = model.layer()) {
+      assertEquals("label 0", layer.labels().name(0)); // a quarter of all
+      assertEquals(0, layer.assignment().classOf(0));
+    }
+    Dataset<Row> answers = model.transform(rows);
+    long right = answers.where("prediction = label").count();
+    assertTrue(right > EXAMPLES.size() / 4, right + " are right of " + EXAMPLES.size());
+  }
+
+  @Test
+  void trainingGoesOnFromAFile() throws IOException {
+    HierarchicalSoftmaxClassifier asked = classifier("adam", 0.02);
+    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
+    HierarchicalSoftmaxClassificationModel first = asked.fit(rows);
+    HierarchicalSoftmaxClassificationModel second =
+        classifier("adam", 0.02).setInitialModel(file(first).toString()).fit(rows);
+    Path expected = folder.resolve("twice");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file(first))) {
+      int batches = (EXAMPLES.size() - 1) / BATCH_SIZE + 1;
+      new OneProcess(
+              new RowOrder(5, batches, true),
+              EPOCHS,
+              new OptimizerSettings("adam", 0.02f, 0, Float.POSITIVE_INFINITY).optimizer())
+          .train(layer, OneProcess.unweighted(EXAMPLES));
+      OneProcess.save(layer, expected);
+    }
+    assertSame(expected, second);
+  }
+
+  @Test
+  void whatCannotBeTrainedIsNamedAndTheSessionGoesOn() {
+    List<Example> wrong = new ArrayList<>(EXAMPLES);
+    float[] x = EXAMPLES.get(0).features().clone();
+    x[3] = Float.NaN;
+    wrong.set(17, new Example(41, 1, x));
+    assertRefused(
+        IllegalArgumentException.class,
+        wrong,
+        classifier("sgd", 1),
+        "row 17 of partition 0, with label 41.0",
+        "[3]");
+    wrong.set(17, new Example(LABELS, 1, EXAMPLES.get(0).features()));
+    assertRefused(
+        IllegalArgumentException.class,
+        wrong,
+        classifier("sgd", 1),
+        "row 17 of partition 0, with label 103.0",
+        "[0, 103)");
+    assertRefused(
+        ArithmeticException.class, EXAMPLES, classifier("sgd", 3e38), "epoch ", "batch ", "class ");
+    assertRefused(
+        IllegalArgumentException.class, EXAMPLES.subList(0, 0), classifier("sgd", 1), "none");
+    assertEquals(3, spark.range(3).count());
+  }
+
+  private static void assertRefused(
+      Class<? extends Exception> type,
+      List<Example> examples,
+      HierarchicalSoftmaxClassifier asked,
+      String... words) {
+    Dataset<Row> rows = OneProcess.rows(spark, examples).coalesce(1);
+    Exception e = assertThrows(type, () -> asked.fit(rows));
+    for (String word : words) {
+      assertTrue(e.getMessage().contains(word), e.getMessage());
+    }
+  }
+
+  @Test
+  void theEstimatorIsSavedWithItsParams() throws IOException {
+    HierarchicalSoftmaxClassifier asked = classifier("adam", 0.25).setMaxNorm(3);
+    asked.save(folder.resolve("estimator").toString());
+    HierarchicalSoftmaxClassifier loaded =
+        HierarchicalSoftmaxClassifier.load(folder.resolve("estimator").toString());
+    assertEquals(asked.explainParams(), loaded.explainParams());
+    assertEquals(asked.uid(), loaded.uid());
+  }
+}
