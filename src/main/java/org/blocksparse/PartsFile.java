@@ -139,8 +139,7 @@ final class PartsFile {
       put(channel, part, Parameter.W2, Parameter.B2, number);
     }
     if (written.cardinality() < classes.classes()) {
-      throw new IllegalArgumentException(
-          "parts: class " + written.nextClearBit(0) + " is missing");
+      throw new IllegalArgumentException("parts: class " + written.nextClearBit(0) + " is missing");
     }
     for (TensorSource tensor : tensors) {
       if (tensor.elements() != null) {
@@ -169,7 +168,12 @@ final class PartsFile {
     // A class that made no step has no state, which is all zeros.
     if (part.rule() != rule && part.rule() != UpdateRule.Kind.SGD) {
       throw new IllegalArgumentException(
-          "parts: part " + part.number() + " is of " + part.rule() + ", the class level of " + rule);
+          "parts: part "
+              + part.number()
+              + " is of "
+              + part.rule()
+              + ", the class level of "
+              + rule);
     }
     put(channel, weights.label(), block, part.weights(PARAMETERS));
     put(channel, biases.label(), block, part.biases(PARAMETERS));

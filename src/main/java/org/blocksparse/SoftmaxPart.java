@@ -52,8 +52,8 @@ public final class SoftmaxPart implements AutoCloseable {
   }
 
   /**
-   * A part with weights of zero. It lives in a layer of its own: of one class, whose class level
-   * is not used; or of classes of one output each, which are not used.
+   * A part with weights of zero. It lives in a layer of its own: of one class, whose class level is
+   * not used; or of classes of one output each, which are not used.
    */
   private static SoftmaxPart zeros(
       int number, int features, ClassAssignment classes, Workers workers) {
@@ -64,15 +64,8 @@ public final class SoftmaxPart implements AutoCloseable {
       int size = classes.size(number);
       own = ClassAssignment.of(new int[size], inOrder(size), 1, classes.slots());
     }
-    SoftmaxParameters parameters =
-        SoftmaxParameters.zeros(features, own.classes(), own.slots());
-    LayerMemory memory =
-        new LayerMemory(
-            features,
-            own,
-            workers,
-            parameters,
-            Link.SOFTMAX);
+    SoftmaxParameters parameters = SoftmaxParameters.zeros(features, own.classes(), own.slots());
+    LayerMemory memory = new LayerMemory(features, own, workers, parameters, Link.SOFTMAX);
     return new SoftmaxPart(number, memory);
   }
 
@@ -91,8 +84,7 @@ public final class SoftmaxPart implements AutoCloseable {
     long before =
         number == CLASS_LEVEL
             ? 0
-            : (long) features * classes.classes()
-                + number * ((long) features * classes.slots());
+            : (long) features * classes.classes() + number * ((long) features * classes.slots());
     new InitialWeights(features, seed).fill(part.W(), before);
     return part;
   }
@@ -108,10 +100,12 @@ public final class SoftmaxPart implements AutoCloseable {
    */
   public static SoftmaxPart of(HierarchicalSoftmax layer, int number, Workers workers) {
     requireNonNull(workers, "workers");
-    LayerMemory from = layer.memory();
+    LayerMemory from = requireNonNull(layer, "layer").memory();
+    if (number != CLASS_LEVEL) {
+      Check.index("number", number, "classes", from.assignment().classes());
+    }
     from.requireTrainable("part");
-    SoftmaxPart part =
-        zeros(number, from.features(), from.assignment(), workers);
+    SoftmaxPart part = zeros(number, from.features(), from.assignment(), workers);
     try (Lease lease = from.lease()) {
       int block = Math.max(number, 0);
       for (Parameter parameter : part.parameters()) {
@@ -189,14 +183,13 @@ public final class SoftmaxPart implements AutoCloseable {
    * @throws ArithmeticException if the loss is not finite; nothing has been changed
    */
   public double step(FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer) {
-    if (loss.smoothing() != 0) {
+    if (requireNonNull(loss, "loss").smoothing() != 0) {
       throw new IllegalArgumentException(
           "loss: expected no smoothing, which is of a whole layer, but was " + loss);
     }
     LayerMemory.Extent extent =
         number == CLASS_LEVEL ? TrainingPass::runClassLevel : TrainingPass::runOpenedClasses;
-    double value =
-        new Training(memory, extent).step(x, targets, loss, optimizer, null, steps + 1);
+    double value = new Training(memory, extent).step(x, targets, loss, optimizer, null, steps + 1);
     steps++;
     return value;
   }

@@ -24,8 +24,7 @@ record Beginning(
     try (InputStream in = Files.newInputStream(file)) {
       bytes = ModelBytes.copyOf(in);
     }
-    try (HierarchicalSoftmax layer =
-        HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
       return new Beginning(
           bytes,
           layer.features(),

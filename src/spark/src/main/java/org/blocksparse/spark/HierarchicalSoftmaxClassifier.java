@@ -11,9 +11,9 @@ import org.apache.spark.ml.util.DefaultParamsWritable;
 import org.apache.spark.ml.util.Identifiable$;
 import org.apache.spark.ml.util.MLReader;
 import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.types.NumericType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.NumericType;
 import org.apache.spark.sql.types.StructType;
 
 /**
@@ -210,7 +210,7 @@ public final class HierarchicalSoftmaxClassifier
     return this;
   }
 
-  private TrainingSettings settings() {
+  TrainingSettings settings() {
     return new TrainingSettings(
         $(featuresCol()),
         $(labelCol()),
@@ -253,11 +253,10 @@ public final class HierarchicalSoftmaxClassifier
     }
   }
 
-  /** What a task has refused, as if it had been refused here; Spark wraps it. */
+  /** What a task has refused, which Spark wraps in words of its own, with the stack of the task. */
   private static RuntimeException refused(Exception failure) {
     for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
       if (cause instanceof ArithmeticException || cause instanceof IllegalArgumentException) {
-        cause.addSuppressed(failure);
         return (RuntimeException) cause;
       }
     }

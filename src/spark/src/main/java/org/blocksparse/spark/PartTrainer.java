@@ -80,9 +80,7 @@ final class PartTrainer {
       EncodedRow.features(row, x, i * features, features);
       int label = EncodedRow.label(row);
       targets[i] =
-          part.number() == SoftmaxPart.CLASS_LEVEL
-              ? classes.classOf(label)
-              : classes.slotOf(label);
+          part.number() == SoftmaxPart.CLASS_LEVEL ? classes.classOf(label) : classes.slotOf(label);
       weights[i] = EncodedRow.weight(row) * share;
     }
     try (FloatTensor xs = FloatTensor.of(x, count, features);
@@ -95,8 +93,7 @@ final class PartTrainer {
   }
 
   private ArithmeticException diverged(String when, RuntimeException cause) {
-    ArithmeticException e =
-        new ArithmeticException(part + ", " + when + ": " + cause.getMessage());
+    ArithmeticException e = new ArithmeticException(part + ", " + when + ": " + cause.getMessage());
     e.initCause(cause);
     return e;
   }

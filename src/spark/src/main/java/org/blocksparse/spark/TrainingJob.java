@@ -81,9 +81,7 @@ final class TrainingJob {
 
   private void train(Path file) throws IOException {
     Beginning beginning =
-        settings.initialModel() == null
-            ? null
-            : Beginning.read(Path.of(settings.initialModel()));
+        settings.initialModel() == null ? null : Beginning.read(Path.of(settings.initialModel()));
     int features = features();
     if (beginning != null && beginning.features() != features) {
       throw new IllegalArgumentException(
@@ -97,8 +95,7 @@ final class TrainingJob {
                 .mapPartitionsWithIndex(
                     new RowEncoder(features, labels.outputs(), broadcast(labels.numbers())),
                     false));
-    RowOrder order =
-        new RowOrder(settings.seed(), batches(labels.rows()), settings.reshuffle());
+    RowOrder order = new RowOrder(settings.seed(), batches(labels.rows()), settings.reshuffle());
     describe("counts the rows of batches");
     int[][] rowsOfBatch = BatchCounts.of(rows, order, order.orders(settings.epochs()));
     TrainingPlan plan =
@@ -159,7 +156,8 @@ final class TrainingJob {
   }
 
   private int batches(long rows) {
-    return (int) Math.min(Integer.MAX_VALUE - 8, Math.max(1, (rows - 1) / settings.batchSize() + 1));
+    return (int)
+        Math.min(Integer.MAX_VALUE - 8, Math.max(1, (rows - 1) / settings.batchSize() + 1));
   }
 
   private ClassAssignment classes(LabelTable labels) throws IOException {
@@ -167,10 +165,7 @@ final class TrainingJob {
       ClassAssignment read = ClassAssignment.read(Path.of(settings.assignmentFile()));
       if (read.outputs() != labels.outputs()) {
         throw new IllegalArgumentException(
-            "assignmentFile: has "
-                + read.outputs()
-                + " labels, expected "
-                + labels.outputs());
+            "assignmentFile: has " + read.outputs() + " labels, expected " + labels.outputs());
       }
       return read;
     }
@@ -241,8 +236,7 @@ final class TrainingJob {
       Packing packing,
       int partition,
       Iterator<Tuple2<RowKey, byte[]>> sorted) {
-    return new PartsOfPartition(
-        plan, source.open(), packing.parts(partition).iterator(), sorted);
+    return new PartsOfPartition(plan, source.open(), packing.parts(partition).iterator(), sorted);
   }
 
   /** The bytes of each part of a partition. */

@@ -67,7 +67,9 @@ public interface TrainingParams extends HierarchicalSoftmaxParams {
     return new Param<>(this, "assignment", "byFrequency, contiguous or clustered");
   }
 
-  /** A file of the driver with the class of each label, as ClassAssignment.write writes; not set. */
+  /**
+   * A file of the driver with the class of each label, as ClassAssignment.write writes; not set.
+   */
   default Param<String> assignmentFile() {
     return new Param<>(this, "assignmentFile", "file of the driver with the class of each label");
   }

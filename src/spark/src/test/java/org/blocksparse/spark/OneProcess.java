@@ -15,11 +15,13 @@ import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
+import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
+import org.blocksparse.SaveOptions;
 
 /** Trains a whole layer in this process: what Spark has to find, bit by bit. */
 record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
@@ -63,14 +65,14 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
   }
 
   /** Trains a layer. */
-  void train(HierarchicalSoftmax layer, List<Example> examples, boolean weighted) {
+  void train(HierarchicalSoftmax layer, List<Example> examples) {
     for (int epoch = 0; epoch < epochs; epoch++) {
       Map<Integer, List<Example>> batches = new TreeMap<>();
       for (Example example : ordered(examples, epoch)) {
         long position = order.position(EncodedRow.hash(example.encoded()), epoch);
         batches.computeIfAbsent(order.batch(position), b -> new ArrayList<>()).add(example);
       }
-      batches.values().forEach(batch -> step(layer, batch, weighted));
+      batches.values().forEach(batch -> step(layer, batch));
     }
   }
 
@@ -83,14 +85,14 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     return ordered;
   }
 
-  private void step(HierarchicalSoftmax layer, List<Example> batch, boolean weighted) {
+  private void step(HierarchicalSoftmax layer, List<Example> batch) {
     int features = layer.features();
     float[] x = new float[batch.size() * features];
     float[] weights = new float[batch.size()];
     int[] targets = new int[batch.size()];
     for (int r = 0; r < targets.length; r++) {
       System.arraycopy(batch.get(r).features, 0, x, r * features, features);
-      weights[r] = weighted ? batch.get(r).weight : 1;
+      weights[r] = batch.get(r).weight;
       targets[r] = batch.get(r).label;
     }
     try (FloatTensor xs = FloatTensor.of(x, targets.length, features);
@@ -100,8 +102,37 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     }
   }
 
-  /** Trains a new layer and saves it. */
+  /** Saves a layer as Spark does if it is to keep the optimizer state. */
   static void save(HierarchicalSoftmax layer, Path file) throws IOException {
-    layer.save(file, org.blocksparse.SaveOptions.defaults().withOptimizerState());
+    layer.save(file, SaveOptions.defaults().withOptimizerState());
+  }
+
+  /** Trains and saves what an estimator is asked for. */
+  static void save(
+      HierarchicalSoftmaxClassifier asked,
+      List<Example> examples,
+      ClassAssignment classes,
+      Path file)
+      throws IOException {
+    TrainingSettings settings = asked.settings();
+    RowOrder order =
+        new RowOrder(
+            settings.seed(),
+            (examples.size() - 1) / settings.batchSize() + 1,
+            settings.reshuffle());
+    try (HierarchicalSoftmax layer =
+        HierarchicalSoftmax.builder(examples.get(0).features.length, classes.outputs())
+            .classes(classes)
+            .seed(settings.seed())
+            .build()) {
+      new OneProcess(order, settings.epochs(), settings.optimizer().optimizer())
+          .train(layer, examples);
+      save(layer, file);
+    }
+  }
+
+  /** The same examples, all of weight 1. */
+  static List<Example> unweighted(List<Example> examples) {
+    return examples.stream().map(e -> new Example(e.label, 1, e.features)).toList();
   }
 }

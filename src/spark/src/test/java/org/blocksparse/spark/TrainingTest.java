@@ -82,27 +82,9 @@ final class TrainingTest {
   }
 
   /** What one process finds, given the classes that were used. */
-  private Path expected(
-      HierarchicalSoftmaxClassifier asked, List<Example> examples, ClassAssignment classes)
-      throws IOException {
-    OptimizerSettings optimizer =
-        new OptimizerSettings(
-            asked.getOrDefault(asked.optimizer()),
-            ((Double) asked.getOrDefault(asked.stepSize())).floatValue(),
-            ((Double) asked.getOrDefault(asked.decay())).floatValue(),
-            ((Double) asked.getOrDefault(asked.maxNorm())).floatValue());
-    int batches = (examples.size() - 1) / BATCH_SIZE + 1;
-    RowOrder order =
-        new RowOrder(5, batches, (Boolean) asked.getOrDefault(asked.reshuffle()));
+  private Path expected(HierarchicalSoftmaxClassifier asked) throws IOException {
     Path file = folder.resolve("one process");
-    try (HierarchicalSoftmax layer =
-        HierarchicalSoftmax.builder(FEATURES, classes.outputs())
-            .classes(classes)
-            .seed(5)
-            .build()) {
-      new OneProcess(order, EPOCHS, optimizer.optimizer()).train(layer, examples, asked.isSet(asked.weightCol()));
-      OneProcess.save(layer, file);
-    }
+    OneProcess.save(asked, weightedOrNot(asked), contiguous(), file);
     return file;
   }
 
@@ -128,8 +110,7 @@ final class TrainingTest {
   @MethodSource("rules")
   void theFileIsThatOfOneProcess(HierarchicalSoftmaxClassifier asked, int partitions)
       throws IOException {
-    Path expected =
-        expected(asked, weightedOrNot(asked), contiguous());
+    Path expected = expected(asked);
     List<Example> permuted = new ArrayList<>(EXAMPLES);
     Collections.shuffle(permuted, new Random(partitions));
     Dataset<Row> rows = OneProcess.rows(spark, permuted).repartition(partitions);
@@ -138,15 +119,13 @@ final class TrainingTest {
 
   /** Without a column of weights all are 1, also in the hash. */
   private static List<Example> weightedOrNot(HierarchicalSoftmaxClassifier asked) {
-    return asked.isSet(asked.weightCol())
-        ? EXAMPLES
-        : EXAMPLES.stream().map(e -> new Example(e.label(), 1, e.features())).toList();
+    return asked.isSet(asked.weightCol()) ? EXAMPLES : OneProcess.unweighted(EXAMPLES);
   }
 
   @Test
   void featuresMayBeStoredInAnyWay() throws IOException {
     HierarchicalSoftmaxClassifier asked = classifier("sgd", 0.3);
-    Path expected = expected(asked, weightedOrNot(asked), contiguous());
+    Path expected = expected(asked);
     List<Row> vectors = new ArrayList<>();
     for (int i = 0; i < EXAMPLES.size(); i++) {
       float[] x = EXAMPLES.get(i).features();
@@ -196,7 +175,7 @@ final class TrainingTest {
               new RowOrder(5, batches, true),
               EPOCHS,
               new OptimizerSettings("adam", 0.02f, 0, Float.POSITIVE_INFINITY).optimizer())
-          .train(layer, weightedOrNot(asked), false);
+          .train(layer, OneProcess.unweighted(EXAMPLES));
       OneProcess.save(layer, expected);
     }
     assertSame(expected, second);
@@ -222,7 +201,7 @@ final class TrainingTest {
         "row 17 of partition 0, with label 103.0",
         "[0, 103)");
     assertRefused(
-        ArithmeticException.class, EXAMPLES, classifier("sgd", 1e38), "epoch ", "batch ", "class ");
+        ArithmeticException.class, EXAMPLES, classifier("sgd", 3e38), "epoch ", "batch ", "class ");
     assertRefused(
         IllegalArgumentException.class, EXAMPLES.subList(0, 0), classifier("sgd", 1), "none");
     assertEquals(3, spark.range(3).count());
