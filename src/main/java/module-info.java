@@ -8,6 +8,9 @@ module org.blocksparse {
   // The header of a model file is JSON; no type of it is part of the API.
   requires com.fasterxml.jackson.core;
 
+  // Events, where the JVM can record them.
+  requires static jdk.jfr;
+
   exports org.blocksparse;
 
   // JavaCPP's loader looks into the binding by reflection.

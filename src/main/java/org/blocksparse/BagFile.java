@@ -12,6 +12,8 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.blocksparse.EmbeddingBag.Mode;
+import org.blocksparse.internal.events.FileEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.ElementType;
 import org.blocksparse.internal.format.MalformedException;
@@ -34,6 +36,7 @@ final class BagFile {
       throw new IllegalArgumentException(
           "options: a bag beside another one; withBag is for HierarchicalSoftmax.save");
     }
+    FileEvent event = Recorder.file();
     try (Lease lease = bag.lease()) {
       Map<String, String> metadata =
           new TreeMap<>(options.metadata() != null ? options.metadata() : bag.metadata());
@@ -49,6 +52,9 @@ final class BagFile {
             writer.writeAll(channel, tensors);
             bag.table().requireIntact();
           });
+    }
+    if (event != null) {
+      event.record("save", "embedding bag", file);
     }
   }
 
@@ -84,15 +90,21 @@ final class BagFile {
   static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
     requireNonNull(file, "file");
     requireNonNull(options, "options");
-    return FileFormatException.of(
-        file,
-        () -> {
-          try (SafeTensorsReader reader = ModelFile.open(file, options.memory())) {
-            EmbeddingBag bag = load(reader, options);
-            reader.keep();
-            return bag;
-          }
-        });
+    FileEvent event = Recorder.file();
+    EmbeddingBag loaded =
+        FileFormatException.of(
+            file,
+            () -> {
+              try (SafeTensorsReader reader = ModelFile.open(file, options.memory())) {
+                EmbeddingBag bag = load(reader, options);
+                reader.keep();
+                return bag;
+              }
+            });
+    if (event != null) {
+      event.record(options.verb(), "embedding bag", file);
+    }
+    return loaded;
   }
 
   private static EmbeddingBag load(SafeTensorsReader reader, LoadOptions options)

@@ -100,6 +100,25 @@ final class Check {
     }
   }
 
+  /** An argument that is an index is in [0, bound). */
+  static int index(String name, int index, String boundName, int bound) {
+    if (index < 0 || index >= bound) {
+      throw new IndexOutOfBoundsException(
+          name + ": " + index + " is outside [0, " + boundName + " = " + bound + ")");
+    }
+    return index;
+  }
+
+  /** {@code length} elements from an argument on are within the {@code size} that there are. */
+  static void range(
+      String startName, long start, String lengthName, long length, String sizeName, long size) {
+    if (start < 0 || length < 0 || start > size - length) {
+      throw new IndexOutOfBoundsException(
+          "%s = %d, %s = %d: outside [0, %s = %d)"
+              .formatted(startName, start, lengthName, length, sizeName, size));
+    }
+  }
+
   static int atLeast(int minimum, String name, int value) {
     if (value < minimum) {
       throw new IllegalArgumentException(

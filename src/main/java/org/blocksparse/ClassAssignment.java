@@ -6,7 +6,6 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Objects;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
@@ -477,7 +476,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such class
    */
   public int size(int classNumber) {
-    return table.size(Objects.checkIndex(classNumber, classes()));
+    return table.size(Check.index("classNumber", classNumber, "classes", classes()));
   }
 
   /**
@@ -495,7 +494,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such output
    */
   public int classOf(int output) {
-    return table.classOf()[Objects.checkIndex(output, outputs())];
+    return table.classOf()[Check.index("output", output, "outputs", outputs())];
   }
 
   /**
@@ -504,7 +503,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such output
    */
   public int slotOf(int output) {
-    return table.slotOf()[Objects.checkIndex(output, outputs())];
+    return table.slotOf()[Check.index("output", output, "outputs", outputs())];
   }
 
   /**
@@ -513,8 +512,8 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such class, or the slot is empty
    */
   public int output(int classNumber, int slot) {
-    int[] outputs = table.members()[Objects.checkIndex(classNumber, classes())];
-    return outputs[Objects.checkIndex(slot, outputs.length)];
+    int[] outputs = table.members()[Check.index("classNumber", classNumber, "classes", classes())];
+    return outputs[Check.index("slot", slot, "size", outputs.length)];
   }
 
   /** What the computations work on. */

@@ -8,6 +8,8 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
 import org.blocksparse.internal.bag.BagTable;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.schedule.Bags.Reduction;
@@ -257,9 +259,14 @@ public final class EmbeddingBag implements AutoCloseable {
     check(rows, gradOut);
     Check.noOverlap("table", table, "gradOut", gradOut);
     rows.requireNoOverlap("table", table, "rows");
+    StepEvent event = Recorder.step();
     try (Lease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
         LayerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
       computation.step(rows.bags(), rows.maxIndex() + 1, Operands.rows(gradOut), step, TABLE);
+    }
+    if (event != null) {
+      String rule = optimizer.rule().kind().name();
+      event.record("embedding bag", rows.rows(), rows.entries(), rule, Double.NaN);
     }
   }
 

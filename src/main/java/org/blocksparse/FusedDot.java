@@ -4,9 +4,13 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.BlockProduct;
+import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.events.ProductEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.schedule.GemmSchedule;
 
 /** The products of {@link SparseBlockDot} that have something fused to them, checked and run. */
 final class FusedDot {
@@ -72,10 +76,19 @@ final class FusedDot {
               false,
               sums);
       Engine engine = plan.workers().engine();
+      ProductEvent event = Recorder.product();
       if (epilogue.isIdentity()) {
         engine.gemm(product);
       } else {
         engine.gemmThenActivation(product, epilogue.input(sums, epilogue.outSize(oSize)), outRows);
+      }
+      if (event != null) {
+        event.record(
+            "forward",
+            plan.batch(),
+            product.schedule().pairs(),
+            product.w().inSize(),
+            product.w().outSize());
       }
     }
   }
@@ -126,20 +139,20 @@ final class FusedDot {
         Scratch memory = zSize == iSize ? null : borrow(plan.inputRows(), iSize)) {
       Rows gradZRows = Operands.rows(gradZ);
       Rows gradH = memory == null ? gradZRows : new Rows(memory.storage(), plan.inputRows(), iSize);
+      Blocks blocks = Operands.blocks(W);
+      GemmSchedule backward = plan.backward(lease);
+      ProductEvent event = Recorder.product();
       plan.workers()
           .engine()
           .gemmThenActivationGradient(
               new BlockProduct(
-                  plan.backward(lease),
-                  Operands.rows(gradOut),
-                  Operands.blocks(W).transpose(),
-                  null,
-                  null,
-                  false,
-                  gradH),
+                  backward, Operands.rows(gradOut), blocks.transpose(), null, null, false, gradH),
               activation.input(iSize, Operands.rows(z), gate),
               gradZRows,
               gradGate == null ? null : gradGate.storage());
+      if (event != null) {
+        event.record("gradH", plan.batch(), backward.pairs(), iSize, blocks.outSize());
+      }
     }
   }
 

@@ -95,6 +95,11 @@ final class LayerMemory implements AutoCloseable {
     return assignment;
   }
 
+  /** What kind of layer has it, for events. */
+  String kind() {
+    return link() == Link.SOFTMAX ? "softmax" : "label tree";
+  }
+
   /** In a few words, for the layer that has it. */
   String describe(String layer) {
     return layer

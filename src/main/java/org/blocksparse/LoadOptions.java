@@ -76,6 +76,11 @@ public final class LoadOptions {
     return new LoadOptions(memory, workers, listener);
   }
 
+  /** What is done to the file, for those who watch. */
+  String verb() {
+    return memory == Memory.COPIED ? "load" : "map";
+  }
+
   Memory memory() {
     return memory;
   }

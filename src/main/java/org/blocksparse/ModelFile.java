@@ -11,6 +11,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.internal.WeightType;
+import org.blocksparse.internal.events.FileEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.ElementType;
 import org.blocksparse.internal.format.MalformedException;
@@ -41,6 +43,7 @@ final class ModelFile {
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     LayerMemory memory = layer.memory();
+    FileEvent event = Recorder.file();
     try (Lease lease = memory.lease();
         WeightsFile narrow = WeightsFile.ofOrNull(memory, options)) {
       Map<String, String> metadata =
@@ -82,6 +85,9 @@ final class ModelFile {
             writer.writeAll(channel, tensors);
             lease.requireIntact();
           });
+    }
+    if (event != null) {
+      event.record("save", memory.kind(), file);
     }
   }
 
@@ -138,15 +144,21 @@ final class ModelFile {
     StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
-    return FileFormatException.of(
-        file,
-        () -> {
-          try (SafeTensorsReader reader = open(file, options.memory())) {
-            LayerContent content = new Loading(reader, options, link).load();
-            reader.keep();
-            return maker.make(content);
-          }
-        });
+    FileEvent event = Recorder.file();
+    LayerContent content =
+        FileFormatException.of(
+            file,
+            () -> {
+              try (SafeTensorsReader reader = open(file, options.memory())) {
+                LayerContent loaded = new Loading(reader, options, link).load();
+                reader.keep();
+                return loaded;
+              }
+            });
+    if (event != null) {
+      event.record(options.verb(), content.memory().kind(), file);
+    }
+    return maker.make(content);
   }
 
   static SafeTensorsReader open(Path file, LoadOptions.Memory memory) throws IOException {

@@ -5,6 +5,8 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.ClassSearch;
 import org.blocksparse.internal.softmax.OutputFilter;
@@ -106,17 +108,17 @@ final class Prediction {
 
   Ranking topK(FloatTensor x, int k, Filter filter) {
     int limit = Math.min(Check.atLeast(1, "k", k), assignment.outputs());
-    return search(x, filter, logAllowed -> Candidates.best(limit, logAllowed));
+    return search("topK", x, filter, logAllowed -> Candidates.best(limit, logAllowed));
   }
 
   Ranking atLeast(FloatTensor x, double probability, Filter filter) {
     double threshold = Math.log(inUnitInterval("probability", probability));
-    return search(x, filter, logAllowed -> Candidates.atLeast(threshold, logAllowed));
+    return search("atLeast", x, filter, logAllowed -> Candidates.atLeast(threshold, logAllowed));
   }
 
   Ranking topP(FloatTensor x, double mass, Filter filter) {
     inUnitInterval("mass", mass);
-    return search(x, filter, logAllowed -> Candidates.nucleus(mass, logAllowed));
+    return search("topP", x, filter, logAllowed -> Candidates.nucleus(mass, logAllowed));
   }
 
   private static double inUnitInterval(String name, double value) {
@@ -126,8 +128,9 @@ final class Prediction {
     return value;
   }
 
-  private Ranking search(FloatTensor x, Filter filter, Candidates.Maker candidates) {
+  private Ranking search(String query, FloatTensor x, Filter filter, Candidates.Maker candidates) {
     OutputFilter checked = check(x, filter);
+    SearchEvent event = Recorder.search();
     ClassSearch.Found found =
         memory.compute(
             x,
@@ -135,6 +138,9 @@ final class Prediction {
             (rows, workspace) ->
                 new ClassSearch(memory.softmax(), assignment.table())
                     .search(rows, checked, candidates, workspace));
+    if (event != null) {
+      event.record(query, memory.kind(), found.openedClasses(), assignment.classes());
+    }
     return new Ranking(found);
   }
 

@@ -2,7 +2,6 @@
 package org.blocksparse;
 
 import java.util.BitSet;
-import java.util.Objects;
 import org.blocksparse.internal.softmax.ClassSearch;
 
 /**
@@ -61,7 +60,7 @@ public final class Ranking {
    * @throws IndexOutOfBoundsException if there is no such row
    */
   public boolean isDefined(int row) {
-    return !undefined.get(Objects.checkIndex(row, outputs.length));
+    return !undefined.get(checkRow(row));
   }
 
   /**
@@ -70,7 +69,7 @@ public final class Ranking {
    * @throws IndexOutOfBoundsException if there is no such row
    */
   public boolean isFilteredOut(int row) {
-    return filteredOut.get(Objects.checkIndex(row, outputs.length));
+    return filteredOut.get(checkRow(row));
   }
 
   /**
@@ -118,14 +117,14 @@ public final class Ranking {
                       : " has no ranking, since a probability is NaN: x or the parameters hold"
                           + " values that are not finite"));
     }
-    return Objects.checkIndex(rank, size(row));
+    return Check.index("rank", rank, "size", size(row));
   }
 
   /**
    * The natural logarithm of the probability of the output at a rank; errors as {@link #output}.
    */
   public float logProbability(int row, int rank) {
-    return logProbabilities[Objects.checkIndex(row, outputs.length)][checkRank(row, rank)];
+    return logProbabilities[checkRow(row)][checkRank(row, rank)];
   }
 
   /** The probability of the output at a rank; errors as {@link #output}. */
@@ -148,7 +147,7 @@ public final class Ranking {
    * @throws IndexOutOfBoundsException if there is no such row
    */
   public float[] logProbabilities(int row) {
-    return logProbabilities[Objects.checkIndex(row, logProbabilities.length)].clone();
+    return logProbabilities[checkRow(row)].clone();
   }
 
   /**
@@ -157,11 +156,15 @@ public final class Ranking {
    * @throws IndexOutOfBoundsException if there is no such row
    */
   public int openedClasses(int row) {
-    return openedClasses[Objects.checkIndex(row, openedClasses.length)];
+    return openedClasses[checkRow(row)];
+  }
+
+  private int checkRow(int row) {
+    return Check.index("row", row, "batch", outputs.length);
   }
 
   private int[] row(int row) {
-    return outputs[Objects.checkIndex(row, outputs.length)];
+    return outputs[checkRow(row)];
   }
 
   /** The first rows, and the best outputs of each with their probabilities. */

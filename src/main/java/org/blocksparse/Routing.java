@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import java.util.Objects;
 import org.blocksparse.internal.gate.TopExperts;
 
 /**
@@ -164,8 +163,8 @@ public final class Routing implements AutoCloseable {
    * @throws IndexOutOfBoundsException if there is no such sample or choice
    */
   public boolean isDropped(int sample, int choice) {
-    Objects.checkIndex(sample, batch());
-    Objects.checkIndex(choice, gate.k());
+    Check.index("sample", sample, "batch", batch());
+    Check.index("choice", choice, "k", gate.k());
     return places[sample * gate.k() + choice] == TopExperts.DROPPED;
   }
 

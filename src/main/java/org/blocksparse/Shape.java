@@ -65,7 +65,7 @@ public final class Shape {
    * @throws IndexOutOfBoundsException if {@code axis} is outside [0, rank)
    */
   public long dim(int axis) {
-    return dims[Objects.checkIndex(axis, dims.length)];
+    return dims[Check.index("axis", axis, "rank", dims.length)];
   }
 
   /** The number of elements: the product of all dimensions. */

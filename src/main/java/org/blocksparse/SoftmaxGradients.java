@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.util.Objects.requireNonNull;
+
 /**
  * The gradients of a loss of a {@link HierarchicalSoftmax} or a {@link LabelTree}: new, dense
  * tensors that are closed together.
@@ -15,6 +17,19 @@ package org.blocksparse;
 public record SoftmaxGradients(
     double loss, FloatTensor x, FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2)
     implements AutoCloseable {
+  /**
+   * Puts gradients together, which are closed together from then on.
+   *
+   * @throws NullPointerException if one is missing
+   */
+  public SoftmaxGradients {
+    requireNonNull(x, "x");
+    requireNonNull(W1, "W1");
+    requireNonNull(b1, "b1");
+    requireNonNull(W2, "W2");
+    requireNonNull(b2, "b2");
+  }
+
   @Override
   public void close() {
     x.close();

@@ -5,6 +5,8 @@ import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.events.ProductEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.optimizer.BlockStep;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -107,9 +109,13 @@ public final class SparseBlockDot {
       Lease lease, Blocks W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
     lease.of("h", h).of("b", b).writing("out", out);
     GemmSchedule forward = plan.forward(lease);
+    ProductEvent event = Recorder.product();
     plan.workers()
         .engine()
         .gemm(forward, Operands.rows(h), W, Operands.rows(b), false, Operands.rows(out));
+    if (event != null) {
+      event.record("forward", plan.batch(), forward.pairs(), W.inSize(), W.outSize());
+    }
   }
 
   /**
@@ -198,10 +204,14 @@ public final class SparseBlockDot {
     lease.of("gradOut", gradOut).writing("gradH", gradH);
     GemmSchedule backward = plan.backward(lease);
     Engine engine = plan.workers().engine();
+    ProductEvent event = Recorder.product();
     engine.withFactor(
         alpha,
         Operands.rows(gradOut),
         rows -> engine.gemm(backward, rows, W.transpose(), null, accumulate, Operands.rows(gradH)));
+    if (event != null) {
+      event.record("gradH", plan.batch(), backward.pairs(), W.inSize(), W.outSize());
+    }
   }
 
   /** As {@link #apply(FloatTensor, FloatTensor, FloatTensor, BlockPlan)}, of read-only weights. */
@@ -339,15 +349,14 @@ public final class SparseBlockDot {
     Check.noOverlap(name, into, "gradOut", gradOut);
     try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing(name, into)) {
       OuterSchedule outer = plan.outer(lease);
+      Blocks blocks = Operands.blocks(into);
+      ProductEvent event = Recorder.product();
       plan.workers()
           .engine()
-          .outer(
-              outer,
-              alpha,
-              Operands.rows(h),
-              Operands.rows(gradOut),
-              accumulate,
-              Operands.blocks(into));
+          .outer(outer, alpha, Operands.rows(h), Operands.rows(gradOut), accumulate, blocks);
+      if (event != null) {
+        event.record("gradW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());
+      }
     }
   }
 
@@ -455,6 +464,8 @@ public final class SparseBlockDot {
     try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
       OuterSchedule outer = plan.outer(lease);
       Engine engine = plan.workers().engine();
+      Blocks blocks = Operands.blocks(W);
+      ProductEvent event = Recorder.product();
       state.step(
           "W",
           W,
@@ -462,7 +473,10 @@ public final class SparseBlockDot {
           engine.kernels(),
           (step, tensor) ->
               new BlockStep(engine, step, tensor)
-                  .weights(outer, Operands.rows(h), Operands.rows(gradOut), Operands.blocks(W)));
+                  .weights(outer, Operands.rows(h), Operands.rows(gradOut), blocks));
+      if (event != null) {
+        event.record("stepW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());
+      }
     }
   }
 

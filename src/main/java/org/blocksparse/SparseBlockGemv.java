@@ -4,6 +4,8 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Blocks;
+import org.blocksparse.internal.events.ProductEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.schedule.GemmSchedule;
 
 /**
@@ -111,7 +113,11 @@ public final class SparseBlockGemv {
   private static void run(Lease lease, Blocks W, FloatTensor h, BlockPlan plan, FloatTensor o) {
     lease.of("h", h);
     GemmSchedule forward = plan.forward(lease);
+    ProductEvent event = Recorder.product();
     plan.workers().engine().gemm(forward, Operands.rows(h), W, null, true, Operands.rows(o));
+    if (event != null) {
+      event.record("forward", plan.batch(), forward.pairs(), W.inSize(), W.outSize());
+    }
   }
 
   /** The plan for the given weights and indices. */

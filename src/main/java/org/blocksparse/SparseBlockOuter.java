@@ -3,6 +3,9 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.Blocks;
+import org.blocksparse.internal.events.ProductEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
@@ -89,9 +92,12 @@ public final class SparseBlockOuter {
     Check.noOverlap("o", o, "y", y);
     try (Lease lease = new Lease().writing("o", o).of("x", x).of("y", y)) {
       OuterSchedule outer = plan.outer(lease);
-      plan.workers()
-          .engine()
-          .outer(outer, alpha, Operands.rows(x), Operands.rows(y), true, Operands.blocks(o));
+      Blocks blocks = Operands.blocks(o);
+      ProductEvent event = Recorder.product();
+      plan.workers().engine().outer(outer, alpha, Operands.rows(x), Operands.rows(y), true, blocks);
+      if (event != null) {
+        event.record("gradW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());
+      }
     }
   }
 

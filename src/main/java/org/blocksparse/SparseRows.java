@@ -9,7 +9,6 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
@@ -189,8 +188,8 @@ public final class SparseRows implements AutoCloseable {
   }
 
   private static SparseRows view(IntBuffer offsets, IntBuffer indices, FloatBuffer values) {
-    requireWrappable("offsets", offsets, offsets.order());
-    requireWrappable("indices", indices, indices.order());
+    requireWrappable("offsets", requireNonNull(offsets, "offsets"), offsets.order());
+    requireWrappable("indices", requireNonNull(indices, "indices"), indices.order());
     if (values != null) {
       requireWrappable("values", values, values.order());
       Tensor.requireLength("values", indices.remaining(), values.remaining());
@@ -350,7 +349,7 @@ public final class SparseRows implements AutoCloseable {
   }
 
   private int begin(int row) {
-    return offsets.getInt(Objects.checkIndex(row, rows));
+    return offsets.getInt(Check.index("row", row, "rows", rows));
   }
 
   private int length(int row) {
@@ -366,7 +365,7 @@ public final class SparseRows implements AutoCloseable {
    * @throws IllegalStateException if the rows are closed
    */
   public SparseRows slice(int begin, int end) {
-    Objects.checkFromToIndex(begin, end, rows);
+    Check.range("begin", begin, "end - begin", (long) end - begin, "rows", rows);
     try (Lease lease = lease("rows")) {
       int first = offsets.getInt(begin);
       int count = end - begin;

@@ -6,7 +6,6 @@ import static java.util.Objects.requireNonNull;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Objects;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 
@@ -189,8 +188,8 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
   }
 
   final void requireRange(long offset, int arrayLength, int start, int length) {
-    Objects.checkFromIndexSize(start, length, arrayLength);
-    Objects.checkFromIndexSize(offset, (long) length, shape.size());
+    Check.range("start", start, "length", length, "array length", arrayLength);
+    Check.range("offset", offset, "length", length, "elements", shape.size());
   }
 
   static Storage allocate(Shape shape) {

@@ -3,6 +3,8 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.StepEvent;
 import org.blocksparse.internal.softmax.Parameter;
 import org.blocksparse.internal.softmax.TrainingBatch;
 import org.blocksparse.internal.softmax.TrainingPass;
@@ -107,7 +109,12 @@ final class Training {
       Check.shape("gradX", gradX, Prediction.X, batch.size(), memory.features());
       parameters.checkNoOverlap("gradX", gradX, x);
     }
+    StepEvent event = Recorder.step();
     double value = batch.sum(memory.step(x, batch, gradX, optimizer, extent));
+    if (event != null) {
+      int opened = batch.openedClasses().length;
+      event.record(memory.kind(), batch.size(), opened, optimizer.rule().kind().name(), value);
+    }
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
           "step "

@@ -106,8 +106,8 @@ final class InvalidBagInputTest extends InvalidInput {
 
   private static void addUses(List<Case> cases) {
     Map<String, Object[]> uses = new LinkedHashMap<>();
-    uses.put("Index 3 out of bounds for length 3", new Object[] {BOUNDS, 3});
-    uses.put("Index -1 out of bounds for length 3", new Object[] {BOUNDS, -1});
+    uses.put("row: 3 is outside [0, rows = 3)", new Object[] {BOUNDS, 3});
+    uses.put("row: -1 is outside [0, rows = 3)", new Object[] {BOUNDS, -1});
     uses.forEach(
         (message, use) ->
             refuseRows(
@@ -131,7 +131,7 @@ final class InvalidBagInputTest extends InvalidInput {
     refuseRows(
         cases,
         BOUNDS,
-        "Range [2, 4) out of bounds for length 3",
+        "begin = 2, end - begin = 2: outside [0, rows = 3)",
         () -> {
           try (SparseRows rows = three()) {
             rows.slice(2, 4);

@@ -137,12 +137,12 @@ final class InvalidClassInputTest extends InvalidInput {
     addSparse(cases);
     ClassAssignment three = ClassAssignment.of(0, 0, 1);
     for (int bad : new int[] {-1, 3}) {
-      String message = "Index " + bad + " out of bounds for length 3";
+      String message = "output: " + bad + " is outside [0, outputs = 3)";
       add(cases, "classOf " + bad, BOUNDS, message, w -> three.classOf(bad));
       add(cases, "slotOf " + bad, BOUNDS, message, w -> three.slotOf(bad));
     }
     for (int bad : new int[] {-1, 2}) {
-      String message = "Index " + bad + " out of bounds for length 2";
+      String message = "classNumber: " + bad + " is outside [0, classes = 2)";
       add(cases, "size " + bad, BOUNDS, message, w -> three.size(bad));
       add(cases, "output of class " + bad, BOUNDS, message, w -> three.output(bad, 0));
     }
@@ -150,7 +150,7 @@ final class InvalidClassInputTest extends InvalidInput {
         cases,
         "output in an empty slot",
         BOUNDS,
-        "Index 1 out of bounds for length 1",
+        "slot: 1 is outside [0, size = 1)",
         w -> three.output(1, 1));
   }
 

@@ -182,7 +182,6 @@ final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
         },
         candidates);
     for (int bad : new int[] {-1, 2}) {
-      String message = "Index " + bad + " out of bounds for length 2";
       Map<String, Consumer<Ranking>> ofRows =
           Map.of(
               "size", ranking -> ranking.size(bad),
@@ -196,17 +195,21 @@ final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
               "output", ranking -> ranking.output(1, bad),
               "logProbability", ranking -> ranking.logProbability(1, bad),
               "probability", ranking -> ranking.probability(1, bad));
-      for (Map<String, Consumer<Ranking>> calls : List.of(ofRows, ofRanks)) {
-        calls.forEach(
-            (name, call) ->
-                addLayerCase(
-                    cases,
-                    "ranking " + name + " " + bad,
-                    BOUNDS,
-                    message,
-                    w -> {},
-                    (layer, w) -> call.accept(layer.topK(w.f("x"), 2))));
-      }
+      addRankingCases(cases, "row: " + bad + " is outside [0, batch = 2)", ofRows);
+      addRankingCases(cases, "rank: " + bad + " is outside [0, size = 2)", ofRanks);
     }
+  }
+
+  private static void addRankingCases(
+      List<Case> cases, String message, Map<String, Consumer<Ranking>> calls) {
+    calls.forEach(
+        (name, call) ->
+            addLayerCase(
+                cases,
+                "ranking " + name + ", " + message,
+                BOUNDS,
+                message,
+                w -> {},
+                (layer, w) -> call.accept(layer.topK(w.f("x"), 2))));
   }
 }

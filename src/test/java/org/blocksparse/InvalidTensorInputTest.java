@@ -59,7 +59,7 @@ final class InvalidTensorInputTest extends InvalidInput {
           cases,
           "Shape.dim " + axis,
           BOUNDS,
-          "Index " + axis + " out of bounds for length 2",
+          "axis: " + axis + " is outside [0, rank = 2)",
           w -> Shape.of(2, 3).dim(axis));
     }
   }
@@ -107,19 +107,14 @@ final class InvalidTensorInputTest extends InvalidInput {
       }
     }
     Object[][] ranges = {
-      {-1L, 0, 1, "Range [-1, -1 + 1) out of bounds for length 6"},
-      {6L, 0, 1, "Range [6, 6 + 1) out of bounds for length 6"},
-      {5L, 0, 2, "Range [5, 5 + 2) out of bounds for length 6"},
-      {
-        Long.MAX_VALUE,
-        0,
-        1,
-        "Range [" + Long.MAX_VALUE + ", " + Long.MAX_VALUE + " + 1) out of bounds for length 6"
-      },
-      {0L, -1, 1, "Range [-1, -1 + 1) out of bounds for length 4"},
-      {0L, 4, 1, "Range [4, 4 + 1) out of bounds for length 4"},
-      {0L, 0, -1, "Range [0, 0 + -1) out of bounds for length 4"},
-      {0L, 1, Integer.MAX_VALUE, "Range [1, 1 + 2147483647) out of bounds for length 4"}
+      {-1L, 0, 1, "offset = -1, length = 1: outside [0, elements = 6)"},
+      {6L, 0, 1, "offset = 6, length = 1: outside [0, elements = 6)"},
+      {5L, 0, 2, "offset = 5, length = 2: outside [0, elements = 6)"},
+      {Long.MAX_VALUE, 0, 1, "offset = 9223372036854775807, length = 1: outside [0, elements = 6)"},
+      {0L, -1, 1, "start = -1, length = 1: outside [0, array length = 4)"},
+      {0L, 4, 1, "start = 4, length = 1: outside [0, array length = 4)"},
+      {0L, 0, -1, "start = 0, length = -1: outside [0, array length = 4)"},
+      {0L, 1, Integer.MAX_VALUE, "start = 1, length = 2147483647: outside [0, array length = 4)"}
     };
     for (Object[] range : ranges) {
       long offset = (long) range[0];

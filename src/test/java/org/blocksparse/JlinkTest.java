@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.File;
@@ -16,7 +17,10 @@ import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A user's program as an image of its own: neither a JDK nor a class path is there any more. */
+/**
+ * A user's program as an image of its own: neither a JDK nor a class path is there any more, nor
+ * the module that could record events.
+ */
 class JlinkTest {
   private static final String MODULE = "module hello { requires org.blocksparse; }";
   private static final String PROGRAM =
@@ -69,6 +73,8 @@ class JlinkTest {
         " --add-modules=" + libraries, // resolved at start, or the loader does not see them
         "--output",
         image.toString());
+    String modules = Files.readString(image.resolve("release"));
+    assertTrue(modules.contains("java.base") && !modules.contains("jdk.jfr"), modules);
 
     Process process =
         new ProcessBuilder(

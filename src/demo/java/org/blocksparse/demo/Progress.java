@@ -34,9 +34,18 @@ final class Progress implements AutoCloseable {
             .showSpeed(new DecimalFormat("0.0"))
             .setStyle(ProgressBarStyle.ASCII);
     if (System.console() == null) {
-      // Not a terminal: a line now and then, in place of one that is written over and over.
+      // Not a terminal: a line without a bar now and then.
       builder
           .setUpdateIntervalMillis(LINE_INTERVAL_MILLIS)
+          .setRenderer(
+              (state, length) ->
+                  String.format(
+                      Locale.ROOT,
+                      "%s: %,d words after %d seconds%s",
+                      state.getTaskName(),
+                      state.getCurrent(),
+                      state.getTotalElapsed().toSeconds(),
+                      state.getExtraMessage()))
           .setConsumer(new DelegatingProgressBarConsumer(System.err::println, LINE_LENGTH));
     }
     bar = builder.build();

@@ -22,12 +22,20 @@ final class Cases {
     PLAN,
     CONCURRENCY,
     SERVING,
-    GROWTH
+    GROWTH,
+    NETWORK,
+    EVENTS
   }
 
   /** Two that are bound by arithmetic, a small one, and one with few, large blocks. */
   private static final List<Workload> CONCURRENT =
       List.of(Workload.HSM_200, Workload.WINDOW_64, Workload.WINDOW_32, Workload.EXPERTS);
+
+  /** What the JVM needs where both compute. */
+  private static final List<String> OURS_AND_PYTORCH =
+      Stream.of(Peer.BLOCKSPARSE, Peer.PYTORCH_LOOP)
+          .flatMap(peer -> peer.jvmArgs().stream())
+          .toList();
 
   private final List<Case> cases = new ArrayList<>();
   private final List<String> skipped = new ArrayList<>();
@@ -91,6 +99,15 @@ final class Cases {
       addOurs(GrowthBenchmark.class, "blocks", Map.of(), 1);
       addOurs(GrowthBenchmark.class, "outputs", Map.of(), 1);
     }
+    if (parts.contains(Part.NETWORK)) {
+      addNetwork("softmaxOfOurs");
+      addNetwork("softmaxOfPyTorch");
+    }
+    if (parts.contains(Part.EVENTS)) {
+      addOurs(EventsBenchmark.class, "topK", Map.of(), 1);
+      addOurs(EventsBenchmark.class, "step", Map.of(), 1);
+      addOurs(EventsBenchmark.class, "product", Map.of(), 1);
+    }
   }
 
   List<Case> all() {
@@ -130,19 +147,21 @@ final class Cases {
     for (MoeOperation operation : MoeOperation.values()) {
       for (Peer peer : peers) {
         if (peer.hasMoe()) {
+          // Each is checked against the other before it is measured.
           cases.add(
               new Case(
                   MoeBenchmark.class,
                   "run",
                   Map.of("operation", operation.name(), "peer", peer.name()),
                   1,
-                  // Each is checked against the other before it is measured.
-                  Stream.of(Peer.BLOCKSPARSE, Peer.PYTORCH_LOOP)
-                      .flatMap(each -> each.jvmArgs().stream())
-                      .toList()));
+                  OURS_AND_PYTORCH));
         }
       }
     }
+  }
+
+  private void addNetwork(String method) {
+    cases.add(new Case(NetworkBenchmark.class, method, Map.of(), 1, OURS_AND_PYTORCH));
   }
 
   private void addSoftmax() {

@@ -73,6 +73,7 @@ final class RunCommand implements Callable<Integer> {
   private Path out;
 
   private static final String RESULTS = "results.json";
+  private static final String LOG = "jmh.log";
 
   /** Iterations of each case; the first one more warms up. */
   private static final int ITERATIONS = 5;
@@ -98,9 +99,12 @@ final class RunCommand implements Callable<Integer> {
             peers.isEmpty() ? EnumSet.allOf(Peer.class) : peers,
             quick);
     warnOfVariables();
+    System.out.printf(
+        "%d cases, %d seconds or more for each choice of their parameters; JMH's words are in %s%n",
+        cases.all().size(), seconds(), out.resolve(LOG));
     cases.skipped().forEach(line -> System.out.println("skipped: " + line));
     Files.createDirectories(out);
-    Path log = out.resolve("jmh.log");
+    Path log = out.resolve(LOG);
     List<RunResult> results = new ArrayList<>();
     List<String> skipped = new ArrayList<>(cases.skipped());
     try (PrintStream stream = new PrintStream(log.toFile(), StandardCharsets.UTF_8);
@@ -159,17 +163,29 @@ final class RunCommand implements Callable<Integer> {
             .setInitialMax(cases)
             .setUpdateIntervalMillis(1000);
     if (System.console() == null) {
-      // Not a terminal: a line now and then, in place of one that is written over and over.
+      // Not a terminal: a line without a bar now and then.
       builder
           .setUpdateIntervalMillis(LINE_INTERVAL_MILLIS)
+          .setRenderer(
+              (state, length) ->
+                  "%d of %d measured after %d minutes, now %s"
+                      .formatted(
+                          state.getCurrent(),
+                          state.getMax(),
+                          state.getTotalElapsed().toMinutes(),
+                          state.getExtraMessage()))
           .setConsumer(new DelegatingProgressBarConsumer(System.err::println, LINE_LENGTH));
     }
     return builder.build();
   }
 
+  /** How long each is measured. */
+  private int seconds() {
+    return seconds != null ? seconds : quick ? 1 : 5;
+  }
+
   private Collection<RunResult> run(Case one, OutputFormat format) throws RunnerException {
-    int total = seconds != null ? seconds : quick ? 1 : 5;
-    TimeValue iteration = TimeValue.milliseconds(1000L * total / ITERATIONS);
+    TimeValue iteration = TimeValue.milliseconds(1000L * seconds() / ITERATIONS);
     boolean wholeProgram = one.benchmark() == FastTextBenchmark.class;
     ChainedOptionsBuilder options =
         new OptionsBuilder()

@@ -36,6 +36,12 @@ final class Table {
     simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
     simple("Growth", GrowthBenchmark.class, "batch", "blocks");
     outputs();
+    simple(
+        "A network of PyTorch's and the softmax that it ends in",
+        NetworkBenchmark.class,
+        "softmaxOfOurs",
+        "softmaxOfPyTorch");
+    simple("Events of Java Flight Recorder", EventsBenchmark.class, "topK", "step", "product");
     bullets("Cases that we lose", lost);
     bullets("Skipped", report.skipped());
   }

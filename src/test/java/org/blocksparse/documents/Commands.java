@@ -28,6 +28,7 @@ final class Commands {
   /** Properties that Maven's plugins, JUnit, JavaCPP and the JVM read. */
   private static final Set<String> OF_OTHERS =
       Set.of(
+          "altDeploymentRepository",
           "it.test",
           "reuseForks",
           "jqwik.tries.default",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.documents;
 
+import static java.util.stream.Collectors.joining;
 import static java.util.stream.Collectors.toSet;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -11,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.blocksparse.Backend;
 import org.junit.jupiter.api.Test;
@@ -49,7 +51,7 @@ final class DocumentsTest {
   /** Blocks in other languages have other tests; a name that is mistyped would have none. */
   @Test
   void everyBlockHasALanguage() {
-    Set<String> known = Set.of("java", "xml", "sh", "text");
+    Set<String> known = Set.of("java", "python", "groovy", "xml", "sh", "text");
     for (Page page : pages) {
       assertEquals(Set.of(), page.languagesBut(known), page.toString());
     }
@@ -165,5 +167,33 @@ final class DocumentsTest {
             .flatMap(block -> Pom.wrongDependencies(block.text()).map(w -> block.page() + ": " + w))
             .toList();
     assertEquals(List.of(), wrong);
+  }
+
+  /** Gradle's are those of the project that CI runs, with the versions of the POM. */
+  @Test
+  void dependenciesOfGradleAreThoseOfItsProject() {
+    String project = Page.read(Path.of("src/it/gradle/build.gradle"));
+    List<String> blocks =
+        pages.stream().flatMap(page -> page.blocks("groovy")).map(Page.Block::text).toList();
+    assertEquals(List.of(), blocks.stream().filter(text -> !project.contains(text)).toList());
+    String xml =
+        COORDINATES
+            .matcher(String.join("\n", blocks))
+            .results()
+            .map(found -> asXml(found.group(1).split(":")))
+            .collect(joining());
+    assertTrue(xml.contains("openblas"), xml);
+    assertEquals(List.of(), Pom.wrongDependencies(xml).toList());
+  }
+
+  private static final Pattern COORDINATES = Pattern.compile("'([^':]+:[^']+)'");
+
+  private static String asXml(String... coordinates) {
+    StringBuilder xml = new StringBuilder("<dependency>");
+    List<String> names = List.of("groupId", "artifactId", "version", "classifier");
+    for (int i = 0; i < coordinates.length; i++) {
+      xml.append("<%1$s>%2$s</%1$s>".formatted(names.get(i), coordinates[i]));
+    }
+    return xml.append("</dependency>").toString();
   }
 }

@@ -10,24 +10,33 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * A piece of the code of a test that a page shows: what stands between {@code // example: NAME} and
- * {@code // end of example}, moved to the left margin.
+ * Code that a page shows: a piece of a test, between {@code // example: NAME} and {@code // end of
+ * example}, moved to the left margin; or a program of {@code src/examples} without its licence.
  */
 record Example(String name, String text) {
+  static final Path PROGRAMS = Path.of("src/examples");
+
   private static final Pattern MARKED =
       Pattern.compile("(?ms)^ *// example: (\\S+)\\n(.*?)^ *// end of example$");
 
-  /** All of them, from the tests, the benchmarks and the projects below. */
+  /** All of them in Java, from the tests, the benchmarks, the projects and the programs. */
   static List<Example> all() {
-    return Stream.of(
-            "src/test/java",
-            "src/jmh/java",
-            "src/classifier/src/test/java",
-            "src/spark/src/test/java")
-        .map(Path::of)
-        .flatMap(Example::sources)
-        .flatMap(Example::in)
-        .toList();
+    Stream<Example> pieces =
+        Stream.of(
+                "src/test/java",
+                "src/jmh/java",
+                "src/classifier/src/test/java",
+                "src/spark/src/test/java")
+            .map(Path::of)
+            .flatMap(Example::sources)
+            .flatMap(Example::in);
+    return Stream.concat(pieces, sources(PROGRAMS).map(Example::program)).toList();
+  }
+
+  /** A program as a page shows it. */
+  static Example program(Path file) {
+    String text = Page.read(file).replaceFirst("(//|#) SPDX-License-Identifier: .*\\n", "");
+    return new Example(file.getFileName().toString(), text.strip());
   }
 
   static Example named(String name) {

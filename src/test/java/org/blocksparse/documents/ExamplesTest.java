@@ -14,8 +14,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -30,7 +32,6 @@ import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LabelTree;
 import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Metrics;
@@ -49,19 +50,12 @@ import org.junit.jupiter.api.parallel.Resources;
 
 /**
  * The examples of README.md and src/doc, compiled and run: what stands between two markers here, in
- * {@link First}, in the bridge to DJL or in that to {@code MemorySegment}. {@link DocumentsTest}
- * compares them with the pages.
+ * the bridge to DJL or in that to {@code MemorySegment}. {@link DocumentsTest} compares them with
+ * the pages; whole programs are run by {@link ProgramsTest}.
  */
 @ResourceLock(Resources.SYSTEM_OUT)
 final class ExamplesTest {
   @TempDir private Path folder;
-
-  @Test
-  void first_findsItsLabelAmongAMillion() throws Exception {
-    List<String> printed = printed(() -> First.main(new String[0]));
-    assertEquals(List.of("700000"), printed);
-    assertEquals(Example.named("first").commentsOnPrinting(), printed);
-  }
 
   // example: recommend
   /** The ten items that suit each user best, but for those that the user has seen. */
@@ -136,30 +130,6 @@ final class ExamplesTest {
         assertEquals(
             "P@1 %.3f, R@5 %.3f, nDCG@5 %.3f".formatted(1., 1., 1.), quality(layer, x, labels));
       }
-    }
-  }
-
-  // example: tags
-  /** Learns which tags each text has, and gives those that each of some others probably has. */
-  static int[][] tags(LabelTree layer, FloatTensor x, SparseRows tags, FloatTensor others) {
-    Optimizer adagrad = Optimizer.adagrad(0.3f);
-    for (int step = 0; step < 100; step++) {
-      layer.step(x, tags, adagrad); // batch by batch, if there are many
-    }
-    Ranking probable = layer.atLeast(others, 0.5);
-    return IntStream.range(0, probable.batch()).mapToObj(probable::outputs).toArray(int[][]::new);
-  }
-
-  // end of example
-
-  @Test
-  void tags_areFoundAgain() {
-    try (LabelTree layer = LabelTree.builder(3, 9).seed(1).build();
-        FloatTensor x = FloatTensor.of(new float[] {9, 0, 0, 0, 9, 0, 0, 0, 9}, 3, 3);
-        SparseRows tags = SparseRows.of(List.of(new int[] {0, 8}, new int[] {4}, new int[0]))) {
-      int[][] found = tags(layer, x, tags, x);
-      Arrays.sort(found[0]);
-      assertArrayEquals(new int[][] {{0, 8}, {4}, {}}, found);
     }
   }
 
@@ -313,6 +283,82 @@ final class ExamplesTest {
         assertEquals(3, Labelled.lastLoss(printed), 0.5, printed.toString());
       }
     }
+  }
+
+  // example: ranked
+  /** The k likeliest of the candidates of each row, which an index has proposed. */
+  static int[][] ranked(HierarchicalSoftmax layer, FloatTensor x, List<int[]> candidates, int k) {
+    try (SparseRows rows = SparseRows.of(candidates)) {
+      Ranking best = layer.topK(x, k, Filter.only(rows));
+      return IntStream.range(0, best.batch()).mapToObj(best::outputs).toArray(int[][]::new);
+    }
+  }
+
+  // end of example
+
+  /** "Fewer than half of the ten likeliest", by an index over W2 and b2 that misses nothing. */
+  @Test
+  void ranked_isWhatAnIndexOverTheWeightsIsNot() {
+    Labelled data = new Labelled();
+    int batch = 128;
+    try (HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(Labelled.FEATURES, Labelled.LABELS)
+                .classes(similar(data.vectors, data.labels, Labelled.LABELS))
+                .build();
+        FloatTensor x = FloatTensor.zeros(batch, Labelled.FEATURES);
+        IntTensor targets = IntTensor.zeros(batch)) {
+      for (int step = 0; step < 4 * 78; step++) {
+        int begin = step % 78 * batch;
+        x.put(0, data.vectors, begin * Labelled.FEATURES, batch * Labelled.FEATURES);
+        targets.put(0, data.labels, begin, batch);
+        layer.step(x, targets, Optimizer.adagrad(0.3f));
+      }
+      List<int[]> near =
+          IntStream.range(0, batch).mapToObj(row -> largestLogits(layer, x, row, 10)).toList();
+      Ranking best = layer.topK(x, 10);
+      int[][] ranked = ranked(layer, x, near, 10);
+      int found = 0;
+      for (int row = 0; row < batch; row++) {
+        Set<Integer> likeliest = Set.copyOf(boxed(best.outputs(row)));
+        found += (int) IntStream.of(near.get(row)).filter(likeliest::contains).count();
+        assertEquals(Set.copyOf(boxed(near.get(row))), Set.copyOf(boxed(ranked[row])));
+      }
+      assertTrue(found < batch * 10 / 2, found + " of " + batch * 10);
+      try (IntTensor candidates = IntTensor.of(flat(ranked), batch, 10);
+          FloatTensor p = layer.logProbabilitiesOf(x, candidates)) {
+        for (int k = 1; k < batch * 10; k++) {
+          assertTrue(k % 10 == 0 || p.get(k / 10, k % 10) <= p.get(k / 10, k % 10 - 1));
+        }
+      }
+    }
+  }
+
+  private static List<Integer> boxed(int[] values) {
+    return IntStream.of(values).boxed().toList();
+  }
+
+  private static int[] flat(int[][] rows) {
+    return Arrays.stream(rows).flatMapToInt(IntStream::of).toArray();
+  }
+
+  /** The outputs whose rows of W2, with their biases, have the largest products with a row of x. */
+  private static int[] largestLogits(HierarchicalSoftmax layer, FloatTensor x, int row, int k) {
+    ClassAssignment classes = layer.assignment();
+    double[] logits = new double[layer.outputs()];
+    for (int output = 0; output < logits.length; output++) {
+      int c = classes.classOf(output);
+      int slot = classes.slotOf(output);
+      logits[output] = layer.b2().get(c, slot);
+      for (int f = 0; f < layer.features(); f++) {
+        logits[output] += x.get(row, f) * layer.W2().get(c, f, slot);
+      }
+    }
+    return IntStream.range(0, logits.length)
+        .boxed()
+        .sorted(Comparator.comparingDouble((Integer output) -> -logits[output]))
+        .limit(k)
+        .mapToInt(Integer::intValue)
+        .toArray();
   }
 
   @Test

@@ -111,11 +111,15 @@ public final class ChildJvm {
 
   /** Starts a main class. */
   public Started start(Class<?> main, String... arguments) {
+    return startOnClassPath(main.getName(), arguments);
+  }
+
+  private Started startOnClassPath(String main, String... arguments) {
     List<String> program = new ArrayList<>();
     program.add("--enable-native-access=ALL-UNNAMED"); // or JDK 25 warns
     program.add("-cp");
     program.add(String.join(File.pathSeparator, classPath));
-    program.add(main.getName());
+    program.add(main);
     program.addAll(Arrays.asList(arguments));
     return start(program);
   }
@@ -140,6 +144,11 @@ public final class ChildJvm {
   /** Runs a main class to its end. */
   public Result run(Class<?> main, String... arguments) {
     return start(main, arguments).await();
+  }
+
+  /** Compiles and runs a program of one source file to its end. */
+  public Result runSource(Path source, String... arguments) {
+    return startOnClassPath(source.toString(), arguments).await();
   }
 
   /** Runs a program that is given otherwise than by class path and main class, to its end. */

@@ -99,7 +99,8 @@ public final class OptimizerOracle {
               + roundings
                   * U
                   * (Math.abs(w[i]) + Math.max(Math.abs(change[0]), Math.abs(change[1])))
-              + Float.MIN_VALUE;
+              // Below the smallest normal number a rounding costs half of the smallest of all.
+              + (1 + roundings / 2.0) * Float.MIN_VALUE;
     }
     return result;
   }
@@ -127,7 +128,8 @@ public final class OptimizerOracle {
           double keep2 = rule.beta2;
           firstLow[i] = keep1 * firstLow[i] + (1 - keep1) * low;
           firstHigh[i] = keep1 * firstHigh[i] + (1 - keep1) * high;
-          double room = 4 * U * Math.max(Math.abs(firstLow[i]), Math.abs(firstHigh[i]));
+          double room =
+              4 * U * Math.max(Math.abs(firstLow[i]), Math.abs(firstHigh[i])) + Float.MIN_VALUE;
           firstLow[i] -= room;
           firstHigh[i] += room;
           secondLow[i] = (keep2 * secondLow[i] + (1 - keep2) * squareLow) * (1 - 4 * U);

@@ -80,7 +80,7 @@ public final class LabelSets extends TrainingBatch {
   }
 
   @Override
-  int[] openedClasses() {
+  public int[] openedClasses() {
     return openedClasses;
   }
 

@@ -27,7 +27,7 @@ public final class SingleTargets extends TrainingBatch {
   }
 
   @Override
-  int[] openedClasses() {
+  public int[] openedClasses() {
     return classes;
   }
 

@@ -54,7 +54,7 @@ public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   // ----------------------------------------------------------------------------- opened classes
 
   /** Each class that a row opens. */
-  abstract int[] openedClasses();
+  public abstract int[] openedClasses();
 
   /** For each opened class the row that opens it, ascending. */
   abstract int[] openingRows();

@@ -91,7 +91,7 @@ final class ScoringOnClusterTest {
 
   @Test
   void instructionSetsMayDiffer_andCanBeCapped() throws Exception {
-    String options = "-Dorg.bytedeco.javacpp.cachedir=javacpp-cache -Dblocksparse.isa=portable";
+    String options = SparkCluster.EXECUTOR_OPTIONS + " -Dblocksparse.isa=portable";
     try (SparkSession spark =
         cluster.session().config("spark.executor.extraJavaOptions", options).getOrCreate()) {
       assertScoresAsHere(spark);

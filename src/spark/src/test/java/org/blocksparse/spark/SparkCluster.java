@@ -29,6 +29,14 @@ import org.apache.spark.sql.SparkSession;
  */
 final class SparkCluster implements AutoCloseable {
   private static final Pattern STARTED = Pattern.compile("Starting Spark master at (spark://\\S+)");
+
+  /**
+   * Each executor unpacks the libraries into its own working folder; and it does not live long
+   * enough to be compiled well.
+   */
+  static final String EXECUTOR_OPTIONS =
+      "-Dorg.bytedeco.javacpp.cachedir=javacpp-cache -XX:TieredStopAtLevel=1";
+
   private static final long PATIENCE_MILLIS = 60_000;
 
   private final Path folder;
@@ -107,8 +115,7 @@ final class SparkCluster implements AutoCloseable {
         .config("spark.executor.memory", "512m")
         .config("spark.sql.shuffle.partitions", 4)
         .config("spark.sql.warehouse.dir", folder.resolve("warehouse").toString())
-        // Each executor unpacks the libraries into its own working folder.
-        .config("spark.executor.extraJavaOptions", "-Dorg.bytedeco.javacpp.cachedir=javacpp-cache")
+        .config("spark.executor.extraJavaOptions", EXECUTOR_OPTIONS)
         .config("spark.scheduler.minRegisteredResourcesRatio", 1)
         .config("spark.scheduler.maxRegisteredResourcesWaitingTime", "60s");
   }

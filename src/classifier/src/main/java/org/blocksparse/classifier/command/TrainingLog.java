@@ -62,8 +62,17 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
             .showSpeed(new DecimalFormat("0.0", DecimalFormatSymbols.getInstance(Locale.ROOT)))
             .setStyle(ProgressBarStyle.ASCII);
     if (System.console() == null) {
+      // Not a terminal: a line without a bar now and then.
       builder
           .setUpdateIntervalMillis(LINE_INTERVAL_MILLIS)
+          .setRenderer(
+              (state, length) ->
+                  String.format(
+                      Locale.ROOT,
+                      "training: %.0f%% after %d seconds%s",
+                      100 * state.getNormalizedProgress(),
+                      state.getTotalElapsed().toSeconds(),
+                      state.getExtraMessage()))
           .setConsumer(new DelegatingProgressBarConsumer(System.err::println, LINE_LENGTH));
     }
     bar = builder.build();

@@ -1,7 +1,7 @@
+///usr/bin/env jbang "$0" "$@" ; exit $?
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.documents;
+//DEPS org.blocksparse:blocksparse-platform:0.1.0-SNAPSHOT
 
-// example: first
 import org.blocksparse.*;
 
 class First {
@@ -17,4 +17,3 @@ class First {
     }
   }
 }
-// end of example

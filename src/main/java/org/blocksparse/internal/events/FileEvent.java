@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.events;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import jdk.jfr.Category;
+import jdk.jfr.DataAmount;
+import jdk.jfr.Description;
+import jdk.jfr.Enabled;
+import jdk.jfr.Event;
+import jdk.jfr.Label;
+import jdk.jfr.Name;
+import jdk.jfr.StackTrace;
+
+/** A model that is saved or loaded. */
+@Name("org.blocksparse.File")
+@Label("File")
+@Description("A model that is saved or loaded")
+@Category("blocksparse")
+@Enabled(false)
+@StackTrace(false)
+public final class FileEvent extends Event {
+  /** Tells whether a recording wants such events. */
+  private static final FileEvent ANY = new FileEvent();
+
+  @Label("Operation")
+  @Description("save, load or map")
+  String operation;
+
+  @Label("Layer")
+  @Description("softmax, label tree or embedding bag")
+  String layer;
+
+  @Label("File")
+  String file;
+
+  @Label("Size")
+  @Description("Of the file; -1 if it cannot be told any more")
+  @DataAmount
+  long size;
+
+  private FileEvent() {}
+
+  static FileEvent begunOrNull() {
+    if (!ANY.isEnabled()) {
+      return null;
+    }
+    FileEvent event = new FileEvent();
+    event.begin();
+    return event;
+  }
+
+  /** Ends it. */
+  public void record(String name, String ofLayer, Path path) {
+    end();
+    operation = name;
+    layer = ofLayer;
+    file = path.toString();
+    size = sizeOrNone(path);
+    commit();
+  }
+
+  private static long sizeOrNone(Path path) {
+    try {
+      return Files.size(path);
+    } catch (IOException e) {
+      return -1;
+    }
+  }
+}

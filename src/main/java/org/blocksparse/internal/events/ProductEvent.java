@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.events;
+
+import jdk.jfr.Category;
+import jdk.jfr.Description;
+import jdk.jfr.Enabled;
+import jdk.jfr.Event;
+import jdk.jfr.Label;
+import jdk.jfr.Name;
+import jdk.jfr.StackTrace;
+
+/** A product of chosen blocks, forward or for a gradient. */
+@Name("org.blocksparse.Product")
+@Label("Product")
+@Description("A product of chosen blocks, forward or for a gradient")
+@Category("blocksparse")
+@Enabled(false)
+@StackTrace(false)
+public final class ProductEvent extends Event {
+  /** Tells whether a recording wants such events. */
+  private static final ProductEvent ANY = new ProductEvent();
+
+  @Label("Operation")
+  @Description("forward, gradH, gradW or stepW")
+  String operation;
+
+  @Label("Samples")
+  int samples;
+
+  @Label("Pairs")
+  @Description("Of a row and a block that it is multiplied by")
+  long pairs;
+
+  @Label("Input Size")
+  @Description("Of a block")
+  int inputSize;
+
+  @Label("Output Size")
+  @Description("Of a block")
+  int outputSize;
+
+  private ProductEvent() {}
+
+  static ProductEvent begunOrNull() {
+    if (!ANY.isEnabled()) {
+      return null;
+    }
+    ProductEvent event = new ProductEvent();
+    event.begin();
+    return event;
+  }
+
+  /** Ends it. */
+  public void record(String name, int ofSamples, long ofPairs, int inSize, int outSize) {
+    operation = name;
+    samples = ofSamples;
+    pairs = ofPairs;
+    inputSize = inSize;
+    outputSize = outSize;
+    commit();
+  }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.events;
+
+import jdk.jfr.Category;
+import jdk.jfr.Description;
+import jdk.jfr.Enabled;
+import jdk.jfr.Event;
+import jdk.jfr.Label;
+import jdk.jfr.Name;
+import jdk.jfr.StackTrace;
+
+/** A search for the likeliest outputs. */
+@Name("org.blocksparse.Search")
+@Label("Search")
+@Description("A search for the likeliest outputs of some rows")
+@Category("blocksparse")
+@Enabled(false)
+@StackTrace(false)
+public final class SearchEvent extends Event {
+  /** Tells whether a recording wants such events. */
+  private static final SearchEvent ANY = new SearchEvent();
+
+  @Label("Query")
+  @Description("topK, atLeast or topP")
+  String query;
+
+  @Label("Layer")
+  @Description("softmax, label tree or embedding bag")
+  String layer;
+
+  @Label("Rows")
+  int rows;
+
+  @Label("Opened Classes")
+  @Description("By all rows together")
+  long openedClasses;
+
+  @Label("Classes")
+  @Description("Of the layer")
+  int classes;
+
+  private SearchEvent() {}
+
+  static SearchEvent begunOrNull() {
+    if (!ANY.isEnabled()) {
+      return null;
+    }
+    SearchEvent event = new SearchEvent();
+    event.begin();
+    return event;
+  }
+
+  /**
+   * Ends it.
+   *
+   * @param opened the classes opened by each row
+   */
+  public void record(String name, String ofLayer, int[] opened, int ofClasses) {
+    query = name;
+    layer = ofLayer;
+    rows = opened.length;
+    for (int count : opened) {
+      openedClasses += count;
+    }
+    classes = ofClasses;
+    commit();
+  }
+}

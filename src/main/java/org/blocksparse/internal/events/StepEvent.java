@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.events;
+
+import jdk.jfr.Category;
+import jdk.jfr.Description;
+import jdk.jfr.Enabled;
+import jdk.jfr.Event;
+import jdk.jfr.Label;
+import jdk.jfr.Name;
+import jdk.jfr.StackTrace;
+
+/** A step of training of a layer. */
+@Name("org.blocksparse.Step")
+@Label("Step")
+@Description("A step of training of a layer")
+@Category("blocksparse")
+@Enabled(false)
+@StackTrace(false)
+public final class StepEvent extends Event {
+  /** Tells whether a recording wants such events. */
+  private static final StepEvent ANY = new StepEvent();
+
+  @Label("Layer")
+  @Description("softmax, label tree or embedding bag")
+  String layer;
+
+  @Label("Rows")
+  int rows;
+
+  @Label("Touched")
+  @Description("Classes opened by all rows together, or rows of the table that they name")
+  long touched;
+
+  @Label("Optimizer")
+  String optimizer;
+
+  @Label("Loss")
+  @Description("Before the step; NaN for an embedding bag, which does not know it")
+  double loss;
+
+  private StepEvent() {}
+
+  static StepEvent begunOrNull() {
+    if (!ANY.isEnabled()) {
+      return null;
+    }
+    StepEvent event = new StepEvent();
+    event.begin();
+    return event;
+  }
+
+  /** Ends it. */
+  public void record(String ofLayer, int ofRows, long blocks, String rule, double lossBefore) {
+    layer = ofLayer;
+    rows = ofRows;
+    touched = blocks;
+    optimizer = rule;
+    loss = lossBefore;
+    commit();
+  }
+}

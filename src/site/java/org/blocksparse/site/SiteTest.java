@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.site;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The site as a browser shows it from its folder: no server, no network. Pictures of all pages are
+ * left in {@code target/site-pictures}, for people to look at.
+ */
+final class SiteTest {
+  private static final Path SITE = Path.of("target/site");
+  private static final Path PICTURES = Path.of("target/site-pictures");
+  private static final int[] WIDTHS = {380, 1400};
+  private static final List<String> SCHEMES = List.of("light", "dark");
+
+  /** What of the page leaves the screen: nothing may, but what scrolls by itself. */
+  private static final String TOO_WIDE =
+      "return document.documentElement.scrollWidth > innerWidth"
+          + " ? ['scrolls sideways: ' + document.documentElement.scrollWidth] : [];";
+
+  private static final String BAD_PICTURES =
+      "return [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src);";
+
+  /** Text that is small, or has too little contrast to what is behind it (4.5, as WCAG AA asks). */
+  private static final String HARD_TO_READ =
+      """
+      const channels = color => color.match(/[\\d.]+/g).map(Number);
+      const luminance = ([r, g, b]) =>
+        [r, g, b].map(c => c / 255)
+          .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+          .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+      const behind = element => {
+        for (; element; element = element.parentElement) {
+          const color = channels(getComputedStyle(element).backgroundColor);
+          if (color.length === 3 || color[3] === 1) return color;
+        }
+        return [255, 255, 255];
+      };
+      const bad = [];
+      for (const element of document.querySelectorAll('body *')) {
+        const text = [...element.childNodes].filter(n => n.nodeType === 3 && n.data.trim());
+        if (!text.length || ['SCRIPT', 'STYLE'].includes(element.tagName)) continue;
+        const style = getComputedStyle(element);
+        if (parseFloat(style.fontSize) < 13) bad.push(style.fontSize + ': ' + text[0].data);
+        const [a, b] = [channels(style.color), behind(element)].map(luminance);
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) bad.push('contrast ' + contrast.toFixed(1) + ': ' + text[0].data);
+      }
+      return bad.slice(0, 5);
+      """;
+
+  @TempDir private static Path profile;
+  private static Browser browser;
+
+  @BeforeAll
+  static void open() {
+    browser = new Browser(profile);
+  }
+
+  @AfterAll
+  static void close() {
+    browser.close();
+  }
+
+  @Test
+  @Timeout(120)
+  void pagesAreReadable() throws IOException {
+    List<String> wrong = new ArrayList<>();
+    for (Path page : pages()) {
+      for (int width : WIDTHS) {
+        for (String scheme : SCHEMES) {
+          browser.open(address(page), width, scheme);
+          String shown = page.getFileName() + " at " + width + ", " + scheme + ": ";
+          for (String script : List.of(TOO_WIDE, BAD_PICTURES, HARD_TO_READ)) {
+            ((List<?>) browser.run(script)).forEach(problem -> wrong.add(shown + problem));
+          }
+          browser.said().forEach(message -> wrong.add(shown + message));
+          String name = page.getFileName().toString().replace(".html", "");
+          browser.screenshot(PICTURES.resolve(name + "-" + width + "-" + scheme + ".png"));
+        }
+      }
+    }
+    assertEquals(List.of(), wrong);
+  }
+
+  @Test
+  void darkIsDark() {
+    for (String scheme : SCHEMES) {
+      browser.open(address(SITE.resolve("index.html")), 1400, scheme);
+      String color =
+          (String) browser.run("return getComputedStyle(document.body.parentElement).colorScheme");
+      assertEquals(scheme, color.replace("light dark", scheme));
+      String behind =
+          (String) browser.run("return getComputedStyle(document.documentElement).backgroundColor");
+      boolean isDark = Integer.parseInt(behind.replaceAll("rgb\\((\\d+),.*", "$1")) < 60;
+      assertEquals(scheme.equals("dark"), isDark, behind);
+    }
+  }
+
+  /** Links to other sites are not followed. */
+  @Test
+  void linksLeadSomewhere() throws IOException {
+    List<String> broken = new ArrayList<>();
+    for (Path page : pages()) {
+      browser.open(address(page), 1400, "light");
+      String links = "return [...document.querySelectorAll('a[href]')].map(a => a.href);";
+      List<?> addresses = (List<?>) browser.run(links);
+      assertTrue(addresses.size() > 10, () -> page + " has few links: " + addresses);
+      addresses.stream()
+          .map(Object::toString)
+          .filter(link -> !link.startsWith("https://") && !exists(link))
+          .forEach(link -> broken.add(page.getFileName() + ": " + link));
+    }
+    assertEquals(List.of(), broken);
+  }
+
+  private static boolean exists(String link) {
+    String[] parts = link.split("#", 2);
+    Path file = Path.of(URI.create(parts[0]));
+    return Files.isRegularFile(file) && (parts.length == 1 || anchors(file).contains(parts[1]));
+  }
+
+  private static Set<String> anchors(Path file) {
+    try {
+      Set<String> anchors = new TreeSet<>();
+      Pattern.compile("id=\"([^\"]+)\"")
+          .matcher(Files.readString(file))
+          .results()
+          .map((MatchResult found) -> found.group(1))
+          .forEach(anchors::add);
+      return anchors;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  @Test
+  void everyPageIsInTheList() throws IOException {
+    browser.open(address(SITE.resolve("index.html")), 1400, "light");
+    String links = "return [...document.querySelectorAll('nav a')].map(a => a.href);";
+    Set<String> listed = new TreeSet<>();
+    ((List<?>) browser.run(links)).forEach(link -> listed.add(link.toString()));
+    for (Path page : pages()) {
+      boolean isFirst = page.endsWith("index.html");
+      assertTrue(isFirst || listed.contains(address(page)), () -> page + " is not in " + listed);
+    }
+  }
+
+  /** What is copied from a page is the program that tests run, colours or not. */
+  @Test
+  void programsAreWhatIsCopied() throws IOException {
+    List<String> copied = new ArrayList<>();
+    for (Path page : pages()) {
+      browser.open(address(page), 1400, "light");
+      String code = "return [...document.querySelectorAll('pre > code')].map(c => c.innerText);";
+      ((List<?>) browser.run(code)).forEach(text -> copied.add(text.toString().strip()));
+    }
+    try (Stream<Path> programs = Files.list(Path.of("src/examples"))) {
+      for (Path program : programs.filter(file -> file.toString().endsWith(".java")).toList()) {
+        String text = Files.readString(program).replaceFirst("// SPDX-.*\\n", "").strip();
+        assertTrue(copied.contains(text), () -> program + " is on no page");
+      }
+    }
+  }
+
+  @Test
+  void searchFindsPages() {
+    for (String[] search :
+        new String[][] {
+          {"adaptive softmax", "pytorch.html"},
+          {"virtual thr", "serving.html#virtual-threads"},
+          {"hnsw", "hnsw.html"},
+          {"HierarchicalSoftmax", "HierarchicalSoftmax.html"}
+        }) {
+      browser.open(address(SITE.resolve("index.html")), 380, "dark");
+      browser.run(
+          "const box = document.getElementById('search'); box.value = arguments[0];"
+              + "box.dispatchEvent(new Event('input'));",
+          search[0]);
+      List<?> found =
+          (List<?>)
+              browser.run("return [...document.querySelectorAll('#found a')].map(a => a.href);");
+      assertTrue(
+          found.stream().limit(3).anyMatch(link -> link.toString().contains(search[1])),
+          () -> search[0] + " finds " + found);
+      browser.run("document.querySelector('#found a').click();");
+      assertEquals(found.get(0), browser.address());
+    }
+  }
+
+  /** The first page of the Javadoc, and that of every type; their links are javadoc's own. */
+  @Test
+  @Timeout(120)
+  void javadocOpens() throws IOException {
+    List<String> wrong = new ArrayList<>();
+    Path api = SITE.resolve("apidocs");
+    try (Stream<Path> types = Files.list(api.resolve("org.blocksparse/org/blocksparse"))) {
+      Stream.concat(Stream.of(api.resolve("index.html")), types)
+          .filter(page -> page.toString().endsWith(".html"))
+          .forEach(
+              page -> {
+                browser.open(address(page), 1400, "dark");
+                browser.said().forEach(message -> wrong.add(page + ": " + message));
+              });
+    }
+    browser.screenshot(PICTURES.resolve("javadoc-dark.png"));
+    assertEquals(List.of(), wrong);
+  }
+
+  private static List<Path> pages() throws IOException {
+    try (Stream<Path> files = Files.list(SITE)) {
+      return files.filter(file -> file.toString().endsWith(".html")).sorted().toList();
+    }
+  }
+
+  private static String address(Path page) {
+    return page.toAbsolutePath().toUri().toString();
+  }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.IntStream;
+import jdk.jfr.EventType;
+import jdk.jfr.FlightRecorder;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordedEvent;
+import jdk.jfr.consumer.RecordingFile;
+import org.blocksparse.internal.events.Recorder;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What a recording of the JVM sees of the library. */
+final class EventsTest {
+  private static final Optimizer SGD = Optimizer.sgd(0.1f);
+
+  @TempDir private Path folder;
+
+  private final float[] rows = {1, 2, 3, 4, 5, 6};
+
+  /** What a call leaves in a recording that wants an event; each has taken some time. */
+  private List<RecordedEvent> recorded(String name, Call call) throws IOException {
+    Path file = folder.resolve(name + ".jfr");
+    try (Recording recording = new Recording()) {
+      recording.enable("org.blocksparse." + name);
+      recording.start();
+      call.run();
+      recording.stop();
+      recording.dump(file);
+    }
+    String thread = Thread.currentThread().getName();
+    List<RecordedEvent> events =
+        RecordingFile.readAllEvents(file).stream()
+            .filter(event -> event.getEventType().getName().startsWith("org.blocksparse."))
+            .filter(event -> event.getThread().getJavaName().equals(thread))
+            .toList();
+    events.forEach(event -> assertTrue(event.getDuration().toNanos() > 0, event::toString));
+    events.forEach(event -> assertNull(event.getStackTrace(), event::toString));
+    return events;
+  }
+
+  private interface Call {
+    void run() throws IOException;
+  }
+
+  private static HierarchicalSoftmax softmax() {
+    return HierarchicalSoftmax.builder(2, 100).seed(1).build();
+  }
+
+  @Test
+  void stepsTellLossAndClasses() throws IOException {
+    double[] losses = new double[2];
+    List<RecordedEvent> events =
+        recorded(
+            "Step",
+            () -> {
+              try (HierarchicalSoftmax layer = softmax();
+                  LabelTree tree = LabelTree.builder(2, 100).build();
+                  EmbeddingBag bag = EmbeddingBag.builder(10, 2).build();
+                  FloatTensor x = FloatTensor.of(rows, 3, 2);
+                  IntTensor targets = IntTensor.of(new int[] {1, 50, 99}, 3);
+                  SparseRows labels = SparseRows.of(List.of(new int[] {0, 99}, i(), i(7)))) {
+                losses[0] = layer.step(x, targets, SGD);
+                losses[1] = tree.step(x, labels, Optimizer.adagrad(0.1f));
+                try (SparseRows words = SparseRows.of(List.of(i(1, 2), i(3), i(4)))) {
+                  bag.step(words, x, Optimizer.adam(0.1f));
+                }
+              }
+            });
+    assertEquals(3, events.size(), events::toString);
+    assertStep(events.get(0), "softmax", 3, "SGD", losses[0]);
+    assertStep(events.get(1), "label tree", 3, "ADAGRAD", losses[1]);
+    assertStep(events.get(2), "embedding bag", 4, "ADAM", Double.NaN);
+  }
+
+  private static int[] i(int... values) {
+    return values;
+  }
+
+  private static void assertStep(
+      RecordedEvent event, String layer, long touched, String optimizer, double loss) {
+    assertEquals("org.blocksparse.Step", event.getEventType().getName());
+    assertEquals(layer, event.getString("layer"));
+    assertEquals(3, event.getInt("rows"));
+    assertEquals(touched, event.getLong("touched"));
+    assertEquals(optimizer, event.getString("optimizer"));
+    assertEquals(loss, event.getDouble("loss"));
+  }
+
+  @Test
+  void searchesTellTheClassesThatTheyOpened() throws IOException {
+    int[] opened = new int[3];
+    int[] classes = new int[1];
+    List<RecordedEvent> events =
+        recorded(
+            "Search",
+            () -> {
+              try (HierarchicalSoftmax layer = softmax();
+                  FloatTensor x = FloatTensor.of(rows, 3, 2)) {
+                classes[0] = layer.classCount();
+                opened[0] = opened(layer.topK(x, 5));
+                opened[1] = opened(layer.atLeast(x, 0.01));
+                opened[2] = opened(layer.topP(x, 0.5));
+              }
+            });
+    assertEquals(
+        List.of("topK", "atLeast", "topP"),
+        events.stream().map(event -> event.getString("query")).toList());
+    for (int i = 0; i < opened.length; i++) {
+      assertEquals("softmax", events.get(i).getString("layer"));
+      assertEquals(3, events.get(i).getInt("rows"));
+      assertEquals(opened[i], events.get(i).getLong("openedClasses"));
+      assertEquals(classes[0], events.get(i).getInt("classes"));
+    }
+  }
+
+  private static int opened(Ranking ranking) {
+    return IntStream.range(0, ranking.batch()).map(ranking::openedClasses).sum();
+  }
+
+  @Test
+  void productsTellTheirPairs() throws IOException {
+    List<RecordedEvent> events =
+        recorded(
+            "Product",
+            () -> {
+              try (FloatTensor w = FloatTensor.zeros(2, 3, 4, 5);
+                  FloatTensor b = FloatTensor.zeros(3, 5);
+                  FloatTensor h = FloatTensor.zeros(2, 1, 4);
+                  FloatTensor out = FloatTensor.zeros(2, 2, 5);
+                  FloatTensor z = FloatTensor.zeros(2, 1, 4);
+                  OptimizerState state = OptimizerState.of(w);
+                  IntTensor inputs = IntTensor.of(i(0, 1), 2, 1);
+                  IntTensor outputs = IntTensor.of(i(2, 0, 1, 2), 2, 2);
+                  BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 3)) {
+                SparseBlockDot.apply(w, h, b, plan).close();
+                SparseBlockDot.apply(w, h, plan, Epilogue.none().withBias(b)).close();
+                SparseBlockGemv.applyInPlace(w, h, plan, out);
+                SparseBlockDot.gradH(w, out, plan).close();
+                SparseBlockDot.gradH(w, out, plan, Activation.RELU, z, h);
+                SparseBlockDot.addGradW(h, out, plan, 1, w);
+                SparseBlockOuter.applyInPlace(h, out, plan, 1, w);
+                SparseBlockDot.stepW(h, out, plan, SGD, w, state);
+              }
+            });
+    assertEquals(
+        List.of("forward", "forward", "forward", "gradH", "gradH", "gradW", "gradW", "stepW"),
+        events.stream().map(event -> event.getString("operation")).toList());
+    for (RecordedEvent event : events) {
+      assertEquals(2, event.getInt("samples"), event::toString);
+      assertEquals(4, event.getLong("pairs"), event::toString);
+      assertEquals(4, event.getInt("inputSize"), event::toString);
+      assertEquals(5, event.getInt("outputSize"), event::toString);
+    }
+  }
+
+  @Test
+  void filesTellTheirSize() throws IOException {
+    Path model = folder.resolve("model");
+    Path table = folder.resolve("table");
+    List<RecordedEvent> events =
+        recorded(
+            "File",
+            () -> {
+              try (HierarchicalSoftmax layer = softmax();
+                  EmbeddingBag bag = EmbeddingBag.builder(10, 2).build()) {
+                layer.save(model);
+                HierarchicalSoftmax.load(model).close();
+                HierarchicalSoftmax.load(model, LoadOptions.mapped()).close();
+                bag.save(table);
+                EmbeddingBag.load(table).close();
+              }
+            });
+    assertEquals(
+        List.of("save", "load", "map", "save", "load"),
+        events.stream().map(event -> event.getString("operation")).toList());
+    for (int i = 0; i < events.size(); i++) {
+      Path file = i < 3 ? model : table;
+      assertEquals(i < 3 ? "softmax" : "embedding bag", events.get(i).getString("layer"));
+      assertEquals(file.toString(), events.get(i).getString("file"));
+      assertEquals(Files.size(file), events.get(i).getLong("size"));
+    }
+  }
+
+  /** A recording that does not ask for them, as that of a server that always records. */
+  @Test
+  void areOffByDefault() {
+    try (Recording recording = new Recording()) {
+      recording.enable("jdk.ThreadSleep");
+      recording.start();
+      List<EventType> own =
+          FlightRecorder.getFlightRecorder().getEventTypes().stream()
+              .filter(type -> type.getName().startsWith("org.blocksparse."))
+              .toList();
+      own.forEach(type -> assertEquals(false, type.isEnabled(), type::getName));
+      assertNull(Recorder.step());
+      assertNull(Recorder.product());
+      assertNull(Recorder.search());
+      assertNull(Recorder.file());
+      recording.enable("org.blocksparse.Search");
+      assertNotNull(Recorder.search());
+      assertNull(Recorder.step());
+    }
+    assertNull(Recorder.search());
+  }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.documents;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.NpyFile;
+import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * What pages show in Python, run by that of the system. Needs its NumPy and safetensors: Debian's
+ * packages python3-numpy and python3-safetensors.
+ */
+final class PythonTest {
+  private static final Path PYTHON = Path.of("/usr/bin/python3");
+
+  @TempDir private Path folder;
+
+  @BeforeAll
+  static void needsLibraries(@TempDir Path empty) throws Exception {
+    assumeTrue(Files.isExecutable(PYTHON), "no " + PYTHON);
+    assumeTrue(run(empty, "import numpy, safetensors") == 0, "NumPy or safetensors is missing");
+  }
+
+  private static int run(Path folder, String script) throws IOException, InterruptedException {
+    Path file = Files.writeString(folder.resolve("script.py"), script);
+    Process process =
+        new ProcessBuilder(PYTHON.toString(), file.toString())
+            .directory(folder.toFile())
+            .redirectErrorStream(true)
+            .redirectOutput(folder.resolve("output.txt").toFile())
+            .start();
+    assertTrue(process.waitFor(50, TimeUnit.SECONDS), "did not end");
+    return process.exitValue();
+  }
+
+  private void runs(String script) throws IOException, InterruptedException {
+    assertEquals(0, run(folder, script), () -> Page.read(folder.resolve("output.txt")));
+  }
+
+  private static List<String> blocks(String page) {
+    return Page.of(page).blocks("python").map(Page.Block::text).toList();
+  }
+
+  /** Classes of unequal sizes, and outputs that are retired. */
+  @Test
+  void scoresWithAModel_asTheLibraryDoes() throws Exception {
+    int[] classOf = IntStream.range(0, 50).map(output -> (int) Math.sqrt(output)).toArray();
+    SplittableRandom random = new SplittableRandom(1);
+    float[] features = new float[7 * 5];
+    for (int k = 0; k < features.length; k++) {
+      features[k] = (float) random.nextGaussian();
+    }
+    try (HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(5, 50).classes(ClassAssignment.of(classOf)).build();
+        FloatTensor x = FloatTensor.of(features, 7, 5)) {
+      layer.W1().copyFrom(gaussians(random, 5 * layer.classCount()));
+      layer.W2().copyFrom(gaussians(random, (int) layer.W2().shape().size()));
+      layer.b1().copyFrom(gaussians(random, layer.classCount()));
+      layer.retire(8, 30);
+      layer.save(folder.resolve("model"));
+      NpyFile.write(folder.resolve("x.npy"), x);
+      List<String> blocks = blocks("src/doc/files.md");
+      assertEquals(List.of(Example.program(Example.PROGRAMS.resolve("score.py")).text()), blocks);
+      runs(
+          blocks.get(0)
+              + "\np = log_probabilities('model', np.load('x.npy'))"
+              + "\nnp.save('p.npy', p.astype('float32'))");
+      try (FloatTensor expected = layer.logProbabilities(x);
+          FloatTensor found = NpyFile.readFloats(folder.resolve("p.npy"))) {
+        assertArrayEquals(expected.toArray(), found.toArray(), 1e-6f);
+      }
+    }
+  }
+
+  private static float[] gaussians(SplittableRandom random, int n) {
+    float[] values = new float[n];
+    for (int k = 0; k < n; k++) {
+      values[k] = (float) random.nextGaussian(0, 0.5);
+    }
+    return values;
+  }
+
+  /**
+   * The page's Python writes what the page's Java learns from: each target has its own direction.
+   */
+  @Test
+  void handsOverWhatANetworkComputed() throws Exception {
+    runs(
+        "import numpy as np\n"
+            + "targets = np.random.default_rng(1).integers(0, 20, 4096)\n"
+            + "hidden = 3 * np.eye(20)[targets]\n"
+            + blocks("src/doc/pytorch.md").get(0));
+    Path model = folder.resolve("model.safetensors");
+    ChildJvm.Result result =
+        new ChildJvm(folder.resolve("cache"))
+            .runSource(
+                Example.PROGRAMS.resolve("FromPyTorch.java"),
+                folder.resolve("hidden.safetensors").toString(),
+                model.toString());
+    assertEquals(0, result.exit(), result.output());
+    List<String> lines = result.output().lines().toList();
+    assertTrue(Double.parseDouble(lines.get(4).replaceAll(".*loss ", "")) < 0.5, result.output());
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(model)) {
+      assertEquals(20, layer.outputs());
+      assertEquals(Map.of(), layer.metadata());
+    }
+    String[] last = lines.get(5).split(" for ");
+    assertTrue(last[0].startsWith("[" + last[1] + ","), lines.get(5));
+  }
+}

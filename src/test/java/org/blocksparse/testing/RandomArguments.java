@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import java.io.IOException;
+import java.lang.reflect.ParameterizedType;
+import java.lang.reflect.Type;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ForkJoinPool;
+import java.util.function.Supplier;
+import java.util.random.RandomGenerator;
+import org.blocksparse.BlockPlan;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.ElementType;
+import org.blocksparse.EmbeddingBag;
+import org.blocksparse.Epilogue;
+import org.blocksparse.Filter;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LabelTree;
+import org.blocksparse.Labels;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.Loss;
+import org.blocksparse.Metrics;
+import org.blocksparse.Optimizer;
+import org.blocksparse.OptimizerState;
+import org.blocksparse.Progress;
+import org.blocksparse.SaveOptions;
+import org.blocksparse.Shape;
+import org.blocksparse.SparseRows;
+import org.blocksparse.Tensor;
+import org.blocksparse.TopKGate;
+import org.blocksparse.Weights;
+import org.blocksparse.Workers;
+
+/**
+ * An argument for any parameter of the public API, right or wrong. Every size is 3 where it is
+ * right, so that many calls of arguments chosen without thought succeed; objects that calls gave
+ * are arguments of later ones.
+ */
+public final class RandomArguments {
+  private static final int SIZE = 3;
+  private static final int OUTPUTS = SIZE * SIZE;
+  private static final int KEPT = 24;
+
+  private final SplittableRandom random;
+  private final Path folder;
+  private final Map<Class<?>, Supplier<Object>> makers = new HashMap<>();
+  private final Map<Class<?>, List<Object>> kept = new HashMap<>();
+
+  public RandomArguments(SplittableRandom random, Path folder) throws IOException {
+    this.random = random;
+    this.folder = folder;
+    addNumbers();
+    addArrays();
+    addBuffers();
+    addCallbacks();
+    for (int i = 0; i < 4; i++) {
+      keepTensors();
+      keepOptions();
+      keepLayers();
+    }
+    keepMapped();
+  }
+
+  public int below(int bound) {
+    return random.nextInt(bound);
+  }
+
+  public <T> T oneOf(List<T> values) {
+    return values.get(below(values.size()));
+  }
+
+  /** An argument; null now and then, and where nothing of its type was made. */
+  public Object of(Class<?> type, Type generic) {
+    if (!type.isPrimitive() && below(60) == 0) {
+      return null;
+    }
+    if (type.isEnum()) {
+      return oneOf(Arrays.asList(type.getEnumConstants()));
+    }
+    if (type == List.class) {
+      Class<?> element = (Class<?>) ((ParameterizedType) generic).getActualTypeArguments()[0];
+      return below(20) == 0
+          ? Collections.singletonList(null)
+          : Arrays.asList(of(element, null), of(element, null), of(element, null));
+    }
+    if (type == Map.class) {
+      Map<String, Object> map = new HashMap<>();
+      boolean text = ((ParameterizedType) generic).getActualTypeArguments()[1] == String.class;
+      for (int i = below(4); i > 0; i--) {
+        map.put(text(), text ? text() : of(Tensor.class, null));
+      }
+      return map;
+    }
+    Supplier<Object> maker = makers.get(type);
+    List<Object> these = kept.getOrDefault(type, List.of());
+    return maker != null ? maker.get() : these.isEmpty() ? null : oneOf(these);
+  }
+
+  /** Whether arguments of a type can be made, or come from other calls. */
+  public boolean knows(Class<?> type) {
+    return type.isEnum()
+        || type == List.class
+        || type == Map.class
+        || makers.containsKey(type)
+        || kept.containsKey(type);
+  }
+
+  /** Keeps what a call gave, in place of another of its type where there are enough. */
+  public void keep(Object made) {
+    List<Object> these = kept.computeIfAbsent(made.getClass(), type -> new ArrayList<>());
+    if (these.size() < KEPT) {
+      these.add(made);
+    } else {
+      these.set(below(KEPT), made);
+    }
+  }
+
+  /** All that is kept of a type. */
+  public <T> List<T> kept(Class<T> type) {
+    return kept.getOrDefault(type, List.of()).stream().map(type::cast).toList();
+  }
+
+  private int integer() {
+    return below(2) == 0 ? SIZE : oneOf(List.of(0, 1, 2, 4, -1, Integer.MIN_VALUE));
+  }
+
+  private int index() {
+    return below(30) == 0 ? integer() : below(SIZE);
+  }
+
+  private float real() {
+    return below(2) == 0
+        ? random.nextFloat()
+        : oneOf(List.of(0f, 1f, -1f, 3e38f, Float.MIN_VALUE, Float.NaN, Float.POSITIVE_INFINITY));
+  }
+
+  private String text() {
+    return oneOf(List.of("", "a", "b", "W1", "\u0000", "\ud800", "x".repeat(300)));
+  }
+
+  private void addNumbers() {
+    makers.put(int.class, this::integer);
+    makers.put(long.class, () -> below(5) == 0 ? Long.MAX_VALUE : (long) integer());
+    makers.put(float.class, this::real);
+    makers.put(double.class, () -> below(3) == 0 ? (double) real() : random.nextDouble());
+    makers.put(String.class, this::text);
+    makers.put(
+        Path.class,
+        () ->
+            below(8) == 0 ? folder : folder.resolve(oneOf(List.of("a", "b", "mapped", "no/file"))));
+  }
+
+  private void addArrays() {
+    makers.put(int[].class, this::indices);
+    makers.put(long[].class, this::dimensions);
+    makers.put(float[].class, () -> reals(oneOf(List.of(0, 1, 3, 9, 27, 81))));
+    makers.put(double[].class, () -> new double[oneOf(List.of(0, 1, 3, 9))]);
+    makers.put(
+        String[].class,
+        () -> {
+          String[] names = new String[oneOf(List.of(0, 3, 9))];
+          Arrays.setAll(names, i -> below(40) == 0 ? text() : "name " + i);
+          return names;
+        });
+    makers.put(
+        FloatTensor[].class,
+        () -> {
+          FloatTensor[] tensors = new FloatTensor[below(3)];
+          Arrays.setAll(tensors, i -> of(FloatTensor.class, null));
+          return tensors;
+        });
+  }
+
+  private int[] indices() {
+    int[] indices = new int[oneOf(List.of(0, 1, 3, 3, 4, 9, 9))];
+    Arrays.setAll(indices, i -> index());
+    if (below(3) == 0) {
+      Arrays.sort(indices); // offsets of rows
+    }
+    return indices;
+  }
+
+  /** Dimensions, or an index, which are both small. */
+  private long[] dimensions() {
+    long[] dimensions = new long[below(40) == 0 ? 0 : 1 + below(4)];
+    Arrays.fill(dimensions, below(60) == 0 ? Long.MAX_VALUE : below(3) == 0 ? index() : SIZE);
+    return dimensions;
+  }
+
+  private float[] reals(int count) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = below(20) == 0 ? real() : random.nextFloat() - 0.5f;
+    }
+    return values;
+  }
+
+  private void addBuffers() {
+    makers.put(
+        ByteBuffer.class,
+        () -> {
+          ByteBuffer buffer = direct(oneOf(List.of(0, 3, 12, 36, 108)) + 1);
+          buffer.position(below(2));
+          return below(4) == 0
+              ? buffer.asReadOnlyBuffer()
+              : below(10) == 0 ? ByteBuffer.allocate(12) : buffer.slice();
+        });
+    makers.put(
+        FloatBuffer.class,
+        () -> {
+          FloatBuffer buffer = direct(4 * oneOf(List.of(0, 3, 9, 27, 81))).asFloatBuffer();
+          return below(4) == 0
+              ? buffer.asReadOnlyBuffer()
+              : below(10) == 0 ? FloatBuffer.allocate(9) : buffer;
+        });
+    makers.put(
+        IntBuffer.class,
+        () -> {
+          IntBuffer buffer = direct(4 * oneOf(List.of(0, 3, 4, 4))).asIntBuffer();
+          for (int i = 0; i < buffer.limit(); i++) {
+            buffer.put(i, below(8) == 0 ? index() : i);
+          }
+          return below(10) == 0 ? IntBuffer.allocate(4) : buffer;
+        });
+  }
+
+  private ByteBuffer direct(int bytes) {
+    return ByteBuffer.allocateDirect(bytes)
+        .order(below(12) == 0 ? ByteOrder.BIG_ENDIAN : ByteOrder.nativeOrder());
+  }
+
+  private void addCallbacks() {
+    makers.put(RandomGenerator.class, () -> new SplittableRandom(below(9)));
+    makers.put(Progress.class, () -> (Progress) (done, all) -> {});
+    makers.put(Executor.class, () -> (Executor) Runnable::run);
+    makers.put(Object.class, () -> "an owner");
+    makers.put(Tensor.class, () -> of(below(2) == 0 ? FloatTensor.class : IntTensor.class, null));
+  }
+
+  private void keepTensors() {
+    keep(FloatTensor.of(reals(3), 3));
+    keep(FloatTensor.of(reals(9), 3, 3));
+    keep(FloatTensor.of(reals(27), 3, 3, 3));
+    keep(FloatTensor.of(reals(81), 3, 3, 3, 3));
+    keep(IntTensor.of(new int[] {below(SIZE), below(SIZE), below(SIZE)}, 3));
+    keep(IntTensor.of(new int[] {0, 1, 2, 2, 1, 0, 0, 0, 1}, 3, 3));
+    keep(SparseRows.of(new int[] {0, 1, 3, 3}, new int[] {0, 2, 1}));
+    keep(SparseRows.of(new int[] {0, 1, 3, 6}, new int[] {0, 2, 1, 0, 1, 2}, reals(6)));
+    keep(Weights.of(FloatTensor.zeros(3, 3, 3, 3), ElementType.INT8));
+    keep(OptimizerState.of(kept(FloatTensor.class).get(3)));
+    keep(BlockPlan.of(kept(IntTensor.class).get(1), kept(IntTensor.class).get(1), SIZE, SIZE));
+    keep(BlockPlan.of(kept(SparseRows.class).get(0), kept(SparseRows.class).get(0), SIZE, SIZE));
+  }
+
+  private void keepOptions() {
+    keep(oneOf(List.of(Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f), Optimizer.adam(0.1f))));
+    keep(oneOf(List.of(Loss.mean(), Loss.sum().withIgnored(-1))));
+    keep(oneOf(List.of(Filter.without(1), Filter.only(2, 5))));
+    keep(
+        oneOf(
+            List.of(
+                Workers.common(),
+                Workers.callingThread(),
+                Workers.of(ForkJoinPool.commonPool(), 2))));
+    keep(oneOf(List.of(LoadOptions.mapped(), LoadOptions.copied(), LoadOptions.copyOnWrite())));
+    keep(SaveOptions.defaults());
+    keep(Shape.of(SIZE, SIZE));
+    keep(Epilogue.none());
+    keep(Metrics.upTo(SIZE));
+    keep(Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i"));
+    keep(ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0));
+  }
+
+  private void keepLayers() {
+    keep(HierarchicalSoftmax.builder(SIZE, OUTPUTS).classes(SIZE).seed(below(9)).build());
+    keep(LabelTree.builder(SIZE, OUTPUTS).classes(SIZE).seed(below(9)).build());
+    keep(EmbeddingBag.builder(SIZE, SIZE).seed(below(9)).build());
+    keep(kept(HierarchicalSoftmax.class).get(0).topK(FloatTensor.zeros(3, 3), 2));
+    TopKGate gate = TopKGate.of(SIZE, 2);
+    keep(gate);
+    keep(gate.route(FloatTensor.zeros(3, 3)));
+  }
+
+  /** A model whose memory cannot be written. */
+  private void keepMapped() throws IOException {
+    Path file = folder.resolve("mapped");
+    kept(HierarchicalSoftmax.class).get(0).save(file);
+    HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+    keep(mapped);
+    for (FloatTensor tensor : List.of(mapped.W1(), mapped.b1(), mapped.W2(), mapped.b2())) {
+      keep(tensor);
+    }
+  }
+}
