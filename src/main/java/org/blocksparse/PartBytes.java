@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.util.Objects.requireNonNull;
+
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import org.blocksparse.internal.optimizer.UpdateRule.Kind;
@@ -38,7 +40,7 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
    * @throws IllegalArgumentException if it is something else
    */
   static PartBytes of(byte[] bytes) {
-    ByteBuffer all = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer all = ByteBuffer.wrap(requireNonNull(bytes, "parts")).order(ByteOrder.LITTLE_ENDIAN);
     if (bytes.length < HEADER_BYTES || all.getInt() != MAGIC) {
       throw new IllegalArgumentException("parts: expected what SoftmaxPart.toBytes returns");
     }
