@@ -121,7 +121,7 @@ final class PythonTest {
       assertEquals(20, layer.outputs());
       assertEquals(Map.of(), layer.metadata());
     }
-    String[] last = lines.get(5).split(" for ");
+    String[] last = lines.get(5).split(" for ", -1);
     assertTrue(last[0].startsWith("[" + last[1] + ","), lines.get(5));
   }
 }
