@@ -198,7 +198,7 @@ final class RandomCallsTest {
     if (closes || (call.owner == null && !Modifier.isStatic(call.method.getModifiers()))) {
       return;
     }
-    Map<Object, float[]> before = numbers(arguments);
+    IdentityHashMap<Object, float[]> before = numbers(arguments);
     try {
       keep(call.make(), arguments);
       succeeded++;
@@ -207,7 +207,7 @@ final class RandomCallsTest {
       if (flaw != null) {
         report(call, flaw);
       }
-      Map<Object, float[]> after = numbers(arguments);
+      IdentityHashMap<Object, float[]> after = numbers(arguments);
       // A step whose loss is not finite in W2 alone has changed other classes, as it says.
       if (!(e.getCause() instanceof ArithmeticException)) {
         before.forEach(
@@ -258,8 +258,8 @@ final class RandomCallsTest {
   }
 
   /** The numbers of all tensors and layers; of what is closed, none. */
-  private static Map<Object, float[]> numbers(RandomArguments arguments) {
-    Map<Object, float[]> numbers = new IdentityHashMap<>();
+  private static IdentityHashMap<Object, float[]> numbers(RandomArguments arguments) {
+    IdentityHashMap<Object, float[]> numbers = new IdentityHashMap<>();
     arguments.kept(FloatTensor.class).forEach(t -> numbers.put(t, values(t)));
     for (HierarchicalSoftmax layer : arguments.kept(HierarchicalSoftmax.class)) {
       numbers.put(layer, values(layer.b2()));
