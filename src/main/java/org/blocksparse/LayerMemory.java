@@ -204,13 +204,7 @@ final class LayerMemory implements AutoCloseable {
   double gradients(FloatTensor x, Targets targets, FloatTensor gradX, SoftmaxParameters gradients) {
     SoftmaxUpdate update = new DenseGradients(gradients.storage(), softmax.sizes());
     return pass(
-        lease(),
-        x,
-        targets,
-        gradX,
-        workspace -> update,
-        TrainingPass::run,
-        TrainingBatch::sum);
+        lease(), x, targets, gradX, workspace -> update, TrainingPass::run, TrainingBatch::sum);
   }
 
   /**

@@ -112,13 +112,16 @@ final class TrainingJob {
       builder.labels(Labels.of(labels.names()));
     }
     SaveOptions options = SaveOptions.defaults();
-    builder.saveParts(
-        file,
-        plan.steps() + (beginning == null ? 0 : beginning.steps()),
-        new TrainedParts(parts, sizes),
-        settings.keepOptimizerState() ? options.withOptimizerState() : options);
-    // Its file goes when it is garbage, and parts of executors that are lost meanwhile need it.
-    Reference.reachabilityFence(beginning);
+    try {
+      builder.saveParts(
+          file,
+          plan.steps() + (beginning == null ? 0 : beginning.steps()),
+          new TrainedParts(parts, sizes),
+          settings.keepOptimizerState() ? options.withOptimizerState() : options);
+    } finally {
+      // Its file goes when it is garbage, and parts of executors that are lost meanwhile need it.
+      Reference.reachabilityFence(beginning);
+    }
   }
 
   /** What Spark's pages show for the jobs that follow. */
