@@ -103,9 +103,10 @@ final class ModelBytes {
   private List<Broadcast<byte[]>> pieces(JavaSparkContext context) {
     List<Broadcast<byte[]>> pieces = new ArrayList<>();
     try (InputStream in = Files.newInputStream(file)) {
-      byte[] piece;
-      while ((piece = in.readNBytes(PIECE_BYTES)).length > 0) {
+      byte[] piece = in.readNBytes(PIECE_BYTES);
+      while (piece.length > 0) {
         pieces.add(context.broadcast(piece));
+        piece = in.readNBytes(PIECE_BYTES);
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
