@@ -128,7 +128,7 @@ int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t b
     const int32_t rest = segment.read.count - i;
     // Tiles of nearly equal height: one of a single row has too few sums to keep the multipliers
     // busy.
-    const int32_t most = (rest - 1) / ((rest - 1) / kTileRows + 1) + 1;
+    const int32_t most = rest <= kTileRows ? rest : (rest - 1) / ((rest - 1) / kTileRows + 1) + 1;
     int32_t rows = 0;
     do {
       tile.a[rows] = call.a + segment.read[i] * call.lda;

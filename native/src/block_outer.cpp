@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cfloat>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 
 #include "blas_products.h"
@@ -17,6 +18,9 @@ namespace {
 // the first-level cache. More pairs are added to the block in several rounds.
 constexpr int32_t kMostPairs = 128;
 
+// More than the caches of a core hold, and those that it shares with others: 32 MB.
+constexpr int64_t kCachedFloats = int64_t{8} << 20;
+
 // A part of a block, m x n, that is written, and the rows it is made of: x and y swapped if the
 // block is stored transposed, so that o is always stored by rows of x.
 struct outer_part {
@@ -29,6 +33,7 @@ struct outer_part {
   const float* y;
   int64_t ldy;
   bool accumulate;
+  bool beyond_caches;  // all that the schedule writes together
   float* o;
   int64_t ldo;
   const float* next_o;  // the same part of the block that is written next, or NULL
@@ -70,6 +75,14 @@ void run_on_blas(const outer_part& p, float* scratch, int64_t scratch_length) {
   product.multiply(p.x_rows, p.y_rows);
 }
 
+// Whether a part is written once, as whole and aligned cache lines, and not read again soon.
+bool may_stream(const outer_part& p) {
+  constexpr int64_t kLineFloats = 16;
+  return p.beyond_caches && !p.accumulate && p.x_rows.count <= kMostPairs &&
+         p.n % kLineFloats == 0 && p.ldo % kLineFloats == 0 &&
+         reinterpret_cast<uintptr_t>(p.o) % (kLineFloats * sizeof(float)) == 0;
+}
+
 void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
   const float* x[kMostPairs];
   const float* y[kMostPairs];
@@ -90,18 +103,10 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
     }
     work.pairs = pairs;
     work.accumulate = p.accumulate || begin > 0;
+    work.stream = may_stream(p);
     work.next_o = pairs < left ? p.o : p.next_o;
     kernels.outer(work);
   }
-}
-
-float largest_magnitude(const kernel_table& kernels, indices rows, const float* data, int64_t ld,
-                        int32_t size) {
-  float most = 0.0f;
-  for (int32_t i = 0; i < rows.count; ++i) {
-    most = std::fmax(most, kernels.largest_magnitude(size, data + rows[i] * ld));
-  }
-  return most;
 }
 
 // Whether a sum of the products might be beyond all floats though alpha times that is not. It looks
@@ -113,8 +118,9 @@ bool sums_may_overflow(const kernel_table& kernels, const outer_block& block, fl
   if (!(std::fabs(alpha) < 1.0f)) {
     return false;
   }
-  const double most = static_cast<double>(largest_magnitude(kernels, block.x, x, ldx, m)) *
-                      static_cast<double>(largest_magnitude(kernels, block.y, y, ldy, n));
+  const double most =
+      static_cast<double>(kernels.largest_magnitude(block.x.data, block.x.count, x, ldx, m)) *
+      static_cast<double>(kernels.largest_magnitude(block.y.data, block.y.count, y, ldy, n));
   return most * block.x.count > static_cast<double>(FLT_MAX);
 }
 
@@ -175,6 +181,9 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
   const auto place = [=](int32_t x_block, int32_t y_block) {
     return x_block * o_x_stride + y_block * o_y_stride;
   };
+  // Blocks that share their memory stay in the caches, however many there are.
+  const bool shared = o_x_stride == 0 && o_y_stride == 0;
+  const bool beyond_caches = !shared && int64_t{plan.blocks} * m > kCachedFloats / (n > 0 ? n : 1);
   for (int32_t b = block_begin; b < block_end; ++b) {
     outer_block block;
     status = plan.block(b, x_blocks, y_blocks, x_rows, y_rows, &block);
@@ -197,6 +206,7 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
     part.y = y;
     part.ldy = ldy;
     part.accumulate = accumulate == 1;
+    part.beyond_caches = beyond_caches;
     part.o = o + place(block.x_block, block.y_block) + offset;
     part.ldo = ldo;
     part.next_o = has_next ? o + place(plan.x_block[b + 1], plan.y_block[b + 1]) + offset : nullptr;
@@ -215,6 +225,9 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
     } else {
       run_on_tiles(part, *kernels);
     }
+  }
+  if (beyond_caches) {
+    kernels->end_streams();
   }
   return BLOCKSPARSE_OK;
 }

@@ -33,12 +33,28 @@ inline bool all_below(indices list, int64_t limit) {
   return bad == 0;
 }
 
-inline bool ascends(indices list) {
-  uint32_t bad = 0;
+// How often an index is smaller than the one before it.
+inline uint32_t descents(indices list) {
+  uint32_t count = 0;
   for (int32_t i = 1; i < list.count; ++i) {
-    bad |= static_cast<uint32_t>(list.data[i - 1] > list.data[i]);
+    count += static_cast<uint32_t>(list.data[i - 1] > list.data[i]);
   }
-  return bad == 0;
+  return count;
+}
+
+inline bool ascends(indices list) { return descents(list) == 0; }
+
+// True if each part of the list ascends. Parts lie one after the other; `starts` tells where each
+// begins, counted from where the first does, and where the last ends: ascending.
+inline bool ascends_within(indices list, indices starts) {
+  uint32_t between = 0;
+  for (int32_t s = 1; s + 1 < starts.count; ++s) {
+    const int32_t at = starts[s] - starts[0];
+    if (at > 0 && at < list.count && starts[s] != starts[s - 1]) {
+      between += static_cast<uint32_t>(list[at - 1] > list[at]);
+    }
+  }
+  return descents(list) == between;
 }
 
 // Rows that pairs write: positions within a chunk, looked up in its list of rows.
@@ -173,22 +189,26 @@ struct gemm_schedule {
   // Chunk c with its rows and all that its segments name, checked.
   blocksparse_status chunk(int32_t c, int32_t read_blocks, int32_t write_blocks, int64_t read_rows,
                            int64_t write_rows, gemm_chunk* chunk) const {
-    blocksparse_status status = rows_of(c, write_blocks, write_rows, chunk);
-    for (int32_t s = 0; status == BLOCKSPARSE_OK && s < chunk->segment_count; ++s) {
-      const int32_t place = chunk->segment_begin + s;
-      int32_t begin, count;
-      if (!part_of(pair_start, place, pairs, &begin, &count)) {
-        return BLOCKSPARSE_BAD_SCHEDULE;
-      }
-      const indices positions = {pair_write + begin, count};
-      if (!all_below(positions, chunk->rows.count) || !ascends(positions)) {
-        status = BLOCKSPARSE_BAD_SCHEDULE;
-      } else if (!all_below({read_block + place, 1}, read_blocks) ||
-                 !all_below({pair_read + begin, count}, read_rows)) {
-        status = BLOCKSPARSE_BAD_INDEX;
-      }
+    const blocksparse_status status = rows_of(c, write_blocks, write_rows, chunk);
+    if (status != BLOCKSPARSE_OK || chunk->segment_count == 0) {
+      return status;
     }
-    return status;
+    // All segments at once: where each has a row or two, a check of its own would take as long as its
+    // product.
+    const indices starts = {pair_start + chunk->segment_begin, chunk->segment_count + 1};
+    const int32_t begin = starts[0];
+    const int32_t end = starts[chunk->segment_count];
+    if (begin < 0 || end > pairs || !ascends(starts)) {
+      return BLOCKSPARSE_BAD_SCHEDULE;
+    }
+    const indices positions = {pair_write + begin, end - begin};
+    if (!all_below(positions, chunk->rows.count) || !ascends_within(positions, starts)) {
+      return BLOCKSPARSE_BAD_SCHEDULE;
+    }
+    const bool inside =
+        all_below({read_block + chunk->segment_begin, chunk->segment_count}, read_blocks) &&
+        all_below({pair_read + begin, end - begin}, read_rows);
+    return inside ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_INDEX;
   }
 
   // Segment s of a chunk that has been checked.

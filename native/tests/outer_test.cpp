@@ -265,6 +265,43 @@ void check_block_sum(int32_t isa) {
   }
 }
 
+// Blocks that are together larger than the caches are written past them where lines are whole: the
+// same bits as if they were added to zeros, which they are not. Rows that begin within a line, and
+// parts of blocks, are written too.
+void check_blocks_beyond_caches(int32_t isa) {
+  constexpr int32_t kRows = 2080, kColumns = 2064, kPairs = 3, kBlocks = 2;
+  constexpr int64_t kBlock = int64_t{kRows} * kColumns;
+  context() = std::string("beyond caches, isa ") + blocksparse_isa_name(isa);
+  const std::vector<int32_t> schedule = {
+      BLOCKSPARSE_OUTER_SCHEDULE, kBlocks, kPairs, 0, 0, 0, 1, 0, 1, 3, 0, 1, 2, 2, 1, 0};
+  random_source r(11);
+  std::vector<float> x(std::size_t{kPairs} * kRows), y(std::size_t{kPairs} * kColumns);
+  for (std::vector<float>* const values : {&x, &y}) {
+    for (float& value : *values) {
+      value = r.uniform();
+    }
+  }
+  const auto run = [&](float* o, int32_t m_begin, int32_t m_end, int32_t accumulate) {
+    return blocksparse_block_outer_f32(
+        isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, kBlocks, m_begin, m_end,
+        kRows, kColumns, 1.0f, x.data(), kPairs, kRows, y.data(), kPairs, kColumns, accumulate, o,
+        1, kBlocks, kBlocks * kBlock, kBlock, kColumns, 0, nullptr, 0);
+  };
+  constexpr auto kAll = static_cast<std::size_t>(kBlocks * kBlock);
+  std::vector<float> sums(kAll), memory(kAll + 32);
+  CHECK_STATUS(BLOCKSPARSE_OK, run(sums.data(), 0, kRows, 1));
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(memory.data()) / 4 % 16;
+  float* const line = memory.data() + (16 - before);
+  for (float* const o : {line, line + 1}) {
+    std::fill(memory.begin(), memory.end(), 7.0f);
+    CHECK_STATUS(BLOCKSPARSE_OK, run(o, 0, 13, 0));
+    CHECK(o[13 * kColumns] == 7.0f);
+    CHECK_STATUS(BLOCKSPARSE_OK, run(o, 13, kRows, 0));
+    CHECK(o[-1] == 7.0f && o[kBlocks * kBlock] == 7.0f);
+    CHECK(std::equal(sums.begin(), sums.end(), o));
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -305,6 +342,7 @@ int main() {
       check_large_products(isa, path);
     }
     check_block_sum(isa);
+    check_blocks_beyond_caches(isa);
   }
   return report("outer_test");
 }

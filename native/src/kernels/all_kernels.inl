@@ -82,6 +82,7 @@ namespace {
 
 constexpr kernel_table kTable = {gemm,
                                  outer,
+                                 end_streams,
                                  softmax,
                                  log_softmax,
                                  cross_entropy,

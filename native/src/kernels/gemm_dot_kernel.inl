@@ -27,9 +27,9 @@ constexpr int32_t dot_columns(int32_t rows) {
   return columns;
 }
 
-template <typename Element, int32_t Rows>
+template <typename Element, int32_t Rows, int32_t Columns = dot_columns(Rows)>
 struct dot_tile {
-  static constexpr int32_t kColumns = dot_columns(Rows);
+  static constexpr int32_t kColumns = Columns;
   static constexpr int32_t kVectors = (Rows * kColumns - 1) / kWidth + 1;  // of results
 
   template <typename Mask>
@@ -122,6 +122,12 @@ constexpr void (*kDotTiles[kTileRows])(const dot_tile_task<Element>&) = {
     dot_tile<Element, 1>::run, dot_tile<Element, 2>::run, dot_tile<Element, 3>::run,
     dot_tile<Element, 4>::run, dot_tile<Element, 5>::run, dot_tile<Element, 6>::run};
 
+// For W of a single row, which would else be multiplied as often as a tile has columns.
+template <typename Element>
+constexpr void (*kSingleColumnDotTiles[kTileRows])(const dot_tile_task<Element>&) = {
+    dot_tile<Element, 1, 1>::run, dot_tile<Element, 2, 1>::run, dot_tile<Element, 3, 1>::run,
+    dot_tile<Element, 4, 1>::run, dot_tile<Element, 5, 1>::run, dot_tile<Element, 6, 1>::run};
+
 // W is read once, from end to end: a few of its rows at a time are used for all row tiles.
 template <typename Element>
 void multiply_by_dots(const gemm_work& work) {
@@ -135,13 +141,19 @@ void multiply_by_dots(const gemm_work& work) {
       task.rows = &work.tiles[i];
       task.next = task.column_end == work.columns ? static_cast<const Element*>(work.next.data)
                                                   : w.data + task.column_end * w.ld;
-      kDotTiles<Element>[task.rows->rows - 1](task);
+      const auto& tiles = work.columns == 1 ? kSingleColumnDotTiles<Element> : kDotTiles<Element>;
+      tiles[task.rows->rows - 1](task);
     }
   }
 }
 
+// Even of the shortest.
+constexpr int32_t kMostShortDotRows = 2;
+
 // The rows up to which dot products take less time than transposing a panel: adding up the lanes
 // counts for less the longer they are.
-INLINE int32_t most_rows_for_dots(int32_t k) { return least(k / kWidth, kMostDotRows); }
+INLINE int32_t most_rows_for_dots(int32_t k) {
+  return k < 2 * kWidth ? kMostShortDotRows : least(k / kWidth, kMostDotRows);
+}
 
 }  // namespace

@@ -54,6 +54,7 @@ struct outer_work {
   int32_t m, n;
   float alpha;
   bool accumulate;
+  bool stream;  // past the caches; lines of o are whole and aligned, and nothing is accumulated
   float* o;
   int64_t ldo;
   const float* next_o;  // what will be written next, of the same size; NULL: nothing
@@ -117,6 +118,7 @@ struct bag_work {
 struct kernel_table {
   void (*gemm)(const gemm_work& work);
   void (*outer)(const outer_work& work);
+  void (*end_streams)();  // what was streamed is seen by other threads before what follows
 
   void (*softmax)(const softmax_row& row, float factor);
   void (*log_softmax)(const softmax_row& row, float offset);
@@ -134,7 +136,9 @@ struct kernel_table {
 
   void (*axpy)(int64_t count, float alpha, const float* x, float* y);  // y += alpha * x
   double (*sum_of_squares)(int64_t count, const float* x);
-  float (*largest_magnitude)(int64_t count, const float* x);  // of what is not NaN; 0: nothing
+  // Of what is not NaN in rows of x, `size` elements each; 0: nothing.
+  float (*largest_magnitude)(const int32_t* rows, int32_t count, const float* x, int64_t ldx,
+                             int32_t size);
   void (*sgd)(int64_t count, float rate, float scale, float decay, const float* g, float* w);
   void (*adagrad)(int64_t count, float rate, float scale, float decay, float epsilon,
                   const float* g, float* s, float* w);

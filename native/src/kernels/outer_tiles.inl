@@ -20,7 +20,14 @@ struct outer_tile_task {
   int64_t ldo;
 };
 
-template <int32_t Rows, int32_t Vectors, bool Partial, int32_t Accumulate>
+// What a tile does with its sums: it overwrites the block, adds to it, or overwrites it past the
+// caches, which else read each line before it is written.
+constexpr int32_t kOverwrite = 0;
+constexpr int32_t kAdd = 1;
+constexpr int32_t kStream = 2;
+constexpr int32_t kOutputs = 3;
+
+template <int32_t Rows, int32_t Vectors, bool Partial, int32_t Output>
 struct outer_tile {
   static void run(const outer_tile_task& t) {
     const mask last = t.last;
@@ -58,10 +65,14 @@ struct outer_tile {
       float* const o = t.o + r * t.ldo;
       UNROLL
       for (int32_t v = 0; v < Vectors; ++v) {
-        const vec result = Accumulate == 1
+        const vec result = Output == kAdd
                                ? fma(alpha, sum[r][v], load_part<Partial, Vectors>(o, v, last))
                                : mul(alpha, sum[r][v]);
-        store_part<Partial, Vectors>(o, v, result, last);
+        if constexpr (Output == kStream && !Partial) {
+          stream(o + v * kWidth, result);
+        } else {
+          store_part<Partial, Vectors>(o, v, result, last);
+        }
       }
     }
   }
@@ -137,25 +148,59 @@ void prefetch_rows(const float* const* rows, int32_t pairs, int32_t size) {
   }
 }
 
+INLINE int32_t output_of(const outer_work& work) {
+  return work.stream ? kStream : work.accumulate ? kAdd : kOverwrite;
+}
+
+// Elements of a block that is a few tiles: what walks through them then takes longer than they do.
+constexpr int64_t kSmallBlock = 1024;
+
+// The tiles of a small block as it lies. With each, the memory of the same tile of the next block is
+// fetched.
+void outer_of_small_block(const outer_work& work, const column_tiles& columns,
+                          outer_tile_task& task) {
+  for (task.row = 0; task.row < work.m; task.row += kTileRows) {
+    const int32_t rows = least(work.m - task.row, kTileRows);
+    for (int32_t j = 0; j < columns.count(); ++j) {
+      const int32_t width = columns.width(j);
+      task.column = columns.begin(j);
+      task.last = last_mask(width);
+      const int64_t at = task.row * work.ldo + task.column;
+      task.o = work.o + at;
+      if (work.next_o != nullptr && !work.stream) {
+        for (int32_t r = 0; r < rows; ++r) {
+          __builtin_prefetch(work.next_o + at + r * work.ldo, 1, 3);
+        }
+      }
+      kTiles<outer_tile_task, outer_tile, kOutputs>(task, rows, width, output_of(work));
+    }
+  }
+}
+
 void outer(const outer_work& work) {
   const column_tiles columns(work.n);
   if (int64_t{work.pairs} * (work.m + work.n) * 4 <= kPrefetchBytes) {
     prefetch_rows(work.y, work.pairs, work.n);
     prefetch_rows(work.x, work.pairs, work.m);
   }
-  outer_cursor ahead(work, columns);
-  for (int32_t i = 0; i < kTilesAhead && !ahead.at_end(); ++i) {
-    ahead.advance();
-  }
-  outer_cursor next(work, columns);
   outer_tile_task task;
   task.x = work.x;
   task.y = work.y;
   task.pairs = work.pairs;
   task.alpha = work.alpha;
   task.ldo = work.ldo;
+  if (int64_t{work.m} * work.n <= kSmallBlock) {
+    return outer_of_small_block(work, columns, task);
+  }
+  outer_cursor ahead(work, columns);
+  for (int32_t i = 0; i < kTilesAhead && !ahead.at_end(); ++i) {
+    ahead.advance();
+  }
+  outer_cursor next(work, columns);
   for (outer_cursor tile(work, columns); !tile.at_end(); tile.advance()) {
-    if (!ahead.at_end()) {
+    if (work.stream) {
+      // What is streamed must not come into the caches.
+    } else if (!ahead.at_end()) {
       ahead.prefetch_for_writing(work.o, work.ldo);
       ahead.advance();
     } else if (work.next_o != nullptr && !next.at_end()) {
@@ -166,8 +211,7 @@ void outer(const outer_work& work) {
     task.column = tile.column();
     task.last = last_mask(tile.width());
     task.o = work.o + task.row * work.ldo + task.column;
-    kTiles<outer_tile_task, outer_tile, 2>(task, tile.rows(), tile.width(),
-                                           work.accumulate ? 1 : 0);
+    kTiles<outer_tile_task, outer_tile, kOutputs>(task, tile.rows(), tile.width(), output_of(work));
   }
 }
 

@@ -17,6 +17,9 @@ constexpr int32_t kMostDotRows = 4;
 INLINE vec set1(float x) { return _mm256_set1_ps(x); }
 INLINE vec load(const float* p) { return _mm256_loadu_ps(p); }
 INLINE void store(float* p, vec a) { _mm256_storeu_ps(p, a); }
+// To an address that is a multiple of a vector.
+INLINE void stream(float* p, vec a) { _mm256_stream_ps(p, a); }
+INLINE void end_streams() { _mm_sfence(); }
 
 INLINE mask first(int32_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

@@ -17,6 +17,9 @@ constexpr int32_t kMostDotRows = 8;
 INLINE vec set1(float x) { return _mm512_set1_ps(x); }
 INLINE vec load(const float* p) { return _mm512_loadu_ps(p); }
 INLINE void store(float* p, vec a) { _mm512_storeu_ps(p, a); }
+// To an address that is a multiple of a vector.
+INLINE void stream(float* p, vec a) { _mm512_stream_ps(p, a); }
+INLINE void end_streams() { _mm_sfence(); }
 
 INLINE mask first(int32_t n) { return static_cast<mask>((1u << n) - 1); }
 INLINE vec load(const float* p, mask m) { return _mm512_maskz_loadu_ps(m, p); }

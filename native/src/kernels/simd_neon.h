@@ -21,6 +21,9 @@ struct mask {
 INLINE vec set1(float x) { return vdupq_n_f32(x); }
 INLINE vec load(const float* p) { return vld1q_f32(p); }
 INLINE void store(float* p, vec a) { vst1q_f32(p, a); }
+// There is nothing to gain.
+INLINE void stream(float* p, vec a) { store(p, a); }
+INLINE void end_streams() {}
 
 INLINE mask first(int32_t n) { return {n}; }
 INLINE vec load(const float* p, mask m) {

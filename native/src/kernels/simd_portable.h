@@ -29,6 +29,9 @@ INLINE vec load(const float* p) {
   return a;
 }
 INLINE void store(float* p, vec a) { std::memcpy(p, &a, sizeof(a)); }
+// There is nothing to gain.
+INLINE void stream(float* p, vec a) { store(p, a); }
+INLINE void end_streams() {}
 
 INLINE mask first(int32_t n) { return {n}; }
 INLINE vec load(const float* p, mask m) {

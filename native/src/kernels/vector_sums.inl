@@ -50,12 +50,16 @@ double sum_of_squares(int64_t count, const float* x) {
   return sum;
 }
 
-float largest_magnitude(int64_t count, const float* x) {
+float largest_magnitude(const int32_t* rows, int32_t count, const float* x, int64_t ldx,
+                        int32_t size) {
   vec most = set1(0.0f);
-  for_each_vector(count, [&](int64_t i, auto m) {
-    const vec value = load(x + i, m);
-    most = max(max(value, sub(set1(0.0f), value)), most);
-  });
+  for (int32_t r = 0; r < count; ++r) {
+    const float* const row = x + rows[r] * ldx;
+    for_each_vector(size, [&](int64_t i, auto m) {
+      const vec value = load(row + i, m);
+      most = max(max(value, sub(set1(0.0f), value)), most);
+    });
+  }
   float lanes[kWidth];
   store(lanes, most);
   float result = 0.0f;

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.BitSet;
 import org.blocksparse.internal.softmax.OutputFilter;
 
 /**
@@ -51,6 +52,16 @@ public final class Filter {
   }
 
   /**
+   * All outputs but those whose bit is set, for all rows; as {@link #without(int...)}. {@link
+   * BitSet#valueOf(long[])} makes one of words.
+   *
+   * @param outputs is copied; bits of outputs that there are not are refused by an operation
+   */
+  public static Filter without(BitSet outputs) {
+    return new Filter(false, listed(outputs), null, false);
+  }
+
+  /**
    * For each row of x all outputs but those in the same row here: what a user has seen already, for
    * instance. Values of entries do not matter.
    *
@@ -65,6 +76,15 @@ public final class Filter {
   /** These outputs alone, for all rows; as {@link #without(int...)}. */
   public static Filter only(int... outputs) {
     return new Filter(true, requireNonNull(outputs, "outputs").clone(), null, false);
+  }
+
+  /** The outputs whose bit is set alone, for all rows; as {@link #without(BitSet)}. */
+  public static Filter only(BitSet outputs) {
+    return new Filter(true, listed(outputs), null, false);
+  }
+
+  private static int[] listed(BitSet outputs) {
+    return requireNonNull(outputs, "outputs").stream().toArray();
   }
 
   /** For each row of x the outputs in the same row here; as {@link #without(SparseRows)}. */

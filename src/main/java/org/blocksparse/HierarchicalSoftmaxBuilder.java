@@ -6,7 +6,6 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Iterator;
-import java.util.Objects;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.softmax.Link;
 
@@ -42,7 +41,7 @@ public final class HierarchicalSoftmaxBuilder
   public SoftmaxPart buildPart(int number) {
     ClassAssignment classes = orDefault();
     if (number != SoftmaxPart.CLASS_LEVEL) {
-      Objects.checkIndex(number, classes.classes());
+      Check.index("number", number, "classes", classes.classes());
     }
     return SoftmaxPart.initial(number, features, classes, seed, workers);
   }

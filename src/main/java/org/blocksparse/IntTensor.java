@@ -135,17 +135,27 @@ public final class IntTensor extends Tensor {
 
   /** As {@link #toArray()}, for a tensor that is called {@code name} in messages. */
   int[] toArray(String name) {
+    requireForArray(name);
+    int[] values = new int[(int) shape().size()];
+    get(name, values);
+    return values;
+  }
+
+  /** There are no more elements than an array can hold. */
+  void requireForArray(String name) {
     if (shape().size() > Integer.MAX_VALUE - 8) {
       throw new IllegalArgumentException(
           name + ": " + shape() + " has too many elements for an array");
     }
-    int[] values = new int[(int) shape().size()];
+  }
+
+  /** Copies all elements to the beginning of an array, which has room for them. */
+  void get(String name, int[] values) {
     acquire(name);
     try {
-      storage().getInts(0, values, 0, values.length);
+      storage().getInts(0, values, 0, (int) shape().size());
     } finally {
       storage().release();
     }
-    return values;
   }
 }

@@ -149,6 +149,24 @@ public final class LabelTree implements AutoCloseable {
     return memory.parameters().floats(Parameter.W2);
   }
 
+  /** What W1 and W2 are stored as. If it is not FLOAT32, W1() and W2() refuse to give them out. */
+  public ElementType weightType() {
+    return memory.parameters().type();
+  }
+
+  /**
+   * A copy of this layer with weights of another type, of which only FLOAT32 can be trained; as
+   * {@link HierarchicalSoftmax#withWeights}.
+   *
+   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  public LabelTree withWeights(ElementType type) {
+    return new LabelTree(
+        new LayerContent(
+            memory.withWeights(requireNonNull(type, "type")), metadata, steps.get(), labels));
+  }
+
   /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
   public FloatTensor b2() {
     return memory.parameters().b2();

@@ -184,16 +184,33 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
-  /** The losses of the rows that count, not weighted. */
-  double[] losses(FloatTensor x, TrainingBatch batch) {
-    return pass(lease(), x, batch, null, workspace -> SoftmaxUpdate.NONE, TrainingPass::run);
+  /** Checks the targets of a call, in memory of its workspace. */
+  interface Targets {
+    TrainingBatch in(Workspace workspace);
   }
 
-  /** The same with gradients, into tensors of zeros. */
-  double[] gradients(
-      FloatTensor x, TrainingBatch batch, FloatTensor gradX, SoftmaxParameters gradients) {
+  /** What is wanted of a batch and of the losses of its rows that count, not weighted. */
+  interface Result<R> {
+    R of(TrainingBatch batch, double[] losses);
+  }
+
+  /** Something of the losses. */
+  <R> R losses(FloatTensor x, Targets targets, Result<R> result) {
+    return pass(
+        lease(), x, targets, null, workspace -> SoftmaxUpdate.NONE, TrainingPass::run, result);
+  }
+
+  /** The loss, and gradients into tensors of zeros. */
+  double gradients(FloatTensor x, Targets targets, FloatTensor gradX, SoftmaxParameters gradients) {
     SoftmaxUpdate update = new DenseGradients(gradients.storage(), softmax.sizes());
-    return pass(lease(), x, batch, gradX, workspace -> update, TrainingPass::run);
+    return pass(
+        lease(),
+        x,
+        targets,
+        gradX,
+        workspace -> update,
+        TrainingPass::run,
+        TrainingBatch::sum);
   }
 
   /**
@@ -274,12 +291,17 @@ final class LayerMemory implements AutoCloseable {
   /** How far a pass goes: through both levels, or one of them. */
   interface Extent extends Function<TrainingPass, double[]> {}
 
-  /** The same with a step of training; {@code gradX} may be null. */
-  double[] step(
-      FloatTensor x, TrainingBatch batch, FloatTensor gradX, Optimizer optimizer, Extent extent) {
+  /** Something of the losses before a step of training; {@code gradX} may be null. */
+  <R> R step(
+      FloatTensor x,
+      Targets targets,
+      FloatTensor gradX,
+      Optimizer optimizer,
+      Extent extent,
+      Result<R> result) {
     try (Lease lease = leaseToTrain();
         LayerState.Step step = state.begin(optimizer.rule(), softmax.engine().kernels())) {
-      return pass(lease, x, batch, gradX, workspace -> update(step, workspace), extent);
+      return pass(lease, x, targets, gradX, workspace -> update(step, workspace), extent, result);
     }
   }
 
@@ -290,16 +312,18 @@ final class LayerMemory implements AutoCloseable {
   }
 
   /** Makes a pass, and ends the lease on the layer. */
-  private double[] pass(
+  private <R> R pass(
       Lease ofLayer,
       FloatTensor x,
-      TrainingBatch batch,
+      Targets targets,
       FloatTensor gradX,
       Function<Workspace, SoftmaxUpdate> update,
-      Extent extent) {
+      Extent extent,
+      Result<R> result) {
     try (Lease lease = ofLayer.of("x", x).writing("gradX", gradX);
         Workspace workspace = softmax.borrowWorkspace()) {
-      return extent.apply(
+      TrainingBatch batch = targets.in(workspace);
+      TrainingPass pass =
           new TrainingPass(
               softmax,
               prior,
@@ -307,7 +331,8 @@ final class LayerMemory implements AutoCloseable {
               batch,
               gradX == null ? null : Operands.rows(gradX),
               update.apply(workspace),
-              workspace));
+              workspace);
+      return result.of(batch, extent.apply(pass));
     }
   }
 

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
+import static java.util.Objects.requireNonNull;
+
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import org.blocksparse.internal.optimizer.UpdateRule.Kind;
 
 /**
@@ -17,7 +21,8 @@ import org.blocksparse.internal.optimizer.UpdateRule.Kind;
  */
 record PartBytes(int number, long weights, long biases, Kind rule, int steps, ByteBuffer all) {
   private static final int MAGIC = 0x31705342; // BSp1
-  private static final int HEADER_BYTES = 4 + 4 + 8 + 8 + 4 + 4;
+  private static final int RULE_BYTES = 12; // the name, and zeros
+  private static final int HEADER_BYTES = 4 + 4 + 8 + 8 + RULE_BYTES + 4;
 
   /** Room for a part. */
   static PartBytes allocate(int number, long weights, long biases, Kind rule, int steps) {
@@ -28,7 +33,7 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
     }
     ByteBuffer all = ByteBuffer.allocate((int) length).order(ByteOrder.LITTLE_ENDIAN);
     all.putInt(MAGIC).putInt(number).putLong(weights).putLong(biases);
-    all.putInt(rule.ordinal()).putInt(steps);
+    all.put(Arrays.copyOf(rule.name().getBytes(US_ASCII), RULE_BYTES)).putInt(steps);
     return new PartBytes(number, weights, biases, rule, steps, all);
   }
 
@@ -38,24 +43,28 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
    * @throws IllegalArgumentException if it is something else
    */
   static PartBytes of(byte[] bytes) {
-    ByteBuffer all = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer all = ByteBuffer.wrap(requireNonNull(bytes, "parts")).order(ByteOrder.LITTLE_ENDIAN);
     if (bytes.length < HEADER_BYTES || all.getInt() != MAGIC) {
       throw new IllegalArgumentException("parts: expected what SoftmaxPart.toBytes returns");
     }
     int number = all.getInt();
     long weights = all.getLong();
     long biases = all.getLong();
-    int rule = all.getInt();
+    byte[] name = new byte[RULE_BYTES];
+    all.get(name);
     int steps = all.getInt();
-    if (rule < 0
-        || rule >= Kind.values().length
-        || bytes.length - HEADER_BYTES
-            != 4 * (1L + Kind.values()[rule].moments()) * (weights + biases)) {
-      throw new IllegalArgumentException("parts: part " + number + " is damaged");
+    for (Kind rule : Kind.values()) {
+      boolean named =
+          Arrays.equals(name, Arrays.copyOf(rule.name().getBytes(US_ASCII), RULE_BYTES));
+      long numbers = 4 * (1L + rule.moments()) * (weights + biases);
+      if (named && numbers == bytes.length - HEADER_BYTES) {
+        return new PartBytes(number, weights, biases, rule, steps, all);
+      }
     }
-    return new PartBytes(number, weights, biases, Kind.values()[rule], steps, all);
+    throw new IllegalArgumentException("parts: part " + number + " is damaged");
   }
 
+  @SuppressWarnings("ByteBufferBackingArray") // the whole of it, by allocate and by of
   byte[] array() {
     return all.array();
   }

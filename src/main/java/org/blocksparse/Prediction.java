@@ -4,14 +4,15 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.random.RandomGenerator;
-import java.util.stream.IntStream;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.ClassSearch;
 import org.blocksparse.internal.softmax.OutputFilter;
 import org.blocksparse.internal.softmax.Sampling;
 import org.blocksparse.internal.softmax.Scoring;
+import org.blocksparse.internal.softmax.Workspace.Ints;
 
 /**
  * What a {@link HierarchicalSoftmax} or a {@link LabelTree} predicts, whose arguments are checked
@@ -76,12 +77,26 @@ final class Prediction {
     } else {
       Check.shape("targets", targets, "(batch, n)", batch, n);
     }
-    int[] outputs = targets.toArray("targets");
-    Check.indices("targets", outputs, rank == 1 ? 0 : n, "outputs", assignment.outputs());
-    int[] offsets = IntStream.rangeClosed(0, batch).map(row -> row * n).toArray();
-    float[] result =
-        memory.compute(x, (rows, workspace) -> scoring().of(rows, offsets, outputs, workspace));
-    return FloatTensor.of(asAsked(result, logarithm), targets.shape().toArray());
+    targets.requireForArray("targets");
+    return FloatTensor.zeros(targets.shape().toArray())
+        .filledBy(
+            result ->
+                memory.compute(
+                    x,
+                    (rows, workspace) -> {
+                      int[] outputs = workspace.ints(Ints.TARGETS, batch * n);
+                      targets.get("targets", outputs);
+                      int bound = assignment.outputs();
+                      for (int i = 0; i < batch * n; i++) {
+                        Check.index("targets", outputs[i], i, rank == 1 ? 0 : n, "outputs", bound);
+                      }
+                      int[] offsets = workspace.ints(Ints.TARGET_OFFSETS, batch + 1);
+                      for (int row = 0; row <= batch; row++) {
+                        offsets[row] = row * n;
+                      }
+                      scoring().of(rows, offsets, outputs, result.storage(), workspace);
+                      return asAsked(result, logarithm);
+                    }));
   }
 
   /** The same of as many as each row names, in the order of the entries. */
@@ -92,16 +107,23 @@ final class Prediction {
       targets.requireIndices("targets", "outputs", assignment.outputs());
       int[] offsets = targets.offsets();
       int[] outputs = targets.indices();
-      float[] result =
-          memory.compute(x, (rows, workspace) -> scoring().of(rows, offsets, outputs, workspace));
-      return FloatTensor.of(asAsked(result, logarithm), result.length);
+      return FloatTensor.zeros(outputs.length)
+          .filledBy(
+              result ->
+                  memory.compute(
+                      x,
+                      (rows, workspace) -> {
+                        scoring().of(rows, offsets, outputs, result.storage(), workspace);
+                        return asAsked(result, logarithm);
+                      }));
     }
   }
 
   /** Log probabilities as they are, or their exponentials, in place. */
-  private static float[] asAsked(float[] logProbabilities, boolean logarithm) {
-    for (int i = 0; i < logProbabilities.length && !logarithm; i++) {
-      logProbabilities[i] = (float) Math.exp(logProbabilities[i]);
+  private static FloatTensor asAsked(FloatTensor logProbabilities, boolean logarithm) {
+    Storage values = logProbabilities.storage();
+    for (long i = 0; i < values.elements() && !logarithm; i++) {
+      values.putFloat(i, (float) Math.exp(values.getFloat(i)));
     }
     return logProbabilities;
   }

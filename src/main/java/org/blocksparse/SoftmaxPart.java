@@ -100,7 +100,10 @@ public final class SoftmaxPart implements AutoCloseable {
    */
   public static SoftmaxPart of(HierarchicalSoftmax layer, int number, Workers workers) {
     requireNonNull(workers, "workers");
-    LayerMemory from = layer.memory();
+    LayerMemory from = requireNonNull(layer, "layer").memory();
+    if (number != CLASS_LEVEL) {
+      Check.index("number", number, "classes", from.assignment().classes());
+    }
     from.requireTrainable("part");
     SoftmaxPart part = zeros(number, from.features(), from.assignment(), workers);
     try (Lease lease = from.lease()) {
@@ -180,7 +183,7 @@ public final class SoftmaxPart implements AutoCloseable {
    * @throws ArithmeticException if the loss is not finite; nothing has been changed
    */
   public double step(FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer) {
-    if (loss.smoothing() != 0) {
+    if (requireNonNull(loss, "loss").smoothing() != 0) {
       throw new IllegalArgumentException(
           "loss: expected no smoothing, which is of a whole layer, but was " + loss);
     }

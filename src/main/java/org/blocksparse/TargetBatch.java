@@ -4,27 +4,30 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
-import java.util.stream.IntStream;
 import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.LabelSets;
 import org.blocksparse.internal.softmax.SingleTargets;
 import org.blocksparse.internal.softmax.TrainingBatch;
+import org.blocksparse.internal.softmax.Workspace;
+import org.blocksparse.internal.softmax.Workspace.Ints;
 
 /** Checks the targets of a batch, and finds the rows that count in a loss, with their weights. */
 final class TargetBatch {
   private TargetBatch() {}
 
   /**
-   * The checked batch.
+   * The checked batch, in memory of a workspace.
    *
    * @param batch the number of rows
    * @throws IllegalArgumentException if a shape does not fit, a weight is not finite, or a target
    *     is retired
    * @throws IndexOutOfBoundsException if a target that is not ignored is outside [0, outputs)
    */
-  static TrainingBatch check(int batch, IntTensor targets, Loss loss, ClassTable classes) {
+  static TrainingBatch check(
+      int batch, IntTensor targets, Loss loss, ClassTable classes, Workspace workspace) {
     Check.shape("targets", targets, "(batch)", batch);
-    int[] outputs = targets.toArray("targets");
+    int[] outputs = workspace.ints(Ints.TARGETS, batch);
+    targets.get("targets", outputs);
     int counted = 0;
     for (int r = 0; r < batch; r++) {
       if (!loss.ignores(outputs[r])) {
@@ -35,20 +38,22 @@ final class TargetBatch {
         counted++;
       }
     }
-    float[] weights = weights(batch, loss);
+    float[] weights = weights(batch, loss, workspace.weights(batch));
     // A row of weight 0 counts in the mean, but there is nothing to compute for it.
-    int[] rows =
-        IntStream.range(0, batch)
-            .filter(r -> !loss.ignores(outputs[r]) && weights[r] != 0)
-            .toArray();
-    int[] classOf = new int[rows.length];
-    int[] slotOf = new int[rows.length];
-    for (int i = 0; i < rows.length; i++) {
-      classOf[i] = classes.classOf()[outputs[rows[i]]];
-      slotOf[i] = classes.slotOf()[outputs[rows[i]]];
-      weights[rows[i]] *= loss.isMean() ? 1f / counted : 1f;
+    int[] rows = workspace.ints(Ints.ROWS, batch);
+    int[] classOf = workspace.ints(Ints.CLASSES, batch);
+    int[] slotOf = workspace.ints(Ints.SLOTS, batch);
+    int rowCount = 0;
+    for (int r = 0; r < batch; r++) {
+      if (!loss.ignores(outputs[r]) && weights[r] != 0) {
+        rows[rowCount] = r;
+        classOf[rowCount] = classes.classOf()[outputs[r]];
+        slotOf[rowCount] = classes.slotOf()[outputs[r]];
+        weights[r] *= loss.isMean() ? 1f / counted : 1f;
+        rowCount++;
+      }
     }
-    return new SingleTargets(rows, classOf, slotOf, weights, loss.smoothing());
+    return new SingleTargets(batch, rowCount, rows, classOf, slotOf, weights, loss.smoothing());
   }
 
   /**
@@ -66,7 +71,7 @@ final class TargetBatch {
     try (Lease lease = targets.lease(new Lease(), "targets")) {
       targets.requireIndices("targets", "outputs", classes.outputs());
       requireLive(targets, classes);
-      float[] weights = weights(batch, loss);
+      float[] weights = weights(batch, loss, new float[batch]);
       for (int r = 0; loss.isMean() && r < batch; r++) {
         weights[r] /= batch;
       }
@@ -88,20 +93,21 @@ final class TargetBatch {
     }
   }
 
-  /** The caller's weights, by default 1. */
-  private static float[] weights(int batch, Loss loss) {
+  /** The caller's weights, by default 1, in an array that may be longer. */
+  private static float[] weights(int batch, Loss loss, float[] weights) {
     if (loss.rowWeights() == null) {
-      float[] ones = new float[batch];
-      Arrays.fill(ones, 1);
-      return ones;
+      Arrays.fill(weights, 0, batch, 1);
+      return weights;
     }
     Check.shape("rowWeights", loss.rowWeights(), "(batch)", batch);
     try (Lease lease = new Lease().of("rowWeights", loss.rowWeights())) {
-      float[] given = loss.rowWeights().toArray();
+      loss.rowWeights().get(0, weights, 0, batch);
       for (int r = 0; r < batch; r++) {
-        Check.finite("rowWeights[" + r + "]", given[r]);
+        if (!Float.isFinite(weights[r])) {
+          Check.finite("rowWeights[" + r + "]", weights[r]); // names it, at the cost of a string
+        }
       }
-      return given;
+      return weights;
     }
   }
 }

@@ -147,7 +147,7 @@ public final class TheanoSoftmax {
       classOf[r] = targets[r] / slots;
     }
     Rows byClass = softmax.classes(x, false, workspace);
-    Rows bySlot = softmax.open(x, byClass, null, classOf, false, workspace);
+    Rows bySlot = softmax.open(x, byClass, targets.length, null, classOf, false, workspace);
     float[] result = new float[targets.length];
     for (int r = 0; r < targets.length; r++) {
       result[r] = bySlot.get(r, targets[r] % slots);

@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
+import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.Parameter;
 import org.blocksparse.internal.softmax.TrainingBatch;
 import org.blocksparse.internal.softmax.TrainingPass;
@@ -24,38 +25,40 @@ final class Training {
     this.extent = extent;
   }
 
-  /** The checked batch of a softmax. */
-  private TrainingBatch check(FloatTensor x, IntTensor targets, Loss loss) {
-    return TargetBatch.check(
-        new Prediction(memory).checkX(x),
-        targets,
-        requireNonNull(loss, "loss"),
-        memory.assignment().table());
+  /** How the targets of a softmax are checked; all but them is checked here. */
+  private LayerMemory.Targets check(FloatTensor x, IntTensor targets, Loss loss) {
+    int batch = new Prediction(memory).checkX(x);
+    requireNonNull(targets, "targets");
+    requireNonNull(loss, "loss");
+    ClassTable classes = memory.assignment().table();
+    return workspace -> TargetBatch.check(batch, targets, loss, classes, workspace);
   }
 
-  /** The checked batch of a label tree. */
-  TrainingBatch check(FloatTensor x, SparseRows targets, Loss loss) {
-    return TargetBatch.check(
-        new Prediction(memory).checkX(x),
-        targets,
-        requireNonNull(loss, "loss"),
-        memory.assignment().table());
+  /** The same of a label tree, whose targets are checked here as well. */
+  LayerMemory.Targets check(FloatTensor x, SparseRows targets, Loss loss) {
+    TrainingBatch batch =
+        TargetBatch.check(
+            new Prediction(memory).checkX(x),
+            targets,
+            requireNonNull(loss, "loss"),
+            memory.assignment().table());
+    return workspace -> batch;
   }
 
   double loss(FloatTensor x, IntTensor targets, Loss loss) {
     return loss(x, check(x, targets, loss));
   }
 
-  double loss(FloatTensor x, TrainingBatch batch) {
-    return batch.sum(memory.losses(x, batch));
+  double loss(FloatTensor x, LayerMemory.Targets targets) {
+    return memory.losses(x, targets, TrainingBatch::sum);
   }
 
   FloatTensor losses(FloatTensor x, IntTensor targets, Loss loss) {
     return losses(x, check(x, targets, loss));
   }
 
-  FloatTensor losses(FloatTensor x, TrainingBatch batch) {
-    float[] result = batch.weighted(memory.losses(x, batch));
+  FloatTensor losses(FloatTensor x, LayerMemory.Targets targets) {
+    float[] result = memory.losses(x, targets, TrainingBatch::weighted);
     return FloatTensor.of(result, result.length);
   }
 
@@ -63,14 +66,14 @@ final class Training {
     return gradients(x, check(x, targets, loss));
   }
 
-  SoftmaxGradients gradients(FloatTensor x, TrainingBatch batch) {
+  SoftmaxGradients gradients(FloatTensor x, LayerMemory.Targets targets) {
     ClassAssignment classes = memory.assignment();
     SoftmaxParameters result =
         SoftmaxParameters.zeros(memory.features(), classes.classes(), classes.slots());
     FloatTensor gradX = null;
     try {
-      gradX = FloatTensor.zeros(batch.size(), memory.features());
-      double value = batch.sum(memory.gradients(x, batch, gradX, result));
+      gradX = FloatTensor.zeros(x.shape().dim(0), memory.features());
+      double value = memory.gradients(x, targets, gradX, result);
       return new SoftmaxGradients(value, gradX, result.W1(), result.b1(), result.W2(), result.b2());
     } catch (Throwable e) {
       result.close();
@@ -88,7 +91,6 @@ final class Training {
       Optimizer optimizer,
       FloatTensor gradX,
       long number) {
-    requireNonNull(optimizer, "optimizer");
     return step(x, check(x, targets, loss), optimizer, gradX, number);
   }
 
@@ -98,7 +100,11 @@ final class Training {
    * @param number of the step, to be told if it is refused
    */
   double step(
-      FloatTensor x, TrainingBatch batch, Optimizer optimizer, FloatTensor gradX, long number) {
+      FloatTensor x,
+      LayerMemory.Targets targets,
+      Optimizer optimizer,
+      FloatTensor gradX,
+      long number) {
     requireNonNull(optimizer, "optimizer");
     memory.requireTrainable("step");
     SoftmaxParameters parameters = memory.parameters();
@@ -106,15 +112,25 @@ final class Training {
       Check.noOverlap(parameter.label(), parameters.of(parameter), "x", x);
     }
     if (gradX != null) {
-      Check.shape("gradX", gradX, Prediction.X, batch.size(), memory.features());
+      Check.shape("gradX", gradX, Prediction.X, x.shape().dim(0), memory.features());
       parameters.checkNoOverlap("gradX", gradX, x);
     }
     StepEvent event = Recorder.step();
-    double value = batch.sum(memory.step(x, batch, gradX, optimizer, extent));
-    if (event != null) {
-      int opened = batch.openedClasses().length;
-      event.record(memory.kind(), batch.size(), opened, optimizer.rule().kind().name(), value);
-    }
+    double value =
+        memory.step(
+            x,
+            targets,
+            gradX,
+            optimizer,
+            extent,
+            (batch, losses) -> {
+              double sum = batch.sum(losses);
+              if (event != null) {
+                String rule = optimizer.rule().kind().name();
+                event.record(memory.kind(), batch.size(), batch.openedCount(), rule, sum);
+              }
+              return sum;
+            });
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
           "step "

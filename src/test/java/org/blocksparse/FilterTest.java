@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.ExecutorService;
@@ -49,6 +50,23 @@ final class FilterTest {
             FloatTensor.of(b1, 3),
             FloatTensor.zeros(3, 1, 4),
             FloatTensor.of(b2, 3, 4));
+  }
+
+  @Test
+  void bitsAreOutputs() {
+    try (HierarchicalSoftmax layer = layer(Workers.callingThread());
+        FloatTensor x = FloatTensor.zeros(1, 1)) {
+      BitSet bits = BitSet.valueOf(new long[] {0b10001001}); // 0, 3 and 7
+      Filter without = Filter.without(bits);
+      bits.clear();
+      assertArrayEquals(new int[] {1, 4, 5, 2, 6}, layer.topK(x, 8, without).outputs(0));
+      bits.set(1);
+      bits.set(5);
+      assertArrayEquals(new int[] {1, 5}, layer.topK(x, 8, Filter.only(bits)).outputs(0));
+      bits.set(8);
+      assertThrows(IndexOutOfBoundsException.class, () -> layer.topK(x, 8, Filter.without(bits)));
+      assertThrows(NullPointerException.class, () -> Filter.only((BitSet) null));
+    }
   }
 
   @ParameterizedTest

@@ -137,7 +137,13 @@ final class LabelTreeFileTest {
         weights.copyFrom(values);
       }
       layer.save(file(), SaveOptions.defaults().withWeights(ElementType.BFLOAT16));
-      try (LabelTree loaded = LabelTree.load(file())) {
+      try (LabelTree loaded = LabelTree.load(file());
+          LabelTree narrow = layer.withWeights(ElementType.BFLOAT16)) {
+        assertEquals(ElementType.BFLOAT16, loaded.weightType());
+        assertEquals(ElementType.BFLOAT16, narrow.weightType());
+        assertArrayEquals(
+            loaded.logProbabilities(x).toArray(), narrow.logProbabilities(x).toArray());
+        assertThrows(IllegalStateException.class, narrow::W2);
         assertArrayEquals(
             layer.logProbabilities(x).toArray(), loaded.logProbabilities(x).toArray(), 1e-6f);
         assertArrayEquals(layer.topK(x, 3).outputs(2), loaded.topK(x, 3).outputs(2));

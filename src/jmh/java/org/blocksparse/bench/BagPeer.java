@@ -8,7 +8,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
 
-/** Embedding bags. DJL, through which we reach PyTorch, has none of them. */
+/** Embedding bags. */
 public enum BagPeer {
   BLOCKSPARSE {
     @Override
@@ -22,9 +22,28 @@ public enum BagPeer {
     Bag bag(BagProblem problem) {
       return new Plain(problem);
     }
+  },
+  /** What DJL makes of PyTorch: no bag, and gradients that are dense. */
+  PYTORCH {
+    @Override
+    Bag bag(BagProblem problem) {
+      return new PyTorchBag(problem);
+    }
   };
 
+  static final float RATE = 0.01f;
+  static final float GRADIENT = 0.5f;
+
   abstract Bag bag(BagProblem problem);
+
+  /** The peer of other workloads that it is. */
+  Peer asPeer() {
+    return switch (this) {
+      case BLOCKSPARSE -> Peer.BLOCKSPARSE;
+      case PLAIN_JAVA -> Peer.JAVA;
+      case PYTORCH -> Peer.PYTORCH_LOOP;
+    };
+  }
 
   /** A bag in the mode mean; all begin with the same table, and get the same gradients. */
   interface Bag extends AutoCloseable {
@@ -38,9 +57,6 @@ public enum BagPeer {
     @Override
     default void close() {}
   }
-
-  private static final float RATE = 0.01f;
-  private static final float GRADIENT = 0.5f;
 
   private static final class Ours implements Bag {
     private final EmbeddingBag bag =

@@ -64,15 +64,7 @@ final class Cases {
       addTopK();
     }
     if (parts.contains(Part.BAG)) {
-      for (BagOperation operation : BagOperation.values()) {
-        for (BagPeer peer : BagPeer.values()) {
-          addOurs(
-              BagBenchmark.class,
-              "run",
-              Map.of("operation", operation.name(), "peer", peer.name()),
-              1);
-        }
-      }
+      addBags();
     }
     if (parts.contains(Part.WEIGHTS)) {
       addOurs(WeightsBenchmark.class, "forward", Map.of(), 1);
@@ -155,6 +147,22 @@ final class Cases {
                   Map.of("operation", operation.name(), "peer", peer.name()),
                   1,
                   OURS_AND_PYTORCH));
+        }
+      }
+    }
+  }
+
+  private void addBags() {
+    for (BagOperation operation : BagOperation.values()) {
+      for (BagPeer peer : BagPeer.values()) {
+        if (peers.contains(peer.asPeer())) {
+          cases.add(
+              new Case(
+                  BagBenchmark.class,
+                  "run",
+                  Map.of("operation", operation.name(), "peer", peer.name()),
+                  1,
+                  peer.asPeer().jvmArgs()));
         }
       }
     }

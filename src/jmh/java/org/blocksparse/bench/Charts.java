@@ -5,10 +5,14 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 import java.util.function.ToDoubleBiFunction;
 import java.util.stream.Collectors;
 import org.knowm.xchart.BitmapEncoder;
@@ -24,6 +28,24 @@ final class Charts {
   private static final int WIDTH = 1400;
   private static final int HEIGHT = 700;
 
+  /** Whole layers, not single products. */
+  private static final List<Class<?>> LAYERS =
+      List.of(
+          SoftmaxBenchmark.class,
+          FastTextBenchmark.class,
+          TopKBenchmark.class,
+          BagBenchmark.class,
+          MoeBenchmark.class);
+
+  /** Peers that a user of the JVM has at hand. */
+  private static final Set<String> INSTEAD =
+      Set.of(
+          Peer.PYTORCH_LOOP.name(),
+          Peer.PYTORCH_DENSE.name(),
+          Peer.FASTTEXT.name(),
+          BagPeer.PYTORCH.name(),
+          BagPeer.PLAIN_JAVA.name());
+
   private final Report report;
 
   Charts(Report report) {
@@ -37,6 +59,7 @@ final class Charts {
       peers(operation, folder);
     }
     topK(folder);
+    instead(folder);
     growth("batch", "samples", "", folder);
     growth("blocks", "blocks", "", folder);
     growth("outputs", "outputs", "targets", folder);
@@ -75,6 +98,46 @@ final class Charts {
         TopKWorkload.values(),
         (row, workload) -> row.bestNs() / 1e6,
         folder.resolve("top-k.png"));
+  }
+
+  /** For whole layers, how many times as long as ours the best takes that others have for a JVM. */
+  private void instead(Path folder) throws IOException {
+    Map<String, List<Report.Row>> jobs =
+        report.rows().stream()
+            .filter(row -> LAYERS.stream().anyMatch(type -> row.is(type, "run")))
+            .collect(Collectors.groupingBy(Charts::job, LinkedHashMap::new, Collectors.toList()));
+    Map<String, Double> ratios = new LinkedHashMap<>();
+    jobs.forEach(
+        (job, rows) -> {
+          OptionalDouble ours = best(rows, peer -> peer.equals(Peer.BLOCKSPARSE.name()));
+          OptionalDouble others = best(rows, INSTEAD::contains);
+          if (ours.isPresent() && others.isPresent()) {
+            ratios.put(job, others.getAsDouble() / ours.getAsDouble());
+          }
+        });
+    if (ratios.isEmpty()) {
+      return;
+    }
+    CategoryChart chart = bars("What a JVM user would pick instead: time / ours");
+    chart.setYAxisTitle("time / ours");
+    chart.getStyler().setYAxisMin(0.5).setLegendVisible(false);
+    chart.addSeries("instead", List.copyOf(ratios.keySet()), List.<Number>copyOf(ratios.values()));
+    save(chart, folder.resolve("instead.png"));
+  }
+
+  /** What a row measures, whoever does it. */
+  private static String job(Report.Row row) {
+    return row.params().entrySet().stream()
+        .filter(param -> !param.getKey().equals("peer"))
+        .map(param -> param.getValue().toLowerCase(Locale.ROOT).replace('_', ' '))
+        .collect(Collectors.joining(", ", row.is(BagBenchmark.class, "run") ? "bag, " : "", ""));
+  }
+
+  private static OptionalDouble best(List<Report.Row> rows, Predicate<String> peer) {
+    return rows.stream()
+        .filter(row -> peer.test(row.param("peer")))
+        .mapToDouble(Report.Row::bestNs)
+        .min();
   }
 
   private static CategoryChart bars(String title) {

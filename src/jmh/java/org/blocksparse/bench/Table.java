@@ -248,9 +248,12 @@ final class Table {
   }
 
   private static String moeTime(List<Report.Row> cells, Peer peer, double limit) {
-    return cell(cells, peer)
-        .map(row -> "%s (%.2f)".formatted(milliseconds(row.bestNs()), row.bestNs() / limit))
-        .orElse("-");
+    return cell(cells, peer).map(row -> bestAndMedian(row, limit)).orElse("-");
+  }
+
+  private static String bestAndMedian(Report.Row row, double limit) {
+    return "%s (%.2f), median %s"
+        .formatted(milliseconds(row.bestNs()), row.bestNs() / limit, milliseconds(row.medianNs()));
   }
 
   private static String joined(Object[] names) {
@@ -263,7 +266,7 @@ final class Table {
         .filter(row -> row.param("operation").equals(operation.name()))
         .filter(row -> row.param("peer").equals(peer.name()))
         .findFirst()
-        .map(row -> "%s (%.2f)".formatted(milliseconds(row.medianNs()), row.medianNs() / limit))
+        .map(row -> bestAndMedian(row, limit))
         .orElse("-");
   }
 

@@ -35,6 +35,11 @@ public record Rows(Storage storage, long offset, long count, long stride) {
     storage.getFloats(offset + row * stride + column, values, 0, values.length);
   }
 
+  /** Copies {@code count} elements of a row out, from {@code column} on. */
+  public void get(long row, long column, float[] values, int count) {
+    storage.getFloats(offset + row * stride + column, values, 0, count);
+  }
+
   /** Copies all of {@code values} into a row, from {@code column} on. */
   public void put(long row, long column, float[] values) {
     storage.putFloats(offset + row * stride + column, values, 0, values.length);

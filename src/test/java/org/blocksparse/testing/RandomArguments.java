@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -39,6 +40,7 @@ import org.blocksparse.OptimizerState;
 import org.blocksparse.Progress;
 import org.blocksparse.SaveOptions;
 import org.blocksparse.Shape;
+import org.blocksparse.SoftmaxPart;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Tensor;
 import org.blocksparse.TopKGate;
@@ -248,7 +250,22 @@ public final class RandomArguments {
     makers.put(Progress.class, () -> (Progress) (done, all) -> {});
     makers.put(Executor.class, () -> (Executor) Runnable::run);
     makers.put(Object.class, () -> "an owner");
+    makers.put(
+        Iterator.class,
+        () -> {
+          List<byte[]> parts = new ArrayList<>(List.of(new byte[below(64)]));
+          kept(SoftmaxPart.class).forEach(part -> parts.add(below(parts.size() + 1), bytes(part)));
+          return parts.subList(below(parts.size()), parts.size()).iterator();
+        });
     makers.put(Tensor.class, () -> of(below(2) == 0 ? FloatTensor.class : IntTensor.class, null));
+  }
+
+  private static byte[] bytes(SoftmaxPart part) {
+    try {
+      return part.toBytes();
+    } catch (IllegalStateException e) {
+      return new byte[0]; // closed, or not finite
+    }
   }
 
   private void keepTensors() {
@@ -290,6 +307,7 @@ public final class RandomArguments {
     keep(LabelTree.builder(SIZE, OUTPUTS).classes(SIZE).seed(below(9)).build());
     keep(EmbeddingBag.builder(SIZE, SIZE).seed(below(9)).build());
     keep(kept(HierarchicalSoftmax.class).get(0).topK(FloatTensor.zeros(3, 3), 2));
+    keep(SoftmaxPart.of(kept(HierarchicalSoftmax.class).get(0), below(SIZE), Workers.common()));
     TopKGate gate = TopKGate.of(SIZE, 2);
     keep(gate);
     keep(gate.route(FloatTensor.zeros(3, 3)));

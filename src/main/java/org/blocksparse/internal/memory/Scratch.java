@@ -2,7 +2,6 @@
 package org.blocksparse.internal.memory;
 
 import java.lang.ref.SoftReference;
-import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
  * Memory for intermediate results of one worker. Workers borrow it for one piece of work at a time,
@@ -10,13 +9,9 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
  *
  * <p>What is idle is held softly. Memory that this class held for good would hold this class for
  * good as well, through the cleaner that waits for the memory, and with it the class loader.
- *
- * <p>The pool has no lock: a thread whose stack ends in here leaves nothing locked, and loses no
- * more than its own scratch to the garbage collector.
  */
 public final class Scratch implements AutoCloseable {
-  private static final AtomicReferenceArray<SoftReference<Scratch>> POOL =
-      new AtomicReferenceArray<>(2 * Runtime.getRuntime().availableProcessors());
+  private static final IdlePool<SoftReference<Scratch>> POOL = new IdlePool<>();
 
   private final Storage storage;
   private final SoftReference<Scratch> idle = new SoftReference<>(this);
@@ -31,9 +26,9 @@ public final class Scratch implements AutoCloseable {
    * @throws OutOfMemoryError that names the bytes, if they cannot be had
    */
   public static Scratch borrow(long elements) {
-    for (int slot = 0; slot < POOL.length(); slot++) {
-      SoftReference<Scratch> reference = POOL.get(slot) == null ? null : POOL.getAndSet(slot, null);
-      Scratch pooled = reference == null ? null : reference.get();
+    SoftReference<Scratch> reference = POOL.poll();
+    for (; reference != null; reference = POOL.poll()) {
+      Scratch pooled = reference.get();
       if (pooled != null && pooled.storage.elements() >= elements) {
         return pooled;
       }
@@ -52,11 +47,8 @@ public final class Scratch implements AutoCloseable {
   /** Returns borrowed scratch. */
   @Override
   public void close() {
-    for (int slot = 0; slot < POOL.length(); slot++) {
-      if (POOL.get(slot) == null && POOL.compareAndSet(slot, null, idle)) {
-        return;
-      }
+    if (!POOL.offer(idle)) {
+      storage.close();
     }
-    storage.close();
   }
 }

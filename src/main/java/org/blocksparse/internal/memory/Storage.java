@@ -42,7 +42,7 @@ public final class Storage {
   private static final int CLOSED = 1 << 31;
 
   private final long elements;
-  private final ByteBuffer[] segments;
+  private final Segments segments;
   private final long address;
 
   /** The file whose content this memory is, or null. */
@@ -60,8 +60,27 @@ public final class Storage {
   @SuppressWarnings("unused") // held, never read
   private Object owner;
 
+  /** Buffers of all memory, and views of them, so that bulk copies make none. */
+  private record Segments(ByteBuffer[] bytes, FloatBuffer[] floats, IntBuffer[] ints) {
+    static Segments of(ByteBuffer[] bytes) {
+      FloatBuffer[] floats = new FloatBuffer[bytes.length];
+      IntBuffer[] ints = new IntBuffer[bytes.length];
+      for (int s = 0; s < bytes.length; s++) {
+        floats[s] = bytes[s].asFloatBuffer();
+        ints[s] = bytes[s].asIntBuffer();
+      }
+      return new Segments(bytes, floats, ints);
+    }
+
+    void forget() {
+      Arrays.fill(bytes, null);
+      Arrays.fill(floats, null);
+      Arrays.fill(ints, null);
+    }
+  }
+
   private Storage(
-      long elements, long address, ByteBuffer[] segments, MappedFile mapping, Runnable free) {
+      long elements, long address, Segments segments, MappedFile mapping, Runnable free) {
     this.mapping = mapping;
     this.elements = elements;
     this.address = address;
@@ -69,7 +88,7 @@ public final class Storage {
     this.memory = CLEANER.register(this, free);
   }
 
-  private Storage(long elements, long address, ByteBuffer[] segments, Object owner) {
+  private Storage(long elements, long address, Segments segments, Object owner) {
     this.mapping = null;
     this.elements = elements;
     this.address = address;
@@ -118,7 +137,7 @@ public final class Storage {
       throw outOfMemory(bytes, null);
     }
     try {
-      ByteBuffer[] segments = segments(address, elements);
+      Segments segments = segments(address, elements);
       Runnable free = new NativeAllocation(address, bytes);
       Storage storage = new Storage(elements, address, segments, null, free);
       ALLOCATED_BYTES.addAndGet(bytes);
@@ -141,24 +160,25 @@ public final class Storage {
   /** Memory of direct buffers, for Java kernels alone. */
   private static Storage allocateBuffers(long elements) {
     long bytes = bytes(elements);
-    ByteBuffer[] segments = new ByteBuffer[segmentCount(elements)];
+    ByteBuffer[] buffers = new ByteBuffer[segmentCount(elements)];
     try {
-      for (int s = 0; s < segments.length; s++) {
+      for (int s = 0; s < buffers.length; s++) {
         int segmentBytes = Math.toIntExact(4 * segmentElements(elements, s));
-        segments[s] = ByteBuffer.allocateDirect(segmentBytes).order(ByteOrder.nativeOrder());
+        buffers[s] = ByteBuffer.allocateDirect(segmentBytes).order(ByteOrder.nativeOrder());
       }
     } catch (OutOfMemoryError e) {
       throw outOfMemory(bytes, e);
     }
     ALLOCATED_BYTES.addAndGet(bytes);
+    Segments segments = Segments.of(buffers);
     return new Storage(elements, 0, segments, null, new BufferAllocation(segments, bytes));
   }
 
   /** Lets go of direct buffers, which the JVM frees when nobody else holds them. */
-  private record BufferAllocation(ByteBuffer[] segments, long bytes) implements Runnable {
+  private record BufferAllocation(Segments segments, long bytes) implements Runnable {
     @Override
     public void run() {
-      Arrays.fill(segments, null);
+      segments.forget();
       ALLOCATED_BYTES.addAndGet(-bytes);
     }
   }
@@ -215,13 +235,14 @@ public final class Storage {
    */
   public static Storage mapped(MappedFile mapping, long position, long bytes) throws IOException {
     long elements = bytes / 4;
-    ByteBuffer[] segments = new ByteBuffer[segmentCount((bytes + 3) / 4)];
-    for (int s = 0; s < segments.length; s++) {
+    ByteBuffer[] buffers = new ByteBuffer[segmentCount((bytes + 3) / 4)];
+    for (int s = 0; s < buffers.length; s++) {
       long begin = 4L * s * SEGMENT_ELEMENTS;
-      segments[s] =
+      buffers[s] =
           mapping.buffer(position + begin, (int) Math.min(4 * SEGMENT_ELEMENTS, bytes - begin));
     }
-    return new Storage(elements, mapping.address(position), segments, mapping, mapping::close);
+    return new Storage(
+        elements, mapping.address(position), Segments.of(buffers), mapping, mapping::close);
   }
 
   /** The bytes of all storages that were allocated and are not free yet. */
@@ -241,15 +262,15 @@ public final class Storage {
     return Math.min(SEGMENT_ELEMENTS, elements - segment * SEGMENT_ELEMENTS);
   }
 
-  private static ByteBuffer[] segments(long address, long elements) {
-    ByteBuffer[] segments = new ByteBuffer[segmentCount(elements)];
-    for (int s = 0; s < segments.length; s++) {
+  private static Segments segments(long address, long elements) {
+    ByteBuffer[] buffers = new ByteBuffer[segmentCount(elements)];
+    for (int s = 0; s < buffers.length; s++) {
       long begin = s * SEGMENT_ELEMENTS;
-      segments[s] =
+      buffers[s] =
           NativeMemory.buffer(
               address + 4 * begin, Math.toIntExact(4 * segmentElements(elements, s)));
     }
-    return segments;
+    return Segments.of(buffers);
   }
 
   private static OutOfMemoryError outOfMemory(long bytes, Throwable cause) {
@@ -346,39 +367,47 @@ public final class Storage {
   }
 
   public float getFloat(long index) {
-    return segments[(int) (index >>> SEGMENT_BITS)].getFloat(((int) index & SEGMENT_MASK) << 2);
+    return segments.bytes[segment(index)].getFloat(((int) index & SEGMENT_MASK) << 2);
   }
 
   public void putFloat(long index, float value) {
-    segments[(int) (index >>> SEGMENT_BITS)].putFloat(((int) index & SEGMENT_MASK) << 2, value);
+    segments.bytes[segment(index)].putFloat(((int) index & SEGMENT_MASK) << 2, value);
   }
 
   /** An element of two bytes. */
   public short getShort(long index) {
-    return segments[(int) (index >>> (SEGMENT_BITS + 1))].getShort(
+    return segments.bytes[(int) (index >>> (SEGMENT_BITS + 1))].getShort(
         ((int) index & (2 * SEGMENT_MASK + 1)) << 1);
   }
 
   /** An element of one byte. */
   public byte getByte(long index) {
-    return segments[(int) (index >>> (SEGMENT_BITS + 2))].get((int) index & (4 * SEGMENT_MASK + 3));
+    return segments.bytes[(int) (index >>> (SEGMENT_BITS + 2))].get(
+        (int) index & (4 * SEGMENT_MASK + 3));
   }
 
   public int getInt(long index) {
-    return segments[(int) (index >>> SEGMENT_BITS)].getInt(((int) index & SEGMENT_MASK) << 2);
+    return segments.bytes[segment(index)].getInt(((int) index & SEGMENT_MASK) << 2);
   }
 
   public void putInt(long index, int value) {
-    segments[(int) (index >>> SEGMENT_BITS)].putInt(((int) index & SEGMENT_MASK) << 2, value);
+    segments.bytes[segment(index)].putInt(((int) index & SEGMENT_MASK) << 2, value);
   }
 
   /** Sets {@code count} elements from {@code offset} on. */
   public void fill(long offset, long count, float value) {
-    // As blocks that stay in the cache: element by element costs several times as much.
-    float[] block = new float[(int) Math.min(count, FILL_BLOCK)];
-    Arrays.fill(block, value);
-    for (long done = 0; done < count; done += block.length) {
-      putFloats(offset + done, block, 0, (int) Math.min(count - done, block.length));
+    int first = (int) Math.min(count, FILL_BLOCK);
+    for (long at = offset; at < offset + first; at++) {
+      putFloat(at, value);
+    }
+    // As copies of what is in the cache: element by element costs several times as much.
+    for (long at = offset + first; at < offset + count; ) {
+      int copied =
+          Math.min(run(at, run(offset, first)), (int) Math.min(first, offset + count - at));
+      ByteBuffer to = segments.bytes[segment(at)];
+      ByteBuffer from = segments.bytes[segment(offset)];
+      to.put(((int) at & SEGMENT_MASK) << 2, from, ((int) offset & SEGMENT_MASK) << 2, 4 * copied);
+      at += copied;
     }
   }
 
@@ -393,7 +422,7 @@ public final class Storage {
       long at = offset + done;
       int inSegment = (int) (at & (4 * SEGMENT_ELEMENTS - 1));
       int count = (int) Math.min(length - done, 4 * SEGMENT_ELEMENTS - inSegment);
-      run.accept(segments[(int) (at >>> (SEGMENT_BITS + 2))], inSegment, done, count);
+      run.accept(segments.bytes[(int) (at >>> (SEGMENT_BITS + 2))], inSegment, done, count);
       done += count;
     }
   }
@@ -411,63 +440,55 @@ public final class Storage {
 
   /** Copies all elements of another storage of the same size; both are leased by the caller. */
   public void copyFrom(Storage other) {
-    for (int s = 0; s < segments.length; s++) {
-      segments[s].duplicate().put(other.segments[s].duplicate());
+    for (int s = 0; s < segments.bytes.length; s++) {
+      segments.bytes[s].duplicate().put(other.segments.bytes[s].duplicate());
     }
   }
 
-  /**
-   * Receives the pieces of a range: a buffer of the piece, and where it begins within the range.
-   */
-  private interface Piece {
-    void accept(ByteBuffer bytes, int begin);
+  /** The segment that an element lies in. */
+  private static int segment(long index) {
+    return (int) (index >>> SEGMENT_BITS);
   }
 
-  /**
-   * Calls {@code piece} for each part of [offset, offset + length) that lies within one segment.
-   */
-  private void forEachPiece(long offset, int length, Piece piece) {
-    int done = 0;
-    while (done < length) {
-      long index = offset + done;
-      int inSegment = (int) index & SEGMENT_MASK;
-      int count = (int) Math.min(length - done, SEGMENT_ELEMENTS - inSegment);
-      ByteBuffer segment = segments[(int) (index >>> SEGMENT_BITS)];
-      piece.accept(segment.slice(4 * inSegment, 4 * count).order(ByteOrder.nativeOrder()), done);
-      done += count;
-    }
+  /** The elements from one on that lie in its segment, of those wanted. */
+  private static int run(long index, int wanted) {
+    return (int) Math.min(wanted, SEGMENT_ELEMENTS - ((int) index & SEGMENT_MASK));
   }
 
   /** Copies {@code length} elements out, from {@code offset} to {@code values[start]} on. */
   public void getFloats(long offset, float[] values, int start, int length) {
-    forEachPiece(
-        offset,
-        length,
-        (bytes, begin) -> bytes.asFloatBuffer().get(values, start + begin, bytes.limit() / 4));
+    for (int done = 0, count; done < length; done += count) {
+      long at = offset + done;
+      count = run(at, length - done);
+      segments.floats[segment(at)].get((int) at & SEGMENT_MASK, values, start + done, count);
+    }
   }
 
   /** Copies {@code length} elements in, from {@code values[start]} on to {@code offset}. */
   public void putFloats(long offset, float[] values, int start, int length) {
-    forEachPiece(
-        offset,
-        length,
-        (bytes, begin) -> bytes.asFloatBuffer().put(values, start + begin, bytes.limit() / 4));
+    for (int done = 0, count; done < length; done += count) {
+      long at = offset + done;
+      count = run(at, length - done);
+      segments.floats[segment(at)].put((int) at & SEGMENT_MASK, values, start + done, count);
+    }
   }
 
   /** As {@link #getFloats}. */
   public void getInts(long offset, int[] values, int start, int length) {
-    forEachPiece(
-        offset,
-        length,
-        (bytes, begin) -> bytes.asIntBuffer().get(values, start + begin, bytes.limit() / 4));
+    for (int done = 0, count; done < length; done += count) {
+      long at = offset + done;
+      count = run(at, length - done);
+      segments.ints[segment(at)].get((int) at & SEGMENT_MASK, values, start + done, count);
+    }
   }
 
   /** As {@link #putFloats}. */
   public void putInts(long offset, int[] values, int start, int length) {
-    forEachPiece(
-        offset,
-        length,
-        (bytes, begin) -> bytes.asIntBuffer().put(values, start + begin, bytes.limit() / 4));
+    for (int done = 0, count; done < length; done += count) {
+      long at = offset + done;
+      count = run(at, length - done);
+      segments.ints[segment(at)].put((int) at & SEGMENT_MASK, values, start + done, count);
+    }
   }
 
   /**
@@ -478,7 +499,10 @@ public final class Storage {
   public ByteBuffer export(int length) {
     ByteBuffer root;
     if (address == 0) {
-      root = segments.length == 0 ? ByteBuffer.allocateDirect(0) : segments[0].slice(0, 4 * length);
+      root =
+          segments.bytes.length == 0
+              ? ByteBuffer.allocateDirect(0)
+              : segments.bytes[0].slice(0, 4 * length);
     } else {
       root = NativeMemory.buffer(address, 4 * length);
       if (!acquire()) {

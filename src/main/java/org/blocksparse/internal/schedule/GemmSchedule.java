@@ -37,7 +37,7 @@ public final class GemmSchedule implements AutoCloseable {
   private static final int MAGIC = 0x42534731;
 
   /** Where the parts of the packed array begin; their order is that of the C header. */
-  private record Layout(int chunks, int segments, int rows, int pairs) {
+  record Layout(int chunks, int segments, int rows, int pairs) {
     private static final int HEADER = 5;
 
     static Layout of(int[] packed) {
@@ -47,12 +47,16 @@ public final class GemmSchedule implements AutoCloseable {
     /** An array of this layout with its header. */
     int[] newArray() {
       int[] packed = new int[Math.toIntExact(length())];
+      writeHeader(packed);
+      return packed;
+    }
+
+    void writeHeader(int[] packed) {
       packed[0] = MAGIC;
       packed[1] = chunks;
       packed[2] = segments;
       packed[3] = rows;
       packed[4] = pairs;
-      return packed;
     }
 
     long writeBlock() {
@@ -96,9 +100,14 @@ public final class GemmSchedule implements AutoCloseable {
   private final Layout layout;
 
   private GemmSchedule(int[] packed) {
-    this.packed = Storage.allocate(packed.length);
+    this(Storage.allocate(packed.length), Layout.of(packed));
     this.packed.putInts(0, packed, 0, packed.length);
-    this.layout = Layout.of(packed);
+  }
+
+  /** A schedule over what is packed already. */
+  GemmSchedule(Storage packed, Layout layout) {
+    this.packed = packed;
+    this.layout = layout;
   }
 
   /**
@@ -110,7 +119,7 @@ public final class GemmSchedule implements AutoCloseable {
    */
   public static GemmSchedule of(
       SampleWindows write, int writeBlocks, SampleWindows read, int readBlocks) {
-    return new GemmSchedule(new Builder(write, writeBlocks, read, readBlocks).pack(null, null));
+    return new GemmSchedule(new Builder(write, writeBlocks, read, readBlocks).pack());
   }
 
   /**
@@ -135,14 +144,7 @@ public final class GemmSchedule implements AutoCloseable {
    */
   public static GemmSchedule ofRows(
       int[] writeRow, int[] readRow, int[] writeBlock, int writeBlocks) {
-    int rows = writeBlock.length;
-    return new GemmSchedule(
-        new Builder(
-                SampleWindows.equal(rows, writeBlock),
-                writeBlocks,
-                SampleWindows.equal(rows, new int[rows]),
-                1)
-            .pack(writeRow, readRow));
+    return new RowSchedules().gemm(writeBlock.length, writeRow, readRow, writeBlock, writeBlocks);
   }
 
   /** The schedule of a dense layer: row r is row r times the only block there is. */
@@ -204,13 +206,10 @@ public final class GemmSchedule implements AutoCloseable {
       int[] starts = new int[rows + 1];
       int count = 0;
       for (int begin = 0, end; begin < rows; begin = end) {
-        end = begin + 1;
-        while (end < rows && write.block(row[end]) == write.block(row[begin])) {
-          end++;
-        }
-        int ofBlock = (end - begin - 1) / maxChunkRows + 1;
+        end = sameBlockEnd(write.blocks(), row, begin, rows);
+        int ofBlock = chunksOf(end - begin, maxChunkRows);
         for (int i = 0; i < ofBlock; i++) {
-          starts[count++] = begin + (int) ((long) (end - begin) * i / ofBlock);
+          starts[count++] = chunkBegin(begin, end, i, ofBlock);
         }
       }
       starts[count] = rows;
@@ -272,19 +271,13 @@ public final class GemmSchedule implements AutoCloseable {
       return segments;
     }
 
-    /**
-     * The packed array.
-     *
-     * @param writeRow the number of each row written, or null: in order
-     * @param readRow the number of each row read, or null: in order
-     */
-    int[] pack(int[] writeRow, int[] readRow) {
+    int[] pack() {
       Layout layout = new Layout(chunks, segments(), row.length, pairRead.length);
       int[] packed = layout.newArray();
-      copy(rowStart, null, packed, layout.rowStart());
-      copy(row, writeRow, packed, layout.row());
-      copy(pairRead, readRow, packed, layout.pairRead());
-      copy(pairWrite, null, packed, layout.pairWrite());
+      copy(rowStart, packed, layout.rowStart());
+      copy(row, packed, layout.row());
+      copy(pairRead, packed, layout.pairRead());
+      copy(pairWrite, packed, layout.pairWrite());
       int writeBlock = (int) layout.writeBlock();
       int segmentStart = (int) layout.segmentStart();
       int readBlock = (int) layout.readBlock();
@@ -306,16 +299,30 @@ public final class GemmSchedule implements AutoCloseable {
       return packed;
     }
 
-    /** Copies {@code from}, looked up in {@code numbers} if there are any. */
-    private static void copy(int[] from, int[] numbers, int[] to, long at) {
-      if (numbers == null) {
-        System.arraycopy(from, 0, to, (int) at, from.length);
-      } else {
-        for (int i = 0; i < from.length; i++) {
-          to[(int) at + i] = numbers[from[i]];
-        }
-      }
+    private static void copy(int[] from, int[] to, long at) {
+      System.arraycopy(from, 0, to, (int) at, from.length);
     }
+  }
+
+  /** The end of the rows, from position {@code begin} of an order by block on, of one block. */
+  static int sameBlockEnd(int[] blocks, int[] order, int begin, int limit) {
+    int end = begin + 1;
+    while (end < limit && blocks[order[end]] == blocks[order[begin]]) {
+      end++;
+    }
+    return end;
+  }
+
+  /** How many chunks the rows of a block become. */
+  static int chunksOf(int rows, int maxChunkRows) {
+    return (rows - 1) / maxChunkRows + 1;
+  }
+
+  /**
+   * Where the i-th of the chunks begins that rows [begin, end) become, all of nearly equal size.
+   */
+  static int chunkBegin(int begin, int end, int i, int chunks) {
+    return begin + (int) ((long) (end - begin) * i / chunks);
   }
 
   /** Frees the memory as soon as nobody holds a lease on it. */

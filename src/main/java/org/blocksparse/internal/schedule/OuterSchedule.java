@@ -15,42 +15,39 @@ public final class OuterSchedule implements AutoCloseable {
   private static final int MAGIC = 0x42534F31;
   private static final int HEADER = 3;
 
-  private final Storage packed;
-  private final int length;
-  private final int blocks;
-  private final int pairs;
-  private final int maxPairs;
-
   /**
-   * A schedule.
+   * What is in a packed array.
    *
-   * @param head the packed array up to pair_x
-   * @param pairX the row of x of each pair
-   * @param pairY the row of y of each pair
+   * @param maxPairs the pairs of the block that has the most
    */
-  private OuterSchedule(int[] head, int[] pairX, int[] pairY) {
-    this.length = Math.toIntExact((long) head.length + pairX.length + pairY.length);
-    this.packed = Storage.allocate(length);
-    this.packed.putInts(0, head, 0, head.length);
-    this.packed.putInts(head.length, pairX, 0, pairX.length);
-    this.packed.putInts(head.length + pairX.length, pairY, 0, pairY.length);
-    this.blocks = head[1];
-    this.pairs = head[2];
-    int most = 0;
-    for (int block = 0; block < blocks; block++) {
-      most = Math.max(most, pairStart(block + 1) - pairStart(block));
+  record Sizes(int blocks, int pairs, int maxPairs) {
+    int length() {
+      return Math.toIntExact(HEADER + 3L * blocks + 1 + 2L * pairs);
     }
-    this.maxPairs = most;
   }
 
-  /** The packed array up to pair_x, with room for the blocks. */
-  private static int[] head(int blocks, int pairs) {
-    int[] head = new int[Math.toIntExact(HEADER + 3L * blocks + 1)];
-    head[0] = MAGIC;
-    head[1] = blocks;
-    head[2] = pairs;
-    head[HEADER + 3 * blocks] = pairs;
-    return head;
+  private final Storage packed;
+  private final Sizes sizes;
+
+  /** A schedule over what is packed already. */
+  OuterSchedule(Storage packed, Sizes sizes) {
+    this.packed = packed;
+    this.sizes = sizes;
+  }
+
+  private static int maxPairs(int[] head, int blocks) {
+    int most = 0;
+    for (int start = HEADER + 2 * blocks, block = 0; block < blocks; block++) {
+      most = Math.max(most, head[start + block + 1] - head[start + block]);
+    }
+    return most;
+  }
+
+  private static void writeHeader(int blocks, int pairs, int[] packed) {
+    packed[0] = MAGIC;
+    packed[1] = blocks;
+    packed[2] = pairs;
+    packed[HEADER + 3 * blocks] = pairs; // where those of the last block end
   }
 
   /**
@@ -85,7 +82,16 @@ public final class OuterSchedule implements AutoCloseable {
         pairY[p] = row;
       }
     }
-    return new OuterSchedule(headOf(x, y, pairX, pairY), pairX, pairY);
+    int[] head = headOf(x, y, pairX, pairY);
+    int blocks = head[1];
+    OuterSchedule schedule =
+        new OuterSchedule(
+            Storage.allocate(head.length + 2L * pairs),
+            new Sizes(blocks, pairs, maxPairs(head, blocks)));
+    schedule.packed.putInts(0, head, 0, head.length);
+    schedule.packed.putInts(head.length, pairX, 0, pairs);
+    schedule.packed.putInts((long) head.length + pairs, pairY, 0, pairs);
+    return schedule;
   }
 
   /** The head of a schedule with these pairs, which are sorted by block. */
@@ -95,7 +101,8 @@ public final class OuterSchedule implements AutoCloseable {
     for (int p = 0; p < pairs; p++) {
       blocks += beginsBlock(x, y, pairX, pairY, p) ? 1 : 0;
     }
-    int[] head = head(blocks, pairs);
+    int[] head = new int[Math.toIntExact(HEADER + 3L * blocks + 1)];
+    writeHeader(blocks, pairs, head);
     int block = HEADER;
     for (int p = 0; p < pairs; p++) {
       if (beginsBlock(x, y, pairX, pairY, p)) {
@@ -134,25 +141,39 @@ public final class OuterSchedule implements AutoCloseable {
    * @param rows a schedule of {@link GemmSchedule#ofRows}
    */
   public static OuterSchedule ofRows(GemmSchedule rows) {
+    return new RowSchedules().outer(rows);
+  }
+
+  /** What {@link #ofRows} packs. */
+  static Sizes sizesOfRows(GemmSchedule rows) {
     int blocks = 0;
-    for (int c = 0; c < rows.chunks(); c = rows.sameBlockEnd(c)) {
+    int most = 0;
+    for (int c = 0, end; c < rows.chunks(); c = end) {
+      end = rows.sameBlockEnd(c);
+      most = Math.max(most, rows.rowStart(end) - rows.rowStart(c));
       blocks++;
     }
-    int[] head = head(blocks, rows.rows());
+    return new Sizes(blocks, rows.rows(), most);
+  }
+
+  /** Packs what {@link #ofRows} packs. */
+  static void packRows(GemmSchedule rows, Sizes sizes, int[] packed) {
+    int blocks = sizes.blocks();
+    writeHeader(blocks, rows.rows(), packed);
     int block = HEADER;
     for (int c = 0; c < rows.chunks(); c = rows.sameBlockEnd(c)) {
-      head[blocks + block] = rows.writeBlock(c);
-      head[2 * blocks + block] = rows.rowStart(c);
+      packed[block] = 0;
+      packed[blocks + block] = rows.writeBlock(c);
+      packed[2 * blocks + block] = rows.rowStart(c);
       block++;
     }
     // Each row has one pair, and they have the same order.
-    int[] read = new int[rows.rows()];
-    int[] written = new int[rows.rows()];
-    for (int p = 0; p < read.length; p++) {
-      read[p] = rows.pairRead(p);
-      written[p] = rows.row(p);
+    int pairX = HEADER + 3 * blocks + 1;
+    int pairY = pairX + rows.rows();
+    for (int p = 0; p < rows.rows(); p++) {
+      packed[pairX + p] = rows.pairRead(p);
+      packed[pairY + p] = rows.row(p);
     }
-    return new OuterSchedule(head, read, written);
   }
 
   /** The schedule of a dense layer's gradient: all samples share the only block there is. */
@@ -174,21 +195,21 @@ public final class OuterSchedule implements AutoCloseable {
 
   /** The elements of {@link #packed} that are in use. */
   public int length() {
-    return length;
+    return sizes.length();
   }
 
   /** The blocks written. */
   public int blocks() {
-    return blocks;
+    return sizes.blocks();
   }
 
   public int pairs() {
-    return pairs;
+    return sizes.pairs();
   }
 
   /** The pairs of the block that has the most. */
   public int maxPairs() {
-    return maxPairs;
+    return sizes.maxPairs();
   }
 
   public int xBlock(int block) {
@@ -196,21 +217,21 @@ public final class OuterSchedule implements AutoCloseable {
   }
 
   public int yBlock(int block) {
-    return packed.getInt(HEADER + (long) blocks + block);
+    return packed.getInt(HEADER + (long) sizes.blocks() + block);
   }
 
   /** The first pair of a block. */
   public int pairStart(int block) {
-    return packed.getInt(HEADER + 2L * blocks + block);
+    return packed.getInt(HEADER + 2L * sizes.blocks() + block);
   }
 
   /** The row of x of a pair. */
   public int pairX(int pair) {
-    return packed.getInt(HEADER + 3L * blocks + 1 + pair);
+    return packed.getInt(HEADER + 3L * sizes.blocks() + 1 + pair);
   }
 
   /** The row of y of a pair. */
   public int pairY(int pair) {
-    return packed.getInt(HEADER + 3L * blocks + 1 + pairs + pair);
+    return packed.getInt(HEADER + 3L * sizes.blocks() + 1 + sizes.pairs() + pair);
   }
 }

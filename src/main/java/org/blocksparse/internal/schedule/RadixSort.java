@@ -2,6 +2,7 @@
 package org.blocksparse.internal.schedule;
 
 import java.util.Arrays;
+import org.blocksparse.internal.memory.Reuse;
 
 /**
  * Sorts items by small keys, stably, in linear time: least significant digit first, with only as
@@ -11,7 +12,11 @@ import java.util.Arrays;
 final class RadixSort {
   private static final int DIGIT_BITS = 11;
 
-  private RadixSort() {}
+  /** Where items are moved to and from; as long as the longest sort needed. */
+  private int[] spare = new int[0];
+
+  /** For each value of a digit where its next item goes. */
+  private int[] next = new int[0];
 
   /**
    * Sorts by key.
@@ -21,6 +26,14 @@ final class RadixSort {
    * @return the items by ascending key, those with the same key as they came; may be {@code order}
    */
   static int[] sort(int[] keys, int bound, int[] order) {
+    return new RadixSort().sort(keys, bound, order, order.length);
+  }
+
+  /**
+   * The same for the first {@code count} items. The result holds until this sorts again, and may be
+   * longer.
+   */
+  int[] sort(int[] keys, int bound, int[] order, int count) {
     int bits = bound <= 1 ? 0 : 32 - Integer.numberOfLeadingZeros(bound - 1);
     int digits = (bits + DIGIT_BITS - 1) / DIGIT_BITS;
     if (digits == 0) {
@@ -28,22 +41,24 @@ final class RadixSort {
     }
     int digitBits = (bits + digits - 1) / digits;
     int mask = (1 << digitBits) - 1;
+    spare = Reuse.ints(spare, count);
+    next = Reuse.ints(next, mask + 1);
     int[] from = order;
-    int[] to = new int[order.length];
-    int[] next = new int[mask + 1];
+    int[] to = spare;
     for (int digit = 0; digit < digits; digit++) {
       int shift = digit * digitBits;
-      Arrays.fill(next, 0);
-      for (int item : from) {
-        next[keys[item] >>> shift & mask]++;
+      Arrays.fill(next, 0, mask + 1, 0);
+      for (int i = 0; i < count; i++) {
+        next[keys[from[i]] >>> shift & mask]++;
       }
       int begin = 0;
       for (int value = 0; value <= mask; value++) {
-        int count = next[value];
+        int items = next[value];
         next[value] = begin;
-        begin += count;
+        begin += items;
       }
-      for (int item : from) {
+      for (int i = 0; i < count; i++) {
+        int item = from[i];
         to[next[keys[item] >>> shift & mask]++] = item;
       }
       int[] swap = from;

@@ -12,13 +12,16 @@ import java.util.stream.IntStream;
  * those.
  */
 final class AllowedSlots {
+  private static final int[] NOTHING = {};
+
   private final ClassTable table;
 
   /** Whether the slots that are listed are the only ones, or those that are left out. */
   private final boolean only;
 
   /**
-   * Of class c, slots [begin[c], begin[c + 1]) are listed, in any order and any number of times.
+   * Of class c, slots [begin[c], begin[c + 1]) are listed, in any order and any number of times;
+   * null: none of any class.
    */
   private final int[] begin;
 
@@ -38,7 +41,7 @@ final class AllowedSlots {
 
   /** All outputs. */
   static AllowedSlots all(ClassTable table) {
-    return new AllowedSlots(table, false, new int[table.classes() + 1], new int[0]);
+    return new AllowedSlots(table, false, null, NOTHING);
   }
 
   /**
@@ -69,7 +72,7 @@ final class AllowedSlots {
   }
 
   private int listed(int classNumber) {
-    return begin[classNumber + 1] - begin[classNumber];
+    return begin == null ? 0 : begin[classNumber + 1] - begin[classNumber];
   }
 
   /** Whether all outputs of a class are listed. */
@@ -104,7 +107,10 @@ final class AllowedSlots {
 
   /** The allowed slots of a class, ascending, as few runs as there are. */
   void forEachRun(int classNumber, Run run) {
-    int[] sorted = Arrays.copyOfRange(slots, begin[classNumber], begin[classNumber + 1]);
+    int[] sorted =
+        begin == null
+            ? NOTHING
+            : Arrays.copyOfRange(slots, begin[classNumber], begin[classNumber + 1]);
     Arrays.sort(sorted);
     int next = 0;
     for (int i = 0; i < sorted.length; ) {

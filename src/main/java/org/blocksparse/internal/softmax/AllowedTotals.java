@@ -131,7 +131,7 @@ final class AllowedTotals {
         classOf[request] = (int) active[a].parts[active[a].opened++];
       }
     }
-    Rows results = softmax.open(x, classes, readRow, classOf, true, workspace);
+    Rows results = softmax.open(x, classes, classOf.length, readRow, classOf, true, workspace);
     engine.run(
         active.length,
         LOOK_WORK * classOf.length * slots,

@@ -75,6 +75,14 @@ public abstract sealed class Candidates {
    */
   abstract boolean needsMoreThan(double probability, float bound);
 
+  /**
+   * The log probability above which outputs would have to be found that are many times as likely as
+   * those here, for the ranking to do without them.
+   */
+  float farAbove() {
+    return Float.POSITIVE_INFINITY;
+  }
+
   /** Drops what is not in the ranking, which then is complete and in order. */
   void finish() {
     Arrays.sort(found, 0, size);
@@ -114,6 +122,9 @@ public abstract sealed class Candidates {
   }
 
   private static final class Best extends Candidates {
+    /** The logarithm of how many times. */
+    private static final float FAR = 3;
+
     private final int k;
 
     /** Once there are k: their complements, so that the worst is on top. */
@@ -149,7 +160,7 @@ public abstract sealed class Candidates {
         if (size < k) {
           return;
         }
-        worstFirst = new LongHeap(found, k);
+        worstFirst = new LongHeap().reset(found, 0, k);
       } else if (complement > worstFirst.min()) {
         worstFirst.replaceMin(complement);
       }
@@ -160,6 +171,11 @@ public abstract sealed class Candidates {
     boolean isDone(float bound) {
       // An output that is as likely as the worst one here may still have the smaller number.
       return worst > bound;
+    }
+
+    @Override
+    float farAbove() {
+      return size < k ? Float.POSITIVE_INFINITY : worst + FAR;
     }
 
     /** To be done, there must be k outputs that are likelier than the bound. */

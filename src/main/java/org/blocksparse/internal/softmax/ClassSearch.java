@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
-import java.util.Arrays;
 import java.util.BitSet;
-import java.util.stream.IntStream;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.softmax.Workspace.Ints;
 
 /**
  * Finds the likeliest outputs without computing all of them.
@@ -22,7 +21,8 @@ import org.blocksparse.internal.Rows;
  * <p>Rows search in rounds, so that rows that open the same class share the reading of its block.
  * First come the classes that are needed whatever they hold ({@link Candidates#needsMoreThan}),
  * then at most as many as were opened before, which at most doubles the work of the last round and
- * keeps the rounds few.
+ * keeps the rounds few; or all at once, where nothing is likely to be ruled out ({@link
+ * RowSearch#guesses}).
  */
 public final class ClassSearch {
   /**
@@ -71,72 +71,6 @@ public final class ClassSearch {
       BitSet undefined,
       BitSet filteredOut) {}
 
-  /** One row's search. */
-  private static final class State {
-    final int row;
-    final Candidates candidates;
-    final AllowedSlots allowed;
-
-    /** The classes that are not open and hold what is allowed, the likeliest on top. */
-    final LongHeap closed;
-
-    int opened;
-
-    /** What the outputs of opened classes have together at most. */
-    double probability;
-
-    State(int row, Candidates candidates, AllowedSlots allowed, float[] logProbabilities) {
-      this.row = row;
-      this.candidates = candidates;
-      this.allowed = allowed;
-      long[] classes = new long[logProbabilities.length];
-      int count = 0;
-      for (int c = 0; c < classes.length; c++) {
-        if (Float.isNaN(logProbabilities[c])) {
-          candidates.giveUp();
-        }
-        if (allowed.any(c)) {
-          classes[count++] = Candidates.encode(c, logProbabilities[c]);
-        }
-      }
-      this.closed = new LongHeap(classes, count);
-    }
-
-    /** What no output of a closed class exceeds. */
-    private float bound() {
-      return Candidates.logProbability(closed.min());
-    }
-
-    boolean isDone() {
-      return closed.isEmpty() || candidates.isUndefined() || candidates.isDone(bound());
-    }
-
-    /** Whether the next class is needed, whatever was and will be found in those before it. */
-    boolean needsNext() {
-      return !closed.isEmpty() && candidates.needsMoreThan(probability, bound());
-    }
-
-    /** Takes what is allowed of a class that was opened. */
-    void take(int classNumber, ClassTable table, float[] logProbabilities) {
-      int[] members = table.members()[classNumber];
-      allowed.forEachRun(
-          classNumber,
-          (begin, end) -> {
-            if (!candidates.isUndefined()) {
-              candidates.offer(members, logProbabilities, begin, end);
-            }
-          });
-    }
-
-    int open(ClassTable table, Link link) {
-      float logProbability = bound();
-      int classNumber = (int) closed.removeMin();
-      probability += link.most(table.size(classNumber)) * Math.exp(logProbability);
-      opened++;
-      return classNumber;
-    }
-  }
-
   /** The ranking of every row of x, with candidates made for each. */
   public Found search(
       Rows x, OutputFilter filter, Candidates.Maker candidates, Workspace workspace) {
@@ -157,16 +91,19 @@ public final class ClassSearch {
       double[] logAllowed =
           filter.renormalised()
               ? new AllowedTotals(softmax, maxRound).of(slice, classes, allowed, workspace)
-              : new double[allowed.length];
-      State[] states = begin(classes, allowed, logAllowed, candidates);
-      searchSlice(slice, classes, states, workspace);
-      for (int r = 0; r < states.length; r++) {
-        outputs[begin + r] = states[r].candidates.outputs();
-        logProbabilities[begin + r] = states[r].candidates.logProbabilities();
-        opened[begin + r] = states[r].opened;
-        undefined.set(begin + r, states[r].candidates.isUndefined());
-        filteredOut.set(begin + r, states[r].allowed.none());
+              : null;
+      RowSearch[] searches = begin(classes, allowed, logAllowed, candidates, workspace);
+      search(slice, classes, searches, workspace);
+      for (int r = 0; r < allowed.length; r++) {
+        Candidates found = searches[r].candidates();
+        found.finish();
+        outputs[begin + r] = found.outputs();
+        logProbabilities[begin + r] = found.logProbabilities();
+        opened[begin + r] = searches[r].opened();
+        undefined.set(begin + r, found.isUndefined());
+        filteredOut.set(begin + r, searches[r].allowed().none());
       }
+      workspace.searchRoom().clear(allowed.length);
     }
     return new Found(outputs, logProbabilities, opened, undefined, filteredOut);
   }
@@ -184,71 +121,102 @@ public final class ClassSearch {
     return allowed;
   }
 
-  private void searchSlice(Rows x, Rows classes, State[] states, Workspace workspace) {
-    State[] active = unfinished(states);
-    while (active.length > 0) {
-      long room = Math.max(1, maxRound / ((long) active.length * table.slots()));
-      int[] begin = new int[active.length + 1];
-      IntStream.Builder readRows = IntStream.builder();
-      IntStream.Builder openedClasses = IntStream.builder();
-      for (int a = 0; a < active.length; a++) {
-        State state = active[a];
-        int guesses = Math.max(1, state.opened);
-        int count = 0;
-        while (count < room && (state.needsNext() || (count < guesses && !state.isDone()))) {
-          readRows.add(state.row);
-          openedClasses.add(state.open(table, softmax.link()));
-          count++;
-        }
-        begin[a + 1] = begin[a] + count;
-      }
-      int[] readRow = readRows.build().toArray();
-      int[] classOf = openedClasses.build().toArray();
-      offer(active, begin, classOf, softmax.open(x, classes, readRow, classOf, true, workspace));
-      active = unfinished(active);
-    }
-    for (State state : states) {
-      state.candidates.finish();
+  /** Makes rounds until all searches are done. */
+  private void search(Rows x, Rows classes, RowSearch[] searches, Workspace workspace) {
+    int rows = Math.toIntExact(x.count());
+    RowSearch[] active = workspace.searchRoom().active(rows);
+    int count = unfinished(searches, rows, active);
+    while (count > 0) {
+      int[] starts = workspace.ints(Ints.REQUEST_STARTS, count + 1);
+      int requests = openNext(active, count, starts, workspace);
+      int[] classOf = workspace.ints(Ints.REQUEST_CLASSES, requests);
+      int[] readRow = workspace.ints(Ints.REQUEST_ROWS, requests);
+      Rows results = softmax.open(x, classes, requests, readRow, classOf, true, workspace);
+      offer(active, count, starts, classOf, results, workspace);
+      count = unfinished(active, count, active);
     }
   }
 
-  private State[] begin(
-      Rows classes, AllowedSlots[] allowed, double[] logAllowed, Candidates.Maker candidates) {
-    State[] states = new State[Math.toIntExact(classes.count())];
+  /**
+   * Opens the classes of a round.
+   *
+   * @param starts receives where the requests of each search begin
+   * @return how many requests there are; what they are is in the workspace
+   */
+  private int openNext(RowSearch[] active, int count, int[] starts, Workspace workspace) {
+    long room = Math.max(1, maxRound / ((long) count * table.slots()));
+    int requests = 0;
+    for (int a = 0; a < count; a++) {
+      RowSearch search = active[a];
+      int guesses = search.guesses();
+      starts[a] = requests;
+      while (requests - starts[a] < room
+          && (search.needsNext() || (requests - starts[a] < guesses && !search.isDone()))) {
+        workspace.append(Ints.REQUEST_ROWS, requests, search.row);
+        workspace.append(Ints.REQUEST_CLASSES, requests, search.open(table, softmax.link()));
+        requests++;
+      }
+    }
+    starts[count] = requests;
+    return requests;
+  }
+
+  private RowSearch[] begin(
+      Rows classes,
+      AllowedSlots[] allowed,
+      double[] logAllowed,
+      Candidates.Maker candidates,
+      Workspace workspace) {
+    int rows = allowed.length;
+    RowSearch[] searches = workspace.searchRoom().searches(rows);
+    long[] room = workspace.searchRoom().classes(rows, table.classes());
     engine.run(
-        states.length,
-        LOOK_WORK * states.length * table.classes(),
+        rows,
+        LOOK_WORK * rows * table.classes(),
         (first, last) -> {
-          float[] logProbabilities = new float[table.classes()];
           for (int row = first; row < last; row++) {
-            classes.get(row, 0, logProbabilities);
-            Candidates ofRow = candidates.make(logAllowed[row]);
-            states[row] = new State(row, ofRow, allowed[row], logProbabilities);
-            if (!Double.isFinite(logAllowed[row]) && !allowed[row].none()) {
+            double divisor = logAllowed == null ? 0 : logAllowed[row];
+            Candidates ofRow = candidates.make(divisor);
+            searches[row].begin(ofRow, allowed[row], classes, room);
+            if (!Double.isFinite(divisor) && !allowed[row].none()) {
               ofRow.giveUp(); // there is nothing to divide by
             }
           }
         });
-    return states;
+    return searches;
   }
 
-  /** Offers requests [begin[a], begin[a + 1]) to the a-th active row. */
-  private void offer(State[] active, int[] begin, int[] classOf, Rows results) {
+  /** Offers requests [starts[a], starts[a + 1]) to the a-th active search. */
+  private void offer(
+      RowSearch[] active,
+      int count,
+      int[] starts,
+      int[] classOf,
+      Rows results,
+      Workspace workspace) {
     engine.run(
-        active.length,
-        LOOK_WORK * classOf.length * table.slots(),
+        count,
+        LOOK_WORK * starts[count] * table.slots(),
         (first, last) -> {
-          float[] logProbabilities = new float[table.slots()];
+          float[] logProbabilities = workspace.borrowRow(table.slots());
           for (int a = first; a < last; a++) {
-            for (int request = begin[a]; request < begin[a + 1]; request++) {
-              results.get(request, 0, logProbabilities);
+            for (int request = starts[a]; request < starts[a + 1]; request++) {
+              results.get(request, 0, logProbabilities, table.slots());
               active[a].take(classOf[request], table, logProbabilities);
             }
           }
+          workspace.giveBack(logProbabilities);
         });
   }
 
-  private static State[] unfinished(State[] states) {
-    return Arrays.stream(states).filter(state -> !state.isDone()).toArray(State[]::new);
+  /** Puts those of some searches that are not done into {@code into}, which may be the same. */
+  private static int unfinished(RowSearch[] searches, int count, RowSearch[] into) {
+    int unfinished = 0;
+    for (int i = 0; i < count; i++) {
+      if (!searches[i].isDone()) {
+        into[unfinished++] = searches[i];
+      }
+    }
+    return unfinished;
   }
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
+import org.blocksparse.internal.Blocks;
+import org.blocksparse.internal.Rows;
+
 /** Gradients as they are, into memory of the size of the parameters that is zero before. */
 public final class DenseGradients implements SoftmaxUpdate {
   private final SoftmaxStorage into;
@@ -23,8 +26,12 @@ public final class DenseGradients implements SoftmaxUpdate {
   }
 
   @Override
-  public void openedClass(OpenedClassGradient gradient) {
-    gradient.weights(1, false, sizes.w2(into.w2()));
-    gradient.biases(1, sizes.b2(into.b2()));
+  public Worker begin(OpenedClassGradient gradients) {
+    Blocks w2 = sizes.w2(into.w2());
+    Rows b2 = sizes.b2(into.b2());
+    return position -> {
+      gradients.weights(position, 1, false, w2);
+      gradients.biases(position, 1, b2);
+    };
   }
 }

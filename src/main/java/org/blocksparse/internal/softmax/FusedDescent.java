@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
+import org.blocksparse.internal.Blocks;
+import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.optimizer.LayerState;
 
 /**
@@ -36,9 +38,14 @@ public final class FusedDescent implements SoftmaxUpdate {
   }
 
   @Override
-  public void openedClass(OpenedClassGradient gradient) {
-    step.keep();
-    gradient.weights(-step.rule().rate(), true, sizes.w2(parameters.w2()));
-    gradient.biases(-step.rule().rate(), sizes.b2(parameters.b2()));
+  public Worker begin(OpenedClassGradient gradients) {
+    Blocks w2 = sizes.w2(parameters.w2());
+    Rows b2 = sizes.b2(parameters.b2());
+    float factor = -step.rule().rate();
+    return position -> {
+      step.keep();
+      gradients.weights(position, factor, true, w2);
+      gradients.biases(position, factor, b2);
+    };
   }
 }

@@ -33,7 +33,11 @@ public final class LabelSets extends TrainingBatch {
    *     not count
    */
   public LabelSets(int[] offsets, int[] outputs, float[] weights, ClassTable table) {
-    super(IntStream.range(0, weights.length).filter(r -> weights[r] != 0).toArray(), weights);
+    this(offsets, outputs, weights, rowsThatCount(weights), table);
+  }
+
+  private LabelSets(int[] offsets, int[] outputs, float[] weights, int[] rows, ClassTable table) {
+    super(weights.length, rows.length, rows, weights);
     int batch = weights.length;
     int[] classes = new int[outputs.length];
     int[] opening = new int[outputs.length];
@@ -68,6 +72,10 @@ public final class LabelSets extends TrainingBatch {
     this.slots = Arrays.copyOf(there, positives);
   }
 
+  private static int[] rowsThatCount(float[] weights) {
+    return IntStream.range(0, weights.length).filter(r -> weights[r] != 0).toArray();
+  }
+
   /** Class and slot of each of outputs [begin, end), sorted. */
   private static long[] places(int[] outputs, int begin, int end, ClassTable table) {
     long[] places = new long[end - begin];
@@ -80,7 +88,12 @@ public final class LabelSets extends TrainingBatch {
   }
 
   @Override
-  public int[] openedClasses() {
+  public int openedCount() {
+    return openedClasses.length;
+  }
+
+  @Override
+  int[] openedClasses() {
     return openedClasses;
   }
 
@@ -106,7 +119,7 @@ public final class LabelSets extends TrainingBatch {
 
   @Override
   void addSlotLosses(Storage ofLogitRows, double[] losses) {
-    for (int i = 0; i < losses.length; i++) {
+    for (int i = 0; i < rowCount(); i++) {
       int row = rows()[i];
       for (int request = opened[row]; request < opened[row + 1]; request++) {
         losses[i] += ofLogitRows.getFloat(request);
@@ -118,17 +131,17 @@ public final class LabelSets extends TrainingBatch {
   LevelLoss classLoss(LevelLoss.Level level, Workspace workspace) {
     Bags there =
         bags(workspace, Use.CLASS_TARGET_OFFSETS, opened, Use.CLASS_TARGETS, openedClasses);
-    return loss(level, there, put(workspace, Use.WEIGHTS, weights()));
+    return loss(level, there, weights(workspace));
   }
 
   @Override
   LevelLoss slotLoss(LevelLoss.Level level, Workspace workspace) {
-    float[] ofOpened = new float[openedClasses.length];
-    for (int i = 0; i < ofOpened.length; i++) {
-      ofOpened[i] = weights()[openingRows[i]];
+    Storage ofOpened = workspace.get(Use.SLOT_WEIGHTS, openedClasses.length);
+    for (int i = 0; i < openedClasses.length; i++) {
+      ofOpened.putFloat(i, weights()[openingRows[i]]);
     }
     Bags there = bags(workspace, Use.SLOT_TARGET_OFFSETS, slotStart, Use.SLOT_TARGETS, slots);
-    return loss(level, there, put(workspace, Use.SLOT_WEIGHTS, ofOpened));
+    return loss(level, there, ofOpened);
   }
 
   private static Bags bags(
@@ -139,6 +152,13 @@ public final class LabelSets extends TrainingBatch {
         new Slice(put(workspace, useIndices, indices), 0),
         null,
         indices.length);
+  }
+
+  /** Integers in memory of the workspace. */
+  private static Storage put(Workspace workspace, Use use, int[] values) {
+    Storage storage = workspace.get(use, values.length);
+    storage.putInts(0, values, 0, values.length);
+    return storage;
   }
 
   private static LevelLoss loss(LevelLoss.Level level, Bags positives, Storage weights) {

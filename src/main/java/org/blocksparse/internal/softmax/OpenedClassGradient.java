@@ -8,38 +8,42 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 
 /**
- * The gradient of one opened class, not yet summed over the rows that opened it.
+ * The gradients of the opened classes, not yet summed over the rows that opened them. A class is
+ * named by its position among the opened ones.
  *
  * @param schedule the rows of all opened classes
- * @param chunkBegin the first chunk of this class
- * @param chunkEnd the end of its chunks
+ * @param chunkStarts the first chunk of each class, and the end of the last
  * @param outer the same rows for outer products
- * @param block the position of this class among the opened ones
  * @param logits the gradient with respect to the logits of the slots, (batch, slots)
  */
 record OpenedClassGradient(
     Kernels kernels,
     GemmSchedule schedule,
-    int chunkBegin,
-    int chunkEnd,
+    int[] chunkStarts,
     OuterSchedule outer,
-    int block,
     Rows x,
     Rows logits) {
 
-  /** The number of the class. */
-  int classNumber() {
-    return outer.yBlock(block);
+  /** The number of a class. */
+  int classNumber(int position) {
+    return outer.yBlock(position);
   }
 
-  /** Writes, or adds, a factor times the gradient of the class's block of W2. */
-  void weights(float factor, boolean accumulate, Blocks into) {
+  /** Writes, or adds, a factor times the gradient of a class's block of W2. */
+  void weights(int position, float factor, boolean accumulate, Blocks into) {
     kernels.blockOuter(
-        outer, block, block + 1, 0, into.inSize(), factor, x, logits, accumulate, into);
+        outer, position, position + 1, 0, into.inSize(), factor, x, logits, accumulate, into);
   }
 
-  /** Adds a factor times the gradient of the class's row of b2. */
-  void biases(float factor, Rows into) {
-    kernels.blockSum(schedule, chunkBegin, chunkEnd, (int) logits.stride(), factor, logits, into);
+  /** Adds a factor times the gradient of a class's row of b2. */
+  void biases(int position, float factor, Rows into) {
+    kernels.blockSum(
+        schedule,
+        chunkStarts[position],
+        chunkStarts[position + 1],
+        (int) logits.stride(),
+        factor,
+        logits,
+        into);
   }
 }

@@ -46,16 +46,40 @@ public final class OptimizerUpdate implements SoftmaxUpdate {
   }
 
   @Override
-  public void openedClass(OpenedClassGradient gradient) {
-    int classes = sizes.classes();
-    int slots = sizes.slots();
-    try (Scratch scratch = Scratch.borrow(Math.max(sizes.classWeights(), slots))) {
-      Storage ofBlock = scratch.storage();
-      gradient.weights(1, false, Blocks.shared(ofBlock, 1, classes, sizes.features(), slots));
-      step.update(Parameter.W2.index(), gradient.classNumber(), ofBlock);
-      ofBlock.fill(0, slots, 0);
-      gradient.biases(1, new Rows(ofBlock, 0, classes, 0));
-      step.update(Parameter.B2.index(), gradient.classNumber(), ofBlock);
+  public Worker begin(OpenedClassGradient gradients) {
+    return new ClassWorker(gradients);
+  }
+
+  /** With memory for the gradient of one class. */
+  private final class ClassWorker implements Worker {
+    private final OpenedClassGradient gradients;
+    private final Scratch scratch;
+    private final Storage gradient;
+    private final Blocks ofBlock;
+    private final Rows ofBiases;
+
+    ClassWorker(OpenedClassGradient gradients) {
+      int classes = sizes.classes();
+      this.gradients = gradients;
+      this.scratch = Scratch.borrow(Math.max(sizes.classWeights(), sizes.slots()));
+      this.gradient = scratch.storage();
+      this.ofBlock = Blocks.shared(gradient, 1, classes, sizes.features(), sizes.slots());
+      this.ofBiases = new Rows(gradient, 0, classes, 0);
+    }
+
+    @Override
+    public void take(int position) {
+      int classNumber = gradients.classNumber(position);
+      gradients.weights(position, 1, false, ofBlock);
+      step.update(Parameter.W2.index(), classNumber, gradient);
+      gradient.fill(0, sizes.slots(), 0);
+      gradients.biases(position, 1, ofBiases);
+      step.update(Parameter.B2.index(), classNumber, gradient);
+    }
+
+    @Override
+    public void close() {
+      scratch.close();
     }
   }
 }

@@ -6,7 +6,7 @@ import java.util.random.RandomGenerator;
 import org.blocksparse.internal.Rows;
 
 /**
- * Draws outputs from their distribution: a class, then an output of that class.
+ * Draws outputs from their distribution: a class, then an output of that class; for one call.
  *
  * <p>With a filter, a class is drawn as if all of it were allowed, if anything is. If what is drawn
  * in it is left out, the row tries again, and counts of that class from now on only what is
@@ -20,6 +20,12 @@ public final class Sampling {
   private final OutputFilter filter;
   private final double temperature;
   private final RandomGenerator random;
+
+  /** One distribution at a time: log probabilities as they are, what they become, and shares. */
+  private final float[] logProbabilities;
+
+  private final double[] logs;
+  private final double[] shares;
 
   /**
    * A way to draw.
@@ -37,6 +43,10 @@ public final class Sampling {
     this.filter = filter;
     this.temperature = temperature;
     this.random = random;
+    int most = Math.max(table.classes(), table.slots());
+    this.logProbabilities = new float[most];
+    this.logs = new double[most];
+    this.shares = new double[most];
   }
 
   /** One row's draw. */
@@ -84,7 +94,7 @@ public final class Sampling {
       int[] readRow =
           active == states ? null : Arrays.stream(active).mapToInt(state -> state.row).toArray();
       int[] classOf = Arrays.stream(active).mapToInt(state -> state.drawnClass).toArray();
-      Rows bySlot = softmax.open(x, null, readRow, classOf, true, workspace);
+      Rows bySlot = softmax.open(x, null, classOf.length, readRow, classOf, true, workspace);
       for (int a = 0; a < active.length; a++) {
         drawSlot(active[a], bySlot, a, byClass);
       }
@@ -94,33 +104,33 @@ public final class Sampling {
   }
 
   private void drawClass(State state, Rows byClass) {
-    double[] logs = state.logs != null ? state.logs : ofClasses(state, byClass);
-    state.drawnClass = at(state, random.nextDouble(), logs);
+    double[] ofClasses = state.logs;
+    if (ofClasses == null) {
+      ofClasses = logs;
+      classes(state, byClass, ofClasses);
+    }
+    state.drawnClass = at(state, random.nextDouble(), ofClasses, table.classes());
   }
 
   /** The logarithms of what classes have, as far as they hold anything that is allowed. */
-  private double[] ofClasses(State state, Rows byClass) {
-    float[] logProbabilities = new float[table.classes()];
-    byClass.get(state.row, 0, logProbabilities);
-    double[] logs = new double[logProbabilities.length];
-    for (int c = 0; c < logs.length; c++) {
-      logs[c] = state.allowed.any(c) ? logProbabilities[c] / temperature : Double.NEGATIVE_INFINITY;
+  private void classes(State state, Rows byClass, double[] into) {
+    byClass.get(state.row, 0, logProbabilities, table.classes());
+    for (int c = 0; c < table.classes(); c++) {
+      into[c] = state.allowed.any(c) ? logProbabilities[c] / temperature : Double.NEGATIVE_INFINITY;
     }
-    return logs;
   }
 
   private void drawSlot(State state, Rows bySlot, int request, Rows byClass) {
     int c = state.drawnClass;
     int[] members = table.members()[c];
-    float[] logProbabilities = new float[members.length];
-    bySlot.get(request, 0, logProbabilities);
-    double[] all = new double[members.length];
-    for (int slot = 0; slot < all.length; slot++) {
-      all[slot] = logProbabilities[slot] / temperature;
+    int size = members.length;
+    bySlot.get(request, 0, logProbabilities, size);
+    for (int slot = 0; slot < size; slot++) {
+      logs[slot] = logProbabilities[slot] / temperature;
     }
-    double[] allowed = allowed(state, all);
-    boolean certain = allowed == all || (state.exact != null && state.exact[c]);
-    double logShare = certain ? 0 : logSum(allowed) - logSum(all);
+    double[] allowed = allowed(state, logs, size);
+    boolean certain = allowed == logs || (state.exact != null && state.exact[c]);
+    double logShare = certain ? 0 : logSum(allowed, size) - logSum(logs, size);
     double share = Math.exp(logShare);
     double drawn = random.nextDouble();
     if (Double.isNaN(share)) {
@@ -128,22 +138,23 @@ public final class Sampling {
     }
     if (certain || drawn < share) {
       // Given that it is below, it is as likely to be anywhere there.
-      state.drawn = members[at(state, drawn / share, allowed)];
+      state.drawn = members[at(state, drawn / share, allowed, size)];
       return;
     }
     if (state.logs == null) {
-      state.logs = ofClasses(state, byClass);
+      state.logs = new double[table.classes()];
+      classes(state, byClass, state.logs);
       state.exact = new boolean[table.classes()];
     }
     state.logs[c] += logShare;
     state.exact[c] = true;
   }
 
-  private static double[] allowed(State state, double[] all) {
+  private static double[] allowed(State state, double[] all, int size) {
     if (state.allowed.all(state.drawnClass)) {
       return all;
     }
-    double[] allowed = new double[all.length];
+    double[] allowed = new double[size];
     Arrays.fill(allowed, Double.NEGATIVE_INFINITY);
     state.allowed.forEachRun(
         state.drawnClass,
@@ -151,10 +162,10 @@ public final class Sampling {
     return allowed;
   }
 
-  private static double logSum(double[] logs) {
+  private static double logSum(double[] logs, int count) {
     LogSum sum = new LogSum();
-    for (double log : logs) {
-      sum.add(log);
+    for (int i = 0; i < count; i++) {
+      sum.add(logs[i]);
     }
     return sum.log();
   }
@@ -163,19 +174,18 @@ public final class Sampling {
     return new ArithmeticException("row " + state.row + ": the probabilities are not numbers");
   }
 
-  /** Where a number from [0, 1) falls among shares, of which the logarithms are given. */
-  private static int at(State state, double drawn, double[] logs) {
+  /** Where a number from [0, 1) falls among shares, of which the first logarithms are given. */
+  private int at(State state, double drawn, double[] logs, int count) {
     double max = Double.NEGATIVE_INFINITY;
-    for (double log : logs) {
-      max = Math.max(max, log);
+    for (int i = 0; i < count; i++) {
+      max = Math.max(max, logs[i]);
     }
     if (max == Double.NEGATIVE_INFINITY) {
       throw new ArithmeticException(
           "row " + state.row + ": what the filter allows has no probability");
     }
-    double[] shares = new double[logs.length];
     double sum = 0;
-    for (int i = 0; i < shares.length; i++) {
+    for (int i = 0; i < count; i++) {
       shares[i] = Math.exp(logs[i] - max);
       sum += shares[i];
     }
@@ -184,7 +194,7 @@ public final class Sampling {
     }
     double left = drawn * sum;
     int last = 0;
-    for (int i = 0; i < shares.length && left >= 0; i++) {
+    for (int i = 0; i < count && left >= 0; i++) {
       if (shares[i] > 0) {
         last = i;
         left -= shares[i];

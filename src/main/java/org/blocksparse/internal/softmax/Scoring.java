@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
-import java.util.Arrays;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.Workspace.Ints;
 
 /** Scores outputs by the caller's own numbers: all of them, or those that are asked for. */
 public final class Scoring {
@@ -49,44 +50,44 @@ public final class Scoring {
    * many of the outputs it holds. Those that are retired have none.
    *
    * @param offsets (batch + 1): those of row r are outputs [offsets[r], offsets[r + 1])
+   * @param result receives them in the order of the outputs
    */
-  public float[] of(Rows x, int[] offsets, int[] outputs, Workspace workspace) {
+  public void of(Rows x, int[] offsets, int[] outputs, Storage result, Workspace workspace) {
     int batch = Math.toIntExact(x.count());
-    int[] requestOf = new int[outputs.length];
-    int[] readRow = new int[outputs.length];
-    int[] classOf = new int[outputs.length];
-    int[] requestOfClass = new int[table.classes()];
+    int wanted = offsets[batch];
+    int[] requestOf = workspace.ints(Ints.REQUESTS, wanted);
+    int[] readRow = workspace.ints(Ints.REQUEST_ROWS, wanted);
+    int[] classOf = workspace.ints(Ints.REQUEST_CLASSES, wanted);
+    int[] requestOfClass = workspace.ints(Ints.REQUEST_OF_CLASS, table.classes());
     int requests = 0;
     for (int r = 0; r < batch; r++) {
       int firstOfRow = requests;
       for (int i = offsets[r]; i < offsets[r + 1]; i++) {
-        int wanted = table.classOf()[outputs[i]];
-        if (wanted < 0) {
+        int classNumber = table.classOf()[outputs[i]];
+        if (classNumber < 0) {
           requestOf[i] = -1;
           continue;
         }
-        int request = requestOfClass[wanted];
-        if (request < firstOfRow || request >= requests || classOf[request] != wanted) {
+        // What earlier calls have left there is no request of this row, or one for another class.
+        int request = requestOfClass[classNumber];
+        if (request < firstOfRow || request >= requests || classOf[request] != classNumber) {
           request = requests++;
-          requestOfClass[wanted] = request;
+          requestOfClass[classNumber] = request;
           readRow[request] = r;
-          classOf[request] = wanted;
+          classOf[request] = classNumber;
         }
         requestOf[i] = request;
       }
     }
-    int[] readRows = Arrays.copyOf(readRow, requests);
-    int[] opened = Arrays.copyOf(classOf, requests);
     Rows byClass = softmax.classes(x, true, workspace);
-    Rows bySlot = softmax.open(x, byClass, readRows, opened, true, workspace);
-    float[] result = new float[outputs.length];
-    for (int i = 0; i < result.length; i++) {
-      result[i] =
+    Rows bySlot = softmax.open(x, byClass, requests, readRow, classOf, true, workspace);
+    for (int i = 0; i < wanted; i++) {
+      result.putFloat(
+          i,
           requestOf[i] < 0
               ? Float.NEGATIVE_INFINITY
-              : bySlot.get(requestOf[i], table.slotOf()[outputs[i]]);
+              : bySlot.get(requestOf[i], table.slotOf()[outputs[i]]));
     }
-    return result;
   }
 
   /** One level's part in the probability of an output, and how many on that level are likelier. */
@@ -97,7 +98,7 @@ public final class Scoring {
     int classNumber = table.classOf()[output];
     Rows byClass = softmax.classes(row, true, workspace);
     Part ofClass = part(byClass, table.classes(), classNumber);
-    Rows bySlot = softmax.open(row, null, null, new int[] {classNumber}, true, workspace);
+    Rows bySlot = softmax.open(row, null, 1, null, new int[] {classNumber}, true, workspace);
     return new Part[] {ofClass, part(bySlot, table.size(classNumber), table.slotOf()[output])};
   }
 

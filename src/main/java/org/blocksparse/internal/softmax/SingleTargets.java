@@ -13,21 +13,35 @@ public final class SingleTargets extends TrainingBatch {
   /**
    * Targets.
    *
+   * @param size the number of rows
+   * @param rowCount how many of them count
    * @param rows the rows that count, ascending
    * @param classes the class of the target of each row that counts
    * @param slots the slot of the target of each row that counts
    * @param weights (batch): what the loss of each row is multiplied by
    * @param smoothing the share of the loss that is on all classes and slots instead of the target
    */
-  public SingleTargets(int[] rows, int[] classes, int[] slots, float[] weights, float smoothing) {
-    super(rows, weights);
+  public SingleTargets(
+      int size,
+      int rowCount,
+      int[] rows,
+      int[] classes,
+      int[] slots,
+      float[] weights,
+      float smoothing) {
+    super(size, rowCount, rows, weights);
     this.classes = classes;
     this.slots = slots;
     this.smoothing = smoothing;
   }
 
   @Override
-  public int[] openedClasses() {
+  public int openedCount() {
+    return rowCount();
+  }
+
+  @Override
+  int[] openedClasses() {
     return classes;
   }
 
@@ -53,7 +67,7 @@ public final class SingleTargets extends TrainingBatch {
 
   @Override
   void addSlotLosses(Storage ofLogitRows, double[] losses) {
-    for (int i = 0; i < losses.length; i++) {
+    for (int i = 0; i < rowCount(); i++) {
       losses[i] += ofLogitRows.getFloat(rows()[i]);
     }
   }
@@ -69,7 +83,7 @@ public final class SingleTargets extends TrainingBatch {
   }
 
   private LevelLoss loss(LevelLoss.Level level, Storage targets, Workspace workspace) {
-    Storage weights = put(workspace, Use.WEIGHTS, weights());
+    Storage weights = weights(workspace);
     return (kernels, schedule, begin, end) ->
         kernels.blockCrossEntropy(
             schedule,
@@ -90,10 +104,13 @@ public final class SingleTargets extends TrainingBatch {
    * harmless.
    */
   private Storage targets(Workspace workspace, Use use, int[] values) {
-    int[] all = new int[size()];
-    for (int r = 0; r < values.length; r++) {
-      all[rows()[r]] = values[r];
+    Storage all = workspace.get(use, size());
+    if (rowCount() < size()) {
+      all.fill(0, size(), 0);
     }
-    return put(workspace, use, all);
+    for (int r = 0; r < rowCount(); r++) {
+      all.putInt(rows()[r], values[r]);
+    }
+    return all;
   }
 }

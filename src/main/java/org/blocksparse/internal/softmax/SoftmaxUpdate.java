@@ -18,7 +18,9 @@ public interface SoftmaxUpdate {
         public void classLevel(ClassLevelGradient gradient) {}
 
         @Override
-        public void openedClass(OpenedClassGradient gradient) {}
+        public Worker begin(OpenedClassGradient gradients) {
+          return position -> {};
+        }
       };
 
   /**
@@ -30,6 +32,15 @@ public interface SoftmaxUpdate {
   /** Takes the gradient of the class level; the last call of a pass. */
   void classLevel(ClassLevelGradient gradient);
 
-  /** Takes the gradient of one class; different classes come on different threads. */
-  void openedClass(OpenedClassGradient gradient);
+  /** Begins to take the gradients of some classes; one worker of several on different threads. */
+  Worker begin(OpenedClassGradient gradients);
+
+  /** Takes the gradients of classes, one after the other. */
+  interface Worker extends AutoCloseable {
+    /** Takes the gradient of a class, given its position among the opened ones. */
+    void take(int position);
+
+    @Override
+    default void close() {}
+  }
 }

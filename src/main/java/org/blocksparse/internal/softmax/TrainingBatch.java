@@ -3,18 +3,26 @@ package org.blocksparse.internal.softmax;
 
 import org.blocksparse.internal.memory.Storage;
 
-/** The checked targets of a batch: what a {@link TrainingPass} trains towards. */
+/**
+ * The checked targets of a batch: what a {@link TrainingPass} trains towards. Its arrays are those
+ * of a {@link Workspace} and may be longer than what is in them.
+ */
 public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
+  private final int size;
+  private final int rowCount;
   private final int[] rows;
   private final float[] weights;
 
   /**
    * A batch.
    *
+   * @param size the number of rows
    * @param rows the rows that count, ascending
    * @param weights (batch): what the loss of each row is multiplied by
    */
-  TrainingBatch(int[] rows, float[] weights) {
+  TrainingBatch(int size, int rowCount, int[] rows, float[] weights) {
+    this.size = size;
+    this.rowCount = rowCount;
     this.rows = rows;
     this.weights = weights;
   }
@@ -24,19 +32,24 @@ public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
     return rows;
   }
 
+  /** How many rows count. */
+  final int rowCount() {
+    return rowCount;
+  }
+
   final float[] weights() {
     return weights;
   }
 
   /** The number of rows, those that do not count included. */
   public final int size() {
-    return weights.length;
+    return size;
   }
 
   /** What each row adds to the loss, given the losses of those that count. */
   public final float[] weighted(double[] losses) {
-    float[] result = new float[weights.length];
-    for (int i = 0; i < losses.length; i++) {
+    float[] result = new float[size];
+    for (int i = 0; i < rowCount; i++) {
       result[rows[i]] = (float) (weights[rows[i]] * losses[i]);
     }
     return result;
@@ -45,7 +58,7 @@ public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   /** The loss, given the losses of the rows that count. */
   public final double sum(double[] losses) {
     double sum = 0;
-    for (int i = 0; i < losses.length; i++) {
+    for (int i = 0; i < rowCount; i++) {
       sum += weights[rows[i]] * losses[i];
     }
     return sum;
@@ -53,8 +66,11 @@ public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
 
   // ----------------------------------------------------------------------------- opened classes
 
+  /** How often a row opens a class. */
+  public abstract int openedCount();
+
   /** Each class that a row opens. */
-  public abstract int[] openedClasses();
+  abstract int[] openedClasses();
 
   /** For each opened class the row that opens it, ascending. */
   abstract int[] openingRows();
@@ -84,17 +100,10 @@ public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   /** The loss within opened classes. */
   abstract LevelLoss slotLoss(LevelLoss.Level level, Workspace workspace);
 
-  /** Floats in memory of the workspace. */
-  static Storage put(Workspace workspace, Workspace.Use use, float[] values) {
-    Storage storage = workspace.get(use, values.length);
-    storage.putFloats(0, values, 0, values.length);
-    return storage;
-  }
-
-  /** Integers in memory of the workspace. */
-  static Storage put(Workspace workspace, Workspace.Use use, int[] values) {
-    Storage storage = workspace.get(use, values.length);
-    storage.putInts(0, values, 0, values.length);
+  /** The weights in memory of the workspace. */
+  final Storage weights(Workspace workspace) {
+    Storage storage = workspace.get(Workspace.Use.WEIGHTS, size);
+    storage.putFloats(0, weights, 0, size);
     return storage;
   }
 }

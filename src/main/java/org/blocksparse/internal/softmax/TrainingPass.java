@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
@@ -9,6 +10,8 @@ import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.softmax.Workspace.Ints;
+import org.blocksparse.internal.softmax.Workspace.Schedule;
 import org.blocksparse.internal.softmax.Workspace.Use;
 
 /**
@@ -84,34 +87,33 @@ public final class TrainingPass {
   /**
    * Makes the pass.
    *
-   * @return for each row that counts, its negative log likelihood, not weighted; if the update
-   *     wants it finite and it is not at the class level, that is all there is
+   * @return for each row that counts, its negative log likelihood, not weighted, in an array of the
+   *     workspace; if the update wants it finite and it is not at the class level, that is all
+   *     there is
    */
   public double[] run() {
-    double[] losses = new double[batch.rows().length];
-    if (losses.length == 0) {
+    double[] losses = workspace.losses(batch.rowCount());
+    if (batch.rowCount() == 0) {
       clearRowsThatDoNotCount();
       return losses;
     }
-    int[] classes = batch.openedClasses();
-    try (ClassLevel level = classLevel();
-        GemmSchedule opened =
-            GemmSchedule.ofRows(batch.logitRows(), batch.openingRows(), classes, sizes.classes());
-        OuterSchedule outer = OuterSchedule.ofRows(opened);
-        SlotsToX toX = gradX == null ? null : slotsToX(opened)) {
-      if (!classGradients(level, losses)) {
-        return losses;
+    Arrays.fill(losses, 0, batch.rowCount(), 0);
+    GemmSchedule opened = openedSchedule(Schedule.OPENED, batch.logitRows(), batch.openingRows());
+    OuterSchedule outer = workspace.schedules(Schedule.OPENED).outer(opened);
+    SlotsToX toX = gradX == null ? null : slotsToX(opened);
+    GemmSchedule level = classLevel();
+    if (!classGradients(level, losses)) {
+      return losses;
+    }
+    clearRowsThatDoNotCount();
+    if (gradX != null) {
+      engine.gemm(level, classLogits, w1.transpose(), null, false, gradX);
+    }
+    if (openClasses(opened, outer, toX)) {
+      if (toX != null) {
+        toX.addUp(engine, gradX);
       }
-      clearRowsThatDoNotCount();
-      if (gradX != null) {
-        engine.gemm(level.gemm, classLogits, w1.transpose(), null, false, gradX);
-      }
-      if (openClasses(opened, outer, toX)) {
-        if (toX != null) {
-          toX.addUp(engine, gradX);
-        }
-        giveClassLevel(level);
-      }
+      giveClassLevel(level);
     }
     batch.addSlotLosses(slotLosses, losses);
     return losses;
@@ -119,12 +121,12 @@ public final class TrainingPass {
 
   /** Makes the pass as far as the class level goes, which needs nothing of the classes. */
   public double[] runClassLevel() {
-    double[] losses = new double[batch.rows().length];
-    if (losses.length > 0) {
-      try (ClassLevel level = classLevel()) {
-        if (classGradients(level, losses)) {
-          giveClassLevel(level);
-        }
+    double[] losses = workspace.losses(batch.rowCount());
+    Arrays.fill(losses, 0, batch.rowCount(), 0);
+    if (batch.rowCount() > 0) {
+      GemmSchedule level = classLevel();
+      if (classGradients(level, losses)) {
+        giveClassLevel(level);
       }
     }
     return losses;
@@ -132,34 +134,37 @@ public final class TrainingPass {
 
   /** Makes the pass as far as the opened classes go, which need nothing of the class level. */
   public double[] runOpenedClasses() {
-    double[] losses = new double[batch.rows().length];
-    if (losses.length > 0) {
-      try (GemmSchedule opened =
-              GemmSchedule.ofRows(
-                  batch.logitRows(), batch.openingRows(), batch.openedClasses(), sizes.classes());
-          OuterSchedule outer = OuterSchedule.ofRows(opened)) {
-        openClasses(opened, outer, null);
-      }
+    double[] losses = workspace.losses(batch.rowCount());
+    Arrays.fill(losses, 0, batch.rowCount(), 0);
+    if (batch.rowCount() > 0) {
+      GemmSchedule opened = openedSchedule(Schedule.OPENED, batch.logitRows(), batch.openingRows());
+      openClasses(opened, workspace.schedules(Schedule.OPENED).outer(opened), null);
       batch.addSlotLosses(slotLosses, losses);
     }
     return losses;
   }
 
+  private GemmSchedule openedSchedule(Schedule use, int[] writeRows, int[] readRows) {
+    return workspace
+        .schedules(use)
+        .gemm(batch.openedCount(), writeRows, readRows, batch.openedClasses(), sizes.classes());
+  }
+
   /** Adds the losses of the class level; false if they are not finite and have to be. */
-  private boolean classGradients(ClassLevel level, double[] losses) {
-    GemmSchedule gemm = level.gemm;
+  private boolean classGradients(GemmSchedule gemm, double[] losses) {
     engine.gemm(gemm, x, w1, b1, false, classLogits);
     Kernels kernels = engine.kernels();
     engine.exponentials(
         gemm, sizes.classes(), (begin, end) -> classLoss.run(kernels, gemm, begin, end));
-    for (int r = 0; r < losses.length; r++) {
+    for (int r = 0; r < batch.rowCount(); r++) {
       losses[r] += classLosses.getFloat(batch.rows()[r]);
     }
     return !update.finiteOnly() || isFinite(classLosses, gemm, 0, gemm.chunks());
   }
 
-  private void giveClassLevel(ClassLevel level) {
-    update.classLevel(new ClassLevelGradient(engine, level.gemm, level.outer, x, classLogits));
+  private void giveClassLevel(GemmSchedule level) {
+    update.classLevel(
+        new ClassLevelGradient(engine, level, classLevelOuter(level), x, classLogits));
   }
 
   /** Whether every class was given to the update. */
@@ -167,35 +172,38 @@ public final class TrainingPass {
     Kernels kernels = engine.kernels();
     Blocks w2Transposed = w2.transposeEach();
     AtomicBoolean nonFinite = new AtomicBoolean();
-    int[] chunkStart = chunkStarts(opened, outer.blocks());
+    int[] chunkStarts = chunkStarts(opened, outer.blocks());
+    OpenedClassGradient gradients =
+        new OpenedClassGradient(kernels, opened, chunkStarts, outer, x, slotLogits);
     engine.run(
         outer.blocks(),
         3 * Engine.work(opened.pairs(), sizes.features(), sizes.slots()),
         (begin, end) -> {
-          for (int block = begin; block < end; block++) {
-            int first = chunkStart[block];
-            int last = chunkStart[block + 1];
-            kernels.blockGemm(opened, first, last, 0, sizes.slots(), x, w2, b2, false, slotLogits);
-            slotLoss.run(kernels, opened, first, last);
-            if (toX != null) {
+          try (SoftmaxUpdate.Worker worker = update.begin(gradients)) {
+            for (int block = begin; block < end; block++) {
+              int first = chunkStarts[block];
+              int last = chunkStarts[block + 1];
               kernels.blockGemm(
-                  toX.schedule,
-                  first,
-                  last,
-                  0,
-                  sizes.features(),
-                  slotLogits,
-                  w2Transposed,
-                  null,
-                  toX.isDirect(),
-                  toX.rows);
-            }
-            if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
-              nonFinite.set(true);
-            } else {
-              update.openedClass(
-                  new OpenedClassGradient(
-                      kernels, opened, first, last, outer, block, x, slotLogits));
+                  opened, first, last, 0, sizes.slots(), x, w2, b2, false, slotLogits);
+              slotLoss.run(kernels, opened, first, last);
+              if (toX != null) {
+                kernels.blockGemm(
+                    toX.schedule,
+                    first,
+                    last,
+                    0,
+                    sizes.features(),
+                    slotLogits,
+                    w2Transposed,
+                    null,
+                    toX.isDirect(),
+                    toX.rows);
+              }
+              if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
+                nonFinite.set(true);
+              } else {
+                worker.take(block);
+              }
             }
           }
         });
@@ -211,8 +219,7 @@ public final class TrainingPass {
    * @param rows where the products go; added to if they are the gradient itself
    * @param sums adds those rows up, or null: they are the gradient itself
    */
-  private record SlotsToX(GemmSchedule schedule, Rows rows, GemmSchedule sums)
-      implements AutoCloseable {
+  private record SlotsToX(GemmSchedule schedule, Rows rows, GemmSchedule sums) {
     boolean isDirect() {
       return sums == null;
     }
@@ -222,53 +229,41 @@ public final class TrainingPass {
         engine.sum(sums, Math.toIntExact(rows.stride()), 1, rows, true, gradX);
       }
     }
-
-    @Override
-    public void close() {
-      if (!isDirect()) {
-        schedule.close();
-        sums.close();
-      }
-    }
   }
 
   private SlotsToX slotsToX(GemmSchedule opened) {
     if (batch.opensOnce()) {
       return new SlotsToX(opened, gradX, null);
     }
-    int[] classes = batch.openedClasses();
-    GemmSchedule products = GemmSchedule.ofRows(null, null, classes, sizes.classes());
-    try {
-      return new SlotsToX(
-          products,
-          rows(Use.GRAD_ROWS, batch.logitRowCount(), sizes.features()),
-          GemmSchedule.ofRows(null, null, batch.openingRows(), batch.size()));
-    } catch (Throwable e) {
-      products.close();
-      throw e;
-    }
+    return new SlotsToX(
+        openedSchedule(Schedule.OPENED_TO_X, null, null),
+        rows(Use.GRAD_ROWS, batch.logitRowCount(), sizes.features()),
+        workspace
+            .schedules(Schedule.SUMS)
+            .gemm(batch.openedCount(), null, null, batch.openingRows(), batch.size()));
   }
 
   /** How the rows that count go through the class level, as through a dense layer. */
-  private record ClassLevel(GemmSchedule gemm, OuterSchedule outer, boolean cached)
-      implements AutoCloseable {
-    @Override
-    public void close() {
-      if (!cached) {
-        gemm.close();
-        outer.close();
-      }
-    }
-  }
-
-  private ClassLevel classLevel() {
-    int[] rows = batch.rows();
-    if (rows.length == batch.size()) {
-      return new ClassLevel(workspace.dense(rows.length), workspace.denseOuter(rows.length), true);
+  private GemmSchedule classLevel() {
+    int count = batch.rowCount();
+    if (allCount()) {
+      return workspace.dense(count);
     }
     // Rows that do not count are left out: what they hold times a gradient of 0 might be NaN.
-    GemmSchedule some = GemmSchedule.ofRows(rows, rows, new int[rows.length], 1);
-    return new ClassLevel(some, OuterSchedule.ofRows(some), false);
+    int[] rows = batch.rows();
+    return workspace
+        .schedules(Schedule.CLASS_LEVEL)
+        .gemm(count, rows, rows, workspace.zeros(count), 1);
+  }
+
+  private OuterSchedule classLevelOuter(GemmSchedule level) {
+    return allCount()
+        ? workspace.denseOuter(batch.size())
+        : workspace.schedules(Schedule.CLASS_LEVEL).outer(level);
+  }
+
+  private boolean allCount() {
+    return batch.rowCount() == batch.size();
   }
 
   private void clearRowsThatDoNotCount() {
@@ -278,7 +273,7 @@ public final class TrainingPass {
     int[] rows = batch.rows();
     int next = 0;
     for (int row = 0; row < gradX.count(); row++) {
-      if (next < rows.length && rows[next] == row) {
+      if (next < batch.rowCount() && rows[next] == row) {
         next++;
       } else {
         gradX.storage().fill(gradX.offset() + row * gradX.stride(), gradX.stride(), 0);
@@ -295,8 +290,8 @@ public final class TrainingPass {
     return true;
   }
 
-  private static int[] chunkStarts(GemmSchedule schedule, int groups) {
-    int[] starts = new int[groups + 1];
+  private int[] chunkStarts(GemmSchedule schedule, int groups) {
+    int[] starts = workspace.ints(Ints.CHUNK_STARTS, groups + 1);
     int group = 0;
     for (int c = 0; c < schedule.chunks(); c = schedule.sameBlockEnd(c)) {
       starts[group++] = c;

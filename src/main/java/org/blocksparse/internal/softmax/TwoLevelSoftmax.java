@@ -109,10 +109,16 @@ public final class TwoLevelSoftmax {
    * @param readRow null: request r is for row r
    * @param classes what {@link #classes} returned for the same x and logarithm; null: conditional
    *     on the class
+   * @param requests how many there are; arrays may be longer
    */
   public Rows open(
-      Rows x, Rows classes, int[] readRow, int[] classOf, boolean logarithm, Workspace workspace) {
-    int requests = classOf.length;
+      Rows x,
+      Rows classes,
+      int requests,
+      int[] readRow,
+      int[] classOf,
+      boolean logarithm,
+      Workspace workspace) {
     Rows result = new Rows(workspace.get(Use.SLOTS, (long) requests * slots), requests, slots);
     Storage scale = null;
     if (classes != null) {
@@ -121,9 +127,11 @@ public final class TwoLevelSoftmax {
         scale.putFloat(r, classes.get(readRow == null ? r : readRow[r], classOf[r]));
       }
     }
-    try (GemmSchedule schedule = GemmSchedule.ofRows(null, readRow, classOf, this.classes)) {
-      gemmAndLink(schedule, x, scale, logarithm, result);
-    }
+    GemmSchedule schedule =
+        workspace
+            .schedules(Workspace.Schedule.OPENED)
+            .gemm(requests, null, readRow, classOf, this.classes);
+    gemmAndLink(schedule, x, scale, logarithm, result);
     return result;
   }
 

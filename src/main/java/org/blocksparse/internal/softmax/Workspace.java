@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.function.Consumer;
 import java.util.function.IntFunction;
+import org.blocksparse.internal.memory.IdlePool;
+import org.blocksparse.internal.memory.Reuse;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.internal.schedule.RowSchedules;
 
 /**
  * The intermediate results of one call on a two-level softmax, and schedules that calls have in
- * common. Memory grows to what the largest call needed and is used again by the next one.
+ * common. Memory, and arrays on the heap, grow to what the largest call needed and are used again
+ * by the next one.
  */
 public final class Workspace implements AutoCloseable {
   /** What the memory is for. */
@@ -48,14 +52,50 @@ public final class Workspace implements AutoCloseable {
     SCALE
   }
 
-  /**
-   * Workspaces that wait for the next call, at most two for each processor: more calls at the same
-   * time are rare, and what they took is not kept. There is no lock, as in the pool of scratch.
-   */
+  /** What an array of integers on the heap is for. */
+  public enum Ints {
+    /** (batch): the targets. */
+    TARGETS,
+    /** (batch + 1): where the targets of each row begin. */
+    TARGET_OFFSETS,
+    /** (rows): the rows that count in a loss. */
+    ROWS,
+    /** (rows): the classes of their targets. */
+    CLASSES,
+    /** (rows): the slots of their targets. */
+    SLOTS,
+    /** (targets): the request that each target is a part of. */
+    REQUESTS,
+    /** (requests): the row of x that is read. */
+    REQUEST_ROWS,
+    /** (requests): the class that is opened. */
+    REQUEST_CLASSES,
+    /** (classes): the latest request for each class. */
+    REQUEST_OF_CLASS,
+    /** (active rows + 1): where the requests of each begin. */
+    REQUEST_STARTS,
+    /** (opened classes + 1): where the chunks of each begin. */
+    CHUNK_STARTS,
+    /** (rows) zeros: the only block. */
+    ZEROS
+  }
+
+  /** What schedules of rows are for. */
+  public enum Schedule {
+    /** The rows of opened classes. */
+    OPENED,
+    /** The same rows, to what each adds to the gradient with respect to x. */
+    OPENED_TO_X,
+    /** What classes add, to the rows of that gradient. */
+    SUMS,
+    /** The class level, if not all rows count. */
+    CLASS_LEVEL
+  }
+
+  /** Workspaces that wait for the next call. */
   public static final class Pool {
     private final IntFunction<GemmSchedule> grid;
-    private final AtomicReferenceArray<Workspace> idle =
-        new AtomicReferenceArray<>(2 * Runtime.getRuntime().availableProcessors());
+    private final IdlePool<Workspace> idle = new IdlePool<>();
     private volatile boolean closed;
 
     /**
@@ -69,36 +109,22 @@ public final class Workspace implements AutoCloseable {
 
     /** A workspace for one call, which closes it. */
     public Workspace borrow() {
-      Workspace workspace = poll();
+      Workspace workspace = idle.poll();
       return workspace != null ? workspace : new Workspace(this);
     }
 
-    private Workspace poll() {
-      for (int slot = 0; slot < idle.length(); slot++) {
-        Workspace workspace = idle.get(slot) == null ? null : idle.getAndSet(slot, null);
-        if (workspace != null) {
-          return workspace;
-        }
-      }
-      return null;
-    }
-
     private void giveBack(Workspace workspace) {
-      for (int slot = 0; slot < idle.length(); slot++) {
-        if (idle.get(slot) == null && idle.compareAndSet(slot, null, workspace)) {
-          if (closed) {
-            close();
-          }
-          return;
-        }
+      if (!idle.offer(workspace)) {
+        workspace.free();
+      } else if (closed) {
+        close();
       }
-      workspace.free();
     }
 
     /** Frees what is idle now, and what is given back later. */
     public void close() {
       closed = true;
-      for (Workspace workspace = poll(); workspace != null; workspace = poll()) {
+      for (Workspace workspace = idle.poll(); workspace != null; workspace = idle.poll()) {
         workspace.free();
       }
     }
@@ -139,8 +165,17 @@ public final class Workspace implements AutoCloseable {
     }
   }
 
+  private static final int[] NO_INTS = {};
+  private static final float[] NO_FLOATS = {};
+
   private final Pool pool;
   private final Map<Use, Storage> memory = new EnumMap<>(Use.class);
+  private final Map<Ints, int[]> ints = new EnumMap<>(Ints.class);
+  private final Map<Schedule, RowSchedules> schedules = new EnumMap<>(Schedule.class);
+  private final IdlePool<float[]> rows = new IdlePool<>();
+  private final SearchRoom searchRoom = new SearchRoom();
+  private float[] weights = new float[0];
+  private double[] losses = new double[0];
   private final Schedules<GemmSchedule> dense =
       new Schedules<>(GemmSchedule::dense, GemmSchedule::close);
   private final Schedules<OuterSchedule> denseOuter =
@@ -167,6 +202,71 @@ public final class Workspace implements AutoCloseable {
     return storage;
   }
 
+  /** Integers on the heap, at least so many, whose content is that of their latest use. */
+  public int[] ints(Ints use, int count) {
+    int[] array = ints.get(use);
+    if (array == null || array.length < count) {
+      array = Reuse.ints(array == null ? NO_INTS : array, count);
+      ints.put(use, array);
+    }
+    return array;
+  }
+
+  /** Sets the element after the first {@code count}, which are kept. */
+  void append(Ints use, int count, int value) {
+    int[] array = ints(use, 0);
+    if (array.length == count) {
+      array = Arrays.copyOf(array, Math.max(16, 2 * count));
+      ints.put(use, array);
+    }
+    array[count] = value;
+  }
+
+  /** As many zeros, and perhaps more. */
+  int[] zeros(int count) {
+    return ints(Ints.ZEROS, count); // nobody writes them
+  }
+
+  /** (batch): weights of rows in a loss; at least so many, whose content is undefined. */
+  public float[] weights(int count) {
+    weights = Reuse.floats(weights, count);
+    return weights;
+  }
+
+  /** (rows): losses; at least so many, whose content is undefined. */
+  double[] losses(int count) {
+    losses = Reuse.doubles(losses, count);
+    return losses;
+  }
+
+  /**
+   * A row for one worker of the call, of at least so many elements whose content is undefined; to
+   * be given back.
+   */
+  float[] borrowRow(int elements) {
+    float[] row = rows.poll();
+    return Reuse.floats(row == null ? NO_FLOATS : row, elements);
+  }
+
+  void giveBack(float[] row) {
+    rows.offer(row);
+  }
+
+  /** What a search needs. */
+  SearchRoom searchRoom() {
+    return searchRoom;
+  }
+
+  /** Where schedules of rows are made. */
+  RowSchedules schedules(Schedule use) {
+    RowSchedules made = schedules.get(use);
+    if (made == null) {
+      made = new RowSchedules();
+      schedules.put(use, made);
+    }
+    return made;
+  }
+
   /** The schedule of a dense layer for a number of rows. */
   public GemmSchedule dense(int rows) {
     return dense.get(rows);
@@ -184,6 +284,7 @@ public final class Workspace implements AutoCloseable {
 
   private void free() {
     memory.values().forEach(Storage::close);
+    schedules.values().forEach(RowSchedules::close);
     dense.free();
     denseOuter.free();
     grid.free();

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.Objects.requireNonNull;
 
 import java.io.BufferedInputStream;
-import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,19 +24,17 @@ import java.util.zip.GZIPInputStream;
  */
 public final class ExampleReader implements AutoCloseable {
   private final String name;
-  private final BufferedReader lines;
+  private final LineReader lines;
   private final LineParser parser;
   private final boolean skipsBadLines;
   private ExampleFormat format;
-  private long lineNumber;
   private long badLines;
   private String firstProblem;
 
   private ExampleReader(
-      String name, InputStream in, ExampleFormat format, String labelPrefix, boolean skipBadLines)
-      throws IOException {
+      String name, InputStream in, ExampleFormat format, String labelPrefix, boolean skipBadLines) {
     this.name = name;
-    this.lines = new BufferedReader(new InputStreamReader(in, UTF_8), 1 << 16);
+    this.lines = new LineReader(in);
     this.parser = new LineParser(labelPrefix);
     this.format = requireNonNull(format, "format");
     this.skipsBadLines = skipBadLines;
@@ -53,7 +48,7 @@ public final class ExampleReader implements AutoCloseable {
   /**
    * Opens a file.
    *
-   * @param labelPrefix what a word of a text begins with that is a label
+   * @param labelPrefix what a word of a text begins with that is a label; not empty
    * @param skipBadLines whether lines that cannot be read are left out and counted; if not, the
    *     first one ends the reading
    * @throws IOException if the file cannot be read
@@ -78,7 +73,11 @@ public final class ExampleReader implements AutoCloseable {
   public static ExampleReader read(
       String name, InputStream in, ExampleFormat format, String labelPrefix, boolean skipBadLines)
       throws IOException {
-    return new ExampleReader(name, decompressed(in), format, labelPrefix, skipBadLines);
+    try {
+      return new ExampleReader(name, decompressed(in), format, labelPrefix, skipBadLines);
+    } catch (IOException e) {
+      throw new IOException(name + ": " + e.getMessage(), e);
+    }
   }
 
   private static InputStream decompressed(InputStream in) throws IOException {
@@ -96,35 +95,41 @@ public final class ExampleReader implements AutoCloseable {
    * @throws IOException if the file cannot be read
    */
   public Optional<Example> next() throws IOException {
-    String line;
-    while ((line = nextLine()) != null) {
-      if (line.isEmpty()) {
-        continue;
-      }
+    while (true) {
       try {
-        if (format == ExampleFormat.AUTO) {
-          format = parser.formatOf(line);
+        String line = lines.next();
+        if (line == null) {
+          return Optional.empty();
         }
-        if (lineNumber == 1 && format == ExampleFormat.SPARSE && LineParser.isHeader(line)) {
-          continue;
+        Example example = line.isEmpty() ? null : exampleOrNull(line);
+        if (example != null) {
+          return Optional.of(example);
         }
-        return Optional.of(format == ExampleFormat.TEXT ? parser.text(line) : parser.sparse(line));
       } catch (LineParser.BadLineException e) {
-        String problem = name + ": line " + lineNumber + ": " + e.getMessage();
-        if (!skipsBadLines) {
-          throw new InvalidInputException(problem);
-        }
-        badLines++;
-        firstProblem = firstProblem == null ? problem : firstProblem;
+        leaveOut(name + ": line " + lines.lines() + ": " + e.getMessage());
+      } catch (IOException e) {
+        throw new IOException(name + ": after line " + lines.lines() + ": " + e.getMessage(), e);
       }
     }
-    return Optional.empty();
   }
 
-  private String nextLine() throws IOException {
-    String line = lines.readLine();
-    lineNumber++;
-    return line;
+  /** The example of a line; null if it is a header. */
+  private Example exampleOrNull(String line) throws LineParser.BadLineException {
+    if (format == ExampleFormat.AUTO) {
+      format = parser.formatOf(line);
+    }
+    if (format == ExampleFormat.TEXT) {
+      return parser.text(line);
+    }
+    return lines.lines() == 1 && LineParser.isHeader(line) ? null : parser.sparse(line);
+  }
+
+  private void leaveOut(String problem) {
+    if (!skipsBadLines) {
+      throw new InvalidInputException(problem);
+    }
+    badLines++;
+    firstProblem = firstProblem == null ? problem : firstProblem;
   }
 
   /** Whether there is more that can be read without waiting. */
@@ -147,7 +152,7 @@ public final class ExampleReader implements AutoCloseable {
               next = next.isPresent() ? next : ExampleReader.this.next();
               return next.isPresent();
             } catch (IOException e) {
-              throw new UncheckedIOException(name + ": " + e.getMessage(), e);
+              throw new UncheckedIOException(e.getMessage(), e);
             }
           }
 

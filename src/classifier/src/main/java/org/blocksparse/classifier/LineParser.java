@@ -8,13 +8,20 @@ import java.util.regex.Pattern;
 /** Makes examples of lines. */
 final class LineParser {
   private static final Pattern HEADER = Pattern.compile("[0-9]+[ \t]+[0-9]+[ \t]+[0-9]+[ \t]*");
+  private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\p{Zl}\\p{Zp}]");
   private static final Pattern FEATURE = Pattern.compile("[0-9]+:[^:]+");
+
+  /** What the decoder puts in the place of bytes that are not UTF-8. */
+  static final char NOT_UTF_8 = '\uFFFD';
 
   private static final int MOST_SHOWN = 40;
 
   private final String labelPrefix;
 
   LineParser(String labelPrefix) {
+    if (labelPrefix.isEmpty()) {
+      throw new IllegalArgumentException("labelPrefix: expected at least one character");
+    }
     this.labelPrefix = labelPrefix;
   }
 
@@ -51,8 +58,21 @@ final class LineParser {
     return HEADER.matcher(line).matches();
   }
 
+  /** The beginning of a text that may be anything, for a message. */
   private static String shown(String text) {
-    return text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...";
+    String begin = text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...";
+    return CONTROL.matcher(begin).replaceAll("?");
+  }
+
+  /** A label that has a name, by which it can be told from others. */
+  private static String named(String label, String of) throws BadLineException {
+    if (label.isEmpty()) {
+      throw new BadLineException("a label has no name: '" + shown(of) + "'");
+    }
+    if (label.indexOf(NOT_UTF_8) >= 0) {
+      throw new BadLineException("a label is not UTF-8: '" + shown(label) + "'");
+    }
+    return label;
   }
 
   /** Words that begin with the prefix are labels, and the rest is the text. */
@@ -75,10 +95,7 @@ final class LineParser {
     while (end < line.length() && !isSpace(line.charAt(end))) {
       end++;
     }
-    if (end == begin + labelPrefix.length()) {
-      throw new BadLineException("a label has no name: '" + labelPrefix + "'");
-    }
-    labels.add(line.substring(begin + labelPrefix.length(), end));
+    labels.add(named(line.substring(begin + labelPrefix.length(), end), labelPrefix));
     while (end < line.length() && isSpace(line.charAt(end))) {
       end++;
     }
@@ -111,10 +128,7 @@ final class LineParser {
     List<String> labels = new ArrayList<>();
     if (labelled && !words[0].isEmpty()) {
       for (String label : words[0].split(",", -1)) {
-        if (label.isEmpty()) {
-          throw new BadLineException("a label has no name: '" + shown(words[0]) + "'");
-        }
-        labels.add(label);
+        labels.add(named(label, words[0]));
       }
     }
     int count = words.length;

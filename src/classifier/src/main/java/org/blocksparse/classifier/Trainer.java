@@ -95,7 +95,7 @@ final class Trainer {
     about.put("epochs", Integer.toString(epochs));
     about.put("rate", Double.toString(options.rate()));
     about.put("batch", Integer.toString(batch));
-    about.put("min count", Integer.toString(options.minCount()));
+    about.put("min count", Integer.toString(set.minCount()));
     about.put("seed", Long.toString(options.seed()));
     return about;
   }
@@ -103,10 +103,10 @@ final class Trainer {
   /** Labels that occur with similar features share a class. */
   private ClassAssignment classes() {
     int labels = set.labelNames().size();
-    int count =
-        options.classes() == 0
-            ? ClassAssignment.defaultCount(labels)
-            : Math.min(options.classes(), labels);
+    int count = options.classes(labels);
+    if (count == 1) {
+      return ClassAssignment.contiguous(labels, 1);
+    }
     try (TrainingSet.Sample sample = set.sample(random)) {
       return ClassAssignment.clustered(
           sample.features(), sample.labels(), labels, count, options.seed());

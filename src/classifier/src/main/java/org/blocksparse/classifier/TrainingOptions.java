@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.List;
 import java.util.function.BooleanSupplier;
+import org.blocksparse.ClassAssignment;
 import org.blocksparse.Workers;
 
 /**
@@ -24,6 +25,12 @@ public final class TrainingOptions {
   private static final int SMALLEST_BATCH = 16;
   private static final int LARGEST_BATCH = 1024;
 
+  /** So few labels are in one class, where classes are not asked for: two levels know less. */
+  private static final int FEW_LABELS = 1024;
+
+  /** With more features than these, those that occur once are left out by default. */
+  private static final int MANY_FEATURES = 500_000;
+
   private static final TrainingOptions DEFAULTS = new TrainingOptions();
 
   private int dimension = 64;
@@ -32,7 +39,7 @@ public final class TrainingOptions {
   private int batch;
   private int wordNgrams = 2;
   private boolean plainWords;
-  private int minCount = 2;
+  private int minCount;
   private int maxFeatures = MOST_FEATURES;
   private int sharedRows;
   private int classes;
@@ -151,7 +158,8 @@ public final class TrainingOptions {
   }
 
   /**
-   * How often a feature has to occur to be kept; by default 2.
+   * How often a feature has to occur to be kept. By default once, or twice if there are more than
+   * 500,000 features.
    *
    * @throws IllegalArgumentException if it is less than 1
    */
@@ -190,8 +198,9 @@ public final class TrainingOptions {
   /**
    * How many classes the labels are put into.
    *
-   * @param value 0, the default, is {@link org.blocksparse.ClassAssignment#defaultCount}; more than
-   *     there are labels are as many as there are labels
+   * @param value 0, the default, is 1 for up to 1024 labels, which is a plain softmax, and {@link
+   *     ClassAssignment#defaultCount} for more; more than there are labels are as many as there are
+   *     labels
    * @throws IllegalArgumentException if it is negative
    */
   public TrainingOptions withClasses(int value) {
@@ -275,8 +284,9 @@ public final class TrainingOptions {
     return new TextFeatures(wordNgrams, plainWords);
   }
 
-  int minCount() {
-    return minCount;
+  /** How often a feature has to occur that is one of so many. */
+  int minCount(int features) {
+    return minCount > 0 ? minCount : features > MANY_FEATURES ? 2 : 1;
   }
 
   int maxFeatures() {
@@ -287,8 +297,10 @@ public final class TrainingOptions {
     return sharedRows;
   }
 
-  int classes() {
-    return classes;
+  /** How many classes so many labels are put into. */
+  int classes(int labels) {
+    int wanted = labels <= FEW_LABELS ? 1 : ClassAssignment.defaultCount(labels);
+    return classes > 0 ? Math.min(classes, labels) : wanted;
   }
 
   long seed() {

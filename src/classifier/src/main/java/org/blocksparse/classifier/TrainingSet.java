@@ -23,6 +23,7 @@ final class TrainingSet {
   private final boolean text;
   private final Vocabulary vocabulary;
   private final List<String> labelNames;
+  private final int minCount;
 
   /** Of example e: rows of the table, from offsets[e] to offsets[e + 1]. */
   private final int[] offsets;
@@ -40,7 +41,8 @@ final class TrainingSet {
     this.labelNames = reading.labelNames();
     this.labelOffsets = reading.labelOffsets.toArray();
     this.labels = reading.labels.toArray();
-    Kept kept = Kept.of(reading, options);
+    this.minCount = options.minCount(reading.counts.size());
+    Kept kept = Kept.of(reading, options, minCount);
     this.vocabulary = kept.vocabulary;
     reading.leaveOut(kept.rowOf);
     this.offsets = reading.offsets.toArray();
@@ -164,14 +166,14 @@ final class TrainingSet {
    *     share rows, which are what is there already
    */
   private record Kept(Vocabulary vocabulary, int[] rowOf) {
-    static Kept of(Reading reading, TrainingOptions options) {
+    static Kept of(Reading reading, TrainingOptions options, int minCount) {
       if (options.sharedRows() > 0) {
         return new Kept(Vocabulary.shared(options.sharedRows()), null);
       }
       // Frequent features lie together: the table's part that is used most stays in the cache.
       int[] order =
           IntStream.range(0, reading.counts.size())
-              .filter(number -> reading.counts.get(number) >= options.minCount())
+              .filter(number -> reading.counts.get(number) >= minCount)
               .boxed()
               .sorted(Comparator.comparingInt(number -> -reading.counts.get(number)))
               .limit(options.maxFeatures())
@@ -200,6 +202,11 @@ final class TrainingSet {
 
   List<String> labelNames() {
     return labelNames;
+  }
+
+  /** How often a feature had to occur to be kept. */
+  int minCount() {
+    return minCount;
   }
 
   /** The number of examples. */

@@ -18,6 +18,7 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.blocksparse.ClassAssignment;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Metrics;
@@ -29,7 +30,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 final class ClassifierTest {
   private static final int LABELS = 40;
-  private static final TrainingOptions SMALL = TrainingOptions.defaults().withDimension(16);
+  private static final TrainingOptions SMALL =
+      TrainingOptions.defaults().withDimension(16).withClasses(7);
 
   @TempDir private Path folder;
 
@@ -155,7 +157,7 @@ final class ClassifierTest {
   @Test
   void rareFeatures_areLeftOut() {
     Stream<Example> examples = Stream.of(text("a a b"), text("a c"), text("b d"));
-    TrainingOptions options = SMALL.withWordNgrams(1).withEpochs(1);
+    TrainingOptions options = SMALL.withWordNgrams(1).withEpochs(1).withMinCount(2);
     try (Classifier classifier = Classifier.train(examples, options)) {
       assertEquals("2", classifier.info().get("rows of the table")); // a and b
     }
@@ -166,6 +168,21 @@ final class ClassifierTest {
     try (Classifier classifier = Classifier.train(Stream.of(text("x"), text("y")), options)) {
       assertEquals(1, classifier.predict("x", 5).size()); // no feature is left
     }
+  }
+
+  @Test
+  void defaults_goByWhatThereIs() {
+    TrainingOptions options = TrainingOptions.defaults();
+    try (Classifier classifier = trained(options.withEpochs(1))) {
+      assertEquals(1, classifier.classes().size());
+      assertEquals("1", classifier.info().get("min count"));
+    }
+    assertEquals(1, options.classes(1024));
+    assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025));
+    assertEquals(5, options.withClasses(9).classes(5));
+    assertEquals(1, options.minCount(500_000));
+    assertEquals(2, options.minCount(500_001));
+    assertEquals(1, options.withMinCount(1).minCount(500_001));
   }
 
   private static Example text(String text) {

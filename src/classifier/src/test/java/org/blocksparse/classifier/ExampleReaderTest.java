@@ -5,11 +5,14 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -87,6 +90,9 @@ final class ExampleReaderTest {
         "SPARSE | 1 3:NaN         | line 2: expected index:value",
         "SPARSE | 1 3:1e999       | line 2: expected index:value",
         "SPARSE | 1 :1            | line 2: expected index:value",
+        "SPARSE | 1 2147483648:1  | line 2: expected index:value",
+        "TEXT   | __label__\uFFFD b | line 2: a label is not UTF-8",
+        "SPARSE | 3,\uFFFD 1:1    | line 2: a label is not UTF-8",
       })
   void badLines_areNamed_orSkippedAndCounted(ExampleFormat format, String line, String problem)
       throws IOException {
@@ -99,5 +105,75 @@ final class ExampleReaderTest {
     assertEquals(1, skipping.examples().count());
     assertEquals(1, skipping.badLines());
     assertEquals(e.getMessage(), skipping.firstProblem().orElseThrow());
+  }
+
+  private static ExampleReader reader(byte[] bytes, boolean skip) throws IOException {
+    return ExampleReader.read(
+        "input", new ByteArrayInputStream(bytes), ExampleFormat.AUTO, "__label__", skip);
+  }
+
+  @Test
+  void linesEndWithLineFeeds_ofWindowsToo_andTheMarkOfWindowsIsNoText() throws IOException {
+    List<Example> examples = read("\uFEFF__label__a b\r\n__label__c d\re\u2028f\n\r\n__label__g");
+    assertEquals(
+        List.of("[a] b", "[c] d\re\u2028f", "[g] "),
+        examples.stream().map(Example::toString).toList());
+  }
+
+  @Test
+  void longLines_areReadWhole_andTooLongOnesAreBad() throws IOException {
+    byte[] text = new byte[3 * LineReader.MOST_BYTES / 2];
+    Arrays.fill(text, (byte) 'x');
+    byte[] before = "__label__a ".getBytes(UTF_8);
+    System.arraycopy(before, 0, text, 0, before.length);
+    text[200_000] = '\n';
+    System.arraycopy("\n__label__b y".getBytes(UTF_8), 0, text, text.length - 13, 13);
+    ExampleReader reader = reader(text, true);
+    List<Example> examples = reader.examples().toList();
+    assertEquals(200_000 - before.length, examples.get(0).text().length());
+    assertEquals("[b] y", examples.get(1).toString());
+    assertEquals(
+        "input: line 2: has more than 67108864 bytes", reader.firstProblem().orElseThrow());
+  }
+
+  @Test
+  void filesOfSomethingElse_areRefusedInOneLine() throws IOException {
+    byte[] random = new byte[100_000];
+    new Random(1).nextBytes(random);
+    InvalidInputException e =
+        assertThrows(InvalidInputException.class, reader(random, false)::next);
+    assertEquals(1, e.getMessage().lines().count(), e.getMessage());
+    assertTrue(e.getMessage().startsWith("input: line 1: expected a text with words"));
+    assertTrue(e.getMessage().chars().noneMatch(Character::isISOControl), e.getMessage());
+    assertEquals(List.of(), reader(new byte[0], false).examples().toList());
+  }
+
+  @Test
+  void gzip_thatIsCutShort_isRefused_wherever() throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (GZIPOutputStream zipped = new GZIPOutputStream(bytes)) {
+      zipped.write("__label__a b\n__label__a c\n".getBytes(UTF_8));
+    }
+    byte[] whole = bytes.toByteArray();
+    for (int length = 2; length < whole.length; length++) {
+      byte[] part = Arrays.copyOf(whole, length);
+      IOException e =
+          assertThrows(
+              IOException.class,
+              () -> {
+                ExampleReader reader = reader(part, true);
+                while (reader.next().isPresent()) {}
+              });
+      assertTrue(e.getMessage().startsWith("input: "), e.getMessage());
+    }
+  }
+
+  @Test
+  void emptyLabelPrefix_isRefused() {
+    assertThrows(
+        IllegalArgumentException.class,
+        () ->
+            ExampleReader.read(
+                "input", new ByteArrayInputStream(new byte[1]), ExampleFormat.TEXT, "", false));
   }
 }

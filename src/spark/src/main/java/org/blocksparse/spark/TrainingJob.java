@@ -5,6 +5,7 @@ import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.lit;
 
 import java.io.IOException;
+import java.lang.ref.Reference;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -116,6 +117,8 @@ final class TrainingJob {
         plan.steps() + (beginning == null ? 0 : beginning.steps()),
         new TrainedParts(parts, sizes),
         settings.keepOptimizerState() ? options.withOptimizerState() : options);
+    // Its file goes when it is garbage, and parts of executors that are lost meanwhile need it.
+    Reference.reachabilityFence(beginning);
   }
 
   /** What Spark's pages show for the jobs that follow. */

@@ -39,9 +39,9 @@ public interface TrainingParams extends HierarchicalSoftmaxParams {
     return new IntParam(this, "batchSize", "mean number of rows of a step, >= 1");
   }
 
-  /** Of the initial weights, the order of rows and clusters; 0 by default. */
+  /** Of the initial weights and the order of rows; 0 by default. */
   default Param<Object> seed() {
-    return new LongParam(this, "seed", "of initial weights, order and clusters");
+    return new LongParam(this, "seed", "of initial weights and the order of rows");
   }
 
   /** Whether each epoch has an order and batches of its own; true by default. */
@@ -59,12 +59,9 @@ public interface TrainingParams extends HierarchicalSoftmaxParams {
     return new IntParam(this, "classes", "number of classes of labels; 0: chosen");
   }
 
-  /**
-   * How labels are put into classes: {@code byFrequency} (the default), {@code contiguous} or
-   * {@code clustered} by the mean features of each label.
-   */
+  /** How labels are put into classes: {@code byFrequency} (the default) or {@code contiguous}. */
   default Param<String> assignment() {
-    return new Param<>(this, "assignment", "byFrequency, contiguous or clustered");
+    return new Param<>(this, "assignment", "byFrequency or contiguous");
   }
 
   /**

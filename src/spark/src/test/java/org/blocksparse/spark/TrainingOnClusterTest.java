@@ -13,6 +13,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.spark.ExecutorLostFailure;
 import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerStageSubmitted;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.scheduler.SparkListenerTaskStart;
 import org.apache.spark.sql.Dataset;
@@ -108,9 +109,9 @@ final class TrainingOnClusterTest {
     private int training = -1;
 
     @Override
-    public void onStageSubmitted(org.apache.spark.scheduler.SparkListenerStageSubmitted stage) {
+    public void onStageSubmitted(SparkListenerStageSubmitted stage) {
       String job = stage.properties().getProperty("spark.job.description", "");
-      if (job.contains(" trains ")) {
+      if (job.contains(" trains ") && stage.stageInfo().attemptNumber() == 0) {
         if (stage.stageInfo().numTasks() == 5) {
           training = stage.stageInfo().stageId();
         } else {

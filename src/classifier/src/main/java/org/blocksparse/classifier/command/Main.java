@@ -40,10 +40,23 @@ public final class Main {
 
   private Main() {}
 
-  /** Exits with 0, or with 2 and one line on standard error if the input is of no use. */
+  /**
+   * Exits with 0; with 2 and one line on standard error if the input is of no use; with 1 if the
+   * machine has too little memory or cannot load the native library.
+   */
   public static void main(String[] args) {
     Locale.setDefault(Locale.ROOT); // what is printed is English, its numbers included
-    int code = commandLine().execute(args);
+    int code;
+    try {
+      code = commandLine().execute(args);
+    } catch (OutOfMemoryError e) {
+      System.err.printf(
+          "not enough memory: %s; java -Xmx sets how much Java takes%n", e.getMessage());
+      code = ExitCode.SOFTWARE;
+    } catch (UnsatisfiedLinkError e) {
+      System.err.println(e.getMessage());
+      code = ExitCode.SOFTWARE;
+    }
     if (code != ExitCode.OK) {
       System.exit(code);
     }

@@ -87,7 +87,7 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--min-count",
       paramLabel = "N",
-      description = "Leave out features that occur less often (2).")
+      description = "Leave out features that occur less often (1; 2 if there are many).")
   private Integer minCount;
 
   @Option(
@@ -105,7 +105,7 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--classes",
       paramLabel = "N",
-      description = "Classes of labels; by default what is fastest.")
+      description = "Classes of labels; by default 1 for up to 1024, for more what is fastest.")
   private Integer classes;
 
   @Option(

@@ -34,6 +34,8 @@ final class CommandTest {
     model = folder.resolve("model");
     training = Files.writeString(folder.resolve("train.txt"), Texts.lines(2000, LABELS, 1));
     test = Files.writeString(folder.resolve("test.txt"), Texts.lines(200, LABELS, 2));
+    Files.createFile(folder.resolve("empty"));
+    Files.createDirectory(folder.resolve("folder"));
   }
 
   private record Result(int code, String out, String err) {}
@@ -134,6 +136,10 @@ final class CommandTest {
         "train {}/train.txt                    | Missing required option: '--output=MODEL'",
         "test {}/none {}/test.txt              | there is no file {}/none",
         "test {}/test.txt {}/test.txt          | {}/test.txt: header: ",
+        "train -o {}/m {}/empty                | examples: none has a label",
+        "train -o {}/m {}/folder               | {}/folder: ",
+        "train -o {}/m --label-prefix= {}/train.txt | labelPrefix: expected at least one character",
+        "test {}/folder {}/test.txt            | {}/folder: ",
         "predict {}/none --top 0               | --top: expected a number in [1, 100000] but was 0",
         "frobnicate                            | Unmatched argument at index 0: 'frobnicate'",
       })

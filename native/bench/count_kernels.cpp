@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One call of each kernel on inputs that never change, for .ci/instructions, which counts what the
+// library executes:
+//
+//   count_kernels ISA KERNEL
+//   count_kernels            names the kernels
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "blocksparse/blocksparse.h"
+
+namespace {
+
+using floats = std::vector<float>;
+using index_list = std::vector<int32_t>;
+
+// Small whole numbers from 1 on: no denormals, nothing that overflows.
+floats numbers(int32_t count) {
+  floats values(static_cast<std::size_t>(count));
+  uint32_t state = 1;
+  for (float& value : values) {
+    state = state * 1664525u + 1013904223u;
+    value = static_cast<float>((state >> 29) + 1);
+  }
+  return values;
+}
+
+int32_t count_of(const index_list& list) { return static_cast<int32_t>(list.size()); }
+
+void append(index_list& to, std::initializer_list<const index_list*> parts) {
+  for (const index_list* part : parts) {
+    to.insert(to.end(), part->begin(), part->end());
+  }
+}
+
+// Blocks of a grid in which so many rows are multiplied by each.
+struct sizes {
+  int32_t read_blocks, write_blocks, rows, m, n;
+
+  // For each written block a chunk of `rows` rows, each the sum of one row for each read block.
+  index_list gemm_schedule() const {
+    index_list write_block, row_start{0}, segment_start{0}, read_block, pair_start{0}, row,
+        pair_read, pair_write;
+    for (int32_t j = 0; j < write_blocks; ++j) {
+      write_block.push_back(j);
+      for (int32_t r = 0; r < rows; ++r) {
+        row.push_back(j * rows + r);
+      }
+      row_start.push_back(count_of(row));
+      for (int32_t i = 0; i < read_blocks; ++i) {
+        read_block.push_back(i);
+        for (int32_t r = 0; r < rows; ++r) {
+          pair_read.push_back(i * rows + r);
+          pair_write.push_back(r);
+        }
+        pair_start.push_back(count_of(pair_read));
+      }
+      segment_start.push_back(count_of(read_block));
+    }
+    index_list packed{BLOCKSPARSE_GEMM_SCHEDULE, count_of(write_block), count_of(read_block),
+                      count_of(row), count_of(pair_read)};
+    append(packed, {&write_block, &row_start, &segment_start, &read_block, &pair_start, &row,
+                    &pair_read, &pair_write});
+    return packed;
+  }
+
+  index_list outer_schedule() const {
+    index_list x_block, y_block, pair_start{0}, pair_x, pair_y;
+    for (int32_t i = 0; i < read_blocks; ++i) {
+      for (int32_t j = 0; j < write_blocks; ++j) {
+        x_block.push_back(i);
+        y_block.push_back(j);
+        for (int32_t r = 0; r < rows; ++r) {
+          pair_x.push_back(i * rows + r);
+          pair_y.push_back(j * rows + r);
+        }
+        pair_start.push_back(count_of(pair_x));
+      }
+    }
+    index_list packed{BLOCKSPARSE_OUTER_SCHEDULE, count_of(x_block), count_of(pair_x)};
+    append(packed, {&x_block, &y_block, &pair_start, &pair_x, &pair_y});
+    return packed;
+  }
+
+  int32_t weights() const { return read_blocks * write_blocks * m * n; }
+};
+
+// Rows of a product: few enough for none of it to be shared with what a larger one does.
+constexpr sizes kLargeBlocks = {1, 4, 25, 256, 200};
+constexpr sizes kSmallBlocks = {16, 16, 2, 16, 16};
+
+int32_t gemm(int32_t isa, const sizes& s, bool transposed) {
+  const index_list schedule = s.gemm_schedule();
+  const int32_t k = transposed ? s.n : s.m;
+  const int32_t n = transposed ? s.m : s.n;
+  const int32_t block = s.m * s.n;
+  const floats a = numbers(s.read_blocks * s.rows * k);
+  const floats w = numbers(s.weights());
+  floats c = numbers(s.write_blocks * s.rows * n);
+  return blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_TILE, schedule.data(), count_of(schedule),
+                                    0, s.write_blocks, 0, n, k, n, a.data(), s.read_blocks * s.rows,
+                                    k, w.data(), s.read_blocks, s.write_blocks,
+                                    block * s.write_blocks, block, s.n, transposed ? 1 : 0, nullptr,
+                                    0, 0, c.data(), s.write_blocks * s.rows, n, nullptr, 0);
+}
+
+int32_t outer(int32_t isa, const sizes& s) {
+  const index_list schedule = s.outer_schedule();
+  const floats x = numbers(s.read_blocks * s.rows * s.m);
+  const floats y = numbers(s.write_blocks * s.rows * s.n);
+  const int32_t block = s.m * s.n;
+  floats o = numbers(s.weights());
+  return blocksparse_block_outer_f32(
+      isa, BLOCKSPARSE_PATH_TILE, schedule.data(), count_of(schedule), 0,
+      s.read_blocks * s.write_blocks, 0, s.m, s.m, s.n, 0.5f, x.data(), s.read_blocks * s.rows, s.m,
+      y.data(), s.write_blocks * s.rows, s.n, 0, o.data(), s.read_blocks, s.write_blocks,
+      block * s.write_blocks, block, s.n, 0, nullptr, 0);
+}
+
+int32_t cross_entropy(int32_t isa) {
+  const sizes s = {1, 8, 16, 0, 317};
+  const index_list schedule = s.gemm_schedule();
+  const int32_t rows = s.write_blocks * s.rows;
+  index_list targets(static_cast<std::size_t>(rows), 5);
+  floats c = numbers(rows * s.n);
+  floats losses(static_cast<std::size_t>(rows));
+  return blocksparse_block_cross_entropy_f32(
+      isa, schedule.data(), count_of(schedule), 0, s.write_blocks, s.n, s.write_blocks, nullptr,
+      targets.data(), nullptr, 0.0f, nullptr, losses.data(), c.data(), rows, s.n);
+}
+
+int32_t adagrad(int32_t isa) {
+  const floats g = numbers(65'521);
+  floats s = g;
+  floats w = g;
+  return blocksparse_adagrad_f32(isa, static_cast<int64_t>(w.size()), 0.1f, 1.0f, 0.0f, 1e-8f,
+                                 g.data(), s.data(), w.data());
+}
+
+int32_t bag_sum(int32_t isa) {
+  constexpr int32_t kRows = 1000;
+  constexpr int32_t kBags = 64;
+  constexpr int32_t kEntries = 44;
+  constexpr int32_t kFeatures = 64;
+  index_list offsets, indices;
+  for (int32_t bag = 0; bag <= kBags; ++bag) {
+    offsets.push_back(bag * kEntries);
+  }
+  for (int32_t entry = 0; entry < kBags * kEntries; ++entry) {
+    indices.push_back(entry * 7 % kRows);
+  }
+  const floats a = numbers(kRows * kFeatures);
+  floats c = numbers(kBags * kFeatures);
+  return blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_MEAN, offsets.data(), kBags, 0, kBags,
+                                 indices.data(), nullptr, count_of(indices), kFeatures, a.data(),
+                                 kRows, kFeatures, c.data(), kFeatures);
+}
+
+struct kernel {
+  const char* name;
+  std::function<int32_t(int32_t isa)> run;
+};
+
+const kernel kKernels[] = {
+    {"product", [](int32_t isa) { return gemm(isa, kLargeBlocks, false); }},
+    {"product-small", [](int32_t isa) { return gemm(isa, kSmallBlocks, false); }},
+    {"transposed", [](int32_t isa) { return gemm(isa, kLargeBlocks, true); }},
+    {"transposed-small", [](int32_t isa) { return gemm(isa, kSmallBlocks, true); }},
+    {"outer", [](int32_t isa) { return outer(isa, kLargeBlocks); }},
+    {"outer-small", [](int32_t isa) { return outer(isa, kSmallBlocks); }},
+    {"cross-entropy", cross_entropy},
+    {"adagrad", adagrad},
+    {"bag-sum", bag_sum},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (const kernel& k : kKernels) {
+    if (argc == 1) {
+      std::printf("%s\n", k.name);
+    } else if (argc == 3 && std::strcmp(argv[2], k.name) == 0) {
+      for (int32_t isa = 0; blocksparse_isa_name(isa) != nullptr; ++isa) {
+        if (std::strcmp(argv[1], blocksparse_isa_name(isa)) == 0) {
+          const int32_t status = k.run(isa);
+          std::printf("%s\n", blocksparse_status_name(status));
+          return status == BLOCKSPARSE_OK ? 0 : 1;
+        }
+      }
+    }
+  }
+  return argc == 1 ? 0 : 2;
+}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the comparisons have in common; they source this with their arguments, and train on train.txt in the
+# folder that they are in then:
+#
+#   SCRIPT [--quick] [FOLDER]   data and models go into the folder (src/classifier/target/SCRIPT); --quick takes a
+#                               few examples, to see that all of it works
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+jar=$here/../target/blocksparse-classifier.jar
+quick=
+if [ "${1:-}" = --quick ]; then
+  quick=yes
+  shift
+fi
+folder=${1:-$here/../target/$(basename "$0")}
+threads=$(nproc)
+[ -e "$jar" ] || { echo "first: mvn install -DskipTests && mvn -f src/classifier package"; exit 2; }
+
+# need FILE PACKAGE: installs a package of Debian if a file of it is not there
+need() {
+  [ -e "$1" ] || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" > /dev/null
+}
+need /usr/bin/fasttext fasttext
+need /usr/bin/time time
+
+# examples TRAINING TEST: leaves a few of them with --quick, and tells how many there are
+examples() {
+  if [ "$quick" ]; then
+    sed -i 20000q "$1"
+    sed -i 500q "$2"
+  fi
+  local labels
+  labels=$(grep -o '__label__[^ ]*' "$1" | sort -u | wc -l)
+  echo "$(wc -l < "$1") examples of $labels labels, $(wc -l < "$2") held out"
+}
+
+# seconds, those of all processors, and kilobytes of a command, whose output is nobody's
+timed() { /usr/bin/time -f '%e %U %S %M' -o time.txt "$@" > log.txt 2>&1 || { cat log.txt; exit 1; }; }
+
+# head_of_table METRIC...: the head of a table whose rows have these metrics, as P@1 or R@10
+head_of_table() {
+  metrics=("$@")
+  echo "| |$(printf ' %s |' "$@") training | of all processors | peak memory | model | predicting all held out |"
+  echo "|---|$(printf -- '---|%.0s' "$@")---|---|---|---|---|"
+}
+
+# row NAME MODEL VALUE...: with the time of the training in training.txt, of the predictions in time.txt
+row() {
+  local name=$1 model=$2 trained user system memory predicted
+  shift 2
+  read -r trained user system memory < training.txt
+  read -r predicted _ < time.txt
+  printf '| %s |%s %s s | %s s | %d MB | %d MB | %s s |\n' "$name" "$(printf ' %s |' "$@")" "$trained" \
+    "$(awk "BEGIN {print $user + $system}")" $((memory / 1000)) $(($(stat -c %s "$model") / 1000000)) "$predicted"
+}
+
+# fasttext_row NAME TRAINING TEST OPTION...
+fasttext_row() {
+  local name=$1 training=$2 test=$3 values=() metric
+  shift 3
+  timed fasttext supervised -input "$training" -output fasttext -thread "$threads" -verbose 0 "$@"
+  mv time.txt training.txt
+  timed fasttext predict-prob fasttext.bin "$test" 5
+  for metric in "${metrics[@]}"; do
+    values+=("$(fasttext test fasttext.bin "$test" "${metric#*@}" | awk -v m="${metric%@*}@" 'index($1, m) == 1 {print $2}')")
+  done
+  row "$name" fasttext.bin "${values[@]}"
+}
+
+# classifier_row NAME TRAINING TEST OPTION...: with the options of the JVM in the array jvm
+jvm=()
+classifier_row() {
+  local name=$1 training=$2 test=$3 values=() metric
+  shift 3
+  timed java "${jvm[@]}" -jar "$jar" train --no-chart -o model "$@" "$training"
+  mv time.txt training.txt
+  timed java "${jvm[@]}" -jar "$jar" predict --top 5 model "$test"
+  for metric in "${metrics[@]}"; do
+    values+=("$(java -jar "$jar" test --top "${metric#*@}" model "$test" |
+      awk -v k="${metric#*@}" -v c="$([ "${metric%@*}" = P ] && echo 2 || echo 3)" '$1 == k && NF == 4 {printf "%.3f", $c}')")
+  done
+  row "$name" model "${values[@]}"
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.Arrays;
+import org.blocksparse.classifier.LineParser.BadLineException;
+
+/**
+ * Cuts a stream of UTF-8 into lines. A line ends with a line feed, and a carriage return before it
+ * is not part of it; nor is a byte order mark at the beginning. What is not UTF-8 becomes {@link
+ * LineParser#NOT_UTF_8}.
+ */
+final class LineReader implements AutoCloseable {
+  /** A longer line is no line of examples, but a file of something else. */
+  static final int MOST_BYTES = 1 << 26;
+
+  private static final int FIRST_BYTES = 1 << 16;
+  private static final char BYTE_ORDER_MARK = '\uFEFF';
+
+  private final InputStream in;
+  private byte[] buffer = new byte[FIRST_BYTES];
+  private int begin;
+  private int end;
+  private boolean ended;
+  private long lines;
+
+  LineReader(InputStream in) {
+    this.in = in;
+  }
+
+  /** How many lines have been read. */
+  long lines() {
+    return lines;
+  }
+
+  /** Whether a whole line is there, or more can be read without waiting. */
+  boolean ready() throws IOException {
+    return lineFeed(begin) >= 0 || in.available() > 0;
+  }
+
+  /**
+   * The next line; null at the end.
+   *
+   * @throws BadLineException if it has more than {@link #MOST_BYTES}; the next one is the one
+   *     behind it
+   */
+  String next() throws IOException, BadLineException {
+    int at = begin;
+    int feed;
+    while ((feed = lineFeed(at)) < 0 && !ended) {
+      if (end - begin > MOST_BYTES) {
+        skipLine();
+        lines++;
+        throw new BadLineException("has more than " + MOST_BYTES + " bytes");
+      }
+      int searched = end - begin;
+      fill();
+      at = begin + searched;
+    }
+    if (feed < 0 && begin == end) {
+      return null;
+    }
+    int last = feed < 0 ? end : feed;
+    boolean isReturn = last > begin && buffer[last - 1] == '\r';
+    String line = new String(buffer, begin, last - begin - (isReturn ? 1 : 0), UTF_8);
+    begin = feed < 0 ? end : feed + 1;
+    boolean isMarked = lines++ == 0 && !line.isEmpty() && line.charAt(0) == BYTE_ORDER_MARK;
+    return isMarked ? line.substring(1) : line;
+  }
+
+  private int lineFeed(int from) {
+    for (int at = from; at < end; at++) {
+      if (buffer[at] == '\n') {
+        return at;
+      }
+    }
+    return -1;
+  }
+
+  /** Reads more behind what is there, which may move to the beginning. */
+  private void fill() throws IOException {
+    System.arraycopy(buffer, begin, buffer, 0, end - begin);
+    end -= begin;
+    begin = 0;
+    if (end == buffer.length) {
+      buffer = Arrays.copyOf(buffer, Math.min(2 * buffer.length, MOST_BYTES + 1)); // a feed as well
+    }
+    int count = in.read(buffer, end, buffer.length - end);
+    ended = count < 0;
+    end += Math.max(0, count);
+  }
+
+  private void skipLine() throws IOException {
+    begin = end;
+    int feed = -1;
+    while (feed < 0 && !ended) {
+      begin = end;
+      fill();
+      feed = lineFeed(begin);
+    }
+    begin = feed < 0 ? end : feed + 1;
+  }
+
+  @Override
+  public void close() throws IOException {
+    in.close();
+  }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.memory;
+
+/** Arrays that grow to what the largest call needs, and are used again by the next one. */
+public final class Reuse {
+  private Reuse() {}
+
+  /**
+   * The array itself if it has room for so many elements, else a larger one without its content.
+   */
+  public static int[] ints(int[] array, int elements) {
+    return array.length >= elements ? array : new int[grown(array.length, elements)];
+  }
+
+  /** As {@link #ints}. */
+  public static long[] longs(long[] array, int elements) {
+    return array.length >= elements ? array : new long[grown(array.length, elements)];
+  }
+
+  /** As {@link #ints}. */
+  public static float[] floats(float[] array, int elements) {
+    return array.length >= elements ? array : new float[grown(array.length, elements)];
+  }
+
+  /** As {@link #ints}. */
+  public static double[] doubles(double[] array, int elements) {
+    return array.length >= elements ? array : new double[grown(array.length, elements)];
+  }
+
+  /** Half as much again, so that needs that differ a little from call to call are met soon. */
+  private static int grown(int before, int elements) {
+    return (int) Math.max(elements, Math.min(Integer.MAX_VALUE - 8, before + before / 2L));
+  }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.softmax;
+
+import java.util.Arrays;
+import org.blocksparse.internal.memory.Reuse;
+
+/** What a {@link ClassSearch} keeps for the next: the searches of rows, and their classes. */
+final class SearchRoom {
+  private RowSearch[] searches = {};
+  private RowSearch[] active = {};
+  private long[] classes = {};
+
+  /** Searches of so many rows, and perhaps more, which have not begun. */
+  RowSearch[] searches(int rows) {
+    int before = searches.length;
+    if (before < rows) {
+      searches = Arrays.copyOf(searches, rows);
+      Arrays.setAll(searches, row -> row < before ? searches[row] : new RowSearch(row));
+    }
+    return searches;
+  }
+
+  /** Room for the searches that have not ended. */
+  RowSearch[] active(int rows) {
+    if (active.length < rows) {
+      active = new RowSearch[rows];
+    }
+    return active;
+  }
+
+  /** Room for the classes of so many rows. */
+  long[] classes(int rows, int classes) {
+    this.classes = Reuse.longs(this.classes, Math.multiplyExact(rows, classes));
+    return this.classes;
+  }
+
+  /** Lets go of what the searches have found. */
+  void clear(int rows) {
+    for (int row = 0; row < rows; row++) {
+      searches[row].end();
+    }
+  }
+}

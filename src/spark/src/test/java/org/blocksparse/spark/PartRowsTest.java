@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+final class PartRowsTest {
+  /** Rows that need more than the heap is for, so that some are in a file. */
+  @Test
+  void rowsComeBackWhereverTheyAreAndInTheOrderOfTheEpoch() throws IOException {
+    int features = 20_000;
+    int count = 600; // of 80 kB, every third sparse
+    RowOrder order = new RowOrder(1, 7, true);
+    try (PartRows rows = new PartRows(features)) {
+      for (int i = 0; i < count; i++) {
+        rows.add(i - 300, EncodedRow.of(i, i, features(i, features)));
+      }
+      rows.end();
+      int[] ordered = rows.order(order, 2);
+      assertArrayEquals(
+          IntStream.range(0, count).toArray(), IntStream.of(ordered).sorted().toArray());
+      for (int i = 0; i < count; i++) {
+        if (i > 0) {
+          assertEquals(
+              -1,
+              Long.compareUnsigned(
+                  order.position(rows.hash(ordered[i - 1]), 2),
+                  order.position(rows.hash(ordered[i]), 2)));
+        }
+        ByteBuffer row = rows.row(ordered[i]);
+        assertEquals(ordered[i], EncodedRow.label(row));
+        assertEquals(ordered[i], EncodedRow.weight(row));
+        float[] x = new float[features];
+        EncodedRow.features(row, x, 0, features);
+        assertArrayEquals(features(ordered[i], features), x);
+      }
+    }
+  }
+
+  private static float[] features(int row, int features) {
+    float[] x = new float[features];
+    Random random = new Random(row);
+    for (int f = 0; f < (row % 3 == 0 ? 10 : features); f++) {
+      x[f] = random.nextFloat() - 0.5f;
+    }
+    return x;
+  }
+
+  @Test
+  void rowsOfOneHashGoByWhatTheyAre() throws IOException {
+    byte[][] some = new byte[4][];
+    for (int i = 0; i < some.length; i++) {
+      some[i] = EncodedRow.of(i / 2, 1, new float[] {i, 1}); // two of each label
+    }
+    RowOrder order = new RowOrder(1, 1, false);
+    int[][] comings = {{0, 1, 2, 3, 3}, {3, 1, 3, 0, 2}};
+    String first = null;
+    for (int[] coming : comings) {
+      try (PartRows rows = new PartRows(2)) {
+        rows.add(-5, some[1]);
+        for (int i : coming) {
+          rows.add(9, some[i]);
+        }
+        rows.add(11, some[0]);
+        rows.end();
+        StringBuilder all = new StringBuilder();
+        for (int row : rows.order(order, 0)) {
+          float[] x = new float[2];
+          EncodedRow.features(rows.row(row), x, 0, 2);
+          all.append(rows.hash(row)).append(':').append((int) x[0]).append(' ');
+        }
+        assertEquals(7, rows.count());
+        first = first == null ? all.toString() : first;
+        assertEquals(first, all.toString());
+      }
+    }
+  }
+
+  @Test
+  void sparseAndDenseRowsOfTheSameNumbersAreOne() {
+    float[] mostlyZero = {0, 0, -0f, 3, 0};
+    byte[] row = EncodedRow.of(2, 0.5f, mostlyZero);
+    float[] x = new float[5];
+    EncodedRow.features(ByteBuffer.wrap(row), x, 0, 5);
+    assertArrayEquals(mostlyZero, x);
+    assertEquals(row.length, EncodedRow.length(ByteBuffer.wrap(row), 5));
+    assertEquals(12 + 8 * 2, row.length);
+    assertEquals(12 + 4 * 2, EncodedRow.of(2, 0.5f, new float[] {1, 0}).length);
+  }
+}

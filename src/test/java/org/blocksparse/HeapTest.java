@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.sun.management.ThreadMXBean;
+import java.lang.management.ManagementFactory;
+import java.util.SplittableRandom;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/**
+ * What a call of a softmax takes from the heap once calls like it have been made: the same however
+ * it is compiled, so that it can be tested.
+ */
+@ExtendWith(Seeded.class)
+final class HeapTest {
+  private static final int FEATURES = 16;
+  private static final int OUTPUTS = 100_000;
+  private static final int BATCH = 1024;
+  private static final int ROWS = 256;
+  private static final int K = 10;
+
+  /** Calls after which every array has grown to what any of them needs. */
+  private static final int BEFORE = 10;
+
+  private static final int CALLS = 20;
+
+  private final HierarchicalSoftmax layer =
+      HierarchicalSoftmax.builder(FEATURES, OUTPUTS).workers(Workers.callingThread()).build();
+  private FloatTensor x;
+  private IntTensor[] targets;
+
+  @BeforeEach
+  void operands(Data data) {
+    assumeTrue(Backend.isNative(), "the Java kernels take some heap themselves");
+    x = FloatTensor.of(data.coarseFloats(BATCH * FEATURES), BATCH, FEATURES);
+    targets = new IntTensor[4]; // of other classes each
+    for (int i = 0; i < targets.length; i++) {
+      targets[i] = IntTensor.of(data.indices(BATCH, OUTPUTS), BATCH);
+    }
+  }
+
+  @AfterEach
+  void close() {
+    layer.close();
+    if (x != null) {
+      x.close();
+      for (IntTensor batch : targets) {
+        batch.close();
+      }
+    }
+  }
+
+  private interface Call {
+    void run(IntTensor targets);
+  }
+
+  /** Bytes of one call, on average. */
+  private long heapOf(Call call) {
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    long thread = Thread.currentThread().getId();
+    for (int i = 0; i < BEFORE; i++) {
+      call.run(targets[i % targets.length]);
+    }
+    long before = threads.getThreadAllocatedBytes(thread);
+    for (int i = 0; i < CALLS; i++) {
+      call.run(targets[i % targets.length]);
+    }
+    return (threads.getThreadAllocatedBytes(thread) - before) / CALLS;
+  }
+
+  private void assertTakesLittle(String name, Call call) {
+    long bytes = heapOf(call);
+    assertTrue(bytes < 4096, name + " takes " + bytes + " bytes of the heap");
+  }
+
+  @Test
+  void steps() {
+    try (FloatTensor gradX = FloatTensor.zeros(BATCH, FEATURES);
+        FloatTensor weights = FloatTensor.zeros(BATCH)) {
+      for (int row = 0; row < BATCH; row += 2) {
+        weights.set(1, row);
+      }
+      assertTakesLittle("descent", batch -> layer.step(x, batch, Optimizer.sgd(0.1f)));
+      assertTakesLittle("gradX", batch -> layer.step(x, batch, Optimizer.sgd(0.1f), gradX));
+      assertTakesLittle("adagrad", batch -> layer.step(x, batch, Optimizer.adagrad(0.1f)));
+      assertTakesLittle("adam", batch -> layer.step(x, batch, Optimizer.adam(0.1f)));
+      Loss someRows = Loss.mean().withRowWeights(weights);
+      assertTakesLittle(
+          "half of the rows",
+          batch -> layer.step(x, batch, someRows, Optimizer.adagrad(0.1f), gradX));
+    }
+  }
+
+  @Test
+  void losses() {
+    assertTakesLittle("loss", batch -> layer.loss(x, batch));
+    assertTakesLittle("P(target)", batch -> layer.probabilitiesOf(x, batch).close());
+  }
+
+  @Test
+  void searches() {
+    SplittableRandom random = new SplittableRandom(1);
+    try (FloatTensor rows = FloatTensor.zeros(ROWS, FEATURES);
+        FloatTensor one = FloatTensor.zeros(1, FEATURES)) {
+      for (int row = 0; row < ROWS; row++) {
+        for (int feature = 0; feature < FEATURES; feature++) {
+          rows.set((float) random.nextDouble(-30, 30), row, feature);
+        }
+      }
+      long result = ROWS * (2L * (16 + 4 * K) + 3 * Integer.BYTES);
+      long many = heapOf(batch -> layer.topK(rows, K)) - result;
+      assertTrue(many < 64 << 10, "besides its result, a search takes " + many + " bytes");
+      // All classes are opened.
+      assertTakesLittle("a search of a row that knows nothing", batch -> layer.topK(one, K));
+    }
+  }
+
+  @Test
+  void samples() {
+    SplittableRandom random = new SplittableRandom(1);
+    long bytes = heapOf(batch -> layer.sample(x, random));
+    assertTrue(bytes < 128 << 10, "drawing takes " + bytes + " bytes of the heap");
+  }
+}
