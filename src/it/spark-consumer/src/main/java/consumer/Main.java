@@ -3,6 +3,7 @@ package consumer;
 
 import static org.apache.spark.sql.functions.col;
 
+import java.io.IOException;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -13,7 +14,7 @@ import org.blocksparse.spark.HierarchicalSoftmaxClassifier;
 public final class Main {
   private Main() {}
 
-  public static void main(String[] args) {
+  public static void main(String[] args) throws IOException {
     try (SparkSession spark =
         SparkSession.builder()
             .master("local[2]")
