@@ -11,6 +11,7 @@ import java.nio.IntBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.Iterator;
@@ -170,6 +171,7 @@ public final class RandomArguments {
     makers.put(int[].class, this::indices);
     makers.put(long[].class, this::dimensions);
     makers.put(float[].class, () -> reals(oneOf(List.of(0, 1, 3, 9, 27, 81))));
+    makers.put(BitSet.class, () -> BitSet.valueOf(new long[] {below(1 << OUTPUTS)}));
     makers.put(double[].class, () -> new double[oneOf(List.of(0, 1, 3, 9))]);
     makers.put(
         String[].class,
