@@ -44,13 +44,7 @@ final class ScoringTest {
 
   @BeforeAll
   static void start() throws IOException {
-    spark =
-        SparkSession.builder()
-            .master("local[2]")
-            .config("spark.ui.enabled", false)
-            .config("spark.sql.shuffle.partitions", 2)
-            .config("spark.sql.warehouse.dir", folder.resolve("warehouse").toString())
-            .getOrCreate();
+    spark = LocalSession.start(folder);
     file = Models.save(folder.resolve("numbers.safetensors"), false);
     named = Models.save(folder.resolve("names.safetensors"), true);
   }

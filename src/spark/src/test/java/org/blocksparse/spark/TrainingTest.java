@@ -42,20 +42,14 @@ final class TrainingTest {
 
   private static final List<Example> EXAMPLES = OneProcess.examples(1500, FEATURES, LABELS, 1);
 
+  @TempDir private static Path warehouse;
   private static SparkSession spark;
 
   @TempDir Path folder;
 
   @BeforeAll
   static void start() {
-    spark =
-        SparkSession.builder()
-            .master("local[2]")
-            .config("spark.ui.enabled", false)
-            .config("spark.driver.host", "127.0.0.1")
-            .config("spark.driver.bindAddress", "127.0.0.1")
-            .config("spark.sql.shuffle.partitions", 2)
-            .getOrCreate();
+    spark = LocalSession.start(warehouse);
   }
 
   @AfterAll
@@ -88,13 +82,9 @@ final class TrainingTest {
     return file;
   }
 
-  private static Path file(HierarchicalSoftmaxClassificationModel model) {
-    return model.file();
-  }
-
   private static void assertSame(Path expected, HierarchicalSoftmaxClassificationModel model)
       throws IOException {
-    assertEquals(-1, Files.mismatch(expected, file(model)), "the first byte that differs");
+    assertEquals(-1, Files.mismatch(expected, model.file()), "the first byte that differs");
   }
 
   static Stream<Arguments> rules() {
@@ -167,9 +157,9 @@ final class TrainingTest {
     Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
     HierarchicalSoftmaxClassificationModel first = asked.fit(rows);
     HierarchicalSoftmaxClassificationModel second =
-        classifier("adam", 0.02).setInitialModel(file(first).toString()).fit(rows);
+        classifier("adam", 0.02).setInitialModel(first.file().toString()).fit(rows);
     Path expected = folder.resolve("twice");
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file(first))) {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(first.file())) {
       int batches = (EXAMPLES.size() - 1) / BATCH_SIZE + 1;
       new OneProcess(
               new RowOrder(5, batches, true),
