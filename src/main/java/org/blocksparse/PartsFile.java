@@ -3,7 +3,6 @@ package org.blocksparse;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.channels.SeekableByteChannel;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -28,9 +27,6 @@ import org.blocksparse.internal.softmax.Parameter;
 final class PartsFile {
   /** The place of the weights and biases themselves, before those of the moments. */
   private static final int PARAMETERS = -1;
-
-  /** Elements that are written at once. */
-  private static final int PIECE = 1 << 20;
 
   private final int features;
   private final ClassAssignment classes;
@@ -141,9 +137,11 @@ final class PartsFile {
     if (written.cardinality() < classes.classes()) {
       throw new IllegalArgumentException("parts: class " + written.nextClearBit(0) + " is missing");
     }
+    ByteBuffer buffer = TensorSource.buffer();
     for (TensorSource tensor : tensors) {
       if (tensor.elements() != null) {
-        put(channel, tensor);
+        channel.position(writer.position(tensor.name()));
+        tensor.forEachPiece(buffer, bytes -> put(channel, bytes));
       }
     }
   }
@@ -199,26 +197,12 @@ final class PartsFile {
   private void put(SeekableByteChannel channel, String name, int block, ByteBuffer bytes)
       throws IOException {
     channel.position(writer.position(name) + (long) block * bytes.remaining());
-    while (bytes.hasRemaining()) {
-      channel.write(bytes);
-    }
+    put(channel, bytes);
   }
 
-  private void put(SeekableByteChannel channel, TensorSource tensor) throws IOException {
-    long size = 1;
-    for (long dim : tensor.dims()) {
-      size *= dim;
-    }
-    ByteBuffer bytes =
-        ByteBuffer.allocate(tensor.elementBytes() * PIECE).order(ByteOrder.LITTLE_ENDIAN);
-    channel.position(writer.position(tensor.name()));
-    for (long begin = 0; begin < size; begin += PIECE) {
-      int count = (int) Math.min(PIECE, size - begin);
-      tensor.elements().put(begin, count, bytes.clear());
-      bytes.position(0).limit(tensor.elementBytes() * count);
-      while (bytes.hasRemaining()) {
-        channel.write(bytes);
-      }
+  private static void put(SeekableByteChannel channel, ByteBuffer bytes) throws IOException {
+    while (bytes.hasRemaining()) {
+      channel.write(bytes);
     }
   }
 }

@@ -3,7 +3,6 @@ package org.blocksparse.internal.format;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.channels.WritableByteChannel;
 import java.util.List;
 import java.util.Map;
@@ -17,9 +16,6 @@ import java.util.Map;
  * unless the layout tells another. The format allows no gaps, so that nothing else can be aligned.
  */
 public final class SafeTensorsWriter {
-  /** Elements that are copied at once. */
-  private static final int CHUNK = 1 << 20;
-
   private static final int ALIGNMENT = 64;
 
   private final SafeTensorsLayout layout;
@@ -100,16 +96,9 @@ public final class SafeTensorsWriter {
   /** Writes all tensors of the layout, which are these. */
   public void writeAll(WritableByteChannel channel, List<TensorSource> tensors) throws IOException {
     begin(channel);
-    ByteBuffer bytes = ByteBuffer.allocateDirect(4 * CHUNK).order(ByteOrder.LITTLE_ENDIAN);
-    for (int i = 0; i < tensors.size(); i++) {
-      TensorEntry entry = layout.entries().get(i);
-      long size = entry.size();
-      for (long begin = 0; begin < size; begin += CHUNK) {
-        int count = (int) Math.min(CHUNK, size - begin);
-        tensors.get(i).elements().put(begin, count, bytes.clear());
-        int length = entry.type().bytes() * count;
-        write(channel, bytes.position(0).limit(length));
-      }
+    ByteBuffer buffer = TensorSource.buffer();
+    for (TensorSource tensor : tensors) {
+      tensor.forEachPiece(buffer, bytes -> write(channel, bytes));
     }
     end();
   }

@@ -1,14 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.format;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import org.blocksparse.internal.memory.Storage;
 
 /** A tensor that is to be written: its name, type and dimensions, and where its elements are. */
 public record TensorSource(String name, ElementType type, long[] dims, Elements elements) {
+  /** Elements that are handed on at once. */
+  private static final int PIECE = 1 << 20;
+
   /** Bytes of an element. */
   public int elementBytes() {
     return type.bytes();
+  }
+
+  /** Receives some elements as bytes of the file. */
+  public interface Sink {
+    void take(ByteBuffer bytes) throws IOException;
+  }
+
+  /** A buffer for {@link #forEachPiece} of any tensor. */
+  public static ByteBuffer buffer() {
+    return ByteBuffer.allocateDirect(4 * PIECE).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  /** Hands on all elements, in order, a piece at a time in the buffer. */
+  public void forEachPiece(ByteBuffer buffer, Sink sink) throws IOException {
+    long size = Dimensions.size(dims, elementBytes());
+    for (long begin = 0; begin < size; begin += PIECE) {
+      int count = (int) Math.min(PIECE, size - begin);
+      elements.put(begin, count, buffer.clear());
+      sink.take(buffer.position(0).limit(elementBytes() * count));
+    }
   }
 
   /** Puts some elements into a buffer in the order of the file, from its beginning on. */
