@@ -81,6 +81,12 @@ typedef enum blocksparse_path {
  */
 BLOCKSPARSE_API int32_t blocksparse_may_use_blas(int32_t isa, int32_t path);
 
+/*
+ * Which products run on our register tiles and which on OpenBLAS, in words for people, with this
+ * instruction set on this path and processor. A string that is never freed.
+ */
+BLOCKSPARSE_API const char* blocksparse_path_words(int32_t isa, int32_t path);
+
 /* The version, "0.1.0" for instance; a string literal. */
 BLOCKSPARSE_API const char* blocksparse_version(void);
 
@@ -308,7 +314,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* sc
  *   logarithm == 0:   c[r][q] = factor * exp(c[r][q] - max) / sum      factor = scale ? scale[r] : 1
  *   logarithm == 1:   c[r][q] = offset + c[r][q] - max - log(sum)      offset = scale ? scale[r] : 0
  *
- * and the n - v elements behind them become 0 (probability) or -infinity (log probability).
+ * and the n - v elements after them become 0 (probability) or -infinity (log probability).
  * A NaN, or an infinity that makes max infinite, gives NaN in all v elements of its row. The log
  * probability of a finite logit is finite: the lowest float where the exact one is below that.
  *
@@ -332,7 +338,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
  *   t[q]    = (1 - smoothing) * (q == target[r])  +  smoothing * prior[q]
  *
  * A loss beyond all floats is the largest float, unless the logit of its target is -infinity.
- * The n - v elements behind become 0. A row of weight 0 gets the gradient 0, even if it holds NaN.
+ * The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it holds NaN.
  *
  * target        c_rows targets; those of the rows named must be in [0, v)
  * weights       c_rows weights, or NULL
@@ -353,7 +359,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(
  *   logarithm == 0:   c[r][q] = factor * sigmoid(c[r][q])         factor = scale ? scale[r] : 1
  *   logarithm == 1:   c[r][q] = offset + log(sigmoid(c[r][q]))    offset = scale ? scale[r] : 0
  *
- * and the n - v elements behind them become 0 (probability) or -infinity (log probability). NaN stays
+ * and the n - v elements after them become 0 (probability) or -infinity (log probability). NaN stays
  * in its element. The log probability of a finite logit is finite as that of
  * blocksparse_block_softmax_f32 is, which has the same operands; it never is above its offset.
  *
@@ -375,7 +381,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_sigmoid_f32(
  *   t[q]    = 1 if q is among positives[p], positive_start[r] <= p < positive_start[r + 1]; else 0
  *
  * A loss beyond all floats is the largest float, unless a logit is infinite; NaN in a row makes its
- * loss NaN. The n - v elements behind become 0. A row of weight 0 gets the gradient 0, even if it
+ * loss NaN. The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it
  * holds NaN.
  *
  * positive_start c_rows + 1 boundaries; those of the rows named ascend within [0, positive_count]

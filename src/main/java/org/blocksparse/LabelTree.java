@@ -293,7 +293,7 @@ public final class LabelTree implements AutoCloseable {
    * The k likeliest of the outputs that a filter allows, of each row; fewer if it allows fewer.
    *
    * @throws IllegalArgumentException also if k is less than 1, or the filter is for another batch
-   *     or {@linkplain Filter#renormalised renormalised}
+   *     or {@linkplain Filter#withRenormalisation renormalised}
    * @throws IndexOutOfBoundsException if the filter names an output that there is not
    */
   public Ranking topK(FloatTensor x, int k, Filter filter) {

@@ -11,8 +11,8 @@ package org.blocksparse;
  * W1 W2                     or F16, BF16, I8, both of one type
  * W1.scales W2.scales       F32 (classes) (classes, slots), where they are I8
  * classOf slotOf            I32 (outputs); -1 for those that are retired
- * optimizer.first.W1  ...   F32 as the parameter; the first thing that Adagrad and Adam remember
- * optimizer.second.W1 ...   F32 as the parameter; the second, Adam
+ * optimizer.first.W1  ...   F32 as the parameter; the first moment of Adam, or the sums of Adagrad
+ * optimizer.second.W1 ...   F32 as the parameter; the second moment of Adam
  * optimizer.steps           I32 (classes); steps that each class has taken
  * labels.offsets            I32 (names + 1); where names begin, and the end of the last
  * labels.order              I32 (names); outputs by the FNV-1a hash of their names, then by bytes
@@ -30,8 +30,8 @@ package org.blocksparse;
  *
  * <pre>
  * table                     F32 (vocabulary, features)
- * optimizer.first.table     F32 as the table; the first thing that Adagrad and Adam remember
- * optimizer.second.table    F32 as the table; the second, Adam
+ * optimizer.first.table     F32 as the table; the first moment of Adam, or the sums of Adagrad
+ * optimizer.second.table    F32 as the table; the second moment of Adam
  * optimizer.steps.table     I32 (vocabulary); steps that each row has taken, Adam
  *
  * blocksparse.format        1
@@ -85,13 +85,13 @@ final class ModelNames {
     return weights + SCALES;
   }
 
-  /** What an optimizer remembers of a parameter. */
-  static String state(int memory, int parameter) {
-    return STATES[memory] + PARAMETERS[parameter];
+  /** A moment of a parameter. */
+  static String state(int moment, int parameter) {
+    return STATES[moment] + PARAMETERS[parameter];
   }
 
-  /** What an optimizer remembers of the table of a bag. */
-  static String bagState(int memory) {
-    return STATES[memory] + TABLE;
+  /** A moment of the table of a bag. */
+  static String bagState(int moment) {
+    return STATES[moment] + TABLE;
   }
 }

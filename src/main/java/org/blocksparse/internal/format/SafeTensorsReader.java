@@ -247,7 +247,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     return entry;
   }
 
-  /** Tells from now on how much is read of so many bytes. */
+  /** Tells from now on how much is read of that many bytes. */
   public void tell(ByteProgress listener, long total) {
     progress = listener;
     bytesToRead = total;

@@ -10,7 +10,7 @@ final class SearchRoom {
   private RowSearch[] active = {};
   private long[] classes = {};
 
-  /** Searches of so many rows, and perhaps more, which have not begun. */
+  /** Searches of at least that many rows, which have not begun. */
   RowSearch[] searches(int rows) {
     int before = searches.length;
     if (before < rows) {
@@ -28,7 +28,7 @@ final class SearchRoom {
     return active;
   }
 
-  /** Room for the classes of so many rows. */
+  /** Room for the classes of that many rows. */
   long[] classes(int rows, int classes) {
     this.classes = Reuse.longs(this.classes, Math.multiplyExact(rows, classes));
     return this.classes;
