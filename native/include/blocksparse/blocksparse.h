@@ -120,9 +120,10 @@ BLOCKSPARSE_API void* blocksparse_allocate(int64_t bytes);
 BLOCKSPARSE_API void blocksparse_free(void* memory, int64_t bytes);
 
 /*
- * The first `bytes` of a file as memory at one address, aligned to a page, without reading it.
- * Processes that map the same file share its pages. NULL if there is no such file, if it is
- * shorter, or if the system refuses. May run at the same time as anything else.
+ * A file of exactly `bytes` bytes as memory at one address, aligned to a page, without reading it.
+ * Processes that map the same file share its pages. NULL if there is no such file, if it has another
+ * size, as one has that has just taken its place, or if the system refuses. May run at the same time
+ * as anything else.
  *
  * path            of a regular file, in the system's encoding of file names; UTF-8 on Windows
  * copy_on_write   0: the memory may only be read; 1: pages that are written become the caller's

@@ -22,6 +22,7 @@ import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.optimizer.UpdateRule;
@@ -31,6 +32,7 @@ final class BagFile {
   private BagFile() {}
 
   static void save(EmbeddingBag bag, Path file, SaveOptions options) throws IOException {
+    StackRoom.requireForFiles();
     requireNonNull(file, "file");
     if (requireNonNull(options, "options").bag() != null) {
       throw new IllegalArgumentException(
@@ -76,10 +78,9 @@ final class BagFile {
     metadata.put(ModelNames.BAG_RULE, rule.name());
     for (int moment = 0; moment < rule.moments(); moment++) {
       Storage storage = state.moment(moment);
-      if (!storage.acquire()) {
+      if (!lease.tryHold(storage)) {
         throw new IllegalStateException("layer: the layer is closed");
       }
-      lease.adopt(storage);
       tensors.add(TensorSource.floats(ModelNames.bagState(moment), dims, storage));
     }
     if (rule.countsSteps()) {
@@ -88,6 +89,7 @@ final class BagFile {
   }
 
   static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
+    StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();

@@ -94,10 +94,9 @@ public final class BlockPlan implements AutoCloseable {
     }
 
     private static void hold(Storage packed, Lease lease) {
-      if (!packed.acquire()) {
+      if (!lease.tryHold(packed)) {
         throw new AssertionError("a schedule is closed only with its plan");
       }
-      lease.adopt(packed);
     }
 
     synchronized void close() {

@@ -14,8 +14,12 @@ final class SearchRoom {
   RowSearch[] searches(int rows) {
     int before = searches.length;
     if (before < rows) {
-      searches = Arrays.copyOf(searches, rows);
-      Arrays.setAll(searches, row -> row < before ? searches[row] : new RowSearch(row));
+      // Kept when all of it is there: the heap may end anywhere between.
+      RowSearch[] more = Arrays.copyOf(searches, rows);
+      for (int row = before; row < rows; row++) {
+        more[row] = new RowSearch(row);
+      }
+      searches = more;
     }
     return searches;
   }
