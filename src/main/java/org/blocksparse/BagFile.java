@@ -24,7 +24,6 @@ import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.optimizer.UpdateRule;
 
 /** An {@link EmbeddingBag} in a safetensors file; {@link ModelNames} tells what is in it. */
@@ -73,19 +72,9 @@ final class BagFile {
     if (!optimizerState) {
       return;
     }
-    UpdateRule.Kind rule = bag.optimizerState().kind();
-    TensorState state = bag.optimizerState().of(EmbeddingBag.TABLE);
-    metadata.put(ModelNames.BAG_RULE, rule.name());
-    for (int moment = 0; moment < rule.moments(); moment++) {
-      Storage storage = state.moment(moment);
-      if (!lease.tryHold(storage)) {
-        throw new IllegalStateException("layer: the layer is closed");
-      }
-      tensors.add(TensorSource.floats(ModelNames.bagState(moment), dims, storage));
-    }
-    if (rule.countsSteps()) {
-      tensors.add(TensorSource.ints(ModelNames.BAG_STEPS, state.steps()));
-    }
+    metadata.put(ModelNames.BAG_RULE, bag.optimizerState().kind().name());
+    TensorStateEntries.add(
+        bag.optimizerState(), EmbeddingBag.TABLE, ModelNames.TABLE, dims, lease, tensors);
   }
 
   static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
@@ -116,7 +105,7 @@ final class BagFile {
     int vocabulary = ModelFile.dimension(table, 0);
     int features = ModelFile.dimension(table, 1);
     Mode mode = mode(metadata);
-    State state = stateOrNull(reader, metadata, table.dims());
+    TensorStateEntries state = stateOrNull(reader, metadata, table.dims());
     boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
     reader.tell(
         options.progress()::update,
@@ -130,7 +119,7 @@ final class BagFile {
     try {
       bag.restore(metadata.ofUser());
       if (state != null) {
-        restore(reader, bag, state);
+        state.restore(reader, bag.optimizerState(), EmbeddingBag.TABLE);
       }
       reader.requireIntact();
       return bag;
@@ -155,41 +144,11 @@ final class BagFile {
             + Arrays.stream(Mode.values()).map(Mode::name).collect(Collectors.joining(", ")));
   }
 
-  /** Null steps: the rule does not count them. */
-  private record State(UpdateRule.Kind rule, List<TensorEntry> moments, TensorEntry steps) {
-    long bytes() {
-      return moments.stream().mapToLong(TensorEntry::bytes).sum()
-          + (steps == null ? 0 : steps.bytes());
-    }
-  }
-
-  private static State stateOrNull(SafeTensorsReader reader, ModelMetadata metadata, long[] dims)
-      throws MalformedException {
+  private static TensorStateEntries stateOrNull(
+      SafeTensorsReader reader, ModelMetadata metadata, long[] dims) throws MalformedException {
     UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.BAG_RULE);
-    if (rule == null) {
-      return null;
-    }
-    List<TensorEntry> moments = new ArrayList<>();
-    for (int moment = 0; moment < rule.moments(); moment++) {
-      moments.add(reader.entry(ModelNames.bagState(moment), ElementType.F32, dims));
-    }
-    TensorEntry steps =
-        rule.countsSteps() ? reader.entry(ModelNames.BAG_STEPS, ElementType.I32, dims[0]) : null;
-    return new State(rule, moments, steps);
-  }
-
-  private static void restore(SafeTensorsReader reader, EmbeddingBag bag, State state)
-      throws IOException {
-    bag.optimizerState().reset(state.rule());
-    TensorState target = bag.optimizerState().of(EmbeddingBag.TABLE);
-    if (state.steps() != null) {
-      target.restoreSteps(ModelFile.readSteps(reader, state.steps()));
-    }
-    for (int moment = 0; moment < state.moments().size(); moment++) {
-      reader.readFloats(
-          state.moments().get(moment),
-          target.moment(moment),
-          ModelFile.values(moment, state.moments().size()));
-    }
+    return rule == null
+        ? null
+        : TensorStateEntries.of(reader, rule, ModelNames.TABLE, dims, dims[0]);
   }
 }

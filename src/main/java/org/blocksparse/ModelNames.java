@@ -3,7 +3,7 @@ package org.blocksparse;
 
 /**
  * What a file of a {@link HierarchicalSoftmax} or a {@link LabelTree}, of an {@link EmbeddingBag},
- * or of a layer and a bag holds, by name.
+ * of a layer and a bag, or of an {@link OptimizerState} holds, by name.
  *
  * <pre>
  * W2                        F32 (classes, features, slots)
@@ -39,6 +39,18 @@ package org.blocksparse;
  * blocksparse.bag.optimizer the rule, if its state is there
  * </pre>
  *
+ * Of an {@link OptimizerState}, whose tensors are 0, 1, ...:
+ *
+ * <pre>
+ * optimizer.first.0  ...    F32 as the tensor; the first moment of Adam, or the sums of Adagrad
+ * optimizer.second.0 ...    F32 as the tensor; the second moment of Adam
+ * optimizer.steps.0  ...    I32 (blocks); steps that each block has taken, Adam
+ *
+ * blocksparse.format        1
+ * blocksparse.state.tensors how many tensors there are
+ * blocksparse.optimizer.0 ...   the rule of each
+ * </pre>
+ *
  * <p>Other tensors may be there, and are ignored.
  */
 final class ModelNames {
@@ -65,7 +77,7 @@ final class ModelNames {
   static final String TABLE = "table";
   static final String BAG_MODE = RESERVED + "bag.mode";
   static final String BAG_RULE = RESERVED + "bag.optimizer";
-  static final String BAG_STEPS = "optimizer.steps.table";
+  static final String STATE_TENSORS = RESERVED + "state.tensors";
 
   /** The parameters in the order of the code. */
   private static final String[] PARAMETERS = {"W1", "b1", "W2", "b2"};
@@ -90,8 +102,18 @@ final class ModelNames {
     return STATES[moment] + PARAMETERS[parameter];
   }
 
-  /** A moment of the table of a bag. */
-  static String bagState(int moment) {
-    return STATES[moment] + TABLE;
+  /** A moment of another tensor. */
+  static String moment(int moment, String tensor) {
+    return STATES[moment] + tensor;
+  }
+
+  /** The steps that the blocks of another tensor have taken. */
+  static String steps(String tensor) {
+    return STATE_STEPS + "." + tensor;
+  }
+
+  /** The key of the rule of a tensor, by its position. */
+  static String rule(int tensor) {
+    return RULE + "." + tensor;
   }
 }
