@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The state of an optimizer in a file. */
 @ExtendWith(Seeded.class)
@@ -74,10 +74,10 @@ final class OptimizerStateFileTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"sgd adam", "adagrad sgd", "adam adagrad", "adam adam", "sgd sgd"})
-  void trainingGoesOn_asIfItHadNotEnded(String rules) throws IOException {
-    Optimizer ofW = optimizer(rules.split(" ")[0]);
-    Optimizer ofB = optimizer(rules.split(" ")[1]);
+  @CsvSource({"sgd,adam", "adagrad,sgd", "adam,adagrad", "adam,adam", "sgd,sgd"})
+  void trainingGoesOn_asIfItHadNotEnded(String ruleOfW, String ruleOfB) throws IOException {
+    Optimizer ofW = optimizer(ruleOfW);
+    Optimizer ofB = optimizer(ruleOfB);
     try (FloatTensor w = copy(start);
         FloatTensor b = copy(startB);
         OptimizerState state = OptimizerState.of(w, b)) {
