@@ -11,6 +11,8 @@ import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import org.blocksparse.internal.events.FileEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.ElementType;
 import org.blocksparse.internal.format.SafeTensorsLayout;
@@ -116,8 +118,12 @@ final class PartsFile {
       throw new IllegalArgumentException(
           "parts: expected the class level first, but was class " + first.number());
     }
+    FileEvent event = Recorder.file();
     PartsFile all = new PartsFile(features, classes, labels, steps, first, options);
     AtomicFile.write(file, channel -> all.write(channel, parts));
+    if (event != null) {
+      event.record("save", "softmax", file);
+    }
   }
 
   private void write(SeekableByteChannel channel, Iterator<byte[]> parts) throws IOException {
