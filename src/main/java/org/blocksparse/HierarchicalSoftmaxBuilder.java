@@ -22,12 +22,8 @@ public final class HierarchicalSoftmaxBuilder
   }
 
   @Override
-  HierarchicalSoftmax layer(LayerMemory memory, Labels names) {
-    HierarchicalSoftmax layer = new HierarchicalSoftmax(memory);
-    if (names != null) {
-      layer.setLabels(names);
-    }
-    return layer;
+  HierarchicalSoftmax layer(LayerContent content) {
+    return new HierarchicalSoftmax(content);
   }
 
   /**
