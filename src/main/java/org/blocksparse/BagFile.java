@@ -7,11 +7,13 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.blocksparse.EmbeddingBag.Mode;
+import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
@@ -38,20 +40,26 @@ final class BagFile {
           "options: a bag beside another one; withBag is for HierarchicalSoftmax.save");
     }
     FileEvent event = Recorder.file();
-    try (Lease lease = bag.lease()) {
+    List<TensorSource> tensors = new ArrayList<>();
+    try (Lease lease = bag.lease();
+        WeightsFile weights = new WeightsFile(options, tensors)) {
       Map<String, String> metadata =
           new TreeMap<>(options.metadata() != null ? options.metadata() : bag.metadata());
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
-      List<TensorSource> tensors = new ArrayList<>();
+      weights.add(bag);
       add(bag, lease, options.optimizerState(), tensors, metadata);
+      // Scales, which have more bytes, come first, so that all lie at multiples of their size.
+      tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
       SafeTensorsWriter writer =
           new SafeTensorsWriter(
-              SafeTensorsLayout.of(tensors), metadata, options.progress()::update);
+              SafeTensorsLayout.of(tensors, ModelNames.TABLE),
+              metadata,
+              options.progress()::update);
       AtomicFile.write(
           file,
           channel -> {
             writer.writeAll(channel, tensors);
-            bag.table().requireIntact();
+            lease.requireIntact();
           });
     }
     if (event != null) {
@@ -59,7 +67,7 @@ final class BagFile {
     }
   }
 
-  /** Adds what is saved of a bag, which is leased, to a file. */
+  /** Adds what is saved of a bag besides its table, which is leased, to a file. */
   static void add(
       EmbeddingBag bag,
       Lease lease,
@@ -67,11 +75,10 @@ final class BagFile {
       List<TensorSource> tensors,
       Map<String, String> metadata) {
     metadata.put(ModelNames.BAG_MODE, bag.mode().name());
-    long[] dims = bag.table().shape().toArray();
-    tensors.add(TensorSource.floats(ModelNames.TABLE, dims, bag.table().storage()));
     if (!optimizerState) {
       return;
     }
+    long[] dims = {bag.vocabulary(), bag.features()};
     metadata.put(ModelNames.BAG_RULE, bag.optimizerState().kind().name());
     TensorStateEntries.add(
         bag.optimizerState(), EmbeddingBag.TABLE, ModelNames.TABLE, dims, lease, tensors);
@@ -101,21 +108,34 @@ final class BagFile {
   private static EmbeddingBag load(SafeTensorsReader reader, LoadOptions options)
       throws IOException {
     ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
-    TensorEntry table = reader.entryOfRank(2, ModelNames.TABLE, ElementType.F32);
+    WeightType type = WeightsFile.typeOf(reader, ModelNames.TABLE);
+    TensorEntry table = reader.entryOfRank(2, ModelNames.TABLE, WeightsFile.dtype(type));
     int vocabulary = ModelFile.dimension(table, 0);
     int features = ModelFile.dimension(table, 1);
+    TensorEntry scales =
+        type.hasScales()
+            ? reader.entry(ModelNames.scales(ModelNames.TABLE), ElementType.F32, vocabulary)
+            : null;
     Mode mode = mode(metadata);
-    TensorStateEntries state = stateOrNull(reader, metadata, table.dims());
+    TensorStateEntries state = stateOrNull(reader, metadata, table);
     boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
     reader.tell(
         options.progress()::update,
-        (mapped ? 0 : table.bytes()) + (state == null ? 0 : state.bytes()));
-    Storage storage = mapped ? reader.mapElements(table) : reader.readFloats(table);
-    EmbeddingBag bag =
-        EmbeddingBag.builder(vocabulary, features)
-            .mode(mode)
-            .workers(options.workers())
-            .build(FloatTensor.dense(storage, Shape.of(table.dims())));
+        (mapped ? 0 : table.bytes())
+            + (scales == null ? 0 : scales.bytes())
+            + (state == null ? 0 : state.bytes()));
+    EmbeddingBag bag;
+    if (type == WeightType.FLOAT32) {
+      Storage storage = mapped ? reader.mapElements(table) : reader.readFloats(table);
+      FloatTensor floats = FloatTensor.dense(storage, Shape.of(table.dims()));
+      bag = EmbeddingBag.of(floats, mode, options.workers());
+    } else {
+      Storage storage = mapped ? reader.mapElements(table) : reader.readNarrow(table);
+      Shape rows = EmbeddingBag.shapeOfNarrow(vocabulary, features);
+      Weights narrow =
+          new Weights(type, rows, storage, WeightsFile.readScalesOrNull(reader, scales));
+      bag = EmbeddingBag.of(narrow, mode, options.workers());
+    }
     try {
       bag.restore(metadata.ofUser());
       if (state != null) {
@@ -145,10 +165,15 @@ final class BagFile {
   }
 
   private static TensorStateEntries stateOrNull(
-      SafeTensorsReader reader, ModelMetadata metadata, long[] dims) throws MalformedException {
+      SafeTensorsReader reader, ModelMetadata metadata, TensorEntry table)
+      throws MalformedException {
     UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.BAG_RULE);
-    return rule == null
-        ? null
-        : TensorStateEntries.of(reader, rule, ModelNames.TABLE, dims, dims[0]);
+    if (rule == null) {
+      return null;
+    }
+    if (table.type() != ElementType.F32) {
+      throw ModelMetadata.stateOfNarrow(ModelNames.BAG_RULE, table.type());
+    }
+    return TensorStateEntries.of(reader, rule, ModelNames.TABLE, table.dims(), table.dims()[0]);
   }
 }

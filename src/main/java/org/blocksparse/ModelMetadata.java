@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import java.util.Map;
 import java.util.TreeMap;
+import org.blocksparse.internal.format.ElementType;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Link;
@@ -42,6 +43,11 @@ record ModelMetadata(Map<String, String> entries) {
 
   static MalformedException wrong(String reason) {
     return new MalformedException("__metadata__", reason);
+  }
+
+  /** The state of an optimizer beside weights of a type that is only read. */
+  static MalformedException stateOfNarrow(String rule, ElementType type) {
+    return wrong(rule + " is there, but weights of " + type + " are only read");
   }
 
   /** A string that must be there. */

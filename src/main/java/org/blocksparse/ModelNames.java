@@ -29,7 +29,8 @@ package org.blocksparse;
  * Of a bag:
  *
  * <pre>
- * table                     F32 (vocabulary, features)
+ * table                     F32 (vocabulary, features); or F16, BF16, I8
+ * table.scales              F32 (vocabulary), where it is I8
  * optimizer.first.table     F32 as the table; the first moment of Adam, or the sums of Adagrad
  * optimizer.second.table    F32 as the table; the second moment of Adam
  * optimizer.steps.table     I32 (vocabulary); steps that each row has taken, Adam
@@ -85,7 +86,7 @@ final class ModelNames {
   /** The place of W2 among them. */
   static final int W2 = 2;
 
-  /** What the columns of weights of I8 are multiplied by. */
+  /** What the columns or rows of weights of I8 are multiplied by. */
   private static final String SCALES = ".scales";
 
   private static final String[] STATES = {"optimizer.first.", "optimizer.second."};
