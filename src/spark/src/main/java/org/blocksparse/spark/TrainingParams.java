@@ -59,9 +59,13 @@ public interface TrainingParams extends HierarchicalSoftmaxParams {
     return new IntParam(this, "classes", "number of classes of labels; 0: chosen");
   }
 
-  /** How labels are put into classes: {@code byFrequency} (the default) or {@code contiguous}. */
+  /**
+   * How labels are put into classes: {@code byFrequency} (the default), {@code contiguous}, or
+   * {@code clustered}, labels of similar rows together, for which the driver needs memory for
+   * features x labels x 4 bytes.
+   */
   default Param<String> assignment() {
-    return new Param<>(this, "assignment", "byFrequency or contiguous");
+    return new Param<>(this, "assignment", "byFrequency, contiguous or clustered");
   }
 
   /**
