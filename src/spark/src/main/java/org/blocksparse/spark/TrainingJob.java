@@ -37,7 +37,9 @@ import scala.Tuple2;
  */
 final class TrainingJob {
   private static final String DESCRIPTION = "spark.job.description";
-  private static final int TASKS_PER_SLOT = 3;
+
+  /** So many that slots end at about the same time, though tasks are of one size. */
+  static final int TASKS_PER_SLOT = 8;
 
   private final TrainingSettings settings;
   private final JavaSparkContext context;

@@ -85,8 +85,8 @@ public interface TrainingParams extends HierarchicalSoftmaxParams {
     return new BooleanParam(this, "keepOptimizerState", "whether the file has optimizer state");
   }
 
-  /** Tasks of training; 0 by default: three for each task slot. */
+  /** Tasks of training; 0 by default: eight for each task slot. */
   default Param<Object> numPartitions() {
-    return new IntParam(this, "numPartitions", "tasks of training; 0: three for each task slot");
+    return new IntParam(this, "numPartitions", "tasks of training; 0: eight for each task slot");
   }
 }
