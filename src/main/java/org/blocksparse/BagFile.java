@@ -24,8 +24,8 @@ import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.optimizer.UpdateRule;
 
 /** An {@link EmbeddingBag} in a safetensors file; {@link ModelNames} tells what is in it. */
@@ -33,6 +33,7 @@ final class BagFile {
   private BagFile() {}
 
   static void save(EmbeddingBag bag, Path file, SaveOptions options) throws IOException {
+    StackRoom.requireForFiles();
     requireNonNull(file, "file");
     if (requireNonNull(options, "options").bag() != null) {
       throw new IllegalArgumentException(
@@ -78,23 +79,13 @@ final class BagFile {
       return;
     }
     long[] dims = {bag.vocabulary(), bag.features()};
-    UpdateRule.Kind rule = bag.optimizerState().kind();
-    TensorState state = bag.optimizerState().of(EmbeddingBag.TABLE);
-    metadata.put(ModelNames.BAG_RULE, rule.name());
-    for (int moment = 0; moment < rule.moments(); moment++) {
-      Storage storage = state.moment(moment);
-      if (!storage.acquire()) {
-        throw new IllegalStateException("layer: the layer is closed");
-      }
-      lease.adopt(storage);
-      tensors.add(TensorSource.floats(ModelNames.bagState(moment), dims, storage));
-    }
-    if (rule.countsSteps()) {
-      tensors.add(TensorSource.ints(ModelNames.BAG_STEPS, state.steps()));
-    }
+    metadata.put(ModelNames.BAG_RULE, bag.optimizerState().kind().name());
+    TensorStateEntries.add(
+        bag.optimizerState(), EmbeddingBag.TABLE, ModelNames.TABLE, dims, lease, tensors);
   }
 
   static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
+    StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();
@@ -126,7 +117,7 @@ final class BagFile {
             ? reader.entry(ModelNames.scales(ModelNames.TABLE), ElementType.F32, vocabulary)
             : null;
     Mode mode = mode(metadata);
-    State state = stateOrNull(reader, metadata, table);
+    TensorStateEntries state = stateOrNull(reader, metadata, table);
     boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
     reader.tell(
         options.progress()::update,
@@ -148,7 +139,7 @@ final class BagFile {
     try {
       bag.restore(metadata.ofUser());
       if (state != null) {
-        restore(reader, bag, state);
+        state.restore(reader, bag.optimizerState(), EmbeddingBag.TABLE);
       }
       reader.requireIntact();
       return bag;
@@ -173,15 +164,7 @@ final class BagFile {
             + Arrays.stream(Mode.values()).map(Mode::name).collect(Collectors.joining(", ")));
   }
 
-  /** Null steps: the rule does not count them. */
-  private record State(UpdateRule.Kind rule, List<TensorEntry> moments, TensorEntry steps) {
-    long bytes() {
-      return moments.stream().mapToLong(TensorEntry::bytes).sum()
-          + (steps == null ? 0 : steps.bytes());
-    }
-  }
-
-  private static State stateOrNull(
+  private static TensorStateEntries stateOrNull(
       SafeTensorsReader reader, ModelMetadata metadata, TensorEntry table)
       throws MalformedException {
     UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.BAG_RULE);
@@ -191,28 +174,6 @@ final class BagFile {
     if (table.type() != ElementType.F32) {
       throw ModelMetadata.stateOfNarrow(ModelNames.BAG_RULE, table.type());
     }
-    long[] dims = table.dims();
-    List<TensorEntry> moments = new ArrayList<>();
-    for (int moment = 0; moment < rule.moments(); moment++) {
-      moments.add(reader.entry(ModelNames.bagState(moment), ElementType.F32, dims));
-    }
-    TensorEntry steps =
-        rule.countsSteps() ? reader.entry(ModelNames.BAG_STEPS, ElementType.I32, dims[0]) : null;
-    return new State(rule, moments, steps);
-  }
-
-  private static void restore(SafeTensorsReader reader, EmbeddingBag bag, State state)
-      throws IOException {
-    bag.optimizerState().reset(state.rule());
-    TensorState target = bag.optimizerState().of(EmbeddingBag.TABLE);
-    if (state.steps() != null) {
-      target.restoreSteps(ModelFile.readSteps(reader, state.steps()));
-    }
-    for (int moment = 0; moment < state.moments().size(); moment++) {
-      reader.readFloats(
-          state.moments().get(moment),
-          target.moment(moment),
-          ModelFile.values(moment, state.moments().size()));
-    }
+    return TensorStateEntries.of(reader, rule, ModelNames.TABLE, table.dims(), table.dims()[0]);
   }
 }

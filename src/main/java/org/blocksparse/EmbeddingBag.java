@@ -396,7 +396,7 @@ public final class EmbeddingBag implements AutoCloseable {
   /**
    * Saves the layer as a safetensors file with the tensor {@code table}. Whenever the machine
    * stops, the file is the old one or the new one, never a part of one. For a bag and the softmax
-   * behind it in one file, see {@link SaveOptions#withBag}.
+   * after it in one file, see {@link SaveOptions#withBag}.
    *
    * @throws IllegalStateException if the table is not finite
    * @throws IllegalArgumentException if the options have another bag; see also {@link

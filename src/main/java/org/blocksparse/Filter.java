@@ -16,7 +16,7 @@ import org.blocksparse.internal.softmax.OutputFilter;
  * by {@link Ranking#openedClasses}. A row in which nothing at all is allowed has an empty ranking,
  * and {@link Ranking#isFilteredOut} says so.
  *
- * <p>Probabilities stay those of the model, unless the filter is {@link #renormalised}.
+ * <p>Probabilities stay those of the model, unless it is {@link #withRenormalisation}.
  *
  * <p>Immutable. {@link SparseRows} stay the caller's, and must be open when the filter is used.
  */
@@ -103,7 +103,7 @@ public final class Filter {
    * Ranking#openedClasses} does not count them. A row whose allowed outputs have no probability at
    * all is not {@linkplain Ranking#isDefined defined}.
    */
-  public Filter renormalised() {
+  public Filter withRenormalisation() {
     return new Filter(only, outputs, rows, true);
   }
 
@@ -119,14 +119,13 @@ public final class Filter {
   }
 
   /** Probabilities are not to be divided by a sum, which those of a label tree do not have. */
-  Filter requireNotRenormalised() {
+  void requireNotRenormalised() {
     if (renormalised) {
       throw new IllegalArgumentException(
           "filter: expected one that is not renormalised, as the probabilities of a LabelTree do not"
               + " sum to one, but was "
               + this);
     }
-    return this;
   }
 
   /** Adds what must be open to a lease. */

@@ -145,12 +145,9 @@ final class LayerMemory implements AutoCloseable {
     try {
       Lease lease = ofParameters.get();
       for (Storage own : new Storage[] {valid, prior}) {
-        if (own != null) {
-          if (!own.acquire()) {
-            lease.close();
-            throw new IllegalStateException("only close() closes them");
-          }
-          lease.adopt(own);
+        if (own != null && !lease.tryHold(own)) {
+          lease.close();
+          throw new IllegalStateException("only close() closes them");
         }
       }
       return lease;

@@ -118,10 +118,9 @@ final class ModelFile {
       for (Parameter parameter : Parameter.values()) {
         int p = parameter.index();
         Storage storage = state.of(p).moment(moment);
-        if (!storage.acquire()) {
+        if (!lease.tryHold(storage)) {
           throw new IllegalStateException("layer: the layer is closed");
         }
-        lease.adopt(storage);
         long[] dims = memory.parameters().of(parameter).shape().toArray();
         tensors.add(TensorSource.floats(ModelNames.state(moment, p), dims, storage));
       }

@@ -70,10 +70,12 @@ record ModelMetadata(Map<String, String> entries) {
 
   /** The rule whose state is in the file; null if there is none. */
   UpdateRule.Kind ruleOrNull(String key) throws MalformedException {
-    String name = entries.get(key);
-    if (name == null) {
-      return null;
-    }
+    return entries.containsKey(key) ? rule(key) : null;
+  }
+
+  /** A rule that must be there. */
+  UpdateRule.Kind rule(String key) throws MalformedException {
+    String name = get(key);
     try {
       return UpdateRule.Kind.valueOf(name);
     } catch (IllegalArgumentException e) {

@@ -67,7 +67,7 @@ public final class SaveOptions {
     return new SaveOptions(new TreeMap<>(entries), optimizerState, bag, weights, progress);
   }
 
-  /** What the optimizer remembers as well, so that training can go on as if it had not ended. */
+  /** The state of the optimizer as well, so that training can go on as if it had not ended. */
   public SaveOptions withOptimizerState() {
     return new SaveOptions(metadata, true, bag, weights, progress);
   }

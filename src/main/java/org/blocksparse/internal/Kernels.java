@@ -18,7 +18,7 @@ public interface Kernels {
   /** The instruction set, {@code avx512} for instance, or {@code java}. */
   String instructionSet();
 
-  /** What multiplies, in a few words. */
+  /** Which products run on what, in words. */
   String path();
 
   /** Whether a product may run on OpenBLAS. */

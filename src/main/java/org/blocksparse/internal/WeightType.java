@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -9,13 +10,13 @@ import org.blocksparse.internal.memory.Storage;
  */
 public enum WeightType {
   /** As it is. */
-  FLOAT32(0, 4),
+  FLOAT32(Blocksparse.BLOCKSPARSE_FLOAT32, 4),
   /** IEEE 754 binary16. */
-  FLOAT16(1, 2),
+  FLOAT16(Blocksparse.BLOCKSPARSE_FLOAT16, 2),
   /** The upper half of a float. */
-  BFLOAT16(2, 2),
+  BFLOAT16(Blocksparse.BLOCKSPARSE_BFLOAT16, 2),
   /** A whole number, times the scale of its column of the block or its row of the table. */
-  INT8(3, 1);
+  INT8(Blocksparse.BLOCKSPARSE_INT8, 1);
 
   private static final int HALF_INFINITY = 0x7c00;
 
@@ -37,7 +38,7 @@ public enum WeightType {
     return bytes;
   }
 
-  /** The elements of four bytes that hold so many of these. */
+  /** The elements of four bytes that hold that many of these. */
   public long words(long elements) {
     return (Math.multiplyExact(elements, (long) bytes) + 3) / 4;
   }

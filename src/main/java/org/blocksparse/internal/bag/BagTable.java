@@ -150,10 +150,12 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   /** Rows that are named very often are summed up in parts first. */
   private void forEachGradient(Bags bags, int bound, Rows gradOut, Gradients taker) {
     try (TransposedBags transposed = TransposedBags.of(bags, bound, reduction)) {
-      take(transposed.whole(), gradOut, taker);
       Bags parts = transposed.parts();
-      if (parts.count() > 0) {
+      if (parts.count() == 0) {
+        take(transposed.whole(), gradOut, taker);
+      } else {
         try (Scratch scratch = Scratch.borrow((long) parts.count() * features)) {
+          take(transposed.whole(), gradOut, taker); // memory that is not to be had changes nothing
           TableRows summands = new TableRows(gradOut);
           Rows sums = new Rows(scratch.storage(), parts.count(), features);
           Kernels kernels = engine.kernels();
