@@ -146,10 +146,11 @@ final class PartsFile {
     ByteBuffer buffer = TensorSource.buffer();
     for (TensorSource tensor : tensors) {
       if (tensor.elements() != null) {
-        channel.position(writer.position(tensor.name()));
-        tensor.forEachPiece(buffer, bytes -> put(channel, bytes));
+        writer.seek(channel, tensor.name(), 0);
+        tensor.forEachPiece(buffer, bytes -> writer.write(channel, bytes));
       }
     }
+    writer.end();
   }
 
   private void put(
@@ -202,13 +203,7 @@ final class PartsFile {
 
   private void put(SeekableByteChannel channel, String name, int block, ByteBuffer bytes)
       throws IOException {
-    channel.position(writer.position(name) + (long) block * bytes.remaining());
-    put(channel, bytes);
-  }
-
-  private static void put(SeekableByteChannel channel, ByteBuffer bytes) throws IOException {
-    while (bytes.hasRemaining()) {
-      channel.write(bytes);
-    }
+    writer.seek(channel, name, (long) block * bytes.remaining());
+    writer.write(channel, bytes);
   }
 }
