@@ -229,7 +229,11 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
     int32_t w_transposed, const float* bias, int64_t bias_stride, int32_t accumulate, float* c,
     int64_t c_rows, int64_t ldc, float* scratch, int64_t scratch_length);
 
-/* What weights that are only read may be stored as. */
+/*
+ * What weights that are only read may be stored as. They are widened to float32 as they are loaded, and
+ * sums are float32. A result has the same bits as of the weights widened before, but for which NaN a
+ * NaN is.
+ */
 typedef enum blocksparse_element_type {
   BLOCKSPARSE_FLOAT32 = 0,
   BLOCKSPARSE_FLOAT16 = 1,  /* IEEE 754 binary16 */
@@ -238,9 +242,8 @@ typedef enum blocksparse_element_type {
 } blocksparse_element_type;
 
 /*
- * As blocksparse_block_gemm_f32 on BLOCKSPARSE_PATH_TILE, with weights of any element type: they are
- * widened to float32 as they are loaded, and sums are float32. The result has the same bits as there
- * with the weights widened before, but for which NaN a NaN is. Nothing goes to BLAS.
+ * As blocksparse_block_gemm_f32 on BLOCKSPARSE_PATH_TILE, with weights of any element type. Nothing
+ * goes to BLAS.
  *
  * w_type        BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
  * w             as there, in elements of that type, at any address; FLOAT32 at one of its own size
@@ -494,9 +497,12 @@ typedef enum blocksparse_bag_reduction {
 /*
  * c[r] = factor * (sum over the entries e of bag r of values[e] * a[indices[e]]); 0 for an empty bag
  *
- * n   size of a row
- * a   the table: a_rows rows, row i at a + i * lda
- * c   a row for each bag, bag r at c + r * ldc; only written; overlaps no other operand
+ * n        size of a row
+ * a_type   BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
+ * a        the table: a_rows rows, row i at a + i * lda in elements of that type, at any address;
+ *          FLOAT32 at one of its own size
+ * scales   of INT8, one number for each row of a; NULL for all other types
+ * c        a row for each bag, bag r at c + r * ldc; only written; overlaps no other operand
  *
  * The indices of a bag are checked before its row is written, and after those before were.
  */
@@ -504,23 +510,23 @@ BLOCKSPARSE_API int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction,
                                                 const int32_t* offsets, int32_t bags, int32_t begin,
                                                 int32_t end, const int32_t* indices,
                                                 const float* values, int32_t entries, int32_t n,
-                                                const float* a, int64_t a_rows, int64_t lda,
-                                                float* c, int64_t ldc);
+                                                int32_t a_type, const void* a, int64_t a_rows,
+                                                int64_t lda, const float* scales, float* c,
+                                                int64_t ldc);
 
 /*
  * The gradient of the sums with respect to the values: for each entry e of each bag r
  *
  *   dots[e] = factor * a[indices[e]] . y[r]
  *
- * y      a row for each bag, bag r at y + r * ldy
- * dots   entries; those of the bags named are written
+ * a_type, a, scales   as above
+ * y                   a row for each bag, bag r at y + r * ldy
+ * dots                entries; those of the bags named are written
  */
-BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction,
-                                                const int32_t* offsets, int32_t bags, int32_t begin,
-                                                int32_t end, const int32_t* indices,
-                                                int32_t entries, int32_t n, const float* a,
-                                                int64_t a_rows, int64_t lda, const float* y,
-                                                int64_t ldy, float* dots);
+BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(
+    int32_t isa, int32_t reduction, const int32_t* offsets, int32_t bags, int32_t begin,
+    int32_t end, const int32_t* indices, int32_t entries, int32_t n, int32_t a_type, const void* a,
+    int64_t a_rows, int64_t lda, const float* scales, const float* y, int64_t ldy, float* dots);
 
 /*
  * Steps of an optimiser: for each bag r, its sum (without a factor) is the gradient g of row targets[r]

@@ -119,14 +119,13 @@ public final class Filter {
   }
 
   /** Probabilities are not to be divided by a sum, which those of a label tree do not have. */
-  Filter requireNotRenormalised() {
+  void requireNotRenormalised() {
     if (renormalised) {
       throw new IllegalArgumentException(
           "filter: expected one that is not renormalised, as the probabilities of a LabelTree do not"
               + " sum to one, but was "
               + this);
     }
-    return this;
   }
 
   /** Adds what must be open to a lease. */

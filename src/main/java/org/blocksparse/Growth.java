@@ -354,7 +354,8 @@ final class Growth {
   private LayerMemory moved(ClassAssignment after) {
     LayerState state = memory.state();
     Relocation relocation =
-        new Relocation(memory.softmax().engine(), memory.features(), table, after.table());
+        new Relocation(
+            memory.softmax().engine(), memory.link(), memory.features(), table, after.table());
     LayerMemory result =
         inNewMemory(
             memory,

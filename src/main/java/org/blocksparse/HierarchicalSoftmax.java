@@ -5,12 +5,8 @@ import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Collections;
-import java.util.Map;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.random.RandomGenerator;
 import org.blocksparse.internal.softmax.Link;
-import org.blocksparse.internal.softmax.Parameter;
 
 /**
  * A softmax over very many outputs, in two levels: first a softmax over classes of outputs, then
@@ -61,21 +57,9 @@ import org.blocksparse.internal.softmax.Parameter;
  * IndexOutOfBoundsException} if a target is outside [0, outputs), and {@link IllegalStateException}
  * if the layer or a tensor is closed. Nothing is changed then.
  */
-public final class HierarchicalSoftmax implements AutoCloseable {
-  private volatile LayerMemory memory;
-  private final AtomicLong steps = new AtomicLong();
-  private Map<String, String> metadata = Map.of();
-  private volatile Labels labels;
-
-  HierarchicalSoftmax(LayerMemory memory) {
-    this.memory = memory;
-  }
-
-  private HierarchicalSoftmax(LayerContent content) {
-    this(content.memory());
-    this.metadata = Collections.unmodifiableMap(content.metadata());
-    this.steps.set(content.steps());
-    this.labels = content.labels();
+public final class HierarchicalSoftmax extends TwoLevelLayer {
+  HierarchicalSoftmax(LayerContent content) {
+    super(content);
   }
 
   /**
@@ -88,115 +72,6 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    */
   public static HierarchicalSoftmaxBuilder builder(int features, int outputs) {
     return new HierarchicalSoftmaxBuilder(features, outputs);
-  }
-
-  /** The size of a row of x. */
-  public int features() {
-    return memory.features();
-  }
-
-  /** The number of outputs. */
-  public int outputs() {
-    return assignment().outputs();
-  }
-
-  /** The number of classes. */
-  public int classCount() {
-    return assignment().classes();
-  }
-
-  /** Where each output lives: its class, and its slot in the class. */
-  public ClassAssignment assignment() {
-    return memory.assignment();
-  }
-
-  /** Whether it has names for its outputs. */
-  public boolean hasLabels() {
-    return labels != null;
-  }
-
-  /**
-   * The names of the outputs.
-   *
-   * @throws IllegalStateException if it has none
-   */
-  public Labels labels() {
-    return Labels.orThrow(labels);
-  }
-
-  /**
-   * Gives names to the outputs, in place of those that they have. Rankings made before keep theirs.
-   *
-   * @throws IllegalArgumentException if there are more than outputs; there may be fewer, so that
-   *     outputs with the last numbers have none
-   */
-  public void setLabels(Labels names) {
-    labels = requireNonNull(names, "labels").forAtMost(outputs());
-  }
-
-  /** Weights of the classes, (features, classes): its own, if {@link #weightType} allows. */
-  public FloatTensor W1() {
-    return memory.parameters().floats(Parameter.W1);
-  }
-
-  /** Biases of the classes, (classes): the layer's own, not a copy. */
-  public FloatTensor b1() {
-    return memory.parameters().b1();
-  }
-
-  /** Weights of the outputs, (classes, features, slots): as {@link #W1}. */
-  public FloatTensor W2() {
-    return memory.parameters().floats(Parameter.W2);
-  }
-
-  /** What W1 and W2 are stored as. If it is not FLOAT32, W1() and W2() refuse to give them out. */
-  public ElementType weightType() {
-    return memory.parameters().type();
-  }
-
-  /**
-   * A copy of this layer with weights of another type: all that is promised here is true for them,
-   * but only FLOAT32 can be trained and grow. {@link SaveOptions#withWeights} needs no copy.
-   *
-   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
-   * @throws IllegalStateException if weights would be rounded that have been rounded before
-   */
-  public HierarchicalSoftmax withWeights(ElementType type) {
-    return new HierarchicalSoftmax(
-        new LayerContent(
-            memory.withWeights(requireNonNull(type, "type")), metadata, steps.get(), labels));
-  }
-
-  /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
-  public FloatTensor b2() {
-    return memory.parameters().b2();
-  }
-
-  // ------------------------------------------------------------------------------------- files
-
-  /** Saves parameters and classes; see {@link #save(Path, SaveOptions)}. */
-  public void save(Path file) throws IOException {
-    save(file, SaveOptions.defaults());
-  }
-
-  /**
-   * Saves the layer as a safetensors file with the tensors W1, b1, W2, b2, classOf and slotOf, and
-   * its labels. Whenever the machine stops, the file is the old one or the new one, never a part of
-   * one.
-   *
-   * <p>The new file is written beside the old one, with a hidden name, and takes its place in one
-   * step; it has the old one's mode, and its owner and group where the system allows it. A symbolic
-   * link stays, and what it points to is replaced or made; other hard links keep the old content.
-   * What a killed process has left behind of the same file is deleted.
-   *
-   * @throws IllegalStateException if a parameter is not finite
-   * @throws IllegalArgumentException if there is more metadata than a file can have; see {@link
-   *     SaveOptions#withMetadata}
-   * @throws IOException if the file cannot be written, or is not a regular file; an old one is
-   *     unchanged
-   */
-  public void save(Path file, SaveOptions options) throws IOException {
-    ModelFile.save(new LayerContent(memory, metadata, steps.get(), labels), file, options);
   }
 
   /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
@@ -218,123 +93,31 @@ public final class HierarchicalSoftmax implements AutoCloseable {
     return ModelFile.load(file, options, Link.SOFTMAX, HierarchicalSoftmax::new);
   }
 
-  /** The strings that were in the file that this layer was loaded from, by key. */
-  public Map<String, String> metadata() {
-    return metadata;
+  // ------------------------------------------------------------------------------------ copies
+
+  /**
+   * A layer of its own with the same parameters, optimizer state, classes, names and metadata: a
+   * snapshot that serves while this layer trains or grows. It is in memory, and can be trained,
+   * also if this one is mapped from a file.
+   *
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public HierarchicalSoftmax copy() {
+    return new HierarchicalSoftmax(content(Growth.copy(memory())));
   }
 
-  /** How many steps of training it has taken. */
-  public long steps() {
-    return steps.get();
-  }
-
-  LayerMemory memory() {
-    return memory;
-  }
-
-  /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
-  @Override
-  public void close() {
-    memory.close();
+  /**
+   * A copy of this layer with weights of another type: all that is promised here is true for them,
+   * but only FLOAT32 can be trained and grow. {@link SaveOptions#withWeights} needs no copy.
+   *
+   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  public HierarchicalSoftmax withWeights(ElementType type) {
+    return new HierarchicalSoftmax(content(memory().withWeights(requireNonNull(type, "type"))));
   }
 
   // -------------------------------------------------------------------------------- prediction
-
-  /**
-   * The probabilities of all outputs, (batch, outputs): as costly as a dense softmax. Where only
-   * the likely ones are wanted, {@link #topK} is much faster and as exact.
-   *
-   * <p>Cost: F (C + C S); all of W2.
-   */
-  public FloatTensor probabilities(FloatTensor x) {
-    return new Prediction(memory).all(x, false);
-  }
-
-  /**
-   * As {@link #probabilities(FloatTensor)}, into a tensor that there is already. The system takes
-   * about as long to give out memory of that size as a tenth of the computation.
-   *
-   * @param out (batch, outputs), which must not overlap x or a parameter
-   */
-  public void probabilities(FloatTensor x, FloatTensor out) {
-    new Prediction(memory).all(x, false, out);
-  }
-
-  /** The log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
-  public FloatTensor logProbabilities(FloatTensor x) {
-    return new Prediction(memory).all(x, true);
-  }
-
-  /** As {@link #logProbabilities(FloatTensor)}, into a tensor that there is already. */
-  public void logProbabilities(FloatTensor x, FloatTensor out) {
-    new Prediction(memory).all(x, true, out);
-  }
-
-  /** The probabilities of given outputs; as {@link #logProbabilitiesOf}. */
-  public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
-    return new Prediction(memory).of(x, targets, false);
-  }
-
-  /**
-   * The log probabilities of given outputs for each row, without computing the rest: of its target,
-   * or of several candidates.
-   *
-   * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
-   *
-   * @param targets (batch) or (batch, n), each in [0, outputs); repeats are allowed
-   * @return of the same shape
-   */
-  public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor targets) {
-    return new Prediction(memory).of(x, targets, true);
-  }
-
-  /**
-   * The k likeliest outputs of each row, exactly: as if all log probabilities were computed and
-   * sorted, equal ones by their number. Only the classes that can hold one of them are opened
-   * ({@link Ranking#openedClasses} says how many).
-   *
-   * <p>Cost: F (C + S o), with o the classes that are opened; these classes, some of them more than
-   * once if there are many rows.
-   *
-   * @param k at least 1; larger than the number of outputs is allowed and gives all of them
-   * @throws IllegalArgumentException also if k is less than 1
-   */
-  public Ranking topK(FloatTensor x, int k) {
-    return topK(x, k, Filter.NONE);
-  }
-
-  /**
-   * The k likeliest of the outputs that a filter allows, of each row; fewer if it allows fewer.
-   *
-   * <p>Cost: as without a filter, and in addition a few nanoseconds for each output that the filter
-   * lists, and for every class where each row has a list of its own. What is left out may be
-   * likely, so that more classes are opened.
-   *
-   * @throws IllegalArgumentException also if k is less than 1, or the filter is for another batch
-   * @throws IndexOutOfBoundsException if the filter names an output that there is not
-   */
-  public Ranking topK(FloatTensor x, int k, Filter filter) {
-    return new Prediction(memory).topK(x, k, filter).with(labels);
-  }
-
-  /**
-   * All outputs of each row whose probability is at least {@code probability}. Cost as {@link
-   * #topK}.
-   *
-   * @param probability in (0, 1]
-   * @throws IllegalArgumentException also if it is not
-   */
-  public Ranking atLeast(FloatTensor x, double probability) {
-    return atLeast(x, probability, Filter.NONE);
-  }
-
-  /**
-   * The same of the outputs that a filter allows; errors as {@link #topK(FloatTensor, int,
-   * Filter)}.
-   */
-  public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
-    return new Prediction(memory).atLeast(x, probability, filter).with(labels);
-  }
 
   /**
    * The likeliest outputs of each row that together have at least the given probability ("top-p"),
@@ -353,7 +136,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * #topK(FloatTensor, int, Filter)}.
    */
   public Ranking topP(FloatTensor x, double mass, Filter filter) {
-    return new Prediction(memory).topP(x, mass, filter).with(labels);
+    return named(prediction().topP(x, mass, filter));
   }
 
   /**
@@ -394,114 +177,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * @throws ArithmeticException also if what is allowed has no probability
    */
   public int[] sample(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
-    return new Prediction(memory).sample(x, temperature, random, filter);
-  }
-
-  /**
-   * How the probability of an output comes about.
-   *
-   * <p>Cost: F (C + S); the class of the output.
-   *
-   * @param x (1, features)
-   * @param output in [0, outputs)
-   */
-  public Explanation explain(FloatTensor x, int output) {
-    return new Prediction(memory).explain(x, output, labels);
-  }
-
-  // ------------------------------------------------------------------------------------ growth
-
-  /**
-   * A layer of its own with the same parameters, optimizer state, classes, names and metadata: a
-   * snapshot that serves while this layer trains or grows. It is in memory, and can be trained,
-   * also if this one is mapped from a file.
-   *
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
-   */
-  public HierarchicalSoftmax copy() {
-    return new HierarchicalSoftmax(
-        new LayerContent(Growth.copy(memory), metadata, steps.get(), labels));
-  }
-
-  /**
-   * Adds outputs, in the classes that have the fewest. Each is as likely as the outputs of its
-   * class are on the (geometric) average: its weights and bias are their means. It has no optimizer
-   * state yet; all else keeps its own. Give the layer {@linkplain #setLabels names} for them, if it
-   * has names.
-   *
-   * <p>Where there are empty slots, only the classes that take an output are touched. Where not,
-   * all classes get more slots, a sixteenth more than are needed; {@link #W1}, {@link #W2} and the
-   * biases then are other tensors, and those that were the layer's before are closed.
-   *
-   * @param n how many, at least 1
-   * @return the number of the first; the others follow
-   * @throws IllegalArgumentException also if n is less than 1, or if there would be too many to
-   *     count
-   * @throws IllegalStateException also if empty slots are to be filled and the layer is mapped
-   *     read-only from a file
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
-   */
-  public int addOutputs(int n) {
-    int first = outputs();
-    memory = Growth.added(memory, n);
-    return first;
-  }
-
-  /**
-   * As {@link #addOutputs(int)}, each in the class that is likeliest for a given x, of those that
-   * have an empty slot when it is its turn.
-   *
-   * @param x (n, features), for each new output what it shall be predicted from: the mean of its
-   *     examples, for instance; finite
-   */
-  public int addOutputs(FloatTensor x) {
-    int first = outputs();
-    memory = Growth.added(memory, x);
-    return first;
-  }
-
-  /**
-   * Takes outputs out of the layer. They keep their numbers, which no other output gets, and have a
-   * probability of exactly zero; what they had goes to the other outputs of their classes. As
-   * targets they are refused. A class that has no outputs any more is dropped: the parameters are
-   * other tensors then, as in {@link #addOutputs(int)}.
-   *
-   * @param outputs in any order; those that are retired already, and repeats, change nothing
-   * @throws IndexOutOfBoundsException if one is outside [0, outputs)
-   * @throws IllegalArgumentException also if none would be left
-   * @throws IllegalStateException also if the layer is mapped read-only, and no class is dropped
-   */
-  public void retire(int... outputs) {
-    memory = Growth.retired(memory, outputs);
-  }
-
-  /**
-   * Gives the numbers of outputs that are retired to new ones, which are placed and begin as in
-   * {@link #addOutputs(int)}. Nothing is left of what they were.
-   *
-   * @throws IndexOutOfBoundsException if one is outside [0, outputs)
-   * @throws IllegalArgumentException also if one is not retired, or if one occurs twice
-   */
-  public void reuse(int... outputs) {
-    memory = Growth.reused(memory, outputs);
-  }
-
-  /**
-   * Puts the outputs into other classes; those that are retired stay so, whatever the assignment
-   * says. Optimizer state moves along.
-   *
-   * <p>A class begins with the mean weights of the classes that its outputs come from, and an
-   * output with the difference to what its class had, so that training goes on from there: for x =
-   * 0 all probabilities stay as they are, for others they are near and get right again by training.
-   * Where a class stays together, nothing changes.
-   *
-   * <p>The parameters are other tensors then, as in {@link #addOutputs(int)}.
-   *
-   * @throws IllegalArgumentException also if it is for another number of outputs
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
-   */
-  public void reassign(ClassAssignment classes) {
-    memory = Growth.reassigned(memory, classes);
+    return prediction().sample(x, temperature, random, filter);
   }
 
   // ---------------------------------------------------------------------------------- training
@@ -516,7 +192,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
 
   /** The loss that a {@link #step} would report, without a step. */
   public double loss(FloatTensor x, IntTensor targets, Loss loss) {
-    return new Training(memory).loss(x, targets, loss);
+    return training().loss(x, targets, loss);
   }
 
   /** The negative log probability of each row's target, (batch). */
@@ -531,7 +207,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: F (C + S); the classes of the targets.
    */
   public FloatTensor losses(FloatTensor x, IntTensor targets, Loss loss) {
-    return new Training(memory).losses(x, targets, loss);
+    return training().losses(x, targets, loss);
   }
 
   /** The gradients of the mean negative log likelihood. */
@@ -546,7 +222,7 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    * <p>Cost: 3 F (C + S), and to clear C F S; the classes of the targets.
    */
   public SoftmaxGradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
-    return new Training(memory).gradients(x, targets, loss);
+    return training().gradients(x, targets, loss);
   }
 
   /** A step of training on the mean negative log likelihood, without a gradient for x. */
@@ -587,13 +263,8 @@ public final class HierarchicalSoftmax implements AutoCloseable {
    */
   public double step(
       FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
-    double value = new Training(memory).step(x, targets, loss, optimizer, gradX, steps.get() + 1);
-    steps.incrementAndGet();
+    double value = training().step(x, targets, loss, optimizer, gradX, nextStep());
+    countStep();
     return value;
-  }
-
-  @Override
-  public String toString() {
-    return memory.describe("HierarchicalSoftmax");
   }
 }

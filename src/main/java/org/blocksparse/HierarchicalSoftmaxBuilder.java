@@ -22,12 +22,8 @@ public final class HierarchicalSoftmaxBuilder
   }
 
   @Override
-  HierarchicalSoftmax layer(LayerMemory memory, Labels names) {
-    HierarchicalSoftmax layer = new HierarchicalSoftmax(memory);
-    if (names != null) {
-      layer.setLabels(names);
-    }
-    return layer;
+  HierarchicalSoftmax layer(LayerContent content) {
+    return new HierarchicalSoftmax(content);
   }
 
   /**
@@ -54,7 +50,7 @@ public final class HierarchicalSoftmaxBuilder
    * @param steps of training that the layer has taken
    * @param parts what {@link SoftmaxPart#toBytes} returned: the class level first, then each class
    *     once, in any order
-   * @param options may ask for the optimizer state and have metadata
+   * @param options may ask for the optimizer state, and have metadata and a {@link Progress}
    * @throws IllegalArgumentException if steps are negative, if a part is missing, is there twice,
    *     has other sizes or numbers that are not finite, or if the options ask for a bag or another
    *     type of weights

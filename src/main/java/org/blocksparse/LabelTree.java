@@ -5,11 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Collections;
-import java.util.Map;
-import java.util.concurrent.atomic.AtomicLong;
 import org.blocksparse.internal.softmax.Link;
-import org.blocksparse.internal.softmax.Parameter;
 
 /**
  * Several outputs out of very many, each there or not: a probabilistic label tree of two levels
@@ -49,33 +45,18 @@ import org.blocksparse.internal.softmax.Parameter;
  * near 0 and near 1 alike, and what the rounding of the logits brings ({@link SparseBlockGemv}).
  * Bits do not depend on the workers. A NaN in x stays in its row.
  *
- * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training must
- * not run at the same time as anything else on the same layer; that is the caller's to see to.
+ * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training, and
+ * what changes outputs or classes, must not run at the same time as anything else on the same
+ * layer; that is the caller's to see to. A {@link #copy} can serve meanwhile.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
  * may not be, {@link IllegalArgumentException} if a shape or a number of rows does not fit, {@link
  * IndexOutOfBoundsException} if a target is outside [0, outputs), and {@link IllegalStateException}
  * if the layer, a tensor or the targets are closed. Nothing is changed then.
  */
-public final class LabelTree implements AutoCloseable {
-  private final LayerMemory memory;
-  private final Prediction prediction;
-  private final Training training;
-  private final AtomicLong steps;
-  private final Map<String, String> metadata;
-  private volatile Labels labels;
-
-  LabelTree(LayerMemory memory, Labels labels) {
-    this(new LayerContent(memory, Map.of(), 0, labels));
-  }
-
-  private LabelTree(LayerContent content) {
-    this.memory = content.memory();
-    this.prediction = new Prediction(memory);
-    this.training = new Training(memory);
-    this.steps = new AtomicLong(content.steps());
-    this.metadata = Collections.unmodifiableMap(content.metadata());
-    this.labels = content.labels();
+public final class LabelTree extends TwoLevelLayer {
+  LabelTree(LayerContent content) {
+    super(content);
   }
 
   /**
@@ -88,100 +69,6 @@ public final class LabelTree implements AutoCloseable {
    */
   public static LabelTreeBuilder builder(int features, int outputs) {
     return new LabelTreeBuilder(features, outputs);
-  }
-
-  /** The size of a row of x. */
-  public int features() {
-    return memory.features();
-  }
-
-  /** The number of outputs. */
-  public int outputs() {
-    return assignment().outputs();
-  }
-
-  /** The number of classes. */
-  public int classCount() {
-    return assignment().classes();
-  }
-
-  /** Where each output lives: its class, and its slot in the class. */
-  public ClassAssignment assignment() {
-    return memory.assignment();
-  }
-
-  /** Whether it has names for its outputs. */
-  public boolean hasLabels() {
-    return labels != null;
-  }
-
-  /**
-   * The names of the outputs.
-   *
-   * @throws IllegalStateException if it has none
-   */
-  public Labels labels() {
-    return Labels.orThrow(labels);
-  }
-
-  /** Gives names to the outputs; as {@link HierarchicalSoftmax#setLabels}. */
-  public void setLabels(Labels names) {
-    labels = requireNonNull(names, "labels").forAtMost(outputs());
-  }
-
-  /**
-   * Weights of the classes, (features, classes): the layer's own, not a copy.
-   *
-   * @throws IllegalStateException if they are of another type than floats: the layer was loaded
-   *     from a file that {@link SaveOptions#withWeights} made, and is only read
-   */
-  public FloatTensor W1() {
-    return memory.parameters().floats(Parameter.W1);
-  }
-
-  /** Biases of the classes, (classes): the layer's own, not a copy. */
-  public FloatTensor b1() {
-    return memory.parameters().b1();
-  }
-
-  /** Weights of the outputs, (classes, features, slots); as {@link #W1}. */
-  public FloatTensor W2() {
-    return memory.parameters().floats(Parameter.W2);
-  }
-
-  /** What W1 and W2 are stored as. If it is not FLOAT32, W1() and W2() refuse to give them out. */
-  public ElementType weightType() {
-    return memory.parameters().type();
-  }
-
-  /**
-   * A copy of this layer with weights of another type, of which only FLOAT32 can be trained; as
-   * {@link HierarchicalSoftmax#withWeights}.
-   *
-   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
-   * @throws IllegalStateException if weights would be rounded that have been rounded before
-   */
-  public LabelTree withWeights(ElementType type) {
-    return new LabelTree(
-        new LayerContent(
-            memory.withWeights(requireNonNull(type, "type")), metadata, steps.get(), labels));
-  }
-
-  /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
-  public FloatTensor b2() {
-    return memory.parameters().b2();
-  }
-
-  // ------------------------------------------------------------------------------------- files
-
-  /** Saves parameters and classes; see {@link #save(Path, SaveOptions)}. */
-  public void save(Path file) throws IOException {
-    save(file, SaveOptions.defaults());
-  }
-
-  /** Saves the layer, as {@link HierarchicalSoftmax#save(Path, SaveOptions)} does. */
-  public void save(Path file, SaveOptions options) throws IOException {
-    ModelFile.save(new LayerContent(memory, metadata, steps.get(), labels), file, options);
   }
 
   /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
@@ -198,59 +85,25 @@ public final class LabelTree implements AutoCloseable {
     return ModelFile.load(file, options, Link.LOGISTIC, LabelTree::new);
   }
 
-  /** The strings that were in the file that this layer was loaded from, by key. */
-  public Map<String, String> metadata() {
-    return metadata;
+  // ------------------------------------------------------------------------------------ copies
+
+  /** A layer of its own with all that this one has; as {@link HierarchicalSoftmax#copy}. */
+  public LabelTree copy() {
+    return new LabelTree(content(Growth.copy(memory())));
   }
 
-  /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
-  @Override
-  public void close() {
-    memory.close();
+  /**
+   * A copy of this layer with weights of another type, of which only FLOAT32 can be trained; as
+   * {@link HierarchicalSoftmax#withWeights}.
+   *
+   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  public LabelTree withWeights(ElementType type) {
+    return new LabelTree(content(memory().withWeights(requireNonNull(type, "type"))));
   }
 
   // -------------------------------------------------------------------------------- prediction
-
-  /**
-   * The probabilities of all outputs, (batch, outputs). Where only the likely ones are wanted,
-   * {@link #topK} and {@link #atLeast} are much faster and as exact.
-   *
-   * <p>Cost: F (C + C S); all of W2.
-   */
-  public FloatTensor probabilities(FloatTensor x) {
-    return prediction.all(x, false);
-  }
-
-  /**
-   * As {@link #probabilities(FloatTensor)}, into a tensor that there is already.
-   *
-   * @param out (batch, outputs), which must not overlap x or a parameter
-   */
-  public void probabilities(FloatTensor x, FloatTensor out) {
-    prediction.all(x, false, out);
-  }
-
-  /** The log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
-  public FloatTensor logProbabilities(FloatTensor x) {
-    return prediction.all(x, true);
-  }
-
-  /** As {@link #logProbabilities(FloatTensor)}, into a tensor that there is already. */
-  public void logProbabilities(FloatTensor x, FloatTensor out) {
-    prediction.all(x, true, out);
-  }
-
-  /**
-   * The log probabilities of given outputs for each row, without computing the rest.
-   *
-   * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
-   *
-   * @param targets (batch) or (batch, n), each in [0, outputs); repeats are allowed
-   * @return of the same shape
-   */
-  public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor targets) {
-    return prediction.of(x, targets, true);
-  }
 
   /**
    * The same of as many outputs as each row names.
@@ -259,80 +112,14 @@ public final class LabelTree implements AutoCloseable {
    * @return (entries), in the order of the entries
    */
   public FloatTensor logProbabilitiesOf(FloatTensor x, SparseRows targets) {
-    return prediction.of(x, targets, true);
-  }
-
-  /** The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, IntTensor)}. */
-  public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
-    return prediction.of(x, targets, false);
+    return prediction().of(x, targets, true);
   }
 
   /**
    * The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, SparseRows)}.
    */
   public FloatTensor probabilitiesOf(FloatTensor x, SparseRows targets) {
-    return prediction.of(x, targets, false);
-  }
-
-  /**
-   * The k likeliest outputs of each row, exactly: as if all log probabilities were computed and
-   * sorted, equal ones by their number. Only the classes that can hold one of them are opened
-   * ({@link Ranking#openedClasses} says how many), since no output is likelier than its class.
-   *
-   * <p>Cost: F (C + S o), with o the classes that are opened; these classes, some of them more than
-   * once if there are many rows.
-   *
-   * @param k at least 1; larger than the number of outputs is allowed and gives all of them
-   * @throws IllegalArgumentException also if k is less than 1
-   */
-  public Ranking topK(FloatTensor x, int k) {
-    return topK(x, k, Filter.NONE);
-  }
-
-  /**
-   * The k likeliest of the outputs that a filter allows, of each row; fewer if it allows fewer.
-   *
-   * @throws IllegalArgumentException also if k is less than 1, or the filter is for another batch
-   *     or {@linkplain Filter#withRenormalisation renormalised}
-   * @throws IndexOutOfBoundsException if the filter names an output that there is not
-   */
-  public Ranking topK(FloatTensor x, int k, Filter filter) {
-    return prediction.topK(x, k, check(filter)).with(labels);
-  }
-
-  /**
-   * All outputs of each row whose probability is at least {@code probability}, 0.5 for instance:
-   * those that are rather there than not. Cost as {@link #topK}.
-   *
-   * @param probability in (0, 1]
-   * @throws IllegalArgumentException also if it is not
-   */
-  public Ranking atLeast(FloatTensor x, double probability) {
-    return atLeast(x, probability, Filter.NONE);
-  }
-
-  /**
-   * The same of the outputs that a filter allows; errors as {@link #topK(FloatTensor, int,
-   * Filter)}.
-   */
-  public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
-    return prediction.atLeast(x, probability, check(filter)).with(labels);
-  }
-
-  private static Filter check(Filter filter) {
-    return requireNonNull(filter, "filter").requireNotRenormalised();
-  }
-
-  /**
-   * How the probability of an output comes about.
-   *
-   * <p>Cost: F (C + S); the class of the output.
-   *
-   * @param x (1, features)
-   * @param output in [0, outputs)
-   */
-  public Explanation explain(FloatTensor x, int output) {
-    return prediction.explain(x, output, labels);
+    return prediction().of(x, targets, false);
   }
 
   // ---------------------------------------------------------------------------------- training
@@ -350,7 +137,7 @@ public final class LabelTree implements AutoCloseable {
    * @throws IllegalArgumentException also if the loss has what is only for single targets
    */
   public double loss(FloatTensor x, SparseRows targets, Loss loss) {
-    return training.loss(x, training.check(x, targets, loss));
+    return training().loss(x, targets, loss);
   }
 
   /** The loss of each row, (batch): the sum over its decisions. */
@@ -364,7 +151,7 @@ public final class LabelTree implements AutoCloseable {
    * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
    */
   public FloatTensor losses(FloatTensor x, SparseRows targets, Loss loss) {
-    return training.losses(x, training.check(x, targets, loss));
+    return training().losses(x, targets, loss);
   }
 
   /** The gradients of the mean of the losses of the rows. */
@@ -379,7 +166,7 @@ public final class LabelTree implements AutoCloseable {
    * <p>Cost: 3 F (C + S d), and to clear C F S; the classes of the targets.
    */
   public SoftmaxGradients gradients(FloatTensor x, SparseRows targets, Loss loss) {
-    return training.gradients(x, training.check(x, targets, loss));
+    return training().gradients(x, targets, loss);
   }
 
   /** A step of training on the mean of the losses of the rows, without a gradient for x. */
@@ -420,19 +207,8 @@ public final class LabelTree implements AutoCloseable {
    */
   public double step(
       FloatTensor x, SparseRows targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
-    double value =
-        training.step(x, training.check(x, targets, loss), optimizer, gradX, steps.get() + 1);
-    steps.incrementAndGet();
+    double value = training().step(x, targets, loss, optimizer, gradX, nextStep());
+    countStep();
     return value;
-  }
-
-  /** Steps of training that it has taken. */
-  long steps() {
-    return steps.get();
-  }
-
-  @Override
-  public String toString() {
-    return memory.describe("LabelTree");
   }
 }

@@ -15,7 +15,7 @@ public final class LabelTreeBuilder extends LayerBuilder<LabelTree, LabelTreeBui
   }
 
   @Override
-  LabelTree layer(LayerMemory memory, Labels names) {
-    return new LabelTree(memory, names);
+  LabelTree layer(LayerContent content) {
+    return new LabelTree(content);
   }
 }

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.Map;
 import org.blocksparse.internal.softmax.Link;
 
 /**
@@ -29,7 +30,7 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
 
   abstract B self();
 
-  abstract L layer(LayerMemory memory, Labels names);
+  abstract L layer(LayerContent content);
 
   /**
    * Which class each output belongs to. By default classes of equal size in the order of the
@@ -114,7 +115,9 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
   }
 
   private L layer(ClassAssignment assignment, SoftmaxParameters parameters) {
-    return layer(new LayerMemory(features, assignment, workers, parameters, link), labels);
+    return layer(
+        new LayerContent(
+            new LayerMemory(features, assignment, workers, parameters, link), Map.of(), 0, labels));
   }
 
   /** The classes that were given, or the default. */

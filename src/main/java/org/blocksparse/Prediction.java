@@ -9,6 +9,7 @@ import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.ClassSearch;
+import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.OutputFilter;
 import org.blocksparse.internal.softmax.Sampling;
 import org.blocksparse.internal.softmax.Scoring;
@@ -167,7 +168,11 @@ final class Prediction {
   }
 
   private OutputFilter check(FloatTensor x, Filter filter) {
-    return requireNonNull(filter, "filter").check(checkX(x), assignment.outputs());
+    requireNonNull(filter, "filter");
+    if (memory.link() == Link.LOGISTIC) {
+      filter.requireNotRenormalised();
+    }
+    return filter.check(checkX(x), assignment.outputs());
   }
 
   int[] sample(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {

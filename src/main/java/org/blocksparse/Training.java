@@ -35,7 +35,7 @@ final class Training {
   }
 
   /** The same of a label tree, whose targets are checked here as well. */
-  LayerMemory.Targets check(FloatTensor x, SparseRows targets, Loss loss) {
+  private LayerMemory.Targets check(FloatTensor x, SparseRows targets, Loss loss) {
     TrainingBatch batch =
         TargetBatch.check(
             new Prediction(memory).checkX(x),
@@ -49,7 +49,11 @@ final class Training {
     return loss(x, check(x, targets, loss));
   }
 
-  double loss(FloatTensor x, LayerMemory.Targets targets) {
+  double loss(FloatTensor x, SparseRows targets, Loss loss) {
+    return loss(x, check(x, targets, loss));
+  }
+
+  private double loss(FloatTensor x, LayerMemory.Targets targets) {
     return memory.losses(x, targets, TrainingBatch::sum);
   }
 
@@ -57,7 +61,11 @@ final class Training {
     return losses(x, check(x, targets, loss));
   }
 
-  FloatTensor losses(FloatTensor x, LayerMemory.Targets targets) {
+  FloatTensor losses(FloatTensor x, SparseRows targets, Loss loss) {
+    return losses(x, check(x, targets, loss));
+  }
+
+  private FloatTensor losses(FloatTensor x, LayerMemory.Targets targets) {
     float[] result = memory.losses(x, targets, TrainingBatch::weighted);
     return FloatTensor.of(result, result.length);
   }
@@ -66,7 +74,11 @@ final class Training {
     return gradients(x, check(x, targets, loss));
   }
 
-  SoftmaxGradients gradients(FloatTensor x, LayerMemory.Targets targets) {
+  SoftmaxGradients gradients(FloatTensor x, SparseRows targets, Loss loss) {
+    return gradients(x, check(x, targets, loss));
+  }
+
+  private SoftmaxGradients gradients(FloatTensor x, LayerMemory.Targets targets) {
     ClassAssignment classes = memory.assignment();
     SoftmaxParameters result =
         SoftmaxParameters.zeros(memory.features(), classes.classes(), classes.slots());
@@ -84,6 +96,11 @@ final class Training {
     }
   }
 
+  /**
+   * A step; {@code gradX} may be null.
+   *
+   * @param number of the step, to be told if it is refused
+   */
   double step(
       FloatTensor x,
       IntTensor targets,
@@ -94,12 +111,17 @@ final class Training {
     return step(x, check(x, targets, loss), optimizer, gradX, number);
   }
 
-  /**
-   * A step; {@code gradX} may be null.
-   *
-   * @param number of the step, to be told if it is refused
-   */
   double step(
+      FloatTensor x,
+      SparseRows targets,
+      Loss loss,
+      Optimizer optimizer,
+      FloatTensor gradX,
+      long number) {
+    return step(x, check(x, targets, loss), optimizer, gradX, number);
+  }
+
+  private double step(
       FloatTensor x,
       LayerMemory.Targets targets,
       Optimizer optimizer,

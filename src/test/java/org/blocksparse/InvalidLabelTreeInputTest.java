@@ -82,6 +82,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
     withTargets.forEach((name, call) -> addTargets(cases, name, call));
     addLosses(cases);
     addOthers(cases);
+    addGrowth(cases);
     return cases.stream();
   }
 
@@ -287,22 +288,6 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         (layer, w) -> layer.setLabels(Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")));
     add(
         cases,
-        "a retired target",
-        ARGUMENT,
-        "targets: index 1 of row 1 is retired",
-        w -> {
-          ClassAssignment classes;
-          try (HierarchicalSoftmax softmax = HierarchicalSoftmax.builder(3, 6).build()) {
-            softmax.retire(1);
-            classes = softmax.assignment();
-          }
-          try (LabelTree layer = LabelTree.builder(3, 6).classes(classes).build();
-              SparseRows targets = rows(new int[] {5}, new int[] {4, 1})) {
-            layer.loss(w.f("t"), targets);
-          }
-        });
-    add(
-        cases,
         "no features",
         ARGUMENT,
         "features: expected at least 1 but was 0",
@@ -325,5 +310,59 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         ARGUMENT,
         "W1: expected (features, classes) = (6, 4) but was (2, 3)",
         w -> builder().build(w.f("t"), w.f("t"), w.f("t"), w.f("t")));
+  }
+
+  /** What grows is the same as in a softmax ({@link InvalidGrowthInputTest}). */
+  private static void addGrowth(List<Case> cases) {
+    Map<String, TreeCall> calls = new LinkedHashMap<>();
+    calls.put("copy", (layer, w) -> layer.copy());
+    calls.put("addOutputs", (layer, w) -> layer.addOutputs(1));
+    calls.put("addOutputs of x", (layer, w) -> layer.addOutputs(w.f("x")));
+    calls.put("retire", (layer, w) -> layer.retire(1));
+    calls.put("reassign", (layer, w) -> layer.reassign(ClassAssignment.contiguous(9, 2)));
+    calls.forEach(
+        (name, call) ->
+            addCase(
+                cases,
+                name + ": layer closed",
+                STATE,
+                "layer: the layer is closed",
+                w -> {},
+                (layer, w) -> {
+                  layer.close();
+                  call.run(layer, w);
+                }));
+    addCase(
+        cases,
+        "reuse of what is not retired",
+        ARGUMENT,
+        "outputs[0] = 4 is not retired",
+        w -> {},
+        (layer, w) -> layer.reuse(4));
+    addCase(
+        cases,
+        "a retired target",
+        ARGUMENT,
+        "targets: index 8 of row 0 is retired",
+        w -> {},
+        (layer, w) -> {
+          try (LabelTree copy = layer.copy()) {
+            copy.retire(8);
+            copy.loss(w.f("x"), w.rows("targets"));
+          }
+        });
+    addCase(
+        cases,
+        "weights that are only read",
+        STATE,
+        "growth: the weights of this layer are BFLOAT16 and only read; train the layer of floats that"
+            + " it was made of, and make withWeights of it again or save it with"
+            + " SaveOptions.withWeights",
+        w -> {},
+        (layer, w) -> {
+          try (LabelTree narrow = layer.withWeights(ElementType.BFLOAT16)) {
+            narrow.retire(1);
+          }
+        });
   }
 }

@@ -276,7 +276,7 @@ public final class NativeKernels extends NativeRowKernels {
 
   @Override
   public void bagSum(
-      Bags.Reduction reduction, Bags bags, int begin, int end, int n, Rows a, Rows c) {
+      Bags.Reduction reduction, Bags bags, int begin, int end, int n, TableRows a, Rows c) {
     check(
         blocksparse_bag_sum_f32(
             isa,
@@ -289,9 +289,11 @@ public final class NativeKernels extends NativeRowKernels {
             address(bags.values()),
             bags.entries(),
             n,
+            a.type().code(),
             a.address(),
             a.count(),
             a.stride(),
+            address(a.scales()),
             c.address(),
             c.stride()),
         "blocksparse_bag_sum_f32");
@@ -304,7 +306,7 @@ public final class NativeKernels extends NativeRowKernels {
       int begin,
       int end,
       int n,
-      Rows a,
+      TableRows a,
       Rows y,
       Storage dots) {
     check(
@@ -318,9 +320,11 @@ public final class NativeKernels extends NativeRowKernels {
             bags.indices().address(),
             bags.entries(),
             n,
+            a.type().code(),
             a.address(),
             a.count(),
             a.stride(),
+            address(a.scales()),
             y.address(),
             y.stride(),
             dots.address(0)),

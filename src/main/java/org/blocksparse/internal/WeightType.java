@@ -2,6 +2,7 @@
 package org.blocksparse.internal;
 
 import org.blocksparse.internal.binding.Blocksparse;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * What weights are stored as; each is computed with as the float that it stands for. {@link
@@ -14,7 +15,7 @@ public enum WeightType {
   FLOAT16(Blocksparse.BLOCKSPARSE_FLOAT16, 2),
   /** The upper half of a float. */
   BFLOAT16(Blocksparse.BLOCKSPARSE_BFLOAT16, 2),
-  /** A whole number, times the scale of its column of the block, rounded to a float. */
+  /** A whole number, times the scale of its column of the block or its row of the table. */
   INT8(Blocksparse.BLOCKSPARSE_INT8, 1);
 
   private static final int HALF_INFINITY = 0x7c00;
@@ -45,6 +46,15 @@ public enum WeightType {
   /** Whether elements have scales. */
   public boolean hasScales() {
     return this == INT8;
+  }
+
+  /** Element {@code at} of a storage as a float, which its scale is still to be applied to. */
+  float get(Storage storage, long at) {
+    return switch (this) {
+      case FLOAT32 -> storage.getFloat(at);
+      case FLOAT16, BFLOAT16 -> widen(storage.getShort(at));
+      case INT8 -> storage.getByte(at);
+    };
   }
 
   /** The float that a number of 16 bits stands for: of {@link #FLOAT16} or {@link #BFLOAT16}. */

@@ -100,7 +100,12 @@ public final class LayerState implements AutoCloseable {
         : new Step(rule, kernels, allocate(rule.kind()).acquire(), false);
   }
 
-  private void requireOpen() {
+  /**
+   * This was not closed.
+   *
+   * @throws IllegalStateException if it was
+   */
+  public synchronized void requireOpen() {
     if (closed) {
       throw new IllegalStateException(name + ": the " + name + " is closed");
     }

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
+import java.util.DoubleSummaryStatistics;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.memory.Storage;
 
@@ -10,9 +11,10 @@ import org.blocksparse.internal.memory.Storage;
  * optimizer keeps of them.
  *
  * <p>The weights of a class begin as the mean of those of the classes that its outputs come from,
- * weighted by how many do. What the weights of an output's old class had more is added to its own,
- * so that it keeps its logit as a whole, but for the sums by which classes are divided. Biases are
- * set such that, for x = 0, all probabilities stay as they are, sums included.
+ * weighted by how many do; in a label tree, the mean of what its outputs have is added. What the
+ * weights of an output's old class had more than those of the new is added to its own, so that it
+ * keeps its logits of both levels together. Biases are set such that, for x = 0, all probabilities
+ * stay as they are ({@link MovedBiases}).
  *
  * <p>Where all outputs of a class stay together, every bit stays as it is. Outputs that were
  * nowhere get the mean of those in their class that were somewhere.
@@ -22,28 +24,20 @@ public final class Relocation {
   private static final long MOVE_WORK = 16;
 
   private final Engine engine;
+  private final Link link;
   private final int features;
+  private final Moves moves;
   private final ClassTable from;
   private final ClassTable to;
 
-  /** Of each old class, how many outputs are still somewhere. */
-  private final int[] kept;
+  /** What becomes of one row of the numbers of a new class, on their way. */
+  private interface Change {
+    float of(float value, int source);
+  }
 
-  /** For each new class those that its outputs come from, ascending. */
-  private final int[][] sources;
-
-  /** The weight of each source; they sum to 1. */
-  private final double[][] weights;
-
-  /** For each slot of a new class, which of the sources its output comes from; -1: none. */
-  private final int[][] sourceOf;
-
-  /** And from which slot. */
-  private final int[][] oldSlots;
-
-  /** What is added to a slot, by its old and its new class and the row. */
-  private interface Difference {
-    float of(int was, int classNumber, int row);
+  /** A change for each class and row. */
+  private interface Changes {
+    Change of(int c, int row);
   }
 
   /**
@@ -52,106 +46,66 @@ public final class Relocation {
    * @param from where outputs were; the first of those in {@code to}
    * @param to where they will be; every class has one that was somewhere
    */
-  public Relocation(Engine engine, int features, ClassTable from, ClassTable to) {
+  public Relocation(Engine engine, Link link, int features, ClassTable from, ClassTable to) {
     this.engine = engine;
+    this.link = link;
     this.features = features;
+    this.moves = new Moves(from, to);
     this.from = from;
     this.to = to;
-    this.kept = new int[from.classes()];
-    this.sources = new int[to.classes()][];
-    this.weights = new double[to.classes()][];
-    this.sourceOf = new int[to.classes()][];
-    this.oldSlots = new int[to.classes()][];
-    for (int c = 0; c < to.classes(); c++) {
-      int[] all =
-          Arrays.stream(to.members()[c])
-              .map(this::wasIn)
-              .filter(was -> was >= 0)
-              .sorted()
-              .toArray();
-      sources[c] = Arrays.stream(all).distinct().toArray();
-      weights[c] = new double[sources[c].length];
-      for (int was : all) {
-        weights[c][Arrays.binarySearch(sources[c], was)] += 1.0 / all.length;
-        kept[was]++;
-      }
-      if (sources[c].length == 1) {
-        weights[c][0] = 1;
-      }
-      int[] members = to.members()[c];
-      sourceOf[c] = new int[members.length];
-      oldSlots[c] = new int[members.length];
-      for (int slot = 0; slot < members.length; slot++) {
-        int was = wasIn(members[slot]);
-        sourceOf[c][slot] = was < 0 ? -1 : Arrays.binarySearch(sources[c], was);
-        oldSlots[c][slot] = was < 0 ? -1 : from.slotOf()[members[slot]];
-      }
-    }
-  }
-
-  /** The class that an output comes from; -1 if it was nowhere. */
-  private int wasIn(int output) {
-    return output < from.outputs() ? from.classOf()[output] : -1;
-  }
-
-  /** Whether a new class has all outputs of an old one that are still somewhere, and no others. */
-  private boolean isWhole(int c) {
-    return sources[c].length == 1
-        && kept[sources[c][0]]
-            == Arrays.stream(to.members()[c]).filter(output -> wasIn(output) >= 0).count();
   }
 
   /** Fills parameters with those of another table. */
   public void parameters(SoftmaxStorage old, SoftmaxStorage fresh) {
     moveClasses(old.w1(), fresh.w1(), features);
-    double[] shifts = shifts(old);
+    if (link == Link.LOGISTIC) {
+      addMeans(new SlotColumns(old.w2(), features, from.slots()), fresh.w1());
+    }
+    moveSlots(old.w2(), fresh.w2(), features, (c, row) -> ofWeights(c, row, old.w1(), fresh.w1()));
+    MovedBiases biases = MovedBiases.of(link, moves, old);
     for (int c = 0; c < to.classes(); c++) {
-      fresh.b1().putFloat(c, isWhole(c) ? old.b1().getFloat(sources[c][0]) : bias(c, old, shifts));
+      boolean whole = moves.isWhole(c);
+      int first = moves.sources(c)[0];
+      fresh.b1().putFloat(c, whole ? old.b1().getFloat(first) : biases.ofClass(c));
     }
-    double[] bases = new double[to.classes()];
-    for (int c = 0; c < bases.length; c++) {
-      for (int i = 0; i < sources[c].length; i++) {
-        bases[c] += weights[c][i] * shifts[sources[c][i]];
-      }
-    }
-    moveSlots(
-        old.w2(),
-        fresh.w2(),
+    moveSlots(old.b2(), fresh.b2(), 1, (c, row) -> ofBiases(c, biases));
+  }
+
+  /**
+   * Adds to the weights of a label tree's classes the means of those of their outputs: a class is
+   * there if they are, whatever the classes were where they come from. (A softmax compares an
+   * output with the others of its class alone, so that its weights say nothing of the class.)
+   */
+  private void addMeans(SlotColumns w2, Storage w1) {
+    forEachRow(
         features,
-        (was, c, row) ->
-            old.w1().getFloat((long) row * from.classes() + was)
-                - fresh.w1().getFloat((long) row * to.classes() + c));
-    moveSlots(old.b2(), fresh.b2(), 1, (was, c, row) -> (float) (shifts[was] - bases[c]));
+        (c, row) -> {
+          if (!moves.isWhole(c)) {
+            DoubleSummaryStatistics values = new DoubleSummaryStatistics();
+            moves.forEach(w2, row, c, (was, value) -> values.accept(value));
+            long at = (long) row * to.classes() + c;
+            w1.putFloat(at, (float) (w1.getFloat(at) + values.getAverage()));
+          }
+        });
   }
 
-  /** For each old class, what is to be added to b2 for the logarithm of a probability at x = 0. */
-  private double[] shifts(SoftmaxStorage old) {
-    LogSum[] sums = new LogSum[from.classes()];
-    Arrays.setAll(sums, c -> new LogSum());
-    for (int output = 0; output < from.outputs(); output++) {
-      int was = from.classOf()[output];
-      if (was >= 0 && to.classOf()[output] >= 0) {
-        sums[was].add(oldBias(output, old));
-      }
+  /** What the weights of an output's old class had more is added. */
+  private Change ofWeights(int c, int row, Storage old, Storage fresh) {
+    int[] sources = moves.sources(c);
+    float[] more = new float[sources.length];
+    float now = fresh.getFloat((long) row * to.classes() + c);
+    for (int i = 0; i < more.length; i++) {
+      more[i] = old.getFloat((long) row * from.classes() + sources[i]) - now;
     }
-    double[] shifts = new double[sums.length];
-    Arrays.setAll(shifts, c -> old.b1().getFloat(c) - (kept[c] == 0 ? 0 : sums[c].log()));
-    return shifts;
+    return (value, source) -> more[source] == 0 ? value : value + more[source];
   }
 
-  private float oldBias(int output, SoftmaxStorage old) {
-    return old.b2().getFloat((long) from.classOf()[output] * from.slots() + from.slotOf()[output]);
-  }
-
-  /** The logarithm of what the outputs of a new class had together at x = 0. */
-  private float bias(int c, SoftmaxStorage old, double[] shifts) {
-    LogSum sum = new LogSum();
-    for (int output : to.members()[c]) {
-      if (wasIn(output) >= 0) {
-        sum.add(shifts[wasIn(output)] + oldBias(output, old));
-      }
+  private Change ofBiases(int c, MovedBiases biases) {
+    if (moves.isWhole(c)) {
+      return (value, source) -> value;
     }
-    return (float) sum.log();
+    int[] sources = moves.sources(c);
+    return (value, source) -> biases.ofOutput(value, sources[source], c);
   }
 
   /** The same with a moment of each parameter: of new outputs, there is none yet. */
@@ -169,7 +123,8 @@ public final class Relocation {
   public int[] steps(int[] old) {
     int[] steps = new int[to.classes()];
     for (int c = 0; c < steps.length; c++) {
-      steps[c] = Arrays.stream(sources[c]).map(was -> old[was]).filter(s -> s > 0).min().orElse(0);
+      steps[c] =
+          Arrays.stream(moves.sources(c)).map(was -> old[was]).filter(s -> s > 0).min().orElse(0);
     }
     return steps;
   }
@@ -178,9 +133,10 @@ public final class Relocation {
   private void moveClasses(Storage old, Storage fresh, int rows) {
     for (int row = 0; row < rows; row++) {
       for (int c = 0; c < to.classes(); c++) {
+        int[] sources = moves.sources(c);
         double sum = 0;
-        for (int i = 0; i < sources[c].length; i++) {
-          sum += weights[c][i] * old.getFloat((long) row * from.classes() + sources[c][i]);
+        for (int i = 0; i < sources.length; i++) {
+          sum += moves.weights(c)[i] * old.getFloat((long) row * from.classes() + sources[i]);
         }
         fresh.putFloat((long) row * to.classes() + c, (float) sum);
       }
@@ -191,44 +147,58 @@ public final class Relocation {
    * Rows of numbers, one for each slot of each class. Row by row, since what all classes have of
    * one row fits into a cache, in whatever order it is read.
    *
-   * @param difference what is added; null: nothing, and new outputs have nothing
+   * @param changes what becomes of them; null: nothing, and new outputs have nothing
    */
-  private void moveSlots(Storage old, Storage fresh, int rows, Difference difference) {
+  private void moveSlots(Storage old, Storage fresh, int rows, Changes changes) {
+    forEachRow(
+        rows,
+        (c, row) -> {
+          Change change = changes == null ? null : changes.of(c, row);
+          moveSlots(c, row, old, fresh, rows, change);
+        });
+  }
+
+  /** What is done for a class and a row. */
+  private interface RowTask {
+    void run(int c, int row);
+  }
+
+  private void forEachRow(int rows, RowTask task) {
     engine.run(
         rows,
         MOVE_WORK * rows * to.live(),
         (first, last) -> {
           for (int row = first; row < last; row++) {
             for (int c = 0; c < to.classes(); c++) {
-              moveSlots(c, row, old, fresh, rows, difference);
+              task.run(c, row);
             }
           }
         });
   }
 
-  private void moveSlots(
-      int c, int row, Storage old, Storage fresh, int rows, Difference difference) {
-    long[] begin = new long[sources[c].length];
-    float[] more = new float[begin.length];
+  private void moveSlots(int c, int row, Storage old, Storage fresh, int rows, Change change) {
+    int[] sources = moves.sources(c);
+    long[] begin = new long[sources.length];
     for (int i = 0; i < begin.length; i++) {
-      begin[i] = ((long) sources[c][i] * rows + row) * from.slots();
-      more[i] = difference == null ? 0 : difference.of(sources[c][i], c, row);
+      begin[i] = ((long) sources[i] * rows + row) * from.slots();
     }
-    float[] values = new float[sourceOf[c].length];
+    int[] sourceOf = moves.sourceOf(c);
+    int[] oldSlots = moves.oldSlots(c);
+    float[] values = new float[sourceOf.length];
     double sum = 0;
     int moved = 0;
     for (int slot = 0; slot < values.length; slot++) {
-      int source = sourceOf[c][slot];
+      int source = sourceOf[slot];
       if (source >= 0) {
-        float value = old.getFloat(begin[source] + oldSlots[c][slot]);
-        values[slot] = more[source] == 0 ? value : value + more[source];
+        float value = old.getFloat(begin[source] + oldSlots[slot]);
+        values[slot] = change == null ? value : change.of(value, source);
         sum += values[slot];
         moved++;
       }
     }
     for (int slot = 0; slot < values.length; slot++) {
-      if (sourceOf[c][slot] < 0) {
-        values[slot] = difference == null ? 0 : (float) (sum / moved);
+      if (sourceOf[slot] < 0) {
+        values[slot] = change == null ? 0 : (float) (sum / moved);
       }
     }
     fresh.putFloats(((long) c * rows + row) * to.slots(), values, 0, values.length);

@@ -13,6 +13,11 @@ public record SlotColumns(Storage storage, int rows, int slots) {
     return ((long) classNumber * rows + row) * slots + slot;
   }
 
+  /** A number of a slot. */
+  float get(int classNumber, int row, int slot) {
+    return storage.getFloat(at(classNumber, row, slot));
+  }
+
   /** Moves what is in a slot of a class into another one, and clears where it was. */
   public void move(int classNumber, int from, int to) {
     for (int row = 0; row < rows; row++) {

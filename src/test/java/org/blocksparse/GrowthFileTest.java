@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.blocksparse.GrowingLayer.CLASSES;
+import static org.blocksparse.GrowingLayer.assertIsWell;
+import static org.blocksparse.GrowingLayer.assertSameLayer;
+import static org.blocksparse.GrowingLayer.train;
+import static org.blocksparse.GrowingLayer.trained;
+import static org.blocksparse.GrowingLayer.untrained;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Files of layers that have grown, and growth of layers that are mapped from a file. */
+final class GrowthFileTest {
+  @TempDir Path folder;
+
+  @ParameterizedTest
+  @EnumSource
+  void filesKeepWhatIsRetired(LayerKind kind) throws IOException {
+    Path file = folder.resolve("model");
+    Optimizer adam = Optimizer.adam(.01f);
+    try (TwoLevelLayer layer = trained(kind, adam)) {
+      layer.addOutputs(30);
+      layer.retire(IntStream.range(5, 38).toArray()); // class 2 is gone; 39 numbers in 2 x 16 slots
+      layer.save(file, SaveOptions.defaults().withOptimizerState());
+      for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.copyOnWrite())) {
+        try (TwoLevelLayer loaded = kind.load(file, options);
+            TwoLevelLayer again = LayerKind.copy(layer)) {
+          assertSameLayer(layer, loaded);
+          assertTrue(loaded.assignment().isRetired(7));
+          train(again, adam, 0, 1, 2, 38);
+          train(loaded, adam, 0, 1, 2, 38);
+          assertSameLayer(again, loaded);
+          assertEquals(Map.of(), loaded.metadata());
+        }
+      }
+      assertThrows(
+          IllegalStateException.class, () -> layer.assignment().write(folder.resolve("classes")));
+    }
+  }
+
+  /** What may not be written is not; what is made anew may be. */
+  @ParameterizedTest
+  @EnumSource
+  void mappedLayersAreNotChanged(LayerKind kind) throws IOException {
+    Path file = folder.resolve("model");
+    try (TwoLevelLayer layer = untrained(kind)) {
+      layer.save(file);
+    }
+    try (TwoLevelLayer mapped = kind.load(file, LoadOptions.mapped())) {
+      assertThrows(IllegalStateException.class, () -> mapped.addOutputs(1));
+      assertThrows(IllegalStateException.class, () -> mapped.retire(1));
+      assertEquals(9, mapped.outputs());
+      assertEquals(CLASSES, mapped.assignment());
+      assertIsWell(mapped);
+      mapped.addOutputs(9);
+      mapped.retire(1);
+      assertIsWell(mapped);
+    }
+  }
+
+  /** Weights that are only read do not grow, and can be copied. */
+  @ParameterizedTest
+  @EnumSource
+  void narrowLayersAreCopiedAndNotChanged(LayerKind kind) throws IOException {
+    Path file = folder.resolve("model");
+    try (TwoLevelLayer layer = untrained(kind)) {
+      layer.save(file, SaveOptions.defaults().withWeights(ElementType.INT8));
+    }
+    try (TwoLevelLayer narrow = kind.load(file, LoadOptions.mapped());
+        TwoLevelLayer copy = LayerKind.copy(narrow)) {
+      assertEquals(ElementType.INT8, copy.weightType());
+      assertThrows(IllegalStateException.class, () -> copy.addOutputs(1));
+      assertThrows(IllegalStateException.class, () -> copy.reassign(CLASSES));
+      assertIsWell(copy);
+    }
+  }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+
+/** The kinds of layers, for tests of what all can do. Each row has one target. */
+enum LayerKind {
+  SOFTMAX,
+  LABEL_TREE;
+
+  /** What is made of a builder. */
+  private interface Build {
+    TwoLevelLayer of(LayerBuilder<? extends TwoLevelLayer, ?> builder);
+  }
+
+  private TwoLevelLayer build(int features, ClassAssignment classes, Build build) {
+    return switch (this) {
+      case SOFTMAX ->
+          build.of(HierarchicalSoftmax.builder(features, classes.outputs()).classes(classes));
+      case LABEL_TREE -> build.of(LabelTree.builder(features, classes.outputs()).classes(classes));
+    };
+  }
+
+  TwoLevelLayer random(int features, ClassAssignment classes, Workers workers, long seed) {
+    return build(features, classes, builder -> builder.workers(workers).seed(seed).build());
+  }
+
+  /** A layer with copies of the parameters of another one. */
+  TwoLevelLayer of(TwoLevelLayer parameters, ClassAssignment classes) {
+    return build(
+        parameters.features(),
+        classes,
+        builder ->
+            builder.build(
+                parameters.W1().copy("W1"),
+                parameters.b1().copy("b1"),
+                parameters.W2().copy("W2"),
+                parameters.b2().copy("b2")));
+  }
+
+  TwoLevelLayer load(Path file, LoadOptions options) throws IOException {
+    return switch (this) {
+      case SOFTMAX -> HierarchicalSoftmax.load(file, options);
+      case LABEL_TREE -> LabelTree.load(file, options);
+    };
+  }
+
+  static TwoLevelLayer copy(TwoLevelLayer layer) {
+    return layer instanceof HierarchicalSoftmax softmax
+        ? softmax.copy()
+        : ((LabelTree) layer).copy();
+  }
+
+  static double loss(TwoLevelLayer layer, FloatTensor x, int... targets) {
+    if (layer instanceof HierarchicalSoftmax softmax) {
+      try (IntTensor single = IntTensor.of(targets, targets.length)) {
+        return softmax.loss(x, single);
+      }
+    }
+    try (SparseRows sets = sets(targets)) {
+      return ((LabelTree) layer).loss(x, sets);
+    }
+  }
+
+  static double step(TwoLevelLayer layer, FloatTensor x, Optimizer optimizer, int... targets) {
+    if (layer instanceof HierarchicalSoftmax softmax) {
+      try (IntTensor single = IntTensor.of(targets, targets.length)) {
+        return softmax.step(x, single, optimizer);
+      }
+    }
+    try (SparseRows sets = sets(targets)) {
+      return ((LabelTree) layer).step(x, sets, optimizer);
+    }
+  }
+
+  private static SparseRows sets(int[] targets) {
+    List<int[]> rows = Arrays.stream(targets).mapToObj(target -> new int[] {target}).toList();
+    return SparseRows.of(rows);
+  }
+}
