@@ -103,7 +103,8 @@ final class PartsSpeed {
       rowsOfClass[classes.classOf(EncodedRow.label(row))]++;
     }
     double simulated =
-        makespan(Packing.of(rowsOfClass, TrainingJob.TASKS_PER_SLOT * slots), parts(classes), slots);
+        makespan(
+            Packing.of(rowsOfClass, TrainingJob.TASKS_PER_SLOT * slots), parts(classes), slots);
     double longest = Arrays.stream(rowsOfClass).max().getAsLong();
     double modelled =
         EPOCHS

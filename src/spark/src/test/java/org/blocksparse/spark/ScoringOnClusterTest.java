@@ -106,7 +106,8 @@ final class ScoringOnClusterTest {
   void asInOneProcess_alsoWhenAnExecutorIsKilled() throws Exception {
     // It waits for both executors.
     try (SparkSession spark = cluster.session().config("spark.cores.max", 2).getOrCreate()) {
-      assertEquals(Set.copyOf(List.of(Backend.instructionSet(), "portable")), Set.copyOf(kernels(spark)));
+      assertEquals(
+          Set.copyOf(List.of(Backend.instructionSet(), "portable")), Set.copyOf(kernels(spark)));
       assertScoresAsHere(spark);
       assertTrainsAsHere(spark);
       assertEquals(2, cluster.executors().size());
