@@ -34,8 +34,7 @@ public final class PropertyBudget implements AroundTryHook {
   @Override
   public TryExecutionResult aroundTry(
       TryLifecycleContext context, TryExecutor aTry, List<Object> parameters) {
-    long began =
-        Store.getOrCreate(PropertyBudget.class, Lifespan.PROPERTY, System::nanoTime).get();
+    long began = Store.getOrCreate(PropertyBudget.class, Lifespan.PROPERTY, System::nanoTime).get();
     TryExecutionResult result = aTry.execute(parameters);
     boolean over = System.nanoTime() - began > TimeUnit.SECONDS.toNanos(SECONDS);
     return over && result.isSatisfied() ? TryExecutionResult.satisfied(true) : result;
