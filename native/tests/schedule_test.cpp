@@ -151,8 +151,8 @@ void check_gemm() {
 
 // What is fetched ahead for the next chunk, run or not, is looked at no further than it was checked.
 void check_fetched_ahead() {
-  const std::vector<int32_t> good = gemm_schedule(
-      {0, 1, 2, 3}, {0, 0, 1, 1}, {{0, 0, 0}, {1, 1, 0}, {2, 2, 1}, {0, 3, 0}}, 1);
+  const std::vector<int32_t> good =
+      gemm_schedule({0, 1, 2, 3}, {0, 0, 1, 1}, {{0, 0, 0}, {1, 1, 0}, {2, 2, 1}, {0, 3, 0}}, 1);
   constexpr std::size_t chunks = 4, segment_start = 5 + chunks + (chunks + 1);
   CHECK(good[1] == chunks && good[segment_start + chunks] == good[2]);
   for (const int32_t isa : instruction_sets()) {

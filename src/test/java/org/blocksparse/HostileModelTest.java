@@ -25,6 +25,7 @@ import org.blocksparse.programs.InterruptedProgram;
 import org.blocksparse.programs.RefusedFilesProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
@@ -353,6 +354,7 @@ final class HostileModelTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("readers")
   @DisabledOnOs(OS.WINDOWS)
+  @Timeout(10)
   void aPipeIsNotOpened(String name, Reader reader) throws Exception {
     Path pipe = folder.resolve("pipe");
     Process made = new ProcessBuilder("mkfifo", pipe.toString()).inheritIO().start();
