@@ -24,14 +24,16 @@ final class GoldenFileTest {
 
   /** How a file is opened. */
   private enum Way {
-    COPIED(LoadOptions.copied()),
-    MAPPED(LoadOptions.mapped()),
-    COPY_ON_WRITE(LoadOptions.copyOnWrite());
+    COPIED,
+    MAPPED,
+    COPY_ON_WRITE;
 
-    private final LoadOptions options;
-
-    Way(LoadOptions options) {
-      this.options = options;
+    LoadOptions options() {
+      return switch (this) {
+        case COPIED -> LoadOptions.copied();
+        case MAPPED -> LoadOptions.mapped();
+        case COPY_ON_WRITE -> LoadOptions.copyOnWrite();
+      };
     }
   }
 
@@ -121,7 +123,7 @@ final class GoldenFileTest {
   void softmaxOf0_1(Way way) throws IOException {
     try (HierarchicalSoftmax expected = softmax();
         HierarchicalSoftmax actual =
-            HierarchicalSoftmax.load(file("softmax-0.1.safetensors"), way.options)) {
+            HierarchicalSoftmax.load(file("softmax-0.1.safetensors"), way.options())) {
       assertEquals(Map.of("made by", "GoldenFileTest"), actual.metadata());
       assertEquals(CLASSES, actual.assignment());
       assertEquals("ä", actual.labels().name(4));
@@ -143,7 +145,7 @@ final class GoldenFileTest {
   @EnumSource(Way.class)
   void labelTreeOf0_1(Way way) throws IOException {
     try (LabelTree expected = tree();
-        LabelTree actual = LabelTree.load(file("label-tree-0.1.safetensors"), way.options)) {
+        LabelTree actual = LabelTree.load(file("label-tree-0.1.safetensors"), way.options())) {
       assertEquals(Map.of("made by", "GoldenFileTest"), actual.metadata());
       assertEquals(CLASSES, actual.assignment());
       assertEquals("ä", actual.labels().name(4));
@@ -165,7 +167,7 @@ final class GoldenFileTest {
   void embeddingBagOf0_1(Way way) throws IOException {
     try (EmbeddingBag expected = bag();
         EmbeddingBag actual =
-            EmbeddingBag.load(file("embedding-bag-0.1.safetensors"), way.options)) {
+            EmbeddingBag.load(file("embedding-bag-0.1.safetensors"), way.options())) {
       assertEquals(Map.of("made by", "GoldenFileTest"), actual.metadata());
       assertEquals(EmbeddingBag.Mode.ROOT_MEAN, actual.mode());
       for (int more = 0; more < (way == Way.MAPPED ? 1 : 2); more++) {
