@@ -159,8 +159,9 @@ int32_t bag_sum(int32_t isa) {
   const floats a = numbers(kRows * kFeatures);
   floats c = numbers(kBags * kFeatures);
   return blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_MEAN, offsets.data(), kBags, 0, kBags,
-                                 indices.data(), nullptr, count_of(indices), kFeatures, a.data(),
-                                 kRows, kFeatures, c.data(), kFeatures);
+                                 indices.data(), nullptr, count_of(indices), kFeatures,
+                                 BLOCKSPARSE_FLOAT32, a.data(), kRows, kFeatures, nullptr, c.data(),
+                                 kFeatures);
 }
 
 struct kernel {

@@ -18,9 +18,11 @@ struct bag_operands {
   const float* values;
   int32_t entries;
   int32_t n;
-  const float* a;
+  const void* a;
   int64_t a_rows;
   int64_t lda;
+  element_type a_type = element_type::float32;
+  const float* scales = nullptr;
 
   blocksparse_status check(int32_t begin, int32_t end) const {
     if (bags < 0 || entries < 0 || !is_range(begin, end, bags)) {
@@ -29,8 +31,19 @@ struct bag_operands {
     if (offsets == nullptr || (indices == nullptr && entries > 0)) {
       return BLOCKSPARSE_NULL_POINTER;
     }
-    return check_rows(a, a_rows, n, lda);
+    return first_error(check_rows(a, a_rows, n, lda),
+                       a_type == element_type::int8 && scales == nullptr && a_rows > 0 && n > 0
+                           ? BLOCKSPARSE_NULL_POINTER
+                           : BLOCKSPARSE_OK);
   }
+
+  // Row i of the table. Rows without elements may come without memory, to which nothing may be
+  // added.
+  const void* row(int32_t i) const {
+    return n == 0 ? a : static_cast<const char*>(a) + i * lda * bytes_of(a_type);
+  }
+
+  float scale_of(int32_t i) const { return scales == nullptr ? 1.0f : scales[i]; }
 
   bool names_rows_of_a(int32_t first, int32_t last) const {
     bool inside = true;  // without a branch for each entry
@@ -45,8 +58,10 @@ struct bag_operands {
             values == nullptr ? nullptr : values + first,
             last - first,
             entries - first,
+            a_type,
             a,
             lda,
+            scales,
             n,
             scale,
             c};
@@ -85,25 +100,37 @@ float factor(int32_t reduction, int32_t count) {
   return static_cast<float>(1.0 / (reduction == BLOCKSPARSE_BAG_MEAN ? number : std::sqrt(number)));
 }
 
-// Row r of rows of n. Rows without elements may come without memory, to which nothing may be added.
+// Whether elements of a table may be of this type, with or without scales, at this address.
+bool is_table(int32_t type, const void* a, const float* scales) {
+  return type >= BLOCKSPARSE_FLOAT32 && type <= BLOCKSPARSE_INT8 &&
+         (type == BLOCKSPARSE_INT8 || scales == nullptr) &&
+         (type != BLOCKSPARSE_FLOAT32 || reinterpret_cast<uintptr_t>(a) % sizeof(float) == 0);
+}
+
+// Row r of rows of n, as bag_operands::row.
 template <typename Float>
 Float* row_at(Float* rows, int64_t r, int64_t ld, int32_t n) {
   return n == 0 ? rows : rows + r * ld;
 }
 
-constexpr int32_t kLineFloats = 16;  // of a cache line
+constexpr int64_t kLineBytes = 64;  // of a cache line
 
 // What is asked for from memory while the row before is worked on. Long rows are left to what a
 // processor prefetches on its own.
-void prefetch_row(const float* row, int32_t n, int for_writing) {
-  constexpr int32_t kMost = 8 * kLineFloats;
-  for (int32_t q = 0; q < std::min(n, kMost); q += kLineFloats) {
+void prefetch_row(const void* row, int64_t bytes, int for_writing) {
+  constexpr int64_t kMost = 8 * kLineBytes;
+  for (int64_t at = 0; at < std::min(bytes, kMost); at += kLineBytes) {
     if (for_writing == 1) {
-      __builtin_prefetch(row + q, 1, 3);
+      __builtin_prefetch(static_cast<const char*>(row) + at, 1, 3);
     } else {
-      __builtin_prefetch(row + q, 0, 3);
+      __builtin_prefetch(static_cast<const char*>(row) + at, 0, 3);
     }
   }
+}
+
+// Of a row of floats that a step writes.
+void prefetch_target(const float* row, int32_t n) {
+  prefetch_row(row, int64_t{n} * bytes_of(element_type::float32), 1);
 }
 
 // Rows of the table that are asked for ahead of their step.
@@ -140,20 +167,20 @@ blocksparse_status for_each_target(const kernel_table& kernels, const bag_operan
     return status;
   }
   const int64_t n = bags.n;
-  const auto prefetch_target = [&](int32_t r) {
+  const auto prefetch_target_of = [&](int32_t r) {
     if (r < end && to.is_target(to.targets[r])) {
       prefetch(to.targets[r] * n);
     }
   };
   for (int32_t r = begin; r < std::min(begin + kTargetsAhead, end); ++r) {
-    prefetch_target(r);
+    prefetch_target_of(r);
   }
   return for_each_bag(bags, begin, end, [&](int32_t r, int32_t first, int32_t last) {
     if (!to.is_target(to.targets[r])) {
       return BLOCKSPARSE_BAD_INDEX;
     }
     if (r < end - kTargetsAhead) {
-      prefetch_target(r + kTargetsAhead);
+      prefetch_target_of(r + kTargetsAhead);
     }
     kernels.bag_sum(bags.sum(first, last, 1.0f, to.scratch));
     float scale = 1.0f;
@@ -170,17 +197,20 @@ blocksparse_status for_each_target(const kernel_table& kernels, const bag_operan
 
 int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction, const int32_t* offsets,
                                 int32_t bags, int32_t begin, int32_t end, const int32_t* indices,
-                                const float* values, int32_t entries, int32_t n, const float* a,
-                                int64_t a_rows, int64_t lda, float* c, int64_t ldc) {
+                                const float* values, int32_t entries, int32_t n, int32_t a_type,
+                                const void* a, int64_t a_rows, int64_t lda, const float* scales,
+                                float* c, int64_t ldc) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_reduction(reduction)) {
+  if (!is_reduction(reduction) || !is_table(a_type, a, scales)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  const bag_operands operands = {offsets, bags, indices, values, entries, n, a, a_rows, lda};
+  const bag_operands operands = {offsets, bags, indices, values, entries,
+                                 n,       a,    a_rows,  lda,    static_cast<element_type>(a_type),
+                                 scales};
   const blocksparse_status status =
       first_error(operands.check(begin, end), check_rows(c, bags, n, ldc));
   if (status != BLOCKSPARSE_OK) {
@@ -195,17 +225,20 @@ int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction, const int32_t* o
 
 int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* offsets,
                                 int32_t bags, int32_t begin, int32_t end, const int32_t* indices,
-                                int32_t entries, int32_t n, const float* a, int64_t a_rows,
-                                int64_t lda, const float* y, int64_t ldy, float* dots) {
+                                int32_t entries, int32_t n, int32_t a_type, const void* a,
+                                int64_t a_rows, int64_t lda, const float* scales, const float* y,
+                                int64_t ldy, float* dots) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_reduction(reduction)) {
+  if (!is_reduction(reduction) || !is_table(a_type, a, scales)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  const bag_operands operands = {offsets, bags, indices, nullptr, entries, n, a, a_rows, lda};
+  const bag_operands operands = {offsets, bags, indices, nullptr, entries,
+                                 n,       a,    a_rows,  lda,     static_cast<element_type>(a_type),
+                                 scales};
   blocksparse_status status = first_error(operands.check(begin, end), check_rows(y, bags, n, ldy));
   if (status == BLOCKSPARSE_OK && dots == nullptr && entries > 0) {
     status = BLOCKSPARSE_NULL_POINTER;
@@ -214,14 +247,17 @@ int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* o
     return status;
   }
   constexpr int32_t kRowsAhead = 8;
+  const int64_t row_bytes = n * bytes_of(operands.a_type);
   return for_each_bag(operands, begin, end, [&](int32_t r, int32_t first, int32_t last) {
     const float scale = factor(reduction, last - first);
     const float* const y_row = row_at(y, r, ldy, n);
     for (int32_t e = first; e < last; ++e) {
       if (e < last - kRowsAhead) {
-        prefetch_row(row_at(a, indices[e + kRowsAhead], lda, n), n, 0);
+        prefetch_row(operands.row(indices[e + kRowsAhead]), row_bytes, 0);
       }
-      dots[e] = scale * kernels->dot(n, row_at(a, indices[e], lda, n), y_row);
+      const int32_t i = indices[e];
+      dots[e] =
+          scale * kernels->dot(operands.a_type, n, operands.row(i), operands.scale_of(i), y_row);
     }
     return BLOCKSPARSE_OK;
   });
@@ -240,7 +276,7 @@ int32_t blocksparse_bag_sgd_f32(int32_t isa, const int32_t* offsets, int32_t bag
   return for_each_target(
       *kernels, {offsets, bags, indices, values, entries, n, a, a_rows, lda},
       {targets, max_norm, w, w_rows, scratch}, begin, end,
-      [=](int64_t offset) { prefetch_row(w + offset, n, 1); },
+      [=](int64_t offset) { prefetch_target(w + offset, n); },
       [=](int32_t, int64_t offset, float scale) {
         kernels->sgd(n, rate, scale, decay, scratch, w + offset);
         return BLOCKSPARSE_OK;
@@ -266,8 +302,8 @@ int32_t blocksparse_bag_adagrad_f32(int32_t isa, const int32_t* offsets, int32_t
       *kernels, {offsets, bags, indices, values, entries, n, a, a_rows, lda},
       {targets, max_norm, w, w_rows, scratch}, begin, end,
       [=](int64_t offset) {
-        prefetch_row(w + offset, n, 1);
-        prefetch_row(s + offset, n, 1);
+        prefetch_target(w + offset, n);
+        prefetch_target(s + offset, n);
       },
       [=](int32_t, int64_t offset, float scale) {
         kernels->adagrad(n, rate, scale, decay, least, scratch, s + offset, w + offset);
@@ -294,9 +330,9 @@ int32_t blocksparse_bag_adam_f32(int32_t isa, const int32_t* offsets, int32_t ba
       *kernels, {offsets, bags, indices, values, entries, n, a, a_rows, lda},
       {targets, max_norm, w, w_rows, scratch}, begin, end,
       [=](int64_t offset) {
-        prefetch_row(w + offset, n, 1);
-        prefetch_row(m + offset, n, 1);
-        prefetch_row(v + offset, n, 1);
+        prefetch_target(w + offset, n);
+        prefetch_target(m + offset, n);
+        prefetch_target(v + offset, n);
       },
       [=](int32_t r, int64_t offset, float scale) {
         if (steps[r] < 1) {

@@ -14,10 +14,6 @@ namespace {
 // Tiles whose pointers are made at once: enough to spread the fetching of a block over.
 constexpr int32_t kMostTiles = BLOCKSPARSE_CHUNK_ROWS / kTileRows;
 
-constexpr int64_t bytes_of(element_type type) {
-  return type == element_type::float32 ? 4 : type == element_type::int8 ? 1 : 2;
-}
-
 // What a call asks for, checked.
 struct gemm_call {
   const kernel_table* kernels;

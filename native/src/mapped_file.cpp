@@ -66,7 +66,7 @@ void* map_file(const char* path, int64_t bytes, bool copy_on_write) {
   const Handle file(CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr,
                                 OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
   LARGE_INTEGER size;
-  if (!file.is_open() || !GetFileSizeEx(file.value, &size) || size.QuadPart < bytes) {
+  if (!file.is_open() || !GetFileSizeEx(file.value, &size) || size.QuadPart != bytes) {
     return nullptr;
   }
   const Handle section(CreateFileMappingW(
@@ -203,7 +203,7 @@ void* map_file(const char* path, int64_t bytes, bool copy_on_write) {
   void* memory = MAP_FAILED;
   struct stat status;
   if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
-      status.st_size >= bytes) {
+      status.st_size == bytes) {
     // Private in either case: pages that are not written are shared with all who map the file.
     memory = mmap(nullptr, size, copy_on_write ? PROT_READ | PROT_WRITE : PROT_READ,
                   copy_on_write ? MAP_PRIVATE | MAP_NORESERVE : MAP_PRIVATE, file, 0);

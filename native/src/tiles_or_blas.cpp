@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tiles_or_blas.h"
 
+#include <array>
+#include <cstdio>
 #include <initializer_list>
 
 #include "blas_products.h"
@@ -17,12 +19,14 @@ constexpr int32_t kFewRowsForPortable = 12;
 
 // AVX2's tiles are narrow: of a large block, a sum of many outer products reads its rows again for
 // each few columns.
-constexpr int64_t kLargeBlock = int64_t{512} * 512;
+constexpr int32_t kLargeSide = 512;
+constexpr int64_t kLargeBlock = int64_t{kLargeSide} * kLargeSide;
 constexpr int32_t kManyPairs = 32;
 
 // OpenBLAS has kernels of its own for small products on AVX-512. Our tiles are as fast or faster
 // while there are few outer products to a block, but for Zen 4's.
-constexpr int64_t kSmallBlock = int64_t{128} * 128;
+constexpr int32_t kSmallSide = 128;
+constexpr int64_t kSmallBlock = int64_t{kSmallSide} * kSmallSide;
 constexpr int32_t kSomePairs = 16;
 
 bool auto_goes_to_blas(int32_t isa, operation what, int32_t rows, int64_t block) {
@@ -36,6 +40,46 @@ bool auto_goes_to_blas(int32_t isa, operation what, int32_t rows, int64_t block)
              (rows >= kSomePairs || has_narrow_avx512());
     default:
       return false;
+  }
+}
+
+constexpr const char* kAllOnTiles = "register tiles for all products";
+
+using words = std::array<char, 160>;
+
+template <typename... Numbers>
+words say(const char* format, Numbers... numbers) {
+  words text;
+  std::snprintf(text.data(), text.size(), format, numbers...);
+  return text;
+}
+
+// What auto_goes_to_blas() does, in words.
+const char* auto_words(int32_t isa) {
+  switch (isa) {
+    case BLOCKSPARSE_PORTABLE: {
+      static const words text = say(
+          "OpenBLAS for gradients of W and for more than %d rows of a block, register tiles for "
+          "the rest",
+          kFewRowsForPortable);
+      return text.data();
+    }
+    case BLOCKSPARSE_AVX2: {
+      static const words text =
+          say("OpenBLAS for gradients of W with %d rows or more of a block of %d x %d or more, "
+              "register tiles for the rest",
+              kManyPairs, kLargeSide, kLargeSide);
+      return text.data();
+    }
+    case BLOCKSPARSE_AVX512: {
+      static const words text =
+          say("OpenBLAS for gradients of W with %d rows or more of a block of up to %d x %d, "
+              "register tiles for the rest",
+              has_narrow_avx512() ? 1 : kSomePairs, kSmallSide, kSmallSide);
+      return text.data();
+    }
+    default:
+      return kAllOnTiles;
   }
 }
 
@@ -72,6 +116,18 @@ bool may_go_to_blas(int32_t path, int32_t isa, int32_t size1, int32_t size2) {
 int32_t blocksparse_may_use_blas(int32_t isa, int32_t path) {
   using namespace blocksparse;
   return may_go_to_blas(path, isa, 1, 1) || may_go_to_blas(path, isa, INT32_MAX, INT32_MAX) ? 1 : 0;
+}
+
+const char* blocksparse_path_words(int32_t isa, int32_t path) {
+  using namespace blocksparse;
+  switch (path) {
+    case BLOCKSPARSE_PATH_AUTO:
+      return auto_words(isa);
+    case BLOCKSPARSE_PATH_BLAS:
+      return "OpenBLAS for all products";
+    default:
+      return kAllOnTiles;
+  }
 }
 
 int64_t blocksparse_scratch_f32(int32_t isa, int32_t path, int32_t size1, int32_t size2) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sums of bags, products with their rows, and steps by their sums, against the formulas in double.
+#include "stored_weights.h"
 #include "testing.h"
 
 namespace {
@@ -61,11 +62,11 @@ void check_sums(int32_t isa, int32_t n) {
       context() = "sum, isa " + std::string(blocksparse_isa_name(isa)) + ", n " +
                   std::to_string(n) + ", reduction " + std::to_string(reduction);
       matrix c(bags.count(), n);
-      CHECK_STATUS(
-          BLOCKSPARSE_OK,
-          blocksparse_bag_sum_f32(isa, reduction, bags.offsets.data(), bags.count(), 0, 6,
-                                  bags.indices.data(), weighted ? bags.values.data() : nullptr,
-                                  bags.entries(), n, a.data(), a.rows(), a.ld(), c.data(), c.ld()));
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_bag_sum_f32(
+                       isa, reduction, bags.offsets.data(), bags.count(), 0, 6, bags.indices.data(),
+                       weighted ? bags.values.data() : nullptr, bags.entries(), n,
+                       BLOCKSPARSE_FLOAT32, a.data(), a.rows(), a.ld(), nullptr, c.data(), c.ld()));
       for (int32_t bag = 0; bag < 6; ++bag) {
         const double scale =
             factor(reduction, static_cast<double>(bags.last(bag) - bags.first(bag)));
@@ -84,8 +85,9 @@ void check_sums(int32_t isa, int32_t n) {
       y.fill([&] { return r.whole(); });
       CHECK_STATUS(BLOCKSPARSE_OK,
                    blocksparse_bag_dot_f32(isa, reduction, bags.offsets.data(), bags.count(), 0, 6,
-                                           bags.indices.data(), bags.entries(), n, a.data(),
-                                           a.rows(), a.ld(), y.data(), y.ld(), dots.data()));
+                                           bags.indices.data(), bags.entries(), n,
+                                           BLOCKSPARSE_FLOAT32, a.data(), a.rows(), a.ld(), nullptr,
+                                           y.data(), y.ld(), dots.data()));
       for (int32_t bag = 0; bag < 6; ++bag) {
         for (std::size_t e = bags.first(bag); e < bags.last(bag); ++e) {
           double exact = 0.0;
@@ -137,7 +139,8 @@ void check_steps(int32_t isa, int32_t n, float decay, float max_norm) {
   CHECK_STATUS(BLOCKSPARSE_OK,
                blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_SUM, bags.offsets.data(), 6, 0, 6,
                                        bags.indices.data(), bags.values.data(), bags.entries(), n,
-                                       a.data(), a.rows(), a.ld(), g.data(), g.ld()));
+                                       BLOCKSPARSE_FLOAT32, a.data(), a.rows(), a.ld(), nullptr,
+                                       g.data(), g.ld()));
   for (int32_t bag = 1; bag < 6; ++bag) {
     const int32_t row = targets[static_cast<std::size_t>(bag)];
     const float* const gradient = g.data() + bag * g.ld();
@@ -166,7 +169,7 @@ void check_refusals(int32_t isa) {
   const auto sum = [&](int32_t reduction, const int32_t* o, int32_t begin, int32_t end,
                        const int32_t* i, int32_t entries, int64_t lda) {
     return blocksparse_bag_sum_f32(isa, reduction, o, 2, begin, end, i, nullptr, entries, 4,
-                                   a.data(), 2, lda, c.data(), 4);
+                                   BLOCKSPARSE_FLOAT32, a.data(), 2, lda, nullptr, c.data(), 4);
   };
   const int32_t* const o = offsets.data();
   const int32_t* const i = indices.data();
@@ -181,12 +184,12 @@ void check_refusals(int32_t isa) {
   CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE, sum(0, far.data(), 1, 2, i, 2, 4));
   CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, sum(0, o, 1, 2, outside.data(), 2, 4));
   CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, sum(0, o, 1, 2, negative.data(), 2, 4));
-  CHECK_STATUS(
-      BLOCKSPARSE_UNSUPPORTED_ISA,
-      blocksparse_bag_sum_f32(-1, 0, o, 2, 0, 2, i, nullptr, 2, 4, a.data(), 2, 4, c.data(), 4));
-  CHECK_STATUS(
-      BLOCKSPARSE_NULL_POINTER,
-      blocksparse_bag_dot_f32(isa, 0, o, 2, 0, 2, i, 2, 4, a.data(), 2, 4, c.data(), 4, nullptr));
+  CHECK_STATUS(BLOCKSPARSE_UNSUPPORTED_ISA,
+               blocksparse_bag_sum_f32(-1, 0, o, 2, 0, 2, i, nullptr, 2, 4, BLOCKSPARSE_FLOAT32,
+                                       a.data(), 2, 4, nullptr, c.data(), 4));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               blocksparse_bag_dot_f32(isa, 0, o, 2, 0, 2, i, 2, 4, BLOCKSPARSE_FLOAT32, a.data(),
+                                       2, 4, nullptr, c.data(), 4, nullptr));
   const auto sgd = [&](const int32_t* targets, float max_norm, float* to) {
     return blocksparse_bag_sgd_f32(isa, o, 2, 1, 2, i, nullptr, 2, 4, a.data(), 2, 4, targets, 0.1f,
                                    0.0f, max_norm, w.data(), 2, to);
@@ -209,8 +212,71 @@ void check_refusals(int32_t isa) {
   for (int32_t q = 0; q < 4; ++q) {
     CHECK(c.at(0, q) == 7.0f && c.at(1, q) == 7.0f && w.at(0, q) == 7.0f && w.at(1, q) == 7.0f);
   }
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_bag_sum_f32(isa, 0, o, 0, 0, 0, nullptr, nullptr, 0, 4,
-                                                       nullptr, 0, 4, nullptr, 4));
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               blocksparse_bag_sum_f32(isa, 0, o, 0, 0, 0, nullptr, nullptr, 0, 4,
+                                       BLOCKSPARSE_FLOAT32, nullptr, 0, 4, nullptr, nullptr, 4));
+}
+
+// What sum and dot say of a table of a type at an address with scales.
+void check_table(int32_t isa, blocksparse_status expected, int32_t type, const void* a,
+                 const float* scales) {
+  const int32_t offsets[] = {0, 1}, index = 1;
+  float c[] = {7.0f, 7.0f}, dot = 7.0f;
+  CHECK_STATUS(expected, blocksparse_bag_sum_f32(isa, 0, offsets, 1, 0, 1, &index, nullptr, 1, 2,
+                                                 type, a, 2, 2, scales, c, 2));
+  CHECK_STATUS(expected, blocksparse_bag_dot_f32(isa, 0, offsets, 1, 0, 1, &index, 1, 2, type, a, 2,
+                                                 2, scales, c, 2, &dot));
+  CHECK((expected == BLOCKSPARSE_OK) == (c[0] != 7.0f && c[1] != 7.0f && dot != 7.0f));
+}
+
+void check_types(int32_t isa) {
+  context() = "types";
+  const float a[5] = {}, scales[2] = {};
+  const char* const bytes = reinterpret_cast<const char*>(a);
+  check_table(isa, BLOCKSPARSE_OK, BLOCKSPARSE_FLOAT32, a, nullptr);
+  check_table(isa, BLOCKSPARSE_OK, BLOCKSPARSE_FLOAT16, bytes + 1, nullptr);
+  check_table(isa, BLOCKSPARSE_OK, BLOCKSPARSE_BFLOAT16, bytes + 1, nullptr);
+  check_table(isa, BLOCKSPARSE_OK, BLOCKSPARSE_INT8, bytes + 1, scales);
+  check_table(isa, BLOCKSPARSE_BAD_ARGUMENT, -1, a, nullptr);
+  check_table(isa, BLOCKSPARSE_BAD_ARGUMENT, 4, a, nullptr);
+  check_table(isa, BLOCKSPARSE_BAD_ARGUMENT, BLOCKSPARSE_FLOAT32, bytes + 1, nullptr);
+  check_table(isa, BLOCKSPARSE_BAD_ARGUMENT, BLOCKSPARSE_FLOAT16, a, scales);
+  check_table(isa, BLOCKSPARSE_NULL_POINTER, BLOCKSPARSE_FLOAT16, nullptr, nullptr);
+  check_table(isa, BLOCKSPARSE_NULL_POINTER, BLOCKSPARSE_INT8, a, nullptr);
+}
+
+// Rows of every type: bit by bit what their floats give.
+void check_stored(int32_t isa, int32_t type, int32_t n) {
+  random_source r(static_cast<uint64_t>(4 * n + type));
+  const bag_list bags = random_bags(r, {3, 0, 1, 44, 2, 0, 7}, 11);
+  const stored a(type, 11 * n, 1, n, r);  // with a scale for each row
+  const std::vector<float>& floats = a.widened;
+  matrix y(bags.count(), n);
+  y.fill([&] { return r.uniform(); });
+  for (const bool weighted : {false, true}) {
+    context() = std::string(kTypeNames[type]) + ", isa " + blocksparse_isa_name(isa) + ", n " +
+                std::to_string(n) + (weighted ? ", weighted" : "");
+    const float* const values = weighted ? bags.values.data() : nullptr;
+    matrix expected(bags.count(), n), actual(bags.count(), n);
+    std::vector<float> wanted(bags.indices.size()), found(bags.indices.size(), -1.0f);
+    const auto run = [&](int32_t as, const void* table, const float* scales, matrix& c,
+                         std::vector<float>& dots) {
+      CHECK_STATUS(
+          BLOCKSPARSE_OK,
+          blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_ROOT_MEAN, bags.offsets.data(), bags.count(),
+                                  0, bags.count(), bags.indices.data(), values, bags.entries(), n,
+                                  as, table, 11, n, scales, c.data(), c.ld()));
+      CHECK_STATUS(
+          BLOCKSPARSE_OK,
+          blocksparse_bag_dot_f32(isa, BLOCKSPARSE_BAG_ROOT_MEAN, bags.offsets.data(), bags.count(),
+                                  0, bags.count(), bags.indices.data(), bags.entries(), n, as,
+                                  table, 11, n, scales, y.data(), y.ld(), dots.data()));
+    };
+    run(BLOCKSPARSE_FLOAT32, floats.data(), nullptr, expected, wanted);
+    run(type, a.data(), a.scale_data(), actual, found);
+    CHECK(actual.same_bits(expected) && actual.intact());
+    CHECK(std::memcmp(wanted.data(), found.data(), wanted.size() * sizeof(float)) == 0);
+  }
 }
 
 }  // namespace
@@ -222,6 +288,12 @@ int main() {
       check_steps(isa, n, 0.0f, kNoLimit);
       check_steps(isa, n, 0.01f, 0.5f);
     }
+    for (const int32_t type : kTypes) {
+      for (const int32_t n : {0, 1, 2, 3, 4, 5, 6, 7, 8, 13, 17, 31, 64, 67, 101, 128, 131, 300}) {
+        check_stored(isa, type, n);
+      }
+    }
+    check_types(isa);
     check_refusals(isa);
   }
   return report("bag_test");

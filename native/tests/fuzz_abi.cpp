@@ -53,6 +53,10 @@ std::vector<float> operand(int64_t rows, int64_t stride, int64_t size) {
   return std::vector<float>(static_cast<std::size_t>(elements), 1.0f);
 }
 
+std::size_t bytes_of(int32_t type) {
+  return type == BLOCKSPARSE_FLOAT32 ? 4 : type == BLOCKSPARSE_INT8 ? 1 : 2;
+}
+
 int32_t last_isa() {
   int32_t isa = 0;
   for (int32_t i = 0; blocksparse_isa_name(i) != nullptr; ++i) {
@@ -113,8 +117,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     case 3: {
       const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
       const int32_t type = kind >> 3;
-      const std::size_t bytes = type == BLOCKSPARSE_FLOAT32 ? 4 : type == BLOCKSPARSE_INT8 ? 1 : 2;
-      const std::vector<char> typed(w.size() * bytes, 1);
+      const std::vector<char> typed(w.size() * bytes_of(type), 1);
       const int32_t columns = transposed ? size1 : size2;
       const std::vector<float> scales =
           operand(positive(blocks1) * positive(blocks2), columns, columns);
@@ -176,10 +179,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const std::vector<float> factors(indices.size(), 0.5f);
       const float* const values = weighted ? factors.data() : nullptr;
       std::vector<float> dots = factors, c = operand(blocks1, ld1, size1);
+      const int32_t type = kind >> 3;
+      const std::vector<char> typed(x.size() * bytes_of(type), 1);
+      const std::vector<float> scales(static_cast<std::size_t>(positive(rows1)), 0.5f);
+      const void* const rows = x_data == nullptr ? nullptr : typed.data();
+      const float* const scales_data =
+          weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr;
       blocksparse_bag_sum_f32(isa, path, offsets.data(), blocks1, begin, end, indices.data(),
-                              values, entries, size1, x_data, rows1, ld1, c.data(), ld1);
+                              values, entries, size1, type, rows, rows1, ld1, scales_data, c.data(),
+                              ld1);
       blocksparse_bag_dot_f32(isa, path, offsets.data(), blocks1, begin, end, indices.data(),
-                              entries, size1, x_data, rows1, ld1, c.data(), ld1, dots.data());
+                              entries, size1, type, rows, rows1, ld1, scales_data, c.data(), ld1,
+                              dots.data());
       const std::vector<int32_t> targets(bags, part_begin), steps(bags, part_end);
       std::vector<float> table = operand(rows2, size1, size1), m = table, v = table;
       float* const to = w_data == nullptr ? nullptr : table.data();

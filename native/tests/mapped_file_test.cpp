@@ -147,6 +147,7 @@ int main() {
   blocksparse_unmap(nullptr);
 
   check(map(kBytes + 1, false) == nullptr, "longer than the file");
+  check(map(kBytes - 1, false) == nullptr, "shorter than the file");
   check(map(0, false) == nullptr && map(-1, false) == nullptr, "no bytes");
   check(map(INT64_MAX, false) == nullptr, "more than there is");
   check(blocksparse_map("no/such/file", 1, 0) == nullptr, "no file");
@@ -158,7 +159,7 @@ int main() {
 #endif
   // Entries are given back: more mappings one after the other than there may be at one time.
   for (int i = 0; i < 10000; ++i) {
-    unsigned char* const one = map(1, false);
+    unsigned char* const one = map(kBytes, false);
     check(one != nullptr && one[0] == byte_at(0), "one of many");
     blocksparse_unmap(one);
   }

@@ -227,6 +227,9 @@ void check_paths() {
     CHECK(blocksparse_may_use_blas(isa, BLOCKSPARSE_PATH_TILE) == 0);
     const bool may = blocksparse_may_use_blas(isa, BLOCKSPARSE_PATH_AUTO) == 1;
     CHECK(may == (isa != BLOCKSPARSE_NEON));
+    const std::string words = blocksparse_path_words(isa, BLOCKSPARSE_PATH_AUTO);
+    CHECK(may == (words.rfind("OpenBLAS for gradients of W", 0) == 0));
+    CHECK(words.size() > 20 && words.size() < 159);  // whole
     bool any = false;
     for (const int32_t m : sizes) {
       for (const int32_t n : sizes) {

@@ -81,6 +81,12 @@ typedef enum blocksparse_path {
  */
 BLOCKSPARSE_API int32_t blocksparse_may_use_blas(int32_t isa, int32_t path);
 
+/*
+ * Which products run on our register tiles and which on OpenBLAS, in words for people, with this
+ * instruction set on this path and processor. A string that is never freed.
+ */
+BLOCKSPARSE_API const char* blocksparse_path_words(int32_t isa, int32_t path);
+
 /* The version, "0.1.0" for instance; a string literal. */
 BLOCKSPARSE_API const char* blocksparse_version(void);
 
@@ -114,9 +120,10 @@ BLOCKSPARSE_API void* blocksparse_allocate(int64_t bytes);
 BLOCKSPARSE_API void blocksparse_free(void* memory, int64_t bytes);
 
 /*
- * The first `bytes` of a file as memory at one address, aligned to a page, without reading it.
- * Processes that map the same file share its pages. NULL if there is no such file, if it is
- * shorter, or if the system refuses. May run at the same time as anything else.
+ * A file of exactly `bytes` bytes as memory at one address, aligned to a page, without reading it.
+ * Processes that map the same file share its pages. NULL if there is no such file, if it has another
+ * size, as one has that has just taken its place, or if the system refuses. May run at the same time
+ * as anything else.
  *
  * path            of a regular file, in the system's encoding of file names; UTF-8 on Windows
  * copy_on_write   0: the memory may only be read; 1: pages that are written become the caller's
@@ -222,7 +229,11 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
     int32_t w_transposed, const float* bias, int64_t bias_stride, int32_t accumulate, float* c,
     int64_t c_rows, int64_t ldc, float* scratch, int64_t scratch_length);
 
-/* What weights that are only read may be stored as. */
+/*
+ * What weights that are only read may be stored as. They are widened to float32 as they are loaded, and
+ * sums are float32. A result has the same bits as of the weights widened before, but for which NaN a
+ * NaN is.
+ */
 typedef enum blocksparse_element_type {
   BLOCKSPARSE_FLOAT32 = 0,
   BLOCKSPARSE_FLOAT16 = 1,  /* IEEE 754 binary16 */
@@ -231,9 +242,8 @@ typedef enum blocksparse_element_type {
 } blocksparse_element_type;
 
 /*
- * As blocksparse_block_gemm_f32 on BLOCKSPARSE_PATH_TILE, with weights of any element type: they are
- * widened to float32 as they are loaded, and sums are float32. The result has the same bits as there
- * with the weights widened before, but for which NaN a NaN is. Nothing goes to BLAS.
+ * As blocksparse_block_gemm_f32 on BLOCKSPARSE_PATH_TILE, with weights of any element type. Nothing
+ * goes to BLAS.
  *
  * w_type        BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
  * w             as there, in elements of that type, at any address; FLOAT32 at one of its own size
@@ -308,7 +318,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* sc
  *   logarithm == 0:   c[r][q] = factor * exp(c[r][q] - max) / sum      factor = scale ? scale[r] : 1
  *   logarithm == 1:   c[r][q] = offset + c[r][q] - max - log(sum)      offset = scale ? scale[r] : 0
  *
- * and the n - v elements behind them become 0 (probability) or -infinity (log probability).
+ * and the n - v elements after them become 0 (probability) or -infinity (log probability).
  * A NaN, or an infinity that makes max infinite, gives NaN in all v elements of its row. The log
  * probability of a finite logit is finite: the lowest float where the exact one is below that.
  *
@@ -332,7 +342,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
  *   t[q]    = (1 - smoothing) * (q == target[r])  +  smoothing * prior[q]
  *
  * A loss beyond all floats is the largest float, unless the logit of its target is -infinity.
- * The n - v elements behind become 0. A row of weight 0 gets the gradient 0, even if it holds NaN.
+ * The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it holds NaN.
  *
  * target        c_rows targets; those of the rows named must be in [0, v)
  * weights       c_rows weights, or NULL
@@ -353,7 +363,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(
  *   logarithm == 0:   c[r][q] = factor * sigmoid(c[r][q])         factor = scale ? scale[r] : 1
  *   logarithm == 1:   c[r][q] = offset + log(sigmoid(c[r][q]))    offset = scale ? scale[r] : 0
  *
- * and the n - v elements behind them become 0 (probability) or -infinity (log probability). NaN stays
+ * and the n - v elements after them become 0 (probability) or -infinity (log probability). NaN stays
  * in its element. The log probability of a finite logit is finite as that of
  * blocksparse_block_softmax_f32 is, which has the same operands; it never is above its offset.
  *
@@ -375,7 +385,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_sigmoid_f32(
  *   t[q]    = 1 if q is among positives[p], positive_start[r] <= p < positive_start[r + 1]; else 0
  *
  * A loss beyond all floats is the largest float, unless a logit is infinite; NaN in a row makes its
- * loss NaN. The n - v elements behind become 0. A row of weight 0 gets the gradient 0, even if it
+ * loss NaN. The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it
  * holds NaN.
  *
  * positive_start c_rows + 1 boundaries; those of the rows named ascend within [0, positive_count]
@@ -487,9 +497,12 @@ typedef enum blocksparse_bag_reduction {
 /*
  * c[r] = factor * (sum over the entries e of bag r of values[e] * a[indices[e]]); 0 for an empty bag
  *
- * n   size of a row
- * a   the table: a_rows rows, row i at a + i * lda
- * c   a row for each bag, bag r at c + r * ldc; only written; overlaps no other operand
+ * n        size of a row
+ * a_type   BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
+ * a        the table: a_rows rows, row i at a + i * lda in elements of that type, at any address;
+ *          FLOAT32 at one of its own size
+ * scales   of INT8, one number for each row of a; NULL for all other types
+ * c        a row for each bag, bag r at c + r * ldc; only written; overlaps no other operand
  *
  * The indices of a bag are checked before its row is written, and after those before were.
  */
@@ -497,23 +510,23 @@ BLOCKSPARSE_API int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction,
                                                 const int32_t* offsets, int32_t bags, int32_t begin,
                                                 int32_t end, const int32_t* indices,
                                                 const float* values, int32_t entries, int32_t n,
-                                                const float* a, int64_t a_rows, int64_t lda,
-                                                float* c, int64_t ldc);
+                                                int32_t a_type, const void* a, int64_t a_rows,
+                                                int64_t lda, const float* scales, float* c,
+                                                int64_t ldc);
 
 /*
  * The gradient of the sums with respect to the values: for each entry e of each bag r
  *
  *   dots[e] = factor * a[indices[e]] . y[r]
  *
- * y      a row for each bag, bag r at y + r * ldy
- * dots   entries; those of the bags named are written
+ * a_type, a, scales   as above
+ * y                   a row for each bag, bag r at y + r * ldy
+ * dots                entries; those of the bags named are written
  */
-BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction,
-                                                const int32_t* offsets, int32_t bags, int32_t begin,
-                                                int32_t end, const int32_t* indices,
-                                                int32_t entries, int32_t n, const float* a,
-                                                int64_t a_rows, int64_t lda, const float* y,
-                                                int64_t ldy, float* dots);
+BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(
+    int32_t isa, int32_t reduction, const int32_t* offsets, int32_t bags, int32_t begin,
+    int32_t end, const int32_t* indices, int32_t entries, int32_t n, int32_t a_type, const void* a,
+    int64_t a_rows, int64_t lda, const float* scales, const float* y, int64_t ldy, float* dots);
 
 /*
  * Steps of an optimiser: for each bag r, its sum (without a factor) is the gradient g of row targets[r]

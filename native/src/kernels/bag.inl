@@ -4,7 +4,7 @@
 //
 // Almost every row is a miss of all caches, and no processor guesses where the next one lies: rows
 // are asked for kRowsAhead entries early, those of later bags included. The sum of a row's columns
-// stays in registers.
+// stays in registers. Rows of other types are widened to float as they are loaded.
 
 namespace {
 
@@ -13,20 +13,34 @@ namespace {
 constexpr int32_t kRowsAhead = 8;
 
 // An index that is only prefetched was not checked, so its address must not be a pointer's sum.
-template <int32_t kColumns>
-INLINE void prefetch_columns(const float* a, int64_t lda, int32_t index) {
-  const uintptr_t row = reinterpret_cast<uintptr_t>(a) +
-                        sizeof(float) * static_cast<uintptr_t>(index) * static_cast<uintptr_t>(lda);
-  for (int32_t q = 0; q < kColumns; q += kLineFloats) {
-    __builtin_prefetch(
-        reinterpret_cast<const void*>(row + sizeof(float) * static_cast<uintptr_t>(q)), 0, 3);
+template <int32_t kCount, typename Element>
+INLINE void prefetch_elements(const Element* a, int64_t distance, int32_t index) {
+  const uintptr_t apart = sizeof(Element) * static_cast<uintptr_t>(distance);
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(a) + apart * static_cast<uintptr_t>(index);
+  constexpr uintptr_t kBytes = sizeof(Element) * static_cast<uintptr_t>(kCount);
+  for (uintptr_t at = 0; at < kBytes; at += kLineBytes) {
+    __builtin_prefetch(reinterpret_cast<const void*>(begin + at), 0, 3);
   }
 }
 
-template <int32_t kVectors, bool kWeighted, typename Mask>
+// Whether rows of such elements have scales.
+template <typename Element>
+constexpr bool kRowsHaveScales = std::is_same_v<Element, int8_t>;
+
+// Elements of a row as floats, rounded once where it has a scale.
+template <typename Element, typename Mask>
+INLINE vec widened_in_row(const Element* at, vec scale, Mask m) {
+  if constexpr (kRowsHaveScales<Element>) {
+    return mul(load(at, m), scale);
+  } else {
+    return load(at, m);
+  }
+}
+
+template <typename Element, int32_t kVectors, bool kWeighted, typename Mask>
 INLINE void sum_bag_columns(const bag_work& work, int32_t column, Mask m) {
   // A bag without entries may come without a table.
-  const float* const a = work.count > 0 ? work.a + column : nullptr;
+  const Element* const a = work.count > 0 ? static_cast<const Element*>(work.a) + column : nullptr;
   vec sums[kVectors];
   UNROLL
   for (int32_t v = 0; v < kVectors; ++v) {
@@ -34,12 +48,17 @@ INLINE void sum_bag_columns(const bag_work& work, int32_t column, Mask m) {
   }
   for (int32_t e = 0; e < work.count; ++e) {
     const int32_t ahead = e + kRowsAhead < work.known ? e + kRowsAhead : e;
-    prefetch_columns<kVectors * kWidth>(a, work.lda, work.indices[ahead]);
-    const float* const row = a + work.indices[e] * work.lda;
+    prefetch_elements<kVectors * kWidth>(a, work.lda, work.indices[ahead]);
+    float scale_of_row = 1.0f;
+    if constexpr (kRowsHaveScales<Element>) {
+      prefetch_elements<1>(work.scales, 1, work.indices[ahead]);
+      scale_of_row = work.scales[work.indices[e]];
+    }
+    const Element* const row = a + work.indices[e] * work.lda;
     const vec factor = set1(kWeighted ? work.values[e] : 1.0f);
     UNROLL
     for (int32_t v = 0; v < kVectors; ++v) {
-      const vec x = load(row + v * kWidth, m);
+      const vec x = widened_in_row(row + v * kWidth, set1(scale_of_row), m);
       sums[v] = kWeighted ? fma(factor, x, sums[v]) : add(sums[v], x);
     }
   }
@@ -50,37 +69,53 @@ INLINE void sum_bag_columns(const bag_work& work, int32_t column, Mask m) {
   }
 }
 
-template <int32_t kVectors, bool kWeighted>
+template <typename Element, int32_t kVectors, bool kWeighted>
 INLINE int32_t sum_full_bag_columns(const bag_work& work, int32_t column) {
   for (; column + kVectors * kWidth <= work.n; column += kVectors * kWidth) {
-    sum_bag_columns<kVectors, kWeighted>(work, column, all{});
+    sum_bag_columns<Element, kVectors, kWeighted>(work, column, all{});
   }
   return column;
 }
 
-template <bool kWeighted>
-INLINE void sum_bag(const bag_work& work) {
-  int32_t column = sum_full_bag_columns<8, kWeighted>(work, 0);
-  column = sum_full_bag_columns<4, kWeighted>(work, column);
-  column = sum_full_bag_columns<2, kWeighted>(work, column);
-  column = sum_full_bag_columns<1, kWeighted>(work, column);
+template <typename Element, bool kWeighted>
+void sum_bag(const bag_work& work) {
+  int32_t column = sum_full_bag_columns<Element, 8, kWeighted>(work, 0);
+  column = sum_full_bag_columns<Element, 4, kWeighted>(work, column);
+  column = sum_full_bag_columns<Element, 2, kWeighted>(work, column);
+  column = sum_full_bag_columns<Element, 1, kWeighted>(work, column);
   if (column < work.n) {
-    sum_bag_columns<1, kWeighted>(work, column, first(work.n - column));
+    sum_bag_columns<Element, 1, kWeighted>(work, column, first(work.n - column));
+  }
+}
+
+template <typename Element>
+INLINE void sum_bag_of(const bag_work& work) {
+  if (work.values == nullptr) {
+    sum_bag<Element, false>(work);
+  } else {
+    sum_bag<Element, true>(work);
   }
 }
 
 void bag_sum(const bag_work& work) {
-  if (work.values == nullptr) {
-    sum_bag<false>(work);
-  } else {
-    sum_bag<true>(work);
+  switch (work.a_type) {
+    case element_type::float32:
+      return sum_bag_of<float>(work);
+    case element_type::float16:
+      return sum_bag_of<float16>(work);
+    case element_type::bfloat16:
+      return sum_bag_of<bfloat16>(work);
+    case element_type::int8:
+      return sum_bag_of<int8_t>(work);
   }
 }
 
-float dot(int64_t count, const float* x, const float* y) {
+template <typename Element>
+float dot_of(int64_t count, const Element* x, float scale, const float* y) {
   vec sum = set1(0.0f);
-  for_each_vector(count,
-                  [&](int64_t i, auto m) { sum = fma(load(x + i, m), load(y + i, m), sum); });
+  for_each_vector(count, [&](int64_t i, auto m) {
+    sum = fma(widened_in_row(x + i, set1(scale), m), load(y + i, m), sum);
+  });
   float lanes[kWidth];
   store(lanes, sum);
   float total = 0.0f;
@@ -88,6 +123,20 @@ float dot(int64_t count, const float* x, const float* y) {
     total += lane;
   }
   return total;
+}
+
+float dot(element_type x_type, int64_t count, const void* x, float scale, const float* y) {
+  switch (x_type) {
+    case element_type::float32:
+      break;
+    case element_type::float16:
+      return dot_of(count, static_cast<const float16*>(x), scale, y);
+    case element_type::bfloat16:
+      return dot_of(count, static_cast<const bfloat16*>(x), scale, y);
+    case element_type::int8:
+      return dot_of(count, static_cast<const int8_t*>(x), scale, y);
+  }
+  return dot_of(count, static_cast<const float*>(x), scale, y);
 }
 
 }  // namespace

@@ -18,8 +18,12 @@ struct row_tile {
   int32_t rows;
 };
 
-// What the elements of W are stored as, in the order of blocksparse_element_type.
+// What weights that are only read are stored as, in the order of blocksparse_element_type.
 enum class element_type { float32, float16, bfloat16, int8 };
+
+constexpr int64_t bytes_of(element_type type) {
+  return type == element_type::float32 ? 4 : type == element_type::int8 ? 1 : 2;
+}
 
 // A block as a tile kernel walks through it.
 struct block_view {
@@ -108,8 +112,10 @@ struct bag_work {
   const float* values;  // NULL: 1 each
   int32_t count;
   int32_t known;  // entries from here on that may be looked at, to prefetch what follows; >= count
-  const float* a;
-  int64_t lda;
+  element_type a_type;
+  const void* a;
+  int64_t lda;          // in elements
+  const float* scales;  // of int8, one for each row of a: q * scale is meant
   int32_t n;
   float scale;
   float* c;
@@ -147,7 +153,8 @@ struct kernel_table {
                float epsilon, const float* g, float* m, float* v, float* w);
 
   void (*bag_sum)(const bag_work& work);
-  float (*dot)(int64_t count, const float* x, const float* y);
+  // scale: of int8
+  float (*dot)(element_type x_type, int64_t count, const void* x, float scale, const float* y);
 };
 
 extern const kernel_table kPortableKernels;

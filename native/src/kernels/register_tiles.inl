@@ -95,12 +95,12 @@ INLINE void store_part(float* p, int32_t v, vec a, mask last) {
   }
 }
 
-// The functions Tile<rows, vectors, partial, variant>::run of all sizes, and of so many variants.
+// The functions Tile<rows, vectors, partial, variant>::run of all sizes and variants.
 template <typename Task, int32_t Variants>
 struct tile_table {
   void (*run[kTileRows * kTileVectors * 2 * Variants])(const Task&);
 
-  // Runs the tile of so many rows and columns.
+  // Runs the tile with these numbers of rows and columns.
   INLINE void operator()(const Task& task, int32_t rows, int32_t columns, int32_t variant) const {
     const int32_t vectors = (columns - 1) / kWidth + 1;
     const int32_t partial = columns % kWidth != 0 ? 1 : 0;
@@ -121,7 +121,7 @@ template <typename Task, template <int32_t, int32_t, bool, int32_t> class Tile, 
 constexpr tile_table<Task, Variants> kTiles = make_tile_table<Task, Tile, Variants>(
     std::make_integer_sequence<int32_t, kTileRows * kTileVectors * 2 * Variants>{});
 
-// The mask of the last vector of so many columns.
+// The mask of the last vector of a row of that many columns.
 INLINE mask last_mask(int32_t columns) { return first((columns - 1) % kWidth + 1); }
 
 }  // namespace

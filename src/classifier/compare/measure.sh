@@ -68,17 +68,49 @@ fasttext_row() {
   row "$name" fasttext.bin "${values[@]}"
 }
 
+# quality FORMAT MODEL TEST: the metrics of a model of ours, one on each line
+quality() {
+  local metric
+  for metric in "${metrics[@]}"; do
+    java -jar "$jar" test --top "${metric#*@}" "$2" "$3" |
+      awk -v k="${metric#*@}" -v c="$([ "${metric%@*}" = P ] && echo 2 || echo 3)" -v f="$1\n" \
+        '$1 == k && NF == 4 {printf f, $c}'
+  done
+}
+
 # classifier_row NAME TRAINING TEST OPTION...: with the options of the JVM in the array jvm
 jvm=()
 classifier_row() {
-  local name=$1 training=$2 test=$3 values=() metric
+  local name=$1 training=$2 test=$3 values
   shift 3
   timed java "${jvm[@]}" -jar "$jar" train --no-chart -o model "$@" "$training"
   mv time.txt training.txt
   timed java "${jvm[@]}" -jar "$jar" predict --top 5 model "$test"
-  for metric in "${metrics[@]}"; do
-    values+=("$(java -jar "$jar" test --top "${metric#*@}" model "$test" |
-      awk -v k="${metric#*@}" -v c="$([ "${metric%@*}" = P ] && echo 2 || echo 3)" '$1 == k && NF == 4 {printf "%.3f", $c}')")
-  done
+  mapfile -t values < <(quality %.3f model "$test")
   row "$name" model "${values[@]}"
+}
+
+# first_five MODEL TEST: the five likeliest labels of each example
+first_five() { java -jar "$jar" predict --top 5 "$1" "$2" | awk -F '\t' '{print $1, $3, $5, $7, $9}'; }
+
+# table_of_types TEST: what the last model costs in fewer bits; in the last column, of how many examples the five
+# likeliest labels are others, or in another order
+table_of_types() {
+  local type values others
+  echo
+  echo "| weights | model |$(printf ' %s |' "${metrics[@]}") other first five |"
+  echo "|---|---|$(printf -- '---|%.0s' "${metrics[@]}")---|"
+  first_five model "$1" > first-five.txt
+  for type in float32 float16 bfloat16 int8; do
+    if [ $type = float32 ]; then
+      cp model $type
+    else
+      java -jar "$jar" quantize --type $type model $type > log.txt
+    fi
+    mapfile -t values < <(quality %.4f $type "$1")
+    others=$(first_five $type "$1" | awk 'NR == FNR {wide[FNR] = $0; next} wide[FNR] != $0 {n++}
+      END {printf "%.1f %%", 100 * n / FNR}' first-five.txt -)
+    printf '| %s | %.1f MB |%s %s |\n' $type "$(awk "BEGIN {print $(stat -c %s $type) / 1e6}")" \
+      "$(printf ' %s |' "${values[@]}")" "$others"
+  done
 }

@@ -164,7 +164,7 @@ final class BackendReport {
     int threads = Blocksparse.blocksparse_openblas_threads();
     fact("OpenBLAS threads", Integer.toString(threads));
     if (threads != 1 && KernelsProvider.kernels().mayUseBlas()) {
-      remedy("1 is right here: workers are Java's, and more threads each are in their way");
+      remedy("set it to 1: the threads here are Java's, and OpenBLAS's own compete with them");
     }
     if (Files.isReadable(HUGE_PAGES)) {
       addHugePages();

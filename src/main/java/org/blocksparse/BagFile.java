@@ -7,11 +7,13 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.blocksparse.EmbeddingBag.Mode;
+import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
@@ -22,8 +24,8 @@ import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.optimizer.UpdateRule;
 
 /** An {@link EmbeddingBag} in a safetensors file; {@link ModelNames} tells what is in it. */
@@ -31,26 +33,33 @@ final class BagFile {
   private BagFile() {}
 
   static void save(EmbeddingBag bag, Path file, SaveOptions options) throws IOException {
+    StackRoom.requireForFiles();
     requireNonNull(file, "file");
     if (requireNonNull(options, "options").bag() != null) {
       throw new IllegalArgumentException(
           "options: a bag beside another one; withBag is for HierarchicalSoftmax.save");
     }
     FileEvent event = Recorder.file();
-    try (Lease lease = bag.lease()) {
+    List<TensorSource> tensors = new ArrayList<>();
+    try (Lease lease = bag.lease();
+        WeightsFile weights = new WeightsFile(options, tensors)) {
       Map<String, String> metadata =
           new TreeMap<>(options.metadata() != null ? options.metadata() : bag.metadata());
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
-      List<TensorSource> tensors = new ArrayList<>();
+      weights.add(bag);
       add(bag, lease, options.optimizerState(), tensors, metadata);
+      // Scales, which have more bytes, come first, so that all lie at multiples of their size.
+      tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
       SafeTensorsWriter writer =
           new SafeTensorsWriter(
-              SafeTensorsLayout.of(tensors), metadata, options.progress()::update);
+              SafeTensorsLayout.of(tensors, ModelNames.TABLE),
+              metadata,
+              options.progress()::update);
       AtomicFile.write(
           file,
           channel -> {
             writer.writeAll(channel, tensors);
-            bag.table().requireIntact();
+            lease.requireIntact();
           });
     }
     if (event != null) {
@@ -58,7 +67,7 @@ final class BagFile {
     }
   }
 
-  /** Adds what is saved of a bag, which is leased, to a file. */
+  /** Adds what is saved of a bag besides its table, which is leased, to a file. */
   static void add(
       EmbeddingBag bag,
       Lease lease,
@@ -66,28 +75,17 @@ final class BagFile {
       List<TensorSource> tensors,
       Map<String, String> metadata) {
     metadata.put(ModelNames.BAG_MODE, bag.mode().name());
-    long[] dims = bag.table().shape().toArray();
-    tensors.add(TensorSource.floats(ModelNames.TABLE, dims, bag.table().storage()));
     if (!optimizerState) {
       return;
     }
-    UpdateRule.Kind rule = bag.optimizerState().kind();
-    TensorState state = bag.optimizerState().of(EmbeddingBag.TABLE);
-    metadata.put(ModelNames.BAG_RULE, rule.name());
-    for (int moment = 0; moment < rule.moments(); moment++) {
-      Storage storage = state.moment(moment);
-      if (!storage.acquire()) {
-        throw new IllegalStateException("layer: the layer is closed");
-      }
-      lease.adopt(storage);
-      tensors.add(TensorSource.floats(ModelNames.bagState(moment), dims, storage));
-    }
-    if (rule.countsSteps()) {
-      tensors.add(TensorSource.ints(ModelNames.BAG_STEPS, state.steps()));
-    }
+    long[] dims = {bag.vocabulary(), bag.features()};
+    metadata.put(ModelNames.BAG_RULE, bag.optimizerState().kind().name());
+    TensorStateEntries.add(
+        bag.optimizerState(), EmbeddingBag.TABLE, ModelNames.TABLE, dims, lease, tensors);
   }
 
   static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
+    StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();
@@ -110,25 +108,38 @@ final class BagFile {
   private static EmbeddingBag load(SafeTensorsReader reader, LoadOptions options)
       throws IOException {
     ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
-    TensorEntry table = reader.entryOfRank(2, ModelNames.TABLE, ElementType.F32);
+    WeightType type = WeightsFile.typeOf(reader, ModelNames.TABLE);
+    TensorEntry table = reader.entryOfRank(2, ModelNames.TABLE, WeightsFile.dtype(type));
     int vocabulary = ModelFile.dimension(table, 0);
     int features = ModelFile.dimension(table, 1);
+    TensorEntry scales =
+        type.hasScales()
+            ? reader.entry(ModelNames.scales(ModelNames.TABLE), ElementType.F32, vocabulary)
+            : null;
     Mode mode = mode(metadata);
-    State state = stateOrNull(reader, metadata, table.dims());
+    TensorStateEntries state = stateOrNull(reader, metadata, table);
     boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
     reader.tell(
         options.progress()::update,
-        (mapped ? 0 : table.bytes()) + (state == null ? 0 : state.bytes()));
-    Storage storage = mapped ? reader.mapElements(table) : reader.readFloats(table);
-    EmbeddingBag bag =
-        EmbeddingBag.builder(vocabulary, features)
-            .mode(mode)
-            .workers(options.workers())
-            .build(FloatTensor.dense(storage, Shape.of(table.dims())));
+        (mapped ? 0 : table.bytes())
+            + (scales == null ? 0 : scales.bytes())
+            + (state == null ? 0 : state.bytes()));
+    EmbeddingBag bag;
+    if (type == WeightType.FLOAT32) {
+      Storage storage = mapped ? reader.mapElements(table) : reader.readFloats(table);
+      FloatTensor floats = FloatTensor.dense(storage, Shape.of(table.dims()));
+      bag = EmbeddingBag.of(floats, mode, options.workers());
+    } else {
+      Storage storage = mapped ? reader.mapElements(table) : reader.readNarrow(table);
+      Shape rows = EmbeddingBag.shapeOfNarrow(vocabulary, features);
+      Weights narrow =
+          new Weights(type, rows, storage, WeightsFile.readScalesOrNull(reader, scales));
+      bag = EmbeddingBag.of(narrow, mode, options.workers());
+    }
     try {
       bag.restore(metadata.ofUser());
       if (state != null) {
-        restore(reader, bag, state);
+        state.restore(reader, bag.optimizerState(), EmbeddingBag.TABLE);
       }
       reader.requireIntact();
       return bag;
@@ -153,41 +164,16 @@ final class BagFile {
             + Arrays.stream(Mode.values()).map(Mode::name).collect(Collectors.joining(", ")));
   }
 
-  /** Null steps: the rule does not count them. */
-  private record State(UpdateRule.Kind rule, List<TensorEntry> moments, TensorEntry steps) {
-    long bytes() {
-      return moments.stream().mapToLong(TensorEntry::bytes).sum()
-          + (steps == null ? 0 : steps.bytes());
-    }
-  }
-
-  private static State stateOrNull(SafeTensorsReader reader, ModelMetadata metadata, long[] dims)
+  private static TensorStateEntries stateOrNull(
+      SafeTensorsReader reader, ModelMetadata metadata, TensorEntry table)
       throws MalformedException {
     UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.BAG_RULE);
     if (rule == null) {
       return null;
     }
-    List<TensorEntry> moments = new ArrayList<>();
-    for (int moment = 0; moment < rule.moments(); moment++) {
-      moments.add(reader.entry(ModelNames.bagState(moment), ElementType.F32, dims));
+    if (table.type() != ElementType.F32) {
+      throw ModelMetadata.stateOfNarrow(ModelNames.BAG_RULE, table.type());
     }
-    TensorEntry steps =
-        rule.countsSteps() ? reader.entry(ModelNames.BAG_STEPS, ElementType.I32, dims[0]) : null;
-    return new State(rule, moments, steps);
-  }
-
-  private static void restore(SafeTensorsReader reader, EmbeddingBag bag, State state)
-      throws IOException {
-    bag.optimizerState().reset(state.rule());
-    TensorState target = bag.optimizerState().of(EmbeddingBag.TABLE);
-    if (state.steps() != null) {
-      target.restoreSteps(ModelFile.readSteps(reader, state.steps()));
-    }
-    for (int moment = 0; moment < state.moments().size(); moment++) {
-      reader.readFloats(
-          state.moments().get(moment),
-          target.moment(moment),
-          ModelFile.values(moment, state.moments().size()));
-    }
+    return TensorStateEntries.of(reader, rule, ModelNames.TABLE, table.dims(), table.dims()[0]);
   }
 }

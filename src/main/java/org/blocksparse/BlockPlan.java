@@ -94,10 +94,9 @@ public final class BlockPlan implements AutoCloseable {
     }
 
     private static void hold(Storage packed, Lease lease) {
-      if (!packed.acquire()) {
+      if (!lease.tryHold(packed)) {
         throw new AssertionError("a schedule is closed only with its plan");
       }
-      lease.adopt(packed);
     }
 
     synchronized void close() {
@@ -140,7 +139,7 @@ public final class BlockPlan implements AutoCloseable {
    * @param oBlocks how many output blocks there are to select from
    * @throws IllegalArgumentException if a shape does not fit, or if the batch has more than
    *     2<sup>29</sup> (sample, input block, output block)
-   * @throws OutOfMemoryError if there is no room on the heap for sorting so many; the first
+   * @throws OutOfMemoryError if there is no room on the heap for sorting that many; the first
    *     operation with the plan may throw it as well
    * @throws IndexOutOfBoundsException if an index is negative or too large; Theano takes negative
    *     indices to count from the end, which we refuse
@@ -219,7 +218,7 @@ public final class BlockPlan implements AutoCloseable {
    * @throws IllegalArgumentException if the numbers of rows differ, if there are values, or if the
    *     batch has more than 2<sup>29</sup> (sample, input block, output block), where a sample
    *     without input or output counts as if it had one
-   * @throws OutOfMemoryError if there is no room on the heap for sorting so many; the first
+   * @throws OutOfMemoryError if there is no room on the heap for sorting that many; the first
    *     operation with the plan may throw it as well
    * @throws IndexOutOfBoundsException if an index is too large
    * @throws IllegalStateException if rows are closed

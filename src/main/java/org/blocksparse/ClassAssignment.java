@@ -169,7 +169,7 @@ public final class ClassAssignment {
     }
   }
 
-  /** The number of outputs, if arrays can have so many elements. */
+  /** The number of outputs, if an array can have that many elements. */
   static int requireOutputs(int outputs) {
     if (outputs > MOST_OUTPUTS) {
       throw new IllegalArgumentException(

@@ -25,8 +25,9 @@ public enum ElementType {
   BFLOAT16(WeightType.BFLOAT16),
 
   /**
-   * A whole number in [-127, 127], 1 byte, times the scale of its column of the block: {@code max
-   * |w| / 127} of this output's weights. A weight is off by half of the scale at most.
+   * A whole number in [-127, 127], 1 byte, times the scale of its column of the block, {@code max
+   * |w| / 127} of this output's weights; in the table of an {@link EmbeddingBag}, that of its row.
+   * A weight is off by half of the scale at most.
    */
   INT8(WeightType.INT8);
 

@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.TableRows;
 import org.blocksparse.internal.bag.BagTable;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
@@ -27,7 +29,8 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
  *   <caption>Shapes</caption>
  *   <tr><th>name</th><th>shape</th><th>meaning</th></tr>
  *   <tr><td>rows</td><td>batch rows</td><td>indices in [0, vocabulary), with values or without</td></tr>
- *   <tr><td>table</td><td>(vocabulary, features)</td><td>the parameters</td></tr>
+ *   <tr><td>table</td><td>(vocabulary, features)</td><td>the parameters; of floats, or {@link
+ *   #withWeights} in fewer bits</td></tr>
  *   <tr><td>out, gradOut</td><td>(batch, features)</td><td>the sums, and gradients of a loss with respect to them</td></tr>
  *   <tr><td>gradValues</td><td>(entries of rows)</td><td>the gradient with respect to the values</td></tr>
  * </table>
@@ -81,20 +84,41 @@ public final class EmbeddingBag implements AutoCloseable {
     }
   }
 
+  /** Null if the rows are {@link #narrow}. */
   private final FloatTensor table;
+
+  /** Rows of a type that is only read, with the {@link #shapeOfNarrow}; null if they are floats. */
+  private final Weights narrow;
+
   private final Mode mode;
   private final Workers workers;
   private final BagTable computation;
   private final LayerState state;
   private Map<String, String> metadata = Map.of();
 
-  private EmbeddingBag(FloatTensor table, Mode mode, Workers workers) {
+  private EmbeddingBag(FloatTensor table, Weights narrow, Mode mode, Workers workers) {
     this.table = table;
+    this.narrow = narrow;
     this.mode = mode;
     this.workers = workers;
-    this.computation =
-        new BagTable(workers.engine(), Operands.rows(table), features(), mode.reduction);
-    this.state = new LayerState("layer", new BlockedTensor(table.storage(), vocabulary(), true));
+    TableRows rows = table != null ? Operands.table(table) : Operands.table(narrow);
+    this.computation = new BagTable(workers.engine(), rows, features(), mode.reduction);
+    this.state = new LayerState("layer", new BlockedTensor(rows.storage(), vocabulary(), true));
+  }
+
+  /** A layer with a given table, which becomes its own. */
+  static EmbeddingBag of(FloatTensor table, Mode mode, Workers workers) {
+    return new EmbeddingBag(table, null, mode, workers);
+  }
+
+  /** A layer that is only read, with the rows given, which become its own. */
+  static EmbeddingBag of(Weights narrow, Mode mode, Workers workers) {
+    return new EmbeddingBag(null, narrow, mode, workers);
+  }
+
+  /** That of weights of which each row is a block of one column, which has a scale of its own. */
+  static Shape shapeOfNarrow(int vocabulary, int features) {
+    return Shape.of(vocabulary, 1, features, 1);
   }
 
   /**
@@ -147,7 +171,7 @@ public final class EmbeddingBag implements AutoCloseable {
      * @throws OutOfMemoryError if there is not enough memory, naming the bytes
      */
     public EmbeddingBag build() {
-      EmbeddingBag bag = new EmbeddingBag(FloatTensor.zeros(vocabulary, features), mode, workers);
+      EmbeddingBag bag = of(FloatTensor.zeros(vocabulary, features), mode, workers);
       bag.table.filledBy(table -> bag.computation.draw(seed, 1f / features));
       return bag;
     }
@@ -161,18 +185,18 @@ public final class EmbeddingBag implements AutoCloseable {
      */
     public EmbeddingBag build(FloatTensor table) {
       Check.shape("table", table, "(vocabulary, features)", vocabulary, features);
-      return new EmbeddingBag(table, mode, workers);
+      return of(table, mode, workers);
     }
   }
 
   /** How many rows the table has. */
   public int vocabulary() {
-    return (int) table.shape().dim(0);
+    return (int) (table != null ? table.shape().dim(0) : narrow.shape().dim(0));
   }
 
   /** The size of a row. */
   public int features() {
-    return (int) table.shape().dim(1);
+    return (int) (table != null ? table.shape().dim(1) : narrow.shape().dim(2));
   }
 
   /** What sums are multiplied by. */
@@ -180,9 +204,56 @@ public final class EmbeddingBag implements AutoCloseable {
     return mode;
   }
 
-  /** The table, (vocabulary, features): the layer's own, not a copy. */
+  /** The table, (vocabulary, features): its own, if {@link #weightType} allows. */
   public FloatTensor table() {
+    if (table == null) {
+      throw ReadOnlyWeights.notFloats("table", weightType());
+    }
     return table;
+  }
+
+  /** What the table is stored as. If it is not FLOAT32, table() refuses to give it out. */
+  public ElementType weightType() {
+    return table != null ? ElementType.FLOAT32 : narrow.type();
+  }
+
+  /**
+   * A copy of this layer with a table of another type: all that is promised here is true for it,
+   * but only FLOAT32 can be trained. {@link SaveOptions#withWeights} needs no copy.
+   *
+   * <p>INT8 has a scale for each row of the table, since a row is what is read: an entry needs one
+   * number more, and rare words, whose rows are small, lose no more of theirs than frequent ones.
+   *
+   * @throws IllegalArgumentException if an element is not finite, or too large for the type
+   * @throws IllegalStateException if the table would be rounded that has been rounded before
+   */
+  public EmbeddingBag withWeights(ElementType type) {
+    requireNonNull(type, "type");
+    EmbeddingBag copy;
+    try (Lease lease = lease()) {
+      copy = type == ElementType.FLOAT32 ? widened() : narrowed(type);
+    }
+    copy.metadata = metadata;
+    return copy;
+  }
+
+  private EmbeddingBag widened() {
+    FloatTensor floats =
+        table != null
+            ? table.copy("layer")
+            : FloatTensor.zeros(vocabulary(), features()).filledBy(narrow::widen);
+    return of(floats, mode, workers);
+  }
+
+  private EmbeddingBag narrowed(ElementType type) {
+    if (narrow != null && narrow.type() != type) {
+      throw ReadOnlyWeights.roundedAlready(narrow.type(), type);
+    }
+    if (narrow != null) {
+      return of(narrow.copy("layer"), mode, workers);
+    }
+    FloatTensor rows = table.reshape(shapeOfNarrow(vocabulary(), features()).toArray());
+    return of(Weights.of("table", rows, type, engine()), mode, workers);
   }
 
   /** The sums of rows, (rows, features). */
@@ -199,7 +270,7 @@ public final class EmbeddingBag implements AutoCloseable {
   public void apply(SparseRows rows, FloatTensor out) {
     check(rows);
     Check.shape("out", out, OUT, rows.rows(), features());
-    Check.noOverlap("out", out, "table", table);
+    checkNotTable("out", out);
     rows.requireNoOverlap("out", out, "rows");
     sum(rows, out);
   }
@@ -228,7 +299,7 @@ public final class EmbeddingBag implements AutoCloseable {
   public void gradValues(SparseRows rows, FloatTensor gradOut, FloatTensor out) {
     check(rows, gradOut);
     Check.shape("out", out, "(entries)", rows.entries());
-    Check.noOverlap("out", out, "table", table);
+    checkNotTable("out", out);
     Check.noOverlap("out", out, "gradOut", gradOut);
     rows.requireNoOverlap("out", out, "rows");
     dot(rows, gradOut, out);
@@ -253,10 +324,15 @@ public final class EmbeddingBag implements AutoCloseable {
    * @param gradOut (rows, features), which must not overlap the table
    * @param optimizer the rule; its state is kept by this layer, and is forgotten when a step with
    *     another rule is made
+   * @throws IllegalStateException also if the table is of a type that is only read; see {@link
+   *     #withWeights}
    */
   public void step(SparseRows rows, FloatTensor gradOut, Optimizer optimizer) {
     requireNonNull(optimizer, "optimizer");
     check(rows, gradOut);
+    if (table == null) {
+      throw ReadOnlyWeights.notTrained("step", weightType());
+    }
     Check.noOverlap("table", table, "gradOut", gradOut);
     rows.requireNoOverlap("table", table, "rows");
     StepEvent event = Recorder.step();
@@ -267,6 +343,13 @@ public final class EmbeddingBag implements AutoCloseable {
     if (event != null) {
       String rule = optimizer.rule().kind().name();
       event.record("embedding bag", rows.rows(), rows.entries(), rule, Double.NaN);
+    }
+  }
+
+  /** Rows of another type are given out to nobody. */
+  private void checkNotTable(String name, FloatTensor tensor) {
+    if (table != null) {
+      Check.noOverlap(name, tensor, "table", table);
     }
   }
 
@@ -296,11 +379,11 @@ public final class EmbeddingBag implements AutoCloseable {
    * @throws IllegalStateException if this layer is closed; what was added before is released then
    */
   void addTo(Lease lease) {
-    if (table.isClosed()) {
+    if (table != null ? table.isClosed() : narrow.isClosed()) {
       lease.close();
       throw new IllegalStateException("layer: the layer is closed");
     }
-    lease.of("layer", table);
+    lease.of("layer", table).of("layer", narrow);
   }
 
   // ------------------------------------------------------------------------------------- files
@@ -313,10 +396,11 @@ public final class EmbeddingBag implements AutoCloseable {
   /**
    * Saves the layer as a safetensors file with the tensor {@code table}. Whenever the machine
    * stops, the file is the old one or the new one, never a part of one. For a bag and the softmax
-   * behind it in one file, see {@link SaveOptions#withBag}.
+   * after it in one file, see {@link SaveOptions#withBag}.
    *
    * @throws IllegalStateException if the table is not finite
-   * @throws IllegalArgumentException if the options have another bag
+   * @throws IllegalArgumentException if the options have another bag; see also {@link
+   *     SaveOptions#withWeights}
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
@@ -352,10 +436,28 @@ public final class EmbeddingBag implements AutoCloseable {
     return state;
   }
 
+  /** The table, if it is of floats. */
+  FloatTensor floatsOrNull() {
+    return table;
+  }
+
+  /** The table, if it is of another type. */
+  Weights narrowOrNull() {
+    return narrow;
+  }
+
+  Engine engine() {
+    return workers.engine();
+  }
+
   /** Frees the table and the optimizer state, as soon as no call uses them. */
   @Override
   public void close() {
-    table.close();
+    if (table != null) {
+      table.close();
+    } else {
+      narrow.close();
+    }
     state.close();
   }
 
@@ -368,8 +470,9 @@ public final class EmbeddingBag implements AutoCloseable {
         + ", "
         + mode
         + ", "
-        + 4 * table.shape().size()
-        + " bytes, "
+        + (table != null
+            ? 4 * table.shape().size() + " bytes, "
+            : narrow.bytes() + " bytes, weights of " + weightType() + ", ")
         + workers
         + ")";
   }

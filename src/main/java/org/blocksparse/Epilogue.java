@@ -131,7 +131,7 @@ public final class Epilogue {
   }
 
   /**
-   * A factor for each row of the output, behind the activation if there is one. So the gate of a
+   * A factor for each row of the output, after the activation if there is one. So the gate of a
    * mixture of experts is in what their second product reads, and its sums are those of the
    * mixture.
    *
@@ -190,7 +190,7 @@ public final class Epilogue {
     return z;
   }
 
-  /** Whether there is anything behind the sums. */
+  /** Whether anything follows the sums. */
   boolean isIdentity() {
     return (activation == null || (activation == Activation.IDENTITY && z == null)) && gate == null;
   }

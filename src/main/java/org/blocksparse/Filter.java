@@ -16,7 +16,7 @@ import org.blocksparse.internal.softmax.OutputFilter;
  * by {@link Ranking#openedClasses}. A row in which nothing at all is allowed has an empty ranking,
  * and {@link Ranking#isFilteredOut} says so.
  *
- * <p>Probabilities stay those of the model, unless the filter is {@link #renormalised}.
+ * <p>Probabilities stay those of the model, unless it is {@link #withRenormalisation}.
  *
  * <p>Immutable. {@link SparseRows} stay the caller's, and must be open when the filter is used.
  */
@@ -103,7 +103,7 @@ public final class Filter {
    * Ranking#openedClasses} does not count them. A row whose allowed outputs have no probability at
    * all is not {@linkplain Ranking#isDefined defined}.
    */
-  public Filter renormalised() {
+  public Filter withRenormalisation() {
     return new Filter(only, outputs, rows, true);
   }
 

@@ -108,8 +108,9 @@ public final class FloatTensor extends Tensor {
    * The tensor keeps the pointer reachable; closing the tensor does not free it, and the pointer
    * must not be closed while the tensor is used.
    *
-   * @throws IllegalArgumentException if the pointer is null or has no limit, or if the number of
-   *     elements is not that of the dimensions
+   * @throws IllegalArgumentException if the pointer is null, has no limit or an address that is not
+   *     a multiple of four, or if the number of elements is not that of the dimensions
+   * @throws UnsupportedOperationException if the native library is not in use
    */
   public static FloatTensor wrap(FloatPointer pointer, long... dims) {
     requireNonNull(pointer, "pointer");
@@ -119,6 +120,10 @@ public final class FloatTensor extends Tensor {
     }
     requireLength("pointer", shape.size(), pointer.limit() - pointer.position());
     long address = pointer.address() + 4 * pointer.position();
+    if (address % 4 != 0) {
+      throw new IllegalArgumentException("pointer: expected an address that is a multiple of 4");
+    }
+    Storage.requireNativeMemory();
     return dense(Storage.wrap(address, shape.size(), pointer), shape);
   }
 

@@ -132,8 +132,8 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
 
   /**
    * The same of the outputs that a filter allows: all of them if they have less than that, which
-   * they cannot if the filter is {@link Filter#renormalised}. Errors as {@link #topK(FloatTensor,
-   * int, Filter)}.
+   * they cannot if the filter is {@link Filter#withRenormalisation}. Errors as {@link
+   * #topK(FloatTensor, int, Filter)}.
    */
   public Ranking topP(FloatTensor x, double mass, Filter filter) {
     return named(prediction().topP(x, mass, filter));

@@ -50,7 +50,7 @@ public final class HierarchicalSoftmaxBuilder
    * @param steps of training that the layer has taken
    * @param parts what {@link SoftmaxPart#toBytes} returned: the class level first, then each class
    *     once, in any order
-   * @param options may ask for the optimizer state and have metadata
+   * @param options may ask for the optimizer state, and have metadata and a {@link Progress}
    * @throws IllegalArgumentException if steps are negative, if a part is missing, is there twice or
    *     has other sizes, or if the options ask for a bag or another type of weights
    * @throws IOException if the file cannot be written; an old one is unchanged, also by all that is

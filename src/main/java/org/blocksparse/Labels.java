@@ -129,7 +129,7 @@ public final class Labels {
   }
 
   /**
-   * These, for so many outputs.
+   * These, for that many outputs.
    *
    * @throws IllegalArgumentException if there are more
    */

@@ -18,7 +18,7 @@ import org.blocksparse.internal.format.TensorSource;
  * @param order I32 (names)
  */
 record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry order) {
-  /** Adds them to a file, behind everything else. */
+  /** Adds them to a file, after everything else. */
   static void add(Labels labels, List<TensorSource> tensors) {
     NameTable table = labels.table();
     tensors.add(TensorSource.ints(ModelNames.LABEL_OFFSETS, table.offsets()));
@@ -26,7 +26,7 @@ record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry order) {
     tensors.add(TensorSource.bytes(ModelNames.LABEL_TEXT, table.text()));
   }
 
-  /** Those of a file with so many outputs; null if it has none. */
+  /** Those of a file with that many outputs; null if it has none. */
   static LabelsFile orNull(SafeTensorsReader reader, int outputs) throws MalformedException {
     if (!reader.has(ModelNames.LABEL_OFFSETS)) {
       return null;

@@ -145,12 +145,9 @@ final class LayerMemory implements AutoCloseable {
     try {
       Lease lease = ofParameters.get();
       for (Storage own : new Storage[] {valid, prior}) {
-        if (own != null) {
-          if (!own.acquire()) {
-            lease.close();
-            throw new IllegalStateException("only close() closes them");
-          }
-          lease.adopt(own);
+        if (own != null && !lease.tryHold(own)) {
+          lease.close();
+          throw new IllegalStateException("only close() closes them");
         }
       }
       return lease;
@@ -214,12 +211,7 @@ final class LayerMemory implements AutoCloseable {
    */
   void requireTrainable(String operation) {
     if (parameters.narrow() != null) {
-      throw new IllegalStateException(
-          operation
-              + ": the weights of this layer are "
-              + parameters.type()
-              + " and only read; train the layer of floats that it was made of, and make"
-              + " withWeights of it again or save it with SaveOptions.withWeights");
+      throw ReadOnlyWeights.notTrained(operation, parameters.type());
     }
   }
 
@@ -234,12 +226,7 @@ final class LayerMemory implements AutoCloseable {
 
   private SoftmaxParameters narrowParameters(ElementType type, Engine engine) {
     if (parameters.narrow() != null && parameters.type() != type) {
-      throw new IllegalStateException(
-          "type: the weights of this layer are "
-              + parameters.type()
-              + " already; make "
-              + type
-              + " of the layer of floats, so that they are rounded once");
+      throw ReadOnlyWeights.roundedAlready(parameters.type(), type);
     }
     try (Lease lease = lease()) {
       SoftmaxWeights narrow = SoftmaxWeights.of(parameters, type, engine);

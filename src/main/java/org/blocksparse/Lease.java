@@ -54,11 +54,9 @@ final class Lease implements AutoCloseable {
   }
 
   private void hold(String name, Weights weights, Storage storage) {
-    held.ensureCapacity(held.size() + 1);
-    if (!storage.acquire()) {
+    if (!tryHold(storage)) {
       throw new IllegalStateException(name + ": the weights " + weights.shape() + " are closed");
     }
-    held.add(storage);
   }
 
   /**
@@ -98,9 +96,14 @@ final class Lease implements AutoCloseable {
     return this;
   }
 
-  /** Takes over a lease that the caller has taken. */
-  void adopt(Storage storage) {
-    held.add(storage);
+  /**
+   * Adds memory, if it is not closed.
+   *
+   * @return whether it was added; if not, what was added before is still held
+   */
+  boolean tryHold(Storage storage) {
+    held.ensureCapacity(held.size() + 1); // what is acquired below is held for certain
+    return storage.acquire() && held.add(storage);
   }
 
   /**

@@ -44,21 +44,16 @@ final class ModelFile {
     requireNonNull(options, "options");
     LayerMemory memory = layer.memory();
     FileEvent event = Recorder.file();
+    List<TensorSource> tensors = new ArrayList<>();
     try (Lease lease = memory.lease();
-        WeightsFile narrow = WeightsFile.ofOrNull(memory, options)) {
+        WeightsFile weights = new WeightsFile(options, tensors)) {
       Map<String, String> metadata =
           metadata(
               options.metadata() != null ? options.metadata() : layer.metadata(),
               memory.link(),
               memory.assignment(),
               layer.steps());
-      List<TensorSource> tensors = new ArrayList<>();
-      if (narrow == null) {
-        tensors.add(floats("W2", memory.parameters().W2()));
-        tensors.add(floats("W1", memory.parameters().W1()));
-      } else {
-        tensors.addAll(narrow.tensors());
-      }
+      weights.add(memory);
       tensors.add(floats("b1", memory.parameters().b1()));
       tensors.add(floats("b2", memory.parameters().b2()));
       tensors.add(TensorSource.ints(ModelNames.CLASS_OF, memory.assignment().table().classOf()));
@@ -68,6 +63,7 @@ final class ModelFile {
       }
       if (options.bag() != null) {
         options.bag().addTo(lease);
+        weights.add(options.bag());
         BagFile.add(options.bag(), lease, options.optimizerState(), tensors, metadata);
       }
       if (layer.labels() != null) {
@@ -122,10 +118,9 @@ final class ModelFile {
       for (Parameter parameter : Parameter.values()) {
         int p = parameter.index();
         Storage storage = state.of(p).moment(moment);
-        if (!storage.acquire()) {
+        if (!lease.tryHold(storage)) {
           throw new IllegalStateException("layer: the layer is closed");
         }
-        lease.adopt(storage);
         long[] dims = memory.parameters().of(parameter).shape().toArray();
         tensors.add(TensorSource.floats(ModelNames.state(moment, p), dims, storage));
       }
@@ -280,7 +275,7 @@ final class ModelFile {
     }
 
     private Sizes sizes() throws MalformedException {
-      ElementType type = WeightsFile.dtype(WeightsFile.typeOf(reader));
+      ElementType type = WeightsFile.dtype(WeightsFile.typeOf(reader, "W2"));
       TensorEntry w1 = reader.entryOfRank(2, "W1", type);
       TensorEntry w2 = reader.entryOfRank(3, "W2", type);
       TensorEntry classOf = reader.entryOfRank(1, ModelNames.CLASS_OF, ElementType.I32);
@@ -344,11 +339,7 @@ final class ModelFile {
         return null;
       }
       if (parameters[ModelNames.W2].type() != ElementType.F32) {
-        throw ModelMetadata.wrong(
-            ModelNames.RULE
-                + " is there, but weights of "
-                + parameters[ModelNames.W2].type()
-                + " are only read");
+        throw ModelMetadata.stateOfNarrow(ModelNames.RULE, parameters[ModelNames.W2].type());
       }
       List<List<TensorEntry>> moments = new ArrayList<>();
       for (int memory = 0; memory < rule.moments(); memory++) {

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import java.util.Map;
 import java.util.TreeMap;
+import org.blocksparse.internal.format.ElementType;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Link;
@@ -44,6 +45,11 @@ record ModelMetadata(Map<String, String> entries) {
     return new MalformedException("__metadata__", reason);
   }
 
+  /** The state of an optimizer beside weights of a type that is only read. */
+  static MalformedException stateOfNarrow(String rule, ElementType type) {
+    return wrong(rule + " is there, but weights of " + type + " are only read");
+  }
+
   /** A string that must be there. */
   String get(String key) throws MalformedException {
     String value = entries.get(key);
@@ -64,10 +70,12 @@ record ModelMetadata(Map<String, String> entries) {
 
   /** The rule whose state is in the file; null if there is none. */
   UpdateRule.Kind ruleOrNull(String key) throws MalformedException {
-    String name = entries.get(key);
-    if (name == null) {
-      return null;
-    }
+    return entries.containsKey(key) ? rule(key) : null;
+  }
+
+  /** A rule that must be there. */
+  UpdateRule.Kind rule(String key) throws MalformedException {
+    String name = get(key);
     try {
       return UpdateRule.Kind.valueOf(name);
     } catch (IllegalArgumentException e) {

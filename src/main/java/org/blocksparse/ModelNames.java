@@ -3,7 +3,7 @@ package org.blocksparse;
 
 /**
  * What a file of a {@link HierarchicalSoftmax} or a {@link LabelTree}, of an {@link EmbeddingBag},
- * or of a layer and a bag holds, by name.
+ * of a layer and a bag, or of an {@link OptimizerState} holds, by name.
  *
  * <pre>
  * W2                        F32 (classes, features, slots)
@@ -11,8 +11,8 @@ package org.blocksparse;
  * W1 W2                     or F16, BF16, I8, both of one type
  * W1.scales W2.scales       F32 (classes) (classes, slots), where they are I8
  * classOf slotOf            I32 (outputs); -1 for those that are retired
- * optimizer.first.W1  ...   F32 as the parameter; the first thing that Adagrad and Adam remember
- * optimizer.second.W1 ...   F32 as the parameter; the second, Adam
+ * optimizer.first.W1  ...   F32 as the parameter; the first moment of Adam, or the sums of Adagrad
+ * optimizer.second.W1 ...   F32 as the parameter; the second moment of Adam
  * optimizer.steps           I32 (classes); steps that each class has taken
  * labels.offsets            I32 (names + 1); where names begin, and the end of the last
  * labels.order              I32 (names); outputs by the FNV-1a hash of their names, then by bytes
@@ -29,14 +29,27 @@ package org.blocksparse;
  * Of a bag:
  *
  * <pre>
- * table                     F32 (vocabulary, features)
- * optimizer.first.table     F32 as the table; the first thing that Adagrad and Adam remember
- * optimizer.second.table    F32 as the table; the second, Adam
+ * table                     F32 (vocabulary, features); or F16, BF16, I8
+ * table.scales              F32 (vocabulary), where it is I8
+ * optimizer.first.table     F32 as the table; the first moment of Adam, or the sums of Adagrad
+ * optimizer.second.table    F32 as the table; the second moment of Adam
  * optimizer.steps.table     I32 (vocabulary); steps that each row has taken, Adam
  *
  * blocksparse.format        1
  * blocksparse.bag.mode      SUM, MEAN or ROOT_MEAN
  * blocksparse.bag.optimizer the rule, if its state is there
+ * </pre>
+ *
+ * Of an {@link OptimizerState}, whose tensors are 0, 1, ...:
+ *
+ * <pre>
+ * optimizer.first.0  ...    F32 as the tensor; the first moment of Adam, or the sums of Adagrad
+ * optimizer.second.0 ...    F32 as the tensor; the second moment of Adam
+ * optimizer.steps.0  ...    I32 (blocks); steps that each block has taken, Adam
+ *
+ * blocksparse.format        1
+ * blocksparse.state.tensors how many tensors there are
+ * blocksparse.optimizer.0 ...   the rule of each
  * </pre>
  *
  * <p>Other tensors may be there, and are ignored.
@@ -65,7 +78,7 @@ final class ModelNames {
   static final String TABLE = "table";
   static final String BAG_MODE = RESERVED + "bag.mode";
   static final String BAG_RULE = RESERVED + "bag.optimizer";
-  static final String BAG_STEPS = "optimizer.steps.table";
+  static final String STATE_TENSORS = RESERVED + "state.tensors";
 
   /** The parameters in the order of the code. */
   private static final String[] PARAMETERS = {"W1", "b1", "W2", "b2"};
@@ -73,7 +86,7 @@ final class ModelNames {
   /** The place of W2 among them. */
   static final int W2 = 2;
 
-  /** What the columns of weights of I8 are multiplied by. */
+  /** What the columns or rows of weights of I8 are multiplied by. */
   private static final String SCALES = ".scales";
 
   private static final String[] STATES = {"optimizer.first.", "optimizer.second."};
@@ -85,13 +98,23 @@ final class ModelNames {
     return weights + SCALES;
   }
 
-  /** What an optimizer remembers of a parameter. */
-  static String state(int memory, int parameter) {
-    return STATES[memory] + PARAMETERS[parameter];
+  /** A moment of a parameter. */
+  static String state(int moment, int parameter) {
+    return STATES[moment] + PARAMETERS[parameter];
   }
 
-  /** What an optimizer remembers of the table of a bag. */
-  static String bagState(int memory) {
-    return STATES[memory] + TABLE;
+  /** A moment of another tensor. */
+  static String moment(int moment, String tensor) {
+    return STATES[moment] + tensor;
+  }
+
+  /** The steps that the blocks of another tensor have taken. */
+  static String steps(String tensor) {
+    return STATE_STEPS + "." + tensor;
+  }
+
+  /** The key of the rule of a tensor, by its position. */
+  static String rule(int tensor) {
+    return RULE + "." + tensor;
   }
 }

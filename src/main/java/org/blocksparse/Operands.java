@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.TableRows;
 
 /** Tensors as the kernels see them. */
 final class Operands {
@@ -17,6 +18,18 @@ final class Operands {
       count *= shape.dim(axis);
     }
     return new Rows(tensor.storage(), count, size);
+  }
+
+  /** A tensor (..., size) whose rows are added up; contiguous. */
+  static TableRows table(FloatTensor tensor) {
+    return new TableRows(rows(tensor));
+  }
+
+  /** Weights (rows, 1, size, 1), each row with a scale of its own. */
+  static TableRows table(Weights weights) {
+    Shape shape = weights.shape();
+    return new TableRows(
+        weights.elements(), 0, shape.dim(0), shape.dim(2), weights.stored(), weights.scales());
   }
 
   /** A tensor (iBlocks, oBlocks, iSize, oSize), which may be a transposed view. */

@@ -3,6 +3,8 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.LayerState;
@@ -32,7 +34,7 @@ public final class OptimizerState implements AutoCloseable {
       "(iBlocks, oBlocks, iSize, oSize) for weights or (blocks, size) for biases";
 
   /** The only tensor of each {@link LayerState}, so that each has a rule of its own. */
-  private static final int ONLY = 0;
+  static final int ONLY = 0;
 
   private final FloatTensor[] tensors;
   private final LayerState[] states;
@@ -71,6 +73,50 @@ public final class OptimizerState implements AutoCloseable {
     return new OptimizerState(all);
   }
 
+  /**
+   * The state as it was saved, to go on with training as if it had not ended.
+   *
+   * @param file what {@link #save} has written
+   * @param tensors as for {@link #of}, of the same shapes and in the same order as those whose
+   *     state was saved; the file does not hold them, {@link TensorFile} does
+   * @throws FileFormatException if the file is not such a file, is damaged, or has the state of
+   *     other tensors
+   * @throws IOException if it cannot be read
+   */
+  public static OptimizerState load(Path file, FloatTensor... tensors) throws IOException {
+    OptimizerState state = of(tensors);
+    try {
+      OptimizerStateFile.load(file, state);
+      return state;
+    } catch (Throwable e) {
+      state.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Writes what is kept of all tensors to a safetensors file, without the tensors. No step may run
+   * meanwhile. Whenever the machine stops, the file is the old one or the new one.
+   *
+   * @throws IllegalStateException if this is closed, or if a number is not finite
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public void save(Path file) throws IOException {
+    OptimizerStateFile.save(this, file);
+  }
+
+  int size() {
+    return tensors.length;
+  }
+
+  FloatTensor tensor(int number) {
+    return tensors[number];
+  }
+
+  LayerState of(int tensor) {
+    return states[tensor];
+  }
+
   private static void check(String name, FloatTensor tensor) {
     int rank = requireNonNull(tensor, name).shape().rank();
     if (rank != 4 && rank != 2) {
@@ -86,7 +132,7 @@ public final class OptimizerState implements AutoCloseable {
     new Lease().of(name, tensor).close();
   }
 
-  private static int blocks(FloatTensor tensor) {
+  static int blocks(FloatTensor tensor) {
     Shape shape = tensor.shape();
     return (int) (shape.rank() == 4 ? shape.dim(0) * shape.dim(1) : shape.dim(0));
   }

@@ -11,6 +11,8 @@ import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import org.blocksparse.internal.events.FileEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.ElementType;
 import org.blocksparse.internal.format.SafeTensorsLayout;
@@ -116,8 +118,12 @@ final class PartsFile {
       throw new IllegalArgumentException(
           "parts: expected the class level first, but was class " + first.number());
     }
+    FileEvent event = Recorder.file();
     PartsFile all = new PartsFile(features, classes, labels, steps, first, options);
     AtomicFile.write(file, channel -> all.write(channel, parts));
+    if (event != null) {
+      event.record("save", "softmax", file);
+    }
   }
 
   private void write(SeekableByteChannel channel, Iterator<byte[]> parts) throws IOException {
@@ -140,10 +146,11 @@ final class PartsFile {
     ByteBuffer buffer = TensorSource.buffer();
     for (TensorSource tensor : tensors) {
       if (tensor.elements() != null) {
-        channel.position(writer.position(tensor.name()));
-        tensor.forEachPiece(buffer, bytes -> put(channel, bytes));
+        writer.seek(channel, tensor.name(), 0);
+        tensor.forEachPiece(buffer, bytes -> writer.write(channel, bytes));
       }
     }
+    writer.end();
   }
 
   private void put(
@@ -196,13 +203,7 @@ final class PartsFile {
 
   private void put(SeekableByteChannel channel, String name, int block, ByteBuffer bytes)
       throws IOException {
-    channel.position(writer.position(name) + (long) block * bytes.remaining());
-    put(channel, bytes);
-  }
-
-  private static void put(SeekableByteChannel channel, ByteBuffer bytes) throws IOException {
-    while (bytes.hasRemaining()) {
-      channel.write(bytes);
-    }
+    writer.seek(channel, name, (long) block * bytes.remaining());
+    writer.write(channel, bytes);
   }
 }

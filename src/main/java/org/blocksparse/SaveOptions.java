@@ -67,7 +67,7 @@ public final class SaveOptions {
     return new SaveOptions(new TreeMap<>(entries), optimizerState, bag, weights, progress);
   }
 
-  /** What the optimizer remembers as well, so that training can go on as if it had not ended. */
+  /** The state of the optimizer as well, so that training can go on as if it had not ended. */
   public SaveOptions withOptimizerState() {
     return new SaveOptions(metadata, true, bag, weights, progress);
   }
@@ -82,9 +82,10 @@ public final class SaveOptions {
   }
 
   /**
-   * W1 and W2 in another type, as {@link HierarchicalSoftmax#withWeights} makes them, rounded while
-   * they are written: of a layer that is mapped from its file, none of it is held in memory. What
-   * is loaded from the new file is only read. The table of a bag stays as it is.
+   * W1, W2 and the table of a bag in another type, as {@link HierarchicalSoftmax#withWeights} and
+   * {@link EmbeddingBag#withWeights} make them, rounded while they are written: of a layer that is
+   * mapped from its file, none of it is held in memory. What is loaded from the new file is only
+   * read. Without this, each layer's weights are written as they are.
    *
    * <p>Saving ends with {@link IllegalArgumentException} if a weight is not finite or too large for
    * the type, and beside the state of an optimizer; with {@link IllegalStateException} if the layer

@@ -115,11 +115,7 @@ record SoftmaxParameters(
   FloatTensor floats(Parameter parameter) {
     FloatTensor weights = of(parameter);
     if (weights == null) {
-      throw new IllegalStateException(
-          parameter.label()
-              + ": the weights of this layer are "
-              + type()
-              + " and only read; withWeights(FLOAT32) makes a layer of the floats they stand for");
+      throw ReadOnlyWeights.notFloats(parameter.label(), type());
     }
     return weights;
   }

@@ -90,7 +90,7 @@ public final class SoftmaxPart implements AutoCloseable {
   }
 
   /**
-   * A copy of a part of a layer, with what its optimizer remembers.
+   * A copy of a part of a layer, with its optimizer state.
    *
    * @param number of a class, or {@link #CLASS_LEVEL}
    * @param workers the threads that will work on its steps
@@ -195,8 +195,8 @@ public final class SoftmaxPart implements AutoCloseable {
   }
 
   /**
-   * The part with what its optimizer remembers, for {@link HierarchicalSoftmaxBuilder#saveParts} of
-   * the same version of this library.
+   * The part with its optimizer state, for {@link HierarchicalSoftmaxBuilder#saveParts} of the same
+   * version of this library.
    *
    * @throws IllegalStateException if it is closed, a number is not finite, or the bytes are more
    *     than an array can hold

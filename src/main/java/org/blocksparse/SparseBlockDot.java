@@ -15,7 +15,7 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * A layer that computes only chosen output blocks from chosen input blocks, with its gradients:
  *
  * <pre>{@code
- * out[b, j] = b[outputIdx[b, j]] + sum over i of  h[b, i] . W[inputIdx[b, i], outputIdx[b, j]]
+ * out[b, j] = bias[outputIdx[b, j]] + sum over i of  h[b, i] . W[inputIdx[b, i], outputIdx[b, j]]
  * }</pre>
  *
  * <table>
@@ -24,7 +24,7 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  *   <tr><td>W, gradW</td><td>(iBlocks, oBlocks, iSize, oSize)</td></tr>
  *   <tr><td>h, gradH</td><td>(batch, iWin, iSize)</td></tr>
  *   <tr><td>inputIdx</td><td>(batch, iWin), each in [0, iBlocks)</td></tr>
- *   <tr><td>b, gradB</td><td>(oBlocks, oSize)</td></tr>
+ *   <tr><td>b, gradB</td><td>(oBlocks, oSize), the bias and its gradient</td></tr>
  *   <tr><td>outputIdx</td><td>(batch, oWin), each in [0, oBlocks)</td></tr>
  *   <tr><td>out, gradOut</td><td>(batch, oWin, oSize)</td></tr>
  * </table>

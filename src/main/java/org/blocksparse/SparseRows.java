@@ -525,12 +525,9 @@ public final class SparseRows implements AutoCloseable {
   Lease lease(Lease lease, String name) {
     Storage[] storages = {offsets, indices.storage(), values == null ? null : values.storage()};
     for (Storage storage : storages) {
-      if (storage != null) {
-        if (closed || !storage.acquire()) {
-          lease.close();
-          throw new IllegalStateException(name + ": the " + this + " are closed");
-        }
-        lease.adopt(storage);
+      if (storage != null && (closed || !lease.tryHold(storage))) {
+        lease.close();
+        throw new IllegalStateException(name + ": the " + this + " are closed");
       }
     }
     return lease;

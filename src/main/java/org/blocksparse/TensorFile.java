@@ -11,6 +11,8 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.blocksparse.internal.events.FileEvent;
+import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.ElementType;
 import org.blocksparse.internal.format.MalformedException;
@@ -73,6 +75,7 @@ public final class TensorFile implements AutoCloseable {
       throws IOException {
     StackRoom.requireForFiles();
     requireNonNull(file, "file");
+    FileEvent event = Recorder.file();
     Map<String, String> strings = SaveOptions.defaults().withMetadata(metadata).metadata();
     try (Lease lease = new Lease()) {
       List<TensorSource> sources = new ArrayList<>();
@@ -88,6 +91,9 @@ public final class TensorFile implements AutoCloseable {
             writer.writeAll(channel, sources);
             lease.requireIntact();
           });
+    }
+    if (event != null) {
+      event.record("save", "tensors", file);
     }
   }
 
@@ -126,9 +132,14 @@ public final class TensorFile implements AutoCloseable {
     StackRoom.requireForFiles();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
+    FileEvent event = Recorder.file();
     boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
-    return new TensorFile(
-        file, FileFormatException.of(file, () -> ModelFile.open(file, options.memory())), mapped);
+    SafeTensorsReader reader =
+        FileFormatException.of(file, () -> ModelFile.open(file, options.memory()));
+    if (event != null) {
+      event.record(options.verb(), "tensors", file);
+    }
+    return new TensorFile(file, reader, mapped);
   }
 
   /** The names of the tensors of float32 and int32; of other types there may be more. */

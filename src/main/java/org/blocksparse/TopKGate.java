@@ -67,7 +67,7 @@ public final class TopKGate {
   }
 
   /**
-   * An expert takes at most so many samples of a batch; the pairs of sample and expert beyond are
+   * The most samples of a batch that an expert takes; the pairs of sample and expert beyond are
    * dropped: they have no gate, and the plans leave them out, which costs nothing. First choices go
    * before second ones, and earlier samples before later ones. The gates of the pairs that are kept
    * stay as they are. The plans are ragged then.
@@ -107,7 +107,7 @@ public final class TopKGate {
   }
 
   /** The same gate on other workers, which its plans run on as well. */
-  public TopKGate on(Workers other) {
+  public TopKGate withWorkers(Workers other) {
     return new TopKGate(
         experts, k, renormalised, capacity, balancing, requireNonNull(other, "workers"));
   }

@@ -21,6 +21,9 @@ import org.blocksparse.internal.memory.Storage;
 public final class Weights implements AutoCloseable {
   private static final String WORDS = "(iBlocks, oBlocks, iSize, oSize)";
 
+  /** Floats that are written at once. */
+  private static final int PIECE = 1 << 12;
+
   private final WeightType type;
   private final Shape shape;
   private final Storage elements;
@@ -110,22 +113,27 @@ public final class Weights implements AutoCloseable {
 
   /** Writes the floats that the weights stand for to a tensor with as many elements. */
   void widen(FloatTensor out) {
-    int columns = (int) shape.dim(3);
-    float[] row = new float[columns];
+    float[] piece = new float[(int) Math.min(PIECE, shape.size())];
     try (Lease lease = new Lease().of("weights", this).writing("out", out)) {
       Blocks blocks = blocks();
       long at = 0;
+      int count = 0;
       for (int i = 0; i < shape.dim(0); i++) {
         for (int j = 0; j < shape.dim(1); j++) {
-          for (int p = 0; columns > 0 && p < shape.dim(2); p++) {
-            for (int q = 0; q < columns; q++) {
-              row[q] = blocks.get(i, j, p, q);
+          for (int p = 0; p < shape.dim(2); p++) {
+            for (int q = 0; q < shape.dim(3); q++) {
+              piece[count] = blocks.get(i, j, p, q);
+              count++;
+              if (count == piece.length) {
+                out.storage().putFloats(at, piece, 0, count);
+                at += count;
+                count = 0;
+              }
             }
-            out.storage().putFloats(at, row, 0, columns);
-            at += columns;
           }
         }
       }
+      out.storage().putFloats(at, piece, 0, count);
     }
   }
 

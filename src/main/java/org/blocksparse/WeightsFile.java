@@ -4,6 +4,7 @@ package org.blocksparse;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Narrowing;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.format.ElementType;
@@ -13,90 +14,114 @@ import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.Storage;
 
-/** The narrow weights of a layer in a safetensors file. */
+/**
+ * The weights of layers in a safetensors file, as floats or of a type that is only read: W1 and W2,
+ * and the table of a bag.
+ */
 final class WeightsFile implements AutoCloseable {
   /** A scale beyond this would make weights infinite. */
   private static final float LARGEST_SCALE = Float.MAX_VALUE / 128;
 
-  private final LayerMemory layer;
-  private final WeightType type;
-  private final List<TensorSource> tensors = new ArrayList<>();
+  private final SaveOptions options;
+  private final List<TensorSource> tensors;
   private final List<Storage> made = new ArrayList<>();
 
-  private WeightsFile(LayerMemory layer, WeightType type) {
-    this.layer = layer;
-    this.type = type;
+  /**
+   * Weights that are written.
+   *
+   * @param tensors of the file, which they are added to
+   */
+  WeightsFile(SaveOptions options, List<TensorSource> tensors) {
+    this.options = options;
+    this.tensors = tensors;
   }
 
   /**
-   * What is written of a layer, which is leased meanwhile; null if its weights are floats there.
+   * A tensor that consists of blocks of rows and columns.
+   *
+   * @param dims of the tensor in the file
+   * @param scaleDims of its scales there, one for each column of a block
    */
-  static WeightsFile ofOrNull(LayerMemory layer, SaveOptions options) {
-    org.blocksparse.ElementType stored = layer.parameters().type();
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Grid(
+      String name, int blocks, int rows, int columns, long[] dims, long[] scaleDims) {}
+
+  /** Adds W2 and W1 of a layer, which is leased until the file is written. */
+  void add(LayerMemory layer) {
+    SoftmaxParameters parameters = layer.parameters();
+    SoftmaxWeights narrow = parameters.narrow();
+    Engine engine = layer.softmax().engine();
+    WeightType type = typeToWrite(parameters.type());
+    int features = layer.features();
+    int classes = layer.assignment().classes();
+    int slots = layer.assignment().slots();
+    long[] dims2 = {classes, features, slots};
+    Grid w2 = new Grid("W2", classes, features, slots, dims2, new long[] {classes, slots});
+    add(w2, type, parameters.W2(), narrow == null ? null : narrow.W2(), engine);
+    long[] dims1 = {features, classes};
+    Grid w1 = new Grid("W1", 1, features, classes, dims1, new long[] {classes});
+    add(w1, type, parameters.W1(), narrow == null ? null : narrow.W1(), engine);
+  }
+
+  /** Adds the table of a bag, which is leased until the file is written. */
+  void add(EmbeddingBag bag) {
+    int rows = bag.vocabulary();
+    int features = bag.features();
+    long[] dims = {rows, features};
+    Grid table = new Grid(ModelNames.TABLE, rows, features, 1, dims, new long[] {rows});
+    WeightType type = typeToWrite(bag.weightType());
+    add(table, type, bag.floatsOrNull(), bag.narrowOrNull(), bag.engine());
+  }
+
+  /** What weights are written as that are stored as this. */
+  private WeightType typeToWrite(org.blocksparse.ElementType stored) {
     org.blocksparse.ElementType wanted = options.weights() == null ? stored : options.weights();
     if (stored != wanted && stored != org.blocksparse.ElementType.FLOAT32) {
-      throw new IllegalStateException(
-          "weights: this layer's are "
-              + stored
-              + " and not written as "
-              + wanted
-              + "; save the layer of floats that it was made of, or what withWeights(FLOAT32)"
-              + " makes of this one");
+      throw ReadOnlyWeights.notSaved(stored, wanted);
     }
-    if (wanted == org.blocksparse.ElementType.FLOAT32) {
-      return null;
-    }
-    if (options.optimizerState()) {
+    if (wanted != org.blocksparse.ElementType.FLOAT32 && options.optimizerState()) {
       throw new IllegalArgumentException(
           "options: the state of an optimizer beside weights of "
               + wanted
               + ", which are only read");
     }
-    WeightsFile file = new WeightsFile(layer, wanted.stored());
-    try {
-      file.add("W2", layer.assignment().classes(), layer.assignment().slots());
-      file.add("W1", 1, layer.assignment().classes());
-      return file;
-    } catch (Throwable e) {
-      file.close();
-      throw e;
-    }
+    return wanted.stored();
   }
 
-  private void add(String name, int blocks, int columns) {
-    SoftmaxParameters parameters = layer.parameters();
-    boolean isW2 = name.equals("W2");
-    int features = layer.features();
-    long[] dims = isW2 ? new long[] {blocks, features, columns} : new long[] {features, columns};
-    long[] scaleDims = isW2 ? new long[] {blocks, columns} : new long[] {columns};
-    if (parameters.narrow() != null) {
-      Weights weights = isW2 ? parameters.narrow().W2() : parameters.narrow().W1();
-      tensors.add(TensorSource.narrow(name, dtype(type), dims, weights.elements()));
-      addScales(name, scaleDims, weights.scales());
+  /** Adds a tensor; one of {@code floats} and {@code narrow} is null. */
+  private void add(Grid grid, WeightType type, FloatTensor floats, Weights narrow, Engine engine) {
+    if (narrow != null) {
+      tensors.add(TensorSource.narrow(grid.name(), dtype(type), grid.dims(), narrow.elements()));
+      addScales(grid, narrow.scales());
       return;
     }
-    Storage floats = (isW2 ? parameters.W2() : parameters.W1()).storage();
-    Storage ownScales = null;
+    if (type == WeightType.FLOAT32) {
+      tensors.add(TensorSource.floats(grid.name(), grid.dims(), floats.storage()));
+      return;
+    }
+    Storage scales = null;
     if (type.hasScales()) {
-      ownScales = Storage.allocate((long) blocks * columns);
-      made.add(ownScales);
+      scales = Storage.allocate((long) grid.blocks() * grid.columns());
+      made.add(scales);
     }
     Narrowing narrowing =
         new Narrowing(
-            name, type, floats, blocks, features, columns, ownScales, layer.softmax().engine());
-    tensors.add(new TensorSource(name, dtype(type), dims, narrowing::put));
-    addScales(name, scaleDims, ownScales);
+            grid.name(),
+            type,
+            floats.storage(),
+            grid.blocks(),
+            grid.rows(),
+            grid.columns(),
+            scales,
+            engine);
+    tensors.add(new TensorSource(grid.name(), dtype(type), grid.dims(), narrowing::put));
+    addScales(grid, scales);
   }
 
-  private void addScales(String name, long[] dims, Storage storage) {
-    if (storage != null) {
-      tensors.add(TensorSource.floats(ModelNames.scales(name), dims, storage));
+  private void addScales(Grid grid, Storage scales) {
+    if (scales != null) {
+      tensors.add(TensorSource.floats(ModelNames.scales(grid.name()), grid.scaleDims(), scales));
     }
-  }
-
-  /** W2 and W1, and their scales. */
-  List<TensorSource> tensors() {
-    return tensors;
   }
 
   /** Frees what was made to be written. */
@@ -116,9 +141,9 @@ final class WeightsFile implements AutoCloseable {
     };
   }
 
-  /** What the weights of a file are; floats if they are anything else. */
-  static WeightType typeOf(SafeTensorsReader reader) {
-    ElementType found = reader.typeOrNull("W2");
+  /** What a tensor of a file is; floats if it is anything else. */
+  static WeightType typeOf(SafeTensorsReader reader, String name) {
+    ElementType found = reader.typeOrNull(name);
     for (WeightType type : WeightType.values()) {
       if (dtype(type) == found) {
         return type;
@@ -132,7 +157,7 @@ final class WeightsFile implements AutoCloseable {
       WeightType type, TensorEntry w1, TensorEntry w2, TensorEntry w1Scales, TensorEntry w2Scales) {
     static Entries of(SafeTensorsReader reader, int features, int classes, int slots)
         throws MalformedException {
-      WeightType type = typeOf(reader);
+      WeightType type = typeOf(reader, "W2");
       TensorEntry w1Scales = null;
       TensorEntry w2Scales = null;
       if (type.hasScales()) {
@@ -170,21 +195,20 @@ final class WeightsFile implements AutoCloseable {
               storage2,
               readScalesOrNull(reader, w2Scales)));
     }
+  }
 
-    private static Storage readScalesOrNull(SafeTensorsReader reader, TensorEntry entry)
-        throws IOException {
-      if (entry == null) {
-        return null;
-      }
-      Storage scales = reader.readFloats(entry);
-      for (long i = 0; i < entry.size(); i++) {
-        if (Math.abs(scales.getFloat(i)) > LARGEST_SCALE) {
-          throw new MalformedException(
-              entry.name(),
-              "element " + i + " = " + scales.getFloat(i) + " makes weights infinite");
-        }
-      }
-      return scales;
+  /** The scales of a tensor; null of null. */
+  static Storage readScalesOrNull(SafeTensorsReader reader, TensorEntry entry) throws IOException {
+    if (entry == null) {
+      return null;
     }
+    Storage scales = reader.readFloats(entry);
+    for (long i = 0; i < entry.size(); i++) {
+      if (Math.abs(scales.getFloat(i)) > LARGEST_SCALE) {
+        throw new MalformedException(
+            entry.name(), "element " + i + " = " + scales.getFloat(i) + " makes weights infinite");
+      }
+    }
+    return scales;
   }
 }

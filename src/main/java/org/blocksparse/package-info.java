@@ -44,6 +44,7 @@
  *   <caption>Words of the softmax and of the label tree</caption>
  *   <tr><th>word</th><th>meaning</th></tr>
  *   <tr><td>output</td><td>what is predicted: a label, a word; by the caller's own number</td></tr>
+ *   <tr><td>label</td><td>an output that is right for a sample, which may have several</td></tr>
  *   <tr><td>class</td><td>a group of outputs that share a block of W2</td></tr>
  *   <tr><td>name</td><td>the string that an output is called by; {@link
  *   org.blocksparse.Labels} are those of all outputs</td></tr>

@@ -9,7 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import jdk.jfr.EventType;
 import jdk.jfr.FlightRecorder;
@@ -168,6 +170,7 @@ final class EventsTest {
   void filesTellTheirSize() throws IOException {
     Path model = folder.resolve("model");
     Path table = folder.resolve("table");
+    Path tensors = folder.resolve("tensors");
     List<RecordedEvent> events =
         recorded(
             "File",
@@ -179,17 +182,43 @@ final class EventsTest {
                 HierarchicalSoftmax.load(model, LoadOptions.mapped()).close();
                 bag.save(table);
                 EmbeddingBag.load(table).close();
+                TensorFile.save(tensors, Map.of("table", bag.table()));
+                TensorFile.open(tensors).close();
+                TensorFile.open(tensors, LoadOptions.mapped()).close();
               }
             });
     assertEquals(
-        List.of("save", "load", "map", "save", "load"),
+        List.of("save", "load", "map", "save", "load", "save", "load", "map"),
         events.stream().map(event -> event.getString("operation")).toList());
     for (int i = 0; i < events.size(); i++) {
-      Path file = i < 3 ? model : table;
-      assertEquals(i < 3 ? "softmax" : "embedding bag", events.get(i).getString("layer"));
-      assertEquals(file.toString(), events.get(i).getString("file"));
-      assertEquals(Files.size(file), events.get(i).getLong("size"));
+      Path file = i < 3 ? model : i < 5 ? table : tensors;
+      String layer = i < 3 ? "softmax" : i < 5 ? "embedding bag" : "tensors";
+      assertFile(events.get(i), layer, file);
     }
+  }
+
+  private static void assertFile(RecordedEvent event, String layer, Path file) throws IOException {
+    assertEquals(layer, event.getString("layer"));
+    assertEquals(file.toString(), event.getString("file"));
+    assertEquals(Files.size(file), event.getLong("size"));
+  }
+
+  @Test
+  void aFileOfPartsIsThatOfASoftmax() throws IOException {
+    Path model = folder.resolve("model");
+    HierarchicalSoftmaxBuilder builder = HierarchicalSoftmax.builder(2, 100).classes(2).seed(1);
+    List<byte[]> parts = new ArrayList<>();
+    for (int number = SoftmaxPart.CLASS_LEVEL; number < 2; number++) {
+      try (SoftmaxPart part = builder.buildPart(number)) {
+        parts.add(part.toBytes());
+      }
+    }
+    List<RecordedEvent> events =
+        recorded(
+            "File", () -> builder.saveParts(model, 0, parts.iterator(), SaveOptions.defaults()));
+    assertEquals(1, events.size(), events::toString);
+    assertEquals("save", events.get(0).getString("operation"));
+    assertFile(events.get(0), "softmax", model);
   }
 
   /** A recording that does not ask for them, as that of a server that always records. */

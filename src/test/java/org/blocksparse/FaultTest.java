@@ -99,8 +99,15 @@ final class FaultTest {
   void openBlasHasOneThreadWhereItIsCalled() {
     ChildJvm.Result result = jvm().property("blocksparse.path", "blas").run(ProductProgram.class);
     assertWorks(result);
-    assertContains(result, line("products", "all on OpenBLAS"));
+    assertContains(result, line("products", "OpenBLAS for all products"));
     assertContains(result, line("OpenBLAS threads", "1"));
+  }
+
+  @Test
+  void tilesAloneAreOnePropertyAway() {
+    ChildJvm.Result result = jvm().property("blocksparse.path", "tile").run(ProductProgram.class);
+    assertWorks(result);
+    assertContains(result, line("products", "register tiles for all products"));
   }
 
   private static final String MISSING =
@@ -275,7 +282,7 @@ final class FaultTest {
               library,
               bytes -> Arrays.copyOf(bytes, (int) (percent * (long) bytes.length / 100)));
       assertFails(result);
-      assertContains(result, library + " is not whole: get the jar anew");
+      assertContains(result, library + " is cut short: download or build its jar again");
     }
   }
 

@@ -148,7 +148,7 @@ final class FilterProperties {
             new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
         Filtered filtered = Filtered.of(problem, batch, data)) {
       Ranking ranking = problem.layer.topK(problem.x, k, filtered.filter);
-      Ranking divided = problem.layer.topK(problem.x, k, filtered.filter.renormalised());
+      Ranking divided = problem.layer.topK(problem.x, k, filtered.filter.withRenormalisation());
       assertEquals(batch, ranking.batch());
       for (int row = 0; row < batch; row++) {
         int[] sorted = filtered.sorted(problem, row);
@@ -183,7 +183,7 @@ final class FilterProperties {
     try (RankingProblem problem =
             new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
         Filtered filtered = Filtered.of(problem, batch, data)) {
-      Filter filter = renormalised ? filtered.filter.renormalised() : filtered.filter;
+      Filter filter = renormalised ? filtered.filter.withRenormalisation() : filtered.filter;
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p, filter);
       double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);

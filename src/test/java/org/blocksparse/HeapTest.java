@@ -20,7 +20,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
  */
 @ExtendWith(Seeded.class)
 final class HeapTest {
-  private static final int FEATURES = 16;
+  private static final int FEATURES = 64;
   private static final int OUTPUTS = 100_000;
   private static final int BATCH = 1024;
   private static final int ROWS = 256;

@@ -2,9 +2,11 @@
 package org.blocksparse;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -14,8 +16,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.blocksparse.programs.InterruptedProgram;
 import org.blocksparse.programs.RefusedFilesProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
@@ -24,6 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Model files that lie: each ends in one exception that names the file, the tensor and the reason.
@@ -416,6 +421,46 @@ final class HostileModelTest {
     Thread.currentThread().interrupt();
     assertThrows(ClosedByInterruptException.class, () -> HierarchicalSoftmax.load(file));
     assertTrue(Thread.interrupted());
+  }
+
+  /** See {@link InterruptedProgram}. */
+  @ParameterizedTest
+  @ValueSource(strings = {"native", "java"})
+  void anInterruptDoesNoHarmToAMappedModel(String backend) {
+    assumeTrue(Backend.isNative() || backend.equals("java"));
+    ChildJvm.Result result =
+        new ChildJvm(folder.resolve("cache"))
+            .property("blocksparse.backend", backend)
+            .run(InterruptedProgram.class, folder.resolve("model").toString());
+    assertEquals(0, result.exit(), result.toString());
+  }
+
+  /** What has another size than a moment ago is another file, and no worse for it. */
+  @Test
+  void aFileThatIsReplacedWhileItIsMappedIsNoBadFile() throws Exception {
+    Path file = folder.resolve("model");
+    AtomicBoolean done = new AtomicBoolean();
+    try (HierarchicalSoftmax small = HierarchicalSoftmax.builder(4, 20).build();
+        HierarchicalSoftmax large = HierarchicalSoftmax.builder(64, 20_000).build()) {
+      small.save(file);
+      Thread saver =
+          new Thread(
+              () -> {
+                while (!done.get()) {
+                  assertDoesNotThrow(() -> large.save(file));
+                  assertDoesNotThrow(() -> small.save(file));
+                }
+              });
+      saver.start();
+      try {
+        for (int load = 0; load < 200; load++) {
+          HierarchicalSoftmax.load(file, LoadOptions.mapped()).close();
+        }
+      } finally {
+        done.set(true);
+        saver.join();
+      }
+    }
   }
 
   /** See {@link RefusedFilesProgram}. */

@@ -257,14 +257,14 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         ARGUMENT,
         renormalised,
         w -> {},
-        (layer, w) -> layer.topK(w.f("x"), 1, Filter.only(3).renormalised()));
+        (layer, w) -> layer.topK(w.f("x"), 1, Filter.only(3).withRenormalisation()));
     addCase(
         cases,
         "atLeast renormalised",
         ARGUMENT,
         renormalised,
         w -> {},
-        (layer, w) -> layer.atLeast(w.f("x"), 0.5, Filter.only(3).renormalised()));
+        (layer, w) -> layer.atLeast(w.f("x"), 0.5, Filter.only(3).withRenormalisation()));
     addCase(
         cases,
         "explain output 9",

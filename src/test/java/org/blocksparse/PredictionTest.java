@@ -302,6 +302,17 @@ final class PredictionTest {
     }
   }
 
+  @Test
+  void sample_takesAnyTemperature() {
+    try (HierarchicalSoftmax layer = layer(9);
+        FloatTensor x = integers(10, 1, 1, FEATURES)) {
+      assertArrayEquals(
+          layer.sample(x, 1e-30, new SplittableRandom(1)),
+          layer.sample(x, Double.MIN_VALUE, new SplittableRandom(2)));
+      layer.sample(x, Double.MAX_VALUE, new SplittableRandom(3));
+    }
+  }
+
   /** The distribution with the logits of both levels divided by the temperature, in double. */
   private static double[] tempered(HierarchicalSoftmax layer, FloatTensor x, double temperature) {
     ClassAssignment classes = layer.assignment();

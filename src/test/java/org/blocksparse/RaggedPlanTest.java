@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.DoubleSupplier;
 import java.util.stream.Stream;
 import org.blocksparse.testing.BlockProblem;
@@ -180,6 +182,162 @@ final class RaggedPlanTest {
             "gradB",
             SparseBlockDot.gradB(gradOut, equal),
             SparseBlockDot.gradB(raggedGradOut, ragged));
+      }
+    }
+  }
+
+  /** What is multiplied, and by which plan; a gate for each row of h. */
+  private record Operands(FloatTensor h, FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
+    /** W, b and a bias of the input blocks after some steps. */
+    Map<String, float[]> stepped(BlockProblem p, float[] ofInputs, Optimizer optimizer) {
+      Sizes s = p.sizes();
+      try (FloatTensor W = FloatTensor.of(p.W(), s.W());
+          FloatTensor b = FloatTensor.of(p.b(), s.b());
+          FloatTensor bias = FloatTensor.of(ofInputs, s.iBlocks(), s.oSize());
+          OptimizerState state = OptimizerState.of(W, b, bias)) {
+        for (int step = 0; step < 2; step++) {
+          SparseBlockDot.stepW(h, gradOut, plan, optimizer, W, state);
+          SparseBlockDot.stepB(gradOut, plan, optimizer, b, state);
+          InputBias.step(gradOut, gate, plan, optimizer, bias, state);
+          InputBias.step(gradOut, plan, optimizer, bias, state);
+        }
+        return Map.of("W", W.toArray(), "b", b.toArray(), "bias", bias.toArray());
+      }
+    }
+
+    /** Gradients into tensors that hold something, one after the other. */
+    Map<String, float[]> kept(BlockProblem p, float[] ofInputs) {
+      Sizes s = p.sizes();
+      Map<String, float[]> kept = new LinkedHashMap<>();
+      try (FloatTensor W = FloatTensor.of(p.W(), s.W());
+          FloatTensor b = FloatTensor.of(p.b(), s.b());
+          FloatTensor gradH = FloatTensor.of(p.h(), h.shape().toArray());
+          FloatTensor bias = FloatTensor.of(ofInputs, s.iBlocks(), s.oSize());
+          FloatTensor gradGate = FloatTensor.of(gate.toArray(), gate.shape().toArray())) {
+        SparseBlockDot.addGradH(W, gradOut, plan, 0.3f, gradH);
+        kept.put("addGradH", gradH.toArray());
+        InputBias.addGradGate(bias, gradOut, plan, 0.3f, gradGate);
+        kept.put("addGradGate", gradGate.toArray());
+        InputBias.gradGate(bias, gradOut, plan, gradGate);
+        kept.put("gradGate", gradGate.toArray());
+        InputBias.addGradient(gradOut, gate, plan, 0.3f, bias);
+        kept.put("addGradient of the bias", bias.toArray());
+        InputBias.gradient(gradOut, gate, plan, bias);
+        kept.put("gradient of the bias", bias.toArray());
+        InputBias.clearGradient(plan, bias);
+        kept.put("clearGradient", bias.toArray());
+        SparseBlockDot.gradW(h, gradOut, plan, W);
+        kept.put("gradW", W.toArray());
+        SparseBlockDot.clearGradW(plan, W);
+        kept.put("clearGradW", W.toArray());
+        SparseBlockDot.gradB(gradOut, plan, b);
+        kept.put("gradB", b.toArray());
+        SparseBlockDot.clearGradB(plan, b);
+        kept.put("clearGradB", b.toArray());
+      }
+      return kept;
+    }
+  }
+
+  private static void assertSameBits(Map<String, float[]> expected, Map<String, float[]> actual) {
+    expected.forEach((name, bits) -> assertArrayEquals(bits, actual.get(name), name));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void stepsAndKeptGradients_ofEqualWindowsHaveTheBitsOfThePlanOfTensors(
+      KernelsUnderTest kernels, Data data) {
+    Sizes s = new Sizes(70, 9, 8, 33, 17, 3, 2); // most blocks are touched, not all
+    BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
+    float[] bias = data.floats(Numbers.GAUSSIAN, (long) s.iBlocks() * s.oSize());
+    float[] gates = data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.iWin());
+    try (FloatTensor h = FloatTensor.of(p.h(), s.h());
+        FloatTensor gradOut = FloatTensor.of(p.gradOut(), s.o());
+        FloatTensor gate = FloatTensor.of(gates, s.batch(), s.iWin());
+        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+        SparseRows inputs = SparseRows.of(equalBegins(s.batch(), s.iWin()), p.inputIdx());
+        SparseRows outputs = SparseRows.of(equalBegins(s.batch(), s.oWin()), p.outputIdx());
+        BlockPlan plan =
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(kernels.workers());
+        BlockPlan raggedPlan =
+            BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks()).on(kernels.workers())) {
+      Operands equal = new Operands(h, gradOut, gate, plan);
+      Operands ragged =
+          new Operands(
+              h.reshape(gates.length, s.iSize()),
+              gradOut.reshape((long) s.batch() * s.oWin(), s.oSize()),
+              gate.reshape(gates.length),
+              raggedPlan);
+      for (Optimizer optimizer :
+          List.of(Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f), Optimizer.adam(0.1f))) {
+        assertSameBits(equal.stepped(p, bias, optimizer), ragged.stepped(p, bias, optimizer));
+      }
+      assertSameBits(equal.kept(p, bias), ragged.kept(p, bias));
+    }
+  }
+
+  /** A gradient, times a factor, over what was there before where no sample touches it. */
+  private static Bounded over(float[] before, Bounded gradient, double factor) {
+    Bounded result = Bounded.zeros(gradient.shape());
+    for (int i = 0; i < before.length; i++) {
+      boolean touched = gradient.bounds()[i] > 0;
+      result.values()[i] = touched ? factor * gradient.values()[i] : before[i];
+    }
+    return result;
+  }
+
+  /** Small integers, and alphas and rates that are powers of two: everything is exact. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void stepsAndKeptGradients(KernelsUnderTest kernels, Data data) {
+    Numbers integers = Numbers.SMALL_INTEGERS;
+    RaggedProblem p = RaggedProblem.random(data, integers, 12, 9, 8, 13, 11, 3, 3);
+    float[] biases = data.floats(integers, (long) p.iBlocks() * p.oSize());
+    float[] gates = data.floats(integers, p.inputIdx().length);
+    Optimizer sgd = Optimizer.sgd(0.5f);
+    try (Guarded memory = new Guarded();
+        BlockPlan plan = plan(p).on(kernels.workers())) {
+      FloatTensor h = memory.of("h", p.h(), p.shapeOfH());
+      FloatTensor gradOut = memory.of("gradOut", p.gradOut(), p.shapeOfO());
+      FloatTensor gate = memory.of("gate", gates, gates.length);
+      FloatTensor W = memory.of("W", p.W(), p.shapeOfW());
+      FloatTensor b = memory.of("b", p.b(), p.shapeOfB());
+      FloatTensor bias = memory.of("bias", biases, p.iBlocks(), p.oSize());
+
+      FloatTensor gradH = memory.of("gradH", p.h(), p.shapeOfH());
+      SparseBlockDot.addGradH(W, gradOut, plan, 2, gradH);
+      p.addGradH(p.h(), 2).assertExact("addGradH", gradH);
+      FloatTensor gradGate = memory.of("gradGate", gates, gates.length);
+      InputBias.addGradGate(bias, gradOut, plan, 2, gradGate);
+      p.addGradGate(gates, biases, 2).assertExact("addGradGate", gradGate);
+      InputBias.gradGate(bias, gradOut, plan, gradGate);
+      p.addGradGate(new float[gates.length], biases, 1).assertExact("gradGate", gradGate);
+
+      Bounded gradBias = p.addGradInputBias(new float[biases.length], gates, 1);
+      FloatTensor keptBias = memory.of("kept bias", biases, p.iBlocks(), p.oSize());
+      InputBias.gradient(gradOut, gate, plan, keptBias);
+      over(biases, gradBias, 1).assertExact("gradient of the bias", keptBias);
+      InputBias.clearGradient(plan, keptBias);
+      over(biases, gradBias, 0).assertExact("clearGradient", keptBias);
+      FloatTensor keptW = memory.of("kept W", p.W(), p.shapeOfW());
+      SparseBlockDot.gradW(h, gradOut, plan, keptW);
+      over(p.W(), p.gradW(), 1).assertExact("gradW", keptW);
+      SparseBlockDot.clearGradW(plan, keptW);
+      over(p.W(), p.gradW(), 0).assertExact("clearGradW", keptW);
+      FloatTensor keptB = memory.of("kept b", p.b(), p.shapeOfB());
+      SparseBlockDot.gradB(gradOut, plan, keptB);
+      over(p.b(), p.gradB(), 1).assertExact("gradB", keptB);
+      SparseBlockDot.clearGradB(plan, keptB);
+      over(p.b(), p.gradB(), 0).assertExact("clearGradB", keptB);
+
+      try (OptimizerState state = OptimizerState.of(W, b, bias)) {
+        SparseBlockDot.stepW(h, gradOut, plan, sgd, W, state);
+        p.outer(-0.5f).assertExact("stepW", W);
+        SparseBlockDot.stepB(gradOut, plan, sgd, b, state);
+        p.addGradB(-0.5f).assertExact("stepB", b);
+        InputBias.step(gradOut, gate, plan, sgd, bias, state);
+        p.addGradInputBias(biases, gates, -0.5f).assertExact("step of the bias", bias);
       }
     }
   }

@@ -17,6 +17,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
@@ -218,6 +219,27 @@ final class SoftmaxPartContractTest {
     try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(ofParts)) {
       assertEquals("output 7", loaded.labels().name(7));
     }
+  }
+
+  @Test
+  void progressOfAFileOfPartsIsToldUpToItsLastByte() throws IOException {
+    List<Long> told = new ArrayList<>();
+    List<Long> totals = new ArrayList<>();
+    SaveOptions options =
+        SaveOptions.defaults()
+            .withOptimizerState()
+            .withProgress(
+                (done, total) -> {
+                  told.add(done);
+                  totals.add(total);
+                });
+    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    List<byte[]> parts = train(initial(builder), Batch.random(6, false), Optimizer.adam(0.02f));
+    builder.saveParts(ofParts, BATCHES, parts.iterator(), options);
+    assertEquals(told.stream().sorted().distinct().toList(), told);
+    assertEquals(Set.of(Files.size(ofParts)), Set.copyOf(totals));
+    assertEquals(totals.get(0), told.get(told.size() - 1));
+    assertTrue(told.size() > parts.size(), told.toString());
   }
 
   @Test

@@ -270,7 +270,7 @@ final class TopKGateTest {
         FloatTensor gradGates = FloatTensor.of(grads, 20_000, 2)) {
       List<float[]> results = new ArrayList<>();
       for (Workers workers : List.of(Workers.callingThread(), Workers.of(executor, 4))) {
-        TopKGate gate = TopKGate.of(16, 2).withBalancing(0.01f).on(workers);
+        TopKGate gate = TopKGate.of(16, 2).withBalancing(0.01f).withWorkers(workers);
         try (Routing routing = gate.route(tensor);
             FloatTensor gradLogits = FloatTensor.zeros(20_000, 16)) {
           gate.gradient(routing, gradGates, gradLogits);
@@ -297,7 +297,7 @@ final class TopKGateTest {
     assertRefused(
         "balancing: expected a finite number >= 0 but was NaN",
         () -> gate.withBalancing(Float.NaN));
-    assertThrows(NullPointerException.class, () -> gate.on(null));
+    assertThrows(NullPointerException.class, () -> gate.withWorkers(null));
     assertThrows(NullPointerException.class, () -> gate.route(null));
     long before = FloatTensor.allocatedBytes();
     try (FloatTensor logits = FloatTensor.zeros(3, 4);

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
+import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.FloatPointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -209,5 +210,10 @@ final class WrapTest {
           "buffer: expected an address that is a multiple of 4",
           assertThrows(IllegalArgumentException.class, wrap::get).getMessage());
     }
+    FloatPointer pointer = new FloatPointer(new BytePointer(odd)).limit(5);
+    assertEquals(
+        "pointer: expected an address that is a multiple of 4",
+        assertThrows(IllegalArgumentException.class, () -> FloatTensor.wrap(pointer, 5))
+            .getMessage());
   }
 }

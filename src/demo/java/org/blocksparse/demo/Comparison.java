@@ -33,19 +33,18 @@ final class Comparison {
   /** From few classes to one for each word, which is the full softmax. */
   List<Row> numbersOfClasses() {
     int words = corpus.vocabulary().size();
-    heading();
+    int[] numbers =
+        IntStream.concat(
+                CLASSES.stream().mapToInt(Integer::intValue), IntStream.of(settings.classes(words)))
+            .filter(classes -> classes < words)
+            .sorted()
+            .distinct()
+            .toArray();
+    begin("numbers of classes, up to a full softmax", numbers.length + 1, true);
     List<Row> rows = new ArrayList<>();
-    IntStream.concat(
-            CLASSES.stream().mapToInt(Integer::intValue), IntStream.of(settings.classes(words)))
-        .filter(classes -> classes < words)
-        .sorted()
-        .distinct()
-        .forEach(
-            classes ->
-                rows.add(
-                    row(
-                        classes + " classes",
-                        settings.assignment.assign(corpus, bigrams, classes))));
+    for (int classes : numbers) {
+      rows.add(row(classes + " classes", settings.assignment.assign(corpus, bigrams, classes)));
+    }
     rows.add(row("full softmax", ClassAssignment.contiguous(words, words)));
     return rows;
   }
@@ -53,7 +52,7 @@ final class Comparison {
   /** All ways in which words come to classes. */
   List<Row> assignments() {
     int classes = settings.classes(corpus.vocabulary().size());
-    heading();
+    begin("ways to put words into classes", WordClasses.values().length, false);
     List<Row> rows = new ArrayList<>();
     for (WordClasses way : WordClasses.values()) {
       rows.add(row(way.toString(), way.assign(corpus, bigrams, classes)));
@@ -61,7 +60,10 @@ final class Comparison {
     return rows;
   }
 
-  private void heading() {
+  private void begin(String what, int models, boolean withFull) {
+    out.printf(
+        "Compares %s: %d models, %s on two processors%n",
+        what, models, Estimate.of(settings, corpus, models, withFull));
     out.printf(
         "%n%-16s %8s %8s %22s %12s %8s%n",
         "", "classes", "largest", "held-out perplexity", "words/s", "passes");

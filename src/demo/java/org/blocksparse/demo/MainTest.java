@@ -92,6 +92,11 @@ class MainTest {
             "one two three");
     assertEquals(0, code, err.toString());
     assertTrue(
+        out.toString()
+            .startsWith(
+                "Learns which word comes next, and shows what came of it: about 10 seconds"),
+        out.toString());
+    assertTrue(
         out.toString().matches("(?s).*one two three \\.\\.\\. +four 9\\d.*"), out.toString());
     assertTrue(Files.size(output.resolve("learning-curve.png")) > 0);
     try (FloatTensor heldOut = NpyFile.readFloats(output.resolve("model/held-out.npy"))) {
@@ -114,6 +119,7 @@ class MainTest {
             .filter(line -> line.matches("(\\d+ classes|full softmax) .*"))
             .toList();
     assertEquals(3, rows.size(), out.toString());
+    assertTrue(out.toString().contains(": 3 models, about 10 seconds on two"), out.toString());
     assertTrue(rows.get(2).startsWith("full softmax           12 "), rows.get(2));
     for (String row : rows) {
       double passes = Double.parseDouble(row.substring(row.lastIndexOf(' ')));

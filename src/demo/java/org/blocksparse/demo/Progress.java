@@ -7,6 +7,8 @@ import me.tongfei.progressbar.DelegatingProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
+import me.tongfei.progressbar.ProgressState;
+import org.blocksparse.testing.Terminal;
 
 /** The bar that shows words done, words per second, loss and time left, on standard error. */
 final class Progress implements AutoCloseable {
@@ -23,8 +25,6 @@ final class Progress implements AutoCloseable {
    *
    * @param words how many there will be; -1 if that is not known
    */
-  // JDK 22 to 24 take everything for a terminal (17, 21 and 25 do not): lines then are too many.
-  @SuppressWarnings("SystemConsoleNull")
   Progress(String name, long words) {
     ProgressBarBuilder builder =
         new ProgressBarBuilder()
@@ -33,22 +33,36 @@ final class Progress implements AutoCloseable {
             .setUnit("k words", 1000)
             .showSpeed(new DecimalFormat("0.0"))
             .setStyle(ProgressBarStyle.ASCII);
-    if (System.console() == null) {
-      // Not a terminal: a line without a bar now and then.
+    if (!Terminal.isThere()) {
+      // A line without a bar now and then.
       builder
           .setUpdateIntervalMillis(LINE_INTERVAL_MILLIS)
-          .setRenderer(
-              (state, length) ->
-                  String.format(
-                      Locale.ROOT,
-                      "%s: %,d words after %d seconds%s",
-                      state.getTaskName(),
-                      state.getCurrent(),
-                      state.getTotalElapsed().toSeconds(),
-                      state.getExtraMessage()))
+          .setRenderer((state, length) -> line(state, words))
           .setConsumer(new DelegatingProgressBarConsumer(System.err::println, LINE_LENGTH));
     }
     bar = builder.build();
+  }
+
+  private static String line(ProgressState state, long words) {
+    long done = state.getCurrent();
+    long seconds = state.getTotalElapsed().toSeconds();
+    String toGo = "";
+    if (done > 0 && done < words) {
+      toGo =
+          String.format(
+              Locale.ROOT,
+              " (%d%%), about %d to go",
+              100 * done / words,
+              Math.round(seconds * ((double) words / done - 1)));
+    }
+    return String.format(
+        Locale.ROOT,
+        "%s: %,d words after %d seconds%s%s",
+        state.getTaskName(),
+        done,
+        seconds,
+        toGo,
+        state.getExtraMessage());
   }
 
   /** So many words more, predicted with this loss. */

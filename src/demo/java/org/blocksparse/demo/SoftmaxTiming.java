@@ -29,6 +29,8 @@ final class SoftmaxTiming {
 
   void print(ClassAssignment classes, PrintWriter out) {
     int words = classes.outputs();
+    out.printf("%nTimes steps of training, also with a full softmax: some seconds%n");
+    out.flush();
     double[] hierarchical = new double[ROUNDS * HIERARCHICAL_STEPS_PER_ROUND];
     double[] full = new double[ROUNDS];
     try (LanguageModel small = new LanguageModel(settings, classes);
@@ -43,7 +45,7 @@ final class SoftmaxTiming {
         }
       }
     }
-    out.printf("%nOne training step of %d words (median):%n", settings.batch);
+    out.printf("One training step of %d words (median):%n", settings.batch);
     row(out, "hierarchical softmax", median(hierarchical));
     row(out, "full softmax", median(full));
     out.printf(

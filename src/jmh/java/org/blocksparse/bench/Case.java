@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
+import java.lang.reflect.Field;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Stream;
+import org.openjdk.jmh.annotations.Param;
 
 /**
  * A benchmark method to run.
@@ -18,6 +22,26 @@ record Case(
     Map<String, String> params,
     int threads,
     List<String> jvmArgs) {
+  /** How often it is measured: once for each choice of those parameters that are not given. */
+  int choices() {
+    Stream<Class<?>> states =
+        Arrays.stream(benchmark.getMethods())
+            .filter(one -> one.getName().equals(method))
+            .flatMap(one -> Arrays.stream(one.getParameterTypes()));
+    return Stream.concat(Stream.of(benchmark), states)
+        .flatMap(state -> Arrays.stream(state.getFields()))
+        .filter(field -> field.isAnnotationPresent(Param.class))
+        .filter(field -> !params.containsKey(field.getName()))
+        .mapToInt(Case::values)
+        .reduce(1, Math::multiplyExact);
+  }
+
+  private static int values(Field param) {
+    String[] values = param.getAnnotation(Param.class).value();
+    boolean allOfTheEnum = values.length == 1 && values[0].equals(Param.BLANK_ARGS);
+    return allOfTheEnum ? param.getType().getEnumConstants().length : values.length;
+  }
+
   @Override
   public String toString() {
     return benchmark.getSimpleName().replace("Benchmark", "").toLowerCase(Locale.ROOT)

@@ -23,6 +23,7 @@ final class Cases {
     CONCURRENCY,
     SERVING,
     GROWTH,
+    FILL,
     NETWORK,
     EVENTS
   }
@@ -90,6 +91,11 @@ final class Cases {
       addOurs(GrowthBenchmark.class, "batch", Map.of(), 1);
       addOurs(GrowthBenchmark.class, "blocks", Map.of(), 1);
       addOurs(GrowthBenchmark.class, "outputs", Map.of(), 1);
+    }
+    if (parts.contains(Part.FILL)) {
+      addOurs(FillBenchmark.class, "memset", Map.of(), 1);
+      addOurs(FillBenchmark.class, "fill", Map.of(), 1);
+      addOurs(FillBenchmark.class, "zeros", Map.of(), 1);
     }
     if (parts.contains(Part.NETWORK)) {
       addNetwork("softmaxOfOurs");

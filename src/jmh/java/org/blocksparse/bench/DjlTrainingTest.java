@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.djl.Model;
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
@@ -21,11 +22,16 @@ import ai.djl.training.Trainer;
 import ai.djl.training.tracker.Tracker;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.UnaryOperator;
+import org.blocksparse.BlockPlan;
 import org.blocksparse.EmbeddingBag;
+import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
+import org.blocksparse.OptimizerState;
+import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseRows;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -83,8 +89,7 @@ final class DjlTrainingTest {
   }
 
   /** The loss of the same two-level softmax, made of operations of PyTorch. */
-  private NDArray lossInPyTorch(NDArray input, NDArray[] ofSoftmax) {
-    NDArray h = trainer.forward(new NDList(input)).singletonOrThrow();
+  private NDArray lossInPyTorch(NDArray h, NDArray[] ofSoftmax) {
     NDArray classes = h.matMul(ofSoftmax[0]).add(ofSoftmax[1]).logSoftmax(1);
     NDArray sum = manager.create(0f);
     for (int row = 0; row < BATCH; row++) {
@@ -139,8 +144,14 @@ final class DjlTrainingTest {
 
   /** All gradients by PyTorch alone; the loss. */
   private float backward(NDArray input, NDArray[] ofSoftmax) {
+    return backward(input, UnaryOperator.identity(), ofSoftmax);
+  }
+
+  /** The same with something between the network and the softmax. */
+  private float backward(NDArray input, UnaryOperator<NDArray> between, NDArray[] ofSoftmax) {
     try (GradientCollector collector = trainer.newGradientCollector()) {
-      NDArray loss = lossInPyTorch(input, ofSoftmax);
+      NDArray h = trainer.forward(new NDList(input)).singletonOrThrow();
+      NDArray loss = lossInPyTorch(between.apply(h), ofSoftmax);
       collector.backward(loss);
       return loss.getFloat();
     }
@@ -200,6 +211,63 @@ final class DjlTrainingTest {
         assertEquals(table[f] - gradient[f], bag.table().get(0, f), TOLERANCE);
       }
     }
+  }
+
+  /** Each row of what the network makes goes through one of three experts, to the softmax. */
+  @Test
+  void expertsInTheNetworkLearnToo() {
+    int[] expertOf = {0, 2, 1, 1, 0, 2, 2, 0};
+    NDArray input = manager.randomNormal(new Shape(BATCH, INPUTS));
+    NDArray experts = manager.randomNormal(new Shape(1, 3, FEATURES, FEATURES));
+    experts.setRequiresGradient(true);
+    try (FloatTensor W = FloatTensor.of(experts.toFloatArray(), 1, 3, FEATURES, FEATURES);
+        OptimizerState state = OptimizerState.of(W);
+        IntTensor inputIdx = IntTensor.zeros(BATCH, 1);
+        IntTensor outputIdx = IntTensor.of(expertOf, BATCH, 1);
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 1, 3)) {
+      UnaryOperator<NDArray> inPyTorch =
+          h -> {
+            NDList rows = new NDList();
+            for (int row = 0; row < BATCH; row++) {
+              rows.add(h.get(row).expandDims(0).matMul(experts.get(0, expertOf[row])));
+            }
+            return NDArrays.concat(rows);
+          };
+      double expected = backward(input, inPyTorch, softmaxInPyTorch());
+      List<float[]> stepped =
+          parameters().stream().map(p -> p.sub(p.getGradient()).toFloatArray()).toList();
+      parameters().forEach(p -> p.getGradient().muli(0));
+
+      assertEquals(expected, stepThroughExperts(input, W, plan, state), TOLERANCE);
+      for (int p = 0; p < stepped.size(); p++) {
+        float[] actual = parameters().get(p).toFloatArray();
+        assertArrayEquals(stepped.get(p), actual, TOLERANCE, "parameter " + p);
+      }
+      float[] ofExperts = experts.sub(experts.getGradient()).toFloatArray();
+      assertArrayEquals(ofExperts, W.toArray(), TOLERANCE, "experts");
+    }
+  }
+
+  private double stepThroughExperts(
+      NDArray input, FloatTensor W, BlockPlan plan, OptimizerState state) {
+    double loss;
+    try (GradientCollector collector = trainer.newGradientCollector()) {
+      NDArray h = trainer.forward(new NDList(input)).singletonOrThrow();
+      try (FloatTensor x = DjlBridge.wrap(h);
+          FloatTensor out =
+              SparseBlockDot.apply(W, x.reshape(BATCH, 1, FEATURES), plan, Epilogue.none());
+          FloatTensor gradOut = FloatTensor.zeros(BATCH, 1, FEATURES)) {
+        FloatTensor ofSoftmax = gradOut.reshape(BATCH, FEATURES);
+        loss = softmax.step(out.reshape(BATCH, FEATURES), labels, SGD, ofSoftmax);
+        try (FloatTensor gradX = SparseBlockDot.gradH(W, gradOut, plan);
+            NDArray constant = DjlTraining.share(gradX.reshape(BATCH, FEATURES), manager)) {
+          SparseBlockDot.stepW(x.reshape(BATCH, 1, FEATURES), gradOut, plan, SGD, W, state);
+          collector.backward(h.mul(constant).sum());
+        }
+      }
+    }
+    trainer.step();
+    return loss;
   }
 
   @Test

@@ -20,6 +20,7 @@ import java.util.stream.Stream;
 import me.tongfei.progressbar.DelegatingProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
+import org.blocksparse.testing.Terminal;
 import org.openjdk.jmh.profile.GCProfiler;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.results.format.ResultFormatFactory;
@@ -78,6 +79,9 @@ final class RunCommand implements Callable<Integer> {
   /** Iterations of each case; the first one more warms up. */
   private static final int ITERATIONS = 5;
 
+  /** About what it takes to start a JVM, and to make what is measured. */
+  private static final double SECONDS_TO_BEGIN = 2;
+
   private static final int LINE_INTERVAL_MILLIS = 60_000;
   private static final int LINE_LENGTH = 100;
 
@@ -99,16 +103,18 @@ final class RunCommand implements Callable<Integer> {
             peers.isEmpty() ? EnumSet.allOf(Peer.class) : peers,
             quick);
     warnOfVariables();
+    int choices = cases.all().stream().mapToInt(Case::choices).sum();
     System.out.printf(
-        "%d cases, %d seconds or more for each choice of their parameters; JMH's words are in %s%n",
-        cases.all().size(), seconds(), out.resolve(LOG));
+        "Measures %d cases, %d choices of their parameters in all: about %d minutes; JMH's words"
+            + " are in %s%n",
+        cases.all().size(), choices, minutes(choices), out.resolve(LOG));
     cases.skipped().forEach(line -> System.out.println("skipped: " + line));
     Files.createDirectories(out);
     Path log = out.resolve(LOG);
     List<RunResult> results = new ArrayList<>();
     List<String> skipped = new ArrayList<>(cases.skipped());
     try (PrintStream stream = new PrintStream(log.toFile(), StandardCharsets.UTF_8);
-        ProgressBar progress = progress(cases.all().size())) {
+        ProgressBar progress = progress(choices)) {
       OutputFormat format = OutputFormatFactory.createFormatInstance(stream, VerboseMode.NORMAL);
       for (Case one : cases.all()) {
         progress.setExtraMessage(one.toString());
@@ -119,7 +125,7 @@ final class RunCommand implements Callable<Integer> {
         results.addAll(measured);
         // After each case: who interrupts a long run keeps what was measured.
         Report.of(json(results), skipped).write(out.resolve(RESULTS));
-        progress.step();
+        progress.stepBy(one.choices());
       }
     }
     Report report = Report.of(json(results), skipped);
@@ -154,16 +160,14 @@ final class RunCommand implements Callable<Integer> {
     }
   }
 
-  // JDK 22 to 24 take everything for a terminal (17, 21 and 25 do not): lines then are too many.
-  @SuppressWarnings("SystemConsoleNull")
-  private static ProgressBar progress(int cases) {
+  private static ProgressBar progress(int choices) {
     ProgressBarBuilder builder =
         new ProgressBarBuilder()
             .setTaskName("Measuring")
-            .setInitialMax(cases)
+            .setInitialMax(choices)
             .setUpdateIntervalMillis(1000);
-    if (System.console() == null) {
-      // Not a terminal: a line without a bar now and then.
+    if (!Terminal.isThere()) {
+      // A line without a bar now and then.
       builder
           .setUpdateIntervalMillis(LINE_INTERVAL_MILLIS)
           .setRenderer(
@@ -177,6 +181,12 @@ final class RunCommand implements Callable<Integer> {
           .setConsumer(new DelegatingProgressBarConsumer(System.err::println, LINE_LENGTH));
     }
     return builder.build();
+  }
+
+  /** About how long so many choices take; warming up is a part of it. */
+  private long minutes(int choices) {
+    double each = SECONDS_TO_BEGIN + seconds() * (ITERATIONS + 1.0) / ITERATIONS;
+    return (long) Math.ceil(choices * each / 60);
   }
 
   /** How long each is measured. */

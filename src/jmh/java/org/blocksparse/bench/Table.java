@@ -36,6 +36,7 @@ final class Table {
     simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
     simple("Growth", GrowthBenchmark.class, "batch", "blocks");
     outputs();
+    simple("Filling memory", FillBenchmark.class, "memset", "fill", "zeros");
     simple(
         "A network of PyTorch's and the softmax that it ends in",
         NetworkBenchmark.class,

@@ -20,6 +20,11 @@ public enum Workload {
   WINDOW_128(32, 8, 8, 64, 64, 128, 128, Selection.UNIFORM),
   /** All in the cache, and so small that handing work to a thread shows. */
   WINDOW_32(128, 4, 4, 32, 32, 32, 32, Selection.UNIFORM),
+  /** Blocks of a few rows and columns: what it takes to find a block counts most. */
+  WINDOW_16(256, 4, 4, 64, 64, 16, 16, Selection.UNIFORM),
+  WINDOW_8(256, 4, 4, 64, 64, 8, 8, Selection.UNIFORM),
+  /** A table of vectors, as blocks of one row. */
+  EMBED_64(256, 16, 1, 30_000, 1, 1, 64, Selection.UNIFORM),
   /** A mixture of experts: two of 16 large blocks for each sample. */
   EXPERTS(1024, 1, 2, 1, 16, 512, 1024, Selection.UNIFORM),
   /** One sample: the latency of a call. */

@@ -160,11 +160,7 @@ public record Blocks(
 
   /** Element (p, q) of block (i, j), as a float. */
   public float get(int i, int j, long p, long q) {
-    long at = index(i, j, p, q);
-    return switch (type) {
-      case FLOAT32 -> storage.getFloat(at);
-      case FLOAT16, BFLOAT16 -> type.widen(storage.getShort(at));
-      case INT8 -> storage.getByte(at) * scales.get(i, j, transposed ? p : q);
-    };
+    float value = type.get(storage, index(i, j, p, q));
+    return scales == null ? value : value * scales.get(i, j, transposed ? p : q);
   }
 }

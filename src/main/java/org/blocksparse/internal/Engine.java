@@ -85,7 +85,7 @@ public final class Engine {
     return (dividend + divisor - 1) / divisor;
   }
 
-  /** The multiply-adds of so many products of rows with blocks. */
+  /** The multiply-adds of that many products of rows with blocks. */
   public static long work(long pairs, int size1, int size2) {
     return pairs * Math.max(1, size1) * Math.max(1, size2);
   }
@@ -95,13 +95,13 @@ public final class Engine {
     gemm(new BlockProduct(schedule, a, w, bias, null, accumulate, c));
   }
 
-  /** A product with nothing behind it. */
+  /** A product, and nothing after it. */
   public void gemm(BlockProduct product) {
     gemm(product, null, false);
   }
 
   /**
-   * A product with an activation behind it, chunk by chunk while its rows are in the cache.
+   * A product with an activation after it, chunk by chunk while its rows are in the cache.
    *
    * @param input what the product makes, with what the activation needs besides
    * @param a what becomes of it; may be the same rows, unless the activation is gated

@@ -207,7 +207,7 @@ public final class JavaKernels extends JavaRowKernels {
 
   @Override
   public void bagSum(
-      Bags.Reduction reduction, Bags bags, int begin, int end, int n, Rows a, Rows c) {
+      Bags.Reduction reduction, Bags bags, int begin, int end, int n, TableRows a, Rows c) {
     for (int bag = begin; bag < end; bag++) {
       double[] sum = sum(bags, bag, n, a);
       double factor = reduction.factor(size(bags, bag));
@@ -221,11 +221,11 @@ public final class JavaKernels extends JavaRowKernels {
     return bags.offsets().getInt(bag + 1) - bags.offsets().getInt(bag);
   }
 
-  private static double[] sum(Bags bags, int bag, int n, Rows a) {
+  private static double[] sum(Bags bags, int bag, int n, TableRows a) {
     double[] sum = new double[n];
     for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1); e++) {
       for (int q = 0; q < n; q++) {
-        sum[q] += (double) bags.value(e) * get(a, bags.indices().getInt(e), q);
+        sum[q] += (double) bags.value(e) * a.get(bags.indices().getInt(e), q);
       }
     }
     return sum;
@@ -238,7 +238,7 @@ public final class JavaKernels extends JavaRowKernels {
       int begin,
       int end,
       int n,
-      Rows a,
+      TableRows a,
       Rows y,
       Storage dots) {
     for (int bag = begin; bag < end; bag++) {
@@ -246,7 +246,7 @@ public final class JavaKernels extends JavaRowKernels {
       for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1); e++) {
         double dot = 0;
         for (int q = 0; q < n; q++) {
-          dot += get(a, bags.indices().getInt(e), q) * get(y, bag, q);
+          dot += a.get(bags.indices().getInt(e), q) * get(y, bag, q);
         }
         dots.putFloat(e, (float) (factor * dot));
       }
@@ -260,10 +260,11 @@ public final class JavaKernels extends JavaRowKernels {
 
   private void forEachTarget(
       Bags bags, int begin, int end, int n, Rows a, Slice targets, float maxNorm, RowStep step) {
+    TableRows summands = new TableRows(a);
     try (Scratch scratch = Scratch.borrow(n)) {
       Storage gradient = scratch.storage();
       for (int bag = begin; bag < end; bag++) {
-        double[] sum = sum(bags, bag, n, a);
+        double[] sum = sum(bags, bag, n, summands);
         for (int q = 0; q < n; q++) {
           gradient.putFloat(q, (float) sum[q]);
         }

@@ -18,7 +18,7 @@ public interface Kernels {
   /** The instruction set, {@code avx512} for instance, or {@code java}. */
   String instructionSet();
 
-  /** What multiplies, in a few words. */
+  /** Which products run on what, in words. */
   String path();
 
   /** Whether a product may run on OpenBLAS. */
@@ -185,14 +185,21 @@ public interface Kernels {
    *
    * @param n the size of a row
    */
-  void bagSum(Bags.Reduction reduction, Bags bags, int begin, int end, int n, Rows a, Rows c);
+  void bagSum(Bags.Reduction reduction, Bags bags, int begin, int end, int n, TableRows a, Rows c);
 
   /**
    * For each entry of bags [begin, end) the product of the row of a that it names with the bag's
    * row of y, times the factor of the reduction.
    */
   void bagDot(
-      Bags.Reduction reduction, Bags bags, int begin, int end, int n, Rows a, Rows y, Storage dots);
+      Bags.Reduction reduction,
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      TableRows a,
+      Rows y,
+      Storage dots);
 
   /**
    * The sum of each of bags [begin, end) is the gradient of one row of w, which makes a step.

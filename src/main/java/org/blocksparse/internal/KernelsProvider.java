@@ -7,6 +7,7 @@ import java.util.Map;
 import org.blocksparse.internal.Kernels.Path;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.binding.OpenBlas;
 
 /**
  * Chooses the kernels once, at first use: those of the native library where it is loaded, with the
@@ -50,7 +51,7 @@ public final class KernelsProvider {
     Kernels kernels = new NativeKernels(isa(), path());
     if (kernels.mayUseBlas()
         && !System.getProperty("blocksparse.openblas.threads", "").equals("keep")) {
-      Blocksparse.blocksparse_set_openblas_threads(1);
+      OpenBlas.useOneThread();
     }
     return kernels;
   }

@@ -79,18 +79,21 @@ public final class Narrowing {
   /** Finds the scales of a block. */
   private void measure(long block) {
     float[] largest = new float[columns];
-    float[] row = new float[columns];
-    for (int r = 0; r < rows; r++) {
-      long begin = (block * rows + r) * columns;
-      from.getFloats(begin, row, 0, columns);
-      for (int q = 0; q < columns; q++) {
-        if (!Float.isFinite(row[q])) {
-          throw notFinite(begin + q, row[q]);
+    long size = (long) rows * columns;
+    float[] values = new float[(int) Math.min(CHUNK, size)];
+    int q = 0;
+    for (long begin = 0; begin < size; begin += values.length) {
+      int count = (int) Math.min(values.length, size - begin);
+      from.getFloats(block * size + begin, values, 0, count);
+      for (int i = 0; i < count; i++) {
+        if (!Float.isFinite(values[i])) {
+          throw notFinite(block * size + begin + i, values[i]);
         }
-        largest[q] = Math.max(largest[q], Math.abs(row[q]));
+        largest[q] = Math.max(largest[q], Math.abs(values[i]));
+        q = q + 1 == columns ? 0 : q + 1;
       }
     }
-    for (int q = 0; q < columns; q++) {
+    for (q = 0; q < columns; q++) {
       largest[q] /= LARGEST_INT8;
     }
     scales.putFloats(block * columns, largest, 0, columns);

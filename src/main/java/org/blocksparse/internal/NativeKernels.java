@@ -19,6 +19,7 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_out
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_may_use_blas;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_norm_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_path_words;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sgd_f32;
 
@@ -56,10 +57,7 @@ public final class NativeKernels extends NativeRowKernels {
 
   @Override
   public String path() {
-    if (path == BLOCKSPARSE_PATH_BLAS) {
-      return "all on OpenBLAS";
-    }
-    return mayUseBlas() ? "on register tiles or OpenBLAS, as measured" : "all on register tiles";
+    return blocksparse_path_words(isa, path).getString();
   }
 
   @Override
@@ -73,6 +71,7 @@ public final class NativeKernels extends NativeRowKernels {
     return elements == 0 ? null : Scratch.borrow(elements);
   }
 
+  // Long, since each operand has its line.
   @Override
   public void blockGemm(
       GemmSchedule schedule,
@@ -277,7 +276,7 @@ public final class NativeKernels extends NativeRowKernels {
 
   @Override
   public void bagSum(
-      Bags.Reduction reduction, Bags bags, int begin, int end, int n, Rows a, Rows c) {
+      Bags.Reduction reduction, Bags bags, int begin, int end, int n, TableRows a, Rows c) {
     check(
         blocksparse_bag_sum_f32(
             isa,
@@ -290,9 +289,11 @@ public final class NativeKernels extends NativeRowKernels {
             address(bags.values()),
             bags.entries(),
             n,
+            a.type().code(),
             a.address(),
             a.count(),
             a.stride(),
+            address(a.scales()),
             c.address(),
             c.stride()),
         "blocksparse_bag_sum_f32");
@@ -305,7 +306,7 @@ public final class NativeKernels extends NativeRowKernels {
       int begin,
       int end,
       int n,
-      Rows a,
+      TableRows a,
       Rows y,
       Storage dots) {
     check(
@@ -319,9 +320,11 @@ public final class NativeKernels extends NativeRowKernels {
             bags.indices().address(),
             bags.entries(),
             n,
+            a.type().code(),
             a.address(),
             a.count(),
             a.stride(),
+            address(a.scales()),
             y.address(),
             y.stride(),
             dots.address(0)),

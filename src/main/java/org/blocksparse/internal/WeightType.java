@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import org.blocksparse.internal.binding.Blocksparse;
+import org.blocksparse.internal.memory.Storage;
+
 /**
  * What weights are stored as; each is computed with as the float that it stands for. {@link
  * Narrowing} makes them of floats.
  */
 public enum WeightType {
   /** As it is. */
-  FLOAT32(0, 4),
+  FLOAT32(Blocksparse.BLOCKSPARSE_FLOAT32, 4),
   /** IEEE 754 binary16. */
-  FLOAT16(1, 2),
+  FLOAT16(Blocksparse.BLOCKSPARSE_FLOAT16, 2),
   /** The upper half of a float. */
-  BFLOAT16(2, 2),
-  /** A whole number, times the scale of its column of the block, rounded to a float. */
-  INT8(3, 1);
+  BFLOAT16(Blocksparse.BLOCKSPARSE_BFLOAT16, 2),
+  /** A whole number, times the scale of its column of the block or its row of the table. */
+  INT8(Blocksparse.BLOCKSPARSE_INT8, 1);
 
   private static final int HALF_INFINITY = 0x7c00;
 
@@ -35,7 +38,7 @@ public enum WeightType {
     return bytes;
   }
 
-  /** The elements of four bytes that hold so many of these. */
+  /** The elements of four bytes that hold that many of these. */
   public long words(long elements) {
     return (Math.multiplyExact(elements, (long) bytes) + 3) / 4;
   }
@@ -43,6 +46,15 @@ public enum WeightType {
   /** Whether elements have scales. */
   public boolean hasScales() {
     return this == INT8;
+  }
+
+  /** Element {@code at} of a storage as a float, which its scale is still to be applied to. */
+  float get(Storage storage, long at) {
+    return switch (this) {
+      case FLOAT32 -> storage.getFloat(at);
+      case FLOAT16, BFLOAT16 -> widen(storage.getShort(at));
+      case INT8 -> storage.getByte(at);
+    };
   }
 
   /** The float that a number of 16 bits stands for: of {@link #FLOAT16} or {@link #BFLOAT16}. */

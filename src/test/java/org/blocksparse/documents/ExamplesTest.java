@@ -433,7 +433,7 @@ final class ExamplesTest {
   // end of example
 
   // example: turns
-  /** As many calls at a time as there are processors; who comes first is served first. */
+  /** As many calls at a time as there are processors; the first to come is the first served. */
   static final Semaphore TURNS = new Semaphore(Runtime.getRuntime().availableProcessors(), true);
 
   static int[] likeliestInTurn(HierarchicalSoftmax layer, float[] features, int k)

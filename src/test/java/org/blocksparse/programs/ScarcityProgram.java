@@ -365,7 +365,7 @@ public final class ScarcityProgram {
       all.put("topP", () -> layer.topP(x, 0.1));
       all.put("atLeast", () -> layer.atLeast(x, 0.01));
       all.put("sample", () -> layer.sample(x, new Random(1)));
-      all.put("topK filtered", () -> layer.topK(x, 3, Filter.without(seen).renormalised()));
+      all.put("topK filtered", () -> layer.topK(x, 3, Filter.without(seen).withRenormalisation()));
       all.put("sample filtered", () -> layer.sample(x, 1, new Random(1), Filter.only(seen)));
       all.put("explain", () -> layer.explain(row, 3));
       all.put("loss", () -> layer.loss(x, targets));

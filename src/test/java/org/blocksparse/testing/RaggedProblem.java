@@ -171,7 +171,12 @@ public record RaggedProblem(
 
   /** The gradient with respect to h. */
   public Bounded gradH() {
-    Sums out = new Sums(shapeOfH(), new float[h.length]);
+    return addGradH(new float[h.length], 1);
+  }
+
+  /** What addGradH makes of a tensor like h. */
+  public Bounded addGradH(float[] start, float alpha) {
+    Sums out = new Sums(shapeOfH(), start);
     forEachPair(
         (i, j) -> {
           for (int p = 0; p < iSize; p++) {
@@ -180,7 +185,7 @@ public record RaggedProblem(
             }
           }
         });
-    return out.plus(1);
+    return out.plus(alpha);
   }
 
   /** The gradient with respect to W. */
@@ -223,6 +228,35 @@ public record RaggedProblem(
         out.add(outputIdx[j] * oSize + q, gradOut[j * oSize + q]);
       }
     }
+    return out.plus(alpha);
+  }
+
+  /** What InputBias.addGradient makes of a bias, (iBlocks, oSize); a gate for each row of h. */
+  public Bounded addGradInputBias(float[] bias, float[] gate, float alpha) {
+    Sums out = new Sums(new long[] {iBlocks, oSize}, bias);
+    for (int block : inputIdx) { // also of a sample without outputs
+      for (int q = 0; q < oSize; q++) {
+        out.add(block * oSize + q, 0);
+      }
+    }
+    forEachPair(
+        (i, j) -> {
+          for (int q = 0; q < oSize; q++) {
+            out.add(inputIdx[i] * oSize + q, (double) gate[i] * gradOut[j * oSize + q]);
+          }
+        });
+    return out.plus(alpha);
+  }
+
+  /** What InputBias.addGradGate makes of a tensor with an element for each row of h. */
+  public Bounded addGradGate(float[] start, float[] bias, float alpha) {
+    Sums out = new Sums(new long[] {inputIdx.length}, start);
+    forEachPair(
+        (i, j) -> {
+          for (int q = 0; q < oSize; q++) {
+            out.add(i, (double) bias[inputIdx[i] * oSize + q] * gradOut[j * oSize + q]);
+          }
+        });
     return out.plus(alpha);
   }
 

@@ -5,6 +5,7 @@ import java.util.SplittableRandom;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.TableRows;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
@@ -16,11 +17,11 @@ import org.blocksparse.internal.schedule.TransposedBags;
 /**
  * What is computed on the table of an embedding bag. Operands were checked.
  *
- * @param rows the table
+ * @param rows the table; of floats where it is to be written
  * @param features the size of a row
  * @param reduction what the sum of a bag is multiplied by
  */
-public record BagTable(Engine engine, Rows rows, int features, Reduction reduction) {
+public record BagTable(Engine engine, TableRows rows, int features, Reduction reduction) {
   /** What an element of a row that lies anywhere costs, in multiply-adds. */
   private static final int ELEMENT_WORK = 4;
 
@@ -149,17 +150,20 @@ public record BagTable(Engine engine, Rows rows, int features, Reduction reducti
   /** Rows that are named very often are summed up in parts first. */
   private void forEachGradient(Bags bags, int bound, Rows gradOut, Gradients taker) {
     try (TransposedBags transposed = TransposedBags.of(bags, bound, reduction)) {
-      take(transposed.whole(), gradOut, taker);
       Bags parts = transposed.parts();
-      if (parts.count() > 0) {
+      if (parts.count() == 0) {
+        take(transposed.whole(), gradOut, taker);
+      } else {
         try (Scratch scratch = Scratch.borrow((long) parts.count() * features)) {
+          take(transposed.whole(), gradOut, taker); // memory that is not to be had changes nothing
+          TableRows summands = new TableRows(gradOut);
           Rows sums = new Rows(scratch.storage(), parts.count(), features);
           Kernels kernels = engine.kernels();
           engine.run(
               parts.count(),
               work(parts.entries()),
               (begin, end) ->
-                  kernels.bagSum(Reduction.SUM, parts, begin, end, features, gradOut, sums));
+                  kernels.bagSum(Reduction.SUM, parts, begin, end, features, summands, sums));
           take(transposed.cut(), sums, taker);
         }
       }

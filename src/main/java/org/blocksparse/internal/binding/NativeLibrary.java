@@ -258,7 +258,7 @@ public final class NativeLibrary {
   /** A jar that was cut short when it was built or copied: loading its library ends the process. */
   private static void requireWhole(URL library) throws IOException {
     if (ElfFile.isTruncated(library)) {
-      throw new UnsatisfiedLinkError(library + " is not whole: get the jar anew");
+      throw new UnsatisfiedLinkError(library + " is cut short: download or build its jar again");
     }
   }
 

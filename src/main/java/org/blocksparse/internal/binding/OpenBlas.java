@@ -80,6 +80,11 @@ public final class OpenBlas {
         loaded.get(0));
   }
 
+  /** Parallelism is ours: OpenBLAS computes on the thread that calls it, in the whole process. */
+  public static void useOneThread() {
+    Blocksparse.blocksparse_set_openblas_threads(1);
+  }
+
   private static List<Path> loadedByJavaCpp() {
     return Loader.getLoadedLibraries().values().stream()
         .map(Path::of)

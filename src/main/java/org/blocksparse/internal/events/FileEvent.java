@@ -13,10 +13,10 @@ import jdk.jfr.Label;
 import jdk.jfr.Name;
 import jdk.jfr.StackTrace;
 
-/** A model that is saved or loaded. */
+/** A model that is saved or loaded, or a file of tensors. */
 @Name("org.blocksparse.File")
 @Label("File")
-@Description("A model that is saved or loaded")
+@Description("A model, or a file of tensors, that is saved or loaded")
 @Category("blocksparse")
 @Enabled(false)
 @StackTrace(false)
@@ -29,7 +29,7 @@ public final class FileEvent extends Event {
   String operation;
 
   @Label("Layer")
-  @Description("softmax, label tree or embedding bag")
+  @Description("softmax, label tree or embedding bag; tensors, of a file of these alone")
   String layer;
 
   @Label("File")

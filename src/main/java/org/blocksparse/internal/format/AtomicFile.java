@@ -19,7 +19,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 /**
  * Writes files that are there as a whole or not at all, whenever the machine stops: to another name
  * in the same folder, to the disk, and then renamed. A file that is replaced gives its mode, and
- * where that is allowed its owner and group, to the new one; links to it by symbol stay.
+ * where that is allowed its owner and group, to the new one; symbolic links to it stay.
  *
  * <p>What goes wrong is told before the file has its name, or not at all.
  */

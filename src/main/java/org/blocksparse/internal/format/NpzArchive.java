@@ -37,7 +37,7 @@ public final class NpzArchive implements AutoCloseable {
 
   private static final int MOST_ENTRIES = 1 << 16;
 
-  /** Enough for so many entries, and for fewer with long names. */
+  /** Enough for that many entries, and for fewer with long names. */
   private static final int MOST_DIRECTORY_BYTES = 8 << 20;
 
   private final ZipFile zip;

@@ -14,7 +14,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.List;
 import java.util.Map;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
@@ -68,7 +67,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   private final Input input;
   private final long fileBytes;
 
-  private final List<Storage> made = new ArrayList<>();
+  private final ArrayList<Storage> made = new ArrayList<>();
   private SafeTensorsHeader header;
   private long dataBegin;
   private ByteBuffer bytes;
@@ -247,7 +246,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     return entry;
   }
 
-  /** Tells from now on how much is read of so many bytes. */
+  /** Tells from now on how much is read of that many bytes. */
   public void tell(ByteProgress listener, long total) {
     progress = listener;
     bytesToRead = total;
@@ -384,15 +383,18 @@ public final class SafeTensorsReader implements AutoCloseable {
     if (!(input instanceof Mapping mapping)) {
       throw new IllegalStateException("the file is not mapped");
     }
+    made.ensureCapacity(
+        made.size() + 1); // once made, a storage is the only one that ends its share
     MappedFile share = mapping.file().share();
+    Storage storage;
     try {
-      Storage storage = Storage.mapped(share, position, entry.bytes());
-      made.add(storage);
-      return storage;
+      storage = Storage.mapped(share, position, entry.bytes());
     } catch (Throwable e) {
       share.close();
       throw e;
     }
+    made.add(storage);
+    return storage;
   }
 
   /**

@@ -3,13 +3,14 @@ package org.blocksparse.internal.format;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.SeekableByteChannel;
 import java.nio.channels.WritableByteChannel;
 import java.util.List;
 import java.util.Map;
 
 /**
- * Writes a safetensors file from its beginning to its end. The layout is told first; then come the
- * bytes of all tensors in its order, in blocks of any size, so that what is larger than memory can
+ * Writes a safetensors file. The layout is told first; then come the bytes of all tensors in its
+ * order, or where {@link #seek} says, in blocks of any size, so that what is larger than memory can
  * be written as it is made.
  *
  * <p>One tensor begins at a multiple of 64 bytes, so that it can be used where it lies: the first,
@@ -49,12 +50,16 @@ public final class SafeTensorsWriter {
   }
 
   /**
-   * Where in the file a tensor begins, in bytes: for those who put tensors into their places
-   * themselves after {@link #begin}, in any order.
+   * Where the next bytes go: to a tensor, from one of its bytes on. For those who have tensors in
+   * another order than the file, or by pieces; all of them come once.
    *
    * @throws IllegalArgumentException if the layout has no such tensor
    */
-  public long position(String name) {
+  public void seek(SeekableByteChannel channel, String name, long begin) throws IOException {
+    channel.position(position(name) + begin);
+  }
+
+  private long position(String name) {
     for (TensorEntry entry : layout.entries()) {
       if (entry.name().equals(name)) {
         return header.length + entry.begin();
@@ -69,7 +74,8 @@ public final class SafeTensorsWriter {
   }
 
   /**
-   * Writes the next bytes, little-endian: of the current tensor, or of several.
+   * Writes the next bytes, little-endian: of the current tensor, or of several; and tells how many
+   * there are now.
    *
    * @throws IllegalStateException if there are more than the layout has
    */

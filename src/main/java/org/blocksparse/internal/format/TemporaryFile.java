@@ -108,15 +108,18 @@ final class TemporaryFile {
     }
   }
 
-  private static void deleteIfNobodys(Path file) throws IOException {
+  private static void deleteIfNobodys(Path file) {
+    // To be read and shared: what replaces a file that must not be written has its mode already.
     try (FileChannel channel =
-            FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
-        FileLock lock = channel.tryLock()) {
+            FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+        FileLock lock = channel.tryLock(0, Long.MAX_VALUE, true)) {
       if (lock != null) {
         Files.deleteIfExists(file);
       }
     } catch (OverlappingFileLockException e) {
       // Of this process after all: another loader's classes, where the system tells no start.
+    } catch (IOException e) {
+      // As below; it says nothing about the other files.
     }
   }
 

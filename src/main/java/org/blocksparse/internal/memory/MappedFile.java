@@ -23,6 +23,9 @@ import org.blocksparse.internal.binding.NativeMemory;
  * one takes its name meanwhile. Without the native library the parts are mapped by Java.
  */
 public final class MappedFile implements AutoCloseable {
+  /** A file may be replaced by one of another size between a look at its size and its mapping. */
+  private static final int ATTEMPTS = 3;
+
   private final Path file;
   private final long bytes;
   private final boolean copyOnWrite;
@@ -62,26 +65,54 @@ public final class MappedFile implements AutoCloseable {
           copyOnWrite
               ? FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)
               : FileChannel.open(file);
-      return new MappedFile(file, channel.size(), copyOnWrite, channel, 0);
-    }
-    // Java opens it first: its exceptions tell what is wrong with a file.
-    try (FileChannel channel = FileChannel.open(file)) {
-      long bytes = channel.size();
-      long address = NativeMemory.map(nativeName(file), bytes, copyOnWrite);
-      if (address == 0) {
-        throw new IOException(
-            file
-                + ": cannot be mapped: it is not a regular file, it is being replaced, or the system"
-                + " gives no address space for its "
-                + bytes
-                + " bytes");
+      try {
+        return new MappedFile(file, channel.size(), copyOnWrite, channel, 0);
+      } catch (Throwable e) { // no room on the heap, or an interrupt
+        channel.close();
+        throw e;
       }
+    }
+    byte[] name = nativeName(file);
+    long bytes = 0;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      // Java opens it first: its exceptions tell what is wrong with a file.
+      try (FileChannel channel = FileChannel.open(file)) {
+        bytes = channel.size();
+        long address = NativeMemory.map(name, bytes, copyOnWrite);
+        if (address != 0) {
+          return mapped(file, bytes, copyOnWrite, address);
+        }
+      }
+    }
+    throw new IOException(
+        file
+            + ": cannot be mapped: it is not a regular file, it is being replaced, or the system"
+            + " gives no address space for its "
+            + bytes
+            + " bytes");
+  }
+
+  private static MappedFile mapped(Path file, long bytes, boolean copyOnWrite, long address) {
+    try {
       return new MappedFile(file, bytes, copyOnWrite, null, address);
+    } catch (Throwable e) { // no room on the heap
+      NativeMemory.unmap(address);
+      throw e;
     }
   }
 
+  /** The name as the system knows it. */
   private static byte[] nativeName(Path file) {
-    return file.toAbsolutePath().toString().getBytes(NativeMemory.fileNames());
+    String name = file.toAbsolutePath().toString();
+    byte[] bytes = name.getBytes(NativeMemory.fileNames());
+    if (!new String(bytes, NativeMemory.fileNames()).equals(name)) {
+      throw new UnsupportedOperationException(
+          file
+              + ": cannot be mapped, since its name cannot be written in the encoding of the system, "
+              + NativeMemory.fileNames()
+              + "; choose a locale that can, or load it with copied()");
+    }
+    return bytes;
   }
 
   /** The same mapping for one more owner, who has to close it as well. */
@@ -110,10 +141,16 @@ public final class MappedFile implements AutoCloseable {
     if (address != 0) {
       return NativeMemory.isDamaged(address);
     }
+    // An interrupt would close the channel, and says nothing about the file.
+    boolean interrupted = Thread.interrupted();
     try {
       return channel.size() < bytes;
     } catch (IOException e) {
       return true;
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 

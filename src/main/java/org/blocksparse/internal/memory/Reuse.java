@@ -6,7 +6,7 @@ public final class Reuse {
   private Reuse() {}
 
   /**
-   * The array itself if it has room for so many elements, else a larger one without its content.
+   * The array itself if it has room for that many elements, else a larger one without its content.
    */
   public static int[] ints(int[] array, int elements) {
     return array.length >= elements ? array : new int[grown(array.length, elements)];

@@ -169,9 +169,11 @@ public final class Storage {
     } catch (OutOfMemoryError e) {
       throw outOfMemory(bytes, e);
     }
-    ALLOCATED_BYTES.addAndGet(bytes);
     Segments segments = Segments.of(buffers);
-    return new Storage(elements, 0, segments, null, new BufferAllocation(segments, bytes));
+    Runnable free = new BufferAllocation(segments, bytes);
+    Storage storage = new Storage(elements, 0, segments, null, free);
+    ALLOCATED_BYTES.addAndGet(bytes);
+    return storage;
   }
 
   /** Lets go of direct buffers, which the JVM frees when nobody else holds them. */
@@ -508,8 +510,13 @@ public final class Storage {
       if (!acquire()) {
         throw new IllegalStateException("closed");
       }
-      // Duplicates and views of a direct buffer keep the buffer they were made from reachable.
-      CLEANER.register(root, this::release);
+      try {
+        // Duplicates and views of a direct buffer keep the buffer they were made from reachable.
+        CLEANER.register(root, this::release);
+      } catch (Throwable e) { // a full heap
+        release();
+        throw e;
+      }
     }
     return (isReadOnly() ? root.asReadOnlyBuffer() : root).order(ByteOrder.nativeOrder());
   }

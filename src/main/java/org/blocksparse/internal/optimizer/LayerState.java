@@ -21,6 +21,10 @@ import org.blocksparse.internal.schedule.Bags;
  * }
  * }</pre>
  *
+ * <p>Each tensor counts the steps of its own blocks, since the tensors of an {@code OptimizerState}
+ * may be stepped apart. In a softmax those of W2 and b2 of a class, and of W1 and b1, always agree,
+ * and files have one of each pair.
+ *
  * <p>All that can be refused is refused by {@link #begin}. What was kept for another kind of rule
  * is dropped by the first update: a step that is given up before it leaves the state as it was.
  */
@@ -96,7 +100,12 @@ public final class LayerState implements AutoCloseable {
         : new Step(rule, kernels, allocate(rule.kind()).acquire(), false);
   }
 
-  private void requireOpen() {
+  /**
+   * This was not closed.
+   *
+   * @throws IllegalStateException if it was
+   */
+  public synchronized void requireOpen() {
     if (closed) {
       throw new IllegalStateException(name + ": the " + name + " is closed");
     }

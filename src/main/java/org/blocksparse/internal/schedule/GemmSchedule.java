@@ -34,7 +34,7 @@ public final class GemmSchedule implements AutoCloseable {
    */
   static final int MAX_SORTED_CHUNK_ROWS = Blocksparse.BLOCKSPARSE_SORTED_CHUNK_ROWS;
 
-  private static final int MAGIC = 0x42534731;
+  private static final int MAGIC = Blocksparse.BLOCKSPARSE_GEMM_SCHEDULE;
 
   /** Where the parts of the packed array begin; their order is that of the C header. */
   record Layout(int chunks, int segments, int rows, int pairs) {

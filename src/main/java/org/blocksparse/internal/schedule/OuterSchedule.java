@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.schedule;
 
+import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -12,7 +13,7 @@ import org.blocksparse.internal.memory.Storage;
  * blocks there are. The packed layout is that of the C header.
  */
 public final class OuterSchedule implements AutoCloseable {
-  private static final int MAGIC = 0x42534F31;
+  private static final int MAGIC = Blocksparse.BLOCKSPARSE_OUTER_SCHEDULE;
   private static final int HEADER = 3;
 
   /**

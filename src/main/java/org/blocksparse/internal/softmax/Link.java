@@ -33,8 +33,8 @@ public enum Link {
     }
   }
 
-  /** What the probabilities of so many things are together at most. */
-  double most(int size) {
-    return this == SOFTMAX ? 1 : size;
+  /** The most that the probabilities of {@code n} things are together. */
+  double most(int n) {
+    return this == SOFTMAX ? 1 : n;
   }
 }

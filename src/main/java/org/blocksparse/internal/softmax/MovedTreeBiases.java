@@ -22,7 +22,6 @@ final class MovedTreeBiases implements MovedBiases {
    */
   private static final double MOST = 3;
 
-  private final Moves moves;
   private final Storage b1;
 
   /**
@@ -33,7 +32,6 @@ final class MovedTreeBiases implements MovedBiases {
   private final double[] absent;
 
   MovedTreeBiases(Moves moves, SoftmaxStorage old) {
-    this.moves = moves;
     this.b1 = old.b1();
     int classes = moves.to().classes();
     this.there = new double[classes];

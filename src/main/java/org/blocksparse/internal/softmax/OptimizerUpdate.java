@@ -15,17 +15,19 @@ import org.blocksparse.internal.softmax.Workspace.Use;
 public final class OptimizerUpdate implements SoftmaxUpdate {
   private final LayerState.Step step;
   private final SoftmaxSizes sizes;
-  private final Workspace workspace;
+  private final Storage ofClassWeights;
+  private final Storage ofClassBiases;
 
   /**
-   * An update.
+   * An update. All memory that it takes of the workspace it takes here, before anything is updated.
    *
    * @param workspace of the same call, for the gradient of the class level
    */
   public OptimizerUpdate(LayerState.Step step, SoftmaxSizes sizes, Workspace workspace) {
     this.step = step;
     this.sizes = sizes;
-    this.workspace = workspace;
+    this.ofClassWeights = workspace.get(Use.GRAD_W1, (long) sizes.features() * sizes.classes());
+    this.ofClassBiases = workspace.get(Use.GRAD_B1, sizes.classes());
   }
 
   @Override
@@ -35,14 +37,11 @@ public final class OptimizerUpdate implements SoftmaxUpdate {
 
   @Override
   public void classLevel(ClassLevelGradient gradient) {
-    int classes = sizes.classes();
-    Storage ofWeights = workspace.get(Use.GRAD_W1, (long) sizes.features() * classes);
-    gradient.weights(1, false, sizes.w1(ofWeights));
-    step.update(Parameter.W1.index(), 0, ofWeights);
-    Storage ofBiases = workspace.get(Use.GRAD_B1, classes);
-    ofBiases.fill(0, classes, 0);
-    gradient.biases(1, sizes.b1(ofBiases));
-    step.update(Parameter.B1.index(), 0, ofBiases);
+    gradient.weights(1, false, sizes.w1(ofClassWeights));
+    step.update(Parameter.W1.index(), 0, ofClassWeights);
+    ofClassBiases.fill(0, sizes.classes(), 0);
+    gradient.biases(1, sizes.b1(ofClassBiases));
+    step.update(Parameter.B1.index(), 0, ofClassBiases);
   }
 
   @Override

@@ -6,7 +6,7 @@ import org.blocksparse.internal.Rows;
 /** The search of one row: which classes are still closed, and what was found in the others. */
 final class RowSearch {
   /**
-   * With one of so many classes open, and at least {@link #LEAST}, a search looks at the others.
+   * With one of {@value} classes open, and at least {@link #LEAST}, a search looks at the others.
    */
   private static final int SOME = 64;
 

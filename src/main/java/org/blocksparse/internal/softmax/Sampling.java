@@ -15,6 +15,13 @@ import org.blocksparse.internal.Rows;
  * right distribution (Gilks and Wild, 1992, have the idea), and few classes are opened.
  */
 public final class Sampling {
+  /**
+   * Two floats that differ do so by 2<sup>-149</sup> or more: at this temperature all but the
+   * likeliest are as good as impossible. A lower one would change nothing but let logarithms
+   * overflow.
+   */
+  private static final double LOWEST_TEMPERATURE = 0x1p-700;
+
   private final TwoLevelSoftmax softmax;
   private final ClassTable table;
   private final OutputFilter filter;
@@ -41,7 +48,7 @@ public final class Sampling {
     this.softmax = softmax;
     this.table = table;
     this.filter = filter;
-    this.temperature = temperature;
+    this.temperature = Math.max(temperature, LOWEST_TEMPERATURE);
     this.random = random;
     int most = Math.max(table.classes(), table.slots());
     this.logProbabilities = new float[most];

@@ -10,12 +10,16 @@ final class SearchRoom {
   private RowSearch[] active = {};
   private long[] classes = {};
 
-  /** Searches of so many rows, and perhaps more, which have not begun. */
+  /** Searches of at least that many rows, which have not begun. */
   RowSearch[] searches(int rows) {
     int before = searches.length;
     if (before < rows) {
-      searches = Arrays.copyOf(searches, rows);
-      Arrays.setAll(searches, row -> row < before ? searches[row] : new RowSearch(row));
+      // Kept when all of it is there: the heap may end anywhere between.
+      RowSearch[] more = Arrays.copyOf(searches, rows);
+      for (int row = before; row < rows; row++) {
+        more[row] = new RowSearch(row);
+      }
+      searches = more;
     }
     return searches;
   }
@@ -28,7 +32,7 @@ final class SearchRoom {
     return active;
   }
 
-  /** Room for the classes of so many rows. */
+  /** Room for the classes of that many rows. */
   long[] classes(int rows, int classes) {
     this.classes = Reuse.longs(this.classes, Math.multiplyExact(rows, classes));
     return this.classes;

@@ -202,7 +202,7 @@ public final class Workspace implements AutoCloseable {
     return storage;
   }
 
-  /** Integers on the heap, at least so many, whose content is that of their latest use. */
+  /** Integers on the heap, at least that many, whose content is that of their latest use. */
   public int[] ints(Ints use, int count) {
     int[] array = ints.get(use);
     if (array == null || array.length < count) {
@@ -227,20 +227,20 @@ public final class Workspace implements AutoCloseable {
     return ints(Ints.ZEROS, count); // nobody writes them
   }
 
-  /** (batch): weights of rows in a loss; at least so many, whose content is undefined. */
+  /** (batch): weights of rows in a loss; at least that many, whose content is undefined. */
   public float[] weights(int count) {
     weights = Reuse.floats(weights, count);
     return weights;
   }
 
-  /** (rows): losses; at least so many, whose content is undefined. */
+  /** (rows): losses; at least that many, whose content is undefined. */
   double[] losses(int count) {
     losses = Reuse.doubles(losses, count);
     return losses;
   }
 
   /**
-   * A row for one worker of the call, of at least so many elements whose content is undefined; to
+   * A row for one worker of the call, of at least that many elements whose content is undefined; to
    * be given back.
    */
   float[] borrowRow(int elements) {

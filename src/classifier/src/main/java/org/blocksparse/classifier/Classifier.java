@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
@@ -101,7 +102,28 @@ public final class Classifier implements AutoCloseable {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file) throws IOException {
-    softmax.save(file, SaveOptions.defaults().withBag(bag).withMetadata(metadata));
+    save(file, weightType());
+  }
+
+  /**
+   * As {@link #save(Path)}, with weights in fewer bits: a smaller model, which predicts nearly as
+   * well. They are rounded while they are written; of a model that was loaded, none of them is held
+   * in memory.
+   *
+   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
+   * @throws InvalidInputException if weights would be rounded that have been rounded before
+   */
+  public void save(Path file, ElementType weights) throws IOException {
+    if (weights != weightType() && weightType() != ElementType.FLOAT32) {
+      throw new InvalidInputException(
+          "weights: those of this model are "
+              + weightType()
+              + " already; make "
+              + weights
+              + " of the model that was trained");
+    }
+    softmax.save(
+        file, SaveOptions.defaults().withBag(bag).withMetadata(metadata).withWeights(weights));
   }
 
   /**
@@ -196,6 +218,11 @@ public final class Classifier implements AutoCloseable {
     return numbers;
   }
 
+  /** What the weights are stored as: FLOAT32 as they were trained, or fewer bits. */
+  public ElementType weightType() {
+    return softmax.weightType();
+  }
+
   /** Whether the model takes texts; if not, it takes features. */
   public boolean takesText() {
     return input.text();
@@ -226,18 +253,31 @@ public final class Classifier implements AutoCloseable {
     info.put("rows of the table", Integer.toString(bag.vocabulary()));
     info.put("dimension", Integer.toString(bag.features()));
     info.put("labels", Integer.toString(softmax.outputs()));
+    info.put("weights", weightType().toString());
     info.put("classes", softmax.assignment().toString());
     return info;
   }
 
   /**
    * Writes all parameters as NumPy's archive: {@code table, W1, b1, W2, b2, classOf, slotOf}, and
-   * of each row of the table its feature's key, in two halves, in {@code keys}.
+   * of each row of the table its feature's key, in two halves, in {@code keys}. Weights in fewer
+   * bits are written as the floats that they stand for.
    *
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void export(Path npz) throws IOException {
     requireNonNull(npz, "npz");
+    if (weightType() == ElementType.FLOAT32) {
+      writeFloats(npz);
+      return;
+    }
+    try (EmbeddingBag wideBag = bag.withWeights(ElementType.FLOAT32);
+        HierarchicalSoftmax wideSoftmax = softmax.withWeights(ElementType.FLOAT32)) {
+      new Classifier(input, wideBag, wideSoftmax, metadata).writeFloats(npz);
+    }
+  }
+
+  private void writeFloats(Path npz) throws IOException {
     int outputs = softmax.outputs();
     int[] classOf = new int[outputs];
     int[] slotOf = new int[outputs];

@@ -78,6 +78,12 @@ final class ClassifierFile {
             "table",
             "has rows of " + bag.features() + " for a softmax of " + softmax.features());
       }
+      if (bag.weightType() != softmax.weightType()) {
+        throw wrong(
+            file,
+            "table",
+            "is of " + bag.weightType() + " for a softmax of " + softmax.weightType());
+      }
       if (!softmax.hasLabels() || softmax.labels().size() != softmax.outputs()) {
         throw wrong(file, "labels", "not every output has one");
       }

@@ -19,6 +19,8 @@ import java.util.TreeMap;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.ElementType;
+import org.blocksparse.EmbeddingBag;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Metrics;
@@ -27,6 +29,8 @@ import org.blocksparse.SaveOptions;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 final class ClassifierTest {
   private static final int LABELS = 40;
@@ -314,6 +318,68 @@ final class ClassifierTest {
         assertEquals(classifier.bag().vocabulary(), file.ints("keys").shape().dim(0));
       }
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "FLOAT32")
+  void inFewerBits_predictsNearlyTheSame(ElementType type) throws IOException {
+    Path file = folder.resolve("model");
+    Path smaller = folder.resolve("smaller");
+    List<Example> heldOut = Texts.examples(200, LABELS, 2).toList();
+    try (Classifier trained = trained(SMALL)) {
+      trained.save(file);
+      trained.save(smaller, type);
+      assertEquals(ElementType.FLOAT32, trained.weightType());
+      assertEquals("FLOAT32", trained.info().get("weights"));
+    }
+    assertTrue(Files.size(smaller) < Files.size(file));
+    byte[] written = Files.readAllBytes(smaller);
+    try (Classifier wide = Classifier.load(file);
+        Classifier narrow = Classifier.load(smaller)) {
+      assertEquals(type, narrow.weightType());
+      assertEquals(type.toString(), narrow.info().get("weights"));
+      for (Example example : heldOut) {
+        Prediction best = wide.predict(example, 1).get(0);
+        Prediction same = narrow.predict(example, 1).get(0);
+        assertEquals(best.label(), same.label());
+        assertEquals(best.probability(), same.probability(), 0.02);
+      }
+      narrow.save(file);
+      assertArrayEquals(written, Files.readAllBytes(file));
+      wide.save(file, type); // from where it is mapped, which it then is no more
+      assertArrayEquals(written, Files.readAllBytes(file));
+      ElementType other = type == ElementType.INT8 ? ElementType.FLOAT16 : ElementType.INT8;
+      assertEquals(
+          "weights: those of this model are "
+              + type
+              + " already; make "
+              + other
+              + " of the model that was trained",
+          assertThrows(InvalidInputException.class, () -> narrow.save(file, other)).getMessage());
+      Path npz = folder.resolve("model.npz");
+      narrow.export(npz);
+      try (HierarchicalSoftmax widened = narrow.softmax().withWeights(ElementType.FLOAT32);
+          EmbeddingBag bag = narrow.bag().withWeights(ElementType.FLOAT32);
+          NpzFile exported = NpzFile.open(npz)) {
+        assertArrayEquals(widened.W2().toArray(), exported.floats("W2").toArray());
+        assertArrayEquals(bag.table().toArray(), exported.floats("table").toArray());
+      }
+    }
+  }
+
+  @Test
+  void aFileWithWeightsOfTwoTypes_isRefused() throws IOException {
+    Path mixed = folder.resolve("mixed");
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      classifier.save(mixed);
+      try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(mixed);
+          EmbeddingBag bag = classifier.bag().withWeights(ElementType.INT8)) {
+        layer.save(mixed, SaveOptions.defaults().withBag(bag));
+      }
+    }
+    assertEquals(
+        mixed + ": table: is of INT8 for a softmax of FLOAT32",
+        assertThrows(IOException.class, () -> Classifier.load(mixed)).getMessage());
   }
 
   @Test

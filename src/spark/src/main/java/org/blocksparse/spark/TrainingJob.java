@@ -21,6 +21,7 @@ import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.storage.StorageLevel;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.HierarchicalSoftmaxBuilder;
 import org.blocksparse.Labels;
@@ -36,7 +37,9 @@ import scala.Tuple2;
  */
 final class TrainingJob {
   private static final String DESCRIPTION = "spark.job.description";
-  private static final int TASKS_PER_SLOT = 3;
+
+  /** So many that slots end at about the same time, though tasks are of one size. */
+  static final int TASKS_PER_SLOT = 8;
 
   private final TrainingSettings settings;
   private final JavaSparkContext context;
@@ -101,7 +104,8 @@ final class TrainingJob {
     int[][] rowsOfBatch = BatchCounts.of(rows, order, order.orders(settings.epochs()));
     TrainingPlan plan =
         new TrainingPlan(features, settings.epochs(), order, rowsOfBatch, settings.optimizer());
-    ClassAssignment classes = beginning == null ? classes(labels) : beginning.classes();
+    ClassAssignment classes =
+        beginning == null ? classes(rows, features, labels) : beginning.classes();
     JavaRDD<byte[]> parts = parts(rows, plan, classes, labels, beginning);
     describe("trains " + classes.classes() + " classes and their level");
     List<int[]> sizes = parts.mapPartitions(TrainingJob::sizes).collect();
@@ -166,7 +170,8 @@ final class TrainingJob {
         Math.min(Integer.MAX_VALUE - 8, Math.max(1, (rows - 1) / settings.batchSize() + 1));
   }
 
-  private ClassAssignment classes(LabelTable labels) throws IOException {
+  private ClassAssignment classes(JavaRDD<byte[]> rows, int features, LabelTable labels)
+      throws IOException {
     if (settings.assignmentFile() != null) {
       ClassAssignment read = ClassAssignment.read(Path.of(settings.assignmentFile()));
       if (read.outputs() != labels.outputs()) {
@@ -182,9 +187,16 @@ final class TrainingJob {
     return switch (settings.assignment()) {
       case "byFrequency" -> ClassAssignment.byFrequency(labels.counts(), count);
       case "contiguous" -> ClassAssignment.contiguous(labels.outputs(), count);
+      case "clustered" -> {
+        describe("sums the features of labels");
+        try (FloatTensor vectors = LabelVectors.of(rows, features, labels.outputs())) {
+          yield ClassAssignment.clustered(vectors, count, settings.seed());
+        }
+      }
       default ->
           throw new IllegalArgumentException(
-              "assignment: expected byFrequency or contiguous but was " + settings.assignment());
+              "assignment: expected byFrequency, contiguous or clustered but was "
+                  + settings.assignment());
     };
   }
 

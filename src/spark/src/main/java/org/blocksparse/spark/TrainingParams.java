@@ -59,9 +59,13 @@ public interface TrainingParams extends HierarchicalSoftmaxParams {
     return new IntParam(this, "classes", "number of classes of labels; 0: chosen");
   }
 
-  /** How labels are put into classes: {@code byFrequency} (the default) or {@code contiguous}. */
+  /**
+   * How labels are put into classes: {@code byFrequency} (the default), {@code contiguous}, or
+   * {@code clustered}, labels of similar rows together, for which the driver needs memory for
+   * features x labels x 4 bytes.
+   */
   default Param<String> assignment() {
-    return new Param<>(this, "assignment", "byFrequency or contiguous");
+    return new Param<>(this, "assignment", "byFrequency, contiguous or clustered");
   }
 
   /**
@@ -81,8 +85,8 @@ public interface TrainingParams extends HierarchicalSoftmaxParams {
     return new BooleanParam(this, "keepOptimizerState", "whether the file has optimizer state");
   }
 
-  /** Tasks of training; 0 by default: three for each task slot. */
+  /** Tasks of training; 0 by default: eight for each task slot. */
   default Param<Object> numPartitions() {
-    return new IntParam(this, "numPartitions", "tasks of training; 0: three for each task slot");
+    return new IntParam(this, "numPartitions", "tasks of training; 0: eight for each task slot");
   }
 }

@@ -9,7 +9,7 @@ package org.blocksparse.spark;
  * @param classes 0: as many as train fastest
  * @param assignmentFile null: none
  * @param initialModel null: none
- * @param partitions 0: three for each task slot
+ * @param partitions 0: eight for each task slot
  */
 record TrainingSettings(
     String featuresCol,

@@ -131,6 +131,29 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     }
   }
 
+  /** Classes by the sums of rows of length 1, rounded to whole numbers, which are exact here. */
+  static ClassAssignment clustered(List<Example> examples, int labels, int classes, long seed) {
+    int features = examples.get(0).features.length;
+    double[][] sums = new double[labels][features];
+    for (Example example : examples) {
+      double squares = 0;
+      for (float value : example.features) {
+        squares += (double) value * value;
+      }
+      for (int f = 0; f < features; f++) {
+        sums[example.label][f] += Math.rint(example.features[f] * (0x1p30 / Math.sqrt(squares)));
+      }
+    }
+    try (FloatTensor vectors = FloatTensor.zeros(labels, features)) {
+      for (int label = 0; label < labels; label++) {
+        for (int f = 0; f < features; f++) {
+          vectors.set((float) sums[label][f], label, f);
+        }
+      }
+      return ClassAssignment.clustered(vectors, classes, seed);
+    }
+  }
+
   /** The same examples, all of weight 1. */
   static List<Example> unweighted(List<Example> examples) {
     return examples.stream().map(e -> new Example(e.label, 1, e.features)).toList();

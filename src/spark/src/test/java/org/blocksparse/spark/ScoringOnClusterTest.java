@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.spark;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Predicate;
 import org.apache.spark.sql.Dataset;
@@ -12,16 +15,23 @@ import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.blocksparse.Backend;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Ranking;
 import org.blocksparse.spark.Models.FeaturesAs;
+import org.blocksparse.spark.OneProcess.Example;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The model on executors that are processes of their own. */
+/**
+ * The model on executors that are processes of their own and have other kernels than this one; and
+ * its training there, which is the same but for rounding.
+ */
 final class ScoringOnClusterTest {
   private static final int ROWS = 3000;
+  private static final int LABELS = 103;
 
   @TempDir private static Path folder;
   private static SparkCluster cluster;
@@ -29,7 +39,8 @@ final class ScoringOnClusterTest {
 
   @BeforeAll
   static void start() throws Exception {
-    cluster = SparkCluster.start(folder, 2, 1);
+    cluster = SparkCluster.start(folder, 1, 1);
+    cluster.addWorker(1, "-Dblocksparse.isa=portable");
     file = Models.save(folder.resolve("model.safetensors"), true);
   }
 
@@ -69,37 +80,59 @@ final class ScoringOnClusterTest {
     }
   }
 
+  private static void assertTrainsAsHere(SparkSession spark) throws IOException {
+    List<Example> examples = OneProcess.examples(1500, 40, LABELS, 4);
+    ClassAssignment classes = ClassAssignment.contiguous(LABELS, 9);
+    HierarchicalSoftmaxClassifier asked =
+        new HierarchicalSoftmaxClassifier()
+            .setWeightCol("weight")
+            .setBatchSize(200)
+            .setNumLabels(LABELS)
+            .setClasses(classes.classes())
+            .setAssignment("contiguous");
+    Path expected = folder.resolve("one process");
+    OneProcess.save(asked, examples, classes, expected);
+    var model = asked.fit(OneProcess.rows(spark, examples).repartition(3));
+    try (HierarchicalSoftmax one = HierarchicalSoftmax.load(expected);
+        HierarchicalSoftmax other = model.layer()) {
+      assertEquals(classes, other.assignment());
+      assertEquals(one.steps(), other.steps());
+      assertArrayEquals(one.W1().toArray(), other.W1().toArray(), 1e-4f);
+      assertArrayEquals(one.W2().toArray(), other.W2().toArray(), 1e-4f);
+    }
+  }
+
   @Test
   void asInOneProcess_alsoWhenAnExecutorIsKilled() throws Exception {
-    try (SparkSession spark = cluster.session().getOrCreate()) {
+    // It waits for both executors.
+    try (SparkSession spark = cluster.session().config("spark.cores.max", 2).getOrCreate()) {
+      assertEquals(
+          Set.copyOf(List.of(Backend.instructionSet(), "portable")), Set.copyOf(kernels(spark)));
       assertScoresAsHere(spark);
+      assertTrainsAsHere(spark);
       assertEquals(2, cluster.executors().size());
-      assertEquals(List.of(here(), here()), kernels(spark));
       cluster.executors().get(0).destroyForcibly();
       assertScoresAsHere(spark);
     }
   }
 
   @Test
-  void withoutNativeLibraries_javaScores() throws Exception {
+  void withoutNativeLibraries_javaScoresAndTrains() throws Exception {
     Predicate<String> withoutNative = jar -> !jar.contains("linux-");
     try (SparkSession spark = cluster.session(withoutNative).getOrCreate()) {
       assertScoresAsHere(spark);
+      assertTrainsAsHere(spark);
       assertEquals(List.of("java", "java"), kernels(spark));
     }
   }
 
   @Test
-  void instructionSetsMayDiffer_andCanBeCapped() throws Exception {
+  void instructionSets_canBeCapped() throws Exception {
     String options = SparkCluster.EXECUTOR_OPTIONS + " -Dblocksparse.isa=portable";
     try (SparkSession spark =
         cluster.session().config("spark.executor.extraJavaOptions", options).getOrCreate()) {
       assertScoresAsHere(spark);
       assertEquals("[portable]", new TreeSet<>(kernels(spark)).toString());
     }
-  }
-
-  private static String here() {
-    return Backend.instructionSet();
   }
 }

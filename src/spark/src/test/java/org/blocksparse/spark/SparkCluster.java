@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Predicate;
 import java.util.jar.Attributes;
 import java.util.jar.JarOutputStream;
@@ -35,7 +36,7 @@ final class SparkCluster implements AutoCloseable {
    * enough to be compiled well.
    */
   static final String EXECUTOR_OPTIONS =
-      "-Dorg.bytedeco.javacpp.cachedir=javacpp-cache -XX:TieredStopAtLevel=1";
+      "-Dorg.bytedeco.javacpp.cachedir=javacpp-cache -XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
   private static final long PATIENCE_MILLIS = 60_000;
 
@@ -47,7 +48,8 @@ final class SparkCluster implements AutoCloseable {
   private SparkCluster(Path folder) throws IOException, InterruptedException {
     this.folder = folder;
     writeClassPath(Files.createDirectories(folder.resolve("home/jars")).resolve("spark.jar"));
-    masterProcess = start("master", "org.apache.spark.deploy.master.Master", "--port", "0");
+    masterProcess =
+        start("master", Map.of(), "org.apache.spark.deploy.master.Master", "--port", "0");
     try {
       master = awaitAddress(folder.resolve("master.log"));
     } catch (Throwable e) {
@@ -79,10 +81,20 @@ final class SparkCluster implements AutoCloseable {
 
   /** Starts one more Worker. */
   void addWorker(int cores) throws IOException {
+    addWorker(cores, "");
+  }
+
+  /**
+   * Starts one more Worker.
+   *
+   * @param options of the JVMs of its executors; those of a session go before
+   */
+  void addWorker(int cores, String options) throws IOException {
     String name = "worker" + workers.size();
     workers.add(
         start(
             name,
+            Map.of("JAVA_TOOL_OPTIONS", options),
             "org.apache.spark.deploy.worker.Worker",
             "--cores",
             Integer.toString(cores),
@@ -151,11 +163,13 @@ final class SparkCluster implements AutoCloseable {
     all.forEach(process -> process.onExit().join());
   }
 
-  private Process start(String name, String mainClass, String... arguments) throws IOException {
+  private Process start(
+      String name, Map<String, String> environment, String mainClass, String... arguments)
+      throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("-Xmx256m");
-    command.add("-XX:TieredStopAtLevel=1");
+    command.addAll(List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"));
     command.add("-cp");
     command.add(folder.resolve("home/jars/*") + File.pathSeparator + classesOf(ClusterNode.class));
     command.add(ClusterNode.class.getName());
@@ -167,6 +181,7 @@ final class SparkCluster implements AutoCloseable {
     builder.environment().put("SPARK_SCALA_VERSION", "2.13");
     builder.environment().put("SPARK_LOCAL_IP", "127.0.0.1");
     builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+    builder.environment().putAll(environment);
     // The end of its input, which this process holds open, is the end of it.
     builder.redirectErrorStream(true).redirectOutput(folder.resolve(name + ".log").toFile());
     return builder.start();

@@ -26,7 +26,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Training on two executors, with speculation, of which the processes are killed. */
+/** Training on two executors that are killed, with speculation, and that come and go. */
 final class TrainingOnClusterTest {
   private static final int LABELS = 103;
   private static final int CLASSES = 9;
@@ -34,30 +34,45 @@ final class TrainingOnClusterTest {
 
   @TempDir static Path folder;
   private static SparkCluster cluster;
-  private static SparkSession spark;
 
   @BeforeAll
   static void start() throws Exception {
     cluster = SparkCluster.start(folder, 2, 1);
-    spark =
-        cluster
-            .session()
-            .config("spark.speculation", true)
-            .config("spark.speculation.interval", "20ms")
-            .config("spark.speculation.quantile", 0.3)
-            .config("spark.speculation.multiplier", 1.1)
-            .config("spark.speculation.minTaskRuntime", "20ms")
-            .getOrCreate();
   }
 
   @AfterAll
   static void stop() {
-    if (spark != null) {
-      spark.stop();
-    }
     if (cluster != null) {
       cluster.close();
     }
+  }
+
+  /** A session that lets slow tasks run twice. */
+  private static SparkSession speculating() {
+    return cluster
+        .session()
+        .config("spark.speculation", true)
+        .config("spark.speculation.interval", "20ms")
+        .config("spark.speculation.quantile", 0.3)
+        .config("spark.speculation.multiplier", 1.1)
+        .config("spark.speculation.minTaskRuntime", "20ms")
+        .getOrCreate();
+  }
+
+  /** A session without executors, which asks for them when there is work. */
+  private static SparkSession allocating() {
+    return cluster
+        .session()
+        .config("spark.dynamicAllocation.enabled", true)
+        .config("spark.dynamicAllocation.shuffleTracking.enabled", true)
+        .config("spark.dynamicAllocation.minExecutors", 0)
+        .config("spark.dynamicAllocation.maxExecutors", 2)
+        .config("spark.dynamicAllocation.schedulerBacklogTimeout", "1s")
+        // They go though they have shuffled rows and trained parts.
+        .config("spark.dynamicAllocation.executorIdleTimeout", "1s")
+        .config("spark.dynamicAllocation.cachedExecutorIdleTimeout", "1s")
+        .config("spark.dynamicAllocation.shuffleTracking.timeout", "1s")
+        .getOrCreate();
   }
 
   private static HierarchicalSoftmaxClassifier classifier() {
@@ -71,7 +86,8 @@ final class TrainingOnClusterTest {
         .setNumPartitions(5);
   }
 
-  private static void assertAsInOneProcess(HierarchicalSoftmaxClassifier asked) throws IOException {
+  private static void assertAsInOneProcess(SparkSession spark, HierarchicalSoftmaxClassifier asked)
+      throws IOException {
     Path expected = folder.resolve("one process");
     OneProcess.save(asked, EXAMPLES, ClassAssignment.contiguous(LABELS, CLASSES), expected);
     Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES).repartition(3);
@@ -80,18 +96,24 @@ final class TrainingOnClusterTest {
   }
 
   @Test
-  void theFileIsThatOfOneProcess() throws IOException {
-    assertAsInOneProcess(classifier().setMaxIter(3).setOptimizer("adam").setStepSize(0.02));
+  void executorsThatComeAndGoChangeNothing() throws Exception {
+    try (SparkSession spark = allocating()) {
+      assertEquals(List.of(), cluster.executors());
+      assertAsInOneProcess(
+          spark, classifier().setMaxIter(30).setOptimizer("adam").setStepSize(0.02));
+      for (int i = 0; !cluster.executors().isEmpty() && i < 300; i++) {
+        Thread.sleep(100);
+      }
+      assertEquals(List.of(), cluster.executors());
+    }
   }
 
   @Test
   void executorsThatAreKilledChangeNothing() throws IOException {
     Killer killer = new Killer();
-    spark.sparkContext().addSparkListener(killer);
-    try {
-      assertAsInOneProcess(classifier().setMaxIter(60));
-    } finally {
-      spark.sparkContext().removeSparkListener(killer);
+    try (SparkSession spark = speculating()) {
+      spark.sparkContext().addSparkListener(killer);
+      assertAsInOneProcess(spark, classifier().setMaxIter(60));
     }
     assertEquals(3, killer.kills.get());
     assertTrue(killer.stagesWithLosses.size() >= 2, killer.stagesWithLosses.toString());

@@ -31,6 +31,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The file of a model that Spark has trained is that of one process, byte by byte. */
 final class TrainingTest {
@@ -105,6 +106,23 @@ final class TrainingTest {
     Collections.shuffle(permuted, new Random(partitions));
     Dataset<Row> rows = OneProcess.rows(spark, permuted).repartition(partitions);
     assertSame(expected, asked.setNumPartitions(partitions).fit(rows));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 7})
+  void clusteredClassesAreThoseOfOneProcess(int partitions) throws IOException {
+    HierarchicalSoftmaxClassifier asked =
+        classifier("sgd", 0.3)
+            .setMaxIter(1)
+            .setAssignment("clustered")
+            .setNumPartitions(partitions);
+    Path expected = folder.resolve("clustered");
+    ClassAssignment classes = OneProcess.clustered(EXAMPLES, LABELS, CLASSES, 5);
+    OneProcess.save(asked, weightedOrNot(asked), classes, expected);
+    List<Example> permuted = new ArrayList<>(EXAMPLES);
+    Collections.shuffle(permuted, new Random(partitions));
+    Dataset<Row> rows = OneProcess.rows(spark, permuted).repartition(partitions);
+    assertSame(expected, asked.fit(rows));
   }
 
   /** Without a column of weights all are 1, also in the hash. */

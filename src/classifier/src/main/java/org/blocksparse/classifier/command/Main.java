@@ -28,6 +28,7 @@ import picocli.CommandLine.Option;
       LatencyCommand.class,
       ClassesCommand.class,
       InfoCommand.class,
+      QuantizeCommand.class,
       ExportCommand.class,
       HelpCommand.class
     },

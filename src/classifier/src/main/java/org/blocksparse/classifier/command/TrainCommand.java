@@ -133,7 +133,8 @@ final class TrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    requireWritable();
+    // Hours of training must not be lost to a folder that is not there.
+    WritableFile.require("--output", output);
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
     long began = System.nanoTime();
@@ -155,14 +156,6 @@ final class TrainCommand implements Callable<Integer> {
     tellWaysOn(out);
     out.flush();
     return ExitCode.OK;
-  }
-
-  /** Hours of training must not be lost to a folder that is not there. */
-  private void requireWritable() throws IOException {
-    Path folder = output.toAbsolutePath().getParent();
-    if (Files.isDirectory(output) || folder == null || !Files.isWritable(folder)) {
-      throw new IOException("--output: cannot write " + output);
-    }
   }
 
   private TrainingOptions options(PrintWriter err) throws IOException {
@@ -209,6 +202,7 @@ final class TrainCommand implements Callable<Integer> {
     out.printf("  test %s FILE        precision, recall and nDCG on other examples%n", output);
     out.printf("  predict %s          labels for each line of standard input%n", output);
     out.printf("  latency %s FILE     how long predictions take%n", output);
+    out.printf("  quantize %s OUT     a smaller model, nearly as good%n", output);
     if (validation == null) {
       out.printf(
           "  train --validation FILE   measure on other examples, and keep the best model%n");

@@ -104,6 +104,38 @@ final class CommandTest {
   }
 
   @Test
+  void quantize_writesASmallerModel_thatAllCommandsTake() throws IOException {
+    runWell("train", "-o", model, "--dimension", 16, "--epochs", 3, "--no-chart", training);
+    Path smaller = folder.resolve("smaller");
+    List<String> sizes = runWell("quantize", model, smaller).lines().toList();
+    long before = Files.size(model);
+    long after = Files.size(smaller);
+    assertEquals("%s: %,d bytes".formatted(model, before), sizes.get(0));
+    assertEquals(
+        "%s: %,d bytes, %.1f percent".formatted(smaller, after, 100.0 * after / before),
+        sizes.get(1));
+    assertTrue(after < 0.6 * before, sizes.get(1));
+
+    String tested = runWell("test", smaller, test, "--top", 1).lines().toList().get(2);
+    assertTrue(Double.parseDouble(tested.strip().split(" +", -1)[1]) > 0.95, tested);
+    Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n");
+    assertTrue(runWell("predict", smaller, texts, "--top", 1).startsWith("label7\t"));
+    assertTrue(runWell("info", smaller).contains("weights: INT8\n"));
+    assertEquals(runWell("classes", model), runWell("classes", smaller));
+    runWell("export", smaller, folder.resolve("smaller.npz"));
+
+    runWell("quantize", "--type", "bfloat16", model, folder.resolve("half"));
+    assertTrue(runWell("info", folder.resolve("half")).contains("weights: BFLOAT16\n"));
+    Result again = run("quantize", "--type", "float16", smaller, folder.resolve("again"));
+    assertEquals(2, again.code());
+    assertEquals(
+        "weights: those of this model are INT8 already; make FLOAT16 of the model that was"
+            + " trained\n",
+        again.err());
+    assertTrue(Files.notExists(folder.resolve("again")));
+  }
+
+  @Test
   void latency_tellsPercentiles() {
     runWell("train", "-o", model, "--epochs", 1, "--no-chart", training);
     String told = runWell("latency", model, test, "--threads", 2, "--seconds", 1);
@@ -140,6 +172,12 @@ final class CommandTest {
         "train -o {}/m {}/folder               | {}/folder: ",
         "train -o {}/m --label-prefix= {}/train.txt | labelPrefix: expected at least one character",
         "test {}/folder {}/test.txt            | {}/folder: ",
+        "quantize {}/none {}/q                 | there is no file {}/none",
+        "quantize {}/test.txt {}/q             | {}/test.txt: header: ",
+        "quantize {}/none {}/no/q              | OUT: cannot write {}/no/q",
+        "quantize {}/none                      | Missing required parameter: 'OUT'",
+        "quantize --type float32 {}/none {}/q  | Invalid value for option '--type': expected one of"
+            + " [FLOAT16, BFLOAT16, INT8] (case-insensitive) but was 'float32'",
         "predict {}/none --top 0               | --top: expected a number in [1, 100000] but was 0",
         "frobnicate                            | Unmatched argument at index 0: 'frobnicate'",
       })

@@ -2,6 +2,7 @@
 package org.blocksparse.classifier.command;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.stream.Collectors.joining;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,10 +10,13 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Texts;
 import org.junit.jupiter.api.Test;
@@ -24,13 +28,16 @@ import org.junit.jupiter.api.io.TempDir;
 final class RunnableJarTest {
   @TempDir private Path folder;
 
+  private static List<String> command() {
+    return List.of(
+        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+        "-Dorg.bytedeco.javacpp.cachedir=" + System.getProperty("org.bytedeco.javacpp.cachedir"),
+        "-jar",
+        System.getProperty("runnable.jar"));
+  }
+
   private static Process start(Object... args) throws IOException {
-    List<String> command = new ArrayList<>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.add(
-        "-Dorg.bytedeco.javacpp.cachedir=" + System.getProperty("org.bytedeco.javacpp.cachedir"));
-    command.add("-jar");
-    command.add(System.getProperty("runnable.jar"));
+    List<String> command = new ArrayList<>(command());
     for (Object arg : args) {
       command.add(arg.toString());
     }
@@ -63,6 +70,26 @@ final class RunnableJarTest {
     try (Classifier classifier = Classifier.load(model)) {
       assertEquals("label7", classifier.predict("my-own7", 1).get(0).label());
     }
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has no such shell
+  void thePageForThoseWhoComeFromFastText_runsAsItIs() throws Exception {
+    String page = Files.readString(Path.of("../doc/fasttext.md"));
+    Matcher block = Pattern.compile("(?s)```sh\n(.*?)```").matcher(page);
+    assertTrue(block.find(), "no commands");
+    String jar = command().stream().collect(joining("' '", "'", "'"));
+    String script =
+        block.group(1).replace("java -jar src/classifier/target/blocksparse-classifier.jar", jar);
+    Process shell =
+        new ProcessBuilder("sh", "-e", "-c", script)
+            .directory(folder.toFile())
+            .redirectErrorStream(true)
+            .start();
+    String told = new String(shell.getInputStream().readAllBytes(), UTF_8);
+    assertEquals(0, shell.waitFor(), told);
+    assertTrue(told.contains("\ntea\t"), told);
+    assertTrue(told.matches("(?s).*\n +1 +1\\.0000 .*"), told);
   }
 
   @Test

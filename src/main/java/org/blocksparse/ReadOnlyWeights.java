@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+/** How layers refuse what their weights do not allow, which are of a type that is only read. */
+final class ReadOnlyWeights {
+  private ReadOnlyWeights() {}
+
+  static IllegalStateException notTrained(String operation, ElementType stored) {
+    return new IllegalStateException(
+        operation
+            + ": the weights of this layer are "
+            + stored
+            + " and only read; train the layer of floats that it was made of, and make"
+            + " withWeights of it again or save it with SaveOptions.withWeights");
+  }
+
+  static IllegalStateException notFloats(String parameter, ElementType stored) {
+    return new IllegalStateException(
+        parameter
+            + ": the weights of this layer are "
+            + stored
+            + " and only read; withWeights(FLOAT32) makes a layer of the floats they stand for");
+  }
+
+  static IllegalStateException roundedAlready(ElementType stored, ElementType wanted) {
+    return new IllegalStateException(
+        "type: the weights of this layer are "
+            + stored
+            + " already; make "
+            + wanted
+            + " of the layer of floats, so that they are rounded once");
+  }
+
+  static IllegalStateException notSaved(ElementType stored, ElementType wanted) {
+    return new IllegalStateException(
+        "weights: this layer's are "
+            + stored
+            + " and not written as "
+            + wanted
+            + "; save the layer of floats that it was made of, or what withWeights(FLOAT32)"
+            + " makes of this one");
+  }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.programs;
+
+import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.file.Path;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.Ranking;
+
+/** Uses a mapped model on a thread that is interrupted, which says nothing about the file. */
+public final class InterruptedProgram {
+  private InterruptedProgram() {}
+
+  public static void main(String[] args) throws IOException {
+    Path file = Path.of(args[0]);
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(4, 20).seed(3).build()) {
+      layer.save(file);
+    }
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+        FloatTensor x = FloatTensor.of(new float[] {1, 2, 3, 4}, 1, 4)) {
+      int right = search(layer, x);
+      for (int call = 0; call < 3; call++) {
+        Thread.currentThread().interrupt();
+        require(search(layer, x) == right, "another answer");
+        require(Thread.interrupted(), "the interrupt is lost");
+      }
+      Thread.currentThread().interrupt();
+      try {
+        HierarchicalSoftmax.load(file, LoadOptions.mapped()).close();
+      } catch (ClosedByInterruptException e) {
+        // It may read, and then says so.
+      }
+      require(Thread.interrupted(), "the interrupt is lost");
+      require(search(layer, x) == right, "another answer");
+    }
+  }
+
+  private static int search(HierarchicalSoftmax layer, FloatTensor x) {
+    Ranking ranking = layer.topK(x, 1);
+    return ranking.output(0, 0);
+  }
+
+  private static void require(boolean condition, String otherwise) {
+    if (!condition) {
+      throw new AssertionError(otherwise);
+    }
+  }
+}
