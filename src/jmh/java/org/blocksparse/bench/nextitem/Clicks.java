@@ -77,7 +77,8 @@ final class Clicks {
   }
 
   private static Weighted items(int[] items) {
-    return Weighted.of(items, Arrays.stream(items).mapToDouble(i -> Math.pow(i + HEAD, -ZIPF)).toArray());
+    return Weighted.of(
+        items, Arrays.stream(items).mapToDouble(i -> Math.pow(i + HEAD, -ZIPF)).toArray());
   }
 
   /** The next session: different items, in the order of the clicks. */
