@@ -254,6 +254,9 @@ int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* o
     for (int32_t e = first; e < last; ++e) {
       if (e < last - kRowsAhead) {
         prefetch_row(operands.row(indices[e + kRowsAhead]), row_bytes, 0);
+        if (scales != nullptr) {
+          __builtin_prefetch(scales + indices[e + kRowsAhead], 0, 3);
+        }
       }
       const int32_t i = indices[e];
       dots[e] =

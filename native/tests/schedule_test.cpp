@@ -149,6 +149,36 @@ void check_gemm() {
   CHECK(empty.c == std::vector<float>(16, 1.0f));
 }
 
+// What is fetched ahead for the next chunk, run or not, is looked at no further than it was checked.
+void check_fetched_ahead() {
+  const std::vector<int32_t> good =
+      gemm_schedule({0, 1, 2, 3}, {0, 0, 1, 1}, {{0, 0, 0}, {1, 1, 0}, {2, 2, 1}, {0, 3, 0}}, 1);
+  constexpr std::size_t chunks = 4, segment_start = 5 + chunks + (chunks + 1);
+  CHECK(good[1] == chunks && good[segment_start + chunks] == good[2]);
+  for (const int32_t isa : instruction_sets()) {
+    for (const int32_t value : {1000, INT32_MAX}) {  // of which the first is sure to hit the wall
+      for (std::size_t spoilt = 1; spoilt < chunks; ++spoilt) {
+        walled<int32_t> schedule(good.size(), 0);
+        std::copy(good.begin(), good.end(), schedule.data());
+        schedule.data()[segment_start + spoilt] = value;
+        for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
+          context() = std::string("fetched ahead, isa ") + blocksparse_isa_name(isa) + ", chunk " +
+                      std::to_string(chunk) + ", boundary " + std::to_string(spoilt);
+          gemm_call call;
+          call.isa = isa;
+          call.path = BLOCKSPARSE_PATH_TILE;
+          call.data = schedule.data();
+          call.schedule_length = length(good);
+          call.chunk_begin = static_cast<int32_t>(chunk);
+          call.chunk_end = call.chunk_begin + 1;
+          const bool of_this = spoilt == chunk || spoilt == chunk + 1;
+          CHECK_STATUS(of_this ? BLOCKSPARSE_BAD_SCHEDULE : BLOCKSPARSE_OK, call.run());
+        }
+      }
+    }
+  }
+}
+
 void check_outer() {
   const std::vector<int32_t> good = {BLOCKSPARSE_OUTER_SCHEDULE,
                                      2,
@@ -254,6 +284,7 @@ int main() {
   CHECK(most_scratch(INT32_MAX, INT32_MAX) >= 2 * int64_t{INT32_MAX});
   check_paths();
   check_gemm();
+  check_fetched_ahead();
   check_outer();
   return report("schedule_test");
 }

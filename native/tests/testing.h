@@ -163,26 +163,27 @@ inline int64_t most_scratch(int32_t size1, int32_t size2) {
 
 inline float quiet_nan() { return std::numeric_limits<float>::quiet_NaN(); }
 
-// Floats that end where memory ends: what reads or writes behind them ends the test. On Windows
+// Elements that end where memory ends: what reads or writes behind them ends the test. On Windows
 // there is no such wall.
-class walled_floats {
+template <typename Element>
+class walled {
  public:
-  walled_floats(std::size_t count, float value) : count_(count) {
+  walled(std::size_t count, Element value) : count_(count) {
     allocate();
     std::fill(data_, data_ + count_, value);
   }
-  walled_floats(const walled_floats& other) : count_(other.count_) {
+  walled(const walled& other) : count_(other.count_) {
     allocate();
     std::copy(other.data_, other.data_ + count_, data_);
   }
-  walled_floats& operator=(walled_floats other) {
+  walled& operator=(walled other) {
     std::swap(count_, other.count_);
     std::swap(data_, other.data_);
     std::swap(pages_, other.pages_);
     std::swap(bytes_, other.bytes_);
     return *this;
   }
-  ~walled_floats() {
+  ~walled() {
 #if defined(_WIN32)
     std::free(pages_);
 #else
@@ -190,14 +191,14 @@ class walled_floats {
 #endif
   }
 
-  float* data() { return data_; }
-  const float* data() const { return data_; }
+  Element* data() { return data_; }
+  const Element* data() const { return data_; }
   std::size_t size() const { return count_; }
-  float operator[](std::size_t i) const { return data_[i]; }
+  Element operator[](std::size_t i) const { return data_[i]; }
 
  private:
   void allocate() {
-    const std::size_t wanted = count_ * sizeof(float);
+    const std::size_t wanted = count_ * sizeof(Element);
 #if defined(_WIN32)
     const std::size_t usable = wanted;
     bytes_ = usable;
@@ -214,11 +215,11 @@ class walled_floats {
     if (missing) {
       std::abort();
     }
-    data_ = reinterpret_cast<float*>(static_cast<char*>(pages_) + (usable - wanted));
+    data_ = reinterpret_cast<Element*>(static_cast<char*>(pages_) + (usable - wanted));
   }
 
   std::size_t count_;
-  float* data_ = nullptr;
+  Element* data_ = nullptr;
   void* pages_ = nullptr;
   std::size_t bytes_ = 0;
 };
@@ -279,7 +280,7 @@ class matrix {
   int64_t rows_;
   int32_t size_;
   int64_t ld_;
-  walled_floats data_;
+  walled<float> data_;
 };
 
 // -------------------------------------------------------------------------------------- schedules

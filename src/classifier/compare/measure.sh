@@ -70,12 +70,14 @@ fasttext_row() {
 
 # quality FORMAT MODEL TEST: the metrics of a model of ours, one on each line
 quality() {
-  local metric
-  for metric in "${metrics[@]}"; do
-    java -jar "$jar" test --top "${metric#*@}" "$2" "$3" |
-      awk -v k="${metric#*@}" -v c="$([ "${metric%@*}" = P ] && echo 2 || echo 3)" -v f="$1\n" \
-        '$1 == k && NF == 4 {printf f, $c}'
-  done
+  local top
+  top=$(printf '%s,' "${metrics[@]#*@}")
+  java -jar "$jar" test --top "${top%,}" "$2" "$3" | awk -v metrics="${metrics[*]}" -v format="$1\n" '
+    NF == 4 {found["P@" $1] = $2; found["R@" $1] = $3}
+    END {
+      n = split(metrics, metric, " ")
+      for (i = 1; i <= n; i++) printf format, found[metric[i]]
+    }'
 }
 
 # classifier_row NAME TRAINING TEST OPTION...: with the options of the JVM in the array jvm

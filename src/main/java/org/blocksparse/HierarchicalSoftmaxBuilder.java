@@ -51,8 +51,9 @@ public final class HierarchicalSoftmaxBuilder
    * @param parts what {@link SoftmaxPart#toBytes} returned: the class level first, then each class
    *     once, in any order
    * @param options may ask for the optimizer state, and have metadata and a {@link Progress}
-   * @throws IllegalArgumentException if steps are negative, if a part is missing, is there twice or
-   *     has other sizes, or if the options ask for a bag or another type of weights
+   * @throws IllegalArgumentException if steps are negative, if a part is missing, is there twice,
+   *     has other sizes or numbers that are not finite, or if the options ask for a bag or another
+   *     type of weights
    * @throws IOException if the file cannot be written; an old one is unchanged, also by all that is
    *     refused
    */

@@ -6,7 +6,9 @@ import static java.util.Objects.requireNonNull;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.util.Arrays;
+import org.blocksparse.internal.format.SafeTensorsReader.Values;
 import org.blocksparse.internal.optimizer.UpdateRule.Kind;
 
 /**
@@ -40,7 +42,7 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
   /**
    * What {@link #array} gave.
    *
-   * @throws IllegalArgumentException if it is something else
+   * @throws IllegalArgumentException if it is something else, or has what no model file may have
    */
   static PartBytes of(byte[] bytes) {
     ByteBuffer all = ByteBuffer.wrap(requireNonNull(bytes, "parts")).order(ByteOrder.LITTLE_ENDIAN);
@@ -57,11 +59,45 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
       boolean named =
           Arrays.equals(name, Arrays.copyOf(rule.name().getBytes(US_ASCII), RULE_BYTES));
       long numbers = 4 * (1L + rule.moments()) * (weights + biases);
-      if (named && numbers == bytes.length - HEADER_BYTES) {
-        return new PartBytes(number, weights, biases, rule, steps, all);
+      boolean counted = weights >= 0 && biases >= 0 && numbers == bytes.length - HEADER_BYTES;
+      if (named && counted) {
+        return new PartBytes(number, weights, biases, rule, steps, all).requireLoadable();
       }
     }
     throw new IllegalArgumentException("parts: part " + number + " is damaged");
+  }
+
+  /** Refuses what {@link ModelFile} would not load. */
+  private PartBytes requireLoadable() {
+    if (steps < 0) {
+      throw new IllegalArgumentException(
+          "parts: part " + number + ": its steps = " + steps + " are negative");
+    }
+    FloatBuffer numbers =
+        all.slice(HEADER_BYTES, all.limit() - HEADER_BYTES)
+            .order(ByteOrder.LITTLE_ENDIAN)
+            .asFloatBuffer();
+    for (int moment = -1; moment < rule.moments(); moment++) {
+      boolean squares =
+          moment >= 0 && ModelFile.values(moment, rule.moments()) == Values.FINITE_AND_NOT_NEGATIVE;
+      for (long i = 0; i < weights + biases; i++) {
+        float value = numbers.get();
+        if (!Float.isFinite(value) || (squares && value < 0)) {
+          throw new IllegalArgumentException(
+              "parts: part "
+                  + number
+                  + ": element "
+                  + i
+                  + (moment < 0 ? "" : " of moment " + moment)
+                  + " = "
+                  + value
+                  + (Float.isFinite(value)
+                      ? " is negative, as no sum of squares"
+                      : " is not finite"));
+        }
+      }
+    }
+    return this;
   }
 
   @SuppressWarnings("ByteBufferBackingArray") // the whole of it, by allocate and by of

@@ -14,6 +14,7 @@ import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Guarded;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -66,6 +67,7 @@ final class ActivationContractTest {
     }
   }
 
+  @Tag("xcheck")
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("cases")
   void gradient(KernelsUnderTest kernels, Activation activation, Data data) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -97,6 +98,7 @@ final class FloatRangeTest {
     }
   }
 
+  @Tag("xcheck")
   @ParameterizedTest
   @MethodSource("kernels")
   void gradients_whoseSquaresAreNoFloats_areClipped(KernelsUnderTest kernels) {

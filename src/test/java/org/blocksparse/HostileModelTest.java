@@ -16,6 +16,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -23,6 +25,9 @@ import org.blocksparse.programs.InterruptedProgram;
 import org.blocksparse.programs.RefusedFilesProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -314,12 +319,48 @@ final class HostileModelTest {
   }
 
   @Test
-  void foldersAndPipesAreNoFiles() {
+  void foldersAreNoFiles() {
     for (LoadOptions options : all()) {
       FileFormatException refused =
           assertThrows(FileFormatException.class, () -> HierarchicalSoftmax.load(folder, options));
       assertTrue(refused.reason().contains("not a regular file"), refused.getMessage());
     }
+  }
+
+  /** What reads a file. */
+  private interface Reader {
+    void read(Path file) throws IOException;
+  }
+
+  static Stream<Arguments> readers() {
+    Map<String, Reader> readers = new TreeMap<>();
+    Map<String, LoadOptions> ways =
+        Map.of("copied", LoadOptions.copied(), "mapped", LoadOptions.mapped());
+    ways.forEach(
+        (way, options) -> {
+          readers.put("softmax, " + way, file -> HierarchicalSoftmax.load(file, options).close());
+          readers.put("tree, " + way, file -> LabelTree.load(file, options).close());
+          readers.put("bag, " + way, file -> EmbeddingBag.load(file, options).close());
+          readers.put("tensors, " + way, file -> TensorFile.open(file, options).close());
+        });
+    readers.put("floats", file -> NpyFile.readFloats(file).close());
+    readers.put("ints", file -> NpyFile.readInts(file).close());
+    readers.put("archive", file -> NpzFile.open(file).close());
+    readers.put("classes", ClassAssignment::read);
+    return readers.entrySet().stream().map(e -> Arguments.of(e.getKey(), e.getValue()));
+  }
+
+  /** To open it would wait for who writes into it, without end. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("readers")
+  @DisabledOnOs(OS.WINDOWS)
+  @Timeout(10)
+  void aPipeIsNotOpened(String name, Reader reader) throws Exception {
+    Path pipe = folder.resolve("pipe");
+    Process made = new ProcessBuilder("mkfifo", pipe.toString()).inheritIO().start();
+    assumeTrue(made.waitFor() == 0, "there can be no pipe here");
+    FileFormatException refused = assertThrows(FileFormatException.class, () -> reader.read(pipe));
+    assertTrue(refused.reason().contains("not a regular file"), refused.getMessage());
   }
 
   /** What no training leaves behind, in the state of an optimizer; the next step would make NaN. */

@@ -16,6 +16,7 @@ import org.blocksparse.testing.Guarded;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Oracle;
 import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -54,6 +55,7 @@ final class InputBiasTest {
     }
   }
 
+  @Tag("xcheck")
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("cases")
   void gradients(KernelsUnderTest kernels, Sizes sizes, Data data) {

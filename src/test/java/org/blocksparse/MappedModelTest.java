@@ -29,6 +29,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
@@ -122,6 +123,7 @@ final class MappedModelTest {
     }
   }
 
+  @Tag("xcheck")
   @Test
   void canBeTrainedOnAPrivateCopy() throws IOException {
     Path file = saved();

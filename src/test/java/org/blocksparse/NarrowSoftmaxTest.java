@@ -19,6 +19,7 @@ import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.SafeTensorsReader;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -115,6 +116,7 @@ final class NarrowSoftmaxTest {
     }
   }
 
+  @Tag("xcheck")
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("kernelsAndTypes")
   void doesWhatALayerOfTheSameFloatsDoes(KernelsUnderTest kernels, ElementType type) {

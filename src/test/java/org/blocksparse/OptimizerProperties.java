@@ -56,15 +56,7 @@ final class OptimizerProperties {
     Arrays.stream(classOf).forEach(c -> sizes[c]++);
     int slots = Arrays.stream(sizes).max().getAsInt();
     SoftmaxProblem first = data.softmax(batch, features, slots, 1, classOf);
-    float rate = (float) Math.exp(data.between(-7, -0.5f));
-    float decay = data.below(2) == 0 ? 0 : data.between(0, 0.5f);
-    float beta1 = data.below(4) == 0 ? 0 : data.between(0, 0.95f);
-    Rule rule =
-        switch (kind) {
-          case SGD -> new Rule(kind, rate, decay, 0, 0, 0);
-          case ADAGRAD -> new Rule(kind, rate, decay, 0, 0, 1e-8f);
-          case ADAM -> new Rule(kind, rate, decay, beta1, data.between(0, 0.999f), 1e-3f);
-        };
+    Rule rule = Rule.random(kind, data);
     float maxNorm =
         data.below(2) == 0 ? Float.POSITIVE_INFINITY : (float) Math.exp(data.between(-4, 1));
     float[] weights = data.below(2) == 0 ? null : data.floats(Numbers.GAUSSIAN, batch);
@@ -87,23 +79,10 @@ final class OptimizerProperties {
       this.first = first;
       this.rule = rule;
       this.maxNorm = maxNorm;
-      // Biases do not decay.
-      Rule ofBiases =
-          new Rule(rule.kind(), rule.rate(), 0, rule.beta1(), rule.beta2(), rule.epsilon());
       oracles[0] = new OptimizerOracle(rule, first.W1().length);
-      oracles[1] = new OptimizerOracle(ofBiases, first.b1().length);
+      oracles[1] = new OptimizerOracle(rule.ofBiases(), first.b1().length);
       oracles[2] = new OptimizerOracle(rule, first.W2().length);
-      oracles[3] = new OptimizerOracle(ofBiases, first.b2().length);
-    }
-
-    private Optimizer optimizer() {
-      Optimizer optimizer =
-          switch (rule.kind()) {
-            case SGD -> Optimizer.sgd(rule.rate());
-            case ADAGRAD -> Optimizer.adagrad(rule.rate());
-            case ADAM -> Optimizer.adam(rule.rate(), rule.beta1(), rule.beta2(), rule.epsilon());
-          };
-      return optimizer.withDecay(rule.decay()).withMaxNorm(maxNorm);
+      oracles[3] = new OptimizerOracle(rule.ofBiases(), first.b2().length);
     }
 
     void steps(SoftmaxOracle.Loss expectedLoss, Data data) {
@@ -169,7 +148,7 @@ final class OptimizerProperties {
         String name) {
       SoftmaxOracle.Gradients g = new SoftmaxOracle(p, false).gradients(expectedLoss);
       try (FloatTensor gradX = FloatTensor.zeros(p.batch(), p.features())) {
-        double value = layer.step(x, targets, loss, optimizer(), gradX);
+        double value = layer.step(x, targets, loss, rule.optimizer().withMaxNorm(maxNorm), gradX);
         assertEquals(g.loss(), value, g.lossBound() + 1e-12, name + "loss");
         g.x().assertHolds(name + "gradX", gradX);
       }

@@ -43,9 +43,9 @@ final class RandomCallsTest {
   private static final int CALLS_OF_A_ROUND = 8_000;
   private static final int TRIES_FOR_RIGHT_ONES = 200;
 
-  /** These measure, save with a flush to the disk, or take an address on the caller's word. */
+  /** These measure, or take an address on the caller's word. */
   private static final List<String> LEFT_OUT =
-      List.of("measuredCount", "save", "write", "wrapAddress", "main", "describe", "selfTest");
+      List.of("measuredCount", "wrapAddress", "main", "describe", "selfTest");
 
   @TempDir Path folder;
 
@@ -59,6 +59,10 @@ final class RandomCallsTest {
   private record Call(Method method, Object owner, Object[] arguments) {
     Object make() throws IllegalAccessException, InvocationTargetException {
       return method.invoke(owner, arguments);
+    }
+
+    boolean names(Object layer) {
+      return owner == layer || Arrays.asList(arguments).contains(layer);
     }
 
     @Override
@@ -166,9 +170,14 @@ final class RandomCallsTest {
   }
 
   private static Call fresh(Method method, RandomArguments arguments) {
+    boolean saves = method.getName().startsWith("save") || method.getName().startsWith("write");
     Object[] values = new Object[method.getParameterCount()];
     for (int i = 0; i < values.length; i++) {
-      values[i] = arguments.of(method.getParameterTypes()[i], method.getGenericParameterTypes()[i]);
+      Class<?> type = method.getParameterTypes()[i];
+      values[i] =
+          saves && type == Path.class
+              ? arguments.fileToWrite()
+              : arguments.of(type, method.getGenericParameterTypes()[i]);
     }
     Object owner =
         Modifier.isStatic(method.getModifiers())
@@ -198,7 +207,7 @@ final class RandomCallsTest {
     if (closes || (call.owner == null && !Modifier.isStatic(call.method.getModifiers()))) {
       return;
     }
-    IdentityHashMap<Object, float[]> before = numbers(arguments);
+    IdentityHashMap<Object, float[]> before = numbers(call, arguments);
     try {
       keep(call.make(), arguments);
       succeeded++;
@@ -207,7 +216,7 @@ final class RandomCallsTest {
       if (flaw != null) {
         report(call, flaw);
       }
-      IdentityHashMap<Object, float[]> after = numbers(arguments);
+      IdentityHashMap<Object, float[]> after = numbers(call, arguments);
       // A step whose loss is not finite in W2 alone has changed other classes, as it says.
       if (!(e.getCause() instanceof ArithmeticException)) {
         before.forEach(
@@ -257,15 +266,25 @@ final class RandomCallsTest {
         : thrown + " in " + Arrays.stream(thrown.getStackTrace()).limit(3).toList();
   }
 
-  /** The numbers of all tensors and layers; of what is closed, none. */
-  private static IdentityHashMap<Object, float[]> numbers(RandomArguments arguments) {
+  /**
+   * The numbers of all tensors and of the layers that a call names, and some of those of the other
+   * layers; of what is closed, none.
+   */
+  private static IdentityHashMap<Object, float[]> numbers(Call call, RandomArguments arguments) {
     IdentityHashMap<Object, float[]> numbers = new IdentityHashMap<>();
     arguments.kept(FloatTensor.class).forEach(t -> numbers.put(t, values(t)));
     for (HierarchicalSoftmax layer : arguments.kept(HierarchicalSoftmax.class)) {
-      numbers.put(layer, values(layer.b2()));
+      boolean all = call.names(layer) && layer.weightType() == ElementType.FLOAT32;
+      numbers.put(
+          layer, all ? values(layer.W1(), layer.b1(), layer.W2(), layer.b2()) : values(layer.b2()));
     }
-    for (LabelTree layer : arguments.kept(LabelTree.class)) {
-      numbers.put(layer, values(layer.b2()));
+    for (LabelTree tree : arguments.kept(LabelTree.class)) {
+      boolean all = call.names(tree) && tree.weightType() == ElementType.FLOAT32;
+      numbers.put(
+          tree, all ? values(tree.W1(), tree.b1(), tree.W2(), tree.b2()) : values(tree.b2()));
+    }
+    for (SoftmaxPart part : arguments.kept(SoftmaxPart.class)) {
+      numbers.put(part, call.names(part) ? values(part.W(), part.b()) : values(part.b()));
     }
     for (EmbeddingBag bag : arguments.kept(EmbeddingBag.class)) {
       boolean floats = bag.weightType() == ElementType.FLOAT32;
@@ -274,8 +293,20 @@ final class RandomCallsTest {
     return numbers;
   }
 
-  private static float[] values(FloatTensor tensor) {
-    boolean open = !tensor.isClosed() && tensor.shape().size() < 1_000;
-    return open ? tensor.toArray() : new float[0];
+  private static float[] values(FloatTensor... tensors) {
+    float[] all = new float[0];
+    for (FloatTensor tensor : tensors) {
+      if (!tensor.isClosed() && tensor.shape().size() < 1_000) {
+        float[] values = tensor.toArray();
+        all = all.length == 0 ? values : concatenation(all, values);
+      }
+    }
+    return all;
+  }
+
+  private static float[] concatenation(float[] first, float[] second) {
+    float[] both = Arrays.copyOf(first, first.length + second.length);
+    System.arraycopy(second, 0, both, first.length, second.length);
+    return both;
   }
 }

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -76,7 +77,10 @@ final class RankingProperties {
       Ranking best = problem.layer.topK(problem.x, k);
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p);
+      double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
+      Ranking nucleus = problem.layer.topP(problem.x, mass);
       for (int row = 0; row < batch; row++) {
+        problem.checkSpoilt(nucleus, row, problem.fewest(row, mass), Double.NEGATIVE_INFINITY);
         problem.checkSpoilt(best, row, Math.min(k, classes + more), Double.NEGATIVE_INFINITY);
         int above = 0;
         for (float logProbability : problem.logProbabilities[row]) {
@@ -110,15 +114,7 @@ final class RankingProperties {
         }
         assertArrayEquals(
             Arrays.copyOf(problem.sorted(row), above), likely.outputs(row), "row " + row);
-        int fewest = 0;
-        double sum = 0;
-        for (int output : problem.sorted(row)) {
-          if (sum < mass) {
-            sum += Math.exp(problem.logProbabilities[row][output]);
-            fewest++;
-          }
-        }
-        problem.check(nucleus, row, fewest);
+        problem.check(nucleus, row, problem.fewest(row, mass));
       }
     }
   }
@@ -163,6 +159,34 @@ final class RankingProperties {
       for (int row = 0; row < batch; row++) {
         problem.checkDrawn(
             row, outputs[row], random.drawn.get(row), random.drawn.get(batch + row), temperature);
+      }
+    }
+  }
+
+  /** What is drawn where something is NaN is drawn right, or refused for a reason. */
+  @Property
+  void sampleWithNaN(
+      @ForAll("kernels") KernelsUnderTest kernels,
+      @ForAll @IntRange(max = 5) int batch,
+      @ForAll @IntRange(min = 1, max = 40) int classes,
+      @ForAll @IntRange(max = 80) int more,
+      @ForAll @IntRange(max = 3) int peak,
+      @ForAll long seed) {
+    Data data = new Data(seed);
+    try (RankingProblem problem =
+        new RankingProblem(kernels.workers(), batch, classes, more, peak, 0, data)) {
+      problem.spoil(data);
+      Noting random = new Noting(seed);
+      int[] outputs;
+      try {
+        outputs = problem.layer.sample(problem.x, random);
+      } catch (ArithmeticException e) {
+        assertTrue(problem.mayRefuseToDraw(random.drawn), "there is a draw for each row");
+        return;
+      }
+      for (int row = 0; row < batch; row++) {
+        problem.checkSpoiltDraw(
+            row, outputs[row], random.drawn.get(row), random.drawn.get(batch + row));
       }
     }
   }

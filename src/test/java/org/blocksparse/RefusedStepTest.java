@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -153,6 +154,22 @@ final class RefusedStepTest {
       assertArrayEquals(before, mapped.W2().toArray());
     }
     outputs(file);
+    Path tensors = folder.resolve("tensors");
+    try (FloatTensor saved = FloatTensor.zeros(512, 64);
+        FloatTensor savedColumn = FloatTensor.zeros(512, 1)) {
+      TensorFile.save(tensors, Map.of("many", saved, "column", savedColumn));
+    }
+    try (TensorFile mapped = TensorFile.open(tensors, LoadOptions.mapped());
+        FloatTensor many = mapped.floats("many");
+        FloatTensor column = mapped.floats("column")) {
+      activations(many, column);
+      biases(many, column);
+      gatesAndBags(many, column);
+      for (FloatTensor tensor : List.of(many, column)) {
+        assertArrayEquals(new float[(int) tensor.shape().size()], tensor.toArray());
+      }
+    }
+    bagOfAFile(folder.resolve("bag"));
   }
 
   private static void assertReadOnlyIn(Path file, String name, FloatTensor x, IntTensor targets)
@@ -221,6 +238,91 @@ final class RefusedStepTest {
         }
         assertReadOnly(
             "b", () -> SparseBlockDot.addGradB(h, biases, 1, mapped.W2().reshape(512, 64)));
+      }
+    }
+  }
+
+  private static void activations(FloatTensor many, FloatTensor column) {
+    FloatTensor file = many.reshape(512, 1, 64);
+    try (FloatTensor W = FloatTensor.zeros(1, 1, 64, 64);
+        FloatTensor rows = FloatTensor.zeros(512, 1, 64);
+        FloatTensor result = FloatTensor.zeros(512, 1, 64);
+        FloatTensor gate = FloatTensor.zeros(512, 1);
+        FloatTensor gradGate = FloatTensor.zeros(512, 1);
+        IntTensor zeros = IntTensor.zeros(512, 1);
+        BlockPlan plan = BlockPlan.of(zeros, zeros, 1, 1)) {
+      Activation f = Activation.SILU;
+      assertReadOnly("a", () -> f.apply(rows, file));
+      assertReadOnly("a", () -> f.apply(rows, gate, file));
+      assertReadOnly("gradZ", () -> f.gradient(rows, rows, file));
+      assertReadOnly("gradZ", () -> f.gradient(rows, gate, rows, file, gradGate));
+      assertReadOnly("gradGate", () -> f.gradient(rows, gate, rows, result, column));
+      assertReadOnly("gradZ", () -> SparseBlockDot.gradH(W, rows, plan, f, rows, file));
+      assertReadOnly(
+          "gradGate", () -> SparseBlockDot.gradH(W, rows, plan, f, rows, gate, result, column));
+      assertReadOnly("gradH", () -> SparseBlockDot.addGradH(W, rows, plan, 1, file));
+      Epilogue intoFile = Epilogue.none().withActivation(f, file);
+      assertReadOnly("z", () -> SparseBlockDot.apply(W, rows, plan, intoFile, result));
+      assertReadOnly("out", () -> SparseBlockDot.apply(W, rows, plan, Epilogue.none(), file));
+      for (FloatTensor left : List.of(result, gradGate)) {
+        for (float value : left.toArray()) {
+          assertEquals(0, value, "what could be written beside what could not");
+        }
+      }
+    }
+  }
+
+  private static void biases(FloatTensor many, FloatTensor column) {
+    try (FloatTensor rows = FloatTensor.zeros(512, 1, 64);
+        FloatTensor gate = FloatTensor.zeros(512, 1);
+        FloatTensor bias = FloatTensor.zeros(512, 64);
+        IntTensor zeros = IntTensor.zeros(512, 1);
+        BlockPlan inputs = BlockPlan.of(zeros, zeros, 512, 1);
+        BlockPlan outputs = BlockPlan.of(zeros, zeros, 1, 512);
+        OptimizerState state = OptimizerState.of(many)) {
+      assertReadOnly("gradBias", () -> InputBias.gradient(rows, inputs, many));
+      assertReadOnly("gradBias", () -> InputBias.gradient(rows, gate, inputs, many));
+      assertReadOnly("bias", () -> InputBias.addGradient(rows, inputs, 1, many));
+      assertReadOnly("bias", () -> InputBias.addGradient(rows, gate, inputs, 1, many));
+      assertReadOnly("gradBias", () -> InputBias.clearGradient(inputs, many));
+      assertReadOnly("gradGate", () -> InputBias.gradGate(bias, rows, inputs, column));
+      assertReadOnly("gradGate", () -> InputBias.addGradGate(bias, rows, inputs, 1, column));
+      assertReadOnly("gradB", () -> SparseBlockDot.gradB(rows, outputs, many));
+      assertReadOnly("gradB", () -> SparseBlockDot.clearGradB(outputs, many));
+      for (Optimizer rule : List.of(Optimizer.sgd(0.1f), Optimizer.adam(0.1f))) {
+        assertReadOnly("bias", () -> InputBias.step(rows, inputs, rule, many, state));
+        assertReadOnly("bias", () -> InputBias.step(rows, gate, inputs, rule, many, state));
+        assertReadOnly("b", () -> SparseBlockDot.stepB(rows, outputs, rule, many, state));
+      }
+    }
+  }
+
+  private static void gatesAndBags(FloatTensor many, FloatTensor column) {
+    TopKGate gate = TopKGate.of(64, 1);
+    try (FloatTensor logits = FloatTensor.zeros(512, 64);
+        FloatTensor gradGates = FloatTensor.zeros(512, 1);
+        Routing routing = gate.route(logits);
+        SparseRows ones = SparseRows.of(Collections.nCopies(512, new int[] {0}));
+        EmbeddingBag bag = EmbeddingBag.builder(1, 64).build();
+        LabelTree tree = LabelTree.builder(64, 64).classes(8).build()) {
+      assertReadOnly("gradLogits", () -> gate.gradient(routing, gradGates, many));
+      assertReadOnly("out", () -> bag.apply(ones, many));
+      assertReadOnly("out", () -> bag.gradValues(ones, logits, column.reshape(512)));
+      assertReadOnly("out", () -> tree.probabilities(logits, many));
+      assertReadOnly("out", () -> tree.logProbabilities(logits, many));
+      assertReadOnly("gradX", () -> tree.step(logits, ones, Optimizer.sgd(1), many));
+    }
+  }
+
+  private static void bagOfAFile(Path file) throws IOException {
+    try (EmbeddingBag saved = EmbeddingBag.builder(2, 3).build()) {
+      saved.save(file);
+    }
+    try (EmbeddingBag mapped = EmbeddingBag.load(file, LoadOptions.mapped());
+        SparseRows rows = SparseRows.of(List.of(new int[] {1}));
+        FloatTensor gradOut = FloatTensor.of(new float[] {1, 2, 3}, 1, 3)) {
+      for (Optimizer rule : List.of(Optimizer.sgd(0.1f), Optimizer.adam(0.1f))) {
+        assertReadOnly("table", () -> mapped.step(rows, gradOut, rule));
       }
     }
   }

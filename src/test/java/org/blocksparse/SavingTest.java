@@ -4,6 +4,7 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -307,6 +308,54 @@ final class SavingTest {
     assertEquals(3, names().size(), names().toString());
     CLASSES.write(folder.resolve("another"));
     assertEquals(List.of("another", "file"), names());
+  }
+
+  /** Saves, where a mode means something. */
+  static final class WritingProgram {
+    public static void main(String[] args) throws IOException {
+      CLASSES.write(Path.of(args[0]));
+    }
+  }
+
+  /** Root may write whatever the mode; this is another, who may read no less. */
+  private static final String[] AS_NOBODY = {
+    "setpriv",
+    "--reuid=65534",
+    "--clear-groups",
+    "--inh-caps=-all,+dac_read_search",
+    "--ambient-caps=-all,+dac_read_search"
+  };
+
+  private static boolean canBeNobody() throws InterruptedException {
+    List<String> command = new ArrayList<>(List.of(AS_NOBODY));
+    command.add("true");
+    try {
+      return new ProcessBuilder(command).redirectErrorStream(true).start().waitFor() == 0;
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  /** It has the mode of the file that it was to replace. */
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void whatIsLeftOfAFileThatMustNotBeWrittenIsDeleted() throws Exception {
+    Path file = folder.resolve("file");
+    startWaiting(file).kill();
+    String left = names().get(0);
+    assertNotEquals("file", left);
+    Files.setPosixFilePermissions(
+        folder.resolve(left), PosixFilePermissions.fromString("r--r--r--"));
+    Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxrwxrwx"));
+    ChildJvm jvm = new ChildJvm(folder.resolveSibling(folder.getFileName() + "-cache"));
+    if (System.getProperty("user.name").equals("root")) {
+      assumeTrue(canBeNobody(), "there is no setpriv");
+      jvm.within(AS_NOBODY);
+    }
+    ChildJvm.Result result = jvm.run(WritingProgram.class, file.toString());
+    assertEquals(0, result.exit(), result.toString());
+    assertEquals(TEXT, Files.readString(file));
+    assertEquals(List.of("file"), names());
   }
 
   // -------------------------------------------------------------------- other file systems

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -272,6 +274,45 @@ final class SoftmaxPartContractTest {
                 parts.iterator(),
                 SaveOptions.defaults().withWeights(ElementType.INT8)));
     assertArrayEquals("old".getBytes(StandardCharsets.UTF_8), Files.readAllBytes(ofParts));
+  }
+
+  /** What {@link HierarchicalSoftmax#load} refuses is not written. */
+  @Test
+  void numbersThatNoFileMayHaveAreRefused() throws IOException {
+    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    List<byte[]> parts = train(initial(builder), Batch.random(3, false), Optimizer.adam(0.1f));
+    Files.writeString(ofParts, "old");
+    // A class that made no step has no state, and fewer bytes.
+    int trained =
+        IntStream.range(1, parts.size())
+            .reduce(1, (a, b) -> parts.get(b).length > parts.get(a).length ? b : a);
+    for (int part : new int[] {0, trained}) {
+      int end = parts.get(part).length;
+      assertSpoiltIsRefused(builder, "its steps = -1 are negative", parts, part, 36, -1);
+      int nan = Float.floatToIntBits(Float.NaN);
+      assertSpoiltIsRefused(builder, "element 0 = NaN is not finite", parts, part, 40, nan);
+      int infinite = Float.floatToIntBits(Float.NEGATIVE_INFINITY);
+      assertSpoiltIsRefused(builder, "is not finite", parts, part, end - 4, infinite);
+      int tiny = Float.floatToIntBits(-Float.MIN_VALUE);
+      assertSpoiltIsRefused(builder, "of moment 1 = -1.4E-45", parts, part, end - 4, tiny);
+    }
+    assertEquals("old", Files.readString(ofParts));
+    builder.saveParts(ofParts, 1, parts.iterator(), SaveOptions.defaults().withOptimizerState());
+    HierarchicalSoftmax.load(ofParts).close();
+  }
+
+  private void assertSpoiltIsRefused(
+      HierarchicalSoftmaxBuilder builder,
+      String reason,
+      List<byte[]> parts,
+      int part,
+      int place,
+      int bits) {
+    byte[] spoilt = parts.get(part).clone();
+    ByteBuffer.wrap(spoilt).order(ByteOrder.LITTLE_ENDIAN).putInt(place, bits);
+    List<byte[]> changed = new ArrayList<>(parts);
+    changed.set(part, spoilt);
+    assertRefused(builder, reason, changed);
   }
 
   private void assertRefused(

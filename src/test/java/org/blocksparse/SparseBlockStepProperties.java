@@ -58,15 +58,7 @@ final class SparseBlockStepProperties {
             oSize,
             1 + data.below(2),
             1 + data.below(2));
-    float rate = (float) Math.exp(data.between(-7, -0.5f));
-    float decay = data.below(2) == 0 ? 0 : data.between(0, 0.5f);
-    float beta1 = data.below(4) == 0 ? 0 : data.between(0, 0.95f);
-    Rule rule =
-        switch (kind) {
-          case SGD -> new Rule(kind, rate, decay, 0, 0, 0);
-          case ADAGRAD -> new Rule(kind, rate, decay, 0, 0, 1e-8f);
-          case ADAM -> new Rule(kind, rate, decay, beta1, data.between(0, 0.999f), 1e-3f);
-        };
+    Rule rule = Rule.random(kind, data);
     float maxNorm =
         data.below(2) == 0 ? Float.POSITIVE_INFINITY : (float) Math.exp(data.between(-4, 2));
     new Run(kernels.workers(), sizes, rule, maxNorm).steps(data);
@@ -86,19 +78,10 @@ final class SparseBlockStepProperties {
       this.workers = workers;
       this.sizes = sizes;
       this.maxNorm = maxNorm;
-      Optimizer plain =
-          switch (rule.kind()) {
-            case SGD -> Optimizer.sgd(rule.rate());
-            case ADAGRAD -> Optimizer.adagrad(rule.rate());
-            case ADAM -> Optimizer.adam(rule.rate(), rule.beta1(), rule.beta2(), rule.epsilon());
-          };
-      this.optimizer = plain.withDecay(rule.decay()).withMaxNorm(maxNorm);
+      this.optimizer = rule.optimizer().withMaxNorm(maxNorm);
       this.ofW = new OptimizerOracle(rule, (int) Shape.of(sizes.W()).size());
-      // Biases do not decay.
-      Rule ofBiases =
-          new Rule(rule.kind(), rule.rate(), 0, rule.beta1(), rule.beta2(), rule.epsilon());
-      this.ofB = new OptimizerOracle(ofBiases, (int) Shape.of(sizes.b()).size());
-      this.ofInputBias = new OptimizerOracle(ofBiases, sizes.iBlocks() * sizes.oSize());
+      this.ofB = new OptimizerOracle(rule.ofBiases(), (int) Shape.of(sizes.b()).size());
+      this.ofInputBias = new OptimizerOracle(rule.ofBiases(), sizes.iBlocks() * sizes.oSize());
     }
 
     void steps(Data data) {

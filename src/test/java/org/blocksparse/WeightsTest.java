@@ -18,6 +18,7 @@ import org.blocksparse.testing.Guarded;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Oracle;
 import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -107,6 +108,7 @@ final class WeightsTest {
     }
   }
 
+  @Tag("xcheck")
   @ParameterizedTest
   @EnumSource
   void takeRaggedPlans(ElementType type, Data data) {

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Executor;
@@ -12,9 +14,11 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.Future;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Seeded;
@@ -27,6 +31,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledForJreRange;
 import org.junit.jupiter.api.condition.JRE;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The same bits come out for any number of threads, and for any number of callers. */
 @Tag("xcheck")
@@ -383,5 +388,48 @@ final class WorkersTest {
     } finally {
       Thread.interrupted();
     }
+  }
+
+  /** Those of every JVM, of the common pool, of {@link java.lang.ref.Cleaner} and of JavaCPP. */
+  private static final Pattern KNOWN_THREADS =
+      Pattern.compile(
+          "main|Reference Handler|Finalizer|Signal Dispatcher|Notification Thread|Attach Listener"
+              + "|process reaper.*|Common-Cleaner|Cleaner-\\d+|JavaCPP Deallocator"
+              + "|ForkJoinPool.commonPool-worker-\\d+");
+
+  /** Uses most of the library, and names the threads that there are then. */
+  static final class ThreadsProgram {
+    public static void main(String[] args) throws IOException {
+      Path file = Path.of(args[0]);
+      try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(64, 5000).build();
+          FloatTensor x = FloatTensor.zeros(300, 64);
+          IntTensor targets = IntTensor.zeros(300)) {
+        layer.step(x, targets, Optimizer.adam(0.1f));
+        layer.topK(x, 5);
+        layer.save(file);
+        HierarchicalSoftmax.load(file, LoadOptions.mapped()).close();
+      }
+      for (Thread thread : Thread.getAllStackTraces().keySet()) {
+        System.out.println("thread " + thread.getName());
+      }
+    }
+  }
+
+  @Test
+  void noThreadOfTheLibraryComputes(@TempDir Path folder) {
+    ChildJvm.Result result =
+        new ChildJvm(folder.resolve("cache"))
+            .property("blocksparse.backend", Backend.isNative() ? "native" : "java")
+            .run(ThreadsProgram.class, folder.resolve("model").toString());
+    assertEquals(0, result.exit(), result::toString);
+    List<String> others =
+        result
+            .output()
+            .lines()
+            .filter(line -> line.startsWith("thread "))
+            .map(line -> line.substring("thread ".length()))
+            .filter(name -> !KNOWN_THREADS.matcher(name).matches())
+            .toList();
+    assertEquals(List.of(), others);
   }
 }

@@ -62,7 +62,7 @@ final class Comparison {
 
   private void begin(String what, int models, boolean withFull) {
     out.printf(
-        "Compares %s: %d models, %s on two processors%n",
+        "Compares %s: %d models, %s on two free processors%n",
         what, models, Estimate.of(settings, corpus, models, withFull));
     out.printf(
         "%n%-16s %8s %8s %22s %12s %8s%n",

@@ -2,8 +2,8 @@
 package org.blocksparse.demo;
 
 /**
- * About how long a run takes on two processors, by what was measured on the definitions of WordNet
- * (src/doc/quality.md and performance.md).
+ * About how long a run takes on two processors that do nothing else, by what was measured on the
+ * definitions of WordNet (src/doc/quality.md and performance.md).
  */
 final class Estimate {
   /** What takes a word of training of the default model, classes of any kind and number. */

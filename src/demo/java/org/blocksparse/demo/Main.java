@@ -92,7 +92,7 @@ public final class Main implements Callable<Integer> {
     int words = corpus.vocabulary().size();
     if (!settings.sweep && !settings.assignments) {
       out.printf(
-          "Learns which word comes next, and shows what came of it: %s on two processors%n",
+          "Learns which word comes next, and shows what came of it: %s on two free processors%n",
           Estimate.of(settings, corpus, 1, false));
       out.flush();
     }

@@ -109,7 +109,7 @@ final class Settings {
   @Option(
       names = "--quick",
       description =
-          "One pass with a small model: everything is shown in a minute, nothing is good.")
+          "One pass with a small model: all is shown in half of the time, nothing is good.")
   boolean quick;
 
   @Option(

@@ -48,6 +48,23 @@ final class DocumentsTest {
     }
   }
 
+  /** Where a page has a piece of something, it says what that is, which runs. */
+  @Test
+  void pagesNameTheSourcesOfTheirPieces() {
+    for (Example example : Example.all()) {
+      String source = example.source().getFileName().toString().replace(".java", "");
+      pages.stream()
+          .filter(page -> page.file().startsWith("src/doc"))
+          .filter(page -> !example.source().startsWith(Example.PROGRAMS))
+          .filter(page -> page.blocks("java").anyMatch(b -> b.text().equals(example.text())))
+          .forEach(
+              page ->
+                  assertTrue(
+                      page.spans().anyMatch(source::equals),
+                      () -> page + " does not say that " + example.name() + " is of " + source));
+    }
+  }
+
   /** Blocks in other languages have other tests; a name that is mistyped would have none. */
   @Test
   void everyBlockHasALanguage() {

@@ -13,7 +13,7 @@ import java.util.stream.Stream;
  * Code that a page shows: a piece of a test, between {@code // example: NAME} and {@code // end of
  * example}, moved to the left margin; or a program of {@code src/examples} without its licence.
  */
-record Example(String name, String text) {
+record Example(String name, String text, Path source) {
   static final Path PROGRAMS = Path.of("src/examples");
 
   private static final Pattern MARKED =
@@ -36,7 +36,7 @@ record Example(String name, String text) {
   /** A program as a page shows it. */
   static Example program(Path file) {
     String text = Page.read(file).replaceFirst("(//|#) SPDX-License-Identifier: .*\\n", "");
-    return new Example(file.getFileName().toString(), text.strip());
+    return new Example(file.getFileName().toString(), text.strip(), file);
   }
 
   static Example named(String name) {
@@ -63,7 +63,9 @@ record Example(String name, String text) {
     Matcher matcher = MARKED.matcher(Page.read(source));
     return matcher
         .results()
-        .map(found -> new Example(found.group(1), found.group(2).stripTrailing().stripIndent()))
+        .map(
+            found ->
+                new Example(found.group(1), found.group(2).stripTrailing().stripIndent(), source))
         .toList()
         .stream();
   }

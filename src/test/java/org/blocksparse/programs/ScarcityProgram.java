@@ -1,39 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.programs;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
-import java.util.Arrays;
-import java.util.Collections;
 import java.util.Deque;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
-import org.blocksparse.Activation;
 import org.blocksparse.Backend;
-import org.blocksparse.BlockPlan;
-import org.blocksparse.ClassAssignment;
-import org.blocksparse.Epilogue;
-import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
-import org.blocksparse.Labels;
-import org.blocksparse.LoadOptions;
-import org.blocksparse.NpyFile;
-import org.blocksparse.NpzFile;
-import org.blocksparse.Optimizer;
-import org.blocksparse.OptimizerState;
 import org.blocksparse.SparseBlockDot;
-import org.blocksparse.SparseBlockGemv;
-import org.blocksparse.SparseBlockOuter;
-import org.blocksparse.SparseRows;
-import org.blocksparse.TensorFile;
-import org.blocksparse.TopKGate;
+import org.blocksparse.programs.ScarcityOperands.Operation;
 
 /**
  * Runs every operation where the heap is full, or the stack nearly used up, and then a right one.
@@ -42,16 +19,12 @@ import org.blocksparse.TopKGate;
  */
 public final class ScarcityProgram {
   private static final int DEPTHS = 200;
+  private static final int OF_ONE_FILLING = 5;
   private static final int FILLINGS = Integer.getInteger("blocksparse.fillings", 8);
 
   private ScarcityProgram() {}
 
-  /** An operation that a full heap or a short stack may end. */
-  private interface Operation {
-    void run() throws IOException;
-  }
-
-  private static void check(boolean condition, String what) {
+  static void check(boolean condition, String what) {
     if (!condition) {
       throw new IllegalStateException(what);
     }
@@ -60,17 +33,27 @@ public final class ScarcityProgram {
   public static void main(String[] args) throws Exception {
     Path folder = Path.of(args[1]);
     long before = FloatTensor.allocatedBytes();
-    try (Operands operands = new Operands(folder)) {
+    try (ScarcityOperands operands = new ScarcityOperands(folder)) {
       long held = FloatTensor.allocatedBytes();
-      for (Map.Entry<String, Operation> entry : operands.operations().entrySet()) {
+      List<Map.Entry<String, Operation>> all = List.copyOf(operands.operations().entrySet());
+      int together = args[0].equals("heap") ? OF_ONE_FILLING : 1;
+      for (int begin = 0; begin < all.size(); begin += together) {
+        List<Map.Entry<String, Operation>> some =
+            all.subList(begin, Math.min(begin + together, all.size()));
         if (args[0].equals("heap")) {
-          withFullHeap(entry.getKey(), entry.getValue());
+          withFullHeap(some);
         } else {
-          withShortStack(entry.getKey(), entry.getValue());
+          withShortStack(some.get(0).getKey(), some.get(0).getValue());
         }
-        assertRight(entry.getKey());
-        operands.check(entry.getKey());
-        entry.getValue().run();
+        for (Map.Entry<String, Operation> entry : some) {
+          String name = entry.getKey();
+          assertRight(name);
+          operands.check(name);
+          entry.getValue().run();
+          if (name.startsWith("step")) {
+            operands.checkTraining(name);
+          }
+        }
       }
       awaitBytes(held);
       check(args[0].equals("stack") || refusals > 0, "there was always enough memory");
@@ -175,261 +158,61 @@ public final class ScarcityProgram {
 
   // --------------------------------------------------------------------------------- full heaps
 
+  private static final int LARGE = 1 << 17;
+  private static final int SMALL = 1 << 8;
+  private static final int MOST_PIECES = 1 << 17;
+
+  /** Large pieces that an operation may need when there is enough. */
+  private static final int ROOM = 64;
+
   private static int refusals;
-  private static final int[] PIECES = {1 << 17, 1 << 8};
-  private static final Deque<byte[]> HEAP = new ArrayDeque<>(1 << 20);
+  private static final Deque<byte[]> HEAP = new ArrayDeque<>(MOST_PIECES);
+  private static int largePieces = MOST_PIECES;
 
-  private static void withFullHeap(String name, Operation operation) {
+  private static void withFullHeap(List<Map.Entry<String, Operation>> operations) {
+    fill();
+    int full = HEAP.size();
     for (int filling = 0; filling < FILLINGS; filling++) {
-      fill();
       // A little more room each time, so that another allocation is the one that fails.
-      for (int piece = 0; piece < filling * filling * filling && !HEAP.isEmpty(); piece++) {
-        HEAP.removeLast();
-      }
-      try {
-        operation.run();
-      } catch (OutOfMemoryError e) {
-        refusals++;
-      } catch (Throwable e) {
-        HEAP.clear();
-        // The JDK wraps what it meets while it links a lambda expression.
-        if (!(e instanceof InternalError && e.getCause() instanceof OutOfMemoryError)) {
-          throw new IllegalStateException(name, e);
-        }
-      }
-    }
-    HEAP.clear();
-  }
-
-  private static void fill() {
-    for (int bytes : PIECES) {
-      try {
-        while (HEAP.size() < 1 << 20) {
-          HEAP.addLast(new byte[bytes]);
-        }
-      } catch (OutOfMemoryError e) {
-        // Full, for pieces of this size.
-      }
-    }
-  }
-
-  // --------------------------------------------------------------------------------- operations
-
-  /** Operands that stay, small ones and, for helpers, large ones; and what they should hold. */
-  private static final class Operands implements AutoCloseable {
-    private static final int BATCH = 64;
-    private static final int BLOCKS = 8;
-    private static final int SIZE = 48;
-
-    private final Path folder;
-    private final IntTensor idx;
-    private final FloatTensor W;
-    private final FloatTensor h;
-    private final FloatTensor b;
-    private final FloatTensor out;
-    private final FloatTensor gate;
-    private final FloatTensor gradZ;
-    private final FloatTensor sum;
-    private final FloatTensor biases;
-    private final OptimizerState state;
-    private final BlockPlan plan;
-    private final HierarchicalSoftmax layer;
-    private final HierarchicalSoftmax trained;
-    private final FloatTensor x;
-    private final FloatTensor row;
-    private final IntTensor targets;
-    private final SparseRows seen;
-    private final float[] expected;
-    private final int[] expectedTop;
-
-    Operands(Path folder) throws IOException {
-      this.folder = folder;
-      Random random = new Random(1);
-      int[] indices = random.ints(BATCH * 2, 0, BLOCKS).toArray();
-      idx = IntTensor.of(indices, BATCH, 2);
-      W =
-          FloatTensor.of(
-              numbers(random, BLOCKS * BLOCKS * SIZE * SIZE), BLOCKS, BLOCKS, SIZE, SIZE);
-      h = FloatTensor.of(numbers(random, BATCH * 2 * SIZE), BATCH, 2, SIZE);
-      b = FloatTensor.of(numbers(random, BLOCKS * SIZE), BLOCKS, SIZE);
-      out = FloatTensor.zeros(BATCH, 2, SIZE);
-      gate = FloatTensor.of(numbers(random, BATCH * 2), BATCH, 2);
-      gradZ = FloatTensor.zeros(BATCH, 2, SIZE);
-      sum = FloatTensor.zeros(BLOCKS, BLOCKS, SIZE, SIZE);
-      biases = FloatTensor.zeros(BLOCKS, SIZE);
-      state = OptimizerState.of(sum, biases);
-      plan = BlockPlan.of(idx, idx, BLOCKS, BLOCKS);
-      layer = HierarchicalSoftmax.builder(SIZE, 1000).seed(1).build();
-      trained = HierarchicalSoftmax.builder(SIZE, 1000).seed(2).build();
-      x = FloatTensor.of(numbers(random, BATCH * SIZE), BATCH, SIZE);
-      row = FloatTensor.of(numbers(random, SIZE), 1, SIZE);
-      targets = IntTensor.of(random.ints(BATCH, 0, 1000).toArray(), BATCH);
-      seen = SparseRows.of(Collections.nCopies(BATCH, new int[] {1, 500, 999}));
-      layer.save(folder.resolve("model"));
-      NpyFile.write(folder.resolve("h.npy"), h);
-      SparseBlockDot.apply(W, h, b, plan, out);
-      expected = out.toArray();
-      expectedTop = top();
-    }
-
-    private static float[] numbers(Random random, int count) {
-      float[] numbers = new float[count];
-      for (int i = 0; i < count; i++) {
-        numbers[i] = random.nextInt(9) - 4;
-      }
-      return numbers;
-    }
-
-    private int[] top() {
-      int[] top = new int[BATCH];
-      var ranking = layer.topK(x, 3);
-      Arrays.setAll(top, row -> ranking.output(row, 0));
-      return top;
-    }
-
-    /** The operands still give what they gave at first. */
-    void check(String after) {
-      SparseBlockDot.apply(W, h, b, plan, out);
-      ScarcityProgram.check(Arrays.equals(expected, out.toArray()), "products after " + after);
-      ScarcityProgram.check(Arrays.equals(expectedTop, top()), "topK after " + after);
-    }
-
-    Map<String, Operation> operations() {
-      Map<String, Operation> all = new LinkedHashMap<>();
-      all.put("zeros", () -> FloatTensor.zeros(10, 10).close());
-      all.put("of", () -> FloatTensor.of(new float[6], 2, 3).close());
-      all.put("ints", () -> IntTensor.of(new int[6], 2, 3).close());
-      all.put("fill", () -> sum.fill(0));
-      all.put("get", () -> h.get(1, 1, 1));
-      all.put("set", () -> out.set(1, 1, 1, 1));
-      all.put("toArray", () -> W.toArray());
-      all.put("indices", () -> idx.toArray());
-      all.put("copyFrom", () -> out.copyFrom(expected));
-      all.put("buffer", () -> h.asFloatBuffer().get(0));
-      all.put("view", () -> W.transposeBlocks().close());
-      all.put("reshape", () -> W.reshape(BLOCKS * BLOCKS, SIZE * SIZE).close());
-      if (Backend.isNative()) {
-        all.put("wrap", () -> FloatTensor.wrap(h.asFloatBuffer(), BATCH, 2, SIZE).close());
-      }
-      all.put("plan", () -> BlockPlan.of(idx, idx, BLOCKS, BLOCKS).close());
-      all.put("dot", () -> SparseBlockDot.apply(W, h, b, plan).close());
-      all.put("dot without a plan", () -> SparseBlockDot.apply(W, h, idx, b, idx).close());
-      all.put("dot into", () -> SparseBlockDot.apply(W, h, b, plan, out));
-      all.put(
-          "epilogue",
-          () ->
-              SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b).withGate(gate)).close());
-      all.put(
-          "gated activation",
-          () ->
-              SparseBlockDot.apply(W, h, plan, Epilogue.none().withActivation(Activation.SWIGLU))
-                  .close());
-      all.put("activation", () -> Activation.SILU.apply(h, gradZ));
-      all.put("activation's gradient", () -> Activation.SILU.gradient(h, out, gradZ));
-      all.put(
-          "gradH and activation",
-          () -> SparseBlockDot.gradH(W, out, plan, Activation.SILU, h, gradZ));
-      all.put("gradH", () -> SparseBlockDot.gradH(W, out, plan).close());
-      all.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
-      all.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
-      all.put("gradW into", () -> SparseBlockDot.gradW(h, out, plan, sum));
-      all.put("clear gradW", () -> SparseBlockDot.clearGradW(plan, sum));
-      all.put("input bias", () -> InputBias.gradient(out, plan).close());
-      for (Optimizer optimizer :
-          List.of(
-              Optimizer.sgd(0.01f),
-              Optimizer.adam(0.01f),
-              Optimizer.adagrad(0.01f).withMaxNorm(1))) {
-        all.put(
-            "step of blocks " + optimizer,
-            () -> SparseBlockDot.stepW(h, out, plan, optimizer, sum, state));
-        all.put(
-            "step of biases " + optimizer,
-            () -> SparseBlockDot.stepB(out, plan, optimizer, biases, state));
-        all.put(
-            "step of input biases " + optimizer,
-            () -> InputBias.step(out, plan, optimizer, biases, state));
-      }
-      all.put("input bias's gate", () -> InputBias.gradGate(biases, out, plan).close());
-      all.put("add gradH", () -> SparseBlockDot.addGradH(W, out, plan, 0.5f, gradZ));
-      all.put("route", () -> TopKGate.of(SIZE, 2).route(b).close());
-      all.put("route some", () -> TopKGate.of(SIZE, 2).withCapacity(1).route(b).close());
-      all.put("save tensors", () -> TensorFile.save(folder.resolve("saved"), Map.of("W", W)));
-      all.put("open tensors", this::tensors);
-      all.put("gemv", () -> SparseBlockGemv.apply(out, W, h, plan).close());
-      all.put("outer", () -> SparseBlockOuter.applyInPlace(h, h, plan, 1, sum));
-      all.put("layer", () -> HierarchicalSoftmax.builder(8, 100).build().close());
-      all.put("probabilities", () -> layer.probabilities(x).close());
-      all.put("log probabilities", () -> layer.logProbabilities(x).close());
-      all.put("topK", () -> layer.topK(x, 3));
-      all.put("topP", () -> layer.topP(x, 0.1));
-      all.put("atLeast", () -> layer.atLeast(x, 0.01));
-      all.put("sample", () -> layer.sample(x, new Random(1)));
-      all.put("topK filtered", () -> layer.topK(x, 3, Filter.without(seen).withRenormalisation()));
-      all.put("sample filtered", () -> layer.sample(x, 1, new Random(1), Filter.only(seen)));
-      all.put("explain", () -> layer.explain(row, 3));
-      all.put("loss", () -> layer.loss(x, targets));
-      all.put("gradients", () -> layer.gradients(x, targets).close());
-      for (Optimizer optimizer :
-          List.of(Optimizer.sgd(0.01f), Optimizer.adagrad(0.01f), Optimizer.adam(0.01f))) {
-        all.put("step " + optimizer, () -> trained.step(x, targets, optimizer));
-      }
-      all.put("copy", () -> layer.copy().close());
-      all.put("grow", this::grow);
-      all.put("labels", () -> Labels.of("a", "b").output("b"));
-      all.put("save", () -> layer.save(folder.resolve("saved")));
-      all.put("load", () -> HierarchicalSoftmax.load(folder.resolve("model")).close());
-      all.put(
-          "mapped",
-          () -> {
-            try (HierarchicalSoftmax mapped =
-                HierarchicalSoftmax.load(folder.resolve("model"), LoadOptions.mapped())) {
-              mapped.topK(x, 2);
-            }
-          });
-      all.put("write npy", () -> NpyFile.write(folder.resolve("out.npy"), out));
-      all.put("read npy", () -> NpyFile.readFloats(folder.resolve("h.npy")).close());
-      all.put("npz", this::npz);
-      return all;
-    }
-
-    private void grow() {
-      try (HierarchicalSoftmax copy = layer.copy()) {
-        copy.addOutputs(1);
-        copy.addOutputs(100);
-        copy.retire(3, 4);
-        copy.reuse(4);
-        copy.reassign(ClassAssignment.contiguous(copy.outputs(), 40));
-      }
-    }
-
-    private void tensors() throws IOException {
-      try (TensorFile tensors = TensorFile.open(folder.resolve("model"), LoadOptions.mapped())) {
-        tensors.floats("W1").close();
-      }
-    }
-
-    private void npz() throws IOException {
-      Path file = folder.resolve("arrays.npz");
-      NpzFile.write(file, Map.of("out", out));
-      try (NpzFile arrays = NpzFile.open(file)) {
-        arrays.floats("out").close();
-      }
-    }
-
-    @Override
-    public void close() throws IOException {
-      for (AutoCloseable each :
-          List.of(
-              idx, W, h, b, out, gate, gradZ, sum, biases, state, plan, layer, trained, x, row,
-              targets, seen)) {
+      empty(full - filling * filling * filling);
+      for (Map.Entry<String, Operation> entry : operations) {
         try {
-          each.close();
-        } catch (Exception e) {
-          throw new IllegalStateException(e);
+          entry.getValue().run();
+        } catch (OutOfMemoryError e) {
+          refusals++;
+        } catch (Throwable e) {
+          HEAP.clear();
+          // The JDK wraps what it meets while it links a lambda expression.
+          if (!(e instanceof InternalError && e.getCause() instanceof OutOfMemoryError)) {
+            throw new IllegalStateException(entry.getKey(), e);
+          }
         }
       }
-      Files.deleteIfExists(folder.resolve("saved"));
+    }
+    empty(largePieces - ROOM);
+  }
+
+  /** To the end of memory, which is met once: that is what takes time. */
+  private static void fill() {
+    try {
+      while (HEAP.size() < largePieces) {
+        HEAP.addLast(new byte[LARGE]);
+      }
+    } catch (OutOfMemoryError e) {
+      largePieces = HEAP.size();
+    }
+    try {
+      while (HEAP.size() < MOST_PIECES) {
+        HEAP.addLast(new byte[SMALL]);
+      }
+    } catch (OutOfMemoryError e) {
+      // Full.
+    }
+  }
+
+  private static void empty(int pieces) {
+    while (HEAP.size() > Math.max(0, pieces)) {
+      HEAP.removeLast();
     }
   }
 }

@@ -23,6 +23,19 @@ public final class OptimizerOracle {
             new Rule(Kind.ADAM, 0.01f, 0, 0.9f, 0.999f, 1e-8f),
             new Rule(Kind.ADAM, 0.01f, 0.125f, 0.5f, 0.75f, 1e-3f));
 
+    /** One of a kind, with numbers as they are used. */
+    public static Rule random(Kind kind, Data data) {
+      float rate = (float) Math.exp(data.between(-7, -0.5f));
+      float decay = data.below(2) == 0 ? 0 : data.between(0, 0.5f);
+      float epsilon = data.below(2) == 0 ? 1e-8f : 1e-3f;
+      float beta1 = data.below(4) == 0 ? 0 : data.between(0, 0.95f);
+      return switch (kind) {
+        case SGD -> new Rule(kind, rate, decay, 0, 0, 0);
+        case ADAGRAD -> new Rule(kind, rate, decay, 0, 0, 1e-8f);
+        case ADAM -> new Rule(kind, rate, decay, beta1, data.between(0, 0.999f), epsilon);
+      };
+    }
+
     /** As the library has it. */
     public Optimizer optimizer() {
       Optimizer optimizer =

@@ -44,6 +44,7 @@ import org.blocksparse.Shape;
 import org.blocksparse.SoftmaxPart;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Tensor;
+import org.blocksparse.TensorFile;
 import org.blocksparse.TopKGate;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
@@ -62,6 +63,7 @@ public final class RandomArguments {
   private final Path folder;
   private final Map<Class<?>, Supplier<Object>> makers = new HashMap<>();
   private final Map<Class<?>, List<Object>> kept = new HashMap<>();
+  private final List<FloatTensor> mapped = new ArrayList<>();
 
   public RandomArguments(SplittableRandom random, Path folder) throws IOException {
     this.random = random;
@@ -107,6 +109,9 @@ public final class RandomArguments {
         map.put(text(), text ? text() : of(Tensor.class, null));
       }
       return map;
+    }
+    if (type == FloatTensor.class && below(12) == 0) {
+      return oneOf(mapped);
     }
     Supplier<Object> maker = makers.get(type);
     List<Object> these = kept.getOrDefault(type, List.of());
@@ -163,8 +168,12 @@ public final class RandomArguments {
     makers.put(String.class, this::text);
     makers.put(
         Path.class,
-        () ->
-            below(8) == 0 ? folder : folder.resolve(oneOf(List.of("a", "b", "mapped", "no/file"))));
+        () -> below(2) == 0 ? fileToWrite() : folder.resolve(oneOf(List.of("mapped", "tensors"))));
+  }
+
+  /** A path that a call may write; what the mapped tensors are of stays. */
+  public Path fileToWrite() {
+    return below(8) == 0 ? folder : folder.resolve(oneOf(List.of("a", "b", "no/file")));
   }
 
   private void addArrays() {
@@ -315,14 +324,20 @@ public final class RandomArguments {
     keep(gate.route(FloatTensor.zeros(3, 3)));
   }
 
-  /** A model whose memory cannot be written. */
+  /** Memory that cannot be written: a model's, and tensors of each rank, which stay. */
   private void keepMapped() throws IOException {
     Path file = folder.resolve("mapped");
     kept(HierarchicalSoftmax.class).get(0).save(file);
-    HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
-    keep(mapped);
-    for (FloatTensor tensor : List.of(mapped.W1(), mapped.b1(), mapped.W2(), mapped.b2())) {
-      keep(tensor);
+    keep(HierarchicalSoftmax.load(file, LoadOptions.mapped()));
+    Map<String, Tensor> tensors = new HashMap<>();
+    for (long[] shape : List.of(new long[] {3}, new long[] {3, 3}, new long[] {3, 3, 3})) {
+      tensors.put("rank" + shape.length, FloatTensor.zeros(shape));
+    }
+    tensors.put("rank4", FloatTensor.zeros(3, 3, 3, 3));
+    TensorFile.save(folder.resolve("tensors"), tensors);
+    TensorFile opened = TensorFile.open(folder.resolve("tensors"), LoadOptions.mapped());
+    for (String name : tensors.keySet()) {
+      mapped.add(opened.floats(name));
     }
   }
 }

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
@@ -187,6 +188,26 @@ public final class RankingProblem implements AutoCloseable {
     return Arrays.stream(logits).map(logit -> logit - all).toArray();
   }
 
+  /** The outputs of a row that are not NaN, unless all are, best first. */
+  private int[] rest(int row) {
+    return Arrays.stream(sorted(row))
+        .filter(output -> !spoilt.get(layer.assignment().classOf(output)))
+        .toArray();
+  }
+
+  /** How many of the likeliest outputs, of those that are not NaN, have this probability. */
+  public int fewest(int row, double mass) {
+    int fewest = 0;
+    double sum = 0;
+    for (int output : rest(row)) {
+      if (sum < mass) {
+        sum += Math.exp(logProbabilities[row][output]);
+        fewest++;
+      }
+    }
+    return fewest;
+  }
+
   /**
    * A row without NaN where it has to look has the ranking of all that is not NaN.
    *
@@ -198,10 +219,7 @@ public final class RankingProblem implements AutoCloseable {
       assertFalse(ranking.isDefined(row), "row " + row + " is NaN");
       return;
     }
-    int[] rest =
-        Arrays.stream(sorted(row))
-            .filter(output -> !spoilt.get(layer.assignment().classOf(output)))
-            .toArray();
+    int[] rest = rest(row);
     double worst = rest.length < size ? Double.NEGATIVE_INFINITY : bound;
     if (size > 0 && rest.length >= size) {
       worst = Math.max(worst, logProbabilities[row][rest[size - 1]]);
@@ -217,6 +235,37 @@ public final class RankingProblem implements AutoCloseable {
       assertFalse(spoilt.isEmpty(), "row " + row + " has no NaN");
       assertEquals(0, ranking.size(row));
     }
+  }
+
+  /** As {@link #checkDrawn} at temperature 1: of a class without NaN, in a row without. */
+  public void checkSpoiltDraw(int row, int output, double ofClass, double ofSlot) {
+    int c = layer.assignment().classOf(output);
+    assertFalse(spoiltRows.get(row), "row " + row + " is NaN");
+    assertFalse(spoilt.get(c), "row " + row + ": drawn from class " + c + ", which has NaN");
+    assertHolds(logOfClasses(row), c, ofClass, 1, row, "class of " + output);
+    assertHolds(logsOf(row, c), layer.assignment().slotOf(output), ofSlot, 1, row, "" + output);
+  }
+
+  /**
+   * Whether there is a row without a right draw: it is NaN, or a class with NaN is where the number
+   * drawn falls.
+   *
+   * @param ofClasses the numbers drawn for the classes, of as many rows as there were before
+   */
+  public boolean mayRefuseToDraw(List<Double> ofClasses) {
+    for (int row = 0; row < Math.min(ofClasses.size(), logProbabilities.length); row++) {
+      double drawn = ofClasses.get(row);
+      double[] logs = logOfClasses(row);
+      double before = 0;
+      for (int c = 0; c < logs.length; c++) {
+        double after = before + Math.exp(logs[c]);
+        if (spoilt.get(c) && before - 1e-4 <= drawn && drawn <= after + 1e-4) {
+          return true;
+        }
+        before = after;
+      }
+    }
+    return !spoiltRows.isEmpty();
   }
 
   /** All outputs of a row, best first. */

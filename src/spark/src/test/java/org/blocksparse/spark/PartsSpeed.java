@@ -29,7 +29,7 @@ import org.blocksparse.Workers;
 final class PartsSpeed {
   private static final int FEATURES = 256;
   private static final int LABELS = 100_000;
-  private static final int ROWS = 50_000;
+  private static final int ROWS = 30_000;
   private static final int EPOCHS = 4;
   private static final int BATCH = 1024;
   private static final int[] SLOTS = {4, 16};
@@ -102,9 +102,9 @@ final class PartsSpeed {
     for (byte[] row : rows) {
       rowsOfClass[classes.classOf(EncodedRow.label(row))]++;
     }
+    double[] parts = parts(classes);
     double simulated =
-        makespan(
-            Packing.of(rowsOfClass, TrainingJob.TASKS_PER_SLOT * slots), parts(classes), slots);
+        makespan(Packing.of(rowsOfClass, TrainingJob.TASKS_PER_SLOT * slots), parts, slots);
     double longest = Arrays.stream(rowsOfClass).max().getAsLong();
     double modelled =
         EPOCHS
@@ -114,8 +114,17 @@ final class PartsSpeed {
                 a2 * Math.max((double) ROWS / (slots - 1), longest) * classes.slots());
     System.out.printf(
         "%d slots, %d classes: by measured parts %.2f s, by the model %.2f s, ratio %.2f;"
+            + " the class level %.2f s, the longest class %.2f s, a slot's share of classes %.2f s;"
             + " %.1f times as fast as one process%n",
-        slots, classes.classes(), simulated, modelled, simulated / modelled, whole / simulated);
+        slots,
+        classes.classes(),
+        simulated,
+        modelled,
+        simulated / modelled,
+        parts[0],
+        Arrays.stream(parts).skip(1).max().getAsDouble(),
+        Arrays.stream(parts).skip(1).sum() / (slots - 1),
+        whole / simulated);
   }
 
   /** When the last task ends, if each begins as soon as a slot is free, in their order. */

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import java.lang.reflect.AnnotatedElement;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import net.jqwik.api.lifecycle.AroundTryHook;
+import net.jqwik.api.lifecycle.Lifespan;
+import net.jqwik.api.lifecycle.PropagationMode;
+import net.jqwik.api.lifecycle.Store;
+import net.jqwik.api.lifecycle.TryExecutionResult;
+import net.jqwik.api.lifecycle.TryExecutor;
+import net.jqwik.api.lifecycle.TryLifecycleContext;
+
+/**
+ * Lets no property of the long run take more than some minutes, however many tries are left: those
+ * that train layers make a million in a day, those that look at numbers in a minute. The try with
+ * which the time is over is the last. jqwik finds this as a service.
+ */
+public final class PropertyBudget implements AroundTryHook {
+  private static final int SECONDS = Budget.of("blocksparse.property.seconds", 0, 240);
+
+  @Override
+  public PropagationMode propagateTo() {
+    return PropagationMode.ALL_DESCENDANTS;
+  }
+
+  @Override
+  public boolean appliesTo(Optional<AnnotatedElement> element) {
+    return SECONDS > 0;
+  }
+
+  @Override
+  public TryExecutionResult aroundTry(
+      TryLifecycleContext context, TryExecutor aTry, List<Object> parameters) {
+    long began = Store.getOrCreate(PropertyBudget.class, Lifespan.PROPERTY, System::nanoTime).get();
+    TryExecutionResult result = aTry.execute(parameters);
+    boolean over = System.nanoTime() - began > TimeUnit.SECONDS.toNanos(SECONDS);
+    return over && result.isSatisfied() ? TryExecutionResult.satisfied(true) : result;
+  }
+}
