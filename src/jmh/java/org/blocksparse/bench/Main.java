@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
+import org.blocksparse.bench.nextitem.NextItemCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -15,6 +16,7 @@ import picocli.CommandLine.Command;
  * mvn -Pbench -Dbench.args="run --part TOPK"            the demo's model too, if mvn -Pdemo ran before
  * mvn -Pbench -Dbench.args="compare before.json after.json"
  * mvn -Pbench -Dbench.args="run --quick --part SERVING" how long callers wait; a minute
+ * mvn -Pbench -Dbench.args="next-item"                  a recommender, against Lucene's HNSW
  * mvn -Pbench -Dbench.args="--help"
  * }</pre>
  *
@@ -25,7 +27,7 @@ import picocli.CommandLine.Command;
     name = "bench",
     mixinStandardHelpOptions = true,
     description = "Measures this library against the limits of the machine and against others.",
-    subcommands = {RunCommand.class, CompareCommand.class})
+    subcommands = {RunCommand.class, CompareCommand.class, NextItemCommand.class})
 public final class Main {
   private Main() {}
 

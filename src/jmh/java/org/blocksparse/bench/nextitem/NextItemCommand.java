@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.bench.nextitem;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/**
+ * A recommender of the next item, made in two ways from the same clicks: a softmax with an exact
+ * search, and two towers whose items Lucene puts into an HNSW graph. What was seen is left out.
+ *
+ * <pre>{@code
+ * mvn -Pbench -Dbench.args="next-item"
+ * mvn -Pbench -Dbench.args="next-item --quick"
+ * }</pre>
+ */
+@Command(
+    name = "next-item",
+    mixinStandardHelpOptions = true,
+    description = "Our softmax against Lucene's HNSW over two towers, trained on the same clicks.")
+public final class NextItemCommand implements Callable<Integer> {
+  private static final int ASKED = 2000;
+
+  @Option(names = "--quick", description = "A tenth of the items and a fifth of the sessions.")
+  private boolean quick;
+
+  @Option(names = "--items", description = "200,000 by default, or 20,000 with --quick.")
+  private Integer items;
+
+  @Option(names = "--sessions", description = "200,000 by default, or 40,000 with --quick.")
+  private Integer sessions;
+
+  @Option(
+      names = "--epochs",
+      defaultValue = "1",
+      description = "How often each model sees each click. ${DEFAULT-VALUE} by default.")
+  private int epochs;
+
+  @Option(
+      names = "--seed",
+      defaultValue = "1",
+      description = "Of the clicks and of both models. ${DEFAULT-VALUE} by default.")
+  private long seed;
+
+  @Override
+  public Integer call() throws IOException {
+    Stopwatch stopwatch = new Stopwatch();
+    int numberOfItems = items != null ? items : quick ? 20_000 : 200_000;
+    int numberOfSessions = sessions != null ? sessions : quick ? 40_000 : 200_000;
+    Clicks clicks = new Clicks(numberOfItems, seed);
+    List<int[]> all = Stream.generate(clicks::session).limit(numberOfSessions).toList();
+    Examples toLearn = Examples.toLearn(all, seed);
+    Examples heldOut = Examples.heldOut(all.subList(0, Math.min(ASKED, all.size())));
+    stopwatch.say("%,d sessions, %,d clicks to learn", all.size(), toLearn.size());
+    Comparison comparison =
+        new Comparison(numberOfItems, epochs, seed, toLearn, heldOut, stopwatch);
+    Path folder = Files.createTempDirectory("next-item");
+    try {
+      comparison.mostPopular();
+      comparison.softmax(folder);
+      comparison.twoTowers(folder);
+    } finally {
+      delete(folder);
+    }
+    System.out.printf(
+        Locale.ROOT,
+        "%n%,d items; %,d clicks learned in %d epochs; %,d sessions asked; Java %s; %.0f s in all%n%n",
+        numberOfItems,
+        toLearn.size(),
+        epochs,
+        heldOut.size(),
+        Runtime.version(),
+        stopwatch.seconds());
+    comparison.table().forEach(System.out::println);
+    return 0;
+  }
+
+  private static void delete(Path folder) throws IOException {
+    try (Stream<Path> files = Files.walk(folder)) {
+      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(file);
+      }
+    }
+  }
+}
