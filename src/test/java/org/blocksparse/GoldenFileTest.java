@@ -23,7 +23,6 @@ final class GoldenFileTest {
   private static final Optimizer ADAM = Optimizer.adam(0.125f);
 
   /** How a file is opened. */
-  @SuppressWarnings("ImmutableEnumChecker") // options never change
   private enum Way {
     COPIED,
     MAPPED,
