@@ -162,9 +162,6 @@ public final class ScarcityProgram {
   private static final int SMALL = 1 << 8;
   private static final int MOST_PIECES = 1 << 17;
 
-  /** Large pieces that an operation may need when there is enough. */
-  private static final int ROOM = 64;
-
   private static int refusals;
   private static final Deque<byte[]> HEAP = new ArrayDeque<>(MOST_PIECES);
   private static int largePieces = MOST_PIECES;
@@ -175,7 +172,8 @@ public final class ScarcityProgram {
     for (int filling = 0; filling < FILLINGS; filling++) {
       // A little more room each time, so that another allocation is the one that fails.
       empty(full - filling * filling * filling);
-      for (Map.Entry<String, Operation> entry : operations) {
+      for (int i = 0; i < operations.size(); i++) { // an iterator would need memory
+        Map.Entry<String, Operation> entry = operations.get(i);
         try {
           entry.getValue().run();
         } catch (OutOfMemoryError e) {
@@ -189,7 +187,7 @@ public final class ScarcityProgram {
         }
       }
     }
-    empty(largePieces - ROOM);
+    HEAP.clear();
   }
 
   /** To the end of memory, which is met once: that is what takes time. */
