@@ -17,7 +17,8 @@ final class Stopwatch {
 
   void say(String format, Object... arguments) {
     lastSaid = seconds();
-    System.err.printf(Locale.ROOT, "%4.0f s  %s%n", lastSaid, format.formatted(arguments));
+    String text = String.format(Locale.ROOT, format, arguments);
+    System.err.printf(Locale.ROOT, "%4.0f s  %s%n", lastSaid, text);
   }
 
   /** The same, unless something was said a moment ago. */
