@@ -22,6 +22,7 @@ public class MoeBenchmark {
 
   /** The share of elements that may be off: a few rows of a thousand. */
   private static final double MOST_OFF = 0.005;
+
   private static final double STEP_TOLERANCE = 0.01;
 
   @Param({"64", "1024"})
