@@ -120,11 +120,7 @@ public final class FloatTensor extends Tensor {
     }
     requireLength("pointer", shape.size(), pointer.limit() - pointer.position());
     long address = pointer.address() + 4 * pointer.position();
-    if (address % 4 != 0) {
-      throw new IllegalArgumentException("pointer: expected an address that is a multiple of 4");
-    }
-    Storage.requireNativeMemory();
-    return dense(Storage.wrap(address, shape.size(), pointer), shape);
+    return dense(Storage.wrap("pointer", address, shape.size(), pointer), shape);
   }
 
   /**
@@ -166,8 +162,7 @@ public final class FloatTensor extends Tensor {
       throw new IllegalArgumentException(
           "bytes: expected " + 4 * shape.size() + " for " + shape + " but was " + bytes);
     }
-    Storage.requireNativeMemory();
-    return dense(Storage.wrap(address, shape.size(), owner), shape);
+    return dense(Storage.wrap("address", address, shape.size(), owner), shape);
   }
 
   private static void requireWrappable(boolean direct, boolean readOnly, ByteOrder order) {

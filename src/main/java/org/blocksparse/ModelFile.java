@@ -116,13 +116,10 @@ final class ModelFile {
     tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, state.of(Parameter.W2.index()).steps()));
     for (int moment = 0; moment < state.kind().moments(); moment++) {
       for (Parameter parameter : Parameter.values()) {
-        int p = parameter.index();
-        Storage storage = state.of(p).moment(moment);
-        if (!lease.tryHold(storage)) {
-          throw new IllegalStateException("layer: the layer is closed");
-        }
         long[] dims = memory.parameters().of(parameter).shape().toArray();
-        tensors.add(TensorSource.floats(ModelNames.state(moment, p), dims, storage));
+        tensors.add(
+            TensorStateEntries.moment(
+                state, parameter.index(), moment, parameter.label(), dims, lease));
       }
     }
   }
@@ -342,11 +339,12 @@ final class ModelFile {
         throw ModelMetadata.stateOfNarrow(ModelNames.RULE, parameters[ModelNames.W2].type());
       }
       List<List<TensorEntry>> moments = new ArrayList<>();
-      for (int memory = 0; memory < rule.moments(); memory++) {
+      for (int moment = 0; moment < rule.moments(); moment++) {
         List<TensorEntry> entries = new ArrayList<>();
-        for (int p = 0; p < parameters.length; p++) {
-          long[] dims = parameters[p].dims();
-          entries.add(reader.entry(ModelNames.state(memory, p), ElementType.F32, dims));
+        for (Parameter parameter : Parameter.values()) {
+          long[] dims = parameters[parameter.index()].dims();
+          String name = ModelNames.moment(moment, parameter.label());
+          entries.add(reader.entry(name, ElementType.F32, dims));
         }
         moments.add(entries);
       }

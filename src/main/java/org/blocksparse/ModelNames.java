@@ -80,10 +80,7 @@ final class ModelNames {
   static final String BAG_RULE = RESERVED + "bag.optimizer";
   static final String STATE_TENSORS = RESERVED + "state.tensors";
 
-  /** The parameters in the order of the code. */
-  private static final String[] PARAMETERS = {"W1", "b1", "W2", "b2"};
-
-  /** The place of W2 among them. */
+  /** The place of W2 among the parameters. */
   static final int W2 = 2;
 
   /** What the columns or rows of weights of I8 are multiplied by. */
@@ -98,17 +95,12 @@ final class ModelNames {
     return weights + SCALES;
   }
 
-  /** A moment of a parameter. */
-  static String state(int moment, int parameter) {
-    return STATES[moment] + PARAMETERS[parameter];
-  }
-
-  /** A moment of another tensor. */
+  /** A moment of a tensor. */
   static String moment(int moment, String tensor) {
     return STATES[moment] + tensor;
   }
 
-  /** The steps that the blocks of another tensor have taken. */
+  /** The steps that the blocks of a tensor have taken, if it has a count of its own. */
   static String steps(String tensor) {
     return STATE_STEPS + "." + tensor;
   }

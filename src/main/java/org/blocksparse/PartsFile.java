@@ -73,7 +73,7 @@ final class PartsFile {
       tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, steps));
       for (int moment = 0; moment < moments; moment++) {
         for (Parameter parameter : Parameter.values()) {
-          addOfParts(ModelNames.state(moment, parameter.index()), parameter);
+          addOfParts(ModelNames.moment(moment, parameter.label()), parameter);
         }
       }
     }
@@ -186,12 +186,12 @@ final class PartsFile {
       boolean none = moment >= part.rule().moments();
       put(
           channel,
-          ModelNames.state(moment, weights.index()),
+          ModelNames.moment(moment, weights.label()),
           block,
           none ? zeros(part.weights()) : part.weights(moment));
       put(
           channel,
-          ModelNames.state(moment, biases.index()),
+          ModelNames.moment(moment, biases.label()),
           block,
           none ? zeros(part.biases()) : part.biases(moment));
     }

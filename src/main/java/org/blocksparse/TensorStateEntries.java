@@ -35,17 +35,22 @@ record TensorStateEntries(UpdateRule.Kind rule, List<TensorEntry> moments, Tenso
       Lease lease,
       List<TensorSource> sources) {
     UpdateRule.Kind rule = state.kind();
-    TensorState kept = state.of(tensor);
     for (int moment = 0; moment < rule.moments(); moment++) {
-      Storage storage = kept.moment(moment);
-      if (!lease.tryHold(storage)) {
-        throw new IllegalStateException(name + ": its optimizer state is closed");
-      }
-      sources.add(TensorSource.floats(ModelNames.moment(moment, name), dims, storage));
+      sources.add(moment(state, tensor, moment, name, dims, lease));
     }
     if (rule.countsSteps()) {
-      sources.add(TensorSource.ints(ModelNames.steps(name), kept.steps()));
+      sources.add(TensorSource.ints(ModelNames.steps(name), state.of(tensor).steps()));
     }
+  }
+
+  /** One moment of a tensor, for a file; it is held by the lease. */
+  static TensorSource moment(
+      LayerState state, int tensor, int moment, String name, long[] dims, Lease lease) {
+    Storage storage = state.of(tensor).moment(moment);
+    if (!lease.tryHold(storage)) {
+      throw state.closed();
+    }
+    return TensorSource.floats(ModelNames.moment(moment, name), dims, storage);
   }
 
   /**

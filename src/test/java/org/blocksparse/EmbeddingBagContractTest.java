@@ -68,24 +68,6 @@ final class EmbeddingBagContractTest {
     return KernelsUnderTest.all().stream();
   }
 
-  private static double factor(Mode mode, int size) {
-    return switch (mode) {
-      case SUM -> 1;
-      case MEAN -> 1.0 / size;
-      case ROOT_MEAN -> 1 / Math.sqrt(size);
-    };
-  }
-
-  private static BagOracle oracle(BagProblem p, Mode mode) {
-    return new BagOracle(p, size -> factor(mode, size));
-  }
-
-  private static SparseRows rows(BagProblem p) {
-    return p.values() == null
-        ? SparseRows.of(p.offsets(), p.indices())
-        : SparseRows.of(p.offsets(), p.indices(), p.values());
-  }
-
   private static EmbeddingBag layer(
       BagProblem p, Mode mode, FloatTensor table, KernelsUnderTest kernels) {
     return EmbeddingBag.builder(p.vocabulary(), p.features())
@@ -100,7 +82,7 @@ final class EmbeddingBagContractTest {
     for (boolean weighted : new boolean[] {false, true}) {
       BagProblem p = sizes.problem(data, Numbers.SMALL_INTEGERS, weighted);
       try (Guarded guarded = new Guarded();
-          SparseRows rows = rows(p);
+          SparseRows rows = p.rows();
           EmbeddingBag layer =
               layer(
                   p,
@@ -112,7 +94,7 @@ final class EmbeddingBagContractTest {
         FloatTensor gradValues = guarded.nan("gradValues", p.indices().length);
         layer.apply(rows, out);
         layer.gradValues(rows, gradOut, gradValues);
-        BagOracle oracle = oracle(p, Mode.SUM);
+        BagOracle oracle = new BagOracle(p, Mode.SUM);
         oracle.sums().assertExact("out", out);
         oracle.gradValues().assertExact("gradValues", gradValues);
         layer.step(rows, gradOut, Optimizer.sgd(1));
@@ -131,8 +113,8 @@ final class EmbeddingBagContractTest {
     for (Mode mode : Mode.values()) {
       for (boolean weighted : new boolean[] {false, true}) {
         BagProblem p = sizes.problem(data, Numbers.GAUSSIAN, weighted);
-        BagOracle oracle = oracle(p, mode);
-        try (SparseRows rows = rows(p);
+        BagOracle oracle = new BagOracle(p, mode);
+        try (SparseRows rows = p.rows();
             FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.bags(), p.features());
             EmbeddingBag layer =
                 layer(p, mode, FloatTensor.of(p.table(), p.vocabulary(), p.features()), kernels);
@@ -180,10 +162,10 @@ final class EmbeddingBagContractTest {
         for (int step = 0; step < 3; step++) {
           float[] before = layer.table().toArray();
           BagProblem p = sizes.problem(data, Numbers.GAUSSIAN, step != 1).withTable(before);
-          BagOracle oracle = oracle(p, mode);
+          BagOracle oracle = new BagOracle(p, mode);
           // Six roundings of a rule itself: square, sum, root, sum, quotient, difference.
           Bounded after = expected.step(before, oracle.gradTable(), oracle.touched(), 6);
-          try (SparseRows rows = rows(p);
+          try (SparseRows rows = p.rows();
               FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.bags(), p.features())) {
             layer.step(rows, gradOut, optimizer(rule));
           }
@@ -205,7 +187,7 @@ final class EmbeddingBagContractTest {
             null,
             new float[12],
             new float[] {2, 2, 2, 2, 0.125f, 0, 0, 0});
-    try (SparseRows rows = rows(p);
+    try (SparseRows rows = p.rows();
         FloatTensor gradOut = FloatTensor.of(p.gradOut(), 2, 4);
         EmbeddingBag layer = layer(p, Mode.SUM, FloatTensor.of(p.table(), 3, 4), kernels)) {
       layer.step(rows, gradOut, Optimizer.sgd(1).withMaxNorm(0.5f));
@@ -228,7 +210,7 @@ final class EmbeddingBagContractTest {
     BagProblem p =
         new BagProblem(
             5, 7, new int[] {0, 2, 3, 5}, new int[] {0, 2, 1, 3, 4}, null, table, gradients);
-    try (SparseRows rows = rows(p);
+    try (SparseRows rows = p.rows();
         FloatTensor gradOut = FloatTensor.of(gradients, 3, 7);
         EmbeddingBag layer = layer(p, Mode.SUM, FloatTensor.of(table, 5, 7), kernels);
         FloatTensor out = layer.apply(rows)) {
@@ -252,7 +234,7 @@ final class EmbeddingBagContractTest {
     BagProblem p =
         new BagProblem(
             2, 3, new int[] {0, 1}, new int[] {1}, null, new float[6], new float[] {1, 1, 1});
-    try (SparseRows rows = rows(p);
+    try (SparseRows rows = p.rows();
         SparseRows none = SparseRows.of(List.of());
         FloatTensor gradOut = FloatTensor.of(p.gradOut(), 1, 3);
         FloatTensor noGradient = FloatTensor.zeros(0, 3);
@@ -281,7 +263,7 @@ final class EmbeddingBagContractTest {
               data.coarseFloats(7),
               data.coarseFloats(18),
               data.coarseFloats(9));
-      try (SparseRows rows = rows(p);
+      try (SparseRows rows = p.rows();
           FloatTensor gradOut = FloatTensor.of(p.gradOut(), 3, 3);
           EmbeddingBag layer = layer(p, mode, FloatTensor.of(p.table(), 6, 3), kernels);
           FloatTensor gradValues = layer.gradValues(rows, gradOut)) {
@@ -306,7 +288,7 @@ final class EmbeddingBagContractTest {
   }
 
   private static double loss(BagProblem p, Mode mode) {
-    double[] sums = oracle(p, mode).sums().values();
+    double[] sums = new BagOracle(p, mode).sums().values();
     double loss = 0;
     for (int i = 0; i < sums.length; i++) {
       loss += sums[i] * p.gradOut()[i];
@@ -318,7 +300,7 @@ final class EmbeddingBagContractTest {
   @MethodSource("kernels")
   void aRowOfTheBatchThatIsCutOut_isTheSame(KernelsUnderTest kernels, Data data) {
     BagProblem p = new Case(50, 33, 5, 0, 44, 7, 3).problem(data, Numbers.GAUSSIAN, true);
-    try (SparseRows rows = rows(p);
+    try (SparseRows rows = p.rows();
         SparseRows slice = rows.slice(2, 4);
         SparseRows selected = rows.select(2, 3);
         EmbeddingBag layer = layer(p, Mode.MEAN, FloatTensor.of(p.table(), 50, 33), kernels);

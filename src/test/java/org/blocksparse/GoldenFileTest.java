@@ -9,6 +9,7 @@ import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -56,13 +57,16 @@ final class GoldenFileTest {
     return tensor;
   }
 
+  private static <L, B extends LayerBuilder<L, B>> L layer(B builder) {
+    return builder
+        .classes(CLASSES)
+        .labels(LABELS)
+        .build(eighths(-3, 2, 3), eighths(0, 3), eighths(-6, 3, 2, 2), eighths(-2, 3, 2));
+  }
+
   /** A softmax that has taken two steps. */
   static HierarchicalSoftmax softmax() {
-    HierarchicalSoftmax layer =
-        HierarchicalSoftmax.builder(2, 5)
-            .classes(CLASSES)
-            .labels(LABELS)
-            .build(eighths(-3, 2, 3), eighths(0, 3), eighths(-6, 3, 2, 2), eighths(-2, 3, 2));
+    HierarchicalSoftmax layer = layer(HierarchicalSoftmax.builder(2, 5));
     step(layer);
     step(layer);
     return layer;
@@ -77,11 +81,7 @@ final class GoldenFileTest {
 
   /** A label tree that has taken two steps. */
   static LabelTree tree() {
-    LabelTree tree =
-        LabelTree.builder(2, 5)
-            .classes(CLASSES)
-            .labels(LABELS)
-            .build(eighths(-3, 2, 3), eighths(0, 3), eighths(-6, 3, 2, 2), eighths(-2, 3, 2));
+    LabelTree tree = layer(LabelTree.builder(2, 5));
     step(tree);
     step(tree);
     return tree;
@@ -118,26 +118,32 @@ final class GoldenFileTest {
     assertArrayEquals(expected.toArray(), actual.toArray(), 1e-5f);
   }
 
+  /** A layer with what a file has of it, and where it can be trained, after one more step. */
+  private static <L extends TwoLevelLayer> void assertSame(
+      L expected, L actual, Way way, Consumer<L> step) {
+    assertEquals(Map.of("made by", "GoldenFileTest"), actual.metadata());
+    assertEquals(CLASSES, actual.assignment());
+    assertEquals("ä", actual.labels().name(4));
+    assertEquals(2, actual.steps());
+    for (int more = 0; more < (way == Way.MAPPED ? 1 : 2); more++) {
+      assertSame(expected.W1(), actual.W1());
+      assertSame(expected.b1(), actual.b1());
+      assertSame(expected.W2(), actual.W2());
+      assertSame(expected.b2(), actual.b2());
+      if (way != Way.MAPPED) { // and the state of the optimizer
+        step.accept(expected);
+        step.accept(actual);
+      }
+    }
+  }
+
   @ParameterizedTest
   @EnumSource(Way.class)
   void softmaxOf0_1(Way way) throws IOException {
     try (HierarchicalSoftmax expected = softmax();
         HierarchicalSoftmax actual =
             HierarchicalSoftmax.load(file("softmax-0.1.safetensors"), way.options())) {
-      assertEquals(Map.of("made by", "GoldenFileTest"), actual.metadata());
-      assertEquals(CLASSES, actual.assignment());
-      assertEquals("ä", actual.labels().name(4));
-      assertEquals(2, actual.steps());
-      for (int more = 0; more < (way == Way.MAPPED ? 1 : 2); more++) {
-        assertSame(expected.W1(), actual.W1());
-        assertSame(expected.b1(), actual.b1());
-        assertSame(expected.W2(), actual.W2());
-        assertSame(expected.b2(), actual.b2());
-        if (way != Way.MAPPED) { // and the state of the optimizer
-          step(expected);
-          step(actual);
-        }
-      }
+      assertSame(expected, actual, way, GoldenFileTest::step);
     }
   }
 
@@ -146,19 +152,7 @@ final class GoldenFileTest {
   void labelTreeOf0_1(Way way) throws IOException {
     try (LabelTree expected = tree();
         LabelTree actual = LabelTree.load(file("label-tree-0.1.safetensors"), way.options())) {
-      assertEquals(Map.of("made by", "GoldenFileTest"), actual.metadata());
-      assertEquals(CLASSES, actual.assignment());
-      assertEquals("ä", actual.labels().name(4));
-      for (int more = 0; more < (way == Way.MAPPED ? 1 : 2); more++) {
-        assertSame(expected.W1(), actual.W1());
-        assertSame(expected.b1(), actual.b1());
-        assertSame(expected.W2(), actual.W2());
-        assertSame(expected.b2(), actual.b2());
-        if (way != Way.MAPPED) {
-          step(expected);
-          step(actual);
-        }
-      }
+      assertSame(expected, actual, way, GoldenFileTest::step);
     }
   }
 

@@ -19,18 +19,7 @@ final class InvalidGrowthInputTest extends InvalidSoftmaxInput {
     calls.put("addOutputs without room", (layer, w) -> layer.addOutputs(100));
     calls.put("retire", (layer, w) -> layer.retire(1));
     calls.put("reassign", (layer, w) -> layer.reassign(ClassAssignment.contiguous(9, 2)));
-    calls.forEach(
-        (name, call) ->
-            addLayerCase(
-                cases,
-                name + ": layer closed",
-                STATE,
-                "layer: the layer is closed",
-                w -> {},
-                (layer, w) -> {
-                  layer.close();
-                  call.run(layer, w);
-                }));
+    calls.forEach((name, call) -> addClosedCase(cases, name, call));
     addInputCases(cases, "addOutputs of x", (layer, w) -> layer.addOutputs(w.f("x")));
     for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
       addLayerCase(

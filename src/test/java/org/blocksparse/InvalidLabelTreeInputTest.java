@@ -109,6 +109,10 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         "x: the tensor (2, 6) is closed",
         w -> w.close("x"),
         call);
+    addClosed(cases, name, call);
+  }
+
+  private static void addClosed(List<Case> cases, String name, TreeCall call) {
     addCase(
         cases,
         name + ": layer closed",
@@ -320,18 +324,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
     calls.put("addOutputs of x", (layer, w) -> layer.addOutputs(w.f("x")));
     calls.put("retire", (layer, w) -> layer.retire(1));
     calls.put("reassign", (layer, w) -> layer.reassign(ClassAssignment.contiguous(9, 2)));
-    calls.forEach(
-        (name, call) ->
-            addCase(
-                cases,
-                name + ": layer closed",
-                STATE,
-                "layer: the layer is closed",
-                w -> {},
-                (layer, w) -> {
-                  layer.close();
-                  call.run(layer, w);
-                }));
+    calls.forEach((name, call) -> addClosed(cases, name, call));
     addCase(
         cases,
         "reuse of what is not retired",

@@ -3,27 +3,34 @@ package org.blocksparse.testing;
 
 import static org.blocksparse.testing.Bounded.U;
 
-import java.util.function.IntToDoubleFunction;
+import org.blocksparse.EmbeddingBag.Mode;
 
 /** Sums of bags and their gradients in float64, with how far floats may be from them. */
 public final class BagOracle {
   private final BagProblem p;
 
-  /** What the sum of a bag is multiplied by, given how many entries it has. */
-  private final IntToDoubleFunction factor;
+  private final Mode mode;
 
-  public BagOracle(BagProblem problem, IntToDoubleFunction factor) {
+  public BagOracle(BagProblem problem, Mode mode) {
     this.p = problem;
-    this.factor = factor;
+    this.mode = mode;
   }
 
   private double value(int entry) {
     return p.values() == null ? 1 : p.values()[entry];
   }
 
+  /** What the sum of a bag is multiplied by. */
   private double factor(int bag) {
     int size = p.offsets()[bag + 1] - p.offsets()[bag];
-    return size == 0 ? 0 : factor.applyAsDouble(size);
+    if (size == 0) {
+      return 0;
+    }
+    return switch (mode) {
+      case SUM -> 1;
+      case MEAN -> 1.0 / size;
+      case ROOT_MEAN -> 1 / Math.sqrt(size);
+    };
   }
 
   /** (bags, features). */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
+import org.blocksparse.SparseRows;
 import org.blocksparse.testing.Data.Numbers;
 
 /**
@@ -39,6 +40,13 @@ public record BagProblem(
 
   public int bags() {
     return offsets.length - 1;
+  }
+
+  /** The bags as a layer takes them. */
+  public SparseRows rows() {
+    return values == null
+        ? SparseRows.of(offsets, indices)
+        : SparseRows.of(offsets, indices, values);
   }
 
   /** Other parameters. */

@@ -104,6 +104,11 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
         "x: the tensor (2, 6) is closed",
         w -> w.close("x"),
         call);
+    addClosedCase(cases, name, call);
+  }
+
+  /** What every method refuses once the layer is closed. */
+  protected static void addClosedCase(List<Case> cases, String name, LayerCall call) {
     addLayerCase(
         cases,
         name + ": layer closed",

@@ -383,8 +383,8 @@ public final class SafeTensorsReader implements AutoCloseable {
     if (!(input instanceof Mapping mapping)) {
       throw new IllegalStateException("the file is not mapped");
     }
-    made.ensureCapacity(
-        made.size() + 1); // once made, a storage is the only one that ends its share
+    // Room first: once made, a storage is the only one that ends its share.
+    made.ensureCapacity(made.size() + 1);
     MappedFile share = mapping.file().share();
     Storage storage;
     try {

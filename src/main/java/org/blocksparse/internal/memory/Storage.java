@@ -202,11 +202,7 @@ public final class Storage {
 
   private static Storage wrapBuffer(Buffer buffer) {
     requireNativeMemory();
-    long address = NativeMemory.address(buffer);
-    if (address % Float.BYTES != 0) {
-      throw new IllegalArgumentException("buffer: expected an address that is a multiple of 4");
-    }
-    return wrap(address, buffer.remaining(), buffer);
+    return wrap("buffer", NativeMemory.address(buffer), buffer.remaining(), buffer);
   }
 
   /**
@@ -224,8 +220,16 @@ public final class Storage {
   /**
    * Memory that somebody else owns; {@code owner} stays reachable until the storage is closed or
    * garbage.
+   *
+   * @param name of the owner, for messages
+   * @throws IllegalArgumentException if the address is not a multiple of four
+   * @throws UnsupportedOperationException if addresses cannot be used as memory
    */
-  public static Storage wrap(long address, long elements, Object owner) {
+  public static Storage wrap(String name, long address, long elements, Object owner) {
+    requireNativeMemory();
+    if (address % Float.BYTES != 0) {
+      throw new IllegalArgumentException(name + ": expected an address that is a multiple of 4");
+    }
     return new Storage(elements, address, segments(address, elements), owner);
   }
 

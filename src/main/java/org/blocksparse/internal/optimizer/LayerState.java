@@ -107,8 +107,13 @@ public final class LayerState implements AutoCloseable {
    */
   public synchronized void requireOpen() {
     if (closed) {
-      throw new IllegalStateException(name + ": the " + name + " is closed");
+      throw closed();
     }
+  }
+
+  /** Says that its owner is closed. */
+  public IllegalStateException closed() {
+    return new IllegalStateException(name + ": the " + name + " is closed");
   }
 
   /** One step of training. It must be closed. */
