@@ -102,15 +102,14 @@ struct worst_error {
   double within_ulp = 0.0, beyond = 0.0;  // in ulp where the bound is in ulp; absolute elsewhere
 
   void add(double exact, float actual, double most_ulp, double most_absolute, float z) {
-    const double error = std::fabs(static_cast<double>(actual) - exact);
-    const bool right = error <= std::max(most_ulp * ulp(exact), most_absolute);
-    if (!right) {
+    const double error = std::fabs(static_cast<double>(actual) - exact), unit = ulp(exact);
+    if (!(error <= std::max(most_ulp * unit, most_absolute))) {
       fail(__FILE__, __LINE__,
            "at " + std::to_string(z) + ": expected " + std::to_string(exact) + " but was " +
-               std::to_string(actual) + ", off by " + std::to_string(error / ulp(exact)) + " ulp");
+               std::to_string(actual) + ", off by " + std::to_string(error / unit) + " ulp");
     }
-    if (error <= most_ulp * ulp(exact)) {
-      within_ulp = std::max(within_ulp, error / ulp(exact));
+    if (error <= most_ulp * unit) {
+      within_ulp = std::max(within_ulp, error / unit);
     } else {
       beyond = std::max(beyond, error);
     }
