@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstring>
 
 #include "blas_products.h"
@@ -98,6 +99,93 @@ int32_t pairs_per_segment(const gemm_schedule& plan, const gemm_chunk& chunk) {
   const int32_t* const start = plan.pair_start + chunk.segment_begin;
   return (start[chunk.segment_count] - start[0]) / chunk.segment_count;
 }
+
+// Pairs that the kernel gets at once.
+constexpr int32_t kQueuedPairs = 128;
+
+// Elements of a block, and the rows of it in the mean, up to which products are made pair by pair.
+constexpr int64_t kSmallBlock = 1024;
+constexpr int32_t kFewRows = 3;
+
+// Products of small blocks with few rows, of many chunks, in their order.
+class pair_queue {
+ public:
+  // Whether such are the products of a call.
+  static bool serves(const gemm_call& call, int32_t n) {
+    return call.w_type == element_type::float32 && call.k > 0 && int64_t{call.k} * n <= kSmallBlock;
+  }
+
+  explicit pair_queue(const gemm_call& call) : call_(call) {}
+
+  // The pairs of a chunk, if it has few for each block. Each segment must have one then.
+  bool add(const gemm_chunk& chunk) {
+    const gemm_schedule& plan = call_.plan;
+    const indices starts = {plan.pair_start + chunk.segment_begin, chunk.segment_count + 1};
+    const int32_t begin = starts[0];
+    const int32_t end = starts[chunk.segment_count];
+    if (end - begin > int64_t{kFewRows} * chunk.segment_count || !rises(starts)) {
+      return false;
+    }
+    if (!call_.accumulate) {
+      initialise_rows(call_, chunk);
+    }
+    if (begin == end) {
+      return true;  // operands may be null, to which no offset may be added
+    }
+    int32_t segment = chunk.segment_begin;
+    for (int32_t p = begin; p < end;) {
+      const int32_t room = kQueuedPairs + kPairsAhead - count_;
+      const int32_t next = end - p < room ? end : p + room;
+      segment = append(chunk, segment, p, next);
+      p = next;
+      if (count_ == kQueuedPairs + kPairsAhead) {
+        run(kQueuedPairs);
+        std::memcpy(pairs_, pairs_ + kQueuedPairs, sizeof(row_and_block) * kPairsAhead);
+        count_ = kPairsAhead;
+      }
+    }
+    return true;
+  }
+
+  // What is left of all chunks.
+  void finish() {
+    if (count_ > 0) {
+      std::fill_n(pairs_ + count_, kPairsAhead, pairs_[count_ - 1]);
+      run(count_);
+    }
+  }
+
+ private:
+  // Pairs [begin, end), of which the first is of that segment or the one after it. Returns that of
+  // the last. A loop over the pairs of each segment would be left at a place that cannot be foreseen.
+  int32_t append(const gemm_chunk& chunk, int32_t segment, int32_t begin, int32_t end) {
+    const gemm_schedule plan = call_.plan;
+    const float* const a = call_.a;
+    const int64_t lda = call_.lda;
+    float* const c = call_.row(0);
+    const int64_t ldc = call_.ldc;
+    const float* const w = static_cast<const float*>(call_.block(0, chunk.write_block).data);
+    const int64_t stride = call_.w_read_stride;
+    row_and_block* to = pairs_ + count_;
+    for (int32_t p = begin; p < end; ++p, ++to) {
+      segment += static_cast<int32_t>(plan.pair_start[segment + 1] == p);
+      to->a = a + plan.pair_read[p] * lda;
+      to->c = c + chunk.rows[plan.pair_write[p]] * ldc;
+      to->w = w + plan.read_block[segment] * stride;
+    }
+    count_ += end - begin;
+    return segment;
+  }
+
+  void run(int32_t count) const {
+    call_.kernels->gemm_pairs(
+        {pairs_, count, call_.k, call_.columns, call_.ldw, call_.w_transposed});
+  }
+
+  const gemm_call& call_;
+  int32_t count_ = 0;
+  row_and_block pairs_[kQueuedPairs + 2 * kPairsAhead];
+};
 
 // Whether the first segment writes each row of the chunk once. Then its product begins with the
 // bias or with 0, and the rows need not be written before.
@@ -219,27 +307,25 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
   if (!is_range(call.column_begin, column_end, n) || !is_blas_size(call.ldw)) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  if (!is_range(chunk_begin, chunk_end, call.plan.chunks)) {
-    return BLOCKSPARSE_BAD_SCHEDULE;
-  }
+  status =
+      call.plan.check(chunk_begin, chunk_end, call.read_blocks, call.write_blocks, a_rows, c_rows);
   call.columns = column_end - call.column_begin;
+  if (status != BLOCKSPARSE_OK || call.columns == 0) {
+    return status;
+  }
 
   const operation what = call.w_transposed ? operation::transposed : operation::forward;
+  const bool small = pair_queue::serves(call, n);
+  pair_queue queue(call);
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
-    gemm_chunk chunk;
-    status = call.plan.chunk(i, call.read_blocks, call.write_blocks, a_rows, c_rows, &chunk);
-    if (status != BLOCKSPARSE_OK) {
-      return status;
-    }
-    if (call.columns == 0) {
-      continue;
-    }
+    const gemm_chunk chunk = call.plan.chunk(i);
     if (goes_to_blas(path, isa, what, pairs_per_segment(call.plan, chunk), call.k, n)) {
       run_on_blas(call, chunk);
-    } else {
+    } else if (!small || !queue.add(chunk)) {
       run_on_tiles(call, chunk, first_block(call, i + 1));
     }
   }
+  queue.finish();
   return BLOCKSPARSE_OK;
 }
 

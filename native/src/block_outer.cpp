@@ -109,6 +109,34 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
   }
 }
 
+// Elements of a block up to which a few pairs are taken all at once.
+constexpr int64_t kSmallBlock = 1024;
+
+// What is the same for all blocks of a call.
+outer_pairs_work few_pairs_of(const outer_part& p) {
+  outer_pairs_work work = {};
+  work.x = p.x;
+  work.ldx = p.ldx;
+  work.y = p.y;
+  work.ldy = p.ldy;
+  work.m = p.m;
+  work.n = p.n;
+  work.alpha = p.alpha;
+  work.accumulate = p.accumulate;
+  work.ldo = p.ldo;
+  return work;
+}
+
+void run_few_pairs(const outer_part& p, const kernel_table& kernels, outer_pairs_work* work) {
+  work->x_rows = p.x_rows.data;
+  work->y_rows = p.y_rows.data;
+  work->pairs = p.x_rows.count;
+  work->stream = may_stream(p);
+  work->o = p.o;
+  work->next_o = p.next_o != nullptr ? p.next_o : p.o;
+  kernels.outer_pairs(*work);
+}
+
 // Whether a sum of the products might be beyond all floats though alpha times that is not. It looks
 // at whole rows, so that what is done with a block does not depend on the part of it that is asked
 // for.
@@ -174,45 +202,40 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
   if (!is_range(m_begin, m_end, m) || !is_blas_size(ldo)) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  if (!is_range(block_begin, block_end, plan.blocks)) {
-    return BLOCKSPARSE_BAD_SCHEDULE;
+  status = plan.check(block_begin, block_end, x_blocks, y_blocks, x_rows, y_rows);
+  if (status != BLOCKSPARSE_OK || m_begin == m_end || n == 0) {
+    return status;
   }
 
-  const auto place = [=](int32_t x_block, int32_t y_block) {
-    return x_block * o_x_stride + y_block * o_y_stride;
+  const int64_t offset = m_begin * (transposed ? 1 : ldo);
+  const auto place = [=](int32_t b) {
+    return o + plan.x_block[b] * o_x_stride + plan.y_block[b] * o_y_stride + offset;
   };
   // Blocks that share their memory stay in the caches, however many there are.
   const bool shared = o_x_stride == 0 && o_y_stride == 0;
-  const bool beyond_caches = !shared && int64_t{plan.blocks} * m > kCachedFloats / (n > 0 ? n : 1);
+  outer_part part = {};
+  part.m = m_end - m_begin;
+  part.n = n;
+  part.alpha = alpha;
+  part.x = x_rows > 0 ? x + m_begin : nullptr;  // x may be null if there are no rows
+  part.ldx = ldx;
+  part.y = y;
+  part.ldy = ldy;
+  part.accumulate = accumulate == 1;
+  part.beyond_caches = !shared && int64_t{plan.blocks} * m > kCachedFloats / n;
+  part.ldo = ldo;
+  if (transposed) {
+    part = swapped(part);
+  }
+  const bool small = int64_t{part.m} * part.n <= kSmallBlock;
+  outer_pairs_work few_pairs = few_pairs_of(part);
   for (int32_t b = block_begin; b < block_end; ++b) {
-    outer_block block;
-    status = plan.block(b, x_blocks, y_blocks, x_rows, y_rows, &block);
-    if (status != BLOCKSPARSE_OK) {
-      return status;
-    }
-    if (m_begin == m_end || n == 0) {
-      continue;
-    }
-    const int64_t offset = m_begin * (transposed ? 1 : ldo);
-    const bool has_next = b + 1 < block_end && plan.names_block(b + 1, x_blocks, y_blocks);
-    outer_part part = {};
-    part.m = m_end - m_begin;
-    part.n = n;
-    part.alpha = alpha;
-    part.x_rows = block.x;
-    part.x = block.x.count > 0 ? x + m_begin : nullptr;  // x may be null if there are no pairs
-    part.ldx = ldx;
-    part.y_rows = block.y;
-    part.y = y;
-    part.ldy = ldy;
-    part.accumulate = accumulate == 1;
-    part.beyond_caches = beyond_caches;
-    part.o = o + place(block.x_block, block.y_block) + offset;
-    part.ldo = ldo;
-    part.next_o = has_next ? o + place(plan.x_block[b + 1], plan.y_block[b + 1]) + offset : nullptr;
-    if (transposed) {
-      part = swapped(part);
-    }
+    const outer_block block = plan.block(b);
+    const bool few = small && block.x.count <= kFewPairs;
+    part.x_rows = transposed ? block.y : block.x;
+    part.y_rows = transposed ? block.x : block.y;
+    part.o = place(b);
+    part.next_o = b + 1 < block_end ? place(b + 1) : nullptr;
     if (block.x.count == 0) {
       if (accumulate == 0) {
         write_zeros(part);
@@ -222,11 +245,13 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
     } else if (alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n)) {
       // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
       run_on_blas(part, scratch, scratch_length);
+    } else if (few) {
+      run_few_pairs(part, *kernels, &few_pairs);
     } else {
       run_on_tiles(part, *kernels);
     }
   }
-  if (beyond_caches) {
+  if (part.beyond_caches) {
     kernels->end_streams();
   }
   return BLOCKSPARSE_OK;
