@@ -140,8 +140,7 @@ final class FusedDot {
                 .of("gate", gate)
                 .writing("gradZ", gradZ)
                 .writing("gradGate", gradGate);
-        Scratch memory =
-            zSize == iSize && !accumulate ? null : borrow(plan.inputRows(), iSize)) {
+        Scratch memory = zSize == iSize && !accumulate ? null : borrow(plan.inputRows(), iSize)) {
       Rows gradZRows = Operands.rows(gradZ);
       Rows gradH = memory == null ? gradZRows : new Rows(memory.storage(), plan.inputRows(), iSize);
       Blocks blocks = Operands.blocks(W);
