@@ -107,30 +107,27 @@ constexpr int32_t kQueuedPairs = 128;
 constexpr int64_t kSmallBlock = 1024;
 constexpr int32_t kFewRows = 3;
 
-// Products of small blocks with few rows, of many chunks, in their order.
+// Rows up to which products with a transposed block of any size are dot products.
+constexpr int32_t kLeastDotRows = 2;
+
+// Whether the blocks of a chunk have few rows, and each has one.
+bool has_few_rows(const gemm_schedule& plan, const gemm_chunk& chunk) {
+  const indices starts = {plan.pair_start + chunk.segment_begin, chunk.segment_count + 1};
+  return starts[chunk.segment_count] - starts[0] <= int64_t{kFewRows} * chunk.segment_count &&
+         rises(starts);
+}
+
+// Products of small blocks of floats with few rows, of many chunks, in their order.
 class pair_queue {
  public:
-  // Whether such are the products of a call.
-  static bool serves(const gemm_call& call, int32_t n) {
-    return call.w_type == element_type::float32 && call.k > 0 && int64_t{call.k} * n <= kSmallBlock;
-  }
-
   explicit pair_queue(const gemm_call& call) : call_(call) {}
 
-  // The pairs of a chunk, if it has few for each block. Each segment must have one then.
-  bool add(const gemm_chunk& chunk) {
-    const gemm_schedule& plan = call_.plan;
-    const indices starts = {plan.pair_start + chunk.segment_begin, chunk.segment_count + 1};
+  void add(const gemm_chunk& chunk) {
+    const int32_t* const starts = call_.plan.pair_start + chunk.segment_begin;
     const int32_t begin = starts[0];
     const int32_t end = starts[chunk.segment_count];
-    if (end - begin > int64_t{kFewRows} * chunk.segment_count || !rises(starts)) {
-      return false;
-    }
     if (!call_.accumulate) {
       initialise_rows(call_, chunk);
-    }
-    if (begin == end) {
-      return true;  // operands may be null, to which no offset may be added
     }
     int32_t segment = chunk.segment_begin;
     for (int32_t p = begin; p < end;) {
@@ -144,7 +141,6 @@ class pair_queue {
         count_ = kPairsAhead;
       }
     }
-    return true;
   }
 
   // What is left of all chunks.
@@ -201,15 +197,15 @@ bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
   return covers;
 }
 
-// Makes tiles of the pairs from `begin` on; returns where the pairs end that found no room. A tile
-// ends before a row that it writes already: repeats follow each other.
-int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin,
+// Makes tiles of the pairs [begin, end); returns where the pairs end that found no room. A tile ends
+// before a row that it writes already: repeats follow each other.
+int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin, int32_t end,
                    row_tile* tiles, int32_t* tile_count) {
   int32_t i = begin;
   int32_t count = 0;
-  for (; i < segment.read.count && count < kMostTiles; ++count) {
+  for (; i < end && count < kMostTiles; ++count) {
     row_tile& tile = tiles[count];
-    const int32_t rest = segment.read.count - i;
+    const int32_t rest = end - i;
     // Tiles of nearly equal height: one of a single row has too few sums to keep the multipliers
     // busy.
     const int32_t most = rest <= kTileRows ? rest : (rest - 1) / ((rest - 1) / kTileRows + 1) + 1;
@@ -219,15 +215,16 @@ int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t b
       tile.c[rows] = call.row(segment.write[i]);
       ++rows;
       ++i;
-    } while (rows < most && i < segment.read.count &&
-             segment.write.position[i] != segment.write.position[i - 1]);
+    } while (rows < most && i < end && segment.write.position[i] != segment.write.position[i - 1]);
     tile.rows = rows;
   }
   *tile_count = count;
   return i;
 }
 
-void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view next_chunk) {
+// At most `most` rows of a block at once.
+void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view next_chunk,
+                  int32_t most) {
   const bool fused = !call.accumulate && call.k > 0 && covers_rows_once(call.plan, chunk);
   if (!call.accumulate && !fused) {
     initialise_rows(call, chunk);
@@ -250,7 +247,8 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
                  : work.bias != nullptr ? sums_begin::with_bias
                                         : sums_begin::with_zero;
     for (int32_t i = 0; i < segment.read.count;) {
-      i = make_tiles(call, segment, i, tiles, &work.tile_count);
+      const int32_t end = segment.read.count - i > most ? i + most : segment.read.count;
+      i = make_tiles(call, segment, i, end, tiles, &work.tile_count);
       if (i < segment.read.count) {
         work.next = work.w;
       } else if (s + 1 < chunk.segment_count) {
@@ -315,14 +313,19 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
   }
 
   const operation what = call.w_transposed ? operation::transposed : operation::forward;
-  const bool small = pair_queue::serves(call, n);
+  const bool small = call.k > 0 && int64_t{call.k} * n <= kSmallBlock;
   pair_queue queue(call);
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     const gemm_chunk chunk = call.plan.chunk(i);
     if (goes_to_blas(path, isa, what, pairs_per_segment(call.plan, chunk), call.k, n)) {
       run_on_blas(call, chunk);
-    } else if (!small || !queue.add(chunk)) {
-      run_on_tiles(call, chunk, first_block(call, i + 1));
+    } else if (!small || !has_few_rows(call.plan, chunk)) {
+      run_on_tiles(call, chunk, first_block(call, i + 1), INT32_MAX);
+    } else if (call.w_type == element_type::float32) {
+      queue.add(chunk);
+    } else {
+      // So few that a transposed block is not made a panel of: the bits of floats.
+      run_on_tiles(call, chunk, first_block(call, i + 1), kLeastDotRows);
     }
   }
   queue.finish();
