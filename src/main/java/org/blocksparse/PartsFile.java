@@ -14,7 +14,7 @@ import java.util.Map;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
@@ -94,7 +94,7 @@ final class PartsFile {
           case W2 -> new long[] {classes.classes(), features, classes.slots()};
           case B2 -> new long[] {classes.classes(), classes.slots()};
         };
-    tensors.add(new TensorSource(name, ElementType.F32, dims, null));
+    tensors.add(new TensorSource(name, Dtype.F32, dims, null));
   }
 
   /** Writes the file; see {@link HierarchicalSoftmaxBuilder#saveParts}. */

@@ -14,7 +14,7 @@ import java.util.Set;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
@@ -146,7 +146,7 @@ public final class TensorFile implements AutoCloseable {
   public Set<String> names() {
     Set<String> names = new LinkedHashSet<>();
     for (TensorEntry entry : reader.entries()) {
-      if (entry.type() == ElementType.F32 || entry.type() == ElementType.I32) {
+      if (entry.type() == Dtype.F32 || entry.type() == Dtype.I32) {
         names.add(entry.name());
       }
     }
@@ -170,7 +170,7 @@ public final class TensorFile implements AutoCloseable {
   public FloatTensor floats(String name) throws IOException {
     return read(
         name,
-        ElementType.F32,
+        Dtype.F32,
         entry -> {
           Storage storage = mapped ? reader.mapElements(entry) : reader.readFloats(entry);
           return FloatTensor.dense(storage, Shape.of(entry.dims()));
@@ -184,7 +184,7 @@ public final class TensorFile implements AutoCloseable {
   public IntTensor ints(String name) throws IOException {
     return read(
         name,
-        ElementType.I32,
+        Dtype.I32,
         entry -> {
           if (entry.size() > Integer.MAX_VALUE - 8) {
             throw new MalformedException(name, "has more elements than an array can hold");
@@ -197,7 +197,7 @@ public final class TensorFile implements AutoCloseable {
     T of(TensorEntry entry) throws IOException;
   }
 
-  private synchronized <T> T read(String name, ElementType type, Content<T> content)
+  private synchronized <T> T read(String name, Dtype type, Content<T> content)
       throws IOException {
     StackRoom.requireForFiles();
     requireNonNull(name, "name");

@@ -2,14 +2,20 @@
 package org.blocksparse;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Narrowing;
 import org.blocksparse.internal.WeightType;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
+import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.Storage;
@@ -74,12 +80,12 @@ final class WeightsFile implements AutoCloseable {
   }
 
   /** What weights are written as that are stored as this. */
-  private WeightType typeToWrite(org.blocksparse.ElementType stored) {
-    org.blocksparse.ElementType wanted = options.weights() == null ? stored : options.weights();
-    if (stored != wanted && stored != org.blocksparse.ElementType.FLOAT32) {
+  private WeightType typeToWrite(ElementType stored) {
+    ElementType wanted = options.weights() == null ? stored : options.weights();
+    if (stored != wanted && stored != ElementType.FLOAT32) {
       throw ReadOnlyWeights.notSaved(stored, wanted);
     }
-    if (wanted != org.blocksparse.ElementType.FLOAT32 && options.optimizerState()) {
+    if (wanted != ElementType.FLOAT32 && options.optimizerState()) {
       throw new IllegalArgumentException(
           "options: the state of an optimizer beside weights of "
               + wanted
@@ -124,6 +130,27 @@ final class WeightsFile implements AutoCloseable {
     }
   }
 
+  /**
+   * Writes the file.
+   *
+   * @param aligned the name of the tensor that can be used where it lies
+   * @param lease of all that is written
+   */
+  void write(Path file, String aligned, Map<String, String> metadata, Lease lease)
+      throws IOException {
+    // Elements of more bytes come first, so that all lie at multiples of their size.
+    tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
+    SafeTensorsWriter writer =
+        new SafeTensorsWriter(
+            SafeTensorsLayout.of(tensors, aligned), metadata, options.progress()::update);
+    AtomicFile.write(
+        file,
+        channel -> {
+          writer.writeAll(channel, tensors);
+          lease.requireIntact();
+        });
+  }
+
   /** Frees what was made to be written. */
   @Override
   public void close() {
@@ -132,18 +159,18 @@ final class WeightsFile implements AutoCloseable {
 
   // ------------------------------------------------------------------------------------ reading
 
-  static ElementType dtype(WeightType type) {
+  static Dtype dtype(WeightType type) {
     return switch (type) {
-      case FLOAT32 -> ElementType.F32;
-      case FLOAT16 -> ElementType.F16;
-      case BFLOAT16 -> ElementType.BF16;
-      case INT8 -> ElementType.I8;
+      case FLOAT32 -> Dtype.F32;
+      case FLOAT16 -> Dtype.F16;
+      case BFLOAT16 -> Dtype.BF16;
+      case INT8 -> Dtype.I8;
     };
   }
 
   /** What a tensor of a file is; floats if it is anything else. */
   static WeightType typeOf(SafeTensorsReader reader, String name) {
-    ElementType found = reader.typeOrNull(name);
+    Dtype found = reader.typeOrNull(name);
     for (WeightType type : WeightType.values()) {
       if (dtype(type) == found) {
         return type;
@@ -161,8 +188,8 @@ final class WeightsFile implements AutoCloseable {
       TensorEntry w1Scales = null;
       TensorEntry w2Scales = null;
       if (type.hasScales()) {
-        w1Scales = reader.entry(ModelNames.scales("W1"), ElementType.F32, classes);
-        w2Scales = reader.entry(ModelNames.scales("W2"), ElementType.F32, classes, slots);
+        w1Scales = reader.entry(ModelNames.scales("W1"), Dtype.F32, classes);
+        w2Scales = reader.entry(ModelNames.scales("W2"), Dtype.F32, classes, slots);
       }
       return new Entries(
           type,

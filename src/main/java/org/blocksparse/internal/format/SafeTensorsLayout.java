@@ -30,7 +30,7 @@ public final class SafeTensorsLayout {
   }
 
   /** Adds a tensor, whose elements are to be had when it is its turn. */
-  public SafeTensorsLayout add(String name, ElementType type, long... dims) {
+  public SafeTensorsLayout add(String name, Dtype type, long... dims) {
     TensorEntry entry =
         new TensorEntry(name, type, dims, dataBytes, Dimensions.size(dims, type.bytes()));
     entries.add(entry);

@@ -196,7 +196,7 @@ public final class SafeTensorsReader implements AutoCloseable {
    *
    * @throws MalformedException if it is not, or has another type
    */
-  public TensorEntry entryOfType(String name, ElementType type) throws MalformedException {
+  public TensorEntry entryOfType(String name, Dtype type) throws MalformedException {
     TensorEntry entry = header.entries().get(name);
     if (entry == null) {
       throw new MalformedException(name, "is missing");
@@ -212,7 +212,7 @@ public final class SafeTensorsReader implements AutoCloseable {
    *
    * @throws MalformedException if it is not, or has another type or number of dimensions
    */
-  public TensorEntry entryOfRank(int rank, String name, ElementType type)
+  public TensorEntry entryOfRank(int rank, String name, Dtype type)
       throws MalformedException {
     TensorEntry entry = header.entries().get(name);
     if (entry == null) {
@@ -226,7 +226,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /** The type of a tensor; null if there is none of that name. */
-  public ElementType typeOrNull(String name) {
+  public Dtype typeOrNull(String name) {
     TensorEntry entry = header.entries().get(name);
     return entry == null ? null : entry.type();
   }
@@ -237,7 +237,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /** As {@link #entryOfRank}, with exactly these dimensions. */
-  public TensorEntry entry(String name, ElementType type, long... dims) throws MalformedException {
+  public TensorEntry entry(String name, Dtype type, long... dims) throws MalformedException {
     TensorEntry entry = entryOfRank(dims.length, name, type);
     if (!Arrays.equals(entry.dims(), dims)) {
       throw new MalformedException(
@@ -297,7 +297,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     int size = entry.type().bytes();
     Storage storage = Storage.allocate((entry.bytes() + 3) / 4);
     made.add(storage);
-    int infinity = entry.type() == ElementType.F16 ? 0x7c00 : 0x7f80;
+    int infinity = entry.type() == Dtype.F16 ? 0x7c00 : 0x7f80;
     byte[] inMemory = new byte[size * (int) Math.min(CHUNK, entry.size())];
     for (long begin = 0; begin < entry.size(); begin += CHUNK) {
       int count = (int) Math.min(CHUNK, entry.size() - begin);
