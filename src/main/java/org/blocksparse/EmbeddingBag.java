@@ -96,24 +96,26 @@ public final class EmbeddingBag implements AutoCloseable {
   private final LayerState state;
   private Map<String, String> metadata = Map.of();
 
-  private EmbeddingBag(FloatTensor table, Weights narrow, Mode mode, Workers workers) {
+  private EmbeddingBag(
+      FloatTensor table, Weights narrow, TableRows rows, long features, Mode mode, Workers workers) {
     this.table = table;
     this.narrow = narrow;
     this.mode = mode;
     this.workers = workers;
-    TableRows rows = table != null ? Operands.table(table) : Operands.table(narrow);
-    this.computation = new BagTable(workers.engine(), rows, features(), mode.reduction);
+    this.computation = new BagTable(workers.engine(), rows, (int) features, mode.reduction);
     this.state = new LayerState("layer", new BlockedTensor(rows.storage(), vocabulary(), true));
   }
 
   /** A layer with a given table, which becomes its own. */
   static EmbeddingBag of(FloatTensor table, Mode mode, Workers workers) {
-    return new EmbeddingBag(table, null, mode, workers);
+    long features = table.shape().dim(1);
+    return new EmbeddingBag(table, null, Operands.table(table), features, mode, workers);
   }
 
   /** A layer that is only read, with the rows given, which become its own. */
   static EmbeddingBag of(Weights narrow, Mode mode, Workers workers) {
-    return new EmbeddingBag(null, narrow, mode, workers);
+    long features = narrow.shape().dim(2);
+    return new EmbeddingBag(null, narrow, Operands.table(narrow), features, mode, workers);
   }
 
   /** That of weights of which each row is a block of one column, which has a scale of its own. */
@@ -191,12 +193,12 @@ public final class EmbeddingBag implements AutoCloseable {
 
   /** How many rows the table has. */
   public int vocabulary() {
-    return (int) (table != null ? table.shape().dim(0) : narrow.shape().dim(0));
+    return (int) computation.rows().count();
   }
 
   /** The size of a row. */
   public int features() {
-    return (int) (table != null ? table.shape().dim(1) : narrow.shape().dim(2));
+    return computation.features();
   }
 
   /** What sums are multiplied by. */
@@ -214,7 +216,7 @@ public final class EmbeddingBag implements AutoCloseable {
 
   /** What the table is stored as. If it is not FLOAT32, table() refuses to give it out. */
   public ElementType weightType() {
-    return table != null ? ElementType.FLOAT32 : narrow.type();
+    return ElementType.of(computation.rows().type());
   }
 
   /**
