@@ -529,9 +529,9 @@ BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(
     int64_t a_rows, int64_t lda, const float* scales, const float* y, int64_t ldy, float* dots);
 
 /*
- * Steps of an optimiser: for each bag r, its sum (without a factor) is the gradient g of row targets[r]
- * of w, by which that row makes one step; see below. If g is longer than max_norm, it is scaled
- * down to that. The gradient is never written to memory that others see.
+ * Steps of an optimizer: for each bag r, its sum (without a factor) is the gradient g of row
+ * targets[r] of w, by which that row makes one step; see below. If g is longer than max_norm, it is
+ * scaled down to that. The gradient is never written to memory that others see.
  *
  * a         rows that gradients are sums of: a_rows rows, row i at a + i * lda
  * targets   for each bag a row of w; no row twice
@@ -570,14 +570,17 @@ BLOCKSPARSE_API int32_t blocksparse_bag_adam_f32(
 BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const float* x);
 
 /*
- * One step of an optimiser on count elements that lie together; the gradient is scale * g + decay * w.
+ * One step of an optimizer on count elements that lie together; the gradient is
+ * scale * g + decay * w.
  *
  *   SGD       w -= rate * gradient
  *   Adagrad   s += gradient^2;  w -= rate * gradient / (sqrt(s) + epsilon)
  *   Adam      m = beta1 * m + (1 - beta1) * gradient;  v = beta2 * v + (1 - beta2) * gradient^2;
  *             w -= rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon), step >= 1
  *
- * What is divided by is at least the smallest positive float, so 0 / 0 is 0.
+ * What is divided by is at least the smallest positive float, so 0 / 0 is 0. s and v stay finite:
+ * sums beyond the largest float are kept as that. Then Adagrad divides by the size of the gradient
+ * itself, and Adam's step is 0.
  *
  * The operands do not overlap.
  */

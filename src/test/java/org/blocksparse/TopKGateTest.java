@@ -239,10 +239,10 @@ final class TopKGateTest {
 
   @Test
   void equalLogitsGoToTheLowerNumber_andNaNToItsOwnSampleOnly() {
-    float[] logits = {1, 1, 1, 1, 1, Float.NaN, 2, 1, 0, 0, 5, 5};
-    try (FloatTensor tensor = FloatTensor.of(logits, 3, 4);
+    float[] logits = {1, 1, 1, 1, 1, Float.NaN, 2, 1, 0, 0, 5, 5, -1, -0f, 0, 0};
+    try (FloatTensor tensor = FloatTensor.of(logits, 4, 4);
         Routing routing = TopKGate.of(4, 2).route(tensor)) {
-      assertArrayEquals(new int[] {0, 1, 1, 2, 2, 3}, routing.experts().toArray());
+      assertArrayEquals(new int[] {0, 1, 1, 2, 2, 3, 1, 2}, routing.experts().toArray());
       float[] gates = routing.gates().toArray();
       assertArrayEquals(new float[] {0.5f, 0.5f}, Arrays.copyOfRange(gates, 0, 2));
       assertTrue(Float.isNaN(gates[2]) && Float.isNaN(gates[3]));

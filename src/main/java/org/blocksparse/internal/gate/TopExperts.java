@@ -48,8 +48,7 @@ public record TopExperts(Engine engine, int experts, int k, boolean renormalised
   private void top(float[] logits, int[] chosen, int at) {
     for (int e = 0; e < experts; e++) {
       int rank = Math.min(e, k);
-      // NaN counts as the largest: its gate tells.
-      while (rank > 0 && Float.compare(logits[e], logits[chosen[at + rank - 1]]) > 0) {
+      while (rank > 0 && isLarger(logits[e], logits[chosen[at + rank - 1]])) {
         if (rank < k) {
           chosen[at + rank] = chosen[at + rank - 1];
         }
@@ -59,6 +58,11 @@ public record TopExperts(Engine engine, int experts, int k, boolean renormalised
         chosen[at + rank] = e;
       }
     }
+  }
+
+  /** NaN counts as the largest: its gate tells. Zeros are equal, whatever their signs. */
+  private static boolean isLarger(float a, float b) {
+    return a > b || (Float.isNaN(a) && !Float.isNaN(b));
   }
 
   private static void softmax(float[] row, float max) {
