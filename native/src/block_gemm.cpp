@@ -198,6 +198,7 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
                     int32_t column_end, int32_t n, int64_t a_rows, int64_t c_rows) {
   const int32_t w_rows = call.w_transposed ? n : call.k;
   const int32_t w_columns = call.w_transposed ? call.k : n;
+  const operation what = call.w_transposed ? operation::transposed : operation::forward;
   blocksparse_status status = first_error(
       gemm_schedule::parse(schedule, schedule_length, &call.plan),
       check_rows(call.a, a_rows, call.k, call.lda),
@@ -210,7 +211,7 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
       call.bias == nullptr ? BLOCKSPARSE_OK
                            : check_rows(call.bias, call.write_blocks, n, call.bias_stride),
       check_rows(call.c, c_rows, n, call.ldc),
-      may_go_to_blas(path, isa, call.k, n)
+      may_go_to_blas(path, isa, what, call.k, n)
           ? check_scratch(call.scratch, call.scratch_length, call.k, n)
           : BLOCKSPARSE_OK);
   if (status != BLOCKSPARSE_OK) {
@@ -224,7 +225,6 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
   }
   call.columns = column_end - call.column_begin;
 
-  const operation what = call.w_transposed ? operation::transposed : operation::forward;
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     gemm_chunk chunk;
     status = call.plan.chunk(i, call.read_blocks, call.write_blocks, a_rows, c_rows, &chunk);

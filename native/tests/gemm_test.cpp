@@ -135,7 +135,7 @@ void check_missing_scratch(const problem& p, int32_t isa, int32_t path, const ma
   none.scratch = matrix(0, 0, 0);
   none.without_scratch = true;
   const int32_t status = none.run(p, isa, path, 0, chunks_of(none), 0, p.n);
-  if (blocksparse_scratch_f32(isa, path, p.k, p.n) == 0) {
+  if (blocksparse_gemm_scratch_f32(isa, path, p.k, p.n, p.transposed) == 0) {
     CHECK_STATUS(BLOCKSPARSE_OK, status);
     CHECK(none.c.same_bits(expected));
   } else if (p.k + p.n > 0) {
@@ -268,11 +268,10 @@ void check_very_wide_blocks(int32_t isa) {
     for (int32_t q = 0; q < n; ++q) {
       w[static_cast<std::size_t>(q)] = static_cast<float>(q % 1000);
     }
-    CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_block_gemm_f32(
-                     isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, schedule[1],
-                     0, n, 1, n, a.data(), rows, 1, w.data(), 1, 1, 0, 0, n, 0, nullptr, 0, 0,
-                     c.data(), rows, n, nullptr, 0));
+    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_gemm_f32(
+                                     isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule),
+                                     0, schedule[1], 0, n, 1, n, a.data(), rows, 1, w.data(), 1, 1,
+                                     0, 0, n, 0, nullptr, 0, 0, c.data(), rows, n, nullptr, 0));
     int32_t wrong = 0;
     for (int32_t i = 0; i < rows; ++i) {
       for (int32_t q = 0; q < n; ++q) {

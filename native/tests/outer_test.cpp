@@ -142,7 +142,7 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
     operands none = before;
     none.without_scratch = true;
     const int32_t status = none.run(p, isa, path, 0, blocks, 0, p.m);
-    if (blocksparse_scratch_f32(isa, path, p.m, p.n) == 0) {
+    if (blocksparse_outer_scratch_f32(isa, path, p.m, p.n) == 0) {
       CHECK_STATUS(BLOCKSPARSE_OK, status);
       CHECK(none.o.same_bits(o.o));
     } else {

@@ -157,7 +157,7 @@ class random_source {
 
 // Scratch for products on any path.
 inline int64_t most_scratch(int32_t size1, int32_t size2) {
-  return blocksparse_scratch_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, size1, size2);
+  return blocksparse_outer_scratch_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, size1, size2);
 }
 
 inline float quiet_nan() { return std::numeric_limits<float>::quiet_NaN(); }

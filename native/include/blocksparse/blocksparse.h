@@ -193,12 +193,14 @@ BLOCKSPARSE_API void blocksparse_unmap(void* memory);
 /* ----------------------------------------------------------------------------------- products */
 
 /*
- * The elements of scratch with which block_gemm and block_outer work best for rows of the two
- * sizes given, in either order; 0 where such products never go to BLAS, which alone needs scratch.
- * The result depends on nothing else, and neither do the bits of a product.
+ * The elements of scratch with which block_gemm or block_outer works best; 0 where such products
+ * never go to BLAS, which alone needs scratch. The result depends on nothing else, and neither do
+ * the bits of a product.
  */
-BLOCKSPARSE_API int64_t blocksparse_scratch_f32(int32_t isa, int32_t path, int32_t size1,
-                                                int32_t size2);
+BLOCKSPARSE_API int64_t blocksparse_gemm_scratch_f32(int32_t isa, int32_t path, int32_t k,
+                                                     int32_t n, int32_t w_transposed);
+BLOCKSPARSE_API int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path, int32_t m,
+                                                      int32_t n);
 
 /*
  * For each row r written by chunks [chunk_begin, chunk_end), columns [column_begin, column_end):
@@ -218,8 +220,9 @@ BLOCKSPARSE_API int64_t blocksparse_scratch_f32(int32_t isa, int32_t path, int32
  * bias          write_blocks rows of n, bias_stride apart, or NULL; must be NULL to accumulate
  * accumulate    0: c is only written, never read, and may hold NaN; 1: c is added to
  * c             rows written: c_rows rows, row r at c + r * ldc; ldc >= n; overlaps no other operand
- * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least k + n,
- *               unless blocksparse_scratch_f32 is 0: then it is not looked at and may be NULL
+ * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
+ *               k + n, unless blocksparse_gemm_scratch_f32 is 0: then it is not looked at and may be
+ *               NULL
  */
 BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
     int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
@@ -280,8 +283,9 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_typed_f32(
  * y             y_rows rows of n, row r at y + r * ldy
  * accumulate    0: o is only written, never read, and may hold NaN; 1: o is added to
  * o             x_blocks x y_blocks blocks; ldo >= n, or m when transposed; overlaps no other operand
- * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least m + n,
- *               unless blocksparse_scratch_f32 is 0: then it is not looked at and may be NULL
+ * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
+ *               m + n, unless blocksparse_outer_scratch_f32 is 0: then it is not looked at and may
+ *               be NULL
  */
 BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(
     int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
