@@ -23,7 +23,7 @@ struct indices {
 };
 
 // True if every index is in [0, limit). Written without a branch per index, for the compiler to
-// vectorise: negative indices are large as unsigned numbers.
+// vectorize: negative indices are large as unsigned numbers.
 inline bool all_below(indices list, int64_t limit) {
   const uint32_t bound = limit > INT32_MAX ? 0x80000000u : static_cast<uint32_t>(limit);
   uint32_t bad = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Optimiser steps against the same formulas in double.
+// Optimizer steps against the same formulas in double.
 #include "testing.h"
 
 namespace {

@@ -564,7 +564,7 @@ BLOCKSPARSE_API int32_t blocksparse_bag_adam_f32(
     float decay, float max_norm, float beta1, float beta2, float epsilon, float* m, float* v,
     float* w, int64_t w_rows, float* scratch);
 
-/* -------------------------------------------------------------------------------- optimisers */
+/* -------------------------------------------------------------------------------- optimizers */
 
 /*
  * The Euclidean length of x, count elements: what a gradient is clipped by. Of finite elements of any

@@ -316,7 +316,7 @@ final class Growth {
     SoftmaxParameters fresh = null;
     LayerMemory result = null;
     try (Lease lease = memory.lease()) {
-      fresh = SoftmaxParameters.zeros(memory.features(), classes.classes(), classes.slots());
+      fresh = SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
       result = memory.with(classes, fresh);
       result.state().reset(memory.state().kind());
       content.fill(fresh.storage(), result.state());

@@ -56,7 +56,7 @@ final class WeightsFile implements AutoCloseable {
     Engine engine = layer.softmax().engine();
     WeightType type = typeToWrite(parameters.type());
     int features = layer.features();
-    int classes = layer.assignment().classes();
+    int classes = layer.assignment().classCount();
     int slots = layer.assignment().slots();
     long[] dims2 = {classes, features, slots};
     Grid w2 = new Grid("W2", classes, features, slots, dims2, new long[] {classes, slots});

@@ -79,7 +79,7 @@ final class WeightsTest {
         IntTensor inputIdx = IntTensor.of(given.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(given.outputIdx(), s.outputIdx());
         BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(kernels.workers())) {
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(kernels.workers())) {
       BlockProblem p =
           new BlockProblem(
               s,

@@ -277,7 +277,7 @@ final class ScarcityOperands implements AutoCloseable {
     operations.put("atLeast", () -> layer.atLeast(x, 0.01));
     operations.put("sample", () -> layer.sample(x, new Random(1)));
     operations.put(
-        "topK filtered", () -> layer.topK(x, 3, Filter.without(seen).withRenormalisation()));
+        "topK filtered", () -> layer.topK(x, 3, Filter.without(seen).withRenormalization()));
     operations.put("sample filtered", () -> layer.sample(x, 1, new Random(1), Filter.only(seen)));
     operations.put("explain", () -> layer.explain(row, 3));
   }

@@ -89,7 +89,7 @@ public final class ClassSearch {
       Rows classes = softmax.classes(slice, true, workspace);
       AllowedSlots[] allowed = allowed(slice, row -> ofRow.of(first + row), filter.listed());
       double[] logAllowed =
-          filter.renormalised()
+          filter.renormalized()
               ? new AllowedTotals(softmax, maxRound).of(slice, classes, allowed, workspace)
               : null;
       RowSearch[] searches = begin(classes, allowed, logAllowed, candidates, workspace);
