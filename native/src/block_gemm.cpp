@@ -175,10 +175,10 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
   }
 }
 
-// The first block of chunk c, of which nothing has been checked yet but where its segments begin: the
-// chunk before ends there. No block if there is none. It is fetched though this call may end before:
-// who runs chunks one by one runs that one next.
-// (Without elements w may be null, to which no offset may be added.)
+// The first block of chunk c, of which nothing has been checked yet but where its segments begin:
+// the chunk before ends there. No block if there is none. It is fetched though this call may end
+// before: who runs chunks one by one runs that one next. (Without elements w may be null, to which
+// no offset may be added.)
 block_view first_block(const gemm_call& call, int32_t c) {
   if (c >= call.plan.chunks || call.k == 0) {
     return {nullptr, 0, nullptr};
@@ -191,8 +191,8 @@ block_view first_block(const gemm_call& call, int32_t c) {
   return call.block(call.plan.read_block[s], call.plan.write_block[c]);
 }
 
-// The checks and the loop over chunks of all products. What `call` holds is not checked yet, but the
-// kernels and what is left out of it here.
+// The checks and the loop over chunks of all products. What `call` holds is not checked yet, but
+// the kernels and what is left out of it here.
 int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* schedule,
                     int64_t schedule_length, int32_t chunk_begin, int32_t chunk_end,
                     int32_t column_end, int32_t n, int64_t a_rows, int64_t c_rows) {

@@ -193,8 +193,8 @@ struct gemm_schedule {
     if (status != BLOCKSPARSE_OK || chunk->segment_count == 0) {
       return status;
     }
-    // All segments at once: where each has a row or two, a check of its own would take as long as its
-    // product.
+    // All segments at once: where each has a row or two, a check of its own would take as long as
+    // its product.
     const indices starts = {pair_start + chunk->segment_begin, chunk->segment_count + 1};
     const int32_t begin = starts[0];
     const int32_t end = starts[chunk->segment_count];

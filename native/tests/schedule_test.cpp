@@ -149,7 +149,8 @@ void check_gemm() {
   CHECK(empty.c == std::vector<float>(16, 1.0f));
 }
 
-// What is fetched ahead for the next chunk, run or not, is looked at no further than it was checked.
+// What is fetched ahead for the next chunk, run or not, is looked at no further than it was
+// checked.
 void check_fetched_ahead() {
   const std::vector<int32_t> good =
       gemm_schedule({0, 1, 2, 3}, {0, 0, 1, 1}, {{0, 0, 0}, {1, 1, 0}, {2, 2, 1}, {0, 3, 0}}, 1);

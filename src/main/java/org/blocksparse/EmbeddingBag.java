@@ -65,8 +65,8 @@ public final class EmbeddingBag implements AutoCloseable {
 
   /**
    * What the sum of a row of n entries is multiplied by. It goes by the number of entries, whatever
-   * their values are, so that it is defined for values that cancel out. Who wants a mean weighted
-   * by the values, so that these count by their share, divides them by their sum and uses {@link
+   * their values are, so that it is defined for values that cancel out. For a mean weighted
+   * by the values, so that these count by their share, divide them by their sum and use {@link
    * #SUM}.
    */
   public enum Mode {
