@@ -14,6 +14,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -183,6 +185,9 @@ final class TensorFileTest {
               .getMessage()
               .startsWith("nan: element 1 is NaN"));
       assertThrows(NullPointerException.class, () -> TensorFile.save(to, null));
+      Map<String, FloatTensor> many =
+          IntStream.range(0, 65_537).boxed().collect(Collectors.toMap(i -> "t" + i, i -> W));
+      assertThrows(IllegalArgumentException.class, () -> TensorFile.save(to, many));
       W.close();
       assertEquals(
           "W: the tensor (1, 2, 2, 2) is closed",
