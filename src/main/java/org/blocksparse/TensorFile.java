@@ -64,9 +64,9 @@ public final class TensorFile implements AutoCloseable {
    * the old one or the new one, never a part of one.
    *
    * @param metadata strings that belong to the file, by key
-   * @throws IllegalArgumentException if a tensor is a transposed view, if a name could be a path or
-   *     has a space, if metadata is refused by {@link SaveOptions#withMetadata}, or if there are
-   *     more than 65,536 names or 8 MB of them
+   * @throws IllegalArgumentException if a tensor is a transposed view or has more than 32
+   *     dimensions, if a name could be a path or has a space, if metadata is refused by {@link
+   *     SaveOptions#withMetadata}, or if there are more than 65,536 names or 8 MB of them
    * @throws IllegalStateException if a tensor is closed, or a float32 is not finite
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
@@ -197,8 +197,7 @@ public final class TensorFile implements AutoCloseable {
     T of(TensorEntry entry) throws IOException;
   }
 
-  private synchronized <T> T read(String name, Dtype type, Content<T> content)
-      throws IOException {
+  private synchronized <T> T read(String name, Dtype type, Content<T> content) throws IOException {
     StackRoom.requireForFiles();
     requireNonNull(name, "name");
     if (closed) {
