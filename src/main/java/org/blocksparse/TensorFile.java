@@ -40,7 +40,9 @@ import org.blocksparse.internal.memory.Storage;
  * by {@link FileFormatException}. Layers have files of their own ({@link HierarchicalSoftmax#save},
  * {@link EmbeddingBag#save}), whose tensors can be read here as well.
  *
- * <p>Safe for use by any number of threads.
+ * <p>Safe for use by any number of threads. An interrupt of one that reads ends its call with an
+ * {@link IOException}; the file stays open for the others, unless it is in another file system than
+ * the system's, or is mapped where there is no native library.
  */
 public final class TensorFile implements AutoCloseable {
   private final Path file;
@@ -135,7 +137,12 @@ public final class TensorFile implements AutoCloseable {
     FileEvent event = Recorder.file();
     boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
     SafeTensorsReader reader =
-        FileFormatException.of(file, () -> ModelFile.open(file, options.memory()));
+        FileFormatException.of(
+            file,
+            () ->
+                mapped
+                    ? ModelFile.open(file, options.memory())
+                    : SafeTensorsReader.openShared(file));
     if (event != null) {
       event.record(options.verb(), "tensors", file);
     }

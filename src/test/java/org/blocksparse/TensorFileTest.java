@@ -122,6 +122,19 @@ final class TensorFileTest {
   }
 
   @Test
+  void anInterruptOfOneReaderDoesNotCloseTheFileForTheOthers() throws IOException {
+    save();
+    try (TensorFile tensors = TensorFile.open(file)) {
+      Thread.currentThread().interrupt();
+      assertThrows(IOException.class, () -> tensors.floats("W"));
+      assertTrue(Thread.interrupted(), "the interrupt is lost");
+      try (FloatTensor W = tensors.floats("W")) {
+        assertArrayEquals(WEIGHTS, W.toArray());
+      }
+    }
+  }
+
+  @Test
   void filesOfLayersCanBeRead() throws IOException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(3, 10).classes(2).build()) {
       layer.save(file);
