@@ -106,7 +106,8 @@ public final class SoftmaxPart implements AutoCloseable {
     }
     from.requireTrainable("part");
     SoftmaxPart part = zeros(number, from.features(), from.assignment(), workers);
-    try (Lease lease = from.lease()) {
+    try (Lease lease = from.lease();
+        LayerState.Kept state = from.state().hold()) {
       int block = Math.max(number, 0);
       for (Parameter parameter : part.parameters()) {
         copyBlock(
@@ -114,7 +115,7 @@ public final class SoftmaxPart implements AutoCloseable {
             block,
             part.memory.parameters().of(parameter).storage());
       }
-      part.copyState(from.state(), block);
+      part.copyState(state, block);
       lease.requireIntact();
       return part;
     } catch (Throwable e) {
@@ -123,7 +124,7 @@ public final class SoftmaxPart implements AutoCloseable {
     }
   }
 
-  private void copyState(LayerState from, int block) {
+  private void copyState(LayerState.Kept from, int block) {
     LayerState to = memory.state();
     to.reset(from.kind());
     for (Parameter parameter : parameters()) {
@@ -202,8 +203,8 @@ public final class SoftmaxPart implements AutoCloseable {
    *     than an array can hold
    */
   public byte[] toBytes() {
-    try (Lease lease = memory.lease()) {
-      LayerState state = memory.state();
+    try (Lease lease = memory.lease();
+        LayerState.Kept state = memory.state().hold()) {
       Parameter[] parameters = parameters();
       PartBytes bytes =
           PartBytes.allocate(
@@ -222,7 +223,7 @@ public final class SoftmaxPart implements AutoCloseable {
     }
   }
 
-  private int steps(LayerState state) {
+  private int steps(LayerState.Kept state) {
     return state.of(parameters()[0].index()).steps()[0];
   }
 
