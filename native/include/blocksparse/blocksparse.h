@@ -464,13 +464,15 @@ BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activati
                                                    int64_t lda, int64_t rows);
 
 /*
- * The gradients of what blocksparse_activation_f32 computes, for the same rows and columns:
+ * The gradients of what blocksparse_activation_f32 computes, for the same rows and columns, times
+ * alpha; added with accumulate:
  *
- *   grad_z[r][q]  = gate[r] * grad_a[r][q] * f'(z[r][q])        and if gated
- *   grad_z[r][q]  = gate[r] * grad_a[r][q] * z[r][n + q] * f'(z[r][q])
- *   grad_z[r][n + q] = gate[r] * grad_a[r][q] * f(z[r][q])
- *   grad_gate[r]  = sum over q of grad_a[r][q] * a[r][q], with a as it is without the gate
+ *   grad_z[r][q]  = alpha * gate[r] * grad_a[r][q] * f'(z[r][q])        and if gated
+ *   grad_z[r][q]  = alpha * gate[r] * grad_a[r][q] * z[r][n + q] * f'(z[r][q])
+ *   grad_z[r][n + q] = alpha * gate[r] * grad_a[r][q] * f(z[r][q])
+ *   grad_gate[r]  = alpha * sum over q of grad_a[r][q] * a[r][q], with a as it is without the gate
  *
+ * accumulate    0: grad_z and grad_gate are only written; else they are added to
  * grad_z        rows of n, or 2 n if gated. It may be grad_a, with the same stride, unless the
  *               activation is gated; else it overlaps no other operand
  * grad_gate     rows, or NULL; if it is wanted, the columns are all of [0, n)
@@ -478,8 +480,8 @@ BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activati
 BLOCKSPARSE_API int32_t blocksparse_activation_gradient_f32(
     int32_t isa, int32_t activation, const int32_t* schedule, int64_t schedule_length,
     int32_t begin, int32_t end, int32_t column_begin, int32_t column_end, int32_t n, const float* z,
-    int64_t ldz, const float* gate, const float* grad_a, int64_t ld_grad_a, float* grad_z,
-    int64_t ld_grad_z, float* grad_gate, int64_t rows);
+    int64_t ldz, const float* gate, float alpha, const float* grad_a, int64_t ld_grad_a,
+    int32_t accumulate, float* grad_z, int64_t ld_grad_z, float* grad_gate, int64_t rows);
 
 /* -------------------------------------------------------------------------------------- bags */
 

@@ -235,6 +235,13 @@ final class EpilogueContractTest {
         SparseBlockDot.gradH(w.W, w.gradOut, w.plan, f, z, w.inputGate, gradZ, gradGate);
         assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " with gate");
         assertArrayEquals(expectedGate.toArray(), gradGate.toArray(), f + ": gradGate");
+        f.addGradient(z, gradH, 0.3f, expected, kernels.workers());
+        SparseBlockDot.addGradH(w.W, w.gradOut, w.plan, f, z, 0.3f, gradZ);
+        assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " added");
+        f.addGradient(z, w.inputGate, gradH, -2, expected, expectedGate, kernels.workers());
+        SparseBlockDot.addGradH(w.W, w.gradOut, w.plan, f, z, w.inputGate, -2, gradZ, gradGate);
+        assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " with gate, added");
+        assertArrayEquals(expectedGate.toArray(), gradGate.toArray(), f + ": gradGate, added");
         assertArrayEquals(zs, z.toArray(), "z is left as it is");
       }
       w.assertInputsUnchanged();
@@ -325,6 +332,7 @@ final class EpilogueContractTest {
                 FloatTensor gradZ = FloatTensor.zeros(sizes.batch(), sizes.iWin(), width);
                 FloatTensor gradGate = FloatTensor.zeros(sizes.batch(), sizes.iWin())) {
               SparseBlockDot.gradH(w.W, w.gradOut, plan, f, z, w.inputGate, gradZ, gradGate);
+              SparseBlockDot.addGradH(w.W, w.gradOut, plan, f, z, w.inputGate, 1, gradZ, gradGate);
               results[3 * i] = out.toArray();
               results[3 * i + 1] = gradZ.toArray();
               results[3 * i + 2] = gradGate.toArray();

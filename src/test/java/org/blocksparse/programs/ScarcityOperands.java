@@ -226,6 +226,9 @@ final class ScarcityOperands implements AutoCloseable {
     operations.put(
         "gradH and activation",
         () -> SparseBlockDot.gradH(W, out, plan, Activation.SILU, h, gradZ));
+    operations.put(
+        "gradH and activation, added",
+        () -> SparseBlockDot.addGradH(W, out, plan, Activation.SILU, h, 1, gradZ));
     operations.put("gradH", () -> SparseBlockDot.gradH(W, out, plan).close());
     operations.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
     operations.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
