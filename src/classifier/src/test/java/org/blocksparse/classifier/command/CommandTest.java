@@ -43,12 +43,12 @@ final class CommandTest {
   private static Result run(Object... args) {
     StringWriter out = new StringWriter();
     StringWriter err = new StringWriter();
-    CommandLine command =
-        Main.commandLine().setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
     String[] words = new String[args.length];
     for (int i = 0; i < args.length; i++) {
       words[i] = args[i].toString();
     }
+    CommandLine command =
+        Main.commandLine(words).setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
     int code = command.execute(words);
     return new Result(code, out.toString(), err.toString());
   }
@@ -213,6 +213,7 @@ final class CommandTest {
             + " [FLOAT16, BFLOAT16, INT8] (case-insensitive) but was 'float32'",
         "predict {}/none --top 0               | --top: expected a number in [1, 100000] but was 0",
         "frobnicate                            | Unmatched argument at index 0: 'frobnicate'",
+        "help frobnicate                       | Unknown subcommand 'frobnicate'.",
       })
   void uselessArguments_endWithTwo_andOneLine(String line, String message) {
     String[] args = line.replace("{}", folder.toString()).split(" ", -1);
