@@ -14,7 +14,7 @@ import java.util.Set;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
@@ -40,7 +40,9 @@ import org.blocksparse.internal.memory.Storage;
  * by {@link FileFormatException}. Layers have files of their own ({@link HierarchicalSoftmax#save},
  * {@link EmbeddingBag#save}), whose tensors can be read here as well.
  *
- * <p>Safe for use by any number of threads.
+ * <p>Safe for use by any number of threads. An interrupt of one that reads ends its call with an
+ * {@link IOException}; the file stays open for the others, unless it is in another file system than
+ * the system's, or is mapped where there is no native library.
  */
 public final class TensorFile implements AutoCloseable {
   private final Path file;
@@ -64,9 +66,9 @@ public final class TensorFile implements AutoCloseable {
    * the old one or the new one, never a part of one.
    *
    * @param metadata strings that belong to the file, by key
-   * @throws IllegalArgumentException if a tensor is a transposed view, if a name could be a path or
-   *     has a space, if metadata is refused by {@link SaveOptions#withMetadata}, or if there are
-   *     more than 65,536 names or 8 MB of them
+   * @throws IllegalArgumentException if a tensor is a transposed view or has more than 32
+   *     dimensions, if a name could be a path or has a space, if metadata is refused by {@link
+   *     SaveOptions#withMetadata}, or if there are more than 65,536 names or 8 MB of them
    * @throws IllegalStateException if a tensor is closed, or a float32 is not finite
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
@@ -135,7 +137,12 @@ public final class TensorFile implements AutoCloseable {
     FileEvent event = Recorder.file();
     boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
     SafeTensorsReader reader =
-        FileFormatException.of(file, () -> ModelFile.open(file, options.memory()));
+        FileFormatException.of(
+            file,
+            () ->
+                mapped
+                    ? ModelFile.open(file, options.memory())
+                    : SafeTensorsReader.openShared(file));
     if (event != null) {
       event.record(options.verb(), "tensors", file);
     }
@@ -146,7 +153,7 @@ public final class TensorFile implements AutoCloseable {
   public Set<String> names() {
     Set<String> names = new LinkedHashSet<>();
     for (TensorEntry entry : reader.entries()) {
-      if (entry.type() == ElementType.F32 || entry.type() == ElementType.I32) {
+      if (entry.type() == Dtype.F32 || entry.type() == Dtype.I32) {
         names.add(entry.name());
       }
     }
@@ -170,7 +177,7 @@ public final class TensorFile implements AutoCloseable {
   public FloatTensor floats(String name) throws IOException {
     return read(
         name,
-        ElementType.F32,
+        Dtype.F32,
         entry -> {
           Storage storage = mapped ? reader.mapElements(entry) : reader.readFloats(entry);
           return FloatTensor.dense(storage, Shape.of(entry.dims()));
@@ -184,7 +191,7 @@ public final class TensorFile implements AutoCloseable {
   public IntTensor ints(String name) throws IOException {
     return read(
         name,
-        ElementType.I32,
+        Dtype.I32,
         entry -> {
           if (entry.size() > Integer.MAX_VALUE - 8) {
             throw new MalformedException(name, "has more elements than an array can hold");
@@ -197,8 +204,7 @@ public final class TensorFile implements AutoCloseable {
     T of(TensorEntry entry) throws IOException;
   }
 
-  private synchronized <T> T read(String name, ElementType type, Content<T> content)
-      throws IOException {
+  private synchronized <T> T read(String name, Dtype type, Content<T> content) throws IOException {
     StackRoom.requireForFiles();
     requireNonNull(name, "name");
     if (closed) {

@@ -2,14 +2,20 @@
 package org.blocksparse;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Narrowing;
 import org.blocksparse.internal.WeightType;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
+import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.Storage;
@@ -19,9 +25,6 @@ import org.blocksparse.internal.memory.Storage;
  * and the table of a bag.
  */
 final class WeightsFile implements AutoCloseable {
-  /** A scale beyond this would make weights infinite. */
-  private static final float LARGEST_SCALE = Float.MAX_VALUE / 128;
-
   private final SaveOptions options;
   private final List<TensorSource> tensors;
   private final List<Storage> made = new ArrayList<>();
@@ -53,7 +56,7 @@ final class WeightsFile implements AutoCloseable {
     Engine engine = layer.softmax().engine();
     WeightType type = typeToWrite(parameters.type());
     int features = layer.features();
-    int classes = layer.assignment().classes();
+    int classes = layer.assignment().classCount();
     int slots = layer.assignment().slots();
     long[] dims2 = {classes, features, slots};
     Grid w2 = new Grid("W2", classes, features, slots, dims2, new long[] {classes, slots});
@@ -74,12 +77,12 @@ final class WeightsFile implements AutoCloseable {
   }
 
   /** What weights are written as that are stored as this. */
-  private WeightType typeToWrite(org.blocksparse.ElementType stored) {
-    org.blocksparse.ElementType wanted = options.weights() == null ? stored : options.weights();
-    if (stored != wanted && stored != org.blocksparse.ElementType.FLOAT32) {
+  private WeightType typeToWrite(ElementType stored) {
+    ElementType wanted = options.weights() == null ? stored : options.weights();
+    if (stored != wanted && stored != ElementType.FLOAT32) {
       throw ReadOnlyWeights.notSaved(stored, wanted);
     }
-    if (wanted != org.blocksparse.ElementType.FLOAT32 && options.optimizerState()) {
+    if (wanted != ElementType.FLOAT32 && options.optimizerState()) {
       throw new IllegalArgumentException(
           "options: the state of an optimizer beside weights of "
               + wanted
@@ -124,6 +127,27 @@ final class WeightsFile implements AutoCloseable {
     }
   }
 
+  /**
+   * Writes the file.
+   *
+   * @param aligned the name of the tensor that can be used where it lies
+   * @param lease of all that is written
+   */
+  void write(Path file, String aligned, Map<String, String> metadata, Lease lease)
+      throws IOException {
+    // Elements of more bytes come first, so that all lie at multiples of their size.
+    tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
+    SafeTensorsWriter writer =
+        new SafeTensorsWriter(
+            SafeTensorsLayout.of(tensors, aligned), metadata, options.progress()::update);
+    AtomicFile.write(
+        file,
+        channel -> {
+          writer.writeAll(channel, tensors);
+          lease.requireIntact();
+        });
+  }
+
   /** Frees what was made to be written. */
   @Override
   public void close() {
@@ -132,18 +156,18 @@ final class WeightsFile implements AutoCloseable {
 
   // ------------------------------------------------------------------------------------ reading
 
-  static ElementType dtype(WeightType type) {
+  static Dtype dtype(WeightType type) {
     return switch (type) {
-      case FLOAT32 -> ElementType.F32;
-      case FLOAT16 -> ElementType.F16;
-      case BFLOAT16 -> ElementType.BF16;
-      case INT8 -> ElementType.I8;
+      case FLOAT32 -> Dtype.F32;
+      case FLOAT16 -> Dtype.F16;
+      case BFLOAT16 -> Dtype.BF16;
+      case INT8 -> Dtype.I8;
     };
   }
 
   /** What a tensor of a file is; floats if it is anything else. */
   static WeightType typeOf(SafeTensorsReader reader, String name) {
-    ElementType found = reader.typeOrNull(name);
+    Dtype found = reader.typeOrNull(name);
     for (WeightType type : WeightType.values()) {
       if (dtype(type) == found) {
         return type;
@@ -161,8 +185,8 @@ final class WeightsFile implements AutoCloseable {
       TensorEntry w1Scales = null;
       TensorEntry w2Scales = null;
       if (type.hasScales()) {
-        w1Scales = reader.entry(ModelNames.scales("W1"), ElementType.F32, classes);
-        w2Scales = reader.entry(ModelNames.scales("W2"), ElementType.F32, classes, slots);
+        w1Scales = reader.entry(ModelNames.scales("W1"), Dtype.F32, classes);
+        w2Scales = reader.entry(ModelNames.scales("W2"), Dtype.F32, classes, slots);
       }
       return new Entries(
           type,
@@ -204,7 +228,7 @@ final class WeightsFile implements AutoCloseable {
     }
     Storage scales = reader.readFloats(entry);
     for (long i = 0; i < entry.size(); i++) {
-      if (Math.abs(scales.getFloat(i)) > LARGEST_SCALE) {
+      if (Math.abs(scales.getFloat(i)) > Narrowing.LARGEST_SCALE) {
         throw new MalformedException(
             entry.name(), "element " + i + " = " + scales.getFloat(i) + " makes weights infinite");
       }

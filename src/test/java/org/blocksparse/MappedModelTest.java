@@ -271,6 +271,26 @@ final class MappedModelTest {
     assertEquals(Map.of(), pages(file));
   }
 
+  /** First the file, which nobody closes, then a tensor that lives on without it. */
+  @Test
+  void theMappingEndsWhenNobodyRefersToItAnyMore() throws Exception {
+    assumeTrue(Backend.isNative() && Files.exists(SMAPS));
+    Path file = saved();
+    FloatTensor w2 = TensorFile.open(file, LoadOptions.mapped()).floats("W2");
+    for (int i = 0; i < 3; i++) {
+      System.gc();
+      Thread.sleep(10);
+    }
+    assertTrue(Float.isFinite(w2.get(CLASSES - 1, 0, 0)));
+    w2 = null;
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    while (!pages(file).isEmpty()) {
+      assertTrue(System.nanoTime() < deadline, "it is still mapped");
+      System.gc();
+      Thread.sleep(5);
+    }
+  }
+
   // ---------------------------------------------------------------------- what the kernel says
 
   private static final Path SMAPS = Path.of("/proc/self/smaps");

@@ -16,6 +16,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -39,6 +41,7 @@ final class TensorFileTest {
     tensors.put("\u00e4.\"name\".0", FloatTensor.of(new float[] {7}, 1));
     tensors.put("classes", IntTensor.of(new int[] {Integer.MIN_VALUE, 5, -1}, 3, 1));
     tensors.put("nothing", FloatTensor.zeros(0, 4));
+    tensors.put("deep", FloatTensor.zeros(new long[32]));
     TensorFile.save(file, tensors, Map.of("epoch", "3"));
     tensors.values().forEach(Tensor::close);
   }
@@ -54,7 +57,8 @@ final class TensorFileTest {
       List<Tensor> read = new ArrayList<>();
       try (TensorFile tensors = TensorFile.open(file, options)) {
         assertEquals(
-            List.of("W", "\u00e4.\"name\".0", "classes", "nothing"), List.copyOf(tensors.names()));
+            List.of("W", "\u00e4.\"name\".0", "classes", "nothing", "deep"),
+            List.copyOf(tensors.names()));
         assertEquals(Map.of("epoch", "3"), tensors.metadata());
         read.add(tensors.floats("W"));
         read.add(tensors.ints("classes"));
@@ -116,6 +120,19 @@ final class TensorFileTest {
         IntTensor zero = IntTensor.zeros(1, 1);
         FloatTensor out = SparseBlockDot.apply(W, h, zero, b, zero)) {
       assertArrayEquals(new float[] {41, 52, 63}, out.toArray());
+    }
+  }
+
+  @Test
+  void anInterruptOfOneReaderDoesNotCloseTheFileForTheOthers() throws IOException {
+    save();
+    try (TensorFile tensors = TensorFile.open(file)) {
+      Thread.currentThread().interrupt();
+      assertThrows(IOException.class, () -> tensors.floats("W"));
+      assertTrue(Thread.interrupted(), "the interrupt is lost");
+      try (FloatTensor W = tensors.floats("W")) {
+        assertArrayEquals(WEIGHTS, W.toArray());
+      }
     }
   }
 
@@ -199,6 +216,16 @@ final class TensorFileTest {
               .getMessage()
               .startsWith("nan: element 1 is NaN"));
       assertThrows(NullPointerException.class, () -> TensorFile.save(to, null));
+      try (FloatTensor deep = FloatTensor.zeros(new long[33])) {
+        assertEquals(
+            "deep: has 33 dimensions, more than the limit of 32",
+            assertThrows(
+                    IllegalArgumentException.class, () -> TensorFile.save(to, Map.of("deep", deep)))
+                .getMessage());
+      }
+      Map<String, FloatTensor> many =
+          IntStream.range(0, 65_537).boxed().collect(Collectors.toMap(i -> "t" + i, i -> W));
+      assertThrows(IllegalArgumentException.class, () -> TensorFile.save(to, many));
       W.close();
       assertEquals(
           "W: the tensor (1, 2, 2, 2) is closed",

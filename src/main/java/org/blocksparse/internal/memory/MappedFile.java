@@ -4,6 +4,8 @@ package org.blocksparse.internal.memory;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -16,7 +18,8 @@ import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
 
 /**
- * A file as memory, read-only or copy on write, without reading it.
+ * A file as memory, read-only or copy on write, without reading it. The mapping ends when its last
+ * owner closes it, or when it is garbage.
  *
  * <p>With the native library the file has one address, however large it is: Java's own mapping ends
  * at 2 GB. What is read through {@link #read} is from the very file that is mapped, even if another
@@ -32,6 +35,9 @@ public final class MappedFile implements AutoCloseable {
   private final FileChannel channel;
   private final long address;
 
+  /** Ends the mapping, once; null if it is Java's, which sees to that itself. */
+  private final Cleaner.Cleanable mapping;
+
   /** Who has to close it before the mapping ends. */
   private final AtomicInteger owners = new AtomicInteger(1);
 
@@ -42,6 +48,15 @@ public final class MappedFile implements AutoCloseable {
     this.copyOnWrite = copyOnWrite;
     this.channel = channel;
     this.address = address;
+    this.mapping = address == 0 ? null : Storage.CLEANER.register(this, new NativeMapping(address));
+  }
+
+  /** Ends what the native library mapped. */
+  private record NativeMapping(long address) implements Runnable {
+    @Override
+    public void run() {
+      NativeMemory.unmap(address);
+    }
   }
 
   /**
@@ -108,7 +123,8 @@ public final class MappedFile implements AutoCloseable {
     if (!new String(bytes, NativeMemory.fileNames()).equals(name)) {
       throw new UnsupportedOperationException(
           file
-              + ": cannot be mapped, since its name cannot be written in the encoding of the system, "
+              + ": cannot be mapped, since its name cannot be written in the encoding of the"
+              + " system, "
               + NativeMemory.fileNames()
               + "; choose a locale that can, or load it with copied()");
     }
@@ -161,6 +177,7 @@ public final class MappedFile implements AutoCloseable {
         throw new EOFException(file + ": ends at " + bytes);
       }
       into.put(NativeMemory.buffer(address + position, into.remaining()));
+      Reference.reachabilityFence(this); // not garbage before all is read
       return;
     }
     readFully(channel, position, into);
@@ -200,8 +217,8 @@ public final class MappedFile implements AutoCloseable {
     if (owners.decrementAndGet() > 0) {
       return;
     }
-    if (address != 0) {
-      NativeMemory.unmap(address);
+    if (mapping != null) {
+      mapping.clean();
       return;
     }
     try {

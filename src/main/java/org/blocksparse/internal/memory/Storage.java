@@ -29,7 +29,8 @@ import org.blocksparse.internal.binding.NativeMemory;
  * come from the native library.
  */
 public final class Storage {
-  private static final Cleaner CLEANER = Cleaner.create();
+  static final Cleaner CLEANER = Cleaner.create();
+
   private static final AtomicLong ALLOCATED_BYTES = new AtomicLong();
 
   private static final int SEGMENT_BITS = 28;

@@ -212,7 +212,45 @@ public final class LayerState implements AutoCloseable {
     }
   }
 
-  // --------------------------------------------------------------------------------- for files
+  // ------------------------------------------------------------------------ for files and copies
+
+  /** What was kept at one moment. Its memory stays until this is closed, as it must be. */
+  public static final class Kept implements AutoCloseable {
+    private final UpdateRule.Kind kind;
+    private final Content content;
+
+    private Kept(UpdateRule.Kind kind, Content content) {
+      this.kind = kind;
+      this.content = content;
+    }
+
+    /** The kind of the rule that it is for. */
+    public UpdateRule.Kind kind() {
+      return kind;
+    }
+
+    /** The state of one tensor, by its position. */
+    public TensorState of(int tensor) {
+      return content.states[tensor];
+    }
+
+    @Override
+    public void close() {
+      content.release();
+    }
+  }
+
+  /**
+   * What is kept now.
+   *
+   * @throws IllegalStateException if this state was closed
+   */
+  public synchronized Kept hold() {
+    requireOpen();
+    Kept kept = new Kept(kind, content); // before what it has to release is acquired
+    content.acquire();
+    return kept;
+  }
 
   /** The kind of the rule that the state is for. */
   public synchronized UpdateRule.Kind kind() {
