@@ -47,7 +47,7 @@ final class ClosedMeanwhileTest {
       Set.of(
           "BlockPlan.of(IntTensor, IntTensor, int, int)",
           "BlockPlan.of(SparseRows, SparseRows, int, int)",
-          "Builder.build(FloatTensor)",
+          "EmbeddingBagBuilder.build(FloatTensor)",
           "Epilogue.withActivation(Activation, FloatTensor)",
           "Epilogue.withBias(FloatTensor)",
           "Epilogue.withGate(FloatTensor)",
@@ -102,7 +102,7 @@ final class ClosedMeanwhileTest {
       case "TopKGate" -> TopKGate.of(3, 2);
       case "HierarchicalSoftmaxBuilder" -> HierarchicalSoftmax.builder(3, 9).classes(3);
       case "LabelTreeBuilder" -> LabelTree.builder(3, 9).classes(3);
-      case "Builder" -> EmbeddingBag.builder(3, 3);
+      case "EmbeddingBagBuilder" -> EmbeddingBag.builder(3, 3);
       case "Metrics" -> Metrics.upTo(2);
       case "Optimizer" -> Optimizer.adam(0.1f);
       case "Loss" -> Loss.mean().withRowWeights(ones(3));
