@@ -61,6 +61,8 @@ final class ClosedMeanwhileTest {
           "Loss.withRowWeights(FloatTensor)",
           "Metrics.add(Ranking, IntTensor)",
           "Metrics.add(Ranking, SparseRows)",
+          "NamedTensors.with(String, FloatTensor, ElementType)",
+          "NamedTensors.with(String, Weights)",
           "SparseBlockDot.clearGradB(BlockPlan, FloatTensor)",
           "SparseBlockDot.clearGradW(BlockPlan, FloatTensor)",
           "TopKGate.gradient(Routing, FloatTensor, FloatTensor)",
@@ -110,6 +112,8 @@ final class ClosedMeanwhileTest {
       case "Epilogue" -> Epilogue.none().withBias(ones(3, 3)).withGate(ones(3, 3));
       case "Activation" -> Activation.SILU;
       case "ElementType" -> ElementType.INT8;
+      case "NamedTensors" -> NamedTensors.none();
+      case "String" -> "name";
       case "Workers" -> Workers.callingThread();
       case "RandomGenerator" -> new SplittableRandom(1);
       case "OptimizerState" -> OF_THE_ONE_BEFORE;
