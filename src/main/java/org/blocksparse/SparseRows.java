@@ -523,12 +523,12 @@ public final class SparseRows implements AutoCloseable {
    * @throws IllegalStateException if they are closed; what was added before is released then
    */
   Lease lease(Lease lease, String name) {
-    Storage[] storages = {offsets, indices.storage(), values == null ? null : values.storage()};
-    for (Storage storage : storages) {
-      if (storage != null && (closed || !lease.tryHold(storage))) {
-        lease.close();
-        throw new IllegalStateException(name + ": the " + this + " are closed");
-      }
+    if (closed
+        || !lease.tryHold(offsets)
+        || !lease.tryHold(indices.storage())
+        || !lease.tryHold(values == null ? null : values.storage())) {
+      lease.close();
+      throw new IllegalStateException(name + ": the " + this + " are closed");
     }
     return lease;
   }
