@@ -97,6 +97,7 @@ final class FusedDot {
    * The gradient with respect to z, h being gate * activation(z).
    *
    * @param gate or null
+   * @param accumulate whether gradZ and gradGate are added to, or only written
    * @param gradGate null if gate is
    */
   static void gradZ(
@@ -106,6 +107,8 @@ final class FusedDot {
       Activation activation,
       FloatTensor z,
       FloatTensor gate,
+      float alpha,
+      boolean accumulate,
       FloatTensor gradZ,
       FloatTensor gradGate) {
     requireNonNull(plan, "plan").requireFits(W);
@@ -115,6 +118,7 @@ final class FusedDot {
     plan.outputs().require("gradOut", gradOut, OUTPUT, W.shape().dim(3));
     plan.inputs().require("z", z, words, zSize);
     plan.inputs().require("gradZ", gradZ, words, zSize);
+    Check.finite("alpha", alpha);
     Check.noOverlap("gradZ", gradZ, "W", W);
     Check.noOverlap("gradZ", gradZ, "gradOut", gradOut);
     Check.noOverlap("gradZ", gradZ, "z", z);
@@ -136,7 +140,8 @@ final class FusedDot {
                 .of("gate", gate)
                 .writing("gradZ", gradZ)
                 .writing("gradGate", gradGate);
-        Scratch memory = zSize == iSize ? null : borrow(plan.inputRows(), iSize)) {
+        Scratch memory =
+            zSize == iSize && !accumulate ? null : borrow(plan.inputRows(), iSize)) {
       Rows gradZRows = Operands.rows(gradZ);
       Rows gradH = memory == null ? gradZRows : new Rows(memory.storage(), plan.inputRows(), iSize);
       Blocks blocks = Operands.blocks(W);
@@ -148,6 +153,8 @@ final class FusedDot {
               new BlockProduct(
                   backward, Operands.rows(gradOut), blocks.transpose(), null, null, false, gradH),
               activation.input(iSize, Operands.rows(z), gate),
+              alpha,
+              accumulate,
               gradZRows,
               gradGate == null ? null : gradGate.storage());
       if (event != null) {

@@ -334,7 +334,7 @@ final class Growth {
     LayerMemory result = null;
     try (Lease lease = memory.lease();
         LayerState.Kept state = memory.state().hold()) {
-      fresh = SoftmaxParameters.zeros(memory.features(), classes.classes(), classes.slots());
+      fresh = SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
       result = memory.with(classes, fresh);
       result.state().reset(state.kind());
       content.fill(state, fresh.storage(), result.state());

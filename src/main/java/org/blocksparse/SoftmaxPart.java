@@ -59,12 +59,12 @@ public final class SoftmaxPart implements AutoCloseable {
       int number, int features, ClassAssignment classes, Workers workers) {
     ClassAssignment own;
     if (number == CLASS_LEVEL) {
-      own = ClassAssignment.contiguous(classes.classes(), classes.classes());
+      own = ClassAssignment.contiguous(classes.classCount(), classes.classCount());
     } else {
       int size = classes.size(number);
       own = ClassAssignment.of(new int[size], inOrder(size), 1, classes.slots());
     }
-    SoftmaxParameters parameters = SoftmaxParameters.zeros(features, own.classes(), own.slots());
+    SoftmaxParameters parameters = SoftmaxParameters.zeros(features, own.classCount(), own.slots());
     LayerMemory memory = new LayerMemory(features, own, workers, parameters, Link.SOFTMAX);
     return new SoftmaxPart(number, memory);
   }
@@ -84,7 +84,7 @@ public final class SoftmaxPart implements AutoCloseable {
     long before =
         number == CLASS_LEVEL
             ? 0
-            : (long) features * classes.classes() + number * ((long) features * classes.slots());
+            : (long) features * classes.classCount() + number * ((long) features * classes.slots());
     new InitialWeights(features, seed).fill(part.W(), before);
     return part;
   }
@@ -102,7 +102,7 @@ public final class SoftmaxPart implements AutoCloseable {
     requireNonNull(workers, "workers");
     LayerMemory from = requireNonNull(layer, "layer").memory();
     if (number != CLASS_LEVEL) {
-      Check.index("number", number, "classes", from.assignment().classes());
+      Check.index("number", number, "classes", from.assignment().classCount());
     }
     from.requireTrainable("part");
     SoftmaxPart part = zeros(number, from.features(), from.assignment(), workers);

@@ -273,7 +273,7 @@ public final class SparseBlockDot {
       Activation activation,
       FloatTensor z,
       FloatTensor gradZ) {
-    FusedDot.gradZ(W, gradOut, plan, activation, z, null, gradZ, null);
+    FusedDot.gradZ(W, gradOut, plan, activation, z, null, 1, false, gradZ, null);
   }
 
   /**
@@ -294,7 +294,52 @@ public final class SparseBlockDot {
       FloatTensor gradGate) {
     requireNonNull(gate, "gate");
     requireNonNull(gradGate, "gradGate");
-    FusedDot.gradZ(W, gradOut, plan, activation, z, gate, gradZ, gradGate);
+    FusedDot.gradZ(W, gradOut, plan, activation, z, gate, 1, false, gradZ, gradGate);
+  }
+
+  /**
+   * Adds alpha times the gradient with respect to what h was made of, {@code h = f(z)}, to {@code
+   * gradZ}: where several layers read h, for instance. With the bits of {@link #gradH(FloatTensor,
+   * FloatTensor, BlockPlan)} and {@link Activation#addGradient} one after the other; the gradient
+   * of h takes memory for the time of the call.
+   *
+   * @param activation f
+   * @param z what h was made of: (batch, iWin, iSize), or 2 iSize with a gated activation
+   * @param alpha the factor, a finite number
+   * @param gradZ of the shape of z
+   * @throws IllegalArgumentException also if alpha is not finite
+   */
+  public static void addGradH(
+      FloatTensor W,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Activation activation,
+      FloatTensor z,
+      float alpha,
+      FloatTensor gradZ) {
+    FusedDot.gradZ(W, gradOut, plan, activation, z, null, alpha, true, gradZ, null);
+  }
+
+  /**
+   * As above, of {@code h[b, i] = gate[b, i] * f(z[b, i])}; alpha times the gradient with respect
+   * to the gate is added to {@code gradGate}.
+   *
+   * @param gate (batch, iWin)
+   * @param gradGate of the shape of gate
+   */
+  public static void addGradH(
+      FloatTensor W,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Activation activation,
+      FloatTensor z,
+      FloatTensor gate,
+      float alpha,
+      FloatTensor gradZ,
+      FloatTensor gradGate) {
+    requireNonNull(gate, "gate");
+    requireNonNull(gradGate, "gradGate");
+    FusedDot.gradZ(W, gradOut, plan, activation, z, gate, alpha, true, gradZ, gradGate);
   }
 
   /**

@@ -166,8 +166,9 @@ public final class SparseRows implements AutoCloseable {
   /**
    * Rows over the memory of direct buffers, each from its position to its limit, without a copy;
    * values are 1. The buffers stay reachable; closing the rows does not free them. Their content
-   * must not change as long as the rows are used. If it does, results are undefined, but no other
-   * memory is written.
+   * must not change while a call uses the rows: an index is checked before it is read again, and one
+   * that has become too large in between may be read as a row of memory that is not there, which
+   * ends the process. Between two calls a change gives an exception, or other results.
    *
    * @throws IllegalArgumentException if a buffer is not direct, not in native byte order or not at
    *     a multiple of four, and as {@link #of(int[], int[])}

@@ -213,10 +213,14 @@ public final class TensorFile implements AutoCloseable {
     return FileFormatException.of(
         file,
         () -> {
-          T tensor = content.of(reader.entryOfType(name, type));
-          reader.requireIntact();
-          reader.keep();
-          return tensor;
+          try {
+            T tensor = content.of(reader.entryOfType(name, type));
+            reader.requireIntact();
+            reader.keep();
+            return tensor;
+          } finally {
+            reader.free(); // of a tensor that was refused, since the file stays open
+          }
         });
   }
 

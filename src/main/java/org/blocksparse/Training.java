@@ -81,7 +81,7 @@ final class Training {
   private SoftmaxGradients gradients(FloatTensor x, LayerMemory.Targets targets) {
     ClassAssignment classes = memory.assignment();
     SoftmaxParameters result =
-        SoftmaxParameters.zeros(memory.features(), classes.classes(), classes.slots());
+        SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
     FloatTensor gradX = null;
     try {
       gradX = FloatTensor.zeros(x.shape().dim(0), memory.features());

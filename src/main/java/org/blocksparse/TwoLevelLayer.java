@@ -66,7 +66,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
 
   /** The number of classes. */
   public int classCount() {
-    return assignment().classes();
+    return assignment().classCount();
   }
 
   /** Where each output lives: its class, and its slot in the class. */
@@ -260,7 +260,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    * likely, so that more classes are opened.
    *
    * @throws IllegalArgumentException also if k is less than 1, or the filter is for another batch,
-   *     or {@linkplain Filter#withRenormalisation renormalised} for a label tree
+   *     or {@linkplain Filter#withRenormalization renormalized} for a label tree
    * @throws IndexOutOfBoundsException if the filter names an output that there is not
    */
   public Ranking topK(FloatTensor x, int k, Filter filter) {

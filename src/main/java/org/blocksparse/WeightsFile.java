@@ -25,9 +25,6 @@ import org.blocksparse.internal.memory.Storage;
  * and the table of a bag.
  */
 final class WeightsFile implements AutoCloseable {
-  /** A scale beyond this would make weights infinite. */
-  private static final float LARGEST_SCALE = Float.MAX_VALUE / 128;
-
   private final SaveOptions options;
   private final List<TensorSource> tensors;
   private final List<Storage> made = new ArrayList<>();
@@ -59,7 +56,7 @@ final class WeightsFile implements AutoCloseable {
     Engine engine = layer.softmax().engine();
     WeightType type = typeToWrite(parameters.type());
     int features = layer.features();
-    int classes = layer.assignment().classes();
+    int classes = layer.assignment().classCount();
     int slots = layer.assignment().slots();
     long[] dims2 = {classes, features, slots};
     Grid w2 = new Grid("W2", classes, features, slots, dims2, new long[] {classes, slots});
@@ -231,7 +228,7 @@ final class WeightsFile implements AutoCloseable {
     }
     Storage scales = reader.readFloats(entry);
     for (long i = 0; i < entry.size(); i++) {
-      if (Math.abs(scales.getFloat(i)) > LARGEST_SCALE) {
+      if (Math.abs(scales.getFloat(i)) > Narrowing.LARGEST_SCALE) {
         throw new MalformedException(
             entry.name(), "element " + i + " = " + scales.getFloat(i) + " makes weights infinite");
       }

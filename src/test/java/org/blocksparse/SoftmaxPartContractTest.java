@@ -262,6 +262,8 @@ final class SoftmaxPartContractTest {
     assertRefused(builder, "is damaged", damaged);
     damaged.set(3, new byte[100]);
     assertRefused(builder, "SoftmaxPart.toBytes", damaged);
+    // So many weights that their bytes, by an overflow, are as many as there are.
+    assertSpoiltIsRefused(builder, "is damaged", parts, 3, 12, 1 << 30);
     assertThrows(
         IllegalArgumentException.class,
         () -> builder.saveParts(ofParts, -1, parts.iterator(), SaveOptions.defaults()));

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -169,6 +171,20 @@ final class TensorFileTest {
     }
     Files.write(file, new byte[100]);
     assertEquals("header", refused(() -> TensorFile.open(file)).part());
+  }
+
+  /** Not only when the file is closed, which may be after many more were asked for. */
+  @Test
+  void whatIsRefusedIsFreedAtOnce() throws IOException {
+    save();
+    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.putFloat((int) (Long.BYTES + bytes.getLong(0)), Float.NaN); // W comes first
+    Files.write(file, bytes.array());
+    try (TensorFile tensors = TensorFile.open(file)) {
+      long before = FloatTensor.allocatedBytes();
+      assertTrue(refused(() -> tensors.floats("W")).reason().endsWith("is NaN"));
+      assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
+    }
   }
 
   private interface Reading {

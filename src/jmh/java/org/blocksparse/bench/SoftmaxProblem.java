@@ -149,7 +149,7 @@ final class SoftmaxProblem implements AutoCloseable {
   private double[] byClass(int row) {
     FloatBuffer w1 = layer.W1().asFloatBuffer();
     FloatBuffer b1 = layer.b1().asFloatBuffer();
-    int count = classes.classes();
+    int count = classes.classCount();
     return logSoftmax(count, c -> b1.get(c) + dot(row, f -> w1.get(f * count + c)));
   }
 

@@ -20,6 +20,9 @@ public final class Narrowing {
 
   private static final float LARGEST_INT8 = 127;
 
+  /** A scale beyond this could make weights infinite. */
+  public static final float LARGEST_SCALE = Float.MAX_VALUE / 128;
+
   private final String name;
   private final WeightType type;
   private final Storage from;
@@ -33,7 +36,7 @@ public final class Narrowing {
    *
    * @param name of the weights, for messages
    * @param scales blocks rows of columns, which become the scales of INT8; null for other types
-   * @throws IllegalArgumentException if one is not finite
+   * @throws IllegalArgumentException if one is not finite, or too large for INT8
    */
   public Narrowing(
       String name,
@@ -94,6 +97,10 @@ public final class Narrowing {
       }
     }
     for (q = 0; q < columns; q++) {
+      if (largest[q] / LARGEST_INT8 > LARGEST_SCALE) {
+        throw new IllegalArgumentException(
+            name + ": a magnitude of " + largest[q] + " is too large for " + type);
+      }
       largest[q] /= LARGEST_INT8;
     }
     scales.putFloats(block * columns, largest, 0, columns);

@@ -35,7 +35,7 @@ final class ExpertsExampleTest {
   // example: mixture
   /** Shapes: (1, 1, m, E), (1, E, m, n), (E, n), (E, 1, n, m), (E, m); of x (batch, 1, m). */
   record Experts(FloatTensor Wg, FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
-    static final TopKGate GATE = TopKGate.of(4, 2).withBalancing(0.001f);
+    static final TopKGate GATE = TopKGate.of(4, 2).withBalancing(0.01f);
 
     Routing route(FloatTensor x, BlockPlan dense) {
       try (FloatTensor logits = SparseBlockDot.apply(Wg, x, dense, Epilogue.none())) {

@@ -226,6 +226,9 @@ final class ScarcityOperands implements AutoCloseable {
     operations.put(
         "gradH and activation",
         () -> SparseBlockDot.gradH(W, out, plan, Activation.SILU, h, gradZ));
+    operations.put(
+        "gradH and activation, added",
+        () -> SparseBlockDot.addGradH(W, out, plan, Activation.SILU, h, 1, gradZ));
     operations.put("gradH", () -> SparseBlockDot.gradH(W, out, plan).close());
     operations.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
     operations.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
@@ -277,7 +280,7 @@ final class ScarcityOperands implements AutoCloseable {
     operations.put("atLeast", () -> layer.atLeast(x, 0.01));
     operations.put("sample", () -> layer.sample(x, new Random(1)));
     operations.put(
-        "topK filtered", () -> layer.topK(x, 3, Filter.without(seen).withRenormalisation()));
+        "topK filtered", () -> layer.topK(x, 3, Filter.without(seen).withRenormalization()));
     operations.put("sample filtered", () -> layer.sample(x, 1, new Random(1), Filter.only(seen)));
     operations.put("explain", () -> layer.explain(row, 3));
   }

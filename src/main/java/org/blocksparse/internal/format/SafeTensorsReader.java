@@ -458,9 +458,15 @@ public final class SafeTensorsReader implements AutoCloseable {
     made.clear();
   }
 
+  /** The memory that was made so far, and is not the caller's, goes. */
+  public void free() {
+    made.forEach(Storage::close);
+    made.clear();
+  }
+
   @Override
   public void close() throws IOException {
-    made.forEach(Storage::close);
+    free();
     input.close();
   }
 }

@@ -312,6 +312,11 @@ public final class Storage {
     return leases.get() < 0;
   }
 
+  /** Whether it is closed, and nobody has a lease: the memory is gone. */
+  public boolean isFreed() {
+    return leases.get() == CLOSED;
+  }
+
   /**
    * Takes a lease: the memory stays until {@link #release}.
    *

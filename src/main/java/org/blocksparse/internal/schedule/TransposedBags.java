@@ -167,7 +167,11 @@ public final class TransposedBags implements AutoCloseable {
 
     private int take(int elements) {
       int begin = length;
-      length = Math.addExact(length, elements);
+      if (elements > Integer.MAX_VALUE - begin) {
+        throw new IllegalArgumentException(
+            "rows: " + from.sorted.length + " entries are too many for one step; split the batch");
+      }
+      length += elements;
       return begin;
     }
 

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
+import java.util.List;
 import java.util.Locale;
 import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine;
@@ -21,20 +22,20 @@ import picocli.CommandLine.Option;
       "Gives texts, or sparse features, their likeliest labels out of very many.",
       "Begin with: train -o MODEL FILE"
     },
-    subcommands = {
-      TrainCommand.class,
-      TestCommand.class,
-      PredictCommand.class,
-      LatencyCommand.class,
-      ClassesCommand.class,
-      InfoCommand.class,
-      QuantizeCommand.class,
-      ExportCommand.class,
-      HelpCommand.class
-    },
     synopsisSubcommandLabel = "COMMAND",
     usageHelpWidth = 100)
 public final class Main {
+  private static final List<Class<?>> COMMANDS =
+      List.of(
+          TrainCommand.class,
+          TestCommand.class,
+          PredictCommand.class,
+          LatencyCommand.class,
+          ClassesCommand.class,
+          InfoCommand.class,
+          QuantizeCommand.class,
+          ExportCommand.class);
+
   @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
   @SuppressWarnings("UnusedVariable") // picocli acts on it
   private boolean help;
@@ -49,7 +50,7 @@ public final class Main {
     Locale.setDefault(Locale.ROOT); // what is printed is English, its numbers included
     int code;
     try {
-      code = commandLine().execute(args);
+      code = commandLine(args).execute(args);
     } catch (OutOfMemoryError e) {
       System.err.printf(
           "not enough memory: %s; java -Xmx sets how much Java takes%n", e.getMessage());
@@ -63,10 +64,23 @@ public final class Main {
     }
   }
 
-  static CommandLine commandLine() {
-    return new CommandLine(new Main())
+  /**
+   * What runs a command.
+   *
+   * @param args if the first one names a command, no other is made: to look at the options of all
+   *     takes a good part of the time that a short command needs
+   */
+  static CommandLine commandLine(String... args) {
+    CommandLine line = new CommandLine(new Main());
+    List<Class<?>> named =
+        COMMANDS.stream()
+            .filter(c -> args.length > 0 && c.getAnnotation(Command.class).name().equals(args[0]))
+            .toList();
+    (named.isEmpty() ? COMMANDS : named).forEach(line::addSubcommand);
+    line.addSubcommand(HelpCommand.class);
+    return line
         .setCaseInsensitiveEnumValuesAllowed(true)
-        .setParameterExceptionHandler((e, args) -> refuse(e.getCommandLine(), e.getMessage()))
+        .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), e.getMessage()))
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, told(e)));
   }
 
