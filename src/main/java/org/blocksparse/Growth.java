@@ -186,11 +186,17 @@ final class Growth {
   }
 
   private LayerMemory inPlace(ClassAssignment after, Change change) {
-    LayerMemory result;
+    LayerMemory result = null;
     try (Lease lease = memory.leaseToTrain();
         LayerState.Kept state = memory.state().hold()) {
+      lease.requireIntact();
       result = memory.with(after);
       change.make(parameters(), moments(state));
+    } catch (Throwable e) { // the lease ends with one if a file has shrunk
+      if (result != null) {
+        result.closeTables();
+      }
+      throw e;
     }
     memory.closeTables();
     return result;

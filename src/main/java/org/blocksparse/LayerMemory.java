@@ -144,11 +144,9 @@ final class LayerMemory implements AutoCloseable {
     requireOpen();
     try {
       Lease lease = ofParameters.get();
-      for (Storage own : new Storage[] {valid, prior}) {
-        if (own != null && !lease.tryHold(own)) {
-          lease.close();
-          throw new IllegalStateException("only close() closes them");
-        }
+      if (!lease.tryHold(valid) || !lease.tryHold(prior)) {
+        lease.close();
+        throw new IllegalStateException("only close() closes them");
       }
       return lease;
     } catch (IllegalStateException e) {

@@ -184,6 +184,10 @@ final class MappedModelTest {
         assertShrunk(file, () -> mapped.W2().toArray());
         assertShrunk(file, () -> mapped.W2().get(CLASSES - 1, 0, 0));
         assertShrunk(file, () -> trained.step(x, targets, Optimizer.sgd(0.1f)));
+        for (int time = 0; time < 2; time++) {
+          assertShrunk(file, () -> trained.retire(0));
+          assertShrunk(file, () -> trained.addOutputs(1));
+        }
         Path elsewhere = folder.resolve("elsewhere");
         assertShrunk(
             file,

@@ -17,14 +17,14 @@ public final class Scratch implements AutoCloseable {
    * One for each power of two, which sizes are rounded up to: of several that a worker holds at
    * once, none is lent in the place of a larger one and found too small.
    */
-  private static final List<IdlePool<SoftReference<Scratch>>> POOLS =
-      Stream.generate(IdlePool<SoftReference<Scratch>>::new).limit(Long.SIZE).toList();
+  private static final List<SoftPool<Scratch>> POOLS =
+      Stream.generate(SoftPool<Scratch>::new).limit(Long.SIZE).toList();
 
   private final Storage storage;
-  private final IdlePool<SoftReference<Scratch>> pool;
+  private final SoftPool<Scratch> pool;
   private final SoftReference<Scratch> idle = new SoftReference<>(this);
 
-  private Scratch(Storage storage, IdlePool<SoftReference<Scratch>> pool) {
+  private Scratch(Storage storage, SoftPool<Scratch> pool) {
     this.storage = storage;
     this.pool = pool;
   }
@@ -36,15 +36,9 @@ public final class Scratch implements AutoCloseable {
    */
   public static Scratch borrow(long elements) {
     int exponent = Long.SIZE - Long.numberOfLeadingZeros(Math.max(elements, 1) - 1);
-    IdlePool<SoftReference<Scratch>> pool = POOLS.get(exponent);
-    SoftReference<Scratch> reference = pool.poll();
-    for (; reference != null; reference = pool.poll()) {
-      Scratch pooled = reference.get();
-      if (pooled != null) {
-        return pooled;
-      }
-    }
-    return new Scratch(Storage.allocate(1L << exponent), pool);
+    SoftPool<Scratch> pool = POOLS.get(exponent);
+    Scratch pooled = pool.poll();
+    return pooled != null ? pooled : new Scratch(Storage.allocate(1L << exponent), pool);
   }
 
   /** The memory, while it is borrowed. */

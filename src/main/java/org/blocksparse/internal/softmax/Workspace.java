@@ -7,8 +7,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.IntFunction;
-import org.blocksparse.internal.memory.IdlePool;
 import org.blocksparse.internal.memory.GrowingArrays;
+import org.blocksparse.internal.memory.IdlePool;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -60,10 +60,16 @@ public final class Workspace implements AutoCloseable {
     TARGET_OFFSETS,
     /** (rows): the rows that count in a loss. */
     ROWS,
-    /** (rows): the classes of their targets. */
+    /** (rows), or (opened classes): the classes of targets. */
     CLASSES,
-    /** (rows): the slots of their targets. */
+    /** (rows), or (targets): the slots of targets. */
     SLOTS,
+    /** (batch + 1): where the classes that each row opens begin. */
+    OPENED_STARTS,
+    /** (opened classes): the row that opens each. */
+    OPENING_ROWS,
+    /** (opened classes + 1): where the slots begin that are targets. */
+    SLOT_STARTS,
     /** (targets): the request that each target is a part of. */
     REQUESTS,
     /** (requests): the row of x that is read. */
@@ -176,6 +182,7 @@ public final class Workspace implements AutoCloseable {
   private final SearchBuffers searchBuffers = new SearchBuffers();
   private float[] weights = new float[0];
   private double[] losses = new double[0];
+  private long[] longs = new long[0];
   private final Schedules<GemmSchedule> dense =
       new Schedules<>(GemmSchedule::dense, GemmSchedule::close);
   private final Schedules<OuterSchedule> denseOuter =
@@ -237,6 +244,12 @@ public final class Workspace implements AutoCloseable {
   double[] losses(int count) {
     losses = GrowingArrays.doubles(losses, count);
     return losses;
+  }
+
+  /** At least that many numbers, whose content is undefined. */
+  long[] longs(int count) {
+    longs = GrowingArrays.longs(longs, count);
+    return longs;
   }
 
   /**
