@@ -9,7 +9,6 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.ExampleReader;
 import org.blocksparse.classifier.Prediction;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -59,17 +58,19 @@ final class PredictCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
     PrintWriter out = spec.commandLine().getOut();
+    String task = Terminal.isThere() ? null : "predicting"; // there the answers tell
     try (Classifier classifier = model.load();
-        ExampleReader reader = input.open(file, classifier.takesText())) {
+        Input examples =
+            input.open(file, task, classifier.takesText(), spec.commandLine().getErr())) {
       List<Example> waiting = new ArrayList<>();
-      for (Optional<Example> next = reader.next(); next.isPresent(); next = reader.next()) {
+      for (Optional<Example> next = examples.next(); next.isPresent(); next = examples.next()) {
         waiting.add(next.get());
-        if (waiting.size() == MOST_AT_ONCE || !reader.ready()) {
+        if (waiting.size() == MOST_AT_ONCE || !examples.ready()) {
           answer(classifier, waiting, out);
         }
       }
       answer(classifier, waiting, out);
-      InputOptions.tellBadLines(reader, spec.commandLine().getErr());
+      examples.tellBadLines();
     }
     return ExitCode.OK;
   }

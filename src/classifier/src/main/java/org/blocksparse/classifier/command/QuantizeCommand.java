@@ -64,11 +64,12 @@ final class QuantizeCommand implements Callable<Integer> {
     WritableFile.require("OUT", smaller);
     PrintWriter out = spec.commandLine().getOut();
     long before = Files.size(model.path());
+    out.printf("%s: %,d bytes%n", model.path(), before);
+    out.flush();
     try (Classifier classifier = model.load()) {
       classifier.save(smaller, type.weights);
     }
     long after = Files.size(smaller);
-    out.printf("%s: %,d bytes%n", model.path(), before);
     out.printf("%s: %,d bytes, %.1f percent%n", smaller, after, PERCENT * after / before);
     out.flush();
     return ExitCode.OK;

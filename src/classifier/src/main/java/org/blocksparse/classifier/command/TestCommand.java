@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import org.blocksparse.Metrics;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.ExampleReader;
 import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -50,13 +49,14 @@ final class TestCommand implements Callable<Integer> {
     PrintWriter out = spec.commandLine().getOut();
     top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
     try (Classifier classifier = model.load();
-        ExampleReader reader = input.open(file, classifier.takesText())) {
+        Input examples =
+            input.open(file, "testing", classifier.takesText(), spec.commandLine().getErr())) {
       long began = System.nanoTime();
       Metrics metrics =
           classifier.evaluate(
-              reader.examples(), top.stream().mapToInt(Integer::intValue).max().orElseThrow());
+              examples.examples(), top.stream().mapToInt(Integer::intValue).max().orElseThrow());
       double seconds = (System.nanoTime() - began) * 1e-9;
-      InputOptions.tellBadLines(reader, spec.commandLine().getErr());
+      examples.tellBadLines();
       if (metrics.rows() == 0) {
         throw new InvalidInputException(file + ": no example has a label");
       }

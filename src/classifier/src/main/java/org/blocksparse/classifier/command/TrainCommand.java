@@ -11,7 +11,6 @@ import java.util.concurrent.ForkJoinPool;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.ExampleReader;
 import org.blocksparse.classifier.TrainingOptions;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -140,13 +139,13 @@ final class TrainCommand implements Callable<Integer> {
     long began = System.nanoTime();
     TrainingOptions options = options(err);
     try (CtrlC ctrlC = new CtrlC();
-        TrainingLog log = new TrainingLog(out, began);
-        ExampleReader reader = input.open(file);
+        TrainingLog log = new TrainingLog(out, err, began);
+        Input examples = input.open(file, "reading", err);
         Classifier classifier =
             Classifier.train(
-                reader.examples(), options.withListener(log).withStop(ctrlC::isPressed))) {
+                examples.examples(), options.withListener(log).withStop(ctrlC::isPressed))) {
       log.close();
-      InputOptions.tellBadLines(reader, err);
+      examples.tellBadLines();
       classifier.save(output);
       out.printf(
           "%s: %,d bytes%s%n",
@@ -175,9 +174,9 @@ final class TrainCommand implements Callable<Integer> {
             ? options
             : options.withWorkers(Workers.of(ForkJoinPool.commonPool(), threads));
     if (validation != null) {
-      try (ExampleReader reader = input.open(validation)) {
-        List<Example> examples = reader.examples().toList();
-        InputOptions.tellBadLines(reader, err);
+      try (Input others = input.open(validation, "reading " + validation, err)) {
+        List<Example> examples = others.examples().toList();
+        others.tellBadLines();
         options = options.withValidation(examples, patience);
       }
     }

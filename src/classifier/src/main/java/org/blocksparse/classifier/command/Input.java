@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.blocksparse.classifier.Example;
+import org.blocksparse.classifier.ExampleReader;
+
+/** Examples that are read from a file or a pipe, which tells how far it is while it is read. */
+final class Input implements AutoCloseable {
+  private static final int EXAMPLES_BETWEEN_LOOKS = 64; // at the clock
+
+  private final ExampleReader reader;
+
+  /** Tells where in the file reading is; null if that is not known. */
+  private final FileChannel file;
+
+  private final PrintWriter err;
+
+  /** Null: nothing is told. */
+  private final ProgressLine progress;
+
+  private long examples;
+
+  /**
+   * What a reader reads.
+   *
+   * @param task what is done while it is read; null: nothing is told
+   * @param file below the reader, which closes it; null if this is not a file of a known size
+   */
+  Input(String task, ExampleReader reader, FileChannel file, PrintWriter err) throws IOException {
+    this.reader = reader;
+    this.file = file;
+    this.err = err;
+    long total = file == null ? ProgressLine.UNKNOWN : file.size();
+    this.progress = task == null ? null : new ProgressLine(task, total, err);
+  }
+
+  /** The next example; empty at the end. */
+  Optional<Example> next() throws IOException {
+    Optional<Example> next = reader.next();
+    if (next.isEmpty()) {
+      closeProgress();
+    } else if (++examples % EXAMPLES_BETWEEN_LOOKS == 0 && progress != null) {
+      progress.show(
+          file == null ? examples : file.position(),
+          () -> "%,.0f examples/s".formatted(examples / progress.seconds()));
+    }
+    return next;
+  }
+
+  /** All that follow. What would be an {@link IOException} is an {@link UncheckedIOException}. */
+  Stream<Example> examples() {
+    return Stream.iterate(nextUnchecked(), Optional::isPresent, last -> nextUnchecked())
+        .map(Optional::get);
+  }
+
+  private Optional<Example> nextUnchecked() {
+    try {
+      return next();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e.getMessage(), e);
+    }
+  }
+
+  /** Whether there is more that can be read without waiting. */
+  boolean ready() throws IOException {
+    return reader.ready();
+  }
+
+  /** Says how many lines were left out, if any. */
+  void tellBadLines() {
+    reader
+        .firstProblem()
+        .ifPresent(
+            problem ->
+                err.printf("Left out %,d bad lines; the first: %s%n", reader.badLines(), problem));
+    err.flush();
+  }
+
+  @Override
+  public void close() throws IOException {
+    closeProgress();
+    reader.close();
+  }
+
+  private void closeProgress() {
+    if (progress != null) {
+      progress.close();
+    }
+  }
+}
