@@ -4,6 +4,7 @@ package org.blocksparse.classifier;
 import static java.util.Objects.requireNonNull;
 
 import java.io.BufferedInputStream;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -76,8 +77,12 @@ public final class ExampleReader implements AutoCloseable {
     try {
       return new ExampleReader(name, decompressed(in), format, labelPrefix, skipBadLines);
     } catch (IOException e) {
-      throw new IOException(name + ": " + e.getMessage(), e);
+      throw new IOException(name + ": " + reason(e), e);
     }
+  }
+
+  private static String reason(IOException e) {
+    return e instanceof EOFException ? "ends in the middle: it is cut off" : e.getMessage();
   }
 
   private static InputStream decompressed(InputStream in) throws IOException {
@@ -89,7 +94,9 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * The next example; empty at the end.
+   * The next example; empty at the end. A line that is empty is an example without labels that has
+   * nothing in it, so that answers can be told by their lines; before the first line that shows the
+   * format, it is nothing.
    *
    * @throws InvalidInputException if a line cannot be read and is not to be skipped
    * @throws IOException if the file cannot be read
@@ -101,21 +108,24 @@ public final class ExampleReader implements AutoCloseable {
         if (line == null) {
           return Optional.empty();
         }
-        Example example = line.isEmpty() ? null : exampleOrNull(line);
+        Example example = exampleOrNull(line);
         if (example != null) {
           return Optional.of(example);
         }
       } catch (LineParser.BadLineException e) {
         leaveOut(name + ": line " + lines.lines() + ": " + e.getMessage());
       } catch (IOException e) {
-        throw new IOException(name + ": after line " + lines.lines() + ": " + e.getMessage(), e);
+        throw new IOException(name + ": after line " + lines.lines() + ": " + reason(e), e);
       }
     }
   }
 
-  /** The example of a line; null if it is a header. */
+  /** The example of a line; null if it is a header, or empty before the format is known. */
   private Example exampleOrNull(String line) throws LineParser.BadLineException {
     if (format == ExampleFormat.AUTO) {
+      if (line.isBlank()) {
+        return null;
+      }
       format = parser.formatOf(line);
     }
     if (format == ExampleFormat.TEXT) {

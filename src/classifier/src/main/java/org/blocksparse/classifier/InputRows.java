@@ -18,13 +18,13 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
     return text ? Mode.ROOT_MEAN : Mode.SUM;
   }
 
-  /** What values have to be multiplied by, so that their vector has length 1. */
-  static float scale(float[] values) {
+  /** What values have to be multiplied by, so that their vector has length 1; of any values. */
+  static double scale(float[] values) {
     double sum = 0;
     for (float value : values) {
       sum += (double) value * value;
     }
-    return sum == 0 ? 1 : (float) (1 / Math.sqrt(sum));
+    return sum == 0 ? 1 : 1 / Math.sqrt(sum);
   }
 
   /**
@@ -57,10 +57,10 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
   }
 
   private void addFeatures(Example example, Numbers rows, Numbers values) {
-    float scale = scale(example.values());
+    double scale = scale(example.values());
     for (int i = 0; i < example.indices().length; i++) {
       if (add(example.indices()[i], rows)) {
-        values.add(Float.floatToRawIntBits(scale * example.values()[i]));
+        values.add(Float.floatToRawIntBits((float) (scale * example.values()[i])));
       }
     }
   }

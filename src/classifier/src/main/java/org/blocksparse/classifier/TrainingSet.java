@@ -98,10 +98,10 @@ final class TrainingSet {
       if (text) {
         textFeatures.of(example.text(), this::feature);
       } else {
-        float scale = InputRows.scale(example.values());
+        double scale = InputRows.scale(example.values());
         for (int i = 0; i < example.indices().length; i++) {
           feature(example.indices()[i]);
-          values.add(Float.floatToRawIntBits(scale * example.values()[i]));
+          values.add(Float.floatToRawIntBits((float) (scale * example.values()[i])));
         }
       }
       offsets.add(features.size());

@@ -136,6 +136,12 @@ final class ClassifierTest {
       assertEquals(
           classifier.predict(new int[] {100_003, 5}, new float[] {3, 1}, 4),
           classifier.predict(new int[] {100_003, 5, 999}, new float[] {300, 100, 0}, 4));
+      for (int exponent : new int[] {-145, 125}) { // values of any size, as far as floats go
+        float[] values = {Math.scalb(3f, exponent), Math.scalb(1f, exponent)};
+        assertEquals(
+            classifier.predict(new int[] {100_003, 5}, new float[] {3, 1}, 4),
+            classifier.predict(new int[] {100_003, 5}, values, 4));
+      }
       assertThrows(IllegalArgumentException.class, () -> classifier.predict("a text", 1));
     }
   }

@@ -10,7 +10,10 @@ import java.util.stream.Stream;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.ExampleReader;
 
-/** Examples that are read from a file or a pipe, which tells how far it is while it is read. */
+/**
+ * Examples that are read from a file or a pipe. Tells how far it is while it is read, and at the
+ * end how many lines were left out.
+ */
 final class Input implements AutoCloseable {
   private static final int EXAMPLES_BETWEEN_LOOKS = 64; // at the clock
 
@@ -25,6 +28,7 @@ final class Input implements AutoCloseable {
   private final ProgressLine progress;
 
   private long examples;
+  private boolean ended;
 
   /**
    * What a reader reads.
@@ -44,7 +48,7 @@ final class Input implements AutoCloseable {
   Optional<Example> next() throws IOException {
     Optional<Example> next = reader.next();
     if (next.isEmpty()) {
-      closeProgress();
+      end();
     } else if (++examples % EXAMPLES_BETWEEN_LOOKS == 0 && progress != null) {
       progress.show(
           file == null ? examples : file.position(),
@@ -72,25 +76,26 @@ final class Input implements AutoCloseable {
     return reader.ready();
   }
 
+  @Override
+  public void close() throws IOException {
+    end();
+    reader.close();
+  }
+
   /** Says how many lines were left out, if any. */
-  void tellBadLines() {
+  private void end() {
+    if (ended) {
+      return;
+    }
+    ended = true;
+    if (progress != null) {
+      progress.close();
+    }
     reader
         .firstProblem()
         .ifPresent(
             problem ->
                 err.printf("Left out %,d bad lines; the first: %s%n", reader.badLines(), problem));
     err.flush();
-  }
-
-  @Override
-  public void close() throws IOException {
-    closeProgress();
-    reader.close();
-  }
-
-  private void closeProgress() {
-    if (progress != null) {
-      progress.close();
-    }
   }
 }

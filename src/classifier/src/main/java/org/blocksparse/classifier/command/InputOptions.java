@@ -56,9 +56,13 @@ final class InputOptions {
     return open(file, task, told ? format : text ? ExampleFormat.TEXT : ExampleFormat.SPARSE, err);
   }
 
+  static boolean isStandardInput(String file) {
+    return file.equals(STANDARD_INPUT);
+  }
+
   private Input open(String file, String task, ExampleFormat as, PrintWriter err)
       throws IOException {
-    if (file.equals(STANDARD_INPUT)) {
+    if (isStandardInput(file)) {
       return new Input(task, reader("standard input", System.in, as), null, err);
     }
     Path path = Path.of(file);

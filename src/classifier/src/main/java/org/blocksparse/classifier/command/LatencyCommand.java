@@ -78,7 +78,6 @@ final class LatencyCommand implements Callable<Integer> {
         Input some =
             input.open(file, "reading", classifier.takesText(), spec.commandLine().getErr())) {
       List<Example> examples = some.examples().limit(MOST_EXAMPLES).toList();
-      some.tellBadLines();
       if (examples.isEmpty()) {
         throw new InvalidInputException(file + ": no examples");
       }

@@ -70,7 +70,6 @@ final class PredictCommand implements Callable<Integer> {
         }
       }
       answer(classifier, waiting, out);
-      examples.tellBadLines();
     }
     return ExitCode.OK;
   }

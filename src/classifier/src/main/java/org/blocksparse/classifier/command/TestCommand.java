@@ -47,6 +47,9 @@ final class TestCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     PrintWriter out = spec.commandLine().getOut();
+    if (top.isEmpty()) {
+      throw new InvalidInputException("--top: expected numbers with commas between them");
+    }
     top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
     try (Classifier classifier = model.load();
         Input examples =
@@ -56,7 +59,6 @@ final class TestCommand implements Callable<Integer> {
           classifier.evaluate(
               examples.examples(), top.stream().mapToInt(Integer::intValue).max().orElseThrow());
       double seconds = (System.nanoTime() - began) * 1e-9;
-      examples.tellBadLines();
       if (metrics.rows() == 0) {
         throw new InvalidInputException(file + ": no example has a label");
       }

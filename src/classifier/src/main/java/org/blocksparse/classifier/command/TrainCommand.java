@@ -11,6 +11,7 @@ import java.util.concurrent.ForkJoinPool;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
+import org.blocksparse.classifier.InvalidInputException;
 import org.blocksparse.classifier.TrainingOptions;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -134,6 +135,13 @@ final class TrainCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     // Hours of training must not be lost to a folder that is not there.
     WritableFile.require("--output", output);
+    requireOther(file);
+    if (validation != null) {
+      requireOther(validation);
+    }
+    if (chart != null) {
+      WritableFile.require("--chart", chart);
+    }
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
     long began = System.nanoTime();
@@ -143,9 +151,8 @@ final class TrainCommand implements Callable<Integer> {
         Input examples = input.open(file, "reading", err);
         Classifier classifier =
             Classifier.train(
-                examples.examples(), options.withListener(log).withStop(ctrlC::isPressed))) {
+                examples.examples().peek(log::read), options.withListener(log).withStop(ctrlC::isPressed))) {
       log.close();
-      examples.tellBadLines();
       classifier.save(output);
       out.printf(
           "%s: %,d bytes%s%n",
@@ -155,6 +162,17 @@ final class TrainCommand implements Callable<Integer> {
     tellWaysOn(out);
     out.flush();
     return ExitCode.OK;
+  }
+
+  /** The model must not be written over examples. */
+  private void requireOther(String examples) throws IOException {
+    if (!InputOptions.isStandardInput(examples)
+        && Files.exists(output)
+        && Files.exists(Path.of(examples))
+        && Files.isSameFile(output, Path.of(examples))) {
+      throw new InvalidInputException(
+          "--output: expected another file than that of the examples but was " + output);
+    }
   }
 
   private TrainingOptions options(PrintWriter err) throws IOException {
@@ -169,6 +187,9 @@ final class TrainCommand implements Callable<Integer> {
     options = maxFeatures == null ? options : options.withMaxFeatures(maxFeatures);
     options = sharedRows == null ? options : options.withSharedRows(sharedRows);
     options = classes == null ? options : options.withClasses(classes);
+    if (threads != null) {
+      Limits.require("--threads", threads, 1, Integer.MAX_VALUE);
+    }
     options =
         threads == null
             ? options
@@ -176,7 +197,9 @@ final class TrainCommand implements Callable<Integer> {
     if (validation != null) {
       try (Input others = input.open(validation, "reading " + validation, err)) {
         List<Example> examples = others.examples().toList();
-        others.tellBadLines();
+        if (examples.stream().allMatch(example -> example.labels().isEmpty())) {
+          throw new InvalidInputException(validation + ": no example has a label");
+        }
         options = options.withValidation(examples, patience);
       }
     }

@@ -4,6 +4,7 @@ package org.blocksparse.classifier.command;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
+import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.LearningPoint;
 import org.blocksparse.classifier.TrainingListener;
 
@@ -21,6 +22,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private ProgressLine progress;
   private double averageLoss = Double.NaN;
   private long examples;
+  private long withoutLabels;
 
   /**
    * A log.
@@ -33,11 +35,19 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     this.began = began;
   }
 
+  /** Sees an example while it is read. */
+  void read(Example example) {
+    withoutLabels += example.labels().isEmpty() ? 1 : 0;
+  }
+
   @Override
   public void begin(int count, int epochs, int features, int labels, int classes) {
     out.printf(
         "%,d examples, %,d features, %,d labels in %,d classes; read in %.1f s%n",
         count, features, labels, classes, (System.nanoTime() - began) * 1e-9);
+    if (withoutLabels > 0) {
+      out.printf("%,d more have no label and are left out%n", withoutLabels);
+    }
     out.printf("Training on each example %d times; Ctrl-C ends it and keeps the model%n", epochs);
     out.flush();
     progress = new ProgressLine("training", (long) epochs * count, err);

@@ -144,6 +144,30 @@ final class CommandTest {
   }
 
   @Test
+  void eachLineHasAnAnswer_anEmptyOneToo() throws IOException {
+    runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, "--no-chart", training);
+    Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n\n \nword11 of\n\n");
+    assertEquals(5, runWell("predict", model, texts, "--top", 1).lines().count());
+  }
+
+  @Test
+  void examplesWithoutLabels_areCounted() throws IOException {
+    Files.writeString(training, "no label\n\n", StandardOpenOption.APPEND);
+    String told =
+        runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, "--no-chart", training);
+    assertTrue(told.contains("\n2 more have no label and are left out\n"), told);
+  }
+
+  @Test
+  void whatIsCutOff_isTold() throws IOException {
+    Path zipped = folder.resolve("zipped");
+    Files.write(zipped, new byte[] {0x1f, (byte) 0x8b, 8});
+    Result refused = run("train", "-o", model, zipped);
+    assertEquals(2, refused.code());
+    assertEquals(zipped + ": ends in the middle: it is cut off\n", refused.err());
+  }
+
+  @Test
   void badLines_endWithTwo_orAreSkipped() throws IOException {
     Files.writeString(training, "__label__ nameless\n", StandardOpenOption.APPEND);
     Result refused = run("train", "-o", model, training);
@@ -171,6 +195,15 @@ final class CommandTest {
         "train -o {}/m {}/empty                | examples: none has a label",
         "train -o {}/m {}/folder               | {}/folder: ",
         "train -o {}/m --label-prefix= {}/train.txt | labelPrefix: expected at least one character",
+        "train -o {}/m --threads 0 {}/train.txt | --threads: expected a number in [1, 2147483647]"
+            + " but was 0",
+        "train -o {}/train.txt {}/train.txt    | --output: expected another file than that of the"
+            + " examples but was {}/train.txt",
+        "train -o {}/test.txt --validation {}/test.txt {}/train.txt | --output: expected another"
+            + " file than that of the examples",
+        "train -o {}/m --validation {}/empty {}/train.txt | {}/empty: no example has a label",
+        "train -o {}/m --chart {}/no/png {}/train.txt | --chart: cannot write {}/no/png",
+        "test {}/none {}/test.txt --top ,      | --top: expected numbers with commas between them",
         "test {}/folder {}/test.txt            | {}/folder: ",
         "quantize {}/none {}/q                 | there is no file {}/none",
         "quantize {}/test.txt {}/q             | {}/test.txt: header: ",
