@@ -51,6 +51,9 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     }
     out.printf("Training on each example %d times; Ctrl-C ends it and keeps the model%n", epochs);
     out.flush();
+    // What reading has left would lie beside the table, which is not on the heap and moves no
+    // collector to look; the heap gives most of it back here.
+    System.gc();
     progress = new ProgressLine("training", (long) epochs * count, err);
   }
 
