@@ -46,7 +46,7 @@ final class GzipStream extends InputStream {
 
   /** Whether a stream that begins with these bytes was written by gzip. */
   static boolean isMagic(int first, int second) {
-    return (second << 8 | first) == MAGIC;
+    return ((second << 8) | first) == MAGIC;
   }
 
   @Override
@@ -105,7 +105,7 @@ final class GzipStream extends InputStream {
     }
     skipBytes(TIME_LEVEL_AND_SYSTEM);
     if ((flags & HAS_EXTRA) != 0) {
-      skipBytes(readByte() | readByte() << 8);
+      skipBytes(readByte() | (readByte() << 8));
     }
     if ((flags & HAS_NAME) != 0) {
       skipText();
@@ -122,7 +122,7 @@ final class GzipStream extends InputStream {
   }
 
   private int readInt() throws IOException {
-    return readByte() | readByte() << 8 | readByte() << 16 | readByte() << 24;
+    return readByte() | (readByte() << 8) | (readByte() << 16) | (readByte() << 24);
   }
 
   private int readByte() throws IOException {

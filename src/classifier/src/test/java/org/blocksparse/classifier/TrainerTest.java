@@ -21,7 +21,6 @@ final class TrainerTest {
   private static final int LABELS = 40;
   private static final List<Example> VALIDATION = Texts.examples(200, LABELS, 2).toList();
 
-  /** Which learns fast: the first epoch is the best, as the others learn nothing of worth. */
   private static final TrainingOptions SMALL = TrainingOptions.defaults().withDimension(8);
 
   @TempDir private Path folder;
