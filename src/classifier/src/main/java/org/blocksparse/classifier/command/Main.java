@@ -9,6 +9,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
@@ -27,20 +28,21 @@ import picocli.CommandLine.ScopeType;
       "Gives texts, or sparse features, their likeliest labels out of very many.",
       "Begin with: train -o MODEL FILE"
     },
-    subcommands = {
-      TrainCommand.class,
-      TestCommand.class,
-      PredictCommand.class,
-      LatencyCommand.class,
-      ClassesCommand.class,
-      InfoCommand.class,
-      QuantizeCommand.class,
-      ExportCommand.class
-    },
     versionProvider = Main.Version.class,
     synopsisSubcommandLabel = "COMMAND",
     usageHelpWidth = 100)
 public final class Main implements Callable<Integer> {
+  private static final List<Class<?>> COMMANDS =
+      List.of(
+          TrainCommand.class,
+          TestCommand.class,
+          PredictCommand.class,
+          LatencyCommand.class,
+          ClassesCommand.class,
+          InfoCommand.class,
+          QuantizeCommand.class,
+          ExportCommand.class);
+
   @Option(
       names = "--help",
       usageHelp = true,
@@ -67,7 +69,7 @@ public final class Main implements Callable<Integer> {
     try {
       Charset charset = Terminal.charset();
       CommandLine command =
-          commandLine()
+          commandLine(args)
               .setOut(new PrintWriter(System.out, false, charset))
               .setErr(new PrintWriter(System.err, true, charset));
       code = run(command, args);
@@ -86,10 +88,22 @@ public final class Main implements Callable<Integer> {
     }
   }
 
-  static CommandLine commandLine() {
-    return new CommandLine(new Main())
+  /**
+   * What runs a command.
+   *
+   * @param args if the first one names a command, no other is made: to look at the options of all
+   *     takes a good part of the time that a short command needs
+   */
+  static CommandLine commandLine(String... args) {
+    CommandLine line = new CommandLine(new Main());
+    List<Class<?>> named =
+        COMMANDS.stream()
+            .filter(c -> args.length > 0 && c.getAnnotation(Command.class).name().equals(args[0]))
+            .toList();
+    (named.isEmpty() ? COMMANDS : named).forEach(line::addSubcommand);
+    return line
         .setCaseInsensitiveEnumValuesAllowed(true)
-        .setParameterExceptionHandler((e, args) -> refuse(e.getCommandLine(), e.getMessage()))
+        .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), e.getMessage()))
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
   }
 

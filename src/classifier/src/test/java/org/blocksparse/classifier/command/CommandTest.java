@@ -55,12 +55,12 @@ final class CommandTest {
   private static Result run(Object... args) {
     StringWriter out = new StringWriter();
     StringWriter err = new StringWriter();
-    CommandLine command =
-        Main.commandLine().setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
     String[] words = new String[args.length];
     for (int i = 0; i < args.length; i++) {
       words[i] = args[i].toString();
     }
+    CommandLine command =
+        Main.commandLine(words).setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
     int code = Main.run(command, words);
     return new Result(code, out.toString(), err.toString());
   }
@@ -242,7 +242,7 @@ final class CommandTest {
             new String[] {"--help"})) {
       StringWriter err = new StringWriter();
       CommandLine command =
-          Main.commandLine()
+          Main.commandLine(args)
               .setOut(new PrintWriter(new PrintStream(full), false, UTF_8))
               .setErr(new PrintWriter(err));
       assertEquals(2, Main.run(command, args));
