@@ -135,7 +135,10 @@ final class Trainer {
     }
   }
 
-  /** Goes through all examples once, or until it is stopped. Returns the mean of the losses; NaN if there was no step. */
+  /**
+   * Goes through all examples once, or until it is stopped. Returns the mean of the losses; NaN if
+   * there was no step.
+   */
   private double learn(Classifier model) {
     shuffle(order, random);
     double sum = 0;

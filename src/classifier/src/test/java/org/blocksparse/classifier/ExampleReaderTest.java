@@ -36,7 +36,7 @@ final class ExampleReaderTest {
     List<Example> examples =
         read("__label__a __label__b some words\n\nno label\nmore __label__c words __label__d\n");
     assertEquals(
-        List.of("[a, b] some words", "[] no label", "[c, d] more words "),
+        List.of("[a, b] some words", "[] ", "[] no label", "[c, d] more words "),
         examples.stream().map(Example::toString).toList());
   }
 
@@ -98,14 +98,16 @@ final class ExampleReaderTest {
       })
   void badLines_areNamed_orSkippedAndCounted(ExampleFormat format, String line, String problem)
       throws IOException {
-    String text = "__label__a 1:1\n" + line + "\n"; // the first line is right in both formats
+    String text = "\n" + line + "\n";
     ExampleReader reader = reader(text, format, false);
-    assertTrue(reader.next().isPresent());
+    if (format != ExampleFormat.AUTO) { // which an empty line does not show
+      assertTrue(reader.next().isPresent());
+    }
     InvalidInputException e = assertThrows(InvalidInputException.class, reader::next);
     assertEquals("input: " + problem, e.getMessage().substring(0, 7 + problem.length()));
 
     ExampleReader skipping = reader(text + "__label__a 1:1\n", format, true);
-    assertEquals(2, skipping.examples().count());
+    assertEquals(format == ExampleFormat.AUTO ? 1 : 2, skipping.examples().count());
     assertEquals(1, skipping.badLines());
     assertEquals(e.getMessage(), skipping.firstProblem().orElseThrow());
   }
@@ -189,8 +191,7 @@ final class ExampleReaderTest {
 
   @Test
   void labels_endWhereWordsDo() throws IOException {
-    assertEquals(
-        "[a, b] w \ford", read("__label__a\u000bw \f__label__b\0ord").get(0).toString());
+    assertEquals("[a, b] w \ford", read("__label__a\u000bw \f__label__b\0ord").get(0).toString());
   }
 
   @Test
@@ -209,7 +210,8 @@ final class ExampleReaderTest {
     while (reader.nextLine()) {
       told.add(reader.example().map(Example::toString).orElse("none"));
     }
-    assertEquals(List.of("none", "[1] 1 features", "[] 0 features", "none", "[2] 1 features"), told);
+    assertEquals(
+        List.of("none", "[1] 1 features", "[] 0 features", "none", "[2] 1 features"), told);
     assertEquals(1, reader.badLines());
   }
 

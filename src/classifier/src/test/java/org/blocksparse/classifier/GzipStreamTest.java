@@ -114,14 +114,14 @@ final class GzipStreamTest {
   @Test
   void damage_isTold_behindAGoodMemberToo() throws IOException {
     byte[] good = zipped("good");
-    for (String rest : new String[] {"x", "xyz", "something that nobody has compressed, and long"}) {
+    for (String rest :
+        new String[] {"x", "xyz", "something that nobody has compressed, and long"}) {
       assertThrows(IOException.class, () -> read(joined(good, rest.getBytes(UTF_8))), rest);
     }
     byte[] two = joined(good, zipped("a second one"));
     for (int length = good.length + 1; length < two.length; length++) {
       byte[] cut = Arrays.copyOf(two, length);
-      assertTrue(
-          assertThrows(IOException.class, () -> read(cut)).getMessage().contains("cut off"));
+      assertTrue(assertThrows(IOException.class, () -> read(cut)).getMessage().contains("cut off"));
     }
     for (int at = two.length - TRAILER; at < two.length; at++) {
       byte[] changed = two.clone();

@@ -105,8 +105,7 @@ final class TrainerTest {
   @Test
   void aLossThatIsNotFinite_endsWithTheBestModelBefore() {
     Told told = new Diverging(4);
-    TrainingOptions options =
-        SMALL.withListener(told).withEpochs(5).withValidation(VALIDATION, 5);
+    TrainingOptions options = SMALL.withListener(told).withEpochs(5).withValidation(VALIDATION, 5);
     try (Classifier classifier = trained(options)) {
       double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
       assertEquals(best, precision(classifier));
@@ -182,8 +181,7 @@ final class TrainerTest {
     for (List<Example> examples : List.of(List.<Example>of(), List.of(Example.ofText("a")))) {
       assertEquals(
           "validation: none has a label",
-          assertThrows(
-                  IllegalArgumentException.class, () -> SMALL.withValidation(examples, 3))
+          assertThrows(IllegalArgumentException.class, () -> SMALL.withValidation(examples, 3))
               .getMessage());
     }
   }

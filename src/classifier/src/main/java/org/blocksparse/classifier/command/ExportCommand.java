@@ -55,8 +55,7 @@ final class ExportCommand implements Callable<Integer> {
     Path part = file.resolveSibling(file.getFileName() + ".part");
     try {
       Files.write(part, lines, UTF_8);
-      Files.move(
-          part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     } finally {
       Files.deleteIfExists(part);
     }

@@ -73,8 +73,7 @@ final class LatencyCommand implements Callable<Integer> {
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
     Limits.require("--seconds", seconds, 1, 3600);
     try (Classifier classifier = model.load(Workers.callingThread());
-        Input some =
-            input.open(file, "reading", classifier.takesText(), streams.err())) {
+        Input some = input.open(file, "reading", classifier.takesText(), streams.err())) {
       List<Example> examples = some.examples().limit(MOST_EXAMPLES).toList();
       if (examples.isEmpty()) {
         throw new InvalidInputException(file + ": no examples");
@@ -96,8 +95,7 @@ final class LatencyCommand implements Callable<Integer> {
     long length = (long) (forSeconds * 1e9);
     long begin = System.nanoTime();
     ExecutorService executor = Executors.newFixedThreadPool(threads);
-    try (ProgressLine progress =
-        new ProgressLine("asking", length, streams.err())) {
+    try (ProgressLine progress = new ProgressLine("asking", length, streams.err())) {
       List<Future<long[]>> times = new ArrayList<>();
       for (int t = 0; t < threads; t++) {
         int first = (int) ((long) examples.size() * t / threads);

@@ -101,8 +101,7 @@ public final class Main implements Callable<Integer> {
             .filter(c -> args.length > 0 && c.getAnnotation(Command.class).name().equals(args[0]))
             .toList();
     (named.isEmpty() ? COMMANDS : named).forEach(line::addSubcommand);
-    return line
-        .setCaseInsensitiveEnumValuesAllowed(true)
+    return line.setCaseInsensitiveEnumValuesAllowed(true)
         .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), e.getMessage()))
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
   }

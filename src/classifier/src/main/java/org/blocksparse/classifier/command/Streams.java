@@ -4,10 +4,12 @@ package org.blocksparse.classifier.command;
 import java.io.IOException;
 import java.io.PrintWriter;
 import picocli.CommandLine;
+import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 
 /** Where a command writes what it has to say. */
+@Command // for picocli, which asks for some annotation of a mixin
 final class Streams {
   /** Of what was written to standard output and is not there: the disk is full, a reader gone. */
   static final String CLOSED = "standard output is closed, or cannot be written";

@@ -50,8 +50,7 @@ final class TestCommand implements Callable<Integer> {
     }
     top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
     try (Classifier classifier = model.load();
-        Input examples =
-            input.open(file, "testing", classifier.takesText(), streams.err())) {
+        Input examples = input.open(file, "testing", classifier.takesText(), streams.err())) {
       long began = System.nanoTime();
       Metrics metrics =
           classifier.evaluate(

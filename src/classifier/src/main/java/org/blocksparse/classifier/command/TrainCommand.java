@@ -148,7 +148,8 @@ final class TrainCommand implements Callable<Integer> {
       try (log) {
         train(log, ctrlC, png);
       } catch (Exception e) {
-        return Main.refuse(streams.command(), e); // told before the program ends, if Ctrl-C was pressed
+        return Main.refuse(
+            streams.command(), e); // told before the program ends, if Ctrl-C was pressed
       }
       return ExitCode.OK;
     }
@@ -265,7 +266,8 @@ final class TrainCommand implements Callable<Integer> {
     String command = Launcher.command();
     String model = Launcher.word(output);
     out.printf("%nTo go on:%n");
-    out.printf("  %s test %s FILE%n      precision, recall and nDCG on other examples%n", command, model);
+    out.printf(
+        "  %s test %s FILE%n      precision, recall and nDCG on other examples%n", command, model);
     out.printf("  %s predict %s%n      labels for each line of standard input%n", command, model);
     out.printf("  %s latency %s FILE%n      how long predictions take%n", command, model);
     out.printf("  %s quantize %s OUT%n      a smaller model, nearly as good%n", command, model);

@@ -64,8 +64,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     examples += count;
     hasLearned = true;
     progress.show(
-        examples,
-        () -> "%,.0f examples/s, loss %.3f".formatted(perSecond(), averageLoss));
+        examples, () -> "%,.0f examples/s, loss %.3f".formatted(perSecond(), averageLoss));
   }
 
   private double perSecond() {

@@ -32,7 +32,8 @@ final class WritableFile {
   }
 
   private static boolean isSame(Path one, Path other) throws IOException {
-    return Files.exists(one) && Files.exists(other)
+    boolean areThere = Files.exists(one) && Files.exists(other);
+    return areThere
         ? Files.isSameFile(one, other)
         : one.toAbsolutePath().normalize().equals(other.toAbsolutePath().normalize());
   }

@@ -152,7 +152,7 @@ final class CommandTest {
     runWell("train", "-o", model, "--epochs", 1, "--no-chart", training);
     String told = runWell("latency", model, test, "--threads", 2, "--seconds", 1);
     assertTrue(
-        told.matches("(?s)[\\d,]+ answers by 2 threads.*p50.0 .*p99.0 .*p99.9 .* ms\n"), told);
+        told.matches("(?s)2 threads ask for 1 s, .*\n[\\d,]+ answers by 2 threads.*p50.0 .*p99.0 .*p99.9 .* ms\n"), told);
   }
 
   @Test
@@ -338,7 +338,7 @@ final class CommandTest {
         "train -o {}/m --word-ngrams 2 {}/sparse.txt | --word-ngrams: expected texts, but",
         "train -o {}/m --plain-words {}/sparse.txt | --plain-words: expected texts, but",
         "train -o {}/m --validation {}/sparse.txt {}/train.txt | validation: some have features",
-        "export {}/none {}/none                | there is no file {}/none",
+        "export {}/none {}/npz                 | there is no file {}/none",
         "export {}/test.txt {}/test.txt        | NPZ: {}/test.txt is the same file as {}/test.txt",
         "quantize {}/test.txt {}/test.txt      | OUT: {}/test.txt is the same file as {}/test.txt",
         "train -o {}/m --validation {}/empty {}/train.txt | {}/empty: no example has a label",
