@@ -402,7 +402,7 @@ final class HostileFileProperties {
     readsOrRefuses(
         () -> {
           ClassAssignment classes = ClassAssignment.read(file);
-          return () -> classes.output(classes.classes() - 1, 0);
+          return () -> classes.output(classes.classCount() - 1, 0);
         },
         AutoCloseable::toString);
   }
