@@ -9,6 +9,7 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.lang.reflect.Proxy;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -23,9 +24,11 @@ import org.blocksparse.internal.ChosenKernels;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.KernelsProvider;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicMethods;
 import org.blocksparse.testing.Reachable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** What is closed while an operation runs stays until the operation has ended. */
 final class ClosedMeanwhileTest {
@@ -44,7 +47,7 @@ final class ClosedMeanwhileTest {
       Set.of(
           "BlockPlan.of(IntTensor, IntTensor, int, int)",
           "BlockPlan.of(SparseRows, SparseRows, int, int)",
-          "Builder.build(FloatTensor)",
+          "EmbeddingBagBuilder.build(FloatTensor)",
           "Epilogue.withActivation(Activation, FloatTensor)",
           "Epilogue.withBias(FloatTensor)",
           "Epilogue.withGate(FloatTensor)",
@@ -58,6 +61,8 @@ final class ClosedMeanwhileTest {
           "Loss.withRowWeights(FloatTensor)",
           "Metrics.add(Ranking, IntTensor)",
           "Metrics.add(Ranking, SparseRows)",
+          "NamedTensors.with(String, FloatTensor, ElementType)",
+          "NamedTensors.with(String, Weights)",
           "SparseBlockDot.clearGradB(BlockPlan, FloatTensor)",
           "SparseBlockDot.clearGradW(BlockPlan, FloatTensor)",
           "TopKGate.gradient(Routing, FloatTensor, FloatTensor)",
@@ -87,11 +92,11 @@ final class ClosedMeanwhileTest {
 
   private static Object argument(Class<?> type) {
     return switch (type.getSimpleName()) {
-      case "SparseRows" -> SparseRows.of(List.of(new int[] {0}, new int[] {1}, new int[] {2}));
+      case "SparseRows" -> rows();
       case "BlockPlan" -> BlockPlan.of(indices(), indices(), 3, 3);
       case "Weights" -> Weights.of(ones(3, 3, 3, 3), ElementType.INT8);
       case "Routing" -> TopKGate.of(3, 2).route(ones(3, 3));
-      case "Ranking" -> new HierarchicalSoftmaxBuilder(3, 9).build().topK(ones(3, 3), 2);
+      case "Ranking" -> HierarchicalSoftmax.builder(3, 9).build().topK(ones(3, 3), 2);
       case "HierarchicalSoftmax" -> HierarchicalSoftmax.builder(3, 9).classes(3).build();
       case "LabelTree" -> LabelTree.builder(3, 9).classes(3).build();
       case "EmbeddingBag" -> EmbeddingBag.builder(3, 3).build();
@@ -99,14 +104,16 @@ final class ClosedMeanwhileTest {
       case "TopKGate" -> TopKGate.of(3, 2);
       case "HierarchicalSoftmaxBuilder" -> HierarchicalSoftmax.builder(3, 9).classes(3);
       case "LabelTreeBuilder" -> LabelTree.builder(3, 9).classes(3);
-      case "Builder" -> EmbeddingBag.builder(3, 3);
+      case "EmbeddingBagBuilder" -> EmbeddingBag.builder(3, 3);
       case "Metrics" -> Metrics.upTo(2);
       case "Optimizer" -> Optimizer.adam(0.1f);
-      case "Loss" -> Loss.mean();
-      case "Filter" -> Filter.without(1);
-      case "Epilogue" -> Epilogue.none().withBias(ones(3, 3));
+      case "Loss" -> Loss.mean().withRowWeights(ones(3));
+      case "Filter" -> Filter.without(rows());
+      case "Epilogue" -> Epilogue.none().withBias(ones(3, 3)).withGate(ones(3, 3));
       case "Activation" -> Activation.SILU;
       case "ElementType" -> ElementType.INT8;
+      case "NamedTensors" -> NamedTensors.none();
+      case "String" -> "name";
       case "Workers" -> Workers.callingThread();
       case "RandomGenerator" -> new SplittableRandom(1);
       case "OptimizerState" -> OF_THE_ONE_BEFORE;
@@ -123,6 +130,10 @@ final class ClosedMeanwhileTest {
     FloatTensor tensor = FloatTensor.zeros(dims);
     tensor.fill(1);
     return tensor;
+  }
+
+  private static SparseRows rows() {
+    return SparseRows.of(List.of(new int[] {0}, new int[] {1}, new int[] {2}));
   }
 
   private static IntTensor indices() {
@@ -235,6 +246,21 @@ final class ClosedMeanwhileTest {
     }
     assertEquals(Map.of(), flaws);
     assertEquals(new TreeSet<>(WITHOUT_KERNELS), withoutKernels);
+  }
+
+  /** The memory of Java kernels cannot be used by any code once it is gone. */
+  @Test
+  void theOperandsOfAllOperationsWithJavaKernels(@TempDir Path folder) {
+    ChildJvm.Result result =
+        new ChildJvm(folder).property("blocksparse.backend", "java").run(JavaKernelsProgram.class);
+    assertEquals(0, result.exit(), result::toString);
+  }
+
+  /** The main class of that JVM. */
+  static final class JavaKernelsProgram {
+    public static void main(String[] args) throws Exception {
+      new ClosedMeanwhileTest().theOperandsOfAllOperations();
+    }
   }
 
   /** Tries until a call has got as far as a kernel, and its operands were closed. */

@@ -45,6 +45,12 @@ final class SoftmaxProblem implements AutoCloseable {
     this.classes = layer.assignment();
   }
 
+  /** The same of another layer, which becomes its own; the one before is closed. */
+  SoftmaxProblem with(HierarchicalSoftmax other) {
+    layer.close();
+    return new SoftmaxProblem(other, x, targets, seen);
+  }
+
   /** Random parameters and operands of the sizes of a workload. */
   static SoftmaxProblem of(SoftmaxWorkload workload, SoftmaxOperation operation) {
     HierarchicalSoftmax layer =

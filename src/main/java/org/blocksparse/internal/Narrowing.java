@@ -64,7 +64,9 @@ public final class Narrowing {
   }
 
   private void forEachBlock(Engine engine, Block action) {
-    long size = (long) rows * columns;
+    if (rows == 0 || columns == 0) {
+      return; // however many blocks of nothing there are
+    }
     for (long first = 0; first < blocks; first += Integer.MAX_VALUE) {
       long begin = first;
       int count = (int) Math.min(blocks - begin, Integer.MAX_VALUE);
@@ -72,7 +74,7 @@ public final class Narrowing {
           count,
           Engine.work(count, rows, columns),
           (from, to) -> {
-            for (int b = from; size > 0 && b < to; b++) {
+            for (int b = from; b < to; b++) {
               action.accept(begin + b);
             }
           });
