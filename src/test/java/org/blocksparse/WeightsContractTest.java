@@ -145,7 +145,7 @@ final class WeightsContractTest {
                     .withWorkers(kernels.workers()))) {
       products(w, s);
       gradients(w, s);
-      for (Activation f : Activation.values()) {
+      for (Activation f : List.of(Activation.IDENTITY, Activation.SILU, Activation.SWIGLU)) {
         fused(w, s, f);
       }
       withoutAPlan(w, s, inputIdx, outputIdx);
@@ -178,7 +178,7 @@ final class WeightsContractTest {
                     .withWorkers(kernels.workers()))) {
       products(w, s);
       gradients(w, s);
-      for (Activation f : List.of(Activation.SILU, Activation.SWIGLU)) {
+      for (Activation f : List.of(Activation.RELU, Activation.GEGLU)) {
         fused(w, s, f);
       }
     }
