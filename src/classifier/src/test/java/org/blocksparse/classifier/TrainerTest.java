@@ -125,6 +125,26 @@ final class TrainerTest {
   }
 
   @Test
+  void theBestModel_isTheResult_whenTheLastOneIsWorse() {
+    // What is right here is wrong for those who have learned well.
+    List<Example> wrong =
+        Texts.examples(400, LABELS, 2)
+            .map(
+                example -> {
+                  int label = Integer.parseInt(example.labels().get(0).substring("label".length()));
+                  return Example.ofText(example.text(), "label" + (label + 1) % LABELS);
+                })
+            .toList();
+    Told told = new Told();
+    try (Classifier classifier =
+        trained(SMALL.withListener(told).withEpochs(8).withRate(0.02).withValidation(wrong, 8))) {
+      double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
+      assertTrue(told.points.get(7).precision() < best, told.points::toString);
+      assertEquals(best, classifier.evaluate(wrong.stream(), 1).precision(1));
+    }
+  }
+
+  @Test
   void whereTheBestModelCannotBeKept_theLastOneIsTheResult() throws IOException {
     Told told = new Told();
     TrainingOptions options =

@@ -18,9 +18,7 @@ final class Launcher {
   /** The same by the class path. */
   static String command(String classPath) {
     boolean isJar = classPath.endsWith(".jar") && !classPath.contains(File.pathSeparator);
-    return isJar
-        ? "java -jar " + word(classPath)
-        : "java -cp " + word(classPath) + " " + Main.class.getName();
+    return isJar ? "java -jar " + word(classPath) : "java -cp ... " + Main.class.getName();
   }
 
   /** One word of a shell. */
