@@ -262,7 +262,7 @@ final class HostileFileProperties {
       x.fill(1);
       layer.probabilities(x, probabilities);
       probabilities.toArray();
-      layer.topK(x, 2).toString();
+      assertEquals(1, layer.topK(x, 2).rows());
       layer.atLeast(x, 0.1);
       if (layer instanceof HierarchicalSoftmax softmax) {
         mayOverflow(() -> softmax.sample(x, new SplittableRandom(1)));
@@ -410,6 +410,6 @@ final class HostileFileProperties {
           ClassAssignment classes = ClassAssignment.read(file);
           return () -> classes.output(classes.classCount() - 1, 0);
         },
-        AutoCloseable::toString);
+        classes -> {});
   }
 }
