@@ -262,7 +262,7 @@ final class HostileFileProperties {
       x.fill(1);
       layer.probabilities(x, probabilities);
       probabilities.toArray();
-      assertEquals(1, layer.topK(x, 2).rows());
+      assertEquals(1, layer.topK(x, 2).batch());
       layer.atLeast(x, 0.1);
       if (layer instanceof HierarchicalSoftmax softmax) {
         mayOverflow(() -> softmax.sample(x, new SplittableRandom(1)));
