@@ -98,8 +98,7 @@ final class LatencyCommand implements Callable<Integer> {
     long length = (long) (forSeconds * 1e9);
     long begin = System.nanoTime();
     ExecutorService executor = Executors.newFixedThreadPool(threads);
-    try (ProgressLine progress =
-        new ProgressLine("asking", length, spec.commandLine().getErr())) {
+    try (ProgressLine progress = new ProgressLine("asking", length, spec.commandLine().getErr())) {
       List<Future<long[]>> times = new ArrayList<>();
       for (int t = 0; t < threads; t++) {
         int first = (int) ((long) examples.size() * t / threads);

@@ -78,8 +78,7 @@ public final class Main {
             .toList();
     (named.isEmpty() ? COMMANDS : named).forEach(line::addSubcommand);
     line.addSubcommand(HelpCommand.class);
-    return line
-        .setCaseInsensitiveEnumValuesAllowed(true)
+    return line.setCaseInsensitiveEnumValuesAllowed(true)
         .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), e.getMessage()))
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, told(e)));
   }

@@ -62,8 +62,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
         Double.isNaN(averageLoss) ? loss : averageLoss + (loss - averageLoss) / STEPS_PER_AVERAGE;
     examples += count;
     progress.show(
-        examples,
-        () -> "%,.0f examples/s, loss %.3f".formatted(perSecond(), averageLoss));
+        examples, () -> "%,.0f examples/s, loss %.3f".formatted(perSecond(), averageLoss));
   }
 
   private double perSecond() {
