@@ -31,6 +31,7 @@ final class Trainer {
   private final int[] order;
   private final int epochs;
   private final int batch;
+  private final Loss objective;
   private long learned;
 
   Trainer(TrainingSet set, TrainingOptions options) {
@@ -38,8 +39,9 @@ final class Trainer {
     this.options = options;
     this.random = new SplittableRandom(options.seed());
     this.order = IntStream.range(0, set.size()).toArray();
-    this.epochs = options.epochs(set.size());
+    this.epochs = options.epochs(set.size(), set.labels());
     this.batch = options.batch(set.size());
+    this.objective = Loss.mean().withSmoothing((float) options.smoothing());
   }
 
   /** What is thrown where training is stopped and there is nothing to give. */
@@ -116,6 +118,7 @@ final class Trainer {
     about.put("examples", Integer.toString(set.size()));
     about.put("epochs", Integer.toString(epochs));
     about.put("rate", Double.toString(options.rate()));
+    about.put("smoothing", Double.toString(options.smoothing()));
     about.put("batch", Integer.toString(batch));
     about.put("min count", Integer.toString(set.minCount()));
     about.put("seed", Long.toString(options.seed()));
@@ -166,7 +169,7 @@ final class Trainer {
         IntTensor targets = IntTensor.of(labels, labels.length);
         FloatTensor x = model.bag().apply(rows);
         FloatTensor gradX = FloatTensor.zeros(labels.length, options.dimension())) {
-      double loss = model.softmax().step(x, targets, Loss.mean(), optimizer, gradX);
+      double loss = model.softmax().step(x, targets, objective, optimizer, gradX);
       model.bag().step(rows, gradX, ofBag);
       return loss;
     }

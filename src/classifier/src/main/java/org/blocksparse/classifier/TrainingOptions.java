@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.BooleanSupplier;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.Loss;
 import org.blocksparse.Workers;
 
 /**
@@ -21,7 +22,15 @@ public final class TrainingOptions {
   private static final int EXAMPLES_TO_SEE = 750_000;
 
   private static final int FEWEST_EPOCHS = 3;
-  private static final int MOST_EPOCHS = 20;
+
+  /**
+   * More than these for each label of an example is to learn by heart, unless there are few
+   * examples: of these it takes so many epochs that so many are seen.
+   */
+  private static final int EPOCHS_OF_A_LABEL = 5;
+
+  private static final int FEW_EXAMPLES_TO_SEE = 20_000;
+  private static final int MOST_EPOCHS = 40;
   private static final int STEPS_OF_AN_EPOCH = 256;
   private static final int SMALLEST_BATCH = 16;
   private static final int LARGEST_BATCH = 1024;
@@ -37,6 +46,7 @@ public final class TrainingOptions {
   private int dimension = 64;
   private int epochs;
   private double rate = 0.2;
+  private double smoothing = 0.1;
   private int batch;
   private int wordNgrams = 2;
   private boolean plainWords;
@@ -61,6 +71,7 @@ public final class TrainingOptions {
     this.dimension = that.dimension;
     this.epochs = that.epochs;
     this.rate = that.rate;
+    this.smoothing = that.smoothing;
     this.batch = that.batch;
     this.wordNgrams = that.wordNgrams;
     this.plainWords = that.plainWords;
@@ -104,7 +115,8 @@ public final class TrainingOptions {
 
   /**
    * How often each example is learned from. By default as often as makes 750,000, but at least 3
-   * times and at most 20.
+   * times, and at most 5 times for each label that an example has in the mean; of fewer than 4,000
+   * examples, as often as makes 20,000 for each label. Never more than 40 times.
    *
    * @throws IllegalArgumentException unless it is in [1, 10000]
    */
@@ -125,6 +137,23 @@ public final class TrainingOptions {
     }
     TrainingOptions changed = new TrainingOptions(this);
     changed.rate = value;
+    return changed;
+  }
+
+  /**
+   * Which share of each example's label is taken to be any label ({@link Loss#withSmoothing}), by
+   * default 0.1: what is learned by heart from few examples counts less then. Probabilities are
+   * lower by about that share.
+   *
+   * @param value in [0, 1); 0 is none
+   * @throws IllegalArgumentException if it is not
+   */
+  public TrainingOptions withSmoothing(double value) {
+    if (!(value >= 0 && value < 1)) {
+      throw new IllegalArgumentException("smoothing: expected a number in [0, 1) but was " + value);
+    }
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.smoothing = value;
     return changed;
   }
 
@@ -281,14 +310,24 @@ public final class TrainingOptions {
     return dimension;
   }
 
-  /** How often each of so many examples is learned from. */
-  int epochs(int examples) {
-    int wanted = Math.max(FEWEST_EPOCHS, Math.min(MOST_EPOCHS, EXAMPLES_TO_SEE / examples));
+  /**
+   * How often each of so many examples is learned from.
+   *
+   * @param labels of all of them together
+   */
+  int epochs(int examples, int labels) {
+    double ofLabel = Math.max(EPOCHS_OF_A_LABEL, (double) FEW_EXAMPLES_TO_SEE / examples);
+    long most = Math.min(MOST_EPOCHS, Math.round(ofLabel * labels / examples));
+    int wanted = (int) Math.max(FEWEST_EPOCHS, Math.min(most, EXAMPLES_TO_SEE / examples));
     return epochs > 0 ? epochs : wanted;
   }
 
   double rate() {
     return rate;
+  }
+
+  double smoothing() {
+    return smoothing;
   }
 
   /** How many of so many examples make a step. */

@@ -186,7 +186,7 @@ final class TrainingSet {
               .toArray();
       int[] rowOf = new int[reading.counts.size()];
       Arrays.fill(rowOf, -1);
-      KeyTable keys = new KeyTable();
+      KeyTable keys = new KeyTable(order.length);
       for (long countAndNumber : order) {
         int number = (int) countAndNumber;
         rowOf[number] = keys.add(reading.keys.key(number));
@@ -218,6 +218,11 @@ final class TrainingSet {
   /** The number of examples. */
   int size() {
     return offsets.size() - 1;
+  }
+
+  /** How many labels all examples have together. */
+  int labels() {
+    return labels.size();
   }
 
   /** The features of examples, in the given order. */

@@ -58,11 +58,17 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--epochs",
       paramLabel = "N",
-      description = "Passes over the examples; by default 3 to 20, by their number.")
+      description = "Passes over the examples; by default 3 to 40, by their number and labels.")
   private Integer epochs;
 
   @Option(names = "--rate", paramLabel = "R", description = "How large the first steps are (0.2).")
   private Double rate;
+
+  @Option(
+      names = "--smoothing",
+      paramLabel = "S",
+      description = "Share of each label that is taken to be any label (0.1).")
+  private Double smoothing;
 
   @Option(names = "--dimension", paramLabel = "N", description = "Size of vectors (64).")
   private Integer dimension;
@@ -148,8 +154,8 @@ final class TrainCommand implements Callable<Integer> {
       try (log) {
         train(log, ctrlC, png);
       } catch (Exception e) {
-        return Main.refuse(
-            streams.command(), e); // told before the program ends, if Ctrl-C was pressed
+        // Here: after this, the program ends if Ctrl-C was pressed.
+        return Main.refuse(streams.command(), e);
       }
       return ExitCode.OK;
     }
@@ -225,6 +231,7 @@ final class TrainCommand implements Callable<Integer> {
     options = options.withTemporaryFolder(output.toAbsolutePath().getParent());
     options = epochs == null ? options : options.withEpochs(epochs);
     options = rate == null ? options : options.withRate(rate);
+    options = smoothing == null ? options : options.withSmoothing(smoothing);
     options = dimension == null ? options : options.withDimension(dimension);
     options = batch == null ? options : options.withBatch(batch);
     options = wordNgrams == null ? options : options.withWordNgrams(wordNgrams);
