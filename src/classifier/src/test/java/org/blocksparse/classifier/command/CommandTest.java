@@ -139,10 +139,9 @@ final class CommandTest {
   void latency_tellsPercentiles() {
     runWell("train", "-o", model, "--epochs", 1, "--no-chart", training);
     String told = runWell("latency", model, test, "--threads", 2, "--seconds", 1);
+    assertTrue(told.startsWith("2 threads ask for 1 s, after a warm-up of 2 s\n"), told);
     assertTrue(
-        told.matches(
-            "(?s)2 threads ask for 1 s, after a warm-up of 2 s\n"
-                + "[\\d,]+ answers by 2 threads.*p50.0 .*p99.0 .*p99.9 .* ms\n"), told);
+        told.matches("(?s).*[\\d,]+ answers by 2 threads.*p50.0 .*p99.0 .*p99.9 .* ms\n"), told);
   }
 
   @Test
