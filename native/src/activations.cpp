@@ -133,13 +133,11 @@ int32_t blocksparse_activation_f32(int32_t isa, int32_t activation, const int32_
   });
 }
 
-int32_t blocksparse_activation_gradient_f32(int32_t isa, int32_t activation,
-                                            const int32_t* schedule, int64_t schedule_length,
-                                            int32_t begin, int32_t end, int32_t column_begin,
-                                            int32_t column_end, int32_t n, const float* z,
-                                            int64_t ldz, const float* gate, const float* grad_a,
-                                            int64_t ld_grad_a, float* grad_z, int64_t ld_grad_z,
-                                            float* grad_gate, int64_t rows) {
+int32_t blocksparse_activation_gradient_f32(
+    int32_t isa, int32_t activation, const int32_t* schedule, int64_t schedule_length,
+    int32_t begin, int32_t end, int32_t column_begin, int32_t column_end, int32_t n, const float* z,
+    int64_t ldz, const float* gate, float alpha, const float* grad_a, int64_t ld_grad_a,
+    int32_t accumulate, float* grad_z, int64_t ld_grad_z, float* grad_gate, int64_t rows) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
@@ -162,7 +160,7 @@ int32_t blocksparse_activation_gradient_f32(int32_t isa, int32_t activation,
   }
   return selection.for_each_row([&](int64_t r) {
     if (n == 0) {  // operands may be null, to which no offset may be added
-      if (grad_gate != nullptr) {
+      if (grad_gate != nullptr && accumulate == 0) {
         grad_gate[r] = 0.0f;
       }
       return;
@@ -173,13 +171,14 @@ int32_t blocksparse_activation_gradient_f32(int32_t isa, int32_t activation,
     row.z = from;
     row.second = kind.gated ? from + n : nullptr;
     row.n = column_end - column_begin;
-    row.gate = gate == nullptr ? 1.0f : gate[r];
+    row.gate = gate == nullptr ? alpha : alpha * gate[r];
     row.grad_a = grad_a + r * ld_grad_a + column_begin;
+    row.accumulate = accumulate != 0;
     row.grad_z = to;
     row.grad_second = kind.gated ? to + n : nullptr;
-    const float dot = kernels->differentiate(kind.function, row);
+    const float dot = alpha * kernels->differentiate(kind.function, row);
     if (grad_gate != nullptr) {
-      grad_gate[r] = dot;
+      grad_gate[r] = accumulate != 0 ? grad_gate[r] + dot : dot;
     }
   });
 }

@@ -175,10 +175,10 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
   }
 }
 
-// The first block of chunk c, of which nothing has been checked yet but where its segments begin: the
-// chunk before ends there. No block if there is none. It is fetched though this call may end before:
-// who runs chunks one by one runs that one next.
-// (Without elements w may be null, to which no offset may be added.)
+// The first block of chunk c, of which nothing has been checked yet but where its segments begin:
+// the chunk before ends there. No block if there is none. It is fetched though this call may end
+// before: who runs chunks one by one runs that one next. (Without elements w may be null, to which
+// no offset may be added.)
 block_view first_block(const gemm_call& call, int32_t c) {
   if (c >= call.plan.chunks || call.k == 0) {
     return {nullptr, 0, nullptr};
@@ -191,13 +191,14 @@ block_view first_block(const gemm_call& call, int32_t c) {
   return call.block(call.plan.read_block[s], call.plan.write_block[c]);
 }
 
-// The checks and the loop over chunks of all products. What `call` holds is not checked yet, but the
-// kernels and what is left out of it here.
+// The checks and the loop over chunks of all products. What `call` holds is not checked yet, but
+// the kernels and what is left out of it here.
 int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* schedule,
                     int64_t schedule_length, int32_t chunk_begin, int32_t chunk_end,
                     int32_t column_end, int32_t n, int64_t a_rows, int64_t c_rows) {
   const int32_t w_rows = call.w_transposed ? n : call.k;
   const int32_t w_columns = call.w_transposed ? call.k : n;
+  const operation what = call.w_transposed ? operation::transposed : operation::forward;
   blocksparse_status status = first_error(
       gemm_schedule::parse(schedule, schedule_length, &call.plan),
       check_rows(call.a, a_rows, call.k, call.lda),
@@ -210,7 +211,7 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
       call.bias == nullptr ? BLOCKSPARSE_OK
                            : check_rows(call.bias, call.write_blocks, n, call.bias_stride),
       check_rows(call.c, c_rows, n, call.ldc),
-      may_go_to_blas(path, isa, call.k, n)
+      may_go_to_blas(path, isa, what, call.k, n)
           ? check_scratch(call.scratch, call.scratch_length, call.k, n)
           : BLOCKSPARSE_OK);
   if (status != BLOCKSPARSE_OK) {
@@ -224,7 +225,6 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
   }
   call.columns = column_end - call.column_begin;
 
-  const operation what = call.w_transposed ? operation::transposed : operation::forward;
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     gemm_chunk chunk;
     status = call.plan.chunk(i, call.read_blocks, call.write_blocks, a_rows, c_rows, &chunk);

@@ -23,7 +23,7 @@ struct indices {
 };
 
 // True if every index is in [0, limit). Written without a branch per index, for the compiler to
-// vectorise: negative indices are large as unsigned numbers.
+// vectorize: negative indices are large as unsigned numbers.
 inline bool all_below(indices list, int64_t limit) {
   const uint32_t bound = limit > INT32_MAX ? 0x80000000u : static_cast<uint32_t>(limit);
   uint32_t bad = 0;
@@ -193,8 +193,8 @@ struct gemm_schedule {
     if (status != BLOCKSPARSE_OK || chunk->segment_count == 0) {
       return status;
     }
-    // All segments at once: where each has a row or two, a check of its own would take as long as its
-    // product.
+    // All segments at once: where each has a row or two, a check of its own would take as long as
+    // its product.
     const indices starts = {pair_start + chunk->segment_begin, chunk->segment_count + 1};
     const int32_t begin = starts[0];
     const int32_t end = starts[chunk->segment_count];

@@ -66,9 +66,10 @@ void check_errors(const function_case& f) {
     CHECK_STATUS(BLOCKSPARSE_OK,
                  blocksparse_activation_f32(isa, f.activation, nullptr, 0, 0, 1, 0, n, n, z.data(),
                                             n, nullptr, a.data(), n, 1));
-    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
-                                     isa, f.activation, nullptr, 0, 0, 1, 0, n, n, z.data(), n,
-                                     nullptr, ones.data(), n, slope.data(), n, nullptr, 1));
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_activation_gradient_f32(isa, f.activation, nullptr, 0, 0, 1, 0, n, n,
+                                                     z.data(), n, nullptr, 1.0f, ones.data(), n, 0,
+                                                     slope.data(), n, nullptr, 1));
     worst_error of_value, of_slope;
     for (std::size_t i = 0; i < z.size(); ++i) {
       of_value.add(exact[i], a[i], f.value_ulp, f.value_absolute, z[i]);
@@ -80,7 +81,8 @@ void check_errors(const function_case& f) {
   }
 }
 
-// What the functions do at infinities and NaN, as the formulas do in floats: 0 times infinity is NaN.
+// What the functions do at infinities and NaN, as the formulas do in floats: 0 times infinity is
+// NaN.
 void check_special_values(int32_t isa) {
   const float nan = quiet_nan();
   struct special {
@@ -108,7 +110,7 @@ void check_special_values(int32_t isa) {
       CHECK_STATUS(BLOCKSPARSE_OK,
                    blocksparse_activation_gradient_f32(
                        isa, s.activation, nullptr, 0, 0, 3, 0, n, n, z.data(), z.ld(), nullptr,
-                       ones.data(), ones.ld(), slope.data(), slope.ld(), nullptr, 3));
+                       1.0f, ones.data(), ones.ld(), 0, slope.data(), slope.ld(), nullptr, 3));
       const auto same = [](float expected, float actual) {
         return std::isnan(expected) ? std::isnan(actual) : expected == actual;
       };
@@ -135,6 +137,15 @@ const function_case& function_of(int32_t activation) {
 
 bool close(double expected, float actual, double magnitude) {
   return std::fabs(static_cast<double>(actual) - expected) <= 16 * 0x1p-24 * magnitude + 0x1p-22;
+}
+
+// Whether alpha times what is written elsewhere was added; where nothing is (NaN), nothing was.
+bool is_sum(float before, float alpha, float written, float sum) {
+  if (std::isnan(written)) {
+    return sum == before;
+  }
+  const double term = static_cast<double>(alpha) * static_cast<double>(written);
+  return close(static_cast<double>(before) + term, sum, std::fabs(term) + 1.0);
 }
 
 // Rows of a schedule or a range, some columns, gates, halves; in place; nothing else is written.
@@ -170,9 +181,26 @@ void check_rows(int32_t isa, int32_t activation, int32_t n, bool with_schedule, 
     CHECK_STATUS(BLOCKSPARSE_OK,
                  blocksparse_activation_gradient_f32(
                      isa, activation, plan, plan_length, begin, end, column, n, n, z.data(), z.ld(),
-                     gate, grad_a.data(), grad_a.ld(), grad_z.data(), grad_z.ld(),
+                     gate, 1.0f, grad_a.data(), grad_a.ld(), 0, grad_z.data(), grad_z.ld(),
                      column == 0 ? grad_gate.data() : nullptr, kRows));
     CHECK(a.intact() && grad_z.intact());
+    matrix before(kRows, width);
+    before.fill([&] { return r.uniform(); });
+    matrix added = before;
+    std::vector<float> gate_added = gates;
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_activation_gradient_f32(
+                     isa, activation, plan, plan_length, begin, end, column, n, n, z.data(), z.ld(),
+                     gate, -1.5f, grad_a.data(), grad_a.ld(), 1, added.data(), added.ld(),
+                     column == 0 ? gate_added.data() : nullptr, kRows));
+    CHECK(added.intact());
+    for (int32_t row = 0; row < kRows; ++row) {
+      const std::size_t at = static_cast<std::size_t>(row);
+      for (int32_t q = 0; q < width; ++q) {
+        CHECK(is_sum(before.at(row, q), -1.5f, grad_z.at(row, q), added.at(row, q)));
+      }
+      CHECK(is_sum(gates[at], -1.5f, grad_gate[at], gate_added[at]));
+    }
     for (int32_t row = 0; row < kRows; ++row) {
       const bool named = std::find(chosen.begin(), chosen.end(), row) != chosen.end();
       const double g = with_gate ? static_cast<double>(gates[static_cast<std::size_t>(row)]) : 1.0;
@@ -206,8 +234,8 @@ void check_rows(int32_t isa, int32_t activation, int32_t n, bool with_schedule, 
       CHECK_STATUS(BLOCKSPARSE_OK,
                    blocksparse_activation_gradient_f32(
                        isa, activation, plan, plan_length, begin, end, column, n, n, z.data(),
-                       z.ld(), gate, grad_in_place.data(), grad_in_place.ld(), grad_in_place.data(),
-                       grad_in_place.ld(), nullptr, kRows));
+                       z.ld(), gate, 1.0f, grad_in_place.data(), grad_in_place.ld(), 0,
+                       grad_in_place.data(), grad_in_place.ld(), nullptr, kRows));
       CHECK(in_place.intact() && grad_in_place.intact());
       for (const int32_t row : chosen) {
         for (int32_t q = column; q < n; ++q) {
@@ -256,9 +284,10 @@ void check_refusals(int32_t isa) {
                forward(isa, BLOCKSPARSE_RELU, schedule.data(), 0, 2, 0, 4, 4, from, 4, 2));
   CHECK_STATUS(BLOCKSPARSE_BAD_INDEX,
                forward(isa, BLOCKSPARSE_RELU, schedule.data(), 0, 1, 0, 4, 4, from, 4, 1));
-  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, blocksparse_activation_gradient_f32(
-                                             isa, BLOCKSPARSE_RELU, nullptr, 0, 0, 2, 1, 4, 4, from,
-                                             4, nullptr, from, 4, a.data(), 4, gates.data(), 2));
+  CHECK_STATUS(
+      BLOCKSPARSE_BAD_ARGUMENT,
+      blocksparse_activation_gradient_f32(isa, BLOCKSPARSE_RELU, nullptr, 0, 0, 2, 1, 4, 4, from, 4,
+                                          nullptr, 1.0f, from, 4, 0, a.data(), 4, gates.data(), 2));
   for (int32_t row = 0; row < 2; ++row) {
     for (int32_t q = 0; q < 4; ++q) {
       CHECK(std::isnan(a.at(row, q)));
@@ -268,8 +297,13 @@ void check_refusals(int32_t isa) {
   gates = {quiet_nan(), quiet_nan()};
   CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
                                    isa, BLOCKSPARSE_GEGLU, nullptr, 0, 0, 2, 0, 0, 0, nullptr, 0,
-                                   nullptr, nullptr, 0, nullptr, 0, gates.data(), 2));
+                                   nullptr, 1.0f, nullptr, 0, 0, nullptr, 0, gates.data(), 2));
   CHECK(gates[0] == 0.0f && gates[1] == 0.0f);
+  gates = {2.0f, 3.0f};
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
+                                   isa, BLOCKSPARSE_GEGLU, nullptr, 0, 0, 2, 0, 0, 0, nullptr, 0,
+                                   nullptr, 1.0f, nullptr, 0, 1, nullptr, 0, gates.data(), 2));
+  CHECK(gates[0] == 2.0f && gates[1] == 3.0f);
 }
 
 }  // namespace

@@ -226,7 +226,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       blocksparse_activation_gradient_f32(
           isa, activation, scheduled ? plan.data() : nullptr, static_cast<int64_t>(plan.size()),
           begin, end, part_begin, part_end, size2, z_data, ldz, weighted ? gates.data() : nullptr,
-          y_data, ld2, w_data == nullptr ? nullptr : grad_z.data(), ldz,
+          0.5f, y_data, ld2, accumulate, w_data == nullptr ? nullptr : grad_z.data(), ldz,
           accumulate == 0 ? nullptr : grad_gates.data(), rows2);
       break;
     }

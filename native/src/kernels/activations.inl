@@ -63,8 +63,8 @@ struct silu_function {
   }
 };
 
-// With e = exp(-2 |z|) and t = e - 1, tanh(|z|) = -t / (2 + t), and the slope is 4 e / (2 + t)^2. t is
-// formed on its own, since e has lost its last places where |z| is small.
+// With e = exp(-2 |z|) and t = e - 1, tanh(|z|) = -t / (2 + t), and the slope is 4 e / (2 + t)^2. t
+// is formed on its own, since e has lost its last places where |z| is small.
 struct tanh_function {
   INLINE static with_slope at(vec z) {
     const vec zero = set1(0.0f), one = set1(1.0f);
@@ -80,8 +80,8 @@ struct tanh_function {
   }
 };
 
-// z / 2 * (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) (Hendrycks and Gimpel, 2016), which is z times
-// the logistic function of twice that argument.
+// z / 2 * (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) (Hendrycks and Gimpel, 2016), which is z
+// times the logistic function of twice that argument.
 struct gelu_tanh_function {
   INLINE static with_slope at(vec z) {
     constexpr float kFirst = 1.5957691216f, kThird = 0.071354816273f;
@@ -150,11 +150,14 @@ template <typename Function>
 INLINE float differentiate_as(const activation_gradient_row& row) {
   const vec gate = set1(row.gate);
   vec dots = set1(0.0f);  // what a masked load leaves out is 0, and so is its product
+  const auto put = [&](float* to, vec factor, vec value, auto m) {
+    store(to, row.accumulate ? fma(factor, value, load(to, m)) : mul(factor, value), m);
+  };
   if (row.second == nullptr) {
     for_each_vector(row.n, [&](int64_t i, auto m) {
       const with_slope f = Function::at(load(row.z + i, m));
       const vec g = load(row.grad_a + i, m);
-      store(row.grad_z + i, mul(mul(gate, g), f.slope), m);
+      put(row.grad_z + i, mul(gate, g), f.slope, m);
       dots = fma(g, f.value, dots);
     });
   } else {
@@ -163,8 +166,8 @@ INLINE float differentiate_as(const activation_gradient_row& row) {
       const vec second = load(row.second + i, m);
       const vec g = load(row.grad_a + i, m);
       const vec scaled = mul(gate, g);
-      store(row.grad_z + i, mul(mul(scaled, second), f.slope), m);
-      store(row.grad_second + i, mul(scaled, f.value), m);
+      put(row.grad_z + i, mul(scaled, second), f.slope, m);
+      put(row.grad_second + i, scaled, f.value, m);
       dots = fma(g, mul(f.value, second), dots);
     });
   }

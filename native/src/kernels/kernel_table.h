@@ -102,6 +102,7 @@ struct activation_gradient_row {
   int32_t n;
   float gate;
   const float* grad_a;
+  bool accumulate;  // whether what follows is added to, or only written
   float* grad_z;
   float* grad_second;  // where there is a second half
 };

@@ -33,15 +33,15 @@ import org.blocksparse.internal.Rows;
  * <p><b>For the gradient</b>, the caller keeps z: {@link #gradient} is told z, not a.
  *
  * <p><b>Numbers.</b> Native kernels are within 8 units in the last place of the exact value for all
- * finite z ({@link #GELU_TANH} within 2<sup>-24</sup>, where that is more), and slopes within 6 or
+ * finite z (or 2<sup>-141</sup>, {@link #GELU_TANH} 2<sup>-24</sup>, where that is more), and slopes within 6 or
  * 2<sup>-23</sup>, whichever is more; the C header has a table. A gate, the second half of a row
  * and gradA add a rounding each. NaN gives NaN; infinities give what the formula gives in floats,
  * where 0 times infinity is NaN: {@link #SILU} and the GELUs of -infinity are NaN, as in PyTorch.
  * Bits do not depend on the workers.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null, {@link
- * IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view, or if an
- * output shares memory with an argument where that is not allowed, and {@link
+ * IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view, if alpha is
+ * not finite, or if an output shares memory with an argument where that is not allowed, and {@link
  * IllegalStateException} if a tensor is closed or, to be written, read-only; nothing is written
  * then.
  */
@@ -141,7 +141,28 @@ public enum Activation {
    */
   public void gradient(FloatTensor z, FloatTensor gradA, FloatTensor gradZ, Workers workers) {
     new ActivationCall(this, z, null, gradA, "gradA")
-        .gradient(gradZ, null, requireNonNull(workers, "workers"));
+        .gradient(1, false, gradZ, null, requireNonNull(workers, "workers"));
+  }
+
+  /** As the method with workers, by {@link Workers#common}. */
+  public void addGradient(FloatTensor z, FloatTensor gradA, float alpha, FloatTensor gradZ) {
+    addGradient(z, gradA, alpha, gradZ, Workers.common());
+  }
+
+  /**
+   * Adds alpha times the gradient with respect to z to {@code gradZ}: where several layers read a,
+   * for instance.
+   *
+   * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
+   * @param gradA (..., n): the gradient with respect to a
+   * @param alpha the factor, a finite number
+   * @param gradZ of the shape of z
+   * @param workers the threads that compute
+   */
+  public void addGradient(
+      FloatTensor z, FloatTensor gradA, float alpha, FloatTensor gradZ, Workers workers) {
+    new ActivationCall(this, z, null, gradA, "gradA")
+        .gradient(alpha, true, gradZ, null, requireNonNull(workers, "workers"));
   }
 
   /** As the method with workers, by {@link Workers#common}. */
@@ -173,7 +194,44 @@ public enum Activation {
     requireNonNull(gate, "gate");
     requireNonNull(gradGate, "gradGate");
     new ActivationCall(this, z, gate, gradA, "gradA")
-        .gradient(gradZ, gradGate, requireNonNull(workers, "workers"));
+        .gradient(1, false, gradZ, gradGate, requireNonNull(workers, "workers"));
+  }
+
+  /** As the method with workers, by {@link Workers#common}. */
+  public void addGradient(
+      FloatTensor z,
+      FloatTensor gate,
+      FloatTensor gradA,
+      float alpha,
+      FloatTensor gradZ,
+      FloatTensor gradGate) {
+    addGradient(z, gate, gradA, alpha, gradZ, gradGate, Workers.common());
+  }
+
+  /**
+   * Adds alpha times the gradients with respect to z and the gate to {@code gradZ} and {@code
+   * gradGate}.
+   *
+   * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
+   * @param gate (...)
+   * @param gradA (..., n): the gradient with respect to a
+   * @param alpha the factor, a finite number
+   * @param gradZ of the shape of z
+   * @param gradGate of the shape of gate
+   * @param workers the threads that compute
+   */
+  public void addGradient(
+      FloatTensor z,
+      FloatTensor gate,
+      FloatTensor gradA,
+      float alpha,
+      FloatTensor gradZ,
+      FloatTensor gradGate,
+      Workers workers) {
+    requireNonNull(gate, "gate");
+    requireNonNull(gradGate, "gradGate");
+    new ActivationCall(this, z, gate, gradA, "gradA")
+        .gradient(alpha, true, gradZ, gradGate, requireNonNull(workers, "workers"));
   }
 
   /** What this is applied to, for kernels: rows of z, and a factor for each row or null. */

@@ -86,15 +86,22 @@ final class ActivationCall {
   }
 
   /**
+   * @param accumulate whether gradZ and gradGate are added to, or only written
    * @param gradGate or null
    */
-  void gradient(FloatTensor gradZ, FloatTensor gradGate, Workers workers) {
+  void gradient(
+      float alpha, boolean accumulate, FloatTensor gradZ, FloatTensor gradGate, Workers workers) {
+    Check.finite("alpha", alpha);
     Check.shape("gradZ", gradZ, "the shape of z", z.shape().toArray());
     gradZ.requireContiguous("gradZ");
     requireGate("gradGate", gradGate);
     Check.noOverlap("gradZ", gradZ, "z", z);
     requireApart("gradZ", gradZ, "gate", gate);
-    requireSameOrApart("gradZ", gradZ, aName, a);
+    if (accumulate) {
+      Check.noOverlap("gradZ", gradZ, aName, a);
+    } else {
+      requireSameOrApart("gradZ", gradZ, aName, a);
+    }
     if (gradGate != null) {
       Check.noOverlap("gradGate", gradGate, "z", z);
       requireApart("gradGate", gradGate, "gate", gate);
@@ -112,7 +119,9 @@ final class ActivationCall {
           .engine()
           .activationGradient(
               activation.input(n, Operands.rows(z), gate),
+              alpha,
               Operands.rows(a),
+              accumulate,
               Operands.rows(gradZ),
               gradGate == null ? null : gradGate.storage());
     }

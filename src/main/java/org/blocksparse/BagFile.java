@@ -114,10 +114,9 @@ final class BagFile {
       FloatTensor floats = FloatTensor.dense(storage, Shape.of(table.dims()));
       bag = EmbeddingBag.of(floats, mode, options.workers());
     } else {
-      Storage storage = mapped ? reader.mapElements(table) : reader.readNarrow(table);
       Shape rows = EmbeddingBag.shapeOfNarrow(vocabulary, features);
-      Weights narrow =
-          new Weights(type, rows, storage, WeightsFile.readScalesOrNull(reader, scales));
+      Storage inFile = mapped ? reader.mapElements(table) : null;
+      Weights narrow = WeightsFile.read(reader, type, rows, table, scales, inFile);
       bag = EmbeddingBag.of(narrow, mode, options.workers());
     }
     try {

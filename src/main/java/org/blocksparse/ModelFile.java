@@ -213,8 +213,8 @@ final class ModelFile {
       long toRead = classOf.bytes() + slotOf.bytes() + weights.scaleBytes();
       toRead += state == null ? 0 : state.bytes();
       toRead += labels == null ? 0 : labels.bytes();
-      for (TensorEntry parameter : parameters.values()) {
-        toRead += mapped && parameter == weights.w2() ? 0 : parameter.bytes();
+      for (Parameter parameter : Parameter.values()) {
+        toRead += mapped && parameter == Parameter.W2 ? 0 : parameters.get(parameter).bytes();
       }
       reader.tell(options.progress()::update, toRead);
 

@@ -96,6 +96,23 @@ final class ActivationContractTest {
         assertArrayEquals(z, zTensor.toArray(), "z is left as it is");
         assertArrayEquals(gate, gateTensor.toArray(), "gate is left as it is");
         assertArrayEquals(gradA, gradATensor.toArray(), "gradA is left as it is");
+        float[] before = data.floats(Numbers.GAUSSIAN, (long) rows * width);
+        float alpha = -0.3f;
+        FloatTensor sum = memory.of("gradZ", before, rows, width);
+        activation.addGradient(zTensor, gradATensor, alpha, sum, workers);
+        ActivationOracle.gradZ(activation, n, z, null, gradA, rows, width)
+            .addedTo(before, alpha)
+            .assertHolds("gradZ added", sum);
+        FloatTensor gatedSum = memory.of("gradZ", before, rows, width);
+        FloatTensor gateSum = memory.of("gradGate", gate, rows);
+        activation.addGradient(
+            zTensor, gateTensor, gradATensor, alpha, gatedSum, gateSum, workers);
+        ActivationOracle.gradZ(activation, n, z, gate, gradA, rows, width)
+            .addedTo(before, alpha)
+            .assertHolds("gated gradZ added", gatedSum);
+        ActivationOracle.gradGate(activation, n, z, gradA, rows)
+            .addedTo(gate, alpha)
+            .assertHolds("gradGate added", gateSum);
         if (!activation.isGated()) {
           activation.gradient(zTensor, gateTensor, gradATensor, gradATensor, gradGate, workers);
           assertArrayEquals(gated.toArray(), gradATensor.toArray(), "in place");

@@ -86,7 +86,7 @@ final class EpilogueContractTest {
       gate = memory.of("gate", gates, s.batch(), s.oWin());
       try (IntTensor inputIdx = IntTensor.of(problem.inputIdx(), s.inputIdx());
           IntTensor outputIdx = IntTensor.of(problem.outputIdx(), s.outputIdx())) {
-        plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers);
+        plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers);
       }
     }
 
@@ -235,6 +235,13 @@ final class EpilogueContractTest {
         SparseBlockDot.gradH(w.W, w.gradOut, w.plan, f, z, w.inputGate, gradZ, gradGate);
         assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " with gate");
         assertArrayEquals(expectedGate.toArray(), gradGate.toArray(), f + ": gradGate");
+        f.addGradient(z, gradH, 0.3f, expected, kernels.workers());
+        SparseBlockDot.addGradH(w.W, w.gradOut, w.plan, f, z, 0.3f, gradZ);
+        assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " added");
+        f.addGradient(z, w.inputGate, gradH, -2, expected, expectedGate, kernels.workers());
+        SparseBlockDot.addGradH(w.W, w.gradOut, w.plan, f, z, w.inputGate, -2, gradZ, gradGate);
+        assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " with gate, added");
+        assertArrayEquals(expectedGate.toArray(), gradGate.toArray(), f + ": gradGate, added");
         assertArrayEquals(zs, z.toArray(), "z is left as it is");
       }
       w.assertInputsUnchanged();
@@ -255,7 +262,7 @@ final class EpilogueContractTest {
     try (World w = new World(kernels.workers(), s, data, Numbers.GAUSSIAN);
         SparseRows inputs = rows(9, 3, w.problem.inputIdx());
         SparseRows outputs = rows(9, 2, w.problem.outputIdx());
-        BlockPlan ragged = BlockPlan.of(inputs, outputs, 4, 3).on(kernels.workers())) {
+        BlockPlan ragged = BlockPlan.of(inputs, outputs, 4, 3).withWorkers(kernels.workers())) {
       Epilogue biased = Epilogue.none().withBias(w.b);
       FloatTensor z = w.memory.nan("z", 18, 10);
       try (FloatTensor expected =
@@ -320,11 +327,12 @@ final class EpilogueContractTest {
                   .withGate(w.gate);
           float[][] results = new float[6][];
           for (int i = 0; i < 2; i++) {
-            BlockPlan plan = w.plan.on(i == 0 ? Workers.callingThread() : Workers.of(pool, 4));
+            BlockPlan plan = w.plan.withWorkers(i == 0 ? Workers.callingThread() : Workers.of(pool, 4));
             try (FloatTensor out = SparseBlockDot.apply(w.W, w.h, plan, epilogue);
                 FloatTensor gradZ = FloatTensor.zeros(sizes.batch(), sizes.iWin(), width);
                 FloatTensor gradGate = FloatTensor.zeros(sizes.batch(), sizes.iWin())) {
               SparseBlockDot.gradH(w.W, w.gradOut, plan, f, z, w.inputGate, gradZ, gradGate);
+              SparseBlockDot.addGradH(w.W, w.gradOut, plan, f, z, w.inputGate, 1, gradZ, gradGate);
               results[3 * i] = out.toArray();
               results[3 * i + 1] = gradZ.toArray();
               results[3 * i + 2] = gradGate.toArray();
@@ -366,7 +374,7 @@ final class EpilogueContractTest {
       try (World w = new World(kernels.workers(), s, data, Numbers.GAUSSIAN);
           IntTensor inputIdx = IntTensor.of(p.inputIdx(), 3, 2);
           IntTensor outputIdx = IntTensor.of(p.outputIdx(), 3, 2);
-          BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 4, 2).on(kernels.workers())) {
+          BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 4, 2).withWorkers(kernels.workers())) {
         FloatTensor W = w.memory.of("W", p.W(), s.W());
         FloatTensor gradOut = w.memory.of("gradOut", p.gradOut(), 3, 2, 2);
         FloatTensor gradZ = w.memory.nan("gradZ", 3, 2, width);

@@ -140,6 +140,33 @@ final class InvalidActivationInputTest extends InvalidInput {
         STATE,
         "gradZ: the tensor (2, 2, 6) is closed",
         w -> silu.gradient(w.f("z"), w.f("a"), w.f("closed")));
+    refuse(
+        cases,
+        ARGUMENT,
+        "gradZ: shares memory with gradA" + SHARES,
+        w -> silu.addGradient(w.f("z"), w.f("a"), 1, w.f("a")));
+    for (float alpha : new float[] {Float.NaN, Float.NEGATIVE_INFINITY}) {
+      String message = "alpha: expected a finite number but was " + alpha;
+      refuse(
+          cases, ARGUMENT, message, w -> silu.addGradient(w.f("z"), w.f("a"), alpha, w.f("gradZ")));
+      refuse(
+          cases,
+          ARGUMENT,
+          message,
+          w ->
+              silu.addGradient(
+                  w.f("z"), w.f("gate"), w.f("a"), alpha, w.f("gradZ"), w.f("gradGate")));
+    }
+    refuse(
+        cases,
+        NULL,
+        "gate",
+        w -> silu.addGradient(w.f("z"), null, w.f("a"), 1, w.f("gradZ"), w.f("gradGate")));
+    refuse(
+        cases,
+        NULL,
+        "gradGate",
+        w -> silu.addGradient(w.f("z"), w.f("gate"), w.f("a"), 1, w.f("gradZ"), null));
   }
 
   /** A batch of 2, 3 of 5 input and 2 of 4 output blocks, of 3 and 6 elements. */
@@ -351,5 +378,27 @@ final class InvalidActivationInputTest extends InvalidInput {
                 w.f("inputGate"),
                 w.f("gradZ"),
                 w.f("inputGate")));
+    refuseLayer(
+        cases,
+        ARGUMENT,
+        "alpha: expected a finite number but was NaN",
+        w ->
+            SparseBlockDot.addGradH(
+                w.f("W"), w.f("out"), w.plan(), relu, w.f("h"), Float.NaN, w.f("gradZ")));
+    refuseLayer(
+        cases,
+        NULL,
+        "gradGate",
+        w ->
+            SparseBlockDot.addGradH(
+                w.f("W"),
+                w.f("out"),
+                w.plan(),
+                relu,
+                w.f("h"),
+                w.f("inputGate"),
+                1,
+                w.f("gradZ"),
+                null));
   }
 }

@@ -125,22 +125,13 @@ final class NarrowBagFileTest {
         float actual =
             switch (type) {
               case FLOAT32 -> data.getFloat();
-              case FLOAT16 -> half(data.getShort());
+              case FLOAT16 -> SafeTensorsReader.half(data.getShort());
               case BFLOAT16 -> Float.intBitsToFloat(data.getShort() << 16);
               case INT8 -> data.get() * scales.floats()[i / FEATURES];
             };
         assertEquals(expected[i], actual, "table " + i);
       }
     }
-  }
-
-  private static float half(short bits) {
-    int exponent = (bits >> 10) & 31;
-    double magnitude =
-        exponent == 0
-            ? Math.scalb((double) (bits & 1023), -24)
-            : Math.scalb(1024.0 + (bits & 1023), exponent - 25);
-    return (float) (bits < 0 ? -magnitude : magnitude);
   }
 
   @ParameterizedTest

@@ -260,6 +260,8 @@ final class RefusedStepTest {
       assertReadOnly("gradZ", () -> SparseBlockDot.gradH(W, rows, plan, f, rows, file));
       assertReadOnly(
           "gradGate", () -> SparseBlockDot.gradH(W, rows, plan, f, rows, gate, result, column));
+      assertReadOnly("gradZ", () -> f.addGradient(rows, rows, 1, file));
+      assertReadOnly("gradZ", () -> SparseBlockDot.addGradH(W, rows, plan, f, rows, 1, file));
       assertReadOnly("gradH", () -> SparseBlockDot.addGradH(W, rows, plan, 1, file));
       Epilogue intoFile = Epilogue.none().withActivation(f, file);
       assertReadOnly("z", () -> SparseBlockDot.apply(W, rows, plan, intoFile, result));

@@ -119,14 +119,23 @@ public final class Engine {
    * went into it, chunk by chunk while its rows are in the cache.
    *
    * @param input what went into the activation
-   * @param gradZ may be the rows that the product writes, unless the activation is gated
+   * @param accumulate whether gradZ and gradGate are added to, or only written
+   * @param gradZ may be the rows that the product writes, unless the activation is gated or gradZ
+   *     is added to
    * @param gradGate an element for each row, or null
    */
   public void gemmThenActivationGradient(
-      BlockProduct product, ActivationInput input, Rows gradZ, Storage gradGate) {
+      BlockProduct product,
+      ActivationInput input,
+      float alpha,
+      boolean accumulate,
+      Rows gradZ,
+      Storage gradGate) {
     gemm(
         product,
-        (kernels, rows) -> kernels.activationGradient(rows, input, product.c(), gradZ, gradGate),
+        (kernels, rows) ->
+            kernels.activationGradient(
+                rows, input, alpha, product.c(), accumulate, gradZ, gradGate),
         gradGate != null);
   }
 
@@ -234,12 +243,19 @@ public final class Engine {
   }
 
   /** See {@link Kernels#activationGradient}; all rows. */
-  public void activationGradient(ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate) {
+  public void activationGradient(
+      ActivationInput input,
+      float alpha,
+      Rows gradA,
+      boolean accumulate,
+      Rows gradZ,
+      Storage gradGate) {
     forEachRow(
         gradA.count(),
         input.n(),
         gradGate != null,
-        (kernels, rows) -> kernels.activationGradient(rows, input, gradA, gradZ, gradGate));
+        (kernels, rows) ->
+            kernels.activationGradient(rows, input, alpha, gradA, accumulate, gradZ, gradGate));
   }
 
   /**

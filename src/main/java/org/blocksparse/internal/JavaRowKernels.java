@@ -204,7 +204,13 @@ abstract class JavaRowKernels implements Kernels {
 
   @Override
   public void activationGradient(
-      RowSelection rows, ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate) {
+      RowSelection rows,
+      ActivationInput input,
+      float alpha,
+      Rows gradA,
+      boolean accumulate,
+      Rows gradZ,
+      Storage gradGate) {
     ActivationFunction function = input.function();
     forEachRow(
         rows,
@@ -216,17 +222,23 @@ abstract class JavaRowKernels implements Kernels {
             double second = secondHalf(input, row, q);
             double value = JavaActivations.value(function, z);
             double gradient = get(gradA, row, q);
-            double scaled = gate * gradient;
-            put(gradZ, row, q, (float) (scaled * second * JavaActivations.slope(function, z)));
+            double scaled = alpha * gate * gradient;
+            double slope = JavaActivations.slope(function, z);
+            put(gradZ, row, q, accumulate, scaled * second * slope);
             if (function.isGated()) {
-              put(gradZ, row, input.n() + q, (float) (scaled * value));
+              put(gradZ, row, input.n() + q, accumulate, scaled * value);
             }
             dot += gradient * (value * second);
           }
           if (gradGate != null) {
-            gradGate.putFloat(row, (float) dot);
+            double before = accumulate ? gradGate.getFloat(row) : 0;
+            gradGate.putFloat(row, (float) (before + alpha * dot));
           }
         });
+  }
+
+  private static void put(Rows rows, int row, int column, boolean accumulate, double value) {
+    put(rows, row, column, (float) (accumulate ? get(rows, row, column) + value : value));
   }
 
   /** As a float that is finite if the value is, the largest or lowest where it is beyond those. */

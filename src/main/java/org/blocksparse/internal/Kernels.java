@@ -105,12 +105,20 @@ public interface Kernels {
   void activation(RowSelection rows, ActivationInput input, Rows a);
 
   /**
-   * The gradients of {@link #activation}: with respect to z, and to the gate if it is wanted.
+   * alpha times the gradients of {@link #activation}: with respect to z, and to the gate if it is
+   * wanted.
    *
+   * @param accumulate whether gradZ and gradGate are added to, or only written
    * @param gradGate an element for each row, or null; with it, all columns are selected
    */
   void activationGradient(
-      RowSelection rows, ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate);
+      RowSelection rows,
+      ActivationInput input,
+      float alpha,
+      Rows gradA,
+      boolean accumulate,
+      Rows gradZ,
+      Storage gradGate);
 
   /**
    * Sigmoids of the rows that the chunks write, each element by itself, in place; operands as of

@@ -167,7 +167,13 @@ abstract class NativeRowKernels implements Kernels {
 
   @Override
   public void activationGradient(
-      RowSelection rows, ActivationInput input, Rows gradA, Rows gradZ, Storage gradGate) {
+      RowSelection rows,
+      ActivationInput input,
+      float alpha,
+      Rows gradA,
+      boolean accumulate,
+      Rows gradZ,
+      Storage gradGate) {
     check(
         blocksparse_activation_gradient_f32(
             isa,
@@ -182,8 +188,10 @@ abstract class NativeRowKernels implements Kernels {
             input.z().address(),
             input.z().stride(),
             address(input.gate()),
+            alpha,
             gradA.address(),
             gradA.stride(),
+            accumulate ? 1 : 0,
             gradZ.address(),
             gradZ.stride(),
             address(gradGate),

@@ -20,6 +20,18 @@ public record Bounded(long[] shape, double[] values, double[] bounds) {
     return new Bounded(shape, new double[size], new double[size]);
   }
 
+  /** Start, with alpha times these values added: two roundings of the term, one of the sum. */
+  public Bounded addedTo(float[] start, float alpha) {
+    Bounded sum = zeros(shape);
+    for (int i = 0; i < values.length; i++) {
+      double term = alpha * values[i];
+      sum.values[i] = start[i] + term;
+      sum.bounds[i] =
+          Math.abs(alpha) * bounds[i] + U * (2 * Math.abs(term) + Math.abs(sum.values[i]));
+    }
+    return sum;
+  }
+
   /** Fails unless every element is within its bound. */
   public void assertHolds(String name, FloatTensor actual) {
     assertHolds(name, actual.shape().toArray(), actual.toArray(), false);

@@ -102,8 +102,7 @@ final class SafeTensorsTest {
     }
     try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
       assertEquals(Map.of("key", "value"), reader.metadata());
-      assertArrayEquals(
-          new int[] {1, -2, 3}, reader.readInts(reader.entry("pairs", Dtype.I32, 3)));
+      assertArrayEquals(new int[] {1, -2, 3}, reader.readInts(reader.entry("pairs", Dtype.I32, 3)));
       Storage made = reader.readFloats(reader.entry("made", Dtype.F32, 2, 2));
       float[] values = new float[4];
       made.getFloats(0, values, 0, 4);
@@ -137,6 +136,29 @@ final class SafeTensorsTest {
       assertEquals(!kept, storage.isClosed());
       storage.close();
     }
+  }
+
+  @Test
+  void noMoreTensorsThanCanBeReadAgain() throws IOException {
+    SafeTensorsLayout layout = new SafeTensorsLayout();
+    for (int number = 0; number < 65_536; number++) {
+      layout.add(Integer.toString(number), Dtype.F32, 0);
+    }
+    Path file = folder.resolve("many");
+    try (SeekableByteChannel channel =
+        Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      new SafeTensorsWriter(layout, Map.of(), (done, total) -> {}).begin(channel);
+    }
+    try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+      assertEquals(65_536, reader.entries().size());
+    }
+    layout.add("more", Dtype.F32, 0);
+    assertEquals(
+        "tensors: 65537 tensors are more than the limit of 65536",
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> new SafeTensorsWriter(layout, Map.of(), (done, total) -> {}))
+            .getMessage());
   }
 
   @Test

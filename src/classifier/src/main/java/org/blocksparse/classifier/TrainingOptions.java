@@ -3,6 +3,7 @@ package org.blocksparse.classifier;
 
 import static java.util.Objects.requireNonNull;
 
+import java.nio.file.Path;
 import java.util.List;
 import java.util.function.BooleanSupplier;
 import org.blocksparse.ClassAssignment;
@@ -62,6 +63,10 @@ public final class TrainingOptions {
   private long seed;
   private List<Example> validation = List.of();
   private int patience = 3;
+
+  /** Null: that of the system. */
+  private Path temporaryFolder;
+
   private Workers workers = Workers.common();
   private TrainingListener listener = new TrainingListener() {};
   private BooleanSupplier stop = () -> false;
@@ -83,6 +88,7 @@ public final class TrainingOptions {
     this.seed = that.seed;
     this.validation = that.validation;
     this.patience = that.patience;
+    this.temporaryFolder = that.temporaryFolder;
     this.workers = that.workers;
     this.listener = that.listener;
     this.stop = that.stop;
@@ -256,14 +262,29 @@ public final class TrainingOptions {
    * Examples that are not learned from: after each epoch, precision at 1 on them is measured.
    * Training ends when it has not risen for some epochs, and the best model is kept.
    *
-   * @param examples with labels
+   * @param examples of the same kind as those that are learned from; those without a label count
+   *     for nothing
    * @param epochsOfPatience after how many epochs without a rise training ends
-   * @throws IllegalArgumentException if the patience is less than 1
+   * @throws IllegalArgumentException if none has a label, or if the patience is less than 1
    */
   public TrainingOptions withValidation(List<Example> examples, int epochsOfPatience) {
+    if (examples.stream().allMatch(example -> example.labels().isEmpty())) {
+      throw new IllegalArgumentException("validation: none has a label");
+    }
     TrainingOptions changed = new TrainingOptions(this);
     changed.validation = List.copyOf(examples);
     changed.patience = inRange("patience", epochsOfPatience, 1, Integer.MAX_VALUE);
+    return changed;
+  }
+
+  /**
+   * Where the best model so far is kept while training with {@link #withValidation validation} goes
+   * on; by default the folder of the system for temporary files. It needs room for a model. If that
+   * cannot be written, {@link TrainingListener#warning} tells, and the last model is the result.
+   */
+  public TrainingOptions withTemporaryFolder(Path folder) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.temporaryFolder = requireNonNull(folder, "folder");
     return changed;
   }
 
@@ -281,7 +302,11 @@ public final class TrainingOptions {
     return changed;
   }
 
-  /** Is asked before each step; when it says yes, training ends as if it were done. */
+  /**
+   * Is asked before each example is read and before each step; when it says yes, training ends as
+   * if it were done, or before the first step with a {@link
+   * java.util.concurrent.CancellationException}.
+   */
   public TrainingOptions withStop(BooleanSupplier value) {
     TrainingOptions changed = new TrainingOptions(this);
     changed.stop = requireNonNull(value, "stop");
@@ -364,6 +389,11 @@ public final class TrainingOptions {
 
   int patience() {
     return patience;
+  }
+
+  /** Null: that of the system. */
+  Path temporaryFolder() {
+    return temporaryFolder;
   }
 
   Workers workers() {

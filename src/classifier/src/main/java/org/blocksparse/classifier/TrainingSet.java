@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.SparseRows;
@@ -53,10 +54,17 @@ final class TrainingSet {
    *
    * @throws IllegalArgumentException if no example has a label, or if some are texts and others are
    *     not
+   * @throws CancellationException if it is to be stopped
    */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options) {
     Reading reading = new Reading(options);
-    examples.forEachOrdered(reading::add);
+    examples.forEachOrdered(
+        example -> {
+          if (options.stop().getAsBoolean()) {
+            throw Trainer.stoppedTooEarly();
+          }
+          reading.add(example);
+        });
     if (reading.labelOffsets.size() == 1) {
       throw new IllegalArgumentException("examples: none has a label");
     }

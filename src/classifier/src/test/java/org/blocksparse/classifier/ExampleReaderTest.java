@@ -4,12 +4,14 @@ package org.blocksparse.classifier;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -169,15 +171,57 @@ final class ExampleReaderTest {
                 while (reader.next().isPresent()) {}
               });
       assertTrue(e.getMessage().startsWith("input: "), e.getMessage());
+      assertTrue(e.getMessage().endsWith("ends in the middle: it is cut off"), e.getMessage());
     }
   }
 
   @Test
-  void emptyLabelPrefix_isRefused() {
-    assertThrows(
-        IllegalArgumentException.class,
-        () ->
-            ExampleReader.read(
-                "input", new ByteArrayInputStream(new byte[1]), ExampleFormat.TEXT, "", false));
+  void labelPrefixes_thatNoWordBeginsWith_areRefused() {
+    for (String prefix : List.of("", " ", "a b", "a\t")) {
+      assertThrows(
+          IllegalArgumentException.class,
+          () ->
+              ExampleReader.read(
+                  "input",
+                  new ByteArrayInputStream(new byte[1]),
+                  ExampleFormat.TEXT,
+                  prefix,
+                  false));
+    }
+  }
+
+  @Test
+  void labels_endWhereWordsDo() throws IOException {
+    assertEquals("[a, b] w \ford", read("__label__a\u000bw \f__label__b\0ord").get(0).toString());
+  }
+
+  @Test
+  void linesThatEndWithCarriageReturnsAlone_areRefused() throws IOException {
+    ExampleReader reader = reader("__label__a b\r__label__a c\r", ExampleFormat.AUTO, false);
+    assertEquals(
+        "input: line 1: lines end with carriage returns alone; expected line feeds",
+        assertThrows(InvalidInputException.class, reader::next).getMessage());
+    assertEquals("[a] b\rc", read("__label__a b\rc\n").get(0).toString());
+  }
+
+  @Test
+  void lines_areToldOneByOne_whetherTheyHoldAnExampleOrNot() throws IOException {
+    ExampleReader reader = reader("2 9 4\n1 3:1\n\n1 3\n2 3:1\n", ExampleFormat.SPARSE, true);
+    List<String> told = new ArrayList<>();
+    while (reader.nextLine()) {
+      told.add(reader.example().map(Example::toString).orElse("none"));
+    }
+    assertEquals(
+        List.of("none", "[1] 1 features", "[] 0 features", "none", "[2] 1 features"), told);
+    assertEquals(1, reader.badLines());
+  }
+
+  @Test
+  void ready_isALineThatIsWhole() throws IOException {
+    ExampleReader reader = reader("__label__a b\n__label__a c\n__lab", ExampleFormat.AUTO, false);
+    assertEquals("[a] b", reader.next().orElseThrow().toString());
+    assertTrue(reader.ready());
+    assertEquals("[a] c", reader.next().orElseThrow().toString());
+    assertFalse(reader.ready());
   }
 }

@@ -15,7 +15,7 @@ import org.blocksparse.classifier.ExampleReader;
  * end how many lines were left out.
  */
 final class Input implements AutoCloseable {
-  private static final int EXAMPLES_BETWEEN_LOOKS = 64; // at the clock
+  private static final int LINES_BETWEEN_LOOKS = 64; // at the clock
 
   private final ExampleReader reader;
 
@@ -27,7 +27,7 @@ final class Input implements AutoCloseable {
   /** Null: nothing is told. */
   private final ProgressLine progress;
 
-  private long examples;
+  private long lines;
   private boolean ended;
 
   /**
@@ -44,17 +44,23 @@ final class Input implements AutoCloseable {
     this.progress = task == null ? null : new ProgressLine(task, total, err);
   }
 
-  /** The next example; empty at the end. */
-  Optional<Example> next() throws IOException {
-    Optional<Example> next = reader.next();
-    if (next.isEmpty()) {
+  /** Goes to the next line; false at the end. */
+  boolean nextLine() throws IOException {
+    if (!reader.nextLine()) {
       end();
-    } else if (++examples % EXAMPLES_BETWEEN_LOOKS == 0 && progress != null) {
-      progress.show(
-          file == null ? examples : file.position(),
-          () -> "%,.0f examples/s".formatted(examples / progress.seconds()));
+      return false;
     }
-    return next;
+    if (++lines % LINES_BETWEEN_LOOKS == 0 && progress != null) {
+      progress.show(
+          file == null ? lines : file.position(),
+          () -> "%,.0f examples/s".formatted(lines / progress.seconds()));
+    }
+    return true;
+  }
+
+  /** What the line holds; empty if it is a header, or was left out. */
+  Optional<Example> example() {
+    return reader.example();
   }
 
   /** All that follow. What would be an {@link IOException} is an {@link UncheckedIOException}. */
@@ -65,14 +71,19 @@ final class Input implements AutoCloseable {
 
   private Optional<Example> nextUnchecked() {
     try {
-      return next();
+      while (nextLine()) {
+        if (example().isPresent()) {
+          return example();
+        }
+      }
+      return Optional.empty();
     } catch (IOException e) {
       throw new UncheckedIOException(e.getMessage(), e);
     }
   }
 
-  /** Whether there is more that can be read without waiting. */
-  boolean ready() throws IOException {
+  /** Whether a whole line follows that is there already. */
+  boolean ready() {
     return reader.ready();
   }
 

@@ -8,6 +8,8 @@ import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
 import org.blocksparse.classifier.ExampleFormat;
 import org.blocksparse.classifier.ExampleReader;
 import picocli.CommandLine.Option;
@@ -37,9 +39,13 @@ final class InputOptions {
       description = "Leave out lines that cannot be read, and count them.")
   private boolean skipBadLines;
 
-  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
-  @SuppressWarnings("UnusedVariable") // picocli acts on it
-  private boolean help;
+  /** The files among names of input. */
+  static List<Path> files(String... names) {
+    return Arrays.stream(names)
+        .filter(name -> name != null && !name.equals(STANDARD_INPUT))
+        .map(Path::of)
+        .toList();
+  }
 
   /**
    * Opens a file, or standard input by its name -.
@@ -56,13 +62,9 @@ final class InputOptions {
     return open(file, task, told ? format : text ? ExampleFormat.TEXT : ExampleFormat.SPARSE, err);
   }
 
-  static boolean isStandardInput(String file) {
-    return file.equals(STANDARD_INPUT);
-  }
-
   private Input open(String file, String task, ExampleFormat as, PrintWriter err)
       throws IOException {
-    if (isStandardInput(file)) {
+    if (file.equals(STANDARD_INPUT)) {
       return new Input(task, reader("standard input", System.in, as), null, err);
     }
     Path path = Path.of(file);

@@ -20,10 +20,8 @@ import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /** Measures how long predictions take. */
 @Command(
@@ -67,7 +65,7 @@ final class LatencyCommand implements Callable<Integer> {
 
   @Mixin private InputOptions input;
 
-  @Spec private CommandSpec spec;
+  @Mixin private Streams streams;
 
   @Override
   public Integer call() throws IOException, InterruptedException {
@@ -75,13 +73,12 @@ final class LatencyCommand implements Callable<Integer> {
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
     Limits.require("--seconds", seconds, 1, 3600);
     try (Classifier classifier = model.load(Workers.callingThread());
-        Input some =
-            input.open(file, "reading", classifier.takesText(), spec.commandLine().getErr())) {
+        Input some = input.open(file, "reading", classifier.takesText(), streams.err())) {
       List<Example> examples = some.examples().limit(MOST_EXAMPLES).toList();
       if (examples.isEmpty()) {
         throw new InvalidInputException(file + ": no examples");
       }
-      PrintWriter out = spec.commandLine().getOut();
+      PrintWriter out = streams.out();
       out.printf(
           "%d threads ask for %d s, after a warm-up of %.0f s%n",
           threads, seconds, WARM_UP_SECONDS);
@@ -98,7 +95,7 @@ final class LatencyCommand implements Callable<Integer> {
     long length = (long) (forSeconds * 1e9);
     long begin = System.nanoTime();
     ExecutorService executor = Executors.newFixedThreadPool(threads);
-    try (ProgressLine progress = new ProgressLine("asking", length, spec.commandLine().getErr())) {
+    try (ProgressLine progress = new ProgressLine("asking", length, streams.err())) {
       List<Future<long[]>> times = new ArrayList<>();
       for (int t = 0; t < threads; t++) {
         int first = (int) ((long) examples.size() * t / threads);
@@ -114,6 +111,12 @@ final class LatencyCommand implements Callable<Integer> {
       }
       return all.sorted().toArray();
     } catch (ExecutionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause; // as that the input is of another kind than the model
+      }
+      if (e.getCause() instanceof Error cause) {
+        throw cause;
+      }
       throw new IllegalStateException(e.getCause());
     } finally {
       executor.shutdownNow();

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.command;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.Console;
+import java.nio.charset.Charset;
 
 /** Whether somebody sits before a terminal, who is shown a bar. */
 final class Terminal {
   private Terminal() {}
+
+  /** What text is written in: as the terminal shows it, and elsewhere UTF-8. */
+  static Charset charset() {
+    return isThere() ? System.console().charset() : UTF_8;
+  }
 
   /** Whether both input and output are one. */
   @SuppressWarnings("SystemConsoleNull") // what that warns of is asked next

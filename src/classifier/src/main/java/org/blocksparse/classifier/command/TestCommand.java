@@ -11,10 +11,8 @@ import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /** Measures a model. */
 @Command(
@@ -42,18 +40,17 @@ final class TestCommand implements Callable<Integer> {
 
   @Mixin private InputOptions input;
 
-  @Spec private CommandSpec spec;
+  @Mixin private Streams streams;
 
   @Override
   public Integer call() throws IOException {
-    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter out = streams.out();
     if (top.isEmpty()) {
       throw new InvalidInputException("--top: expected numbers with commas between them");
     }
     top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
     try (Classifier classifier = model.load();
-        Input examples =
-            input.open(file, "testing", classifier.takesText(), spec.commandLine().getErr())) {
+        Input examples = input.open(file, "testing", classifier.takesText(), streams.err())) {
       long began = System.nanoTime();
       Metrics metrics =
           classifier.evaluate(

@@ -23,6 +23,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private double averageLoss = Double.NaN;
   private long examples;
   private long withoutLabels;
+  private volatile boolean hasLearned;
 
   /**
    * A log.
@@ -61,6 +62,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     averageLoss =
         Double.isNaN(averageLoss) ? loss : averageLoss + (loss - averageLoss) / STEPS_PER_AVERAGE;
     examples += count;
+    hasLearned = true;
     progress.show(
         examples, () -> "%,.0f examples/s, loss %.3f".formatted(perSecond(), averageLoss));
   }
@@ -79,6 +81,18 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     }
     out.printf(", %,.0f examples per second%n", perSecond());
     out.flush();
+  }
+
+  @Override
+  public void warning(String message) {
+    progress.clear();
+    err.println("Warning: " + message);
+    err.flush();
+  }
+
+  /** Whether there is a model that is better than none; may be asked by any thread. */
+  boolean hasLearned() {
+    return hasLearned;
   }
 
   List<LearningPoint> points() {
