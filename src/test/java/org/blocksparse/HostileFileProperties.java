@@ -374,7 +374,7 @@ final class HostileFileProperties {
       throws IOException {
     List<byte[]> parts = new ArrayList<>();
     for (Right part : PARTS) {
-      parts.add(part == right ? FileChanges.apply(changes, right.bytes) : part.bytes);
+      parts.add(part.equals(right) ? FileChanges.apply(changes, right.bytes) : part.bytes);
     }
     try (HierarchicalSoftmax like = ModelFileTest.layer()) {
       HierarchicalSoftmax.builder(like.features(), like.outputs())
