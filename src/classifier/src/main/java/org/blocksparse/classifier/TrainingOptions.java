@@ -35,8 +35,14 @@ public final class TrainingOptions {
   private static final int SMALLEST_BATCH = 16;
   private static final int LARGEST_BATCH = 1024;
 
-  /** So few labels are in one class, where classes are not asked for: two levels know less. */
+  /**
+   * So few labels are in one class, where classes are not asked for: two levels know less, above
+   * all of few examples. So are more labels, if there are not many of them to score in all steps
+   * together, which takes some seconds.
+   */
   private static final int FEW_LABELS = 1024;
+
+  private static final long FEW_SCORES = 500_000_000;
 
   /** With more features than these, those that occur once are left out by default. */
   private static final int MANY_FEATURES = 500_000;
@@ -233,9 +239,10 @@ public final class TrainingOptions {
   /**
    * How many classes the labels are put into.
    *
-   * @param value 0, the default, is 1 for up to 1024 labels, which is a plain softmax, and {@link
-   *     ClassAssignment#defaultCount} for more; more than there are labels are as many as there are
-   *     labels
+   * @param value 0, the default, is 1, which is a plain softmax, for up to 1024 labels or if labels
+   *     times examples times epochs are at most 500 million, and {@link
+   *     ClassAssignment#defaultCount} otherwise; more than there are labels are as many as there
+   *     are labels
    * @throws IllegalArgumentException if it is negative
    */
   public TrainingOptions withClasses(int value) {
@@ -361,9 +368,14 @@ public final class TrainingOptions {
     return sharedRows;
   }
 
-  /** How many classes so many labels are put into. */
-  int classes(int labels) {
-    int wanted = labels <= FEW_LABELS ? 1 : ClassAssignment.defaultCount(labels);
+  /**
+   * How many classes so many labels are put into.
+   *
+   * @param examples that are seen in all epochs together
+   */
+  int classes(int labels, long examples) {
+    boolean isOne = labels <= FEW_LABELS || labels * examples <= FEW_SCORES;
+    int wanted = isOne ? 1 : ClassAssignment.defaultCount(labels);
     return classes > 0 ? Math.min(classes, labels) : wanted;
   }
 

@@ -111,7 +111,8 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--classes",
       paramLabel = "N",
-      description = "Classes of labels; by default 1 for up to 1024, for more what is fastest.")
+      description =
+          "Classes of labels; by default 1 for up to 1024 or few examples, else what is fastest.")
   private Integer classes;
 
   @Option(
