@@ -360,7 +360,7 @@ void bench(const workload& w, const settings& s, const limits& limit) {
   h.fill(2);
   o.fill(3);
   const int64_t scratch_length =
-      blocksparse_scratch_f32(s.isa, BLOCKSPARSE_PATH_BLAS, w.i_size, w.o_size);
+      blocksparse_outer_scratch_f32(s.isa, BLOCKSPARSE_PATH_BLAS, w.i_size, w.o_size);
   std::vector<floats*> scratch;
   for (int t = 0; t < s.threads; ++t) {
     scratch.push_back(new floats(scratch_length));

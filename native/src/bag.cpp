@@ -172,7 +172,7 @@ blocksparse_status for_each_target(const kernel_table& kernels, const bag_operan
       prefetch(to.targets[r] * n);
     }
   };
-  for (int32_t r = begin; r < std::min(begin + kTargetsAhead, end); ++r) {
+  for (int32_t r = begin; r < end && r - begin < kTargetsAhead; ++r) {
     prefetch_target_of(r);
   }
   return for_each_bag(bags, begin, end, [&](int32_t r, int32_t first, int32_t last) {

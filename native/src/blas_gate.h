@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How many threads may be inside OpenBLAS at once. In the build we link it has 128 buffers for
-// packing, for all threads and all libraries of the process, and adds 512 when these are taken; then
-// threads were seen to crash in it ("Bad memory unallocation"), and a product that gets none of the
-// 640 ends the process.
+// packing, for all threads and all libraries of the process, and adds 512 when these are taken;
+// then threads were seen to crash in it ("Bad memory unallocation"), and a product that gets none
+// of the 640 ends the process.
 #ifndef BLOCKSPARSE_SRC_BLAS_GATE_H
 #define BLOCKSPARSE_SRC_BLAS_GATE_H
 

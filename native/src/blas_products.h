@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products by cblas_sgemm on the calling thread; tiles_or_blas.h tells which. Rows that lie a constant distance
-// apart are given to BLAS where they lie; others are gathered into the scratch memory of the
-// caller.
+// Products by cblas_sgemm on the calling thread; tiles_or_blas.h tells which. Rows that lie a
+// constant distance apart are given to BLAS where they lie; others are gathered into the scratch
+// memory of the caller.
 //
 // OpenBLAS returns at once, without a look at beta, when a size is 0, and it takes 32-bit sizes:
 // callers of this file pass no empty product, and sizes that is_blas_size() accepts.

@@ -153,7 +153,7 @@ class pair_queue {
 
  private:
   // Pairs [begin, end), of which the first is of that segment or the one after it. Returns that of
-  // the last. A loop over the pairs of each segment would be left at a place that cannot be foreseen.
+  // the last. A loop over the pairs of each segment would end at a place that cannot be foreseen.
   int32_t append(const gemm_chunk& chunk, int32_t segment, int32_t begin, int32_t end) {
     const gemm_schedule plan = call_.plan;
     const float* const a = call_.a;
@@ -197,8 +197,8 @@ bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
   return covers;
 }
 
-// Makes tiles of the pairs [begin, end); returns where the pairs end that found no room. A tile ends
-// before a row that it writes already: repeats follow each other.
+// Makes tiles of the pairs [begin, end); returns where the pairs end that found no room. A tile
+// ends before a row that it writes already: repeats follow each other.
 int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin, int32_t end,
                    row_tile* tiles, int32_t* tile_count) {
   int32_t i = begin;
@@ -261,10 +261,10 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
   }
 }
 
-// The first block of chunk c, of which nothing has been checked yet but where its segments begin: the
-// chunk before ends there. No block if there is none. It is fetched though this call may end before:
-// who runs chunks one by one runs that one next.
-// (Without elements w may be null, to which no offset may be added.)
+// The first block of chunk c, of which nothing has been checked yet but where its segments begin:
+// the chunk before ends there. No block if there is none. It is fetched though this call may end
+// before: who runs chunks one by one runs that one next. (Without elements w may be null, to which
+// no offset may be added.)
 block_view first_block(const gemm_call& call, int32_t c) {
   if (c >= call.plan.chunks || call.k == 0) {
     return {nullptr, 0, nullptr};
@@ -277,13 +277,14 @@ block_view first_block(const gemm_call& call, int32_t c) {
   return call.block(call.plan.read_block[s], call.plan.write_block[c]);
 }
 
-// The checks and the loop over chunks of all products. What `call` holds is not checked yet, but the
-// kernels and what is left out of it here.
+// The checks and the loop over chunks of all products. What `call` holds is not checked yet, but
+// the kernels and what is left out of it here.
 int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* schedule,
                     int64_t schedule_length, int32_t chunk_begin, int32_t chunk_end,
                     int32_t column_end, int32_t n, int64_t a_rows, int64_t c_rows) {
   const int32_t w_rows = call.w_transposed ? n : call.k;
   const int32_t w_columns = call.w_transposed ? call.k : n;
+  const operation what = call.w_transposed ? operation::transposed : operation::forward;
   blocksparse_status status = first_error(
       gemm_schedule::parse(schedule, schedule_length, &call.plan),
       check_rows(call.a, a_rows, call.k, call.lda),
@@ -296,7 +297,7 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
       call.bias == nullptr ? BLOCKSPARSE_OK
                            : check_rows(call.bias, call.write_blocks, n, call.bias_stride),
       check_rows(call.c, c_rows, n, call.ldc),
-      may_go_to_blas(path, isa, call.k, n)
+      may_go_to_blas(path, isa, what, call.k, n)
           ? check_scratch(call.scratch, call.scratch_length, call.k, n)
           : BLOCKSPARSE_OK);
   if (status != BLOCKSPARSE_OK) {
@@ -312,7 +313,6 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
     return status;
   }
 
-  const operation what = call.w_transposed ? operation::transposed : operation::forward;
   const bool small = call.k > 0 && int64_t{call.k} * n <= kSmallBlock;
   pair_queue queue(call);
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {

@@ -168,6 +168,101 @@ void run_in_double(const outer_part& p) {
   }
 }
 
+// A call, whose operands are checked before anything is written.
+struct outer_call {
+  const kernel_table* kernels;
+  int32_t isa, path;
+  outer_schedule plan;
+  int32_t m_begin, m_end, m, n;
+  float alpha;
+  const float* x;
+  int64_t x_rows, ldx;
+  const float* y;
+  int64_t y_rows, ldy;
+  bool accumulate;
+  float* o;
+  int32_t x_blocks, y_blocks;
+  int64_t o_x_stride, o_y_stride, ldo;
+  bool transposed, beyond_caches;
+  float* scratch;
+  int64_t scratch_length;
+
+  blocksparse_status check(int32_t block_begin, int32_t block_end) const {
+    const blocksparse_status status =
+        first_error(check_rows(x, x_rows, m, ldx), check_rows(y, y_rows, n, ldy),
+                    check_blocks(o, x_blocks, o_x_stride, y_blocks, o_y_stride, transposed ? n : m,
+                                 transposed ? m : n, ldo),
+                    may_go_to_blas(path, isa, operation::outer, m, n)
+                        ? check_scratch(scratch, scratch_length, m, n)
+                        : BLOCKSPARSE_OK);
+    if (status != BLOCKSPARSE_OK) {
+      return status;
+    }
+    if (!is_range(m_begin, m_end, m) || !is_blas_size(ldo)) {
+      return BLOCKSPARSE_BAD_SIZE;
+    }
+    return plan.check(block_begin, block_end, x_blocks, y_blocks, x_rows, y_rows);
+  }
+
+  // The part of a block that is asked for.
+  float* place(int32_t b) const {
+    return o + plan.x_block[b] * o_x_stride + plan.y_block[b] * o_y_stride +
+           m_begin * (transposed ? 1 : ldo);
+  }
+
+  // What is the same for all blocks.
+  outer_part common_part() const {
+    outer_part part = {};
+    part.m = m_end - m_begin;
+    part.n = n;
+    part.alpha = alpha;
+    part.x = x_rows > 0 ? x + m_begin : nullptr;  // x may be null if there are no rows
+    part.ldx = ldx;
+    part.y = y;
+    part.ldy = ldy;
+    part.accumulate = accumulate;
+    part.beyond_caches = beyond_caches;
+    part.ldo = ldo;
+    return transposed ? swapped(part) : part;
+  }
+
+  void write(const outer_block& block, const outer_part& part, outer_pairs_work* few_pairs) const {
+    if (block.x.count == 0) {
+      if (!accumulate) {
+        write_zeros(part);
+      }
+    } else if (sums_may_overflow(*kernels, block, alpha, x, ldx, m, y, ldy, n)) {
+      run_in_double(part);
+    } else if (alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n)) {
+      // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
+      run_on_blas(part, scratch, scratch_length);
+    } else if (block.x.count <= kFewPairs && int64_t{part.m} * part.n <= kSmallBlock) {
+      run_few_pairs(part, *kernels, few_pairs);
+    } else {
+      run_on_tiles(part, *kernels);
+    }
+  }
+
+  void run(int32_t block_begin, int32_t block_end) const {
+    if (m_begin == m_end || n == 0) {
+      return;
+    }
+    outer_part part = common_part();
+    outer_pairs_work few_pairs = few_pairs_of(part);
+    for (int32_t b = block_begin; b < block_end; ++b) {
+      const outer_block block = plan.block(b);
+      part.x_rows = transposed ? block.y : block.x;
+      part.y_rows = transposed ? block.x : block.y;
+      part.o = place(b);
+      part.next_o = b + 1 < block_end ? place(b + 1) : nullptr;
+      write(block, part, &few_pairs);
+    }
+    if (beyond_caches) {
+      kernels->end_streams();
+    }
+  }
+};
+
 }  // namespace
 }  // namespace blocksparse
 
@@ -180,79 +275,47 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
                                     int64_t o_x_stride, int64_t o_y_stride, int64_t ldo,
                                     int32_t o_transposed, float* scratch, int64_t scratch_length) {
   using namespace blocksparse;
-  const kernel_table* const kernels = kernels_for(isa);
-  if (kernels == nullptr) {
+  outer_call call = {};
+  call.kernels = kernels_for(isa);
+  if (call.kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
   if (!is_path(path) || !is_flag(accumulate) || !is_flag(o_transposed)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  const bool transposed = o_transposed == 1;
-  outer_schedule plan = {};
-  blocksparse_status status =
-      first_error(outer_schedule::parse(schedule, schedule_length, &plan),
-                  check_rows(x, x_rows, m, ldx), check_rows(y, y_rows, n, ldy),
-                  check_blocks(o, x_blocks, o_x_stride, y_blocks, o_y_stride, transposed ? n : m,
-                               transposed ? m : n, ldo),
-                  may_go_to_blas(path, isa, m, n) ? check_scratch(scratch, scratch_length, m, n)
-                                                  : BLOCKSPARSE_OK);
+  blocksparse_status status = outer_schedule::parse(schedule, schedule_length, &call.plan);
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
-  if (!is_range(m_begin, m_end, m) || !is_blas_size(ldo)) {
-    return BLOCKSPARSE_BAD_SIZE;
-  }
-  status = plan.check(block_begin, block_end, x_blocks, y_blocks, x_rows, y_rows);
-  if (status != BLOCKSPARSE_OK || m_begin == m_end || n == 0) {
-    return status;
-  }
-
-  const int64_t offset = m_begin * (transposed ? 1 : ldo);
-  const auto place = [=](int32_t b) {
-    return o + plan.x_block[b] * o_x_stride + plan.y_block[b] * o_y_stride + offset;
-  };
+  call.isa = isa;
+  call.path = path;
+  call.m_begin = m_begin;
+  call.m_end = m_end;
+  call.m = m;
+  call.n = n;
+  call.alpha = alpha;
+  call.x = x;
+  call.x_rows = x_rows;
+  call.ldx = ldx;
+  call.y = y;
+  call.y_rows = y_rows;
+  call.ldy = ldy;
+  call.accumulate = accumulate == 1;
+  call.o = o;
+  call.x_blocks = x_blocks;
+  call.y_blocks = y_blocks;
+  call.o_x_stride = o_x_stride;
+  call.o_y_stride = o_y_stride;
+  call.ldo = ldo;
+  call.transposed = o_transposed == 1;
   // Blocks that share their memory stay in the caches, however many there are.
   const bool shared = o_x_stride == 0 && o_y_stride == 0;
-  outer_part part = {};
-  part.m = m_end - m_begin;
-  part.n = n;
-  part.alpha = alpha;
-  part.x = x_rows > 0 ? x + m_begin : nullptr;  // x may be null if there are no rows
-  part.ldx = ldx;
-  part.y = y;
-  part.ldy = ldy;
-  part.accumulate = accumulate == 1;
-  part.beyond_caches = !shared && int64_t{plan.blocks} * m > kCachedFloats / n;
-  part.ldo = ldo;
-  if (transposed) {
-    part = swapped(part);
+  call.beyond_caches = !shared && int64_t{call.plan.blocks} * m > kCachedFloats / (n > 0 ? n : 1);
+  call.scratch = scratch;
+  call.scratch_length = scratch_length;
+  status = call.check(block_begin, block_end);
+  if (status == BLOCKSPARSE_OK) {
+    call.run(block_begin, block_end);
   }
-  const bool small = int64_t{part.m} * part.n <= kSmallBlock;
-  outer_pairs_work few_pairs = few_pairs_of(part);
-  for (int32_t b = block_begin; b < block_end; ++b) {
-    const outer_block block = plan.block(b);
-    const bool few = small && block.x.count <= kFewPairs;
-    part.x_rows = transposed ? block.y : block.x;
-    part.y_rows = transposed ? block.x : block.y;
-    part.o = place(b);
-    part.next_o = b + 1 < block_end ? place(b + 1) : nullptr;
-    if (block.x.count == 0) {
-      if (accumulate == 0) {
-        write_zeros(part);
-      }
-    } else if (sums_may_overflow(*kernels, block, alpha, x, ldx, m, y, ldy, n)) {
-      run_in_double(part);
-    } else if (alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n)) {
-      // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
-      run_on_blas(part, scratch, scratch_length);
-    } else if (few) {
-      run_few_pairs(part, *kernels, &few_pairs);
-    } else {
-      run_on_tiles(part, *kernels);
-    }
-  }
-  if (part.beyond_caches) {
-    kernels->end_streams();
-  }
-  return BLOCKSPARSE_OK;
+  return status;
 }

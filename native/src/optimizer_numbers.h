@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The numbers of an optimiser step that are computed once and not for each element.
+// The numbers of an optimizer step that are computed once and not for each element.
 #ifndef BLOCKSPARSE_SRC_OPTIMIZER_NUMBERS_H
 #define BLOCKSPARSE_SRC_OPTIMIZER_NUMBERS_H
 

@@ -2,7 +2,8 @@
 //
 // Views of the packed schedules of blocksparse.h. They come from outside and are never trusted:
 // parse() checks in constant time that the arrays fill the memory given, and what chunks follow is
-// checked by check() or rows_of() before they are run. No other code looks at a schedule before that.
+// checked by check() or rows_of() before they are run. No other code looks at a schedule before
+// that.
 #ifndef BLOCKSPARSE_SRC_SCHEDULE_H
 #define BLOCKSPARSE_SRC_SCHEDULE_H
 
@@ -22,7 +23,7 @@ struct indices {
 };
 
 // True if every index is in [0, limit). Written without a branch per index, for the compiler to
-// vectorise: negative indices are large as unsigned numbers.
+// vectorize: negative indices are large as unsigned numbers.
 inline bool all_below(indices list, int64_t limit) {
   const uint32_t bound = limit > INT32_MAX ? 0x80000000u : static_cast<uint32_t>(limit);
   uint32_t bad = 0;
@@ -204,8 +205,8 @@ struct gemm_schedule {
     return inside ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_INDEX;
   }
 
-  // Chunks [begin, end) and all that they name. All at once: where there are few pairs to a segment, or
-  // few segments to a chunk, a check of each by itself would take as long as its products.
+  // Chunks [begin, end) and all that they name. All at once: where there are few pairs to a
+  // segment, or few segments to a chunk, a check of each would take as long as its products.
   blocksparse_status check(int32_t begin, int32_t end, int32_t read_blocks, int32_t write_blocks,
                            int64_t read_rows, int64_t write_rows) const {
     if (!is_range(begin, end, chunks)) {

@@ -83,14 +83,10 @@ const char* auto_words(int32_t isa) {
   }
 }
 
-// Whether auto_goes_to_blas() is true for any product with such a block: if so, then for many rows.
-bool auto_may_go_to_blas(int32_t isa, int64_t block) {
-  for (const operation what : {operation::forward, operation::transposed, operation::outer}) {
-    if (auto_goes_to_blas(isa, what, INT32_MAX, block)) {
-      return true;
-    }
-  }
-  return false;
+int64_t scratch(int32_t isa, int32_t path, operation what, int32_t size1, int32_t size2) {
+  return may_go_to_blas(path, isa, what, size1, size2)
+             ? blas_scratch(size1 < 0 ? 0 : size1, size2 < 0 ? 0 : size2)
+             : 0;
 }
 
 }  // namespace
@@ -106,16 +102,23 @@ bool goes_to_blas(int32_t path, int32_t isa, operation what, int32_t rows, int32
           auto_goes_to_blas(isa, what, rows, int64_t{size1} * size2));
 }
 
-bool may_go_to_blas(int32_t path, int32_t isa, int32_t size1, int32_t size2) {
-  return path == BLOCKSPARSE_PATH_BLAS ||
-         (path == BLOCKSPARSE_PATH_AUTO && auto_may_go_to_blas(isa, int64_t{size1} * size2));
+// If it goes there at all, then with many rows.
+bool may_go_to_blas(int32_t path, int32_t isa, operation what, int32_t size1, int32_t size2) {
+  return goes_to_blas(path, isa, what, INT32_MAX, size1, size2);
 }
 
 }  // namespace blocksparse
 
 int32_t blocksparse_may_use_blas(int32_t isa, int32_t path) {
   using namespace blocksparse;
-  return may_go_to_blas(path, isa, 1, 1) || may_go_to_blas(path, isa, INT32_MAX, INT32_MAX) ? 1 : 0;
+  for (const operation what : {operation::forward, operation::transposed, operation::outer}) {
+    for (const int32_t size : {1, INT32_MAX}) {
+      if (may_go_to_blas(path, isa, what, size, size)) {
+        return 1;
+      }
+    }
+  }
+  return 0;
 }
 
 const char* blocksparse_path_words(int32_t isa, int32_t path) {
@@ -124,15 +127,20 @@ const char* blocksparse_path_words(int32_t isa, int32_t path) {
     case BLOCKSPARSE_PATH_AUTO:
       return auto_words(isa);
     case BLOCKSPARSE_PATH_BLAS:
-      return "OpenBLAS for all products";
+      return "OpenBLAS for all products of float32 weights";
     default:
       return kAllOnTiles;
   }
 }
 
-int64_t blocksparse_scratch_f32(int32_t isa, int32_t path, int32_t size1, int32_t size2) {
+int64_t blocksparse_gemm_scratch_f32(int32_t isa, int32_t path, int32_t k, int32_t n,
+                                     int32_t w_transposed) {
   using namespace blocksparse;
-  return may_go_to_blas(path, isa, size1, size2)
-             ? blas_scratch(size1 < 0 ? 0 : size1, size2 < 0 ? 0 : size2)
-             : 0;
+  const operation what = w_transposed == 1 ? operation::transposed : operation::forward;
+  return scratch(isa, path, what, k, n);
+}
+
+int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path, int32_t m, int32_t n) {
+  using namespace blocksparse;
+  return scratch(isa, path, operation::outer, m, n);
 }

@@ -19,8 +19,8 @@ bool is_path(int32_t path);
 bool goes_to_blas(int32_t path, int32_t isa, operation what, int32_t rows, int32_t size1,
                   int32_t size2);
 
-// Whether any product with blocks of these sizes, in either order, may go to BLAS.
-bool may_go_to_blas(int32_t path, int32_t isa, int32_t size1, int32_t size2);
+// Whether any such product with blocks of these sizes, in either order, may go to BLAS.
+bool may_go_to_blas(int32_t path, int32_t isa, operation what, int32_t size1, int32_t size2);
 
 }  // namespace blocksparse
 

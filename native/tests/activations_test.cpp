@@ -81,7 +81,8 @@ void check_errors(const function_case& f) {
   }
 }
 
-// What the functions do at infinities and NaN, as the formulas do in floats: 0 times infinity is NaN.
+// What the functions do at infinities and NaN, as the formulas do in floats: 0 times infinity is
+// NaN.
 void check_special_values(int32_t isa) {
   const float nan = quiet_nan();
   struct special {

@@ -135,7 +135,7 @@ void check_missing_scratch(const problem& p, int32_t isa, int32_t path, const ma
   none.scratch = matrix(0, 0, 0);
   none.without_scratch = true;
   const int32_t status = none.run(p, isa, path, 0, chunks_of(none), 0, p.n);
-  if (blocksparse_scratch_f32(isa, path, p.k, p.n) == 0) {
+  if (blocksparse_gemm_scratch_f32(isa, path, p.k, p.n, p.transposed) == 0) {
     CHECK_STATUS(BLOCKSPARSE_OK, status);
     CHECK(none.c.same_bits(expected));
   } else if (p.k + p.n > 0) {
@@ -294,6 +294,42 @@ void check_empty_segments(int32_t isa) {
   CHECK(c[0] == 2.0f + 4.0f && c[1] == 40.0f);
 }
 
+// So many columns that the product of two counts of tiles is beyond 32 bits. A few rows, and enough
+// for a panel to pay.
+void check_very_wide_blocks(int32_t isa) {
+  const int32_t n = 4300000;
+  for (const int32_t rows : {2, 17}) {
+    context() = "very wide, isa " + std::string(blocksparse_isa_name(isa)) + ", rows " +
+                std::to_string(rows);
+    std::vector<int32_t> list(static_cast<std::size_t>(rows)), blocks(list.size(), 0);
+    std::vector<gemm_pair> pairs;
+    for (int32_t i = 0; i < rows; ++i) {
+      list[static_cast<std::size_t>(i)] = i;
+      pairs.push_back({i, i, 0});
+    }
+    const std::vector<int32_t> schedule = gemm_schedule(list, blocks, pairs, 1000);
+    std::vector<float> a(list.size()), w(static_cast<std::size_t>(n)), c(w.size() * list.size());
+    for (int32_t i = 0; i < rows; ++i) {
+      a[static_cast<std::size_t>(i)] = static_cast<float>(i + 1);
+    }
+    for (int32_t q = 0; q < n; ++q) {
+      w[static_cast<std::size_t>(q)] = static_cast<float>(q % 1000);
+    }
+    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_gemm_f32(
+                                     isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule),
+                                     0, schedule[1], 0, n, 1, n, a.data(), rows, 1, w.data(), 1, 1,
+                                     0, 0, n, 0, nullptr, 0, 0, c.data(), rows, n, nullptr, 0));
+    int32_t wrong = 0;
+    for (int32_t i = 0; i < rows; ++i) {
+      for (int32_t q = 0; q < n; ++q) {
+        const std::size_t at = static_cast<std::size_t>(int64_t{i} * n + q);
+        wrong += c[at] != static_cast<float>((i + 1) * (q % 1000)) ? 1 : 0;
+      }
+    }
+    CHECK(wrong == 0);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -320,6 +356,7 @@ int main() {
   };
   uint64_t stream = 0;
   for (const int32_t isa : instruction_sets()) {
+    check_very_wide_blocks(isa);
     for (const int32_t path :
          {BLOCKSPARSE_PATH_AUTO, BLOCKSPARSE_PATH_BLAS, BLOCKSPARSE_PATH_TILE}) {
       for (const problem& shape : shapes) {

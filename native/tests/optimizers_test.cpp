@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Optimiser steps against the same formulas in double.
+// Optimizer steps against the same formulas in double.
 #include "testing.h"
 
 namespace {
@@ -145,6 +145,27 @@ void check_refusals(int32_t isa) {
   CHECK(x == 1.0f && y == 2.0f && z == 3.0f && u == 4.0f);
 }
 
+// Squares beyond the floats do not stop an element for ever.
+void check_huge_gradients(int32_t isa) {
+  context() = "huge gradients, isa " + std::string(blocksparse_isa_name(isa));
+  for (const float huge : {1e20f, -1e20f, 3e38f, -3e38f}) {
+    matrix g(1, 21, 3, huge), w(1, 21, 3, 0.0f), s(1, 21, 3, 0.0f);
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_adagrad_f32(isa, 21, 0.5f, 1, 0, 1e-8f, g.data(), s.data(), w.data()));
+    matrix m(1, 21, 3, 0.0f), v(1, 21, 3, 0.0f), w2(1, 21, 3, 0.0f);
+    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_adam_f32(isa, 21, 0.5f, 1, 0, 0.9f, 0.999f, 1e-8f, 1,
+                                                      g.data(), m.data(), v.data(), w2.data()));
+    for (int32_t i = 0; i < 21; ++i) {
+      CHECK(s.at(0, i) == std::numeric_limits<float>::max());
+      CHECK(w.at(0, i) == (huge > 0 ? -0.5f : 0.5f));
+      CHECK(std::isfinite(m.at(0, i)) && std::isfinite(v.at(0, i)) && std::isfinite(w2.at(0, i)));
+    }
+    if (std::fabs(huge) < 5e20f) {
+      CHECK(std::fabs(std::fabs(w2.at(0, 0)) - 0.5f) < 1e-5f);
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -154,6 +175,7 @@ int main() {
     }
     check_norms_far_from_one(isa);
     check_zero_gradients(isa);
+    check_huge_gradients(isa);
     check_refusals(isa);
   }
   return report("optimizers_test");

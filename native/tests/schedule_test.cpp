@@ -149,7 +149,8 @@ void check_gemm() {
   CHECK(empty.c == std::vector<float>(16, 1.0f));
 }
 
-// What is fetched ahead for the next chunk, run or not, is looked at no further than it was checked.
+// What is fetched ahead for the next chunk, run or not, is looked at no further than it was
+// checked.
 void check_fetched_ahead() {
   const std::vector<int32_t> good =
       gemm_schedule({0, 1, 2, 3}, {0, 0, 1, 1}, {{0, 0, 0}, {1, 1, 0}, {2, 2, 1}, {0, 3, 0}}, 1);
@@ -248,7 +249,8 @@ void check_outer() {
   CHECK(o == std::vector<float>(48, 9.0f));
 }
 
-// Scratch is for BLAS alone: none where BLAS cannot be reached, and the same for either order of sizes.
+// Scratch is for BLAS alone: none where a product cannot reach it, and the same for either order of
+// sizes.
 void check_paths() {
   const int32_t sizes[] = {0, 1, 16, 64, 128, 129, 512, 1024, INT32_MAX};
   for (const int32_t isa : instruction_sets()) {
@@ -263,11 +265,17 @@ void check_paths() {
     bool any = false;
     for (const int32_t m : sizes) {
       for (const int32_t n : sizes) {
-        const int64_t needed = blocksparse_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, m, n);
+        const int64_t needed = blocksparse_outer_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, m, n);
         CHECK(needed == 0 || needed == most_scratch(m, n));
-        CHECK(needed == blocksparse_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, n, m));
-        CHECK(blocksparse_scratch_f32(isa, BLOCKSPARSE_PATH_TILE, m, n) == 0);
+        CHECK(needed == blocksparse_outer_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, n, m));
+        CHECK(blocksparse_outer_scratch_f32(isa, BLOCKSPARSE_PATH_TILE, m, n) == 0);
         any = any || needed > 0;
+        for (const int32_t transposed : {0, 1}) {
+          const int64_t of_gemm =
+              blocksparse_gemm_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, m, n, transposed);
+          CHECK(of_gemm == (isa == BLOCKSPARSE_PORTABLE ? most_scratch(m, n) : 0));
+          CHECK(blocksparse_gemm_scratch_f32(isa, BLOCKSPARSE_PATH_TILE, m, n, transposed) == 0);
+        }
       }
     }
     CHECK(any == may);

@@ -80,7 +80,8 @@ struct stored {
       std::memcpy(at, &q, 1);
       widened[i] = static_cast<float>(q) * scales[scale];
     } else {
-      // Finite ones of any size, subnormal ones included; of bfloat16, such that products are finite.
+      // Finite ones of any size, subnormal ones included; of bfloat16, such that products are
+      // finite.
       const bool half = type == BLOCKSPARSE_FLOAT16;
       const uint16_t bits = static_cast<uint16_t>(
           half ? ((random >> 10 & 31) == 31 ? random & 0x83ff : random & 0xffff)

@@ -76,8 +76,8 @@ inline double ulp(double exact) {
   return std::ldexp(1.0, exponent - 23);
 }
 
-// Every float of a stride through their bits, all magnitudes from denormal to huge, and a dense grid
-// where functions made of exponentials bend.
+// Every float of a stride through their bits, all magnitudes from denormal to huge, and a dense
+// grid where functions made of exponentials bend.
 inline std::vector<float> float_sweep() {
   std::vector<float> values;
   for (uint64_t bits = 0; bits <= 0xffffffffu; bits += 4001) {
@@ -157,12 +157,12 @@ class random_source {
 
 // Scratch for products on any path.
 inline int64_t most_scratch(int32_t size1, int32_t size2) {
-  return blocksparse_scratch_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, size1, size2);
+  return blocksparse_outer_scratch_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, size1, size2);
 }
 
 inline float quiet_nan() { return std::numeric_limits<float>::quiet_NaN(); }
 
-// Elements that end where memory ends: what reads or writes behind them ends the test. On Windows
+// Elements that end where memory ends: what reads or writes beyond them ends the test. On Windows
 // there is no such wall.
 template <typename Element>
 class walled {
@@ -224,7 +224,7 @@ class walled {
 };
 
 // `rows` rows of `size` elements, ld apart, with guard bands before and between that intact()
-// looks at, and no memory behind the last element. Elements are NaN until written.
+// looks at, and no memory after the last element. Elements are NaN until written.
 class matrix {
  public:
   matrix(int64_t rows, int32_t size, int32_t padding = 3, float initial = quiet_nan())

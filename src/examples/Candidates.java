@@ -28,7 +28,7 @@ class Candidates {
       // A customer of kind 42 at 0.5: what is near, then what is likeliest of that.
       int[] near = nearest(places, 0.5, 200);
       try (var customer = FloatTensor.of(Arrays.copyOfRange(kinds, 42 * 32, 43 * 32), 1, 32)) {
-        Ranking best = layer.topK(customer, 1, Filter.only(near).withRenormalisation());
+        Ranking best = layer.topK(customer, 1, Filter.only(near).withRenormalization());
         System.out.println(best.output(0, 0) / 10); // 42
         System.out.println(best.probability(0, 0) > 0.9); // true
       }

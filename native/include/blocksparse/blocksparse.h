@@ -76,8 +76,9 @@ typedef enum blocksparse_path {
 } blocksparse_path;
 
 /*
- * 1 if a product may go to BLAS on this path with this instruction set. If not, cblas_sgemm is never
- * called, and OpenBLAS's number of threads, which is one for the whole process, can be left alone.
+ * 1 if a product may go to BLAS on this path with this instruction set. If not, cblas_sgemm is
+ * never called, and OpenBLAS's number of threads, which is one for the whole process, can be left
+ * alone.
  */
 BLOCKSPARSE_API int32_t blocksparse_may_use_blas(int32_t isa, int32_t path);
 
@@ -121,9 +122,9 @@ BLOCKSPARSE_API void blocksparse_free(void* memory, int64_t bytes);
 
 /*
  * A file of exactly `bytes` bytes as memory at one address, aligned to a page, without reading it.
- * Processes that map the same file share its pages. NULL if there is no such file, if it has another
- * size, as one has that has just taken its place, or if the system refuses. May run at the same time
- * as anything else.
+ * Processes that map the same file share its pages. NULL if there is no such file, if it has
+ * another size, as one has that has just taken its place, or if the system refuses. May run at the
+ * same time as anything else.
  *
  * path            of a regular file, in the system's encoding of file names; UTF-8 on Windows
  * copy_on_write   0: the memory may only be read; 1: pages that are written become the caller's
@@ -193,12 +194,14 @@ BLOCKSPARSE_API void blocksparse_unmap(void* memory);
 /* ----------------------------------------------------------------------------------- products */
 
 /*
- * The elements of scratch with which block_gemm and block_outer work best for rows of the two
- * sizes given, in either order; 0 where such products never go to BLAS, which alone needs scratch.
- * The result depends on nothing else, and neither do the bits of a product.
+ * The elements of scratch with which block_gemm or block_outer works best; 0 where such products
+ * never go to BLAS, which alone needs scratch. The result depends on nothing else, and neither do
+ * the bits of a product.
  */
-BLOCKSPARSE_API int64_t blocksparse_scratch_f32(int32_t isa, int32_t path, int32_t size1,
-                                                int32_t size2);
+BLOCKSPARSE_API int64_t blocksparse_gemm_scratch_f32(int32_t isa, int32_t path, int32_t k,
+                                                     int32_t n, int32_t w_transposed);
+BLOCKSPARSE_API int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path, int32_t m,
+                                                      int32_t n);
 
 /*
  * For each row r written by chunks [chunk_begin, chunk_end), columns [column_begin, column_end):
@@ -217,9 +220,10 @@ BLOCKSPARSE_API int64_t blocksparse_scratch_f32(int32_t isa, int32_t path, int32
  * w             weights; read_blocks x write_blocks blocks; ldw >= n, or k when transposed
  * bias          write_blocks rows of n, bias_stride apart, or NULL; must be NULL to accumulate
  * accumulate    0: c is only written, never read, and may hold NaN; 1: c is added to
- * c             rows written: c_rows rows, row r at c + r * ldc; ldc >= n; overlaps no other operand
- * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least k + n,
- *               unless blocksparse_scratch_f32 is 0: then it is not looked at and may be NULL
+ * c             rows written: c_rows rows, row r at c + r * ldc; ldc >= n; overlaps nothing else
+ * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
+ *               k + n, unless blocksparse_gemm_scratch_f32 is 0: then it is not looked at and may
+ *               be NULL
  */
 BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
     int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
@@ -230,9 +234,9 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
     int64_t c_rows, int64_t ldc, float* scratch, int64_t scratch_length);
 
 /*
- * What weights that are only read may be stored as. They are widened to float32 as they are loaded, and
- * sums are float32. A result has the same bits as of the weights widened before, but for which NaN a
- * NaN is.
+ * What weights that are only read may be stored as. They are widened to float32 as they are loaded,
+ * and sums are float32. A result has the same bits as of the weights widened before, but for which
+ * NaN a NaN is.
  */
 typedef enum blocksparse_element_type {
   BLOCKSPARSE_FLOAT32 = 0,
@@ -247,10 +251,10 @@ typedef enum blocksparse_element_type {
  *
  * w_type        BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
  * w             as there, in elements of that type, at any address; FLOAT32 at one of its own size
- * scales        of INT8, read_blocks x write_blocks rows, one number for each of the elements that lie
- *               together: W[p][q] is multiplied by
+ * scales        of INT8, read_blocks x write_blocks rows, one number for each of the elements that
+ *               lie together: W[p][q] is multiplied by
  *                 scales[read_block * scales_read_stride + write_block * scales_write_stride + q],
- *               or, with w_transposed,                                                       ... + p].
+ *               or, with w_transposed, by that at ... + p
  *               A stride of 0 is allowed. NULL for all other types
  */
 BLOCKSPARSE_API int32_t blocksparse_block_gemm_typed_f32(
@@ -279,9 +283,10 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_typed_f32(
  * x             x_rows rows of m, row r at x + r * ldx
  * y             y_rows rows of n, row r at y + r * ldy
  * accumulate    0: o is only written, never read, and may hold NaN; 1: o is added to
- * o             x_blocks x y_blocks blocks; ldo >= n, or m when transposed; overlaps no other operand
- * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least m + n,
- *               unless blocksparse_scratch_f32 is 0: then it is not looked at and may be NULL
+ * o             x_blocks x y_blocks blocks; ldo >= n, or m when transposed; overlaps nothing else
+ * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
+ *               m + n, unless blocksparse_outer_scratch_f32 is 0: then it is not looked at and may
+ *               be NULL
  */
 BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(
     int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
@@ -301,7 +306,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(
  * schedule      GEMM schedule; its rows are the rows of y, its segments and pairs are not looked at
  * n             size of a row
  * y             y_rows rows of n, row r at y + r * ldy
- * o             write_blocks rows of n, o_stride apart; o_stride 0 is allowed: all then go to one place
+ * o             write_blocks rows of n, o_stride apart; o_stride 0 is allowed: all go to one place
  */
 BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* schedule,
                                                   int64_t schedule_length, int32_t chunk_begin,
@@ -315,8 +320,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* sc
  * In place, for each row r written by chunks [chunk_begin, chunk_end): with the first
  * v = valid ? valid[write_block] : n elements of the row,
  *
- *   logarithm == 0:   c[r][q] = factor * exp(c[r][q] - max) / sum      factor = scale ? scale[r] : 1
- *   logarithm == 1:   c[r][q] = offset + c[r][q] - max - log(sum)      offset = scale ? scale[r] : 0
+ *   logarithm == 0:   c[r][q] = factor * exp(c[r][q] - max) / sum    factor = scale ? scale[r] : 1
+ *   logarithm == 1:   c[r][q] = offset + c[r][q] - max - log(sum)    offset = scale ? scale[r] : 0
  *
  * and the n - v elements after them become 0 (probability) or -infinity (log probability).
  * A NaN, or an infinity that makes max infinite, gives NaN in all v elements of its row. The log
@@ -338,11 +343,12 @@ BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
  * above) are logits: the negative log likelihood of its target and the gradient of that.
  *
  *   nll[r]  = sum over q < v of t[q] * (max + log(sum) - c[r][q])
- *   c[r][q] = weight * (softmax(c[r])[q] - t[q])                      weight = weights ? weights[r] : 1
+ *   c[r][q] = weight * (softmax(c[r])[q] - t[q])                weight = weights ? weights[r] : 1
  *   t[q]    = (1 - smoothing) * (q == target[r])  +  smoothing * prior[q]
  *
  * A loss beyond all floats is the largest float, unless the logit of its target is -infinity.
- * The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it holds NaN.
+ * The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it holds
+ * NaN.
  *
  * target        c_rows targets; those of the rows named must be in [0, v)
  * weights       c_rows weights, or NULL
@@ -363,8 +369,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_cross_entropy_f32(
  *   logarithm == 0:   c[r][q] = factor * sigmoid(c[r][q])         factor = scale ? scale[r] : 1
  *   logarithm == 1:   c[r][q] = offset + log(sigmoid(c[r][q]))    offset = scale ? scale[r] : 0
  *
- * and the n - v elements after them become 0 (probability) or -infinity (log probability). NaN stays
- * in its element. The log probability of a finite logit is finite as that of
+ * and the n - v elements after them become 0 (probability) or -infinity (log probability). NaN
+ * stays in its element. The log probability of a finite logit is finite as that of
  * blocksparse_block_softmax_f32 is, which has the same operands; it never is above its offset.
  *
  * Without a scale, a sigmoid is within 4 ulp of the exact one, and its logarithm within 6 ulp, or
@@ -381,12 +387,12 @@ BLOCKSPARSE_API int32_t blocksparse_block_sigmoid_f32(
  * which are there, and the gradient of that.
  *
  *   loss[r] = -sum over q < v of log(t[q] ? sigmoid(c[r][q]) : sigmoid(-c[r][q]))
- *   c[r][q] = weight * (sigmoid(c[r][q]) - t[q])                   weight = weights ? weights[r] : 1
+ *   c[r][q] = weight * (sigmoid(c[r][q]) - t[q])                weight = weights ? weights[r] : 1
  *   t[q]    = 1 if q is among positives[p], positive_start[r] <= p < positive_start[r + 1]; else 0
  *
  * A loss beyond all floats is the largest float, unless a logit is infinite; NaN in a row makes its
- * loss NaN. The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it
- * holds NaN.
+ * loss NaN. The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if
+ * it holds NaN.
  *
  * positive_start c_rows + 1 boundaries; those of the rows named ascend within [0, positive_count]
  * positives      positive_count indices; those of each row named ascend, with none twice, in [0, v)
@@ -402,8 +408,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_binary_cross_entropy_f32(
 /* ------------------------------------------------------------------------------- activations */
 
 /*
- * What is applied to each element of a row. Of a gated one, a row of z has 2 n elements, of which the
- * first n go through the function and are multiplied by the last n.
+ * What is applied to each element of a row. Of a gated one, a row of z has 2 n elements, of which
+ * the first n go through the function and are multiplied by the last n.
  */
 typedef enum blocksparse_activation {
   BLOCKSPARSE_IDENTITY = 0,  /* z */
@@ -435,13 +441,13 @@ typedef enum blocksparse_activation {
  *               gated; else it overlaps no other operand
  * rows          how many rows each of them has
  *
- * NaN gives NaN; at infinities the formulas are followed as floats do, where 0 times infinity is NaN:
- * so GELU and SiLU of -infinity are NaN.
+ * NaN gives NaN; at infinities the formulas are followed as floats do, where 0 times infinity is
+ * NaN: so GELU and SiLU of -infinity are NaN.
  *
  * How far f and its slope are off, whichever is more: so many units in the last place of the exact
  * one, or an absolute error. That of slopes is needed where they change sign, and that of SiLU only
- * where the logistic function is denormal. Tested through all finite floats in steps of 4001, and in
- * steps of 7e-5 from -18 to 18.
+ * where the logistic function is denormal. Tested through all finite floats in steps of 4001, and
+ * in steps of 7e-5 from -18 to 18.
  *
  *   function                   f                      slope
  *   identity, ReLU             exact                  exact
@@ -497,7 +503,8 @@ typedef enum blocksparse_bag_reduction {
 } blocksparse_bag_reduction;
 
 /*
- * c[r] = factor * (sum over the entries e of bag r of values[e] * a[indices[e]]); 0 for an empty bag
+ * c[r] = factor * (sum over the entries e of bag r of values[e] * a[indices[e]]); 0 for an empty
+ * bag
  *
  * n        size of a row
  * a_type   BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
@@ -531,9 +538,9 @@ BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(
     int64_t a_rows, int64_t lda, const float* scales, const float* y, int64_t ldy, float* dots);
 
 /*
- * Steps of an optimiser: for each bag r, its sum (without a factor) is the gradient g of row targets[r]
- * of w, by which that row makes one step; see below. If g is longer than max_norm, it is scaled
- * down to that. The gradient is never written to memory that others see.
+ * Steps of an optimizer: for each bag r, its sum (without a factor) is the gradient g of row
+ * targets[r] of w, by which that row makes one step; see below. If g is longer than max_norm, it is
+ * scaled down to that. The gradient is never written to memory that others see.
  *
  * a         rows that gradients are sums of: a_rows rows, row i at a + i * lda
  * targets   for each bag a row of w; no row twice
@@ -562,24 +569,28 @@ BLOCKSPARSE_API int32_t blocksparse_bag_adam_f32(
     float decay, float max_norm, float beta1, float beta2, float epsilon, float* m, float* v,
     float* w, int64_t w_rows, float* scratch);
 
-/* -------------------------------------------------------------------------------- optimisers */
+/* -------------------------------------------------------------------------------- optimizers */
 
 /*
- * The Euclidean length of x, count elements: what a gradient is clipped by. Of finite elements of any
- * size it is finite, the largest float where the exact one is beyond that. A NaN or an infinity in x
- * flows through. NaN also if the arguments are of no use.
+ * The Euclidean length of x, count elements: what a gradient is clipped by. Of finite elements of
+ * any size it is finite, the largest float where the exact one is beyond that. A NaN or an infinity
+ * in x flows through. NaN also if the arguments are of no use.
  */
 BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const float* x);
 
 /*
- * One step of an optimiser on count elements that lie together; the gradient is scale * g + decay * w.
+ * One step of an optimizer on count elements that lie together; the gradient is
+ * scale * g + decay * w.
  *
  *   SGD       w -= rate * gradient
  *   Adagrad   s += gradient^2;  w -= rate * gradient / (sqrt(s) + epsilon)
  *   Adam      m = beta1 * m + (1 - beta1) * gradient;  v = beta2 * v + (1 - beta2) * gradient^2;
- *             w -= rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon), step >= 1
+ *             w -= rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
+ *             where step >= 1
  *
- * What is divided by is at least the smallest positive float, so 0 / 0 is 0.
+ * What is divided by is at least the smallest positive float, so 0 / 0 is 0. s and v stay finite:
+ * sums beyond the largest float are kept as that. Then Adagrad divides by the size of the gradient
+ * itself, and Adam's step is 0.
  *
  * The operands do not overlap.
  */

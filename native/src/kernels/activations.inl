@@ -63,8 +63,8 @@ struct silu_function {
   }
 };
 
-// With e = exp(-2 |z|) and t = e - 1, tanh(|z|) = -t / (2 + t), and the slope is 4 e / (2 + t)^2. t is
-// formed on its own, since e has lost its last places where |z| is small.
+// With e = exp(-2 |z|) and t = e - 1, tanh(|z|) = -t / (2 + t), and the slope is 4 e / (2 + t)^2. t
+// is formed on its own, since e has lost its last places where |z| is small.
 struct tanh_function {
   INLINE static with_slope at(vec z) {
     const vec zero = set1(0.0f), one = set1(1.0f);
@@ -80,8 +80,8 @@ struct tanh_function {
   }
 };
 
-// z / 2 * (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) (Hendrycks and Gimpel, 2016), which is z times
-// the logistic function of twice that argument.
+// z / 2 * (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) (Hendrycks and Gimpel, 2016), which is z
+// times the logistic function of twice that argument.
 struct gelu_tanh_function {
   INLINE static with_slope at(vec z) {
     constexpr float kFirst = 1.5957691216f, kThird = 0.071354816273f;

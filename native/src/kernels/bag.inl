@@ -47,7 +47,7 @@ INLINE void sum_bag_columns(const bag_work& work, int32_t column, Mask m) {
     sums[v] = set1(0.0f);
   }
   for (int32_t e = 0; e < work.count; ++e) {
-    const int32_t ahead = e + kRowsAhead < work.known ? e + kRowsAhead : e;
+    const int32_t ahead = e < work.known - kRowsAhead ? e + kRowsAhead : e;
     prefetch_elements<kVectors * kWidth>(a, work.lda, work.indices[ahead]);
     float scale_of_row = 1.0f;
     if constexpr (kRowsHaveScales<Element>) {
@@ -71,7 +71,7 @@ INLINE void sum_bag_columns(const bag_work& work, int32_t column, Mask m) {
 
 template <typename Element, int32_t kVectors, bool kWeighted>
 INLINE int32_t sum_full_bag_columns(const bag_work& work, int32_t column) {
-  for (; column + kVectors * kWidth <= work.n; column += kVectors * kWidth) {
+  for (; column <= work.n - kVectors * kWidth; column += kVectors * kWidth) {
     sum_bag_columns<Element, kVectors, kWeighted>(work, column, all{});
   }
   return column;

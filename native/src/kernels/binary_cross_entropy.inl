@@ -40,8 +40,8 @@ void log_sigmoid(const softmax_row& row, float offset) {
     const vec result = sub(at_most(0.0f, z), log1p_of_fraction(exp_of_distance(z)));
     store(c + i, bounded(add(shift, result), z, lowest), m);
   });
-  float* const behind = c + row.valid;
-  fill(row.n - row.valid, -kInfinity, behind);
+  float* const rest = c + row.valid;
+  fill(row.n - row.valid, -kInfinity, rest);
 }
 
 void negate(float* c, const binary_targets& at) {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-// For what a kernel is made of: without optimisation, too, a kernel is one function, so that code
+// For what a kernel is made of: without optimization, too, a kernel is one function, so that code
 // of one instruction set never gets a symbol that another file could be linked to.
 #define INLINE [[gnu::always_inline]] inline
 

@@ -24,7 +24,7 @@ struct bfloat16 {
 
 namespace {
 
-// The first `count` bytes at p, at most 8, and zeroes behind them; no more is read.
+// The first `count` bytes at p, at most 8, and zeroes after them; no more is read.
 [[maybe_unused]] INLINE uint64_t first_bytes(const void* p, int32_t count) {
   const char* from = static_cast<const char*>(p);
   uint64_t bytes = 0;

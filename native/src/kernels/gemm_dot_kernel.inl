@@ -42,7 +42,7 @@ struct dot_tile {
     }
     UNROLL
     for (int32_t q = 0; q < kColumns; ++q) {
-      // Behind the last row of W, that one again: its products are not stored.
+      // After the last row of W, that one again: its products are not stored.
       const Element* const at = w.data + (q < last ? q : last) * w.ld + p;
       vec column;
       if constexpr (std::is_same_v<Mask, all> || std::is_same_v<Element, float>) {

@@ -92,8 +92,8 @@ void multiply_plain(const gemm_work& work) {
   const int32_t stripes = (work.columns - 1) / piece.columns + 1;
   prefetch_for_reading(work, 0, least(most, work.k));
   for (int32_t s = 0; s < stripes; ++s) {
-    const int32_t tile_begin = tiles.count() * s / stripes;
-    const int32_t tile_end = tiles.count() * (s + 1) / stripes;
+    const int32_t tile_begin = static_cast<int32_t>(int64_t{tiles.count()} * s / stripes);
+    const int32_t tile_end = static_cast<int32_t>(int64_t{tiles.count()} * (s + 1) / stripes);
     for (int32_t p = 0; p < work.k; p += most) {
       const int32_t steps = least(work.k - p, most);
       // The piece below; or the first of the next stripe; or of the next block.

@@ -71,8 +71,8 @@ class fetching {
     tile_step = steps * step;
   }
 
-  // NULL: nothing. Each step of a tile moves by `step` bytes; the next tile begins `tile_step` bytes
-  // further.
+  // NULL: nothing. Each step of a tile moves by `step` bytes; the next tile begins `tile_step`
+  // bytes further.
   const char* begin = nullptr;
   int64_t step = 0;
   int64_t tile_step = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Optimiser steps, element by element. See all_kernels.inl.
+// Optimizer steps, element by element. See all_kernels.inl.
+//
+// What is kept of squares never becomes infinite: it would stay so, and its element where it is.
 
 namespace {
 
@@ -19,9 +21,11 @@ void adagrad(int64_t count, float rate, float scale, float decay, float epsilon,
   for_each_vector(count, [=](int64_t i, auto m) {
     const vec weight = load(w + i, m);
     const vec gradient = fma(ws, weight, mul(gs, load(g + i, m)));
-    const vec squares = fma(gradient, gradient, load(s + i, m));
+    const vec squares = at_most(kLargestFloat, fma(gradient, gradient, load(s + i, m)));
+    // At least the gradient, also where its square is beyond the floats.
+    const vec root = max(sqrt(squares), magnitude(gradient));
     store(s + i, squares, m);
-    store(w + i, fma(step, div(gradient, add(sqrt(squares), least)), weight), m);
+    store(w + i, fma(step, div(gradient, add(root, least)), weight), m);
   });
 }
 
@@ -34,9 +38,9 @@ void adam(int64_t count, float rate, float scale, float decay, float beta1, floa
     const vec weight = load(w + i, part);
     const vec gradient = fma(ws, weight, mul(gs, load(g + i, part)));
     const vec mean = fma(keep1, load(m + i, part), mul(take1, gradient));
-    const vec square = fma(keep2, load(v + i, part), mul(take2, mul(gradient, gradient)));
+    const vec square = fma(keep2, load(v + i, part), mul(mul(take2, gradient), gradient));
     store(m + i, mean, part);
-    store(v + i, square, part);
+    store(v + i, at_most(kLargestFloat, square), part);
     store(w + i, fma(step, div(mean, add(sqrt(square), least)), weight), part);
   });
 }

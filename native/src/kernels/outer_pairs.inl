@@ -2,10 +2,10 @@
 //
 // Outer products of a few pairs in small blocks. See all_kernels.inl.
 //
-// The tiles of outer_tiles.inl walk through the pairs, so many times, and where they end cannot be
-// foreseen: for one or two pairs that takes longer than the products. Here the number of pairs chooses
-// the function, once for a block, whose rows of y stay in registers while it walks down the rows. Each
-// element has the bits that the tiles make of it.
+// The tiles of outer_tiles.inl walk through the pairs, each of them, and where they end cannot be
+// foreseen: for one or two pairs that takes longer than the products. Here the number of pairs
+// chooses the function, once for a block, whose rows of y stay in registers while it walks down the
+// rows. Each element has the bits that the tiles make of it.
 
 namespace {
 

@@ -146,8 +146,8 @@ class outer_cursor {
   int32_t tile_ = 0;
 };
 
-// The rows of the pairs, which may lie anywhere: asked for all at once, memory is waited for once and
-// not pair by pair.
+// The rows of the pairs, which may lie anywhere: asked for all at once, memory is waited for once
+// and not pair by pair.
 void prefetch_rows(const float* const* rows, int32_t pairs, int32_t size) {
   for (int32_t i = 0; i < pairs; ++i) {
     for (int32_t q = 0; q < size; q += kLineFloats) {
@@ -159,8 +159,8 @@ void prefetch_rows(const float* const* rows, int32_t pairs, int32_t size) {
 // Elements of a block that is a few tiles: what walks through them then takes longer than they do.
 constexpr int64_t kSmallBlock = 1024;
 
-// The tiles of a small block as it lies. With each, the memory of the same tile of the next block is
-// fetched.
+// The tiles of a small block as it lies. With each, the memory of the same tile of the next block
+// is fetched.
 void outer_of_small_block(const outer_work& work, const column_tiles& columns,
                           outer_tile_task& task) {
   for (task.row = 0; task.row < work.m; task.row += kTileRows) {

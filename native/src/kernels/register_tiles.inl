@@ -23,7 +23,7 @@ class column_tiles {
 
   int32_t count() const { return count_; }
 
-  // The first column of tile i, or behind the last tile.
+  // The first column of tile i, or after the last tile.
   int32_t begin(int32_t i) const {
     return i < count_ ? (vectors_ * i + least(i, wider_)) * kWidth : columns_;
   }
@@ -62,8 +62,8 @@ struct block_of {
     }
   }
 
-  // As widened(), where it is not done often. Where there are no masked loads of such elements, they
-  // are many instructions.
+  // As widened(), where it is not done often. Where there are no masked loads of such elements,
+  // they are many instructions.
   [[gnu::noinline]] vec widened_apart(const Element* at, int64_t column, mask m) const {
     return widened(at, column, m);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Vectors of 8 floats, with fused multiply-add and conversions of float16. For kernels_avx2.cpp only.
+// Vectors of 8 floats, with fused multiply-add and conversions of float16. For kernels_avx2.cpp
+// only.
 #include <immintrin.h>
 
 #include "kernels/compiler_hints.h"

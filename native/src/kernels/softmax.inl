@@ -90,7 +90,8 @@ void softmax(const softmax_row& row, float factor) {
 // The log probability of a finite logit is at least `lowest`, though the exact one may be below all
 // floats; that of a logit of -infinity is -infinity.
 INLINE vec bounded(vec log_probability, vec logit, vec lowest) {
-  // Above every log probability of a finite logit; -infinity for -infinity, or NaN if lowest is it too.
+  // Above every log probability of a finite logit; -infinity for -infinity, or NaN if lowest is it
+  // too.
   const vec ceiling = sub(logit, lowest);
   const vec result = max(lowest, log_probability);
   return if_less(ceiling, result, ceiling, result);
@@ -147,13 +148,18 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
   // neither is a sum of such distances by shares.
   constexpr float kQuarter = 0.25f;
   compensated_sum share_sum, quarter_sum;
+  vec farthest = set1(0.0f);
   if (to.smoothing > 0.0f) {
     const vec quarter = set1(kQuarter), from = set1(kQuarter * most);
     for_each_vector(n, [&](int64_t i, auto m) {
       const vec share = select(m, shares.load_shares(i, m), set1(0.0f));
       const vec distance = select(m, sub(from, mul(quarter, load(c + i, m))), set1(0.0f));
       share_sum.add_vector(share);
-      quarter_sum.add_vector(mul(share, distance));
+      // A logit of -infinity makes the loss infinite, unless its share is 0. (That of NaN is NaN
+      // by the exponentials.) Compensation for an infinite sum would be NaN.
+      const vec part = mul(share, distance), infinite = set1(kInfinity);
+      quarter_sum.add_vector(if_less(part, infinite, part, set1(0.0f)));
+      farthest = if_less(farthest, part, part, farthest);
     });
   }
   const double sum = replace_by_exponentials(c, n, most);
@@ -161,7 +167,8 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
   double loss = to.smoothing < 1.0f ? (1.0 - smoothing) * (log_sum + target_distance) : 0.0;
   if (to.smoothing > 0.0f) {
     loss += smoothing *
-            (log_sum * share_sum.total() + quarter_sum.total() / static_cast<double>(kQuarter));
+            (log_sum * share_sum.total() + quarter_sum.total() / static_cast<double>(kQuarter) +
+             static_cast<double>(largest_lane(farthest) < kInfinity ? 0.0f : kInfinity));
   }
   if (to.weight == 0.0f) {
     fill(row.n, 0.0f, c);

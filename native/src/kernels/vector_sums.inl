@@ -57,7 +57,8 @@ float largest_magnitude(const int32_t* rows, int32_t count, const float* x, int6
     const float* const row = x + rows[r] * ldx;
     for_each_vector(size, [&](int64_t i, auto m) {
       const vec value = load(row + i, m);
-      most = max(max(value, sub(set1(0.0f), value)), most);
+      const vec magnitude = max(value, sub(set1(0.0f), value));
+      most = if_less(most, magnitude, magnitude, most);  // a NaN leaves it as it is
     });
   }
   float lanes[kWidth];

@@ -11,7 +11,7 @@ class ClassTextFuzzTest {
         input,
         file -> {
           ClassAssignment classes = ClassAssignment.read(file);
-          classes.output(classes.classes() - 1, 0);
+          classes.output(classes.classCount() - 1, 0);
         });
   }
 }

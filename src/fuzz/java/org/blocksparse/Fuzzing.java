@@ -19,15 +19,20 @@ final class Fuzzing {
   static void readsOrRefuses(byte[] bytes, Reader... readers) throws IOException {
     Files.write(FILE, bytes);
     for (Reader reader : readers) {
-      long before = FloatTensor.allocatedBytes();
-      try {
-        reader.read(FILE);
-      } catch (FileFormatException refused) {
-        require(refused.file().equals(FILE) && !refused.reason().isEmpty(), refused.toString());
-      }
-      long kept = FloatTensor.allocatedBytes() - before;
-      require(kept == 0, kept + " bytes were kept");
+      readOrRefuse(reader);
     }
+  }
+
+  /** The same of a part of that file, while it is open. */
+  static void readOrRefuse(Reader reader) throws IOException {
+    long before = FloatTensor.allocatedBytes();
+    try {
+      reader.read(FILE);
+    } catch (FileFormatException refused) {
+      require(refused.file().equals(FILE) && !refused.reason().isEmpty(), refused.toString());
+    }
+    long kept = FloatTensor.allocatedBytes() - before;
+    require(kept == 0, kept + " bytes were kept");
   }
 
   static void require(boolean holds, String otherwise) {

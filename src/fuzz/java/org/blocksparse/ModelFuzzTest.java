@@ -7,8 +7,15 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
+import java.util.List;
 
+/** Model files of all kinds: whatever a file is, all that could load it try. */
 class ModelFuzzTest {
+  /** What the state of an optimizer is of. */
+  private static final FloatTensor WEIGHTS = FloatTensor.zeros(1, 2, 2, 3);
+
+  private static final FloatTensor BIASES = FloatTensor.zeros(2, 3);
+
   /**
    * The header up to the first zero, then the data. What is made of it begins with the header's
    * length: it would take long to find one that fits.
@@ -45,11 +52,30 @@ class ModelFuzzTest {
         file,
         path -> load(path, LoadOptions.copied()),
         path -> load(path, LoadOptions.mapped()),
-        path -> load(path, LoadOptions.copyOnWrite()));
+        path -> load(path, LoadOptions.copyOnWrite()),
+        path -> loadTree(path, LoadOptions.copied()),
+        path -> loadTree(path, LoadOptions.mapped()),
+        path -> loadBag(path, LoadOptions.copied()),
+        path -> loadBag(path, LoadOptions.mapped()),
+        path -> loadTensors(path, LoadOptions.copied()),
+        path -> loadTensors(path, LoadOptions.mapped()),
+        path -> OptimizerState.load(path, WEIGHTS, BIASES).close());
   }
 
   private static void load(Path file, LoadOptions options) throws IOException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, options)) {
+      askFor(layer, options);
+    }
+  }
+
+  private static void loadTree(Path file, LoadOptions options) throws IOException {
+    try (LabelTree layer = LabelTree.load(file, options)) {
+      askFor(layer, options);
+    }
+  }
+
+  private static void askFor(TwoLevelLayer layer, LoadOptions options) {
+    if (layer.weightType() == ElementType.FLOAT32) {
       for (int output = 0; output < layer.outputs(); output++) {
         int c = layer.assignment().classOf(output);
         if (c < 0) {
@@ -62,14 +88,35 @@ class ModelFuzzTest {
             Float.isFinite(weight) || options.memory() != LoadOptions.Memory.COPIED,
             "is not finite");
       }
-      for (int output = 0; layer.hasLabels() && output < layer.labels().size(); output++) {
-        try {
-          int found = layer.labels().output(layer.labels().name(output));
-          Fuzzing.require(
-              found == output || options.memory() != LoadOptions.Memory.COPIED, "is not found");
-        } catch (IllegalStateException e) {
-          Fuzzing.require(options.memory() != LoadOptions.Memory.COPIED, "is not UTF-8");
-        }
+    }
+    for (int output = 0; layer.hasLabels() && output < layer.labels().size(); output++) {
+      try {
+        int found = layer.labels().output(layer.labels().name(output));
+        Fuzzing.require(
+            found == output || options.memory() != LoadOptions.Memory.COPIED, "is not found");
+      } catch (IllegalStateException e) {
+        Fuzzing.require(options.memory() != LoadOptions.Memory.COPIED, "is not UTF-8");
+      }
+    }
+  }
+
+  private static void loadBag(Path file, LoadOptions options) throws IOException {
+    try (EmbeddingBag bag = EmbeddingBag.load(file, options);
+        SparseRows last = SparseRows.of(List.of(new int[] {bag.vocabulary() - 1}));
+        FloatTensor sums = bag.apply(last)) {
+      Fuzzing.require(
+          Float.isFinite(sums.get(0, bag.features() - 1))
+              || bag.weightType() != ElementType.FLOAT32
+              || options.memory() != LoadOptions.Memory.COPIED,
+          "is not finite");
+    }
+  }
+
+  private static void loadTensors(Path file, LoadOptions options) throws IOException {
+    try (TensorFile tensors = TensorFile.open(file, options)) {
+      for (String name : tensors.names()) {
+        Fuzzing.readOrRefuse(same -> tensors.floats(name).close());
+        Fuzzing.readOrRefuse(same -> tensors.ints(name).close());
       }
     }
   }

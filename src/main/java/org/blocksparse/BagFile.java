@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -16,12 +15,9 @@ import org.blocksparse.EmbeddingBag.Mode;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
-import org.blocksparse.internal.format.AtomicFile;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
-import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
-import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.StackRoom;
@@ -48,19 +44,7 @@ final class BagFile {
       metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
       weights.add(bag);
       add(bag, lease, options.optimizerState(), tensors, metadata);
-      // Scales, which have more bytes, come first, so that all lie at multiples of their size.
-      tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
-      SafeTensorsWriter writer =
-          new SafeTensorsWriter(
-              SafeTensorsLayout.of(tensors, ModelNames.TABLE),
-              metadata,
-              options.progress()::update);
-      AtomicFile.write(
-          file,
-          channel -> {
-            writer.writeAll(channel, tensors);
-            lease.requireIntact();
-          });
+      weights.write(file, ModelNames.TABLE, metadata, lease);
     }
     if (event != null) {
       event.record("save", "embedding bag", file);
@@ -114,7 +98,7 @@ final class BagFile {
     int features = ModelFile.dimension(table, 1);
     TensorEntry scales =
         type.hasScales()
-            ? reader.entry(ModelNames.scales(ModelNames.TABLE), ElementType.F32, vocabulary)
+            ? reader.entry(ModelNames.scales(ModelNames.TABLE), Dtype.F32, vocabulary)
             : null;
     Mode mode = mode(metadata);
     TensorStateEntries state = stateOrNull(reader, metadata, table);
@@ -130,10 +114,9 @@ final class BagFile {
       FloatTensor floats = FloatTensor.dense(storage, Shape.of(table.dims()));
       bag = EmbeddingBag.of(floats, mode, options.workers());
     } else {
-      Storage storage = mapped ? reader.mapElements(table) : reader.readNarrow(table);
       Shape rows = EmbeddingBag.shapeOfNarrow(vocabulary, features);
-      Weights narrow =
-          new Weights(type, rows, storage, WeightsFile.readScalesOrNull(reader, scales));
+      Storage inFile = mapped ? reader.mapElements(table) : null;
+      Weights narrow = WeightsFile.read(reader, type, rows, table, scales, inFile);
       bag = EmbeddingBag.of(narrow, mode, options.workers());
     }
     try {
@@ -171,7 +154,7 @@ final class BagFile {
     if (rule == null) {
       return null;
     }
-    if (table.type() != ElementType.F32) {
+    if (table.type() != Dtype.F32) {
       throw ModelMetadata.stateOfNarrow(ModelNames.BAG_RULE, table.type());
     }
     return TensorStateEntries.of(reader, rule, ModelNames.TABLE, table.dims(), table.dims()[0]);

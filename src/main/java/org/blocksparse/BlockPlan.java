@@ -298,7 +298,7 @@ public final class BlockPlan implements AutoCloseable {
    * The same plan, run by other workers. It shares the schedules of this one, and is closed with
    * it.
    */
-  public BlockPlan on(Workers other) {
+  public BlockPlan withWorkers(Workers other) {
     return new BlockPlan(schedules, requireNonNull(other, "workers"), inputs, outputs);
   }
 

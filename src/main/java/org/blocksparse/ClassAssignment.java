@@ -461,7 +461,7 @@ public final class ClassAssignment {
   }
 
   /** The number of classes. */
-  public int classes() {
+  public int classCount() {
     return table.classes();
   }
 
@@ -476,7 +476,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such class
    */
   public int size(int classNumber) {
-    return table.size(Check.index("classNumber", classNumber, "classes", classes()));
+    return table.size(Check.index("classNumber", classNumber, "classes", classCount()));
   }
 
   /**
@@ -512,7 +512,8 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such class, or the slot is empty
    */
   public int output(int classNumber, int slot) {
-    int[] outputs = table.members()[Check.index("classNumber", classNumber, "classes", classes())];
+    int[] outputs =
+        table.members()[Check.index("classNumber", classNumber, "classes", classCount())];
     return outputs[Check.index("slot", slot, "size", outputs.length)];
   }
 
@@ -539,7 +540,7 @@ public final class ClassAssignment {
     int retired = outputs() - table.live();
     return outputs()
         + " outputs in "
-        + classes()
+        + classCount()
         + " classes of up to "
         + slots()
         + (retired == 0 ? "" : ", " + retired + " of them retired");

@@ -65,9 +65,8 @@ public final class EmbeddingBag implements AutoCloseable {
 
   /**
    * What the sum of a row of n entries is multiplied by. It goes by the number of entries, whatever
-   * their values are, so that it is defined for values that cancel out. Who wants a mean weighted
-   * by the values, so that these count by their share, divides them by their sum and uses {@link
-   * #SUM}.
+   * their values are, so that it is defined for values that cancel out. For a mean weighted by the
+   * values, so that these count by their share, divide them by their sum and use {@link #SUM}.
    */
   public enum Mode {
     /** 1. */
@@ -96,24 +95,36 @@ public final class EmbeddingBag implements AutoCloseable {
   private final LayerState state;
   private Map<String, String> metadata = Map.of();
 
-  private EmbeddingBag(FloatTensor table, Weights narrow, Mode mode, Workers workers) {
+  private EmbeddingBag(
+      FloatTensor table,
+      Weights narrow,
+      TableRows rows,
+      long features,
+      Mode mode,
+      Workers workers) {
     this.table = table;
     this.narrow = narrow;
     this.mode = mode;
     this.workers = workers;
-    TableRows rows = table != null ? Operands.table(table) : Operands.table(narrow);
-    this.computation = new BagTable(workers.engine(), rows, features(), mode.reduction);
+    this.computation = new BagTable(workers.engine(), rows, (int) features, mode.reduction);
     this.state = new LayerState("layer", new BlockedTensor(rows.storage(), vocabulary(), true));
   }
 
   /** A layer with a given table, which becomes its own. */
   static EmbeddingBag of(FloatTensor table, Mode mode, Workers workers) {
-    return new EmbeddingBag(table, null, mode, workers);
+    long features = table.shape().dim(1);
+    return new EmbeddingBag(table, null, Operands.table(table), features, mode, workers);
+  }
+
+  /** Fills the table, uniform in [-1, 1] / features. */
+  void draw(long seed) {
+    table.filledBy(rows -> computation.draw(seed, 1f / features()));
   }
 
   /** A layer that is only read, with the rows given, which become its own. */
   static EmbeddingBag of(Weights narrow, Mode mode, Workers workers) {
-    return new EmbeddingBag(null, narrow, mode, workers);
+    long features = narrow.shape().dim(2);
+    return new EmbeddingBag(null, narrow, Operands.table(narrow), features, mode, workers);
   }
 
   /** That of weights of which each row is a block of one column, which has a scale of its own. */
@@ -128,75 +139,19 @@ public final class EmbeddingBag implements AutoCloseable {
    * @param features the size of a row
    * @throws IllegalArgumentException unless both are at least 1
    */
-  public static Builder builder(int vocabulary, int features) {
-    return new Builder(
+  public static EmbeddingBagBuilder builder(int vocabulary, int features) {
+    return new EmbeddingBagBuilder(
         Check.atLeast(1, "vocabulary", vocabulary), Check.atLeast(1, "features", features));
-  }
-
-  /** Collects what a layer is made of. */
-  public static final class Builder {
-    private final int vocabulary;
-    private final int features;
-    private Mode mode = Mode.MEAN;
-    private Workers workers = Workers.common();
-    private long seed;
-
-    private Builder(int vocabulary, int features) {
-      this.vocabulary = vocabulary;
-      this.features = features;
-    }
-
-    /** What sums are multiplied by; by default {@link Mode#MEAN}. */
-    public Builder mode(Mode value) {
-      this.mode = requireNonNull(value, "mode");
-      return this;
-    }
-
-    /** The threads that work on every call; by default {@link Workers#common}. */
-    public Builder workers(Workers all) {
-      this.workers = requireNonNull(all, "workers");
-      return this;
-    }
-
-    /** Seed of the initial table; 0 by default. Equal seeds give equal tables. */
-    public Builder seed(long value) {
-      this.seed = value;
-      return this;
-    }
-
-    /**
-     * A layer with a random table, uniform in [-1, 1] / features as in fastText: so small that rows
-     * which training has never seen add little to a sum.
-     *
-     * @throws OutOfMemoryError if there is not enough memory, naming the bytes
-     */
-    public EmbeddingBag build() {
-      EmbeddingBag bag = of(FloatTensor.zeros(vocabulary, features), mode, workers);
-      bag.table.filledBy(table -> bag.computation.draw(seed, 1f / features));
-      return bag;
-    }
-
-    /**
-     * A layer with a given table, which becomes its own: it changes it when it trains, and closes
-     * it when it is closed.
-     *
-     * @param table (vocabulary, features)
-     * @throws IllegalArgumentException if the shape does not fit
-     */
-    public EmbeddingBag build(FloatTensor table) {
-      Check.shape("table", table, "(vocabulary, features)", vocabulary, features);
-      return of(table, mode, workers);
-    }
   }
 
   /** How many rows the table has. */
   public int vocabulary() {
-    return (int) (table != null ? table.shape().dim(0) : narrow.shape().dim(0));
+    return (int) computation.rows().count();
   }
 
   /** The size of a row. */
   public int features() {
-    return (int) (table != null ? table.shape().dim(1) : narrow.shape().dim(2));
+    return computation.features();
   }
 
   /** What sums are multiplied by. */
@@ -214,7 +169,7 @@ public final class EmbeddingBag implements AutoCloseable {
 
   /** What the table is stored as. If it is not FLOAT32, table() refuses to give it out. */
   public ElementType weightType() {
-    return table != null ? ElementType.FLOAT32 : narrow.type();
+    return ElementType.of(computation.rows().type());
   }
 
   /**

@@ -16,7 +16,7 @@ import org.blocksparse.internal.softmax.OutputFilter;
  * by {@link Ranking#openedClasses}. A row in which nothing at all is allowed has an empty ranking,
  * and {@link Ranking#isFilteredOut} says so.
  *
- * <p>Probabilities stay those of the model, unless it is {@link #withRenormalisation}.
+ * <p>Probabilities stay those of the model, unless it is {@link #withRenormalization}.
  *
  * <p>Immutable. {@link SparseRows} stay the caller's, and must be open when the filter is used.
  */
@@ -32,13 +32,13 @@ public final class Filter {
   /** Null: all rows have the same. */
   private final SparseRows rows;
 
-  private final boolean renormalised;
+  private final boolean renormalized;
 
-  private Filter(boolean only, int[] outputs, SparseRows rows, boolean renormalised) {
+  private Filter(boolean only, int[] outputs, SparseRows rows, boolean renormalized) {
     this.only = only;
     this.outputs = outputs;
     this.rows = rows;
-    this.renormalised = renormalised;
+    this.renormalized = renormalized;
   }
 
   /**
@@ -103,7 +103,7 @@ public final class Filter {
    * Ranking#openedClasses} does not count them. A row whose allowed outputs have no probability at
    * all is not {@linkplain Ranking#isDefined defined}.
    */
-  public Filter withRenormalisation() {
+  public Filter withRenormalization() {
     return new Filter(only, outputs, rows, true);
   }
 
@@ -111,18 +111,18 @@ public final class Filter {
   OutputFilter check(int batch, int numberOfOutputs) {
     if (rows == null) {
       Check.indices("filter", outputs, 0, "outputs", numberOfOutputs);
-      return new OutputFilter(only, outputs, null, renormalised);
+      return new OutputFilter(only, outputs, null, renormalized);
     }
     rows.requireRows("filter", batch);
     rows.requireIndices("filter", "outputs", numberOfOutputs);
-    return new OutputFilter(only, null, rows.bags(), renormalised);
+    return new OutputFilter(only, null, rows.bags(), renormalized);
   }
 
   /** Probabilities are not to be divided by a sum, which those of a label tree do not have. */
-  void requireNotRenormalised() {
-    if (renormalised) {
+  void requireNotRenormalized() {
+    if (renormalized) {
       throw new IllegalArgumentException(
-          "filter: expected one that is not renormalised, as the probabilities of a LabelTree do not"
+          "filter: expected one that is not renormalized, as the probabilities of a LabelTree do not"
               + " sum to one, but was "
               + this);
     }
@@ -138,6 +138,6 @@ public final class Filter {
     return "Filter("
         + (only ? "only " : "without ")
         + (rows == null ? outputs.length + " outputs" : rows)
-        + (renormalised ? ", renormalised)" : ")");
+        + (renormalized ? ", renormalized)" : ")");
   }
 }

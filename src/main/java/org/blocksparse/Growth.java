@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.PriorityQueue;
+import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
@@ -164,22 +165,41 @@ final class Growth {
 
   /** Fills slots that were empty, in place. */
   private LayerMemory filled(ClassAssignment after) {
-    try (Lease lease = memory.leaseToTrain()) {
-      LayerMemory result = memory.with(after);
-      List<SlotColumns> parameters = parameters();
-      List<SlotColumns> moments = moments();
-      for (int c = 0; c < table.classes(); c++) {
-        int classNumber = c;
-        int begin = table.size(c);
-        int end = after.size(c);
-        if (begin < end) {
-          parameters.forEach(parameter -> parameter.fillWithMean(classNumber, begin, end));
-          moments.forEach(moment -> moment.clear(classNumber, begin, end));
-        }
+    return inPlace(
+        after,
+        (parameters, moments) -> {
+          for (int c = 0; c < table.classes(); c++) {
+            int classNumber = c;
+            int begin = table.size(c);
+            int end = after.size(c);
+            if (begin < end) {
+              parameters.forEach(parameter -> parameter.fillWithMean(classNumber, begin, end));
+              moments.forEach(moment -> moment.clear(classNumber, begin, end));
+            }
+          }
+        });
+  }
+
+  /** What becomes of slots. */
+  private interface Change {
+    void make(List<SlotColumns> parameters, List<SlotColumns> moments);
+  }
+
+  private LayerMemory inPlace(ClassAssignment after, Change change) {
+    LayerMemory result = null;
+    try (Lease lease = memory.leaseToTrain();
+        LayerState.Kept state = memory.state().hold()) {
+      lease.requireIntact();
+      result = memory.with(after);
+      change.make(parameters(), moments(state));
+    } catch (Throwable e) { // the lease ends with one if a file has shrunk
+      if (result != null) {
+        result.closeTables();
       }
-      memory.closeTables();
-      return result;
+      throw e;
     }
+    memory.closeTables();
+    return result;
   }
 
   private SlotColumns columns(Parameter parameter, Storage storage) {
@@ -194,8 +214,7 @@ final class Growth {
   }
 
   /** What the optimizer keeps of them. */
-  private List<SlotColumns> moments() {
-    LayerState state = memory.state();
+  private List<SlotColumns> moments(LayerState.Kept state) {
     List<SlotColumns> moments = new ArrayList<>();
     for (Parameter parameter : OF_SLOTS) {
       for (int moment = 0; moment < state.kind().moments(); moment++) {
@@ -244,22 +263,20 @@ final class Growth {
       return moved(withoutEmpty(classOf, slotOf, sizes, table.slots()));
     }
     ClassAssignment after = ClassAssignment.of(classOf, slotOf, table.classes(), table.slots());
-    try (Lease lease = memory.leaseToTrain()) {
-      LayerMemory result = memory.with(after);
-      int[] left = sizes();
-      List<SlotColumns> all = new ArrayList<>(parameters());
-      all.addAll(moments());
-      for (int i = 0; i < outputs.length; i++) {
-        if (classes[i] >= 0) {
-          int last = --left[classes[i]];
-          for (SlotColumns columns : all) {
-            columns.move(classes[i], last, movedTo[i]);
+    return inPlace(
+        after,
+        (parameters, moments) -> {
+          int[] left = sizes();
+          for (int i = 0; i < outputs.length; i++) {
+            if (classes[i] >= 0) {
+              int c = classes[i];
+              int to = movedTo[i];
+              int last = --left[c];
+              parameters.forEach(parameter -> parameter.move(c, last, to));
+              moments.forEach(moment -> moment.move(c, last, to));
+            }
           }
-        }
-      }
-      memory.closeTables();
-      return result;
-    }
+        });
   }
 
   /** The same places in classes that are numbered anew, without those that have no outputs. */
@@ -306,20 +323,21 @@ final class Growth {
     return new Growth(memory).moved(withoutEmpty(classOf, slotOf, sizes, given.slots()));
   }
 
-  /** What new memory is filled with. */
+  /** What new memory is filled with, from what an optimizer keeps as well. */
   private interface Content {
-    void fill(SoftmaxStorage parameters, LayerState state);
+    void fill(LayerState.Kept old, SoftmaxStorage parameters, LayerState state);
   }
 
   private static LayerMemory inNewMemory(
       LayerMemory memory, ClassAssignment classes, Content content) {
     SoftmaxParameters fresh = null;
     LayerMemory result = null;
-    try (Lease lease = memory.lease()) {
-      fresh = SoftmaxParameters.zeros(memory.features(), classes.classes(), classes.slots());
+    try (Lease lease = memory.lease();
+        LayerState.Kept state = memory.state().hold()) {
+      fresh = SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
       result = memory.with(classes, fresh);
-      result.state().reset(memory.state().kind());
-      content.fill(fresh.storage(), result.state());
+      result.state().reset(state.kind());
+      content.fill(state, fresh.storage(), result.state());
       return result;
     } catch (Throwable e) {
       if (result != null) {
@@ -333,11 +351,10 @@ final class Growth {
 
   private static LayerMemory copied(LayerMemory memory) {
     SoftmaxStorage from = memory.parameters().storage();
-    LayerState state = memory.state();
     return inNewMemory(
         memory,
         memory.assignment(),
-        (parameters, newState) -> {
+        (state, parameters, newState) -> {
           for (Parameter parameter : Parameter.values()) {
             parameters.of(parameter).copyFrom(from.of(parameter));
             TensorState old = state.of(parameter.index());
@@ -352,7 +369,6 @@ final class Growth {
 
   /** Moves everything into new memory. */
   private LayerMemory moved(ClassAssignment after) {
-    LayerState state = memory.state();
     Relocation relocation =
         new Relocation(
             memory.softmax().engine(), memory.link(), memory.features(), table, after.table());
@@ -360,10 +376,10 @@ final class Growth {
         inNewMemory(
             memory,
             after,
-            (parameters, newState) -> {
+            (state, parameters, newState) -> {
               relocation.parameters(memory.parameters().storage(), parameters);
               for (int moment = 0; moment < state.kind().moments(); moment++) {
-                relocation.moments(moments(state, moment), moments(newState, moment));
+                relocation.moments(moments(state::of, moment), moments(newState::of, moment));
               }
               for (Parameter parameter : Parameter.values()) {
                 int[] steps = state.of(parameter.index()).steps();
@@ -377,11 +393,11 @@ final class Growth {
   }
 
   /** One of the moments of all parameters. */
-  private static SoftmaxStorage moments(LayerState state, int moment) {
+  private static SoftmaxStorage moments(IntFunction<TensorState> state, int moment) {
     return new SoftmaxStorage(
-        state.of(Parameter.W1.index()).moment(moment),
-        state.of(Parameter.B1.index()).moment(moment),
-        state.of(Parameter.W2.index()).moment(moment),
-        state.of(Parameter.B2.index()).moment(moment));
+        state.apply(Parameter.W1.index()).moment(moment),
+        state.apply(Parameter.B1.index()).moment(moment),
+        state.apply(Parameter.W2.index()).moment(moment),
+        state.apply(Parameter.B2.index()).moment(moment));
   }
 }

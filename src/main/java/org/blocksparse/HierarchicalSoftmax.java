@@ -132,7 +132,7 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
 
   /**
    * The same of the outputs that a filter allows: all of them if they have less than that, which
-   * they cannot if the filter is {@link Filter#withRenormalisation}. Errors as {@link
+   * they cannot if the filter is {@link Filter#withRenormalization}. Errors as {@link
    * #topK(FloatTensor, int, Filter)}.
    */
   public Ranking topP(FloatTensor x, double mass, Filter filter) {

@@ -37,7 +37,7 @@ public final class HierarchicalSoftmaxBuilder
   public SoftmaxPart buildPart(int number) {
     ClassAssignment classes = orDefault();
     if (number != SoftmaxPart.CLASS_LEVEL) {
-      Check.index("number", number, "classes", classes.classes());
+      Check.index("number", number, "classes", classes.classCount());
     }
     return SoftmaxPart.initial(number, features, classes, seed, workers);
   }

@@ -43,7 +43,7 @@ public final class Labels {
    */
   public static Labels of(List<String> names) {
     int[] offsets = new int[requireNonNull(names, "names").size() + 1];
-    byte[] text = new byte[16 * names.size()];
+    byte[] text = new byte[(int) Math.min(16L * names.size(), 1 << 20)]; // and grows
     int i = 0;
     for (String name : names) {
       if (!SafeTensorsWriter.isText(requireNonNull(name, "names"))) {

@@ -3,7 +3,7 @@ package org.blocksparse;
 
 import java.io.IOException;
 import java.util.List;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.NameTable;
 import org.blocksparse.internal.format.SafeTensorsReader;
@@ -31,18 +31,17 @@ record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry order) {
     if (!reader.has(ModelNames.LABEL_OFFSETS)) {
       return null;
     }
-    TensorEntry offsets = reader.entryOfRank(1, ModelNames.LABEL_OFFSETS, ElementType.I32);
+    TensorEntry offsets = reader.entryOfRank(1, ModelNames.LABEL_OFFSETS, Dtype.I32);
     long names = offsets.dims()[0] - 1;
     if (names < 0 || names > outputs) {
       throw new MalformedException(
           offsets.name(), "has " + names + " names for " + outputs + " outputs");
     }
-    TensorEntry text = reader.entryOfRank(1, ModelNames.LABEL_TEXT, ElementType.U8);
+    TensorEntry text = reader.entryOfRank(1, ModelNames.LABEL_TEXT, Dtype.U8);
     if (text.size() > Integer.MAX_VALUE - 8) {
       throw new MalformedException(text.name(), "has more than 2^31 - 9 bytes");
     }
-    return new LabelsFile(
-        text, offsets, reader.entry(ModelNames.LABEL_ORDER, ElementType.I32, names));
+    return new LabelsFile(text, offsets, reader.entry(ModelNames.LABEL_ORDER, Dtype.I32, names));
   }
 
   long bytes() {

@@ -95,7 +95,7 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
     ClassAssignment assignment = orDefault();
     return layer(
         assignment,
-        SoftmaxParameters.random(features, assignment.classes(), assignment.slots(), seed));
+        SoftmaxParameters.random(features, assignment.classCount(), assignment.slots(), seed));
   }
 
   /**
@@ -110,7 +110,7 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
     return layer(
         assignment,
         new SoftmaxParameters(W1, b1, W2, b2)
-            .require(features, assignment.classes(), assignment.slots())
+            .require(features, assignment.classCount(), assignment.slots())
             .requireApart());
   }
 

@@ -51,7 +51,7 @@ final class LayerMemory implements AutoCloseable {
         workers,
         parameters,
         link,
-        parameters.storage().optimizerState(assignment.classes()));
+        parameters.storage().optimizerState(assignment.classCount()));
   }
 
   private LayerMemory(
@@ -66,7 +66,7 @@ final class LayerMemory implements AutoCloseable {
     this.workers = workers;
     this.state = state;
     this.parameters = parameters;
-    int classes = assignment.classes();
+    int classes = assignment.classCount();
     this.valid = Storage.allocate(classes);
     this.prior = link == Link.SOFTMAX ? SmoothingPrior.of(assignment.table()) : null;
     for (int c = 0; c < classes; c++) {
@@ -144,11 +144,9 @@ final class LayerMemory implements AutoCloseable {
     requireOpen();
     try {
       Lease lease = ofParameters.get();
-      for (Storage own : new Storage[] {valid, prior}) {
-        if (own != null && !lease.tryHold(own)) {
-          lease.close();
-          throw new IllegalStateException("only close() closes them");
-        }
+      if (!lease.tryHold(valid) || !lease.tryHold(prior)) {
+        lease.close();
+        throw new IllegalStateException("only close() closes them");
       }
       return lease;
     } catch (IllegalStateException e) {

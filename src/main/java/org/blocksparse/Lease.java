@@ -97,12 +97,21 @@ final class Lease implements AutoCloseable {
   }
 
   /**
-   * Adds memory, if it is not closed.
+   * Adds memory, if it is not closed; null is allowed and does nothing. If the heap is full, what
+   * was added before is released.
    *
-   * @return whether it was added; if not, what was added before is still held
+   * @return false if it is closed; what was added before is still held
    */
   boolean tryHold(Storage storage) {
-    held.ensureCapacity(held.size() + 1); // what is acquired below is held for certain
+    if (storage == null) {
+      return true;
+    }
+    try {
+      held.ensureCapacity(held.size() + 1); // what is acquired below is held for certain
+    } catch (Throwable e) {
+      close();
+      throw e;
+    }
     return storage.acquire() && held.add(storage);
   }
 

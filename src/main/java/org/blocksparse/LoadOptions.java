@@ -71,7 +71,7 @@ public final class LoadOptions {
     return new LoadOptions(memory, all, progress);
   }
 
-  /** Who is told how many bytes have been read; of a mapped file, those that are not mapped. */
+  /** Gets told how many bytes have been read; of a mapped file, those that are not mapped. */
   public LoadOptions withProgress(Progress listener) {
     return new LoadOptions(memory, workers, listener);
   }

@@ -6,7 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.util.Arrays;
 
 /**
- * How good rankings are, given the right labels of their rows: precision, recall, normalised
+ * How good rankings are, given the right labels of their rows: precision, recall, normalized
  * discounted cumulative gain, and precision scored by propensity, each at ranks from 1 on. Batches
  * are added one after the other; every row counts the same.
  *
@@ -253,7 +253,7 @@ public final class Metrics {
     return recall[place(k)] / rows;
   }
 
-  /** The normalised discounted cumulative gain of the first k outputs; as {@link #precision}. */
+  /** The normalized discounted cumulative gain of the first k outputs; as {@link #precision}. */
   public double ndcg(int k) {
     return ndcg[place(k)] / rows;
   }

@@ -6,19 +6,16 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
-import org.blocksparse.internal.format.AtomicFile;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
-import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
-import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.StackRoom;
@@ -69,18 +66,7 @@ final class ModelFile {
       if (layer.labels() != null) {
         LabelsFile.add(layer.labels(), tensors);
       }
-      // Elements of more bytes come first, so that all lie at multiples of their size. W2 can be
-      // used where it lies.
-      tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
-      SafeTensorsWriter writer =
-          new SafeTensorsWriter(
-              SafeTensorsLayout.of(tensors, "W2"), metadata, options.progress()::update);
-      AtomicFile.write(
-          file,
-          channel -> {
-            writer.writeAll(channel, tensors);
-            lease.requireIntact();
-          });
+      weights.write(file, "W2", metadata, lease);
     }
     if (event != null) {
       event.record("save", memory.kind(), file);
@@ -209,17 +195,17 @@ final class ModelFile {
 
     LayerContent load() throws IOException {
       Sizes sizes = sizes();
-      TensorEntry classOf = reader.entry(ModelNames.CLASS_OF, ElementType.I32, sizes.outputs());
-      TensorEntry slotOf = reader.entry(ModelNames.SLOT_OF, ElementType.I32, sizes.outputs());
-      TensorEntry b1 = reader.entry("b1", ElementType.F32, sizes.classes());
+      TensorEntry classOf = reader.entry(ModelNames.CLASS_OF, Dtype.I32, sizes.outputs());
+      TensorEntry slotOf = reader.entry(ModelNames.SLOT_OF, Dtype.I32, sizes.outputs());
+      TensorEntry b1 = reader.entry("b1", Dtype.F32, sizes.classes());
       WeightsFile.Entries weights =
           WeightsFile.Entries.of(reader, sizes.features(), sizes.classes(), sizes.slots());
-      TensorEntry[] parameters = {
-        weights.w1(),
-        b1,
-        weights.w2(),
-        reader.entry("b2", ElementType.F32, sizes.classes(), sizes.slots())
-      };
+      TensorEntry b2 = reader.entry("b2", Dtype.F32, sizes.classes(), sizes.slots());
+      Map<Parameter, TensorEntry> parameters = new EnumMap<>(Parameter.class);
+      parameters.put(Parameter.W1, weights.w1());
+      parameters.put(Parameter.B1, b1);
+      parameters.put(Parameter.W2, weights.w2());
+      parameters.put(Parameter.B2, b2);
       State state = stateOrNull(sizes.classes(), parameters);
       LabelsFile labels = LabelsFile.orNull(reader, sizes.outputs());
       long steps = metadata.number(ModelNames.STEPS);
@@ -227,8 +213,8 @@ final class ModelFile {
       long toRead = classOf.bytes() + slotOf.bytes() + weights.scaleBytes();
       toRead += state == null ? 0 : state.bytes();
       toRead += labels == null ? 0 : labels.bytes();
-      for (int p = 0; p < parameters.length; p++) {
-        toRead += mapped && p == ModelNames.W2 ? 0 : parameters[p].bytes();
+      for (Parameter parameter : Parameter.values()) {
+        toRead += mapped && parameter == Parameter.W2 ? 0 : parameters.get(parameter).bytes();
       }
       reader.tell(options.progress()::update, toRead);
 
@@ -242,17 +228,13 @@ final class ModelFile {
               weights.type() == WeightType.FLOAT32
                   ? new SoftmaxParameters(
                       floats(weights.w1()),
-                      floats(parameters[1]),
+                      floats(b1),
                       mappedW2 == null
                           ? floats(weights.w2())
                           : FloatTensor.dense(mappedW2, Shape.of(weights.w2().dims())),
-                      floats(parameters[3]))
+                      floats(b2))
                   : new SoftmaxParameters(
-                      null,
-                      floats(parameters[1]),
-                      null,
-                      floats(parameters[3]),
-                      weights.read(reader, mappedW2)),
+                      null, floats(b1), null, floats(b2), weights.read(reader, mappedW2)),
               link);
       try {
         Labels names = labels == null ? null : labels.read(reader, !mapped);
@@ -272,10 +254,10 @@ final class ModelFile {
     }
 
     private Sizes sizes() throws MalformedException {
-      ElementType type = WeightsFile.dtype(WeightsFile.typeOf(reader, "W2"));
+      Dtype type = WeightsFile.dtype(WeightsFile.typeOf(reader, "W2"));
       TensorEntry w1 = reader.entryOfRank(2, "W1", type);
       TensorEntry w2 = reader.entryOfRank(3, "W2", type);
-      TensorEntry classOf = reader.entryOfRank(1, ModelNames.CLASS_OF, ElementType.I32);
+      TensorEntry classOf = reader.entryOfRank(1, ModelNames.CLASS_OF, Dtype.I32);
       Sizes sizes =
           new Sizes(
               dimension(w1, 0),
@@ -330,25 +312,27 @@ final class ModelFile {
       }
     }
 
-    private State stateOrNull(int classes, TensorEntry[] parameters) throws MalformedException {
+    private State stateOrNull(int classes, Map<Parameter, TensorEntry> parameters)
+        throws MalformedException {
       UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.RULE);
       if (rule == null) {
         return null;
       }
-      if (parameters[ModelNames.W2].type() != ElementType.F32) {
-        throw ModelMetadata.stateOfNarrow(ModelNames.RULE, parameters[ModelNames.W2].type());
+      Dtype type = parameters.get(Parameter.W2).type();
+      if (type != Dtype.F32) {
+        throw ModelMetadata.stateOfNarrow(ModelNames.RULE, type);
       }
       List<List<TensorEntry>> moments = new ArrayList<>();
       for (int moment = 0; moment < rule.moments(); moment++) {
         List<TensorEntry> entries = new ArrayList<>();
         for (Parameter parameter : Parameter.values()) {
-          long[] dims = parameters[parameter.index()].dims();
+          long[] dims = parameters.get(parameter).dims();
           String name = ModelNames.moment(moment, parameter.label());
-          entries.add(reader.entry(name, ElementType.F32, dims));
+          entries.add(reader.entry(name, Dtype.F32, dims));
         }
         moments.add(entries);
       }
-      TensorEntry stepsOfClass = reader.entry(ModelNames.STATE_STEPS, ElementType.I32, classes);
+      TensorEntry stepsOfClass = reader.entry(ModelNames.STATE_STEPS, Dtype.I32, classes);
       return new State(rule, metadata.number(ModelNames.RULE_STEPS), stepsOfClass, moments);
     }
 

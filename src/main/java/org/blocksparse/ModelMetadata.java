@@ -3,7 +3,7 @@ package org.blocksparse;
 
 import java.util.Map;
 import java.util.TreeMap;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Link;
@@ -46,7 +46,7 @@ record ModelMetadata(Map<String, String> entries) {
   }
 
   /** The state of an optimizer beside weights of a type that is only read. */
-  static MalformedException stateOfNarrow(String rule, ElementType type) {
+  static MalformedException stateOfNarrow(String rule, Dtype type) {
     return wrong(rule + " is there, but weights of " + type + " are only read");
   }
 

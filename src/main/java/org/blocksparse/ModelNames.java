@@ -80,9 +80,6 @@ final class ModelNames {
   static final String BAG_RULE = RESERVED + "bag.optimizer";
   static final String STATE_TENSORS = RESERVED + "state.tensors";
 
-  /** The place of W2 among the parameters. */
-  static final int W2 = 2;
-
   /** What the columns or rows of weights of I8 are multiplied by. */
   private static final String SCALES = ".scales";
 

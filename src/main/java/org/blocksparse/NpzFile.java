@@ -93,8 +93,8 @@ public final class NpzFile implements AutoCloseable {
    * does.
    *
    * @param tensors by the names that the arrays get
-   * @throws IllegalArgumentException if a name could be a path, or a tensor is a transposed view or
-   *     has more than 32 dimensions
+   * @throws IllegalArgumentException if a name could be a path, a tensor is a transposed view or
+   *     has more than 32 dimensions, or there are more than 65,536 names or 8 MB of them
    * @throws IllegalStateException if a tensor is closed
    * @throws IOException if the file cannot be written; an old one is unchanged
    */

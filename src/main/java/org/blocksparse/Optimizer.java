@@ -42,7 +42,8 @@ public final class Optimizer {
   }
 
   /**
-   * {@code s += gradient^2; w -= rate * gradient / (sqrt(s) + 1e-8)} (Duchi et al., 2011).
+   * {@code s += gradient^2; w -= rate * gradient / (sqrt(s) + 1e-8)} (Duchi et al., 2011). What is
+   * kept of squares stays finite, also where a gradient is beyond 1.8e19.
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
@@ -51,7 +52,8 @@ public final class Optimizer {
   }
 
   /**
-   * Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015).
+   * Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). What is kept of
+   * squares stays finite; native kernels make no step of an element whose gradient is beyond 5e20.
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */

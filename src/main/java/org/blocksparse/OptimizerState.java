@@ -98,6 +98,8 @@ public final class OptimizerState implements AutoCloseable {
    * Writes what is kept of all tensors to a safetensors file, without the tensors. No step may run
    * meanwhile. Whenever the machine stops, the file is the old one or the new one.
    *
+   * @throws IllegalArgumentException if there are more tensors than a file can have: 65,534 of SGD
+   *     or Adagrad, 21,845 of Adam
    * @throws IllegalStateException if this is closed, or if a number is not finite
    * @throws IOException if the file cannot be written; an old one is unchanged
    */

@@ -59,12 +59,17 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
       boolean named =
           Arrays.equals(name, Arrays.copyOf(rule.name().getBytes(US_ASCII), RULE_BYTES));
       long numbers = 4 * (1L + rule.moments()) * (weights + biases);
-      boolean counted = weights >= 0 && biases >= 0 && numbers == bytes.length - HEADER_BYTES;
-      if (named && counted) {
+      boolean counted = fits(weights, bytes) && fits(biases, bytes);
+      if (named && counted && numbers == bytes.length - HEADER_BYTES) {
         return new PartBytes(number, weights, biases, rule, steps, all).requireLoadable();
       }
     }
     throw new IllegalArgumentException("parts: part " + number + " is damaged");
+  }
+
+  /** So few that nothing that is computed with them overflows. */
+  private static boolean fits(long elements, byte[] bytes) {
+    return 0 <= elements && elements <= bytes.length;
   }
 
   /** Refuses what {@link ModelFile} would not load. */

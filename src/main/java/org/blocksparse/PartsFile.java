@@ -14,7 +14,7 @@ import java.util.Map;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
@@ -53,8 +53,8 @@ final class PartsFile {
     this.classLevel = classLevel;
     this.rule = classLevel.rule();
     this.moments = options.optimizerState() ? rule.moments() : 0;
-    this.steps = new int[classes.classes()];
-    this.written = new BitSet(classes.classes());
+    this.steps = new int[classes.classCount()];
+    this.written = new BitSet(classes.classCount());
     Map<String, String> metadata =
         ModelFile.metadata(
             options.metadata() == null ? Map.of() : options.metadata(),
@@ -89,12 +89,12 @@ final class PartsFile {
   private void addOfParts(String name, Parameter parameter) {
     long[] dims =
         switch (parameter) {
-          case W1 -> new long[] {features, classes.classes()};
-          case B1 -> new long[] {classes.classes()};
-          case W2 -> new long[] {classes.classes(), features, classes.slots()};
-          case B2 -> new long[] {classes.classes(), classes.slots()};
+          case W1 -> new long[] {features, classes.classCount()};
+          case B1 -> new long[] {classes.classCount()};
+          case W2 -> new long[] {classes.classCount(), features, classes.slots()};
+          case B2 -> new long[] {classes.classCount(), classes.slots()};
         };
-    tensors.add(new TensorSource(name, ElementType.F32, dims, null));
+    tensors.add(new TensorSource(name, Dtype.F32, dims, null));
   }
 
   /** Writes the file; see {@link HierarchicalSoftmaxBuilder#saveParts}. */
@@ -132,15 +132,15 @@ final class PartsFile {
     while (parts.hasNext()) {
       PartBytes part = PartBytes.of(parts.next());
       int number = part.number();
-      if (number < 0 || number >= classes.classes() || written.get(number)) {
+      if (number < 0 || number >= classes.classCount() || written.get(number)) {
         throw new IllegalArgumentException(
-            "parts: expected each of " + classes.classes() + " classes once, but was " + number);
+            "parts: expected each of " + classes.classCount() + " classes once, but was " + number);
       }
       written.set(number);
       steps[number] = part.steps();
       put(channel, part, Parameter.W2, Parameter.B2, number);
     }
-    if (written.cardinality() < classes.classes()) {
+    if (written.cardinality() < classes.classCount()) {
       throw new IllegalArgumentException("parts: class " + written.nextClearBit(0) + " is missing");
     }
     ByteBuffer buffer = TensorSource.buffer();
@@ -156,7 +156,7 @@ final class PartsFile {
   private void put(
       SeekableByteChannel channel, PartBytes part, Parameter weights, Parameter biases, int block)
       throws IOException {
-    long columns = weights == Parameter.W1 ? classes.classes() : classes.slots();
+    long columns = weights == Parameter.W1 ? classes.classCount() : classes.slots();
     if (part.weights() != features * columns || part.biases() != columns) {
       throw new IllegalArgumentException(
           "parts: part "

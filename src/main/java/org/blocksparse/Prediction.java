@@ -162,7 +162,7 @@ final class Prediction {
                 new ClassSearch(memory.softmax(), assignment.table())
                     .search(rows, checked, candidates, workspace));
     if (event != null) {
-      event.record(query, memory.kind(), found.openedClasses(), assignment.classes());
+      event.record(query, memory.kind(), found.openedClasses(), assignment.classCount());
     }
     return new Ranking(found);
   }
@@ -170,7 +170,7 @@ final class Prediction {
   private OutputFilter check(FloatTensor x, Filter filter) {
     requireNonNull(filter, "filter");
     if (memory.link() == Link.LOGISTIC) {
-      filter.requireNotRenormalised();
+      filter.requireNotRenormalized();
     }
     return filter.check(checkX(x), assignment.outputs());
   }

@@ -54,8 +54,8 @@ public final class Routing implements AutoCloseable {
     this.gates = gates;
     this.experts = IntTensor.of(chosen, batch(), gate.k());
     try (Sides sides = sides()) {
-      this.toExperts = sides.plan(true).on(workers);
-      this.fromExperts = sides.plan(false).on(workers);
+      this.toExperts = sides.plan(true).withWorkers(workers);
+      this.fromExperts = sides.plan(false).withWorkers(workers);
     } catch (Throwable e) {
       experts.close();
       throw e;

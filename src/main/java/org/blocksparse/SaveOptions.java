@@ -95,7 +95,7 @@ public final class SaveOptions {
     return new SaveOptions(metadata, optimizerState, bag, requireNonNull(type, "type"), progress);
   }
 
-  /** Who is told how many bytes have been written. */
+  /** Gets told how many bytes have been written. */
   public SaveOptions withProgress(Progress listener) {
     return new SaveOptions(metadata, optimizerState, bag, weights, listener);
   }

@@ -59,12 +59,12 @@ public final class SoftmaxPart implements AutoCloseable {
       int number, int features, ClassAssignment classes, Workers workers) {
     ClassAssignment own;
     if (number == CLASS_LEVEL) {
-      own = ClassAssignment.contiguous(classes.classes(), classes.classes());
+      own = ClassAssignment.contiguous(classes.classCount(), classes.classCount());
     } else {
       int size = classes.size(number);
       own = ClassAssignment.of(new int[size], inOrder(size), 1, classes.slots());
     }
-    SoftmaxParameters parameters = SoftmaxParameters.zeros(features, own.classes(), own.slots());
+    SoftmaxParameters parameters = SoftmaxParameters.zeros(features, own.classCount(), own.slots());
     LayerMemory memory = new LayerMemory(features, own, workers, parameters, Link.SOFTMAX);
     return new SoftmaxPart(number, memory);
   }
@@ -84,7 +84,7 @@ public final class SoftmaxPart implements AutoCloseable {
     long before =
         number == CLASS_LEVEL
             ? 0
-            : (long) features * classes.classes() + number * ((long) features * classes.slots());
+            : (long) features * classes.classCount() + number * ((long) features * classes.slots());
     new InitialWeights(features, seed).fill(part.W(), before);
     return part;
   }
@@ -102,11 +102,12 @@ public final class SoftmaxPart implements AutoCloseable {
     requireNonNull(workers, "workers");
     LayerMemory from = requireNonNull(layer, "layer").memory();
     if (number != CLASS_LEVEL) {
-      Check.index("number", number, "classes", from.assignment().classes());
+      Check.index("number", number, "classes", from.assignment().classCount());
     }
     from.requireTrainable("part");
     SoftmaxPart part = zeros(number, from.features(), from.assignment(), workers);
-    try (Lease lease = from.lease()) {
+    try (Lease lease = from.lease();
+        LayerState.Kept state = from.state().hold()) {
       int block = Math.max(number, 0);
       for (Parameter parameter : part.parameters()) {
         copyBlock(
@@ -114,7 +115,7 @@ public final class SoftmaxPart implements AutoCloseable {
             block,
             part.memory.parameters().of(parameter).storage());
       }
-      part.copyState(from.state(), block);
+      part.copyState(state, block);
       lease.requireIntact();
       return part;
     } catch (Throwable e) {
@@ -123,7 +124,7 @@ public final class SoftmaxPart implements AutoCloseable {
     }
   }
 
-  private void copyState(LayerState from, int block) {
+  private void copyState(LayerState.Kept from, int block) {
     LayerState to = memory.state();
     to.reset(from.kind());
     for (Parameter parameter : parameters()) {
@@ -202,8 +203,8 @@ public final class SoftmaxPart implements AutoCloseable {
    *     than an array can hold
    */
   public byte[] toBytes() {
-    try (Lease lease = memory.lease()) {
-      LayerState state = memory.state();
+    try (Lease lease = memory.lease();
+        LayerState.Kept state = memory.state().hold()) {
       Parameter[] parameters = parameters();
       PartBytes bytes =
           PartBytes.allocate(
@@ -222,7 +223,7 @@ public final class SoftmaxPart implements AutoCloseable {
     }
   }
 
-  private int steps(LayerState state) {
+  private int steps(LayerState.Kept state) {
     return state.of(parameters()[0].index()).steps()[0];
   }
 

@@ -36,6 +36,8 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * what sample b selects, h and gradH have the shape (entries of inputs, iSize), out and gradOut
  * (entries of outputs, oSize), in the order of the entries.
  *
+ * <p>Where W is read and not written, it may be {@link Weights} of 16 or 8 bits.
+ *
  * <p>A dense layer is the case of one input block and one output block. The bias is added once,
  * however many inputs there are. For repeated indices, errors of rounding and differences from
  * Theano, whose {@code sparse_block_dot} this is, see {@link SparseBlockGemv}.
@@ -61,61 +63,60 @@ public final class SparseBlockDot {
    */
   public static FloatTensor apply(
       FloatTensor W, FloatTensor h, IntTensor inputIdx, FloatTensor b, IntTensor outputIdx) {
-    requireNonNull(h, "h");
-    if (h.shape().rank() == 2) {
+    Samples samples = Samples.of(h, inputIdx, outputIdx);
+    try (BlockPlan plan = SparseBlockGemv.plan(W, samples.inputIdx, samples.outputIdx)) {
+      return apply(W, samples.h, b, plan);
+    }
+  }
+
+  /**
+   * As {@link #apply(FloatTensor, FloatTensor, IntTensor, FloatTensor, IntTensor)}, of weights that
+   * are only read.
+   */
+  public static FloatTensor apply(
+      Weights W, FloatTensor h, IntTensor inputIdx, FloatTensor b, IntTensor outputIdx) {
+    Samples samples = Samples.of(h, inputIdx, outputIdx);
+    try (BlockPlan plan = SparseBlockGemv.plan(W, samples.inputIdx, samples.outputIdx)) {
+      return apply(W, samples.h, b, plan);
+    }
+  }
+
+  /** A batch of samples with the indices of their blocks. */
+  private record Samples(FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
+    /** The batch that is given, or that of one sample, whose tensors have a dimension less. */
+    static Samples of(FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
+      if (requireNonNull(h, "h").shape().rank() != 2) {
+        return new Samples(h, inputIdx, outputIdx);
+      }
       Check.rank("inputIdx", inputIdx, "(iWin) for h of rank 2", 1);
       Check.rank("outputIdx", outputIdx, "(oWin) for h of rank 2", 1);
-      return apply(
-          W,
+      return new Samples(
           h.reshape(1, h.shape().dim(0), h.shape().dim(1)),
           inputIdx.asBatchOfOne(),
-          b,
           outputIdx.asBatchOfOne());
-    }
-    try (BlockPlan plan = SparseBlockGemv.plan(W, inputIdx, outputIdx)) {
-      return apply(W, h, b, plan);
     }
   }
 
   /** The output of the layer, (batch, oWin, oSize), in a new tensor. */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
-    requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.outputs().shape(W.shape().dim(3)))
-        .filledBy(out -> apply(W, h, b, plan, out));
+    return DotProducts.apply(BlockWeights.of(W, plan), h, b);
+  }
+
+  /** As above, of weights that are only read. */
+  public static FloatTensor apply(Weights W, FloatTensor h, FloatTensor b, BlockPlan plan) {
+    return DotProducts.apply(BlockWeights.of(W, plan), h, b);
   }
 
   /** The output of the layer, written to {@code out}, whose content before does not matter. */
   public static void apply(
       FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
-    requireNonNull(plan, "plan").requireFits(W);
-    check(W.shape(), h, b, plan, out);
-    Check.noOverlap("out", out, "W", W);
-    try (Lease lease = new Lease().of("W", W)) {
-      run(lease, Operands.blocks(W), h, b, plan, out);
-    }
+    DotProducts.apply(BlockWeights.of(W, plan), h, b, out);
   }
 
-  private static void check(
-      Shape W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
-    plan.inputs().require("h", h, INPUT, W.dim(2));
-    Check.shape("b", b, BIAS, plan.oBlocks(), W.dim(3));
-    plan.outputs().require("out", out, OUTPUT, W.dim(3));
-    Check.noOverlap("out", out, "h", h);
-    Check.noOverlap("out", out, "b", b);
-  }
-
-  /** The product of operands that were checked, of weights that the lease holds. */
-  private static void run(
-      Lease lease, Blocks W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
-    lease.of("h", h).of("b", b).writing("out", out);
-    GemmSchedule forward = plan.forward(lease);
-    ProductEvent event = Recorder.product();
-    plan.workers()
-        .engine()
-        .gemm(forward, Operands.rows(h), W, Operands.rows(b), false, Operands.rows(out));
-    if (event != null) {
-      event.record("forward", plan.batch(), forward.pairs(), W.inSize(), W.outSize());
-    }
+  /** As above, of weights that are only read. */
+  public static void apply(
+      Weights W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
+    DotProducts.apply(BlockWeights.of(W, plan), h, b, out);
   }
 
   /**
@@ -123,11 +124,12 @@ public final class SparseBlockDot {
    * (batch, oWin, oSize), or half of oSize with a gated activation.
    */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, BlockPlan plan, Epilogue epilogue) {
-    requireNonNull(plan, "plan").requireFits(W);
-    long oSize = W.shape().dim(3);
-    requireNonNull(epilogue, "epilogue").require(plan, oSize);
-    return FloatTensor.zeros(plan.outputs().shape(epilogue.outSize(oSize)))
-        .filledBy(out -> apply(W, h, plan, epilogue, out));
+    return DotProducts.apply(BlockWeights.of(W, plan), h, epilogue);
+  }
+
+  /** As above, of weights that are only read. */
+  public static FloatTensor apply(Weights W, FloatTensor h, BlockPlan plan, Epilogue epilogue) {
+    return DotProducts.apply(BlockWeights.of(W, plan), h, epilogue);
   }
 
   /**
@@ -137,7 +139,13 @@ public final class SparseBlockDot {
    */
   public static void apply(
       FloatTensor W, FloatTensor h, BlockPlan plan, Epilogue epilogue, FloatTensor out) {
-    FusedDot.apply(W, h, plan, epilogue, out);
+    DotProducts.apply(BlockWeights.of(W, plan), h, epilogue, out);
+  }
+
+  /** As above, of weights that are only read. */
+  public static void apply(
+      Weights W, FloatTensor h, BlockPlan plan, Epilogue epilogue, FloatTensor out) {
+    DotProducts.apply(BlockWeights.of(W, plan), h, epilogue, out);
   }
 
   /**
@@ -148,16 +156,24 @@ public final class SparseBlockDot {
    * }</pre>
    */
   public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
-    requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.inputs().shape(W.shape().dim(2)))
-        .filledBy(gradH -> gradH(W, gradOut, plan, gradH));
+    return DotProducts.gradH(BlockWeights.of(W, plan), gradOut);
+  }
+
+  /** As above, of weights that are only read. */
+  public static FloatTensor gradH(Weights W, FloatTensor gradOut, BlockPlan plan) {
+    return DotProducts.gradH(BlockWeights.of(W, plan), gradOut);
   }
 
   /**
    * The gradient with respect to h, written to {@code gradH}, whose content before does not matter.
    */
   public static void gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
-    gradH(W, gradOut, plan, 1, false, gradH);
+    DotProducts.gradH(BlockWeights.of(W, plan), gradOut, 1, false, gradH);
+  }
+
+  /** As above, of weights that are only read. */
+  public static void gradH(Weights W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
+    DotProducts.gradH(BlockWeights.of(W, plan), gradOut, 1, false, gradH);
   }
 
   /**
@@ -168,86 +184,13 @@ public final class SparseBlockDot {
    */
   public static void addGradH(
       FloatTensor W, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradH) {
-    gradH(W, gradOut, plan, Check.finite("alpha", alpha), true, gradH);
+    DotProducts.gradH(BlockWeights.of(W, plan), gradOut, alpha, true, gradH);
   }
 
-  private static void gradH(
-      FloatTensor W,
-      FloatTensor gradOut,
-      BlockPlan plan,
-      float alpha,
-      boolean accumulate,
-      FloatTensor gradH) {
-    requireNonNull(plan, "plan").requireFits(W);
-    check(W.shape(), gradOut, plan, gradH);
-    Check.noOverlap("gradH", gradH, "W", W);
-    try (Lease lease = new Lease().of("W", W)) {
-      run(lease, Operands.blocks(W), gradOut, plan, alpha, accumulate, gradH);
-    }
-  }
-
-  private static void check(Shape W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
-    plan.outputs().require("gradOut", gradOut, OUTPUT, W.dim(3));
-    plan.inputs().require("gradH", gradH, INPUT, W.dim(2));
-    Check.noOverlap("gradH", gradH, "gradOut", gradOut);
-  }
-
-  /** The gradient from operands that were checked, of weights that the lease holds. */
-  private static void run(
-      Lease lease,
-      Blocks W,
-      FloatTensor gradOut,
-      BlockPlan plan,
-      float alpha,
-      boolean accumulate,
-      FloatTensor gradH) {
-    lease.of("gradOut", gradOut).writing("gradH", gradH);
-    GemmSchedule backward = plan.backward(lease);
-    Engine engine = plan.workers().engine();
-    ProductEvent event = Recorder.product();
-    engine.withFactor(
-        alpha,
-        Operands.rows(gradOut),
-        rows -> engine.gemm(backward, rows, W.transpose(), null, accumulate, Operands.rows(gradH)));
-    if (event != null) {
-      event.record("gradH", plan.batch(), backward.pairs(), W.inSize(), W.outSize());
-    }
-  }
-
-  /** As {@link #apply(FloatTensor, FloatTensor, FloatTensor, BlockPlan)}, of read-only weights. */
-  public static FloatTensor apply(Weights W, FloatTensor h, FloatTensor b, BlockPlan plan) {
-    requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.outputs().shape(W.shape().dim(3)))
-        .filledBy(out -> apply(W, h, b, plan, out));
-  }
-
-  /**
-   * As {@link #apply(FloatTensor, FloatTensor, FloatTensor, BlockPlan, FloatTensor)}, of read-only
-   * weights.
-   */
-  public static void apply(
-      Weights W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
-    requireNonNull(plan, "plan").requireFits(W);
-    check(W.shape(), h, b, plan, out);
-    try (Lease lease = new Lease().of("W", W)) {
-      run(lease, W.blocks(), h, b, plan, out);
-    }
-  }
-
-  /** As {@link #gradH(FloatTensor, FloatTensor, BlockPlan)}, of read-only weights. */
-  public static FloatTensor gradH(Weights W, FloatTensor gradOut, BlockPlan plan) {
-    requireNonNull(plan, "plan").requireFits(W);
-    return FloatTensor.zeros(plan.inputs().shape(W.shape().dim(2)))
-        .filledBy(gradH -> gradH(W, gradOut, plan, gradH));
-  }
-
-  /** As {@link #gradH(FloatTensor, FloatTensor, BlockPlan, FloatTensor)}, of read-only weights. */
-  public static void gradH(Weights W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
-    requireNonNull(plan, "plan").requireFits(W);
-    check(W.shape(), gradOut, plan, gradH);
-    try (Lease lease = new Lease().of("W", W)) {
-      run(lease, W.blocks(), gradOut, plan, 1, false, gradH);
-    }
+  /** As above, of weights that are only read. */
+  public static void addGradH(
+      Weights W, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradH) {
+    DotProducts.gradH(BlockWeights.of(W, plan), gradOut, alpha, true, gradH);
   }
 
   /**
@@ -273,7 +216,20 @@ public final class SparseBlockDot {
       Activation activation,
       FloatTensor z,
       FloatTensor gradZ) {
-    FusedDot.gradZ(W, gradOut, plan, activation, z, null, 1, false, gradZ, null);
+    DotProducts.gradZ(
+        BlockWeights.of(W, plan), gradOut, activation, z, null, 1, false, gradZ, null);
+  }
+
+  /** As above, of weights that are only read. */
+  public static void gradH(
+      Weights W,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Activation activation,
+      FloatTensor z,
+      FloatTensor gradZ) {
+    DotProducts.gradZ(
+        BlockWeights.of(W, plan), gradOut, activation, z, null, 1, false, gradZ, null);
   }
 
   /**
@@ -294,7 +250,24 @@ public final class SparseBlockDot {
       FloatTensor gradGate) {
     requireNonNull(gate, "gate");
     requireNonNull(gradGate, "gradGate");
-    FusedDot.gradZ(W, gradOut, plan, activation, z, gate, 1, false, gradZ, gradGate);
+    DotProducts.gradZ(
+        BlockWeights.of(W, plan), gradOut, activation, z, gate, 1, false, gradZ, gradGate);
+  }
+
+  /** As above, of weights that are only read. */
+  public static void gradH(
+      Weights W,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Activation activation,
+      FloatTensor z,
+      FloatTensor gate,
+      FloatTensor gradZ,
+      FloatTensor gradGate) {
+    requireNonNull(gate, "gate");
+    requireNonNull(gradGate, "gradGate");
+    DotProducts.gradZ(
+        BlockWeights.of(W, plan), gradOut, activation, z, gate, 1, false, gradZ, gradGate);
   }
 
   /**
@@ -317,7 +290,21 @@ public final class SparseBlockDot {
       FloatTensor z,
       float alpha,
       FloatTensor gradZ) {
-    FusedDot.gradZ(W, gradOut, plan, activation, z, null, alpha, true, gradZ, null);
+    DotProducts.gradZ(
+        BlockWeights.of(W, plan), gradOut, activation, z, null, alpha, true, gradZ, null);
+  }
+
+  /** As above, of weights that are only read. */
+  public static void addGradH(
+      Weights W,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Activation activation,
+      FloatTensor z,
+      float alpha,
+      FloatTensor gradZ) {
+    DotProducts.gradZ(
+        BlockWeights.of(W, plan), gradOut, activation, z, null, alpha, true, gradZ, null);
   }
 
   /**
@@ -339,7 +326,25 @@ public final class SparseBlockDot {
       FloatTensor gradGate) {
     requireNonNull(gate, "gate");
     requireNonNull(gradGate, "gradGate");
-    FusedDot.gradZ(W, gradOut, plan, activation, z, gate, alpha, true, gradZ, gradGate);
+    DotProducts.gradZ(
+        BlockWeights.of(W, plan), gradOut, activation, z, gate, alpha, true, gradZ, gradGate);
+  }
+
+  /** As above, of weights that are only read. */
+  public static void addGradH(
+      Weights W,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      Activation activation,
+      FloatTensor z,
+      FloatTensor gate,
+      float alpha,
+      FloatTensor gradZ,
+      FloatTensor gradGate) {
+    requireNonNull(gate, "gate");
+    requireNonNull(gradGate, "gradGate");
+    DotProducts.gradZ(
+        BlockWeights.of(W, plan), gradOut, activation, z, gate, alpha, true, gradZ, gradGate);
   }
 
   /**

@@ -3,11 +3,6 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import org.blocksparse.internal.Blocks;
-import org.blocksparse.internal.events.ProductEvent;
-import org.blocksparse.internal.events.Recorder;
-import org.blocksparse.internal.schedule.GemmSchedule;
-
 /**
  * Adds to chosen output blocks the products of chosen input blocks with the weights between them:
  *
@@ -19,7 +14,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
  *   <caption>Shapes</caption>
  *   <tr><th>argument</th><th>shape</th><th>meaning</th></tr>
  *   <tr><td>o</td><td>(batch, oWin, oSize)</td><td>what is added to</td></tr>
- *   <tr><td>W</td><td>(iBlocks, oBlocks, iSize, oSize)</td><td>weights; may be a transposed view</td></tr>
+ *   <tr><td>W</td><td>(iBlocks, oBlocks, iSize, oSize)</td><td>weights; may be a transposed view, or {@link Weights}</td></tr>
  *   <tr><td>h</td><td>(batch, iWin, iSize)</td><td>the input blocks that were chosen</td></tr>
  *   <tr><td>inputIdx</td><td>(batch, iWin)</td><td>which they are, in [0, iBlocks)</td></tr>
  *   <tr><td>outputIdx</td><td>(batch, oWin)</td><td>which output blocks, in [0, oBlocks)</td></tr>
@@ -39,6 +34,8 @@ import org.blocksparse.internal.schedule.GemmSchedule;
  * <p>This is Theano's {@code SparseBlockGemv}, except that negative indices are refused.
  */
 public final class SparseBlockGemv {
+  private static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
+
   private SparseBlockGemv() {}
 
   /**
@@ -56,14 +53,25 @@ public final class SparseBlockGemv {
     }
   }
 
+  /** As above, of weights that are only read. */
+  public static FloatTensor apply(
+      FloatTensor o, Weights W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
+    try (BlockPlan plan = plan(W, inputIdx, outputIdx)) {
+      return apply(o, W, h, plan);
+    }
+  }
+
   /**
    * As {@link #apply(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor)}, with a plan of
    * inputIdx and outputIdx.
    */
   public static FloatTensor apply(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
-    requireNonNull(plan, "plan").requireFits(W);
-    check(o, W.shape(), h, plan);
-    return o.copy("o").filledBy(sum -> applyInPlace(W, h, plan, sum));
+    return DotProducts.sum(o, BlockWeights.of(W, plan), h);
+  }
+
+  /** As above, of weights that are only read. */
+  public static FloatTensor apply(FloatTensor o, Weights W, FloatTensor h, BlockPlan plan) {
+    return DotProducts.sum(o, BlockWeights.of(W, plan), h);
   }
 
   /**
@@ -82,54 +90,38 @@ public final class SparseBlockGemv {
     }
   }
 
+  /** As above, of weights that are only read. */
+  public static void applyInPlace(
+      Weights W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx, FloatTensor o) {
+    try (BlockPlan plan = plan(W, inputIdx, outputIdx)) {
+      applyInPlace(W, h, plan, o);
+    }
+  }
+
   /**
    * As {@link #applyInPlace(FloatTensor, FloatTensor, IntTensor, IntTensor, FloatTensor)}, with a
    * plan of inputIdx and outputIdx.
    */
   public static void applyInPlace(FloatTensor W, FloatTensor h, BlockPlan plan, FloatTensor o) {
-    requireNonNull(plan, "plan").requireFits(W);
-    check(o, W.shape(), h, plan);
-    Check.noOverlap("o", o, "W", W);
-    Check.noOverlap("o", o, "h", h);
-    try (Lease lease = new Lease().writing("o", o).of("W", W)) {
-      run(lease, Operands.blocks(W), h, plan, o);
-    }
+    DotProducts.addTo(o, BlockWeights.of(W, plan), h);
   }
 
-  /**
-   * As {@link #applyInPlace(FloatTensor, FloatTensor, BlockPlan, FloatTensor)}, of read-only
-   * weights.
-   */
+  /** As above, of weights that are only read. */
   public static void applyInPlace(Weights W, FloatTensor h, BlockPlan plan, FloatTensor o) {
-    requireNonNull(plan, "plan").requireFits(W);
-    check(o, W.shape(), h, plan);
-    Check.noOverlap("o", o, "h", h);
-    try (Lease lease = new Lease().writing("o", o).of("W", W)) {
-      run(lease, W.blocks(), h, plan, o);
-    }
-  }
-
-  /** The product of operands that were checked, of weights and a sum that the lease holds. */
-  private static void run(Lease lease, Blocks W, FloatTensor h, BlockPlan plan, FloatTensor o) {
-    lease.of("h", h);
-    GemmSchedule forward = plan.forward(lease);
-    ProductEvent event = Recorder.product();
-    plan.workers().engine().gemm(forward, Operands.rows(h), W, null, true, Operands.rows(o));
-    if (event != null) {
-      event.record("forward", plan.batch(), forward.pairs(), W.inSize(), W.outSize());
-    }
+    DotProducts.addTo(o, BlockWeights.of(W, plan), h);
   }
 
   /** The plan for the given weights and indices. */
   static BlockPlan plan(FloatTensor W, IntTensor inputIdx, IntTensor outputIdx) {
-    Check.rank("W", W, WEIGHTS, 4);
-    return BlockPlan.of(inputIdx, outputIdx, (int) W.shape().dim(0), (int) W.shape().dim(1));
+    return plan(Check.rank("W", W, WEIGHTS, 4).shape(), inputIdx, outputIdx);
   }
 
-  private static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
+  /** As above, of weights that are only read. */
+  static BlockPlan plan(Weights W, IntTensor inputIdx, IntTensor outputIdx) {
+    return plan(requireNonNull(W, "W").shape(), inputIdx, outputIdx);
+  }
 
-  private static void check(FloatTensor o, Shape W, FloatTensor h, BlockPlan plan) {
-    plan.inputs().require("h", h, "(batch, iWin, iSize)", W.dim(2));
-    plan.outputs().require("o", o, "(batch, oWin, oSize)", W.dim(3));
+  private static BlockPlan plan(Shape W, IntTensor inputIdx, IntTensor outputIdx) {
+    return BlockPlan.of(inputIdx, outputIdx, (int) W.dim(0), (int) W.dim(1));
   }
 }

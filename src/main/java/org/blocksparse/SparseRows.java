@@ -166,8 +166,9 @@ public final class SparseRows implements AutoCloseable {
   /**
    * Rows over the memory of direct buffers, each from its position to its limit, without a copy;
    * values are 1. The buffers stay reachable; closing the rows does not free them. Their content
-   * must not change as long as the rows are used. If it does, results are undefined, but no other
-   * memory is written.
+   * must not change while a call uses the rows: an index is checked before it is read again, and
+   * one that has become too large in between may be read as a row of memory that is not there,
+   * which ends the process. Between two calls a change gives an exception, or other results.
    *
    * @throws IllegalArgumentException if a buffer is not direct, not in native byte order or not at
    *     a multiple of four, and as {@link #of(int[], int[])}
@@ -418,15 +419,25 @@ public final class SparseRows implements AutoCloseable {
   /** rows + 1 offsets, from 0 on, in a new array; leased by the caller. */
   int[] offsets() {
     int[] all = new int[rows + 1];
-    offsets.getInts(0, all, 0, all.length);
+    getOffsets(all);
     return all;
+  }
+
+  /** The same, in the first elements of an array. */
+  void getOffsets(int[] into) {
+    offsets.getInts(0, into, 0, rows + 1);
   }
 
   /** The indices of all rows, in a new array; leased by the caller. */
   int[] indices() {
     int[] all = new int[entries];
-    indices.storage().getInts(indices.begin(), all, 0, entries);
+    getIndices(all);
     return all;
+  }
+
+  /** The same, in the first elements of an array. */
+  void getIndices(int[] into) {
+    indices.storage().getInts(indices.begin(), into, 0, entries);
   }
 
   /** These rows as the kernels see them. */
@@ -523,12 +534,12 @@ public final class SparseRows implements AutoCloseable {
    * @throws IllegalStateException if they are closed; what was added before is released then
    */
   Lease lease(Lease lease, String name) {
-    Storage[] storages = {offsets, indices.storage(), values == null ? null : values.storage()};
-    for (Storage storage : storages) {
-      if (storage != null && (closed || !lease.tryHold(storage))) {
-        lease.close();
-        throw new IllegalStateException(name + ": the " + this + " are closed");
-      }
+    if (closed
+        || !lease.tryHold(offsets)
+        || !lease.tryHold(indices.storage())
+        || !lease.tryHold(values == null ? null : values.storage())) {
+      lease.close();
+      throw new IllegalStateException(name + ": the " + this + " are closed");
     }
     return lease;
   }

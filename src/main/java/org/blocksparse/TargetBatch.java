@@ -57,7 +57,7 @@ final class TargetBatch {
   }
 
   /**
-   * The checked batch of a label tree.
+   * The checked batch of a label tree, in memory of a workspace.
    *
    * @param batch the number of rows
    * @throws IllegalArgumentException if there are not as many rows of targets, a weight is not
@@ -65,29 +65,31 @@ final class TargetBatch {
    * @throws IndexOutOfBoundsException if a target is outside [0, outputs)
    * @throws IllegalStateException if the targets are closed
    */
-  static TrainingBatch check(int batch, SparseRows targets, Loss loss, ClassTable classes) {
+  static TrainingBatch check(
+      int batch, SparseRows targets, Loss loss, ClassTable classes, Workspace workspace) {
     loss.requireForSets();
     requireNonNull(targets, "targets").requireRows("targets", batch);
     try (Lease lease = targets.lease(new Lease(), "targets")) {
       targets.requireIndices("targets", "outputs", classes.outputs());
-      requireLive(targets, classes);
-      float[] weights = weights(batch, loss, new float[batch]);
+      int[] offsets = workspace.ints(Ints.TARGET_OFFSETS, batch + 1);
+      int[] outputs = workspace.ints(Ints.TARGETS, targets.entries());
+      targets.getOffsets(offsets);
+      targets.getIndices(outputs);
+      requireLive(batch, offsets, outputs, classes);
+      float[] weights = weights(batch, loss, workspace.weights(batch));
       for (int r = 0; loss.isMean() && r < batch; r++) {
         weights[r] /= batch;
       }
-      return new LabelSets(targets.offsets(), targets.indices(), weights, classes);
+      return new LabelSets(batch, offsets, outputs, weights, classes, workspace);
     }
   }
 
-  private static void requireLive(SparseRows targets, ClassTable classes) {
-    if (classes.live() == classes.outputs()) {
-      return;
-    }
-    for (int r = 0; r < targets.rows(); r++) {
-      for (int output : targets.indices(r)) {
-        if (classes.classOf()[output] < 0) {
+  private static void requireLive(int batch, int[] offsets, int[] outputs, ClassTable classes) {
+    for (int r = 0; r < batch; r++) {
+      for (int i = offsets[r]; i < offsets[r + 1]; i++) {
+        if (classes.classOf()[outputs[i]] < 0) {
           throw new IllegalArgumentException(
-              "targets: index " + output + " of row " + r + " is retired");
+              "targets: index " + outputs[i] + " of row " + r + " is retired");
         }
       }
     }

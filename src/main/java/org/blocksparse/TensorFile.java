@@ -8,19 +8,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashSet;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
-import org.blocksparse.internal.format.AtomicFile;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
-import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
-import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
-import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 
@@ -36,11 +31,15 @@ import org.blocksparse.internal.memory.Storage;
  *     FloatTensor W2 = file.floats("W2")) { ... }
  * }</pre>
  *
- * <p>Tensors are of float32 and int32. A file may come from anybody: what is wrong with it is told
- * by {@link FileFormatException}. Layers have files of their own ({@link HierarchicalSoftmax#save},
- * {@link EmbeddingBag#save}), whose tensors can be read here as well.
+ * <p>Tensors are of float32 and int32, and weights of products of any {@link ElementType}: F16,
+ * BF16, or I8 with {@code NAME.scales}, F32 (iBlocks, oBlocks, oSize), beside them. A file may come
+ * from anybody: what is wrong with it is told by {@link FileFormatException}. Layers have files of
+ * their own ({@link HierarchicalSoftmax#save}, {@link EmbeddingBag#save}), whose tensors can be
+ * read here as well.
  *
- * <p>Safe for use by any number of threads.
+ * <p>Safe for use by any number of threads. An interrupt of one that reads ends its call with an
+ * {@link IOException}; the file stays open for the others, unless it is in another file system than
+ * the system's, or is mapped where there is no native library.
  */
 public final class TensorFile implements AutoCloseable {
   private final Path file;
@@ -54,63 +53,52 @@ public final class TensorFile implements AutoCloseable {
     this.mapped = mapped;
   }
 
-  /** Writes tensors; see {@link #save(Path, Map, Map)}. */
+  /** Writes tensors; see {@link #save(Path, NamedTensors, Map)}. */
   public static void save(Path file, Map<String, ? extends Tensor> tensors) throws IOException {
     save(file, tensors, Map.of());
   }
 
-  /**
-   * Writes tensors by their names, in the order of the map. Whenever the machine stops, the file is
-   * the old one or the new one, never a part of one.
-   *
-   * @param metadata strings that belong to the file, by key
-   * @throws IllegalArgumentException if a tensor is a transposed view, if a name could be a path or
-   *     has a space, if metadata is refused by {@link SaveOptions#withMetadata}, or if there are
-   *     more than 65,536 names or 8 MB of them
-   * @throws IllegalStateException if a tensor is closed, or a float32 is not finite
-   * @throws IOException if the file cannot be written; an old one is unchanged
-   */
+  /** Writes tensors, in the order of the map; see {@link #save(Path, NamedTensors, Map)}. */
   public static void save(
       Path file, Map<String, ? extends Tensor> tensors, Map<String, String> metadata)
       throws IOException {
     StackRoom.requireForFiles();
+    save(file, NamedTensors.of(tensors), metadata);
+  }
+
+  /** Writes tensors and weights; see {@link #save(Path, NamedTensors, Map)}. */
+  public static void save(Path file, NamedTensors tensors) throws IOException {
+    save(file, tensors, Map.of());
+  }
+
+  /**
+   * Writes tensors and weights by their names: in their order, those with more bytes for an element
+   * first. Whenever the machine stops, the file is the old one or the new one, never a part of one.
+   *
+   * @param metadata strings that belong to the file, by key
+   * @throws IllegalArgumentException if a tensor is a transposed view or has more than 32
+   *     dimensions; if a name could be a path or has a space, or is that of the scales of INT8
+   *     weights; if metadata is refused by {@link SaveOptions#withMetadata}, or if there are more
+   *     than 65,536 names or 8 MB of them; if what is to be weights of fewer bits has another rank
+   *     than 4, or is not finite or too large
+   * @throws IllegalStateException if a tensor is closed, or a float32 is not finite
+   * @throws IOException if the file cannot be written; an old one is unchanged
+   */
+  public static void save(Path file, NamedTensors tensors, Map<String, String> metadata)
+      throws IOException {
+    StackRoom.requireForFiles();
     requireNonNull(file, "file");
+    requireNonNull(tensors, "tensors");
     FileEvent event = Recorder.file();
-    Map<String, String> strings = SaveOptions.defaults().withMetadata(metadata).metadata();
-    try (Lease lease = new Lease()) {
-      List<TensorSource> sources = new ArrayList<>();
-      for (Map.Entry<String, ? extends Tensor> entry :
-          requireNonNull(tensors, "tensors").entrySet()) {
-        sources.add(source(entry.getKey(), entry.getValue(), lease));
-      }
-      SafeTensorsWriter writer =
-          new SafeTensorsWriter(SafeTensorsLayout.of(sources), strings, (done, total) -> {});
-      AtomicFile.write(
-          file,
-          channel -> {
-            writer.writeAll(channel, sources);
-            lease.requireIntact();
-          });
+    SaveOptions options = SaveOptions.defaults().withMetadata(metadata);
+    try (Lease lease = new Lease();
+        WeightsFile weights = new WeightsFile(options, new ArrayList<>())) {
+      tensors.addTo(weights, lease);
+      weights.write(file, null, options.metadata(), lease);
     }
     if (event != null) {
       event.record("save", "tensors", file);
     }
-  }
-
-  private static TensorSource source(String name, Tensor tensor, Lease lease) {
-    requireNonNull(name, "tensors");
-    if (!SafeTensorsWriter.isName(name)) {
-      throw new IllegalArgumentException(
-          "tensors: \""
-              + name
-              + "\" is not a name of a tensor: it is empty, or it could be a path");
-    }
-    requireNonNull(tensor, name).requireContiguous(name);
-    lease.of(name, tensor);
-    long[] dims = tensor.shape().toArray();
-    return tensor instanceof FloatTensor
-        ? TensorSource.floats(name, dims, tensor.storage())
-        : TensorSource.ints(name, dims, tensor.storage());
   }
 
   /** Opens a file, to read tensors into memory; see {@link #open(Path, LoadOptions)}. */
@@ -121,10 +109,10 @@ public final class TensorFile implements AutoCloseable {
   /**
    * Opens a file.
    *
-   * @param options whether tensors of float32 are read into memory and checked, or used where they
-   *     lie, as {@link LoadOptions#mapped} says of W2: all processes that map the file share their
-   *     memory, and what is not touched is neither read nor checked. The workers and the progress
-   *     are not used.
+   * @param options whether tensors of float32 and weights are read into memory and checked, or used
+   *     where they lie, as {@link LoadOptions#mapped} says of W2: all processes that map the file
+   *     share their memory, and what is not touched is neither read nor checked. The workers and
+   *     the progress are not used.
    * @throws FileFormatException if the file is no safetensors file
    * @throws IOException if the file cannot be read
    */
@@ -135,18 +123,29 @@ public final class TensorFile implements AutoCloseable {
     FileEvent event = Recorder.file();
     boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
     SafeTensorsReader reader =
-        FileFormatException.of(file, () -> ModelFile.open(file, options.memory()));
+        FileFormatException.of(
+            file,
+            () ->
+                mapped
+                    ? ModelFile.open(file, options.memory())
+                    : SafeTensorsReader.openShared(file));
     if (event != null) {
       event.record(options.verb(), "tensors", file);
     }
     return new TensorFile(file, reader, mapped);
   }
 
-  /** The names of the tensors of float32 and int32; of other types there may be more. */
+  /** The names of what can be read, scales among them; of other types there may be more. */
   public Set<String> names() {
     Set<String> names = new LinkedHashSet<>();
     for (TensorEntry entry : reader.entries()) {
-      if (entry.type() == ElementType.F32 || entry.type() == ElementType.I32) {
+      boolean readable =
+          switch (entry.type()) {
+            case F32, I32 -> true;
+            case F16, BF16, I8 -> entry.dims().length == Weights.RANK;
+            default -> false;
+          };
+      if (readable) {
         names.add(entry.name());
       }
     }
@@ -170,8 +169,8 @@ public final class TensorFile implements AutoCloseable {
   public FloatTensor floats(String name) throws IOException {
     return read(
         name,
-        ElementType.F32,
-        entry -> {
+        () -> {
+          TensorEntry entry = reader.entryOfType(name, Dtype.F32);
           Storage storage = mapped ? reader.mapElements(entry) : reader.readFloats(entry);
           return FloatTensor.dense(storage, Shape.of(entry.dims()));
         });
@@ -184,8 +183,8 @@ public final class TensorFile implements AutoCloseable {
   public IntTensor ints(String name) throws IOException {
     return read(
         name,
-        ElementType.I32,
-        entry -> {
+        () -> {
+          TensorEntry entry = reader.entryOfType(name, Dtype.I32);
           if (entry.size() > Integer.MAX_VALUE - 8) {
             throw new MalformedException(name, "has more elements than an array can hold");
           }
@@ -193,12 +192,27 @@ public final class TensorFile implements AutoCloseable {
         });
   }
 
-  private interface Content<T> {
-    T of(TensorEntry entry) throws IOException;
+  /**
+   * Weights of a product, (iBlocks, oBlocks, iSize, oSize), of any {@link ElementType}; the caller
+   * closes them. They live on when this file is closed. Scales are always read into memory and
+   * checked.
+   *
+   * @throws FileFormatException if there are none of this name; if their type or rank is another,
+   *     their scales are missing, do not fit, or could make weights infinite; or, unless the file
+   *     is mapped, if an element is not finite
+   * @throws IOException if the file cannot be read
+   * @throws IllegalStateException if this file is closed
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public Weights weights(String name) throws IOException {
+    return read(name, () -> WeightsFile.readBlocks(reader, name, mapped));
   }
 
-  private synchronized <T> T read(String name, ElementType type, Content<T> content)
-      throws IOException {
+  private interface Content<T> {
+    T read() throws IOException;
+  }
+
+  private synchronized <T> T read(String name, Content<T> content) throws IOException {
     StackRoom.requireForFiles();
     requireNonNull(name, "name");
     if (closed) {
@@ -207,10 +221,14 @@ public final class TensorFile implements AutoCloseable {
     return FileFormatException.of(
         file,
         () -> {
-          T tensor = content.of(reader.entryOfType(name, type));
-          reader.requireIntact();
-          reader.keep();
-          return tensor;
+          try {
+            T tensor = content.read();
+            reader.requireIntact();
+            reader.keep();
+            return tensor;
+          } finally {
+            reader.free(); // of a tensor that was refused, since the file stays open
+          }
         });
   }
 

@@ -4,7 +4,7 @@ package org.blocksparse;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
@@ -64,10 +64,10 @@ record TensorStateEntries(UpdateRule.Kind rule, List<TensorEntry> moments, Tenso
       throws MalformedException {
     List<TensorEntry> moments = new ArrayList<>();
     for (int moment = 0; moment < rule.moments(); moment++) {
-      moments.add(reader.entry(ModelNames.moment(moment, name), ElementType.F32, dims));
+      moments.add(reader.entry(ModelNames.moment(moment, name), Dtype.F32, dims));
     }
     TensorEntry steps =
-        rule.countsSteps() ? reader.entry(ModelNames.steps(name), ElementType.I32, blocks) : null;
+        rule.countsSteps() ? reader.entry(ModelNames.steps(name), Dtype.I32, blocks) : null;
     return new TensorStateEntries(rule, moments, steps);
   }
 

@@ -9,7 +9,7 @@ import org.blocksparse.internal.gate.TopExperts;
 /**
  * The gate of a mixture of experts (Shazeer et al., 2017): of each sample's logits, one for each
  * expert, the softmax is taken, the k likeliest experts are chosen, and their probabilities,
- * renormalised, are the gates that their outputs are weighted by. What was chosen is a {@link
+ * renormalized, are the gates that their outputs are weighted by. What was chosen is a {@link
  * Routing}, which holds the plans of the layers on both sides of the experts.
  *
  * <pre>{@code
@@ -28,16 +28,16 @@ public final class TopKGate {
 
   private final int experts;
   private final int k;
-  private final boolean renormalised;
+  private final boolean renormalized;
   private final int capacity;
   private final double balancing;
   private final Workers workers;
 
   private TopKGate(
-      int experts, int k, boolean renormalised, int capacity, double balancing, Workers workers) {
+      int experts, int k, boolean renormalized, int capacity, double balancing, Workers workers) {
     this.experts = experts;
     this.k = k;
-    this.renormalised = renormalised;
+    this.renormalized = renormalized;
     this.capacity = capacity;
     this.balancing = balancing;
     this.workers = workers;
@@ -60,9 +60,9 @@ public final class TopKGate {
 
   /**
    * The gates are the probabilities of the chosen experts as they are (Fedus et al., 2021). It is
-   * what k = 1 needs: a renormalised gate would always be 1, and teach the logits nothing.
+   * what k = 1 needs: a renormalized gate would always be 1, and teach the logits nothing.
    */
-  public TopKGate withoutRenormalisation() {
+  public TopKGate withoutRenormalization() {
     return new TopKGate(experts, k, false, capacity, balancing, workers);
   }
 
@@ -78,7 +78,7 @@ public final class TopKGate {
     return new TopKGate(
         experts,
         k,
-        renormalised,
+        renormalized,
         Check.atLeast(1, "capacity", samplesOfAnExpert),
         balancing,
         workers);
@@ -103,13 +103,13 @@ public final class TopKGate {
       throw new IllegalArgumentException(
           "balancing: expected a finite number >= 0 but was " + weight);
     }
-    return new TopKGate(experts, k, renormalised, capacity, weight, workers);
+    return new TopKGate(experts, k, renormalized, capacity, weight, workers);
   }
 
   /** The same gate on other workers, which its plans run on as well. */
   public TopKGate withWorkers(Workers other) {
     return new TopKGate(
-        experts, k, renormalised, capacity, balancing, requireNonNull(other, "workers"));
+        experts, k, renormalized, capacity, balancing, requireNonNull(other, "workers"));
   }
 
   /** How many experts there are. */
@@ -162,7 +162,7 @@ public final class TopKGate {
   }
 
   private TopExperts top() {
-    return new TopExperts(workers.engine(), experts, k, renormalised);
+    return new TopExperts(workers.engine(), experts, k, renormalized);
   }
 
   boolean isRagged() {
@@ -264,7 +264,7 @@ public final class TopKGate {
         + k
         + " of "
         + experts
-        + (renormalised ? "" : ", not renormalised")
+        + (renormalized ? "" : ", not renormalized")
         + (isRagged() ? ", capacity = " + capacity : "")
         + (balancing == 0 ? "" : ", balancing = " + (float) balancing)
         + ")";

@@ -34,15 +34,13 @@ final class Training {
     return workspace -> TargetBatch.check(batch, targets, loss, classes, workspace);
   }
 
-  /** The same of a label tree, whose targets are checked here as well. */
+  /** The same of a label tree. */
   private LayerMemory.Targets check(FloatTensor x, SparseRows targets, Loss loss) {
-    TrainingBatch batch =
-        TargetBatch.check(
-            new Prediction(memory).checkX(x),
-            targets,
-            requireNonNull(loss, "loss"),
-            memory.assignment().table());
-    return workspace -> batch;
+    int batch = new Prediction(memory).checkX(x);
+    requireNonNull(targets, "targets");
+    requireNonNull(loss, "loss");
+    ClassTable classes = memory.assignment().table();
+    return workspace -> TargetBatch.check(batch, targets, loss, classes, workspace);
   }
 
   double loss(FloatTensor x, IntTensor targets, Loss loss) {
@@ -81,7 +79,7 @@ final class Training {
   private SoftmaxGradients gradients(FloatTensor x, LayerMemory.Targets targets) {
     ClassAssignment classes = memory.assignment();
     SoftmaxParameters result =
-        SoftmaxParameters.zeros(memory.features(), classes.classes(), classes.slots());
+        SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
     FloatTensor gradX = null;
     try {
       gradX = FloatTensor.zeros(x.shape().dim(0), memory.features());

@@ -18,6 +18,7 @@ import org.blocksparse.internal.softmax.Parameter;
 abstract sealed class TwoLevelLayer implements AutoCloseable
     permits HierarchicalSoftmax, LabelTree {
   private volatile LayerMemory memory;
+  private volatile boolean closed;
   private final AtomicLong steps;
   private final Map<String, String> metadata;
   private volatile Labels labels;
@@ -65,7 +66,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
 
   /** The number of classes. */
   public int classCount() {
-    return assignment().classes();
+    return assignment().classCount();
   }
 
   /** Where each output lives: its class, and its slot in the class. */
@@ -150,6 +151,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
   /** Frees the parameters and all that was kept for later calls, as soon as no call uses them. */
   @Override
   public void close() {
+    closed = true; // before the memory is read: what takes its place from now on is closed as well
     memory.close();
   }
 
@@ -258,7 +260,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    * likely, so that more classes are opened.
    *
    * @throws IllegalArgumentException also if k is less than 1, or the filter is for another batch,
-   *     or {@linkplain Filter#withRenormalisation renormalised} for a label tree
+   *     or {@linkplain Filter#withRenormalization renormalized} for a label tree
    * @throws IndexOutOfBoundsException if the filter names an output that there is not
    */
   public Ranking topK(FloatTensor x, int k, Filter filter) {
@@ -298,6 +300,14 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
 
   // ------------------------------------------------------------------------------------ growth
 
+  /** Takes over what {@link Growth} returned; if it was closed meanwhile, that is closed, too. */
+  private void replace(LayerMemory other) {
+    memory = other;
+    if (closed) {
+      other.close();
+    }
+  }
+
   /**
    * Adds outputs, in the classes that have the fewest. The weights and bias of each are the means
    * of those that the outputs of its class have, so that it begins as one of them: in a softmax as
@@ -319,7 +329,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    */
   public int addOutputs(int n) {
     int first = outputs();
-    memory = Growth.added(memory, n);
+    replace(Growth.added(memory, n));
     return first;
   }
 
@@ -332,7 +342,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    */
   public int addOutputs(FloatTensor x) {
     int first = outputs();
-    memory = Growth.added(memory, x);
+    replace(Growth.added(memory, x));
     return first;
   }
 
@@ -349,7 +359,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    * @throws IllegalStateException also if the layer is mapped read-only, and no class is dropped
    */
   public void retire(int... outputs) {
-    memory = Growth.retired(memory, outputs);
+    replace(Growth.retired(memory, outputs));
   }
 
   /**
@@ -360,7 +370,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    * @throws IllegalArgumentException also if one is not retired, or if one occurs twice
    */
   public void reuse(int... outputs) {
-    memory = Growth.reused(memory, outputs);
+    replace(Growth.reused(memory, outputs));
   }
 
   /**
@@ -379,6 +389,6 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
   public void reassign(ClassAssignment classes) {
-    memory = Growth.reassigned(memory, classes);
+    replace(Growth.reassigned(memory, classes));
   }
 }

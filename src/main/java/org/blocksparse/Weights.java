@@ -11,7 +11,7 @@ import org.blocksparse.internal.memory.Storage;
 
 /**
  * Blocks of weights that are only read, of any {@link ElementType}: for {@link SparseBlockDot} and
- * {@link SparseBlockGemv} in place of a {@link FloatTensor} W.
+ * {@link SparseBlockGemv} in place of a {@link FloatTensor} W. {@link TensorFile} keeps them.
  *
  * <p>A product with them has the bits that it has with {@link #widened} on the tile kernels, which
  * always compute it ({@code -Dblocksparse.path=tile}).
@@ -19,6 +19,8 @@ import org.blocksparse.internal.memory.Storage;
  * <p>Lifetime and threads are those of a {@link Tensor}.
  */
 public final class Weights implements AutoCloseable {
+  static final int RANK = 4;
+
   private static final String WORDS = "(iBlocks, oBlocks, iSize, oSize)";
 
   /** Floats that are written at once. */
@@ -54,8 +56,13 @@ public final class Weights implements AutoCloseable {
    */
   public static Weights of(FloatTensor W, ElementType type) {
     requireNonNull(type, "type");
-    Check.rank("W", W, WORDS, 4).requireContiguous("Weights.of");
+    requireBlocks("W", W).requireContiguous("Weights.of");
     return of("W", W, type, Workers.common().engine());
+  }
+
+  /** Weights can be made of a tensor, if it is contiguous. */
+  static FloatTensor requireBlocks(String name, FloatTensor W) {
+    return Check.rank(name, W, WORDS, RANK);
   }
 
   /** As {@link #of(FloatTensor, ElementType)}, of a tensor that has a name and was checked. */
@@ -115,6 +122,9 @@ public final class Weights implements AutoCloseable {
   void widen(FloatTensor out) {
     float[] piece = new float[(int) Math.min(PIECE, shape.size())];
     try (Lease lease = new Lease().of("weights", this).writing("out", out)) {
+      if (shape.size() == 0) {
+        return; // however many blocks of nothing there are
+      }
       Blocks blocks = blocks();
       long at = 0;
       int count = 0;

@@ -2,26 +2,31 @@
 package org.blocksparse;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Narrowing;
 import org.blocksparse.internal.WeightType;
-import org.blocksparse.internal.format.ElementType;
+import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
+import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * The weights of layers in a safetensors file, as floats or of a type that is only read: W1 and W2,
- * and the table of a bag.
+ * Weights in a safetensors file, as floats or of a type that is only read: W1 and W2 of a layer,
+ * the table of a bag, and those of products; with the tensors beside them.
  */
 final class WeightsFile implements AutoCloseable {
-  /** A scale beyond this would make weights infinite. */
-  private static final float LARGEST_SCALE = Float.MAX_VALUE / 128;
-
   private final SaveOptions options;
   private final List<TensorSource> tensors;
   private final List<Storage> made = new ArrayList<>();
@@ -44,7 +49,14 @@ final class WeightsFile implements AutoCloseable {
    */
   @SuppressWarnings("ArrayRecordComponent")
   private record Grid(
-      String name, int blocks, int rows, int columns, long[] dims, long[] scaleDims) {}
+      String name, long blocks, int rows, int columns, long[] dims, long[] scaleDims) {
+    /** The blocks of a product. */
+    static Grid ofBlocks(String name, Shape shape) {
+      long[] dims = shape.toArray();
+      long[] scaleDims = {dims[0], dims[1], dims[3]};
+      return new Grid(name, dims[0] * dims[1], (int) dims[2], (int) dims[3], dims, scaleDims);
+    }
+  }
 
   /** Adds W2 and W1 of a layer, which is leased until the file is written. */
   void add(LayerMemory layer) {
@@ -53,7 +65,7 @@ final class WeightsFile implements AutoCloseable {
     Engine engine = layer.softmax().engine();
     WeightType type = typeToWrite(parameters.type());
     int features = layer.features();
-    int classes = layer.assignment().classes();
+    int classes = layer.assignment().classCount();
     int slots = layer.assignment().slots();
     long[] dims2 = {classes, features, slots};
     Grid w2 = new Grid("W2", classes, features, slots, dims2, new long[] {classes, slots});
@@ -73,13 +85,50 @@ final class WeightsFile implements AutoCloseable {
     add(table, type, bag.floatsOrNull(), bag.narrowOrNull(), bag.engine());
   }
 
+  /** Adds a tensor that is not of weights. */
+  void add(String name, Tensor tensor, Lease lease) {
+    requireName(name);
+    tensor.requireContiguous(name);
+    lease.of(name, tensor);
+    long[] dims = tensor.shape().toArray();
+    tensors.add(
+        tensor instanceof FloatTensor
+            ? TensorSource.floats(name, dims, tensor.storage())
+            : TensorSource.ints(name, dims, tensor.storage()));
+  }
+
+  /** Adds weights of products as they are. */
+  void add(String name, Weights weights, Lease lease) {
+    requireName(name);
+    lease.of(name, weights);
+    add(Grid.ofBlocks(name, weights.shape()), weights.stored(), null, weights, null);
+  }
+
+  /** Adds weights of products, rounded to a type while they are written. */
+  void add(String name, FloatTensor W, ElementType type, Lease lease) {
+    requireName(name);
+    Weights.requireBlocks(name, W).requireContiguous(name);
+    lease.of(name, W);
+    Engine engine = Workers.common().engine();
+    add(Grid.ofBlocks(name, W.shape()), type.stored(), W, null, engine);
+  }
+
+  private static void requireName(String name) {
+    if (!SafeTensorsWriter.isName(name)) {
+      throw new IllegalArgumentException(
+          "tensors: \""
+              + name
+              + "\" is not a name of a tensor: it is empty, or it could be a path");
+    }
+  }
+
   /** What weights are written as that are stored as this. */
-  private WeightType typeToWrite(org.blocksparse.ElementType stored) {
-    org.blocksparse.ElementType wanted = options.weights() == null ? stored : options.weights();
-    if (stored != wanted && stored != org.blocksparse.ElementType.FLOAT32) {
+  private WeightType typeToWrite(ElementType stored) {
+    ElementType wanted = options.weights() == null ? stored : options.weights();
+    if (stored != wanted && stored != ElementType.FLOAT32) {
       throw ReadOnlyWeights.notSaved(stored, wanted);
     }
-    if (wanted != org.blocksparse.ElementType.FLOAT32 && options.optimizerState()) {
+    if (wanted != ElementType.FLOAT32 && options.optimizerState()) {
       throw new IllegalArgumentException(
           "options: the state of an optimizer beside weights of "
               + wanted
@@ -90,18 +139,19 @@ final class WeightsFile implements AutoCloseable {
 
   /** Adds a tensor; one of {@code floats} and {@code narrow} is null. */
   private void add(Grid grid, WeightType type, FloatTensor floats, Weights narrow, Engine engine) {
+    if (type == WeightType.FLOAT32) {
+      Storage storage = narrow != null ? narrow.elements() : floats.storage();
+      tensors.add(TensorSource.floats(grid.name(), grid.dims(), storage));
+      return;
+    }
     if (narrow != null) {
       tensors.add(TensorSource.narrow(grid.name(), dtype(type), grid.dims(), narrow.elements()));
       addScales(grid, narrow.scales());
       return;
     }
-    if (type == WeightType.FLOAT32) {
-      tensors.add(TensorSource.floats(grid.name(), grid.dims(), floats.storage()));
-      return;
-    }
     Storage scales = null;
     if (type.hasScales()) {
-      scales = Storage.allocate((long) grid.blocks() * grid.columns());
+      scales = Storage.allocate(grid.blocks() * grid.columns());
       made.add(scales);
     }
     Narrowing narrowing =
@@ -124,6 +174,38 @@ final class WeightsFile implements AutoCloseable {
     }
   }
 
+  /**
+   * Writes the file.
+   *
+   * @param aligned the name of the tensor that begins at a multiple of 64 bytes; null: the first
+   * @param lease of all that is written
+   */
+  void write(Path file, String aligned, Map<String, String> metadata, Lease lease)
+      throws IOException {
+    requireDistinctNames();
+    // Elements of more bytes come first, so that all lie at multiples of their size.
+    tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
+    SafeTensorsWriter writer =
+        new SafeTensorsWriter(
+            SafeTensorsLayout.of(tensors, aligned), metadata, options.progress()::update);
+    AtomicFile.write(
+        file,
+        channel -> {
+          writer.writeAll(channel, tensors);
+          lease.requireIntact();
+        });
+  }
+
+  private void requireDistinctNames() {
+    Set<String> names = new HashSet<>();
+    for (TensorSource tensor : tensors) {
+      if (!names.add(tensor.name())) {
+        throw new IllegalArgumentException(
+            "tensors: \"" + tensor.name() + "\" names a tensor, and the scales of INT8 weights");
+      }
+    }
+  }
+
   /** Frees what was made to be written. */
   @Override
   public void close() {
@@ -132,24 +214,70 @@ final class WeightsFile implements AutoCloseable {
 
   // ------------------------------------------------------------------------------------ reading
 
-  static ElementType dtype(WeightType type) {
+  static Dtype dtype(WeightType type) {
     return switch (type) {
-      case FLOAT32 -> ElementType.F32;
-      case FLOAT16 -> ElementType.F16;
-      case BFLOAT16 -> ElementType.BF16;
-      case INT8 -> ElementType.I8;
+      case FLOAT32 -> Dtype.F32;
+      case FLOAT16 -> Dtype.F16;
+      case BFLOAT16 -> Dtype.BF16;
+      case INT8 -> Dtype.I8;
     };
   }
 
   /** What a tensor of a file is; floats if it is anything else. */
   static WeightType typeOf(SafeTensorsReader reader, String name) {
-    ElementType found = reader.typeOrNull(name);
+    Dtype found = reader.typeOrNull(name);
     for (WeightType type : WeightType.values()) {
       if (dtype(type) == found) {
         return type;
       }
     }
     return WeightType.FLOAT32;
+  }
+
+  /**
+   * The weights of a product, of any type.
+   *
+   * @param mapped whether they are used where they lie, or read into memory and checked
+   */
+  static Weights readBlocks(SafeTensorsReader reader, String name, boolean mapped)
+      throws IOException {
+    WeightType type = typeOf(reader, name);
+    TensorEntry elements = reader.entryOfRank(Weights.RANK, name, dtype(type));
+    long[] dims = elements.dims();
+    for (long dim : dims) { // of an empty tensor, they may be anything
+      if (dim > Integer.MAX_VALUE) {
+        throw new MalformedException(name, "a dimension of " + Shape.of(dims) + " is too large");
+      }
+    }
+    TensorEntry scales =
+        type.hasScales()
+            ? reader.entry(ModelNames.scales(name), Dtype.F32, dims[0], dims[1], dims[3])
+            : null;
+    Storage inFile = mapped ? reader.mapElements(elements) : null;
+    return read(reader, type, Shape.of(dims), elements, scales, inFile);
+  }
+
+  /**
+   * Weights whose headers were checked.
+   *
+   * @param shape (iBlocks, oBlocks, iSize, oSize)
+   * @param scales null unless the type has some
+   * @param inFile the elements where they lie; null if they are to be read into memory
+   */
+  static Weights read(
+      SafeTensorsReader reader,
+      WeightType type,
+      Shape shape,
+      TensorEntry elements,
+      TensorEntry scales,
+      Storage inFile)
+      throws IOException {
+    Storage storage = inFile;
+    if (inFile == null) {
+      storage =
+          type == WeightType.FLOAT32 ? reader.readFloats(elements) : reader.readNarrow(elements);
+    }
+    return new Weights(type, shape, storage, readScalesOrNull(reader, scales));
   }
 
   /** W1 and W2 of a file, and their scales, with what their headers say checked. */
@@ -161,8 +289,8 @@ final class WeightsFile implements AutoCloseable {
       TensorEntry w1Scales = null;
       TensorEntry w2Scales = null;
       if (type.hasScales()) {
-        w1Scales = reader.entry(ModelNames.scales("W1"), ElementType.F32, classes);
-        w2Scales = reader.entry(ModelNames.scales("W2"), ElementType.F32, classes, slots);
+        w1Scales = reader.entry(ModelNames.scales("W1"), Dtype.F32, classes);
+        w2Scales = reader.entry(ModelNames.scales("W2"), Dtype.F32, classes, slots);
       }
       return new Entries(
           type,
@@ -181,30 +309,23 @@ final class WeightsFile implements AutoCloseable {
     SoftmaxWeights read(SafeTensorsReader reader, Storage mappedW2) throws IOException {
       long[] dims1 = w1.dims();
       long[] dims2 = w2.dims();
-      Storage storage1 = reader.readNarrow(w1);
-      Storage storage2 = mappedW2 != null ? mappedW2 : reader.readNarrow(w2);
+      Shape shape1 = Shape.of(1, 1, dims1[0], dims1[1]);
+      Shape shape2 = Shape.of(1, dims2[0], dims2[1], dims2[2]);
       return new SoftmaxWeights(
-          new Weights(
-              type,
-              Shape.of(1, 1, dims1[0], dims1[1]),
-              storage1,
-              readScalesOrNull(reader, w1Scales)),
-          new Weights(
-              type,
-              Shape.of(1, dims2[0], dims2[1], dims2[2]),
-              storage2,
-              readScalesOrNull(reader, w2Scales)));
+          WeightsFile.read(reader, type, shape1, w1, w1Scales, null),
+          WeightsFile.read(reader, type, shape2, w2, w2Scales, mappedW2));
     }
   }
 
   /** The scales of a tensor; null of null. */
-  static Storage readScalesOrNull(SafeTensorsReader reader, TensorEntry entry) throws IOException {
+  private static Storage readScalesOrNull(SafeTensorsReader reader, TensorEntry entry)
+      throws IOException {
     if (entry == null) {
       return null;
     }
     Storage scales = reader.readFloats(entry);
     for (long i = 0; i < entry.size(); i++) {
-      if (Math.abs(scales.getFloat(i)) > LARGEST_SCALE) {
+      if (Math.abs(scales.getFloat(i)) > Narrowing.LARGEST_SCALE) {
         throw new MalformedException(
             entry.name(), "element " + i + " = " + scales.getFloat(i) + " makes weights infinite");
       }

@@ -8,9 +8,9 @@
  * org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}, and an {@link
  * org.blocksparse.Epilogue} with an {@link org.blocksparse.Activation} may be fused to it. {@link
  * org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link org.blocksparse.SparseRows}.
- * Weights that are only read may be of any {@link org.blocksparse.ElementType}. All of them work on
- * {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor}, and run by a {@link
- * org.blocksparse.BlockPlan}.
+ * Weights that are only read may be of any {@link org.blocksparse.ElementType}: those of products
+ * are {@link org.blocksparse.Weights}. All of them work on {@link org.blocksparse.FloatTensor} and
+ * {@link org.blocksparse.IntTensor}, and run by a {@link org.blocksparse.BlockPlan}.
  *
  * <h2>Words</h2>
  *
@@ -23,6 +23,7 @@
  *   <tr><td>iBlocks, oBlocks</td><td>input and output blocks there are to select from</td></tr>
  *   <tr><td>iSize, oSize</td><td>elements of an input and of an output block</td></tr>
  *   <tr><td>iWin, oWin</td><td>input and output blocks that each sample selects</td></tr>
+ *   <tr><td>plan</td><td>a selection that has been checked, once for many calls</td></tr>
  * </table>
  *
  * <pre>{@code
@@ -44,14 +45,19 @@
  *   <caption>Words of the softmax and of the label tree</caption>
  *   <tr><th>word</th><th>meaning</th></tr>
  *   <tr><td>output</td><td>what is predicted: a label, a word; by the caller's own number</td></tr>
- *   <tr><td>label</td><td>an output that is right for a sample, which may have several</td></tr>
+ *   <tr><td>label</td><td>the string that an output is called by; {@link
+ *   org.blocksparse.Labels} are those of all outputs. Where several outputs are right for a sample,
+ *   they are its labels</td></tr>
  *   <tr><td>class</td><td>a group of outputs that share a block of W2</td></tr>
- *   <tr><td>name</td><td>the string that an output is called by; {@link
- *   org.blocksparse.Labels} are those of all outputs</td></tr>
  *   <tr><td>retired</td><td>of an output: it has no class any more, and no probability</td></tr>
  *   <tr><td>slot</td><td>the place of an output in its class</td></tr>
+ *   <tr><td>class level, or level one</td><td>what decides between classes: W1 and b1</td></tr>
+ *   <tr><td>part</td><td>what can be trained alone: level one, or one class</td></tr>
  *   <tr><td>to open a class</td><td>to compute the probabilities of its outputs</td></tr>
  *   <tr><td>target</td><td>an output whose probability is asked for, or a right one</td></tr>
+ *   <tr><td>ranking</td><td>for each row, outputs from the likeliest down</td></tr>
+ *   <tr><td>filter</td><td>outputs that a call leaves out, or the only ones that it may find</td></tr>
+ *   <tr><td>bag</td><td>a row of indices into a table whose rows are added up</td></tr>
  *   <tr><td>step</td><td>one update of the parameters that a batch touches</td></tr>
  *   <tr><td>narrow</td><td>of weights: stored in fewer bits than floats, and only read</td></tr>
  *   <tr><td>optimizer state</td><td>what an optimizer keeps of each parameter between steps</td></tr>

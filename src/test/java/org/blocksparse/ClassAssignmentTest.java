@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class ClassAssignmentTest {
   private static void assertBijective(ClassAssignment classes) {
     int members = 0;
-    for (int c = 0; c < classes.classes(); c++) {
+    for (int c = 0; c < classes.classCount(); c++) {
       assertTrue(classes.size(c) >= 1 && classes.size(c) <= classes.slots());
       for (int slot = 0; slot < classes.size(c); slot++) {
         int output = classes.output(c, slot);
@@ -65,7 +65,7 @@ final class ClassAssignmentTest {
   void contiguous_isTheanos() {
     ClassAssignment classes = ClassAssignment.contiguous(13, 5);
     assertEquals(3, classes.slots());
-    assertEquals(5, classes.classes());
+    assertEquals(5, classes.classCount());
     for (int o = 0; o < 13; o++) {
       assertEquals(o / 3, classes.classOf(o));
       assertEquals(o % 3, classes.slotOf(o));
@@ -89,7 +89,7 @@ final class ClassAssignmentTest {
     ClassAssignment classes = ClassAssignment.bySquareRootOfFrequency(counts, 32);
     assertTrue(classes.size(0) < 5, "size of the first class: " + classes.size(0));
     assertTrue(classes.slots() <= 4 * 32, "slots: " + classes.slots());
-    assertTrue(classes.size(classes.classes() / 2) > classes.size(0));
+    assertTrue(classes.size(classes.classCount() / 2) > classes.size(0));
   }
 
   @Test
@@ -273,6 +273,6 @@ final class ClassAssignmentTest {
   @Test
   void sizes_addUp() {
     ClassAssignment classes = ClassAssignment.contiguous(1001, 32);
-    assertEquals(1001, IntStream.range(0, classes.classes()).map(classes::size).sum());
+    assertEquals(1001, IntStream.range(0, classes.classCount()).map(classes::size).sum());
   }
 }

@@ -73,7 +73,7 @@ final class ConformanceTest {
         IntTensor outputIdx = ints(npz, "outputIdx");
         BlockPlan plan =
             BlockPlan.of(inputIdx, outputIdx, (int) W.shape().dim(0), (int) W.shape().dim(1))
-                .on(kernels.workers())) {
+                .withWorkers(kernels.workers())) {
       check(npz, "out", Oracle.dot(problem), SparseBlockDot.apply(W, h, b, plan));
       check(npz, "gradH", Oracle.gradH(problem), SparseBlockDot.gradH(W, gradOut, plan));
       check(npz, "gradW", Oracle.gradW(problem), SparseBlockDot.gradW(h, gradOut, plan));

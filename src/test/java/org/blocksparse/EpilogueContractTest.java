@@ -86,7 +86,7 @@ final class EpilogueContractTest {
       gate = memory.of("gate", gates, s.batch(), s.oWin());
       try (IntTensor inputIdx = IntTensor.of(problem.inputIdx(), s.inputIdx());
           IntTensor outputIdx = IntTensor.of(problem.outputIdx(), s.outputIdx())) {
-        plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers);
+        plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers);
       }
     }
 
@@ -262,7 +262,7 @@ final class EpilogueContractTest {
     try (World w = new World(kernels.workers(), s, data, Numbers.GAUSSIAN);
         SparseRows inputs = rows(9, 3, w.problem.inputIdx());
         SparseRows outputs = rows(9, 2, w.problem.outputIdx());
-        BlockPlan ragged = BlockPlan.of(inputs, outputs, 4, 3).on(kernels.workers())) {
+        BlockPlan ragged = BlockPlan.of(inputs, outputs, 4, 3).withWorkers(kernels.workers())) {
       Epilogue biased = Epilogue.none().withBias(w.b);
       FloatTensor z = w.memory.nan("z", 18, 10);
       try (FloatTensor expected =
@@ -327,7 +327,8 @@ final class EpilogueContractTest {
                   .withGate(w.gate);
           float[][] results = new float[6][];
           for (int i = 0; i < 2; i++) {
-            BlockPlan plan = w.plan.on(i == 0 ? Workers.callingThread() : Workers.of(pool, 4));
+            BlockPlan plan =
+                w.plan.withWorkers(i == 0 ? Workers.callingThread() : Workers.of(pool, 4));
             try (FloatTensor out = SparseBlockDot.apply(w.W, w.h, plan, epilogue);
                 FloatTensor gradZ = FloatTensor.zeros(sizes.batch(), sizes.iWin(), width);
                 FloatTensor gradGate = FloatTensor.zeros(sizes.batch(), sizes.iWin())) {
@@ -374,7 +375,7 @@ final class EpilogueContractTest {
       try (World w = new World(kernels.workers(), s, data, Numbers.GAUSSIAN);
           IntTensor inputIdx = IntTensor.of(p.inputIdx(), 3, 2);
           IntTensor outputIdx = IntTensor.of(p.outputIdx(), 3, 2);
-          BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 4, 2).on(kernels.workers())) {
+          BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 4, 2).withWorkers(kernels.workers())) {
         FloatTensor W = w.memory.of("W", p.W(), s.W());
         FloatTensor gradOut = w.memory.of("gradOut", p.gradOut(), 3, 2, 2);
         FloatTensor gradZ = w.memory.nan("gradZ", 3, 2, width);

@@ -99,7 +99,7 @@ final class FaultTest {
   void openBlasHasOneThreadWhereItIsCalled() {
     ChildJvm.Result result = jvm().property("blocksparse.path", "blas").run(ProductProgram.class);
     assertWorks(result);
-    assertContains(result, line("products", "OpenBLAS for all products"));
+    assertContains(result, line("products", "OpenBLAS for all products of float32 weights"));
     assertContains(result, line("OpenBLAS threads", "1"));
   }
 

@@ -71,7 +71,7 @@ final class FilterProperties {
         if (data.below(4) > 0) {
           outputs.add(data.below(assignment.outputs()));
         } else {
-          int c = data.below(assignment.classes());
+          int c = data.below(assignment.classCount());
           for (int slot = assignment.size(c) - 1; slot >= 0; slot--) {
             outputs.add(assignment.output(c, slot));
           }
@@ -148,7 +148,7 @@ final class FilterProperties {
             new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
         Filtered filtered = Filtered.of(problem, batch, data)) {
       Ranking ranking = problem.layer.topK(problem.x, k, filtered.filter);
-      Ranking divided = problem.layer.topK(problem.x, k, filtered.filter.withRenormalisation());
+      Ranking divided = problem.layer.topK(problem.x, k, filtered.filter.withRenormalization());
       assertEquals(batch, ranking.batch());
       for (int row = 0; row < batch; row++) {
         int[] sorted = filtered.sorted(problem, row);
@@ -177,13 +177,13 @@ final class FilterProperties {
       @ForAll @IntRange(max = 80) int more,
       @ForAll @IntRange(max = 3) int peak,
       @ForAll("spreads") int spread,
-      @ForAll boolean renormalised,
+      @ForAll boolean renormalized,
       @ForAll long seed) {
     Data data = new Data(seed);
     try (RankingProblem problem =
             new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
         Filtered filtered = Filtered.of(problem, batch, data)) {
-      Filter filter = renormalised ? filtered.filter.withRenormalisation() : filtered.filter;
+      Filter filter = renormalized ? filtered.filter.withRenormalization() : filtered.filter;
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p, filter);
       double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
@@ -191,11 +191,11 @@ final class FilterProperties {
       for (int row = 0; row < batch; row++) {
         float[] logs = problem.logProbabilities[row];
         int[] sorted = filtered.sorted(problem, row);
-        double logAllowed = renormalised ? logSum(logs, sorted) : 0;
+        double logAllowed = renormalized ? logSum(logs, sorted) : 0;
         // Both are the beginning of what is sorted; where it ends, is told by what they say.
         int above = likely.size(row);
         checkRow(problem, filtered, likely, row, above);
-        double edge = renormalised ? room(logAllowed) + room(Math.log(p)) : 0;
+        double edge = renormalized ? room(logAllowed) + room(Math.log(p)) : 0;
         assertTrue(above == 0 || likely.logProbability(row, above - 1) >= Math.log(p));
         if (above < sorted.length) {
           assertTrue(logs[sorted[above]] - logAllowed < Math.log(p) + edge);

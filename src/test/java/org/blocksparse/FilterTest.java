@@ -107,10 +107,10 @@ final class FilterTest {
 
   @ParameterizedTest
   @MethodSource("kernels")
-  void renormalisedProbabilitiesSumToOne(KernelsUnderTest kernels) {
+  void renormalizedProbabilitiesSumToOne(KernelsUnderTest kernels) {
     try (HierarchicalSoftmax layer = layer(kernels.workers());
         FloatTensor x = FloatTensor.zeros(1, 1)) {
-      Filter filter = Filter.without(0, 3, 7, 3).withRenormalisation();
+      Filter filter = Filter.without(0, 3, 7, 3).withRenormalization();
       double allowed = .15 + .05 + .12 + .06 + .02;
       Ranking all = layer.topK(x, 100, filter);
       assertArrayEquals(new int[] {1, 4, 5, 2, 6}, all.outputs(0));
@@ -130,7 +130,7 @@ final class FilterTest {
       assertArrayEquals(new int[] {1, 4}, layer.atLeast(x, .1, plain).outputs(0));
       // One that is nearly impossible is certain if it is the only one.
       layer.b1().set(-300, 2);
-      Ranking certain = layer.topK(x, 1, Filter.only(7).withRenormalisation());
+      Ranking certain = layer.topK(x, 1, Filter.only(7).withRenormalization());
       assertEquals(1, certain.probability(0, 0));
       assertEquals(-300, layer.topK(x, 1, Filter.only(7)).logProbability(0, 0), 1);
     }
@@ -201,9 +201,9 @@ final class FilterTest {
       assertFalse(layer.topK(x, 2).isDefined(0));
       // Class 0 is undefined as a whole.
       assertFalse(layer.topK(x, 2, Filter.without(1)).isDefined(0));
-      assertFalse(layer.topK(x, 2, Filter.without(1).withRenormalisation()).isDefined(0));
+      assertFalse(layer.topK(x, 2, Filter.without(1).withRenormalization()).isDefined(0));
       Filter others = Filter.without(0, 1, 2);
-      for (Filter filter : List.of(others, others.withRenormalisation())) {
+      for (Filter filter : List.of(others, others.withRenormalization())) {
         assertArrayEquals(new int[] {3, 4}, layer.topK(x, 2, filter).outputs(0));
         assertEquals(7, layer.sample(x, 1, new SplittableRandom(1), Filter.only(7))[0]);
       }
@@ -221,7 +221,7 @@ final class FilterTest {
         FloatTensor x = FloatTensor.zeros(1, 1)) {
       layer.b1().set(Float.NEGATIVE_INFINITY, 2);
       assertEquals(0, layer.topK(x, 1, Filter.only(7)).probability(0, 0));
-      assertFalse(layer.topK(x, 1, Filter.only(7).withRenormalisation()).isDefined(0));
+      assertFalse(layer.topK(x, 1, Filter.only(7).withRenormalization()).isDefined(0));
       ArithmeticException refused =
           assertThrows(
               ArithmeticException.class,
@@ -249,8 +249,8 @@ final class FilterTest {
         FloatTensor x = FloatTensor.of(values, batch, 8);
         SparseRows rows = SparseRows.of(lists)) {
       for (Filter filter : List.of(Filter.without(rows), Filter.only(rows))) {
-        Ranking wanted = one.topP(x, .5, filter.withRenormalisation());
-        Ranking actual = many.topP(x, .5, filter.withRenormalisation());
+        Ranking wanted = one.topP(x, .5, filter.withRenormalization());
+        Ranking actual = many.topP(x, .5, filter.withRenormalization());
         for (int row = 0; row < batch; row++) {
           assertArrayEquals(wanted.outputs(row), actual.outputs(row));
           assertArrayEquals(wanted.logProbabilities(row), actual.logProbabilities(row), 0);
@@ -270,7 +270,7 @@ final class FilterTest {
     try (HierarchicalSoftmax layer = layer(Workers.common());
         FloatTensor x = FloatTensor.zeros(0, 1);
         SparseRows none = SparseRows.of(List.of())) {
-      assertEquals(0, layer.topK(x, 1, Filter.without(none).withRenormalisation()).batch());
+      assertEquals(0, layer.topK(x, 1, Filter.without(none).withRenormalization()).batch());
       assertEquals(0, layer.topK(x, 1, Filter.only()).batch());
       assertEquals(0, layer.sample(x, 1, new SplittableRandom(1), Filter.only()).length);
     }
@@ -281,7 +281,7 @@ final class FilterTest {
     try (SparseRows rows = SparseRows.of(List.of(new int[] {1, 2}))) {
       assertEquals("Filter(without 2 outputs)", Filter.without(1, 1).toString());
       assertEquals(
-          "Filter(only 0 outputs, renormalised)", Filter.only().withRenormalisation().toString());
+          "Filter(only 0 outputs, renormalized)", Filter.only().withRenormalization().toString());
       assertEquals(
           "Filter(without SparseRows(1 rows, 2 entries))", Filter.without(rows).toString());
     }

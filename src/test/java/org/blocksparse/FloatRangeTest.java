@@ -35,7 +35,7 @@ final class FloatRangeTest {
           FloatTensor y = FloatTensor.of(new float[] {2, 0.5f, -1}, 1, 1, 3);
           FloatTensor o = FloatTensor.of(new float[] {1, 1, 1, 1, 1, 1}, 1, 1, 2, 3);
           IntTensor index = IntTensor.of(new int[] {0}, 1, 1);
-          BlockPlan plan = BlockPlan.of(index, index, 1, 1).on(kernels.workers());
+          BlockPlan plan = BlockPlan.of(index, index, 1, 1).withWorkers(kernels.workers());
           FloatTensor sum = SparseBlockOuter.apply(o, x, y, plan, alpha)) {
         float[] actual = sum.toArray();
         for (int i = 0; i < 6; i++) {

@@ -135,7 +135,7 @@ final class GrowthProperties {
       assertEquals(outputs, layer.outputs());
       ClassAssignment classes = layer.assignment();
       int places = 0;
-      for (int c = 0; c < classes.classes(); c++) {
+      for (int c = 0; c < classes.classCount(); c++) {
         assertTrue(classes.size(c) >= 1 && classes.size(c) <= classes.slots());
         for (int slot = 0; slot < classes.size(c); slot++) {
           int output = classes.output(c, slot);

@@ -6,7 +6,11 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
+import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.IntConsumer;
+import java.util.stream.Stream;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.AfterEach;
@@ -15,8 +19,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
- * What a call of a softmax takes from the heap once calls like it have been made: the same however
- * it is compiled, so that it can be tested.
+ * What a call of a layer takes from the heap once calls like it have been made: the same however it
+ * is compiled, so that it can be tested.
  */
 @ExtendWith(Seeded.class)
 final class HeapTest {
@@ -61,22 +65,29 @@ final class HeapTest {
     void run(IntTensor targets);
   }
 
-  /** Bytes of one call, on average. */
   private long heapOf(Call call) {
+    return heapOfCalls(number -> call.run(targets[number % targets.length]));
+  }
+
+  /** Bytes of one call, on average. */
+  private static long heapOfCalls(IntConsumer call) {
     ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
     long thread = Thread.currentThread().getId();
     for (int i = 0; i < BEFORE; i++) {
-      call.run(targets[i % targets.length]);
+      call.accept(i);
     }
     long before = threads.getThreadAllocatedBytes(thread);
     for (int i = 0; i < CALLS; i++) {
-      call.run(targets[i % targets.length]);
+      call.accept(i);
     }
     return (threads.getThreadAllocatedBytes(thread) - before) / CALLS;
   }
 
   private void assertTakesLittle(String name, Call call) {
-    long bytes = heapOf(call);
+    assertIsLittle(name, heapOf(call));
+  }
+
+  private static void assertIsLittle(String name, long bytes) {
     assertTrue(bytes < 4096, name + " takes " + bytes + " bytes of the heap");
   }
 
@@ -96,6 +107,54 @@ final class HeapTest {
           "half of the rows",
           batch -> layer.step(x, batch, someRows, Optimizer.adagrad(0.1f), gradX));
     }
+  }
+
+  @Test
+  void stepsOfABag() {
+    int vocabulary = 30_000;
+    SparseRows[] rows = rows(vocabulary, 44);
+    try (EmbeddingBag bag =
+        EmbeddingBag.builder(vocabulary, FEATURES)
+            .mode(EmbeddingBag.Mode.MEAN)
+            .workers(Workers.callingThread())
+            .build()) {
+      for (Optimizer rule : List.of(Optimizer.sgd(0.1f), Optimizer.adam(0.1f))) {
+        assertIsLittle(
+            rule.toString(), heapOfCalls(call -> bag.step(rows[call % rows.length], x, rule)));
+      }
+    }
+    Arrays.stream(rows).forEach(SparseRows::close);
+  }
+
+  @Test
+  void stepsOfALabelTree() {
+    int outputs = 10_000;
+    SparseRows[] rows = rows(outputs, 3);
+    try (LabelTree tree =
+            LabelTree.builder(FEATURES, outputs).workers(Workers.callingThread()).build();
+        FloatTensor gradX = FloatTensor.zeros(BATCH, FEATURES)) {
+      for (Optimizer rule : List.of(Optimizer.sgd(0.1f), Optimizer.adam(0.1f))) {
+        assertIsLittle(
+            rule.toString(),
+            heapOfCalls(call -> tree.step(x, rows[call % rows.length], rule, gradX)));
+      }
+      assertIsLittle("loss", heapOfCalls(call -> tree.loss(x, rows[call % rows.length])));
+    }
+    Arrays.stream(rows).forEach(SparseRows::close);
+  }
+
+  /** Batches of rows of a size. One index is in all of them. */
+  private static SparseRows[] rows(int bound, int size) {
+    SplittableRandom random = new SplittableRandom(1);
+    return Stream.generate(
+            () ->
+                Stream.generate(() -> random.ints(size, 0, bound).toArray())
+                    .peek(row -> row[0] = 7)
+                    .limit(BATCH)
+                    .toList())
+        .map(SparseRows::of)
+        .limit(4)
+        .toArray(SparseRows[]::new);
   }
 
   @Test

@@ -1,49 +1,137 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.sun.management.ThreadMXBean;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.function.UnaryOperator;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
-import net.jqwik.api.Combinators;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
+import org.blocksparse.testing.FileChanges;
 
 /**
- * Right files with random changes: whatever they are, a file is read, or refused with {@link
- * FileFormatException}; nothing else is thrown, and the JVM lives. {@code
- * -Dtest.jvm.args="-Djqwik.tries.default=100000"} spends more on it.
+ * Right files with random changes: whatever they are, a file is read, and what is made of it
+ * answers; or it is refused with {@link FileFormatException}, which costs little. Nothing else is
+ * thrown, and the JVM lives. {@code -Dtest.jvm.args="-Djqwik.tries.default=100000"} spends more on
+ * it.
  */
 final class HostileFileProperties {
-  private static byte[] rightModel;
-  private static byte[] rightArchive;
-  private static byte[] rightArray;
+  /** What a refused file of some kilobytes may take of the heap; the most of any file is 64 MB. */
+  private static final long MOST_HEAP = 1 << 20;
+
+  private static final ThreadMXBean HEAP = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+
+  private static final List<LoadOptions> WAYS =
+      List.of(LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite());
+
+  /** A right file; some are of two kinds. */
+  private record Right(String name, byte[] bytes) {
+    @Override
+    public String toString() {
+      return name;
+    }
+  }
+
+  private static final List<Right> SOFTMAXES = new ArrayList<>();
+  private static final List<Right> TREES = new ArrayList<>();
+  private static final List<Right> BAGS = new ArrayList<>();
+  private static final List<Right> STATES = new ArrayList<>();
+  private static final List<Right> TENSORS = new ArrayList<>();
+  private static final List<Right> PARTS = new ArrayList<>();
+  private static final List<Right> OTHERS = new ArrayList<>();
+
+  /** What the optimizer state is of. */
+  private static final FloatTensor BIASES = FloatTensor.zeros(2, 3);
+
+  private static final FloatTensor WEIGHTS = FloatTensor.zeros(1, 2, 2, 3);
   private static Path file;
+
+  // ------------------------------------------------------------------------------- right files
+
+  private interface Saving {
+    void save(Path file) throws IOException;
+  }
+
+  private static Right right(String name, Saving saving) throws IOException {
+    saving.save(file);
+    return new Right(name, Files.readAllBytes(file));
+  }
 
   @BeforeContainer
   static void save() throws IOException {
     file = Files.createTempFile("fuzzed", ".safetensors");
-    try (HierarchicalSoftmax layer = ModelFileTest.layer()) {
-      layer.retire(9);
-      layer.setLabels(Labels.of("a", "b", "ab", "é", "日本", "f", "g", "h", "i", "j", "k"));
-      layer.save(file, SaveOptions.defaults().withOptimizerState());
+    try (HierarchicalSoftmax layer = ModelFileTest.layer();
+        LabelTree tree = LabelTree.builder(5, 11).classes(layer.assignment()).build();
+        EmbeddingBag bag = EmbeddingBag.builder(9, 5).build()) {
+      for (int part = SoftmaxPart.CLASS_LEVEL; part < layer.classCount(); part++) {
+        try (SoftmaxPart own = SoftmaxPart.of(layer, part, Workers.callingThread());
+            FloatTensor x = ModelFileTest.x(2);
+            IntTensor targets = IntTensor.zeros(2)) {
+          own.step(x, targets, Loss.mean(), Optimizer.adam(0.1f));
+          PARTS.add(new Right("part " + part, own.toBytes()));
+        }
+      }
+      saveLayers(layer, tree, bag);
     }
-    rightModel = Files.readAllBytes(file);
-    try (FloatTensor tensor = FloatTensor.zeros(3, 2)) {
-      NpzFile.write(file, Map.of("W", tensor));
-      rightArchive = Files.readAllBytes(file);
-      NpyFile.write(file, tensor);
-      rightArray = Files.readAllBytes(file);
+    try (OptimizerState state = OptimizerState.of(WEIGHTS, BIASES)) {
+      STATES.add(right("no steps", state::save));
+      stepBoth(state, Optimizer.adagrad(0.1f));
+      STATES.add(right("Adagrad", state::save));
+      stepBoth(state, Optimizer.adam(0.1f));
+      STATES.add(right("Adam", state::save));
+    }
+    try (IntTensor ints = IntTensor.zeros(3);
+        FloatTensor nothing = FloatTensor.zeros(0, 7)) {
+      Map<String, Tensor> tensors = Map.of("W", WEIGHTS, "i", ints, "0", nothing);
+      TENSORS.add(right("tensors", to -> TensorFile.save(to, tensors, Map.of("a", "b"))));
+      NamedTensors weights =
+          NamedTensors.of(Map.of("wide", WEIGHTS))
+              .with("W", WEIGHTS, ElementType.INT8)
+              .with("half", WEIGHTS, ElementType.FLOAT16);
+      TENSORS.add(right("weights", to -> TensorFile.save(to, weights)));
+    }
+    OTHERS.add(right("array", to -> NpyFile.write(to, BIASES)));
+    OTHERS.add(right("archive", to -> NpzFile.write(to, Map.of("W", BIASES))));
+    OTHERS.add(right("classes", to -> ClassAssignment.contiguous(11, 3).write(to)));
+  }
+
+  private static void saveLayers(HierarchicalSoftmax layer, LabelTree tree, EmbeddingBag bag)
+      throws IOException {
+    for (TwoLevelLayer each : List.of(layer, tree)) {
+      try (FloatTensor x = ModelFileTest.x(2)) {
+        LayerKind.step(each, x, Optimizer.adam(0.1f), 3, 8);
+      }
+      each.retire(9);
+      each.setLabels(Labels.of("a", "b", "ab", "é", "日本", "f", "g", "h", "i", "j", "k"));
+    }
+    stepBag(bag, Optimizer.adagrad(0.1f));
+    SaveOptions plain = SaveOptions.defaults();
+    SaveOptions all = plain.withOptimizerState();
+    SOFTMAXES.add(right("softmax", to -> layer.save(to, all)));
+    TREES.add(right("tree", to -> tree.save(to, all)));
+    BAGS.add(right("bag", to -> bag.save(to, all)));
+    Right both = right("both", to -> layer.save(to, all.withBag(bag)));
+    SOFTMAXES.add(both);
+    BAGS.add(both);
+    for (ElementType type : List.of(ElementType.INT8, ElementType.BFLOAT16)) {
+      SaveOptions narrow = plain.withWeights(type);
+      SOFTMAXES.add(right("softmax of " + type, to -> layer.save(to, narrow)));
+      TREES.add(right("tree of " + type, to -> tree.save(to, narrow)));
+      BAGS.add(right("bag of " + type, to -> bag.save(to, narrow)));
     }
   }
 
@@ -52,78 +140,106 @@ final class HostileFileProperties {
     Files.delete(file);
   }
 
-  /** Bytes that take the place of others from a position on. */
-  record Change(int position, int removed, byte[] added) {}
-
-  /** What breaks parsers: pieces of JSON, limits of numbers, and any bytes. */
-  private static final List<String> PIECES =
-      List.of(
-          "{",
-          "}",
-          "[",
-          "]",
-          "\"",
-          ",",
-          ":",
-          "-",
-          ".",
-          "e9",
-          "0",
-          "1",
-          "3",
-          "9223372036854775807",
-          "18446744073709551616",
-          "null",
-          "true",
-          "\\u0000",
-          "\"W1\"",
-          "\"shape\"",
-          "[0]",
-          "F64",
-          "BOOL",
-          "\u0000",
-          "\u00ff",
-          "\u007f");
+  // ---------------------------------------------------------------------------------- arguments
 
   @Provide
-  Arbitrary<List<Change>> changes() {
-    Arbitrary<byte[]> pieces =
-        Arbitraries.of(PIECES).map(piece -> piece.getBytes(StandardCharsets.ISO_8859_1));
-    Arbitrary<byte[]> bytes = Arbitraries.bytes().array(byte[].class).ofMaxSize(8);
-    return Combinators.combine(
-            Arbitraries.integers().between(0, 5000),
-            Arbitraries.integers().between(0, 40),
-            Arbitraries.oneOf(pieces, bytes))
-        .as(Change::new)
-        .list()
-        .ofMinSize(1)
-        .ofMaxSize(4);
+  Arbitrary<List<UnaryOperator<byte[]>>> changes() {
+    return FileChanges.all(
+        List.of(
+            SOFTMAXES.get(0).bytes,
+            TREES.get(0).bytes,
+            BAGS.get(0).bytes,
+            STATES.get(2).bytes,
+            TENSORS.get(0).bytes));
   }
 
-  private static void writeChanged(byte[] right, List<Change> changes) throws IOException {
-    byte[] bytes = right;
-    for (Change change : changes) {
-      int position = change.position() % (bytes.length + 1);
-      int end = Math.min(bytes.length, position + change.removed());
-      ByteBuffer changed =
-          ByteBuffer.allocate(bytes.length - (end - position) + change.added().length);
-      changed.put(bytes, 0, position).put(change.added()).put(bytes, end, bytes.length - end);
-      bytes = changed.array();
+  @Provide
+  Arbitrary<Right> softmaxes() {
+    return Arbitraries.of(SOFTMAXES);
+  }
+
+  @Provide
+  Arbitrary<Right> trees() {
+    return Arbitraries.of(TREES);
+  }
+
+  @Provide
+  Arbitrary<Right> bags() {
+    return Arbitraries.of(BAGS);
+  }
+
+  @Provide
+  Arbitrary<Right> states() {
+    return Arbitraries.of(STATES);
+  }
+
+  @Provide
+  Arbitrary<Right> tensors() {
+    return Arbitraries.of(TENSORS);
+  }
+
+  @Provide
+  Arbitrary<Right> parts() {
+    return Arbitraries.of(PARTS);
+  }
+
+  @Provide
+  Arbitrary<Right> others() {
+    return Arbitraries.of(OTHERS);
+  }
+
+  // ----------------------------------------------------------------------------------- readers
+
+  private static void write(Right right, List<UnaryOperator<byte[]>> changes) throws IOException {
+    Files.write(file, FileChanges.apply(changes, right.bytes));
+  }
+
+  private interface Reader<T> {
+    T read() throws IOException;
+  }
+
+  private interface User<T> {
+    void use(T made) throws IOException;
+  }
+
+  private static <T extends AutoCloseable> void readsOrRefuses(Reader<T> reader, User<T> user)
+      throws IOException {
+    long thread = Thread.currentThread().getId();
+    long heap = HEAP.getThreadAllocatedBytes(thread);
+    long memory = FloatTensor.allocatedBytes();
+    T made;
+    try {
+      made = reader.read();
+    } catch (FileFormatException refused) {
+      long taken = HEAP.getThreadAllocatedBytes(thread) - heap;
+      assertTrue(taken < MOST_HEAP, () -> taken + " bytes of the heap for " + refused);
+      assertEquals(file, refused.file());
+      assertTrue(FloatTensor.allocatedBytes() <= memory, () -> "memory is kept after " + refused);
+      return;
     }
-    Files.write(file, bytes);
+    try {
+      user.use(made);
+    } finally {
+      close(made);
+    }
   }
 
-  private interface Action {
-    void run() throws IOException;
+  private static void close(AutoCloseable made) throws IOException {
+    try {
+      made.close();
+    } catch (IOException | RuntimeException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new AssertionError(e);
+    }
   }
 
-  private static void succeedsOrIsRefused(Action action) throws IOException {
+  /** What numbers that no check looks at, or that are too large, may lead to. */
+  private static void mayOverflow(Runnable action) {
     try {
       action.run();
-    } catch (FileFormatException refused) {
-      if (!refused.file().equals(file)) {
-        throw refused;
-      }
+    } catch (ArithmeticException e) {
+      assertTrue(e.getMessage().matches("(step|row) .*"), e.getMessage());
     }
   }
 
@@ -139,43 +255,161 @@ final class HostileFileProperties {
     }
   }
 
+  private static void askFor(TwoLevelLayer layer, LoadOptions options) {
+    int output = layer.assignment().output(layer.classCount() - 1, 0);
+    try (FloatTensor x = FloatTensor.zeros(1, layer.features());
+        FloatTensor probabilities = FloatTensor.zeros(1, layer.outputs())) {
+      x.fill(1);
+      layer.probabilities(x, probabilities);
+      probabilities.toArray();
+      assertEquals(1, layer.topK(x, 2).batch());
+      layer.atLeast(x, 0.1);
+      if (layer instanceof HierarchicalSoftmax softmax) {
+        mayOverflow(() -> softmax.sample(x, new SplittableRandom(1)));
+      }
+      if (layer.hasLabels()) {
+        askFor(layer.labels());
+      }
+      if (layer.weightType() == ElementType.FLOAT32
+          && options.memory() != LoadOptions.Memory.MAPPED) {
+        mayOverflow(() -> LayerKind.step(layer, x, Optimizer.adagrad(0.1f), output));
+      }
+    }
+  }
+
+  private static void stepBag(EmbeddingBag bag, Optimizer optimizer) {
+    try (SparseRows rows = SparseRows.of(List.of(new int[] {bag.vocabulary() - 1, 0}));
+        FloatTensor gradOut = FloatTensor.zeros(1, bag.features())) {
+      gradOut.fill(1);
+      bag.apply(rows).close();
+      bag.gradValues(rows, gradOut).close();
+      if (optimizer != null) {
+        bag.step(rows, gradOut, optimizer);
+      }
+    }
+  }
+
+  private static void stepBoth(OptimizerState state, Optimizer optimizer) {
+    try (IntTensor one = IntTensor.of(new int[] {1}, 1, 1);
+        IntTensor zero = IntTensor.zeros(1, 1);
+        BlockPlan plan = BlockPlan.of(zero, one, 1, 2);
+        FloatTensor h = FloatTensor.zeros(1, 1, 2);
+        FloatTensor gradOut = FloatTensor.zeros(1, 1, 3)) {
+      h.fill(1);
+      gradOut.fill(1);
+      SparseBlockDot.stepW(h, gradOut, plan, optimizer, WEIGHTS, state);
+      SparseBlockDot.stepB(gradOut, plan, optimizer, BIASES, state);
+    }
+  }
+
+  // -------------------------------------------------------------------------------- properties
+
   @Property
-  void modelsAreLoadedOrRefused(@ForAll("changes") List<Change> changes) throws IOException {
-    writeChanged(rightModel, changes);
-    for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.copyOnWrite())) {
-      succeedsOrIsRefused(
-          () -> {
-            try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, options);
-                FloatTensor x = FloatTensor.zeros(1, layer.features());
-                FloatTensor probabilities = layer.probabilities(x)) {
-              layer.assignment().output(layer.classCount() - 1, 0);
-              probabilities.get(0, layer.outputs() - 1);
-              if (layer.hasLabels()) {
-                askFor(layer.labels());
-              }
-            }
+  void ofSoftmaxes(
+      @ForAll("softmaxes") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    write(right, changes);
+    for (LoadOptions way : WAYS) {
+      readsOrRefuses(() -> HierarchicalSoftmax.load(file, way), layer -> askFor(layer, way));
+    }
+  }
+
+  @Property
+  void ofLabelTrees(
+      @ForAll("trees") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    write(right, changes);
+    for (LoadOptions way : WAYS) {
+      readsOrRefuses(() -> LabelTree.load(file, way), layer -> askFor(layer, way));
+    }
+  }
+
+  @Property
+  void ofBags(@ForAll("bags") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    write(right, changes);
+    for (LoadOptions way : WAYS) {
+      readsOrRefuses(
+          () -> EmbeddingBag.load(file, way),
+          bag -> {
+            boolean steps =
+                bag.weightType() == ElementType.FLOAT32
+                    && way.memory() != LoadOptions.Memory.MAPPED;
+            stepBag(bag, steps ? Optimizer.adagrad(0.1f) : null);
           });
     }
   }
 
   @Property
-  void archivesAreReadOrRefused(@ForAll("changes") List<Change> changes) throws IOException {
-    writeChanged(rightArchive, changes);
-    succeedsOrIsRefused(
-        () -> {
-          try (NpzFile npz = NpzFile.open(file)) {
-            for (String name : npz.names()) {
-              succeedsOrIsRefused(() -> npz.floats(name).close());
-              succeedsOrIsRefused(() -> npz.ints(name).close());
-            }
-          }
-        });
+  void ofOptimizerStates(
+      @ForAll("states") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    write(right, changes);
+    readsOrRefuses(
+        () -> OptimizerState.load(file, WEIGHTS, BIASES),
+        state -> stepBoth(state, Optimizer.adam(0.1f)));
   }
 
   @Property
-  void arraysAreReadOrRefused(@ForAll("changes") List<Change> changes) throws IOException {
-    writeChanged(rightArray, changes);
-    succeedsOrIsRefused(() -> NpyFile.readFloats(file).close());
-    succeedsOrIsRefused(() -> NpyFile.readInts(file).close());
+  void ofTensors(
+      @ForAll("tensors") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    write(right, changes);
+    for (LoadOptions way : WAYS) {
+      readsOrRefuses(
+          () -> TensorFile.open(file, way),
+          tensors -> {
+            for (String name : tensors.names()) {
+              readsOrRefuses(() -> tensors.floats(name), FloatTensor::toArray);
+              readsOrRefuses(() -> tensors.ints(name), IntTensor::toArray);
+              readsOrRefuses(() -> tensors.weights(name), weights -> weights.widened().close());
+            }
+          });
+    }
+  }
+
+  /** Of parts, which are no files, the one that takes them refuses what it would not load. */
+  @Property
+  void ofParts(@ForAll("parts") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    List<byte[]> parts = new ArrayList<>();
+    for (Right part : PARTS) {
+      parts.add(part.equals(right) ? FileChanges.apply(changes, right.bytes) : part.bytes);
+    }
+    try (HierarchicalSoftmax like = ModelFileTest.layer()) {
+      HierarchicalSoftmax.builder(like.features(), like.outputs())
+          .classes(like.assignment())
+          .saveParts(file, 1, parts.iterator(), SaveOptions.defaults().withOptimizerState());
+    } catch (IllegalArgumentException refused) {
+      assertTrue(refused.getMessage().startsWith("parts: "), refused::toString);
+      return;
+    }
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file)) {
+      askFor(layer, LoadOptions.copied());
+    }
+  }
+
+  /** Arrays, archives and classes. */
+  @Property
+  void ofOthers(
+      @ForAll("others") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    write(right, changes);
+    readsOrRefuses(() -> NpyFile.readFloats(file), FloatTensor::toArray);
+    readsOrRefuses(() -> NpyFile.readInts(file), IntTensor::toArray);
+    readsOrRefuses(
+        () -> NpzFile.open(file),
+        npz -> {
+          for (String name : npz.names()) {
+            readsOrRefuses(() -> npz.floats(name), FloatTensor::toArray);
+            readsOrRefuses(() -> npz.ints(name), IntTensor::toArray);
+          }
+        });
+    readsOrRefuses(
+        () -> {
+          ClassAssignment classes = ClassAssignment.read(file);
+          return () -> classes.output(classes.classCount() - 1, 0);
+        },
+        classes -> {});
   }
 }

@@ -37,7 +37,7 @@ final class InputBiasTest {
     Sizes s = p.sizes();
     try (IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx())) {
-      return BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers);
+      return BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers);
     }
   }
 

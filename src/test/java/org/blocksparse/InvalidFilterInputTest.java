@@ -69,7 +69,7 @@ final class InvalidFilterInputTest extends InvalidSoftmaxInput {
           BOUNDS,
           "filter[0] = " + bad + " is outside [0, outputs = 9)",
           w -> {},
-          (layer, w) -> call.run(layer, w.f("x"), Filter.only(bad, 0).withRenormalisation()));
+          (layer, w) -> call.run(layer, w.f("x"), Filter.only(bad, 0).withRenormalization()));
     }
     Map<String, Function<SparseRows, Filter>> kinds =
         Map.of("without", Filter::without, "only", Filter::only);

@@ -252,23 +252,23 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         (layer, w) -> layer.atLeast(w.f("x"), 0));
     addCase(
         cases, "filter null", NULL, "filter", w -> {}, (layer, w) -> layer.topK(w.f("x"), 1, null));
-    String renormalised =
-        "filter: expected one that is not renormalised, as the probabilities of a LabelTree do not"
-            + " sum to one, but was Filter(only 1 outputs, renormalised)";
+    String renormalized =
+        "filter: expected one that is not renormalized, as the probabilities of a LabelTree do not"
+            + " sum to one, but was Filter(only 1 outputs, renormalized)";
     addCase(
         cases,
-        "topK renormalised",
+        "topK renormalized",
         ARGUMENT,
-        renormalised,
+        renormalized,
         w -> {},
-        (layer, w) -> layer.topK(w.f("x"), 1, Filter.only(3).withRenormalisation()));
+        (layer, w) -> layer.topK(w.f("x"), 1, Filter.only(3).withRenormalization()));
     addCase(
         cases,
-        "atLeast renormalised",
+        "atLeast renormalized",
         ARGUMENT,
-        renormalised,
+        renormalized,
         w -> {},
-        (layer, w) -> layer.atLeast(w.f("x"), 0.5, Filter.only(3).withRenormalisation()));
+        (layer, w) -> layer.atLeast(w.f("x"), 0.5, Filter.only(3).withRenormalization()));
     addCase(
         cases,
         "explain output 9",

@@ -48,7 +48,9 @@ abstract class InvalidOperationInput extends InvalidInput {
   enum Kind {
     INPUT,
     OUTPUT,
-    INDEX
+    INDEX,
+    /** {@link Weights}, which share memory with nothing and have no views. */
+    WEIGHTS
   }
 
   /**
@@ -64,6 +66,10 @@ abstract class InvalidOperationInput extends InvalidInput {
 
   static Operand ranked(Operand o) {
     return new Operand(o.name, o.words, o.dims, o.kind, true);
+  }
+
+  static Operand narrow(Operand o) {
+    return new Operand(o.name, o.words, o.dims, Kind.WEIGHTS, false);
   }
 
   static Operand out(Operand o) {
@@ -171,11 +177,21 @@ abstract class InvalidOperationInput extends InvalidInput {
     World world = new World();
     for (Operand operand : operation.operands) {
       long[] shape = shapes.get(operand.name);
-      world.with(
-          operand.name,
-          () -> operand.kind == Kind.INDEX ? indices(indexBound(operand), shape) : floats(shape));
+      world.with(operand.name, () -> make(operand, shape));
     }
     return world;
+  }
+
+  private static AutoCloseable make(Operand operand, long[] shape) {
+    return switch (operand.kind) {
+      case INDEX -> indices(indexBound(operand), shape);
+      case WEIGHTS -> {
+        try (FloatTensor floats = FloatTensor.zeros(shape)) {
+          yield Weights.of(floats, ElementType.INT8);
+        }
+      }
+      case INPUT, OUTPUT -> floats(shape);
+    };
   }
 
   static int indexBound(Operand operand) {
@@ -186,13 +202,17 @@ abstract class InvalidOperationInput extends InvalidInput {
     for (Operand operand : operation.operands) {
       addNullAndClosed(cases, operation, operand, plan);
       long[] right = operand.shape();
-      boolean matrixIsAllowed = operation.name.equals("Dot.apply") && operand.name.equals("h");
-      if (!matrixIsAllowed) {
+      boolean matrixIsAllowed =
+          !plan && operation.name.startsWith("Dot.apply") && operand.name.equals("h");
+      boolean ofAnyRank = operand.kind != Kind.WEIGHTS;
+      if (ofAnyRank && !matrixIsAllowed) {
         addShape(cases, operation, operand, plan, Arrays.copyOf(right, right.length - 1));
       }
-      long[] longer = Arrays.copyOf(right, right.length + 1);
-      longer[right.length] = 1;
-      addShape(cases, operation, operand, plan, longer);
+      if (ofAnyRank) {
+        long[] longer = Arrays.copyOf(right, right.length + 1);
+        longer[right.length] = 1;
+        addShape(cases, operation, operand, plan, longer);
+      }
       for (int axis = 0; axis < right.length; axis++) {
         for (long dim : new long[] {right[axis] + 1, right[axis] - 1, 0}) {
           long[] wrong = right.clone();
@@ -228,7 +248,12 @@ abstract class InvalidOperationInput extends InvalidInput {
         operand.name,
         missing,
         operation.call);
-    String message = operand.name + ": the tensor " + Shape.of(operand.shape()) + " is closed";
+    Shape shape = Shape.of(operand.shape());
+    String message =
+        operand.name
+            + (operand.kind == Kind.WEIGHTS
+                ? ": the weights " + shape + " are closed"
+                : ": the tensor " + shape + " is closed");
     World closed = prepared(operation, plan);
     closed.fault(w -> w.close(operand.name));
     add(
@@ -238,7 +263,7 @@ abstract class InvalidOperationInput extends InvalidInput {
         message,
         closed,
         operation.call);
-    if (operand.kind != Kind.INDEX) {
+    if (operand.kind == Kind.INPUT || operand.kind == Kind.OUTPUT) {
       World view = prepared(operation, plan);
       view.fault(w -> w.replace(operand.name, w.f(operand.name).reshape(operand.shape())));
       add(
@@ -382,7 +407,7 @@ abstract class InvalidOperationInput extends InvalidInput {
             long[] right = other.shape();
             long[] ofRows = right.length == 3 ? new long[] {6, right[2]} : new long[] {6};
             long[] shape = other.equals(operand) ? wrong : rows ? ofRows : right;
-            world.with(other.name, () -> floats(shape));
+            world.with(other.name, () -> make(other, shape));
           }
           world.with("plan", InvalidOperationInput::raggedPlan);
           boolean rankOnly = operand.rankFirst && wrong.length == 3;

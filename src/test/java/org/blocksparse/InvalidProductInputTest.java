@@ -166,12 +166,12 @@ final class InvalidProductInputTest extends InvalidOperationInput {
     }
     add(
         cases,
-        "plan.on(null)",
+        "plan.withWorkers(null)",
         NULL,
         "workers",
         w -> {
           try (BlockPlan plan = BlockPlan.of(w.i("ints"), w.i("ints"), 7, 7)) {
-            plan.on(null);
+            plan.withWorkers(null);
           }
         });
   }

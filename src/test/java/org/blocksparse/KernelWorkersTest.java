@@ -60,7 +60,7 @@ final class KernelWorkersTest {
         FloatTensor W = FloatTensor.zeros(1, 1, 4, 4);
         FloatTensor rows = FloatTensor.zeros(3, 1, 4);
         FloatTensor b = FloatTensor.zeros(1, 4);
-        BlockPlan plan = BlockPlan.of(zeros, zeros, 1, 1).on(workers)) {
+        BlockPlan plan = BlockPlan.of(zeros, zeros, 1, 1).withWorkers(workers)) {
       assertCalls("blockGemm", () -> SparseBlockDot.apply(W, rows, b, plan).close());
       assertCalls("blockGemm", () -> SparseBlockDot.gradH(W, rows, plan).close());
       assertCalls("blockOuter", () -> SparseBlockDot.gradW(rows, rows, plan).close());

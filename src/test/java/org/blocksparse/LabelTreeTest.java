@@ -232,6 +232,27 @@ final class LabelTreeTest {
     }
   }
 
+  /** The loss of a positive at infinity, and of a negative at minus infinity, is 0. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void anInfiniteXIsRefusedThoughItsLossIsZero(KernelsUnderTest kernels) {
+    try (LabelTree tree =
+            LabelTree.builder(1, 2)
+                .classes(1)
+                .workers(kernels.workers())
+                .build(
+                    FloatTensor.of(new float[] {1}, 1, 1),
+                    FloatTensor.zeros(1),
+                    FloatTensor.of(new float[] {1, -1}, 1, 1, 2),
+                    FloatTensor.zeros(1, 2));
+        FloatTensor x = FloatTensor.of(new float[] {Float.POSITIVE_INFINITY}, 1, 1);
+        SparseRows targets = SparseRows.of(List.of(new int[] {0}))) {
+      List<float[]> before = parameters(tree);
+      assertThrows(ArithmeticException.class, () -> tree.step(x, targets, Optimizer.sgd(0.1f)));
+      assertEqual(before, parameters(tree), "after an infinite x");
+    }
+  }
+
   /** A step whose loss is not finite changes neither parameters nor optimizer state. */
   @ParameterizedTest
   @MethodSource("kernels")

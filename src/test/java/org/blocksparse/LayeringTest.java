@@ -25,25 +25,49 @@ import org.junit.jupiter.api.Test;
 
 /**
  * Packages know each other one way: the facade knows those below, and those below neither the
- * facade nor each other in a circle. What a class knows is what its constant pool names.
+ * facade nor each other in a circle. What a class knows is what its constant pool names, and what
+ * its source imports: javac copies constants without a trace.
  */
 final class LayeringTest {
   private static final String FACADE = "org.blocksparse";
+  private static final Path SOURCES = Path.of("src/main/java");
+  private static final Pattern IMPORT =
+      Pattern.compile("(?m)^import (?:static )?(org\\.blocksparse(?:\\.[a-z]+)*)\\.[A-Z]");
   private static final Pattern CLASS = Pattern.compile("(org/blocksparse(?:/[a-z]+)*)/[A-Z]\\w*");
 
   /** For each package, those whose classes it names. */
   private static Map<String, Set<String>> packages() throws IOException, URISyntaxException {
+    Map<String, Set<String>> named = new TreeMap<>();
     Path place = Path.of(Workers.class.getProtectionDomain().getCodeSource().getLocation().toURI());
     if (Files.isDirectory(place)) {
-      return packages(place);
+      addConstants(place, named);
+    } else {
+      try (FileSystem jar = FileSystems.newFileSystem(place)) {
+        addConstants(jar.getPath("/"), named);
+      }
     }
-    try (FileSystem jar = FileSystems.newFileSystem(place)) {
-      return packages(jar.getPath("/"));
+    addImports(named);
+    return named;
+  }
+
+  private static void addImports(Map<String, Set<String>> named) throws IOException {
+    List<Path> sources;
+    try (Stream<Path> files = Files.walk(SOURCES)) {
+      sources = files.filter(file -> file.toString().endsWith(".java")).toList();
+    }
+    assertTrue(sources.size() > 100, sources::toString);
+    for (Path source : sources) {
+      String own = SOURCES.relativize(source.getParent()).toString().replaceAll("[/\\\\]", ".");
+      Matcher other = IMPORT.matcher(Files.readString(source));
+      while (other.find()) {
+        if (!other.group(1).equals(own)) {
+          named.computeIfAbsent(own, key -> new TreeSet<>()).add(other.group(1));
+        }
+      }
     }
   }
 
-  private static Map<String, Set<String>> packages(Path root) throws IOException {
-    Map<String, Set<String>> named = new TreeMap<>();
+  private static void addConstants(Path root, Map<String, Set<String>> named) throws IOException {
     List<Path> classes;
     try (Stream<Path> files = Files.walk(root)) {
       classes = files.filter(file -> file.toString().endsWith(".class")).toList();
@@ -65,7 +89,6 @@ final class LayeringTest {
         }
       }
     }
-    return named;
   }
 
   @Test

@@ -270,7 +270,8 @@ final class LifetimeTest {
           }
           task.run();
         };
-    try (FloatTensor out = SparseBlockDot.apply(W, h, b, plan.on(Workers.of(closing, 3)))) {
+    try (FloatTensor out =
+        SparseBlockDot.apply(W, h, b, plan.withWorkers(Workers.of(closing, 3)))) {
       assertEquals(0L, during.get(), "bytes were freed under a running operation");
       assertArrayEquals(expected, out.toArray());
     }
@@ -321,6 +322,38 @@ final class LifetimeTest {
         assertTrue(e.getMessage().startsWith("layer: "), e.getMessage());
       }
     }
+  }
+
+  @Test
+  void aLayerThatIsClosedWhileItGrowsIsClosed() throws InterruptedException {
+    long before = settledBytes();
+    AtomicReference<Runnable> close = new AtomicReference<>();
+    AtomicLong freed = new AtomicLong(-1);
+    Executor closing =
+        task -> {
+          Runnable action = close.getAndSet(null);
+          if (action != null) {
+            long bytes = FloatTensor.allocatedBytes();
+            action.run();
+            freed.set(bytes - FloatTensor.allocatedBytes());
+          }
+        };
+    HierarchicalSoftmax layer =
+        HierarchicalSoftmax.builder(64, 2000).workers(Workers.of(closing, 2)).build();
+    try (FloatTensor x = FloatTensor.zeros(1, 64);
+        IntTensor target = IntTensor.zeros(1)) {
+      layer.step(x, target, Optimizer.adam(0.1f));
+      close.set(layer::close);
+      layer.addOutputs(2000);
+      // Only what is kept from one call to the next.
+      assertTrue(freed.get() < 64 << 10, freed + " bytes were freed under the growth");
+      assertEquals(
+          "layer: the layer is closed",
+          assertThrows(IllegalStateException.class, () -> layer.topK(x, 1)).getMessage());
+      assertTrue(layer.W2().isClosed());
+    }
+    long left = settledBytes() - before;
+    assertTrue(left < 1 << 20, left + " bytes are left");
   }
 
   /** Parameters, moments, intermediate results and schedules: nothing waits for the collector. */

@@ -184,6 +184,10 @@ final class MappedModelTest {
         assertShrunk(file, () -> mapped.W2().toArray());
         assertShrunk(file, () -> mapped.W2().get(CLASSES - 1, 0, 0));
         assertShrunk(file, () -> trained.step(x, targets, Optimizer.sgd(0.1f)));
+        for (int time = 0; time < 2; time++) {
+          assertShrunk(file, () -> trained.retire(0));
+          assertShrunk(file, () -> trained.addOutputs(1));
+        }
         Path elsewhere = folder.resolve("elsewhere");
         assertShrunk(
             file,
@@ -269,6 +273,26 @@ final class MappedModelTest {
     mapped.close();
     mapped.close();
     assertEquals(Map.of(), pages(file));
+  }
+
+  /** First the file, which nobody closes, then a tensor that lives on without it. */
+  @Test
+  void theMappingEndsWhenNobodyRefersToItAnyMore() throws Exception {
+    assumeTrue(Backend.isNative() && Files.exists(SMAPS));
+    Path file = saved();
+    FloatTensor w2 = TensorFile.open(file, LoadOptions.mapped()).floats("W2");
+    for (int i = 0; i < 3; i++) {
+      System.gc();
+      Thread.sleep(10);
+    }
+    assertTrue(Float.isFinite(w2.get(CLASSES - 1, 0, 0)));
+    w2 = null;
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    while (!pages(file).isEmpty()) {
+      assertTrue(System.nanoTime() < deadline, "it is still mapped");
+      System.gc();
+      Thread.sleep(5);
+    }
   }
 
   // ---------------------------------------------------------------------- what the kernel says

@@ -281,23 +281,13 @@ final class NarrowSoftmaxTest {
         float actual =
             switch (type) {
               case FLOAT32 -> data.getFloat();
-              case FLOAT16 -> half(data.getShort());
+              case FLOAT16 -> SafeTensorsReader.half(data.getShort());
               case BFLOAT16 -> Float.intBitsToFloat(data.getShort() << 16);
               case INT8 -> data.get() * scales[block * slots + i % slots];
             };
         assertEquals(expected[i], actual, "W2 " + i);
       }
     }
-  }
-
-  private static float half(short bits) {
-    int exponent = (bits >> 10) & 31;
-    int fraction = bits & 1023;
-    double magnitude =
-        exponent == 0
-            ? Math.scalb((double) fraction, -24)
-            : Math.scalb(1024.0 + fraction, exponent - 25);
-    return (float) (bits < 0 ? -magnitude : magnitude);
   }
 
   private void assertRefused(String part, String reason, byte[] bytes) throws IOException {

@@ -71,7 +71,7 @@ final class NumericGradientTest {
         FloatTensor gradOut = FloatTensor.of(p.gradOut(), sizes.o());
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), sizes.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), sizes.outputIdx());
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 3, 2).on(kernels.workers())) {
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 3, 2).withWorkers(kernels.workers())) {
       check("W", loss, p.W(), SparseBlockDot.gradW(h, gradOut, plan));
       check("h", loss, p.h(), SparseBlockDot.gradH(W, gradOut, plan));
       check("b", loss, p.b(), SparseBlockDot.gradB(gradOut, plan));

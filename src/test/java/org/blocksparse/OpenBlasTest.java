@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -124,6 +125,23 @@ final class OpenBlasTest {
     assertEquals(0, result.exit(), result::toString);
     assertContains(result, fileInUse(ofTheMachine));
     assertFalse(result.output().contains("WARNING"), result::toString);
+  }
+
+  /** An OpenBLAS may be built without what C programs call; here it has another name. */
+  @Test
+  void oneWithoutCblasIsAnErrorWithTheRemedy() throws IOException {
+    String bytes = Files.readString(ofTheMachine, ISO_8859_1);
+    assertTrue(bytes.contains("\0cblas_sgemm\0"), "it has no such name");
+    Files.writeString(
+        ofTheMachine, bytes.replace("\0cblas_sgemm\0", "\0cblas_sgemn\0"), ISO_8859_1);
+    ChildJvm.Result result =
+        jvm.property("org.bytedeco.javacpp.pathsFirst", "true")
+            .property("java.library.path", ofTheMachine.getParent().toString())
+            .run(ProductProgram.class);
+    assertEquals(1, result.exit(), result::toString);
+    assertContains(result, "does not load: ");
+    assertContains(result, "undefined symbol: cblas_sgemm. Another OpenBLAS was found first");
+    assertContains(result, "take its folder out of LD_LIBRARY_PATH and java.library.path");
   }
 
   /** The system's linker takes the first library of a name; nothing of ours could change that. */

@@ -222,10 +222,10 @@ final class PredictionTest {
               HierarchicalSoftmax.builder(2, sizes[1])
                   .classes(classes)
                   .build(
-                      integers(1, 2, 2, classes.classes()),
-                      integers(2, 2, classes.classes()),
-                      integers(3, 2, classes.classes(), 2, classes.slots()),
-                      integers(4, 2, classes.classes(), classes.slots()));
+                      integers(1, 2, 2, classes.classCount()),
+                      integers(2, 2, classes.classCount()),
+                      integers(3, 2, classes.classCount(), 2, classes.slots()),
+                      integers(4, 2, classes.classCount(), classes.slots()));
           FloatTensor x = integers(5, 3, batch, 2);
           FloatTensor one = FloatTensor.zeros(1, 2)) {
         Ranking ranking = layer.topK(x, 12);
@@ -316,9 +316,9 @@ final class PredictionTest {
   /** The distribution with the logits of both levels divided by the temperature, in double. */
   private static double[] tempered(HierarchicalSoftmax layer, FloatTensor x, double temperature) {
     ClassAssignment classes = layer.assignment();
-    double[] classShare = new double[classes.classes()];
+    double[] classShare = new double[classes.classCount()];
     double[] share = new double[OUTPUTS];
-    double[] sumOfClass = new double[classes.classes()];
+    double[] sumOfClass = new double[classes.classCount()];
     for (int o = 0; o < OUTPUTS; o++) {
       Explanation explanation = layer.explain(x, o);
       classShare[explanation.classNumber()] =
@@ -340,7 +340,7 @@ final class PredictionTest {
         FloatTensor x = integers(12, 2, 1, FEATURES);
         FloatTensor all = layer.probabilities(x)) {
       ClassAssignment classes = layer.assignment();
-      double[] ofClass = new double[classes.classes()];
+      double[] ofClass = new double[classes.classCount()];
       for (int output = 0; output < OUTPUTS; output++) {
         ofClass[classes.classOf(output)] += all.get(0, output);
       }

@@ -95,7 +95,7 @@ final class RaggedPlanTest {
     for (Numbers numbers : Numbers.values()) {
       RaggedProblem p = shapes.problem(data, numbers);
       try (Guarded memory = new Guarded();
-          BlockPlan plan = plan(p).on(kernels.workers())) {
+          BlockPlan plan = plan(p).withWorkers(kernels.workers())) {
         FloatTensor W = memory.of("W", p.W(), p.shapeOfW());
         FloatTensor h = memory.of("h", p.h(), p.shapeOfH());
         FloatTensor b = memory.of("b", p.b(), p.shapeOfB());
@@ -163,9 +163,11 @@ final class RaggedPlanTest {
           SparseRows inputs = SparseRows.of(equalBegins(s.batch(), s.iWin()), p.inputIdx());
           SparseRows outputs = SparseRows.of(equalBegins(s.batch(), s.oWin()), p.outputIdx());
           BlockPlan equal =
-              BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(kernels.workers());
+              BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                  .withWorkers(kernels.workers());
           BlockPlan ragged =
-              BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks()).on(kernels.workers())) {
+              BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks())
+                  .withWorkers(kernels.workers())) {
         assertSameBits(
             "dot",
             SparseBlockDot.apply(W, h, b, equal),
@@ -259,9 +261,11 @@ final class RaggedPlanTest {
         SparseRows inputs = SparseRows.of(equalBegins(s.batch(), s.iWin()), p.inputIdx());
         SparseRows outputs = SparseRows.of(equalBegins(s.batch(), s.oWin()), p.outputIdx());
         BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(kernels.workers());
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                .withWorkers(kernels.workers());
         BlockPlan raggedPlan =
-            BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks()).on(kernels.workers())) {
+            BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks())
+                .withWorkers(kernels.workers())) {
       Operands equal = new Operands(h, gradOut, gate, plan);
       Operands ragged =
           new Operands(
@@ -297,7 +301,7 @@ final class RaggedPlanTest {
     float[] gates = data.floats(integers, p.inputIdx().length);
     Optimizer sgd = Optimizer.sgd(0.5f);
     try (Guarded memory = new Guarded();
-        BlockPlan plan = plan(p).on(kernels.workers())) {
+        BlockPlan plan = plan(p).withWorkers(kernels.workers())) {
       FloatTensor h = memory.of("h", p.h(), p.shapeOfH());
       FloatTensor gradOut = memory.of("gradOut", p.gradOut(), p.shapeOfO());
       FloatTensor gate = memory.of("gate", gates, gates.length);
@@ -350,7 +354,7 @@ final class RaggedPlanTest {
         FloatTensor h = FloatTensor.of(p.h(), p.shapeOfH());
         FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.shapeOfO());
         FloatTensor b = FloatTensor.of(p.b(), p.shapeOfB())) {
-      BlockPlan one = many.on(Workers.callingThread());
+      BlockPlan one = many.withWorkers(Workers.callingThread());
       assertSameBits(
           "dot", SparseBlockDot.apply(W, h, b, many), SparseBlockDot.apply(W, h, b, one));
       assertSameBits(
@@ -382,7 +386,7 @@ final class RaggedPlanTest {
     try (FloatTensor W = FloatTensor.of(p.W(), p.shapeOfW());
         FloatTensor h = FloatTensor.of(p.h(), p.shapeOfH());
         FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.shapeOfO());
-        BlockPlan plan = plan(p).on(kernels.workers())) {
+        BlockPlan plan = plan(p).withWorkers(kernels.workers())) {
       checkNumeric("W", p::lossOfDot, p.W(), SparseBlockDot.gradW(h, gradOut, plan));
       checkNumeric("h", p::lossOfDot, p.h(), SparseBlockDot.gradH(W, gradOut, plan));
       checkNumeric("b", p::lossOfDot, p.b(), SparseBlockDot.gradB(gradOut, plan));

@@ -9,10 +9,6 @@ import java.lang.reflect.Executable;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
-import java.net.URISyntaxException;
-import java.nio.file.FileSystem;
-import java.nio.file.FileSystems;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -23,9 +19,9 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.Data;
+import org.blocksparse.testing.PublicMethods;
 import org.blocksparse.testing.RandomArguments;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Test;
@@ -42,10 +38,6 @@ final class RandomCallsTest {
   private static final int ROUNDS = Budget.of("blocksparse.random.rounds", 3, 300);
   private static final int CALLS_OF_A_ROUND = 8_000;
   private static final int TRIES_FOR_RIGHT_ONES = 200;
-
-  /** These measure, or take an address on the caller's word. */
-  private static final List<String> LEFT_OUT =
-      List.of("measuredCount", "wrapAddress", "main", "describe", "selfTest");
 
   @TempDir Path folder;
 
@@ -76,7 +68,7 @@ final class RandomCallsTest {
 
   @Test
   void refusedMeansSaidAndUntouched(Data data) throws Exception {
-    List<Method> methods = methods();
+    List<Method> methods = PublicMethods.all();
     for (int round = 0; round < ROUNDS; round++) {
       RandomArguments arguments =
           new RandomArguments(new SplittableRandom(data.below(Integer.MAX_VALUE)), folder);
@@ -92,57 +84,6 @@ final class RandomCallsTest {
     int calls = ROUNDS * CALLS_OF_A_ROUND;
     assertTrue(succeeded > calls / 5, () -> "only " + succeeded + " calls succeeded");
     assertTrue(succeeded < calls * 9 / 10, () -> succeeded + " calls succeeded: too few are wrong");
-  }
-
-  private static List<Method> methods() throws IOException, URISyntaxException {
-    List<Method> methods = new ArrayList<>();
-    for (Class<?> type : publicTypes()) {
-      for (Method method : type.getMethods()) {
-        boolean ours = method.getDeclaringClass().getPackage() == Backend.class.getPackage();
-        boolean ofJavaCpp =
-            Stream.of(method.getParameterTypes()).anyMatch(p -> p.getName().contains("javacpp"));
-        boolean leftOut = LEFT_OUT.contains(method.getName()) || method.getName().equals("valueOf");
-        if (ours && !ofJavaCpp && !leftOut) {
-          methods.add(method);
-        }
-      }
-    }
-    return methods;
-  }
-
-  private static List<Class<?>> publicTypes() throws IOException, URISyntaxException {
-    Path place = Path.of(Backend.class.getProtectionDomain().getCodeSource().getLocation().toURI());
-    if (Files.isDirectory(place)) {
-      return publicTypes(place);
-    }
-    try (FileSystem jar = FileSystems.newFileSystem(place)) {
-      return publicTypes(jar.getPath("/"));
-    }
-  }
-
-  private static List<Class<?>> publicTypes(Path root) throws IOException {
-    String name = Backend.class.getPackageName();
-    List<Class<?>> types = new ArrayList<>();
-    try (Stream<Path> files = Files.list(root.resolve(name.replace('.', '/')))) {
-      for (Path file : files.sorted().toList()) {
-        String simple = file.getFileName().toString();
-        if (simple.endsWith(".class") && !simple.endsWith("-info.class")) {
-          Class<?> type = load(name + "." + simple.replace(".class", ""));
-          if (Modifier.isPublic(type.getModifiers()) && !type.isInterface()) {
-            types.add(type);
-          }
-        }
-      }
-    }
-    return types;
-  }
-
-  private static Class<?> load(String name) {
-    try {
-      return Class.forName(name);
-    } catch (ClassNotFoundException e) {
-      throw new AssertionError(e);
-    }
   }
 
   /** Some calls that succeed, of which one argument is changed then. */

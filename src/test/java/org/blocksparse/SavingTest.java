@@ -26,6 +26,8 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.WatchedFileSystem;
@@ -35,6 +37,7 @@ import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -202,6 +205,22 @@ final class SavingTest {
         assertThrows(AccessDeniedException.class, () -> CLASSES.write(files.watch(file)));
     // Of the file that was asked for, not of the one that is written first.
     assertEquals(file.toString(), refused.getFile());
+    assertEquals("old", Files.readString(file));
+    assertEquals(List.of("file"), names());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"65537, 1", "140, 60000"})
+  void anArchiveThatCouldNotBeReadAgainDoesNotTakeItsPlace(int arrays, int length)
+      throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    try (FloatTensor tensor = FloatTensor.zeros(1)) {
+      Map<String, Tensor> tensors =
+          IntStream.range(0, arrays)
+              .boxed()
+              .collect(Collectors.toMap(i -> i + "n".repeat(length), i -> tensor));
+      assertThrows(IllegalArgumentException.class, () -> NpzFile.write(file, tensors));
+    }
     assertEquals("old", Files.readString(file));
     assertEquals(List.of("file"), names());
   }

@@ -20,6 +20,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -41,23 +42,26 @@ final class ScarcityTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"Serial", "Parallel", "G1", "Z"})
-  void everyOperationOnAFullHeap(String collector) {
+  @CsvSource({"Serial,auto", "Parallel,blas", "G1,auto", "Z,blas"})
+  void everyOperationOnAFullHeap(String collector, String path) {
     assertLivesOn(
         jvm()
             .option("-Xmx32m")
             .option("-XX:+Use" + collector + "GC")
+            .property("blocksparse.path", path)
             .property(
                 "blocksparse.fillings", Integer.toString(Budget.of("blocksparse.fillings", 2, 40)))
             .run(ScarcityProgram.class, "heap", folder.toString()));
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"native", "java"})
-  void everyOperationAt200DepthsOfAShortStack(String backend) {
+  @ValueSource(strings = {"auto", "blas", "java"})
+  void everyOperationAt200DepthsOfAShortStack(String kernels) {
     ChildJvm jvm = jvm().option("-Xmx64m").option("-XX:+UseSerialGC");
-    if (backend.equals("java")) {
+    if (kernels.equals("java")) {
       jvm.property("blocksparse.backend", "java");
+    } else {
+      jvm.property("blocksparse.path", kernels);
     }
     assertLivesOn(jvm.run(ScarcityProgram.class, "stack", folder.toString()));
   }

@@ -27,7 +27,7 @@ final class SearchMemoryTest {
       long before = FloatTensor.allocatedBytes();
       Ranking ranking = layer.topK(x, 3);
       // To find a total, both classes are opened for each row.
-      Ranking filtered = layer.topK(x, 3, Filter.without(5, 150_000).withRenormalisation());
+      Ranking filtered = layer.topK(x, 3, Filter.without(5, 150_000).withRenormalization());
       long taken = FloatTensor.allocatedBytes() - before;
       // 64 MB of results; log probabilities of the classes and schedules are small.
       assertTrue(taken <= (64 << 20) + (1 << 20), taken + " bytes");

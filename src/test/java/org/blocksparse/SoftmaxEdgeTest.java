@@ -186,7 +186,7 @@ final class SoftmaxEdgeTest {
             assertTrue(message.contains("" + optimizer.rate()), message);
             assertUnchanged(optimizer + " on " + poison, before, layer);
           }
-          // Nor has the optimiser remembered anything of it.
+          // Nor has the optimizer remembered anything of it.
           assertEquals(same.step(x, targets, optimizer), layer.step(x, targets, optimizer));
           assertUnchanged("one more step", parameters(same), layer);
         }

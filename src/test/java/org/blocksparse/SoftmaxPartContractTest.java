@@ -161,7 +161,7 @@ final class SoftmaxPartContractTest {
   }
 
   private static List<SoftmaxPart> initial(HierarchicalSoftmaxBuilder builder) {
-    return IntStream.range(-1, CLASSES.classes()).mapToObj(builder::buildPart).toList();
+    return IntStream.range(-1, CLASSES.classCount()).mapToObj(builder::buildPart).toList();
   }
 
   private void assertSameFiles() throws IOException {
@@ -196,7 +196,7 @@ final class SoftmaxPartContractTest {
     try (HierarchicalSoftmax layer = builder.build()) {
       first.forEach(batch -> batch.stepLayer(layer, optimizer));
       List<SoftmaxPart> parts =
-          IntStream.range(-1, CLASSES.classes())
+          IntStream.range(-1, CLASSES.classCount())
               .mapToObj(number -> SoftmaxPart.of(layer, number, kernels.workers()))
               .toList();
       List<byte[]> trained = train(parts, second, optimizer);
@@ -262,6 +262,8 @@ final class SoftmaxPartContractTest {
     assertRefused(builder, "is damaged", damaged);
     damaged.set(3, new byte[100]);
     assertRefused(builder, "SoftmaxPart.toBytes", damaged);
+    // So many weights that their bytes, by an overflow, are as many as there are.
+    assertSpoiltIsRefused(builder, "is damaged", parts, 3, 12, 1 << 30);
     assertThrows(
         IllegalArgumentException.class,
         () -> builder.saveParts(ofParts, -1, parts.iterator(), SaveOptions.defaults()));
@@ -328,7 +330,7 @@ final class SoftmaxPartContractTest {
   void whatAPartCannotDoIsRefusedAndChangesNothing() {
     HierarchicalSoftmaxBuilder builder = builder(Workers.common());
     assertThrows(IndexOutOfBoundsException.class, () -> builder.buildPart(-2));
-    assertThrows(IndexOutOfBoundsException.class, () -> builder.buildPart(CLASSES.classes()));
+    assertThrows(IndexOutOfBoundsException.class, () -> builder.buildPart(CLASSES.classCount()));
     for (int number : new int[] {SoftmaxPart.CLASS_LEVEL, 1}) {
       try (SoftmaxPart part = builder.buildPart(number);
           FloatTensor x = FloatTensor.zeros(1, FEATURES);

@@ -105,7 +105,7 @@ final class SparseBlockContractTest {
       this.gradOut = memory.of("gradOut", problem.gradOut(), s.o());
       this.inputIdx = IntTensor.of(problem.inputIdx(), s.inputIdx());
       this.outputIdx = IntTensor.of(problem.outputIdx(), s.outputIdx());
-      this.plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers);
+      this.plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers);
     }
 
     FloatTensor o() {

@@ -48,7 +48,7 @@ final class SparseBlockStepTest {
     Sizes s = p.sizes();
     try (IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx())) {
-      return BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).on(workers);
+      return BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers);
     }
   }
 
@@ -223,7 +223,7 @@ final class SparseBlockStepTest {
         FloatTensor h = FloatTensor.of(Arrays.copyOf(ones, sizes.iSize()), sizes.h());
         FloatTensor gradOut = FloatTensor.of(Arrays.copyOf(ones, sizes.oSize()), sizes.o());
         IntTensor zero = IntTensor.zeros(1, 1);
-        BlockPlan plan = BlockPlan.of(zero, zero, 1, 1).on(workers);
+        BlockPlan plan = BlockPlan.of(zero, zero, 1, 1).withWorkers(workers);
         OptimizerState state = OptimizerState.of(W)) {
       for (int step = 0; step < steps; step++) {
         SparseBlockDot.stepW(h, gradOut, plan, optimizer, W, state);

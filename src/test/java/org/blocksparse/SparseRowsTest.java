@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import com.sun.management.ThreadMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -49,6 +51,24 @@ final class SparseRowsTest {
         assertArrayEquals(weighted ? Arrays.copyOfRange(VALUES, begin, end) : ones, rows.values(r));
       }
     }
+  }
+
+  /** An allocation that fails would leave a lease that nobody ends. */
+  @Test
+  void areAddedToALeaseWithoutMemory() {
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    long thread = Thread.currentThread().getId();
+    long least = Long.MAX_VALUE;
+    try (SparseRows rows = SparseRows.of(OFFSETS, INDICES, VALUES)) {
+      for (int time = 0; time < 20; time++) {
+        try (Lease lease = new Lease()) {
+          long before = threads.getThreadAllocatedBytes(thread);
+          rows.lease(lease, "rows");
+          least = Math.min(least, threads.getThreadAllocatedBytes(thread) - before);
+        }
+      }
+    }
+    assertEquals(0, least);
   }
 
   @Test

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,6 +16,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -37,6 +41,7 @@ final class TensorFileTest {
     tensors.put("\u00e4.\"name\".0", FloatTensor.of(new float[] {7}, 1));
     tensors.put("classes", IntTensor.of(new int[] {Integer.MIN_VALUE, 5, -1}, 3, 1));
     tensors.put("nothing", FloatTensor.zeros(0, 4));
+    tensors.put("deep", FloatTensor.zeros(new long[32]));
     TensorFile.save(file, tensors, Map.of("epoch", "3"));
     tensors.values().forEach(Tensor::close);
   }
@@ -52,7 +57,8 @@ final class TensorFileTest {
       List<Tensor> read = new ArrayList<>();
       try (TensorFile tensors = TensorFile.open(file, options)) {
         assertEquals(
-            List.of("W", "\u00e4.\"name\".0", "classes", "nothing"), List.copyOf(tensors.names()));
+            List.of("W", "\u00e4.\"name\".0", "classes", "nothing", "deep"),
+            List.copyOf(tensors.names()));
         assertEquals(Map.of("epoch", "3"), tensors.metadata());
         read.add(tensors.floats("W"));
         read.add(tensors.ints("classes"));
@@ -118,6 +124,19 @@ final class TensorFileTest {
   }
 
   @Test
+  void anInterruptOfOneReaderDoesNotCloseTheFileForTheOthers() throws IOException {
+    save();
+    try (TensorFile tensors = TensorFile.open(file)) {
+      Thread.currentThread().interrupt();
+      assertThrows(IOException.class, () -> tensors.floats("W"));
+      assertTrue(Thread.interrupted(), "the interrupt is lost");
+      try (FloatTensor W = tensors.floats("W")) {
+        assertArrayEquals(WEIGHTS, W.toArray());
+      }
+    }
+  }
+
+  @Test
   void filesOfLayersCanBeRead() throws IOException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(3, 10).classes(2).build()) {
       layer.save(file);
@@ -154,6 +173,20 @@ final class TensorFileTest {
     assertEquals("header", refused(() -> TensorFile.open(file)).part());
   }
 
+  /** Not only when the file is closed, which may be after many more were asked for. */
+  @Test
+  void whatIsRefusedIsFreedAtOnce() throws IOException {
+    save();
+    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.putFloat((int) (Long.BYTES + bytes.getLong(0)), Float.NaN); // W comes first
+    Files.write(file, bytes.array());
+    try (TensorFile tensors = TensorFile.open(file)) {
+      long before = FloatTensor.allocatedBytes();
+      assertTrue(refused(() -> tensors.floats("W")).reason().endsWith("is NaN"));
+      assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
+    }
+  }
+
   private interface Reading {
     Object read() throws IOException;
   }
@@ -182,7 +215,18 @@ final class TensorFileTest {
           assertThrows(IllegalStateException.class, () -> TensorFile.save(to, Map.of("nan", nan)))
               .getMessage()
               .startsWith("nan: element 1 is NaN"));
-      assertThrows(NullPointerException.class, () -> TensorFile.save(to, null));
+      try (FloatTensor deep = FloatTensor.zeros(new long[33])) {
+        assertEquals(
+            "deep: has 33 dimensions, more than the limit of 32",
+            assertThrows(
+                    IllegalArgumentException.class, () -> TensorFile.save(to, Map.of("deep", deep)))
+                .getMessage());
+      }
+      Map<String, FloatTensor> many =
+          IntStream.range(0, 65_537).boxed().collect(Collectors.toMap(i -> "t" + i, i -> W));
+      assertThrows(IllegalArgumentException.class, () -> TensorFile.save(to, many));
+      assertThrows(
+          NullPointerException.class, () -> TensorFile.save(to, (Map<String, Tensor>) null));
       W.close();
       assertEquals(
           "W: the tensor (1, 2, 2, 2) is closed",

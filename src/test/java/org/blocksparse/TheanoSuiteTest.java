@@ -75,7 +75,7 @@ final class TheanoSuiteTest {
       outputIdx = IntTensor.of(p.outputIdx(), p.sizes().outputIdx());
       plan =
           BlockPlan.of(inputIdx, outputIdx, p.sizes().iBlocks(), p.sizes().oBlocks())
-              .on(kernels.workers());
+              .withWorkers(kernels.workers());
     }
 
     /** b.take(outputIdx, axis = 0) */

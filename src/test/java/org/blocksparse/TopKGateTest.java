@@ -26,7 +26,7 @@ final class TopKGateTest {
 
   /** The definition: the k best by sorting all, then what is kept by walking choice by choice. */
   @SuppressWarnings("ArrayRecordComponent")
-  private record Oracle(double[] logits, int experts, int k, boolean renormalised, int capacity) {
+  private record Oracle(double[] logits, int experts, int k, boolean renormalized, int capacity) {
     int batch() {
       return logits.length / experts;
     }
@@ -69,7 +69,7 @@ final class TopKGateTest {
       List<Double> gates = new ArrayList<>();
       for (int sample = 0; sample < batch(); sample++) {
         double[] p = probabilities(sample);
-        double sum = renormalised ? Arrays.stream(chosen[sample]).mapToDouble(e -> p[e]).sum() : 1;
+        double sum = renormalized ? Arrays.stream(chosen[sample]).mapToDouble(e -> p[e]).sum() : 1;
         for (int choice = 0; choice < k; choice++) {
           if (kept[sample][choice]) {
             gates.add(p[chosen[sample][choice]] / sum);
@@ -125,11 +125,11 @@ final class TopKGateTest {
   void isItsDefinition(Data data) {
     for (Sizes s : SIZES) {
       for (boolean limited : new boolean[] {false, true}) {
-        for (boolean renormalised : new boolean[] {true, false}) {
+        for (boolean renormalized : new boolean[] {true, false}) {
           float[] logits = data.floats(Numbers.GAUSSIAN, (long) s.batch() * s.experts());
           int capacity = limited ? s.capacity() : Integer.MAX_VALUE;
-          Oracle oracle = new Oracle(toDouble(logits), s.experts(), s.k(), renormalised, capacity);
-          TopKGate gate = gate(s, renormalised, limited).withBalancing(0.5f);
+          Oracle oracle = new Oracle(toDouble(logits), s.experts(), s.k(), renormalized, capacity);
+          TopKGate gate = gate(s, renormalized, limited).withBalancing(0.5f);
           try (FloatTensor tensor = FloatTensor.of(logits, s.batch(), s.experts());
               Routing routing = gate.route(tensor)) {
             check(s, oracle, gate, routing, data);
@@ -139,9 +139,9 @@ final class TopKGateTest {
     }
   }
 
-  private static TopKGate gate(Sizes s, boolean renormalised, boolean limited) {
+  private static TopKGate gate(Sizes s, boolean renormalized, boolean limited) {
     TopKGate gate = TopKGate.of(s.experts(), s.k());
-    gate = renormalised ? gate : gate.withoutRenormalisation();
+    gate = renormalized ? gate : gate.withoutRenormalization();
     return limited ? gate.withCapacity(s.capacity()) : gate;
   }
 
@@ -239,10 +239,10 @@ final class TopKGateTest {
 
   @Test
   void equalLogitsGoToTheLowerNumber_andNaNToItsOwnSampleOnly() {
-    float[] logits = {1, 1, 1, 1, 1, Float.NaN, 2, 1, 0, 0, 5, 5};
-    try (FloatTensor tensor = FloatTensor.of(logits, 3, 4);
+    float[] logits = {1, 1, 1, 1, 1, Float.NaN, 2, 1, 0, 0, 5, 5, -1, -0f, 0, 0};
+    try (FloatTensor tensor = FloatTensor.of(logits, 4, 4);
         Routing routing = TopKGate.of(4, 2).route(tensor)) {
-      assertArrayEquals(new int[] {0, 1, 1, 2, 2, 3}, routing.experts().toArray());
+      assertArrayEquals(new int[] {0, 1, 1, 2, 2, 3, 1, 2}, routing.experts().toArray());
       float[] gates = routing.gates().toArray();
       assertArrayEquals(new float[] {0.5f, 0.5f}, Arrays.copyOfRange(gates, 0, 2));
       assertTrue(Float.isNaN(gates[2]) && Float.isNaN(gates[3]));

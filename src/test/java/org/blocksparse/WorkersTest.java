@@ -87,7 +87,7 @@ final class WorkersTest {
     /** Everything that is computed from them. */
     List<float[]> results(Workers workers) {
       List<float[]> results = new ArrayList<>();
-      BlockPlan shared = plan.on(workers);
+      BlockPlan shared = plan.withWorkers(workers);
       results.add(take(SparseBlockDot.apply(W, h, b, shared)));
       results.add(take(SparseBlockDot.apply(W, h, inputIdx, b, outputIdx)));
       results.add(take(SparseBlockDot.apply(transposedW.transposeBlocks(), h, b, shared)));
@@ -150,7 +150,7 @@ final class WorkersTest {
     try (Operands operands = new Operands(p);
         FloatTensor inputBias = FloatTensor.zeros(s.iBlocks(), s.oSize());
         OptimizerState state = OptimizerState.of(operands.W, operands.b, inputBias)) {
-      BlockPlan plan = operands.plan.on(workers);
+      BlockPlan plan = operands.plan.withWorkers(workers);
       FloatTensor gradOut = operands.gradOut;
       for (int step = 0; step < 2; step++) {
         SparseBlockDot.stepW(operands.h, gradOut, plan, optimizer, operands.W, state);

@@ -51,7 +51,7 @@ final class Batch implements AutoCloseable {
     hiddenValues = new float[rows * size];
     gradHiddenValues = new float[rows * size];
     try (IntTensor theOnlyBlock = IntTensor.zeros(rows, 1)) {
-      dense = BlockPlan.of(theOnlyBlock, theOnlyBlock, 1, 1).on(settings.workers());
+      dense = BlockPlan.of(theOnlyBlock, theOnlyBlock, 1, 1).withWorkers(settings.workers());
     }
   }
 

@@ -73,7 +73,7 @@ final class Comparison {
     try (LanguageModel model = new LanguageModel(settings, classes)) {
       model.startFromFrequencies(corpus.training());
       Trainer.Result result = new Trainer(settings, corpus).train(model, name, 0);
-      Row row = new Row(name, classes.classes(), result.perplexity(), result.wordsPerSecond());
+      Row row = new Row(name, classes.classCount(), result.perplexity(), result.wordsPerSecond());
       out.printf(
           "%-16s %8d %8d %22.1f %12.0f %8.2f%n",
           name,

@@ -80,7 +80,7 @@ final class LanguageModel implements AutoCloseable {
    */
   void startFromFrequencies(int[] text) {
     ClassAssignment classes = softmax.assignment();
-    float[] ofClass = new float[classes.classes()];
+    float[] ofClass = new float[classes.classCount()];
     float[] ofWord = new float[classes.outputs()];
     Arrays.fill(ofWord, UNSEEN_COUNT);
     for (int word : text) {

@@ -83,9 +83,9 @@ final class Showcase {
 
   /** The most frequent words of a few classes. */
   void printClasses(ClassAssignment classes) {
-    out.printf("%nSome of the %d word classes of the softmax:%n", classes.classes());
+    out.printf("%nSome of the %d word classes of the softmax:%n", classes.classCount());
     for (int i = 0; i < CLASSES; i++) {
-      int c = (int) ((long) classes.classes() * (2 * i + 1) / (2 * CLASSES));
+      int c = (int) ((long) classes.classCount() * (2 * i + 1) / (2 * CLASSES));
       StringJoiner words = new StringJoiner(" ");
       IntStream.range(0, Math.min(classes.size(c), WORDS_OF_A_CLASS))
           .forEach(slot -> words.add(vocabulary.word(classes.output(c, slot))));

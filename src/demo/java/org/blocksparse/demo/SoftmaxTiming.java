@@ -10,7 +10,7 @@ import org.blocksparse.ClassAssignment;
 /**
  * What a training step costs with the hierarchical softmax and with a full one, which has a class
  * of its own for every word, so that all outputs are computed in one dense product. Everything else
- * is equal: the model, the words, the optimiser. The two take turns, so that what slows the machine
+ * is equal: the model, the words, the optimizer. The two take turns, so that what slows the machine
  * slows both.
  */
 final class SoftmaxTiming {

@@ -70,9 +70,11 @@ final class BlocksparseSoftmax implements Softmax {
 
   @Override
   public FloatBuffer result() {
-    if (ranking == null) {
-      return result.asFloatBuffer();
-    }
+    return ranking == null ? result.asFloatBuffer() : logProbabilities(ranking);
+  }
+
+  /** Of all that a search has found, row by row. */
+  static FloatBuffer logProbabilities(Ranking ranking) {
     FloatBuffer likeliest = FloatBuffer.allocate(ranking.batch() * K);
     for (int row = 0; row < ranking.batch(); row++) {
       for (int rank = 0; rank < K; rank++) {

@@ -68,9 +68,7 @@ final class Cases {
       addBags();
     }
     if (parts.contains(Part.WEIGHTS)) {
-      addOurs(WeightsBenchmark.class, "forward", Map.of(), 1);
-      addOurs(WeightsBenchmark.class, "gradientOfH", Map.of(), 1);
-      addOurs(WeightsBenchmark.class, "topK", Map.of(), 1);
+      addWeights();
     }
     if (parts.contains(Part.MOE)) {
       addMoe();
@@ -137,6 +135,21 @@ final class Cases {
                 peer.reasonToSkip(workload, operation));
           }
         }
+      }
+    }
+  }
+
+  private void addWeights() {
+    for (Workload workload : WeightsBenchmark.WORKLOADS) {
+      if (wanted(workload)) {
+        Map<String, String> params = Map.of("workload", workload.name());
+        addOurs(WeightsBenchmark.class, "forward", params, 1);
+        addOurs(WeightsBenchmark.class, "gradientOfH", params, 1);
+      }
+    }
+    for (TopKWorkload workload : WeightsBenchmark.SEARCHES) {
+      if (wanted(workload)) {
+        addOurs(WeightsBenchmark.class, "topK", Map.of("workload", workload.name()), 1);
       }
     }
   }

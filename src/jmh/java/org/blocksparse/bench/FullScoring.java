@@ -44,7 +44,7 @@ final class FullScoring implements Softmax {
   /** As equal parts of the batch as possible. */
   static int rowsAtATime(SoftmaxProblem problem) {
     ClassAssignment classes = problem.layer.assignment();
-    int most = Math.max(1, ELEMENTS_AT_A_TIME / (classes.classes() * classes.slots()));
+    int most = Math.max(1, ELEMENTS_AT_A_TIME / (classes.classCount() * classes.slots()));
     int parts = (problem.batch - 1) / most + 1;
     return (problem.batch - 1) / parts + 1;
   }

@@ -5,7 +5,9 @@ import java.nio.FloatBuffer;
 import java.util.SplittableRandom;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
+import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.Weights;
 
 /** The operands of a {@link Workload}, and the check of results. */
 final class Problem implements AutoCloseable {
@@ -19,12 +21,31 @@ final class Problem implements AutoCloseable {
   final FloatTensor gradOut;
 
   Problem(Workload workload) {
+    this(workload, random(1, workload.shapeOfW()));
+  }
+
+  /** The same with weights that a type holds as they are. */
+  Problem(Workload workload, ElementType type) {
+    this(workload, rounded(random(1, workload.shapeOfW()), type));
+  }
+
+  private Problem(Workload workload, FloatTensor W) {
     this.workload = workload;
     this.inputIdx = workload.inputIdx();
     this.outputIdx = workload.outputIdx();
-    this.W = random(1, workload.iBlocks, workload.oBlocks, workload.iSize, workload.oSize);
+    this.W = W;
     this.h = random(2, workload.batch, workload.iWin, workload.iSize);
     this.gradOut = random(3, workload.batch, workload.oWin, workload.oSize);
+  }
+
+  private static FloatTensor rounded(FloatTensor W, ElementType type) {
+    if (type == ElementType.FLOAT32) {
+      return W;
+    }
+    try (W;
+        Weights narrow = Weights.of(W, type)) {
+      return narrow.widened();
+    }
   }
 
   /** A tensor of numbers in [-1, 1), the same for the same seed. */

@@ -32,7 +32,7 @@ final class PyTorchDense implements Softmax {
     batch = problem.batch;
     rowsAtATime = FullScoring.rowsAtATime(problem);
     classes = problem.layer.assignment();
-    long room = (long) classes.classes() * classes.slots();
+    long room = (long) classes.classCount() * classes.slots();
     x = PyTorch.wrap(manager, problem.x);
     w1 = PyTorch.wrap(manager, problem.layer.W1());
     b1 = PyTorch.wrap(manager, problem.layer.b1());
@@ -46,7 +46,7 @@ final class PyTorchDense implements Softmax {
   /** Those of the outputs, and for slots without one what gives them no probability. */
   private float[] biases(SoftmaxProblem problem) {
     float[] biases = problem.layer.b2().toArray();
-    for (int c = 0; c < classes.classes(); c++) {
+    for (int c = 0; c < classes.classCount(); c++) {
       for (int slot = classes.size(c); slot < classes.slots(); slot++) {
         biases[c * classes.slots() + slot] = Float.NEGATIVE_INFINITY;
       }
@@ -72,7 +72,7 @@ final class PyTorchDense implements Softmax {
     NDArray ofSlots =
         rows.matMul(w2)
             .addi(b2)
-            .reshape(rows.getShape().get(0), classes.classes(), classes.slots())
+            .reshape(rows.getShape().get(0), classes.classCount(), classes.slots())
             .softmax(2);
     return ofSlots.muli(ofClasses);
   }

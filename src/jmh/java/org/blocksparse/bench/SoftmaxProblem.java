@@ -45,6 +45,12 @@ final class SoftmaxProblem implements AutoCloseable {
     this.classes = layer.assignment();
   }
 
+  /** The same of another layer, which becomes its own; the one before is closed. */
+  SoftmaxProblem with(HierarchicalSoftmax other) {
+    layer.close();
+    return new SoftmaxProblem(other, x, targets, seen);
+  }
+
   /** Random parameters and operands of the sizes of a workload. */
   static SoftmaxProblem of(SoftmaxWorkload workload, SoftmaxOperation operation) {
     HierarchicalSoftmax layer =
@@ -149,7 +155,7 @@ final class SoftmaxProblem implements AutoCloseable {
   private double[] byClass(int row) {
     FloatBuffer w1 = layer.W1().asFloatBuffer();
     FloatBuffer b1 = layer.b1().asFloatBuffer();
-    int count = classes.classes();
+    int count = classes.classCount();
     return logSoftmax(count, c -> b1.get(c) + dot(row, f -> w1.get(f * count + c)));
   }
 

@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
+import org.blocksparse.ElementType;
 
 /** A report as tables in Markdown, which read well in a terminal too. */
 final class Table {
@@ -27,7 +28,9 @@ final class Table {
     }
     topK();
     bag();
-    simple("Weights of each type", WeightsBenchmark.class, "forward", "gradientOfH", "topK");
+    weights("forward", Operation.FORWARD);
+    weights("gradientOfH", Operation.GRAD_H);
+    simple("Weights of each type: top k of a million", WeightsBenchmark.class, "topK");
     for (MoeOperation operation : MoeOperation.values()) {
       moe(operation);
     }
@@ -57,8 +60,9 @@ final class Table {
     line("- a dense product: %.1f Gflop/s", report.flopsPerNs());
     line("");
     line(
-        "Times are the shortest measured, in milliseconds, in brackets as multiples of the limit: on a"
-            + " machine that others use too, medians tell about them as well. Those are in results.json.");
+        "Times are the shortest measured, in milliseconds, in brackets as multiples of the limit:"
+            + " on a machine that others use too, medians tell about them as well. Those are in"
+            + " results.json.");
   }
 
   private void products(Operation operation) {
@@ -200,6 +204,37 @@ final class Table {
     }
   }
 
+  /** Products by what the weights are stored as, with limits by the bytes of that. */
+  private void weights(String method, Operation operation) {
+    List<Report.Row> rows = rows(WeightsBenchmark.class, method);
+    if (rows.isEmpty()) {
+      return;
+    }
+    heading("Weights of each type: " + operation);
+    line("| workload | shape | type | limit | shortest | of float32 | median |");
+    line("|---|---|---|---|---|---|---|");
+    for (Report.Row row : rows) {
+      Workload workload = Workload.valueOf(row.param("workload"));
+      ElementType type = ElementType.valueOf(row.param("type"));
+      double limit = report.limitNs(workload.bytes(operation, type), workload.flops());
+      line(
+          "| %s | %s | %s | %s | %s (%.2f) | %s | %s |",
+          workload,
+          workload.shape(),
+          type,
+          milliseconds(limit),
+          milliseconds(row.bestNs()),
+          row.bestNs() / limit,
+          rows.stream()
+              .filter(other -> other.param("workload").equals(row.param("workload")))
+              .filter(other -> other.param("type").equals(ElementType.FLOAT32.name()))
+              .findFirst()
+              .map(wide -> "%.2f".formatted(row.bestNs() / wide.bestNs()))
+              .orElse("-"),
+          milliseconds(row.medianNs()));
+    }
+  }
+
   /** Whole mixtures of experts. */
   private void moe(MoeOperation operation) {
     List<Report.Row> rows =
@@ -334,7 +369,8 @@ final class Table {
     }
     heading("callers and workers, forward");
     line(
-        "| workload | callers | workers of each | shortest ms | median ms | calls per second together |");
+        "| workload | callers | workers of each | shortest ms | median ms | calls per second"
+            + " together |");
     line("|---|---|---|---|---|---|");
     for (Report.Row row : rows) {
       line(

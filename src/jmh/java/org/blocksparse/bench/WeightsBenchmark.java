@@ -2,6 +2,7 @@
 package org.blocksparse.bench;
 
 import java.io.IOException;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.ElementType;
@@ -25,11 +26,22 @@ import org.openjdk.jmh.annotations.TearDown;
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class WeightsBenchmark {
+  /** Bound by arithmetic, by memory, small, few and large, and nothing shared. */
+  static final List<Workload> WORKLOADS =
+      List.of(
+          Workload.HSM_200,
+          Workload.HSM_1000,
+          Workload.WINDOW_64,
+          Workload.EXPERTS,
+          Workload.ONE_ROW);
+
+  static final List<TopKWorkload> SEARCHES =
+      List.of(TopKWorkload.PEAKED_1, TopKWorkload.PEAKED_256);
+
   /** One of the workloads with its weights in a type. */
   @State(Scope.Benchmark)
   public static class Blocks {
-    @Param({"HSM_200", "HSM_1000", "WINDOW_64", "EXPERTS", "ONE_ROW"})
-    public Workload workload;
+    @Param public Workload workload;
 
     @Param public ElementType type;
 
@@ -44,7 +56,7 @@ public class WeightsBenchmark {
 
     @Setup
     public void setUp() {
-      problem = new Problem(workload);
+      problem = new Problem(workload, type);
       weights = Weights.of(problem.W, type);
       inputIdx = IntTensor.of(problem.inputIdx, workload.batch, workload.iWin);
       outputIdx = IntTensor.of(problem.outputIdx, workload.batch, workload.oWin);
@@ -52,6 +64,18 @@ public class WeightsBenchmark {
       bias = FloatTensor.zeros(workload.oBlocks, workload.oSize);
       out = FloatTensor.zeros(workload.batch, workload.oWin, workload.oSize);
       gradH = FloatTensor.zeros(workload.batch, workload.iWin, workload.iSize);
+      forward();
+      problem.check(Operation.FORWARD, out.asFloatBuffer());
+      gradientOfH();
+      problem.check(Operation.GRAD_H, gradH.asFloatBuffer());
+    }
+
+    private void forward() {
+      SparseBlockDot.apply(weights, problem.h, bias, plan, out);
+    }
+
+    private void gradientOfH() {
+      SparseBlockDot.gradH(weights, problem.gradOut, plan, gradH);
     }
 
     @TearDown
@@ -70,8 +94,7 @@ public class WeightsBenchmark {
   /** A layer with its weights in a type, and rows to search for. */
   @State(Scope.Benchmark)
   public static class Search {
-    @Param({"PEAKED_1", "PEAKED_256"})
-    public TopKWorkload workload;
+    @Param public TopKWorkload workload;
 
     @Param public ElementType type;
 
@@ -80,8 +103,14 @@ public class WeightsBenchmark {
 
     @Setup
     public void setUp() throws IOException {
-      problem = workload.problem();
-      layer = problem.layer.withWeights(type);
+      SoftmaxProblem given = workload.problem();
+      layer = given.layer.withWeights(type);
+      problem = given.with(layer.withWeights(ElementType.FLOAT32)); // what the weights stand for
+      problem.check(SoftmaxOperation.TOP_K, BlocksparseSoftmax.logProbabilities(topK()));
+    }
+
+    private Ranking topK() {
+      return layer.topK(problem.x, Softmax.K);
     }
 
     @TearDown
@@ -93,16 +122,16 @@ public class WeightsBenchmark {
 
   @Benchmark
   public void forward(Blocks state) {
-    SparseBlockDot.apply(state.weights, state.problem.h, state.bias, state.plan, state.out);
+    state.forward();
   }
 
   @Benchmark
   public void gradientOfH(Blocks state) {
-    SparseBlockDot.gradH(state.weights, state.problem.gradOut, state.plan, state.gradH);
+    state.gradientOfH();
   }
 
   @Benchmark
   public Ranking topK(Search state) {
-    return state.layer.topK(state.problem.x, Softmax.K);
+    return state.topK();
   }
 }

@@ -4,6 +4,7 @@ package org.blocksparse.bench;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
+import org.blocksparse.ElementType;
 
 /**
  * Shapes of block-sparse products, and how samples select their blocks. The same indices come out
@@ -127,6 +128,10 @@ public enum Workload {
     return Arrays.copyOf(all, count);
   }
 
+  long[] shapeOfW() {
+    return new long[] {iBlocks, oBlocks, iSize, oSize};
+  }
+
   /** (sample, input block, output block) that are multiplied. */
   long pairs() {
     return (long) batch * iWin * oWin;
@@ -139,6 +144,11 @@ public enum Workload {
 
   /** Bytes that must be read or written at least once. */
   double bytes(Operation operation) {
+    return bytes(operation, ElementType.FLOAT32);
+  }
+
+  /** The same with weights of a type. */
+  double bytes(Operation operation, ElementType type) {
     int[] inputIdx = inputIdx();
     int[] outputIdx = outputIdx();
     long touched =
@@ -151,7 +161,13 @@ public enum Workload {
                             j -> (long) inputIdx[x] * oBlocks + outputIdx[x / iWin * oWin + j]))
             .distinct()
             .count();
-    double blocks = 4.0 * touched * iSize * oSize;
+    double elements = (double) touched * iSize * oSize;
+    double blocks =
+        switch (type) {
+          case FLOAT32 -> 4 * elements;
+          case FLOAT16, BFLOAT16 -> 2 * elements;
+          case INT8 -> elements + 4.0 * touched * oSize; // and scales
+        };
     double rows = 4.0 * batch * ((double) iWin * iSize + (double) oWin * oSize);
     // A gradient is added to each block: it is read and written.
     return rows + (operation == Operation.GRAD_W ? 2 * blocks : blocks);

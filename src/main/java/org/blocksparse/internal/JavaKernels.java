@@ -167,9 +167,14 @@ public final class JavaKernels extends JavaRowKernels {
       double before = w.getFloat(offset + i);
       double gradient = (double) scale * g.getFloat(i) + decay * before;
       double squares = s.getFloat(offset + i) + gradient * gradient;
-      s.putFloat(offset + i, (float) squares);
+      s.putFloat(offset + i, finiteSquares(squares));
       w.putFloat(offset + i, (float) (before - rate * gradient / (Math.sqrt(squares) + epsilon)));
     }
+  }
+
+  /** What is kept of squares: if it became infinite, its element would never move again. */
+  private static float finiteSquares(double squares) {
+    return (float) (squares > Float.MAX_VALUE ? Float.MAX_VALUE : squares);
   }
 
   @Override
@@ -196,7 +201,7 @@ public final class JavaKernels extends JavaRowKernels {
       double second =
           beta2 * (double) v.getFloat(offset + i) + (1 - (double) beta2) * gradient * gradient;
       m.putFloat(offset + i, (float) first);
-      v.putFloat(offset + i, (float) second);
+      v.putFloat(offset + i, finiteSquares(second));
       w.putFloat(
           offset + i,
           (float)

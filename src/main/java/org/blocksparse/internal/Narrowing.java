@@ -20,6 +20,9 @@ public final class Narrowing {
 
   private static final float LARGEST_INT8 = 127;
 
+  /** A scale beyond this could make weights infinite. */
+  public static final float LARGEST_SCALE = Float.MAX_VALUE / 128;
+
   private final String name;
   private final WeightType type;
   private final Storage from;
@@ -33,7 +36,7 @@ public final class Narrowing {
    *
    * @param name of the weights, for messages
    * @param scales blocks rows of columns, which become the scales of INT8; null for other types
-   * @throws IllegalArgumentException if one is not finite
+   * @throws IllegalArgumentException if one is not finite, or too large for INT8
    */
   public Narrowing(
       String name,
@@ -61,7 +64,9 @@ public final class Narrowing {
   }
 
   private void forEachBlock(Engine engine, Block action) {
-    long size = (long) rows * columns;
+    if (rows == 0 || columns == 0) {
+      return; // however many blocks of nothing there are
+    }
     for (long first = 0; first < blocks; first += Integer.MAX_VALUE) {
       long begin = first;
       int count = (int) Math.min(blocks - begin, Integer.MAX_VALUE);
@@ -69,7 +74,7 @@ public final class Narrowing {
           count,
           Engine.work(count, rows, columns),
           (from, to) -> {
-            for (int b = from; size > 0 && b < to; b++) {
+            for (int b = from; b < to; b++) {
               action.accept(begin + b);
             }
           });
@@ -94,6 +99,10 @@ public final class Narrowing {
       }
     }
     for (q = 0; q < columns; q++) {
+      if (largest[q] / LARGEST_INT8 > LARGEST_SCALE) {
+        throw new IllegalArgumentException(
+            name + ": a magnitude of " + largest[q] + " is too large for " + type);
+      }
       largest[q] /= LARGEST_INT8;
     }
     scales.putFloats(block * columns, largest, 0, columns);

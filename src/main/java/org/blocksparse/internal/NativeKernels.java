@@ -17,10 +17,11 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sum_f
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gemm_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_outer_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sum_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_gemm_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_may_use_blas;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_norm_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_outer_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_path_words;
-import static org.blocksparse.internal.binding.Blocksparse.blocksparse_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sgd_f32;
 
 import org.blocksparse.internal.binding.NativeLibrary;
@@ -65,9 +66,8 @@ public final class NativeKernels extends NativeRowKernels {
     return blocksparse_may_use_blas(isa, path) != 0;
   }
 
-  /** Null where products of rows of these sizes never run on OpenBLAS, which alone needs it. */
-  private Scratch borrowScratch(int size1, int size2) {
-    long elements = blocksparse_scratch_f32(isa, path, size1, size2);
+  /** Null for products that never run on OpenBLAS, which alone needs it. */
+  private static Scratch borrowOrNull(long elements) {
     return elements == 0 ? null : Scratch.borrow(elements);
   }
 
@@ -101,7 +101,9 @@ public final class NativeKernels extends NativeRowKernels {
           "blocksparse_block_gemm_typed_f32");
       return;
     }
-    try (Scratch scratch = borrowScratch(w.inSize(), w.outSize())) {
+    int transposed = w.transposed() ? 1 : 0;
+    long elements = blocksparse_gemm_scratch_f32(isa, path, w.inSize(), w.outSize(), transposed);
+    try (Scratch scratch = borrowOrNull(elements)) {
       check(
           blocksparse_block_gemm_f32(
               isa,
@@ -123,7 +125,7 @@ public final class NativeKernels extends NativeRowKernels {
               w.inBlockStride(),
               w.outBlockStride(),
               w.rowStride(),
-              w.transposed() ? 1 : 0,
+              transposed,
               bias == null ? 0 : bias.address(),
               bias == null ? 0 : bias.stride(),
               accumulate ? 1 : 0,
@@ -148,7 +150,8 @@ public final class NativeKernels extends NativeRowKernels {
       Rows y,
       boolean accumulate,
       Blocks o) {
-    try (Scratch scratch = borrowScratch(o.inSize(), o.outSize())) {
+    long elements = blocksparse_outer_scratch_f32(isa, path, o.inSize(), o.outSize());
+    try (Scratch scratch = borrowOrNull(elements)) {
       check(
           blocksparse_block_outer_f32(
               isa,

@@ -3,5 +3,19 @@
  * For use by blocksparse only; anything here may change. Schedules say what is computed, the
  * scheduler on which threads, kernels how. Nothing here knows tensors or checks arguments: that is
  * done above.
+ *
+ * <table>
+ *   <caption>Words</caption>
+ *   <tr><th>word</th><th>meaning</th></tr>
+ *   <tr><td>schedule</td><td>a plan as the kernels read it, packed into int32</td></tr>
+ *   <tr><td>pair</td><td>a row and a block that it is multiplied with</td></tr>
+ *   <tr><td>segment</td><td>pairs of a chunk that have the block in common</td></tr>
+ *   <tr><td>chunk</td><td>rows that are written together, with their segments</td></tr>
+ *   <tr><td>piece</td><td>some columns or rows of what is written, one worker's share</td></tr>
+ *   <tr><td>task</td><td>a chunk and a piece: what a worker takes at a time</td></tr>
+ *   <tr><td>slice</td><td>a storage from some element on</td></tr>
+ *   <tr><td>scratch</td><td>memory that one worker borrows for one piece of work</td></tr>
+ *   <tr><td>workspace</td><td>memory that one call of a layer borrows, by its uses</td></tr>
+ * </table>
  */
 package org.blocksparse.internal;

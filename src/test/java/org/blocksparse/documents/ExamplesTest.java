@@ -26,8 +26,11 @@ import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
+import org.blocksparse.Activation;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.ElementType;
+import org.blocksparse.Epilogue;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
@@ -35,13 +38,16 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Metrics;
+import org.blocksparse.NamedTensors;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Ranking;
 import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseRows;
+import org.blocksparse.TensorFile;
 import org.blocksparse.TheanoSoftmax;
+import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -77,6 +83,45 @@ final class ExamplesTest {
       int[][] found = recommend(layer, users, List.of(seen, new int[0]));
       assertArrayEquals(Arrays.copyOfRange(all, 5, 15), found[0]);
       assertArrayEquals(layer.topK(users, 10).outputs(1), found[1]);
+    }
+  }
+
+  // example: weights
+  /** Saves a layer with W in 8 bits, a quarter of the bytes, rounded while it is written. */
+  static void saveInFewerBits(FloatTensor W, FloatTensor b, Path file) throws IOException {
+    TensorFile.save(file, NamedTensors.none().with("W", W, ElementType.INT8).with("b", b));
+  }
+
+  /** The output of the layer for a batch; W is read where it lies in the file. */
+  static FloatTensor serve(Path file, FloatTensor h, BlockPlan plan) throws IOException {
+    try (TensorFile tensors = TensorFile.open(file, LoadOptions.mapped());
+        Weights W = tensors.weights("W");
+        FloatTensor b = tensors.floats("b")) {
+      Epilogue relu = Epilogue.none().withBias(b).withActivation(Activation.RELU);
+      return SparseBlockDot.apply(W, h, plan, relu);
+    }
+  }
+
+  // end of example
+
+  @Test
+  void weights_areThoseOfTheLayerButForTheirRounding() throws IOException {
+    Path file = folder.resolve("weights");
+    float[] values = new float[2 * 3 * 4 * 5];
+    IntStream.range(0, values.length).forEach(i -> values[i] = (float) Math.sin(i * i));
+    try (FloatTensor W = FloatTensor.of(values, 2, 3, 4, 5);
+        FloatTensor b = FloatTensor.of(Arrays.copyOf(values, 3 * 5), 3, 5);
+        FloatTensor h = FloatTensor.of(Arrays.copyOf(values, 6 * 4), 6, 1, 4);
+        IntTensor inputIdx = IntTensor.of(new int[] {0, 1, 0, 1, 0, 1}, 6, 1);
+        IntTensor outputIdx = IntTensor.of(new int[] {0, 1, 2, 2, 1, 0}, 6, 1);
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 2, 3)) {
+      saveInFewerBits(W, b, file);
+      Epilogue relu = Epilogue.none().withBias(b).withActivation(Activation.RELU);
+      try (FloatTensor expected = SparseBlockDot.apply(W, h, plan, relu);
+          FloatTensor served = serve(file, h, plan)) {
+        // Each of 4 weights is off by at most half of 1/127, and h is at most 1.
+        assertArrayEquals(expected.toArray(), served.toArray(), 4 / 254f + 1e-6f);
+      }
     }
   }
 

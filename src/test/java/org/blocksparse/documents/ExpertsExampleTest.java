@@ -12,18 +12,23 @@ import java.util.SplittableRandom;
 import java.util.function.UnaryOperator;
 import java.util.random.RandomGenerator;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.ElementType;
 import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.InputBias;
 import org.blocksparse.LoadOptions;
+import org.blocksparse.NamedTensors;
 import org.blocksparse.Optimizer;
 import org.blocksparse.OptimizerState;
 import org.blocksparse.Routing;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.TensorFile;
 import org.blocksparse.TopKGate;
+import org.blocksparse.Weights;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * The layer of src/doc/experts.md, trained until it knows a function of which each expert has a
@@ -35,7 +40,7 @@ final class ExpertsExampleTest {
   // example: mixture
   /** Shapes: (1, 1, m, E), (1, E, m, n), (E, n), (E, 1, n, m), (E, m); of x (batch, 1, m). */
   record Experts(FloatTensor Wg, FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
-    static final TopKGate GATE = TopKGate.of(4, 2).withBalancing(0.001f);
+    static final TopKGate GATE = TopKGate.of(4, 2).withBalancing(0.01f);
 
     Routing route(FloatTensor x, BlockPlan dense) {
       try (FloatTensor logits = SparseBlockDot.apply(Wg, x, dense, Epilogue.none())) {
@@ -185,6 +190,39 @@ final class ExpertsExampleTest {
       parameter.close();
     }
     assertTrue(last < 0.15 * first, "the error fell from " + first + " to " + last);
+  }
+
+  /** As the page says, with W1 and W2 in fewer bits: the mixture of what they stand for. */
+  @ParameterizedTest
+  @EnumSource
+  void isServedInFewerBits(ElementType type) throws IOException {
+    Path file = folder.resolve("narrow.safetensors");
+    Experts e = experts();
+    e.b1().fill(0.3f);
+    e.b2().fill(-0.2f);
+    try (FloatTensor x = gaussian(1, BATCH, 1, M);
+        Weights narrow1 = Weights.of(e.W1(), type);
+        Weights narrow2 = Weights.of(e.W2(), type);
+        FloatTensor wide1 = narrow1.widened();
+        FloatTensor wide2 = narrow2.widened();
+        FloatTensor expected = served(new Experts(e.Wg(), wide1, e.b1(), wide2, e.b2()), x)) {
+      NamedTensors tensors = NamedTensors.of(parameters(e));
+      TensorFile.save(file, tensors.with("W1", e.W1(), type).with("W2", e.W2(), type));
+      try (TensorFile opened = TensorFile.open(file, LoadOptions.mapped());
+          Weights W1 = opened.weights("W1");
+          Weights W2 = opened.weights("W2");
+          BlockPlan dense = BlockPlan.dense(BATCH);
+          Routing to = e.route(x, dense)) {
+        Epilogue silu = Epilogue.none().withBias(e.b1()).withActivation(SILU);
+        Epilogue bias = Epilogue.none().withInputBias(e.b2(), to.gates());
+        try (FloatTensor a =
+                SparseBlockDot.apply(W1, x, to.toExperts(), silu.withGate(to.gates()));
+            FloatTensor out = SparseBlockDot.apply(W2, a, to.fromExperts(), bias)) {
+          assertArrayEquals(expected.toArray(), out.toArray(), 1e-5f);
+        }
+      }
+    }
+    parameters(e).values().forEach(FloatTensor::close);
   }
 
   /** "40 lines", of which the page speaks. */

@@ -15,9 +15,13 @@ import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.NamedTensors;
 import org.blocksparse.NpyFile;
+import org.blocksparse.TensorFile;
+import org.blocksparse.Weights;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -123,5 +127,43 @@ final class PythonTest {
     }
     String[] last = lines.get(5).split(" for ", -1);
     assertTrue(last[0].startsWith("[" + last[1] + ","), lines.get(5));
+  }
+
+  /** The weights of a product in each type of fewer bits, as safetensors' own reader sees them. */
+  @Test
+  void readsWeightsOfFewerBits() throws Exception {
+    SplittableRandom random = new SplittableRandom(2);
+    try (FloatTensor W = FloatTensor.of(gaussians(random, 2 * 3 * 5 * 7), 2, 3, 5, 7)) {
+      TensorFile.save(
+          folder.resolve("weights"),
+          NamedTensors.none()
+              .with("INT8", W, ElementType.INT8)
+              .with("FLOAT16", W, ElementType.FLOAT16)
+              .with("BFLOAT16", W, ElementType.BFLOAT16));
+      runs(
+          """
+          import numpy as np
+          from safetensors import deserialize
+          tensors = dict(deserialize(open('weights', 'rb').read()))
+          def numbers(name, dtype, as_numpy):
+              assert tensors[name]['dtype'] == dtype
+              return np.frombuffer(tensors[name]['data'], as_numpy).reshape(tensors[name]['shape'])
+          scales = numbers('INT8.scales', 'F32', '<f4')
+          whole = numbers('INT8', 'I8', 'i1').astype('f4') * scales[:, :, None, :]
+          brain = numbers('BFLOAT16', 'BF16', '<u2').astype('<u4') << 16
+          np.save('INT8.npy', whole)
+          np.save('FLOAT16.npy', numbers('FLOAT16', 'F16', '<f2').astype('f4'))
+          np.save('BFLOAT16.npy', brain.view('<f4'))
+          """);
+      for (ElementType type :
+          List.of(ElementType.INT8, ElementType.FLOAT16, ElementType.BFLOAT16)) {
+        try (Weights narrow = Weights.of(W, type);
+            FloatTensor expected = narrow.widened();
+            FloatTensor found = NpyFile.readFloats(folder.resolve(type + ".npy"))) {
+          assertEquals(expected.shape(), found.shape());
+          assertArrayEquals(expected.toArray(), found.toArray(), type.toString());
+        }
+      }
+    }
   }
 }

@@ -4,6 +4,7 @@ package org.blocksparse.internal;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.stream.Stream;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
@@ -321,6 +322,36 @@ final class SoftmaxKernelTest {
       assertEquals(-0.5f, row.getFloat(0));
       assertEquals(0f, row.getFloat(1));
       assertEquals(0.5f, row.getFloat(2));
+    }
+  }
+
+  /**
+   * Where what is impossible gets a share of the smoothing, the loss is infinite; else it is not.
+   */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void smoothingTowardsWhatIsImpossible(KernelsUnderTest kernels) {
+    int n = 40; // several vectors
+    try (GemmSchedule schedule = GemmSchedule.dense(1)) {
+      float[] prior = new float[n];
+      Arrays.fill(prior, 1f / (n - 1));
+      prior[3] = 0;
+      for (boolean shared : new boolean[] {true, false}) {
+        float[] logits = new float[n];
+        logits[3] = Float.NEGATIVE_INFINITY;
+        Storage row = row(logits);
+        Storage nll = Storage.allocate(1);
+        Storage shares = shared ? null : row(prior);
+        kernels
+            .kernels()
+            .blockCrossEntropy(
+                schedule, 0, 1, n, null, storage(0), null, 0.25f, shares, nll, new Rows(row, 1, n));
+        double expected = shared ? Double.POSITIVE_INFINITY : Math.log(n - 1);
+        assertEquals(expected, nll.getFloat(0), 1e-5);
+        for (int q = 0; q < n; q++) {
+          assertTrue(Float.isFinite(row.getFloat(q)), "gradient " + q);
+        }
+      }
     }
   }
 }

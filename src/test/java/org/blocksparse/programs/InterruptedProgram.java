@@ -4,6 +4,7 @@ package org.blocksparse.programs;
 import java.io.IOException;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
@@ -34,7 +35,32 @@ public final class InterruptedProgram {
       }
       require(Thread.interrupted(), "the interrupt is lost");
       require(search(layer, x) == right, "another answer");
+      searchUnderFire(layer, x, right);
+      require(search(layer, x) == right, "another answer");
     }
+  }
+
+  /** Another thread interrupts, at any time. */
+  private static void searchUnderFire(HierarchicalSoftmax layer, FloatTensor x, int right) {
+    Thread searching = Thread.currentThread();
+    AtomicBoolean done = new AtomicBoolean();
+    Thread firing =
+        new Thread(
+            () -> {
+              while (!done.get()) {
+                searching.interrupt();
+              }
+            });
+    firing.setDaemon(true);
+    firing.start();
+    for (int call = 0; call < 2000; call++) {
+      require(search(layer, x) == right, "another answer");
+    }
+    done.set(true);
+    while (firing.isAlive()) {
+      Thread.onSpinWait();
+    }
+    Thread.interrupted();
   }
 
   private static int search(HierarchicalSoftmax layer, FloatTensor x) {

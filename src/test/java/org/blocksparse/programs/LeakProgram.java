@@ -4,7 +4,10 @@ package org.blocksparse.programs;
 import static org.blocksparse.testing.ChildJvm.check;
 
 import java.util.List;
+import org.blocksparse.Activation;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.ElementType;
+import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.InputBias;
@@ -16,6 +19,7 @@ import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockGemv;
 import org.blocksparse.SparseBlockOuter;
 import org.blocksparse.TopKGate;
+import org.blocksparse.Weights;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.ProcessMemory;
 
@@ -122,7 +126,9 @@ public final class LeakProgram {
         FloatTensor out = FloatTensor.zeros(100, 2, 16);
         FloatTensor gates = FloatTensor.zeros(5, 2);
         OptimizerState state = OptimizerState.of(W, b);
+        Weights narrow = Weights.of(W, ElementType.INT8);
         BlockPlan plan = BlockPlan.of(idx, idx, 5, 5)) {
+      Epilogue epilogue = Epilogue.none().withBias(b).withActivation(Activation.SWIGLU);
       TopKGate gate = TopKGate.of(16, 2);
       assertFlat(
           "operations",
@@ -144,6 +150,8 @@ public final class LeakProgram {
               gate.gradient(routing, gates, b);
             }
             SparseBlockDot.apply(W, rows, idx, b, idx).close();
+            SparseBlockDot.apply(narrow, rows, plan, epilogue).close();
+            SparseBlockDot.addGradH(narrow, rows, plan, Activation.SILU, rows, 0.5f, out);
           });
       long steady = FloatTensor.allocatedBytes();
       SparseBlockDot.apply(W, rows, b, plan, out);

@@ -64,7 +64,7 @@ public final class LittleMemoryProgram {
                   layer.W2().reshape(128, 1, 1024, 256), rows, columns, idx, idx, 1));
       assertRefused("gradients", () -> layer.gradients(x, targets));
       assertRefused("all or none", () -> Storage.allocateAll(10, PIECE_BYTES / 4));
-      assertRefused("optimiser", () -> layer.step(x, targets, adam));
+      assertRefused("optimizer", () -> layer.step(x, targets, adam));
       // Adagrad's memory was given back for Adam's; there is still enough for it.
       double after = layer.step(x, targets, adagrad);
       check(after < before, "losses of " + before + " and " + after);

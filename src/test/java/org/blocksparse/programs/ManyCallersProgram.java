@@ -29,7 +29,7 @@ public final class ManyCallersProgram {
         FloatTensor h = FloatTensor.zeros(batch, 1, size);
         FloatTensor b = FloatTensor.zeros(1, size);
         IntTensor idx = IntTensor.zeros(batch, 1);
-        BlockPlan plan = BlockPlan.of(idx, idx, 1, 1).on(Workers.callingThread())) {
+        BlockPlan plan = BlockPlan.of(idx, idx, 1, 1).withWorkers(Workers.callingThread())) {
       W.fill(2);
       h.fill(1);
       float[] expected = new float[batch * size];

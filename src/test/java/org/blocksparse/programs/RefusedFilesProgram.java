@@ -10,10 +10,14 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LabelTree;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.NpzFile;
+import org.blocksparse.OptimizerState;
+import org.blocksparse.TensorFile;
 
 /**
  * Large files that are refused, read in a JVM with 64 MB of heap for all that it does; the main
@@ -28,20 +32,22 @@ public final class RefusedFilesProgram {
   /** What the header of the file is made of. */
   public enum Kind {
     /** 99 MB of tensors that are empty. */
-    TENSORS("", "\"t%x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},", 99_000_000),
+    TENSORS("", "\"t#\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},", 99_000_000),
     /** The most tensors that a header of an allowed length can have. */
-    FEWER_TENSORS(
-        "", "\"t%x\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},", 8_000_000),
-    METADATA("\"__metadata__\":{", "\"%x\":\"\",", 8_000_000),
-    ONE_STRING("\"__metadata__\":{\"a\":\"", "%x\u00e9", 8_000_000),
-    ONE_WIDE_STRING("\"__metadata__\":{\"a\":\"\\u65e5", "%x", 8_000_000),
-    ONE_KEY("\"__metadata__\":{\"", "%x", 8_000_000),
-    LONG_STRING("\"__metadata__\":{\"a\":\"", "%x", 99_000_000),
-    DIMENSIONS("\"t\":{\"dtype\":\"F32\",\"shape\":[", "%d,", 8_000_000),
-    DIGITS("\"t\":{\"dtype\":\"F32\",\"shape\":[", "%d", 8_000_000);
+    FEWER_TENSORS("", "\"t#\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},", 8_000_000),
+    METADATA("\"__metadata__\":{", "\"#\":\"\",", 8_000_000),
+    ONE_STRING("\"__metadata__\":{\"a\":\"", "#\u00e9", 8_000_000),
+    ONE_WIDE_STRING("\"__metadata__\":{\"a\":\"\\u65e5", "#", 8_000_000),
+    ONE_KEY("\"__metadata__\":{\"", "#", 8_000_000),
+    LONG_STRING("\"__metadata__\":{\"a\":\"", "#", 99_000_000),
+    DIMENSIONS("\"t\":{\"dtype\":\"F32\",\"shape\":[", "#,", 8_000_000),
+    DIGITS("\"t\":{\"dtype\":\"F32\",\"shape\":[", "#", 8_000_000);
 
     private final String first;
+
+    /** With a number in the place of #. */
     private final String repeated;
+
     private final int bytes;
 
     Kind(String first, String repeated, int bytes) {
@@ -60,7 +66,7 @@ public final class RefusedFilesProgram {
         out.write(begin);
         int written = begin.length;
         for (int i = 0; written < bytes; i++) {
-          byte[] piece = String.format(repeated, i).getBytes(US_ASCII);
+          byte[] piece = repeated.replace("#", Integer.toString(i)).getBytes(US_ASCII);
           int count = Math.min(piece.length, bytes - written);
           out.write(piece, 0, count);
           written += count;
@@ -80,10 +86,11 @@ public final class RefusedFilesProgram {
       refuse(args[0], () -> NpzFile.open(file));
       return;
     }
-    for (LoadOptions options :
-        new LoadOptions[] {LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite()}) {
-      refuse(args[0], () -> HierarchicalSoftmax.load(file, options));
-    }
+    refuse(args[0], () -> HierarchicalSoftmax.load(file, LoadOptions.mapped()));
+    refuse(args[0], () -> LabelTree.load(file, LoadOptions.copied()));
+    refuse(args[0], () -> EmbeddingBag.load(file, LoadOptions.copyOnWrite()));
+    refuse(args[0], () -> TensorFile.open(file, LoadOptions.mapped()));
+    refuse(args[0], () -> OptimizerState.load(file));
   }
 
   private interface Reading {

@@ -28,6 +28,7 @@ import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Loss;
 import org.blocksparse.Metrics;
+import org.blocksparse.NamedTensors;
 import org.blocksparse.NpyFile;
 import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
@@ -62,6 +63,7 @@ final class ScarcityOperands implements AutoCloseable {
   private final Path folder;
   private final IntTensor idx;
   private final FloatTensor W;
+  private final Weights narrowW;
   private final FloatTensor h;
   private final FloatTensor b;
   private final FloatTensor out;
@@ -97,6 +99,7 @@ final class ScarcityOperands implements AutoCloseable {
     int[] indices = random.ints(BATCH * 2, 0, BLOCKS).toArray();
     idx = IntTensor.of(indices, BATCH, 2);
     W = FloatTensor.of(numbers(random, BLOCKS * BLOCKS * SIZE * SIZE), BLOCKS, BLOCKS, SIZE, SIZE);
+    narrowW = Weights.of(W, ElementType.INT8);
     h = FloatTensor.of(numbers(random, BATCH * 2 * SIZE), BATCH, 2, SIZE);
     b = FloatTensor.of(numbers(random, BLOCKS * SIZE), BLOCKS, SIZE);
     out = FloatTensor.zeros(BATCH, 2, SIZE);
@@ -128,6 +131,7 @@ final class ScarcityOperands implements AutoCloseable {
     layer.save(folder.resolve("model"));
     tree.save(folder.resolve("tree"));
     bag.save(folder.resolve("bag"));
+    TensorFile.save(folder.resolve("blocks"), NamedTensors.none().with("W", narrowW));
     layer.assignment().write(folder.resolve("classes"));
     NpyFile.write(folder.resolve("h.npy"), h);
     SparseBlockDot.apply(W, h, b, plan, out);
@@ -210,6 +214,17 @@ final class ScarcityOperands implements AutoCloseable {
     operations.put("plan", () -> BlockPlan.of(idx, idx, BLOCKS, BLOCKS).close());
     FloatTensor block = x.reshape(1, 1, BATCH, SIZE);
     operations.put("narrow blocks", () -> Weights.of(block, ElementType.INT8).close());
+    operations.put(
+        "dot of narrow blocks",
+        () ->
+            SparseBlockDot.apply(
+                    narrowW, h, plan, Epilogue.none().withBias(b).withActivation(Activation.SWIGLU))
+                .close());
+    operations.put(
+        "gradH of narrow blocks, and activation",
+        () -> SparseBlockDot.gradH(narrowW, out, plan, Activation.SILU, h, gradZ));
+    operations.put(
+        "gemv of narrow blocks", () -> SparseBlockGemv.apply(out, narrowW, h, plan).close());
     operations.put("dot", () -> SparseBlockDot.apply(W, h, b, plan).close());
     operations.put("dot without a plan", () -> SparseBlockDot.apply(W, h, idx, b, idx).close());
     operations.put("dot into", () -> SparseBlockDot.apply(W, h, b, plan, out));
@@ -280,7 +295,7 @@ final class ScarcityOperands implements AutoCloseable {
     operations.put("atLeast", () -> layer.atLeast(x, 0.01));
     operations.put("sample", () -> layer.sample(x, new Random(1)));
     operations.put(
-        "topK filtered", () -> layer.topK(x, 3, Filter.without(seen).withRenormalisation()));
+        "topK filtered", () -> layer.topK(x, 3, Filter.without(seen).withRenormalization()));
     operations.put("sample filtered", () -> layer.sample(x, 1, new Random(1), Filter.only(seen)));
     operations.put("explain", () -> layer.explain(row, 3));
   }
@@ -310,7 +325,16 @@ final class ScarcityOperands implements AutoCloseable {
 
   private void addFiles() {
     operations.put("save tensors", () -> TensorFile.save(folder.resolve("saved"), Map.of("W", W)));
+    operations.put(
+        "save narrow blocks",
+        () -> TensorFile.save(folder.resolve("saved"), NamedTensors.none().with("W", narrowW)));
+    operations.put(
+        "save blocks as narrow ones",
+        () ->
+            TensorFile.save(
+                folder.resolve("saved"), NamedTensors.none().with("W", W, ElementType.INT8)));
     operations.put("open tensors", this::tensors);
+    operations.put("open narrow blocks", this::narrowBlocks);
     operations.put("save", () -> layer.save(folder.resolve("saved")));
     operations.put("load", () -> HierarchicalSoftmax.load(folder.resolve("model")).close());
     operations.put(
@@ -374,6 +398,14 @@ final class ScarcityOperands implements AutoCloseable {
     }
   }
 
+  private void narrowBlocks() throws IOException {
+    for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.mapped())) {
+      try (TensorFile tensors = TensorFile.open(folder.resolve("blocks"), options)) {
+        tensors.weights("W").close();
+      }
+    }
+  }
+
   private void npz() throws IOException {
     Path file = folder.resolve("arrays.npz");
     NpzFile.write(file, Map.of("out", out));
@@ -388,6 +420,7 @@ final class ScarcityOperands implements AutoCloseable {
         List.of(
             idx,
             W,
+            narrowW,
             h,
             b,
             out,

@@ -21,6 +21,7 @@ import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
+import org.blocksparse.Weights;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.TestInfo;
@@ -88,6 +89,10 @@ public abstract class InvalidInput {
 
     public SparseRows rows(String name) {
       return (SparseRows) things.get(name);
+    }
+
+    public Weights weights(String name) {
+      return (Weights) things.get(name);
     }
 
     public BlockPlan plan() {

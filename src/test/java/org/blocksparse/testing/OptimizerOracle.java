@@ -7,7 +7,7 @@ import java.util.List;
 import org.blocksparse.Optimizer;
 
 /**
- * Steps of an optimiser on one parameter in float64. What is remembered between the steps is kept
+ * Steps of an optimizer on one parameter in float64. What is remembered between the steps is kept
  * as intervals, since gradients are known up to their error only.
  */
 public final class OptimizerOracle {

@@ -36,6 +36,7 @@ import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Loss;
 import org.blocksparse.Metrics;
+import org.blocksparse.NamedTensors;
 import org.blocksparse.Optimizer;
 import org.blocksparse.OptimizerState;
 import org.blocksparse.Progress;
@@ -288,7 +289,9 @@ public final class RandomArguments {
     keep(IntTensor.of(new int[] {0, 1, 2, 2, 1, 0, 0, 0, 1}, 3, 3));
     keep(SparseRows.of(new int[] {0, 1, 3, 3}, new int[] {0, 2, 1}));
     keep(SparseRows.of(new int[] {0, 1, 3, 6}, new int[] {0, 2, 1, 0, 1, 2}, reals(6)));
-    keep(Weights.of(FloatTensor.zeros(3, 3, 3, 3), ElementType.INT8));
+    for (ElementType type : ElementType.values()) {
+      keep(Weights.of(FloatTensor.zeros(3, 3, 3, 3), type));
+    }
     keep(OptimizerState.of(kept(FloatTensor.class).get(3)));
     keep(BlockPlan.of(kept(IntTensor.class).get(1), kept(IntTensor.class).get(1), SIZE, SIZE));
     keep(BlockPlan.of(kept(SparseRows.class).get(0), kept(SparseRows.class).get(0), SIZE, SIZE));
@@ -308,6 +311,7 @@ public final class RandomArguments {
     keep(SaveOptions.defaults());
     keep(Shape.of(SIZE, SIZE));
     keep(Epilogue.none());
+    keep(NamedTensors.none());
     keep(Metrics.upTo(SIZE));
     keep(Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i"));
     keep(ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0));
@@ -334,7 +338,9 @@ public final class RandomArguments {
       tensors.put("rank" + shape.length, FloatTensor.zeros(shape));
     }
     tensors.put("rank4", FloatTensor.zeros(3, 3, 3, 3));
-    TensorFile.save(folder.resolve("tensors"), tensors);
+    NamedTensors all = NamedTensors.of(tensors);
+    FloatTensor weights = FloatTensor.zeros(3, 3, 3, 3);
+    TensorFile.save(folder.resolve("tensors"), all.with("W1", weights, ElementType.INT8));
     TensorFile opened = TensorFile.open(folder.resolve("tensors"), LoadOptions.mapped());
     for (String name : tensors.keySet()) {
       mapped.add(opened.floats(name));

@@ -110,7 +110,7 @@ public final class RankingProblem implements AutoCloseable {
 
     /** A layer of new tensors. */
     public <L> L build(Maker<L> maker) {
-      int classes = assignment.classes();
+      int classes = assignment.classCount();
       int slots = assignment.slots();
       return maker.build(
           FloatTensor.of(W1, features, classes),
@@ -308,7 +308,7 @@ public final class RankingProblem implements AutoCloseable {
   public void checkDrawn(int row, int output, double ofClass, double ofSlot, double temperature) {
     ClassAssignment assignment = layer.assignment();
     int c = assignment.classOf(output);
-    double[] logOfClass = new double[assignment.classes()];
+    double[] logOfClass = new double[assignment.classCount()];
     for (int k = 0; k < logOfClass.length; k++) {
       logOfClass[k] = logSum(logsOf(row, k));
     }

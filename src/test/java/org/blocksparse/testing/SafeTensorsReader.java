@@ -74,4 +74,14 @@ public final class SafeTensorsReader {
       }
     }
   }
+
+  /** The number that 16 bits stand for as F16. */
+  public static float half(short bits) {
+    int exponent = (bits >> 10) & 31;
+    double magnitude =
+        exponent == 0
+            ? Math.scalb((double) (bits & 1023), -24)
+            : Math.scalb(1024.0 + (bits & 1023), exponent - 25);
+    return (float) (bits < 0 ? -magnitude : magnitude);
+  }
 }

@@ -16,7 +16,7 @@ import org.blocksparse.SoftmaxGradients;
  * rounding of each logit's distance from the largest.
  */
 public final class SoftmaxOracle {
-  /** What is minimised. */
+  /** What is minimized. */
   @SuppressWarnings("ArrayRecordComponent")
   public record Loss(boolean mean, Integer ignored, double smoothing, float[] weights) {
     public static Loss ofMean() {

@@ -71,7 +71,7 @@ final class Comparison {
       classes = ClassAssignment.clustered(seen, next, items, seed);
     }
     double clustered = stopwatch.seconds();
-    stopwatch.say("softmax: %d classes after %.1f s", classes.classes(), clustered - begin);
+    stopwatch.say("softmax: %d classes after %.1f s", classes.classCount(), clustered - begin);
     Path file = folder.resolve("softmax");
     float[][] users;
     try (SoftmaxModel model = new SoftmaxModel(items, FEATURES, classes, seed)) {

@@ -14,7 +14,7 @@ import java.nio.ByteOrder;
  * holds, and ends the process at the first page that is missing. Elsewhere the loader refuses.
  */
 final class ElfFile {
-  /** The header, and behind it the segments of any usual library. */
+  /** The header, and after it the segments of any usual library. */
   private static final int HEAD_BYTES = 4096;
 
   private static final int HEADER_BYTES = 64;

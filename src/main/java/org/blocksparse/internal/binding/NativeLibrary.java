@@ -197,9 +197,15 @@ public final class NativeLibrary {
           + " was found first: "
           + OTHER_LIBRARY;
     }
+    if (reason.contains("undefined symbol: cblas_")
+        || reason.contains("undefined symbol: openblas_")) {
+      return "Another OpenBLAS was found first, which does not have all functions (it may be built"
+          + " without CBLAS): "
+          + OTHER_LIBRARY;
+    }
     if (Loader.class.getClassLoader() != NativeLibrary.class.getClassLoader()) {
-      return "JavaCPP was loaded by another class loader than blocksparse, and gives its libraries to"
-          + " one loader only: put the jars of both into the same one";
+      return "JavaCPP was loaded by another class loader than blocksparse, and gives its libraries"
+          + " to one loader only: put the jars of both into the same one";
     }
     return "Check that org.bytedeco:javacpp and org.bytedeco:openblas with the classifier "
         + platform

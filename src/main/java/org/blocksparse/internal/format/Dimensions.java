@@ -46,6 +46,18 @@ final class Dimensions {
     return size;
   }
 
+  /**
+   * What is written with such dimensions can be read again, by NumPy as well.
+   *
+   * @throws IllegalArgumentException if there are too many
+   */
+  static void requireReadable(String name, long[] dims) {
+    if (dims.length > MOST) {
+      throw new IllegalArgumentException(
+          name + ": has " + dims.length + " dimensions, more than the limit of " + MOST);
+    }
+  }
+
   /** {@code (2, 4, 6)} for instance. */
   static String text(long[] dims) {
     return Arrays.stream(dims).mapToObj(Long::toString).collect(Collectors.joining(", ", "(", ")"));

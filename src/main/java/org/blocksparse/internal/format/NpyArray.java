@@ -171,15 +171,7 @@ public record NpyArray(long[] dims, Storage storage) {
    * @throws IllegalArgumentException if it has too many dimensions
    */
   public static void requireWritable(String name, long[] dims) {
-    if (dims.length > Dimensions.MOST) {
-      throw new IllegalArgumentException(
-          name
-              + ": has "
-              + dims.length
-              + " dimensions, more than the "
-              + Dimensions.MOST
-              + " of NumPy");
-    }
+    Dimensions.requireReadable(name, dims);
   }
 
   /** Writes the array as version 1.0, C order, little-endian float32 or int32. */

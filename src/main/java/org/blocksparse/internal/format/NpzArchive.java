@@ -7,7 +7,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.channels.Channels;
-import java.nio.channels.WritableByteChannel;
+import java.nio.channels.SeekableByteChannel;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -199,9 +199,17 @@ public final class NpzArchive implements AutoCloseable {
     void write(OutputStream out) throws IOException;
   }
 
-  /** Writes an archive of arrays by name, not compressed. */
-  public static void write(WritableByteChannel channel, Map<String, Member> members)
+  /**
+   * Writes an archive of arrays by name, not compressed.
+   *
+   * @throws IllegalArgumentException if it could not be read again
+   */
+  public static void write(SeekableByteChannel channel, Map<String, Member> members)
       throws IOException {
+    if (members.size() > MOST_ENTRIES) {
+      throw new IllegalArgumentException(
+          "tensors: " + members.size() + " are more than the limit of " + MOST_ENTRIES);
+    }
     ZipOutputStream out =
         new ZipOutputStream(new BufferedOutputStream(Channels.newOutputStream(channel)));
     // Weights do not shrink; what is not compressed is read and written many times faster.
@@ -214,7 +222,16 @@ public final class NpzArchive implements AutoCloseable {
       member.getValue().write(out);
       out.closeEntry();
     }
+    out.flush();
+    long directory = channel.position();
     out.finish();
     out.flush();
+    if (channel.position() - directory > MOST_DIRECTORY_BYTES) {
+      throw new IllegalArgumentException(
+          "tensors: their names take "
+              + (channel.position() - directory)
+              + " bytes, more than the limit of "
+              + MOST_DIRECTORY_BYTES);
+    }
   }
 }

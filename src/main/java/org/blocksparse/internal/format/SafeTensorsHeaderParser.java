@@ -146,9 +146,9 @@ final class SafeTensorsHeaderParser {
 
   private static TensorEntry entry(String name, String typeName, long[] dims, long begin, long end)
       throws MalformedException {
-    ElementType type;
+    Dtype type;
     try {
-      type = ElementType.valueOf(typeName);
+      type = Dtype.valueOf(typeName);
     } catch (IllegalArgumentException e) {
       throw new MalformedException(
           name, "has the unknown dtype " + MalformedException.told(typeName), e);

@@ -29,8 +29,13 @@ public final class SafeTensorsLayout {
     return layout;
   }
 
-  /** Adds a tensor, whose elements are to be had when it is its turn. */
-  public SafeTensorsLayout add(String name, ElementType type, long... dims) {
+  /**
+   * Adds a tensor, whose elements are to be had when it is its turn.
+   *
+   * @throws IllegalArgumentException if it has too many dimensions to be read again
+   */
+  public SafeTensorsLayout add(String name, Dtype type, long... dims) {
+    Dimensions.requireReadable(name, dims);
     TensorEntry entry =
         new TensorEntry(name, type, dims, dataBytes, Dimensions.size(dims, type.bytes()));
     entries.add(entry);

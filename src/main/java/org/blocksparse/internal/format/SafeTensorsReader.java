@@ -5,9 +5,12 @@ import java.io.Closeable;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InterruptedIOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.SeekableByteChannel;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -32,6 +35,11 @@ public final class SafeTensorsReader implements AutoCloseable {
   /** Where bytes come from. */
   private interface Input extends Closeable {
     void read(long position, ByteBuffer into) throws IOException;
+
+    /** Memory that can be read into. */
+    default ByteBuffer buffer(int length) {
+      return ByteBuffer.allocateDirect(length);
+    }
   }
 
   private record Channel(SeekableByteChannel channel) implements Input {
@@ -43,6 +51,29 @@ public final class SafeTensorsReader implements AutoCloseable {
     @Override
     public void close() throws IOException {
       channel.close();
+    }
+  }
+
+  /** A file of the system that several threads read: an interrupt of one does not close it. */
+  private record Shared(RandomAccessFile file) implements Input {
+    @Override
+    public void read(long position, ByteBuffer into) throws IOException {
+      if (Thread.currentThread().isInterrupted()) {
+        throw new InterruptedIOException("the thread that reads was interrupted");
+      }
+      file.seek(position);
+      file.readFully(into.array(), into.arrayOffset() + into.position(), into.remaining());
+      into.position(into.limit());
+    }
+
+    @Override
+    public ByteBuffer buffer(int length) {
+      return ByteBuffer.allocate(length);
+    }
+
+    @Override
+    public void close() throws IOException {
+      file.close();
     }
   }
 
@@ -88,6 +119,21 @@ public final class SafeTensorsReader implements AutoCloseable {
   public static SafeTensorsReader open(Path file) throws IOException {
     SeekableByteChannel channel = Files.newByteChannel(RegularFile.require(file));
     return begin(new Channel(channel), channel::size);
+  }
+
+  /**
+   * As {@link #open}, for several threads, which read one after the other. If the file is one of
+   * the system, an interrupt of a thread that reads ends what it does and nothing else.
+   *
+   * @throws MalformedException if it is not a safetensors file
+   */
+  public static SafeTensorsReader openShared(Path file) throws IOException {
+    if (file.getFileSystem() != FileSystems.getDefault()) {
+      return open(file);
+    }
+    Files.newByteChannel(RegularFile.require(file)).close(); // its exceptions tell what is wrong
+    RandomAccessFile shared = new RandomAccessFile(file.toFile(), "r");
+    return begin(new Shared(shared), shared::length);
   }
 
   /**
@@ -196,7 +242,7 @@ public final class SafeTensorsReader implements AutoCloseable {
    *
    * @throws MalformedException if it is not, or has another type
    */
-  public TensorEntry entryOfType(String name, ElementType type) throws MalformedException {
+  public TensorEntry entryOfType(String name, Dtype type) throws MalformedException {
     TensorEntry entry = header.entries().get(name);
     if (entry == null) {
       throw new MalformedException(name, "is missing");
@@ -212,8 +258,7 @@ public final class SafeTensorsReader implements AutoCloseable {
    *
    * @throws MalformedException if it is not, or has another type or number of dimensions
    */
-  public TensorEntry entryOfRank(int rank, String name, ElementType type)
-      throws MalformedException {
+  public TensorEntry entryOfRank(int rank, String name, Dtype type) throws MalformedException {
     TensorEntry entry = header.entries().get(name);
     if (entry == null) {
       throw new MalformedException(name, "is missing");
@@ -226,7 +271,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /** The type of a tensor; null if there is none of that name. */
-  public ElementType typeOrNull(String name) {
+  public Dtype typeOrNull(String name) {
     TensorEntry entry = header.entries().get(name);
     return entry == null ? null : entry.type();
   }
@@ -237,7 +282,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /** As {@link #entryOfRank}, with exactly these dimensions. */
-  public TensorEntry entry(String name, ElementType type, long... dims) throws MalformedException {
+  public TensorEntry entry(String name, Dtype type, long... dims) throws MalformedException {
     TensorEntry entry = entryOfRank(dims.length, name, type);
     if (!Arrays.equals(entry.dims(), dims)) {
       throw new MalformedException(
@@ -297,7 +342,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     int size = entry.type().bytes();
     Storage storage = Storage.allocate((entry.bytes() + 3) / 4);
     made.add(storage);
-    int infinity = entry.type() == ElementType.F16 ? 0x7c00 : 0x7f80;
+    int infinity = entry.type() == Dtype.F16 ? 0x7c00 : 0x7f80;
     byte[] inMemory = new byte[size * (int) Math.min(CHUNK, entry.size())];
     for (long begin = 0; begin < entry.size(); begin += CHUNK) {
       int count = (int) Math.min(CHUNK, entry.size() - begin);
@@ -344,7 +389,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     int size = entry.type().bytes();
     int length = size * count;
     if (bytes == null || bytes.capacity() < length) {
-      bytes = ByteBuffer.allocateDirect(length).order(ByteOrder.LITTLE_ENDIAN);
+      bytes = input.buffer(length).order(ByteOrder.LITTLE_ENDIAN);
     }
     bytes.clear().limit(length);
     try {
@@ -413,9 +458,15 @@ public final class SafeTensorsReader implements AutoCloseable {
     made.clear();
   }
 
+  /** The memory that was made so far, and is not the caller's, goes. */
+  public void free() {
+    made.forEach(Storage::close);
+    made.clear();
+  }
+
   @Override
   public void close() throws IOException {
-    made.forEach(Storage::close);
+    free();
     input.close();
   }
 }

@@ -28,7 +28,8 @@ public final class SafeTensorsWriter {
   /**
    * A writer of one file.
    *
-   * @throws IllegalArgumentException if so much metadata could not be read again
+   * @throws IllegalArgumentException if so many tensors, or so much metadata, could not be read
+   *     again
    */
   public SafeTensorsWriter(
       SafeTensorsLayout layout, Map<String, String> metadata, ByteProgress progress)

@@ -7,7 +7,7 @@ package org.blocksparse.internal.format;
  * @param begin where it begins, in bytes from where the data of the file begins
  * @param size the number of its elements
  */
-public record TensorEntry(String name, ElementType type, long[] dims, long begin, long size) {
+public record TensorEntry(String name, Dtype type, long[] dims, long begin, long size) {
   /** The bytes of its elements. */
   public long bytes() {
     return size * type.bytes();

@@ -7,7 +7,7 @@ import java.nio.ByteOrder;
 import org.blocksparse.internal.memory.Storage;
 
 /** A tensor that is to be written: its name, type and dimensions, and where its elements are. */
-public record TensorSource(String name, ElementType type, long[] dims, Elements elements) {
+public record TensorSource(String name, Dtype type, long[] dims, Elements elements) {
   /** Elements that are handed on at once. */
   private static final int PIECE = 1 << 20;
 
@@ -48,7 +48,7 @@ public record TensorSource(String name, ElementType type, long[] dims, Elements 
   public static TensorSource floats(String name, long[] dims, Storage storage) {
     return new TensorSource(
         name,
-        ElementType.F32,
+        Dtype.F32,
         dims,
         (begin, count, into) -> {
           float[] floats = new float[count];
@@ -69,7 +69,7 @@ public record TensorSource(String name, ElementType type, long[] dims, Elements 
   }
 
   /** Elements of one or two bytes as they are in memory. */
-  public static TensorSource narrow(String name, ElementType type, long[] dims, Storage storage) {
+  public static TensorSource narrow(String name, Dtype type, long[] dims, Storage storage) {
     return new TensorSource(
         name,
         type,
@@ -89,7 +89,7 @@ public record TensorSource(String name, ElementType type, long[] dims, Elements 
   public static TensorSource ints(String name, int[] values) {
     return new TensorSource(
         name,
-        ElementType.I32,
+        Dtype.I32,
         new long[] {values.length},
         (begin, count, into) -> into.asIntBuffer().put(values, (int) begin, count));
   }
@@ -98,7 +98,7 @@ public record TensorSource(String name, ElementType type, long[] dims, Elements 
   public static TensorSource bytes(String name, byte[] values) {
     return new TensorSource(
         name,
-        ElementType.U8,
+        Dtype.U8,
         new long[] {values.length},
         (begin, count, into) -> into.put(values, (int) begin, count));
   }
@@ -107,7 +107,7 @@ public record TensorSource(String name, ElementType type, long[] dims, Elements 
   public static TensorSource ints(String name, long[] dims, Storage storage) {
     return new TensorSource(
         name,
-        ElementType.I32,
+        Dtype.I32,
         dims,
         (begin, count, into) -> {
           int[] ints = new int[count];

@@ -10,9 +10,9 @@ import org.blocksparse.internal.memory.Storage;
  *
  * @param experts how many there are
  * @param k how many each sample chooses
- * @param renormalised whether gates add up to 1; or they are the probabilities themselves
+ * @param renormalized whether gates add up to 1; or they are the probabilities themselves
  */
-public record TopExperts(Engine engine, int experts, int k, boolean renormalised) {
+public record TopExperts(Engine engine, int experts, int k, boolean renormalized) {
   /** What an exponential costs, in multiply-adds. */
   private static final int EXP_WORK = 16;
 
@@ -48,8 +48,7 @@ public record TopExperts(Engine engine, int experts, int k, boolean renormalised
   private void top(float[] logits, int[] chosen, int at) {
     for (int e = 0; e < experts; e++) {
       int rank = Math.min(e, k);
-      // NaN counts as the largest: its gate tells.
-      while (rank > 0 && Float.compare(logits[e], logits[chosen[at + rank - 1]]) > 0) {
+      while (rank > 0 && isLarger(logits[e], logits[chosen[at + rank - 1]])) {
         if (rank < k) {
           chosen[at + rank] = chosen[at + rank - 1];
         }
@@ -59,6 +58,11 @@ public record TopExperts(Engine engine, int experts, int k, boolean renormalised
         chosen[at + rank] = e;
       }
     }
+  }
+
+  /** NaN counts as the largest: its gate tells. Zeros are equal, whatever their signs. */
+  private static boolean isLarger(float a, float b) {
+    return a > b || (Float.isNaN(a) && !Float.isNaN(b));
   }
 
   private static void softmax(float[] row, float max) {
@@ -99,7 +103,7 @@ public record TopExperts(Engine engine, int experts, int k, boolean renormalised
 
   /** What the probabilities of the chosen experts of a sample are divided by. */
   private double chosenSum(Rows probabilities, int[] chosen, int sample) {
-    if (!renormalised) {
+    if (!renormalized) {
       return 1;
     }
     double sum = 0;
@@ -148,11 +152,11 @@ public record TopExperts(Engine engine, int experts, int k, boolean renormalised
             double sum = chosenSum(probabilities, chosen, sample);
             double mean = 0;
             for (int pair = sample * k; pair < (sample + 1) * k; pair++) {
-              if (renormalised && places[pair] != DROPPED) {
+              if (renormalized && places[pair] != DROPPED) {
                 mean += p[chosen[pair]] / sum * gradGates.getFloat(places[pair]);
               }
             }
-            // A renormalised gate is p / sum: its derivatives are (1 - gate) / sum and -gate / sum.
+            // A renormalized gate is p / sum: its derivatives are (1 - gate) / sum and -gate / sum.
             for (int pair = sample * k; pair < (sample + 1) * k; pair++) {
               double grad = places[pair] == DROPPED ? 0 : gradGates.getFloat(places[pair]);
               gradient[chosen[pair]] += (grad - mean) / sum;

@@ -3,7 +3,10 @@ package org.blocksparse.internal.memory;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -16,7 +19,8 @@ import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
 
 /**
- * A file as memory, read-only or copy on write, without reading it.
+ * A file as memory, read-only or copy on write, without reading it. The mapping ends when its last
+ * owner closes it, or when it is garbage.
  *
  * <p>With the native library the file has one address, however large it is: Java's own mapping ends
  * at 2 GB. What is read through {@link #read} is from the very file that is mapped, even if another
@@ -29,19 +33,43 @@ public final class MappedFile implements AutoCloseable {
   private final Path file;
   private final long bytes;
   private final boolean copyOnWrite;
+
+  /** Without the native library, what maps the parts. */
   private final FileChannel channel;
+
+  /** The same file, whose length can be asked for by a thread that is being interrupted. */
+  private final RandomAccessFile lengths;
+
   private final long address;
+
+  /** Ends the mapping, once; null if it is Java's, which sees to that itself. */
+  private final Cleaner.Cleanable mapping;
 
   /** Who has to close it before the mapping ends. */
   private final AtomicInteger owners = new AtomicInteger(1);
 
   private MappedFile(
-      Path file, long bytes, boolean copyOnWrite, FileChannel channel, long address) {
+      Path file,
+      long bytes,
+      boolean copyOnWrite,
+      FileChannel channel,
+      RandomAccessFile lengths,
+      long address) {
     this.file = file;
     this.bytes = bytes;
     this.copyOnWrite = copyOnWrite;
     this.channel = channel;
+    this.lengths = lengths;
     this.address = address;
+    this.mapping = address == 0 ? null : Storage.CLEANER.register(this, new NativeMapping(address));
+  }
+
+  /** Ends what the native library mapped. */
+  private record NativeMapping(long address) implements Runnable {
+    @Override
+    public void run() {
+      NativeMemory.unmap(address);
+    }
   }
 
   /**
@@ -60,17 +88,7 @@ public final class MappedFile implements AutoCloseable {
               + ", from which no file can be mapped; load it with copied()");
     }
     if (!NativeLibrary.isLoaded()) {
-      // Java wants a channel that could write, although it never will.
-      FileChannel channel =
-          copyOnWrite
-              ? FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)
-              : FileChannel.open(file);
-      try {
-        return new MappedFile(file, channel.size(), copyOnWrite, channel, 0);
-      } catch (Throwable e) { // no room on the heap, or an interrupt
-        channel.close();
-        throw e;
-      }
+      return mappedByJava(file, copyOnWrite);
     }
     byte[] name = nativeName(file);
     long bytes = 0;
@@ -92,9 +110,28 @@ public final class MappedFile implements AutoCloseable {
             + " bytes");
   }
 
+  private static MappedFile mappedByJava(Path file, boolean copyOnWrite) throws IOException {
+    // Java wants a channel that could write, although it never will.
+    FileChannel channel =
+        copyOnWrite
+            ? FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)
+            : FileChannel.open(file);
+    RandomAccessFile lengths = null;
+    try {
+      lengths = new RandomAccessFile(file.toFile(), "r");
+      return new MappedFile(file, channel.size(), copyOnWrite, channel, lengths, 0);
+    } catch (Throwable e) { // no room on the heap, or an interrupt
+      channel.close();
+      if (lengths != null) {
+        lengths.close();
+      }
+      throw e;
+    }
+  }
+
   private static MappedFile mapped(Path file, long bytes, boolean copyOnWrite, long address) {
     try {
-      return new MappedFile(file, bytes, copyOnWrite, null, address);
+      return new MappedFile(file, bytes, copyOnWrite, null, null, address);
     } catch (Throwable e) { // no room on the heap
       NativeMemory.unmap(address);
       throw e;
@@ -108,7 +145,8 @@ public final class MappedFile implements AutoCloseable {
     if (!new String(bytes, NativeMemory.fileNames()).equals(name)) {
       throw new UnsupportedOperationException(
           file
-              + ": cannot be mapped, since its name cannot be written in the encoding of the system, "
+              + ": cannot be mapped, since its name cannot be written in the encoding of the"
+              + " system, "
               + NativeMemory.fileNames()
               + "; choose a locale that can, or load it with copied()");
     }
@@ -141,16 +179,10 @@ public final class MappedFile implements AutoCloseable {
     if (address != 0) {
       return NativeMemory.isDamaged(address);
     }
-    // An interrupt would close the channel, and says nothing about the file.
-    boolean interrupted = Thread.interrupted();
     try {
-      return channel.size() < bytes;
+      return lengths.length() < bytes;
     } catch (IOException e) {
       return true;
-    } finally {
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
     }
   }
 
@@ -161,6 +193,7 @@ public final class MappedFile implements AutoCloseable {
         throw new EOFException(file + ": ends at " + bytes);
       }
       into.put(NativeMemory.buffer(address + position, into.remaining()));
+      Reference.reachabilityFence(this); // not garbage before all is read
       return;
     }
     readFully(channel, position, into);
@@ -200,11 +233,11 @@ public final class MappedFile implements AutoCloseable {
     if (owners.decrementAndGet() > 0) {
       return;
     }
-    if (address != 0) {
-      NativeMemory.unmap(address);
+    if (mapping != null) {
+      mapping.clean();
       return;
     }
-    try {
+    try (lengths) {
       channel.close();
     } catch (IOException e) {
       throw new UncheckedIOException(e);

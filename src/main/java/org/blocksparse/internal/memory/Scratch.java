@@ -2,6 +2,8 @@
 package org.blocksparse.internal.memory;
 
 import java.lang.ref.SoftReference;
+import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Memory for intermediate results of one worker. Workers borrow it for one piece of work at a time,
@@ -11,13 +13,20 @@ import java.lang.ref.SoftReference;
  * good as well, through the cleaner that waits for the memory, and with it the class loader.
  */
 public final class Scratch implements AutoCloseable {
-  private static final IdlePool<SoftReference<Scratch>> POOL = new IdlePool<>();
+  /**
+   * One for each power of two, which sizes are rounded up to: of several that a worker holds at
+   * once, none is lent in the place of a larger one and found too small.
+   */
+  private static final List<SoftPool<Scratch>> POOLS =
+      Stream.generate(SoftPool<Scratch>::new).limit(Long.SIZE).toList();
 
   private final Storage storage;
+  private final SoftPool<Scratch> pool;
   private final SoftReference<Scratch> idle = new SoftReference<>(this);
 
-  private Scratch(Storage storage) {
+  private Scratch(Storage storage, SoftPool<Scratch> pool) {
     this.storage = storage;
+    this.pool = pool;
   }
 
   /**
@@ -26,17 +35,10 @@ public final class Scratch implements AutoCloseable {
    * @throws OutOfMemoryError that names the bytes, if they cannot be had
    */
   public static Scratch borrow(long elements) {
-    SoftReference<Scratch> reference = POOL.poll();
-    for (; reference != null; reference = POOL.poll()) {
-      Scratch pooled = reference.get();
-      if (pooled != null && pooled.storage.elements() >= elements) {
-        return pooled;
-      }
-      if (pooled != null) {
-        pooled.storage.close();
-      }
-    }
-    return new Scratch(Storage.allocate(elements));
+    int exponent = Long.SIZE - Long.numberOfLeadingZeros(Math.max(elements, 1) - 1);
+    SoftPool<Scratch> pool = POOLS.get(exponent);
+    Scratch pooled = pool.poll();
+    return pooled != null ? pooled : new Scratch(Storage.allocate(1L << exponent), pool);
   }
 
   /** The memory, while it is borrowed. */
@@ -47,7 +49,7 @@ public final class Scratch implements AutoCloseable {
   /** Returns borrowed scratch. */
   @Override
   public void close() {
-    if (!POOL.offer(idle)) {
+    if (!pool.offer(idle)) {
       storage.close();
     }
   }

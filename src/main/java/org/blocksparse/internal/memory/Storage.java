@@ -29,7 +29,8 @@ import org.blocksparse.internal.binding.NativeMemory;
  * come from the native library.
  */
 public final class Storage {
-  private static final Cleaner CLEANER = Cleaner.create();
+  static final Cleaner CLEANER = Cleaner.create();
+
   private static final AtomicLong ALLOCATED_BYTES = new AtomicLong();
 
   private static final int SEGMENT_BITS = 28;
@@ -309,6 +310,11 @@ public final class Storage {
   /** Whether {@link #close} was called. */
   public boolean isClosed() {
     return leases.get() < 0;
+  }
+
+  /** Whether it is closed, and nobody has a lease: the memory is gone. */
+  public boolean isFreed() {
+    return leases.get() == CLOSED;
   }
 
   /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.optimizer;
 
+import java.util.stream.IntStream;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
@@ -44,18 +45,19 @@ public record BlockStep(Engine engine, LayerState.Step step, int tensor) {
               step.update(tensor, number(schedule, block, w), gradient));
       return;
     }
-    for (int block = 0; block < schedule.blocks(); block++) {
-      step.count(tensor, number(schedule, block, w));
-    }
     long n = w.outSize();
-    engine.outerParts(
-        schedule,
-        x,
-        y,
-        w,
-        false,
-        (block, row, rows, gradient) ->
-            step.updatePart(tensor, number(schedule, block, w), row * n, rows * n, gradient));
+    step.updateParts(
+        tensor,
+        IntStream.range(0, schedule.blocks()).map(block -> number(schedule, block, w)),
+        parts ->
+            engine.outerParts(
+                schedule,
+                x,
+                y,
+                w,
+                false,
+                (block, row, rows, gradient) ->
+                    parts.update(number(schedule, block, w), row * n, rows * n, gradient)));
   }
 
   private static int number(OuterSchedule schedule, int block, Blocks w) {

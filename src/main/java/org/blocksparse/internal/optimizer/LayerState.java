@@ -2,6 +2,8 @@
 package org.blocksparse.internal.optimizer;
 
 import java.util.Arrays;
+import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Slice;
@@ -116,6 +118,17 @@ public final class LayerState implements AutoCloseable {
     return new IllegalStateException(name + ": the " + name + " is closed");
   }
 
+  /** Makes parts of blocks follow their gradients. */
+  public interface PartUpdate {
+    /**
+     * Updates one part.
+     *
+     * @param begin where it begins within the block
+     * @param gradient its gradient, in the first elements
+     */
+    void update(int block, long begin, long count, Storage gradient);
+  }
+
   /** One step of training. It must be closed. */
   public final class Step implements AutoCloseable {
     private final UpdateRule rule;
@@ -149,23 +162,22 @@ public final class LayerState implements AutoCloseable {
     }
 
     /**
-     * Makes a part of a block follow its gradient; different parts from any threads.
-     *
-     * <p>{@link #count} was called for the block, and the rule clips nothing: the length of a
+     * Makes blocks follow gradients that come in parts. The rule clips nothing: the length of a
      * gradient is that of all of its parts.
      *
-     * @param begin where the part begins within the block
-     * @param gradient the gradient of the part, in its first elements
+     * @param tensor the position of the tensor
+     * @param blocks which ones, none twice
+     * @param gradients gives all parts of all of them to what updates them, from any threads
      */
-    public void updatePart(int tensor, int block, long begin, long count, Storage gradient) {
-      keep();
-      used.states[tensor].update(rule, kernels, block, begin, count, 1, gradient);
-    }
-
-    /** Counts a step of a block whose parts are to be updated. */
-    public void count(int tensor, int block) {
-      keep();
-      used.states[tensor].countStep(block);
+    public void updateParts(int tensor, IntStream blocks, Consumer<PartUpdate> gradients) {
+      TensorState state = used.states[tensor];
+      gradients.accept(
+          (block, begin, count, gradient) -> {
+            keep();
+            state.update(rule, kernels, block, begin, count, 1, gradient);
+          });
+      keep(); // of blocks without elements there are no parts
+      blocks.forEach(state::countStep);
     }
 
     /**
@@ -212,7 +224,45 @@ public final class LayerState implements AutoCloseable {
     }
   }
 
-  // --------------------------------------------------------------------------------- for files
+  // ------------------------------------------------------------------------ for files and copies
+
+  /** What was kept at one moment. Its memory stays until this is closed, as it must be. */
+  public static final class Kept implements AutoCloseable {
+    private final UpdateRule.Kind kind;
+    private final Content content;
+
+    private Kept(UpdateRule.Kind kind, Content content) {
+      this.kind = kind;
+      this.content = content;
+    }
+
+    /** The kind of the rule that it is for. */
+    public UpdateRule.Kind kind() {
+      return kind;
+    }
+
+    /** The state of one tensor, by its position. */
+    public TensorState of(int tensor) {
+      return content.states[tensor];
+    }
+
+    @Override
+    public void close() {
+      content.release();
+    }
+  }
+
+  /**
+   * What is kept now.
+   *
+   * @throws IllegalStateException if this state was closed
+   */
+  public synchronized Kept hold() {
+    requireOpen();
+    Kept kept = new Kept(kind, content); // before what it has to release is acquired
+    content.acquire();
+    return kept;
+  }
 
   /** The kind of the rule that the state is for. */
   public synchronized UpdateRule.Kind kind() {

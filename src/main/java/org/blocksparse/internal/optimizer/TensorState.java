@@ -29,13 +29,13 @@ public final class TensorState {
   void update(UpdateRule rule, Kernels kernels, int block, Storage gradient) {
     long count = tensor.blockSize();
     float scale = scale(rule, kernels, count, gradient);
-    countStep(block);
     update(rule, kernels, block, 0, count, scale, gradient);
+    countStep(block);
   }
 
   /**
    * Makes a part of a block follow its gradient, which is in the first elements of {@code
-   * gradient}. The step of the block has been counted.
+   * gradient}. The step of the block is counted when all parts are done.
    *
    * @param begin where the part begins within the block
    * @param scale what the gradient is multiplied by
@@ -72,7 +72,7 @@ public final class TensorState {
               rule.beta1(),
               rule.beta2(),
               rule.epsilon(),
-              steps[block],
+              nextStep(block),
               gradient,
               moments[0],
               moments[1],
@@ -114,9 +114,7 @@ public final class TensorState {
               w);
       case ADAM -> {
         for (int bag = begin; bag < end; bag++) {
-          int block = targets.getInt(bag);
-          countStep(block);
-          stepsOfBags.putInt(bag, steps[block]);
+          stepsOfBags.putInt(bag, nextStep(targets.getInt(bag)));
         }
         kernels.bagAdam(
             bags,
@@ -135,6 +133,9 @@ public final class TensorState {
             moments[0],
             moments[1],
             w);
+        for (int bag = begin; bag < end; bag++) {
+          countStep(targets.getInt(bag));
+        }
       }
     }
   }
@@ -148,10 +149,15 @@ public final class TensorState {
     return norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
   }
 
-  /** A block makes a step. After 2^31 - 1 of them Adam corrects nothing anyway. */
+  /** The number of a block's next step. After 2^31 - 1 of them Adam corrects nothing anyway. */
+  private int nextStep(int block) {
+    return Math.max(steps[block], steps[block] + 1);
+  }
+
+  /** A block has made a step: what fails before it has leaves its number as it was. */
   void countStep(int block) {
-    if (steps.length > 0 && steps[block] < Integer.MAX_VALUE) {
-      steps[block]++;
+    if (steps.length > 0) {
+      steps[block] = nextStep(block);
     }
   }
 

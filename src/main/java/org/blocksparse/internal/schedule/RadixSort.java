@@ -2,7 +2,7 @@
 package org.blocksparse.internal.schedule;
 
 import java.util.Arrays;
-import org.blocksparse.internal.memory.Reuse;
+import org.blocksparse.internal.memory.GrowingArrays;
 
 /**
  * Sorts items by small keys, stably, in linear time: least significant digit first, with only as
@@ -41,8 +41,8 @@ final class RadixSort {
     }
     int digitBits = (bits + digits - 1) / digits;
     int mask = (1 << digitBits) - 1;
-    spare = Reuse.ints(spare, count);
-    next = Reuse.ints(next, mask + 1);
+    spare = GrowingArrays.ints(spare, count);
+    next = GrowingArrays.ints(next, mask + 1);
     int[] from = order;
     int[] to = spare;
     for (int digit = 0; digit < digits; digit++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.schedule;
 
-import org.blocksparse.internal.memory.Reuse;
+import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -31,7 +31,7 @@ public final class RowSchedules implements AutoCloseable {
    */
   public GemmSchedule gemm(
       int rows, int[] writeRow, int[] readRow, int[] writeBlock, int writeBlocks) {
-    order = Reuse.ints(order, rows);
+    order = GrowingArrays.ints(order, rows);
     for (int r = 0; r < rows; r++) {
       order[r] = r;
     }
@@ -42,7 +42,7 @@ public final class RowSchedules implements AutoCloseable {
       chunks += GemmSchedule.chunksOf(end - begin, GemmSchedule.MAX_CHUNK_ROWS);
     }
     GemmSchedule.Layout layout = new GemmSchedule.Layout(chunks, chunks, rows, rows);
-    packed = Reuse.ints(packed, Math.toIntExact(layout.length()));
+    packed = GrowingArrays.ints(packed, Math.toIntExact(layout.length()));
     layout.writeHeader(packed);
     int writeBlockAt = (int) layout.writeBlock();
     int rowStart = (int) layout.rowStart();
@@ -84,7 +84,7 @@ public final class RowSchedules implements AutoCloseable {
   public OuterSchedule outer(GemmSchedule rows) {
     OuterSchedule.Sizes sizes = OuterSchedule.sizesOfRows(rows);
     int length = sizes.length();
-    packed = Reuse.ints(packed, length);
+    packed = GrowingArrays.ints(packed, length);
     OuterSchedule.packRows(rows, sizes, packed);
     ofOuter = atLeast(ofOuter, length);
     ofOuter.putInts(0, packed, 0, length);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.schedule;
 
+import java.lang.ref.SoftReference;
 import java.util.Arrays;
+import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Slice;
+import org.blocksparse.internal.memory.SoftPool;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags.Reduction;
 
@@ -61,44 +64,86 @@ public final class TransposedBags implements AutoCloseable {
    *
    * @param bound what all indices are less than
    * @param reduction what the sum of each bag is multiplied by; it goes into the factors
+   * @throws IllegalArgumentException if there are too many entries
    */
   public static TransposedBags of(Bags bags, int bound, Reduction reduction) {
-    int entries = bags.entries();
-    int[] keys = new int[entries];
-    bags.indices().storage().getInts(bags.indices().begin(), keys, 0, entries);
-    int[] sorted = new int[entries];
-    Arrays.setAll(sorted, e -> e);
-    sorted = RadixSort.sort(keys, bound, sorted);
-    return new Builder(bags, reduction, keys, sorted).build();
+    Builder builder = Builder.borrow();
+    TransposedBags transposed = builder.build(bags, bound, reduction);
+    builder.giveBack();
+    return transposed;
   }
 
+  /** What a call needs on the heap: arrays, of which the next call uses what is there. */
   private static final class Builder {
-    private final int[] keys;
-    private final int[] sorted;
-    private final int[] bagOf;
+    private static final SoftPool<Builder> IDLE = new SoftPool<>();
 
-    /** Null: all are 1. */
-    private final float[] factors;
+    private final SoftReference<Builder> idle = new SoftReference<>(this);
+    private final RadixSort sort = new RadixSort();
 
+    /** Of each entry the row that it names, and the bag that it is in. */
+    private int[] keys = {};
+
+    private int[] bagOf = {};
+
+    /** What each entry is multiplied by, if {@link #hasFactors}; else all are 1. */
+    private float[] factors = {};
+
+    /** The entries in their order, and by the row that they name. */
+    private int[] order = {};
+
+    private int[] sorted;
+
+    /** What is packed. */
+    private int[] ints = {};
+
+    private float[] sortedFactors = {};
+
+    private int entries;
+    private boolean hasFactors;
     private int wholeCount;
     private int wholeEntries;
     private int cutCount;
     private int partCount;
 
-    Builder(Bags bags, Reduction reduction, int[] keys, int[] sorted) {
-      this.keys = keys;
-      this.sorted = sorted;
-      this.bagOf = new int[keys.length];
+    static Builder borrow() {
+      Builder pooled = IDLE.poll();
+      return pooled != null ? pooled : new Builder();
+    }
+
+    void giveBack() {
+      IDLE.offer(idle);
+    }
+
+    TransposedBags build(Bags bags, int bound, Reduction reduction) {
+      entries = bags.entries();
+      keys = GrowingArrays.ints(keys, entries);
+      bags.indices().storage().getInts(bags.indices().begin(), keys, 0, entries);
+      order = GrowingArrays.ints(order, entries);
+      for (int e = 0; e < entries; e++) {
+        order[e] = e;
+      }
+      sorted = sort.sort(keys, bound, order, entries);
+      describeEntries(bags, reduction);
+      count();
+      Layout layout = new Layout(this);
+      ints = GrowingArrays.ints(ints, layout.factors);
+      sortedFactors = GrowingArrays.floats(sortedFactors, hasFactors ? entries : 0);
+      return layout.pack();
+    }
+
+    private void describeEntries(Bags bags, Reduction reduction) {
       boolean weighted = bags.values() != null;
-      this.factors = weighted || reduction != Reduction.SUM ? new float[keys.length] : null;
+      hasFactors = weighted || reduction != Reduction.SUM;
+      bagOf = GrowingArrays.ints(bagOf, entries);
+      factors = GrowingArrays.floats(factors, hasFactors ? entries : 0);
       if (weighted) {
-        bags.values().storage().getFloats(bags.values().begin(), factors, 0, factors.length);
+        bags.values().storage().getFloats(bags.values().begin(), factors, 0, entries);
       }
       int begin = 0;
       for (int bag = 0; bag < bags.count(); bag++) {
         int end = bags.offsets().getInt(bag + 1L);
         Arrays.fill(bagOf, begin, end, bag);
-        if (factors != null) {
+        if (hasFactors) {
           double factor = reduction.factor(end - begin);
           for (int e = begin; e < end; e++) {
             factors[e] = (float) (weighted ? factor * factors[e] : factor);
@@ -108,20 +153,12 @@ public final class TransposedBags implements AutoCloseable {
       }
     }
 
-    private int endOfRow(int begin) {
-      int end = begin + 1;
-      while (end < sorted.length && keys[sorted[end]] == keys[sorted[begin]]) {
-        end++;
-      }
-      return end;
-    }
-
-    private static int parts(int size) {
-      return (size - 1) / PART + 1;
-    }
-
-    TransposedBags build() {
-      for (int begin = 0; begin < sorted.length; ) {
+    private void count() {
+      wholeCount = 0;
+      wholeEntries = 0;
+      cutCount = 0;
+      partCount = 0;
+      for (int begin = 0; begin < entries; ) {
         int end = endOfRow(begin);
         if (end - begin > PART) {
           cutCount++;
@@ -132,7 +169,18 @@ public final class TransposedBags implements AutoCloseable {
         }
         begin = end;
       }
-      return new Layout(this).pack();
+    }
+
+    private int endOfRow(int begin) {
+      int end = begin + 1;
+      while (end < entries && keys[sorted[end]] == keys[sorted[begin]]) {
+        end++;
+      }
+      return end;
+    }
+
+    private static int parts(int size) {
+      return (size - 1) / PART + 1;
     }
   }
 
@@ -147,8 +195,10 @@ public final class TransposedBags implements AutoCloseable {
     private final int cutParts;
     private final int partOffsets;
     private final int rows;
-    private final int[] ints;
+
+    /** Before it, all are integers that are written here. */
     private final int factors;
+
     private final int steps;
 
     Layout(Builder from) {
@@ -159,26 +209,32 @@ public final class TransposedBags implements AutoCloseable {
       cutTargets = take(from.cutCount);
       cutParts = take(from.partCount);
       partOffsets = take(from.partCount + 1);
-      rows = take(from.sorted.length);
-      ints = new int[length];
-      factors = take(from.factors == null ? 0 : from.sorted.length);
+      rows = take(from.entries);
+      factors = take(from.hasFactors ? from.entries : 0);
       steps = take(from.wholeCount + from.cutCount);
     }
 
     private int take(int elements) {
       int begin = length;
-      length = Math.addExact(length, elements);
+      if (elements > Integer.MAX_VALUE - begin) {
+        throw new IllegalArgumentException(
+            "rows: " + from.entries + " entries are too many for one step; split the batch");
+      }
+      length += elements;
       return begin;
     }
 
     TransposedBags pack() {
-      float[] sortedFactors = from.factors == null ? null : new float[from.sorted.length];
+      int[] ints = from.ints;
+      ints[wholeOffsets] = 0;
+      ints[cutOffsets] = 0;
+      ints[partOffsets] = 0;
       int whole = 0;
       int wholeEntry = 0;
       int cut = 0;
       int part = 0;
       int cutEntry = from.wholeEntries;
-      for (int begin = 0; begin < from.sorted.length; ) {
+      for (int begin = 0; begin < from.entries; ) {
         int end = from.endOfRow(begin);
         int size = end - begin;
         int target = from.keys[from.sorted[begin]];
@@ -189,36 +245,36 @@ public final class TransposedBags implements AutoCloseable {
             ints[partOffsets + ++part] = cutEntry - from.wholeEntries + Math.min(size, done + PART);
           }
           ints[cutOffsets + cut] = part;
-          move(begin, end, cutEntry, sortedFactors);
+          move(begin, end, cutEntry);
           cutEntry += size;
         } else {
           ints[wholeTargets + whole++] = target;
-          move(begin, end, wholeEntry, sortedFactors);
+          move(begin, end, wholeEntry);
           wholeEntry += size;
           ints[wholeOffsets + whole] = wholeEntry;
         }
         begin = end;
       }
-      return write(sortedFactors);
+      return write();
     }
 
-    private void move(int begin, int end, int to, float[] sortedFactors) {
+    private void move(int begin, int end, int to) {
       for (int i = begin; i < end; i++) {
-        ints[rows + to + i - begin] = from.bagOf[from.sorted[i]];
-        if (sortedFactors != null) {
-          sortedFactors[to + i - begin] = from.factors[from.sorted[i]];
+        from.ints[rows + to + i - begin] = from.bagOf[from.sorted[i]];
+        if (from.hasFactors) {
+          from.sortedFactors[to + i - begin] = from.factors[from.sorted[i]];
         }
       }
     }
 
-    private TransposedBags write(float[] sortedFactors) {
+    private TransposedBags write() {
       Scratch scratch = Scratch.borrow(length);
       Storage packed = scratch.storage();
-      packed.putInts(0, ints, 0, ints.length);
-      if (sortedFactors != null) {
-        packed.putFloats(factors, sortedFactors, 0, sortedFactors.length);
+      packed.putInts(0, from.ints, 0, factors);
+      if (from.hasFactors) {
+        packed.putFloats(factors, from.sortedFactors, 0, from.entries);
       }
-      int cutEntries = from.sorted.length - from.wholeEntries;
+      int cutEntries = from.entries - from.wholeEntries;
       return new TransposedBags(
           scratch,
           new Group(
@@ -226,7 +282,7 @@ public final class TransposedBags implements AutoCloseable {
                   from.wholeCount,
                   new Slice(packed, wholeOffsets),
                   new Slice(packed, rows),
-                  sortedFactors == null ? null : new Slice(packed, factors),
+                  from.hasFactors ? new Slice(packed, factors) : null,
                   from.wholeEntries),
               new Slice(packed, wholeTargets),
               new Slice(packed, steps)),
@@ -243,7 +299,7 @@ public final class TransposedBags implements AutoCloseable {
               from.partCount,
               new Slice(packed, partOffsets),
               new Slice(packed, rows + from.wholeEntries),
-              sortedFactors == null ? null : new Slice(packed, factors + from.wholeEntries),
+              from.hasFactors ? new Slice(packed, factors + from.wholeEntries) : null,
               cutEntries));
     }
   }

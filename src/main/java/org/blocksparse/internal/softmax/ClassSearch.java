@@ -89,7 +89,7 @@ public final class ClassSearch {
       Rows classes = softmax.classes(slice, true, workspace);
       AllowedSlots[] allowed = allowed(slice, row -> ofRow.of(first + row), filter.listed());
       double[] logAllowed =
-          filter.renormalised()
+          filter.renormalized()
               ? new AllowedTotals(softmax, maxRound).of(slice, classes, allowed, workspace)
               : null;
       RowSearch[] searches = begin(classes, allowed, logAllowed, candidates, workspace);
@@ -103,7 +103,7 @@ public final class ClassSearch {
         undefined.set(begin + r, found.isUndefined());
         filteredOut.set(begin + r, searches[r].allowed().none());
       }
-      workspace.searchRoom().clear(allowed.length);
+      workspace.searchBuffers().clear(allowed.length);
     }
     return new Found(outputs, logProbabilities, opened, undefined, filteredOut);
   }
@@ -124,7 +124,7 @@ public final class ClassSearch {
   /** Makes rounds until all searches are done. */
   private void search(Rows x, Rows classes, RowSearch[] searches, Workspace workspace) {
     int rows = Math.toIntExact(x.count());
-    RowSearch[] active = workspace.searchRoom().active(rows);
+    RowSearch[] active = workspace.searchBuffers().active(rows);
     int count = unfinished(searches, rows, active);
     while (count > 0) {
       int[] starts = workspace.ints(Ints.REQUEST_STARTS, count + 1);
@@ -168,8 +168,8 @@ public final class ClassSearch {
       Candidates.Maker candidates,
       Workspace workspace) {
     int rows = allowed.length;
-    RowSearch[] searches = workspace.searchRoom().searches(rows);
-    long[] room = workspace.searchRoom().classes(rows, table.classes());
+    RowSearch[] searches = workspace.searchBuffers().searches(rows);
+    long[] room = workspace.searchBuffers().classes(rows, table.classes());
     engine.run(
         rows,
         LOOK_WORK * rows * table.classes(),

@@ -2,10 +2,10 @@
 package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
-import java.util.stream.IntStream;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
+import org.blocksparse.internal.softmax.Workspace.Ints;
 import org.blocksparse.internal.softmax.Workspace.Use;
 
 /**
@@ -16,6 +16,7 @@ public final class LabelSets extends TrainingBatch {
   /** Row r opens classes [opened[r], opened[r + 1]), ascending. */
   private final int[] opened;
 
+  private final int openedCount;
   private final int[] openedClasses;
   private final int[] openingRows;
 
@@ -31,65 +32,77 @@ public final class LabelSets extends TrainingBatch {
    * @param outputs in any order; repeats count once
    * @param weights (batch): what the loss of each row is multiplied by; if that is 0, the row does
    *     not count
+   * @param workspace of the call, whose arrays this uses
    */
-  public LabelSets(int[] offsets, int[] outputs, float[] weights, ClassTable table) {
-    this(offsets, outputs, weights, rowsThatCount(weights), table);
-  }
-
-  private LabelSets(int[] offsets, int[] outputs, float[] weights, int[] rows, ClassTable table) {
-    super(weights.length, rows.length, rows, weights);
-    int batch = weights.length;
-    int[] classes = new int[outputs.length];
-    int[] opening = new int[outputs.length];
-    int[] start = new int[outputs.length + 1];
-    int[] there = new int[outputs.length];
-    this.opened = new int[batch + 1];
+  public LabelSets(
+      int batch,
+      int[] offsets,
+      int[] outputs,
+      float[] weights,
+      ClassTable table,
+      Workspace workspace) {
+    super(
+        batch,
+        rowsThatCount(batch, weights, workspace.ints(Ints.ROWS, batch)),
+        workspace.ints(Ints.ROWS, batch),
+        weights);
+    int entries = offsets[batch];
+    this.opened = workspace.ints(Ints.OPENED_STARTS, batch + 1);
+    this.openedClasses = workspace.ints(Ints.CLASSES, entries);
+    this.openingRows = workspace.ints(Ints.OPENING_ROWS, entries);
+    this.slotStart = workspace.ints(Ints.SLOT_STARTS, entries + 1);
+    this.slots = workspace.ints(Ints.SLOTS, entries);
     int count = 0;
     int positives = 0;
     for (int r = 0; r < batch; r++) {
       opened[r] = count;
+      int size = weights[r] == 0 ? 0 : offsets[r + 1] - offsets[r];
+      long[] places = workspace.longs(size);
+      putPlaces(outputs, offsets[r], size, table, places);
       long before = -1;
-      for (long place :
-          places(outputs, offsets[r], weights[r] == 0 ? offsets[r] : offsets[r + 1], table)) {
+      for (int i = 0; i < size; i++) {
+        long place = places[i];
         if (place == before) {
           continue;
         }
         int classNumber = (int) (place >>> 32);
-        if (count == opened[r] || classes[count - 1] != classNumber) {
-          classes[count] = classNumber;
-          opening[count] = r;
-          start[count++] = positives;
+        if (count == opened[r] || openedClasses[count - 1] != classNumber) {
+          openedClasses[count] = classNumber;
+          openingRows[count] = r;
+          slotStart[count++] = positives;
         }
-        there[positives++] = (int) place;
+        slots[positives++] = (int) place;
         before = place;
       }
     }
     opened[batch] = count;
-    start[count] = positives;
-    this.openedClasses = Arrays.copyOf(classes, count);
-    this.openingRows = Arrays.copyOf(opening, count);
-    this.slotStart = Arrays.copyOf(start, count + 1);
-    this.slots = Arrays.copyOf(there, positives);
+    slotStart[count] = positives;
+    this.openedCount = count;
   }
 
-  private static int[] rowsThatCount(float[] weights) {
-    return IntStream.range(0, weights.length).filter(r -> weights[r] != 0).toArray();
-  }
-
-  /** Class and slot of each of outputs [begin, end), sorted. */
-  private static long[] places(int[] outputs, int begin, int end, ClassTable table) {
-    long[] places = new long[end - begin];
-    for (int i = begin; i < end; i++) {
-      int output = outputs[i];
-      places[i - begin] = (long) table.classOf()[output] << 32 | table.slotOf()[output];
+  private static int rowsThatCount(int batch, float[] weights, int[] rows) {
+    int count = 0;
+    for (int r = 0; r < batch; r++) {
+      if (weights[r] != 0) {
+        rows[count++] = r;
+      }
     }
-    Arrays.sort(places);
-    return places;
+    return count;
+  }
+
+  /** Class and slot of each of some outputs, sorted. */
+  private static void putPlaces(
+      int[] outputs, int begin, int count, ClassTable table, long[] places) {
+    for (int i = 0; i < count; i++) {
+      int output = outputs[begin + i];
+      places[i] = (long) table.classOf()[output] << 32 | table.slotOf()[output];
+    }
+    Arrays.sort(places, 0, count);
   }
 
   @Override
   public int openedCount() {
-    return openedClasses.length;
+    return openedCount;
   }
 
   @Override
@@ -109,7 +122,7 @@ public final class LabelSets extends TrainingBatch {
 
   @Override
   int logitRowCount() {
-    return openedClasses.length;
+    return openedCount;
   }
 
   @Override
@@ -130,34 +143,41 @@ public final class LabelSets extends TrainingBatch {
   @Override
   LevelLoss classLoss(LevelLoss.Level level, Workspace workspace) {
     Bags there =
-        bags(workspace, Use.CLASS_TARGET_OFFSETS, opened, Use.CLASS_TARGETS, openedClasses);
+        bags(size(), workspace, Use.CLASS_TARGET_OFFSETS, opened, Use.CLASS_TARGETS, openedClasses);
     return loss(level, there, weights(workspace));
   }
 
   @Override
   LevelLoss slotLoss(LevelLoss.Level level, Workspace workspace) {
-    Storage ofOpened = workspace.get(Use.SLOT_WEIGHTS, openedClasses.length);
-    for (int i = 0; i < openedClasses.length; i++) {
+    Storage ofOpened = workspace.get(Use.SLOT_WEIGHTS, openedCount);
+    for (int i = 0; i < openedCount; i++) {
       ofOpened.putFloat(i, weights()[openingRows[i]]);
     }
-    Bags there = bags(workspace, Use.SLOT_TARGET_OFFSETS, slotStart, Use.SLOT_TARGETS, slots);
+    Bags there =
+        bags(openedCount, workspace, Use.SLOT_TARGET_OFFSETS, slotStart, Use.SLOT_TARGETS, slots);
     return loss(level, there, ofOpened);
   }
 
   private static Bags bags(
-      Workspace workspace, Use useOffsets, int[] offsets, Use useIndices, int[] indices) {
+      int count,
+      Workspace workspace,
+      Use useOffsets,
+      int[] offsets,
+      Use useIndices,
+      int[] indices) {
+    int entries = offsets[count];
     return new Bags(
-        offsets.length - 1,
-        new Slice(put(workspace, useOffsets, offsets), 0),
-        new Slice(put(workspace, useIndices, indices), 0),
+        count,
+        new Slice(put(workspace, useOffsets, offsets, count + 1), 0),
+        new Slice(put(workspace, useIndices, indices, entries), 0),
         null,
-        indices.length);
+        entries);
   }
 
   /** Integers in memory of the workspace. */
-  private static Storage put(Workspace workspace, Use use, int[] values) {
-    Storage storage = workspace.get(use, values.length);
-    storage.putInts(0, values, 0, values.length);
+  private static Storage put(Workspace workspace, Use use, int[] values, int count) {
+    Storage storage = workspace.get(use, count);
+    storage.putInts(0, values, 0, count);
     return storage;
   }
 

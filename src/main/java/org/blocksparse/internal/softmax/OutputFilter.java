@@ -9,9 +9,9 @@ import org.blocksparse.internal.schedule.Bags;
  * @param only whether the outputs that are listed are the only ones, or those that are left out
  * @param outputs the list for all rows, or null: each row has its own
  * @param rows a list for each row, or null
- * @param renormalised whether probabilities are divided by what the allowed outputs have together
+ * @param renormalized whether probabilities are divided by what the allowed outputs have together
  */
-public record OutputFilter(boolean only, int[] outputs, Bags rows, boolean renormalised) {
+public record OutputFilter(boolean only, int[] outputs, Bags rows, boolean renormalized) {
   /** What is allowed in a row. */
   interface OfRow {
     AllowedSlots of(int row);

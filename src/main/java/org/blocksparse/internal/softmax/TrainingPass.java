@@ -3,6 +3,7 @@ package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.IntPredicate;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Kernels;
@@ -136,7 +137,7 @@ public final class TrainingPass {
   public double[] runOpenedClasses() {
     double[] losses = workspace.losses(batch.rowCount());
     Arrays.fill(losses, 0, batch.rowCount(), 0);
-    if (batch.rowCount() > 0) {
+    if (batch.rowCount() > 0 && (rowsAreFinite(losses, row -> true) || !update.finiteOnly())) {
       GemmSchedule opened = openedSchedule(Schedule.OPENED, batch.logitRows(), batch.openingRows());
       openClasses(opened, workspace.schedules(Schedule.OPENED).outer(opened), null);
       batch.addSlotLosses(slotLosses, losses);
@@ -153,13 +154,42 @@ public final class TrainingPass {
   /** Adds the losses of the class level; false if they are not finite and have to be. */
   private boolean classGradients(GemmSchedule gemm, double[] losses) {
     engine.gemm(gemm, x, w1, b1, false, classLogits);
+    // Of an x that is not finite no logit is, and so the first of a row tells.
+    boolean finite = rowsAreFinite(losses, row -> !Float.isFinite(classLogits.get(row, 0)));
     Kernels kernels = engine.kernels();
     engine.exponentials(
         gemm, sizes.classes(), (begin, end) -> classLoss.run(kernels, gemm, begin, end));
     for (int r = 0; r < batch.rowCount(); r++) {
       losses[r] += classLosses.getFloat(batch.rows()[r]);
     }
-    return !update.finiteOnly() || isFinite(classLosses, gemm, 0, gemm.chunks());
+    return !update.finiteOnly() || (finite && isFinite(classLosses, gemm, 0, gemm.chunks()));
+  }
+
+  /**
+   * Whether x is finite in all rows that count. The loss of a row becomes NaN where it is not: by
+   * its formula that of a label tree may be 0 there, when the gradients are NaN.
+   *
+   * @param suspect which rows are looked at
+   */
+  private boolean rowsAreFinite(double[] losses, IntPredicate suspect) {
+    boolean finite = true;
+    for (int r = 0; r < batch.rowCount(); r++) {
+      int row = batch.rows()[r];
+      if (suspect.test(row) && !isFinite(x, row)) {
+        losses[r] = Double.NaN;
+        finite = false;
+      }
+    }
+    return finite;
+  }
+
+  private boolean isFinite(Rows rows, int row) {
+    for (int i = 0; i < sizes.features(); i++) {
+      if (!Float.isFinite(rows.get(row, i))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private void giveClassLevel(GemmSchedule level) {

@@ -33,6 +33,9 @@ public final class TwoLevelSoftmax {
   /** Results that are kept on the way, if they are wanted elsewhere in another order. */
   private static final long GRID_ELEMENTS = 1 << 25;
 
+  /** Rows times classes of a schedule, which takes 60 bytes of the heap for each. */
+  private static final int GRID_PAIRS = 1 << 22;
+
   /** Rows times classes that keep the workers busy where there are few classes. */
   private static final int GRID_ROWS_TIMES_CLASSES = 2048;
 
@@ -155,6 +158,15 @@ public final class TwoLevelSoftmax {
     void accept(int begin, Rows results);
   }
 
+  /** How many rows are computed at a time. */
+  static int gridRows(int classes, int slots, boolean direct) {
+    long rows = Math.max(GRID_ROWS, GRID_ROWS_TIMES_CLASSES / classes);
+    if (!direct) {
+      rows = Math.max(MIN_GRID_ROWS, Math.min(rows, GRID_ELEMENTS / ((long) classes * slots)));
+    }
+    return (int) Math.max(1, Math.min(rows, GRID_PAIRS / classes));
+  }
+
   /**
    * The probabilities or log probabilities of all slots of all classes, some rows at a time.
    *
@@ -165,10 +177,7 @@ public final class TwoLevelSoftmax {
       Rows x, boolean logarithm, Rows direct, GridConsumer consumer, Workspace workspace) {
     int batch = Math.toIntExact(x.count());
     long outputs = (long) this.classes * slots;
-    int step = Math.max(GRID_ROWS, GRID_ROWS_TIMES_CLASSES / classes);
-    if (direct == null) {
-      step = (int) Math.max(MIN_GRID_ROWS, Math.min(step, GRID_ELEMENTS / outputs));
-    }
+    int step = gridRows(this.classes, slots, direct != null);
     for (int begin = 0; begin < batch; begin += step) {
       int rows = Math.min(step, batch - begin);
       Rows slice = x.slice(begin, rows);

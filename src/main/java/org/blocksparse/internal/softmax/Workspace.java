@@ -7,8 +7,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.IntFunction;
+import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.IdlePool;
-import org.blocksparse.internal.memory.Reuse;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -60,10 +60,16 @@ public final class Workspace implements AutoCloseable {
     TARGET_OFFSETS,
     /** (rows): the rows that count in a loss. */
     ROWS,
-    /** (rows): the classes of their targets. */
+    /** (rows), or (opened classes): the classes of targets. */
     CLASSES,
-    /** (rows): the slots of their targets. */
+    /** (rows), or (targets): the slots of targets. */
     SLOTS,
+    /** (batch + 1): where the classes that each row opens begin. */
+    OPENED_STARTS,
+    /** (opened classes): the row that opens each. */
+    OPENING_ROWS,
+    /** (opened classes + 1): where the slots begin that are targets. */
+    SLOT_STARTS,
     /** (targets): the request that each target is a part of. */
     REQUESTS,
     /** (requests): the row of x that is read. */
@@ -173,9 +179,10 @@ public final class Workspace implements AutoCloseable {
   private final Map<Ints, int[]> ints = new EnumMap<>(Ints.class);
   private final Map<Schedule, RowSchedules> schedules = new EnumMap<>(Schedule.class);
   private final IdlePool<float[]> rows = new IdlePool<>();
-  private final SearchRoom searchRoom = new SearchRoom();
+  private final SearchBuffers searchBuffers = new SearchBuffers();
   private float[] weights = new float[0];
   private double[] losses = new double[0];
+  private long[] longs = new long[0];
   private final Schedules<GemmSchedule> dense =
       new Schedules<>(GemmSchedule::dense, GemmSchedule::close);
   private final Schedules<OuterSchedule> denseOuter =
@@ -206,7 +213,7 @@ public final class Workspace implements AutoCloseable {
   public int[] ints(Ints use, int count) {
     int[] array = ints.get(use);
     if (array == null || array.length < count) {
-      array = Reuse.ints(array == null ? NO_INTS : array, count);
+      array = GrowingArrays.ints(array == null ? NO_INTS : array, count);
       ints.put(use, array);
     }
     return array;
@@ -229,14 +236,20 @@ public final class Workspace implements AutoCloseable {
 
   /** (batch): weights of rows in a loss; at least that many, whose content is undefined. */
   public float[] weights(int count) {
-    weights = Reuse.floats(weights, count);
+    weights = GrowingArrays.floats(weights, count);
     return weights;
   }
 
   /** (rows): losses; at least that many, whose content is undefined. */
   double[] losses(int count) {
-    losses = Reuse.doubles(losses, count);
+    losses = GrowingArrays.doubles(losses, count);
     return losses;
+  }
+
+  /** At least that many numbers, whose content is undefined. */
+  long[] longs(int count) {
+    longs = GrowingArrays.longs(longs, count);
+    return longs;
   }
 
   /**
@@ -245,7 +258,7 @@ public final class Workspace implements AutoCloseable {
    */
   float[] borrowRow(int elements) {
     float[] row = rows.poll();
-    return Reuse.floats(row == null ? NO_FLOATS : row, elements);
+    return GrowingArrays.floats(row == null ? NO_FLOATS : row, elements);
   }
 
   void giveBack(float[] row) {
@@ -253,8 +266,8 @@ public final class Workspace implements AutoCloseable {
   }
 
   /** What a search needs. */
-  SearchRoom searchRoom() {
-    return searchRoom;
+  SearchBuffers searchBuffers() {
+    return searchBuffers;
   }
 
   /** Where schedules of rows are made. */

@@ -24,10 +24,10 @@ import org.junit.jupiter.api.io.TempDir;
 final class SafeTensorsTest {
   private static final SafeTensorsLayout LAYOUT =
       new SafeTensorsLayout()
-          .add("labels", ElementType.U8, 5)
-          .add("none", ElementType.F32, 0, 7)
-          .add("pairs", ElementType.I32, 2, 3)
-          .add("embedding", ElementType.F32, 4);
+          .add("labels", Dtype.U8, 5)
+          .add("none", Dtype.F32, 0, 7)
+          .add("pairs", Dtype.I32, 2, 3)
+          .add("embedding", Dtype.F32, 4);
 
   private static final int DATA_BYTES = 5 + 24 + 16;
 
@@ -89,7 +89,7 @@ final class SafeTensorsTest {
               TensorSource.ints("pairs", new int[] {1, -2, 3}),
               new TensorSource(
                   "made",
-                  ElementType.F32,
+                  Dtype.F32,
                   new long[] {2, 2},
                   (begin, count, into) -> {
                     for (int i = 0; i < count; i++) {
@@ -102,17 +102,16 @@ final class SafeTensorsTest {
     }
     try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
       assertEquals(Map.of("key", "value"), reader.metadata());
-      assertArrayEquals(
-          new int[] {1, -2, 3}, reader.readInts(reader.entry("pairs", ElementType.I32, 3)));
-      Storage made = reader.readFloats(reader.entry("made", ElementType.F32, 2, 2));
+      assertArrayEquals(new int[] {1, -2, 3}, reader.readInts(reader.entry("pairs", Dtype.I32, 3)));
+      Storage made = reader.readFloats(reader.entry("made", Dtype.F32, 2, 2));
       float[] values = new float[4];
       made.getFloats(0, values, 0, 4);
       assertArrayEquals(new float[] {0, 1, 2, 3}, values);
-      assertThrows(MalformedException.class, () -> reader.entry("made", ElementType.F32, 4));
-      assertThrows(MalformedException.class, () -> reader.entry("made", ElementType.I32, 2, 2));
+      assertThrows(MalformedException.class, () -> reader.entry("made", Dtype.F32, 4));
+      assertThrows(MalformedException.class, () -> reader.entry("made", Dtype.I32, 2, 2));
       assertThrows(
           IllegalStateException.class,
-          () -> reader.mapElements(reader.entry("made", ElementType.F32, 2, 2)));
+          () -> reader.mapElements(reader.entry("made", Dtype.F32, 2, 2)));
     }
   }
 
@@ -129,7 +128,7 @@ final class SafeTensorsTest {
     for (boolean kept : new boolean[] {false, true}) {
       Storage storage;
       try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
-        storage = reader.readFloats(reader.entry("a", ElementType.F32, 100));
+        storage = reader.readFloats(reader.entry("a", Dtype.F32, 100));
         if (kept) {
           reader.keep();
         }
@@ -137,6 +136,29 @@ final class SafeTensorsTest {
       assertEquals(!kept, storage.isClosed());
       storage.close();
     }
+  }
+
+  @Test
+  void noMoreTensorsThanCanBeReadAgain() throws IOException {
+    SafeTensorsLayout layout = new SafeTensorsLayout();
+    for (int number = 0; number < 65_536; number++) {
+      layout.add(Integer.toString(number), Dtype.F32, 0);
+    }
+    Path file = folder.resolve("many");
+    try (SeekableByteChannel channel =
+        Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      new SafeTensorsWriter(layout, Map.of(), (done, total) -> {}).begin(channel);
+    }
+    try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+      assertEquals(65_536, reader.entries().size());
+    }
+    layout.add("more", Dtype.F32, 0);
+    assertEquals(
+        "tensors: 65537 tensors are more than the limit of 65536",
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> new SafeTensorsWriter(layout, Map.of(), (done, total) -> {}))
+            .getMessage());
   }
 
   @Test

@@ -55,6 +55,23 @@ final class ScratchTest {
   }
 
   @Test
+  void ofTwoSizesAtOnceBothAreBorrowedAgain() {
+    borrowOneWithinTheOther();
+    long before = Storage.allocatedBytes();
+    for (int i = 0; i < 100; i++) {
+      borrowOneWithinTheOther();
+      assertEquals(before, Storage.allocatedBytes());
+    }
+  }
+
+  private static void borrowOneWithinTheOther() {
+    try (Scratch large = Scratch.borrow(1_000_000);
+        Scratch small = Scratch.borrow(64)) {
+      assertTrue(large.storage().elements() > small.storage().elements());
+    }
+  }
+
+  @Test
   void whatIsTooSmallIsNotLent() {
     List<Scratch> all = new ArrayList<>();
     for (int i = 0; i < 2 * Runtime.getRuntime().availableProcessors(); i++) {

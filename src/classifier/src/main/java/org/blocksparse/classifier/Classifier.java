@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.CancellationException;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
@@ -70,8 +71,11 @@ public final class Classifier implements AutoCloseable {
    * @param examples are read to the end once, and kept in memory as numbers; those without a label
    *     are left out
    * @throws IllegalArgumentException if no example has a label, if some are texts and others have
-   *     features, or if a label is no text, since it holds half of a pair of surrogates
-   * @throws ArithmeticException if the rate is too high for the loss to stay finite
+   *     features, validation examples included, or if a label is no text, since it holds half of a
+   *     pair of surrogates
+   * @throws ArithmeticException if the rate is too high for the loss to stay finite, and no model
+   *     before that was kept, as it is with validation
+   * @throws CancellationException if it was stopped before anything was learned
    */
   public static Classifier train(Stream<Example> examples, TrainingOptions options) {
     return new Trainer(TrainingSet.of(examples, options), options).train();

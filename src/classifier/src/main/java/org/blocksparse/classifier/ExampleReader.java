@@ -16,7 +16,6 @@ import java.util.Spliterator;
 import java.util.Spliterators;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
-import java.util.zip.GZIPInputStream;
 
 /**
  * Reads examples from a file or a pipe, one line after the other; what is compressed by gzip is
@@ -28,6 +27,10 @@ public final class ExampleReader implements AutoCloseable {
   private final LineParser parser;
   private final boolean skipsBadLines;
   private ExampleFormat format;
+
+  /** Of the last line; null if it holds none. */
+  private Example example;
+
   private long badLines;
   private String firstProblem;
 
@@ -83,39 +86,61 @@ public final class ExampleReader implements AutoCloseable {
   private static InputStream decompressed(InputStream in) throws IOException {
     BufferedInputStream buffered = new BufferedInputStream(in, 1 << 16);
     buffered.mark(2);
-    boolean zipped = buffered.read() == 0x1f && buffered.read() == 0x8b; // RFC 1952
+    boolean zipped = GzipStream.isMagic(buffered.read(), buffered.read());
     buffered.reset();
-    return zipped ? new GZIPInputStream(buffered, 1 << 16) : buffered;
+    return zipped ? new GzipStream(buffered) : buffered;
   }
 
   /**
-   * The next example; empty at the end.
+   * The next example; empty at the end. A line that is empty is an example without labels that has
+   * nothing in it, so that answers can be told by their lines; before the first line that shows the
+   * format, it is nothing.
    *
    * @throws InvalidInputException if a line cannot be read and is not to be skipped
    * @throws IOException if the file cannot be read
    */
   public Optional<Example> next() throws IOException {
-    while (true) {
-      try {
-        String line = lines.next();
-        if (line == null) {
-          return Optional.empty();
-        }
-        Example example = line.isEmpty() ? null : exampleOrNull(line);
-        if (example != null) {
-          return Optional.of(example);
-        }
-      } catch (LineParser.BadLineException e) {
-        leaveOut(name + ": line " + lines.lines() + ": " + e.getMessage());
-      } catch (IOException e) {
-        throw new IOException(name + ": after line " + lines.lines() + ": " + e.getMessage(), e);
+    while (nextLine()) {
+      if (example != null) {
+        return Optional.of(example);
       }
     }
+    return Optional.empty();
   }
 
-  /** The example of a line; null if it is a header. */
+  /**
+   * Goes to the next line, whether it holds an example or not; false at the end.
+   *
+   * @throws InvalidInputException if it cannot be read and is not to be skipped
+   * @throws IOException if the file cannot be read
+   */
+  public boolean nextLine() throws IOException {
+    example = null;
+    try {
+      String line = lines.next();
+      if (line == null) {
+        return false;
+      }
+      example = exampleOrNull(line);
+    } catch (LineParser.BadLineException e) {
+      leaveOut(name + ": line " + lines.lines() + ": " + e.getMessage());
+    } catch (IOException e) {
+      throw new IOException(name + ": after line " + lines.lines() + ": " + e.getMessage(), e);
+    }
+    return true;
+  }
+
+  /** The example of the line that was read last; empty if it holds none, or was left out. */
+  public Optional<Example> example() {
+    return Optional.ofNullable(example);
+  }
+
+  /** The example of a line; null if it is a header, or empty before the format is known. */
   private Example exampleOrNull(String line) throws LineParser.BadLineException {
     if (format == ExampleFormat.AUTO) {
+      if (line.isBlank()) {
+        return null;
+      }
       format = parser.formatOf(line);
     }
     if (format == ExampleFormat.TEXT) {
@@ -132,8 +157,8 @@ public final class ExampleReader implements AutoCloseable {
     firstProblem = firstProblem == null ? problem : firstProblem;
   }
 
-  /** Whether there is more that can be read without waiting. */
-  public boolean ready() throws IOException {
+  /** Whether a whole line follows that can be read without waiting, as it is in memory. */
+  public boolean ready() {
     return lines.ready();
   }
 

@@ -8,7 +8,7 @@ import org.blocksparse.SparseRows;
 /**
  * Makes examples to rows of the table, of features that have one. Each example counts by a vector
  * of length 1: of the n features of a text, each is 1 / sqrt(n); values are scaled to that length.
- * Immutable, for any number of threads.
+ * A feature that occurs several times counts as several. Immutable, for any number of threads.
  *
  * @param text whether examples are texts; if not, they have features
  */
@@ -18,13 +18,13 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
     return text ? Mode.ROOT_MEAN : Mode.SUM;
   }
 
-  /** What values have to be multiplied by, so that their vector has length 1. */
-  static float scale(float[] values) {
+  /** What values have to be multiplied by, so that their vector has length 1; finite. */
+  static double scale(float[] values) {
     double sum = 0;
     for (float value : values) {
       sum += (double) value * value;
     }
-    return sum == 0 ? 1 : (float) (1 / Math.sqrt(sum));
+    return sum == 0 ? 1 : 1 / Math.sqrt(sum);
   }
 
   /**
@@ -57,10 +57,10 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
   }
 
   private void addFeatures(Example example, Numbers rows, Numbers values) {
-    float scale = scale(example.values());
+    double scale = scale(example.values());
     for (int i = 0; i < example.indices().length; i++) {
       if (add(example.indices()[i], rows)) {
-        values.add(Float.floatToRawIntBits(scale * example.values()[i]));
+        values.add(Float.floatToRawIntBits((float) (scale * example.values()[i])));
       }
     }
   }

@@ -9,12 +9,24 @@ import java.util.Arrays;
  */
 final class KeyTable {
   private static final int NONE = -1;
-  private static final int FIRST_SIZE = 1 << 10;
+  private static final int FIRST_KEYS = 1 << 9;
+  private static final int MOST_KEYS = 1 << 29; // in twice as many slots
   private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's
 
-  private long[] keys = new long[FIRST_SIZE / 2];
-  private int[] numbers = empty(FIRST_SIZE);
+  private long[] keys;
+  private int[] numbers;
   private int size;
+
+  KeyTable() {
+    this(FIRST_KEYS);
+  }
+
+  /** A table that need not grow until it has so many keys, at most 2^29. */
+  KeyTable(int expectedKeys) {
+    int room = Math.max(FIRST_KEYS, Integer.highestOneBit(Math.max(1, expectedKeys - 1)) << 1);
+    keys = new long[room];
+    numbers = empty(2 * room);
+  }
 
   private static int[] empty(int size) {
     int[] numbers = new int[size];
@@ -62,6 +74,12 @@ final class KeyTable {
   }
 
   private void grow() {
+    if (size == MOST_KEYS) {
+      throw new IllegalArgumentException(
+          "examples: more than "
+              + MOST_KEYS
+              + " different features; have them share rows (--shared-rows)");
+    }
     keys = Arrays.copyOf(keys, 2 * keys.length);
     numbers = empty(2 * numbers.length);
     for (int number = 0; number < size; number++) {

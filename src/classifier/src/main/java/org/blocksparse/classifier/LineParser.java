@@ -22,6 +22,10 @@ final class LineParser {
     if (labelPrefix.isEmpty()) {
       throw new IllegalArgumentException("labelPrefix: expected at least one character");
     }
+    if (labelPrefix.chars().anyMatch(c -> isSpace((char) c))) {
+      throw new IllegalArgumentException(
+          "labelPrefix: expected no white space but was '" + shown(labelPrefix) + "'");
+    }
     this.labelPrefix = labelPrefix;
   }
 
@@ -36,10 +40,10 @@ final class LineParser {
 
   /** The format of a file that has this line as its first. */
   ExampleFormat formatOf(String line) throws BadLineException {
-    if (line.startsWith(labelPrefix)
-        || line.contains(" " + labelPrefix)
-        || line.contains("\t" + labelPrefix)) {
-      return ExampleFormat.TEXT;
+    for (int at = 0; (at = line.indexOf(labelPrefix, at)) >= 0; at++) {
+      if (beginsWord(line, at)) {
+        return ExampleFormat.TEXT;
+      }
     }
     String[] words = line.split("[ \t]+", 3);
     if (isHeader(line) || FEATURE.matcher(words[Math.min(1, words.length - 1)]).matches()) {
@@ -107,8 +111,7 @@ final class LineParser {
     StringBuilder rest = new StringBuilder(text.length());
     int at = 0;
     while (at < text.length()) {
-      boolean beginsWord = at == 0 || isSpace(text.charAt(at - 1));
-      if (beginsWord && text.startsWith(labelPrefix, at)) {
+      if (beginsWord(text, at) && text.startsWith(labelPrefix, at)) {
         at = addLabel(text, at, labels);
       } else {
         rest.append(text.charAt(at++));
@@ -117,8 +120,13 @@ final class LineParser {
     return rest.toString();
   }
 
+  private static boolean beginsWord(String line, int at) {
+    return at == 0 || isSpace(line.charAt(at - 1));
+  }
+
+  /** What ends a word for {@link TextFeatures}, too. */
   private static boolean isSpace(char c) {
-    return c == ' ' || c == '\t';
+    return c <= ' ';
   }
 
   /** Labels with commas between them, then features. */

@@ -17,7 +17,7 @@ final class LineReader implements AutoCloseable {
   /** A longer line is no line of examples, but a file of something else. */
   static final int MOST_BYTES = 1 << 26;
 
-  private static final int FIRST_BYTES = 1 << 16;
+  private static final int FIRST_BYTES = 1 << 18;
   private static final char BYTE_ORDER_MARK = '\uFEFF';
 
   private final InputStream in;
@@ -36,16 +36,16 @@ final class LineReader implements AutoCloseable {
     return lines;
   }
 
-  /** Whether a whole line is there, or more can be read without waiting. */
-  boolean ready() throws IOException {
-    return lineFeed(begin) >= 0 || in.available() > 0;
+  /** Whether the whole of the next line is in memory. */
+  boolean ready() {
+    return lineFeed(begin) >= 0;
   }
 
   /**
    * The next line; null at the end.
    *
-   * @throws BadLineException if it has more than {@link #MOST_BYTES}; the next one is the one
-   *     behind it
+   * @throws BadLineException if it has more than {@link #MOST_BYTES}, and the next one is the one
+   *     behind it; or if there is no line feed at all, but there are carriage returns
    */
   String next() throws IOException, BadLineException {
     int at = begin;
@@ -64,10 +64,14 @@ final class LineReader implements AutoCloseable {
       return null;
     }
     int last = feed < 0 ? end : feed;
+    boolean isFirst = lines++ == 0;
     boolean isReturn = last > begin && buffer[last - 1] == '\r';
     String line = new String(buffer, begin, last - begin - (isReturn ? 1 : 0), UTF_8);
     begin = feed < 0 ? end : feed + 1;
-    boolean isMarked = lines++ == 0 && !line.isEmpty() && line.charAt(0) == BYTE_ORDER_MARK;
+    if (isFirst && feed < 0 && line.indexOf('\r') >= 0) {
+      throw new BadLineException("lines end with carriage returns alone; expected line feeds");
+    }
+    boolean isMarked = isFirst && !line.isEmpty() && line.charAt(0) == BYTE_ORDER_MARK;
     return isMarked ? line.substring(1) : line;
   }
 

@@ -36,11 +36,30 @@ final class Numbers {
 
   /** The floats whose bits these are. */
   float[] toFloats() {
-    float[] floats = new float[size];
-    for (int i = 0; i < size; i++) {
-      floats[i] = Float.intBitsToFloat(elements[i]);
+    return toFloats(elements, size);
+  }
+
+  /** The floats whose bits the first numbers are. */
+  static float[] toFloats(int[] bits, int count) {
+    float[] floats = new float[count];
+    for (int i = 0; i < count; i++) {
+      floats[i] = Float.intBitsToFloat(bits[i]);
     }
     return floats;
+  }
+
+  /** Copies some of them. */
+  void copy(int from, int count, int[] to, int at) {
+    System.arraycopy(elements, from, to, at, count);
+  }
+
+  /** How often each number in [0, bound) is there. */
+  int[] counts(int bound) {
+    int[] counts = new int[bound];
+    for (int i = 0; i < size; i++) {
+      counts[elements[i]]++;
+    }
+    return counts;
   }
 
   int[] toArray() {

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.EmbeddingBag;
@@ -15,7 +12,6 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Labels;
-import org.blocksparse.LoadOptions;
 import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
@@ -35,6 +31,7 @@ final class Trainer {
   private final int[] order;
   private final int epochs;
   private final int batch;
+  private final Loss objective;
   private long learned;
 
   Trainer(TrainingSet set, TrainingOptions options) {
@@ -42,28 +39,55 @@ final class Trainer {
     this.options = options;
     this.random = new SplittableRandom(options.seed());
     this.order = IntStream.range(0, set.size()).toArray();
-    this.epochs = options.epochs(set.size());
+    this.epochs = options.epochs(set.size(), set.labels());
     this.batch = options.batch(set.size());
+    this.objective = Loss.mean().withSmoothing((float) options.smoothing());
+  }
+
+  /** What is thrown where training is stopped and there is nothing to give. */
+  static CancellationException stoppedTooEarly() {
+    return new CancellationException("training was stopped before anything was learned");
   }
 
   Classifier train() {
+    requireValidationOfTheSameKind();
     Classifier model = newModel();
-    try (Best best = new Best()) {
-      for (int epoch = 1; epoch <= epochs && !best.isOver(); epoch++) {
-        double loss = learn(model);
-        boolean stopped = options.stop().getAsBoolean();
-        best.measure(model, epoch, loss, stopped || epoch == epochs);
-        if (stopped) {
-          break;
-        }
+    try (BestModel best = new BestModel(options)) {
+      try {
+        learn(model, best);
+      } catch (ArithmeticException e) { // the loss is not finite
+        return best.inPlaceOf(model, e);
       }
-      return best.of(model);
-    } catch (IOException e) {
-      model.close();
-      throw new UncheckedIOException("the best model cannot be kept: " + e.getMessage(), e);
+      return best.orBetter(model);
     } catch (Throwable e) {
       model.close();
       throw e;
+    }
+  }
+
+  private void requireValidationOfTheSameKind() {
+    if (options.validation().stream().anyMatch(example -> example.isText() != set.isText())) {
+      throw new IllegalArgumentException(
+          set.isText()
+              ? "validation: some have features, but the examples are texts"
+              : "validation: some are texts, but the examples have features");
+    }
+  }
+
+  private void learn(Classifier model, BestModel best) {
+    for (int epoch = 1; epoch <= epochs && !best.isOver(); epoch++) {
+      long before = learned;
+      double loss = learn(model);
+      boolean isStopped = options.stop().getAsBoolean();
+      if (learned > before) {
+        best.measure(model, epoch, loss, isStopped || epoch == epochs);
+      }
+      if (isStopped) {
+        break;
+      }
+    }
+    if (learned == 0) {
+      throw stoppedTooEarly();
     }
   }
 
@@ -71,7 +95,8 @@ final class Trainer {
     ClassAssignment classes = classes();
     options
         .listener()
-        .begin(set.size(), epochs, set.vocabulary().rows(), classes.outputs(), classes.classes());
+        .begin(
+            set.size(), epochs, set.vocabulary().rows(), classes.outputs(), classes.classCount());
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
     EmbeddingBag bag =
         EmbeddingBag.builder(set.vocabulary().rows(), options.dimension())
@@ -94,6 +119,7 @@ final class Trainer {
     about.put("examples", Integer.toString(set.size()));
     about.put("epochs", Integer.toString(epochs));
     about.put("rate", Double.toString(options.rate()));
+    about.put("smoothing", Double.toString(options.smoothing()));
     about.put("batch", Integer.toString(batch));
     about.put("min count", Integer.toString(set.minCount()));
     about.put("seed", Long.toString(options.seed()));
@@ -103,7 +129,7 @@ final class Trainer {
   /** Labels that occur with similar features share a class. */
   private ClassAssignment classes() {
     int labels = set.labelNames().size();
-    int count = options.classes(labels);
+    int count = options.classes(labels, (long) epochs * set.size());
     if (count == 1) {
       return ClassAssignment.contiguous(labels, 1);
     }
@@ -113,7 +139,10 @@ final class Trainer {
     }
   }
 
-  /** Goes through all examples once, or until it is stopped. Returns the mean of the losses. */
+  /**
+   * Goes through all examples once, or until it is stopped. Returns the mean of the losses; NaN if
+   * there was no step.
+   */
   private double learn(Classifier model) {
     shuffle(order, random);
     double sum = 0;
@@ -141,7 +170,7 @@ final class Trainer {
         IntTensor targets = IntTensor.of(labels, labels.length);
         FloatTensor x = model.bag().apply(rows);
         FloatTensor gradX = FloatTensor.zeros(labels.length, options.dimension())) {
-      double loss = model.softmax().step(x, targets, Loss.mean(), optimizer, gradX);
+      double loss = model.softmax().step(x, targets, objective, optimizer, gradX);
       model.bag().step(rows, gradX, ofBag);
       return loss;
     }
@@ -153,57 +182,6 @@ final class Trainer {
       int value = values[i];
       values[i] = values[j];
       values[j] = value;
-    }
-  }
-
-  /** The best model so far, in a file of its own while training goes on. */
-  private final class Best implements AutoCloseable {
-    private final boolean measured = !options.validation().isEmpty();
-    private double precision = Double.NEGATIVE_INFINITY;
-    private int epochsSince;
-    private Path file;
-    private boolean lastIsBest = true;
-
-    /**
-     * Measures a model after an epoch.
-     *
-     * @param last whether no other epoch follows: then there is nothing to keep it from
-     */
-    void measure(Classifier model, int epoch, double loss, boolean last) throws IOException {
-      double now =
-          measured ? model.evaluate(options.validation().stream(), 1).precision(1) : Double.NaN;
-      lastIsBest = !(now <= precision);
-      epochsSince = lastIsBest ? 0 : epochsSince + 1;
-      if (measured && lastIsBest) {
-        precision = now;
-        if (!last) {
-          file = file == null ? Files.createTempFile("best", ".model") : file;
-          model.save(file);
-        }
-      }
-      options.listener().epoch(new LearningPoint(epoch, loss, now, lastIsBest));
-    }
-
-    boolean isOver() {
-      return measured && epochsSince >= options.patience();
-    }
-
-    /** The best model; the one that was trained, or one that replaces it. */
-    Classifier of(Classifier model) throws IOException {
-      if (lastIsBest) {
-        return model;
-      }
-      Classifier best =
-          ClassifierFile.load(file, LoadOptions.copied().withWorkers(options.workers()));
-      model.close();
-      return best;
-    }
-
-    @Override
-    public void close() throws IOException {
-      if (file != null) {
-        Files.deleteIfExists(file);
-      }
     }
   }
 }

@@ -22,6 +22,9 @@ public interface TrainingListener {
    */
   default void step(int examples, double loss) {}
 
-  /** After each epoch, and at the end of one that was stopped. */
+  /** After each epoch, and at the end of one that was stopped after a step. */
   default void epoch(LearningPoint point) {}
+
+  /** Something went wrong that does not end the training, as that a disk is full. */
+  default void warning(String message) {}
 }

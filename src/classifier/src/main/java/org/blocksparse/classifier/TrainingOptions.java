@@ -3,9 +3,11 @@ package org.blocksparse.classifier;
 
 import static java.util.Objects.requireNonNull;
 
+import java.nio.file.Path;
 import java.util.List;
 import java.util.function.BooleanSupplier;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.Loss;
 import org.blocksparse.Workers;
 
 /**
@@ -20,13 +22,27 @@ public final class TrainingOptions {
   private static final int EXAMPLES_TO_SEE = 750_000;
 
   private static final int FEWEST_EPOCHS = 3;
-  private static final int MOST_EPOCHS = 20;
+
+  /**
+   * More than these for each label of an example is to learn by heart, unless there are few
+   * examples: of these it takes so many epochs that so many are seen.
+   */
+  private static final int EPOCHS_OF_A_LABEL = 5;
+
+  private static final int FEW_EXAMPLES_TO_SEE = 20_000;
+  private static final int MOST_EPOCHS = 40;
   private static final int STEPS_OF_AN_EPOCH = 256;
   private static final int SMALLEST_BATCH = 16;
   private static final int LARGEST_BATCH = 1024;
 
-  /** So few labels are in one class, where classes are not asked for: two levels know less. */
+  /**
+   * So few labels are in one class, where classes are not asked for: two levels know less, above
+   * all of few examples. So are more labels, if there are not many of them to score in all steps
+   * together, which takes some seconds.
+   */
   private static final int FEW_LABELS = 1024;
+
+  private static final long FEW_SCORES = 500_000_000;
 
   /** With more features than these, those that occur once are left out by default. */
   private static final int MANY_FEATURES = 500_000;
@@ -36,6 +52,7 @@ public final class TrainingOptions {
   private int dimension = 64;
   private int epochs;
   private double rate = 0.2;
+  private double smoothing = 0.1;
   private int batch;
   private int wordNgrams = 2;
   private boolean plainWords;
@@ -46,6 +63,10 @@ public final class TrainingOptions {
   private long seed;
   private List<Example> validation = List.of();
   private int patience = 3;
+
+  /** Null: that of the system. */
+  private Path temporaryFolder;
+
   private Workers workers = Workers.common();
   private TrainingListener listener = new TrainingListener() {};
   private BooleanSupplier stop = () -> false;
@@ -56,6 +77,7 @@ public final class TrainingOptions {
     this.dimension = that.dimension;
     this.epochs = that.epochs;
     this.rate = that.rate;
+    this.smoothing = that.smoothing;
     this.batch = that.batch;
     this.wordNgrams = that.wordNgrams;
     this.plainWords = that.plainWords;
@@ -66,6 +88,7 @@ public final class TrainingOptions {
     this.seed = that.seed;
     this.validation = that.validation;
     this.patience = that.patience;
+    this.temporaryFolder = that.temporaryFolder;
     this.workers = that.workers;
     this.listener = that.listener;
     this.stop = that.stop;
@@ -98,7 +121,8 @@ public final class TrainingOptions {
 
   /**
    * How often each example is learned from. By default as often as makes 750,000, but at least 3
-   * times and at most 20.
+   * times, and at most 5 times for each label that an example has in the mean; of fewer than 4,000
+   * examples, as often as makes 20,000 for each label. Never more than 40 times.
    *
    * @throws IllegalArgumentException unless it is in [1, 10000]
    */
@@ -119,6 +143,23 @@ public final class TrainingOptions {
     }
     TrainingOptions changed = new TrainingOptions(this);
     changed.rate = value;
+    return changed;
+  }
+
+  /**
+   * Which share of each example's label is taken to be any label ({@link Loss#withSmoothing}), by
+   * default 0.1: what is learned by heart from few examples counts less then. Probabilities are
+   * lower by about that share.
+   *
+   * @param value in [0, 1); 0 is none
+   * @throws IllegalArgumentException if it is not
+   */
+  public TrainingOptions withSmoothing(double value) {
+    if (!(value >= 0 && value < 1)) {
+      throw new IllegalArgumentException("smoothing: expected a number in [0, 1) but was " + value);
+    }
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.smoothing = value;
     return changed;
   }
 
@@ -198,9 +239,10 @@ public final class TrainingOptions {
   /**
    * How many classes the labels are put into.
    *
-   * @param value 0, the default, is 1 for up to 1024 labels, which is a plain softmax, and {@link
-   *     ClassAssignment#defaultCount} for more; more than there are labels are as many as there are
-   *     labels
+   * @param value 0, the default, is 1, which is a plain softmax, for up to 1024 labels or if labels
+   *     times examples times epochs are at most 500 million, and {@link
+   *     ClassAssignment#defaultCount} otherwise; more than there are labels are as many as there
+   *     are labels
    * @throws IllegalArgumentException if it is negative
    */
   public TrainingOptions withClasses(int value) {
@@ -220,14 +262,29 @@ public final class TrainingOptions {
    * Examples that are not learned from: after each epoch, precision at 1 on them is measured.
    * Training ends when it has not risen for some epochs, and the best model is kept.
    *
-   * @param examples with labels
+   * @param examples of the same kind as those that are learned from; those without a label count
+   *     for nothing
    * @param epochsOfPatience after how many epochs without a rise training ends
-   * @throws IllegalArgumentException if the patience is less than 1
+   * @throws IllegalArgumentException if none has a label, or if the patience is less than 1
    */
   public TrainingOptions withValidation(List<Example> examples, int epochsOfPatience) {
+    if (examples.stream().allMatch(example -> example.labels().isEmpty())) {
+      throw new IllegalArgumentException("validation: none has a label");
+    }
     TrainingOptions changed = new TrainingOptions(this);
     changed.validation = List.copyOf(examples);
     changed.patience = inRange("patience", epochsOfPatience, 1, Integer.MAX_VALUE);
+    return changed;
+  }
+
+  /**
+   * Where the best model so far is kept while training with {@link #withValidation validation} goes
+   * on; by default the folder of the system for temporary files. It needs room for a model. If that
+   * cannot be written, {@link TrainingListener#warning} tells, and the last model is the result.
+   */
+  public TrainingOptions withTemporaryFolder(Path folder) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.temporaryFolder = requireNonNull(folder, "folder");
     return changed;
   }
 
@@ -245,7 +302,11 @@ public final class TrainingOptions {
     return changed;
   }
 
-  /** Is asked before each step; when it says yes, training ends as if it were done. */
+  /**
+   * Is asked before each example is read and before each step; when it says yes, training ends as
+   * if it were done, or before the first step with a {@link
+   * java.util.concurrent.CancellationException}.
+   */
   public TrainingOptions withStop(BooleanSupplier value) {
     TrainingOptions changed = new TrainingOptions(this);
     changed.stop = requireNonNull(value, "stop");
@@ -256,14 +317,24 @@ public final class TrainingOptions {
     return dimension;
   }
 
-  /** How often each of so many examples is learned from. */
-  int epochs(int examples) {
-    int wanted = Math.max(FEWEST_EPOCHS, Math.min(MOST_EPOCHS, EXAMPLES_TO_SEE / examples));
+  /**
+   * How often each of so many examples is learned from.
+   *
+   * @param labels of all of them together
+   */
+  int epochs(int examples, int labels) {
+    double ofLabel = Math.max(EPOCHS_OF_A_LABEL, (double) FEW_EXAMPLES_TO_SEE / examples);
+    long most = Math.min(MOST_EPOCHS, Math.round(ofLabel * labels / examples));
+    int wanted = (int) Math.max(FEWEST_EPOCHS, Math.min(most, EXAMPLES_TO_SEE / examples));
     return epochs > 0 ? epochs : wanted;
   }
 
   double rate() {
     return rate;
+  }
+
+  double smoothing() {
+    return smoothing;
   }
 
   /** How many of so many examples make a step. */
@@ -297,9 +368,14 @@ public final class TrainingOptions {
     return sharedRows;
   }
 
-  /** How many classes so many labels are put into. */
-  int classes(int labels) {
-    int wanted = labels <= FEW_LABELS ? 1 : ClassAssignment.defaultCount(labels);
+  /**
+   * How many classes so many labels are put into.
+   *
+   * @param examples that are seen in all epochs together
+   */
+  int classes(int labels, long examples) {
+    boolean isOne = labels <= FEW_LABELS || labels * examples <= FEW_SCORES;
+    int wanted = isOne ? 1 : ClassAssignment.defaultCount(labels);
     return classes > 0 ? Math.min(classes, labels) : wanted;
   }
 
@@ -313,6 +389,11 @@ public final class TrainingOptions {
 
   int patience() {
     return patience;
+  }
+
+  /** Null: that of the system. */
+  Path temporaryFolder() {
+    return temporaryFolder;
   }
 
   Workers workers() {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.SparseRows;
@@ -26,28 +25,28 @@ final class TrainingSet {
   private final int minCount;
 
   /** Of example e: rows of the table, from offsets[e] to offsets[e + 1]. */
-  private final int[] offsets;
+  private final Numbers offsets;
 
-  private final int[] rows;
+  private final Numbers rows;
 
-  /** Null: each is 1. */
-  private final float[] values;
+  /** The bits of floats; null: each is 1. */
+  private final Numbers values;
 
-  private final int[] labelOffsets;
-  private final int[] labels;
+  private final Numbers labelOffsets;
+  private final Numbers labels;
 
   private TrainingSet(Reading reading, TrainingOptions options) {
     this.text = reading.text;
     this.labelNames = reading.labelNames();
-    this.labelOffsets = reading.labelOffsets.toArray();
-    this.labels = reading.labels.toArray();
+    this.labelOffsets = reading.labelOffsets;
+    this.labels = reading.labels;
     this.minCount = options.minCount(reading.counts.size());
     Kept kept = Kept.of(reading, options, minCount);
     this.vocabulary = kept.vocabulary;
     reading.leaveOut(kept.rowOf);
-    this.offsets = reading.offsets.toArray();
-    this.rows = reading.features.toArray();
-    this.values = reading.text ? null : reading.values.toFloats();
+    this.offsets = reading.offsets;
+    this.rows = reading.features;
+    this.values = reading.text ? null : reading.values;
   }
 
   /**
@@ -55,10 +54,17 @@ final class TrainingSet {
    *
    * @throws IllegalArgumentException if no example has a label, or if some are texts and others are
    *     not
+   * @throws CancellationException if it is to be stopped
    */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options) {
     Reading reading = new Reading(options);
-    examples.forEachOrdered(reading::add);
+    examples.forEachOrdered(
+        example -> {
+          if (options.stop().getAsBoolean()) {
+            throw Trainer.stoppedTooEarly();
+          }
+          reading.add(example);
+        });
     if (reading.labelOffsets.size() == 1) {
       throw new IllegalArgumentException("examples: none has a label");
     }
@@ -98,10 +104,10 @@ final class TrainingSet {
       if (text) {
         textFeatures.of(example.text(), this::feature);
       } else {
-        float scale = InputRows.scale(example.values());
+        double scale = InputRows.scale(example.values());
         for (int i = 0; i < example.indices().length; i++) {
           feature(example.indices()[i]);
-          values.add(Float.floatToRawIntBits(scale * example.values()[i]));
+          values.add(Float.floatToRawIntBits((float) (scale * example.values()[i])));
         }
       }
       offsets.add(features.size());
@@ -171,18 +177,18 @@ final class TrainingSet {
         return new Kept(Vocabulary.shared(options.sharedRows()), null);
       }
       // Frequent features lie together: the table's part that is used most stays in the cache.
-      int[] order =
+      long[] order =
           IntStream.range(0, reading.counts.size())
               .filter(number -> reading.counts.get(number) >= minCount)
-              .boxed()
-              .sorted(Comparator.comparingInt(number -> -reading.counts.get(number)))
+              .mapToLong(number -> ((long) -reading.counts.get(number) << Integer.SIZE) | number)
+              .sorted()
               .limit(options.maxFeatures())
-              .mapToInt(Integer::intValue)
               .toArray();
       int[] rowOf = new int[reading.counts.size()];
       Arrays.fill(rowOf, -1);
-      KeyTable keys = new KeyTable();
-      for (int number : order) {
+      KeyTable keys = new KeyTable(order.length);
+      for (long countAndNumber : order) {
+        int number = (int) countAndNumber;
         rowOf[number] = keys.add(reading.keys.key(number));
       }
       if (keys.size() == 0) {
@@ -211,38 +217,46 @@ final class TrainingSet {
 
   /** The number of examples. */
   int size() {
-    return offsets.length - 1;
+    return offsets.size() - 1;
+  }
+
+  /** How many labels all examples have together. */
+  int labels() {
+    return labels.size();
   }
 
   /** The features of examples, in the given order. */
   SparseRows features(int[] order, int begin, int end) {
     int[] newOffsets = new int[end - begin + 1];
     for (int i = begin; i < end; i++) {
-      int e = order[i];
-      newOffsets[i - begin + 1] = newOffsets[i - begin] + offsets[e + 1] - offsets[e];
+      newOffsets[i - begin + 1] = newOffsets[i - begin] + length(order[i]);
     }
     int entries = newOffsets[end - begin];
     int[] newRows = new int[entries];
-    float[] newValues = values == null ? null : new float[entries];
+    int[] newValues = values == null ? null : new int[entries];
     for (int i = begin; i < end; i++) {
-      int from = offsets[order[i]];
+      int from = offsets.get(order[i]);
       int to = newOffsets[i - begin];
-      int length = newOffsets[i - begin + 1] - to;
-      System.arraycopy(rows, from, newRows, to, length);
+      rows.copy(from, length(order[i]), newRows, to);
       if (values != null) {
-        System.arraycopy(values, from, newValues, to, length);
+        values.copy(from, length(order[i]), newValues, to);
       }
     }
     return values == null
         ? SparseRows.of(newOffsets, newRows)
-        : SparseRows.of(newOffsets, newRows, newValues);
+        : SparseRows.of(newOffsets, newRows, Numbers.toFloats(newValues, entries));
+  }
+
+  /** How many features an example has. */
+  private int length(int example) {
+    return offsets.get(example + 1) - offsets.get(example);
   }
 
   /** A label of an example: the one there is, or one of them by chance. */
   int label(int example, SplittableRandom random) {
-    int begin = labelOffsets[example];
-    int count = labelOffsets[example + 1] - begin;
-    return labels[count == 1 ? begin : begin + random.nextInt(count)];
+    int begin = labelOffsets.get(example);
+    int count = labelOffsets.get(example + 1) - begin;
+    return labels.get(count == 1 ? begin : begin + random.nextInt(count));
   }
 
   /**
@@ -259,41 +273,37 @@ final class TrainingSet {
 
   /** A sample in which no label needs more than {@link #MOST_OF_A_LABEL} examples. */
   Sample sample(SplittableRandom random) {
-    int[] rowCounts = new int[vocabulary.rows()];
-    for (int row : rows) {
-      rowCounts[row]++;
-    }
-    long[] labelCounts = labelCounts();
-    List<int[]> sampledRows = new ArrayList<>();
-    List<float[]> sampledValues = new ArrayList<>();
-    List<int[]> sampledLabels = new ArrayList<>();
+    int[] rowCounts = rows.counts(vocabulary.rows());
+    int[] labelCounts = labels.counts(labelNames.size());
+    Numbers sampledOffsets = new Numbers();
+    Numbers sampledRows = new Numbers();
+    Numbers sampledValues = new Numbers();
+    Numbers sampledLabelOffsets = new Numbers();
+    Numbers sampledLabels = new Numbers();
+    sampledOffsets.add(0);
+    sampledLabelOffsets.add(0);
     for (int e = 0; e < size(); e++) {
-      int[] chosen =
-          Arrays.stream(labels, labelOffsets[e], labelOffsets[e + 1])
-              .filter(label -> random.nextDouble() * labelCounts[label] < MOST_OF_A_LABEL)
-              .toArray();
-      if (chosen.length == 0) {
+      int before = sampledLabels.size();
+      for (int i = labelOffsets.get(e); i < labelOffsets.get(e + 1); i++) {
+        int label = labels.get(i);
+        if (random.nextDouble() * labelCounts[label] < MOST_OF_A_LABEL) {
+          sampledLabels.add(label);
+        }
+      }
+      if (sampledLabels.size() == before) {
         continue;
       }
-      int[] ofExample = Arrays.copyOfRange(rows, offsets[e], offsets[e + 1]);
-      float[] weighted = new float[ofExample.length];
-      for (int i = 0; i < weighted.length; i++) {
-        float rarity = (float) Math.log(1 + (double) size() / rowCounts[ofExample[i]]);
-        weighted[i] = rarity * (values == null ? 1 : values[offsets[e] + i]);
+      for (int i = offsets.get(e); i < offsets.get(e + 1); i++) {
+        float rarity = (float) Math.log(1 + (double) size() / rowCounts[rows.get(i)]);
+        float value = values == null ? 1 : Float.intBitsToFloat(values.get(i));
+        sampledRows.add(rows.get(i));
+        sampledValues.add(Float.floatToRawIntBits(rarity * value));
       }
-      sampledLabels.add(chosen);
-      sampledRows.add(ofExample);
-      sampledValues.add(weighted);
+      sampledOffsets.add(sampledRows.size());
+      sampledLabelOffsets.add(sampledLabels.size());
     }
-    return new Sample(SparseRows.of(sampledRows, sampledValues), SparseRows.of(sampledLabels));
-  }
-
-  /** How often each label occurs. */
-  private long[] labelCounts() {
-    long[] counts = new long[labelNames.size()];
-    for (int label : labels) {
-      counts[label]++;
-    }
-    return counts;
+    return new Sample(
+        SparseRows.of(sampledOffsets.toArray(), sampledRows.toArray(), sampledValues.toFloats()),
+        SparseRows.of(sampledLabelOffsets.toArray(), sampledLabels.toArray()));
   }
 }

@@ -84,7 +84,7 @@ final class Vocabulary {
       throw new IllegalArgumentException(
           "expected " + (long) KEY_BYTES * rows + " bytes but was " + bytes.remaining());
     }
-    KeyTable keys = new KeyTable();
+    KeyTable keys = new KeyTable(rows);
     for (int row = 0; row < rows; row++) {
       long key = ((long) (bytes.get() & 0xff) << 32) | (bytes.getInt() & 0xffffffffL);
       if (keys.add(key) != row) {

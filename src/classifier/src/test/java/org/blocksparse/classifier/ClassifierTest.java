@@ -79,6 +79,23 @@ final class ClassifierTest {
   }
 
   @Test
+  void smoothing_leavesAShareToOtherLabels() {
+    double[] likeliest = new double[2];
+    for (int smoothed = 0; smoothed < 2; smoothed++) {
+      TrainingOptions options = SMALL.withSmoothing(0.3 * smoothed);
+      try (Classifier classifier = trained(options)) {
+        Prediction best = classifier.predict("my-own7 word7", 1).get(0);
+        assertEquals("label7", best.label());
+        likeliest[smoothed] = best.probability();
+      }
+    }
+    assertEquals(0.98, likeliest[0], 0.02);
+    assertEquals(0.7, likeliest[1], 0.1);
+    assertThrows(IllegalArgumentException.class, () -> SMALL.withSmoothing(1));
+    assertThrows(IllegalArgumentException.class, () -> SMALL.withSmoothing(-0.1));
+  }
+
+  @Test
   void aTextOfNoKnownWord_getsLabelsAsWell() {
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       assertEquals(5, classifier.predict("", 5).size());
@@ -136,6 +153,12 @@ final class ClassifierTest {
       assertEquals(
           classifier.predict(new int[] {100_003, 5}, new float[] {3, 1}, 4),
           classifier.predict(new int[] {100_003, 5, 999}, new float[] {300, 100, 0}, 4));
+      for (int exponent : new int[] {-145, 125}) { // values of any size, as far as floats go
+        float[] values = {Math.scalb(3f, exponent), Math.scalb(1f, exponent)};
+        assertEquals(
+            classifier.predict(new int[] {100_003, 5}, new float[] {3, 1}, 4),
+            classifier.predict(new int[] {100_003, 5}, values, 4));
+      }
       assertThrows(IllegalArgumentException.class, () -> classifier.predict("a text", 1));
     }
   }
@@ -181,9 +204,18 @@ final class ClassifierTest {
       assertEquals(1, classifier.classes().size());
       assertEquals("1", classifier.info().get("min count"));
     }
-    assertEquals(1, options.classes(1024));
-    assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025));
-    assertEquals(5, options.withClasses(9).classes(5));
+    assertEquals(3, options.epochs(1_000_000, 5_000_000));
+    assertEquals(7, options.epochs(100_000, 300_000));
+    assertEquals(5, options.epochs(20_000, 20_000));
+    assertEquals(15, options.epochs(20_000, 60_000));
+    assertEquals(10, options.epochs(2_000, 2_000));
+    assertEquals(40, options.epochs(10, 10));
+    assertEquals(9, options.withEpochs(9).epochs(10, 10));
+    assertEquals(1, options.classes(1024, 1_000_000));
+    assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025, 1_000_000));
+    assertEquals(1, options.classes(5_000, 100_000));
+    assertEquals(ClassAssignment.defaultCount(5_001), options.classes(5_001, 100_000));
+    assertEquals(5, options.withClasses(9).classes(5, 100));
     assertEquals(1, options.minCount(500_000));
     assertEquals(2, options.minCount(500_001));
     assertEquals(1, options.withMinCount(1).minCount(500_001));

@@ -4,12 +4,14 @@ package org.blocksparse.classifier;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -34,7 +36,7 @@ final class ExampleReaderTest {
     List<Example> examples =
         read("__label__a __label__b some words\n\nno label\nmore __label__c words __label__d\n");
     assertEquals(
-        List.of("[a, b] some words", "[] no label", "[c, d] more words "),
+        List.of("[a, b] some words", "[] ", "[] no label", "[c, d] more words "),
         examples.stream().map(Example::toString).toList());
   }
 
@@ -96,13 +98,17 @@ final class ExampleReaderTest {
       })
   void badLines_areNamed_orSkippedAndCounted(ExampleFormat format, String line, String problem)
       throws IOException {
-    String text = "\n" + line + "\n"; // the first line is empty
+    String text = "\n" + line + "\n"; // the first line is empty: nothing, or an example of nothing
+    int before = format == ExampleFormat.AUTO ? 0 : 1;
     ExampleReader reader = reader(text, format, false);
+    for (int e = 0; e < before; e++) {
+      assertEquals(List.of(), reader.next().orElseThrow().labels());
+    }
     InvalidInputException e = assertThrows(InvalidInputException.class, reader::next);
     assertEquals("input: " + problem, e.getMessage().substring(0, 7 + problem.length()));
 
     ExampleReader skipping = reader(text + "__label__a 1:1\n", format, true);
-    assertEquals(1, skipping.examples().count());
+    assertEquals(before + 1, skipping.examples().count());
     assertEquals(1, skipping.badLines());
     assertEquals(e.getMessage(), skipping.firstProblem().orElseThrow());
   }
@@ -116,7 +122,7 @@ final class ExampleReaderTest {
   void linesEndWithLineFeeds_ofWindowsToo_andTheMarkOfWindowsIsNoText() throws IOException {
     List<Example> examples = read("\uFEFF__label__a b\r\n__label__c d\re\u2028f\n\r\n__label__g");
     assertEquals(
-        List.of("[a] b", "[c] d\re\u2028f", "[g] "),
+        List.of("[a] b", "[c] d\re\u2028f", "[] ", "[g] "),
         examples.stream().map(Example::toString).toList());
   }
 
@@ -165,15 +171,57 @@ final class ExampleReaderTest {
                 while (reader.next().isPresent()) {}
               });
       assertTrue(e.getMessage().startsWith("input: "), e.getMessage());
+      assertTrue(e.getMessage().endsWith("ends in the middle: it is cut off"), e.getMessage());
     }
   }
 
   @Test
-  void emptyLabelPrefix_isRefused() {
-    assertThrows(
-        IllegalArgumentException.class,
-        () ->
-            ExampleReader.read(
-                "input", new ByteArrayInputStream(new byte[1]), ExampleFormat.TEXT, "", false));
+  void labelPrefixes_thatNoWordBeginsWith_areRefused() {
+    for (String prefix : List.of("", " ", "a b", "a\t")) {
+      assertThrows(
+          IllegalArgumentException.class,
+          () ->
+              ExampleReader.read(
+                  "input",
+                  new ByteArrayInputStream(new byte[1]),
+                  ExampleFormat.TEXT,
+                  prefix,
+                  false));
+    }
+  }
+
+  @Test
+  void labels_endWhereWordsDo() throws IOException {
+    assertEquals("[a, b] w \ford", read("__label__a\u000bw \f__label__b\0ord").get(0).toString());
+  }
+
+  @Test
+  void linesThatEndWithCarriageReturnsAlone_areRefused() throws IOException {
+    ExampleReader reader = reader("__label__a b\r__label__a c\r", ExampleFormat.AUTO, false);
+    assertEquals(
+        "input: line 1: lines end with carriage returns alone; expected line feeds",
+        assertThrows(InvalidInputException.class, reader::next).getMessage());
+    assertEquals("[a] b\rc", read("__label__a b\rc\n").get(0).toString());
+  }
+
+  @Test
+  void lines_areToldOneByOne_whetherTheyHoldAnExampleOrNot() throws IOException {
+    ExampleReader reader = reader("2 9 4\n1 3:1\n\n1 3\n2 3:1\n", ExampleFormat.SPARSE, true);
+    List<String> told = new ArrayList<>();
+    while (reader.nextLine()) {
+      told.add(reader.example().map(Example::toString).orElse("none"));
+    }
+    assertEquals(
+        List.of("none", "[1] 1 features", "[] 0 features", "none", "[2] 1 features"), told);
+    assertEquals(1, reader.badLines());
+  }
+
+  @Test
+  void ready_isALineThatIsWhole() throws IOException {
+    ExampleReader reader = reader("__label__a b\n__label__a c\n__lab", ExampleFormat.AUTO, false);
+    assertEquals("[a] b", reader.next().orElseThrow().toString());
+    assertTrue(reader.ready());
+    assertEquals("[a] c", reader.next().orElseThrow().toString());
+    assertFalse(reader.ready());
   }
 }

@@ -107,7 +107,7 @@ final class TrainingJob {
     ClassAssignment classes =
         beginning == null ? classes(rows, features, labels) : beginning.classes();
     JavaRDD<byte[]> parts = parts(rows, plan, classes, labels, beginning);
-    describe("trains " + classes.classes() + " classes and their level");
+    describe("trains " + classes.classCount() + " classes and their level");
     List<int[]> sizes = parts.mapPartitions(TrainingJob::sizes).collect();
     describe("brings the parts of the model to the driver");
     HierarchicalSoftmaxBuilder builder =
@@ -208,7 +208,7 @@ final class TrainingJob {
       LabelTable labels,
       Beginning beginning) {
     int[] table = new int[classes.outputs()];
-    long[] rowsOfClass = new long[classes.classes()];
+    long[] rowsOfClass = new long[classes.classCount()];
     for (int label = 0; label < table.length; label++) {
       table[label] = classes.classOf(label);
       if (table[label] >= 0) {

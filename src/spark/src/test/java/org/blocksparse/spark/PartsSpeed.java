@@ -98,7 +98,7 @@ final class PartsSpeed {
   private void simulate(int slots, double a1, double a2, double whole) throws IOException {
     int count = (int) Math.round(Math.sqrt(LABELS * a2 / (a1 * (slots - 1))));
     ClassAssignment classes = ClassAssignment.contiguous(LABELS, count);
-    long[] rowsOfClass = new long[classes.classes()];
+    long[] rowsOfClass = new long[classes.classCount()];
     for (byte[] row : rows) {
       rowsOfClass[classes.classOf(EncodedRow.label(row))]++;
     }
@@ -110,14 +110,14 @@ final class PartsSpeed {
         EPOCHS
             * FEATURES
             * Math.max(
-                a1 * ROWS * classes.classes(),
+                a1 * ROWS * classes.classCount(),
                 a2 * Math.max((double) ROWS / (slots - 1), longest) * classes.slots());
     System.out.printf(
         "%d slots, %d classes: by measured parts %.2f s, by the model %.2f s, ratio %.2f;"
             + " the class level %.2f s, the longest class %.2f s, a slot's share of classes %.2f s;"
             + " %.1f times as fast as one process%n",
         slots,
-        classes.classes(),
+        classes.classCount(),
         simulated,
         modelled,
         simulated / modelled,
@@ -149,7 +149,7 @@ final class PartsSpeed {
             .workers(Workers.callingThread());
     List<List<byte[]>> rowsOf = new ArrayList<>();
     rowsOf.add(rows);
-    for (int c = 0; c < classes.classes(); c++) {
+    for (int c = 0; c < classes.classCount(); c++) {
       rowsOf.add(new ArrayList<>());
     }
     for (byte[] row : rows) {

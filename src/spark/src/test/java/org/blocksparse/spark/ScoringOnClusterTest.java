@@ -88,7 +88,7 @@ final class ScoringOnClusterTest {
             .setWeightCol("weight")
             .setBatchSize(200)
             .setNumLabels(LABELS)
-            .setClasses(classes.classes())
+            .setClasses(classes.classCount())
             .setAssignment("contiguous");
     Path expected = folder.resolve("one process");
     OneProcess.save(asked, examples, classes, expected);

@@ -9,9 +9,7 @@ import org.blocksparse.classifier.Classifier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
 
 /** Shows the classes of labels. */
 @Command(
@@ -29,16 +27,12 @@ final class ClassesCommand implements Callable<Integer> {
       description = "The most labels of a class that are printed (default: ${DEFAULT-VALUE}).")
   private int most;
 
-  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
-  @SuppressWarnings("UnusedVariable") // picocli acts on it
-  private boolean help;
-
-  @Spec private CommandSpec spec;
+  @Mixin private Streams streams;
 
   @Override
   public Integer call() throws IOException {
     Limits.require("--labels", most, 1, Integer.MAX_VALUE);
-    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter out = streams.out();
     try (Classifier classifier = model.load()) {
       int number = 0;
       for (List<String> members : classifier.classes()) {

@@ -2,19 +2,29 @@
 package org.blocksparse.classifier.command;
 
 import java.util.concurrent.CountDownLatch;
+import java.util.function.BooleanSupplier;
 
-/** While this is open, Ctrl-C does not end the program before it has closed this. */
+/**
+ * While this is open, Ctrl-C does not end the program before it has closed this; unless there is
+ * nothing yet that is worth it: then it ends at once, as a program does.
+ */
 final class CtrlC implements AutoCloseable {
+  private final BooleanSupplier isWorthIt;
   private final CountDownLatch closed = new CountDownLatch(1);
-  private final Thread hook = new Thread(this::waitUntilClosed, "ctrl-c");
+  private final Thread hook = new Thread(this::press, "ctrl-c");
   private volatile boolean pressed;
 
-  CtrlC() {
+  CtrlC(BooleanSupplier isWorthIt) {
+    this.isWorthIt = isWorthIt;
     Runtime.getRuntime().addShutdownHook(hook);
   }
 
-  private void waitUntilClosed() {
+  /** What the JVM does when Ctrl-C is pressed: it ends when this returns. */
+  void press() {
     pressed = true;
+    if (!isWorthIt.getAsBoolean()) {
+      return;
+    }
     try {
       closed.await();
     } catch (InterruptedException e) {

@@ -4,14 +4,16 @@ package org.blocksparse.classifier.command;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.IOException;
+import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Writes a model for other programs. */
@@ -28,17 +30,34 @@ final class ExportCommand implements Callable<Integer> {
   @Parameters(index = "1", paramLabel = "NPZ", description = "Where the archive is written.")
   private Path npz;
 
-  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
-  @SuppressWarnings("UnusedVariable") // picocli acts on it
-  private boolean help;
+  @Mixin private Streams streams;
 
   @Override
   public Integer call() throws IOException {
+    WritableFile.require("NPZ", npz, List.of(model.path()));
+    Path labels = npz.resolveSibling(npz.getFileName() + ".labels.txt");
+    WritableFile.require("NPZ", labels, List.of(model.path(), npz));
+    PrintWriter out = streams.out();
+    out.printf("Writing %,d bytes of a model as floats%n", Files.size(model.path()));
+    out.flush();
     try (Classifier classifier = model.load()) {
       classifier.export(npz);
-      Files.write(
-          npz.resolveSibling(npz.getFileName() + ".labels.txt"), classifier.labels(), UTF_8);
+      write(labels, classifier.labels());
+      out.printf("%s: %,d bytes%n", npz, Files.size(npz));
+      out.printf("%s: %,d labels%n", labels, classifier.labels().size());
+      out.flush();
     }
     return ExitCode.OK;
+  }
+
+  /** Writes lines to a file that is the old one or the new one, whenever this ends. */
+  private static void write(Path file, List<String> lines) throws IOException {
+    Path part = file.resolveSibling(file.getFileName() + ".part");
+    try {
+      Files.write(part, lines, UTF_8);
+      Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    } finally {
+      Files.deleteIfExists(part);
+    }
   }
 }

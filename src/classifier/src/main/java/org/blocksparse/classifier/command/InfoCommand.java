@@ -10,9 +10,6 @@ import org.blocksparse.classifier.Classifier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
 
 /** Tells what a model is. */
 @Command(
@@ -23,15 +20,11 @@ import picocli.CommandLine.Spec;
 final class InfoCommand implements Callable<Integer> {
   @Mixin private ModelArgument model;
 
-  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
-  @SuppressWarnings("UnusedVariable") // picocli acts on it
-  private boolean help;
-
-  @Spec private CommandSpec spec;
+  @Mixin private Streams streams;
 
   @Override
   public Integer call() throws IOException {
-    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter out = streams.out();
     try (Classifier classifier = model.load()) {
       classifier.info().forEach((name, value) -> out.printf("%s: %s%n", name, value));
     }

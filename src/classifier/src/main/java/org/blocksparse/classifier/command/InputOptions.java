@@ -2,8 +2,14 @@
 package org.blocksparse.classifier.command;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintWriter;
+import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
 import org.blocksparse.classifier.ExampleFormat;
 import org.blocksparse.classifier.ExampleReader;
 import picocli.CommandLine.Option;
@@ -33,34 +39,47 @@ final class InputOptions {
       description = "Leave out lines that cannot be read, and count them.")
   private boolean skipBadLines;
 
-  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
-  @SuppressWarnings("UnusedVariable") // picocli acts on it
-  private boolean help;
+  /** The files among names of input. */
+  static List<Path> files(String... names) {
+    return Arrays.stream(names)
+        .filter(name -> name != null && !name.equals(STANDARD_INPUT))
+        .map(Path::of)
+        .toList();
+  }
 
-  /** Opens a file, or standard input by its name -. */
-  ExampleReader open(String file) throws IOException {
-    return open(file, format);
+  /**
+   * Opens a file, or standard input by its name -.
+   *
+   * @param task what is done while it is read; null: nothing is told
+   */
+  Input open(String file, String task, PrintWriter err) throws IOException {
+    return open(file, task, format, err);
   }
 
   /** The same, where a model tells what it takes. */
-  ExampleReader open(String file, boolean text) throws IOException {
+  Input open(String file, String task, boolean text, PrintWriter err) throws IOException {
     boolean told = format != ExampleFormat.AUTO;
-    return open(file, told ? format : text ? ExampleFormat.TEXT : ExampleFormat.SPARSE);
+    return open(file, task, told ? format : text ? ExampleFormat.TEXT : ExampleFormat.SPARSE, err);
   }
 
-  private ExampleReader open(String file, ExampleFormat as) throws IOException {
-    return file.equals(STANDARD_INPUT)
-        ? ExampleReader.read("standard input", System.in, as, labelPrefix, skipBadLines)
-        : ExampleReader.open(Path.of(file), as, labelPrefix, skipBadLines);
+  private Input open(String file, String task, ExampleFormat as, PrintWriter err)
+      throws IOException {
+    if (file.equals(STANDARD_INPUT)) {
+      return new Input(task, reader("standard input", System.in, as), null, err);
+    }
+    Path path = Path.of(file);
+    FileChannel channel = FileChannel.open(path);
+    try {
+      boolean isOfKnownSize = Files.isRegularFile(path);
+      ExampleReader reader = reader(file, Channels.newInputStream(channel), as);
+      return new Input(task, reader, isOfKnownSize ? channel : null, err);
+    } catch (Throwable e) {
+      channel.close();
+      throw e;
+    }
   }
 
-  /** Says how many lines were left out, if any. */
-  static void tellBadLines(ExampleReader reader, PrintWriter err) {
-    reader
-        .firstProblem()
-        .ifPresent(
-            problem ->
-                err.printf("Left out %,d bad lines; the first: %s%n", reader.badLines(), problem));
-    err.flush();
+  private ExampleReader reader(String name, InputStream in, ExampleFormat as) throws IOException {
+    return ExampleReader.read(name, in, as, labelPrefix, skipBadLines);
   }
 }

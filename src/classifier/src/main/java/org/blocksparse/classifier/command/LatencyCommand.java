@@ -11,19 +11,17 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.LongStream;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.ExampleReader;
 import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /** Measures how long predictions take. */
 @Command(
@@ -67,7 +65,7 @@ final class LatencyCommand implements Callable<Integer> {
 
   @Mixin private InputOptions input;
 
-  @Spec private CommandSpec spec;
+  @Mixin private Streams streams;
 
   @Override
   public Integer call() throws IOException, InterruptedException {
@@ -75,14 +73,18 @@ final class LatencyCommand implements Callable<Integer> {
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
     Limits.require("--seconds", seconds, 1, 3600);
     try (Classifier classifier = model.load(Workers.callingThread());
-        ExampleReader reader = input.open(file, classifier.takesText())) {
-      List<Example> examples = reader.examples().limit(MOST_EXAMPLES).toList();
-      InputOptions.tellBadLines(reader, spec.commandLine().getErr());
+        Input some = input.open(file, "reading", classifier.takesText(), streams.err())) {
+      List<Example> examples = some.examples().limit(MOST_EXAMPLES).toList();
       if (examples.isEmpty()) {
         throw new InvalidInputException(file + ": no examples");
       }
+      PrintWriter out = streams.out();
+      out.printf(
+          "%d threads ask for %d s, after a warm-up of %.0f s%n",
+          threads, seconds, WARM_UP_SECONDS);
+      out.flush();
       ask(classifier, examples, WARM_UP_SECONDS);
-      tell(ask(classifier, examples, seconds));
+      tell(ask(classifier, examples, seconds), out);
     }
     return ExitCode.OK;
   }
@@ -90,13 +92,18 @@ final class LatencyCommand implements Callable<Integer> {
   /** How long each answer took, in nanoseconds, sorted. */
   private long[] ask(Classifier classifier, List<Example> examples, double forSeconds)
       throws InterruptedException {
-    long end = System.nanoTime() + (long) (forSeconds * 1e9);
+    long length = (long) (forSeconds * 1e9);
+    long begin = System.nanoTime();
     ExecutorService executor = Executors.newFixedThreadPool(threads);
-    try {
+    try (ProgressLine progress = new ProgressLine("asking", length, streams.err())) {
       List<Future<long[]>> times = new ArrayList<>();
       for (int t = 0; t < threads; t++) {
         int first = (int) ((long) examples.size() * t / threads);
-        times.add(executor.submit(() -> times(classifier, examples, first, end)));
+        times.add(executor.submit(() -> times(classifier, examples, first, begin + length)));
+      }
+      executor.shutdown();
+      while (!executor.awaitTermination(1, TimeUnit.SECONDS)) {
+        progress.show(Math.min(System.nanoTime() - begin, length), () -> threads + " threads");
       }
       LongStream all = LongStream.empty();
       for (Future<long[]> ofThread : times) {
@@ -104,9 +111,15 @@ final class LatencyCommand implements Callable<Integer> {
       }
       return all.sorted().toArray();
     } catch (ExecutionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause; // as that the input is of another kind than the model
+      }
+      if (e.getCause() instanceof Error cause) {
+        throw cause;
+      }
       throw new IllegalStateException(e.getCause());
     } finally {
-      executor.shutdown();
+      executor.shutdownNow();
     }
   }
 
@@ -122,8 +135,7 @@ final class LatencyCommand implements Callable<Integer> {
     return times.build().toArray();
   }
 
-  private void tell(long[] sorted) {
-    PrintWriter out = spec.commandLine().getOut();
+  private void tell(long[] sorted, PrintWriter out) {
     out.printf(
         "%,d answers by %d threads, %,d per second%n",
         sorted.length, threads, sorted.length / seconds);

@@ -3,16 +3,23 @@ package org.blocksparse.classifier.command;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.io.PrintWriter;
 import java.io.UncheckedIOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
+import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CancellationException;
 import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
-import picocli.CommandLine.HelpCommand;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ScopeType;
 
 /** The command: trains, tests and uses classifiers with very many labels. */
 @Command(
@@ -21,23 +28,34 @@ import picocli.CommandLine.Option;
       "Gives texts, or sparse features, their likeliest labels out of very many.",
       "Begin with: train -o MODEL FILE"
     },
-    subcommands = {
-      TrainCommand.class,
-      TestCommand.class,
-      PredictCommand.class,
-      LatencyCommand.class,
-      ClassesCommand.class,
-      InfoCommand.class,
-      QuantizeCommand.class,
-      ExportCommand.class,
-      HelpCommand.class
-    },
+    versionProvider = Main.Version.class,
     synopsisSubcommandLabel = "COMMAND",
     usageHelpWidth = 100)
-public final class Main {
-  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
+public final class Main implements Callable<Integer> {
+  private static final List<Class<?>> COMMANDS =
+      List.of(
+          TrainCommand.class,
+          TestCommand.class,
+          PredictCommand.class,
+          LatencyCommand.class,
+          ClassesCommand.class,
+          InfoCommand.class,
+          QuantizeCommand.class,
+          ExportCommand.class);
+
+  @Option(
+      names = "--help",
+      usageHelp = true,
+      scope = ScopeType.INHERIT,
+      description = "Print this and exit.")
   @SuppressWarnings("UnusedVariable") // picocli acts on it
   private boolean help;
+
+  @Option(names = "--version", versionHelp = true, description = "Print the version and exit.")
+  @SuppressWarnings("UnusedVariable") // picocli acts on it
+  private boolean version;
+
+  @Mixin private Streams streams;
 
   private Main() {}
 
@@ -49,10 +67,17 @@ public final class Main {
     Locale.setDefault(Locale.ROOT); // what is printed is English, its numbers included
     int code;
     try {
-      code = commandLine().execute(args);
+      Charset charset = Terminal.charset();
+      CommandLine command =
+          commandLine(args)
+              .setOut(new PrintWriter(System.out, false, charset))
+              .setErr(new PrintWriter(System.err, true, charset));
+      code = run(command, args);
     } catch (OutOfMemoryError e) {
+      boolean isHeap = String.valueOf(e.getMessage()).contains("heap");
       System.err.printf(
-          "not enough memory: %s; java -Xmx sets how much Java takes%n", e.getMessage());
+          "not enough memory: %s%s%n",
+          e.getMessage(), isHeap ? "; java -Xmx sets how much Java takes" : "");
       code = ExitCode.SOFTWARE;
     } catch (UnsatisfiedLinkError e) {
       System.err.println(e.getMessage());
@@ -63,11 +88,37 @@ public final class Main {
     }
   }
 
-  static CommandLine commandLine() {
-    return new CommandLine(new Main())
-        .setCaseInsensitiveEnumValuesAllowed(true)
-        .setParameterExceptionHandler((e, args) -> refuse(e.getCommandLine(), e.getMessage()))
-        .setExecutionExceptionHandler((e, command, result) -> refuse(command, told(e)));
+  /**
+   * What runs a command.
+   *
+   * @param args if the first one names a command, no other is made: to look at the options of all
+   *     takes a good part of the time that a short command needs
+   */
+  static CommandLine commandLine(String... args) {
+    CommandLine line = new CommandLine(new Main());
+    List<Class<?>> named =
+        COMMANDS.stream()
+            .filter(c -> args.length > 0 && c.getAnnotation(Command.class).name().equals(args[0]))
+            .toList();
+    (named.isEmpty() ? COMMANDS : named).forEach(line::addSubcommand);
+    return line.setCaseInsensitiveEnumValuesAllowed(true)
+        .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), e.getMessage()))
+        .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
+  }
+
+  /** Without a subcommand: what there are. */
+  @Override
+  public Integer call() {
+    streams.command().usage(streams.err());
+    return ExitCode.USAGE;
+  }
+
+  /** Runs a subcommand; what it has printed is there, or this tells that it is not. */
+  static int run(CommandLine command, String... args) {
+    int code = command.execute(args);
+    return code == ExitCode.OK && command.getOut().checkError()
+        ? refuse(command, Streams.CLOSED)
+        : code;
   }
 
   private static int refuse(CommandLine command, String message) {
@@ -76,7 +127,15 @@ public final class Main {
     return ExitCode.USAGE;
   }
 
-  /** What is wrong, in one line; anything that is not the user's to mend is a mistake of ours. */
+  /**
+   * Tells what is wrong, in one line. Gives the exit code.
+   *
+   * @throws Exception the same, if it is not the user's to mend, but a mistake of ours
+   */
+  static int refuse(CommandLine command, Exception e) throws Exception {
+    return refuse(command, told(e));
+  }
+
   private static String told(Exception e) throws Exception {
     if (e instanceof NoSuchFileException || e instanceof FileNotFoundException) {
       return "there is no file " + e.getMessage();
@@ -84,13 +143,28 @@ public final class Main {
     if (e instanceof AccessDeniedException) {
       return "no permission for " + e.getMessage();
     }
-    if (e instanceof InvalidInputException
+    boolean isOfAFile = // a mapped one, which is not read before it is used
+        e instanceof IllegalStateException && e.getCause() instanceof CharacterCodingException;
+    if (isOfAFile
+        || e instanceof InvalidInputException
         || e instanceof IOException
         || e instanceof UncheckedIOException
         || e instanceof IllegalArgumentException
+        || e instanceof CancellationException
         || e instanceof ArithmeticException) {
       return String.valueOf(e.getMessage());
     }
     throw e;
+  }
+
+  /** The version of the jar. */
+  static final class Version implements CommandLine.IVersionProvider {
+    @Override
+    public String[] getVersion() {
+      String version = Main.class.getPackage().getImplementationVersion();
+      return new String[] {
+        "blocksparse-classifier " + (version == null ? "of no version: not from its jar" : version)
+      };
+    }
   }
 }

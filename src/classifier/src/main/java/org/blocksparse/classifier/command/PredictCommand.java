@@ -4,20 +4,18 @@ package org.blocksparse.classifier.command;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.ExampleReader;
 import org.blocksparse.classifier.Prediction;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /** Predicts labels. */
 @Command(
@@ -25,12 +23,14 @@ import picocli.CommandLine.Spec;
     description = {
       "Prints the likeliest labels of each line, best first, each with its probability; tabs are"
           + " between them.",
-      "Labels in the input do not matter. Answers come as soon as lines do."
+      "Labels in the input do not matter. Answers come as soon as lines do, one for each: an empty"
+          + " one for a header, and for what --skip-bad-lines leaves out."
     },
     sortOptions = false,
     usageHelpWidth = 100)
 final class PredictCommand implements Callable<Integer> {
   private static final int MOST_AT_ONCE = 1024;
+  private static final int MOST_LABELS_AT_ONCE = 1 << 20;
   private static final int DECIMALS = 6;
   private static final long MILLION = 1_000_000;
 
@@ -53,42 +53,47 @@ final class PredictCommand implements Callable<Integer> {
 
   @Mixin private InputOptions input;
 
-  @Spec private CommandSpec spec;
+  @Mixin private Streams streams;
 
   @Override
   public Integer call() throws IOException {
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
-    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter out = streams.out();
+    String task = Terminal.isThere() ? null : "predicting"; // there the answers tell
     try (Classifier classifier = model.load();
-        ExampleReader reader = input.open(file, classifier.takesText())) {
-      List<Example> waiting = new ArrayList<>();
-      for (Optional<Example> next = reader.next(); next.isPresent(); next = reader.next()) {
-        waiting.add(next.get());
-        if (waiting.size() == MOST_AT_ONCE || !reader.ready()) {
+        Input examples = input.open(file, task, classifier.takesText(), streams.err())) {
+      int most = Math.min(MOST_AT_ONCE, Math.max(1, MOST_LABELS_AT_ONCE / top));
+      List<Optional<Example>> waiting = new ArrayList<>();
+      while (examples.nextLine()) {
+        waiting.add(examples.example());
+        if (waiting.size() == most || !examples.ready()) {
           answer(classifier, waiting, out);
         }
       }
       answer(classifier, waiting, out);
-      InputOptions.tellBadLines(reader, spec.commandLine().getErr());
     }
     return ExitCode.OK;
   }
 
-  private void answer(Classifier classifier, List<Example> waiting, PrintWriter out)
+  /** Answers lines; those without an example by empty ones. */
+  private void answer(Classifier classifier, List<Optional<Example>> waiting, PrintWriter out)
       throws IOException {
-    for (List<Prediction> predictions : classifier.predict(waiting, top)) {
-      StringBuilder line = new StringBuilder();
-      for (Prediction prediction : predictions) {
-        line.append(line.isEmpty() ? "" : "\t").append(prediction.label()).append('\t');
-        addProbability(prediction.probability(), line);
-      }
-      out.println(line);
+    List<Example> examples = waiting.stream().flatMap(Optional::stream).toList();
+    Iterator<List<Prediction>> answers = classifier.predict(examples, top).iterator();
+    for (Optional<Example> example : waiting) {
+      out.println(example.isPresent() ? line(answers.next()) : "");
     }
     waiting.clear();
-    // What is behind the writer tells nobody of an error on its own, as of a reader that has gone.
-    if (out.checkError() || System.out.checkError()) {
-      throw new IOException("standard output is closed");
+    Streams.flush(out);
+  }
+
+  private static String line(List<Prediction> predictions) {
+    StringBuilder line = new StringBuilder();
+    for (Prediction prediction : predictions) {
+      line.append(line.isEmpty() ? "" : "\t").append(prediction.label()).append('\t');
+      addProbability(prediction.probability(), line);
     }
+    return line.toString();
   }
 
   /** With six decimals; {@link String#format} takes longer than to predict. */

@@ -5,16 +5,15 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import org.blocksparse.ElementType;
 import org.blocksparse.classifier.Classifier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /** Writes a smaller model. */
 @Command(
@@ -53,22 +52,19 @@ final class QuantizeCommand implements Callable<Integer> {
       description = "float16, bfloat16 or int8 (default: ${DEFAULT-VALUE}).")
   private Type type;
 
-  @Option(names = "--help", usageHelp = true, description = "Print this and exit.")
-  @SuppressWarnings("UnusedVariable") // picocli acts on it
-  private boolean help;
-
-  @Spec private CommandSpec spec;
+  @Mixin private Streams streams;
 
   @Override
   public Integer call() throws IOException {
-    WritableFile.require("OUT", smaller);
-    PrintWriter out = spec.commandLine().getOut();
+    WritableFile.require("OUT", smaller, List.of(model.path()));
+    PrintWriter out = streams.out();
     long before = Files.size(model.path());
+    out.printf("%s: %,d bytes%n", model.path(), before);
+    out.flush();
     try (Classifier classifier = model.load()) {
       classifier.save(smaller, type.weights);
     }
     long after = Files.size(smaller);
-    out.printf("%s: %,d bytes%n", model.path(), before);
     out.printf("%s: %,d bytes, %.1f percent%n", smaller, after, PERCENT * after / before);
     out.flush();
     return ExitCode.OK;

@@ -7,15 +7,12 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import org.blocksparse.Metrics;
 import org.blocksparse.classifier.Classifier;
-import org.blocksparse.classifier.ExampleReader;
 import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /** Measures a model. */
 @Command(
@@ -43,20 +40,22 @@ final class TestCommand implements Callable<Integer> {
 
   @Mixin private InputOptions input;
 
-  @Spec private CommandSpec spec;
+  @Mixin private Streams streams;
 
   @Override
   public Integer call() throws IOException {
-    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter out = streams.out();
+    if (top.isEmpty()) {
+      throw new InvalidInputException("--top: expected numbers with commas between them");
+    }
     top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
     try (Classifier classifier = model.load();
-        ExampleReader reader = input.open(file, classifier.takesText())) {
+        Input examples = input.open(file, "testing", classifier.takesText(), streams.err())) {
       long began = System.nanoTime();
       Metrics metrics =
           classifier.evaluate(
-              reader.examples(), top.stream().mapToInt(Integer::intValue).max().orElseThrow());
+              examples.examples(), top.stream().mapToInt(Integer::intValue).max().orElseThrow());
       double seconds = (System.nanoTime() - began) * 1e-9;
-      InputOptions.tellBadLines(reader, spec.commandLine().getErr());
       if (metrics.rows() == 0) {
         throw new InvalidInputException(file + ": no example has a label");
       }

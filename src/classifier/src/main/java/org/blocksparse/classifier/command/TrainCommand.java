@@ -5,32 +5,34 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ForkJoinPool;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
-import org.blocksparse.classifier.ExampleReader;
+import org.blocksparse.classifier.InvalidInputException;
 import org.blocksparse.classifier.TrainingOptions;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /** Trains a model and saves it. */
 @Command(
     name = "train",
     description = {
       "Trains a model on examples, one on each line.",
-      "Ctrl-C ends the training, and the best model so far is saved."
+      "Ctrl-C ends the training, and the best model so far is saved; before the first step, there is"
+          + " none, and it ends all."
     },
     sortOptions = false,
     usageHelpWidth = 100)
 final class TrainCommand implements Callable<Integer> {
+  private static final int PATIENCE = 3;
+
   @Parameters(paramLabel = "FILE", description = "Examples; - is standard input. May be gzipped.")
   private String file;
 
@@ -50,19 +52,23 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--patience",
       paramLabel = "N",
-      defaultValue = "3",
-      description =
-          "End after N epochs without a better one, by --validation (default: ${DEFAULT-VALUE}).")
-  private int patience;
+      description = "End after N epochs without a better one, by --validation (3).")
+  private Integer patience;
 
   @Option(
       names = "--epochs",
       paramLabel = "N",
-      description = "Passes over the examples; by default 3 to 20, by their number.")
+      description = "Passes over the examples; by default 3 to 40, by their number and labels.")
   private Integer epochs;
 
   @Option(names = "--rate", paramLabel = "R", description = "How large the first steps are (0.2).")
   private Double rate;
+
+  @Option(
+      names = "--smoothing",
+      paramLabel = "S",
+      description = "Share of each label that is taken to be any label (0.1).")
+  private Double smoothing;
 
   @Option(names = "--dimension", paramLabel = "N", description = "Size of vectors (64).")
   private Integer dimension;
@@ -105,7 +111,8 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--classes",
       paramLabel = "N",
-      description = "Classes of labels; by default 1 for up to 1024, for more what is fastest.")
+      description =
+          "Classes of labels; by default 1 for up to 1024 or few examples, else what is fastest.")
   private Integer classes;
 
   @Option(
@@ -129,39 +136,103 @@ final class TrainCommand implements Callable<Integer> {
 
   @Mixin private InputOptions input;
 
-  @Spec private CommandSpec spec;
+  @Mixin private Streams streams;
 
   @Override
-  public Integer call() throws IOException {
+  public Integer call() throws Exception {
+    requireNoOptionInVain();
     // Hours of training must not be lost to a folder that is not there.
-    WritableFile.require("--output", output);
-    PrintWriter out = spec.commandLine().getOut();
-    PrintWriter err = spec.commandLine().getErr();
-    long began = System.nanoTime();
-    TrainingOptions options = options(err);
-    try (CtrlC ctrlC = new CtrlC();
-        TrainingLog log = new TrainingLog(out, began);
-        ExampleReader reader = input.open(file);
+    List<Path> examples = InputOptions.files(file, validation);
+    WritableFile.require("--output", output, examples);
+    Path png = chart != null ? chart : output.resolveSibling(output.getFileName() + ".png");
+    if (!noChart) {
+      List<Path> others = new ArrayList<>(examples);
+      others.add(output);
+      WritableFile.require("--chart", png, others);
+    }
+    TrainingLog log = new TrainingLog(streams.out(), streams.err(), System.nanoTime());
+    try (CtrlC ctrlC = new CtrlC(log::hasLearned)) {
+      try (log) {
+        train(log, ctrlC, png);
+      } catch (Exception e) {
+        // Here: after this, the program ends if Ctrl-C was pressed.
+        return Main.refuse(streams.command(), e);
+      }
+      return ExitCode.OK;
+    }
+  }
+
+  private void requireNoOptionInVain() {
+    refuse(patience != null && validation == null, "--patience: expected --validation as well");
+    refuse(chart != null && noChart, "--chart: expected no --no-chart as well");
+    boolean isShared = sharedRows != null && sharedRows > 0;
+    refuse(
+        isShared && maxFeatures != null,
+        "--max-features: expected no --shared-rows as well, with which nothing is left out");
+    refuse(
+        isShared && minCount != null,
+        "--min-count: expected no --shared-rows as well, with which nothing is left out");
+  }
+
+  private static void refuse(boolean condition, String message) {
+    if (condition) {
+      throw new InvalidInputException(message);
+    }
+  }
+
+  private void train(TrainingLog log, CtrlC ctrlC, Path png) throws IOException {
+    TrainingOptions options = options().withListener(log).withStop(ctrlC::isPressed);
+    PrintWriter out = streams.out();
+    try (Input examples = input.open(file, "reading", streams.err());
         Classifier classifier =
             Classifier.train(
-                reader.examples(), options.withListener(log).withStop(ctrlC::isPressed))) {
+                examples.examples().peek(log::read).peek(this::requireText), options)) {
       log.close();
-      InputOptions.tellBadLines(reader, err);
-      classifier.save(output);
+      save(classifier, output);
       out.printf(
           "%s: %,d bytes%s%n",
           output, Files.size(output), ctrlC.isPressed() ? ", the best model so far" : "");
-      drawChart(log, out, err);
+    }
+    if (!noChart && log.points().size() > 1) {
+      draw(log, png);
     }
     tellWaysOn(out);
     out.flush();
-    return ExitCode.OK;
   }
 
-  private TrainingOptions options(PrintWriter err) throws IOException {
+  /** Options for texts mean nothing to features. */
+  private void requireText(Example example) {
+    refuse(
+        wordNgrams != null && !example.isText(),
+        "--word-ngrams: expected texts, but the examples have features");
+    refuse(
+        plainWords && !example.isText(),
+        "--plain-words: expected texts, but the examples have features");
+  }
+
+  /** Saves what was trained: elsewhere, if it cannot be where it should. */
+  static void save(Classifier classifier, Path file) throws IOException {
+    try {
+      classifier.save(file);
+    } catch (IOException e) {
+      Path saved;
+      try {
+        saved = Files.createTempFile(file.getFileName() + "-", "");
+        classifier.save(saved);
+      } catch (IOException again) {
+        e.addSuppressed(again);
+        throw e;
+      }
+      throw new IOException("the model is in " + saved + ", since of " + e.getMessage(), e);
+    }
+  }
+
+  private TrainingOptions options() throws IOException {
     TrainingOptions options = TrainingOptions.defaults().withSeed(seed);
+    options = options.withTemporaryFolder(output.toAbsolutePath().getParent());
     options = epochs == null ? options : options.withEpochs(epochs);
     options = rate == null ? options : options.withRate(rate);
+    options = smoothing == null ? options : options.withSmoothing(smoothing);
     options = dimension == null ? options : options.withDimension(dimension);
     options = batch == null ? options : options.withBatch(batch);
     options = wordNgrams == null ? options : options.withWordNgrams(wordNgrams);
@@ -170,42 +241,48 @@ final class TrainCommand implements Callable<Integer> {
     options = maxFeatures == null ? options : options.withMaxFeatures(maxFeatures);
     options = sharedRows == null ? options : options.withSharedRows(sharedRows);
     options = classes == null ? options : options.withClasses(classes);
+    if (threads != null) {
+      Limits.require("--threads", threads, 1, Integer.MAX_VALUE);
+    }
     options =
         threads == null
             ? options
             : options.withWorkers(Workers.of(ForkJoinPool.commonPool(), threads));
     if (validation != null) {
-      try (ExampleReader reader = input.open(validation)) {
-        List<Example> examples = reader.examples().toList();
-        InputOptions.tellBadLines(reader, err);
-        options = options.withValidation(examples, patience);
+      try (Input others = input.open(validation, "reading " + validation, streams.err())) {
+        List<Example> examples = others.examples().toList();
+        if (examples.stream().allMatch(example -> example.labels().isEmpty())) {
+          throw new InvalidInputException(validation + ": no example has a label");
+        }
+        options = options.withValidation(examples, patience == null ? PATIENCE : patience);
       }
     }
     return options;
   }
 
-  private void drawChart(TrainingLog log, PrintWriter out, PrintWriter err) {
-    if (noChart || log.points().size() < 2) {
-      return;
-    }
-    Path png = chart != null ? chart : output.resolveSibling(output.getFileName() + ".png");
+  private void draw(TrainingLog log, Path png) {
     try {
       LearningCurve.draw(log.points(), png);
-      out.printf("%s: the learning curve%n", png);
-    } catch (IOException | LinkageError e) { // there is no font, for instance
-      err.printf("No chart: %s%n", e);
+      streams.out().printf("%s: the learning curve%n", png);
+    } catch (IOException | RuntimeException | LinkageError | InternalError e) { // no font, say
+      streams.err().printf("No chart: %s%n", e);
+      streams.err().flush();
     }
   }
 
   private void tellWaysOn(PrintWriter out) {
+    String command = Launcher.command();
+    String model = Launcher.word(output);
     out.printf("%nTo go on:%n");
-    out.printf("  test %s FILE        precision, recall and nDCG on other examples%n", output);
-    out.printf("  predict %s          labels for each line of standard input%n", output);
-    out.printf("  latency %s FILE     how long predictions take%n", output);
-    out.printf("  quantize %s OUT     a smaller model, nearly as good%n", output);
+    out.printf(
+        "  %s test %s FILE%n      precision, recall and nDCG on other examples%n", command, model);
+    out.printf("  %s predict %s%n      labels for each line of standard input%n", command, model);
+    out.printf("  %s latency %s FILE%n      how long predictions take%n", command, model);
+    out.printf("  %s quantize %s OUT%n      a smaller model, nearly as good%n", command, model);
     if (validation == null) {
       out.printf(
-          "  train --validation FILE   measure on other examples, and keep the best model%n");
+          "  %s train --validation OTHERS -o %s %s%n      measured on other examples, and the best model kept%n",
+          command, model, Launcher.word(file));
     }
   }
 }

@@ -4,8 +4,9 @@ package org.blocksparse.classifier.command;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 
-/** Tells before a command works that it could not write what it makes. */
+/** Tells before a command works that it could not write what it makes, or should not. */
 final class WritableFile {
   private WritableFile() {}
 
@@ -13,11 +14,27 @@ final class WritableFile {
    * A file can be written, or replaced, at this place.
    *
    * @param argument of the command, for the message
+   * @param others that must not be replaced by it, as they are read, or written as well
    */
-  static void require(String argument, Path file) throws IOException {
+  static void require(String argument, Path file, List<Path> others) throws IOException {
     Path folder = file.toAbsolutePath().getParent();
-    if (Files.isDirectory(file) || folder == null || !Files.isWritable(folder)) {
+    if (folder == null || Files.isDirectory(file) || !Files.isWritable(folder)) {
       throw new IOException(argument + ": cannot write " + file);
     }
+    if (Files.exists(file) && !Files.isRegularFile(file)) {
+      throw new IOException(argument + ": " + file + " is not a regular file");
+    }
+    for (Path other : others) {
+      if (isSame(file, other)) {
+        throw new IOException(argument + ": " + file + " is the same file as " + other);
+      }
+    }
+  }
+
+  private static boolean isSame(Path one, Path other) throws IOException {
+    boolean areThere = Files.exists(one) && Files.exists(other);
+    return areThere
+        ? Files.isSameFile(one, other)
+        : one.toAbsolutePath().normalize().equals(other.toAbsolutePath().normalize());
   }
 }

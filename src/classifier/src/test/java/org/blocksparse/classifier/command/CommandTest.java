@@ -1,20 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.command;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.File;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Texts;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -23,17 +35,29 @@ import picocli.CommandLine;
 final class CommandTest {
   private static final int LABELS = 40;
 
+  /** A model, for tests of what is done with one. */
+  private static byte[] trained;
+
   @TempDir private Path folder;
 
   private Path model;
   private Path training;
   private Path test;
 
+  @BeforeAll
+  static void train(@TempDir Path other) throws IOException {
+    Path examples = Files.writeString(other.resolve("train.txt"), Texts.lines(2000, LABELS, 1));
+    Path file = other.resolve("model");
+    runWell("train", "-o", file, "--epochs", 1, "--dimension", 8, "--no-chart", examples);
+    trained = Files.readAllBytes(file);
+  }
+
   @BeforeEach
   void writeExamples() throws IOException {
     model = folder.resolve("model");
     training = Files.writeString(folder.resolve("train.txt"), Texts.lines(2000, LABELS, 1));
     test = Files.writeString(folder.resolve("test.txt"), Texts.lines(200, LABELS, 2));
+    Files.writeString(folder.resolve("sparse.txt"), "1,2 3:1 5:2\n2 4:1\n");
     Files.createFile(folder.resolve("empty"));
     Files.createDirectory(folder.resolve("folder"));
   }
@@ -43,13 +67,13 @@ final class CommandTest {
   private static Result run(Object... args) {
     StringWriter out = new StringWriter();
     StringWriter err = new StringWriter();
-    CommandLine command =
-        Main.commandLine().setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
     String[] words = new String[args.length];
     for (int i = 0; i < args.length; i++) {
       words[i] = args[i].toString();
     }
-    int code = command.execute(words);
+    CommandLine command =
+        Main.commandLine(words).setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
+    int code = Main.run(command, words);
     return new Result(code, out.toString(), err.toString());
   }
 
@@ -136,11 +160,153 @@ final class CommandTest {
   }
 
   @Test
-  void latency_tellsPercentiles() {
-    runWell("train", "-o", model, "--epochs", 1, "--no-chart", training);
+  void latency_tellsPercentiles() throws IOException {
+    Files.write(model, trained);
     String told = runWell("latency", model, test, "--threads", 2, "--seconds", 1);
     assertTrue(
-        told.matches("(?s)[\\d,]+ answers by 2 threads.*p50.0 .*p99.0 .*p99.9 .* ms\n"), told);
+        told.matches(
+            "(?s)2 threads ask for 1 s, .*\n[\\d,]+ answers by 2 threads.*p50.0 .*p99.0 .*p99.9 .* ms\n"),
+        told);
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has none
+  void devices_areNoPlaceForAModel() {
+    Result refused = run("train", "-o", "/dev/null", training);
+    assertEquals(2, refused.code());
+    assertTrue(refused.err().startsWith("--output: "), refused.err());
+  }
+
+  @Test
+  void aModelThatCannotBeSaved_isSavedElsewhere() throws IOException {
+    Files.write(model, trained);
+    try (Classifier classifier = Classifier.load(model)) {
+      IOException e =
+          assertThrows(
+              IOException.class,
+              () -> TrainCommand.save(classifier, folder.resolve("none").resolve("model")));
+      Matcher told = Pattern.compile("the model is in (\\S+), since of .*").matcher(e.getMessage());
+      assertTrue(told.matches(), e.getMessage());
+      Path saved = Path.of(told.group(1));
+      assertArrayEquals(Files.readAllBytes(model), Files.readAllBytes(saved));
+      Files.delete(saved);
+    }
+  }
+
+  @Test
+  void linesWithoutAnExample_haveEmptyAnswers() throws IOException {
+    Path sparse = folder.resolve("sparse.txt");
+    runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, sparse);
+    Path lines = Files.writeString(folder.resolve("lines"), "2 9 3\n 3:1\n x:1\n 4:1\n x:2\n");
+    Result result = run("predict", model, lines, "--top", 1, "--skip-bad-lines");
+    assertEquals(0, result.code());
+    List<String> answers = result.out().lines().toList();
+    assertEquals(5, answers.size(), result.out());
+    for (int line = 0; line < answers.size(); line++) {
+      assertEquals(line == 1 || line == 3, answers.get(line).matches("[12]\t0\\.\\d{6}"));
+      assertEquals(line != 1 && line != 3, answers.get(line).isEmpty());
+    }
+    assertTrue(result.err().startsWith("Left out 2 bad lines; the first: "), result.err());
+  }
+
+  @Test
+  void badLines_areTold_whereNoneIsRight() throws IOException {
+    Files.writeString(training, "neither this\nnor that\n");
+    Result refused = run("train", "-o", model, "--skip-bad-lines", training);
+    assertEquals(2, refused.code());
+    List<String> told = refused.err().lines().toList();
+    assertTrue(told.get(0).startsWith("Left out 2 bad lines; the first: "), refused.err());
+    assertEquals("examples: none has a label", told.get(1));
+  }
+
+  @Test
+  void inputOfAnotherKind_isRefused_byLatencyToo() throws IOException {
+    Files.write(model, trained);
+    Result refused = run("latency", model, folder.resolve("sparse.txt"), "--format", "sparse");
+    assertEquals(2, refused.code());
+    assertEquals("example: has features, but the model was trained on texts\n", refused.err());
+  }
+
+  @Test
+  void aLabelThatIsNotUtf8_isNoStackTrace() throws IOException {
+    Files.write(model, trained);
+    byte[] bytes = Files.readAllBytes(model);
+    int at = new String(bytes, ISO_8859_1).lastIndexOf("label7");
+    bytes[at] = (byte) 0xff;
+    Files.write(model, bytes);
+    Result refused = run("classes", model);
+    assertEquals(2, refused.code());
+    assertEquals("labels: the name of output 7 is not UTF-8\n", refused.err());
+  }
+
+  @Test
+  void outputThatCannotBeWritten_isAnError() throws IOException {
+    Files.write(model, trained);
+    OutputStream full =
+        new OutputStream() {
+          @Override
+          public void write(int b) throws IOException {
+            throw new IOException("no space left on device");
+          }
+        };
+    for (String[] args :
+        List.of(
+            new String[] {"test", model.toString(), test.toString()},
+            new String[] {"info", model.toString()},
+            new String[] {"--help"})) {
+      StringWriter err = new StringWriter();
+      CommandLine command =
+          Main.commandLine(args)
+              .setOut(new PrintWriter(new PrintStream(full), false, UTF_8))
+              .setErr(new PrintWriter(err));
+      assertEquals(2, Main.run(command, args));
+      assertEquals(Streams.CLOSED + "\n", err.toString());
+    }
+  }
+
+  @Test
+  void help_isThere_forAll() {
+    Result nothing = run();
+    assertEquals(2, nothing.code());
+    assertTrue(nothing.err().startsWith("Usage: blocksparse-classifier "), nothing.err());
+    assertTrue(nothing.err().contains("Begin with: train"), nothing.err());
+    assertTrue(runWell("--version").startsWith("blocksparse-classifier "));
+    for (String command : Main.commandLine().getSubcommands().keySet()) {
+      String told = runWell(command, "--help");
+      assertTrue(told.startsWith("Usage: blocksparse-classifier " + command), told);
+    }
+  }
+
+  @Test
+  void waysOn_areTold_asTheyCanBeTyped() {
+    assertEquals("java -jar target/a.jar", Launcher.command("target/a.jar"));
+    assertEquals("java -jar \"my folder/a.jar\"", Launcher.command("my folder/a.jar"));
+    String two = "a.jar" + File.pathSeparator + "b.jar";
+    assertEquals("java -cp ... " + Main.class.getName(), Launcher.command(two));
+  }
+
+  @Test
+  void eachLineHasAnAnswer_anEmptyOneToo() throws IOException {
+    Files.write(model, trained);
+    Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n\n \nword11 of\n\n");
+    assertEquals(5, runWell("predict", model, texts, "--top", 1).lines().count());
+  }
+
+  @Test
+  void examplesWithoutLabels_areCounted() throws IOException {
+    Files.writeString(training, "no label\n\n", StandardOpenOption.APPEND);
+    String told =
+        runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, "--no-chart", training);
+    assertTrue(told.contains("\n2 more have no label and are left out\n"), told);
+  }
+
+  @Test
+  void whatIsCutOff_isTold() throws IOException {
+    Path zipped = folder.resolve("zipped");
+    Files.write(zipped, new byte[] {0x1f, (byte) 0x8b, 8});
+    Result refused = run("train", "-o", model, zipped);
+    assertEquals(2, refused.code());
+    assertEquals(zipped + ": ends in the middle: it is cut off\n", refused.err());
   }
 
   @Test
@@ -171,6 +337,27 @@ final class CommandTest {
         "train -o {}/m {}/empty                | examples: none has a label",
         "train -o {}/m {}/folder               | {}/folder: ",
         "train -o {}/m --label-prefix= {}/train.txt | labelPrefix: expected at least one character",
+        "train -o {}/m --threads 0 {}/train.txt | --threads: expected a number in [1, 2147483647]"
+            + " but was 0",
+        "train -o {}/train.txt {}/train.txt    | --output: {}/train.txt is the same file as"
+            + " {}/train.txt",
+        "train -o {}/test.txt --validation {}/test.txt {}/train.txt | --output: {}/test.txt is the"
+            + " same file as {}/test.txt",
+        "train -o {}/m --chart {}/train.txt {}/train.txt | --chart: {}/train.txt is the same file",
+        "train -o {}/m --chart {}/folder/../m {}/train.txt | --chart: {}/folder/../m is the same",
+        "train -o {}/m --chart {}/png --no-chart {}/train.txt | --chart: expected no --no-chart",
+        "train -o {}/m --patience 2 {}/train.txt | --patience: expected --validation as well",
+        "train -o {}/m --shared-rows 9 --min-count 2 {}/train.txt | --min-count: expected no",
+        "train -o {}/m --shared-rows 9 --max-features 2 {}/train.txt | --max-features: expected no",
+        "train -o {}/m --word-ngrams 2 {}/sparse.txt | --word-ngrams: expected texts, but",
+        "train -o {}/m --plain-words {}/sparse.txt | --plain-words: expected texts, but",
+        "train -o {}/m --validation {}/sparse.txt {}/train.txt | validation: some have features",
+        "export {}/none {}/npz                 | there is no file {}/none",
+        "export {}/test.txt {}/test.txt        | NPZ: {}/test.txt is the same file as {}/test.txt",
+        "quantize {}/test.txt {}/test.txt      | OUT: {}/test.txt is the same file as {}/test.txt",
+        "train -o {}/m --validation {}/empty {}/train.txt | {}/empty: no example has a label",
+        "train -o {}/m --chart {}/no/png {}/train.txt | --chart: cannot write {}/no/png",
+        "test {}/none {}/test.txt --top ,      | --top: expected numbers with commas between them",
         "test {}/folder {}/test.txt            | {}/folder: ",
         "quantize {}/none {}/q                 | there is no file {}/none",
         "quantize {}/test.txt {}/q             | {}/test.txt: header: ",

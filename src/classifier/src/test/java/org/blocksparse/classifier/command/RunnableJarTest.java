@@ -36,12 +36,16 @@ final class RunnableJarTest {
         System.getProperty("runnable.jar"));
   }
 
-  private static Process start(Object... args) throws IOException {
-    List<String> command = new ArrayList<>(command());
+  private static List<String> words(Object... args) {
+    List<String> words = new ArrayList<>(command());
     for (Object arg : args) {
-      command.add(arg.toString());
+      words.add(arg.toString());
     }
-    return new ProcessBuilder(command).redirectErrorStream(true).start();
+    return words;
+  }
+
+  private static Process start(Object... args) throws IOException {
+    return new ProcessBuilder(words(args)).redirectErrorStream(true).start();
   }
 
   @Test
@@ -51,7 +55,7 @@ final class RunnableJarTest {
     Process training =
         start("train", "-o", model, "--epochs", 10_000, "--dimension", 16, "--no-chart", "-");
     try (OutputStream in = training.getOutputStream()) {
-      in.write(Texts.lines(2000, 40, 1).getBytes(UTF_8));
+      in.write((Texts.lines(2000, 40, 1) + "__label__\u00e9t\u00e9 x\n").getBytes(UTF_8));
     }
     StringBuilder told = new StringBuilder();
     try (BufferedReader out =
@@ -70,6 +74,27 @@ final class RunnableJarTest {
     try (Classifier classifier = Classifier.load(model)) {
       assertEquals("label7", classifier.predict("my-own7", 1).get(0).label());
     }
+    // In the locale of many a server.
+    ProcessBuilder classes =
+        new ProcessBuilder(words("classes", model, "--labels", 100)).redirectErrorStream(true);
+    classes.environment().put("LC_ALL", "C");
+    String labels = new String(classes.start().getInputStream().readAllBytes(), UTF_8);
+    assertTrue(labels.contains(" \u00e9t\u00e9"), labels);
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has no such signal
+  void isStoppedWhileItReads_andLeavesTheOldModelAlone() throws Exception {
+    Path model = Files.writeString(folder.resolve("model"), "an old one");
+    Process training = start("train", "-o", model, "--no-chart", "-");
+    try (OutputStream in = training.getOutputStream()) {
+      // A part is read when the pipe, which holds less, has taken all.
+      in.write(Texts.lines(10_000, 40, 1).getBytes(UTF_8));
+      in.flush();
+      new ProcessBuilder("kill", "-TERM", Long.toString(training.pid())).start().waitFor();
+      assertTrue(training.waitFor(20, TimeUnit.SECONDS));
+    }
+    assertEquals("an old one", Files.readString(model));
   }
 
   @Test

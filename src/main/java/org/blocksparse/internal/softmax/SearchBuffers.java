@@ -2,10 +2,10 @@
 package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
-import org.blocksparse.internal.memory.Reuse;
+import org.blocksparse.internal.memory.GrowingArrays;
 
 /** What a {@link ClassSearch} keeps for the next: the searches of rows, and their classes. */
-final class SearchRoom {
+final class SearchBuffers {
   private RowSearch[] searches = {};
   private RowSearch[] active = {};
   private long[] classes = {};
@@ -34,7 +34,7 @@ final class SearchRoom {
 
   /** Room for the classes of that many rows. */
   long[] classes(int rows, int classes) {
-    this.classes = Reuse.longs(this.classes, Math.multiplyExact(rows, classes));
+    this.classes = GrowingArrays.longs(this.classes, Math.multiplyExact(rows, classes));
     return this.classes;
   }
 

@@ -2,8 +2,8 @@
 package org.blocksparse.internal.memory;
 
 /** Arrays that grow to what the largest call needs, and are used again by the next one. */
-public final class Reuse {
-  private Reuse() {}
+public final class GrowingArrays {
+  private GrowingArrays() {}
 
   /**
    * The array itself if it has room for that many elements, else a larger one without its content.

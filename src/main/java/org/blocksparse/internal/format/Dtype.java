@@ -2,7 +2,7 @@
 package org.blocksparse.internal.format;
 
 /** The types of safetensors, by their names there. Others may be in a file that we read. */
-public enum ElementType {
+public enum Dtype {
   BOOL(1),
   U8(1),
   I8(1),
@@ -23,7 +23,7 @@ public enum ElementType {
 
   private final int bytes;
 
-  ElementType(int bytes) {
+  Dtype(int bytes) {
     this.bytes = bytes;
   }
 

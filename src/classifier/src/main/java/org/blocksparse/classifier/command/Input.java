@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.blocksparse.classifier.Example;
+import org.blocksparse.classifier.ExampleReader;
+
+/**
+ * Examples that are read from a file or a pipe. Tells how far it is while it is read, and at the
+ * end how many lines were left out.
+ */
+final class Input implements AutoCloseable {
+  private static final int LINES_BETWEEN_LOOKS = 64; // at the clock
+
+  private final ExampleReader reader;
+
+  /** Tells where in the file reading is; null if that is not known. */
+  private final FileChannel file;
+
+  private final PrintWriter err;
+
+  /** Null: nothing is told. */
+  private final ProgressLine progress;
+
+  private long lines;
+  private boolean ended;
+
+  /**
+   * What a reader reads.
+   *
+   * @param task what is done while it is read; null: nothing is told
+   * @param file below the reader, which closes it; null if this is not a file of a known size
+   */
+  Input(String task, ExampleReader reader, FileChannel file, PrintWriter err) throws IOException {
+    this.reader = reader;
+    this.file = file;
+    this.err = err;
+    long total = file == null ? ProgressLine.UNKNOWN : file.size();
+    this.progress = task == null ? null : new ProgressLine(task, total, err);
+  }
+
+  /** Goes to the next line; false at the end. */
+  boolean nextLine() throws IOException {
+    if (!reader.nextLine()) {
+      end();
+      return false;
+    }
+    if (++lines % LINES_BETWEEN_LOOKS == 0 && progress != null) {
+      progress.show(
+          file == null ? lines : file.position(),
+          () -> "%,.0f examples/s".formatted(lines / progress.seconds()));
+    }
+    return true;
+  }
+
+  /** What the line holds; empty if it is a header, or was left out. */
+  Optional<Example> example() {
+    return reader.example();
+  }
+
+  /** All that follow. What would be an {@link IOException} is an {@link UncheckedIOException}. */
+  Stream<Example> examples() {
+    return Stream.iterate(nextUnchecked(), Optional::isPresent, last -> nextUnchecked())
+        .map(Optional::get);
+  }
+
+  private Optional<Example> nextUnchecked() {
+    try {
+      while (nextLine()) {
+        if (example().isPresent()) {
+          return example();
+        }
+      }
+      return Optional.empty();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e.getMessage(), e);
+    }
+  }
+
+  /** Whether a whole line follows that is there already. */
+  boolean ready() {
+    return reader.ready();
+  }
+
+  @Override
+  public void close() throws IOException {
+    end();
+    reader.close();
+  }
+
+  /** Says how many lines were left out, if any. */
+  private void end() {
+    if (ended) {
+      return;
+    }
+    ended = true;
+    if (progress != null) {
+      progress.close();
+    }
+    reader
+        .firstProblem()
+        .ifPresent(
+            problem ->
+                err.printf("Left out %,d bad lines; the first: %s%n", reader.badLines(), problem));
+    err.flush();
+  }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.File;
+import java.util.regex.Pattern;
+
+/** How the command was started, for what it says of others. */
+final class Launcher {
+  private static final Pattern PLAIN = Pattern.compile("[\\w./\\\\:=@%+,-]+");
+
+  private Launcher() {}
+
+  /** What stands before the name of a subcommand: {@code java -jar FILE}, if it is a jar. */
+  static String command() {
+    return command(System.getProperty("java.class.path"));
+  }
+
+  /** The same by the class path. */
+  static String command(String classPath) {
+    boolean isJar = classPath.endsWith(".jar") && !classPath.contains(File.pathSeparator);
+    return isJar ? "java -jar " + word(classPath) : "java -cp ... " + Main.class.getName();
+  }
+
+  /** One word of a shell. */
+  static String word(Object value) {
+    String text = value.toString();
+    return PLAIN.matcher(text).matches() ? text : '"' + text + '"';
+  }
+}

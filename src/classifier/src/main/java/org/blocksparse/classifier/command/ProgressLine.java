@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.PrintWriter;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
+import java.util.function.Supplier;
+
+/**
+ * Tells how far something is that takes long: by a line that is written over and over on a
+ * terminal, with a bar in it, and by a line every ten seconds where there is none. What takes less
+ * says nothing there. (Libraries for bars have threads that draw, and other lines get between.)
+ */
+final class ProgressLine implements AutoCloseable {
+  /** In place of a total: how much there is to do is not known. */
+  static final long UNKNOWN = -1;
+
+  private static final long LINE_INTERVAL = TimeUnit.SECONDS.toNanos(10);
+  private static final long BAR_INTERVAL = TimeUnit.MILLISECONDS.toNanos(200);
+  private static final int BAR_LENGTH = 16;
+  private static final int MANY = 100; // of seconds or minutes, before hours are better to read
+  private static final int SIXTY = 60;
+
+  private final String task;
+  private final long total;
+  private final PrintWriter err;
+  private final LongSupplier clock;
+
+  private final boolean terminal;
+  private final long began;
+  private long told;
+
+  /** How long the line is that stands on the terminal. */
+  private int shown;
+
+  /**
+   * Begins.
+   *
+   * @param total how much there is to do, or {@link #UNKNOWN}
+   */
+  ProgressLine(String task, long total, PrintWriter err) {
+    this(task, total, err, System::nanoTime, Terminal.isThere());
+  }
+
+  /**
+   * The same by another clock.
+   *
+   * @param clock in nanoseconds
+   */
+  ProgressLine(String task, long total, PrintWriter err, LongSupplier clock, boolean terminal) {
+    this.task = task;
+    this.total = total;
+    this.err = err;
+    this.clock = clock;
+    this.terminal = terminal;
+    this.began = clock.getAsLong();
+    this.told = began;
+  }
+
+  /** Seconds since it began. */
+  double seconds() {
+    return (clock.getAsLong() - began) * 1e-9;
+  }
+
+  /**
+   * So much is done; may be called often.
+   *
+   * @param details are asked for when they are shown
+   */
+  void show(long done, Supplier<String> details) {
+    long now = clock.getAsLong();
+    if (now - told < (terminal ? BAR_INTERVAL : LINE_INTERVAL)) {
+      return;
+    }
+    told = now;
+    String line = task + ": " + bar(done) + share(done) + details.get() + left(done);
+    if (terminal) {
+      err.print("\r" + line + " ".repeat(Math.max(0, shown - line.length())));
+      shown = line.length();
+    } else {
+      err.println(line);
+    }
+    err.flush();
+  }
+
+  private String bar(long done) {
+    if (!terminal || total <= 0) {
+      return "";
+    }
+    int full = (int) (BAR_LENGTH * Math.min(done, total) / total);
+    return "[" + "#".repeat(full) + " ".repeat(BAR_LENGTH - full) + "] ";
+  }
+
+  private String share(long done) {
+    return total > 0 ? "%.0f %%, ".formatted(100.0 * done / total) : "";
+  }
+
+  private String left(long done) {
+    if (total <= 0 || done <= 0) {
+      return "";
+    }
+    double left = seconds() * (total - done) / done;
+    String time =
+        left < MANY
+            ? "%.0f s".formatted(left)
+            : left < MANY * SIXTY
+                ? "%.0f min".formatted(left / SIXTY)
+                : "%.1f h".formatted(left / SIXTY / SIXTY);
+    return ", " + time + " left";
+  }
+
+  /** Makes room on the terminal for a line that stays. */
+  void clear() {
+    if (shown > 0) {
+      err.print("\r" + " ".repeat(shown) + "\r");
+      err.flush();
+      shown = 0;
+    }
+  }
+
+  @Override
+  public void close() {
+    clear();
+  }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+/** Where a command writes what it has to say. */
+@Command // for picocli, which asks for some annotation of a mixin
+final class Streams {
+  /** Of what was written to standard output and is not there: the disk is full, a reader gone. */
+  static final String CLOSED = "standard output is closed, or cannot be written";
+
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec spec;
+
+  CommandLine command() {
+    return spec.commandLine();
+  }
+
+  /** Standard output: not there before it is flushed. */
+  PrintWriter out() {
+    return command().getOut();
+  }
+
+  /** Standard error. */
+  PrintWriter err() {
+    return command().getErr();
+  }
+
+  /**
+   * All that was written so far is there.
+   *
+   * @throws IOException if it is not
+   */
+  static void flush(PrintWriter out) throws IOException {
+    if (out.checkError()) { // writers tell nobody of an error on their own
+      throw new IOException(CLOSED);
+    }
+  }
+}

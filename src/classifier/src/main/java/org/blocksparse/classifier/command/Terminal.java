@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.Console;
+import java.nio.charset.Charset;
+
+/** Whether somebody sits before a terminal, who is shown a bar. */
+final class Terminal {
+  private Terminal() {}
+
+  /** What text is written in: as the terminal shows it, and elsewhere UTF-8. */
+  static Charset charset() {
+    return isThere() ? System.console().charset() : UTF_8;
+  }
+
+  /** Whether both input and output are one. */
+  @SuppressWarnings("SystemConsoleNull") // what that warns of is asked next
+  static boolean isThere() {
+    Console console = System.console();
+    if (console == null) {
+      return false;
+    }
+    try {
+      // JDK 22 to 24 have a console for pipes as well, which tells.
+      return (boolean) Console.class.getMethod("isTerminal").invoke(console);
+    } catch (NoSuchMethodException e) { // before JDK 22
+      return true;
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What becomes of a training that does not go its way. */
+final class TrainerTest {
+  private static final int LABELS = 40;
+  private static final List<Example> VALIDATION = Texts.examples(200, LABELS, 2).toList();
+
+  private static final TrainingOptions SMALL = TrainingOptions.defaults().withDimension(8);
+
+  @TempDir private Path folder;
+
+  /** Remembers what it was told. */
+  private static class Told implements TrainingListener {
+    final List<LearningPoint> points = new ArrayList<>();
+    final List<String> warnings = new ArrayList<>();
+
+    @Override
+    public void epoch(LearningPoint point) {
+      points.add(point);
+    }
+
+    @Override
+    public void warning(String message) {
+      warnings.add(message);
+    }
+  }
+
+  /** Throws in an epoch what a step does whose loss is not finite. */
+  private static final class Diverging extends Told {
+    private final int epoch;
+
+    Diverging(int epoch) {
+      this.epoch = epoch;
+    }
+
+    @Override
+    public void step(int examples, double loss) {
+      if (points.size() == epoch - 1) {
+        throw new ArithmeticException("loss: is NaN");
+      }
+    }
+  }
+
+  private static Classifier trained(TrainingOptions options) {
+    return Classifier.train(Texts.examples(1000, LABELS, 1), options);
+  }
+
+  private static double precision(Classifier classifier) {
+    return classifier.evaluate(VALIDATION.stream(), 1).precision(1);
+  }
+
+  @Test
+  void stoppedWhileItReads_endsWithoutAModel() {
+    int[] read = {0};
+    Stream<Example> endless =
+        Stream.generate(() -> Example.ofText("a b", "label" + read[0]++ % LABELS));
+    assertThrows(
+        CancellationException.class,
+        () -> Classifier.train(endless, SMALL.withStop(() -> read[0] > 100)).close());
+  }
+
+  @Test
+  void stoppedBeforeTheFirstStep_endsWithoutAModel() {
+    boolean[] begun = {false};
+    Told told =
+        new Told() {
+          @Override
+          public void begin(int examples, int epochs, int features, int labels, int classes) {
+            begun[0] = true;
+          }
+        };
+    TrainingOptions options = SMALL.withListener(told).withStop(() -> begun[0]);
+    assertThrows(CancellationException.class, () -> trained(options).close());
+    assertEquals(List.of(), told.points);
+  }
+
+  @Test
+  void stoppedBeforeTheFirstStepOfAnEpoch_tellsNothingOfIt() {
+    Told told = new Told();
+    TrainingOptions options =
+        SMALL.withListener(told).withEpochs(5).withStop(() -> told.points.size() == 2);
+    try (Classifier classifier = trained(options)) {
+      assertEquals(2, told.points.size());
+      assertTrue(told.points.stream().allMatch(point -> Double.isFinite(point.loss())));
+      assertTrue(precision(classifier) > 0.5);
+    }
+  }
+
+  @Test
+  void aLossThatIsNotFinite_endsWithTheBestModelBefore() {
+    Told told = new Diverging(4);
+    TrainingOptions options = SMALL.withListener(told).withEpochs(5).withValidation(VALIDATION, 5);
+    try (Classifier classifier = trained(options)) {
+      double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
+      assertEquals(best, precision(classifier));
+    }
+    assertEquals(3, told.points.size());
+    assertEquals(
+        List.of("training has ended early, with the best model before that: loss: is NaN"),
+        told.warnings);
+  }
+
+  @Test
+  void aLossThatIsNotFinite_endsTheTraining_whereNoModelWasKept() {
+    TrainingOptions first = SMALL.withListener(new Diverging(1)).withValidation(VALIDATION, 5);
+    assertThrows(ArithmeticException.class, () -> trained(first).close());
+    TrainingOptions unmeasured = SMALL.withListener(new Diverging(2));
+    assertThrows(ArithmeticException.class, () -> trained(unmeasured).close());
+  }
+
+  @Test
+  void theBestModel_isTheResult_whenTheLastOneIsWorse() {
+    // What is right here is wrong for those who have learned well.
+    List<Example> wrong =
+        Texts.examples(400, LABELS, 2)
+            .map(
+                example -> {
+                  int label = Integer.parseInt(example.labels().get(0).substring("label".length()));
+                  return Example.ofText(example.text(), "label" + (label + 1) % LABELS);
+                })
+            .toList();
+    Told told = new Told();
+    try (Classifier classifier =
+        trained(SMALL.withListener(told).withEpochs(8).withRate(0.02).withValidation(wrong, 8))) {
+      double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
+      assertTrue(told.points.get(7).precision() < best, told.points::toString);
+      assertEquals(best, classifier.evaluate(wrong.stream(), 1).precision(1));
+    }
+  }
+
+  @Test
+  void whereTheBestModelCannotBeKept_theLastOneIsTheResult() throws IOException {
+    Told told = new Told();
+    TrainingOptions options =
+        SMALL
+            .withListener(told)
+            .withEpochs(3)
+            .withValidation(VALIDATION, 3)
+            .withTemporaryFolder(folder.resolve("none"));
+    try (Classifier classifier = trained(options)) {
+      assertEquals(told.points.get(2).precision(), precision(classifier));
+    }
+    assertFalse(told.warnings.isEmpty());
+    assertTrue(told.warnings.get(0).startsWith("the best model so far cannot be kept: "));
+  }
+
+  @Test
+  void theBestModel_isKeptInTheFolder_andIsGoneAtTheEnd() throws IOException {
+    List<Integer> files = new ArrayList<>();
+    Told told =
+        new Told() {
+          @Override
+          public void step(int examples, double loss) {
+            files.add(folder.toFile().list().length);
+          }
+        };
+    trained(
+            SMALL
+                .withListener(told)
+                .withEpochs(2)
+                .withValidation(VALIDATION, 3)
+                .withTemporaryFolder(folder))
+        .close();
+    assertEquals(0, files.get(0));
+    assertEquals(1, files.get(files.size() - 1));
+    try (Stream<Path> left = Files.list(folder)) {
+      assertEquals(0, left.count());
+    }
+  }
+
+  @Test
+  void validationOfAnotherKind_isRefused_beforeTrainingBegins() {
+    Example features = Example.ofFeatures(new int[] {1}, new float[] {1}, List.of("label1"));
+    Told told = new Told();
+    TrainingOptions options =
+        SMALL.withListener(told).withValidation(List.of(VALIDATION.get(0), features), 3);
+    assertEquals(
+        "validation: some have features, but the examples are texts",
+        assertThrows(IllegalArgumentException.class, () -> trained(options).close()).getMessage());
+    assertEquals(List.of(), told.points);
+  }
+
+  @Test
+  void validationWithoutLabels_isRefused() {
+    for (List<Example> examples : List.of(List.<Example>of(), List.of(Example.ofText("a")))) {
+      assertEquals(
+          "validation: none has a label",
+          assertThrows(IllegalArgumentException.class, () -> SMALL.withValidation(examples, 3))
+              .getMessage());
+    }
+  }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+
+final class ProgressLineTest {
+  private final StringWriter told = new StringWriter();
+  private long now = 17;
+
+  private ProgressLine line(long total) {
+    return line(total, false);
+  }
+
+  private ProgressLine line(long total, boolean terminal) {
+    return new ProgressLine("training", total, new PrintWriter(told), () -> now, terminal);
+  }
+
+  private void waitFor(long seconds) {
+    now += TimeUnit.SECONDS.toNanos(seconds);
+  }
+
+  @Test
+  void withoutATerminal_thereIsALineEveryTenSeconds() {
+    try (ProgressLine line = line(1000)) {
+      for (int second = 0; second <= 40; second++) {
+        line.show(20L * second, () -> "20 per second");
+        waitFor(1);
+      }
+    }
+    assertEquals(
+        """
+        training: 20 %, 20 per second, 40 s left
+        training: 40 %, 20 per second, 30 s left
+        training: 60 %, 20 per second, 20 s left
+        training: 80 %, 20 per second, 10 s left
+        """,
+        told.toString().replace(System.lineSeparator(), "\n"));
+  }
+
+  @Test
+  void whatTakesLittle_saysNothing() {
+    try (ProgressLine line = line(1000)) {
+      waitFor(9);
+      line.show(900, () -> "much");
+    }
+    assertEquals("", told.toString());
+  }
+
+  @Test
+  void timeLeft_isInMinutesAndHoursWhereItIsLong() {
+    try (ProgressLine line = line(1000)) {
+      waitFor(20);
+      line.show(10, () -> "1");
+      waitFor(100);
+      line.show(11, () -> "2");
+    }
+    assertEquals(
+        "training: 1 %, 1, 33 min left\ntraining: 1 %, 2, 3.0 h left\n",
+        told.toString().replace(System.lineSeparator(), "\n"));
+  }
+
+  @Test
+  void withoutATotal_thereIsNoShareAndNoTimeLeft() {
+    try (ProgressLine line = line(ProgressLine.UNKNOWN)) {
+      waitFor(10);
+      line.show(100, () -> "10 per second");
+    }
+    assertEquals("training: 10 per second" + System.lineSeparator(), told.toString());
+  }
+
+  @Test
+  void onATerminal_oneLineIsWrittenOver_andLeavesNothingBehind() {
+    try (ProgressLine line = line(1000, true)) {
+      waitFor(10);
+      line.show(100, () -> "much");
+      waitFor(10);
+      line.show(500, () -> "");
+    }
+    String first = "training: [#               ] 10 %, much, 90 s left";
+    String second = "training: [########        ] 50 %, , 20 s left";
+    assertEquals(
+        "\r"
+            + first
+            + "\r"
+            + second
+            + " ".repeat(first.length() - second.length())
+            + "\r"
+            + " ".repeat(second.length())
+            + "\r",
+        told.toString());
+  }
+}

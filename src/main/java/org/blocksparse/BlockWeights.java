@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.Blocks;
+
+/**
+ * The weights of a product, floats or such that are only read, with the plan that selects blocks of
+ * them: what products are computed of, whichever kind they were given.
+ *
+ * @param floats null if the others are there
+ * @param narrow null if there are floats
+ */
+record BlockWeights(FloatTensor floats, Weights narrow, BlockPlan plan) {
+  /** Weights that may be a transposed view and fit the plan. */
+  static BlockWeights of(FloatTensor W, BlockPlan plan) {
+    requireNonNull(plan, "plan").requireFits(W);
+    return new BlockWeights(W, null, plan);
+  }
+
+  /** As above, of weights that are only read. */
+  static BlockWeights of(Weights W, BlockPlan plan) {
+    requireNonNull(plan, "plan").requireFits(W);
+    return new BlockWeights(null, W, plan);
+  }
+
+  private Shape shape() {
+    return floats != null ? floats.shape() : narrow.shape();
+  }
+
+  int iSize() {
+    return (int) shape().dim(2);
+  }
+
+  int oSize() {
+    return (int) shape().dim(3);
+  }
+
+  /** A tensor that is written shares no memory with them; those that are only read own theirs. */
+  void requireApart(String outName, FloatTensor out) {
+    if (floats != null) {
+      Check.noOverlap(outName, out, "W", floats);
+    }
+  }
+
+  /** A lease on them. */
+  Lease lease() {
+    return new Lease().of("W", floats).of("W", narrow);
+  }
+
+  /** As the kernels see them. */
+  Blocks blocks() {
+    return floats != null ? Operands.blocks(floats) : narrow.blocks();
+  }
+}

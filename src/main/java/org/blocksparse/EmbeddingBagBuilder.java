@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+/** Collects what an {@link EmbeddingBag} is made of; see {@link EmbeddingBag#builder}. */
+public final class EmbeddingBagBuilder {
+  private final int vocabulary;
+  private final int features;
+  private EmbeddingBag.Mode mode = EmbeddingBag.Mode.MEAN;
+  private Workers workers = Workers.common();
+  private long seed;
+
+  EmbeddingBagBuilder(int vocabulary, int features) {
+    this.vocabulary = vocabulary;
+    this.features = features;
+  }
+
+  /** What sums are multiplied by; by default {@link EmbeddingBag.Mode#MEAN}. */
+  public EmbeddingBagBuilder mode(EmbeddingBag.Mode value) {
+    this.mode = requireNonNull(value, "mode");
+    return this;
+  }
+
+  /** The threads that work on every call; by default {@link Workers#common}. */
+  public EmbeddingBagBuilder workers(Workers all) {
+    this.workers = requireNonNull(all, "workers");
+    return this;
+  }
+
+  /** Seed of the initial table; 0 by default. Equal seeds give equal tables. */
+  public EmbeddingBagBuilder seed(long value) {
+    this.seed = value;
+    return this;
+  }
+
+  /**
+   * A layer with a random table, uniform in [-1, 1] / features as in fastText: so small that rows
+   * which training has never seen add little to a sum.
+   *
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public EmbeddingBag build() {
+    EmbeddingBag bag = EmbeddingBag.of(FloatTensor.zeros(vocabulary, features), mode, workers);
+    bag.draw(seed);
+    return bag;
+  }
+
+  /**
+   * A layer with a given table, which becomes its own: it changes it when it trains, and closes it
+   * when it is closed.
+   *
+   * @param table (vocabulary, features)
+   * @throws IllegalArgumentException if the shape does not fit
+   */
+  public EmbeddingBag build(FloatTensor table) {
+    Check.shape("table", table, "(vocabulary, features)", vocabulary, features);
+    return EmbeddingBag.of(table, mode, workers);
+  }
+}

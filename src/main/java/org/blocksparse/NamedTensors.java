@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Tensors and weights by their names, to be written by {@link TensorFile#save(java.nio.file.Path,
+ * NamedTensors)}:
+ *
+ * <pre>{@code
+ * TensorFile.save(path, NamedTensors.of(Map.of("b1", b1, "b2", b2))
+ *     .with("W1", W1, ElementType.INT8)
+ *     .with("W2", W2, ElementType.INT8));
+ * }</pre>
+ *
+ * <p>Immutable, and holds what it names without a copy: it is looked at when it is saved, and stays
+ * the caller's to close. What cannot be saved is refused then.
+ */
+public final class NamedTensors {
+  private static final NamedTensors NONE = new NamedTensors(Map.of());
+
+  /** What becomes part of a file by a name. */
+  interface Source {
+    void addTo(WeightsFile file, String name, Lease lease);
+  }
+
+  private final Map<String, Source> sources;
+
+  private NamedTensors(Map<String, Source> sources) {
+    this.sources = sources;
+  }
+
+  /** Nothing, to begin with. */
+  public static NamedTensors none() {
+    return NONE;
+  }
+
+  /**
+   * These tensors, in the order of the map.
+   *
+   * @throws NullPointerException if the map, a name or a tensor is null
+   */
+  public static NamedTensors of(Map<String, ? extends Tensor> tensors) {
+    Map<String, Source> sources = new LinkedHashMap<>();
+    requireNonNull(tensors, "tensors")
+        .forEach(
+            (name, tensor) -> sources.put(requireNonNull(name, "tensors"), source(name, tensor)));
+    return new NamedTensors(sources);
+  }
+
+  private static Source source(String name, Tensor tensor) {
+    requireNonNull(tensor, name);
+    return (file, as, lease) -> file.add(as, tensor, lease);
+  }
+
+  /** A tensor as well, in the place of what had the name. */
+  public NamedTensors with(String name, Tensor tensor) {
+    return and(name, source("tensor", tensor));
+  }
+
+  /** Weights as they are stored, in the place of what had the name. */
+  public NamedTensors with(String name, Weights weights) {
+    requireNonNull(weights, "weights");
+    return and(name, (file, as, lease) -> file.add(as, weights, lease));
+  }
+
+  /**
+   * Weights that {@link Weights#of(FloatTensor, ElementType)} would make, in the place of what had
+   * the name. They are rounded while they are written: of a W that is mapped from its file, none of
+   * it is held in memory.
+   *
+   * @param W (iBlocks, oBlocks, iSize, oSize), contiguous, all finite
+   */
+  public NamedTensors with(String name, FloatTensor W, ElementType type) {
+    requireNonNull(W, "W");
+    requireNonNull(type, "type");
+    return and(name, (file, as, lease) -> file.add(as, W, type, lease));
+  }
+
+  private NamedTensors and(String name, Source source) {
+    Map<String, Source> more = new LinkedHashMap<>(sources);
+    more.put(requireNonNull(name, "name"), source);
+    return new NamedTensors(more);
+  }
+
+  /** Adds all of them to a file; the lease holds them. */
+  void addTo(WeightsFile file, Lease lease) {
+    sources.forEach((name, source) -> source.addTo(file, name, lease));
+  }
+
+  @Override
+  public String toString() {
+    return "NamedTensors" + sources.keySet();
+  }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.KernelsProvider;
+import org.junit.jupiter.api.Test;
+
+/** A step that ends before its first update, for want of memory, has not been taken. */
+final class FailedStepTest {
+  private static final Optimizer ADAM = Optimizer.adam(0.1f);
+
+  private final AtomicBoolean failing = new AtomicBoolean();
+
+  /** Kernels of which one fails as long as it shall. */
+  private Workers workers(String kernel) {
+    Kernels kernels = KernelsProvider.kernels();
+    Kernels some =
+        (Kernels)
+            Proxy.newProxyInstance(
+                Kernels.class.getClassLoader(),
+                new Class<?>[] {Kernels.class},
+                (proxy, method, arguments) -> {
+                  if (failing.get() && method.getName().equals(kernel)) {
+                    throw new OutOfMemoryError("no memory for " + kernel);
+                  }
+                  try {
+                    return method.invoke(kernels, arguments);
+                  } catch (InvocationTargetException e) {
+                    throw e.getCause();
+                  }
+                });
+    return Workers.callingThread().with(some);
+  }
+
+  @Test
+  void blocks() {
+    float[] expected = null;
+    for (boolean failed : new boolean[] {false, true}) {
+      try (FloatTensor W = FloatTensor.of(new float[] {1, 2, 3, 4}, 1, 1, 2, 2);
+          FloatTensor h = FloatTensor.of(new float[] {1, -1}, 1, 1, 2);
+          FloatTensor gradOut = FloatTensor.of(new float[] {3, 0.5f}, 1, 1, 2);
+          IntTensor zero = IntTensor.zeros(1, 1);
+          BlockPlan plan = BlockPlan.of(zero, zero, 1, 1);
+          BlockPlan some = plan.withWorkers(workers("blockOuter"));
+          OptimizerState state = OptimizerState.of(W)) {
+        for (float factor = 1; factor < 4; factor++) {
+          h.fill(factor);
+          failing.set(failed);
+          if (failed) {
+            assertThrows(
+                OutOfMemoryError.class,
+                () -> SparseBlockDot.stepW(h, gradOut, some, ADAM, W, state));
+          }
+          failing.set(false);
+          SparseBlockDot.stepW(h, gradOut, some, ADAM, W, state);
+        }
+        expected = same(expected, W);
+      }
+    }
+  }
+
+  @Test
+  void rowsOfABag() {
+    float[] expected = null;
+    for (boolean failed : new boolean[] {false, true}) {
+      try (EmbeddingBag bag = EmbeddingBag.builder(3, 2).workers(workers("bagAdam")).build();
+          SparseRows rows = SparseRows.of(List.of(new int[] {0, 2}, new int[] {2}));
+          FloatTensor gradOut = FloatTensor.of(new float[] {1, 2, 3, 4}, 2, 2)) {
+        for (float factor = 1; factor < 4; factor++) {
+          gradOut.fill(factor);
+          failing.set(failed);
+          if (failed) {
+            assertThrows(OutOfMemoryError.class, () -> bag.step(rows, gradOut, ADAM));
+          }
+          failing.set(false);
+          bag.step(rows, gradOut, ADAM);
+        }
+        expected = same(expected, bag.table());
+      }
+    }
+  }
+
+  private static float[] same(float[] expected, FloatTensor actual) {
+    if (expected != null) {
+      assertArrayEquals(expected, actual.toArray());
+    }
+    return actual.toArray();
+  }
+}

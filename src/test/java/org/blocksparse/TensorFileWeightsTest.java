@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.SafeTensorsReader;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Weights of products in files, beside tensors: of every type, as they are and as they become. */
+@ExtendWith(Seeded.class)
+final class TensorFileWeightsTest {
+  @TempDir private Path folder;
+  private Path file;
+  private Path other;
+
+  @BeforeEach
+  void nameTheFiles() {
+    file = folder.resolve("weights.safetensors");
+    other = folder.resolve("other.safetensors");
+  }
+
+  private static FloatTensor floats(Data data) {
+    return FloatTensor.of(data.floats(Numbers.GAUSSIAN, 2 * 3 * 5 * 7), 2, 3, 5, 7);
+  }
+
+  private static List<LoadOptions> ways() {
+    return Backend.isNative()
+        ? List.of(LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite())
+        : List.of(LoadOptions.copied());
+  }
+
+  private static void assertSame(Weights expected, Weights actual) {
+    assertEquals(expected.type(), actual.type());
+    assertEquals(expected.shape(), actual.shape());
+    assertEquals(expected.bytes(), actual.bytes());
+    try (FloatTensor a = expected.widened();
+        FloatTensor b = actual.widened()) {
+      assertArrayEquals(a.toArray(), b.toArray());
+    }
+  }
+
+  /** Rounded before or while they are written, the files are the same, and what is read is, too. */
+  @ParameterizedTest
+  @EnumSource
+  void comeBackAsTheyWere(ElementType type, Data data) throws IOException {
+    try (FloatTensor W = floats(data);
+        Weights narrow = Weights.of(W, type);
+        FloatTensor b = FloatTensor.of(new float[] {1, 2, 3}, 3);
+        IntTensor odd = IntTensor.of(new int[] {4}, 1)) {
+      NamedTensors beside = NamedTensors.of(Map.of("b", b)).with("odd", odd);
+      TensorFile.save(file, beside.with("W", narrow), Map.of("epoch", "3"));
+      TensorFile.save(other, beside.with("W", W, type), Map.of("epoch", "3"));
+      assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(other));
+      for (LoadOptions options : ways()) {
+        Weights read;
+        try (TensorFile tensors = TensorFile.open(file, options);
+            FloatTensor sameB = tensors.floats("b");
+            IntTensor sameOdd = tensors.ints("odd")) {
+          Set<String> names =
+              type == ElementType.INT8
+                  ? Set.of("b", "odd", "W", "W.scales")
+                  : Set.of("b", "odd", "W");
+          assertEquals(names, tensors.names());
+          assertEquals(Map.of("epoch", "3"), tensors.metadata());
+          assertArrayEquals(b.toArray(), sameB.toArray());
+          assertArrayEquals(odd.toArray(), sameOdd.toArray());
+          read = tensors.weights("W");
+        }
+        try (read) { // they live on without the file
+          assertSame(narrow, read);
+          TensorFile.save(other, beside.with("W", read), Map.of("epoch", "3"));
+          assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(other));
+        }
+        assertTrue(read.isClosed());
+      }
+    }
+  }
+
+  /** Several weights that lie one after the other multiply where they lie. */
+  @ParameterizedTest
+  @EnumSource
+  void multiplyWhereTheyLie(ElementType type, Data data) throws IOException {
+    try (FloatTensor W1 = floats(data);
+        FloatTensor W2 = floats(data);
+        Weights first = Weights.of(W1, type);
+        Weights second = Weights.of(W2, type);
+        FloatTensor h = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 4 * 2 * 5), 4, 2, 5);
+        FloatTensor b = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 3 * 7), 3, 7);
+        IntTensor inputIdx = IntTensor.of(data.indices(8, 2), 4, 2);
+        IntTensor outputIdx = IntTensor.of(data.indices(12, 3), 4, 3);
+        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 2, 3)) {
+      TensorFile.save(
+          file, NamedTensors.none().with("W1", first).with("W2", W2, type).with("b", b));
+      for (LoadOptions options : ways()) {
+        try (TensorFile tensors = TensorFile.open(file, options);
+            Weights read1 = tensors.weights("W1");
+            Weights read2 = tensors.weights("W2")) {
+          assertSameProducts(h, b, plan, first, read1);
+          assertSameProducts(h, b, plan, second, read2);
+        }
+      }
+    }
+  }
+
+  private static void assertSameProducts(
+      FloatTensor h, FloatTensor b, BlockPlan plan, Weights inMemory, Weights inFile) {
+    Epilogue silu = Epilogue.none().withBias(b).withActivation(Activation.SILU);
+    try (FloatTensor expected = SparseBlockDot.apply(inMemory, h, plan, silu);
+        FloatTensor actual = SparseBlockDot.apply(inFile, h, plan, silu);
+        FloatTensor expectedGradH = SparseBlockDot.gradH(inMemory, expected, plan);
+        FloatTensor actualGradH = SparseBlockDot.gradH(inFile, expected, plan)) {
+      assertArrayEquals(expected.toArray(), actual.toArray());
+      assertArrayEquals(expectedGradH.toArray(), actualGradH.toArray());
+    }
+  }
+
+  /** As others see them: types, shapes, and elements at multiples of their size. */
+  @ParameterizedTest
+  @CsvSource({"FLOAT32, F32, 4", "FLOAT16, F16, 2", "BFLOAT16, BF16, 2", "INT8, I8, 1"})
+  void othersCanReadThem(ElementType type, String dtype, int bytes, Data data) throws IOException {
+    try (FloatTensor W = floats(data);
+        Weights narrow = Weights.of(W, type);
+        FloatTensor widened = narrow.widened()) {
+      NamedTensors tensors = NamedTensors.none().with("W", narrow).with("wide", W);
+      TensorFile.save(file, tensors.with("again", W, type));
+      SafeTensorsReader reader = new SafeTensorsReader(file);
+      assertEquals(
+          type == ElementType.INT8
+              ? Set.of("W", "W.scales", "wide", "again", "again.scales")
+              : Set.of("W", "wide", "again"),
+          reader.tensors.keySet());
+      assertArrayEquals(W.toArray(), reader.tensors.get("wide").floats());
+      for (String name : List.of("W", "again")) {
+        SafeTensorsReader.Tensor elements = reader.tensors.get(name);
+        assertEquals(dtype, elements.type());
+        assertEquals(List.of(2L, 3L, 5L, 7L), elements.shape());
+        assertEquals(0, elements.positionInFile() % bytes);
+        float[] scales = {};
+        if (type == ElementType.INT8) {
+          SafeTensorsReader.Tensor s = reader.tensors.get(name + ".scales");
+          assertEquals("F32", s.type());
+          assertEquals(List.of(2L, 3L, 7L), s.shape());
+          scales = s.floats();
+        }
+        ByteBuffer numbers = elements.data().duplicate().order(ByteOrder.LITTLE_ENDIAN);
+        float[] expected = widened.toArray();
+        for (int i = 0; i < expected.length; i++) {
+          float actual =
+              switch (type) {
+                case FLOAT32 -> numbers.getFloat();
+                case FLOAT16 -> SafeTensorsReader.half(numbers.getShort());
+                case BFLOAT16 -> Float.intBitsToFloat(numbers.getShort() << 16);
+                case INT8 -> numbers.get() * scales[i / 35 * 7 + i % 7];
+              };
+          assertEquals(expected[i], actual, name + " " + i);
+        }
+      }
+    }
+  }
+
+  @Test
+  void aNameThatComesAgainTakesThePlace(Data data) throws IOException {
+    try (FloatTensor W = floats(data)) {
+      NamedTensors both = NamedTensors.of(Map.of("W", W)).with("b", W);
+      NamedTensors replaced = both.with("W", W, ElementType.BFLOAT16).with("b", W);
+      assertEquals("NamedTensors[W, b]", replaced.toString());
+      TensorFile.save(file, replaced);
+      try (TensorFile tensors = TensorFile.open(file);
+          Weights read = tensors.weights("W");
+          Weights floats = tensors.weights("b")) {
+        assertEquals(ElementType.BFLOAT16, read.type());
+        assertEquals(ElementType.FLOAT32, floats.type());
+      }
+      TensorFile.save(file, both);
+      try (TensorFile tensors = TensorFile.open(file);
+          FloatTensor read = tensors.floats("W")) {
+        assertArrayEquals(W.toArray(), read.toArray());
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void nothingIsSavedAndRead(ElementType type) throws IOException {
+    for (long[] dims : new long[][] {{0, 3, 5, 7}, {2, 0, 5, 7}, {2, 3, 0, 7}, {2, 3, 5, 0}}) {
+      try (FloatTensor W = FloatTensor.zeros(dims);
+          Weights narrow = Weights.of(W, type)) {
+        TensorFile.save(file, NamedTensors.none().with("W", narrow).with("V", W, type));
+      }
+      for (LoadOptions options : ways()) {
+        try (TensorFile tensors = TensorFile.open(file, options);
+            Weights W = tensors.weights("W");
+            Weights V = tensors.weights("V")) {
+          assertEquals(Shape.of(dims), W.shape());
+          assertSame(W, V);
+        }
+      }
+    }
+  }
+
+  /** So many that to count them would take years. */
+  @Test
+  void blocksOfNothingTakeNoTime() throws IOException {
+    long[] dims = {Integer.MAX_VALUE, Integer.MAX_VALUE, 0, 7};
+    try (FloatTensor W = FloatTensor.zeros(dims)) {
+      TensorFile.save(file, NamedTensors.none().with("W", W, ElementType.FLOAT16));
+    }
+    for (LoadOptions options : ways()) {
+      try (TensorFile tensors = TensorFile.open(file, options);
+          Weights W = tensors.weights("W");
+          FloatTensor widened = W.widened();
+          Weights again = Weights.of(widened, ElementType.BFLOAT16)) {
+        assertEquals(Shape.of(dims), again.shape());
+      }
+    }
+  }
+
+  // ------------------------------------------------------------------------------------ refusals
+
+  private interface Call {
+    void run() throws IOException;
+  }
+
+  private static void assertRefused(
+      Class<? extends RuntimeException> exception, String message, Call call) {
+    assertEquals(message, assertThrows(exception, call::run).getMessage());
+  }
+
+  @Test
+  void whatCannotBeSavedLeavesNoFile(Data data) {
+    Class<IllegalArgumentException> argument = IllegalArgumentException.class;
+    Class<IllegalStateException> state = IllegalStateException.class;
+    NamedTensors none = NamedTensors.none();
+    long before = FloatTensor.allocatedBytes();
+    try (FloatTensor W = floats(data);
+        FloatTensor flat = FloatTensor.zeros(3, 4);
+        Weights narrow = Weights.of(W, ElementType.INT8)) {
+      assertRefused(NullPointerException.class, "name", () -> none.with(null, W));
+      assertRefused(NullPointerException.class, "weights", () -> none.with("W", (Weights) null));
+      assertRefused(NullPointerException.class, "tensor", () -> none.with("W", (Tensor) null));
+      assertRefused(NullPointerException.class, "W", () -> none.with("W", null, ElementType.INT8));
+      assertRefused(NullPointerException.class, "type", () -> none.with("W", W, null));
+      assertRefused(NullPointerException.class, "tensors", () -> NamedTensors.of(null));
+      assertRefused(
+          NullPointerException.class,
+          "tensors",
+          () -> TensorFile.save(file, (NamedTensors) null, Map.of()));
+      assertRefused(
+          argument,
+          "tensors: \"../W\" is not a name of a tensor: it is empty, or it could be a path",
+          () -> TensorFile.save(file, none.with("../W", narrow)));
+      assertRefused(
+          argument,
+          "tensors: \"W.scales\" names a tensor, and the scales of INT8 weights",
+          () -> TensorFile.save(file, none.with("W.scales", flat).with("W", narrow)));
+      assertRefused(
+          argument,
+          "flat: expected (iBlocks, oBlocks, iSize, oSize) but was (3, 4)",
+          () -> TensorFile.save(file, none.with("flat", flat, ElementType.FLOAT16)));
+      assertRefused(
+          argument,
+          "view: expected a contiguous tensor but (3, 2, 7, 5) is a transposed view",
+          () -> TensorFile.save(file, none.with("view", W.transposeBlocks(), ElementType.FLOAT16)));
+      W.set(65520, 1, 2, 4, 6);
+      assertRefused(
+          argument,
+          "W: element 209 = 65520.0 is too large for FLOAT16",
+          () -> TensorFile.save(file, none.with("W", W, ElementType.FLOAT16)));
+      W.set(Float.NaN, 1, 2, 4, 6);
+      for (ElementType type : ElementType.values()) {
+        if (type != ElementType.FLOAT32) {
+          assertRefused(
+              argument,
+              "W: element 209 is NaN, which " + type + " weights cannot be",
+              () -> TensorFile.save(file, none.with("W", W, type)));
+        }
+      }
+      assertRefused(
+          state,
+          "W: element 209 is NaN; a layer that is not finite is not saved",
+          () -> TensorFile.save(file, none.with("W", W, ElementType.FLOAT32)));
+      narrow.close();
+      assertRefused(
+          state,
+          "W: the weights (2, 3, 5, 7) are closed",
+          () -> TensorFile.save(file, none.with("W", narrow)));
+      W.close();
+      assertRefused(
+          state,
+          "W: the tensor (2, 3, 5, 7) is closed",
+          () -> TensorFile.save(file, none.with("W", W, ElementType.INT8)));
+    }
+    assertFalse(Files.exists(file));
+    assertEquals(before, FloatTensor.allocatedBytes());
+  }
+
+  private byte[] saved(ElementType type, Data data) throws IOException {
+    try (FloatTensor W = floats(data)) {
+      TensorFile.save(file, NamedTensors.none().with("W", W, type));
+    }
+    return Files.readAllBytes(file);
+  }
+
+  /** What is wrong is told each time it is asked for, and what was read before it is freed. */
+  private void assertRefused(byte[] bytes, String reason, List<LoadOptions> ways)
+      throws IOException {
+    Files.write(other, bytes);
+    for (LoadOptions options : ways) {
+      long before = FloatTensor.allocatedBytes();
+      try (TensorFile tensors = TensorFile.open(other, options)) {
+        for (int time = 0; time < 2; time++) {
+          FileFormatException e =
+              assertThrows(FileFormatException.class, () -> tensors.weights("W"));
+          assertEquals(other + ": " + reason, e.getMessage());
+          assertEquals(before, FloatTensor.allocatedBytes(), "memory was kept");
+        }
+      }
+    }
+  }
+
+  /** A file whose header has another text in the place of one, and its length. */
+  private static byte[] changed(byte[] bytes, String from, String to) {
+    int length = (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong();
+    String header = new String(bytes, 8, length, StandardCharsets.ISO_8859_1);
+    assertTrue(header.contains(from), header);
+    String text = header.replace(from, to);
+    byte[] changed = Arrays.copyOf(bytes, bytes.length + text.length() - header.length());
+    ByteBuffer into = ByteBuffer.wrap(changed).order(ByteOrder.LITTLE_ENDIAN);
+    into.putLong(text.length()).put(text.getBytes(StandardCharsets.ISO_8859_1));
+    into.put(bytes, 8 + length, bytes.length - 8 - length);
+    return changed;
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "\"W\"|\"V\"|W: is missing",
+        "\"W.scales\"|\"W.scalee\"|W.scales: is missing",
+        "\"I8\"|\"U8\"|W: expected F32 with 4 dimensions but was U8 (2, 3, 5, 7)",
+        "[2,3,5,7]|[6,5,7]|W: expected I8 with 4 dimensions but was I8 (6, 5, 7)",
+        "[2,3,5,7]|[3,2,5,7]|W.scales: expected (3, 2, 7) but was (2, 3, 7)",
+        "[2,3,7]|[6,7]|W.scales: expected F32 with 3 dimensions but was F32 (6, 7)",
+        "[2,3,7]|[2,7,3]|W.scales: expected (2, 3, 7) but was (2, 7, 3)"
+      })
+  void otherHeadersAreRefused(String from, String to, String reason, Data data) throws IOException {
+    assertRefused(changed(saved(ElementType.INT8, data), from, to), reason, ways());
+  }
+
+  /** More blocks than can be counted, of nothing. */
+  @Test
+  void dimensionsBeyondThoseOfProductsAreRefused() throws IOException {
+    try (FloatTensor W = FloatTensor.zeros(1, 1, 0, 1)) {
+      TensorFile.save(file, NamedTensors.none().with("W", W, ElementType.FLOAT16));
+    }
+    assertRefused(
+        changed(Files.readAllBytes(file), "[1,1,0,1]", "[2147483648,1,0,1]"),
+        "W: a dimension of (2147483648, 1, 0, 1) is too large",
+        ways());
+  }
+
+  private int position(String tensor) throws IOException {
+    return (int) new SafeTensorsReader(file).tensors.get(tensor).positionInFile();
+  }
+
+  @Test
+  void numbersThatAreNoneAreRefused(Data data) throws IOException {
+    List<LoadOptions> copied = List.of(LoadOptions.copied());
+    byte[] half = saved(ElementType.FLOAT16, data);
+    ByteBuffer.wrap(half)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putShort(position("W") + 6, (short) 0xfc00);
+    assertRefused(half, "W: element 3 is not a finite number", copied);
+    byte[] brain = saved(ElementType.BFLOAT16, data);
+    ByteBuffer.wrap(brain)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putShort(position("W") + 2, (short) 0x7f81);
+    assertRefused(brain, "W: element 1 is not a finite number", copied);
+    byte[] whole = saved(ElementType.INT8, data);
+    ByteBuffer scales = ByteBuffer.wrap(whole).order(ByteOrder.LITTLE_ENDIAN);
+    scales.putFloat(position("W.scales") + 4, -3e37f);
+    assertRefused(whole, "W.scales: element 1 = -3.0E37 makes weights infinite", ways());
+    scales.putFloat(position("W.scales") + 4, Float.NaN);
+    assertRefused(whole, "W.scales: element 1 is NaN", ways());
+  }
+
+  @Test
+  void whatIsNoWeightsIsTold(Data data) throws IOException {
+    saved(ElementType.INT8, data);
+    try (TensorFile tensors = TensorFile.open(file)) {
+      assertEquals(
+          file + ": W: expected F32 but was I8 (2, 3, 5, 7)",
+          assertThrows(FileFormatException.class, () -> tensors.floats("W")).getMessage());
+      assertEquals(
+          file + ": W.scales: expected F32 with 4 dimensions but was F32 (2, 3, 7)",
+          assertThrows(FileFormatException.class, () -> tensors.weights("W.scales")).getMessage());
+      assertRefused(NullPointerException.class, "name", () -> tensors.weights(null));
+      tensors.close();
+      assertRefused(
+          IllegalStateException.class, "file: the file is closed", () -> tensors.weights("W"));
+    }
+  }
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.blocksparse.testing.BlockProblem;
+import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.Data;
+import org.blocksparse.testing.Data.Numbers;
+import org.blocksparse.testing.Guarded;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.RaggedProblem;
+import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Everything that reads W, of {@link Weights} of every type and on every kind of kernels, with the
+ * bits of the floats that they stand for: small integers that each type holds exactly, and whose
+ * sums are exact in any order.
+ */
+@ExtendWith(Seeded.class)
+final class WeightsContractTest {
+  private static final List<Sizes> SIZES =
+      List.of(
+          new Sizes(1, 1, 1, 1, 2, 1, 1),
+          new Sizes(7, 5, 6, 13, 22, 2, 3),
+          new Sizes(70, 2, 2, 5, 10, 2, 2),
+          new Sizes(1, 1, 1, 300, 260, 1, 1), // cut by columns
+          new Sizes(0, 3, 2, 4, 6, 2, 2), // nothing at all, in every place
+          new Sizes(3, 4, 4, 4, 6, 0, 2),
+          new Sizes(3, 4, 4, 4, 6, 2, 0),
+          new Sizes(3, 4, 4, 0, 6, 2, 2),
+          new Sizes(3, 4, 4, 4, 0, 2, 2));
+
+  static Stream<Arguments> cases() {
+    return KernelsUnderTest.all().stream()
+        .flatMap(
+            kernels ->
+                Stream.of(ElementType.values())
+                    .flatMap(type -> SIZES.stream().map(s -> Arguments.of(kernels, type, s))));
+  }
+
+  /**
+   * Integers up to 4, and in the first row of each block 127 or -127; times 1, 2 or 4, which are
+   * the scales of 8 bits.
+   */
+  private static float[] exact(Data data, Sizes s) {
+    float[] W = data.floats(Numbers.SMALL_INTEGERS, Shape.of(s.W()).size());
+    for (int i = 0; i < W.length; i++) {
+      int row = i / s.oSize();
+      if (row % s.iSize() == 0) {
+        W[i] = W[i] < 0 ? -127 : 127;
+      }
+      W[i] *= 1 << (row / s.iSize() + i % s.oSize()) % 3;
+    }
+    return W;
+  }
+
+  /** The same W twice, a plan, and what all operations take beside them. */
+  private static final class World implements AutoCloseable {
+    final Guarded memory = new Guarded();
+    private final Data data;
+    final FloatTensor wide;
+    final Weights narrow;
+    final BlockPlan plan;
+    final FloatTensor h;
+    final FloatTensor gradOut;
+    final FloatTensor b;
+    final FloatTensor inputBias;
+    final FloatTensor inputGate;
+    final FloatTensor gate;
+
+    World(Data data, Sizes s, ElementType type, BlockPlan plan) {
+      this.data = data;
+      this.plan = plan;
+      float[] W = exact(data, s);
+      wide = memory.of("W", W, s.W());
+      narrow = Weights.of(wide, type);
+      try (FloatTensor widened = narrow.widened()) {
+        assertArrayEquals(W, widened.toArray(), "the type holds these numbers");
+      }
+      h = of("h", plan.inputs().shape(s.iSize()));
+      gradOut = of("gradOut", plan.outputs().shape(s.oSize()));
+      b = of("b", Shape.of(s.oBlocks(), s.oSize()));
+      inputBias = of("inputBias", Shape.of(s.iBlocks(), s.oSize()));
+      inputGate = of("inputGate", plan.inputs().shape());
+      gate = of("gate", plan.outputs().shape());
+    }
+
+    FloatTensor of(String name, Shape shape) {
+      float[] values = data.floats(Numbers.SMALL_INTEGERS, shape.size());
+      return memory.of(name, values, shape.toArray());
+    }
+
+    FloatTensor nan(String name, Shape shape) {
+      return memory.nan(name, shape.toArray());
+    }
+
+    /** Operations that write tensors of these shapes write the same, whichever W they read. */
+    void assertSame(
+        String name, Consumer<FloatTensor[]> ofWide, Consumer<FloatTensor[]> ofNarrow, Shape... s) {
+      FloatTensor[] expected = new FloatTensor[s.length];
+      FloatTensor[] actual = new FloatTensor[s.length];
+      Arrays.setAll(expected, i -> of("expected", s[i]));
+      Arrays.setAll(actual, i -> memory.of(name, expected[i].toArray(), s[i].toArray()));
+      ofWide.accept(expected);
+      ofNarrow.accept(actual);
+      for (int i = 0; i < s.length; i++) {
+        assertArrayEquals(expected[i].toArray(), actual[i].toArray(), name + ", output " + i);
+      }
+    }
+
+    static void assertSame(String name, FloatTensor expected, FloatTensor actual) {
+      try (expected;
+          actual) {
+        assertEquals(expected.shape(), actual.shape(), name);
+        assertArrayEquals(expected.toArray(), actual.toArray(), name);
+      }
+    }
+
+    @Override
+    public void close() {
+      narrow.close();
+      plan.close();
+      memory.close();
+    }
+  }
+
+  @ParameterizedTest(name = "{0} {1} {2}")
+  @MethodSource("cases")
+  void equalWindows(KernelsUnderTest kernels, ElementType type, Sizes s, Data data) {
+    BlockProblem p = data.blocks(s, Numbers.SMALL_INTEGERS);
+    try (IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+        World w =
+            new World(
+                data,
+                s,
+                type,
+                BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                    .withWorkers(kernels.workers()))) {
+      products(w, s);
+      gradients(w, s);
+      for (Activation f : List.of(Activation.IDENTITY, Activation.SILU, Activation.SWIGLU)) {
+        fused(w, s, f);
+      }
+      withoutAPlan(w, s, inputIdx, outputIdx);
+    }
+  }
+
+  @Tag("xcheck")
+  @ParameterizedTest(name = "{0} {1} {2}")
+  @MethodSource("cases")
+  void windowsOfAnyLength(KernelsUnderTest kernels, ElementType type, Sizes s, Data data) {
+    RaggedProblem p =
+        RaggedProblem.random(
+            data,
+            Numbers.SMALL_INTEGERS,
+            s.batch(),
+            s.iBlocks(),
+            s.oBlocks(),
+            s.iSize(),
+            s.oSize(),
+            s.iWin(),
+            s.oWin());
+    try (SparseRows inputs = SparseRows.of(p.inputBegins(), p.inputIdx());
+        SparseRows outputs = SparseRows.of(p.outputBegins(), p.outputIdx());
+        World w =
+            new World(
+                data,
+                s,
+                type,
+                BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks())
+                    .withWorkers(kernels.workers()))) {
+      products(w, s);
+      gradients(w, s);
+      for (Activation f : List.of(Activation.RELU, Activation.GEGLU)) {
+        fused(w, s, f);
+      }
+    }
+  }
+
+  private static void products(World w, Sizes s) {
+    Shape outShape = w.plan.outputs().shape(s.oSize());
+    World.assertSame(
+        "apply",
+        SparseBlockDot.apply(w.wide, w.h, w.b, w.plan),
+        SparseBlockDot.apply(w.narrow, w.h, w.b, w.plan));
+    w.assertSame(
+        "apply into",
+        out -> SparseBlockDot.apply(w.wide, w.h, w.b, w.plan, out[0]),
+        out -> SparseBlockDot.apply(w.narrow, w.h, w.b, w.plan, out[0]),
+        outShape);
+    for (Epilogue epilogue :
+        List.of(
+            Epilogue.none(),
+            Epilogue.none().withBias(w.b),
+            Epilogue.none().withInputBias(w.inputBias),
+            Epilogue.none().withBias(w.b).withInputBias(w.inputBias, w.inputGate),
+            Epilogue.none().withBias(w.b).withGate(w.gate))) {
+      w.assertSame(
+          "epilogue",
+          out -> SparseBlockDot.apply(w.wide, w.h, w.plan, epilogue, out[0]),
+          out -> SparseBlockDot.apply(w.narrow, w.h, w.plan, epilogue, out[0]),
+          outShape);
+    }
+    FloatTensor o = w.of("o", outShape);
+    World.assertSame(
+        "Gemv",
+        SparseBlockGemv.apply(o, w.wide, w.h, w.plan),
+        SparseBlockGemv.apply(o, w.narrow, w.h, w.plan));
+    w.assertSame(
+        "Gemv in place",
+        out -> SparseBlockGemv.applyInPlace(w.wide, w.h, w.plan, out[0]),
+        out -> SparseBlockGemv.applyInPlace(w.narrow, w.h, w.plan, out[0]),
+        outShape);
+  }
+
+  private static void gradients(World w, Sizes s) {
+    Shape hShape = w.plan.inputs().shape(s.iSize());
+    World.assertSame(
+        "gradH",
+        SparseBlockDot.gradH(w.wide, w.gradOut, w.plan),
+        SparseBlockDot.gradH(w.narrow, w.gradOut, w.plan));
+    w.assertSame(
+        "gradH into",
+        out -> SparseBlockDot.gradH(w.wide, w.gradOut, w.plan, out[0]),
+        out -> SparseBlockDot.gradH(w.narrow, w.gradOut, w.plan, out[0]),
+        hShape);
+    for (float alpha : new float[] {1, -2, 0, 0.5f}) {
+      w.assertSame(
+          "addGradH " + alpha,
+          out -> SparseBlockDot.addGradH(w.wide, w.gradOut, w.plan, alpha, out[0]),
+          out -> SparseBlockDot.addGradH(w.narrow, w.gradOut, w.plan, alpha, out[0]),
+          hShape);
+    }
+  }
+
+  /** An activation behind the product, and its gradient behind that of h. */
+  private static void fused(World w, Sizes s, Activation f) {
+    Shape zShape = w.plan.inputs().shape(f.isGated() ? 2L * s.iSize() : s.iSize());
+    FloatTensor z = w.of("z", zShape);
+    w.assertSame(
+        f + "'s gradient",
+        out -> SparseBlockDot.gradH(w.wide, w.gradOut, w.plan, f, z, out[0]),
+        out -> SparseBlockDot.gradH(w.narrow, w.gradOut, w.plan, f, z, out[0]),
+        zShape);
+    w.assertSame(
+        f + "'s gradient, added",
+        out -> SparseBlockDot.addGradH(w.wide, w.gradOut, w.plan, f, z, -0.5f, out[0]),
+        out -> SparseBlockDot.addGradH(w.narrow, w.gradOut, w.plan, f, z, -0.5f, out[0]),
+        zShape);
+    FloatTensor gate = w.inputGate;
+    w.assertSame(
+        f + "'s gradient, with a gate",
+        out -> SparseBlockDot.gradH(w.wide, w.gradOut, w.plan, f, z, gate, out[0], out[1]),
+        out -> SparseBlockDot.gradH(w.narrow, w.gradOut, w.plan, f, z, gate, out[0], out[1]),
+        zShape,
+        gate.shape());
+    w.assertSame(
+        f + "'s gradient, with a gate, added",
+        out -> SparseBlockDot.addGradH(w.wide, w.gradOut, w.plan, f, z, gate, 2, out[0], out[1]),
+        out -> SparseBlockDot.addGradH(w.narrow, w.gradOut, w.plan, f, z, gate, 2, out[0], out[1]),
+        zShape,
+        gate.shape());
+    if (f.isGated() && s.oSize() % 2 == 1) {
+      return;
+    }
+    Epilogue biased = Epilogue.none().withBias(w.b).withInputBias(w.inputBias, w.inputGate);
+    World.assertSame(
+        f + "",
+        SparseBlockDot.apply(w.wide, w.h, w.plan, biased.withActivation(f)),
+        SparseBlockDot.apply(w.narrow, w.h, w.plan, biased.withActivation(f)));
+    FloatTensor expectedZ = w.nan("z", w.gradOut.shape());
+    FloatTensor actualZ = w.nan("z", w.gradOut.shape());
+    World.assertSame(
+        f + " with z and gate",
+        SparseBlockDot.apply(
+            w.wide, w.h, w.plan, biased.withActivation(f, expectedZ).withGate(w.gate)),
+        SparseBlockDot.apply(
+            w.narrow, w.h, w.plan, biased.withActivation(f, actualZ).withGate(w.gate)));
+    assertArrayEquals(expectedZ.toArray(), actualZ.toArray(), f + ": z");
+  }
+
+  /** With plans of their own, on the common workers. */
+  private static void withoutAPlan(World w, Sizes s, IntTensor inputIdx, IntTensor outputIdx) {
+    World.assertSame(
+        "apply without a plan",
+        SparseBlockDot.apply(w.wide, w.h, inputIdx, w.b, outputIdx),
+        SparseBlockDot.apply(w.narrow, w.h, inputIdx, w.b, outputIdx));
+    FloatTensor o = w.of("o", w.gradOut.shape());
+    World.assertSame(
+        "Gemv without a plan",
+        SparseBlockGemv.apply(o, w.wide, w.h, inputIdx, outputIdx),
+        SparseBlockGemv.apply(o, w.narrow, w.h, inputIdx, outputIdx));
+    w.assertSame(
+        "Gemv in place, without a plan",
+        out -> SparseBlockGemv.applyInPlace(w.wide, w.h, inputIdx, outputIdx, out[0]),
+        out -> SparseBlockGemv.applyInPlace(w.narrow, w.h, inputIdx, outputIdx, out[0]),
+        o.shape());
+    if (s.batch() == 1) { // one sample, whose tensors have a dimension less
+      FloatTensor h = w.h.reshape(s.iWin(), s.iSize());
+      try (IntTensor inputs = IntTensor.of(inputIdx.toArray(), s.iWin());
+          IntTensor outputs = IntTensor.of(outputIdx.toArray(), s.oWin())) {
+        World.assertSame(
+            "apply to one sample",
+            SparseBlockDot.apply(w.wide, h, inputs, w.b, outputs),
+            SparseBlockDot.apply(w.narrow, h, inputs, w.b, outputs));
+      }
+    }
+  }
+}

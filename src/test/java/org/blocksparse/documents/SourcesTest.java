@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.documents;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/** Rules for sources that can be counted. What formatters keep is not repeated. */
+final class SourcesTest {
+  private static final int LINES_OF_A_CLASS = 600;
+  private static final int COLUMNS_OF_A_POM = 120;
+  private static final int COLUMNS_OF_NATIVE_CODE = 100;
+
+  private static final Pattern EXECUTION_WITHOUT_REASON =
+      Pattern.compile("<execution>(?!\\s*<!--)");
+
+  /** The files in a folder whose names match, but for what is built. */
+  private static List<Path> files(String folder, String pattern) throws IOException {
+    List<Path> found = new ArrayList<>();
+    Files.walkFileTree(
+        Path.of(folder),
+        new SimpleFileVisitor<>() {
+          @Override
+          public FileVisitResult preVisitDirectory(Path place, BasicFileAttributes attributes) {
+            return place.endsWith("target")
+                ? FileVisitResult.SKIP_SUBTREE
+                : FileVisitResult.CONTINUE;
+          }
+
+          @Override
+          public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
+            if (file.getFileName().toString().matches(pattern)) {
+              found.add(file);
+            }
+            return FileVisitResult.CONTINUE;
+          }
+        });
+    return found;
+  }
+
+  private static List<Path> poms() throws IOException {
+    List<Path> poms = files("src", "pom\\.xml");
+    poms.add(Path.of("pom.xml"));
+    poms.add(Path.of("platform/pom.xml"));
+    assertTrue(poms.size() >= 5, poms::toString);
+    return poms;
+  }
+
+  private static void assertColumns(int most, List<Path> files) {
+    for (Path file : files) {
+      List<String> lines = Page.read(file).lines().toList();
+      for (int i = 0; i < lines.size(); i++) {
+        int at = i + 1;
+        assertTrue(lines.get(i).length() <= most, () -> file + ":" + at + " is too long");
+      }
+    }
+  }
+
+  @Test
+  void classesAreShort() throws IOException {
+    List<Path> sources = files("src/main/java", ".*\\.java");
+    assertTrue(sources.size() > 100, sources::toString);
+    for (Path source : sources) {
+      long lines = Page.read(source).lines().count();
+      assertTrue(lines <= LINES_OF_A_CLASS, () -> source + " has " + lines + " lines");
+    }
+  }
+
+  @Test
+  void linesAreShort() throws IOException {
+    assertColumns(COLUMNS_OF_A_POM, poms());
+    List<Path> sources = files("native", ".*\\.(cpp|h|inl)");
+    assertTrue(sources.size() > 40, sources::toString);
+    assertColumns(COLUMNS_OF_NATIVE_CODE, sources);
+  }
+
+  @Test
+  void everyExecutionOfAPomHasAReason() throws IOException {
+    List<String> without = new ArrayList<>();
+    for (Path pom : poms()) {
+      String text = Page.read(pom);
+      Matcher matcher = EXECUTION_WITHOUT_REASON.matcher(text);
+      while (matcher.find()) {
+        without.add(pom + ":" + (1 + text.substring(0, matcher.start()).lines().count()));
+      }
+    }
+    assertEquals(List.of(), without);
+  }
+}

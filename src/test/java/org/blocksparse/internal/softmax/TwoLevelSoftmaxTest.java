@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.softmax;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** How many rows the computation of all outputs takes at a time. */
+final class TwoLevelSoftmaxTest {
+  @ParameterizedTest
+  @CsvSource({
+    "1, 100, true, 2048",
+    "316, 317, true, 384",
+    "3162, 3163, true, 384",
+    "316, 317, false, 334",
+    "3162, 3163, false, 16"
+  })
+  void rowsAreEnoughForEachBlock(int classes, int slots, boolean direct, int expected) {
+    assertEquals(expected, TwoLevelSoftmax.gridRows(classes, slots, direct));
+  }
+
+  /** A schedule has some tens of bytes on the heap for each pair of a row and a class. */
+  @ParameterizedTest
+  @ValueSource(ints = {20_000, 1_000_000, 5_600_000, 200_000_000, Integer.MAX_VALUE - 8})
+  void schedulesAreNotLargerThanAFewMillionPairs(int classes) {
+    for (boolean direct : new boolean[] {false, true}) {
+      long rows = TwoLevelSoftmax.gridRows(classes, 1, direct);
+      assertTrue(rows >= 1 && (rows == 1 || rows * classes <= 1 << 22), rows + " rows");
+    }
+  }
+}
