@@ -89,8 +89,8 @@ final class ClassifierTest {
         likeliest[smoothed] = best.probability();
       }
     }
-    assertEquals(0.98, likeliest[0], 0.02);
-    assertEquals(0.7, likeliest[1], 0.1);
+    assertTrue(likeliest[0] > 0.95, () -> "not smoothed: " + likeliest[0]);
+    assertTrue(likeliest[1] < 0.9, () -> "smoothed: " + likeliest[1]);
     assertThrows(IllegalArgumentException.class, () -> SMALL.withSmoothing(1));
     assertThrows(IllegalArgumentException.class, () -> SMALL.withSmoothing(-0.1));
   }
