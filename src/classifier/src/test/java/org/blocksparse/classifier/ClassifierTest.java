@@ -213,8 +213,8 @@ final class ClassifierTest {
     assertEquals(9, options.withEpochs(9).epochs(10, 10));
     assertEquals(1, options.classes(1024, 1_000_000));
     assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025, 1_000_000));
-    assertEquals(1, options.classes(5_000, 100_000));
-    assertEquals(ClassAssignment.defaultCount(5_001), options.classes(5_001, 100_000));
+    assertEquals(1, options.classes(10_000, 100_000));
+    assertEquals(ClassAssignment.defaultCount(10_001), options.classes(10_001, 100_000));
     assertEquals(5, options.withClasses(9).classes(5, 100));
     assertEquals(1, options.minCount(500_000));
     assertEquals(2, options.minCount(500_001));
