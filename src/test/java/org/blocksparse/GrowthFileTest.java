@@ -7,6 +7,7 @@ import static org.blocksparse.GrowingLayer.assertSameLayer;
 import static org.blocksparse.GrowingLayer.train;
 import static org.blocksparse.GrowingLayer.trained;
 import static org.blocksparse.GrowingLayer.untrained;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -46,6 +47,26 @@ final class GrowthFileTest {
       }
       assertThrows(
           IllegalStateException.class, () -> layer.assignment().write(folder.resolve("classes")));
+    }
+  }
+
+  /** The fewest that one of its sources has taken, of those that have taken any. */
+  @ParameterizedTest
+  @EnumSource
+  void aClassOfSeveralHasTakenTheStepsOfTheLeastTrained(LayerKind kind) throws IOException {
+    Path file = folder.resolve("model");
+    ClassAssignment three = ClassAssignment.of(0, 0, 1, 1, 2, 2);
+    try (TwoLevelLayer layer = kind.random(2, three, Workers.common(), 1);
+        FloatTensor x = FloatTensor.zeros(1, 2)) {
+      for (int target : new int[] {0, 2, 3, 2}) {
+        LayerKind.step(layer, x, Optimizer.adam(.01f), target);
+      }
+      layer.reassign(ClassAssignment.of(0, 0, 0, 1, 1, 1));
+      layer.save(file, SaveOptions.defaults().withOptimizerState());
+    }
+    try (TensorFile saved = TensorFile.open(file);
+        IntTensor steps = saved.ints("optimizer.steps")) {
+      assertArrayEquals(new int[] {1, 3}, steps.toArray());
     }
   }
 

@@ -275,8 +275,10 @@ final class NarrowBagFileTest {
     assertRefused(brain, "table: element 1 is not a finite number");
     byte[] whole = saved(ElementType.INT8);
     ByteBuffer scales = ByteBuffer.wrap(whole).order(ByteOrder.LITTLE_ENDIAN);
-    scales.putFloat(position(file, "table.scales") + 4, 3e37f);
-    assertRefused(whole, "table.scales: element 1 = 3.0E37 makes weights infinite");
+    for (float large : new float[] {3e37f, -3e37f}) {
+      scales.putFloat(position(file, "table.scales") + 4, large);
+      assertRefused(whole, "table.scales: element 1 = " + large + " makes weights infinite");
+    }
     scales.putFloat(position(file, "table.scales") + 4, Float.NaN);
     assertRefused(whole, "table.scales: element 1 is NaN");
   }

@@ -133,6 +133,13 @@ final class NarrowBagTest {
     assertArrayEquals(new float[3], Arrays.copyOfRange(rounded, 6, 9));
   }
 
+  @Test
+  void eightBits_areTheNearest_ofTwoTheEvenOne() {
+    assertArrayEquals(
+        new float[] {127, 0, 2, 127, 2, 0, -127, -2, -2},
+        rounded(ElementType.INT8, 127, 0.5f, 1.5f, 127, 2.5f, -0.5f, -127, -1.5f, -2.5f));
+  }
+
   @ParameterizedTest
   @CsvSource({"FLOAT16, 0x1p-10f", "BFLOAT16, 0x1p-7f"})
   void sixteenBits_areTheNearest_ofTwoTheEvenOne(ElementType type, String lastPlace) {

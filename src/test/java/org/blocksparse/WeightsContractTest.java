@@ -49,13 +49,18 @@ final class WeightsContractTest {
                     .flatMap(type -> SIZES.stream().map(s -> Arguments.of(kernels, type, s))));
   }
 
-  /** Integers up to 4, and in the first row of each block 127 or -127: scales of 8 bits are 1. */
+  /**
+   * Integers up to 4, and in the first row of each block 127 or -127; times 1, 2 or 4, which are
+   * the scales of 8 bits.
+   */
   private static float[] exact(Data data, Sizes s) {
     float[] W = data.floats(Numbers.SMALL_INTEGERS, Shape.of(s.W()).size());
     for (int i = 0; i < W.length; i++) {
-      if (i / s.oSize() % s.iSize() == 0) {
+      int row = i / s.oSize();
+      if (row % s.iSize() == 0) {
         W[i] = W[i] < 0 ? -127 : 127;
       }
+      W[i] *= 1 << (row / s.iSize() + i % s.oSize()) % 3;
     }
     return W;
   }

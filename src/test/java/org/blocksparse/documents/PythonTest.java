@@ -141,19 +141,20 @@ final class PythonTest {
               .with("FLOAT16", W, ElementType.FLOAT16)
               .with("BFLOAT16", W, ElementType.BFLOAT16));
       runs(
-          "import numpy as np\n"
-              + "from safetensors import deserialize\n"
-              + "tensors = dict(deserialize(open('weights', 'rb').read()))\n"
-              + "def numbers(name, dtype, as_numpy):\n"
-              + "    assert tensors[name]['dtype'] == dtype\n"
-              + "    flat = np.frombuffer(tensors[name]['data'], as_numpy)\n"
-              + "    return flat.reshape(tensors[name]['shape'])\n"
-              + "scales = numbers('INT8.scales', 'F32', '<f4')\n"
-              + "whole = numbers('INT8', 'I8', 'i1').astype('f4') * scales[:, :, None, :]\n"
-              + "brain = numbers('BFLOAT16', 'BF16', '<u2').astype('<u4') << 16\n"
-              + "np.save('INT8.npy', whole)\n"
-              + "np.save('FLOAT16.npy', numbers('FLOAT16', 'F16', '<f2').astype('f4'))\n"
-              + "np.save('BFLOAT16.npy', brain.view('<f4'))\n");
+          """
+          import numpy as np
+          from safetensors import deserialize
+          tensors = dict(deserialize(open('weights', 'rb').read()))
+          def numbers(name, dtype, as_numpy):
+              assert tensors[name]['dtype'] == dtype
+              return np.frombuffer(tensors[name]['data'], as_numpy).reshape(tensors[name]['shape'])
+          scales = numbers('INT8.scales', 'F32', '<f4')
+          whole = numbers('INT8', 'I8', 'i1').astype('f4') * scales[:, :, None, :]
+          brain = numbers('BFLOAT16', 'BF16', '<u2').astype('<u4') << 16
+          np.save('INT8.npy', whole)
+          np.save('FLOAT16.npy', numbers('FLOAT16', 'F16', '<f2').astype('f4'))
+          np.save('BFLOAT16.npy', brain.view('<f4'))
+          """);
       for (ElementType type :
           List.of(ElementType.INT8, ElementType.FLOAT16, ElementType.BFLOAT16)) {
         try (Weights narrow = Weights.of(W, type);
