@@ -512,7 +512,8 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such class, or the slot is empty
    */
   public int output(int classNumber, int slot) {
-    int[] outputs = table.members()[Check.index("classNumber", classNumber, "classes", classCount())];
+    int[] outputs =
+        table.members()[Check.index("classNumber", classNumber, "classes", classCount())];
     return outputs[Check.index("slot", slot, "size", outputs.length)];
   }
 

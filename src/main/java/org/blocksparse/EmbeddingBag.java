@@ -65,9 +65,8 @@ public final class EmbeddingBag implements AutoCloseable {
 
   /**
    * What the sum of a row of n entries is multiplied by. It goes by the number of entries, whatever
-   * their values are, so that it is defined for values that cancel out. For a mean weighted
-   * by the values, so that these count by their share, divide them by their sum and use {@link
-   * #SUM}.
+   * their values are, so that it is defined for values that cancel out. For a mean weighted by the
+   * values, so that these count by their share, divide them by their sum and use {@link #SUM}.
    */
   public enum Mode {
     /** 1. */
@@ -97,7 +96,12 @@ public final class EmbeddingBag implements AutoCloseable {
   private Map<String, String> metadata = Map.of();
 
   private EmbeddingBag(
-      FloatTensor table, Weights narrow, TableRows rows, long features, Mode mode, Workers workers) {
+      FloatTensor table,
+      Weights narrow,
+      TableRows rows,
+      long features,
+      Mode mode,
+      Workers workers) {
     this.table = table;
     this.narrow = narrow;
     this.mode = mode;

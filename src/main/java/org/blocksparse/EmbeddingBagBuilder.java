@@ -47,8 +47,8 @@ public final class EmbeddingBagBuilder {
   }
 
   /**
-   * A layer with a given table, which becomes its own: it changes it when it trains, and closes
-   * it when it is closed.
+   * A layer with a given table, which becomes its own: it changes it when it trains, and closes it
+   * when it is closed.
    *
    * @param table (vocabulary, features)
    * @throws IllegalArgumentException if the shape does not fit

@@ -41,8 +41,7 @@ record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry order) {
     if (text.size() > Integer.MAX_VALUE - 8) {
       throw new MalformedException(text.name(), "has more than 2^31 - 9 bytes");
     }
-    return new LabelsFile(
-        text, offsets, reader.entry(ModelNames.LABEL_ORDER, Dtype.I32, names));
+    return new LabelsFile(text, offsets, reader.entry(ModelNames.LABEL_ORDER, Dtype.I32, names));
   }
 
   long bytes() {

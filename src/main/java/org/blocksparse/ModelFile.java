@@ -234,11 +234,7 @@ final class ModelFile {
                           : FloatTensor.dense(mappedW2, Shape.of(weights.w2().dims())),
                       floats(b2))
                   : new SoftmaxParameters(
-                      null,
-                      floats(b1),
-                      null,
-                      floats(b2),
-                      weights.read(reader, mappedW2)),
+                      null, floats(b1), null, floats(b2), weights.read(reader, mappedW2)),
               link);
       try {
         Labels names = labels == null ? null : labels.read(reader, !mapped);

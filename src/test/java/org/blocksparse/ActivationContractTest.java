@@ -105,8 +105,7 @@ final class ActivationContractTest {
             .assertHolds("gradZ added", sum);
         FloatTensor gatedSum = memory.of("gradZ", before, rows, width);
         FloatTensor gateSum = memory.of("gradGate", gate, rows);
-        activation.addGradient(
-            zTensor, gateTensor, gradATensor, alpha, gatedSum, gateSum, workers);
+        activation.addGradient(zTensor, gateTensor, gradATensor, alpha, gatedSum, gateSum, workers);
         ActivationOracle.gradZ(activation, n, z, gate, gradA, rows, width)
             .addedTo(before, alpha)
             .assertHolds("gated gradZ added", gatedSum);

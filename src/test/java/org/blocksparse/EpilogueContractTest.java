@@ -327,7 +327,8 @@ final class EpilogueContractTest {
                   .withGate(w.gate);
           float[][] results = new float[6][];
           for (int i = 0; i < 2; i++) {
-            BlockPlan plan = w.plan.withWorkers(i == 0 ? Workers.callingThread() : Workers.of(pool, 4));
+            BlockPlan plan =
+                w.plan.withWorkers(i == 0 ? Workers.callingThread() : Workers.of(pool, 4));
             try (FloatTensor out = SparseBlockDot.apply(w.W, w.h, plan, epilogue);
                 FloatTensor gradZ = FloatTensor.zeros(sizes.batch(), sizes.iWin(), width);
                 FloatTensor gradGate = FloatTensor.zeros(sizes.batch(), sizes.iWin())) {

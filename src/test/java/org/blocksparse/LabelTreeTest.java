@@ -248,8 +248,7 @@ final class LabelTreeTest {
         FloatTensor x = FloatTensor.of(new float[] {Float.POSITIVE_INFINITY}, 1, 1);
         SparseRows targets = SparseRows.of(List.of(new int[] {0}))) {
       List<float[]> before = parameters(tree);
-      assertThrows(
-          ArithmeticException.class, () -> tree.step(x, targets, Optimizer.sgd(0.1f)));
+      assertThrows(ArithmeticException.class, () -> tree.step(x, targets, Optimizer.sgd(0.1f)));
       assertEqual(before, parameters(tree), "after an infinite x");
     }
   }

@@ -25,8 +25,8 @@ import org.junit.jupiter.api.Test;
 
 /**
  * Packages know each other one way: the facade knows those below, and those below neither the
- * facade nor each other in a circle. What a class knows is what its constant pool names, and what its
- * source imports: javac copies constants without a trace.
+ * facade nor each other in a circle. What a class knows is what its constant pool names, and what
+ * its source imports: javac copies constants without a trace.
  */
 final class LayeringTest {
   private static final String FACADE = "org.blocksparse";
@@ -57,8 +57,7 @@ final class LayeringTest {
     }
     assertTrue(sources.size() > 100, sources::toString);
     for (Path source : sources) {
-      String own =
-          SOURCES.relativize(source.getParent()).toString().replaceAll("[/\\\\]", ".");
+      String own = SOURCES.relativize(source.getParent()).toString().replaceAll("[/\\\\]", ".");
       Matcher other = IMPORT.matcher(Files.readString(source));
       while (other.find()) {
         if (!other.group(1).equals(own)) {

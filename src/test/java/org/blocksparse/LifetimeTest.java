@@ -270,7 +270,8 @@ final class LifetimeTest {
           }
           task.run();
         };
-    try (FloatTensor out = SparseBlockDot.apply(W, h, b, plan.withWorkers(Workers.of(closing, 3)))) {
+    try (FloatTensor out =
+        SparseBlockDot.apply(W, h, b, plan.withWorkers(Workers.of(closing, 3)))) {
       assertEquals(0L, during.get(), "bytes were freed under a running operation");
       assertArrayEquals(expected, out.toArray());
     }

@@ -163,9 +163,11 @@ final class RaggedPlanTest {
           SparseRows inputs = SparseRows.of(equalBegins(s.batch(), s.iWin()), p.inputIdx());
           SparseRows outputs = SparseRows.of(equalBegins(s.batch(), s.oWin()), p.outputIdx());
           BlockPlan equal =
-              BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(kernels.workers());
+              BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                  .withWorkers(kernels.workers());
           BlockPlan ragged =
-              BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks()).withWorkers(kernels.workers())) {
+              BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks())
+                  .withWorkers(kernels.workers())) {
         assertSameBits(
             "dot",
             SparseBlockDot.apply(W, h, b, equal),
@@ -259,9 +261,11 @@ final class RaggedPlanTest {
         SparseRows inputs = SparseRows.of(equalBegins(s.batch(), s.iWin()), p.inputIdx());
         SparseRows outputs = SparseRows.of(equalBegins(s.batch(), s.oWin()), p.outputIdx());
         BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(kernels.workers());
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                .withWorkers(kernels.workers());
         BlockPlan raggedPlan =
-            BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks()).withWorkers(kernels.workers())) {
+            BlockPlan.of(inputs, outputs, s.iBlocks(), s.oBlocks())
+                .withWorkers(kernels.workers())) {
       Operands equal = new Operands(h, gradOut, gate, plan);
       Operands ragged =
           new Operands(

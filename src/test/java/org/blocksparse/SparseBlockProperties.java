@@ -73,7 +73,8 @@ final class SparseBlockProperties {
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
         BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(kernels.workers())) {
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                .withWorkers(kernels.workers())) {
       FloatTensor W =
           transposed
               ? memory.of("W", p.transposedW(), p.transposedShape()).transposeBlocks()

@@ -120,7 +120,8 @@ final class SparseBlockStepProperties {
           IntTensor inputIdx = IntTensor.of(p.inputIdx(), sizes.inputIdx());
           IntTensor outputIdx = IntTensor.of(p.outputIdx(), sizes.outputIdx());
           BlockPlan plan =
-              BlockPlan.of(inputIdx, outputIdx, sizes.iBlocks(), sizes.oBlocks()).withWorkers(workers)) {
+              BlockPlan.of(inputIdx, outputIdx, sizes.iBlocks(), sizes.oBlocks())
+                  .withWorkers(workers)) {
         InputBias.step(gradOut, gates, plan, optimizer, bias, state);
       }
       boolean[] touched = new boolean[before.length];
@@ -142,7 +143,8 @@ final class SparseBlockStepProperties {
           IntTensor inputIdx = IntTensor.of(p.inputIdx(), sizes.inputIdx());
           IntTensor outputIdx = IntTensor.of(p.outputIdx(), sizes.outputIdx());
           BlockPlan plan =
-              BlockPlan.of(inputIdx, outputIdx, sizes.iBlocks(), sizes.oBlocks()).withWorkers(workers)) {
+              BlockPlan.of(inputIdx, outputIdx, sizes.iBlocks(), sizes.oBlocks())
+                  .withWorkers(workers)) {
         SparseBlockDot.stepW(h, gradOut, plan, optimizer, W, state);
         SparseBlockDot.stepB(gradOut, plan, optimizer, b, state);
       }

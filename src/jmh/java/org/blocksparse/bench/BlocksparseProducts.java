@@ -29,7 +29,8 @@ final class BlocksparseProducts implements Products {
     Workload workload = problem.workload;
     inputIdx = IntTensor.of(problem.inputIdx, workload.batch, workload.iWin);
     outputIdx = IntTensor.of(problem.outputIdx, workload.batch, workload.oWin);
-    plan = BlockPlan.of(inputIdx, outputIdx, workload.iBlocks, workload.oBlocks).withWorkers(workers);
+    plan =
+        BlockPlan.of(inputIdx, outputIdx, workload.iBlocks, workload.oBlocks).withWorkers(workers);
     bias = FloatTensor.zeros(workload.oBlocks, workload.oSize);
     out = FloatTensor.zeros(workload.batch, workload.oWin, workload.oSize);
     gradH = FloatTensor.zeros(workload.batch, workload.iWin, workload.iSize);

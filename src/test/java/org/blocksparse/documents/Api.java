@@ -16,7 +16,8 @@ import java.util.stream.Stream;
 /** The public methods of the library, as pages name them. */
 final class Api {
   /**
-   * {@code step(x, targets)}, {@code Loss.mean()}, {@code plan.withWorkers(workers)} or {@code Loss.sum}.
+   * {@code step(x, targets)}, {@code Loss.mean()}, {@code plan.withWorkers(workers)} or {@code
+   * Loss.sum}.
    */
   private static final Pattern METHOD =
       Pattern.compile("(?:(\\w+)\\.)?([a-z][a-zA-Z0-9]*)(?:\\(([^()]*)\\))?");

@@ -325,7 +325,9 @@ final class SoftmaxKernelTest {
     }
   }
 
-  /** Where what is impossible gets a share of the smoothing, the loss is infinite; else it is not. */
+  /**
+   * Where what is impossible gets a share of the smoothing, the loss is infinite; else it is not.
+   */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void smoothingTowardsWhatIsImpossible(KernelsUnderTest kernels) {

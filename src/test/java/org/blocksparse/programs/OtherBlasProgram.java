@@ -103,7 +103,8 @@ public final class OtherBlasProgram {
         FloatTensor b = FloatTensor.of(p.b(), s.b());
         IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
         IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers)) {
+        BlockPlan plan =
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers)) {
       while (System.nanoTime() < end) {
         try (FloatTensor out = SparseBlockDot.apply(W, h, b, plan)) {
           Oracle.dot(p).assertExact("our product", out);

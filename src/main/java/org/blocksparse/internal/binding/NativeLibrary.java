@@ -205,7 +205,7 @@ public final class NativeLibrary {
     }
     if (Loader.class.getClassLoader() != NativeLibrary.class.getClassLoader()) {
       return "JavaCPP was loaded by another class loader than blocksparse, and gives its libraries"
-                 + " to one loader only: put the jars of both into the same one";
+          + " to one loader only: put the jars of both into the same one";
     }
     return "Check that org.bytedeco:javacpp and org.bytedeco:openblas with the classifier "
         + platform

@@ -95,7 +95,8 @@ final class Trainer {
     ClassAssignment classes = classes();
     options
         .listener()
-        .begin(set.size(), epochs, set.vocabulary().rows(), classes.outputs(), classes.classCount());
+        .begin(
+            set.size(), epochs, set.vocabulary().rows(), classes.outputs(), classes.classCount());
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
     EmbeddingBag bag =
         EmbeddingBag.builder(set.vocabulary().rows(), options.dimension())
