@@ -42,7 +42,7 @@ public final class TrainingOptions {
    */
   private static final int FEW_LABELS = 1024;
 
-  private static final long FEW_SCORES = 500_000_000;
+  private static final long FEW_SCORES = 1_000_000_000;
 
   /** With more features than these, those that occur once are left out by default. */
   private static final int MANY_FEATURES = 500_000;
@@ -240,7 +240,7 @@ public final class TrainingOptions {
    * How many classes the labels are put into.
    *
    * @param value 0, the default, is 1, which is a plain softmax, for up to 1024 labels or if labels
-   *     times examples times epochs are at most 500 million, and {@link
+   *     times examples times epochs are at most a billion, and {@link
    *     ClassAssignment#defaultCount} otherwise; more than there are labels are as many as there
    *     are labels
    * @throws IllegalArgumentException if it is negative

@@ -89,8 +89,8 @@ final class ClassifierTest {
         likeliest[smoothed] = best.probability();
       }
     }
-    assertEquals(0.98, likeliest[0], 0.02);
-    assertEquals(0.7, likeliest[1], 0.1);
+    assertTrue(likeliest[0] > 0.95, () -> "not smoothed: " + likeliest[0]);
+    assertTrue(likeliest[1] < 0.9, () -> "smoothed: " + likeliest[1]);
     assertThrows(IllegalArgumentException.class, () -> SMALL.withSmoothing(1));
     assertThrows(IllegalArgumentException.class, () -> SMALL.withSmoothing(-0.1));
   }
@@ -213,8 +213,8 @@ final class ClassifierTest {
     assertEquals(9, options.withEpochs(9).epochs(10, 10));
     assertEquals(1, options.classes(1024, 1_000_000));
     assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025, 1_000_000));
-    assertEquals(1, options.classes(5_000, 100_000));
-    assertEquals(ClassAssignment.defaultCount(5_001), options.classes(5_001, 100_000));
+    assertEquals(1, options.classes(10_000, 100_000));
+    assertEquals(ClassAssignment.defaultCount(10_001), options.classes(10_001, 100_000));
     assertEquals(5, options.withClasses(9).classes(5, 100));
     assertEquals(1, options.minCount(500_000));
     assertEquals(2, options.minCount(500_001));
