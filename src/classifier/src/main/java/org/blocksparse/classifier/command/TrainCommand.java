@@ -25,8 +25,8 @@ import picocli.CommandLine.Parameters;
     name = "train",
     description = {
       "Trains a model on examples, one on each line.",
-      "Ctrl-C ends the training, and the best model so far is saved; before the first step, there is"
-          + " none, and it ends all."
+      "Ctrl-C ends the training, and the best model so far is saved; before the first step, there"
+          + " is none, and it ends all."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -281,7 +281,8 @@ final class TrainCommand implements Callable<Integer> {
     out.printf("  %s quantize %s OUT%n      a smaller model, nearly as good%n", command, model);
     if (validation == null) {
       out.printf(
-          "  %s train --validation OTHERS -o %s %s%n      measured on other examples, and the best model kept%n",
+          "  %s train --validation OTHERS -o %s %s%n      measured on other examples, and the best"
+              + " model kept%n",
           command, model, Launcher.word(file));
     }
   }
