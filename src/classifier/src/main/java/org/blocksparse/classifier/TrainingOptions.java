@@ -240,9 +240,8 @@ public final class TrainingOptions {
    * How many classes the labels are put into.
    *
    * @param value 0, the default, is 1, which is a plain softmax, for up to 1024 labels or if labels
-   *     times examples times epochs are at most a billion, and {@link
-   *     ClassAssignment#defaultCount} otherwise; more than there are labels are as many as there
-   *     are labels
+   *     times examples times epochs are at most a billion, and {@link ClassAssignment#defaultCount}
+   *     otherwise; more than there are labels are as many as there are labels
    * @throws IllegalArgumentException if it is negative
    */
   public TrainingOptions withClasses(int value) {
