@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstring>
 
 #include "blas_products.h"
@@ -99,6 +100,89 @@ int32_t pairs_per_segment(const gemm_schedule& plan, const gemm_chunk& chunk) {
   return (start[chunk.segment_count] - start[0]) / chunk.segment_count;
 }
 
+// Pairs that the kernel gets at once.
+constexpr int32_t kQueuedPairs = 128;
+
+// Elements of a block, and the rows of it in the mean, up to which products are made pair by pair.
+constexpr int64_t kSmallBlock = 1024;
+constexpr int32_t kFewRows = 3;
+
+// Rows up to which products with a transposed block of any size are dot products.
+constexpr int32_t kLeastDotRows = 2;
+
+// Whether the blocks of a chunk have few rows, and each has one.
+bool has_few_rows(const gemm_schedule& plan, const gemm_chunk& chunk) {
+  const indices starts = {plan.pair_start + chunk.segment_begin, chunk.segment_count + 1};
+  return starts[chunk.segment_count] - starts[0] <= int64_t{kFewRows} * chunk.segment_count &&
+         rises(starts);
+}
+
+// Products of small blocks of floats with few rows, of many chunks, in their order.
+class pair_queue {
+ public:
+  explicit pair_queue(const gemm_call& call) : call_(call) {}
+
+  void add(const gemm_chunk& chunk) {
+    const int32_t* const starts = call_.plan.pair_start + chunk.segment_begin;
+    const int32_t begin = starts[0];
+    const int32_t end = starts[chunk.segment_count];
+    if (!call_.accumulate) {
+      initialise_rows(call_, chunk);
+    }
+    int32_t segment = chunk.segment_begin;
+    for (int32_t p = begin; p < end;) {
+      const int32_t room = kQueuedPairs + kPairsAhead - count_;
+      const int32_t next = end - p < room ? end : p + room;
+      segment = append(chunk, segment, p, next);
+      p = next;
+      if (count_ == kQueuedPairs + kPairsAhead) {
+        run(kQueuedPairs);
+        std::memcpy(pairs_, pairs_ + kQueuedPairs, sizeof(row_and_block) * kPairsAhead);
+        count_ = kPairsAhead;
+      }
+    }
+  }
+
+  // What is left of all chunks.
+  void finish() {
+    if (count_ > 0) {
+      std::fill_n(pairs_ + count_, kPairsAhead, pairs_[count_ - 1]);
+      run(count_);
+    }
+  }
+
+ private:
+  // Pairs [begin, end), of which the first is of that segment or the one after it. Returns that of
+  // the last. A loop over the pairs of each segment would end at a place that cannot be foreseen.
+  int32_t append(const gemm_chunk& chunk, int32_t segment, int32_t begin, int32_t end) {
+    const gemm_schedule plan = call_.plan;
+    const float* const a = call_.a;
+    const int64_t lda = call_.lda;
+    float* const c = call_.row(0);
+    const int64_t ldc = call_.ldc;
+    const float* const w = static_cast<const float*>(call_.block(0, chunk.write_block).data);
+    const int64_t stride = call_.w_read_stride;
+    row_and_block* to = pairs_ + count_;
+    for (int32_t p = begin; p < end; ++p, ++to) {
+      segment += static_cast<int32_t>(plan.pair_start[segment + 1] == p);
+      to->a = a + plan.pair_read[p] * lda;
+      to->c = c + chunk.rows[plan.pair_write[p]] * ldc;
+      to->w = w + plan.read_block[segment] * stride;
+    }
+    count_ += end - begin;
+    return segment;
+  }
+
+  void run(int32_t count) const {
+    call_.kernels->gemm_pairs(
+        {pairs_, count, call_.k, call_.columns, call_.ldw, call_.w_transposed});
+  }
+
+  const gemm_call& call_;
+  int32_t count_ = 0;
+  row_and_block pairs_[kQueuedPairs + 2 * kPairsAhead];
+};
+
 // Whether the first segment writes each row of the chunk once. Then its product begins with the
 // bias or with 0, and the rows need not be written before.
 bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
@@ -113,15 +197,15 @@ bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
   return covers;
 }
 
-// Makes tiles of the pairs from `begin` on; returns where the pairs end that found no room. A tile
+// Makes tiles of the pairs [begin, end); returns where the pairs end that found no room. A tile
 // ends before a row that it writes already: repeats follow each other.
-int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin,
+int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin, int32_t end,
                    row_tile* tiles, int32_t* tile_count) {
   int32_t i = begin;
   int32_t count = 0;
-  for (; i < segment.read.count && count < kMostTiles; ++count) {
+  for (; i < end && count < kMostTiles; ++count) {
     row_tile& tile = tiles[count];
-    const int32_t rest = segment.read.count - i;
+    const int32_t rest = end - i;
     // Tiles of nearly equal height: one of a single row has too few sums to keep the multipliers
     // busy.
     const int32_t most = rest <= kTileRows ? rest : (rest - 1) / ((rest - 1) / kTileRows + 1) + 1;
@@ -131,15 +215,16 @@ int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t b
       tile.c[rows] = call.row(segment.write[i]);
       ++rows;
       ++i;
-    } while (rows < most && i < segment.read.count &&
-             segment.write.position[i] != segment.write.position[i - 1]);
+    } while (rows < most && i < end && segment.write.position[i] != segment.write.position[i - 1]);
     tile.rows = rows;
   }
   *tile_count = count;
   return i;
 }
 
-void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view next_chunk) {
+// At most `most` rows of a block at once.
+void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view next_chunk,
+                  int32_t most) {
   const bool fused = !call.accumulate && call.k > 0 && covers_rows_once(call.plan, chunk);
   if (!call.accumulate && !fused) {
     initialise_rows(call, chunk);
@@ -162,7 +247,8 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
                  : work.bias != nullptr ? sums_begin::with_bias
                                         : sums_begin::with_zero;
     for (int32_t i = 0; i < segment.read.count;) {
-      i = make_tiles(call, segment, i, tiles, &work.tile_count);
+      const int32_t end = segment.read.count - i > most ? i + most : segment.read.count;
+      i = make_tiles(call, segment, i, end, tiles, &work.tile_count);
       if (i < segment.read.count) {
         work.next = work.w;
       } else if (s + 1 < chunk.segment_count) {
@@ -220,26 +306,29 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
   if (!is_range(call.column_begin, column_end, n) || !is_blas_size(call.ldw)) {
     return BLOCKSPARSE_BAD_SIZE;
   }
-  if (!is_range(chunk_begin, chunk_end, call.plan.chunks)) {
-    return BLOCKSPARSE_BAD_SCHEDULE;
-  }
+  status =
+      call.plan.check(chunk_begin, chunk_end, call.read_blocks, call.write_blocks, a_rows, c_rows);
   call.columns = column_end - call.column_begin;
+  if (status != BLOCKSPARSE_OK || call.columns == 0) {
+    return status;
+  }
 
+  const bool small = call.k > 0 && int64_t{call.k} * n <= kSmallBlock;
+  pair_queue queue(call);
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
-    gemm_chunk chunk;
-    status = call.plan.chunk(i, call.read_blocks, call.write_blocks, a_rows, c_rows, &chunk);
-    if (status != BLOCKSPARSE_OK) {
-      return status;
-    }
-    if (call.columns == 0) {
-      continue;
-    }
+    const gemm_chunk chunk = call.plan.chunk(i);
     if (goes_to_blas(path, isa, what, pairs_per_segment(call.plan, chunk), call.k, n)) {
       run_on_blas(call, chunk);
+    } else if (!small || !has_few_rows(call.plan, chunk)) {
+      run_on_tiles(call, chunk, first_block(call, i + 1), INT32_MAX);
+    } else if (call.w_type == element_type::float32) {
+      queue.add(chunk);
     } else {
-      run_on_tiles(call, chunk, first_block(call, i + 1));
+      // So few that a transposed block is not made a panel of: the bits of floats.
+      run_on_tiles(call, chunk, first_block(call, i + 1), kLeastDotRows);
     }
   }
+  queue.finish();
   return BLOCKSPARSE_OK;
 }
 

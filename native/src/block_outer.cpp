@@ -109,6 +109,34 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
   }
 }
 
+// Elements of a block up to which a few pairs are taken all at once.
+constexpr int64_t kSmallBlock = 1024;
+
+// What is the same for all blocks of a call.
+outer_pairs_work few_pairs_of(const outer_part& p) {
+  outer_pairs_work work = {};
+  work.x = p.x;
+  work.ldx = p.ldx;
+  work.y = p.y;
+  work.ldy = p.ldy;
+  work.m = p.m;
+  work.n = p.n;
+  work.alpha = p.alpha;
+  work.accumulate = p.accumulate;
+  work.ldo = p.ldo;
+  return work;
+}
+
+void run_few_pairs(const outer_part& p, const kernel_table& kernels, outer_pairs_work* work) {
+  work->x_rows = p.x_rows.data;
+  work->y_rows = p.y_rows.data;
+  work->pairs = p.x_rows.count;
+  work->stream = may_stream(p);
+  work->o = p.o;
+  work->next_o = p.next_o != nullptr ? p.next_o : p.o;
+  kernels.outer_pairs(*work);
+}
+
 // Whether a sum of the products might be beyond all floats though alpha times that is not. It looks
 // at whole rows, so that what is done with a block does not depend on the part of it that is asked
 // for.
@@ -173,36 +201,32 @@ struct outer_call {
     if (!is_range(m_begin, m_end, m) || !is_blas_size(ldo)) {
       return BLOCKSPARSE_BAD_SIZE;
     }
-    return is_range(block_begin, block_end, plan.blocks) ? BLOCKSPARSE_OK
-                                                         : BLOCKSPARSE_BAD_SCHEDULE;
+    return plan.check(block_begin, block_end, x_blocks, y_blocks, x_rows, y_rows);
   }
 
   // The part of a block that is asked for.
-  float* place(int32_t x_block, int32_t y_block) const {
-    return o + x_block * o_x_stride + y_block * o_y_stride + m_begin * (transposed ? 1 : ldo);
+  float* place(int32_t b) const {
+    return o + plan.x_block[b] * o_x_stride + plan.y_block[b] * o_y_stride +
+           m_begin * (transposed ? 1 : ldo);
   }
 
-  outer_part part_of(const outer_block& block, const float* next_o) const {
+  // What is the same for all blocks.
+  outer_part common_part() const {
     outer_part part = {};
     part.m = m_end - m_begin;
     part.n = n;
     part.alpha = alpha;
-    part.x_rows = block.x;
-    part.x = block.x.count > 0 ? x + m_begin : nullptr;  // x may be null if there are no pairs
+    part.x = x_rows > 0 ? x + m_begin : nullptr;  // x may be null if there are no rows
     part.ldx = ldx;
-    part.y_rows = block.y;
     part.y = y;
     part.ldy = ldy;
     part.accumulate = accumulate;
     part.beyond_caches = beyond_caches;
-    part.o = place(block.x_block, block.y_block);
     part.ldo = ldo;
-    part.next_o = next_o;
     return transposed ? swapped(part) : part;
   }
 
-  void write(const outer_block& block, const float* next_o) const {
-    const outer_part part = part_of(block, next_o);
+  void write(const outer_block& block, const outer_part& part, outer_pairs_work* few_pairs) const {
     if (block.x.count == 0) {
       if (!accumulate) {
         write_zeros(part);
@@ -212,27 +236,30 @@ struct outer_call {
     } else if (alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n)) {
       // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
       run_on_blas(part, scratch, scratch_length);
+    } else if (block.x.count <= kFewPairs && int64_t{part.m} * part.n <= kSmallBlock) {
+      run_few_pairs(part, *kernels, few_pairs);
     } else {
       run_on_tiles(part, *kernels);
     }
   }
 
-  blocksparse_status run(int32_t block_begin, int32_t block_end) const {
+  void run(int32_t block_begin, int32_t block_end) const {
+    if (m_begin == m_end || n == 0) {
+      return;
+    }
+    outer_part part = common_part();
+    outer_pairs_work few_pairs = few_pairs_of(part);
     for (int32_t b = block_begin; b < block_end; ++b) {
-      outer_block block;
-      const blocksparse_status status = plan.block(b, x_blocks, y_blocks, x_rows, y_rows, &block);
-      if (status != BLOCKSPARSE_OK) {
-        return status;
-      }
-      if (m_begin < m_end && n > 0) {
-        const bool has_next = b + 1 < block_end && plan.names_block(b + 1, x_blocks, y_blocks);
-        write(block, has_next ? place(plan.x_block[b + 1], plan.y_block[b + 1]) : nullptr);
-      }
+      const outer_block block = plan.block(b);
+      part.x_rows = transposed ? block.y : block.x;
+      part.y_rows = transposed ? block.x : block.y;
+      part.o = place(b);
+      part.next_o = b + 1 < block_end ? place(b + 1) : nullptr;
+      write(block, part, &few_pairs);
     }
     if (beyond_caches) {
       kernels->end_streams();
     }
-    return BLOCKSPARSE_OK;
   }
 };
 
@@ -287,5 +314,8 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
   call.scratch = scratch;
   call.scratch_length = scratch_length;
   status = call.check(block_begin, block_end);
-  return status == BLOCKSPARSE_OK ? call.run(block_begin, block_end) : status;
+  if (status == BLOCKSPARSE_OK) {
+    call.run(block_begin, block_end);
+  }
+  return status;
 }

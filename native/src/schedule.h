@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Views of the packed schedules of blocksparse.h. They come from outside and are never trusted:
-// parse() checks in constant time that the arrays fill the memory given, and what a chunk follows
-// is checked by check_chunk() and its kin before the chunk is run. No other code looks at a
-// schedule before that.
+// parse() checks in constant time that the arrays fill the memory given, and what chunks follow is
+// checked by check() or rows_of() before they are run. No other code looks at a schedule before
+// that.
 #ifndef BLOCKSPARSE_SRC_SCHEDULE_H
 #define BLOCKSPARSE_SRC_SCHEDULE_H
 
@@ -43,6 +43,15 @@ inline uint32_t descents(indices list) {
 }
 
 inline bool ascends(indices list) { return descents(list) == 0; }
+
+// Whether every index is larger than the one before it.
+inline bool rises(indices list) {
+  uint32_t rests = 0;
+  for (int32_t i = 1; i < list.count; ++i) {
+    rests += static_cast<uint32_t>(list.data[i - 1] >= list.data[i]);
+  }
+  return rests == 0;
+}
 
 // True if each part of the list ascends. Parts lie one after the other; `starts` tells where each
 // begins, counted from where the first does, and where the last ends: ascending.
@@ -115,6 +124,16 @@ class array_reader {
   int64_t left_;
 };
 
+// Whether boundaries from anywhere in such an array on are those of parts of `total` things.
+inline bool are_boundaries(indices starts, int32_t total) {
+  return starts[0] >= 0 && starts[starts.count - 1] <= total && ascends(starts);
+}
+
+// All parts together, which lie one after the other.
+inline indices parts(indices starts, const int32_t* things) {
+  return {things + starts[0], starts[starts.count - 1] - starts[0]};
+}
+
 // Part i of `total` things; false if the boundaries are no range of them.
 inline bool part_of(const int32_t* boundaries, int32_t i, int32_t total, int32_t* begin,
                     int32_t* count) {
@@ -186,29 +205,46 @@ struct gemm_schedule {
     return inside ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_INDEX;
   }
 
-  // Chunk c with its rows and all that its segments name, checked.
-  blocksparse_status chunk(int32_t c, int32_t read_blocks, int32_t write_blocks, int64_t read_rows,
-                           int64_t write_rows, gemm_chunk* chunk) const {
-    const blocksparse_status status = rows_of(c, write_blocks, write_rows, chunk);
-    if (status != BLOCKSPARSE_OK || chunk->segment_count == 0) {
-      return status;
-    }
-    // All segments at once: where each has a row or two, a check of its own would take as long as
-    // its product.
-    const indices starts = {pair_start + chunk->segment_begin, chunk->segment_count + 1};
-    const int32_t begin = starts[0];
-    const int32_t end = starts[chunk->segment_count];
-    if (begin < 0 || end > pairs || !ascends(starts)) {
+  // Chunks [begin, end) and all that they name. All at once: where there are few pairs to a
+  // segment, or few segments to a chunk, a check of each would take as long as its products.
+  blocksparse_status check(int32_t begin, int32_t end, int32_t read_blocks, int32_t write_blocks,
+                           int64_t read_rows, int64_t write_rows) const {
+    if (!is_range(begin, end, chunks)) {
       return BLOCKSPARSE_BAD_SCHEDULE;
     }
-    const indices positions = {pair_write + begin, end - begin};
-    if (!all_below(positions, chunk->rows.count) || !ascends_within(positions, starts)) {
+    const indices row_starts = {row_start + begin, end - begin + 1};
+    const indices segment_starts = {segment_start + begin, end - begin + 1};
+    if (!are_boundaries(row_starts, rows) || !are_boundaries(segment_starts, segments)) {
       return BLOCKSPARSE_BAD_SCHEDULE;
     }
-    const bool inside =
-        all_below({read_block + chunk->segment_begin, chunk->segment_count}, read_blocks) &&
-        all_below({pair_read + begin, end - begin}, read_rows);
+    const indices blocks_read = parts(segment_starts, read_block);
+    const indices pair_starts = {pair_start + segment_starts[0], blocks_read.count + 1};
+    if (!are_boundaries(pair_starts, pairs)) {
+      return BLOCKSPARSE_BAD_SCHEDULE;
+    }
+    for (int32_t c = begin; c < end; ++c) {
+      const int32_t first = pair_start[segment_start[c]];
+      if (!all_below({pair_write + first, pair_start[segment_start[c + 1]] - first},
+                     row_start[c + 1] - row_start[c])) {
+        return BLOCKSPARSE_BAD_SCHEDULE;
+      }
+    }
+    if (!ascends_within(parts(pair_starts, pair_write), pair_starts)) {
+      return BLOCKSPARSE_BAD_SCHEDULE;
+    }
+    const bool inside = all_below({write_block + begin, end - begin}, write_blocks) &&
+                        all_below(parts(row_starts, row), write_rows) &&
+                        all_below(blocks_read, read_blocks) &&
+                        all_below(parts(pair_starts, pair_read), read_rows);
     return inside ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_INDEX;
+  }
+
+  // Chunk c, which has been checked.
+  gemm_chunk chunk(int32_t c) const {
+    return {write_block[c],
+            {row + row_start[c], row_start[c + 1] - row_start[c]},
+            segment_start[c],
+            segment_start[c + 1] - segment_start[c]};
   }
 
   // Segment s of a chunk that has been checked.
@@ -252,22 +288,28 @@ struct outer_schedule {
     return reader.used_up() ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_SCHEDULE;
   }
 
-  // Whether block b is one of the grid; its pairs are not looked at.
-  bool names_block(int32_t b, int32_t x_blocks, int32_t y_blocks) const {
-    return all_below({x_block + b, 1}, x_blocks) && all_below({y_block + b, 1}, y_blocks);
-  }
-
-  // Block b and all that its pairs name, checked.
-  blocksparse_status block(int32_t b, int32_t x_blocks, int32_t y_blocks, int64_t x_rows,
-                           int64_t y_rows, outer_block* block) const {
-    int32_t begin, count;
-    if (!part_of(pair_start, b, pairs, &begin, &count)) {
+  // Blocks [begin, end) and all that their pairs name.
+  blocksparse_status check(int32_t begin, int32_t end, int32_t x_blocks, int32_t y_blocks,
+                           int64_t x_rows, int64_t y_rows) const {
+    if (!is_range(begin, end, blocks)) {
       return BLOCKSPARSE_BAD_SCHEDULE;
     }
-    *block = {x_block[b], y_block[b], {pair_x + begin, count}, {pair_y + begin, count}};
-    const bool inside = names_block(b, x_blocks, y_blocks) && all_below(block->x, x_rows) &&
-                        all_below(block->y, y_rows);
+    const indices starts = {pair_start + begin, end - begin + 1};
+    if (!are_boundaries(starts, pairs)) {
+      return BLOCKSPARSE_BAD_SCHEDULE;
+    }
+    const bool inside = all_below({x_block + begin, end - begin}, x_blocks) &&
+                        all_below({y_block + begin, end - begin}, y_blocks) &&
+                        all_below(parts(starts, pair_x), x_rows) &&
+                        all_below(parts(starts, pair_y), y_rows);
     return inside ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_INDEX;
+  }
+
+  // Block b, which has been checked.
+  outer_block block(int32_t b) const {
+    const int32_t begin = pair_start[b];
+    const int32_t count = pair_start[b + 1] - begin;
+    return {x_block[b], y_block[b], {pair_x + begin, count}, {pair_y + begin, count}};
   }
 };
 

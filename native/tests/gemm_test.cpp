@@ -172,6 +172,12 @@ void check_problem(const problem& p, int32_t isa, int32_t path, uint64_t stream)
     CHECK_STATUS(BLOCKSPARSE_OK, columns.run(p, isa, path, 0, chunks_of(o), begin, end));
     compare(p, before, columns.c, begin, end, whole);
     CHECK(columns.c.intact());
+    for (int32_t row = 0; path == BLOCKSPARSE_PATH_TILE && row < o.c.rows(); ++row) {
+      for (int32_t q = begin; q < end; ++q) {
+        const float all = o.c.at(row, q), part = columns.c.at(row, q);
+        CHECK(std::memcmp(&all, &part, sizeof(float)) == 0);
+      }
+    }
 
     // The least scratch memory that is allowed.
     operands least = before.o;
@@ -247,6 +253,47 @@ void check_dense_rows(int32_t isa, int32_t path) {
   }
 }
 
+// A segment without pairs between others, which Java never makes.
+void check_empty_segments(int32_t isa) {
+  context() = std::string("empty segments, isa ") + blocksparse_isa_name(isa);
+  const std::vector<int32_t> schedule = {BLOCKSPARSE_GEMM_SCHEDULE,
+                                         1,
+                                         5,
+                                         2,
+                                         3,  // chunks, segments, rows, pairs
+                                         0,  // write_block
+                                         0,
+                                         2,  // row_start
+                                         0,
+                                         5,  // segment_start
+                                         0,
+                                         1,
+                                         2,
+                                         3,
+                                         4,  // read_block
+                                         0,
+                                         0,
+                                         1,
+                                         1,
+                                         3,
+                                         3,  // pair_start
+                                         1,
+                                         0,  // row
+                                         0,
+                                         1,
+                                         0,  // pair_read
+                                         1,
+                                         0,
+                                         1};  // pair_write
+  const std::vector<float> a = {1, 10}, w = {1, 2, 3, 4, 5};
+  std::vector<float> c(2);
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_gemm_f32(
+                                   isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0,
+                                   1, 0, 1, 1, 1, a.data(), 2, 1, w.data(), 5, 1, 1, 1, 1, 0,
+                                   nullptr, 0, 0, c.data(), 2, 1, nullptr, 0));
+  CHECK(c[0] == 2.0f + 4.0f && c[1] == 40.0f);
+}
+
 // So many columns that the product of two counts of tiles is beyond 32 bits. A few rows, and enough
 // for a panel to pay.
 void check_very_wide_blocks(int32_t isa) {
@@ -299,6 +346,9 @@ int main() {
       {"n is 0", 8, 0, 2, 2, 4, 2, 2, 3, kNo, kNo, kNo, kNo},
       {"nothing read", 8, 12, 2, 2, 4, 0, 2, 3, kNo, kNo, kNo, kNo},
       {"nothing written", 8, 12, 2, 2, 4, 2, 0, 3, kNo, kNo, kNo, kNo},
+      {"small blocks", 16, 16, 9, 4, 30, 4, 3, 100, kNo, kNo, kNo, kNo},
+      {"small blocks, repeats", 11, 21, 9, 4, 30, 4, 3, 10, kNo, kNo, kNo, kYes},
+      {"short blocks", 1, 64, 50, 2, 30, 9, 1, 1000, kNo, kNo, kNo, kNo},
       {"long", 333, 200, 1, 2, 40, 1, 1, 1000, kNo, kNo, kNo, kNo},
       {"wide", 40, 515, 2, 1, 9, 1, 1, 1000, kNo, kNo, kNo, kNo},
       {"many rows", 12, 40, 1, 1, 300, 1, 1, 1000, kNo, kNo, kNo, kYes},
@@ -326,6 +376,7 @@ int main() {
       check_special_values(isa, path);
       check_dense_rows(isa, path);
     }
+    check_empty_segments(isa);
   }
   return report("gemm_test");
 }

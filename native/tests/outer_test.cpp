@@ -307,6 +307,44 @@ void check_blocks_beyond_caches(int32_t isa) {
   }
 }
 
+// As above, of blocks so small that a few pairs are taken at once.
+void check_small_blocks_beyond_caches(int32_t isa) {
+  constexpr int32_t kSide = 16, kBlock = kSide * kSide, kBlocks = (33 << 20) / 4 / kBlock;
+  context() = std::string("small blocks beyond caches, isa ") + blocksparse_isa_name(isa);
+  std::vector<int32_t> schedule = {BLOCKSPARSE_OUTER_SCHEDULE, kBlocks, 2 * kBlocks};
+  schedule.resize(3 + kBlocks);  // x_block: 0
+  for (int32_t b = 0; b < kBlocks; ++b) {
+    schedule.push_back(b);
+  }
+  for (int32_t b = 0; b <= kBlocks; ++b) {
+    schedule.push_back(2 * b);
+  }
+  for (int32_t i = 0; i < 4 * kBlocks; ++i) {
+    schedule.push_back(i % 3);
+  }
+  random_source r(12);
+  std::vector<float> x(3 * kSide), y(3 * kSide);
+  for (std::vector<float>* const values : {&x, &y}) {
+    for (float& value : *values) {
+      value = r.uniform();
+    }
+  }
+  const auto run = [&](float* o, int32_t accumulate) {
+    return blocksparse_block_outer_f32(
+        isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, kBlocks, 0, kSide, kSide,
+        kSide, 1.0f, x.data(), 3, kSide, y.data(), 3, kSide, accumulate, o, 1, kBlocks,
+        int64_t{kBlocks} * kBlock, kBlock, kSide, 0, nullptr, 0);
+  };
+  constexpr auto kAll = std::size_t{kBlocks} * kBlock;
+  std::vector<float> sums(kAll), memory(kAll + 32, 7.0f);
+  CHECK_STATUS(BLOCKSPARSE_OK, run(sums.data(), 1));
+  float* const line =
+      memory.data() + (16 - reinterpret_cast<std::uintptr_t>(memory.data()) / 4 % 16);
+  CHECK_STATUS(BLOCKSPARSE_OK, run(line, 0));
+  CHECK(line[-1] == 7.0f && line[kAll] == 7.0f);
+  CHECK(std::equal(sums.begin(), sums.end(), line));
+}
+
 }  // namespace
 
 int main() {
@@ -322,6 +360,8 @@ int main() {
       {"m is 0", 0, 14, 2, 2, 5, 5, 9, 2.0f, kNo, kNo, kNo},
       {"n is 0", 14, 0, 2, 2, 5, 5, 9, 2.0f, kNo, kNo, kNo},
       {"no pairs", 14, 20, 2, 2, 5, 5, 0, 2.0f, kNo, kNo, kNo},
+      {"a pair or two", 16, 16, 6, 6, 20, 30, 2, 1.0f, kNo, kNo, kNo},
+      {"up to eight pairs", 11, 37, 5, 6, 20, 30, 8, 0.5f, kNo, kNo, kNo},
       {"many pairs", 20, 70, 1, 4, 50, 60, 400, 1.0f, kNo, kNo, kNo},
       {"dense", 20, 30, 1, 3, 200, 200, 200, 1.0f, kNo, kNo, true},
   };
@@ -348,6 +388,7 @@ int main() {
     }
     check_block_sum(isa);
     check_blocks_beyond_caches(isa);
+    check_small_blocks_beyond_caches(isa);
   }
   return report("outer_test");
 }

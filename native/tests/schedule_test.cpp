@@ -166,6 +166,18 @@ void check_fetched_ahead() {
           context() = std::string("fetched ahead, isa ") + blocksparse_isa_name(isa) + ", chunk " +
                       std::to_string(chunk) + ", boundary " + std::to_string(spoilt);
           gemm_call call;
+          // Of small blocks nothing is fetched by chunks.
+          constexpr int32_t n = 400;
+          call.n = call.column_end = n;
+          call.w.resize(4 * 3 * n);
+          call.bias.resize(2 * n);
+          call.c.resize(4 * n);
+          call.w_data = call.w.data();
+          call.bias_data = call.bias.data();
+          call.c_data = call.c.data();
+          call.ldw = call.ldc = call.bias_stride = n;
+          call.w_write_stride = 3 * n;
+          call.w_read_stride = 2 * 3 * n;
           call.isa = isa;
           call.path = BLOCKSPARSE_PATH_TILE;
           call.data = schedule.data();

@@ -27,10 +27,14 @@ using blocksparse::cross_entropy_target;
 using blocksparse::element_type;
 using blocksparse::elementwise_function;
 using blocksparse::float16;
+using blocksparse::gemm_pairs_work;
 using blocksparse::gemm_work;
 using blocksparse::kernel_table;
+using blocksparse::kPairsAhead;
 using blocksparse::kTileRows;
+using blocksparse::outer_pairs_work;
 using blocksparse::outer_work;
+using blocksparse::row_and_block;
 using blocksparse::row_tile;
 using blocksparse::softmax_row;
 using blocksparse::sums_begin;
@@ -68,7 +72,9 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 #include "kernels/gemm_pack_panel.inl"
 #include "kernels/gemm_dot_kernel.inl"
 #include "kernels/gemm_driver.inl"
+#include "kernels/gemm_pairs.inl"
 #include "kernels/outer_tiles.inl"
+#include "kernels/outer_pairs.inl"
 #include "kernels/exponential.inl"
 #include "kernels/softmax.inl"
 #include "kernels/activations.inl"
@@ -81,7 +87,9 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 namespace {
 
 constexpr kernel_table kTable = {gemm,
+                                 gemm_pairs,
                                  outer,
+                                 outer_pairs,
                                  end_streams,
                                  softmax,
                                  log_softmax,

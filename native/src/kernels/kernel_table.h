@@ -50,6 +50,25 @@ struct gemm_work {
   block_view next;  // the block that the next work is about, of the same size; data NULL: none
 };
 
+// A row of c, and what is added to it: a row of a times a block.
+struct row_and_block {
+  const float* a;
+  float* c;
+  const float* w;
+};
+
+// How many pairs before its own a block is fetched.
+constexpr int32_t kPairsAhead = 4;
+
+// c += a * w for one pair after the other, w being k x columns.
+struct gemm_pairs_work {
+  const row_and_block* pairs;  // count, and kPairsAhead more whose blocks are only fetched
+  int32_t count;
+  int32_t k, columns;
+  int64_t ldw;
+  bool w_transposed;
+};
+
 // o = (accumulate ? o : 0) + alpha * sum over the pairs of x[pair]^T * y[pair], o being m x n.
 struct outer_work {
   const float* const* x;
@@ -62,6 +81,26 @@ struct outer_work {
   float* o;
   int64_t ldo;
   const float* next_o;  // what will be written next, of the same size; NULL: nothing
+};
+
+// The most pairs of an outer_pairs_work.
+constexpr int32_t kFewPairs = kTileRows;
+
+// The same of at most kFewPairs pairs, for a small block: pair i is of the rows x_rows[i] and
+// y_rows[i].
+struct outer_pairs_work {
+  const int32_t *x_rows, *y_rows;
+  int32_t pairs;
+  const float* x;
+  int64_t ldx;
+  const float* y;
+  int64_t ldy;
+  int32_t m, n;
+  float alpha;
+  bool accumulate, stream;
+  float* o;
+  int64_t ldo;
+  const float* next_o;  // what will be written next, of the same size; any block if there is none
 };
 
 struct softmax_row {
@@ -124,7 +163,9 @@ struct bag_work {
 
 struct kernel_table {
   void (*gemm)(const gemm_work& work);
+  void (*gemm_pairs)(const gemm_pairs_work& work);
   void (*outer)(const outer_work& work);
+  void (*outer_pairs)(const outer_pairs_work& work);
   void (*end_streams)();  // what was streamed is seen by other threads before what follows
 
   void (*softmax)(const softmax_row& row, float factor);

@@ -27,6 +27,25 @@ constexpr int32_t kAdd = 1;
 constexpr int32_t kStream = 2;
 constexpr int32_t kOutputs = 3;
 
+INLINE int32_t output_of(bool stream, bool accumulate) {
+  return stream ? kStream : accumulate ? kAdd : kOverwrite;
+}
+
+// A tile's part of a row of o.
+template <int32_t Vectors, bool Partial, int32_t Output>
+INLINE void write_sums(float* o, const vec (&sum)[Vectors], vec alpha, mask last) {
+  UNROLL
+  for (int32_t v = 0; v < Vectors; ++v) {
+    const vec result = Output == kAdd ? fma(alpha, sum[v], load_part<Partial, Vectors>(o, v, last))
+                                      : mul(alpha, sum[v]);
+    if constexpr (Output == kStream && !Partial) {
+      stream(o + v * kWidth, result);
+    } else {
+      store_part<Partial, Vectors>(o, v, result, last);
+    }
+  }
+}
+
 template <int32_t Rows, int32_t Vectors, bool Partial, int32_t Output>
 struct outer_tile {
   static void run(const outer_tile_task& t) {
@@ -62,18 +81,7 @@ struct outer_tile {
     const vec alpha = set1(t.alpha);
     UNROLL
     for (int32_t r = 0; r < Rows; ++r) {
-      float* const o = t.o + r * t.ldo;
-      UNROLL
-      for (int32_t v = 0; v < Vectors; ++v) {
-        const vec result = Output == kAdd
-                               ? fma(alpha, sum[r][v], load_part<Partial, Vectors>(o, v, last))
-                               : mul(alpha, sum[r][v]);
-        if constexpr (Output == kStream && !Partial) {
-          stream(o + v * kWidth, result);
-        } else {
-          store_part<Partial, Vectors>(o, v, result, last);
-        }
-      }
+      write_sums<Vectors, Partial, Output>(t.o + r * t.ldo, sum[r], alpha, last);
     }
   }
 };
@@ -148,10 +156,6 @@ void prefetch_rows(const float* const* rows, int32_t pairs, int32_t size) {
   }
 }
 
-INLINE int32_t output_of(const outer_work& work) {
-  return work.stream ? kStream : work.accumulate ? kAdd : kOverwrite;
-}
-
 // Elements of a block that is a few tiles: what walks through them then takes longer than they do.
 constexpr int64_t kSmallBlock = 1024;
 
@@ -172,7 +176,8 @@ void outer_of_small_block(const outer_work& work, const column_tiles& columns,
           __builtin_prefetch(work.next_o + at + r * work.ldo, 1, 3);
         }
       }
-      kTiles<outer_tile_task, outer_tile, kOutputs>(task, rows, width, output_of(work));
+      kTiles<outer_tile_task, outer_tile, kOutputs>(task, rows, width,
+                                                    output_of(work.stream, work.accumulate));
     }
   }
 }
@@ -211,7 +216,8 @@ void outer(const outer_work& work) {
     task.column = tile.column();
     task.last = last_mask(tile.width());
     task.o = work.o + task.row * work.ldo + task.column;
-    kTiles<outer_tile_task, outer_tile, kOutputs>(task, tile.rows(), tile.width(), output_of(work));
+    kTiles<outer_tile_task, outer_tile, kOutputs>(task, tile.rows(), tile.width(),
+                                                  output_of(work.stream, work.accumulate));
   }
 }
 
