@@ -165,8 +165,8 @@ final class CommandTest {
     String told = runWell("latency", model, test, "--threads", 2, "--seconds", 1);
     assertTrue(
         told.matches(
-            "(?s)2 threads ask for 1 s, .*\n"
-                + "[\\d,]+ answers by 2 threads.*p50.0 .*p99.0 .*p99.9 .* ms\n"),
+            "(?s)2 threads ask for 1 s, .*\\R[\\d,]+ answers by 2 threads.*p50.0 .*p99.0 .*p99.9 .*"
+                + " ms\\R"),
         told);
   }
 
