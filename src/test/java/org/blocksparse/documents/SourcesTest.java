@@ -23,7 +23,7 @@ final class SourcesTest {
   private static final int COLUMNS_OF_NATIVE_CODE = 100;
 
   private static final Pattern EXECUTION_WITHOUT_REASON =
-      Pattern.compile("<execution>(?!\\s*<!--)");
+      Pattern.compile("(?<!-->\\s{1,60})<execution>(?!\\s*<!--)");
 
   /** The files in a folder whose names match, but for what is built. */
   private static List<Path> files(String folder, String pattern) throws IOException {
