@@ -85,9 +85,9 @@ final class PartsSpeed {
     double sum = Arrays.stream(parts).sum();
     System.out.printf(
         "%s, %d classes: one process %.2f s of the processor, all parts %.2f s, ratio %.3f%n",
-        optimizer.rule(), ofOne.classes(), whole, sum, sum / whole);
+        optimizer.rule(), ofOne.classCount(), whole, sum, sum / whole);
     double multiplyAdds = (double) EPOCHS * ROWS * FEATURES;
-    double a1 = parts[0] / (multiplyAdds * ofOne.classes());
+    double a1 = parts[0] / (multiplyAdds * ofOne.classCount());
     double a2 = (sum - parts[0]) / (multiplyAdds * ofOne.slots());
     System.out.printf("a1 = %.0f ps, a2 = %.0f ps%n", 1e12 * a1, 1e12 * a2);
     for (int slots : SLOTS) {
