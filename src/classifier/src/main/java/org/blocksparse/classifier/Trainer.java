@@ -129,7 +129,7 @@ final class Trainer {
   /** Labels that occur with similar features share a class. */
   private ClassAssignment classes() {
     int labels = set.labelNames().size();
-    int count = options.classes(labels, (long) epochs * set.size());
+    int count = options.classes(labels, set.size(), set.labels());
     if (count == 1) {
       return ClassAssignment.contiguous(labels, 1);
     }

@@ -44,6 +44,9 @@ public final class TrainingOptions {
 
   private static final long FEW_SCORES = 1_000_000_000;
 
+  /** Where each example has one label as a rule. */
+  private static final double MOST_LABELS_OF_ONE = 1.1;
+
   /** With more features than these, those that occur once are left out by default. */
   private static final int MANY_FEATURES = 500_000;
 
@@ -239,9 +242,10 @@ public final class TrainingOptions {
   /**
    * How many classes the labels are put into.
    *
-   * @param value 0, the default, is 1, which is a plain softmax, for up to 1024 labels or if labels
-   *     times examples times epochs are at most a billion, and {@link ClassAssignment#defaultCount}
-   *     otherwise; more than there are labels are as many as there are labels
+   * @param value 0, the default, is 1, which is a plain softmax, for up to 1024 labels, or if
+   *     examples have one label each and labels times examples times epochs are at most a billion,
+   *     and {@link ClassAssignment#defaultCount} otherwise; more than there are labels are as many
+   *     as there are labels
    * @throws IllegalArgumentException if it is negative
    */
   public TrainingOptions withClasses(int value) {
@@ -370,10 +374,13 @@ public final class TrainingOptions {
   /**
    * How many classes so many labels are put into.
    *
-   * @param examples that are seen in all epochs together
+   * @param examples that are learned from in each epoch
+   * @param labelsOfExamples of all of them together
    */
-  int classes(int labels, long examples) {
-    boolean isOne = labels <= FEW_LABELS || labels * examples <= FEW_SCORES;
+  int classes(int labels, int examples, int labelsOfExamples) {
+    boolean haveOneLabel = labelsOfExamples <= MOST_LABELS_OF_ONE * examples;
+    long scores = (long) labels * examples * epochs(examples, labelsOfExamples);
+    boolean isOne = labels <= FEW_LABELS || (haveOneLabel && scores <= FEW_SCORES);
     int wanted = isOne ? 1 : ClassAssignment.defaultCount(labels);
     return classes > 0 ? Math.min(classes, labels) : wanted;
   }
