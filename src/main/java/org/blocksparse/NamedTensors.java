@@ -47,7 +47,9 @@ public final class NamedTensors {
     Map<String, Source> sources = new LinkedHashMap<>();
     requireNonNull(tensors, "tensors")
         .forEach(
-            (name, tensor) -> sources.put(requireNonNull(name, "tensors"), source(name, tensor)));
+            (name, tensor) ->
+                sources.put(
+                    requireNonNull(name, "tensors"), source("tensors: \"" + name + "\"", tensor)));
     return new NamedTensors(sources);
   }
 
