@@ -98,14 +98,18 @@ final class TrainingOnClusterTest {
   @Test
   void executorsThatComeAndGoChangeNothing() throws Exception {
     try (SparkSession spark = allocating()) {
-      assertEquals(List.of(), cluster.executors());
+      awaitNoExecutors(); // those of a session before take a moment to end
       assertAsInOneProcess(
           spark, classifier().setMaxIter(30).setOptimizer("adam").setStepSize(0.02));
-      for (int i = 0; !cluster.executors().isEmpty() && i < 300; i++) {
-        Thread.sleep(100);
-      }
-      assertEquals(List.of(), cluster.executors());
+      awaitNoExecutors();
     }
+  }
+
+  private static void awaitNoExecutors() throws InterruptedException {
+    for (int i = 0; !cluster.executors().isEmpty() && i < 300; i++) {
+      Thread.sleep(100);
+    }
+    assertEquals(List.of(), cluster.executors());
   }
 
   @Test
