@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "blas_gate.h"
+#include "blas_permits.h"
 
 namespace blocksparse {
 namespace {

@@ -84,14 +84,16 @@ final class TrainingJob {
   }
 
   private void train(Path file) throws IOException {
-    Beginning beginning =
-        settings.initialModel() == null ? null : Beginning.read(Path.of(settings.initialModel()));
+    InitialModel initial =
+        settings.initialModel() == null
+            ? null
+            : InitialModel.read(Path.of(settings.initialModel()));
     int features = features();
-    if (beginning != null && beginning.features() != features) {
+    if (initial != null && initial.features() != features) {
       throw new IllegalArgumentException(
-          "initialModel: has " + beginning.features() + " features, rows have " + features);
+          "initialModel: has " + initial.features() + " features, rows have " + features);
     }
-    LabelTable labels = labels(beginning);
+    LabelTable labels = labels(initial);
     JavaRDD<byte[]> rows =
         persist(
             columns
@@ -104,9 +106,8 @@ final class TrainingJob {
     int[][] rowsOfBatch = BatchCounts.of(rows, order, order.orders(settings.epochs()));
     TrainingPlan plan =
         new TrainingPlan(features, settings.epochs(), order, rowsOfBatch, settings.optimizer());
-    ClassAssignment classes =
-        beginning == null ? classes(rows, features, labels) : beginning.classes();
-    JavaRDD<byte[]> parts = parts(rows, plan, classes, labels, beginning);
+    ClassAssignment classes = initial == null ? classes(rows, features, labels) : initial.classes();
+    JavaRDD<byte[]> parts = parts(rows, plan, classes, labels, initial);
     describe("trains " + classes.classCount() + " classes and their level");
     List<int[]> sizes = parts.mapPartitions(TrainingJob::sizes).collect();
     describe("brings the parts of the model to the driver");
@@ -119,12 +120,12 @@ final class TrainingJob {
     try {
       builder.saveParts(
           file,
-          plan.steps() + (beginning == null ? 0 : beginning.steps()),
+          plan.steps() + (initial == null ? 0 : initial.steps()),
           new TrainedParts(parts, sizes),
           settings.keepOptimizerState() ? options.withOptimizerState() : options);
     } finally {
       // Its file goes when it is garbage, and parts of executors that are lost meanwhile need it.
-      Reference.reachabilityFence(beginning);
+      Reference.reachabilityFence(initial);
     }
   }
 
@@ -153,16 +154,16 @@ final class TrainingJob {
     return FeatureRow.size(first.get(0).get(0));
   }
 
-  private LabelTable labels(Beginning beginning) {
+  private LabelTable labels(InitialModel initial) {
     describe("counts labels");
     Dataset<Row> labels = columns.select("label");
     if (named) {
-      return LabelTable.ofStrings(labels, beginning == null ? null : beginning.names());
+      return LabelTable.ofStrings(labels, initial == null ? null : initial.names());
     }
     LabelTable numbers =
         LabelTable.ofNumbers(
-            labels, beginning == null ? settings.numLabels() : beginning.classes().outputs());
-    return beginning == null ? numbers : new LabelTable(numbers.counts(), beginning.names());
+            labels, initial == null ? settings.numLabels() : initial.classes().outputs());
+    return initial == null ? numbers : new LabelTable(numbers.counts(), initial.names());
   }
 
   private int batches(long rows) {
@@ -206,7 +207,7 @@ final class TrainingJob {
       TrainingPlan plan,
       ClassAssignment classes,
       LabelTable labels,
-      Beginning beginning) {
+      InitialModel initial) {
     int[] table = new int[classes.outputs()];
     long[] rowsOfClass = new long[classes.classCount()];
     for (int label = 0; label < table.length; label++) {
@@ -222,9 +223,9 @@ final class TrainingJob {
             : settings.partitions();
     Packing packing = Packing.of(rowsOfClass, partitions);
     PartSource source =
-        beginning == null
+        initial == null
             ? new PartSource.Initial(plan.features(), classOf, settings.seed())
-            : new PartSource.Trained(beginning.bytes().to(context));
+            : new PartSource.Trained(initial.bytes().to(context));
     Broadcast<TrainingPlan> planned = broadcast(plan);
     return persist(
         rows.flatMapToPair(row -> twice(row, classOf.value()))

@@ -16,16 +16,16 @@ import org.blocksparse.LoadOptions;
  * @param names of its labels; null if it has none
  * @param steps that it has taken
  */
-record Beginning(
+record InitialModel(
     ModelBytes bytes, int features, ClassAssignment classes, List<String> names, long steps) {
   /** A copy of the model in a file of the driver. */
-  static Beginning read(Path file) throws IOException {
+  static InitialModel read(Path file) throws IOException {
     ModelBytes bytes;
     try (InputStream in = Files.newInputStream(file)) {
       bytes = ModelBytes.copyOf(in);
     }
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
-      return new Beginning(
+      return new InitialModel(
           bytes,
           layer.features(),
           layer.assignment(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "blas_gate.h"
+#include "blas_permits.h"
 
 #include <atomic>
 

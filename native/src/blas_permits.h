@@ -4,8 +4,8 @@
 // packing, for all threads and all libraries of the process, and adds 512 when these are taken;
 // then threads were seen to crash in it ("Bad memory unallocation"), and a product that gets none
 // of the 640 ends the process.
-#ifndef BLOCKSPARSE_SRC_BLAS_GATE_H
-#define BLOCKSPARSE_SRC_BLAS_GATE_H
+#ifndef BLOCKSPARSE_SRC_BLAS_PERMITS_H
+#define BLOCKSPARSE_SRC_BLAS_PERMITS_H
 
 namespace blocksparse {
 
@@ -20,4 +20,4 @@ class blas_permit {
 
 }  // namespace blocksparse
 
-#endif  // BLOCKSPARSE_SRC_BLAS_GATE_H
+#endif  // BLOCKSPARSE_SRC_BLAS_PERMITS_H
