@@ -104,7 +104,9 @@ int32_t pairs_per_segment(const gemm_schedule& plan, const gemm_chunk& chunk) {
 constexpr int32_t kQueuedPairs = 128;
 
 // Elements of a block, and the rows of it in the mean, up to which products are made pair by pair.
-constexpr int64_t kSmallBlock = 1024;
+// Those of a transposed block are dot products, of which tiles of several rows share what they read.
+constexpr int64_t kSmallBlock = 4096;
+constexpr int64_t kSmallTransposedBlock = 1024;
 constexpr int32_t kFewRows = 3;
 
 // Rows up to which products with a transposed block of any size are dot products.
@@ -313,7 +315,8 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
     return status;
   }
 
-  const bool small = call.k > 0 && int64_t{call.k} * n <= kSmallBlock;
+  const int64_t most = call.w_transposed ? kSmallTransposedBlock : kSmallBlock;
+  const bool small = call.k > 0 && int64_t{call.k} * n <= most;
   pair_queue queue(call);
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     const gemm_chunk chunk = call.plan.chunk(i);

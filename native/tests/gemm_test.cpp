@@ -348,6 +348,8 @@ int main() {
       {"nothing written", 8, 12, 2, 2, 4, 2, 0, 3, kNo, kNo, kNo, kNo},
       {"small blocks", 16, 16, 9, 4, 30, 4, 3, 100, kNo, kNo, kNo, kNo},
       {"small blocks, repeats", 11, 21, 9, 4, 30, 4, 3, 10, kNo, kNo, kNo, kYes},
+      {"medium blocks", 64, 64, 9, 4, 30, 4, 3, 100, kNo, kNo, kNo, kNo},
+      {"medium blocks, repeats", 53, 77, 9, 4, 30, 4, 3, 10, kNo, kNo, kNo, kYes},
       {"short blocks", 1, 64, 50, 2, 30, 9, 1, 1000, kNo, kNo, kNo, kNo},
       {"long", 333, 200, 1, 2, 40, 1, 1, 1000, kNo, kNo, kNo, kNo},
       {"wide", 40, 515, 2, 1, 9, 1, 1, 1000, kNo, kNo, kNo, kNo},
