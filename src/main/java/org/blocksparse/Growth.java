@@ -303,6 +303,7 @@ final class Growth {
     }
     int[] classOf = given.classOf().clone();
     int[] slotOf = new int[classOf.length];
+    Arrays.fill(slotOf, ClassAssignment.RETIRED); // as those that are nowhere in what was given
     int[] sizes = new int[given.classes()];
     for (int c = 0; c < sizes.length; c++) {
       for (int output : given.members()[c]) {

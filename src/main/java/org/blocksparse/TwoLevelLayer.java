@@ -385,7 +385,8 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    *
    * <p>The parameters are other tensors then, as in {@link #addOutputs(int)}.
    *
-   * @throws IllegalArgumentException also if it is for another number of outputs
+   * @throws IllegalArgumentException also if it is for another number of outputs, or if an output
+   *     that is not retired is so there
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
   public void reassign(ClassAssignment classes) {
