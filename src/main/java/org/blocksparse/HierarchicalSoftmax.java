@@ -121,7 +121,9 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
 
   /**
    * The likeliest outputs of each row that together have at least the given probability ("top-p"),
-   * as few as possible. Cost as {@link #topK}.
+   * as few as possible. Each counts as the largest probability whose logarithm is rounded to its
+   * log probability, so that one of two equally likely outputs has half of the mass. Cost as {@link
+   * #topK}.
    *
    * @param mass in (0, 1]
    * @throws IllegalArgumentException also if it is not

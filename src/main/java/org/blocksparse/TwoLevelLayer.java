@@ -269,7 +269,8 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
 
   /**
    * All outputs of each row whose probability is at least {@code probability}: with 0.5, those that
-   * are rather right than not. Cost as {@link #topK}.
+   * are rather right than not. Logarithms are compared, both rounded to float. Cost as {@link
+   * #topK}.
    *
    * @param probability in (0, 1]
    * @throws IllegalArgumentException also if it is not
