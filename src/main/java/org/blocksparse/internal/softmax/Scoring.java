@@ -26,7 +26,7 @@ public final class Scoring {
 
   /** Puts results, which come by class and slot, into the order of the outputs. */
   private TwoLevelSoftmax.GridConsumer inOutputOrder(Rows out, boolean logarithm) {
-    int[] places = table.places();
+    long[] places = table.places();
     float nothing = logarithm ? Float.NEGATIVE_INFINITY : 0;
     return (begin, grid) ->
         softmax
