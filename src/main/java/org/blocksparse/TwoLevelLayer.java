@@ -138,9 +138,9 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
     return steps.get() + 1;
   }
 
-  /** A step has been taken. */
+  /** A step has been taken. A file may say that it is the last one that can be counted. */
   final void countStep() {
-    steps.incrementAndGet();
+    steps.updateAndGet(taken -> Math.max(taken, taken + 1));
   }
 
   /** The strings that were in the file that this layer was loaded from, by key. */
