@@ -128,7 +128,10 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
     return memory.parameters().type();
   }
 
-  /** How many steps of training it has taken. */
+  /**
+   * How many steps of training it has taken. One in which no row counted is among them; one that
+   * ended with an exception is not, whatever it has changed.
+   */
   public long steps() {
     return steps.get();
   }
