@@ -368,7 +368,8 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
 
   /**
    * Gives the numbers of outputs that are retired to new ones, which are placed and begin as in
-   * {@link #addOutputs(int)}. Nothing is left of what they were.
+   * {@link #addOutputs(int)}. Nothing is left of what they were but their names: give them others
+   * by {@link #setLabels} and {@link Labels#withName}.
    *
    * @throws IndexOutOfBoundsException if one is outside [0, outputs)
    * @throws IllegalArgumentException also if one is not retired, or if one occurs twice
