@@ -42,8 +42,14 @@ final class Growth {
   }
 
   static LayerMemory copy(LayerMemory memory) {
-    ElementType type = memory.parameters().type();
-    return type == ElementType.FLOAT32 ? copied(memory) : memory.withWeights(type);
+    return copy(memory, memory.parameters().type());
+  }
+
+  /** With weights of a type. Only those of floats have optimizer state, which floats keep. */
+  static LayerMemory copy(LayerMemory memory, ElementType type) {
+    return type == ElementType.FLOAT32 && memory.parameters().narrow() == null
+        ? copied(memory)
+        : memory.withWeights(type);
   }
 
   static LayerMemory added(LayerMemory memory, int n) {

@@ -107,14 +107,15 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
   }
 
   /**
-   * A copy of this layer with weights of another type: all that is promised here is true for them,
-   * but only FLOAT32 can be trained and grow. {@link SaveOptions#withWeights} needs no copy.
+   * A copy of this layer with weights of a type: all that is promised here is true for them, but
+   * only FLOAT32 can be trained and grow. It is {@link #copy} if they are of that type; of another,
+   * there is no optimizer state. {@link SaveOptions#withWeights} needs no copy.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   public HierarchicalSoftmax withWeights(ElementType type) {
-    return new HierarchicalSoftmax(content(memory().withWeights(requireNonNull(type, "type"))));
+    return new HierarchicalSoftmax(content(Growth.copy(memory(), requireNonNull(type, "type"))));
   }
 
   // -------------------------------------------------------------------------------- prediction

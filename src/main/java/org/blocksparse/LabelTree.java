@@ -93,14 +93,14 @@ public final class LabelTree extends TwoLevelLayer {
   }
 
   /**
-   * A copy of this layer with weights of another type, of which only FLOAT32 can be trained; as
-   * {@link HierarchicalSoftmax#withWeights}.
+   * A copy of this layer with weights of a type, of which only FLOAT32 can be trained; as {@link
+   * HierarchicalSoftmax#withWeights}.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   public LabelTree withWeights(ElementType type) {
-    return new LabelTree(content(memory().withWeights(requireNonNull(type, "type"))));
+    return new LabelTree(content(Growth.copy(memory(), requireNonNull(type, "type"))));
   }
 
   // -------------------------------------------------------------------------------- prediction
