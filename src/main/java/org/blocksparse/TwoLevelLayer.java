@@ -297,6 +297,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    *
    * @param x (1, features)
    * @param output in [0, outputs)
+   * @throws IllegalArgumentException also if the output is retired
    */
   public Explanation explain(FloatTensor x, int output) {
     return prediction().explain(x, output, labels);
