@@ -33,7 +33,7 @@ public final class BlockPlan implements AutoCloseable {
   private static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
 
   /** What plans that differ only in their workers share. */
-  private static final class Schedules {
+  private static final class SharedSchedules {
     private final SampleWindows inputs;
     private final SampleWindows outputs;
     private final int iBlocks;
@@ -44,7 +44,7 @@ public final class BlockPlan implements AutoCloseable {
     private OuterSchedule outer;
     private SampleBags samples;
 
-    Schedules(SampleWindows inputs, SampleWindows outputs, int iBlocks, int oBlocks) {
+    SharedSchedules(SampleWindows inputs, SampleWindows outputs, int iBlocks, int oBlocks) {
       this.inputs = inputs;
       this.outputs = outputs;
       this.iBlocks = iBlocks;
@@ -116,13 +116,13 @@ public final class BlockPlan implements AutoCloseable {
     }
   }
 
-  private final Schedules schedules;
+  private final SharedSchedules schedules;
   private final Workers workers;
   private final SelectedRows inputs;
   private final SelectedRows outputs;
 
   private BlockPlan(
-      Schedules schedules, Workers workers, SelectedRows inputs, SelectedRows outputs) {
+      SharedSchedules schedules, Workers workers, SelectedRows inputs, SelectedRows outputs) {
     this.schedules = schedules;
     this.workers = workers;
     this.inputs = inputs;
@@ -161,7 +161,7 @@ public final class BlockPlan implements AutoCloseable {
     requirePairs(batch, 1, 1);
     SampleWindows zeros = SampleWindows.equal(batch, new int[batch]);
     return new BlockPlan(
-        new Schedules(zeros, zeros, 1, 1),
+        new SharedSchedules(zeros, zeros, 1, 1),
         Workers.common(),
         new SelectedRows("inputs", batch, 1, batch),
         new SelectedRows("outputs", batch, 1, batch));
@@ -192,7 +192,7 @@ public final class BlockPlan implements AutoCloseable {
     Check.indices(inputName, inputs, iWin, iBlocksName, iBlocks);
     Check.indices(outputName, outputs, oWin, oBlocksName, oBlocks);
     return new BlockPlan(
-        new Schedules(
+        new SharedSchedules(
             SampleWindows.equal(batch, inputs),
             SampleWindows.equal(batch, outputs),
             iBlocks,
@@ -244,7 +244,7 @@ public final class BlockPlan implements AutoCloseable {
       inputs.requireIndices("inputs", "iBlocks", iBlocks);
       outputs.requireIndices("outputs", "oBlocks", oBlocks);
       return new BlockPlan(
-          new Schedules(
+          new SharedSchedules(
               SampleWindows.ragged(inputBegins, inputs.indices()),
               SampleWindows.ragged(outputBegins, outputs.indices()),
               iBlocks,

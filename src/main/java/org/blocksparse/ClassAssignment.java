@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.function.Supplier;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
@@ -150,12 +151,25 @@ public final class ClassAssignment {
    */
   public static ClassAssignment contiguous(int outputs, int nClasses) {
     int slots = slotsFor(requireOutputs(outputs), nClasses);
+    return tables(
+        outputs,
+        () -> {
+          int[] classOf = new int[outputs];
+          for (int output = 0; output < outputs; output++) {
+            classOf[output] = output / slots;
+          }
+          return new ClassAssignment(classOf, ceilDiv(outputs, slots), slots);
+        });
+  }
+
+  /**
+   * What is made of the heap for each output, and of no other memory.
+   *
+   * @throws OutOfMemoryError if there is no room, naming the bytes
+   */
+  static <T> T tables(int outputs, Supplier<T> maker) {
     try {
-      int[] classOf = new int[outputs];
-      for (int output = 0; output < outputs; output++) {
-        classOf[output] = output / slots;
-      }
-      return new ClassAssignment(classOf, ceilDiv(outputs, slots), slots);
+      return maker.get();
     } catch (OutOfMemoryError e) {
       OutOfMemoryError named =
           new OutOfMemoryError(

@@ -42,8 +42,14 @@ final class Growth {
   }
 
   static LayerMemory copy(LayerMemory memory) {
-    ElementType type = memory.parameters().type();
-    return type == ElementType.FLOAT32 ? copied(memory) : memory.withWeights(type);
+    return copy(memory, memory.parameters().type());
+  }
+
+  /** With weights of a type. Only those of floats have optimizer state, which floats keep. */
+  static LayerMemory copy(LayerMemory memory, ElementType type) {
+    return type == ElementType.FLOAT32 && memory.parameters().narrow() == null
+        ? copied(memory)
+        : memory.withWeights(type);
   }
 
   static LayerMemory added(LayerMemory memory, int n) {
@@ -78,7 +84,9 @@ final class Growth {
       throw new IllegalArgumentException(
           "n: " + outputs + " outputs and " + n + " more are more than 2^31 - 9");
     }
-    return placed(IntStream.range(outputs, outputs + n).toArray(), x);
+    int all = outputs + n;
+    return placed(
+        ClassAssignment.tables(all, () -> IntStream.range(outputs, all).toArray()), all, x);
   }
 
   static LayerMemory reused(LayerMemory memory, int... outputs) {
@@ -96,28 +104,45 @@ final class Growth {
       }
       seen.set(outputs[i]);
     }
-    return new Growth(memory).placed(outputs, null);
+    return new Growth(memory).placed(outputs, table.outputs(), null);
   }
 
-  /** Gives outputs that live nowhere their places. */
-  private LayerMemory placed(int[] outputs, FloatTensor x) {
-    long needed = table.live() + (long) outputs.length;
-    int slots = table.slots();
-    if (needed > (long) table.classes() * slots) {
-      long each = (needed - 1) / table.classes() + 1;
-      slots = (int) Math.min(Integer.MAX_VALUE, each + Math.max(1, each / ROOM));
+  /**
+   * Gives outputs that live nowhere their places.
+   *
+   * @param all how many there are, with those that live
+   */
+  private LayerMemory placed(int[] outputs, int all, FloatTensor x) {
+    int slots = slotsWith(outputs.length);
+    int[] classes =
+        x == null
+            ? ClassAssignment.tables(all, () -> leastFull(outputs.length))
+            : likeliest(x, slots);
+    ClassAssignment after =
+        ClassAssignment.tables(all, () -> withPlaces(outputs, classes, all, slots));
+    return slots == table.slots() ? filled(after) : moved(after);
+  }
+
+  /** The room that classes need for more outputs: what they have, or more than is needed. */
+  private int slotsWith(int more) {
+    long needed = table.live() + (long) more;
+    if (needed <= (long) table.classes() * table.slots()) {
+      return table.slots();
     }
-    int[] classes = x == null ? leastFull(outputs.length) : likeliest(x, slots);
-    int count = Math.max(table.outputs(), Arrays.stream(outputs).max().orElse(-1) + 1);
-    int[] classOf = Arrays.copyOf(table.classOf(), count);
-    int[] slotOf = Arrays.copyOf(table.slotOf(), count);
+    long each = (needed - 1) / table.classes() + 1;
+    return (int) Math.min(Integer.MAX_VALUE, each + Math.max(1, each / ROOM));
+  }
+
+  /** The assignment once each of some outputs is the next one of its class. */
+  private ClassAssignment withPlaces(int[] outputs, int[] classes, int all, int slots) {
+    int[] classOf = Arrays.copyOf(table.classOf(), all);
+    int[] slotOf = Arrays.copyOf(table.slotOf(), all);
     int[] sizes = sizes();
     for (int i = 0; i < outputs.length; i++) {
       classOf[outputs[i]] = classes[i];
       slotOf[outputs[i]] = sizes[classes[i]]++;
     }
-    ClassAssignment after = ClassAssignment.of(classOf, slotOf, table.classes(), slots);
-    return slots == table.slots() ? filled(after) : moved(after);
+    return ClassAssignment.of(classOf, slotOf, table.classes(), slots);
   }
 
   private int[] sizes() {
@@ -303,6 +328,7 @@ final class Growth {
     }
     int[] classOf = given.classOf().clone();
     int[] slotOf = new int[classOf.length];
+    Arrays.fill(slotOf, ClassAssignment.RETIRED); // as those that are nowhere in what was given
     int[] sizes = new int[given.classes()];
     for (int c = 0; c < sizes.length; c++) {
       for (int output : given.members()[c]) {
@@ -370,8 +396,15 @@ final class Growth {
   /** Moves everything into new memory. */
   private LayerMemory moved(ClassAssignment after) {
     Relocation relocation =
-        new Relocation(
-            memory.softmax().engine(), memory.link(), memory.features(), table, after.table());
+        ClassAssignment.tables(
+            after.outputs(),
+            () ->
+                new Relocation(
+                    memory.softmax().engine(),
+                    memory.link(),
+                    memory.features(),
+                    table,
+                    after.table()));
     LayerMemory result =
         inNewMemory(
             memory,

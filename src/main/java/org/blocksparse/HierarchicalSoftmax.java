@@ -107,21 +107,24 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
   }
 
   /**
-   * A copy of this layer with weights of another type: all that is promised here is true for them,
-   * but only FLOAT32 can be trained and grow. {@link SaveOptions#withWeights} needs no copy.
+   * A copy of this layer with weights of a type: all that is promised here is true for them, but
+   * only FLOAT32 can be trained and grow. It is {@link #copy} if they are of that type; of another,
+   * there is no optimizer state. {@link SaveOptions#withWeights} needs no copy.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   public HierarchicalSoftmax withWeights(ElementType type) {
-    return new HierarchicalSoftmax(content(memory().withWeights(requireNonNull(type, "type"))));
+    return new HierarchicalSoftmax(content(Growth.copy(memory(), requireNonNull(type, "type"))));
   }
 
   // -------------------------------------------------------------------------------- prediction
 
   /**
    * The likeliest outputs of each row that together have at least the given probability ("top-p"),
-   * as few as possible. Cost as {@link #topK}.
+   * as few as possible. Each counts as the largest probability whose logarithm is rounded to its
+   * log probability, so that one of two equally likely outputs has half of the mass. Cost as {@link
+   * #topK}.
    *
    * @param mass in (0, 1]
    * @throws IllegalArgumentException also if it is not
@@ -244,7 +247,7 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
    * A step of training: loss, gradients and update of all parameters in one go, class by class,
    * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
    * gradient of the size of W2 is ever made: time and memory do not depend on the number of outputs
-   * in other classes. If no row counts, nothing is changed.
+   * in other classes. If no row counts, nothing is changed but {@link #steps}.
    *
    * <p>Cost: 3 F (C + S), or 2 F (C + S) without gradX; the classes of the targets, which are read
    * and written once.

@@ -93,14 +93,14 @@ public final class LabelTree extends TwoLevelLayer {
   }
 
   /**
-   * A copy of this layer with weights of another type, of which only FLOAT32 can be trained; as
-   * {@link HierarchicalSoftmax#withWeights}.
+   * A copy of this layer with weights of a type, of which only FLOAT32 can be trained; as {@link
+   * HierarchicalSoftmax#withWeights}.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   public LabelTree withWeights(ElementType type) {
-    return new LabelTree(content(memory().withWeights(requireNonNull(type, "type"))));
+    return new LabelTree(content(Growth.copy(memory(), requireNonNull(type, "type"))));
   }
 
   // -------------------------------------------------------------------------------- prediction
@@ -188,7 +188,7 @@ public final class LabelTree extends TwoLevelLayer {
    * A step of training: loss, gradients and update of all parameters in one go, class by class,
    * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
    * gradient of the size of W2 is ever made: time and memory do not depend on the number of outputs
-   * in other classes. If no row counts, nothing is changed.
+   * in other classes. If no row counts, nothing is changed but {@link #steps}.
    *
    * <p>Cost: 3 F (C + S d), or 2 F (C + S d) without gradX, with d the different classes of a row's
    * targets; these classes, which are read and written once. With gradX, memory of F d for each row

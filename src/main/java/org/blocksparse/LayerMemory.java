@@ -213,7 +213,7 @@ final class LayerMemory implements AutoCloseable {
     }
   }
 
-  /** A copy without optimizer state, with weights of a type. */
+  /** A copy without optimizer state, with weights of a type, one of the two not FLOAT32. */
   LayerMemory withWeights(ElementType type) {
     return with(
         assignment,
@@ -249,13 +249,8 @@ final class LayerMemory implements AutoCloseable {
           SoftmaxParameters.zeros(sizes.features(), sizes.classes(), sizes.slots());
       try {
         SoftmaxWeights narrow = parameters.narrow();
-        if (narrow == null) {
-          copy.W1().storage().copyFrom(parameters.W1().storage());
-          copy.W2().storage().copyFrom(parameters.W2().storage());
-        } else {
-          narrow.W1().widen(copy.W1());
-          narrow.W2().widen(copy.W2());
-        }
+        narrow.W1().widen(copy.W1());
+        narrow.W2().widen(copy.W2());
         copy.b1().storage().copyFrom(parameters.b1().storage());
         copy.b2().storage().copyFrom(parameters.b2().storage());
         lease.requireIntact();

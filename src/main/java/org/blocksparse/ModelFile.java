@@ -206,7 +206,7 @@ final class ModelFile {
       parameters.put(Parameter.B1, b1);
       parameters.put(Parameter.W2, weights.w2());
       parameters.put(Parameter.B2, b2);
-      State state = stateOrNull(sizes.classes(), parameters);
+      StateEntries state = stateOrNull(sizes.classes(), parameters);
       LabelsFile labels = LabelsFile.orNull(reader, sizes.outputs());
       long steps = metadata.number(ModelNames.STEPS);
       boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
@@ -301,7 +301,7 @@ final class ModelFile {
 
     // ------------------------------------------------------------------------ optimizer state
 
-    private record State(
+    private record StateEntries(
         UpdateRule.Kind rule,
         long steps,
         TensorEntry stepsOfClass,
@@ -312,7 +312,7 @@ final class ModelFile {
       }
     }
 
-    private State stateOrNull(int classes, Map<Parameter, TensorEntry> parameters)
+    private StateEntries stateOrNull(int classes, Map<Parameter, TensorEntry> parameters)
         throws MalformedException {
       UpdateRule.Kind rule = metadata.ruleOrNull(ModelNames.RULE);
       if (rule == null) {
@@ -333,10 +333,10 @@ final class ModelFile {
         moments.add(entries);
       }
       TensorEntry stepsOfClass = reader.entry(ModelNames.STATE_STEPS, Dtype.I32, classes);
-      return new State(rule, metadata.number(ModelNames.RULE_STEPS), stepsOfClass, moments);
+      return new StateEntries(rule, metadata.number(ModelNames.RULE_STEPS), stepsOfClass, moments);
     }
 
-    private void restore(LayerState target, State state) throws IOException {
+    private void restore(LayerState target, StateEntries state) throws IOException {
       int[] stepsOfClass = readSteps(reader, state.stepsOfClass());
       target.reset(state.rule());
       int[] stepsOfClassLevel = {(int) Math.min(state.steps(), Integer.MAX_VALUE)};

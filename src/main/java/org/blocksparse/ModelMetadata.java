@@ -62,10 +62,14 @@ record ModelMetadata(Map<String, String> entries) {
   /** A number of steps. */
   long number(String key) throws MalformedException {
     String value = get(key);
-    if (!value.matches("[0-9]{1,18}")) {
+    if (!value.matches("[0-9]{1,19}")) {
       throw wrong(key + " is not a number that counts steps");
     }
-    return Long.parseLong(value);
+    try {
+      return Long.parseLong(value);
+    } catch (NumberFormatException e) {
+      throw wrong(key + " is more than 2^63 - 1");
+    }
   }
 
   /** The rule whose state is in the file; null if there is none. */

@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.NpyArray;
 import org.blocksparse.internal.format.NpzArchive;
 import org.blocksparse.internal.memory.StackRoom;
@@ -93,8 +94,9 @@ public final class NpzFile implements AutoCloseable {
    * does.
    *
    * @param tensors by the names that the arrays get
-   * @throws IllegalArgumentException if a name could be a path, a tensor is a transposed view or
-   *     has more than 32 dimensions, or there are more than 65,536 names or 8 MB of them
+   * @throws IllegalArgumentException if a name could be a path, takes more than 65,448 bytes in
+   *     UTF-8 or holds half of a pair of surrogates, if a tensor is a transposed view or has more
+   *     than 32 dimensions, or if there are more than 65,536 names or 8 MB of them
    * @throws IllegalStateException if a tensor is closed
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
@@ -110,6 +112,14 @@ public final class NpzFile implements AutoCloseable {
             "tensors: \""
                 + name
                 + "\" is not a name of an array: it is empty, or it could be a path");
+      }
+      if (!NpzArchive.hasRoom(name)) {
+        throw new IllegalArgumentException(
+            "tensors: no archive can have the name "
+                + MalformedException.told(name)
+                + ": it takes more than "
+                + NpzArchive.LONGEST_NAME
+                + " bytes in UTF-8, or holds half of a pair of surrogates");
       }
       Tensor tensor = requireNonNull(entry.getValue(), name);
       NpyFile.requireWritable(name, tensor);

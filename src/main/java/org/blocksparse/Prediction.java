@@ -135,7 +135,7 @@ final class Prediction {
   }
 
   Ranking atLeast(FloatTensor x, double probability, Filter filter) {
-    double threshold = Math.log(inUnitInterval("probability", probability));
+    float threshold = (float) Math.log(inUnitInterval("probability", probability));
     return search("atLeast", x, filter, logAllowed -> Candidates.atLeast(threshold, logAllowed));
   }
 

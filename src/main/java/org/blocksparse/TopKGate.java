@@ -20,8 +20,9 @@ import org.blocksparse.internal.gate.TopExperts;
  * caller's. Any number of threads may use it.
  *
  * <p><b>Numbers.</b> Exponentials and sums are float64, so that probabilities and gates are off by
- * one rounding to float32, gates by a few. A NaN among the logits of a sample counts as the largest
- * and makes all of its gates NaN; other samples are not touched. Bits do not depend on the workers.
+ * one rounding to float32, gates by a few. A NaN among the logits of a sample counts as the
+ * largest. It makes all gates of the sample NaN, as does infinity, or negative infinity if all
+ * logits are; other samples are not touched. Bits do not depend on the workers.
  */
 public final class TopKGate {
   private static final String LOGITS = "(batch, experts)";
@@ -70,7 +71,8 @@ public final class TopKGate {
    * The most samples of a batch that an expert takes; the pairs of sample and expert beyond are
    * dropped: they have no gate, and the plans leave them out, which costs nothing. First choices go
    * before second ones, and earlier samples before later ones. The gates of the pairs that are kept
-   * stay as they are. The plans are ragged then.
+   * stay as they are. The plans are ragged then. {@link Integer#MAX_VALUE} stands for none, as
+   * without this: nothing is dropped, and plans are not ragged.
    *
    * @throws IllegalArgumentException if it is less than 1
    */

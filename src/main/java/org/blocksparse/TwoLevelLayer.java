@@ -128,7 +128,10 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
     return memory.parameters().type();
   }
 
-  /** How many steps of training it has taken. */
+  /**
+   * How many steps of training it has taken. One in which no row counted is among them; one that
+   * ended with an exception is not, whatever it has changed.
+   */
   public long steps() {
     return steps.get();
   }
@@ -138,9 +141,9 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
     return steps.get() + 1;
   }
 
-  /** A step has been taken. */
+  /** A step has been taken. A file may say that it is the last one that can be counted. */
   final void countStep() {
-    steps.incrementAndGet();
+    steps.updateAndGet(taken -> Math.max(taken, taken + 1));
   }
 
   /** The strings that were in the file that this layer was loaded from, by key. */
@@ -269,7 +272,8 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
 
   /**
    * All outputs of each row whose probability is at least {@code probability}: with 0.5, those that
-   * are rather right than not. Cost as {@link #topK}.
+   * are rather right than not. Logarithms are compared, both rounded to float. Cost as {@link
+   * #topK}.
    *
    * @param probability in (0, 1]
    * @throws IllegalArgumentException also if it is not
@@ -293,6 +297,7 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    *
    * @param x (1, features)
    * @param output in [0, outputs)
+   * @throws IllegalArgumentException also if the output is retired
    */
   public Explanation explain(FloatTensor x, int output) {
     return prediction().explain(x, output, labels);
@@ -364,7 +369,8 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
 
   /**
    * Gives the numbers of outputs that are retired to new ones, which are placed and begin as in
-   * {@link #addOutputs(int)}. Nothing is left of what they were.
+   * {@link #addOutputs(int)}. Nothing is left of what they were but their names: give them others
+   * by {@link #setLabels} and {@link Labels#withName}.
    *
    * @throws IndexOutOfBoundsException if one is outside [0, outputs)
    * @throws IllegalArgumentException also if one is not retired, or if one occurs twice
@@ -385,7 +391,8 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    *
    * <p>The parameters are other tensors then, as in {@link #addOutputs(int)}.
    *
-   * @throws IllegalArgumentException also if it is for another number of outputs
+   * @throws IllegalArgumentException also if it is for another number of outputs, or if an output
+   *     that is not retired is so there
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
   public void reassign(ClassAssignment classes) {

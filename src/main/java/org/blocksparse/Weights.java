@@ -23,6 +23,9 @@ public final class Weights implements AutoCloseable {
 
   private static final String WORDS = "(iBlocks, oBlocks, iSize, oSize)";
 
+  /** Scales of blocks that have no rows. */
+  private static final int MOST_SCALES_OF_NOTHING = 1 << 20;
+
   /** Floats that are written at once. */
   private static final int PIECE = 1 << 12;
 
@@ -51,18 +54,27 @@ public final class Weights implements AutoCloseable {
    *
    * @param W (iBlocks, oBlocks, iSize, oSize), contiguous, all finite
    * @throws IllegalArgumentException if W has another rank, is a transposed view, or has an element
-   *     that is not finite or too large for the type
+   *     that is not finite or too large for the type; or if INT8 would have more than
+   *     2<sup>20</sup> scales of blocks without rows
    * @throws IllegalStateException if W is closed
    */
   public static Weights of(FloatTensor W, ElementType type) {
     requireNonNull(type, "type");
-    requireBlocks("W", W).requireContiguous("Weights.of");
+    requireBlocks("W", W, type).requireContiguous("Weights.of");
     return of("W", W, type, Workers.common().engine());
   }
 
-  /** Weights can be made of a tensor, if it is contiguous. */
-  static FloatTensor requireBlocks(String name, FloatTensor W) {
-    return Check.rank(name, W, WORDS, RANK);
+  /** Weights of a type can be made of a tensor, if it is contiguous. */
+  static FloatTensor requireBlocks(String name, FloatTensor W, ElementType type) {
+    Shape shape = Check.rank(name, W, WORDS, RANK).shape();
+    // Nothing else bounds them: of blocks that have rows, there are no more than elements.
+    if (type == ElementType.INT8
+        && shape.dim(2) == 0
+        && (double) shape.dim(0) * shape.dim(1) * shape.dim(3) > MOST_SCALES_OF_NOTHING) {
+      throw new IllegalArgumentException(
+          name + ": INT8 of " + shape + " would have more than 2^20 scales of no weights");
+    }
+    return W;
   }
 
   /** As {@link #of(FloatTensor, ElementType)}, of a tensor that has a name and was checked. */

@@ -107,7 +107,7 @@ final class WeightsFile implements AutoCloseable {
   /** Adds weights of products, rounded to a type while they are written. */
   void add(String name, FloatTensor W, ElementType type, Lease lease) {
     requireName(name);
-    Weights.requireBlocks(name, W).requireContiguous(name);
+    Weights.requireBlocks(name, W, type).requireContiguous(name);
     lease.of(name, W);
     Engine engine = Workers.common().engine();
     add(Grid.ofBlocks(name, W.shape()), type.stored(), W, null, engine);

@@ -44,6 +44,19 @@ final class CopyTest {
     }
   }
 
+  /** Floats of floats are a copy, with what the optimizer knows. */
+  @ParameterizedTest
+  @MethodSource("org.blocksparse.GrowingLayer#kindsAndOptimizers")
+  void aLayerOfFloatsGoesOnAsTheLayerDoes(LayerKind kind, Optimizer optimizer) {
+    try (TwoLevelLayer layer = trained(kind, optimizer);
+        TwoLevelLayer floats = LayerKind.withWeights(layer, ElementType.FLOAT32)) {
+      assertSameLayer(layer, floats);
+      train(layer, optimizer, 1, 2, 3, 4);
+      train(floats, optimizer, 1, 2, 3, 4);
+      assertSameLayer(layer, floats);
+    }
+  }
+
   @ParameterizedTest
   @EnumSource
   void aCopyOfAMappedLayerCanBeTrained(LayerKind kind) throws IOException {

@@ -2,8 +2,19 @@
 package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Weights without elements, whose dimensions alone would be more than any memory. */
 final class EmptyWeightsTest {
@@ -20,6 +31,48 @@ final class EmptyWeightsTest {
       assertArrayEquals(new float[] {5, 6}, sum.toArray());
       assertArrayEquals(new float[0], gradH.toArray());
       SparseBlockOuter.applyInPlace(h, o, plan, 1, W);
+    }
+  }
+
+  /** Those of INT8 are as many as there are columns, of blocks of nothing as well. */
+  @ParameterizedTest
+  @CsvSource({
+    "2147483647, 2147483647, 2",
+    "2147483647, 2147483647, 2147483647",
+    "1048576, 1, 4096",
+    "1, 1048577, 1"
+  })
+  void scalesOfNothingAreBounded(long iBlocks, long oBlocks, long oSize, @TempDir Path folder) {
+    Path file = folder.resolve("weights");
+    try (FloatTensor W = FloatTensor.zeros(iBlocks, oBlocks, 0, oSize)) {
+      NamedTensors weights = NamedTensors.none().with("W", W, ElementType.INT8);
+      for (Executable refused :
+          List.<Executable>of(
+              () -> Weights.of(W, ElementType.INT8), () -> TensorFile.save(file, weights))) {
+        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, refused);
+        assertEquals(
+            "W: INT8 of " + W.shape() + " would have more than 2^20 scales of no weights",
+            e.getMessage());
+      }
+      assertFalse(Files.exists(file));
+      try (Weights other = Weights.of(W, ElementType.BFLOAT16)) {
+        assertEquals(0, other.bytes());
+      }
+    }
+  }
+
+  @Test
+  void fewScalesOfNothingAreKept(@TempDir Path folder) throws IOException {
+    Path file = folder.resolve("weights");
+    try (FloatTensor W = FloatTensor.zeros(1 << 10, 1 << 10, 0, 1);
+        Weights weights = Weights.of(W, ElementType.INT8)) {
+      assertEquals(4 << 20, weights.bytes());
+      TensorFile.save(file, NamedTensors.none().with("W", W, ElementType.INT8));
+      try (TensorFile saved = TensorFile.open(file);
+          Weights read = saved.weights("W")) {
+        assertEquals(weights.bytes(), read.bytes());
+        assertEquals(W.shape(), read.shape());
+      }
     }
   }
 }

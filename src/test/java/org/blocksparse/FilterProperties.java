@@ -195,17 +195,18 @@ final class FilterProperties {
         // Both are the beginning of what is sorted; where it ends, is told by what they say.
         int above = likely.size(row);
         checkRow(problem, filtered, likely, row, above);
-        double edge = renormalized ? room(logAllowed) + room(Math.log(p)) : 0;
-        assertTrue(above == 0 || likely.logProbability(row, above - 1) >= Math.log(p));
+        float logP = (float) Math.log(p);
+        double edge = renormalized ? room(logAllowed) + room(logP) : 0;
+        assertTrue(above == 0 || likely.logProbability(row, above - 1) >= logP);
         if (above < sorted.length) {
-          assertTrue(logs[sorted[above]] - logAllowed < Math.log(p) + edge);
+          assertTrue(logs[sorted[above]] - logAllowed < logP + edge);
         }
         int fewest = nucleus.size(row);
         checkRow(problem, filtered, nucleus, row, fewest);
         double sum = 0;
         for (int rank = 0; rank < fewest; rank++) {
           assertTrue(sum < mass, "rank " + rank + " is one too many");
-          sum += nucleus.probability(row, rank);
+          sum += RankingProblem.largest(nucleus.logProbability(row, rank));
         }
         assertTrue(sum >= mass || fewest == sorted.length, sum + " of " + mass);
       }

@@ -98,7 +98,7 @@ final class GrowthProperties {
           layer.reuse(reused);
           IntStream.of(reused).forEach(live::set);
         }
-        case REASSIGN -> layer.reassign(classes());
+        case REASSIGN -> layer.reassign(data.below(3) == 0 ? layer.assignment() : classes());
         case STEP -> step();
         case COPY -> replace(LayerKind.copy(layer));
         case FILE -> {

@@ -248,6 +248,12 @@ final class HostileModelTest {
             "blocksparse.steps",
             "\"blocksparse.steps\":\"0\"",
             "\"blocksparse.steps\":\"-1\""),
+        header(
+            "more steps than can be counted",
+            "__metadata__",
+            "blocksparse.steps is more than 2^63 - 1",
+            "\"blocksparse.steps\":\"0\"",
+            "\"blocksparse.steps\":\"9223372036854775808\""),
         header("unknown rule", "__metadata__", "no rule", "\"SGD\"", "\"LBFGS\""),
         header(
             "state that is not there", "optimizer.first.W1", "is missing", "\"SGD\"", "\"ADAM\""),

@@ -92,7 +92,7 @@ final class LabelTreeProperties {
         check(ranking, row, Arrays.copyOf(sorted, Math.min(k, sorted.length)), expected[row]);
         float[] ofRow = expected[row];
         int[] above =
-            Arrays.stream(sorted).filter(output -> ofRow[output] >= Math.log(p)).toArray();
+            Arrays.stream(sorted).filter(output -> ofRow[output] >= (float) Math.log(p)).toArray();
         check(likely, row, above, ofRow);
         check(filtered, row, Arrays.stream(sorted).filter(allowed::get).limit(k).toArray(), ofRow);
         assertEquals(allowed.isEmpty(), filtered.isFilteredOut(row));

@@ -109,6 +109,25 @@ final class LabelTreeTest {
     }
   }
 
+  /** A quarter, of which the logarithm is rounded down. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void whatIsExactlyAsLikelyAsAskedForIsFound(KernelsUnderTest kernels) {
+    try (LabelTree layer =
+            LabelTree.builder(1, 2)
+                .classes(1)
+                .workers(kernels.workers())
+                .build(
+                    FloatTensor.zeros(1, 1),
+                    FloatTensor.zeros(1),
+                    FloatTensor.zeros(1, 1, 2),
+                    FloatTensor.zeros(1, 2));
+        FloatTensor x = FloatTensor.zeros(1, 1)) {
+      assertEquals(2, layer.atLeast(x, .25).size(0));
+      assertEquals(0, layer.atLeast(x, .2500001).size(0));
+    }
+  }
+
   /** No output is likelier than its class, so that one class tells that the other need not open. */
   @ParameterizedTest
   @MethodSource("kernels")

@@ -154,6 +154,28 @@ final class LabelsTest {
   }
 
   @Test
+  void oneGetsAnotherName() {
+    Labels before = Labels.of("a", "b", "c");
+    Labels after = before.withName(1, "\u00e9\u00e9");
+    assertEquals(Labels.of("a", "\u00e9\u00e9", "c"), after);
+    assertEquals(1, after.output("\u00e9\u00e9"));
+    assertEquals(-1, after.output("b"));
+    assertEquals(Labels.of("a", "b", "c"), before, "immutable");
+    assertEquals(before, before.withName(2, "c"));
+    assertRefused(NullPointerException.class, "name", () -> before.withName(0, null));
+    assertRefused(
+        IllegalArgumentException.class,
+        "names[2]: is the same as names[1]",
+        () -> before.withName(2, "b"));
+    for (int none : new int[] {-1, 3}) {
+      assertRefused(
+          IndexOutOfBoundsException.class,
+          "output " + none + " has no name, those in [0, 3) have",
+          () -> before.withName(none, "d"));
+    }
+  }
+
+  @Test
   void aLayerWithoutThem() {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 3).build();
         FloatTensor x = FloatTensor.zeros(1, 2)) {

@@ -84,7 +84,7 @@ final class RankingProperties {
         problem.checkSpoilt(best, row, Math.min(k, classes + more), Double.NEGATIVE_INFINITY);
         int above = 0;
         for (float logProbability : problem.logProbabilities[row]) {
-          above += logProbability >= Math.log(p) ? 1 : 0;
+          above += logProbability >= (float) Math.log(p) ? 1 : 0;
         }
         problem.checkSpoilt(likely, row, above, Math.log(p));
       }
@@ -110,7 +110,7 @@ final class RankingProperties {
       for (int row = 0; row < batch; row++) {
         int above = 0;
         for (float logProbability : problem.logProbabilities[row]) {
-          above += logProbability >= Math.log(p) ? 1 : 0;
+          above += logProbability >= (float) Math.log(p) ? 1 : 0;
         }
         assertArrayEquals(
             Arrays.copyOf(problem.sorted(row), above), likely.outputs(row), "row " + row);

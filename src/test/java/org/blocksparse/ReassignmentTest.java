@@ -48,6 +48,23 @@ final class ReassignmentTest {
     }
   }
 
+  /** What is retired in the layer may be so in the assignment, too: as in the layer's own. */
+  @ParameterizedTest
+  @MethodSource("org.blocksparse.GrowingLayer#kindsAndOptimizers")
+  void theLayersOwnClassesChangeNothing(LayerKind kind, Optimizer optimizer) {
+    try (TwoLevelLayer layer = trained(kind, optimizer)) {
+      layer.retire(3, 6);
+      ClassAssignment before = layer.assignment();
+      double[][] logProbabilities = logProbabilities(layer);
+      layer.reassign(before);
+      assertEquals(before, layer.assignment());
+      assertTrue(layer.assignment().isRetired(3), "it stays so");
+      for (int row = 0; row < ROWS; row++) {
+        assertArrayEquals(logProbabilities[row], logProbabilities(layer)[row]);
+      }
+    }
+  }
+
   /** But for padding, which is cleared. */
   private static void assertSameParameters(TwoLevelLayer wanted, TwoLevelLayer actual) {
     int[] all = IntStream.range(0, wanted.outputs()).toArray();

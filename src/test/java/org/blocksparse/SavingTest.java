@@ -209,6 +209,38 @@ final class SavingTest {
     assertEquals(List.of("file"), names());
   }
 
+  /** The length of a name is a number of 16 bits, with what else the directory has of an array. */
+  @Test
+  void namesOfArraysThatNoArchiveCanHaveAreRefusedBeforeAnythingIsWritten() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    Path untouched =
+        new WatchedFileSystem(
+                (event, path) -> {
+                  throw new AssertionError(event + " of " + path);
+                })
+            .watch(file);
+    try (FloatTensor tensor = FloatTensor.of(new float[] {7}, 1)) {
+      for (String name :
+          List.of(
+              "\u00e9".repeat(40_000), "a".repeat(65_449), "a\ud800", "\udc00a", "\ud800\ud800")) {
+        IllegalArgumentException refused =
+            assertThrows(
+                IllegalArgumentException.class,
+                () -> NpzFile.write(untouched, Map.of(name, tensor)));
+        assertTrue(refused.getMessage().startsWith("tensors: "), refused::getMessage);
+        assertTrue(refused.getMessage().length() < 1000, "a message of the length of the name");
+      }
+      assertEquals("old", Files.readString(file));
+      for (String name : List.of("a".repeat(65_448), "\u00e9".repeat(32_724), "\ud83d\ude00")) {
+        NpzFile.write(file, Map.of(name, tensor));
+        try (NpzFile npz = NpzFile.open(file);
+            FloatTensor read = npz.floats(name)) {
+          assertEquals(7, read.get(0));
+        }
+      }
+    }
+  }
+
   @ParameterizedTest
   @CsvSource({"65537, 1", "140, 60000"})
   void anArchiveThatCouldNotBeReadAgainDoesNotTakeItsPlace(int arrays, int length)

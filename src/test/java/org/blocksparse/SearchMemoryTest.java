@@ -5,9 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
-/** A search takes no more memory than it promises, however large classes and batch are. */
+/**
+ * A search, or scoring, takes no more memory than it promises, however large classes and batch are.
+ */
 final class SearchMemoryTest {
   @Test
   void roundsOfLargeClassesAreCut() {
@@ -35,6 +40,42 @@ final class SearchMemoryTest {
         one.set(row % 7 - 3, 0, 0);
         assertArrayEquals(layer.topK(one, 3).outputs(0), ranking.outputs(row), "row " + row);
         assertEquals(3, filtered.size(row));
+      }
+    }
+  }
+
+  /** With few large classes, and with many of one slot. */
+  @ParameterizedTest
+  @CsvSource({"2, 200000, 512, 3", "40000, 40000, 3000, 1"})
+  void scoringIsCut(int classes, int outputs, int batch, int candidates) {
+    SplittableRandom random = new SplittableRandom(1);
+    int[] targets = random.ints((long) batch * candidates, 0, outputs).toArray();
+    try (HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(2, outputs)
+                .classes(classes)
+                .workers(Workers.callingThread())
+                .seed(1)
+                .build();
+        FloatTensor x = FloatTensor.zeros(batch, 2);
+        IntTensor all = IntTensor.of(targets, batch, candidates)) {
+      for (int row = 0; row < batch; row++) {
+        x.set(row % 7 - 3, row, 0);
+      }
+      layer.retire(targets[targets.length - 1]);
+      long before = FloatTensor.allocatedBytes();
+      float[] scores;
+      try (FloatTensor scored = layer.logProbabilitiesOf(x, all)) {
+        scores = scored.toArray();
+      }
+      long taken = FloatTensor.allocatedBytes() - before;
+      assertTrue(taken <= (64 << 20) + (2 << 20), taken + " bytes");
+      for (int row = 0; row < batch; row += 1 + batch / 9) {
+        try (FloatTensor one = FloatTensor.of(new float[] {row % 7 - 3, 0}, 1, 2);
+            FloatTensor wanted = layer.logProbabilities(one)) {
+          for (int i = row * candidates; i < (row + 1) * candidates; i++) {
+            assertEquals(wanted.get(0, targets[i]), scores[i], 1e-5, "row " + row);
+          }
+        }
       }
     }
   }

@@ -124,6 +124,7 @@ final class SoftmaxEdgeTest {
             0, layer.step(x, targets, Loss.mean().withRowWeights(noWeights), optimizer, gradX));
         assertUnchanged(optimizer + ", all of weight 0", before, layer);
         assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all of weight 0");
+        assertEquals(4, layer.steps(), "they are counted");
       }
     }
   }

@@ -29,6 +29,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Parts that are trained one after the other have the bits of the layer, on all kernels. */
 final class SoftmaxPartContractTest {
@@ -220,6 +221,25 @@ final class SoftmaxPartContractTest {
     assertSameFiles();
     try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(ofParts)) {
       assertEquals("output 7", loaded.labels().name(7));
+    }
+  }
+
+  /** As many as can be counted, and they stay so. */
+  @ParameterizedTest
+  @ValueSource(longs = {999_999_999_999_999_999L, 1_000_000_000_000_000_000L, Long.MAX_VALUE})
+  void stepsOfAnyNumberAreKept(long steps) throws IOException {
+    long next = steps == Long.MAX_VALUE ? steps : steps + 1;
+    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    List<byte[]> parts = train(initial(builder), List.of(), Optimizer.sgd(1));
+    builder.saveParts(ofParts, steps, parts.iterator(), SaveOptions.defaults());
+    try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(ofParts)) {
+      assertEquals(steps, loaded.steps());
+      Batch.random(1, false).get(0).stepLayer(loaded, Optimizer.sgd(1));
+      assertEquals(next, loaded.steps());
+      loaded.save(ofLayer);
+    }
+    try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(ofLayer)) {
+      assertEquals(next, loaded.steps());
     }
   }
 

@@ -250,6 +250,21 @@ final class TopKGateTest {
     }
   }
 
+  @Test
+  void infinitiesMakeGatesNaNOfTheirOwnSampleOnly() {
+    float inf = Float.POSITIVE_INFINITY;
+    float[] logits = {1, 2, 1, inf, -inf, -inf, -inf, 1};
+    try (FloatTensor tensor = FloatTensor.of(logits, 4, 2);
+        Routing routing = TopKGate.of(2, 2).route(tensor)) {
+      float[] gates = routing.gates().toArray();
+      assertEquals(1, gates[0] + gates[1], 1e-6);
+      for (int i = 2; i < 6; i++) {
+        assertTrue(Float.isNaN(gates[i]), "gate " + i);
+      }
+      assertArrayEquals(new float[] {1, 0}, Arrays.copyOfRange(gates, 6, 8));
+    }
+  }
+
   /** Logits that no exponential could take. */
   @Test
   void hugeLogitsAreNoTrouble() {

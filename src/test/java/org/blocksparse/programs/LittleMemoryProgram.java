@@ -79,15 +79,25 @@ public final class LittleMemoryProgram {
   /** They are on the heap, where the JVM tells no bytes. */
   private static void tablesOfClassesAreNamed() {
     for (int outputs : new int[] {100_000_000, Integer.MAX_VALUE - 8}) {
-      try {
-        HierarchicalSoftmax.builder(1, outputs).build().close();
-        throw new IllegalStateException(outputs + " outputs: there was enough memory");
-      } catch (OutOfMemoryError e) {
-        String expected =
-            "cannot have about %d bytes of the heap for the classes and slots of %d outputs"
-                .formatted(12L * outputs, outputs);
-        check(expected.equals(e.getMessage()), e.getMessage());
+      assertNamed(outputs, () -> HierarchicalSoftmax.builder(1, outputs).build().close());
+      try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(1, 10).build();
+          FloatTensor x = FloatTensor.zeros(1, 1)) {
+        assertNamed(outputs, () -> layer.addOutputs(outputs - 10));
+        check(layer.topK(x, 20).size(0) == 10, "a layer of 10 outputs");
       }
     }
+  }
+
+  private static void assertNamed(int outputs, Runnable call) {
+    try {
+      call.run();
+    } catch (OutOfMemoryError e) {
+      String expected =
+          "cannot have about %d bytes of the heap for the classes and slots of %d outputs"
+              .formatted(12L * outputs, outputs);
+      check(expected.equals(e.getMessage()), e.getMessage());
+      return;
+    }
+    throw new IllegalStateException(outputs + " outputs: there was enough memory");
   }
 }

@@ -22,6 +22,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Weights;
+import org.blocksparse.internal.memory.Scratch;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.TestInfo;
@@ -222,6 +223,11 @@ public abstract class InvalidInput {
     try (FloatTensor x = FloatTensor.zeros(2, 6);
         HierarchicalSoftmax layer = InvalidSoftmaxInput.builder().build()) {
       layer.topK(x, 2);
+    }
+    for (int elements = 1; elements <= 1 << 12; elements *= 2) {
+      Scratch one = Scratch.borrow(elements);
+      Scratch.borrow(elements).close(); // a worker may hold two at once
+      one.close();
     }
   }
 

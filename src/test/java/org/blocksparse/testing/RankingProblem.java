@@ -201,11 +201,16 @@ public final class RankingProblem implements AutoCloseable {
     double sum = 0;
     for (int output : rest(row)) {
       if (sum < mass) {
-        sum += Math.exp(logProbabilities[row][output]);
+        sum += largest(logProbabilities[row][output]);
         fewest++;
       }
     }
     return fewest;
+  }
+
+  /** The largest probability that a log probability is the rounded logarithm of. */
+  public static double largest(float logProbability) {
+    return Math.exp(((double) logProbability + Math.nextUp(logProbability)) / 2);
   }
 
   /**

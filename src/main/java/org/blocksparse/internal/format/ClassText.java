@@ -19,6 +19,9 @@ import java.util.Arrays;
 public final class ClassText {
   private static final int END_OF_FILE = -1;
 
+  /** Elements of the largest array that a JVM makes. */
+  private static final int MOST_OUTPUTS = Integer.MAX_VALUE - 8;
+
   private ClassText() {}
 
   /** Writes the class of each output. */
@@ -38,7 +41,8 @@ public final class ClassText {
   /**
    * Reads the class of each output.
    *
-   * @throws MalformedException if a line is something else than the number of a class
+   * @throws MalformedException if a line is something else than the number of a class, or if there
+   *     are too many
    */
   public static int[] read(Path file) throws IOException {
     int[] classOf = new int[1024];
@@ -47,13 +51,22 @@ public final class ClassText {
         new BufferedInputStream(Files.newInputStream(RegularFile.require(file)))) {
       for (int first = in.read(); first != END_OF_FILE; first = in.read()) {
         if (outputs == classOf.length) {
-          classOf = Arrays.copyOf(classOf, Math.multiplyExact(2, outputs));
+          classOf = Arrays.copyOf(classOf, roomAfter(outputs));
         }
         classOf[outputs] = readLine(in, first, outputs + 1);
         outputs++;
       }
     }
     return Arrays.copyOf(classOf, outputs);
+  }
+
+  /** Room for twice as many, or as many as an array can have. */
+  static int roomAfter(int outputs) throws MalformedException {
+    if (outputs == MOST_OUTPUTS) {
+      throw new MalformedException(
+          "line " + (outputs + 1L), "there are at most " + MOST_OUTPUTS + " outputs");
+    }
+    return (int) Math.min(MOST_OUTPUTS, 2L * outputs);
   }
 
   /** The number on a line: spaces, digits, spaces. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.format;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.BufferedOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
@@ -29,6 +31,13 @@ import java.util.zip.ZipOutputStream;
  */
 public final class NpzArchive implements AutoCloseable {
   private static final String SUFFIX = ".npy";
+
+  /**
+   * Bytes of a name. With the other fields of an entry in the directory, a name has 65,535: 46 are
+   * of fixed length, 9 tell the time, and 28 are of an entry of more than 4 GB.
+   */
+  public static final int LONGEST_NAME = 0xffff - 46 - 9 - 28 - SUFFIX.length();
+
   private static final long BOMB_BYTES = 64L << 20;
   private static final long BOMB_RATIO = 100;
 
@@ -126,6 +135,11 @@ public final class NpzArchive implements AutoCloseable {
         && name.chars().allMatch(c -> c >= ' ' && c != 0x7f && "/\\:".indexOf(c) < 0);
   }
 
+  /** Whether a name can be written: it is text, and not too long. */
+  public static boolean hasRoom(String name) {
+    return SafeTensorsHeader.isText(name) && name.getBytes(UTF_8).length <= LONGEST_NAME;
+  }
+
   /** The names of the arrays, in the order of the file. */
   public Set<String> names() {
     return Collections.unmodifiableSet(entries.keySet());
@@ -202,6 +216,7 @@ public final class NpzArchive implements AutoCloseable {
   /**
    * Writes an archive of arrays by name, not compressed.
    *
+   * @param members by names that there is room for
    * @throws IllegalArgumentException if it could not be read again
    */
   public static void write(SeekableByteChannel channel, Map<String, Member> members)

@@ -34,12 +34,19 @@ public abstract sealed class Candidates {
     return new Best(k, logAllowed);
   }
 
-  /** All whose log probability, divided so, is at least {@code threshold}. */
-  public static Candidates atLeast(double threshold, double logAllowed) {
+  /**
+   * All whose log probability, divided so, is at least {@code threshold}, a float as it is: else
+   * what is as likely as is asked for would be left out where it is rounded down.
+   */
+  public static Candidates atLeast(float threshold, double logAllowed) {
     return new AtLeast(threshold, logAllowed);
   }
 
-  /** The fewest whose probabilities, divided so, sum to at least {@code mass}. */
+  /**
+   * The fewest whose probabilities, divided so, sum to at least {@code mass}. Each counts as the
+   * largest that is rounded to its log probability: else there would be one too many where several
+   * have exactly the mass, but are rounded down.
+   */
   public static Candidates nucleus(double mass, double logAllowed) {
     return new Nucleus(mass, logAllowed);
   }
@@ -194,9 +201,9 @@ public abstract sealed class Candidates {
   }
 
   private static final class AtLeast extends Candidates {
-    private final double threshold;
+    private final float threshold;
 
-    AtLeast(double threshold, double logAllowed) {
+    AtLeast(float threshold, double logAllowed) {
       super(0, logAllowed);
       this.threshold = threshold;
     }
@@ -226,9 +233,12 @@ public abstract sealed class Candidates {
   }
 
   private static final class Nucleus extends Candidates {
+    /** More than the rounding of log probabilities can add. */
+    private static final double ROUNDING = 0x1p-16;
+
     private final double mass;
 
-    /** The same, of probabilities that are not divided. */
+    /** Probabilities that are not divided sum to the mass from here on, if they are rounded up. */
     private final double massOfAll;
 
     /** The last that is needed, once there are enough; what comes after it never will be. */
@@ -239,7 +249,7 @@ public abstract sealed class Candidates {
     Nucleus(double mass, double logAllowed) {
       super(0, logAllowed);
       this.mass = mass;
-      this.massOfAll = mass * Math.exp(logAllowed);
+      this.massOfAll = mass * Math.exp(logAllowed) * (1 - ROUNDING);
     }
 
     @Override
@@ -277,7 +287,8 @@ public abstract sealed class Candidates {
       sorted = true;
       double sum = 0;
       for (int i = 0; i < size; i++) {
-        sum += Math.exp(divided(logProbability(found[i])));
+        float logProbability = divided(logProbability(found[i]));
+        sum += Math.exp(((double) logProbability + Math.nextUp(logProbability)) / 2);
         if (sum >= mass) {
           size = i + 1;
           last = found[i];

@@ -89,7 +89,7 @@ public record ClassCount(double nanosPerProduct, double nanosPerWeight) {
   double nanos(int outputs, int classes, int batch) {
     double slots = Math.ceil((double) outputs / classes);
     double occurring = classes * -Math.expm1(batch * Math.log1p(-1.0 / Math.max(2, classes)));
-    return 3 * batch * (classes + slots) * nanosPerProduct + occurring * slots * nanosPerWeight;
+    return 3.0 * batch * (classes + slots) * nanosPerProduct + occurring * slots * nanosPerWeight;
   }
 
   /** The number of classes with which a step is fastest. */

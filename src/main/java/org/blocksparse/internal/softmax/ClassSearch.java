@@ -25,13 +25,6 @@ import org.blocksparse.internal.softmax.Workspace.Ints;
  * RowSearch#guesses}).
  */
 public final class ClassSearch {
-  /**
-   * Elements of results that one round may make, which bounds the memory of a search: 64 MB, or for
-   * large layers a quarter of their weights, as each round may read all of them. Only the slots of
-   * one class are allowed to be more.
-   */
-  private static final long MAX_ROUND = 1 << 24;
-
   /** Rows times classes that are searched at the same time: their heaps take eight bytes each. */
   private static final int MAX_HEAPS = 1 << 22;
 
@@ -53,7 +46,7 @@ public final class ClassSearch {
     this.softmax = softmax;
     this.table = table;
     this.engine = softmax.engine();
-    this.maxRound = Math.max(MAX_ROUND, softmax.parameters().w2().elements() / 4);
+    this.maxRound = softmax.maxRound();
   }
 
   /**

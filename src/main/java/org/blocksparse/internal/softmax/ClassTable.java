@@ -46,13 +46,10 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
   }
 
   /** For each output, class * slots + slot; -1 for those that are retired. */
-  int[] places() {
-    int[] places = new int[classOf.length];
+  long[] places() {
+    long[] places = new long[classOf.length];
     for (int output = 0; output < places.length; output++) {
-      places[output] =
-          classOf[output] < 0
-              ? -1
-              : Math.addExact(Math.multiplyExact(classOf[output], slots), slotOf[output]);
+      places[output] = classOf[output] < 0 ? -1 : (long) classOf[output] * slots + slotOf[output];
     }
     return places;
   }

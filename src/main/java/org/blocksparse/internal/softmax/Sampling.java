@@ -56,10 +56,12 @@ public final class Sampling {
     this.shares = new double[most];
   }
 
-  /** One row's draw. */
-  private static final class State {
+  /**
+   * One row's draw. What is allowed in the row is not kept: where each row has a list of its own,
+   * that takes a number for each class, and is found anew as fast as a class is drawn.
+   */
+  private static final class Draw {
     final int row;
-    final AllowedSlots allowed;
 
     /** The logarithms of what classes count, once one was opened in vain. */
     double[] logs;
@@ -70,9 +72,8 @@ public final class Sampling {
     int drawnClass;
     int drawn = -1;
 
-    State(int row, AllowedSlots allowed) {
+    Draw(int row) {
       this.row = row;
-      this.allowed = allowed;
     }
   }
 
@@ -85,87 +86,86 @@ public final class Sampling {
    */
   public int[] draw(Rows x, Workspace workspace) {
     OutputFilter.OfRow ofRow = filter.in(table);
-    State[] states = new State[Math.toIntExact(x.count())];
-    Arrays.setAll(states, row -> new State(row, ofRow.of(row)));
-    for (State state : states) {
-      if (state.allowed.none()) {
-        throw new IllegalArgumentException("filter: allows no output in row " + state.row);
+    Draw[] draws = new Draw[Math.toIntExact(x.count())];
+    Arrays.setAll(draws, Draw::new);
+    for (Draw draw : draws) {
+      if (ofRow.of(draw.row).none()) {
+        throw new IllegalArgumentException("filter: allows no output in row " + draw.row);
       }
     }
     Rows byClass = softmax.classes(x, true, workspace);
-    State[] active = states;
+    Draw[] active = draws;
     while (active.length > 0) {
-      for (State state : active) {
-        drawClass(state, byClass);
+      for (Draw draw : active) {
+        drawClass(draw, ofRow, byClass);
       }
       int[] readRow =
-          active == states ? null : Arrays.stream(active).mapToInt(state -> state.row).toArray();
-      int[] classOf = Arrays.stream(active).mapToInt(state -> state.drawnClass).toArray();
+          active == draws ? null : Arrays.stream(active).mapToInt(draw -> draw.row).toArray();
+      int[] classOf = Arrays.stream(active).mapToInt(draw -> draw.drawnClass).toArray();
       Rows bySlot = softmax.open(x, null, classOf.length, readRow, classOf, true, workspace);
       for (int a = 0; a < active.length; a++) {
-        drawSlot(active[a], bySlot, a, byClass);
+        drawSlot(active[a], ofRow.of(active[a].row), bySlot, a, byClass);
       }
-      active = Arrays.stream(active).filter(state -> state.drawn < 0).toArray(State[]::new);
+      active = Arrays.stream(active).filter(draw -> draw.drawn < 0).toArray(Draw[]::new);
     }
-    return Arrays.stream(states).mapToInt(state -> state.drawn).toArray();
+    return Arrays.stream(draws).mapToInt(draw -> draw.drawn).toArray();
   }
 
-  private void drawClass(State state, Rows byClass) {
-    double[] ofClasses = state.logs;
+  private void drawClass(Draw draw, OutputFilter.OfRow ofRow, Rows byClass) {
+    double[] ofClasses = draw.logs;
     if (ofClasses == null) {
       ofClasses = logs;
-      classes(state, byClass, ofClasses);
+      classes(draw, ofRow.of(draw.row), byClass, ofClasses);
     }
-    state.drawnClass = at(state, random.nextDouble(), ofClasses, table.classes());
+    draw.drawnClass = at(draw, random.nextDouble(), ofClasses, table.classes());
   }
 
   /** The logarithms of what classes have, as far as they hold anything that is allowed. */
-  private void classes(State state, Rows byClass, double[] into) {
-    byClass.get(state.row, 0, logProbabilities, table.classes());
+  private void classes(Draw draw, AllowedSlots allowed, Rows byClass, double[] into) {
+    byClass.get(draw.row, 0, logProbabilities, table.classes());
     for (int c = 0; c < table.classes(); c++) {
-      into[c] = state.allowed.any(c) ? logProbabilities[c] / temperature : Double.NEGATIVE_INFINITY;
+      into[c] = allowed.any(c) ? logProbabilities[c] / temperature : Double.NEGATIVE_INFINITY;
     }
   }
 
-  private void drawSlot(State state, Rows bySlot, int request, Rows byClass) {
-    int c = state.drawnClass;
+  private void drawSlot(Draw draw, AllowedSlots slots, Rows bySlot, int request, Rows byClass) {
+    int c = draw.drawnClass;
     int[] members = table.members()[c];
     int size = members.length;
     bySlot.get(request, 0, logProbabilities, size);
     for (int slot = 0; slot < size; slot++) {
       logs[slot] = logProbabilities[slot] / temperature;
     }
-    double[] allowed = allowed(state, logs, size);
-    boolean certain = allowed == logs || (state.exact != null && state.exact[c]);
+    double[] allowed = allowed(slots, c, logs, size);
+    boolean certain = allowed == logs || (draw.exact != null && draw.exact[c]);
     double logShare = certain ? 0 : logSum(allowed, size) - logSum(logs, size);
     double share = Math.exp(logShare);
     double drawn = random.nextDouble();
     if (Double.isNaN(share)) {
-      throw notNumbers(state);
+      throw notNumbers(draw);
     }
     if (certain || drawn < share) {
       // Given that it is below, it is as likely to be anywhere there.
-      state.drawn = members[at(state, drawn / share, allowed, size)];
+      draw.drawn = members[at(draw, drawn / share, allowed, size)];
       return;
     }
-    if (state.logs == null) {
-      state.logs = new double[table.classes()];
-      classes(state, byClass, state.logs);
-      state.exact = new boolean[table.classes()];
+    if (draw.logs == null) {
+      draw.logs = new double[table.classes()];
+      classes(draw, slots, byClass, draw.logs);
+      draw.exact = new boolean[table.classes()];
     }
-    state.logs[c] += logShare;
-    state.exact[c] = true;
+    draw.logs[c] += logShare;
+    draw.exact[c] = true;
   }
 
-  private static double[] allowed(State state, double[] all, int size) {
-    if (state.allowed.all(state.drawnClass)) {
+  private static double[] allowed(AllowedSlots slots, int classNumber, double[] all, int size) {
+    if (slots.all(classNumber)) {
       return all;
     }
     double[] allowed = new double[size];
     Arrays.fill(allowed, Double.NEGATIVE_INFINITY);
-    state.allowed.forEachRun(
-        state.drawnClass,
-        (begin, end) -> System.arraycopy(all, begin, allowed, begin, end - begin));
+    slots.forEachRun(
+        classNumber, (begin, end) -> System.arraycopy(all, begin, allowed, begin, end - begin));
     return allowed;
   }
 
@@ -177,19 +177,19 @@ public final class Sampling {
     return sum.log();
   }
 
-  private static ArithmeticException notNumbers(State state) {
-    return new ArithmeticException("row " + state.row + ": the probabilities are not numbers");
+  private static ArithmeticException notNumbers(Draw draw) {
+    return new ArithmeticException("row " + draw.row + ": the probabilities are not numbers");
   }
 
   /** Where a number from [0, 1) falls among shares, of which the first logarithms are given. */
-  private int at(State state, double drawn, double[] logs, int count) {
+  private int at(Draw draw, double drawn, double[] logs, int count) {
     double max = Double.NEGATIVE_INFINITY;
     for (int i = 0; i < count; i++) {
       max = Math.max(max, logs[i]);
     }
     if (max == Double.NEGATIVE_INFINITY) {
       throw new ArithmeticException(
-          "row " + state.row + ": what the filter allows has no probability");
+          "row " + draw.row + ": what the filter allows has no probability");
     }
     double sum = 0;
     for (int i = 0; i < count; i++) {
@@ -197,7 +197,7 @@ public final class Sampling {
       sum += shares[i];
     }
     if (!(sum > 0)) {
-      throw notNumbers(state);
+      throw notNumbers(draw);
     }
     double left = drawn * sum;
     int last = 0;

@@ -26,7 +26,7 @@ public final class Scoring {
 
   /** Puts results, which come by class and slot, into the order of the outputs. */
   private TwoLevelSoftmax.GridConsumer inOutputOrder(Rows out, boolean logarithm) {
-    int[] places = table.places();
+    long[] places = table.places();
     float nothing = logarithm ? Float.NEGATIVE_INFINITY : 0;
     return (begin, grid) ->
         softmax
@@ -54,39 +54,95 @@ public final class Scoring {
    */
   public void of(Rows x, int[] offsets, int[] outputs, Storage result, Workspace workspace) {
     int batch = Math.toIntExact(x.count());
+    long maxRound = softmax.maxRound();
+    int step = (int) Math.max(1, Math.min(batch, maxRound / table.classes()));
     int wanted = offsets[batch];
-    int[] requestOf = workspace.ints(Ints.REQUESTS, wanted);
-    int[] readRow = workspace.ints(Ints.REQUEST_ROWS, wanted);
-    int[] classOf = workspace.ints(Ints.REQUEST_CLASSES, wanted);
-    int[] requestOfClass = workspace.ints(Ints.REQUEST_OF_CLASS, table.classes());
-    int requests = 0;
-    for (int r = 0; r < batch; r++) {
-      int firstOfRow = requests;
-      for (int i = offsets[r]; i < offsets[r + 1]; i++) {
-        int classNumber = table.classOf()[outputs[i]];
-        if (classNumber < 0) {
-          requestOf[i] = -1;
-          continue;
+    int room = (int) Math.max(1, Math.min(wanted, maxRound / table.slots()));
+    Requests requests = new Requests(offsets, outputs, wanted, room, workspace);
+    for (int begin = 0; begin < batch; begin += step) {
+      int end = Math.min(batch, begin + step);
+      Rows slice = x.slice(begin, end - begin);
+      Rows byClass = softmax.classes(slice, true, workspace);
+      int done = offsets[begin];
+      while (done < offsets[end]) {
+        int first = done;
+        done = requests.make(first, begin, end);
+        Rows bySlot = requests.open(slice, byClass);
+        for (int i = first; i < done; i++) {
+          int request = requests.requestOf[i];
+          result.putFloat(
+              i,
+              request < 0
+                  ? Float.NEGATIVE_INFINITY
+                  : bySlot.get(request, table.slotOf()[outputs[i]]));
         }
-        // What earlier calls have left there is no request of this row, or one for another class.
-        int request = requestOfClass[classNumber];
-        if (request < firstOfRow || request >= requests || classOf[request] != classNumber) {
-          request = requests++;
-          requestOfClass[classNumber] = request;
-          readRow[request] = r;
-          classOf[request] = classNumber;
-        }
-        requestOf[i] = request;
       }
     }
-    Rows byClass = softmax.classes(x, true, workspace);
-    Rows bySlot = softmax.open(x, byClass, requests, readRow, classOf, true, workspace);
-    for (int i = 0; i < wanted; i++) {
-      result.putFloat(
-          i,
-          requestOf[i] < 0
-              ? Float.NEGATIVE_INFINITY
-              : bySlot.get(requestOf[i], table.slotOf()[outputs[i]]));
+  }
+
+  /** The classes that are opened for outputs, as many as there is room for at a time. */
+  private final class Requests {
+    final int[] offsets;
+    final int[] outputs;
+    final int room;
+    final Workspace workspace;
+
+    /** The request that each output is a part of; -1: it is retired. */
+    final int[] requestOf;
+
+    final int[] readRow;
+    final int[] classOf;
+    final int[] requestOfClass;
+    int count;
+
+    Requests(int[] offsets, int[] outputs, int wanted, int room, Workspace workspace) {
+      this.offsets = offsets;
+      this.outputs = outputs;
+      this.room = room;
+      this.workspace = workspace;
+      this.requestOf = workspace.ints(Ints.REQUESTS, wanted);
+      this.readRow = workspace.ints(Ints.REQUEST_ROWS, room);
+      this.classOf = workspace.ints(Ints.REQUEST_CLASSES, room);
+      this.requestOfClass = workspace.ints(Ints.REQUEST_OF_CLASS, table.classes());
+    }
+
+    /**
+     * Makes requests for outputs from {@code first} on.
+     *
+     * @param begin the first row that x has then
+     * @param end the row after the last
+     * @return the output after the last that there was room for
+     */
+    int make(int first, int begin, int end) {
+      count = 0;
+      int i = first;
+      for (int row = begin; row < end; row++) {
+        int firstOfRow = count;
+        for (; i < offsets[row + 1]; i++) {
+          int classNumber = table.classOf()[outputs[i]];
+          if (classNumber < 0) {
+            requestOf[i] = -1;
+            continue;
+          }
+          // What was left there before is no request of this row, or one for another class.
+          int request = requestOfClass[classNumber];
+          if (request < firstOfRow || request >= count || classOf[request] != classNumber) {
+            if (count == room) {
+              return i;
+            }
+            request = count++;
+            requestOfClass[classNumber] = request;
+            readRow[request] = row - begin;
+            classOf[request] = classNumber;
+          }
+          requestOf[i] = request;
+        }
+      }
+      return i;
+    }
+
+    Rows open(Rows slice, Rows byClass) {
+      return softmax.open(slice, byClass, count, readRow, classOf, true, workspace);
     }
   }
 

@@ -39,6 +39,9 @@ public final class TwoLevelSoftmax {
   /** Rows times classes that keep the workers busy where there are few classes. */
   private static final int GRID_ROWS_TIMES_CLASSES = 2048;
 
+  /** Elements of {@link #maxRound} where weights are few: 64 MB. */
+  private static final long LEAST_MAX_ROUND = 1 << 24;
+
   private final Engine engine;
   private final Link link;
   private final SoftmaxStorage parameters;
@@ -102,6 +105,15 @@ public final class TwoLevelSoftmax {
         classes,
         (begin, end) -> link.apply(kernels, logarithm, schedule, begin, end, null, null, result));
     return result;
+  }
+
+  /**
+   * How many elements those who open many classes should {@linkplain #open} at a time, which bounds
+   * their memory: 64 MB, or for large layers a quarter of their weights, as each time all of them
+   * may be read. Only the slots of one class are allowed to be more.
+   */
+  long maxRound() {
+    return Math.max(LEAST_MAX_ROUND, parameters.w2().elements() / 4);
   }
 
   /**

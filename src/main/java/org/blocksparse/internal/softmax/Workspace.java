@@ -140,7 +140,7 @@ public final class Workspace implements AutoCloseable {
    * The latest schedules that depend on a number of rows only. They are of one workspace, and so of
    * one call at a time: what is dropped here is not in use.
    */
-  private static final class Schedules<S> {
+  private static final class LatestSchedules<S> {
     private static final int ENTRIES = 4;
 
     private final IntFunction<S> maker;
@@ -157,7 +157,7 @@ public final class Workspace implements AutoCloseable {
           }
         };
 
-    Schedules(IntFunction<S> maker, Consumer<S> closer) {
+    LatestSchedules(IntFunction<S> maker, Consumer<S> closer) {
       this.maker = maker;
       this.closer = closer;
     }
@@ -183,15 +183,15 @@ public final class Workspace implements AutoCloseable {
   private float[] weights = new float[0];
   private double[] losses = new double[0];
   private long[] longs = new long[0];
-  private final Schedules<GemmSchedule> dense =
-      new Schedules<>(GemmSchedule::dense, GemmSchedule::close);
-  private final Schedules<OuterSchedule> denseOuter =
-      new Schedules<>(OuterSchedule::dense, OuterSchedule::close);
-  private final Schedules<GemmSchedule> grid;
+  private final LatestSchedules<GemmSchedule> dense =
+      new LatestSchedules<>(GemmSchedule::dense, GemmSchedule::close);
+  private final LatestSchedules<OuterSchedule> denseOuter =
+      new LatestSchedules<>(OuterSchedule::dense, OuterSchedule::close);
+  private final LatestSchedules<GemmSchedule> grid;
 
   private Workspace(Pool pool) {
     this.pool = pool;
-    this.grid = new Schedules<>(pool.grid, GemmSchedule::close);
+    this.grid = new LatestSchedules<>(pool.grid, GemmSchedule::close);
   }
 
   /** Memory of at least the given size, whose content is undefined. */
