@@ -16,7 +16,8 @@ import org.blocksparse.LoadOptions;
  * classifier.format        1
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
- * classifier.words         plain or parts
+ * classifier.words         plain, or unicode: the rule of {@link TextFeatures}; it was parts when
+ *                          all that is not ASCII counted as letters
  * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; empty if
  *                          features share rows
  * classifier.about.*       how it was trained, for people
@@ -44,7 +45,7 @@ final class ClassifierFile {
     metadata.put(FORMAT, VERSION);
     metadata.put(INPUT, input.text() ? "text" : "features");
     metadata.put(WORD_NGRAMS, Integer.toString(options.wordNgrams()));
-    metadata.put(WORDS, options.plainWords() ? "plain" : "parts");
+    metadata.put(WORDS, options.plainWords() ? "plain" : "unicode");
     metadata.put(VOCABULARY, input.vocabulary().encoded());
     about.forEach((name, value) -> metadata.put(ABOUT + name, value));
     return metadata;
@@ -101,7 +102,7 @@ final class ClassifierFile {
       throws IOException {
     boolean text = require(file, metadata, INPUT, "text|features").equals("text");
     int wordNgrams = Integer.parseInt(require(file, metadata, WORD_NGRAMS, "[1-5]"));
-    boolean plain = require(file, metadata, WORDS, "plain|parts").equals("plain");
+    boolean plain = require(file, metadata, WORDS, "plain|unicode").equals("plain");
     InputRows input;
     try {
       Vocabulary vocabulary =

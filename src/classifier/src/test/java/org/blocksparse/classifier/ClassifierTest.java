@@ -328,7 +328,7 @@ final class ClassifierTest {
                   "classifier.format", "2",
                   "classifier.input", "neither",
                   "classifier.wordNgrams", "9",
-                  "classifier.words", "",
+                  "classifier.words", "parts",
                   "classifier.vocabulary", "AAAA")
               .entrySet()) {
         Path bad = folder.resolve("bad");
