@@ -25,6 +25,9 @@ public final class SphericalKMeans {
   /** Centroids that are kept for each vector; if these groups are full, the others are tried. */
   private static final int NEAREST = 8;
 
+  /** Vectors that are remembered, of those whose nearest groups are full; a power of two. */
+  private static final int REMEMBERED = 1 << 12;
+
   private final Engine engine;
   private final Rows vectors;
   private final int count;
@@ -152,6 +155,10 @@ public final class SphericalKMeans {
   private void choose() {
     int kept = Math.min(NEAREST, groups);
     int[] size = new int[groups];
+    int[] searched = new int[REMEMBERED];
+    Arrays.fill(searched, -1);
+    float[] unit = new float[dims];
+    float[] other = new float[dims];
     for (int vector : byRegret(kept)) {
       int chosen = -1;
       for (int i = vector * kept; i < (vector + 1) * kept && chosen < 0; i++) {
@@ -160,7 +167,14 @@ public final class SphericalKMeans {
         }
       }
       if (chosen < 0) {
-        chosen = bestWithRoom(vector, size);
+        unitVector(vector, unit);
+        int place = Arrays.hashCode(unit) & (REMEMBERED - 1);
+        chosen = groupOfTheSame(searched[place], unit, other);
+        // Groups only fill: one that was the best is it as long as it has room.
+        if (chosen < 0 || size[chosen] == capacity) {
+          chosen = bestWithRoom(unit, size);
+        }
+        searched[place] = vector;
       }
       groupOf[vector] = chosen;
       size[chosen]++;
@@ -180,9 +194,19 @@ public final class SphericalKMeans {
     return Arrays.stream(keys).mapToInt(key -> (int) key).toArray();
   }
 
-  private int bestWithRoom(int vector, int[] size) {
-    float[] unit = new float[dims];
-    unitVector(vector, unit);
+  /**
+   * The group that a vector was put into, if it has this direction. Very many may have: labels that
+   * occur in the same texts, or that have no direction at all.
+   */
+  private int groupOfTheSame(int vector, float[] unit, float[] buffer) {
+    if (vector < 0) {
+      return -1;
+    }
+    unitVector(vector, buffer);
+    return Arrays.equals(unit, buffer) ? groupOf[vector] : -1;
+  }
+
+  private int bestWithRoom(float[] unit, int[] size) {
     int best = -1;
     double bestSimilarity = 0;
     for (int g = 0; g < groups; g++) {

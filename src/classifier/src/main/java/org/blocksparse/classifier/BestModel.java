@@ -5,51 +5,80 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.blocksparse.LoadOptions;
+import org.blocksparse.Metrics;
 
 /**
- * The best model so far by its precision on the validation examples, in a file of its own while
+ * The best model so far by its answers to the validation examples, in a file of its own while
  * training goes on. Where it cannot be kept, training goes on without: what the last model has
  * learned is not thrown away for it.
  */
 final class BestModel implements AutoCloseable {
-  private static final double NONE = Double.NEGATIVE_INFINITY;
+  /** The answers among which a right one counts where precision at 1 is the same. */
+  private static final int FIRST_ANSWERS = 5;
 
   private final TrainingOptions options;
+  private final int patience;
   private final boolean isMeasured;
-  private double best = NONE;
-  private double last = NONE;
+  private Score best = Score.NONE;
+  private Score last = Score.NONE;
 
   /** That of the model in the file. */
-  private double kept = NONE;
+  private Score kept = Score.NONE;
 
   private Path file;
   private int epochsSince;
 
-  BestModel(TrainingOptions options) {
+  /**
+   * None so far.
+   *
+   * @param epochs how many there will be at most
+   */
+  BestModel(TrainingOptions options, int epochs) {
     this.options = options;
+    this.patience = options.patience(epochs);
     this.isMeasured = !options.validation().isEmpty();
+  }
+
+  /**
+   * How good a model is. On few examples precision at 1 stays the same for epochs in which the
+   * model still gets better; so then it is nDCG that tells.
+   */
+  private record Score(double precision, double ndcg) {
+    static final Score NONE = new Score(Double.NEGATIVE_INFINITY, Double.NEGATIVE_INFINITY);
+
+    boolean isAbove(Score that) {
+      return precision > that.precision || (precision == that.precision && ndcg > that.ndcg);
+    }
   }
 
   /**
    * Measures a model after an epoch.
    *
    * @param isLast whether no other epoch follows: then there is nothing to keep it from
+   * @throws ArithmeticException if its weights are not finite
    */
   void measure(Classifier model, int epoch, double loss, boolean isLast) {
-    double now =
-        isMeasured ? model.evaluate(options.validation().stream(), 1).precision(1) : Double.NaN;
-    boolean isBest = !(now <= best);
+    boolean isBest = true;
     if (isMeasured) {
-      last = now;
+      last = score(model);
+      isBest = last.isAbove(best);
       epochsSince = isBest ? 0 : epochsSince + 1;
-      if (isBest) {
-        best = now;
-        if (!isLast) {
-          keep(model);
-        }
+      best = isBest ? last : best;
+      if (isBest && !isLast) {
+        keep(model);
       }
     }
-    options.listener().epoch(new LearningPoint(epoch, loss, now, isBest));
+    double precision = isMeasured ? last.precision : Double.NaN;
+    options.listener().epoch(new LearningPoint(epoch, loss, precision, isBest));
+  }
+
+  private Score score(Classifier model) {
+    try {
+      Metrics metrics = model.evaluate(options.validation().stream(), FIRST_ANSWERS);
+      return new Score(metrics.precision(1), metrics.ndcg(FIRST_ANSWERS));
+    } catch (InvalidInputException e) { // of the weights, which the next loss would tell, too
+      throw new ArithmeticException(e.getMessage());
+    }
   }
 
   private void keep(Classifier model) {
@@ -63,19 +92,19 @@ final class BestModel implements AutoCloseable {
       }
       model.save(file);
       kept = last;
-    } catch (IOException e) {
+    } catch (IOException | RuntimeException | OutOfMemoryError e) {
       options.listener().warning("the best model so far cannot be kept: " + e.getMessage());
     }
   }
 
-  /** Whether precision has not risen for as many epochs as it may. */
+  /** Whether the model has not become better for as many epochs as it may. */
   boolean isOver() {
-    return isMeasured && epochsSince >= options.patience();
+    return isMeasured && epochsSince >= patience;
   }
 
   /** The better one of the model that was measured last, and the one that was kept. */
   Classifier orBetter(Classifier model) {
-    Classifier better = last < kept ? loadedOrNull() : null;
+    Classifier better = kept.isAbove(last) ? loadedOrNull() : null;
     if (better == null) {
       return model;
     }
@@ -83,34 +112,46 @@ final class BestModel implements AutoCloseable {
     return better;
   }
 
-  /**
-   * The one that was kept, in place of a model that is of no use any more.
-   *
-   * @throws ArithmeticException why it is, if none was kept
-   */
-  Classifier inPlaceOf(Classifier model, ArithmeticException reason) {
-    Classifier better = loadedOrNull();
-    if (better == null) {
-      throw reason;
+  /** The one that was kept, in place of a model whose training failed; null if there is none. */
+  Classifier inPlaceOfOrNull(Classifier model, Throwable reason) {
+    if (kept.equals(Score.NONE)) {
+      return null;
     }
-    options
-        .listener()
-        .warning(
-            "training has ended early, with the best model before that: " + reason.getMessage());
-    model.close();
+    model.close(); // memory may be what there is too little of
+    Classifier better = loadedOrNull();
+    if (better != null) {
+      options
+          .listener()
+          .warning(
+              "training has ended early, with the best model before that: " + reason.getMessage());
+    }
     return better;
   }
 
+  /** Null, and the file stays, if it cannot be loaded. */
   private Classifier loadedOrNull() {
-    if (kept == NONE) {
-      return null;
-    }
     try {
       return ClassifierFile.load(file, LoadOptions.copied().withWorkers(options.workers()));
-    } catch (IOException e) {
-      options.listener().warning("the best model is lost: " + e.getMessage());
+    } catch (IOException | RuntimeException | OutOfMemoryError e) {
+      options.listener().warning("the best model stays in " + left() + ": " + e.getMessage());
       return null;
     }
+  }
+
+  /** Leaves the file of the one that was kept, if any, as training ends without a result. */
+  void leave() {
+    if (!kept.equals(Score.NONE)) {
+      options
+          .listener()
+          .warning("training has failed; the best model before that stays in " + left());
+    }
+  }
+
+  /** The file, which {@link #close} does not delete any more. */
+  private Path left() {
+    Path left = file;
+    file = null;
+    return left;
   }
 
   @Override

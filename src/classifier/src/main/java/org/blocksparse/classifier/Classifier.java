@@ -35,9 +35,8 @@ import org.blocksparse.Workers;
  * }</pre>
  *
  * <p><b>Several labels.</b> The model is one of a single label: the probabilities of all labels sum
- * to one. Of an example that has several, each epoch of training draws one of them, as fastText's
- * hierarchical softmax does; so the likeliest labels are those that examples like this have, each
- * with its share.
+ * to one. Of an example that has several, each epoch of training takes one of them, each in its
+ * turn; so the likeliest labels are those that examples like this have, each with its share.
  *
  * <p><b>Threads.</b> Any number of threads may use a classifier at the same time.
  *
@@ -54,6 +53,11 @@ public final class Classifier implements AutoCloseable {
   private final HierarchicalSoftmax softmax;
   private final Map<String, String> metadata;
 
+  /**
+   * A classifier.
+   *
+   * @param metadata of its file; may be changed until others see this
+   */
   Classifier(
       InputRows input,
       EmbeddingBag bag,
@@ -135,6 +139,7 @@ public final class Classifier implements AutoCloseable {
    *
    * @param k how many; fewer if there are fewer
    * @throws IllegalArgumentException if k is less than 1, or the model was trained on features
+   * @throws InvalidInputException if weights of the model that this needs are not finite
    */
   public List<Prediction> predict(String text, int k) {
     return predict(Example.ofText(text), k);
@@ -178,7 +183,13 @@ public final class Classifier implements AutoCloseable {
   private Ranking rank(List<Example> examples, int k) {
     try (SparseRows rows = input.of(examples);
         FloatTensor x = bag.apply(rows)) {
-      return softmax.topK(x, k);
+      Ranking ranking = softmax.topK(x, k);
+      for (int row = 0; row < ranking.batch(); row++) {
+        if (!ranking.isDefined(row)) {
+          throw new InvalidInputException("model: its weights are not finite");
+        }
+      }
+      return ranking;
     }
   }
 
@@ -187,6 +198,7 @@ public final class Classifier implements AutoCloseable {
    * examples without labels count for nothing.
    *
    * @param upTo the largest k of the metrics
+   * @throws InvalidInputException if weights of the model are not finite
    */
   public Metrics evaluate(Stream<Example> examples, int upTo) {
     Metrics metrics = Metrics.upTo(upTo);
@@ -230,6 +242,19 @@ public final class Classifier implements AutoCloseable {
   /** Whether the model takes texts; if not, it takes features. */
   public boolean takesText() {
     return input.text();
+  }
+
+  /**
+   * What labels began with in the file of the examples, as {@link TrainingOptions#withLabelPrefix}
+   * told: for an {@link ExampleReader} of others.
+   */
+  public String labelPrefix() {
+    return ClassifierFile.labelPrefix(metadata);
+  }
+
+  /** Whether a label is one of those that it was trained on. */
+  public boolean knows(String label) {
+    return softmax.labels().output(label) >= 0;
   }
 
   /** All labels, by number. */
@@ -303,6 +328,11 @@ public final class Classifier implements AutoCloseable {
       tensors.put("keys", keys);
       NpzFile.write(npz, tensors);
     }
+  }
+
+  /** Adds to what {@link #info} says of how it was trained; before others see this. */
+  void tell(String name, String value) {
+    ClassifierFile.tell(metadata, name, value);
   }
 
   EmbeddingBag bag() {

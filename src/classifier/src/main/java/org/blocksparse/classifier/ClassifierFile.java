@@ -16,7 +16,9 @@ import org.blocksparse.LoadOptions;
  * classifier.format        1
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
- * classifier.words         plain or parts
+ * classifier.words         plain, or unicode: the rule of {@link TextFeatures}; it was parts when
+ *                          all that is not ASCII counted as letters
+ * classifier.labelPrefix   what labels begin with in files of examples
  * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; empty if
  *                          features share rows
  * classifier.about.*       how it was trained, for people
@@ -28,6 +30,7 @@ final class ClassifierFile {
   private static final String INPUT = "classifier.input";
   private static final String WORD_NGRAMS = "classifier.wordNgrams";
   private static final String WORDS = "classifier.words";
+  private static final String LABEL_PREFIX = "classifier.labelPrefix";
   private static final String VOCABULARY = "classifier.vocabulary";
   private static final String ABOUT = "classifier.about.";
 
@@ -44,10 +47,21 @@ final class ClassifierFile {
     metadata.put(FORMAT, VERSION);
     metadata.put(INPUT, input.text() ? "text" : "features");
     metadata.put(WORD_NGRAMS, Integer.toString(options.wordNgrams()));
-    metadata.put(WORDS, options.plainWords() ? "plain" : "parts");
+    metadata.put(WORDS, options.plainWords() ? "plain" : "unicode");
+    metadata.put(LABEL_PREFIX, options.labelPrefix());
     metadata.put(VOCABULARY, input.vocabulary().encoded());
-    about.forEach((name, value) -> metadata.put(ABOUT + name, value));
+    about.forEach((name, value) -> tell(metadata, name, value));
     return metadata;
+  }
+
+  /** What labels begin with in files of examples. */
+  static String labelPrefix(Map<String, String> metadata) {
+    return metadata.get(LABEL_PREFIX);
+  }
+
+  /** Adds to how a model was trained, or changes it. */
+  static void tell(Map<String, String> metadata, String name, String value) {
+    metadata.put(ABOUT + name, value);
   }
 
   /** How a model was trained. */
@@ -66,11 +80,12 @@ final class ClassifierFile {
     HierarchicalSoftmax softmax = HierarchicalSoftmax.load(file, options);
     EmbeddingBag bag = null;
     try {
-      Map<String, String> metadata = softmax.metadata();
+      Map<String, String> metadata = new TreeMap<>(softmax.metadata());
       String format = require(file, metadata, FORMAT, ".*");
       if (!format.equals(VERSION)) {
         throw wrong(file, FORMAT, "is not the " + VERSION + " that is read here");
       }
+      requireLabelPrefix(file, metadata);
       bag = EmbeddingBag.load(file, options);
       if (bag.features() != softmax.features()) {
         throw wrong(
@@ -97,11 +112,20 @@ final class ClassifierFile {
     }
   }
 
+  private static void requireLabelPrefix(Path file, Map<String, String> metadata)
+      throws IOException {
+    try {
+      LineParser.requireLabelPrefix(require(file, metadata, LABEL_PREFIX, null));
+    } catch (IllegalArgumentException e) {
+      throw wrong(file, LABEL_PREFIX, e.getMessage());
+    }
+  }
+
   private static InputRows input(Path file, Map<String, String> metadata, EmbeddingBag bag)
       throws IOException {
     boolean text = require(file, metadata, INPUT, "text|features").equals("text");
     int wordNgrams = Integer.parseInt(require(file, metadata, WORD_NGRAMS, "[1-5]"));
-    boolean plain = require(file, metadata, WORDS, "plain|parts").equals("plain");
+    boolean plain = require(file, metadata, WORDS, "plain|unicode").equals("plain");
     InputRows input;
     try {
       Vocabulary vocabulary =

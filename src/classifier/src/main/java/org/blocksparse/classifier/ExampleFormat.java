@@ -11,6 +11,9 @@ public enum ExampleFormat {
    * the numbers of examples, features and labels.
    */
   SPARSE,
-  /** What the first line shows it to be. */
+  /**
+   * What the first line shows for certain: a word that begins with the prefix of labels is of a
+   * text; labels and nothing behind them but features are sparse. Up to 1000 lines are looked at.
+   */
   AUTO
 }

@@ -4,14 +4,18 @@ package org.blocksparse.classifier;
 import static java.util.Objects.requireNonNull;
 
 import java.io.BufferedInputStream;
+import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayDeque;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.Spliterator;
 import java.util.Spliterators;
 import java.util.stream.Stream;
@@ -22,11 +26,22 @@ import java.util.stream.StreamSupport;
  * decompressed. Text is UTF-8. Not for several threads at the same time.
  */
 public final class ExampleReader implements AutoCloseable {
+  /** What a word of a text begins with that is a label, where nothing else is said. */
+  public static final String DEFAULT_LABEL_PREFIX = "__label__";
+
+  /** So many lines, and characters in them, are looked at for one that shows the format. */
+  private static final int MOST_LINES_AHEAD = 1000;
+
+  private static final int MOST_CHARACTERS_AHEAD = 1 << 24;
+
   private final String name;
   private final LineReader lines;
   private final LineParser parser;
   private final boolean skipsBadLines;
   private ExampleFormat format;
+
+  /** What was read to know the format, and has not been told. */
+  private final Queue<Line> ahead = new ArrayDeque<>();
 
   /** Of the last line; null if it holds none. */
   private Example example;
@@ -43,13 +58,21 @@ public final class ExampleReader implements AutoCloseable {
     this.skipsBadLines = skipBadLines;
   }
 
+  /**
+   * A line by its number.
+   *
+   * @param text null: it cannot be read
+   * @param problem why not
+   */
+  private record Line(long number, String text, LineParser.BadLineException problem) {}
+
   /** Opens a file in fastText's or the extreme classification format. */
   public static ExampleReader open(Path file) throws IOException {
-    return open(file, ExampleFormat.AUTO, "__label__", false);
+    return open(file, ExampleFormat.AUTO, DEFAULT_LABEL_PREFIX, false);
   }
 
   /**
-   * Opens a file.
+   * Opens a file, or a pipe that has a name.
    *
    * @param labelPrefix what a word of a text begins with that is a label; not empty
    * @param skipBadLines whether lines that cannot be read are left out and counted; if not, the
@@ -59,13 +82,19 @@ public final class ExampleReader implements AutoCloseable {
   public static ExampleReader open(
       Path file, ExampleFormat format, String labelPrefix, boolean skipBadLines)
       throws IOException {
-    InputStream in = Files.newInputStream(file);
+    InputStream in = stream(file);
     try {
       return read(file.toString(), in, format, labelPrefix, skipBadLines);
     } catch (Throwable e) {
       in.close();
       throw e;
     }
+  }
+
+  /** Opens a file; not by a channel if it is a pipe, in which that would ask for its place. */
+  private static InputStream stream(Path file) throws IOException {
+    boolean isPipeOrDevice = Files.readAttributes(file, BasicFileAttributes.class).isOther();
+    return isPipeOrDevice ? new FileInputStream(file.toFile()) : Files.newInputStream(file);
   }
 
   /**
@@ -93,8 +122,8 @@ public final class ExampleReader implements AutoCloseable {
 
   /**
    * The next example; empty at the end. A line that is empty is an example without labels that has
-   * nothing in it, so that answers can be told by their lines; before the first line that shows the
-   * format, it is nothing.
+   * nothing in it, so that answers can be told by their lines; where no line shows the format, it
+   * is nothing.
    *
    * @throws InvalidInputException if a line cannot be read and is not to be skipped
    * @throws IOException if the file cannot be read
@@ -116,18 +145,60 @@ public final class ExampleReader implements AutoCloseable {
    */
   public boolean nextLine() throws IOException {
     example = null;
+    if (format == ExampleFormat.AUTO && ahead.isEmpty()) {
+      findFormat();
+    }
+    Line line = ahead.isEmpty() ? readOrNull() : ahead.remove();
+    if (line == null) {
+      return false;
+    }
     try {
-      String line = lines.next();
-      if (line == null) {
-        return false;
-      }
       example = exampleOrNull(line);
     } catch (LineParser.BadLineException e) {
-      leaveOut(name + ": line " + lines.lines() + ": " + e.getMessage());
+      leaveOut(name + ": line " + line.number + ": " + e.getMessage());
+    }
+    return true;
+  }
+
+  /** Reads a line; null at the end. */
+  private Line readOrNull() throws IOException {
+    try {
+      String text = lines.next();
+      return text == null ? null : new Line(lines.lines(), text, null);
+    } catch (LineParser.BadLineException e) {
+      return new Line(lines.lines(), null, e);
     } catch (IOException e) {
       throw new IOException(name + ": after line " + lines.lines() + ": " + e.getMessage(), e);
     }
-    return true;
+  }
+
+  /**
+   * Reads until a line shows the format for certain: a first one that does not may be a text that
+   * has no label. What begins like the header of sparse features is one, unless a line tells
+   * otherwise.
+   */
+  private void findFormat() throws IOException {
+    boolean hasHeader = false;
+    long characters = 0;
+    Line line;
+    while (format == ExampleFormat.AUTO
+        && ahead.size() < MOST_LINES_AHEAD
+        && characters < MOST_CHARACTERS_AHEAD
+        && (line = readOrNull()) != null) {
+      ahead.add(line);
+      if (line.problem == null) {
+        format = parser.formatOf(line.text);
+        hasHeader |= isHeader(line);
+        characters += line.text.length();
+      }
+    }
+    if (hasHeader && format == ExampleFormat.AUTO) {
+      format = ExampleFormat.SPARSE;
+    }
+  }
+
+  private static boolean isHeader(Line line) {
+    return line.number == 1 && LineParser.isHeader(line.text);
   }
 
   /** The example of the line that was read last; empty if it holds none, or was left out. */
@@ -135,18 +206,21 @@ public final class ExampleReader implements AutoCloseable {
     return Optional.ofNullable(example);
   }
 
-  /** The example of a line; null if it is a header, or empty before the format is known. */
-  private Example exampleOrNull(String line) throws LineParser.BadLineException {
-    if (format == ExampleFormat.AUTO) {
-      if (line.isBlank()) {
-        return null;
-      }
-      format = parser.formatOf(line);
+  /** The example of a line; null if it is a header, or empty and of no format. */
+  private Example exampleOrNull(Line line) throws LineParser.BadLineException {
+    if (line.problem != null) {
+      throw line.problem;
     }
     if (format == ExampleFormat.TEXT) {
-      return parser.text(line);
+      return parser.text(line.text);
     }
-    return lines.lines() == 1 && LineParser.isHeader(line) ? null : parser.sparse(line);
+    if (format == ExampleFormat.SPARSE) {
+      return isHeader(line) ? null : parser.sparse(line.text);
+    }
+    if (line.text.isBlank()) {
+      return null;
+    }
+    throw parser.ofNoFormat(line.text);
   }
 
   private void leaveOut(String problem) {
@@ -159,7 +233,7 @@ public final class ExampleReader implements AutoCloseable {
 
   /** Whether a whole line follows that can be read without waiting, as it is in memory. */
   public boolean ready() {
-    return lines.ready();
+    return !ahead.isEmpty() || lines.ready();
   }
 
   /**

@@ -2,6 +2,7 @@
 package org.blocksparse.classifier;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Pattern;
 
@@ -9,7 +10,7 @@ import java.util.regex.Pattern;
 final class LineParser {
   private static final Pattern HEADER = Pattern.compile("[0-9]+[ \t]+[0-9]+[ \t]+[0-9]+[ \t]*");
   private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\p{Zl}\\p{Zp}]");
-  private static final Pattern FEATURE = Pattern.compile("[0-9]+:[^:]+");
+  private static final Pattern FEATURE = Pattern.compile("[0-9]+:[-+]?[0-9.]+([eE][-+]?[0-9]+)?");
 
   /** What the decoder puts in the place of bytes that are not UTF-8. */
   static final char NOT_UTF_8 = '\uFFFD';
@@ -19,6 +20,11 @@ final class LineParser {
   private final String labelPrefix;
 
   LineParser(String labelPrefix) {
+    this.labelPrefix = requireLabelPrefix(labelPrefix);
+  }
+
+  /** A prefix that words can begin with. */
+  static String requireLabelPrefix(String labelPrefix) {
     if (labelPrefix.isEmpty()) {
       throw new IllegalArgumentException("labelPrefix: expected at least one character");
     }
@@ -26,7 +32,7 @@ final class LineParser {
       throw new IllegalArgumentException(
           "labelPrefix: expected no white space but was '" + shown(labelPrefix) + "'");
     }
-    this.labelPrefix = labelPrefix;
+    return labelPrefix;
   }
 
   /** A line that is wrong, and why. */
@@ -38,23 +44,32 @@ final class LineParser {
     }
   }
 
-  /** The format of a file that has this line as its first. */
-  ExampleFormat formatOf(String line) throws BadLineException {
+  /** The format of a file that has this line, if that is certain; if not, AUTO. */
+  ExampleFormat formatOf(String line) {
     for (int at = 0; (at = line.indexOf(labelPrefix, at)) >= 0; at++) {
       if (beginsWord(line, at)) {
         return ExampleFormat.TEXT;
       }
     }
-    String[] words = line.split("[ \t]+", 3);
-    if (isHeader(line) || FEATURE.matcher(words[Math.min(1, words.length - 1)]).matches()) {
-      return ExampleFormat.SPARSE;
-    }
-    throw new BadLineException(
+    return hasFeaturesOnly(line) ? ExampleFormat.SPARSE : ExampleFormat.AUTO;
+  }
+
+  /** Whether there is nothing behind the labels but features, at least one. */
+  private static boolean hasFeaturesOnly(String line) {
+    String[] words = line.stripTrailing().split("[ \t]+", -1);
+    int first = words[0].indexOf(':') < 0 ? 1 : 0;
+    return first < words.length
+        && Arrays.stream(words, first, words.length).allMatch(w -> FEATURE.matcher(w).matches());
+  }
+
+  /** Why a line cannot be read before the format is known. */
+  BadLineException ofNoFormat(String line) {
+    return new BadLineException(
         "expected a text with words that begin with "
             + labelPrefix
             + ", or labels and features as in '3,7 10:0.5 42:1', but was '"
             + shown(line)
-            + "'");
+            + "'; where no line tells, --format text or --format sparse does");
   }
 
   /** Whether this is the number of examples, that of features and that of labels. */
@@ -124,7 +139,7 @@ final class LineParser {
     return at == 0 || isSpace(line.charAt(at - 1));
   }
 
-  /** What ends a word for {@link TextFeatures}, too. */
+  /** What ends a label. Other white space, which {@link TextFeatures} knows, may be in one. */
   private static boolean isSpace(char c) {
     return c <= ' ';
   }

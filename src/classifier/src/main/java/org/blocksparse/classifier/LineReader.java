@@ -10,8 +10,8 @@ import org.blocksparse.classifier.LineParser.BadLineException;
 
 /**
  * Cuts a stream of UTF-8 into lines. A line ends with a line feed, and a carriage return before it
- * is not part of it; nor is a byte order mark at the beginning. What is not UTF-8 becomes {@link
- * LineParser#NOT_UTF_8}.
+ * is not part of it; nor is a byte order mark at its beginning, since files of Windows are put
+ * together. What is not UTF-8 becomes {@link LineParser#NOT_UTF_8}.
  */
 final class LineReader implements AutoCloseable {
   /** A longer line is no line of examples, but a file of something else. */
@@ -71,7 +71,7 @@ final class LineReader implements AutoCloseable {
     if (isFirst && feed < 0 && line.indexOf('\r') >= 0) {
       throw new BadLineException("lines end with carriage returns alone; expected line feeds");
     }
-    boolean isMarked = isFirst && !line.isEmpty() && line.charAt(0) == BYTE_ORDER_MARK;
+    boolean isMarked = !line.isEmpty() && line.charAt(0) == BYTE_ORDER_MARK;
     return isMarked ? line.substring(1) : line;
   }
 

@@ -5,8 +5,29 @@ import java.util.Arrays;
 
 /** Numbers that become more: an {@code int[]} that grows. */
 final class Numbers {
-  private int[] elements = new int[1 << 10];
+  /** So many fit into one. */
+  static final int MOST = 1 << 30;
+
+  private static final int FIRST = 1 << 10;
+
+  private final int most;
+  private int[] elements;
   private int size;
+
+  Numbers() {
+    this(MOST);
+  }
+
+  /** Numbers of which there can be so many. */
+  Numbers(int most) {
+    this.most = most;
+    this.elements = new int[Math.min(FIRST, most)];
+  }
+
+  /** There are as many as there can be. */
+  static final class FullException extends RuntimeException {
+    private static final long serialVersionUID = 1;
+  }
 
   int size() {
     return size;
@@ -16,12 +37,17 @@ final class Numbers {
     return elements[index];
   }
 
+  /**
+   * Adds a number.
+   *
+   * @throws FullException if there is no room
+   */
   void add(int number) {
     if (size == elements.length) {
-      if (size > Integer.MAX_VALUE / 2) {
-        throw new IllegalArgumentException("examples: more than 2^30 features in all of them");
+      if (size == most) {
+        throw new FullException();
       }
-      elements = Arrays.copyOf(elements, size + size / 2);
+      elements = Arrays.copyOf(elements, (int) Math.min(most, size + size / 2L));
     }
     elements[size++] = number;
   }

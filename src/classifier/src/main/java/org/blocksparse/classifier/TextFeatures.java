@@ -2,6 +2,11 @@
 package org.blocksparse.classifier;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.blocksparse.classifier.CharacterKinds.AROUND;
+import static org.blocksparse.classifier.CharacterKinds.CONTINUED;
+import static org.blocksparse.classifier.CharacterKinds.IDEOGRAPH;
+import static org.blocksparse.classifier.CharacterKinds.LETTER;
+import static org.blocksparse.classifier.CharacterKinds.SPACE;
 
 import java.util.Locale;
 import java.util.function.LongConsumer;
@@ -13,7 +18,9 @@ import org.apache.commons.codec.digest.MurmurHash3;
  * <p>Plain words are what white space separates, as in fastText. Otherwise a text is in lower case,
  * and its words are the runs of letters and digits; of what white space separates, a piece that
  * holds several words, or none, is a feature as a whole, too: {@code libc6-dev}, {@code c++},
- * {@code 3.5}. Punctuation around a piece is not part of it.
+ * {@code 3.5}. Punctuation around a piece is not part of it. In scripts that have no spaces between
+ * words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), each character is a word, and a piece with
+ * such characters is no feature as a whole.
  *
  * <p>The key of a word is the first half of the 128-bit MurmurHash3 of its UTF-8 bytes; that of
  * words that follow each other is mixed of theirs. Only {@link Vocabulary#KEY_BITS} of it are kept.
@@ -22,7 +29,6 @@ import org.apache.commons.codec.digest.MurmurHash3;
  */
 final class TextFeatures {
   private static final long MULTIPLIER = 0xBF58476D1CE4E5B9L; // of SplitMix64, as the shifts below
-  private static final String AROUND = ".,;:!?\"'()[]{}<>";
 
   private final int wordNgrams;
   private final boolean plain;
@@ -34,77 +40,122 @@ final class TextFeatures {
 
   /** Gives the keys of a text, a repeated feature as often as it occurs. */
   void of(String text, LongConsumer keys) {
-    byte[] bytes = (plain ? text : text.toLowerCase(Locale.ROOT)).getBytes(UTF_8);
-    long[] before = new long[wordNgrams - 1];
-    int words = 0;
+    String cased = plain ? text : text.toLowerCase(Locale.ROOT);
+    byte[] bytes = cased.getBytes(UTF_8);
+    // A character that is not ASCII has more bytes than chars.
+    boolean isAscii = plain || bytes.length == cased.length();
+    Cutter cutter = new Cutter(bytes, isAscii ? null : CharacterKinds.of(bytes), keys);
     int end;
     for (int begin = 0; begin < bytes.length; begin = end) {
       end = begin + 1;
-      if (isSpace(bytes[begin])) {
+      if (cutter.isSpace(begin)) {
         continue;
       }
-      while (end < bytes.length && !isSpace(bytes[end])) {
+      while (end < bytes.length && !cutter.isSpace(end)) {
         end++;
       }
-      words =
-          plain
-              ? word(bytes, begin, end, before, words, keys)
-              : piece(bytes, begin, end, before, words, keys);
-    }
-  }
-
-  /** What white space separates. Returns how many words there are by now. */
-  private int piece(
-      byte[] bytes, int from, int to, long[] before, int wordsBefore, LongConsumer keys) {
-    int begin = from;
-    int end = to;
-    while (begin < end && AROUND.indexOf(bytes[begin]) >= 0) {
-      begin++;
-    }
-    while (begin < end && AROUND.indexOf(bytes[end - 1]) >= 0) {
-      end--;
-    }
-    int words = wordsBefore;
-    boolean whole = begin < end;
-    int wordEnd;
-    for (int at = begin; at < end; at = wordEnd) {
-      wordEnd = at + 1;
-      if (isLetter(bytes[at])) {
-        while (wordEnd < end && isLetter(bytes[wordEnd])) {
-          wordEnd++;
-        }
-        whole = wordEnd - at < end - begin;
-        words = word(bytes, at, wordEnd, before, words, keys);
+      if (plain) {
+        cutter.word(begin, end);
+      } else {
+        cutter.piece(begin, end);
       }
     }
-    if (whole) {
-      keys.accept(cut(hash(bytes, begin, end)));
-    }
-    return words;
   }
 
-  private int word(byte[] bytes, int begin, int end, long[] before, int words, LongConsumer keys) {
-    long key = hash(bytes, begin, end);
-    keys.accept(cut(key));
-    long ngram = key;
-    for (int n = 0; n < Math.min(words, before.length); n++) {
-      ngram = mix(ngram * MULTIPLIER + before[n]);
-      keys.accept(cut(ngram));
-    }
-    if (before.length > 0) {
-      System.arraycopy(before, 0, before, 1, before.length - 1);
-      before[0] = key;
-    }
-    return words + 1;
-  }
+  /** Cuts one text, and remembers its last words. */
+  private final class Cutter {
+    private final byte[] bytes;
 
-  private static boolean isSpace(byte b) {
-    return b >= 0 && b <= ' ';
-  }
+    /** Null: all are ASCII, or only white space matters. */
+    private final byte[] kinds;
 
-  /** All that is not ASCII counts as letters. */
-  private static boolean isLetter(byte b) {
-    return b < 0 || (b >= 'a' && b <= 'z') || (b >= '0' && b <= '9');
+    private final LongConsumer keys;
+    private final long[] before = new long[wordNgrams - 1];
+    private int words;
+
+    Cutter(byte[] bytes, byte[] kinds, LongConsumer keys) {
+      this.bytes = bytes;
+      this.kinds = kinds;
+      this.keys = keys;
+    }
+
+    boolean isSpace(int at) {
+      return kinds == null ? bytes[at] >= 0 && bytes[at] <= ' ' : kinds[at] == SPACE;
+    }
+
+    private byte kind(int at) {
+      return kinds == null ? CharacterKinds.ofAscii(bytes[at]) : kinds[at];
+    }
+
+    /** What white space separates. */
+    void piece(int from, int to) {
+      int begin = from;
+      while (begin < to && kind(begin) == AROUND) {
+        begin = endOfCharacter(begin, to);
+      }
+      int end = endWithoutPunctuation(begin, to);
+      boolean whole = begin < end;
+      int wordEnd;
+      for (int at = begin; at < end; at = wordEnd) {
+        wordEnd = endOfCharacter(at, end);
+        if (kind(at) == LETTER) {
+          while (wordEnd < end && kind(wordEnd) == LETTER) {
+            wordEnd = endOfCharacter(wordEnd, end);
+          }
+          whole &= wordEnd - at < end - begin;
+          word(at, wordEnd);
+        } else if (kind(at) == IDEOGRAPH) {
+          whole = false;
+          word(at, wordEnd);
+        }
+      }
+      if (whole) {
+        keys.accept(cut(hash(bytes, begin, end)));
+      }
+    }
+
+    private int endWithoutPunctuation(int begin, int to) {
+      int end = to;
+      while (begin < end) {
+        int last = beginOfCharacter(end - 1);
+        if (kind(last) != AROUND) {
+          break;
+        }
+        end = last;
+      }
+      return end;
+    }
+
+    private int endOfCharacter(int begin, int most) {
+      int end = begin + 1;
+      while (end < most && kind(end) == CONTINUED) {
+        end++;
+      }
+      return end;
+    }
+
+    private int beginOfCharacter(int last) {
+      int begin = last;
+      while (kind(begin) == CONTINUED) {
+        begin--;
+      }
+      return begin;
+    }
+
+    void word(int begin, int end) {
+      long key = hash(bytes, begin, end);
+      keys.accept(cut(key));
+      long ngram = key;
+      for (int n = 0; n < Math.min(words, before.length); n++) {
+        ngram = mix(ngram * MULTIPLIER + before[n]);
+        keys.accept(cut(ngram));
+      }
+      if (before.length > 0) {
+        System.arraycopy(before, 0, before, 1, before.length - 1);
+        before[0] = key;
+      }
+      words++;
+    }
   }
 
   private static long hash(byte[] bytes, int begin, int end) {

@@ -2,6 +2,7 @@
 package org.blocksparse.classifier;
 
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CancellationException;
@@ -52,17 +53,31 @@ final class Trainer {
   Classifier train() {
     requireValidationOfTheSameKind();
     Classifier model = newModel();
-    try (BestModel best = new BestModel(options)) {
-      try {
-        learn(model, best);
-      } catch (ArithmeticException e) { // the loss is not finite
-        return best.inPlaceOf(model, e);
-      }
-      return best.orBetter(model);
+    try (BestModel best = new BestModel(options, epochs)) {
+      Classifier result = learn(model, best);
+      result.tell("epochs", epochsLearned());
+      return result;
     } catch (Throwable e) {
       model.close();
       throw e;
     }
+  }
+
+  /** The model that is the best one at the end. What took hours is not lost to an error. */
+  private Classifier learn(Classifier model, BestModel best) {
+    try {
+      learnAll(model, best);
+    } catch (ArithmeticException | OutOfMemoryError e) { // the loss is not finite, or no memory
+      Classifier better = best.inPlaceOfOrNull(model, e);
+      if (better == null) {
+        throw e;
+      }
+      return better;
+    } catch (Throwable e) {
+      best.leave();
+      throw e;
+    }
+    return best.orBetter(model);
   }
 
   private void requireValidationOfTheSameKind() {
@@ -74,12 +89,14 @@ final class Trainer {
     }
   }
 
-  private void learn(Classifier model, BestModel best) {
+  private void learnAll(Classifier model, BestModel best) {
     for (int epoch = 1; epoch <= epochs && !best.isOver(); epoch++) {
       long before = learned;
-      double loss = learn(model);
+      double loss = learnOnce(model, epoch);
       boolean isStopped = options.stop().getAsBoolean();
       if (learned > before) {
+        model.tell("epochs", epochsLearned());
+        model.tell("epoch of this model", Integer.toString(epoch));
         best.measure(model, epoch, loss, isStopped || epoch == epochs);
       }
       if (isStopped) {
@@ -89,6 +106,14 @@ final class Trainer {
     if (learned == 0) {
       throw stoppedTooEarly();
     }
+  }
+
+  /** How many there were so far, the part of one that was stopped included. */
+  private String epochsLearned() {
+    boolean isWhole = learned % set.size() == 0;
+    return isWhole
+        ? Long.toString(learned / set.size())
+        : String.format(Locale.ROOT, "%.2f", (double) learned / set.size());
   }
 
   private Classifier newModel() {
@@ -117,7 +142,7 @@ final class Trainer {
   private Map<String, String> about() {
     Map<String, String> about = new LinkedHashMap<>();
     about.put("examples", Integer.toString(set.size()));
-    about.put("epochs", Integer.toString(epochs));
+    about.put("epochs planned", Integer.toString(epochs));
     about.put("rate", Double.toString(options.rate()));
     about.put("smoothing", Double.toString(options.smoothing()));
     about.put("batch", Integer.toString(batch));
@@ -143,13 +168,13 @@ final class Trainer {
    * Goes through all examples once, or until it is stopped. Returns the mean of the losses; NaN if
    * there was no step.
    */
-  private double learn(Classifier model) {
+  private double learnOnce(Classifier model, int epoch) {
     shuffle(order, random);
     double sum = 0;
     int begin = 0;
     while (begin < order.length && !options.stop().getAsBoolean()) {
       int end = Math.min(order.length, begin + batch);
-      double loss = step(model, begin, end);
+      double loss = step(model, epoch, begin, end);
       options.listener().step(end - begin, loss);
       sum += loss * (end - begin);
       begin = end;
@@ -157,13 +182,13 @@ final class Trainer {
     return sum / begin;
   }
 
-  private double step(Classifier model, int begin, int end) {
+  private double step(Classifier model, int epoch, int begin, int end) {
     double done = learned / ((double) epochs * set.size());
     Optimizer optimizer = Optimizer.adagrad((float) (options.rate() * (1 - done)));
     Optimizer ofBag = optimizer.withRate(BAG_SHARE * optimizer.rate());
     int[] labels = new int[end - begin];
     for (int i = begin; i < end; i++) {
-      labels[i - begin] = set.label(order[i], random);
+      labels[i - begin] = set.label(order[i], epoch, options.seed());
     }
     learned += labels.length;
     try (SparseRows rows = set.features(order, begin, end);

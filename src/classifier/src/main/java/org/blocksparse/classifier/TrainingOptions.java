@@ -23,6 +23,9 @@ public final class TrainingOptions {
 
   private static final int FEWEST_EPOCHS = 3;
 
+  /** An epoch learns one label of each example: so many for each let nearly all have their turn. */
+  private static final double FEWEST_EPOCHS_OF_A_LABEL = 1.5;
+
   /**
    * More than these for each label of an example is to learn by heart, unless there are few
    * examples: of these it takes so many epochs that so many are seen.
@@ -50,6 +53,15 @@ public final class TrainingOptions {
   /** With more features than these, those that occur once are left out by default. */
   private static final int MANY_FEATURES = 500_000;
 
+  /** What the patience is, where it is not set. */
+  private static final int LEAST_PATIENCE = 3;
+
+  /**
+   * Of all epochs. The steps get smaller until the end, and the small ones make a model better that
+   * has been the same for long.
+   */
+  private static final int PART_OF_PATIENCE = 4;
+
   private static final TrainingOptions DEFAULTS = new TrainingOptions();
 
   private int dimension = 64;
@@ -59,13 +71,16 @@ public final class TrainingOptions {
   private int batch;
   private int wordNgrams = 2;
   private boolean plainWords;
+  private String labelPrefix = ExampleReader.DEFAULT_LABEL_PREFIX;
   private int minCount;
   private int maxFeatures = MOST_FEATURES;
   private int sharedRows;
   private int classes;
   private long seed;
   private List<Example> validation = List.of();
-  private int patience = 3;
+
+  /** 0: by the number of epochs. */
+  private int patience;
 
   /** Null: that of the system. */
   private Path temporaryFolder;
@@ -84,6 +99,7 @@ public final class TrainingOptions {
     this.batch = that.batch;
     this.wordNgrams = that.wordNgrams;
     this.plainWords = that.plainWords;
+    this.labelPrefix = that.labelPrefix;
     this.minCount = that.minCount;
     this.maxFeatures = that.maxFeatures;
     this.sharedRows = that.sharedRows;
@@ -123,9 +139,10 @@ public final class TrainingOptions {
   }
 
   /**
-   * How often each example is learned from. By default as often as makes 750,000, but at least 3
-   * times, and at most 5 times for each label that an example has in the mean; of fewer than 4,000
-   * examples, as often as makes 20,000 for each label. Never more than 40 times.
+   * How often each example is learned from, by one of its labels each time. By default as often as
+   * makes 750,000, but at least 3 times and 1.5 times for each label that an example has in the
+   * mean, and at most 5 times for each; of fewer than 4,000 examples, as often as makes 20,000 for
+   * each label. Never more than 40 times.
    *
    * @throws IllegalArgumentException unless it is in [1, 10000]
    */
@@ -202,6 +219,19 @@ public final class TrainingOptions {
   }
 
   /**
+   * What labels began with in the file of the examples, for those who {@linkplain
+   * Classifier#labelPrefix read} others like it; by default {@link
+   * ExampleReader#DEFAULT_LABEL_PREFIX}. It is not part of the names of labels.
+   *
+   * @throws IllegalArgumentException if it is empty, or holds white space
+   */
+  public TrainingOptions withLabelPrefix(String value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.labelPrefix = LineParser.requireLabelPrefix(value);
+    return changed;
+  }
+
+  /**
    * How often a feature has to occur to be kept. By default once, or twice if there are more than
    * 500,000 features.
    *
@@ -262,20 +292,35 @@ public final class TrainingOptions {
   }
 
   /**
-   * Examples that are not learned from: after each epoch, precision at 1 on them is measured.
-   * Training ends when it has not risen for some epochs, and the best model is kept.
+   * As {@link #withValidation(List, int)}, with the patience of a quarter of the epochs, but at
+   * least 3.
    *
-   * @param examples of the same kind as those that are learned from; those without a label count
-   *     for nothing
-   * @param epochsOfPatience after how many epochs without a rise training ends
-   * @throws IllegalArgumentException if none has a label, or if the patience is less than 1
+   * @throws IllegalArgumentException if no example has a label
    */
-  public TrainingOptions withValidation(List<Example> examples, int epochsOfPatience) {
+  public TrainingOptions withValidation(List<Example> examples) {
     if (examples.stream().allMatch(example -> example.labels().isEmpty())) {
       throw new IllegalArgumentException("validation: none has a label");
     }
     TrainingOptions changed = new TrainingOptions(this);
     changed.validation = List.copyOf(examples);
+    changed.patience = 0;
+    return changed;
+  }
+
+  /**
+   * Examples that are not learned from: after each epoch, precision at 1 on them is measured, and
+   * where it is the same, nDCG at 5. Training ends when the model has not become better by it for
+   * some epochs, and the best one is kept.
+   *
+   * @param examples of the same kind as those that are learned from; those without a label count
+   *     for nothing
+   * @param epochsOfPatience after how many epochs without a better model training ends. Steps get
+   *     smaller until the last epoch, and those at the end make a model better as a rule; who ends
+   *     early goes without them
+   * @throws IllegalArgumentException if none has a label, or if the patience is less than 1
+   */
+  public TrainingOptions withValidation(List<Example> examples, int epochsOfPatience) {
+    TrainingOptions changed = withValidation(examples);
     changed.patience = inRange("patience", epochsOfPatience, 1, Integer.MAX_VALUE);
     return changed;
   }
@@ -328,7 +373,9 @@ public final class TrainingOptions {
   int epochs(int examples, int labels) {
     double ofLabel = Math.max(EPOCHS_OF_A_LABEL, (double) FEW_EXAMPLES_TO_SEE / examples);
     long most = Math.min(MOST_EPOCHS, Math.round(ofLabel * labels / examples));
-    int wanted = (int) Math.max(FEWEST_EPOCHS, Math.min(most, EXAMPLES_TO_SEE / examples));
+    double ofEachLabel = Math.ceil(FEWEST_EPOCHS_OF_A_LABEL * labels / examples);
+    double least = Math.min(MOST_EPOCHS, Math.max(FEWEST_EPOCHS, ofEachLabel));
+    int wanted = (int) Math.max(least, Math.min(most, EXAMPLES_TO_SEE / examples));
     return epochs > 0 ? epochs : wanted;
   }
 
@@ -352,6 +399,10 @@ public final class TrainingOptions {
 
   boolean plainWords() {
     return plainWords;
+  }
+
+  String labelPrefix() {
+    return labelPrefix;
   }
 
   TextFeatures textFeatures() {
@@ -393,8 +444,9 @@ public final class TrainingOptions {
     return validation;
   }
 
-  int patience() {
-    return patience;
+  /** After how many epochs of so many training ends that have made the model no better. */
+  int patience(int ofEpochs) {
+    return patience > 0 ? patience : Math.max(LEAST_PATIENCE, ofEpochs / PART_OF_PATIENCE);
   }
 
   /** Null: that of the system. */

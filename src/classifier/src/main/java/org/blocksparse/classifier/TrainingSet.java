@@ -4,6 +4,7 @@ package org.blocksparse.classifier;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CancellationException;
@@ -57,7 +58,12 @@ final class TrainingSet {
    * @throws CancellationException if it is to be stopped
    */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options) {
-    Reading reading = new Reading(options);
+    return of(examples, options, Numbers.MOST);
+  }
+
+  /** The same, with room for so many features, and so many labels. */
+  static TrainingSet of(Stream<Example> examples, TrainingOptions options, int most) {
+    Reading reading = new Reading(options, most);
     examples.forEachOrdered(
         example -> {
           if (options.stop().getAsBoolean()) {
@@ -77,15 +83,21 @@ final class TrainingSet {
     private final Numbers counts = new Numbers();
     private final Map<String, Integer> numberOfLabel = new HashMap<>();
     private final Numbers offsets = new Numbers();
-    private final Numbers features = new Numbers();
-    private final Numbers values = new Numbers();
+    private final Numbers features;
+    private final Numbers values;
     private final Numbers labelOffsets = new Numbers();
-    private final Numbers labels = new Numbers();
+    private final Numbers labels;
+    private final int most;
     private final TextFeatures textFeatures;
     private final int sharedRows;
     private boolean text;
+    private long examples;
 
-    Reading(TrainingOptions options) {
+    Reading(TrainingOptions options, int most) {
+      this.features = new Numbers(most);
+      this.values = new Numbers(most);
+      this.labels = new Numbers(most);
+      this.most = most;
       this.textFeatures = options.textFeatures();
       this.sharedRows = options.sharedRows();
       offsets.add(0);
@@ -93,6 +105,7 @@ final class TrainingSet {
     }
 
     void add(Example example) {
+      examples++;
       if (example.labels().isEmpty()) {
         return;
       }
@@ -101,20 +114,45 @@ final class TrainingSet {
       } else if (text != example.isText()) {
         throw new IllegalArgumentException("examples: some are texts and others have features");
       }
-      if (text) {
-        textFeatures.of(example.text(), this::feature);
-      } else {
-        double scale = InputRows.scale(example.values());
-        for (int i = 0; i < example.indices().length; i++) {
-          feature(example.indices()[i]);
-          values.add(Float.floatToRawIntBits((float) (scale * example.values()[i])));
-        }
+      try {
+        addFeatures(example);
+      } catch (Numbers.FullException e) {
+        throw tooMany(
+            text ? "words and words in a row" : "features",
+            text ? "--word-ngrams 1 makes fewer, and so do fewer examples" : "take fewer examples");
       }
       offsets.add(features.size());
-      for (String label : example.labels()) {
-        labels.add(numberOfLabel.computeIfAbsent(label, name -> numberOfLabel.size()));
+      try {
+        for (String label : example.labels()) {
+          labels.add(numberOfLabel.computeIfAbsent(label, name -> numberOfLabel.size()));
+        }
+      } catch (Numbers.FullException e) {
+        throw tooMany("labels of examples", "take fewer examples");
       }
       labelOffsets.add(labels.size());
+    }
+
+    private IllegalArgumentException tooMany(String what, String remedy) {
+      return new IllegalArgumentException(
+          String.format(
+              Locale.ROOT,
+              "examples: up to example %,d there are more than %,d %s, which is the most; %s",
+              examples,
+              most,
+              what,
+              remedy));
+    }
+
+    private void addFeatures(Example example) {
+      if (text) {
+        textFeatures.of(example.text(), this::feature);
+        return;
+      }
+      double scale = InputRows.scale(example.values());
+      for (int i = 0; i < example.indices().length; i++) {
+        feature(example.indices()[i]);
+        values.add(Float.floatToRawIntBits((float) (scale * example.values()[i])));
+      }
     }
 
     private void feature(long key) {
@@ -252,11 +290,18 @@ final class TrainingSet {
     return offsets.get(example + 1) - offsets.get(example);
   }
 
-  /** A label of an example: the one there is, or one of them by chance. */
-  int label(int example, SplittableRandom random) {
+  /**
+   * The label of an example whose turn it is in an epoch. As many epochs as it has labels see each
+   * of them once; which one comes first is by chance.
+   */
+  int label(int example, int epoch, long seed) {
     int begin = labelOffsets.get(example);
     int count = labelOffsets.get(example + 1) - begin;
-    return labels.get(count == 1 ? begin : begin + random.nextInt(count));
+    if (count == 1) {
+      return labels.get(begin);
+    }
+    int first = new SplittableRandom(seed + example).nextInt(count);
+    return labels.get(begin + (int) (((long) first + epoch) % count));
   }
 
   /**
@@ -273,14 +318,10 @@ final class TrainingSet {
 
   /** A sample in which no label needs more than {@link #MOST_OF_A_LABEL} examples. */
   Sample sample(SplittableRandom random) {
-    int[] rowCounts = rows.counts(vocabulary.rows());
     int[] labelCounts = labels.counts(labelNames.size());
-    Numbers sampledOffsets = new Numbers();
-    Numbers sampledRows = new Numbers();
-    Numbers sampledValues = new Numbers();
+    Numbers sampled = new Numbers(); // examples
     Numbers sampledLabelOffsets = new Numbers();
     Numbers sampledLabels = new Numbers();
-    sampledOffsets.add(0);
     sampledLabelOffsets.add(0);
     for (int e = 0; e < size(); e++) {
       int before = sampledLabels.size();
@@ -290,20 +331,33 @@ final class TrainingSet {
           sampledLabels.add(label);
         }
       }
-      if (sampledLabels.size() == before) {
-        continue;
+      if (sampledLabels.size() > before) {
+        sampled.add(e);
+        sampledLabelOffsets.add(sampledLabels.size());
       }
-      for (int i = offsets.get(e); i < offsets.get(e + 1); i++) {
-        float rarity = (float) Math.log(1 + (double) size() / rowCounts[rows.get(i)]);
-        float value = values == null ? 1 : Float.intBitsToFloat(values.get(i));
-        sampledRows.add(rows.get(i));
-        sampledValues.add(Float.floatToRawIntBits(rarity * value));
-      }
-      sampledOffsets.add(sampledRows.size());
-      sampledLabelOffsets.add(sampledLabels.size());
     }
     return new Sample(
-        SparseRows.of(sampledOffsets.toArray(), sampledRows.toArray(), sampledValues.toFloats()),
-        SparseRows.of(sampledLabelOffsets.toArray(), sampledLabels.toArray()));
+        byRarity(sampled), SparseRows.of(sampledLabelOffsets.toArray(), sampledLabels.toArray()));
+  }
+
+  /** The features of examples; of arrays that are made once, since they may be most of memory. */
+  private SparseRows byRarity(Numbers examples) {
+    int[] rowCounts = rows.counts(vocabulary.rows());
+    int[] newOffsets = new int[examples.size() + 1];
+    for (int e = 0; e < examples.size(); e++) {
+      newOffsets[e + 1] = newOffsets[e] + length(examples.get(e));
+    }
+    int[] newRows = new int[newOffsets[examples.size()]];
+    float[] newValues = new float[newRows.length];
+    int at = 0;
+    for (int e = 0; e < examples.size(); e++) {
+      int end = offsets.get(examples.get(e) + 1);
+      for (int i = offsets.get(examples.get(e)); i < end; i++) {
+        float rarity = (float) Math.log(1 + (double) size() / rowCounts[rows.get(i)]);
+        newRows[at] = rows.get(i);
+        newValues[at++] = rarity * (values == null ? 1 : Float.intBitsToFloat(values.get(i)));
+      }
+    }
+    return SparseRows.of(newOffsets, newRows, newValues);
   }
 }

@@ -204,7 +204,9 @@ final class ClassifierTest {
       assertEquals(1, classifier.classes().size());
       assertEquals("1", classifier.info().get("min count"));
     }
-    assertEquals(3, options.epochs(1_000_000, 5_000_000));
+    assertEquals(3, options.epochs(1_000_000, 2_000_000));
+    assertEquals(8, options.epochs(1_000_000, 5_000_000));
+    assertEquals(40, options.epochs(1_000_000, 75_000_000));
     assertEquals(7, options.epochs(100_000, 300_000));
     assertEquals(5, options.epochs(20_000, 20_000));
     assertEquals(15, options.epochs(20_000, 60_000));
@@ -290,6 +292,22 @@ final class ClassifierTest {
   }
 
   @Test
+  void weightsThatAreNotFinite_areTold() {
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      classifier.softmax().W1().fill(Float.NaN);
+      String message = "model: its weights are not finite";
+      assertEquals(
+          message,
+          assertThrows(InvalidInputException.class, () -> classifier.predict("a", 1)).getMessage());
+      Stream<Example> examples = Texts.examples(9, LABELS, 2);
+      assertEquals(
+          message,
+          assertThrows(InvalidInputException.class, () -> classifier.evaluate(examples, 1))
+              .getMessage());
+    }
+  }
+
+  @Test
   void uselessExamples_areRefused() {
     assertRefused("examples: none has a label", Stream.of(Example.ofText("a")));
     assertRefused("examples: none has a label", Stream.of());
@@ -328,7 +346,8 @@ final class ClassifierTest {
                   "classifier.format", "2",
                   "classifier.input", "neither",
                   "classifier.wordNgrams", "9",
-                  "classifier.words", "",
+                  "classifier.words", "parts",
+                  "classifier.labelPrefix", "a b",
                   "classifier.vocabulary", "AAAA")
               .entrySet()) {
         Path bad = folder.resolve("bad");

@@ -79,8 +79,6 @@ final class ExampleReaderTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "AUTO   | hello world     | line 2: expected a text with words that begin with __label__",
-        "AUTO   | 1 2             | line 2: expected a text",
         "TEXT   | __label__ b     | line 2: a label has no name: '__label__'",
         "TEXT   | b __label__     | line 2: a label has no name",
         "SPARSE | 1,,2 3:1        | line 2: a label has no name: '1,,2'",
@@ -98,19 +96,52 @@ final class ExampleReaderTest {
       })
   void badLines_areNamed_orSkippedAndCounted(ExampleFormat format, String line, String problem)
       throws IOException {
-    String text = "\n" + line + "\n"; // the first line is empty: nothing, or an example of nothing
-    int before = format == ExampleFormat.AUTO ? 0 : 1;
+    String text = "\n" + line + "\n"; // the first line is an example of nothing
     ExampleReader reader = reader(text, format, false);
-    for (int e = 0; e < before; e++) {
-      assertEquals(List.of(), reader.next().orElseThrow().labels());
-    }
+    assertEquals(List.of(), reader.next().orElseThrow().labels());
     InvalidInputException e = assertThrows(InvalidInputException.class, reader::next);
     assertEquals("input: " + problem, e.getMessage().substring(0, 7 + problem.length()));
 
     ExampleReader skipping = reader(text + "__label__a 1:1\n", format, true);
-    assertEquals(before + 1, skipping.examples().count());
+    assertEquals(2, skipping.examples().count());
     assertEquals(1, skipping.badLines());
     assertEquals(e.getMessage(), skipping.firstProblem().orElseThrow());
+  }
+
+  @Test
+  void theFormat_isThatOfTheFirstLineThatIsCertain() throws IOException {
+    assertEquals(
+        List.of("[] no label", "[] ", "[] Meeting 10:30 tomorrow", "[] 1 2", "[a] b", "[] 1 2:3"),
+        read("no label\n\nMeeting 10:30 tomorrow\n1 2\n__label__a b\n1 2:3").stream()
+            .map(Example::toString)
+            .toList());
+    assertEquals(
+        List.of("[] 0 features", "[5] 0 features", "[1] 2 features", "[__label__a] 0 features"),
+        read("\n5\n1 2:3 4:.5e-3 \n__label__a\n").stream().map(Example::toString).toList());
+    assertEquals(0, read("3 8 23\n").size());
+    assertEquals("[] 3 8 23", read("3 8 23\n__label__a b\n").get(0).toString());
+  }
+
+  @Test
+  void whereNoLineTellsTheFormat_theFirstIsRefused_orAllAreLeftOut() throws IOException {
+    String text = "\nhello world\n1 2\n" + "1 x:1\n".repeat(2000);
+    ExampleReader reader = reader(text, ExampleFormat.AUTO, false);
+    assertTrue(reader.nextLine());
+    assertTrue(reader.example().isEmpty());
+    String message = assertThrows(InvalidInputException.class, reader::nextLine).getMessage();
+    assertEquals(
+        "input: line 2: expected a text with words that begin with __label__, or labels and"
+            + " features as in '3,7 10:0.5 42:1', but was 'hello world'; where no line tells,"
+            + " --format text or --format sparse does",
+        message);
+    ExampleReader skipping = reader(text + "__label__a b\n", ExampleFormat.AUTO, true);
+    long lines = 0;
+    while (skipping.nextLine()) {
+      lines++;
+    }
+    assertEquals(2004, lines);
+    assertEquals(message, skipping.firstProblem().orElseThrow());
+    assertTrue(skipping.badLines() >= 1000, "bad lines: " + skipping.badLines());
   }
 
   private static ExampleReader reader(byte[] bytes, boolean skip) throws IOException {
@@ -120,7 +151,8 @@ final class ExampleReaderTest {
 
   @Test
   void linesEndWithLineFeeds_ofWindowsToo_andTheMarkOfWindowsIsNoText() throws IOException {
-    List<Example> examples = read("\uFEFF__label__a b\r\n__label__c d\re\u2028f\n\r\n__label__g");
+    List<Example> examples =
+        read("\uFEFF__label__a b\r\n\uFEFF__label__c d\re\u2028f\n\r\n__label__g");
     assertEquals(
         List.of("[a] b", "[c] d\re\u2028f", "[] ", "[g] "),
         examples.stream().map(Example::toString).toList());

@@ -5,9 +5,12 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
+import java.util.Random;
 import java.util.Set;
 import java.util.stream.LongStream;
 import org.apache.commons.codec.digest.MurmurHash3;
@@ -43,7 +46,7 @@ final class TextFeaturesTest {
   void wordsAreRunsOfLettersAndDigits_inLowerCase() {
     assertWords("The quick  fox\tjumps", "the", "quick", "fox", "jumps");
     assertWords("A dog, (a \"cat\")!", "a", "dog", "a", "cat");
-    assertWords("Größe 北京", "größe", "北京");
+    assertWords("Größe наука", "größe", "наука");
     assertWords(" ");
     assertWords("");
   }
@@ -56,11 +59,88 @@ final class TextFeaturesTest {
     assertWords("-x", "x", "-x");
   }
 
+  /** The rule for ASCII, written down once more. */
+  private static List<String> asciiWords(String text) {
+    List<String> words = new ArrayList<>();
+    for (String piece : text.toLowerCase(Locale.ROOT).split("[\\x00-\\x20]+", -1)) {
+      String bare = piece.replaceAll("^[.,;:!?\"'()\\[\\]{}<>]+|[.,;:!?\"'()\\[\\]{}<>]+$", "");
+      List<String> runs =
+          Arrays.stream(bare.split("[^a-z0-9]+", -1)).filter(run -> !run.isEmpty()).toList();
+      words.addAll(runs);
+      if (!bare.isEmpty() && !runs.equals(List.of(bare))) {
+        words.add(bare);
+      }
+    }
+    return words;
+  }
+
+  @Test
+  void anyTextInAscii_hasTheWordsOfTheRule_besideOthersToo() {
+    Random random = new Random(5);
+    for (int trial = 0; trial < 2000; trial++) {
+      StringBuilder text = new StringBuilder();
+      int length = random.nextInt(40);
+      for (int i = 0; i < length; i++) {
+        boolean isAny = random.nextInt(3) == 0;
+        text.append(isAny ? (char) random.nextInt(0x80) : "ab1 .-".charAt(random.nextInt(6)));
+      }
+      List<String> words = asciiWords(text.toString());
+      assertWords(text.toString(), words.toArray(String[]::new));
+      List<String> more = new ArrayList<>(words);
+      more.add("ж");
+      assertWords(text + " Ж", more.toArray(String[]::new));
+    }
+  }
+
+  @Test
+  void punctuationIsNoPartOfAWord_inAnyScript() {
+    assertWords("«Привет, мир!»", "привет", "мир");
+    assertWords("“quoted” text…", "quoted", "text");
+    assertWords("¿Qué? L’été", "qué", "l", "été", "l’été");
+    assertWords("one—two", "one", "two", "one—two");
+    assertWords("😀 a😀", "😀", "a", "a😀");
+    assertWords("5€ m²", "5", "5€", "m", "m²");
+    assertWords("۔ नमस्ते।", "नमस्ते");
+  }
+
+  @Test
+  void whiteSpaceSeparates_thatIsNotAscii() {
+    assertWords("a\u00a0b\u3000c\u2028d\u2003e", "a", "b", "c", "d", "e");
+    assertWords("\u3000", new String[0]);
+  }
+
+  @Test
+  void marks_belongToWhatTheyAreOn() {
+    assertWords("e\u0301te\u0301 क्षि", "e\u0301te\u0301", "क्षि");
+    assertWords("می\u200cخواهم", "می\u200cخواهم");
+    assertWords("❤\ufe0f", "❤\ufe0f");
+    assertWords("\u0301 (\u0301)", "\u0301");
+  }
+
+  @Test
+  void whereThereAreNoSpaces_eachCharacterIsAWord_andTwoInARowAPair() {
+    assertWords("北京大学。", "北", "京", "大", "学");
+    assertWords("ラーメンを", "ラー", "メ", "ン", "を");
+    assertWords("น้ำใจ", "น้", "ำ", "ใ", "จ");
+    assertWords("iPhone手机", "iphone", "手", "机");
+    assertWords("𠮷野", "𠮷", "野");
+    assertWords("한국어 1.5", "한국어", "1", "5", "1.5");
+    long[] pair = keys(2, false, "北京");
+    assertEquals(3, pair.length);
+    assertEquals(pair[2], keys(2, false, "去北京")[4], "the same pair");
+    assertNotEquals(pair[2], keys(2, false, "京北")[2]);
+  }
+
+  @Test
+  void halfAPairOfSurrogates_isWhatJavaMakesOfIt() {
+    assertWords("ж\ud800ж", "ж", "ж", "ж?ж");
+  }
+
   @Test
   void plainWordsAreWhatWhiteSpaceSeparates() {
     assertEquals(
-        Arrays.toString(words("The", "libc6-dev,", "...")),
-        Arrays.toString(keys(1, true, "The libc6-dev, ...")));
+        Arrays.toString(words("The", "libc6-dev,", "...", "北京\u3000Ж")),
+        Arrays.toString(keys(1, true, "The libc6-dev, ...\t北京\u3000Ж")));
   }
 
   @Test

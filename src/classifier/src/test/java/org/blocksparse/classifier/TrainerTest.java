@@ -57,6 +57,25 @@ final class TrainerTest {
     }
   }
 
+  /** Throws after an epoch. */
+  private static final class Failing extends Told {
+    private final int epoch;
+    private final Error error;
+
+    Failing(int epoch, Error error) {
+      this.epoch = epoch;
+      this.error = error;
+    }
+
+    @Override
+    public void epoch(LearningPoint point) {
+      super.epoch(point);
+      if (point.epoch() == epoch) {
+        throw error;
+      }
+    }
+  }
+
   private static Classifier trained(TrainingOptions options) {
     return Classifier.train(Texts.examples(1000, LABELS, 1), options);
   }
@@ -122,6 +141,129 @@ final class TrainerTest {
     assertThrows(ArithmeticException.class, () -> trained(first).close());
     TrainingOptions unmeasured = SMALL.withListener(new Diverging(2));
     assertThrows(ArithmeticException.class, () -> trained(unmeasured).close());
+  }
+
+  @Test
+  void tooLittleMemory_endsWithTheBestModelBefore() {
+    Told told = new Failing(4, new OutOfMemoryError("no room"));
+    TrainingOptions options = SMALL.withListener(told).withEpochs(9).withValidation(VALIDATION, 9);
+    try (Classifier classifier = trained(options)) {
+      double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
+      assertEquals(best, precision(classifier));
+    }
+    assertEquals(4, told.points.size());
+    assertEquals(
+        List.of("training has ended early, with the best model before that: no room"),
+        told.warnings);
+  }
+
+  @Test
+  void anotherError_leavesTheFileOfTheBestModelBefore() throws IOException {
+    Told told = new Failing(3, new AssertionError("a mistake"));
+    TrainingOptions options =
+        SMALL
+            .withListener(told)
+            .withEpochs(9)
+            .withValidation(VALIDATION, 9)
+            .withTemporaryFolder(folder);
+    assertEquals(
+        "a mistake",
+        assertThrows(AssertionError.class, () -> trained(options).close()).getMessage());
+    String warning = "training has failed; the best model before that stays in ";
+    assertEquals(1, told.warnings.size());
+    assertTrue(told.warnings.get(0).startsWith(warning), told.warnings.get(0));
+    try (Classifier classifier =
+        Classifier.load(Path.of(told.warnings.get(0).substring(warning.length())))) {
+      double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
+      assertEquals(best, precision(classifier));
+    }
+  }
+
+  @Test
+  void anError_beforeAModelWasKept_isThrown() {
+    Told told = new Failing(1, new OutOfMemoryError("no room"));
+    assertThrows(
+        OutOfMemoryError.class, () -> trained(SMALL.withListener(told).withEpochs(9)).close());
+    assertEquals(List.of(), told.warnings);
+  }
+
+  @Test
+  void whatTheModelTells_isWhatWasLearned_andTheEpochThatWasChosen() {
+    Told told = new Told();
+    TrainingOptions stopped =
+        SMALL.withListener(told).withEpochs(9).withStop(() -> told.points.size() == 2);
+    try (Classifier classifier = trained(stopped)) {
+      assertEquals("9", classifier.info().get("epochs planned"));
+      assertEquals("2", classifier.info().get("epochs"));
+      assertEquals("2", classifier.info().get("epoch of this model"));
+    }
+    Told failing = new Failing(4, new OutOfMemoryError("no room"));
+    try (Classifier classifier =
+        trained(SMALL.withListener(failing).withEpochs(9).withValidation(VALIDATION, 9))) {
+      long best =
+          failing.points.stream()
+              .filter(LearningPoint::best)
+              .mapToInt(LearningPoint::epoch)
+              .max()
+              .orElseThrow();
+      assertEquals("4", classifier.info().get("epochs"));
+      assertEquals(Long.toString(best), classifier.info().get("epoch of this model"));
+    }
+    int[] steps = {0};
+    Told counting =
+        new Told() {
+          @Override
+          public void step(int examples, double loss) {
+            steps[0]++;
+          }
+        };
+    try (Classifier classifier =
+        trained(
+            SMALL
+                .withListener(counting)
+                .withEpochs(9)
+                .withBatch(100)
+                .withStop(() -> steps[0] == 15))) {
+      assertEquals("1.50", classifier.info().get("epochs"));
+      assertEquals("2", classifier.info().get("epoch of this model"));
+    }
+  }
+
+  /** The first answer is wrong in all epochs, and the right one becomes the second. */
+  @Test
+  void whatIsBetterAmongTheFirstAnswers_isBetter_wherePrecisionIsTheSame() {
+    Stream<Example> examples =
+        Texts.examples(2000, LABELS, 1)
+            .flatMap(
+                e -> {
+                  Example second = Example.ofText(e.text(), "second" + e.labels().get(0));
+                  return Stream.of(e, e, e, second);
+                });
+    List<Example> seconds =
+        VALIDATION.stream()
+            .map(e -> Example.ofText(e.text(), "second" + e.labels().get(0)))
+            .toList();
+    Told told = new Told();
+    Classifier.train(
+            examples,
+            SMALL.withListener(told).withEpochs(6).withRate(0.02).withValidation(seconds, 1))
+        .close();
+    assertTrue(told.points.size() > 2, told.points::toString);
+    LearningPoint first = told.points.get(0);
+    assertTrue(
+        told.points.stream()
+            .anyMatch(p -> p.epoch() > 1 && p.best() && p.precision() == first.precision()),
+        told.points::toString);
+  }
+
+  @Test
+  void patience_isAQuarterOfTheEpochs_unlessItIsSet() {
+    TrainingOptions options = SMALL.withValidation(VALIDATION);
+    assertEquals(3, options.patience(5));
+    assertEquals(3, options.patience(15));
+    assertEquals(10, options.patience(40));
+    assertEquals(2, SMALL.withValidation(VALIDATION, 2).patience(40));
+    assertThrows(IllegalArgumentException.class, () -> SMALL.withValidation(VALIDATION, 0));
   }
 
   @Test
@@ -199,6 +341,7 @@ final class TrainerTest {
   @Test
   void validationWithoutLabels_isRefused() {
     for (List<Example> examples : List.of(List.<Example>of(), List.of(Example.ofText("a")))) {
+      assertThrows(IllegalArgumentException.class, () -> SMALL.withValidation(examples));
       assertEquals(
           "validation: none has a label",
           assertThrows(IllegalArgumentException.class, () -> SMALL.withValidation(examples, 3))

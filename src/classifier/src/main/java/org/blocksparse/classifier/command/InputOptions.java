@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ExampleFormat;
 import org.blocksparse.classifier.ExampleReader;
 import picocli.CommandLine.Option;
@@ -24,14 +25,15 @@ final class InputOptions {
       defaultValue = "auto",
       description =
           "text: '__label__a words', as fastText's. sparse: 'a,b 17:0.5 42:1', that of the extreme"
-              + " classification repository. By default what the first line shows.")
+              + " classification repository. By default what the first line shows that is certain.")
   private ExampleFormat format;
 
   @Option(
       names = "--label-prefix",
       paramLabel = "PREFIX",
-      defaultValue = "__label__",
-      description = "What labels in a text begin with (default: ${DEFAULT-VALUE}).")
+      description =
+          "What labels in a text begin with; by default what the model was trained with, else"
+              + " __label__.")
   private String labelPrefix;
 
   @Option(
@@ -42,9 +44,14 @@ final class InputOptions {
   /** The files among names of input. */
   static List<Path> files(String... names) {
     return Arrays.stream(names)
-        .filter(name -> name != null && !name.equals(STANDARD_INPUT))
+        .filter(name -> name != null && !isStandardInput(name))
         .map(Path::of)
         .toList();
+  }
+
+  /** What labels begin with where no model tells. */
+  String labelPrefix() {
+    return labelPrefix == null ? ExampleReader.DEFAULT_LABEL_PREFIX : labelPrefix;
   }
 
   /**
@@ -53,33 +60,46 @@ final class InputOptions {
    * @param task what is done while it is read; null: nothing is told
    */
   Input open(String file, String task, PrintWriter err) throws IOException {
-    return open(file, task, format, err);
+    return open(file, task, format, labelPrefix(), err);
   }
 
   /** The same, where a model tells what it takes. */
-  Input open(String file, String task, boolean text, PrintWriter err) throws IOException {
-    boolean told = format != ExampleFormat.AUTO;
-    return open(file, task, told ? format : text ? ExampleFormat.TEXT : ExampleFormat.SPARSE, err);
+  Input open(String file, String task, Classifier model, PrintWriter err) throws IOException {
+    ExampleFormat ofModel = model.takesText() ? ExampleFormat.TEXT : ExampleFormat.SPARSE;
+    return open(
+        file,
+        task,
+        format != ExampleFormat.AUTO ? format : ofModel,
+        labelPrefix == null ? model.labelPrefix() : labelPrefix,
+        err);
   }
 
-  private Input open(String file, String task, ExampleFormat as, PrintWriter err)
+  private Input open(String file, String task, ExampleFormat as, String prefix, PrintWriter err)
       throws IOException {
-    if (file.equals(STANDARD_INPUT)) {
-      return new Input(task, reader("standard input", System.in, as), null, err);
+    if (isStandardInput(file)) {
+      return new Input(task, reader("standard input", System.in, as, prefix), null, err);
     }
     Path path = Path.of(file);
+    if (!Files.isRegularFile(path)) {
+      return new Input(task, ExampleReader.open(path, as, prefix, skipBadLines), null, err);
+    }
     FileChannel channel = FileChannel.open(path);
     try {
-      boolean isOfKnownSize = Files.isRegularFile(path);
-      ExampleReader reader = reader(file, Channels.newInputStream(channel), as);
-      return new Input(task, reader, isOfKnownSize ? channel : null, err);
+      ExampleReader reader = reader(file, Channels.newInputStream(channel), as, prefix);
+      return new Input(task, reader, channel, err);
     } catch (Throwable e) {
       channel.close();
       throw e;
     }
   }
 
-  private ExampleReader reader(String name, InputStream in, ExampleFormat as) throws IOException {
-    return ExampleReader.read(name, in, as, labelPrefix, skipBadLines);
+  private ExampleReader reader(String name, InputStream in, ExampleFormat as, String prefix)
+      throws IOException {
+    return ExampleReader.read(name, in, as, prefix, skipBadLines);
+  }
+
+  /** Whether a name of input is that of standard input. */
+  static boolean isStandardInput(String name) {
+    return STANDARD_INPUT.equals(name);
   }
 }

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import org.blocksparse.Metrics;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -42,6 +43,8 @@ final class TestCommand implements Callable<Integer> {
 
   @Mixin private Streams streams;
 
+  private long withUnknownLabels;
+
   @Override
   public Integer call() throws IOException {
     PrintWriter out = streams.out();
@@ -50,11 +53,12 @@ final class TestCommand implements Callable<Integer> {
     }
     top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
     try (Classifier classifier = model.load();
-        Input examples = input.open(file, "testing", classifier.takesText(), streams.err())) {
+        Input examples = input.open(file, "testing", classifier, streams.err())) {
       long began = System.nanoTime();
       Metrics metrics =
           classifier.evaluate(
-              examples.examples(), top.stream().mapToInt(Integer::intValue).max().orElseThrow());
+              examples.examples().peek(example -> countUnknown(classifier, example)),
+              top.stream().mapToInt(Integer::intValue).max().orElseThrow());
       double seconds = (System.nanoTime() - began) * 1e-9;
       if (metrics.rows() == 0) {
         throw new InvalidInputException(file + ": no example has a label");
@@ -62,6 +66,9 @@ final class TestCommand implements Callable<Integer> {
       out.printf("%,d examples in %.2f s", metrics.rows(), seconds);
       if (metrics.rowsWithoutLabels() > 0) {
         out.printf("; %,d without labels were left out", metrics.rowsWithoutLabels());
+      }
+      if (withUnknownLabels > 0) {
+        out.printf("; %,d have labels that the model does not know", withUnknownLabels);
       }
       out.printf("%n%4s %9s %9s %9s%n", "k", "P@k", "R@k", "nDCG@k");
       for (int k : top) {
@@ -71,5 +78,9 @@ final class TestCommand implements Callable<Integer> {
       out.flush();
     }
     return ExitCode.OK;
+  }
+
+  private void countUnknown(Classifier classifier, Example example) {
+    withUnknownLabels += example.labels().stream().allMatch(classifier::knows) ? 0 : 1;
   }
 }

@@ -31,8 +31,6 @@ import picocli.CommandLine.Parameters;
     sortOptions = false,
     usageHelpWidth = 100)
 final class TrainCommand implements Callable<Integer> {
-  private static final int PATIENCE = 3;
-
   @Parameters(paramLabel = "FILE", description = "Examples; - is standard input. May be gzipped.")
   private String file;
 
@@ -52,7 +50,9 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--patience",
       paramLabel = "N",
-      description = "End after N epochs without a better one, by --validation (3).")
+      description =
+          "End after N epochs without a better one, by --validation (a quarter of them, at least"
+              + " 3).")
   private Integer patience;
 
   @Option(
@@ -128,7 +128,9 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--chart",
       paramLabel = "PNG",
-      description = "Where the learning curve is drawn; by default beside the model.")
+      description =
+          "Where the learning curve is drawn; by default beside the model, unless there is such a"
+              + " file.")
   private Path chart;
 
   @Option(names = "--no-chart", description = "Draw no learning curve.")
@@ -145,7 +147,7 @@ final class TrainCommand implements Callable<Integer> {
     List<Path> examples = InputOptions.files(file, validation);
     WritableFile.require("--output", output, examples);
     Path png = chart != null ? chart : output.resolveSibling(output.getFileName() + ".png");
-    if (!noChart) {
+    if (!noChart && (chart != null || Files.notExists(png))) {
       List<Path> others = new ArrayList<>(examples);
       others.add(output);
       WritableFile.require("--chart", png, others);
@@ -164,6 +166,9 @@ final class TrainCommand implements Callable<Integer> {
 
   private void requireNoOptionInVain() {
     refuse(patience != null && validation == null, "--patience: expected --validation as well");
+    refuse(
+        InputOptions.isStandardInput(file) && InputOptions.isStandardInput(validation),
+        "--validation: is standard input, from which the examples come");
     refuse(chart != null && noChart, "--chart: expected no --no-chart as well");
     boolean isShared = sharedRows != null && sharedRows > 0;
     refuse(
@@ -214,12 +219,12 @@ final class TrainCommand implements Callable<Integer> {
   static void save(Classifier classifier, Path file) throws IOException {
     try {
       classifier.save(file);
-    } catch (IOException e) {
+    } catch (IOException | RuntimeException | OutOfMemoryError e) {
       Path saved;
       try {
         saved = Files.createTempFile(file.getFileName() + "-", "");
         classifier.save(saved);
-      } catch (IOException again) {
+      } catch (IOException | RuntimeException | OutOfMemoryError again) {
         e.addSuppressed(again);
         throw e;
       }
@@ -237,6 +242,7 @@ final class TrainCommand implements Callable<Integer> {
     options = batch == null ? options : options.withBatch(batch);
     options = wordNgrams == null ? options : options.withWordNgrams(wordNgrams);
     options = plainWords ? options.withPlainWords() : options;
+    options = options.withLabelPrefix(input.labelPrefix());
     options = minCount == null ? options : options.withMinCount(minCount);
     options = maxFeatures == null ? options : options.withMaxFeatures(maxFeatures);
     options = sharedRows == null ? options : options.withSharedRows(sharedRows);
@@ -254,13 +260,20 @@ final class TrainCommand implements Callable<Integer> {
         if (examples.stream().allMatch(example -> example.labels().isEmpty())) {
           throw new InvalidInputException(validation + ": no example has a label");
         }
-        options = options.withValidation(examples, patience == null ? PATIENCE : patience);
+        options =
+            patience == null
+                ? options.withValidation(examples)
+                : options.withValidation(examples, patience);
       }
     }
     return options;
   }
 
   private void draw(TrainingLog log, Path png) {
+    if (chart == null && Files.exists(png)) {
+      streams.out().printf("%s is there already, and is left as it is; --chart replaces it%n", png);
+      return;
+    }
     try {
       LearningCurve.draw(log.points(), png);
       streams.out().printf("%s: the learning curve%n", png);

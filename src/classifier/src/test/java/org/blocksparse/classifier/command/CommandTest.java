@@ -9,11 +9,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -160,6 +162,45 @@ final class CommandTest {
   }
 
   @Test
+  void theLabelPrefix_isThatOfTheTraining_unlessItIsSet() throws IOException {
+    Path others = folder.resolve("others");
+    Files.writeString(others, Texts.lines(2000, LABELS, 1).replace("__label__", "#"));
+    runWell("train", "-o", model, "--epochs", 1, "--no-chart", "--label-prefix", "#", others);
+    Files.writeString(others, Texts.lines(200, LABELS, 2).replace("__label__", "#"));
+    assertTrue(runWell("test", model, others).startsWith("200 examples in "));
+    Path answers = Files.writeString(folder.resolve("texts"), "#label7 my-own7 #x\nmy-own7\n");
+    List<String> lines = runWell("predict", model, answers).lines().toList();
+    assertEquals(lines.get(1), lines.get(0));
+    assertTrue(runWell("test", model, test, "--label-prefix", "__label__").startsWith("200 "));
+    assertEquals(
+        others + ": no example has a label\n",
+        run("test", model, others, "--label-prefix", "__label__").err());
+    try (Classifier classifier = Classifier.load(model)) {
+      assertEquals("#", classifier.labelPrefix());
+    }
+  }
+
+  @Test
+  void examplesWithLabelsThatTheModelDoesNotKnow_areCounted() throws IOException {
+    Files.write(model, trained);
+    Files.writeString(
+        test, "__label__label1 __label__new a\n__label__other b\n", StandardOpenOption.APPEND);
+    String told = runWell("test", model, test).lines().findFirst().orElseThrow();
+    assertTrue(told.startsWith("202 examples in "), told);
+    assertTrue(told.endsWith(" s; 2 have labels that the model does not know"), told);
+  }
+
+  @Test
+  void aFileWhereTheChartWouldBe_isLeftAlone_unlessItIsAskedFor() throws IOException {
+    Path png = Files.writeString(folder.resolve("model.png"), "of somebody");
+    String told = runWell("train", "-o", model, "--epochs", 2, "--dimension", 8, training);
+    assertTrue(told.contains(png + " is there already, and is left as it is; "), told);
+    assertEquals("of somebody", Files.readString(png));
+    runWell("train", "-o", model, "--epochs", 2, "--dimension", 8, "--chart", png, training);
+    assertEquals("PNG", new String(Files.readAllBytes(png), 1, 3, ISO_8859_1));
+  }
+
+  @Test
   void latency_tellsPercentiles() throws IOException {
     Files.write(model, trained);
     String told = runWell("latency", model, test, "--threads", 2, "--seconds", 1);
@@ -168,6 +209,33 @@ final class CommandTest {
             "(?s)2 threads ask for 1 s, .*\\R[\\d,]+ answers by 2 threads.*p50.0 .*p99.0 .*p99.9 .*"
                 + " ms\\R"),
         told);
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has none with a name
+  void pipesWithNames_areRead() throws Exception {
+    Path pipe = folder.resolve("pipe");
+    assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+    Files.write(model, trained);
+    for (String command : List.of("train", "test")) {
+      Thread writer = new Thread(() -> writeTo(pipe, Texts.lines(2000, LABELS, 1)));
+      writer.setDaemon(true); // it waits for who reads
+      writer.start();
+      Object[] args =
+          command.equals("test")
+              ? new Object[] {"test", model, pipe}
+              : new Object[] {"train", "-o", model, "--epochs", 1, "--no-chart", pipe};
+      assertTrue(runWell(args).contains("2,000 examples"));
+      writer.join();
+    }
+  }
+
+  private static void writeTo(Path pipe, String lines) {
+    try (OutputStream out = new FileOutputStream(pipe.toFile())) {
+      out.write(lines.getBytes(UTF_8));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   @Test
@@ -348,6 +416,7 @@ final class CommandTest {
         "train -o {}/m --chart {}/folder/../m {}/train.txt | --chart: {}/folder/../m is the same",
         "train -o {}/m --chart {}/png --no-chart {}/train.txt | --chart: expected no --no-chart",
         "train -o {}/m --patience 2 {}/train.txt | --patience: expected --validation as well",
+        "train -o {}/m --validation - - | --validation: is standard input, from which the examples",
         "train -o {}/m --shared-rows 9 --min-count 2 {}/train.txt | --min-count: expected no",
         "train -o {}/m --shared-rows 9 --max-features 2 {}/train.txt | --max-features: expected no",
         "train -o {}/m --word-ngrams 2 {}/sparse.txt | --word-ngrams: expected texts, but",

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+final class TrainingSetTest {
+  private static final int EXAMPLES = 500;
+  private static final int LABELS_OF_AN_EXAMPLE = 7;
+
+  /** Each example has labels of its own. */
+  private static TrainingSet severalLabels() {
+    Stream<Example> examples =
+        IntStream.range(0, EXAMPLES)
+            .mapToObj(
+                e ->
+                    Example.ofText(
+                        "word" + e,
+                        IntStream.range(0, LABELS_OF_AN_EXAMPLE)
+                            .mapToObj(i -> e + "-" + i)
+                            .toList()));
+    return TrainingSet.of(examples, TrainingOptions.defaults());
+  }
+
+  @Test
+  void eachLabelHasItsTurn_inAsManyEpochsAsThereAreLabels() {
+    TrainingSet set = severalLabels();
+    for (int begin : new int[] {1, 4, Integer.MAX_VALUE - LABELS_OF_AN_EXAMPLE}) {
+      for (int e = 0; e < EXAMPLES; e++) {
+        Set<Integer> seen = new HashSet<>();
+        for (int epoch = begin; epoch < begin + LABELS_OF_AN_EXAMPLE; epoch++) {
+          seen.add(set.label(e, epoch, 3));
+        }
+        assertEquals(LABELS_OF_AN_EXAMPLE, seen.size());
+      }
+    }
+  }
+
+  @Test
+  void theFirstLabel_isByChance_andTheSameForTheSameSeed() {
+    TrainingSet set = severalLabels();
+    int[] firsts = new int[LABELS_OF_AN_EXAMPLE];
+    int others = 0;
+    for (int e = 0; e < EXAMPLES; e++) {
+      firsts[set.label(e, 1, 3) % LABELS_OF_AN_EXAMPLE]++; // labels are numbered as they come
+      assertEquals(set.label(e, 1, 3), set.label(e, 1, 3));
+      others += set.label(e, 1, 3) == set.label(e, 1, 4) ? 0 : 1;
+    }
+    // Each 71 times in the mean, with a standard deviation of 8.
+    assertTrue(Arrays.stream(firsts).allMatch(n -> n > 30 && n < 120), Arrays.toString(firsts));
+    assertTrue(others > EXAMPLES / 2, "others: " + others);
+  }
+
+  @Test
+  void labelsOfManyExamples_allHaveTheirTurn_byDefault() {
+    TrainingSet set = severalLabels();
+    TrainingOptions options = TrainingOptions.defaults();
+    // Of a million examples like these, so that their number asks for few epochs.
+    int epochs = options.epochs(1_000_000, LABELS_OF_AN_EXAMPLE * 1_000_000);
+    Set<Integer> seen = new HashSet<>();
+    for (int e = 0; e < EXAMPLES; e++) {
+      for (int epoch = 1; epoch <= epochs; epoch++) {
+        seen.add(set.label(e, epoch, options.seed()));
+      }
+    }
+    assertEquals(EXAMPLES * LABELS_OF_AN_EXAMPLE, seen.size());
+  }
+
+  @Test
+  void moreThanThereIsRoomFor_isToldByTheExample_withWhatHelps() {
+    Example text = Example.ofText("a b", "x", "y", "z");
+    assertTooMany(
+        "examples: up to example 3 there are more than 7 words and words in a row, which is the"
+            + " most; --word-ngrams 1 makes fewer, and so do fewer examples",
+        Stream.of(Example.ofText("a"), Example.ofText("a b c", "x"), Example.ofText("a b", "x")),
+        7);
+    assertTooMany(
+        "examples: up to example 3 there are more than 8 labels of examples, which is the most;"
+            + " take fewer examples",
+        Stream.of(text, text, Example.ofText("a", "x", "y", "z")),
+        8);
+    Example features = Example.ofFeatures(new int[] {1, 2, 3}, new float[3], List.of("x"));
+    assertTooMany(
+        "examples: up to example 2 there are more than 4 features, which is the most; take fewer"
+            + " examples",
+        Stream.of(features, features),
+        4);
+    assertEquals(2, TrainingSet.of(Stream.of(text, text), TrainingOptions.defaults(), 6).size());
+  }
+
+  private static void assertTooMany(String message, Stream<Example> examples, int most) {
+    assertEquals(
+        message,
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> TrainingSet.of(examples, TrainingOptions.defaults(), most))
+            .getMessage());
+  }
+
+  @Test
+  void anExampleWithOneLabel_hasIt_always() {
+    TrainingSet set =
+        TrainingSet.of(
+            Stream.of(Example.ofText("a", "x"), Example.ofText("b", List.of("y"))),
+            TrainingOptions.defaults());
+    assertEquals(0, set.label(0, 5, 1));
+    assertEquals(1, set.label(1, 9, 1));
+  }
+}
