@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
 #include "kernels/kernel_table.h"
@@ -95,6 +98,38 @@ blocksparse_status check(const activation_kind& kind, const row_selection& selec
                      check_rows(x, selection.rows, n, ldx));
 }
 
+// Whether two factors have a product that floats cannot hold, or only in part.
+bool leave_the_floats(float x, float y) {
+  return std::isnormal(x) && std::isnormal(y) && !std::isnormal(x * y);
+}
+
+// As kernels.differentiate, with a factor that is no float. Such are rare: it need not be fast.
+float differentiate_in_double(const kernel_table& kernels, elementwise_function function,
+                              const activation_gradient_row& row, double factor) {
+  constexpr int32_t kPart = 64;
+  float ones[kPart], slope[kPart], value[kPart];
+  std::fill(ones, ones + kPart, 1.0f);
+  double dot = 0.0;
+  for (int32_t begin = 0; begin < row.n; begin += std::min(kPart, row.n - begin)) {
+    const int32_t width = std::min(kPart, row.n - begin);
+    kernels.differentiate(function, {row.z + begin, ones, width, 1.0f, ones, false, slope, value});
+    for (int32_t q = 0; q < width; ++q) {
+      const int32_t at = begin + q;
+      const double second = row.second == nullptr ? 1.0 : static_cast<double>(row.second[at]);
+      const double g = static_cast<double>(row.grad_a[at]), f = static_cast<double>(value[q]);
+      const auto put = [&](float* to, double gradient) {
+        *to = static_cast<float>(row.accumulate ? static_cast<double>(*to) + gradient : gradient);
+      };
+      put(row.grad_z + at, factor * g * second * static_cast<double>(slope[q]));
+      if (row.second != nullptr) {
+        put(row.grad_second + at, factor * g * f);
+      }
+      dot += g * f * second;
+    }
+  }
+  return static_cast<float>(dot);
+}
+
 }  // namespace
 }  // namespace blocksparse
 
@@ -176,7 +211,11 @@ int32_t blocksparse_activation_gradient_f32(
     row.accumulate = accumulate != 0;
     row.grad_z = to;
     row.grad_second = kind.gated ? to + n : nullptr;
-    const float dot = alpha * kernels->differentiate(kind.function, row);
+    const float dot = alpha * (gate != nullptr && leave_the_floats(alpha, gate[r])
+                                   ? differentiate_in_double(
+                                         *kernels, kind.function, row,
+                                         static_cast<double>(alpha) * static_cast<double>(gate[r]))
+                                   : kernels->differentiate(kind.function, row));
     if (grad_gate != nullptr) {
       grad_gate[r] = accumulate != 0 ? grad_gate[r] + dot : dot;
     }

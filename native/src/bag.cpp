@@ -66,6 +66,16 @@ struct bag_operands {
             scale,
             c};
   }
+
+  // Some columns of the row that entry e names, as floats: the sum of that one row.
+  bag_work part_of_row(int32_t e, int32_t column, int32_t width, float* to) const {
+    bag_work work = sum(e, e + 1, 1.0f, to);
+    work.values = nullptr;
+    work.known = 1;
+    work.a = static_cast<const char*>(a) + column * bytes_of(a_type);
+    work.n = width;
+    return work;
+  }
 };
 
 // Checks bag after bag and calls bag_function(r, first, last), which may refuse it as well.
@@ -92,12 +102,50 @@ bool is_reduction(int32_t reduction) {
   return reduction >= BLOCKSPARSE_BAG_SUM && reduction <= BLOCKSPARSE_BAG_ROOT_MEAN;
 }
 
-float factor(int32_t reduction, int32_t count) {
+double factor(int32_t reduction, int32_t count) {
   if (reduction == BLOCKSPARSE_BAG_SUM || count == 0) {
-    return 1.0f;
+    return 1.0;
   }
   const double number = static_cast<double>(count);
-  return static_cast<float>(1.0 / (reduction == BLOCKSPARSE_BAG_MEAN ? number : std::sqrt(number)));
+  return 1.0 / (reduction == BLOCKSPARSE_BAG_MEAN ? number : std::sqrt(number));
+}
+
+// Columns of rows that are summed at a time where it need not be fast.
+constexpr int32_t kPart = 64;
+
+// A sum of rows, or a product with one, may be beyond all floats though a factor below 1 times that
+// is not. Such are rare, and so are tables that are not finite.
+void sum_in_double(const kernel_table& kernels, const bag_operands& bags, int32_t first,
+                   int32_t last, double factor, float* c) {
+  float part[kPart];
+  for (int32_t column = 0; column < bags.n; column += std::min(kPart, bags.n - column)) {
+    const int32_t width = std::min(kPart, bags.n - column);
+    double sums[kPart] = {};
+    for (int32_t e = first; e < last; ++e) {
+      kernels.bag_sum(bags.part_of_row(e, column, width, part));
+      const double value = bags.values == nullptr ? 1.0 : static_cast<double>(bags.values[e]);
+      for (int32_t q = 0; q < width; ++q) {
+        sums[q] += value * static_cast<double>(part[q]);
+      }
+    }
+    for (int32_t q = 0; q < width; ++q) {
+      c[column + q] = static_cast<float>(factor * sums[q]);
+    }
+  }
+}
+
+float dot_in_double(const kernel_table& kernels, const bag_operands& bags, int32_t e, double factor,
+                    const float* y) {
+  float part[kPart];
+  double sum = 0.0;
+  for (int32_t column = 0; column < bags.n; column += std::min(kPart, bags.n - column)) {
+    const int32_t width = std::min(kPart, bags.n - column);
+    kernels.bag_sum(bags.part_of_row(e, column, width, part));
+    for (int32_t q = 0; q < width; ++q) {
+      sum += static_cast<double>(part[q]) * static_cast<double>(y[column + q]);
+    }
+  }
+  return static_cast<float>(factor * sum);
 }
 
 // Whether elements of a table may be of this type, with or without scales, at this address.
@@ -217,8 +265,13 @@ int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction, const int32_t* o
     return status;
   }
   return for_each_bag(operands, begin, end, [&](int32_t r, int32_t first, int32_t last) {
-    kernels->bag_sum(
-        operands.sum(first, last, factor(reduction, last - first), row_at(c, r, ldc, n)));
+    const double scale = factor(reduction, last - first);
+    float* const c_row = row_at(c, r, ldc, n);
+    const bool finite =
+        kernels->bag_sum(operands.sum(first, last, static_cast<float>(scale), c_row));
+    if (scale < 1.0 && !finite) {
+      sum_in_double(*kernels, operands, first, last, scale, c_row);
+    }
     return BLOCKSPARSE_OK;
   });
 }
@@ -249,7 +302,7 @@ int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* o
   constexpr int32_t kRowsAhead = 8;
   const int64_t row_bytes = n * bytes_of(operands.a_type);
   return for_each_bag(operands, begin, end, [&](int32_t r, int32_t first, int32_t last) {
-    const float scale = factor(reduction, last - first);
+    const double scale = factor(reduction, last - first);
     const float* const y_row = row_at(y, r, ldy, n);
     for (int32_t e = first; e < last; ++e) {
       if (e < last - kRowsAhead) {
@@ -259,8 +312,11 @@ int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* o
         }
       }
       const int32_t i = indices[e];
-      dots[e] =
-          scale * kernels->dot(operands.a_type, n, operands.row(i), operands.scale_of(i), y_row);
+      dots[e] = static_cast<float>(scale) *
+                kernels->dot(operands.a_type, n, operands.row(i), operands.scale_of(i), y_row);
+      if (scale < 1.0 && !std::isfinite(dots[e])) {
+        dots[e] = dot_in_double(*kernels, operands, e, scale, y_row);
+      }
     }
     return BLOCKSPARSE_OK;
   });

@@ -20,6 +20,9 @@ int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* schedule, int64_t 
   if (status != BLOCKSPARSE_OK) {
     return status;
   }
+  if (write_blocks < 0) {
+    return BLOCKSPARSE_BAD_SIZE;
+  }
   if (!is_range(chunk_begin, chunk_end, plan.chunks)) {
     return BLOCKSPARSE_BAD_SCHEDULE;
   }

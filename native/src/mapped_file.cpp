@@ -21,6 +21,10 @@
 #define NOMINMAX
 #endif
 #include <windows.h>
+
+#include <cstdlib>
+#include <cwchar>
+#include <memory>
 #else
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -57,14 +61,61 @@ struct Handle {
 };
 
 constexpr int kLongestPath = 32768;  // of Windows itself, in UTF-16 units
+constexpr std::size_t kPrefixRoom = 8;
+
+struct FreeMemory {
+  void operator()(wchar_t* memory) const { std::free(memory); }
+};
+using WidePath = std::unique_ptr<wchar_t[], FreeMemory>;
+
+// On the heap: two of them are 128 KB.
+WidePath room_for_path() {
+  constexpr std::size_t kBytes = sizeof(wchar_t) * (kPrefixRoom + kLongestPath);
+  return WidePath(static_cast<wchar_t*>(std::malloc(kBytes)));
+}
+
+HANDLE open_as_named(const wchar_t* name) {
+  return CreateFileW(name, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr,
+                     OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
+}
+
+// From MAX_PATH on, Windows wants a prefix, with which it takes a name as it is: absolute, without
+// "/" and "..".
+HANDLE open_long(const wchar_t* given) {
+  const WidePath full = room_for_path();
+  if (full == nullptr) {
+    return INVALID_HANDLE_VALUE;
+  }
+  wchar_t* name = full.get() + kPrefixRoom;
+  const DWORD length = GetFullPathNameW(given, kLongestPath, name, nullptr);
+  if (length == 0 || length >= kLongestPath) {
+    return INVALID_HANDLE_VALUE;
+  }
+  const auto put_before = [&name](const wchar_t* prefix) {
+    const std::size_t letters = std::wcslen(prefix);
+    name -= letters;
+    std::wmemcpy(name, prefix, letters);
+  };
+  if (std::wcsncmp(name, L"\\\\", 2) != 0) {
+    put_before(L"\\\\?\\");
+  } else if (name[2] != L'?' && name[2] != L'.') {  // a server and not a prefix
+    name += 1;
+    put_before(L"\\\\?\\UNC");
+  }
+  return open_as_named(name);
+}
+
+HANDLE open_file(const char* path) {
+  const WidePath wide = room_for_path();
+  if (wide == nullptr ||
+      MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide.get(), kLongestPath) == 0) {
+    return INVALID_HANDLE_VALUE;
+  }
+  return std::wcslen(wide.get()) < MAX_PATH ? open_as_named(wide.get()) : open_long(wide.get());
+}
 
 void* map_file(const char* path, int64_t bytes, bool copy_on_write) {
-  wchar_t wide[kLongestPath];
-  if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, kLongestPath) == 0) {
-    return nullptr;
-  }
-  const Handle file(CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr,
-                                OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
+  const Handle file(open_file(path));
   LARGE_INTEGER size;
   if (!file.is_open() || !GetFileSizeEx(file.value, &size) || size.QuadPart != bytes) {
     return nullptr;

@@ -128,6 +128,20 @@ void check_special_values(int32_t isa) {
   }
 }
 
+// -0 is 0, whatever instruction set looks at it.
+void check_zeroes(int32_t isa) {
+  context() = std::string("zeroes, isa ") + blocksparse_isa_name(isa);
+  for (const int32_t n : {1, 3, 4, 16, 21}) {
+    matrix z(1, n, 3, -0.0f), a(1, n);
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_activation_f32(isa, BLOCKSPARSE_RELU, nullptr, 0, 0, 1, 0, n, n,
+                                            z.data(), z.ld(), nullptr, a.data(), a.ld(), 1));
+    for (int32_t q = 0; q < n; ++q) {
+      CHECK(a.at(0, q) == 0.0f && !std::signbit(a.at(0, q)));
+    }
+  }
+}
+
 const function_case& function_of(int32_t activation) {
   const int32_t plain = activation == BLOCKSPARSE_SWIGLU  ? BLOCKSPARSE_SILU
                         : activation == BLOCKSPARSE_GEGLU ? BLOCKSPARSE_GELU
@@ -146,6 +160,55 @@ bool is_sum(float before, float alpha, float written, float sum) {
   }
   const double term = static_cast<double>(alpha) * static_cast<double>(written);
   return close(static_cast<double>(before) + term, sum, std::fabs(term) + 1.0);
+}
+
+// Factors whose product is no float, where the gradient is one.
+void check_factors(int32_t isa, int32_t activation, int32_t n) {
+  const bool gated = activation >= BLOCKSPARSE_SWIGLU;
+  const int32_t width = gated ? 2 * n : n;
+  const function_case& f = function_of(activation);
+  struct factors {
+    float alpha, gate, gradient;
+  };
+  for (const factors& x : {factors{1e-30f, 1e-20f, 1e30f}, factors{-1e20f, 1e20f, 1e-30f},
+                           factors{1e-20f, -3e-20f, 1e10f}, factors{3e38f, 3e38f, 0.0f}}) {
+    context() = "factors of " + std::to_string(activation) + ", isa " + blocksparse_isa_name(isa) +
+                ", n " + std::to_string(n) + ", alpha " + std::to_string(x.alpha);
+    for (const int32_t accumulate : {0, 1}) {
+      matrix z(2, width, 3, 0.75f), grad_a(2, n, 3, x.gradient);
+      matrix grad_z(2, width, 3, accumulate == 1 ? 1e-25f : quiet_nan());
+      if (gated) {
+        z.at(0, width - 1) = -2.0f;
+      }
+      const float gates[] = {x.gate, 1.0f};
+      float grad_gate[] = {0.0f, 0.0f};
+      CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_activation_gradient_f32(
+                                       isa, activation, nullptr, 0, 0, 2, 0, n, n, z.data(), z.ld(),
+                                       gates, x.alpha, grad_a.data(), grad_a.ld(), accumulate,
+                                       grad_z.data(), grad_z.ld(), grad_gate, 2));
+      CHECK(grad_z.intact());
+      const auto near = [](double expected, float actual, double size) {
+        return std::fabs(static_cast<double>(actual) - expected) <= 16 * 0x1p-24 * size + 0x1p-149;
+      };
+      for (int32_t row = 0; row < 2; ++row) {
+        const double before = accumulate == 1 ? static_cast<double>(1e-25f) : 0.0;
+        const double g = static_cast<double>(x.alpha) * static_cast<double>(x.gradient);
+        const double factor = g * static_cast<double>(gates[row]);
+        double dot = 0.0, size = 0.0;
+        for (int32_t q = 0; q < n; ++q) {
+          const double second = gated ? static_cast<double>(z.at(row, n + q)) : 1.0;
+          const double by_first = factor * second * f.slope(0.75),
+                       by_second = factor * f.value(0.75);
+          CHECK(near(before + by_first, grad_z.at(row, q), before + std::fabs(by_first)));
+          CHECK(!gated ||
+                near(before + by_second, grad_z.at(row, n + q), before + std::fabs(by_second)));
+          dot += g * f.value(0.75) * second;
+          size += std::fabs(g * f.value(0.75) * second);
+        }
+        CHECK(near(dot, grad_gate[row], size * (n + 1)));
+      }
+    }
+  }
 }
 
 // Rows of a schedule or a range, some columns, gates, halves; in place; nothing else is written.
@@ -314,10 +377,12 @@ int main() {
   }
   for (const int32_t isa : instruction_sets()) {
     check_special_values(isa);
+    check_zeroes(isa);
     for (int32_t activation = BLOCKSPARSE_IDENTITY; activation <= BLOCKSPARSE_GEGLU; ++activation) {
       for (const int32_t n : {1, 2, 7, 16, 17, 31, 64, 101}) {
         check_rows(isa, activation, n, false, false);
         check_rows(isa, activation, n, true, true);
+        check_factors(isa, activation, n);
       }
     }
     check_refusals(isa);

@@ -217,6 +217,54 @@ void check_refusals(int32_t isa) {
                                        BLOCKSPARSE_FLOAT32, nullptr, 0, 4, nullptr, nullptr, 4));
 }
 
+// Sums and products that are no floats, where the factor makes floats of them.
+void check_beyond_floats(int32_t isa, int32_t n) {
+  context() =
+      "beyond floats, isa " + std::string(blocksparse_isa_name(isa)) + ", n " + std::to_string(n);
+  constexpr float kHuge = 3e38f;
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<int32_t> offsets = {0, 4, 6, 7, 9}, indices = {0, 0, 0, 0, 0, 1, 0, 0, 2};
+  const std::vector<float> ones(indices.size(), 1.0f);
+  matrix a(3, n, 3, kHuge), y(4, n, 3, 0.0f);
+  for (int32_t q = 0; q < n; ++q) {
+    a.at(1, q) = 2.0f;
+  }
+  a.at(2, n - 1) = infinity;
+  for (int32_t r = 0; r < 4; ++r) {
+    y.at(r, 0) = n == 1 ? 1.5f : 1.0f;
+    y.at(r, n - 1) = n == 1 ? 1.5f : 0.5f;
+  }
+  for (const float* const values : {static_cast<const float*>(nullptr), ones.data()}) {
+    for (const int32_t reduction : {BLOCKSPARSE_BAG_MEAN, BLOCKSPARSE_BAG_ROOT_MEAN}) {
+      matrix c(4, n);
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_bag_sum_f32(isa, reduction, offsets.data(), 4, 0, 4, indices.data(),
+                                           values, 9, n, BLOCKSPARSE_FLOAT32, a.data(), 3, a.ld(),
+                                           nullptr, c.data(), c.ld()));
+      const bool mean = reduction == BLOCKSPARSE_BAG_MEAN;
+      for (int32_t q = 0; q < n; ++q) {
+        CHECK(c.at(0, q) == (mean ? kHuge : infinity));
+        const double half = static_cast<double>(kHuge) * factor(reduction, 2.0);
+        CHECK(std::fabs(static_cast<double>(c.at(1, q)) - half) <= 0x1p-22 * half);
+        CHECK(c.at(2, q) == kHuge);
+        CHECK(c.at(3, q) == (q == n - 1 || !mean ? infinity : kHuge));
+      }
+      CHECK(c.intact());
+    }
+  }
+  std::vector<float> dots(indices.size());
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               blocksparse_bag_dot_f32(isa, BLOCKSPARSE_BAG_MEAN, offsets.data(), 4, 0, 4,
+                                       indices.data(), 9, n, BLOCKSPARSE_FLOAT32, a.data(), 3,
+                                       a.ld(), nullptr, y.data(), y.ld(), dots.data()));
+  const double exact = 1.5 * static_cast<double>(kHuge);
+  CHECK(std::fabs(static_cast<double>(dots[0]) - exact / 4) <= 0x1p-22 * exact);
+  CHECK(std::fabs(static_cast<double>(dots[4]) - exact / 2) <= 0x1p-22 * exact);
+  CHECK(dots[5] == 1.5f);
+  CHECK(dots[6] == infinity);  // alone in its bag
+  CHECK(dots[8] == infinity);
+}
+
 // What sum and dot say of a table of a type at an address with scales.
 void check_table(int32_t isa, blocksparse_status expected, int32_t type, const void* a,
                  const float* scales) {
@@ -287,6 +335,9 @@ int main() {
       check_sums(isa, n);
       check_steps(isa, n, 0.0f, kNoLimit);
       check_steps(isa, n, 0.01f, 0.5f);
+    }
+    for (const int32_t n : {1, 2, 5, 16, 63, 64, 65, 131}) {
+      check_beyond_floats(isa, n);
     }
     for (const int32_t type : kTypes) {
       for (const int32_t n : {0, 1, 2, 3, 4, 5, 6, 7, 8, 13, 17, 31, 64, 67, 101, 128, 131, 300}) {

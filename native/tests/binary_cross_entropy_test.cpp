@@ -193,6 +193,14 @@ void check_special_rows(int32_t isa) {
       CHECK(std::isnan(c.at(0, place)) && c.at(1, place) == -1.0f);
       CHECK(c.at(2, place) == -kInfinity && c.at(3, place) == -1.0f);
       CHECK(c.at(4, place) == -kMost);  // the sum is beyond all floats, but not infinite
+      const float large[] = {3e38f, 3e38f, 3e38f, 3e38f, kMost};
+      matrix sum = logits;
+      sum.at(2, 0) = -1e38f;
+      CHECK_STATUS(BLOCKSPARSE_OK, sigmoid(isa, 1, schedule, 1, nullptr, large, sum));
+      CHECK(std::isnan(sum.at(0, place)) && sum.at(1, place) == 3e38f);
+      CHECK(sum.at(3, place) == 3e38f && sum.at(4, place) == 0.0f);
+      CHECK(std::fabs(sum.at(2, 0) - 2e38f) <= 1e32f);
+      CHECK(place == 0 || sum.at(2, place) == -kInfinity);
       const float impossible[] = {-kInfinity, -kInfinity, -kInfinity, -kInfinity, -kInfinity};
       matrix never = logits;
       CHECK_STATUS(BLOCKSPARSE_OK, sigmoid(isa, 1, schedule, 1, nullptr, impossible, never));

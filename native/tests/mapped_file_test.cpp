@@ -7,7 +7,11 @@
 
 #include "blocksparse/blocksparse.h"
 
-#if !defined(_WIN32)
+#if defined(_WIN32)
+#include <windows.h>
+
+#include <string>
+#else
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -125,6 +129,32 @@ void many_mappings() {
   write_file();
 }
 
+#else
+
+// Longer than Windows allows without a prefix, with a part that it has to be freed of first.
+void long_path() {
+  constexpr int kFolders = 6;
+  const std::string name(60, 'n');
+  char start[MAX_PATH];
+  check(GetCurrentDirectoryA(MAX_PATH, start) > 0, "no folder");
+  std::string folders[kFolders + 1] = {std::string(start)};
+  for (int i = 0; i < kFolders; ++i) {
+    folders[i + 1] = folders[i] + "\\" + name;
+    CreateDirectoryA(("\\\\?\\" + folders[i + 1]).c_str(), nullptr);
+  }
+  const std::string file = "\\\\?\\" + folders[kFolders] + "\\file";
+  check(CopyFileA(kPath, file.c_str(), FALSE) != 0, "cannot copy the file");
+  const std::string path = folders[kFolders] + "\\.\\file";
+  unsigned char* const memory =
+      static_cast<unsigned char*>(blocksparse_map(path.c_str(), kBytes, 0));
+  check(memory != nullptr && equals_file(memory), "not the bytes of a file with a long name");
+  blocksparse_unmap(memory);
+  DeleteFileA(file.c_str());
+  for (int i = kFolders; i > 0; --i) {
+    RemoveDirectoryA(("\\\\?\\" + folders[i]).c_str());
+  }
+}
+
 #endif
 
 }  // namespace
@@ -178,6 +208,7 @@ int main() {
   std::raise(SIGBUS);
   return 2;
 #else
+  long_path();
   std::remove(kPath);
   std::printf("%d failures\n", failures);
   return failures == 0 ? 0 : 1;

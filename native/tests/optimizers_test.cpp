@@ -166,6 +166,31 @@ void check_huge_gradients(int32_t isa) {
   }
 }
 
+// A NaN in what is known, or in what is learned, stays and is seen.
+void check_nan(int32_t isa) {
+  context() = "NaN, isa " + std::string(blocksparse_isa_name(isa));
+  constexpr int32_t kCount = 21;
+  for (int32_t place = 0; place < kCount; ++place) {
+    for (const bool in_state : {false, true}) {
+      matrix g(1, kCount, 3, 1.0f), s(1, kCount, 3, 2.0f), w(1, kCount, 3, 3.0f);
+      matrix m = s, v = s, w2 = w;
+      (in_state ? s : g).at(0, place) = quiet_nan();
+      CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_adagrad_f32(isa, kCount, 0.5f, 1, 0, 1e-8f, g.data(),
+                                                           s.data(), w.data()));
+      (in_state ? v : g).at(0, place) = quiet_nan();
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_adam_f32(isa, kCount, 0.5f, 1, 0, 0.9f, 0.999f, 1e-8f, 1, g.data(),
+                                        m.data(), v.data(), w2.data()));
+      for (int32_t i = 0; i < kCount; ++i) {
+        const bool expected = i == place;
+        CHECK(std::isnan(s.at(0, i)) == expected && std::isnan(w.at(0, i)) == expected);
+        CHECK(std::isnan(v.at(0, i)) == expected && std::isnan(w2.at(0, i)) == expected);
+        CHECK(std::isnan(m.at(0, i)) == (expected && !in_state));
+      }
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -176,6 +201,7 @@ int main() {
     check_norms_far_from_one(isa);
     check_zero_gradients(isa);
     check_huge_gradients(isa);
+    check_nan(isa);
     check_refusals(isa);
   }
   return report("optimizers_test");

@@ -267,6 +267,11 @@ void check_block_sum(int32_t isa) {
       }
     }
     CHECK(o.intact());
+    for (const int64_t stride : {int64_t{0}, o.ld()}) {
+      CHECK_STATUS(BLOCKSPARSE_BAD_SIZE,
+                   blocksparse_block_sum_f32(isa, schedule.data(), length(schedule), 0, 0, n, 1.0f,
+                                             y.data(), 60, y.ld(), o.data(), -1, stride));
+    }
   }
 }
 

@@ -198,6 +198,15 @@ void check_huge_logits(int32_t isa) {
       for (int32_t q = 0; q < 37; ++q) {
         CHECK(c.at(0, q) == -kInfinity);
       }
+      c = before;
+      const float large = 3.2e38f;
+      CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, 1, schedule, 1, nullptr, &large, c));
+      CHECK(c.at(0, 36) == large && c.at(0, 20) == -kInfinity);
+      c.fill([=] { return -size; });
+      CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, 1, schedule, 1, nullptr, &large, c));
+      for (int32_t q = 0; q < 37; ++q) {
+        CHECK(c.at(0, q) == large);  // from which log(37) takes nothing away
+      }
       for (const int32_t target : {0, 20, 36}) {
         float nll = 0.0f;
         c = before;

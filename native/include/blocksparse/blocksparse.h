@@ -6,7 +6,8 @@
  * The library runs chunks of a schedule that its caller has made. It owns no threads, keeps no
  * state but the list of mapped files, prints nothing, never aborts and lets no exception out.
  * Every function may be called from any number of threads at once, as long as no two calls write
- * the same memory.
+ * the same memory. Schedules, offsets, indices, counts and targets must not change during a call:
+ * they are checked before they are read again.
  *
  * Words. A sample selects iWin input blocks (of iBlocks, each of iSize elements) and oWin output
  * blocks (of oBlocks, each of oSize elements). A "row" is one block of one sample, iSize or oSize
@@ -325,7 +326,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* sc
  *
  * and the n - v elements after them become 0 (probability) or -infinity (log probability).
  * A NaN, or an infinity that makes max infinite, gives NaN in all v elements of its row. The log
- * probability of a finite logit is finite: the lowest float where the exact one is below that.
+ * probability of a finite logit is finite: the lowest float where the exact one, or c[r][q] - max,
+ * is below that.
  *
  * schedule      GEMM schedule; its rows are the rows of c, its segments and pairs are not looked at
  * n             size of a row
@@ -413,7 +415,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_binary_cross_entropy_f32(
  */
 typedef enum blocksparse_activation {
   BLOCKSPARSE_IDENTITY = 0,  /* z */
-  BLOCKSPARSE_RELU = 1,      /* z above 0, else 0; its slope at 0 is 0 */
+  BLOCKSPARSE_RELU = 1,      /* z above 0, else 0, of -0 too; its slope at 0 is 0 */
   BLOCKSPARSE_GELU = 2,      /* z Phi(z), Phi being the normal distribution's */
   BLOCKSPARSE_GELU_TANH = 3, /* z / 2 (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) */
   BLOCKSPARSE_SILU = 4,      /* z / (1 + exp(-z)) */
@@ -426,7 +428,8 @@ typedef enum blocksparse_activation {
 /*
  * For rows r, columns q of [column_begin, column_end):
  *
- *   a[r][q] = gate[r] * f(z[r][q])               gate[r] = 1 if gate is NULL
+ *   a[r][q] = gate[r] * f(z[r][q])               gate[r] = 1 if gate is NULL; and if gated
+ *   a[r][q] = gate[r] * f(z[r][q]) * z[r][n + q]
  *
  * The rows are those that chunks [begin, end) of a GEMM schedule write, for who has just computed
  * them; without a schedule, rows [begin, end).
@@ -442,7 +445,8 @@ typedef enum blocksparse_activation {
  * rows          how many rows each of them has
  *
  * NaN gives NaN; at infinities the formulas are followed as floats do, where 0 times infinity is
- * NaN: so GELU and SiLU of -infinity are NaN.
+ * NaN: so GELU and SiLU of -infinity are NaN. Products are formed from left to right, each a float:
+ * where one is beyond all floats, or lost below them, what is still to come does not mend it.
  *
  * How far f and its slope are off, whichever is more: so many units in the last place of the exact
  * one, or an absolute error. That of slopes is needed where they change sign, and that of SiLU only
@@ -471,6 +475,9 @@ BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activati
  *   grad_z[r][q]  = alpha * gate[r] * grad_a[r][q] * z[r][n + q] * f'(z[r][q])
  *   grad_z[r][n + q] = alpha * gate[r] * grad_a[r][q] * f(z[r][q])
  *   grad_gate[r]  = alpha * sum over q of grad_a[r][q] * a[r][q], with a as it is without the gate
+ *
+ * Here as well, products are formed from left to right, each a float, but for alpha * gate[r],
+ * which may be none; and grad_gate's sum before alpha comes to it.
  *
  * accumulate    0: grad_z and grad_gate are only written; else they are added to
  * grad_z        rows of n, or 2 n if gated. It may be grad_a, with the same stride, unless the
@@ -504,7 +511,7 @@ typedef enum blocksparse_bag_reduction {
 
 /*
  * c[r] = factor * (sum over the entries e of bag r of values[e] * a[indices[e]]); 0 for an empty
- * bag
+ * bag. If the factor is below 1, the sum may exceed all floats where c[r] does not
  *
  * n        size of a row
  * a_type   BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
@@ -526,7 +533,7 @@ BLOCKSPARSE_API int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction,
 /*
  * The gradient of the sums with respect to the values: for each entry e of each bag r
  *
- *   dots[e] = factor * a[indices[e]] . y[r]
+ *   dots[e] = factor * a[indices[e]] . y[r]         which may exceed all floats without the factor
  *
  * a_type, a, scales   as above
  * y                   a row for each bag, bag r at y + r * ldy
@@ -589,8 +596,8 @@ BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const flo
  *             where step >= 1
  *
  * What is divided by is at least the smallest positive float, so 0 / 0 is 0. s and v stay finite:
- * sums beyond the largest float are kept as that. Then Adagrad divides by the size of the gradient
- * itself, and Adam's step is 0.
+ * sums beyond the largest float are kept as that. Then Adagrad divides by the larger of 1.8e19, the
+ * root of that, and the size of the gradient itself, and Adam's step is 0. A NaN in s or v stays.
  *
  * The operands do not overlap.
  */

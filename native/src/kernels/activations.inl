@@ -26,7 +26,8 @@ struct identity_function {
 
 struct relu_function {
   INLINE static with_slope at(vec z) {
-    const vec value = max(set1(0.0f), z);
+    // The 0 that is added has -0 be 0, whichever of two zeroes an instruction set takes for larger.
+    const vec value = add(max(set1(0.0f), z), set1(0.0f));
     return {value,
             if_less(set1(0.0f), z, set1(1.0f), value)};  // not above 0, the value is 0 or NaN
   }
@@ -140,8 +141,8 @@ INLINE void activate_as(const activation_row& row) {
     });
   } else {
     for_each_vector(row.n, [&](int64_t i, auto m) {
-      const vec product = mul(Function::at(load(row.z + i, m)).value, load(row.second + i, m));
-      store(row.a + i, mul(gate, product), m);
+      const vec gated = mul(gate, Function::at(load(row.z + i, m)).value);
+      store(row.a + i, mul(gated, load(row.second + i, m)), m);
     });
   }
 }
@@ -168,7 +169,7 @@ INLINE float differentiate_as(const activation_gradient_row& row) {
       const vec scaled = mul(gate, g);
       put(row.grad_z + i, mul(scaled, second), f.slope, m);
       put(row.grad_second + i, scaled, f.value, m);
-      dots = fma(g, mul(f.value, second), dots);
+      dots = fma(mul(g, f.value), second, dots);
     });
   }
   float lanes[kWidth];

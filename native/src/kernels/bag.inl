@@ -37,8 +37,18 @@ INLINE vec widened_in_row(const Element* at, vec scale, Mask m) {
   }
 }
 
+INLINE float sum_of_lanes(vec a) {
+  float lanes[kWidth];
+  store(lanes, a);
+  float total = 0.0f;
+  for (const float lane : lanes) {
+    total += lane;
+  }
+  return total;
+}
+
 template <typename Element, int32_t kVectors, bool kWeighted, typename Mask>
-INLINE void sum_bag_columns(const bag_work& work, int32_t column, Mask m) {
+INLINE void sum_bag_columns(const bag_work& work, int32_t column, Mask m, vec* seen) {
   // A bag without entries may come without a table.
   const Element* const a = work.count > 0 ? static_cast<const Element*>(work.a) + column : nullptr;
   vec sums[kVectors];
@@ -65,42 +75,41 @@ INLINE void sum_bag_columns(const bag_work& work, int32_t column, Mask m) {
   const vec scale = set1(work.scale);
   UNROLL
   for (int32_t v = 0; v < kVectors; ++v) {
+    *seen = fma(sums[v], set1(0.0f), *seen);
     store(work.c + column + v * kWidth, mul(scale, sums[v]), m);
   }
 }
 
 template <typename Element, int32_t kVectors, bool kWeighted>
-INLINE int32_t sum_full_bag_columns(const bag_work& work, int32_t column) {
+INLINE int32_t sum_full_bag_columns(const bag_work& work, int32_t column, vec* seen) {
   for (; column <= work.n - kVectors * kWidth; column += kVectors * kWidth) {
-    sum_bag_columns<Element, kVectors, kWeighted>(work, column, all{});
+    sum_bag_columns<Element, kVectors, kWeighted>(work, column, all{}, seen);
   }
   return column;
 }
 
 template <typename Element, bool kWeighted>
-void sum_bag(const bag_work& work) {
-  int32_t column = sum_full_bag_columns<Element, 8, kWeighted>(work, 0);
-  column = sum_full_bag_columns<Element, 4, kWeighted>(work, column);
-  column = sum_full_bag_columns<Element, 2, kWeighted>(work, column);
-  column = sum_full_bag_columns<Element, 1, kWeighted>(work, column);
+bool sum_bag(const bag_work& work) {
+  vec seen = set1(0.0f);  // becomes NaN where a sum is not finite
+  int32_t column = sum_full_bag_columns<Element, 8, kWeighted>(work, 0, &seen);
+  column = sum_full_bag_columns<Element, 4, kWeighted>(work, column, &seen);
+  column = sum_full_bag_columns<Element, 2, kWeighted>(work, column, &seen);
+  column = sum_full_bag_columns<Element, 1, kWeighted>(work, column, &seen);
   if (column < work.n) {
-    sum_bag_columns<Element, 1, kWeighted>(work, column, first(work.n - column));
+    sum_bag_columns<Element, 1, kWeighted>(work, column, first(work.n - column), &seen);
   }
+  return sum_of_lanes(seen) == 0.0f;
 }
 
 template <typename Element>
-INLINE void sum_bag_of(const bag_work& work) {
-  if (work.values == nullptr) {
-    sum_bag<Element, false>(work);
-  } else {
-    sum_bag<Element, true>(work);
-  }
+INLINE bool sum_bag_of(const bag_work& work) {
+  return work.values == nullptr ? sum_bag<Element, false>(work) : sum_bag<Element, true>(work);
 }
 
-void bag_sum(const bag_work& work) {
+bool bag_sum(const bag_work& work) {
   switch (work.a_type) {
     case element_type::float32:
-      return sum_bag_of<float>(work);
+      break;
     case element_type::float16:
       return sum_bag_of<float16>(work);
     case element_type::bfloat16:
@@ -108,6 +117,7 @@ void bag_sum(const bag_work& work) {
     case element_type::int8:
       return sum_bag_of<int8_t>(work);
   }
+  return sum_bag_of<float>(work);
 }
 
 template <typename Element>
@@ -116,13 +126,7 @@ float dot_of(int64_t count, const Element* x, float scale, const float* y) {
   for_each_vector(count, [&](int64_t i, auto m) {
     sum = fma(widened_in_row(x + i, set1(scale), m), load(y + i, m), sum);
   });
-  float lanes[kWidth];
-  store(lanes, sum);
-  float total = 0.0f;
-  for (const float lane : lanes) {
-    total += lane;
-  }
-  return total;
+  return sum_of_lanes(sum);
 }
 
 float dot(element_type x_type, int64_t count, const void* x, float scale, const float* y) {

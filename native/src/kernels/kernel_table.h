@@ -126,7 +126,7 @@ struct binary_targets {
 // What is applied to each element of a row, or to each of its first half.
 enum class elementwise_function { identity, relu, gelu, gelu_tanh, silu, tanh, sigmoid };
 
-// a = gate * f(z), or gate * f(z) * second where there is a second half.
+// a = gate * f(z), or gate * f(z) * second where there is a second half; from left to right.
 struct activation_row {
   const float* z;
   const float* second;  // or NULL
@@ -194,7 +194,8 @@ struct kernel_table {
   void (*adam)(int64_t count, float rate, float scale, float decay, float beta1, float beta2,
                float epsilon, const float* g, float* m, float* v, float* w);
 
-  void (*bag_sum)(const bag_work& work);
+  // Returns whether the sums, before the scale, and the values of the entries are finite.
+  bool (*bag_sum)(const bag_work& work);
   // scale: of int8
   float (*dot)(element_type x_type, int64_t count, const void* x, float scale, const float* y);
 };

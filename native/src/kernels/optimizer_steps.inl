@@ -22,8 +22,9 @@ void adagrad(int64_t count, float rate, float scale, float decay, float epsilon,
     const vec weight = load(w + i, m);
     const vec gradient = fma(ws, weight, mul(gs, load(g + i, m)));
     const vec squares = at_most(kLargestFloat, fma(gradient, gradient, load(s + i, m)));
-    // At least the gradient, also where its square is beyond the floats.
-    const vec root = max(sqrt(squares), magnitude(gradient));
+    // At least the gradient, also where its square is beyond the floats; NaN if the squares are, as
+    // they are where the gradient is.
+    const vec root = max(magnitude(gradient), sqrt(squares));
     store(s + i, squares, m);
     store(w + i, fma(step, div(gradient, add(root, least)), weight), m);
   });

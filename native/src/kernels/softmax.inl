@@ -88,13 +88,9 @@ void softmax(const softmax_row& row, float factor) {
 }
 
 // The log probability of a finite logit is at least `lowest`, though the exact one may be below all
-// floats; that of a logit of -infinity is -infinity.
+// floats; that of a logit of -infinity is what it is: -infinity or NaN.
 INLINE vec bounded(vec log_probability, vec logit, vec lowest) {
-  // Above every log probability of a finite logit; -infinity for -infinity, or NaN if lowest is it
-  // too.
-  const vec ceiling = sub(logit, lowest);
-  const vec result = max(lowest, log_probability);
-  return if_less(ceiling, result, ceiling, result);
+  return if_less(logit, lowest, log_probability, max(lowest, log_probability));
 }
 
 void log_softmax(const softmax_row& row, float offset) {

@@ -35,9 +35,11 @@ import org.blocksparse.internal.Rows;
  * <p><b>Numbers.</b> Native kernels are within 8 units in the last place of the exact value for all
  * finite z (or 2<sup>-141</sup>, {@link #GELU_TANH} 2<sup>-24</sup>, where that is more), and
  * slopes within 6 or 2<sup>-23</sup>, whichever is more; the C header has a table. A gate, the
- * second half of a row and gradA add a rounding each. NaN gives NaN; infinities give what the
- * formula gives in floats, where 0 times infinity is NaN: {@link #SILU} and the GELUs of -infinity
- * are NaN, as in PyTorch. Bits do not depend on the workers.
+ * second half of a row and gradA add a rounding each. Native kernels multiply them from left to
+ * right, in floats: where a product on the way is beyond these, or lost below them, what is still
+ * to come does not mend it; only alpha times a gate may be so. NaN gives NaN; infinities give what
+ * the formula gives in floats, where 0 times infinity is NaN: {@link #SILU} and the GELUs of
+ * -infinity are NaN, as in PyTorch. Bits do not depend on the workers.
  *
  * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null, {@link
  * IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view, if alpha is

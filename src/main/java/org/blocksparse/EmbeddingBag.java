@@ -43,9 +43,9 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
  * for each entry. Neither depends on the size of the vocabulary.
  *
  * <p><b>Numbers.</b> A sum of n entries is off by at most (n + 2) 2<sup>-24</sup> times the sum of
- * the magnitudes of what is added up. NaN and infinities flow through, into the rows that name them
- * and no others. Bits do not depend on the workers, not even where a step adds up many gradients of
- * one row.
+ * the magnitudes of what is added up. A sum may be beyond all floats where a factor below 1 times
+ * it is not. NaN and infinities flow through, into the rows that name them and no others. Bits do
+ * not depend on the workers, not even where a step adds up many gradients of one row.
  *
  * <p><b>Threads.</b> Any number of threads may call {@link #apply} and {@link #gradValues} at the
  * same time. A step must not run at the same time as anything else on the same layer; that is the

@@ -133,40 +133,21 @@ final class ClassAssignmentTest {
     }
   }
 
-  /**
-   * Where most vectors are the same, the groups that they are nearest to are soon full, and to look
-   * for another one among all, for each of them, takes many times as long as all else.
-   */
+  /** Where most vectors are the same, the groups that they are nearest to are soon full. */
   @Test
-  void clustered_ofEqualVectors_takesNoLongerThanOfOthers() {
-    int count = 12_000;
-    int dims = 128;
-    Random random = new Random(6);
-    float[] vectors = new float[count * dims];
-    for (int i = 0; i < vectors.length; i++) {
-      vectors[i] = random.nextFloat() - 0.5f;
-    }
-    try (FloatTensor others = FloatTensor.of(vectors, count, dims);
-        FloatTensor zeros = FloatTensor.zeros(count, dims);
-        FloatTensor equal = FloatTensor.zeros(count, dims)) {
-      equal.fill(0.3f);
-      double limit = 2 * seconds(others);
-      for (FloatTensor same : List.of(equal, zeros)) {
-        double taken = seconds(same);
-        assertTrue(taken < limit, taken + " s of " + limit);
+  void clustered_ofEqualVectors_fillsGroupsOneAfterTheOther() {
+    int dims = 16;
+    try (FloatTensor vectors = FloatTensor.zeros(3_000, dims)) {
+      vectors.fill(0.3f);
+      float[] other = new float[dims];
+      other[0] = 1;
+      for (int d = 0; d < dims; d++) {
+        vectors.set(other[d], 77, d);
       }
+      ClassAssignment classes = ClassAssignment.clustered(vectors, 300, 2);
+      assertBijective(classes);
+      assertEquals(10, classes.slots());
     }
-  }
-
-  /** The shorter of two times: the first time, there is more to compile. */
-  private static double seconds(FloatTensor vectors) {
-    double least = Double.POSITIVE_INFINITY;
-    for (int trial = 0; trial < 2; trial++) {
-      long began = System.nanoTime();
-      assertBijective(ClassAssignment.clustered(vectors, 300, 2));
-      least = Math.min(least, (System.nanoTime() - began) * 1e-9);
-    }
-    return least;
   }
 
   /** Labels of four topics: each occurs with words of its topic, and with words that all have. */

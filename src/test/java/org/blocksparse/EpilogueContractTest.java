@@ -4,7 +4,6 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.Stream;
@@ -17,6 +16,7 @@ import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Guarded;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Oracle;
+import org.blocksparse.testing.RaggedProblem;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -248,61 +248,83 @@ final class EpilogueContractTest {
     }
   }
 
-  private static SparseRows rows(int batch, int window, int[] indices) {
-    int[] offsets = new int[batch + 1];
-    Arrays.setAll(offsets, sample -> sample * window);
-    return SparseRows.of(offsets, indices);
+  /** What the sums of a ragged plan are by their definition, with both biases. */
+  private static Bounded sums(RaggedProblem p, float[] inputBias, float[] inputGate) {
+    Bounded sums = p.dot();
+    for (int sample = 0; sample < p.batch(); sample++) {
+      int inputs = p.inputBegins()[sample + 1] - p.inputBegins()[sample];
+      for (int row = p.outputBegins()[sample]; row < p.outputBegins()[sample + 1]; row++) {
+        for (int input = p.inputBegins()[sample]; input < p.inputBegins()[sample + 1]; input++) {
+          for (int q = 0; q < p.oSize(); q++) {
+            double bias = inputBias[p.inputIdx()[input] * p.oSize() + q];
+            double term = inputGate[input] * bias;
+            int at = row * p.oSize() + q;
+            sums.values()[at] += term;
+            sums.bounds()[at] +=
+                Bounded.U
+                    * ((long) inputs * (p.iSize() + 1) + 2)
+                    * (Math.abs(term) + Math.abs(sums.values()[at]));
+          }
+        }
+      }
+    }
+    return sums;
   }
 
-  /** With rows in place of windows, shapes are others, and bits the same. */
+  /** Samples of which each has its own number of inputs and outputs, none among them. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void raggedPlans(KernelsUnderTest kernels, Data data) {
-    Sizes s = new Sizes(9, 4, 3, 7, 10, 3, 2);
-    try (World w = new World(kernels.workers(), s, data, Numbers.GAUSSIAN);
-        SparseRows inputs = rows(9, 3, w.problem.inputIdx());
-        SparseRows outputs = rows(9, 2, w.problem.outputIdx());
-        BlockPlan ragged = BlockPlan.of(inputs, outputs, 4, 3).withWorkers(kernels.workers())) {
-      Epilogue biased = Epilogue.none().withBias(w.b);
-      FloatTensor z = w.memory.nan("z", 18, 10);
-      try (FloatTensor expected =
-              SparseBlockDot.apply(
-                  w.W,
-                  w.h,
-                  w.plan,
-                  biased
-                      .withInputBias(w.inputBias, w.inputGate)
-                      .withActivation(Activation.GEGLU)
-                      .withGate(w.gate));
-          FloatTensor actual =
-              SparseBlockDot.apply(
-                  w.W,
-                  w.h.reshape(27, 7),
-                  ragged,
-                  biased
-                      .withInputBias(w.inputBias, w.inputGate.reshape(27))
-                      .withActivation(Activation.GEGLU, z)
-                      .withGate(w.gate.reshape(18)))) {
-        assertEquals(Shape.of(18, 5), actual.shape());
-        assertArrayEquals(expected.toArray(), actual.toArray());
+    for (Numbers numbers : Numbers.values()) {
+      RaggedProblem p = RaggedProblem.random(data, numbers, 19, 4, 3, 7, 10, 5, 4);
+      long inputs = p.inputIdx().length;
+      long outputs = p.outputIdx().length;
+      float[] biases = data.floats(numbers, 40);
+      float[] factors = data.floats(numbers, inputs);
+      try (Guarded memory = new Guarded();
+          SparseRows inputRows = SparseRows.of(p.inputBegins(), p.inputIdx());
+          SparseRows outputRows = SparseRows.of(p.outputBegins(), p.outputIdx());
+          BlockPlan plan =
+              BlockPlan.of(inputRows, outputRows, 4, 3).withWorkers(kernels.workers());
+          FloatTensor W = FloatTensor.of(p.W(), p.shapeOfW());
+          FloatTensor h = FloatTensor.of(p.h(), p.shapeOfH());
+          FloatTensor b = FloatTensor.of(p.b(), p.shapeOfB());
+          FloatTensor inputBias = FloatTensor.of(biases, 4, 10);
+          FloatTensor inputGate = FloatTensor.of(factors, inputs);
+          FloatTensor gate = FloatTensor.of(data.floats(numbers, outputs), outputs)) {
+        Epilogue biased = Epilogue.none().withBias(b).withInputBias(inputBias, inputGate);
+        FloatTensor sums = memory.nan("sums", outputs, 10);
+        SparseBlockDot.apply(W, h, plan, biased, sums);
+        check("sums", sums(p, biases, factors), sums, numbers);
+        FloatTensor expected = memory.nan("expected", outputs, 5);
+        Activation.GEGLU.apply(sums, gate, expected, kernels.workers());
+        FloatTensor z = memory.nan("z", outputs, 10);
+        FloatTensor out = memory.nan("out", outputs, 5);
+        SparseBlockDot.apply(
+            W, h, plan, biased.withActivation(Activation.GEGLU, z).withGate(gate), out);
+        assertArrayEquals(expected.toArray(), out.toArray());
+        assertArrayEquals(sums.toArray(), z.toArray());
+        assertGradientsHaveTheBitsOfThoseThatAreNotFused(kernels, data, p, plan);
       }
-      FloatTensor at = w.memory.of("z", data.floats(Numbers.GAUSSIAN, 189), 9, 3, 7);
-      FloatTensor expectedZ = w.memory.nan("gradZ", 9, 3, 7);
-      FloatTensor expectedGate = w.memory.nan("gradGate", 9, 3);
-      FloatTensor gradZ = w.memory.nan("gradZ", 27, 7);
-      FloatTensor gradGate = w.memory.nan("gradGate", 27);
-      SparseBlockDot.gradH(
-          w.W, w.gradOut, w.plan, Activation.SILU, at, w.inputGate, expectedZ, expectedGate);
-      SparseBlockDot.gradH(
-          w.W,
-          w.gradOut.reshape(18, 10),
-          ragged,
-          Activation.SILU,
-          at.reshape(27, 7),
-          w.inputGate.reshape(27),
-          gradZ,
-          gradGate);
-      assertArrayEquals(expectedZ.toArray(), gradZ.toArray());
+    }
+  }
+
+  private static void assertGradientsHaveTheBitsOfThoseThatAreNotFused(
+      KernelsUnderTest kernels, Data data, RaggedProblem p, BlockPlan plan) {
+    int inputs = p.inputIdx().length;
+    try (Guarded memory = new Guarded();
+        FloatTensor W = FloatTensor.of(p.W(), p.shapeOfW());
+        FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.shapeOfO());
+        FloatTensor gate = FloatTensor.of(data.floats(Numbers.GAUSSIAN, inputs), inputs);
+        FloatTensor gradH = SparseBlockDot.gradH(W, gradOut, plan)) {
+      FloatTensor z = memory.of("z", data.floats(Numbers.GAUSSIAN, inputs * 7L), inputs, 7);
+      FloatTensor expected = memory.nan("expected", inputs, 7);
+      FloatTensor expectedGate = memory.nan("expectedGate", inputs);
+      Activation.SILU.gradient(z, gate, gradH, expected, expectedGate, kernels.workers());
+      FloatTensor gradZ = memory.nan("gradZ", inputs, 7);
+      FloatTensor gradGate = memory.nan("gradGate", inputs);
+      SparseBlockDot.gradH(W, gradOut, plan, Activation.SILU, z, gate, gradZ, gradGate);
+      assertArrayEquals(expected.toArray(), gradZ.toArray());
       assertArrayEquals(expectedGate.toArray(), gradGate.toArray());
     }
   }

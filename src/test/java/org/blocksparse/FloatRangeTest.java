@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.api.Tag;
@@ -42,6 +43,53 @@ final class FloatRangeTest {
           double exact = 1 + alpha * (double) x.toArray()[i / 3] * y.toArray()[i % 3];
           assertEquals(exact, actual[i], 2 * Math.ulp((float) exact), "alpha " + alpha);
         }
+      }
+    }
+  }
+
+  /** Of both the sum and its product with a gradient. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void bags_beyondTheFloats_timesAFactorWithin(KernelsUnderTest kernels) {
+    float huge = 3e38f;
+    for (EmbeddingBag.Mode mode :
+        new EmbeddingBag.Mode[] {EmbeddingBag.Mode.MEAN, EmbeddingBag.Mode.ROOT_MEAN}) {
+      double factor = mode == EmbeddingBag.Mode.MEAN ? 0.25 : 0.5;
+      try (SparseRows rows =
+              SparseRows.of(List.of(new int[] {0, 1, 0, 1}, new int[] {2, 2, 2, 2}));
+          FloatTensor table =
+              FloatTensor.of(
+                  new float[] {
+                    huge / 2, -huge, 1, huge / 3, -huge, 2, huge, 3, Float.NEGATIVE_INFINITY
+                  },
+                  3,
+                  3);
+          FloatTensor gradOut = FloatTensor.of(new float[] {1.5f, -1, 0, 1.5f, 0, 1}, 2, 3);
+          EmbeddingBag bag =
+              EmbeddingBag.builder(3, 3).mode(mode).workers(kernels.workers()).build(table);
+          FloatTensor sums = bag.apply(rows);
+          FloatTensor gradValues = bag.gradValues(rows, gradOut)) {
+        double first = factor * 2 * ((double) (huge / 2) + huge / 3);
+        double second = factor * -4 * (double) huge;
+        float infinity = Float.POSITIVE_INFINITY;
+        float[] expected = {
+          (float) first,
+          (float) second,
+          (float) (factor * 6),
+          (float) (factor * 4 * huge),
+          (float) (factor * 12),
+          -infinity
+        };
+        float[] actual = sums.toArray();
+        for (int i = 0; i < 6; i++) {
+          float size = Math.min(Math.abs(expected[i]), Float.MAX_VALUE);
+          assertEquals(expected[i], actual[i], 2 * Math.ulp(size), mode + " sum " + i);
+        }
+        double dot0 = factor * (1.5 * (huge / 2) + huge);
+        double dot1 = factor * (1.5 * (huge / 3) + huge);
+        assertEquals(dot0, gradValues.get(0), 2 * Math.ulp((float) dot0), mode + "");
+        assertEquals(dot1, gradValues.get(1), 2 * Math.ulp((float) dot1), mode + "");
+        assertEquals(-infinity, gradValues.get(4), mode + ": an infinity stays");
       }
     }
   }

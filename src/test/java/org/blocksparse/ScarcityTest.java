@@ -73,7 +73,9 @@ final class ScarcityTest {
         jvm().option("-Xmx48m").run(SmallHeapProgram.class, folder.resolve("m").toString()));
   }
 
-  /** 160 MB of tensors, one after the other, where 32 MB are allowed. */
+  /**
+   * 160 MB of tensors, one after the other, where 32 MB are allowed; and 24 beside 16 that wait.
+   */
   @Test
   void closedTensorsOfJavaKernelsHoldNoMemory() {
     assertLivesOn(

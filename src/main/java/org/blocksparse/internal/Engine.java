@@ -75,10 +75,15 @@ public final class Engine {
   }
 
   /** The width of the pieces that {@code size} is cut into, given how many are wanted. */
-  private static int piece(int size, long wanted) {
+  static int piece(int size, long wanted) {
     long pieces = Math.max(1, Math.min(wanted, size / MIN_PIECE));
     long piece = (size + pieces - 1) / pieces;
     return (int) Math.min(size, (piece + MIN_PIECE - 1) / MIN_PIECE * MIN_PIECE);
+  }
+
+  /** Where the piece of that width ends which begins at {@code begin}; the last one is shorter. */
+  static int pieceEnd(int begin, int width, int size) {
+    return (int) Math.min((long) begin + width, size); // the sum may be no int
   }
 
   private static long ceilDiv(long dividend, long divisor) {
@@ -182,7 +187,7 @@ public final class Engine {
             int last = few ? fusedEnd(schedule, chunk, chunk + count, width) : chunk + count;
             int column = piece * width;
             RowSelection rows =
-                new RowSelection(schedule, chunk, last, column, Math.min(column + width, n));
+                new RowSelection(schedule, chunk, last, column, pieceEnd(column, width, n));
             product.run(used, rows);
             if (fused != null) {
               fused.run(used, rows);
@@ -231,7 +236,7 @@ public final class Engine {
             step.run(
                 used,
                 new RowSelection(
-                    null, row, row + rows, column, whole ? n : Math.min(column + width, n)));
+                    null, row, row + rows, column, whole ? n : pieceEnd(column, width, n)));
             task += rows;
           }
         });
@@ -303,7 +308,7 @@ public final class Engine {
                 block,
                 block + count,
                 row,
-                Math.min(row + height, o.inSize()),
+                pieceEnd(row, height, o.inSize()),
                 alpha,
                 x,
                 y,

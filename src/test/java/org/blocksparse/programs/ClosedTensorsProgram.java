@@ -4,8 +4,12 @@ package org.blocksparse.programs;
 import java.util.ArrayList;
 import java.util.List;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.internal.memory.Scratch;
 
-/** Closes tensors and holds on to them: together they are more than direct memory may be. */
+/**
+ * Closes tensors and holds on to them: together they are more than direct memory may be. Then wants
+ * more than there is beside memory that waits to be used again.
+ */
 public final class ClosedTensorsProgram {
   private ClosedTensorsProgram() {}
 
@@ -20,6 +24,8 @@ public final class ClosedTensorsProgram {
     if (closed.stream().filter(FloatTensor::isClosed).count() != 40) {
       throw new IllegalStateException("not all are closed");
     }
+    Scratch.borrow(1 << 22).close();
+    FloatTensor.zeros(6 << 20).close();
     System.out.println("lives on");
   }
 }

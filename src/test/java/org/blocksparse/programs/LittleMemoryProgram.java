@@ -10,6 +10,7 @@ import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseBlockOuter;
+import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -68,6 +69,10 @@ public final class LittleMemoryProgram {
       // Adagrad's memory was given back for Adam's; there is still enough for it.
       double after = layer.step(x, targets, adagrad);
       check(after < before, "losses of " + before + " and " + after);
+      // Memory that is only kept for intermediate results to come goes to a tensor that needs it.
+      all.remove(all.size() - 1).close();
+      Scratch.borrow(PIECE_BYTES / 4).close();
+      all.add(FloatTensor.zeros(PIECE_BYTES / 4));
       all.forEach(FloatTensor::close);
       layer.step(x, targets, adam);
       layer.gradients(x, targets).close();

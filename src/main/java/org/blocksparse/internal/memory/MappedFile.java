@@ -12,8 +12,11 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.SeekableByteChannel;
 import java.nio.file.FileSystems;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
@@ -110,7 +113,20 @@ public final class MappedFile implements AutoCloseable {
             + " bytes");
   }
 
-  private static MappedFile mappedByJava(Path file, boolean copyOnWrite) throws IOException {
+  /** Opens it twice, by its name, which may become that of another file in between. */
+  static MappedFile mappedByJava(Path file, boolean copyOnWrite) throws IOException {
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      MappedFile mapped = mappedByJavaOrNull(file, copyOnWrite);
+      if (mapped != null) {
+        return mapped;
+      }
+    }
+    throw new IOException(file + ": cannot be mapped: it is being replaced");
+  }
+
+  /** Null if the name has become that of another file. */
+  private static MappedFile mappedByJavaOrNull(Path file, boolean copyOnWrite) throws IOException {
+    Object key = key(file);
     // Java wants a channel that could write, although it never will.
     FileChannel channel =
         copyOnWrite
@@ -119,13 +135,28 @@ public final class MappedFile implements AutoCloseable {
     RandomAccessFile lengths = null;
     try {
       lengths = new RandomAccessFile(file.toFile(), "r");
-      return new MappedFile(file, channel.size(), copyOnWrite, channel, lengths, 0);
+      long bytes = channel.size();
+      if (lengths.length() == bytes && Objects.equals(key, key(file))) {
+        return new MappedFile(file, bytes, copyOnWrite, channel, lengths, 0);
+      }
     } catch (Throwable e) { // no room on the heap, or an interrupt
-      channel.close();
+      close(channel, lengths);
+      throw e;
+    }
+    close(channel, lengths);
+    return null;
+  }
+
+  /** What tells a file from one that takes its name; null where the system knows no such thing. */
+  private static Object key(Path file) throws IOException {
+    return Files.readAttributes(file, BasicFileAttributes.class).fileKey();
+  }
+
+  private static void close(FileChannel channel, RandomAccessFile lengths) throws IOException {
+    try (channel) {
       if (lengths != null) {
         lengths.close();
       }
-      throw e;
     }
   }
 
@@ -237,8 +268,8 @@ public final class MappedFile implements AutoCloseable {
       mapping.clean();
       return;
     }
-    try (lengths) {
-      channel.close();
+    try {
+      close(channel, lengths);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

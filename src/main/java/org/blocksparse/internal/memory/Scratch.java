@@ -41,6 +41,15 @@ public final class Scratch implements AutoCloseable {
     return pooled != null ? pooled : new Scratch(Storage.allocate(1L << exponent), pool);
   }
 
+  /** Frees what is idle, for others who find no memory. */
+  static void freeIdle() {
+    for (SoftPool<Scratch> pool : POOLS) {
+      for (Scratch idle = pool.poll(); idle != null; idle = pool.poll()) {
+        idle.storage.close();
+      }
+    }
+  }
+
   /** The memory, while it is borrowed. */
   public Storage storage() {
     return storage;

@@ -135,6 +135,10 @@ public final class Storage {
     long bytes = bytes(Math.max(1, elements));
     long address = NativeMemory.allocate(bytes);
     if (address == 0) {
+      Scratch.freeIdle();
+      address = NativeMemory.allocate(bytes);
+    }
+    if (address == 0) {
       throw outOfMemory(bytes, null);
     }
     try {
@@ -161,20 +165,31 @@ public final class Storage {
   /** Memory of direct buffers, for Java kernels alone. */
   private static Storage allocateBuffers(long elements) {
     long bytes = bytes(elements);
-    ByteBuffer[] buffers = new ByteBuffer[segmentCount(elements)];
+    ByteBuffer[] buffers;
     try {
-      for (int s = 0; s < buffers.length; s++) {
-        int segmentBytes = Math.toIntExact(4 * segmentElements(elements, s));
-        buffers[s] = ByteBuffer.allocateDirect(segmentBytes).order(ByteOrder.nativeOrder());
+      buffers = directBuffers(elements);
+    } catch (OutOfMemoryError first) {
+      Scratch.freeIdle();
+      try {
+        buffers = directBuffers(elements);
+      } catch (OutOfMemoryError e) {
+        throw outOfMemory(bytes, e);
       }
-    } catch (OutOfMemoryError e) {
-      throw outOfMemory(bytes, e);
     }
     Segments segments = Segments.of(buffers);
     Runnable free = new BufferAllocation(segments, bytes);
     Storage storage = new Storage(elements, 0, segments, null, free);
     ALLOCATED_BYTES.addAndGet(bytes);
     return storage;
+  }
+
+  private static ByteBuffer[] directBuffers(long elements) {
+    ByteBuffer[] buffers = new ByteBuffer[segmentCount(elements)];
+    for (int s = 0; s < buffers.length; s++) {
+      int segmentBytes = Math.toIntExact(4 * segmentElements(elements, s));
+      buffers[s] = ByteBuffer.allocateDirect(segmentBytes).order(ByteOrder.nativeOrder());
+    }
+    return buffers;
   }
 
   /** Lets go of direct buffers, which the JVM frees when nobody else holds them. */

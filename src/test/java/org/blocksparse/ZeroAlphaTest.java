@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.List;
+import java.util.function.IntPredicate;
+import java.util.stream.Stream;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * What is added times 0 changes nothing, but for NaN and infinities, which flow through as in any
+ * sum: 0 times these is NaN. On every kind of kernels.
+ */
+final class ZeroAlphaTest {
+  private static final float[] POISONS = {Float.NaN, Float.POSITIVE_INFINITY};
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream();
+  }
+
+  private static FloatTensor filled(long... shape) {
+    FloatTensor tensor = FloatTensor.zeros(shape);
+    tensor.fill(0.5f);
+    return tensor;
+  }
+
+  /** Where it is told, elements are NaN; others are what they were. */
+  private static void assertNaN(String name, FloatTensor actual, IntPredicate where) {
+    float[] elements = actual.toArray();
+    for (int i = 0; i < elements.length; i++) {
+      assertEquals(where.test(i) ? Float.NaN : 0.5f, elements[i], name + " " + i);
+    }
+  }
+
+  /** Two samples: the first selects inputs 0 and 2, and outputs 1 and 0; the second 1, and 1. */
+  private static BlockPlan plan(Workers workers) {
+    try (SparseRows inputs = SparseRows.of(List.of(new int[] {0, 2}, new int[] {1}));
+        SparseRows outputs = SparseRows.of(List.of(new int[] {1, 0}, new int[] {1}))) {
+      return BlockPlan.of(inputs, outputs, 3, 2).withWorkers(workers);
+    }
+  }
+
+  private static final int I_SIZE = 19;
+  private static final int O_SIZE = 6;
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void gradientsOfProducts(KernelsUnderTest kernels) {
+    for (float poison : POISONS) {
+      try (BlockPlan plan = plan(kernels.workers());
+          FloatTensor W = filled(3, 2, I_SIZE, O_SIZE);
+          FloatTensor h = filled(3, I_SIZE);
+          FloatTensor gradOut = filled(3, O_SIZE);
+          FloatTensor gradH = filled(3, I_SIZE);
+          FloatTensor gradW = filled(3, 2, I_SIZE, O_SIZE);
+          FloatTensor gradB = filled(2, O_SIZE)) {
+        gradOut.set(poison, 1, 4); // of the first sample, and output 0
+        SparseBlockDot.addGradH(W, gradOut, plan, 0, gradH);
+        assertNaN("gradH", gradH, i -> i < 2 * I_SIZE);
+        SparseBlockDot.addGradB(gradOut, plan, 0, gradB);
+        assertNaN("gradB", gradB, i -> i == 4);
+        SparseBlockDot.addGradW(h, gradOut, plan, 0, gradW);
+        assertNaN("gradW", gradW, i -> i % O_SIZE == 4 && (isBlock(i, 0, 0) || isBlock(i, 2, 0)));
+        gradOut.fill(0.5f);
+        gradH.fill(0.5f);
+        W.set(poison, 2, 0, 3, 1); // which the first sample reads, for its second input
+        SparseBlockDot.addGradH(W, gradOut, plan, 0, gradH);
+        assertNaN("gradH by W", gradH, i -> i == I_SIZE + 3);
+      }
+    }
+  }
+
+  private static boolean isBlock(int element, int input, int output) {
+    return element / (I_SIZE * O_SIZE) == 2 * input + output;
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void gradientsOfWhatIsFusedToProducts(KernelsUnderTest kernels) {
+    for (float poison : POISONS) {
+      for (Activation f : Activation.values()) {
+        int width = f.isGated() ? 2 * I_SIZE : I_SIZE;
+        try (BlockPlan plan = plan(kernels.workers());
+            FloatTensor W = filled(3, 2, I_SIZE, O_SIZE);
+            FloatTensor gradOut = filled(3, O_SIZE);
+            FloatTensor z = filled(3, width);
+            FloatTensor gate = filled(3);
+            FloatTensor gradZ = filled(3, width);
+            FloatTensor gradGate = filled(3)) {
+          gradOut.set(poison, 2, 4); // of the second sample
+          SparseBlockDot.addGradH(W, gradOut, plan, f, z, 0, gradZ);
+          assertNaN(f + "", gradZ, i -> i >= 2 * width);
+          gradZ.fill(0.5f);
+          SparseBlockDot.addGradH(W, gradOut, plan, f, z, gate, 0, gradZ, gradGate);
+          assertNaN(f + " with gate", gradZ, i -> i >= 2 * width);
+          assertNaN(f + ": gradGate", gradGate, i -> i == 2);
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void gradientsOfInputBiases(KernelsUnderTest kernels) {
+    for (float poison : POISONS) {
+      try (BlockPlan plan = plan(kernels.workers());
+          FloatTensor bias = filled(3, O_SIZE);
+          FloatTensor gate = filled(3);
+          FloatTensor gradOut = filled(3, O_SIZE);
+          FloatTensor gradBias = filled(3, O_SIZE);
+          FloatTensor gradGate = filled(3)) {
+        gradOut.set(poison, 0, 4); // of the first sample
+        IntPredicate touched = i -> i % O_SIZE == 4 && i / O_SIZE != 1;
+        InputBias.addGradient(gradOut, plan, 0, gradBias);
+        assertNaN("gradBias", gradBias, touched);
+        gradBias.fill(0.5f);
+        InputBias.addGradient(gradOut, gate, plan, 0, gradBias);
+        assertNaN("gated gradBias", gradBias, touched);
+        InputBias.addGradGate(bias, gradOut, plan, 0, gradGate);
+        assertNaN("gradGate", gradGate, i -> i < 2);
+        gradOut.fill(0.5f);
+        gradGate.fill(0.5f);
+        bias.set(poison, 1, 2);
+        InputBias.addGradGate(bias, gradOut, plan, 0, gradGate);
+        assertNaN("gradGate by bias", gradGate, i -> i == 2);
+      }
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void gradientsOfActivations(KernelsUnderTest kernels) {
+    int n = 21;
+    for (float poison : POISONS) {
+      for (Activation f : Activation.values()) {
+        int width = f.isGated() ? 2 * n : n;
+        try (FloatTensor z = filled(2, width);
+            FloatTensor gate = filled(2);
+            FloatTensor gradA = filled(2, n);
+            FloatTensor gradZ = filled(2, width);
+            FloatTensor gradGate = filled(2)) {
+          gradA.set(poison, 1, 17);
+          IntPredicate touched = i -> i == width + 17 || (f.isGated() && i == width + n + 17);
+          f.addGradient(z, gradA, 0, gradZ, kernels.workers());
+          assertNaN(f + "", gradZ, touched);
+          gradZ.fill(0.5f);
+          f.addGradient(z, gate, gradA, 0, gradZ, gradGate, kernels.workers());
+          assertNaN(f + " with gate", gradZ, touched);
+          assertNaN(f + ": gradGate", gradGate, i -> i == 1);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.stream.Stream;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What all kernels have in common where floats end, or are none. */
+final class KernelEdgesTest {
+  private static final int N = 21;
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.instructionSets().stream();
+  }
+
+  private static Storage filled(int count, float value) {
+    Storage storage = Storage.allocate(count);
+    storage.fill(0, count, value);
+    return storage;
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void aNaNInTheStateOfAnOptimizerStaysAndIsSeen(KernelsUnderTest kernels) {
+    for (int place = 0; place < N; place++) {
+      Storage g = filled(N, 1);
+      Storage s = filled(N, 2);
+      Storage v = filled(N, 2);
+      Storage m = filled(N, 2);
+      Storage byAdagrad = filled(N, 3);
+      Storage byAdam = filled(N, 3);
+      s.putFloat(place, Float.NaN);
+      v.putFloat(place, Float.NaN);
+      kernels.kernels().adagrad(N, 0.5f, 1, 0, 1e-8f, g, s, byAdagrad, 0);
+      kernels.kernels().adam(N, 0.5f, 1, 0, 0.9f, 0.999f, 1e-8f, 1, g, m, v, byAdam, 0);
+      for (int i = 0; i < N; i++) {
+        String at = place + ": " + i;
+        assertEquals(i == place, Float.isNaN(s.getFloat(i)), "s " + at);
+        assertEquals(i == place, Float.isNaN(byAdagrad.getFloat(i)), "w of Adagrad " + at);
+        assertEquals(i == place, Float.isNaN(v.getFloat(i)), "v " + at);
+        assertEquals(i == place, Float.isNaN(byAdam.getFloat(i)), "w of Adam " + at);
+      }
+    }
+  }
+
+  private static RowSelection oneRow() {
+    return new RowSelection(null, 0, 1, 0, N);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void reluOfMinusZeroIsZero(KernelsUnderTest kernels) {
+    Rows z = new Rows(filled(N, -0f), 1, N);
+    Rows a = new Rows(filled(N, 7), 1, N);
+    kernels
+        .kernels()
+        .activation(oneRow(), new ActivationInput(ActivationFunction.RELU, N, z, null), a);
+    for (int q = 0; q < N; q++) {
+      assertEquals(0, Float.floatToRawIntBits(a.storage().getFloat(q)), "element " + q);
+    }
+  }
+
+  /** Alpha and gate have a product that is no float; the gradient is one. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void factorsOfAGradientWhoseProductIsNoFloat(KernelsUnderTest kernels) {
+    for (ActivationFunction function : ActivationFunction.values()) {
+      int width = function.isGated() ? 2 * N : N;
+      Rows z = new Rows(filled(width, 0.75f), 1, width);
+      float[][] factors = {{1e-30f, 1e-20f, 1e30f}, {-1e20f, 1e20f, 1e-30f}, {3e38f, 3e38f, 0}};
+      for (float[] f : factors) {
+        Rows gradZ = new Rows(filled(width, 7), 1, width);
+        kernels
+            .kernels()
+            .activationGradient(
+                oneRow(),
+                new ActivationInput(function, N, z, filled(1, f[1])),
+                f[0],
+                new Rows(filled(N, f[2]), 1, N),
+                false,
+                gradZ,
+                null);
+        double factor = (double) f[0] * f[1] * f[2];
+        double slope = JavaActivations.slope(function, 0.75);
+        double expected = factor * slope * (function.isGated() ? 0.75 : 1);
+        for (int q = 0; q < N; q++) {
+          String name = function + " " + f[0] + ", element " + q;
+          assertEquals(expected, gradZ.storage().getFloat(q), 1e-6 * Math.abs(expected), name);
+          if (function.isGated()) {
+            double second = factor * JavaActivations.value(function, 0.75);
+            assertEquals(second, gradZ.storage().getFloat(N + q), 1e-6 * Math.abs(second), name);
+          }
+        }
+      }
+    }
+  }
+
+  /** A log probability is not bounded by what its logit is. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void offsetsMayBeLarge(KernelsUnderTest kernels) {
+    try (GemmSchedule schedule = GemmSchedule.dense(1)) {
+      Rows c = new Rows(filled(N, -1e38f), 1, N);
+      c.storage().putFloat(4, Float.NEGATIVE_INFINITY);
+      kernels.kernels().blockSoftmax(true, schedule, 0, 1, N, null, filled(1, 3e38f), c);
+      Rows d = new Rows(filled(N, -1e38f), 1, N);
+      d.storage().putFloat(4, Float.NEGATIVE_INFINITY);
+      kernels.kernels().blockSigmoid(true, schedule, 0, 1, N, null, filled(1, 3e38f), d);
+      for (int q = 0; q < N; q++) {
+        float infinite = Float.NEGATIVE_INFINITY;
+        assertEquals(q == 4 ? infinite : 3e38f, c.storage().getFloat(q), "softmax " + q);
+        assertEquals(q == 4 ? infinite : 3e38f - 1e38f, d.storage().getFloat(q), "sigmoid " + q);
+      }
+    }
+  }
+}
