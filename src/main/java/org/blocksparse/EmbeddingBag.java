@@ -174,7 +174,8 @@ public final class EmbeddingBag implements AutoCloseable {
 
   /**
    * A copy of this layer with a table of another type: all that is promised here is true for it,
-   * but only FLOAT32 can be trained. {@link SaveOptions#withWeights} needs no copy.
+   * but only FLOAT32 can be trained. It has no optimizer state. {@link SaveOptions#withWeights}
+   * needs no copy.
    *
    * <p>INT8 has a scale for each row of the table, since a row is what is read: an entry needs one
    * number more, and rare words, whose rows are small, lose no more of theirs than frequent ones.
