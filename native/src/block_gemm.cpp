@@ -104,7 +104,7 @@ int32_t pairs_per_segment(const gemm_schedule& plan, const gemm_chunk& chunk) {
 constexpr int32_t kQueuedPairs = 128;
 
 // Elements of a block, and the rows of it in the mean, up to which products are made pair by pair.
-// Those of a transposed block are dot products, of which tiles of several rows share what they read.
+// Those of a transposed block are dot products: tiles of several rows share what they read.
 constexpr int64_t kSmallBlock = 4096;
 constexpr int64_t kSmallTransposedBlock = 1024;
 constexpr int32_t kFewRows = 3;

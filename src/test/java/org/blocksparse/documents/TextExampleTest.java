@@ -30,7 +30,7 @@ final class TextExampleTest {
   static SparseRows words(List<String> texts) {
     return SparseRows.of(
         texts.stream()
-            .map(text -> text.split("\\W+"))
+            .map(text -> text.split("(?U)\\W+"))
             .map(words -> Arrays.stream(words).mapToInt(w -> w.hashCode() & 0xFFFF).toArray())
             .toList());
   }
@@ -42,14 +42,15 @@ final class TextExampleTest {
     Optimizer adagrad = Optimizer.adagrad(0.2f);
     try (SparseRows all = words(texts);
         EmbeddingBag bag = EmbeddingBag.builder(1 << 16, 32).build();
-        HierarchicalSoftmax softmax = HierarchicalSoftmax.builder(32, numberOfLabels).build();
-        FloatTensor gradX = FloatTensor.zeros(batch, 32)) {
+        HierarchicalSoftmax softmax = HierarchicalSoftmax.builder(32, numberOfLabels).build()) {
       for (int step = 0; step < 5 * texts.size() / batch; step++) {
         int begin = step * batch % texts.size();
-        int[] targets = Arrays.copyOfRange(labels, begin, begin + batch);
-        try (SparseRows rows = all.slice(begin, begin + batch);
+        int end = Math.min(begin + batch, texts.size());
+        int[] targets = Arrays.copyOfRange(labels, begin, end);
+        try (SparseRows rows = all.slice(begin, end);
             FloatTensor x = bag.apply(rows);
-            IntTensor y = IntTensor.of(targets, batch)) {
+            FloatTensor gradX = FloatTensor.zeros(end - begin, 32);
+            IntTensor y = IntTensor.of(targets, end - begin)) {
           softmax.step(x, y, adagrad, gradX);
           bag.step(rows, gradX, adagrad);
         }
