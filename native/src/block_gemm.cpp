@@ -328,7 +328,8 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
       queue.add(chunk);
     } else {
       // So few that a transposed block is not made a panel of: the bits of floats.
-      run_on_tiles(call, chunk, first_block(call, i + 1), kLeastDotRows);
+      run_on_tiles(call, chunk, first_block(call, i + 1),
+                   call.w_transposed ? kLeastDotRows : INT32_MAX);
     }
   }
   queue.finish();

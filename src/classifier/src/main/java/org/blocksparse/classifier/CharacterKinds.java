@@ -3,7 +3,10 @@ package org.blocksparse.classifier;
 
 import java.lang.Character.UnicodeScript;
 
-/** What each character of a text is to {@link TextFeatures}: by byte of its UTF-8. */
+/**
+ * What each character of a text is to {@link TextFeatures}: by byte of its UTF-8. Characters that
+ * are newer than the Unicode of the JDK are no letters to it.
+ */
 final class CharacterKinds {
   static final byte SPACE = 0;
 
@@ -36,8 +39,6 @@ final class CharacterKinds {
   /** Below this there is no script without spaces. */
   private static final int FIRST_WITHOUT_SPACES = 0x0E00; // Thai
 
-  private static final int ZERO_WIDTH_NON_JOINER = 0x200C;
-  private static final int ZERO_WIDTH_JOINER = 0x200D;
   private static final int CONTINUATION_BITS = 6;
   private static final int CONTINUATION_MASK = 0x3F;
 
@@ -85,14 +86,16 @@ final class CharacterKinds {
     return character;
   }
 
-  /** Marks above and below, and what joins; and the sign of a long vowel, which no script has. */
+  /**
+   * Marks above and below; what joins, hyphenates or directs and is not seen itself; and the sign
+   * of a long vowel, which no script has.
+   */
   private static boolean isPartOfWhatIsBefore(int character) {
     int type = Character.getType(character);
     return type == Character.NON_SPACING_MARK
         || type == Character.COMBINING_SPACING_MARK
         || type == Character.ENCLOSING_MARK
-        || character == ZERO_WIDTH_NON_JOINER
-        || character == ZERO_WIDTH_JOINER
+        || type == Character.FORMAT
         || (type == Character.MODIFIER_LETTER
             && character >= FIRST_WITHOUT_SPACES
             && UnicodeScript.of(character) == UnicodeScript.COMMON);
@@ -120,11 +123,14 @@ final class CharacterKinds {
   }
 
   private static boolean isWithoutSpaces(int character) {
-    if (character < FIRST_WITHOUT_SPACES || !Character.isLetterOrDigit(character)) {
+    if (character < FIRST_WITHOUT_SPACES) {
       return false;
     }
-    return Character.isIdeographic(character)
-        || switch (UnicodeScript.of(character)) {
+    if (Character.isIdeographic(character)) { // a zero, too, which is no letter and no digit
+      return true;
+    }
+    return Character.isLetterOrDigit(character)
+        && switch (UnicodeScript.of(character)) {
           case HAN, HIRAGANA, KATAKANA, THAI, LAO, KHMER, MYANMAR -> true;
           default -> false;
         };

@@ -231,9 +231,12 @@ public final class ExampleReader implements AutoCloseable {
     firstProblem = firstProblem == null ? problem : firstProblem;
   }
 
-  /** Whether a whole line follows that can be read without waiting, as it is in memory. */
+  /**
+   * Whether a whole line follows that can be read without waiting, as it is in memory. Never while
+   * the format is still to be found, for which up to a thousand lines may be read.
+   */
   public boolean ready() {
-    return !ahead.isEmpty() || lines.ready();
+    return !ahead.isEmpty() || (format != ExampleFormat.AUTO && lines.ready());
   }
 
   /**

@@ -114,6 +114,7 @@ final class TextFeaturesTest {
     assertWords("e\u0301te\u0301 क्षि", "e\u0301te\u0301", "क्षि");
     assertWords("می\u200cخواهم", "می\u200cخواهم");
     assertWords("❤\ufe0f", "❤\ufe0f");
+    assertWords("donau\u00addampf", "donau\u00addampf");
     assertWords("\u0301 (\u0301)", "\u0301");
   }
 
@@ -124,6 +125,7 @@ final class TextFeaturesTest {
     assertWords("น้ำใจ", "น้", "ำ", "ใ", "จ");
     assertWords("iPhone手机", "iphone", "手", "机");
     assertWords("𠮷野", "𠮷", "野");
+    assertWords("二〇二四", "二", "〇", "二", "四");
     assertWords("한국어 1.5", "한국어", "1", "5", "1.5");
     long[] pair = keys(2, false, "北京");
     assertEquals(3, pair.length);

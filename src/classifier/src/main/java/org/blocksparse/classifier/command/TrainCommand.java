@@ -228,7 +228,8 @@ final class TrainCommand implements Callable<Integer> {
         e.addSuppressed(again);
         throw e;
       }
-      throw new IOException("the model is in " + saved + ", since of " + e.getMessage(), e);
+      Object reason = e instanceof IOException ? e.getMessage() : e;
+      throw new IOException("the model is in " + saved + ", since of " + reason, e);
     }
   }
 
