@@ -53,13 +53,18 @@ final class TrainingJob {
     this.context = JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
     DataType type = rows.schema().apply(settings.labelCol()).dataType();
     this.named = type.equals(DataTypes.StringType);
-    Column label = col(settings.labelCol());
-    Column weight = settings.weightCol() == null ? lit(1) : col(settings.weightCol());
+    Column label = column(settings.labelCol());
+    Column weight = settings.weightCol() == null ? lit(1) : column(settings.weightCol());
     this.columns =
         rows.select(
-            col(settings.featuresCol()).as("features"),
+            column(settings.featuresCol()).as("features"),
             (named ? label : label.cast(DataTypes.DoubleType)).as("label"),
             weight.cast(DataTypes.DoubleType).as("weight"));
+  }
+
+  /** A column by its whole name, in which dots are no fields. */
+  private static Column column(String name) {
+    return col("`" + name.replace("`", "``") + "`");
   }
 
   /**
@@ -157,6 +162,12 @@ final class TrainingJob {
   private LabelTable labels(InitialModel initial) {
     describe("counts labels");
     Dataset<Row> labels = columns.select("label");
+    if (named && initial != null && initial.names() == null) {
+      throw new IllegalArgumentException(
+          "initialModel: its labels have no names, but column '"
+              + settings.labelCol()
+              + "' has strings");
+    }
     if (named) {
       return LabelTable.ofStrings(labels, initial == null ? null : initial.names());
     }

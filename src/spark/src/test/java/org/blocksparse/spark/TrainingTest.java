@@ -187,6 +187,22 @@ final class TrainingTest {
       OneProcess.save(layer, expected);
     }
     assertSame(expected, second);
+    Dataset<Row> named = rows.selectExpr("concat('label ', label) AS label", "features");
+    HierarchicalSoftmaxClassifier goingOn =
+        classifier("adam", 0.02).setInitialModel(first.file().toString());
+    Exception e = assertThrows(IllegalArgumentException.class, () -> goingOn.fit(named));
+    assertTrue(e.getMessage().startsWith("initialModel: its labels have no names"), e.getMessage());
+  }
+
+  @Test
+  void columnsMayHaveDotsInTheirNames() {
+    Dataset<Row> rows =
+        OneProcess.rows(spark, EXAMPLES)
+            .withColumnRenamed("features", "x.dense")
+            .withColumnRenamed("label", "y`.1");
+    HierarchicalSoftmaxClassificationModel model =
+        classifier("sgd", 0.1).setFeaturesCol("x.dense").setLabelCol("y`.1").fit(rows);
+    assertEquals(EXAMPLES.size(), model.transform(rows).count());
   }
 
   @Test
