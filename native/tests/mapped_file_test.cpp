@@ -10,6 +10,7 @@
 #if defined(_WIN32)
 #include <windows.h>
 
+#include <cstring>
 #include <string>
 #else
 #include <fcntl.h>
@@ -131,6 +132,11 @@ void many_mappings() {
 
 #else
 
+// With the prefix; only functions for wide characters take it.
+std::wstring long_name(const std::string& name) {
+  return L"\\\\?\\" + std::wstring(name.begin(), name.end());
+}
+
 // Longer than Windows allows without a prefix, with a part that it has to be freed of first.
 void long_path() {
   constexpr int kFolders = 6;
@@ -140,18 +146,20 @@ void long_path() {
   std::string folders[kFolders + 1] = {std::string(start)};
   for (int i = 0; i < kFolders; ++i) {
     folders[i + 1] = folders[i] + "\\" + name;
-    CreateDirectoryA(("\\\\?\\" + folders[i + 1]).c_str(), nullptr);
+    CreateDirectoryW(long_name(folders[i + 1]).c_str(), nullptr);
   }
-  const std::string file = "\\\\?\\" + folders[kFolders] + "\\file";
-  check(CopyFileA(kPath, file.c_str(), FALSE) != 0, "cannot copy the file");
+  const std::wstring file = long_name(folders[kFolders] + "\\file");
+  check(
+      CopyFileW(std::wstring(kPath, kPath + std::strlen(kPath)).c_str(), file.c_str(), FALSE) != 0,
+      "cannot copy the file");
   const std::string path = folders[kFolders] + "\\.\\file";
   unsigned char* const memory =
       static_cast<unsigned char*>(blocksparse_map(path.c_str(), kBytes, 0));
   check(memory != nullptr && equals_file(memory), "not the bytes of a file with a long name");
   blocksparse_unmap(memory);
-  DeleteFileA(file.c_str());
+  DeleteFileW(file.c_str());
   for (int i = kFolders; i > 0; --i) {
-    RemoveDirectoryA(("\\\\?\\" + folders[i]).c_str());
+    RemoveDirectoryW(long_name(folders[i]).c_str());
   }
 }
 
