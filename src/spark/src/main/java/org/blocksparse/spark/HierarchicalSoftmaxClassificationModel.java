@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.spark;
 
+import static org.apache.spark.sql.functions.col;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -19,10 +21,12 @@ import org.apache.spark.ml.util.Identifiable$;
 import org.apache.spark.ml.util.MLReader;
 import org.apache.spark.ml.util.MLWritable;
 import org.apache.spark.ml.util.MLWriter;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.Metadata;
+import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
@@ -70,6 +74,7 @@ public final class HierarchicalSoftmaxClassificationModel
    * A model.
    *
    * @throws IOException if the file does not hold one
+   * @throws IllegalArgumentException if only some of its labels have names
    */
   HierarchicalSoftmaxClassificationModel(String uid, ModelBytes bytes) throws IOException {
     this.uid = uid;
@@ -78,6 +83,10 @@ public final class HierarchicalSoftmaxClassificationModel
       features = layer.features();
       outputs = layer.outputs();
       named = layer.hasLabels();
+      if (named && layer.labels().size() < outputs) {
+        throw new IllegalArgumentException(
+            "model: of %d labels, %d have names".formatted(outputs, layer.labels().size()));
+      }
     }
     setDefault(featuresCol(), "features");
     setDefault(predictionCol(), "prediction");
@@ -98,6 +107,7 @@ public final class HierarchicalSoftmaxClassificationModel
    *
    * @throws org.blocksparse.FileFormatException if the file does not hold one
    * @throws IOException if the file cannot be read
+   * @throws IllegalArgumentException if only some of its labels have names
    */
   public static HierarchicalSoftmaxClassificationModel of(Path file) throws IOException {
     String uid = Identifiable$.MODULE$.randomUID("hierarchicalSoftmax");
@@ -181,8 +191,22 @@ public final class HierarchicalSoftmaxClassificationModel
         bytes.to(JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext()));
     Dataset<Row> scored =
         rows.toDF().mapPartitions(new Scoring(sent, schema, columns), Encoders.row(result));
-    // An encoder drops the metadata of columns, which later stages may need.
-    return hasMetadata(schema) ? scored.to(result) : scored;
+    return hasMetadata(schema) ? withMetadata(scored, result) : scored;
+  }
+
+  /**
+   * An encoder drops the metadata of columns, which later stages may need. Columns are told by
+   * their places: several may have the same name.
+   */
+  private static Dataset<Row> withMetadata(Dataset<Row> rows, StructType schema) {
+    String[] places = new String[schema.size()];
+    Column[] columns = new Column[places.length];
+    for (int i = 0; i < places.length; i++) {
+      StructField field = schema.fields()[i];
+      places[i] = "c" + i;
+      columns[i] = col(places[i]).as(field.name(), field.metadata());
+    }
+    return rows.toDF(places).select(columns);
   }
 
   private static boolean hasMetadata(StructType schema) {

@@ -20,11 +20,17 @@ import org.apache.spark.sql.Row;
  */
 @SuppressWarnings("ArrayRecordComponent")
 record LabelTable(long[] counts, List<String> names) {
+  /** Above this, labels that are mostly gaps are taken to be keys of something, by mistake. */
+  private static final int MOST_UNLESS_ASKED = 1 << 24;
+
+  private static final int MOST_GAPS = 100;
+
   /**
    * Counts numbers. What is no label is for {@link RowEncoder} to refuse, which knows the row.
    *
    * @param labels one column of doubles
    * @param numLabels how many there are; 0: as many as occur
+   * @throws IllegalArgumentException if hardly any of very many occur and numLabels is 0
    */
   static LabelTable ofNumbers(Dataset<Row> labels, int numLabels) {
     Map<Integer, Long> counts = new HashMap<>();
@@ -37,6 +43,12 @@ record LabelTable(long[] counts, List<String> names) {
         counts.put((int) label, group.getLong(1));
         outputs = Math.max(outputs, (int) label + 1);
       }
+    }
+    if (numLabels == 0 && outputs > MOST_UNLESS_ASKED && outputs / counts.size() > MOST_GAPS) {
+      throw new IllegalArgumentException(
+          ("labelCol: the largest of %d labels is %d: number them from 0, take them as strings, or"
+                  + " set numLabels")
+              .formatted(counts.size(), outputs - 1));
     }
     long[] all = new long[outputs];
     counts.forEach((label, count) -> all[label] = count);

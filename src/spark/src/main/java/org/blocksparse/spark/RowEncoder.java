@@ -60,6 +60,9 @@ record RowEncoder(int features, int outputs, Broadcast<HashMap<String, Integer>>
     } else if (label instanceof Double value && LabelTable.isNumber(value, outputs)) {
       number = value.intValue();
     }
+    if (number == null && label instanceof String) {
+      throw new IllegalArgumentException("labelCol: '" + label + "' is no label of initialModel");
+    }
     if (number == null) {
       throw new IllegalArgumentException(
           "labelCol: expected a whole number in [0, " + outputs + ") or a string, never null");

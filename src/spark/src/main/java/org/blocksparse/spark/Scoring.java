@@ -107,7 +107,8 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
     private List<Row> score(List<int[]> without) {
       int n = batch.size();
       Ranking ranking;
-      try (FloatTensor rowsOfX = FloatTensor.of(Arrays.copyOf(x, n * features), n, features);
+      float[] values = n * features == x.length ? x : Arrays.copyOf(x, n * features);
+      try (FloatTensor rowsOfX = FloatTensor.of(values, n, features);
           SparseRows left = columns.without() >= 0 ? SparseRows.of(without) : null) {
         ranking =
             layer.topK(
@@ -125,13 +126,14 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
     }
 
     private Row answer(Row row, Ranking ranking, int i) {
-      List<Object> values = new ArrayList<>(row.size() + 2);
-      for (int c = 0; c < row.size(); c++) {
-        values.add(row.get(c));
+      Object[] values = new Object[schema.size() + columns.added()];
+      int size = schema.size();
+      for (int c = 0; c < size; c++) {
+        values[c] = row.get(c);
       }
       if (columns.prediction()) {
         Object best = ranking.size(i) == 0 ? null : label(ranking, i, 0);
-        values.add(best instanceof Integer number ? (Object) number.doubleValue() : best);
+        values[size++] = best instanceof Integer number ? (Object) number.doubleValue() : best;
       }
       if (columns.topK()) {
         Row[] likeliest = new Row[ranking.size(i)];
@@ -139,9 +141,9 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
           likeliest[rank] =
               RowFactory.create(label(ranking, i, rank), (float) ranking.probability(i, rank));
         }
-        values.add(likeliest);
+        values[size] = likeliest;
       }
-      return RowFactory.create(values.toArray());
+      return RowFactory.create(values);
     }
 
     private Object label(Ranking ranking, int row, int rank) {

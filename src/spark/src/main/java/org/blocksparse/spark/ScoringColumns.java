@@ -15,4 +15,9 @@ import java.io.Serializable;
  */
 record ScoringColumns(
     int features, int without, boolean prediction, boolean topK, int k, boolean named)
-    implements Serializable {}
+    implements Serializable {
+  /** How many columns are added. */
+  int added() {
+    return (prediction ? 1 : 0) + (topK ? 1 : 0);
+  }
+}

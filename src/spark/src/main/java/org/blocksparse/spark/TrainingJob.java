@@ -9,6 +9,7 @@ import java.lang.ref.Reference;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.api.java.JavaRDD;
@@ -111,6 +112,7 @@ final class TrainingJob {
     int[][] rowsOfBatch = BatchCounts.of(rows, order, order.orders(settings.epochs()));
     TrainingPlan plan =
         new TrainingPlan(features, settings.epochs(), order, rowsOfBatch, settings.optimizer());
+    requireRoom(rowsOfBatch, features);
     ClassAssignment classes = initial == null ? classes(rows, features, labels) : initial.classes();
     JavaRDD<byte[]> parts = parts(rows, plan, classes, labels, initial);
     describe("trains " + classes.classCount() + " classes and their level");
@@ -182,6 +184,16 @@ final class TrainingJob {
         Math.min(Integer.MAX_VALUE - 8, Math.max(1, (rows - 1) / settings.batchSize() + 1));
   }
 
+  /** A task has the features of a batch in one array. */
+  static void requireRoom(int[][] rowsOfBatch, int features) {
+    int most = Arrays.stream(rowsOfBatch).flatMapToInt(Arrays::stream).max().orElse(0);
+    if ((long) most * features > Integer.MAX_VALUE - 8) {
+      throw new IllegalArgumentException(
+          "batchSize: a batch has %d rows of %d features, together more than 2^31 - 9 numbers"
+              .formatted(most, features));
+    }
+  }
+
   private ClassAssignment classes(JavaRDD<byte[]> rows, int features, LabelTable labels)
       throws IOException {
     if (settings.assignmentFile() != null) {
@@ -205,10 +217,7 @@ final class TrainingJob {
           yield ClassAssignment.clustered(vectors, count, settings.seed());
         }
       }
-      default ->
-          throw new IllegalArgumentException(
-              "assignment: expected byFrequency, contiguous or clustered but was "
-                  + settings.assignment());
+      default -> throw new AssertionError(settings.assignment()); // which the settings have checked
     };
   }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.spark;
 
+import java.util.List;
+
 /**
  * What a {@link HierarchicalSoftmaxClassifier} is asked for, checked.
  *
@@ -27,7 +29,16 @@ record TrainingSettings(
     String initialModel,
     boolean keepOptimizerState,
     int partitions) {
+  private static final List<String> ASSIGNMENTS = List.of("byFrequency", "contiguous", "clustered");
+
   TrainingSettings {
+    if (!ASSIGNMENTS.contains(assignment)) {
+      throw new IllegalArgumentException(
+          "assignment: expected one of "
+              + String.join(", ", ASSIGNMENTS)
+              + " but was "
+              + assignment);
+    }
     atLeast(0, "maxIter", epochs);
     atLeast(1, "batchSize", batchSize);
     atLeast(0, "numLabels", numLabels);

@@ -22,7 +22,8 @@ import org.blocksparse.spark.Models.FeaturesAs;
 
 /**
  * Measures rows per second of scoring, in this process without Spark and by {@code local[*]}: the
- * ten likeliest of 100,000 labels from 256 features, for rows that Spark has in memory.
+ * ten likeliest of 100,000 labels from 256 features, for rows that Spark has in memory. What a
+ * query costs besides its rows is told apart by one of several times as many.
  */
 final class ScoringSpeed {
   private static final int FEATURES = 256;
@@ -30,6 +31,9 @@ final class ScoringSpeed {
   private static final int BATCH = 1024;
   private static final int ROWS = 20 * BATCH;
   private static final int ROUNDS = 7;
+
+  /** How many times the rows a longer query has. */
+  private static final int TIMES = 6;
 
   private ScoringSpeed() {}
 
@@ -46,27 +50,45 @@ final class ScoringSpeed {
       int slots = spark.sparkContext().defaultParallelism();
       Dataset<Row> input = dataset(spark, rows).repartition(slots).cache();
       input.count();
+      Dataset<Row> longer = input;
+      for (int i = 1; i < TIMES; i++) {
+        longer = longer.union(input);
+      }
       HierarchicalSoftmaxClassificationModel model =
           HierarchicalSoftmaxClassificationModel.of(file);
       double[] alone = new double[ROUNDS];
       double[] onSpark = new double[ROUNDS];
+      double[] ofMany = new double[ROUNDS];
       for (int round = 0; round < ROUNDS; round++) {
-        alone[round] = perSecond(() -> score(layer, rows));
-        onSpark[round] =
-            perSecond(() -> model.transform(input).write().format("noop").mode("append").save());
+        alone[round] = seconds(() -> score(layer, rows));
+        onSpark[round] = seconds(model.transform(input));
+        ofMany[round] = seconds(model.transform(longer));
       }
+      double rest = (median(ofMany) - median(onSpark)) / (TIMES - 1);
       System.out.printf(
-          "%d slots, rows per second: one process %.0f, Spark %.0f, ratio %.2f%n",
-          slots, median(alone), median(onSpark), median(onSpark) / median(alone));
+          "%d slots, rows per second: one process %.0f; Spark, a query of %d rows %.0f, ratio %.2f;"
+              + " each %d more %.0f, ratio %.2f%n",
+          slots,
+          ROWS / median(alone),
+          ROWS,
+          ROWS / median(onSpark),
+          median(alone) / median(onSpark),
+          ROWS,
+          ROWS / rest,
+          median(alone) / rest);
     } finally {
       Files.delete(file);
     }
   }
 
-  private static double perSecond(Runnable scoring) {
+  private static double seconds(Dataset<Row> query) {
+    return seconds(() -> query.write().format("noop").mode("append").save());
+  }
+
+  private static double seconds(Runnable scoring) {
     long begin = System.nanoTime();
     scoring.run();
-    return ROWS / ((System.nanoTime() - begin) * 1e-9);
+    return (System.nanoTime() - begin) * 1e-9;
   }
 
   /** Of the later half, when all is compiled. */

@@ -232,6 +232,24 @@ final class ScoringTest {
     Dataset<Row> rows = Models.dataset(spark, Models.rows(2, 9), FeaturesAs.DENSE, 1);
     Dataset<Row> twice = rows.select(col("id"), col("id"), col("features"));
     assertEquals(5, model(file).transform(twice).collectAsList().get(0).size());
+    Metadata metadata = new MetadataBuilder().putString("of", "a test").build();
+    Dataset<Row> told = twice.withColumn("features", col("features").as("features", metadata));
+    Dataset<Row> scored = model(file).transform(told);
+    assertEquals(5, scored.collectAsList().get(0).size());
+    assertEquals(metadata, scored.schema().fields()[2].metadata());
+  }
+
+  @Test
+  void whereOnlySomeLabelsHaveNames_thereIsNoModel() throws IOException {
+    Path grown = folder.resolve("grown");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(named)) {
+      layer.addOutputs(2);
+      layer.save(grown);
+    }
+    Exception e = assertThrows(IllegalArgumentException.class, () -> model(grown));
+    assertEquals(
+        "model: of %d labels, %d have names".formatted(Models.LABELS + 2, Models.LABELS),
+        e.getMessage());
   }
 
   @Test

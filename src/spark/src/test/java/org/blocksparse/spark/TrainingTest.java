@@ -195,6 +195,14 @@ final class TrainingTest {
   }
 
   @Test
+  void aWrongAssignmentIsToldBeforeAnythingIsRead() {
+    HierarchicalSoftmaxClassifier asked = classifier("sgd", 0.1).setAssignment("clusterd");
+    StructType schema = OneProcess.rows(spark, EXAMPLES).schema();
+    Exception e = assertThrows(IllegalArgumentException.class, () -> asked.transformSchema(schema));
+    assertTrue(e.getMessage().startsWith("assignment: "), e.getMessage());
+  }
+
+  @Test
   void columnsMayHaveDotsInTheirNames() {
     Dataset<Row> rows =
         OneProcess.rows(spark, EXAMPLES)
@@ -224,6 +232,18 @@ final class TrainingTest {
         classifier("sgd", 1),
         "row 17 of partition 0, with label 103.0",
         "[0, 103)");
+    wrong.set(17, new Example(2_000_000_000, 1, EXAMPLES.get(0).features()));
+    assertRefused(
+        IllegalArgumentException.class,
+        wrong,
+        classifier("sgd", 1).setNumLabels(0),
+        "labelCol: ",
+        "is 2000000000: ");
+    Exception e =
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> TrainingJob.requireRoom(new int[][] {{7, 1 << 22}}, 512));
+    assertTrue(e.getMessage().startsWith("batchSize: a batch has 4194304 rows"), e.getMessage());
     assertRefused(
         ArithmeticException.class, EXAMPLES, classifier("sgd", 3e38), "epoch ", "batch ", "class ");
     assertRefused(
