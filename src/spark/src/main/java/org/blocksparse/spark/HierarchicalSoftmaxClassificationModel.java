@@ -83,10 +83,7 @@ public final class HierarchicalSoftmaxClassificationModel
       features = layer.features();
       outputs = layer.outputs();
       named = layer.hasLabels();
-      if (named && layer.labels().size() < outputs) {
-        throw new IllegalArgumentException(
-            "model: of %d labels, %d have names".formatted(outputs, layer.labels().size()));
-      }
+      LabelTable.requireNamesOfAll("model", layer);
     }
     setDefault(featuresCol(), "features");
     setDefault(predictionCol(), "prediction");

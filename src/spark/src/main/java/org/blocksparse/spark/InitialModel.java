@@ -25,11 +25,7 @@ record InitialModel(
       bytes = ModelBytes.copyOf(in);
     }
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
-      if (layer.hasLabels() && layer.labels().size() < layer.outputs()) {
-        throw new IllegalArgumentException(
-            "initialModel: of %d labels, %d have names"
-                .formatted(layer.outputs(), layer.labels().size()));
-      }
+      LabelTable.requireNamesOfAll("initialModel", layer);
       return new InitialModel(
           bytes,
           layer.features(),

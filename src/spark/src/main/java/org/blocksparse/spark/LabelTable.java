@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import org.blocksparse.HierarchicalSoftmax;
 
 /**
  * The labels that occur. Strings are numbered by their frequency, equal ones by their text, so that
@@ -84,6 +85,19 @@ record LabelTable(long[] counts, List<String> names) {
     }
     return new LabelTable(
         all.stream().mapToLong(name -> counts.getOrDefault(name, 0L)).toArray(), all);
+  }
+
+  /**
+   * Refuses a layer of which some labels have names and others have none.
+   *
+   * @param argument what the message names
+   */
+  static void requireNamesOfAll(String argument, HierarchicalSoftmax layer) {
+    if (layer.hasLabels() && layer.labels().size() < layer.outputs()) {
+      throw new IllegalArgumentException(
+          "%s: of %d labels, %d have names"
+              .formatted(argument, layer.outputs(), layer.labels().size()));
+    }
   }
 
   private static Iterator<Row> count(Dataset<Row> labels) {

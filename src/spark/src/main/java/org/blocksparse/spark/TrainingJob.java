@@ -164,13 +164,13 @@ final class TrainingJob {
   private LabelTable labels(InitialModel initial) {
     describe("counts labels");
     Dataset<Row> labels = columns.select("label");
-    if (named && initial != null && initial.names() == null) {
-      throw new IllegalArgumentException(
-          "initialModel: its labels have no names, but column '"
-              + settings.labelCol()
-              + "' has strings");
-    }
     if (named) {
+      if (initial != null && initial.names() == null) {
+        throw new IllegalArgumentException(
+            "initialModel: its labels have no names, but column '"
+                + settings.labelCol()
+                + "' has strings");
+      }
       return LabelTable.ofStrings(labels, initial == null ? null : initial.names());
     }
     LabelTable numbers =
