@@ -123,16 +123,30 @@ final class TrainerTest {
 
   @Test
   void aLossThatIsNotFinite_endsWithTheBestModelBefore() {
-    Told told = new Diverging(4);
-    TrainingOptions options = SMALL.withListener(told).withEpochs(5).withValidation(VALIDATION, 5);
+    assertEndsWithTheBestModel(new Diverging(4), 5, 3, "loss: is NaN");
+  }
+
+  /**
+   * Asserts that a training ends early, with the best model and a warning.
+   *
+   * @param epochs that it should have, all of which may pass without a better model
+   * @param points the epochs that were learned and measured
+   * @param reason what the warning tells
+   */
+  private static void assertEndsWithTheBestModel(Told told, int epochs, int points, String reason) {
+    TrainingOptions options =
+        SMALL.withListener(told).withEpochs(epochs).withValidation(VALIDATION, epochs);
     try (Classifier classifier = trained(options)) {
-      double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
-      assertEquals(best, precision(classifier));
+      assertEquals(bestPrecision(told), precision(classifier));
     }
-    assertEquals(3, told.points.size());
+    assertEquals(points, told.points.size());
     assertEquals(
-        List.of("training has ended early, with the best model before that: loss: is NaN"),
+        List.of("training has ended early, with the best model before that: " + reason),
         told.warnings);
+  }
+
+  private static double bestPrecision(Told told) {
+    return told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
   }
 
   @Test
@@ -145,16 +159,7 @@ final class TrainerTest {
 
   @Test
   void tooLittleMemory_endsWithTheBestModelBefore() {
-    Told told = new Failing(4, new OutOfMemoryError("no room"));
-    TrainingOptions options = SMALL.withListener(told).withEpochs(9).withValidation(VALIDATION, 9);
-    try (Classifier classifier = trained(options)) {
-      double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
-      assertEquals(best, precision(classifier));
-    }
-    assertEquals(4, told.points.size());
-    assertEquals(
-        List.of("training has ended early, with the best model before that: no room"),
-        told.warnings);
+    assertEndsWithTheBestModel(new Failing(4, new OutOfMemoryError("no room")), 9, 4, "no room");
   }
 
   @Test
@@ -174,8 +179,7 @@ final class TrainerTest {
     assertTrue(told.warnings.get(0).startsWith(warning), told.warnings.get(0));
     try (Classifier classifier =
         Classifier.load(Path.of(told.warnings.get(0).substring(warning.length())))) {
-      double best = told.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
-      assertEquals(best, precision(classifier));
+      assertEquals(bestPrecision(told), precision(classifier));
     }
   }
 
