@@ -137,22 +137,19 @@ void run_few_pairs(const outer_part& p, const kernel_table& kernels, outer_pairs
   kernels.outer_pairs(*work);
 }
 
-// Whether a sum of the products might be beyond all floats though alpha times that is not. It looks
-// at whole rows, so that what is done with a block does not depend on the part of it that is asked
-// for.
-bool sums_may_overflow(const kernel_table& kernels, const outer_block& block, float alpha,
-                       const float* x, int64_t ldx, int32_t m, const float* y, int64_t ldy,
-                       int32_t n) {
-  if (!(std::fabs(alpha) < 1.0f)) {
+// Whether a sum of the products might be beyond all floats though alpha times that is not.
+bool sums_may_overflow(const kernel_table& kernels, const outer_part& p) {
+  if (!(std::fabs(p.alpha) < 1.0f)) {
     return false;
   }
-  const double most =
-      static_cast<double>(kernels.largest_magnitude(block.x.data, block.x.count, x, ldx, m)) *
-      static_cast<double>(kernels.largest_magnitude(block.y.data, block.y.count, y, ldy, n));
-  return most * block.x.count > static_cast<double>(FLT_MAX);
+  const double most = static_cast<double>(kernels.largest_magnitude(p.x_rows.data, p.x_rows.count,
+                                                                    p.x, p.ldx, p.m)) *
+                      static_cast<double>(kernels.largest_magnitude(p.y_rows.data, p.y_rows.count,
+                                                                    p.y, p.ldy, p.n));
+  return most * p.x_rows.count > static_cast<double>(FLT_MAX);
 }
 
-// For numbers so large that the tiles' sums would overflow. Such are rare: it need not be fast.
+// For numbers so large that sums would overflow. Such are rare: it need not be fast.
 void run_in_double(const outer_part& p) {
   for (int32_t r = 0; r < p.m; ++r) {
     for (int32_t q = 0; q < p.n; ++q) {
@@ -231,15 +228,20 @@ struct outer_call {
       if (!accumulate) {
         write_zeros(part);
       }
-    } else if (sums_may_overflow(*kernels, block, alpha, x, ldx, m, y, ldy, n)) {
+      return;
+    }
+    // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
+    const bool on_blas =
+        alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n);
+    const bool are_few = block.x.count <= kFewPairs && int64_t{part.m} * part.n <= kSmallBlock;
+    if (!on_blas && !are_few) {
+      run_on_tiles(part, *kernels);  // which look at their sums themselves
+    } else if (sums_may_overflow(*kernels, part)) {
       run_in_double(part);
-    } else if (alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n)) {
-      // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
+    } else if (on_blas) {
       run_on_blas(part, scratch, scratch_length);
-    } else if (block.x.count <= kFewPairs && int64_t{part.m} * part.n <= kSmallBlock) {
-      run_few_pairs(part, *kernels, few_pairs);
     } else {
-      run_on_tiles(part, *kernels);
+      run_few_pairs(part, *kernels, few_pairs);
     }
   }
 

@@ -238,6 +238,32 @@ void check_large_products(int32_t isa, int32_t path) {
   matrix o(20, 70, 3, 5.0f);
   CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, 0.1f, x, y, 0, o));
   CHECK(std::fabs(o.at(19, 69) - 4.5e37f) <= 1e32f && o.at(0, 0) == o.at(19, 69));
+  if (path != BLOCKSPARSE_PATH_TILE) {
+    return;
+  }
+  // Sums within the floats have the bits that they have where no other is beyond them.
+  random_source r(7);
+  matrix small_x(130, 40), small_y(130, 70);
+  small_x.fill([&] { return r.uniform(); });
+  small_y.fill([&] { return r.uniform(); });
+  matrix large_x = small_x;
+  large_x.at(7, 3) = large_x.at(129, 39) = 3e38f;
+  matrix large_y = small_y;
+  large_y.at(7, 5) = large_y.at(129, 69) = 1e3f;
+  for (const int32_t accumulate : {0, 1}) {
+    matrix expected(40, 70, 3, 5.0f), actual(40, 70, 3, 5.0f);
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 outer_of(isa, path, 1e-4f, small_x, small_y, accumulate, expected));
+    CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, 1e-4f, large_x, large_y, accumulate, actual));
+    for (int32_t i = 0; i < 40; ++i) {
+      for (int32_t j = 0; j < 70; ++j) {
+        const bool changed = i == 3 || i == 39 || j == 5 || j == 69;
+        CHECK(changed || actual.at(i, j) == expected.at(i, j));
+      }
+    }
+    CHECK(std::fabs(actual.at(3, 5) - 3e37f) <= 1e32f &&
+          std::fabs(actual.at(39, 69) - 3e37f) <= 1e32f);
+  }
 }
 
 void check_block_sum(int32_t isa) {

@@ -5,7 +5,7 @@
 // A tile of the block written stays in registers while it walks through the pairs; in each step it
 // multiplies up to 6 elements of a row of x by kTileVectors vectors of a row of y. Every element is
 // one chain of fused multiply-adds in the order of the pairs, and is multiplied by alpha at the
-// end.
+// end; or a sum in double, where that chain is beyond all floats and alpha is small.
 
 namespace {
 
@@ -13,7 +13,7 @@ struct outer_tile_task {
   const float* const* x;
   const float* const* y;
   int32_t pairs;
-  int32_t row, column;
+  int32_t row, column, width;
   mask last;
   float alpha;
   float* o;  // the first element of the tile
@@ -44,6 +44,53 @@ INLINE void write_sums(float* o, const vec (&sum)[Vectors], vec alpha, mask last
       store_part<Partial, Vectors>(o, v, result, last);
     }
   }
+}
+
+// A tile's sums some of which are beyond all floats, though alpha times them may not be: those are
+// added up once more, in double. Such are rare: it need not be fast.
+template <int32_t Vectors, bool Partial, int32_t Output>
+[[gnu::noinline]] void write_sums_of_any_size(const outer_tile_task& t, int32_t rows,
+                                              const float* sums) {
+  constexpr int32_t kColumns = Vectors * kWidth;
+  for (int32_t r = 0; r < rows; ++r) {
+    float* const o = t.o + r * t.ldo;
+    vec sum[Vectors];
+    float before[kColumns] = {};
+    UNROLL
+    for (int32_t v = 0; v < Vectors; ++v) {
+      sum[v] = load(sums + r * kColumns + v * kWidth);
+      if constexpr (Output == kAdd) {
+        store(before + v * kWidth, load_part<Partial, Vectors>(o, v, t.last));
+      }
+    }
+    write_sums<Vectors, Partial, Output == kAdd ? kAdd : kOverwrite>(o, sum, set1(t.alpha), t.last);
+    for (int32_t q = 0; q < t.width; ++q) {
+      if (!__builtin_isfinite(sums[r * kColumns + q])) {
+        double exact = 0.0;
+        for (int32_t i = 0; i < t.pairs; ++i) {
+          exact +=
+              static_cast<double>(t.x[i][t.row + r]) * static_cast<double>(t.y[i][t.column + q]);
+        }
+        o[q] = static_cast<float>(static_cast<double>(before[q]) +
+                                  static_cast<double>(t.alpha) * exact);
+      }
+    }
+  }
+}
+
+// Whether none is infinite or NaN.
+template <int32_t Rows, int32_t Vectors>
+INLINE bool are_finite(const vec (&sum)[Rows][Vectors]) {
+  const vec zero = set1(0.0f);
+  vec doubt = zero;
+  UNROLL
+  for (int32_t r = 0; r < Rows; ++r) {
+    UNROLL
+    for (int32_t v = 0; v < Vectors; ++v) {
+      doubt = fma(sum[r][v], zero, doubt);
+    }
+  }
+  return !has_nan(doubt);
 }
 
 template <int32_t Rows, int32_t Vectors, bool Partial, int32_t Output>
@@ -77,6 +124,17 @@ struct outer_tile {
           sum[r][v] = fma(factor, part[v], sum[r][v]);
         }
       }
+    }
+    if (__builtin_fabsf(t.alpha) < 1.0f && !are_finite(sum)) {
+      float sums[Rows * Vectors * kWidth];
+      UNROLL
+      for (int32_t r = 0; r < Rows; ++r) {
+        UNROLL
+        for (int32_t v = 0; v < Vectors; ++v) {
+          store(sums + (r * Vectors + v) * kWidth, sum[r][v]);
+        }
+      }
+      return write_sums_of_any_size<Vectors, Partial, Output>(t, Rows, sums);
     }
     const vec alpha = set1(t.alpha);
     UNROLL
@@ -168,6 +226,7 @@ void outer_of_small_block(const outer_work& work, const column_tiles& columns,
     for (int32_t j = 0; j < columns.count(); ++j) {
       const int32_t width = columns.width(j);
       task.column = columns.begin(j);
+      task.width = width;
       task.last = last_mask(width);
       const int64_t at = task.row * work.ldo + task.column;
       task.o = work.o + at;
@@ -214,9 +273,10 @@ void outer(const outer_work& work) {
     }
     task.row = tile.row();
     task.column = tile.column();
-    task.last = last_mask(tile.width());
+    task.width = tile.width();
+    task.last = last_mask(task.width);
     task.o = work.o + task.row * work.ldo + task.column;
-    kTiles<outer_tile_task, outer_tile, kOutputs>(task, tile.rows(), tile.width(),
+    kTiles<outer_tile_task, outer_tile, kOutputs>(task, tile.rows(), task.width,
                                                   output_of(work.stream, work.accumulate));
   }
 }

@@ -75,6 +75,7 @@ INLINE vec max(vec a, vec b) { return _mm256_max_ps(a, b); }
 INLINE vec if_less(vec a, vec b, vec x, vec y) {
   return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
+INLINE bool has_nan(vec a) { return _mm256_movemask_ps(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)) != 0; }
 INLINE vec round(vec a) {
   return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }

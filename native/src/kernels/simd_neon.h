@@ -76,6 +76,7 @@ INLINE vec sqrt(vec a) { return vsqrtq_f32(a); }
 INLINE vec max(vec a, vec b) { return vmaxq_f32(a, b); }
 // x where a < b, else y: y where either is NaN.
 INLINE vec if_less(vec a, vec b, vec x, vec y) { return vbslq_f32(vcltq_f32(a, b), x, y); }
+INLINE bool has_nan(vec a) { return vminvq_u32(vceqq_f32(a, a)) == 0; }
 INLINE vec round(vec a) { return vrndnq_f32(a); }
 // a * 2^n for whole n in [-252, 254], in two steps, as neither half leaves the range of exponents.
 INLINE vec scale_by_power(vec a, vec n) {

@@ -111,6 +111,12 @@ INLINE vec sqrt(vec a) {
 INLINE vec max(vec a, vec b) { return a > b ? a : b; }
 // x where a < b, else y: y where either is NaN.
 INLINE vec if_less(vec a, vec b, vec x, vec y) { return a < b ? x : y; }
+INLINE bool has_nan(vec a) {
+  const ivec lanes = a != a;
+  uint64_t halves[2];
+  std::memcpy(halves, &lanes, sizeof(halves));
+  return (halves[0] | halves[1]) != 0;
+}
 // To the nearest whole number, for |a| < 2^22; anything for larger ones.
 INLINE vec round(vec a) {
   const vec shift = set1(0x1.8p23f);
