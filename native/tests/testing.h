@@ -79,8 +79,10 @@ inline double ulp(double exact) {
 // Every float of a stride through their bits, all magnitudes from denormal to huge, and a dense
 // grid where functions made of exponentials bend.
 inline std::vector<float> float_sweep() {
+  const uint64_t stride = BLOCKSPARSE_TESTS_EMULATED ? 64007 : 4001;
+  const float grid = BLOCKSPARSE_TESTS_EMULATED ? 0x1.3p-11f : 0x1.3p-14f;
   std::vector<float> values;
-  for (uint64_t bits = 0; bits <= 0xffffffffu; bits += 4001) {
+  for (uint64_t bits = 0; bits <= 0xffffffffu; bits += stride) {
     const uint32_t pattern = static_cast<uint32_t>(bits);
     float value;
     std::memcpy(&value, &pattern, sizeof(value));
@@ -88,7 +90,7 @@ inline std::vector<float> float_sweep() {
       values.push_back(value);
     }
   }
-  for (float z = -18.0f; z < 18.0f; z += 0x1.3p-14f) {
+  for (float z = -18.0f; z < 18.0f; z += grid) {
     values.push_back(z);
   }
   for (const float z : {0x1p-149f, 0x1p-126f, std::numeric_limits<float>::max()}) {
