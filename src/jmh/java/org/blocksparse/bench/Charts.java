@@ -74,7 +74,7 @@ final class Charts {
                     row.is(ProductsBenchmark.class, "run")
                         && row.param("operation").equals(operation.name()))
             .toList();
-    CategoryChart chart = bars(operation + ": time / physical limit (1 is perfect)");
+    CategoryChart chart = bars(operation + ": time / limit that was measured (may be below 1)");
     chart.setYAxisTitle("time / limit");
     chart.getStyler().setYAxisMin(0.5);
     save(
