@@ -172,13 +172,7 @@ INLINE float differentiate_as(const activation_gradient_row& row) {
       dots = fma(mul(g, f.value), second, dots);
     });
   }
-  float lanes[kWidth];
-  store(lanes, dots);
-  double sum = 0.0;
-  for (const float lane : lanes) {
-    sum += static_cast<double>(lane);
-  }
-  return static_cast<float>(sum);
+  return static_cast<float>(sum_of_lanes_in_double(dots));
 }
 
 void activate(elementwise_function function, const activation_row& row) {

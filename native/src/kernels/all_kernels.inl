@@ -65,6 +65,7 @@ INLINE void for_each_vector(int64_t n, const Function& function) {
 
 // In this order: each file uses names of those above it.
 // clang-format off
+#include "kernels/lanes.inl"
 #include "kernels/register_tiles.inl"
 #include "kernels/gemm_sums.inl"
 #include "kernels/gemm_prefetch.inl"

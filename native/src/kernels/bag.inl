@@ -98,7 +98,7 @@ bool sum_bag(const bag_work& work) {
   if (column < work.n) {
     sum_bag_columns<Element, 1, kWeighted>(work, column, first(work.n - column), &seen);
   }
-  return sum_of_lanes(seen) == 0.0f;
+  return !has_nan(seen);
 }
 
 template <typename Element>

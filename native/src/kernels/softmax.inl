@@ -25,15 +25,7 @@ class compensated_sum {
     sum_ = next;
   }
 
-  INLINE double total() const {
-    float lanes[kWidth];
-    store(lanes, sum_);
-    double total = 0.0;
-    for (int32_t i = 0; i < kWidth; ++i) {
-      total += static_cast<double>(lanes[i]);
-    }
-    return total;
-  }
+  INLINE double total() const { return sum_of_lanes_in_double(sum_); }
 
  private:
   vec sum_ = set1(0.0f);
@@ -42,16 +34,6 @@ class compensated_sum {
 
 void fill(int32_t n, float value, float* c) {
   for_each_vector(n, [=](int64_t i, auto m) { store(c + i, set1(value), m); });
-}
-
-INLINE float largest_lane(vec a) {
-  float lanes[kWidth];
-  store(lanes, a);
-  float result = lanes[0];
-  for (int32_t i = 1; i < kWidth; ++i) {
-    result = lanes[i] > result ? lanes[i] : result;
-  }
-  return result;
 }
 
 float largest(const float* c, int32_t n) {

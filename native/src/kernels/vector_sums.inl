@@ -18,13 +18,7 @@ double sum_of_squares_near_one(int64_t count, const float* x) {
     const vec value = load(x + i, m);
     squares = fma(value, value, squares);
   });
-  float lanes[kWidth];
-  store(lanes, squares);
-  double sum = 0.0;
-  for (const float lane : lanes) {
-    sum += static_cast<double>(lane);
-  }
-  return sum;
+  return sum_of_lanes_in_double(squares);
 }
 
 double sum_of_squares_of_any_size(int64_t count, const float* x) {
@@ -61,13 +55,7 @@ float largest_magnitude(const int32_t* rows, int32_t count, const float* x, int6
       most = if_less(most, magnitude, magnitude, most);  // a NaN leaves it as it is
     });
   }
-  float lanes[kWidth];
-  store(lanes, most);
-  float result = 0.0f;
-  for (const float lane : lanes) {
-    result = lane > result ? lane : result;
-  }
-  return result;
+  return largest_lane(most);
 }
 
 }  // namespace
