@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import sys
+
 import numpy as np
 from safetensors.numpy import load_file
 
@@ -20,3 +22,8 @@ def log_probabilities(model, x):
     p = np.full((len(x), len(class_of)), -np.inf)
     p[:, live] = (of_classes[:, :, None] + within)[:, class_of[live], slot_of[live]]
     return p
+
+
+if __name__ == "__main__":
+    model, x, p = sys.argv[1:]
+    np.save(p, log_probabilities(model, np.load(x)).astype("float32"))

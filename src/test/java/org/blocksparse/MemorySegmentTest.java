@@ -20,8 +20,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The bridge to {@code MemorySegment} of src/doc/files.md, compiled and run where there is such a
- * class. The library itself is for Java 17, which has none.
+ * The bridge to {@code MemorySegment} of src/doc/files.md, {@code WrapSegment}, compiled and run
+ * where there is such a class. The library itself is for Java 17, which has none.
  */
 @EnabledForJreRange(min = JRE.JAVA_22)
 final class MemorySegmentTest {
@@ -41,16 +41,6 @@ final class MemorySegmentTest {
       import org.blocksparse.FloatTensor;
 
       public final class Program {
-        // example: memory-segment
-        static FloatTensor wrap(MemorySegment segment, long... dims) {
-          if (!segment.isNative() || segment.isReadOnly() || !segment.scope().isAlive()) {
-            throw new IllegalArgumentException("segment: expected native memory, writable and open");
-          }
-          return FloatTensor.wrapAddress(segment.address(), segment.byteSize(), segment, dims);
-        }
-
-        // end of example
-
         private static void require(boolean holds, String otherwise) {
           if (!holds) {
             throw new AssertionError(otherwise);
@@ -71,7 +61,7 @@ final class MemorySegmentTest {
           try (Arena arena = Arena.ofShared()) {
             MemorySegment segment = arena.allocate(4 * 6, 64);
             segment.setAtIndex(ValueLayout.JAVA_FLOAT, 3, 4);
-            try (FloatTensor tensor = wrap(segment, 2, 3)) {
+            try (FloatTensor tensor = WrapSegment.wrap(segment, 2, 3)) {
               require(tensor.get(1, 0) == 4, "is not read");
               tensor.set(9, 1, 2);
               require(segment.getAtIndex(ValueLayout.JAVA_FLOAT, 5) == 9, "is not written");
@@ -82,22 +72,23 @@ final class MemorySegmentTest {
         public static void sizeIsChecked() {
           try (Arena arena = Arena.ofConfined()) {
             MemorySegment segment = arena.allocate(4 * 6, 64);
-            refuses("bytes: expected 28 for (7) but was 24", () -> wrap(segment, 7));
-            refuses("bytes: expected 20 for (5) but was 24", () -> wrap(segment, 5));
-            refuses("address: ", () -> wrap(segment.asSlice(2, 4), 1));
+            refuses("bytes: expected 28 for (7) but was 24", () -> WrapSegment.wrap(segment, 7));
+            refuses("bytes: expected 20 for (5) but was 24", () -> WrapSegment.wrap(segment, 5));
+            refuses("address: ", () -> WrapSegment.wrap(segment.asSlice(2, 4), 1));
           }
-          refuses("address: ", () -> wrap(MemorySegment.NULL, 0));
+          refuses("address: ", () -> WrapSegment.wrap(MemorySegment.NULL, 0));
         }
 
         public static void whatCannotBeUsedIsRefused() {
           MemorySegment closed;
           try (Arena arena = Arena.ofConfined()) {
             MemorySegment segment = arena.allocate(4 * 6, 64);
-            refuses("segment: ", () -> wrap(segment.asReadOnly(), 6));
+            refuses("segment: ", () -> WrapSegment.wrap(segment.asReadOnly(), 6));
             closed = segment;
           }
-          refuses("segment: ", () -> wrap(closed, 6));
-          refuses("segment: ", () -> wrap(MemorySegment.ofArray(new float[7]).asSlice(4), 6));
+          refuses("segment: ", () -> WrapSegment.wrap(closed, 6));
+          MemorySegment onTheHeap = MemorySegment.ofArray(new float[7]).asSlice(4);
+          refuses("segment: ", () -> WrapSegment.wrap(onTheHeap, 6));
         }
 
         /** In a file of holes: Arena.allocate would fill the memory with zeros. */
@@ -109,7 +100,7 @@ final class MemorySegmentTest {
                   FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             MemorySegment segment =
                 channel.map(FileChannel.MapMode.READ_WRITE, 0, 4 * elements, arena);
-            try (FloatTensor tensor = wrap(segment, elements)) {
+            try (FloatTensor tensor = WrapSegment.wrap(segment, elements)) {
               tensor.set(5, elements - 1);
               require(segment.getAtIndex(ValueLayout.JAVA_FLOAT, elements - 1) == 5, "last one");
             }
@@ -123,7 +114,7 @@ final class MemorySegmentTest {
         private static Wrapped ofAutomaticArena() {
           MemorySegment segment = Arena.ofAuto().allocate(4 * 6, 64);
           segment.setAtIndex(ValueLayout.JAVA_FLOAT, 0, 3);
-          return new Wrapped(wrap(segment, 6), new WeakReference<>(segment));
+          return new Wrapped(WrapSegment.wrap(segment, 6), new WeakReference<>(segment));
         }
 
         public static void segmentIsReachableAsLongAsTheTensorIs() throws InterruptedException {
@@ -180,7 +171,14 @@ final class MemorySegmentTest {
         System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
     int code =
         compiler.run(
-            System.out, System.err, "-cp", classPath, "-d", folder.toString(), source.toString());
+            System.out,
+            System.err,
+            "-cp",
+            classPath,
+            "-d",
+            folder.toString(),
+            "src/examples/WrapSegment.java",
+            source.toString());
     assertEquals(0, code, "does not compile");
     loader = new URLClassLoader(new URL[] {url()}, MemorySegmentTest.class.getClassLoader());
     program = loader.loadClass("Program");

@@ -38,7 +38,7 @@ class DjlBridgeTest {
           NDList embeddings =
               predictor.predict(new NDList(manager.randomNormal(new Shape(4, 16))));
           FloatTensor copy = FloatTensor.of(embeddings.singletonOrThrow().toFloatArray(), 4, 8)) {
-        Ranking shared = DjlBridge.topK(embeddings.singletonOrThrow(), softmax, 5);
+        Ranking shared = DjlTraining.topK(embeddings.singletonOrThrow(), softmax, 5);
         Ranking copied = softmax.topK(copy, 5);
         assertEquals(4, shared.batch());
         for (int row = 0; row < shared.batch(); row++) {
@@ -51,7 +51,7 @@ class DjlBridgeTest {
   @Test
   void memoryIsShared() {
     NDArray array = manager.randomNormal(new Shape(4, 8));
-    try (FloatTensor tensor = DjlBridge.wrap(array)) {
+    try (FloatTensor tensor = DjlTraining.wrap(array)) {
       assertArrayEquals(array.toFloatArray(), tensor.toArray());
       tensor.set(42, 3, 7);
       assertEquals(42, array.getFloat(3, 7));
@@ -64,7 +64,7 @@ class DjlBridgeTest {
   void arraysThatAreNotInOrderAreCopied() {
     NDArray array = manager.arange(6f).reshape(2, 3);
     for (NDArray view : new NDArray[] {array.transpose(), array.get(":, 1:"), array.get("1:")}) {
-      try (FloatTensor tensor = DjlBridge.wrap(view)) {
+      try (FloatTensor tensor = DjlTraining.wrap(view)) {
         assertArrayEquals(view.toFloatArray(), tensor.toArray(), view.getShape() + "");
       }
     }
@@ -75,7 +75,7 @@ class DjlBridgeTest {
     for (DataType type : new DataType[] {DataType.INT32, DataType.FLOAT64, DataType.FLOAT16}) {
       NDArray array = manager.zeros(new Shape(4, 8), type);
       IllegalArgumentException refused =
-          assertThrows(IllegalArgumentException.class, () -> DjlBridge.wrap(array));
+          assertThrows(IllegalArgumentException.class, () -> DjlTraining.wrap(array));
       assertTrue(refused.getMessage().startsWith("array: expected FLOAT32 but"));
     }
   }

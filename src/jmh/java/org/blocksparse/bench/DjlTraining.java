@@ -1,26 +1,58 @@
+///usr/bin/env jbang "$0" "$@" ; exit $?
 // SPDX-License-Identifier: Apache-2.0
+//DEPS org.blocksparse:blocksparse-platform:0.1.0-SNAPSHOT
+//DEPS ai.djl.pytorch:pytorch-engine:0.36.0
+//DEPS ai.djl.pytorch:pytorch-jni:2.7.1-0.36.0
+//DEPS ai.djl.pytorch:pytorch-native-cpu:2.7.1:linux-x86_64
+//DEPS org.slf4j:slf4j-nop:2.0.17
+
 package org.blocksparse.bench;
 
-import ai.djl.ndarray.NDArray;
-import ai.djl.ndarray.NDList;
-import ai.djl.ndarray.NDManager;
-import ai.djl.ndarray.NDScope;
+import ai.djl.Model;
+import ai.djl.ndarray.*;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
-import ai.djl.training.GradientCollector;
-import ai.djl.training.Trainer;
-import org.blocksparse.EmbeddingBag;
-import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.IntTensor;
-import org.blocksparse.Optimizer;
-import org.blocksparse.SparseRows;
+import ai.djl.nn.Activation;
+import ai.djl.nn.SequentialBlock;
+import ai.djl.nn.core.Linear;
+import ai.djl.training.*;
+import ai.djl.training.loss.Loss;
+import java.nio.*;
+import java.util.stream.IntStream;
+import org.blocksparse.*;
 
-/** The training of src/doc/djl.md: a network of PyTorch's between layers of ours. */
-final class DjlTraining {
-  private DjlTraining() {}
+class DjlTraining {
+  static final int ROWS = 64, INPUTS = 5, FEATURES = 8;
 
-  // example: djl-softmax
+  public static void main(String[] args) {
+    // Each row is a bag of two words, and has a label of its own.
+    int[] words = IntStream.range(0, 2 * ROWS).map(i -> i % 2 == 0 ? i / 2 : i % 19).toArray();
+    try (var model = Model.newInstance("network", "PyTorch");
+        var bag = EmbeddingBag.builder(ROWS, INPUTS).build();
+        var softmax = HierarchicalSoftmax.builder(FEATURES, 100_000).build();
+        var rows = SparseRows.of(IntStream.rangeClosed(0, ROWS).map(i -> 2 * i).toArray(), words);
+        var labels = IntTensor.of(IntStream.range(0, ROWS).map(i -> 1000 * i).toArray(), ROWS)) {
+      model.setBlock(
+          new SequentialBlock()
+              .add(Linear.builder().setUnits(16).build())
+              .add(Activation::tanh)
+              .add(Linear.builder().setUnits(FEATURES).build()));
+      // The loss of this configuration is not used.
+      try (Trainer network = model.newTrainer(new DefaultTrainingConfig(Loss.l2Loss()))) {
+        network.initialize(new Shape(ROWS, INPUTS));
+        Optimizer adagrad = Optimizer.adagrad(0.2f);
+        for (int step = 0; step < 200; step++) {
+          step(bag, network, softmax, rows, labels, adagrad);
+        }
+        try (var sums = bag.apply(rows);
+            var input = share(sums, network.getManager());
+            var h = network.evaluate(new NDList(input)).singletonOrThrow()) {
+          System.out.println(topK(h, softmax, 1).output(42, 0)); // 42000
+        }
+      }
+    }
+  }
+
   /** A step of training of a network and of the softmax that it ends in; the loss before it. */
   static double step(
       Trainer network,
@@ -33,7 +65,7 @@ final class DjlTraining {
         NDScope scope = new NDScope()) { // frees what autograd has made
       scope.suppressNotUsedWarning();
       NDArray h = network.forward(new NDList(input)).singletonOrThrow();
-      try (FloatTensor x = DjlBridge.wrap(h);
+      try (FloatTensor x = wrap(h);
           FloatTensor gradX = FloatTensor.zeros(x.shape().toArray())) {
         loss = softmax.step(x, labels, optimizer, gradX);
         NDArray constant = share(gradX, h.getManager());
@@ -50,9 +82,6 @@ final class DjlTraining {
     return manager.create(tensor.asByteBuffer(), shape, DataType.FLOAT32);
   }
 
-  // end of example
-
-  // example: djl-bag
   /** The same with bags of words below the network. */
   static double step(
       EmbeddingBag bag,
@@ -66,12 +95,25 @@ final class DjlTraining {
       input.setRequiresGradient(true);
       double loss = step(network, softmax, input, labels, optimizer);
       try (NDArray gradient = input.getGradient();
-          FloatTensor gradSums = DjlBridge.wrap(gradient)) {
+          FloatTensor gradSums = wrap(gradient)) {
         bag.step(words, gradSums, optimizer);
       }
       return loss;
     }
   }
 
-  // end of example
+  static Ranking topK(NDArray embeddings, HierarchicalSoftmax softmax, int k) {
+    try (FloatTensor x = wrap(embeddings)) {
+      return softmax.topK(x, k);
+    }
+  }
+
+  /** The array's own memory where PyTorch has it in order; to be closed before the array is. */
+  static FloatTensor wrap(NDArray array) {
+    if (array.getDataType() != DataType.FLOAT32) {
+      throw new IllegalArgumentException("array: expected FLOAT32 but was " + array.getDataType());
+    }
+    ByteBuffer memory = array.toByteBuffer(true).order(ByteOrder.nativeOrder());
+    return FloatTensor.wrap(memory, array.getShape().getShape());
+  }
 }

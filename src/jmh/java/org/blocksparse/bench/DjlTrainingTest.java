@@ -161,13 +161,13 @@ final class DjlTrainingTest {
   @Test
   void theGradientIsThatOfDifferences() {
     NDArray input = manager.randomNormal(new Shape(BATCH, INPUTS));
-    try (FloatTensor weights = DjlBridge.wrap(parameters().get(0))) {
+    try (FloatTensor weights = DjlTraining.wrap(parameters().get(0))) {
       float before = weights.get(0, 0);
       double[] losses = new double[2];
       for (int side = 0; side < 2; side++) {
         weights.set(before + (2 * side - 1) * MOVED, 0, 0);
         NDArray h = trainer.evaluate(new NDList(input)).singletonOrThrow();
-        try (FloatTensor x = DjlBridge.wrap(h)) {
+        try (FloatTensor x = DjlTraining.wrap(h)) {
           losses[side] = softmax.loss(x, labels);
         }
       }
@@ -184,7 +184,7 @@ final class DjlTrainingTest {
     try (GradientCollector collector = trainer.newGradientCollector();
         FloatTensor gradX = FloatTensor.zeros(BATCH, FEATURES)) {
       NDArray h = trainer.forward(new NDList(input)).singletonOrThrow();
-      try (FloatTensor x = DjlBridge.wrap(h);
+      try (FloatTensor x = DjlTraining.wrap(h);
           NDArray gradient = DjlTraining.share(gradX, manager)) {
         x.set(42, 3, 2);
         assertEquals(42, h.getFloat(3, 2));
@@ -253,7 +253,7 @@ final class DjlTrainingTest {
     double loss;
     try (GradientCollector collector = trainer.newGradientCollector()) {
       NDArray h = trainer.forward(new NDList(input)).singletonOrThrow();
-      try (FloatTensor x = DjlBridge.wrap(h);
+      try (FloatTensor x = DjlTraining.wrap(h);
           FloatTensor out =
               SparseBlockDot.apply(W, x.reshape(BATCH, 1, FEATURES), plan, Epilogue.none());
           FloatTensor gradOut = FloatTensor.zeros(BATCH, 1, FEATURES)) {

@@ -15,7 +15,7 @@ import java.util.random.RandomGenerator;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.OptimizerState;
-import org.blocksparse.documents.ExpertsExampleTest.Experts;
+import org.blocksparse.documents.ExpertsLayer.Experts;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 

@@ -16,6 +16,7 @@ import java.util.TreeSet;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.blocksparse.documents.Program;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -165,21 +166,19 @@ final class SiteTest {
     }
   }
 
-  /** What is copied from a page is the program that tests run, colours or not. */
+  /** All Java that is copied from a page, colours or not, is a program that tests run. */
   @Test
   void programsAreWhatIsCopied() throws IOException {
-    List<String> copied = new ArrayList<>();
+    Set<String> copied = new TreeSet<>();
+    String code =
+        "return [...document.querySelectorAll('pre > code.language-java')].map(c => c.innerText);";
     for (Path page : pages()) {
       browser.open(address(page), 1400, "light");
-      String code = "return [...document.querySelectorAll('pre > code')].map(c => c.innerText);";
       ((List<?>) browser.run(code)).forEach(text -> copied.add(text.toString().strip()));
     }
-    try (Stream<Path> programs = Files.list(Path.of("src/examples"))) {
-      for (Path program : programs.filter(file -> file.toString().endsWith(".java")).toList()) {
-        String text = Files.readString(program).replaceFirst("// SPDX-.*\\n", "").strip();
-        assertTrue(copied.contains(text), () -> program + " is on no page");
-      }
-    }
+    Set<String> programs = new TreeSet<>();
+    Program.in(Path.of("src")).forEach(program -> programs.add(program.text()));
+    assertEquals(programs, copied);
   }
 
   @Test

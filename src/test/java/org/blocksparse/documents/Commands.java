@@ -21,7 +21,8 @@ final class Commands {
   private static final Pattern OPTION = Pattern.compile("--[a-z][a-z-]+");
   private static final Pattern PRESET = Pattern.compile("--preset (\\S+)");
   private static final Pattern SCRIPT = Pattern.compile("(?:^|\\s)(\\.ci/[\\w-]+)");
-  private static final Pattern JAR = Pattern.compile("blocksparse-([\\w.-]+)\\.jar");
+  private static final Pattern JAR =
+      Pattern.compile("blocksparse-(?:spark_[\\d.]+-)?([\\w.-]+)\\.jar");
 
   private static final Pattern OURS = Pattern.compile("\"(blocksparse\\.[\\w.]+)\"");
 

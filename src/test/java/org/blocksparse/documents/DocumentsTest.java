@@ -17,52 +17,50 @@ import java.util.stream.Stream;
 import org.blocksparse.Backend;
 import org.junit.jupiter.api.Test;
 
-/** What the pages say against what is there: examples, links, and what has to be told somewhere. */
+/** What the pages say against what is there: programs, links, and what has to be told somewhere. */
 final class DocumentsTest {
   private final List<Page> pages = Page.all();
+  private final List<Program> programs = Program.in(Path.of("src"));
 
+  /** Whoever copies a block has something that runs. */
   @Test
-  void everyJavaBlockIsAnExample() {
-    Set<String> examples = Example.all().stream().map(Example::text).collect(toSet());
-    pages.stream()
-        .flatMap(page -> page.blocks("java"))
+  void everyJavaBlockIsAProgram() {
+    Set<String> texts = programs.stream().map(Program::text).collect(toSet());
+    javaBlocks()
         .forEach(
             block ->
                 assertTrue(
-                    examples.contains(block.text()),
-                    () ->
-                        block.page() + " has Java that is no example of a test:\n" + block.text()));
+                    texts.contains(block.text()),
+                    () -> block.page() + " has Java that no test runs:\n" + block.text()));
   }
 
   @Test
-  void everyExampleIsOnAPage() {
-    Set<String> blocks =
-        pages.stream().flatMap(page -> page.blocks("java")).map(Page.Block::text).collect(toSet());
-    List<Example> examples = Example.all();
-    assertEquals(
-        examples.size(), examples.stream().map(Example::name).distinct().count(), "names repeat");
-    for (Example example : examples) {
-      assertTrue(
-          blocks.contains(example.text()),
-          () -> "no page has the example " + example.name() + ":\n" + example.text());
+  void everyProgramIsOnAPage() {
+    Set<String> blocks = javaBlocks().map(Page.Block::text).collect(toSet());
+    for (Program program : programs) {
+      assertTrue(blocks.contains(program.text()), () -> "no page has the program " + program);
     }
   }
 
-  /** Where a page has a piece of something, it says what that is, which runs. */
+  /**
+   * From data to result in at most 40 lines: the first of each page that needs only the library.
+   */
   @Test
-  void pagesNameTheSourcesOfTheirPieces() {
-    for (Example example : Example.all()) {
-      String source = example.source().getFileName().toString().replace(".java", "");
-      pages.stream()
-          .filter(page -> page.file().startsWith("src/doc"))
-          .filter(page -> !example.source().startsWith(Example.PROGRAMS))
-          .filter(page -> page.blocks("java").anyMatch(b -> b.text().equals(example.text())))
+  void theFirstProgramOfAPageIsShort() {
+    for (Page page : pages) {
+      page.blocks("java")
+          .flatMap(block -> programs.stream().filter(p -> p.text().equals(block.text())))
+          .filter(Program::needsTheLibraryAlone)
+          .limit(1)
           .forEach(
-              page ->
+              program ->
                   assertTrue(
-                      page.spans().anyMatch(source::equals),
-                      () -> page + " does not say that " + example.name() + " is of " + source));
+                      program.lines() <= 40, () -> program + " has " + program.lines() + " lines"));
     }
+  }
+
+  private Stream<Page.Block> javaBlocks() {
+    return pages.stream().flatMap(page -> page.blocks("java"));
   }
 
   /** Blocks in other languages have other tests; a name that is mistyped would have none. */

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -42,10 +43,13 @@ final class PythonTest {
     assumeTrue(run(empty, "import numpy, safetensors") == 0, "NumPy or safetensors is missing");
   }
 
-  private static int run(Path folder, String script) throws IOException, InterruptedException {
+  private static int run(Path folder, String script, String... arguments)
+      throws IOException, InterruptedException {
     Path file = Files.writeString(folder.resolve("script.py"), script);
+    List<String> command = new ArrayList<>(List.of(PYTHON.toString(), file.toString()));
+    command.addAll(List.of(arguments));
     Process process =
-        new ProcessBuilder(PYTHON.toString(), file.toString())
+        new ProcessBuilder(command)
             .directory(folder.toFile())
             .redirectErrorStream(true)
             .redirectOutput(folder.resolve("output.txt").toFile())
@@ -54,8 +58,9 @@ final class PythonTest {
     return process.exitValue();
   }
 
-  private void runs(String script) throws IOException, InterruptedException {
-    assertEquals(0, run(folder, script), () -> Page.read(folder.resolve("output.txt")));
+  private void runs(String script, String... arguments) throws IOException, InterruptedException {
+    int exit = run(folder, script, arguments);
+    assertEquals(0, exit, () -> Page.read(folder.resolve("output.txt")));
   }
 
   private static List<String> blocks(String page) {
@@ -81,11 +86,8 @@ final class PythonTest {
       layer.save(folder.resolve("model"));
       NpyFile.write(folder.resolve("x.npy"), x);
       List<String> blocks = blocks("src/doc/files.md");
-      assertEquals(List.of(Example.program(Example.PROGRAMS.resolve("score.py")).text()), blocks);
-      runs(
-          blocks.get(0)
-              + "\np = log_probabilities('model', np.load('x.npy'))"
-              + "\nnp.save('p.npy', p.astype('float32'))");
+      assertEquals(List.of(Program.of(Path.of("src/examples/score.py")).text()), blocks);
+      runs(blocks.get(0), "model", "x.npy", "p.npy");
       try (FloatTensor expected = layer.logProbabilities(x);
           FloatTensor found = NpyFile.readFloats(folder.resolve("p.npy"))) {
         assertArrayEquals(expected.toArray(), found.toArray(), 1e-6f);
@@ -106,16 +108,12 @@ final class PythonTest {
    */
   @Test
   void handsOverWhatANetworkComputed() throws Exception {
-    runs(
-        "import numpy as np\n"
-            + "targets = np.random.default_rng(1).integers(0, 20, 4096)\n"
-            + "hidden = 3 * np.eye(20)[targets]\n"
-            + blocks("src/doc/pytorch.md").get(0));
+    runs(blocks("src/doc/pytorch.md").get(0));
     Path model = folder.resolve("model.safetensors");
     ChildJvm.Result result =
         new ChildJvm(folder.resolve("cache"))
             .runSource(
-                Example.PROGRAMS.resolve("FromPyTorch.java"),
+                Path.of("src/examples/FromPyTorch.java"),
                 folder.resolve("hidden.safetensors").toString(),
                 model.toString());
     assertEquals(0, result.exit(), result.output());

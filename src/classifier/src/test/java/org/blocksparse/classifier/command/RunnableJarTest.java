@@ -117,6 +117,25 @@ final class RunnableJarTest {
     assertTrue(told.matches("(?s).*\n +1 +1\\.0000 .*"), told);
   }
 
+  /** With the jar as its class path. */
+  @Test
+  void theProgramOfThePage_printsWhatItsCommentsSay() throws Exception {
+    Path program = Path.of("src/examples/Drinks.java");
+    List<String> command = new ArrayList<>(command());
+    command.set(command.indexOf("-jar"), "-cp");
+    command.add(program.toString());
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    String told = new String(process.getInputStream().readAllBytes(), UTF_8);
+    assertEquals(0, process.waitFor(), told);
+    List<String> expected =
+        Files.readString(program)
+            .lines()
+            .filter(line -> line.contains("println("))
+            .map(line -> line.substring(line.indexOf("// ") + 3))
+            .toList();
+    assertEquals(expected, told.lines().toList());
+  }
+
   @Test
   void warnsOfNothing_andTellsItsCommands() throws Exception {
     Process help = start("--help");

@@ -15,7 +15,6 @@ import org.blocksparse.BlockPlan;
 import org.blocksparse.ElementType;
 import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.InputBias;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.NamedTensors;
 import org.blocksparse.Optimizer;
@@ -23,8 +22,8 @@ import org.blocksparse.OptimizerState;
 import org.blocksparse.Routing;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.TensorFile;
-import org.blocksparse.TopKGate;
 import org.blocksparse.Weights;
+import org.blocksparse.documents.ExpertsLayer.Experts;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -34,57 +33,8 @@ import org.junit.jupiter.params.provider.EnumSource;
  * The layer of src/doc/experts.md, trained until it knows a function of which each expert has a
  * part.
  */
-final class ExpertsExampleTest {
+final class ExpertsLayerTest {
   @TempDir private Path folder;
-
-  // example: mixture
-  /** Shapes: (1, 1, m, E), (1, E, m, n), (E, n), (E, 1, n, m), (E, m); of x (batch, 1, m). */
-  record Experts(FloatTensor Wg, FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
-    static final TopKGate GATE = TopKGate.of(4, 2).withBalancing(0.01f);
-
-    Routing route(FloatTensor x, BlockPlan dense) {
-      try (FloatTensor logits = SparseBlockDot.apply(Wg, x, dense, Epilogue.none())) {
-        return GATE.route(logits.reshape(dense.batch(), GATE.experts()));
-      }
-    }
-
-    /** The mixture for each row of x; z and a, (batch, k, n), are written for the way back. */
-    FloatTensor apply(FloatTensor x, Routing to, FloatTensor z, FloatTensor a) {
-      Epilogue silu = Epilogue.none().withBias(b1).withActivation(SILU, z);
-      SparseBlockDot.apply(W1, x, to.toExperts(), silu.withGate(to.gates()), a);
-      Epilogue bias = Epilogue.none().withInputBias(b2, to.gates());
-      return SparseBlockDot.apply(W2, a, to.fromExperts(), bias);
-    }
-
-    /** A step of all parameters. The loss turns the output into its gradient. Returns that of x. */
-    FloatTensor step(
-        FloatTensor x, UnaryOperator<FloatTensor> loss, Optimizer adam, OptimizerState state) {
-      try (BlockPlan dense = BlockPlan.dense((int) x.shape().dim(0));
-          Routing to = route(x, dense);
-          FloatTensor z = FloatTensor.zeros(dense.batch(), GATE.k(), b1.shape().dim(1));
-          FloatTensor a = FloatTensor.zeros(z.shape());
-          FloatTensor gradOut = loss.apply(apply(x, to, z, a));
-          FloatTensor gradZ = FloatTensor.zeros(z.shape());
-          FloatTensor gradGates = FloatTensor.zeros(to.gates().shape());
-          FloatTensor gradLogits = FloatTensor.zeros(dense.batch(), 1, GATE.experts())) {
-        BlockPlan up = to.toExperts();
-        BlockPlan down = to.fromExperts();
-        SparseBlockDot.gradH(W2, gradOut, down, SILU, z, to.gates(), gradZ, gradGates);
-        InputBias.addGradGate(b2, gradOut, down, 1, gradGates);
-        GATE.gradient(to, gradGates, gradLogits.reshape(dense.batch(), GATE.experts()));
-        FloatTensor gradX = SparseBlockDot.gradH(W1, gradZ, up);
-        SparseBlockDot.addGradH(Wg, gradLogits, dense, 1, gradX);
-        SparseBlockDot.stepW(x, gradLogits, dense, adam, Wg, state);
-        SparseBlockDot.stepW(x, gradZ, up, adam, W1, state);
-        SparseBlockDot.stepB(gradZ, up, adam, b1, state);
-        SparseBlockDot.stepW(a, gradOut, down, adam, W2, state);
-        InputBias.step(gradOut, to.gates(), down, adam, b2, state);
-        return gradX;
-      }
-    }
-  }
-
-  // end of example
 
   private static final int M = 6;
   private static final int N = 24;
@@ -223,18 +173,5 @@ final class ExpertsExampleTest {
       }
     }
     parameters(e).values().forEach(FloatTensor::close);
-  }
-
-  /** "40 lines", of which the page speaks. */
-  @Test
-  void theExampleIsShort() {
-    long lines =
-        Example.named("mixture")
-            .text()
-            .lines()
-            .map(String::strip)
-            .filter(line -> !line.isEmpty() && !line.startsWith("/**"))
-            .count();
-    assertTrue(lines <= 40, lines + " lines");
   }
 }
