@@ -118,6 +118,7 @@ final class Trainer {
 
   private Classifier newModel() {
     ClassAssignment classes = classes();
+    options.listener().leftOut(set.featuresLeftOut(), set.withoutFeatures());
     options
         .listener()
         .begin(
@@ -146,7 +147,8 @@ final class Trainer {
     about.put("rate", Double.toString(options.rate()));
     about.put("smoothing", Double.toString(options.smoothing()));
     about.put("batch", Integer.toString(batch));
-    about.put("min count", Integer.toString(set.minCount()));
+    about.put("min count", Integer.toString(options.minCount()));
+    about.put("features left out", Integer.toString(set.featuresLeftOut()));
     about.put("seed", Long.toString(options.seed()));
     return about;
   }

@@ -50,9 +50,6 @@ public final class TrainingOptions {
   /** Where each example has one label as a rule. */
   private static final double MOST_LABELS_OF_ONE = 1.1;
 
-  /** With more features than these, those that occur once are left out by default. */
-  private static final int MANY_FEATURES = 500_000;
-
   /** What the patience is, where it is not set. */
   private static final int LEAST_PATIENCE = 3;
 
@@ -72,7 +69,7 @@ public final class TrainingOptions {
   private int wordNgrams = 2;
   private boolean plainWords;
   private String labelPrefix = ExampleReader.DEFAULT_LABEL_PREFIX;
-  private int minCount;
+  private int minCount = 1;
   private int maxFeatures = MOST_FEATURES;
   private int sharedRows;
   private int classes;
@@ -232,8 +229,8 @@ public final class TrainingOptions {
   }
 
   /**
-   * How often a feature has to occur to be kept. By default once, or twice if there are more than
-   * 500,000 features.
+   * How often a feature has to occur to be kept, by default once. Of what is kept then, {@link
+   * #withMaxFeatures} is the most.
    *
    * @throws IllegalArgumentException if it is less than 1
    */
@@ -244,8 +241,9 @@ public final class TrainingOptions {
   }
 
   /**
-   * How many features are kept, the most frequent ones; by default a million, which is also the
-   * most. For more, features have to share rows.
+   * How many features are kept; by default a million, which is also the most. If there are more,
+   * the most frequent ones are kept: words alone for one half, and for the other whatever else is
+   * frequent. For more, features have to share rows.
    *
    * @throws IllegalArgumentException unless it is in [1, 1000000]
    */
@@ -409,9 +407,8 @@ public final class TrainingOptions {
     return new TextFeatures(wordNgrams, plainWords);
   }
 
-  /** How often a feature has to occur that is one of so many. */
-  int minCount(int features) {
-    return minCount > 0 ? minCount : features > MANY_FEATURES ? 2 : 1;
+  int minCount() {
+    return minCount;
   }
 
   int maxFeatures() {

@@ -222,9 +222,6 @@ final class ClassifierTest {
         options.classes(5_000, 2_000, 4_000),
         "several labels");
     assertEquals(5, options.withClasses(9).classes(5, 100, 100));
-    assertEquals(1, options.minCount(500_000));
-    assertEquals(2, options.minCount(500_001));
-    assertEquals(1, options.withMinCount(1).minCount(500_001));
   }
 
   private static Example text(String text) {

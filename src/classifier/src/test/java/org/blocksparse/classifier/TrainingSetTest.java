@@ -107,6 +107,46 @@ final class TrainingSetTest {
   }
 
   @Test
+  void manyFeatures_areAllKept_upToTheMost() {
+    int most = TrainingOptions.defaults().maxFeatures();
+    for (int features : new int[] {500_001, most, most + 1}) {
+      Example example =
+          Example.ofFeatures(
+              IntStream.range(0, features).toArray(), new float[features], List.of("x"));
+      TrainingSet set = TrainingSet.of(Stream.of(example), TrainingOptions.defaults());
+      assertEquals(Math.min(features, most), set.vocabulary().rows());
+      assertEquals(features - Math.min(features, most), set.featuresLeftOut());
+    }
+  }
+
+  @Test
+  void rareWordsOfTexts_areKept_beforeFrequentPairs() {
+    // All twelve pairs of four words, which come more often than three other words.
+    Stream<Example> frequent =
+        Stream.generate(() -> Example.ofText("a b a c a d b c b d c d a", "x")).limit(9);
+    Stream<Example> rare = Stream.of("e", "f", "g").map(word -> Example.ofText(word, "y"));
+    TrainingSet set =
+        TrainingSet.of(
+            Stream.concat(frequent, rare), TrainingOptions.defaults().withMaxFeatures(14));
+    assertEquals(5, set.featuresLeftOut());
+    assertEquals(0, set.withoutFeatures());
+  }
+
+  @Test
+  void examplesOfNoFeatureThatIsKept_areCounted() {
+    TrainingSet set =
+        TrainingSet.of(
+            Stream.of(
+                Example.ofText("a", "x"),
+                Example.ofText("", "x"),
+                Example.ofText("b", "x"),
+                Example.ofText("a", "x")),
+            TrainingOptions.defaults().withMinCount(2));
+    assertEquals(2, set.withoutFeatures());
+    assertEquals(1, set.featuresLeftOut());
+  }
+
+  @Test
   void anExampleWithOneLabel_hasIt_always() {
     TrainingSet set =
         TrainingSet.of(

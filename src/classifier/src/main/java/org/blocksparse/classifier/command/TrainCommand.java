@@ -93,13 +93,15 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--min-count",
       paramLabel = "N",
-      description = "Leave out features that occur less often (1; 2 if there are many).")
+      description = "Leave out features that occur less often (1).")
   private Integer minCount;
 
   @Option(
       names = "--max-features",
       paramLabel = "N",
-      description = "Keep the N most frequent features (1000000, which is the most).")
+      description =
+          "Keep the N most frequent features, in one half of them words alone (1000000, which is the"
+              + " most).")
   private Integer maxFeatures;
 
   @Option(
