@@ -100,6 +100,9 @@ final class ClassifierTest {
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       assertEquals(5, classifier.predict("", 5).size());
       assertEquals(classifier.predict("", 5), classifier.predict("qqqqqq", 5));
+      assertFalse(classifier.knowsFeatureOf(Example.ofText("qqqqqq")));
+      assertFalse(classifier.knowsFeatureOf(Example.ofText("")));
+      assertTrue(classifier.knowsFeatureOf(Example.ofText("qqqqqq my-own7")));
     }
   }
 
@@ -160,6 +163,12 @@ final class ClassifierTest {
             classifier.predict(new int[] {100_003, 5}, values, 4));
       }
       assertThrows(IllegalArgumentException.class, () -> classifier.predict("a text", 1));
+      assertTrue(classifier.knowsFeatureOf(sparse(3, random)));
+      assertFalse(
+          classifier.knowsFeatureOf(
+              Example.ofFeatures(new int[] {999}, new float[] {1}, List.of())));
+      assertThrows(
+          IllegalArgumentException.class, () -> classifier.knowsFeatureOf(Example.ofText("a")));
     }
   }
 

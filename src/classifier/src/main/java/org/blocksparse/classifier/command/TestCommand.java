@@ -44,6 +44,7 @@ final class TestCommand implements Callable<Integer> {
   @Mixin private Streams streams;
 
   private long withUnknownLabels;
+  private long withoutFeatures;
 
   @Override
   public Integer call() throws IOException {
@@ -70,6 +71,9 @@ final class TestCommand implements Callable<Integer> {
       if (withUnknownLabels > 0) {
         out.printf("; %,d have labels that the model does not know", withUnknownLabels);
       }
+      if (withoutFeatures > 0) {
+        out.printf("; %,d have no feature that the model knows", withoutFeatures);
+      }
       out.printf("%n%4s %9s %9s %9s%n", "k", "P@k", "R@k", "nDCG@k");
       for (int k : top) {
         out.printf(
@@ -81,6 +85,9 @@ final class TestCommand implements Callable<Integer> {
   }
 
   private void countUnknown(Classifier classifier, Example example) {
-    withUnknownLabels += example.labels().stream().allMatch(classifier::knows) ? 0 : 1;
+    if (!example.labels().isEmpty()) {
+      withUnknownLabels += example.labels().stream().allMatch(classifier::knows) ? 0 : 1;
+      withoutFeatures += classifier.knowsFeatureOf(example) ? 0 : 1;
+    }
   }
 }

@@ -184,10 +184,30 @@ final class CommandTest {
   void examplesWithLabelsThatTheModelDoesNotKnow_areCounted() throws IOException {
     Files.write(model, trained);
     Files.writeString(
-        test, "__label__label1 __label__new a\n__label__other b\n", StandardOpenOption.APPEND);
+        test, "__label__label1 __label__new of\n__label__other of\n", StandardOpenOption.APPEND);
     String told = runWell("test", model, test).lines().findFirst().orElseThrow();
     assertTrue(told.startsWith("202 examples in "), told);
     assertTrue(told.endsWith(" s; 2 have labels that the model does not know"), told);
+  }
+
+  @Test
+  void examplesAndLines_ofNothingThatTheModelKnows_areCounted() throws IOException {
+    String lines = "__label__label1\n__label__label2 qqq\n";
+    Files.writeString(training, lines, StandardOpenOption.APPEND);
+    String told =
+        runWell("train", "-o", model, "--epochs", 1, "--min-count", 2, "--no-chart", training);
+    assertTrue(told.contains(" more features are left out (--min-count, --max-features)"), told);
+    assertTrue(told.contains("\n2 examples have no feature that was kept\n"), told);
+    Files.writeString(test, lines + "qqq\n", StandardOpenOption.APPEND);
+    String tested = runWell("test", model, test).lines().findFirst().orElseThrow();
+    assertTrue(tested.endsWith(" left out; 2 have no feature that the model knows"), tested);
+    Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n\nqqq\n");
+    Result predicted = run("predict", model, texts);
+    assertEquals(
+        "2 lines have no feature that the model knows: their answer is that for an empty line\n",
+        predicted.err());
+    List<String> answers = predicted.out().lines().toList();
+    assertEquals(answers.get(1), answers.get(2));
   }
 
   @Test
@@ -358,7 +378,9 @@ final class CommandTest {
   void eachLineHasAnAnswer_anEmptyOneToo() throws IOException {
     Files.write(model, trained);
     Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n\n \nword11 of\n\n");
-    assertEquals(5, runWell("predict", model, texts, "--top", 1).lines().count());
+    Result result = run("predict", model, texts, "--top", 1);
+    assertEquals(0, result.code());
+    assertEquals(5, result.out().lines().count());
   }
 
   @Test
