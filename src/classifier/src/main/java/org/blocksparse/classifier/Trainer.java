@@ -40,7 +40,7 @@ final class Trainer {
     this.options = options;
     this.random = new SplittableRandom(options.seed());
     this.order = IntStream.range(0, set.size()).toArray();
-    this.epochs = options.epochs(set.size(), set.labels());
+    this.epochs = options.epochs(set.size(), set.labelsInTurn());
     this.batch = options.batch(set.size());
     this.objective = Loss.mean().withSmoothing((float) options.smoothing());
   }
@@ -156,7 +156,7 @@ final class Trainer {
   /** Labels that occur with similar features share a class. */
   private ClassAssignment classes() {
     int labels = set.labelNames().size();
-    int count = options.classes(labels, set.size(), set.labels());
+    int count = options.classes(labels, set.size(), set.withSeveralLabels(), epochs);
     if (count == 1) {
       return ClassAssignment.contiguous(labels, 1);
     }

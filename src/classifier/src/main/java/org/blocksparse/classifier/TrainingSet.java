@@ -220,14 +220,32 @@ final class TrainingSet {
     return offsets.size() - 1;
   }
 
-  /** How many labels all examples have together. */
-  int labels() {
-    return labels.size();
+  /**
+   * How many labels all examples have together, of each those that can have their turn: a few
+   * examples with thousands of labels do not speak for all others.
+   */
+  int labelsInTurn() {
+    return examples()
+        .map(example -> Math.min(TrainingOptions.MOST_EPOCHS, labelsOf(example)))
+        .sum();
+  }
+
+  /** How many examples have more than one label. */
+  int withSeveralLabels() {
+    return (int) examples().filter(example -> labelsOf(example) > 1).count();
+  }
+
+  private IntStream examples() {
+    return IntStream.range(0, size());
+  }
+
+  private int labelsOf(int example) {
+    return labelOffsets.get(example + 1) - labelOffsets.get(example);
   }
 
   /** How many examples have no feature that was kept. */
   int withoutFeatures() {
-    return (int) IntStream.range(0, size()).filter(example -> length(example) == 0).count();
+    return (int) examples().filter(example -> length(example) == 0).count();
   }
 
   /** The features of examples, in the given order. */
@@ -263,7 +281,7 @@ final class TrainingSet {
    */
   int label(int example, int epoch, long seed) {
     int begin = labelOffsets.get(example);
-    int count = labelOffsets.get(example + 1) - begin;
+    int count = labelsOf(example);
     if (count == 1) {
       return labels.get(begin);
     }

@@ -222,15 +222,16 @@ final class ClassifierTest {
     assertEquals(10, options.epochs(2_000, 2_000));
     assertEquals(40, options.epochs(10, 10));
     assertEquals(9, options.withEpochs(9).epochs(10, 10));
-    assertEquals(1, options.classes(1024, 1_000_000, 1_000_000));
-    assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025, 1_000_000, 1_000_000));
-    assertEquals(1, options.classes(10_000, 20_000, 20_000));
-    assertEquals(ClassAssignment.defaultCount(10_001), options.classes(10_001, 20_000, 20_000));
+    assertEquals(1, options.classes(1024, 1_000_000, 0, 3));
+    assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025, 1_000_000, 0, 3));
+    assertEquals(1, options.classes(10_000, 20_000, 0, 5));
+    assertEquals(ClassAssignment.defaultCount(10_001), options.classes(10_001, 20_000, 0, 5));
+    assertEquals(1, options.classes(5_000, 2_000, 200, 20));
     assertEquals(
         ClassAssignment.defaultCount(5_000),
-        options.classes(5_000, 2_000, 4_000),
+        options.classes(5_000, 2_000, 201, 20),
         "several labels");
-    assertEquals(5, options.withClasses(9).classes(5, 100, 100));
+    assertEquals(5, options.withClasses(9).classes(5, 100, 0, 40));
   }
 
   private static Example text(String text) {

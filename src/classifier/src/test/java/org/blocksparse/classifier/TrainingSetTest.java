@@ -76,6 +76,18 @@ final class TrainingSetTest {
   }
 
   @Test
+  void aFewExamplesWithVeryManyLabels_doNotSpeakForAll() {
+    Stream<Example> one = Stream.generate(() -> Example.ofText("a", "x")).limit(9900);
+    List<String> all = IntStream.range(0, 2000).mapToObj(label -> "l" + label).toList();
+    Stream<Example> many = Stream.generate(() -> Example.ofText("a", all)).limit(100);
+    TrainingSet set = TrainingSet.of(Stream.concat(one, many), TrainingOptions.defaults());
+    assertEquals(9900 + 100 * 40, set.labelsInTurn());
+    assertEquals(100, set.withSeveralLabels());
+    // Of ten times as many, so that they are not few.
+    assertEquals(7, TrainingOptions.defaults().epochs(100_000, 10 * set.labelsInTurn()));
+  }
+
+  @Test
   void moreThanThereIsRoomFor_isToldByTheExample_withWhatHelps() {
     Example text = Example.ofText("a b", "x", "y", "z");
     assertTooMany(
