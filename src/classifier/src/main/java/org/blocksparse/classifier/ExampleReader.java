@@ -40,6 +40,9 @@ public final class ExampleReader implements AutoCloseable {
   private final boolean skipsBadLines;
   private ExampleFormat format;
 
+  /** Added to what is wrong with what a line holds, where the format is not certain. */
+  private String doubt = "";
+
   /** What was read to know the format, and has not been told. */
   private final Queue<Line> ahead = new ArrayDeque<>();
 
@@ -155,7 +158,8 @@ public final class ExampleReader implements AutoCloseable {
     try {
       example = exampleOrNull(line);
     } catch (LineParser.BadLineException e) {
-      leaveOut(name + ": line " + line.number + ": " + e.getMessage());
+      String why = e.getMessage() + (line.problem == null ? doubt : "");
+      leaveOut(name + ": line " + line.number + ": " + why);
     }
     return true;
   }
@@ -173,12 +177,12 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Reads until a line shows the format for certain: a first one that does not may be a text that
-   * has no label. What begins like the header of sparse features is one, unless a line tells
-   * otherwise.
+   * Reads until a line shows that these are texts, by the prefix of a label. Lines that look like
+   * sparse features, or their header, only do where none of many shows that: a text that has no
+   * label may look so, as {@code Genesis 1:1}.
    */
   private void findFormat() throws IOException {
-    boolean hasHeader = false;
+    boolean looksSparse = false;
     long characters = 0;
     Line line;
     while (format == ExampleFormat.AUTO
@@ -187,13 +191,14 @@ public final class ExampleReader implements AutoCloseable {
         && (line = readOrNull()) != null) {
       ahead.add(line);
       if (line.problem == null) {
-        format = parser.formatOf(line.text);
-        hasHeader |= isHeader(line);
+        format = parser.hasLabelOfText(line.text) ? ExampleFormat.TEXT : format;
+        looksSparse = looksSparse || isHeader(line) || LineParser.hasFeaturesOnly(line.text);
         characters += line.text.length();
       }
     }
-    if (hasHeader && format == ExampleFormat.AUTO) {
+    if (looksSparse && format == ExampleFormat.AUTO) {
       format = ExampleFormat.SPARSE;
+      doubt = "; --format text if these are texts";
     }
   }
 

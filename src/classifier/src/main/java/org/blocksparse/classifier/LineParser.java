@@ -44,18 +44,18 @@ final class LineParser {
     }
   }
 
-  /** The format of a file that has this line, if that is certain; if not, AUTO. */
-  ExampleFormat formatOf(String line) {
+  /** Whether a word of a line begins with the prefix of labels, as in a text. */
+  boolean hasLabelOfText(String line) {
     for (int at = 0; (at = line.indexOf(labelPrefix, at)) >= 0; at++) {
       if (beginsWord(line, at)) {
-        return ExampleFormat.TEXT;
+        return true;
       }
     }
-    return hasFeaturesOnly(line) ? ExampleFormat.SPARSE : ExampleFormat.AUTO;
+    return false;
   }
 
   /** Whether there is nothing behind the labels but features, at least one. */
-  private static boolean hasFeaturesOnly(String line) {
+  static boolean hasFeaturesOnly(String line) {
     String[] words = line.stripTrailing().split("[ \t]+", -1);
     int first = words[0].indexOf(':') < 0 ? 1 : 0;
     return first < words.length
