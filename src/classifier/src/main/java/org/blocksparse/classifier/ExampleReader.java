@@ -13,8 +13,10 @@ import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayDeque;
 import java.util.Iterator;
+import java.util.Locale;
 import java.util.NoSuchElementException;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Queue;
 import java.util.Spliterator;
 import java.util.Spliterators;
@@ -49,6 +51,9 @@ public final class ExampleReader implements AutoCloseable {
   /** Of the last line; null if it holds none. */
   private Example example;
 
+  private OptionalLong examplesOfHeader = OptionalLong.empty();
+  private long linesNotBlank;
+  private boolean ended;
   private long badLines;
   private String firstProblem;
 
@@ -153,8 +158,10 @@ public final class ExampleReader implements AutoCloseable {
     }
     Line line = ahead.isEmpty() ? readOrNull() : ahead.remove();
     if (line == null) {
+      ended = true;
       return false;
     }
+    linesNotBlank += line.text == null || !line.text.isBlank() ? 1 : 0;
     try {
       example = exampleOrNull(line);
     } catch (LineParser.BadLineException e) {
@@ -203,7 +210,7 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   private static boolean isHeader(Line line) {
-    return line.number == 1 && LineParser.isHeader(line.text);
+    return line.number == 1 && LineParser.examplesOfHeader(line.text).isPresent();
   }
 
   /** The example of the line that was read last; empty if it holds none, or was left out. */
@@ -220,7 +227,11 @@ public final class ExampleReader implements AutoCloseable {
       return parser.text(line.text);
     }
     if (format == ExampleFormat.SPARSE) {
-      return isHeader(line) ? null : parser.sparse(line.text);
+      if (isHeader(line)) {
+        examplesOfHeader = LineParser.examplesOfHeader(line.text);
+        return null;
+      }
+      return parser.sparse(line.text);
     }
     if (line.text.isBlank()) {
       return null;
@@ -286,6 +297,28 @@ public final class ExampleReader implements AutoCloseable {
   /** What was wrong with the first line that was left out; empty if none was. */
   public Optional<String> firstProblem() {
     return Optional.ofNullable(firstProblem);
+  }
+
+  /**
+   * What is wrong with the number of examples that the header of sparse features tells; empty if
+   * nothing is, if there is no header, or before the end. Empty lines may count as examples or not.
+   */
+  public Optional<String> problemOfHeader() {
+    long examples = lines.lines() - 1;
+    if (!ended
+        || examplesOfHeader.isEmpty()
+        || (examplesOfHeader.getAsLong() >= linesNotBlank - 1
+            && examplesOfHeader.getAsLong() <= examples)) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        String.format(
+            Locale.ROOT,
+            "%s: line 1 tells of %,d examples, but %,d follow%s",
+            name,
+            examplesOfHeader.getAsLong(),
+            examples,
+            examples < examplesOfHeader.getAsLong() ? "; the file may be cut off" : ""));
   }
 
   @Override

@@ -4,11 +4,14 @@ package org.blocksparse.classifier;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalLong;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Makes examples of lines. */
 final class LineParser {
-  private static final Pattern HEADER = Pattern.compile("[0-9]+[ \t]+[0-9]+[ \t]+[0-9]+[ \t]*");
+  private static final Pattern HEADER =
+      Pattern.compile("([0-9]{1,18})[ \t]+[0-9]{1,18}[ \t]+[0-9]{1,18}[ \t]*");
   private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\p{Zl}\\p{Zp}]");
   private static final Pattern FEATURE = Pattern.compile("[0-9]+:[-+]?[0-9.]+([eE][-+]?[0-9]+)?");
 
@@ -72,9 +75,12 @@ final class LineParser {
             + "'; where no line tells, --format text or --format sparse does");
   }
 
-  /** Whether this is the number of examples, that of features and that of labels. */
-  static boolean isHeader(String line) {
-    return HEADER.matcher(line).matches();
+  /** The number of examples, if this is the header: it, that of features and that of labels. */
+  static OptionalLong examplesOfHeader(String line) {
+    Matcher header = HEADER.matcher(line);
+    return header.matches()
+        ? OptionalLong.of(Long.parseLong(header.group(1)))
+        : OptionalLong.empty();
   }
 
   /** The beginning of a text that may be anything, for a message. */

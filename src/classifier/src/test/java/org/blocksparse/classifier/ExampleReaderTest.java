@@ -266,6 +266,28 @@ final class ExampleReaderTest {
   }
 
   @Test
+  void aHeader_isComparedWithWhatFollows_atTheEnd() throws IOException {
+    assertEquals("", problemOfHeader("3 9 4\n1 3:1\n2 4:1\n\n")); // the empty one counts
+    assertEquals("", problemOfHeader("2 9 4\n1 3:1\n2 4:1\n\n")); // or not
+    assertEquals("", problemOfHeader("1 3:1\n2 4:1\n"));
+    assertEquals("", problemOfHeader("3 9 4\n__label__a b\n")); // of a text
+    assertEquals(
+        "input: line 1 tells of 3,000 examples, but 2 follow; the file may be cut off",
+        problemOfHeader("3000 9 4\n1 3:1\n1 x:1\n"));
+    assertEquals(
+        "input: line 1 tells of 1 examples, but 2 follow", problemOfHeader("1 9 4\n1 3:1\n2 4:1"));
+    ExampleReader reader = reader("3 9 4\n1 3:1\n2 4:1\n", ExampleFormat.AUTO, false);
+    assertEquals(2, reader.examples().limit(2).count());
+    assertTrue(reader.problemOfHeader().isEmpty());
+  }
+
+  private static String problemOfHeader(String text) throws IOException {
+    ExampleReader reader = reader(text, ExampleFormat.AUTO, true);
+    while (reader.nextLine()) {}
+    return reader.problemOfHeader().orElse("");
+  }
+
+  @Test
   void ready_isALineThatIsWhole() throws IOException {
     ExampleReader reader = reader("__label__a b\n__label__a c\n__lab", ExampleFormat.AUTO, false);
     assertEquals("[a] b", reader.next().orElseThrow().toString());

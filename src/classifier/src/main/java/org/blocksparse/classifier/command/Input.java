@@ -12,7 +12,7 @@ import org.blocksparse.classifier.ExampleReader;
 
 /**
  * Examples that are read from a file or a pipe. Tells how far it is while it is read, and at the
- * end how many lines were left out.
+ * end how many lines were left out, and whether there are as many as the header tells.
  */
 final class Input implements AutoCloseable {
   private static final int LINES_BETWEEN_LOOKS = 64; // at the clock
@@ -93,7 +93,7 @@ final class Input implements AutoCloseable {
     reader.close();
   }
 
-  /** Says how many lines were left out, if any. */
+  /** Says what there is to say of all lines. */
   private void end() {
     if (ended) {
       return;
@@ -107,6 +107,7 @@ final class Input implements AutoCloseable {
         .ifPresent(
             problem ->
                 err.printf("Left out %,d bad lines; the first: %s%n", reader.badLines(), problem));
+    reader.problemOfHeader().ifPresent(problem -> err.printf("Warning: %s%n", problem));
     err.flush();
   }
 }

@@ -401,6 +401,18 @@ final class CommandTest {
   }
 
   @Test
+  void aFileOfFewerExamplesThanItsHeaderTells_isTold() throws IOException {
+    Path sparse = Files.writeString(folder.resolve("short.txt"), "3 9 3\n1,2 3:1 5:2\n2 4:1\n");
+    Result result = run("train", "-o", model, "--epochs", 1, "--no-chart", sparse);
+    assertEquals(0, result.code());
+    assertEquals(
+        "Warning: "
+            + sparse
+            + ": line 1 tells of 3 examples, but 2 follow; the file may be cut off\n",
+        result.err());
+  }
+
+  @Test
   void badLines_endWithTwo_orAreSkipped() throws IOException {
     Files.writeString(training, "__label__ nameless\n", StandardOpenOption.APPEND);
     Result refused = run("train", "-o", model, training);
