@@ -78,16 +78,18 @@ final class InputOptions {
   private Input open(String file, String task, ExampleFormat as, String prefix, PrintWriter err)
       throws IOException {
     if (isStandardInput(file)) {
-      return new Input(task, reader("standard input", System.in, as, prefix), null, err);
+      String name = "standard input";
+      return new Input(name, prefix, task, reader(name, System.in, as, prefix), null, err);
     }
     Path path = Path.of(file);
     if (!Files.isRegularFile(path)) {
-      return new Input(task, ExampleReader.open(path, as, prefix, skipBadLines), null, err);
+      ExampleReader reader = ExampleReader.open(path, as, prefix, skipBadLines);
+      return new Input(file, prefix, task, reader, null, err);
     }
     FileChannel channel = FileChannel.open(path);
     try {
       ExampleReader reader = reader(file, Channels.newInputStream(channel), as, prefix);
-      return new Input(task, reader, channel, err);
+      return new Input(file, prefix, task, reader, channel, err);
     } catch (Throwable e) {
       channel.close();
       throw e;

@@ -61,9 +61,7 @@ final class TestCommand implements Callable<Integer> {
               examples.examples().peek(example -> countUnknown(classifier, example)),
               top.stream().mapToInt(Integer::intValue).max().orElseThrow());
       double seconds = (System.nanoTime() - began) * 1e-9;
-      if (metrics.rows() == 0) {
-        throw new InvalidInputException(file + ": no example has a label");
-      }
+      examples.requireLabels();
       out.printf("%,d examples in %.2f s", metrics.rows(), seconds);
       if (metrics.rowsWithoutLabels() > 0) {
         out.printf("; %,d without labels were left out", metrics.rowsWithoutLabels());

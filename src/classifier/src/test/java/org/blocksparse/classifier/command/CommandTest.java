@@ -173,7 +173,9 @@ final class CommandTest {
     assertEquals(lines.get(1), lines.get(0));
     assertTrue(runWell("test", model, test, "--label-prefix", "__label__").startsWith("200 "));
     assertEquals(
-        others + ": no example has a label\n",
+        others
+            + ": none of 200 examples has a label; labels are words that begin with __label__"
+            + " (--label-prefix)\n",
         run("test", model, others, "--label-prefix", "__label__").err());
     try (Classifier classifier = Classifier.load(model)) {
       assertEquals("#", classifier.labelPrefix());
@@ -305,7 +307,24 @@ final class CommandTest {
     assertEquals(2, refused.code());
     List<String> told = refused.err().lines().toList();
     assertTrue(told.get(0).startsWith("Left out 2 bad lines; the first: "), refused.err());
-    assertEquals("examples: none has a label", told.get(1));
+    assertEquals(training + ": no examples", told.get(1));
+  }
+
+  @Test
+  void examplesWithoutAnyLabel_areRefused_withWhatALabelIs() throws IOException {
+    Path sparse = Files.writeString(folder.resolve("none.txt"), " 3:1\n 4:1\n");
+    String told =
+        sparse
+            + ": none of 2 examples has a label; labels are what a line begins with, with commas"
+            + " between them\n";
+    assertEquals(told, run("train", "-o", model, sparse).err());
+    assertEquals(told, run("train", "-o", model, "--validation", sparse, training).err());
+    Files.writeString(training, "#a b\n");
+    assertEquals(
+        training
+            + ": none of 1 examples has a label; labels are words that begin with __label__"
+            + " (--label-prefix)\n",
+        run("train", "-o", model, "--format", "text", training).err());
   }
 
   @Test
@@ -437,7 +456,7 @@ final class CommandTest {
         "train {}/train.txt                    | Missing required option: '--output=MODEL'",
         "test {}/none {}/test.txt              | there is no file {}/none",
         "test {}/test.txt {}/test.txt          | {}/test.txt: header: ",
-        "train -o {}/m {}/empty                | examples: none has a label",
+        "train -o {}/m {}/empty                | {}/empty: no examples",
         "train -o {}/m {}/folder               | {}/folder: ",
         "train -o {}/m --label-prefix= {}/train.txt | labelPrefix: expected at least one character",
         "train -o {}/m --threads 0 {}/train.txt | --threads: expected a number in [1, 2147483647]"
@@ -459,7 +478,7 @@ final class CommandTest {
         "export {}/none {}/npz                 | there is no file {}/none",
         "export {}/test.txt {}/test.txt        | NPZ: {}/test.txt is the same file as {}/test.txt",
         "quantize {}/test.txt {}/test.txt      | OUT: {}/test.txt is the same file as {}/test.txt",
-        "train -o {}/m --validation {}/empty {}/train.txt | {}/empty: no example has a label",
+        "train -o {}/m --validation {}/empty {}/train.txt | {}/empty: no examples",
         "train -o {}/m --chart {}/no/png {}/train.txt | --chart: cannot write {}/no/png",
         "test {}/none {}/test.txt --top ,      | --top: expected numbers with commas between them",
         "test {}/folder {}/test.txt            | {}/folder: ",
