@@ -257,6 +257,17 @@ public final class Classifier implements AutoCloseable {
     return softmax.labels().output(label) >= 0;
   }
 
+  /**
+   * Whether any feature of an example is one of those that it was trained on. If none is, the
+   * answer is that for an empty text: it tells no more than how frequent labels are.
+   *
+   * @throws IllegalArgumentException if the example is a text and the model was trained on
+   *     features, or the other way round
+   */
+  public boolean knowsFeatureOf(Example example) {
+    return input.hasRow(example);
+  }
+
   /** All labels, by number. */
   public List<String> labels() {
     return softmax.labels().names();

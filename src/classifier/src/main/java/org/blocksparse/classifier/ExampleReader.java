@@ -13,8 +13,10 @@ import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayDeque;
 import java.util.Iterator;
+import java.util.Locale;
 import java.util.NoSuchElementException;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Queue;
 import java.util.Spliterator;
 import java.util.Spliterators;
@@ -40,12 +42,18 @@ public final class ExampleReader implements AutoCloseable {
   private final boolean skipsBadLines;
   private ExampleFormat format;
 
+  /** Added to what is wrong with what a line holds, where the format is not certain. */
+  private String doubt = "";
+
   /** What was read to know the format, and has not been told. */
   private final Queue<Line> ahead = new ArrayDeque<>();
 
   /** Of the last line; null if it holds none. */
   private Example example;
 
+  private OptionalLong examplesOfHeader = OptionalLong.empty();
+  private long linesNotBlank;
+  private boolean ended;
   private long badLines;
   private String firstProblem;
 
@@ -150,12 +158,15 @@ public final class ExampleReader implements AutoCloseable {
     }
     Line line = ahead.isEmpty() ? readOrNull() : ahead.remove();
     if (line == null) {
+      ended = true;
       return false;
     }
+    linesNotBlank += line.text == null || !line.text.isBlank() ? 1 : 0;
     try {
       example = exampleOrNull(line);
     } catch (LineParser.BadLineException e) {
-      leaveOut(name + ": line " + line.number + ": " + e.getMessage());
+      String why = e.getMessage() + (line.problem == null ? doubt : "");
+      leaveOut(name + ": line " + line.number + ": " + why);
     }
     return true;
   }
@@ -173,12 +184,12 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Reads until a line shows the format for certain: a first one that does not may be a text that
-   * has no label. What begins like the header of sparse features is one, unless a line tells
-   * otherwise.
+   * Reads until a line shows that these are texts, by the prefix of a label. Lines that look like
+   * sparse features, or their header, only do where none of many shows that: a text that has no
+   * label may look so, as {@code Genesis 1:1}.
    */
   private void findFormat() throws IOException {
-    boolean hasHeader = false;
+    boolean looksSparse = false;
     long characters = 0;
     Line line;
     while (format == ExampleFormat.AUTO
@@ -187,18 +198,19 @@ public final class ExampleReader implements AutoCloseable {
         && (line = readOrNull()) != null) {
       ahead.add(line);
       if (line.problem == null) {
-        format = parser.formatOf(line.text);
-        hasHeader |= isHeader(line);
+        format = parser.hasLabelOfText(line.text) ? ExampleFormat.TEXT : format;
+        looksSparse = looksSparse || isHeader(line) || LineParser.hasFeaturesOnly(line.text);
         characters += line.text.length();
       }
     }
-    if (hasHeader && format == ExampleFormat.AUTO) {
+    if (looksSparse && format == ExampleFormat.AUTO) {
       format = ExampleFormat.SPARSE;
+      doubt = "; --format text if these are texts";
     }
   }
 
   private static boolean isHeader(Line line) {
-    return line.number == 1 && LineParser.isHeader(line.text);
+    return line.number == 1 && LineParser.examplesOfHeader(line.text).isPresent();
   }
 
   /** The example of the line that was read last; empty if it holds none, or was left out. */
@@ -215,7 +227,11 @@ public final class ExampleReader implements AutoCloseable {
       return parser.text(line.text);
     }
     if (format == ExampleFormat.SPARSE) {
-      return isHeader(line) ? null : parser.sparse(line.text);
+      if (isHeader(line)) {
+        examplesOfHeader = LineParser.examplesOfHeader(line.text);
+        return null;
+      }
+      return parser.sparse(line.text);
     }
     if (line.text.isBlank()) {
       return null;
@@ -281,6 +297,28 @@ public final class ExampleReader implements AutoCloseable {
   /** What was wrong with the first line that was left out; empty if none was. */
   public Optional<String> firstProblem() {
     return Optional.ofNullable(firstProblem);
+  }
+
+  /**
+   * What is wrong with the number of examples that the header of sparse features tells; empty if
+   * nothing is, if there is no header, or before the end. Empty lines may count as examples or not.
+   */
+  public Optional<String> problemOfHeader() {
+    long examples = lines.lines() - 1;
+    if (!ended
+        || examplesOfHeader.isEmpty()
+        || (examplesOfHeader.getAsLong() >= linesNotBlank - 1
+            && examplesOfHeader.getAsLong() <= examples)) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        String.format(
+            Locale.ROOT,
+            "%s: line 1 tells of %,d examples, but %,d follow%s",
+            name,
+            examplesOfHeader.getAsLong(),
+            examples,
+            examples < examplesOfHeader.getAsLong() ? "; the file may be cut off" : ""));
   }
 
   @Override

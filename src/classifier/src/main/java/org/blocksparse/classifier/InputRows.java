@@ -2,6 +2,7 @@
 package org.blocksparse.classifier;
 
 import java.util.List;
+import java.util.stream.IntStream;
 import org.blocksparse.EmbeddingBag.Mode;
 import org.blocksparse.SparseRows;
 
@@ -38,12 +39,7 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
     Numbers values = new Numbers();
     for (int e = 0; e < examples.size(); e++) {
       Example example = examples.get(e);
-      if (example.isText() != text) {
-        throw new IllegalArgumentException(
-            text
-                ? "example: has features, but the model was trained on texts"
-                : "example: is a text, but the model was trained on features");
-      }
+      requireKind(example);
       if (text) {
         textFeatures.of(example.text(), key -> add(key, rows));
       } else {
@@ -54,6 +50,30 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
     return text
         ? SparseRows.of(offsets, rows.toArray())
         : SparseRows.of(offsets, rows.toArray(), values.toFloats());
+  }
+
+  /**
+   * Whether an example has a feature that has a row.
+   *
+   * @throws IllegalArgumentException if it is a text and should not be, or is none
+   */
+  boolean hasRow(Example example) {
+    requireKind(example);
+    if (!text) {
+      return IntStream.of(example.indices()).anyMatch(index -> vocabulary.row(index) >= 0);
+    }
+    boolean[] found = {false};
+    textFeatures.of(example.text(), key -> found[0] |= vocabulary.row(key) >= 0);
+    return found[0];
+  }
+
+  private void requireKind(Example example) {
+    if (example.isText() != text) {
+      throw new IllegalArgumentException(
+          text
+              ? "example: has features, but the model was trained on texts"
+              : "example: is a text, but the model was trained on features");
+    }
   }
 
   private void addFeatures(Example example, Numbers rows, Numbers values) {

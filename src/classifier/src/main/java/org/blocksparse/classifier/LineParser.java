@@ -4,11 +4,14 @@ package org.blocksparse.classifier;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalLong;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Makes examples of lines. */
 final class LineParser {
-  private static final Pattern HEADER = Pattern.compile("[0-9]+[ \t]+[0-9]+[ \t]+[0-9]+[ \t]*");
+  private static final Pattern HEADER =
+      Pattern.compile("([0-9]{1,18})[ \t]+[0-9]{1,18}[ \t]+[0-9]{1,18}[ \t]*");
   private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\p{Zl}\\p{Zp}]");
   private static final Pattern FEATURE = Pattern.compile("[0-9]+:[-+]?[0-9.]+([eE][-+]?[0-9]+)?");
 
@@ -44,18 +47,18 @@ final class LineParser {
     }
   }
 
-  /** The format of a file that has this line, if that is certain; if not, AUTO. */
-  ExampleFormat formatOf(String line) {
+  /** Whether a word of a line begins with the prefix of labels, as in a text. */
+  boolean hasLabelOfText(String line) {
     for (int at = 0; (at = line.indexOf(labelPrefix, at)) >= 0; at++) {
       if (beginsWord(line, at)) {
-        return ExampleFormat.TEXT;
+        return true;
       }
     }
-    return hasFeaturesOnly(line) ? ExampleFormat.SPARSE : ExampleFormat.AUTO;
+    return false;
   }
 
   /** Whether there is nothing behind the labels but features, at least one. */
-  private static boolean hasFeaturesOnly(String line) {
+  static boolean hasFeaturesOnly(String line) {
     String[] words = line.stripTrailing().split("[ \t]+", -1);
     int first = words[0].indexOf(':') < 0 ? 1 : 0;
     return first < words.length
@@ -72,9 +75,12 @@ final class LineParser {
             + "'; where no line tells, --format text or --format sparse does");
   }
 
-  /** Whether this is the number of examples, that of features and that of labels. */
-  static boolean isHeader(String line) {
-    return HEADER.matcher(line).matches();
+  /** The number of examples, if this is the header: it, that of features and that of labels. */
+  static OptionalLong examplesOfHeader(String line) {
+    Matcher header = HEADER.matcher(line);
+    return header.matches()
+        ? OptionalLong.of(Long.parseLong(header.group(1)))
+        : OptionalLong.empty();
   }
 
   /** The beginning of a text that may be anything, for a message. */

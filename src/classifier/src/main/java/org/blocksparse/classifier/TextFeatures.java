@@ -40,11 +40,16 @@ final class TextFeatures {
 
   /** Gives the keys of a text, a repeated feature as often as it occurs. */
   void of(String text, LongConsumer keys) {
+    of(text, keys, keys);
+  }
+
+  /** The same, with words that follow each other apart from the others. */
+  void of(String text, LongConsumer words, LongConsumer inARow) {
     String cased = plain ? text : text.toLowerCase(Locale.ROOT);
     byte[] bytes = cased.getBytes(UTF_8);
     // A character that is not ASCII has more bytes than chars.
     boolean isAscii = plain || bytes.length == cased.length();
-    Cutter cutter = new Cutter(bytes, isAscii ? null : CharacterKinds.of(bytes), keys);
+    Cutter cutter = new Cutter(bytes, isAscii ? null : CharacterKinds.of(bytes), words, inARow);
     int end;
     for (int begin = 0; begin < bytes.length; begin = end) {
       end = begin + 1;
@@ -69,14 +74,16 @@ final class TextFeatures {
     /** Null: all are ASCII, or only white space matters. */
     private final byte[] kinds;
 
-    private final LongConsumer keys;
+    private final LongConsumer words;
+    private final LongConsumer inARow;
     private final long[] before = new long[wordNgrams - 1];
-    private int words;
+    private int wordsBefore;
 
-    Cutter(byte[] bytes, byte[] kinds, LongConsumer keys) {
+    Cutter(byte[] bytes, byte[] kinds, LongConsumer words, LongConsumer inARow) {
       this.bytes = bytes;
       this.kinds = kinds;
-      this.keys = keys;
+      this.words = words;
+      this.inARow = inARow;
     }
 
     boolean isSpace(int at) {
@@ -110,7 +117,7 @@ final class TextFeatures {
         }
       }
       if (whole) {
-        keys.accept(cut(hash(bytes, begin, end)));
+        words.accept(cut(hash(bytes, begin, end)));
       }
     }
 
@@ -144,17 +151,17 @@ final class TextFeatures {
 
     void word(int begin, int end) {
       long key = hash(bytes, begin, end);
-      keys.accept(cut(key));
+      words.accept(cut(key));
       long ngram = key;
-      for (int n = 0; n < Math.min(words, before.length); n++) {
+      for (int n = 0; n < Math.min(wordsBefore, before.length); n++) {
         ngram = mix(ngram * MULTIPLIER + before[n]);
-        keys.accept(cut(ngram));
+        inARow.accept(cut(ngram));
       }
       if (before.length > 0) {
         System.arraycopy(before, 0, before, 1, before.length - 1);
         before[0] = key;
       }
-      words++;
+      wordsBefore++;
     }
   }
 

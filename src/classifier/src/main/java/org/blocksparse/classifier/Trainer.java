@@ -40,7 +40,7 @@ final class Trainer {
     this.options = options;
     this.random = new SplittableRandom(options.seed());
     this.order = IntStream.range(0, set.size()).toArray();
-    this.epochs = options.epochs(set.size(), set.labels());
+    this.epochs = options.epochs(set.size(), set.labelsInTurn());
     this.batch = options.batch(set.size());
     this.objective = Loss.mean().withSmoothing((float) options.smoothing());
   }
@@ -118,6 +118,7 @@ final class Trainer {
 
   private Classifier newModel() {
     ClassAssignment classes = classes();
+    options.listener().leftOut(set.featuresLeftOut(), set.withoutFeatures());
     options
         .listener()
         .begin(
@@ -146,7 +147,8 @@ final class Trainer {
     about.put("rate", Double.toString(options.rate()));
     about.put("smoothing", Double.toString(options.smoothing()));
     about.put("batch", Integer.toString(batch));
-    about.put("min count", Integer.toString(set.minCount()));
+    about.put("min count", Integer.toString(options.minCount()));
+    about.put("features left out", Integer.toString(set.featuresLeftOut()));
     about.put("seed", Long.toString(options.seed()));
     return about;
   }
@@ -154,7 +156,7 @@ final class Trainer {
   /** Labels that occur with similar features share a class. */
   private ClassAssignment classes() {
     int labels = set.labelNames().size();
-    int count = options.classes(labels, set.size(), set.labels());
+    int count = options.classes(labels, set.size(), set.withSeveralLabels(), epochs);
     if (count == 1) {
       return ClassAssignment.contiguous(labels, 1);
     }

@@ -4,6 +4,15 @@ package org.blocksparse.classifier;
 /** Is told how a training goes, on the thread that trains. What it throws ends the training. */
 public interface TrainingListener {
   /**
+   * Everything has been read; what of it training does not see. Before {@link #begin}.
+   *
+   * @param features how many were not kept
+   * @param examples how many have no feature that was kept; they tell no more than how frequent
+   *     their labels are
+   */
+  default void leftOut(int features, int examples) {}
+
+  /**
    * Everything has been read, and training begins.
    *
    * @param examples those that are learned from in each epoch

@@ -33,7 +33,10 @@ public final class TrainingOptions {
   private static final int EPOCHS_OF_A_LABEL = 5;
 
   private static final int FEW_EXAMPLES_TO_SEE = 20_000;
-  private static final int MOST_EPOCHS = 40;
+
+  /** No example has its turn more often, however many labels it has. */
+  static final int MOST_EPOCHS = 40;
+
   private static final int STEPS_OF_AN_EPOCH = 256;
   private static final int SMALLEST_BATCH = 16;
   private static final int LARGEST_BATCH = 1024;
@@ -47,11 +50,8 @@ public final class TrainingOptions {
 
   private static final long FEW_SCORES = 1_000_000_000;
 
-  /** Where each example has one label as a rule. */
-  private static final double MOST_LABELS_OF_ONE = 1.1;
-
-  /** With more features than these, those that occur once are left out by default. */
-  private static final int MANY_FEATURES = 500_000;
+  /** So large a part of the examples may have several labels where one is the rule. */
+  private static final double MOST_WITH_SEVERAL_LABELS = 0.1;
 
   /** What the patience is, where it is not set. */
   private static final int LEAST_PATIENCE = 3;
@@ -72,7 +72,7 @@ public final class TrainingOptions {
   private int wordNgrams = 2;
   private boolean plainWords;
   private String labelPrefix = ExampleReader.DEFAULT_LABEL_PREFIX;
-  private int minCount;
+  private int minCount = 1;
   private int maxFeatures = MOST_FEATURES;
   private int sharedRows;
   private int classes;
@@ -142,7 +142,7 @@ public final class TrainingOptions {
    * How often each example is learned from, by one of its labels each time. By default as often as
    * makes 750,000, but at least 3 times and 1.5 times for each label that an example has in the
    * mean, and at most 5 times for each; of fewer than 4,000 examples, as often as makes 20,000 for
-   * each label. Never more than 40 times.
+   * each label. Never more than 40 times; of an example, 40 labels count for the mean at most.
    *
    * @throws IllegalArgumentException unless it is in [1, 10000]
    */
@@ -232,8 +232,8 @@ public final class TrainingOptions {
   }
 
   /**
-   * How often a feature has to occur to be kept. By default once, or twice if there are more than
-   * 500,000 features.
+   * How often a feature has to occur to be kept, by default once. Of what is kept then, {@link
+   * #withMaxFeatures} is the most.
    *
    * @throws IllegalArgumentException if it is less than 1
    */
@@ -244,8 +244,9 @@ public final class TrainingOptions {
   }
 
   /**
-   * How many features are kept, the most frequent ones; by default a million, which is also the
-   * most. For more, features have to share rows.
+   * How many features are kept; by default a million, which is also the most. If there are more,
+   * the most frequent ones are kept: words alone for one half, and for the other whatever else is
+   * frequent. For more, features have to share rows.
    *
    * @throws IllegalArgumentException unless it is in [1, 1000000]
    */
@@ -272,10 +273,10 @@ public final class TrainingOptions {
   /**
    * How many classes the labels are put into.
    *
-   * @param value 0, the default, is 1, which is a plain softmax, for up to 1024 labels, or if
-   *     examples have one label each and labels times examples times epochs are at most a billion,
-   *     and {@link ClassAssignment#defaultCount} otherwise; more than there are labels are as many
-   *     as there are labels
+   * @param value 0, the default, is 1, which is a plain softmax, for up to 1024 labels, or if nine
+   *     of ten examples have one label and labels times examples times epochs are at most a
+   *     billion, and {@link ClassAssignment#defaultCount} otherwise; more than there are labels are
+   *     as many as there are labels
    * @throws IllegalArgumentException if it is negative
    */
   public TrainingOptions withClasses(int value) {
@@ -368,7 +369,7 @@ public final class TrainingOptions {
   /**
    * How often each of so many examples is learned from.
    *
-   * @param labels of all of them together
+   * @param labels of all of them together, at most {@link #MOST_EPOCHS} of each
    */
   int epochs(int examples, int labels) {
     double ofLabel = Math.max(EPOCHS_OF_A_LABEL, (double) FEW_EXAMPLES_TO_SEE / examples);
@@ -409,9 +410,8 @@ public final class TrainingOptions {
     return new TextFeatures(wordNgrams, plainWords);
   }
 
-  /** How often a feature has to occur that is one of so many. */
-  int minCount(int features) {
-    return minCount > 0 ? minCount : features > MANY_FEATURES ? 2 : 1;
+  int minCount() {
+    return minCount;
   }
 
   int maxFeatures() {
@@ -426,11 +426,11 @@ public final class TrainingOptions {
    * How many classes so many labels are put into.
    *
    * @param examples that are learned from in each epoch
-   * @param labelsOfExamples of all of them together
+   * @param withSeveralLabels how many of them have more than one
    */
-  int classes(int labels, int examples, int labelsOfExamples) {
-    boolean haveOneLabel = labelsOfExamples <= MOST_LABELS_OF_ONE * examples;
-    long scores = (long) labels * examples * epochs(examples, labelsOfExamples);
+  int classes(int labels, int examples, int withSeveralLabels, int ofEpochs) {
+    boolean haveOneLabel = withSeveralLabels <= MOST_WITH_SEVERAL_LABELS * examples;
+    long scores = (long) labels * examples * ofEpochs;
     boolean isOne = labels <= FEW_LABELS || (haveOneLabel && scores <= FEW_SCORES);
     int wanted = isOne ? 1 : ClassAssignment.defaultCount(labels);
     return classes > 0 ? Math.min(classes, labels) : wanted;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -23,7 +22,7 @@ final class TrainingSet {
   private final boolean text;
   private final Vocabulary vocabulary;
   private final List<String> labelNames;
-  private final int minCount;
+  private final int featuresLeftOut;
 
   /** Of example e: rows of the table, from offsets[e] to offsets[e + 1]. */
   private final Numbers offsets;
@@ -41,10 +40,10 @@ final class TrainingSet {
     this.labelNames = reading.labelNames();
     this.labelOffsets = reading.labelOffsets;
     this.labels = reading.labels;
-    this.minCount = options.minCount(reading.counts.size());
-    Kept kept = Kept.of(reading, options, minCount);
-    this.vocabulary = kept.vocabulary;
-    reading.leaveOut(kept.rowOf);
+    FeatureCounts.Kept kept = reading.kept(options);
+    this.vocabulary = kept.vocabulary();
+    this.featuresLeftOut = kept.leftOut();
+    reading.leaveOut(kept.rowOf());
     this.offsets = reading.offsets;
     this.rows = reading.features;
     this.values = reading.text ? null : reading.values;
@@ -79,8 +78,7 @@ final class TrainingSet {
 
   /** What has been read so far: features by number, in the order in which they came. */
   private static final class Reading {
-    private final KeyTable keys = new KeyTable();
-    private final Numbers counts = new Numbers();
+    private final FeatureCounts counts = new FeatureCounts();
     private final Map<String, Integer> numberOfLabel = new HashMap<>();
     private final Numbers offsets = new Numbers();
     private final Numbers features;
@@ -145,27 +143,24 @@ final class TrainingSet {
 
     private void addFeatures(Example example) {
       if (text) {
-        textFeatures.of(example.text(), this::feature);
+        textFeatures.of(example.text(), key -> feature(key, true), key -> feature(key, false));
         return;
       }
       double scale = InputRows.scale(example.values());
       for (int i = 0; i < example.indices().length; i++) {
-        feature(example.indices()[i]);
+        feature(example.indices()[i], true);
         values.add(Float.floatToRawIntBits((float) (scale * example.values()[i])));
       }
     }
 
-    private void feature(long key) {
-      if (sharedRows > 0) {
-        features.add((int) (key % sharedRows));
-        return;
-      }
-      int number = keys.add(key);
-      if (number == counts.size()) {
-        counts.add(0);
-      }
-      counts.set(number, counts.get(number) + 1);
-      features.add(number);
+    private void feature(long key, boolean isWord) {
+      features.add(sharedRows > 0 ? (int) (key % sharedRows) : counts.add(key, isWord));
+    }
+
+    FeatureCounts.Kept kept(TrainingOptions options) {
+      return sharedRows > 0
+          ? new FeatureCounts.Kept(Vocabulary.shared(sharedRows), null, 0)
+          : counts.keep(options.minCount(), options.maxFeatures());
     }
 
     List<String> labelNames() {
@@ -203,39 +198,6 @@ final class TrainingSet {
     }
   }
 
-  /**
-   * The features that are kept.
-   *
-   * @param rowOf by number of a feature, its row, negative if it is left out; null if features
-   *     share rows, which are what is there already
-   */
-  private record Kept(Vocabulary vocabulary, int[] rowOf) {
-    static Kept of(Reading reading, TrainingOptions options, int minCount) {
-      if (options.sharedRows() > 0) {
-        return new Kept(Vocabulary.shared(options.sharedRows()), null);
-      }
-      // Frequent features lie together: the table's part that is used most stays in the cache.
-      long[] order =
-          IntStream.range(0, reading.counts.size())
-              .filter(number -> reading.counts.get(number) >= minCount)
-              .mapToLong(number -> ((long) -reading.counts.get(number) << Integer.SIZE) | number)
-              .sorted()
-              .limit(options.maxFeatures())
-              .toArray();
-      int[] rowOf = new int[reading.counts.size()];
-      Arrays.fill(rowOf, -1);
-      KeyTable keys = new KeyTable(order.length);
-      for (long countAndNumber : order) {
-        int number = (int) countAndNumber;
-        rowOf[number] = keys.add(reading.keys.key(number));
-      }
-      if (keys.size() == 0) {
-        keys.add(0); // a table needs a row
-      }
-      return new Kept(Vocabulary.of(keys), rowOf);
-    }
-  }
-
   boolean isText() {
     return text;
   }
@@ -248,9 +210,9 @@ final class TrainingSet {
     return labelNames;
   }
 
-  /** How often a feature had to occur to be kept. */
-  int minCount() {
-    return minCount;
+  /** How many features were left out. */
+  int featuresLeftOut() {
+    return featuresLeftOut;
   }
 
   /** The number of examples. */
@@ -258,9 +220,32 @@ final class TrainingSet {
     return offsets.size() - 1;
   }
 
-  /** How many labels all examples have together. */
-  int labels() {
-    return labels.size();
+  /**
+   * How many labels all examples have together, of each those that can have their turn: a few
+   * examples with thousands of labels do not speak for all others.
+   */
+  int labelsInTurn() {
+    return examples()
+        .map(example -> Math.min(TrainingOptions.MOST_EPOCHS, labelsOf(example)))
+        .sum();
+  }
+
+  /** How many examples have more than one label. */
+  int withSeveralLabels() {
+    return (int) examples().filter(example -> labelsOf(example) > 1).count();
+  }
+
+  private IntStream examples() {
+    return IntStream.range(0, size());
+  }
+
+  private int labelsOf(int example) {
+    return labelOffsets.get(example + 1) - labelOffsets.get(example);
+  }
+
+  /** How many examples have no feature that was kept. */
+  int withoutFeatures() {
+    return (int) examples().filter(example -> length(example) == 0).count();
   }
 
   /** The features of examples, in the given order. */
@@ -296,7 +281,7 @@ final class TrainingSet {
    */
   int label(int example, int epoch, long seed) {
     int begin = labelOffsets.get(example);
-    int count = labelOffsets.get(example + 1) - begin;
+    int count = labelsOf(example);
     if (count == 1) {
       return labels.get(begin);
     }

@@ -100,6 +100,9 @@ final class ClassifierTest {
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       assertEquals(5, classifier.predict("", 5).size());
       assertEquals(classifier.predict("", 5), classifier.predict("qqqqqq", 5));
+      assertFalse(classifier.knowsFeatureOf(Example.ofText("qqqqqq")));
+      assertFalse(classifier.knowsFeatureOf(Example.ofText("")));
+      assertTrue(classifier.knowsFeatureOf(Example.ofText("qqqqqq my-own7")));
     }
   }
 
@@ -160,6 +163,12 @@ final class ClassifierTest {
             classifier.predict(new int[] {100_003, 5}, values, 4));
       }
       assertThrows(IllegalArgumentException.class, () -> classifier.predict("a text", 1));
+      assertTrue(classifier.knowsFeatureOf(sparse(3, random)));
+      assertFalse(
+          classifier.knowsFeatureOf(
+              Example.ofFeatures(new int[] {999}, new float[] {1}, List.of())));
+      assertThrows(
+          IllegalArgumentException.class, () -> classifier.knowsFeatureOf(Example.ofText("a")));
     }
   }
 
@@ -213,18 +222,16 @@ final class ClassifierTest {
     assertEquals(10, options.epochs(2_000, 2_000));
     assertEquals(40, options.epochs(10, 10));
     assertEquals(9, options.withEpochs(9).epochs(10, 10));
-    assertEquals(1, options.classes(1024, 1_000_000, 1_000_000));
-    assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025, 1_000_000, 1_000_000));
-    assertEquals(1, options.classes(10_000, 20_000, 20_000));
-    assertEquals(ClassAssignment.defaultCount(10_001), options.classes(10_001, 20_000, 20_000));
+    assertEquals(1, options.classes(1024, 1_000_000, 0, 3));
+    assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025, 1_000_000, 0, 3));
+    assertEquals(1, options.classes(10_000, 20_000, 0, 5));
+    assertEquals(ClassAssignment.defaultCount(10_001), options.classes(10_001, 20_000, 0, 5));
+    assertEquals(1, options.classes(5_000, 2_000, 200, 20));
     assertEquals(
         ClassAssignment.defaultCount(5_000),
-        options.classes(5_000, 2_000, 4_000),
+        options.classes(5_000, 2_000, 201, 20),
         "several labels");
-    assertEquals(5, options.withClasses(9).classes(5, 100, 100));
-    assertEquals(1, options.minCount(500_000));
-    assertEquals(2, options.minCount(500_001));
-    assertEquals(1, options.withMinCount(1).minCount(500_001));
+    assertEquals(5, options.withClasses(9).classes(5, 100, 0, 40));
   }
 
   private static Example text(String text) {

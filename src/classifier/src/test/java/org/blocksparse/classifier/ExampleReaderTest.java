@@ -109,17 +109,34 @@ final class ExampleReaderTest {
   }
 
   @Test
-  void theFormat_isThatOfTheFirstLineThatIsCertain() throws IOException {
+  void theFormat_isWhatTheFirstLinesShow() throws IOException {
     assertEquals(
         List.of("[] no label", "[] ", "[] Meeting 10:30 tomorrow", "[] 1 2", "[a] b", "[] 1 2:3"),
         read("no label\n\nMeeting 10:30 tomorrow\n1 2\n__label__a b\n1 2:3").stream()
             .map(Example::toString)
             .toList());
     assertEquals(
-        List.of("[] 0 features", "[5] 0 features", "[1] 2 features", "[__label__a] 0 features"),
-        read("\n5\n1 2:3 4:.5e-3 \n__label__a\n").stream().map(Example::toString).toList());
+        List.of("[] 0 features", "[5] 0 features", "[1] 2 features", "[not__label__a] 0 features"),
+        read("\n5\n1 2:3 4:.5e-3 \nnot__label__a\n").stream().map(Example::toString).toList());
     assertEquals(0, read("3 8 23\n").size());
     assertEquals("[] 3 8 23", read("3 8 23\n__label__a b\n").get(0).toString());
+  }
+
+  @Test
+  void aTextThatLooksLikeFeatures_isAText_ifALabelFollows() throws IOException {
+    String text = "Genesis 1:1\nMeeting 10:30\n1 2:3\n";
+    assertEquals(
+        List.of("[] Genesis 1:1", "[] Meeting 10:30", "[] 1 2:3", "[a] b"),
+        read(text + "__label__a b\n").stream().map(Example::toString).toList());
+    ExampleReader reader = reader(text + "no label\n", ExampleFormat.AUTO, true);
+    assertEquals(3, reader.examples().count());
+    assertEquals(
+        "input: line 4: expected index:value, with an index in [0, 2147483647] and a finite value,"
+            + " but was 'label'; --format text if these are texts",
+        reader.firstProblem().orElseThrow());
+    ExampleReader certain = reader("no label\n", ExampleFormat.SPARSE, true);
+    assertEquals(0, certain.examples().count());
+    assertTrue(certain.firstProblem().orElseThrow().endsWith(" but was 'label'"));
   }
 
   @Test
@@ -246,6 +263,28 @@ final class ExampleReaderTest {
     assertEquals(
         List.of("none", "[1] 1 features", "[] 0 features", "none", "[2] 1 features"), told);
     assertEquals(1, reader.badLines());
+  }
+
+  @Test
+  void aHeader_isComparedWithWhatFollows_atTheEnd() throws IOException {
+    assertEquals("", problemOfHeader("3 9 4\n1 3:1\n2 4:1\n\n")); // the empty one counts
+    assertEquals("", problemOfHeader("2 9 4\n1 3:1\n2 4:1\n\n")); // or not
+    assertEquals("", problemOfHeader("1 3:1\n2 4:1\n"));
+    assertEquals("", problemOfHeader("3 9 4\n__label__a b\n")); // of a text
+    assertEquals(
+        "input: line 1 tells of 3,000 examples, but 2 follow; the file may be cut off",
+        problemOfHeader("3000 9 4\n1 3:1\n1 x:1\n"));
+    assertEquals(
+        "input: line 1 tells of 1 examples, but 2 follow", problemOfHeader("1 9 4\n1 3:1\n2 4:1"));
+    ExampleReader reader = reader("3 9 4\n1 3:1\n2 4:1\n", ExampleFormat.AUTO, false);
+    assertEquals(2, reader.examples().limit(2).count());
+    assertTrue(reader.problemOfHeader().isEmpty());
+  }
+
+  private static String problemOfHeader(String text) throws IOException {
+    ExampleReader reader = reader(text, ExampleFormat.AUTO, true);
+    while (reader.nextLine()) {}
+    return reader.problemOfHeader().orElse("");
   }
 
   @Test

@@ -76,6 +76,18 @@ final class TrainingSetTest {
   }
 
   @Test
+  void aFewExamplesWithVeryManyLabels_doNotSpeakForAll() {
+    Stream<Example> one = Stream.generate(() -> Example.ofText("a", "x")).limit(9900);
+    List<String> all = IntStream.range(0, 2000).mapToObj(label -> "l" + label).toList();
+    Stream<Example> many = Stream.generate(() -> Example.ofText("a", all)).limit(100);
+    TrainingSet set = TrainingSet.of(Stream.concat(one, many), TrainingOptions.defaults());
+    assertEquals(9900 + 100 * 40, set.labelsInTurn());
+    assertEquals(100, set.withSeveralLabels());
+    // Of ten times as many, so that they are not few.
+    assertEquals(7, TrainingOptions.defaults().epochs(100_000, 10 * set.labelsInTurn()));
+  }
+
+  @Test
   void moreThanThereIsRoomFor_isToldByTheExample_withWhatHelps() {
     Example text = Example.ofText("a b", "x", "y", "z");
     assertTooMany(
@@ -104,6 +116,46 @@ final class TrainingSetTest {
                 IllegalArgumentException.class,
                 () -> TrainingSet.of(examples, TrainingOptions.defaults(), most))
             .getMessage());
+  }
+
+  @Test
+  void manyFeatures_areAllKept_upToTheMost() {
+    int most = TrainingOptions.defaults().maxFeatures();
+    for (int features : new int[] {500_001, most, most + 1}) {
+      Example example =
+          Example.ofFeatures(
+              IntStream.range(0, features).toArray(), new float[features], List.of("x"));
+      TrainingSet set = TrainingSet.of(Stream.of(example), TrainingOptions.defaults());
+      assertEquals(Math.min(features, most), set.vocabulary().rows());
+      assertEquals(features - Math.min(features, most), set.featuresLeftOut());
+    }
+  }
+
+  @Test
+  void rareWordsOfTexts_areKept_beforeFrequentPairs() {
+    // All twelve pairs of four words, which come more often than three other words.
+    Stream<Example> frequent =
+        Stream.generate(() -> Example.ofText("a b a c a d b c b d c d a", "x")).limit(9);
+    Stream<Example> rare = Stream.of("e", "f", "g").map(word -> Example.ofText(word, "y"));
+    TrainingSet set =
+        TrainingSet.of(
+            Stream.concat(frequent, rare), TrainingOptions.defaults().withMaxFeatures(14));
+    assertEquals(5, set.featuresLeftOut());
+    assertEquals(0, set.withoutFeatures());
+  }
+
+  @Test
+  void examplesOfNoFeatureThatIsKept_areCounted() {
+    TrainingSet set =
+        TrainingSet.of(
+            Stream.of(
+                Example.ofText("a", "x"),
+                Example.ofText("", "x"),
+                Example.ofText("b", "x"),
+                Example.ofText("a", "x")),
+            TrainingOptions.defaults().withMinCount(2));
+    assertEquals(2, set.withoutFeatures());
+    assertEquals(1, set.featuresLeftOut());
   }
 
   @Test

@@ -9,14 +9,17 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.ExampleReader;
+import org.blocksparse.classifier.InvalidInputException;
 
 /**
  * Examples that are read from a file or a pipe. Tells how far it is while it is read, and at the
- * end how many lines were left out.
+ * end how many lines were left out, and whether there are as many as the header tells.
  */
 final class Input implements AutoCloseable {
   private static final int LINES_BETWEEN_LOOKS = 64; // at the clock
 
+  private final String name;
+  private final String labelPrefix;
   private final ExampleReader reader;
 
   /** Tells where in the file reading is; null if that is not known. */
@@ -28,15 +31,29 @@ final class Input implements AutoCloseable {
   private final ProgressLine progress;
 
   private long lines;
+  private long examples;
+  private boolean isText;
+  private boolean hasLabels;
   private boolean ended;
 
   /**
    * What a reader reads.
    *
+   * @param name stands for it in messages
+   * @param labelPrefix what labels in a text begin with
    * @param task what is done while it is read; null: nothing is told
    * @param file below the reader, which closes it; null if this is not a file of a known size
    */
-  Input(String task, ExampleReader reader, FileChannel file, PrintWriter err) throws IOException {
+  Input(
+      String name,
+      String labelPrefix,
+      String task,
+      ExampleReader reader,
+      FileChannel file,
+      PrintWriter err)
+      throws IOException {
+    this.name = name;
+    this.labelPrefix = labelPrefix;
     this.reader = reader;
     this.file = file;
     this.err = err;
@@ -50,12 +67,38 @@ final class Input implements AutoCloseable {
       end();
       return false;
     }
+    reader.example().ifPresent(this::count);
     if (++lines % LINES_BETWEEN_LOOKS == 0 && progress != null) {
       progress.show(
           file == null ? lines : file.position(),
           () -> "%,.0f examples/s".formatted(lines / progress.seconds()));
     }
     return true;
+  }
+
+  private void count(Example example) {
+    examples++;
+    isText = example.isText();
+    hasLabels |= !example.labels().isEmpty();
+  }
+
+  /**
+   * Refuses what nothing can be learned from, or measured by.
+   *
+   * @throws InvalidInputException if no example has a label of those that were read
+   */
+  void requireLabels() {
+    if (examples == 0) {
+      throw new InvalidInputException(name + ": no examples");
+    }
+    if (!hasLabels) {
+      String which =
+          isText
+              ? "words that begin with " + labelPrefix + " (--label-prefix)"
+              : "what a line begins with, with commas between them";
+      throw new InvalidInputException(
+          "%s: none of %,d examples has a label; labels are %s".formatted(name, examples, which));
+    }
   }
 
   /** What the line holds; empty if it is a header, or was left out. */
@@ -93,7 +136,7 @@ final class Input implements AutoCloseable {
     reader.close();
   }
 
-  /** Says how many lines were left out, if any. */
+  /** Says what there is to say of all lines. */
   private void end() {
     if (ended) {
       return;
@@ -107,6 +150,7 @@ final class Input implements AutoCloseable {
         .ifPresent(
             problem ->
                 err.printf("Left out %,d bad lines; the first: %s%n", reader.badLines(), problem));
+    reader.problemOfHeader().ifPresent(problem -> err.printf("Warning: %s%n", problem));
     err.flush();
   }
 }

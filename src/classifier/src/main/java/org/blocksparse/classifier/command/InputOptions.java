@@ -25,7 +25,8 @@ final class InputOptions {
       defaultValue = "auto",
       description =
           "text: '__label__a words', as fastText's. sparse: 'a,b 17:0.5 42:1', that of the extreme"
-              + " classification repository. By default what the first line shows that is certain.")
+              + " classification repository. By default text if one of the first thousand lines has a"
+              + " label as that, else what they look like.")
   private ExampleFormat format;
 
   @Option(
@@ -77,16 +78,18 @@ final class InputOptions {
   private Input open(String file, String task, ExampleFormat as, String prefix, PrintWriter err)
       throws IOException {
     if (isStandardInput(file)) {
-      return new Input(task, reader("standard input", System.in, as, prefix), null, err);
+      String name = "standard input";
+      return new Input(name, prefix, task, reader(name, System.in, as, prefix), null, err);
     }
     Path path = Path.of(file);
     if (!Files.isRegularFile(path)) {
-      return new Input(task, ExampleReader.open(path, as, prefix, skipBadLines), null, err);
+      ExampleReader reader = ExampleReader.open(path, as, prefix, skipBadLines);
+      return new Input(file, prefix, task, reader, null, err);
     }
     FileChannel channel = FileChannel.open(path);
     try {
       ExampleReader reader = reader(file, Channels.newInputStream(channel), as, prefix);
-      return new Input(task, reader, channel, err);
+      return new Input(file, prefix, task, reader, channel, err);
     } catch (Throwable e) {
       channel.close();
       throw e;

@@ -55,6 +55,8 @@ final class PredictCommand implements Callable<Integer> {
 
   @Mixin private Streams streams;
 
+  private long withoutFeatures;
+
   @Override
   public Integer call() throws IOException {
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
@@ -72,6 +74,15 @@ final class PredictCommand implements Callable<Integer> {
       }
       answer(classifier, waiting, out);
     }
+    if (withoutFeatures > 0) {
+      streams
+          .err()
+          .printf(
+              "%,d lines have no feature that the model knows: their answer is that for an empty"
+                  + " line%n",
+              withoutFeatures);
+      streams.err().flush();
+    }
     return ExitCode.OK;
   }
 
@@ -83,6 +94,7 @@ final class PredictCommand implements Callable<Integer> {
     for (Optional<Example> example : waiting) {
       out.println(example.isPresent() ? line(answers.next()) : "");
     }
+    withoutFeatures += examples.stream().filter(e -> !classifier.knowsFeatureOf(e)).count();
     waiting.clear();
     Streams.flush(out);
   }

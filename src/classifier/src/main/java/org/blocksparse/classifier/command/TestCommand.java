@@ -44,6 +44,7 @@ final class TestCommand implements Callable<Integer> {
   @Mixin private Streams streams;
 
   private long withUnknownLabels;
+  private long withoutFeatures;
 
   @Override
   public Integer call() throws IOException {
@@ -60,15 +61,16 @@ final class TestCommand implements Callable<Integer> {
               examples.examples().peek(example -> countUnknown(classifier, example)),
               top.stream().mapToInt(Integer::intValue).max().orElseThrow());
       double seconds = (System.nanoTime() - began) * 1e-9;
-      if (metrics.rows() == 0) {
-        throw new InvalidInputException(file + ": no example has a label");
-      }
+      examples.requireLabels();
       out.printf("%,d examples in %.2f s", metrics.rows(), seconds);
       if (metrics.rowsWithoutLabels() > 0) {
         out.printf("; %,d without labels were left out", metrics.rowsWithoutLabels());
       }
       if (withUnknownLabels > 0) {
         out.printf("; %,d have labels that the model does not know", withUnknownLabels);
+      }
+      if (withoutFeatures > 0) {
+        out.printf("; %,d have no feature that the model knows", withoutFeatures);
       }
       out.printf("%n%4s %9s %9s %9s%n", "k", "P@k", "R@k", "nDCG@k");
       for (int k : top) {
@@ -81,6 +83,9 @@ final class TestCommand implements Callable<Integer> {
   }
 
   private void countUnknown(Classifier classifier, Example example) {
-    withUnknownLabels += example.labels().stream().allMatch(classifier::knows) ? 0 : 1;
+    if (!example.labels().isEmpty()) {
+      withUnknownLabels += example.labels().stream().allMatch(classifier::knows) ? 0 : 1;
+      withoutFeatures += classifier.knowsFeatureOf(example) ? 0 : 1;
+    }
   }
 }

@@ -93,13 +93,15 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--min-count",
       paramLabel = "N",
-      description = "Leave out features that occur less often (1; 2 if there are many).")
+      description = "Leave out features that occur less often (1).")
   private Integer minCount;
 
   @Option(
       names = "--max-features",
       paramLabel = "N",
-      description = "Keep the N most frequent features (1000000, which is the most).")
+      description =
+          "Keep the N most frequent features, in one half of them words alone (1000000, which is the"
+              + " most).")
   private Integer maxFeatures;
 
   @Option(
@@ -189,9 +191,7 @@ final class TrainCommand implements Callable<Integer> {
     TrainingOptions options = options().withListener(log).withStop(ctrlC::isPressed);
     PrintWriter out = streams.out();
     try (Input examples = input.open(file, "reading", streams.err());
-        Classifier classifier =
-            Classifier.train(
-                examples.examples().peek(log::read).peek(this::requireText), options)) {
+        Classifier classifier = train(examples, log, options)) {
       log.close();
       save(classifier, output);
       out.printf(
@@ -203,6 +203,15 @@ final class TrainCommand implements Callable<Integer> {
     }
     tellWaysOn(out);
     out.flush();
+  }
+
+  private Classifier train(Input examples, TrainingLog log, TrainingOptions options) {
+    try {
+      return Classifier.train(examples.examples().peek(log::read).peek(this::requireText), options);
+    } catch (IllegalArgumentException e) {
+      examples.requireLabels(); // where there is none, this says more
+      throw e;
+    }
   }
 
   /** Options for texts mean nothing to features. */
@@ -258,9 +267,7 @@ final class TrainCommand implements Callable<Integer> {
     if (validation != null) {
       try (Input others = input.open(validation, "reading " + validation, streams.err())) {
         List<Example> examples = others.examples().toList();
-        if (examples.stream().allMatch(example -> example.labels().isEmpty())) {
-          throw new InvalidInputException(validation + ": no example has a label");
-        }
+        others.requireLabels();
         options =
             patience == null
                 ? options.withValidation(examples)

@@ -23,6 +23,8 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private double averageLoss = Double.NaN;
   private long examples;
   private long withoutLabels;
+  private int featuresLeftOut;
+  private int withoutFeatures;
   private volatile boolean hasLearned;
 
   /**
@@ -42,12 +44,24 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   }
 
   @Override
+  public void leftOut(int features, int examplesWithoutFeatures) {
+    featuresLeftOut = features;
+    withoutFeatures = examplesWithoutFeatures;
+  }
+
+  @Override
   public void begin(int count, int epochs, int features, int labels, int classes) {
     out.printf(
         "%,d examples, %,d features, %,d labels in %,d classes; read in %.1f s%n",
         count, features, labels, classes, (System.nanoTime() - began) * 1e-9);
     if (withoutLabels > 0) {
       out.printf("%,d more have no label and are left out%n", withoutLabels);
+    }
+    if (featuresLeftOut > 0) {
+      out.printf("%,d more features are left out (--min-count, --max-features)%n", featuresLeftOut);
+    }
+    if (withoutFeatures > 0) {
+      out.printf("%,d examples have no feature that was kept%n", withoutFeatures);
     }
     out.printf("Training on each example %d times; Ctrl-C ends it and keeps the model%n", epochs);
     out.flush();

@@ -173,7 +173,9 @@ final class CommandTest {
     assertEquals(lines.get(1), lines.get(0));
     assertTrue(runWell("test", model, test, "--label-prefix", "__label__").startsWith("200 "));
     assertEquals(
-        others + ": no example has a label\n",
+        others
+            + ": none of 200 examples has a label; labels are words that begin with __label__"
+            + " (--label-prefix)\n",
         run("test", model, others, "--label-prefix", "__label__").err());
     try (Classifier classifier = Classifier.load(model)) {
       assertEquals("#", classifier.labelPrefix());
@@ -184,10 +186,30 @@ final class CommandTest {
   void examplesWithLabelsThatTheModelDoesNotKnow_areCounted() throws IOException {
     Files.write(model, trained);
     Files.writeString(
-        test, "__label__label1 __label__new a\n__label__other b\n", StandardOpenOption.APPEND);
+        test, "__label__label1 __label__new of\n__label__other of\n", StandardOpenOption.APPEND);
     String told = runWell("test", model, test).lines().findFirst().orElseThrow();
     assertTrue(told.startsWith("202 examples in "), told);
     assertTrue(told.endsWith(" s; 2 have labels that the model does not know"), told);
+  }
+
+  @Test
+  void examplesAndLines_ofNothingThatTheModelKnows_areCounted() throws IOException {
+    String lines = "__label__label1\n__label__label2 qqq\n";
+    Files.writeString(training, lines, StandardOpenOption.APPEND);
+    String told =
+        runWell("train", "-o", model, "--epochs", 1, "--min-count", 2, "--no-chart", training);
+    assertTrue(told.contains(" more features are left out (--min-count, --max-features)"), told);
+    assertTrue(told.contains("\n2 examples have no feature that was kept\n"), told);
+    Files.writeString(test, lines + "qqq\n", StandardOpenOption.APPEND);
+    String tested = runWell("test", model, test).lines().findFirst().orElseThrow();
+    assertTrue(tested.endsWith(" left out; 2 have no feature that the model knows"), tested);
+    Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n\nqqq\n");
+    Result predicted = run("predict", model, texts);
+    assertEquals(
+        "2 lines have no feature that the model knows: their answer is that for an empty line\n",
+        predicted.err());
+    List<String> answers = predicted.out().lines().toList();
+    assertEquals(answers.get(1), answers.get(2));
   }
 
   @Test
@@ -285,7 +307,24 @@ final class CommandTest {
     assertEquals(2, refused.code());
     List<String> told = refused.err().lines().toList();
     assertTrue(told.get(0).startsWith("Left out 2 bad lines; the first: "), refused.err());
-    assertEquals("examples: none has a label", told.get(1));
+    assertEquals(training + ": no examples", told.get(1));
+  }
+
+  @Test
+  void examplesWithoutAnyLabel_areRefused_withWhatALabelIs() throws IOException {
+    Path sparse = Files.writeString(folder.resolve("none.txt"), " 3:1\n 4:1\n");
+    String told =
+        sparse
+            + ": none of 2 examples has a label; labels are what a line begins with, with commas"
+            + " between them\n";
+    assertEquals(told, run("train", "-o", model, sparse).err());
+    assertEquals(told, run("train", "-o", model, "--validation", sparse, training).err());
+    Files.writeString(training, "#a b\n");
+    assertEquals(
+        training
+            + ": none of 1 examples has a label; labels are words that begin with __label__"
+            + " (--label-prefix)\n",
+        run("train", "-o", model, "--format", "text", training).err());
   }
 
   @Test
@@ -358,7 +397,9 @@ final class CommandTest {
   void eachLineHasAnAnswer_anEmptyOneToo() throws IOException {
     Files.write(model, trained);
     Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n\n \nword11 of\n\n");
-    assertEquals(5, runWell("predict", model, texts, "--top", 1).lines().count());
+    Result result = run("predict", model, texts, "--top", 1);
+    assertEquals(0, result.code());
+    assertEquals(5, result.out().lines().count());
   }
 
   @Test
@@ -376,6 +417,18 @@ final class CommandTest {
     Result refused = run("train", "-o", model, zipped);
     assertEquals(2, refused.code());
     assertEquals(zipped + ": ends in the middle: it is cut off\n", refused.err());
+  }
+
+  @Test
+  void aFileOfFewerExamplesThanItsHeaderTells_isTold() throws IOException {
+    Path sparse = Files.writeString(folder.resolve("short.txt"), "3 9 3\n1,2 3:1 5:2\n2 4:1\n");
+    Result result = run("train", "-o", model, "--epochs", 1, "--no-chart", sparse);
+    assertEquals(0, result.code());
+    assertEquals(
+        "Warning: "
+            + sparse
+            + ": line 1 tells of 3 examples, but 2 follow; the file may be cut off\n",
+        result.err());
   }
 
   @Test
@@ -403,7 +456,7 @@ final class CommandTest {
         "train {}/train.txt                    | Missing required option: '--output=MODEL'",
         "test {}/none {}/test.txt              | there is no file {}/none",
         "test {}/test.txt {}/test.txt          | {}/test.txt: header: ",
-        "train -o {}/m {}/empty                | examples: none has a label",
+        "train -o {}/m {}/empty                | {}/empty: no examples",
         "train -o {}/m {}/folder               | {}/folder: ",
         "train -o {}/m --label-prefix= {}/train.txt | labelPrefix: expected at least one character",
         "train -o {}/m --threads 0 {}/train.txt | --threads: expected a number in [1, 2147483647]"
@@ -425,7 +478,7 @@ final class CommandTest {
         "export {}/none {}/npz                 | there is no file {}/none",
         "export {}/test.txt {}/test.txt        | NPZ: {}/test.txt is the same file as {}/test.txt",
         "quantize {}/test.txt {}/test.txt      | OUT: {}/test.txt is the same file as {}/test.txt",
-        "train -o {}/m --validation {}/empty {}/train.txt | {}/empty: no example has a label",
+        "train -o {}/m --validation {}/empty {}/train.txt | {}/empty: no examples",
         "train -o {}/m --chart {}/no/png {}/train.txt | --chart: cannot write {}/no/png",
         "test {}/none {}/test.txt --top ,      | --top: expected numbers with commas between them",
         "test {}/folder {}/test.txt            | {}/folder: ",

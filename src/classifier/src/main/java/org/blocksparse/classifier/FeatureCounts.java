@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.function.IntPredicate;
+
+/**
+ * Features by number, in the order in which they came, with how often each of them has come. Tells
+ * which of them are kept.
+ */
+final class FeatureCounts {
+  private static final int DIGIT_BITS = 16;
+  private static final int DIGITS = 1 << DIGIT_BITS;
+  private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // as in KeyTable
+
+  private final KeyTable keys = new KeyTable();
+  private final Numbers counts = new Numbers();
+
+  /** Features by themselves, and no words in a row. */
+  private final BitSet words = new BitSet();
+
+  /**
+   * The number of a feature that has come once more.
+   *
+   * @param isWord whether it is one by itself; if not, it is several words in a row
+   */
+  int add(long key, boolean isWord) {
+    int number = keys.add(key);
+    if (number == counts.size()) {
+      counts.add(0);
+    }
+    counts.set(number, counts.get(number) + 1);
+    if (isWord) {
+      words.set(number);
+    }
+    return number;
+  }
+
+  int size() {
+    return counts.size();
+  }
+
+  /**
+   * The features that are kept.
+   *
+   * @param rowOf by number of a feature, its row, negative if it is left out; null if features
+   *     share rows, which are what is there already
+   * @param leftOut how many are left out
+   */
+  record Kept(Vocabulary vocabulary, int[] rowOf, int leftOut) {}
+
+  /**
+   * Keeps features that have come so often, the most frequent ones if they are more than there is
+   * room for. Half of the room is for words first: a rare word may be all that the examples of a
+   * rare label have in common, and pairs of frequent words are enough to push it out. Not all of
+   * the room: among very many words most are rare, and say less than frequent pairs. Of features
+   * that are as frequent, words come first, and then hashes choose: otherwise it would be those of
+   * the labels at the beginning of a file.
+   */
+  Kept keep(int minCount, int most) {
+    BitSet kept =
+        first(number -> isFrequent(number, minCount) && words.get(number), (most + 1) / 2);
+    BitSet others =
+        first(
+            number -> isFrequent(number, minCount) && !kept.get(number), most - kept.cardinality());
+    kept.or(others);
+    // Frequent features lie together: the table's part that is used most stays in the cache.
+    long[] order =
+        kept.stream()
+            .mapToLong(number -> ((long) -counts.get(number) << Integer.SIZE) | number)
+            .sorted()
+            .toArray();
+    int[] rowOf = new int[size()];
+    Arrays.fill(rowOf, -1);
+    KeyTable table = new KeyTable(order.length);
+    for (long countAndNumber : order) {
+      int number = (int) countAndNumber;
+      rowOf[number] = table.add(keys.key(number));
+    }
+    if (table.size() == 0) {
+      table.add(0); // a table needs a row
+    }
+    return new Kept(Vocabulary.of(table), rowOf, size() - order.length);
+  }
+
+  private boolean isFrequent(int number, int minCount) {
+    return counts.get(number) >= minCount;
+  }
+
+  /** Of some features those that come first by rank, so many. */
+  private BitSet first(IntPredicate among, int most) {
+    BitSet all = new BitSet(size());
+    for (int number = 0; number < size(); number++) {
+      all.set(number, among.test(number));
+    }
+    if (all.cardinality() > most) {
+      long end = rankAt(all, most);
+      for (int number = all.nextSetBit(0); number >= 0; number = all.nextSetBit(number + 1)) {
+        all.set(number, rank(number) < end);
+      }
+    }
+    return all;
+  }
+
+  /**
+   * The rank at a place in the order of ranks. It is found digit by digit: to sort all features
+   * would take as much memory as they do.
+   */
+  private long rankAt(BitSet among, int place) {
+    long found = 0;
+    int left = place;
+    for (int shift = Long.SIZE - DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
+      int[] countOf = new int[DIGITS];
+      for (int n = among.nextSetBit(0); n >= 0; n = among.nextSetBit(n + 1)) {
+        long digits = rank(n) >>> shift;
+        if (digits >>> DIGIT_BITS == found) {
+          countOf[(int) digits & (DIGITS - 1)]++;
+        }
+      }
+      int digit = 0;
+      while (left >= countOf[digit]) {
+        left -= countOf[digit++];
+      }
+      found = (found << DIGIT_BITS) | digit;
+    }
+    return found;
+  }
+
+  /** The smaller, the more a feature is worth; not negative. */
+  private long rank(int number) {
+    long rarity = (long) Numbers.MOST - counts.get(number);
+    long isInARow = words.get(number) ? 0 : 1;
+    long hash = (keys.key(number) * MULTIPLIER) >>> Integer.SIZE;
+    return (((rarity << 1) | isInARow) << Integer.SIZE) | hash;
+  }
+}
