@@ -225,7 +225,10 @@ public final class ExampleReader implements AutoCloseable {
 
   private void leaveOut(String problem) {
     if (!skipsBadLines) {
-      throw new InvalidInputException(problem);
+      // Where the format is not known, all lines would be left out.
+      boolean helps = format != ExampleFormat.AUTO;
+      throw new InvalidInputException(
+          helps ? problem + "; --skip-bad-lines leaves it out" : problem);
     }
     badLines++;
     firstProblem = firstProblem == null ? problem : firstProblem;

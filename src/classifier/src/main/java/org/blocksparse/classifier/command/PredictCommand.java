@@ -64,13 +64,16 @@ final class PredictCommand implements Callable<Integer> {
         Input examples = input.open(file, task, classifier, streams.err())) {
       int most = Math.min(MOST_AT_ONCE, Math.max(1, MOST_LABELS_AT_ONCE / top));
       List<Optional<Example>> waiting = new ArrayList<>();
-      while (examples.nextLine()) {
-        waiting.add(examples.example());
-        if (waiting.size() == most || !examples.ready()) {
-          answer(classifier, waiting, out);
+      try {
+        while (examples.nextLine()) {
+          waiting.add(examples.example());
+          if (waiting.size() == most || !examples.ready()) {
+            answer(classifier, waiting, out);
+          }
         }
+      } finally { // a line that ends the reading takes no answer from those before it
+        answer(classifier, waiting, out);
       }
-      answer(classifier, waiting, out);
     }
     return ExitCode.OK;
   }

@@ -279,6 +279,18 @@ final class CommandTest {
   }
 
   @Test
+  void linesBeforeABadOne_haveTheirAnswers() throws IOException {
+    Path sparse = folder.resolve("sparse.txt");
+    runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, sparse);
+    Path lines = Files.writeString(folder.resolve("lines"), " 3:1\n 4:1\n x:1\n 5:1\n");
+    Result refused = run("predict", model, lines, "--top", 1);
+    assertEquals(2, refused.code());
+    assertEquals(2, refused.out().lines().count(), refused.out());
+    assertTrue(refused.err().startsWith(lines + ": line 3: expected index:"), refused.err());
+    assertTrue(refused.err().endsWith("; --skip-bad-lines leaves it out\n"), refused.err());
+  }
+
+  @Test
   void badLines_areTold_whereNoneIsRight() throws IOException {
     Files.writeString(training, "neither this\nnor that\n");
     Result refused = run("train", "-o", model, "--skip-bad-lines", training);
@@ -383,7 +395,10 @@ final class CommandTest {
     Files.writeString(training, "__label__ nameless\n", StandardOpenOption.APPEND);
     Result refused = run("train", "-o", model, training);
     assertEquals(2, refused.code());
-    assertEquals(training + ": line 2001: a label has no name: '__label__'\n", refused.err());
+    assertEquals(
+        training
+            + ": line 2001: a label has no name: '__label__'; --skip-bad-lines leaves it out\n",
+        refused.err());
     assertTrue(Files.notExists(model));
     Result skipped =
         run("train", "-o", model, "--epochs", 1, "--skip-bad-lines", "--no-chart", training);
