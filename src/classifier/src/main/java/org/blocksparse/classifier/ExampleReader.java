@@ -36,7 +36,7 @@ public final class ExampleReader implements AutoCloseable {
 
   private final String name;
   private final LineReader lines;
-  private final LineParser parser;
+  private LineParser parser;
   private final boolean skipsBadLines;
   private ExampleFormat format;
 
@@ -118,6 +118,17 @@ public final class ExampleReader implements AutoCloseable {
     boolean zipped = GzipStream.isMagic(buffered.read(), buffered.read());
     buffered.reset();
     return zipped ? new GzipStream(buffered) : buffered;
+  }
+
+  /**
+   * Has this drop the labels of all examples that follow, where they do not matter: then what would
+   * not be a label, as one without a name, makes no line a bad one.
+   *
+   * @return this
+   */
+  public ExampleReader withoutLabels() {
+    parser = parser.withoutLabels();
+    return this;
   }
 
   /**

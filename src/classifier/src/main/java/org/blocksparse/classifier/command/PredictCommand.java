@@ -61,7 +61,7 @@ final class PredictCommand implements Callable<Integer> {
     PrintWriter out = streams.out();
     String task = Terminal.isThere() ? null : "predicting"; // there the answers tell
     try (Classifier classifier = model.load();
-        Input examples = input.open(file, task, classifier, streams.err())) {
+        Input examples = input.open(file, task, classifier, streams.err()).withoutLabels()) {
       int most = Math.min(MOST_AT_ONCE, Math.max(1, MOST_LABELS_AT_ONCE / top));
       List<Optional<Example>> waiting = new ArrayList<>();
       try {

@@ -291,6 +291,29 @@ final class CommandTest {
   }
 
   @Test
+  void labels_doNotMatter_whereTheyAreNotAskedFor() throws IOException {
+    Files.write(model, trained);
+    Path texts = folder.resolve("texts");
+    Files.writeString(
+        texts, "what does __label__ mean\n__label__ my-own7\nwhat does mean\nmy-own7\n");
+    List<String> answers = runWell("predict", model, texts, "--top", 1).lines().toList();
+    assertEquals(answers.subList(2, 4), answers.subList(0, 2));
+    runWell("latency", model, texts, "--seconds", 1);
+    Result refused = run("test", model, texts);
+    assertEquals(2, refused.code());
+    assertTrue(refused.err().startsWith(texts + ": line 1: a label has no name"), refused.err());
+  }
+
+  @Test
+  void labelsOfSparseFeatures_doNotMatter_whereTheyAreNotAskedFor() throws IOException {
+    Path sparse = folder.resolve("sparse.txt");
+    runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, sparse);
+    Path lines = Files.writeString(folder.resolve("lines"), "1,,2 3:1\n 3:1\n");
+    List<String> answers = runWell("predict", model, lines, "--top", 1).lines().toList();
+    assertEquals(answers.get(1), answers.get(0));
+  }
+
+  @Test
   void badLines_areTold_whereNoneIsRight() throws IOException {
     Files.writeString(training, "neither this\nnor that\n");
     Result refused = run("train", "-o", model, "--skip-bad-lines", training);
