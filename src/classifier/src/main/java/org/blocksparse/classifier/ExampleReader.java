@@ -179,7 +179,8 @@ public final class ExampleReader implements AutoCloseable {
     } catch (LineParser.BadLineException e) {
       return new Line(lines.lines(), null, e);
     } catch (IOException e) {
-      throw new IOException(name + ": after line " + lines.lines() + ": " + e.getMessage(), e);
+      String place = lines.lines() == 0 ? "" : "after line " + lines.lines() + ": ";
+      throw new IOException(name + ": " + place + e.getMessage(), e);
     }
   }
 

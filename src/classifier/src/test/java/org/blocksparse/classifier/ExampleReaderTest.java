@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static java.nio.charset.StandardCharsets.UTF_16;
+import static java.nio.charset.StandardCharsets.UTF_16LE;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -16,6 +19,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.zip.GZIPOutputStream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -185,6 +190,51 @@ final class ExampleReaderTest {
     assertTrue(e.getMessage().startsWith("input: line 1: expected a text with words"));
     assertTrue(e.getMessage().chars().noneMatch(Character::isISOControl), e.getMessage());
     assertEquals(List.of(), reader(new byte[0], false).examples().toList());
+  }
+
+  @Test
+  void whatIsNoUtf8_isRefused_withWhatHelps() throws IOException {
+    String text = "__label__a b\n__label__c d\n";
+    ByteArrayOutputStream archive = new ByteArrayOutputStream();
+    try (ZipOutputStream zip = new ZipOutputStream(archive)) {
+      zip.putNextEntry(new ZipEntry("examples.txt"));
+      zip.write(text.getBytes(UTF_8));
+    }
+    String utf16 = "is UTF-16; expected text in UTF-8 or gzip, as <(iconv -f UTF-16 -t UTF-8 FILE)";
+    assertIsForeign(utf16, text.getBytes(UTF_16)); // of the other order than that of Windows
+    assertIsForeign(utf16, ("\uFEFF" + text).getBytes(UTF_16LE));
+    assertIsForeign(
+        "is a zip archive; expected text in UTF-8 or gzip, as <(unzip -p FILE)",
+        archive.toByteArray());
+    for (String[] kind :
+        new String[][] {
+          {"(\u00B5/\u00FD\u0004", "zstd", "zstdcat"},
+          {"\u00FD7zXZ\0\0\u0004", "xz", "xzcat"},
+          {"BZh91AY&SY\u0001", "bzip2", "bzcat"},
+        }) {
+      assertIsForeign(
+          "is compressed by %s; expected text in UTF-8 or gzip, as <(%s FILE)"
+              .formatted(kind[1], kind[2]),
+          (kind[0] + "\nand so on").getBytes(ISO_8859_1));
+    }
+    assertEquals("[a] PK", read("PK\nBZh9 __label__b\n__label__a PK").get(2).toString());
+  }
+
+  /** Asserts that input is refused, in gzip as well, and that leaving out lines does not help. */
+  private static void assertIsForeign(String problem, byte[] input) throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (GZIPOutputStream zipped = new GZIPOutputStream(bytes)) {
+      zipped.write(input);
+    }
+    for (byte[] file : List.of(input, bytes.toByteArray())) {
+      for (ExampleFormat format : ExampleFormat.values()) {
+        ExampleReader reader =
+            ExampleReader.read("input", new ByteArrayInputStream(file), format, "__label__", true);
+        assertEquals(
+            "input: " + problem + " gives",
+            assertThrows(IOException.class, reader::next).getMessage());
+      }
+    }
   }
 
   @Test
