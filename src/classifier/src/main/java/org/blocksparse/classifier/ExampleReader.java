@@ -115,7 +115,7 @@ public final class ExampleReader implements AutoCloseable {
   private static InputStream decompressed(InputStream in) throws IOException {
     BufferedInputStream buffered = new BufferedInputStream(in, 1 << 16);
     buffered.mark(2);
-    boolean zipped = GzipStream.isMagic(buffered.read(), buffered.read());
+    boolean zipped = GzipStream.isNext(buffered);
     buffered.reset();
     return zipped ? new GzipStream(buffered) : buffered;
   }

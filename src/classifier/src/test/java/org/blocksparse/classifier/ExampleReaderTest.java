@@ -14,6 +14,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -297,6 +298,33 @@ final class ExampleReaderTest {
     assertEquals(
         List.of("none", "[1] 1 features", "[] 0 features", "none", "[2] 1 features"), told);
     assertEquals(1, reader.badLines());
+  }
+
+  @Test
+  void anEmptyFirstLine_isRead_beforeThereIsMore() throws IOException {
+    InputStream waiting =
+        new InputStream() {
+          private boolean given;
+
+          @Override
+          public int read() throws IOException {
+            if (given) {
+              throw new IOException("would wait");
+            }
+            given = true;
+            return '\n';
+          }
+
+          @Override
+          public int read(byte[] to, int offset, int length) throws IOException {
+            to[offset] = (byte) read();
+            return 1;
+          }
+        };
+    ExampleReader reader =
+        ExampleReader.read("input", waiting, ExampleFormat.TEXT, "__label__", false);
+    assertEquals("[] ", reader.next().orElseThrow().toString());
+    assertThrows(IOException.class, reader::next);
   }
 
   @Test
