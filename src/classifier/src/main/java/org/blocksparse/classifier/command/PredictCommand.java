@@ -93,7 +93,7 @@ final class PredictCommand implements Callable<Integer> {
   private static String line(List<Prediction> predictions) {
     StringBuilder line = new StringBuilder();
     for (Prediction prediction : predictions) {
-      line.append(line.isEmpty() ? "" : "\t").append(prediction.label()).append('\t');
+      line.append(line.isEmpty() ? "" : "\t").append(Printed.of(prediction.label())).append('\t');
       addProbability(prediction.probability(), line);
     }
     return line.toString();

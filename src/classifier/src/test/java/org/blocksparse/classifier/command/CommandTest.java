@@ -22,8 +22,11 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.Texts;
+import org.blocksparse.classifier.TrainingOptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -311,6 +314,31 @@ final class CommandTest {
     Path lines = Files.writeString(folder.resolve("lines"), "1,,2 3:1\n 3:1\n");
     List<String> answers = runWell("predict", model, lines, "--top", 1).lines().toList();
     assertEquals(answers.get(1), answers.get(0));
+  }
+
+  /** Names that only a program can give, or who changes a file. */
+  @Test
+  void controlCharacters_inWhatAModelTells_areEscaped() throws IOException {
+    String name = "a\nb\tc\r\u001b[2J\u2028\u00e9\\";
+    String printed = "a\\nb\\tc\\r\\u001b[2J\\u2028\u00e9\\";
+    Classifier.train(
+            Stream.of(Example.ofText("one", name), Example.ofText("two", "other")),
+            TrainingOptions.defaults().withDimension(4))
+        .save(model);
+    Path texts = Files.writeString(folder.resolve("texts"), "one\n");
+    assertTrue(runWell("predict", model, texts, "--top", 1).startsWith(printed + "\t0."));
+    assertEquals("0 (2): " + printed + " other\n", runWell("classes", model));
+    Path npz = folder.resolve("model.npz");
+    runWell("export", model, npz);
+    assertEquals(printed + "\nother\n", Files.readString(folder.resolve("model.npz.labels.txt")));
+  }
+
+  @Test
+  void controlCharacters_inWhatInfoTells_areEscaped() throws IOException {
+    String file = new String(trained, ISO_8859_1);
+    Files.write(model, file.replace("smoothing", "\\u001bing").getBytes(ISO_8859_1));
+    String told = runWell("info", model);
+    assertTrue(told.startsWith("\\u001bing: 0.1\n"), told);
   }
 
   @Test
