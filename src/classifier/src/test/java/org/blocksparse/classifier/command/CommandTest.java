@@ -23,6 +23,7 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.blocksparse.FloatTensor;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.Texts;
@@ -339,6 +340,26 @@ final class CommandTest {
     Files.write(model, file.replace("smoothing", "\\u001bing").getBytes(ISO_8859_1));
     String told = runWell("info", model);
     assertTrue(told.startsWith("\\u001bing: 0.1\n"), told);
+  }
+
+  @Test
+  void tooLittleMemory_isToldWithWhatAUserCanDo() {
+    OutOfMemoryError heap = new OutOfMemoryError("Java heap space");
+    assertEquals(
+        "not enough memory: Java heap space; java -Xmx sets how much Java takes",
+        Main.tooLittleMemory(heap, "predict", "model"));
+    assertEquals(
+        "not enough memory: Java heap space; java -Xmx sets how much Java takes, and --word-ngrams"
+            + " 1 or --shared-rows N needs less",
+        Main.tooLittleMemory(heap, "train", "-o", "model", "file"));
+    OutOfMemoryError ofTensors =
+        assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
+    String told = Main.tooLittleMemory(ofTensors, "train");
+    assertTrue(
+        told.matches(
+            "not enough memory: cannot allocate 4503599627370496 bytes for a tensor; \\d+ bytes are"
+                + " held by other tensors; a smaller --dimension needs less"),
+        told);
   }
 
   @Test
