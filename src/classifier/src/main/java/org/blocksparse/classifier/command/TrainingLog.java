@@ -103,6 +103,15 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     err.flush();
   }
 
+  /** Answers who ends the training, by Ctrl-C, while others still tell how it goes. */
+  void end() {
+    if (Terminal.isThere()) {
+      err.println(); // below the line that tells how far it is
+    }
+    err.println("Ending, to save the best model so far");
+    err.flush();
+  }
+
   /** Whether there is a model that is better than none; may be asked by any thread. */
   boolean hasLearned() {
     return hasLearned;
