@@ -18,7 +18,10 @@ final class BestModel implements AutoCloseable {
 
   private final TrainingOptions options;
   private final int patience;
-  private final boolean isMeasured;
+
+  /** Null: nothing is measured. */
+  private final ValidationSet validation;
+
   private Score best = Score.NONE;
   private Score last = Score.NONE;
 
@@ -32,11 +35,13 @@ final class BestModel implements AutoCloseable {
    * None so far.
    *
    * @param epochs how many there will be at most
+   * @param model the one that is trained
    */
-  BestModel(TrainingOptions options, int epochs) {
+  BestModel(TrainingOptions options, int epochs, Classifier model) {
     this.options = options;
     this.patience = options.patience(epochs);
-    this.isMeasured = !options.validation().isEmpty();
+    this.validation =
+        options.validation().isEmpty() ? null : new ValidationSet(options.validation(), model);
   }
 
   /**
@@ -59,6 +64,7 @@ final class BestModel implements AutoCloseable {
    */
   void measure(Classifier model, int epoch, double loss, boolean isLast) {
     boolean isBest = true;
+    boolean isMeasured = validation != null;
     if (isMeasured) {
       last = score(model);
       isBest = last.isAbove(best);
@@ -74,7 +80,7 @@ final class BestModel implements AutoCloseable {
 
   private Score score(Classifier model) {
     try {
-      Metrics metrics = model.evaluate(options.validation().stream(), FIRST_ANSWERS);
+      Metrics metrics = validation.measure(model, FIRST_ANSWERS, options.listener());
       return new Score(metrics.precision(1), metrics.ndcg(FIRST_ANSWERS));
     } catch (InvalidInputException e) { // of the weights, which the next loss would tell, too
       throw new ArithmeticException(e.getMessage());
@@ -99,7 +105,7 @@ final class BestModel implements AutoCloseable {
 
   /** Whether the model has not become better for as many epochs as it may. */
   boolean isOver() {
-    return isMeasured && epochsSince >= patience;
+    return validation != null && epochsSince >= patience;
   }
 
   /** The better one of the model that was measured last, and the one that was kept. */
@@ -156,6 +162,9 @@ final class BestModel implements AutoCloseable {
 
   @Override
   public void close() {
+    if (validation != null) {
+      validation.close();
+    }
     if (file != null) {
       try {
         Files.deleteIfExists(file);

@@ -46,7 +46,7 @@ import org.blocksparse.Workers;
  */
 public final class Classifier implements AutoCloseable {
   /** Rows that are computed together where there are many. */
-  private static final int BATCH = 256;
+  static final int BATCH = 256;
 
   private final InputRows input;
   private final EmbeddingBag bag;
@@ -163,9 +163,12 @@ public final class Classifier implements AutoCloseable {
   public List<List<Prediction>> predict(List<Example> examples, int k) {
     List<List<Prediction>> all = new ArrayList<>(examples.size());
     for (int begin = 0; begin < examples.size(); begin += BATCH) {
-      Ranking ranking = rank(examples.subList(begin, Math.min(examples.size(), begin + BATCH)), k);
-      for (int row = 0; row < ranking.batch(); row++) {
-        all.add(predictions(ranking, row));
+      int end = Math.min(examples.size(), begin + BATCH);
+      try (SparseRows features = input.of(examples.subList(begin, end))) {
+        Ranking ranking = rank(features, k);
+        for (int row = 0; row < ranking.batch(); row++) {
+          all.add(predictions(ranking, row));
+        }
       }
     }
     return all;
@@ -180,9 +183,8 @@ public final class Classifier implements AutoCloseable {
     return found;
   }
 
-  private Ranking rank(List<Example> examples, int k) {
-    try (SparseRows rows = input.of(examples);
-        FloatTensor x = bag.apply(rows)) {
+  private Ranking rank(SparseRows features, int k) {
+    try (FloatTensor x = bag.apply(features)) {
       Ranking ranking = softmax.topK(x, k);
       for (int row = 0; row < ranking.batch(); row++) {
         if (!ranking.isDefined(row)) {
@@ -217,10 +219,27 @@ public final class Classifier implements AutoCloseable {
 
   private void add(List<Example> batch, int upTo, Metrics metrics) {
     if (!batch.isEmpty()) {
-      try (SparseRows labels = SparseRows.of(batch.stream().map(this::numbers).toList())) {
-        metrics.add(rank(batch, upTo), labels);
+      try (NumberedExamples numbered = numbered(batch)) {
+        measure(numbered, upTo, metrics);
       }
     }
+  }
+
+  /** Examples with labels as this has them. */
+  NumberedExamples numbered(List<Example> examples) {
+    SparseRows features = input.of(examples);
+    try {
+      List<int[]> labels = examples.stream().map(this::numbers).toList();
+      return new NumberedExamples(features, SparseRows.of(labels));
+    } catch (Throwable e) {
+      features.close();
+      throw e;
+    }
+  }
+
+  /** Adds to metrics how good the model is on examples; see {@link #evaluate}. */
+  void measure(NumberedExamples examples, int upTo, Metrics metrics) {
+    metrics.add(rank(examples.features(), upTo), examples.labels());
   }
 
   /** The labels of an example; those that are not known get numbers that no output has. */

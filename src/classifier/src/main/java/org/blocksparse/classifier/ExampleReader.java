@@ -38,7 +38,7 @@ public final class ExampleReader implements AutoCloseable {
 
   private final String name;
   private final LineReader lines;
-  private final LineParser parser;
+  private LineParser parser;
   private final boolean skipsBadLines;
   private ExampleFormat format;
 
@@ -123,9 +123,20 @@ public final class ExampleReader implements AutoCloseable {
   private static InputStream decompressed(InputStream in) throws IOException {
     BufferedInputStream buffered = new BufferedInputStream(in, 1 << 16);
     buffered.mark(2);
-    boolean zipped = GzipStream.isMagic(buffered.read(), buffered.read());
+    boolean zipped = GzipStream.isNext(buffered);
     buffered.reset();
     return zipped ? new GzipStream(buffered) : buffered;
+  }
+
+  /**
+   * Has this drop the labels of all examples that follow, where they do not matter: then what would
+   * not be a label, as one without a name, makes no line a bad one.
+   *
+   * @return this
+   */
+  public ExampleReader withoutLabels() {
+    parser = parser.withoutLabels();
+    return this;
   }
 
   /**
@@ -179,7 +190,8 @@ public final class ExampleReader implements AutoCloseable {
     } catch (LineParser.BadLineException e) {
       return new Line(lines.lines(), null, e);
     } catch (IOException e) {
-      throw new IOException(name + ": after line " + lines.lines() + ": " + e.getMessage(), e);
+      String place = lines.lines() == 0 ? "" : "after line " + lines.lines() + ": ";
+      throw new IOException(name + ": " + place + e.getMessage(), e);
     }
   }
 
@@ -241,7 +253,10 @@ public final class ExampleReader implements AutoCloseable {
 
   private void leaveOut(String problem) {
     if (!skipsBadLines) {
-      throw new InvalidInputException(problem);
+      // Where the format is not known, all lines would be left out.
+      boolean helps = format != ExampleFormat.AUTO;
+      throw new InvalidInputException(
+          helps ? problem + "; --skip-bad-lines leaves it out" : problem);
     }
     badLines++;
     firstProblem = firstProblem == null ? problem : firstProblem;

@@ -16,7 +16,8 @@ import java.util.zip.ZipException;
  * good one.)
  */
 final class GzipStream extends InputStream {
-  private static final int MAGIC = 0x8b1f;
+  private static final int FIRST_OF_MAGIC = 0x1f;
+  private static final int SECOND_OF_MAGIC = 0x8b;
   private static final int DEFLATED = 8;
   private static final int HAS_HEADER_SUM = 2;
   private static final int HAS_EXTRA = 4;
@@ -44,9 +45,12 @@ final class GzipStream extends InputStream {
     }
   }
 
-  /** Whether a stream that begins with these bytes was written by gzip. */
-  static boolean isMagic(int first, int second) {
-    return ((second << 8) | first) == MAGIC;
+  /**
+   * Whether gzip has written what follows in a stream. Takes no more bytes out of it than tell: one
+   * who has sent an empty line may send the next one after the answer.
+   */
+  static boolean isNext(InputStream in) throws IOException {
+    return in.read() == FIRST_OF_MAGIC && in.read() == SECOND_OF_MAGIC;
   }
 
   @Override
@@ -96,7 +100,7 @@ final class GzipStream extends InputStream {
 
   /** Reads the header of a member, behind which it begins. */
   private void readHeader() throws IOException {
-    if (!isMagic(readByte(), readByte()) || readByte() != DEFLATED) {
+    if (readByte() != FIRST_OF_MAGIC || readByte() != SECOND_OF_MAGIC || readByte() != DEFLATED) {
       throw new ZipException("gzip: what follows has not been compressed by it");
     }
     int flags = readByte();

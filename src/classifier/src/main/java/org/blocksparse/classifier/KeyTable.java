@@ -80,8 +80,9 @@ final class KeyTable {
               + MOST_KEYS
               + " different features; have them share rows (--shared-rows)");
     }
+    numbers = null; // first, as both may be most of what Java has: it is made anew of the keys
     keys = Arrays.copyOf(keys, 2 * keys.length);
-    numbers = empty(2 * numbers.length);
+    numbers = empty(2 * keys.length);
     for (int number = 0; number < size; number++) {
       numbers[slot(keys[number])] = number;
     }

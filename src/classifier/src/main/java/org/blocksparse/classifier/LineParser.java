@@ -21,9 +21,20 @@ final class LineParser {
   private static final int MOST_SHOWN = 40;
 
   private final String labelPrefix;
+  private final boolean dropsLabels;
 
   LineParser(String labelPrefix) {
-    this.labelPrefix = requireLabelPrefix(labelPrefix);
+    this(requireLabelPrefix(labelPrefix), false);
+  }
+
+  private LineParser(String labelPrefix, boolean dropsLabels) {
+    this.labelPrefix = labelPrefix;
+    this.dropsLabels = dropsLabels;
+  }
+
+  /** One that drops labels, which may then be anything. */
+  LineParser withoutLabels() {
+    return new LineParser(labelPrefix, true);
   }
 
   /** A prefix that words can begin with. */
@@ -89,15 +100,18 @@ final class LineParser {
     return CONTROL.matcher(begin).replaceAll("?");
   }
 
-  /** A label that has a name, by which it can be told from others. */
-  private static String named(String label, String of) throws BadLineException {
+  /** Adds a label, which has to have a name by which it can be told from others. */
+  private void add(String label, String of, List<String> labels) throws BadLineException {
+    if (dropsLabels) {
+      return;
+    }
     if (label.isEmpty()) {
       throw new BadLineException("a label has no name: '" + shown(of) + "'");
     }
     if (label.indexOf(NOT_UTF_8) >= 0) {
       throw new BadLineException("a label is not UTF-8: '" + shown(label) + "'");
     }
-    return label;
+    labels.add(label);
   }
 
   /** Words that begin with the prefix are labels, and the rest is the text. */
@@ -120,7 +134,7 @@ final class LineParser {
     while (end < line.length() && !isSpace(line.charAt(end))) {
       end++;
     }
-    labels.add(named(line.substring(begin + labelPrefix.length(), end), labelPrefix));
+    add(line.substring(begin + labelPrefix.length(), end), labelPrefix, labels);
     while (end < line.length() && isSpace(line.charAt(end))) {
       end++;
     }
@@ -157,7 +171,7 @@ final class LineParser {
     List<String> labels = new ArrayList<>();
     if (labelled && !words[0].isEmpty()) {
       for (String label : words[0].split(",", -1)) {
-        labels.add(named(label, words[0]));
+        add(label, words[0], labels);
       }
     }
     int count = words.length;

@@ -6,6 +6,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Arrays;
+import java.util.Optional;
 import org.blocksparse.classifier.LineParser.BadLineException;
 
 /**
@@ -46,6 +47,7 @@ final class LineReader implements AutoCloseable {
    *
    * @throws BadLineException if it has more than {@link #MOST_BYTES}, and the next one is the one
    *     behind it; or if there is no line feed at all, but there are carriage returns
+   * @throws IOException if it cannot be read, or is {@linkplain ForeignInput of another kind}
    */
   String next() throws IOException, BadLineException {
     int at = begin;
@@ -63,6 +65,9 @@ final class LineReader implements AutoCloseable {
     if (feed < 0 && begin == end) {
       return null;
     }
+    if (lines == 0) {
+      requireText();
+    }
     int last = feed < 0 ? end : feed;
     boolean isFirst = lines++ == 0;
     boolean isReturn = last > begin && buffer[last - 1] == '\r';
@@ -73,6 +78,13 @@ final class LineReader implements AutoCloseable {
     }
     boolean isMarked = !line.isEmpty() && line.charAt(0) == BYTE_ORDER_MARK;
     return isMarked ? line.substring(1) : line;
+  }
+
+  private void requireText() throws IOException {
+    Optional<ForeignInput> kind = ForeignInput.of(buffer, begin, end);
+    if (kind.isPresent()) {
+      throw new IOException(kind.get().problem());
+    }
   }
 
   private int lineFeed(int from) {

@@ -3,15 +3,26 @@ package org.blocksparse.classifier;
 
 import java.util.Arrays;
 
-/** Numbers that become more: an {@code int[]} that grows. */
+/**
+ * Numbers that become more, in chunks: they may be most of what Java has, and an array that grows
+ * is there twice while it does.
+ */
 final class Numbers {
-  /** So many fit into one. */
+  /** So many there can be. */
   static final int MOST = 1 << 30;
 
   private static final int FIRST = 1 << 10;
 
+  /** A chunk is no large object to any collector of Java, which would give it whole regions. */
+  private static final int CHUNK_BITS = 16;
+
+  private static final int CHUNK = 1 << CHUNK_BITS;
+
   private final int most;
-  private int[] elements;
+
+  /** Only the first one is ever shorter than {@link #CHUNK}. Null: none so far. */
+  private int[][] chunks = {new int[FIRST]};
+
   private int size;
 
   Numbers() {
@@ -21,7 +32,6 @@ final class Numbers {
   /** Numbers of which there can be so many. */
   Numbers(int most) {
     this.most = most;
-    this.elements = new int[Math.min(FIRST, most)];
   }
 
   /** There are as many as there can be. */
@@ -34,7 +44,7 @@ final class Numbers {
   }
 
   int get(int index) {
-    return elements[index];
+    return chunks[index >>> CHUNK_BITS][index & (CHUNK - 1)];
   }
 
   /**
@@ -43,32 +53,46 @@ final class Numbers {
    * @throws FullException if there is no room
    */
   void add(int number) {
-    if (size == elements.length) {
-      if (size == most) {
-        throw new FullException();
-      }
-      elements = Arrays.copyOf(elements, (int) Math.min(most, size + size / 2L));
+    if (size == most) {
+      throw new FullException();
     }
-    elements[size++] = number;
+    chunkWithRoom()[size & (CHUNK - 1)] = number;
+    size++;
+  }
+
+  /** The chunk that the next number is added to. */
+  private int[] chunkWithRoom() {
+    int last = size >>> CHUNK_BITS;
+    if (last == chunks.length) {
+      chunks = Arrays.copyOf(chunks, 2 * chunks.length);
+    }
+    if (chunks[last] == null) {
+      chunks[last] = new int[CHUNK];
+    } else if ((size & (CHUNK - 1)) == chunks[last].length) {
+      chunks[last] = Arrays.copyOf(chunks[last], 2 * chunks[last].length);
+    }
+    return chunks[last];
   }
 
   void set(int index, int number) {
-    elements[index] = number;
+    chunks[index >>> CHUNK_BITS][index & (CHUNK - 1)] = number;
   }
 
+  /** Leaves the first ones, and no memory for the others. */
   void truncate(int newSize) {
     size = newSize;
+    chunks = Arrays.copyOf(chunks, Math.max(1, (newSize + CHUNK - 1) >>> CHUNK_BITS));
   }
 
   /** The floats whose bits these are. */
   float[] toFloats() {
-    return toFloats(elements, size);
+    return toFloats(toArray());
   }
 
-  /** The floats whose bits the first numbers are. */
-  static float[] toFloats(int[] bits, int count) {
-    float[] floats = new float[count];
-    for (int i = 0; i < count; i++) {
+  /** The floats whose bits numbers are. */
+  static float[] toFloats(int[] bits) {
+    float[] floats = new float[bits.length];
+    for (int i = 0; i < bits.length; i++) {
       floats[i] = Float.intBitsToFloat(bits[i]);
     }
     return floats;
@@ -76,19 +100,27 @@ final class Numbers {
 
   /** Copies some of them. */
   void copy(int from, int count, int[] to, int at) {
-    System.arraycopy(elements, from, to, at, count);
+    int copied = 0;
+    while (copied < count) {
+      int begin = (from + copied) & (CHUNK - 1);
+      int part = Math.min(count - copied, CHUNK - begin);
+      System.arraycopy(chunks[(from + copied) >>> CHUNK_BITS], begin, to, at + copied, part);
+      copied += part;
+    }
   }
 
   /** How often each number in [0, bound) is there. */
   int[] counts(int bound) {
     int[] counts = new int[bound];
     for (int i = 0; i < size; i++) {
-      counts[elements[i]]++;
+      counts[get(i)]++;
     }
     return counts;
   }
 
   int[] toArray() {
-    return Arrays.copyOf(elements, size);
+    int[] all = new int[size];
+    copy(0, size, all, 0);
+    return all;
   }
 }

@@ -53,7 +53,7 @@ final class Trainer {
   Classifier train() {
     requireValidationOfTheSameKind();
     Classifier model = newModel();
-    try (BestModel best = new BestModel(options, epochs)) {
+    try (BestModel best = new BestModel(options, epochs, model)) {
       Classifier result = learn(model, best);
       result.tell("epochs", epochsLearned());
       return result;

@@ -31,6 +31,14 @@ public interface TrainingListener {
    */
   default void step(int examples, double loss) {}
 
+  /**
+   * While the model is measured on the validation examples, after an epoch.
+   *
+   * @param examples how many of them have been, so far
+   * @param all how many of them have labels
+   */
+  default void measured(int examples, int all) {}
+
   /** After each epoch, and at the end of one that was stopped after a step. */
   default void epoch(LearningPoint point) {}
 

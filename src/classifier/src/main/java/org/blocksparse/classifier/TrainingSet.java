@@ -267,7 +267,7 @@ final class TrainingSet {
     }
     return values == null
         ? SparseRows.of(newOffsets, newRows)
-        : SparseRows.of(newOffsets, newRows, Numbers.toFloats(newValues, entries));
+        : SparseRows.of(newOffsets, newRows, Numbers.toFloats(newValues));
   }
 
   /** How many features an example has. */

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static java.nio.charset.StandardCharsets.UTF_16;
+import static java.nio.charset.StandardCharsets.UTF_16LE;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -11,11 +14,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.zip.GZIPOutputStream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -105,7 +111,8 @@ final class ExampleReaderTest {
     ExampleReader skipping = reader(text + "__label__a 1:1\n", format, true);
     assertEquals(2, skipping.examples().count());
     assertEquals(1, skipping.badLines());
-    assertEquals(e.getMessage(), skipping.firstProblem().orElseThrow());
+    assertEquals(
+        e.getMessage(), skipping.firstProblem().orElseThrow() + "; --skip-bad-lines leaves it out");
   }
 
   @Test
@@ -204,6 +211,51 @@ final class ExampleReaderTest {
   }
 
   @Test
+  void whatIsNoUtf8_isRefused_withWhatHelps() throws IOException {
+    String text = "__label__a b\n__label__c d\n";
+    ByteArrayOutputStream archive = new ByteArrayOutputStream();
+    try (ZipOutputStream zip = new ZipOutputStream(archive)) {
+      zip.putNextEntry(new ZipEntry("examples.txt"));
+      zip.write(text.getBytes(UTF_8));
+    }
+    String utf16 = "is UTF-16; expected text in UTF-8 or gzip, as <(iconv -f UTF-16 -t UTF-8 FILE)";
+    assertIsForeign(utf16, text.getBytes(UTF_16)); // of the other order than that of Windows
+    assertIsForeign(utf16, ("\uFEFF" + text).getBytes(UTF_16LE));
+    assertIsForeign(
+        "is a zip archive; expected text in UTF-8 or gzip, as <(unzip -p FILE)",
+        archive.toByteArray());
+    for (String[] kind :
+        new String[][] {
+          {"(\u00B5/\u00FD\u0004", "zstd", "zstdcat"},
+          {"\u00FD7zXZ\0\0\u0004", "xz", "xzcat"},
+          {"BZh91AY&SY\u0001", "bzip2", "bzcat"},
+        }) {
+      assertIsForeign(
+          "is compressed by %s; expected text in UTF-8 or gzip, as <(%s FILE)"
+              .formatted(kind[1], kind[2]),
+          (kind[0] + "\nand so on").getBytes(ISO_8859_1));
+    }
+    assertEquals("[a] PK", read("PK\nBZh9 __label__b\n__label__a PK").get(2).toString());
+  }
+
+  /** Asserts that input is refused, in gzip as well, and that leaving out lines does not help. */
+  private static void assertIsForeign(String problem, byte[] input) throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (GZIPOutputStream zipped = new GZIPOutputStream(bytes)) {
+      zipped.write(input);
+    }
+    for (byte[] file : List.of(input, bytes.toByteArray())) {
+      for (ExampleFormat format : ExampleFormat.values()) {
+        ExampleReader reader =
+            ExampleReader.read("input", new ByteArrayInputStream(file), format, "__label__", true);
+        assertEquals(
+            "input: " + problem + " gives",
+            assertThrows(IOException.class, reader::next).getMessage());
+      }
+    }
+  }
+
+  @Test
   void gzip_thatIsCutShort_isRefused_wherever() throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (GZIPOutputStream zipped = new GZIPOutputStream(bytes)) {
@@ -285,6 +337,33 @@ final class ExampleReaderTest {
     ExampleReader reader = reader(text, ExampleFormat.AUTO, true);
     while (reader.nextLine()) {}
     return reader.problemOfHeader().orElse("");
+  }
+
+  @Test
+  void anEmptyFirstLine_isRead_beforeThereIsMore() throws IOException {
+    InputStream waiting =
+        new InputStream() {
+          private boolean given;
+
+          @Override
+          public int read() throws IOException {
+            if (given) {
+              throw new IOException("would wait");
+            }
+            given = true;
+            return '\n';
+          }
+
+          @Override
+          public int read(byte[] to, int offset, int length) throws IOException {
+            to[offset] = (byte) read();
+            return 1;
+          }
+        };
+    ExampleReader reader =
+        ExampleReader.read("input", waiting, ExampleFormat.TEXT, "__label__", false);
+    assertEquals("[] ", reader.next().orElseThrow().toString());
+    assertThrows(IOException.class, reader::next);
   }
 
   @Test

@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.sun.management.ThreadMXBean;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -258,6 +260,62 @@ final class TrainerTest {
         told.points.stream()
             .anyMatch(p -> p.epoch() > 1 && p.best() && p.precision() == first.precision()),
         told.points::toString);
+  }
+
+  @Test
+  void measuring_isToldWhileItGoesOn() {
+    List<String> measured = new ArrayList<>();
+    Told told =
+        new Told() {
+          @Override
+          public void measured(int examples, int all) {
+            measured.add((points.size() + 1) + ": " + examples + " of " + all);
+          }
+        };
+    List<Example> validation = new ArrayList<>(Texts.examples(600, LABELS, 2).toList());
+    validation.add(Example.ofText("without a label"));
+    TrainingOptions options = SMALL.withListener(told).withEpochs(2);
+    try (Classifier classifier = trained(options.withValidation(validation, 2))) {
+      assertEquals(
+          bestPrecision(told), classifier.evaluate(validation.stream(), 1).precision(1), 0);
+    }
+    assertEquals(
+        List.of(
+            "1: 256 of 600",
+            "1: 512 of 600",
+            "1: 600 of 600",
+            "2: 256 of 600",
+            "2: 512 of 600",
+            "2: 600 of 600"),
+        measured);
+  }
+
+  @Test
+  void textsOfValidation_areCutOnce() {
+    String text = "word ".repeat(4000);
+    List<Example> validation =
+        Stream.generate(() -> Example.ofText(text, "label1")).limit(200).toList();
+    long[] taken = new long[2];
+    Told told =
+        new Told() {
+          @Override
+          public void step(int examples, double loss) {
+            taken[0] = allocatedBytes();
+          }
+
+          @Override
+          public void epoch(LearningPoint point) {
+            taken[1] = allocatedBytes() - taken[0]; // of measuring alone
+          }
+        };
+    trained(SMALL.withListener(told).withEpochs(1).withValidation(validation, 1)).close();
+    long ofTexts = 200L * text.length();
+    assertTrue(taken[1] < ofTexts / 2, "bytes: " + taken[1] + ", those of the texts: " + ofTexts);
+  }
+
+  /** All that the thread has taken from the heap. */
+  private static long allocatedBytes() {
+    return ((ThreadMXBean) ManagementFactory.getThreadMXBean()).getCurrentThreadAllocatedBytes();
   }
 
   @Test

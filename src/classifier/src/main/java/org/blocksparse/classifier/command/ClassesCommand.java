@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.command;
 
+import static java.util.stream.Collectors.joining;
+
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.List;
@@ -40,7 +42,7 @@ final class ClassesCommand implements Callable<Integer> {
             "%d (%d): %s%s%n",
             number++,
             members.size(),
-            String.join(" ", members.subList(0, Math.min(most, members.size()))),
+            members.stream().limit(most).map(Printed::of).collect(joining(" ")),
             members.size() > most ? " ..." : "");
       }
     }

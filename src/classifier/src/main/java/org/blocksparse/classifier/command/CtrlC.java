@@ -10,19 +10,30 @@ import java.util.function.BooleanSupplier;
  */
 final class CtrlC implements AutoCloseable {
   private final BooleanSupplier isWorthIt;
+  private final Runnable answer;
   private final CountDownLatch closed = new CountDownLatch(1);
   private final Thread hook = new Thread(this::press, "ctrl-c");
   private volatile boolean pressed;
 
-  CtrlC(BooleanSupplier isWorthIt) {
+  /**
+   * Waits for it.
+   *
+   * @param answer what is done at once where the program does not end at once
+   */
+  CtrlC(BooleanSupplier isWorthIt, Runnable answer) {
     this.isWorthIt = isWorthIt;
+    this.answer = answer;
     Runtime.getRuntime().addShutdownHook(hook);
   }
 
   /** What the JVM does when Ctrl-C is pressed: it ends when this returns. */
   void press() {
+    boolean waits = isWorthIt.getAsBoolean();
+    if (waits) {
+      answer.run(); // before others see it, and end
+    }
     pressed = true;
-    if (!isWorthIt.getAsBoolean()) {
+    if (!waits) {
       return;
     }
     try {

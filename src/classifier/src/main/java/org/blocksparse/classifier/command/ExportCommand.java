@@ -21,7 +21,7 @@ import picocli.CommandLine.Parameters;
     name = "export",
     description =
         "Writes the parameters of a model as NumPy's archive, and its labels as text beside it, one"
-            + " on each line.",
+            + " on each line; control characters in them are escaped, as \\n.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class ExportCommand implements Callable<Integer> {
@@ -42,7 +42,7 @@ final class ExportCommand implements Callable<Integer> {
     out.flush();
     try (Classifier classifier = model.load()) {
       classifier.export(npz);
-      write(labels, classifier.labels());
+      write(labels, classifier.labels().stream().map(Printed::of).toList());
       out.printf("%s: %,d bytes%n", npz, Files.size(npz));
       out.printf("%s: %,d labels%n", labels, classifier.labels().size());
       out.flush();

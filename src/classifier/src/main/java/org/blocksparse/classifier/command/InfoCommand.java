@@ -26,7 +26,9 @@ final class InfoCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     PrintWriter out = streams.out();
     try (Classifier classifier = model.load()) {
-      classifier.info().forEach((name, value) -> out.printf("%s: %s%n", name, value));
+      classifier
+          .info()
+          .forEach((name, value) -> out.printf("%s: %s%n", Printed.of(name), Printed.of(value)));
     }
     out.printf("bytes: %,d%n", Files.size(model.path()));
     out.printf(

@@ -61,6 +61,12 @@ final class Input implements AutoCloseable {
     this.progress = task == null ? null : new ProgressLine(task, total, err);
   }
 
+  /** Has this drop labels, where they do not matter; returns this. */
+  Input withoutLabels() {
+    reader.withoutLabels();
+    return this;
+  }
+
   /** Goes to the next line; false at the end. */
   boolean nextLine() throws IOException {
     if (!reader.nextLine()) {

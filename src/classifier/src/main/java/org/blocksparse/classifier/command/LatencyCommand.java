@@ -73,7 +73,7 @@ final class LatencyCommand implements Callable<Integer> {
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
     Limits.require("--seconds", seconds, 1, 3600);
     try (Classifier classifier = model.load(Workers.callingThread());
-        Input some = input.open(file, "reading", classifier, streams.err())) {
+        Input some = input.open(file, "reading", classifier, streams.err()).withoutLabels()) {
       List<Example> examples = some.examples().limit(MOST_EXAMPLES).toList();
       if (examples.isEmpty()) {
         throw new InvalidInputException(file + ": no examples");

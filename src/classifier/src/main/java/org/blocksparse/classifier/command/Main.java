@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
+import java.util.regex.Pattern;
 import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -42,6 +43,9 @@ public final class Main implements Callable<Integer> {
           InfoCommand.class,
           QuantizeCommand.class,
           ExportCommand.class);
+
+  /** Advice to programs, of which a user of this can do nothing. */
+  private static final Pattern CLOSING_OTHERS = Pattern.compile(": close those .*");
 
   @Option(
       names = "--help",
@@ -74,10 +78,7 @@ public final class Main implements Callable<Integer> {
               .setErr(new PrintWriter(System.err, true, charset));
       code = run(command, args);
     } catch (OutOfMemoryError e) {
-      boolean isHeap = String.valueOf(e.getMessage()).contains("heap");
-      System.err.printf(
-          "not enough memory: %s%s%n",
-          e.getMessage(), isHeap ? "; java -Xmx sets how much Java takes" : "");
+      System.err.println(tooLittleMemory(e, args));
       code = ExitCode.SOFTWARE;
     } catch (UnsatisfiedLinkError e) {
       System.err.println(e.getMessage());
@@ -86,6 +87,22 @@ public final class Main implements Callable<Integer> {
     if (code != ExitCode.OK) {
       System.exit(code);
     }
+  }
+
+  /** What is told where there is too little memory: for what, and what needs less of it. */
+  static String tooLittleMemory(OutOfMemoryError e, String... args) {
+    String reason = String.valueOf(e.getMessage());
+    boolean isHeap = reason.contains("heap");
+    StringBuilder told = new StringBuilder("not enough memory: ");
+    told.append(CLOSING_OTHERS.matcher(reason).replaceFirst(""));
+    told.append(isHeap ? "; java -Xmx sets how much Java takes" : "");
+    if (args.length > 0 && args[0].equals("train")) {
+      told.append(
+          isHeap
+              ? ", and --word-ngrams 1 or --shared-rows N needs less"
+              : "; a smaller --dimension needs less");
+    }
+    return told.toString();
   }
 
   /**

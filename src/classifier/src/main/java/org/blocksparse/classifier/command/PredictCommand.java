@@ -63,16 +63,19 @@ final class PredictCommand implements Callable<Integer> {
     PrintWriter out = streams.out();
     String task = Terminal.isThere() ? null : "predicting"; // there the answers tell
     try (Classifier classifier = model.load();
-        Input examples = input.open(file, task, classifier, streams.err())) {
+        Input examples = input.open(file, task, classifier, streams.err()).withoutLabels()) {
       int most = Math.min(MOST_AT_ONCE, Math.max(1, MOST_LABELS_AT_ONCE / top));
       List<Optional<Example>> waiting = new ArrayList<>();
-      while (examples.nextLine()) {
-        waiting.add(examples.example());
-        if (waiting.size() == most || !examples.ready()) {
-          answer(classifier, waiting, out);
+      try {
+        while (examples.nextLine()) {
+          waiting.add(examples.example());
+          if (waiting.size() == most || !examples.ready()) {
+            answer(classifier, waiting, out);
+          }
         }
+      } finally { // a line that ends the reading takes no answer from those before it
+        answer(classifier, waiting, out);
       }
-      answer(classifier, waiting, out);
     }
     if (withoutFeatures > 0) {
       streams
@@ -102,7 +105,7 @@ final class PredictCommand implements Callable<Integer> {
   private static String line(List<Prediction> predictions) {
     StringBuilder line = new StringBuilder();
     for (Prediction prediction : predictions) {
-      line.append(line.isEmpty() ? "" : "\t").append(prediction.label()).append('\t');
+      line.append(line.isEmpty() ? "" : "\t").append(Printed.of(prediction.label())).append('\t');
       addProbability(prediction.probability(), line);
     }
     return line.toString();

@@ -155,7 +155,7 @@ final class TrainCommand implements Callable<Integer> {
       WritableFile.require("--chart", png, others);
     }
     TrainingLog log = new TrainingLog(streams.out(), streams.err(), System.nanoTime());
-    try (CtrlC ctrlC = new CtrlC(log::hasLearned)) {
+    try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
         train(log, ctrlC, png);
       } catch (Exception e) {

@@ -20,6 +20,10 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private final long began;
   private final List<LearningPoint> points = new ArrayList<>();
   private ProgressLine progress;
+
+  /** Null: the model is not being measured. */
+  private ProgressLine measuring;
+
   private double averageLoss = Double.NaN;
   private long examples;
   private long withoutLabels;
@@ -86,9 +90,18 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   }
 
   @Override
+  public void measured(int count, int all) {
+    if (measuring == null) {
+      progress.clear();
+      measuring = new ProgressLine("measuring", all, err);
+    }
+    measuring.show(count, () -> "%,.0f examples/s".formatted(count / measuring.seconds()));
+  }
+
+  @Override
   public void epoch(LearningPoint point) {
     points.add(point);
-    progress.clear();
+    close();
     out.printf("epoch %d: loss %.3f", point.epoch(), point.loss());
     if (!Double.isNaN(point.precision())) {
       out.printf(", P@1 on validation %.3f%s", point.precision(), point.best() ? " (best)" : "");
@@ -99,8 +112,17 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
 
   @Override
   public void warning(String message) {
-    progress.clear();
+    close();
     err.println("Warning: " + message);
+    err.flush();
+  }
+
+  /** Answers who ends the training, by Ctrl-C, while others still tell how it goes. */
+  void end() {
+    if (Terminal.isThere()) {
+      err.println(); // below the line that tells how far it is
+    }
+    err.println("Ending, to save the best model so far");
     err.flush();
   }
 
@@ -113,8 +135,13 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     return points;
   }
 
+  /** Leaves no line on the terminal; what follows may show another one. */
   @Override
   public void close() {
+    if (measuring != null) {
+      measuring.close();
+      measuring = null;
+    }
     if (progress != null) {
       progress.close();
     }

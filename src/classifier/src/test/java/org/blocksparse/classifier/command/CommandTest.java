@@ -22,8 +22,12 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.blocksparse.FloatTensor;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.Texts;
+import org.blocksparse.classifier.TrainingOptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -301,6 +305,86 @@ final class CommandTest {
   }
 
   @Test
+  void linesBeforeABadOne_haveTheirAnswers() throws IOException {
+    Path sparse = folder.resolve("sparse.txt");
+    runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, sparse);
+    Path lines = Files.writeString(folder.resolve("lines"), " 3:1\n 4:1\n x:1\n 5:1\n");
+    Result refused = run("predict", model, lines, "--top", 1);
+    assertEquals(2, refused.code());
+    assertEquals(2, refused.out().lines().count(), refused.out());
+    assertTrue(refused.err().startsWith(lines + ": line 3: expected index:"), refused.err());
+    assertTrue(refused.err().endsWith("; --skip-bad-lines leaves it out\n"), refused.err());
+  }
+
+  @Test
+  void labels_doNotMatter_whereTheyAreNotAskedFor() throws IOException {
+    Files.write(model, trained);
+    Path texts = folder.resolve("texts");
+    Files.writeString(
+        texts, "what does __label__ mean\n__label__ my-own7\nwhat does mean\nmy-own7\n");
+    List<String> answers = runWell("predict", model, texts, "--top", 1).lines().toList();
+    assertEquals(answers.subList(2, 4), answers.subList(0, 2));
+    runWell("latency", model, texts, "--seconds", 1);
+    Result refused = run("test", model, texts);
+    assertEquals(2, refused.code());
+    assertTrue(refused.err().startsWith(texts + ": line 1: a label has no name"), refused.err());
+  }
+
+  @Test
+  void labelsOfSparseFeatures_doNotMatter_whereTheyAreNotAskedFor() throws IOException {
+    Path sparse = folder.resolve("sparse.txt");
+    runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, sparse);
+    Path lines = Files.writeString(folder.resolve("lines"), "1,,2 3:1\n 3:1\n");
+    List<String> answers = runWell("predict", model, lines, "--top", 1).lines().toList();
+    assertEquals(answers.get(1), answers.get(0));
+  }
+
+  /** Names that only a program can give, or who changes a file. */
+  @Test
+  void controlCharacters_inWhatAModelTells_areEscaped() throws IOException {
+    String name = "a\nb\tc\r\u001b[2J\u2028\u00e9\\";
+    String printed = "a\\nb\\tc\\r\\u001b[2J\\u2028\u00e9\\";
+    Classifier.train(
+            Stream.of(Example.ofText("one", name), Example.ofText("two", "other")),
+            TrainingOptions.defaults().withDimension(4))
+        .save(model);
+    Path texts = Files.writeString(folder.resolve("texts"), "one\n");
+    assertTrue(runWell("predict", model, texts, "--top", 1).startsWith(printed + "\t0."));
+    assertEquals("0 (2): " + printed + " other\n", runWell("classes", model));
+    Path npz = folder.resolve("model.npz");
+    runWell("export", model, npz);
+    assertEquals(printed + "\nother\n", Files.readString(folder.resolve("model.npz.labels.txt")));
+  }
+
+  @Test
+  void controlCharacters_inWhatInfoTells_areEscaped() throws IOException {
+    String file = new String(trained, ISO_8859_1);
+    Files.write(model, file.replace("smoothing", "\\u001bing").getBytes(ISO_8859_1));
+    String told = runWell("info", model);
+    assertTrue(told.startsWith("\\u001bing: 0.1\n"), told);
+  }
+
+  @Test
+  void tooLittleMemory_isToldWithWhatAUserCanDo() {
+    OutOfMemoryError heap = new OutOfMemoryError("Java heap space");
+    assertEquals(
+        "not enough memory: Java heap space; java -Xmx sets how much Java takes",
+        Main.tooLittleMemory(heap, "predict", "model"));
+    assertEquals(
+        "not enough memory: Java heap space; java -Xmx sets how much Java takes, and --word-ngrams"
+            + " 1 or --shared-rows N needs less",
+        Main.tooLittleMemory(heap, "train", "-o", "model", "file"));
+    OutOfMemoryError ofTensors =
+        assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
+    String told = Main.tooLittleMemory(ofTensors, "train");
+    assertTrue(
+        told.matches(
+            "not enough memory: cannot allocate 4503599627370496 bytes for a tensor; \\d+ bytes are"
+                + " held by other tensors; a smaller --dimension needs less"),
+        told);
+  }
+
+  @Test
   void badLines_areTold_whereNoneIsRight() throws IOException {
     Files.writeString(training, "neither this\nnor that\n");
     Result refused = run("train", "-o", model, "--skip-bad-lines", training);
@@ -436,7 +520,10 @@ final class CommandTest {
     Files.writeString(training, "__label__ nameless\n", StandardOpenOption.APPEND);
     Result refused = run("train", "-o", model, training);
     assertEquals(2, refused.code());
-    assertEquals(training + ": line 2001: a label has no name: '__label__'\n", refused.err());
+    assertEquals(
+        training
+            + ": line 2001: a label has no name: '__label__'; --skip-bad-lines leaves it out\n",
+        refused.err());
     assertTrue(Files.notExists(model));
     Result skipped =
         run("train", "-o", model, "--epochs", 1, "--skip-bad-lines", "--no-chart", training);

@@ -70,7 +70,9 @@ final class RunnableJarTest {
       }
     }
     assertTrue(training.waitFor(1, TimeUnit.MINUTES));
-    assertTrue(told.toString().contains("the best model so far"), told.toString());
+    assertTrue(
+        told.toString().contains("\nEnding, to save the best model so far\n"), told::toString);
+    assertTrue(told.toString().contains(" bytes, the best model so far\n"), told::toString);
     try (Classifier classifier = Classifier.load(model)) {
       assertEquals("label7", classifier.predict("my-own7", 1).get(0).label());
     }

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import org.blocksparse.SparseRows;
+
+/**
+ * Examples as a model has them: features as rows of its table, those that have one, and labels as
+ * its outputs.
+ */
+record NumberedExamples(SparseRows features, SparseRows labels) implements AutoCloseable {
+  int size() {
+    return labels.rows();
+  }
+
+  @Override
+  public void close() {
+    features.close();
+    labels.close();
+  }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.blocksparse.Metrics;
+
+/** The examples of validation that have labels, as numbers, which are made once for all epochs. */
+final class ValidationSet implements AutoCloseable {
+  private final List<NumberedExamples> batches = new ArrayList<>();
+  private final int size;
+
+  /** Those for a model, whose features and labels stay what they are. */
+  ValidationSet(List<Example> examples, Classifier model) {
+    List<Example> labelled = examples.stream().filter(e -> !e.labels().isEmpty()).toList();
+    size = labelled.size();
+    try {
+      for (int begin = 0; begin < size; begin += Classifier.BATCH) {
+        int end = Math.min(size, begin + Classifier.BATCH);
+        batches.add(model.numbered(labelled.subList(begin, end)));
+      }
+    } catch (Throwable e) {
+      close();
+      throw e;
+    }
+  }
+
+  /**
+   * How good the model is on them.
+   *
+   * @param upTo the largest k of the metrics
+   * @param listener is told how far this is
+   * @throws InvalidInputException if weights of the model are not finite
+   */
+  Metrics measure(Classifier model, int upTo, TrainingListener listener) {
+    Metrics metrics = Metrics.upTo(upTo);
+    int measured = 0;
+    for (NumberedExamples batch : batches) {
+      model.measure(batch, upTo, metrics);
+      measured += batch.size();
+      listener.measured(measured, size);
+    }
+    return metrics;
+  }
+
+  @Override
+  public void close() {
+    batches.forEach(NumberedExamples::close);
+  }
+}
