@@ -178,7 +178,8 @@ public final class SparseBlockDot {
 
   /**
    * Adds alpha times the gradient with respect to h to {@code gradH}: where h is the input of
-   * several layers, for instance.
+   * several layers, for instance. Unless alpha is 1, the gradient takes memory for the time of the
+   * call; what is beyond the floats in it stays so, whatever alpha is.
    *
    * @throws IllegalArgumentException also if alpha is not finite
    */
