@@ -188,9 +188,9 @@ final class Prediction {
 
   Explanation explain(FloatTensor x, int output, Labels labels) {
     Check.shape("x", x, "(1, features)", 1, memory.features());
-    Check.indices("output", new int[] {output}, 0, "outputs", assignment.outputs());
+    Check.index("output", output, "outputs", assignment.outputs());
     if (assignment.isRetired(output)) {
-      throw new IllegalArgumentException("output[0] = " + output + " is retired");
+      throw new IllegalArgumentException("output: " + output + " is retired");
     }
     Scoring.Part[] parts =
         memory.compute(x, (row, workspace) -> scoring().explain(row, output, workspace));

@@ -80,6 +80,7 @@ public final class TheanoSoftmax {
       IntTensor target,
       Workers workers) {
     requireNonNull(workers, "workers");
+    Check.atLeast(0, "batchSize", batchSize);
     Check.atLeast(1, "nClasses", nClasses);
     Check.atLeast(1, "nOutputsPerClass", nOutputsPerClass);
     long room = (long) nClasses * nOutputsPerClass;

@@ -317,6 +317,13 @@ final class SoftmaxPartContractTest {
     builder.saveParts(ofParts, steps, parts.iterator(), SaveOptions.defaults());
     try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(ofParts)) {
       assertEquals(steps, loaded.steps());
+      try (FloatTensor x = FloatTensor.zeros(1, FEATURES);
+          IntTensor target = IntTensor.zeros(1)) {
+        x.fill(Float.NaN);
+        Exception e =
+            assertThrows(ArithmeticException.class, () -> loaded.step(x, target, Optimizer.sgd(1)));
+        assertTrue(e.getMessage().startsWith("step " + next + ": "), e.getMessage());
+      }
       Batch.random(1, false).get(0).stepLayer(loaded, Optimizer.sgd(1));
       assertEquals(next, loaded.steps());
       loaded.save(ofLayer);
