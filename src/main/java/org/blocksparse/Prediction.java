@@ -33,8 +33,9 @@ final class Prediction {
   /** The number of rows of an x that fits. */
   int checkX(FloatTensor x) {
     Check.rank("x", x, X, 2);
-    Check.shape("x", x, X, x.shape().dim(0), memory.features());
-    return Check.rows("x", x.shape().dim(0));
+    int batch = Check.batch("x", x.shape().dim(0), "rows");
+    Check.shape("x", x, X, batch, memory.features());
+    return batch;
   }
 
   /** All outputs, in new memory. */

@@ -92,6 +92,7 @@ public final class TheanoSoftmax {
               + nOutputs);
     }
     Check.rank("x", x, "(batchSize, features)", 2);
+    Check.batch("x", x.shape().dim(0), "rows");
     int features = (int) x.shape().dim(1);
     Check.shape("x", x, "(batchSize, features)", batchSize, features);
     SoftmaxParameters parameters =
