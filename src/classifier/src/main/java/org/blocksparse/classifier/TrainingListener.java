@@ -4,6 +4,12 @@ package org.blocksparse.classifier;
 /** Is told how a training goes, on the thread that trains. What it throws ends the training. */
 public interface TrainingListener {
   /**
+   * Everything has been read, and labels are about to be put into classes: of millions, that takes
+   * minutes. Not told where there is one class.
+   */
+  default void putIntoClasses(int labels, int classes) {}
+
+  /**
    * Everything has been read, and training begins.
    *
    * @param examples those that are learned from in each epoch
