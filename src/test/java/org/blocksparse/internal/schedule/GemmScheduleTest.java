@@ -125,7 +125,7 @@ final class GemmScheduleTest {
     return found;
   }
 
-  /** As many as all the numbers of a schedule, and one chunk more. */
+  /** One chunk more than there is room for, and so many that their numbers are no int. */
   @Test
   void whatIsTooLongForAnArrayIsRefused() {
     int rows = 1 << 28;
@@ -133,11 +133,13 @@ final class GemmScheduleTest {
     assertEquals(
         3L * rows + 5L * chunks + 8,
         new GemmSchedule.Layout(chunks, chunks, rows, rows).arrayLength());
-    Exception e =
-        assertThrows(
-            IllegalArgumentException.class,
-            new GemmSchedule.Layout(chunks + 1, chunks + 1, rows, rows)::arrayLength);
-    assertTrue(e.getMessage().startsWith("batch: 268435456 rows and "), e.getMessage());
+    for (int many : new int[] {chunks + 1, 2 * chunks}) {
+      Exception e =
+          assertThrows(
+              IllegalArgumentException.class,
+              new GemmSchedule.Layout(many, many, rows, rows)::arrayLength);
+      assertTrue(e.getMessage().startsWith("batch: 268435456 rows and "), e.getMessage());
+    }
   }
 
   @ParameterizedTest
