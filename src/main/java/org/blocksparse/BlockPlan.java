@@ -238,11 +238,11 @@ public final class BlockPlan implements AutoCloseable {
     }
     requirePairs(Math.max(inputs.rows(), Math.max(inputs.entries(), outputs.entries())));
     try (Lease lease = outputs.lease(inputs.lease(new Lease(), "inputs"), "outputs")) {
+      inputs.requireIndices("inputs", "iBlocks", iBlocks);
+      outputs.requireIndices("outputs", "oBlocks", oBlocks);
       int[] inputBegins = inputs.offsets();
       int[] outputBegins = outputs.offsets();
       requirePairs(pairs(inputBegins, outputBegins));
-      inputs.requireIndices("inputs", "iBlocks", iBlocks);
-      outputs.requireIndices("outputs", "oBlocks", oBlocks);
       return new BlockPlan(
           new SharedSchedules(
               SampleWindows.ragged(inputBegins, inputs.indices()),

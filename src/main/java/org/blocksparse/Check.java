@@ -7,6 +7,8 @@ import org.blocksparse.internal.memory.Storage;
 
 /** The checks of arguments, each with its message: name, what was expected, what was found. */
 final class Check {
+  private static final int MOST_IN_BATCH = 1 << 29;
+
   private Check() {}
 
   /**
@@ -55,6 +57,23 @@ final class Check {
               + " rows are more than the 2^31 - 1 that one call can take; split the batch");
     }
     return (int) rows;
+  }
+
+  /**
+   * A number of rows or entries of a batch, whose schedules have several numbers for each and are
+   * arrays.
+   */
+  static int batch(String name, long count, String what) {
+    if (count > MOST_IN_BATCH) {
+      throw new IllegalArgumentException(
+          name
+              + ": "
+              + count
+              + " "
+              + what
+              + " are more than the 2^29 that one call can take; split the batch");
+    }
+    return (int) count;
   }
 
   /**

@@ -7,15 +7,11 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.function.Supplier;
-import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.memory.StackRoom;
-import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.ClassCount;
 import org.blocksparse.internal.softmax.ClassTable;
-import org.blocksparse.internal.softmax.LabelCentroids;
-import org.blocksparse.internal.softmax.SphericalKMeans;
 
 /**
  * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the
@@ -31,14 +27,11 @@ import org.blocksparse.internal.softmax.SphericalKMeans;
  * <p>Immutable.
  */
 public final class ClassAssignment {
-  /** After this many, few outputs still change their class. */
-  private static final int CLUSTERING_ROUNDS = 10;
-
   /** The class and the slot of an output that lives nowhere. */
   static final int RETIRED = -1;
 
   /** Elements of the largest array that a JVM makes. */
-  private static final int MOST_OUTPUTS = Integer.MAX_VALUE - 8;
+  static final int MOST_OUTPUTS = Integer.MAX_VALUE - 8;
 
   /** Its class, its slot, and its place among those of its class. */
   private static final long BYTES_PER_OUTPUT = 3L * Integer.BYTES;
@@ -46,7 +39,7 @@ public final class ClassAssignment {
   private final ClassTable table;
 
   /** Slots in the order of the outputs. */
-  private ClassAssignment(int[] classOf, int nClasses, int minSlots) {
+  ClassAssignment(int[] classOf, int nClasses, int minSlots) {
     this(classOf, slotsInOrder(classOf, nClasses), sizes(classOf, nClasses), minSlots);
   }
 
@@ -279,37 +272,23 @@ public final class ClassAssignment {
    * @param vectors (outputs, dimensions), all finite
    * @param nClasses as for {@link #contiguous}
    * @param seed equal seeds give equal classes
-   * @throws IllegalArgumentException if vectors has not rank 2, if an element is not finite, or
-   *     unless 1 &lt;= nClasses &lt;= outputs
+   * @throws IllegalArgumentException if vectors has not rank 2, if an element is not finite, unless
+   *     1 &lt;= nClasses &lt;= outputs, or if 8 numbers for each output or a vector for each class
+   *     are more than an array can hold, 2<sup>31</sup> - 9
    * @throws IllegalStateException if vectors is closed
+   * @throws OutOfMemoryError if there is not enough memory
    */
   public static ClassAssignment clustered(FloatTensor vectors, int nClasses, long seed) {
-    Check.rank("vectors", vectors, "(outputs, dimensions)", 2);
-    slotsFor((int) vectors.shape().dim(0), nClasses);
-    try (Lease lease = new Lease().of("vectors", vectors)) {
-      Rows rows = Operands.rows(vectors);
-      float[] row = new float[(int) rows.stride()];
-      for (int output = 0; output < rows.count(); output++) {
-        rows.get(output, 0, row);
-        for (int d = 0; d < row.length; d++) {
-          if (!Float.isFinite(row[d])) {
-            throw new IllegalArgumentException(
-                "vectors[" + output + ", " + d + "] = " + row[d] + " is not finite");
-          }
-        }
-      }
-      return clustered(rows, nClasses, seed);
-    }
+    return clustered(vectors, nClasses, seed, Workers.common());
   }
 
-  private static ClassAssignment clustered(Rows vectors, int nClasses, long seed) {
-    int outputs = (int) vectors.count();
-    int slots = slotsFor(outputs, nClasses);
-    int classes = ceilDiv(outputs, slots);
-    int[] classOf =
-        new SphericalKMeans(Workers.common().engine(), vectors, classes, slots, seed)
-            .divide(CLUSTERING_ROUNDS);
-    return new ClassAssignment(classOf, classes, slots);
+  /**
+   * As {@link #clustered(FloatTensor, int, long)}, with the same classes, made by these workers.
+   */
+  public static ClassAssignment clustered(
+      FloatTensor vectors, int nClasses, long seed, Workers workers) {
+    requireNonNull(workers, "workers");
+    return Clustering.ofVectors(vectors, nClasses, seed, workers.engine());
   }
 
   /**
@@ -340,32 +319,29 @@ public final class ClassAssignment {
    * @param nClasses as for {@link #contiguous}
    * @param seed equal seeds give equal classes
    * @throws IllegalArgumentException if there are not as many rows of labels as of features, if a
-   *     value of features is not finite, or unless 1 &lt;= nClasses &lt;= outputs
+   *     value of features is not finite, and as {@link #clustered(FloatTensor, int, long)}
    * @throws IndexOutOfBoundsException if a label is outside [0, outputs)
    * @throws IllegalStateException if features or labels are closed
+   * @throws OutOfMemoryError if there is not enough memory
    */
   public static ClassAssignment clustered(
       SparseRows features, SparseRows labels, int outputs, int nClasses, long seed) {
-    slotsFor(outputs, nClasses);
-    if (requireNonNull(labels, "labels").rows() != requireNonNull(features, "features").rows()) {
-      throw new IllegalArgumentException(
-          "labels: expected "
-              + features.rows()
-              + " rows, as features has, but was "
-              + labels.rows());
-    }
-    labels.requireIndices("labels", "outputs", outputs);
-    try (Lease lease = labels.lease(features.lease(new Lease(), "features"), "labels")) {
-      features.requireFinite("features");
-      Storage vectors =
-          LabelCentroids.of(
-              Workers.common().engine(), features.bags(), labels.bags(), outputs, seed);
-      try {
-        return clustered(new Rows(vectors, outputs, LabelCentroids.DIMENSIONS), nClasses, seed);
-      } finally {
-        vectors.close();
-      }
-    }
+    return clustered(features, labels, outputs, nClasses, seed, Workers.common());
+  }
+
+  /**
+   * As {@link #clustered(SparseRows, SparseRows, int, int, long)}, with the same classes, made by
+   * these workers.
+   */
+  public static ClassAssignment clustered(
+      SparseRows features,
+      SparseRows labels,
+      int outputs,
+      int nClasses,
+      long seed,
+      Workers workers) {
+    requireNonNull(workers, "workers");
+    return Clustering.ofFeatures(features, labels, outputs, nClasses, seed, workers.engine());
   }
 
   /**
@@ -441,7 +417,7 @@ public final class ClassAssignment {
     ClassText.write(requireNonNull(file, "file"), table.classOf());
   }
 
-  private static int slotsFor(int outputs, int nClasses) {
+  static int slotsFor(int outputs, int nClasses) {
     Check.atLeast(1, "outputs", outputs);
     if (nClasses < 1 || nClasses > outputs) {
       throw new IllegalArgumentException(
@@ -450,7 +426,7 @@ public final class ClassAssignment {
     return ceilDiv(outputs, nClasses);
   }
 
-  private static int ceilDiv(int dividend, int divisor) {
+  static int ceilDiv(int dividend, int divisor) {
     return (dividend - 1) / divisor + 1;
   }
 

@@ -156,6 +156,7 @@ final class DotProducts {
   /**
    * The gradient with respect to h, times a factor.
    *
+   * @param alpha 1 unless gradH is added to
    * @param accumulate whether gradH is added to, or only written
    */
   static void gradH(
@@ -170,11 +171,19 @@ final class DotProducts {
       Blocks transposed = W.blocks().transpose();
       GemmSchedule backward = plan.backward(lease);
       Engine engine = plan.workers().engine();
+      Rows from = Operands.rows(gradOut);
+      Rows to = Operands.rows(gradH);
       ProductEvent event = Recorder.product();
-      engine.withFactor(
-          alpha,
-          Operands.rows(gradOut),
-          rows -> engine.gemm(backward, rows, transposed, null, accumulate, Operands.rows(gradH)));
+      if (alpha == 1) {
+        engine.gemm(backward, from, transposed, null, accumulate, to);
+      } else {
+        // alpha times gradOut may be no float where alpha times the product is one.
+        try (Scratch memory = borrow(to.count(), to.stride())) {
+          Rows product = new Rows(memory.storage(), to.count(), to.stride());
+          engine.gemm(backward, from, transposed, null, false, product);
+          engine.add(alpha, product, to);
+        }
+      }
       tell(event, "gradH", W, backward);
     }
   }

@@ -294,7 +294,8 @@ public final class EmbeddingBag implements AutoCloseable {
     StepEvent event = Recorder.step();
     try (Lease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
         LayerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
-      computation.step(rows.bags(), rows.maxIndex() + 1, Operands.rows(gradOut), step, TABLE);
+      int bound = rows.indexBound(vocabulary());
+      computation.step(rows.bags(), bound, Operands.rows(gradOut), step, TABLE);
     }
     if (event != null) {
       String rule = optimizer.rule().kind().name();

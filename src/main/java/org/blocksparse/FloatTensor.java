@@ -85,7 +85,7 @@ public final class FloatTensor extends Tensor {
     Shape shape = Shape.of(dims);
     requireWrappable(buffer.isDirect(), buffer.isReadOnly(), buffer.order());
     requireLength("buffer", shape.size(), buffer.remaining());
-    return dense(Storage.wrap(buffer), shape);
+    return dense(Storage.wrap("buffer", buffer), shape);
   }
 
   /**
@@ -100,7 +100,7 @@ public final class FloatTensor extends Tensor {
     if (buffer.alignmentOffset(buffer.position(), 4) != 0) {
       throw new IllegalArgumentException("buffer: expected an address that is a multiple of 4");
     }
-    return dense(Storage.wrap(buffer.asFloatBuffer()), shape);
+    return dense(Storage.wrap("buffer", buffer.asFloatBuffer()), shape);
   }
 
   /**

@@ -58,6 +58,9 @@ final class Growth {
 
   static LayerMemory added(LayerMemory memory, FloatTensor x) {
     int n = new Prediction(memory).checkX(x);
+    if (n == 0) {
+      throw new IllegalArgumentException("x: expected at least 1 row but was " + x.shape());
+    }
     float[] values;
     try (Lease lease = new Lease().of("x", x)) {
       values = x.toArray();

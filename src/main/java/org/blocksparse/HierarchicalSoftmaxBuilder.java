@@ -45,7 +45,8 @@ public final class HierarchicalSoftmaxBuilder
   /**
    * Puts parts together into a file that {@link HierarchicalSoftmax#load} opens, and never holds
    * more than one of them. It has the bytes that {@link HierarchicalSoftmax#save(Path,
-   * SaveOptions)} writes of the whole layer.
+   * SaveOptions)} writes of the whole layer: a class whose optimizer is of another kind than that
+   * of the class level has made no step by it, and has no optimizer state in the file.
    *
    * @param steps of training that the layer has taken
    * @param parts what {@link SoftmaxPart#toBytes} returned: the class level first, then each class

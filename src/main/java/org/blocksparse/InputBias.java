@@ -217,7 +217,8 @@ public final class InputBias {
    * @throws IllegalArgumentException also if the state was not made for the bias
    * @throws IllegalStateException also if the state is closed
    * @throws OutOfMemoryError that names the bytes, if there is no memory for what the optimizer
-   *     keeps; nothing has changed then
+   *     keeps, and nothing has changed then; or for what a worker needs on the way, when some
+   *     blocks may have made the step and others not
    */
   public static void step(
       FloatTensor gradOut,

@@ -35,6 +35,9 @@ public final class Metrics {
   private static final double DEFAULT_A = 0.55;
   private static final double DEFAULT_B = 1.5;
 
+  /** So large that sums of its reciprocals stay finite, of however many rows. */
+  private static final double LEAST_PROPENSITY = 1e-250;
+
   private final int upTo;
 
   /** Null: propensities are not known. */
@@ -72,16 +75,17 @@ public final class Metrics {
   /**
    * The same with propensities of labels, for {@link #propensityScoredPrecision}.
    *
-   * @param propensities how likely each label is to be noticed where it is right, in (0, 1]; see
-   *     {@link #propensities}
+   * @param propensities how likely each label is to be noticed where it is right, in [1e-250, 1];
+   *     see {@link #propensities}
    * @throws IllegalArgumentException also if a propensity is something else
    */
   public static Metrics upTo(int upTo, double[] propensities) {
     double[] own = requireNonNull(propensities, "propensities").clone();
     for (int label = 0; label < own.length; label++) {
-      if (!(own[label] > 0 && own[label] <= 1)) {
+      if (!(own[label] >= LEAST_PROPENSITY && own[label] <= 1)) {
         throw new IllegalArgumentException(
-            "propensities[" + label + "]: expected a number in (0, 1] but was " + own[label]);
+            "propensities[%d]: expected a number in [%s, 1] but was %s"
+                .formatted(label, LEAST_PROPENSITY, own[label]));
       }
     }
     return new Metrics(upTo, own);
@@ -102,6 +106,8 @@ public final class Metrics {
    * <pre>{@code
    * 1 / (1 + (ln(examples) - 1) (b + 1)^a (count + b)^-a)
    * }</pre>
+   *
+   * <p>and at least 1e-250.
    *
    * @param counts how often each label occurs
    * @param examples how many examples there are, at least 3
@@ -125,7 +131,8 @@ public final class Metrics {
             "counts[" + label + "] = " + counts[label] + " is negative");
       }
       double factor = Math.pow((b + 1) / (counts[label] + b), a);
-      result[label] = 1 / (1 + (Math.log(examples) - 1) * factor);
+      double propensity = 1 / (1 + (Math.log(examples) - 1) * factor);
+      result[label] = Math.max(LEAST_PROPENSITY, propensity);
     }
     return result;
   }

@@ -137,7 +137,7 @@ final class PartsFile {
             "parts: expected each of " + classes.classCount() + " classes once, but was " + number);
       }
       written.set(number);
-      steps[number] = part.steps();
+      steps[number] = hasState(part) ? part.steps() : 0;
       put(channel, part, Parameter.W2, Parameter.B2, number);
     }
     if (written.cardinality() < classes.classCount()) {
@@ -170,31 +170,28 @@ final class PartsFile {
               + " and "
               + columns);
     }
-    // A class that made no step has no state, which is all zeros.
-    if (part.rule() != rule && part.rule() != UpdateRule.Kind.SGD) {
-      throw new IllegalArgumentException(
-          "parts: part "
-              + part.number()
-              + " is of "
-              + part.rule()
-              + ", the class level of "
-              + rule);
-    }
     put(channel, weights.label(), block, part.weights(PARAMETERS));
     put(channel, biases.label(), block, part.biases(PARAMETERS));
     for (int moment = 0; moment < moments; moment++) {
-      boolean none = moment >= part.rule().moments();
       put(
           channel,
           ModelNames.moment(moment, weights.label()),
           block,
-          none ? zeros(part.weights()) : part.weights(moment));
+          hasState(part) ? part.weights(moment) : zeros(part.weights()));
       put(
           channel,
           ModelNames.moment(moment, biases.label()),
           block,
-          none ? zeros(part.biases()) : part.biases(moment));
+          hasState(part) ? part.biases(moment) : zeros(part.biases()));
     }
+  }
+
+  /**
+   * Whether what a part keeps is that of the layer. A class that has made no step by the rule of
+   * the class level, which makes all steps, keeps nothing or what the layer has forgotten.
+   */
+  private boolean hasState(PartBytes part) {
+    return part.rule() == rule;
   }
 
   private static ByteBuffer zeros(long elements) {

@@ -33,8 +33,9 @@ final class Prediction {
   /** The number of rows of an x that fits. */
   int checkX(FloatTensor x) {
     Check.rank("x", x, X, 2);
-    Check.shape("x", x, X, x.shape().dim(0), memory.features());
-    return Check.rows("x", x.shape().dim(0));
+    int batch = Check.batch("x", x.shape().dim(0), "rows");
+    Check.shape("x", x, X, batch, memory.features());
+    return batch;
   }
 
   /** All outputs, in new memory. */
@@ -188,9 +189,9 @@ final class Prediction {
 
   Explanation explain(FloatTensor x, int output, Labels labels) {
     Check.shape("x", x, "(1, features)", 1, memory.features());
-    Check.indices("output", new int[] {output}, 0, "outputs", assignment.outputs());
+    Check.index("output", output, "outputs", assignment.outputs());
     if (assignment.isRetired(output)) {
-      throw new IllegalArgumentException("output[0] = " + output + " is retired");
+      throw new IllegalArgumentException("output: " + output + " is retired");
     }
     Scoring.Part[] parts =
         memory.compute(x, (row, workspace) -> scoring().explain(row, output, workspace));

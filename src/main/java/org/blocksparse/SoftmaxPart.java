@@ -26,6 +26,10 @@ import org.blocksparse.internal.softmax.TrainingPass;
  * of the mean by {@link Loss#sum} with the weights {@code w * (1f / rows)}, where rows are those of
  * the whole batch; and are put together by {@link HierarchicalSoftmaxBuilder#saveParts}.
  *
+ * <p>A class without rows in a batch needs no step, unless the optimizer is of another kind than in
+ * the step before. The layer then forgets what it has kept for all classes, and a class that goes
+ * on without it has to be told, by a step with none of the batch's rows.
+ *
  * <table>
  *   <caption>Parts</caption>
  *   <tr><th></th><th>the class level</th><th>a class</th></tr>
@@ -171,7 +175,8 @@ public final class SoftmaxPart implements AutoCloseable {
   }
 
   /**
-   * A step of training of this part alone.
+   * A step of training of this part alone. A class of which no row counts keeps its weights, but
+   * not what an optimizer of another kind has kept.
    *
    * @param x (batch, features) the rows of a batch that are this part's
    * @param targets (batch) the class of each row, or its slot in this class

@@ -178,7 +178,8 @@ public final class SparseBlockDot {
 
   /**
    * Adds alpha times the gradient with respect to h to {@code gradH}: where h is the input of
-   * several layers, for instance.
+   * several layers, for instance. Unless alpha is 1, the gradient takes memory for the time of the
+   * call; what is beyond the floats in it stays so, whatever alpha is.
    *
    * @throws IllegalArgumentException also if alpha is not finite
    */
@@ -495,7 +496,8 @@ public final class SparseBlockDot {
    * @throws IllegalArgumentException also if the state was not made for W
    * @throws IllegalStateException also if the state is closed
    * @throws OutOfMemoryError that names the bytes, if there is no memory for what the optimizer
-   *     keeps; nothing has changed then
+   *     keeps, and nothing has changed then; or for what a worker needs on the way, when some
+   *     blocks may have made the step and others not
    */
   public static void stepW(
       FloatTensor h,

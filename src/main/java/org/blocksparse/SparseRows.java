@@ -30,7 +30,8 @@ import org.blocksparse.internal.schedule.Bags;
  * 32-bit, so all rows together have at most 2<sup>31</sup> - 1 entries.
  *
  * <p>Everything is checked once, when the rows are made, except that indices fit a vocabulary: that
- * is for the operation to check, and costs it nothing, as {@link #maxIndex} is kept.
+ * is for the operation to check, and costs it nothing, as {@link #maxIndex} is kept. Rows over
+ * memory that others can change, {@link #wrap}, are checked again by each operation.
  *
  * <p>Immutable, in off-heap memory with a lifetime as that of a {@link Tensor}: {@link #close}
  * never takes memory from an operation that is running, every later use throws {@link
@@ -38,8 +39,6 @@ import org.blocksparse.internal.schedule.Bags;
  * threads may use the same rows.
  */
 public final class SparseRows implements AutoCloseable {
-  private static final int PIECE = 1 << 13;
-
   private final int rows;
   private final int entries;
 
@@ -52,17 +51,23 @@ public final class SparseRows implements AutoCloseable {
   private final Slice values;
 
   private final boolean view;
+
+  /** Whether the memory is somebody else's, who may change it between two calls. */
+  private final boolean wrapped;
+
   private final int maxIndex;
   private volatile boolean closed;
 
-  private SparseRows(Storage offsets, int entries, Slice indices, Slice values, boolean view) {
+  private SparseRows(
+      Storage offsets, int entries, Slice indices, Slice values, boolean view, boolean wrapped) {
     this.rows = Math.toIntExact(offsets.elements() - 1);
     this.entries = entries;
     this.offsets = offsets;
     this.indices = indices;
     this.values = values;
     this.view = view;
-    this.maxIndex = requireIndices();
+    this.wrapped = wrapped;
+    this.maxIndex = RowsCheck.maxIndex("", indices, entries);
   }
 
   /**
@@ -168,7 +173,8 @@ public final class SparseRows implements AutoCloseable {
    * values are 1. The buffers stay reachable; closing the rows does not free them. Their content
    * must not change while a call uses the rows: an index is checked before it is read again, and
    * one that has become too large in between may be read as a row of memory that is not there,
-   * which ends the process. Between two calls a change gives an exception, or other results.
+   * which ends the process. Between two calls it may change: the next one checks it again, and
+   * refuses what could not have been wrapped, too.
    *
    * @throws IllegalArgumentException if a buffer is not direct, not in native byte order or not at
    *     a multiple of four, and as {@link #of(int[], int[])}
@@ -196,7 +202,10 @@ public final class SparseRows implements AutoCloseable {
       Tensor.requireLength("values", indices.remaining(), values.remaining());
     }
     return checked(
-        Storage.wrap(offsets), Storage.wrap(indices), values == null ? null : Storage.wrap(values));
+        Storage.wrap("offsets", offsets),
+        Storage.wrap("indices", indices),
+        values == null ? null : Storage.wrap("values", values),
+        true);
   }
 
   private static void requireWrappable(String name, Buffer buffer, ByteOrder order) {
@@ -227,19 +236,21 @@ public final class SparseRows implements AutoCloseable {
     if (!weighted) {
       memory[2].close();
     }
-    return checked(memory[0], memory[1], weighted ? memory[2] : null);
+    return checked(memory[0], memory[1], weighted ? memory[2] : null, false);
   }
 
   /** Rows over storages that become theirs, and are closed if the rows are refused. */
-  private static SparseRows checked(Storage offsets, Storage indices, Storage values) {
+  private static SparseRows checked(
+      Storage offsets, Storage indices, Storage values, boolean wrapped) {
     try {
-      requireOffsets(offsets, requireEntries(indices.elements()));
+      RowsCheck.offsets("", offsets, requireEntries(indices.elements()));
       return new SparseRows(
           offsets,
           (int) indices.elements(),
           new Slice(indices, 0),
           values == null ? null : new Slice(values, 0),
-          false);
+          false,
+          wrapped);
     } catch (Throwable e) {
       offsets.close();
       indices.close();
@@ -248,51 +259,6 @@ public final class SparseRows implements AutoCloseable {
       }
       throw e;
     }
-  }
-
-  private static void requireOffsets(Storage offsets, long entries) {
-    long count = offsets.elements();
-    if (count == 0) {
-      throw new IllegalArgumentException("offsets: expected rows + 1 elements but was 0");
-    }
-    int before = 0;
-    int[] piece = new int[(int) Math.min(PIECE, count)];
-    for (long begin = 0; begin < count; begin += PIECE) {
-      int length = (int) Math.min(PIECE, count - begin);
-      offsets.getInts(begin, piece, 0, length);
-      if (begin == 0 && piece[0] != 0) {
-        throw new IllegalArgumentException("offsets[0]: expected 0 but was " + piece[0]);
-      }
-      for (int i = 0; i < length; i++) {
-        if (piece[i] < before) {
-          throw new IllegalArgumentException(
-              "offsets[" + (begin + i) + "] = " + piece[i] + " is less than the one before");
-        }
-        before = piece[i];
-      }
-    }
-    if (before != entries) {
-      throw new IllegalArgumentException(
-          "offsets: expected to end with the " + entries + " indices there are but was " + before);
-    }
-  }
-
-  /** The largest index, -1 if there is none. */
-  private int requireIndices() {
-    int max = -1;
-    int[] piece = new int[Math.min(PIECE, entries)];
-    for (int begin = 0; begin < entries; begin += Math.min(PIECE, entries - begin)) {
-      int length = Math.min(PIECE, entries - begin);
-      indices.storage().getInts(indices.begin() + begin, piece, 0, length);
-      for (int i = 0; i < length; i++) {
-        if (piece[i] < 0) {
-          throw new IndexOutOfBoundsException(
-              "indices[" + (begin + i) + "] = " + piece[i] + " is negative");
-        }
-        max = Math.max(max, piece[i]);
-      }
-    }
-    return max;
   }
 
   /** The number of rows. */
@@ -310,7 +276,7 @@ public final class SparseRows implements AutoCloseable {
     return values != null;
   }
 
-  /** The largest index, -1 if there are no entries. */
+  /** The largest index that there was when the rows were made, -1 if there are no entries. */
   public int maxIndex() {
     return maxIndex;
   }
@@ -368,6 +334,7 @@ public final class SparseRows implements AutoCloseable {
   public SparseRows slice(int begin, int end) {
     Check.range("begin", begin, "end - begin", (long) end - begin, "rows", rows);
     try (Lease lease = lease("rows")) {
+      checkedMaxIndex("rows");
       int first = offsets.getInt(begin);
       int count = end - begin;
       int[] shifted = new int[count + 1];
@@ -382,7 +349,8 @@ public final class SparseRows implements AutoCloseable {
           shifted[count],
           new Slice(indices.storage(), indices.begin() + first),
           values == null ? null : new Slice(values.storage(), values.begin() + first),
-          true);
+          true,
+          wrapped);
     }
   }
 
@@ -397,6 +365,7 @@ public final class SparseRows implements AutoCloseable {
    */
   public SparseRows select(int... which) {
     try (Lease lease = lease("rows")) {
+      checkedMaxIndex("rows");
       int[] chosen = new int[requireNonNull(which, "which").length + 1];
       for (int i = 0; i < which.length; i++) {
         Check.index("which", which[i], i, 0, "rows", rows);
@@ -457,13 +426,30 @@ public final class SparseRows implements AutoCloseable {
     }
   }
 
+  /** The largest index, of wrapped memory that which there is now: it may have been changed. */
+  private int checkedMaxIndex(String name) {
+    if (!wrapped) {
+      return maxIndex;
+    }
+    try (Lease lease = lease(name)) {
+      RowsCheck.offsets(name + ": ", offsets, entries);
+      return RowsCheck.maxIndex(name + ": ", indices, entries);
+    }
+  }
+
+  /** What all indices are less than, once {@link #requireIndices} has found them below a bound. */
+  int indexBound(int checked) {
+    return wrapped ? checked : maxIndex + 1;
+  }
+
   /**
-   * All indices are in [0, bound).
+   * All indices are in [0, bound), and offsets are in order.
    *
    * @throws IndexOutOfBoundsException that names the first that is not
+   * @throws IllegalArgumentException if offsets were changed so that they are not
    */
   void requireIndices(String name, String boundName, int bound) {
-    if (maxIndex < bound) {
+    if (checkedMaxIndex(name) < bound) {
       return;
     }
     for (int r = 0; r < rows; r++) {
@@ -486,11 +472,12 @@ public final class SparseRows implements AutoCloseable {
   }
 
   /**
-   * All values are finite; these rows are leased by the caller.
+   * All values are finite, and offsets are in order; these rows are leased by the caller.
    *
    * @throws IllegalArgumentException that names the first that is not
    */
   void requireFinite(String name) {
+    checkedMaxIndex(name);
     for (int r = 0; r < rows && values != null; r++) {
       float[] ofRow = values(r);
       for (int i = 0; i < ofRow.length; i++) {

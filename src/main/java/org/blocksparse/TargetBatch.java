@@ -60,8 +60,8 @@ final class TargetBatch {
    * The checked batch of a label tree, in memory of a workspace.
    *
    * @param batch the number of rows
-   * @throws IllegalArgumentException if there are not as many rows of targets, a weight is not
-   *     finite, or the loss has what is only for single targets
+   * @throws IllegalArgumentException if there are not as many rows of targets, or too many entries,
+   *     a weight is not finite, or the loss has what is only for single targets
    * @throws IndexOutOfBoundsException if a target is outside [0, outputs)
    * @throws IllegalStateException if the targets are closed
    */
@@ -71,8 +71,9 @@ final class TargetBatch {
     requireNonNull(targets, "targets").requireRows("targets", batch);
     try (Lease lease = targets.lease(new Lease(), "targets")) {
       targets.requireIndices("targets", "outputs", classes.outputs());
+      int entries = Check.batch("targets", targets.entries(), "entries");
       int[] offsets = workspace.ints(Ints.TARGET_OFFSETS, batch + 1);
-      int[] outputs = workspace.ints(Ints.TARGETS, targets.entries());
+      int[] outputs = workspace.ints(Ints.TARGETS, entries);
       targets.getOffsets(offsets);
       targets.getIndices(outputs);
       requireLive(batch, offsets, outputs, classes);

@@ -80,6 +80,7 @@ public final class TheanoSoftmax {
       IntTensor target,
       Workers workers) {
     requireNonNull(workers, "workers");
+    Check.atLeast(0, "batchSize", batchSize);
     Check.atLeast(1, "nClasses", nClasses);
     Check.atLeast(1, "nOutputsPerClass", nOutputsPerClass);
     long room = (long) nClasses * nOutputsPerClass;
@@ -91,6 +92,7 @@ public final class TheanoSoftmax {
               + nOutputs);
     }
     Check.rank("x", x, "(batchSize, features)", 2);
+    Check.batch("x", x.shape().dim(0), "rows");
     int features = (int) x.shape().dim(1);
     Check.shape("x", x, "(batchSize, features)", batchSize, features);
     SoftmaxParameters parameters =

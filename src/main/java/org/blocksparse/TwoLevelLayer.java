@@ -136,9 +136,10 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
     return steps.get();
   }
 
-  /** The number of the step that comes next. */
+  /** The number of the step that comes next, after the last that can be counted the same one. */
   final long nextStep() {
-    return steps.get() + 1;
+    long taken = steps.get();
+    return Math.max(taken, taken + 1);
   }
 
   /** A step has been taken. A file may say that it is the last one that can be counted. */

@@ -9,6 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.memory.Storage;
@@ -147,6 +150,58 @@ final class ClassAssignmentTest {
       ClassAssignment classes = ClassAssignment.clustered(vectors, 300, 2);
       assertBijective(classes);
       assertEquals(10, classes.slots());
+    }
+  }
+
+  /**
+   * Vectors around fewer points than there are classes, which have no room to spare: most of the
+   * groups that a vector is near to are full when it is its turn.
+   */
+  private static FloatTensor crowded(int outputs, int dims) {
+    Random random = new Random(6);
+    float[][] points = new float[20][dims];
+    for (float[] point : points) {
+      for (int d = 0; d < dims; d++) {
+        point[d] = (float) random.nextGaussian();
+      }
+    }
+    float[] vectors = new float[outputs * dims];
+    for (int i = 0; i < vectors.length; i++) {
+      int point = Math.min(i / dims % 31, 19);
+      vectors[i] = points[point][i % dims] + 0.3f * (float) random.nextGaussian();
+    }
+    return FloatTensor.of(vectors, outputs, dims);
+  }
+
+  @Test
+  void clustered_doesNotDependOnTheWorkers() {
+    ExecutorService executor = Executors.newFixedThreadPool(3);
+    AtomicInteger helpers = new AtomicInteger();
+    Workers counted =
+        Workers.of(
+            task -> {
+              helpers.incrementAndGet();
+              executor.execute(task);
+            },
+            4);
+    try (FloatTensor vectors = crowded(9_000, 24);
+        SparseRows rows =
+            SparseRows.of(
+                IntStream.range(0, 9_000).mapToObj(i -> new int[] {i % 301, i % 37}).toList())) {
+      ClassAssignment alone = ClassAssignment.clustered(vectors, 300, 3, Workers.callingThread());
+      assertBijective(alone);
+      assertEquals(30, alone.slots());
+      assertEquals(alone, ClassAssignment.clustered(vectors, 300, 3, counted));
+      assertEquals(alone, ClassAssignment.clustered(vectors, 300, 3));
+      int ofVectors = helpers.getAndSet(0);
+      assertTrue(ofVectors > 0, "nobody has helped");
+      ClassAssignment sparse =
+          ClassAssignment.clustered(rows, rows, 301, 40, 3, Workers.callingThread());
+      assertEquals(sparse, ClassAssignment.clustered(rows, rows, 301, 40, 3, counted));
+      assertEquals(sparse, ClassAssignment.clustered(rows, rows, 301, 40, 3));
+      assertTrue(helpers.get() > 0, "nobody has helped with sparse rows");
+    } finally {
+      executor.shutdown();
     }
   }
 

@@ -47,6 +47,34 @@ final class FloatRangeTest {
     }
   }
 
+  /** Where alpha times what comes from above is none, or has lost most of its bits. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void gradientsOfInputs_timesAlphaAreFloats_whereTheyAre(KernelsUnderTest kernels) {
+    float[][] cases = { // alpha, gradOut, W
+      {1e30f, 1e10f, 1e-30f}, {1e30f, 1e10f, 0}, {1e-30f, 1e-15f, 1e30f}, {1e-40f, 3, 1e38f}
+    };
+    for (float[] numbers : cases) {
+      float alpha = numbers[0];
+      float w = numbers[2];
+      float infinity = Float.NEGATIVE_INFINITY;
+      try (FloatTensor gradOut = FloatTensor.of(new float[] {numbers[1]}, 1, 1, 1);
+          FloatTensor W = FloatTensor.of(new float[] {w, -w, w}, 1, 1, 3, 1);
+          FloatTensor gradH = FloatTensor.of(new float[] {0, 0.5f, infinity}, 1, 1, 3);
+          IntTensor index = IntTensor.of(new int[] {0}, 1, 1);
+          BlockPlan plan = BlockPlan.of(index, index, 1, 1).withWorkers(kernels.workers())) {
+        SparseBlockDot.addGradH(W, gradOut, plan, alpha, gradH);
+        double exact = alpha * ((double) numbers[1] * w);
+        double[] expected = {exact, 0.5 - exact};
+        for (int i = 0; i < expected.length; i++) {
+          double bound = 2 * Math.ulp((float) expected[i]);
+          assertEquals(expected[i], gradH.get(0, 0, i), bound, "alpha " + alpha);
+        }
+        assertEquals(infinity, gradH.get(0, 0, 2), "what is there already");
+      }
+    }
+  }
+
   /** Of both the sum and its product with a gradient. */
   @ParameterizedTest
   @MethodSource("kernels")

@@ -178,7 +178,7 @@ final class InvalidBagInputTest extends InvalidInput {
     refuseRows(
         cases,
         ARGUMENT,
-        "buffer: expected an address that is a multiple of 4",
+        "indices: expected an address that is a multiple of 4",
         () ->
             SparseRows.wrap(
                 direct(0, 1),

@@ -134,6 +134,7 @@ final class InvalidClassInputTest extends InvalidInput {
                   SparseRows.of(new int[] {0, 1, 3}, new int[3], new float[] {1, 2, bad}),
                   SparseRows.of(new int[] {0, 1, 2}, new int[2])));
     }
+    addTooManyToCluster(cases);
     addSparse(cases);
     ClassAssignment three = ClassAssignment.of(0, 0, 1);
     for (int bad : new int[] {-1, 3}) {
@@ -152,6 +153,55 @@ final class InvalidClassInputTest extends InvalidInput {
         BOUNDS,
         "slot: 1 is outside [0, size = 1)",
         w -> three.output(1, 1));
+  }
+
+  private static void addTooManyToCluster(List<Case> cases) {
+    String kept = " nearest classes that are kept are more than 2147483639";
+    add(
+        cases,
+        "clustered outputs of too many",
+        ARGUMENT,
+        "vectors: 300000000 outputs times the 8" + kept,
+        new World().with("t", () -> floats(300_000_000, 0)),
+        w -> ClassAssignment.clustered(w.f("t"), 8, 0));
+    for (int nClasses : new int[] {1, 10}) {
+      add(
+          cases,
+          "clustered sparse outputs of too many, " + nClasses,
+          ARGUMENT,
+          "outputs: 2147483647 outputs times the " + Math.min(8, nClasses) + kept,
+          w -> {
+            try (SparseRows rows = two()) {
+              ClassAssignment.clustered(rows, rows, Integer.MAX_VALUE, nClasses, 0);
+            }
+          });
+    }
+    add(
+        cases,
+        "clustered sparse classes of too many",
+        ARGUMENT,
+        "outputs: 8388608 classes times 256 dimensions are more than 2147483639",
+        w -> {
+          try (SparseRows rows = two()) {
+            ClassAssignment.clustered(rows, rows, 1 << 23, 1 << 23, 0);
+          }
+        });
+    add(
+        cases,
+        "workers null",
+        NULL,
+        "workers",
+        w -> ClassAssignment.clustered(w.f("t"), 1, 0, null));
+    add(
+        cases,
+        "sparse: workers null",
+        NULL,
+        "workers",
+        w -> {
+          try (SparseRows rows = two()) {
+            ClassAssignment.clustered(rows, rows, 3, 2, 0, null);
+          }
+        });
   }
 
   /** Clusters 3 outputs by rows that are closed then. */

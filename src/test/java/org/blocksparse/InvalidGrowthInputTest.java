@@ -34,7 +34,7 @@ final class InvalidGrowthInputTest extends InvalidSoftmaxInput {
         cases,
         "addOutputs of no x",
         ARGUMENT,
-        "n: expected at least 1 but was 0",
+        "x: expected at least 1 row but was (0, 6)",
         w -> w.replace("x", floats(0, 6)),
         (layer, w) -> layer.addOutputs(w.f("x")));
     for (int bad : new int[] {0, -1}) {
@@ -83,7 +83,7 @@ final class InvalidGrowthInputTest extends InvalidSoftmaxInput {
         cases,
         "explain a retired one",
         ARGUMENT,
-        "output[0] = 3 is retired",
+        "output: 3 is retired",
         l -> {
           try (FloatTensor x = FloatTensor.zeros(1, 6)) {
             l.explain(x, 3);

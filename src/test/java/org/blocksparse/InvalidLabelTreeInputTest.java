@@ -273,7 +273,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         cases,
         "explain output 9",
         BOUNDS,
-        "output[0] = 9 is outside [0, outputs = 9)",
+        "output: 9 is outside [0, outputs = 9)",
         w -> w.replace("x", floats(1, 6)),
         (layer, w) -> layer.explain(w.f("x"), 9));
     addCase(

@@ -176,6 +176,27 @@ final class InvalidParameterInputTest extends InvalidSoftmaxInput {
               TheanoSoftmax.apply(
                   w.f("x"), bad, 12, 4, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null));
     }
+    add(
+        cases,
+        "hSoftmax batchSize -1",
+        ARGUMENT,
+        "batchSize: expected at least 0 but was -1",
+        layerWorld(),
+        w ->
+            TheanoSoftmax.apply(
+                w.f("x"), -1, 12, 4, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null));
+    int rows = (1 << 29) + 1;
+    World many = layerWorld();
+    many.fault(w -> w.replace("x", floats(rows, 0)));
+    add(
+        cases,
+        "hSoftmax of too many rows",
+        ARGUMENT,
+        "x: 536870913 rows are more than the 2^29 that one call can take; split the batch",
+        many,
+        w ->
+            TheanoSoftmax.apply(
+                w.f("x"), rows, 12, 4, 3, w.f("W1"), w.f("b1"), w.f("W2"), w.f("b2"), null));
     for (int bad : new int[] {-1, 12}) {
       World world = layerWorld();
       world.fault(w -> w.i("targets").set(bad, 1));

@@ -148,7 +148,7 @@ final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
           cases,
           "explain output " + bad,
           BOUNDS,
-          "output[0] = " + bad + " is outside [0, outputs = 9)",
+          "output: " + bad + " is outside [0, outputs = 9)",
           w -> w.replace("x", floats(1, 6)),
           (layer, w) -> layer.explain(w.f("x"), bad));
     }

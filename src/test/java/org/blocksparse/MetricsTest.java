@@ -92,6 +92,23 @@ final class MetricsTest {
         new double[] {0.08421963476787578, 0.2199318754125524, 0.7668725823596995}, usual, EXACT);
   }
 
+  /** The formula gives 0 for the first label, which no metrics would take. */
+  @Test
+  void theLeastPropensitiesGiveScoresAllTheSame() {
+    double[] least = Metrics.propensities(new long[] {0, 1}, 20, 2, 1e-300);
+    assertArrayEquals(new double[] {1e-250, 1 / Math.log(20)}, least, EXACT);
+    assertEquals(1e-250, least[0]);
+    Metrics metrics = Metrics.upTo(2, new double[] {1e-250, 1e-250, 1e-250, 1e-250});
+    Ranking ranking = ranking(new int[] {0, 3}, new int[] {2, 1});
+    try (SparseRows labels = SparseRows.of(List.of(new int[] {0, 1, 3}, new int[] {1}))) {
+      for (int batch = 0; batch < 1000; batch++) {
+        metrics.add(ranking, labels);
+      }
+    }
+    assertEquals(.5, metrics.propensityScoredPrecision(1), EXACT);
+    assertEquals(1, metrics.propensityScoredPrecision(2), EXACT);
+  }
+
   /** Ranking by descending score, as in the comment of {@link #asScikitLearn}. */
   private static Ranking byScore(int rows, int labels) {
     int[][] outputs = new int[rows][];
@@ -252,10 +269,10 @@ final class MetricsTest {
     Class<NullPointerException> missing = NullPointerException.class;
     assertRefused(argument, "upTo: expected at least 1 but was 0", () -> Metrics.upTo(0));
     assertRefused(missing, "propensities", () -> Metrics.upTo(1, null));
-    for (double bad : new double[] {0, -1, 1.5, Double.NaN}) {
+    for (double bad : new double[] {0, -1, 1.5, 1e-310, Math.nextDown(1e-250), Double.NaN}) {
       assertRefused(
           argument,
-          "propensities[1]: expected a number in (0, 1] but was " + bad,
+          "propensities[1]: expected a number in [1.0E-250, 1] but was " + bad,
           () -> Metrics.upTo(1, new double[] {1, bad}));
     }
     Metrics metrics = Metrics.upTo(2, new double[] {1, 1});

@@ -98,6 +98,12 @@ final class SoftmaxPartContractTest {
       return batches;
     }
 
+    Batch without(int classNumber) {
+      int[] others =
+          IntStream.of(targets).map(t -> CLASSES.classOf(t) == classNumber ? 4 : t).toArray();
+      return new Batch(x, others, weights);
+    }
+
     void stepLayer(HierarchicalSoftmax layer, Optimizer optimizer) {
       try (FloatTensor rows = rows(IntStream.range(0, x.length).toArray());
           IntTensor outputs = IntTensor.of(targets, targets.length);
@@ -106,16 +112,16 @@ final class SoftmaxPartContractTest {
       }
     }
 
+    /** The rows that are a part's. */
+    private int[] own(int part) {
+      return IntStream.range(0, targets.length)
+          .filter(r -> part == SoftmaxPart.CLASS_LEVEL || CLASSES.classOf(targets[r]) == part)
+          .toArray();
+    }
+
     void stepPart(SoftmaxPart part, Optimizer optimizer) {
-      int number = part.number();
-      boolean all = number == SoftmaxPart.CLASS_LEVEL;
-      int[] own =
-          IntStream.range(0, targets.length)
-              .filter(r -> all || CLASSES.classOf(targets[r]) == number)
-              .toArray();
-      if (own.length == 0) {
-        return;
-      }
+      boolean all = part.number() == SoftmaxPart.CLASS_LEVEL;
+      int[] own = own(part.number());
       int[] ownTargets =
           Arrays.stream(own)
               .map(r -> all ? CLASSES.classOf(targets[r]) : CLASSES.slotOf(targets[r]))
@@ -147,13 +153,17 @@ final class SoftmaxPartContractTest {
         .workers(workers);
   }
 
-  /** All parts, trained, in an order in which only the class level has a place. */
+  /**
+   * All parts, trained where they have rows, in an order in which only the class level has a place.
+   */
   private static List<byte[]> train(
       List<SoftmaxPart> parts, List<Batch> batches, Optimizer optimizer) {
     List<byte[]> trained = new ArrayList<>();
     for (SoftmaxPart part : parts) {
       try (part) {
-        batches.forEach(batch -> batch.stepPart(part, optimizer));
+        batches.stream()
+            .filter(batch -> batch.own(part.number()).length > 0)
+            .forEach(batch -> batch.stepPart(part, optimizer));
         trained.add(part.toBytes());
       }
     }
@@ -208,6 +218,79 @@ final class SoftmaxPartContractTest {
     assertSameFiles();
   }
 
+  /** The batches of which no row is in a class. */
+  private static List<Batch> without(int classNumber, List<Batch> batches) {
+    return batches.stream().map(batch -> batch.without(classNumber)).toList();
+  }
+
+  static Stream<Arguments> changesOfKind() {
+    Optimizer sgd = Optimizer.sgd(0.3f);
+    Optimizer clipped = Optimizer.sgd(0.3f).withMaxNorm(0.05f);
+    Optimizer adagrad = Optimizer.adagrad(0.1f);
+    Optimizer adam = Optimizer.adam(0.02f);
+    return Stream.of(
+        Arguments.of(adam, adagrad),
+        Arguments.of(adam, sgd),
+        Arguments.of(adam, clipped),
+        Arguments.of(adagrad, adam),
+        Arguments.of(adagrad, sgd),
+        Arguments.of(sgd, adam));
+  }
+
+  /** Class 2 keeps what the layer has forgotten, which no file is to have. */
+  @ParameterizedTest
+  @MethodSource("changesOfKind")
+  void aClassThatAnotherOptimizerLeavesOutHasNoState(Optimizer before, Optimizer after)
+      throws IOException {
+    List<Batch> first = Batch.random(8, false);
+    List<Batch> second = without(2, Batch.random(9, false));
+    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    try (HierarchicalSoftmax layer = builder.build()) {
+      first.forEach(batch -> batch.stepLayer(layer, before));
+      List<SoftmaxPart> parts =
+          IntStream.range(-1, CLASSES.classCount())
+              .mapToObj(number -> SoftmaxPart.of(layer, number, Workers.common()))
+              .toList();
+      List<byte[]> trained = train(parts, second, after);
+      second.forEach(batch -> batch.stepLayer(layer, after));
+      for (SaveOptions options :
+          List.of(SaveOptions.defaults(), SaveOptions.defaults().withOptimizerState())) {
+        layer.save(ofLayer, options);
+        builder.saveParts(ofParts, layer.steps(), trained.iterator(), options);
+        assertSameFiles();
+      }
+    }
+  }
+
+  /** The layer forgets the state of class 2, too, and what goes on later begins anew. */
+  @ParameterizedTest
+  @MethodSource("changesOfKind")
+  void aStepWithoutRowsTellsAClassThatTheOptimizerIsAnother(Optimizer before, Optimizer between)
+      throws IOException {
+    SaveOptions options = SaveOptions.defaults().withOptimizerState();
+    List<Batch> first = Batch.random(10, false);
+    List<Batch> second = without(2, Batch.random(11, true));
+    List<Batch> third = Batch.random(12, false);
+    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    try (HierarchicalSoftmax layer = builder.build()) {
+      first.forEach(batch -> batch.stepLayer(layer, before));
+      second.forEach(batch -> batch.stepLayer(layer, between));
+      third.forEach(batch -> batch.stepLayer(layer, before));
+      layer.save(ofLayer, options);
+    }
+    List<byte[]> trained = new ArrayList<>();
+    for (SoftmaxPart part : initial(builder)) {
+      try (part) {
+        first.forEach(batch -> batch.stepPart(part, before));
+        second.forEach(batch -> batch.stepPart(part, between));
+        third.forEach(batch -> batch.stepPart(part, before));
+        trained.add(part.toBytes());
+      }
+    }
+    builder.saveParts(ofParts, 3L * BATCHES, trained.iterator(), options);
+    assertSameFiles();
+  }
+
   @Test
   void aFileOfPartsHasNamesAndMetadataAsThatOfALayer() throws IOException {
     Labels names = Labels.of(IntStream.range(0, 90).mapToObj(o -> "output " + o).toList());
@@ -234,6 +317,13 @@ final class SoftmaxPartContractTest {
     builder.saveParts(ofParts, steps, parts.iterator(), SaveOptions.defaults());
     try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(ofParts)) {
       assertEquals(steps, loaded.steps());
+      try (FloatTensor x = FloatTensor.zeros(1, FEATURES);
+          IntTensor target = IntTensor.zeros(1)) {
+        x.fill(Float.NaN);
+        Exception e =
+            assertThrows(ArithmeticException.class, () -> loaded.step(x, target, Optimizer.sgd(1)));
+        assertTrue(e.getMessage().startsWith("step " + next + ": "), e.getMessage());
+      }
       Batch.random(1, false).get(0).stepLayer(loaded, Optimizer.sgd(1));
       assertEquals(next, loaded.steps());
       loaded.save(ofLayer);

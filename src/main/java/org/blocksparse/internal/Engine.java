@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
-import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
@@ -34,6 +33,9 @@ public final class Engine {
 
   /** Elements of rows that are still in the cache when what follows a product looks at them. */
   private static final int FUSED_ELEMENTS = 1 << 16;
+
+  /** Elements that are added at a time. */
+  private static final int ADDED_ELEMENTS = 1 << 12;
 
   private final Scheduler scheduler;
 
@@ -264,22 +266,29 @@ public final class Engine {
   }
 
   /**
-   * Computes with rows that are times a factor, which are copied unless it is 1.
+   * Adds a factor times rows to others of the same number and size.
    *
-   * @param y dense rows, from the start of their storage on
+   * @param y rows without gaps, as those that they are added to
    */
-  public void withFactor(float factor, Rows y, Consumer<Rows> computation) {
-    if (factor == 1) {
-      computation.accept(y);
-      return;
-    }
+  public void add(float factor, Rows y, Rows to) {
     long elements = y.count() * y.stride();
-    try (Scratch scratch = Scratch.borrow(elements)) {
-      scratch.storage().fill(0, elements, 0);
-      // A step from 0: 0 - (-factor) * y.
-      kernels().sgd(elements, -factor, 1, 0, y.storage(), scratch.storage(), 0);
-      computation.accept(new Rows(scratch.storage(), y.count(), y.stride()));
-    }
+    scheduler.run(
+        Math.toIntExact(ceilDiv(elements, ADDED_ELEMENTS)),
+        elements,
+        (begin, end) -> {
+          float[] terms = new float[(int) Math.min(ADDED_ELEMENTS, elements)];
+          float[] sums = new float[terms.length];
+          for (long piece = begin; piece < end; piece++) {
+            long at = piece * ADDED_ELEMENTS;
+            int count = (int) Math.min(ADDED_ELEMENTS, elements - at);
+            y.storage().getFloats(y.offset() + at, terms, 0, count);
+            to.storage().getFloats(to.offset() + at, sums, 0, count);
+            for (int i = 0; i < count; i++) {
+              sums[i] = (float) (sums[i] + (double) factor * terms[i]);
+            }
+            to.storage().putFloats(to.offset() + at, sums, 0, count);
+          }
+        });
   }
 
   /** See {@link Kernels#blockOuter}. */

@@ -99,6 +99,13 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
     }
     addLayerCase(
         cases,
+        name + ": too many rows",
+        ARGUMENT,
+        "x: 536870913 rows are more than the 2^29 that one call can take; split the batch",
+        w -> w.replace("x", floats((1 << 29) + 1, 0)),
+        call);
+    addLayerCase(
+        cases,
         name + ": x closed",
         STATE,
         "x: the tensor (2, 6) is closed",

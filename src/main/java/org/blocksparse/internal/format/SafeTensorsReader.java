@@ -368,18 +368,23 @@ public final class SafeTensorsReader implements AutoCloseable {
   /** The integers of a tensor that fits into an array. */
   public int[] readInts(TensorEntry entry) throws IOException {
     int[] ints = new int[Math.toIntExact(entry.size())];
-    for (int begin = 0; begin < ints.length; begin += CHUNK) {
-      int count = Math.min(CHUNK, ints.length - begin);
+    for (int begin = 0; begin < ints.length; begin = chunkEnd(begin, ints.length)) {
+      int count = chunkEnd(begin, ints.length) - begin;
       readChunk(entry, begin, count).asIntBuffer().get(ints, begin, count);
     }
     return ints;
   }
 
+  /** Where the chunk ends that begins there in an array. A whole chunk more may be no int. */
+  static int chunkEnd(int begin, int length) {
+    return begin + Math.min(CHUNK, length - begin);
+  }
+
   /** The bytes of a tensor that fits into an array. */
   public byte[] readBytes(TensorEntry entry) throws IOException {
     byte[] all = new byte[Math.toIntExact(entry.size())];
-    for (int begin = 0; begin < all.length; begin += Math.min(CHUNK, all.length - begin)) {
-      int count = Math.min(CHUNK, all.length - begin);
+    for (int begin = 0; begin < all.length; begin = chunkEnd(begin, all.length)) {
+      int count = chunkEnd(begin, all.length) - begin;
       readChunk(entry, begin, count).get(all, begin, count);
     }
     return all;

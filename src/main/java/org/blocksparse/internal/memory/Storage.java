@@ -205,20 +205,21 @@ public final class Storage {
    * The memory of a direct buffer in native byte order, from its position to its limit. The buffer
    * stays reachable as long as the storage is.
    *
+   * @param name of the buffer, for messages
    * @throws IllegalArgumentException if its address is not a multiple of four
    */
-  public static Storage wrap(FloatBuffer buffer) {
-    return wrapBuffer(buffer);
+  public static Storage wrap(String name, FloatBuffer buffer) {
+    return wrapBuffer(name, buffer);
   }
 
-  /** As {@link #wrap(FloatBuffer)}. */
-  public static Storage wrap(IntBuffer buffer) {
-    return wrapBuffer(buffer);
+  /** As {@link #wrap(String, FloatBuffer)}. */
+  public static Storage wrap(String name, IntBuffer buffer) {
+    return wrapBuffer(name, buffer);
   }
 
-  private static Storage wrapBuffer(Buffer buffer) {
+  private static Storage wrapBuffer(String name, Buffer buffer) {
     requireNativeMemory();
-    return wrap("buffer", NativeMemory.address(buffer), buffer.remaining(), buffer);
+    return wrap(name, NativeMemory.address(buffer), buffer.remaining(), buffer);
   }
 
   /**

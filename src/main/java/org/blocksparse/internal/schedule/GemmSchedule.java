@@ -40,13 +40,16 @@ public final class GemmSchedule implements AutoCloseable {
   record Layout(int chunks, int segments, int rows, int pairs) {
     private static final int HEADER = 5;
 
+    /** Of the largest array that a JVM makes. */
+    private static final int MOST_ELEMENTS = Integer.MAX_VALUE - 8;
+
     static Layout of(int[] packed) {
       return new Layout(packed[1], packed[2], packed[3], packed[4]);
     }
 
     /** An array of this layout with its header. */
     int[] newArray() {
-      int[] packed = new int[Math.toIntExact(length())];
+      int[] packed = new int[arrayLength()];
       writeHeader(packed);
       return packed;
     }
@@ -93,6 +96,21 @@ public final class GemmSchedule implements AutoCloseable {
 
     long length() {
       return pairWrite() + pairs;
+    }
+
+    /**
+     * The same, of an array.
+     *
+     * @throws IllegalArgumentException if it is too long for one
+     */
+    int arrayLength() {
+      if (length() > MOST_ELEMENTS) {
+        throw new IllegalArgumentException(
+            "batch: %d rows and %d pairs in %d chunks need more than the %d numbers of one schedule;"
+                    .formatted(rows, pairs, chunks, MOST_ELEMENTS)
+                + " split the batch");
+      }
+      return (int) length();
     }
   }
 

@@ -42,7 +42,7 @@ public final class RowSchedules implements AutoCloseable {
       chunks += GemmSchedule.chunksOf(end - begin, GemmSchedule.MAX_CHUNK_ROWS);
     }
     GemmSchedule.Layout layout = new GemmSchedule.Layout(chunks, chunks, rows, rows);
-    packed = GrowingArrays.ints(packed, Math.toIntExact(layout.length()));
+    packed = GrowingArrays.ints(packed, layout.arrayLength());
     layout.writeHeader(packed);
     int writeBlockAt = (int) layout.writeBlock();
     int rowStart = (int) layout.rowStart();

@@ -31,6 +31,11 @@ public final class FusedDescent implements SoftmaxUpdate {
   }
 
   @Override
+  public void noRows() {
+    step.keep();
+  }
+
+  @Override
   public void classLevel(ClassLevelGradient gradient) {
     step.keep();
     gradient.weights(-step.rule().rate(), true, sizes.w1(parameters.w1()));

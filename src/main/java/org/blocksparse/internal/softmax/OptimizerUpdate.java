@@ -36,6 +36,11 @@ public final class OptimizerUpdate implements SoftmaxUpdate {
   }
 
   @Override
+  public void noRows() {
+    step.keep();
+  }
+
+  @Override
   public void classLevel(ClassLevelGradient gradient) {
     gradient.weights(1, false, sizes.w1(ofClassWeights));
     step.update(Parameter.W1.index(), 0, ofClassWeights);

@@ -29,6 +29,9 @@ public interface SoftmaxUpdate {
    */
   boolean finiteOnly();
 
+  /** The batch has no rows that count here: in a part of a layer, others may have stepped. */
+  default void noRows() {}
+
   /** Takes the gradient of the class level; the last call of a pass. */
   void classLevel(ClassLevelGradient gradient);
 

@@ -3,7 +3,9 @@ package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
 import java.util.SplittableRandom;
+import java.util.function.IntUnaryOperator;
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
@@ -16,17 +18,16 @@ import org.blocksparse.internal.schedule.GemmSchedule;
  *
  * <p>In each round, every vector is compared with the centroid of every group, as one dense
  * product. Then each joins the nearest group that has room: first those that would lose most
- * similarity by the second nearest.
+ * similarity by the second nearest, and last those whose few nearest groups are full by then.
+ *
+ * <p>The groups do not depend on the workers.
  */
 public final class SphericalKMeans {
   /** Vectors compared at a time. */
   private static final int SLICE = 4096;
 
   /** Centroids that are kept for each vector; if these groups are full, the others are tried. */
-  private static final int NEAREST = 8;
-
-  /** Vectors that are remembered, of those whose nearest groups are full; a power of two. */
-  private static final int REMEMBERED = 1 << 12;
+  public static final int NEAREST = 8;
 
   private final Engine engine;
   private final Rows vectors;
@@ -39,10 +40,14 @@ public final class SphericalKMeans {
   private final float[] similarities;
   private final int[] groupOf;
 
+  /** How many vectors are in each group. */
+  private final int[] size;
+
   /**
    * A division to be found.
    *
-   * @param vectors (count, dims)
+   * @param vectors (count, dims); dims times groups and {@link #NEAREST} times count fit into
+   *     arrays
    * @param groups at least 1, with (groups - 1) * capacity &lt; count &lt;= groups * capacity
    */
   public SphericalKMeans(Engine engine, Rows vectors, int groups, int capacity, long seed) {
@@ -56,6 +61,7 @@ public final class SphericalKMeans {
     this.nearest = new int[Math.multiplyExact(count, Math.min(NEAREST, groups))];
     this.similarities = new float[nearest.length];
     this.groupOf = new int[count];
+    this.size = new int[groups];
     RandomGenerator random = new SplittableRandom(seed);
     int[] order = new int[count];
     for (int i = 0; i < count; i++) {
@@ -72,10 +78,18 @@ public final class SphericalKMeans {
 
   /** The group of each vector, after that many rounds. */
   public int[] divide(int rounds) {
-    for (int round = 0; round < rounds; round++) {
-      compare();
-      choose();
-      findCentroids();
+    long slice = Math.min(SLICE, count);
+    Storage[] memory = Storage.allocateAll(centroids.length, slice * dims, slice * groups);
+    try {
+      for (int round = 0; round < rounds; round++) {
+        findNearest(memory);
+        choose(memory);
+        findCentroids();
+      }
+    } finally {
+      for (Storage storage : memory) {
+        storage.close();
+      }
     }
     return groupOf;
   }
@@ -98,38 +112,57 @@ public final class SphericalKMeans {
   }
 
   /** Finds the nearest centroids of all vectors. */
-  private void compare() {
-    long slice = Math.min(SLICE, count);
-    Storage[] memory = Storage.allocateAll(centroids.length, slice * dims, slice * groups);
-    try {
-      memory[0].putFloats(0, centroids, 0, centroids.length);
-      Blocks weights = Blocks.dense(memory[0], 1, 1, groups, dims).transpose();
-      for (int begin = 0; begin < count; begin += SLICE) {
-        int size = Math.min(SLICE, count - begin);
-        compare(begin, new Rows(memory[1], size, dims), weights, new Rows(memory[2], size, groups));
-      }
-    } finally {
-      for (Storage storage : memory) {
-        storage.close();
-      }
+  private void findNearest(Storage[] memory) {
+    int[] all = IntStream.range(0, groups).toArray();
+    for (int begin = 0; begin < count; begin = sliceEnd(begin, count)) {
+      int first = begin;
+      int rows = sliceEnd(begin, count) - begin;
+      Rows toCentroids = compare(i -> first + i, rows, all, memory);
+      engine.run(
+          rows,
+          (long) rows * groups,
+          (from, to) -> {
+            float[] row = new float[groups];
+            for (int i = from; i < to; i++) {
+              toCentroids.get(i, 0, row);
+              keepNearest(first + i, row);
+            }
+          });
     }
   }
 
-  private void compare(int begin, Rows units, Blocks weights, Rows toCentroids) {
-    int size = (int) units.count();
-    float[] vector = new float[dims];
-    for (int i = 0; i < size; i++) {
-      unitVector(begin + i, vector);
-      units.put(i, 0, vector);
+  /** The end of the slice that begins there; a whole slice more may be no int. */
+  private static int sliceEnd(int begin, int end) {
+    return begin + Math.min(SLICE, end - begin);
+  }
+
+  /**
+   * The similarities of some vectors to the centroids of some groups, (rows, groups), in memory.
+   *
+   * @param vectorOf the vector of each row
+   * @param rows at most {@link #SLICE}
+   */
+  private Rows compare(IntUnaryOperator vectorOf, int rows, int[] among, Storage[] memory) {
+    for (int g = 0; g < among.length; g++) {
+      memory[0].putFloats((long) g * dims, centroids, among[g] * dims, dims);
     }
-    try (GemmSchedule dense = GemmSchedule.dense(size)) {
+    Rows units = new Rows(memory[1], rows, dims);
+    engine.run(
+        rows,
+        (long) rows * dims,
+        (from, to) -> {
+          float[] unit = new float[dims];
+          for (int i = from; i < to; i++) {
+            unitVector(vectorOf.applyAsInt(i), unit);
+            units.put(i, 0, unit);
+          }
+        });
+    Rows toCentroids = new Rows(memory[2], rows, among.length);
+    Blocks weights = Blocks.dense(memory[0], 1, 1, among.length, dims).transpose();
+    try (GemmSchedule dense = GemmSchedule.dense(rows)) {
       engine.gemm(dense, units, weights, null, false, toCentroids);
     }
-    float[] row = new float[groups];
-    for (int i = 0; i < size; i++) {
-      toCentroids.get(i, 0, row);
-      keepNearest(begin + i, row);
-    }
+    return toCentroids;
   }
 
   /** Keeps the best few of a row, in order, by insertion. */
@@ -152,34 +185,51 @@ public final class SphericalKMeans {
     }
   }
 
-  private void choose() {
+  private void choose(Storage[] memory) {
     int kept = Math.min(NEAREST, groups);
-    int[] size = new int[groups];
-    int[] searched = new int[REMEMBERED];
-    Arrays.fill(searched, -1);
-    float[] unit = new float[dims];
-    float[] other = new float[dims];
+    Arrays.fill(size, 0);
+    int[] left = new int[count];
+    int leftCount = 0;
     for (int vector : byRegret(kept)) {
-      int chosen = -1;
-      for (int i = vector * kept; i < (vector + 1) * kept && chosen < 0; i++) {
-        if (size[nearest[i]] < capacity) {
-          chosen = nearest[i];
-        }
+      int i = vector * kept;
+      int end = i + kept;
+      while (i < end && size[nearest[i]] == capacity) {
+        i++;
       }
-      if (chosen < 0) {
-        unitVector(vector, unit);
-        int place = Arrays.hashCode(unit) & (REMEMBERED - 1);
-        chosen = groupOfTheSame(searched[place], unit, other);
-        // Groups only fill: one that was the best is it as long as it has room.
-        if (chosen < 0 || size[chosen] == capacity) {
-          chosen = bestWithRoom(unit, size);
-        }
-        searched[place] = vector;
+      if (i < end) {
+        put(vector, nearest[i]);
+      } else {
+        left[leftCount++] = vector;
       }
-      groupOf[vector] = chosen;
-      size[chosen]++;
     }
-    fillEmptyGroups(size);
+    chooseOfAll(left, leftCount, memory);
+    fillEmptyGroups();
+  }
+
+  private void put(int vector, int group) {
+    groupOf[vector] = group;
+    size[group]++;
+  }
+
+  /** Puts vectors whose nearest groups are full into the nearest of the others. */
+  private void chooseOfAll(int[] left, int leftCount, Storage[] memory) {
+    for (int begin = 0; begin < leftCount; begin = sliceEnd(begin, leftCount)) {
+      int first = begin;
+      int end = sliceEnd(begin, leftCount);
+      int[] open = IntStream.range(0, groups).filter(g -> size[g] < capacity).toArray();
+      Rows toCentroids = compare(i -> left[first + i], end - begin, open, memory);
+      float[] row = new float[open.length];
+      for (int i = begin; i < end; i++) {
+        toCentroids.get(i - begin, 0, row);
+        int best = -1;
+        for (int g = 0; g < open.length; g++) {
+          if ((best < 0 || row[g] > row[best]) && size[open[g]] < capacity) {
+            best = g;
+          }
+        }
+        put(left[i], open[best]);
+      }
+    }
   }
 
   /** Vectors by what they lose if they get their second choice; those with the same by number. */
@@ -194,38 +244,8 @@ public final class SphericalKMeans {
     return Arrays.stream(keys).mapToInt(key -> (int) key).toArray();
   }
 
-  /**
-   * The group that a vector was put into, if it has this direction. Very many may have: labels that
-   * occur in the same texts, or that have no direction at all.
-   */
-  private int groupOfTheSame(int vector, float[] unit, float[] buffer) {
-    if (vector < 0) {
-      return -1;
-    }
-    unitVector(vector, buffer);
-    return Arrays.equals(unit, buffer) ? groupOf[vector] : -1;
-  }
-
-  private int bestWithRoom(float[] unit, int[] size) {
-    int best = -1;
-    double bestSimilarity = 0;
-    for (int g = 0; g < groups; g++) {
-      if (size[g] < capacity) {
-        double similarity = 0;
-        for (int d = 0; d < dims; d++) {
-          similarity += (double) unit[d] * centroids[g * dims + d];
-        }
-        if (best < 0 || similarity > bestSimilarity) {
-          best = g;
-          bestSimilarity = similarity;
-        }
-      }
-    }
-    return best;
-  }
-
   /** A group that is nobody's nearest takes a vector of a group that has several. */
-  private void fillEmptyGroups(int[] size) {
+  private void fillEmptyGroups() {
     int vector = 0;
     for (int g = 0; g < groups; g++) {
       if (size[g] == 0) {
@@ -239,17 +259,32 @@ public final class SphericalKMeans {
     }
   }
 
+  /** Sums up each group in the order of its vectors, and scales it to length 1. */
   private void findCentroids() {
-    Arrays.fill(centroids, 0);
-    float[] unit = new float[dims];
-    for (int v = 0; v < count; v++) {
-      unitVector(v, unit);
-      for (int d = 0; d < dims; d++) {
-        centroids[groupOf[v] * dims + d] += unit[d];
-      }
-    }
+    int[] begin = new int[groups + 1];
     for (int g = 0; g < groups; g++) {
-      normalize(centroids, g * dims);
+      begin[g + 1] = begin[g] + size[g];
     }
+    int[] next = begin.clone();
+    int[] members = new int[count];
+    for (int v = 0; v < count; v++) {
+      members[next[groupOf[v]]++] = v;
+    }
+    engine.run(
+        groups,
+        (long) count * dims,
+        (from, to) -> {
+          float[] unit = new float[dims];
+          for (int g = from; g < to; g++) {
+            Arrays.fill(centroids, g * dims, (g + 1) * dims, 0);
+            for (int m = begin[g]; m < begin[g + 1]; m++) {
+              unitVector(members[m], unit);
+              for (int d = 0; d < dims; d++) {
+                centroids[g * dims + d] += unit[d];
+              }
+            }
+            normalize(centroids, g * dims);
+          }
+        });
   }
 }

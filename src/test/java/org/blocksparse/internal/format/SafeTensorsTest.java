@@ -4,6 +4,7 @@ package org.blocksparse.internal.format;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -76,6 +77,20 @@ final class SafeTensorsTest {
     assertEquals(0, tensors.get("labels").positionInFile() % 64);
     assertArrayEquals(new int[] {1, 2, 3, 4, 5, 6}, tensors.get("pairs").ints());
     assertArrayEquals(new float[] {0.5f, 1, 1.5f, 2}, tensors.get("embedding").floats());
+  }
+
+  @Test
+  void theLargestArrayIsReadToItsEnd() {
+    int length = Integer.MAX_VALUE - 8;
+    int begin = 0;
+    int chunks = 0;
+    while (begin < length) {
+      int end = SafeTensorsReader.chunkEnd(begin, length);
+      assertTrue(begin < end && end <= length, begin + " to " + end);
+      begin = end;
+      chunks++;
+    }
+    assertEquals(2048, chunks);
   }
 
   @Test

@@ -3,6 +3,7 @@ package org.blocksparse.internal.schedule;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
@@ -122,6 +123,23 @@ final class GemmScheduleTest {
     }
     assertEquals(p.rows, written.size());
     return found;
+  }
+
+  /** One chunk more than there is room for, and so many that their numbers are no int. */
+  @Test
+  void whatIsTooLongForAnArrayIsRefused() {
+    int rows = 1 << 28;
+    int chunks = (Integer.MAX_VALUE - 8 - 3 * rows - 8) / 5;
+    assertEquals(
+        3L * rows + 5L * chunks + 8,
+        new GemmSchedule.Layout(chunks, chunks, rows, rows).arrayLength());
+    for (int many : new int[] {chunks + 1, 2 * chunks}) {
+      Exception e =
+          assertThrows(
+              IllegalArgumentException.class,
+              new GemmSchedule.Layout(many, many, rows, rows)::arrayLength);
+      assertTrue(e.getMessage().startsWith("batch: 268435456 rows and "), e.getMessage());
+    }
   }
 
   @ParameterizedTest

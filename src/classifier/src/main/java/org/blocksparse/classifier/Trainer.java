@@ -160,9 +160,10 @@ final class Trainer {
     if (count == 1) {
       return ClassAssignment.contiguous(labels, 1);
     }
+    options.listener().putIntoClasses(labels, count);
     try (TrainingSet.Sample sample = set.sample(random)) {
       return ClassAssignment.clustered(
-          sample.features(), sample.labels(), labels, count, options.seed());
+          sample.features(), sample.labels(), labels, count, options.seed(), options.workers());
     }
   }
 

@@ -13,6 +13,12 @@ public interface TrainingListener {
   default void leftOut(int features, int examples) {}
 
   /**
+   * Everything has been read, and labels are about to be put into classes: of millions, that takes
+   * minutes. Not told where there is one class.
+   */
+  default void putIntoClasses(int labels, int classes) {}
+
+  /**
    * Everything has been read, and training begins.
    *
    * @param examples those that are learned from in each epoch

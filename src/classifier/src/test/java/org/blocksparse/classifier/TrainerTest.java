@@ -14,7 +14,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
+import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -94,6 +97,36 @@ final class TrainerTest {
     assertThrows(
         CancellationException.class,
         () -> Classifier.train(endless, SMALL.withStop(() -> read[0] > 100)).close());
+  }
+
+  @Test
+  void labelsArePutIntoClassesByTheWorkersBeforeTrainingBegins() {
+    List<String> told = new ArrayList<>();
+    AtomicInteger helpers = new AtomicInteger();
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void putIntoClasses(int labels, int classes) {
+            told.add(labels + " labels into " + classes + " classes");
+          }
+
+          @Override
+          public void begin(int examples, int epochs, int features, int labels, int classes) {
+            told.add(labels + " labels in " + classes + (helpers.get() > 0 ? ", with help" : ""));
+          }
+        };
+    Executor executor =
+        task -> {
+          helpers.incrementAndGet();
+          task.run();
+        };
+    TrainingOptions options =
+        SMALL.withListener(listener).withWorkers(Workers.of(executor, 2)).withEpochs(1);
+    Classifier.train(Texts.examples(6000, 150, 1), options.withClasses(5)).close();
+    helpers.set(0);
+    trained(options.withClasses(1)).close();
+    assertEquals(
+        List.of("150 labels into 5 classes", "150 labels in 5, with help", "40 labels in 1"), told);
   }
 
   @Test

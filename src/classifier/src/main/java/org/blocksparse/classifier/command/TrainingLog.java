@@ -54,6 +54,12 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   }
 
   @Override
+  public void putIntoClasses(int labels, int classes) {
+    out.printf("putting %,d labels into %,d classes%n", labels, classes);
+    out.flush();
+  }
+
+  @Override
   public void begin(int count, int epochs, int features, int labels, int classes) {
     out.printf(
         "%,d examples, %,d features, %,d labels in %,d classes; read in %.1f s%n",

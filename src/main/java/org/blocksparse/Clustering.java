@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.LabelCentroids;
+import org.blocksparse.internal.softmax.SphericalKMeans;
+
+/** The clustered classes of {@link ClassAssignment}, whose arguments are checked here. */
+final class Clustering {
+  /** After this many, few outputs still change their class. */
+  private static final int ROUNDS = 10;
+
+  private Clustering() {}
+
+  static ClassAssignment ofVectors(FloatTensor vectors, int nClasses, long seed, Engine engine) {
+    Check.rank("vectors", vectors, "(outputs, dimensions)", 2);
+    int outputs = (int) vectors.shape().dim(0);
+    requireRoom("vectors", outputs, nClasses, (int) vectors.shape().dim(1));
+    try (Lease lease = new Lease().of("vectors", vectors)) {
+      Rows rows = Operands.rows(vectors);
+      float[] row = new float[(int) rows.stride()];
+      for (int output = 0; output < outputs; output++) {
+        rows.get(output, 0, row);
+        for (int d = 0; d < row.length; d++) {
+          if (!Float.isFinite(row[d])) {
+            throw new IllegalArgumentException(
+                "vectors[" + output + ", " + d + "] = " + row[d] + " is not finite");
+          }
+        }
+      }
+      return of(rows, nClasses, seed, engine);
+    }
+  }
+
+  static ClassAssignment ofFeatures(
+      SparseRows features, SparseRows labels, int outputs, int nClasses, long seed, Engine engine) {
+    requireRoom("outputs", outputs, nClasses, LabelCentroids.DIMENSIONS);
+    if (requireNonNull(labels, "labels").rows() != requireNonNull(features, "features").rows()) {
+      throw new IllegalArgumentException(
+          "labels: expected "
+              + features.rows()
+              + " rows, as features has, but was "
+              + labels.rows());
+    }
+    labels.requireIndices("labels", "outputs", outputs);
+    try (Lease lease = labels.lease(features.lease(new Lease(), "features"), "labels")) {
+      features.requireFinite("features");
+      Storage vectors = LabelCentroids.of(engine, features.bags(), labels.bags(), outputs, seed);
+      try {
+        return of(new Rows(vectors, outputs, LabelCentroids.DIMENSIONS), nClasses, seed, engine);
+      } finally {
+        vectors.close();
+      }
+    }
+  }
+
+  /** The arrays of clustering can be made, before memory is taken for any of it. */
+  static void requireRoom(String name, int outputs, int nClasses, int dimensions) {
+    int slots = ClassAssignment.slotsFor(outputs, nClasses);
+    int classes = ClassAssignment.ceilDiv(outputs, slots);
+    int most = ClassAssignment.MOST_OUTPUTS;
+    int kept = Math.min(SphericalKMeans.NEAREST, classes);
+    if ((long) outputs * kept > most) {
+      throw new IllegalArgumentException(
+          "%s: %d outputs times the %d nearest classes that are kept are more than %d"
+              .formatted(name, outputs, kept, most));
+    }
+    if ((long) classes * dimensions > most) {
+      throw new IllegalArgumentException(
+          "%s: %d classes times %d dimensions are more than %d"
+              .formatted(name, classes, dimensions, most));
+    }
+  }
+
+  private static ClassAssignment of(Rows vectors, int nClasses, long seed, Engine engine) {
+    int outputs = (int) vectors.count();
+    int slots = ClassAssignment.slotsFor(outputs, nClasses);
+    int classes = ClassAssignment.ceilDiv(outputs, slots);
+    int[] classOf = new SphericalKMeans(engine, vectors, classes, slots, seed).divide(ROUNDS);
+    return new ClassAssignment(classOf, classes, slots);
+  }
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.IntBuffer;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.internal.softmax.ClassSearch;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Rows over memory that is changed between two calls: the second one looks at it again. */
+final class WrappedRowsTest {
+  private static final int FEATURES = 5;
+
+  /** Of whatever reads rows: outputs, words and blocks. */
+  private static final int BOUND = 20;
+
+  private final IntBuffer offsets = direct(0, 2, 2, 5);
+  private final IntBuffer indices = direct(7, 0, 3, 3, 9);
+
+  private static IntBuffer direct(int... values) {
+    IntBuffer buffer =
+        ByteBuffer.allocateDirect(4 * values.length).order(ByteOrder.nativeOrder()).asIntBuffer();
+    return buffer.put(0, values);
+  }
+
+  @BeforeEach
+  void memoryCanBeWrapped() {
+    assumeTrue(Backend.isNative());
+  }
+
+  /** Something that reads three rows of five entries. */
+  private interface Call {
+    void with(SparseRows rows);
+  }
+
+  private record Reader(String name, String argument, Call call) {
+    @Override
+    public String toString() {
+      return name;
+    }
+  }
+
+  private static FloatTensor x() {
+    return FloatTensor.of(new float[3 * FEATURES], 3, FEATURES);
+  }
+
+  private static SparseRows fixed() {
+    return SparseRows.of(new int[] {0, 2, 2, 5}, new int[] {7, 0, 3, 3, 9});
+  }
+
+  private static EmbeddingBag bag() {
+    return EmbeddingBag.builder(BOUND, FEATURES).seed(1).build();
+  }
+
+  private static LabelTree tree() {
+    return LabelTree.builder(FEATURES, BOUND).build();
+  }
+
+  private static void addToMetrics(SparseRows rows) {
+    Metrics metrics = Metrics.upTo(1, IntStream.range(0, BOUND).mapToDouble(i -> 1).toArray());
+    try {
+      metrics.add(
+          new Ranking(
+              new ClassSearch.Found(
+                  new int[3][1], new float[3][1], new int[3], new BitSet(), new BitSet())),
+          rows);
+    } finally {
+      long added = metrics.rows() + metrics.rowsWithoutLabels();
+      assertTrue(added == 0 || added == 3, added + " rows are added");
+    }
+  }
+
+  static Stream<Reader> readers() {
+    return Stream.of(
+        new Reader("apply", "rows", rows -> bag().apply(rows)),
+        new Reader("gradValues", "rows", rows -> bag().gradValues(rows, x())),
+        new Reader("stepOfABag", "rows", WrappedRowsTest::stepOfABag),
+        new Reader("stepOfATree", "targets", WrappedRowsTest::stepOfATree),
+        new Reader("probabilitiesOf", "targets", rows -> tree().probabilitiesOf(x(), rows)),
+        new Reader("filter", "filter", rows -> tree().topK(x(), 3, Filter.without(rows))),
+        new Reader("inputs", "inputs", rows -> BlockPlan.of(rows, fixed(), BOUND, BOUND)),
+        new Reader("outputs", "outputs", rows -> BlockPlan.of(fixed(), rows, BOUND, BOUND)),
+        new Reader("metrics", "labels", WrappedRowsTest::addToMetrics),
+        new Reader(
+            "clustered", "labels", rows -> ClassAssignment.clustered(fixed(), rows, BOUND, 2, 1)));
+  }
+
+  private static void stepOfABag(SparseRows rows) {
+    EmbeddingBag bag = bag();
+    float[] before = bag.table().toArray();
+    boolean done = false;
+    try {
+      bag.step(rows, FloatTensor.of(Arrays.copyOf(before, 15), 3, 5), Optimizer.adagrad(1));
+      done = true;
+    } finally {
+      if (!done) {
+        assertArrayEquals(before, bag.table().toArray(), "a part of the step");
+      }
+    }
+  }
+
+  private static void stepOfATree(SparseRows rows) {
+    tree().step(x(), rows, Optimizer.sgd(1));
+  }
+
+  @ParameterizedTest
+  @MethodSource("readers")
+  void whatDoesNotFitAnyMoreIsRefused(Reader reader) {
+    try (SparseRows rows = SparseRows.wrap(offsets, indices)) {
+      reader.call.with(rows);
+      indices.put(4, BOUND);
+      String outside = ": index " + BOUND + " of row 2 is outside [0, ";
+      assertRefused(IndexOutOfBoundsException.class, reader, outside, rows);
+      indices.put(4, Integer.MIN_VALUE);
+      String negative = ": indices[4] = " + Integer.MIN_VALUE + " is negative";
+      assertRefused(IndexOutOfBoundsException.class, reader, negative, rows);
+      indices.put(4, 9);
+      offsets.put(1, 3);
+      String fall = ": offsets[2] = 2 is less than the one before";
+      assertRefused(IllegalArgumentException.class, reader, fall, rows);
+      offsets.put(1, 2).put(3, 6);
+      String end = ": offsets: expected to end with the 5 indices there are but was 6";
+      assertRefused(IllegalArgumentException.class, reader, end, rows);
+      offsets.put(3, 5);
+      reader.call.with(rows);
+    }
+  }
+
+  private static void assertRefused(
+      Class<? extends Exception> type, Reader reader, String message, SparseRows rows) {
+    Exception e = assertThrows(type, () -> reader.call.with(rows));
+    assertTrue(e.getMessage().startsWith(reader.argument + message), e.getMessage());
+  }
+
+  /** Features of clustering may be any numbers, but for their signs. */
+  @Test
+  void featuresOfClusteringAreLookedAtAgain() {
+    try (SparseRows rows = SparseRows.wrap(offsets, indices);
+        SparseRows labels = fixed()) {
+      indices.put(2, -1);
+      Exception e =
+          assertThrows(
+              IndexOutOfBoundsException.class,
+              () -> ClassAssignment.clustered(rows, labels, BOUND, 2, 1));
+      assertEquals("features: indices[2] = -1 is negative", e.getMessage());
+    }
+  }
+
+  @Test
+  void whatIsMadeOfChangedRowsIsCheckedToo() {
+    try (SparseRows rows = SparseRows.wrap(offsets, indices);
+        SparseRows slice = rows.slice(1, 3)) {
+      offsets.put(2, 1);
+      assertThrows(IllegalArgumentException.class, () -> rows.slice(1, 3));
+      assertThrows(IllegalArgumentException.class, () -> rows.select(1));
+      offsets.put(2, 2);
+      indices.put(4, BOUND);
+      try (EmbeddingBag bag = bag()) {
+        assertThrows(IndexOutOfBoundsException.class, () -> bag.apply(slice));
+      }
+    }
+  }
+
+  static Stream<Arguments> steps() {
+    return KernelsUnderTest.all().stream()
+        .flatMap(
+            kernels ->
+                Stream.of(Optimizer.sgd(1), Optimizer.adagrad(1), Optimizer.adam(1))
+                    .map(optimizer -> Arguments.of(kernels, optimizer)));
+  }
+
+  /**
+   * Words that are larger than all before, and have their last bits in common, so that their
+   * entries are one word's to who looks at no others.
+   */
+  @ParameterizedTest
+  @MethodSource("steps")
+  void aStepSeesWordsThatAreLargerThanThoseThatWereWrapped(
+      KernelsUnderTest kernels, Optimizer optimizer) {
+    int[] words = {70_000, 4464, 70_000, 4464, 70_000};
+    try (SparseRows changed = SparseRows.wrap(offsets, indices);
+        SparseRows own = SparseRows.of(List.of(words, new int[0], new int[0]));
+        EmbeddingBag expected = large(kernels);
+        EmbeddingBag found = large(kernels);
+        FloatTensor gradOut = FloatTensor.of(new float[] {1, -2, 3, 4, 5, 6}, 3, 2)) {
+      indices.put(0, words);
+      offsets.put(1, 5).put(2, 5);
+      expected.step(own, gradOut, optimizer);
+      found.step(changed, gradOut, optimizer);
+      assertArrayEquals(expected.table().toArray(), found.table().toArray());
+    }
+  }
+
+  private static EmbeddingBag large(KernelsUnderTest kernels) {
+    return EmbeddingBag.builder(70_001, 2).seed(1).workers(kernels.workers()).build();
+  }
+}
