@@ -322,7 +322,10 @@ final class CommandTest {
     Path texts = folder.resolve("texts");
     Files.writeString(
         texts, "what does __label__ mean\n__label__ my-own7\nwhat does mean\nmy-own7\n");
-    List<String> answers = runWell("predict", model, texts, "--top", 1).lines().toList();
+    Result answered = run("predict", model, texts, "--top", 1);
+    assertEquals(0, answered.code(), answered.err()); // it knows no word of two of the lines
+    List<String> answers = answered.out().lines().toList();
+    assertEquals(4, answers.size(), answered.out());
     assertEquals(answers.subList(2, 4), answers.subList(0, 2));
     runWell("latency", model, texts, "--seconds", 1);
     Result refused = run("test", model, texts);
