@@ -203,7 +203,7 @@ final class EmbeddingBagFileTest {
     assertEquals(
         file + ": " + reason,
         assertThrows(FileFormatException.class, () -> EmbeddingBag.load(file)).getMessage());
-    assertEquals(before, FloatTensor.allocatedBytes());
+    assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
   @Test

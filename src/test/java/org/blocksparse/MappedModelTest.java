@@ -231,7 +231,7 @@ final class MappedModelTest {
               FileFormatException.class,
               () -> HierarchicalSoftmax.load(file, options.withProgress(shrinking)));
       assertEquals(file, refused.file());
-      assertEquals(before, Storage.allocatedBytes(), "memory was kept");
+      assertTrue(Storage.allocatedBytes() <= before, "memory was kept");
       Files.delete(file);
     }
   }

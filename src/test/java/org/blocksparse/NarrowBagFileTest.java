@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -188,7 +189,7 @@ final class NarrowBagFileTest {
           () -> softmax.save(file, in(type).withBag(floats)));
     }
     assertFalse(Files.exists(file));
-    assertEquals(before, FloatTensor.allocatedBytes());
+    assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
   private interface Saving {
@@ -213,7 +214,7 @@ final class NarrowBagFileTest {
     long before = FloatTensor.allocatedBytes();
     FileFormatException e = assertThrows(FileFormatException.class, () -> EmbeddingBag.load(other));
     assertEquals(other + ": " + reason, e.getMessage());
-    assertEquals(before, FloatTensor.allocatedBytes());
+    assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
   /** Changes of the file's text that keep its length, and what is said of them. */

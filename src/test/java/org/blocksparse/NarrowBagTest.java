@@ -165,7 +165,7 @@ final class NarrowBagTest {
           assertTrue(told.contains(", " + expected + " bytes, "), told);
           assertEquals(type != ElementType.FLOAT32, told.contains("weights of " + type), told);
         }
-        assertEquals(start, FloatTensor.allocatedBytes());
+        assertTrue(FloatTensor.allocatedBytes() <= start);
       }
     }
   }
@@ -219,7 +219,7 @@ final class NarrowBagTest {
           "table: element 5 is NaN, which " + type + " weights cannot be",
           () -> floats.withWeights(type));
     }
-    assertEquals(before, FloatTensor.allocatedBytes());
+    assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
   @Test

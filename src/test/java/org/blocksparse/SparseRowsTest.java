@@ -200,6 +200,6 @@ final class SparseRowsTest {
       assertEquals("SparseRows(3 rows, 5 weighted entries)", rows.toString());
       assertEquals("SparseRows(1 rows, 2 weighted entries)", slice.toString());
     }
-    assertEquals(before, FloatTensor.allocatedBytes());
+    assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 }

