@@ -234,14 +234,16 @@ struct outer_call {
     const bool on_blas =
         alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n);
     const bool are_few = block.x.count <= kFewPairs && int64_t{part.m} * part.n <= kSmallBlock;
-    if (!on_blas && !are_few) {
-      run_on_tiles(part, *kernels);  // which look at their sums themselves
-    } else if (sums_may_overflow(*kernels, part)) {
+    // Tiles look at their sums themselves; of several rounds none knows what the others will add.
+    const bool on_tiles_at_once = !on_blas && !are_few && block.x.count <= kMostPairs;
+    if (!on_tiles_at_once && sums_may_overflow(*kernels, part)) {
       run_in_double(part);
     } else if (on_blas) {
       run_on_blas(part, scratch, scratch_length);
-    } else {
+    } else if (are_few) {
       run_few_pairs(part, *kernels, few_pairs);
+    } else {
+      run_on_tiles(part, *kernels);
     }
   }
 

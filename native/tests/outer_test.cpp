@@ -238,18 +238,27 @@ void check_large_products(int32_t isa, int32_t path) {
   matrix o(20, 70, 3, 5.0f);
   CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, 0.1f, x, y, 0, o));
   CHECK(std::fabs(o.at(19, 69) - 4.5e37f) <= 1e32f && o.at(0, 0) == o.at(19, 69));
+  // Half of the sum beyond the floats, though all of it is 0.
+  matrix opposite(256, 20, 3, 0x1p64f), equal(256, 70, 3, 0x1p64f), zero(20, 70, 3, 5.0f);
+  for (int64_t i = 128; i < 256; ++i) {
+    for (int32_t q = 0; q < 20; ++q) {
+      opposite.at(i, q) = -0x1p64f;
+    }
+  }
+  CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, 0.5f, opposite, equal, 1, zero));
+  CHECK(zero.at(0, 0) == 5.0f && zero.at(19, 69) == 5.0f);
   if (path != BLOCKSPARSE_PATH_TILE) {
     return;
   }
   // Sums within the floats have the bits that they have where no other is beyond them.
   random_source r(7);
-  matrix small_x(130, 40), small_y(130, 70);
+  matrix small_x(100, 40), small_y(100, 70);
   small_x.fill([&] { return r.uniform(); });
   small_y.fill([&] { return r.uniform(); });
   matrix large_x = small_x;
-  large_x.at(7, 3) = large_x.at(129, 39) = 3e38f;
+  large_x.at(7, 3) = large_x.at(99, 39) = 3e38f;
   matrix large_y = small_y;
-  large_y.at(7, 5) = large_y.at(129, 69) = 1e3f;
+  large_y.at(7, 5) = large_y.at(99, 69) = 1e3f;
   for (const int32_t accumulate : {0, 1}) {
     matrix expected(40, 70, 3, 5.0f), actual(40, 70, 3, 5.0f);
     CHECK_STATUS(BLOCKSPARSE_OK,

@@ -82,15 +82,23 @@ template <int32_t Vectors, bool Partial, int32_t Output>
 template <int32_t Rows, int32_t Vectors>
 INLINE bool are_finite(const vec (&sum)[Rows][Vectors]) {
   const vec zero = set1(0.0f);
-  vec doubt = zero;
+  vec doubt[Vectors];  // chains of multiply-adds that do not wait for each other
   UNROLL
-  for (int32_t r = 0; r < Rows; ++r) {
+  for (int32_t v = 0; v < Vectors; ++v) {
+    doubt[v] = mul(sum[0][v], zero);
+  }
+  UNROLL
+  for (int32_t r = 1; r < Rows; ++r) {
     UNROLL
     for (int32_t v = 0; v < Vectors; ++v) {
-      doubt = fma(sum[r][v], zero, doubt);
+      doubt[v] = fma(sum[r][v], zero, doubt[v]);
     }
   }
-  return !has_nan(doubt);
+  UNROLL
+  for (int32_t v = 1; v < Vectors; ++v) {
+    doubt[0] = add(doubt[0], doubt[v]);
+  }
+  return !has_nan(doubt[0]);
 }
 
 template <int32_t Rows, int32_t Vectors, bool Partial, int32_t Output>
