@@ -108,6 +108,11 @@ final class TrainerTest {
     TrainingListener listener =
         new TrainingListener() {
           @Override
+          public void leftOut(int features, int examples) {
+            told.add(features + " features and " + examples + " examples left out");
+          }
+
+          @Override
           public void putIntoClasses(int labels, int classes) {
             told.add(labels + " labels into " + classes + " classes");
           }
@@ -128,7 +133,13 @@ final class TrainerTest {
     helpers.set(0);
     trained(options.withClasses(1)).close();
     assertEquals(
-        List.of("150 labels into 5 classes", "150 labels in 5, with help", "40 labels in 1"), told);
+        List.of(
+            "0 features and 0 examples left out",
+            "150 labels into 5 classes",
+            "150 labels in 5, with help",
+            "0 features and 0 examples left out",
+            "40 labels in 1"),
+        told);
   }
 
   @Test

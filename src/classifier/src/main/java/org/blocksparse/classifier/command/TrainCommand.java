@@ -154,7 +154,7 @@ final class TrainCommand implements Callable<Integer> {
       others.add(output);
       WritableFile.require("--chart", png, others);
     }
-    TrainingLog log = new TrainingLog(streams.out(), streams.err(), System.nanoTime());
+    TrainingLog log = new TrainingLog(streams.out(), streams.err());
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
         train(log, ctrlC, png);
@@ -190,6 +190,7 @@ final class TrainCommand implements Callable<Integer> {
   private void train(TrainingLog log, CtrlC ctrlC, Path png) throws IOException {
     TrainingOptions options = options().withListener(log).withStop(ctrlC::isPressed);
     PrintWriter out = streams.out();
+    log.beginReading();
     try (Input examples = input.open(file, "reading", streams.err());
         Classifier classifier = train(examples, log, options)) {
       log.close();
