@@ -238,7 +238,7 @@ final class TrainCommand implements Callable<Integer> {
         e.addSuppressed(again);
         throw e;
       }
-      Object reason = e instanceof IOException ? e.getMessage() : e;
+      String reason = Main.toUsers(e instanceof IOException ? e.getMessage() : e.toString());
       throw new IOException("the model is in " + saved + ", since of " + reason, e);
     }
   }

@@ -120,7 +120,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   @Override
   public void warning(String message) {
     close();
-    err.println("Warning: " + message);
+    err.println("Warning: " + Main.toUsers(message));
     err.flush();
   }
 

@@ -374,9 +374,15 @@ final class CommandTest {
         "not enough memory: Java heap space; java -Xmx sets how much Java takes",
         Main.tooLittleMemory(heap, "predict", "model"));
     assertEquals(
-        "not enough memory: Java heap space; java -Xmx sets how much Java takes, and --word-ngrams"
-            + " 1 or --shared-rows N needs less",
+        "not enough memory: Java heap space; java -Xmx sets how much Java takes, and --shared-rows"
+            + " N, or for texts --word-ngrams 1, needs less",
         Main.tooLittleMemory(heap, "train", "-o", "model", "file"));
+    for (String ofJava :
+        List.of("GC overhead limit exceeded", "Requested array size exceeds VM limit")) {
+      assertEquals(
+          Main.tooLittleMemory(heap, "train").replace("Java heap space", ofJava),
+          Main.tooLittleMemory(new OutOfMemoryError(ofJava), "train"));
+    }
     OutOfMemoryError ofTensors =
         assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
     String told = Main.tooLittleMemory(ofTensors, "train");
@@ -384,6 +390,21 @@ final class CommandTest {
         told.matches(
             "not enough memory: cannot allocate 4503599627370496 bytes for a tensor; \\d+ bytes are"
                 + " held by other tensors; a smaller --dimension needs less"),
+        told);
+  }
+
+  @Test
+  void warnings_haveNoAdviceToPrograms() {
+    OutOfMemoryError e =
+        assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
+    StringWriter err = new StringWriter();
+    new TrainingLog(new PrintWriter(new StringWriter()), new PrintWriter(err))
+        .warning("the best model so far cannot be kept: " + e.getMessage());
+    String told = err.toString().strip();
+    assertTrue(
+        told.matches(
+            "Warning: the best model so far cannot be kept: cannot allocate \\d+ bytes for a"
+                + " tensor; \\d+ bytes are held by other tensors"),
         told);
   }
 
