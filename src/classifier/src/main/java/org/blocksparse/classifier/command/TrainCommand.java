@@ -100,8 +100,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--max-features",
       paramLabel = "N",
       description =
-          "Keep the N most frequent features, in one half of them words alone (1000000, which is the"
-              + " most).")
+          "Keep up to N features: the most frequent words in one half of them, then whatever else"
+              + " is most frequent (1000000, which is the most).")
   private Integer maxFeatures;
 
   @Option(
@@ -114,7 +114,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--classes",
       paramLabel = "N",
       description =
-          "Classes of labels; by default 1 for up to 1024 or few examples, else what is fastest.")
+          "Classes of labels; by default 1 for up to 1024 or few examples with one label each, else"
+              + " what is fastest.")
   private Integer classes;
 
   @Option(
