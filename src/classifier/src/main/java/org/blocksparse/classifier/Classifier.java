@@ -310,7 +310,9 @@ public final class Classifier implements AutoCloseable {
 
   /**
    * Whether any feature of an example is one of those that it was trained on. If none is, the
-   * answer is that for an empty text: it tells no more than how frequent labels are.
+   * answer is that for an empty text: it tells no more than how frequent labels are. With {@link
+   * TrainingOptions#withSharedRows} each feature has a row, seen in training or not: then this is
+   * false only where there is none.
    *
    * @throws IllegalArgumentException if the example is a text and the model was trained on
    *     features, or the other way round

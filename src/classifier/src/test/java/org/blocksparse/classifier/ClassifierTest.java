@@ -206,6 +206,8 @@ final class ClassifierTest {
       Metrics metrics = loaded.evaluate(Texts.examples(200, LABELS, 2), 1);
       assertTrue(metrics.precision(1) > 0.95, metrics::toString);
       assertEquals("5000", loaded.info().get("rows of the table"));
+      assertTrue(loaded.knowsFeatureOf(Example.ofText("qqqqqq")), "it has the row of others");
+      assertFalse(loaded.knowsFeatureOf(Example.ofText("")));
     }
   }
 
