@@ -346,7 +346,7 @@ final class CommandTest {
   @Test
   void controlCharacters_inWhatAModelTells_areEscaped() throws IOException {
     String name = "a\nb\tc\r\u001b[2J\u2028\u00e9\\";
-    String printed = "a\\nb\\tc\\r\\u001b[2J\\u2028\u00e9\\";
+    String printed = "a\\nb\\tc\\r\\u001b[2J\\u2028\u00e9\\\\";
     Classifier.train(
             Stream.of(Example.ofText("one", name), Example.ofText("two", "other")),
             TrainingOptions.defaults().withDimension(4))
@@ -357,6 +357,21 @@ final class CommandTest {
     Path npz = folder.resolve("model.npz");
     runWell("export", model, npz);
     assertEquals(printed + "\nother\n", Files.readString(folder.resolve("model.npz.labels.txt")));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      quoteCharacter = '"',
+      value = {
+        "C:\\dir\\,       C:\\dir\\",
+        "\\,              \\",
+        "a\\nb,           a\\\\nb", // would be one with a line feed
+        "\\\\,            \\\\\\\\",
+        "\u202eab\u202c\u2066, \\u202eab\\u202c\\u2066",
+        "\u0645\u06cc\u200c\u062e, \u0645\u06cc\u200c\u062e", // Persian has such in words
+      })
+  void names_arePrintedAsTheyAre_unlessTheyWouldReadAsOthers(String name, String printed) {
+    assertEquals(printed, Printed.of(name));
   }
 
   @Test
