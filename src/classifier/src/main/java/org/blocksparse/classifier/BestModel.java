@@ -134,8 +134,9 @@ final class BestModel implements AutoCloseable {
     return better;
   }
 
-  /** Null, and the file stays, if it cannot be loaded. */
+  /** Null, and the file stays, if it cannot be loaded. Nothing is measured any more after this. */
   private Classifier loadedOrNull() {
+    validation.close(); // it may have what room the model needs
     try {
       return ClassifierFile.load(file, LoadOptions.copied().withWorkers(options.workers()));
     } catch (IOException | RuntimeException | OutOfMemoryError e) {

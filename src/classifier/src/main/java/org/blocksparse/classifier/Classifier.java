@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
@@ -161,10 +162,22 @@ public final class Classifier implements AutoCloseable {
 
   /** The likeliest labels of each example, best first: many at once are faster. */
   public List<List<Prediction>> predict(List<Example> examples, int k) {
+    return predict(examples, k, example -> {});
+  }
+
+  /**
+   * The same, and of which examples the answers tell nothing.
+   *
+   * @param unknown is given those that {@link #knowsFeatureOf} is false of, which would take their
+   *     texts apart once more
+   */
+  public List<List<Prediction>> predict(List<Example> examples, int k, Consumer<Example> unknown) {
     List<List<Prediction>> all = new ArrayList<>(examples.size());
     for (int begin = 0; begin < examples.size(); begin += BATCH) {
       int end = Math.min(examples.size(), begin + BATCH);
-      try (SparseRows features = input.of(examples.subList(begin, end))) {
+      List<Example> batch = examples.subList(begin, end);
+      try (SparseRows features = input.of(batch)) {
+        tell(batch, features, unknown);
         Ranking ranking = rank(features, k);
         for (int row = 0; row < ranking.batch(); row++) {
           all.add(predictions(ranking, row));
@@ -172,6 +185,14 @@ public final class Classifier implements AutoCloseable {
       }
     }
     return all;
+  }
+
+  private static void tell(List<Example> examples, SparseRows features, Consumer<Example> unknown) {
+    for (int row = 0; row < examples.size(); row++) {
+      if (features.size(row) == 0) {
+        unknown.accept(examples.get(row));
+      }
+    }
   }
 
   private List<Prediction> predictions(Ranking ranking, int row) {
@@ -203,23 +224,34 @@ public final class Classifier implements AutoCloseable {
    * @throws InvalidInputException if weights of the model are not finite
    */
   public Metrics evaluate(Stream<Example> examples, int upTo) {
+    return evaluate(examples, upTo, example -> {});
+  }
+
+  /**
+   * The same, and of which examples the answers tell nothing.
+   *
+   * @param unknown is given those that {@link #knowsFeatureOf} is false of, which would take their
+   *     texts apart once more
+   */
+  public Metrics evaluate(Stream<Example> examples, int upTo, Consumer<Example> unknown) {
     Metrics metrics = Metrics.upTo(upTo);
     List<Example> batch = new ArrayList<>(BATCH);
     examples.forEachOrdered(
         example -> {
           batch.add(example);
           if (batch.size() == BATCH) {
-            add(batch, upTo, metrics);
+            add(batch, upTo, unknown, metrics);
             batch.clear();
           }
         });
-    add(batch, upTo, metrics);
+    add(batch, upTo, unknown, metrics);
     return metrics;
   }
 
-  private void add(List<Example> batch, int upTo, Metrics metrics) {
+  private void add(List<Example> batch, int upTo, Consumer<Example> unknown, Metrics metrics) {
     if (!batch.isEmpty()) {
       try (NumberedExamples numbered = numbered(batch)) {
+        tell(batch, numbered.features(), unknown);
         measure(numbered, upTo, metrics);
       }
     }
@@ -278,7 +310,9 @@ public final class Classifier implements AutoCloseable {
 
   /**
    * Whether any feature of an example is one of those that it was trained on. If none is, the
-   * answer is that for an empty text: it tells no more than how frequent labels are.
+   * answer is that for an empty text: it tells no more than how frequent labels are. With {@link
+   * TrainingOptions#withSharedRows} each feature has a row, seen in training or not: then this is
+   * false only where there is none.
    *
    * @throws IllegalArgumentException if the example is a text and the model was trained on
    *     features, or the other way round

@@ -12,8 +12,9 @@ public enum ExampleFormat {
    */
   SPARSE,
   /**
-   * What the first line shows for certain: a word that begins with the prefix of labels is of a
-   * text; labels and nothing behind them but features are sparse. Up to 1000 lines are looked at.
+   * What the first thousand lines show. They are texts if any of them has a word that begins with
+   * the prefix of labels. If none has, they are sparse if one has nothing but features behind its
+   * labels, or if the first may be the three numbers.
    */
   AUTO
 }

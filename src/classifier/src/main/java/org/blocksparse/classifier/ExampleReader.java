@@ -176,8 +176,7 @@ public final class ExampleReader implements AutoCloseable {
     try {
       example = exampleOrNull(line);
     } catch (LineParser.BadLineException e) {
-      String why = e.getMessage() + (line.problem == null ? doubt : "");
-      leaveOut(name + ": line " + line.number + ": " + why);
+      leaveOut(line, e.getMessage());
     }
     return true;
   }
@@ -251,12 +250,15 @@ public final class ExampleReader implements AutoCloseable {
     throw parser.ofNoFormat(line.text);
   }
 
-  private void leaveOut(String problem) {
+  private void leaveOut(Line line, String why) {
+    boolean isDoubtful = line.problem == null && !doubt.isEmpty();
+    String problem = name + ": line " + line.number + ": " + why + (isDoubtful ? doubt : "");
     if (!skipsBadLines) {
       // Where the format is not known, all lines would be left out.
       boolean helps = format != ExampleFormat.AUTO;
+      String otherwise = isDoubtful ? ", else " : "; ";
       throw new InvalidInputException(
-          helps ? problem + "; --skip-bad-lines leaves it out" : problem);
+          helps ? problem + otherwise + "--skip-bad-lines leaves it out" : problem);
     }
     badLines++;
     firstProblem = firstProblem == null ? problem : firstProblem;

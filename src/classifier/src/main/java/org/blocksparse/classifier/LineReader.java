@@ -46,8 +46,9 @@ final class LineReader implements AutoCloseable {
    * The next line; null at the end.
    *
    * @throws BadLineException if it has more than {@link #MOST_BYTES}, and the next one is the one
-   *     behind it; or if there is no line feed at all, but there are carriage returns
-   * @throws IOException if it cannot be read, or is {@linkplain ForeignInput of another kind}
+   *     behind it
+   * @throws IOException if it cannot be read, is {@linkplain ForeignInput of another kind}, or has
+   *     carriage returns and no line feed at all: as one line, it would be left out whole
    */
   String next() throws IOException, BadLineException {
     int at = begin;
@@ -69,13 +70,13 @@ final class LineReader implements AutoCloseable {
       requireText();
     }
     int last = feed < 0 ? end : feed;
-    boolean isFirst = lines++ == 0;
     boolean isReturn = last > begin && buffer[last - 1] == '\r';
     String line = new String(buffer, begin, last - begin - (isReturn ? 1 : 0), UTF_8);
-    begin = feed < 0 ? end : feed + 1;
-    if (isFirst && feed < 0 && line.indexOf('\r') >= 0) {
-      throw new BadLineException("lines end with carriage returns alone; expected line feeds");
+    if (lines == 0 && feed < 0 && line.indexOf('\r') >= 0) {
+      throw new IOException("lines end with carriage returns alone; expected line feeds");
     }
+    lines++;
+    begin = feed < 0 ? end : feed + 1;
     boolean isMarked = !line.isEmpty() && line.charAt(0) == BYTE_ORDER_MARK;
     return isMarked ? line.substring(1) : line;
   }

@@ -117,8 +117,8 @@ final class Trainer {
   }
 
   private Classifier newModel() {
-    ClassAssignment classes = classes();
     options.listener().leftOut(set.featuresLeftOut(), set.withoutFeatures());
+    ClassAssignment classes = classes();
     options
         .listener()
         .begin(

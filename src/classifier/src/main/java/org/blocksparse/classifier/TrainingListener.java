@@ -4,7 +4,7 @@ package org.blocksparse.classifier;
 /** Is told how a training goes, on the thread that trains. What it throws ends the training. */
 public interface TrainingListener {
   /**
-   * Everything has been read; what of it training does not see. Before {@link #begin}.
+   * Everything has been read; what of it training does not see. Before {@link #putIntoClasses}.
    *
    * @param features how many were not kept
    * @param examples how many have no feature that was kept; they tell no more than how frequent
@@ -13,13 +13,13 @@ public interface TrainingListener {
   default void leftOut(int features, int examples) {}
 
   /**
-   * Everything has been read, and labels are about to be put into classes: of millions, that takes
-   * minutes. Not told where there is one class.
+   * Labels are about to be put into classes: of millions, that takes minutes. Not told where there
+   * is one class.
    */
   default void putIntoClasses(int labels, int classes) {}
 
   /**
-   * Everything has been read, and training begins.
+   * Training begins.
    *
    * @param examples those that are learned from in each epoch
    * @param epochs how many there will be, if none is too much

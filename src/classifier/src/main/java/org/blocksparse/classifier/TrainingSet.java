@@ -2,6 +2,7 @@
 package org.blocksparse.classifier;
 
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -121,7 +122,7 @@ final class TrainingSet {
       }
       offsets.add(features.size());
       try {
-        for (String label : example.labels()) {
+        for (String label : new LinkedHashSet<>(example.labels())) { // of one, each counts once
           labels.add(numberOfLabel.computeIfAbsent(label, name -> numberOfLabel.size()));
         }
       } catch (Numbers.FullException e) {

@@ -107,6 +107,25 @@ final class ClassifierTest {
   }
 
   @Test
+  void examplesOfNoKnownFeature_areToldWithTheAnswers() {
+    List<Example> examples = new ArrayList<>(Texts.examples(300, LABELS, 2).toList());
+    List<Example> unknown =
+        List.of(Example.ofText("qqqqqq", "label1"), Example.ofText(""), Example.ofText("zzz zzz"));
+    examples.addAll(0, unknown.subList(0, 2));
+    examples.add(unknown.get(2)); // of another batch
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      List<Example> told = new ArrayList<>();
+      assertEquals(classifier.predict(examples, 3), classifier.predict(examples, 3, told::add));
+      assertEquals(unknown, told);
+      told.clear();
+      assertEquals(
+          classifier.evaluate(examples.stream(), 1).precision(1),
+          classifier.evaluate(examples.stream(), 1, told::add).precision(1));
+      assertEquals(unknown, told);
+    }
+  }
+
+  @Test
   void equalSeedsGiveEqualFiles_withAnyWorkers() throws IOException {
     byte[] first = saved(SMALL.withSeed(3));
     assertArrayEquals(first, saved(SMALL.withSeed(3).withWorkers(Workers.callingThread())));
@@ -187,6 +206,8 @@ final class ClassifierTest {
       Metrics metrics = loaded.evaluate(Texts.examples(200, LABELS, 2), 1);
       assertTrue(metrics.precision(1) > 0.95, metrics::toString);
       assertEquals("5000", loaded.info().get("rows of the table"));
+      assertTrue(loaded.knowsFeatureOf(Example.ofText("qqqqqq")), "it has the row of others");
+      assertFalse(loaded.knowsFeatureOf(Example.ofText("")));
     }
   }
 

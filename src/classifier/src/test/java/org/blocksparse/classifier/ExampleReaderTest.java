@@ -147,6 +147,15 @@ final class ExampleReaderTest {
   }
 
   @Test
+  void whereTheFormatIsNotCertain_theMessageDoesNotAdviseToLeaveOutTexts() throws IOException {
+    ExampleReader reader = reader("Genesis 1:1\nno label\n", ExampleFormat.AUTO, false);
+    assertTrue(reader.nextLine());
+    String message = assertThrows(InvalidInputException.class, reader::nextLine).getMessage();
+    String advice = "; --format text if these are texts, else --skip-bad-lines leaves it out";
+    assertTrue(message.endsWith(" but was 'label'" + advice), message);
+  }
+
+  @Test
   void whereNoLineTellsTheFormat_theFirstIsRefused_orAllAreLeftOut() throws IOException {
     String text = "\nhello world\n1 2\n" + "1 x:1\n".repeat(2000);
     ExampleReader reader = reader(text, ExampleFormat.AUTO, false);
@@ -298,10 +307,14 @@ final class ExampleReaderTest {
 
   @Test
   void linesThatEndWithCarriageReturnsAlone_areRefused() throws IOException {
-    ExampleReader reader = reader("__label__a b\r__label__a c\r", ExampleFormat.AUTO, false);
-    assertEquals(
-        "input: line 1: lines end with carriage returns alone; expected line feeds",
-        assertThrows(InvalidInputException.class, reader::next).getMessage());
+    for (ExampleFormat format : ExampleFormat.values()) {
+      for (boolean skip : new boolean[] {false, true}) { // it would be all that there is
+        ExampleReader reader = reader("__label__a b\r__label__a c\r", format, skip);
+        assertEquals(
+            "input: lines end with carriage returns alone; expected line feeds",
+            assertThrows(IOException.class, reader::next).getMessage());
+      }
+    }
     assertEquals("[a] b\rc", read("__label__a b\rc\n").get(0).toString());
   }
 

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
+import java.io.File;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -18,6 +19,7 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.blocksparse.Workers;
+import org.blocksparse.internal.memory.Storage;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -106,6 +108,11 @@ final class TrainerTest {
     TrainingListener listener =
         new TrainingListener() {
           @Override
+          public void leftOut(int features, int examples) {
+            told.add(features + " features and " + examples + " examples left out");
+          }
+
+          @Override
           public void putIntoClasses(int labels, int classes) {
             told.add(labels + " labels into " + classes + " classes");
           }
@@ -126,7 +133,13 @@ final class TrainerTest {
     helpers.set(0);
     trained(options.withClasses(1)).close();
     assertEquals(
-        List.of("150 labels into 5 classes", "150 labels in 5, with help", "40 labels in 1"), told);
+        List.of(
+            "0 features and 0 examples left out",
+            "150 labels into 5 classes",
+            "150 labels in 5, with help",
+            "0 features and 0 examples left out",
+            "40 labels in 1"),
+        told);
   }
 
   @Test
@@ -195,6 +208,37 @@ final class TrainerTest {
   @Test
   void tooLittleMemory_endsWithTheBestModelBefore() {
     assertEndsWithTheBestModel(new Failing(4, new OutOfMemoryError("no room")), 9, 4, "no room");
+  }
+
+  @Test
+  void examplesOfValidation_takeNoMemory_whenTheBestModelIsLoaded() {
+    List<Example> validation =
+        Stream.generate(() -> Example.ofText("of ".repeat(4000), "label1")).limit(200).toList();
+    long[] held = new long[2];
+    Told told =
+        new Told() {
+          @Override
+          public void epoch(LearningPoint point) {
+            held[0] = Storage.allocatedBytes();
+            for (File best : folder.toFile().listFiles()) {
+              assertTrue(best.delete()); // so that a warning tells when it would be loaded
+            }
+            throw new OutOfMemoryError("no room");
+          }
+
+          @Override
+          public void warning(String message) {
+            super.warning(message);
+            held[1] = Storage.allocatedBytes();
+          }
+        };
+    TrainingOptions options =
+        SMALL.withListener(told).withValidation(validation, 3).withTemporaryFolder(folder);
+    assertThrows(OutOfMemoryError.class, () -> trained(options).close());
+    assertEquals(1, told.warnings.size(), told.warnings::toString);
+    assertTrue(told.warnings.get(0).startsWith("the best model stays in "), told.warnings.get(0));
+    long numbers = 200L * 4000 * Integer.BYTES;
+    assertTrue(held[0] - held[1] >= numbers, () -> "held: " + held[0] + ", then " + held[1]);
   }
 
   @Test

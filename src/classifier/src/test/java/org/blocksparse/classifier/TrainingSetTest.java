@@ -88,6 +88,17 @@ final class TrainingSetTest {
   }
 
   @Test
+  void aLabelThatIsThereTwice_countsOnce() {
+    TrainingSet set =
+        TrainingSet.of(
+            Stream.of(Example.ofText("a", "x", "x"), Example.ofText("b", "x", "y", "x")),
+            TrainingOptions.defaults());
+    assertEquals(1, set.withSeveralLabels());
+    assertEquals(3, set.labelsInTurn());
+    assertEquals(List.of("x", "y"), set.labelNames());
+  }
+
+  @Test
   void moreThanThereIsRoomFor_isToldByTheExample_withWhatHelps() {
     Example text = Example.ofText("a b", "x", "y", "z");
     assertTooMany(

@@ -21,7 +21,8 @@ import picocli.CommandLine.Parameters;
     name = "export",
     description =
         "Writes the parameters of a model as NumPy's archive, and its labels as text beside it, one"
-            + " on each line; control characters in them are escaped, as \\n.",
+            + " on each line; control characters in them are escaped, as \\n, and backslashes where"
+            + " they would read as that.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class ExportCommand implements Callable<Integer> {

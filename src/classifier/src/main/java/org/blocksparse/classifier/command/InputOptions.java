@@ -25,8 +25,8 @@ final class InputOptions {
       defaultValue = "auto",
       description =
           "text: '__label__a words', as fastText's. sparse: 'a,b 17:0.5 42:1', that of the extreme"
-              + " classification repository. By default text if one of the first thousand lines has a"
-              + " label as that, else what they look like.")
+              + " classification repository. By default what the model takes; to train, text if one"
+              + " of the first thousand lines has a label as that, else what they look like.")
   private ExampleFormat format;
 
   @Option(

@@ -47,6 +47,9 @@ public final class Main implements Callable<Integer> {
   /** Advice to programs, of which a user of this can do nothing. */
   private static final Pattern CLOSING_OTHERS = Pattern.compile(": close those .*");
 
+  /** What a message begins with that is not of the heap; those of the heap are many. */
+  private static final String OF_NATIVE_MEMORY = "cannot allocate ";
+
   @Option(
       names = "--help",
       usageHelp = true,
@@ -92,17 +95,22 @@ public final class Main implements Callable<Integer> {
   /** What is told where there is too little memory: for what, and what needs less of it. */
   static String tooLittleMemory(OutOfMemoryError e, String... args) {
     String reason = String.valueOf(e.getMessage());
-    boolean isHeap = reason.contains("heap");
+    boolean isHeap = !reason.startsWith(OF_NATIVE_MEMORY);
     StringBuilder told = new StringBuilder("not enough memory: ");
-    told.append(CLOSING_OTHERS.matcher(reason).replaceFirst(""));
+    told.append(toUsers(reason));
     told.append(isHeap ? "; java -Xmx sets how much Java takes" : "");
     if (args.length > 0 && args[0].equals("train")) {
       told.append(
           isHeap
-              ? ", and --word-ngrams 1 or --shared-rows N needs less"
+              ? ", and --shared-rows N, or for texts --word-ngrams 1, needs less"
               : "; a smaller --dimension needs less");
     }
     return told.toString();
+  }
+
+  /** A message of the library without what is for programs alone. */
+  static String toUsers(String message) {
+    return CLOSING_OTHERS.matcher(message).replaceFirst("");
   }
 
   /**

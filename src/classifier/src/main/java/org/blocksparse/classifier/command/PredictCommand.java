@@ -93,11 +93,11 @@ final class PredictCommand implements Callable<Integer> {
   private void answer(Classifier classifier, List<Optional<Example>> waiting, PrintWriter out)
       throws IOException {
     List<Example> examples = waiting.stream().flatMap(Optional::stream).toList();
-    Iterator<List<Prediction>> answers = classifier.predict(examples, top).iterator();
+    Iterator<List<Prediction>> answers =
+        classifier.predict(examples, top, unknown -> withoutFeatures++).iterator();
     for (Optional<Example> example : waiting) {
       out.println(example.isPresent() ? line(answers.next()) : "");
     }
-    withoutFeatures += examples.stream().filter(e -> !classifier.knowsFeatureOf(e)).count();
     waiting.clear();
     Streams.flush(out);
   }

@@ -8,16 +8,40 @@ package org.blocksparse.classifier.command;
 final class Printed {
   private Printed() {}
 
-  /** A name in which control characters, and what else ends a line, are escaped as in Java. */
+  /** What follows a backslash in an escape. */
+  private static final String OF_ESCAPES = "nrtu\\";
+
+  /**
+   * A name in which control characters, and what else ends a line or turns it around, are escaped
+   * as in Java. Its backslashes are, too, if it has any of these, or reads as if it had: so no two
+   * names are printed the same, and nearly all are as they are.
+   */
   static String of(String name) {
-    return name.chars().anyMatch(Printed::isControl) ? escaped(name) : name;
+    for (int i = 0; i < name.length(); i++) {
+      if (isControl(name.charAt(i)) || isEscape(name, i)) {
+        return escaped(name);
+      }
+    }
+    return name;
   }
 
-  private static boolean isControl(int c) {
+  private static boolean isEscape(String name, int at) {
+    return name.charAt(at) == '\\'
+        && at + 1 < name.length()
+        && OF_ESCAPES.indexOf(name.charAt(at + 1)) >= 0;
+  }
+
+  private static boolean isControl(char c) {
     int kind = Character.getType(c);
     return kind == Character.CONTROL
         || kind == Character.LINE_SEPARATOR
-        || kind == Character.PARAGRAPH_SEPARATOR;
+        || kind == Character.PARAGRAPH_SEPARATOR
+        || turnsLines(c);
+  }
+
+  /** Whether it sets the direction of what follows, up to the probabilities behind a name. */
+  private static boolean turnsLines(char c) {
+    return (c >= '\u202a' && c <= '\u202e') || (c >= '\u2066' && c <= '\u2069');
   }
 
   private static String escaped(String name) {
@@ -28,6 +52,7 @@ final class Printed {
         case '\n' -> escaped.append("\\n");
         case '\r' -> escaped.append("\\r");
         case '\t' -> escaped.append("\\t");
+        case '\\' -> escaped.append("\\\\");
         default -> escaped.append(isControl(c) ? "\\u%04x".formatted((int) c) : c);
       }
     }

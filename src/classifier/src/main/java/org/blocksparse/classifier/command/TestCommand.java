@@ -58,8 +58,9 @@ final class TestCommand implements Callable<Integer> {
       long began = System.nanoTime();
       Metrics metrics =
           classifier.evaluate(
-              examples.examples().peek(example -> countUnknown(classifier, example)),
-              top.stream().mapToInt(Integer::intValue).max().orElseThrow());
+              examples.examples().peek(example -> countUnknownLabels(classifier, example)),
+              top.stream().mapToInt(Integer::intValue).max().orElseThrow(),
+              unknown -> withoutFeatures += unknown.labels().isEmpty() ? 0 : 1);
       double seconds = (System.nanoTime() - began) * 1e-9;
       examples.requireLabels();
       out.printf("%,d examples in %.2f s", metrics.rows(), seconds);
@@ -82,10 +83,7 @@ final class TestCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  private void countUnknown(Classifier classifier, Example example) {
-    if (!example.labels().isEmpty()) {
-      withUnknownLabels += example.labels().stream().allMatch(classifier::knows) ? 0 : 1;
-      withoutFeatures += classifier.knowsFeatureOf(example) ? 0 : 1;
-    }
+  private void countUnknownLabels(Classifier classifier, Example example) {
+    withUnknownLabels += example.labels().stream().allMatch(classifier::knows) ? 0 : 1;
   }
 }

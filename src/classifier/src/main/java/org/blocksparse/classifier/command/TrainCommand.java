@@ -100,8 +100,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--max-features",
       paramLabel = "N",
       description =
-          "Keep the N most frequent features, in one half of them words alone (1000000, which is the"
-              + " most).")
+          "Keep up to N features: the most frequent words in one half of them, then whatever else"
+              + " is most frequent (1000000, which is the most).")
   private Integer maxFeatures;
 
   @Option(
@@ -114,7 +114,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--classes",
       paramLabel = "N",
       description =
-          "Classes of labels; by default 1 for up to 1024 or few examples, else what is fastest.")
+          "Classes of labels; by default 1 for up to 1024 or few examples with one label each, else"
+              + " what is fastest.")
   private Integer classes;
 
   @Option(
@@ -154,7 +155,7 @@ final class TrainCommand implements Callable<Integer> {
       others.add(output);
       WritableFile.require("--chart", png, others);
     }
-    TrainingLog log = new TrainingLog(streams.out(), streams.err(), System.nanoTime());
+    TrainingLog log = new TrainingLog(streams.out(), streams.err());
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
         train(log, ctrlC, png);
@@ -190,6 +191,7 @@ final class TrainCommand implements Callable<Integer> {
   private void train(TrainingLog log, CtrlC ctrlC, Path png) throws IOException {
     TrainingOptions options = options().withListener(log).withStop(ctrlC::isPressed);
     PrintWriter out = streams.out();
+    log.beginReading();
     try (Input examples = input.open(file, "reading", streams.err());
         Classifier classifier = train(examples, log, options)) {
       log.close();
@@ -237,7 +239,7 @@ final class TrainCommand implements Callable<Integer> {
         e.addSuppressed(again);
         throw e;
       }
-      Object reason = e instanceof IOException ? e.getMessage() : e;
+      String reason = Main.toUsers(e instanceof IOException ? e.getMessage() : e.toString());
       throw new IOException("the model is in " + saved + ", since of " + reason, e);
     }
   }

@@ -17,9 +17,10 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
 
   private final PrintWriter out;
   private final PrintWriter err;
-  private final long began;
   private final List<LearningPoint> points = new ArrayList<>();
   private ProgressLine progress;
+  private long began;
+  private double secondsOfReading;
 
   /** Null: the model is not being measured. */
   private ProgressLine measuring;
@@ -31,15 +32,14 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private int withoutFeatures;
   private volatile boolean hasLearned;
 
-  /**
-   * A log.
-   *
-   * @param began when reading began, by {@link System#nanoTime}
-   */
-  TrainingLog(PrintWriter out, PrintWriter err, long began) {
+  TrainingLog(PrintWriter out, PrintWriter err) {
     this.out = out;
     this.err = err;
-    this.began = began;
+  }
+
+  /** From now on the examples are read that are learned from. */
+  void beginReading() {
+    began = System.nanoTime();
   }
 
   /** Sees an example while it is read. */
@@ -49,6 +49,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
 
   @Override
   public void leftOut(int features, int examplesWithoutFeatures) {
+    secondsOfReading = (System.nanoTime() - began) * 1e-9;
     featuresLeftOut = features;
     withoutFeatures = examplesWithoutFeatures;
   }
@@ -63,7 +64,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   public void begin(int count, int epochs, int features, int labels, int classes) {
     out.printf(
         "%,d examples, %,d features, %,d labels in %,d classes; read in %.1f s%n",
-        count, features, labels, classes, (System.nanoTime() - began) * 1e-9);
+        count, features, labels, classes, secondsOfReading);
     if (withoutLabels > 0) {
       out.printf("%,d more have no label and are left out%n", withoutLabels);
     }
@@ -119,7 +120,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   @Override
   public void warning(String message) {
     close();
-    err.println("Warning: " + message);
+    err.println("Warning: " + Main.toUsers(message));
     err.flush();
   }
 

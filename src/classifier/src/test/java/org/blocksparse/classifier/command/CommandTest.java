@@ -346,7 +346,7 @@ final class CommandTest {
   @Test
   void controlCharacters_inWhatAModelTells_areEscaped() throws IOException {
     String name = "a\nb\tc\r\u001b[2J\u2028\u00e9\\";
-    String printed = "a\\nb\\tc\\r\\u001b[2J\\u2028\u00e9\\";
+    String printed = "a\\nb\\tc\\r\\u001b[2J\\u2028\u00e9\\\\";
     Classifier.train(
             Stream.of(Example.ofText("one", name), Example.ofText("two", "other")),
             TrainingOptions.defaults().withDimension(4))
@@ -357,6 +357,21 @@ final class CommandTest {
     Path npz = folder.resolve("model.npz");
     runWell("export", model, npz);
     assertEquals(printed + "\nother\n", Files.readString(folder.resolve("model.npz.labels.txt")));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      quoteCharacter = '"',
+      value = {
+        "C:\\dir\\,       C:\\dir\\",
+        "\\,              \\",
+        "a\\nb,           a\\\\nb", // would be one with a line feed
+        "\\\\,            \\\\\\\\",
+        "\u202eab\u202c\u2066, \\u202eab\\u202c\\u2066",
+        "\u0645\u06cc\u200c\u062e, \u0645\u06cc\u200c\u062e", // Persian has such in words
+      })
+  void names_arePrintedAsTheyAre_unlessTheyWouldReadAsOthers(String name, String printed) {
+    assertEquals(printed, Printed.of(name));
   }
 
   @Test
@@ -374,9 +389,15 @@ final class CommandTest {
         "not enough memory: Java heap space; java -Xmx sets how much Java takes",
         Main.tooLittleMemory(heap, "predict", "model"));
     assertEquals(
-        "not enough memory: Java heap space; java -Xmx sets how much Java takes, and --word-ngrams"
-            + " 1 or --shared-rows N needs less",
+        "not enough memory: Java heap space; java -Xmx sets how much Java takes, and --shared-rows"
+            + " N, or for texts --word-ngrams 1, needs less",
         Main.tooLittleMemory(heap, "train", "-o", "model", "file"));
+    for (String ofJava :
+        List.of("GC overhead limit exceeded", "Requested array size exceeds VM limit")) {
+      assertEquals(
+          Main.tooLittleMemory(heap, "train").replace("Java heap space", ofJava),
+          Main.tooLittleMemory(new OutOfMemoryError(ofJava), "train"));
+    }
     OutOfMemoryError ofTensors =
         assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
     String told = Main.tooLittleMemory(ofTensors, "train");
@@ -384,6 +405,21 @@ final class CommandTest {
         told.matches(
             "not enough memory: cannot allocate 4503599627370496 bytes for a tensor; \\d+ bytes are"
                 + " held by other tensors; a smaller --dimension needs less"),
+        told);
+  }
+
+  @Test
+  void warnings_haveNoAdviceToPrograms() {
+    OutOfMemoryError e =
+        assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
+    StringWriter err = new StringWriter();
+    new TrainingLog(new PrintWriter(new StringWriter()), new PrintWriter(err))
+        .warning("the best model so far cannot be kept: " + e.getMessage());
+    String told = err.toString().strip();
+    assertTrue(
+        told.matches(
+            "Warning: the best model so far cannot be kept: cannot allocate \\d+ bytes for a"
+                + " tensor; \\d+ bytes are held by other tensors"),
         told);
   }
 
