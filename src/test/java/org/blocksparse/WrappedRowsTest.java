@@ -74,7 +74,10 @@ final class WrappedRowsTest {
   }
 
   private static void addToMetrics(SparseRows rows) {
-    Metrics metrics = Metrics.upTo(1, IntStream.range(0, BOUND).mapToDouble(i -> 1).toArray());
+    add(rows, Metrics.upTo(1, IntStream.range(0, BOUND).mapToDouble(i -> 1).toArray()));
+  }
+
+  private static void add(SparseRows rows, Metrics metrics) {
     try {
       metrics.add(
           new Ranking(
@@ -200,6 +203,22 @@ final class WrappedRowsTest {
       outside = "rows: offsets[1]: expected a number in [0, 5] but was -1";
       assertRefused(IllegalArgumentException.class, outside, () -> rows.slice(1, 2));
       assertRefused(IllegalArgumentException.class, outside, () -> rows.select(1));
+    }
+  }
+
+  /** They have no bound but that no label is negative. */
+  @Test
+  void metricsWithoutPropensitiesLookAtLabelsAgain() {
+    try (SparseRows rows = SparseRows.wrap(offsets, indices)) {
+      indices.put(4, -1);
+      String negative = "labels: indices[4] = -1 is negative";
+      Executable add = () -> add(rows, Metrics.upTo(1));
+      assertRefused(IndexOutOfBoundsException.class, negative, add);
+      indices.put(4, BOUND);
+      add(rows, Metrics.upTo(1));
+      offsets.put(1, 3);
+      String fall = "labels: offsets[2] = 2 is less than the one before";
+      assertRefused(IllegalArgumentException.class, fall, add);
     }
   }
 
