@@ -34,7 +34,8 @@ import org.blocksparse.internal.softmax.Link;
  * count once, and values of entries do not matter. Outputs go by the caller's own numbers, {@link
  * #assignment} tells where each one lives. It matters more here than for a softmax: what occurs
  * together should be in one class ({@link ClassAssignment#clustered}), so that rows open few
- * classes. Slots that no output lives in have no probability and no gradient.
+ * classes. Slots that no output lives in have no probability and no gradient. A call takes at most
+ * 2<sup>29</sup> rows, and one that trains or tells a loss as many entries of targets.
  *
  * <p><b>Cost.</b> Methods tell how many multiply-adds they take for a row, by F features, C classes
  * and S slots, and which blocks of W2 they read. Rows that open the same class share the reading of

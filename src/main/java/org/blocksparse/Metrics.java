@@ -157,8 +157,7 @@ public final class Metrics {
   public void add(Ranking ranking, IntTensor targets) {
     Check.shape("targets", targets, "(batch)", requireNonNull(ranking, "ranking").batch());
     int[] labels = targets.toArray("targets");
-    int bound = propensities == null ? Integer.MAX_VALUE : propensities.length;
-    Check.indices("targets", labels, 0, "labels", bound);
+    Check.indices("targets", labels, 0, "labels", bound());
     for (int row = 0; row < labels.length; row++) {
       add(ranking, row, new int[] {labels[row]});
     }
@@ -169,7 +168,8 @@ public final class Metrics {
    *
    * @param labels the right labels of each row of the ranking
    * @throws IllegalArgumentException if there are not as many rows
-   * @throws IndexOutOfBoundsException if a label has no propensity where there are some
+   * @throws IndexOutOfBoundsException if a label has no propensity where there are some, or if rows
+   *     were wrapped and one is negative by now
    * @throws IllegalStateException if labels are closed
    */
   public void add(Ranking ranking, SparseRows labels) {
@@ -178,9 +178,7 @@ public final class Metrics {
       throw new IllegalArgumentException(
           "labels: expected (batch) = (" + batch + ") rows but was " + labels.rows());
     }
-    if (propensities != null) {
-      labels.requireIndices("labels", "labels", propensities.length);
-    }
+    labels.requireIndices("labels", "labels", bound());
     int[][] ofRows = new int[batch][];
     for (int row = 0; row < batch; row++) {
       ofRows[row] = labels.indices(row);
@@ -188,6 +186,11 @@ public final class Metrics {
     for (int row = 0; row < batch; row++) {
       add(ranking, row, Arrays.stream(ofRows[row]).sorted().distinct().toArray());
     }
+  }
+
+  /** What labels are less than. */
+  private int bound() {
+    return propensities == null ? Integer.MAX_VALUE : propensities.length;
   }
 
   /** Adds a row, whose labels are ascending and each there once. */

@@ -53,6 +53,25 @@ final class RowsCheck {
   }
 
   /**
+   * Offsets of rows that follow one another do not fall, and are within the entries: what a part of
+   * the rows needs, whose cost is not to depend on the others.
+   *
+   * @param first the row that the first of them is of
+   * @throws IllegalArgumentException if they do fall, or are not
+   */
+  static void someOffsets(String prefix, int first, int[] offsets, int entries) {
+    int before = 0;
+    for (int i = 0; i < offsets.length; i++) {
+      if (offsets[i] < before || offsets[i] > entries) {
+        throw new IllegalArgumentException(
+            "%soffsets[%d]: expected a number in [%d, %d] but was %d"
+                .formatted(prefix, (long) first + i, before, entries, offsets[i]));
+      }
+      before = offsets[i];
+    }
+  }
+
+  /**
    * The largest index, -1 if there is none.
    *
    * @throws IndexOutOfBoundsException if one is negative

@@ -28,7 +28,8 @@ import org.blocksparse.internal.softmax.TrainingPass;
  *
  * <p>A class without rows in a batch needs no step, unless the optimizer is of another kind than in
  * the step before. The layer then forgets what it has kept for all classes, and a class that goes
- * on without it has to be told, by a step with none of the batch's rows.
+ * on without it has to be told, by a step with none of the batch's rows. A batch of which no row
+ * counts in the layer, as where all targets are ignored, changes nothing there: no class is told.
  *
  * <table>
  *   <caption>Parts</caption>

@@ -173,8 +173,8 @@ public final class SparseRows implements AutoCloseable {
    * values are 1. The buffers stay reachable; closing the rows does not free them. Their content
    * must not change while a call uses the rows: an index is checked before it is read again, and
    * one that has become too large in between may be read as a row of memory that is not there,
-   * which ends the process. Between two calls it may change: the next one checks it again, and
-   * refuses what could not have been wrapped, too.
+   * which ends the process. Between two calls it may change: the next one checks what it reads
+   * again, and refuses what could not have been wrapped, too.
    *
    * @throws IllegalArgumentException if a buffer is not direct, not in native byte order or not at
    *     a multiple of four, and as {@link #of(int[], int[])}
@@ -285,6 +285,8 @@ public final class SparseRows implements AutoCloseable {
    * The number of entries of a row.
    *
    * @throws IndexOutOfBoundsException if the row is outside [0, rows)
+   * @throws IllegalArgumentException if the row was wrapped, and its offsets were changed so that
+   *     they fall or are outside the entries
    * @throws IllegalStateException if the rows are closed
    */
   public int size(int row) {
@@ -321,7 +323,11 @@ public final class SparseRows implements AutoCloseable {
 
   private int length(int row) {
     int begin = begin(row);
-    return offsets.getInt(row + 1L) - begin;
+    int end = offsets.getInt(row + 1L);
+    if (wrapped) {
+      RowsCheck.someOffsets("rows: ", row, new int[] {begin, end}, entries);
+    }
+    return end - begin;
   }
 
   /**
@@ -329,28 +335,36 @@ public final class SparseRows implements AutoCloseable {
    * rows closes the view; closing the view closes the view alone.
    *
    * @throws IndexOutOfBoundsException unless 0 &lt;= begin &lt;= end &lt;= rows
+   * @throws IllegalArgumentException if offsets of these rows were changed, as at {@link #size}
    * @throws IllegalStateException if the rows are closed
    */
   public SparseRows slice(int begin, int end) {
     Check.range("begin", begin, "end - begin", (long) end - begin, "rows", rows);
     try (Lease lease = lease("rows")) {
-      checkedMaxIndex("rows");
-      int first = offsets.getInt(begin);
       int count = end - begin;
       int[] shifted = new int[count + 1];
       offsets.getInts(begin, shifted, 0, shifted.length);
+      if (wrapped) {
+        RowsCheck.someOffsets("rows: ", begin, shifted, entries);
+      }
+      int first = shifted[0];
       for (int i = 0; i <= count; i++) {
         shifted[i] -= first;
       }
       Storage own = Storage.allocate(shifted.length);
-      own.putInts(0, shifted, 0, shifted.length);
-      return new SparseRows(
-          own,
-          shifted[count],
-          new Slice(indices.storage(), indices.begin() + first),
-          values == null ? null : new Slice(values.storage(), values.begin() + first),
-          true,
-          wrapped);
+      try {
+        own.putInts(0, shifted, 0, shifted.length);
+        return new SparseRows(
+            own,
+            shifted[count],
+            new Slice(indices.storage(), indices.begin() + first),
+            values == null ? null : new Slice(values.storage(), values.begin() + first),
+            true,
+            wrapped);
+      } catch (Throwable e) {
+        own.close();
+        throw e;
+      }
     }
   }
 
@@ -359,13 +373,13 @@ public final class SparseRows implements AutoCloseable {
    *
    * @param which rows of these; the same one may occur several times
    * @throws IndexOutOfBoundsException if one is outside [0, rows)
-   * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries
+   * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries, or if
+   *     offsets of these rows were changed, as at {@link #size}
    * @throws IllegalStateException if the rows are closed
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
   public SparseRows select(int... which) {
     try (Lease lease = lease("rows")) {
-      checkedMaxIndex("rows");
       int[] chosen = new int[requireNonNull(which, "which").length + 1];
       for (int i = 0; i < which.length; i++) {
         Check.index("which", which[i], i, 0, "rows", rows);

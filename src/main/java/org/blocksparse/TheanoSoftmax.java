@@ -50,7 +50,7 @@ public final class TheanoSoftmax {
    * The probabilities of targets, or of all outputs.
    *
    * @param x (batchSize, features)
-   * @param batchSize the number of rows of x
+   * @param batchSize the number of rows of x, at most 2<sup>29</sup>
    * @param nOutputs the number of outputs, at most nClasses * nOutputsPerClass
    * @param nClasses the number of classes
    * @param nOutputsPerClass the number of outputs in each class

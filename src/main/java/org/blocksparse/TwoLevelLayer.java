@@ -343,8 +343,8 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
    * As {@link #addOutputs(int)}, each in the class that is likeliest for a given x, of those that
    * have an empty slot when it is its turn.
    *
-   * @param x (n, features), for each new output what it shall be predicted from: the mean of its
-   *     examples, for instance; finite
+   * @param x (n, features), n at least 1: for each new output what it shall be predicted from, the
+   *     mean of its examples, for instance; finite
    */
   public int addOutputs(FloatTensor x) {
     int first = outputs();

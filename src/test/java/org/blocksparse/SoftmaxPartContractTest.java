@@ -104,6 +104,10 @@ final class SoftmaxPartContractTest {
       return new Batch(x, others, weights);
     }
 
+    Batch withoutWeight() {
+      return new Batch(x, targets, new float[weights.length]);
+    }
+
     void stepLayer(HierarchicalSoftmax layer, Optimizer optimizer) {
       try (FloatTensor rows = rows(IntStream.range(0, x.length).toArray());
           IntTensor outputs = IntTensor.of(targets, targets.length);
@@ -288,6 +292,37 @@ final class SoftmaxPartContractTest {
       }
     }
     builder.saveParts(ofParts, 3L * BATCHES, trained.iterator(), options);
+    assertSameFiles();
+  }
+
+  /** The layer changes nothing then, and its state is that before. */
+  @ParameterizedTest
+  @MethodSource("changesOfKind")
+  void noClassIsToldOfABatchOfWhichNoRowCounts(Optimizer before, Optimizer between)
+      throws IOException {
+    SaveOptions options = SaveOptions.defaults().withOptimizerState();
+    List<Batch> first = Batch.random(13, false);
+    Batch second = Batch.random(14, false).get(0).withoutWeight();
+    List<Batch> third = Batch.random(15, false);
+    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    try (HierarchicalSoftmax layer = builder.build()) {
+      first.forEach(batch -> batch.stepLayer(layer, before));
+      second.stepLayer(layer, between);
+      third.forEach(batch -> batch.stepLayer(layer, before));
+      layer.save(ofLayer, options);
+    }
+    List<byte[]> trained = new ArrayList<>();
+    for (SoftmaxPart part : initial(builder)) {
+      try (part) {
+        first.forEach(batch -> batch.stepPart(part, before));
+        if (part.number() == SoftmaxPart.CLASS_LEVEL) {
+          second.stepPart(part, between);
+        }
+        third.forEach(batch -> batch.stepPart(part, before));
+        trained.add(part.toBytes());
+      }
+    }
+    builder.saveParts(ofParts, 2L * BATCHES + 1, trained.iterator(), options);
     assertSameFiles();
   }
 

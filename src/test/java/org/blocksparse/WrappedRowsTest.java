@@ -19,6 +19,7 @@ import org.blocksparse.internal.softmax.ClassSearch;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -73,7 +74,10 @@ final class WrappedRowsTest {
   }
 
   private static void addToMetrics(SparseRows rows) {
-    Metrics metrics = Metrics.upTo(1, IntStream.range(0, BOUND).mapToDouble(i -> 1).toArray());
+    add(rows, Metrics.upTo(1, IntStream.range(0, BOUND).mapToDouble(i -> 1).toArray()));
+  }
+
+  private static void add(SparseRows rows, Metrics metrics) {
     try {
       metrics.add(
           new Ranking(
@@ -174,6 +178,75 @@ final class WrappedRowsTest {
       try (EmbeddingBag bag = bag()) {
         assertThrows(IndexOutOfBoundsException.class, () -> bag.apply(slice));
       }
+    }
+  }
+
+  /** A batch of many rows costs what is in it, so that nothing but that is looked at. */
+  @Test
+  void whatIsMadeOfSomeRowsDoesNotDependOnTheOthers() {
+    try (SparseRows rows = SparseRows.wrap(offsets, indices)) {
+      offsets.put(3, 6);
+      indices.put(4, -1);
+      try (SparseRows slice = rows.slice(0, 2);
+          SparseRows selected = rows.select(1, 0)) {
+        assertArrayEquals(new int[] {7, 0}, slice.indices(0));
+        assertArrayEquals(new int[] {7, 0}, selected.indices(1));
+      }
+      String outside = "rows: offsets[3]: expected a number in [2, 5] but was 6";
+      assertRefused(IllegalArgumentException.class, outside, () -> rows.slice(1, 3));
+      assertRefused(IllegalArgumentException.class, outside, () -> rows.select(0, 2));
+      offsets.put(3, 5);
+      String negative = "indices[2] = -1 is negative";
+      assertRefused(IndexOutOfBoundsException.class, negative, () -> rows.slice(2, 3));
+      assertRefused(IndexOutOfBoundsException.class, negative, () -> rows.select(2));
+      offsets.put(1, -1);
+      outside = "rows: offsets[1]: expected a number in [0, 5] but was -1";
+      assertRefused(IllegalArgumentException.class, outside, () -> rows.slice(1, 2));
+      assertRefused(IllegalArgumentException.class, outside, () -> rows.select(1));
+    }
+  }
+
+  /** They have no bound but that no label is negative. */
+  @Test
+  void metricsWithoutPropensitiesLookAtLabelsAgain() {
+    try (SparseRows rows = SparseRows.wrap(offsets, indices)) {
+      indices.put(4, -1);
+      String negative = "labels: indices[4] = -1 is negative";
+      Executable add = () -> add(rows, Metrics.upTo(1));
+      assertRefused(IndexOutOfBoundsException.class, negative, add);
+      indices.put(4, BOUND);
+      add(rows, Metrics.upTo(1));
+      offsets.put(1, 3);
+      String fall = "labels: offsets[2] = 2 is less than the one before";
+      assertRefused(IllegalArgumentException.class, fall, add);
+    }
+  }
+
+  @Test
+  void aRowWhoseOffsetsFallIsNotRead() {
+    try (SparseRows rows = SparseRows.wrap(offsets, indices)) {
+      offsets.put(1, 3);
+      String fall = "rows: offsets[2]: expected a number in [3, 5] but was 2";
+      assertRefused(IllegalArgumentException.class, fall, () -> rows.size(1));
+      assertRefused(IllegalArgumentException.class, fall, () -> rows.indices(1));
+      assertRefused(IllegalArgumentException.class, fall, () -> rows.values(1));
+      assertEquals(3, rows.size(2));
+    }
+  }
+
+  private static void assertRefused(
+      Class<? extends Exception> type, String message, Executable call) {
+    assertEquals(message, assertThrows(type, call).getMessage());
+  }
+
+  /** Its offsets are its own memory. */
+  @Test
+  void aSliceThatIsRefusedKeepsNothing() {
+    try (SparseRows rows = SparseRows.wrap(offsets, indices)) {
+      indices.put(4, -1);
+      long before = FloatTensor.allocatedBytes();
+      assertThrows(IndexOutOfBoundsException.class, () -> rows.slice(2, 3));
+      assertTrue(FloatTensor.allocatedBytes() <= before);
     }
   }
 

@@ -34,6 +34,23 @@ final class DocumentsTest {
                     () -> block.page() + " has Java that no test runs:\n" + block.text()));
   }
 
+  /** Those that {@link ProgramsTest} does not run have a test each, which names them. */
+  @Test
+  void everyProgramIsRun() {
+    Set<Path> runElsewhere =
+        Set.of(
+            Path.of("src/classifier/src/examples/Drinks.java"), // RunnableJarTest
+            Path.of("src/examples/FromPyTorch.java"), // PythonTest
+            Path.of("src/spark/src/examples/Training.java")); // ProgramTest
+    Set<Path> others =
+        programs.stream()
+            .filter(program -> !program.runsByItself())
+            .map(Program::source)
+            .filter(source -> !source.startsWith("src/jmh")) // ProgramsWithOthersTest runs all
+            .collect(toSet());
+    assertEquals(runElsewhere, others);
+  }
+
   @Test
   void everyProgramIsOnAPage() {
     Set<String> blocks = javaBlocks().map(Page.Block::text).collect(toSet());

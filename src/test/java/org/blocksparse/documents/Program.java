@@ -54,8 +54,9 @@ public record Program(Path source, String text) {
         .allMatch(line -> line.contains(LIBRARY));
   }
 
-  boolean takesArguments() {
-    return text.contains("args[0]");
+  /** Whether it runs on the library alone, and without arguments: {@link ProgramsTest} does it. */
+  boolean runsByItself() {
+    return needsTheLibraryAlone() && !text.contains("args[0]");
   }
 
   /** Lines of code, without imports and comments. */

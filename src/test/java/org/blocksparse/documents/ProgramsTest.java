@@ -16,8 +16,7 @@ final class ProgramsTest {
    * {@link PythonTest} runs the one that takes arguments.
    */
   static Stream<Program> programs() {
-    return Program.in(Path.of("src")).stream()
-        .filter(program -> program.needsTheLibraryAlone() && !program.takesArguments());
+    return Program.in(Path.of("src")).stream().filter(Program::runsByItself);
   }
 
   @ParameterizedTest

@@ -36,12 +36,12 @@ public final class GemmSchedule implements AutoCloseable {
 
   private static final int MAGIC = Blocksparse.BLOCKSPARSE_GEMM_SCHEDULE;
 
+  /** Of the largest array that a JVM makes. */
+  static final int MOST_ELEMENTS = Integer.MAX_VALUE - 8;
+
   /** Where the parts of the packed array begin; their order is that of the C header. */
   record Layout(int chunks, int segments, int rows, int pairs) {
     private static final int HEADER = 5;
-
-    /** Of the largest array that a JVM makes. */
-    private static final int MOST_ELEMENTS = Integer.MAX_VALUE - 8;
 
     static Layout of(int[] packed) {
       return new Layout(packed[1], packed[2], packed[3], packed[4]);
@@ -105,13 +105,17 @@ public final class GemmSchedule implements AutoCloseable {
      */
     int arrayLength() {
       if (length() > MOST_ELEMENTS) {
-        throw new IllegalArgumentException(
-            "batch: %d rows and %d pairs in %d chunks need more than the %d numbers of one schedule;"
-                    .formatted(rows, pairs, chunks, MOST_ELEMENTS)
-                + " split the batch");
+        throw tooLong("%d rows and %d pairs in %d chunks".formatted(rows, pairs, chunks));
       }
       return (int) length();
     }
+  }
+
+  /** Says that a schedule of this content is too long for an array. */
+  static IllegalArgumentException tooLong(String content) {
+    return new IllegalArgumentException(
+        "%s need more than the %d numbers of one schedule; split the batch"
+            .formatted(content, MOST_ELEMENTS));
   }
 
   private final Storage packed;

@@ -23,7 +23,7 @@ public final class OuterSchedule implements AutoCloseable {
    */
   record Sizes(int blocks, int pairs, int maxPairs) {
     int length() {
-      return Math.toIntExact(HEADER + 3L * blocks + 1 + 2L * pairs);
+      return OuterSchedule.length(blocks, pairs);
     }
   }
 
@@ -34,6 +34,19 @@ public final class OuterSchedule implements AutoCloseable {
   OuterSchedule(Storage packed, Sizes sizes) {
     this.packed = packed;
     this.sizes = sizes;
+  }
+
+  /**
+   * The elements of a packed array.
+   *
+   * @throws IllegalArgumentException if it is too long for one
+   */
+  private static int length(int blocks, int pairs) {
+    long length = HEADER + 3L * blocks + 1 + 2L * pairs;
+    if (length > GemmSchedule.MOST_ELEMENTS) {
+      throw GemmSchedule.tooLong("%d pairs in %d blocks".formatted(pairs, blocks));
+    }
+    return (int) length;
   }
 
   private static int maxPairs(int[] head, int blocks) {
@@ -102,7 +115,7 @@ public final class OuterSchedule implements AutoCloseable {
     for (int p = 0; p < pairs; p++) {
       blocks += beginsBlock(x, y, pairX, pairY, p) ? 1 : 0;
     }
-    int[] head = new int[Math.toIntExact(HEADER + 3L * blocks + 1)];
+    int[] head = new int[length(blocks, pairs) - 2 * pairs];
     writeHeader(blocks, pairs, head);
     int block = HEADER;
     for (int p = 0; p < pairs; p++) {

@@ -14,7 +14,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 
 /**
  * Balanced spherical k-means: divides vectors into groups of nearly equal size such that those of a
- * group point in similar centroids (Dhillon and Modha, 2001, with a limit on the size of a group).
+ * group point in similar directions (Dhillon and Modha, 2001, with a limit on the size of a group).
  *
  * <p>In each round, every vector is compared with the centroid of every group, as one dense
  * product. Then each joins the nearest group that has room: first those that would lose most

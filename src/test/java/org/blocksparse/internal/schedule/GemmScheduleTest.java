@@ -138,7 +138,7 @@ final class GemmScheduleTest {
           assertThrows(
               IllegalArgumentException.class,
               new GemmSchedule.Layout(many, many, rows, rows)::arrayLength);
-      assertTrue(e.getMessage().startsWith("batch: 268435456 rows and "), e.getMessage());
+      assertTrue(e.getMessage().startsWith("268435456 rows and "), e.getMessage());
     }
   }
 

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.schedule;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.HashMap;
@@ -112,6 +113,21 @@ final class OuterScheduleTest {
       }
       assertTrue(found.isEmpty(), "pairs of different samples: " + found);
     }
+  }
+
+  /** As many pairs as there is room for, each in a block of its own, and one more. */
+  @Test
+  void whatIsTooLongForAnArrayIsRefused() {
+    int most = (Integer.MAX_VALUE - 8 - 4) / 5;
+    assertEquals(5L * most + 4, new OuterSchedule.Sizes(most, most, 1).length());
+    Exception e =
+        assertThrows(
+            IllegalArgumentException.class,
+            new OuterSchedule.Sizes(most + 1, most + 1, 1)::length);
+    assertEquals(
+        "429496728 pairs in 429496728 blocks need more than the 2147483639 numbers of one"
+            + " schedule; split the batch",
+        e.getMessage());
   }
 
   /** The cost of an update must not depend on the blocks there are. */
