@@ -122,8 +122,7 @@ final class OuterScheduleTest {
     assertEquals(5L * most + 4, new OuterSchedule.Sizes(most, most, 1).length());
     Exception e =
         assertThrows(
-            IllegalArgumentException.class,
-            new OuterSchedule.Sizes(most + 1, most + 1, 1)::length);
+            IllegalArgumentException.class, new OuterSchedule.Sizes(most + 1, most + 1, 1)::length);
     assertEquals(
         "429496728 pairs in 429496728 blocks need more than the 2147483639 numbers of one"
             + " schedule; split the batch",
