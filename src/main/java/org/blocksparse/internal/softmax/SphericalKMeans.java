@@ -2,6 +2,7 @@
 package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.SplittableRandom;
 import java.util.function.IntUnaryOperator;
 import java.util.random.RandomGenerator;
@@ -40,6 +41,9 @@ public final class SphericalKMeans {
   private final float[] similarities;
   private final int[] groupOf;
 
+  /** Vectors that are as similar to any group as to the others. */
+  private final BitSet withoutDirection = new BitSet();
+
   /** How many vectors are in each group. */
   private final int[] size;
 
@@ -70,6 +74,9 @@ public final class SphericalKMeans {
       order[j] = i;
     }
     float[] vector = new float[dims];
+    for (int v = 0; v < count; v++) {
+      withoutDirection.set(v, !unitVector(v, vector));
+    }
     for (int g = 0; g < groups; g++) {
       unitVector(order[g], vector);
       System.arraycopy(vector, 0, centroids, g * dims, dims);
@@ -94,13 +101,18 @@ public final class SphericalKMeans {
     return groupOf;
   }
 
-  private void unitVector(int index, float[] into) {
+  /** Whether a vector has a direction: {@link #normalize}. */
+  private boolean unitVector(int index, float[] into) {
     vectors.get(index, 0, into);
-    normalize(into, 0);
+    return normalize(into, 0);
   }
 
-  /** Scales the vector at {@code start} to length 1; one without a direction becomes zero. */
-  private void normalize(float[] values, int start) {
+  /**
+   * Scales the vector at {@code start} to length 1; one without a direction becomes zero.
+   *
+   * @return whether it has one
+   */
+  private boolean normalize(float[] values, int start) {
     double squares = 0;
     for (int d = 0; d < dims; d++) {
       squares += (double) values[start + d] * values[start + d];
@@ -109,6 +121,7 @@ public final class SphericalKMeans {
     for (int d = 0; d < dims; d++) {
       values[start + d] = factor == 0 ? 0 : (float) (values[start + d] * factor);
     }
+    return factor != 0;
   }
 
   /** Finds the nearest centroids of all vectors. */
@@ -211,7 +224,10 @@ public final class SphericalKMeans {
     size[group]++;
   }
 
-  /** Puts vectors whose nearest groups are full into the nearest of the others. */
+  /**
+   * Puts vectors whose nearest groups are full into the nearest of the others. Those without a
+   * direction, of labels that do not occur for instance, may be most of them, and need no search.
+   */
   private void chooseOfAll(int[] left, int leftCount, Storage[] memory) {
     for (int begin = 0; begin < leftCount; begin = sliceEnd(begin, leftCount)) {
       int first = begin;
@@ -219,17 +235,30 @@ public final class SphericalKMeans {
       int[] open = IntStream.range(0, groups).filter(g -> size[g] < capacity).toArray();
       Rows toCentroids = compare(i -> left[first + i], end - begin, open, memory);
       float[] row = new float[open.length];
+      int firstOpen = 0;
       for (int i = begin; i < end; i++) {
-        toCentroids.get(i - begin, 0, row);
-        int best = -1;
-        for (int g = 0; g < open.length; g++) {
-          if ((best < 0 || row[g] > row[best]) && size[open[g]] < capacity) {
-            best = g;
-          }
+        while (size[open[firstOpen]] == capacity) {
+          firstOpen++;
+        }
+        int best = firstOpen;
+        if (!withoutDirection.get(left[i])) {
+          toCentroids.get(i - begin, 0, row);
+          best = mostSimilar(row, open, firstOpen);
         }
         put(left[i], open[best]);
       }
     }
+  }
+
+  /** The place among open groups, from one with room on, of the most similar that has room. */
+  private int mostSimilar(float[] row, int[] open, int first) {
+    int best = first;
+    for (int g = first + 1; g < open.length; g++) {
+      if (row[g] > row[best] && size[open[g]] < capacity) {
+        best = g;
+      }
+    }
+    return best;
   }
 
   /** Vectors by what they lose if they get their second choice; those with the same by number. */

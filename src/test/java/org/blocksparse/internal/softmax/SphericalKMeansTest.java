@@ -18,16 +18,17 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** A round of the division, against its description. */
 final class SphericalKMeansTest {
-  /** Elements are 1 or -1, so that unit vectors and their products are exact. */
+  /** Elements are 1 or -1, or all 0, so that unit vectors and their products are exact. */
   private static final int DIMS = 16;
 
   private final Random random = new Random(9);
 
-  /** Vectors of which many point in similar directions, or in the same. */
+  /** Vectors of which many point in similar directions, or in the same, and some in none. */
   private int[][] crowded(int count) {
     int[][] vectors = new int[count][DIMS];
     for (int[] vector : vectors) {
-      for (int d = 0; d < DIMS; d++) {
+      boolean zero = random.nextInt(5) == 0;
+      for (int d = 0; d < DIMS && !zero; d++) {
         vector[d] = random.nextInt(8) == 0 ? -1 : 1;
       }
     }
@@ -120,7 +121,7 @@ final class SphericalKMeansTest {
     storage.putFloats(0, flat, 0, flat.length);
     Described described = new Described(vectors, groups, count / groups, 7);
     int[] expected = described.divide();
-    assertTrue(groups < 9 || described.left > count / 10, described.left + " are left");
+    assertTrue(groups < 9 || described.left > count / 20, described.left + " are left");
     Engine engine = Engine.of(Scheduler.common());
     Rows rows = new Rows(storage, count, DIMS);
     int[] found = new SphericalKMeans(engine, rows, groups, count / groups, 7).divide(1);
