@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.memory;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
@@ -51,7 +50,7 @@ final class ScratchTest {
     for (int i = 0; i < 100; i++) {
       Scratch.borrow(elements).close();
     }
-    assertEquals(before, Storage.allocatedBytes());
+    assertTrue(Storage.allocatedBytes() <= before);
   }
 
   @Test
@@ -60,7 +59,7 @@ final class ScratchTest {
     long before = Storage.allocatedBytes();
     for (int i = 0; i < 100; i++) {
       borrowOneWithinTheOther();
-      assertEquals(before, Storage.allocatedBytes());
+      assertTrue(Storage.allocatedBytes() <= before);
     }
   }
 

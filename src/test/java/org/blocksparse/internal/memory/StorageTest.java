@@ -2,6 +2,7 @@
 package org.blocksparse.internal.memory;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,7 +29,7 @@ final class StorageTest {
     try {
       Storage.allocateAll(1000, 1L << 60);
     } catch (OutOfMemoryError e) {
-      assertEquals(before, Storage.allocatedBytes());
+      assertTrue(Storage.allocatedBytes() <= before);
       return;
     }
     throw new AssertionError("there was enough memory");
