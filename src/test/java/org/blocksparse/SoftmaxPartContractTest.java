@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
@@ -282,17 +283,14 @@ final class SoftmaxPartContractTest {
       third.forEach(batch -> batch.stepLayer(layer, before));
       layer.save(ofLayer, options);
     }
-    List<byte[]> trained = new ArrayList<>();
-    for (SoftmaxPart part : initial(builder)) {
-      try (part) {
-        first.forEach(batch -> batch.stepPart(part, before));
-        second.forEach(batch -> batch.stepPart(part, between));
-        third.forEach(batch -> batch.stepPart(part, before));
-        trained.add(part.toBytes());
-      }
-    }
-    builder.saveParts(ofParts, 3L * BATCHES, trained.iterator(), options);
-    assertSameFiles();
+    assertSameOfParts(
+        builder,
+        3L * BATCHES,
+        part -> {
+          first.forEach(batch -> batch.stepPart(part, before));
+          second.forEach(batch -> batch.stepPart(part, between));
+          third.forEach(batch -> batch.stepPart(part, before));
+        });
   }
 
   /** The layer changes nothing then, and its state is that before. */
@@ -311,18 +309,31 @@ final class SoftmaxPartContractTest {
       third.forEach(batch -> batch.stepLayer(layer, before));
       layer.save(ofLayer, options);
     }
+    assertSameOfParts(
+        builder,
+        2L * BATCHES + 1,
+        part -> {
+          first.forEach(batch -> batch.stepPart(part, before));
+          if (part.number() == SoftmaxPart.CLASS_LEVEL) {
+            second.stepPart(part, between);
+          }
+          third.forEach(batch -> batch.stepPart(part, before));
+        });
+  }
+
+  /** All parts, each trained by itself, make the file that the layer made, with its state. */
+  private void assertSameOfParts(
+      HierarchicalSoftmaxBuilder builder, long steps, Consumer<SoftmaxPart> training)
+      throws IOException {
     List<byte[]> trained = new ArrayList<>();
     for (SoftmaxPart part : initial(builder)) {
       try (part) {
-        first.forEach(batch -> batch.stepPart(part, before));
-        if (part.number() == SoftmaxPart.CLASS_LEVEL) {
-          second.stepPart(part, between);
-        }
-        third.forEach(batch -> batch.stepPart(part, before));
+        training.accept(part);
         trained.add(part.toBytes());
       }
     }
-    builder.saveParts(ofParts, 2L * BATCHES + 1, trained.iterator(), options);
+    builder.saveParts(
+        ofParts, steps, trained.iterator(), SaveOptions.defaults().withOptimizerState());
     assertSameFiles();
   }
 
