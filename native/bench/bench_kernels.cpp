@@ -3,10 +3,11 @@
 // The kernels alone, without Java: each workload forward and both gradients, by each path, with the
 // two physical limits measured in the same run.
 //
-//   bench_kernels [--threads N] [--isa NAME] [--runs N] [--type NAME] [WORKLOAD...]
+//   bench_kernels [--threads N] [--isa NAME] [--runs N] [--type NAME] [--rounded] [WORKLOAD...]
 //   bench_kernels [--threads N] [--isa NAME] [--runs N] --crossover
 //
 // With --type float16, bfloat16 or int8, weights are of that type: products alone, on tiles alone.
+// With --rounded, they are bfloat16, and forward products round what they multiply them by.
 //
 // The second form is what the rule in tiles_or_blas.cpp was made from: square blocks of many sizes,
 // with 1 to 128 rows (or pairs) for each in the mean.
@@ -305,6 +306,7 @@ struct settings {
   int threads = 2;
   int32_t isa = BLOCKSPARSE_PORTABLE;
   int32_t type = BLOCKSPARSE_FLOAT32;
+  bool rounded = false;
   int runs = 15;
 };
 
@@ -391,8 +393,8 @@ void bench(const workload& w, const settings& s, const limits& limit) {
           return blocksparse_block_gemm_typed_f32(
               s.isa, schedule.data(), count_of(schedule), begin, end, piece, piece_end,
               back ? w.o_size : w.i_size, back ? w.i_size : w.o_size, back ? o.data() : h.data(),
-              w.batch * (back ? w.o_win : w.i_win), back ? w.o_size : w.i_size, s.type,
-              stored.data(), back ? w.o_blocks : w.i_blocks, back ? w.i_blocks : w.o_blocks,
+              w.batch * (back ? w.o_win : w.i_win), back ? w.o_size : w.i_size, s.rounded && !back,
+              s.type, stored.data(), back ? w.o_blocks : w.i_blocks, back ? w.i_blocks : w.o_blocks,
               back ? block : block * w.o_blocks, back ? block * w.o_blocks : block, row, back,
               s.type == BLOCKSPARSE_INT8 ? scales.data() : nullptr, back ? row : row * w.o_blocks,
               back ? row * w.o_blocks : row, nullptr, 0, 0, back ? h.data() : o.data(),
@@ -484,16 +486,19 @@ int main(int argc, char** argv) {
       for (int32_t type = 0; type <= BLOCKSPARSE_INT8; ++type) {
         s.type = std::strcmp(argv[i], kTypeNames[type]) == 0 ? type : s.type;
       }
+    } else if (argument == "--rounded") {
+      s.type = BLOCKSPARSE_BFLOAT16;
+      s.rounded = true;
     } else {
       names.push_back(argument);
     }
   }
   const limits limit = measure_limits(s.threads);
   std::printf(
-      "%d threads, isa %s, weights %s, OpenBLAS core %s; read %.1f GB/s, write %.1f GB/s, %.0f "
+      "%d threads, isa %s, weights %s%s, OpenBLAS core %s; read %.1f GB/s, write %.1f GB/s, %.0f "
       "Gflop/s\n",
-      s.threads, blocksparse_isa_name(s.isa), kTypeNames[s.type], blocksparse_openblas_core(),
-      limit.read * 1e-9, limit.write * 1e-9, limit.flops * 1e-9);
+      s.threads, blocksparse_isa_name(s.isa), kTypeNames[s.type], s.rounded ? ", rounded" : "",
+      blocksparse_openblas_core(), limit.read * 1e-9, limit.write * 1e-9, limit.flops * 1e-9);
   std::printf("%-16s %-11s %9s %9s  %9s %5s  %9s %5s  %9s %5s\n", "workload", "operation",
               "memory ms", "compute", "BLAS ms", "ratio", "tile ms", "ratio", "auto ms", "ratio");
   for (const workload& w : workloads) {

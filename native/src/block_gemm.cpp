@@ -12,8 +12,8 @@
 namespace blocksparse {
 namespace {
 
-// Tiles whose pointers are made at once: enough to spread the fetching of a block over.
-constexpr int32_t kMostTiles = BLOCKSPARSE_CHUNK_ROWS / kTileRows;
+// Enough to spread the fetching of a block over.
+static_assert(kMostTiles == BLOCKSPARSE_CHUNK_ROWS / kTileRows, "the rows of a chunk at once");
 
 // What a call asks for, checked.
 struct gemm_call {
@@ -22,6 +22,7 @@ struct gemm_call {
   int32_t column_begin, columns, k;
   const float* a;
   int64_t lda;
+  bool rounds_a;  // to bfloat16
   element_type w_type;
   const char* w;
   int32_t read_blocks, write_blocks;
@@ -234,6 +235,7 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
   if (call.k == 0) {
     return;
   }
+  const auto multiply = call.rounds_a ? call.kernels->gemm_rounded : call.kernels->gemm;
   row_tile tiles[kMostTiles];
   gemm_work work;
   work.tiles = tiles;
@@ -258,7 +260,7 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
       } else {
         work.next = next_chunk;
       }
-      call.kernels->gemm(work);
+      multiply(work);
     }
   }
 }
@@ -385,9 +387,9 @@ int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* sch
 int32_t blocksparse_block_gemm_typed_f32(
     int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
     int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-    const float* a, int64_t a_rows, int64_t lda, int32_t w_type, const void* w, int32_t read_blocks,
-    int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride, int64_t ldw,
-    int32_t w_transposed, const float* scales, int64_t scales_read_stride,
+    const float* a, int64_t a_rows, int64_t lda, int32_t round_a, int32_t w_type, const void* w,
+    int32_t read_blocks, int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride,
+    int64_t ldw, int32_t w_transposed, const float* scales, int64_t scales_read_stride,
     int64_t scales_write_stride, const float* bias, int64_t bias_stride, int32_t accumulate,
     float* c, int64_t c_rows, int64_t ldc) {
   using namespace blocksparse;
@@ -396,7 +398,8 @@ int32_t blocksparse_block_gemm_typed_f32(
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
   if (w_type < BLOCKSPARSE_FLOAT32 || w_type > BLOCKSPARSE_INT8 || !is_flag(w_transposed) ||
-      !is_flag(accumulate) || (accumulate == 1 && bias != nullptr) ||
+      !is_flag(accumulate) || (accumulate == 1 && bias != nullptr) || !is_flag(round_a) ||
+      (round_a == 1 && (w_type != BLOCKSPARSE_BFLOAT16 || w_transposed == 1)) ||
       (w_type != BLOCKSPARSE_INT8 && scales != nullptr) ||
       (w_type == BLOCKSPARSE_FLOAT32 && reinterpret_cast<uintptr_t>(w) % sizeof(float) != 0)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
@@ -407,6 +410,7 @@ int32_t blocksparse_block_gemm_typed_f32(
   call.k = k;
   call.a = a;
   call.lda = lda;
+  call.rounds_a = round_a == 1;
   call.w_type = static_cast<element_type>(w_type);
   call.w = static_cast<const char*>(w);
   call.read_blocks = read_blocks;

@@ -117,15 +117,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     case 3: {
       const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
       const int32_t type = kind >> 3;
+      const int32_t round_a = type == BLOCKSPARSE_BFLOAT16 ? path : 0;
       const std::vector<char> typed(w.size() * bytes_of(type), 1);
       const int32_t columns = transposed ? size1 : size2;
       const std::vector<float> scales =
           operand(positive(blocks1) * positive(blocks2), columns, columns);
       blocksparse_block_gemm_typed_f32(
           isa, plan.data(), static_cast<int64_t>(plan.size()), begin, end, part_begin, part_end,
-          size1, size2, x_data, rows1, ld1, type, w_data == nullptr ? nullptr : typed.data(),
-          blocks1, blocks2, stride1, stride2, block_ld, transposed,
-          weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
+          size1, size2, x_data, rows1, ld1, round_a, type,
+          w_data == nullptr ? nullptr : typed.data(), blocks1, blocks2, stride1, stride2, block_ld,
+          transposed, weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
           positive(columns) * positive(blocks2), positive(columns), nullptr, 0, accumulate, y_data,
           rows2, ld2);
       break;

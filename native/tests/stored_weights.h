@@ -63,6 +63,17 @@ struct stored {
     }
   }
 
+  // Small whole numbers; of bfloat16.
+  void fill_whole(random_source& r) {
+    for (std::size_t i = 0; i < widened.size(); ++i) {
+      widened[i] = r.whole();
+      uint32_t bits;
+      std::memcpy(&bits, &widened[i], sizeof(bits));
+      const uint16_t upper = static_cast<uint16_t>(bits >> 16);
+      std::memcpy(memory.data() + offset() + 2 * i, &upper, sizeof(upper));
+    }
+  }
+
   const void* data() const { return memory.data() + offset(); }
   const float* scale_data() const { return scales.empty() ? nullptr : scales.data(); }
 

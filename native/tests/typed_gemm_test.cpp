@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // block_gemm_typed: the bits of block_gemm on tiles, with the weights widened before by plain
-// arithmetic in double.
+// arithmetic in double; and with a rounded, what the header says.
 #include "stored_weights.h"
 #include "testing.h"
 
@@ -17,7 +17,8 @@ struct problem {
 struct operands {
   problem p;
   bool transposed, accumulate, with_bias;
-  std::vector<int32_t> schedule;
+  std::vector<gemm_pair> pairs;
+  std::vector<int32_t> row_block, schedule;
   matrix a, bias, c;
   stored w;
 
@@ -34,11 +35,11 @@ struct operands {
   }
 
   int32_t run_typed(int32_t isa, int32_t chunk_begin, int32_t chunk_end, int32_t column_begin,
-                    int32_t column_end, matrix& to) const {
+                    int32_t column_end, matrix& to, bool round_a = false) const {
     return blocksparse_block_gemm_typed_f32(
         isa, schedule.data(), length(schedule), chunk_begin, chunk_end, column_begin, column_end,
-        p.k, p.n, a.data(), a.rows(), a.ld(), w.type, w.data(), p.read_blocks, p.write_blocks,
-        block() * p.write_blocks, block(), columns(), transposed, w.scale_data(),
+        p.k, p.n, a.data(), a.rows(), a.ld(), round_a, w.type, w.data(), p.read_blocks,
+        p.write_blocks, block() * p.write_blocks, block(), columns(), transposed, w.scale_data(),
         columns() * p.write_blocks, columns(), with_bias ? bias.data() : nullptr, bias.ld(),
         accumulate, to.data(), to.rows(), to.ld());
   }
@@ -60,6 +61,8 @@ operands make(const problem& p, int32_t type, bool transposed, bool accumulate, 
                 transposed,
                 accumulate,
                 with_bias,
+                pairs,
+                row_block,
                 gemm_schedule(rows, row_block, pairs, 100),
                 matrix(int64_t{p.samples} * p.reads, p.k),
                 matrix(p.write_blocks, p.n),
@@ -75,32 +78,157 @@ operands make(const problem& p, int32_t type, bool transposed, bool accumulate, 
   return o;
 }
 
+std::string words(const problem& p, int32_t isa, int32_t type, bool transposed, bool accumulate,
+                  bool bias) {
+  return std::string(p.name) + " k " + std::to_string(p.k) + " n " + std::to_string(p.n) +
+         " samples " + std::to_string(p.samples) + ", isa " + blocksparse_isa_name(isa) + ", " +
+         kTypeNames[type] + (transposed ? ", transposed" : "") +
+         (accumulate ? ", accumulate" : "") + (bias ? ", bias" : "");
+}
+
+// Chunk by chunk, and in some of the columns, the bits are those of all at once.
+void check_parts(const operands& o, int32_t isa, bool round_a, const matrix& expected) {
+  matrix single = o.c, part = o.c;
+  for (int32_t c = o.chunks() - 1; c >= 0; --c) {
+    CHECK_STATUS(BLOCKSPARSE_OK, o.run_typed(isa, c, c + 1, 0, o.p.n, single, round_a));
+  }
+  CHECK(single.same_bits(expected));
+
+  const int32_t begin = o.p.n / 3, end = o.p.n - o.p.n / 4;
+  CHECK_STATUS(BLOCKSPARSE_OK, o.run_typed(isa, 0, o.chunks(), begin, end, part, round_a));
+  for (int64_t row = 0; row < part.rows(); ++row) {
+    for (int32_t q = 0; q < o.p.n; ++q) {
+      const float wanted = (q < begin || q >= end ? o.c : expected).at(row, q);
+      const float found = part.at(row, q);
+      CHECK(std::memcmp(&wanted, &found, sizeof(float)) == 0);
+    }
+  }
+}
+
 void check_problem(const problem& p, int32_t isa, int32_t type, int variant, uint64_t stream) {
   const bool transposed = variant % 2 == 1, accumulate = variant / 2 == 1, bias = variant / 2 == 2;
-  context() = std::string(p.name) + " k " + std::to_string(p.k) + " n " + std::to_string(p.n) +
-              " samples " + std::to_string(p.samples) + ", isa " + blocksparse_isa_name(isa) +
-              ", " + kTypeNames[type] + (transposed ? ", transposed" : "") +
-              (accumulate ? ", accumulate" : "") + (bias ? ", bias" : "");
+  context() = words(p, isa, type, transposed, accumulate, bias);
   random_source r(stream);
   const operands o = make(p, type, transposed, accumulate, bias, r);
-  matrix expected = o.c, actual = o.c, single = o.c, part = o.c;
+  matrix expected = o.c, actual = o.c;
   CHECK_STATUS(BLOCKSPARSE_OK, o.run_widened(isa, expected));
   CHECK_STATUS(BLOCKSPARSE_OK, o.run_typed(isa, 0, o.chunks(), 0, p.n, actual));
   CHECK(actual.same_bits(expected));
   CHECK(actual.intact());
+  check_parts(o, isa, false, expected);
+}
 
-  for (int32_t c = o.chunks() - 1; c >= 0; --c) {
-    CHECK_STATUS(BLOCKSPARSE_OK, o.run_typed(isa, c, c + 1, 0, p.n, single));
+// To 8 binary digits, of two as near the even one; the range of normal floats.
+float rounded_to_bfloat16(float x) {
+  if (!std::isfinite(x)) {
+    return x;
   }
-  CHECK(single.same_bits(expected));
+  int exponent;
+  const double fraction = std::frexp(static_cast<double>(x), &exponent);
+  const double rounded = std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
+  const float infinity = std::numeric_limits<float>::infinity();
+  return std::fabs(rounded) < 0x1p128 ? static_cast<float>(rounded)
+         : x < 0.0f                   ? -infinity
+                                      : infinity;
+}
 
-  const int32_t begin = p.n / 3, end = p.n - p.n / 4;
-  CHECK_STATUS(BLOCKSPARSE_OK, o.run_typed(isa, 0, o.chunks(), begin, end, part));
-  for (int64_t row = 0; row < part.rows(); ++row) {
+// Whole numbers whose sums are exact: the bits of a product with a rounded before.
+void check_rounded_exactly(const problem& p, int32_t isa, int variant, uint64_t stream) {
+  const bool accumulate = variant == 1, bias = variant == 2;
+  context() = words(p, isa, BLOCKSPARSE_BFLOAT16, false, accumulate, bias) + ", rounded, whole";
+  random_source r(stream);
+  operands o = make(p, BLOCKSPARSE_BFLOAT16, false, accumulate, bias, r);
+  o.w.fill_whole(r);
+  o.bias.fill([&] { return r.whole(); });
+  if (accumulate) {
+    o.c.fill([&] { return r.whole(); });
+  }
+  o.a.fill([&] { return static_cast<float>(r.below(1201) - 600); });
+  operands before = o;
+  for (int64_t row = 0; row < o.a.rows(); ++row) {
+    for (int32_t q = 0; q < p.k; ++q) {
+      before.a.at(row, q) = rounded_to_bfloat16(o.a.at(row, q));
+    }
+  }
+  matrix expected = o.c, actual = o.c;
+  CHECK_STATUS(BLOCKSPARSE_OK, before.run_widened(isa, expected));
+  CHECK_STATUS(BLOCKSPARSE_OK, o.run_typed(isa, 0, o.chunks(), 0, p.n, actual, true));
+  CHECK(actual.same_bits(expected));
+  CHECK(actual.intact());
+  check_parts(o, isa, true, expected);
+}
+
+// Numbers of all sizes: the bound that the header derives, from a as it was.
+void check_rounded_bound(const problem& p, int32_t isa, int variant, uint64_t stream) {
+  const bool accumulate = variant == 1, bias = variant == 2;
+  context() = words(p, isa, BLOCKSPARSE_BFLOAT16, false, accumulate, bias) + ", rounded";
+  random_source r(stream);
+  operands o = make(p, BLOCKSPARSE_BFLOAT16, false, accumulate, bias, r);
+  o.a.fill([&] { return std::ldexp(r.uniform(), r.below(8) == 0 ? -r.below(150) : 0); });
+  matrix actual = o.c;
+  CHECK_STATUS(BLOCKSPARSE_OK, o.run_typed(isa, 0, o.chunks(), 0, p.n, actual, true));
+  CHECK(actual.intact());
+  check_parts(o, isa, true, actual);
+  for (int32_t row = 0; row < p.samples; ++row) {
+    const int32_t write_block = o.row_block[static_cast<std::size_t>(row)];
     for (int32_t q = 0; q < p.n; ++q) {
-      const float wanted = (q < begin || q >= end ? o.c : expected).at(row, q);
-      const float found = part.at(row, q);
-      CHECK(std::memcmp(&wanted, &found, sizeof(float)) == 0);
+      const double start = accumulate ? o.c.at(row, q) : bias ? o.bias.at(write_block, q) : 0.0f;
+      double sum = start, magnitude = 0.0, least = 0.0;
+      for (int32_t i = 0; i < p.reads; ++i) {
+        const gemm_pair& pair = o.pairs[static_cast<std::size_t>(row * p.reads + i)];
+        const int64_t block = (int64_t{pair.read_block} * p.write_blocks + write_block) * o.block();
+        for (int32_t t = 0; t < p.k; ++t) {
+          const double x = o.a.at(pair.read_row, t);
+          const double w = o.w.widened[static_cast<std::size_t>(block + int64_t{t} * p.n + q)];
+          sum += x * w;
+          magnitude += std::fabs(x * w);
+          least += 2.0 + std::fabs(x) + std::fabs(w);
+        }
+      }
+      const double allowed = 0x1p-8 * magnitude +
+                             1.01 * p.k * p.reads * 0x1p-24 * (std::fabs(start) + magnitude) +
+                             0x1p-126 * least;
+      CHECK(std::fabs(actual.at(row, q) - sum) <= allowed);
+    }
+  }
+}
+
+// How numbers are rounded, by a block that is 1: as many rows as given at once.
+void check_rounding(int32_t isa, int32_t rows) {
+  context() =
+      std::string("rounding, isa ") + blocksparse_isa_name(isa) + ", rows " + std::to_string(rows);
+  std::vector<float> values = float_sweep();
+  for (const uint32_t bits : {0x3f808000u, 0x3f808001u, 0x3f818000u, 0x3f817fffu, 0xbf808000u,
+                              0x7f7f7fffu, 0x7f7f8000u, 0xff7f7fffu, 0xff7f8000u, 0x7f800000u,
+                              0xff800000u, 0x7f800001u, 0x7fc00000u, 0x7fffffffu, 0xffffffffu}) {
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    values.push_back(value);
+  }
+  std::vector<int32_t> list, blocks(static_cast<std::size_t>(rows), 0);
+  std::vector<gemm_pair> pairs;
+  for (int32_t i = 0; i < rows; ++i) {
+    list.push_back(i);
+    pairs.push_back({i, i, 0});
+  }
+  const std::vector<int32_t> schedule = gemm_schedule(list, blocks, pairs, rows);
+  const uint16_t one = 0x3f80;
+  matrix a(rows, 1), c(rows, 1);
+  for (std::size_t from = 0; from < values.size(); from += static_cast<std::size_t>(rows)) {
+    std::size_t next = from;
+    a.fill([&] { return next < values.size() ? values[next++] : 0.0f; });
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_block_gemm_typed_f32(
+                     isa, schedule.data(), length(schedule), 0, 1, 0, 1, 1, 1, a.data(), rows,
+                     a.ld(), 1, BLOCKSPARSE_BFLOAT16, &one, 1, 1, 0, 0, 1, 0, nullptr, 0, 0,
+                     nullptr, 0, 0, c.data(), rows, c.ld()));
+    for (int32_t i = 0; i < rows; ++i) {
+      const float x = a.at(i, 0), found = c.at(i, 0), wanted = rounded_to_bfloat16(x);
+      if (std::fabs(x) < 0x1p-126f) {
+        CHECK(std::fabs(found - x) <= 0x1p-126f);
+      } else {
+        CHECK(std::isnan(x) ? std::isnan(found) : found == wanted);
+      }
     }
   }
 }
@@ -137,7 +265,7 @@ void check_every_value(int32_t isa, int32_t type) {
         CHECK_STATUS(BLOCKSPARSE_OK,
                      blocksparse_block_gemm_typed_f32(
                          isa, schedule.data(), length(schedule), 0, 1, 0, size, 1, size, a.data(),
-                         rows, a.ld(), type, from, 1, 1, 0, 0, transposed ? 1 : size, transposed,
+                         rows, a.ld(), 0, type, from, 1, 1, 0, 0, transposed ? 1 : size, transposed,
                          scales, 0, 0, nullptr, 0, 0, c.data(), rows, c.ld()));
         for (int32_t q = 0; q < size; ++q) {
           const uint32_t bits = static_cast<uint32_t>(p * size + q);
@@ -162,12 +290,12 @@ void check_refusals() {
   for (const int32_t type : kTypes) {
     const operands o = make(p, type, false, false, false, r);
     const auto run = [&](int32_t isa, int32_t as, int64_t ldw, const void* w, const float* scales,
-                         int64_t scales_stride) {
+                         int64_t scales_stride, int32_t round_a = 0, int32_t transposed = 0) {
       matrix c = o.c;
       const int32_t status = blocksparse_block_gemm_typed_f32(
           isa, o.schedule.data(), length(o.schedule), 0, o.chunks(), 0, p.n, p.k, p.n, o.a.data(),
-          o.a.rows(), o.a.ld(), as, w, 1, 1, 0, 0, ldw, 0, scales, scales_stride, 0, nullptr, 0, 0,
-          c.data(), c.rows(), c.ld());
+          o.a.rows(), o.a.ld(), round_a, as, w, 1, 1, 0, 0, ldw, transposed, scales, scales_stride,
+          0, nullptr, 0, 0, c.data(), c.rows(), c.ld());
       CHECK(status == BLOCKSPARSE_OK || c.same_bits(o.c));
       return status;
     };
@@ -179,6 +307,10 @@ void check_refusals() {
     CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(0, 4, 6, w, scales, 0));
     CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, run(0, type, 5, w, scales, 0));
     CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, run(0, type, 6, nullptr, scales, 0));
+    CHECK_STATUS(type == BLOCKSPARSE_BFLOAT16 ? BLOCKSPARSE_OK : BLOCKSPARSE_BAD_ARGUMENT,
+                 run(0, type, 6, w, scales, 0, 1));
+    CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(0, type, 6, w, scales, 0, 1, 1));
+    CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(0, type, 6, w, scales, 0, 2));
     if (type == BLOCKSPARSE_FLOAT32) {
       const void* const askew = static_cast<const char*>(w) + 1;
       CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, run(0, type, 6, askew, scales, 0));
@@ -196,19 +328,13 @@ void check_refusals() {
 
 int main() {
   const problem shapes[] = {
-      {"one row", 7, 5, 3, 3, 1, 1},
-      {"window", 16, 64, 4, 5, 6, 3},
-      {"primes", 31, 101, 3, 2, 13, 2},
-      {"n is 1", 50, 1, 2, 3, 5, 2},
-      {"k is 1", 1, 130, 2, 2, 7, 2},
-      {"k is 0", 0, 20, 2, 2, 4, 2},
-      {"n is 0", 8, 0, 2, 2, 4, 2},
-      {"long", 333, 200, 1, 2, 40, 1},
-      {"wide", 40, 515, 2, 1, 9, 1},
-      {"many rows", 150, 70, 1, 1, 130, 1},
-      {"colliding", 40, 1024, 1, 1, 60, 1},
-      {"small blocks", 16, 16, 24, 2, 40, 3},
-      {"small blocks, longer rows", 40, 24, 24, 2, 40, 3},
+      {"one row", 7, 5, 3, 3, 1, 1},          {"window", 16, 64, 4, 5, 6, 3},
+      {"primes", 31, 101, 3, 2, 13, 2},       {"n is 1", 50, 1, 2, 3, 5, 2},
+      {"k is 1", 1, 130, 2, 2, 7, 2},         {"k is 0", 0, 20, 2, 2, 4, 2},
+      {"n is 0", 8, 0, 2, 2, 4, 2},           {"long", 333, 200, 1, 2, 40, 1},
+      {"wide", 40, 515, 2, 1, 9, 1},          {"many rows", 150, 70, 1, 1, 130, 1},
+      {"colliding", 40, 1024, 1, 1, 60, 1},   {"wide, many rows", 41, 515, 2, 1, 150, 1},
+      {"small blocks", 16, 16, 24, 2, 40, 3}, {"small blocks, longer rows", 40, 24, 24, 2, 40, 3},
   };
   uint64_t stream = 0;
   for (const int32_t isa : instruction_sets()) {
@@ -228,6 +354,21 @@ int main() {
         check_every_value(isa, type);
       }
     }
+    for (int variant = 0; variant < 3; ++variant) {
+      for (const problem& shape : shapes) {
+        check_rounded_exactly(shape, isa, variant, ++stream);
+        check_rounded_bound(shape, isa, variant, ++stream);
+      }
+      for (int32_t n = 1; n <= 70; ++n) {
+        for (const int32_t samples : {n % 14 + 1, n % 14 + 20}) {
+          const problem p = {"remainders", 1 + n % 37, n, 1, 1, samples, 1};
+          check_rounded_exactly(p, isa, variant, ++stream);
+          check_rounded_bound(p, isa, variant, ++stream);
+        }
+      }
+    }
+    check_rounding(isa, 6);
+    check_rounding(isa, 96);
   }
   check_refusals();
   return report("typed_gemm_test");

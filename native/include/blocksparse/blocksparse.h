@@ -237,7 +237,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
 /*
  * What weights that are only read may be stored as. They are widened to float32 as they are loaded,
  * and sums are float32. A result has the same bits as of the weights widened before, but for which
- * NaN a NaN is.
+ * NaN a NaN is; and unless a is rounded, see below.
  */
 typedef enum blocksparse_element_type {
   BLOCKSPARSE_FLOAT32 = 0,
@@ -250,6 +250,16 @@ typedef enum blocksparse_element_type {
  * As blocksparse_block_gemm_f32 on BLOCKSPARSE_PATH_TILE, with weights of any element type. Nothing
  * goes to BLAS.
  *
+ * round_a       0, or 1: a is rounded to bfloat16, to the nearest, of two the even one, for
+ *               processors that multiply such numbers faster. w is BFLOAT16 then, and not transposed.
+ *               NaN stays NaN; magnitudes of 2^128 - 2^119 and more become infinite. Products of two
+ *               such numbers are exact in float32, and so
+ *                 |error of c| <= 2^-8 * S + 1.01 K 2^-24 * (|c or bias| + S)
+ *                                 + 2^-126 * sum (2 + |a| + |W|)
+ *               where the sums are over all K products that c consists of, S being that of their
+ *               magnitudes |a| |W|, and K is at most 2^16. The last part is for numbers below 2^-126
+ *               in a, W and sums, which a processor may take for 0. Bits differ between processors
+ *               of one instruction set, too, but not with the chunks and columns of a call
  * w_type        BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
  * w             as there, in elements of that type, at any address; FLOAT32 at one of its own size
  * scales        of INT8, read_blocks x write_blocks rows, one number for each of the elements that
@@ -261,9 +271,9 @@ typedef enum blocksparse_element_type {
 BLOCKSPARSE_API int32_t blocksparse_block_gemm_typed_f32(
     int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
     int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-    const float* a, int64_t a_rows, int64_t lda, int32_t w_type, const void* w, int32_t read_blocks,
-    int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride, int64_t ldw,
-    int32_t w_transposed, const float* scales, int64_t scales_read_stride,
+    const float* a, int64_t a_rows, int64_t lda, int32_t round_a, int32_t w_type, const void* w,
+    int32_t read_blocks, int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride,
+    int64_t ldw, int32_t w_transposed, const float* scales, int64_t scales_read_stride,
     int64_t scales_write_stride, const float* bias, int64_t bias_stride, int32_t accumulate,
     float* c, int64_t c_rows, int64_t ldc);
 

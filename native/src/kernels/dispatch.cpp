@@ -42,6 +42,22 @@ int32_t detect_best_isa() {
                                                                           : BLOCKSPARSE_AVX2;
 }
 
+// Products of bfloat16, in the registers that the operating system saves for AVX-512.
+bool has_avx512bf16(int32_t best_isa) {
+  constexpr uint64_t kBf16 = bit(5);  // 7.1, eax
+  uint32_t eax, ebx, ecx, edx;
+  return best_isa == BLOCKSPARSE_AVX512 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+         eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && has_all(eax, kBf16);
+}
+
+kernel_table avx512_kernels(int32_t best_isa) {
+  kernel_table kernels = kAvx512Kernels;
+  if (has_avx512bf16(best_isa)) {
+    kernels.gemm_rounded = gemm_rounded_avx512bf16;
+  }
+  return kernels;
+}
+
 // AMD's family 19h is Zen 3, which has no AVX-512, and Zen 4.
 bool is_zen4(int32_t best_isa) {
   uint32_t eax, ebx, ecx, edx;
@@ -73,7 +89,8 @@ const kernel_table* kernels_for(int32_t isa) {
     return &kAvx2Kernels;
   }
   if (isa == BLOCKSPARSE_AVX512 && best >= BLOCKSPARSE_AVX512) {
-    return &kAvx512Kernels;
+    static const kernel_table kernels = avx512_kernels(best);
+    return &kernels;
   }
 #elif defined(__aarch64__)
   if (isa == BLOCKSPARSE_NEON) {

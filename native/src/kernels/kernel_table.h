@@ -18,6 +18,9 @@ struct row_tile {
   int32_t rows;
 };
 
+// The most tiles of a product that a kernel gets at once.
+constexpr int32_t kMostTiles = 32;
+
 // What weights that are only read are stored as, in the order of blocksparse_element_type.
 enum class element_type { float32, float16, bfloat16, int8 };
 
@@ -163,6 +166,8 @@ struct bag_work {
 
 struct kernel_table {
   void (*gemm)(const gemm_work& work);
+  // The same with a rounded to bfloat16, for blocks of bfloat16 that are not transposed.
+  void (*gemm_rounded)(const gemm_work& work);
   void (*gemm_pairs)(const gemm_pairs_work& work);
   void (*outer)(const outer_work& work);
   void (*outer_pairs)(const outer_pairs_work& work);
@@ -204,6 +209,9 @@ extern const kernel_table kPortableKernels;
 extern const kernel_table kNeonKernels;
 extern const kernel_table kAvx2Kernels;
 extern const kernel_table kAvx512Kernels;
+
+// The gemm_rounded of a processor with AVX512-BF16, whose other kernels are those for AVX-512.
+void gemm_rounded_avx512bf16(const gemm_work& work);
 
 // Whether this processor has AVX-512 on data paths of 256 bits, as Zen 4 does: its tiles gain less.
 bool has_narrow_avx512();

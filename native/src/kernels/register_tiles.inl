@@ -11,6 +11,12 @@ constexpr int32_t kLineBytes = 64;
 
 INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
+// Steps of k in a piece, of pieces of equal size: a multiple of 16, and at most `most`, which is one.
+INLINE int32_t steps_of_piece(int32_t k, int32_t most) {
+  const int32_t pieces = (k - 1) / most + 1;
+  return ((k - 1) / pieces / 16 + 1) * 16;
+}
+
 // Columns cut into tiles of nearly equal width, in whole vectors: 13 vectors are 4 + 3 + 3 + 3, as
 // a tile of a single vector has too few sums to keep the multipliers busy.
 class column_tiles {

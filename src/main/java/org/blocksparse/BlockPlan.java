@@ -32,7 +32,7 @@ public final class BlockPlan implements AutoCloseable {
 
   private static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
 
-  /** What plans that differ only in their workers share. */
+  /** What plans that differ only in how they are run share. */
   private static final class SharedSchedules {
     private final SampleWindows inputs;
     private final SampleWindows outputs;
@@ -120,11 +120,22 @@ public final class BlockPlan implements AutoCloseable {
   private final Workers workers;
   private final SelectedRows inputs;
   private final SelectedRows outputs;
+  private final boolean roundsInputs;
 
   private BlockPlan(
       SharedSchedules schedules, Workers workers, SelectedRows inputs, SelectedRows outputs) {
+    this(schedules, workers, false, inputs, outputs);
+  }
+
+  private BlockPlan(
+      SharedSchedules schedules,
+      Workers workers,
+      boolean roundsInputs,
+      SelectedRows inputs,
+      SelectedRows outputs) {
     this.schedules = schedules;
     this.workers = workers;
+    this.roundsInputs = roundsInputs;
     this.inputs = inputs;
     this.outputs = outputs;
   }
@@ -299,7 +310,40 @@ public final class BlockPlan implements AutoCloseable {
    * it.
    */
   public BlockPlan withWorkers(Workers other) {
-    return new BlockPlan(schedules, requireNonNull(other, "workers"), inputs, outputs);
+    return new BlockPlan(
+        schedules, requireNonNull(other, "workers"), roundsInputs, inputs, outputs);
+  }
+
+  /**
+   * The same plan, whose forward products round h to {@link ElementType#BFLOAT16}, 8 bits of
+   * precision, and multiply it by {@link Weights} of that type alone: less precise, and faster
+   * where arithmetic is the limit and the processor has instructions for it (x86 with AVX512-BF16).
+   * It shares the schedules of this one, and is closed with it.
+   *
+   * <p>Forward products are those of {@link SparseBlockDot} and {@link SparseBlockGemv} that read
+   * h. Of any other W than such weights, they throw {@link IllegalArgumentException}. Gradients,
+   * steps and what an {@link Epilogue} adds are computed as by any plan.
+   *
+   * <p>Each element of h becomes the nearest bfloat16, of two the even one: it is off by at most
+   * 2<sup>-8</sup> of its magnitude. NaN stays NaN; magnitudes of 2<sup>128</sup> -
+   * 2<sup>119</sup> and more become infinite. The product of two bfloat16 is a float, exactly, and
+   * sums are floats. So the error of each element, from h as it was and the weights as they are
+   * stored, is at most
+   *
+   * <pre>{@code
+   * 2^-8 * S  +  1.01 * k * 2^-24 * (|s| + S)  +  2^-126 * sum (2 + |h| + |W|)
+   * }</pre>
+   *
+   * <p>with S = sum |h| |W| over the k = iWin * iSize products, at most 2<sup>16</sup>, and s what
+   * they are added to. The last part is for numbers below 2<sup>-126</sup> in h, W and sums, which
+   * a processor may take for 0.
+   *
+   * <p>The bits are the same for any number of workers. They differ between processors, of one
+   * instruction set too. Without those instructions, and for up to 18 rows of a block, rounded
+   * floats are multiplied as floats are: nothing is gained then.
+   */
+  public BlockPlan withRoundedInputs() {
+    return new BlockPlan(schedules, workers, true, inputs, outputs);
   }
 
   /** The number of samples. */
@@ -410,6 +454,11 @@ public final class BlockPlan implements AutoCloseable {
     return workers;
   }
 
+  /** Whether forward products round h. */
+  boolean roundsInputs() {
+    return roundsInputs;
+  }
+
   @Override
   public String toString() {
     return "BlockPlan(batch = "
@@ -420,6 +469,7 @@ public final class BlockPlan implements AutoCloseable {
         + iBlocks()
         + ", oBlocks = "
         + oBlocks()
+        + (roundsInputs ? ", rounded inputs" : "")
         + ")";
   }
 }

@@ -37,6 +37,21 @@ record BlockWeights(FloatTensor floats, Weights narrow, BlockPlan plan) {
     return (int) shape().dim(3);
   }
 
+  /**
+   * Products of h can be computed of them as the plan says.
+   *
+   * @throws IllegalArgumentException if it rounds h, and they are not of the type that h gets
+   */
+  void requireForward() {
+    if (plan.roundsInputs() && (narrow == null || narrow.type() != ElementType.BFLOAT16)) {
+      throw new IllegalArgumentException(
+          "W: expected Weights of BFLOAT16, as the plan rounds inputs, but was "
+              + (narrow == null ? "a FloatTensor" + floats.shape() : narrow)
+              + "; make them with Weights.of(W, ElementType.BFLOAT16), or take the plan without"
+              + " withRoundedInputs()");
+    }
+  }
+
   /** A tensor that is written shares no memory with them; those that are only read own theirs. */
   void requireApart(String outName, FloatTensor out) {
     if (floats != null) {

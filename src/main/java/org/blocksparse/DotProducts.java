@@ -32,6 +32,7 @@ final class DotProducts {
 
   static void apply(BlockWeights W, FloatTensor h, FloatTensor b, FloatTensor out) {
     BlockPlan plan = W.plan();
+    W.requireForward();
     plan.inputs().require("h", h, INPUT, W.iSize());
     Check.shape("b", b, BIAS, plan.oBlocks(), W.oSize());
     plan.outputs().require("out", out, OUTPUT, W.oSize());
@@ -50,6 +51,7 @@ final class DotProducts {
   }
 
   private static void requireSum(FloatTensor o, BlockWeights W, FloatTensor h) {
+    W.requireForward();
     W.plan().inputs().require("h", h, INPUT, W.iSize());
     W.plan().outputs().require("o", o, OUTPUT, W.oSize());
   }
@@ -72,7 +74,16 @@ final class DotProducts {
     W.plan()
         .workers()
         .engine()
-        .gemm(forward, Operands.rows(h), blocks, bias, accumulate, Operands.rows(out));
+        .gemm(
+            new BlockProduct(
+                forward,
+                Operands.rows(h),
+                W.plan().roundsInputs(),
+                blocks,
+                bias,
+                null,
+                accumulate,
+                Operands.rows(out)));
     tell(event, "forward", W, forward);
   }
 
@@ -94,6 +105,7 @@ final class DotProducts {
     long oSize = W.oSize();
     requireNonNull(epilogue, "epilogue").require(plan, oSize);
     long outSize = epilogue.outSize(oSize);
+    W.requireForward();
     plan.inputs().require("h", h, INPUT, W.iSize());
     plan.outputs().require("out", out, outSize == oSize ? OUTPUT : OUTPUT_HALF, outSize);
     FloatTensor z = epilogue.z();
@@ -132,6 +144,7 @@ final class DotProducts {
           new BlockProduct(
               plan.forward(lease),
               Operands.rows(h),
+              plan.roundsInputs(),
               W.blocks(),
               epilogue.bias(),
               epilogue.inputBias(plan, ones),
@@ -244,6 +257,7 @@ final class DotProducts {
               new BlockProduct(
                   backward,
                   Operands.rows(gradOut),
+                  false,
                   W.blocks().transpose(),
                   null,
                   null,

@@ -36,7 +36,8 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * what sample b selects, h and gradH have the shape (entries of inputs, iSize), out and gradOut
  * (entries of outputs, oSize), in the order of the entries.
  *
- * <p>Where W is read and not written, it may be {@link Weights} of 16 or 8 bits.
+ * <p>Where W is read and not written, it may be {@link Weights} of 16 or 8 bits. With a plan {@link
+ * BlockPlan#withRoundedInputs}, h is rounded as well: less precise, and faster on some processors.
  *
  * <p>A dense layer is the case of one input block and one output block. The bias is added once,
  * however many inputs there are. For repeated indices, errors of rounding and differences from

@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.blocksparse.ElementType;
 
 /** What a run measures, and what it cannot measure, with the reason. */
 final class Cases {
@@ -145,6 +146,11 @@ final class Cases {
         Map<String, String> params = Map.of("workload", workload.name());
         addOurs(WeightsBenchmark.class, "forward", params, 1);
         addOurs(WeightsBenchmark.class, "gradientOfH", params, 1);
+        addOurs(
+            WeightsBenchmark.class,
+            "roundedForward",
+            Map.of("workload", workload.name(), "type", ElementType.BFLOAT16.name()),
+            1);
       }
     }
     for (TopKWorkload workload : WeightsBenchmark.SEARCHES) {

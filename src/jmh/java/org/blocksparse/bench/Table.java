@@ -28,8 +28,8 @@ final class Table {
     }
     topK();
     bag();
-    weights("forward", Operation.FORWARD);
-    weights("gradientOfH", Operation.GRAD_H);
+    weights(Operation.FORWARD, "forward", "roundedForward");
+    weights(Operation.GRAD_H, "gradientOfH");
     simple("Weights of each type: top k of a million", WeightsBenchmark.class, "topK");
     for (MoeOperation operation : MoeOperation.values()) {
       moe(operation);
@@ -205,8 +205,11 @@ final class Table {
   }
 
   /** Products by what the weights are stored as, with limits by the bytes of that. */
-  private void weights(String method, Operation operation) {
-    List<Report.Row> rows = rows(WeightsBenchmark.class, method);
+  private void weights(Operation operation, String... methods) {
+    List<Report.Row> rows =
+        Arrays.stream(methods)
+            .flatMap(method -> rows(WeightsBenchmark.class, method).stream())
+            .toList();
     if (rows.isEmpty()) {
       return;
     }
@@ -221,7 +224,7 @@ final class Table {
           "| %s | %s | %s | %s | %s (%.2f) | %s | %s |",
           workload,
           workload.shape(),
-          type,
+          row.is(WeightsBenchmark.class, "roundedForward") ? type + ", h too" : type,
           milliseconds(limit),
           milliseconds(row.bestNs()),
           row.bestNs() / limit,

@@ -50,6 +50,7 @@ public class WeightsBenchmark {
     private IntTensor inputIdx;
     private IntTensor outputIdx;
     private BlockPlan plan;
+    private BlockPlan roundingPlan;
     private FloatTensor bias;
     private FloatTensor out;
     private FloatTensor gradH;
@@ -61,6 +62,7 @@ public class WeightsBenchmark {
       inputIdx = IntTensor.of(problem.inputIdx, workload.batch, workload.iWin);
       outputIdx = IntTensor.of(problem.outputIdx, workload.batch, workload.oWin);
       plan = BlockPlan.of(inputIdx, outputIdx, workload.iBlocks, workload.oBlocks);
+      roundingPlan = plan.withRoundedInputs();
       bias = FloatTensor.zeros(workload.oBlocks, workload.oSize);
       out = FloatTensor.zeros(workload.batch, workload.oWin, workload.oSize);
       gradH = FloatTensor.zeros(workload.batch, workload.iWin, workload.iSize);
@@ -68,10 +70,18 @@ public class WeightsBenchmark {
       problem.check(Operation.FORWARD, out.asFloatBuffer());
       gradientOfH();
       problem.check(Operation.GRAD_H, gradH.asFloatBuffer());
+      if (type == ElementType.BFLOAT16) {
+        roundedForward();
+        problem.checkRounded(out.asFloatBuffer());
+      }
     }
 
     private void forward() {
       SparseBlockDot.apply(weights, problem.h, bias, plan, out);
+    }
+
+    private void roundedForward() {
+      SparseBlockDot.apply(weights, problem.h, bias, roundingPlan, out);
     }
 
     private void gradientOfH() {
@@ -123,6 +133,12 @@ public class WeightsBenchmark {
   @Benchmark
   public void forward(Blocks state) {
     state.forward();
+  }
+
+  /** Of {@link ElementType#BFLOAT16} alone. */
+  @Benchmark
+  public void roundedForward(Blocks state) {
+    state.roundedForward();
   }
 
   @Benchmark

@@ -6,6 +6,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 /**
  * A product of rows with blocks; see {@link Kernels#blockGemm}.
  *
+ * @param roundsA whether a is rounded; see {@link Kernels#blockGemmRounded}
  * @param bias rows, one for each written block, that the sums begin with, or null
  * @param inputBias what is added for each row that is read, or null
  * @param accumulate whether c is added to
@@ -13,6 +14,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 public record BlockProduct(
     GemmSchedule schedule,
     Rows a,
+    boolean roundsA,
     Blocks w,
     Rows bias,
     ReadBias inputBias,
@@ -30,16 +32,33 @@ public record BlockProduct(
 
   /** The sums of these columns and chunks. */
   void run(Kernels kernels, RowSelection rows) {
+    if (inputBias == null) {
+      multiply(kernels, rows, bias, accumulate);
+    } else {
+      kernels.blockGemm(
+          schedule,
+          rows.begin(),
+          rows.end(),
+          rows.columnBegin(),
+          rows.columnEnd(),
+          inputBias.gate,
+          inputBias.bias,
+          bias,
+          accumulate,
+          c);
+      multiply(kernels, rows, null, true);
+    }
+  }
+
+  private void multiply(Kernels kernels, RowSelection rows, Rows start, boolean adds) {
     int begin = rows.begin();
     int end = rows.end();
     int first = rows.columnBegin();
     int last = rows.columnEnd();
-    if (inputBias == null) {
-      kernels.blockGemm(schedule, begin, end, first, last, a, w, bias, accumulate, c);
+    if (roundsA) {
+      kernels.blockGemmRounded(schedule, begin, end, first, last, a, w, start, adds, c);
     } else {
-      kernels.blockGemm(
-          schedule, begin, end, first, last, inputBias.gate, inputBias.bias, bias, accumulate, c);
-      kernels.blockGemm(schedule, begin, end, first, last, a, w, null, true, c);
+      kernels.blockGemm(schedule, begin, end, first, last, a, w, start, adds, c);
     }
   }
 }

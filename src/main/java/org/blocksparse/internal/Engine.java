@@ -99,7 +99,7 @@ public final class Engine {
 
   /** See {@link Kernels#blockGemm}. */
   public void gemm(GemmSchedule schedule, Rows a, Blocks w, Rows bias, boolean accumulate, Rows c) {
-    gemm(new BlockProduct(schedule, a, w, bias, null, accumulate, c));
+    gemm(new BlockProduct(schedule, a, false, w, bias, null, accumulate, c));
   }
 
   /** A product, and nothing after it. */

@@ -41,6 +41,63 @@ public final class JavaKernels extends JavaRowKernels {
       Rows bias,
       boolean accumulate,
       Rows c) {
+    multiply(
+        schedule,
+        chunkBegin,
+        chunkEnd,
+        columnBegin,
+        columnEnd,
+        a,
+        false,
+        w,
+        bias,
+        accumulate,
+        c);
+  }
+
+  @Override
+  public void blockGemmRounded(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      Rows a,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c) {
+    multiply(
+        schedule,
+        chunkBegin,
+        chunkEnd,
+        columnBegin,
+        columnEnd,
+        a,
+        true,
+        w,
+        bias,
+        accumulate,
+        c);
+  }
+
+  private static float roundedToBfloat16(float x) {
+    WeightType type = WeightType.BFLOAT16;
+    return Float.isNaN(x) ? x : type.widen(type.narrow(x));
+  }
+
+  private static void multiply(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      Rows a,
+      boolean roundsA,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c) {
     int width = columnEnd - columnBegin;
     double[] wRow = new double[width];
     for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
@@ -66,7 +123,8 @@ public final class JavaKernels extends JavaRowKernels {
           }
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
-            double factor = get(a, schedule.pairRead(pair), p);
+            float x = get(a, schedule.pairRead(pair), p);
+            double factor = roundsA ? roundedToBfloat16(x) : x;
             double[] sum = sums[schedule.pairWrite(pair)];
             for (int q = 0; q < width; q++) {
               sum[q] += factor * wRow[q];

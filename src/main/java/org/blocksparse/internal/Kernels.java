@@ -49,6 +49,22 @@ public interface Kernels {
       boolean accumulate,
       Rows c);
 
+  /**
+   * As {@link #blockGemm}, with the elements of a rounded to bfloat16; w is of that type and not
+   * transposed.
+   */
+  void blockGemmRounded(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      Rows a,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c);
+
   /** Rows [rowBegin, rowEnd) of the blocks of o get alpha times the outer products of x and y. */
   void blockOuter(
       OuterSchedule schedule,

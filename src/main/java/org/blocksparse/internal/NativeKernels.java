@@ -94,6 +94,7 @@ public final class NativeKernels extends NativeRowKernels {
               columnBegin,
               columnEnd,
               a,
+              false,
               w,
               bias,
               accumulate,
@@ -136,6 +137,35 @@ public final class NativeKernels extends NativeRowKernels {
               scratch == null ? 0 : scratch.storage().elements()),
           "blocksparse_block_gemm_f32");
     }
+  }
+
+  @Override
+  public void blockGemmRounded(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      Rows a,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c) {
+    check(
+        TypedProducts.blockGemm(
+            isa,
+            schedule,
+            chunkBegin,
+            chunkEnd,
+            columnBegin,
+            columnEnd,
+            a,
+            true,
+            w,
+            bias,
+            accumulate,
+            c),
+        "blocksparse_block_gemm_typed_f32");
   }
 
   @Override

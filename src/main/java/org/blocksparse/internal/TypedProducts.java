@@ -9,7 +9,11 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 final class TypedProducts {
   private TypedProducts() {}
 
-  /** See {@link Kernels#blockGemm}; returns the status. */
+  /**
+   * See {@link Kernels#blockGemm}; returns the status.
+   *
+   * @param roundsA see {@link Kernels#blockGemmRounded}
+   */
   static int blockGemm(
       int isa,
       GemmSchedule schedule,
@@ -18,6 +22,7 @@ final class TypedProducts {
       int columnBegin,
       int columnEnd,
       Rows a,
+      boolean roundsA,
       Blocks w,
       Rows bias,
       boolean accumulate,
@@ -36,6 +41,7 @@ final class TypedProducts {
         a.address(),
         a.count(),
         a.stride(),
+        roundsA ? 1 : 0,
         w.type().code(),
         w.address(),
         w.inBlocks(),
