@@ -42,18 +42,23 @@ int32_t detect_best_isa() {
                                                                           : BLOCKSPARSE_AVX2;
 }
 
-// Products of bfloat16, in the registers that the operating system saves for AVX-512.
-bool has_avx512bf16(int32_t best_isa) {
-  constexpr uint64_t kBf16 = bit(5);  // 7.1, eax
+// Products of bfloat16 by AMX, and AVX512-BF16 to make such numbers of floats. Whether the process
+// may use AMX is asked later, by who does.
+bool has_amx_bf16(int32_t best_isa) {
+  constexpr uint64_t kAmxBf16 = bit(22), kAmxTile = bit(24);  // 7.0, edx
+  constexpr uint64_t kAvx512Bf16 = bit(5);                    // 7.1, eax
+  constexpr uint64_t kAmxState = bit(17) | bit(18);
   uint32_t eax, ebx, ecx, edx;
-  return best_isa == BLOCKSPARSE_AVX512 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
-         eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && has_all(eax, kBf16);
+  return best_isa == BLOCKSPARSE_AVX512 && has_all(enabled_states(), kAmxState) &&
+         __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+         has_all(edx, kAmxBf16 | kAmxTile) && eax >= 1 &&
+         __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && has_all(eax, kAvx512Bf16);
 }
 
 kernel_table avx512_kernels(int32_t best_isa) {
   kernel_table kernels = kAvx512Kernels;
-  if (has_avx512bf16(best_isa)) {
-    kernels.gemm_rounded = gemm_rounded_avx512bf16;
+  if (has_amx_bf16(best_isa)) {
+    kernels.gemm_rounded = gemm_rounded_amx;
   }
   return kernels;
 }

@@ -29,7 +29,7 @@ void gemm_rounded(const gemm_work& work) {
     part.tile_count = least(work.tile_count - first_tile, kRoundedTiles);
     const bool is_last = first_tile + part.tile_count == work.tile_count;
     const int32_t piece =
-        steps_of_piece(work.k, kRoundedFloats / (part.tile_count * kTileRows) / 16 * 16);
+        steps_of_piece(work.k, kRoundedFloats / (part.tile_count * kTileRows) / 16 * 16, 16);
     for (int32_t p = 0; p < work.k; p += piece) {
       part.k = least(work.k - p, piece);
       float* to = rounded;

@@ -210,8 +210,8 @@ extern const kernel_table kNeonKernels;
 extern const kernel_table kAvx2Kernels;
 extern const kernel_table kAvx512Kernels;
 
-// The gemm_rounded of a processor with AVX512-BF16, whose other kernels are those for AVX-512.
-void gemm_rounded_avx512bf16(const gemm_work& work);
+// The gemm_rounded of a processor with AMX-BF16, whose other kernels are those for AVX-512.
+void gemm_rounded_amx(const gemm_work& work);
 
 // Whether this processor has AVX-512 on data paths of 256 bits, as Zen 4 does: its tiles gain less.
 bool has_narrow_avx512();

@@ -28,6 +28,7 @@ using blocksparse::float16;
 using blocksparse::gemm_pairs_work;
 using blocksparse::gemm_work;
 using blocksparse::kernel_table;
+using blocksparse::kMostTiles;
 using blocksparse::kPairsAhead;
 using blocksparse::kTileRows;
 using blocksparse::outer_pairs_work;

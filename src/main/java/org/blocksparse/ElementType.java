@@ -8,10 +8,10 @@ import org.blocksparse.internal.WeightType;
  * where each block serves a few rows, products take as much less time.
  *
  * <p>Weights are widened to floats as they are loaded; x, sums and results are floats (x is not,
- * where {@link BlockPlan#withRoundedInputs} is chosen). <b>The
- * stored weights are the model</b>: every promise (bits, error bounds, exact search, probabilities
- * that sum to one) holds for the floats that they stand for, not for those that they were made of.
- * {@link Weights#widened} tells what they are.
+ * where {@link BlockPlan#withRoundedInputs} is chosen). <b>The stored weights are the model</b>:
+ * every promise (bits, error bounds, exact search, probabilities that sum to one) holds for the
+ * floats that they stand for, not for those that they were made of. {@link Weights#widened} tells
+ * what they are.
  *
  * <p>Numbers are rounded to the nearest, of two the even one.
  */

@@ -28,8 +28,8 @@ import static java.util.Objects.requireNonNull;
  * oSize).
  *
  * <p>The error of each element is at most k * 2<sup>-24</sup> * sum |h| |W| with k = iWin * iSize +
- * 1 (but {@link BlockPlan#withRoundedInputs}), the bits are the same for any number of workers, and NaN and infinities flow through as in any
- * sum.
+ * 1 (but {@link BlockPlan#withRoundedInputs}), the bits are the same for any number of workers, and
+ * NaN and infinities flow through as in any sum.
  *
  * <p>This is Theano's {@code SparseBlockGemv}, except that negative indices are refused.
  */

@@ -28,7 +28,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** {@link BlockPlan#withRoundedInputs}: what it rounds, how far off results are, what it refuses. */
+/**
+ * {@link BlockPlan#withRoundedInputs}: what it rounds, how far off results are, what it refuses.
+ */
 @ExtendWith(Seeded.class)
 final class RoundedInputsTest {
   private static final List<Sizes> SIZES =
@@ -152,8 +154,7 @@ final class RoundedInputsTest {
         BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 1).withRoundedInputs();
         FloatTensor h = FloatTensor.of(new float[] {257, 1, 259, 2, 5, 6}, 3, 2);
         FloatTensor b = FloatTensor.of(new float[] {0.5f}, 1, 1);
-        FloatTensor out =
-            SparseBlockDot.apply(W, h, b, plan.withWorkers(kernels.workers()))) {
+        FloatTensor out = SparseBlockDot.apply(W, h, b, plan.withWorkers(kernels.workers()))) {
       assertArrayEquals(new float[] {256 + 2 + 3 * 260 + 8 + 0.5f, 0.5f}, out.toArray());
     }
   }
@@ -323,8 +324,7 @@ final class RoundedInputsTest {
       assertRefused(tensor, out, () -> SparseBlockDot.apply(W, h, plan, none, out));
       assertRefused(tensor, out, () -> SparseBlockGemv.apply(out, W, h, plan));
       assertRefused(tensor, out, () -> SparseBlockGemv.applyInPlace(W, h, plan, out));
-      for (ElementType type :
-          List.of(ElementType.FLOAT32, ElementType.FLOAT16, ElementType.INT8)) {
+      for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16, ElementType.INT8)) {
         try (Weights narrow = Weights.of(W, type)) {
           String weights = "Weights(1, 1, 4, 5) of " + type;
           assertRefused(weights, out, () -> SparseBlockDot.apply(narrow, h, b, plan));

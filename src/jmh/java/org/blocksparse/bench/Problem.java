@@ -173,18 +173,15 @@ final class Problem implements AutoCloseable {
    * the rounding of their factors adds.
    */
   private static void compare(
-      Operation operation,
-      double rounding,
-      float result,
-      int terms,
-      IntToDoubleFunction product) {
+      Operation operation, double rounding, float result, int terms, IntToDoubleFunction product) {
     double sum = 0;
     double magnitude = 0;
     for (int t = 0; t < terms; t++) {
       sum += product.applyAsDouble(t);
       magnitude += Math.abs(product.applyAsDouble(t));
     }
-    if (!(Math.abs(result - sum) <= (rounding + (1 + rounding) * (terms + 1) * 0x1p-24) * magnitude)) {
+    if (!(Math.abs(result - sum)
+        <= (rounding + (1 + rounding) * (terms + 1) * 0x1p-24) * magnitude)) {
       throw new IllegalStateException(
           "%s: expected %s but was %s".formatted(operation, sum, result));
     }

@@ -42,17 +42,7 @@ public final class JavaKernels extends JavaRowKernels {
       boolean accumulate,
       Rows c) {
     multiply(
-        schedule,
-        chunkBegin,
-        chunkEnd,
-        columnBegin,
-        columnEnd,
-        a,
-        false,
-        w,
-        bias,
-        accumulate,
-        c);
+        schedule, chunkBegin, chunkEnd, columnBegin, columnEnd, a, false, w, bias, accumulate, c);
   }
 
   @Override
@@ -68,17 +58,7 @@ public final class JavaKernels extends JavaRowKernels {
       boolean accumulate,
       Rows c) {
     multiply(
-        schedule,
-        chunkBegin,
-        chunkEnd,
-        columnBegin,
-        columnEnd,
-        a,
-        true,
-        w,
-        bias,
-        accumulate,
-        c);
+        schedule, chunkBegin, chunkEnd, columnBegin, columnEnd, a, true, w, bias, accumulate, c);
   }
 
   private static float roundedToBfloat16(float x) {
@@ -123,8 +103,8 @@ public final class JavaKernels extends JavaRowKernels {
           }
           int pairEnd = schedule.pairStart(segment + 1);
           for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
-            float x = get(a, schedule.pairRead(pair), p);
-            double factor = roundsA ? roundedToBfloat16(x) : x;
+            double x = get(a, schedule.pairRead(pair), p);
+            double factor = roundsA ? roundedToBfloat16((float) x) : x;
             double[] sum = sums[schedule.pairWrite(pair)];
             for (int q = 0; q < width; q++) {
               sum[q] += factor * wRow[q];
