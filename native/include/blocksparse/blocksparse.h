@@ -280,7 +280,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_typed_f32(
  * schedule      OUTER schedule of schedule_length int32
  * m, n          sizes of a row of x and of a row of y
  * alpha         factor of the products; NaN and infinities in x and y flow through even if it is 0.
- *               If it is below 1, a sum of products may exceed all floats where the result does not
+ *               If it is below 1, a sum of products may exceed all floats, but not alpha times that
+ *               of the pairs from the first to any other
  * x             x_rows rows of m, row r at x + r * ldx
  * y             y_rows rows of n, row r at y + r * ldy
  * accumulate    0: o is only written, never read, and may hold NaN; 1: o is added to
