@@ -349,7 +349,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
  *   c[r][q] = weight * (softmax(c[r])[q] - t[q])                weight = weights ? weights[r] : 1
  *   t[q]    = (1 - smoothing) * (q == target[r])  +  smoothing * prior[q]
  *
- * A loss beyond all floats is the largest float, unless the logit of its target is -infinity.
+ * A loss beyond all floats is the largest float, unless a logit whose t[q] is above 0 is -infinity.
  * The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it holds
  * NaN.
  *
@@ -449,10 +449,10 @@ typedef enum blocksparse_activation {
  * NaN: so GELU and SiLU of -infinity are NaN. Products are formed from left to right, each a float:
  * where one is beyond all floats, or lost below them, what is still to come does not mend it.
  *
- * How far f and its slope are off, whichever is more: so many units in the last place of the exact
- * one, or an absolute error. That of slopes is needed where they change sign, and that of SiLU only
- * where the logistic function is denormal. Tested through all finite floats in steps of 4001, and
- * in steps of 7e-5 from -18 to 18.
+ * How far f and its slope are off, whichever is more: that many units in the last place of the
+ * exact one, or an absolute error. That of slopes is needed where they change sign, and that of
+ * SiLU only where the logistic function is denormal. Tested through all finite floats in steps of
+ * 4001, and in steps of 7e-5 from -18 to 18.
  *
  *   function                   f                      slope
  *   identity, ReLU             exact                  exact
