@@ -253,14 +253,15 @@ typedef enum blocksparse_element_type {
  * round_a       0, or 1: a is rounded to bfloat16, to the nearest, of two the even one, for
  *               processors that multiply such numbers faster: those with AMX, whose registers the
  *               first such call with AVX512 asks Linux for. w is BFLOAT16 then, and not transposed.
- *               NaN stays NaN; magnitudes of 2^128 - 2^119 and more become infinite. Products of two
- *               such numbers are exact in float32, and so
+ *               NaN stays NaN; magnitudes of 2^128 - 2^119 and more become infinite. Products of
+ *               two such numbers are exact in float32, and so
  *                 |error of c| <= 2^-8 * S + 1.01 K 2^-24 * (|c or bias| + S)
  *                                 + 2^-126 * sum (2 + |a| + |W|)
  *               where the sums are over all K products that c consists of, S being that of their
- *               magnitudes |a| |W|, and K is at most 2^16. The last part is for numbers below 2^-126
- *               in a, W and sums, which a processor may take for 0. Bits differ between processors
- *               of one instruction set, too, but not with the chunks and columns of a call
+ *               magnitudes |a| |W|, and K is at most 2^16. The last part is for numbers below
+ *               2^-126 in a, W and sums, which a processor may take for 0. Bits differ between
+ *               processors of one instruction set, too, but not with the chunks and columns of a
+ *               call
  * w_type        BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
  * w             as there, in elements of that type, at any address; FLOAT32 at one of its own size
  * scales        of INT8, read_blocks x write_blocks rows, one number for each of the elements that

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Products with a rounded to bfloat16 by AMX, whose instruction multiplies 16 rows by 16 columns,
-// 32 steps of k at once. Both operands are packed for it, as pairs of numbers that follow each other
-// in k: a once for all columns, W a panel at a time. What is short of 16 or 32 is filled with 0.
+// 32 steps of k at once. Both operands are packed for it, as pairs of numbers that follow each
+// other in k: a once for all columns, W a panel at a time. What is short of 16 or 32 is filled
+// with 0.
 //
 // The sum of a piece of k is made of 0 and then added to c; pieces depend on k and the rows alone.
 // The instruction takes numbers below the normal ones for 0, whatever the thread has set, and gives
@@ -33,8 +34,8 @@ constexpr int32_t kAmxPairs = 16;
 constexpr int32_t kMostRows = kMostTiles * kTileRows;
 static_assert(kMostRows % kAmxRows == 0, "the rows of a call fill whole operands");
 
-// Pairs of all rows of a in a piece of k: with a panel, well below what Java leaves native code of a
-// thread's stack.
+// Pairs of all rows of a in a piece of k: with a panel, well below what Java leaves native code of
+// a thread's stack. See StackRoom.java.
 constexpr int32_t kPackedPairs = 8192;
 constexpr int32_t kMostPanelPairs = 64;
 

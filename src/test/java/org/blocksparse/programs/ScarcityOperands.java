@@ -64,6 +64,7 @@ final class ScarcityOperands implements AutoCloseable {
   private final IntTensor idx;
   private final FloatTensor W;
   private final Weights narrowW;
+  private final Weights roundedW;
   private final FloatTensor h;
   private final FloatTensor b;
   private final FloatTensor out;
@@ -73,6 +74,7 @@ final class ScarcityOperands implements AutoCloseable {
   private final FloatTensor biases;
   private final OptimizerState state;
   private final BlockPlan plan;
+  private final BlockPlan rounding;
   private final HierarchicalSoftmax layer;
   private final HierarchicalSoftmax trained;
   private final FloatTensor x;
@@ -102,6 +104,7 @@ final class ScarcityOperands implements AutoCloseable {
     narrowW = Weights.of(W, ElementType.INT8);
     h = FloatTensor.of(numbers(random, BATCH * 2 * SIZE), BATCH, 2, SIZE);
     b = FloatTensor.of(numbers(random, BLOCKS * SIZE), BLOCKS, SIZE);
+    roundedW = Weights.of(b.reshape(1, 1, BLOCKS, SIZE), ElementType.BFLOAT16);
     out = FloatTensor.zeros(BATCH, 2, SIZE);
     gate = FloatTensor.of(numbers(random, BATCH * 2), BATCH, 2);
     gradZ = FloatTensor.zeros(BATCH, 2, SIZE);
@@ -109,6 +112,7 @@ final class ScarcityOperands implements AutoCloseable {
     biases = FloatTensor.zeros(BLOCKS, SIZE);
     state = OptimizerState.of(sum, biases);
     plan = BlockPlan.of(idx, idx, BLOCKS, BLOCKS);
+    rounding = BlockPlan.dense(BATCH * 2 * SIZE / BLOCKS).withRoundedInputs();
     layer = HierarchicalSoftmax.builder(SIZE, 1000).seed(1).build();
     trained = HierarchicalSoftmax.builder(SIZE, 1000).seed(2).build();
     x = FloatTensor.of(numbers(random, BATCH * SIZE), BATCH, SIZE);
@@ -225,6 +229,10 @@ final class ScarcityOperands implements AutoCloseable {
         () -> SparseBlockDot.gradH(narrowW, out, plan, Activation.SILU, h, gradZ));
     operations.put(
         "gemv of narrow blocks", () -> SparseBlockGemv.apply(out, narrowW, h, plan).close());
+    FloatTensor rows = h.reshape(rounding.batch(), 1, BLOCKS);
+    operations.put(
+        "dot of rounded rows",
+        () -> SparseBlockDot.apply(roundedW, rows, rounding, Epilogue.none()).close());
     operations.put("dot", () -> SparseBlockDot.apply(W, h, b, plan).close());
     operations.put("dot without a plan", () -> SparseBlockDot.apply(W, h, idx, b, idx).close());
     operations.put("dot into", () -> SparseBlockDot.apply(W, h, b, plan, out));
@@ -421,6 +429,8 @@ final class ScarcityOperands implements AutoCloseable {
             idx,
             W,
             narrowW,
+            roundedW,
+            rounding,
             h,
             b,
             out,

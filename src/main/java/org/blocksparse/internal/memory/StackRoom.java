@@ -8,10 +8,11 @@ package org.blocksparse.internal.memory;
  */
 public final class StackRoom {
   /**
-   * For what Java does before it calls native code. What that needs, up to 41,000 bytes of which
-   * most is a panel of weights, the JVM sees to: before each call, it asks for the 20 pages behind
-   * the stack that it keeps for this. On Windows it keeps 7 or 8, some 30,000 bytes, and the rest
-   * is asked for here; that takes a microsecond or two.
+   * For what Java does before it calls native code. What that needs, up to 66,000 bytes of which
+   * most is rounded rows and a panel of weights, the JVM sees to: before each call, it asks for the
+   * 20 pages behind the stack that it keeps for this. On Windows, where it is 59,000 at most, the
+   * JVM keeps 7 or 8 pages, some 30,000 bytes, and the rest is asked for here; that takes a
+   * microsecond or two.
    */
   private static final int FRAMES = System.getProperty("os.name").startsWith("Windows") ? 400 : 40;
 
