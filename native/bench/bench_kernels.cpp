@@ -39,7 +39,7 @@ double seconds() {
   return std::chrono::duration<double>(clock::now().time_since_epoch()).count();
 }
 
-// Runs function(thread) on so many threads; the time until the last is done.
+// Runs function(thread) on that many threads; the time until the last is done.
 double timed(int threads, const std::function<void(int)>& function) {
   const double begin = seconds();
   std::vector<std::thread> others;
@@ -53,7 +53,7 @@ double timed(int threads, const std::function<void(int)>& function) {
   return seconds() - begin;
 }
 
-// The best of so many runs: what the machine does beside can only add to a time.
+// The best of that many runs: what the machine does beside can only add to a time.
 double best_of(int runs, const std::function<double()>& run) {
   double best = run();  // touches memory
   for (int i = 0; i < runs; ++i) {

@@ -40,7 +40,7 @@ void append(index_list& to, std::initializer_list<const index_list*> parts) {
   }
 }
 
-// Blocks of a grid in which so many rows are multiplied by each.
+// Blocks of a grid in which that many rows are multiplied by each.
 struct sizes {
   int32_t read_blocks, write_blocks, rows, m, n;
 

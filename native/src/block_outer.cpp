@@ -234,9 +234,8 @@ struct outer_call {
     const bool on_blas =
         alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n);
     const bool are_few = block.x.count <= kFewPairs && int64_t{part.m} * part.n <= kSmallBlock;
-    // Tiles look at their sums themselves; of several rounds none knows what the others will add.
-    const bool on_tiles_at_once = !on_blas && !are_few && block.x.count <= kMostPairs;
-    if (!on_tiles_at_once && sums_may_overflow(*kernels, part)) {
+    // Tiles look at their sums themselves.
+    if ((on_blas || are_few) && sums_may_overflow(*kernels, part)) {
       run_in_double(part);
     } else if (on_blas) {
       run_on_blas(part, scratch, scratch_length);

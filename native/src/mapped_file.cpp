@@ -141,7 +141,7 @@ struct Mapping {
 };
 
 // Never freed and never moved, since a signal handler can neither wait for a lock nor follow memory
-// that may be freed. A full table gets another one behind it.
+// that may be freed. A full table is followed by another one.
 struct Table {
   Mapping mappings[1024];
   std::atomic<Table*> next;
@@ -217,7 +217,7 @@ bool install_handler() {
   return sigaction(SIGBUS, &action, nullptr) == 0;
 }
 
-// The table behind one; NULL if there is no memory for it.
+// The table that follows one; NULL if there is no memory for it.
 Table* next_of(Table& table) {
   Table* next = table.next.load();
   if (next == nullptr) {

@@ -18,8 +18,8 @@ double inner(double z) { return z * (1.5957691216057308 + 0.07135481627260025 * 
 double inner_slope(double z) { return 1.5957691216057308 + 0.21406444881780074 * z * z; }
 double product_or_zero(double a, double b) { return a == 0.0 || b == 0.0 ? 0.0 : a * b; }
 
-// A function as the header defines it, its derivative, and how far off each may be: so many ulp, or
-// an absolute error, whichever is larger. For slopes that change sign, and for denormal results.
+// A function as the header defines it, its derivative, and how far off each may be: that many ulp,
+// or an absolute error, whichever is larger. For slopes that change sign, and for denormal results.
 struct function_case {
   int32_t activation;
   const char* name;

@@ -238,15 +238,19 @@ void check_large_products(int32_t isa, int32_t path) {
   matrix o(20, 70, 3, 5.0f);
   CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, 0.1f, x, y, 0, o));
   CHECK(std::fabs(o.at(19, 69) - 4.5e37f) <= 1e32f && o.at(0, 0) == o.at(19, 69));
-  // Half of the sum beyond the floats, though all of it is 0.
-  matrix opposite(256, 20, 3, 0x1p64f), equal(256, 70, 3, 0x1p64f), zero(20, 70, 3, 5.0f);
+  // Half of the sum beyond the floats, though not times alpha, and all of it is 0.
+  matrix opposite(256, 20, 3, 0x1p64f), equal(256, 70, 3, 0x1p57f), zero(20, 70);
   for (int64_t i = 128; i < 256; ++i) {
     for (int32_t q = 0; q < 20; ++q) {
       opposite.at(i, q) = -0x1p64f;
     }
   }
-  CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, 0.5f, opposite, equal, 1, zero));
-  CHECK(zero.at(0, 0) == 5.0f && zero.at(19, 69) == 5.0f);
+  for (const int32_t accumulate : {1, 0}) {
+    zero.fill([] { return 5.0f; });
+    CHECK_STATUS(BLOCKSPARSE_OK, outer_of(isa, path, 0.25f, opposite, equal, accumulate, zero));
+    CHECK(zero.at(0, 0) == zero.at(19, 69) && zero.intact());
+    CHECK(std::fabs(zero.at(0, 0) - (accumulate == 1 ? 5.0f : 0.0f)) <= 5.0f);
+  }
   if (path != BLOCKSPARSE_PATH_TILE) {
     return;
   }

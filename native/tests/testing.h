@@ -99,7 +99,7 @@ inline std::vector<float> float_sweep() {
   return values;
 }
 
-// The largest error of a function that is allowed so many ulp, or an absolute error.
+// The largest error of a function that is allowed that many ulp, or an absolute error.
 struct worst_error {
   double within_ulp = 0.0, beyond = 0.0;  // in ulp where the bound is in ulp; absolute elsewhere
 

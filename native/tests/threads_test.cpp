@@ -109,7 +109,7 @@ void check_more_threads_than_buffers(int32_t threads_on_blas) {
 
 }  // namespace
 
-// threads_test THREADS: so many are on BLAS at once.
+// threads_test THREADS: that many are on BLAS at once.
 int main(int argc, char** argv) {
   if (argc != 2) {
     std::fprintf(stderr, "usage: threads_test THREADS\n");

@@ -280,7 +280,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_gemm_typed_f32(
  * schedule      OUTER schedule of schedule_length int32
  * m, n          sizes of a row of x and of a row of y
  * alpha         factor of the products; NaN and infinities in x and y flow through even if it is 0.
- *               If it is below 1, a sum of products may exceed all floats where the result does not
+ *               If it is below 1, a sum of products may exceed all floats, but not alpha times that
+ *               of the pairs from the first to any other
  * x             x_rows rows of m, row r at x + r * ldx
  * y             y_rows rows of n, row r at y + r * ldy
  * accumulate    0: o is only written, never read, and may hold NaN; 1: o is added to
@@ -348,7 +349,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
  *   c[r][q] = weight * (softmax(c[r])[q] - t[q])                weight = weights ? weights[r] : 1
  *   t[q]    = (1 - smoothing) * (q == target[r])  +  smoothing * prior[q]
  *
- * A loss beyond all floats is the largest float, unless the logit of its target is -infinity.
+ * A loss beyond all floats is the largest float, unless a logit whose t[q] is above 0 is -infinity.
  * The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it holds
  * NaN.
  *
@@ -448,10 +449,10 @@ typedef enum blocksparse_activation {
  * NaN: so GELU and SiLU of -infinity are NaN. Products are formed from left to right, each a float:
  * where one is beyond all floats, or lost below them, what is still to come does not mend it.
  *
- * How far f and its slope are off, whichever is more: so many units in the last place of the exact
- * one, or an absolute error. That of slopes is needed where they change sign, and that of SiLU only
- * where the logistic function is denormal. Tested through all finite floats in steps of 4001, and
- * in steps of 7e-5 from -18 to 18.
+ * How far f and its slope are off, whichever is more: that many units in the last place of the
+ * exact one, or an absolute error. That of slopes is needed where they change sign, and that of
+ * SiLU only where the logistic function is denormal. Tested through all finite floats in steps of
+ * 4001, and in steps of 7e-5 from -18 to 18.
  *
  *   function                   f                      slope
  *   identity, ReLU             exact                  exact

@@ -18,7 +18,7 @@ struct gemm_tile_task {
   block_of<Element> w;  // from its first row and column that the tile uses
   const float* begin;   // what the sums of every row begin with; NULL: with c
   const char* fetch;    // prefetched in the first step
-  int64_t fetch_step;   // and so many bytes further in each step
+  int64_t fetch_step;   // and that many bytes further in each step
 };
 
 // Each step prefetches 2^FetchLog cache lines.

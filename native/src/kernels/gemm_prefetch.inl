@@ -40,12 +40,12 @@ INLINE void prefetch_for_reading(const gemm_work& work, int32_t begin, int32_t c
   }
 }
 
-// What to fetch while a piece is multiplied: so many lines in each step of each tile until all of a
-// tile's width are fetched, so that memory is asked for them at an even rate.
+// What to fetch while a piece is multiplied: that many lines in each step of each tile until all of
+// a tile's width are fetched, so that memory is asked for them at an even rate.
 template <typename Element>
 class fetching {
  public:
-  // While so many tiles of so many columns are computed.
+  // While that many tiles of that many columns are computed.
   fetching(int32_t tile_count, int32_t width)
       : width_lines_((width - 1) / (kLineBytes / kSize) + 1) {
     while (tile_count << log_ < width_lines_ && log_ + 1 < kFetchVariants<Element>) {

@@ -34,7 +34,7 @@ class column_tiles {
   int32_t columns_;
   int32_t count_;
   int32_t vectors_;  // of each tile
-  int32_t wider_;    // so many tiles at the start have one more
+  int32_t wider_;    // that many tiles at the start have one more
 };
 
 // A block whose elements are stored as such; see block_view.

@@ -213,17 +213,13 @@ final class DotProducts {
     plan.inputs().require("z", z, words, zSize);
     plan.inputs().require("gradZ", gradZ, words, zSize);
     Check.finite("alpha", alpha);
-    W.requireApart("gradZ", gradZ);
-    Check.noOverlap("gradZ", gradZ, "gradOut", gradOut);
-    Check.noOverlap("gradZ", gradZ, "z", z);
     if (gate != null) {
       plan.inputs().requireElements("gate", gate, INPUT_ELEMENTS);
       plan.inputs().requireElements("gradGate", gradGate, INPUT_ELEMENTS);
-      Check.noOverlap("gradZ", gradZ, "gate", gate);
-      W.requireApart("gradGate", gradGate);
-      Check.noOverlap("gradGate", gradGate, "gradOut", gradOut);
-      Check.noOverlap("gradGate", gradGate, "z", z);
-      Check.noOverlap("gradGate", gradGate, "gate", gate);
+    }
+    requireApart("gradZ", gradZ, W, gradOut, z, gate);
+    if (gradGate != null) {
+      requireApart("gradGate", gradGate, W, gradOut, z, gate);
       Check.noOverlap("gradGate", gradGate, "gradZ", gradZ);
     }
     try (Lease lease =
@@ -255,6 +251,22 @@ final class DotProducts {
               gradZRows,
               gradGate == null ? null : gradGate.storage());
       tell(event, "gradH", W, backward);
+    }
+  }
+
+  /** A gradient that is written shares no memory with what it is made of. */
+  private static void requireApart(
+      String name,
+      FloatTensor gradient,
+      BlockWeights W,
+      FloatTensor gradOut,
+      FloatTensor z,
+      FloatTensor gate) {
+    W.requireApart(name, gradient);
+    Check.noOverlap(name, gradient, "gradOut", gradOut);
+    Check.noOverlap(name, gradient, "z", z);
+    if (gate != null) {
+      Check.noOverlap(name, gradient, "gate", gate);
     }
   }
 

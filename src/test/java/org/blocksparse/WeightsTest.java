@@ -148,7 +148,7 @@ final class WeightsTest {
     }
   }
 
-  /** The nearest multiple of the last place of a number of so many bits, of two the even one. */
+  /** The nearest multiple of the last place of a number of that many bits, of two the even one. */
   private static double nearest(double value, int bits, int leastExponent) {
     if (value == 0) {
       return value;

@@ -96,7 +96,7 @@ final class LanguageModel implements AutoCloseable {
     }
   }
 
-  /** The batch of so many rows, to be filled; there is one for each number of rows. */
+  /** The batch of that many rows, to be filled; there is one for each number of rows. */
   Batch batch(int rows) {
     return batches.computeIfAbsent(rows, n -> new Batch(n, settings));
   }
@@ -164,7 +164,7 @@ final class LanguageModel implements AutoCloseable {
     return softmax.sample(features(words), temperature, random)[0];
   }
 
-  /** What the softmax is given for the first words of a text, at most so many. */
+  /** What the softmax is given for the first words of a text, at most that many. */
   FloatTensor inputOfSoftmax(int[] text, int most) {
     Batch batch = batch(Math.min(most, text.length));
     for (int row = 0; row < batch.rows(); row++) {

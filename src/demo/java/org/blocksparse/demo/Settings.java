@@ -156,9 +156,9 @@ final class Settings {
   }
 
   /**
-   * The number of classes for so many words. The square root takes the fewest products; with twice
-   * as many a step is a little faster, as the few rows of a batch that need a class read less of W2
-   * for it, and the perplexity is the same: see --sweep.
+   * The number of classes for that many words. The square root takes the fewest products; with
+   * twice as many a step is a little faster, as the few rows of a batch that need a class read less
+   * of W2 for it, and the perplexity is the same: see --sweep.
    */
   int classes(int words) {
     if (classes == null) {

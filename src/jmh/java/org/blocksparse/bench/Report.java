@@ -224,17 +224,17 @@ final class Report {
     return flopsPerNs;
   }
 
-  /** The shortest time in which so many bytes can be touched and so much be computed. */
+  /** The shortest time in which that many bytes can be touched and that much be computed. */
   double limitNs(double bytes, double flops) {
     return Math.max(bytes / bandwidth(bytes), flops / flopsPerNs);
   }
 
-  /** The shortest time in which so many bytes come from memory, not from a cache. */
+  /** The shortest time in which that many bytes come from memory, not from a cache. */
   double memoryNs(double bytes) {
     return bytesPerNs.isEmpty() ? Double.NaN : bytes / bytesPerNs.lastEntry().getValue();
   }
 
-  /** The bandwidth of the cache, or memory, that holds so many bytes. */
+  /** The bandwidth of the cache, or memory, that holds that many bytes. */
   private double bandwidth(double bytes) {
     if (bytesPerNs.isEmpty()) {
       return Double.NaN;

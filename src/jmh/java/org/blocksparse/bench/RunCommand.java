@@ -183,7 +183,7 @@ final class RunCommand implements Callable<Integer> {
     return builder.build();
   }
 
-  /** About how long so many choices take; warming up is a part of it. */
+  /** About how long that many choices take; warming up is a part of it. */
   private long minutes(int choices) {
     double each = SECONDS_TO_BEGIN + seconds() * (ITERATIONS + 1.0) / ITERATIONS;
     return (long) Math.ceil(choices * each / 60);

@@ -24,11 +24,8 @@ import org.blocksparse.internal.binding.OpenBlas;
 public final class KernelsProvider {
   private static final Kernels JAVA = new JavaKernels();
 
-  /**
-   * Null until chosen, and not private for tests. Not a static initializer: one that fails is never
-   * tried again.
-   */
-  static volatile Kernels chosen;
+  /** Null until chosen. Not a static initializer: one that fails is never tried again. */
+  private static volatile Kernels chosen;
 
   private KernelsProvider() {}
 

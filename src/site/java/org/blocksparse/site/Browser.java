@@ -43,7 +43,7 @@ final class Browser implements AutoCloseable {
     driver = new ChromeDriver(service, options);
   }
 
-  /** As a screen of so many pixels, of somebody who likes it dark or light, shows a page. */
+  /** As a screen of that many pixels, of somebody who likes it dark or light, shows a page. */
   void open(String address, int width, String scheme) {
     driver.executeCdpCommand(
         "Emulation.setDeviceMetricsOverride",

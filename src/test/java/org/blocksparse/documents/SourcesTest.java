@@ -19,11 +19,17 @@ import org.junit.jupiter.api.Test;
 /** Rules for sources that can be counted. What formatters keep is not repeated. */
 final class SourcesTest {
   private static final int LINES_OF_A_CLASS = 600;
+  private static final int LINES_OF_A_METHOD = 60;
   private static final int COLUMNS_OF_A_POM = 120;
   private static final int COLUMNS_OF_NATIVE_CODE = 100;
 
   private static final Pattern EXECUTION_WITHOUT_REASON =
       Pattern.compile("(?<!-->\\s{1,60})<execution>(?!\\s*<!--)");
+
+  /** The first line of what is in a class, or in one within that. */
+  private static final Pattern MEMBER = Pattern.compile("( {2}| {4})[\\w<].*[^;]");
+
+  private static final Pattern TYPE = Pattern.compile(".* (?:class|interface|enum|record) .*");
 
   /** The files in a folder whose names match, but for what is built. */
   private static List<Path> files(String folder, String pattern) throws IOException {
@@ -69,12 +75,55 @@ final class SourcesTest {
 
   @Test
   void classesAreShort() throws IOException {
-    List<Path> sources = files("src/main/java", ".*\\.java");
+    List<Path> sources = production();
     assertTrue(sources.size() > 100, sources::toString);
     for (Path source : sources) {
       long lines = Page.read(source).lines().count();
       assertTrue(lines <= LINES_OF_A_CLASS, () -> source + " has " + lines + " lines");
     }
+  }
+
+  private static List<Path> production() throws IOException {
+    List<Path> sources = new ArrayList<>();
+    for (String project : List.of("src", "src/classifier/src", "src/spark/src")) {
+      sources.addAll(files(project + "/main/java", ".*\\.java"));
+    }
+    return sources;
+  }
+
+  /** Those of more lines than a method may have, but for those whose comment begins "Long". */
+  private static List<String> longMembers(Path source) throws IOException {
+    List<String> found = new ArrayList<>();
+    List<String> lines = Page.read(source).lines().toList();
+    for (String indent : List.of("  ", "    ")) {
+      int begin = -1;
+      boolean hasReason = false;
+      for (int i = 0; i < lines.size(); i++) {
+        String line = lines.get(i);
+        Matcher member = MEMBER.matcher(line);
+        if (line.startsWith(indent + "// Long, since ")) {
+          hasReason = true;
+        } else if (member.matches() && member.group(1).equals(indent)) {
+          begin = TYPE.matcher(line).matches() ? -1 : i;
+        } else if (line.equals(indent + "}") && begin >= 0) {
+          if (i + 1 - begin > LINES_OF_A_METHOD && !hasReason) {
+            found.add(source + ":" + (begin + 1) + " has " + (i + 1 - begin) + " lines");
+          }
+          begin = -1;
+          hasReason = false;
+        }
+      }
+    }
+    return found;
+  }
+
+  @Test
+  void methodsAreShort() throws IOException {
+    List<String> found = new ArrayList<>();
+    for (Path source : production()) {
+      found.addAll(longMembers(source));
+    }
+    assertEquals(List.of(), found);
   }
 
   @Test

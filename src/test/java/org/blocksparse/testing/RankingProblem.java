@@ -294,7 +294,7 @@ public final class RankingProblem implements AutoCloseable {
       float expected = logProbabilities[row][ranking.output(row, rank)];
       assertEquals(expected, ranking.logProbability(row, rank), 0, "rank " + rank);
     }
-    // Whatever was found is in a class that was opened: among the likeliest so many.
+    // Whatever was found is in a class that was opened: among the likeliest that many.
     double[] ofClass = new double[layer.classCount()];
     for (int output = 0; output < layer.outputs(); output++) {
       ofClass[layer.assignment().classOf(output)] += Math.exp(logProbabilities[row][output]);

@@ -51,8 +51,8 @@ final class HnswIndex implements AutoCloseable {
   }
 
   /**
-   * A search that keeps so many candidates, of which the best are taken: more of them miss less and
-   * take longer.
+   * A search that keeps that many candidates, of which the best are taken: more of them miss less
+   * and take longer.
    */
   Recommender search(int candidates) {
     Seen seen = new Seen(leaf.maxDoc());

@@ -28,7 +28,7 @@ public final class SafeTensorsWriter {
   /**
    * A writer of one file.
    *
-   * @throws IllegalArgumentException if so many tensors, or so much metadata, could not be read
+   * @throws IllegalArgumentException if that many tensors, or that much metadata, could not be read
    *     again
    */
   public SafeTensorsWriter(

@@ -13,7 +13,7 @@ public enum ExampleFormat {
   SPARSE,
   /**
    * What the first thousand lines show. They are texts if any of them has a word that begins with
-   * the prefix of labels. If none has, they are sparse if one has nothing but features behind its
+   * the prefix of labels. If none has, they are sparse if one has nothing but features after its
    * labels, or if the first may be the three numbers.
    */
   AUTO

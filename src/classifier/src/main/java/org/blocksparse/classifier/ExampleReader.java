@@ -8,6 +8,7 @@ import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
@@ -102,7 +103,13 @@ public final class ExampleReader implements AutoCloseable {
   /** Opens a file; not by a channel if it is a pipe, in which that would ask for its place. */
   private static InputStream stream(Path file) throws IOException {
     boolean isPipeOrDevice = Files.readAttributes(file, BasicFileAttributes.class).isOther();
-    return isPipeOrDevice ? new FileInputStream(file.toFile()) : Files.newInputStream(file);
+    if (!isPipeOrDevice) {
+      return Files.newInputStream(file);
+    }
+    if (!Files.isReadable(file)) { // else it would be said not to be there
+      throw new AccessDeniedException(file.toString());
+    }
+    return new FileInputStream(file.toFile());
   }
 
   /**

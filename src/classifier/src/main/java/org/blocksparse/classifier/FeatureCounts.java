@@ -88,7 +88,7 @@ final class FeatureCounts {
     return counts.get(number) >= minCount;
   }
 
-  /** Of some features those that come first by rank, so many. */
+  /** Of some features those that come first by rank, that many. */
   private BitSet first(IntPredicate among, int most) {
     BitSet all = new BitSet(size());
     for (int number = 0; number < size(); number++) {

@@ -12,7 +12,7 @@ import java.util.zip.ZipException;
 /**
  * Decompresses what gzip has written (RFC 1952): all members to the end of the stream, each checked
  * by its sum, and what has come as soon as it has. ({@link java.util.zip.GZIPInputStream} takes a
- * pipe in which nothing is waiting for one that has ended, and so it does a damaged member behind a
+ * pipe in which nothing is waiting for one that has ended, and so it does a damaged member after a
  * good one.)
  */
 final class GzipStream extends InputStream {
@@ -92,13 +92,26 @@ final class GzipStream extends InputStream {
     if (readInt() != (int) sum.getValue() || readInt() != (int) inflater.getBytesWritten()) {
       throw new ZipException("gzip: what was compressed had another sum or length");
     }
-    ended = begin == end && !hasMore();
+    ended = !hasNextMember();
     if (!ended) {
       readHeader();
     }
   }
 
-  /** Reads the header of a member, behind which it begins. */
+  /**
+   * Whether another member follows; the zeros with which tapes and disks are filled up are none.
+   */
+  private boolean hasNextMember() throws IOException {
+    while (begin < end || hasMore()) {
+      if (buffer[begin] != 0) {
+        return true;
+      }
+      begin++;
+    }
+    return false;
+  }
+
+  /** Reads the header of a member, which follows it. */
   private void readHeader() throws IOException {
     if (readByte() != FIRST_OF_MAGIC || readByte() != SECOND_OF_MAGIC || readByte() != DEFLATED) {
       throw new ZipException("gzip: what follows has not been compressed by it");
@@ -142,7 +155,7 @@ final class GzipStream extends InputStream {
     }
   }
 
-  /** To behind the zero at its end. */
+  /** To what follows the zero at its end. */
   private void skipText() throws IOException {
     while (readByte() != 0) {}
   }

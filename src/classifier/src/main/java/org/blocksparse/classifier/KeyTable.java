@@ -21,7 +21,7 @@ final class KeyTable {
     this(FIRST_KEYS);
   }
 
-  /** A table that need not grow until it has so many keys, at most 2^29. */
+  /** A table that need not grow until it has that many keys, at most 2^29. */
   KeyTable(int expectedKeys) {
     int room = Math.max(FIRST_KEYS, Integer.highestOneBit(Math.max(1, expectedKeys - 1)) << 1);
     keys = new long[room];

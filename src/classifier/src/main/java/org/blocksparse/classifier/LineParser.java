@@ -68,7 +68,7 @@ final class LineParser {
     return false;
   }
 
-  /** Whether there is nothing behind the labels but features, at least one. */
+  /** Whether nothing but features follows the labels, at least one. */
   static boolean hasFeaturesOnly(String line) {
     String[] words = line.stripTrailing().split("[ \t]+", -1);
     int first = words[0].indexOf(':') < 0 ? 1 : 0;

@@ -46,7 +46,7 @@ final class LineReader implements AutoCloseable {
    * The next line; null at the end.
    *
    * @throws BadLineException if it has more than {@link #MOST_BYTES}, and the next one is the one
-   *     behind it
+   *     after it
    * @throws IOException if it cannot be read, is {@linkplain ForeignInput of another kind}, or has
    *     carriage returns and no line feed at all: as one line, it would be left out whole
    */
@@ -97,7 +97,7 @@ final class LineReader implements AutoCloseable {
     return -1;
   }
 
-  /** Reads more behind what is there, which may move to the beginning. */
+  /** Reads more after what is there, which may move to the beginning. */
   private void fill() throws IOException {
     System.arraycopy(buffer, begin, buffer, 0, end - begin);
     end -= begin;

@@ -29,7 +29,7 @@ final class Numbers {
     this(MOST);
   }
 
-  /** Numbers of which there can be so many. */
+  /** Numbers of which there can be that many. */
   Numbers(int most) {
     this.most = most;
   }

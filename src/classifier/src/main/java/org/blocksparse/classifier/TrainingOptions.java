@@ -164,11 +164,12 @@ public final class TrainingOptions {
   /**
    * How large the first steps are; they get smaller until the end. By default 0.2.
    *
-   * @throws IllegalArgumentException unless it is positive and at most 100
+   * @throws IllegalArgumentException unless it is in [1e-20, 100]
    */
   public TrainingOptions withRate(double value) {
-    if (!(value > 0 && value <= 100)) {
-      throw new IllegalArgumentException("rate: expected a number in (0, 100] but was " + value);
+    if (!(value >= 1e-20 && value <= 100)) { // of less, floats would not keep the last steps
+      throw new IllegalArgumentException(
+          "rate: expected a number in [1e-20, 100] but was " + value);
     }
     TrainingOptions changed = new TrainingOptions(this);
     changed.rate = value;
@@ -184,7 +185,7 @@ public final class TrainingOptions {
    * @throws IllegalArgumentException if it is not, or if it is more than 0 for a label tree
    */
   public TrainingOptions withSmoothing(double value) {
-    if (!(value >= 0 && value < 1)) {
+    if (!(value >= 0 && (float) value < 1)) {
       throw new IllegalArgumentException("smoothing: expected a number in [0, 1) but was " + value);
     }
     TrainingOptions changed = new TrainingOptions(this);

@@ -61,7 +61,7 @@ final class TrainingSet {
     return of(examples, options, Numbers.MOST);
   }
 
-  /** The same, with room for so many features, and so many labels. */
+  /** The same, with room for that many features, and that many labels. */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options, int most) {
     Reading reading = new Reading(options, most);
     examples.forEachOrdered(
@@ -107,13 +107,13 @@ final class TrainingSet {
 
     void add(Example example) {
       examples++;
-      if (example.labels().isEmpty() && !takesUnlabelled) {
-        return;
-      }
-      if (labelOffsets.size() == 1) {
+      if (examples == 1) {
         text = example.isText();
       } else if (text != example.isText()) {
         throw new IllegalArgumentException("examples: some are texts and others have features");
+      }
+      if (example.labels().isEmpty() && !takesUnlabelled) {
+        return;
       }
       try {
         addFeatures(example);

@@ -73,7 +73,7 @@ final class Vocabulary {
   /**
    * What was encoded.
    *
-   * @throws IllegalArgumentException if it is not the text of so many different keys
+   * @throws IllegalArgumentException if it is not the text of that many different keys
    */
   static Vocabulary decode(String text, int rows) {
     if (text.isEmpty()) {

@@ -343,6 +343,9 @@ final class ClassifierTest {
     assertRefused(
         "examples: some are texts and others have features",
         Stream.of(Example.ofText("a", "b"), features));
+    assertRefused(
+        "examples: some are texts and others have features",
+        Stream.of(Example.ofText("without labels"), features));
   }
 
   private static void assertRefused(String message, Stream<Example> examples) {

@@ -76,6 +76,19 @@ final class GzipStreamTest {
   }
 
   @Test
+  void zeros_afterTheLastMember_areNone() throws IOException {
+    byte[] expected = "one".getBytes(UTF_8);
+    for (int zeros : new int[] {1, 512, 200_000}) {
+      byte[] file = joined(zipped("one"), new byte[zeros]);
+      assertArrayEquals(expected, read(file));
+      try (GzipStream in = new GzipStream(slow(file))) {
+        assertArrayEquals(expected, in.readAllBytes());
+      }
+    }
+    assertThrows(IOException.class, () -> read(joined(zipped("one"), new byte[] {0, 1})));
+  }
+
+  @Test
   void whatHasCome_isGiven_beforeThereIsMore() throws IOException {
     byte[] first = zipped("one");
     byte[] file = joined(first, zipped("two"));

@@ -34,7 +34,7 @@ final class PartRows implements AutoCloseable {
   private Path file;
   private FileChannel channel;
 
-  /** No rows yet, which will have so many features. */
+  /** No rows yet, which will have that many features. */
   PartRows(int features) {
     this.features = features;
   }

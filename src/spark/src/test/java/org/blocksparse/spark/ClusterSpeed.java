@@ -16,7 +16,7 @@ import org.apache.spark.sql.SparkSession;
 
 /**
  * Measures training on a cluster of processes on this machine, with this one as the driver: {@code
- * executors 2} tells the time of so many executors; {@code million} trains a million labels, and
+ * executors 2} tells the time of that many executors; {@code million} trains a million labels, and
  * tells what memory it took.
  */
 final class ClusterSpeed {

@@ -7,8 +7,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ForkJoinPool;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
@@ -31,6 +34,11 @@ import picocli.CommandLine.Parameters;
     sortOptions = false,
     usageHelpWidth = 100)
 final class TrainCommand implements Callable<Integer> {
+  /** What a message of {@link TrainingOptions} begins with: the name of an option in Java. */
+  private static final Pattern OF_AN_OPTION = Pattern.compile("^([a-z][A-Za-z]*): expected ");
+
+  private static final Pattern CAPITAL = Pattern.compile("[A-Z]");
+
   @Parameters(paramLabel = "FILE", description = "Examples; - is standard input. May be gzipped.")
   private String file;
 
@@ -250,11 +258,28 @@ final class TrainCommand implements Callable<Integer> {
         throw e;
       }
       String reason = Main.toUsers(e instanceof IOException ? e.getMessage() : e.toString());
-      throw new IOException("the model is in " + saved + ", since of " + reason, e);
+      throw new IOException("the model is in " + saved + ", because of " + reason, e);
     }
   }
 
+  /** Options by the names that they have here, where one is refused. */
   private TrainingOptions options() throws IOException {
+    try {
+      return chosen();
+    } catch (IllegalArgumentException e) {
+      Matcher refused = OF_AN_OPTION.matcher(String.valueOf(e.getMessage()));
+      if (!refused.find()) {
+        throw e;
+      }
+      String name =
+          CAPITAL
+              .matcher(refused.group(1))
+              .replaceAll(c -> "-" + c.group().toLowerCase(Locale.ROOT));
+      throw new IllegalArgumentException("--" + name + e.getMessage().substring(refused.end(1)), e);
+    }
+  }
+
+  private TrainingOptions chosen() throws IOException {
     TrainingOptions options = TrainingOptions.defaults().withSeed(seed);
     options = options.withTemporaryFolder(output.toAbsolutePath().getParent());
     options = epochs == null ? options : options.withEpochs(epochs);

@@ -335,7 +335,8 @@ final class CommandTest {
           assertThrows(
               IOException.class,
               () -> TrainCommand.save(classifier, folder.resolve("none").resolve("model")));
-      Matcher told = Pattern.compile("the model is in (\\S+), since of .*").matcher(e.getMessage());
+      Matcher told =
+          Pattern.compile("the model is in (\\S+), because of .*").matcher(e.getMessage());
       assertTrue(told.matches(), e.getMessage());
       Path saved = Path.of(told.group(1));
       assertArrayEquals(Files.readAllBytes(model), Files.readAllBytes(saved));
@@ -631,7 +632,10 @@ final class CommandTest {
       value = {
         "train -o {}/m {}/none.txt             | there is no file {}/none.txt",
         "train -o {}/no/m {}/train.txt         | --output: cannot write {}/no/m",
-        "train -o {}/m --rate 0 {}/train.txt   | rate: expected a number in (0, 100] but was 0.0",
+        "train -o {}/m --rate 0 {}/train.txt   | --rate: expected a number in [1e-20, 100] but was 0.0",
+        "train -o {}/m --rate 1e-44 {}/train.txt | --rate: expected a number in [1e-20, 100] but was 1.0E-44",
+        "train -o {}/m --smoothing 0.99999999 {}/train.txt | --smoothing: expected a number in [0, 1)",
+        "train -o {}/m --word-ngrams 9 {}/train.txt | --word-ngrams: expected a number in [1, 5] but was 9",
         "train -o {}/m --epochs x {}/train.txt | Invalid value for option '--epochs': 'x' is not an"
             + " int",
         "train {}/train.txt                    | Missing required option: '--output=MODEL'",
@@ -639,7 +643,7 @@ final class CommandTest {
         "test {}/test.txt {}/test.txt          | {}/test.txt: header: ",
         "train -o {}/m {}/empty                | {}/empty: no examples",
         "train -o {}/m {}/folder               | {}/folder: ",
-        "train -o {}/m --label-prefix= {}/train.txt | labelPrefix: expected at least one character",
+        "train -o {}/m --label-prefix= {}/train.txt | --label-prefix: expected at least one character",
         "train -o {}/m --threads 0 {}/train.txt | --threads: expected a number in [1, 2147483647]"
             + " but was 0",
         "train -o {}/train.txt {}/train.txt    | --output: {}/train.txt is the same file as"
