@@ -12,11 +12,13 @@ import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
+import org.blocksparse.LabelTree;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Metrics;
 import org.blocksparse.NpzFile;
@@ -28,16 +30,19 @@ import org.blocksparse.Workers;
 
 /**
  * Gives texts, or sparse features, their likeliest labels out of very many: an {@link EmbeddingBag}
- * of features, and a {@link HierarchicalSoftmax} over labels.
+ * of features, and a {@link HierarchicalSoftmax} or a {@link LabelTree} over labels.
  *
  * <pre>{@code
  * Classifier classifier = Classifier.load(Path.of("model"));
  * classifier.predict("some text", 5).get(0).label();
  * }</pre>
  *
- * <p><b>Several labels.</b> The model is one of a single label: the probabilities of all labels sum
- * to one. Of an example that has several, each epoch of training takes one of them, each in its
- * turn; so the likeliest labels are those that examples like this have, each with its share.
+ * <p><b>Several labels.</b> With the softmax, which is the default, the model is one of a single
+ * label: the probabilities of all labels sum to one. Of an example that has several, each epoch of
+ * training takes one of them, each in its turn; so the likeliest labels are those that examples
+ * like this have, each with its share. With the {@linkplain TrainingOptions#withLabelTree label
+ * tree}, each label is there or not, whatever others are: its probability is that it is there. Each
+ * epoch takes all labels of each example.
  *
  * <p><b>Threads.</b> Any number of threads may use a classifier at the same time.
  *
@@ -51,7 +56,7 @@ public final class Classifier implements AutoCloseable {
 
   private final InputRows input;
   private final EmbeddingBag bag;
-  private final HierarchicalSoftmax softmax;
+  private final OutputLayer layer;
   private final Map<String, String> metadata;
 
   /**
@@ -59,14 +64,10 @@ public final class Classifier implements AutoCloseable {
    *
    * @param metadata of its file; may be changed until others see this
    */
-  Classifier(
-      InputRows input,
-      EmbeddingBag bag,
-      HierarchicalSoftmax softmax,
-      Map<String, String> metadata) {
+  Classifier(InputRows input, EmbeddingBag bag, OutputLayer layer, Map<String, String> metadata) {
     this.input = input;
     this.bag = bag;
-    this.softmax = softmax;
+    this.layer = layer;
     this.metadata = metadata;
   }
 
@@ -74,7 +75,7 @@ public final class Classifier implements AutoCloseable {
    * Trains a classifier.
    *
    * @param examples are read to the end once, and kept in memory as numbers; those without a label
-   *     are left out
+   *     are left out, unless it is for a label tree
    * @throws IllegalArgumentException if no example has a label, if some are texts and others have
    *     features, validation examples included, or if a label is no text, since it holds half of a
    *     pair of surrogates
@@ -131,7 +132,7 @@ public final class Classifier implements AutoCloseable {
               + weights
               + " of the model that was trained");
     }
-    softmax.save(
+    layer.save(
         file, SaveOptions.defaults().withBag(bag).withMetadata(metadata).withWeights(weights));
   }
 
@@ -198,7 +199,7 @@ public final class Classifier implements AutoCloseable {
   private List<Prediction> predictions(Ranking ranking, int row) {
     List<Prediction> found = new ArrayList<>(ranking.size(row));
     for (int rank = 0; rank < ranking.size(row); rank++) {
-      String label = softmax.labels().name(ranking.output(row, rank));
+      String label = layer.labels().name(ranking.output(row, rank));
       found.add(new Prediction(label, ranking.probability(row, rank)));
     }
     return found;
@@ -206,7 +207,7 @@ public final class Classifier implements AutoCloseable {
 
   private Ranking rank(SparseRows features, int k) {
     try (FloatTensor x = bag.apply(features)) {
-      Ranking ranking = softmax.topK(x, k);
+      Ranking ranking = layer.topK(x, k);
       for (int row = 0; row < ranking.batch(); row++) {
         if (!ranking.isDefined(row)) {
           throw new InvalidInputException("model: its weights are not finite");
@@ -279,15 +280,15 @@ public final class Classifier implements AutoCloseable {
     List<String> names = example.labels().stream().distinct().toList();
     int[] numbers = new int[names.size()];
     for (int i = 0; i < numbers.length; i++) {
-      int output = softmax.labels().output(names.get(i));
-      numbers[i] = output >= 0 ? output : softmax.outputs() + i;
+      int output = layer.labels().output(names.get(i));
+      numbers[i] = output >= 0 ? output : layer.assignment().outputs() + i;
     }
     return numbers;
   }
 
   /** What the weights are stored as: FLOAT32 as they were trained, or fewer bits. */
   public ElementType weightType() {
-    return softmax.weightType();
+    return layer.weightType();
   }
 
   /** Whether the model takes texts; if not, it takes features. */
@@ -305,7 +306,7 @@ public final class Classifier implements AutoCloseable {
 
   /** Whether a label is one of those that it was trained on. */
   public boolean knows(String label) {
-    return softmax.labels().output(label) >= 0;
+    return layer.labels().output(label) >= 0;
   }
 
   /**
@@ -323,16 +324,17 @@ public final class Classifier implements AutoCloseable {
 
   /** All labels, by number. */
   public List<String> labels() {
-    return softmax.labels().names();
+    return layer.labels().names();
   }
 
-  /** The labels in each class of the softmax. */
+  /** The labels in each class of the layer. */
   public List<List<String>> classes() {
+    ClassAssignment assignment = layer.assignment();
     List<List<String>> classes = new ArrayList<>();
-    for (int c = 0; c < softmax.classCount(); c++) {
+    for (int c = 0; c < assignment.classCount(); c++) {
       List<String> members = new ArrayList<>();
-      for (int slot = 0; slot < softmax.assignment().size(c); slot++) {
-        members.add(softmax.labels().name(softmax.assignment().output(c, slot)));
+      for (int slot = 0; slot < assignment.size(c); slot++) {
+        members.add(layer.labels().name(assignment.output(c, slot)));
       }
       classes.add(members);
     }
@@ -345,9 +347,10 @@ public final class Classifier implements AutoCloseable {
     info.put("input", input.text() ? "text" : "features");
     info.put("rows of the table", Integer.toString(bag.vocabulary()));
     info.put("dimension", Integer.toString(bag.features()));
-    info.put("labels", Integer.toString(softmax.outputs()));
+    info.put("layer", layer.kind());
+    info.put("labels", Integer.toString(layer.assignment().outputs()));
     info.put("weights", weightType().toString());
-    info.put("classes", softmax.assignment().toString());
+    info.put("classes", layer.assignment().toString());
     return info;
   }
 
@@ -365,28 +368,25 @@ public final class Classifier implements AutoCloseable {
       return;
     }
     try (EmbeddingBag wideBag = bag.withWeights(ElementType.FLOAT32);
-        HierarchicalSoftmax wideSoftmax = softmax.withWeights(ElementType.FLOAT32)) {
-      new Classifier(input, wideBag, wideSoftmax, metadata).writeFloats(npz);
+        OutputLayer wideLayer = layer.withWeights(ElementType.FLOAT32)) {
+      new Classifier(input, wideBag, wideLayer, metadata).writeFloats(npz);
     }
   }
 
   private void writeFloats(Path npz) throws IOException {
-    int outputs = softmax.outputs();
+    ClassAssignment assignment = layer.assignment();
+    int outputs = assignment.outputs();
     int[] classOf = new int[outputs];
     int[] slotOf = new int[outputs];
     for (int output = 0; output < outputs; output++) {
-      classOf[output] = softmax.assignment().classOf(output);
-      slotOf[output] = softmax.assignment().slotOf(output);
+      classOf[output] = assignment.classOf(output);
+      slotOf[output] = assignment.slotOf(output);
     }
     try (IntTensor classes = IntTensor.of(classOf, outputs);
         IntTensor slots = IntTensor.of(slotOf, outputs);
         IntTensor keys = input.vocabulary().keys()) {
-      Map<String, Tensor> tensors = new TreeMap<>();
+      Map<String, Tensor> tensors = new TreeMap<>(layer.parameters());
       tensors.put("table", bag.table());
-      tensors.put("W1", softmax.W1());
-      tensors.put("b1", softmax.b1());
-      tensors.put("W2", softmax.W2());
-      tensors.put("b2", softmax.b2());
       tensors.put("classOf", classes);
       tensors.put("slotOf", slots);
       tensors.put("keys", keys);
@@ -403,18 +403,18 @@ public final class Classifier implements AutoCloseable {
     return bag;
   }
 
-  HierarchicalSoftmax softmax() {
-    return softmax;
+  OutputLayer layer() {
+    return layer;
   }
 
   @Override
   public void close() {
     bag.close();
-    softmax.close();
+    layer.close();
   }
 
   @Override
   public String toString() {
-    return "Classifier(" + bag + ", " + softmax + ")";
+    return "Classifier(" + bag + ", " + layer + ")";
   }
 }

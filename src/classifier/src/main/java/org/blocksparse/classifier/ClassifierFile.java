@@ -6,14 +6,15 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.EmbeddingBag;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
+import org.blocksparse.TensorFile;
 
 /**
  * What a {@link Classifier} keeps in the metadata of its file, beside the layers and their labels.
  *
  * <pre>
  * classifier.format        1
+ * classifier.layer         LabelTree; not there for a HierarchicalSoftmax
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
  * classifier.words         plain, or unicode: the rule of {@link TextFeatures}; it was parts when
@@ -27,6 +28,7 @@ import org.blocksparse.LoadOptions;
 final class ClassifierFile {
   private static final String FORMAT = "classifier.format";
   private static final String VERSION = "1";
+  private static final String LAYER = "classifier.layer";
   private static final String INPUT = "classifier.input";
   private static final String WORD_NGRAMS = "classifier.wordNgrams";
   private static final String WORDS = "classifier.words";
@@ -45,6 +47,9 @@ final class ClassifierFile {
       InputRows input, TrainingOptions options, Map<String, String> about) {
     Map<String, String> metadata = new TreeMap<>();
     metadata.put(FORMAT, VERSION);
+    if (options.labelTree()) {
+      metadata.put(LAYER, OutputLayer.Tree.KIND);
+    }
     metadata.put(INPUT, input.text() ? "text" : "features");
     metadata.put(WORD_NGRAMS, Integer.toString(options.wordNgrams()));
     metadata.put(WORDS, options.plainWords() ? "plain" : "unicode");
@@ -77,39 +82,50 @@ final class ClassifierFile {
   }
 
   static Classifier load(Path file, LoadOptions options) throws IOException {
-    HierarchicalSoftmax softmax = HierarchicalSoftmax.load(file, options);
+    Map<String, String> metadata = metadata(file);
+    OutputLayer layer = OutputLayer.load(file, options, kindOfLayer(file, metadata));
     EmbeddingBag bag = null;
     try {
-      Map<String, String> metadata = new TreeMap<>(softmax.metadata());
-      String format = require(file, metadata, FORMAT, ".*");
-      if (!format.equals(VERSION)) {
-        throw wrong(file, FORMAT, "is not the " + VERSION + " that is read here");
-      }
-      requireLabelPrefix(file, metadata);
       bag = EmbeddingBag.load(file, options);
-      if (bag.features() != softmax.features()) {
+      if (bag.features() != layer.features()) {
         throw wrong(
-            file,
-            "table",
-            "has rows of " + bag.features() + " for a softmax of " + softmax.features());
+            file, "table", "has rows of " + bag.features() + " for a layer of " + layer.features());
       }
-      if (bag.weightType() != softmax.weightType()) {
+      if (bag.weightType() != layer.weightType()) {
         throw wrong(
-            file,
-            "table",
-            "is of " + bag.weightType() + " for a softmax of " + softmax.weightType());
+            file, "table", "is of " + bag.weightType() + " for a layer of " + layer.weightType());
       }
-      if (!softmax.hasLabels() || softmax.labels().size() != softmax.outputs()) {
+      if (!layer.hasLabels() || layer.labels().size() != layer.assignment().outputs()) {
         throw wrong(file, "labels", "not every output has one");
       }
-      return new Classifier(input(file, metadata, bag), bag, softmax, metadata);
+      return new Classifier(input(file, metadata, bag), bag, layer, metadata);
     } catch (Throwable e) {
-      softmax.close();
+      layer.close();
       if (bag != null) {
         bag.close();
       }
       throw e;
     }
+  }
+
+  /** The strings of a file of a classifier, which tell what else to expect in it. */
+  private static Map<String, String> metadata(Path file) throws IOException {
+    Map<String, String> metadata;
+    try (TensorFile header = TensorFile.open(file)) {
+      metadata = new TreeMap<>(header.metadata());
+    }
+    String format = require(file, metadata, FORMAT, ".*");
+    if (!format.equals(VERSION)) {
+      throw wrong(file, FORMAT, "is not the " + VERSION + " that is read here");
+    }
+    requireLabelPrefix(file, metadata);
+    return metadata;
+  }
+
+  private static String kindOfLayer(Path file, Map<String, String> metadata) throws IOException {
+    return metadata.containsKey(LAYER)
+        ? require(file, metadata, LAYER, OutputLayer.Tree.KIND)
+        : OutputLayer.Softmax.KIND;
   }
 
   private static void requireLabelPrefix(Path file, Map<String, String> metadata)

@@ -10,20 +10,18 @@ import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.IntTensor;
 import org.blocksparse.Labels;
 import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
 
 /**
- * Trains one model: a bag of features, and a softmax over labels that are put into classes by the
+ * Trains one model: a bag of features, and a layer over labels that are put into classes by the
  * features that they occur with. Both follow Adagrad, with a rate that falls to zero in a straight
  * line. Examples come in another order in each epoch.
  */
 final class Trainer {
-  /** The rate of the bag, as a part of that of the softmax. */
+  /** The rate of the bag, as a part of that of the layer. */
   private static final float BAG_SHARE = 0.5f;
 
   private final TrainingSet set;
@@ -40,7 +38,8 @@ final class Trainer {
     this.options = options;
     this.random = new SplittableRandom(options.seed());
     this.order = IntStream.range(0, set.size()).toArray();
-    this.epochs = options.epochs(set.size(), set.labelsInTurn());
+    // Of a label tree, each epoch learns all labels: it is as if each example had one.
+    this.epochs = options.epochs(set.size(), options.labelTree() ? set.size() : set.labelsInTurn());
     this.batch = options.batch(set.size());
     this.objective = Loss.mean().withSmoothing((float) options.smoothing());
   }
@@ -130,14 +129,8 @@ final class Trainer {
             .workers(options.workers())
             .seed(options.seed())
             .build();
-    HierarchicalSoftmax softmax =
-        HierarchicalSoftmax.builder(options.dimension(), classes.outputs())
-            .classes(classes)
-            .workers(options.workers())
-            .seed(options.seed())
-            .build();
-    softmax.setLabels(Labels.of(set.labelNames()));
-    return new Classifier(input, bag, softmax, ClassifierFile.metadata(input, options, about()));
+    OutputLayer layer = OutputLayer.of(classes, Labels.of(set.labelNames()), options);
+    return new Classifier(input, bag, layer, ClassifierFile.metadata(input, options, about()));
   }
 
   private Map<String, String> about() {
@@ -189,16 +182,15 @@ final class Trainer {
     double done = learned / ((double) epochs * set.size());
     Optimizer optimizer = Optimizer.adagrad((float) (options.rate() * (1 - done)));
     Optimizer ofBag = optimizer.withRate(BAG_SHARE * optimizer.rate());
-    int[] labels = new int[end - begin];
-    for (int i = begin; i < end; i++) {
-      labels[i - begin] = set.label(order[i], epoch, options.seed());
-    }
-    learned += labels.length;
+    OutputLayer.Targets targets =
+        options.labelTree()
+            ? set.labels(order, begin, end)
+            : set.labelsInTurn(order, begin, end, epoch, options.seed());
+    learned += end - begin;
     try (SparseRows rows = set.features(order, begin, end);
-        IntTensor targets = IntTensor.of(labels, labels.length);
         FloatTensor x = model.bag().apply(rows);
-        FloatTensor gradX = FloatTensor.zeros(labels.length, options.dimension())) {
-      double loss = model.softmax().step(x, targets, objective, optimizer, gradX);
+        FloatTensor gradX = FloatTensor.zeros(end - begin, options.dimension())) {
+      double loss = model.layer().step(x, targets, objective, optimizer, gradX);
       model.bag().step(rows, gradX, ofBag);
       return loss;
     }

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.BooleanSupplier;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.LabelTree;
 import org.blocksparse.Loss;
 import org.blocksparse.Workers;
 
@@ -36,6 +37,8 @@ public final class TrainingOptions {
 
   /** No example has its turn more often, however many labels it has. */
   static final int MOST_EPOCHS = 40;
+
+  private static final double SMOOTHING_OF_A_SOFTMAX = 0.1;
 
   private static final int STEPS_OF_AN_EPOCH = 256;
   private static final int SMALLEST_BATCH = 16;
@@ -67,7 +70,11 @@ public final class TrainingOptions {
   private int dimension = 64;
   private int epochs;
   private double rate = 0.2;
-  private double smoothing = 0.1;
+
+  /** Null: by the layer. */
+  private Double smoothing;
+
+  private boolean labelTree;
   private int batch;
   private int wordNgrams = 2;
   private boolean plainWords;
@@ -96,6 +103,7 @@ public final class TrainingOptions {
     this.epochs = that.epochs;
     this.rate = that.rate;
     this.smoothing = that.smoothing;
+    this.labelTree = that.labelTree;
     this.batch = that.batch;
     this.wordNgrams = that.wordNgrams;
     this.plainWords = that.plainWords;
@@ -142,7 +150,8 @@ public final class TrainingOptions {
    * How often each example is learned from, by one of its labels each time. By default as often as
    * makes 750,000, but at least 3 times and 1.5 times for each label that an example has in the
    * mean, and at most 5 times for each; of fewer than 4,000 examples, as often as makes 20,000 for
-   * each label. Never more than 40 times; of an example, 40 labels count for the mean at most.
+   * each label. Never more than 40 times; of an example, 40 labels count for the mean at most. With
+   * a {@linkplain #withLabelTree label tree}, each time by all of its labels, which count as one.
    *
    * @throws IllegalArgumentException unless it is in [1, 10000]
    */
@@ -170,10 +179,10 @@ public final class TrainingOptions {
   /**
    * Which share of each example's label is taken to be any label ({@link Loss#withSmoothing}), by
    * default 0.1: what is learned by heart from few examples counts less then. Probabilities are
-   * lower by about that share.
+   * lower by about that share. A {@linkplain #withLabelTree label tree} has none.
    *
    * @param value in [0, 1); 0 is none
-   * @throws IllegalArgumentException if it is not
+   * @throws IllegalArgumentException if it is not, or if it is more than 0 for a label tree
    */
   public TrainingOptions withSmoothing(double value) {
     if (!(value >= 0 && (float) value < 1)) {
@@ -181,7 +190,28 @@ public final class TrainingOptions {
     }
     TrainingOptions changed = new TrainingOptions(this);
     changed.smoothing = value;
-    return changed;
+    return changed.requireNoSmoothTree();
+  }
+
+  /**
+   * Each label is there or not, whatever others are: the probability of each is that it is there,
+   * and those of all do not sum to one. A {@link LabelTree} then takes the place of the softmax,
+   * which finds one right label. It learns from examples without a label, too: that none is there.
+   *
+   * @throws IllegalArgumentException if there is {@linkplain #withSmoothing smoothing}
+   */
+  public TrainingOptions withLabelTree() {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.labelTree = true;
+    return changed.requireNoSmoothTree();
+  }
+
+  private TrainingOptions requireNoSmoothTree() {
+    if (labelTree && smoothing() > 0) {
+      throw new IllegalArgumentException(
+          "smoothing: expected 0 for a label tree but was " + smoothing);
+    }
+    return this;
   }
 
   /**
@@ -386,7 +416,12 @@ public final class TrainingOptions {
   }
 
   double smoothing() {
-    return smoothing;
+    double wanted = labelTree ? 0 : SMOOTHING_OF_A_SOFTMAX;
+    return smoothing != null ? smoothing : wanted;
+  }
+
+  boolean labelTree() {
+    return labelTree;
   }
 
   /** How many of so many examples make a step. */

@@ -14,7 +14,7 @@ import org.blocksparse.SparseRows;
 
 /**
  * All examples of a training, with features and labels as numbers. Features that occur too seldom
- * have been left out, and examples that have no label.
+ * have been left out, and examples that have no label, of which only a label tree can learn.
  */
 final class TrainingSet {
   /** So many tell well enough what a label occurs with. */
@@ -71,7 +71,7 @@ final class TrainingSet {
           }
           reading.add(example);
         });
-    if (reading.labelOffsets.size() == 1) {
+    if (reading.labels.size() == 0) {
       throw new IllegalArgumentException("examples: none has a label");
     }
     return new TrainingSet(reading, options);
@@ -89,6 +89,7 @@ final class TrainingSet {
     private final int most;
     private final TextFeatures textFeatures;
     private final int sharedRows;
+    private final boolean takesUnlabelled;
     private boolean text;
     private long examples;
 
@@ -99,6 +100,7 @@ final class TrainingSet {
       this.most = most;
       this.textFeatures = options.textFeatures();
       this.sharedRows = options.sharedRows();
+      this.takesUnlabelled = options.labelTree();
       offsets.add(0);
       labelOffsets.add(0);
     }
@@ -110,7 +112,7 @@ final class TrainingSet {
       } else if (text != example.isText()) {
         throw new IllegalArgumentException("examples: some are texts and others have features");
       }
-      if (example.labels().isEmpty()) {
+      if (example.labels().isEmpty() && !takesUnlabelled) {
         return;
       }
       try {
@@ -274,6 +276,29 @@ final class TrainingSet {
   /** How many features an example has. */
   private int length(int example) {
     return offsets.get(example + 1) - offsets.get(example);
+  }
+
+  /** The label of each example whose turn it is in an epoch, in the given order. */
+  OutputLayer.Targets labelsInTurn(int[] order, int begin, int end, int epoch, long seed) {
+    int[] newOffsets = IntStream.rangeClosed(0, end - begin).toArray();
+    int[] inTurn = new int[end - begin];
+    for (int i = begin; i < end; i++) {
+      inTurn[i - begin] = label(order[i], epoch, seed);
+    }
+    return new OutputLayer.Targets(newOffsets, inTurn);
+  }
+
+  /** All labels of examples, in the given order. */
+  OutputLayer.Targets labels(int[] order, int begin, int end) {
+    int[] newOffsets = new int[end - begin + 1];
+    for (int i = begin; i < end; i++) {
+      newOffsets[i - begin + 1] = newOffsets[i - begin] + labelsOf(order[i]);
+    }
+    int[] all = new int[newOffsets[end - begin]];
+    for (int i = begin; i < end; i++) {
+      labels.copy(labelOffsets.get(order[i]), labelsOf(order[i]), all, newOffsets[i - begin]);
+    }
+    return new OutputLayer.Targets(newOffsets, all);
   }
 
   /**

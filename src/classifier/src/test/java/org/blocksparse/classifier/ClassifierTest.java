@@ -322,7 +322,7 @@ final class ClassifierTest {
   @Test
   void weightsThatAreNotFinite_areTold() {
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
-      classifier.softmax().W1().fill(Float.NaN);
+      classifier.layer().parameters().get("W1").fill(Float.NaN);
       String message = "model: its weights are not finite";
       assertEquals(
           message,
@@ -400,7 +400,8 @@ final class ClassifierTest {
       classifier.export(npz);
       try (NpzFile file = NpzFile.open(npz)) {
         assertEquals(classifier.bag().table().shape(), file.floats("table").shape());
-        assertArrayEquals(classifier.softmax().W1().toArray(), file.floats("W1").toArray());
+        assertArrayEquals(
+            classifier.layer().parameters().get("W1").toArray(), file.floats("W1").toArray());
         assertEquals(classifier.bag().vocabulary(), file.ints("keys").shape().dim(0));
       }
     }
@@ -444,10 +445,11 @@ final class ClassifierTest {
           assertThrows(InvalidInputException.class, () -> narrow.save(file, other)).getMessage());
       Path npz = folder.resolve("model.npz");
       narrow.export(npz);
-      try (HierarchicalSoftmax widened = narrow.softmax().withWeights(ElementType.FLOAT32);
+      try (OutputLayer widened = narrow.layer().withWeights(ElementType.FLOAT32);
           EmbeddingBag bag = narrow.bag().withWeights(ElementType.FLOAT32);
           NpzFile exported = NpzFile.open(npz)) {
-        assertArrayEquals(widened.W2().toArray(), exported.floats("W2").toArray());
+        assertArrayEquals(
+            widened.parameters().get("W2").toArray(), exported.floats("W2").toArray());
         assertArrayEquals(bag.table().toArray(), exported.floats("table").toArray());
       }
     }
@@ -464,7 +466,7 @@ final class ClassifierTest {
       }
     }
     assertEquals(
-        mixed + ": table: is of INT8 for a softmax of FLOAT32",
+        mixed + ": table: is of INT8 for a layer of FLOAT32",
         assertThrows(IOException.class, () -> Classifier.load(mixed)).getMessage());
   }
 

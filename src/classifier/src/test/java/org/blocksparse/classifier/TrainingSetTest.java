@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -96,6 +97,22 @@ final class TrainingSetTest {
     assertEquals(1, set.withSeveralLabels());
     assertEquals(3, set.labelsInTurn());
     assertEquals(List.of("x", "y"), set.labelNames());
+  }
+
+  @Test
+  void targets_areAllLabelsOfEachExample_orTheOneWhoseTurnItIs() {
+    TrainingSet set =
+        TrainingSet.of(
+            Stream.of(
+                Example.ofText("a", "x", "y"), Example.ofText("b"), Example.ofText("c", "z", "x")),
+            TrainingOptions.defaults().withLabelTree());
+    assertEquals(3, set.size());
+    OutputLayer.Targets all = set.labels(new int[] {1, 2, 0, 1}, 1, 4);
+    assertArrayEquals(new int[] {0, 2, 4, 4}, all.offsets());
+    assertArrayEquals(new int[] {2, 0, 0, 1}, all.labels());
+    OutputLayer.Targets inTurn = set.labelsInTurn(new int[] {1, 2, 0}, 1, 3, 4, 7);
+    assertArrayEquals(new int[] {0, 1, 2}, inTurn.offsets());
+    assertArrayEquals(new int[] {set.label(2, 4, 7), set.label(0, 4, 7)}, inTurn.labels());
   }
 
   @Test

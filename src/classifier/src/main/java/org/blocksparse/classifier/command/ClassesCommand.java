@@ -16,7 +16,7 @@ import picocli.CommandLine.Option;
 /** Shows the classes of labels. */
 @Command(
     name = "classes",
-    description = "Prints the labels in each class of the softmax, a class on each line.",
+    description = "Prints the labels in each class of a model, a class on each line.",
     sortOptions = false,
     usageHelpWidth = 100)
 final class ClassesCommand implements Callable<Integer> {

@@ -10,6 +10,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
+import org.blocksparse.classifier.InvalidInputException;
 import org.blocksparse.classifier.Prediction;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -24,7 +25,8 @@ import picocli.CommandLine.Parameters;
       "Prints the likeliest labels of each line, best first, each with its probability; tabs are"
           + " between them.",
       "Labels in the input do not matter. Answers come as soon as lines do, one for each: an empty"
-          + " one for a header, and for what --skip-bad-lines leaves out."
+          + " one for a header, for what --skip-bad-lines leaves out, and where no label is as"
+          + " likely as --threshold."
     },
     sortOptions = false,
     usageHelpWidth = 100)
@@ -51,6 +53,13 @@ final class PredictCommand implements Callable<Integer> {
       description = "Labels of an answer (default: ${DEFAULT-VALUE}).")
   private int top;
 
+  @Option(
+      names = "--threshold",
+      paramLabel = "P",
+      defaultValue = "0",
+      description = "Only those of them with at least this probability (default: all).")
+  private double threshold;
+
   @Mixin private InputOptions input;
 
   @Mixin private Streams streams;
@@ -60,6 +69,10 @@ final class PredictCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     Limits.require("--top", top, 1, Limits.MOST_LABELS);
+    if (!(threshold >= 0 && threshold <= 1)) {
+      throw new InvalidInputException(
+          "--threshold: expected a number in [0, 1] but was " + threshold);
+    }
     PrintWriter out = streams.out();
     String task = Terminal.isThere() ? null : "predicting"; // there the answers tell
     try (Classifier classifier = model.load();
@@ -102,9 +115,12 @@ final class PredictCommand implements Callable<Integer> {
     Streams.flush(out);
   }
 
-  private static String line(List<Prediction> predictions) {
+  private String line(List<Prediction> predictions) {
     StringBuilder line = new StringBuilder();
     for (Prediction prediction : predictions) {
+      if (prediction.probability() < threshold) {
+        break; // so are all others
+      }
       line.append(line.isEmpty() ? "" : "\t").append(Printed.of(prediction.label())).append('\t');
       addProbability(prediction.probability(), line);
     }

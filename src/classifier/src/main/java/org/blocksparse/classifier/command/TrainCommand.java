@@ -75,8 +75,15 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--smoothing",
       paramLabel = "S",
-      description = "Share of each label that is taken to be any label (0.1).")
+      description = "Share of each label that is taken to be any label (0.1; no --label-tree).")
   private Double smoothing;
+
+  @Option(
+      names = "--label-tree",
+      description =
+          "Each label is there or not, whatever others are: learn all labels of an example at once,"
+              + " and from examples without any. Probabilities then do not sum to one.")
+  private boolean labelTree;
 
   @Option(names = "--dimension", paramLabel = "N", description = "Size of vectors (64).")
   private Integer dimension;
@@ -180,6 +187,9 @@ final class TrainCommand implements Callable<Integer> {
     refuse(
         InputOptions.isStandardInput(file) && InputOptions.isStandardInput(validation),
         "--validation: is standard input, from which the examples come");
+    refuse(
+        smoothing != null && labelTree,
+        "--smoothing: expected no --label-tree as well, which has none");
     refuse(chart != null && noChart, "--chart: expected no --no-chart as well");
     boolean isShared = sharedRows != null && sharedRows > 0;
     refuse(
@@ -275,6 +285,7 @@ final class TrainCommand implements Callable<Integer> {
     options = epochs == null ? options : options.withEpochs(epochs);
     options = rate == null ? options : options.withRate(rate);
     options = smoothing == null ? options : options.withSmoothing(smoothing);
+    options = labelTree ? options.withLabelTree() : options;
     options = dimension == null ? options : options.withDimension(dimension);
     options = batch == null ? options : options.withBatch(batch);
     options = wordNgrams == null ? options : options.withWordNgrams(wordNgrams);

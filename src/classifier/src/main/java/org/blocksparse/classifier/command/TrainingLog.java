@@ -27,6 +27,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
 
   private double averageLoss = Double.NaN;
   private long examples;
+  private long read;
   private long withoutLabels;
   private int featuresLeftOut;
   private int withoutFeatures;
@@ -44,6 +45,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
 
   /** Sees an example while it is read. */
   void read(Example example) {
+    read++;
     withoutLabels += example.labels().isEmpty() ? 1 : 0;
   }
 
@@ -66,7 +68,10 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
         "%,d examples, %,d features, %,d labels in %,d classes; read in %.1f s%n",
         count, features, labels, classes, secondsOfReading);
     if (withoutLabels > 0) {
-      out.printf("%,d more have no label and are left out%n", withoutLabels);
+      boolean areLearned = count == read;
+      out.printf(
+          areLearned ? "%,d of them have no label%n" : "%,d more have no label and are left out%n",
+          withoutLabels);
     }
     if (featuresLeftOut > 0) {
       out.printf("%,d more features are left out (--min-count, --max-features)%n", featuresLeftOut);

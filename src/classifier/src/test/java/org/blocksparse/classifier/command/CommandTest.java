@@ -166,6 +166,61 @@ final class CommandTest {
   }
 
   @Test
+  void aLabelTree_isTakenByAllCommands() throws IOException {
+    String one = Texts.lines(2000, LABELS, 1);
+    Files.writeString(training, one + "n1 n2\n".repeat(300) + pairs(2000, 3));
+    Files.writeString(test, pairs(200, 4));
+    String trained = runWell("train", "-o", model, "--label-tree", "--validation", test, training);
+    assertTrue(trained.contains("4,300 examples, "), trained);
+    assertTrue(trained.contains("\n300 of them have no label\n"), trained);
+    assertTrue(trained.contains(", P@1 on validation "), trained);
+    assertTrue(Files.size(folder.resolve("model.png")) > 0);
+    assertTrue(runWell("info", model).contains("layer: LabelTree\n"));
+
+    Path smaller = folder.resolve("smaller");
+    runWell("quantize", model, smaller);
+    Path texts = Files.writeString(folder.resolve("texts"), "my-own6 my-own7\nn1 n2\nmy-own3\n");
+    for (Path file : List.of(model, smaller)) {
+      String tested = runWell("test", file, test, "--top", 2).lines().toList().get(2);
+      assertTrue(Double.parseDouble(tested.strip().split(" +", -1)[1]) > 0.9, tested);
+      List<String> all = runWell("predict", file, texts, "--threshold", 0.5).lines().toList();
+      String probability = "\t(0\\.[5-9]\\d{5}|1\\.0{6})";
+      assertEquals(3, all.size());
+      String first = "label[67]" + probability;
+      assertTrue(all.get(0).matches(first + "\t" + first), all.get(0));
+      assertEquals("", all.get(1));
+      assertTrue(all.get(2).matches("label3" + probability), all.get(2));
+      List<String> top =
+          runWell("predict", file, texts, "--threshold", 0.5, "--top", 1).lines().toList();
+      assertTrue(top.get(0).matches(first), top.get(0));
+      assertEquals(
+          5, runWell("predict", file, texts).lines().toList().get(1).split("\t", -1).length / 2);
+      assertTrue(runWell("classes", file, "--labels", LABELS).contains("label39"));
+      runWell("latency", file, test, "--seconds", 1);
+      runWell("export", file, folder.resolve("model.npz"));
+    }
+  }
+
+  /** Lines with two labels. */
+  private static String pairs(int count, long seed) {
+    List<String> lines = Texts.lines(2 * count, LABELS, seed).lines().toList();
+    StringBuilder pairs = new StringBuilder();
+    for (int line = 0; line < lines.size(); line += 2) {
+      pairs.append(lines.get(line)).append(' ').append(lines.get(line + 1)).append('\n');
+    }
+    return pairs.toString();
+  }
+
+  @Test
+  void aThreshold_isOfASoftmaxToo() throws IOException {
+    Files.write(model, trained);
+    Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n");
+    assertEquals("\n", runWell("predict", model, texts, "--threshold", 1));
+    assertEquals(
+        runWell("predict", model, texts), runWell("predict", model, texts, "--threshold", 0));
+  }
+
+  @Test
   void theLabelPrefix_isThatOfTheTraining_unlessItIsSet() throws IOException {
     Path others = folder.resolve("others");
     Files.writeString(others, Texts.lines(2000, LABELS, 1).replace("__label__", "#"));
@@ -605,6 +660,12 @@ final class CommandTest {
         "train -o {}/m --word-ngrams 2 {}/sparse.txt | --word-ngrams: expected texts, but",
         "train -o {}/m --plain-words {}/sparse.txt | --plain-words: expected texts, but",
         "train -o {}/m --validation {}/sparse.txt {}/train.txt | validation: some have features",
+        "train -o {}/m --label-tree --smoothing 0.1 {}/train.txt | --smoothing: expected no"
+            + " --label-tree as well",
+        "predict {}/none --threshold 1.5       | --threshold: expected a number in [0, 1] but was"
+            + " 1.5",
+        "predict {}/none --threshold NaN       | --threshold: expected a number in [0, 1] but was"
+            + " NaN",
         "export {}/none {}/npz                 | there is no file {}/none",
         "export {}/test.txt {}/test.txt        | NPZ: {}/test.txt is the same file as {}/test.txt",
         "quantize {}/test.txt {}/test.txt      | OUT: {}/test.txt is the same file as {}/test.txt",
