@@ -325,10 +325,9 @@ public final class BlockPlan implements AutoCloseable {
    * steps and what an {@link Epilogue} adds are computed as by any plan.
    *
    * <p>Each element of h becomes the nearest bfloat16, of two the even one: it is off by at most
-   * 2<sup>-8</sup> of its magnitude. NaN stays NaN; magnitudes of 2<sup>128</sup> -
-   * 2<sup>119</sup> and more become infinite. The product of two bfloat16 is a float, exactly, and
-   * sums are floats. So the error of each element, from h as it was and the weights as they are
-   * stored, is at most
+   * 2<sup>-8</sup> of its magnitude. NaN stays NaN; magnitudes of 2<sup>128</sup> - 2<sup>119</sup>
+   * and more become infinite. The product of two bfloat16 is a float, exactly, and sums are floats.
+   * So the error of each element, from h as it was and the weights as they are stored, is at most
    *
    * <pre>{@code
    * 2^-8 * S  +  1.01 * k * 2^-24 * (|s| + S)  +  2^-126 * sum (2 + |h| + |W|)
