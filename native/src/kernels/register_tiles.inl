@@ -11,8 +11,8 @@ constexpr int32_t kLineBytes = 64;
 
 INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
-// Steps of k in a piece, of pieces of equal size: a multiple of `unit`, and at most `most`, which is
-// one.
+// Steps of k in a piece, of pieces of equal size: a multiple of `unit`, and at most `most`, which
+// is one.
 INLINE int32_t steps_of_piece(int32_t k, int32_t most, int32_t unit) {
   const int32_t pieces = (k - 1) / most + 1;
   return ((k - 1) / pieces / unit + 1) * unit;
