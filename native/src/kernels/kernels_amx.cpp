@@ -53,6 +53,9 @@ bool ask_for_registers() {
 #endif
 }
 
+// What was stored is in memory. GCC does not know that an instruction reads it, or how much.
+INLINE void publish(const void* memory) { __asm__ volatile("" : : "r"(memory) : "memory"); }
+
 // All registers hold 16 rows of 64 bytes.
 void configure() {
   struct {
@@ -66,11 +69,9 @@ void configure() {
     layout.row_bytes[i] = kLineBytes;
     layout.rows[i] = kAmxRows;
   }
+  publish(&layout);
   _tile_loadconfig(&layout);
 }
-
-// What was stored is in memory. GCC does not know that the instruction reads it.
-INLINE void publish(const pair* memory) { __asm__ volatile("" : : "r"(memory) : "memory"); }
 
 // The rows of a call.
 struct row_list {
@@ -175,15 +176,9 @@ void fetch_part(const block_of<bfloat16>& next, int32_t width, int32_t steps, in
   }
 }
 
-}  // namespace
-
-void blocksparse::gemm_rounded_amx(const gemm_work& work) {
-  static const bool may_use_registers = ask_for_registers();
+// Not inlined: what calls it has no room on the stack for what it does instead.
+[[gnu::noinline]] void multiply_on_amx(const gemm_work& work) {
   const row_list rows(work);
-  if (!may_use_registers || rows.count < kLeastRows) {
-    kAvx512Kernels.gemm_rounded(work);
-    return;
-  }
   const block_of<bfloat16> w(work.w);
   const block_of<bfloat16> next_block(work.next);
   const column_tiles tiles(work.columns);
@@ -221,4 +216,27 @@ void blocksparse::gemm_rounded_amx(const gemm_work& work) {
     }
   }
   _tile_release();
+}
+
+bool may_use_registers() {
+  static const bool may = ask_for_registers();
+  return may;
+}
+
+int32_t rows_of(const gemm_work& work) {
+  int32_t count = 0;
+  for (int32_t i = 0; i < work.tile_count; ++i) {
+    count += work.tiles[i].rows;
+  }
+  return count;
+}
+
+}  // namespace
+
+void blocksparse::gemm_rounded_amx(const gemm_work& work) {
+  if (rows_of(work) >= kLeastRows && may_use_registers()) {
+    multiply_on_amx(work);
+  } else {
+    kAvx512Kernels.gemm_rounded(work);
+  }
 }

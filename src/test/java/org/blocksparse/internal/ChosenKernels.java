@@ -28,7 +28,7 @@ public final class ChosenKernels implements AutoCloseable {
       chosen.setAccessible(true);
       chosen.set(null, kernels);
     } catch (ReflectiveOperationException e) {
-      throw new AssertionError(e);
+      throw new LinkageError(e.getMessage(), e);
     }
   }
 }

@@ -75,6 +75,8 @@ final class ScarcityOperands implements AutoCloseable {
   private final OptimizerState state;
   private final BlockPlan plan;
   private final BlockPlan rounding;
+  private final BlockPlan roundingFew;
+  private final FloatTensor fewRows;
   private final HierarchicalSoftmax layer;
   private final HierarchicalSoftmax trained;
   private final FloatTensor x;
@@ -113,6 +115,8 @@ final class ScarcityOperands implements AutoCloseable {
     state = OptimizerState.of(sum, biases);
     plan = BlockPlan.of(idx, idx, BLOCKS, BLOCKS);
     rounding = BlockPlan.dense(BATCH * 2 * SIZE / BLOCKS).withRoundedInputs();
+    roundingFew = BlockPlan.dense(5).withRoundedInputs();
+    fewRows = FloatTensor.of(numbers(random, 5 * BLOCKS), 5, 1, BLOCKS);
     layer = HierarchicalSoftmax.builder(SIZE, 1000).seed(1).build();
     trained = HierarchicalSoftmax.builder(SIZE, 1000).seed(2).build();
     x = FloatTensor.of(numbers(random, BATCH * SIZE), BATCH, SIZE);
@@ -233,6 +237,9 @@ final class ScarcityOperands implements AutoCloseable {
     operations.put(
         "dot of rounded rows",
         () -> SparseBlockDot.apply(roundedW, rows, rounding, Epilogue.none()).close());
+    operations.put(
+        "dot of few rounded rows",
+        () -> SparseBlockDot.apply(roundedW, fewRows, roundingFew, Epilogue.none()).close());
     operations.put("dot", () -> SparseBlockDot.apply(W, h, b, plan).close());
     operations.put("dot without a plan", () -> SparseBlockDot.apply(W, h, idx, b, idx).close());
     operations.put("dot into", () -> SparseBlockDot.apply(W, h, b, plan, out));
@@ -431,6 +438,8 @@ final class ScarcityOperands implements AutoCloseable {
             narrowW,
             roundedW,
             rounding,
+            roundingFew,
+            fewRows,
             h,
             b,
             out,

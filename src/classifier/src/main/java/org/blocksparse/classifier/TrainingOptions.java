@@ -467,7 +467,8 @@ public final class TrainingOptions {
   int classes(int labels, int examples, int withSeveralLabels, int ofEpochs) {
     boolean haveOneLabel = withSeveralLabels <= MOST_WITH_SEVERAL_LABELS * examples;
     long scores = (long) labels * examples * ofEpochs;
-    boolean isOne = labels <= FEW_LABELS || (haveOneLabel && scores <= FEW_SCORES);
+    boolean isPlain = !labelTree && haveOneLabel && scores <= FEW_SCORES;
+    boolean isOne = labels <= FEW_LABELS || isPlain;
     int wanted = isOne ? 1 : ClassAssignment.defaultCount(labels);
     return classes > 0 ? Math.min(classes, labels) : wanted;
   }

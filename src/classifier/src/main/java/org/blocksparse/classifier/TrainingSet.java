@@ -14,7 +14,7 @@ import org.blocksparse.SparseRows;
 
 /**
  * All examples of a training, with features and labels as numbers. Features that occur too seldom
- * have been left out, and examples that have no label, of which only a label tree can learn.
+ * have been left out, and so have examples without a label, unless it is for a label tree.
  */
 final class TrainingSet {
   /** So many tell well enough what a label occurs with. */

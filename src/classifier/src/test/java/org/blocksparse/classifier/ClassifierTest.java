@@ -246,6 +246,9 @@ final class ClassifierTest {
     assertEquals(1, options.classes(1024, 1_000_000, 0, 3));
     assertEquals(ClassAssignment.defaultCount(1025), options.classes(1025, 1_000_000, 0, 3));
     assertEquals(1, options.classes(10_000, 20_000, 0, 5));
+    assertEquals(1, options.withLabelTree().classes(1024, 20_000, 0, 5));
+    assertEquals(
+        ClassAssignment.defaultCount(1025), options.withLabelTree().classes(1025, 20_000, 0, 5));
     assertEquals(ClassAssignment.defaultCount(10_001), options.classes(10_001, 20_000, 0, 5));
     assertEquals(1, options.classes(5_000, 2_000, 200, 20));
     assertEquals(

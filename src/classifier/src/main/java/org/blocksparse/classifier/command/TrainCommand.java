@@ -129,8 +129,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--classes",
       paramLabel = "N",
       description =
-          "Classes of labels; by default 1 for up to 1024 or few examples with one label each, else"
-              + " what is fastest.")
+          "Classes of labels; by default 1 for up to 1024 or few examples with one label each (but"
+              + " with --label-tree), else what is fastest.")
   private Integer classes;
 
   @Option(
@@ -188,7 +188,7 @@ final class TrainCommand implements Callable<Integer> {
         InputOptions.isStandardInput(file) && InputOptions.isStandardInput(validation),
         "--validation: is standard input, from which the examples come");
     refuse(
-        smoothing != null && labelTree,
+        smoothing != null && smoothing != 0 && labelTree,
         "--smoothing: expected no --label-tree as well, which has none");
     refuse(chart != null && noChart, "--chart: expected no --no-chart as well");
     boolean isShared = sharedRows != null && sharedRows > 0;
