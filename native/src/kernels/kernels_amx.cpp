@@ -197,13 +197,13 @@ void fetch_part(const block_of<bfloat16>& next, int32_t width, int32_t steps, in
       const int32_t column = tiles.begin(j);
       const int32_t width = tiles.width(j);
       pack_panel(w.from(p, column), steps, width, pairs, panel);
-      block_of<bfloat16> next = next_block;
-      if (j + 1 < tiles.count()) {
-        next = w.from(p, tiles.begin(j + 1));
-      } else {
+      const bool is_last = j + 1 == tiles.count();
+      if (is_last) {
         prefetch_for_reading(work, p + steps, least(piece, work.k - p - steps));
-        next = p + steps < work.k ? w.from(p + steps, 0) : next_block;
       }
+      const block_of<bfloat16> next = !is_last             ? w.from(p, tiles.begin(j + 1))
+                                      : p + steps < work.k ? w.from(p + steps, 0)
+                                                           : next_block;
       const float* const begin = common_begin(work, p, column);
       for (int32_t g = 0; g < groups; ++g) {
         fetch_part(next, width, steps, g, groups);

@@ -6,7 +6,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 /**
  * A product of rows with blocks; see {@link Kernels#blockGemm}.
  *
- * @param roundsA whether a is rounded; see {@link Kernels#blockGemmRounded}
+ * @param roundsA whether a is rounded
  * @param bias rows, one for each written block, that the sums begin with, or null
  * @param inputBias what is added for each row that is read, or null
  * @param accumulate whether c is added to
@@ -42,6 +42,7 @@ public record BlockProduct(
           rows.columnBegin(),
           rows.columnEnd(),
           inputBias.gate,
+          false,
           inputBias.bias,
           bias,
           accumulate,
@@ -51,14 +52,17 @@ public record BlockProduct(
   }
 
   private void multiply(Kernels kernels, RowSelection rows, Rows start, boolean adds) {
-    int begin = rows.begin();
-    int end = rows.end();
-    int first = rows.columnBegin();
-    int last = rows.columnEnd();
-    if (roundsA) {
-      kernels.blockGemmRounded(schedule, begin, end, first, last, a, w, start, adds, c);
-    } else {
-      kernels.blockGemm(schedule, begin, end, first, last, a, w, start, adds, c);
-    }
+    kernels.blockGemm(
+        schedule,
+        rows.begin(),
+        rows.end(),
+        rows.columnBegin(),
+        rows.columnEnd(),
+        a,
+        roundsA,
+        w,
+        start,
+        adds,
+        c);
   }
 }

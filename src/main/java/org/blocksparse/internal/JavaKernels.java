@@ -37,42 +37,6 @@ public final class JavaKernels extends JavaRowKernels {
       int columnBegin,
       int columnEnd,
       Rows a,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c) {
-    multiply(
-        schedule, chunkBegin, chunkEnd, columnBegin, columnEnd, a, false, w, bias, accumulate, c);
-  }
-
-  @Override
-  public void blockGemmRounded(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      Rows a,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c) {
-    multiply(
-        schedule, chunkBegin, chunkEnd, columnBegin, columnEnd, a, true, w, bias, accumulate, c);
-  }
-
-  private static float roundedToBfloat16(float x) {
-    WeightType type = WeightType.BFLOAT16;
-    return Float.isNaN(x) ? x : type.widen(type.narrow(x));
-  }
-
-  private static void multiply(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      Rows a,
       boolean roundsA,
       Blocks w,
       Rows bias,
@@ -118,6 +82,11 @@ public final class JavaKernels extends JavaRowKernels {
         }
       }
     }
+  }
+
+  private static float roundedToBfloat16(float x) {
+    WeightType type = WeightType.BFLOAT16;
+    return Float.isNaN(x) ? x : type.widen(type.narrow(x));
   }
 
   @Override

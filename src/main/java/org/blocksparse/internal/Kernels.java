@@ -35,6 +35,8 @@ public interface Kernels {
    * The rows of c that the chunks write become (or get added, with {@code accumulate}) the sums of
    * their rows of a times blocks of w, whose elements may be of any type.
    *
+   * @param roundsA whether elements of a are rounded to bfloat16; w is of that type then, and not
+   *     transposed
    * @param bias rows, one for each written block, that the sum starts from, or null
    */
   void blockGemm(
@@ -44,22 +46,7 @@ public interface Kernels {
       int columnBegin,
       int columnEnd,
       Rows a,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c);
-
-  /**
-   * As {@link #blockGemm}, with the elements of a rounded to bfloat16; w is of that type and not
-   * transposed.
-   */
-  void blockGemmRounded(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      Rows a,
+      boolean roundsA,
       Blocks w,
       Rows bias,
       boolean accumulate,

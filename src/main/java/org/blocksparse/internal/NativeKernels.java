@@ -80,11 +80,12 @@ public final class NativeKernels extends NativeRowKernels {
       int columnBegin,
       int columnEnd,
       Rows a,
+      boolean roundsA,
       Blocks w,
       Rows bias,
       boolean accumulate,
       Rows c) {
-    if (w.type() != WeightType.FLOAT32) {
+    if (roundsA || w.type() != WeightType.FLOAT32) {
       check(
           TypedProducts.blockGemm(
               isa,
@@ -94,7 +95,7 @@ public final class NativeKernels extends NativeRowKernels {
               columnBegin,
               columnEnd,
               a,
-              false,
+              roundsA,
               w,
               bias,
               accumulate,
@@ -137,35 +138,6 @@ public final class NativeKernels extends NativeRowKernels {
               scratch == null ? 0 : scratch.storage().elements()),
           "blocksparse_block_gemm_f32");
     }
-  }
-
-  @Override
-  public void blockGemmRounded(
-      GemmSchedule schedule,
-      int chunkBegin,
-      int chunkEnd,
-      int columnBegin,
-      int columnEnd,
-      Rows a,
-      Blocks w,
-      Rows bias,
-      boolean accumulate,
-      Rows c) {
-    check(
-        TypedProducts.blockGemm(
-            isa,
-            schedule,
-            chunkBegin,
-            chunkEnd,
-            columnBegin,
-            columnEnd,
-            a,
-            true,
-            w,
-            bias,
-            accumulate,
-            c),
-        "blocksparse_block_gemm_typed_f32");
   }
 
   @Override

@@ -98,6 +98,7 @@ public final class SelfTest {
             0,
             w.outSize(),
             a,
+            false,
             w,
             null,
             false,

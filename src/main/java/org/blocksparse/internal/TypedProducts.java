@@ -9,11 +9,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 final class TypedProducts {
   private TypedProducts() {}
 
-  /**
-   * See {@link Kernels#blockGemm}; returns the status.
-   *
-   * @param roundsA see {@link Kernels#blockGemmRounded}
-   */
+  /** See {@link Kernels#blockGemm}; returns the status. */
   static int blockGemm(
       int isa,
       GemmSchedule schedule,

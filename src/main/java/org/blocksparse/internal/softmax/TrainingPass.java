@@ -216,7 +216,7 @@ public final class TrainingPass {
               int first = chunkStarts[block];
               int last = chunkStarts[block + 1];
               kernels.blockGemm(
-                  opened, first, last, 0, sizes.slots(), x, w2, b2, false, slotLogits);
+                  opened, first, last, 0, sizes.slots(), x, false, w2, b2, false, slotLogits);
               slotLoss.run(kernels, opened, first, last);
               if (toX != null) {
                 kernels.blockGemm(
@@ -226,6 +226,7 @@ public final class TrainingPass {
                     0,
                     sizes.features(),
                     slotLogits,
+                    false,
                     w2Transposed,
                     null,
                     toX.isDirect(),

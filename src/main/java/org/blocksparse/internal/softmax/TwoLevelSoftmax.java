@@ -159,7 +159,7 @@ public final class TwoLevelSoftmax {
         Engine.work(schedule.pairs(), sizes.features(), slots),
         (begin, end) -> {
           for (int c = begin; c < end; c++) {
-            kernels.blockGemm(schedule, c, c + 1, 0, slots, x, w2, b2, false, result);
+            kernels.blockGemm(schedule, c, c + 1, 0, slots, x, false, w2, b2, false, result);
             link.apply(kernels, logarithm, schedule, c, c + 1, valid, scale, result);
           }
         });
