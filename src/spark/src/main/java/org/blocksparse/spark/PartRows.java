@@ -19,8 +19,11 @@ import java.util.List;
  * row takes 16 bytes of the heap, and 8 more while an epoch is put into order.
  */
 final class PartRows implements AutoCloseable {
+  /** Most classes have few rows: the first segment is small, and each as large as all before. */
+  private static final int FIRST_SEGMENT_BYTES = 64 << 10;
+
   private static final int SEGMENT_BYTES = 4 << 20;
-  private static final int HEAP_SEGMENTS = 8;
+  private static final int HEAP_BYTES = 32 << 20;
 
   private final int features;
   private final List<ByteBuffer> segments = new ArrayList<>();
@@ -31,6 +34,7 @@ final class PartRows implements AutoCloseable {
 
   private int count;
   private int runBegin;
+  private long segmentBytes;
   private Path file;
   private FileChannel channel;
 
@@ -43,8 +47,10 @@ final class PartRows implements AutoCloseable {
   void add(long hash, byte[] row) throws IOException {
     ByteBuffer last = segments.isEmpty() ? null : segments.get(segments.size() - 1);
     if (last == null || last.remaining() < row.length) {
-      last = newSegment(Math.max(SEGMENT_BYTES, row.length));
+      long usual = Math.min(SEGMENT_BYTES, Math.max(FIRST_SEGMENT_BYTES, segmentBytes));
+      last = newSegment((int) Math.max(usual, row.length));
       segments.add(last);
+      segmentBytes += last.capacity();
     }
     if (count == hashes.length) {
       int length = Math.toIntExact(Math.min(Integer.MAX_VALUE - 8, 2L * count));
@@ -61,7 +67,7 @@ final class PartRows implements AutoCloseable {
   }
 
   private ByteBuffer newSegment(int bytes) throws IOException {
-    if (segments.size() < HEAP_SEGMENTS) {
+    if (segmentBytes + bytes <= HEAP_BYTES) {
       return ByteBuffer.allocate(bytes);
     }
     if (channel == null) {
