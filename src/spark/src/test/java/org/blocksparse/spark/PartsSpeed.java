@@ -164,6 +164,23 @@ final class PartsSpeed {
       return TIMES * ROWS * (row + level * shape.classes);
     }
 
+    double makespan(Shape shape, int slots) {
+      double longest = 0;
+      for (int c = 0; c < shape.classes; c++) {
+        longest = Math.max(longest, someClass(shape, c));
+      }
+      return Math.max(
+          classLevel(shape), Math.max(longest, classes(shape) / (slots - 1)));
+    }
+
+    double classes(Shape shape) {
+      double sum = 0;
+      for (int c = 0; c < shape.classes; c++) {
+        sum += someClass(shape, c);
+      }
+      return sum;
+    }
+
     double someClass(Shape shape, int number) {
       return TIMES * shape.slots * (product * shape.rows[number] + block * shape.blocks[number]);
     }
@@ -175,19 +192,26 @@ final class PartsSpeed {
     }
   }
 
+  /** The number of classes that the model finds the fastest, going up by eighths. */
+  private int fastest(int slots, Costs costs) {
+    int best = 1;
+    double least = Double.POSITIVE_INFINITY;
+    for (int count = 16; count <= ClassAssignment.defaultCount(LABELS); count += count / 8) {
+      double makespan = costs.makespan(shape(ClassAssignment.contiguous(LABELS, count)), slots);
+      if (makespan < least) {
+        least = makespan;
+        best = count;
+      }
+    }
+    return best;
+  }
+
   private void simulate(int slots, Costs costs, double whole) throws IOException {
-    double ratio = (costs.product + costs.block) / costs.level;
-    int count = (int) Math.round(Math.sqrt(LABELS * ratio / (slots - 1)));
-    ClassAssignment classes = ClassAssignment.contiguous(LABELS, count);
+    ClassAssignment classes = ClassAssignment.contiguous(LABELS, fastest(slots, costs));
     Shape shape = shape(classes);
     double[] parts = faster(parts(classes), faster(parts(classes), parts(classes)));
     Packing packing = Packing.of(shape.rows, TrainingJob.TASKS_PER_SLOT * slots);
-    double[] modelled = new double[count];
-    Arrays.setAll(modelled, c -> costs.someClass(shape, c));
-    double byModel =
-        Math.max(
-            costs.classLevel(shape),
-            Math.max(sum(modelled, 0) / (slots - 1), Arrays.stream(modelled).max().getAsDouble()));
+    double byModel = costs.makespan(shape, slots);
     double simulated = makespan(packing, parts, slots);
     System.out.printf(
         "%d slots, %d classes: by measured parts %.2f s, by the model %.2f s, ratio %.2f;"
@@ -203,7 +227,7 @@ final class PartsSpeed {
         costs.classLevel(shape),
         Arrays.stream(parts).skip(1).max().getAsDouble(),
         sum(parts, 1) / (slots - 1),
-        sum(modelled, 0) / (slots - 1),
+        costs.classes(shape) / (slots - 1),
         whole / simulated);
   }
 

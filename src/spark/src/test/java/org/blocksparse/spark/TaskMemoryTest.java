@@ -24,6 +24,9 @@ final class TaskMemoryTest {
   private static final int LABELS = 250_000;
   private static final int CLASSES = 500;
 
+  /** A batch of one row, and what its step writes beside gradients. */
+  private static final long OF_A_STEP = 100_000;
+
   @ParameterizedTest
   @CsvSource({"sgd, 1", "adagrad, 2", "adam, 3"})
   void outsideOfTheHeap_thereAreWeightsAndWhatTheOptimizerRemembers(String rule, int times)
@@ -33,9 +36,11 @@ final class TaskMemoryTest {
         HierarchicalSoftmax.builder(FEATURES, LABELS)
             .classes(classes)
             .workers(Workers.callingThread());
-    long ofBlock = 4L * times * (FEATURES + 1);
-    assertTakesAtMost(ofBlock * classes.slots(), builder, classes, 3, rule);
-    assertTakesAtMost(2 * ofBlock * CLASSES, builder, classes, SoftmaxPart.CLASS_LEVEL, rule);
+    long gradient = rule.equals("sgd") ? 0 : 4L * FEATURES * CLASSES; // as many slots as classes
+    long weights = 4L * (FEATURES + 1) * CLASSES;
+    assertTakesAtMost(times * weights + gradient, builder, classes, 3, rule);
+    assertTakesAtMost(
+        2 * times * weights + gradient, builder, classes, SoftmaxPart.CLASS_LEVEL, rule);
   }
 
   private static void assertTakesAtMost(
@@ -60,7 +65,7 @@ final class TaskMemoryTest {
       rows.end();
       new PartTrainer(plan, classes, part, rows).train();
       long taken = FloatTensor.allocatedBytes() - before;
-      assertTrue(taken <= bytes * 1.02, part + ": " + taken + " bytes, expected " + bytes);
+      assertTrue(taken <= bytes + OF_A_STEP, part + ": " + taken + " bytes, expected " + bytes);
     }
   }
 
@@ -75,9 +80,9 @@ final class TaskMemoryTest {
 
   /** Mapped memory is not of the heap. */
   @Test
-  void onTheHeap_thereAre32MiBOfRows() throws IOException {
+  void onTheHeap_thereAreUpTo32MiBOfRows() throws IOException {
     long allocated = allocatedBy(EncodedRow.of(1, 1, ones(1 << 16)), 400); // 100 MiB
-    assertTrue(allocated >= 31 << 20 && allocated <= 34 << 20, allocated + " bytes");
+    assertTrue(allocated > 27 << 20 && allocated < 33 << 20, allocated + " bytes");
   }
 
   @Test
