@@ -370,7 +370,7 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * Loads what {@link #save(Path)} has written, or {@link HierarchicalSoftmax#save(Path,
+   * Loads what {@link #save(Path)} has written, or {@link TwoLevelLayer#save(Path,
    * SaveOptions)} with a bag. The file may come from anybody.
    *
    * @throws FileFormatException if the file does not hold a bag; it names the tensor and the reason

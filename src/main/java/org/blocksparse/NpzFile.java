@@ -90,7 +90,7 @@ public final class NpzFile implements AutoCloseable {
 
   /**
    * Writes tensors as arrays of float32 or int32 in C order, not compressed; the file is there as a
-   * whole or not at all, and keeps its mode, as {@link HierarchicalSoftmax#save(Path, SaveOptions)}
+   * whole or not at all, and keeps its mode, as {@link TwoLevelLayer#save(Path, SaveOptions)}
    * does.
    *
    * @param tensors by the names that the arrays get

@@ -26,6 +26,7 @@ import org.blocksparse.LoadOptions;
 import org.blocksparse.Metrics;
 import org.blocksparse.NpzFile;
 import org.blocksparse.SaveOptions;
+import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -325,7 +326,7 @@ final class ClassifierTest {
   @Test
   void weightsThatAreNotFinite_areTold() {
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
-      classifier.layer().parameters().get("W1").fill(Float.NaN);
+      classifier.layer().W1().fill(Float.NaN);
       String message = "model: its weights are not finite";
       assertEquals(
           message,
@@ -403,8 +404,7 @@ final class ClassifierTest {
       classifier.export(npz);
       try (NpzFile file = NpzFile.open(npz)) {
         assertEquals(classifier.bag().table().shape(), file.floats("table").shape());
-        assertArrayEquals(
-            classifier.layer().parameters().get("W1").toArray(), file.floats("W1").toArray());
+        assertArrayEquals(classifier.layer().W1().toArray(), file.floats("W1").toArray());
         assertEquals(classifier.bag().vocabulary(), file.ints("keys").shape().dim(0));
       }
     }
@@ -448,11 +448,10 @@ final class ClassifierTest {
           assertThrows(InvalidInputException.class, () -> narrow.save(file, other)).getMessage());
       Path npz = folder.resolve("model.npz");
       narrow.export(npz);
-      try (OutputLayer widened = narrow.layer().withWeights(ElementType.FLOAT32);
+      try (TwoLevelLayer widened = narrow.layer().withWeights(ElementType.FLOAT32);
           EmbeddingBag bag = narrow.bag().withWeights(ElementType.FLOAT32);
           NpzFile exported = NpzFile.open(npz)) {
-        assertArrayEquals(
-            widened.parameters().get("W2").toArray(), exported.floats("W2").toArray());
+        assertArrayEquals(widened.W2().toArray(), exported.floats("W2").toArray());
         assertArrayEquals(bag.table().toArray(), exported.floats("table").toArray());
       }
     }
