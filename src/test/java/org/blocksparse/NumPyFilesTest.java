@@ -423,9 +423,9 @@ final class NumPyFilesTest {
 
   private static void zeros(OutputStream out, long bytes) throws IOException {
     out.write(npy(1, 0, header("<f4", Long.toString(bytes / 4)), 0));
-    byte[] chunk = new byte[1 << 20];
-    for (long done = 0; done < bytes; done += chunk.length) {
-      out.write(chunk);
+    byte[] piece = new byte[1 << 20];
+    for (long done = 0; done < bytes; done += piece.length) {
+      out.write(piece);
     }
   }
 
