@@ -11,7 +11,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -124,21 +123,6 @@ final class ClassifierTest {
           classifier.evaluate(examples.stream(), 1, told::add).precision(1));
       assertEquals(unknown, told);
     }
-  }
-
-  @Test
-  void equalSeedsGiveEqualFiles_withAnyWorkers() throws IOException {
-    byte[] first = saved(SMALL.withSeed(3));
-    assertArrayEquals(first, saved(SMALL.withSeed(3).withWorkers(Workers.callingThread())));
-    assertFalse(Arrays.equals(first, saved(SMALL.withSeed(4))));
-  }
-
-  private byte[] saved(TrainingOptions options) throws IOException {
-    Path file = folder.resolve("seeded");
-    try (Classifier classifier = trained(options.withEpochs(1))) {
-      classifier.save(file);
-    }
-    return Files.readAllBytes(file);
   }
 
   @Test

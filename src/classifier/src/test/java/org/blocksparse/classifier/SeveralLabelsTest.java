@@ -136,11 +136,13 @@ final class SeveralLabelsTest {
     }
   }
 
-  @Test
-  void equalSeedsGiveEqualFilesOfATree_withAnyWorkers() throws IOException {
-    byte[] first = saved(TREE.withSeed(3));
-    assertArrayEquals(first, saved(TREE.withSeed(3).withWorkers(Workers.callingThread())));
-    assertFalse(Arrays.equals(first, saved(TREE.withSeed(4))));
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void equalSeedsGiveEqualFiles_withAnyWorkers(boolean labelTree) throws IOException {
+    TrainingOptions options = labelTree ? TREE : SOFTMAX;
+    byte[] first = saved(options.withSeed(3));
+    assertArrayEquals(first, saved(options.withSeed(3).withWorkers(Workers.callingThread())));
+    assertFalse(Arrays.equals(first, saved(options.withSeed(4))));
   }
 
   private byte[] saved(TrainingOptions options) throws IOException {
