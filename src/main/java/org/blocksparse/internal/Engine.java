@@ -147,7 +147,7 @@ public final class Engine {
   }
 
   /** Something done to rows, element by element. */
-  private interface RowStep {
+  private interface RowOperation {
     void run(Kernels kernels, RowSelection rows);
   }
 
@@ -158,7 +158,7 @@ public final class Engine {
    * @param wholeRows whether it needs all columns at once: where the product is cut by columns, it
    *     then follows in a pass of its own
    */
-  private void gemm(BlockProduct product, RowStep then, boolean wholeRows) {
+  private void gemm(BlockProduct product, RowOperation then, boolean wholeRows) {
     Kernels used = kernels();
     GemmSchedule schedule = product.schedule();
     int chunks = schedule.chunks();
@@ -174,7 +174,7 @@ public final class Engine {
     }
     int width = bandWidth(n, ceilDiv(ENOUGH_TASKS, chunks));
     int bands = Math.toIntExact(ceilDiv(n, width));
-    RowStep fused = wholeRows && bands > 1 ? null : then;
+    RowOperation fused = wholeRows && bands > 1 ? null : then;
     boolean few = fused != null || product.inputBias() != null; // chunks at a time
     scheduler.run(
         Math.multiplyExact(chunks, bands),
@@ -213,12 +213,12 @@ public final class Engine {
   }
 
   /**
-   * Runs a step on all rows.
+   * Does something to all rows.
    *
    * @param n columns of a row
    * @param wholeRows whether rows must not be cut
    */
-  private void forEachRow(long count, int n, boolean wholeRows, RowStep step) {
+  private void forEachRow(long count, int n, boolean wholeRows, RowOperation operation) {
     Kernels used = kernels();
     if (count == 0) {
       return;
@@ -235,7 +235,7 @@ public final class Engine {
             // Whole rows, where there is more than one.
             boolean whole = bands == 1;
             int rows = whole ? end - task : 1;
-            step.run(
+            operation.run(
                 used,
                 new RowSelection(
                     null, row, row + rows, column, whole ? n : bandEnd(column, width, n)));
