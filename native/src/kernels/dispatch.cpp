@@ -55,8 +55,7 @@ bool has_amx_bf16(int32_t best_isa) {
   constexpr uint64_t kAvx512Bf16 = bit(5);                    // 7.1, eax
   constexpr uint64_t kAmxState = bit(17) | bit(18);
   uint32_t eax, ebx, ecx, edx;
-  return kMayAskForAmx && best_isa == BLOCKSPARSE_AVX512 &&
-         has_all(enabled_states(), kAmxState) &&
+  return kMayAskForAmx && best_isa == BLOCKSPARSE_AVX512 && has_all(enabled_states(), kAmxState) &&
          __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
          has_all(edx, kAmxBf16 | kAmxTile) && eax >= 1 &&
          __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && has_all(eax, kAvx512Bf16);
