@@ -81,7 +81,9 @@ final class ActivationCall {
     requireApart(aName, a, "gate", gate);
     requireSameOrApart(aName, a, "z", z);
     try (Lease lease = new Lease().of("z", z).of("gate", gate).writing(aName, a)) {
-      workers.engine().activation(activation.input(n, KernelOperands.rows(z), gate), KernelOperands.rows(a));
+      workers
+          .engine()
+          .activation(activation.input(n, KernelOperands.rows(z), gate), KernelOperands.rows(a));
     }
   }
 

@@ -21,8 +21,8 @@ import org.blocksparse.internal.softmax.ClassTable;
  * have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots empty,
  * which cost memory and time but get no probability.
  *
- * <p>An output that was {@linkplain TwoLevelLayer#retire retired} lives nowhere: its class
- * and its slot are -1.
+ * <p>An output that was {@linkplain TwoLevelLayer#retire retired} lives nowhere: its class and its
+ * slot are -1.
  *
  * <p>Immutable.
  */

@@ -370,8 +370,8 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * Loads what {@link #save(Path)} has written, or {@link TwoLevelLayer#save(Path,
-   * SaveOptions)} with a bag. The file may come from anybody.
+   * Loads what {@link #save(Path)} has written, or {@link TwoLevelLayer#save(Path, SaveOptions)}
+   * with a bag. The file may come from anybody.
    *
    * @throws FileFormatException if the file does not hold a bag; it names the tensor and the reason
    * @throws IOException if the file cannot be read

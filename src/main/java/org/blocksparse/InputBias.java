@@ -303,7 +303,8 @@ public final class InputBias {
 
   private static BagTable table(BlockPlan plan, FloatTensor bias) {
     int oSize = (int) bias.shape().dim(1);
-    return new BagTable(plan.workers().engine(), KernelOperands.table(bias), oSize, Bags.Reduction.SUM);
+    return new BagTable(
+        plan.workers().engine(), KernelOperands.table(bias), oSize, Bags.Reduction.SUM);
   }
 
   /** For each sample the sum of its rows of gradOut, which all got the same of the bias. */

@@ -39,8 +39,8 @@ import org.blocksparse.internal.softmax.Link;
  *
  * <p><b>Numbers.</b> Logits of any finite size give finite log probabilities and losses. Each level
  * has its own error of at most 6 ulp in a log probability and 4 ulp in a probability or a gradient,
- * near 0 and near 1 alike, and what the rounding of the logits brings ({@link SparseBlockGemv}).
- * A NaN in x stays in its row.
+ * near 0 and near 1 alike, and what the rounding of the logits brings ({@link SparseBlockGemv}). A
+ * NaN in x stays in its row.
  */
 public final class LabelTree extends TwoLevelLayer {
   LabelTree(LayerContent content) {

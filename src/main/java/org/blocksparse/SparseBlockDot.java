@@ -405,7 +405,13 @@ public final class SparseBlockDot {
       ProductEvent event = Recorder.product();
       plan.workers()
           .engine()
-          .outer(outer, alpha, KernelOperands.rows(h), KernelOperands.rows(gradOut), accumulate, blocks);
+          .outer(
+              outer,
+              alpha,
+              KernelOperands.rows(h),
+              KernelOperands.rows(gradOut),
+              accumulate,
+              blocks);
       if (event != null) {
         event.record("gradW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());
       }

@@ -94,7 +94,9 @@ public final class SparseBlockOuter {
       OuterSchedule outer = plan.outer(lease);
       Blocks blocks = KernelOperands.blocks(o);
       ProductEvent event = Recorder.product();
-      plan.workers().engine().outer(outer, alpha, KernelOperands.rows(x), KernelOperands.rows(y), true, blocks);
+      plan.workers()
+          .engine()
+          .outer(outer, alpha, KernelOperands.rows(x), KernelOperands.rows(y), true, blocks);
       if (event != null) {
         event.record("gradW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());
       }

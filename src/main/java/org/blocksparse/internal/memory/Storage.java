@@ -80,8 +80,7 @@ public final class Storage {
     }
   }
 
-  private Storage(
-      long elements, long address, Buffers buffers, MappedFile mapping, Runnable free) {
+  private Storage(long elements, long address, Buffers buffers, MappedFile mapping, Runnable free) {
     this.mapping = mapping;
     this.elements = elements;
     this.address = address;

@@ -126,8 +126,8 @@ final class ClassifierFile {
     return metadata;
   }
 
-  private static TwoLevelLayer layer(
-      Path file, LoadOptions options, Map<String, String> metadata) throws IOException {
+  private static TwoLevelLayer layer(Path file, LoadOptions options, Map<String, String> metadata)
+      throws IOException {
     if (!metadata.containsKey(LAYER)) {
       return HierarchicalSoftmax.load(file, options);
     }

@@ -4,8 +4,8 @@ package org.blocksparse.classifier;
 import java.util.Arrays;
 
 /**
- * Numbers that become more, in several arrays: they may be most of what Java has, and an array that grows
- * is there twice while it does.
+ * Numbers that become more, in several arrays: they may be most of what Java has, and an array that
+ * grows is there twice while it does.
  */
 final class Numbers {
   /** So many there can be. */
@@ -13,7 +13,9 @@ final class Numbers {
 
   private static final int FIRST = 1 << 10;
 
-  /** Such an array is no large object to any collector of Java, which would give it whole regions. */
+  /**
+   * Such an array is no large object to any collector of Java, which would give it whole regions.
+   */
   private static final int ARRAY_BITS = 16;
 
   private static final int ARRAY = 1 << ARRAY_BITS;
