@@ -44,7 +44,7 @@ final class TrainingOnClusterTest {
   private static final int TASKS = 5;
 
   /** Tasks of a second, in which several heartbeats come. */
-  private static final int EPOCHS_OF_LONG_TASKS = 1500;
+  private static final int EPOCHS_OF_LONG_TASKS = 1000;
 
   private static final List<Example> EXAMPLES = OneProcess.examples(3000, 40, LABELS, 2);
 
