@@ -134,6 +134,19 @@ final class CommandTest {
   }
 
   @Test
+  void export_writesOverNothingBesideWhatItSays() throws IOException {
+    Path npz = folder.resolve("model.npz");
+    Path near = Files.write(folder.resolve("model.npz.labels.txt.part"), trained);
+    runWell("export", near, npz);
+    assertArrayEquals(trained, Files.readAllBytes(near));
+    try (Stream<Path> files = Files.list(folder)) {
+      assertEquals(
+          List.of("model.npz", "model.npz.labels.txt", "model.npz.labels.txt.part"),
+          files.map(f -> f.getFileName().toString()).filter(f -> f.contains("npz")).sorted().toList());
+    }
+  }
+
+  @Test
   void quantize_writesASmallerModel_thatAllCommandsTake() throws IOException {
     runWell("train", "-o", model, "--dimension", 16, "--epochs", 3, "--no-chart", training);
     Path smaller = folder.resolve("smaller");
