@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Products of rows and blocks of 2^31 - 1 elements, the most there can be: what counts steps and
-// rows has no more than that. Memory that is only read are pages of zeros, which take none; memory
+// rows cannot go beyond them. Memory that is only read are pages of zeros, which take none; memory
 // that is written is the same 64 MB again and again.
 #include "testing.h"
 
@@ -9,14 +9,13 @@ namespace {
 
 using namespace testing;
 
-constexpr int32_t kLong = INT32_MAX;
+#if defined(_WIN32) || BLOCKSPARSE_TESTS_EMULATED
 
-#if defined(_WIN32) || BLOCKSPARSE_TESTS_EMULATED || defined(__SANITIZE_ADDRESS__) || \
-    defined(__SANITIZE_THREAD__)
-
-void check_all(int32_t) { std::printf("skipped: it would take minutes, or all memory\n"); }
+void check_all(int32_t) { std::printf("skipped\n"); }
 
 #else
+
+constexpr int32_t kLong = INT32_MAX;
 
 class address_space {
  public:
@@ -24,7 +23,8 @@ class address_space {
       : bytes_(bytes),
         begin_(mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0)) {
     if (begin_ == MAP_FAILED) {
-      std::abort();
+      std::printf("skipped: the system gives no address space\n");
+      std::exit(report("long_rows, in part"));
     }
   }
   address_space(const address_space&) = delete;
@@ -113,11 +113,10 @@ void check_rounded(int32_t isa, int32_t rows) {
   const std::vector<int32_t> schedule = one_row_for(rows);
   const float bias = 1.0f;
   std::vector<float> c(static_cast<std::size_t>(rows));
-  CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_block_gemm_typed_f32(
-                   isa, schedule.data(), length(schedule), 0, 1, 0, 1, kLong, 1, a.data(), 1, kLong,
-                   1, BLOCKSPARSE_BFLOAT16, w.data(), 1, 1, 0, 0, 1, 0, nullptr, 0, 0, &bias, 1, 0,
-                   c.data(), rows, 1));
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_gemm_typed_f32(
+                                   isa, schedule.data(), length(schedule), 0, 1, 0, 1, kLong, 1,
+                                   a.data(), 1, kLong, 1, BLOCKSPARSE_BFLOAT16, w.data(), 1, 1, 0,
+                                   0, 1, 0, nullptr, 0, 0, &bias, 1, 0, c.data(), rows, 1));
   CHECK(c == std::vector<float>(c.size(), 7.0f));
 }
 
@@ -128,11 +127,10 @@ void check_outer(int32_t isa) {
   const zeros_but_the_last<float> y(3.0f);
   const repeated_row o;
   const std::vector<int32_t> schedule = {BLOCKSPARSE_OUTER_SCHEDULE, 1, 1, 0, 0, 0, 1, 0, 0};
-  CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_block_outer_f32(isa, BLOCKSPARSE_PATH_TILE, schedule.data(),
-                                           length(schedule), 0, 1, 0, 1, 1, kLong, 1.0f, &x, 1, 1,
-                                           y.data(), 1, kLong, 0, o.data(), 1, 1, 0, 0, 1, 1,
-                                           nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_outer_f32(
+                                   isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0,
+                                   1, 0, 1, 1, kLong, 1.0f, &x, 1, 1, y.data(), 1, kLong, 0,
+                                   o.data(), 1, 1, 0, 0, 1, 1, nullptr, 0));
   CHECK(o.data()[kLong - 1] == 6.0f);
   CHECK(o.data()[kLong - 2] == 0.0f);
 }

@@ -140,9 +140,14 @@ final class CommandTest {
     runWell("export", near, npz);
     assertArrayEquals(trained, Files.readAllBytes(near));
     try (Stream<Path> files = Files.list(folder)) {
+      List<String> names =
+          files
+              .map(file -> file.getFileName().toString())
+              .filter(name -> name.contains("npz"))
+              .sorted()
+              .toList();
       assertEquals(
-          List.of("model.npz", "model.npz.labels.txt", "model.npz.labels.txt.part"),
-          files.map(f -> f.getFileName().toString()).filter(f -> f.contains("npz")).sorted().toList());
+          List.of("model.npz", "model.npz.labels.txt", "model.npz.labels.txt.part"), names);
     }
   }
 
