@@ -31,6 +31,7 @@ final class ClusterSpeed {
    * @param args what, and of how many executors
    */
   public static void main(String[] args) throws Exception {
+    System.out.println("Trains on a cluster of processes: some minutes; never run to its end");
     Path folder = Files.createTempDirectory("cluster-speed");
     try {
       switch (args[0]) {
