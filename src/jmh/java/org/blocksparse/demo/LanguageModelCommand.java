@@ -27,7 +27,7 @@ import picocli.CommandLine.Option;
     description = "The demo's language model beside the same with a full softmax in PyTorch.")
 public final class LanguageModelCommand implements Callable<Integer> {
   /** How often each is measured, at moments that are equally far from each other. */
-  static final int POINTS = 12;
+  static final int POINTS = 6;
 
   private static final int SECONDS = 300;
   private static final int SECONDS_OF_QUICK = 60;
