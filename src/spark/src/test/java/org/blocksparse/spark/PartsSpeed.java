@@ -81,6 +81,7 @@ final class PartsSpeed {
    * @param args the optimizer
    */
   public static void main(String[] args) throws IOException {
+    System.out.println("Trains 100,000 labels in one process and in parts, many times: some minutes");
     OptimizerSettings settings = new OptimizerSettings(args[0], 0.1f, 0, Float.POSITIVE_INFINITY);
     new PartsSpeed(settings).run();
   }
