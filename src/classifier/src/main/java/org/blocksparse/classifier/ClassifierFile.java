@@ -6,8 +6,11 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.EmbeddingBag;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LabelTree;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.TensorFile;
+import org.blocksparse.TwoLevelLayer;
 
 /**
  * What a {@link Classifier} keeps in the metadata of its file, beside the layers and their labels.
@@ -29,6 +32,7 @@ final class ClassifierFile {
   private static final String FORMAT = "classifier.format";
   private static final String VERSION = "1";
   private static final String LAYER = "classifier.layer";
+  private static final String LABEL_TREE = "LabelTree";
   private static final String INPUT = "classifier.input";
   private static final String WORD_NGRAMS = "classifier.wordNgrams";
   private static final String WORDS = "classifier.words";
@@ -48,7 +52,7 @@ final class ClassifierFile {
     Map<String, String> metadata = new TreeMap<>();
     metadata.put(FORMAT, VERSION);
     if (options.labelTree()) {
-      metadata.put(LAYER, OutputLayer.Tree.KIND);
+      metadata.put(LAYER, LABEL_TREE);
     }
     metadata.put(INPUT, input.text() ? "text" : "features");
     metadata.put(WORD_NGRAMS, Integer.toString(options.wordNgrams()));
@@ -83,7 +87,7 @@ final class ClassifierFile {
 
   static Classifier load(Path file, LoadOptions options) throws IOException {
     Map<String, String> metadata = metadata(file);
-    OutputLayer layer = OutputLayer.load(file, options, kindOfLayer(file, metadata));
+    TwoLevelLayer layer = layer(file, options, metadata);
     EmbeddingBag bag = null;
     try {
       bag = EmbeddingBag.load(file, options);
@@ -122,10 +126,13 @@ final class ClassifierFile {
     return metadata;
   }
 
-  private static String kindOfLayer(Path file, Map<String, String> metadata) throws IOException {
-    return metadata.containsKey(LAYER)
-        ? require(file, metadata, LAYER, OutputLayer.Tree.KIND)
-        : OutputLayer.Softmax.KIND;
+  private static TwoLevelLayer layer(Path file, LoadOptions options, Map<String, String> metadata)
+      throws IOException {
+    if (!metadata.containsKey(LAYER)) {
+      return HierarchicalSoftmax.load(file, options);
+    }
+    require(file, metadata, LAYER, LABEL_TREE);
+    return LabelTree.load(file, options);
   }
 
   private static void requireLabelPrefix(Path file, Map<String, String> metadata)

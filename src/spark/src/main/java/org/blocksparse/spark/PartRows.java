@@ -19,14 +19,14 @@ import java.util.List;
  * row takes 16 bytes of the heap, and 8 more while an epoch is put into order.
  */
 final class PartRows implements AutoCloseable {
-  private static final int SEGMENT_BYTES = 4 << 20;
-  private static final int HEAP_SEGMENTS = 8;
+  private static final int BUFFER_BYTES = 4 << 20;
+  private static final int HEAP_BUFFERS = 8;
 
   private final int features;
-  private final List<ByteBuffer> segments = new ArrayList<>();
+  private final List<ByteBuffer> buffers = new ArrayList<>();
   private long[] hashes = new long[64];
 
-  /** The number of the segment, and where in the segment the row begins. */
+  /** The number of the buffer, and where in the buffer the row begins. */
   private long[] places = new long[64];
 
   private int count;
@@ -41,10 +41,10 @@ final class PartRows implements AutoCloseable {
 
   /** Adds a row whose hash is not less than that of the last. */
   void add(long hash, byte[] row) throws IOException {
-    ByteBuffer last = segments.isEmpty() ? null : segments.get(segments.size() - 1);
+    ByteBuffer last = buffers.isEmpty() ? null : buffers.get(buffers.size() - 1);
     if (last == null || last.remaining() < row.length) {
-      last = newSegment(Math.max(SEGMENT_BYTES, row.length));
-      segments.add(last);
+      last = newBuffer(Math.max(BUFFER_BYTES, row.length));
+      buffers.add(last);
     }
     if (count == hashes.length) {
       int length = Math.toIntExact(Math.min(Integer.MAX_VALUE - 8, 2L * count));
@@ -55,13 +55,13 @@ final class PartRows implements AutoCloseable {
       sortRun();
     }
     hashes[count] = hash;
-    places[count] = (segments.size() - 1L) << 32 | last.position();
+    places[count] = (buffers.size() - 1L) << 32 | last.position();
     count++;
     last.put(row);
   }
 
-  private ByteBuffer newSegment(int bytes) throws IOException {
-    if (segments.size() < HEAP_SEGMENTS) {
+  private ByteBuffer newBuffer(int bytes) throws IOException {
+    if (buffers.size() < HEAP_BUFFERS) {
       return ByteBuffer.allocate(bytes);
     }
     if (channel == null) {
@@ -100,8 +100,8 @@ final class PartRows implements AutoCloseable {
   }
 
   private ByteBuffer at(long place) {
-    ByteBuffer segment = segments.get((int) (place >> 32)).duplicate().clear();
-    return segment.position((int) place);
+    ByteBuffer buffer = buffers.get((int) (place >> 32)).duplicate().clear();
+    return buffer.position((int) place);
   }
 
   int count() {
@@ -147,7 +147,7 @@ final class PartRows implements AutoCloseable {
 
   @Override
   public void close() throws IOException {
-    segments.clear();
+    buffers.clear();
     if (channel != null) {
       channel.close();
       Files.deleteIfExists(file);
