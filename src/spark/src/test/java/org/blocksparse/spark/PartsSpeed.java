@@ -81,7 +81,8 @@ final class PartsSpeed {
    * @param args the optimizer
    */
   public static void main(String[] args) throws IOException {
-    System.out.println("Trains 100,000 labels in one process and in parts, many times: some minutes");
+    System.out.println(
+        "Trains 100,000 labels in one process and in parts, many times: some minutes");
     OptimizerSettings settings = new OptimizerSettings(args[0], 0.1f, 0, Float.POSITIVE_INFINITY);
     new PartsSpeed(settings).run();
   }
@@ -170,8 +171,7 @@ final class PartsSpeed {
       for (int c = 0; c < shape.classes; c++) {
         longest = Math.max(longest, someClass(shape, c));
       }
-      return Math.max(
-          classLevel(shape), Math.max(longest, classes(shape) / (slots - 1)));
+      return Math.max(classLevel(shape), Math.max(longest, classes(shape) / (slots - 1)));
     }
 
     double classes(Shape shape) {

@@ -47,7 +47,8 @@ final class PythonModuleTest {
                 HierarchicalSoftmaxClassifier.class.getPackageName()
                     + "."
                     + found.get(found.size() - 1));
-        assertIsWhatPythonSays(type, Pattern.compile(", ").splitAsStream(of.group(2)).collect(toSet()));
+        assertIsWhatPythonSays(
+            type, Pattern.compile(", ").splitAsStream(of.group(2)).collect(toSet()));
       }
       Matcher call = CALL.matcher(line);
       while (call.find()) {
