@@ -317,29 +317,29 @@ void check(int32_t status) {
   }
 }
 
-// Pieces of columns (or of rows of a block) when chunks are few, as Java cuts them.
+// Bands of columns (or of rows of a block) when chunks are few, as Java cuts them.
 int32_t piece_width(int32_t size, int32_t chunks) {
-  const int32_t pieces = std::max(1, std::min((32 + chunks - 1) / chunks, size / 64));
-  return std::min(size, ((size + pieces - 1) / pieces + 63) / 64 * 64);
+  const int32_t bands = std::max(1, std::min((32 + chunks - 1) / chunks, size / 64));
+  return std::min(size, ((size + bands - 1) / bands + 63) / 64 * 64);
 }
 
-// run(chunk_begin, chunk_end, piece_begin, piece_end, scratch)
+// run(chunk_begin, chunk_end, piece_begin, band_end, scratch)
 using task_function = std::function<int32_t(int32_t, int32_t, int32_t, int32_t, float*, int64_t)>;
 
 // Seconds for all tasks, taken `repeats` times without a pause in between.
 double run_tasks(const settings& s, int32_t repeats, int32_t chunks, int32_t size,
                  int64_t scratch_length, std::vector<floats*>& scratch, const task_function& run) {
   const int32_t width = piece_width(size, chunks);
-  const int32_t pieces = (size + width - 1) / width;
+  const int32_t bands = (size + width - 1) / width;
   const int32_t claim = std::max(1, chunks / (16 * s.threads));
   std::atomic<int32_t> next{0};
-  const int32_t claims = (chunks + claim - 1) / claim * pieces;
+  const int32_t claims = (chunks + claim - 1) / claim * bands;
   const double time = timed(s.threads, [&](int t) {
     for (int32_t c; (c = next.fetch_add(1)) < claims * repeats;) {
       c %= claims;
-      const int32_t begin = c / pieces * claim;
-      const int32_t piece = c % pieces * width;
-      check(run(begin, std::min(begin + claim, chunks), piece, std::min(piece + width, size),
+      const int32_t begin = c / bands * claim;
+      const int32_t band = c % bands * width;
+      check(run(begin, std::min(begin + claim, chunks), band, std::min(band + width, size),
                 scratch[static_cast<std::size_t>(t)]->data(), scratch_length));
     }
   });
@@ -386,12 +386,12 @@ void bench(const workload& w, const settings& s, const limits& limit) {
   };
   const auto gemm = [&](const index_list& schedule, bool back) {
     return [&, back](int32_t path) -> task_function {
-      return [&, back, path](int32_t begin, int32_t end, int32_t piece, int32_t piece_end,
+      return [&, back, path](int32_t begin, int32_t end, int32_t band, int32_t band_end,
                              float* memory, int64_t memory_length) {
         if (narrow) {
           const int64_t row = w.o_size;
           return blocksparse_block_gemm_typed_f32(
-              s.isa, schedule.data(), count_of(schedule), begin, end, piece, piece_end,
+              s.isa, schedule.data(), count_of(schedule), begin, end, band, band_end,
               back ? w.o_size : w.i_size, back ? w.i_size : w.o_size, back ? o.data() : h.data(),
               w.batch * (back ? w.o_win : w.i_win), back ? w.o_size : w.i_size, s.rounded && !back,
               s.type, stored.data(), back ? w.o_blocks : w.i_blocks, back ? w.i_blocks : w.o_blocks,
@@ -401,7 +401,7 @@ void bench(const workload& w, const settings& s, const limits& limit) {
               w.batch * (back ? w.i_win : w.o_win), back ? w.i_size : w.o_size);
         }
         return blocksparse_block_gemm_f32(
-            s.isa, path, schedule.data(), count_of(schedule), begin, end, piece, piece_end,
+            s.isa, path, schedule.data(), count_of(schedule), begin, end, band, band_end,
             back ? w.o_size : w.i_size, back ? w.i_size : w.o_size, back ? o.data() : h.data(),
             w.batch * (back ? w.o_win : w.i_win), back ? w.o_size : w.i_size, weights.data(),
             back ? w.o_blocks : w.i_blocks, back ? w.i_blocks : w.o_blocks,
@@ -412,10 +412,10 @@ void bench(const workload& w, const settings& s, const limits& limit) {
     };
   };
   const auto outer_task = [&](int32_t path) -> task_function {
-    return [&, path](int32_t begin, int32_t end, int32_t piece, int32_t piece_end, float* memory,
+    return [&, path](int32_t begin, int32_t end, int32_t band, int32_t band_end, float* memory,
                      int64_t memory_length) {
       return blocksparse_block_outer_f32(
-          s.isa, path, outer.data(), count_of(outer), begin, end, piece, piece_end, w.i_size,
+          s.isa, path, outer.data(), count_of(outer), begin, end, band, band_end, w.i_size,
           w.o_size, 1.0f, h.data(), w.batch * w.i_win, w.i_size, o.data(), w.batch * w.o_win,
           w.o_size, 0, weights.data(), w.i_blocks, w.o_blocks, block * w.o_blocks, block, w.o_size,
           0, memory, memory_length);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the library says of itself and of the OpenBLAS that it calls.
+// What the library says of itself, of the processor, and of the OpenBLAS that it calls.
 //
 // usage: backend_test FILE_OF_OPENBLAS
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <initializer_list>
 #include <string>
 
 #include "blocksparse/blocksparse.h"
@@ -26,6 +28,37 @@ bool ends_with(const std::string& whole, const std::string& end) {
   return whole.size() >= end.size() && whole.substr(whole.size() - end.size()) == end;
 }
 
+#if defined(__linux__) && defined(__x86_64__)
+
+// Whether Linux says that the processor has all of these.
+bool linux_tells(std::initializer_list<const char*> flags) {
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line) && line.rfind("flags", 0) != 0) {
+  }
+  line += ' ';
+  return std::all_of(flags.begin(), flags.end(), [&](const char* flag) {
+    return line.find(std::string(" ") + flag + ' ') != std::string::npos;
+  });
+}
+
+#endif
+
+void check_rounded_words() {
+  for (int32_t isa = BLOCKSPARSE_PORTABLE; isa <= BLOCKSPARSE_AVX512; ++isa) {
+    const char* const words = blocksparse_rounded_words(isa);
+    const bool supported = blocksparse_isa_supported(isa) == 1;
+    check((words != nullptr) == supported, "words for what there is", text(words));
+#if defined(__linux__) && defined(__x86_64__)
+    const bool amx = isa == BLOCKSPARSE_AVX512 && supported &&
+                     linux_tells({"amx_tile", "amx_bf16", "avx512_bf16"});
+#else
+    const bool amx = false;
+#endif
+    check((text(words).rfind("AMX", 0) == 0) == amx, "AMX where it is", text(words));
+  }
+}
+
 }  // namespace
 
 int main(int, char** argv) {
@@ -42,6 +75,7 @@ int main(int, char** argv) {
   blocksparse_set_openblas_threads(1);
   check(blocksparse_openblas_threads() == 1, "one thread",
         std::to_string(blocksparse_openblas_threads()));
+  check_rounded_words();
   std::printf("%s, build %s, on %s: %d failures\n", blocksparse_version(), build_id.c_str(),
               file.c_str(), failures);
   return failures == 0 ? 0 : 1;

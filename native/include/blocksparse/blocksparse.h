@@ -89,6 +89,12 @@ BLOCKSPARSE_API int32_t blocksparse_may_use_blas(int32_t isa, int32_t path);
  */
 BLOCKSPARSE_API const char* blocksparse_path_words(int32_t isa, int32_t path);
 
+/*
+ * What products with rounded rows (round_a) run on, in words for people, with this instruction set
+ * on this processor; NULL if it is not supported. A string literal.
+ */
+BLOCKSPARSE_API const char* blocksparse_rounded_words(int32_t isa);
+
 /* The version, "0.1.0" for instance; a string literal. */
 BLOCKSPARSE_API const char* blocksparse_version(void);
 

@@ -42,14 +42,20 @@ int32_t detect_best_isa() {
                                                                           : BLOCKSPARSE_AVX2;
 }
 
-// Products of bfloat16 by AMX, and AVX512-BF16 to make such numbers of floats. Whether the process
-// may use AMX is asked later, by who does.
+// Products of bfloat16 by AMX, and AVX512-BF16 to make such numbers of floats. A process has to ask
+// for AMX, which is done later, by who uses it, and known of Linux alone.
+#if defined(__linux__)
+constexpr bool kMayAskForAmx = true;
+#else
+constexpr bool kMayAskForAmx = false;
+#endif
+
 bool has_amx_bf16(int32_t best_isa) {
   constexpr uint64_t kAmxBf16 = bit(22), kAmxTile = bit(24);  // 7.0, edx
   constexpr uint64_t kAvx512Bf16 = bit(5);                    // 7.1, eax
   constexpr uint64_t kAmxState = bit(17) | bit(18);
   uint32_t eax, ebx, ecx, edx;
-  return best_isa == BLOCKSPARSE_AVX512 && has_all(enabled_states(), kAmxState) &&
+  return kMayAskForAmx && best_isa == BLOCKSPARSE_AVX512 && has_all(enabled_states(), kAmxState) &&
          __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
          has_all(edx, kAmxBf16 | kAmxTile) && eax >= 1 &&
          __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && has_all(eax, kAvx512Bf16);
@@ -109,4 +115,18 @@ const kernel_table* kernels_for(int32_t isa) {
 
 int32_t blocksparse_isa_supported(int32_t isa) {
   return blocksparse::kernels_for(isa) != nullptr ? 1 : 0;
+}
+
+const char* blocksparse_rounded_words(int32_t isa) {
+  using namespace blocksparse;
+  const kernel_table* const kernels = kernels_for(isa);
+  if (kernels == nullptr) {
+    return nullptr;
+  }
+#if defined(__x86_64__)
+  if (kernels->gemm_rounded == gemm_rounded_amx) {
+    return "AMX, if Linux grants it to the first that needs it; register tiles for few rows";
+  }
+#endif
+  return "register tiles, as float32";
 }

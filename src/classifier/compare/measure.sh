@@ -52,12 +52,19 @@ row() {
     "$(awk "BEGIN {print $user + $system}")" $((memory / 1000)) $(($(stat -c %s "$model") / 1000000)) "$predicted"
 }
 
+# train_fasttext TRAINING OPTION...: makes fasttext.bin; what it took goes into training.txt
+train_fasttext() {
+  local training=$1
+  shift
+  timed fasttext supervised -input "$training" -output fasttext -thread "$threads" -verbose 0 "$@"
+  mv time.txt training.txt
+}
+
 # fasttext_row NAME TRAINING TEST OPTION...
 fasttext_row() {
   local name=$1 training=$2 test=$3 values=() metric
   shift 3
-  timed fasttext supervised -input "$training" -output fasttext -thread "$threads" -verbose 0 "$@"
-  mv time.txt training.txt
+  train_fasttext "$training" "$@"
   timed fasttext predict-prob fasttext.bin "$test" 5
   for metric in "${metrics[@]}"; do
     values+=("$(fasttext test fasttext.bin "$test" "${metric#*@}" | awk -v m="${metric%@*}@" 'index($1, m) == 1 {print $2}')")
@@ -77,13 +84,21 @@ quality() {
     }'
 }
 
-# classifier_row NAME TRAINING TEST OPTION...: with the options of the JVM in the array jvm
+# train_classifier TRAINING OPTION...: makes model, with the options of the JVM in the array jvm; what it took goes into
+# training.txt
 jvm=()
+train_classifier() {
+  local training=$1
+  shift
+  timed java "${jvm[@]}" -jar "$jar" train --no-chart -o model "$@" "$training"
+  mv time.txt training.txt
+}
+
+# classifier_row NAME TRAINING TEST OPTION...
 classifier_row() {
   local name=$1 training=$2 test=$3 values
   shift 3
-  timed java "${jvm[@]}" -jar "$jar" train --no-chart -o model "$@" "$training"
-  mv time.txt training.txt
+  train_classifier "$training" "$@"
   timed java "${jvm[@]}" -jar "$jar" predict --top 5 model "$test"
   mapfile -t values < <(quality %.3f model "$test")
   row "$name" model "${values[@]}"

@@ -81,7 +81,9 @@ final class ActivationCall {
     requireApart(aName, a, "gate", gate);
     requireSameOrApart(aName, a, "z", z);
     try (Lease lease = new Lease().of("z", z).of("gate", gate).writing(aName, a)) {
-      workers.engine().activation(activation.input(n, Operands.rows(z), gate), Operands.rows(a));
+      workers
+          .engine()
+          .activation(activation.input(n, KernelOperands.rows(z), gate), KernelOperands.rows(a));
     }
   }
 
@@ -118,11 +120,11 @@ final class ActivationCall {
       workers
           .engine()
           .activationGradient(
-              activation.input(n, Operands.rows(z), gate),
+              activation.input(n, KernelOperands.rows(z), gate),
               alpha,
-              Operands.rows(a),
+              KernelOperands.rows(a),
               accumulate,
-              Operands.rows(gradZ),
+              KernelOperands.rows(gradZ),
               gradGate == null ? null : gradGate.storage());
     }
   }

@@ -143,6 +143,8 @@ final class BackendReport {
   }
 
   private void addNative() {
+    int isa = NativeLibrary.isaOf(Backend.instructionSet());
+    fact("rounded inputs", Blocksparse.blocksparse_rounded_words(isa).getString());
     List<String> supported =
         NativeLibrary.supportedIsas().mapToObj(NativeLibrary::isaName).toList();
     fact("supported", String.join(", ", supported));

@@ -66,6 +66,6 @@ record BlockWeights(FloatTensor floats, Weights narrow, BlockPlan plan) {
 
   /** As the kernels see them. */
   Blocks blocks() {
-    return floats != null ? Operands.blocks(floats) : narrow.blocks();
+    return floats != null ? KernelOperands.blocks(floats) : narrow.blocks();
   }
 }

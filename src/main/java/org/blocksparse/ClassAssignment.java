@@ -21,8 +21,8 @@ import org.blocksparse.internal.softmax.ClassTable;
  * have room for {@link #slots} outputs, the size of the largest; smaller ones leave slots empty,
  * which cost memory and time but get no probability.
  *
- * <p>An output that was {@linkplain HierarchicalSoftmax#retire retired} lives nowhere: its class
- * and its slot are -1.
+ * <p>An output that was {@linkplain TwoLevelLayer#retire retired} lives nowhere: its class and its
+ * slot are -1.
  *
  * <p>Immutable.
  */
@@ -470,7 +470,7 @@ public final class ClassAssignment {
   }
 
   /**
-   * Whether an output lives nowhere; see {@link HierarchicalSoftmax#retire}.
+   * Whether an output lives nowhere; see {@link TwoLevelLayer#retire}.
    *
    * @throws IndexOutOfBoundsException if there is no such output
    */

@@ -21,7 +21,7 @@ final class Clustering {
     int outputs = (int) vectors.shape().dim(0);
     requireRoom("vectors", outputs, nClasses, (int) vectors.shape().dim(1));
     try (Lease lease = new Lease().of("vectors", vectors)) {
-      Rows rows = Operands.rows(vectors);
+      Rows rows = KernelOperands.rows(vectors);
       float[] row = new float[(int) rows.stride()];
       for (int output = 0; output < outputs; output++) {
         rows.get(output, 0, row);

@@ -113,7 +113,7 @@ public final class EmbeddingBag implements AutoCloseable {
   /** A layer with a given table, which becomes its own. */
   static EmbeddingBag of(FloatTensor table, Mode mode, Workers workers) {
     long features = table.shape().dim(1);
-    return new EmbeddingBag(table, null, Operands.table(table), features, mode, workers);
+    return new EmbeddingBag(table, null, KernelOperands.table(table), features, mode, workers);
   }
 
   /** Fills the table, uniform in [-1, 1] / features. */
@@ -124,7 +124,7 @@ public final class EmbeddingBag implements AutoCloseable {
   /** A layer that is only read, with the rows given, which become its own. */
   static EmbeddingBag of(Weights narrow, Mode mode, Workers workers) {
     long features = narrow.shape().dim(2);
-    return new EmbeddingBag(null, narrow, Operands.table(narrow), features, mode, workers);
+    return new EmbeddingBag(null, narrow, KernelOperands.table(narrow), features, mode, workers);
   }
 
   /** That of weights of which each row is a block of one column, which has a scale of its own. */
@@ -233,7 +233,7 @@ public final class EmbeddingBag implements AutoCloseable {
 
   private void sum(SparseRows rows, FloatTensor out) {
     try (Lease lease = lease(rows).writing("out", out)) {
-      computation.sum(rows.bags(), Operands.rows(out));
+      computation.sum(rows.bags(), KernelOperands.rows(out));
     }
   }
 
@@ -263,7 +263,7 @@ public final class EmbeddingBag implements AutoCloseable {
 
   private void dot(SparseRows rows, FloatTensor gradOut, FloatTensor out) {
     try (Lease lease = lease(rows).of("gradOut", gradOut).writing("out", out)) {
-      computation.dot(rows.bags(), Operands.rows(gradOut), out.storage());
+      computation.dot(rows.bags(), KernelOperands.rows(gradOut), out.storage());
     }
   }
 
@@ -295,7 +295,7 @@ public final class EmbeddingBag implements AutoCloseable {
     try (Lease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
         LayerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
       int bound = rows.indexBound(vocabulary());
-      computation.step(rows.bags(), bound, Operands.rows(gradOut), step, TABLE);
+      computation.step(rows.bags(), bound, KernelOperands.rows(gradOut), step, TABLE);
     }
     if (event != null) {
       String rule = optimizer.rule().kind().name();
@@ -370,8 +370,8 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   /**
-   * Loads what {@link #save(Path)} has written, or {@link HierarchicalSoftmax#save(Path,
-   * SaveOptions)} with a bag. The file may come from anybody.
+   * Loads what {@link #save(Path)} has written, or {@link TwoLevelLayer#save(Path, SaveOptions)}
+   * with a bag. The file may come from anybody.
    *
    * @throws FileFormatException if the file does not hold a bag; it names the tensor and the reason
    * @throws IOException if the file cannot be read

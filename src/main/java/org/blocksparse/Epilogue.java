@@ -196,7 +196,7 @@ public final class Epilogue {
   }
 
   Rows bias() {
-    return bias == null ? null : Operands.rows(bias);
+    return bias == null ? null : KernelOperands.rows(bias);
   }
 
   /** Memory that the factors of the input bias take where none are given, or null. */

@@ -95,8 +95,8 @@ public final class Filter {
   /**
    * The same outputs, with probabilities that are divided by what the allowed ones have together,
    * so that those sum to one: P(output | one of the allowed). {@link HierarchicalSoftmax#topP} and
-   * {@link HierarchicalSoftmax#atLeast} then ask of these probabilities. The order is that of the
-   * model's own.
+   * {@link TwoLevelLayer#atLeast} then ask of these probabilities. The order is that of the model's
+   * own.
    *
    * <p>The sum is right to 2<sup>-29</sup> of itself. To find it, classes are opened which are
    * allowed in part, from the likeliest on until those left cannot change it; {@link

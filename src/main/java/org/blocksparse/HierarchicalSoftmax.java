@@ -21,41 +21,18 @@ import org.blocksparse.internal.softmax.Link;
  * {@code 2 * sqrt(outputs)} products of {@code features} numbers for each row instead of {@code
  * outputs}. The model is exact: its probabilities sum to one and need no sampling or correction.
  *
- * <table>
- *   <caption>Shapes</caption>
- *   <tr><th>name</th><th>shape</th><th>meaning</th></tr>
- *   <tr><td>x, gradX</td><td>(batch, features)</td><td>what the outputs are predicted from</td></tr>
- *   <tr><td>targets</td><td>(batch)</td><td>the right output of each row, in [0, outputs)</td></tr>
- *   <tr><td>W1</td><td>(features, classes)</td><td>weights of the classes</td></tr>
- *   <tr><td>b1</td><td>(classes)</td><td>biases of the classes</td></tr>
- *   <tr><td>W2</td><td>(classes, features, slots)</td><td>weights of the outputs in each class</td></tr>
- *   <tr><td>b2</td><td>(classes, slots)</td><td>biases of the outputs in each class</td></tr>
- * </table>
- *
- * <p>Outputs always go by the caller's own numbers; {@link #assignment} tells where each one lives.
- * Slots that no output lives in have no probability and no gradient. (Theano gives them probability
- * and cuts them off, so that rows sum to less than one: {@link TheanoSoftmax} does as Theano does.)
- * The number of rows may differ from call to call; a call takes at most 2<sup>29</sup>.
- *
- * <p><b>Cost.</b> Methods tell how many multiply-adds they take for a row, by F features, C classes
- * and S slots, and which blocks of W2 they read. Rows that open the same class share the reading of
- * its block.
+ * <p>{@link TwoLevelLayer} has what this layer shares with a {@link LabelTree}: shapes, names,
+ * files, searches, growth; what a call costs, what threads may do, and the errors of all methods.
+ * Targets are (batch) integers, the right output of each row, in [0, outputs). (Theano gives
+ * probability to slots that no output lives in and cuts them off, so that rows sum to less than
+ * one: {@link TheanoSoftmax} does as Theano does.)
  *
  * <p><b>Numbers.</b> Everything is computed in the log domain with the maximum subtracted, so
  * logits of any finite size give finite log probabilities and gradients. Log probabilities are
  * right to 4 ulp at each level plus what the rounding of the logits brings ({@link
  * SparseBlockGemv}). So is a probability, but for its exponent: it is off by a further relative
  * 2<sup>-24</sup> times the distance of its logits from the largest of their level, a hundred ulp
- * where p is 1e-29. Bits do not depend on the workers.
- *
- * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training, and
- * what changes outputs or classes, must not run at the same time as anything else on the same
- * layer; that is the caller's to see to. A {@link #copy} can serve meanwhile.
- *
- * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
- * may not be, {@link IllegalArgumentException} if a shape does not fit, {@link
- * IndexOutOfBoundsException} if a target is outside [0, outputs), and {@link IllegalStateException}
- * if the layer or a tensor is closed. Nothing is changed then.
+ * where p is 1e-29.
  */
 public final class HierarchicalSoftmax extends TwoLevelLayer {
   HierarchicalSoftmax(LayerContent content) {
@@ -95,25 +72,12 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
 
   // ------------------------------------------------------------------------------------ copies
 
-  /**
-   * A layer of its own with the same parameters, optimizer state, classes, names and metadata: a
-   * snapshot that serves while this layer trains or grows. It is in memory, and can be trained,
-   * also if this one is mapped from a file.
-   *
-   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
-   */
+  @Override
   public HierarchicalSoftmax copy() {
     return new HierarchicalSoftmax(content(Growth.copy(memory())));
   }
 
-  /**
-   * A copy of this layer with weights of a type: all that is promised here is true for them, but
-   * only FLOAT32 can be trained and grow. It is {@link #copy} if they are of that type; of another,
-   * there is no optimizer state. {@link SaveOptions#withWeights} needs no copy.
-   *
-   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
-   * @throws IllegalStateException if weights would be rounded that have been rounded before
-   */
+  @Override
   public HierarchicalSoftmax withWeights(ElementType type) {
     return new HierarchicalSoftmax(content(Growth.copy(memory(), requireNonNull(type, "type"))));
   }

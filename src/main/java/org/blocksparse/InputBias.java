@@ -303,13 +303,14 @@ public final class InputBias {
 
   private static BagTable table(BlockPlan plan, FloatTensor bias) {
     int oSize = (int) bias.shape().dim(1);
-    return new BagTable(plan.workers().engine(), Operands.table(bias), oSize, Bags.Reduction.SUM);
+    return new BagTable(
+        plan.workers().engine(), KernelOperands.table(bias), oSize, Bags.Reduction.SUM);
   }
 
   /** For each sample the sum of its rows of gradOut, which all got the same of the bias. */
   private static void withSums(
       BlockPlan plan, SampleBags samples, FloatTensor gradOut, Consumer<Rows> computation) {
-    Rows rows = Operands.rows(gradOut);
+    Rows rows = KernelOperands.rows(gradOut);
     if (samples.oneOutputEach()) {
       computation.accept(rows);
       return;
@@ -318,7 +319,7 @@ public final class InputBias {
     Engine engine = plan.workers().engine();
     try (Scratch scratch = Scratch.borrow((long) plan.batch() * oSize)) {
       Rows sums = new Rows(scratch.storage(), plan.batch(), oSize);
-      new BagTable(engine, Operands.table(gradOut), oSize, Bags.Reduction.SUM)
+      new BagTable(engine, KernelOperands.table(gradOut), oSize, Bags.Reduction.SUM)
           .sum(samples.outputs(), sums);
       computation.accept(sums);
     }

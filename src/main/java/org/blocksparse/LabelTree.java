@@ -29,31 +29,18 @@ import org.blocksparse.internal.softmax.Link;
  * without targets trains the classes alone. Classes without a target in the batch are not touched,
  * so that a step takes as long as that of a softmax with as many targets.
  *
- * <p><b>Shapes.</b> x, gradX and the parameters have the shapes of {@link HierarchicalSoftmax}.
- * Targets are {@link SparseRows}, (batch) rows of outputs in [0, outputs), in any order; repeats
- * count once, and values of entries do not matter. Outputs go by the caller's own numbers, {@link
- * #assignment} tells where each one lives. It matters more here than for a softmax: what occurs
- * together should be in one class ({@link ClassAssignment#clustered}), so that rows open few
- * classes. Slots that no output lives in have no probability and no gradient. A call takes at most
- * 2<sup>29</sup> rows, and one that trains or tells a loss as many entries of targets.
+ * <p>{@link TwoLevelLayer} has what this layer shares with the softmax: shapes, names, files,
+ * searches, growth; what a call costs, what threads may do, and the errors of all methods.
  *
- * <p><b>Cost.</b> Methods tell how many multiply-adds they take for a row, by F features, C classes
- * and S slots, and which blocks of W2 they read. Rows that open the same class share the reading of
- * its block.
+ * <p><b>Targets</b> are {@link SparseRows}, (batch) rows of outputs in [0, outputs), in any order;
+ * repeats count once, and values of entries do not matter. A call that trains or tells a loss takes
+ * at most 2<sup>29</sup> of them. Classes matter more here than for a softmax: what occurs together
+ * should be in one class ({@link ClassAssignment#clustered}), so that rows open few classes.
  *
  * <p><b>Numbers.</b> Logits of any finite size give finite log probabilities and losses. Each level
  * has its own error of at most 6 ulp in a log probability and 4 ulp in a probability or a gradient,
- * near 0 and near 1 alike, and what the rounding of the logits brings ({@link SparseBlockGemv}).
- * Bits do not depend on the workers. A NaN in x stays in its row.
- *
- * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training, and
- * what changes outputs or classes, must not run at the same time as anything else on the same
- * layer; that is the caller's to see to. A {@link #copy} can serve meanwhile.
- *
- * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
- * may not be, {@link IllegalArgumentException} if a shape or a number of rows does not fit, {@link
- * IndexOutOfBoundsException} if a target is outside [0, outputs), and {@link IllegalStateException}
- * if the layer, a tensor or the targets are closed. Nothing is changed then.
+ * near 0 and near 1 alike, and what the rounding of the logits brings ({@link SparseBlockGemv}). A
+ * NaN in x stays in its row.
  */
 public final class LabelTree extends TwoLevelLayer {
   LabelTree(LayerContent content) {
@@ -88,18 +75,12 @@ public final class LabelTree extends TwoLevelLayer {
 
   // ------------------------------------------------------------------------------------ copies
 
-  /** A layer of its own with all that this one has; as {@link HierarchicalSoftmax#copy}. */
+  @Override
   public LabelTree copy() {
     return new LabelTree(content(Growth.copy(memory())));
   }
 
-  /**
-   * A copy of this layer with weights of a type, of which only FLOAT32 can be trained; as {@link
-   * HierarchicalSoftmax#withWeights}.
-   *
-   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
-   * @throws IllegalStateException if weights would be rounded that have been rounded before
-   */
+  @Override
   public LabelTree withWeights(ElementType type) {
     return new LabelTree(content(Growth.copy(memory(), requireNonNull(type, "type"))));
   }

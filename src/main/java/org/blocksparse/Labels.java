@@ -134,7 +134,7 @@ public final class Labels {
 
   /**
    * These, but with another name for an output that has one: what has its number now, for instance,
-   * when it was {@linkplain HierarchicalSoftmax#reuse reused}.
+   * when it was {@linkplain TwoLevelLayer#reuse reused}.
    *
    * @throws IndexOutOfBoundsException if the output has no name
    * @throws IllegalArgumentException as {@link #of(List)}

@@ -175,7 +175,7 @@ final class LayerMemory implements AutoCloseable {
   <R> R compute(FloatTensor x, Filter filter, Computation<R> computation) {
     try (Lease lease = filter.lease(lease().of("x", x));
         Workspace workspace = softmax.borrowWorkspace()) {
-      return computation.of(Operands.rows(x), workspace);
+      return computation.of(KernelOperands.rows(x), workspace);
     }
   }
 
@@ -301,9 +301,9 @@ final class LayerMemory implements AutoCloseable {
           new TrainingPass(
               softmax,
               prior,
-              Operands.rows(x),
+              KernelOperands.rows(x),
               batch,
-              gradX == null ? null : Operands.rows(gradX),
+              gradX == null ? null : KernelOperands.rows(gradX),
               update.apply(workspace),
               workspace);
       return result.of(batch, extent.apply(pass));

@@ -44,9 +44,9 @@ public final class LoadOptions {
    *
    * <p>What is not touched is not checked: values of W2 that are not finite are found when they
    * make a result that is not finite. The file must not be changed in place; {@link
-   * HierarchicalSoftmax#save} never does, it puts a new file in the place of the old one, which
-   * lives on as long as it is mapped. (On Windows, it is refused while the file is mapped.) If the
-   * file is cut short nevertheless, the operations that use it end with {@link
+   * TwoLevelLayer#save} never does, it puts a new file in the place of the old one, which lives on
+   * as long as it is mapped. (On Windows, it is refused while the file is mapped.) If the file is
+   * cut short nevertheless, the operations that use it end with {@link
    * java.io.UncheckedIOException}. Without the native library it is for the JVM to tell, with
    * {@link InternalError}.
    *

@@ -55,7 +55,7 @@ public final class NpyFile {
 
   /**
    * Writes a tensor as an array of float32 or int32 in C order; the file is there as a whole or not
-   * at all, and keeps its mode, as {@link HierarchicalSoftmax#save(Path, SaveOptions)} does.
+   * at all, and keeps its mode, as {@link TwoLevelLayer#save(Path, SaveOptions)} does.
    *
    * @throws IllegalArgumentException if the tensor is a transposed view, or has more than 32
    *     dimensions

@@ -90,8 +90,7 @@ public final class NpzFile implements AutoCloseable {
 
   /**
    * Writes tensors as arrays of float32 or int32 in C order, not compressed; the file is there as a
-   * whole or not at all, and keeps its mode, as {@link HierarchicalSoftmax#save(Path, SaveOptions)}
-   * does.
+   * whole or not at all, and keeps its mode, as {@link TwoLevelLayer#save(Path, SaveOptions)} does.
    *
    * @param tensors by the names that the arrays get
    * @throws IllegalArgumentException if a name could be a path, takes more than 65,448 bytes in

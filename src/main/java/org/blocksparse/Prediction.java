@@ -55,7 +55,7 @@ final class Prediction {
       memory.compute(
           x,
           (rows, workspace) -> {
-            scoring().all(rows, logarithm, Operands.rows(out), workspace);
+            scoring().all(rows, logarithm, KernelOperands.rows(out), workspace);
             return out;
           });
     }

@@ -9,7 +9,7 @@ import java.util.TreeMap;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 
 /**
- * What {@link HierarchicalSoftmax#save} and {@link EmbeddingBag#save} write besides the parameters.
+ * What {@link TwoLevelLayer#save} and {@link EmbeddingBag#save} write besides the parameters.
  * Immutable.
  */
 public final class SaveOptions {
@@ -41,7 +41,7 @@ public final class SaveOptions {
    * Strings of the caller's own in place of those that the layer was loaded with.
    *
    * <p>They are part of the file's header, which may have 8 MB and 65,536 strings; more belongs
-   * into a file of its own. {@link HierarchicalSoftmax#save(Path, SaveOptions)} refuses it.
+   * into a file of its own. {@link TwoLevelLayer#save(Path, SaveOptions)} refuses it.
    *
    * @throws IllegalArgumentException if a key begins with {@code blocksparse.}, or if a string is
    *     no text: it holds half of a pair of surrogates
@@ -74,7 +74,8 @@ public final class SaveOptions {
 
   /**
    * A bag in the same file, which makes the x of the layer: {@link EmbeddingBag#load} and {@link
-   * HierarchicalSoftmax#load} both load from it what is theirs.
+   * HierarchicalSoftmax#load} both load from it what is theirs. Who loads a file that may be
+   * replaced meanwhile looks at its time and size before and after: the two may be of two models.
    */
   public SaveOptions withBag(EmbeddingBag value) {
     return new SaveOptions(
@@ -82,10 +83,10 @@ public final class SaveOptions {
   }
 
   /**
-   * W1, W2 and the table of a bag in another type, as {@link HierarchicalSoftmax#withWeights} and
-   * {@link EmbeddingBag#withWeights} make them, rounded while they are written: of a layer that is
-   * mapped from its file, none of it is held in memory. What is loaded from the new file is only
-   * read. Without this, each layer's weights are written as they are.
+   * W1, W2 and the table of a bag in another type, as {@link TwoLevelLayer#withWeights} and {@link
+   * EmbeddingBag#withWeights} make them, rounded while they are written: of a layer that is mapped
+   * from its file, none of it is held in memory. What is loaded from the new file is only read.
+   * Without this, each layer's weights are written as they are.
    *
    * <p>Saving ends with {@link IllegalArgumentException} if a weight is not finite or too large for
    * the type, and beside the state of an optimizer; with {@link IllegalStateException} if the layer

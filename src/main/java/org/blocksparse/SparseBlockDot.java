@@ -100,24 +100,24 @@ public final class SparseBlockDot {
 
   /** The output of the layer, (batch, oWin, oSize), in a new tensor. */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
-    return DotProducts.apply(BlockWeights.of(W, plan), h, b);
+    return SparseBlockProducts.apply(BlockWeights.of(W, plan), h, b);
   }
 
   /** As above, of weights that are only read. */
   public static FloatTensor apply(Weights W, FloatTensor h, FloatTensor b, BlockPlan plan) {
-    return DotProducts.apply(BlockWeights.of(W, plan), h, b);
+    return SparseBlockProducts.apply(BlockWeights.of(W, plan), h, b);
   }
 
   /** The output of the layer, written to {@code out}, whose content before does not matter. */
   public static void apply(
       FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
-    DotProducts.apply(BlockWeights.of(W, plan), h, b, out);
+    SparseBlockProducts.apply(BlockWeights.of(W, plan), h, b, out);
   }
 
   /** As above, of weights that are only read. */
   public static void apply(
       Weights W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
-    DotProducts.apply(BlockWeights.of(W, plan), h, b, out);
+    SparseBlockProducts.apply(BlockWeights.of(W, plan), h, b, out);
   }
 
   /**
@@ -125,12 +125,12 @@ public final class SparseBlockDot {
    * (batch, oWin, oSize), or half of oSize with a gated activation.
    */
   public static FloatTensor apply(FloatTensor W, FloatTensor h, BlockPlan plan, Epilogue epilogue) {
-    return DotProducts.apply(BlockWeights.of(W, plan), h, epilogue);
+    return SparseBlockProducts.apply(BlockWeights.of(W, plan), h, epilogue);
   }
 
   /** As above, of weights that are only read. */
   public static FloatTensor apply(Weights W, FloatTensor h, BlockPlan plan, Epilogue epilogue) {
-    return DotProducts.apply(BlockWeights.of(W, plan), h, epilogue);
+    return SparseBlockProducts.apply(BlockWeights.of(W, plan), h, epilogue);
   }
 
   /**
@@ -140,13 +140,13 @@ public final class SparseBlockDot {
    */
   public static void apply(
       FloatTensor W, FloatTensor h, BlockPlan plan, Epilogue epilogue, FloatTensor out) {
-    DotProducts.apply(BlockWeights.of(W, plan), h, epilogue, out);
+    SparseBlockProducts.apply(BlockWeights.of(W, plan), h, epilogue, out);
   }
 
   /** As above, of weights that are only read. */
   public static void apply(
       Weights W, FloatTensor h, BlockPlan plan, Epilogue epilogue, FloatTensor out) {
-    DotProducts.apply(BlockWeights.of(W, plan), h, epilogue, out);
+    SparseBlockProducts.apply(BlockWeights.of(W, plan), h, epilogue, out);
   }
 
   /**
@@ -157,24 +157,24 @@ public final class SparseBlockDot {
    * }</pre>
    */
   public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
-    return DotProducts.gradH(BlockWeights.of(W, plan), gradOut);
+    return SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut);
   }
 
   /** As above, of weights that are only read. */
   public static FloatTensor gradH(Weights W, FloatTensor gradOut, BlockPlan plan) {
-    return DotProducts.gradH(BlockWeights.of(W, plan), gradOut);
+    return SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut);
   }
 
   /**
    * The gradient with respect to h, written to {@code gradH}, whose content before does not matter.
    */
   public static void gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
-    DotProducts.gradH(BlockWeights.of(W, plan), gradOut, 1, false, gradH);
+    SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut, 1, false, gradH);
   }
 
   /** As above, of weights that are only read. */
   public static void gradH(Weights W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
-    DotProducts.gradH(BlockWeights.of(W, plan), gradOut, 1, false, gradH);
+    SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut, 1, false, gradH);
   }
 
   /**
@@ -186,13 +186,13 @@ public final class SparseBlockDot {
    */
   public static void addGradH(
       FloatTensor W, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradH) {
-    DotProducts.gradH(BlockWeights.of(W, plan), gradOut, alpha, true, gradH);
+    SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut, alpha, true, gradH);
   }
 
   /** As above, of weights that are only read. */
   public static void addGradH(
       Weights W, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradH) {
-    DotProducts.gradH(BlockWeights.of(W, plan), gradOut, alpha, true, gradH);
+    SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut, alpha, true, gradH);
   }
 
   /**
@@ -218,7 +218,7 @@ public final class SparseBlockDot {
       Activation activation,
       FloatTensor z,
       FloatTensor gradZ) {
-    DotProducts.gradZ(
+    SparseBlockProducts.gradZ(
         BlockWeights.of(W, plan), gradOut, activation, z, null, 1, false, gradZ, null);
   }
 
@@ -230,7 +230,7 @@ public final class SparseBlockDot {
       Activation activation,
       FloatTensor z,
       FloatTensor gradZ) {
-    DotProducts.gradZ(
+    SparseBlockProducts.gradZ(
         BlockWeights.of(W, plan), gradOut, activation, z, null, 1, false, gradZ, null);
   }
 
@@ -252,7 +252,7 @@ public final class SparseBlockDot {
       FloatTensor gradGate) {
     requireNonNull(gate, "gate");
     requireNonNull(gradGate, "gradGate");
-    DotProducts.gradZ(
+    SparseBlockProducts.gradZ(
         BlockWeights.of(W, plan), gradOut, activation, z, gate, 1, false, gradZ, gradGate);
   }
 
@@ -268,7 +268,7 @@ public final class SparseBlockDot {
       FloatTensor gradGate) {
     requireNonNull(gate, "gate");
     requireNonNull(gradGate, "gradGate");
-    DotProducts.gradZ(
+    SparseBlockProducts.gradZ(
         BlockWeights.of(W, plan), gradOut, activation, z, gate, 1, false, gradZ, gradGate);
   }
 
@@ -292,7 +292,7 @@ public final class SparseBlockDot {
       FloatTensor z,
       float alpha,
       FloatTensor gradZ) {
-    DotProducts.gradZ(
+    SparseBlockProducts.gradZ(
         BlockWeights.of(W, plan), gradOut, activation, z, null, alpha, true, gradZ, null);
   }
 
@@ -305,7 +305,7 @@ public final class SparseBlockDot {
       FloatTensor z,
       float alpha,
       FloatTensor gradZ) {
-    DotProducts.gradZ(
+    SparseBlockProducts.gradZ(
         BlockWeights.of(W, plan), gradOut, activation, z, null, alpha, true, gradZ, null);
   }
 
@@ -328,7 +328,7 @@ public final class SparseBlockDot {
       FloatTensor gradGate) {
     requireNonNull(gate, "gate");
     requireNonNull(gradGate, "gradGate");
-    DotProducts.gradZ(
+    SparseBlockProducts.gradZ(
         BlockWeights.of(W, plan), gradOut, activation, z, gate, alpha, true, gradZ, gradGate);
   }
 
@@ -345,7 +345,7 @@ public final class SparseBlockDot {
       FloatTensor gradGate) {
     requireNonNull(gate, "gate");
     requireNonNull(gradGate, "gradGate");
-    DotProducts.gradZ(
+    SparseBlockProducts.gradZ(
         BlockWeights.of(W, plan), gradOut, activation, z, gate, alpha, true, gradZ, gradGate);
   }
 
@@ -401,11 +401,17 @@ public final class SparseBlockDot {
     Check.noOverlap(name, into, "gradOut", gradOut);
     try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing(name, into)) {
       OuterSchedule outer = plan.outer(lease);
-      Blocks blocks = Operands.blocks(into);
+      Blocks blocks = KernelOperands.blocks(into);
       ProductEvent event = Recorder.product();
       plan.workers()
           .engine()
-          .outer(outer, alpha, Operands.rows(h), Operands.rows(gradOut), accumulate, blocks);
+          .outer(
+              outer,
+              alpha,
+              KernelOperands.rows(h),
+              KernelOperands.rows(gradOut),
+              accumulate,
+              blocks);
       if (event != null) {
         event.record("gradW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());
       }
@@ -416,7 +422,7 @@ public final class SparseBlockDot {
   public static void clearGradW(BlockPlan plan, FloatTensor gradW) {
     requireNonNull(plan, "plan").requireFits("gradW", gradW);
     try (Lease lease = new Lease().writing("gradW", gradW)) {
-      plan.workers().engine().clear(plan.outer(lease), Operands.blocks(gradW));
+      plan.workers().engine().clear(plan.outer(lease), KernelOperands.blocks(gradW));
     }
   }
 
@@ -444,7 +450,7 @@ public final class SparseBlockDot {
       GemmSchedule forward = plan.forward(lease);
       plan.workers()
           .engine()
-          .sum(forward, oSize, 1, Operands.rows(gradOut), false, Operands.rows(gradB));
+          .sum(forward, oSize, 1, KernelOperands.rows(gradOut), false, KernelOperands.rows(gradB));
     }
   }
 
@@ -464,7 +470,7 @@ public final class SparseBlockDot {
       GemmSchedule forward = plan.forward(lease);
       plan.workers()
           .engine()
-          .sum(forward, oSize, alpha, Operands.rows(gradOut), true, Operands.rows(b));
+          .sum(forward, oSize, alpha, KernelOperands.rows(gradOut), true, KernelOperands.rows(b));
     }
   }
 
@@ -475,7 +481,7 @@ public final class SparseBlockDot {
     int oSize = (int) gradB.shape().dim(1);
     Check.shape("gradB", gradB, BIAS, plan.oBlocks(), oSize);
     try (Lease lease = new Lease().writing("gradB", gradB)) {
-      plan.workers().engine().clear(plan.forward(lease), oSize, Operands.rows(gradB));
+      plan.workers().engine().clear(plan.forward(lease), oSize, KernelOperands.rows(gradB));
     }
   }
 
@@ -517,7 +523,7 @@ public final class SparseBlockDot {
     try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("W", W)) {
       OuterSchedule outer = plan.outer(lease);
       Engine engine = plan.workers().engine();
-      Blocks blocks = Operands.blocks(W);
+      Blocks blocks = KernelOperands.blocks(W);
       ProductEvent event = Recorder.product();
       state.step(
           "W",
@@ -526,7 +532,7 @@ public final class SparseBlockDot {
           engine.kernels(),
           (step, tensor) ->
               new BlockStep(engine, step, tensor)
-                  .weights(outer, Operands.rows(h), Operands.rows(gradOut), blocks));
+                  .weights(outer, KernelOperands.rows(h), KernelOperands.rows(gradOut), blocks));
       if (event != null) {
         event.record("stepW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());
       }
@@ -561,7 +567,7 @@ public final class SparseBlockDot {
           engine.kernels(),
           (step, tensor) ->
               new BlockStep(engine, step, tensor)
-                  .biases(forward, Operands.rows(gradOut), Operands.rows(b)));
+                  .biases(forward, KernelOperands.rows(gradOut), KernelOperands.rows(b)));
     }
   }
 }

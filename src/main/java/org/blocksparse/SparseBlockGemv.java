@@ -66,12 +66,12 @@ public final class SparseBlockGemv {
    * inputIdx and outputIdx.
    */
   public static FloatTensor apply(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
-    return DotProducts.sum(o, BlockWeights.of(W, plan), h);
+    return SparseBlockProducts.sum(o, BlockWeights.of(W, plan), h);
   }
 
   /** As above, of weights that are only read. */
   public static FloatTensor apply(FloatTensor o, Weights W, FloatTensor h, BlockPlan plan) {
-    return DotProducts.sum(o, BlockWeights.of(W, plan), h);
+    return SparseBlockProducts.sum(o, BlockWeights.of(W, plan), h);
   }
 
   /**
@@ -103,12 +103,12 @@ public final class SparseBlockGemv {
    * plan of inputIdx and outputIdx.
    */
   public static void applyInPlace(FloatTensor W, FloatTensor h, BlockPlan plan, FloatTensor o) {
-    DotProducts.addTo(o, BlockWeights.of(W, plan), h);
+    SparseBlockProducts.addTo(o, BlockWeights.of(W, plan), h);
   }
 
   /** As above, of weights that are only read. */
   public static void applyInPlace(Weights W, FloatTensor h, BlockPlan plan, FloatTensor o) {
-    DotProducts.addTo(o, BlockWeights.of(W, plan), h);
+    SparseBlockProducts.addTo(o, BlockWeights.of(W, plan), h);
   }
 
   /** The plan for the given weights and indices. */

@@ -92,9 +92,11 @@ public final class SparseBlockOuter {
     Check.noOverlap("o", o, "y", y);
     try (Lease lease = new Lease().writing("o", o).of("x", x).of("y", y)) {
       OuterSchedule outer = plan.outer(lease);
-      Blocks blocks = Operands.blocks(o);
+      Blocks blocks = KernelOperands.blocks(o);
       ProductEvent event = Recorder.product();
-      plan.workers().engine().outer(outer, alpha, Operands.rows(x), Operands.rows(y), true, blocks);
+      plan.workers()
+          .engine()
+          .outer(outer, alpha, KernelOperands.rows(x), KernelOperands.rows(y), true, blocks);
       if (event != null) {
         event.record("gradW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());
       }

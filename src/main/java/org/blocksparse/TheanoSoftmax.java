@@ -108,8 +108,8 @@ public final class TheanoSoftmax {
     try (Lease lease = new Lease().of("x", x).of(parameters);
         Workspace workspace = softmax.borrowWorkspace()) {
       return targets == null
-          ? all(softmax, Operands.rows(x), nOutputs, room == nOutputs, workspace)
-          : ofTargets(softmax, Operands.rows(x), targets, nOutputsPerClass, workspace);
+          ? all(softmax, KernelOperands.rows(x), nOutputs, room == nOutputs, workspace)
+          : ofTargets(softmax, KernelOperands.rows(x), targets, nOutputsPerClass, workspace);
     } finally {
       softmax.close();
     }
@@ -132,11 +132,11 @@ public final class TheanoSoftmax {
                 softmax.grid(
                     x,
                     false,
-                    isRoom ? Operands.rows(result) : null,
+                    isRoom ? KernelOperands.rows(result) : null,
                     (begin, grid) -> {
                       for (int r = 0; r < grid.count(); r++) {
                         grid.get(r, 0, row);
-                        Operands.rows(result).put(begin + r, 0, row);
+                        KernelOperands.rows(result).put(begin + r, 0, row);
                       }
                     },
                     workspace));

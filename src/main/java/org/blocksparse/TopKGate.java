@@ -146,12 +146,12 @@ public final class TopKGate {
     FloatTensor probabilities = FloatTensor.zeros(batch, experts);
     FloatTensor gates = null;
     try (Lease lease = new Lease().of("logits", logits)) {
-      int[] chosen = top.choose(Operands.rows(logits), Operands.rows(probabilities));
+      int[] chosen = top.choose(KernelOperands.rows(logits), KernelOperands.rows(probabilities));
       int[] load = load(chosen);
       int[] places = new int[chosen.length];
       int kept = places(chosen, places);
       gates = capacity == Integer.MAX_VALUE ? FloatTensor.zeros(batch, k) : FloatTensor.zeros(kept);
-      top.gates(Operands.rows(probabilities), chosen, places, gates.storage());
+      top.gates(KernelOperands.rows(probabilities), chosen, places, gates.storage());
       return new Routing(
           this, workers, chosen, places, load, probabilities, gates, loss(load, probabilities));
     } catch (Throwable e) {
@@ -205,7 +205,7 @@ public final class TopKGate {
   private double loss(int[] load, FloatTensor probabilities) {
     double loss = 0;
     if (balancing > 0) {
-      double[] sums = top().sums(Operands.rows(probabilities));
+      double[] sums = top().sums(KernelOperands.rows(probabilities));
       double[] gradient = ofProbabilities(load, (int) probabilities.shape().dim(0));
       for (int e = 0; e < experts; e++) {
         loss += gradient[e] * sums[e];
@@ -251,12 +251,12 @@ public final class TopKGate {
             .writing("gradLogits", gradLogits)) {
       top()
           .gradient(
-              Operands.rows(probabilities),
+              KernelOperands.rows(probabilities),
               routing.chosen(),
               routing.places(),
               gradGates.storage(),
               ofProbabilities(routing.load(), (int) probabilities.shape().dim(0)),
-              Operands.rows(gradLogits));
+              KernelOperands.rows(gradLogits));
     }
   }
 

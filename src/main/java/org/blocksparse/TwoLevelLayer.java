@@ -11,11 +11,44 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.blocksparse.internal.softmax.Parameter;
 
 /**
- * What a {@link HierarchicalSoftmax} and a {@link LabelTree} have in common, which is all but what
- * their targets are: parameters, names, files, prediction and growth. How probabilities come about
- * is said there.
+ * An output layer of two levels: outputs are put into classes, and each output has the probability
+ * of its class times its own in the class. This is what a {@link HierarchicalSoftmax}, of whose
+ * outputs one is right, and a {@link LabelTree}, of whose outputs any number are, have in common:
+ * all but what probabilities are, what targets are, and training.
+ *
+ * <pre>{@code
+ * P(output | x) = P(class | x) * P(output | class, x)
+ * }</pre>
+ *
+ * <table>
+ *   <caption>Shapes</caption>
+ *   <tr><th>name</th><th>shape</th><th>meaning</th></tr>
+ *   <tr><td>x, gradX</td><td>(batch, features)</td><td>what the outputs are predicted from</td></tr>
+ *   <tr><td>W1</td><td>(features, classes)</td><td>weights of the classes</td></tr>
+ *   <tr><td>b1</td><td>(classes)</td><td>biases of the classes</td></tr>
+ *   <tr><td>W2</td><td>(classes, features, slots)</td><td>weights of the outputs in each class</td></tr>
+ *   <tr><td>b2</td><td>(classes, slots)</td><td>biases of the outputs in each class</td></tr>
+ * </table>
+ *
+ * <p>Outputs always go by the caller's own numbers; {@link #assignment} tells where each one lives.
+ * Slots that no output lives in have no probability and no gradient. The number of rows may differ
+ * from call to call; a call takes at most 2<sup>29</sup>.
+ *
+ * <p><b>Cost.</b> Methods tell how many multiply-adds they take for a row, by F features, C classes
+ * and S slots, and which blocks of W2 they read. Rows that open the same class share the reading of
+ * its block.
+ *
+ * <p><b>Threads.</b> Any number of threads may predict at the same time. A step of training, and
+ * what changes outputs or classes, must not run at the same time as anything else on the same
+ * layer; that is the caller's to see to. A {@link #copy} can serve meanwhile. Bits do not depend on
+ * the workers.
+ *
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null that
+ * may not be, {@link IllegalArgumentException} if a shape or a number of rows does not fit, {@link
+ * IndexOutOfBoundsException} if a target is outside [0, outputs), and {@link IllegalStateException}
+ * if the layer, a tensor or the targets are closed. Nothing is changed then.
  */
-abstract sealed class TwoLevelLayer implements AutoCloseable
+public abstract sealed class TwoLevelLayer implements AutoCloseable
     permits HierarchicalSoftmax, LabelTree {
   private volatile LayerMemory memory;
   private volatile boolean closed;
@@ -163,6 +196,27 @@ abstract sealed class TwoLevelLayer implements AutoCloseable
   public String toString() {
     return memory.describe(getClass().getSimpleName());
   }
+
+  // ------------------------------------------------------------------------------------ copies
+
+  /**
+   * A layer of its own with the same parameters, optimizer state, classes, names and metadata: a
+   * snapshot that serves while this layer trains or grows. It is in memory, and can be trained,
+   * also if this one is mapped from a file.
+   *
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public abstract TwoLevelLayer copy();
+
+  /**
+   * A copy of this layer with weights of a type: all that is promised of the layer is true for
+   * them, but only FLOAT32 can be trained and grow. It is {@link #copy} if they are of that type;
+   * of another, there is no optimizer state. {@link SaveOptions#withWeights} needs no copy.
+   *
+   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  public abstract TwoLevelLayer withWeights(ElementType type);
 
   // ------------------------------------------------------------------------------------- files
 

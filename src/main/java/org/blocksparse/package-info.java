@@ -3,14 +3,15 @@
  * Products of chosen blocks, and the hierarchical softmax that they make affordable.
  *
  * <p>{@link org.blocksparse.HierarchicalSoftmax} is the output layer for very many labels or words,
- * {@link org.blocksparse.LabelTree} that for several of them at once. {@link
- * org.blocksparse.SparseBlockDot} is the layer below it, with its gradients; it consists of {@link
- * org.blocksparse.SparseBlockGemv} and {@link org.blocksparse.SparseBlockOuter}, and an {@link
- * org.blocksparse.Epilogue} with an {@link org.blocksparse.Activation} may be fused to it. {@link
- * org.blocksparse.EmbeddingBag} is a layer for sparse input, {@link org.blocksparse.SparseRows}.
- * Weights that are only read may be of any {@link org.blocksparse.ElementType}: those of products
- * are {@link org.blocksparse.Weights}. All of them work on {@link org.blocksparse.FloatTensor} and
- * {@link org.blocksparse.IntTensor}, and run by a {@link org.blocksparse.BlockPlan}.
+ * {@link org.blocksparse.LabelTree} that for several of them at once; what they share is {@link
+ * org.blocksparse.TwoLevelLayer}. {@link org.blocksparse.SparseBlockDot} is the layer below it,
+ * with its gradients; it consists of {@link org.blocksparse.SparseBlockGemv} and {@link
+ * org.blocksparse.SparseBlockOuter}, and an {@link org.blocksparse.Epilogue} with an {@link
+ * org.blocksparse.Activation} may be fused to it. {@link org.blocksparse.EmbeddingBag} is a layer
+ * for sparse input, {@link org.blocksparse.SparseRows}. Weights that are only read may be of any
+ * {@link org.blocksparse.ElementType}: those of products are {@link org.blocksparse.Weights}. All
+ * of them work on {@link org.blocksparse.FloatTensor} and {@link org.blocksparse.IntTensor}, and
+ * run by a {@link org.blocksparse.BlockPlan}.
  *
  * <h2>Words</h2>
  *

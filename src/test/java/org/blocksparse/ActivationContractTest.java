@@ -159,7 +159,7 @@ final class ActivationContractTest {
     }
   }
 
-  /** Large enough to be shared, by whole rows and by pieces of a row. */
+  /** Large enough to be shared, by whole rows and by bands of columns. */
   @ParameterizedTest
   @EnumSource
   void sameBitsForAnyNumberOfWorkers(Activation activation, Data data) {

@@ -26,6 +26,10 @@ final class BackendTest {
     }
     assertTrue(text.contains(Backend.reason()), text);
     assertTrue(text.contains(Backend.instructionSet()), text);
+    assertEquals(
+        Backend.isNative(),
+        text.lines().anyMatch(line -> line.matches("rounded inputs +(AMX|register tiles), .*")),
+        text);
     assertFalse(text.contains("null"), text);
   }
 }

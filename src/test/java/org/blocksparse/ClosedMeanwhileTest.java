@@ -6,8 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Method;
-import java.lang.reflect.Modifier;
 import java.lang.reflect.Proxy;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -18,14 +16,13 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Consumer;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.blocksparse.internal.ChosenKernels;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.KernelsProvider;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.testing.ChildJvm;
-import org.blocksparse.testing.PublicMethods;
+import org.blocksparse.testing.PublicMethod;
 import org.blocksparse.testing.Reachable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -180,14 +177,14 @@ final class ClosedMeanwhileTest {
 
   /** A call whose operands are closed by the first kernel that it calls. */
   private static final class Closing {
-    private final Method method;
+    private final PublicMethod called;
     private final Object owner;
     private final Object[] arguments;
     private boolean closed;
     private boolean freed;
 
-    Closing(Method method, Object owner, Object[] arguments) {
-      this.method = method;
+    Closing(PublicMethod called, Object owner, Object[] arguments) {
+      this.called = called;
       this.owner = owner;
       this.arguments = arguments;
     }
@@ -211,27 +208,18 @@ final class ClosedMeanwhileTest {
     /** Makes the call; returns what went wrong, or null if nothing did or it was refused. */
     String flaw() throws IllegalAccessException {
       try (ChosenKernels chosen = ChosenKernels.of(telling(this::beforeKernel))) {
-        method.invoke(owner, arguments);
+        called.method().invoke(owner, arguments);
       } catch (InvocationTargetException e) {
         // Of several operations on a layer, one after the other, the next one may find it closed.
-        boolean ofSeveral = method.getName().equals("addOutputs");
+        boolean ofSeveral = called.method().getName().equals("addOutputs");
         return !closed || ofSeveral ? null : e.getCause().toString();
       }
       return freed ? "a kernel was given memory that is gone" : null;
     }
   }
 
-  private static boolean takesOperands(Method method) {
-    return Stream.of(method.getParameterTypes()).anyMatch(OPERANDS::contains);
-  }
-
-  private static String text(Method method) {
-    return method.getDeclaringClass().getSimpleName()
-        + "."
-        + method.getName()
-        + Arrays.stream(method.getParameterTypes())
-            .map(Class::getSimpleName)
-            .collect(Collectors.joining(", ", "(", ")"));
+  private static boolean takesOperands(PublicMethod called) {
+    return Stream.of(called.method().getParameterTypes()).anyMatch(OPERANDS::contains);
   }
 
   /** New operations take part by themselves, or are told here. */
@@ -239,9 +227,9 @@ final class ClosedMeanwhileTest {
   void theOperandsOfAllOperations() throws Exception {
     Map<String, String> flaws = new TreeMap<>();
     Set<String> withoutKernels = new TreeSet<>();
-    for (Method method : PublicMethods.all()) {
-      if (takesOperands(method) && !reachesAKernel(method, flaws)) {
-        withoutKernels.add(text(method));
+    for (PublicMethod called : PublicMethod.all()) {
+      if (takesOperands(called) && !reachesAKernel(called, flaws)) {
+        withoutKernels.add(called.toString());
       }
     }
     assertEquals(Map.of(), flaws);
@@ -264,20 +252,20 @@ final class ClosedMeanwhileTest {
   }
 
   /** Tries until a call has got as far as a kernel, and its operands were closed. */
-  private static boolean reachesAKernel(Method method, Map<String, String> flaws)
+  private static boolean reachesAKernel(PublicMethod called, Map<String, String> flaws)
       throws IllegalAccessException {
-    boolean isStatic = Modifier.isStatic(method.getModifiers());
-    Object owner = isStatic ? null : argument(method.getDeclaringClass());
-    boolean few = method.getParameterCount() <= 3;
+    Object owner = called.isStatic() ? null : argument(called.type());
+    Class<?>[] types = called.method().getParameterTypes();
+    boolean few = types.length <= 3;
     List<List<Object>> candidates =
-        Arrays.stream(method.getParameterTypes()).map(type -> candidates(type, few)).toList();
+        Arrays.stream(types).map(type -> candidates(type, few)).toList();
     int number = 0;
     Object[] arguments = arguments(candidates, number);
     while (arguments != null) {
-      Closing closing = new Closing(method, owner, arguments);
+      Closing closing = new Closing(called, owner, arguments);
       String flaw = closing.flaw();
       if (flaw != null) {
-        flaws.put(text(method), flaw);
+        flaws.put(called.toString(), flaw);
       }
       if (closing.closed) {
         return true;

@@ -29,7 +29,7 @@ final class CopyTest {
   void aCopyGoesOnAsTheLayerDoes(LayerKind kind, Optimizer optimizer) {
     try (TwoLevelLayer layer = trained(kind, optimizer)) {
       layer.setLabels(Labels.of("a", "b"));
-      try (TwoLevelLayer copy = LayerKind.copy(layer)) {
+      try (TwoLevelLayer copy = layer.copy()) {
         assertSameLayer(layer, copy);
         assertEquals(layer.labels(), copy.labels());
         assertEquals(5, copy.steps());
@@ -49,7 +49,7 @@ final class CopyTest {
   @MethodSource("org.blocksparse.GrowingLayer#kindsAndOptimizers")
   void aLayerOfFloatsGoesOnAsTheLayerDoes(LayerKind kind, Optimizer optimizer) {
     try (TwoLevelLayer layer = trained(kind, optimizer);
-        TwoLevelLayer floats = LayerKind.withWeights(layer, ElementType.FLOAT32)) {
+        TwoLevelLayer floats = layer.withWeights(ElementType.FLOAT32)) {
       assertSameLayer(layer, floats);
       train(layer, optimizer, 1, 2, 3, 4);
       train(floats, optimizer, 1, 2, 3, 4);
@@ -65,7 +65,7 @@ final class CopyTest {
     try (TwoLevelLayer layer = trained(kind, adam)) {
       layer.save(file, SaveOptions.defaults().withOptimizerState().withMetadata(Map.of("a", "b")));
       try (TwoLevelLayer mapped = kind.load(file, LoadOptions.mapped());
-          TwoLevelLayer copy = LayerKind.copy(mapped)) {
+          TwoLevelLayer copy = mapped.copy()) {
         assertEquals(Map.of("a", "b"), copy.metadata());
         train(layer, adam, 1, 2, 3, 4);
         train(copy, adam, 1, 2, 3, 4);
@@ -79,7 +79,7 @@ final class CopyTest {
   void aCopyServesWhileTheLayerGrows(LayerKind kind) throws Exception {
     ExecutorService server = Executors.newSingleThreadExecutor();
     try (TwoLevelLayer layer = trained(kind, Optimizer.adagrad(.1f));
-        TwoLevelLayer served = LayerKind.copy(layer);
+        TwoLevelLayer served = layer.copy();
         FloatTensor x = x()) {
       int[] wanted = served.topK(x, 3).outputs(0);
       Future<?> serving =

@@ -36,7 +36,7 @@ final class GrowthFileTest {
       layer.save(file, SaveOptions.defaults().withOptimizerState());
       for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.copyOnWrite())) {
         try (TwoLevelLayer loaded = kind.load(file, options);
-            TwoLevelLayer again = LayerKind.copy(layer)) {
+            TwoLevelLayer again = layer.copy()) {
           assertSameLayer(layer, loaded);
           assertTrue(loaded.assignment().isRetired(7));
           train(again, adam, 0, 1, 2, 38);
@@ -99,7 +99,7 @@ final class GrowthFileTest {
       layer.save(file, SaveOptions.defaults().withWeights(ElementType.INT8));
     }
     try (TwoLevelLayer narrow = kind.load(file, LoadOptions.mapped());
-        TwoLevelLayer copy = LayerKind.copy(narrow)) {
+        TwoLevelLayer copy = narrow.copy()) {
       assertEquals(ElementType.INT8, copy.weightType());
       assertThrows(IllegalStateException.class, () -> copy.addOutputs(1));
       assertThrows(IllegalStateException.class, () -> copy.reassign(CLASSES));

@@ -100,7 +100,7 @@ final class GrowthProperties {
         }
         case REASSIGN -> layer.reassign(data.below(3) == 0 ? layer.assignment() : classes());
         case STEP -> step();
-        case COPY -> replace(LayerKind.copy(layer));
+        case COPY -> replace(layer.copy());
         case FILE -> {
           layer.save(file, SaveOptions.defaults().withOptimizerState());
           replace(kind.load(file, LoadOptions.copied().withWorkers(workers)));

@@ -121,7 +121,7 @@ final class GrowthTest {
   @MethodSource("org.blocksparse.GrowingLayer#kindsAndOptimizers")
   void withoutRoomAllClassesGetMore(LayerKind kind, Optimizer optimizer) {
     try (TwoLevelLayer layer = trained(kind, optimizer);
-        TwoLevelLayer other = LayerKind.copy(layer)) {
+        TwoLevelLayer other = layer.copy()) {
       int[] all = IntStream.range(0, 9).toArray();
       float[][] before = columns(layer, all);
       FloatTensor w2 = layer.W2();
@@ -173,7 +173,7 @@ final class GrowthTest {
   void noMemoryIsKept(LayerKind kind) {
     long before = FloatTensor.allocatedBytes();
     try (TwoLevelLayer layer = trained(kind, Optimizer.adam(.01f))) {
-      LayerKind.copy(layer).close();
+      layer.copy().close();
       layer.addOutputs(1);
       layer.addOutputs(20);
       layer.retire(3, 4);

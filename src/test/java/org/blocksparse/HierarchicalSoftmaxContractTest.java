@@ -59,7 +59,7 @@ final class HierarchicalSoftmaxContractTest {
           contiguous(260, 17, 1, 60, 3), // more rows for a class than a chunk holds
           contiguous(300, 5, 1, 36, 9), // more rows than are computed at a time
           contiguous(33, 65, 1, 450, 150),
-          contiguous(9, 129, 1, 300, 2), // rows that are cut into pieces
+          contiguous(9, 129, 1, 300, 2), // rows that are cut into bands
           contiguous(8, 16, 60, 64, 8), // probabilities that underflow
           contiguous(0, 4, 1, 15, 5),
           new Case(20, 6, 1, 3, 0, 1, 1, 2, 2, 2, 0, 3),

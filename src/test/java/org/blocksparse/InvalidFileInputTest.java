@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /**
  * Every method that reads or writes files, called as it should not be: the exception, its whole
  * message, that no file was made or changed and that no memory was kept. Files whose content is
- * wrong are the matter of {@link HostileModelTest} and {@link NumPyFilesTest}.
+ * wrong are the matter of {@link HostileModelTest} and {@link HostileNumPyTest}.
  */
 final class InvalidFileInputTest {
   /** Right files of each kind. */

@@ -80,7 +80,7 @@ final class LabelTreeContractTest {
           Case.contiguous(260, 17, 1, 4, 60, 20), // more rows for a class than a chunk holds
           Case.contiguous(300, 5, 1, 6, 36, 4), // more rows than are computed at a time
           Case.contiguous(33, 65, 1, 9, 450, 3),
-          Case.contiguous(9, 129, 1, 3, 300, 150), // rows that are cut into pieces
+          Case.contiguous(9, 129, 1, 3, 300, 150), // rows that are cut into bands
           Case.contiguous(8, 16, 60, 3, 64, 8), // probabilities that underflow
           Case.contiguous(4, 6, 1, 0, 12, 4), // no targets at all
           Case.contiguous(0, 4, 1, 3, 15, 3),

@@ -30,7 +30,7 @@ final class LargeTensorTest {
   private static final int BLOCK = 64;
   private static final int BLOCKS = (1 << 19) + 2;
 
-  /** First and last, and around 2^28 elements, where segments meet, and 2^31. */
+  /** First and last, and around 2^28 elements, where buffers meet, and 2^31. */
   private static final int[] CHOSEN = {
     0, (1 << 16) - 1, 1 << 16, (1 << 19) - 1, 1 << 19, BLOCKS - 1
   };

@@ -48,18 +48,6 @@ enum LayerKind {
     };
   }
 
-  static TwoLevelLayer copy(TwoLevelLayer layer) {
-    return layer instanceof HierarchicalSoftmax softmax
-        ? softmax.copy()
-        : ((LabelTree) layer).copy();
-  }
-
-  static TwoLevelLayer withWeights(TwoLevelLayer layer, ElementType type) {
-    return layer instanceof HierarchicalSoftmax softmax
-        ? softmax.withWeights(type)
-        : ((LabelTree) layer).withWeights(type);
-  }
-
   static double loss(TwoLevelLayer layer, FloatTensor x, int... targets) {
     if (layer instanceof HierarchicalSoftmax softmax) {
       try (IntTensor single = IntTensor.of(targets, targets.length)) {

@@ -5,10 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.lang.reflect.Executable;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
-import java.lang.reflect.Modifier;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -21,7 +19,7 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.Data;
-import org.blocksparse.testing.PublicMethods;
+import org.blocksparse.testing.PublicMethod;
 import org.blocksparse.testing.RandomArguments;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Test;
@@ -44,13 +42,13 @@ final class RandomCallsTest {
   /** One of each method and kind. */
   private final Map<String, String> flaws = new TreeMap<>();
 
-  private final Map<Executable, List<Call>> rightCalls = new HashMap<>();
+  private final Map<PublicMethod, List<Call>> rightCalls = new HashMap<>();
   private int succeeded;
 
   /** A method with its arguments, and the object that has it unless it is static. */
-  private record Call(Method method, Object owner, Object[] arguments) {
+  private record Call(PublicMethod called, Object owner, Object[] arguments) {
     Object make() throws IllegalAccessException, InvocationTargetException {
-      return method.invoke(owner, arguments);
+      return called.method().invoke(owner, arguments);
     }
 
     boolean names(Object layer) {
@@ -59,22 +57,19 @@ final class RandomCallsTest {
 
     @Override
     public String toString() {
-      return method.getDeclaringClass().getSimpleName()
-          + "."
-          + method.getName()
-          + Arrays.deepToString(arguments);
+      return called + ": " + Arrays.deepToString(arguments);
     }
   }
 
   @Test
   void refusedMeansSaidAndUntouched(Data data) throws Exception {
-    List<Method> methods = PublicMethods.all();
+    List<PublicMethod> methods = PublicMethod.all();
     for (int round = 0; round < ROUNDS; round++) {
       RandomArguments arguments =
           new RandomArguments(new SplittableRandom(data.below(Integer.MAX_VALUE)), folder);
       rightCalls.clear();
-      for (Method method : methods) {
-        findRightOnes(method, arguments);
+      for (PublicMethod called : methods) {
+        findRightOnes(called, arguments);
       }
       for (int i = 0; i < CALLS_OF_A_ROUND; i++) {
         make(choose(arguments.oneOf(methods), arguments), arguments);
@@ -87,19 +82,19 @@ final class RandomCallsTest {
   }
 
   /** Some calls that succeed, of which one argument is changed then. */
-  private void findRightOnes(Method method, RandomArguments arguments)
+  private void findRightOnes(PublicMethod called, RandomArguments arguments)
       throws IllegalAccessException {
-    if (method.getName().equals("close")) {
+    if (called.method().getName().equals("close")) {
       return;
     }
-    for (Class<?> type : method.getParameterTypes()) {
+    for (Class<?> type : called.method().getParameterTypes()) {
       assertTrue(arguments.knows(type), () -> "no arguments for " + type);
     }
     List<Call> right = new ArrayList<>();
     for (int i = 0; i < TRIES_FOR_RIGHT_ONES && right.size() < 3; i++) {
-      Call call = fresh(method, arguments);
+      Call call = fresh(called, arguments);
       try {
-        if (call.owner != null || Modifier.isStatic(method.getModifiers())) {
+        if (call.owner != null || called.isStatic()) {
           keep(call.make(), arguments);
           right.add(call);
         }
@@ -107,10 +102,11 @@ final class RandomCallsTest {
         // Not one of them.
       }
     }
-    rightCalls.put(method, right);
+    rightCalls.put(called, right);
   }
 
-  private static Call fresh(Method method, RandomArguments arguments) {
+  private static Call fresh(PublicMethod called, RandomArguments arguments) {
+    Method method = called.method();
     boolean saves = method.getName().startsWith("save") || method.getName().startsWith("write");
     Object[] values = new Object[method.getParameterCount()];
     for (int i = 0; i < values.length; i++) {
@@ -120,16 +116,13 @@ final class RandomCallsTest {
               ? arguments.fileToWrite()
               : arguments.of(type, method.getGenericParameterTypes()[i]);
     }
-    Object owner =
-        Modifier.isStatic(method.getModifiers())
-            ? null
-            : arguments.of(method.getDeclaringClass(), null);
-    return new Call(method, owner, values);
+    Object owner = called.isStatic() ? null : arguments.of(called.type(), null);
+    return new Call(called, owner, values);
   }
 
-  private Call choose(Method method, RandomArguments arguments) {
-    Call call = fresh(method, arguments);
-    List<Call> right = rightCalls.getOrDefault(method, List.of());
+  private Call choose(PublicMethod called, RandomArguments arguments) {
+    Call call = fresh(called, arguments);
+    List<Call> right = rightCalls.getOrDefault(called, List.of());
     if (right.isEmpty() || arguments.below(5) == 0) {
       return call;
     }
@@ -140,12 +133,12 @@ final class RandomCallsTest {
         values[i] = call.arguments[i];
       }
     }
-    return new Call(method, known.owner, values);
+    return new Call(called, known.owner, values);
   }
 
   private void make(Call call, RandomArguments arguments) throws IllegalAccessException {
-    boolean closes = call.method.getName().equals("close") && arguments.below(12) != 0;
-    if (closes || (call.owner == null && !Modifier.isStatic(call.method.getModifiers()))) {
+    boolean closes = call.called.method().getName().equals("close") && arguments.below(12) != 0;
+    if (closes || (call.owner == null && !call.called.isStatic())) {
       return;
     }
     IdentityHashMap<Object, float[]> before = numbers(call, arguments);
@@ -172,7 +165,7 @@ final class RandomCallsTest {
 
   private void report(Call call, String flaw) {
     flaws.putIfAbsent(
-        call.method.toString() + flaw.replaceAll("[^A-Za-z].*", ""), call + ": " + flaw);
+        call.called.toString() + flaw.replaceAll("[^A-Za-z].*", ""), call + ": " + flaw);
   }
 
   private static void keep(Object result, RandomArguments arguments) {
@@ -214,15 +207,12 @@ final class RandomCallsTest {
   private static IdentityHashMap<Object, float[]> numbers(Call call, RandomArguments arguments) {
     IdentityHashMap<Object, float[]> numbers = new IdentityHashMap<>();
     arguments.kept(FloatTensor.class).forEach(t -> numbers.put(t, values(t)));
-    for (HierarchicalSoftmax layer : arguments.kept(HierarchicalSoftmax.class)) {
+    List<TwoLevelLayer> layers = new ArrayList<>(arguments.kept(HierarchicalSoftmax.class));
+    layers.addAll(arguments.kept(LabelTree.class));
+    for (TwoLevelLayer layer : layers) {
       boolean all = call.names(layer) && layer.weightType() == ElementType.FLOAT32;
       numbers.put(
           layer, all ? values(layer.W1(), layer.b1(), layer.W2(), layer.b2()) : values(layer.b2()));
-    }
-    for (LabelTree tree : arguments.kept(LabelTree.class)) {
-      boolean all = call.names(tree) && tree.weightType() == ElementType.FLOAT32;
-      numbers.put(
-          tree, all ? values(tree.W1(), tree.b1(), tree.W2(), tree.b2()) : values(tree.b2()));
     }
     for (SoftmaxPart part : arguments.kept(SoftmaxPart.class)) {
       numbers.put(part, call.names(part) ? values(part.W(), part.b()) : values(part.b()));

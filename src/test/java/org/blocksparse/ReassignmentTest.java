@@ -31,7 +31,7 @@ final class ReassignmentTest {
   @MethodSource("org.blocksparse.GrowingLayer#kindsAndOptimizers")
   void classesInAnotherOrderChangeNothing(LayerKind kind, Optimizer optimizer) {
     try (TwoLevelLayer layer = trained(kind, optimizer);
-        TwoLevelLayer other = LayerKind.copy(layer)) {
+        TwoLevelLayer other = layer.copy()) {
       double[][] before = logProbabilities(layer);
       layer.reassign(CLASSES);
       assertSameParameters(other, layer);

@@ -52,7 +52,7 @@ final class SparseBlockContractTest {
           new Sizes(513, 1, 2, 3, 5, 1, 1),
           new Sizes(257, 2, 1, 3, 5, 2, 1),
           new Sizes(300, 3, 2, 5, 9, 2, 2),
-          new Sizes(2, 2, 2, 63, 65, 2, 2), // sizes around the tiles and the pieces of a row
+          new Sizes(2, 2, 2, 63, 65, 2, 2), // sizes around the tiles and the bands of a row
           new Sizes(2, 2, 2, 64, 64, 2, 2),
           new Sizes(2, 1, 2, 127, 129, 1, 2),
           new Sizes(1, 1, 1, 300, 260, 1, 1),

@@ -59,7 +59,7 @@ final class Charts {
     return write(chart, "sweep.png");
   }
 
-  private static XYChart chart(String title, String x, String y) {
+  static XYChart chart(String title, String x, String y) {
     XYChart chart =
         new XYChartBuilder()
             .width(WIDTH)
@@ -75,7 +75,7 @@ final class Charts {
     return chart;
   }
 
-  private Path write(XYChart chart, String name) {
+  Path write(XYChart chart, String name) {
     Path file = folder.resolve(name);
     try {
       Files.createDirectories(folder);

@@ -72,7 +72,7 @@ final class Comparison {
   private Row row(String name, ClassAssignment classes) {
     try (LanguageModel model = new LanguageModel(settings, classes)) {
       model.startFromFrequencies(corpus.training());
-      Trainer.Result result = new Trainer(settings, corpus).train(model, name, 0);
+      Trainer.Result result = new Trainer(settings, corpus).train(model, name, 1);
       Row row = new Row(name, classes.classCount(), result.perplexity(), result.wordsPerSecond());
       out.printf(
           "%-16s %8d %8d %22.1f %12.0f %8.2f%n",

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.ToDoubleFunction;
 import java.util.random.RandomGenerator;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
@@ -17,15 +18,15 @@ import org.blocksparse.Ranking;
  * by side, go through a hidden layer to a softmax over the whole vocabulary. That last step is
  * nearly all of the work when the softmax is full, and the smaller part when it is hierarchical.
  */
-final class LanguageModel implements AutoCloseable {
+final class LanguageModel implements Learner, AutoCloseable {
   /**
    * The hidden layer's rate as a multiple of that of the rest: plain descent on a mean over the
    * batch needs larger steps than Adagrad, which divides by the size of the gradients.
    */
-  private static final float DESCENT_RATE = 80;
+  static final float DESCENT_RATE = 80;
 
   /** Keeps what is seen too seldom to be trusted from growing; worth 2% of perplexity. */
-  private static final float DECAY = 1e-5f;
+  static final float DECAY = 1e-5f;
 
   private static final float UNSEEN_COUNT = 0.1f;
 
@@ -96,18 +97,13 @@ final class LanguageModel implements AutoCloseable {
     }
   }
 
-  /** The batch of that many rows, to be filled; there is one for each number of rows. */
-  Batch batch(int rows) {
+  @Override
+  public Batch batch(int rows) {
     return batches.computeIfAbsent(rows, n -> new Batch(n, settings));
   }
 
-  /**
-   * A step of training on a batch.
-   *
-   * @param progress the part of the training that is done, in [0, 1); the rate falls to 0 with it
-   * @return the mean negative log probability of the right words before the step
-   */
-  double train(Batch batch, double progress) {
+  @Override
+  public double train(Batch batch, double progress) {
     float rate = (float) (settings.rate * (1 - progress));
     forward(batch);
     batch.targets.copyFrom(batch.next);
@@ -120,10 +116,6 @@ final class LanguageModel implements AutoCloseable {
   }
 
   /** The mean negative log probability of the right words. */
-  double loss(Batch batch) {
-    return loss(batch, softmax);
-  }
-
   private double loss(Batch batch, HierarchicalSoftmax last) {
     forward(batch);
     batch.targets.copyFrom(batch.next);
@@ -136,20 +128,25 @@ final class LanguageModel implements AutoCloseable {
     hidden.forward(batch);
   }
 
-  /** {@code exp} of the mean negative log probability of the words of {@code text}. */
-  double perplexity(int[] text) {
+  @Override
+  public double perplexity(int[] text) {
     return perplexity(text, softmax);
   }
 
   /** The same with another softmax in the place of this model's own. */
   double perplexity(int[] text, HierarchicalSoftmax last) {
+    return perplexity(text, batch -> loss(batch, last));
+  }
+
+  /** The same by the mean losses of batches, wherever they are computed. */
+  double perplexity(int[] text, ToDoubleFunction<Batch> loss) {
     double sum = 0;
     for (int start = 0; start < text.length; start += settings.batch) {
       Batch batch = batch(Math.min(settings.batch, text.length - start));
       for (int row = 0; row < batch.rows(); row++) {
         batch.set(row, text, start + row);
       }
-      sum += batch.rows() * loss(batch, last);
+      sum += batch.rows() * loss.applyAsDouble(batch);
     }
     return Math.exp(sum / text.length);
   }

@@ -132,7 +132,8 @@ public final class Main implements Callable<Integer> {
       out.flush();
       model.startFromFrequencies(corpus.training());
       Trainer.Result result =
-          new Trainer(settings, corpus).train(model, "training", EVALUATIONS_PER_EPOCH);
+          new Trainer(settings, corpus)
+              .train(model, "training", EVALUATIONS_PER_EPOCH * settings.epochs);
       out.printf(
           "%nHeld-out perplexity: %.1f, by counting %.1f: %s%n",
           result.perplexity(),

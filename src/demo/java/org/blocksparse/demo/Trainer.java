@@ -11,9 +11,10 @@ import java.util.stream.IntStream;
 /** Trains a model on a corpus, once, and writes down how it went. */
 final class Trainer {
   /**
-   * What is known after some words: perplexities of the words trained on just before, and held out.
+   * What is known after some words, and seconds of training: perplexities of the words trained on
+   * just before, and held out.
    */
-  record Point(long words, double training, double heldOut) {}
+  record Point(long words, double seconds, double training, double heldOut) {}
 
   /**
    * What came of a training.
@@ -52,52 +53,45 @@ final class Trainer {
    * Trains for as many epochs, or as long, as set.
    *
    * @param name goes before the progress bar
-   * @param evaluations how often per epoch the curve gets a point; 0: only at the end
+   * @param points of the curve, equally far from each other in words or in time; the last one is of
+   *     the trained model
    */
-  Result train(LanguageModel model, String name, int evaluations) {
-    int length = corpus.training().length;
+  Result train(Learner model, String name, int points) {
+    int[] text = corpus.training();
     List<Point> curve = new ArrayList<>();
     RandomGenerator random = new SplittableRandom(settings.seed);
-    int[] positions = IntStream.range(0, length).toArray();
-    int parts = Math.max(1, evaluations);
-    long expected = settings.seconds == null ? (long) settings.epochs * length : -1;
+    int[] positions = IntStream.range(0, text.length).toArray();
+    int at = text.length;
+    long wordsOfLastPoint = 0;
+    double lossesSince = 0;
+    long expected = settings.seconds == null ? (long) settings.epochs * text.length : -1;
     try (Progress progress = new Progress(name, expected)) {
       while (done() < 1) {
-        shuffle(positions, random);
-        for (int part = 0; part < parts && done() < 1; part++) {
-          int begin = (int) ((long) length * part / parts);
-          int end = (int) ((long) length * (part + 1) / parts);
-          double loss = train(model, positions, begin, end, progress);
-          if (evaluations > 0 || done() >= 1) {
-            curve.add(new Point(words, Math.exp(loss), model.perplexity(corpus.heldOut())));
-          }
+        if (at == text.length) {
+          shuffle(positions, random);
+          at = 0;
+        }
+        long started = System.nanoTime();
+        Batch batch = model.batch(Math.min(settings.batch, text.length - at));
+        for (int row = 0; row < batch.rows(); row++) {
+          batch.set(row, text, positions[at + row]);
+        }
+        double loss = model.train(batch, done());
+        nanos += System.nanoTime() - started;
+        words += batch.rows();
+        at += batch.rows();
+        lossesSince += batch.rows() * loss;
+        progress.step(batch.rows(), loss);
+        if (done() >= (curve.size() + 1.0) / points) {
+          double training = Math.exp(lossesSince / (words - wordsOfLastPoint));
+          double heldOut = model.perplexity(corpus.heldOut());
+          curve.add(new Point(words, nanos * 1e-9, training, heldOut));
+          wordsOfLastPoint = words;
+          lossesSince = 0;
         }
       }
     }
     return new Result(curve, words, Duration.ofNanos(nanos));
-  }
-
-  /**
-   * Trains on the words at some of the positions; returns their mean loss, each before its step.
-   */
-  private double train(
-      LanguageModel model, int[] positions, int begin, int end, Progress progress) {
-    double sum = 0;
-    int at = begin;
-    while (at < end && done() < 1) {
-      long started = System.nanoTime();
-      Batch batch = model.batch(Math.min(settings.batch, end - at));
-      for (int row = 0; row < batch.rows(); row++) {
-        batch.set(row, corpus.training(), positions[at + row]);
-      }
-      double loss = model.train(batch, done());
-      sum += batch.rows() * loss;
-      at += batch.rows();
-      words += batch.rows();
-      nanos += System.nanoTime() - started;
-      progress.step(batch.rows(), loss);
-    }
-    return sum / (at - begin);
   }
 
   private static void shuffle(int[] values, RandomGenerator random) {

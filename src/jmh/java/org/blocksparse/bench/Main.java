@@ -2,6 +2,7 @@
 package org.blocksparse.bench;
 
 import org.blocksparse.bench.nextitem.NextItemCommand;
+import org.blocksparse.demo.LanguageModelCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -17,6 +18,7 @@ import picocli.CommandLine.Command;
  * mvn -Pbench -Dbench.args="compare before.json after.json"
  * mvn -Pbench -Dbench.args="run --quick --part SERVING" how long callers wait; a minute
  * mvn -Pbench -Dbench.args="next-item"                  a recommender, against Lucene's HNSW
+ * mvn -Pbench -Dbench.args="language-model"             the demo's model, against PyTorch's
  * mvn -Pbench -Dbench.args="--help"
  * }</pre>
  *
@@ -27,7 +29,12 @@ import picocli.CommandLine.Command;
     name = "bench",
     mixinStandardHelpOptions = true,
     description = "Measures this library against the limits of the machine and against others.",
-    subcommands = {RunCommand.class, CompareCommand.class, NextItemCommand.class})
+    subcommands = {
+      RunCommand.class,
+      CompareCommand.class,
+      NextItemCommand.class,
+      LanguageModelCommand.class
+    })
 public final class Main {
   private Main() {}
 

@@ -19,11 +19,11 @@ public final class Engine {
   /** Tasks that give a machine of some cores enough to choose from, and end at about one time. */
   private static final int ENOUGH_TASKS = 32;
 
-  /** The narrowest piece that a row or a block is cut into; a multiple of every register tile. */
-  private static final int MIN_PIECE = 64;
+  /** The narrowest band that a row or a block is cut into; a multiple of every register tile. */
+  private static final int MIN_BAND = 64;
 
   /** Elements of a gradient that stay in the cache, beside what they are made of and used for. */
-  private static final int PART_ELEMENTS = 1 << 16;
+  private static final int BAND_ELEMENTS = 1 << 16;
 
   /** What a softmax costs for each element, in multiply-adds. */
   private static final int SOFTMAX_WORK = 16;
@@ -72,19 +72,19 @@ public final class Engine {
   }
 
   /** See {@link Scheduler#run}. */
-  public void run(int chunks, long work, Scheduler.Body body) {
-    scheduler.run(chunks, work, body);
+  public void run(int tasks, long work, Scheduler.Body body) {
+    scheduler.run(tasks, work, body);
   }
 
-  /** The width of the pieces that {@code size} is cut into, given how many are wanted. */
-  static int piece(int size, long wanted) {
-    long pieces = Math.max(1, Math.min(wanted, size / MIN_PIECE));
-    long piece = (size + pieces - 1) / pieces;
-    return (int) Math.min(size, (piece + MIN_PIECE - 1) / MIN_PIECE * MIN_PIECE);
+  /** The width of the bands that {@code size} is cut into, given how many are wanted. */
+  static int bandWidth(int size, long wanted) {
+    long bands = Math.max(1, Math.min(wanted, size / MIN_BAND));
+    long width = (size + bands - 1) / bands;
+    return (int) Math.min(size, (width + MIN_BAND - 1) / MIN_BAND * MIN_BAND);
   }
 
-  /** Where the piece of that width ends which begins at {@code begin}; the last one is shorter. */
-  static int pieceEnd(int begin, int width, int size) {
+  /** Where the band of that width ends which begins at {@code begin}; the last one is shorter. */
+  static int bandEnd(int begin, int width, int size) {
     return (int) Math.min((long) begin + width, size); // the sum may be no int
   }
 
@@ -147,7 +147,7 @@ public final class Engine {
   }
 
   /** Something done to rows, element by element. */
-  private interface RowStep {
+  private interface RowOperation {
     void run(Kernels kernels, RowSelection rows);
   }
 
@@ -158,7 +158,7 @@ public final class Engine {
    * @param wholeRows whether it needs all columns at once: where the product is cut by columns, it
    *     then follows in a pass of its own
    */
-  private void gemm(BlockProduct product, RowStep then, boolean wholeRows) {
+  private void gemm(BlockProduct product, RowOperation then, boolean wholeRows) {
     Kernels used = kernels();
     GemmSchedule schedule = product.schedule();
     int chunks = schedule.chunks();
@@ -172,24 +172,24 @@ public final class Engine {
       }
       return;
     }
-    int width = piece(n, ceilDiv(ENOUGH_TASKS, chunks));
-    int pieces = Math.toIntExact(ceilDiv(n, width));
-    RowStep fused = wholeRows && pieces > 1 ? null : then;
+    int width = bandWidth(n, ceilDiv(ENOUGH_TASKS, chunks));
+    int bands = Math.toIntExact(ceilDiv(n, width));
+    RowOperation fused = wholeRows && bands > 1 ? null : then;
     boolean few = fused != null || product.inputBias() != null; // chunks at a time
     scheduler.run(
-        Math.multiplyExact(chunks, pieces),
+        Math.multiplyExact(chunks, bands),
         work(Math.max(schedule.pairs(), schedule.rows()), product.w().inSize(), n)
             + (then == null ? 0 : work(schedule.rows(), ACTIVATION_WORK, n)),
         (begin, end) -> {
-          // Tasks of one piece follow each other, so that a claim is few calls.
+          // Tasks of one band follow each other, so that a claim is few calls.
           for (int task = begin; task < end; ) {
-            int piece = task / chunks;
+            int band = task / chunks;
             int chunk = task % chunks;
             int count = Math.min(end - task, chunks - chunk);
             int last = few ? fusedEnd(schedule, chunk, chunk + count, width) : chunk + count;
-            int column = piece * width;
+            int column = band * width;
             RowSelection rows =
-                new RowSelection(schedule, chunk, last, column, pieceEnd(column, width, n));
+                new RowSelection(schedule, chunk, last, column, bandEnd(column, width, n));
             product.run(used, rows);
             if (fused != null) {
               fused.run(used, rows);
@@ -213,32 +213,32 @@ public final class Engine {
   }
 
   /**
-   * Runs a step on all rows.
+   * Does something to all rows.
    *
    * @param n columns of a row
    * @param wholeRows whether rows must not be cut
    */
-  private void forEachRow(long count, int n, boolean wholeRows, RowStep step) {
+  private void forEachRow(long count, int n, boolean wholeRows, RowOperation operation) {
     Kernels used = kernels();
     if (count == 0) {
       return;
     }
-    int width = wholeRows || n == 0 ? n : piece(n, ceilDiv(ENOUGH_TASKS, count));
-    int pieces = n == 0 ? 1 : Math.toIntExact(ceilDiv(n, width));
+    int width = wholeRows || n == 0 ? n : bandWidth(n, ceilDiv(ENOUGH_TASKS, count));
+    int bands = n == 0 ? 1 : Math.toIntExact(ceilDiv(n, width));
     scheduler.run(
-        Math.multiplyExact(Math.toIntExact(count), pieces),
+        Math.multiplyExact(Math.toIntExact(count), bands),
         work(count, ACTIVATION_WORK, n),
         (begin, end) -> {
           for (int task = begin; task < end; ) {
-            int row = task / pieces;
-            int column = task % pieces * width;
+            int row = task / bands;
+            int column = task % bands * width;
             // Whole rows, where there is more than one.
-            boolean whole = pieces == 1;
+            boolean whole = bands == 1;
             int rows = whole ? end - task : 1;
-            step.run(
+            operation.run(
                 used,
                 new RowSelection(
-                    null, row, row + rows, column, whole ? n : pieceEnd(column, width, n)));
+                    null, row, row + rows, column, whole ? n : bandEnd(column, width, n)));
             task += rows;
           }
         });
@@ -301,23 +301,23 @@ public final class Engine {
     }
     // A block that most samples select must not be left to one worker.
     long wanted = ceilDiv((long) ENOUGH_TASKS * schedule.maxPairs(), schedule.pairs());
-    int height = piece(o.inSize(), wanted);
-    int pieces = Math.toIntExact(ceilDiv(o.inSize(), height));
+    int height = bandWidth(o.inSize(), wanted);
+    int bands = Math.toIntExact(ceilDiv(o.inSize(), height));
     scheduler.run(
-        Math.multiplyExact(blocks, pieces),
+        Math.multiplyExact(blocks, bands),
         work(schedule.pairs(), o.inSize(), o.outSize()),
         (begin, end) -> {
           for (int task = begin; task < end; ) {
-            int piece = task / blocks;
+            int band = task / blocks;
             int block = task % blocks;
             int count = Math.min(end - task, blocks - block);
-            int row = piece * height;
+            int row = band * height;
             used.blockOuter(
                 schedule,
                 block,
                 block + count,
                 row,
-                pieceEnd(row, height, o.inSize()),
+                bandEnd(row, height, o.inSize()),
                 alpha,
                 x,
                 y,
@@ -329,19 +329,19 @@ public final class Engine {
   }
 
   /** Takes the gradient of rows [row, row + rows) of a block, from the start of the storage on. */
-  public interface GradientPart {
+  public interface GradientBand {
     void accept(int block, int row, int rows, Storage gradient);
   }
 
   /**
-   * The outer products of each block, one part of its rows after the other, each made in memory of
+   * The outer products of each block, one band of its rows after the other, each made in memory of
    * the worker that takes it and then forgotten: it is in the cache while it is used.
    *
    * @param like blocks of the same number and sizes; not looked into
    * @param whole whether blocks must not be divided
    */
-  public void outerParts(
-      OuterSchedule schedule, Rows x, Rows y, Blocks like, boolean whole, GradientPart taker) {
+  public void outerBands(
+      OuterSchedule schedule, Rows x, Rows y, Blocks like, boolean whole, GradientBand taker) {
     Kernels used = kernels();
     int blocks = schedule.blocks();
     int m = like.inSize();
@@ -352,22 +352,22 @@ public final class Engine {
     long wanted =
         Math.max(
             ceilDiv((long) ENOUGH_TASKS * schedule.maxPairs(), schedule.pairs()),
-            ceilDiv((long) m * n, PART_ELEMENTS));
-    int height = whole ? m : piece(m, wanted);
-    int parts = Math.toIntExact(ceilDiv(m, height));
+            ceilDiv((long) m * n, BAND_ELEMENTS));
+    int height = whole ? m : bandWidth(m, wanted);
+    int bands = Math.toIntExact(ceilDiv(m, height));
     scheduler.run(
-        Math.multiplyExact(blocks, parts),
+        Math.multiplyExact(blocks, bands),
         work(schedule.pairs(), m, n),
         (begin, end) -> {
           try (Scratch scratch = Scratch.borrow((long) height * n)) {
             for (int task = begin; task < end; task++) {
-              int block = task / parts;
-              int row = task % parts * height;
+              int block = task / bands;
+              int row = task % bands * height;
               int rows = Math.min(height, m - row);
-              Rows part = new Rows(x.storage(), x.offset() + row, x.count(), x.stride());
+              Rows band = new Rows(x.storage(), x.offset() + row, x.count(), x.stride());
               Blocks gradient =
                   Blocks.shared(scratch.storage(), like.inBlocks(), like.outBlocks(), rows, n);
-              used.blockOuter(schedule, block, block + 1, 0, rows, 1, part, y, false, gradient);
+              used.blockOuter(schedule, block, block + 1, 0, rows, 1, band, y, false, gradient);
               taker.accept(block, row, rows, scratch.storage());
             }
           }

@@ -16,7 +16,7 @@ import org.blocksparse.internal.memory.Storage;
  */
 public final class Narrowing {
   /** Elements that are taken at once. */
-  private static final int CHUNK = 1 << 16;
+  private static final int PIECE = 1 << 16;
 
   private static final float LARGEST_INT8 = 127;
 
@@ -85,7 +85,7 @@ public final class Narrowing {
   private void measure(long block) {
     float[] largest = new float[columns];
     long size = (long) rows * columns;
-    float[] values = new float[(int) Math.min(CHUNK, size)];
+    float[] values = new float[(int) Math.min(PIECE, size)];
     int q = 0;
     for (long begin = 0; begin < size; begin += values.length) {
       int count = (int) Math.min(values.length, size - begin);
@@ -119,7 +119,7 @@ public final class Narrowing {
     forEachBlock(
         engine,
         block -> {
-          int most = (int) Math.min(CHUNK, size);
+          int most = (int) Math.min(PIECE, size);
           ByteBuffer bytes =
               ByteBuffer.allocate(most * type.bytes()).order(ByteOrder.nativeOrder());
           for (long begin = 0; begin < size; begin += most) {

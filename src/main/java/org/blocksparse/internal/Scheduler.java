@@ -10,9 +10,9 @@ import java.util.concurrent.locks.LockSupport;
 import org.blocksparse.internal.memory.StackRoom;
 
 /**
- * Runs the chunks of one operation on the calling thread and on helpers from an executor.
+ * Runs the tasks of one operation on the calling thread and on helpers from an executor.
  *
- * <p>Chunks are claimed from a shared counter, many at first and one at a time towards the end, so
+ * <p>Tasks are claimed from a shared counter, many at first and one at a time towards the end, so
  * that neither skew nor a slow core leaves the others waiting. The caller works as well, and waits
  * only for helpers that have begun: one that the executor starts too late finds the operation over
  * and returns. So an operation ends even if the executor is full, has one thread, or is the pool
@@ -22,7 +22,7 @@ import org.blocksparse.internal.memory.StackRoom;
  * costs both more than it brings.
  */
 public final class Scheduler {
-  /** Runs chunks [begin, end). */
+  /** Runs tasks [begin, end). */
   public interface Body {
     void run(int begin, int end);
   }
@@ -33,10 +33,10 @@ public final class Scheduler {
    */
   private static final long INLINE_WORK = 1 << 20;
 
-  /** Claims for each worker if all chunks were equal. */
+  /** Claims for each worker if all tasks were equal. */
   private static final int CLAIMS_PER_WORKER = 4;
 
-  /** Rounds of waiting for helpers that finish their last chunk before the thread is parked. */
+  /** Rounds of waiting for helpers that finish their last task before the thread is parked. */
   private static final int SPINS = 2_000;
 
   private static final int CLOSED = 1 << 31;
@@ -77,19 +77,19 @@ public final class Scheduler {
   }
 
   /**
-   * Runs all chunks and returns when all have run. If one throws, no further chunk begins, and its
-   * exception is thrown here once no chunk runs any more.
+   * Runs all tasks and returns when all have run. If one throws, no further task begins, and its
+   * exception is thrown here once no task runs any more.
    *
-   * @param chunks how many there are
+   * @param tasks how many there are
    * @param work multiply-adds of all of them together
    */
-  public void run(int chunks, long work, Body body) {
-    if (chunks == 0) {
+  public void run(int tasks, long work, Body body) {
+    if (tasks == 0) {
       return;
     }
-    int workers = work < INLINE_WORK ? 1 : Math.min(maxWorkers, chunks);
+    int workers = work < INLINE_WORK ? 1 : Math.min(maxWorkers, tasks);
     if (workers == 1) {
-      body.run(0, chunks);
+      body.run(0, tasks);
       return;
     }
     StackRoom.require(); // a stack that ends below must not end the wait for helpers
@@ -97,9 +97,9 @@ public final class Scheduler {
     try {
       workers = callers == 1 ? workers : Math.min(workers, PROCESSORS / callers);
       if (workers > 1) {
-        new Run(chunks, workers, body).run(executor);
+        new Run(tasks, workers, body).run(executor);
       } else {
-        body.run(0, chunks);
+        body.run(0, tasks);
       }
     } finally {
       CALLERS.decrementAndGet();
@@ -132,19 +132,19 @@ public final class Scheduler {
 
   /** One operation. */
   private static final class Run {
-    private final int chunks;
+    private final int tasks;
     private final int workers;
     private final Body body;
     private final Thread caller = Thread.currentThread();
     private final AtomicInteger next = new AtomicInteger();
 
-    /** Helpers at work; {@link #CLOSED} is set when the caller has found no chunk left. */
+    /** Helpers at work; {@link #CLOSED} is set when the caller has found no task left. */
     private final AtomicInteger helpers = new AtomicInteger();
 
     private volatile Throwable failure;
 
-    Run(int chunks, int workers, Body body) {
-      this.chunks = chunks;
+    Run(int tasks, int workers, Body body) {
+      this.tasks = tasks;
       this.workers = workers;
       this.body = body;
     }
@@ -194,8 +194,8 @@ public final class Scheduler {
     private void work() {
       try {
         int begin = next.get();
-        while (begin < chunks) {
-          int claim = Math.max(1, (chunks - begin) / (CLAIMS_PER_WORKER * workers));
+        while (begin < tasks) {
+          int claim = Math.max(1, (tasks - begin) / (CLAIMS_PER_WORKER * workers));
           if (next.compareAndSet(begin, begin + claim)) {
             body.run(begin, begin + claim);
           }
@@ -206,10 +206,10 @@ public final class Scheduler {
       }
     }
 
-    /** No further chunk begins. */
+    /** No further task begins. */
     private void fail(Throwable e) {
       failure = e;
-      next.set(chunks);
+      next.set(tasks);
     }
 
     private void awaitHelpers() {

@@ -11,10 +11,11 @@
  *   <tr><td>pair</td><td>a row and a block that it is multiplied with</td></tr>
  *   <tr><td>segment</td><td>pairs of a chunk that have the block in common</td></tr>
  *   <tr><td>chunk</td><td>rows that are written together, with their segments</td></tr>
- *   <tr><td>piece</td><td>some columns or rows of what is written, one worker's share</td></tr>
- *   <tr><td>task</td><td>a chunk and a piece: what a worker takes at a time</td></tr>
- *   <tr><td>slice</td><td>a storage from some element on</td></tr>
- *   <tr><td>scratch</td><td>memory that one worker borrows for one piece of work</td></tr>
+ *   <tr><td>band</td><td>some columns of the rows, or rows of the block, that are written</td></tr>
+ *   <tr><td>task</td><td>a band of a chunk or of a block: what a worker takes at a time</td></tr>
+ *   <tr><td>piece</td><td>what is copied, checked or fetched at a time of something longer</td></tr>
+ *   <tr><td>slice</td><td>some of the rows or elements of others, not copied</td></tr>
+ *   <tr><td>scratch</td><td>memory that one worker borrows for a task</td></tr>
  *   <tr><td>workspace</td><td>memory that one call of a layer borrows, by its uses</td></tr>
  * </table>
  */

@@ -28,17 +28,17 @@ final class EngineTest {
         Integer.MAX_VALUE - 1,
         Integer.MAX_VALUE
       })
-  void piecesFollowEachOtherToTheEnd(int size) {
+  void bandsFollowEachOtherToTheEnd(int size) {
     for (long wanted : new long[] {0, 1, 2, 3, 31, 32, 33, 1000}) {
-      int width = Engine.piece(size, wanted);
-      String of = "pieces of " + width + " of " + size;
-      int pieces = (int) ((size + (long) width - 1) / width);
-      assertTrue(pieces <= Math.max(1, wanted), of);
+      int width = Engine.bandWidth(size, wanted);
+      String of = "bands of " + width + " of " + size;
+      int bands = (int) ((size + (long) width - 1) / width);
+      assertTrue(bands <= Math.max(1, wanted), of);
       int end = 0;
-      for (int piece = 0; piece < pieces; piece++) {
-        int begin = piece * width;
+      for (int band = 0; band < bands; band++) {
+        int begin = band * width;
         assertEquals(end, begin, of);
-        end = Engine.pieceEnd(begin, width, size);
+        end = Engine.bandEnd(begin, width, size);
         assertTrue(begin < end && end <= size, of + ": " + begin + " to " + end);
       }
       assertEquals(size, end, of);

@@ -50,30 +50,30 @@ final class SchedulerTest {
     executor.shutdownNow();
   }
 
-  private static void assertEachOnce(Scheduler scheduler, int chunks, long work) {
-    AtomicIntegerArray runs = new AtomicIntegerArray(chunks);
+  private static void assertEachOnce(Scheduler scheduler, int tasks, long work) {
+    AtomicIntegerArray runs = new AtomicIntegerArray(tasks);
     scheduler.run(
-        chunks,
+        tasks,
         work,
         (begin, end) -> {
-          assertTrue(begin < end && end <= chunks, begin + ", " + end);
+          assertTrue(begin < end && end <= tasks, begin + ", " + end);
           for (int c = begin; c < end; c++) {
             runs.incrementAndGet(c);
           }
         });
-    for (int c = 0; c < chunks; c++) {
-      assertEquals(1, runs.get(c), "chunk " + c + " of " + chunks);
+    for (int c = 0; c < tasks; c++) {
+      assertEquals(1, runs.get(c), "task " + c + " of " + tasks);
     }
   }
 
   @Test
   void everyChunkRunsOnce() {
     for (int workers : new int[] {1, 2, 3, 4, 8}) {
-      for (int chunks : new int[] {1, 2, 3, 7, 16, 100, 1000}) {
+      for (int tasks : new int[] {1, 2, 3, 7, 16, 100, 1000}) {
         for (int repeat = 0; repeat < 20; repeat++) {
-          assertEachOnce(new Scheduler(executor, workers), chunks, LARGE);
+          assertEachOnce(new Scheduler(executor, workers), tasks, LARGE);
         }
-        assertEachOnce(new Scheduler(executor, workers), chunks, 0);
+        assertEachOnce(new Scheduler(executor, workers), tasks, 0);
       }
     }
     assertEachOnce(Scheduler.common(), 500, LARGE);
@@ -128,14 +128,14 @@ final class SchedulerTest {
     }
   }
 
-  /** Whichever chunk throws: its exception comes out once, when no chunk runs any more. */
+  /** Whichever task throws: its exception comes out once, when no task runs any more. */
   @Test
   void anExceptionSurfacesWhenNoChunkRunsAnyMore() {
     for (int repeat = 0; repeat < 300; repeat++) {
       int bad = repeat % 64;
       AtomicInteger running = new AtomicInteger();
       AtomicInteger after = new AtomicInteger();
-      IllegalStateException thrown = new IllegalStateException("chunk " + bad);
+      IllegalStateException thrown = new IllegalStateException("task " + bad);
       IllegalStateException caught =
           assertThrows(
               IllegalStateException.class,
@@ -157,14 +157,14 @@ final class SchedulerTest {
                             }
                           }));
       assertSame(thrown, caught);
-      assertEquals(0, running.get(), "chunks still run");
+      assertEquals(0, running.get(), "tasks still run");
       int ran = after.get();
       Thread.onSpinWait();
-      assertEquals(ran, after.get(), "chunks began after the operation had ended");
+      assertEquals(ran, after.get(), "tasks began after the operation had ended");
     }
   }
 
-  /** An error of every chunk: one of them comes out, and the executor is fit for use. */
+  /** An error of every task: one of them comes out, and the executor is fit for use. */
   @Test
   void everyChunkThrows() {
     Scheduler scheduler = new Scheduler(executor, 4);
@@ -177,7 +177,7 @@ final class SchedulerTest {
                     64,
                     LARGE,
                     (begin, end) -> {
-                      StackOverflowError error = new StackOverflowError("chunk " + begin);
+                      StackOverflowError error = new StackOverflowError("task " + begin);
                       thrown.add(error);
                       throw error;
                     }));
@@ -210,7 +210,7 @@ final class SchedulerTest {
     assertEachOnce(scheduler, 64, LARGE);
   }
 
-  /** The caller is in its first chunk when the helper has failed and gone. */
+  /** The caller is in its first task when the helper has failed and gone. */
   @Test
   void noChunkBeginsAfterAFailure() {
     CountDownLatch callerAtWork = new CountDownLatch(1);
@@ -246,13 +246,13 @@ final class SchedulerTest {
   /** Very many short claims, by two workers that begin at once. */
   @Test
   void workersDoNotShareChunks() {
-    int chunks = 20_000;
+    int tasks = 20_000;
     Scheduler scheduler = new Scheduler(executor, 64);
     for (int repeat = 0; repeat < 200; repeat++) {
-      AtomicIntegerArray runs = new AtomicIntegerArray(chunks);
+      AtomicIntegerArray runs = new AtomicIntegerArray(tasks);
       AtomicInteger two = new AtomicInteger();
       scheduler.run(
-          chunks,
+          tasks,
           LARGE,
           (begin, end) -> {
             // A thread that sleeps here would wake when the other has done it all.
@@ -263,8 +263,8 @@ final class SchedulerTest {
               runs.incrementAndGet(c);
             }
           });
-      for (int c = 0; c < chunks; c++) {
-        assertEquals(1, runs.get(c), "chunk " + c);
+      for (int c = 0; c < tasks; c++) {
+        assertEquals(1, runs.get(c), "task " + c);
       }
     }
   }
@@ -319,7 +319,7 @@ final class SchedulerTest {
                         Thread.onSpinWait();
                         running.decrementAndGet();
                       }));
-      assertEquals(0, running.get(), "chunks still run");
+      assertEquals(0, running.get(), "tasks still run");
     }
   }
 
@@ -372,7 +372,7 @@ final class SchedulerTest {
                 }
                 finished.addAndGet(end - begin);
               });
-      assertEquals(2, finished.get(), "the operation ended before its chunks");
+      assertEquals(2, finished.get(), "the operation ended before its tasks");
       assertTrue(Thread.currentThread().isInterrupted(), "the interruption was swallowed");
     } finally {
       Thread.interrupted();
@@ -467,7 +467,7 @@ final class SchedulerTest {
     throw (E) thrown;
   }
 
-  /** The caller's chunk fails while a helper runs: it is waited for, and nobody runs after. */
+  /** The caller's task fails while a helper runs: it is waited for, and nobody runs after. */
   @Test
   void noHelperRunsWhenAnErrorOfTheCallerIsThrown() throws InterruptedException {
     CountDownLatch helperAtWork = new CountDownLatch(1);

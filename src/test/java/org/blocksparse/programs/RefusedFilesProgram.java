@@ -21,7 +21,7 @@ import org.blocksparse.TensorFile;
 
 /**
  * Large files that are refused, read in a JVM with 64 MB of heap for all that it does; the main
- * class of JVMs of {@code HostileModelTest} and {@code NumPyFilesTest}.
+ * class of JVMs of {@code HostileModelTest} and {@code HostileNumPyTest}.
  */
 public final class RefusedFilesProgram {
   /** The kind of an archive with a large directory. */

@@ -25,6 +25,9 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   /** What an element of a row that lies anywhere costs, in multiply-adds. */
   private static final int ELEMENT_WORK = 4;
 
+  /** What it costs to sort or to pack an entry, in multiply-adds. */
+  private static final int SORT_WORK = 64;
+
   /** Rows that are drawn by one generator. */
   private static final int DRAWN_ROWS = 1 << 12;
 
@@ -122,9 +125,25 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
         });
   }
 
+  private TransposedBags transposed(Bags bags, int bound, Reduction factors) {
+    return TransposedBags.of(
+        bags,
+        bound,
+        factors,
+        (count, task) ->
+            engine.run(
+                count,
+                Engine.work(bags.entries(), SORT_WORK, 1),
+                (begin, end) -> {
+                  for (int t = begin; t < end; t++) {
+                    task.accept(t);
+                  }
+                }));
+  }
+
   /** Sets the rows of the table that the bags name to 0. */
   public void clear(Bags bags, int bound) {
-    try (TransposedBags transposed = TransposedBags.of(bags, bound, Reduction.SUM)) {
+    try (TransposedBags transposed = transposed(bags, bound, Reduction.SUM)) {
       for (TransposedBags.Group group :
           new TransposedBags.Group[] {transposed.whole(), transposed.cut()}) {
         engine.run(
@@ -149,7 +168,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
 
   /** Rows that are named very often are summed up in parts first. */
   private void forEachGradient(Bags bags, int bound, Rows gradOut, Gradients taker) {
-    try (TransposedBags transposed = TransposedBags.of(bags, bound, reduction)) {
+    try (TransposedBags transposed = transposed(bags, bound, reduction)) {
       Bags parts = transposed.parts();
       if (parts.count() == 0) {
         take(transposed.whole(), gradOut, taker);

@@ -17,7 +17,7 @@ import org.blocksparse.internal.memory.Storage;
  * @param storage the elements in row-major order, floats or integers of 32 bits
  */
 public record NpyArray(long[] dims, Storage storage) {
-  private static final int CHUNK_BYTES = 1 << 20;
+  private static final int PIECE_BYTES = 1 << 20;
 
   /** Decides by the number of bytes that an array claims to have whether it can have them. */
   interface Limit {
@@ -100,16 +100,16 @@ public record NpyArray(long[] dims, Storage storage) {
       throws IOException {
     long size = header.size();
     int elementBytes = header.elementBytes();
-    byte[] chunk = new byte[(int) Math.min(CHUNK_BYTES, Math.max(1, header.dataBytes()))];
+    byte[] piece = new byte[(int) Math.min(PIECE_BYTES, Math.max(1, header.dataBytes()))];
     Places places = new Places(header.dims(), header.fortran());
     for (long done = 0; done < size; ) {
-      int count = (int) Math.min(size - done, chunk.length / elementBytes);
-      int read = in.readNBytes(chunk, 0, count * elementBytes);
+      int count = (int) Math.min(size - done, piece.length / elementBytes);
+      int read = in.readNBytes(piece, 0, count * elementBytes);
       if (read < count * elementBytes) {
         throw new MalformedException(
             name, "ends before element " + (done + read / elementBytes) + " of " + size);
       }
-      ByteBuffer buffer = ByteBuffer.wrap(chunk).order(header.order());
+      ByteBuffer buffer = ByteBuffer.wrap(piece).order(header.order());
       for (int i = 0; i < count; i++) {
         long place = places.next();
         try {
@@ -177,14 +177,14 @@ public record NpyArray(long[] dims, Storage storage) {
   /** Writes the array as version 1.0, C order, little-endian float32 or int32. */
   public void write(OutputStream out, Kind kind) throws IOException {
     out.write(NpyHeader.bytes(kind.letter, dims));
-    ByteBuffer chunk = ByteBuffer.allocate(CHUNK_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer piece = ByteBuffer.allocate(PIECE_BYTES).order(ByteOrder.LITTLE_ENDIAN);
     for (long index = 0; index < storage.elements(); ) {
-      chunk.clear();
-      while (chunk.hasRemaining() && index < storage.elements()) {
+      piece.clear();
+      while (piece.hasRemaining() && index < storage.elements()) {
         // The same bits either way; a float would lose those of some NaN.
-        chunk.putInt(storage.getInt(index++));
+        piece.putInt(storage.getInt(index++));
       }
-      out.write(chunk.array(), 0, chunk.position());
+      out.write(piece.array(), 0, piece.position());
     }
   }
 

@@ -30,7 +30,7 @@ import org.blocksparse.internal.memory.Storage;
  */
 public final class SafeTensorsReader implements AutoCloseable {
   /** Elements that are copied at once. */
-  private static final int CHUNK = 1 << 20;
+  private static final int PIECE = 1 << 20;
 
   /** Where bytes come from. */
   private interface Input extends Closeable {
@@ -315,10 +315,10 @@ public final class SafeTensorsReader implements AutoCloseable {
    * @throws MalformedException if one of them may not be
    */
   public void readFloats(TensorEntry entry, Storage into, Values values) throws IOException {
-    float[] floats = new float[(int) Math.min(CHUNK, entry.size())];
-    for (long begin = 0; begin < entry.size(); begin += CHUNK) {
-      int count = (int) Math.min(CHUNK, entry.size() - begin);
-      readChunk(entry, begin, count).asFloatBuffer().get(floats, 0, count);
+    float[] floats = new float[(int) Math.min(PIECE, entry.size())];
+    for (long begin = 0; begin < entry.size(); begin += PIECE) {
+      int count = (int) Math.min(PIECE, entry.size() - begin);
+      readPiece(entry, begin, count).asFloatBuffer().get(floats, 0, count);
       for (int i = 0; i < count; i++) {
         if (!Float.isFinite(floats[i])) {
           throw new MalformedException(entry.name(), "element " + (begin + i) + " is " + floats[i]);
@@ -343,17 +343,17 @@ public final class SafeTensorsReader implements AutoCloseable {
     Storage storage = Storage.allocate((entry.bytes() + 3) / 4);
     made.add(storage);
     int infinity = entry.type() == Dtype.F16 ? 0x7c00 : 0x7f80;
-    byte[] inMemory = new byte[size * (int) Math.min(CHUNK, entry.size())];
-    for (long begin = 0; begin < entry.size(); begin += CHUNK) {
-      int count = (int) Math.min(CHUNK, entry.size() - begin);
-      ByteBuffer chunk = readChunk(entry, begin, count);
+    byte[] inMemory = new byte[size * (int) Math.min(PIECE, entry.size())];
+    for (long begin = 0; begin < entry.size(); begin += PIECE) {
+      int count = (int) Math.min(PIECE, entry.size() - begin);
+      ByteBuffer piece = readPiece(entry, begin, count);
       ByteBuffer into = ByteBuffer.wrap(inMemory).order(ByteOrder.nativeOrder());
       for (int i = 0; i < count; i++) {
         if (size == 1) {
-          into.put(chunk.get());
+          into.put(piece.get());
           continue;
         }
-        short bits = chunk.getShort();
+        short bits = piece.getShort();
         if ((bits & infinity) == infinity) {
           throw new MalformedException(
               entry.name(), "element " + (begin + i) + " is not a finite number");
@@ -368,29 +368,29 @@ public final class SafeTensorsReader implements AutoCloseable {
   /** The integers of a tensor that fits into an array. */
   public int[] readInts(TensorEntry entry) throws IOException {
     int[] ints = new int[Math.toIntExact(entry.size())];
-    for (int begin = 0; begin < ints.length; begin = chunkEnd(begin, ints.length)) {
-      int count = chunkEnd(begin, ints.length) - begin;
-      readChunk(entry, begin, count).asIntBuffer().get(ints, begin, count);
+    for (int begin = 0; begin < ints.length; begin = pieceEnd(begin, ints.length)) {
+      int count = pieceEnd(begin, ints.length) - begin;
+      readPiece(entry, begin, count).asIntBuffer().get(ints, begin, count);
     }
     return ints;
   }
 
-  /** Where the chunk ends that begins there in an array. A whole chunk more may be no int. */
-  static int chunkEnd(int begin, int length) {
-    return begin + Math.min(CHUNK, length - begin);
+  /** Where the piece ends that begins there in an array. A whole piece more may be no int. */
+  static int pieceEnd(int begin, int length) {
+    return begin + Math.min(PIECE, length - begin);
   }
 
   /** The bytes of a tensor that fits into an array. */
   public byte[] readBytes(TensorEntry entry) throws IOException {
     byte[] all = new byte[Math.toIntExact(entry.size())];
-    for (int begin = 0; begin < all.length; begin = chunkEnd(begin, all.length)) {
-      int count = chunkEnd(begin, all.length) - begin;
-      readChunk(entry, begin, count).get(all, begin, count);
+    for (int begin = 0; begin < all.length; begin = pieceEnd(begin, all.length)) {
+      int count = pieceEnd(begin, all.length) - begin;
+      readPiece(entry, begin, count).get(all, begin, count);
     }
     return all;
   }
 
-  private ByteBuffer readChunk(TensorEntry entry, long begin, int count) throws IOException {
+  private ByteBuffer readPiece(TensorEntry entry, long begin, int count) throws IOException {
     int size = entry.type().bytes();
     int length = size * count;
     if (bytes == null || bytes.capacity() < length) {

@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Memory for intermediate results of one worker. Workers borrow it for one piece of work at a time,
- * so that operations in steady state allocate nothing, and threads that end leave nothing behind.
+ * Memory for intermediate results of one worker. Workers borrow it for one task at a time, so that
+ * operations in steady state allocate nothing, and threads that end leave nothing behind.
  *
  * <p>What is idle is held softly. Memory that this class held for good would hold this class for
  * good as well, through the cleaner that waits for the memory, and with it the class loader.

@@ -33,9 +33,9 @@ public final class Storage {
 
   private static final AtomicLong ALLOCATED_BYTES = new AtomicLong();
 
-  private static final int SEGMENT_BITS = 28;
-  private static final long SEGMENT_ELEMENTS = 1L << SEGMENT_BITS;
-  private static final int SEGMENT_MASK = (1 << SEGMENT_BITS) - 1;
+  private static final int BUFFER_BITS = 28;
+  private static final long BUFFER_ELEMENTS = 1L << BUFFER_BITS;
+  private static final int BUFFER_MASK = (1 << BUFFER_BITS) - 1;
 
   private static final int FILL_BLOCK = 4096;
 
@@ -43,7 +43,7 @@ public final class Storage {
   private static final int CLOSED = 1 << 31;
 
   private final long elements;
-  private final Segments segments;
+  private final Buffers buffers;
   private final long address;
 
   /** The file whose content this memory is, or null. */
@@ -62,15 +62,15 @@ public final class Storage {
   private Object owner;
 
   /** Buffers of all memory, and views of them, so that bulk copies make none. */
-  private record Segments(ByteBuffer[] bytes, FloatBuffer[] floats, IntBuffer[] ints) {
-    static Segments of(ByteBuffer[] bytes) {
+  private record Buffers(ByteBuffer[] bytes, FloatBuffer[] floats, IntBuffer[] ints) {
+    static Buffers of(ByteBuffer[] bytes) {
       FloatBuffer[] floats = new FloatBuffer[bytes.length];
       IntBuffer[] ints = new IntBuffer[bytes.length];
       for (int s = 0; s < bytes.length; s++) {
         floats[s] = bytes[s].asFloatBuffer();
         ints[s] = bytes[s].asIntBuffer();
       }
-      return new Segments(bytes, floats, ints);
+      return new Buffers(bytes, floats, ints);
     }
 
     void forget() {
@@ -80,20 +80,19 @@ public final class Storage {
     }
   }
 
-  private Storage(
-      long elements, long address, Segments segments, MappedFile mapping, Runnable free) {
+  private Storage(long elements, long address, Buffers buffers, MappedFile mapping, Runnable free) {
     this.mapping = mapping;
     this.elements = elements;
     this.address = address;
-    this.segments = segments;
+    this.buffers = buffers;
     this.memory = CLEANER.register(this, free);
   }
 
-  private Storage(long elements, long address, Segments segments, Object owner) {
+  private Storage(long elements, long address, Buffers buffers, Object owner) {
     this.mapping = null;
     this.elements = elements;
     this.address = address;
-    this.segments = segments;
+    this.buffers = buffers;
     this.memory = null;
     this.owner = owner;
   }
@@ -142,9 +141,9 @@ public final class Storage {
       throw outOfMemory(bytes, null);
     }
     try {
-      Segments segments = segments(address, elements);
+      Buffers buffers = buffersAt(address, elements);
       Runnable free = new NativeAllocation(address, bytes);
-      Storage storage = new Storage(elements, address, segments, null, free);
+      Storage storage = new Storage(elements, address, buffers, null, free);
       ALLOCATED_BYTES.addAndGet(bytes);
       return storage;
     } catch (Throwable e) { // no room on the heap for what holds the memory
@@ -176,27 +175,27 @@ public final class Storage {
         throw outOfMemory(bytes, e);
       }
     }
-    Segments segments = Segments.of(buffers);
-    Runnable free = new BufferAllocation(segments, bytes);
-    Storage storage = new Storage(elements, 0, segments, null, free);
+    Buffers all = Buffers.of(buffers);
+    Runnable free = new BufferAllocation(all, bytes);
+    Storage storage = new Storage(elements, 0, all, null, free);
     ALLOCATED_BYTES.addAndGet(bytes);
     return storage;
   }
 
   private static ByteBuffer[] directBuffers(long elements) {
-    ByteBuffer[] buffers = new ByteBuffer[segmentCount(elements)];
+    ByteBuffer[] buffers = new ByteBuffer[bufferCount(elements)];
     for (int s = 0; s < buffers.length; s++) {
-      int segmentBytes = Math.toIntExact(4 * segmentElements(elements, s));
-      buffers[s] = ByteBuffer.allocateDirect(segmentBytes).order(ByteOrder.nativeOrder());
+      int bufferBytes = Math.toIntExact(4 * bufferElements(elements, s));
+      buffers[s] = ByteBuffer.allocateDirect(bufferBytes).order(ByteOrder.nativeOrder());
     }
     return buffers;
   }
 
   /** Lets go of direct buffers, which the JVM frees when nobody else holds them. */
-  private record BufferAllocation(Segments segments, long bytes) implements Runnable {
+  private record BufferAllocation(Buffers buffers, long bytes) implements Runnable {
     @Override
     public void run() {
-      segments.forget();
+      buffers.forget();
       ALLOCATED_BYTES.addAndGet(-bytes);
     }
   }
@@ -247,7 +246,7 @@ public final class Storage {
     if (address % Float.BYTES != 0) {
       throw new IllegalArgumentException(name + ": expected an address that is a multiple of 4");
     }
-    return new Storage(elements, address, segments(address, elements), owner);
+    return new Storage(elements, address, buffersAt(address, elements), owner);
   }
 
   /**
@@ -258,14 +257,14 @@ public final class Storage {
    */
   public static Storage mapped(MappedFile mapping, long position, long bytes) throws IOException {
     long elements = bytes / 4;
-    ByteBuffer[] buffers = new ByteBuffer[segmentCount((bytes + 3) / 4)];
+    ByteBuffer[] buffers = new ByteBuffer[bufferCount((bytes + 3) / 4)];
     for (int s = 0; s < buffers.length; s++) {
-      long begin = 4L * s * SEGMENT_ELEMENTS;
+      long begin = 4L * s * BUFFER_ELEMENTS;
       buffers[s] =
-          mapping.buffer(position + begin, (int) Math.min(4 * SEGMENT_ELEMENTS, bytes - begin));
+          mapping.buffer(position + begin, (int) Math.min(4 * BUFFER_ELEMENTS, bytes - begin));
     }
     return new Storage(
-        elements, mapping.address(position), Segments.of(buffers), mapping, mapping::close);
+        elements, mapping.address(position), Buffers.of(buffers), mapping, mapping::close);
   }
 
   /** The bytes of all storages that were allocated and are not free yet. */
@@ -277,23 +276,23 @@ public final class Storage {
     return Math.multiplyExact(elements, 4L);
   }
 
-  private static int segmentCount(long elements) {
-    return Math.toIntExact((elements + SEGMENT_ELEMENTS - 1) / SEGMENT_ELEMENTS);
+  private static int bufferCount(long elements) {
+    return Math.toIntExact((elements + BUFFER_ELEMENTS - 1) / BUFFER_ELEMENTS);
   }
 
-  private static long segmentElements(long elements, int segment) {
-    return Math.min(SEGMENT_ELEMENTS, elements - segment * SEGMENT_ELEMENTS);
+  private static long bufferElements(long elements, int number) {
+    return Math.min(BUFFER_ELEMENTS, elements - number * BUFFER_ELEMENTS);
   }
 
-  private static Segments segments(long address, long elements) {
-    ByteBuffer[] buffers = new ByteBuffer[segmentCount(elements)];
+  private static Buffers buffersAt(long address, long elements) {
+    ByteBuffer[] buffers = new ByteBuffer[bufferCount(elements)];
     for (int s = 0; s < buffers.length; s++) {
-      long begin = s * SEGMENT_ELEMENTS;
+      long begin = s * BUFFER_ELEMENTS;
       buffers[s] =
           NativeMemory.buffer(
-              address + 4 * begin, Math.toIntExact(4 * segmentElements(elements, s)));
+              address + 4 * begin, Math.toIntExact(4 * bufferElements(elements, s)));
     }
-    return Segments.of(buffers);
+    return Buffers.of(buffers);
   }
 
   private static OutOfMemoryError outOfMemory(long bytes, Throwable cause) {
@@ -395,31 +394,31 @@ public final class Storage {
   }
 
   public float getFloat(long index) {
-    return segments.bytes[segment(index)].getFloat(((int) index & SEGMENT_MASK) << 2);
+    return buffers.bytes[bufferOf(index)].getFloat(((int) index & BUFFER_MASK) << 2);
   }
 
   public void putFloat(long index, float value) {
-    segments.bytes[segment(index)].putFloat(((int) index & SEGMENT_MASK) << 2, value);
+    buffers.bytes[bufferOf(index)].putFloat(((int) index & BUFFER_MASK) << 2, value);
   }
 
   /** An element of two bytes. */
   public short getShort(long index) {
-    return segments.bytes[(int) (index >>> (SEGMENT_BITS + 1))].getShort(
-        ((int) index & (2 * SEGMENT_MASK + 1)) << 1);
+    return buffers.bytes[(int) (index >>> (BUFFER_BITS + 1))].getShort(
+        ((int) index & (2 * BUFFER_MASK + 1)) << 1);
   }
 
   /** An element of one byte. */
   public byte getByte(long index) {
-    return segments.bytes[(int) (index >>> (SEGMENT_BITS + 2))].get(
-        (int) index & (4 * SEGMENT_MASK + 3));
+    return buffers.bytes[(int) (index >>> (BUFFER_BITS + 2))].get(
+        (int) index & (4 * BUFFER_MASK + 3));
   }
 
   public int getInt(long index) {
-    return segments.bytes[segment(index)].getInt(((int) index & SEGMENT_MASK) << 2);
+    return buffers.bytes[bufferOf(index)].getInt(((int) index & BUFFER_MASK) << 2);
   }
 
   public void putInt(long index, int value) {
-    segments.bytes[segment(index)].putInt(((int) index & SEGMENT_MASK) << 2, value);
+    buffers.bytes[bufferOf(index)].putInt(((int) index & BUFFER_MASK) << 2, value);
   }
 
   /** Sets {@code count} elements from {@code offset} on. */
@@ -432,25 +431,25 @@ public final class Storage {
     for (long at = offset + first; at < offset + count; ) {
       int copied =
           Math.min(run(at, run(offset, first)), (int) Math.min(first, offset + count - at));
-      ByteBuffer to = segments.bytes[segment(at)];
-      ByteBuffer from = segments.bytes[segment(offset)];
-      to.put(((int) at & SEGMENT_MASK) << 2, from, ((int) offset & SEGMENT_MASK) << 2, 4 * copied);
+      ByteBuffer to = buffers.bytes[bufferOf(at)];
+      ByteBuffer from = buffers.bytes[bufferOf(offset)];
+      to.put(((int) at & BUFFER_MASK) << 2, from, ((int) offset & BUFFER_MASK) << 2, 4 * copied);
       at += copied;
     }
   }
 
-  /** Receives a run of bytes within one segment, and where it begins within the range. */
+  /** Receives a run of bytes within one buffer, and where it begins within the range. */
   private interface Run {
-    void accept(ByteBuffer segment, int inSegment, int begin, int count);
+    void accept(ByteBuffer buffer, int inBuffer, int begin, int count);
   }
 
   private void forEachRun(long offset, int length, Run run) {
     int done = 0;
     while (done < length) {
       long at = offset + done;
-      int inSegment = (int) (at & (4 * SEGMENT_ELEMENTS - 1));
-      int count = (int) Math.min(length - done, 4 * SEGMENT_ELEMENTS - inSegment);
-      run.accept(segments.bytes[(int) (at >>> (SEGMENT_BITS + 2))], inSegment, done, count);
+      int inBuffer = (int) (at & (4 * BUFFER_ELEMENTS - 1));
+      int count = (int) Math.min(length - done, 4 * BUFFER_ELEMENTS - inBuffer);
+      run.accept(buffers.bytes[(int) (at >>> (BUFFER_BITS + 2))], inBuffer, done, count);
       done += count;
     }
   }
@@ -468,19 +467,19 @@ public final class Storage {
 
   /** Copies all elements of another storage of the same size; both are leased by the caller. */
   public void copyFrom(Storage other) {
-    for (int s = 0; s < segments.bytes.length; s++) {
-      segments.bytes[s].duplicate().put(other.segments.bytes[s].duplicate());
+    for (int s = 0; s < buffers.bytes.length; s++) {
+      buffers.bytes[s].duplicate().put(other.buffers.bytes[s].duplicate());
     }
   }
 
-  /** The segment that an element lies in. */
-  private static int segment(long index) {
-    return (int) (index >>> SEGMENT_BITS);
+  /** The number of the buffer that an element lies in. */
+  private static int bufferOf(long index) {
+    return (int) (index >>> BUFFER_BITS);
   }
 
-  /** The elements from one on that lie in its segment, of those wanted. */
+  /** The elements from one on that lie in its buffer, of those wanted. */
   private static int run(long index, int wanted) {
-    return (int) Math.min(wanted, SEGMENT_ELEMENTS - ((int) index & SEGMENT_MASK));
+    return (int) Math.min(wanted, BUFFER_ELEMENTS - ((int) index & BUFFER_MASK));
   }
 
   /** Copies {@code length} elements out, from {@code offset} to {@code values[start]} on. */
@@ -488,7 +487,7 @@ public final class Storage {
     for (int done = 0, count; done < length; done += count) {
       long at = offset + done;
       count = run(at, length - done);
-      segments.floats[segment(at)].get((int) at & SEGMENT_MASK, values, start + done, count);
+      buffers.floats[bufferOf(at)].get((int) at & BUFFER_MASK, values, start + done, count);
     }
   }
 
@@ -497,7 +496,7 @@ public final class Storage {
     for (int done = 0, count; done < length; done += count) {
       long at = offset + done;
       count = run(at, length - done);
-      segments.floats[segment(at)].put((int) at & SEGMENT_MASK, values, start + done, count);
+      buffers.floats[bufferOf(at)].put((int) at & BUFFER_MASK, values, start + done, count);
     }
   }
 
@@ -506,7 +505,7 @@ public final class Storage {
     for (int done = 0, count; done < length; done += count) {
       long at = offset + done;
       count = run(at, length - done);
-      segments.ints[segment(at)].get((int) at & SEGMENT_MASK, values, start + done, count);
+      buffers.ints[bufferOf(at)].get((int) at & BUFFER_MASK, values, start + done, count);
     }
   }
 
@@ -515,12 +514,12 @@ public final class Storage {
     for (int done = 0, count; done < length; done += count) {
       long at = offset + done;
       count = run(at, length - done);
-      segments.ints[segment(at)].put((int) at & SEGMENT_MASK, values, start + done, count);
+      buffers.ints[bufferOf(at)].put((int) at & BUFFER_MASK, values, start + done, count);
     }
   }
 
   /**
-   * A buffer over elements [0, length), which are all in the first segment or it is refused by the
+   * A buffer over elements [0, length), which are all in the first buffer or it is refused by the
    * caller. The buffer holds a lease: the memory outlives it even if the storage is closed
    * meanwhile. The caller must hold a lease of its own.
    */
@@ -528,9 +527,9 @@ public final class Storage {
     ByteBuffer root;
     if (address == 0) {
       root =
-          segments.bytes.length == 0
+          buffers.bytes.length == 0
               ? ByteBuffer.allocateDirect(0)
-              : segments.bytes[0].slice(0, 4 * length);
+              : buffers.bytes[0].slice(0, 4 * length);
     } else {
       root = NativeMemory.buffer(address, 4 * length);
       if (!acquire()) {

@@ -13,7 +13,7 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * while it is in the cache, and blocks that nothing was computed with cost nothing. Plain gradient
  * descent adds the products straight to the parameters.
  *
- * <p>A large block is taken in parts, by several workers, unless its gradient is clipped: its
+ * <p>A large block is taken in bands, by several workers, unless its gradient is clipped: its
  * length is known when all of it is there. The bits do not depend on the workers.
  *
  * @param tensor the position of the tensor in the state
@@ -35,7 +35,7 @@ public record BlockStep(Engine engine, LayerState.Step step, int tensor) {
       return;
     }
     if (rule.isClipping()) {
-      engine.outerParts(
+      engine.outerBands(
           schedule,
           x,
           y,
@@ -46,18 +46,18 @@ public record BlockStep(Engine engine, LayerState.Step step, int tensor) {
       return;
     }
     long n = w.outSize();
-    step.updateParts(
+    step.updateBands(
         tensor,
         IntStream.range(0, schedule.blocks()).map(block -> number(schedule, block, w)),
-        parts ->
-            engine.outerParts(
+        bands ->
+            engine.outerBands(
                 schedule,
                 x,
                 y,
                 w,
                 false,
                 (block, row, rows, gradient) ->
-                    parts.update(number(schedule, block, w), row * n, rows * n, gradient)));
+                    bands.update(number(schedule, block, w), row * n, rows * n, gradient)));
   }
 
   private static int number(OuterSchedule schedule, int block, Blocks w) {

@@ -118,10 +118,10 @@ public final class LayerState implements AutoCloseable {
     return new IllegalStateException(name + ": the " + name + " is closed");
   }
 
-  /** Makes parts of blocks follow their gradients. */
-  public interface PartUpdate {
+  /** Makes bands of blocks follow their gradients. */
+  public interface BandUpdate {
     /**
-     * Updates one part.
+     * Updates one band.
      *
      * @param begin where it begins within the block
      * @param gradient its gradient, in the first elements
@@ -162,21 +162,21 @@ public final class LayerState implements AutoCloseable {
     }
 
     /**
-     * Makes blocks follow gradients that come in parts. The rule clips nothing: the length of a
-     * gradient is that of all of its parts.
+     * Makes blocks follow gradients that come in bands. The rule clips nothing: the length of a
+     * gradient is that of all of its bands.
      *
      * @param tensor the position of the tensor
      * @param blocks which ones, none twice
-     * @param gradients gives all parts of all of them to what updates them, from any threads
+     * @param gradients gives all bands of all of them to what updates them, from any threads
      */
-    public void updateParts(int tensor, IntStream blocks, Consumer<PartUpdate> gradients) {
+    public void updateBands(int tensor, IntStream blocks, Consumer<BandUpdate> gradients) {
       TensorState state = used.states[tensor];
       gradients.accept(
           (block, begin, count, gradient) -> {
             keep();
             state.update(rule, kernels, block, begin, count, 1, gradient);
           });
-      keep(); // of blocks without elements there are no parts
+      keep(); // of blocks without elements there are no bands
       blocks.forEach(state::countStep);
     }
 

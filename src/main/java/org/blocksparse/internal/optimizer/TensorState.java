@@ -34,10 +34,10 @@ public final class TensorState {
   }
 
   /**
-   * Makes a part of a block follow its gradient, which is in the first elements of {@code
-   * gradient}. The step of the block is counted when all parts are done.
+   * Makes a band of a block follow its gradient, which is in the first elements of {@code
+   * gradient}. The step of the block is counted when all bands are done.
    *
-   * @param begin where the part begins within the block
+   * @param begin where the band begins within the block
    * @param scale what the gradient is multiplied by
    */
   void update(

@@ -3,6 +3,7 @@ package org.blocksparse.internal.schedule;
 
 import java.lang.ref.SoftReference;
 import java.util.Arrays;
+import java.util.function.IntConsumer;
 import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Slice;
@@ -15,14 +16,24 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
  * whole gradient of a row is the sum of one bag of this kind, however often the row is named, and
  * nobody else writes it.
  *
- * <p>Entries are sorted by the row that they name, stably and in linear time. A row that is named
- * very often, as some words always are, must not be left to one worker: its entries are cut into
- * {@link #parts} of a fixed length, whose sums are added up in a second round. What is cut depends
- * on the bags alone, so that the bits of a sum do not depend on the workers.
+ * <p>Entries are sorted by the row that they name, stably and in linear time, in shares of the rows
+ * that different threads take. A row that is named very often, as some words always are, must not
+ * be left to one worker: its entries are cut into {@link #parts} of a fixed length, whose sums are
+ * added up in a second round. What is cut depends on the bags alone, so that the bits of a sum do
+ * not depend on the workers.
  */
 public final class TransposedBags implements AutoCloseable {
   /** Entries of a row from which on it is cut, into parts of that length. */
   static final int PART = 512;
+
+  /** Shares of the rows, which threads sort and pack apart; a power of 2. */
+  private static final int MOST_SHARES = 16;
+
+  /** Entries below which one thread is as fast. */
+  private static final int SHARED_ENTRIES = 1 << 13;
+
+  /** Spreads what is multiplied by it: 2<sup>32</sup> over the golden ratio. */
+  private static final int GOLDEN_RATIO = 0x9E3779B9;
 
   /**
    * Bags whose sums are gradients.
@@ -59,16 +70,22 @@ public final class TransposedBags implements AutoCloseable {
     return parts;
   }
 
+  /** Runs tasks, several at a time where that is faster. */
+  public interface Tasks {
+    void run(int count, IntConsumer task);
+  }
+
   /**
    * Transposes bags.
    *
    * @param bound what all indices are less than
    * @param reduction what the sum of each bag is multiplied by; it goes into the factors
+   * @param tasks runs what threads can share
    * @throws IllegalArgumentException if there are too many entries
    */
-  public static TransposedBags of(Bags bags, int bound, Reduction reduction) {
+  public static TransposedBags of(Bags bags, int bound, Reduction reduction, Tasks tasks) {
     Builder builder = Builder.borrow();
-    TransposedBags transposed = builder.build(bags, bound, reduction);
+    TransposedBags transposed = builder.build(bags, bound, reduction, tasks);
     builder.giveBack();
     return transposed;
   }
@@ -78,32 +95,27 @@ public final class TransposedBags implements AutoCloseable {
     private static final SoftPool<Builder> IDLE = new SoftPool<>();
 
     private final SoftReference<Builder> idle = new SoftReference<>(this);
-    private final RadixSort sort = new RadixSort();
+    private final NamedRows[] shares = new NamedRows[MOST_SHARES];
+
+    /** How many entries each share has. */
+    private final int[] next = new int[MOST_SHARES];
 
     /** Of each entry the row that it names, and the bag that it is in. */
-    private int[] keys = {};
+    private int[] rowOf = {};
 
     private int[] bagOf = {};
 
-    /** What each entry is multiplied by, if {@link #hasFactors}; else all are 1. */
+    /** What each entry is multiplied by, unless all are 1. */
     private float[] factors = {};
-
-    /** The entries in their order, and by the row that they name. */
-    private int[] order = {};
-
-    private int[] sorted;
 
     /** What is packed. */
     private int[] ints = {};
 
-    private float[] sortedFactors = {};
+    private float[] factorsOfRows = {};
 
-    private int entries;
-    private boolean hasFactors;
-    private int wholeCount;
-    private int wholeEntries;
-    private int cutCount;
-    private int partCount;
+    Builder() {
+      Arrays.setAll(shares, s -> new NamedRows());
+    }
 
     static Builder borrow() {
       Builder pooled = IDLE.poll();
@@ -114,30 +126,35 @@ public final class TransposedBags implements AutoCloseable {
       IDLE.offer(idle);
     }
 
-    TransposedBags build(Bags bags, int bound, Reduction reduction) {
-      entries = bags.entries();
-      keys = GrowingArrays.ints(keys, entries);
-      bags.indices().storage().getInts(bags.indices().begin(), keys, 0, entries);
-      order = GrowingArrays.ints(order, entries);
-      for (int e = 0; e < entries; e++) {
-        order[e] = e;
+    TransposedBags build(Bags bags, int bound, Reduction reduction, Tasks tasks) {
+      NamedRows.Entries entries = entries(bags, bound, reduction);
+      int count = bags.entries() < SHARED_ENTRIES ? 1 : MOST_SHARES;
+      distribute(bags.entries(), count);
+      tasks.run(count, s -> shares[s].sort(entries));
+      NamedRows.Counts counts = new NamedRows.Counts();
+      for (int s = 0; s < count; s++) {
+        shares[s].addTo(counts);
       }
-      sorted = sort.sort(keys, bound, order, entries);
-      describeEntries(bags, reduction);
-      count();
-      Layout layout = new Layout(this);
+      boolean hasFactors = entries.factors() != null;
+      Layout layout = new Layout(counts, hasFactors);
       ints = GrowingArrays.ints(ints, layout.factors);
-      sortedFactors = GrowingArrays.floats(sortedFactors, hasFactors ? entries : 0);
-      return layout.pack();
+      factorsOfRows = GrowingArrays.floats(factorsOfRows, hasFactors ? bags.entries() : 0);
+      layout.ints = ints;
+      layout.factorsOfRows = factorsOfRows;
+      tasks.run(count, s -> shares[s].pack(layout));
+      return layout.write();
     }
 
-    private void describeEntries(Bags bags, Reduction reduction) {
+    private NamedRows.Entries entries(Bags bags, int bound, Reduction reduction) {
+      int count = bags.entries();
+      rowOf = GrowingArrays.ints(rowOf, count);
+      bags.indices().storage().getInts(bags.indices().begin(), rowOf, 0, count);
       boolean weighted = bags.values() != null;
-      hasFactors = weighted || reduction != Reduction.SUM;
-      bagOf = GrowingArrays.ints(bagOf, entries);
-      factors = GrowingArrays.floats(factors, hasFactors ? entries : 0);
+      boolean hasFactors = weighted || reduction != Reduction.SUM;
+      bagOf = GrowingArrays.ints(bagOf, count);
+      factors = GrowingArrays.floats(factors, hasFactors ? count : 0);
       if (weighted) {
-        bags.values().storage().getFloats(bags.values().begin(), factors, 0, entries);
+        bags.values().storage().getFloats(bags.values().begin(), factors, 0, count);
       }
       int begin = 0;
       for (int bag = 0; bag < bags.count(); bag++) {
@@ -151,156 +168,123 @@ public final class TransposedBags implements AutoCloseable {
         }
         begin = end;
       }
+      return new NamedRows.Entries(rowOf, bagOf, hasFactors ? factors : null, bound);
     }
 
-    private void count() {
-      wholeCount = 0;
-      wholeEntries = 0;
-      cutCount = 0;
-      partCount = 0;
-      for (int begin = 0; begin < entries; ) {
-        int end = endOfRow(begin);
-        if (end - begin > PART) {
-          cutCount++;
-          partCount += parts(end - begin);
-        } else {
-          wholeCount++;
-          wholeEntries += end - begin;
-        }
-        begin = end;
+    /** Gives each entry to the share that its row belongs to. */
+    private void distribute(int entries, int count) {
+      Arrays.fill(next, 0);
+      for (int e = 0; e < entries; e++) {
+        next[share(rowOf[e], count)]++;
+      }
+      int[][] orders = new int[count][];
+      for (int s = 0; s < count; s++) {
+        orders[s] = shares[s].orderOf(next[s]);
+      }
+      Arrays.fill(next, 0);
+      for (int e = 0; e < entries; e++) {
+        int s = share(rowOf[e], count);
+        orders[s][next[s]++] = e;
       }
     }
 
-    private int endOfRow(int begin) {
-      int end = begin + 1;
-      while (end < entries && keys[sorted[end]] == keys[sorted[begin]]) {
-        end++;
-      }
-      return end;
-    }
-
-    private static int parts(int size) {
-      return (size - 1) / PART + 1;
+    /** Rows of any pattern are spread. */
+    private static int share(int row, int count) {
+      return ((row * GOLDEN_RATIO) >>> (Integer.SIZE / 2)) & (count - 1);
     }
   }
 
   /** Where everything lies in one piece of memory, and the content as it is written. */
-  private static final class Layout {
-    private final Builder from;
+  static final class Layout {
+    private final NamedRows.Counts counts;
+    private final boolean hasFactors;
     private int length;
-    private final int wholeOffsets;
-    private final int wholeTargets;
-    private final int cutOffsets;
-    private final int cutTargets;
-    private final int cutParts;
-    private final int partOffsets;
-    private final int rows;
+    final int wholeEntries;
+    final int wholeOffsets;
+    final int wholeTargets;
+    final int cutOffsets;
+    final int cutTargets;
+    final int cutParts;
+    final int partOffsets;
+    final int rows;
 
-    /** Before it, all are integers that are written here. */
+    /** Before it, all are integers. */
     private final int factors;
 
     private final int steps;
 
-    Layout(Builder from) {
-      this.from = from;
-      wholeOffsets = take(from.wholeCount + 1);
-      wholeTargets = take(from.wholeCount);
-      cutOffsets = take(from.cutCount + 1);
-      cutTargets = take(from.cutCount);
-      cutParts = take(from.partCount);
-      partOffsets = take(from.partCount + 1);
-      rows = take(from.entries);
-      factors = take(from.hasFactors ? from.entries : 0);
-      steps = take(from.wholeCount + from.cutCount);
+    /** The integers. */
+    int[] ints;
+
+    /** What comes at {@link #factors}. */
+    float[] factorsOfRows;
+
+    Layout(NamedRows.Counts counts, boolean hasFactors) {
+      this.counts = counts;
+      this.hasFactors = hasFactors;
+      wholeEntries = counts.wholeEntries;
+      wholeOffsets = take(counts.whole + 1);
+      wholeTargets = take(counts.whole);
+      cutOffsets = take(counts.cut + 1);
+      cutTargets = take(counts.cut);
+      cutParts = take(counts.parts);
+      partOffsets = take(counts.parts + 1);
+      rows = take(entries());
+      factors = take(hasFactors ? entries() : 0);
+      steps = take(counts.whole + counts.cut);
+    }
+
+    private int entries() {
+      return wholeEntries + counts.cutEntries;
     }
 
     private int take(int elements) {
       int begin = length;
       if (elements > Integer.MAX_VALUE - begin) {
         throw new IllegalArgumentException(
-            "rows: " + from.entries + " entries are too many for one step; split the batch");
+            "rows: " + entries() + " entries are too many for one step; split the batch");
       }
       length += elements;
       return begin;
     }
 
-    TransposedBags pack() {
-      int[] ints = from.ints;
+    /** The content in memory of its own, once all shares are packed. */
+    TransposedBags write() {
       ints[wholeOffsets] = 0;
       ints[cutOffsets] = 0;
       ints[partOffsets] = 0;
-      int whole = 0;
-      int wholeEntry = 0;
-      int cut = 0;
-      int part = 0;
-      int cutEntry = from.wholeEntries;
-      for (int begin = 0; begin < from.entries; ) {
-        int end = from.endOfRow(begin);
-        int size = end - begin;
-        int target = from.keys[from.sorted[begin]];
-        if (size > PART) {
-          ints[cutTargets + cut++] = target;
-          for (int done = 0; done < size; done += PART) {
-            ints[cutParts + part] = part;
-            ints[partOffsets + ++part] = cutEntry - from.wholeEntries + Math.min(size, done + PART);
-          }
-          ints[cutOffsets + cut] = part;
-          move(begin, end, cutEntry);
-          cutEntry += size;
-        } else {
-          ints[wholeTargets + whole++] = target;
-          move(begin, end, wholeEntry);
-          wholeEntry += size;
-          ints[wholeOffsets + whole] = wholeEntry;
-        }
-        begin = end;
-      }
-      return write();
-    }
-
-    private void move(int begin, int end, int to) {
-      for (int i = begin; i < end; i++) {
-        from.ints[rows + to + i - begin] = from.bagOf[from.sorted[i]];
-        if (from.hasFactors) {
-          from.sortedFactors[to + i - begin] = from.factors[from.sorted[i]];
-        }
-      }
-    }
-
-    private TransposedBags write() {
       Scratch scratch = Scratch.borrow(length);
       Storage packed = scratch.storage();
-      packed.putInts(0, from.ints, 0, factors);
-      if (from.hasFactors) {
-        packed.putFloats(factors, from.sortedFactors, 0, from.entries);
+      packed.putInts(0, ints, 0, factors);
+      if (hasFactors) {
+        packed.putFloats(factors, factorsOfRows, 0, entries());
       }
-      int cutEntries = from.entries - from.wholeEntries;
       return new TransposedBags(
           scratch,
           new Group(
               new Bags(
-                  from.wholeCount,
+                  counts.whole,
                   new Slice(packed, wholeOffsets),
                   new Slice(packed, rows),
-                  from.hasFactors ? new Slice(packed, factors) : null,
-                  from.wholeEntries),
+                  hasFactors ? new Slice(packed, factors) : null,
+                  wholeEntries),
               new Slice(packed, wholeTargets),
               new Slice(packed, steps)),
           new Group(
               new Bags(
-                  from.cutCount,
+                  counts.cut,
                   new Slice(packed, cutOffsets),
                   new Slice(packed, cutParts),
                   null,
-                  from.partCount),
+                  counts.parts),
               new Slice(packed, cutTargets),
-              new Slice(packed, steps + from.wholeCount)),
+              new Slice(packed, steps + counts.whole)),
           new Bags(
-              from.partCount,
+              counts.parts,
               new Slice(packed, partOffsets),
-              new Slice(packed, rows + from.wholeEntries),
-              from.hasFactors ? new Slice(packed, factors + from.wholeEntries) : null,
-              cutEntries));
+              new Slice(packed, rows + wholeEntries),
+              hasFactors ? new Slice(packed, factors + wholeEntries) : null,
+              counts.cutEntries));
     }
   }
 

@@ -83,14 +83,14 @@ final class SafeTensorsTest {
   void theLargestArrayIsReadToItsEnd() {
     int length = Integer.MAX_VALUE - 8;
     int begin = 0;
-    int chunks = 0;
+    int pieces = 0;
     while (begin < length) {
-      int end = SafeTensorsReader.chunkEnd(begin, length);
+      int end = SafeTensorsReader.pieceEnd(begin, length);
       assertTrue(begin < end && end <= length, begin + " to " + end);
       begin = end;
-      chunks++;
+      pieces++;
     }
-    assertEquals(2048, chunks);
+    assertEquals(2048, pieces);
   }
 
   @Test

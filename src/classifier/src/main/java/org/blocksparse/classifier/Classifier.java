@@ -26,6 +26,7 @@ import org.blocksparse.Ranking;
 import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Tensor;
+import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 
 /**
@@ -56,7 +57,7 @@ public final class Classifier implements AutoCloseable {
 
   private final InputRows input;
   private final EmbeddingBag bag;
-  private final OutputLayer layer;
+  private final TwoLevelLayer layer;
   private final Map<String, String> metadata;
 
   /**
@@ -64,7 +65,7 @@ public final class Classifier implements AutoCloseable {
    *
    * @param metadata of its file; may be changed until others see this
    */
-  Classifier(InputRows input, EmbeddingBag bag, OutputLayer layer, Map<String, String> metadata) {
+  Classifier(InputRows input, EmbeddingBag bag, TwoLevelLayer layer, Map<String, String> metadata) {
     this.input = input;
     this.bag = bag;
     this.layer = layer;
@@ -347,7 +348,7 @@ public final class Classifier implements AutoCloseable {
     info.put("input", input.text() ? "text" : "features");
     info.put("rows of the table", Integer.toString(bag.vocabulary()));
     info.put("dimension", Integer.toString(bag.features()));
-    info.put("layer", layer.kind());
+    info.put("layer", layer.getClass().getSimpleName());
     info.put("labels", Integer.toString(layer.assignment().outputs()));
     info.put("weights", weightType().toString());
     info.put("classes", layer.assignment().toString());
@@ -368,7 +369,7 @@ public final class Classifier implements AutoCloseable {
       return;
     }
     try (EmbeddingBag wideBag = bag.withWeights(ElementType.FLOAT32);
-        OutputLayer wideLayer = layer.withWeights(ElementType.FLOAT32)) {
+        TwoLevelLayer wideLayer = layer.withWeights(ElementType.FLOAT32)) {
       new Classifier(input, wideBag, wideLayer, metadata).writeFloats(npz);
     }
   }
@@ -385,8 +386,12 @@ public final class Classifier implements AutoCloseable {
     try (IntTensor classes = IntTensor.of(classOf, outputs);
         IntTensor slots = IntTensor.of(slotOf, outputs);
         IntTensor keys = input.vocabulary().keys()) {
-      Map<String, Tensor> tensors = new TreeMap<>(layer.parameters());
+      Map<String, Tensor> tensors = new TreeMap<>();
       tensors.put("table", bag.table());
+      tensors.put("W1", layer.W1());
+      tensors.put("b1", layer.b1());
+      tensors.put("W2", layer.W2());
+      tensors.put("b2", layer.b2());
       tensors.put("classOf", classes);
       tensors.put("slotOf", slots);
       tensors.put("keys", keys);
@@ -403,7 +408,7 @@ public final class Classifier implements AutoCloseable {
     return bag;
   }
 
-  OutputLayer layer() {
+  TwoLevelLayer layer() {
     return layer;
   }
 

@@ -2,12 +2,18 @@
 package org.blocksparse.classifier;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.EmbeddingBag;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LabelTree;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.TensorFile;
+import org.blocksparse.TwoLevelLayer;
 
 /**
  * What a {@link Classifier} keeps in the metadata of its file, beside the layers and their labels.
@@ -29,12 +35,16 @@ final class ClassifierFile {
   private static final String FORMAT = "classifier.format";
   private static final String VERSION = "1";
   private static final String LAYER = "classifier.layer";
+  private static final String LABEL_TREE = "LabelTree";
   private static final String INPUT = "classifier.input";
   private static final String WORD_NGRAMS = "classifier.wordNgrams";
   private static final String WORDS = "classifier.words";
   private static final String LABEL_PREFIX = "classifier.labelPrefix";
   private static final String VOCABULARY = "classifier.vocabulary";
   private static final String ABOUT = "classifier.about.";
+
+  /** How often a file may be replaced while it is loaded. */
+  private static final int ATTEMPTS = 3;
 
   private ClassifierFile() {}
 
@@ -48,7 +58,7 @@ final class ClassifierFile {
     Map<String, String> metadata = new TreeMap<>();
     metadata.put(FORMAT, VERSION);
     if (options.labelTree()) {
-      metadata.put(LAYER, OutputLayer.Tree.KIND);
+      metadata.put(LAYER, LABEL_TREE);
     }
     metadata.put(INPUT, input.text() ? "text" : "features");
     metadata.put(WORD_NGRAMS, Integer.toString(options.wordNgrams()));
@@ -81,9 +91,48 @@ final class ClassifierFile {
     return told;
   }
 
+  /**
+   * Loads a classifier. The file is opened once for each part of it: if another one takes its place
+   * meanwhile, parts of both would make a classifier that tells nothing, so it is loaded anew.
+   */
   static Classifier load(Path file, LoadOptions options) throws IOException {
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      Identity before = Identity.of(file);
+      Classifier loaded = loadedOrNull(file, options, before);
+      if (loaded != null && before.equals(Identity.of(file))) {
+        return loaded;
+      }
+      if (loaded != null) {
+        loaded.close();
+      }
+    }
+    throw new IOException(file + ": cannot be loaded: it is being replaced");
+  }
+
+  /** What tells a file from one that takes its name. */
+  private record Identity(Object key, FileTime modified, long bytes) {
+    static Identity of(Path file) throws IOException {
+      BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
+      return new Identity(now.fileKey(), now.lastModifiedTime(), now.size());
+    }
+  }
+
+  /** Null if parts do not fit since the file is not that of before any more. */
+  private static Classifier loadedOrNull(Path file, LoadOptions options, Identity before)
+      throws IOException {
+    try {
+      return loadParts(file, options);
+    } catch (IOException e) {
+      if (before.equals(Identity.of(file))) {
+        throw e;
+      }
+      return null;
+    }
+  }
+
+  private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
     Map<String, String> metadata = metadata(file);
-    OutputLayer layer = OutputLayer.load(file, options, kindOfLayer(file, metadata));
+    TwoLevelLayer layer = layer(file, options, metadata);
     EmbeddingBag bag = null;
     try {
       bag = EmbeddingBag.load(file, options);
@@ -122,10 +171,13 @@ final class ClassifierFile {
     return metadata;
   }
 
-  private static String kindOfLayer(Path file, Map<String, String> metadata) throws IOException {
-    return metadata.containsKey(LAYER)
-        ? require(file, metadata, LAYER, OutputLayer.Tree.KIND)
-        : OutputLayer.Softmax.KIND;
+  private static TwoLevelLayer layer(Path file, LoadOptions options, Map<String, String> metadata)
+      throws IOException {
+    if (!metadata.containsKey(LAYER)) {
+      return HierarchicalSoftmax.load(file, options);
+    }
+    require(file, metadata, LAYER, LABEL_TREE);
+    return LabelTree.load(file, options);
   }
 
   private static void requireLabelPrefix(Path file, Map<String, String> metadata)

@@ -4,8 +4,8 @@ package org.blocksparse.classifier;
 import java.util.Arrays;
 
 /**
- * Numbers that become more, in chunks: they may be most of what Java has, and an array that grows
- * is there twice while it does.
+ * Numbers that become more, in several arrays: they may be most of what Java has, and an array that
+ * grows is there twice while it does.
  */
 final class Numbers {
   /** So many there can be. */
@@ -13,15 +13,17 @@ final class Numbers {
 
   private static final int FIRST = 1 << 10;
 
-  /** A chunk is no large object to any collector of Java, which would give it whole regions. */
-  private static final int CHUNK_BITS = 16;
+  /**
+   * Such an array is no large object to any collector of Java, which would give it whole regions.
+   */
+  private static final int ARRAY_BITS = 16;
 
-  private static final int CHUNK = 1 << CHUNK_BITS;
+  private static final int ARRAY = 1 << ARRAY_BITS;
 
   private final int most;
 
-  /** Only the first one is ever shorter than {@link #CHUNK}. Null: none so far. */
-  private int[][] chunks = {new int[FIRST]};
+  /** Only the first one is ever shorter than {@link #ARRAY}. Null: none so far. */
+  private int[][] arrays = {new int[FIRST]};
 
   private int size;
 
@@ -44,7 +46,7 @@ final class Numbers {
   }
 
   int get(int index) {
-    return chunks[index >>> CHUNK_BITS][index & (CHUNK - 1)];
+    return arrays[index >>> ARRAY_BITS][index & (ARRAY - 1)];
   }
 
   /**
@@ -56,32 +58,32 @@ final class Numbers {
     if (size == most) {
       throw new FullException();
     }
-    chunkWithRoom()[size & (CHUNK - 1)] = number;
+    arrayWithRoom()[size & (ARRAY - 1)] = number;
     size++;
   }
 
-  /** The chunk that the next number is added to. */
-  private int[] chunkWithRoom() {
-    int last = size >>> CHUNK_BITS;
-    if (last == chunks.length) {
-      chunks = Arrays.copyOf(chunks, 2 * chunks.length);
+  /** The array that the next number is added to. */
+  private int[] arrayWithRoom() {
+    int last = size >>> ARRAY_BITS;
+    if (last == arrays.length) {
+      arrays = Arrays.copyOf(arrays, 2 * arrays.length);
     }
-    if (chunks[last] == null) {
-      chunks[last] = new int[CHUNK];
-    } else if ((size & (CHUNK - 1)) == chunks[last].length) {
-      chunks[last] = Arrays.copyOf(chunks[last], 2 * chunks[last].length);
+    if (arrays[last] == null) {
+      arrays[last] = new int[ARRAY];
+    } else if ((size & (ARRAY - 1)) == arrays[last].length) {
+      arrays[last] = Arrays.copyOf(arrays[last], 2 * arrays[last].length);
     }
-    return chunks[last];
+    return arrays[last];
   }
 
   void set(int index, int number) {
-    chunks[index >>> CHUNK_BITS][index & (CHUNK - 1)] = number;
+    arrays[index >>> ARRAY_BITS][index & (ARRAY - 1)] = number;
   }
 
   /** Leaves the first ones, and no memory for the others. */
   void truncate(int newSize) {
     size = newSize;
-    chunks = Arrays.copyOf(chunks, Math.max(1, (newSize + CHUNK - 1) >>> CHUNK_BITS));
+    arrays = Arrays.copyOf(arrays, Math.max(1, (newSize + ARRAY - 1) >>> ARRAY_BITS));
   }
 
   /** The floats whose bits these are. */
@@ -102,9 +104,9 @@ final class Numbers {
   void copy(int from, int count, int[] to, int at) {
     int copied = 0;
     while (copied < count) {
-      int begin = (from + copied) & (CHUNK - 1);
-      int part = Math.min(count - copied, CHUNK - begin);
-      System.arraycopy(chunks[(from + copied) >>> CHUNK_BITS], begin, to, at + copied, part);
+      int begin = (from + copied) & (ARRAY - 1);
+      int part = Math.min(count - copied, ARRAY - begin);
+      System.arraycopy(arrays[(from + copied) >>> ARRAY_BITS], begin, to, at + copied, part);
       copied += part;
     }
   }

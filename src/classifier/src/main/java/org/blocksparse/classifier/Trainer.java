@@ -10,10 +10,14 @@ import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LabelTree;
 import org.blocksparse.Labels;
 import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
+import org.blocksparse.TwoLevelLayer;
 
 /**
  * Trains one model: a bag of features, and a layer over labels that are put into classes by the
@@ -129,8 +133,25 @@ final class Trainer {
             .workers(options.workers())
             .seed(options.seed())
             .build();
-    OutputLayer layer = OutputLayer.of(classes, Labels.of(set.labelNames()), options);
-    return new Classifier(input, bag, layer, ClassifierFile.metadata(input, options, about()));
+    return new Classifier(
+        input, bag, newLayer(classes), ClassifierFile.metadata(input, options, about()));
+  }
+
+  private TwoLevelLayer newLayer(ClassAssignment classes) {
+    Labels labels = Labels.of(set.labelNames());
+    return options.labelTree()
+        ? LabelTree.builder(options.dimension(), classes.outputs())
+            .classes(classes)
+            .labels(labels)
+            .workers(options.workers())
+            .seed(options.seed())
+            .build()
+        : HierarchicalSoftmax.builder(options.dimension(), classes.outputs())
+            .classes(classes)
+            .labels(labels)
+            .workers(options.workers())
+            .seed(options.seed())
+            .build();
   }
 
   private Map<String, String> about() {
@@ -182,15 +203,21 @@ final class Trainer {
     double done = learned / ((double) epochs * set.size());
     Optimizer optimizer = Optimizer.adagrad((float) (options.rate() * (1 - done)));
     Optimizer ofBag = optimizer.withRate(BAG_SHARE * optimizer.rate());
-    OutputLayer.Targets targets =
-        options.labelTree()
-            ? set.labels(order, begin, end)
-            : set.labelsInTurn(order, begin, end, epoch, options.seed());
     learned += end - begin;
     try (SparseRows rows = set.features(order, begin, end);
         FloatTensor x = model.bag().apply(rows);
         FloatTensor gradX = FloatTensor.zeros(end - begin, options.dimension())) {
-      double loss = model.layer().step(x, targets, objective, optimizer, gradX);
+      double loss;
+      if (model.layer() instanceof LabelTree tree) {
+        try (SparseRows targets = set.labels(order, begin, end)) {
+          loss = tree.step(x, targets, objective, optimizer, gradX);
+        }
+      } else {
+        HierarchicalSoftmax softmax = (HierarchicalSoftmax) model.layer();
+        try (IntTensor targets = set.labelsInTurn(order, begin, end, epoch, options.seed())) {
+          loss = softmax.step(x, targets, objective, optimizer, gradX);
+        }
+      }
       model.bag().step(rows, gradX, ofBag);
       return loss;
     }

@@ -10,6 +10,7 @@ import java.util.SplittableRandom;
 import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
 
 /**
@@ -279,17 +280,16 @@ final class TrainingSet {
   }
 
   /** The label of each example whose turn it is in an epoch, in the given order. */
-  OutputLayer.Targets labelsInTurn(int[] order, int begin, int end, int epoch, long seed) {
-    int[] newOffsets = IntStream.rangeClosed(0, end - begin).toArray();
+  IntTensor labelsInTurn(int[] order, int begin, int end, int epoch, long seed) {
     int[] inTurn = new int[end - begin];
     for (int i = begin; i < end; i++) {
       inTurn[i - begin] = label(order[i], epoch, seed);
     }
-    return new OutputLayer.Targets(newOffsets, inTurn);
+    return IntTensor.of(inTurn, inTurn.length);
   }
 
   /** All labels of examples, in the given order. */
-  OutputLayer.Targets labels(int[] order, int begin, int end) {
+  SparseRows labels(int[] order, int begin, int end) {
     int[] newOffsets = new int[end - begin + 1];
     for (int i = begin; i < end; i++) {
       newOffsets[i - begin + 1] = newOffsets[i - begin] + labelsOf(order[i]);
@@ -298,7 +298,7 @@ final class TrainingSet {
     for (int i = begin; i < end; i++) {
       labels.copy(labelOffsets.get(order[i]), labelsOf(order[i]), all, newOffsets[i - begin]);
     }
-    return new OutputLayer.Targets(newOffsets, all);
+    return SparseRows.of(newOffsets, all);
   }
 
   /**

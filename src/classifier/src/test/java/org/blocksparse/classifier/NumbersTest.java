@@ -10,7 +10,7 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 final class NumbersTest {
-  private static final int MANY = 300_000; // more than fit into a few chunks
+  private static final int MANY = 300_000; // more than fit into a few arrays
 
   private static Numbers upTo(int count) {
     Numbers numbers = new Numbers();

@@ -28,6 +28,7 @@ import org.blocksparse.LabelTree;
 import org.blocksparse.Metrics;
 import org.blocksparse.NpzFile;
 import org.blocksparse.SaveOptions;
+import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -135,11 +136,13 @@ final class SeveralLabelsTest {
     }
   }
 
-  @Test
-  void equalSeedsGiveEqualFilesOfATree_withAnyWorkers() throws IOException {
-    byte[] first = saved(TREE.withSeed(3));
-    assertArrayEquals(first, saved(TREE.withSeed(3).withWorkers(Workers.callingThread())));
-    assertFalse(Arrays.equals(first, saved(TREE.withSeed(4))));
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void equalSeedsGiveEqualFiles_withAnyWorkers(boolean labelTree) throws IOException {
+    TrainingOptions options = labelTree ? TREE : SOFTMAX;
+    byte[] first = saved(options.withSeed(3));
+    assertArrayEquals(first, saved(options.withSeed(3).withWorkers(Workers.callingThread())));
+    assertFalse(Arrays.equals(first, saved(options.withSeed(4))));
   }
 
   private byte[] saved(TrainingOptions options) throws IOException {
@@ -166,18 +169,18 @@ final class SeveralLabelsTest {
         double[] after = ofProbable(narrow, heldOut);
         assertArrayEquals(before, after, 0.01);
         narrow.export(npz);
-        try (OutputLayer widened = narrow.layer().withWeights(ElementType.FLOAT32);
+        try (TwoLevelLayer widened = narrow.layer().withWeights(ElementType.FLOAT32);
             NpzFile exported = NpzFile.open(npz)) {
-          assertArrayEquals(
-              widened.parameters().get("W2").toArray(), exported.floats("W2").toArray());
+          assertArrayEquals(widened.W2().toArray(), exported.floats("W2").toArray());
         }
       }
       wide.export(npz);
+      TwoLevelLayer tree = wide.layer();
       try (NpzFile exported = NpzFile.open(npz)) {
-        for (String name : List.of("W1", "b1", "W2", "b2")) {
-          assertArrayEquals(
-              wide.layer().parameters().get(name).toArray(), exported.floats(name).toArray());
-        }
+        assertArrayEquals(tree.W1().toArray(), exported.floats("W1").toArray());
+        assertArrayEquals(tree.b1().toArray(), exported.floats("b1").toArray());
+        assertArrayEquals(tree.W2().toArray(), exported.floats("W2").toArray());
+        assertArrayEquals(tree.b2().toArray(), exported.floats("b2").toArray());
       }
     }
   }

@@ -12,6 +12,9 @@ import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Shape;
+import org.blocksparse.SparseRows;
 import org.junit.jupiter.api.Test;
 
 final class TrainingSetTest {
@@ -107,12 +110,15 @@ final class TrainingSetTest {
                 Example.ofText("a", "x", "y"), Example.ofText("b"), Example.ofText("c", "z", "x")),
             TrainingOptions.defaults().withLabelTree());
     assertEquals(3, set.size());
-    OutputLayer.Targets all = set.labels(new int[] {1, 2, 0, 1}, 1, 4);
-    assertArrayEquals(new int[] {0, 2, 4, 4}, all.offsets());
-    assertArrayEquals(new int[] {2, 0, 0, 1}, all.labels());
-    OutputLayer.Targets inTurn = set.labelsInTurn(new int[] {1, 2, 0}, 1, 3, 4, 7);
-    assertArrayEquals(new int[] {0, 1, 2}, inTurn.offsets());
-    assertArrayEquals(new int[] {set.label(2, 4, 7), set.label(0, 4, 7)}, inTurn.labels());
+    try (SparseRows all = set.labels(new int[] {1, 2, 0, 1}, 1, 4);
+        IntTensor inTurn = set.labelsInTurn(new int[] {1, 2, 0}, 1, 3, 4, 7)) {
+      assertEquals(3, all.rows());
+      assertArrayEquals(new int[] {2, 0}, all.indices(0));
+      assertArrayEquals(new int[] {0, 1}, all.indices(1));
+      assertArrayEquals(new int[] {}, all.indices(2));
+      assertEquals(Shape.of(2), inTurn.shape());
+      assertArrayEquals(new int[] {set.label(2, 4, 7), set.label(0, 4, 7)}, inTurn.toArray());
+    }
   }
 
   @Test

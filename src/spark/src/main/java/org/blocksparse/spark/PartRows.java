@@ -19,18 +19,25 @@ import java.util.List;
  * row takes 16 bytes of the heap, and 8 more while an epoch is put into order.
  */
 final class PartRows implements AutoCloseable {
-  private static final int SEGMENT_BYTES = 4 << 20;
-  private static final int HEAP_SEGMENTS = 8;
+  /** Most classes have few rows: the first buffer is small, and each as large as all before. */
+  private static final int FIRST_BUFFER_BYTES = 64 << 10;
+
+  private static final int BUFFER_BYTES = 4 << 20;
+  private static final int HEAP_BYTES = 32 << 20;
 
   private final int features;
-  private final List<ByteBuffer> segments = new ArrayList<>();
+  private final List<ByteBuffer> buffers = new ArrayList<>();
   private long[] hashes = new long[64];
 
-  /** The number of the segment, and where in the segment the row begins. */
+  /** The number of the buffer, and where in the buffer the row begins. */
   private long[] places = new long[64];
 
   private int count;
   private int runBegin;
+
+  /** Of all buffers. */
+  private long bytes;
+
   private Path file;
   private FileChannel channel;
 
@@ -41,10 +48,12 @@ final class PartRows implements AutoCloseable {
 
   /** Adds a row whose hash is not less than that of the last. */
   void add(long hash, byte[] row) throws IOException {
-    ByteBuffer last = segments.isEmpty() ? null : segments.get(segments.size() - 1);
+    ByteBuffer last = buffers.isEmpty() ? null : buffers.get(buffers.size() - 1);
     if (last == null || last.remaining() < row.length) {
-      last = newSegment(Math.max(SEGMENT_BYTES, row.length));
-      segments.add(last);
+      long usual = Math.min(BUFFER_BYTES, Math.max(FIRST_BUFFER_BYTES, bytes));
+      last = newBuffer((int) Math.max(usual, row.length));
+      buffers.add(last);
+      bytes += last.capacity();
     }
     if (count == hashes.length) {
       int length = Math.toIntExact(Math.min(Integer.MAX_VALUE - 8, 2L * count));
@@ -55,14 +64,14 @@ final class PartRows implements AutoCloseable {
       sortRun();
     }
     hashes[count] = hash;
-    places[count] = (segments.size() - 1L) << 32 | last.position();
+    places[count] = (buffers.size() - 1L) << 32 | last.position();
     count++;
     last.put(row);
   }
 
-  private ByteBuffer newSegment(int bytes) throws IOException {
-    if (segments.size() < HEAP_SEGMENTS) {
-      return ByteBuffer.allocate(bytes);
+  private ByteBuffer newBuffer(int size) throws IOException {
+    if (bytes + size <= HEAP_BYTES) {
+      return ByteBuffer.allocate(size);
     }
     if (channel == null) {
       file = Files.createTempFile("blocksparse-rows", null);
@@ -73,7 +82,7 @@ final class PartRows implements AutoCloseable {
               StandardOpenOption.WRITE,
               StandardOpenOption.DELETE_ON_CLOSE);
     }
-    return channel.map(MapMode.READ_WRITE, channel.size(), bytes);
+    return channel.map(MapMode.READ_WRITE, channel.size(), size);
   }
 
   /** All rows are added. */
@@ -100,8 +109,8 @@ final class PartRows implements AutoCloseable {
   }
 
   private ByteBuffer at(long place) {
-    ByteBuffer segment = segments.get((int) (place >> 32)).duplicate().clear();
-    return segment.position((int) place);
+    ByteBuffer buffer = buffers.get((int) (place >> 32)).duplicate().clear();
+    return buffer.position((int) place);
   }
 
   int count() {
@@ -147,7 +156,7 @@ final class PartRows implements AutoCloseable {
 
   @Override
   public void close() throws IOException {
-    segments.clear();
+    buffers.clear();
     if (channel != null) {
       channel.close();
       Files.deleteIfExists(file);

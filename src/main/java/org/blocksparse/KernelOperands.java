@@ -6,8 +6,8 @@ import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.TableRows;
 
 /** Tensors as the kernels see them. */
-final class Operands {
-  private Operands() {}
+final class KernelOperands {
+  private KernelOperands() {}
 
   /** A tensor (..., size), whose last dimension is a row; contiguous. */
   static Rows rows(FloatTensor tensor) {

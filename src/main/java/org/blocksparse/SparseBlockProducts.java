@@ -15,7 +15,7 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 /**
  * The products of {@link SparseBlockDot} and {@link SparseBlockGemv} that read W, checked and run.
  */
-final class DotProducts {
+final class SparseBlockProducts {
   private static final String BIAS = "(oBlocks, oSize)";
   private static final String INPUT = "(batch, iWin, iSize)";
   private static final String INPUT_HALVES = "(batch, iWin, 2 iSize)";
@@ -23,7 +23,7 @@ final class DotProducts {
   private static final String OUTPUT = "(batch, oWin, oSize)";
   private static final String OUTPUT_HALF = "(batch, oWin, oSize / 2)";
 
-  private DotProducts() {}
+  private SparseBlockProducts() {}
 
   static FloatTensor apply(BlockWeights W, FloatTensor h, FloatTensor b) {
     return FloatTensor.zeros(W.plan().outputs().shape(W.oSize()))
@@ -40,7 +40,7 @@ final class DotProducts {
     Check.noOverlap("out", out, "b", b);
     W.requireApart("out", out);
     try (Lease lease = W.lease().of("h", h).of("b", b).writing("out", out)) {
-      forward(lease, W, h, Operands.rows(b), false, out);
+      forward(lease, W, h, KernelOperands.rows(b), false, out);
     }
   }
 
@@ -77,13 +77,13 @@ final class DotProducts {
         .gemm(
             new BlockProduct(
                 forward,
-                Operands.rows(h),
+                KernelOperands.rows(h),
                 W.plan().roundsInputs(),
                 blocks,
                 bias,
                 null,
                 accumulate,
-                Operands.rows(out)));
+                KernelOperands.rows(out)));
     tell(event, "forward", W, forward);
   }
 
@@ -135,15 +135,15 @@ final class DotProducts {
     long oSize = W.oSize();
     try (Scratch memory = epilogue.borrowSums(plan, oSize);
         Scratch ones = epilogue.borrowOnes(plan)) {
-      Rows outRows = Operands.rows(out);
-      Rows sums = epilogue.z() == null ? outRows : Operands.rows(epilogue.z());
+      Rows outRows = KernelOperands.rows(out);
+      Rows sums = epilogue.z() == null ? outRows : KernelOperands.rows(epilogue.z());
       if (memory != null) {
         sums = new Rows(memory.storage(), plan.outputRows(), oSize);
       }
       BlockProduct product =
           new BlockProduct(
               plan.forward(lease),
-              Operands.rows(h),
+              KernelOperands.rows(h),
               plan.roundsInputs(),
               W.blocks(),
               epilogue.bias(),
@@ -184,8 +184,8 @@ final class DotProducts {
       Blocks transposed = W.blocks().transpose();
       GemmSchedule backward = plan.backward(lease);
       Engine engine = plan.workers().engine();
-      Rows from = Operands.rows(gradOut);
-      Rows to = Operands.rows(gradH);
+      Rows from = KernelOperands.rows(gradOut);
+      Rows to = KernelOperands.rows(gradH);
       ProductEvent event = Recorder.product();
       if (alpha == 1) {
         engine.gemm(backward, from, transposed, null, accumulate, to);
@@ -243,7 +243,7 @@ final class DotProducts {
                 .writing("gradZ", gradZ)
                 .writing("gradGate", gradGate);
         Scratch memory = zSize == iSize && !accumulate ? null : borrow(plan.inputRows(), iSize)) {
-      Rows gradZRows = Operands.rows(gradZ);
+      Rows gradZRows = KernelOperands.rows(gradZ);
       Rows gradH = memory == null ? gradZRows : new Rows(memory.storage(), plan.inputRows(), iSize);
       GemmSchedule backward = plan.backward(lease);
       ProductEvent event = Recorder.product();
@@ -252,14 +252,14 @@ final class DotProducts {
           .gemmThenActivationGradient(
               new BlockProduct(
                   backward,
-                  Operands.rows(gradOut),
+                  KernelOperands.rows(gradOut),
                   false,
                   W.blocks().transpose(),
                   null,
                   null,
                   false,
                   gradH),
-              activation.input(iSize, Operands.rows(z), gate),
+              activation.input(iSize, KernelOperands.rows(z), gate),
               alpha,
               accumulate,
               gradZRows,

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import org.blocksparse.FloatTensor;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** What commands refuse or leave out, and what they say then. */
+final class CommandRefusalTest extends Commands {
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has none
+  void devices_areNoPlaceForAModel() {
+    Result refused = run("train", "-o", "/dev/null", training);
+    assertEquals(2, refused.code());
+    assertTrue(refused.err().startsWith("--output: "), refused.err());
+  }
+
+  @Test
+  void linesBeforeABadOne_haveTheirAnswers() throws IOException {
+    Path sparse = folder.resolve("sparse.txt");
+    runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, sparse);
+    Path lines = Files.writeString(folder.resolve("lines"), " 3:1\n 4:1\n x:1\n 5:1\n");
+    Result refused = run("predict", model, lines, "--top", 1);
+    assertEquals(2, refused.code());
+    assertEquals(2, refused.out().lines().count(), refused.out());
+    assertTrue(refused.err().startsWith(lines + ": line 3: expected index:"), refused.err());
+    assertTrue(refused.err().endsWith("; --skip-bad-lines leaves it out\n"), refused.err());
+  }
+
+  @Test
+  void tooLittleMemory_isToldWithWhatAUserCanDo() {
+    OutOfMemoryError heap = new OutOfMemoryError("Java heap space");
+    assertEquals(
+        "not enough memory: Java heap space; java -Xmx sets how much Java takes",
+        Main.tooLittleMemory(heap, "predict", "model"));
+    assertEquals(
+        "not enough memory: Java heap space; java -Xmx sets how much Java takes, and --shared-rows"
+            + " N, or for texts --word-ngrams 1, needs less",
+        Main.tooLittleMemory(heap, "train", "-o", "model", "file"));
+    for (String ofJava :
+        List.of("GC overhead limit exceeded", "Requested array size exceeds VM limit")) {
+      assertEquals(
+          Main.tooLittleMemory(heap, "train").replace("Java heap space", ofJava),
+          Main.tooLittleMemory(new OutOfMemoryError(ofJava), "train"));
+    }
+    OutOfMemoryError ofTensors =
+        assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
+    String told = Main.tooLittleMemory(ofTensors, "train");
+    assertTrue(
+        told.matches(
+            "not enough memory: cannot allocate 4503599627370496 bytes for a tensor; \\d+ bytes are"
+                + " held by other tensors; a smaller --dimension needs less"),
+        told);
+  }
+
+  @Test
+  void warnings_haveNoAdviceToPrograms() {
+    OutOfMemoryError e =
+        assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
+    StringWriter err = new StringWriter();
+    new TrainingLog(new PrintWriter(new StringWriter()), new PrintWriter(err))
+        .warning("the best model so far cannot be kept: " + e.getMessage());
+    String told = err.toString().strip();
+    assertTrue(
+        told.matches(
+            "Warning: the best model so far cannot be kept: cannot allocate \\d+ bytes for a"
+                + " tensor; \\d+ bytes are held by other tensors"),
+        told);
+  }
+
+  @Test
+  void badLines_areTold_whereNoneIsRight() throws IOException {
+    Files.writeString(training, "neither this\nnor that\n");
+    Result refused = run("train", "-o", model, "--skip-bad-lines", training);
+    assertEquals(2, refused.code());
+    List<String> told = refused.err().lines().toList();
+    assertTrue(told.get(0).startsWith("Left out 2 bad lines; the first: "), refused.err());
+    assertEquals(training + ": no examples", told.get(1));
+  }
+
+  @Test
+  void examplesWithoutAnyLabel_areRefused_withWhatALabelIs() throws IOException {
+    Path sparse = Files.writeString(folder.resolve("none.txt"), " 3:1\n 4:1\n");
+    String told =
+        sparse
+            + ": none of 2 examples has a label; labels are what a line begins with, with commas"
+            + " between them\n";
+    assertEquals(told, run("train", "-o", model, sparse).err());
+    assertEquals(told, run("train", "-o", model, "--validation", sparse, training).err());
+    Files.writeString(training, "#a b\n");
+    assertEquals(
+        training
+            + ": none of 1 examples has a label; labels are words that begin with __label__"
+            + " (--label-prefix)\n",
+        run("train", "-o", model, "--format", "text", training).err());
+  }
+
+  @Test
+  void inputOfAnotherKind_isRefused_byLatencyToo() throws IOException {
+    Files.write(model, trained);
+    Result refused = run("latency", model, folder.resolve("sparse.txt"), "--format", "sparse");
+    assertEquals(2, refused.code());
+    assertEquals("example: has features, but the model was trained on texts\n", refused.err());
+  }
+
+  @Test
+  void aLabelThatIsNotUtf8_isNoStackTrace() throws IOException {
+    Files.write(model, trained);
+    byte[] bytes = Files.readAllBytes(model);
+    int at = new String(bytes, ISO_8859_1).lastIndexOf("label7");
+    bytes[at] = (byte) 0xff;
+    Files.write(model, bytes);
+    Result refused = run("classes", model);
+    assertEquals(2, refused.code());
+    assertEquals("labels: the name of output 7 is not UTF-8\n", refused.err());
+  }
+
+  @Test
+  void whatIsCutOff_isTold() throws IOException {
+    Path zipped = folder.resolve("zipped");
+    Files.write(zipped, new byte[] {0x1f, (byte) 0x8b, 8});
+    Result refused = run("train", "-o", model, zipped);
+    assertEquals(2, refused.code());
+    assertEquals(zipped + ": ends in the middle: it is cut off\n", refused.err());
+  }
+
+  @Test
+  void aFileOfFewerExamplesThanItsHeaderTells_isTold() throws IOException {
+    Path sparse = Files.writeString(folder.resolve("short.txt"), "3 9 3\n1,2 3:1 5:2\n2 4:1\n");
+    Result result = run("train", "-o", model, "--epochs", 1, "--no-chart", sparse);
+    assertEquals(0, result.code());
+    assertEquals(
+        "Warning: "
+            + sparse
+            + ": line 1 tells of 3 examples, but 2 follow; the file may be cut off\n",
+        result.err());
+  }
+
+  @Test
+  void badLines_endWithTwo_orAreSkipped() throws IOException {
+    Files.writeString(training, "__label__ nameless\n", StandardOpenOption.APPEND);
+    Result refused = run("train", "-o", model, training);
+    assertEquals(2, refused.code());
+    assertEquals(
+        training
+            + ": line 2001: a label has no name: '__label__'; --skip-bad-lines leaves it out\n",
+        refused.err());
+    assertTrue(Files.notExists(model));
+    Result skipped =
+        run("train", "-o", model, "--epochs", 1, "--skip-bad-lines", "--no-chart", training);
+    assertEquals(0, skipped.code());
+    assertTrue(skipped.err().startsWith("Left out 1 bad lines; the first: "), skipped.err());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "train -o {}/m {}/none.txt             | there is no file {}/none.txt",
+        "train -o {}/no/m {}/train.txt         | --output: cannot write {}/no/m",
+        "train -o {}/m --rate 0 {}/train.txt   | --rate: expected a number in [1e-20, 100] but was 0.0",
+        "train -o {}/m --rate 1e-44 {}/train.txt | --rate: expected a number in [1e-20, 100] but was 1.0E-44",
+        "train -o {}/m --smoothing 0.99999999 {}/train.txt | --smoothing: expected a number in [0, 1)",
+        "train -o {}/m --word-ngrams 9 {}/train.txt | --word-ngrams: expected a number in [1, 5] but was 9",
+        "train -o {}/m --epochs x {}/train.txt | Invalid value for option '--epochs': 'x' is not an"
+            + " int",
+        "train {}/train.txt                    | Missing required option: '--output=MODEL'",
+        "test {}/none {}/test.txt              | there is no file {}/none",
+        "test {}/test.txt {}/test.txt          | {}/test.txt: header: ",
+        "train -o {}/m {}/empty                | {}/empty: no examples",
+        "train -o {}/m {}/folder               | {}/folder: ",
+        "train -o {}/m --label-prefix= {}/train.txt | --label-prefix: expected at least one character",
+        "train -o {}/m --threads 0 {}/train.txt | --threads: expected a number in [1, 2147483647]"
+            + " but was 0",
+        "train -o {}/train.txt {}/train.txt    | --output: {}/train.txt is the same file as"
+            + " {}/train.txt",
+        "train -o {}/test.txt --validation {}/test.txt {}/train.txt | --output: {}/test.txt is the"
+            + " same file as {}/test.txt",
+        "train -o {}/m --chart {}/train.txt {}/train.txt | --chart: {}/train.txt is the same file",
+        "train -o {}/m --chart {}/folder/../m {}/train.txt | --chart: {}/folder/../m is the same",
+        "train -o {}/m --chart {}/png --no-chart {}/train.txt | --chart: expected no --no-chart",
+        "train -o {}/m --patience 2 {}/train.txt | --patience: expected --validation as well",
+        "train -o {}/m --validation - - | --validation: is standard input, from which the examples",
+        "train -o {}/m --shared-rows 9 --min-count 2 {}/train.txt | --min-count: expected no",
+        "train -o {}/m --shared-rows 9 --max-features 2 {}/train.txt | --max-features: expected no",
+        "train -o {}/m --word-ngrams 2 {}/sparse.txt | --word-ngrams: expected texts, but",
+        "train -o {}/m --plain-words {}/sparse.txt | --plain-words: expected texts, but",
+        "train -o {}/m --validation {}/sparse.txt {}/train.txt | validation: some have features",
+        "train -o {}/m --label-tree --smoothing 0.1 {}/train.txt | --smoothing: expected no"
+            + " --label-tree as well",
+        "predict {}/none --threshold 1.5       | --threshold: expected a number in [0, 1] but was"
+            + " 1.5",
+        "predict {}/none --threshold NaN       | --threshold: expected a number in [0, 1] but was"
+            + " NaN",
+        "export {}/none {}/npz                 | there is no file {}/none",
+        "export {}/test.txt {}/test.txt        | NPZ: {}/test.txt is the same file as {}/test.txt",
+        "quantize {}/test.txt {}/test.txt      | OUT: {}/test.txt is the same file as {}/test.txt",
+        "train -o {}/m --validation {}/empty {}/train.txt | {}/empty: no examples",
+        "train -o {}/m --chart {}/no/png {}/train.txt | --chart: cannot write {}/no/png",
+        "test {}/none {}/test.txt --top ,      | --top: expected numbers with commas between them",
+        "test {}/folder {}/test.txt            | {}/folder: ",
+        "quantize {}/none {}/q                 | there is no file {}/none",
+        "quantize {}/test.txt {}/q             | {}/test.txt: header: ",
+        "quantize {}/none {}/no/q              | OUT: cannot write {}/no/q",
+        "quantize {}/none                      | Missing required parameter: 'OUT'",
+        "quantize --type float32 {}/none {}/q  | Invalid value for option '--type': expected one of"
+            + " [FLOAT16, BFLOAT16, INT8] (case-insensitive) but was 'float32'",
+        "predict {}/none --top 0               | --top: expected a number in [1, 100000] but was 0",
+        "frobnicate                            | Unmatched argument at index 0: 'frobnicate'",
+      })
+  void uselessArguments_endWithTwo_andOneLine(String line, String message) {
+    String[] args = line.replace("{}", folder.toString()).split(" ", -1);
+    Result result = run((Object[]) args);
+    assertEquals(2, result.code());
+    String expected = message.replace("{}", folder.toString());
+    assertTrue(result.err().startsWith(expected), result.err());
+    assertEquals(1, result.err().lines().count(), result.err());
+  }
+}
