@@ -2,59 +2,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //DEPS org.blocksparse:blocksparse-platform:0.1.0-SNAPSHOT
 
-import java.io.IOException;
-import java.nio.file.*;
 import java.util.*;
-import java.util.stream.IntStream;
 import org.blocksparse.*;
 
 class Catalogue {
-  static final List<String> ITEMS = List.of("tea", "milk", "bread", "butter", "rice", "beans");
-
-  public static void main(String[] args) throws IOException {
-    Path file = Files.createTempFile("catalogue", ".safetensors");
+  public static void main(String[] args) {
+    List<String> items = List.of("tea", "milk", "bread", "butter", "rice", "beans");
     // Two kinds of users, and what they have bought: 0, 1 and 2, or 3, 4 and 5.
-    try (var layer = HierarchicalSoftmax.builder(2, ITEMS.size()).classes(2).build();
+    try (var layer = HierarchicalSoftmax.builder(2, items.size()).classes(2).build();
         var users = FloatTensor.of(new float[] {1, 0, 0, 1}, 2, 2);
         var bought = IntTensor.zeros(2);
-        var right = SparseRows.of(List.of(new int[] {0, 1, 2}, new int[] {3, 4, 5}))) {
+        var right = SparseRows.of(List.of(new int[] {0, 1, 2}, new int[] {3, 4, 5}));
+        var seen = SparseRows.of(List.of(new int[] {0, 2}, new int[] {4, 5}))) {
       for (int step = 0; step < 300; step++) {
         bought.copyFrom(new int[] {step % 3, 3 + step % 3});
         layer.step(users, bought, Optimizer.adagrad(0.1f));
       }
-      List<int[]> seen = List.of(new int[] {0, 2}, new int[] {4, 5});
-      System.out.println(Arrays.deepToString(recommend(layer, users, seen, 1))); // [[1], [3]]
-      saveWithNames(layer, ITEMS, file);
-      System.out.println(likeliest(file, users, "bread", "beans")); // bread
+      layer.setLabels(Labels.of(items));
+      // The best for each user, but for what the user has seen.
+      Ranking best = layer.topK(users, 1, Filter.without(seen));
+      System.out.println(best.label(0, 0) + ", " + best.label(1, 0)); // milk, butter
+      System.out.println(likeliest(layer, users, "bread", "beans")); // bread
       System.out.println(quality(layer, users, right)); // P@1 1.0, R@3 1.0, nDCG@3 1.0
       try (var served = update(layer, users, 0, 1)) { // an item for each user; no tea, no milk
         System.out.println(served.outputs() + ", " + served.topK(users, 9).size(0)); // 8, 6
       }
     }
-    Files.delete(file);
-  }
-
-  /** The k items that suit each user best, but for those that the user has seen. */
-  static int[][] recommend(HierarchicalSoftmax layer, FloatTensor x, List<int[]> seen, int k) {
-    try (var rows = SparseRows.of(seen)) {
-      Ranking best = layer.topK(x, k, Filter.without(rows));
-      return IntStream.range(0, best.batch()).mapToObj(best::outputs).toArray(int[][]::new);
-    }
-  }
-
-  /** Gives names to outputs, and keeps them in the model's file. */
-  static void saveWithNames(HierarchicalSoftmax layer, List<String> names, Path file)
-      throws IOException {
-    layer.setLabels(Labels.of(names));
-    layer.save(file);
   }
 
   /** The name of the likeliest of some outputs, which are given by their names. */
-  static String likeliest(Path file, FloatTensor x, String... candidates) throws IOException {
-    try (var layer = HierarchicalSoftmax.load(file, LoadOptions.mapped())) {
-      int[] outputs = Arrays.stream(candidates).mapToInt(layer.labels()::output).toArray();
-      return layer.topK(x, 1, Filter.only(outputs)).label(0, 0);
-    }
+  static String likeliest(HierarchicalSoftmax layer, FloatTensor x, String... candidates) {
+    int[] outputs = Arrays.stream(candidates).mapToInt(layer.labels()::output).toArray();
+    return layer.topK(x, 1, Filter.only(outputs)).label(0, 0);
   }
 
   /** How good a layer is on held-out rows, which have several right labels each. */

@@ -19,9 +19,8 @@ def log_probabilities(model, x):
     empty[class_of[live], slot_of[live]] = 0
     of_classes = log_softmax(x @ t["W1"] + t["b1"])
     within = log_softmax(np.einsum("rf,cfs->rcs", x, t["W2"]) + t["b2"] + empty)
-    p = np.full((len(x), len(class_of)), -np.inf)
-    p[:, live] = (of_classes[:, :, None] + within)[:, class_of[live], slot_of[live]]
-    return p
+    p = (of_classes[:, :, None] + within)[:, class_of, slot_of]
+    return np.where(live, p, -np.inf)
 
 
 if __name__ == "__main__":

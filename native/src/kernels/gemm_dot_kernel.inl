@@ -107,11 +107,11 @@ struct dot_tile {
   static void run(const dot_tile_task<Element>& t) {
     const block_of<Element>& w = t.w;
     int32_t column = t.column_begin;
-    for (; column + 2 * kColumns <= t.column_end; column += kColumns) {
+    for (; column <= t.column_end - 2 * kColumns; column += kColumns) {
       run_columns(t, column, kColumns, kColumns - 1, w.data + (column + kColumns) * w.ld);
     }
-    for (; column < t.column_end; column += kColumns) {
-      const int32_t width = least(t.column_end - column, kColumns);
+    for (int32_t width = 0; column < t.column_end; column += width) {
+      width = least(t.column_end - column, kColumns);
       run_columns(t, column, width, width - 1, t.next != nullptr ? t.next : w.data);
     }
   }
@@ -134,9 +134,9 @@ void multiply_by_dots(const gemm_work& work) {
   const block_of<Element> w(work.w);
   dot_tile_task<Element> task = {&work, w, nullptr, 0, 0, nullptr};
   const int32_t step = work.tile_count == 1 ? work.columns : kDotStripe;
-  for (int32_t column = 0; column < work.columns; column += step) {
+  for (int32_t column = 0; column < work.columns; column = task.column_end) {
     task.column_begin = column;
-    task.column_end = least(column + step, work.columns);
+    task.column_end = column + least(step, work.columns - column);
     for (int32_t i = 0; i < work.tile_count; ++i) {
       task.rows = &work.tiles[i];
       task.next = task.column_end == work.columns ? static_cast<const Element*>(work.next.data)

@@ -94,8 +94,8 @@ void multiply_plain(const gemm_work& work) {
   for (int32_t s = 0; s < stripes; ++s) {
     const int32_t tile_begin = static_cast<int32_t>(int64_t{tiles.count()} * s / stripes);
     const int32_t tile_end = static_cast<int32_t>(int64_t{tiles.count()} * (s + 1) / stripes);
-    for (int32_t p = 0; p < work.k; p += most) {
-      const int32_t steps = least(work.k - p, most);
+    for (int32_t p = 0, steps = 0; p < work.k; p += steps) {  // a whole piece more may be no int
+      steps = least(work.k - p, most);
       // The piece below; or the first of the next stripe; or of the next block.
       block_of<Element> next = moved(next_block, 0, -tiles.begin(tile_begin));
       if (p + steps < work.k) {
@@ -133,8 +133,8 @@ void multiply_by_panels(const gemm_work& work) {
     const int32_t column = tiles.begin(j);
     const int32_t width = tiles.width(j);
     fetching<Element> fetch(work.tile_count, width);
-    for (int32_t p = 0; p < work.k; p += most) {
-      const int32_t steps = least(work.k - p, most);
+    for (int32_t p = 0, steps = 0; p < work.k; p += steps) {
+      steps = least(work.k - p, most);
       transpose_panel(whole.from(column, p), steps, width, panel);
       // Memory holds the columns that follow, or the next block, end to end.
       const Element* const next = j + 1 < tiles.count()

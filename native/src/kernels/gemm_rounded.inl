@@ -30,7 +30,7 @@ void gemm_rounded(const gemm_work& work) {
     const bool is_last = first_tile + part.tile_count == work.tile_count;
     const int32_t piece =
         steps_of_piece(work.k, kRoundedFloats / (part.tile_count * kTileRows) / 16 * 16, 16);
-    for (int32_t p = 0; p < work.k; p += piece) {
+    for (int32_t p = 0; p < work.k; p += part.k) {
       part.k = least(work.k - p, piece);
       float* to = rounded;
       for (int32_t i = 0; i < part.tile_count; ++i) {

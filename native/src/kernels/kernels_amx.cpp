@@ -190,8 +190,8 @@ void fetch_part(const block_of<bfloat16>& next, int32_t width, int32_t steps, in
   const int32_t piece = steps_of_piece(work.k, most / kAmxPairs * kAmxPairs * 2, kAmxPairs * 2);
   const int64_t pairs = piece / 2;
   configure();
-  for (int32_t p = 0; p < work.k; p += piece) {
-    const int32_t steps = least(work.k - p, piece);
+  for (int32_t p = 0, steps = 0; p < work.k; p += steps) {
+    steps = least(work.k - p, piece);
     pack_rows(rows, p, steps, pairs, a);
     for (int32_t j = 0; j < tiles.count(); ++j) {
       const int32_t column = tiles.begin(j);

@@ -183,10 +183,10 @@ class outer_cursor {
       ++tile_;
       if (tile_ == columns_.count()) {
         tile_ = 0;
-        row_ += kTileRows;
+        row_ += rows();
       }
     } else {
-      row_ += kTileRows;
+      row_ += rows();
       if (row_ >= m_) {
         row_ = 0;
         ++tile_;
@@ -195,11 +195,10 @@ class outer_cursor {
   }
 
   void prefetch_for_writing(const float* o, int64_t ldo) const {
-    const int32_t begin = column();
-    const int32_t end = begin + width();
-    for (int32_t r = row_; r < row_ + rows(); ++r) {
-      for (int32_t q = begin; q < end; q += kLineFloats) {
-        __builtin_prefetch(o + r * ldo + q, 1, 3);
+    const float* row = o + row_ * ldo + column();
+    for (int32_t r = 0; r < rows(); ++r, row += ldo) {
+      for (int32_t q = 0; q < width(); q += kLineFloats) {
+        __builtin_prefetch(row + q, 1, 3);
       }
     }
   }

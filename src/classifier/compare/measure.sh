@@ -3,15 +3,15 @@
 # What the comparisons have in common; they source this with their arguments, and train on train.txt in the
 # folder that they are in then:
 #
-#   SCRIPT [--quick] [FOLDER]   data and models go into the folder (src/classifier/target/SCRIPT); --quick
-#                               learns from 20,000 examples, and predicts all that is held out
+#   SCRIPT [--examples N] [FOLDER]   data and models go into the folder (src/classifier/target/SCRIPT); with
+#                                    --examples, only the first N are learned, and N of those held out predicted
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 jar=$here/../target/blocksparse-classifier.jar
-quick=
-if [ "${1:-}" = --quick ]; then
-  quick=yes
-  shift
+most=
+if [ "${1:-}" = --examples ]; then
+  most=$2
+  shift 2
 fi
 folder=${1:-$here/../target/$(basename "$0")}
 threads=$(nproc)
@@ -24,9 +24,9 @@ need() {
 need /usr/bin/fasttext fasttext
 need /usr/bin/time time
 
-# examples TRAINING TEST: leaves a few of the first with --quick, and tells how many there are
+# examples TRAINING TEST: leaves the first with --examples, and tells how many there are
 examples() {
-  [ -z "$quick" ] || sed -i 20000q "$1"
+  [ -z "$most" ] || sed -i "$((most + 1)),\$d" "$1" "$2"
   local labels
   labels=$(grep -o '__label__[^ ]*' "$1" | sort -u | wc -l)
   echo "$(wc -l < "$1") examples of $labels labels, $(wc -l < "$2") held out"
@@ -44,8 +44,11 @@ head_of_table() {
 
 # row NAME MODEL VALUE...: with the time of the training in training.txt, of the predictions in time.txt
 row() {
-  local name=$1 model=$2 trained user system memory predicted
+  local name=$1 model=$2 trained user system memory predicted value
   shift 2
+  for value; do # where nothing at all is right, this script is wrong
+    [[ $value == *[1-9]* ]] || { echo "$name: ${metrics[*]} is $*"; exit 1; }
+  done
   read -r trained user system memory < training.txt
   read -r predicted _ < time.txt
   printf '| %s |%s %s s | %s s | %d MB | %d MB | %s s |\n' "$name" "$(printf ' %s |' "$@")" "$trained" \

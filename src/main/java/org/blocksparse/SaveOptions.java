@@ -74,7 +74,8 @@ public final class SaveOptions {
 
   /**
    * A bag in the same file, which makes the x of the layer: {@link EmbeddingBag#load} and {@link
-   * HierarchicalSoftmax#load} both load from it what is theirs.
+   * HierarchicalSoftmax#load} both load from it what is theirs. Who loads a file that may be
+   * replaced meanwhile looks at its time and size before and after: the two may be of two models.
    */
   public SaveOptions withBag(EmbeddingBag value) {
     return new SaveOptions(

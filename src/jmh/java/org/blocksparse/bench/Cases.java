@@ -22,6 +22,7 @@ final class Cases {
     MOE,
     PLAN,
     CONCURRENCY,
+    OPEN,
     SERVING,
     GROWTH,
     FILL,
@@ -80,6 +81,9 @@ final class Cases {
     }
     if (parts.contains(Part.CONCURRENCY)) {
       addConcurrency();
+    }
+    if (parts.contains(Part.OPEN)) {
+      addOurs(OpenBenchmark.class, "open", Map.of(), 1);
     }
     if (parts.contains(Part.SERVING)) {
       for (int callers : new int[] {1, 8, 64}) {

@@ -35,6 +35,7 @@ final class Table {
       moe(operation);
     }
     concurrency();
+    simple("Opening a mapped model of a million outputs", OpenBenchmark.class, "open");
     serving();
     simple("Building a plan for 100,000 pairs", PlanBenchmark.class, "gemm", "outer");
     simple("Growth", GrowthBenchmark.class, "batch", "blocks");

@@ -181,6 +181,30 @@ final class SiteTest {
     assertEquals(programs, copied);
   }
 
+  /** Shell lines, too, and all else: as it stands in the pages' sources, from which CI runs it. */
+  @Test
+  void codeIsCopiedAsItWasWritten() throws IOException {
+    StringBuilder sources = new StringBuilder();
+    for (String folder : List.of("", "native", "src/doc")) {
+      try (Stream<Path> files = Files.list(Path.of(folder))) {
+        for (Path file : files.filter(file -> file.toString().endsWith(".md")).toList()) {
+          sources.append(Files.readString(file));
+        }
+      }
+    }
+    int blocks = 0;
+    for (Path page : pages()) {
+      browser.open(address(page), 1400, "light");
+      String code = "return [...document.querySelectorAll('pre > code')].map(c => c.innerText);";
+      for (Object text : (List<?>) browser.run(code)) {
+        String lines = "\n" + text.toString().strip() + "\n";
+        assertTrue(sources.indexOf(lines) >= 0, () -> page + " shows what nobody wrote:" + lines);
+        blocks++;
+      }
+    }
+    assertTrue(blocks > 50, "few blocks: " + blocks);
+  }
+
   @Test
   void searchFindsPages() {
     for (String[] search :

@@ -87,6 +87,7 @@ final class PythonTest {
       NpyFile.write(folder.resolve("x.npy"), x);
       List<String> blocks = blocks("src/doc/files.md");
       assertEquals(List.of(Program.of(Path.of("src/examples/score.py")).text()), blocks);
+      assertEquals(20, blocks.get(0).lines().filter(line -> !line.isBlank()).count());
       runs(blocks.get(0), "model", "x.npy", "p.npy");
       try (FloatTensor expected = layer.logProbabilities(x);
           FloatTensor found = NpyFile.readFloats(folder.resolve("p.npy"))) {

@@ -2,7 +2,10 @@
 package org.blocksparse.classifier;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.EmbeddingBag;
@@ -39,6 +42,9 @@ final class ClassifierFile {
   private static final String LABEL_PREFIX = "classifier.labelPrefix";
   private static final String VOCABULARY = "classifier.vocabulary";
   private static final String ABOUT = "classifier.about.";
+
+  /** How often a file may be replaced while it is loaded. */
+  private static final int ATTEMPTS = 3;
 
   private ClassifierFile() {}
 
@@ -85,7 +91,46 @@ final class ClassifierFile {
     return told;
   }
 
+  /**
+   * Loads a classifier. The file is opened once for each part of it: if another one takes its place
+   * meanwhile, parts of both would make a classifier that tells nothing, so it is loaded anew.
+   */
   static Classifier load(Path file, LoadOptions options) throws IOException {
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      Identity before = Identity.of(file);
+      Classifier loaded = loadedOrNull(file, options, before);
+      if (loaded != null && before.equals(Identity.of(file))) {
+        return loaded;
+      }
+      if (loaded != null) {
+        loaded.close();
+      }
+    }
+    throw new IOException(file + ": cannot be loaded: it is being replaced");
+  }
+
+  /** What tells a file from one that takes its name. */
+  private record Identity(Object key, FileTime modified, long bytes) {
+    static Identity of(Path file) throws IOException {
+      BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
+      return new Identity(now.fileKey(), now.lastModifiedTime(), now.size());
+    }
+  }
+
+  /** Null if parts do not fit since the file is not that of before any more. */
+  private static Classifier loadedOrNull(Path file, LoadOptions options, Identity before)
+      throws IOException {
+    try {
+      return loadParts(file, options);
+    } catch (IOException e) {
+      if (before.equals(Identity.of(file))) {
+        throw e;
+      }
+      return null;
+    }
+  }
+
+  private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
     Map<String, String> metadata = metadata(file);
     TwoLevelLayer layer = layer(file, options, metadata);
     EmbeddingBag bag = null;

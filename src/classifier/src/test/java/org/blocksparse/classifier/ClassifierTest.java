@@ -8,8 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -64,6 +66,45 @@ final class ClassifierTest {
       assertEquals(LABELS, loaded.classes().stream().mapToInt(List::size).sum());
       assertEquals("2000", loaded.info().get("examples"));
     }
+  }
+
+  /** Two models of the same sizes and names: parts of one fit to those of the other. */
+  @Test
+  void aFileThatIsReplacedWhileItIsLoaded_givesOneOfTheModels() throws IOException {
+    Path file = folder.resolve("model");
+    Path other = folder.resolve("other");
+    List<Example> heldOut = Texts.examples(50, LABELS, 2).toList();
+    List<List<Prediction>> answers;
+    try (Classifier one = trained(SMALL.withEpochs(1));
+        Classifier two = trained(SMALL.withEpochs(1).withSeed(1))) {
+      one.save(file);
+      two.save(other);
+      answers = two.predict(heldOut, 3);
+    }
+    try (Classifier loaded = ClassifierFile.load(file, replacing(file, other, 1))) {
+      assertEquals(answers, loaded.predict(heldOut, 3));
+    }
+    IOException e =
+        assertThrows(
+            IOException.class, () -> ClassifierFile.load(file, replacing(file, other, 100)));
+    assertEquals(file + ": cannot be loaded: it is being replaced", e.getMessage());
+  }
+
+  /** Options by which a file is replaced while its first bytes are read, up to so many times. */
+  private static LoadOptions replacing(Path file, Path other, int times) {
+    int[] left = {times};
+    return LoadOptions.copied()
+        .withProgress(
+            (done, total) -> {
+              if (left[0]-- > 0) {
+                try {
+                  Path copy = Files.copy(other, Path.of(file + "-copy"));
+                  Files.move(copy, file, StandardCopyOption.REPLACE_EXISTING);
+                } catch (IOException e) {
+                  throw new UncheckedIOException(e);
+                }
+              }
+            });
   }
 
   @Test

@@ -9,7 +9,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.Model;
 import org.apache.spark.ml.param.Param;
@@ -60,9 +59,6 @@ public final class HierarchicalSoftmaxClassificationModel
     extends Model<HierarchicalSoftmaxClassificationModel>
     implements HierarchicalSoftmaxParams, MLWritable {
   private static final long serialVersionUID = 1;
-
-  /** The model in the folder of a saved one, beside its metadata. */
-  private static final String FILE = "model.safetensors";
 
   private final String uid;
   private final transient ModelBytes bytes;
@@ -263,10 +259,8 @@ public final class HierarchicalSoftmaxClassificationModel
     public void saveImpl(String folder) {
       DefaultParamsWriter$.MODULE$.saveMetadata(
           model, folder, sparkSession(), Option.empty(), Option.empty());
-      org.apache.hadoop.fs.Path to = new org.apache.hadoop.fs.Path(folder, FILE);
       try {
-        FileSystem files = to.getFileSystem(sc().hadoopConfiguration());
-        files.copyFromLocalFile(new org.apache.hadoop.fs.Path(model.bytes.file().toUri()), to);
+        model.bytes.saveTo(new org.apache.hadoop.fs.Path(folder), sc().hadoopConfiguration());
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }
@@ -289,10 +283,11 @@ public final class HierarchicalSoftmaxClassificationModel
       DefaultParamsReader.Metadata metadata =
           DefaultParamsReader$.MODULE$.loadMetadata(
               folder, sparkSession(), HierarchicalSoftmaxClassificationModel.class.getName());
-      org.apache.hadoop.fs.Path from = new org.apache.hadoop.fs.Path(folder, FILE);
-      try (InputStream in = from.getFileSystem(sc().hadoopConfiguration()).open(from)) {
+      org.apache.hadoop.fs.Path from = new org.apache.hadoop.fs.Path(folder);
+      try {
+        ModelBytes bytes = ModelBytes.copyOf(from, sc().hadoopConfiguration());
         HierarchicalSoftmaxClassificationModel model =
-            new HierarchicalSoftmaxClassificationModel(metadata.uid(), ModelBytes.copyOf(in));
+            new HierarchicalSoftmaxClassificationModel(metadata.uid(), bytes);
         metadata.getAndSetParams(model, Option.empty());
         return model;
       } catch (IOException e) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.spark;
 
+import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
@@ -18,11 +18,21 @@ import org.blocksparse.LoadOptions;
  */
 record InitialModel(
     ModelBytes bytes, int features, ClassAssignment classes, List<String> names, long steps) {
-  /** A copy of the model in a file of the driver. */
-  static InitialModel read(Path file) throws IOException {
+  /**
+   * A copy of a model, in a file of the driver.
+   *
+   * @param place the folder of a saved model or the file of one, in a file system of Hadoop's
+   * @throws IllegalArgumentException if there is none
+   */
+  static InitialModel read(String place, Configuration hadoop) throws IOException {
     ModelBytes bytes;
-    try (InputStream in = Files.newInputStream(file)) {
-      bytes = ModelBytes.copyOf(in);
+    try {
+      bytes = ModelBytes.copyOf(new Path(place), hadoop);
+    } catch (FileNotFoundException e) {
+      throw new IllegalArgumentException(
+          "initialModel: expected the folder of a saved model or the file of one: "
+              + e.getMessage(),
+          e);
     }
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
       LabelTable.requireNamesOfAll("initialModel", layer);

@@ -12,6 +12,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.blocksparse.HierarchicalSoftmax;
@@ -21,6 +23,9 @@ import org.blocksparse.HierarchicalSoftmax;
  * and is mapped once in each JVM.
  */
 final class ModelBytes {
+  /** The model in the folder of a saved one, beside its metadata. */
+  private static final String FILE = "model.safetensors";
+
   /** Large enough for throughput, and small beside the memory of any executor. */
   private static final int PIECE_BYTES = 4 << 20;
 
@@ -60,6 +65,33 @@ final class ModelBytes {
       throw e;
     }
     return of(file);
+  }
+
+  /**
+   * A copy of the bytes of a model.
+   *
+   * @param from its file, or the folder of a saved one, in a file system of Hadoop's
+   * @throws java.io.FileNotFoundException if there is no such file
+   */
+  static ModelBytes copyOf(org.apache.hadoop.fs.Path from, Configuration hadoop)
+      throws IOException {
+    FileSystem files = from.getFileSystem(hadoop);
+    boolean folder = files.getFileStatus(from).isDirectory();
+    try (InputStream in = files.open(folder ? fileIn(from) : from)) {
+      return copyOf(in);
+    }
+  }
+
+  /** Where the folder of a saved model has the file. */
+  private static org.apache.hadoop.fs.Path fileIn(org.apache.hadoop.fs.Path folder) {
+    return new org.apache.hadoop.fs.Path(folder, FILE);
+  }
+
+  /** Writes the file into the folder of a saved model. */
+  void saveTo(org.apache.hadoop.fs.Path folder, Configuration hadoop) throws IOException {
+    folder
+        .getFileSystem(hadoop)
+        .copyFromLocalFile(new org.apache.hadoop.fs.Path(file.toUri()), fileIn(folder));
   }
 
   /** An empty file for a model, of this process. */

@@ -19,8 +19,11 @@ import java.util.List;
  * row takes 16 bytes of the heap, and 8 more while an epoch is put into order.
  */
 final class PartRows implements AutoCloseable {
+  /** Most classes have few rows: the first buffer is small, and each as large as all before. */
+  private static final int FIRST_BUFFER_BYTES = 64 << 10;
+
   private static final int BUFFER_BYTES = 4 << 20;
-  private static final int HEAP_BUFFERS = 8;
+  private static final int HEAP_BYTES = 32 << 20;
 
   private final int features;
   private final List<ByteBuffer> buffers = new ArrayList<>();
@@ -31,6 +34,10 @@ final class PartRows implements AutoCloseable {
 
   private int count;
   private int runBegin;
+
+  /** Of all buffers. */
+  private long bytes;
+
   private Path file;
   private FileChannel channel;
 
@@ -43,8 +50,10 @@ final class PartRows implements AutoCloseable {
   void add(long hash, byte[] row) throws IOException {
     ByteBuffer last = buffers.isEmpty() ? null : buffers.get(buffers.size() - 1);
     if (last == null || last.remaining() < row.length) {
-      last = newBuffer(Math.max(BUFFER_BYTES, row.length));
+      long usual = Math.min(BUFFER_BYTES, Math.max(FIRST_BUFFER_BYTES, bytes));
+      last = newBuffer((int) Math.max(usual, row.length));
       buffers.add(last);
+      bytes += last.capacity();
     }
     if (count == hashes.length) {
       int length = Math.toIntExact(Math.min(Integer.MAX_VALUE - 8, 2L * count));
@@ -60,9 +69,9 @@ final class PartRows implements AutoCloseable {
     last.put(row);
   }
 
-  private ByteBuffer newBuffer(int bytes) throws IOException {
-    if (buffers.size() < HEAP_BUFFERS) {
-      return ByteBuffer.allocate(bytes);
+  private ByteBuffer newBuffer(int size) throws IOException {
+    if (bytes + size <= HEAP_BYTES) {
+      return ByteBuffer.allocate(size);
     }
     if (channel == null) {
       file = Files.createTempFile("blocksparse-rows", null);
@@ -73,7 +82,7 @@ final class PartRows implements AutoCloseable {
               StandardOpenOption.WRITE,
               StandardOpenOption.DELETE_ON_CLOSE);
     }
-    return channel.map(MapMode.READ_WRITE, channel.size(), bytes);
+    return channel.map(MapMode.READ_WRITE, channel.size(), size);
   }
 
   /** All rows are added. */

@@ -2,6 +2,7 @@
 package org.blocksparse.spark;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import org.apache.spark.TaskContext;
 import org.apache.spark.TaskKilledException;
 import org.blocksparse.ClassAssignment;
@@ -19,12 +20,16 @@ final class PartTrainer {
   private final SoftmaxPart part;
   private final PartRows rows;
 
+  /** Of one row. */
+  private final float[] x;
+
   PartTrainer(TrainingPlan plan, ClassAssignment classes, SoftmaxPart part, PartRows rows) {
     this.plan = plan;
     this.classes = classes;
     this.optimizer = plan.optimizer().optimizer();
     this.part = part;
     this.rows = rows;
+    this.x = new float[plan.features()];
   }
 
   /**
@@ -68,27 +73,36 @@ final class PartTrainer {
   }
 
   private void step(int[] ordered, int begin, int end, int epoch, int batch) {
-    int features = plan.features();
     int count = end - begin;
-    float[] x = new float[count * features];
     int[] targets = new int[count];
     float[] weights = new float[count];
     // What the mean over the whole batch multiplies by, in the same operations.
     float share = 1f / plan.rowsOfBatch()[plan.order().order(epoch)][batch];
-    for (int i = 0; i < count; i++) {
-      ByteBuffer row = rows.row(ordered[begin + i]);
-      EncodedRow.features(row, x, i * features, features);
-      int label = EncodedRow.label(row);
-      targets[i] =
-          part.number() == SoftmaxPart.CLASS_LEVEL ? classes.classOf(label) : classes.slotOf(label);
-      weights[i] = EncodedRow.weight(row) * share;
-    }
-    try (FloatTensor xs = FloatTensor.of(x, count, features);
-        IntTensor ts = IntTensor.of(targets, count);
-        FloatTensor ws = FloatTensor.of(weights, count)) {
-      part.step(xs, ts, Loss.sum().withRowWeights(ws), optimizer);
+    try (FloatTensor xs = FloatTensor.zeros(count, x.length)) {
+      for (int i = 0; i < count; i++) {
+        ByteBuffer row = rows.row(ordered[begin + i]);
+        Arrays.fill(x, 0);
+        EncodedRow.features(row, x, 0, x.length);
+        xs.put((long) i * x.length, x, 0, x.length);
+        targets[i] = target(EncodedRow.label(row));
+        weights[i] = EncodedRow.weight(row) * share;
+      }
+      step(xs, targets, weights);
     } catch (ArithmeticException e) {
       throw diverged("epoch " + (epoch + 1) + ", batch " + (batch + 1), e);
+    }
+  }
+
+  private int target(int label) {
+    return part.number() == SoftmaxPart.CLASS_LEVEL
+        ? classes.classOf(label)
+        : classes.slotOf(label);
+  }
+
+  private void step(FloatTensor xs, int[] targets, float[] weights) {
+    try (IntTensor ts = IntTensor.of(targets, targets.length);
+        FloatTensor ws = FloatTensor.of(weights, weights.length)) {
+      part.step(xs, ts, Loss.sum().withRowWeights(ws), optimizer);
     }
   }
 

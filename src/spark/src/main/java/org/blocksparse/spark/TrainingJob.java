@@ -9,7 +9,6 @@ import java.lang.ref.Reference;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.api.java.JavaRDD;
@@ -93,7 +92,7 @@ final class TrainingJob {
     InitialModel initial =
         settings.initialModel() == null
             ? null
-            : InitialModel.read(Path.of(settings.initialModel()));
+            : InitialModel.read(settings.initialModel(), context.hadoopConfiguration());
     int features = features();
     if (initial != null && initial.features() != features) {
       throw new IllegalArgumentException(
@@ -112,7 +111,6 @@ final class TrainingJob {
     int[][] rowsOfBatch = BatchCounts.of(rows, order, order.orders(settings.epochs()));
     TrainingPlan plan =
         new TrainingPlan(features, settings.epochs(), order, rowsOfBatch, settings.optimizer());
-    requireRoom(rowsOfBatch, features);
     ClassAssignment classes = initial == null ? classes(rows, features, labels) : initial.classes();
     JavaRDD<byte[]> parts = parts(rows, plan, classes, labels, initial);
     describe("trains " + classes.classCount() + " classes and their level");
@@ -182,16 +180,6 @@ final class TrainingJob {
   private int batches(long rows) {
     return (int)
         Math.min(Integer.MAX_VALUE - 8, Math.max(1, (rows - 1) / settings.batchSize() + 1));
-  }
-
-  /** A task has the features of a batch in one array. */
-  static void requireRoom(int[][] rowsOfBatch, int features) {
-    int most = Arrays.stream(rowsOfBatch).flatMapToInt(Arrays::stream).max().orElse(0);
-    if ((long) most * features > Integer.MAX_VALUE - 8) {
-      throw new IllegalArgumentException(
-          "batchSize: a batch has %d rows of %d features, together more than 2^31 - 9 numbers"
-              .formatted(most, features));
-    }
   }
 
   private ClassAssignment classes(JavaRDD<byte[]> rows, int features, LabelTable labels)

@@ -75,9 +75,12 @@ public interface TrainingParams extends HierarchicalSoftmaxParams {
     return new Param<>(this, "assignmentFile", "file of the driver with the class of each label");
   }
 
-  /** A file of the driver with a model whose training goes on, of as many labels; not set. */
+  /**
+   * A model whose training goes on, of as many labels: the folder of a saved one or the file of
+   * one, in any file system of Hadoop's; not set.
+   */
   default Param<String> initialModel() {
-    return new Param<>(this, "initialModel", "model file of the driver whose training goes on");
+    return new Param<>(this, "initialModel", "folder or file of a model whose training goes on");
   }
 
   /** Whether the model's file has what the optimizer remembers, twice or thrice as large. */

@@ -4,7 +4,7 @@ package org.blocksparse.spark;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -66,23 +66,24 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
 
   /** Trains a layer. */
   void train(HierarchicalSoftmax layer, List<Example> examples) {
+    long[] hashes =
+        examples.stream().mapToLong(example -> EncodedRow.hash(example.encoded())).toArray();
     for (int epoch = 0; epoch < epochs; epoch++) {
+      long[] positions = new long[hashes.length];
+      Integer[] ordered = new Integer[hashes.length];
+      for (int i = 0; i < hashes.length; i++) {
+        positions[i] = order.position(hashes[i], epoch);
+        ordered[i] = i;
+      }
+      Arrays.sort(ordered, (a, b) -> Long.compareUnsigned(positions[a], positions[b]));
       Map<Integer, List<Example>> batches = new TreeMap<>();
-      for (Example example : ordered(examples, epoch)) {
-        long position = order.position(EncodedRow.hash(example.encoded()), epoch);
-        batches.computeIfAbsent(order.batch(position), b -> new ArrayList<>()).add(example);
+      for (int i : ordered) {
+        batches
+            .computeIfAbsent(order.batch(positions[i]), batch -> new ArrayList<>())
+            .add(examples.get(i));
       }
       batches.values().forEach(batch -> step(layer, batch));
     }
-  }
-
-  private List<Example> ordered(List<Example> examples, int epoch) {
-    List<Example> ordered = new ArrayList<>(examples);
-    ordered.sort(
-        Comparator.comparing(
-            example -> order.position(EncodedRow.hash(example.encoded()), epoch),
-            Long::compareUnsigned));
-    return ordered;
   }
 
   private void step(HierarchicalSoftmax layer, List<Example> batch) {

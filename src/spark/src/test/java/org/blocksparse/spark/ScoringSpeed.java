@@ -38,6 +38,7 @@ final class ScoringSpeed {
   private ScoringSpeed() {}
 
   public static void main(String[] args) throws IOException {
+    System.out.println("Scores rows in one process and on Spark, many times: some minutes");
     Path file = Files.createTempFile("scoring-speed", ".safetensors");
     train(file);
     float[][] rows = rows(new Random(1), ROWS, null);

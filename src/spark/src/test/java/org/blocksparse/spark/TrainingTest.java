@@ -2,6 +2,7 @@
 package org.blocksparse.spark;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -12,9 +13,15 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.ServiceLoader;
 import java.util.stream.Stream;
+import org.apache.spark.ml.Estimator;
+import org.apache.spark.ml.Pipeline;
+import org.apache.spark.ml.PipelineModel;
+import org.apache.spark.ml.PipelineStage;
 import org.apache.spark.ml.linalg.SQLDataTypes;
 import org.apache.spark.ml.linalg.Vectors;
+import org.apache.spark.ml.param.ParamMap;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -192,6 +199,29 @@ final class TrainingTest {
   }
 
   @Test
+  void trainingGoesOnFromTheFolderOfASavedModelAsFromItsFile() throws IOException {
+    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
+    HierarchicalSoftmaxClassificationModel first = classifier("adam", 0.02).fit(rows);
+    Path saved = folder.resolve("saved");
+    first.save(saved.toString());
+    HierarchicalSoftmaxClassifier goingOn = classifier("adam", 0.02);
+    Path file = saved.resolve("model.safetensors");
+    Path expected = folder.resolve("gone on");
+    Files.copy(goingOn.setInitialModel(file.toString()).fit(rows).file(), expected);
+    assertNotEquals(-1, Files.mismatch(file, expected));
+    assertSame(expected, goingOn.setInitialModel(saved.toString()).fit(rows));
+    assertSame(expected, goingOn.setInitialModel(saved.toUri().toString()).fit(rows));
+    Files.delete(file);
+    for (Path none : List.of(saved, file)) {
+      Exception e =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> goingOn.setInitialModel(none.toString()).fit(rows));
+      assertTrue(e.getMessage().startsWith("initialModel: expected the folder"), e.getMessage());
+    }
+  }
+
+  @Test
   void stringsDoNotGoOnWithAModelWhoseLabelsHaveNoNames() throws IOException {
     Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
     HierarchicalSoftmaxClassificationModel first = classifier("sgd", 0.1).fit(rows);
@@ -247,11 +277,6 @@ final class TrainingTest {
         classifier("sgd", 1).setNumLabels(0),
         "labelCol: ",
         "is 2000000000: ");
-    Exception e =
-        assertThrows(
-            IllegalArgumentException.class,
-            () -> TrainingJob.requireRoom(new int[][] {{7, 1 << 22}}, 512));
-    assertTrue(e.getMessage().startsWith("batchSize: a batch has 4194304 rows"), e.getMessage());
     assertRefused(
         ArithmeticException.class, EXAMPLES, classifier("sgd", 3e38), "epoch ", "batch ", "class ");
     assertRefused(
@@ -279,5 +304,34 @@ final class TrainingTest {
         HierarchicalSoftmaxClassifier.load(folder.resolve("estimator").toString());
     assertEquals(asked.explainParams(), loaded.explainParams());
     assertEquals(asked.uid(), loaded.uid());
+  }
+
+  @Test
+  void copiesHaveParamsOfTheirOwn() {
+    HierarchicalSoftmaxClassifier asked = classifier("adam", 0.25);
+    HierarchicalSoftmaxClassifier copy = asked.copy(new ParamMap().put(asked.maxIter().w(7)));
+    assertEquals(7, copy.settings().epochs());
+    assertEquals(EPOCHS, asked.settings().epochs());
+    assertEquals(asked.settings(), copy.setMaxIter(EPOCHS).settings());
+    assertEquals(asked.uid(), copy.uid());
+  }
+
+  @Test
+  void aPipelineThatIsToBeFittedIsSavedAndLoaded() throws IOException {
+    HierarchicalSoftmaxClassifier asked = classifier("sgd", 0.3);
+    Path saved = folder.resolve("pipeline");
+    new Pipeline().setStages(new PipelineStage[] {asked}).save(saved.toString());
+    PipelineModel fitted =
+        Pipeline.load(saved.toString()).fit(OneProcess.rows(spark, EXAMPLES).drop("weight"));
+    assertSame(expected(asked), (HierarchicalSoftmaxClassificationModel) fitted.stages()[0]);
+  }
+
+  /** Which is how Spark Connect knows what it may be asked for. */
+  @Test
+  void theEstimatorIsFoundAsAService() {
+    assertTrue(
+        ServiceLoader.load(Estimator.class).stream()
+            .map(ServiceLoader.Provider::type)
+            .anyMatch(HierarchicalSoftmaxClassifier.class::equals));
   }
 }

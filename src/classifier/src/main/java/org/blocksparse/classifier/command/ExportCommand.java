@@ -8,7 +8,9 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
 import picocli.CommandLine.Command;
@@ -53,9 +55,10 @@ final class ExportCommand implements Callable<Integer> {
 
   /** Writes lines to a file that is the old one or the new one, whenever this ends. */
   private static void write(Path file, List<String> lines) throws IOException {
-    Path part = file.resolveSibling(file.getFileName() + ".part");
+    // A new one, whatever else lies there: it may be the model that is read.
+    Path part = file.resolveSibling(".labels-" + UUID.randomUUID());
     try {
-      Files.write(part, lines, UTF_8);
+      Files.write(part, lines, UTF_8, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
       Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     } finally {
       Files.deleteIfExists(part);

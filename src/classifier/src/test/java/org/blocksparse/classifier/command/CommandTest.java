@@ -69,6 +69,24 @@ final class CommandTest extends Commands {
   }
 
   @Test
+  void export_writesOverNothingBesideWhatItSays() throws IOException {
+    Path npz = folder.resolve("model.npz");
+    Path near = Files.write(folder.resolve("model.npz.labels.txt.part"), trained);
+    runWell("export", near, npz);
+    assertArrayEquals(trained, Files.readAllBytes(near));
+    try (Stream<Path> files = Files.list(folder)) {
+      List<String> names =
+          files
+              .map(file -> file.getFileName().toString())
+              .filter(name -> name.contains("npz"))
+              .sorted()
+              .toList();
+      assertEquals(
+          List.of("model.npz", "model.npz.labels.txt", "model.npz.labels.txt.part"), names);
+    }
+  }
+
+  @Test
   void quantize_writesASmallerModel_thatAllCommandsTake() throws IOException {
     runWell("train", "-o", model, "--dimension", 16, "--epochs", 3, "--no-chart", training);
     Path smaller = folder.resolve("smaller");

@@ -1,24 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two-level softmax of blocksparse-spark, for PySpark 4.
 
-Start Spark with the jars (see src/doc/spark.md) and with this file: spark-submit --py-files blocksparse_spark.py.
+It comes with the jar, where spark-submit finds it if the jar is named by --packages or --py-files. Its name is that
+of the Java package: PySpark finds the class of what it loads by the name of the class in Java.
 
-    from blocksparse_spark import HierarchicalSoftmaxClassifier
+    from org.blocksparse.spark import HierarchicalSoftmaxClassifier
     model = HierarchicalSoftmaxClassifier(stepSize=0.5, maxIter=10).fit(rows)
 """
 
-from pyspark.ml.util import JavaMLReadable, JavaMLReader, JavaMLWritable
+from pyspark.ml.util import JavaMLReadable, JavaMLWritable
 from pyspark.ml.wrapper import JavaEstimator, JavaModel, JavaParams
-
-_PACKAGE = "org.blocksparse.spark."
-
-
-class _Reader(JavaMLReader):
-    """Reads what Java has written; its class is not where PySpark's own are."""
-
-    @classmethod
-    def _java_loader_class(cls, clazz):
-        return _PACKAGE + clazz.__name__
 
 
 class _Params(JavaParams):
@@ -41,10 +32,6 @@ class HierarchicalSoftmaxClassificationModel(_Params, JavaModel, JavaMLWritable,
         if java_model is not None:
             self._take_params()
 
-    @classmethod
-    def read(cls):
-        return _Reader(cls)
-
     @property
     def numFeatures(self):
         return self._call_java("numFeatures")
@@ -59,13 +46,9 @@ class HierarchicalSoftmaxClassifier(_Params, JavaEstimator, JavaMLWritable, Java
 
     def __init__(self, **params):
         super().__init__()
-        self._java_obj = self._new_java_obj(_PACKAGE + type(self).__name__, self.uid)
+        self._java_obj = self._new_java_obj(f"{__name__}.{type(self).__name__}", self.uid)
         self._take_params()
         self._set(**params)
 
     def _create_model(self, java_model):
         return HierarchicalSoftmaxClassificationModel(java_model)
-
-    @classmethod
-    def read(cls):
-        return _Reader(cls)

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import static java.util.stream.Collectors.toSet;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.reflect.Modifier;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.apache.spark.ml.Estimator;
+import org.apache.spark.ml.Model;
+import org.apache.spark.ml.util.MLReader;
+import org.apache.spark.ml.util.MLWritable;
+import org.junit.jupiter.api.Test;
+
+/** What the module for PySpark asks of Java is there. PySpark itself is not needed. */
+final class PythonModuleTest {
+  private static final Pattern CLASS = Pattern.compile("^class ([A-Z]\\w*)\\((.*)\\):$");
+  private static final Pattern CALL = Pattern.compile("_call_java\\(\"(\\w+)\"");
+
+  /** The module as the jar has it, where PySpark looks for it by the name of the package. */
+  private static List<String> module() throws IOException {
+    String name = "/" + HierarchicalSoftmaxClassifier.class.getPackageName().replace('.', '/');
+    try (InputStream in = PythonModuleTest.class.getResourceAsStream(name + ".py")) {
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8).lines().toList();
+    }
+  }
+
+  @Test
+  void itsClassesAreThoseOfJavaAndWhatTheyCallIsThere() throws Exception {
+    List<String> found = new ArrayList<>();
+    Class<?> type = null;
+    for (String line : module()) {
+      Matcher of = CLASS.matcher(line);
+      if (of.matches()) {
+        found.add(of.group(1));
+        type =
+            Class.forName(
+                HierarchicalSoftmaxClassifier.class.getPackageName()
+                    + "."
+                    + found.get(found.size() - 1));
+        assertIsWhatPythonSays(
+            type, Pattern.compile(", ").splitAsStream(of.group(2)).collect(toSet()));
+      }
+      Matcher call = CALL.matcher(line);
+      while (call.find()) {
+        assertTrue(Modifier.isPublic(type.getMethod(call.group(1)).getModifiers()), line);
+      }
+    }
+    assertEquals(
+        List.of("HierarchicalSoftmaxClassificationModel", "HierarchicalSoftmaxClassifier"), found);
+  }
+
+  /** Its bases in PySpark call the methods of these types, and two that no type has. */
+  private static void assertIsWhatPythonSays(Class<?> type, Set<String> bases) throws Exception {
+    assertEquals(bases.contains("JavaEstimator"), Estimator.class.isAssignableFrom(type));
+    assertEquals(bases.contains("JavaModel"), Model.class.isAssignableFrom(type));
+    assertEquals(bases.contains("JavaMLWritable"), MLWritable.class.isAssignableFrom(type));
+    if (bases.contains("JavaMLReadable")) {
+      assertTrue(type.getMethod("read").invoke(null) instanceof MLReader);
+    }
+    if (bases.contains("JavaEstimator")) {
+      assertEquals(
+          "a name", ((Estimator<?>) type.getConstructor(String.class).newInstance("a name")).uid());
+    }
+  }
+
+  @Test
+  void paramsOfItsExampleAreThere() throws IOException {
+    Matcher example =
+        Pattern.compile("HierarchicalSoftmaxClassifier\\((\\w+=.*)\\)\\.fit")
+            .matcher(String.join("\n", module()));
+    assertTrue(example.find());
+    Set<String> params =
+        Stream.of(new HierarchicalSoftmaxClassifier().params()).map(p -> p.name()).collect(toSet());
+    Pattern.compile("(\\w+)=")
+        .matcher(example.group(1))
+        .results()
+        .forEach(param -> assertTrue(params.contains(param.group(1)), param.group(1)));
+  }
+}
