@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import java.awt.Color;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -23,7 +24,8 @@ class CurveChart {
             .xAxisTitle("seconds")
             .yAxisTitle("perplexity, held out")
             .build();
-    chart.getStyler().setLegendPosition(LegendPosition.InsideNE).setXAxisMin(0.0);
+    chart.getStyler().setChartBackgroundColor(Color.WHITE);
+    chart.getStyler().setXAxisMin(0.0).setYAxisMin(0.0).setLegendPosition(LegendPosition.InsideSE);
     Map<String, List<String[]>> curves =
         Files.readAllLines(Path.of(args[0])).stream()
             .map(line -> line.split("\t"))

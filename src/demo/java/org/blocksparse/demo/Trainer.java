@@ -34,12 +34,23 @@ final class Trainer {
 
   private final Settings settings;
   private final Corpus corpus;
+  private final int[] heldOut;
   private long words;
   private long nanos;
 
   Trainer(Settings settings, Corpus corpus) {
+    this(settings, corpus, corpus.heldOut());
+  }
+
+  /**
+   * A training.
+   *
+   * @param heldOut what the curve is measured on
+   */
+  Trainer(Settings settings, Corpus corpus, int[] heldOut) {
     this.settings = settings;
     this.corpus = corpus;
+    this.heldOut = heldOut;
   }
 
   /** The part of the training that is done: of the words, or of the time. */
@@ -84,8 +95,7 @@ final class Trainer {
         progress.step(batch.rows(), loss);
         if (done() >= (curve.size() + 1.0) / points) {
           double training = Math.exp(lossesSince / (words - wordsOfLastPoint));
-          double heldOut = model.perplexity(corpus.heldOut());
-          curve.add(new Point(words, nanos * 1e-9, training, heldOut));
+          curve.add(new Point(words, nanos * 1e-9, training, model.perplexity(heldOut)));
           wordsOfLastPoint = words;
           lossesSince = 0;
         }
