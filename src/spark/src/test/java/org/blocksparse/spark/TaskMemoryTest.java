@@ -40,7 +40,7 @@ final class TaskMemoryTest {
     long weights = 4L * (FEATURES + 1) * CLASSES;
     assertTakesAtMost(times * weights + gradient, builder, classes, 3, rule);
     assertTakesAtMost(
-        2 * times * weights + gradient, builder, classes, SoftmaxPart.CLASS_LEVEL, rule);
+        2L * times * weights + gradient, builder, classes, SoftmaxPart.CLASS_LEVEL, rule);
   }
 
   private static void assertTakesAtMost(
