@@ -142,6 +142,17 @@ final class SparkCluster implements AutoCloseable {
     return workers.stream().flatMap(Process::children).filter(ProcessHandle::isAlive).toList();
   }
 
+  /** Ends an executor as {@code kill -9} does, by the number that its session knows it by. */
+  void kill(String executor) {
+    executors().stream()
+        .filter(process -> arguments(process).contains(" --executor-id " + executor + " "))
+        .forEach(ProcessHandle::destroyForcibly);
+  }
+
+  private static String arguments(ProcessHandle process) {
+    return String.join(" ", process.info().arguments().orElse(new String[0]));
+  }
+
   /** The logs of all executors so far. */
   String executorLogs() throws IOException {
     try (Stream<Path> files = Files.walk(folder)) {

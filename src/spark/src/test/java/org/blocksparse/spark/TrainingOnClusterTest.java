@@ -7,29 +7,45 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.spark.ExecutorLostFailure;
+import org.apache.spark.scheduler.AccumulableInfo;
 import org.apache.spark.scheduler.SparkListener;
-import org.apache.spark.scheduler.SparkListenerStageSubmitted;
+import org.apache.spark.scheduler.SparkListenerExecutorMetricsUpdate;
+import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.scheduler.SparkListenerTaskStart;
+import org.apache.spark.scheduler.StageInfo;
+import org.apache.spark.scheduler.TaskInfo;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.SoftmaxPart;
 import org.blocksparse.spark.OneProcess.Example;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import scala.collection.immutable.Seq;
+import scala.jdk.javaapi.CollectionConverters;
 
 /** Training on two executors that are killed, with speculation, and that come and go. */
 final class TrainingOnClusterTest {
   private static final int LABELS = 103;
   private static final int CLASSES = 9;
+  private static final int TASKS = 5;
+
+  /** Tasks of a second, in which several heartbeats come. */
+  private static final int EPOCHS_OF_LONG_TASKS = 1000;
+
   private static final List<Example> EXAMPLES = OneProcess.examples(3000, 40, LABELS, 2);
 
   @TempDir static Path folder;
@@ -56,6 +72,9 @@ final class TrainingOnClusterTest {
         .config("spark.speculation.quantile", 0.3)
         .config("spark.speculation.multiplier", 1.1)
         .config("spark.speculation.minTaskRuntime", "20ms")
+        .config("spark.executor.heartbeatInterval", "100ms")
+        // On a busy machine the answer to many may come too late, which is no reason to end.
+        .config("spark.executor.heartbeat.maxFailures", 1000)
         .getOrCreate();
   }
 
@@ -83,14 +102,14 @@ final class TrainingOnClusterTest {
         .setClasses(CLASSES)
         .setAssignment("contiguous")
         .setKeepOptimizerState(true)
-        .setNumPartitions(5);
+        .setNumPartitions(TASKS);
   }
 
   private static void assertAsInOneProcess(SparkSession spark, HierarchicalSoftmaxClassifier asked)
       throws IOException {
     Path expected = folder.resolve("one process");
     OneProcess.save(asked, EXAMPLES, ClassAssignment.contiguous(LABELS, CLASSES), expected);
-    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES).repartition(3);
+    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES).repartition(6);
     assertEquals(
         -1, Files.mismatch(expected, asked.fit(rows).file()), "the first byte that differs");
   }
@@ -117,53 +136,125 @@ final class TrainingOnClusterTest {
     Killer killer = new Killer();
     try (SparkSession spark = speculating()) {
       spark.sparkContext().addSparkListener(killer);
-      assertAsInOneProcess(spark, classifier().setMaxIter(60));
+      assertAsInOneProcess(spark, classifier().setMaxIter(EPOCHS_OF_LONG_TASKS));
+    } // which tells the listener all that has happened
+    assertEquals(Set.of(Doing.values()), killer.victims.keySet());
+    for (Doing doing : Doing.values()) {
+      Task victim = killer.victims.get(doing);
+      assertTrue(killer.isRepeated(victim), doing + ": " + victim);
+      // Rows had been sent, and parts were not trained yet.
+      assertEquals(doing != Doing.SENDING, killer.lost.contains(victim.id), doing + ": " + victim);
     }
-    assertEquals(3, killer.kills.get());
-    assertTrue(killer.stagesWithLosses.size() >= 2, killer.stagesWithLosses.toString());
   }
 
+  /** What an executor does when it is killed. */
+  private enum Doing {
+    SENDING,
+    TRAINING_THE_CLASS_LEVEL,
+    TRAINING_CLASSES
+  }
+
+  /** One try of a task of a stage. */
+  private record Task(int stage, int partition, long id) {}
+
   /**
-   * Kills all executors when the rows are sent, when the class level begins, and once more when
-   * classes are trained.
+   * Kills three executors: that which is the first to have sent the rows of a partition, while
+   * others are still to be sent; one that trains the class level; and one that trains classes. A
+   * task trains if a heartbeat of its executor tells that it has read all of its rows.
    */
   private static final class Killer extends SparkListener {
-    private final Set<Integer> stagesWithLosses = ConcurrentHashMap.newKeySet();
-    private final AtomicInteger kills = new AtomicInteger();
-    private final AtomicInteger started = new AtomicInteger();
+    private static final String READ = "internal.metrics.shuffle.read.recordsRead";
+
+    /** The tasks whose work was lost. */
+    private final Map<Doing, Task> victims = new EnumMap<>(Doing.class);
+
+    private final Map<Long, TaskInfo> running = new HashMap<>();
+    private final List<Task> successful = new ArrayList<>();
+    private final Set<Long> lost = new HashSet<>();
+    private final long[] rowsOfPartition = rowsOfPartitions();
     private int sending = -1;
     private int training = -1;
 
-    @Override
-    public void onStageSubmitted(SparkListenerStageSubmitted stage) {
-      String job = stage.properties().getProperty("spark.job.description", "");
-      if (job.contains(" trains ") && stage.stageInfo().attemptNumber() == 0) {
-        if (stage.stageInfo().numTasks() == 5) {
-          training = stage.stageInfo().stageId();
-        } else {
-          sending = stage.stageInfo().stageId();
+    private static long[] rowsOfPartitions() {
+      ClassAssignment classes = ClassAssignment.contiguous(LABELS, CLASSES);
+      long[] rowsOfClass = new long[CLASSES];
+      EXAMPLES.forEach(example -> rowsOfClass[classes.classOf(example.label())]++);
+      Packing packing = Packing.of(rowsOfClass, TASKS);
+      long[] rows = new long[TASKS];
+      for (int partition = 0; partition < TASKS; partition++) {
+        for (int part : packing.parts(partition)) {
+          rows[partition] += part == SoftmaxPart.CLASS_LEVEL ? EXAMPLES.size() : rowsOfClass[part];
         }
+      }
+      return rows;
+    }
+
+    @Override
+    public void onJobStart(SparkListenerJobStart job) {
+      if (job.properties().getProperty("spark.job.description", "").contains(" trains ")) {
+        StageInfo last =
+            CollectionConverters.asJava(job.stageInfos()).stream()
+                .max(Comparator.comparingInt(StageInfo::stageId))
+                .orElseThrow();
+        training = last.stageId();
+        sending = (int) last.parentIds().head();
       }
     }
 
     @Override
     public void onTaskStart(SparkListenerTaskStart task) {
-      int expectedKills = task.stageId() == sending ? 0 : started.get() < 3 ? 1 : 2;
       if (task.stageId() == training) {
-        started.incrementAndGet();
-      } else if (task.stageId() != sending) {
-        return;
-      }
-      if (kills.compareAndSet(expectedKills, expectedKills + 1)) {
-        cluster.executors().forEach(ProcessHandle::destroyForcibly);
+        running.put(task.taskInfo().taskId(), task.taskInfo());
       }
     }
 
     @Override
-    public void onTaskEnd(SparkListenerTaskEnd task) {
-      if (task.reason() instanceof ExecutorLostFailure) {
-        stagesWithLosses.add(task.stageId());
+    public void onTaskEnd(SparkListenerTaskEnd end) {
+      TaskInfo task = end.taskInfo();
+      running.remove(task.taskId());
+      if (end.reason() instanceof ExecutorLostFailure) {
+        lost.add(task.taskId());
       }
+      if (task.successful()) {
+        successful.add(new Task(end.stageId(), task.partitionId(), task.taskId()));
+        if (end.stageId() == sending) {
+          kill(Doing.SENDING, end.stageId(), task);
+        }
+      }
+    }
+
+    @Override
+    public void onExecutorMetricsUpdate(SparkListenerExecutorMetricsUpdate heartbeat) {
+      for (var progress : CollectionConverters.asJava(heartbeat.accumUpdates())) {
+        TaskInfo task = running.get(progress._1());
+        if (task != null && read(progress._4()) == rowsOfPartition[task.partitionId()]) {
+          boolean level = task.partitionId() == 0;
+          kill(level ? Doing.TRAINING_THE_CLASS_LEVEL : Doing.TRAINING_CLASSES, training, task);
+        }
+      }
+    }
+
+    private static long read(Seq<AccumulableInfo> counts) {
+      return CollectionConverters.asJava(counts).stream()
+          .filter(count -> count.name().contains(READ))
+          .mapToLong(count -> (long) count.update().get())
+          .sum();
+    }
+
+    private void kill(Doing doing, int stage, TaskInfo task) {
+      if (!victims.containsKey(doing)) {
+        victims.put(doing, new Task(stage, task.partitionId(), task.taskId()));
+        cluster.kill(task.executorId());
+      }
+    }
+
+    boolean isRepeated(Task task) {
+      return successful.stream()
+          .anyMatch(
+              other ->
+                  other.stage == task.stage
+                      && other.partition == task.partition
+                      && other.id != task.id);
     }
   }
 }
