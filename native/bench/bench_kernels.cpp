@@ -318,18 +318,18 @@ void check(int32_t status) {
 }
 
 // Bands of columns (or of rows of a block) when chunks are few, as Java cuts them.
-int32_t piece_width(int32_t size, int32_t chunks) {
+int32_t band_width(int32_t size, int32_t chunks) {
   const int32_t bands = std::max(1, std::min((32 + chunks - 1) / chunks, size / 64));
   return std::min(size, ((size + bands - 1) / bands + 63) / 64 * 64);
 }
 
-// run(chunk_begin, chunk_end, piece_begin, band_end, scratch)
+// run(chunk_begin, chunk_end, band_begin, band_end, scratch)
 using task_function = std::function<int32_t(int32_t, int32_t, int32_t, int32_t, float*, int64_t)>;
 
 // Seconds for all tasks, taken `repeats` times without a pause in between.
 double run_tasks(const settings& s, int32_t repeats, int32_t chunks, int32_t size,
                  int64_t scratch_length, std::vector<floats*>& scratch, const task_function& run) {
-  const int32_t width = piece_width(size, chunks);
+  const int32_t width = band_width(size, chunks);
   const int32_t bands = (size + width - 1) / width;
   const int32_t claim = std::max(1, chunks / (16 * s.threads));
   std::atomic<int32_t> next{0};

@@ -34,7 +34,7 @@ import org.blocksparse.internal.softmax.Link;
  *
  * <p><b>Targets</b> are {@link SparseRows}, (batch) rows of outputs in [0, outputs), in any order;
  * repeats count once, and values of entries do not matter. A call that trains or tells a loss takes
- * at most 2<sup>29</sup> of them. Classes matter more here than for a softmax: what occurs together
+ * at most 2<sup>29</sup> entries. Classes matter more here than for a softmax: what occurs together
  * should be in one class ({@link ClassAssignment#clustered}), so that rows open few classes.
  *
  * <p><b>Numbers.</b> Logits of any finite size give finite log probabilities and losses. Each level

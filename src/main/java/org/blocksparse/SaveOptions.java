@@ -73,9 +73,10 @@ public final class SaveOptions {
   }
 
   /**
-   * A bag in the same file, which makes the x of the layer: {@link EmbeddingBag#load} and {@link
-   * HierarchicalSoftmax#load} both load from it what is theirs. Who loads a file that may be
-   * replaced meanwhile looks at its time and size before and after: the two may be of two models.
+   * A bag in the same file, which makes the x of the layer: {@link EmbeddingBag#load}, and {@link
+   * HierarchicalSoftmax#load} or {@link LabelTree#load}, load from it what is theirs. These are two
+   * calls: if the file may be replaced meanwhile, compare its time and size before and after, or
+   * the two may be of different models.
    */
   public SaveOptions withBag(EmbeddingBag value) {
     return new SaveOptions(

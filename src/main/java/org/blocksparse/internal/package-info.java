@@ -14,8 +14,9 @@
  *   <tr><td>band</td><td>some columns of the rows, or rows of the block, that are written</td></tr>
  *   <tr><td>task</td><td>a band of a chunk or of a block: what a worker takes at a time</td></tr>
  *   <tr><td>piece</td><td>what is copied, checked or fetched at a time of something longer</td></tr>
+ *   <tr><td>share</td><td>some rows of a table, whose entries one worker sorts</td></tr>
  *   <tr><td>slice</td><td>some of the rows or elements of others, not copied</td></tr>
- *   <tr><td>scratch</td><td>memory that one worker borrows for a task</td></tr>
+ *   <tr><td>scratch</td><td>memory that is borrowed for a task, or for all tasks of a call</td></tr>
  *   <tr><td>workspace</td><td>memory that one call of a layer borrows, by its uses</td></tr>
  * </table>
  */

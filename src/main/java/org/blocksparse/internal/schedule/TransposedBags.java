@@ -254,11 +254,20 @@ public final class TransposedBags implements AutoCloseable {
       ints[cutOffsets] = 0;
       ints[partOffsets] = 0;
       Scratch scratch = Scratch.borrow(length);
-      Storage packed = scratch.storage();
-      packed.putInts(0, ints, 0, factors);
-      if (hasFactors) {
-        packed.putFloats(factors, factorsOfRows, 0, entries());
+      try {
+        Storage packed = scratch.storage();
+        packed.putInts(0, ints, 0, factors);
+        if (hasFactors) {
+          packed.putFloats(factors, factorsOfRows, 0, entries());
+        }
+        return transposed(scratch, packed);
+      } catch (Throwable e) {
+        scratch.close();
+        throw e;
       }
+    }
+
+    private TransposedBags transposed(Scratch scratch, Storage packed) {
       return new TransposedBags(
           scratch,
           new Group(

@@ -43,7 +43,7 @@ final class ClassifierFile {
   private static final String VOCABULARY = "classifier.vocabulary";
   private static final String ABOUT = "classifier.about.";
 
-  /** How often a file may be replaced while it is loaded. */
+  /** How often loading is tried while the file is replaced. */
   private static final int ATTEMPTS = 3;
 
   private ClassifierFile() {}
@@ -99,11 +99,16 @@ final class ClassifierFile {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
       Identity before = Identity.of(file);
       Classifier loaded = loadedOrNull(file, options, before);
-      if (loaded != null && before.equals(Identity.of(file))) {
-        return loaded;
+      boolean whole = false;
+      try {
+        whole = loaded != null && before.equals(Identity.of(file));
+      } finally {
+        if (loaded != null && !whole) {
+          loaded.close();
+        }
       }
-      if (loaded != null) {
-        loaded.close();
+      if (whole) {
+        return loaded;
       }
     }
     throw new IOException(file + ": cannot be loaded: it is being replaced");

@@ -16,7 +16,7 @@ import java.util.List;
  * The rows of one part while a task trains it, sorted by hash and, where that is equal, by what
  * they are. The first 32 MiB are on the heap; what is more is in a file in the folder for temporary
  * files, mapped, so that the system keeps as much of it in memory as there is room. Besides, each
- * row takes 16 bytes of the heap, and 8 more while an epoch is put into order.
+ * row takes 16 to 32 bytes of the heap, and 12 more while an epoch is put into order.
  */
 final class PartRows implements AutoCloseable {
   /** Most classes have few rows: the first buffer is small, and each as large as all before. */
