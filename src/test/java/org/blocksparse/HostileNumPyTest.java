@@ -130,6 +130,13 @@ final class HostileNumPyTest {
     void run() throws IOException;
   }
 
+  /** Opens an archive and reads its tensor W. */
+  private static void readW(Path file) throws IOException {
+    try (NpzFile npz = NpzFile.open(file)) {
+      npz.floats("W").close();
+    }
+  }
+
   private static void assertRefused(Path file, String part, String reason, Action action) {
     long before = FloatTensor.allocatedBytes();
     FileFormatException refused = assertThrows(FileFormatException.class, action::run);
@@ -308,15 +315,7 @@ final class HostileNumPyTest {
             });
     watching.start();
     try {
-      assertRefused(
-          file,
-          "W",
-          reason,
-          () -> {
-            try (NpzFile npz = NpzFile.open(file)) {
-              npz.floats("W").close();
-            }
-          });
+      assertRefused(file, "W", reason, () -> readW(file));
     } finally {
       watching.interrupt();
     }
@@ -338,15 +337,7 @@ final class HostileNumPyTest {
     zip.putInt(directory + 20, (int) (size / 50));
     Path file = folder.resolve("bomb.npz");
     Files.write(file, zip.array());
-    assertRefused(
-        file,
-        "W",
-        "the archive has only",
-        () -> {
-          try (NpzFile npz = NpzFile.open(file)) {
-            npz.floats("W").close();
-          }
-        });
+    assertRefused(file, "W", "the archive has only", () -> readW(file));
   }
 
   @Test
@@ -356,15 +347,7 @@ final class HostileNumPyTest {
     byte[] archive = archive(array, ZipEntry.STORED, array.length, array.length);
     archive[30 + "W.npy".length() + array.length - 1] ^= 1;
     Files.write(file, archive);
-    assertRefused(
-        file,
-        "W",
-        "checksum",
-        () -> {
-          try (NpzFile npz = NpzFile.open(file)) {
-            npz.floats("W").close();
-          }
-        });
+    assertRefused(file, "W", "checksum", () -> readW(file));
   }
 
   /** Java reads the directory of an archive as a whole; this one is larger than the heap. */
