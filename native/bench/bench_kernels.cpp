@@ -154,6 +154,7 @@ const workload kWorkloads[] = {
     {"experts", 1024, 1, 2, 1, 16, 512, 1024},  {"dense", 5000, 1, 1, 1, 1, 512, 200},
     {"single", 1, 8, 8, 64, 64, 64, 64},        {"window-16", 256, 4, 4, 64, 64, 16, 16},
     {"window-8", 256, 4, 4, 64, 64, 8, 8},      {"embed-64", 256, 16, 1, 30000, 1, 1, 64},
+    {"expert", 2048, 1, 1, 1, 1, 512, 1024},
 };
 
 // Blocks of 16 MB or more together: beyond the caches of one processor.

@@ -8,7 +8,7 @@ import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.softmax.DenseGradients;
-import org.blocksparse.internal.softmax.FusedDescent;
+import org.blocksparse.internal.softmax.FusedGradientDescent;
 import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.OptimizerUpdate;
 import org.blocksparse.internal.softmax.SmoothingPrior;
@@ -281,7 +281,7 @@ final class LayerMemory implements AutoCloseable {
 
   private SoftmaxUpdate update(LayerState.Step step, Workspace workspace) {
     return step.rule().isPlainDescent()
-        ? new FusedDescent(step, softmax.parameters(), softmax.sizes())
+        ? new FusedGradientDescent(step, softmax.parameters(), softmax.sizes())
         : new OptimizerUpdate(step, softmax.sizes(), workspace);
   }
 

@@ -8,7 +8,7 @@ import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.SearchEvent;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.Candidates;
-import org.blocksparse.internal.softmax.ClassSearch;
+import org.blocksparse.internal.softmax.ExactSearch;
 import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.OutputFilter;
 import org.blocksparse.internal.softmax.Sampling;
@@ -155,12 +155,12 @@ final class Prediction {
   private Ranking search(String query, FloatTensor x, Filter filter, Candidates.Maker candidates) {
     OutputFilter checked = check(x, filter);
     SearchEvent event = Recorder.search();
-    ClassSearch.Found found =
+    ExactSearch.Found found =
         memory.compute(
             x,
             filter,
             (rows, workspace) ->
-                new ClassSearch(memory.softmax(), assignment.table())
+                new ExactSearch(memory.softmax(), assignment.table())
                     .search(rows, checked, candidates, workspace));
     if (event != null) {
       event.record(query, memory.kind(), found.openedClasses(), assignment.classCount());

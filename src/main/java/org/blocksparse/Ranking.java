@@ -2,7 +2,7 @@
 package org.blocksparse;
 
 import java.util.BitSet;
-import org.blocksparse.internal.softmax.ClassSearch;
+import org.blocksparse.internal.softmax.ExactSearch;
 
 /**
  * The likeliest outputs of each row, best first; those with the same probability by ascending
@@ -18,7 +18,7 @@ public final class Ranking {
   /** Rows, and ranks of a row, that {@link #toString} shows. */
   private static final int SHOWN = 3;
 
-  private final ClassSearch.Found found;
+  private final ExactSearch.Found found;
   private final int[][] outputs;
   private final float[][] logProbabilities;
   private final int[] openedClasses;
@@ -28,11 +28,11 @@ public final class Ranking {
   /** Null: there are none. */
   private final Labels labels;
 
-  Ranking(ClassSearch.Found found) {
+  Ranking(ExactSearch.Found found) {
     this(found, null);
   }
 
-  private Ranking(ClassSearch.Found found, Labels labels) {
+  private Ranking(ExactSearch.Found found, Labels labels) {
     this.found = found;
     this.labels = labels;
     this.outputs = found.outputs();

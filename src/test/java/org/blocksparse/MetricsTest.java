@@ -12,7 +12,7 @@ import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.blocksparse.internal.softmax.ClassSearch;
+import org.blocksparse.internal.softmax.ExactSearch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
@@ -25,7 +25,7 @@ final class MetricsTest {
     float[][] logProbabilities =
         Arrays.stream(outputs).map(row -> new float[row.length]).toArray(float[][]::new);
     return new Ranking(
-        new ClassSearch.Found(
+        new ExactSearch.Found(
             outputs, logProbabilities, new int[outputs.length], new BitSet(), new BitSet()));
   }
 

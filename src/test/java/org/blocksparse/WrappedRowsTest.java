@@ -15,7 +15,7 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.blocksparse.internal.softmax.ClassSearch;
+import org.blocksparse.internal.softmax.ExactSearch;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -81,7 +81,7 @@ final class WrappedRowsTest {
     try {
       metrics.add(
           new Ranking(
-              new ClassSearch.Found(
+              new ExactSearch.Found(
                   new int[3][1], new float[3][1], new int[3], new BitSet(), new BitSet())),
           rows);
     } finally {

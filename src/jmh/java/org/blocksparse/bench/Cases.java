@@ -108,6 +108,7 @@ final class Cases {
       addOurs(EventsBenchmark.class, "topK", Map.of(), 1);
       addOurs(EventsBenchmark.class, "step", Map.of(), 1);
       addOurs(EventsBenchmark.class, "product", Map.of(), 1);
+      addOurs(EventsBenchmark.class, "thousandEvents", Map.of(), 1);
     }
   }
 

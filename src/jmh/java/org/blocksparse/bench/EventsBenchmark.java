@@ -7,6 +7,8 @@ import jdk.jfr.Recording;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Ranking;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.SearchEvent;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Mode;
@@ -21,6 +23,8 @@ import org.openjdk.jmh.annotations.TearDown;
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class EventsBenchmark {
+  private static final int[] OPENED = {1};
+
   /** Whether anybody records, and what. */
   public enum Events {
     /** No recording. */
@@ -96,5 +100,19 @@ public class EventsBenchmark {
   @Benchmark
   public void product(SmallProduct small, Recorded recorded) {
     small.products.run(Operation.FORWARD);
+  }
+
+  /** What a thousand searches of one row record, without the searches. */
+  @Benchmark
+  public int thousandEvents(Recorded recorded) {
+    int count = 0;
+    for (int i = 0; i < 1000; i++) {
+      SearchEvent event = Recorder.search();
+      if (event != null) {
+        event.record("topK", "softmax", OPENED, 448);
+        count++;
+      }
+    }
+    return count;
   }
 }

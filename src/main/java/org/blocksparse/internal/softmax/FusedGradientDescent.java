@@ -9,7 +9,7 @@ import org.blocksparse.internal.optimizer.LayerState;
  * Gradient and update in one: plain gradient descent adds the products of a gradient straight to
  * the parameters, so that the gradient is never stored.
  */
-public final class FusedDescent implements SoftmaxUpdate {
+public final class FusedGradientDescent implements SoftmaxUpdate {
   private final LayerState.Step step;
   private final SoftmaxStorage parameters;
   private final SoftmaxSizes sizes;
@@ -19,7 +19,7 @@ public final class FusedDescent implements SoftmaxUpdate {
    *
    * @param step of a rule that is plain descent
    */
-  public FusedDescent(LayerState.Step step, SoftmaxStorage parameters, SoftmaxSizes sizes) {
+  public FusedGradientDescent(LayerState.Step step, SoftmaxStorage parameters, SoftmaxSizes sizes) {
     this.step = step;
     this.parameters = parameters;
     this.sizes = sizes;

@@ -24,7 +24,7 @@ import org.blocksparse.internal.softmax.Workspace.Ints;
  * keeps the rounds few; or all at once, where nothing is likely to be ruled out ({@link
  * RowSearch#guesses}).
  */
-public final class ClassSearch {
+public final class ExactSearch {
   /** Rows times classes that are searched at the same time: their heaps take eight bytes each. */
   private static final int MAX_HEAPS = 1 << 22;
 
@@ -42,7 +42,7 @@ public final class ClassSearch {
   private final long maxRound;
 
   /** A search. */
-  public ClassSearch(TwoLevelSoftmax softmax, ClassTable table) {
+  public ExactSearch(TwoLevelSoftmax softmax, ClassTable table) {
     this.softmax = softmax;
     this.table = table;
     this.engine = softmax.engine();
