@@ -46,7 +46,13 @@ final class Table {
         NetworkBenchmark.class,
         "softmaxOfOurs",
         "softmaxOfPyTorch");
-    simple("Events of Java Flight Recorder", EventsBenchmark.class, "topK", "step", "product");
+    simple(
+        "Events of Java Flight Recorder",
+        EventsBenchmark.class,
+        "topK",
+        "step",
+        "product",
+        "thousandEvents");
     bullets("Cases that we lose", lost);
     bullets("Skipped", report.skipped());
   }
