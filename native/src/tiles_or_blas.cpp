@@ -12,11 +12,6 @@
 namespace blocksparse {
 namespace {
 
-// Portable tiles lack most registers of the processor, which OpenBLAS has kernels for; but
-// OpenBLAS packs each block before it multiplies, and a few rows do not make up for that. Outer
-// products need no packing worth mentioning.
-constexpr int32_t kFewRowsForPortable = 12;
-
 // AVX2's tiles are narrow: of a large block, a sum of many outer products reads its rows again for
 // each few columns.
 constexpr int32_t kLargeSide = 512;
@@ -29,10 +24,15 @@ constexpr int32_t kSmallSide = 128;
 constexpr int64_t kSmallBlock = int64_t{kSmallSide} * kSmallSide;
 constexpr int32_t kSomePairs = 16;
 
+// Portable tiles run where AVX2 is missing. OpenBLAS has kernels for AVX, with which it is twice as
+// fast at most; those for SSE are no faster than the tiles, and for few rows or small blocks none
+// are.
+constexpr int32_t kManyRows = 64;
+
 bool auto_goes_to_blas(int32_t isa, operation what, int32_t rows, int64_t block) {
   switch (isa) {
     case BLOCKSPARSE_PORTABLE:
-      return what == operation::outer || rows > kFewRowsForPortable;
+      return block >= kSmallBlock && rows >= (what == operation::outer ? kSomePairs : kManyRows);
     case BLOCKSPARSE_AVX2:
       return what == operation::outer && block >= kLargeBlock && rows >= kManyPairs;
     case BLOCKSPARSE_AVX512:
@@ -59,9 +59,9 @@ const char* auto_words(int32_t isa) {
   switch (isa) {
     case BLOCKSPARSE_PORTABLE: {
       static const words text = say(
-          "OpenBLAS for gradients of W and for more than %d rows of a block, register tiles for "
-          "the rest",
-          kFewRowsForPortable);
+          "OpenBLAS for gradients of W with %d rows or more of a block of %d x %d or more, other "
+          "products with %d rows or more of one, register tiles for the rest",
+          kSomePairs, kSmallSide, kSmallSide, kManyRows);
       return text.data();
     }
     case BLOCKSPARSE_AVX2: {
