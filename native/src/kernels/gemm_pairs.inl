@@ -14,12 +14,17 @@ namespace {
 // Vectors of c that are summed side by side.
 constexpr int32_t kPairVectors = 4;
 
+// Blocks of up to that many elements are fetched kPairsAhead pairs before their own. Of larger ones
+// the next alone is: what is fetched has to stay in the first-level cache until it is used.
+constexpr int64_t kFarFetchedBlock = 1024;
+
 template <int32_t Vectors, bool Partial>
 struct pair_tile {
   // Columns of c from `column` on.
   static void run(const gemm_pairs_work& work, int32_t column) {
     constexpr int32_t kLines = (Vectors * kWidth - 1) / kLineFloats + 1;
     const mask last = last_mask(work.columns - column);
+    const int32_t ahead = int64_t{work.k} * work.columns <= kFarFetchedBlock ? kPairsAhead : 1;
     for (int32_t i = 0; i < work.count; ++i) {
       const row_and_block& pair = work.pairs[i];
       float* const c = pair.c + column;
@@ -29,7 +34,7 @@ struct pair_tile {
         sum[v] = load_part<Partial, Vectors>(c, v, last);
       }
       const float* w = pair.w + column;
-      const float* fetch = work.pairs[i + kPairsAhead].w + column;
+      const float* fetch = work.pairs[i + ahead].w + column;
       for (int64_t p = 0; p < work.k; ++p) {
         const vec factor = set1(pair.a[p]);
         UNROLL

@@ -60,7 +60,7 @@ struct row_and_block {
   const float* w;
 };
 
-// How many pairs before its own a block is fetched.
+// How many pairs before its own a block is fetched at most.
 constexpr int32_t kPairsAhead = 4;
 
 // c += a * w for one pair after the other, w being k x columns.
