@@ -12,7 +12,7 @@ import java.util.function.IntPredicate;
 final class FeatureCounts {
   private static final int DIGIT_BITS = 16;
   private static final int DIGITS = 1 << DIGIT_BITS;
-  private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // as in KeyTable
+  private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's
 
   private final KeyTable keys = new KeyTable();
   private final Numbers counts = new Numbers();

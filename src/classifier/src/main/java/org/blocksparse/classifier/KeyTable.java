@@ -2,16 +2,19 @@
 package org.blocksparse.classifier;
 
 import java.util.Arrays;
+import java.util.concurrent.ThreadLocalRandom;
 
 /**
- * Numbers keys in the order in which they come. An open hash table in two arrays: millions of
- * features make no objects.
+ * Numbers keys in the order in which they come, and nothing else. An open hash table in two arrays:
+ * millions of features make no objects. Keys may be chosen by anybody, so each table has a hash of
+ * its own: nobody knows which ones would meet in it.
  */
 final class KeyTable {
   private static final int NONE = -1;
   private static final int FIRST_KEYS = 1 << 9;
   private static final int MOST_KEYS = 1 << 29; // in twice as many slots
-  private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's
+
+  private final long multiplier = ThreadLocalRandom.current().nextLong() | 1;
 
   private long[] keys;
   private int[] numbers;
@@ -66,11 +69,20 @@ final class KeyTable {
   /** Where a key is, or where it would be. At most half of the slots are taken. */
   private int slot(long key) {
     int mask = numbers.length - 1;
-    int slot = (int) ((key * MULTIPLIER) >>> 32) & mask;
+    int slot = (int) (hash(key) >>> Long.numberOfLeadingZeros(mask));
     while (numbers[slot] != NONE && keys[numbers[slot]] != key) {
       slot = (slot + 1) & mask;
     }
     return slot;
+  }
+
+  /**
+   * Its upper bits are those that depend on all of the key. Twice, since some multipliers put keys
+   * that follow each other, as indices do, close together.
+   */
+  private long hash(long key) {
+    long once = key * multiplier;
+    return (once ^ (once >>> 32)) * multiplier;
   }
 
   private void grow() {

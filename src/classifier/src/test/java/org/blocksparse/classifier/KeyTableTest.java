@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
+import static java.math.BigInteger.TWO;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.math.BigInteger;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.Timeout.ThreadMode;
 
 final class KeyTableTest {
   @Test
@@ -28,6 +32,17 @@ final class KeyTableTest {
           assertEquals(key, table.key(number));
         });
     assertTrue(table.find(1L << 41) < 0);
+  }
+
+  /** Such as have the same hash by any multiplier that is known: here that of Fibonacci's hash. */
+  @Test
+  @Timeout(value = 20, threadMode = ThreadMode.SEPARATE_THREAD) // quadratic, it is minutes
+  void keysThatWereChosenToMeet_doNot() {
+    long inverse = new BigInteger("9E3779B97F4A7C15", 16).modInverse(TWO.pow(64)).longValue();
+    KeyTable table = new KeyTable();
+    for (int i = 0; i < 1_000_000; i++) {
+      assertEquals(i, table.add(inverse * i)); // the product is i, whose upper bits are 0
+    }
   }
 
   @Test
