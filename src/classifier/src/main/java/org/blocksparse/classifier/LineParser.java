@@ -20,6 +20,9 @@ final class LineParser {
 
   private static final int MOST_SHOWN = 40;
 
+  /** More is a mistake, and might be more than the file of a model has room for. */
+  private static final int LONGEST_PREFIX = 1000;
+
   private final String labelPrefix;
   private final boolean dropsLabels;
 
@@ -37,7 +40,7 @@ final class LineParser {
     return new LineParser(labelPrefix, true);
   }
 
-  /** A prefix that words can begin with. */
+  /** A prefix that words can begin with, and that the file of a model can hold. */
   static String requireLabelPrefix(String labelPrefix) {
     if (labelPrefix.isEmpty()) {
       throw new IllegalArgumentException("labelPrefix: expected at least one character");
@@ -45,6 +48,16 @@ final class LineParser {
     if (labelPrefix.chars().anyMatch(c -> isSpace((char) c))) {
       throw new IllegalArgumentException(
           "labelPrefix: expected no white space but was '" + shown(labelPrefix) + "'");
+    }
+    if (labelPrefix.length() > LONGEST_PREFIX) {
+      throw new IllegalArgumentException(
+          "labelPrefix: expected at most "
+              + LONGEST_PREFIX
+              + " characters but was "
+              + labelPrefix.length());
+    }
+    if (labelPrefix.codePoints().anyMatch(c -> Character.getType(c) == Character.SURROGATE)) {
+      throw new IllegalArgumentException("labelPrefix: holds half of a pair of surrogates");
     }
     return labelPrefix;
   }

@@ -254,7 +254,8 @@ public final class TrainingOptions {
    * Classifier#labelPrefix read} others like it; by default {@link
    * ExampleReader#DEFAULT_LABEL_PREFIX}. It is not part of the names of labels.
    *
-   * @throws IllegalArgumentException if it is empty, or holds white space
+   * @throws IllegalArgumentException if it is empty, longer than 1000 characters, or holds white
+   *     space or half of a pair of surrogates
    */
   public TrainingOptions withLabelPrefix(String value) {
     TrainingOptions changed = new TrainingOptions(this);

@@ -301,6 +301,25 @@ final class ExampleReaderTest {
   }
 
   @Test
+  void labelPrefixes_thatNoModelCouldBeSavedWith_areRefused() {
+    String longest = "#".repeat(998) + "\ud83d\ude00";
+    assertEquals(longest, TrainingOptions.defaults().withLabelPrefix(longest).labelPrefix());
+    assertPrefixRefused(
+        longest + "#", "labelPrefix: expected at most 1000 characters but was 1001");
+    for (String half : List.of("a\ud83d", "\ude00a", "\ude00\ud83d")) {
+      assertPrefixRefused(half, "labelPrefix: holds half of a pair of surrogates");
+    }
+  }
+
+  private static void assertPrefixRefused(String prefix, String message) {
+    TrainingOptions options = TrainingOptions.defaults();
+    assertEquals(
+        message,
+        assertThrows(IllegalArgumentException.class, () -> options.withLabelPrefix(prefix))
+            .getMessage());
+  }
+
+  @Test
   void labels_endWhereWordsDo() throws IOException {
     assertEquals("[a, b] w \ford", read("__label__a\u000bw \f__label__b\0ord").get(0).toString());
   }
