@@ -120,6 +120,7 @@ final class Trainer {
   }
 
   private Classifier newModel() {
+    Labels labels = Labels.of(set.labelNames()); // first, as it refuses what is no text
     options.listener().leftOut(set.featuresLeftOut(), set.withoutFeatures());
     ClassAssignment classes = classes();
     options
@@ -127,18 +128,22 @@ final class Trainer {
         .begin(
             set.size(), epochs, set.vocabulary().rows(), classes.outputs(), classes.classCount());
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
+    Map<String, String> metadata = ClassifierFile.metadata(input, options, about());
     EmbeddingBag bag =
         EmbeddingBag.builder(set.vocabulary().rows(), options.dimension())
             .mode(input.mode())
             .workers(options.workers())
             .seed(options.seed())
             .build();
-    return new Classifier(
-        input, bag, newLayer(classes), ClassifierFile.metadata(input, options, about()));
+    try {
+      return new Classifier(input, bag, newLayer(classes, labels), metadata);
+    } catch (Throwable e) {
+      bag.close();
+      throw e;
+    }
   }
 
-  private TwoLevelLayer newLayer(ClassAssignment classes) {
-    Labels labels = Labels.of(set.labelNames());
+  private TwoLevelLayer newLayer(ClassAssignment classes, Labels labels) {
     return options.labelTree()
         ? LabelTree.builder(options.dimension(), classes.outputs())
             .classes(classes)

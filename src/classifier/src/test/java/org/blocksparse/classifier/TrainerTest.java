@@ -102,6 +102,22 @@ final class TrainerTest {
   }
 
   @Test
+  void labelsThatAreNoText_areRefusedBeforeAnythingIsMadeOfThem() {
+    Stream<Example> examples =
+        Stream.concat(Texts.examples(1000, LABELS, 1), Stream.of(Example.ofText("a", "\ud83d")));
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void putIntoClasses(int labels, int classes) {
+            throw new AssertionError("too late");
+          }
+        };
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> Classifier.train(examples, SMALL.withClasses(7).withListener(listener)).close());
+  }
+
+  @Test
   void labelsArePutIntoClassesByTheWorkersBeforeTrainingBegins() {
     List<String> told = new ArrayList<>();
     AtomicInteger helpers = new AtomicInteger();
