@@ -48,8 +48,8 @@ import org.blocksparse.Workers;
  * <p><b>Threads.</b> Any number of threads may use a classifier at the same time.
  *
  * <p><b>Lifetime.</b> The model is in native memory, which {@link #close} frees as soon as no call
- * uses it, or the garbage collector if it is never called. Every later use throws {@link
- * IllegalStateException}.
+ * uses it, or the garbage collector if it is never called. Whoever has something predicted after
+ * that gets an {@link IllegalStateException}.
  */
 public final class Classifier implements AutoCloseable {
   /** Rows that are computed together where there are many. */
@@ -159,7 +159,7 @@ public final class Classifier implements AutoCloseable {
 
   /** The likeliest labels of an example, best first; its own labels do not matter. */
   public List<Prediction> predict(Example example, int k) {
-    return predict(List.of(example), k).get(0);
+    return predict(List.of(requireNonNull(example, "example")), k).get(0);
   }
 
   /** The likeliest labels of each example, best first: many at once are faster. */
@@ -174,6 +174,9 @@ public final class Classifier implements AutoCloseable {
    *     texts apart once more
    */
   public List<List<Prediction>> predict(List<Example> examples, int k, Consumer<Example> unknown) {
+    if (k < 1) { // also where there are no examples
+      throw new IllegalArgumentException("k: expected at least 1 but was " + k);
+    }
     List<List<Prediction>> all = new ArrayList<>(examples.size());
     for (int begin = 0; begin < examples.size(); begin += BATCH) {
       int end = Math.min(examples.size(), begin + BATCH);

@@ -2,6 +2,7 @@
 package org.blocksparse.classifier;
 
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.IntStream;
 import org.blocksparse.EmbeddingBag.Mode;
 import org.blocksparse.SparseRows;
@@ -31,19 +32,31 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
   /**
    * The rows of examples.
    *
-   * @throws IllegalArgumentException if an example is a text and should not be, or is none
+   * @throws IllegalArgumentException if an example is a text and should not be, or is none, or if
+   *     there are more features than can be computed together
    */
   SparseRows of(List<Example> examples) {
+    return of(examples, Numbers.MOST);
+  }
+
+  /** The same, with room for that many features. */
+  SparseRows of(List<Example> examples, int most) {
     int[] offsets = new int[examples.size() + 1];
-    Numbers rows = new Numbers();
-    Numbers values = new Numbers();
+    Numbers rows = new Numbers(most);
+    Numbers values = new Numbers(most);
     for (int e = 0; e < examples.size(); e++) {
       Example example = examples.get(e);
       requireKind(example);
-      if (text) {
-        textFeatures.of(example.text(), key -> add(key, rows));
-      } else {
-        addFeatures(example, rows, values);
+      try {
+        add(example, rows, values);
+      } catch (Numbers.FullException full) {
+        throw new IllegalArgumentException(
+            String.format(
+                Locale.ROOT,
+                "examples: together they have more than %,d features, which is the most; give fewer"
+                    + " or shorter ones at a time",
+                most),
+            full);
       }
       offsets[e + 1] = rows.size();
     }
@@ -76,7 +89,11 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
     }
   }
 
-  private void addFeatures(Example example, Numbers rows, Numbers values) {
+  private void add(Example example, Numbers rows, Numbers values) {
+    if (text) {
+      textFeatures.of(example.text(), key -> add(key, rows));
+      return;
+    }
     double scale = scale(example.values());
     for (int i = 0; i < example.indices().length; i++) {
       if (add(example.indices()[i], rows)) {

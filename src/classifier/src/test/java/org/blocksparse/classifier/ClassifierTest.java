@@ -27,6 +27,7 @@ import org.blocksparse.LoadOptions;
 import org.blocksparse.Metrics;
 import org.blocksparse.NpzFile;
 import org.blocksparse.SaveOptions;
+import org.blocksparse.SparseRows;
 import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
@@ -495,6 +496,38 @@ final class ClassifierTest {
     assertEquals(
         mixed + ": table: is of INT8 for a layer of FLOAT32",
         assertThrows(IOException.class, () -> Classifier.load(mixed)).getMessage());
+  }
+
+  @Test
+  void whatToPredict_isChecked_evenIfThereIsNothing() {
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      assertEquals(List.of(), classifier.predict(List.of(), 1));
+      assertEquals(
+          "k: expected at least 1 but was 0",
+          assertThrows(IllegalArgumentException.class, () -> classifier.predict(List.of(), 0))
+              .getMessage());
+      assertEquals(
+          "example",
+          assertThrows(NullPointerException.class, () -> classifier.predict((Example) null, 1))
+              .getMessage());
+    }
+  }
+
+  @Test
+  void examplesOfTooManyFeatures_areRefused() {
+    KeyTable keys = new KeyTable();
+    IntStream.range(0, 10).forEach(keys::add);
+    InputRows input = new InputRows(false, new TextFeatures(1, true), Vocabulary.of(keys));
+    Example three = Example.ofFeatures(new int[] {1, 2, 3}, new float[] {1, 1, 1}, List.of());
+    try (SparseRows most = input.of(List.of(three, three), 6)) {
+      assertEquals(2, most.rows());
+    }
+    assertEquals(
+        "examples: together they have more than 5 features, which is the most; give fewer or"
+            + " shorter ones at a time",
+        assertThrows(
+                IllegalArgumentException.class, () -> input.of(List.of(three, three), 5).close())
+            .getMessage());
   }
 
   @Test
