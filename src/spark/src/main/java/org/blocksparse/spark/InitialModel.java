@@ -7,7 +7,9 @@ import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.ElementType;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.Labels;
 import org.blocksparse.LoadOptions;
 
 /**
@@ -22,7 +24,8 @@ record InitialModel(
    * A copy of a model, in a file of the driver.
    *
    * @param place the folder of a saved model or the file of one, in a file system of Hadoop's
-   * @throws IllegalArgumentException if there is none
+   * @throws IllegalArgumentException if there is none, or if it cannot be trained or its labels not
+   *     be told apart
    */
   static InitialModel read(String place, Configuration hadoop) throws IOException {
     ModelBytes bytes;
@@ -35,13 +38,28 @@ record InitialModel(
           e);
     }
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
+      if (layer.weightType() != ElementType.FLOAT32) {
+        throw new IllegalArgumentException(
+            "initialModel: its weights are "
+                + layer.weightType()
+                + ", which cannot be trained; for that, keep the float32 one that it was made of");
+      }
       LabelTable.requireNamesOfAll("initialModel", layer);
       return new InitialModel(
           bytes,
           layer.features(),
           layer.assignment(),
-          layer.hasLabels() ? layer.labels().names() : null,
+          layer.hasLabels() ? checked(layer.labels()).names() : null,
           layer.steps());
+    }
+  }
+
+  /** Labels of a mapped file, which are not checked: equal ones would be found after training. */
+  private static Labels checked(Labels mapped) {
+    try {
+      return Labels.of(mapped.names());
+    } catch (IllegalArgumentException | IllegalStateException e) {
+      throw new IllegalArgumentException("initialModel: its labels: " + e.getMessage(), e);
     }
   }
 }

@@ -99,6 +99,10 @@ final class TrainingJob {
           "initialModel: has " + initial.features() + " features, rows have " + features);
     }
     LabelTable labels = labels(initial);
+    HierarchicalSoftmaxBuilder builder = HierarchicalSoftmax.builder(features, labels.outputs());
+    if (labels.names() != null) {
+      builder.labels(Labels.of(labels.names())); // now, as it may refuse them
+    }
     JavaRDD<byte[]> rows =
         persist(
             columns
@@ -116,16 +120,12 @@ final class TrainingJob {
     describe("trains " + classes.classCount() + " classes and their level");
     List<int[]> sizes = parts.mapPartitions(TrainingJob::sizes).collect();
     describe("brings the parts of the model to the driver");
-    HierarchicalSoftmaxBuilder builder =
-        HierarchicalSoftmax.builder(features, labels.outputs()).classes(classes);
-    if (labels.names() != null) {
-      builder.labels(Labels.of(labels.names()));
-    }
     SaveOptions options = SaveOptions.defaults();
     try {
+      builder.classes(classes);
       builder.saveParts(
           file,
-          plan.steps() + (initial == null ? 0 : initial.steps()),
+          plan.stepsAfter(initial == null ? 0 : initial.steps()),
           new TrainedParts(parts, sizes),
           settings.keepOptimizerState() ? options.withOptimizerState() : options);
     } finally {

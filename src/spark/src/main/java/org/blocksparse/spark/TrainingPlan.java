@@ -14,12 +14,12 @@ import java.io.Serializable;
 record TrainingPlan(
     int features, int epochs, RowOrder order, int[][] rowsOfBatch, OptimizerSettings optimizer)
     implements Serializable {
-  /** How many steps the whole layer makes. */
-  long steps() {
-    long steps = 0;
+  /** How many steps the whole layer has made at the end; more than a long holds are cut. */
+  long stepsAfter(long before) {
+    long steps = before;
     for (int epoch = 0; epoch < epochs; epoch++) {
       for (int rows : rowsOfBatch[order.order(epoch)]) {
-        steps += rows > 0 ? 1 : 0;
+        steps += rows > 0 && steps < Long.MAX_VALUE ? 1 : 0;
       }
     }
     return steps;

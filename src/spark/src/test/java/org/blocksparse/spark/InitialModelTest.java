@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.apache.hadoop.conf.Configuration;
+import org.blocksparse.ElementType;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.SaveOptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What cannot be trained is refused before anything else is done. */
+final class InitialModelTest {
+  @TempDir Path folder;
+  private Path file;
+
+  @BeforeEach
+  void save() throws IOException {
+    file = Models.save(folder.resolve("model"), true);
+  }
+
+  private static InitialModel read(Path file) throws IOException {
+    return InitialModel.read(file.toUri().toString(), new Configuration());
+  }
+
+  private static void assertRefused(Path file, String message) {
+    assertEquals(
+        message, assertThrows(IllegalArgumentException.class, () -> read(file)).getMessage());
+  }
+
+  @Test
+  void weightsThatAreOnlyRead() throws IOException {
+    Path rounded = folder.resolve("rounded");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file)) {
+      layer.save(rounded, SaveOptions.defaults().withWeights(ElementType.INT8));
+    }
+    assertRefused(
+        rounded,
+        "initialModel: its weights are INT8, which cannot be trained; for that, keep the float32 one"
+            + " that it was made of");
+  }
+
+  @Test
+  void equalLabels() throws IOException {
+    assertEquals(Models.name(499), read(file).names().get(499));
+    String content = Files.readString(file, ISO_8859_1);
+    Path changed = folder.resolve("changed");
+    Files.writeString(changed, content.replace(Models.name(499), Models.name(498)), ISO_8859_1);
+    assertRefused(changed, "initialModel: its labels: names[499]: is the same as names[498]");
+  }
+}
