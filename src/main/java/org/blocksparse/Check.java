@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.Arrays;
 import org.blocksparse.internal.memory.Storage;
 
 /** The checks of arguments, each with its message: name, what was expected, what was found. */
@@ -34,17 +35,16 @@ final class Check {
 
   /** The argument has exactly the given dimensions. */
   static <T extends Tensor> T shape(String name, T tensor, String words, long... expected) {
-    return shape(name, requireNonNull(tensor, name), words, Shape.of(expected));
+    shape(name, requireNonNull(tensor, name).shape(), words, expected);
+    return tensor;
   }
 
-  /** As above. */
-  static <T extends Tensor> T shape(String name, T tensor, String words, Shape expected) {
-    requireNonNull(tensor, name);
-    if (!tensor.shape().equals(expected)) {
+  /** As above. The dimensions expected may be more than any {@link Shape} can have. */
+  static void shape(String name, Shape shape, String words, long... expected) {
+    if (!Arrays.equals(shape.toArray(), expected)) {
       throw new IllegalArgumentException(
-          name + ": expected " + words + " = " + expected + " but was " + tensor.shape());
+          name + ": expected " + words + " = " + Shape.format(expected) + " but was " + shape);
     }
-    return tensor;
   }
 
   /** A number of rows, which schedules count in 31 bits. */
