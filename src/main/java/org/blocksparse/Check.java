@@ -8,6 +8,12 @@ import org.blocksparse.internal.memory.Storage;
 
 /** The checks of arguments, each with its message: name, what was expected, what was found. */
 final class Check {
+  /**
+   * Elements of the largest array that a JVM makes. No dimension of a layer is larger, or files
+   * that were saved could not be loaded.
+   */
+  static final int LARGEST_ARRAY = Integer.MAX_VALUE - 8;
+
   private static final int MOST_IN_BATCH = 1 << 29;
 
   private Check() {}
@@ -144,6 +150,15 @@ final class Check {
           name + ": expected at least " + minimum + " but was " + value);
     }
     return value;
+  }
+
+  /** A dimension of a layer. */
+  static int dimension(String name, int value) {
+    if (value > LARGEST_ARRAY) {
+      throw new IllegalArgumentException(
+          name + ": expected at most " + LARGEST_ARRAY + " but was " + value);
+    }
+    return atLeast(1, name, value);
   }
 
   static float finite(String name, float value) {

@@ -83,7 +83,7 @@ final class Growth {
   private LayerMemory added(int n, FloatTensor x) {
     Check.atLeast(1, "n", n);
     int outputs = table.outputs();
-    if (n > Integer.MAX_VALUE - 8 - outputs) {
+    if (n > Check.LARGEST_ARRAY - outputs) {
       throw new IllegalArgumentException(
           "n: " + outputs + " outputs and " + n + " more are more than 2^31 - 9");
     }
@@ -133,7 +133,7 @@ final class Growth {
       return table.slots();
     }
     long each = (needed - 1) / table.classes() + 1;
-    return (int) Math.min(Integer.MAX_VALUE, each + Math.max(1, each / ROOM));
+    return (int) Math.min(Check.LARGEST_ARRAY, each + Math.max(1, each / ROOM));
   }
 
   /** The assignment once each of some outputs is the next one of its class. */

@@ -24,8 +24,8 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
 
   LayerBuilder(Link link, int features, int outputs) {
     this.link = link;
-    this.features = Check.atLeast(1, "features", features);
-    this.outputs = ClassAssignment.requireOutputs(outputs);
+    this.features = Check.dimension("features", features);
+    this.outputs = Check.dimension("outputs", outputs);
   }
 
   abstract B self();
