@@ -359,11 +359,11 @@ final class Growth {
 
   private static LayerMemory inNewMemory(
       LayerMemory memory, ClassAssignment classes, Content content) {
-    SoftmaxParameters fresh = null;
     LayerMemory result = null;
     try (Lease lease = memory.lease();
         LayerState.Kept state = memory.state().hold()) {
-      fresh = SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
+      SoftmaxParameters fresh =
+          SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
       result = memory.with(classes, fresh);
       result.state().reset(state.kind());
       content.fill(state, fresh.storage(), result.state());
@@ -371,8 +371,6 @@ final class Growth {
     } catch (Throwable e) {
       if (result != null) {
         result.close();
-      } else if (fresh != null) {
-        fresh.close();
       }
       throw e;
     }

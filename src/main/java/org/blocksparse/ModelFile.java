@@ -221,7 +221,7 @@ final class ModelFile {
       Storage mappedW2 = mapped ? reader.mapElements(weights.w2()) : null;
       ClassAssignment classes = classes(reader.readInts(classOf), reader.readInts(slotOf), sizes);
       LayerMemory memory =
-          new LayerMemory(
+          LayerMemory.owning(
               sizes.features(),
               classes,
               options.workers(),
