@@ -1,8 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
 #include "kernels/kernel_table.h"
 #include "schedule.h"
+
+namespace blocksparse {
+namespace {
+
+// Columns whose sums are made before they are added to o.
+constexpr int32_t kSums = 256;
+
+// The rows of a chunk are added up first: a long row of additions to one number loses what is small
+// beside it.
+void add_rows(const kernel_table& kernels, const gemm_chunk& chunk, int32_t n, float alpha,
+              const float* y, int64_t ldy, float* o) {
+  float sums[kSums];
+  for (int32_t begin = 0, width = 0; begin < n; begin += width) {
+    width = std::min(kSums, n - begin);
+    std::fill_n(sums, width, 0.0f);
+    for (int32_t i = 0; i < chunk.rows.count; ++i) {
+      kernels.axpy(width, alpha, y + chunk.rows[i] * ldy + begin, sums);
+    }
+    kernels.axpy(width, 1.0f, sums, o + begin);
+  }
+}
+
+}  // namespace
+}  // namespace blocksparse
 
 int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* schedule, int64_t schedule_length,
                                   int32_t chunk_begin, int32_t chunk_end, int32_t n, float alpha,
@@ -32,9 +58,7 @@ int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* schedule, int64_t 
     if (status != BLOCKSPARSE_OK) {
       return status;
     }
-    for (int32_t i = 0; i < chunk.rows.count && n > 0; ++i) {
-      kernels->axpy(n, alpha, y + chunk.rows[i] * ldy, o + chunk.write_block * o_stride);
-    }
+    add_rows(*kernels, chunk, n, alpha, y, ldy, o + chunk.write_block * o_stride);
   }
   return BLOCKSPARSE_OK;
 }

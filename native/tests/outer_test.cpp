@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // block_outer and block_sum against plain loops in double.
+#include <numeric>
+
 #include "testing.h"
 
 namespace {
@@ -286,7 +288,7 @@ void check_large_products(int32_t isa, int32_t path) {
 void check_block_sum(int32_t isa) {
   context() = std::string("block_sum, isa ") + blocksparse_isa_name(isa);
   random_source r(5);
-  for (const int32_t n : {0, 1, 7, 16, 17, 100}) {
+  for (const int32_t n : {0, 1, 7, 16, 17, 100, 256, 257, 530}) {
     std::vector<int32_t> rows, blocks;
     for (int32_t i = 0; i < 60; ++i) {
       rows.push_back((i * 7) % 60);
@@ -316,6 +318,20 @@ void check_block_sum(int32_t isa) {
                                              y.data(), 60, y.ld(), o.data(), -1, stride));
     }
   }
+}
+
+// What is small beside the sum so far is not lost.
+void check_long_block_sum(int32_t isa) {
+  context() = std::string("long block_sum, isa ") + blocksparse_isa_name(isa);
+  std::vector<int32_t> rows(60);
+  std::iota(rows.begin(), rows.end(), 0);
+  const std::vector<int32_t> schedule = row_schedule(rows, std::vector<int32_t>(60, 0), 20);
+  const std::vector<float> y(60, 1.0f);
+  float o = 0x1p24f;
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               blocksparse_block_sum_f32(isa, schedule.data(), length(schedule), 0, schedule[1], 1,
+                                         1.0f, y.data(), 60, 1, &o, 1, 1));
+  CHECK(o == 0x1p24f + 60);
 }
 
 // Blocks that are together larger than the caches are written past them where lines are whole: the
@@ -435,6 +451,7 @@ int main() {
       check_large_products(isa, path);
     }
     check_block_sum(isa);
+    check_long_block_sum(isa);
     check_blocks_beyond_caches(isa);
     check_small_blocks_beyond_caches(isa);
   }

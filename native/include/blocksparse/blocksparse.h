@@ -321,7 +321,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(
  *
  *   o[write_block] += alpha * y[r]
  *
- * the gradient of a bias. Calls that run at the same time must not share a write_block.
+ * the gradient of a bias. The rows of a chunk are added up before o is. Calls that run at the same
+ * time must not share a write_block.
  *
  * schedule      GEMM schedule; its rows are the rows of y, its segments and pairs are not looked at
  * n             size of a row
@@ -616,7 +617,8 @@ BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const flo
  *
  * What is divided by is at least the smallest positive float, so 0 / 0 is 0. s and v stay finite:
  * sums beyond the largest float are kept as that. Then Adagrad divides by the larger of 1.8e19, the
- * root of that, and the size of the gradient itself, and Adam's step is 0. A NaN in s or v stays.
+ * root of that, and the size of the gradient itself, and Adam's step is 0. m stays within 2^67,
+ * eight times that root, so that it is not followed for long. A NaN in m, s or v stays.
  *
  * The operands do not overlap.
  */

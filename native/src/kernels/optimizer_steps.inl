@@ -30,6 +30,10 @@ void adagrad(int64_t count, float rate, float scale, float decay, float epsilon,
   });
 }
 
+// Eight times the root of the largest float. What is kept of squares ends there, and gradients that
+// make more of the mean than of its root would be followed for many steps.
+constexpr float kLargestMean = 0x1p67f;
+
 void adam(int64_t count, float rate, float scale, float decay, float beta1, float beta2,
           float epsilon, const float* g, float* m, float* v, float* w) {
   const vec step = set1(-rate), gs = set1(scale), ws = set1(decay), least = set1(epsilon);
@@ -40,7 +44,7 @@ void adam(int64_t count, float rate, float scale, float decay, float beta1, floa
     const vec gradient = fma(ws, weight, mul(gs, load(g + i, part)));
     const vec mean = fma(keep1, load(m + i, part), mul(take1, gradient));
     const vec square = fma(keep2, load(v + i, part), mul(mul(take2, gradient), gradient));
-    store(m + i, mean, part);
+    store(m + i, max(set1(-kLargestMean), at_most(kLargestMean, mean)), part);
     store(v + i, at_most(kLargestFloat, square), part);
     store(w + i, fma(step, div(mean, add(sqrt(square), least)), weight), part);
   });

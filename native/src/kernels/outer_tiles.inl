@@ -250,7 +250,7 @@ void outer_of_small_block(const outer_work& work, const column_tiles& columns,
 
 void outer(const outer_work& work) {
   const column_tiles columns(work.n);
-  if (int64_t{work.pairs} * (work.m + work.n) * 4 <= kPrefetchBytes) {
+  if (int64_t{work.pairs} * (int64_t{work.m} + work.n) * 4 <= kPrefetchBytes) {
     prefetch_rows(work.y, work.pairs, work.n);
     prefetch_rows(work.x, work.pairs, work.m);
   }

@@ -53,8 +53,8 @@ public final class Optimizer {
 
   /**
    * Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). What is kept of
-   * squares stays finite; native kernels make no step of an element whose gradient is beyond 5e20
-   * (without moments yet 5.8e20).
+   * squares stays finite, and of means within 1.5e20; native kernels make no step of an element
+   * whose gradient is beyond 5e20 (without moments yet 5.8e20).
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */

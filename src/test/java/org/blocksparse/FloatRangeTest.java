@@ -224,4 +224,30 @@ final class FloatRangeTest {
       assertTrue(Float.isFinite(layer.b1().toArray()[0]));
     }
   }
+
+  /** The mean is kept within the root of what is kept of squares, or it would outlast them. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void adam_afterAGradientWhoseSquareIsNoFloat_makesNoLeap(KernelsUnderTest kernels) {
+    try (HierarchicalSoftmax layer =
+            HierarchicalSoftmax.builder(FEATURES, 12)
+                .classes(4)
+                .workers(kernels.workers())
+                .seed(3)
+                .build();
+        FloatTensor huge = FloatTensor.of(new float[] {1e30f, -1e30f, 0, 1e25f, 1}, 1, FEATURES);
+        FloatTensor none = FloatTensor.zeros(1, FEATURES);
+        IntTensor target = IntTensor.of(new int[] {7}, 1)) {
+      Optimizer adam = Optimizer.adam(0.01f);
+      layer.step(huge, target, adam);
+      for (int step = 2; step < 20; step++) {
+        float[] before = layer.W1().toArray();
+        layer.step(none, target, adam);
+        float[] after = layer.W1().toArray();
+        for (int i = 0; i < before.length; i++) {
+          assertEquals(before[i], after[i], 0.04f, "step " + step + ", element " + i);
+        }
+      }
+    }
+  }
 }

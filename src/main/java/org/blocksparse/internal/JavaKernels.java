@@ -14,6 +14,9 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  * and what runs where there is no native library. Written to be obviously right, not to be fast.
  */
 public final class JavaKernels extends JavaRowKernels {
+  /** Eight times the root of the largest float; see {@code optimizer_steps.inl}. */
+  private static final double LARGEST_MEAN = 0x1p67;
+
   @Override
   public String instructionSet() {
     return "java";
@@ -184,6 +187,11 @@ public final class JavaKernels extends JavaRowKernels {
     return (float) (squares > Float.MAX_VALUE ? Float.MAX_VALUE : squares);
   }
 
+  /** What is kept of means: more would be followed long after what is kept of squares. */
+  private static float boundedMean(double mean) {
+    return (float) Math.max(-LARGEST_MEAN, Math.min(LARGEST_MEAN, mean));
+  }
+
   @Override
   public void adam(
       long count,
@@ -207,7 +215,7 @@ public final class JavaKernels extends JavaRowKernels {
       double first = beta1 * (double) m.getFloat(offset + i) + (1 - (double) beta1) * gradient;
       double second =
           beta2 * (double) v.getFloat(offset + i) + (1 - (double) beta2) * gradient * gradient;
-      m.putFloat(offset + i, (float) first);
+      m.putFloat(offset + i, boundedMean(first));
       v.putFloat(offset + i, finiteSquares(second));
       w.putFloat(
           offset + i,
