@@ -426,11 +426,7 @@ public final class BlockPlan implements AutoCloseable {
 
   void requireFits(Weights W) {
     Shape shape = requireNonNull(W, "W").shape();
-    Shape expected = Shape.of(iBlocks(), oBlocks(), shape.dim(2), shape.dim(3));
-    if (!shape.equals(expected)) {
-      throw new IllegalArgumentException(
-          "W: expected " + WEIGHTS + " = " + expected + " but was " + shape);
-    }
+    Check.shape("W", shape, WEIGHTS, iBlocks(), oBlocks(), shape.dim(2), shape.dim(3));
   }
 
   /** The schedule of forward products, held by the lease. */

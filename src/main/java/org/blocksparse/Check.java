@@ -3,10 +3,17 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.Arrays;
 import org.blocksparse.internal.memory.Storage;
 
 /** The checks of arguments, each with its message: name, what was expected, what was found. */
 final class Check {
+  /**
+   * Elements of the largest array that a JVM makes. No dimension of a layer is larger, or files
+   * that were saved could not be loaded.
+   */
+  static final int LARGEST_ARRAY = Integer.MAX_VALUE - 8;
+
   private static final int MOST_IN_BATCH = 1 << 29;
 
   private Check() {}
@@ -34,17 +41,16 @@ final class Check {
 
   /** The argument has exactly the given dimensions. */
   static <T extends Tensor> T shape(String name, T tensor, String words, long... expected) {
-    return shape(name, requireNonNull(tensor, name), words, Shape.of(expected));
+    shape(name, requireNonNull(tensor, name).shape(), words, expected);
+    return tensor;
   }
 
-  /** As above. */
-  static <T extends Tensor> T shape(String name, T tensor, String words, Shape expected) {
-    requireNonNull(tensor, name);
-    if (!tensor.shape().equals(expected)) {
+  /** As above. The dimensions expected may be more than any {@link Shape} can have. */
+  static void shape(String name, Shape shape, String words, long... expected) {
+    if (!Arrays.equals(shape.toArray(), expected)) {
       throw new IllegalArgumentException(
-          name + ": expected " + words + " = " + expected + " but was " + tensor.shape());
+          name + ": expected " + words + " = " + Shape.format(expected) + " but was " + shape);
     }
-    return tensor;
   }
 
   /** A number of rows, which schedules count in 31 bits. */
@@ -144,6 +150,15 @@ final class Check {
           name + ": expected at least " + minimum + " but was " + value);
     }
     return value;
+  }
+
+  /** A dimension of a layer. */
+  static int dimension(String name, int value) {
+    if (value > LARGEST_ARRAY) {
+      throw new IllegalArgumentException(
+          name + ": expected at most " + LARGEST_ARRAY + " but was " + value);
+    }
+    return atLeast(1, name, value);
   }
 
   static float finite(String name, float value) {

@@ -30,9 +30,6 @@ public final class ClassAssignment {
   /** The class and the slot of an output that lives nowhere. */
   static final int RETIRED = -1;
 
-  /** Elements of the largest array that a JVM makes. */
-  static final int MOST_OUTPUTS = Integer.MAX_VALUE - 8;
-
   /** Its class, its slot, and its place among those of its class. */
   private static final long BYTES_PER_OUTPUT = 3L * Integer.BYTES;
 
@@ -143,7 +140,7 @@ public final class ClassAssignment {
    * @throws OutOfMemoryError if there is no room on the heap for the tables, naming the bytes
    */
   public static ClassAssignment contiguous(int outputs, int nClasses) {
-    int slots = slotsFor(requireOutputs(outputs), nClasses);
+    int slots = slotsFor(Check.dimension("outputs", outputs), nClasses);
     return tables(
         outputs,
         () -> {
@@ -174,15 +171,6 @@ public final class ClassAssignment {
       named.initCause(e);
       throw named;
     }
-  }
-
-  /** The number of outputs, if an array can have that many elements. */
-  static int requireOutputs(int outputs) {
-    if (outputs > MOST_OUTPUTS) {
-      throw new IllegalArgumentException(
-          "outputs: expected at most " + MOST_OUTPUTS + " but was " + outputs);
-    }
-    return Check.atLeast(1, "outputs", outputs);
   }
 
   /**

@@ -62,7 +62,7 @@ final class Clustering {
   static void requireRoom(String name, int outputs, int nClasses, int dimensions) {
     int slots = ClassAssignment.slotsFor(outputs, nClasses);
     int classes = ClassAssignment.ceilDiv(outputs, slots);
-    int most = ClassAssignment.MOST_OUTPUTS;
+    int most = Check.LARGEST_ARRAY;
     int kept = Math.min(SphericalKMeans.NEAREST, classes);
     if ((long) outputs * kept > most) {
       throw new IllegalArgumentException(

@@ -137,11 +137,12 @@ public final class EmbeddingBag implements AutoCloseable {
    *
    * @param vocabulary how many rows the table has
    * @param features the size of a row
-   * @throws IllegalArgumentException unless both are at least 1
+   * @throws IllegalArgumentException unless both are at least 1 and no more than an array can hold,
+   *     2<sup>31</sup> - 9
    */
   public static EmbeddingBagBuilder builder(int vocabulary, int features) {
     return new EmbeddingBagBuilder(
-        Check.atLeast(1, "vocabulary", vocabulary), Check.atLeast(1, "features", features));
+        Check.dimension("vocabulary", vocabulary), Check.dimension("features", features));
   }
 
   /** How many rows the table has. */

@@ -83,7 +83,7 @@ final class Growth {
   private LayerMemory added(int n, FloatTensor x) {
     Check.atLeast(1, "n", n);
     int outputs = table.outputs();
-    if (n > Integer.MAX_VALUE - 8 - outputs) {
+    if (n > Check.LARGEST_ARRAY - outputs) {
       throw new IllegalArgumentException(
           "n: " + outputs + " outputs and " + n + " more are more than 2^31 - 9");
     }
@@ -133,7 +133,7 @@ final class Growth {
       return table.slots();
     }
     long each = (needed - 1) / table.classes() + 1;
-    return (int) Math.min(Integer.MAX_VALUE, each + Math.max(1, each / ROOM));
+    return (int) Math.min(Check.LARGEST_ARRAY, each + Math.max(1, each / ROOM));
   }
 
   /** The assignment once each of some outputs is the next one of its class. */
@@ -359,11 +359,11 @@ final class Growth {
 
   private static LayerMemory inNewMemory(
       LayerMemory memory, ClassAssignment classes, Content content) {
-    SoftmaxParameters fresh = null;
     LayerMemory result = null;
     try (Lease lease = memory.lease();
         LayerState.Kept state = memory.state().hold()) {
-      fresh = SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
+      SoftmaxParameters fresh =
+          SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
       result = memory.with(classes, fresh);
       result.state().reset(state.kind());
       content.fill(state, fresh.storage(), result.state());
@@ -371,8 +371,6 @@ final class Growth {
     } catch (Throwable e) {
       if (result != null) {
         result.close();
-      } else if (fresh != null) {
-        fresh.close();
       }
       throw e;
     }

@@ -44,8 +44,8 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
    *
    * @param features the size of a row of x
    * @param outputs how many outputs there are
-   * @throws IllegalArgumentException unless both are at least 1, and there are no more outputs than
-   *     an array can hold, 2<sup>31</sup> - 9
+   * @throws IllegalArgumentException unless both are at least 1 and no more than an array can hold,
+   *     2<sup>31</sup> - 9
    */
   public static HierarchicalSoftmaxBuilder builder(int features, int outputs) {
     return new HierarchicalSoftmaxBuilder(features, outputs);

@@ -24,8 +24,8 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
 
   LayerBuilder(Link link, int features, int outputs) {
     this.link = link;
-    this.features = Check.atLeast(1, "features", features);
-    this.outputs = ClassAssignment.requireOutputs(outputs);
+    this.features = Check.dimension("features", features);
+    this.outputs = Check.dimension("outputs", outputs);
   }
 
   abstract B self();
@@ -93,9 +93,9 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
    */
   public L build() {
     ClassAssignment assignment = orDefault();
-    return layer(
-        assignment,
-        SoftmaxParameters.random(features, assignment.classCount(), assignment.slots(), seed));
+    SoftmaxParameters random =
+        SoftmaxParameters.random(features, assignment.classCount(), assignment.slots(), seed);
+    return layer(LayerMemory.owning(features, assignment, workers, random, link));
   }
 
   /**
@@ -107,17 +107,15 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
    */
   public L build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
     ClassAssignment assignment = orDefault();
-    return layer(
-        assignment,
+    SoftmaxParameters given =
         new SoftmaxParameters(W1, b1, W2, b2)
             .require(features, assignment.classCount(), assignment.slots())
-            .requireApart());
+            .requireApart();
+    return layer(new LayerMemory(features, assignment, workers, given, link));
   }
 
-  private L layer(ClassAssignment assignment, SoftmaxParameters parameters) {
-    return layer(
-        new LayerContent(
-            new LayerMemory(features, assignment, workers, parameters, link), Map.of(), 0, labels));
+  private L layer(LayerMemory memory) {
+    return layer(new LayerContent(memory, Map.of(), 0, labels));
   }
 
   /** The classes that were given, or the default. */

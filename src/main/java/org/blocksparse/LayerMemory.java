@@ -77,14 +77,29 @@ final class LayerMemory implements AutoCloseable {
     this.softmax = new TwoLevelSoftmax(workers.engine(), link, storage, sizes, valid);
   }
 
+  /** With parameters made for it: if there is no memory for the rest, they are closed. */
+  static LayerMemory owning(
+      int features,
+      ClassAssignment assignment,
+      Workers workers,
+      SoftmaxParameters fresh,
+      Link link) {
+    try {
+      return new LayerMemory(features, assignment, workers, fresh, link);
+    } catch (Throwable e) {
+      fresh.close();
+      throw e;
+    }
+  }
+
   /** The same parameters and state, whose outputs live elsewhere; {@link #closeTables} follows. */
   LayerMemory with(ClassAssignment other) {
     return new LayerMemory(features, other, workers, parameters, link(), state);
   }
 
-  /** Other parameters of the same layer, without state. */
-  LayerMemory with(ClassAssignment other, SoftmaxParameters others) {
-    return new LayerMemory(features, other, workers, others, link());
+  /** New parameters of the same layer, without state. */
+  LayerMemory with(ClassAssignment other, SoftmaxParameters fresh) {
+    return owning(features, other, workers, fresh, link());
   }
 
   int features() {

@@ -145,10 +145,10 @@ final class ModelFile {
         : SafeTensorsReader.map(file, memory == LoadOptions.Memory.COPY_ON_WRITE);
   }
 
-  /** A dimension that must be at least 1 and countable in 31 bits. */
+  /** A dimension of a layer, as {@link Check#dimension} allows it. */
   static int dimension(TensorEntry entry, int axis) throws MalformedException {
     long dim = entry.dims()[axis];
-    if (dim < 1 || dim > Integer.MAX_VALUE - 8) {
+    if (dim < 1 || dim > Check.LARGEST_ARRAY) {
       throw new MalformedException(
           entry.name(),
           "dimension " + axis + " of " + Shape.of(entry.dims()) + " is 0 or too large");
@@ -221,7 +221,7 @@ final class ModelFile {
       Storage mappedW2 = mapped ? reader.mapElements(weights.w2()) : null;
       ClassAssignment classes = classes(reader.readInts(classOf), reader.readInts(slotOf), sizes);
       LayerMemory memory =
-          new LayerMemory(
+          LayerMemory.owning(
               sizes.features(),
               classes,
               options.workers(),

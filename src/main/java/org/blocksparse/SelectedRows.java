@@ -43,7 +43,11 @@ record SelectedRows(String side, int batch, int window, int count) {
    *     iSize)", for instance
    */
   void require(String name, FloatTensor tensor, String words, long size) {
-    Check.shape(name, tensor, wordsOf(words), shape(size));
+    if (isRagged()) {
+      Check.shape(name, tensor, wordsOf(words), count, size);
+    } else {
+      Check.shape(name, tensor, words, batch, window, size);
+    }
   }
 
   /** The shape of a tensor with a number for each of these rows. */

@@ -94,7 +94,7 @@ public final class Shape {
     return format(dims);
   }
 
-  private static String format(long[] dims) {
+  static String format(long[] dims) {
     StringJoiner joiner = new StringJoiner(", ", "(", ")");
     for (long dim : dims) {
       joiner.add(Long.toString(dim));

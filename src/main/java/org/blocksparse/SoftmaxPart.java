@@ -70,8 +70,8 @@ public final class SoftmaxPart implements AutoCloseable {
       own = ClassAssignment.of(new int[size], inOrder(size), 1, classes.slots());
     }
     SoftmaxParameters parameters = SoftmaxParameters.zeros(features, own.classCount(), own.slots());
-    LayerMemory memory = new LayerMemory(features, own, workers, parameters, Link.SOFTMAX);
-    return new SoftmaxPart(number, memory);
+    return new SoftmaxPart(
+        number, LayerMemory.owning(features, own, workers, parameters, Link.SOFTMAX));
   }
 
   private static int[] inOrder(int size) {

@@ -48,7 +48,8 @@ public final class Workers {
    * Helpers from an executor.
    *
    * @param executor runs the helpers; stays the caller's
-   * @param maxWorkers the most threads that work on one operation, the calling one included
+   * @param maxWorkers the most threads that work on one operation, the calling one included; more
+   *     than 64, or four for each processor if that is more, are never asked for
    * @throws IllegalArgumentException if {@code maxWorkers} is less than 1
    */
   public static Workers of(Executor executor, int maxWorkers) {

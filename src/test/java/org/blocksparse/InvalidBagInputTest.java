@@ -215,6 +215,21 @@ final class InvalidBagInputTest extends InvalidInput {
         "features: expected at least 1 but was 0",
         new World(),
         w -> EmbeddingBag.builder(2, 0));
+    String tooMany = ": expected at most 2147483639 but was 2147483640";
+    add(
+        cases,
+        "most vocabulary",
+        ARGUMENT,
+        "vocabulary" + tooMany,
+        new World(),
+        w -> EmbeddingBag.builder(Integer.MAX_VALUE - 7, 2));
+    add(
+        cases,
+        "most features",
+        ARGUMENT,
+        "features" + tooMany,
+        new World(),
+        w -> EmbeddingBag.builder(2, Integer.MAX_VALUE - 7));
     add(cases, "mode null", NULL, "mode", new World(), w -> EmbeddingBag.builder(1, 1).mode(null));
     add(
         cases,

@@ -46,7 +46,7 @@ final class InvalidClassInputTest extends InvalidInput {
     int most = Integer.MAX_VALUE;
     String tooMany = "outputs: expected at most 2147483639 but was 2147483647";
     add(cases, "contiguous most", ARGUMENT, tooMany, w -> ClassAssignment.contiguous(most, 9));
-    add(cases, "builder most", ARGUMENT, tooMany, w -> HierarchicalSoftmax.builder(most, most));
+    add(cases, "builder most", ARGUMENT, tooMany, w -> HierarchicalSoftmax.builder(1, most));
     String noOutputs = "outputs: expected at least 1 but was ";
     add(cases, "contiguous none", ARGUMENT, noOutputs + 0, w -> ClassAssignment.contiguous(0, 1));
     add(cases, "contiguous -3", ARGUMENT, noOutputs + -3, w -> ClassAssignment.contiguous(-3, 1));

@@ -298,6 +298,12 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         w -> LabelTree.builder(0, 9));
     add(
         cases,
+        "features most",
+        ARGUMENT,
+        "features: expected at most 2147483639 but was 2147483640",
+        w -> LabelTree.builder(Integer.MAX_VALUE - 7, 9));
+    add(
+        cases,
         "no outputs",
         ARGUMENT,
         "outputs: expected at least 1 but was 0",

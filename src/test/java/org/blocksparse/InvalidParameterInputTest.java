@@ -35,6 +35,12 @@ final class InvalidParameterInputTest extends InvalidSoftmaxInput {
           "outputs" + message,
           w -> HierarchicalSoftmax.builder(1, bad));
     }
+    add(
+        cases,
+        "features most",
+        ARGUMENT,
+        "features: expected at most 2147483639 but was 2147483640",
+        w -> HierarchicalSoftmax.builder(Integer.MAX_VALUE - 7, 1));
     add(cases, "classes null", NULL, "classes", w -> builder().classes((ClassAssignment) null));
     add(cases, "workers null", NULL, "workers", w -> builder().workers(null));
     add(

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 
@@ -121,6 +122,23 @@ final class InvalidProductInputTest extends InvalidOperationInput {
               w -> BlockPlan.of(w.i("inputIdx"), w.i("outputIdx"), 8, 7)));
 
   private static void addPlans(List<Case> cases) {
+    addMostBlocks(
+        cases,
+        "of floats",
+        plan -> {
+          try (FloatTensor none = FloatTensor.zeros(0, 0, 6, 5)) {
+            SparseBlockDot.apply(none, none, none, plan);
+          }
+        });
+    addMostBlocks(
+        cases,
+        "of 16 bits",
+        plan -> {
+          try (FloatTensor none = FloatTensor.zeros(0, 0, 6, 5);
+              Weights narrow = Weights.of(none, ElementType.BFLOAT16)) {
+            SparseBlockDot.apply(narrow, none, none, plan);
+          }
+        });
     add(
         cases,
         "dimension beyond BLAS",
@@ -172,6 +190,22 @@ final class InvalidProductInputTest extends InvalidOperationInput {
         w -> {
           try (BlockPlan plan = BlockPlan.of(w.i("ints"), w.i("ints"), 7, 7)) {
             plan.withWorkers(null);
+          }
+        });
+  }
+
+  /** A plan of more blocks than there can be weights of is refused with those that there are. */
+  private static void addMostBlocks(List<Case> cases, String what, Consumer<BlockPlan> product) {
+    int most = Integer.MAX_VALUE;
+    add(
+        cases,
+        "a plan of the most blocks with weights " + what,
+        ARGUMENT,
+        "W: expected (iBlocks, oBlocks, iSize, oSize) = (2147483647, 2147483647, 6, 5)"
+            + " but was (0, 0, 6, 5)",
+        w -> {
+          try (BlockPlan plan = BlockPlan.of(w.i("ints"), w.i("ints"), most, most)) {
+            product.accept(plan);
           }
         });
   }

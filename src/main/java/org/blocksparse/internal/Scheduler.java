@@ -43,6 +43,13 @@ public final class Scheduler {
 
   private static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
 
+  /**
+   * Workers of one operation, however many are allowed and tasks there are: more than could run, so
+   * that it limits only executors without a limit of their own. Each worker is a place in their
+   * queue, or a thread, and the caller does not work before it has asked for all.
+   */
+  private static final int MOST_WORKERS = Math.max(64, 4 * PROCESSORS);
+
   /** Threads that are in an operation large enough for helpers, of any scheduler. */
   private static final AtomicInteger CALLERS = new AtomicInteger();
 
@@ -87,7 +94,7 @@ public final class Scheduler {
     if (tasks == 0) {
       return;
     }
-    int workers = work < INLINE_WORK ? 1 : Math.min(maxWorkers, tasks);
+    int workers = work < INLINE_WORK ? 1 : Math.min(Math.min(maxWorkers, MOST_WORKERS), tasks);
     if (workers == 1) {
       body.run(0, tasks);
       return;

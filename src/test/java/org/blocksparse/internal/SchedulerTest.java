@@ -400,6 +400,16 @@ final class SchedulerTest {
     assertEquals(Math.max(1, processors / 2) - 1 + 2 * processors - 1, helpers.get());
   }
 
+  /** Without a limit of its own, an operation of very many tasks does not fill the executor. */
+  @Test
+  void helpersAreFewHoweverManyAreAllowed() {
+    int processors = Runtime.getRuntime().availableProcessors();
+    AtomicInteger helpers = new AtomicInteger();
+    Executor counting = task -> helpers.incrementAndGet();
+    assertEachOnce(new Scheduler(counting, Integer.MAX_VALUE), 1_000_000, LARGE);
+    assertEquals(Math.max(64, 4 * processors) - 1, helpers.get());
+  }
+
   /** A helper that the executor runs late finds the operation over. */
   @Test
   void lateHelpersDoNothing() {

@@ -22,8 +22,7 @@ public final class SampleBags implements AutoCloseable {
     this.samples = inputs.batch();
     this.inputs = inputs.elements();
     this.outputs = outputs.elements();
-    int[] packed =
-        new int[Math.toIntExact(2L * (samples + 1L) + this.inputs + (long) this.outputs)];
+    int[] packed = new int[length(samples, this.inputs, this.outputs)];
     int outputOffsets = samples + 1 + this.inputs;
     boolean one = true;
     for (int s = 0; s < samples; s++) {
@@ -40,7 +39,25 @@ public final class SampleBags implements AutoCloseable {
     memory.putInts(0, packed, 0, packed.length);
   }
 
-  /** The bags of a plan. */
+  /**
+   * The elements of a packed array.
+   *
+   * @throws IllegalArgumentException if it is too long for one
+   */
+  static int length(int samples, int inputs, int outputs) {
+    long length = 2 * (samples + 1L) + inputs + outputs;
+    if (length > GemmSchedule.MOST_ELEMENTS) {
+      throw GemmSchedule.tooLong(
+          "%d samples of %d inputs and %d outputs".formatted(samples, inputs, outputs));
+    }
+    return (int) length;
+  }
+
+  /**
+   * The bags of a plan.
+   *
+   * @throws IllegalArgumentException if they are too long for an array
+   */
   public static SampleBags of(SampleWindows inputs, SampleWindows outputs) {
     return new SampleBags(inputs, outputs);
   }
