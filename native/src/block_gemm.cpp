@@ -109,19 +109,19 @@ constexpr int32_t kQueuedPairs = 128;
 constexpr int64_t kSmallBlock = 4096;
 constexpr int64_t kSmallTransposedBlock = 1024;
 
-// Pairs of two blocks, in the mean, that are few rows. Tiles of AVX-512 are as wide as a small
-// block, and gain from a second row unless the block is very small.
+// Twice the rows of a block, in the mean of a chunk, that are few. AVX-512's tiles are as wide as a
+// small block, and gain from a second row unless the block is very small.
 constexpr int64_t kVerySmallBlock = 1024;
-constexpr int32_t kFewOfTwoBlocks = 6;
-constexpr int32_t kFewOfTwoForWideTiles = 3;
+constexpr int64_t kTwiceFewRows = 6;
+constexpr int64_t kTwiceFewRowsForWideTiles = 3;
 
 // Rows up to which products with a transposed block of any size are dot products.
 constexpr int32_t kLeastDotRows = 2;
 
 // Whether the blocks of a chunk have few rows, and each has one.
-bool has_few_rows(const gemm_schedule& plan, const gemm_chunk& chunk, int64_t few_pairs) {
+bool has_few_rows(const gemm_schedule& plan, const gemm_chunk& chunk, int64_t twice_few_rows) {
   const indices starts = {plan.pair_start + chunk.segment_begin, chunk.segment_count + 1};
-  return starts[chunk.segment_count] - starts[0] <= few_pairs * chunk.segment_count / 2 &&
+  return starts[chunk.segment_count] - starts[0] <= twice_few_rows * chunk.segment_count / 2 &&
          rises(starts);
 }
 
@@ -325,15 +325,15 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
   const int64_t most = call.w_transposed ? kSmallTransposedBlock : kSmallBlock;
   const int64_t elements = int64_t{call.k} * n;
   const bool small = call.k > 0 && elements <= most;
-  const int32_t few_pairs = isa == BLOCKSPARSE_AVX512 && elements > kVerySmallBlock
-                                ? kFewOfTwoForWideTiles
-                                : kFewOfTwoBlocks;
+  const int64_t twice_few_rows = isa == BLOCKSPARSE_AVX512 && elements > kVerySmallBlock
+                                     ? kTwiceFewRowsForWideTiles
+                                     : kTwiceFewRows;
   pair_queue queue(call);
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     const gemm_chunk chunk = call.plan.chunk(i);
     if (goes_to_blas(path, isa, what, pairs_per_segment(call.plan, chunk), call.k, n)) {
       run_on_blas(call, chunk);
-    } else if (!small || !has_few_rows(call.plan, chunk, few_pairs)) {
+    } else if (!small || !has_few_rows(call.plan, chunk, twice_few_rows)) {
       run_on_tiles(call, chunk, first_block(call, i + 1), INT32_MAX);
     } else if (call.w_type == element_type::float32) {
       queue.add(chunk);

@@ -274,6 +274,10 @@ void check_paths() {
     const std::string words = blocksparse_path_words(isa, BLOCKSPARSE_PATH_AUTO);
     CHECK(may == (words.rfind("OpenBLAS for gradients of W", 0) == 0));
     CHECK(words.size() > 20 && words.size() < 159);  // whole
+    if (isa == BLOCKSPARSE_PORTABLE) {
+      CHECK(words.find("with 16 rows or more of a block of 128 x 128 or more") != words.npos);
+      CHECK(words.find("other products with 64 rows or more") != words.npos);
+    }
     bool any = false;
     for (const int32_t m : sizes) {
       for (const int32_t n : sizes) {

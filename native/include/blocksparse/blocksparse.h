@@ -317,12 +317,11 @@ BLOCKSPARSE_API int32_t blocksparse_block_outer_f32(
     int64_t scratch_length);
 
 /*
- * For each row r of chunks [chunk_begin, chunk_end), in the order of the schedule:
+ * For each chunk of [chunk_begin, chunk_end), in order, with its rows r in their order:
  *
- *   o[write_block] += alpha * y[r]
+ *   o[write_block] += sum of alpha * y[r]
  *
- * the gradient of a bias. The rows of a chunk are added up before o is. Calls that run at the same
- * time must not share a write_block.
+ * the gradient of a bias. Calls that run at the same time must not share a write_block.
  *
  * schedule      GEMM schedule; its rows are the rows of y, its segments and pairs are not looked at
  * n             size of a row

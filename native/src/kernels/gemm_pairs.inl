@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products of small blocks with a row or two each, pair by pair: c += a * w. See all_kernels.inl.
+// Products of small blocks with few rows each, pair by pair: c += a * w. See all_kernels.inl.
 //
 // To choose a tile for such a product takes longer than the product, and most of that for branches
 // that no processor can foresee: how many rows a block has. Here nothing is chosen between one pair
 // and the next, so that several are computed at the same time, each of them a chain of additions
-// that would have to wait for itself. Blocks are fetched a few pairs ahead.
+// that would have to wait for itself. Blocks are fetched one or a few pairs ahead.
 //
 // Each element has the bits that the tiles, or the dot products, make of it.
 

@@ -106,7 +106,8 @@ public final class Optimizer {
    * and row of b2, and that of each block of other weights and biases, each on its own, is scaled
    * down to this Euclidean length if it is longer. (A norm over all of them together would be known
    * only when all classes are done, and their blocks long out of the cache.) A length beyond the
-   * largest float is taken as the largest float, so that what is left is longer than this.
+   * largest float is taken as the largest float: such a gradient stays longer than {@code
+   * newMaxNorm}.
    *
    * @param newMaxNorm positive; infinite: no limit
    * @throws IllegalArgumentException if it is not positive

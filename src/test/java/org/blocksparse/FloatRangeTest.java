@@ -225,7 +225,7 @@ final class FloatRangeTest {
     }
   }
 
-  /** The mean is kept within the root of what is kept of squares, or it would outlast them. */
+  /** What is kept of means has a bound as what is kept of squares has, or it would outlast them. */
   @ParameterizedTest
   @MethodSource("kernels")
   void adam_afterAGradientWhoseSquareIsNoFloat_makesNoLeap(KernelsUnderTest kernels) {

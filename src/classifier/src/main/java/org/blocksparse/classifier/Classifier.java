@@ -48,8 +48,8 @@ import org.blocksparse.Workers;
  * <p><b>Threads.</b> Any number of threads may use a classifier at the same time.
  *
  * <p><b>Lifetime.</b> The model is in native memory, which {@link #close} frees as soon as no call
- * uses it, or the garbage collector if it is never called. Whoever has something predicted after
- * that gets an {@link IllegalStateException}.
+ * uses it, or the garbage collector if it is never called. To predict after that throws {@link
+ * IllegalStateException}.
  */
 public final class Classifier implements AutoCloseable {
   /** Rows that are computed together where there are many. */
