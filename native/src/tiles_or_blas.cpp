@@ -24,9 +24,9 @@ constexpr int32_t kSmallSide = 128;
 constexpr int64_t kSmallBlock = int64_t{kSmallSide} * kSmallSide;
 constexpr int32_t kSomePairs = 16;
 
-// Portable tiles run where AVX2 is missing. OpenBLAS has kernels for AVX there, which are 1.2 to 2.7
-// times as fast from these rows on, and for SSE, which take 0.6 to 1.3 times as long as the tiles.
-// For fewer rows or smaller blocks there is less to win than to lose.
+// Portable tiles run where AVX2 is missing. OpenBLAS has kernels for AVX there, which are 1.2 to
+// 2.7 times as fast from these rows on, and for SSE, which take 0.6 to 1.3 times as long as the
+// tiles. For fewer rows or smaller blocks there is less to win than to lose.
 constexpr int32_t kManyRows = 64;
 
 bool auto_goes_to_blas(int32_t isa, operation what, int32_t rows, int64_t block) {
