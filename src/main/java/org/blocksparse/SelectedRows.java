@@ -33,7 +33,11 @@ record SelectedRows(String side, int batch, int window, int count) {
 
   /** The shape of a tensor of these rows, of {@code size} elements each. */
   Shape shape(long size) {
-    return isRagged() ? Shape.of(count, size) : Shape.of(batch, window, size);
+    return Shape.of(dimensions(size));
+  }
+
+  private long[] dimensions(long size) {
+    return isRagged() ? new long[] {count, size} : new long[] {batch, window, size};
   }
 
   /**
@@ -43,11 +47,7 @@ record SelectedRows(String side, int batch, int window, int count) {
    *     iSize)", for instance
    */
   void require(String name, FloatTensor tensor, String words, long size) {
-    if (isRagged()) {
-      Check.shape(name, tensor, wordsOf(words), count, size);
-    } else {
-      Check.shape(name, tensor, words, batch, window, size);
-    }
+    Check.shape(name, tensor, wordsOf(words), dimensions(size));
   }
 
   /** The shape of a tensor with a number for each of these rows. */

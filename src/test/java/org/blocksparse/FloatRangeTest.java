@@ -174,17 +174,20 @@ final class FloatRangeTest {
     }
   }
 
+  private static HierarchicalSoftmax small(KernelsUnderTest kernels) {
+    return HierarchicalSoftmax.builder(FEATURES, 12)
+        .classes(4)
+        .workers(kernels.workers())
+        .seed(3)
+        .build();
+  }
+
   @Tag("xcheck")
   @ParameterizedTest
   @MethodSource("kernels")
   void gradients_whoseSquaresAreNoFloats_areClipped(KernelsUnderTest kernels) {
     for (float size : new float[] {1e20f, 1e30f}) {
-      try (HierarchicalSoftmax layer =
-              HierarchicalSoftmax.builder(FEATURES, 12)
-                  .classes(4)
-                  .workers(kernels.workers())
-                  .seed(3)
-                  .build();
+      try (HierarchicalSoftmax layer = small(kernels);
           FloatTensor x =
               FloatTensor.of(new float[] {size, -size, size, size, -size}, 1, FEATURES)) {
         float[] before = layer.W1().toArray();
@@ -206,12 +209,7 @@ final class FloatRangeTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void adam_withATinyEpsilon_leavesWhatHasNoGradient(KernelsUnderTest kernels) {
-    try (HierarchicalSoftmax layer =
-            HierarchicalSoftmax.builder(FEATURES, 12)
-                .classes(4)
-                .workers(kernels.workers())
-                .seed(3)
-                .build();
+    try (HierarchicalSoftmax layer = small(kernels);
         FloatTensor x = FloatTensor.zeros(1, FEATURES);
         IntTensor target = IntTensor.of(new int[] {7}, 1)) {
       float[] W1 = layer.W1().toArray();
@@ -229,12 +227,7 @@ final class FloatRangeTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void adam_afterAGradientWhoseSquareIsNoFloat_makesNoLeap(KernelsUnderTest kernels) {
-    try (HierarchicalSoftmax layer =
-            HierarchicalSoftmax.builder(FEATURES, 12)
-                .classes(4)
-                .workers(kernels.workers())
-                .seed(3)
-                .build();
+    try (HierarchicalSoftmax layer = small(kernels);
         FloatTensor huge = FloatTensor.of(new float[] {1e30f, -1e30f, 0, 1e25f, 1}, 1, FEATURES);
         FloatTensor none = FloatTensor.zeros(1, FEATURES);
         IntTensor target = IntTensor.of(new int[] {7}, 1)) {

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.schedule;
 
 import java.util.Arrays;
+import java.util.function.Supplier;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
@@ -104,18 +105,23 @@ public final class GemmSchedule implements AutoCloseable {
      * @throws IllegalArgumentException if it is too long for one
      */
     int arrayLength() {
-      if (length() > MOST_ELEMENTS) {
-        throw tooLong("%d rows and %d pairs in %d chunks".formatted(rows, pairs, chunks));
-      }
-      return (int) length();
+      return GemmSchedule.arrayLength(
+          length(), () -> "%d rows and %d pairs in %d chunks".formatted(rows, pairs, chunks));
     }
   }
 
-  /** Says that a schedule of this content is too long for an array. */
-  static IllegalArgumentException tooLong(String content) {
-    return new IllegalArgumentException(
-        "%s need more than the %d numbers of one schedule; split the batch"
-            .formatted(content, MOST_ELEMENTS));
+  /**
+   * The length of a schedule of this content, as that of an array.
+   *
+   * @throws IllegalArgumentException if it is too long for one
+   */
+  static int arrayLength(long length, Supplier<String> content) {
+    if (length > MOST_ELEMENTS) {
+      throw new IllegalArgumentException(
+          "%s need more than the %d numbers of one schedule; split the batch"
+              .formatted(content.get(), MOST_ELEMENTS));
+    }
+    return (int) length;
   }
 
   private final Storage packed;

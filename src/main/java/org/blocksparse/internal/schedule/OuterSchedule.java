@@ -42,11 +42,9 @@ public final class OuterSchedule implements AutoCloseable {
    * @throws IllegalArgumentException if it is too long for one
    */
   private static int length(int blocks, int pairs) {
-    long length = HEADER + 3L * blocks + 1 + 2L * pairs;
-    if (length > GemmSchedule.MOST_ELEMENTS) {
-      throw GemmSchedule.tooLong("%d pairs in %d blocks".formatted(pairs, blocks));
-    }
-    return (int) length;
+    return GemmSchedule.arrayLength(
+        HEADER + 3L * blocks + 1 + 2L * pairs,
+        () -> "%d pairs in %d blocks".formatted(pairs, blocks));
   }
 
   private static int maxPairs(int[] head, int blocks) {

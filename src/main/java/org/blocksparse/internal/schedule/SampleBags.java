@@ -45,12 +45,9 @@ public final class SampleBags implements AutoCloseable {
    * @throws IllegalArgumentException if it is too long for one
    */
   static int length(int samples, int inputs, int outputs) {
-    long length = 2 * (samples + 1L) + inputs + outputs;
-    if (length > GemmSchedule.MOST_ELEMENTS) {
-      throw GemmSchedule.tooLong(
-          "%d samples of %d inputs and %d outputs".formatted(samples, inputs, outputs));
-    }
-    return (int) length;
+    return GemmSchedule.arrayLength(
+        2 * (samples + 1L) + inputs + outputs,
+        () -> "%d samples of %d inputs and %d outputs".formatted(samples, inputs, outputs));
   }
 
   /**
