@@ -109,8 +109,9 @@ constexpr int32_t kQueuedPairs = 128;
 constexpr int64_t kSmallBlock = 4096;
 constexpr int64_t kSmallTransposedBlock = 1024;
 
-// Twice the rows of a block, in the mean of a chunk, that are few. AVX-512's tiles are as wide as a
-// small block, and gain from a second row unless the block is very small.
+// Twice the rows of a block, in the mean of a chunk, that are few. Tiles that are as wide as a small
+// block gain from a second row unless the block is very small.
+constexpr int32_t kWideTile = 64;
 constexpr int64_t kVerySmallBlock = 1024;
 constexpr int64_t kTwiceFewRows = 6;
 constexpr int64_t kTwiceFewRowsForWideTiles = 3;
@@ -325,9 +326,10 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
   const int64_t most = call.w_transposed ? kSmallTransposedBlock : kSmallBlock;
   const int64_t elements = int64_t{call.k} * n;
   const bool small = call.k > 0 && elements <= most;
-  const int64_t twice_few_rows = isa == BLOCKSPARSE_AVX512 && elements > kVerySmallBlock
-                                     ? kTwiceFewRowsForWideTiles
-                                     : kTwiceFewRows;
+  const int64_t twice_few_rows =
+      call.kernels->tile_columns >= kWideTile && elements > kVerySmallBlock
+          ? kTwiceFewRowsForWideTiles
+          : kTwiceFewRows;
   pair_queue queue(call);
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     const gemm_chunk chunk = call.plan.chunk(i);

@@ -75,9 +75,10 @@ void run_on_blas(const outer_part& p, float* scratch, int64_t scratch_length) {
   product.multiply(p.x_rows, p.y_rows);
 }
 
+constexpr int32_t kLineFloats = 16;  // of a cache line
+
 // Whether a part is written once, as whole and aligned cache lines, and not read again soon.
 bool may_stream(const outer_part& p) {
-  constexpr int64_t kLineFloats = 16;
   return p.beyond_caches && !p.accumulate && p.x_rows.count <= kMostPairs &&
          p.n % kLineFloats == 0 && p.ldo % kLineFloats == 0 &&
          reinterpret_cast<uintptr_t>(p.o) % (kLineFloats * sizeof(float)) == 0;
@@ -109,8 +110,17 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
   }
 }
 
-// Elements of a block up to which a few pairs are taken all at once.
-constexpr int64_t kSmallBlock = 1024;
+// Elements of a block up to which a few pairs are taken all at once, down the rows of a tile's
+// columns. Narrow tiles write less than a cache line of each, which costs more in memory than in
+// the caches.
+constexpr int64_t kSmallBlock = 4096;
+constexpr int64_t kVerySmallBlock = 1024;
+
+bool is_small(const outer_part& p, const kernel_table& kernels) {
+  const int64_t elements = int64_t{p.m} * p.n;
+  return elements <= kVerySmallBlock ||
+         (elements <= kSmallBlock && (kernels.tile_columns >= kLineFloats || !p.beyond_caches));
+}
 
 // What is the same for all blocks of a call.
 outer_pairs_work few_pairs_of(const outer_part& p) {
@@ -233,7 +243,7 @@ struct outer_call {
     // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
     const bool on_blas =
         alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n);
-    const bool are_few = block.x.count <= kFewPairs && int64_t{part.m} * part.n <= kSmallBlock;
+    const bool are_few = block.x.count <= kFewPairs && is_small(part, *kernels);
     // Tiles look at their sums themselves.
     if ((on_blas || are_few) && sums_may_overflow(*kernels, part)) {
       run_in_double(part);

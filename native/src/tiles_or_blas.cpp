@@ -19,9 +19,11 @@ constexpr int64_t kLargeBlock = int64_t{kLargeSide} * kLargeSide;
 constexpr int32_t kManyPairs = 32;
 
 // OpenBLAS has kernels of its own for small products on AVX-512. Our tiles are as fast or faster
-// while there are few outer products to a block, but for Zen 4's.
+// while there are few outer products to a block, or the block is smaller than that.
 constexpr int32_t kSmallSide = 128;
 constexpr int64_t kSmallBlock = int64_t{kSmallSide} * kSmallSide;
+constexpr int32_t kSmallestSide = 32;
+constexpr int64_t kSmallestBlock = int64_t{kSmallestSide} * kSmallestSide;
 constexpr int32_t kSomePairs = 16;
 
 // Portable tiles run where AVX2 is missing. OpenBLAS has kernels for AVX there, which are 1.2 to
@@ -36,8 +38,8 @@ bool auto_goes_to_blas(int32_t isa, operation what, int32_t rows, int64_t block)
     case BLOCKSPARSE_AVX2:
       return what == operation::outer && block >= kLargeBlock && rows >= kManyPairs;
     case BLOCKSPARSE_AVX512:
-      return what == operation::outer && block <= kSmallBlock &&
-             (rows >= kSomePairs || has_narrow_avx512());
+      return what == operation::outer && kSmallestBlock <= block && block <= kSmallBlock &&
+             rows >= kSomePairs;
     default:
       return false;
   }
@@ -73,9 +75,9 @@ const char* auto_words(int32_t isa) {
     }
     case BLOCKSPARSE_AVX512: {
       static const words text =
-          say("OpenBLAS for gradients of W with %d rows or more of a block of up to %d x %d, "
+          say("OpenBLAS for gradients of W with %d rows or more of a block of %d x %d to %d x %d, "
               "register tiles for the rest",
-              has_narrow_avx512() ? 1 : kSomePairs, kSmallSide, kSmallSide);
+              kSomePairs, kSmallestSide, kSmallestSide, kSmallSide, kSmallSide);
       return text.data();
     }
     default:
@@ -112,7 +114,8 @@ bool may_go_to_blas(int32_t path, int32_t isa, operation what, int32_t size1, in
 int32_t blocksparse_may_use_blas(int32_t isa, int32_t path) {
   using namespace blocksparse;
   for (const operation what : {operation::forward, operation::transposed, operation::outer}) {
-    for (const int32_t size : {1, INT32_MAX}) {
+    // Of blocks of these sizes, one goes there if any does.
+    for (const int32_t size : {kSmallSide, INT32_MAX}) {
       if (may_go_to_blas(path, isa, what, size, size)) {
         return 1;
       }

@@ -31,7 +31,8 @@
 
 namespace {
 
-constexpr kernel_table kTable = {gemm,
+constexpr kernel_table kTable = {kTileColumns,
+                                 gemm,
                                  gemm_rounded,
                                  gemm_pairs,
                                  outer,

@@ -69,29 +69,9 @@ kernel_table avx512_kernels(int32_t best_isa) {
   return kernels;
 }
 
-// AMD's family 19h is Zen 3, which has no AVX-512, and Zen 4.
-bool is_zen4(int32_t best_isa) {
-  uint32_t eax, ebx, ecx, edx;
-  if (best_isa != BLOCKSPARSE_AVX512 || __get_cpuid(0, &eax, &ebx, &ecx, &edx) == 0 ||
-      ebx != signature_AMD_ebx || ecx != signature_AMD_ecx || edx != signature_AMD_edx) {
-    return false;
-  }
-  __get_cpuid(1, &eax, &ebx, &ecx, &edx);
-  return (eax >> 8 & 0xf) + (eax >> 20 & 0xff) == 0x19;
-}
-
 #endif
 
 }  // namespace
-
-bool has_narrow_avx512() {
-#if defined(__x86_64__)
-  static const bool narrow = is_zen4(detect_best_isa());
-  return narrow;
-#else
-  return false;
-#endif
-}
 
 const kernel_table* kernels_for(int32_t isa) {
 #if defined(__x86_64__)

@@ -12,11 +12,14 @@ struct dot_tile_task {
   block_of<Element> w;
   const row_tile* rows;
   int32_t column_begin, column_end;  // of c, which are rows of W
-  const Element* next;               // fetched during the last columns; NULL: nothing
+  const Element* next;               // fetched after column_end; NULL: nothing
 };
 
 // Rows of W that stay in the first-level cache for all row tiles.
 constexpr int32_t kDotStripe = 8;
+
+// How many tiles ahead W is fetched: memory takes as long as a few of them.
+constexpr int32_t kDotTilesAhead = 4;
 
 // Rows of W in a dot tile: as many as there are registers for sums, a power of 2.
 constexpr int32_t dot_columns(int32_t rows) {
@@ -104,15 +107,23 @@ struct dot_tile {
     }
   }
 
+  // Rows of this block, or of what is next.
+  INLINE static const Element* ahead_of(const dot_tile_task<Element>& t, int32_t column) {
+    const int64_t beyond = int64_t{column} + kDotTilesAhead * kColumns - t.column_end;
+    if (beyond >= 0 && t.next == nullptr) {
+      return t.w.data;
+    }
+    return beyond < 0 ? t.w.data + (t.column_end + beyond) * t.w.ld : t.next + beyond * t.w.ld;
+  }
+
   static void run(const dot_tile_task<Element>& t) {
-    const block_of<Element>& w = t.w;
     int32_t column = t.column_begin;
     for (; column <= t.column_end - 2 * kColumns; column += kColumns) {
-      run_columns(t, column, kColumns, kColumns - 1, w.data + (column + kColumns) * w.ld);
+      run_columns(t, column, kColumns, kColumns - 1, ahead_of(t, column));
     }
     for (int32_t width = 0; column < t.column_end; column += width) {
       width = least(t.column_end - column, kColumns);
-      run_columns(t, column, width, width - 1, t.next != nullptr ? t.next : w.data);
+      run_columns(t, column, width, width - 1, ahead_of(t, column));
     }
   }
 };

@@ -165,6 +165,8 @@ struct bag_work {
 };
 
 struct kernel_table {
+  int32_t tile_columns;  // of a register tile
+
   void (*gemm)(const gemm_work& work);
   // The same with a rounded to bfloat16, for blocks of bfloat16 that are not transposed.
   void (*gemm_rounded)(const gemm_work& work);
@@ -212,9 +214,6 @@ extern const kernel_table kAvx512Kernels;
 
 // The gemm_rounded of a processor with AMX-BF16, whose other kernels are those for AVX-512.
 void gemm_rounded_amx(const gemm_work& work);
-
-// Whether this processor has AVX-512 on data paths of 256 bits, as Zen 4 does: its tiles gain less.
-bool has_narrow_avx512();
 
 // The kernels of a blocksparse_isa; NULL if this build has none or this processor lacks it.
 const kernel_table* kernels_for(int32_t isa);

@@ -50,7 +50,10 @@ struct outer_pairs_tile {
         }
       }
       if constexpr (Output != kStream) {
-        __builtin_prefetch(next, 1, 3);
+        UNROLL
+        for (int32_t q = 0; q < Vectors * kWidth; q += kLineFloats) {
+          __builtin_prefetch(next + q, 1, 3);
+        }
       }
       write_sums<Vectors, Partial, Output>(o, sum, alpha, last);
       o += work.ldo;
