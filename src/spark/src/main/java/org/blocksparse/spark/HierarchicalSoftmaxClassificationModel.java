@@ -27,6 +27,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.Metadata;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
+import org.blocksparse.EmbeddingBag;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
 import scala.Option;
@@ -47,6 +48,11 @@ import scala.Option;
  * <p>Labels that {@link #withoutCol} lists for a row, as ints or strings, are left out of both;
  * probabilities stay those of the model, and strings that are no label leave out nothing.
  *
+ * <p>Where the file has an {@link EmbeddingBag} as well ({@link
+ * org.blocksparse.SaveOptions#withBag}), a row has as many features as the table of the bag has
+ * rows. Those that are not 0, in a vector of either kind or in an array, are the entries of the
+ * row, and their sum is what the softmax takes.
+ *
  * <p>The model is a file. Executors get it once for each application, and each JVM maps it once, so
  * that all of its tasks share the memory, which is outside of the heap. Rows are scored by up to
  * 1024 at a time.
@@ -63,6 +69,7 @@ public final class HierarchicalSoftmaxClassificationModel
   private final String uid;
   private final transient ModelBytes bytes;
   private final int features;
+  private final boolean hasBag;
   private final int outputs;
   private final boolean named;
 
@@ -75,11 +82,12 @@ public final class HierarchicalSoftmaxClassificationModel
   HierarchicalSoftmaxClassificationModel(String uid, ModelBytes bytes) throws IOException {
     this.uid = uid;
     this.bytes = bytes;
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
-      features = layer.features();
-      outputs = layer.outputs();
-      named = layer.hasLabels();
-      LabelTable.requireNamesOfAll("model", layer);
+    try (ModelLayers layers = bytes.layers()) {
+      features = layers.features();
+      hasBag = layers.bag() != null;
+      outputs = layers.layer().outputs();
+      named = layers.layer().hasLabels();
+      LabelTable.requireNamesOfAll("model", layers.layer());
     }
     setDefault(featuresCol(), "features");
     setDefault(predictionCol(), "prediction");
@@ -91,12 +99,14 @@ public final class HierarchicalSoftmaxClassificationModel
     uid = from.uid;
     bytes = from.bytes;
     features = from.features;
+    hasBag = from.hasBag;
     outputs = from.outputs;
     named = from.named;
   }
 
   /**
-   * A model of a file that {@link HierarchicalSoftmax#save} has written, of which a copy is made.
+   * A model of a file that {@link HierarchicalSoftmax#save} has written, of which a copy is made;
+   * if it was saved with a bag, this scores with both.
    *
    * @throws org.blocksparse.FileFormatException if the file does not hold one
    * @throws IOException if the file cannot be read
@@ -109,7 +119,7 @@ public final class HierarchicalSoftmaxClassificationModel
     }
   }
 
-  /** The number of features of a row. */
+  /** The number of features of a row; with a bag, that of the rows of its table. */
   public int numFeatures() {
     return features;
   }
@@ -126,6 +136,24 @@ public final class HierarchicalSoftmaxClassificationModel
    */
   public HierarchicalSoftmax layer() throws IOException {
     return HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped());
+  }
+
+  /** Whether an {@link EmbeddingBag} in the file makes the x of the layer of the features. */
+  public boolean hasBag() {
+    return hasBag;
+  }
+
+  /**
+   * The bag, mapped, on the driver. Close it.
+   *
+   * @throws IllegalStateException if there is none; see {@link #hasBag}
+   * @throws IOException if it cannot be mapped
+   */
+  public EmbeddingBag bag() throws IOException {
+    if (!hasBag) {
+      throw new IllegalStateException("bag: the model has none");
+    }
+    return EmbeddingBag.load(bytes.file(), LoadOptions.mapped());
   }
 
   /** The file of the model, which lives as long as this does. */

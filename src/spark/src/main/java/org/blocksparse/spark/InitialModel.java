@@ -10,7 +10,6 @@ import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Labels;
-import org.blocksparse.LoadOptions;
 
 /**
  * A model whose training goes on.
@@ -37,7 +36,13 @@ record InitialModel(
               + e.getMessage(),
           e);
     }
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
+    try (ModelLayers layers = bytes.layers()) {
+      if (layers.bag() != null) {
+        throw new IllegalArgumentException(
+            "initialModel: has an EmbeddingBag, which is not trained here: train both in one"
+                + " process, or save the softmax alone and give it sums of the bag as features");
+      }
+      HierarchicalSoftmax layer = layers.layer();
       if (layer.weightType() != ElementType.FLOAT32) {
         throw new IllegalArgumentException(
             "initialModel: its weights are "

@@ -16,7 +16,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
-import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LoadOptions;
 
 /**
  * The safetensors file of a model: a local file on the driver, which reaches executors in pieces
@@ -113,6 +113,15 @@ final class ModelBytes {
     return file;
   }
 
+  /**
+   * The layers of the file, mapped, on the driver. Close them.
+   *
+   * @throws IOException if the file does not hold a model
+   */
+  ModelLayers layers() throws IOException {
+    return ModelLayers.load(file, LoadOptions.mapped());
+  }
+
   /** The length of the file. */
   long size() {
     try {
@@ -168,7 +177,7 @@ final class ModelBytes {
      *
      * @throws UncheckedIOException if the file cannot be written or mapped
      */
-    HierarchicalSoftmax model() {
+    ModelLayers model() {
       return MappedModels.get(id, this::write);
     }
 

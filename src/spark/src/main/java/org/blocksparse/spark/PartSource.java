@@ -47,7 +47,7 @@ interface PartSource extends Serializable {
   record Trained(ModelBytes.Sent bytes) implements PartSource {
     @Override
     public Layer open() {
-      HierarchicalSoftmax model = bytes.model();
+      HierarchicalSoftmax model = bytes.model().layer();
       return new Layer() {
         @Override
         public ClassAssignment classes() {

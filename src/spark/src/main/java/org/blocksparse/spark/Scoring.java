@@ -22,12 +22,6 @@ import scala.collection.Seq;
 final class Scoring implements MapPartitionsFunction<Row, Row> {
   private static final long serialVersionUID = 1;
 
-  /** Rows that open the same class share the reading of its weights. */
-  private static final int BATCH = 1024;
-
-  /** The most values of a batch, 64 MiB of them. */
-  private static final int BATCH_VALUES = 1 << 24;
-
   /** How much of a row a message shows. */
   private static final int SHOWN = 100;
 
@@ -55,17 +49,15 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
   private final class Batches implements Iterator<Row> {
     private final Iterator<Row> rows;
     private final HierarchicalSoftmax layer;
-    private final int features;
-    private final float[] x;
+    private final FeatureBatch features;
     private final List<Row> batch = new ArrayList<>();
     private Iterator<Row> scored = List.<Row>of().iterator();
     private long done;
 
-    Batches(Iterator<Row> rows, HierarchicalSoftmax layer) {
+    Batches(Iterator<Row> rows, ModelLayers model) {
       this.rows = rows;
-      this.layer = layer;
-      this.features = layer.features();
-      this.x = new float[Math.max(1, Math.min(BATCH, BATCH_VALUES / features)) * features];
+      this.layer = model.layer();
+      this.features = model.newBatch();
     }
 
     @Override
@@ -87,10 +79,10 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
     private Iterator<Row> nextBatch() {
       batch.clear();
       List<int[]> without = new ArrayList<>();
-      while (rows.hasNext() && (batch.size() + 1) * features <= x.length) {
+      while (rows.hasNext() && !features.isFull()) {
         Row row = rows.next();
         try {
-          FeatureRow.read(row.get(columns.features()), x, batch.size() * features, features);
+          features.add(row.get(columns.features()));
         } catch (IllegalArgumentException e) {
           throw wrong(row, columns.features(), e);
         }
@@ -107,12 +99,10 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
     private List<Row> score(List<int[]> without) {
       int n = batch.size();
       Ranking ranking;
-      float[] values = n * features == x.length ? x : Arrays.copyOf(x, n * features);
-      try (FloatTensor rowsOfX = FloatTensor.of(values, n, features);
+      try (FloatTensor x = features.take();
           SparseRows left = columns.without() >= 0 ? SparseRows.of(without) : null) {
         ranking =
-            layer.topK(
-                rowsOfX, columns.k(), left == null ? Filter.without() : Filter.without(left));
+            layer.topK(x, columns.k(), left == null ? Filter.without() : Filter.without(left));
       }
       List<Row> result = new ArrayList<>(n);
       for (int i = 0; i < n; i++) {

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.apache.hadoop.conf.Configuration;
 import org.blocksparse.ElementType;
+import org.blocksparse.EmbeddingBag;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.SaveOptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -45,6 +46,23 @@ final class InitialModelTest {
         rounded,
         "initialModel: its weights are INT8, which cannot be trained; for that, keep the float32 one"
             + " that it was made of");
+  }
+
+  @Test
+  void aBag() throws IOException {
+    Path with = folder.resolve("bag");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
+        EmbeddingBag bag = EmbeddingBag.builder(30, Models.FEATURES).build()) {
+      layer.save(with, SaveOptions.defaults().withBag(bag));
+    }
+    assertRefused(
+        with,
+        "initialModel: has an EmbeddingBag, which is not trained here: train both in one process, or"
+            + " save the softmax alone and give it sums of the bag as features");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(with)) {
+      layer.save(with);
+    }
+    assertEquals(Models.FEATURES, read(with).features());
   }
 
   @Test

@@ -184,7 +184,7 @@ final class ScoringTest {
     assertEquals(2, model(file).transform(good).count()); // the session goes on
   }
 
-  private static void assertFails(Dataset<Row> rows, String message) {
+  static void assertFails(Dataset<Row> rows, String message) {
     Exception e = assertThrows(Exception.class, rows::collectAsList);
     StringBuilder all = new StringBuilder();
     for (Throwable cause = e; cause != null; cause = cause.getCause()) {
