@@ -319,7 +319,7 @@ public final class HierarchicalSoftmaxClassificationModel
         metadata.getAndSetParams(model, Option.empty());
         return model;
       } catch (IOException e) {
-        throw new UncheckedIOException(e);
+        throw new UncheckedIOException(folder + ": " + e.getMessage(), e);
       }
     }
   }

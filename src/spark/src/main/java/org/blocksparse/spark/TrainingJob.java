@@ -100,8 +100,8 @@ final class TrainingJob {
     }
     LabelTable labels = labels(initial);
     HierarchicalSoftmaxBuilder builder = HierarchicalSoftmax.builder(features, labels.outputs());
-    if (labels.names() != null) {
-      builder.labels(Labels.of(labels.names())); // now, as it may refuse them
+    if (labels.names() != null) { // now, as new ones may be refused
+      builder.labels(initial == null ? Labels.of(labels.names()) : initial.labels());
     }
     JavaRDD<byte[]> rows =
         persist(

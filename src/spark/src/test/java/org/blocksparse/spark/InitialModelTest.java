@@ -12,6 +12,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LabelTree;
 import org.blocksparse.SaveOptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -46,6 +47,19 @@ final class InitialModelTest {
         rounded,
         "initialModel: its weights are INT8, which cannot be trained; for that, keep the float32 one"
             + " that it was made of");
+  }
+
+  @Test
+  void somethingElse() throws IOException {
+    Path tree = folder.resolve("tree");
+    try (LabelTree layer = LabelTree.builder(3, 5).build()) {
+      layer.save(tree);
+    }
+    assertRefused(
+        tree,
+        "initialModel: "
+            + tree.toUri()
+            + ": __metadata__: is of a LabelTree; LabelTree.load loads it");
   }
 
   @Test
