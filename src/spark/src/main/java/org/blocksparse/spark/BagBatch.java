@@ -11,14 +11,16 @@ import org.blocksparse.SparseRows;
 /** Features of which a bag makes x: those that are not 0 are the entries of its rows. */
 final class BagBatch implements FeatureBatch {
   private final EmbeddingBag bag;
+  private final int mostRows;
   private final List<int[]> indices = new ArrayList<>();
   private final List<float[]> values = new ArrayList<>();
 
   /** Of the entries, an index and a value each, and of x. */
   private long size;
 
-  BagBatch(EmbeddingBag bag) {
+  BagBatch(EmbeddingBag bag, int mostRows) {
     this.bag = bag;
+    this.mostRows = mostRows;
   }
 
   @Override
@@ -32,7 +34,7 @@ final class BagBatch implements FeatureBatch {
   /** How long a row is, is known when it is there: from the half on, it may be the last. */
   @Override
   public boolean isFull() {
-    return indices.size() == MOST_ROWS || size >= MOST_VALUES / 2;
+    return indices.size() == mostRows || size >= MOST_VALUES / 2;
   }
 
   @Override

@@ -10,9 +10,9 @@ final class DenseBatch implements FeatureBatch {
   private final float[] x;
   private int rows;
 
-  DenseBatch(int features) {
+  DenseBatch(int features, int mostRows) {
     this.features = features;
-    this.x = new float[Math.max(1, Math.min(MOST_ROWS, MOST_VALUES / features)) * features];
+    this.x = new float[Math.max(1, Math.min(mostRows, MOST_VALUES / features)) * features];
   }
 
   @Override

@@ -5,9 +5,6 @@ import org.blocksparse.FloatTensor;
 
 /** The features of rows that are scored together, on their way to the softmax. */
 interface FeatureBatch {
-  /** Rows that open the same class share the reading of its weights. */
-  int MOST_ROWS = 1024;
-
   /** The most values of a batch, 64 MiB of them, unless one row has more. */
   int MOST_VALUES = 1 << 24;
 

@@ -49,9 +49,9 @@ record ModelLayers(HierarchicalSoftmax layer, EmbeddingBag bag) implements AutoC
     return bag == null ? layer.features() : bag.vocabulary();
   }
 
-  /** A batch of rows without any. */
-  FeatureBatch newBatch() {
-    return bag == null ? new DenseBatch(layer.features()) : new BagBatch(bag);
+  /** A batch without rows, for so many or fewer. */
+  FeatureBatch newBatch(int mostRows) {
+    return bag == null ? new DenseBatch(layer.features(), mostRows) : new BagBatch(bag, mostRows);
   }
 
   @Override

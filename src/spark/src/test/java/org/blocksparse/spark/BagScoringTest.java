@@ -86,7 +86,7 @@ final class BagScoringTest {
   @ParameterizedTest
   @EnumSource
   void everyColumnOfFeatures_isScoredAsInOneProcess_bitByBit(FeaturesAs as) throws IOException {
-    float[][] rows = Models.sparseRows(FeatureBatch.MOST_ROWS, 3);
+    float[][] rows = Models.sparseRows(Scoring.MOST_ROWS, 3);
     assertScored(model(file).transform(batch(rows, as)), Models.rankingWithBag(file, rows, K));
   }
 
@@ -236,7 +236,7 @@ final class BagScoringTest {
   }
 
   @Test
-  void longRows_endABatch() {
+  void longRows_orEnoughOfThem_endABatch() {
     int entries = FeatureBatch.MOST_VALUES / 8;
     var row =
         Vectors.sparse(
@@ -244,7 +244,7 @@ final class BagScoringTest {
             IntStream.range(0, entries).toArray(),
             IntStream.range(0, entries).mapToDouble(i -> 1).toArray());
     try (EmbeddingBag bag = EmbeddingBag.builder(entries, 1).build()) {
-      FeatureBatch batch = new BagBatch(bag);
+      FeatureBatch batch = new BagBatch(bag, 3);
       for (int repetition = 0; repetition < 2; repetition++) {
         batch.add(row);
         assertFalse(batch.isFull());
@@ -253,8 +253,12 @@ final class BagScoringTest {
         try (FloatTensor x = batch.take()) {
           assertEquals(2, x.shape().dim(0));
         }
-        assertFalse(batch.isFull());
       }
+      for (int r = 0; r < 3; r++) {
+        assertFalse(batch.isFull());
+        batch.add(Vectors.sparse(entries, new int[0], new double[0]));
+      }
+      assertTrue(batch.isFull());
     }
   }
 }
