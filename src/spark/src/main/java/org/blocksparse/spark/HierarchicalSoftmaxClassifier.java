@@ -255,6 +255,9 @@ public final class HierarchicalSoftmaxClassifier
 
   /** What a task has refused, which Spark wraps in words of its own, with the stack of the task. */
   private static RuntimeException refused(Exception failure) {
+    if (failure instanceof InterruptedException) { // which Spark does not declare
+      Thread.currentThread().interrupt();
+    }
     for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
       if (cause instanceof ArithmeticException || cause instanceof IllegalArgumentException) {
         return (RuntimeException) cause;
