@@ -73,7 +73,8 @@ final class MappedModels {
         deleteNowOrLater(file);
       }
     } catch (IOException e) {
-      throw new UncheckedIOException(e);
+      throw new UncheckedIOException(
+          "the copy of the model in " + System.getProperty("java.io.tmpdir") + ": " + e, e);
     }
   }
 

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.spark;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 
 final class PartRowsTest {
   /** Rows that need more than the heap is for, so that some are in a file. */
@@ -40,6 +48,42 @@ final class PartRowsTest {
         EncodedRow.features(row, x, 0, features);
         assertArrayEquals(features(ordered[i], features), x);
       }
+    }
+  }
+
+  /** Where a file has holes, a disk that is full is found out too late. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void theFileHasNoHoles() throws IOException {
+    byte[] row = EncodedRow.of(1, 1, features(1, 1 << 18)); // of 1 MiB
+    try (PartRows rows = new PartRows(1 << 18)) {
+      for (int i = 0; i < 34; i++) {
+        rows.add(i, row);
+      }
+      Path files = Path.of("/proc/" + ProcessHandle.current().pid() + "/fd");
+      Process stat =
+          new ProcessBuilder("stat", "-L", "-c", "%b %B %s", ofRows(files).toString()).start();
+      long[] told =
+          Arrays.stream(
+                  new String(stat.getInputStream().readAllBytes(), US_ASCII).strip().split(" "))
+              .mapToLong(Long::parseLong)
+              .toArray();
+      assertTrue(told[0] * told[1] >= told[2], Arrays.toString(told));
+    }
+  }
+
+  /** What is open of a file that has lost its name. */
+  private static Path ofRows(Path files) throws IOException {
+    try (Stream<Path> all = Files.list(files)) {
+      return all.filter(PartRowsTest::isOfRows).findFirst().orElseThrow();
+    }
+  }
+
+  private static boolean isOfRows(Path file) {
+    try {
+      return Files.readSymbolicLink(file).toString().contains("blocksparse-rows");
+    } catch (IOException e) {
+      return false; // closed meanwhile
     }
   }
 
