@@ -8,9 +8,8 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Labels;
-import org.blocksparse.LoadOptions;
+import org.blocksparse.TwoLevelLayer;
 
 /**
  * A model whose training goes on.
@@ -27,17 +26,17 @@ record InitialModel(
    * @throws IllegalArgumentException if there is none, or if it cannot be trained or its labels not
    *     be told apart
    */
-  static InitialModel read(String place, Configuration hadoop) throws IOException {
+  static InitialModel read(LayerKind kind, String place, Configuration hadoop) throws IOException {
     ModelBytes bytes;
     try {
-      bytes = ModelBytes.copyOf(new Path(place), hadoop);
+      bytes = ModelBytes.copyOf(kind, new Path(place), hadoop);
     } catch (FileNotFoundException e) {
       throw new IllegalArgumentException(
           "initialModel: expected the folder of a saved model or the file of one: "
               + e.getMessage(),
           e);
     }
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
+    try (TwoLevelLayer layer = bytes.layer()) {
       if (layer.weightType() != ElementType.FLOAT32) {
         throw new IllegalArgumentException(
             "initialModel: its weights are "

@@ -27,7 +27,7 @@ final class InitialModelTest {
   }
 
   private static InitialModel read(Path file) throws IOException {
-    return InitialModel.read(file.toUri().toString(), new Configuration());
+    return InitialModel.read(LayerKind.SOFTMAX, file.toUri().toString(), new Configuration());
   }
 
   private static void assertRefused(Path file, String message) {

@@ -343,7 +343,7 @@ final class ScoringTest {
 
   private static Path copyOf(Path model) throws IOException {
     try (var in = Files.newInputStream(model)) {
-      return ModelBytes.copyOf(in).file();
+      return ModelBytes.copyOf(LayerKind.SOFTMAX, in).file();
     }
   }
 }
