@@ -9,8 +9,8 @@ import org.apache.hadoop.fs.Path;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Labels;
+import org.blocksparse.TwoLevelLayer;
 
 /**
  * A model whose training goes on.
@@ -27,10 +27,10 @@ record InitialModel(
    * @throws IllegalArgumentException if there is none, or something else, or if it cannot be
    *     trained or its labels not be told apart
    */
-  static InitialModel read(String place, Configuration hadoop) throws IOException {
+  static InitialModel read(LayerKind kind, String place, Configuration hadoop) throws IOException {
     ModelBytes bytes;
     try {
-      bytes = ModelBytes.copyOf(new Path(place), hadoop);
+      bytes = ModelBytes.copyOf(kind, new Path(place), hadoop);
     } catch (FileNotFoundException e) {
       throw new IllegalArgumentException(
           "initialModel: expected the folder of a saved model or the file of one: "
@@ -41,9 +41,9 @@ record InitialModel(
       if (layers.bag() != null) {
         throw new IllegalArgumentException(
             "initialModel: has an EmbeddingBag, which is not trained here: train both in one"
-                + " process, or save the softmax alone and give it sums of the bag as features");
+                + " process, or save the layer alone and give it sums of the bag as features");
       }
-      HierarchicalSoftmax layer = layers.layer();
+      TwoLevelLayer layer = layers.layer();
       if (layer.weightType() != ElementType.FLOAT32) {
         throw new IllegalArgumentException(
             "initialModel: its weights are "

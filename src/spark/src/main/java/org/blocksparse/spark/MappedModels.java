@@ -46,10 +46,10 @@ final class MappedModels {
    *
    * @param content makes its file, if this JVM has none; one task does it, the others wait
    */
-  static synchronized ModelLayers get(String id, Content content) {
+  static synchronized ModelLayers get(String id, LayerKind kind, Content content) {
     ModelLayers model = MAPPED.get(id);
     if (model == null) {
-      model = map(LOCAL.get(id), content);
+      model = map(kind, LOCAL.get(id), content);
       MAPPED.put(id, model);
       if (MAPPED.size() > KEPT) {
         MAPPED.remove(MAPPED.keySet().iterator().next());
@@ -58,17 +58,17 @@ final class MappedModels {
     return model;
   }
 
-  private static ModelLayers map(Path local, Content content) {
+  private static ModelLayers map(LayerKind kind, Path local, Content content) {
     // A task has a slot, and others of this JVM have the other processors.
     LoadOptions options = LoadOptions.mapped().withWorkers(Workers.callingThread());
     try {
       if (local != null) {
-        return ModelLayers.load(local, options);
+        return ModelLayers.load(kind, local, options);
       }
       Path file = ModelBytes.newFile();
       try {
         content.writeTo(file);
-        return ModelLayers.load(file, options);
+        return ModelLayers.load(kind, file, options);
       } finally {
         deleteNowOrLater(file);
       }

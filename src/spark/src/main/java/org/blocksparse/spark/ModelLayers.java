@@ -4,8 +4,8 @@ package org.blocksparse.spark;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.blocksparse.EmbeddingBag;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
+import org.blocksparse.TwoLevelLayer;
 
 /**
  * The layers of a model, from its file.
@@ -13,14 +13,14 @@ import org.blocksparse.LoadOptions;
  * @param layer gives x its likeliest labels
  * @param bag makes x of the features of rows; null: they are x
  */
-record ModelLayers(HierarchicalSoftmax layer, EmbeddingBag bag) implements AutoCloseable {
+record ModelLayers(TwoLevelLayer layer, EmbeddingBag bag) implements AutoCloseable {
   /**
    * Loads them.
    *
    * @throws IOException if the file does not hold a model, or a bag for another one
    */
-  static ModelLayers load(Path file, LoadOptions options) throws IOException {
-    HierarchicalSoftmax layer = HierarchicalSoftmax.load(file, options);
+  static ModelLayers load(LayerKind kind, Path file, LoadOptions options) throws IOException {
+    TwoLevelLayer layer = kind.load(file, options);
     try {
       return new ModelLayers(layer, bagOrNull(file, layer.features(), options));
     } catch (Throwable e) {

@@ -14,9 +14,9 @@ import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Ranking;
 import org.blocksparse.SparseRows;
+import org.blocksparse.TwoLevelLayer;
 import scala.collection.Seq;
 
 /** What a task does with the rows of its partition: batches of them are ranked together. */
@@ -60,7 +60,7 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
   /** Scores the next batch when the one before is used up. */
   private final class Batches implements Iterator<Row> {
     private final Iterator<Row> rows;
-    private final HierarchicalSoftmax layer;
+    private final TwoLevelLayer layer;
     private final FeatureBatch features;
     private final List<Row> batch = new ArrayList<>();
     private Iterator<Row> scored = List.<Row>of().iterator();

@@ -29,8 +29,11 @@ import org.blocksparse.EmbeddingBag;
 import org.blocksparse.EmbeddingBag.Mode;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LabelTree;
+import org.blocksparse.Labels;
 import org.blocksparse.Ranking;
 import org.blocksparse.SaveOptions;
+import org.blocksparse.SparseRows;
 import org.blocksparse.spark.Models.FeaturesAs;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -180,6 +183,22 @@ final class BagScoringTest {
   }
 
   @Test
+  void aLabelTree_mayHaveOneAsWell() throws IOException {
+    Path ofTree = folder.resolve("tree");
+    float[][] rows = Models.sparseRows(50, 11);
+    Labels names = Labels.of(IntStream.range(0, Models.LABELS).mapToObj(Models::name).toList());
+    try (LabelTree tree = LabelTree.builder(Models.FEATURES, Models.LABELS).labels(names).build();
+        EmbeddingBag bag = EmbeddingBag.load(file);
+        SparseRows entries = Models.entries(rows);
+        FloatTensor x = bag.apply(entries)) {
+      tree.save(ofTree, SaveOptions.defaults().withBag(bag));
+      assertScored(
+          LabelTreeClassificationModel.of(ofTree).setK(K).transform(batch(rows, FeaturesAs.SPARSE)),
+          tree.topK(x, K));
+    }
+  }
+
+  @Test
   void savedAndLoaded_theBagIsThere() throws IOException {
     HierarchicalSoftmaxClassificationModel model = model(file);
     Path saved = folder.resolve("saved");
@@ -225,7 +244,7 @@ final class BagScoringTest {
   void bothAreMapped_once() throws IOException {
     JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     try (var in = Files.newInputStream(file)) {
-      ModelBytes.Sent sent = ModelBytes.copyOf(in).to(context);
+      ModelBytes.Sent sent = ModelBytes.copyOf(LayerKind.SOFTMAX, in).to(context);
       ModelLayers layers = sent.model();
       assertSame(layers, sent.model());
       FloatTensor table = layers.bag().table();

@@ -29,7 +29,7 @@ final class InitialModelTest {
   }
 
   private static InitialModel read(Path file) throws IOException {
-    return InitialModel.read(file.toUri().toString(), new Configuration());
+    return InitialModel.read(LayerKind.SOFTMAX, file.toUri().toString(), new Configuration());
   }
 
   private static void assertRefused(Path file, String message) {
@@ -72,7 +72,7 @@ final class InitialModelTest {
     assertRefused(
         with,
         "initialModel: has an EmbeddingBag, which is not trained here: train both in one process, or"
-            + " save the softmax alone and give it sums of the bag as features");
+            + " save the layer alone and give it sums of the bag as features");
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(with)) {
       layer.save(with);
     }

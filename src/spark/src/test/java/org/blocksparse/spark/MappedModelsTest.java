@@ -25,7 +25,9 @@ final class MappedModelsTest {
         };
     for (int attempt = 0; attempt < 2; attempt++) {
       Exception e =
-          assertThrows(UncheckedIOException.class, () -> MappedModels.get("of a test", content));
+          assertThrows(
+              UncheckedIOException.class,
+              () -> MappedModels.get("of a test", LayerKind.SOFTMAX, content));
       assertEquals(
           "the copy of the model in "
               + files.get(attempt).getParent()

@@ -87,6 +87,16 @@ final class Models {
 
   /** What the bag and the layer of a file say in this process. */
   static Ranking rankingWithBag(Path file, float[][] rows, int k) throws IOException {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
+        EmbeddingBag bag = EmbeddingBag.load(file);
+        SparseRows entries = entries(rows);
+        FloatTensor x = bag.apply(entries)) {
+      return layer.topK(x, k);
+    }
+  }
+
+  /** What is not 0 in each row. */
+  static SparseRows entries(float[][] rows) {
     List<int[]> indices = new ArrayList<>();
     List<float[]> values = new ArrayList<>();
     for (float[] row : rows) {
@@ -98,12 +108,7 @@ final class Models {
       indices.add(entries);
       values.add(ofEntries);
     }
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
-        EmbeddingBag bag = EmbeddingBag.load(file);
-        SparseRows entries = SparseRows.of(indices, values);
-        FloatTensor x = bag.apply(entries)) {
-      return layer.topK(x, k);
-    }
+    return SparseRows.of(indices, values);
   }
 
   /** Random features, of which some are 0. */

@@ -187,7 +187,8 @@ final class ScoringTest {
     JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
     try (var in = Files.newInputStream(file)) {
-      Scoring scoring = new Scoring(ModelBytes.copyOf(in).to(context), rows.schema(), all);
+      Scoring scoring =
+          new Scoring(ModelBytes.copyOf(LayerKind.SOFTMAX, in).to(context), rows.schema(), all);
       Iterator<Row> scored = scoring.call(rows.collectAsList().iterator());
       long before = threads.getCurrentThreadAllocatedBytes();
       scored.next();
@@ -386,7 +387,7 @@ final class ScoringTest {
 
   private static Path copyOf(Path model) throws IOException {
     try (var in = Files.newInputStream(model)) {
-      return ModelBytes.copyOf(in).file();
+      return ModelBytes.copyOf(LayerKind.SOFTMAX, in).file();
     }
   }
 }
