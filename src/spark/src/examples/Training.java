@@ -31,6 +31,10 @@ public class Training {
       var model = train(rows);
       System.out.println(model.transform(rows).filter("prediction = label").count()); // 1000
       System.out.println(score(model, rows).filter("prediction = id % 20").count()); // 0
+      Dataset<Row> tagged = rows.selectExpr("features", "array(label, 20 + label % 2) AS label");
+      var tree = new LabelTreeClassifier().setStepSize(0.5).setBatchSize(100).fit(tagged);
+      String both = "size(filter(topK, entry -> entry.probability > 0.5)) = 2";
+      System.out.println(tree.transform(tagged).filter(both).count()); // 1000
       Dataset<Row> texts =
           spark
               .range(400)

@@ -68,6 +68,18 @@ final class BagFile {
         bag.optimizerState(), EmbeddingBag.TABLE, ModelNames.TABLE, dims, lease, tensors);
   }
 
+  static boolean isIn(Path file) throws IOException {
+    StackRoom.requireForFiles();
+    requireNonNull(file, "file");
+    return FileFormatException.of(
+        file,
+        () -> {
+          try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+            return reader.metadata().containsKey(ModelNames.BAG_MODE);
+          }
+        });
+  }
+
   static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
     StackRoom.requireForFiles();
     requireNonNull(file, "file");

@@ -365,6 +365,16 @@ public final class EmbeddingBag implements AutoCloseable {
     BagFile.save(this, file, options);
   }
 
+  /**
+   * Whether a file holds a bag, alone or with the layer behind it. Only its header is read.
+   *
+   * @throws FileFormatException if the file is no safetensors file
+   * @throws IOException if the file cannot be read
+   */
+  public static boolean isIn(Path file) throws IOException {
+    return BagFile.isIn(file);
+  }
+
   /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
   public static EmbeddingBag load(Path file) throws IOException {
     return load(file, LoadOptions.copied());

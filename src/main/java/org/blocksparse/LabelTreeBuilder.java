@@ -4,7 +4,8 @@ package org.blocksparse;
 import org.blocksparse.internal.softmax.Link;
 
 /** Collects what a {@link LabelTree} is made of; see there. */
-public final class LabelTreeBuilder extends LayerBuilder<LabelTree, LabelTreeBuilder> {
+public final class LabelTreeBuilder
+    extends LayerBuilder<LabelTree, LabelTreePart, LabelTreeBuilder> {
   LabelTreeBuilder(int features, int outputs) {
     super(Link.LOGISTIC, features, outputs);
   }
@@ -17,5 +18,10 @@ public final class LabelTreeBuilder extends LayerBuilder<LabelTree, LabelTreeBui
   @Override
   LabelTree layer(LayerContent content) {
     return new LabelTree(content);
+  }
+
+  @Override
+  LabelTreePart part(PartMemory memory) {
+    return new LabelTreePart(memory);
   }
 }

@@ -3,24 +3,29 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Iterator;
 import java.util.Map;
+import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.softmax.Link;
 
 /**
  * Collects what a layer of two levels is made of.
  *
  * @param <L> the layer
+ * @param <P> a part of it
  * @param <B> the builder itself
  */
-abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
+abstract sealed class LayerBuilder<L, P extends LayerPart, B extends LayerBuilder<L, P, B>>
     permits HierarchicalSoftmaxBuilder, LabelTreeBuilder {
   private final Link link;
-  final int features;
+  private final int features;
   private final int outputs;
   private ClassAssignment classes;
-  Workers workers = Workers.common();
-  long seed;
-  Labels labels;
+  private Workers workers = Workers.common();
+  private long seed;
+  private Labels labels;
 
   LayerBuilder(Link link, int features, int outputs) {
     this.link = link;
@@ -31,6 +36,8 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
   abstract B self();
 
   abstract L layer(LayerContent content);
+
+  abstract P part(PartMemory memory);
 
   /**
    * Which class each output belongs to. By default classes of equal size in the order of the
@@ -118,8 +125,53 @@ abstract sealed class LayerBuilder<L, B extends LayerBuilder<L, B>>
     return layer(new LayerContent(memory, Map.of(), 0, labels));
   }
 
+  /**
+   * A part of the layer that {@link #build()} makes, with the same bits; the rest of the layer
+   * takes no memory.
+   *
+   * @param number of a class, or {@link LayerPart#CLASS_LEVEL}
+   * @throws IndexOutOfBoundsException if there is no such class
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
+   */
+  public P buildPart(int number) {
+    return part(PartMemory.initial(link, number, features, orDefault(), seed, workers));
+  }
+
+  /**
+   * Puts parts together into a file that the layer's {@code load} opens, and never holds more than
+   * one of them. It has the bytes that {@link TwoLevelLayer#save(Path, SaveOptions)} writes of the
+   * whole layer: a class whose optimizer is of another kind than that of the class level has made
+   * no step by it, and has no optimizer state in the file.
+   *
+   * @param steps of training that the layer has taken
+   * @param parts what {@link LayerPart#toBytes} returned: the class level first, then each class
+   *     once, in any order
+   * @param options may ask for the optimizer state, and have metadata and a {@link Progress}
+   * @throws IllegalArgumentException if steps are negative, if a part is missing, is there twice,
+   *     is one of the other kind of layer, has other sizes or numbers that are not finite, or if
+   *     the options ask for a bag or another type of weights
+   * @throws IOException if the file cannot be written; an old one is unchanged, also by all that is
+   *     refused
+   */
+  public void saveParts(Path file, long steps, Iterator<byte[]> parts, SaveOptions options)
+      throws IOException {
+    StackRoom.requireForFiles();
+    if (steps < 0) {
+      throw new IllegalArgumentException("steps: expected at least 0 but was " + steps);
+    }
+    PartsFile.save(
+        requireNonNull(file, "file"),
+        link,
+        features,
+        orDefault(),
+        labels,
+        steps,
+        requireNonNull(parts, "parts"),
+        requireNonNull(options, "options"));
+  }
+
   /** The classes that were given, or the default. */
-  final ClassAssignment orDefault() {
+  private ClassAssignment orDefault() {
     return classes != null
         ? classes
         : ClassAssignment.contiguous(outputs, ClassAssignment.defaultCount(outputs));

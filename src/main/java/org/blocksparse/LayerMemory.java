@@ -112,7 +112,11 @@ final class LayerMemory implements AutoCloseable {
 
   /** What kind of layer has it, for events. */
   String kind() {
-    return link() == Link.SOFTMAX ? "softmax" : "label tree";
+    return kind(link());
+  }
+
+  static String kind(Link link) {
+    return link == Link.SOFTMAX ? "softmax" : "label tree";
   }
 
   /** In a few words, for the layer that has it. */

@@ -10,10 +10,11 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import org.blocksparse.internal.format.SafeTensorsReader.Values;
 import org.blocksparse.internal.optimizer.UpdateRule.Kind;
+import org.blocksparse.internal.softmax.Link;
 
 /**
- * A {@link SoftmaxPart} as bytes, little-endian: this header; its weights, its biases, and both
- * again for each moment that its rule keeps.
+ * A {@link LayerPart} as bytes, little-endian: this header, which begins with what kind of layer it
+ * is of; its weights, its biases, and both again for each moment that its rule keeps.
  *
  * @param number of the part
  * @param weights how many
@@ -22,19 +23,25 @@ import org.blocksparse.internal.optimizer.UpdateRule.Kind;
  * @param steps that Adam has counted
  */
 record PartBytes(int number, long weights, long biases, Kind rule, int steps, ByteBuffer all) {
-  private static final int MAGIC = 0x31705342; // BSp1
+  private static final int MAGIC_OF_SOFTMAX = 0x31705342; // BSp1
+  private static final int MAGIC_OF_LABEL_TREE = 0x31745342; // BSt1
   private static final int RULE_BYTES = 12; // the name, and zeros
   private static final int HEADER_BYTES = 4 + 4 + 8 + 8 + RULE_BYTES + 4;
 
+  private static int magic(Link link) {
+    return link == Link.SOFTMAX ? MAGIC_OF_SOFTMAX : MAGIC_OF_LABEL_TREE;
+  }
+
   /** Room for a part. */
-  static PartBytes allocate(int number, long weights, long biases, Kind rule, int steps) {
+  static PartBytes allocate(
+      Link link, int number, long weights, long biases, Kind rule, int steps) {
     long length = HEADER_BYTES + 4 * (1L + rule.moments()) * (weights + biases);
     if (length > Integer.MAX_VALUE - 8) {
       throw new IllegalStateException(
           "part: its " + length + " bytes are more than an array can hold, 2^31 - 9");
     }
     ByteBuffer all = ByteBuffer.allocate((int) length).order(ByteOrder.LITTLE_ENDIAN);
-    all.putInt(MAGIC).putInt(number).putLong(weights).putLong(biases);
+    all.putInt(magic(link)).putInt(number).putLong(weights).putLong(biases);
     all.put(Arrays.copyOf(rule.name().getBytes(US_ASCII), RULE_BYTES)).putInt(steps);
     return new PartBytes(number, weights, biases, rule, steps, all);
   }
@@ -42,12 +49,16 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
   /**
    * What {@link #array} gave.
    *
-   * @throws IllegalArgumentException if it is something else, or has what no model file may have
+   * @throws IllegalArgumentException if it is something else, or of another kind of layer, or has
+   *     what no model file may have
    */
-  static PartBytes of(byte[] bytes) {
+  static PartBytes of(Link link, byte[] bytes) {
     ByteBuffer all = ByteBuffer.wrap(requireNonNull(bytes, "parts")).order(ByteOrder.LITTLE_ENDIAN);
-    if (bytes.length < HEADER_BYTES || all.getInt() != MAGIC) {
-      throw new IllegalArgumentException("parts: expected what SoftmaxPart.toBytes returns");
+    if (bytes.length < HEADER_BYTES || all.getInt() != magic(link)) {
+      throw new IllegalArgumentException(
+          "parts: expected what "
+              + (link == Link.SOFTMAX ? "SoftmaxPart" : "LabelTreePart")
+              + ".toBytes returns");
     }
     int number = all.getInt();
     long weights = all.getLong();

@@ -30,6 +30,7 @@ final class PartsFile {
   /** The place of the weights and biases themselves, before those of the moments. */
   private static final int PARAMETERS = -1;
 
+  private final Link link;
   private final int features;
   private final ClassAssignment classes;
   private final UpdateRule.Kind rule;
@@ -41,6 +42,7 @@ final class PartsFile {
   private final SafeTensorsWriter writer;
 
   private PartsFile(
+      Link link,
       int features,
       ClassAssignment classes,
       Labels labels,
@@ -48,6 +50,7 @@ final class PartsFile {
       PartBytes classLevel,
       SaveOptions options)
       throws IOException {
+    this.link = link;
     this.features = features;
     this.classes = classes;
     this.classLevel = classLevel;
@@ -57,10 +60,7 @@ final class PartsFile {
     this.written = new BitSet(classes.classCount());
     Map<String, String> metadata =
         ModelFile.metadata(
-            options.metadata() == null ? Map.of() : options.metadata(),
-            Link.SOFTMAX,
-            classes,
-            layerSteps);
+            options.metadata() == null ? Map.of() : options.metadata(), link, classes, layerSteps);
     addOfParts("W2", Parameter.W2);
     addOfParts("W1", Parameter.W1);
     addOfParts("b1", Parameter.B1);
@@ -97,9 +97,10 @@ final class PartsFile {
     tensors.add(new TensorSource(name, Dtype.F32, dims, null));
   }
 
-  /** Writes the file; see {@link HierarchicalSoftmaxBuilder#saveParts}. */
+  /** Writes the file; see {@link LayerBuilder#saveParts}. */
   static void save(
       Path file,
+      Link link,
       int features,
       ClassAssignment classes,
       Labels labels,
@@ -113,16 +114,16 @@ final class PartsFile {
     if (!parts.hasNext()) {
       throw new IllegalArgumentException("parts: there are none");
     }
-    PartBytes first = PartBytes.of(parts.next());
-    if (first.number() != SoftmaxPart.CLASS_LEVEL) {
+    PartBytes first = PartBytes.of(link, parts.next());
+    if (first.number() != LayerPart.CLASS_LEVEL) {
       throw new IllegalArgumentException(
           "parts: expected the class level first, but was class " + first.number());
     }
     FileEvent event = Recorder.file();
-    PartsFile all = new PartsFile(features, classes, labels, steps, first, options);
+    PartsFile all = new PartsFile(link, features, classes, labels, steps, first, options);
     AtomicFile.write(file, channel -> all.write(channel, parts));
     if (event != null) {
-      event.record("save", "softmax", file);
+      event.record("save", LayerMemory.kind(link), file);
     }
   }
 
@@ -130,7 +131,7 @@ final class PartsFile {
     writer.begin(channel);
     put(channel, classLevel, Parameter.W1, Parameter.B1, 0);
     while (parts.hasNext()) {
-      PartBytes part = PartBytes.of(parts.next());
+      PartBytes part = PartBytes.of(link, parts.next());
       int number = part.number();
       if (number < 0 || number >= classes.classCount() || written.get(number)) {
         throw new IllegalArgumentException(

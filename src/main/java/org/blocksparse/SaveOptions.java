@@ -74,9 +74,10 @@ public final class SaveOptions {
 
   /**
    * A bag in the same file, which makes the x of the layer: {@link EmbeddingBag#load}, and {@link
-   * HierarchicalSoftmax#load} or {@link LabelTree#load}, load from it what is theirs. These are two
-   * calls: if the file may be replaced meanwhile, compare its time and size before and after, or
-   * the two may be of different models.
+   * HierarchicalSoftmax#load} or {@link LabelTree#load}, load from it what is theirs; {@link
+   * EmbeddingBag#isIn} tells whether there is a bag. These are several calls: if the file may be
+   * replaced meanwhile, compare its time and size before and after, or they may be of different
+   * models.
    */
   public SaveOptions withBag(EmbeddingBag value) {
     return new SaveOptions(

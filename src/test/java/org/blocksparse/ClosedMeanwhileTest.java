@@ -98,6 +98,7 @@ final class ClosedMeanwhileTest {
       case "LabelTree" -> LabelTree.builder(3, 9).classes(3).build();
       case "EmbeddingBag" -> EmbeddingBag.builder(3, 3).build();
       case "SoftmaxPart" -> HierarchicalSoftmax.builder(3, 9).classes(3).buildPart(1);
+      case "LabelTreePart" -> LabelTree.builder(3, 9).classes(3).buildPart(1);
       case "TopKGate" -> TopKGate.of(3, 2);
       case "HierarchicalSoftmaxBuilder" -> HierarchicalSoftmax.builder(3, 9).classes(3);
       case "LabelTreeBuilder" -> LabelTree.builder(3, 9).classes(3);

@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -129,6 +130,7 @@ final class EmbeddingBagFileTest {
         HierarchicalSoftmax softmax = HierarchicalSoftmax.builder(FEATURES, 11).build()) {
       train(bag, Optimizer.adagrad(0.1f), 2);
       softmax.save(file, SaveOptions.defaults().withBag(bag).withOptimizerState());
+      assertTrue(EmbeddingBag.isIn(file));
       LoadOptions options = Backend.isNative() ? LoadOptions.mapped() : LoadOptions.copied();
       try (EmbeddingBag loaded = EmbeddingBag.load(file, options);
           HierarchicalSoftmax behind = HierarchicalSoftmax.load(file, options);
@@ -230,6 +232,20 @@ final class EmbeddingBagFileTest {
     try (HierarchicalSoftmax softmax = HierarchicalSoftmax.builder(FEATURES, 11).build()) {
       softmax.save(file);
     }
+    assertFalse(EmbeddingBag.isIn(file));
     assertRefused("table: is missing");
+  }
+
+  @Test
+  void whatIsInAFile_canBeAskedOfOneAlone() throws IOException {
+    assertThrows(NoSuchFileException.class, () -> EmbeddingBag.isIn(file));
+    try (EmbeddingBag bag = bag(Mode.MEAN)) {
+      bag.save(file, SaveOptions.defaults().withWeights(ElementType.INT8));
+    }
+    assertTrue(EmbeddingBag.isIn(file));
+    TensorFile.save(file, Map.of("table", FloatTensor.zeros(VOCABULARY, FEATURES)));
+    assertFalse(EmbeddingBag.isIn(file)); // a tensor of that name is no bag
+    Files.write(file, new byte[99]);
+    assertThrows(FileFormatException.class, () -> EmbeddingBag.isIn(file));
   }
 }

@@ -204,12 +204,17 @@ final class EventsTest {
   }
 
   @Test
-  void aFileOfPartsIsThatOfASoftmax() throws IOException {
+  void aFileOfPartsIsThatOfTheLayer() throws IOException {
     Path model = folder.resolve("model");
-    HierarchicalSoftmaxBuilder builder = HierarchicalSoftmax.builder(2, 100).classes(2).seed(1);
+    assertSaved(HierarchicalSoftmax.builder(2, 100).classes(2), "softmax", model);
+    assertSaved(LabelTree.builder(2, 100).classes(2), "label tree", model);
+  }
+
+  private void assertSaved(LayerBuilder<?, ?, ?> builder, String kind, Path model)
+      throws IOException {
     List<byte[]> parts = new ArrayList<>();
-    for (int number = SoftmaxPart.CLASS_LEVEL; number < 2; number++) {
-      try (SoftmaxPart part = builder.buildPart(number)) {
+    for (int number = LayerPart.CLASS_LEVEL; number < 2; number++) {
+      try (LayerPart part = builder.buildPart(number)) {
         parts.add(part.toBytes());
       }
     }
@@ -218,7 +223,7 @@ final class EventsTest {
             "File", () -> builder.saveParts(model, 0, parts.iterator(), SaveOptions.defaults()));
     assertEquals(1, events.size(), events::toString);
     assertEquals("save", events.get(0).getString("operation"));
-    assertFile(events.get(0), "softmax", model);
+    assertFile(events.get(0), kind, model);
   }
 
   /** A recording that does not ask for them, as that of a server that always records. */

@@ -57,7 +57,7 @@ final class GoldenFileTest {
     return tensor;
   }
 
-  private static <L, B extends LayerBuilder<L, B>> L layer(B builder) {
+  private static <L, B extends LayerBuilder<L, ?, B>> L layer(B builder) {
     return builder
         .classes(CLASSES)
         .labels(LABELS)

@@ -13,7 +13,7 @@ enum LayerKind {
 
   /** What is made of a builder. */
   private interface Build {
-    TwoLevelLayer of(LayerBuilder<? extends TwoLevelLayer, ?> builder);
+    TwoLevelLayer of(LayerBuilder<? extends TwoLevelLayer, ?, ?> builder);
   }
 
   private TwoLevelLayer build(int features, ClassAssignment classes, Build build) {

@@ -214,7 +214,9 @@ final class RandomCallsTest {
       numbers.put(
           layer, all ? values(layer.W1(), layer.b1(), layer.W2(), layer.b2()) : values(layer.b2()));
     }
-    for (SoftmaxPart part : arguments.kept(SoftmaxPart.class)) {
+    List<LayerPart> parts = new ArrayList<>(arguments.kept(SoftmaxPart.class));
+    parts.addAll(arguments.kept(LabelTreePart.class));
+    for (LayerPart part : parts) {
       numbers.put(part, call.names(part) ? values(part.W(), part.b()) : values(part.b()));
     }
     for (EmbeddingBag bag : arguments.kept(EmbeddingBag.class)) {

@@ -32,7 +32,9 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
+import org.blocksparse.LabelTreePart;
 import org.blocksparse.Labels;
+import org.blocksparse.LayerPart;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Loss;
 import org.blocksparse.Metrics;
@@ -266,13 +268,16 @@ public final class RandomArguments {
         Iterator.class,
         () -> {
           List<byte[]> parts = new ArrayList<>(List.of(new byte[below(64)]));
-          kept(SoftmaxPart.class).forEach(part -> parts.add(below(parts.size() + 1), bytes(part)));
+          for (LayerPart part :
+              oneOf(List.of(kept(SoftmaxPart.class), kept(LabelTreePart.class)))) {
+            parts.add(below(parts.size() + 1), bytes(part));
+          }
           return parts.subList(below(parts.size()), parts.size()).iterator();
         });
     makers.put(Tensor.class, () -> of(below(2) == 0 ? FloatTensor.class : IntTensor.class, null));
   }
 
-  private static byte[] bytes(SoftmaxPart part) {
+  private static byte[] bytes(LayerPart part) {
     try {
       return part.toBytes();
     } catch (IllegalStateException e) {
@@ -323,6 +328,7 @@ public final class RandomArguments {
     keep(EmbeddingBag.builder(SIZE, SIZE).seed(below(9)).build());
     keep(kept(HierarchicalSoftmax.class).get(0).topK(FloatTensor.zeros(3, 3), 2));
     keep(SoftmaxPart.of(kept(HierarchicalSoftmax.class).get(0), below(SIZE), Workers.common()));
+    keep(LabelTreePart.of(kept(LabelTree.class).get(0), below(SIZE), Workers.common()));
     TopKGate gate = TopKGate.of(SIZE, 2);
     keep(gate);
     keep(gate.route(FloatTensor.zeros(3, 3)));

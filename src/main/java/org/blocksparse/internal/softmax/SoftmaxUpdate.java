@@ -29,7 +29,7 @@ public interface SoftmaxUpdate {
    */
   boolean finiteOnly();
 
-  /** The batch has no rows that count here: in a part of a layer, others may have stepped. */
+  /** No row that counts opens a class here: in a part of a layer, others may have stepped. */
   default void noRows() {}
 
   /** Takes the gradient of the class level; the last call of a pass. */

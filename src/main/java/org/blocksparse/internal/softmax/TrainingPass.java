@@ -137,9 +137,12 @@ public final class TrainingPass {
   public double[] runOpenedClasses() {
     double[] losses = workspace.losses(batch.rowCount());
     Arrays.fill(losses, 0, batch.rowCount(), 0);
-    if (batch.rowCount() == 0) {
+    if (!rowsAreFinite(losses, row -> true) && update.finiteOnly()) {
+      return losses;
+    }
+    if (batch.openedCount() == 0) {
       update.noRows();
-    } else if (rowsAreFinite(losses, row -> true) || !update.finiteOnly()) {
+    } else {
       GemmSchedule opened = openedSchedule(Schedule.OPENED, batch.logitRows(), batch.openingRows());
       openClasses(opened, workspace.schedules(Schedule.OPENED).outer(opened), null);
       batch.addSlotLosses(slotLosses, losses);

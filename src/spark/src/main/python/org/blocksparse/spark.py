@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two-level softmax of blocksparse-spark, for PySpark 4.
+"""The two-level softmax and the label tree of blocksparse-spark, for PySpark 4.
 
 It comes with the jar, where spark-submit finds it if the jar is named by --packages or --py-files. Its name is that
 of the Java package: PySpark finds the class of what it loads by the name of the class in Java.
@@ -24,7 +24,7 @@ class _Params(JavaParams):
         return self._set(**params)
 
 
-class HierarchicalSoftmaxClassificationModel(_Params, JavaModel, JavaMLWritable, JavaMLReadable):
+class _TwoLevelClassificationModel(_Params, JavaModel, JavaMLWritable):
     """Adds the columns prediction and topK to rows."""
 
     def __init__(self, java_model=None):
@@ -41,8 +41,8 @@ class HierarchicalSoftmaxClassificationModel(_Params, JavaModel, JavaMLWritable,
         return self._call_java("numClasses")
 
 
-class HierarchicalSoftmaxClassifier(_Params, JavaEstimator, JavaMLWritable, JavaMLReadable):
-    """Trains a softmax over very many labels; params are keyword arguments."""
+class _TwoLevelClassifier(_Params, JavaEstimator, JavaMLWritable):
+    """Params are keyword arguments."""
 
     def __init__(self, **params):
         super().__init__()
@@ -50,5 +50,24 @@ class HierarchicalSoftmaxClassifier(_Params, JavaEstimator, JavaMLWritable, Java
         self._take_params()
         self._set(**params)
 
+
+class HierarchicalSoftmaxClassificationModel(_TwoLevelClassificationModel, JavaMLReadable):
+    """What HierarchicalSoftmaxClassifier fits."""
+
+
+class HierarchicalSoftmaxClassifier(_TwoLevelClassifier, JavaMLReadable):
+    """Trains a softmax over very many labels."""
+
     def _create_model(self, java_model):
         return HierarchicalSoftmaxClassificationModel(java_model)
+
+
+class LabelTreeClassificationModel(_TwoLevelClassificationModel, JavaMLReadable):
+    """What LabelTreeClassifier fits."""
+
+
+class LabelTreeClassifier(_TwoLevelClassifier, JavaMLReadable):
+    """Trains a label tree, of rows with several labels."""
+
+    def _create_model(self, java_model):
+        return LabelTreeClassificationModel(java_model)

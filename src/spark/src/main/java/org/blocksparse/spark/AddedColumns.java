@@ -11,7 +11,7 @@ import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
 /** The columns that a model adds to a schema. */
-record AddedColumns(HierarchicalSoftmaxParams params) {
+record AddedColumns(TwoLevelParams params) {
   /**
    * A schema with the columns that a model adds.
    *
@@ -19,7 +19,7 @@ record AddedColumns(HierarchicalSoftmaxParams params) {
    * @throws IllegalArgumentException if a column that is read is not there or of another type, or
    *     one that is added is there already
    */
-  static StructType to(StructType schema, HierarchicalSoftmaxParams params, boolean named) {
+  static StructType to(StructType schema, TwoLevelParams params, boolean named) {
     return new AddedColumns(params).to(schema, named);
   }
 

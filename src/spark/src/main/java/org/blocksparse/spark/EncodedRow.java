@@ -5,11 +5,15 @@ import java.nio.ByteBuffer;
 import org.apache.commons.codec.digest.MurmurHash3;
 
 /**
- * A row as bytes, the same for equal rows however their features were stored: its label, its
+ * A row as bytes, the same for equal rows however their features were stored: its labels, its
  * weight, and its features; of those that are mostly zero, the others alone, with their indices.
  */
 final class EncodedRow {
+  /**
+   * The label, or -1 minus the number of labels, which follow; the weight; how many are present.
+   */
   private static final int HEADER_BYTES = 12;
+
   private static final int DENSE = -1;
 
   private EncodedRow() {}
@@ -17,17 +21,23 @@ final class EncodedRow {
   /**
    * The bytes.
    *
-   * @param label the number of the label
+   * @param labels the numbers of the labels, ascending
    */
-  static byte[] of(int label, float weight, float[] features) {
+  static byte[] of(int[] labels, float weight, float[] features) {
     int present = 0;
     for (float value : features) {
       present += isPresent(value) ? 1 : 0;
     }
     boolean dense = 2 * present >= features.length;
+    int labelBytes = labels.length == 1 ? 0 : 4 * labels.length;
     ByteBuffer bytes =
-        ByteBuffer.allocate(HEADER_BYTES + (dense ? 4 * features.length : 8 * present));
-    bytes.putInt(label).putFloat(weight).putInt(dense ? DENSE : present);
+        ByteBuffer.allocate(
+            HEADER_BYTES + labelBytes + (dense ? 4 * features.length : 8 * present));
+    bytes.putInt(labels.length == 1 ? labels[0] : -1 - labels.length);
+    bytes.putFloat(weight).putInt(dense ? DENSE : present);
+    for (int i = 0; i < labelBytes / 4; i++) {
+      bytes.putInt(labels[i]);
+    }
     for (int i = 0; i < features.length; i++) {
       if (dense) {
         bytes.putFloat(features[i]);
@@ -48,19 +58,35 @@ final class EncodedRow {
     return MurmurHash3.hash128x64(row, 0, row.length, 0)[0];
   }
 
-  static int label(byte[] row) {
-    return ByteBuffer.wrap(row).getInt();
+  static int[] labels(byte[] row) {
+    return labels(ByteBuffer.wrap(row));
   }
 
-  /** The label of a row that begins at the position of the buffer, which stays. */
-  static int label(ByteBuffer row) {
-    return row.getInt(row.position());
+  /** The labels of a row that begins at the position of the buffer, which stays. */
+  static int[] labels(ByteBuffer row) {
+    int first = row.getInt(row.position());
+    if (first >= 0) {
+      return new int[] {first};
+    }
+    int[] labels = new int[-1 - first];
+    row.slice(row.position() + HEADER_BYTES, 4 * labels.length).asIntBuffer().get(labels);
+    return labels;
+  }
+
+  /** Where the features begin. */
+  private static int begin(ByteBuffer row) {
+    int first = row.getInt(row.position());
+    return row.position() + HEADER_BYTES + (first >= 0 ? 0 : 4 * (-1 - first));
+  }
+
+  private static int present(ByteBuffer row) {
+    return row.getInt(row.position() + HEADER_BYTES - 4);
   }
 
   /** The bytes of a row. */
   static int length(ByteBuffer row, int features) {
-    int present = row.getInt(row.position() + HEADER_BYTES - 4);
-    return HEADER_BYTES + (present == DENSE ? 4 * features : 8 * present);
+    int present = present(row);
+    return begin(row) - row.position() + (present == DENSE ? 4 * features : 8 * present);
   }
 
   static float weight(ByteBuffer row) {
@@ -69,8 +95,8 @@ final class EncodedRow {
 
   /** Writes the features to {@code to}, from {@code begin} on, where zeros are. */
   static void features(ByteBuffer row, float[] to, int begin, int features) {
-    int at = row.position() + HEADER_BYTES;
-    int present = row.getInt(at - 4);
+    int at = begin(row);
+    int present = present(row);
     if (present == DENSE) {
       row.slice(at, 4 * features).asFloatBuffer().get(to, begin, features);
       return;

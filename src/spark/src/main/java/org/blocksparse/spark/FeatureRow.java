@@ -5,6 +5,7 @@ import java.util.Arrays;
 import org.apache.spark.ml.linalg.SQLDataTypes;
 import org.apache.spark.ml.linalg.SparseVector;
 import org.apache.spark.ml.linalg.Vector;
+import org.apache.spark.ml.linalg.Vectors;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
@@ -30,11 +31,8 @@ final class FeatureRow {
    * @throws IllegalArgumentException if they are null, not as many or not finite as floats
    */
   static void read(Object value, float[] to, int begin, int features) {
-    if (value == null) {
-      throw new IllegalArgumentException("expected " + features + " numbers but was null");
-    }
+    requireSize(value, features);
     if (value instanceof SparseVector sparse) {
-      requireSize(sparse.size(), features);
       Arrays.fill(to, begin, begin + features, 0);
       int[] indices = sparse.indices();
       double[] values = sparse.values();
@@ -42,21 +40,50 @@ final class FeatureRow {
         to[begin + indices[i]] = finite(values[i], indices[i]);
       }
     } else if (value instanceof Vector dense) {
-      requireSize(dense.size(), features);
       double[] values = dense.toArray();
       for (int i = 0; i < features; i++) {
         to[begin + i] = finite(values[i], i);
       }
     } else {
       Seq<?> values = (Seq<?>) value;
-      requireSize(values.length(), features);
       for (int i = 0; i < features; i++) {
-        if (!(values.apply(i) instanceof Number number)) {
-          throw new IllegalArgumentException("expected finite numbers but [" + i + "] is null");
-        }
-        to[begin + i] = finite(number.doubleValue(), i);
+        to[begin + i] = finite(number(values, i), i);
       }
     }
+  }
+
+  /**
+   * The features of a row that are not 0, of which some may not be finite.
+   *
+   * @param value what the column has
+   * @throws IllegalArgumentException if they are null or not as many
+   */
+  static SparseVector nonZero(Object value, int features) {
+    requireSize(value, features);
+    if (value instanceof Vector vector) {
+      return vector.toSparse();
+    }
+    Seq<?> values = (Seq<?>) value;
+    double[] all = new double[features];
+    for (int i = 0; i < features; i++) {
+      all[i] = number(values, i);
+    }
+    return Vectors.dense(all).toSparse();
+  }
+
+  /**
+   * The values of a vector that it lists.
+   *
+   * @throws IllegalArgumentException if one is not finite as a float
+   */
+  static float[] floats(SparseVector vector) {
+    int[] indices = vector.indices();
+    double[] values = vector.values();
+    float[] floats = new float[values.length];
+    for (int i = 0; i < floats.length; i++) {
+      floats[i] = finite(values[i], indices[i]);
+    }
+    return floats;
   }
 
   /**
@@ -74,10 +101,21 @@ final class FeatureRow {
     throw new IllegalArgumentException("featuresCol: expected numbers but was " + value);
   }
 
-  private static void requireSize(int found, int expected) {
-    if (found != expected) {
-      throw new IllegalArgumentException("expected " + expected + " numbers but was " + found);
+  private static void requireSize(Object value, int expected) {
+    if (value == null) {
+      throw new IllegalArgumentException("expected " + expected + " numbers but was null");
     }
+    if (size(value) != expected) {
+      throw new IllegalArgumentException(
+          "expected " + expected + " numbers but was " + size(value));
+    }
+  }
+
+  private static double number(Seq<?> values, int index) {
+    if (!(values.apply(index) instanceof Number number)) {
+      throw new IllegalArgumentException("expected finite numbers but [" + index + "] is null");
+    }
+    return number.doubleValue();
   }
 
   private static float finite(double value, int index) {

@@ -1,102 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.spark;
 
-import static org.apache.spark.sql.functions.col;
-
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
-import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.ml.Model;
-import org.apache.spark.ml.param.Param;
-import org.apache.spark.ml.param.ParamMap;
-import org.apache.spark.ml.util.DefaultParamsReader;
-import org.apache.spark.ml.util.DefaultParamsReader$;
-import org.apache.spark.ml.util.DefaultParamsWriter$;
 import org.apache.spark.ml.util.Identifiable$;
 import org.apache.spark.ml.util.MLReader;
-import org.apache.spark.ml.util.MLWritable;
-import org.apache.spark.ml.util.MLWriter;
-import org.apache.spark.sql.Column;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Encoders;
-import org.apache.spark.sql.Row;
-import org.apache.spark.sql.types.Metadata;
-import org.apache.spark.sql.types.StructField;
-import org.apache.spark.sql.types.StructType;
 import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.LoadOptions;
-import scala.Option;
 
 /**
  * What {@link HierarchicalSoftmaxClassifier} fits, or any {@link HierarchicalSoftmax} that was
- * trained without Spark: gives rows their likeliest labels, exactly.
- *
- * <table>
- *   <caption>Columns that {@link #transform} adds</caption>
- *   <tr><th>param</th><th>type</th><th>content</th></tr>
- *   <tr><td>{@link #predictionCol}</td><td>double, or string if labels have names</td>
- *       <td>the likeliest label; null if all are left out</td></tr>
- *   <tr><td>{@link #topKCol}</td><td>array&lt;struct&lt;label, probability: float&gt;&gt;</td>
- *       <td>the {@link #k} likeliest labels, best first; label is an int or a string</td></tr>
- * </table>
- *
- * <p>Labels that {@link #withoutCol} lists for a row, as ints or strings, are left out of both;
- * probabilities stay those of the model, and strings that are no label leave out nothing.
- *
- * <p>The model is a file. Executors get it once for each application, and each JVM maps it once, so
- * that all of its tasks share the memory, which is outside of the heap. Rows are scored by up to
- * 1024 at a time.
- *
- * <p>A row whose features are null, of another size or not finite as floats, or which leaves out a
- * number that is no label, fails its task. The message names the row, by its place in the partition
- * and by its numbers and strings.
+ * trained without Spark: gives rows their likeliest labels, exactly. {@link
+ * TwoLevelClassificationModel} has the columns that it adds, and its errors.
  */
 public final class HierarchicalSoftmaxClassificationModel
-    extends Model<HierarchicalSoftmaxClassificationModel>
-    implements HierarchicalSoftmaxParams, MLWritable {
+    extends TwoLevelClassificationModel<HierarchicalSoftmaxClassificationModel> {
   private static final long serialVersionUID = 1;
 
-  private final String uid;
-  private final transient ModelBytes bytes;
-  private final int features;
-  private final int outputs;
-  private final boolean named;
-
-  /**
-   * A model.
-   *
-   * @throws IOException if the file does not hold one
-   * @throws IllegalArgumentException if only some of its labels have names
-   */
   HierarchicalSoftmaxClassificationModel(String uid, ModelBytes bytes) throws IOException {
-    this.uid = uid;
-    this.bytes = bytes;
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
-      features = layer.features();
-      outputs = layer.outputs();
-      named = layer.hasLabels();
-      LabelTable.requireNamesOfAll("model", layer);
-    }
-    setDefault(featuresCol(), "features");
-    setDefault(predictionCol(), "prediction");
-    setDefault(topKCol(), "topK");
-    setDefault(k(), 10);
+    super(uid, bytes);
   }
 
   private HierarchicalSoftmaxClassificationModel(HierarchicalSoftmaxClassificationModel from) {
-    uid = from.uid;
-    bytes = from.bytes;
-    features = from.features;
-    outputs = from.outputs;
-    named = from.named;
+    super(from);
   }
 
   /**
-   * A model of a file that {@link HierarchicalSoftmax#save} has written, of which a copy is made.
+   * A model of a file that {@link HierarchicalSoftmax#save} has written, of which a copy is made;
+   * if it was saved with a bag, this scores with both.
    *
    * @throws org.blocksparse.FileFormatException if the file does not hold one
    * @throws IOException if the file cannot be read
@@ -105,171 +37,17 @@ public final class HierarchicalSoftmaxClassificationModel
   public static HierarchicalSoftmaxClassificationModel of(Path file) throws IOException {
     String uid = Identifiable$.MODULE$.randomUID("hierarchicalSoftmax");
     try (InputStream in = Files.newInputStream(file)) {
-      return new HierarchicalSoftmaxClassificationModel(uid, ModelBytes.copyOf(in));
-    }
-  }
-
-  /** The number of features of a row. */
-  public int numFeatures() {
-    return features;
-  }
-
-  /** The number of labels. */
-  public int numClasses() {
-    return outputs;
-  }
-
-  /**
-   * The layer itself, mapped, on the driver. Close it.
-   *
-   * @throws IOException if it cannot be mapped
-   */
-  public HierarchicalSoftmax layer() throws IOException {
-    return HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped());
-  }
-
-  /** The file of the model, which lives as long as this does. */
-  Path file() {
-    return bytes.file();
-  }
-
-  /** Sets {@link #featuresCol}. */
-  public HierarchicalSoftmaxClassificationModel setFeaturesCol(String name) {
-    set(featuresCol(), name);
-    return this;
-  }
-
-  /** Sets {@link #predictionCol}. */
-  public HierarchicalSoftmaxClassificationModel setPredictionCol(String name) {
-    set(predictionCol(), name);
-    return this;
-  }
-
-  /** Sets {@link #topKCol}. */
-  public HierarchicalSoftmaxClassificationModel setTopKCol(String name) {
-    set(topKCol(), name);
-    return this;
-  }
-
-  /** Sets {@link #withoutCol}. */
-  public HierarchicalSoftmaxClassificationModel setWithoutCol(String name) {
-    set(withoutCol(), name);
-    return this;
-  }
-
-  /** Sets {@link #k}. */
-  public HierarchicalSoftmaxClassificationModel setK(int k) {
-    set(k(), k);
-    return this;
-  }
-
-  @Override
-  public String uid() {
-    return uid;
-  }
-
-  @Override
-  public Dataset<Row> transform(Dataset<?> rows) {
-    StructType schema = rows.schema();
-    StructType result = transformSchema(schema);
-    ScoringColumns columns =
-        new ScoringColumns(
-            schema.fieldIndex(name(featuresCol())),
-            has(withoutCol()) ? schema.fieldIndex(name(withoutCol())) : -1,
-            has(predictionCol()),
-            has(topKCol()),
-            has(topKCol()) ? (Integer) getOrDefault(k()) : 1,
-            named);
-    ModelBytes.Sent sent =
-        bytes.to(JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext()));
-    Dataset<Row> scored =
-        rows.toDF().mapPartitions(new Scoring(sent, schema, columns), Encoders.row(result));
-    return hasMetadata(schema) ? withMetadata(scored, result) : scored;
-  }
-
-  /**
-   * An encoder drops the metadata of columns, which later stages may need. Columns are told by
-   * their places: several may have the same name.
-   */
-  private static Dataset<Row> withMetadata(Dataset<Row> rows, StructType schema) {
-    String[] places = new String[schema.size()];
-    Column[] columns = new Column[places.length];
-    for (int i = 0; i < places.length; i++) {
-      StructField field = schema.fields()[i];
-      places[i] = "c" + i;
-      columns[i] = col(places[i]).as(field.name(), field.metadata());
-    }
-    return rows.toDF(places).select(columns);
-  }
-
-  private static boolean hasMetadata(StructType schema) {
-    return Arrays.stream(schema.fields()).anyMatch(f -> !f.metadata().equals(Metadata.empty()));
-  }
-
-  @Override
-  public StructType transformSchema(StructType schema) {
-    return AddedColumns.to(schema, this, named);
-  }
-
-  private String name(Param<String> param) {
-    return getOrDefault(param);
-  }
-
-  private boolean has(Param<String> param) {
-    return isDefined(param) && !name(param).isEmpty();
-  }
-
-  @Override
-  public HierarchicalSoftmaxClassificationModel copy(ParamMap extra) {
-    HierarchicalSoftmaxClassificationModel copy = new HierarchicalSoftmaxClassificationModel(this);
-    copyValues(copy, extra);
-    copy.setParent(parent());
-    return copy;
-  }
-
-  /** The bytes of the file; Spark 4.1 and later ask for it. */
-  @SuppressWarnings("MissingOverride") // Spark 4.0 has no such method
-  public long estimatedSize() {
-    return bytes.size();
-  }
-
-  @Override
-  public String toString() {
-    return "HierarchicalSoftmaxClassificationModel(%s, %d features, %d labels)"
-        .formatted(uid, features, outputs);
-  }
-
-  /**
-   * A writer into a folder of any file system of Hadoop's: of the params, and of the model as
-   * {@code model.safetensors}, which {@link HierarchicalSoftmax#load} opens.
-   */
-  @Override
-  public MLWriter write() {
-    return new Writer(this);
-  }
-
-  private static final class Writer extends MLWriter {
-    private final HierarchicalSoftmaxClassificationModel model;
-
-    Writer(HierarchicalSoftmaxClassificationModel model) {
-      this.model = model;
-    }
-
-    @Override
-    public void saveImpl(String folder) {
-      DefaultParamsWriter$.MODULE$.saveMetadata(
-          model, folder, sparkSession(), Option.empty(), Option.empty());
-      try {
-        model.bytes.saveTo(new org.apache.hadoop.fs.Path(folder), sc().hadoopConfiguration());
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
+      return new HierarchicalSoftmaxClassificationModel(
+          uid, ModelBytes.copyOf(LayerKind.SOFTMAX, in));
     }
   }
 
   /** A reader of what {@link #write} has written. */
   public static MLReader<HierarchicalSoftmaxClassificationModel> read() {
-    return new Reader();
+    return new Reader<>(
+        HierarchicalSoftmaxClassificationModel.class,
+        LayerKind.SOFTMAX,
+        HierarchicalSoftmaxClassificationModel::new);
   }
 
   /** Reads what {@link #write} has written, or {@link #save}. */
@@ -277,22 +55,18 @@ public final class HierarchicalSoftmaxClassificationModel
     return read().load(folder);
   }
 
-  private static final class Reader extends MLReader<HierarchicalSoftmaxClassificationModel> {
-    @Override
-    public HierarchicalSoftmaxClassificationModel load(String folder) {
-      DefaultParamsReader.Metadata metadata =
-          DefaultParamsReader$.MODULE$.loadMetadata(
-              folder, sparkSession(), HierarchicalSoftmaxClassificationModel.class.getName());
-      org.apache.hadoop.fs.Path from = new org.apache.hadoop.fs.Path(folder);
-      try {
-        ModelBytes bytes = ModelBytes.copyOf(from, sc().hadoopConfiguration());
-        HierarchicalSoftmaxClassificationModel model =
-            new HierarchicalSoftmaxClassificationModel(metadata.uid(), bytes);
-        metadata.getAndSetParams(model, Option.empty());
-        return model;
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
-    }
+  @Override
+  public HierarchicalSoftmax layer() throws IOException {
+    return (HierarchicalSoftmax) super.layer();
+  }
+
+  @Override
+  HierarchicalSoftmaxClassificationModel self() {
+    return this;
+  }
+
+  @Override
+  HierarchicalSoftmaxClassificationModel copied() {
+    return new HierarchicalSoftmaxClassificationModel(this);
   }
 }

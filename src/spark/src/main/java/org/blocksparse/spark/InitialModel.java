@@ -8,36 +8,42 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
-import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.FileFormatException;
 import org.blocksparse.Labels;
-import org.blocksparse.LoadOptions;
+import org.blocksparse.TwoLevelLayer;
 
 /**
  * A model whose training goes on.
  *
- * @param names of its labels; null if it has none
+ * @param labels the names of its labels; null if it has none
  * @param steps that it has taken
  */
 record InitialModel(
-    ModelBytes bytes, int features, ClassAssignment classes, List<String> names, long steps) {
+    ModelBytes bytes, int features, ClassAssignment classes, Labels labels, long steps) {
   /**
    * A copy of a model, in a file of the driver.
    *
    * @param place the folder of a saved model or the file of one, in a file system of Hadoop's
-   * @throws IllegalArgumentException if there is none, or if it cannot be trained or its labels not
-   *     be told apart
+   * @throws IllegalArgumentException if there is none, or something else, or if it cannot be
+   *     trained or its labels not be told apart
    */
-  static InitialModel read(String place, Configuration hadoop) throws IOException {
+  static InitialModel read(LayerKind kind, String place, Configuration hadoop) throws IOException {
     ModelBytes bytes;
     try {
-      bytes = ModelBytes.copyOf(new Path(place), hadoop);
+      bytes = ModelBytes.copyOf(kind, new Path(place), hadoop);
     } catch (FileNotFoundException e) {
       throw new IllegalArgumentException(
           "initialModel: expected the folder of a saved model or the file of one: "
               + e.getMessage(),
           e);
     }
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(bytes.file(), LoadOptions.mapped())) {
+    try (ModelLayers layers = bytes.layers()) {
+      if (layers.bag() != null) {
+        throw new IllegalArgumentException(
+            "initialModel: has an EmbeddingBag, which is not trained here: train both in one"
+                + " process, or save the layer alone and give it sums of the bag as features");
+      }
+      TwoLevelLayer layer = layers.layer();
       if (layer.weightType() != ElementType.FLOAT32) {
         throw new IllegalArgumentException(
             "initialModel: its weights are "
@@ -49,9 +55,17 @@ record InitialModel(
           bytes,
           layer.features(),
           layer.assignment(),
-          layer.hasLabels() ? checked(layer.labels()).names() : null,
+          layer.hasLabels() ? checked(layer.labels()) : null,
           layer.steps());
+    } catch (FileFormatException e) { // which names the copy
+      throw new IllegalArgumentException(
+          "initialModel: %s: %s: %s".formatted(place, e.part(), e.reason()), e);
     }
+  }
+
+  /** The names of its labels by their numbers; null if it has none. */
+  List<String> names() {
+    return labels == null ? null : labels.names();
   }
 
   /** Labels of a mapped file, which are not checked: equal ones would be found after training. */

@@ -1,26 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.spark;
 
+import static org.apache.spark.sql.functions.array_distinct;
+import static org.apache.spark.sql.functions.coalesce;
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.count;
+import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.posexplode_outer;
+import static org.apache.spark.sql.functions.when;
+
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
-import org.blocksparse.HierarchicalSoftmax;
+import org.apache.spark.sql.types.ArrayType;
+import org.blocksparse.TwoLevelLayer;
 
 /**
  * The labels that occur. Strings are numbered by their frequency, equal ones by their text, so that
  * numbers do not depend on the order of rows.
  *
- * @param counts how often each label occurs, by its number
+ * @param counts how many rows have each label, by its number
+ * @param rows how many there are, those without labels too
  * @param names of the labels by their numbers; null if labels are numbers
  */
 @SuppressWarnings("ArrayRecordComponent")
-record LabelTable(long[] counts, List<String> names) {
+record LabelTable(long[] counts, long rows, List<String> names) {
   /** Above this, labels that are mostly gaps are taken to be keys of something, by mistake. */
   private static final int MOST_UNLESS_ASKED = 1 << 24;
 
@@ -29,16 +39,18 @@ record LabelTable(long[] counts, List<String> names) {
   /**
    * Counts numbers. What is no label is for {@link RowEncoder} to refuse, which knows the row.
    *
-   * @param labels one column of doubles
+   * @param labels one column, of doubles or arrays of them
    * @param numLabels how many there are; 0: as many as occur
    * @throws IllegalArgumentException if hardly any of very many occur and numLabels is 0
    */
   static LabelTable ofNumbers(Dataset<Row> labels, int numLabels) {
     Map<Integer, Long> counts = new HashMap<>();
     int outputs = Math.max(1, numLabels);
-    Iterator<Row> groups = count(labels);
+    long rows = 0;
+    Iterator<Row> groups = counted(labels);
     while (groups.hasNext()) {
       Row group = groups.next();
+      rows += group.getLong(2);
       double label = group.isNullAt(0) ? Double.NaN : group.getDouble(0);
       if (isNumber(label, numLabels == 0 ? Integer.MAX_VALUE - 8 : numLabels)) {
         counts.put((int) label, group.getLong(1));
@@ -53,7 +65,7 @@ record LabelTable(long[] counts, List<String> names) {
     }
     long[] all = new long[outputs];
     counts.forEach((label, count) -> all[label] = count);
-    return new LabelTable(all, null);
+    return new LabelTable(all, rows, null);
   }
 
   /** Whether a number is that of a label. */
@@ -64,27 +76,33 @@ record LabelTable(long[] counts, List<String> names) {
   /**
    * Counts strings. Those that are no label are for {@link RowEncoder} to refuse.
    *
-   * @param labels one column of strings
+   * @param labels one column, of strings or arrays of them
    * @param names the labels by their numbers; null: those that occur
+   * @throws IllegalArgumentException if there are none
    */
   static LabelTable ofStrings(Dataset<Row> labels, List<String> names) {
     Map<String, Long> counts = new HashMap<>();
-    Iterator<Row> groups = count(labels);
+    long rows = 0;
+    Iterator<Row> groups = counted(labels);
     while (groups.hasNext()) {
       Row group = groups.next();
+      rows += group.getLong(2);
       if (!group.isNullAt(0)) {
         counts.put(group.getString(0), group.getLong(1));
       }
     }
     List<String> all = names;
     if (names == null) {
+      if (counts.isEmpty()) {
+        throw new IllegalArgumentException("labelCol: no row has a label");
+      }
       all = new ArrayList<>(counts.keySet());
       all.sort(
           Comparator.comparingLong((String name) -> -counts.get(name))
               .thenComparing(Comparator.naturalOrder()));
     }
     return new LabelTable(
-        all.stream().mapToLong(name -> counts.getOrDefault(name, 0L)).toArray(), all);
+        all.stream().mapToLong(name -> counts.getOrDefault(name, 0L)).toArray(), rows, all);
   }
 
   /**
@@ -92,7 +110,7 @@ record LabelTable(long[] counts, List<String> names) {
    *
    * @param argument what the message names
    */
-  static void requireNamesOfAll(String argument, HierarchicalSoftmax layer) {
+  static void requireNamesOfAll(String argument, TwoLevelLayer layer) {
     if (layer.hasLabels() && layer.labels().size() < layer.outputs()) {
       throw new IllegalArgumentException(
           "%s: of %d labels, %d have names"
@@ -100,13 +118,17 @@ record LabelTable(long[] counts, List<String> names) {
     }
   }
 
-  private static Iterator<Row> count(Dataset<Row> labels) {
-    return labels.groupBy(labels.columns()[0]).count().toLocalIterator();
-  }
-
-  /** The number of rows whose label is one. */
-  long rows() {
-    return Arrays.stream(counts).sum();
+  /** Each label, how many rows have it, and of how many it is the first, or stands for none. */
+  private static Iterator<Row> counted(Dataset<Row> labels) {
+    Column column = col(labels.columns()[0]);
+    boolean several = labels.schema().fields()[0].dataType() instanceof ArrayType;
+    Dataset<Row> single =
+        several
+            ? labels.select(
+                posexplode_outer(array_distinct(column)).as(new String[] {"place", "label"}))
+            : labels.select(lit(0).as("place"), column.as("label"));
+    Column first = coalesce(col("place"), lit(0)).equalTo(0);
+    return single.groupBy("label").agg(count(lit(1)), count(when(first, 1))).toLocalIterator();
   }
 
   int outputs() {

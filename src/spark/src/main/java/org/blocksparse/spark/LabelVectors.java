@@ -3,6 +3,7 @@ package org.blocksparse.spark;
 
 import java.nio.ByteBuffer;
 import java.util.Iterator;
+import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.blocksparse.FloatTensor;
@@ -31,7 +32,7 @@ final class LabelVectors {
    */
   static FloatTensor of(JavaRDD<byte[]> rows, int features, int outputs) {
     JavaPairRDD<Integer, float[]> sums =
-        rows.mapToPair(row -> new Tuple2<>(EncodedRow.label(row), row))
+        rows.flatMapToPair(LabelVectors::forEachLabel)
             .combineByKey(
                 row -> add(new long[features], row),
                 LabelVectors::add,
@@ -50,6 +51,12 @@ final class LabelVectors {
       vectors.close();
       throw e;
     }
+  }
+
+  private static Iterator<Tuple2<Integer, byte[]>> forEachLabel(byte[] row) {
+    return IntStream.of(EncodedRow.labels(row))
+        .mapToObj(label -> new Tuple2<>(label, row))
+        .iterator();
   }
 
   private static int partitions(JavaRDD<byte[]> rows, int features, int outputs) {

@@ -8,7 +8,6 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Workers;
 
@@ -23,7 +22,7 @@ final class MappedModels {
   /** The files of models that were made in this JVM, which is a driver's. */
   private static final Map<String, Path> LOCAL = new HashMap<>();
 
-  private static final LinkedHashMap<String, HierarchicalSoftmax> MAPPED =
+  private static final LinkedHashMap<String, ModelLayers> MAPPED =
       new LinkedHashMap<>(16, 0.75f, true);
 
   private MappedModels() {}
@@ -47,10 +46,10 @@ final class MappedModels {
    *
    * @param content makes its file, if this JVM has none; one task does it, the others wait
    */
-  static synchronized HierarchicalSoftmax get(String id, Content content) {
-    HierarchicalSoftmax model = MAPPED.get(id);
+  static synchronized ModelLayers get(String id, LayerKind kind, Content content) {
+    ModelLayers model = MAPPED.get(id);
     if (model == null) {
-      model = map(LOCAL.get(id), content);
+      model = map(kind, LOCAL.get(id), content);
       MAPPED.put(id, model);
       if (MAPPED.size() > KEPT) {
         MAPPED.remove(MAPPED.keySet().iterator().next());
@@ -59,22 +58,23 @@ final class MappedModels {
     return model;
   }
 
-  private static HierarchicalSoftmax map(Path local, Content content) {
+  private static ModelLayers map(LayerKind kind, Path local, Content content) {
     // A task has a slot, and others of this JVM have the other processors.
     LoadOptions options = LoadOptions.mapped().withWorkers(Workers.callingThread());
     try {
       if (local != null) {
-        return HierarchicalSoftmax.load(local, options);
+        return ModelLayers.load(kind, local, options);
       }
       Path file = ModelBytes.newFile();
       try {
         content.writeTo(file);
-        return HierarchicalSoftmax.load(file, options);
+        return ModelLayers.load(kind, file, options);
       } finally {
         deleteNowOrLater(file);
       }
     } catch (IOException e) {
-      throw new UncheckedIOException(e);
+      throw new UncheckedIOException(
+          "the copy of the model in " + System.getProperty("java.io.tmpdir") + ": " + e, e);
     }
   }
 

@@ -16,7 +16,8 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
-import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.TwoLevelLayer;
 
 /**
  * The safetensors file of a model: a local file on the driver, which reaches executors in pieces
@@ -32,6 +33,7 @@ final class ModelBytes {
   private static final Cleaner CLEANER = Cleaner.create();
 
   private final String id = UUID.randomUUID().toString();
+  private final LayerKind kind;
   private final Path file;
 
   /** What the executors of one application have been sent; guarded by this. */
@@ -39,7 +41,8 @@ final class ModelBytes {
 
   private String application;
 
-  private ModelBytes(Path file) {
+  private ModelBytes(LayerKind kind, Path file) {
+    this.kind = kind;
     this.file = file;
     MappedModels.keepLocal(id, file);
   }
@@ -47,8 +50,8 @@ final class ModelBytes {
   /**
    * The bytes of a file of the driver, which belongs to this from now on: it is deleted with it.
    */
-  static ModelBytes of(Path file) {
-    ModelBytes bytes = new ModelBytes(file);
+  static ModelBytes of(LayerKind kind, Path file) {
+    ModelBytes bytes = new ModelBytes(kind, file);
     String id = bytes.id;
     CLEANER.register(bytes, () -> delete(id, file));
     file.toFile().deleteOnExit(); // whatever is not garbage by then
@@ -56,7 +59,7 @@ final class ModelBytes {
   }
 
   /** A copy of the bytes of a stream. */
-  static ModelBytes copyOf(InputStream in) throws IOException {
+  static ModelBytes copyOf(LayerKind kind, InputStream in) throws IOException {
     Path file = newFile();
     try (OutputStream out = Files.newOutputStream(file)) {
       in.transferTo(out);
@@ -64,7 +67,7 @@ final class ModelBytes {
       Files.delete(file);
       throw e;
     }
-    return of(file);
+    return of(kind, file);
   }
 
   /**
@@ -73,12 +76,12 @@ final class ModelBytes {
    * @param from its file, or the folder of a saved one, in a file system of Hadoop's
    * @throws java.io.FileNotFoundException if there is no such file
    */
-  static ModelBytes copyOf(org.apache.hadoop.fs.Path from, Configuration hadoop)
+  static ModelBytes copyOf(LayerKind kind, org.apache.hadoop.fs.Path from, Configuration hadoop)
       throws IOException {
     FileSystem files = from.getFileSystem(hadoop);
     boolean folder = files.getFileStatus(from).isDirectory();
     try (InputStream in = files.open(folder ? fileIn(from) : from)) {
-      return copyOf(in);
+      return copyOf(kind, in);
     }
   }
 
@@ -111,6 +114,24 @@ final class ModelBytes {
   /** The file on the driver. */
   Path file() {
     return file;
+  }
+
+  /**
+   * The layer of the file, mapped, on the driver. Close it.
+   *
+   * @throws IOException if the file does not hold one of its kind
+   */
+  TwoLevelLayer layer() throws IOException {
+    return kind.load(file, LoadOptions.mapped());
+  }
+
+  /**
+   * The same with the bag, if there is one. Close them.
+   *
+   * @throws IOException if the file does not hold a layer of its kind, or a bag for another one
+   */
+  ModelLayers layers() throws IOException {
+    return ModelLayers.load(kind, file, LoadOptions.mapped());
   }
 
   /** The length of the file. */
@@ -155,12 +176,18 @@ final class ModelBytes {
     private final transient ModelBytes owner;
 
     private final String id;
+    private final LayerKind kind;
     private final ArrayList<Broadcast<byte[]>> pieces;
 
     private Sent(ModelBytes owner, List<Broadcast<byte[]>> pieces) {
       this.owner = owner;
       this.id = owner.id;
+      this.kind = owner.kind;
       this.pieces = new ArrayList<>(pieces);
+    }
+
+    LayerKind kind() {
+      return kind;
     }
 
     /**
@@ -168,8 +195,8 @@ final class ModelBytes {
      *
      * @throws UncheckedIOException if the file cannot be written or mapped
      */
-    HierarchicalSoftmax model() {
-      return MappedModels.get(id, this::write);
+    ModelLayers model() {
+      return MappedModels.get(id, kind, this::write);
     }
 
     private void write(Path to) throws IOException {

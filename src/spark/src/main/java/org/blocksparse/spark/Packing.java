@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.PriorityQueue;
 import java.util.stream.IntStream;
 import org.apache.spark.Partitioner;
-import org.blocksparse.SoftmaxPart;
+import org.blocksparse.LayerPart;
 
 /**
  * Which partition trains which parts: the class level is in the first, and the classes are packed,
@@ -58,7 +58,7 @@ final class Packing extends Partitioner {
   /** The parts of a partition, ascending. */
   List<Integer> parts(int partition) {
     List<Integer> parts = new ArrayList<>();
-    for (int part = SoftmaxPart.CLASS_LEVEL; part < partitionOf.length; part++) {
+    for (int part = LayerPart.CLASS_LEVEL; part < partitionOf.length; part++) {
       if (partition(part) == partition) {
         parts.add(part);
       }
@@ -67,7 +67,7 @@ final class Packing extends Partitioner {
   }
 
   private int partition(int part) {
-    return part == SoftmaxPart.CLASS_LEVEL ? 0 : partitionOf[part];
+    return part == LayerPart.CLASS_LEVEL ? 0 : partitionOf[part];
   }
 
   @Override

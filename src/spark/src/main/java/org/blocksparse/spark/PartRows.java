@@ -82,7 +82,22 @@ final class PartRows implements AutoCloseable {
               StandardOpenOption.WRITE,
               StandardOpenOption.DELETE_ON_CLOSE);
     }
-    return channel.map(MapMode.READ_WRITE, channel.size(), size);
+    long begin = channel.size();
+    write(begin, size);
+    return channel.map(MapMode.READ_WRITE, begin, size);
+  }
+
+  /** Zeros, so that a full disk is an exception now: in a mapped hole it is an InternalError. */
+  private void write(long begin, int size) throws IOException {
+    ByteBuffer zeros = ByteBuffer.allocateDirect(FIRST_BUFFER_BYTES);
+    try {
+      for (long at = begin; at < begin + size; at += zeros.position()) {
+        zeros.position(0).limit((int) Math.min(zeros.capacity(), begin + size - at));
+        channel.write(zeros, at);
+      }
+    } catch (IOException e) {
+      throw new IOException(file + ": no room for rows: " + e.getMessage(), e);
+    }
   }
 
   /** All rows are added. */

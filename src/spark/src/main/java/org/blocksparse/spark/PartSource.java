@@ -4,8 +4,8 @@ package org.blocksparse.spark;
 import java.io.Serializable;
 import org.apache.spark.broadcast.Broadcast;
 import org.blocksparse.ClassAssignment;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.SoftmaxPart;
+import org.blocksparse.LayerPart;
+import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 
 /** Where tasks get the parts from that they train. */
@@ -17,11 +17,12 @@ interface PartSource extends Serializable {
   interface Layer {
     ClassAssignment classes();
 
-    SoftmaxPart part(int number, Workers workers);
+    LayerPart part(int number, Workers workers);
   }
 
   /** Those of a new layer. */
-  record Initial(int features, Broadcast<int[]> classOf, long seed) implements PartSource {
+  record Initial(LayerKind kind, int features, Broadcast<int[]> classOf, long seed)
+      implements PartSource {
     @Override
     public Layer open() {
       ClassAssignment classes = ClassAssignment.of(classOf.value());
@@ -32,12 +33,8 @@ interface PartSource extends Serializable {
         }
 
         @Override
-        public SoftmaxPart part(int number, Workers workers) {
-          return HierarchicalSoftmax.builder(features, classes.outputs())
-              .classes(classes)
-              .seed(seed)
-              .workers(workers)
-              .buildPart(number);
+        public LayerPart part(int number, Workers workers) {
+          return kind.newPart(features, classes, seed, number, workers);
         }
       };
     }
@@ -47,7 +44,7 @@ interface PartSource extends Serializable {
   record Trained(ModelBytes.Sent bytes) implements PartSource {
     @Override
     public Layer open() {
-      HierarchicalSoftmax model = bytes.model();
+      TwoLevelLayer model = bytes.model().layer();
       return new Layer() {
         @Override
         public ClassAssignment classes() {
@@ -55,8 +52,8 @@ interface PartSource extends Serializable {
         }
 
         @Override
-        public SoftmaxPart part(int number, Workers workers) {
-          return SoftmaxPart.of(model, number, workers);
+        public LayerPart part(int number, Workers workers) {
+          return bytes.kind().partOf(model, number, workers);
         }
       };
     }

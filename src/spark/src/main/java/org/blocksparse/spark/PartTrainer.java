@@ -2,28 +2,30 @@
 package org.blocksparse.spark;
 
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
 import org.apache.spark.TaskKilledException;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.IntTensor;
+import org.blocksparse.LayerPart;
 import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
-import org.blocksparse.SoftmaxPart;
 
 /** Trains a part through all epochs, in a task. */
 final class PartTrainer {
   private final TrainingPlan plan;
   private final ClassAssignment classes;
   private final Optimizer optimizer;
-  private final SoftmaxPart part;
+  private final LayerPart part;
   private final PartRows rows;
 
   /** Of one row. */
   private final float[] x;
 
-  PartTrainer(TrainingPlan plan, ClassAssignment classes, SoftmaxPart part, PartRows rows) {
+  PartTrainer(TrainingPlan plan, ClassAssignment classes, LayerPart part, PartRows rows) {
     this.plan = plan;
     this.classes = classes;
     this.optimizer = plan.optimizer().optimizer();
@@ -74,18 +76,17 @@ final class PartTrainer {
 
   private void step(int[] ordered, int begin, int end, int epoch, int batch) {
     int count = end - begin;
-    int[] targets = new int[count];
+    List<int[]> targets = new ArrayList<>(count);
     float[] weights = new float[count];
-    // What the mean over the whole batch multiplies by, in the same operations.
-    float share = 1f / plan.rowsOfBatch()[plan.order().order(epoch)][batch];
+    int rowsOfBatch = plan.rowsOfBatch()[plan.order().order(epoch)][batch];
     try (FloatTensor xs = FloatTensor.zeros(count, x.length)) {
       for (int i = 0; i < count; i++) {
         ByteBuffer row = rows.row(ordered[begin + i]);
         Arrays.fill(x, 0);
         EncodedRow.features(row, x, 0, x.length);
         xs.put((long) i * x.length, x, 0, x.length);
-        targets[i] = target(EncodedRow.label(row));
-        weights[i] = EncodedRow.weight(row) * share;
+        targets.add(targets(EncodedRow.labels(row)));
+        weights[i] = plan.kind().weight(EncodedRow.weight(row), rowsOfBatch);
       }
       step(xs, targets, weights);
     } catch (ArithmeticException e) {
@@ -93,16 +94,20 @@ final class PartTrainer {
     }
   }
 
-  private int target(int label) {
-    return part.number() == SoftmaxPart.CLASS_LEVEL
-        ? classes.classOf(label)
-        : classes.slotOf(label);
+  /** What a row has of this part: classes, or slots of its class. */
+  private int[] targets(int[] labels) {
+    int number = part.number();
+    return number == LayerPart.CLASS_LEVEL
+        ? IntStream.of(labels).map(classes::classOf).toArray()
+        : IntStream.of(labels)
+            .filter(label -> classes.classOf(label) == number)
+            .map(classes::slotOf)
+            .toArray();
   }
 
-  private void step(FloatTensor xs, int[] targets, float[] weights) {
-    try (IntTensor ts = IntTensor.of(targets, targets.length);
-        FloatTensor ws = FloatTensor.of(weights, weights.length)) {
-      part.step(xs, ts, Loss.sum().withRowWeights(ws), optimizer);
+  private void step(FloatTensor xs, List<int[]> targets, float[] weights) {
+    try (FloatTensor ws = FloatTensor.of(weights, weights.length)) {
+      plan.kind().step(part, xs, targets, Loss.sum().withRowWeights(ws), optimizer);
     }
   }
 

@@ -3,12 +3,14 @@ package org.blocksparse.spark;
 
 import java.util.HashMap;
 import java.util.Iterator;
+import java.util.stream.IntStream;
 import org.apache.spark.api.java.function.Function2;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Row;
+import scala.collection.Seq;
 
 /**
- * Makes {@link EncodedRow}s of rows of three columns: features, label, weight.
+ * Makes {@link EncodedRow}s of rows of three columns: features, label or labels, weight.
  *
  * @param features how many
  * @param outputs how many labels
@@ -17,6 +19,9 @@ import org.apache.spark.sql.Row;
 record RowEncoder(int features, int outputs, Broadcast<HashMap<String, Integer>> numbers)
     implements Function2<Integer, Iterator<Row>, Iterator<byte[]>> {
   private static final long serialVersionUID = 1;
+
+  /** How much of the labels of a row a message shows. */
+  private static final int SHOWN = 100;
 
   @Override
   public Iterator<byte[]> call(Integer partition, Iterator<Row> rows) {
@@ -34,7 +39,7 @@ record RowEncoder(int features, int outputs, Broadcast<HashMap<String, Integer>>
         Row row = rows.next();
         try {
           FeatureRow.read(row.get(0), values, 0, features);
-          byte[] encoded = EncodedRow.of(label(row.get(1)), weight(row.get(2)), values);
+          byte[] encoded = EncodedRow.of(labels(row.get(1)), weight(row.get(2)), values);
           number++;
           return encoded;
         } catch (IllegalArgumentException e) {
@@ -44,13 +49,33 @@ record RowEncoder(int features, int outputs, Broadcast<HashMap<String, Integer>>
                   + " of partition "
                   + partition
                   + ", with label "
-                  + row.get(1)
+                  + shown(row.get(1))
                   + ": "
                   + e.getMessage(),
               e);
         }
       }
     };
+  }
+
+  private static String shown(Object labels) {
+    String all =
+        labels instanceof Seq<?> several
+            ? several.mkString("[", ", ", "]")
+            : String.valueOf(labels);
+    return all.length() <= SHOWN ? all : all.substring(0, SHOWN) + "...";
+  }
+
+  /** Ascending, each once. */
+  private int[] labels(Object labels) {
+    if (labels instanceof Seq<?> several) {
+      return IntStream.range(0, several.length())
+          .map(i -> label(several.apply(i)))
+          .sorted()
+          .distinct()
+          .toArray();
+    }
+    return new int[] {label(labels)};
   }
 
   private int label(Object label) {

@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
+import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
@@ -13,9 +14,9 @@ import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Ranking;
 import org.blocksparse.SparseRows;
+import org.blocksparse.TwoLevelLayer;
 import scala.collection.Seq;
 
 /** What a task does with the rows of its partition: batches of them are ranked together. */
@@ -23,10 +24,10 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
   private static final long serialVersionUID = 1;
 
   /** Rows that open the same class share the reading of its weights. */
-  private static final int BATCH = 1024;
+  static final int MOST_ROWS = 1024;
 
-  /** The most values of a batch, 64 MiB of them. */
-  private static final int BATCH_VALUES = 1 << 24;
+  /** The most labels of the answers to a batch, 64 MiB of them, unless one row has more. */
+  private static final int MOST_ANSWERS = 1 << 23;
 
   /** How much of a row a message shows. */
   private static final int SHOWN = 100;
@@ -46,6 +47,11 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
     this.columns = columns;
   }
 
+  /** The most rows of a batch, each of which gets k of the outputs. */
+  static int mostRows(int k, int outputs) {
+    return Math.max(1, Math.min(MOST_ROWS, MOST_ANSWERS / Math.min(k, outputs)));
+  }
+
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
     return new Batches(rows, model.model());
@@ -54,18 +60,16 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
   /** Scores the next batch when the one before is used up. */
   private final class Batches implements Iterator<Row> {
     private final Iterator<Row> rows;
-    private final HierarchicalSoftmax layer;
-    private final int features;
-    private final float[] x;
+    private final TwoLevelLayer layer;
+    private final FeatureBatch features;
     private final List<Row> batch = new ArrayList<>();
     private Iterator<Row> scored = List.<Row>of().iterator();
     private long done;
 
-    Batches(Iterator<Row> rows, HierarchicalSoftmax layer) {
+    Batches(Iterator<Row> rows, ModelLayers model) {
       this.rows = rows;
-      this.layer = layer;
-      this.features = layer.features();
-      this.x = new float[Math.max(1, Math.min(BATCH, BATCH_VALUES / features)) * features];
+      this.layer = model.layer();
+      this.features = model.newBatch(mostRows(columns.k(), layer.outputs()));
     }
 
     @Override
@@ -85,12 +89,13 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
     }
 
     private Iterator<Row> nextBatch() {
+      done += batch.size();
       batch.clear();
       List<int[]> without = new ArrayList<>();
-      while (rows.hasNext() && (batch.size() + 1) * features <= x.length) {
+      while (rows.hasNext() && !features.isFull()) {
         Row row = rows.next();
         try {
-          FeatureRow.read(row.get(columns.features()), x, batch.size() * features, features);
+          features.add(row.get(columns.features()));
         } catch (IllegalArgumentException e) {
           throw wrong(row, columns.features(), e);
         }
@@ -99,33 +104,26 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
         }
         batch.add(row);
       }
-      List<Row> result = score(without);
-      done += batch.size();
-      return result.iterator();
+      Ranking ranking = rank(without);
+      // One at a time: as rows, the answers take many times what they take in the ranking.
+      return IntStream.range(0, batch.size()).mapToObj(i -> answer(ranking, i)).iterator();
     }
 
-    private List<Row> score(List<int[]> without) {
-      int n = batch.size();
-      Ranking ranking;
-      float[] values = n * features == x.length ? x : Arrays.copyOf(x, n * features);
-      try (FloatTensor rowsOfX = FloatTensor.of(values, n, features);
+    private Ranking rank(List<int[]> without) {
+      try (FloatTensor x = features.take();
           SparseRows left = columns.without() >= 0 ? SparseRows.of(without) : null) {
-        ranking =
-            layer.topK(
-                rowsOfX, columns.k(), left == null ? Filter.without() : Filter.without(left));
+        return layer.topK(x, columns.k(), left == null ? Filter.without() : Filter.without(left));
       }
-      List<Row> result = new ArrayList<>(n);
-      for (int i = 0; i < n; i++) {
-        if (!ranking.isDefined(i)) {
-          throw new ArithmeticException(
-              place(batch.get(i), i) + ": a probability is NaN, since the model is not finite");
-        }
-        result.add(answer(batch.get(i), ranking, i));
-      }
-      return result;
     }
 
-    private Row answer(Row row, Ranking ranking, int i) {
+    private Row answer(Ranking ranking, int i) {
+      Row row = batch.get(i);
+      if (!ranking.isDefined(i)) {
+        throw new ArithmeticException(
+            place(row, i)
+                + ": a probability is NaN, since the model or what it makes of the features is not"
+                + " finite");
+      }
       Object[] values = new Object[schema.size() + columns.added()];
       int size = schema.size();
       for (int c = 0; c < size; c++) {

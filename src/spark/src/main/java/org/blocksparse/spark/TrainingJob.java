@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
@@ -22,18 +23,16 @@ import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.storage.StorageLevel;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.HierarchicalSoftmaxBuilder;
 import org.blocksparse.Labels;
+import org.blocksparse.LayerPart;
 import org.blocksparse.SaveOptions;
-import org.blocksparse.SoftmaxPart;
 import scala.Tuple2;
 
 /**
- * One call of {@link HierarchicalSoftmaxClassifier#fit}, on the driver. Rows are counted, put into
- * an order and batches, and sent twice: to the class level, and to the class of their label. Tasks
- * then train one part after the other, through all epochs; the parts are brought to the driver some
- * at a time, and written to a file.
+ * One call of {@link TwoLevelClassifier#fit}, on the driver. Rows are counted, put into an order
+ * and batches, and sent to the class level and to each class of their labels. Tasks then train one
+ * part after the other, through all epochs; the parts are brought to the driver some at a time, and
+ * written to a file.
  */
 final class TrainingJob {
   private static final String DESCRIPTION = "spark.job.description";
@@ -41,6 +40,7 @@ final class TrainingJob {
   /** So many that slots end at about the same time, though tasks are of one size. */
   static final int TASKS_PER_SLOT = 8;
 
+  private final LayerKind kind;
   private final TrainingSettings settings;
   private final JavaSparkContext context;
   private final Dataset<Row> columns;
@@ -48,17 +48,18 @@ final class TrainingJob {
   private final List<Broadcast<?>> broadcasts = new ArrayList<>();
   private final List<JavaRDD<?>> persisted = new ArrayList<>();
 
-  TrainingJob(TrainingSettings settings, Dataset<?> rows) {
+  TrainingJob(LayerKind kind, TrainingSettings settings, Dataset<?> rows) {
+    this.kind = kind;
     this.settings = settings;
     this.context = JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
-    DataType type = rows.schema().apply(settings.labelCol()).dataType();
+    DataType type = kind.labelType(rows.schema().apply(settings.labelCol()).dataType());
     this.named = type.equals(DataTypes.StringType);
     Column label = column(settings.labelCol());
     Column weight = settings.weightCol() == null ? lit(1) : column(settings.weightCol());
     this.columns =
         rows.select(
             column(settings.featuresCol()).as("features"),
-            (named ? label : label.cast(DataTypes.DoubleType)).as("label"),
+            (named ? label : label.cast(kind.columnType(DataTypes.DoubleType))).as("label"),
             weight.cast(DataTypes.DoubleType).as("weight"));
   }
 
@@ -92,16 +93,16 @@ final class TrainingJob {
     InitialModel initial =
         settings.initialModel() == null
             ? null
-            : InitialModel.read(settings.initialModel(), context.hadoopConfiguration());
+            : InitialModel.read(kind, settings.initialModel(), context.hadoopConfiguration());
     int features = features();
     if (initial != null && initial.features() != features) {
       throw new IllegalArgumentException(
           "initialModel: has " + initial.features() + " features, rows have " + features);
     }
     LabelTable labels = labels(initial);
-    HierarchicalSoftmaxBuilder builder = HierarchicalSoftmax.builder(features, labels.outputs());
-    if (labels.names() != null) {
-      builder.labels(Labels.of(labels.names())); // now, as it may refuse them
+    Labels names = initial == null ? null : initial.labels();
+    if (initial == null && labels.names() != null) {
+      names = Labels.of(labels.names()); // may refuse them
     }
     JavaRDD<byte[]> rows =
         persist(
@@ -114,7 +115,8 @@ final class TrainingJob {
     describe("counts the rows of batches");
     int[][] rowsOfBatch = BatchCounts.of(rows, order, order.orders(settings.epochs()));
     TrainingPlan plan =
-        new TrainingPlan(features, settings.epochs(), order, rowsOfBatch, settings.optimizer());
+        new TrainingPlan(
+            kind, features, settings.epochs(), order, rowsOfBatch, settings.optimizer());
     ClassAssignment classes = initial == null ? classes(rows, features, labels) : initial.classes();
     JavaRDD<byte[]> parts = parts(rows, plan, classes, labels, initial);
     describe("trains " + classes.classCount() + " classes and their level");
@@ -122,9 +124,11 @@ final class TrainingJob {
     describe("brings the parts of the model to the driver");
     SaveOptions options = SaveOptions.defaults();
     try {
-      builder.classes(classes);
-      builder.saveParts(
+      kind.save(
           file,
+          features,
+          classes,
+          names,
           plan.stepsAfter(initial == null ? 0 : initial.steps()),
           new TrainedParts(parts, sizes),
           settings.keepOptimizerState() ? options.withOptimizerState() : options);
@@ -136,7 +140,7 @@ final class TrainingJob {
 
   /** What Spark's pages show for the jobs that follow. */
   private void describe(String what) {
-    context.setLocalProperty(DESCRIPTION, "HierarchicalSoftmaxClassifier " + what);
+    context.setLocalProperty(DESCRIPTION, kind + " " + what);
   }
 
   private <T> Broadcast<T> broadcast(T value) {
@@ -174,7 +178,9 @@ final class TrainingJob {
     LabelTable numbers =
         LabelTable.ofNumbers(
             labels, initial == null ? settings.numLabels() : initial.classes().outputs());
-    return initial == null ? numbers : new LabelTable(numbers.counts(), initial.names());
+    return initial == null
+        ? numbers
+        : new LabelTable(numbers.counts(), numbers.rows(), initial.names());
   }
 
   private int batches(long rows) {
@@ -232,29 +238,33 @@ final class TrainingJob {
     Packing packing = Packing.of(rowsOfClass, partitions);
     PartSource source =
         initial == null
-            ? new PartSource.Initial(plan.features(), classOf, settings.seed())
+            ? new PartSource.Initial(kind, plan.features(), classOf, settings.seed())
             : new PartSource.Trained(initial.bytes().to(context));
     Broadcast<TrainingPlan> planned = broadcast(plan);
     return persist(
-        rows.flatMapToPair(row -> twice(row, classOf.value()))
+        rows.flatMapToPair(row -> forParts(row, classOf.value()))
             .repartitionAndSortWithinPartitions(packing)
             .mapPartitionsWithIndex(
                 (partition, sorted) -> train(planned.value(), source, packing, partition, sorted),
                 false));
   }
 
-  /** A row for the class level, and for the class of its label. */
-  private static Iterator<Tuple2<RowKey, byte[]>> twice(byte[] row, int[] classOf) {
+  /** A row for the class level, and for each class of its labels. */
+  private static Iterator<Tuple2<RowKey, byte[]>> forParts(byte[] row, int[] classOf) {
     long hash = EncodedRow.hash(row);
-    int classNumber = classOf[EncodedRow.label(row)];
-    if (classNumber < 0) {
-      throw new IllegalArgumentException(
-          "labelCol: label " + EncodedRow.label(row) + " is retired in the initial model");
-    }
-    return List.of(
-            new Tuple2<>(new RowKey(SoftmaxPart.CLASS_LEVEL, hash), row),
-            new Tuple2<>(new RowKey(classNumber, hash), row))
+    IntStream classes =
+        IntStream.of(EncodedRow.labels(row)).map(label -> classOf(label, classOf)).distinct();
+    return IntStream.concat(IntStream.of(LayerPart.CLASS_LEVEL), classes)
+        .mapToObj(part -> new Tuple2<>(new RowKey(part, hash), row))
         .iterator();
+  }
+
+  private static int classOf(int label, int[] classOf) {
+    if (classOf[label] < 0) {
+      throw new IllegalArgumentException(
+          "labelCol: label " + label + " is retired in the initial model");
+    }
+    return classOf[label];
   }
 
   private static Iterator<byte[]> train(

@@ -7,8 +7,8 @@ import org.apache.spark.ml.param.IntParam;
 import org.apache.spark.ml.param.LongParam;
 import org.apache.spark.ml.param.Param;
 
-/** The params of {@link HierarchicalSoftmaxClassifier} that only training has. */
-public interface TrainingParams extends HierarchicalSoftmaxParams {
+/** The params of {@link TwoLevelClassifier} that only training has. */
+public interface TrainingParams extends TwoLevelParams {
   /** How often training goes through all rows, at least 0; 5 by default. */
   default Param<Object> maxIter() {
     return new IntParam(this, "maxIter", "number of epochs, >= 0");

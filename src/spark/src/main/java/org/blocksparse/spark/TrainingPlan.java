@@ -12,7 +12,12 @@ import java.io.Serializable;
  */
 @SuppressWarnings("ArrayRecordComponent")
 record TrainingPlan(
-    int features, int epochs, RowOrder order, int[][] rowsOfBatch, OptimizerSettings optimizer)
+    LayerKind kind,
+    int features,
+    int epochs,
+    RowOrder order,
+    int[][] rowsOfBatch,
+    OptimizerSettings optimizer)
     implements Serializable {
   /** How many steps the whole layer has made at the end; more than a long holds are cut. */
   long stepsAfter(long before) {

@@ -4,7 +4,7 @@ package org.blocksparse.spark;
 import java.util.List;
 
 /**
- * What a {@link HierarchicalSoftmaxClassifier} is asked for, checked.
+ * What a {@link TwoLevelClassifier} is asked for, checked.
  *
  * @param weightCol null: all rows have weight 1
  * @param numLabels 0: as many as occur

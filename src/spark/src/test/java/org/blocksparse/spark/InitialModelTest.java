@@ -10,7 +10,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.apache.hadoop.conf.Configuration;
 import org.blocksparse.ElementType;
+import org.blocksparse.EmbeddingBag;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LabelTree;
 import org.blocksparse.SaveOptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -27,7 +29,7 @@ final class InitialModelTest {
   }
 
   private static InitialModel read(Path file) throws IOException {
-    return InitialModel.read(file.toUri().toString(), new Configuration());
+    return InitialModel.read(LayerKind.SOFTMAX, file.toUri().toString(), new Configuration());
   }
 
   private static void assertRefused(Path file, String message) {
@@ -45,6 +47,36 @@ final class InitialModelTest {
         rounded,
         "initialModel: its weights are INT8, which cannot be trained; for that, keep the float32 one"
             + " that it was made of");
+  }
+
+  @Test
+  void somethingElse() throws IOException {
+    Path tree = folder.resolve("tree");
+    try (LabelTree layer = LabelTree.builder(3, 5).build()) {
+      layer.save(tree);
+    }
+    assertRefused(
+        tree,
+        "initialModel: "
+            + tree.toUri()
+            + ": __metadata__: is of a LabelTree; LabelTree.load loads it");
+  }
+
+  @Test
+  void aBag() throws IOException {
+    Path with = folder.resolve("bag");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
+        EmbeddingBag bag = EmbeddingBag.builder(30, Models.FEATURES).build()) {
+      layer.save(with, SaveOptions.defaults().withBag(bag));
+    }
+    assertRefused(
+        with,
+        "initialModel: has an EmbeddingBag, which is not trained here: train both in one process, or"
+            + " save the layer alone and give it sums of the bag as features");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(with)) {
+      layer.save(with);
+    }
+    assertEquals(Models.FEATURES, read(with).features());
   }
 
   @Test

@@ -17,17 +17,23 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
+import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Labels;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Ranking;
+import org.blocksparse.SaveOptions;
+import org.blocksparse.SparseRows;
 
 /** Models that are trained without Spark, and rows for them. */
 final class Models {
   static final int FEATURES = 12;
   static final int LABELS = 500;
+
+  /** How many features rows have for a model with a bag. */
+  static final int VOCABULARY = 97;
 
   private Models() {}
 
@@ -52,6 +58,57 @@ final class Models {
       layer.save(file);
     }
     return file;
+  }
+
+  /** A model with names and with a bag, which has not learned anything of it. */
+  static Path saveWithBag(Path file, EmbeddingBag.Mode mode) throws IOException {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(save(file, true));
+        EmbeddingBag bag =
+            EmbeddingBag.builder(VOCABULARY, FEATURES)
+                .mode(mode)
+                .build(tensor(rows(VOCABULARY, 5)))) {
+      layer.save(file, SaveOptions.defaults().withBag(bag));
+    }
+    return file;
+  }
+
+  /** Random features for a bag: none, one or all of the first rows, and some of the others. */
+  static float[][] sparseRows(int n, long seed) {
+    Random random = new Random(seed);
+    float[][] rows = new float[n][VOCABULARY];
+    for (int r = 0; r < n; r++) {
+      int percent = r == 0 ? 0 : r == 1 ? 100 : random.nextInt(20);
+      for (int i = 0; i < VOCABULARY; i++) {
+        rows[r][i] = random.nextInt(100) < percent ? (float) random.nextGaussian() : 0;
+      }
+    }
+    return rows;
+  }
+
+  /** What the bag and the layer of a file say in this process. */
+  static Ranking rankingWithBag(Path file, float[][] rows, int k) throws IOException {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
+        EmbeddingBag bag = EmbeddingBag.load(file);
+        SparseRows entries = entries(rows);
+        FloatTensor x = bag.apply(entries)) {
+      return layer.topK(x, k);
+    }
+  }
+
+  /** What is not 0 in each row. */
+  static SparseRows entries(float[][] rows) {
+    List<int[]> indices = new ArrayList<>();
+    List<float[]> values = new ArrayList<>();
+    for (float[] row : rows) {
+      int[] entries = IntStream.range(0, row.length).filter(i -> row[i] != 0).toArray();
+      float[] ofEntries = new float[entries.length];
+      for (int i = 0; i < entries.length; i++) {
+        ofEntries[i] = row[entries[i]];
+      }
+      indices.add(entries);
+      values.add(ofEntries);
+    }
+    return SparseRows.of(indices, values);
   }
 
   /** Random features, of which some are 0. */

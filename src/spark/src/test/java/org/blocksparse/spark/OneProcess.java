@@ -8,28 +8,48 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.function.Function;
+import java.util.stream.IntStream;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
+import org.blocksparse.LabelTree;
 import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SaveOptions;
+import org.blocksparse.SparseRows;
+import org.blocksparse.TwoLevelLayer;
 
 /** Trains a whole layer in this process: what Spark has to find, bit by bit. */
 record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
-  /** An example. */
+  /** An example; of a softmax, with one label. */
   @SuppressWarnings("ArrayRecordComponent")
-  record Example(int label, float weight, float[] features) {
+  record Example(int[] labels, float weight, float[] features) {
+    Example(int label, float weight, float[] features) {
+      this(new int[] {label}, weight, features);
+    }
+
+    int label() {
+      return labels[0];
+    }
+
     byte[] encoded() {
-      return EncodedRow.of(label, weight, features);
+      return EncodedRow.of(set().stream().mapToInt(Integer::intValue).toArray(), weight, features);
+    }
+
+    Set<Integer> set() {
+      return new TreeSet<>(IntStream.of(labels).boxed().toList());
     }
   }
 
@@ -50,22 +70,47 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     return examples;
   }
 
+  /** The same examples with up to five labels, none, or one of them twice. */
+  static List<Example> withSets(List<Example> examples, int labels, long seed) {
+    Random random = new Random(seed);
+    List<Example> all = new ArrayList<>();
+    for (Example example : examples) {
+      int[] set = new int[random.nextInt(6)];
+      for (int i = 0; i < set.length; i++) {
+        set[i] = i == 3 ? set[1] : (example.label() + i * i * random.nextInt(9)) % (labels - 20);
+      }
+      all.add(new Example(set, example.weight, example.features));
+    }
+    all.addAll(all.subList(0, 7)); // rows that are there twice
+    return all;
+  }
+
   /** The examples as rows of float arrays. */
   static Dataset<Row> rows(SparkSession spark, List<Example> examples) {
+    return rows(spark, examples, DataTypes.IntegerType, Example::label);
+  }
+
+  /** The examples as rows of float arrays, whose labels are arrays. */
+  static Dataset<Row> rowsOfSets(SparkSession spark, List<Example> examples) {
+    return rows(spark, examples, DataTypes.createArrayType(DataTypes.IntegerType), Example::labels);
+  }
+
+  private static Dataset<Row> rows(
+      SparkSession spark, List<Example> examples, DataType type, Function<Example, ?> label) {
     List<Row> rows = new ArrayList<>();
     for (Example example : examples) {
-      rows.add(RowFactory.create(example.label, example.weight, example.features));
+      rows.add(RowFactory.create(label.apply(example), example.weight, example.features));
     }
     return spark.createDataFrame(
         rows,
         new StructType()
-            .add("label", DataTypes.IntegerType)
+            .add("label", type)
             .add("weight", DataTypes.FloatType)
             .add("features", DataTypes.createArrayType(DataTypes.FloatType)));
   }
 
   /** Trains a layer. */
-  void train(HierarchicalSoftmax layer, List<Example> examples) {
+  void train(TwoLevelLayer layer, List<Example> examples) {
     long[] hashes =
         examples.stream().mapToLong(example -> EncodedRow.hash(example.encoded())).toArray();
     for (int epoch = 0; epoch < epochs; epoch++) {
@@ -86,34 +131,38 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     }
   }
 
-  private void step(HierarchicalSoftmax layer, List<Example> batch) {
+  private void step(TwoLevelLayer layer, List<Example> batch) {
     int features = layer.features();
     float[] x = new float[batch.size() * features];
     float[] weights = new float[batch.size()];
-    int[] targets = new int[batch.size()];
-    for (int r = 0; r < targets.length; r++) {
+    for (int r = 0; r < weights.length; r++) {
       System.arraycopy(batch.get(r).features, 0, x, r * features, features);
       weights[r] = batch.get(r).weight;
-      targets[r] = batch.get(r).label;
     }
-    try (FloatTensor xs = FloatTensor.of(x, targets.length, features);
-        FloatTensor ws = FloatTensor.of(weights, targets.length);
-        IntTensor ts = IntTensor.of(targets, targets.length)) {
-      layer.step(xs, ts, Loss.mean().withRowWeights(ws), optimizer);
+    try (FloatTensor xs = FloatTensor.of(x, weights.length, features);
+        FloatTensor ws = FloatTensor.of(weights, weights.length)) {
+      Loss loss = Loss.mean().withRowWeights(ws);
+      if (layer instanceof HierarchicalSoftmax softmax) {
+        int[] targets = batch.stream().mapToInt(Example::label).toArray();
+        try (IntTensor ts = IntTensor.of(targets, targets.length)) {
+          softmax.step(xs, ts, loss, optimizer);
+        }
+      } else {
+        try (SparseRows ts = SparseRows.of(batch.stream().map(Example::labels).toList())) {
+          ((LabelTree) layer).step(xs, ts, loss, optimizer);
+        }
+      }
     }
   }
 
   /** Saves a layer as Spark does if it is to keep the optimizer state. */
-  static void save(HierarchicalSoftmax layer, Path file) throws IOException {
+  static void save(TwoLevelLayer layer, Path file) throws IOException {
     layer.save(file, SaveOptions.defaults().withOptimizerState());
   }
 
   /** Trains and saves what an estimator is asked for. */
   static void save(
-      HierarchicalSoftmaxClassifier asked,
-      List<Example> examples,
-      ClassAssignment classes,
-      Path file)
+      TwoLevelClassifier<?, ?> asked, List<Example> examples, ClassAssignment classes, Path file)
       throws IOException {
     TrainingSettings settings = asked.settings();
     RowOrder order =
@@ -121,11 +170,17 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
             settings.seed(),
             (examples.size() - 1) / settings.batchSize() + 1,
             settings.reshuffle());
-    try (HierarchicalSoftmax layer =
-        HierarchicalSoftmax.builder(examples.get(0).features.length, classes.outputs())
-            .classes(classes)
-            .seed(settings.seed())
-            .build()) {
+    int features = examples.get(0).features.length;
+    try (TwoLevelLayer layer =
+        asked instanceof HierarchicalSoftmaxClassifier
+            ? HierarchicalSoftmax.builder(features, classes.outputs())
+                .classes(classes)
+                .seed(settings.seed())
+                .build()
+            : LabelTree.builder(features, classes.outputs())
+                .classes(classes)
+                .seed(settings.seed())
+                .build()) {
       new OneProcess(order, settings.epochs(), settings.optimizer().optimizer())
           .train(layer, examples);
       save(layer, file);
@@ -141,8 +196,10 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
       for (float value : example.features) {
         squares += (double) value * value;
       }
-      for (int f = 0; f < features; f++) {
-        sums[example.label][f] += Math.rint(example.features[f] * (0x1p30 / Math.sqrt(squares)));
+      for (int label : example.set()) {
+        for (int f = 0; f < features; f++) {
+          sums[label][f] += Math.rint(example.features[f] * (0x1p30 / Math.sqrt(squares)));
+        }
       }
     }
     try (FloatTensor vectors = FloatTensor.zeros(labels, features)) {
@@ -157,6 +214,6 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
 
   /** The same examples, all of weight 1. */
   static List<Example> unweighted(List<Example> examples) {
-    return examples.stream().map(e -> new Example(e.label, 1, e.features)).toList();
+    return examples.stream().map(e -> new Example(e.labels, 1, e.features)).toList();
   }
 }

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.spark;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 
 final class PartRowsTest {
   /** Rows that need more than the heap is for, so that some are in a file. */
@@ -19,7 +27,7 @@ final class PartRowsTest {
     RowOrder order = new RowOrder(1, 7, true);
     try (PartRows rows = new PartRows(features)) {
       for (int i = 0; i < count; i++) {
-        rows.add(i - 300, EncodedRow.of(i, i, features(i, features)));
+        rows.add(i - 300, EncodedRow.of(new int[] {i}, i, features(i, features)));
       }
       rows.end();
       int[] ordered = rows.order(order, 2);
@@ -34,11 +42,68 @@ final class PartRowsTest {
                   order.position(rows.hash(ordered[i]), 2)));
         }
         ByteBuffer row = rows.row(ordered[i]);
-        assertEquals(ordered[i], EncodedRow.label(row));
+        assertArrayEquals(new int[] {ordered[i]}, EncodedRow.labels(row));
         assertEquals(ordered[i], EncodedRow.weight(row));
         float[] x = new float[features];
         EncodedRow.features(row, x, 0, features);
         assertArrayEquals(features(ordered[i], features), x);
+      }
+    }
+  }
+
+  /** Where a file has holes, a disk that is full is found out too late. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void theFileHasNoHoles() throws IOException {
+    byte[] row = EncodedRow.of(new int[] {1}, 1, features(1, 1 << 18)); // of 1 MiB
+    try (PartRows rows = new PartRows(1 << 18)) {
+      for (int i = 0; i < 34; i++) {
+        rows.add(i, row);
+      }
+      Path files = Path.of("/proc/" + ProcessHandle.current().pid() + "/fd");
+      Process stat =
+          new ProcessBuilder("stat", "-L", "-c", "%b %B %s", ofRows(files).toString()).start();
+      long[] told =
+          Arrays.stream(
+                  new String(stat.getInputStream().readAllBytes(), US_ASCII).strip().split(" "))
+              .mapToLong(Long::parseLong)
+              .toArray();
+      assertTrue(told[0] * told[1] >= told[2], Arrays.toString(told));
+    }
+  }
+
+  /** What is open of a file that has lost its name. */
+  private static Path ofRows(Path files) throws IOException {
+    try (Stream<Path> all = Files.list(files)) {
+      return all.filter(PartRowsTest::isOfRows).findFirst().orElseThrow();
+    }
+  }
+
+  private static boolean isOfRows(Path file) {
+    try {
+      return Files.readSymbolicLink(file).toString().contains("blocksparse-rows");
+    } catch (IOException e) {
+      return false; // closed meanwhile
+    }
+  }
+
+  @Test
+  void rowsHaveAnyNumberOfLabels() throws IOException {
+    int[][] labels = {{}, {5}, {0}, {0, 5}, {1, 2, 3, Integer.MAX_VALUE - 8}};
+    float[][] some = {{1, 2, 3, 4}, {0, 0, 0, 7}};
+    try (PartRows rows = new PartRows(4)) {
+      for (float[] x : some) {
+        for (int i = 0; i < labels.length; i++) {
+          rows.add(-3, EncodedRow.of(labels[i], i, x)); // of one hash, so that lengths matter
+        }
+      }
+      rows.end();
+      for (int r = 0; r < rows.count(); r++) {
+        ByteBuffer row = rows.row(r);
+        float[] x = new float[4];
+        EncodedRow.features(row, x, 0, 4);
+        assertArrayEquals(labels[(int) EncodedRow.weight(row)], EncodedRow.labels(row));
+        assertArrayEquals(x[3] == 4 ? some[0] : some[1], x);
       }
     }
   }
@@ -56,7 +121,7 @@ final class PartRowsTest {
   void rowsOfOneHashGoByWhatTheyAre() throws IOException {
     byte[][] some = new byte[4][];
     for (int i = 0; i < some.length; i++) {
-      some[i] = EncodedRow.of(i / 2, 1, new float[] {i, 1}); // two of each label
+      some[i] = EncodedRow.of(new int[] {i / 2}, 1, new float[] {i, 1}); // two of each label
     }
     RowOrder order = new RowOrder(1, 1, false);
     int[][] comings = {{0, 1, 2, 3, 3}, {3, 1, 3, 0, 2}};
@@ -85,12 +150,12 @@ final class PartRowsTest {
   @Test
   void sparseAndDenseRowsOfTheSameNumbersAreOne() {
     float[] mostlyZero = {0, 0, -0f, 3, 0};
-    byte[] row = EncodedRow.of(2, 0.5f, mostlyZero);
+    byte[] row = EncodedRow.of(new int[] {2}, 0.5f, mostlyZero);
     float[] x = new float[5];
     EncodedRow.features(ByteBuffer.wrap(row), x, 0, 5);
     assertArrayEquals(mostlyZero, x);
     assertEquals(row.length, EncodedRow.length(ByteBuffer.wrap(row), 5));
     assertEquals(12 + 8 * 2, row.length);
-    assertEquals(12 + 4 * 2, EncodedRow.of(2, 0.5f, new float[] {1, 0}).length);
+    assertEquals(12 + 4 * 2, EncodedRow.of(new int[] {2}, 0.5f, new float[] {1, 0}).length);
   }
 }

@@ -56,13 +56,15 @@ final class PartsSpeed {
       for (int f = 0; f < FEATURES; f++) {
         x[f] = (float) random.nextGaussian();
       }
-      byte[] row = EncodedRow.of(label(random), 1, x);
+      byte[] row = EncodedRow.of(new int[] {label(random)}, 1, x);
       rows.add(row);
       hashes.put(row, EncodedRow.hash(row));
       rowsOfBatch[batch(row)]++;
     }
     rows.sort(Comparator.comparing(hashes::get));
-    plan = new TrainingPlan(FEATURES, EPOCHS, order, new int[][] {rowsOfBatch}, optimizer);
+    plan =
+        new TrainingPlan(
+            LayerKind.SOFTMAX, FEATURES, EPOCHS, order, new int[][] {rowsOfBatch}, optimizer);
   }
 
   /** By Zipf's law: the most frequent label has 6 percent of the rows. Numbers say nothing. */
@@ -131,7 +133,7 @@ final class PartsSpeed {
     BitSet[] batches = new BitSet[classes.classCount()];
     Arrays.setAll(batches, c -> new BitSet());
     for (byte[] row : rows) {
-      int classNumber = classes.classOf(EncodedRow.label(row));
+      int classNumber = classes.classOf(EncodedRow.labels(row)[0]);
       rowsOfClass[classNumber]++;
       batches[classNumber].set(batch(row));
     }
@@ -258,7 +260,7 @@ final class PartsSpeed {
       rowsOf.add(new ArrayList<>());
     }
     for (byte[] row : rows) {
-      rowsOf.get(classes.classOf(EncodedRow.label(row)) + 1).add(row);
+      rowsOf.get(classes.classOf(EncodedRow.labels(row)[0]) + 1).add(row);
     }
     double[] seconds = new double[rowsOf.size()];
     for (int part = 0; part < seconds.length; part++) {
@@ -300,7 +302,7 @@ final class PartsSpeed {
     int[] targets = new int[batch.size()];
     for (int i = 0; i < targets.length; i++) {
       EncodedRow.features(ByteBuffer.wrap(batch.get(i)), x, i * FEATURES, FEATURES);
-      targets[i] = EncodedRow.label(batch.get(i));
+      targets[i] = EncodedRow.labels(batch.get(i))[0];
     }
     try (FloatTensor xs = FloatTensor.of(x, targets.length, FEATURES);
         IntTensor ts = IntTensor.of(targets, targets.length)) {

@@ -16,6 +16,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.blocksparse.Backend;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.EmbeddingBag.Mode;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.Ranking;
 import org.blocksparse.spark.Models.FeaturesAs;
@@ -36,12 +37,14 @@ final class ScoringOnClusterTest {
   @TempDir private static Path folder;
   private static SparkCluster cluster;
   private static Path file;
+  private static Path withBag;
 
   @BeforeAll
   static void start() throws Exception {
     cluster = SparkCluster.start(folder, 1, 1);
     cluster.addWorker(1, "-Dblocksparse.isa=portable");
     file = Models.save(folder.resolve("model.safetensors"), true);
+    withBag = Models.saveWithBag(folder.resolve("with a bag"), Mode.ROOT_MEAN);
   }
 
   @AfterAll
@@ -60,11 +63,19 @@ final class ScoringOnClusterTest {
 
   private static void assertScoresAsHere(SparkSession spark) throws Exception {
     float[][] rows = Models.rows(ROWS, 3);
-    Ranking expected = Models.ranking(file, rows, 3);
+    assertScored(spark, file, rows, FeaturesAs.DENSE, Models.ranking(file, rows, 3));
+    float[][] sparse = Models.sparseRows(ROWS, 3);
+    Ranking expected = Models.rankingWithBag(withBag, sparse, 3);
+    assertScored(spark, withBag, sparse, FeaturesAs.SPARSE, expected);
+  }
+
+  private static void assertScored(
+      SparkSession spark, Path model, float[][] rows, FeaturesAs as, Ranking expected)
+      throws IOException {
     Dataset<Row> scored =
-        HierarchicalSoftmaxClassificationModel.of(file)
+        HierarchicalSoftmaxClassificationModel.of(model)
             .setK(3)
-            .transform(Models.dataset(spark, rows, FeaturesAs.DENSE, 4));
+            .transform(Models.dataset(spark, rows, as, 4));
     List<Row> all = scored.collectAsList();
     assertEquals(ROWS, all.size());
     for (Row row : all) {

@@ -8,10 +8,14 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.sun.management.ThreadMXBean;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Iterator;
 import java.util.List;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.Pipeline;
 import org.apache.spark.ml.PipelineModel;
 import org.apache.spark.ml.PipelineStage;
@@ -159,6 +163,41 @@ final class ScoringTest {
   }
 
   @Test
+  void moreLabelsThanThereAre_areAll() throws IOException {
+    float[][] rows = Models.rows(20, 13);
+    Dataset<Row> scored =
+        model(file)
+            .setK(Integer.MAX_VALUE)
+            .transform(Models.dataset(spark, rows, FeaturesAs.DENSE, 1));
+    assertScored(scored, Models.ranking(file, rows, Models.LABELS), false);
+  }
+
+  @Test
+  void theMoreLabelsAreAsked_theFewerRowsABatchHas() {
+    assertEquals(1024, Scoring.mostRows(10, 1 << 20));
+    assertEquals(1024, Scoring.mostRows(Integer.MAX_VALUE, 500));
+    assertEquals(8, Scoring.mostRows(Integer.MAX_VALUE, 1 << 20));
+    assertEquals(1, Scoring.mostRows(Integer.MAX_VALUE, Integer.MAX_VALUE));
+  }
+
+  @Test
+  void answersBecomeRows_oneAtATime() throws IOException {
+    Dataset<Row> rows = Models.dataset(spark, Models.rows(1000, 14), FeaturesAs.DENSE, 1);
+    ScoringColumns all = new ScoringColumns(1, -1, true, true, Models.LABELS, false);
+    JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    try (var in = Files.newInputStream(file)) {
+      Scoring scoring =
+          new Scoring(ModelBytes.copyOf(LayerKind.SOFTMAX, in).to(context), rows.schema(), all);
+      Iterator<Row> scored = scoring.call(rows.collectAsList().iterator());
+      long before = threads.getCurrentThreadAllocatedBytes();
+      scored.next();
+      long allocated = threads.getCurrentThreadAllocatedBytes() - before;
+      assertTrue(allocated < 20 << 20, allocated + " bytes"); // rows of all: 40 MB
+    }
+  }
+
+  @Test
   void wrongRows_areNamed() throws IOException {
     float[][] rows = Models.rows(1500, 8);
     rows[1203][5] = Float.NaN;
@@ -181,10 +220,14 @@ final class ScoringTest {
             .setWithoutCol("seen")
             .transform(good.withColumn("seen", functions.expr("array(7, 500)"))),
         "seen: expected labels in [0, 500) but was 500");
+    String huge = "transform(sequence(1, 12), i -> 3e38d * (i % 2 * 2 - 1))";
+    assertFails(
+        model(file).transform(good.withColumn("features", functions.expr(huge))),
+        "a probability is NaN, since the model or what it makes of the features is not finite");
     assertEquals(2, model(file).transform(good).count()); // the session goes on
   }
 
-  private static void assertFails(Dataset<Row> rows, String message) {
+  static void assertFails(Dataset<Row> rows, String message) {
     Exception e = assertThrows(Exception.class, rows::collectAsList);
     StringBuilder all = new StringBuilder();
     for (Throwable cause = e; cause != null; cause = cause.getCause()) {
@@ -280,6 +323,7 @@ final class ScoringTest {
         assertThrows(
             Exception.class, () -> HierarchicalSoftmaxClassificationModel.load(saved.toString()));
     assertTrue(e.getCause() instanceof FileFormatException, e::toString);
+    assertTrue(e.getMessage().startsWith(saved + ": "), e::toString);
   }
 
   @Test
@@ -343,7 +387,7 @@ final class ScoringTest {
 
   private static Path copyOf(Path model) throws IOException {
     try (var in = Files.newInputStream(model)) {
-      return ModelBytes.copyOf(in).file();
+      return ModelBytes.copyOf(LayerKind.SOFTMAX, in).file();
     }
   }
 }

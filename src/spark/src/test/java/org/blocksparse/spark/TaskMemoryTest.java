@@ -53,6 +53,7 @@ final class TaskMemoryTest {
     RowOrder order = new RowOrder(1, 1, false);
     TrainingPlan plan =
         new TrainingPlan(
+            LayerKind.SOFTMAX,
             FEATURES,
             2,
             order,
@@ -61,7 +62,7 @@ final class TaskMemoryTest {
     long before = FloatTensor.allocatedBytes();
     try (PartRows rows = new PartRows(FEATURES);
         SoftmaxPart part = builder.buildPart(number)) {
-      rows.add(1, EncodedRow.of(3 * classes.slots(), 1, features()));
+      rows.add(1, EncodedRow.of(new int[] {3 * classes.slots()}, 1, features()));
       rows.end();
       new PartTrainer(plan, classes, part, rows).train();
       long taken = FloatTensor.allocatedBytes() - before;
@@ -81,13 +82,13 @@ final class TaskMemoryTest {
   /** Mapped memory is not of the heap. */
   @Test
   void onTheHeap_thereAreUpTo32MiBOfRows() throws IOException {
-    long allocated = allocatedBy(EncodedRow.of(1, 1, ones(1 << 16)), 400); // 100 MiB
+    long allocated = allocatedBy(EncodedRow.of(new int[] {1}, 1, ones(1 << 16)), 400); // 100 MiB
     assertTrue(allocated > 27 << 20 && allocated < 33 << 20, allocated + " bytes");
   }
 
   @Test
   void onTheHeap_aClassOfFewRowsTakesLittle() throws IOException {
-    long allocated = allocatedBy(EncodedRow.of(1, 1, ones(256)), 20); // 20 KiB
+    long allocated = allocatedBy(EncodedRow.of(new int[] {1}, 1, ones(256)), 20); // 20 KiB
     assertTrue(allocated < 200 << 10, allocated + " bytes");
   }
 

@@ -15,6 +15,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.apache.spark.ExecutorLostFailure;
 import org.apache.spark.scheduler.AccumulableInfo;
 import org.apache.spark.scheduler.SparkListener;
@@ -28,12 +29,14 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.blocksparse.ClassAssignment;
-import org.blocksparse.SoftmaxPart;
+import org.blocksparse.LayerPart;
 import org.blocksparse.spark.OneProcess.Example;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import scala.collection.immutable.Seq;
 import scala.jdk.javaapi.CollectionConverters;
 
@@ -47,6 +50,7 @@ final class TrainingOnClusterTest {
   private static final int EPOCHS_OF_LONG_TASKS = 1000;
 
   private static final List<Example> EXAMPLES = OneProcess.examples(3000, 40, LABELS, 2);
+  private static final List<Example> SETS = OneProcess.withSets(EXAMPLES, LABELS, 3);
 
   @TempDir static Path folder;
   private static SparkCluster cluster;
@@ -95,7 +99,12 @@ final class TrainingOnClusterTest {
   }
 
   private static HierarchicalSoftmaxClassifier classifier() {
-    return new HierarchicalSoftmaxClassifier()
+    return configured(new HierarchicalSoftmaxClassifier());
+  }
+
+  private static <M extends TwoLevelClassificationModel<M>, E extends TwoLevelClassifier<M, E>>
+      E configured(E asked) {
+    return asked
         .setWeightCol("weight")
         .setBatchSize(200)
         .setNumLabels(LABELS)
@@ -105,13 +114,16 @@ final class TrainingOnClusterTest {
         .setNumPartitions(TASKS);
   }
 
-  private static void assertAsInOneProcess(SparkSession spark, HierarchicalSoftmaxClassifier asked)
+  private static void assertAsInOneProcess(SparkSession spark, TwoLevelClassifier<?, ?> asked)
       throws IOException {
     Path expected = folder.resolve("one process");
-    OneProcess.save(asked, EXAMPLES, ClassAssignment.contiguous(LABELS, CLASSES), expected);
-    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES).repartition(6);
-    assertEquals(
-        -1, Files.mismatch(expected, asked.fit(rows).file()), "the first byte that differs");
+    OneProcess.save(asked, examples(asked), ClassAssignment.contiguous(LABELS, CLASSES), expected);
+    Dataset<Row> rows =
+        asked instanceof LabelTreeClassifier
+            ? OneProcess.rowsOfSets(spark, SETS)
+            : OneProcess.rows(spark, EXAMPLES);
+    Path found = asked.fit(rows.repartition(6)).file();
+    assertEquals(-1, Files.mismatch(expected, found), "the first byte that differs");
   }
 
   @Test
@@ -131,12 +143,21 @@ final class TrainingOnClusterTest {
     assertEquals(List.of(), cluster.executors());
   }
 
-  @Test
-  void executorsThatAreKilledChangeNothing() throws IOException {
-    Killer killer = new Killer();
+  private static List<Example> examples(TwoLevelClassifier<?, ?> asked) {
+    return asked instanceof LabelTreeClassifier ? SETS : EXAMPLES;
+  }
+
+  static Stream<TwoLevelClassifier<?, ?>> kinds() {
+    return Stream.of(classifier(), configured(new LabelTreeClassifier()));
+  }
+
+  @ParameterizedTest
+  @MethodSource("kinds")
+  void executorsThatAreKilledChangeNothing(TwoLevelClassifier<?, ?> asked) throws IOException {
+    Killer killer = new Killer(examples(asked));
     try (SparkSession spark = speculating()) {
       spark.sparkContext().addSparkListener(killer);
-      assertAsInOneProcess(spark, classifier().setMaxIter(EPOCHS_OF_LONG_TASKS));
+      assertAsInOneProcess(spark, asked.setMaxIter(EPOCHS_OF_LONG_TASKS));
     } // which tells the listener all that has happened
     assertEquals(Set.of(Doing.values()), killer.victims.keySet());
     for (Doing doing : Doing.values()) {
@@ -171,19 +192,27 @@ final class TrainingOnClusterTest {
     private final Map<Long, TaskInfo> running = new HashMap<>();
     private final List<Task> successful = new ArrayList<>();
     private final Set<Long> lost = new HashSet<>();
-    private final long[] rowsOfPartition = rowsOfPartitions();
+    private final long[] rowsOfPartition;
     private int sending = -1;
     private int training = -1;
 
-    private static long[] rowsOfPartitions() {
+    Killer(List<Example> examples) {
+      rowsOfPartition = rowsOfPartitions(examples);
+    }
+
+    private static long[] rowsOfPartitions(List<Example> examples) {
       ClassAssignment classes = ClassAssignment.contiguous(LABELS, CLASSES);
+      long[] labelsOfClass = new long[CLASSES];
       long[] rowsOfClass = new long[CLASSES];
-      EXAMPLES.forEach(example -> rowsOfClass[classes.classOf(example.label())]++);
-      Packing packing = Packing.of(rowsOfClass, TASKS);
+      for (Example example : examples) {
+        example.set().forEach(label -> labelsOfClass[classes.classOf(label)]++);
+        example.set().stream().map(classes::classOf).distinct().forEach(c -> rowsOfClass[c]++);
+      }
+      Packing packing = Packing.of(labelsOfClass, TASKS);
       long[] rows = new long[TASKS];
       for (int partition = 0; partition < TASKS; partition++) {
         for (int part : packing.parts(partition)) {
-          rows[partition] += part == SoftmaxPart.CLASS_LEVEL ? EXAMPLES.size() : rowsOfClass[part];
+          rows[partition] += part == LayerPart.CLASS_LEVEL ? examples.size() : rowsOfClass[part];
         }
       }
       return rows;

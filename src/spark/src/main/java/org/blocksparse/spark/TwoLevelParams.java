@@ -7,19 +7,23 @@ import org.apache.spark.ml.param.ParamValidators;
 import org.apache.spark.ml.param.Params;
 
 /**
- * The params of {@link HierarchicalSoftmaxClassifier} and {@link
- * HierarchicalSoftmaxClassificationModel}. A param is equal to every other of its owner and name,
- * so that they are made when they are asked for, and never too early.
+ * The params of {@link TwoLevelClassifier} and {@link TwoLevelClassificationModel}. A param is
+ * equal to every other of its owner and name, so that they are made when they are asked for, and
+ * never too early.
  */
-public interface HierarchicalSoftmaxParams extends Params {
+public interface TwoLevelParams extends Params {
   /** The column of features: a vector, dense or sparse, or an array of floats or doubles. */
   default Param<String> featuresCol() {
     return new Param<>(this, "featuresCol", "column of features: vectors or arrays of numbers");
   }
 
-  /** The column of labels: whole numbers from 0, or strings. */
+  /**
+   * The column of labels: whole numbers from 0, or strings; for a {@link LabelTreeClassifier},
+   * arrays of them.
+   */
   default Param<String> labelCol() {
-    return new Param<>(this, "labelCol", "column of labels: whole numbers from 0, or strings");
+    return new Param<>(
+        this, "labelCol", "column of labels: whole numbers from 0, or strings; or arrays of them");
   }
 
   /** The column of the weights of rows; not set: all have weight 1. */

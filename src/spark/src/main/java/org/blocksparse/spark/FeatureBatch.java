@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import org.blocksparse.FloatTensor;
+
+/** The features of rows that are scored together, on their way to the softmax. */
+interface FeatureBatch {
+  /** The most values of a batch, 64 MiB of them, unless one row has more. */
+  int MOST_VALUES = 1 << 24;
+
+  /**
+   * Adds a row.
+   *
+   * @param value what the column of features has
+   * @throws IllegalArgumentException if it is null, not as many or not finite as floats
+   */
+  void add(Object value);
+
+  /** Whether no other row may be added. */
+  boolean isFull();
+
+  /** The x of the rows, (rows, features of the softmax), the caller's; the batch is empty then. */
+  FloatTensor take();
+}

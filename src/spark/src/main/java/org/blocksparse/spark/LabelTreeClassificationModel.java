@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.apache.spark.ml.util.Identifiable$;
+import org.apache.spark.ml.util.MLReader;
+import org.blocksparse.LabelTree;
+
+/**
+ * What {@link LabelTreeClassifier} fits, or any {@link LabelTree} that was trained without Spark:
+ * gives rows their likeliest labels, exactly. {@link TwoLevelClassificationModel} has the columns
+ * that it adds, and its errors.
+ *
+ * <p>Each label has a probability of its own, that it is there, whatever the others have: those of
+ * a row do not sum to one. {@link #predictionCol} is the likeliest label, also where it is rather
+ * not there; filter {@link #topKCol} by the probability to get the labels that are.
+ */
+public final class LabelTreeClassificationModel
+    extends TwoLevelClassificationModel<LabelTreeClassificationModel> {
+  private static final long serialVersionUID = 1;
+
+  LabelTreeClassificationModel(String uid, ModelBytes bytes) throws IOException {
+    super(uid, bytes);
+  }
+
+  private LabelTreeClassificationModel(LabelTreeClassificationModel from) {
+    super(from);
+  }
+
+  /**
+   * A model of a file that {@link LabelTree#save} has written, of which a copy is made; if it was
+   * saved with a bag, this scores with both.
+   *
+   * @throws org.blocksparse.FileFormatException if the file does not hold one
+   * @throws IOException if the file cannot be read
+   * @throws IllegalArgumentException if only some of its labels have names
+   */
+  public static LabelTreeClassificationModel of(Path file) throws IOException {
+    String uid = Identifiable$.MODULE$.randomUID("labelTree");
+    try (InputStream in = Files.newInputStream(file)) {
+      return new LabelTreeClassificationModel(uid, ModelBytes.copyOf(LayerKind.LABEL_TREE, in));
+    }
+  }
+
+  /** A reader of what {@link #write} has written. */
+  public static MLReader<LabelTreeClassificationModel> read() {
+    return new Reader<>(
+        LabelTreeClassificationModel.class,
+        LayerKind.LABEL_TREE,
+        LabelTreeClassificationModel::new);
+  }
+
+  /** Reads what {@link #write} has written, or {@link #save}. */
+  public static LabelTreeClassificationModel load(String folder) {
+    return read().load(folder);
+  }
+
+  @Override
+  public LabelTree layer() throws IOException {
+    return (LabelTree) super.layer();
+  }
+
+  @Override
+  LabelTreeClassificationModel self() {
+    return this;
+  }
+
+  @Override
+  LabelTreeClassificationModel copied() {
+    return new LabelTreeClassificationModel(this);
+  }
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.List;
+import org.apache.spark.sql.types.ArrayType;
+import org.apache.spark.sql.types.DataType;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.NumericType;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.HierarchicalSoftmaxBuilder;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LabelTree;
+import org.blocksparse.LabelTreeBuilder;
+import org.blocksparse.LabelTreePart;
+import org.blocksparse.Labels;
+import org.blocksparse.LayerPart;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.Loss;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SaveOptions;
+import org.blocksparse.SoftmaxPart;
+import org.blocksparse.SparseRows;
+import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.Workers;
+
+/** All that training and scoring do differently for one kind of layer than for the other. */
+enum LayerKind {
+  /** A {@link HierarchicalSoftmax}: each row has one label. */
+  SOFTMAX("HierarchicalSoftmaxClassifier") {
+    @Override
+    HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
+      return HierarchicalSoftmax.load(file, options);
+    }
+
+    private HierarchicalSoftmaxBuilder builder(int features, ClassAssignment classes) {
+      return HierarchicalSoftmax.builder(features, classes.outputs()).classes(classes);
+    }
+
+    @Override
+    SoftmaxPart newPart(
+        int features, ClassAssignment classes, long seed, int number, Workers workers) {
+      return builder(features, classes).seed(seed).workers(workers).buildPart(number);
+    }
+
+    @Override
+    SoftmaxPart partOf(TwoLevelLayer layer, int number, Workers workers) {
+      return SoftmaxPart.of((HierarchicalSoftmax) layer, number, workers);
+    }
+
+    @Override
+    float weight(float ofRow, int rows) {
+      return ofRow * (1f / rows);
+    }
+
+    @Override
+    void step(LayerPart part, FloatTensor x, List<int[]> targets, Loss loss, Optimizer optimizer) {
+      int[] single = targets.stream().mapToInt(target -> target[0]).toArray();
+      try (IntTensor tensor = IntTensor.of(single, single.length)) {
+        ((SoftmaxPart) part).step(x, tensor, loss, optimizer);
+      }
+    }
+
+    @Override
+    void save(
+        Path file,
+        int features,
+        ClassAssignment classes,
+        Labels names,
+        long steps,
+        Iterator<byte[]> parts,
+        SaveOptions options)
+        throws IOException {
+      HierarchicalSoftmaxBuilder builder = builder(features, classes);
+      if (names != null) {
+        builder.labels(names);
+      }
+      builder.saveParts(file, steps, parts, options);
+    }
+  },
+
+  /** A {@link LabelTree}: each row has any number of labels, in an array. */
+  LABEL_TREE("LabelTreeClassifier") {
+    @Override
+    LabelTree load(Path file, LoadOptions options) throws IOException {
+      return LabelTree.load(file, options);
+    }
+
+    private LabelTreeBuilder builder(int features, ClassAssignment classes) {
+      return LabelTree.builder(features, classes.outputs()).classes(classes);
+    }
+
+    @Override
+    LabelTreePart newPart(
+        int features, ClassAssignment classes, long seed, int number, Workers workers) {
+      return builder(features, classes).seed(seed).workers(workers).buildPart(number);
+    }
+
+    @Override
+    LabelTreePart partOf(TwoLevelLayer layer, int number, Workers workers) {
+      return LabelTreePart.of((LabelTree) layer, number, workers);
+    }
+
+    @Override
+    float weight(float ofRow, int rows) {
+      return ofRow / rows;
+    }
+
+    @Override
+    void step(LayerPart part, FloatTensor x, List<int[]> targets, Loss loss, Optimizer optimizer) {
+      try (SparseRows rows = SparseRows.of(targets)) {
+        ((LabelTreePart) part).step(x, rows, loss, optimizer);
+      }
+    }
+
+    @Override
+    void save(
+        Path file,
+        int features,
+        ClassAssignment classes,
+        Labels names,
+        long steps,
+        Iterator<byte[]> parts,
+        SaveOptions options)
+        throws IOException {
+      LabelTreeBuilder builder = builder(features, classes);
+      if (names != null) {
+        builder.labels(names);
+      }
+      builder.saveParts(file, steps, parts, options);
+    }
+  };
+
+  private final String classifier;
+
+  LayerKind(String classifier) {
+    this.classifier = classifier;
+  }
+
+  /** The layer of a file. */
+  abstract TwoLevelLayer load(Path file, LoadOptions options) throws IOException;
+
+  /** A part of a layer that has not been trained. */
+  abstract LayerPart newPart(
+      int features, ClassAssignment classes, long seed, int number, Workers workers);
+
+  /** A copy of a part of a layer, with its optimizer state. */
+  abstract LayerPart partOf(TwoLevelLayer layer, int number, Workers workers);
+
+  /**
+   * What a row's loss is multiplied by in the mean over a batch, in the operations of the layer.
+   *
+   * @param rows of the batch
+   */
+  abstract float weight(float ofRow, int rows);
+
+  /** A step of a part. */
+  abstract void step(
+      LayerPart part, FloatTensor x, List<int[]> targets, Loss loss, Optimizer optimizer);
+
+  /**
+   * Puts parts together into a file.
+   *
+   * @param names of the labels, or null
+   * @param parts the class level first
+   */
+  abstract void save(
+      Path file,
+      int features,
+      ClassAssignment classes,
+      Labels names,
+      long steps,
+      Iterator<byte[]> parts,
+      SaveOptions options)
+      throws IOException;
+
+  /**
+   * The type of a label.
+   *
+   * @param column the type of the column of labels
+   * @throws IllegalArgumentException if it is neither of numbers nor of strings
+   */
+  DataType labelType(DataType column) {
+    DataType label = column;
+    if (this == LABEL_TREE) {
+      label = column instanceof ArrayType array ? array.elementType() : DataTypes.NullType;
+    }
+    if (!(label instanceof NumericType) && !label.equals(DataTypes.StringType)) {
+      throw new IllegalArgumentException(
+          "labelCol: expected "
+              + (this == LABEL_TREE ? "arrays of " : "")
+              + "numbers or strings but was "
+              + column.simpleString());
+    }
+    return label;
+  }
+
+  /** The type of a column of labels of a type. */
+  DataType columnType(DataType label) {
+    return this == LABEL_TREE ? DataTypes.createArrayType(label) : label;
+  }
+
+  /** The name of the estimator. */
+  @Override
+  public String toString() {
+    return classifier;
+  }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import org.blocksparse.EmbeddingBag;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.TwoLevelLayer;
+
+/**
+ * The layers of a model, from its file.
+ *
+ * @param layer gives x its likeliest labels
+ * @param bag makes x of the features of rows; null: they are x
+ */
+record ModelLayers(TwoLevelLayer layer, EmbeddingBag bag) implements AutoCloseable {
+  /**
+   * Loads them.
+   *
+   * @throws IOException if the file does not hold a model, or a bag for another one
+   */
+  static ModelLayers load(LayerKind kind, Path file, LoadOptions options) throws IOException {
+    TwoLevelLayer layer = kind.load(file, options);
+    try {
+      return new ModelLayers(layer, bagOrNull(file, layer.features(), options));
+    } catch (Throwable e) {
+      layer.close();
+      throw e;
+    }
+  }
+
+  private static EmbeddingBag bagOrNull(Path file, int features, LoadOptions options)
+      throws IOException {
+    if (!EmbeddingBag.isIn(file)) {
+      return null;
+    }
+    EmbeddingBag bag = EmbeddingBag.load(file, options);
+    if (bag.features() != features) {
+      bag.close();
+      throw new IOException(
+          "%s: table: has rows of %d for a layer of %d features"
+              .formatted(file, bag.features(), features));
+    }
+    return bag;
+  }
+
+  /** How many features a row has. */
+  int features() {
+    return bag == null ? layer.features() : bag.vocabulary();
+  }
+
+  /** A batch without rows, for so many or fewer. */
+  FeatureBatch newBatch(int mostRows) {
+    return bag == null ? new DenseBatch(layer.features(), mostRows) : new BagBatch(bag, mostRows);
+  }
+
+  @Override
+  public void close() {
+    layer.close();
+    if (bag != null) {
+      bag.close();
+    }
+  }
+}

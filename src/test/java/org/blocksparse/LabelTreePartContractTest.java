@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Parts of a label tree that are trained one after the other have the bits of the layer, on all
+ * kernels. What they share with those of a softmax is tested there.
+ */
+final class LabelTreePartContractTest {
+  private static final SaveOptions WITH_STATE = SaveOptions.defaults().withOptimizerState();
+
+  @TempDir Path folder;
+  private Path ofLayer;
+  private Path ofParts;
+
+  @BeforeEach
+  void files() {
+    ofLayer = folder.resolve("layer");
+    ofParts = folder.resolve("parts");
+  }
+
+  private static LabelTreeBuilder builder(Workers workers) {
+    return LabelTree.builder(PartBatch.FEATURES, PartBatch.CLASSES.outputs())
+        .classes(PartBatch.CLASSES)
+        .seed(5)
+        .workers(workers);
+  }
+
+  private void assertSameFiles() throws IOException {
+    assertEquals(-1, Files.mismatch(ofLayer, ofParts), "the first byte that differs");
+    LabelTree.load(ofParts).close();
+  }
+
+  @ParameterizedTest(name = "{0} {1} weighted {2}")
+  @MethodSource("org.blocksparse.PartBatch#cases")
+  void partsHaveTheBitsOfTheLayer(KernelsUnderTest kernels, Optimizer optimizer, boolean weighted)
+      throws IOException {
+    List<PartBatch> batches = PartBatch.ofSets(3, weighted);
+    LabelTreeBuilder builder = builder(kernels.workers());
+    try (LabelTree layer = builder.build()) {
+      batches.forEach(batch -> batch.stepLayer(layer, optimizer));
+      layer.save(ofLayer, WITH_STATE);
+    }
+    List<byte[]> trained = PartBatch.train(PartBatch.initial(builder), batches, optimizer);
+    builder.saveParts(ofParts, PartBatch.COUNT, trained.iterator(), WITH_STATE);
+    assertSameFiles();
+  }
+
+  @ParameterizedTest(name = "{0} {1} weighted {2}")
+  @MethodSource("org.blocksparse.PartBatch#cases")
+  void trainingOfALayerGoesOnInParts(
+      KernelsUnderTest kernels, Optimizer optimizer, boolean weighted) throws IOException {
+    List<PartBatch> first = PartBatch.ofSets(4, weighted);
+    List<PartBatch> second = PartBatch.ofSets(5, weighted);
+    LabelTreeBuilder builder = builder(kernels.workers());
+    try (LabelTree layer = builder.build()) {
+      first.forEach(batch -> batch.stepLayer(layer, optimizer));
+      List<LabelTreePart> parts =
+          IntStream.range(-1, PartBatch.CLASSES.classCount())
+              .mapToObj(number -> LabelTreePart.of(layer, number, kernels.workers()))
+              .toList();
+      List<byte[]> trained = PartBatch.train(parts, second, optimizer);
+      second.forEach(batch -> batch.stepLayer(layer, optimizer));
+      layer.save(ofLayer, WITH_STATE);
+      builder.saveParts(ofParts, layer.steps(), trained.iterator(), WITH_STATE);
+    }
+    assertSameFiles();
+  }
+
+  /** By a step with none of the batch's rows, or with all of them, none of which is its own. */
+  @ParameterizedTest
+  @MethodSource("org.blocksparse.PartBatch#changesOfKind")
+  void aClassThatIsNotThereIsToldThatTheOptimizerIsAnother(Optimizer before, Optimizer between)
+      throws IOException {
+    List<PartBatch> first = PartBatch.ofSets(10, false);
+    List<PartBatch> second = PartBatch.without(2, PartBatch.ofSets(11, true));
+    List<PartBatch> third = PartBatch.ofSets(12, false);
+    LabelTreeBuilder builder = builder(Workers.common());
+    try (LabelTree layer = builder.build()) {
+      first.forEach(batch -> batch.stepLayer(layer, before));
+      second.forEach(batch -> batch.stepLayer(layer, between));
+      third.forEach(batch -> batch.stepLayer(layer, before));
+      layer.save(ofLayer, WITH_STATE);
+    }
+    for (boolean all : new boolean[] {false, true}) {
+      List<byte[]> trained = new ArrayList<>();
+      for (LabelTreePart part : PartBatch.initial(builder)) {
+        try (part) {
+          first.forEach(batch -> batch.stepPart(part, before));
+          for (PartBatch batch : second) {
+            if (all) {
+              batch.stepPart(part, between, IntStream.range(0, batch.x().length).toArray());
+            } else {
+              batch.stepPart(part, between);
+            }
+          }
+          third.forEach(batch -> batch.stepPart(part, before));
+          trained.add(part.toBytes());
+        }
+      }
+      builder.saveParts(ofParts, 3L * PartBatch.COUNT, trained.iterator(), WITH_STATE);
+      assertSameFiles();
+    }
+  }
+
+  @Test
+  void aFileOfPartsHasNamesAndMetadataAsThatOfALayer() throws IOException {
+    Labels names = Labels.of(IntStream.range(0, 90).mapToObj(o -> "output " + o).toList());
+    SaveOptions options = SaveOptions.defaults().withMetadata(Map.of("a", "b"));
+    LabelTreeBuilder builder = builder(Workers.common()).labels(names);
+    try (LabelTree layer = builder.build()) {
+      layer.save(ofLayer, options);
+    }
+    List<byte[]> parts = PartBatch.train(PartBatch.initial(builder), List.of(), Optimizer.sgd(1));
+    builder.saveParts(ofParts, 0, parts.iterator(), options);
+    assertSameFiles();
+  }
+
+  /** The parts have the same sizes, but the numbers are of other decisions. */
+  @Test
+  void partsOfTheOtherKindOfLayerAreRefused() throws IOException {
+    LabelTreeBuilder tree = builder(Workers.common());
+    HierarchicalSoftmaxBuilder softmax =
+        HierarchicalSoftmax.builder(PartBatch.FEATURES, 90).classes(PartBatch.CLASSES);
+    List<byte[]> ofTree = PartBatch.train(PartBatch.initial(tree), List.of(), Optimizer.sgd(1));
+    List<byte[]> ofSoftmax =
+        PartBatch.train(PartBatch.initial(softmax), List.of(), Optimizer.sgd(1));
+    List<byte[]> mixed = new ArrayList<>(ofTree);
+    mixed.set(3, ofSoftmax.get(3));
+    Files.writeString(ofParts, "old");
+    assertRefused(tree, ofSoftmax, "parts: expected what LabelTreePart.toBytes returns");
+    assertRefused(tree, mixed, "parts: expected what LabelTreePart.toBytes returns");
+    assertRefused(softmax, ofTree, "parts: expected what SoftmaxPart.toBytes returns");
+    assertEquals("old", Files.readString(ofParts));
+  }
+
+  private void assertRefused(LayerBuilder<?, ?, ?> builder, List<byte[]> parts, String message) {
+    Exception e =
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> builder.saveParts(ofParts, 1, parts.iterator(), SaveOptions.defaults()));
+    assertEquals(message, e.getMessage());
+  }
+
+  @Test
+  void whatAPartCannotDoIsRefusedAndChangesNothing() {
+    LabelTreeBuilder builder = builder(Workers.common());
+    assertThrows(IndexOutOfBoundsException.class, () -> builder.buildPart(-2));
+    assertThrows(IndexOutOfBoundsException.class, () -> builder.buildPart(8));
+    for (int number : new int[] {LayerPart.CLASS_LEVEL, 1}) {
+      int bound = number == 1 ? PartBatch.CLASSES.size(1) : 8;
+      try (LabelTreePart part = builder.buildPart(number);
+          FloatTensor x = FloatTensor.zeros(2, PartBatch.FEATURES);
+          SparseRows targets = SparseRows.of(List.of(new int[] {0}, new int[0]));
+          SparseRows few = SparseRows.of(List.of(new int[] {0}));
+          SparseRows outside = SparseRows.of(List.of(new int[0], new int[] {1, bound}))) {
+        byte[] before = part.toBytes();
+        Optimizer sgd = Optimizer.sgd(1);
+        for (Loss single : List.of(Loss.sum().withSmoothing(0.1f), Loss.sum().withIgnored(0))) {
+          assertThrows(IllegalArgumentException.class, () -> part.step(x, targets, single, sgd));
+        }
+        assertThrows(IllegalArgumentException.class, () -> part.step(x, few, Loss.sum(), sgd));
+        assertThrows(IndexOutOfBoundsException.class, () -> part.step(x, outside, Loss.sum(), sgd));
+        x.set(Float.NaN, 1, 3);
+        assertThrows(ArithmeticException.class, () -> part.step(x, targets, Loss.sum(), sgd));
+        assertArrayEquals(before, part.toBytes());
+        part.b().storage().putFloat(0, Float.NaN);
+        Exception e = assertThrows(IllegalStateException.class, part::toBytes);
+        assertTrue(e.getMessage().startsWith(part + ": element "), e.getMessage());
+      }
+    }
+  }
+}

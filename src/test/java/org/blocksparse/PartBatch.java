@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.params.provider.Arguments;
+
+/**
+ * The rows of a batch, for steps of a layer and of its parts. Of a softmax, each has one target.
+ */
+@SuppressWarnings("ArrayRecordComponent")
+record PartBatch(float[][] x, int[][] targets, float[] weights) {
+  static final int FEATURES = 19;
+
+  /** How many {@link #random} makes. */
+  static final int COUNT = 7;
+
+  private static final int ROWS = 150;
+
+  /** Class 0 has a quarter of the outputs, so that the other classes have empty slots. */
+  static final ClassAssignment CLASSES =
+      ClassAssignment.of(IntStream.range(0, 90).map(o -> o % 4 == 0 ? 0 : 1 + o % 7).toArray());
+
+  private static final List<Optimizer> OPTIMIZERS =
+      List.of(
+          Optimizer.sgd(0.3f),
+          Optimizer.sgd(0.3f).withDecay(0.01f),
+          Optimizer.sgd(0.3f).withMaxNorm(0.05f),
+          Optimizer.adagrad(0.1f),
+          Optimizer.adagrad(0.1f).withDecay(0.01f).withMaxNorm(0.1f),
+          Optimizer.adam(0.02f),
+          Optimizer.adam(0.02f).withDecay(0.01f).withMaxNorm(0.1f));
+
+  /** All kernels and optimizers, with and without weights. */
+  static Stream<Arguments> cases() {
+    return KernelsUnderTest.all().stream()
+        .flatMap(
+            kernels ->
+                OPTIMIZERS.stream()
+                    .flatMap(
+                        optimizer ->
+                            Stream.of(false, true)
+                                .map(weighted -> Arguments.of(kernels, optimizer, weighted))));
+  }
+
+  /** An optimizer, and another kind of one. */
+  static Stream<Arguments> changesOfKind() {
+    Optimizer sgd = Optimizer.sgd(0.3f);
+    Optimizer clipped = Optimizer.sgd(0.3f).withMaxNorm(0.05f);
+    Optimizer adagrad = Optimizer.adagrad(0.1f);
+    Optimizer adam = Optimizer.adam(0.02f);
+    return Stream.of(
+        Arguments.of(adam, adagrad),
+        Arguments.of(adam, sgd),
+        Arguments.of(adam, clipped),
+        Arguments.of(adagrad, adam),
+        Arguments.of(adagrad, sgd),
+        Arguments.of(sgd, adam));
+  }
+
+  /** Batches of rows with one target. */
+  static List<PartBatch> random(long seed, boolean weighted) {
+    return random(seed, weighted, random -> new int[] {randomTarget(random)});
+  }
+
+  /** Batches of rows with up to six targets, none, or one of them twice. */
+  static List<PartBatch> ofSets(long seed, boolean weighted) {
+    return random(
+        seed,
+        weighted,
+        random ->
+            IntStream.range(0, random.nextInt(7))
+                .map(i -> randomTarget(random) / (1 + i / 4))
+                .map(target -> CLASSES.classOf(target) == 7 ? 4 : target)
+                .toArray());
+  }
+
+  /** Some classes have no rows in a batch, and the last has none at all. */
+  private static int randomTarget(Random random) {
+    int target = random.nextInt(4) == 0 ? 4 * random.nextInt(20) : random.nextInt(90);
+    return CLASSES.classOf(target) == 7 ? 4 : target;
+  }
+
+  private interface Targets {
+    int[] ofRow(Random random);
+  }
+
+  private static List<PartBatch> random(long seed, boolean weighted, Targets targets) {
+    Random random = new Random(seed);
+    List<PartBatch> batches = new ArrayList<>();
+    for (int b = 0; b < COUNT; b++) {
+      float[][] x = new float[ROWS - 11 * b][FEATURES];
+      int[][] ofRows = new int[x.length][];
+      float[] weights = new float[x.length];
+      for (int r = 0; r < x.length; r++) {
+        for (int f = 0; f < FEATURES; f++) {
+          x[r][f] = (float) random.nextGaussian();
+        }
+        ofRows[r] = targets.ofRow(random);
+        weights[r] = weighted ? random.nextInt(3) * 0.7f : 1;
+      }
+      batches.add(new PartBatch(x, ofRows, weights));
+    }
+    return batches;
+  }
+
+  /** The batches of which no row is in a class. */
+  static List<PartBatch> without(int classNumber, List<PartBatch> batches) {
+    return batches.stream().map(batch -> batch.without(classNumber)).toList();
+  }
+
+  private PartBatch without(int classNumber) {
+    int[][] others =
+        Arrays.stream(targets)
+            .map(
+                row ->
+                    IntStream.of(row).map(t -> CLASSES.classOf(t) == classNumber ? 4 : t).toArray())
+            .toArray(int[][]::new);
+    return new PartBatch(x, others, weights);
+  }
+
+  PartBatch withoutWeight() {
+    return new PartBatch(x, targets, new float[weights.length]);
+  }
+
+  void stepLayer(TwoLevelLayer layer, Optimizer optimizer) {
+    try (FloatTensor rows = rows(IntStream.range(0, x.length).toArray());
+        FloatTensor w = FloatTensor.of(weights, weights.length)) {
+      Loss loss = Loss.mean().withRowWeights(w);
+      if (layer instanceof HierarchicalSoftmax softmax) {
+        try (IntTensor outputs = single(targets)) {
+          softmax.step(rows, outputs, loss, optimizer);
+        }
+      } else {
+        try (SparseRows outputs = SparseRows.of(List.of(targets))) {
+          ((LabelTree) layer).step(rows, outputs, loss, optimizer);
+        }
+      }
+    }
+  }
+
+  private static IntTensor single(int[][] targets) {
+    return IntTensor.of(Arrays.stream(targets).mapToInt(row -> row[0]).toArray(), targets.length);
+  }
+
+  /** What a row has of a part: classes, or slots. */
+  private static int[] targets(int part, int[] outputs) {
+    return part == LayerPart.CLASS_LEVEL
+        ? IntStream.of(outputs).map(CLASSES::classOf).toArray()
+        : IntStream.of(outputs)
+            .filter(o -> CLASSES.classOf(o) == part)
+            .map(CLASSES::slotOf)
+            .toArray();
+  }
+
+  /** The rows that are a part's. */
+  private int[] own(int part) {
+    return IntStream.range(0, x.length)
+        .filter(r -> part == LayerPart.CLASS_LEVEL || targets(part, targets[r]).length > 0)
+        .toArray();
+  }
+
+  void stepPart(LayerPart part, Optimizer optimizer) {
+    stepPart(part, optimizer, own(part.number()));
+  }
+
+  /** A step with the given rows. */
+  void stepPart(LayerPart part, Optimizer optimizer, int[] own) {
+    int[][] ofPart =
+        IntStream.of(own).mapToObj(r -> targets(part.number(), targets[r])).toArray(int[][]::new);
+    float[] ownWeights = new float[own.length];
+    for (int i = 0; i < own.length; i++) {
+      float w = weights[own[i]];
+      ownWeights[i] = part instanceof SoftmaxPart ? w * (1f / x.length) : w / x.length;
+    }
+    try (FloatTensor rows = rows(own);
+        FloatTensor w = FloatTensor.of(ownWeights, own.length)) {
+      Loss loss = Loss.sum().withRowWeights(w);
+      if (part instanceof SoftmaxPart softmax) {
+        try (IntTensor single = single(ofPart)) {
+          softmax.step(rows, single, loss, optimizer);
+        }
+      } else {
+        try (SparseRows sets = SparseRows.of(List.of(ofPart))) {
+          ((LabelTreePart) part).step(rows, sets, loss, optimizer);
+        }
+      }
+    }
+  }
+
+  private FloatTensor rows(int[] which) {
+    float[] flat = new float[which.length * FEATURES];
+    for (int i = 0; i < which.length; i++) {
+      System.arraycopy(x[which[i]], 0, flat, i * FEATURES, FEATURES);
+    }
+    return FloatTensor.of(flat, which.length, FEATURES);
+  }
+
+  /** The new parts of a layer. */
+  static <P extends LayerPart> List<P> initial(LayerBuilder<?, P, ?> builder) {
+    return IntStream.range(-1, CLASSES.classCount()).mapToObj(builder::buildPart).toList();
+  }
+
+  /**
+   * All parts, trained where they have rows, in an order in which only the class level has a place.
+   */
+  static List<byte[]> train(
+      List<? extends LayerPart> parts, List<PartBatch> batches, Optimizer optimizer) {
+    List<byte[]> trained = new ArrayList<>();
+    for (LayerPart part : parts) {
+      try (part) {
+        batches.stream()
+            .filter(batch -> batch.own(part.number()).length > 0)
+            .forEach(batch -> batch.stepPart(part, optimizer));
+        trained.add(part.toBytes());
+      }
+    }
+    Collections.shuffle(trained.subList(1, trained.size()), new Random(1));
+    return trained;
+  }
+}
