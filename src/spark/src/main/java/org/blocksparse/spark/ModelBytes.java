@@ -7,6 +7,7 @@ import java.io.OutputStream;
 import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -16,12 +17,14 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.blocksparse.EmbeddingBag;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.TwoLevelLayer;
 
 /**
  * The safetensors file of a model: a local file on the driver, which reaches executors in pieces
- * and is mapped once in each JVM.
+ * and is mapped once in each JVM. The file is deleted when this is garbage, so that all that opens
+ * it keeps this until it has done so.
  */
 final class ModelBytes {
   /** The model in the folder of a saved one, beside its metadata. */
@@ -92,9 +95,13 @@ final class ModelBytes {
 
   /** Writes the file into the folder of a saved model. */
   void saveTo(org.apache.hadoop.fs.Path folder, Configuration hadoop) throws IOException {
-    folder
-        .getFileSystem(hadoop)
-        .copyFromLocalFile(new org.apache.hadoop.fs.Path(file.toUri()), fileIn(folder));
+    try {
+      folder
+          .getFileSystem(hadoop)
+          .copyFromLocalFile(new org.apache.hadoop.fs.Path(file.toUri()), fileIn(folder));
+    } finally {
+      Reference.reachabilityFence(this);
+    }
   }
 
   /** An empty file for a model, of this process. */
@@ -122,7 +129,11 @@ final class ModelBytes {
    * @throws IOException if the file does not hold one of its kind
    */
   TwoLevelLayer layer() throws IOException {
-    return kind.load(file, LoadOptions.mapped());
+    try {
+      return kind.load(file, LoadOptions.mapped());
+    } finally {
+      Reference.reachabilityFence(this);
+    }
   }
 
   /**
@@ -131,7 +142,24 @@ final class ModelBytes {
    * @throws IOException if the file does not hold a layer of its kind, or a bag for another one
    */
   ModelLayers layers() throws IOException {
-    return ModelLayers.load(kind, file, LoadOptions.mapped());
+    try {
+      return ModelLayers.load(kind, file, LoadOptions.mapped());
+    } finally {
+      Reference.reachabilityFence(this);
+    }
+  }
+
+  /**
+   * The bag alone. Close it.
+   *
+   * @throws IOException if the file does not hold one
+   */
+  EmbeddingBag bag() throws IOException {
+    try {
+      return EmbeddingBag.load(file, LoadOptions.mapped());
+    } finally {
+      Reference.reachabilityFence(this);
+    }
   }
 
   /** The length of the file. */
@@ -140,6 +168,8 @@ final class ModelBytes {
       return Files.size(file);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    } finally {
+      Reference.reachabilityFence(this);
     }
   }
 
