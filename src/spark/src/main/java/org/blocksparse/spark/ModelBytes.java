@@ -8,6 +8,7 @@ import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -71,6 +72,22 @@ final class ModelBytes {
       throw e;
     }
     return of(kind, file);
+  }
+
+  /**
+   * A copy of a model's file on the driver. It is opened itself before: what is wrong is told of it
+   * and not of the copy.
+   *
+   * @throws IOException if the file cannot be read, or does not hold a model, or a bag for another
+   *     one
+   */
+  static ModelBytes copyOf(LayerKind kind, Path from) throws IOException {
+    if (from.getFileSystem() == FileSystems.getDefault()) { // files of others are not mapped
+      ModelLayers.load(kind, from, LoadOptions.mapped()).close();
+    }
+    try (InputStream in = Files.newInputStream(from)) {
+      return copyOf(kind, in);
+    }
   }
 
   /**
