@@ -4,10 +4,12 @@ package org.blocksparse.spark;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -69,6 +71,23 @@ final class PartRowsTest {
               .mapToLong(Long::parseLong)
               .toArray();
       assertTrue(told[0] * told[1] >= told[2], Arrays.toString(told));
+    }
+  }
+
+  @Test
+  void aThreadThatIsInterruptedIsNotToldThatThereIsNoRoom() throws IOException {
+    byte[] row = EncodedRow.of(new int[] {1}, 1, features(1, 1 << 18)); // of 1 MiB
+    try (PartRows rows = new PartRows(1 << 18)) {
+      Thread.currentThread().interrupt();
+      assertThrows(
+          ClosedByInterruptException.class,
+          () -> {
+            for (int i = 0; i < 34; i++) {
+              rows.add(i, row);
+            }
+          });
+    } finally {
+      assertTrue(Thread.interrupted());
     }
   }
 
