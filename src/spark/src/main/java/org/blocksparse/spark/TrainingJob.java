@@ -123,6 +123,9 @@ final class TrainingJob {
     List<int[]> sizes = parts.mapPartitions(TrainingJob::sizes).collect();
     describe("brings the parts of the model to the driver");
     SaveOptions options = SaveOptions.defaults();
+    if (initial != null) {
+      options = options.withMetadata(initial.metadata());
+    }
     try {
       kind.save(
           file,

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.ServiceLoader;
 import java.util.stream.Stream;
@@ -30,6 +31,7 @@ import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.SaveOptions;
 import org.blocksparse.spark.OneProcess.Example;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -180,19 +182,36 @@ final class TrainingTest {
   @ParameterizedTest
   @ValueSource(strings = {"adam", "adagrad", "sgd"})
   void trainingGoesOnFromAFile(String rule) throws IOException {
-    HierarchicalSoftmaxClassifier asked = classifier("adam", 0.02);
-    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
-    HierarchicalSoftmaxClassificationModel first = asked.fit(rows);
-    HierarchicalSoftmaxClassificationModel second =
-        classifier(rule, 0.02).setInitialModel(first.file().toString()).fit(rows);
+    assertTrainingGoesOn(rule, OneProcess.unweighted(EXAMPLES));
+  }
+
+  /** By another optimizer, which changes nothing: what the one before has kept is not forgotten. */
+  @Test
+  void trainingGoesOnWithRowsOfWhichNoneCounts() throws IOException {
+    assertTrainingGoesOn(
+        "adagrad", EXAMPLES.stream().map(e -> new Example(e.labels(), 0, e.features())).toList());
+  }
+
+  private void assertTrainingGoesOn(String rule, List<Example> examples) throws IOException {
+    Path first = folder.resolve("once");
     Path expected = folder.resolve("twice");
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(first.file())) {
+    try (HierarchicalSoftmax layer =
+        classifier("adam", 0.02).fit(OneProcess.rows(spark, EXAMPLES)).layer()) {
+      layer.save(
+          first, SaveOptions.defaults().withOptimizerState().withMetadata(Map.of("of", "mine")));
+    }
+    HierarchicalSoftmaxClassificationModel second =
+        classifier(rule, 0.02)
+            .setWeightCol("weight")
+            .setInitialModel(first.toString())
+            .fit(OneProcess.rows(spark, examples));
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(first)) {
       int batches = (EXAMPLES.size() - 1) / BATCH_SIZE + 1;
       new OneProcess(
               new RowOrder(5, batches, true),
               EPOCHS,
               new OptimizerSettings(rule, 0.02f, 0, Float.POSITIVE_INFINITY).optimizer())
-          .train(layer, OneProcess.unweighted(EXAMPLES));
+          .train(layer, examples);
       OneProcess.save(layer, expected);
     }
     assertSame(expected, second);
