@@ -77,18 +77,35 @@ final class PartRowsTest {
   @Test
   void aThreadThatIsInterruptedIsNotToldThatThereIsNoRoom() throws IOException {
     byte[] row = EncodedRow.of(new int[] {1}, 1, features(1, 1 << 18)); // of 1 MiB
+    Thread adding = Thread.currentThread();
+    Thread interrupting = new Thread(() -> interruptInWrite(adding));
     try (PartRows rows = new PartRows(1 << 18)) {
-      Thread.currentThread().interrupt();
+      interrupting.start();
       assertThrows(
           ClosedByInterruptException.class,
           () -> {
-            for (int i = 0; i < 34; i++) {
+            for (int i = 0; i < 500; i++) {
               rows.add(i, row);
             }
           });
     } finally {
-      assertTrue(Thread.interrupted());
+      interrupting.interrupt();
+      Thread.interrupted();
     }
+  }
+
+  private static void interruptInWrite(Thread adding) {
+    while (!Thread.currentThread().isInterrupted()) {
+      if (Arrays.stream(adding.getStackTrace()).anyMatch(PartRowsTest::isWrite)) {
+        adding.interrupt();
+        return;
+      }
+    }
+  }
+
+  private static boolean isWrite(StackTraceElement frame) {
+    return frame.getClassName().equals(PartRows.class.getName())
+        && frame.getMethodName().equals("write");
   }
 
   /** What is open of a file that has lost its name. */
