@@ -52,7 +52,7 @@ final class TrainingJob {
     this.kind = kind;
     this.settings = settings;
     this.context = JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
-    DataType type = kind.labelType(rows.schema().apply(settings.labelCol()).dataType());
+    DataType type = kind.labelType(rows.schema().apply(settings.labelCol()));
     this.named = type.equals(DataTypes.StringType);
     Column label = column(settings.labelCol());
     Column weight = settings.weightCol() == null ? lit(1) : column(settings.weightCol());

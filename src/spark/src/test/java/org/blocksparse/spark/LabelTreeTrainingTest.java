@@ -209,7 +209,7 @@ final class LabelTreeTrainingTest {
         List.of(
             "array(7, 103)",
             "array(-1)",
-            "array(0.5)",
+            "array(0.5d)",
             "array(1, null)",
             "cast(null AS array<int>)")) {
       assertRefused(
@@ -217,6 +217,9 @@ final class LabelTreeTrainingTest {
           "row 0 of partition 0, with label ",
           "labelCol: expected a whole number in [0, 103)");
     }
+    assertRefused(
+        rows.withColumn("label", expr("array(0.5)")),
+        "labelCol: expected whole numbers or strings but column 'label' is array<decimal(1,1)>");
     assertRefused(
         rows.withColumn("label", expr("cast(array() AS array<string>)")),
         "labelCol: no row has a label");
