@@ -251,6 +251,86 @@ final class TrainingTest {
     assertTrue(e.getMessage().startsWith("initialModel: its labels have no names"), e.getMessage());
   }
 
+  /** The schema would promise numbers, but the model says names. */
+  @Test
+  void numbersDoNotGoOnWithAModelWhoseLabelsHaveNames() throws IOException {
+    Path named = Models.save(folder.resolve("named"), true);
+    HierarchicalSoftmaxClassifier goingOn =
+        classifier("sgd", 0.1).setInitialModel(named.toString());
+    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
+    Exception e = assertThrows(IllegalArgumentException.class, () -> goingOn.fit(rows));
+    assertEquals(
+        "initialModel: its labels have names, but column 'label' has numbers: give it the names, as"
+            + " strings",
+        e.getMessage());
+  }
+
+  @Test
+  void aRowOfARetiredLabelIsNamed() throws IOException {
+    Path file = Models.save(folder.resolve("retired"), false);
+    int label = EXAMPLES.get(17).label();
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file)) {
+      layer.retire(label);
+      layer.save(file);
+    }
+    int row = 0;
+    while (EXAMPLES.get(row).label() != label) {
+      row++;
+    }
+    assertRefused(
+        IllegalArgumentException.class,
+        EXAMPLES,
+        classifier("sgd", 0.1).setInitialModel(file.toString()),
+        "row " + row + " of partition 0, with label " + label + ".0",
+        "labelCol: label " + label + " of initialModel is retired");
+  }
+
+  @Test
+  void anAssignmentFileThatIsNoneIsToldFirst() throws IOException {
+    Path file = folder.resolve("classes");
+    HierarchicalSoftmaxClassifier asked =
+        classifier("sgd", 0.1)
+            .setInitialModel(folder.resolve("none").toString())
+            .setAssignmentFile(file.toString());
+    for (String reason : List.of("NoSuchFile", "classes")) {
+      assertRefused(
+          IllegalArgumentException.class,
+          EXAMPLES,
+          asked,
+          "assignmentFile: ",
+          file.toString(),
+          reason);
+      Files.writeString(file, "0\nno number\n");
+    }
+  }
+
+  @Test
+  void decimalsAreNotRounded() {
+    HierarchicalSoftmaxClassifier asked = classifier("sgd", 0.1);
+    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
+    asked.transformSchema(rows.selectExpr("cast(label as decimal(9)) label", "features").schema());
+    StructType schema = rows.selectExpr("cast(label as decimal(9, 2)) label", "features").schema();
+    Exception e = assertThrows(IllegalArgumentException.class, () -> asked.transformSchema(schema));
+    assertEquals(
+        "labelCol: expected whole numbers or strings but column 'label' is decimal(9,2): cast it",
+        e.getMessage());
+  }
+
+  @Test
+  void moreThanThereCanBeIsRefused() {
+    HierarchicalSoftmaxClassifier asked =
+        classifier("sgd", 0.1).setNumLabels(Integer.MAX_VALUE - 7);
+    StructType schema = OneProcess.rows(spark, EXAMPLES).schema();
+    Exception labels =
+        assertThrows(IllegalArgumentException.class, () -> asked.transformSchema(schema));
+    assertEquals("numLabels: expected at most 2147483639 but was 2147483640", labels.getMessage());
+    assertRefused(
+        IllegalArgumentException.class,
+        EXAMPLES,
+        classifier("sgd", 0.1).setMaxIter(Integer.MAX_VALUE),
+        "maxIter and batchSize: ");
+  }
+
   @Test
   void aWrongAssignmentIsToldBeforeAnythingIsRead() {
     HierarchicalSoftmaxClassifier asked = classifier("sgd", 0.1).setAssignment("clusterd");
