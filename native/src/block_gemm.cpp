@@ -109,9 +109,11 @@ constexpr int32_t kQueuedPairs = 128;
 constexpr int64_t kSmallBlock = 4096;
 constexpr int64_t kSmallTransposedBlock = 1024;
 
-// Twice the rows of a block, in the mean of a chunk, that are few. Tiles that are as wide as a small
-// block gain from a second row unless the block is very small.
+// Columns of a register tile that is as wide as a small block.
 constexpr int32_t kWideTile = 64;
+
+// Twice the rows of a block, in the mean of a chunk, that are few. Wide tiles gain from a second
+// row unless the block is very small.
 constexpr int64_t kVerySmallBlock = 1024;
 constexpr int64_t kTwiceFewRows = 6;
 constexpr int64_t kTwiceFewRowsForWideTiles = 3;

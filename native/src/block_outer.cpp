@@ -116,10 +116,13 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
 constexpr int64_t kSmallBlock = 4096;
 constexpr int64_t kVerySmallBlock = 1024;
 
-bool is_small(const outer_part& p, const kernel_table& kernels) {
-  const int64_t elements = int64_t{p.m} * p.n;
-  return elements <= kVerySmallBlock ||
-         (elements <= kSmallBlock && (kernels.tile_columns >= kLineFloats || !p.beyond_caches));
+bool has_few_pairs(const outer_part& p) {
+  return p.x_rows.count <= kFewPairs && int64_t{p.m} * p.n <= kSmallBlock;
+}
+
+bool takes_all_at_once(const outer_part& p, const kernel_table& kernels) {
+  return has_few_pairs(p) && (int64_t{p.m} * p.n <= kVerySmallBlock ||
+                              kernels.tile_columns >= kLineFloats || !p.beyond_caches);
 }
 
 // What is the same for all blocks of a call.
@@ -243,13 +246,13 @@ struct outer_call {
     // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
     const bool on_blas =
         alpha != 0.0f && goes_to_blas(path, isa, operation::outer, block.x.count, m, n);
-    const bool are_few = block.x.count <= kFewPairs && is_small(part, *kernels);
-    // Tiles look at their sums themselves.
-    if ((on_blas || are_few) && sums_may_overflow(*kernels, part)) {
+    // Tiles look at their sums themselves, which rounds otherwise: whether few pairs go there must
+    // not be seen, since it depends on how many blocks a call has.
+    if ((on_blas || has_few_pairs(part)) && sums_may_overflow(*kernels, part)) {
       run_in_double(part);
     } else if (on_blas) {
       run_on_blas(part, scratch, scratch_length);
-    } else if (are_few) {
+    } else if (takes_all_at_once(part, *kernels)) {
       run_few_pairs(part, *kernels, few_pairs);
     } else {
       run_on_tiles(part, *kernels);

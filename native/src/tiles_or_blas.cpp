@@ -19,7 +19,7 @@ constexpr int64_t kLargeBlock = int64_t{kLargeSide} * kLargeSide;
 constexpr int32_t kManyPairs = 32;
 
 // OpenBLAS has kernels of its own for small products on AVX-512. Our tiles are as fast or faster
-// while there are few outer products to a block, or the block is smaller than that.
+// while there are few outer products to a block, and in the smallest blocks.
 constexpr int32_t kSmallSide = 128;
 constexpr int64_t kSmallBlock = int64_t{kSmallSide} * kSmallSide;
 constexpr int32_t kSmallestSide = 32;

@@ -372,9 +372,11 @@ void check_blocks_beyond_caches(int32_t isa) {
 }
 
 // As above, of blocks so small that a few pairs are taken at once.
+template <int32_t kSide>
 void check_small_blocks_beyond_caches(int32_t isa) {
-  constexpr int32_t kSide = 16, kBlock = kSide * kSide, kBlocks = (33 << 20) / 4 / kBlock;
-  context() = std::string("small blocks beyond caches, isa ") + blocksparse_isa_name(isa);
+  constexpr int32_t kBlock = kSide * kSide, kBlocks = (33 << 20) / 4 / kBlock;
+  context() = "blocks of " + std::to_string(kSide) + " rows beyond caches, isa " +
+              blocksparse_isa_name(isa);
   std::vector<int32_t> schedule = {BLOCKSPARSE_OUTER_SCHEDULE, kBlocks, 2 * kBlocks};
   schedule.resize(3 + kBlocks);  // x_block: 0
   for (int32_t b = 0; b < kBlocks; ++b) {
@@ -453,7 +455,8 @@ int main() {
     check_block_sum(isa);
     check_long_block_sum(isa);
     check_blocks_beyond_caches(isa);
-    check_small_blocks_beyond_caches(isa);
+    check_small_blocks_beyond_caches<16>(isa);
+    check_small_blocks_beyond_caches<64>(isa);
   }
   return report("outer_test");
 }

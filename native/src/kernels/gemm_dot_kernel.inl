@@ -12,7 +12,7 @@ struct dot_tile_task {
   block_of<Element> w;
   const row_tile* rows;
   int32_t column_begin, column_end;  // of c, which are rows of W
-  const Element* next;               // fetched after column_end; NULL: nothing
+  const Element* next;               // the next block, fetched meanwhile; NULL: nothing
 };
 
 // Rows of W that stay in the first-level cache for all row tiles.
@@ -107,13 +107,15 @@ struct dot_tile {
     }
   }
 
-  // Rows of this block, or of what is next.
+  // W as far ahead as that, or of the next block; at the end of all, what is there already.
   INLINE static const Element* ahead_of(const dot_tile_task<Element>& t, int32_t column) {
-    const int64_t beyond = int64_t{column} + kDotTilesAhead * kColumns - t.column_end;
-    if (beyond >= 0 && t.next == nullptr) {
-      return t.w.data;
+    const int32_t columns = t.work->columns;
+    const int32_t left = columns - column;
+    const int32_t lead = least(kDotTilesAhead * kColumns, columns);
+    if (lead < left) {
+      return t.w.data + (int64_t{column} + lead) * t.w.ld;
     }
-    return beyond < 0 ? t.w.data + (t.column_end + beyond) * t.w.ld : t.next + beyond * t.w.ld;
+    return t.next != nullptr ? t.next + int64_t{lead - left} * t.w.ld : t.w.data;
   }
 
   static void run(const dot_tile_task<Element>& t) {
@@ -143,15 +145,14 @@ constexpr void (*kSingleColumnDotTiles[kTileRows])(const dot_tile_task<Element>&
 template <typename Element>
 void multiply_by_dots(const gemm_work& work) {
   const block_of<Element> w(work.w);
-  dot_tile_task<Element> task = {&work, w, nullptr, 0, 0, nullptr};
+  dot_tile_task<Element> task = {&work, w, nullptr,
+                                 0,     0, static_cast<const Element*>(work.next.data)};
   const int32_t step = work.tile_count == 1 ? work.columns : kDotStripe;
   for (int32_t column = 0; column < work.columns; column = task.column_end) {
     task.column_begin = column;
     task.column_end = column + least(step, work.columns - column);
     for (int32_t i = 0; i < work.tile_count; ++i) {
       task.rows = &work.tiles[i];
-      task.next = task.column_end == work.columns ? static_cast<const Element*>(work.next.data)
-                                                  : w.data + task.column_end * w.ld;
       const auto& tiles = work.columns == 1 ? kSingleColumnDotTiles<Element> : kDotTiles<Element>;
       tiles[task.rows->rows - 1](task);
     }

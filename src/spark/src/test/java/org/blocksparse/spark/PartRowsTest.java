@@ -12,8 +12,12 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -50,6 +54,43 @@ final class PartRowsTest {
         EncodedRow.features(row, x, 0, features);
         assertArrayEquals(features(ordered[i], features), x);
       }
+    }
+  }
+
+  /** Of one hash, so that they go by what they are, to their last byte. */
+  @Test
+  void rowsHaveAnyNumberOfLabels() throws IOException {
+    int[][] labels = {{}, {5}, {0}, {0, 5}, {1, 2, 3, Integer.MAX_VALUE - 8}};
+    for (int[] set : labels) {
+      List<byte[]> encoded = new ArrayList<>();
+      for (int last = 1; last <= 5; last++) {
+        encoded.add(EncodedRow.of(set, 0.5f, new float[] {1, 2, 3, last}));
+        encoded.add(EncodedRow.of(set, 0.5f, new float[] {0, 0, 0, last}));
+      }
+      List<List<Float>> ordered = ordered(encoded, set);
+      assertEquals(10, Set.copyOf(ordered).size());
+      Collections.reverse(encoded);
+      assertEquals(ordered, ordered(encoded, set));
+    }
+  }
+
+  /** The first and the last feature of each row. */
+  private static List<List<Float>> ordered(List<byte[]> encoded, int[] labels) throws IOException {
+    try (PartRows rows = new PartRows(4)) {
+      for (byte[] row : encoded) {
+        rows.add(-3, row);
+      }
+      rows.end();
+      List<List<Float>> ordered = new ArrayList<>();
+      for (int r = 0; r < rows.count(); r++) {
+        ByteBuffer row = rows.row(r);
+        float[] x = new float[4];
+        EncodedRow.features(row, x, 0, 4);
+        assertArrayEquals(labels, EncodedRow.labels(row));
+        assertEquals(0.5f, EncodedRow.weight(row));
+        ordered.add(List.of(x[0], x[3]));
+      }
+      return ordered;
     }
   }
 
@@ -120,27 +161,6 @@ final class PartRowsTest {
       return Files.readSymbolicLink(file).toString().contains("blocksparse-rows");
     } catch (IOException e) {
       return false; // closed meanwhile
-    }
-  }
-
-  @Test
-  void rowsHaveAnyNumberOfLabels() throws IOException {
-    int[][] labels = {{}, {5}, {0}, {0, 5}, {1, 2, 3, Integer.MAX_VALUE - 8}};
-    float[][] some = {{1, 2, 3, 4}, {0, 0, 0, 7}};
-    try (PartRows rows = new PartRows(4)) {
-      for (float[] x : some) {
-        for (int i = 0; i < labels.length; i++) {
-          rows.add(-3, EncodedRow.of(labels[i], i, x)); // of one hash, so that lengths matter
-        }
-      }
-      rows.end();
-      for (int r = 0; r < rows.count(); r++) {
-        ByteBuffer row = rows.row(r);
-        float[] x = new float[4];
-        EncodedRow.features(row, x, 0, 4);
-        assertArrayEquals(labels[(int) EncodedRow.weight(row)], EncodedRow.labels(row));
-        assertArrayEquals(x[3] == 4 ? some[0] : some[1], x);
-      }
     }
   }
 
