@@ -113,7 +113,8 @@ final class BagFile {
             ? reader.entry(ModelNames.scales(ModelNames.TABLE), Dtype.F32, vocabulary)
             : null;
     Mode mode = mode(metadata);
-    TensorStateEntries state = stateOrNull(reader, metadata, table);
+    TensorStateEntries inFile = stateOrNull(reader, metadata, table);
+    TensorStateEntries state = options.optimizerState() ? inFile : null;
     boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
     reader.tell(
         options.progress()::update,
@@ -127,8 +128,8 @@ final class BagFile {
       bag = EmbeddingBag.of(floats, mode, options.workers());
     } else {
       Shape rows = EmbeddingBag.shapeOfNarrow(vocabulary, features);
-      Storage inFile = mapped ? reader.mapElements(table) : null;
-      Weights narrow = WeightsFile.read(reader, type, rows, table, scales, inFile);
+      Storage elements = mapped ? reader.mapElements(table) : null;
+      Weights narrow = WeightsFile.read(reader, type, rows, table, scales, elements);
       bag = EmbeddingBag.of(narrow, mode, options.workers());
     }
     try {

@@ -16,17 +16,19 @@ public final class LoadOptions {
   }
 
   private final Memory memory;
+  private final boolean optimizerState;
   private final Workers workers;
   private final Progress progress;
 
-  private LoadOptions(Memory memory, Workers workers, Progress progress) {
+  private LoadOptions(Memory memory, boolean optimizerState, Workers workers, Progress progress) {
     this.memory = memory;
+    this.optimizerState = optimizerState;
     this.workers = requireNonNull(workers, "workers");
     this.progress = requireNonNull(progress, "progress");
   }
 
   private static LoadOptions of(Memory memory) {
-    return new LoadOptions(memory, Workers.common(), (done, total) -> {});
+    return new LoadOptions(memory, true, Workers.common(), (done, total) -> {});
   }
 
   /**
@@ -66,14 +68,24 @@ public final class LoadOptions {
     return of(Memory.COPY_ON_WRITE);
   }
 
+  /**
+   * What the optimizer has kept stays in the file. Otherwise it is read into memory, also where W2
+   * is mapped: as much as the weights take for Adagrad, twice as much for Adam. Predictions do not
+   * need it. {@link TwoLevelLayer#steps} is what it was; training begins as with a new optimizer,
+   * and saving the layer saves no state of this one.
+   */
+  public LoadOptions withoutOptimizerState() {
+    return new LoadOptions(memory, false, workers, progress);
+  }
+
   /** The threads that work on every call of the layer; by default {@link Workers#common}. */
   public LoadOptions withWorkers(Workers all) {
-    return new LoadOptions(memory, all, progress);
+    return new LoadOptions(memory, optimizerState, all, progress);
   }
 
   /** Gets told how many bytes have been read; of a mapped file, those that are not mapped. */
   public LoadOptions withProgress(Progress listener) {
-    return new LoadOptions(memory, workers, listener);
+    return new LoadOptions(memory, optimizerState, workers, listener);
   }
 
   /** What is done to the file, for those who watch. */
@@ -83,6 +95,10 @@ public final class LoadOptions {
 
   Memory memory() {
     return memory;
+  }
+
+  boolean optimizerState() {
+    return optimizerState;
   }
 
   Workers workers() {

@@ -206,7 +206,8 @@ final class ModelFile {
       parameters.put(Parameter.B1, b1);
       parameters.put(Parameter.W2, weights.w2());
       parameters.put(Parameter.B2, b2);
-      StateEntries state = stateOrNull(sizes.classes(), parameters);
+      StateEntries inFile = stateOrNull(sizes.classes(), parameters);
+      StateEntries state = options.optimizerState() ? inFile : null;
       LabelsFile labels = LabelsFile.orNull(reader, sizes.outputs());
       long steps = metadata.number(ModelNames.STEPS);
       boolean mapped = options.memory() != LoadOptions.Memory.COPIED;

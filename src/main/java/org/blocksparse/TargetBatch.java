@@ -39,17 +39,22 @@ final class TargetBatch {
       }
     }
     float[] weights = weights(batch, loss, workspace.weights(batch));
-    // A row of weight 0 counts in the mean, but there is nothing to compute for it.
+    // A row of weight 0, or so little that its share of the mean is 0, counts in the mean, but
+    // there
+    // is nothing to compute for it.
     int[] rows = workspace.ints(Ints.ROWS, batch);
     int[] classOf = workspace.ints(Ints.CLASSES, batch);
     int[] slotOf = workspace.ints(Ints.SLOTS, batch);
     int rowCount = 0;
     for (int r = 0; r < batch; r++) {
-      if (!loss.ignores(outputs[r]) && weights[r] != 0) {
+      if (loss.ignores(outputs[r])) {
+        continue;
+      }
+      weights[r] *= loss.isMean() ? 1f / counted : 1f;
+      if (weights[r] != 0) {
         rows[rowCount] = r;
         classOf[rowCount] = classes.classOf()[outputs[r]];
         slotOf[rowCount] = classes.slotOf()[outputs[r]];
-        weights[r] *= loss.isMean() ? 1f / counted : 1f;
         rowCount++;
       }
     }

@@ -112,6 +112,34 @@ final class ModelFileTest {
   }
 
   @Test
+  void optimizerStateStaysInTheFileIfItIsNotWanted() throws IOException {
+    Path file = folder.resolve("model.safetensors");
+    Path again = folder.resolve("again.safetensors");
+    SaveOptions withState = SaveOptions.defaults().withOptimizerState();
+    try (HierarchicalSoftmax layer = layer();
+        EmbeddingBag bag = EmbeddingBag.builder(7, FEATURES).build();
+        SparseRows rows = SparseRows.of(List.of(new int[] {1, 3}));
+        FloatTensor gradient = x(1)) {
+      train(layer, Optimizer.adam(0.1f), 3);
+      bag.step(rows, gradient, Optimizer.adagrad(0.1f));
+      layer.save(file, withState.withBag(bag));
+      for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.mapped())) {
+        LoadOptions without = options.withoutOptimizerState();
+        try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(file, without);
+            EmbeddingBag loadedBag = EmbeddingBag.load(file, without)) {
+          assertSameParameters(layer, loaded);
+          assertArrayEquals(bag.table().toArray(), loadedBag.table().toArray());
+          assertEquals(3, loaded.steps());
+          loaded.save(again, withState.withBag(loadedBag));
+          Map<String, String> saved = new SafeTensorsReader(again).metadata;
+          assertEquals("SGD", saved.get(ModelNames.RULE)); // which keeps nothing
+          assertEquals("SGD", saved.get(ModelNames.BAG_RULE));
+        }
+      }
+    }
+  }
+
+  @Test
   void anotherReaderReadsIt() throws IOException {
     Path file = folder.resolve("model.safetensors");
     try (HierarchicalSoftmax layer = layer()) {

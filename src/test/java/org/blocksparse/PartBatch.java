@@ -125,8 +125,11 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
     return new PartBatch(x, others, weights);
   }
 
-  PartBatch withoutWeight() {
-    return new PartBatch(x, targets, new float[weights.length]);
+  /** The same rows, all of one weight. */
+  PartBatch withWeight(float weight) {
+    float[] all = new float[weights.length];
+    Arrays.fill(all, weight);
+    return new PartBatch(x, targets, all);
   }
 
   void stepLayer(TwoLevelLayer layer, Optimizer optimizer) {

@@ -148,7 +148,7 @@ final class SoftmaxPartContractTest {
       throws IOException {
     SaveOptions options = SaveOptions.defaults().withOptimizerState();
     List<PartBatch> first = PartBatch.random(13, false);
-    PartBatch second = PartBatch.random(14, false).get(0).withoutWeight();
+    PartBatch second = PartBatch.random(14, false).get(0).withWeight(0);
     List<PartBatch> third = PartBatch.random(15, false);
     HierarchicalSoftmaxBuilder builder = builder(Workers.common());
     try (HierarchicalSoftmax layer = builder.build()) {
@@ -167,6 +167,23 @@ final class SoftmaxPartContractTest {
           }
           third.forEach(batch -> batch.stepPart(part, before));
         });
+  }
+
+  /** Parts get it multiplied, as 0. */
+  @Test
+  void aWeightWhoseShareOfTheMeanIsZeroDoesNotCount() throws IOException {
+    Optimizer optimizer = Optimizer.adam(0.02f);
+    List<PartBatch> batches = new ArrayList<>(PartBatch.random(16, false));
+    batches.set(1, batches.get(1).withWeight(Float.MIN_VALUE));
+    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    try (HierarchicalSoftmax layer = builder.build()) {
+      batches.forEach(batch -> batch.stepLayer(layer, optimizer));
+      layer.save(ofLayer, SaveOptions.defaults().withOptimizerState());
+    }
+    assertSameOfParts(
+        builder,
+        PartBatch.COUNT,
+        part -> batches.forEach(batch -> batch.stepPart(part, optimizer)));
   }
 
   /** All parts, each trained by itself, make the file that the layer made, with its state. */

@@ -9,10 +9,23 @@ import scala.Tuple2;
 
 /** Counts the rows of each batch. */
 final class BatchCounts {
+  /** Of 4 bytes, in each task and on the driver: 1 GiB. */
+  private static final int MOST = 1 << 28;
+
   private BatchCounts() {}
 
-  /** For each order, the rows of each of its batches. */
+  /**
+   * For each order, the rows of each of its batches.
+   *
+   * @throws IllegalArgumentException if there are too many, before any row is looked at
+   */
   static int[][] of(JavaRDD<byte[]> rows, RowOrder order, int orders) {
+    if ((long) orders * order.batches() > MOST) {
+      throw new IllegalArgumentException(
+          ("maxIter and batchSize: %d epochs of an order of their own, each of %d batches, are more"
+                  + " than %d batches together: take larger batches, or set reshuffle to false")
+              .formatted(orders, order.batches(), MOST));
+    }
     int[][] counts = new int[orders][order.batches()];
     rows.mapPartitionsToPair(partition -> count(partition, order, orders))
         .reduceByKey(BatchCounts::sum)

@@ -4,6 +4,7 @@ package org.blocksparse.spark;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.util.List;
+import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.blocksparse.ClassAssignment;
@@ -18,9 +19,15 @@ import org.blocksparse.TwoLevelLayer;
  *
  * @param labels the names of its labels; null if it has none
  * @param steps that it has taken
+ * @param metadata the strings of its users
  */
 record InitialModel(
-    ModelBytes bytes, int features, ClassAssignment classes, Labels labels, long steps) {
+    ModelBytes bytes,
+    int features,
+    ClassAssignment classes,
+    Labels labels,
+    long steps,
+    Map<String, String> metadata) {
   /**
    * A copy of a model, in a file of the driver.
    *
@@ -56,7 +63,8 @@ record InitialModel(
           layer.features(),
           layer.assignment(),
           layer.hasLabels() ? checked(layer.labels()) : null,
-          layer.steps());
+          layer.steps(),
+          layer.metadata());
     } catch (FileFormatException e) { // which names the copy
       throw new IllegalArgumentException(
           "initialModel: %s: %s: %s".formatted(place, e.part(), e.reason()), e);

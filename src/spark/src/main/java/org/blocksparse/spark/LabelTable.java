@@ -31,6 +31,9 @@ import org.blocksparse.TwoLevelLayer;
  */
 @SuppressWarnings("ArrayRecordComponent")
 record LabelTable(long[] counts, long rows, List<String> names) {
+  /** The most labels of a layer. */
+  static final int MOST = Integer.MAX_VALUE - 8;
+
   /** Above this, labels that are mostly gaps are taken to be keys of something, by mistake. */
   private static final int MOST_UNLESS_ASKED = 1 << 24;
 
@@ -54,7 +57,7 @@ record LabelTable(long[] counts, long rows, List<String> names) {
       rows += group.getLong(2);
       none &= group.isNullAt(0);
       double label = group.isNullAt(0) ? Double.NaN : group.getDouble(0);
-      if (isNumber(label, numLabels == 0 ? Integer.MAX_VALUE - 8 : numLabels)) {
+      if (isNumber(label, numLabels == 0 ? MOST : numLabels)) {
         counts.put((int) label, group.getLong(1));
         outputs = Math.max(outputs, (int) label + 1);
       }

@@ -8,7 +8,9 @@ import java.util.List;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.DecimalType;
 import org.apache.spark.sql.types.NumericType;
+import org.apache.spark.sql.types.StructField;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
@@ -186,13 +188,20 @@ enum LayerKind {
   /**
    * The type of a label.
    *
-   * @param column the type of the column of labels
-   * @throws IllegalArgumentException if it is neither of numbers nor of strings
+   * @param field the column of labels
+   * @throws IllegalArgumentException if it is neither of numbers nor of strings, or of decimals
+   *     with fractions
    */
-  DataType labelType(DataType column) {
+  DataType labelType(StructField field) {
+    DataType column = field.dataType();
     DataType label = column;
     if (this == LABEL_TREE) {
       label = column instanceof ArrayType array ? array.elementType() : DataTypes.NullType;
+    }
+    if (label instanceof DecimalType decimal && decimal.scale() > 0) {
+      throw new IllegalArgumentException(
+          "labelCol: expected whole numbers or strings but column '%s' is %s: cast it"
+              .formatted(field.name(), column.simpleString()));
     }
     if (!(label instanceof NumericType) && !label.equals(DataTypes.StringType)) {
       throw new IllegalArgumentException(

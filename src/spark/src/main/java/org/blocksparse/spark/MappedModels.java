@@ -22,8 +22,10 @@ final class MappedModels {
   /** The files of models that were made in this JVM, which is a driver's. */
   private static final Map<String, Path> LOCAL = new HashMap<>();
 
-  private static final LinkedHashMap<String, ModelLayers> MAPPED =
+  private static final LinkedHashMap<Key, ModelLayers> MAPPED =
       new LinkedHashMap<>(16, 0.75f, true);
+
+  private record Key(String id, boolean optimizerState) {}
 
   private MappedModels() {}
 
@@ -38,19 +40,29 @@ final class MappedModels {
 
   static synchronized void forget(String id) {
     LOCAL.remove(id);
-    MAPPED.remove(id);
+    MAPPED.keySet().removeIf(key -> key.id().equals(id));
   }
 
   /**
    * The model of an id.
    *
+   * @param optimizerState whether to read it, into memory; it is for training
    * @param content makes its file, if this JVM has none; one task does it, the others wait
    */
-  static synchronized ModelLayers get(String id, LayerKind kind, Content content) {
-    ModelLayers model = MAPPED.get(id);
+  static synchronized ModelLayers get(
+      String id, LayerKind kind, boolean optimizerState, Content content) {
+    Key key = new Key(id, optimizerState);
+    ModelLayers model = MAPPED.get(key);
     if (model == null) {
-      model = map(kind, LOCAL.get(id), content);
-      MAPPED.put(id, model);
+      // A task has a slot, and others of this JVM have the other processors.
+      LoadOptions options = LoadOptions.mapped().withWorkers(Workers.callingThread());
+      model =
+          map(
+              kind,
+              LOCAL.get(id),
+              optimizerState ? options : options.withoutOptimizerState(),
+              content);
+      MAPPED.put(key, model);
       if (MAPPED.size() > KEPT) {
         MAPPED.remove(MAPPED.keySet().iterator().next());
       }
@@ -58,9 +70,7 @@ final class MappedModels {
     return model;
   }
 
-  private static ModelLayers map(LayerKind kind, Path local, Content content) {
-    // A task has a slot, and others of this JVM have the other processors.
-    LoadOptions options = LoadOptions.mapped().withWorkers(Workers.callingThread());
+  private static ModelLayers map(LayerKind kind, Path local, LoadOptions options, Content content) {
     try {
       if (local != null) {
         return ModelLayers.load(kind, local, options);

@@ -154,13 +154,13 @@ final class ModelBytes {
   }
 
   /**
-   * The same with the bag, if there is one. Close them.
+   * The same with the bag, if there is one, but without optimizer state. Close them.
    *
    * @throws IOException if the file does not hold a layer of its kind, or a bag for another one
    */
   ModelLayers layers() throws IOException {
     try {
-      return ModelLayers.load(kind, file, LoadOptions.mapped());
+      return ModelLayers.load(kind, file, LoadOptions.mapped().withoutOptimizerState());
     } finally {
       Reference.reachabilityFence(this);
     }
@@ -238,12 +238,18 @@ final class ModelBytes {
     }
 
     /**
-     * The model, mapped: one for all tasks of this JVM, which is not to be closed.
+     * The model, mapped, without optimizer state: one for all tasks of this JVM, which is not to be
+     * closed.
      *
      * @throws UncheckedIOException if the file cannot be written or mapped
      */
     ModelLayers model() {
-      return MappedModels.get(id, kind, this::write);
+      return MappedModels.get(id, kind, false, this::write);
+    }
+
+    /** The same with optimizer state, which is in memory, once for all tasks of this JVM. */
+    ModelLayers modelToTrain() {
+      return MappedModels.get(id, kind, true, this::write);
     }
 
     private void write(Path to) throws IOException {

@@ -3,6 +3,7 @@ package org.blocksparse.spark;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
 import java.nio.file.Files;
@@ -95,6 +96,8 @@ final class PartRows implements AutoCloseable {
         zeros.position(0).limit((int) Math.min(zeros.capacity(), begin + size - at));
         channel.write(zeros, at);
       }
+    } catch (ClosedByInterruptException e) { // of a task that is ended
+      throw e;
     } catch (IOException e) {
       throw new IOException(file + ": no room for rows: " + e.getMessage(), e);
     }

@@ -44,7 +44,7 @@ interface PartSource extends Serializable {
   record Trained(ModelBytes.Sent bytes) implements PartSource {
     @Override
     public Layer open() {
-      TwoLevelLayer model = bytes.model().layer();
+      TwoLevelLayer model = bytes.modelToTrain().layer();
       return new Layer() {
         @Override
         public ClassAssignment classes() {

@@ -88,10 +88,26 @@ final class PartTrainer {
         targets.add(targets(EncodedRow.labels(row)));
         weights[i] = plan.kind().weight(EncodedRow.weight(row), rowsOfBatch);
       }
-      step(xs, targets, weights);
+      if (someRowCounts(weights)) {
+        step(xs, targets, weights);
+      }
     } catch (ArithmeticException e) {
       throw diverged("epoch " + (epoch + 1) + ", batch " + (batch + 1), e);
     }
+  }
+
+  /**
+   * If none does, the part is as it was. It is not told of an optimizer of another kind either:
+   * only if a row counts elsewhere does the layer forget what it has kept, and then the file of its
+   * parts does.
+   */
+  private static boolean someRowCounts(float[] weights) {
+    for (float weight : weights) {
+      if (weight != 0) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** What a row has of this part: classes, or slots of its class. */

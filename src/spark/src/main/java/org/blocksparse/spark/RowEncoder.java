@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.spark;
 
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.stream.IntStream;
@@ -15,8 +16,13 @@ import scala.collection.Seq;
  * @param features how many
  * @param outputs how many labels
  * @param numbers of the labels by their names; its value is null if labels are numbers
+ * @param retired labels, which no row may have
  */
-record RowEncoder(int features, int outputs, Broadcast<HashMap<String, Integer>> numbers)
+record RowEncoder(
+    int features,
+    int outputs,
+    Broadcast<HashMap<String, Integer>> numbers,
+    Broadcast<BitSet> retired)
     implements Function2<Integer, Iterator<Row>, Iterator<byte[]>> {
   private static final long serialVersionUID = 1;
 
@@ -91,6 +97,10 @@ record RowEncoder(int features, int outputs, Broadcast<HashMap<String, Integer>>
     if (number == null) {
       throw new IllegalArgumentException(
           "labelCol: expected a whole number in [0, " + outputs + ") or a string, never null");
+    }
+    if (retired.value().get(number)) {
+      throw new IllegalArgumentException(
+          "labelCol: label " + number + " of initialModel is retired");
     }
     return number;
   }

@@ -155,13 +155,22 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
       int count = 0;
       for (int i = 0; i < outputs.length; i++) {
         Object label = all.apply(i);
-        int output =
-            label instanceof String name ? layer.labels().output(name) : number(row, label);
+        int output = columns.named() ? named(row, label) : number(row, label);
         if (output >= 0) {
           outputs[count++] = output;
         }
       }
       return Arrays.copyOf(outputs, count);
+    }
+
+    private int named(Row row, Object label) {
+      if (label == null) {
+        throw wrong(
+            row,
+            columns.without(),
+            new IllegalArgumentException("expected names of labels but was null"));
+      }
+      return layer.labels().output((String) label);
     }
 
     private int number(Row row, Object label) {

@@ -7,8 +7,10 @@ import static org.apache.spark.sql.functions.lit;
 import java.io.IOException;
 import java.lang.ref.Reference;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -52,7 +54,7 @@ final class TrainingJob {
     this.kind = kind;
     this.settings = settings;
     this.context = JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
-    DataType type = kind.labelType(rows.schema().apply(settings.labelCol()).dataType());
+    DataType type = kind.labelType(rows.schema().apply(settings.labelCol()));
     this.named = type.equals(DataTypes.StringType);
     Column label = column(settings.labelCol());
     Column weight = settings.weightCol() == null ? lit(1) : column(settings.weightCol());
@@ -90,6 +92,7 @@ final class TrainingJob {
   }
 
   private void train(Path file) throws IOException {
+    ClassAssignment given = settings.assignmentFile() == null ? null : assignmentOfFile();
     InitialModel initial =
         settings.initialModel() == null
             ? null
@@ -100,6 +103,10 @@ final class TrainingJob {
           "initialModel: has " + initial.features() + " features, rows have " + features);
     }
     LabelTable labels = labels(initial);
+    if (given != null && given.outputs() != labels.outputs()) {
+      throw new IllegalArgumentException(
+          "assignmentFile: has " + given.outputs() + " labels, expected " + labels.outputs());
+    }
     Labels names = initial == null ? null : initial.labels();
     if (initial == null && labels.names() != null) {
       names = Labels.of(labels.names()); // may refuse them
@@ -109,7 +116,11 @@ final class TrainingJob {
             columns
                 .toJavaRDD()
                 .mapPartitionsWithIndex(
-                    new RowEncoder(features, labels.outputs(), broadcast(labels.numbers())),
+                    new RowEncoder(
+                        features,
+                        labels.outputs(),
+                        broadcast(labels.numbers()),
+                        broadcast(initial == null ? new BitSet() : retired(initial.classes()))),
                     false));
     RowOrder order = new RowOrder(settings.seed(), batches(labels.rows()), settings.reshuffle());
     describe("counts the rows of batches");
@@ -117,12 +128,16 @@ final class TrainingJob {
     TrainingPlan plan =
         new TrainingPlan(
             kind, features, settings.epochs(), order, rowsOfBatch, settings.optimizer());
-    ClassAssignment classes = initial == null ? classes(rows, features, labels) : initial.classes();
+    ClassAssignment classes =
+        initial == null ? classes(rows, features, labels, given) : initial.classes();
     JavaRDD<byte[]> parts = parts(rows, plan, classes, labels, initial);
     describe("trains " + classes.classCount() + " classes and their level");
     List<int[]> sizes = parts.mapPartitions(TrainingJob::sizes).collect();
     describe("brings the parts of the model to the driver");
     SaveOptions options = SaveOptions.defaults();
+    if (initial != null) {
+      options = options.withMetadata(initial.metadata());
+    }
     try {
       kind.save(
           file,
@@ -175,12 +190,20 @@ final class TrainingJob {
       }
       return LabelTable.ofStrings(labels, initial == null ? null : initial.names());
     }
-    LabelTable numbers =
-        LabelTable.ofNumbers(
-            labels, initial == null ? settings.numLabels() : initial.classes().outputs());
-    return initial == null
-        ? numbers
-        : new LabelTable(numbers.counts(), numbers.rows(), initial.names());
+    if (initial != null && initial.names() != null) {
+      throw new IllegalArgumentException(
+          "initialModel: its labels have names, but column '"
+              + settings.labelCol()
+              + "' has numbers: give it the names, as strings");
+    }
+    return LabelTable.ofNumbers(
+        labels, initial == null ? settings.numLabels() : initial.classes().outputs());
+  }
+
+  private static BitSet retired(ClassAssignment classes) {
+    return IntStream.range(0, classes.outputs())
+        .filter(classes::isRetired)
+        .collect(BitSet::new, BitSet::set, BitSet::or);
   }
 
   private int batches(long rows) {
@@ -188,15 +211,18 @@ final class TrainingJob {
         Math.min(Integer.MAX_VALUE - 8, Math.max(1, (rows - 1) / settings.batchSize() + 1));
   }
 
-  private ClassAssignment classes(JavaRDD<byte[]> rows, int features, LabelTable labels)
-      throws IOException {
-    if (settings.assignmentFile() != null) {
-      ClassAssignment read = ClassAssignment.read(Path.of(settings.assignmentFile()));
-      if (read.outputs() != labels.outputs()) {
-        throw new IllegalArgumentException(
-            "assignmentFile: has " + read.outputs() + " labels, expected " + labels.outputs());
-      }
-      return read;
+  private ClassAssignment assignmentOfFile() {
+    try {
+      return ClassAssignment.read(Path.of(settings.assignmentFile()));
+    } catch (IOException | InvalidPathException e) {
+      throw new IllegalArgumentException("assignmentFile: " + e, e);
+    }
+  }
+
+  private ClassAssignment classes(
+      JavaRDD<byte[]> rows, int features, LabelTable labels, ClassAssignment given) {
+    if (given != null) {
+      return given;
     }
     int count =
         settings.classes() == 0
@@ -254,18 +280,10 @@ final class TrainingJob {
   private static Iterator<Tuple2<RowKey, byte[]>> forParts(byte[] row, int[] classOf) {
     long hash = EncodedRow.hash(row);
     IntStream classes =
-        IntStream.of(EncodedRow.labels(row)).map(label -> classOf(label, classOf)).distinct();
+        IntStream.of(EncodedRow.labels(row)).map(label -> classOf[label]).distinct();
     return IntStream.concat(IntStream.of(LayerPart.CLASS_LEVEL), classes)
         .mapToObj(part -> new Tuple2<>(new RowKey(part, hash), row))
         .iterator();
-  }
-
-  private static int classOf(int label, int[] classOf) {
-    if (classOf[label] < 0) {
-      throw new IllegalArgumentException(
-          "labelCol: label " + label + " is retired in initialModel");
-    }
-    return classOf[label];
   }
 
   private static Iterator<byte[]> train(

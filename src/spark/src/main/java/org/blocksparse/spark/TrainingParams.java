@@ -77,7 +77,8 @@ public interface TrainingParams extends TwoLevelParams {
 
   /**
    * A model whose training goes on, of as many labels: the folder of a saved one or the file of
-   * one, in any file system of Hadoop's; not set.
+   * one, in any file system of Hadoop's; not set. If its labels have names, {@link #labelCol} has
+   * to have strings.
    */
   default Param<String> initialModel() {
     return new Param<>(this, "initialModel", "folder or file of a model whose training goes on");

@@ -42,6 +42,10 @@ record TrainingSettings(
     atLeast(0, "maxIter", epochs);
     atLeast(1, "batchSize", batchSize);
     atLeast(0, "numLabels", numLabels);
+    if (numLabels > LabelTable.MOST) {
+      throw new IllegalArgumentException(
+          "numLabels: expected at most " + LabelTable.MOST + " but was " + numLabels);
+    }
     atLeast(0, "classes", classes);
     atLeast(0, "numPartitions", partitions);
     optimizer.optimizer(); // refuses what it has to

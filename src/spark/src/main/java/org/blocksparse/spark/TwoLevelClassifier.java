@@ -261,7 +261,7 @@ public abstract sealed class TwoLevelClassifier<
   @Override
   public StructType transformSchema(StructType schema) {
     TrainingSettings settings = settings();
-    DataType label = kind().labelType(schema.apply(settings.labelCol()).dataType());
+    DataType label = kind().labelType(schema.apply(settings.labelCol()));
     if (settings.weightCol() != null
         && !(schema.apply(settings.weightCol()).dataType() instanceof NumericType)) {
       throw new IllegalArgumentException("weightCol: expected numbers");

@@ -209,7 +209,7 @@ final class LabelTreeTrainingTest {
         List.of(
             "array(7, 103)",
             "array(-1)",
-            "array(0.5)",
+            "array(0.5d)",
             "array(1, null)",
             "cast(null AS array<int>)")) {
       assertRefused(
@@ -223,8 +223,11 @@ final class LabelTreeTrainingTest {
     }
     assertRefused(
         classifier("sgd", 1).setNumLabels(0),
-        rows.withColumn("label", expr("array(0.5)")),
+        rows.withColumn("label", expr("array(0.5d)")),
         "row 0 of partition 0, with label ");
+    assertRefused(
+        rows.withColumn("label", expr("array(0.5)")),
+        "labelCol: expected whole numbers or strings but column 'label' is array<decimal(1,1)>");
     for (String column : List.of("1", "'a'", "array(true)")) {
       assertRefused(
           rows.withColumn("label", expr(column)),

@@ -9,9 +9,16 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Optimizer;
+import org.blocksparse.SaveOptions;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 final class MappedModelsTest {
   @Test
@@ -27,7 +34,7 @@ final class MappedModelsTest {
       Exception e =
           assertThrows(
               UncheckedIOException.class,
-              () -> MappedModels.get("of a test", LayerKind.SOFTMAX, content));
+              () -> MappedModels.get("of a test", LayerKind.SOFTMAX, false, content));
       assertEquals(
           "the copy of the model in "
               + files.get(attempt).getParent()
@@ -35,5 +42,30 @@ final class MappedModelsTest {
           e.getMessage());
       assertFalse(Files.exists(files.get(attempt)));
     }
+  }
+
+  /** A model in memory takes twice or thrice as much with it, and scoring is done without. */
+  @Test
+  void optimizerStateIsReadOnlyToTrain(@TempDir Path folder) throws IOException {
+    Path file = Models.save(folder.resolve("model"), false);
+    SaveOptions withState = SaveOptions.defaults().withOptimizerState();
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
+        FloatTensor x = FloatTensor.zeros(1, Models.FEATURES);
+        IntTensor target = IntTensor.zeros(1)) {
+      layer.step(x, target, Optimizer.adam(0.1f));
+      layer.save(file, withState);
+    }
+    for (boolean training : new boolean[] {false, true}) {
+      String id = "of a test, to be trained: " + training;
+      ModelLayers model = MappedModels.get(id, LayerKind.SOFTMAX, training, to -> copy(file, to));
+      Path again = folder.resolve("again");
+      model.layer().save(again, withState);
+      assertEquals(training, Files.mismatch(file, again) == -1);
+      MappedModels.forget(id);
+    }
+  }
+
+  private static void copy(Path from, Path to) throws IOException {
+    Files.copy(from, to, StandardCopyOption.REPLACE_EXISTING);
   }
 }

@@ -4,10 +4,12 @@ package org.blocksparse.spark;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -111,6 +113,40 @@ final class PartRowsTest {
               .toArray();
       assertTrue(told[0] * told[1] >= told[2], Arrays.toString(told));
     }
+  }
+
+  @Test
+  void aThreadThatIsInterruptedIsNotToldThatThereIsNoRoom() throws IOException {
+    byte[] row = EncodedRow.of(new int[] {1}, 1, features(1, 1 << 18)); // of 1 MiB
+    Thread adding = Thread.currentThread();
+    Thread interrupting = new Thread(() -> interruptInWrite(adding));
+    try (PartRows rows = new PartRows(1 << 18)) {
+      interrupting.start();
+      assertThrows(
+          ClosedByInterruptException.class,
+          () -> {
+            for (int i = 0; i < 500; i++) {
+              rows.add(i, row);
+            }
+          });
+    } finally {
+      interrupting.interrupt();
+      Thread.interrupted();
+    }
+  }
+
+  private static void interruptInWrite(Thread adding) {
+    while (!Thread.currentThread().isInterrupted()) {
+      if (Arrays.stream(adding.getStackTrace()).anyMatch(PartRowsTest::isWrite)) {
+        adding.interrupt();
+        return;
+      }
+    }
+  }
+
+  private static boolean isWrite(StackTraceElement frame) {
+    return frame.getClassName().equals(PartRows.class.getName())
+        && frame.getMethodName().equals("write");
   }
 
   /** What is open of a file that has lost its name. */

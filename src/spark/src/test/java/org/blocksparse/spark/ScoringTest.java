@@ -225,6 +225,11 @@ final class ScoringTest {
             .setWithoutCol("seen")
             .transform(good.withColumn("seen", functions.expr("array(7, 500)"))),
         "seen: expected labels in [0, 500) but was 500");
+    assertFails(
+        model(named)
+            .setWithoutCol("seen")
+            .transform(good.withColumn("seen", functions.expr("array(cast(null as string))"))),
+        "seen: expected names of labels but was null");
     String huge = "transform(sequence(1, 12), i -> 3e38d * (i % 2 * 2 - 1))";
     assertFails(
         model(file).transform(good.withColumn("features", functions.expr(huge))),

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.ServiceLoader;
 import java.util.stream.Stream;
@@ -30,6 +31,7 @@ import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.SaveOptions;
 import org.blocksparse.spark.OneProcess.Example;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -180,19 +182,36 @@ final class TrainingTest {
   @ParameterizedTest
   @ValueSource(strings = {"adam", "adagrad", "sgd"})
   void trainingGoesOnFromAFile(String rule) throws IOException {
-    HierarchicalSoftmaxClassifier asked = classifier("adam", 0.02);
-    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
-    HierarchicalSoftmaxClassificationModel first = asked.fit(rows);
-    HierarchicalSoftmaxClassificationModel second =
-        classifier(rule, 0.02).setInitialModel(first.file().toString()).fit(rows);
+    assertTrainingGoesOn(rule, OneProcess.unweighted(EXAMPLES));
+  }
+
+  /** By another optimizer, which changes nothing: what the one before has kept is not forgotten. */
+  @Test
+  void trainingGoesOnWithRowsOfWhichNoneCounts() throws IOException {
+    assertTrainingGoesOn(
+        "adagrad", EXAMPLES.stream().map(e -> new Example(e.labels(), 0, e.features())).toList());
+  }
+
+  private void assertTrainingGoesOn(String rule, List<Example> examples) throws IOException {
+    Path first = folder.resolve("once");
     Path expected = folder.resolve("twice");
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(first.file())) {
+    try (HierarchicalSoftmax layer =
+        classifier("adam", 0.02).fit(OneProcess.rows(spark, EXAMPLES)).layer()) {
+      layer.save(
+          first, SaveOptions.defaults().withOptimizerState().withMetadata(Map.of("of", "mine")));
+    }
+    HierarchicalSoftmaxClassificationModel second =
+        classifier(rule, 0.02)
+            .setWeightCol("weight")
+            .setInitialModel(first.toString())
+            .fit(OneProcess.rows(spark, examples));
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(first)) {
       int batches = (EXAMPLES.size() - 1) / BATCH_SIZE + 1;
       new OneProcess(
               new RowOrder(5, batches, true),
               EPOCHS,
               new OptimizerSettings(rule, 0.02f, 0, Float.POSITIVE_INFINITY).optimizer())
-          .train(layer, OneProcess.unweighted(EXAMPLES));
+          .train(layer, examples);
       OneProcess.save(layer, expected);
     }
     assertSame(expected, second);
@@ -230,6 +249,86 @@ final class TrainingTest {
         classifier("sgd", 0.1).setInitialModel(first.file().toString());
     Exception e = assertThrows(IllegalArgumentException.class, () -> goingOn.fit(named));
     assertTrue(e.getMessage().startsWith("initialModel: its labels have no names"), e.getMessage());
+  }
+
+  /** The schema would promise numbers, but the model says names. */
+  @Test
+  void numbersDoNotGoOnWithAModelWhoseLabelsHaveNames() throws IOException {
+    Path named = Models.save(folder.resolve("named"), true);
+    HierarchicalSoftmaxClassifier goingOn =
+        classifier("sgd", 0.1).setInitialModel(named.toString());
+    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
+    Exception e = assertThrows(IllegalArgumentException.class, () -> goingOn.fit(rows));
+    assertEquals(
+        "initialModel: its labels have names, but column 'label' has numbers: give it the names, as"
+            + " strings",
+        e.getMessage());
+  }
+
+  @Test
+  void aRowOfARetiredLabelIsNamed() throws IOException {
+    Path file = Models.save(folder.resolve("retired"), false);
+    int label = EXAMPLES.get(17).label();
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file)) {
+      layer.retire(label);
+      layer.save(file);
+    }
+    int row = 0;
+    while (EXAMPLES.get(row).label() != label) {
+      row++;
+    }
+    assertRefused(
+        IllegalArgumentException.class,
+        EXAMPLES,
+        classifier("sgd", 0.1).setInitialModel(file.toString()),
+        "row " + row + " of partition 0, with label " + label + ".0",
+        "labelCol: label " + label + " of initialModel is retired");
+  }
+
+  @Test
+  void anAssignmentFileThatIsNoneIsToldFirst() throws IOException {
+    Path file = folder.resolve("classes");
+    HierarchicalSoftmaxClassifier asked =
+        classifier("sgd", 0.1)
+            .setInitialModel(folder.resolve("none").toString())
+            .setAssignmentFile(file.toString());
+    for (String reason : List.of("NoSuchFile", "classes")) {
+      assertRefused(
+          IllegalArgumentException.class,
+          EXAMPLES,
+          asked,
+          "assignmentFile: ",
+          file.toString(),
+          reason);
+      Files.writeString(file, "0\nno number\n");
+    }
+  }
+
+  @Test
+  void decimalsAreNotRounded() {
+    HierarchicalSoftmaxClassifier asked = classifier("sgd", 0.1);
+    Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
+    asked.transformSchema(rows.selectExpr("cast(label as decimal(9)) label", "features").schema());
+    StructType schema = rows.selectExpr("cast(label as decimal(9, 2)) label", "features").schema();
+    Exception e = assertThrows(IllegalArgumentException.class, () -> asked.transformSchema(schema));
+    assertEquals(
+        "labelCol: expected whole numbers or strings but column 'label' is decimal(9,2): cast it",
+        e.getMessage());
+  }
+
+  @Test
+  void moreThanThereCanBeIsRefused() {
+    HierarchicalSoftmaxClassifier asked =
+        classifier("sgd", 0.1).setNumLabels(Integer.MAX_VALUE - 7);
+    StructType schema = OneProcess.rows(spark, EXAMPLES).schema();
+    Exception labels =
+        assertThrows(IllegalArgumentException.class, () -> asked.transformSchema(schema));
+    assertEquals("numLabels: expected at most 2147483639 but was 2147483640", labels.getMessage());
+    assertRefused(
+        IllegalArgumentException.class,
+        EXAMPLES,
+        classifier("sgd", 0.1).setMaxIter(Integer.MAX_VALUE),
+        "maxIter and batchSize: ");
   }
 
   @Test
