@@ -170,7 +170,7 @@ public final class LabelTree extends TwoLevelLayer {
    * A step of training: loss, gradients and update of all parameters in one go, class by class,
    * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
    * gradient of the size of W2 is ever made: time and memory do not depend on the number of outputs
-   * in other classes. If no row counts, nothing is changed but {@link #steps}.
+   * in other classes. If no row has a weight other than 0, nothing is changed but {@link #steps}.
    *
    * <p>Cost: 3 F (C + S d), or 2 F (C + S d) without gradX, with d the different classes of a row's
    * targets; these classes, which are read and written once. With gradX, memory of F d for each row

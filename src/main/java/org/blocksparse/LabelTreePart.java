@@ -8,7 +8,8 @@ package org.blocksparse;
  * together.
  *
  * <p>A layer's step on the mean of a batch is one of each part on the {@linkplain Loss#sum sum},
- * with the weights {@code w / rows}, where rows are those of the whole batch.
+ * with the weights {@code w / rows}, where rows are all those of the whole batch, also those of
+ * weight 0.
  *
  * <table>
  *   <caption>Parts</caption>
@@ -41,8 +42,8 @@ public final class LabelTreePart extends LayerPart {
   }
 
   /**
-   * A step of training of this part alone. A class of which no row counts or has a target keeps its
-   * weights, but not what an optimizer of another kind has kept.
+   * A step of training of this part alone. A class of which no row has a weight other than 0 and a
+   * target keeps its weights, but not what an optimizer of another kind has kept.
    *
    * @param x (batch, features) the rows of a batch that are this part's
    * @param targets (batch) rows: the classes that are there, or the slots of this class; in any

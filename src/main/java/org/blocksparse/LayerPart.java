@@ -19,7 +19,8 @@ package org.blocksparse;
  * <p>A class without rows in a batch needs no step, unless the optimizer is of another kind than in
  * the step before. The layer then forgets what it has kept for all classes, and a class that goes
  * on without it has to be told, by a step with none of the batch's rows. A batch of which no row
- * counts in the layer, as where all weights are 0, changes nothing there: no class is told.
+ * has a weight other than 0 and a target that is not ignored changes nothing in the layer: no class
+ * is told.
  *
  * <table>
  *   <caption>Shapes</caption>

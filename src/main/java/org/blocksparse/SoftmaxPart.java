@@ -9,7 +9,8 @@ import static java.util.Objects.requireNonNull;
  * how parts are trained and put together.
  *
  * <p>A layer's step on the mean of a batch is one of each part on the {@linkplain Loss#sum sum},
- * with the weights {@code w * (1f / rows)}, where rows are those of the whole batch that count.
+ * with the weights {@code w * (1f / rows)}, where rows are those of the whole batch whose target is
+ * not ignored, also those of weight 0.
  *
  * <table>
  *   <caption>Parts</caption>
@@ -38,8 +39,9 @@ public final class SoftmaxPart extends LayerPart {
   }
 
   /**
-   * A step of training of this part alone. A class of which no row counts keeps its weights, but
-   * not what an optimizer of another kind has kept.
+   * A step of training of this part alone. A class of which no row has a weight other than 0 and a
+   * target that is not ignored keeps its weights, but not what an optimizer of another kind has
+   * kept.
    *
    * @param x (batch, features) the rows of a batch that are this part's
    * @param targets (batch) the class of each row, or its slot in this class

@@ -32,6 +32,16 @@ class _TwoLevelClassificationModel(_Params, JavaModel, JavaMLWritable):
         if java_model is not None:
             self._take_params()
 
+    @classmethod
+    def of(cls, path):
+        """A model of a file that was saved without Spark, on the driver."""
+        file = cls._new_java_obj("java.io.File", path).toPath()
+        return cls(cls._new_java_obj(f"{__name__}.{cls.__name__}.of", file))
+
+    @property
+    def hasBag(self):
+        return self._call_java("hasBag")
+
     @property
     def numFeatures(self):
         return self._call_java("numFeatures")

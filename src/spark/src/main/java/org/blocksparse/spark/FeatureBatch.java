@@ -3,7 +3,7 @@ package org.blocksparse.spark;
 
 import org.blocksparse.FloatTensor;
 
-/** The features of rows that are scored together, on their way to the softmax. */
+/** The features of rows that are scored together, on their way to the layer. */
 interface FeatureBatch {
   /** The most values of a batch, 64 MiB of them, unless one row has more. */
   int MOST_VALUES = 1 << 24;
@@ -19,6 +19,6 @@ interface FeatureBatch {
   /** Whether no other row may be added. */
   boolean isFull();
 
-  /** The x of the rows, (rows, features of the softmax), the caller's; the batch is empty then. */
+  /** The x of the rows, (rows, features of the layer), the caller's; the batch is empty then. */
   FloatTensor take();
 }

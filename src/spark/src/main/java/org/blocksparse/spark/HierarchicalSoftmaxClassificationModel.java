@@ -2,8 +2,6 @@
 package org.blocksparse.spark;
 
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import org.apache.spark.ml.util.Identifiable$;
 import org.apache.spark.ml.util.MLReader;
@@ -31,15 +29,14 @@ public final class HierarchicalSoftmaxClassificationModel
    * if it was saved with a bag, this scores with both.
    *
    * @throws org.blocksparse.FileFormatException if the file does not hold one
-   * @throws IOException if the file cannot be read
+   * @throws IOException if the file cannot be read, or has a bag whose rows are of another width
+   *     than the features of the layer
    * @throws IllegalArgumentException if only some of its labels have names
    */
   public static HierarchicalSoftmaxClassificationModel of(Path file) throws IOException {
     String uid = Identifiable$.MODULE$.randomUID("hierarchicalSoftmax");
-    try (InputStream in = Files.newInputStream(file)) {
-      return new HierarchicalSoftmaxClassificationModel(
-          uid, ModelBytes.copyOf(LayerKind.SOFTMAX, in));
-    }
+    return new HierarchicalSoftmaxClassificationModel(
+        uid, ModelBytes.copyOf(LayerKind.SOFTMAX, file));
   }
 
   /** A reader of what {@link #write} has written. */

@@ -9,8 +9,10 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
+import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.Labels;
+import org.blocksparse.LoadOptions;
 import org.blocksparse.TwoLevelLayer;
 
 /**
@@ -44,13 +46,13 @@ record InitialModel(
               + e.getMessage(),
           e);
     }
-    try (ModelLayers layers = bytes.layers()) {
-      if (layers.bag() != null) {
+    try (TwoLevelLayer layer =
+        kind.load(bytes.file(), LoadOptions.mapped().withoutOptimizerState())) {
+      if (EmbeddingBag.isIn(bytes.file())) { // which may not even fit the layer
         throw new IllegalArgumentException(
             "initialModel: has an EmbeddingBag, which is not trained here: train both in one"
                 + " process, or save the layer alone and give it sums of the bag as features");
       }
-      TwoLevelLayer layer = layers.layer();
       if (layer.weightType() != ElementType.FLOAT32) {
         throw new IllegalArgumentException(
             "initialModel: its weights are "

@@ -44,21 +44,26 @@ record LabelTable(long[] counts, long rows, List<String> names) {
    *
    * @param labels one column, of doubles or arrays of them
    * @param numLabels how many there are; 0: as many as occur
-   * @throws IllegalArgumentException if hardly any of very many occur and numLabels is 0
+   * @throws IllegalArgumentException if numLabels is 0 and none occur, or hardly any of very many
    */
   static LabelTable ofNumbers(Dataset<Row> labels, int numLabels) {
     Map<Integer, Long> counts = new HashMap<>();
     int outputs = Math.max(1, numLabels);
+    boolean none = true;
     long rows = 0;
     Iterator<Row> groups = counted(labels);
     while (groups.hasNext()) {
       Row group = groups.next();
       rows += group.getLong(2);
+      none &= group.isNullAt(0);
       double label = group.isNullAt(0) ? Double.NaN : group.getDouble(0);
       if (isNumber(label, numLabels == 0 ? MOST : numLabels)) {
         counts.put((int) label, group.getLong(1));
         outputs = Math.max(outputs, (int) label + 1);
       }
+    }
+    if (numLabels == 0 && none) {
+      throw noLabel();
     }
     if (numLabels == 0 && outputs > MOST_UNLESS_ASKED && outputs / counts.size() > MOST_GAPS) {
       throw new IllegalArgumentException(
@@ -97,7 +102,7 @@ record LabelTable(long[] counts, long rows, List<String> names) {
     List<String> all = names;
     if (names == null) {
       if (counts.isEmpty()) {
-        throw new IllegalArgumentException("labelCol: no row has a label");
+        throw noLabel();
       }
       all = new ArrayList<>(counts.keySet());
       all.sort(
@@ -106,6 +111,10 @@ record LabelTable(long[] counts, long rows, List<String> names) {
     }
     return new LabelTable(
         all.stream().mapToLong(name -> counts.getOrDefault(name, 0L)).toArray(), rows, all);
+  }
+
+  private static IllegalArgumentException noLabel() {
+    return new IllegalArgumentException("labelCol: no row has a label");
   }
 
   /**

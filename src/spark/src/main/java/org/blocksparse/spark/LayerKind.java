@@ -137,10 +137,15 @@ enum LayerKind {
     }
   };
 
-  private final String classifier;
+  private final String estimator;
 
-  LayerKind(String classifier) {
-    this.classifier = classifier;
+  LayerKind(String estimator) {
+    this.estimator = estimator;
+  }
+
+  /** The name of the estimator. */
+  String estimator() {
+    return estimator;
   }
 
   /** The layer of a file. */
@@ -211,11 +216,5 @@ enum LayerKind {
   /** The type of a column of labels of a type. */
   DataType columnType(DataType label) {
     return this == LABEL_TREE ? DataTypes.createArrayType(label) : label;
-  }
-
-  /** The name of the estimator. */
-  @Override
-  public String toString() {
-    return classifier;
   }
 }

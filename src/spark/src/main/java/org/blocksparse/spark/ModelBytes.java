@@ -7,6 +7,8 @@ import java.io.OutputStream;
 import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -16,12 +18,14 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.blocksparse.EmbeddingBag;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.TwoLevelLayer;
 
 /**
  * The safetensors file of a model: a local file on the driver, which reaches executors in pieces
- * and is mapped once in each JVM.
+ * and is mapped once in each JVM. The file is deleted when this is garbage, so that all that opens
+ * it keeps this until it has done so.
  */
 final class ModelBytes {
   /** The model in the folder of a saved one, beside its metadata. */
@@ -71,6 +75,22 @@ final class ModelBytes {
   }
 
   /**
+   * A copy of a model's file on the driver. It is opened itself before: what is wrong is told of it
+   * and not of the copy.
+   *
+   * @throws IOException if the file cannot be read, or does not hold a model, or a bag for another
+   *     one
+   */
+  static ModelBytes copyOf(LayerKind kind, Path from) throws IOException {
+    if (from.getFileSystem() == FileSystems.getDefault()) { // files of others are not mapped
+      ModelLayers.load(kind, from, LoadOptions.mapped().withoutOptimizerState()).close();
+    }
+    try (InputStream in = Files.newInputStream(from)) {
+      return copyOf(kind, in);
+    }
+  }
+
+  /**
    * A copy of the bytes of a model.
    *
    * @param from its file, or the folder of a saved one, in a file system of Hadoop's
@@ -92,9 +112,13 @@ final class ModelBytes {
 
   /** Writes the file into the folder of a saved model. */
   void saveTo(org.apache.hadoop.fs.Path folder, Configuration hadoop) throws IOException {
-    folder
-        .getFileSystem(hadoop)
-        .copyFromLocalFile(new org.apache.hadoop.fs.Path(file.toUri()), fileIn(folder));
+    try {
+      folder
+          .getFileSystem(hadoop)
+          .copyFromLocalFile(new org.apache.hadoop.fs.Path(file.toUri()), fileIn(folder));
+    } finally {
+      Reference.reachabilityFence(this);
+    }
   }
 
   /** An empty file for a model, of this process. */
@@ -122,7 +146,11 @@ final class ModelBytes {
    * @throws IOException if the file does not hold one of its kind
    */
   TwoLevelLayer layer() throws IOException {
-    return kind.load(file, LoadOptions.mapped());
+    try {
+      return kind.load(file, LoadOptions.mapped());
+    } finally {
+      Reference.reachabilityFence(this);
+    }
   }
 
   /**
@@ -131,7 +159,24 @@ final class ModelBytes {
    * @throws IOException if the file does not hold a layer of its kind, or a bag for another one
    */
   ModelLayers layers() throws IOException {
-    return ModelLayers.load(kind, file, LoadOptions.mapped().withoutOptimizerState());
+    try {
+      return ModelLayers.load(kind, file, LoadOptions.mapped().withoutOptimizerState());
+    } finally {
+      Reference.reachabilityFence(this);
+    }
+  }
+
+  /**
+   * The bag alone. Close it.
+   *
+   * @throws IOException if the file does not hold one
+   */
+  EmbeddingBag bag() throws IOException {
+    try {
+      return EmbeddingBag.load(file, LoadOptions.mapped());
+    } finally {
+      Reference.reachabilityFence(this);
+    }
   }
 
   /** The length of the file. */
@@ -140,6 +185,8 @@ final class ModelBytes {
       return Files.size(file);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    } finally {
+      Reference.reachabilityFence(this);
     }
   }
 

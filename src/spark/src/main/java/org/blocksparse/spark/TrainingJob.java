@@ -155,7 +155,7 @@ final class TrainingJob {
 
   /** What Spark's pages show for the jobs that follow. */
   private void describe(String what) {
-    context.setLocalProperty(DESCRIPTION, kind + " " + what);
+    context.setLocalProperty(DESCRIPTION, kind.estimator() + " " + what);
   }
 
   private <T> Broadcast<T> broadcast(T value) {
@@ -249,11 +249,12 @@ final class TrainingJob {
       LabelTable labels,
       InitialModel initial) {
     int[] table = new int[classes.outputs()];
-    long[] rowsOfClass = new long[classes.classCount()];
+    // An upper bound of its rows: each counts as often as it has labels of the class.
+    long[] labelsOfClass = new long[classes.classCount()];
     for (int label = 0; label < table.length; label++) {
       table[label] = classes.classOf(label);
       if (table[label] >= 0) {
-        rowsOfClass[table[label]] += labels.counts()[label];
+        labelsOfClass[table[label]] += labels.counts()[label];
       }
     }
     Broadcast<int[]> classOf = broadcast(table);
@@ -261,7 +262,7 @@ final class TrainingJob {
         settings.partitions() == 0
             ? TASKS_PER_SLOT * context.defaultParallelism()
             : settings.partitions();
-    Packing packing = Packing.of(rowsOfClass, partitions);
+    Packing packing = Packing.of(labelsOfClass, partitions);
     PartSource source =
         initial == null
             ? new PartSource.Initial(kind, plan.features(), classOf, settings.seed())

@@ -25,7 +25,6 @@ import org.apache.spark.sql.types.Metadata;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 import org.blocksparse.EmbeddingBag;
-import org.blocksparse.LoadOptions;
 import org.blocksparse.TwoLevelLayer;
 import scala.Option;
 
@@ -143,7 +142,7 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
     if (!hasBag) {
       throw new IllegalStateException("bag: the model has none");
     }
-    return EmbeddingBag.load(bytes.file(), LoadOptions.mapped());
+    return bytes.bag();
   }
 
   /** The file of the model, which lives as long as this does. */

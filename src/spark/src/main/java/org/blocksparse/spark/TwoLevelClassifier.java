@@ -29,8 +29,10 @@ import org.apache.spark.sql.types.StructType;
  * Each row should be there once: equal rows are always in the same batch.
  *
  * <p>{@code fit} throws {@link IllegalArgumentException} if a param is wrong, or if a row has a
- * label, a weight or a feature that cannot be, naming the row, its partition and its label; and
- * {@link ArithmeticException} if a loss is not finite, naming the class, the epoch and the batch.
+ * label, a weight or a feature that cannot be, naming the row, its partition and its label; {@link
+ * ArithmeticException} if a loss is not finite, naming the class, the epoch and the batch; and
+ * {@link UncheckedIOException} if a file cannot be read or written: that of {@link #initialModel}
+ * or {@link #assignmentFile}, or on the driver the one of the model.
  *
  * @param <M> the model that is fitted
  * @param <E> the estimator itself

@@ -31,9 +31,15 @@ public interface TwoLevelParams extends Params {
     return new Param<>(this, "weightCol", "column of the weights of rows; all 1 if not set");
   }
 
-  /** The column of the likeliest label's number, a double; empty: none. */
+  /**
+   * The column of the likeliest label: its number, a double, or its name, a string, where labels
+   * have names; empty: none.
+   */
   default Param<String> predictionCol() {
-    return new Param<>(this, "predictionCol", "column of the number of the likeliest label");
+    return new Param<>(
+        this,
+        "predictionCol",
+        "column of the likeliest label: its number, or its name where labels have names");
   }
 
   /** The column of the k likeliest labels; empty: none. */

@@ -42,7 +42,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** A model with a bag in front of its softmax, in one JVM. */
+/** A model with a bag in front of its layer, in one JVM. */
 final class BagScoringTest {
   private static final int K = 3;
 
@@ -235,9 +235,7 @@ final class BagScoringTest {
       softmax.save(wrong, SaveOptions.defaults().withBag(bag));
     }
     Exception e = assertThrows(IOException.class, () -> model(wrong));
-    assertTrue(
-        e.getMessage().endsWith(": table: has rows of 13 for a layer of 12 features"),
-        e::getMessage);
+    assertEquals(wrong + ": table: has rows of 13 for a layer of 12 features", e.getMessage());
   }
 
   @Test

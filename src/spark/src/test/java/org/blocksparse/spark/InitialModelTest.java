@@ -20,6 +20,10 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** What cannot be trained is refused before anything else is done. */
 final class InitialModelTest {
+  private static final String HAS_A_BAG =
+      "initialModel: has an EmbeddingBag, which is not trained here: train both in one process, or"
+          + " save the layer alone and give it sums of the bag as features";
+
   @TempDir Path folder;
   private Path file;
 
@@ -45,8 +49,8 @@ final class InitialModelTest {
     }
     assertRefused(
         rounded,
-        "initialModel: its weights are INT8, which cannot be trained; for that, keep the float32 one"
-            + " that it was made of");
+        "initialModel: its weights are INT8, which cannot be trained; for that, keep the float32"
+            + " one that it was made of");
   }
 
   @Test
@@ -69,14 +73,21 @@ final class InitialModelTest {
         EmbeddingBag bag = EmbeddingBag.builder(30, Models.FEATURES).build()) {
       layer.save(with, SaveOptions.defaults().withBag(bag));
     }
-    assertRefused(
-        with,
-        "initialModel: has an EmbeddingBag, which is not trained here: train both in one process, or"
-            + " save the layer alone and give it sums of the bag as features");
+    assertRefused(with, HAS_A_BAG);
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(with)) {
       layer.save(with);
     }
     assertEquals(Models.FEATURES, read(with).features());
+  }
+
+  @Test
+  void aBagOfOtherFeatures() throws IOException {
+    Path with = folder.resolve("wider");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
+        EmbeddingBag bag = EmbeddingBag.builder(30, Models.FEATURES + 1).build()) {
+      layer.save(with, SaveOptions.defaults().withBag(bag));
+    }
+    assertRefused(with, HAS_A_BAG);
   }
 
   @Test

@@ -217,12 +217,17 @@ final class LabelTreeTrainingTest {
           "row 0 of partition 0, with label ",
           "labelCol: expected a whole number in [0, 103)");
     }
+    for (String type : List.of("string", "int")) {
+      Dataset<Row> none = rows.withColumn("label", expr("cast(array() AS array<" + type + ">)"));
+      assertRefused(classifier("sgd", 1).setNumLabels(0), none, "labelCol: no row has a label");
+    }
+    assertRefused(
+        classifier("sgd", 1).setNumLabels(0),
+        rows.withColumn("label", expr("array(0.5d)")),
+        "row 0 of partition 0, with label ");
     assertRefused(
         rows.withColumn("label", expr("array(0.5)")),
         "labelCol: expected whole numbers or strings but column 'label' is array<decimal(1,1)>");
-    assertRefused(
-        rows.withColumn("label", expr("cast(array() AS array<string>)")),
-        "labelCol: no row has a label");
     for (String column : List.of("1", "'a'", "array(true)")) {
       assertRefused(
           rows.withColumn("label", expr(column)),
@@ -230,9 +235,35 @@ final class LabelTreeTrainingTest {
     }
   }
 
+  /** That there are labels is asked of the rows only where nothing else says how many. */
+  @Test
+  void whereTheNumberOfLabelsIsSetRowsMayHaveNone() throws IOException {
+    Dataset<Row> none =
+        OneProcess.rowsOfSets(spark, EXAMPLES.subList(0, 3))
+            .withColumn("label", expr("cast(array() AS array<int>)"));
+    assertEquals(LABELS, classifier("sgd", 0.1).fit(none).numClasses());
+  }
+
+  @Test
+  void labelsThatAreRetiredInTheInitialModelAreNamed() throws IOException {
+    Path initial = folder.resolve("retired");
+    try (LabelTree layer = LabelTree.builder(FEATURES, LABELS).build()) {
+      layer.retire(41);
+      layer.save(initial);
+    }
+    assertRefused(
+        classifier("sgd", 0.1).setInitialModel(initial.toString()),
+        OneProcess.rowsOfSets(spark, EXAMPLES.subList(0, 3))
+            .withColumn("label", expr("array(40, 41)")),
+        "labelCol: label 41 is retired in initialModel");
+  }
+
   private static void assertRefused(Dataset<Row> rows, String... words) {
-    Exception e =
-        assertThrows(IllegalArgumentException.class, () -> classifier("sgd", 1).fit(rows));
+    assertRefused(classifier("sgd", 1), rows, words);
+  }
+
+  private static void assertRefused(LabelTreeClassifier asked, Dataset<Row> rows, String... words) {
+    Exception e = assertThrows(IllegalArgumentException.class, () -> asked.fit(rows));
     for (String word : words) {
       assertTrue(e.getMessage().contains(word), e.getMessage());
     }

@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -29,6 +31,9 @@ final class PythonModuleTest {
       Pattern.compile("^class _?((?!Params)[A-Z]\\w*)\\((.*)\\):$");
 
   private static final Pattern CALL = Pattern.compile("_call_java\\(\"(\\w+)\"");
+
+  private static final Pattern STATIC_CALL =
+      Pattern.compile("\\{cls\\.__name__}\\.(\\w+)\", file\\)");
 
   /** The module as the jar has it, where PySpark looks for it by the name of the package. */
   private static List<String> module() throws IOException {
@@ -82,6 +87,18 @@ final class PythonModuleTest {
     if (bases.contains("JavaEstimator") && !Modifier.isAbstract(type.getModifiers())) {
       assertEquals(
           "a name", ((Estimator<?>) type.getConstructor(String.class).newInstance("a name")).uid());
+    }
+  }
+
+  @Test
+  void modelsAreMadeOfFilesByAMethodOfTheClass() throws Exception {
+    Matcher call = STATIC_CALL.matcher(String.join("\n", module()));
+    assertTrue(call.find());
+    for (Class<?> type :
+        List.of(HierarchicalSoftmaxClassificationModel.class, LabelTreeClassificationModel.class)) {
+      Method of = type.getMethod(call.group(1), Path.class);
+      assertTrue(Modifier.isStatic(of.getModifiers()));
+      assertEquals(type, of.getReturnType());
     }
   }
 

@@ -11,10 +11,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.sun.management.ThreadMXBean;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.Pipeline;
 import org.apache.spark.ml.PipelineModel;
@@ -30,11 +33,13 @@ import org.apache.spark.sql.types.Metadata;
 import org.apache.spark.sql.types.MetadataBuilder;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LabelTree;
 import org.blocksparse.Ranking;
 import org.blocksparse.spark.Models.FeaturesAs;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -298,6 +303,36 @@ final class ScoringTest {
     assertEquals(
         "model: of %d labels, %d have names".formatted(Models.LABELS + 2, Models.LABELS),
         e.getMessage());
+  }
+
+  @Test
+  void aFileThatHoldsNone_isNamed() throws IOException {
+    Path none = Files.write(folder.resolve("none"), new byte[99]);
+    Path tree = folder.resolve("tree");
+    try (LabelTree layer = LabelTree.builder(3, 5).build()) {
+      layer.save(tree);
+    }
+    for (Path wrong : List.of(none, tree)) {
+      assertNamed(wrong, () -> HierarchicalSoftmaxClassificationModel.of(wrong));
+    }
+    for (Path wrong : List.of(none, file)) {
+      assertNamed(wrong, () -> LabelTreeClassificationModel.of(wrong));
+    }
+  }
+
+  private static void assertNamed(Path wrong, Executable made) {
+    FileFormatException e = assertThrows(FileFormatException.class, made);
+    assertEquals(wrong, e.file());
+    assertTrue(e.getMessage().startsWith(wrong + ": "), e::getMessage);
+  }
+
+  @Test
+  void aFileOfAnotherFileSystem_isOne() throws IOException {
+    try (FileSystem zip =
+        FileSystems.newFileSystem(folder.resolve("models.zip"), Map.of("create", "true"))) {
+      Path packed = Files.copy(file, zip.getPath("/model"));
+      assertEquals(Models.LABELS, model(packed).numClasses());
+    }
   }
 
   @Test
