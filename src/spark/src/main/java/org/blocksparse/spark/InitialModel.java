@@ -12,6 +12,7 @@ import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.Labels;
+import org.blocksparse.LoadOptions;
 import org.blocksparse.TwoLevelLayer;
 
 /**
@@ -45,7 +46,8 @@ record InitialModel(
               + e.getMessage(),
           e);
     }
-    try (TwoLevelLayer layer = bytes.layer()) {
+    try (TwoLevelLayer layer =
+        kind.load(bytes.file(), LoadOptions.mapped().withoutOptimizerState())) {
       if (EmbeddingBag.isIn(bytes.file())) { // which may not even fit the layer
         throw new IllegalArgumentException(
             "initialModel: has an EmbeddingBag, which is not trained here: train both in one"

@@ -83,7 +83,7 @@ final class ModelBytes {
    */
   static ModelBytes copyOf(LayerKind kind, Path from) throws IOException {
     if (from.getFileSystem() == FileSystems.getDefault()) { // files of others are not mapped
-      ModelLayers.load(kind, from, LoadOptions.mapped()).close();
+      ModelLayers.load(kind, from, LoadOptions.mapped().withoutOptimizerState()).close();
     }
     try (InputStream in = Files.newInputStream(from)) {
       return copyOf(kind, in);

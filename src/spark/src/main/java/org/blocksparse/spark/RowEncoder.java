@@ -100,7 +100,7 @@ record RowEncoder(
     }
     if (retired.value().get(number)) {
       throw new IllegalArgumentException(
-          "labelCol: label " + number + " of initialModel is retired");
+          "labelCol: label " + number + " is retired in initialModel");
     }
     return number;
   }

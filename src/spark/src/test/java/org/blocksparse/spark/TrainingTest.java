@@ -282,7 +282,7 @@ final class TrainingTest {
         EXAMPLES,
         classifier("sgd", 0.1).setInitialModel(file.toString()),
         "row " + row + " of partition 0, with label " + label + ".0",
-        "labelCol: label " + label + " of initialModel is retired");
+        "labelCol: label " + label + " is retired in initialModel");
   }
 
   @Test
