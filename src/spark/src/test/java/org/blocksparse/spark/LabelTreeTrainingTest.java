@@ -255,7 +255,7 @@ final class LabelTreeTrainingTest {
         classifier("sgd", 0.1).setInitialModel(initial.toString()),
         OneProcess.rowsOfSets(spark, EXAMPLES.subList(0, 3))
             .withColumn("label", expr("array(40, 41)")),
-        "labelCol: label 41 of initialModel is retired");
+        "labelCol: label 41 is retired in initialModel");
   }
 
   private static void assertRefused(Dataset<Row> rows, String... words) {
