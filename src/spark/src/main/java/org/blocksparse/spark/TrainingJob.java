@@ -111,17 +111,7 @@ final class TrainingJob {
     if (initial == null && labels.names() != null) {
       names = Labels.of(labels.names()); // may refuse them
     }
-    JavaRDD<byte[]> rows =
-        persist(
-            columns
-                .toJavaRDD()
-                .mapPartitionsWithIndex(
-                    new RowEncoder(
-                        features,
-                        labels.outputs(),
-                        broadcast(labels.numbers()),
-                        broadcast(initial == null ? new BitSet() : retired(initial.classes()))),
-                    false));
+    JavaRDD<byte[]> rows = encoded(features, labels, initial);
     RowOrder order = new RowOrder(settings.seed(), batches(labels.rows()), settings.reshuffle());
     describe("counts the rows of batches");
     int[][] rowsOfBatch = BatchCounts.of(rows, order, order.orders(settings.epochs()));
@@ -134,10 +124,6 @@ final class TrainingJob {
     describe("trains " + classes.classCount() + " classes and their level");
     List<int[]> sizes = parts.mapPartitions(TrainingJob::sizes).collect();
     describe("brings the parts of the model to the driver");
-    SaveOptions options = SaveOptions.defaults();
-    if (initial != null) {
-      options = options.withMetadata(initial.metadata());
-    }
     try {
       kind.save(
           file,
@@ -146,11 +132,29 @@ final class TrainingJob {
           names,
           plan.stepsAfter(initial == null ? 0 : initial.steps()),
           new TrainedParts(parts, sizes),
-          settings.keepOptimizerState() ? options.withOptimizerState() : options);
+          saveOptions(initial));
     } finally {
       // Its file goes when it is garbage, and parts of executors that are lost meanwhile need it.
       Reference.reachabilityFence(initial);
     }
+  }
+
+  private JavaRDD<byte[]> encoded(int features, LabelTable labels, InitialModel initial) {
+    RowEncoder encoder =
+        new RowEncoder(
+            features,
+            labels.outputs(),
+            broadcast(labels.numbers()),
+            broadcast(initial == null ? new BitSet() : retired(initial.classes())));
+    return persist(columns.toJavaRDD().mapPartitionsWithIndex(encoder, false));
+  }
+
+  private SaveOptions saveOptions(InitialModel initial) {
+    SaveOptions options =
+        initial == null
+            ? SaveOptions.defaults()
+            : SaveOptions.defaults().withMetadata(initial.metadata());
+    return settings.keepOptimizerState() ? options.withOptimizerState() : options;
   }
 
   /** What Spark's pages show for the jobs that follow. */
