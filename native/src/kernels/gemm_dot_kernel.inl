@@ -107,7 +107,8 @@ struct dot_tile {
     }
   }
 
-  // W as far ahead as that, or of the next block; at the end of all, what is there already.
+  // W kDotTilesAhead tiles ahead, or at most a block, in this block or the next; after the last
+  // block, what is there already.
   INLINE static const Element* ahead_of(const dot_tile_task<Element>& t, int32_t column) {
     const int32_t columns = t.work->columns;
     const int32_t left = columns - column;

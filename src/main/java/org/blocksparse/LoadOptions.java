@@ -72,7 +72,7 @@ public final class LoadOptions {
    * What the optimizer has kept stays in the file. Otherwise it is read into memory, also where W2
    * is mapped: as much as the weights take for Adagrad, twice as much for Adam. Predictions do not
    * need it. {@link TwoLevelLayer#steps} is what it was; training begins as with a new optimizer,
-   * and saving the layer saves no state of this one.
+   * and what was left in the file is not saved again with the layer.
    */
   public LoadOptions withoutOptimizerState() {
     return new LoadOptions(memory, false, workers, progress);

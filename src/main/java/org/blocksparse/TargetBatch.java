@@ -11,7 +11,7 @@ import org.blocksparse.internal.softmax.TrainingBatch;
 import org.blocksparse.internal.softmax.Workspace;
 import org.blocksparse.internal.softmax.Workspace.Ints;
 
-/** Checks the targets of a batch, and finds the rows that count in a loss, with their weights. */
+/** Checks the targets of a batch, and finds the rows that add to a loss, with their weights. */
 final class TargetBatch {
   private TargetBatch() {}
 
@@ -39,9 +39,8 @@ final class TargetBatch {
       }
     }
     float[] weights = weights(batch, loss, workspace.weights(batch));
-    // A row of weight 0, or so little that its share of the mean is 0, counts in the mean, but
-    // there
-    // is nothing to compute for it.
+    // A row of weight 0, or so little that its share of the mean is 0, is one of the mean's rows,
+    // but there is nothing to compute for it.
     int[] rows = workspace.ints(Ints.ROWS, batch);
     int[] classOf = workspace.ints(Ints.CLASSES, batch);
     int[] slotOf = workspace.ints(Ints.SLOTS, batch);

@@ -22,8 +22,10 @@ final class BatchCounts {
   static int[][] of(JavaRDD<byte[]> rows, RowOrder order, int orders) {
     if ((long) orders * order.batches() > MOST) {
       throw new IllegalArgumentException(
-          ("maxIter and batchSize: %d epochs of an order of their own, each of %d batches, are more"
-                  + " than %d batches together: take larger batches, or set reshuffle to false")
+          ((orders > 1 ? "maxIter and batchSize: " : "batchSize: ")
+                  + "%d orders of %d batches each are more than %d batches together: take larger"
+                  + " batches"
+                  + (orders > 1 ? ", or set reshuffle to false" : ""))
               .formatted(orders, order.batches(), MOST));
     }
     int[][] counts = new int[orders][order.batches()];

@@ -200,8 +200,9 @@ enum LayerKind {
     }
     if (label instanceof DecimalType decimal && decimal.scale() > 0) {
       throw new IllegalArgumentException(
-          "labelCol: expected whole numbers or strings but column '%s' is %s: cast it"
-              .formatted(field.name(), column.simpleString()));
+          "labelCol: expected %swhole numbers or strings but column '%s' is %s: cast it"
+              .formatted(
+                  this == LABEL_TREE ? "arrays of " : "", field.name(), column.simpleString()));
     }
     if (!(label instanceof NumericType) && !label.equals(DataTypes.StringType)) {
       throw new IllegalArgumentException(

@@ -88,7 +88,7 @@ final class PartTrainer {
         targets.add(targets(EncodedRow.labels(row)));
         weights[i] = plan.kind().weight(EncodedRow.weight(row), rowsOfBatch);
       }
-      if (someRowCounts(weights)) {
+      if (someRowHasWeight(weights)) {
         step(xs, targets, weights);
       }
     } catch (ArithmeticException e) {
@@ -97,11 +97,11 @@ final class PartTrainer {
   }
 
   /**
-   * If none does, the part is as it was. It is not told of an optimizer of another kind either:
-   * only if a row counts elsewhere does the layer forget what it has kept, and then the file of its
+   * If none has, the part is as it was. It is not told of an optimizer of another kind either: only
+   * if a row elsewhere has one does the layer forget what it has kept, and then the file of its
    * parts does.
    */
-  private static boolean someRowCounts(float[] weights) {
+  private static boolean someRowHasWeight(float[] weights) {
     for (float weight : weights) {
       if (weight != 0) {
         return true;

@@ -70,6 +70,7 @@ public interface TrainingParams extends TwoLevelParams {
 
   /**
    * A file of the driver with the class of each label, as ClassAssignment.write writes; not set.
+   * Not with {@link #initialModel}, which keeps its classes.
    */
   default Param<String> assignmentFile() {
     return new Param<>(this, "assignmentFile", "file of the driver with the class of each label");

@@ -39,6 +39,9 @@ record TrainingSettings(
               + " but was "
               + assignment);
     }
+    if (assignmentFile != null && initialModel != null) {
+      throw new IllegalArgumentException("assignmentFile: initialModel keeps its own classes");
+    }
     atLeast(0, "maxIter", epochs);
     atLeast(1, "batchSize", batchSize);
     atLeast(0, "numLabels", numLabels);

@@ -28,11 +28,12 @@ import org.apache.spark.sql.types.StructType;
  * <p>Batches are drawn by a hash of the rows, so that they have {@link #batchSize} rows on average.
  * Each row should be there once: equal rows are always in the same batch.
  *
- * <p>{@code fit} throws {@link IllegalArgumentException} if a param is wrong, or if a row has a
+ * <p>{@code fit} throws {@link IllegalArgumentException} if a param is wrong, {@link
+ * #assignmentFile} cannot be read, {@link #initialModel} is not there or no model, or a row has a
  * label, a weight or a feature that cannot be, naming the row, its partition and its label; {@link
  * ArithmeticException} if a loss is not finite, naming the class, the epoch and the batch; and
- * {@link UncheckedIOException} if a file cannot be read or written: that of {@link #initialModel}
- * or {@link #assignmentFile}, or on the driver the one of the model.
+ * {@link UncheckedIOException} if the file of {@link #initialModel} is there but cannot be read, or
+ * that of the model cannot be written on the driver.
  *
  * @param <M> the model that is fitted
  * @param <E> the estimator itself

@@ -289,10 +289,8 @@ final class TrainingTest {
   void anAssignmentFileThatIsNoneIsToldFirst() throws IOException {
     Path file = folder.resolve("classes");
     HierarchicalSoftmaxClassifier asked =
-        classifier("sgd", 0.1)
-            .setInitialModel(folder.resolve("none").toString())
-            .setAssignmentFile(file.toString());
-    for (String reason : List.of("NoSuchFile", "classes")) {
+        classifier("sgd", 0.1).setAssignmentFile(file.toString());
+    for (String reason : List.of("NoSuchFile", "line 2: expected the number of a class")) {
       assertRefused(
           IllegalArgumentException.class,
           EXAMPLES,
@@ -302,6 +300,11 @@ final class TrainingTest {
           reason);
       Files.writeString(file, "0\nno number\n");
     }
+    assertRefused(
+        IllegalArgumentException.class,
+        EXAMPLES,
+        asked.setInitialModel(folder.resolve("none").toString()),
+        "assignmentFile: initialModel keeps its own classes");
   }
 
   @Test
