@@ -288,8 +288,7 @@ final class TrainingTest {
   @Test
   void anAssignmentFileThatIsNoneIsToldFirst() throws IOException {
     Path file = folder.resolve("classes");
-    HierarchicalSoftmaxClassifier asked =
-        classifier("sgd", 0.1).setAssignmentFile(file.toString());
+    HierarchicalSoftmaxClassifier asked = classifier("sgd", 0.1).setAssignmentFile(file.toString());
     for (String reason : List.of("NoSuchFile", "line 2: expected the number of a class")) {
       assertRefused(
           IllegalArgumentException.class,
