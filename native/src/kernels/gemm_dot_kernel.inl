@@ -12,7 +12,6 @@ struct dot_tile_task {
   block_of<Element> w;
   const row_tile* rows;
   int32_t column_begin, column_end;  // of c, which are rows of W
-  const Element* next;               // the next block, fetched meanwhile; NULL: nothing
 };
 
 // Rows of W that stay in the first-level cache for all row tiles.
@@ -116,7 +115,8 @@ struct dot_tile {
     if (lead < left) {
       return t.w.data + (int64_t{column} + lead) * t.w.ld;
     }
-    return t.next != nullptr ? t.next + int64_t{lead - left} * t.w.ld : t.w.data;
+    const auto* const next = static_cast<const Element*>(t.work->next.data);
+    return next != nullptr ? next + int64_t{lead - left} * t.w.ld : t.w.data;
   }
 
   static void run(const dot_tile_task<Element>& t) {
@@ -146,8 +146,7 @@ constexpr void (*kSingleColumnDotTiles[kTileRows])(const dot_tile_task<Element>&
 template <typename Element>
 void multiply_by_dots(const gemm_work& work) {
   const block_of<Element> w(work.w);
-  dot_tile_task<Element> task = {&work, w, nullptr,
-                                 0,     0, static_cast<const Element*>(work.next.data)};
+  dot_tile_task<Element> task = {&work, w, nullptr, 0, 0};
   const int32_t step = work.tile_count == 1 ? work.columns : kDotStripe;
   for (int32_t column = 0; column < work.columns; column = task.column_end) {
     task.column_begin = column;
