@@ -101,21 +101,20 @@ final class LabelTreePartContractTest {
       layer.save(ofLayer, WITH_STATE);
     }
     for (boolean all : new boolean[] {false, true}) {
-      List<byte[]> trained = new ArrayList<>();
-      for (LabelTreePart part : PartBatch.initial(builder)) {
-        try (part) {
-          first.forEach(batch -> batch.stepPart(part, before));
-          for (PartBatch batch : second) {
-            if (all) {
-              batch.stepPart(part, between, IntStream.range(0, batch.x().length).toArray());
-            } else {
-              batch.stepPart(part, between);
-            }
-          }
-          third.forEach(batch -> batch.stepPart(part, before));
-          trained.add(part.toBytes());
-        }
-      }
+      List<byte[]> trained =
+          PartBatch.trainEach(
+              PartBatch.initial(builder),
+              part -> {
+                first.forEach(batch -> batch.stepPart(part, before));
+                for (PartBatch batch : second) {
+                  if (all) {
+                    batch.stepPart(part, between, IntStream.range(0, batch.x().length).toArray());
+                  } else {
+                    batch.stepPart(part, between);
+                  }
+                }
+                third.forEach(batch -> batch.stepPart(part, before));
+              });
       builder.saveParts(ofParts, 3L * PartBatch.COUNT, trained.iterator(), WITH_STATE);
       assertSameFiles();
     }

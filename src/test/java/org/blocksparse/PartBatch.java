@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
@@ -210,20 +211,30 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
     return IntStream.range(-1, CLASSES.classCount()).mapToObj(builder::buildPart).toList();
   }
 
+  /** All parts, each trained by itself, which are closed then. */
+  static <P extends LayerPart> List<byte[]> trainEach(List<P> parts, Consumer<P> training) {
+    List<byte[]> trained = new ArrayList<>();
+    for (P part : parts) {
+      try (part) {
+        training.accept(part);
+        trained.add(part.toBytes());
+      }
+    }
+    return trained;
+  }
+
   /**
    * All parts, trained where they have rows, in an order in which only the class level has a place.
    */
   static List<byte[]> train(
       List<? extends LayerPart> parts, List<PartBatch> batches, Optimizer optimizer) {
-    List<byte[]> trained = new ArrayList<>();
-    for (LayerPart part : parts) {
-      try (part) {
-        batches.stream()
-            .filter(batch -> batch.own(part.number()).length > 0)
-            .forEach(batch -> batch.stepPart(part, optimizer));
-        trained.add(part.toBytes());
-      }
-    }
+    List<byte[]> trained =
+        trainEach(
+            parts,
+            part ->
+                batches.stream()
+                    .filter(batch -> batch.own(part.number()).length > 0)
+                    .forEach(batch -> batch.stepPart(part, optimizer)));
     Collections.shuffle(trained.subList(1, trained.size()), new Random(1));
     return trained;
   }

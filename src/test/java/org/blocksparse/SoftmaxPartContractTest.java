@@ -190,13 +190,7 @@ final class SoftmaxPartContractTest {
   private void assertSameOfParts(
       HierarchicalSoftmaxBuilder builder, long steps, Consumer<SoftmaxPart> training)
       throws IOException {
-    List<byte[]> trained = new ArrayList<>();
-    for (SoftmaxPart part : PartBatch.initial(builder)) {
-      try (part) {
-        training.accept(part);
-        trained.add(part.toBytes());
-      }
-    }
+    List<byte[]> trained = PartBatch.trainEach(PartBatch.initial(builder), training);
     builder.saveParts(
         ofParts, steps, trained.iterator(), SaveOptions.defaults().withOptimizerState());
     assertSameFiles();
