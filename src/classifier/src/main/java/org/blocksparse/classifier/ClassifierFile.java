@@ -26,8 +26,8 @@ import org.blocksparse.TwoLevelLayer;
  * classifier.words         plain, or unicode: the rule of {@link TextFeatures}; it was parts when
  *                          all that is not ASCII counted as letters
  * classifier.labelPrefix   what labels begin with in files of examples
- * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; empty if
- *                          features share rows
+ * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; or hashed:
+ *                          features share rows. It was empty when a key itself told which one
  * classifier.about.*       how it was trained, for people
  * </pre>
  */

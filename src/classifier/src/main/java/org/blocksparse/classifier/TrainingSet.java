@@ -89,7 +89,10 @@ final class TrainingSet {
     private final Numbers labels;
     private final int most;
     private final TextFeatures textFeatures;
-    private final int sharedRows;
+
+    /** Null: each feature that is kept has a row of its own. */
+    private final Vocabulary shared;
+
     private final boolean takesUnlabelled;
     private boolean text;
     private long examples;
@@ -100,7 +103,7 @@ final class TrainingSet {
       this.labels = new Numbers(most);
       this.most = most;
       this.textFeatures = options.textFeatures();
-      this.sharedRows = options.sharedRows();
+      this.shared = options.sharedRows() > 0 ? Vocabulary.shared(options.sharedRows()) : null;
       this.takesUnlabelled = options.labelTree();
       offsets.add(0);
       labelOffsets.add(0);
@@ -158,12 +161,12 @@ final class TrainingSet {
     }
 
     private void feature(long key, boolean isWord) {
-      features.add(sharedRows > 0 ? (int) (key % sharedRows) : counts.add(key, isWord));
+      features.add(shared != null ? shared.row(key) : counts.add(key, isWord));
     }
 
     FeatureCounts.Kept kept(TrainingOptions options) {
-      return sharedRows > 0
-          ? new FeatureCounts.Kept(Vocabulary.shared(sharedRows), null, 0)
+      return shared != null
+          ? new FeatureCounts.Kept(shared, null, 0)
           : counts.keep(options.minCount(), options.maxFeatures());
     }
 

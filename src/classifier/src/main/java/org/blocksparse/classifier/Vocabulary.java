@@ -3,18 +3,22 @@ package org.blocksparse.classifier;
 
 import java.nio.ByteBuffer;
 import java.util.Base64;
+import org.apache.commons.codec.digest.MurmurHash3;
 import org.blocksparse.IntTensor;
 
 /**
  * Which row of the table a feature has. Either each feature that training kept has a row of its
- * own, and others have none; or all features share a fixed number of rows by their keys, and
- * nothing has to be kept. Immutable, for any number of threads.
+ * own, and others have none; or all features share a fixed number of rows by hashes of their keys,
+ * and nothing has to be kept. Immutable, for any number of threads.
  */
 final class Vocabulary {
   /** Keys have 40 bits: among a million features, one in a million others is taken for one. */
   static final int KEY_BITS = 40;
 
   private static final int KEY_BYTES = KEY_BITS / 8;
+
+  /** What is written in the place of keys where rows are shared; it is not the text of any keys. */
+  private static final String HASHED = "hashed";
 
   /** Null: rows are shared. */
   private final KeyTable keys;
@@ -42,7 +46,12 @@ final class Vocabulary {
 
   /** The row of a feature; negative if it has none. */
   int row(long key) {
-    return keys == null ? (int) (key % rows) : keys.find(key);
+    return keys == null ? sharedRow(key) : keys.find(key);
+  }
+
+  /** Indices are keys as they are, and often multiples of something: a hash spreads them. */
+  private int sharedRow(long key) {
+    return Integer.remainderUnsigned(MurmurHash3.hash32(key, 0), rows);
   }
 
   /**
@@ -58,10 +67,10 @@ final class Vocabulary {
     return IntTensor.of(halves, count, 2);
   }
 
-  /** The keys by row as text, for the metadata of a file; empty if rows are shared. */
+  /** The keys by row as text, for the metadata of a file, or that rows are shared. */
   String encoded() {
     if (keys == null) {
-      return "";
+      return HASHED;
     }
     ByteBuffer bytes = ByteBuffer.allocate(KEY_BYTES * rows);
     for (int row = 0; row < rows; row++) {
@@ -76,7 +85,7 @@ final class Vocabulary {
    * @throws IllegalArgumentException if it is not the text of that many different keys
    */
   static Vocabulary decode(String text, int rows) {
-    if (text.isEmpty()) {
+    if (text.equals(HASHED)) {
       return shared(rows);
     }
     ByteBuffer bytes = ByteBuffer.wrap(Base64.getUrlDecoder().decode(text));

@@ -238,6 +238,28 @@ final class ClassifierTest {
     }
   }
 
+  /** All of them would have row 0, if an index told its row without a hash. */
+  @Test
+  void sharedRows_areOfHashes_soThatIndicesWithACommonFactorAreKeptApart() throws IOException {
+    int rows = 1000;
+    Path file = folder.resolve("shared");
+    TrainingOptions options = SMALL.withSharedRows(rows);
+    try (Classifier classifier =
+        Classifier.train(
+            IntStream.range(0, 2000).mapToObj(e -> multiple(e % LABELS, rows)), options)) {
+      classifier.save(file);
+    }
+    try (Classifier loaded = Classifier.load(file)) {
+      List<Example> all = IntStream.range(0, LABELS).mapToObj(l -> multiple(l, rows)).toList();
+      Metrics metrics = loaded.evaluate(all.stream(), 1);
+      assertTrue(metrics.precision(1) > 0.8, metrics::toString); // some share a row by chance
+    }
+  }
+
+  private static Example multiple(int label, int of) {
+    return Example.ofFeatures(new int[] {label * of}, new float[] {1}, List.of("label" + label));
+  }
+
   @Test
   void rareFeatures_areLeftOut() {
     Stream<Example> examples = Stream.of(text("a a b"), text("a c"), text("b d"));
@@ -403,14 +425,14 @@ final class ClassifierTest {
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       classifier.save(good);
       for (Map.Entry<String, String> change :
-          Map.of(
-                  "classifier.format", "2",
-                  "classifier.input", "neither",
-                  "classifier.wordNgrams", "9",
-                  "classifier.words", "parts",
-                  "classifier.labelPrefix", "a b",
-                  "classifier.vocabulary", "AAAA")
-              .entrySet()) {
+          List.of(
+              Map.entry("classifier.format", "2"),
+              Map.entry("classifier.input", "neither"),
+              Map.entry("classifier.wordNgrams", "9"),
+              Map.entry("classifier.words", "parts"),
+              Map.entry("classifier.labelPrefix", "a b"),
+              Map.entry("classifier.vocabulary", "AAAA"),
+              Map.entry("classifier.vocabulary", ""))) { // as when keys told rows
         Path bad = folder.resolve("bad");
         try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(good, LoadOptions.copied())) {
           Map<String, String> metadata = new TreeMap<>(layer.metadata());

@@ -10,9 +10,12 @@ import java.math.BigInteger;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.Timeout.ThreadMode;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 final class KeyTableTest {
   @Test
@@ -63,9 +66,26 @@ final class KeyTableTest {
 
   @Test
   void vocabulary_sharesRowsWhereItHasNoKeys() {
-    Vocabulary decoded = Vocabulary.decode(Vocabulary.shared(10).encoded(), 10);
-    assertEquals(10, decoded.rows());
-    assertEquals(3, decoded.row(123));
+    Vocabulary decoded = Vocabulary.decode(Vocabulary.shared(1000).encoded(), 1000);
+    assertEquals(1000, decoded.rows());
+    // As Guava has it: murmur3_32_fixed(0) of the eight bytes, the highest first.
+    assertEquals(286, decoded.row(1));
+    assertEquals(305, decoded.row(1000));
+    assertEquals(682, decoded.row(2000));
+    assertEquals(919, decoded.row(3000));
+    assertEquals(28_067_851, Vocabulary.shared(100_000_000).row(Integer.MAX_VALUE));
+    assertEquals(2355, Vocabulary.shared(5000).row(0xca825f201bL));
+    assertEquals(0, Vocabulary.shared(1).row(0xca825f201bL));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {997, 1000, 1024})
+  void sharedRows_areAllTaken_byMultiplesOfTheirNumber(int rows) {
+    Vocabulary shared = Vocabulary.shared(rows);
+    // Of so many by chance, one of 22,000 rows is taken by none.
+    long taken =
+        IntStream.range(0, 10 * rows).map(i -> shared.row((long) rows * i)).distinct().count();
+    assertTrue(taken >= rows - 1, () -> "rows: " + taken);
   }
 
   @Test
