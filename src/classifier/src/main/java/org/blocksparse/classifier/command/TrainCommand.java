@@ -170,7 +170,7 @@ final class TrainCommand implements Callable<Integer> {
       others.add(output);
       WritableFile.require("--chart", png, others);
     }
-    TrainingLog log = new TrainingLog(streams.out(), streams.err());
+    TrainingLog log = new TrainingLog(streams.out(), streams.err(), labelTree);
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
         train(log, ctrlC, png);

@@ -4,6 +4,7 @@ package org.blocksparse.classifier.command;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.LearningPoint;
 import org.blocksparse.classifier.TrainingListener;
@@ -15,8 +16,12 @@ import org.blocksparse.classifier.TrainingListener;
 final class TrainingLog implements TrainingListener, AutoCloseable {
   private static final int STEPS_PER_AVERAGE = 100;
 
+  /** So large a part of the examples may have several labels where a softmax needs no advice. */
+  private static final double MOST_WITH_SEVERAL_LABELS = 0.1;
+
   private final PrintWriter out;
   private final PrintWriter err;
+  private final boolean labelTree;
   private final List<LearningPoint> points = new ArrayList<>();
   private ProgressLine progress;
   private long began;
@@ -27,15 +32,21 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
 
   private double averageLoss = Double.NaN;
   private long examples;
-  private long read;
   private long withoutLabels;
+  private long withSeveralLabels;
   private int featuresLeftOut;
   private int withoutFeatures;
   private volatile boolean hasLearned;
 
-  TrainingLog(PrintWriter out, PrintWriter err) {
+  /**
+   * A log.
+   *
+   * @param labelTree whether it is a label tree that is trained, and not a softmax
+   */
+  TrainingLog(PrintWriter out, PrintWriter err, boolean labelTree) {
     this.out = out;
     this.err = err;
+    this.labelTree = labelTree;
   }
 
   /** From now on the examples are read that are learned from. */
@@ -45,8 +56,8 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
 
   /** Sees an example while it is read. */
   void read(Example example) {
-    read++;
     withoutLabels += example.labels().isEmpty() ? 1 : 0;
+    withSeveralLabels += Set.copyOf(example.labels()).size() > 1 ? 1 : 0;
   }
 
   @Override
@@ -67,10 +78,15 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     out.printf(
         "%,d examples, %,d features, %,d labels in %,d classes; read in %.1f s%n",
         count, features, labels, classes, secondsOfReading);
-    if (withoutLabels > 0) {
-      boolean areLearned = count == read;
+    if (!labelTree && withSeveralLabels > MOST_WITH_SEVERAL_LABELS * count) {
       out.printf(
-          areLearned ? "%,d of them have no label%n" : "%,d more have no label and are left out%n",
+          "%,d of them have several labels, which share one probability: good for ranking;"
+              + " --label-tree gives each its own, as predict --threshold needs%n",
+          withSeveralLabels);
+    }
+    if (withoutLabels > 0) {
+      out.printf(
+          labelTree ? "%,d of them have no label%n" : "%,d more have no label and are left out%n",
           withoutLabels);
     }
     if (featuresLeftOut > 0) {
