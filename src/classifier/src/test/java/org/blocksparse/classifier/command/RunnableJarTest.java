@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.zip.GZIPOutputStream;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Texts;
 import org.junit.jupiter.api.Test;
@@ -117,6 +118,53 @@ final class RunnableJarTest {
     assertEquals(0, shell.waitFor(), told);
     assertTrue(told.contains("\ntea\t"), told);
     assertTrue(told.matches("(?s).*\n +1 +1\\.0000 .*"), told);
+  }
+
+  @Test
+  void readsGzip_andTellsABadLineInOneLine() throws Exception {
+    Path model = folder.resolve("model");
+    Path examples = gzipped("examples.gz", Texts.lines(2000, 40, 1));
+    Told trained =
+        run("train", "-o", model, "--epochs", 1, "--dimension", 16, "--no-chart", examples);
+    assertEquals(new Told(0, trained.out(), ""), trained);
+    assertTrue(trained.out().startsWith("2,000 examples, "), trained::out);
+    Told predicted = run("predict", model, "--top", 1, gzipped("texts.gz", "my-own7\nmy-own8\n"));
+    assertEquals(new Told(0, predicted.out(), ""), predicted);
+    assertTrue(
+        predicted.out().matches("label7\t0\\.\\d{6}\\Rlabel8\t0\\.\\d{6}\\R"), predicted::out);
+
+    Path bad = gzipped("bad.gz", "__label__tea green leaves\n__label__ \n");
+    for (Object[] args :
+        new Object[][] {
+          {"train", "-o", folder.resolve("other"), "--no-chart", bad}, {"test", model, bad}
+        }) {
+      Told refused = run(args);
+      String problem =
+          ": line 2: a label has no name: '__label__'; --skip-bad-lines leaves it out\n";
+      assertEquals(new Told(2, "", bad + problem), refused);
+    }
+  }
+
+  private Path gzipped(String name, String text) throws IOException {
+    Path file = folder.resolve(name);
+    try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(file))) {
+      out.write(text.getBytes(UTF_8));
+    }
+    return file;
+  }
+
+  /** How a command has ended, and what it has printed, with line ends as on Linux. */
+  private record Told(int code, String out, String err) {}
+
+  private Told run(Object... args) throws Exception {
+    Path err = folder.resolve("err");
+    Process process = new ProcessBuilder(words(args)).redirectError(err.toFile()).start();
+    process.getOutputStream().close();
+    String out = new String(process.getInputStream().readAllBytes(), UTF_8);
+    return new Told(
+        process.waitFor(),
+        out.replace(System.lineSeparator(), "\n"),
+        Files.readString(err).replace(System.lineSeparator(), "\n"));
   }
 
   /** With the jar as its class path. */
