@@ -51,7 +51,7 @@ public final class Main implements Callable<Integer> {
   private static final String OF_NATIVE_MEMORY = "cannot allocate ";
 
   @Option(
-      names = "--help",
+      names = {"-h", "--help"},
       usageHelp = true,
       scope = ScopeType.INHERIT,
       description = "Print this and exit.")

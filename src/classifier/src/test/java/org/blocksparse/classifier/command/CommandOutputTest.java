@@ -188,7 +188,9 @@ final class CommandOutputTest extends Commands {
     for (String command : Main.commandLine().getSubcommands().keySet()) {
       String told = runWell(command, "--help");
       assertTrue(told.startsWith("Usage: blocksparse-classifier " + command), told);
+      assertEquals(told, runWell(command, "-h"));
     }
+    assertEquals(runWell("--help"), runWell("-h"));
   }
 
   @Test
