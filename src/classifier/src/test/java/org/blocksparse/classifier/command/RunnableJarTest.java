@@ -117,6 +117,7 @@ final class RunnableJarTest {
     String told = new String(shell.getInputStream().readAllBytes(), UTF_8);
     assertEquals(0, shell.waitFor(), told);
     assertTrue(told.contains("\ntea\t"), told);
+    assertTrue(told.matches("(?s).*\n__label__tea 0\\.\\d+ __label__coffee 0\\.\\d+\n.*"), told);
     assertTrue(told.matches("(?s).*\n +1 +1\\.0000 .*"), told);
   }
 
