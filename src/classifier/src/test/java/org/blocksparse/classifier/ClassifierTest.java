@@ -13,12 +13,18 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.ClassAssignment;
@@ -37,6 +43,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 final class ClassifierTest {
   private static final int LABELS = 40;
@@ -592,6 +599,34 @@ final class ClassifierTest {
         assertThrows(
                 IllegalArgumentException.class, () -> input.of(List.of(three, three), 5).close())
             .getMessage());
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void manyThreads_getBitForBitWhatOneGets(boolean common) throws Exception {
+    int threads = 8;
+    Path file = folder.resolve("model");
+    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
+      classifier.save(file);
+    }
+    List<Example> examples = Texts.examples(300, LABELS, 2).toList();
+    Workers workers = common ? Workers.common() : Workers.callingThread();
+    ExecutorService pool = Executors.newFixedThreadPool(threads);
+    try (Classifier classifier = Classifier.load(file, workers)) {
+      List<List<Prediction>> expected = classifier.predict(examples, 5);
+      CyclicBarrier begin = new CyclicBarrier(threads);
+      Callable<List<List<Prediction>>> oneByOne =
+          () -> {
+            begin.await();
+            return examples.stream().map(example -> classifier.predict(example, 5)).toList();
+          };
+      for (Future<List<List<Prediction>>> answers :
+          pool.invokeAll(Collections.nCopies(threads, oneByOne))) {
+        assertEquals(expected, answers.get());
+      }
+    } finally {
+      pool.shutdown();
+    }
   }
 
   @Test
