@@ -15,6 +15,7 @@ import java.util.stream.Stream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
+import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
@@ -162,9 +163,23 @@ public final class Classifier implements AutoCloseable {
     return predict(List.of(requireNonNull(example, "example")), k).get(0);
   }
 
+  /**
+   * The likeliest labels of an example among those that a filter allows, best first; fewer than k,
+   * or none, if it allows fewer.
+   */
+  public List<Prediction> predict(Example example, int k, LabelFilter filter) {
+    return predict(List.of(requireNonNull(example, "example")), k, filter).get(0);
+  }
+
   /** The likeliest labels of each example, best first: many at once are faster. */
   public List<List<Prediction>> predict(List<Example> examples, int k) {
     return predict(examples, k, example -> {});
+  }
+
+  /** The same among the labels that a filter allows, of all examples. */
+  public List<List<Prediction>> predict(List<Example> examples, int k, LabelFilter filter) {
+    Filter allowed = requireNonNull(filter, "filter").outputs(layer.labels());
+    return predict(examples, k, allowed, example -> {});
   }
 
   /**
@@ -174,6 +189,11 @@ public final class Classifier implements AutoCloseable {
    *     texts apart once more
    */
   public List<List<Prediction>> predict(List<Example> examples, int k, Consumer<Example> unknown) {
+    return predict(examples, k, Filter.without(), unknown);
+  }
+
+  private List<List<Prediction>> predict(
+      List<Example> examples, int k, Filter allowed, Consumer<Example> unknown) {
     if (k < 1) { // also where there are no examples
       throw new IllegalArgumentException("k: expected at least 1 but was " + k);
     }
@@ -183,7 +203,7 @@ public final class Classifier implements AutoCloseable {
       List<Example> batch = examples.subList(begin, end);
       try (SparseRows features = input.of(batch)) {
         tell(batch, features, unknown);
-        Ranking ranking = rank(features, k);
+        Ranking ranking = rank(features, k, allowed);
         for (int row = 0; row < ranking.batch(); row++) {
           all.add(predictions(ranking, row));
         }
@@ -209,9 +229,9 @@ public final class Classifier implements AutoCloseable {
     return found;
   }
 
-  private Ranking rank(SparseRows features, int k) {
+  private Ranking rank(SparseRows features, int k, Filter allowed) {
     try (FloatTensor x = bag.apply(features)) {
-      Ranking ranking = layer.topK(x, k);
+      Ranking ranking = layer.topK(x, k, allowed);
       for (int row = 0; row < ranking.batch(); row++) {
         if (!ranking.isDefined(row)) {
           throw new InvalidInputException("model: its weights are not finite");
@@ -276,7 +296,7 @@ public final class Classifier implements AutoCloseable {
 
   /** Adds to metrics how good the model is on examples; see {@link #evaluate}. */
   void measure(NumberedExamples examples, int upTo, Metrics metrics) {
-    metrics.add(rank(examples.features(), upTo), examples.labels());
+    metrics.add(rank(examples.features(), upTo, Filter.without()), examples.labels());
   }
 
   /** The labels of an example; those that are not known get numbers that no output has. */

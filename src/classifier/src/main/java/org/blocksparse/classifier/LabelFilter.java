@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static java.util.Objects.requireNonNull;
+import static java.util.stream.Collectors.toUnmodifiableSet;
+
+import java.util.Collection;
+import java.util.Set;
+import org.blocksparse.Filter;
+import org.blocksparse.Labels;
+
+/**
+ * Which labels an answer of a {@link Classifier} may have: all but some, as what a customer has
+ * seen already, or only some.
+ *
+ * <p>The answer stays exact: it is that of all labels, with the others struck out. Probabilities
+ * stay those of the model. Labels that a model does not know change nothing: no answer has them.
+ * Each call looks all labels of its filter up by name.
+ *
+ * <p>Immutable.
+ */
+public final class LabelFilter {
+  private final Set<String> labels;
+  private final boolean only;
+
+  private LabelFilter(Collection<String> labels, boolean only) {
+    this.labels =
+        requireNonNull(labels, "labels").stream()
+            .map(label -> requireNonNull(label, "labels"))
+            .collect(toUnmodifiableSet());
+    this.only = only;
+  }
+
+  /** All labels but these. */
+  public static LabelFilter without(Collection<String> labels) {
+    return new LabelFilter(labels, false);
+  }
+
+  /** These labels alone. */
+  public static LabelFilter only(Collection<String> labels) {
+    return new LabelFilter(labels, true);
+  }
+
+  /** The same for the outputs of a model, by their names. */
+  Filter outputs(Labels known) {
+    int[] outputs = labels.stream().mapToInt(known::output).filter(output -> output >= 0).toArray();
+    return only ? Filter.only(outputs) : Filter.without(outputs);
+  }
+
+  @Override
+  public String toString() {
+    return "LabelFilter(" + (only ? "only " : "without ") + labels.size() + " labels)";
+  }
+}

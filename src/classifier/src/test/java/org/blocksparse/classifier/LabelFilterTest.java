@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Predictions without some labels, or of some alone. */
+final class LabelFilterTest {
+  private static final int LABELS = 40;
+  private static final TrainingOptions SMALL =
+      TrainingOptions.defaults().withDimension(16).withClasses(7).withEpochs(1);
+
+  private static Classifier trained(TrainingOptions options) {
+    return Classifier.train(Texts.examples(2000, LABELS, 1), options);
+  }
+
+  private static List<Prediction> first(int k, List<Prediction> all, Set<String> allowed) {
+    return all.stream().filter(p -> allowed.contains(p.label())).limit(k).toList();
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void anAnswer_isThatOfAllLabels_withTheOthersStruckOut(boolean labelTree) {
+    try (Classifier classifier = trained(labelTree ? SMALL.withLabelTree() : SMALL)) {
+      List<Example> examples = Texts.examples(300, LABELS, 2).toList(); // more than a batch
+      Set<String> seen = Set.of("label3", "label7", "label39", "never trained");
+      Set<String> others = new HashSet<>(classifier.labels());
+      others.removeAll(seen);
+      List<List<Prediction>> all = classifier.predict(examples, LABELS);
+      List<List<Prediction>> without = classifier.predict(examples, 5, LabelFilter.without(seen));
+      List<List<Prediction>> only = classifier.predict(examples, 2, LabelFilter.only(seen));
+      for (int e = 0; e < examples.size(); e++) {
+        assertEquals(first(5, all.get(e), others), without.get(e));
+        assertEquals(first(2, all.get(e), seen), only.get(e));
+      }
+      Example example = examples.get(7);
+      assertEquals(without.get(7), classifier.predict(example, 5, LabelFilter.without(seen)));
+      assertEquals(3, classifier.predict(example, LABELS, LabelFilter.only(seen)).size());
+    }
+  }
+
+  @Test
+  void aFilterThatAllowsNothing_givesNoLabel_andOneThatLeavesOutNothing_all() {
+    Example example = Example.ofText("my-own7");
+    try (Classifier classifier = trained(SMALL)) {
+      List<Prediction> all = classifier.predict(example, LABELS);
+      Set<String> unknown = Set.of("never trained");
+      assertEquals(List.of(), classifier.predict(example, 5, LabelFilter.only(Set.of())));
+      assertEquals(List.of(), classifier.predict(example, 5, LabelFilter.only(unknown)));
+      assertEquals(
+          List.of(), classifier.predict(example, 5, LabelFilter.without(classifier.labels())));
+      assertEquals(all, classifier.predict(example, LABELS, LabelFilter.without(List.of())));
+      assertEquals(all, classifier.predict(example, LABELS, LabelFilter.without(unknown)));
+      assertEquals(all, classifier.predict(example, LABELS, LabelFilter.only(classifier.labels())));
+    }
+  }
+
+  @Test
+  void whatIsWrong_isTold() {
+    LabelFilter none = LabelFilter.without(List.of("a", "a", "b"));
+    assertEquals("LabelFilter(without 2 labels)", none.toString());
+    assertEquals("LabelFilter(only 0 labels)", LabelFilter.only(Set.of()).toString());
+    assertEquals("labels", refused(() -> LabelFilter.without(null)));
+    assertEquals("labels", refused(() -> LabelFilter.only(null)));
+    assertEquals("labels", refused(() -> LabelFilter.only(Arrays.asList("a", null))));
+    try (Classifier classifier = trained(SMALL)) {
+      Example example = Example.ofText("my-own7");
+      assertEquals("filter", refused(() -> classifier.predict(example, 1, (LabelFilter) null)));
+      assertEquals("example", refused(() -> classifier.predict((Example) null, 1, none)));
+      assertEquals(
+          "k: expected at least 1 but was 0",
+          assertThrows(IllegalArgumentException.class, () -> classifier.predict(List.of(), 0, none))
+              .getMessage());
+      classifier.layer().W1().fill(Float.NaN);
+      assertThrows(InvalidInputException.class, () -> classifier.predict(example, 1, none));
+    }
+  }
+
+  private static String refused(Runnable call) {
+    return assertThrows(NullPointerException.class, call::run).getMessage();
+  }
+}
