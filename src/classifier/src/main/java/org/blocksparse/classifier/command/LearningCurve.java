@@ -25,6 +25,12 @@ final class LearningCurve {
 
   /** Loss, and precision if there is any, by epoch. */
   static void draw(List<LearningPoint> points, Path png) throws IOException {
+    try (OutputStream out = Files.newOutputStream(png)) {
+      BitmapEncoder.saveBitmap(chart(points), out, BitmapFormat.PNG);
+    }
+  }
+
+  static XYChart chart(List<LearningPoint> points) {
     System.setProperty("java.awt.headless", "true");
     XYChart chart =
         new XYChartBuilder()
@@ -43,10 +49,9 @@ final class LearningCurve {
     double[] precisions = points.stream().mapToDouble(LearningPoint::precision).toArray();
     if (!Double.isNaN(precisions[0])) {
       chart.getStyler().setYAxisGroupPosition(1, YAxisPosition.Right);
+      chart.setYAxisGroupTitle(1, "P@1");
       chart.addSeries("P@1 on validation (right)", epochs, precisions).setYAxisGroup(1);
     }
-    try (OutputStream out = Files.newOutputStream(png)) {
-      BitmapEncoder.saveBitmap(chart, out, BitmapFormat.PNG);
-    }
+    return chart;
   }
 }

@@ -218,7 +218,7 @@ final class TrainCommand implements Callable<Integer> {
           "%s: %,d bytes%s%n",
           output, Files.size(output), ctrlC.isPressed() ? ", the best model so far" : "");
     }
-    if (!noChart && log.points().size() > 1) {
+    if (!noChart) {
       draw(log, png);
     }
     tellWaysOn(out);
@@ -316,6 +316,12 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private void draw(TrainingLog log, Path png) {
+    if (log.points().size() < 2) {
+      if (chart != null) {
+        streams.out().printf("%s: not drawn, since one epoch makes no curve%n", png);
+      }
+      return;
+    }
     if (chart == null && Files.exists(png)) {
       streams.out().printf("%s is there already, and is left as it is; --chart replaces it%n", png);
       return;

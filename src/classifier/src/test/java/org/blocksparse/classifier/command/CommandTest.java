@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -203,6 +204,17 @@ final class CommandTest extends Commands {
     assertEquals("of somebody", Files.readString(png));
     runWell("train", "-o", model, "--epochs", 2, "--dimension", 8, "--chart", png, training);
     assertEquals("PNG", new String(Files.readAllBytes(png), 1, 3, ISO_8859_1));
+  }
+
+  @Test
+  void oneEpoch_makesNoCurve_asIsToldWhereOneIsAskedFor() throws IOException {
+    Path png = folder.resolve("curve.png");
+    String told = runWell("train", "-o", model, "--epochs", 1, "--chart", png, training);
+    assertTrue(told.contains("\n" + png + ": not drawn, since one epoch makes no curve\n"), told);
+    assertTrue(Files.notExists(png));
+    String untold = runWell("train", "-o", model, "--epochs", 1, training);
+    assertFalse(untold.contains("curve"), untold);
+    assertTrue(Files.notExists(folder.resolve("model.png")));
   }
 
   @Test

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.List;
+import java.util.Set;
+import org.blocksparse.classifier.LearningPoint;
+import org.junit.jupiter.api.Test;
+import org.knowm.xchart.XYChart;
+
+final class LearningCurveTest {
+  @Test
+  void eachAxis_saysWhatItShows() {
+    XYChart chart =
+        LearningCurve.chart(
+            List.of(new LearningPoint(1, 2.5, 0.5, true), new LearningPoint(2, 1.5, 0.75, true)));
+    assertEquals("epoch", chart.getXAxisTitle());
+    assertEquals("loss", chart.getYAxisTitle());
+    assertEquals("P@1", chart.getYAxisGroupTitle(1));
+    assertEquals(2, chart.getSeriesMap().size());
+  }
+
+  @Test
+  void withoutValidation_onlyTheLossIsShown() {
+    XYChart chart =
+        LearningCurve.chart(
+            List.of(
+                new LearningPoint(1, 2.5, Double.NaN, true),
+                new LearningPoint(2, 1.5, Double.NaN, true)));
+    assertEquals(
+        Set.of("loss, of each example before it is learned from"), chart.getSeriesMap().keySet());
+  }
+}
