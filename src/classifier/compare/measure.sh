@@ -46,8 +46,8 @@ head_of_table() {
 row() {
   local name=$1 model=$2 trained user system memory predicted value
   shift 2
-  for value; do # where nothing at all is right, this script is wrong
-    [[ $value == *[1-9]* ]] || { echo "$name: ${metrics[*]} is $*"; exit 1; }
+  for value; do # where nothing at all is right, or a metric is not there, this script is wrong
+    [[ $value && $* == *[1-9]* ]] || { echo "$name: ${metrics[*]} is $*"; exit 1; }
   done
   read -r trained user system memory < training.txt
   read -r predicted _ < time.txt
