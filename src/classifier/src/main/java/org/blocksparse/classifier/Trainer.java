@@ -6,6 +6,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.ForkJoinTask;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.EmbeddingBag;
@@ -194,36 +195,82 @@ final class Trainer {
     shuffle(order, random);
     double sum = 0;
     int begin = 0;
-    while (begin < order.length && !options.stop().getAsBoolean()) {
-      int end = Math.min(order.length, begin + batch);
-      double loss = step(model, epoch, begin, end);
-      options.listener().step(end - begin, loss);
-      sum += loss * (end - begin);
-      begin = end;
+    ForkJoinTask<Batch> next = gather(epoch, begin);
+    try {
+      while (begin < order.length && !options.stop().getAsBoolean()) {
+        int end = Math.min(order.length, begin + batch);
+        try (Batch gathered = next.join()) {
+          next = end < order.length ? gather(epoch, end) : null;
+          double loss = step(model, gathered, end - begin);
+          options.listener().step(end - begin, loss);
+          sum += loss * (end - begin);
+        }
+        begin = end;
+      }
+    } finally {
+      if (next != null) {
+        leave(next);
+      }
     }
     return sum / begin;
   }
 
-  private double step(Classifier model, int epoch, int begin, int end) {
+  /** Closes what is not needed any more. */
+  private static void leave(ForkJoinTask<Batch> task) {
+    task.quietlyJoin();
+    if (task.isCompletedNormally()) {
+      task.join().close();
+    }
+  }
+
+  /** The input of a step, and what is right for it: one label of each example, or all. */
+  private record Batch(SparseRows rows, IntTensor inTurn, SparseRows all) implements AutoCloseable {
+    @Override
+    public void close() {
+      rows.close();
+      if (inTurn != null) {
+        inTurn.close();
+      }
+      if (all != null) {
+        all.close();
+      }
+    }
+  }
+
+  /**
+   * Gathers the examples of a step, on another thread if there is one: they lie all over the
+   * memory, for which a step need not wait.
+   */
+  private ForkJoinTask<Batch> gather(int epoch, int begin) {
+    int end = Math.min(order.length, begin + batch);
+    ForkJoinTask<Batch> task = ForkJoinTask.adapt(() -> gathered(epoch, begin, end));
+    if (options.workers().max() > 1) {
+      return task.fork();
+    }
+    task.quietlyInvoke();
+    return task;
+  }
+
+  private Batch gathered(int epoch, int begin, int end) {
+    SparseRows rows = set.features(order, begin, end);
+    return options.labelTree()
+        ? new Batch(rows, null, set.labels(order, begin, end))
+        : new Batch(rows, set.labelsInTurn(order, begin, end, epoch, options.seed()), null);
+  }
+
+  private double step(Classifier model, Batch batch, int count) {
     double done = learned / ((double) epochs * set.size());
     Optimizer optimizer = Optimizer.adagrad((float) (options.rate() * (1 - done)));
     Optimizer ofBag = optimizer.withRate(BAG_SHARE * optimizer.rate());
-    learned += end - begin;
-    try (SparseRows rows = set.features(order, begin, end);
-        FloatTensor x = model.bag().apply(rows);
-        FloatTensor gradX = FloatTensor.zeros(end - begin, options.dimension())) {
-      double loss;
-      if (model.layer() instanceof LabelTree tree) {
-        try (SparseRows targets = set.labels(order, begin, end)) {
-          loss = tree.step(x, targets, objective, optimizer, gradX);
-        }
-      } else {
-        HierarchicalSoftmax softmax = (HierarchicalSoftmax) model.layer();
-        try (IntTensor targets = set.labelsInTurn(order, begin, end, epoch, options.seed())) {
-          loss = softmax.step(x, targets, objective, optimizer, gradX);
-        }
-      }
-      model.bag().step(rows, gradX, ofBag);
+    learned += count;
+    try (FloatTensor x = model.bag().apply(batch.rows());
+        FloatTensor gradX = FloatTensor.zeros(count, options.dimension())) {
+      double loss =
+          model.layer() instanceof LabelTree tree
+              ? tree.step(x, batch.all(), objective, optimizer, gradX)
+              : ((HierarchicalSoftmax) model.layer())
+                  .step(x, batch.inTurn(), objective, optimizer, gradX);
+      model.bag().step(batch.rows(), gradX, ofBag);
       return loss;
     }
   }

@@ -65,13 +65,16 @@ final class TrainingSet {
   /** The same, with room for that many features, and that many labels. */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options, int most) {
     Reading reading = new Reading(options, most);
+    boolean ahead = options.workers().max() > 1;
+    FeatureCutter cutter = new FeatureCutter(options.textFeatures(), ahead, reading::add);
     examples.forEachOrdered(
         example -> {
           if (options.stop().getAsBoolean()) {
             throw Trainer.stoppedTooEarly();
           }
-          reading.add(example);
+          cutter.add(example);
         });
+    cutter.finish();
     if (reading.labels.size() == 0) {
       throw new IllegalArgumentException("examples: none has a label");
     }
@@ -88,7 +91,6 @@ final class TrainingSet {
     private final Numbers labelOffsets = new Numbers();
     private final Numbers labels;
     private final int most;
-    private final TextFeatures textFeatures;
 
     /** Null: each feature that is kept has a row of its own. */
     private final Vocabulary shared;
@@ -102,14 +104,13 @@ final class TrainingSet {
       this.values = new Numbers(most);
       this.labels = new Numbers(most);
       this.most = most;
-      this.textFeatures = options.textFeatures();
       this.shared = options.sharedRows() > 0 ? Vocabulary.shared(options.sharedRows()) : null;
       this.takesUnlabelled = options.labelTree();
       offsets.add(0);
       labelOffsets.add(0);
     }
 
-    void add(Example example) {
+    void add(Example example, FeatureCutter.Keys keys) {
       examples++;
       if (examples == 1) {
         text = example.isText();
@@ -120,7 +121,7 @@ final class TrainingSet {
         return;
       }
       try {
-        addFeatures(example);
+        addFeatures(example, keys);
       } catch (Numbers.FullException e) {
         throw tooMany(
             text ? "words and words in a row" : "features",
@@ -148,9 +149,9 @@ final class TrainingSet {
               remedy));
     }
 
-    private void addFeatures(Example example) {
+    private void addFeatures(Example example, FeatureCutter.Keys keys) {
       if (text) {
-        textFeatures.of(example.text(), key -> feature(key, true), key -> feature(key, false));
+        keys.forEach(this::feature);
         return;
       }
       double scale = InputRows.scale(example.values());
@@ -356,7 +357,7 @@ final class TrainingSet {
 
   /** The features of examples; of arrays that are made once, since they may be most of memory. */
   private SparseRows byRarity(Numbers examples) {
-    int[] rowCounts = rows.counts(vocabulary.rows());
+    float[] rarity = rarity();
     int[] newOffsets = new int[examples.size() + 1];
     for (int e = 0; e < examples.size(); e++) {
       newOffsets[e + 1] = newOffsets[e] + length(examples.get(e));
@@ -367,11 +368,21 @@ final class TrainingSet {
     for (int e = 0; e < examples.size(); e++) {
       int end = offsets.get(examples.get(e) + 1);
       for (int i = offsets.get(examples.get(e)); i < end; i++) {
-        float rarity = (float) Math.log(1 + (double) size() / rowCounts[rows.get(i)]);
         newRows[at] = rows.get(i);
-        newValues[at++] = rarity * (values == null ? 1 : Float.intBitsToFloat(values.get(i)));
+        newValues[at++] =
+            rarity[rows.get(i)] * (values == null ? 1 : Float.intBitsToFloat(values.get(i)));
       }
     }
     return SparseRows.of(newOffsets, newRows, newValues);
+  }
+
+  /** The logarithm of how many times more examples there are than a feature occurs, by its row. */
+  private float[] rarity() {
+    int[] counts = rows.counts(vocabulary.rows());
+    float[] rarity = new float[counts.length];
+    for (int row = 0; row < rarity.length; row++) {
+      rarity[row] = (float) Math.log(1 + (double) size() / counts[row]);
+    }
+    return rarity;
   }
 }
