@@ -107,6 +107,54 @@ final class FilterTest {
 
   @ParameterizedTest
   @MethodSource("kernels")
+  void whatBothAllow(KernelsUnderTest kernels) {
+    try (HierarchicalSoftmax layer = layer(kernels.workers());
+        FloatTensor x = FloatTensor.zeros(2, 1);
+        SparseRows seen = SparseRows.of(List.of(new int[] {0, 3}, new int[] {1, 4, 5}));
+        SparseRows liked = SparseRows.of(List.of(new int[] {1, 2}, new int[] {3, 6, 7}))) {
+      Filter inStock = Filter.only(0, 1, 3, 5, 6);
+      Filter unseen = Filter.without(seen);
+      for (Filter both : List.of(inStock.and(unseen), unseen.and(inStock))) {
+        Ranking ranking = layer.topK(x, 8, both);
+        assertArrayEquals(new int[] {1, 5, 6}, ranking.outputs(0));
+        assertArrayEquals(new int[] {0, 3, 6}, ranking.outputs(1));
+        assertEquals(.3, ranking.probability(1, 0), 1e-6);
+        assertEquals(2, ranking.openedClasses(0)); // nothing of class 2 is in stock
+      }
+      // Those that it was made of are as they were.
+      assertEquals(5, layer.topK(x, 8, inStock).size(0));
+      assertEquals(6, layer.topK(x, 8, unseen).size(0));
+      Ranking three = layer.topK(x, 8, inStock.and(unseen).and(Filter.only(liked)));
+      assertArrayEquals(new int[] {1}, three.outputs(0));
+      assertArrayEquals(new int[] {3, 6}, three.outputs(1));
+      // Of each of the classes 0 and 1 both allow something, but not the same.
+      Ranking nothing = layer.topK(x, 8, Filter.only(0, 3).and(Filter.only(1, 4)));
+      assertTrue(nothing.isFilteredOut(0));
+      assertEquals(0, nothing.openedClasses(0));
+      assertTrue(layer.topK(x, 8, Filter.only(0, 3).and(unseen)).isFilteredOut(0));
+      assertFalse(layer.topK(x, 8, Filter.only(0, 3).and(unseen)).isFilteredOut(1));
+    }
+  }
+
+  @Test
+  void bothAreRenormalizedTogether() {
+    try (HierarchicalSoftmax layer = layer(Workers.common());
+        FloatTensor x = FloatTensor.zeros(1, 1)) {
+      Filter some = Filter.only(0, 1, 3, 4);
+      for (Filter both :
+          List.of(
+              some.withRenormalization().and(Filter.without(3)),
+              some.and(Filter.without(3).withRenormalization()),
+              some.and(Filter.without(3)).withRenormalization())) {
+        Ranking ranking = layer.topK(x, 8, both);
+        assertArrayEquals(new int[] {0, 1, 4}, ranking.outputs(0));
+        assertEquals(.3 / (.3 + .15 + .12), ranking.probability(0, 0), 1e-6);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
   void renormalizedProbabilitiesSumToOne(KernelsUnderTest kernels) {
     try (HierarchicalSoftmax layer = layer(kernels.workers());
         FloatTensor x = FloatTensor.zeros(1, 1)) {
@@ -284,6 +332,9 @@ final class FilterTest {
           "Filter(only 0 outputs, renormalized)", Filter.only().withRenormalization().toString());
       assertEquals(
           "Filter(without SparseRows(1 rows, 2 entries))", Filter.without(rows).toString());
+      assertEquals(
+          "Filter(without SparseRows(1 rows, 2 entries) and only 1 outputs, renormalized)",
+          Filter.without(rows).and(Filter.only(1).withRenormalization()).toString());
     }
   }
 
