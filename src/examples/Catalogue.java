@@ -20,7 +20,7 @@ class Catalogue {
       }
       layer.setLabels(Labels.of(items));
       // The best for each user, of what is in stock but for what the user has seen.
-      Filter inStock = Filter.without(2, 4); // no bread, no rice
+      Filter inStock = Filter.without(2, 4); // no bread, no rice; the same filter for all calls
       Ranking best = layer.topK(users, 1, inStock.and(Filter.without(seen)));
       System.out.println(best.label(0, 0) + ", " + best.label(1, 0)); // milk, butter
       System.out.println(likeliest(layer, users, "bread", "beans")); // bread

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
 import org.blocksparse.internal.softmax.OutputFilter;
+import org.blocksparse.internal.softmax.SharedOutputs;
 
 /**
  * Which outputs a search of a {@link HierarchicalSoftmax} may find, or {@link
@@ -22,7 +23,12 @@ import org.blocksparse.internal.softmax.OutputFilter;
  *
  * <p>Probabilities stay those of the model, unless it is {@link #withRenormalization}.
  *
- * <p>Immutable. {@link SparseRows} stay the caller's, and must be open when the filter is used.
+ * <p>What is the same for all rows is looked up in the classes of a layer by the first call, and
+ * kept for the next ones until another layer is asked, or this one has grown: give the same filter
+ * to all calls, if it lists many outputs. {@link SparseRows} are read by each call.
+ *
+ * <p>Immutable; any number of threads may use the same filter. {@link SparseRows} stay the
+ * caller's, and must be open when the filter is used.
  */
 public final class Filter {
   /** Allows everything. */
@@ -45,11 +51,12 @@ public final class Filter {
    * @param outputs null: each row has its own
    * @param rows null: all rows have the same
    */
-  @SuppressWarnings("ArrayRecordComponent")
-  private record Part(boolean only, int[] outputs, SparseRows rows) {
+  private record Part(boolean only, SharedOutputs outputs, SparseRows rows) {
     OutputFilter.Part check(int batch, int numberOfOutputs) {
       if (rows == null) {
-        Check.indices("filter", outputs, 0, "outputs", numberOfOutputs);
+        if (!outputs.areBelow(numberOfOutputs)) {
+          Check.indices("filter", outputs.outputs(), 0, "outputs", numberOfOutputs);
+        }
         return new OutputFilter.Part(only, outputs, null);
       }
       rows.requireRows("filter", batch);
@@ -59,12 +66,12 @@ public final class Filter {
 
     @Override
     public String toString() {
-      return (only ? "only " : "without ") + (rows == null ? outputs.length + " outputs" : rows);
+      return (only ? "only " : "without ") + (rows == null ? outputs.size() + " outputs" : rows);
     }
   }
 
   private static Filter of(boolean only, int[] outputs) {
-    return new Filter(List.of(new Part(only, outputs, null)), false);
+    return new Filter(List.of(new Part(only, new SharedOutputs(outputs), null)), false);
   }
 
   private static Filter of(boolean only, SparseRows outputs) {

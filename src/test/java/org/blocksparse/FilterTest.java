@@ -10,8 +10,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
@@ -307,6 +309,72 @@ final class FilterTest {
         assertArrayEquals(
             one.sample(x, 1, new SplittableRandom(1), filter),
             many.sample(x, 1, new SplittableRandom(1), filter));
+      }
+    } finally {
+      four.shutdown();
+    }
+  }
+
+  /** One filter, before and after everything that moves outputs to other places. */
+  @Test
+  void itIsThatOfTheClassesThereAreNow() {
+    Filter filter = Filter.only(0, 3, 4, 7);
+    Filter both = filter.and(Filter.without(0, 0));
+    try (HierarchicalSoftmax layer = layer(Workers.common());
+        HierarchicalSoftmax other =
+            HierarchicalSoftmax.builder(1, 9)
+                .classes(ClassAssignment.of(2, 2, 1, 0, 1, 0, 0, 1, 2))
+                .build();
+        FloatTensor x = FloatTensor.zeros(1, 1)) {
+      assertAllows(filter, layer, x, 0, 3, 4, 7);
+      assertAllows(both, layer, x, 3, 4, 7);
+      assertAllows(filter, other, x, 0, 3, 4, 7);
+      layer.reassign(ClassAssignment.of(2, 0, 1, 2, 0, 1, 0, 0));
+      assertAllows(filter, layer, x, 0, 3, 4, 7);
+      layer.retire(3, 1); // others move to their places
+      assertAllows(filter, layer, x, 0, 4, 7);
+      layer.addOutputs(5);
+      assertAllows(filter, layer, x, 0, 4, 7);
+      layer.reuse(3);
+      assertAllows(filter, layer, x, 0, 3, 4, 7);
+      assertAllows(both, layer, x, 3, 4, 7);
+      // The number of outputs is looked at by each call, too.
+      try (HierarchicalSoftmax small = HierarchicalSoftmax.builder(1, 7).build()) {
+        assertThrows(IndexOutOfBoundsException.class, () -> small.topK(x, 1, both));
+      }
+    }
+  }
+
+  private static void assertAllows(
+      Filter filter, HierarchicalSoftmax layer, FloatTensor x, int... outputs) {
+    int[] found = layer.topK(x, layer.outputs(), filter).outputs(0);
+    assertArrayEquals(outputs, IntStream.of(found).sorted().toArray());
+  }
+
+  @Test
+  void threadsShareAFilter() throws Exception {
+    int outputs = 3000;
+    int[] thirds = IntStream.range(0, outputs).filter(output -> output % 3 == 0).toArray();
+    Filter filter = Filter.only(thirds);
+    ExecutorService four = Executors.newFixedThreadPool(4);
+    try (HierarchicalSoftmax one = HierarchicalSoftmax.builder(8, outputs).classes(10).build();
+        HierarchicalSoftmax two = HierarchicalSoftmax.builder(8, outputs).classes(70).build();
+        FloatTensor x = FloatTensor.of(new float[] {1, -2, 3, -4, 5, -6, 7, -8}, 1, 8)) {
+      int[] ofOne = one.topK(x, 50, Filter.only(thirds)).outputs(0);
+      int[] ofTwo = two.topK(x, 50, Filter.only(thirds)).outputs(0);
+      List<Callable<Void>> calls =
+          IntStream.range(0, 400)
+              .<Callable<Void>>mapToObj(
+                  i ->
+                      () -> {
+                        HierarchicalSoftmax layer = i % 2 == 0 ? one : two;
+                        int[] wanted = i % 2 == 0 ? ofOne : ofTwo;
+                        assertArrayEquals(wanted, layer.topK(x, 50, filter).outputs(0));
+                        return null;
+                      })
+              .toList();
+      for (Future<Void> done : four.invokeAll(calls)) {
+        done.get();
       }
     } finally {
       four.shutdown();

@@ -89,7 +89,7 @@ abstract sealed class AllowedSlots {
     @Override
     int atLeast(int classNumber) {
       return only
-          ? Math.min(1, list.count(classNumber))
+          ? list.atLeast(classNumber)
           : Math.max(0, table.size(classNumber) - list.count(classNumber));
     }
 

@@ -18,17 +18,16 @@ public record OutputFilter(List<Part> parts, boolean renormalized) {
    * @param outputs the list for all rows, or null: each row has its own
    * @param rows a list for each row, or null
    */
-  @SuppressWarnings("ArrayRecordComponent")
-  public record Part(boolean only, int[] outputs, Bags rows) {
+  public record Part(boolean only, SharedOutputs outputs, Bags rows) {
     private boolean isEverything() {
-      return rows == null && outputs.length == 0 && !only;
+      return rows == null && outputs.size() == 0 && !only;
     }
 
     private OfRow in(ClassTable table) {
       if (rows != null) {
         return row -> AllowedSlots.of(table, only, SlotList.of(table, listOf(row)));
       }
-      AllowedSlots ofAllRows = AllowedSlots.of(table, only, SlotList.of(table, outputs));
+      AllowedSlots ofAllRows = AllowedSlots.of(table, only, outputs.in(table));
       return row -> ofAllRows;
     }
 

@@ -10,7 +10,7 @@ import java.util.Arrays;
  * number of classes.
  */
 final class SlotList {
-  static final SlotList EMPTY = new SlotList(null, new int[0]);
+  static final SlotList EMPTY = new SlotList(null, new int[0], true);
 
   /**
    * Of class c, slots [begin[c], begin[c + 1]) are listed, in any order and any number of times;
@@ -20,9 +20,13 @@ final class SlotList {
 
   private final int[] slots;
 
-  private SlotList(int[] begin, int[] slots) {
+  /** Whether those of a class are ascending, each once. */
+  private final boolean ascending;
+
+  private SlotList(int[] begin, int[] slots, boolean ascending) {
     this.begin = begin;
     this.slots = slots;
+    this.ascending = ascending;
   }
 
   /**
@@ -44,12 +48,34 @@ final class SlotList {
       begin[c] = sum; // its end, from which it is filled down to its beginning
     }
     int[] slots = new int[sum];
-    for (int output : outputs) {
-      if (classOf[output] >= 0) {
-        slots[--begin[classOf[output]]] = table.slotOf()[output];
+    for (int i = outputs.length - 1; i >= 0; i--) { // in a class, they stay in their order
+      if (classOf[outputs[i]] >= 0) {
+        slots[--begin[classOf[outputs[i]]]] = table.slotOf()[outputs[i]];
       }
     }
-    return new SlotList(begin, slots);
+    return new SlotList(begin, slots, false);
+  }
+
+  /** Whether those of a class are ascending, each once. */
+  boolean isAscending() {
+    return ascending;
+  }
+
+  /** The same with those of each class ascending, each once, which takes less to ask. */
+  SlotList ascending() {
+    int[] starts = new int[begin.length];
+    int[] different = slots.clone();
+    int count = 0;
+    for (int c = 0; c + 1 < begin.length; c++) {
+      Arrays.sort(different, begin[c], begin[c + 1]);
+      for (int i = begin[c]; i < begin[c + 1]; i++) {
+        if (i == begin[c] || different[i] != different[count - 1]) {
+          different[count++] = different[i];
+        }
+      }
+      starts[c + 1] = count;
+    }
+    return new SlotList(starts, Arrays.copyOf(different, count), true);
   }
 
   /** How many are listed, repeats included. */
@@ -62,11 +88,19 @@ final class SlotList {
     return begin == null ? 0 : begin[classNumber + 1] - begin[classNumber];
   }
 
+  /** A number of outputs of a class of which it is known at once that so many are listed. */
+  int atLeast(int classNumber) {
+    int count = count(classNumber);
+    return ascending ? count : Math.min(1, count);
+  }
+
   /** Whether all outputs of a class of that size are listed. */
   boolean isFull(int classNumber, int size) {
-    return count(classNumber) >= size
-        && Arrays.stream(slots, begin[classNumber], begin[classNumber + 1]).distinct().count()
-            == size;
+    if (ascending || count(classNumber) < size) {
+      return count(classNumber) == size;
+    }
+    return Arrays.stream(slots, begin[classNumber], begin[classNumber + 1]).distinct().count()
+        == size;
   }
 
   /** Those of a class, ascending, in a new array. */
@@ -75,7 +109,9 @@ final class SlotList {
         begin == null
             ? new int[0]
             : Arrays.copyOfRange(slots, begin[classNumber], begin[classNumber + 1]);
-    Arrays.sort(sorted);
+    if (!ascending) {
+      Arrays.sort(sorted);
+    }
     return sorted;
   }
 }
