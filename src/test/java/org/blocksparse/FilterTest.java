@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -191,22 +192,48 @@ final class FilterTest {
   @ValueSource(doubles = {1, .5, 2})
   void drawnFromTheDistributionOfWhatIsAllowed(double temperature) {
     int batch = 200_000;
+    List<int[]> listed = List.of(new int[] {0, 4, 5}, new int[] {7, 2, 3, 2});
     try (HierarchicalSoftmax layer = layer(Workers.common());
-        FloatTensor x = FloatTensor.zeros(batch, 1)) {
-      double[] heated = heated(temperature);
-      for (Filter filter : List.of(Filter.without(0, 4, 5), Filter.only(1, 2, 3, 6, 7))) {
-        int[] counts = new int[8];
-        for (int output : layer.sample(x, temperature, new SplittableRandom(5), filter)) {
-          counts[output]++;
-        }
-        double allowed = heated[1] + heated[2] + heated[3] + heated[6] + heated[7];
-        for (int output : new int[] {1, 2, 3, 6, 7}) {
-          double p = heated[output] / allowed;
-          double deviation = Math.sqrt(batch * p * (1 - p));
-          assertEquals(batch * p, counts[output], 5 * deviation, filter + " " + output);
-        }
-        assertEquals(0, counts[0] + counts[4] + counts[5]);
+        FloatTensor x = FloatTensor.zeros(batch, 1);
+        SparseRows rows =
+            SparseRows.of(
+                IntStream.range(0, batch).mapToObj(row -> listed.get(row % 2)).toList())) {
+      int[][] same = {{1, 2, 3, 6, 7}};
+      assertDrawn(layer, x, temperature, Filter.without(0, 4, 5), same);
+      assertDrawn(layer, x, temperature, Filter.only(BitSet.valueOf(new long[] {0xCE})), same);
+      int[][] left = {{1, 2, 3, 6, 7}, {0, 1, 4, 5, 6}};
+      assertDrawn(layer, x, temperature, Filter.without(rows), left);
+      assertDrawn(layer, x, temperature, Filter.only(rows), new int[][] {{0, 4, 5}, {2, 3, 7}});
+      Filter both = Filter.only(1, 2, 4, 7).and(Filter.without(rows));
+      assertDrawn(layer, x, temperature, both, new int[][] {{1, 2, 7}, {1, 4}});
+    }
+  }
+
+  /** Rows are allowed these outputs in turns, and nothing else. */
+  private static void assertDrawn(
+      HierarchicalSoftmax layer,
+      FloatTensor x,
+      double temperature,
+      Filter filter,
+      int[][] allowedInTurns) {
+    int turns = allowedInTurns.length;
+    int[] drawn = layer.sample(x, temperature, new SplittableRandom(5), filter);
+    int[][] counts = new int[turns][8];
+    for (int row = 0; row < drawn.length; row++) {
+      counts[row % turns][drawn[row]]++;
+    }
+    double[] heated = heated(temperature);
+    for (int turn = 0; turn < turns; turn++) {
+      int[] outputs = allowedInTurns[turn];
+      double allowed = Arrays.stream(outputs).mapToDouble(output -> heated[output]).sum();
+      int rows = drawn.length / turns;
+      for (int output : outputs) {
+        double p = heated[output] / allowed;
+        double deviation = Math.sqrt(rows * p * (1 - p));
+        assertEquals(rows * p, counts[turn][output], 5 * deviation, filter + " " + output);
       }
+      int[] ofTurn = counts[turn];
+      assertEquals(rows, Arrays.stream(outputs).map(output -> ofTurn[output]).sum());
     }
   }
 
