@@ -13,14 +13,15 @@ class Catalogue {
         var users = FloatTensor.of(new float[] {1, 0, 0, 1}, 2, 2);
         var bought = IntTensor.zeros(2);
         var right = SparseRows.of(List.of(new int[] {0, 1, 2}, new int[] {3, 4, 5}));
-        var seen = SparseRows.of(List.of(new int[] {0, 2}, new int[] {4, 5}))) {
+        var seen = SparseRows.of(List.of(new int[] {0}, new int[] {5}))) {
       for (int step = 0; step < 300; step++) {
         bought.copyFrom(new int[] {step % 3, 3 + step % 3});
         layer.step(users, bought, Optimizer.adagrad(0.1f));
       }
       layer.setLabels(Labels.of(items));
-      // The best for each user, but for what the user has seen.
-      Ranking best = layer.topK(users, 1, Filter.without(seen));
+      // The best for each user, of what is in stock but for what the user has seen.
+      Filter inStock = Filter.without(2, 4); // no bread, no rice; the same filter for all calls
+      Ranking best = layer.topK(users, 1, inStock.and(Filter.without(seen)));
       System.out.println(best.label(0, 0) + ", " + best.label(1, 0)); // milk, butter
       System.out.println(likeliest(layer, users, "bread", "beans")); // bread
       System.out.println(quality(layer, users, right)); // P@1 1.0, R@3 1.0, nDCG@3 1.0

@@ -2,14 +2,19 @@
 package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
+import static java.util.stream.Collectors.joining;
 
 import java.util.BitSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.stream.Stream;
 import org.blocksparse.internal.softmax.OutputFilter;
+import org.blocksparse.internal.softmax.SharedOutputs;
 
 /**
  * Which outputs a search of a {@link HierarchicalSoftmax} may find, or {@link
  * HierarchicalSoftmax#sample} may draw: all but some, or only some; the same for all rows of x, or
- * others for each row.
+ * others for each row; or what several filters allow, {@link #and}.
  *
  * <p>The search stays exact: its ranking is that of all allowed outputs, as if all were scored and
  * the others were struck out. Classes in which nothing is allowed are not opened, and not counted
@@ -18,27 +23,59 @@ import org.blocksparse.internal.softmax.OutputFilter;
  *
  * <p>Probabilities stay those of the model, unless it is {@link #withRenormalization}.
  *
- * <p>Immutable. {@link SparseRows} stay the caller's, and must be open when the filter is used.
+ * <p>What is the same for all rows is looked up in the classes of a layer by the first call, and
+ * kept for the next ones until another layer is asked, or this one has grown: give the same filter
+ * to all calls, if it lists many outputs. {@link SparseRows} are read by each call.
+ *
+ * <p>Immutable; any number of threads may use the same filter. {@link SparseRows} stay the
+ * caller's, and must be open when the filter is used.
  */
 public final class Filter {
   /** Allows everything. */
   static final Filter NONE = without();
 
-  private final boolean only;
-
-  /** Null: each row has its own. */
-  private final int[] outputs;
-
-  /** Null: all rows have the same. */
-  private final SparseRows rows;
+  /** What all of them allow. */
+  private final List<Part> parts;
 
   private final boolean renormalized;
 
-  private Filter(boolean only, int[] outputs, SparseRows rows, boolean renormalized) {
-    this.only = only;
-    this.outputs = outputs;
-    this.rows = rows;
+  private Filter(List<Part> parts, boolean renormalized) {
+    this.parts = parts;
     this.renormalized = renormalized;
+  }
+
+  /**
+   * A list of outputs.
+   *
+   * @param only whether these are the only ones, or those that are left out
+   * @param outputs null: each row has its own
+   * @param rows null: all rows have the same
+   */
+  private record Part(boolean only, SharedOutputs outputs, SparseRows rows) {
+    OutputFilter.Part check(int batch, int numberOfOutputs) {
+      if (rows == null) {
+        if (!outputs.areBelow(numberOfOutputs)) {
+          Check.indices("filter", outputs.outputs(), 0, "outputs", numberOfOutputs);
+        }
+        return new OutputFilter.Part(only, outputs, null);
+      }
+      rows.requireRows("filter", batch);
+      rows.requireIndices("filter", "outputs", numberOfOutputs);
+      return new OutputFilter.Part(only, null, rows.bags());
+    }
+
+    @Override
+    public String toString() {
+      return (only ? "only " : "without ") + (rows == null ? outputs.size() + " outputs" : rows);
+    }
+  }
+
+  private static Filter of(boolean only, int[] outputs) {
+    return new Filter(List.of(new Part(only, new SharedOutputs(outputs), null)), false);
+  }
+
+  private static Filter of(boolean only, SparseRows outputs) {
+    return new Filter(List.of(new Part(only, null, requireNonNull(outputs, "outputs"))), false);
   }
 
   /**
@@ -48,7 +85,7 @@ public final class Filter {
    *     IndexOutOfBoundsException} what is outside [0, outputs)
    */
   public static Filter without(int... outputs) {
-    return new Filter(false, requireNonNull(outputs, "outputs").clone(), null, false);
+    return of(false, requireNonNull(outputs, "outputs").clone());
   }
 
   /**
@@ -58,7 +95,7 @@ public final class Filter {
    * @param outputs is copied; bits of outputs that there are not are refused by an operation
    */
   public static Filter without(BitSet outputs) {
-    return new Filter(false, listed(outputs), null, false);
+    return of(false, listed(outputs));
   }
 
   /**
@@ -70,17 +107,17 @@ public final class Filter {
    *     outputs)
    */
   public static Filter without(SparseRows outputs) {
-    return new Filter(false, null, requireNonNull(outputs, "outputs"), false);
+    return of(false, outputs);
   }
 
   /** These outputs alone, for all rows; as {@link #without(int...)}. */
   public static Filter only(int... outputs) {
-    return new Filter(true, requireNonNull(outputs, "outputs").clone(), null, false);
+    return of(true, requireNonNull(outputs, "outputs").clone());
   }
 
   /** The outputs whose bit is set alone, for all rows; as {@link #without(BitSet)}. */
   public static Filter only(BitSet outputs) {
-    return new Filter(true, listed(outputs), null, false);
+    return of(true, listed(outputs));
   }
 
   private static int[] listed(BitSet outputs) {
@@ -89,7 +126,7 @@ public final class Filter {
 
   /** For each row of x the outputs in the same row here; as {@link #without(SparseRows)}. */
   public static Filter only(SparseRows outputs) {
-    return new Filter(true, null, requireNonNull(outputs, "outputs"), false);
+    return of(true, outputs);
   }
 
   /**
@@ -104,18 +141,31 @@ public final class Filter {
    * all is not {@linkplain Ranking#isDefined defined}.
    */
   public Filter withRenormalization() {
-    return new Filter(only, outputs, rows, true);
+    return new Filter(parts, true);
+  }
+
+  /**
+   * What this filter and another one both allow: without what a user has seen, and of that only
+   * what is in stock. Each of the two may be the same for all rows or have others for each row; the
+   * order does not matter. If one of the two is {@linkplain #withRenormalization renormalized}, the
+   * result is, over what both allow.
+   *
+   * <p>Two long lists that are the same for all rows cost less as one, of a {@link BitSet}.
+   *
+   * @throws IllegalArgumentException if both have lists for each row, of different numbers of rows
+   */
+  public Filter and(Filter other) {
+    List<Part> all =
+        Stream.of(parts, requireNonNull(other, "other").parts).flatMap(List::stream).toList();
+    List<SparseRows> rows = all.stream().map(Part::rows).filter(Objects::nonNull).toList();
+    rows.forEach(each -> each.requireRows("other", rows.get(0).rows()));
+    return new Filter(all, renormalized || other.renormalized);
   }
 
   /** The filter as the search sees it, if it fits. */
   OutputFilter check(int batch, int numberOfOutputs) {
-    if (rows == null) {
-      Check.indices("filter", outputs, 0, "outputs", numberOfOutputs);
-      return new OutputFilter(only, outputs, null, renormalized);
-    }
-    rows.requireRows("filter", batch);
-    rows.requireIndices("filter", "outputs", numberOfOutputs);
-    return new OutputFilter(only, null, rows.bags(), renormalized);
+    return new OutputFilter(
+        parts.stream().map(part -> part.check(batch, numberOfOutputs)).toList(), renormalized);
   }
 
   /** Probabilities are not to be divided by a sum, which those of a label tree do not have. */
@@ -130,14 +180,18 @@ public final class Filter {
 
   /** Adds what must be open to a lease. */
   Lease lease(Lease lease) {
-    return rows == null ? lease : rows.lease(lease, "filter");
+    for (Part part : parts) {
+      if (part.rows != null) {
+        part.rows.lease(lease, "filter");
+      }
+    }
+    return lease;
   }
 
   @Override
   public String toString() {
-    return "Filter("
-        + (only ? "only " : "without ")
-        + (rows == null ? outputs.length + " outputs" : rows)
-        + (renormalized ? ", renormalized)" : ")");
+    return parts.stream()
+        .map(Part::toString)
+        .collect(joining(" and ", "Filter(", renormalized ? ", renormalized)" : ")"));
   }
 }

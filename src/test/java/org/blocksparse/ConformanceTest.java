@@ -47,6 +47,10 @@ final class ConformanceTest {
         given != null
             ? Path.of(given)
             : Path.of(ConformanceTest.class.getResource("/conformance").toURI());
+    return cases(folder, prefix);
+  }
+
+  static Stream<Arguments> cases(Path folder, String prefix) throws IOException {
     List<Path> files;
     try (Stream<Path> list = Files.list(folder)) {
       files =
@@ -191,7 +195,7 @@ final class ConformanceTest {
         npz.get("target").ints());
   }
 
-  private static FloatTensor floats(Npz npz, String key) {
+  static FloatTensor floats(Npz npz, String key) {
     return FloatTensor.of(npz.get(key).floats(), npz.get(key).shape());
   }
 
@@ -200,7 +204,7 @@ final class ConformanceTest {
   }
 
   /** The file's values, within the oracle's bounds, which belong to the same values. */
-  private static void check(Npz npz, String key, Bounded oracle, FloatTensor actual) {
+  static void check(Npz npz, String key, Bounded oracle, FloatTensor actual) {
     Npz.Array recorded = npz.get(key);
     assertArrayEquals(recorded.shape(), oracle.shape(), key);
     for (int i = 0; i < recorded.values().length; i++) {

@@ -6,9 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
 import net.jqwik.api.Arbitraries;
@@ -36,74 +34,6 @@ final class FilterProperties {
     return Arbitraries.of(-6, 0, 0, 0, 3, 10, 20);
   }
 
-  /** A filter, and the outputs that it allows in each row. */
-  private record Filtered(Filter filter, SparseRows rows, BitSet[] allowed)
-      implements AutoCloseable {
-    static Filtered of(RankingProblem problem, int batch, Data data) {
-      boolean only = data.below(2) == 0;
-      int[][] lists = new int[batch][];
-      int[] shared = list(problem, data);
-      boolean each = data.below(2) == 0;
-      BitSet[] allowed = new BitSet[batch];
-      for (int row = 0; row < batch; row++) {
-        lists[row] = each ? list(problem, data) : shared;
-        allowed[row] = new BitSet();
-        for (int output : lists[row]) {
-          allowed[row].set(output);
-        }
-        if (!only) {
-          allowed[row].flip(0, problem.layer.outputs());
-        }
-      }
-      if (!each) {
-        return new Filtered(only ? Filter.only(shared) : Filter.without(shared), null, allowed);
-      }
-      SparseRows rows = SparseRows.of(Arrays.asList(lists));
-      return new Filtered(only ? Filter.only(rows) : Filter.without(rows), rows, allowed);
-    }
-
-    /** Single outputs, whole classes, everything: in any order, with repeats. */
-    private static int[] list(RankingProblem problem, Data data) {
-      ClassAssignment assignment = problem.layer.assignment();
-      List<Integer> outputs = new ArrayList<>();
-      int pieces = data.oneOf(0, 1, 3, 10, 100);
-      for (int i = 0; i < pieces; i++) {
-        if (data.below(4) > 0) {
-          outputs.add(data.below(assignment.outputs()));
-        } else {
-          int c = data.below(assignment.classCount());
-          for (int slot = assignment.size(c) - 1; slot >= 0; slot--) {
-            outputs.add(assignment.output(c, slot));
-          }
-        }
-      }
-      if (data.below(12) == 0) {
-        for (int output = 0; output < assignment.outputs(); output++) {
-          outputs.add(output);
-        }
-      }
-      return outputs.stream().mapToInt(Integer::intValue).toArray();
-    }
-
-    @Override
-    public void close() {
-      if (rows != null) {
-        rows.close();
-      }
-    }
-
-    /** All allowed outputs of a row, best first. */
-    int[] sorted(RankingProblem problem, int row) {
-      return Arrays.stream(problem.sorted(row)).filter(allowed[row]::get).toArray();
-    }
-
-    /** What is there to be opened. */
-    int classes(RankingProblem problem, int row) {
-      return (int)
-          allowed[row].stream().map(problem.layer.assignment()::classOf).distinct().count();
-    }
-  }
-
   private static double logSum(float[] logProbabilities, int[] outputs) {
     double max = Double.NEGATIVE_INFINITY;
     for (int output : outputs) {
@@ -122,13 +52,13 @@ final class FilterProperties {
   }
 
   private static void checkRow(
-      RankingProblem problem, Filtered filtered, Ranking ranking, int row, int size) {
-    int[] sorted = filtered.sorted(problem, row);
+      RankingProblem problem, RandomFilter filtered, Ranking ranking, int row, int size) {
+    int[] sorted = filtered.of(row, problem.sorted(row));
     assertArrayEquals(Arrays.copyOf(sorted, size), ranking.outputs(row), "row " + row);
     assertEquals(sorted.length == 0, ranking.isFilteredOut(row));
     assertTrue(ranking.isDefined(row));
     int opened = ranking.openedClasses(row);
-    int most = filtered.classes(problem, row);
+    int most = filtered.classes(problem.layer.assignment(), row);
     assertTrue(opened <= most, opened + " classes opened of " + most);
     assertTrue(size == 0 || opened >= 1);
   }
@@ -146,12 +76,12 @@ final class FilterProperties {
     Data data = new Data(seed);
     try (RankingProblem problem =
             new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
-        Filtered filtered = Filtered.of(problem, batch, data)) {
-      Ranking ranking = problem.layer.topK(problem.x, k, filtered.filter);
-      Ranking divided = problem.layer.topK(problem.x, k, filtered.filter.withRenormalization());
+        RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), batch, data)) {
+      Ranking ranking = problem.layer.topK(problem.x, k, filtered.filter());
+      Ranking divided = problem.layer.topK(problem.x, k, filtered.filter().withRenormalization());
       assertEquals(batch, ranking.batch());
       for (int row = 0; row < batch; row++) {
-        int[] sorted = filtered.sorted(problem, row);
+        int[] sorted = filtered.of(row, problem.sorted(row));
         int size = Math.min(k, sorted.length);
         checkRow(problem, filtered, ranking, row, size);
         checkRow(problem, filtered, divided, row, size);
@@ -182,15 +112,15 @@ final class FilterProperties {
     Data data = new Data(seed);
     try (RankingProblem problem =
             new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
-        Filtered filtered = Filtered.of(problem, batch, data)) {
-      Filter filter = renormalized ? filtered.filter.withRenormalization() : filtered.filter;
+        RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), batch, data)) {
+      Filter filter = renormalized ? filtered.filter().withRenormalization() : filtered.filter();
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p, filter);
       double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
       Ranking nucleus = problem.layer.topP(problem.x, mass, filter);
       for (int row = 0; row < batch; row++) {
         float[] logs = problem.logProbabilities[row];
-        int[] sorted = filtered.sorted(problem, row);
+        int[] sorted = filtered.of(row, problem.sorted(row));
         double logAllowed = renormalized ? logSum(logs, sorted) : 0;
         // Both are the beginning of what is sorted; where it ends, is told by what they say.
         int above = likely.size(row);
@@ -225,21 +155,21 @@ final class FilterProperties {
     Data data = new Data(seed);
     try (RankingProblem problem =
             new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
-        Filtered filtered = Filtered.of(problem, batch, data)) {
+        RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), batch, data)) {
       SplittableRandom random = new SplittableRandom(seed);
       for (int row = 0; row < batch; row++) {
-        if (filtered.allowed[row].isEmpty()) {
+        if (filtered.allowed()[row].isEmpty()) {
           Throwable refused =
               assertThrows(
                   IllegalArgumentException.class,
-                  () -> problem.layer.sample(problem.x, 1, random, filtered.filter));
+                  () -> problem.layer.sample(problem.x, 1, random, filtered.filter()));
           assertEquals("filter: allows no output in row " + row, refused.getMessage());
           return;
         }
       }
-      int[] drawn = problem.layer.sample(problem.x, 1, random, filtered.filter);
+      int[] drawn = problem.layer.sample(problem.x, 1, random, filtered.filter());
       for (int row = 0; row < batch; row++) {
-        assertTrue(filtered.allowed[row].get(drawn[row]), "row " + row + ": " + drawn[row]);
+        assertTrue(filtered.allowed()[row].get(drawn[row]), "row " + row + ": " + drawn[row]);
       }
     }
   }

@@ -7,11 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
@@ -107,6 +110,54 @@ final class FilterTest {
 
   @ParameterizedTest
   @MethodSource("kernels")
+  void whatBothAllow(KernelsUnderTest kernels) {
+    try (HierarchicalSoftmax layer = layer(kernels.workers());
+        FloatTensor x = FloatTensor.zeros(2, 1);
+        SparseRows seen = SparseRows.of(List.of(new int[] {0, 3}, new int[] {1, 4, 5}));
+        SparseRows liked = SparseRows.of(List.of(new int[] {1, 2}, new int[] {3, 6, 7}))) {
+      Filter inStock = Filter.only(0, 1, 3, 5, 6);
+      Filter unseen = Filter.without(seen);
+      for (Filter both : List.of(inStock.and(unseen), unseen.and(inStock))) {
+        Ranking ranking = layer.topK(x, 8, both);
+        assertArrayEquals(new int[] {1, 5, 6}, ranking.outputs(0));
+        assertArrayEquals(new int[] {0, 3, 6}, ranking.outputs(1));
+        assertEquals(.3, ranking.probability(1, 0), 1e-6);
+        assertEquals(2, ranking.openedClasses(0)); // nothing of class 2 is in stock
+      }
+      // Those that it was made of are as they were.
+      assertEquals(5, layer.topK(x, 8, inStock).size(0));
+      assertEquals(6, layer.topK(x, 8, unseen).size(0));
+      Ranking three = layer.topK(x, 8, inStock.and(unseen).and(Filter.only(liked)));
+      assertArrayEquals(new int[] {1}, three.outputs(0));
+      assertArrayEquals(new int[] {3, 6}, three.outputs(1));
+      // Of each of the classes 0 and 1 both allow something, but not the same.
+      Ranking nothing = layer.topK(x, 8, Filter.only(0, 3).and(Filter.only(1, 4)));
+      assertTrue(nothing.isFilteredOut(0));
+      assertEquals(0, nothing.openedClasses(0));
+      assertTrue(layer.topK(x, 8, Filter.only(0, 3).and(unseen)).isFilteredOut(0));
+      assertFalse(layer.topK(x, 8, Filter.only(0, 3).and(unseen)).isFilteredOut(1));
+    }
+  }
+
+  @Test
+  void bothAreRenormalizedTogether() {
+    try (HierarchicalSoftmax layer = layer(Workers.common());
+        FloatTensor x = FloatTensor.zeros(1, 1)) {
+      Filter some = Filter.only(0, 1, 3, 4);
+      for (Filter both :
+          List.of(
+              some.withRenormalization().and(Filter.without(3)),
+              some.and(Filter.without(3).withRenormalization()),
+              some.and(Filter.without(3)).withRenormalization())) {
+        Ranking ranking = layer.topK(x, 8, both);
+        assertArrayEquals(new int[] {0, 1, 4}, ranking.outputs(0));
+        assertEquals(.3 / (.3 + .15 + .12), ranking.probability(0, 0), 1e-6);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
   void renormalizedProbabilitiesSumToOne(KernelsUnderTest kernels) {
     try (HierarchicalSoftmax layer = layer(kernels.workers());
         FloatTensor x = FloatTensor.zeros(1, 1)) {
@@ -141,22 +192,48 @@ final class FilterTest {
   @ValueSource(doubles = {1, .5, 2})
   void drawnFromTheDistributionOfWhatIsAllowed(double temperature) {
     int batch = 200_000;
+    List<int[]> listed = List.of(new int[] {0, 4, 5}, new int[] {7, 2, 3, 2});
     try (HierarchicalSoftmax layer = layer(Workers.common());
-        FloatTensor x = FloatTensor.zeros(batch, 1)) {
-      double[] heated = heated(temperature);
-      for (Filter filter : List.of(Filter.without(0, 4, 5), Filter.only(1, 2, 3, 6, 7))) {
-        int[] counts = new int[8];
-        for (int output : layer.sample(x, temperature, new SplittableRandom(5), filter)) {
-          counts[output]++;
-        }
-        double allowed = heated[1] + heated[2] + heated[3] + heated[6] + heated[7];
-        for (int output : new int[] {1, 2, 3, 6, 7}) {
-          double p = heated[output] / allowed;
-          double deviation = Math.sqrt(batch * p * (1 - p));
-          assertEquals(batch * p, counts[output], 5 * deviation, filter + " " + output);
-        }
-        assertEquals(0, counts[0] + counts[4] + counts[5]);
+        FloatTensor x = FloatTensor.zeros(batch, 1);
+        SparseRows rows =
+            SparseRows.of(
+                IntStream.range(0, batch).mapToObj(row -> listed.get(row % 2)).toList())) {
+      int[][] same = {{1, 2, 3, 6, 7}};
+      assertDrawn(layer, x, temperature, Filter.without(0, 4, 5), same);
+      assertDrawn(layer, x, temperature, Filter.only(BitSet.valueOf(new long[] {0xCE})), same);
+      int[][] left = {{1, 2, 3, 6, 7}, {0, 1, 4, 5, 6}};
+      assertDrawn(layer, x, temperature, Filter.without(rows), left);
+      assertDrawn(layer, x, temperature, Filter.only(rows), new int[][] {{0, 4, 5}, {2, 3, 7}});
+      Filter both = Filter.only(1, 2, 4, 7).and(Filter.without(rows));
+      assertDrawn(layer, x, temperature, both, new int[][] {{1, 2, 7}, {1, 4}});
+    }
+  }
+
+  /** Rows are allowed these outputs in turns, and nothing else. */
+  private static void assertDrawn(
+      HierarchicalSoftmax layer,
+      FloatTensor x,
+      double temperature,
+      Filter filter,
+      int[][] allowedInTurns) {
+    int turns = allowedInTurns.length;
+    int[] drawn = layer.sample(x, temperature, new SplittableRandom(5), filter);
+    int[][] counts = new int[turns][8];
+    for (int row = 0; row < drawn.length; row++) {
+      counts[row % turns][drawn[row]]++;
+    }
+    double[] heated = heated(temperature);
+    for (int turn = 0; turn < turns; turn++) {
+      int[] outputs = allowedInTurns[turn];
+      double allowed = Arrays.stream(outputs).mapToDouble(output -> heated[output]).sum();
+      int rows = drawn.length / turns;
+      for (int output : outputs) {
+        double p = heated[output] / allowed;
+        double deviation = Math.sqrt(rows * p * (1 - p));
+        assertEquals(rows * p, counts[turn][output], 5 * deviation, filter + " " + output);
       }
+      int[] ofTurn = counts[turn];
+      assertEquals(rows, Arrays.stream(outputs).map(output -> ofTurn[output]).sum());
     }
   }
 
@@ -265,6 +342,72 @@ final class FilterTest {
     }
   }
 
+  /** One filter, before and after everything that moves outputs to other places. */
+  @Test
+  void itIsThatOfTheClassesThereAreNow() {
+    Filter filter = Filter.only(0, 3, 4, 7);
+    Filter both = filter.and(Filter.without(0, 0));
+    try (HierarchicalSoftmax layer = layer(Workers.common());
+        HierarchicalSoftmax other =
+            HierarchicalSoftmax.builder(1, 9)
+                .classes(ClassAssignment.of(2, 2, 1, 0, 1, 0, 0, 1, 2))
+                .build();
+        FloatTensor x = FloatTensor.zeros(1, 1)) {
+      assertAllows(filter, layer, x, 0, 3, 4, 7);
+      assertAllows(both, layer, x, 3, 4, 7);
+      assertAllows(filter, other, x, 0, 3, 4, 7);
+      layer.reassign(ClassAssignment.of(2, 0, 1, 2, 0, 1, 0, 0));
+      assertAllows(filter, layer, x, 0, 3, 4, 7);
+      layer.retire(3, 1); // others move to their places
+      assertAllows(filter, layer, x, 0, 4, 7);
+      layer.addOutputs(5);
+      assertAllows(filter, layer, x, 0, 4, 7);
+      layer.reuse(3);
+      assertAllows(filter, layer, x, 0, 3, 4, 7);
+      assertAllows(both, layer, x, 3, 4, 7);
+      // The number of outputs is looked at by each call, too.
+      try (HierarchicalSoftmax small = HierarchicalSoftmax.builder(1, 7).build()) {
+        assertThrows(IndexOutOfBoundsException.class, () -> small.topK(x, 1, both));
+      }
+    }
+  }
+
+  private static void assertAllows(
+      Filter filter, HierarchicalSoftmax layer, FloatTensor x, int... outputs) {
+    int[] found = layer.topK(x, layer.outputs(), filter).outputs(0);
+    assertArrayEquals(outputs, IntStream.of(found).sorted().toArray());
+  }
+
+  @Test
+  void threadsShareAFilter() throws Exception {
+    int outputs = 3000;
+    int[] thirds = IntStream.range(0, outputs).filter(output -> output % 3 == 0).toArray();
+    Filter filter = Filter.only(thirds);
+    ExecutorService four = Executors.newFixedThreadPool(4);
+    try (HierarchicalSoftmax one = HierarchicalSoftmax.builder(8, outputs).classes(10).build();
+        HierarchicalSoftmax two = HierarchicalSoftmax.builder(8, outputs).classes(70).build();
+        FloatTensor x = FloatTensor.of(new float[] {1, -2, 3, -4, 5, -6, 7, -8}, 1, 8)) {
+      int[] ofOne = one.topK(x, 50, Filter.only(thirds)).outputs(0);
+      int[] ofTwo = two.topK(x, 50, Filter.only(thirds)).outputs(0);
+      List<Callable<Void>> calls =
+          IntStream.range(0, 400)
+              .<Callable<Void>>mapToObj(
+                  i ->
+                      () -> {
+                        HierarchicalSoftmax layer = i % 2 == 0 ? one : two;
+                        int[] wanted = i % 2 == 0 ? ofOne : ofTwo;
+                        assertArrayEquals(wanted, layer.topK(x, 50, filter).outputs(0));
+                        return null;
+                      })
+              .toList();
+      for (Future<Void> done : four.invokeAll(calls)) {
+        done.get();
+      }
+    } finally {
+      four.shutdown();
+    }
+  }
+
   @Test
   void nothingForNoRows() {
     try (HierarchicalSoftmax layer = layer(Workers.common());
@@ -284,6 +427,9 @@ final class FilterTest {
           "Filter(only 0 outputs, renormalized)", Filter.only().withRenormalization().toString());
       assertEquals(
           "Filter(without SparseRows(1 rows, 2 entries))", Filter.without(rows).toString());
+      assertEquals(
+          "Filter(without SparseRows(1 rows, 2 entries) and only 1 outputs, renormalized)",
+          Filter.without(rows).and(Filter.only(1).withRenormalization()).toString());
     }
   }
 

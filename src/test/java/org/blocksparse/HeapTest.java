@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Seeded;
@@ -179,6 +180,27 @@ final class HeapTest {
       // All classes are opened.
       assertTakesLittle("a search of a row that knows nothing", batch -> layer.topK(one, K));
     }
+  }
+
+  /** Half of all outputs are allowed, which takes 200 KB to list: by the first call, and kept. */
+  @Test
+  void searchesWithASharedFilter() {
+    Filter half = Filter.only(IntStream.range(0, OUTPUTS).filter(o -> o % 2 == 0).toArray());
+    Filter most = Filter.without(IntStream.range(0, OUTPUTS).filter(o -> o % 5 == 0).toArray());
+    float[] values = new float[FEATURES];
+    Arrays.fill(values, 30);
+    try (FloatTensor one = FloatTensor.of(values, 1, FEATURES);
+        SparseRows seen = SparseRows.of(List.of(new int[] {1, 2, 3}))) {
+      Filter unseen = Filter.without(seen);
+      assertIsLittleMore("half", heapOf(batch -> layer.topK(one, K, half)));
+      assertIsLittleMore("with rows", heapOf(batch -> layer.topK(one, K, half.and(unseen))));
+      assertIsLittleMore("with a list", heapOf(b -> layer.topK(one, K, half.and(Filter.only(7)))));
+      assertIsLittleMore("two", heapOf(batch -> layer.topK(one, K, half.and(most).and(unseen))));
+    }
+  }
+
+  private static void assertIsLittleMore(String name, long bytes) {
+    assertTrue(bytes < 100 << 10, name + " takes " + bytes + " bytes of the heap");
   }
 
   @Test

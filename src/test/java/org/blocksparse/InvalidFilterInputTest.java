@@ -43,6 +43,20 @@ final class InvalidFilterInputTest extends InvalidSoftmaxInput {
         (name, maker) ->
             addLayerCase(
                 cases, name + " null", NULL, "outputs", w -> {}, (layer, w) -> maker.run()));
+    addLayerCase(
+        cases, "and null", NULL, "other", w -> {}, (layer, w) -> Filter.without(1).and(null));
+    addLayerCase(
+        cases,
+        "and other rows",
+        ARGUMENT,
+        "other: expected (batch) = (2) rows but was 3",
+        w -> {},
+        (layer, w) -> {
+          try (SparseRows two = SparseRows.of(new int[3], new int[0]);
+              SparseRows three = SparseRows.of(new int[4], new int[0])) {
+            Filter.without(two).and(Filter.only(7)).and(Filter.only(three));
+          }
+        });
   }
 
   private static void addCalls(List<Case> cases, String name, FilteredCall call) {
@@ -70,6 +84,13 @@ final class InvalidFilterInputTest extends InvalidSoftmaxInput {
           "filter[0] = " + bad + " is outside [0, outputs = 9)",
           w -> {},
           (layer, w) -> call.run(layer, w.f("x"), Filter.only(bad, 0).withRenormalization()));
+      addLayerCase(
+          cases,
+          name + ": only some and without " + bad,
+          BOUNDS,
+          "filter[0] = " + bad + " is outside [0, outputs = 9)",
+          w -> {},
+          (layer, w) -> call.run(layer, w.f("x"), Filter.only(2).and(Filter.without(bad))));
     }
     Map<String, Function<SparseRows, Filter>> kinds =
         Map.of("without", Filter::without, "only", Filter::only);
@@ -111,7 +132,7 @@ final class InvalidFilterInputTest extends InvalidSoftmaxInput {
               (layer, w) -> {
                 SparseRows rows = SparseRows.of(new int[] {0, 1, 2}, new int[2]);
                 rows.close();
-                call.run(layer, w.f("x"), filter.apply(rows));
+                call.run(layer, w.f("x"), filter.apply(rows).and(Filter.without(1)));
               });
         });
   }

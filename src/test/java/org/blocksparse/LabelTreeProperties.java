@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.List;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
@@ -74,19 +73,14 @@ final class LabelTreeProperties {
                         .classes(parts.assignment())
                         .workers(kernels.workers())
                     ::build);
-        FloatTensor x = parts.x()) {
+        FloatTensor x = parts.x();
+        RandomFilter filter = RandomFilter.of(parts.assignment(), batch, data)) {
       float[][] expected = all(layer, x);
       Ranking ranking = layer.topK(x, k);
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = layer.atLeast(x, p);
-      boolean only = data.below(2) == 0;
-      int[] listed = data.indices(data.below(2 * parts.outputs()), parts.outputs());
-      BitSet allowed = new BitSet();
-      Arrays.stream(listed).forEach(allowed::set);
-      if (!only) {
-        allowed.flip(0, parts.outputs());
-      }
-      Ranking filtered = layer.topK(x, k, only ? Filter.only(listed) : Filter.without(listed));
+      Ranking filtered = layer.topK(x, k, filter.filter());
+      Ranking filteredLikely = layer.atLeast(x, p, filter.filter());
       for (int row = 0; row < batch; row++) {
         int[] sorted = RankingProblem.sorted(expected[row]);
         check(ranking, row, Arrays.copyOf(sorted, Math.min(k, sorted.length)), expected[row]);
@@ -94,8 +88,14 @@ final class LabelTreeProperties {
         int[] above =
             Arrays.stream(sorted).filter(output -> ofRow[output] >= (float) Math.log(p)).toArray();
         check(likely, row, above, ofRow);
-        check(filtered, row, Arrays.stream(sorted).filter(allowed::get).limit(k).toArray(), ofRow);
-        assertEquals(allowed.isEmpty(), filtered.isFilteredOut(row));
+        int[] allowed = filter.of(row, sorted);
+        check(filtered, row, Arrays.copyOf(allowed, Math.min(k, allowed.length)), ofRow);
+        check(filteredLikely, row, filter.of(row, above), ofRow);
+        for (Ranking some : List.of(filtered, filteredLikely)) {
+          assertEquals(allowed.length == 0, some.isFilteredOut(row));
+          int most = filter.classes(parts.assignment(), row);
+          assertTrue(some.openedClasses(row) <= most, "opened " + some.openedClasses(row));
+        }
       }
     }
   }

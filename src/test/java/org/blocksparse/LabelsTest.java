@@ -9,7 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.sun.management.ThreadMXBean;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -229,6 +231,45 @@ final class LabelsTest {
         }
       }
     }
+  }
+
+  /** What loading takes from the heap: the letters and eight bytes of each name, and no object. */
+  @Test
+  void namesOfAMappedFileAreNoStrings() throws IOException {
+    int outputs = 300_000;
+    List<String> names = IntStream.range(0, outputs).mapToObj(i -> "the name of " + i).toList();
+    Path named = folder.resolve("named");
+    Path plain = folder.resolve("plain");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(1, outputs).build()) {
+      layer.save(plain);
+      layer.setLabels(Labels.of(names));
+      layer.save(named);
+    }
+    HierarchicalSoftmax.load(named, LoadOptions.mapped()).close(); // loads classes of Java
+    long before = heap();
+    HierarchicalSoftmax.load(plain, LoadOptions.mapped()).close();
+    long withoutNames = heap() - before;
+    before = heap();
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(named, LoadOptions.mapped())) {
+      long ofNames = heap() - before - withoutNames;
+      long letters = names.stream().mapToInt(String::length).sum();
+      long most = letters + 8L * outputs + (256 << 10);
+      assertTrue(ofNames <= most, ofNames + " bytes of the heap, and not " + most);
+      Labels labels = layer.labels();
+      assertEquals(outputs, labels.size());
+      for (int output = 0; output < outputs; output += 997) {
+        assertEquals(names.get(output), labels.name(output));
+        assertEquals(output, labels.output(names.get(output)));
+      }
+      assertEquals(outputs - 1, labels.output(labels.name(outputs - 1)));
+      assertEquals(-1, labels.output("the name of " + outputs));
+    }
+  }
+
+  /** Bytes that this thread has taken from the heap so far. */
+  private static long heap() {
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    return threads.getThreadAllocatedBytes(Thread.currentThread().getId());
   }
 
   @Test

@@ -166,6 +166,24 @@ final class WrappedRowsTest {
     }
   }
 
+  /** What a filter keeps for the next call is not what a caller may change. */
+  @Test
+  void aFilterSeesWhatRowsAreNow() {
+    IntBuffer listed = direct(7, 3);
+    try (SparseRows rows = SparseRows.wrap(direct(0, 2), listed);
+        LabelTree tree = tree();
+        FloatTensor x = FloatTensor.zeros(1, FEATURES)) {
+      Filter only = Filter.only(rows).and(Filter.without(4));
+      assertEquals(List.of(3, 7), sorted(tree.topK(x, BOUND, only)));
+      listed.put(0, 4).put(1, 9);
+      assertEquals(List.of(9), sorted(tree.topK(x, BOUND, only)));
+    }
+  }
+
+  private static List<Integer> sorted(Ranking ranking) {
+    return IntStream.of(ranking.outputs(0)).sorted().boxed().toList();
+  }
+
   @Test
   void whatIsMadeOfChangedRowsIsCheckedToo() {
     try (SparseRows rows = SparseRows.wrap(offsets, indices);

@@ -18,7 +18,7 @@ final class BlocksparseSoftmax implements Softmax {
   private final SoftmaxProblem problem;
   private final IntTensor targets;
   private final FloatTensor gradX;
-  private final Filter filter;
+  private final Filter inStock;
   private FloatTensor result = FloatTensor.zeros(1);
   private Ranking ranking;
 
@@ -26,7 +26,7 @@ final class BlocksparseSoftmax implements Softmax {
     this.problem = problem;
     targets = IntTensor.of(problem.targets, problem.targets.length);
     gradX = FloatTensor.zeros(problem.x.shape());
-    filter = problem.seen == null ? null : Filter.without(problem.seen);
+    inStock = problem.inStock == null ? Filter.without() : Filter.only(problem.inStock);
   }
 
   @Override
@@ -34,14 +34,17 @@ final class BlocksparseSoftmax implements Softmax {
     switch (operation) {
       case TARGET -> keep(problem.layer.logProbabilitiesOf(problem.x, targets));
       case ALL -> problem.layer.probabilities(problem.x, all());
-      case TOP_K ->
-          ranking =
-              filter == null
-                  ? problem.layer.topK(problem.x, K)
-                  : problem.layer.topK(problem.x, K, filter);
+      case TOP_K -> ranking = problem.layer.topK(problem.x, K, filter());
       case STEP -> step(SGD);
       case STEP_ADAGRAD -> step(ADAGRAD);
     }
+  }
+
+  /**
+   * As a server makes it: what was seen is that of the call, what is in stock that of all calls.
+   */
+  private Filter filter() {
+    return problem.seen == null ? inStock : inStock.and(Filter.without(problem.seen));
   }
 
   private FloatTensor all() {

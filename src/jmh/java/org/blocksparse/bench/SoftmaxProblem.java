@@ -29,18 +29,23 @@ final class SoftmaxProblem implements AutoCloseable {
   /** What searches leave out, or null: nothing. */
   final SparseRows seen;
 
+  /** All that searches may find in any row, or null: everything. */
+  final BitSet inStock;
+
   private final ClassAssignment classes;
 
   /** What is given becomes this problem's own. */
   SoftmaxProblem(HierarchicalSoftmax layer, FloatTensor x, int[] targets) {
-    this(layer, x, targets, null);
+    this(layer, x, targets, null, null);
   }
 
-  SoftmaxProblem(HierarchicalSoftmax layer, FloatTensor x, int[] targets, SparseRows seen) {
+  SoftmaxProblem(
+      HierarchicalSoftmax layer, FloatTensor x, int[] targets, SparseRows seen, BitSet inStock) {
     this.layer = layer;
     this.x = x;
     this.targets = targets;
     this.seen = seen;
+    this.inStock = inStock;
     this.batch = (int) x.shape().dim(0);
     this.classes = layer.assignment();
   }
@@ -48,7 +53,7 @@ final class SoftmaxProblem implements AutoCloseable {
   /** The same of another layer, which becomes its own; the one before is closed. */
   SoftmaxProblem with(HierarchicalSoftmax other) {
     layer.close();
-    return new SoftmaxProblem(other, x, targets, seen);
+    return new SoftmaxProblem(other, x, targets, seen, inStock);
   }
 
   /** Random parameters and operands of the sizes of a workload. */
@@ -131,6 +136,9 @@ final class SoftmaxProblem implements AutoCloseable {
     double[] byClass = byClass(row);
     BitSet left = new BitSet();
     left.set(0, layer.outputs());
+    if (inStock != null) {
+      left.and(inStock);
+    }
     if (seen != null) {
       Arrays.stream(seen.indices(row)).forEach(left::clear);
     }

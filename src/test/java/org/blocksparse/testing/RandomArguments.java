@@ -305,7 +305,9 @@ public final class RandomArguments {
   private void keepOptions() {
     keep(oneOf(List.of(Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f), Optimizer.adam(0.1f))));
     keep(oneOf(List.of(Loss.mean(), Loss.sum().withIgnored(-1))));
-    keep(oneOf(List.of(Filter.without(1), Filter.only(2, 5))));
+    keep(
+        oneOf(
+            List.of(Filter.without(1), Filter.only(2, 5), Filter.without(1).and(Filter.only(2)))));
     keep(
         oneOf(
             List.of(

@@ -7,127 +7,174 @@ import java.util.stream.IntStream;
 /**
  * Which outputs of one row may be found, by class and slot.
  *
- * <p>A list of outputs becomes a list of slots for each class by counting, in time proportional to
- * its length and the number of classes: a search opens few classes, and looks only at the slots of
- * those.
+ * <p>A search opens few classes, and looks only at the slots of those.
  */
-final class AllowedSlots {
-  private static final int[] NOTHING = {};
+abstract sealed class AllowedSlots {
+  final ClassTable table;
 
-  private final ClassTable table;
-
-  /** Whether the slots that are listed are the only ones, or those that are left out. */
-  private final boolean only;
-
-  /**
-   * Of class c, slots [begin[c], begin[c + 1]) are listed, in any order and any number of times;
-   * null: none of any class.
-   */
-  private final int[] begin;
-
-  private final int[] slots;
-
-  private AllowedSlots(ClassTable table, boolean only, int[] begin, int[] slots) {
+  private AllowedSlots(ClassTable table) {
     this.table = table;
-    this.only = only;
-    this.begin = begin;
-    this.slots = slots;
-  }
-
-  /** Takes slots [begin, end) of a class, all of which are allowed. */
-  interface Run {
-    void accept(int begin, int end);
   }
 
   /** All outputs. */
   static AllowedSlots all(ClassTable table) {
-    return new AllowedSlots(table, false, null, NOTHING);
+    return new Listed(table, false, SlotList.EMPTY);
   }
 
-  /**
-   * Those that are listed, or all but those.
-   *
-   * @param outputs any number of times each
-   */
-  static AllowedSlots of(ClassTable table, boolean only, int[] outputs) {
-    int[] classOf = table.classOf();
-    int[] begin = new int[table.classes() + 1];
-    for (int output : outputs) {
-      if (classOf[output] >= 0) { // else it is retired: nobody finds it anyway
-        begin[classOf[output]]++;
-      }
-    }
-    int sum = 0;
-    for (int c = 0; c < begin.length; c++) {
-      sum += begin[c];
-      begin[c] = sum; // its end, from which it is filled down to its beginning
-    }
-    int[] slots = new int[sum];
-    for (int output : outputs) {
-      if (classOf[output] >= 0) {
-        slots[--begin[classOf[output]]] = table.slotOf()[output];
-      }
-    }
-    return new AllowedSlots(table, only, begin, slots);
+  /** Those that are listed, or all but those. */
+  static AllowedSlots of(ClassTable table, boolean only, SlotList list) {
+    return new Listed(table, only, list);
   }
 
-  private int listed(int classNumber) {
-    return begin == null ? 0 : begin[classNumber + 1] - begin[classNumber];
-  }
-
-  /** Whether all outputs of a class are listed. */
-  private boolean isFull(int classNumber) {
-    if (listed(classNumber) == 0) {
-      return false; // without a look at the table: so it is for nearly all classes
-    }
-    int size = table.size(classNumber);
-    return listed(classNumber) >= size
-        && Arrays.stream(slots, begin[classNumber], begin[classNumber + 1]).distinct().count()
-            == size;
+  /** What both allow. */
+  AllowedSlots and(AllowedSlots other) {
+    return new Both(this, other);
   }
 
   /** Whether a class holds an output that is allowed. */
-  boolean any(int classNumber) {
-    return only ? listed(classNumber) > 0 : !isFull(classNumber);
-  }
+  abstract boolean any(int classNumber);
 
   /** Whether all outputs of a class are allowed. */
-  boolean all(int classNumber) {
-    return only ? isFull(classNumber) : listed(classNumber) == 0;
-  }
+  abstract boolean all(int classNumber);
 
   /** Whether no output at all is allowed. */
-  boolean none() {
-    return only
-        ? slots.length == 0
-        : slots.length > 0
-            && slots.length >= table.live()
-            && IntStream.range(0, table.classes()).allMatch(this::isFull);
+  abstract boolean none();
+
+  /** A number of outputs of a class of which it is known at once that so many are allowed. */
+  abstract int atLeast(int classNumber);
+
+  /**
+   * The allowed slots of a class, ascending, as few runs as there are: where each begins, and where
+   * it ends.
+   */
+  abstract int[] runs(int classNumber);
+
+  private static final class Listed extends AllowedSlots {
+    /** Whether the slots that are listed are the only ones, or those that are left out. */
+    private final boolean only;
+
+    private final SlotList list;
+
+    Listed(ClassTable table, boolean only, SlotList list) {
+      super(table);
+      this.only = only;
+      this.list = list;
+    }
+
+    /** Whether all outputs of a class are listed. */
+    private boolean isFull(int classNumber) {
+      // Without a look at the table: so it is for nearly all classes.
+      return list.count(classNumber) > 0 && list.isFull(classNumber, table.size(classNumber));
+    }
+
+    @Override
+    boolean any(int classNumber) {
+      return only ? list.count(classNumber) > 0 : !isFull(classNumber);
+    }
+
+    @Override
+    boolean all(int classNumber) {
+      return only ? isFull(classNumber) : list.count(classNumber) == 0;
+    }
+
+    @Override
+    boolean none() {
+      return only
+          ? list.size() == 0
+          : list.size() > 0
+              && list.size() >= table.live()
+              && IntStream.range(0, table.classes()).allMatch(this::isFull);
+    }
+
+    @Override
+    int atLeast(int classNumber) {
+      return only
+          ? list.atLeast(classNumber)
+          : Math.max(0, table.size(classNumber) - list.count(classNumber));
+    }
+
+    @Override
+    int[] runs(int classNumber) {
+      int[] sorted = list.sorted(classNumber);
+      int[] runs = new int[2 * sorted.length + 2];
+      int count = 0;
+      int next = 0;
+      for (int i = 0; i < sorted.length; ) {
+        int first = sorted[i];
+        int last = first;
+        for (i++; i < sorted.length && sorted[i] <= last + 1; i++) {
+          last = sorted[i];
+        }
+        int begin = only ? first : next;
+        int end = only ? last + 1 : first;
+        if (begin < end) {
+          runs[count++] = begin;
+          runs[count++] = end;
+        }
+        next = last + 1;
+      }
+      int size = table.size(classNumber);
+      if (!only && next < size) {
+        runs[count++] = next;
+        runs[count++] = size;
+      }
+      return Arrays.copyOf(runs, count);
+    }
   }
 
-  /** The allowed slots of a class, ascending, as few runs as there are. */
-  void forEachRun(int classNumber, Run run) {
-    int[] sorted =
-        begin == null
-            ? NOTHING
-            : Arrays.copyOfRange(slots, begin[classNumber], begin[classNumber + 1]);
-    Arrays.sort(sorted);
-    int next = 0;
-    for (int i = 0; i < sorted.length; ) {
-      int first = sorted[i];
-      int last = first;
-      for (i++; i < sorted.length && sorted[i] <= last + 1; i++) {
-        last = sorted[i];
-      }
-      if (only) {
-        run.accept(first, last + 1);
-      } else if (next < first) {
-        run.accept(next, first);
-      }
-      next = last + 1;
+  private static final class Both extends AllowedSlots {
+    private final AllowedSlots one;
+    private final AllowedSlots other;
+
+    Both(AllowedSlots one, AllowedSlots other) {
+      super(one.table);
+      this.one = one;
+      this.other = other;
     }
-    if (!only && next < table.size(classNumber)) {
-      run.accept(next, table.size(classNumber));
+
+    @Override
+    boolean any(int classNumber) {
+      return one.any(classNumber)
+          && other.any(classNumber)
+          && (atLeast(classNumber) > 0 || runs(classNumber).length > 0);
+    }
+
+    @Override
+    boolean all(int classNumber) {
+      return one.all(classNumber) && other.all(classNumber);
+    }
+
+    @Override
+    boolean none() {
+      return IntStream.range(0, table.classes()).noneMatch(this::any);
+    }
+
+    @Override
+    int atLeast(int classNumber) {
+      int together = one.atLeast(classNumber) + other.atLeast(classNumber);
+      return Math.max(0, together - table.size(classNumber));
+    }
+
+    @Override
+    int[] runs(int classNumber) {
+      int[] a = one.runs(classNumber);
+      int[] b = other.runs(classNumber);
+      int[] runs = new int[a.length + b.length];
+      int count = 0;
+      for (int i = 0, j = 0; i < a.length && j < b.length; ) {
+        int begin = Math.max(a[i], b[j]);
+        int end = Math.min(a[i + 1], b[j + 1]);
+        if (begin < end) {
+          runs[count++] = begin;
+          runs[count++] = end;
+        }
+        if (a[i + 1] == end) {
+          i += 2;
+        } else {
+          j += 2;
+        }
+      }
+      return Arrays.copyOf(runs, count);
     }
   }
 }

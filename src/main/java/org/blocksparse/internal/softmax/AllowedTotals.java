@@ -52,9 +52,12 @@ final class AllowedTotals {
       long[] found = new long[logProbabilities.length];
       int count = 0;
       for (int c = 0; c < found.length; c++) {
-        if (allowed.any(c) && allowed.all(c)) {
+        if (!allowed.any(c)) {
+          continue;
+        }
+        if (allowed.all(c)) {
           sum.add(logProbabilities[c]);
-        } else if (allowed.any(c)) {
+        } else {
           found[count++] = Candidates.encode(c, logProbabilities[c]);
         }
       }
@@ -74,13 +77,12 @@ final class AllowedTotals {
     }
 
     void add(int classNumber, float[] logProbabilities) {
-      allowed.forEachRun(
-          classNumber,
-          (begin, end) -> {
-            for (int slot = begin; slot < end; slot++) {
-              sum.add(logProbabilities[slot]);
-            }
-          });
+      int[] runs = allowed.runs(classNumber);
+      for (int i = 0; i < runs.length; i += 2) {
+        for (int slot = runs[i]; slot < runs[i + 1]; slot++) {
+          sum.add(logProbabilities[slot]);
+        }
+      }
     }
   }
 

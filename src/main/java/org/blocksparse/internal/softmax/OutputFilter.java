@@ -1,43 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
+import java.util.List;
 import org.blocksparse.internal.schedule.Bags;
 
 /**
  * Which outputs may be found, for each row of a batch. Checked by the facade.
  *
- * @param only whether the outputs that are listed are the only ones, or those that are left out
- * @param outputs the list for all rows, or null: each row has its own
- * @param rows a list for each row, or null
+ * @param parts what is allowed by all of them may be found
  * @param renormalized whether probabilities are divided by what the allowed outputs have together
  */
-public record OutputFilter(boolean only, int[] outputs, Bags rows, boolean renormalized) {
+public record OutputFilter(List<Part> parts, boolean renormalized) {
+  /**
+   * A list of outputs.
+   *
+   * @param only whether the outputs that are listed are the only ones, or those that are left out
+   * @param outputs the list for all rows, or null: each row has its own
+   * @param rows a list for each row, or null
+   */
+  public record Part(boolean only, SharedOutputs outputs, Bags rows) {
+    private boolean isEverything() {
+      return rows == null && outputs.size() == 0 && !only;
+    }
+
+    private OfRow in(ClassTable table) {
+      if (rows != null) {
+        return row -> AllowedSlots.of(table, only, SlotList.of(table, listOf(row)));
+      }
+      AllowedSlots ofAllRows = AllowedSlots.of(table, only, outputs.in(table));
+      return row -> ofAllRows;
+    }
+
+    private int[] listOf(int row) {
+      int begin = rows.offsets().getInt(row);
+      int[] list = new int[rows.offsets().getInt(row + 1L) - begin];
+      rows.indices().storage().getInts(rows.indices().begin() + begin, list, 0, list.length);
+      return list;
+    }
+  }
+
   /** What is allowed in a row. */
   interface OfRow {
     AllowedSlots of(int row);
+
+    /** What both allow. */
+    default OfRow and(OfRow other) {
+      return row -> of(row).and(other.of(row));
+    }
   }
 
   /** For each row what is allowed; what is the same for all rows is found once. */
   OfRow in(ClassTable table) {
-    if (rows != null) {
-      return row -> AllowedSlots.of(table, only, listOf(row));
+    OfRow some = null;
+    for (Part part : parts) {
+      if (!part.isEverything()) {
+        OfRow next = part.in(table);
+        some = some == null ? next : some.and(next);
+      }
     }
-    AllowedSlots ofAllRows =
-        outputs.length == 0 && !only
-            ? AllowedSlots.all(table)
-            : AllowedSlots.of(table, only, outputs);
-    return row -> ofAllRows;
+    AllowedSlots all = AllowedSlots.all(table);
+    return some == null ? row -> all : some;
   }
 
-  /** How many outputs are listed for all rows together. */
+  /** How many outputs are listed in rows of their own, all together. */
   long listed() {
-    return rows == null ? outputs.length : rows.entries();
-  }
-
-  private int[] listOf(int row) {
-    int begin = rows.offsets().getInt(row);
-    int[] list = new int[rows.offsets().getInt(row + 1L) - begin];
-    rows.indices().storage().getInts(rows.indices().begin() + begin, list, 0, list.length);
-    return list;
+    return parts.stream().filter(part -> part.rows != null).mapToLong(p -> p.rows.entries()).sum();
   }
 }

@@ -164,8 +164,10 @@ public final class Sampling {
     }
     double[] allowed = new double[size];
     Arrays.fill(allowed, Double.NEGATIVE_INFINITY);
-    slots.forEachRun(
-        classNumber, (begin, end) -> System.arraycopy(all, begin, allowed, begin, end - begin));
+    int[] runs = slots.runs(classNumber);
+    for (int i = 0; i < runs.length; i += 2) {
+      System.arraycopy(all, runs[i], allowed, runs[i], runs[i + 1] - runs[i]);
+    }
     return allowed;
   }
 
