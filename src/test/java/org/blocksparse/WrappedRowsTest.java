@@ -251,7 +251,7 @@ final class WrappedRowsTest {
   }
 
   static Stream<Arguments> steps() {
-    return KernelsUnderTest.all().stream()
+    return KernelsUnderTest.instructionSets().stream()
         .flatMap(
             kernels ->
                 Stream.of(Optimizer.sgd(1), Optimizer.adagrad(1), Optimizer.adam(1))

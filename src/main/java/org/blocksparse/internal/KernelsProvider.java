@@ -83,7 +83,8 @@ public final class KernelsProvider {
 
   /**
    * Every distinct kind of kernels that can run here, by name: the reference, the tiles of each
-   * instruction set, OpenBLAS, and the choice between the two.
+   * instruction set, OpenBLAS, and for each instruction set the choice between the two, unless it
+   * is always tiles.
    */
   public static Map<String, Kernels> available() {
     return available(true);
@@ -99,15 +100,18 @@ public final class KernelsProvider {
     if (!NativeLibrary.isLoaded()) {
       return available;
     }
-    for (int isa : NativeLibrary.supportedIsas().toArray()) {
+    int[] isas = NativeLibrary.supportedIsas().toArray();
+    for (int isa : isas) {
       available.put(NativeLibrary.isaName(isa), new NativeKernels(isa, Path.TILE));
     }
     if (withOpenBlas) {
-      int best = isa();
-      available.put("OpenBLAS", ready(new NativeKernels(best, Path.BLAS)));
-      available.put(
-          NativeLibrary.isaName(best) + " or OpenBLAS",
-          ready(new NativeKernels(best, Path.AUTO)));
+      available.put("OpenBLAS", ready(new NativeKernels(isa(), Path.BLAS)));
+      for (int isa : isas) {
+        Kernels choice = new NativeKernels(isa, Path.AUTO);
+        if (choice.mayUseBlas()) {
+          available.put(NativeLibrary.isaName(isa) + " or OpenBLAS", ready(choice));
+        }
+      }
     }
     return available;
   }
