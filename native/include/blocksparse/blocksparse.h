@@ -185,6 +185,13 @@ BLOCKSPARSE_API void blocksparse_unmap(void* memory);
 #define BLOCKSPARSE_SORTED_CHUNK_ROWS 512
 
 /*
+ * The columns of a product, and the rows of a block of outer products, may be asked for in bands.
+ * The narrowest that are worth it, and what others should be multiples of: no register tile of a
+ * whole row or block is cut in two then.
+ */
+#define BLOCKSPARSE_BAND 64
+
+/*
  * An OUTER SCHEDULE tells which blocks are written, and which outer products they are the sum of:
  *
  *   [0]  BLOCKSPARSE_OUTER_SCHEDULE
