@@ -50,16 +50,16 @@ public final class InputBias {
    * gradBias[k] = sum over b, i with inputIdx[b, i] = k, and over j, of  gate[b, i] * gradOut[b, j]
    * }</pre>
    */
-  public static FloatTensor gradient(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
-    return gradientOrNull(gradOut, requireNonNull(gate, "gate"), plan);
+  public static FloatTensor gradBias(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
+    return gradBiasOrNull(gradOut, requireNonNull(gate, "gate"), plan);
   }
 
   /** As above, without a gate. */
-  public static FloatTensor gradient(FloatTensor gradOut, BlockPlan plan) {
-    return gradientOrNull(gradOut, null, plan);
+  public static FloatTensor gradBias(FloatTensor gradOut, BlockPlan plan) {
+    return gradBiasOrNull(gradOut, null, plan);
   }
 
-  private static FloatTensor gradientOrNull(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
+  private static FloatTensor gradBiasOrNull(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
     requireNonNull(plan, "plan");
     long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     return FloatTensor.zeros(plan.iBlocks(), oSize)
@@ -70,13 +70,13 @@ public final class InputBias {
    * The gradient with respect to the bias, written to {@code gradBias}: to the rows whose blocks a
    * sample selects, whose content before does not matter; others are not touched.
    */
-  public static void gradient(
+  public static void gradBias(
       FloatTensor gradOut, FloatTensor gate, BlockPlan plan, FloatTensor gradBias) {
     add(gradOut, requireNonNull(gate, "gate"), plan, 1, false, "gradBias", gradBias);
   }
 
   /** As above, without a gate. */
-  public static void gradient(FloatTensor gradOut, BlockPlan plan, FloatTensor gradBias) {
+  public static void gradBias(FloatTensor gradOut, BlockPlan plan, FloatTensor gradBias) {
     add(gradOut, null, plan, 1, false, "gradBias", gradBias);
   }
 
@@ -87,13 +87,13 @@ public final class InputBias {
    *
    * @throws IllegalArgumentException also if alpha is not finite
    */
-  public static void addGradient(
+  public static void addGradBias(
       FloatTensor gradOut, FloatTensor gate, BlockPlan plan, float alpha, FloatTensor bias) {
     add(gradOut, requireNonNull(gate, "gate"), plan, alpha, true, "bias", bias);
   }
 
   /** As above, without a gate. */
-  public static void addGradient(
+  public static void addGradBias(
       FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor bias) {
     add(gradOut, null, plan, alpha, true, "bias", bias);
   }
@@ -125,7 +125,7 @@ public final class InputBias {
   }
 
   /** Sets the rows of {@code gradBias} whose blocks a sample selects to 0. */
-  public static void clearGradient(BlockPlan plan, FloatTensor gradBias) {
+  public static void clearGradBias(BlockPlan plan, FloatTensor gradBias) {
     requireNonNull(plan, "plan");
     Check.rank("gradBias", gradBias, BIAS, 2);
     Check.shape("gradBias", gradBias, BIAS, plan.iBlocks(), gradBias.shape().dim(1));

@@ -230,12 +230,12 @@ final class RaggedPlanTest {
         kept.put("addGradGate", gradGate.toArray());
         InputBias.gradGate(bias, gradOut, plan, gradGate);
         kept.put("gradGate", gradGate.toArray());
-        InputBias.addGradient(gradOut, gate, plan, 0.3f, bias);
-        kept.put("addGradient of the bias", bias.toArray());
-        InputBias.gradient(gradOut, gate, plan, bias);
+        InputBias.addGradBias(gradOut, gate, plan, 0.3f, bias);
+        kept.put("addGradBias", bias.toArray());
+        InputBias.gradBias(gradOut, gate, plan, bias);
         kept.put("gradient of the bias", bias.toArray());
-        InputBias.clearGradient(plan, bias);
-        kept.put("clearGradient", bias.toArray());
+        InputBias.clearGradBias(plan, bias);
+        kept.put("clearGradBias", bias.toArray());
         SparseBlockDot.gradW(h, gradOut, plan, W);
         kept.put("gradW", W.toArray());
         SparseBlockDot.clearGradW(plan, W);
@@ -328,10 +328,10 @@ final class RaggedPlanTest {
 
       Bounded gradBias = p.addGradInputBias(new float[biases.length], gates, 1);
       FloatTensor keptBias = memory.of("kept bias", biases, p.iBlocks(), p.oSize());
-      InputBias.gradient(gradOut, gate, plan, keptBias);
+      InputBias.gradBias(gradOut, gate, plan, keptBias);
       over(biases, gradBias, 1).assertExact("gradient of the bias", keptBias);
-      InputBias.clearGradient(plan, keptBias);
-      over(biases, gradBias, 0).assertExact("clearGradient", keptBias);
+      InputBias.clearGradBias(plan, keptBias);
+      over(biases, gradBias, 0).assertExact("clearGradBias", keptBias);
       FloatTensor keptW = memory.of("kept W", p.W(), p.shapeOfW());
       SparseBlockDot.gradW(h, gradOut, plan, keptW);
       over(p.W(), p.gradW(), 1).assertExact("gradW", keptW);

@@ -118,10 +118,10 @@ final class ZeroAlphaTest {
           FloatTensor gradGate = filled(3)) {
         gradOut.set(poison, 0, 4); // of the first sample
         IntPredicate touched = i -> i % O_SIZE == 4 && i / O_SIZE != 1;
-        InputBias.addGradient(gradOut, plan, 0, gradBias);
+        InputBias.addGradBias(gradOut, plan, 0, gradBias);
         assertNaN("gradBias", gradBias, touched);
         gradBias.fill(0.5f);
-        InputBias.addGradient(gradOut, gate, plan, 0, gradBias);
+        InputBias.addGradBias(gradOut, gate, plan, 0, gradBias);
         assertNaN("gated gradBias", gradBias, touched);
         InputBias.addGradGate(bias, gradOut, plan, 0, gradGate);
         assertNaN("gradGate", gradGate, i -> i < 2);

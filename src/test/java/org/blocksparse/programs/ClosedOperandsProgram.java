@@ -67,7 +67,7 @@ public final class ClosedOperandsProgram {
           "Filter.only(SparseRows)",
           "Filter.without(SparseRows)",
           "HierarchicalSoftmaxBuilder.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
-          "InputBias.clearGradient(BlockPlan, FloatTensor)",
+          "InputBias.clearGradBias(BlockPlan, FloatTensor)",
           "LabelTreeBuilder.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
           "Loss.withRowWeights(FloatTensor)",
           "Metrics.add(Ranking, IntTensor)",
