@@ -275,8 +275,8 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
 
 // The first block of chunk c, of which nothing has been checked yet but where its segments begin:
 // the chunk before ends there. No block if there is none. It is fetched though this call may end
-// before: who runs chunks one by one runs that one next. (Without elements w may be null, to which
-// no offset may be added.)
+// before: a caller that runs chunks one by one runs that one next. (Without elements w may be null,
+// to which no offset may be added.)
 block_view first_block(const gemm_call& call, int32_t c) {
   if (c >= call.plan.chunks || call.k == 0) {
     return {nullptr, 0, nullptr};

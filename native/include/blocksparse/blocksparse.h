@@ -457,8 +457,8 @@ typedef enum blocksparse_activation {
  *   a[r][q] = gate[r] * f(z[r][q])               gate[r] = 1 if gate is NULL; and if gated
  *   a[r][q] = gate[r] * f(z[r][q]) * z[r][n + q]
  *
- * The rows are those that chunks [begin, end) of a GEMM schedule write, for who has just computed
- * them; without a schedule, rows [begin, end).
+ * The rows are those that chunks [begin, end) of a GEMM schedule write, for a caller that has just
+ * computed them; without a schedule, rows [begin, end).
  *
  * activation    BLOCKSPARSE_*, as above
  * schedule      GEMM schedule of schedule_length int32, whose segments and pairs are not looked at;

@@ -420,7 +420,7 @@ final class HierarchicalSoftmaxContractTest {
     Rule ofBiases = rule.ofBiases();
     FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
     OptimizerOracle[] oracles = new OptimizerOracle[4];
-    // What is remembered is forgotten, so that the oracles may begin with nothing, too.
+    // State is given up, so that the oracles may begin with nothing, too.
     Optimizer other = rule.kind() == Kind.SGD ? Optimizer.adam(1e-4f) : Optimizer.sgd(1e-4f);
     layer.step(setup.x, setup.targets, loss, other, null);
     for (int step = 0; step < 3; step++) {
@@ -473,7 +473,7 @@ final class HierarchicalSoftmaxContractTest {
     return result;
   }
 
-  /** With another rule, all that was remembered is forgotten. */
+  /** A step by another rule begins with no state. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void changingTheRuleForgetsItsState(KernelsUnderTest kernels, Data data) {

@@ -260,7 +260,7 @@ final class WrappedRowsTest {
 
   /**
    * Words that are larger than all before, and have their last bits in common, so that their
-   * entries are one word's to who looks at no others.
+   * entries are one word's to code that looks at no others.
    */
   @ParameterizedTest
   @MethodSource("steps")
