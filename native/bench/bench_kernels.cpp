@@ -320,8 +320,9 @@ void check(int32_t status) {
 
 // Bands of columns (or of rows of a block) when chunks are few, as Java cuts them.
 int32_t band_width(int32_t size, int32_t chunks) {
-  const int32_t bands = std::max(1, std::min((32 + chunks - 1) / chunks, size / 64));
-  return std::min(size, ((size + bands - 1) / bands + 63) / 64 * 64);
+  const int32_t bands = std::max(1, std::min((32 + chunks - 1) / chunks, size / BLOCKSPARSE_BAND));
+  const int32_t width = (size + bands - 1) / bands;
+  return std::min(size, (width - 1) / BLOCKSPARSE_BAND * BLOCKSPARSE_BAND + BLOCKSPARSE_BAND);
 }
 
 // run(chunk_begin, chunk_end, band_begin, band_end, scratch)

@@ -9,7 +9,7 @@
 
 namespace blocksparse {
 
-// Held around a call of OpenBLAS, and nothing else: who holds one waits for nobody.
+// Held around a call of OpenBLAS, and nothing else: a thread that holds one waits for none.
 class blas_permit {
  public:
   blas_permit();  // waits for a free one, in turns with whoever else wants to run

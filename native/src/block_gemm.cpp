@@ -106,15 +106,15 @@ constexpr int32_t kQueuedPairs = 128;
 
 // Elements of a block up to which products with few rows are made pair by pair. Those of a
 // transposed block are dot products: tiles of several rows share what they read.
-constexpr int64_t kSmallBlock = 4096;
-constexpr int64_t kSmallTransposedBlock = 1024;
+constexpr int64_t kPairedBlock = 4096;
+constexpr int64_t kPairedTransposedBlock = 1024;
 
 // Columns of a register tile that is as wide as a small block.
 constexpr int32_t kWideTile = 64;
 
 // Twice the rows of a block, in the mean of a chunk, that are few. Wide tiles gain from a second
-// row unless the block is very small.
-constexpr int64_t kVerySmallBlock = 1024;
+// row if the block has more elements than this.
+constexpr int64_t kTwoRowsBlock = 1024;
 constexpr int64_t kTwiceFewRows = 6;
 constexpr int64_t kTwiceFewRowsForWideTiles = 3;
 
@@ -275,8 +275,8 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
 
 // The first block of chunk c, of which nothing has been checked yet but where its segments begin:
 // the chunk before ends there. No block if there is none. It is fetched though this call may end
-// before: who runs chunks one by one runs that one next. (Without elements w may be null, to which
-// no offset may be added.)
+// before: a caller that runs chunks one by one runs that one next. (Without elements w may be null,
+// to which no offset may be added.)
 block_view first_block(const gemm_call& call, int32_t c) {
   if (c >= call.plan.chunks || call.k == 0) {
     return {nullptr, 0, nullptr};
@@ -325,13 +325,12 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
     return status;
   }
 
-  const int64_t most = call.w_transposed ? kSmallTransposedBlock : kSmallBlock;
+  const int64_t most = call.w_transposed ? kPairedTransposedBlock : kPairedBlock;
   const int64_t elements = int64_t{call.k} * n;
   const bool small = call.k > 0 && elements <= most;
-  const int64_t twice_few_rows =
-      call.kernels->tile_columns >= kWideTile && elements > kVerySmallBlock
-          ? kTwiceFewRowsForWideTiles
-          : kTwiceFewRows;
+  const int64_t twice_few_rows = call.kernels->tile_columns >= kWideTile && elements > kTwoRowsBlock
+                                     ? kTwiceFewRowsForWideTiles
+                                     : kTwiceFewRows;
   pair_queue queue(call);
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     const gemm_chunk chunk = call.plan.chunk(i);

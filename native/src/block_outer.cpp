@@ -113,15 +113,15 @@ void run_on_tiles(const outer_part& p, const kernel_table& kernels) {
 // Elements of a block up to which a few pairs are taken all at once, down the rows of a tile's
 // columns. Narrow tiles write less than a cache line of each, which costs more in memory than in
 // the caches.
-constexpr int64_t kSmallBlock = 4096;
-constexpr int64_t kVerySmallBlock = 1024;
+constexpr int64_t kFewPairsBlock = 4096;
+constexpr int64_t kFewPairsNarrowBlock = 1024;
 
 bool has_few_pairs(const outer_part& p) {
-  return p.x_rows.count <= kFewPairs && int64_t{p.m} * p.n <= kSmallBlock;
+  return p.x_rows.count <= kFewPairs && int64_t{p.m} * p.n <= kFewPairsBlock;
 }
 
 bool takes_all_at_once(const outer_part& p, const kernel_table& kernels) {
-  return has_few_pairs(p) && (int64_t{p.m} * p.n <= kVerySmallBlock ||
+  return has_few_pairs(p) && (int64_t{p.m} * p.n <= kFewPairsNarrowBlock ||
                               kernels.tile_columns >= kLineFloats || !p.beyond_caches);
 }
 

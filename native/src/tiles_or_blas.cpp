@@ -20,8 +20,8 @@ constexpr int32_t kManyPairs = 32;
 
 // OpenBLAS has kernels of its own for small products on AVX-512. Our tiles are as fast or faster
 // while there are few outer products to a block, and in the smallest blocks.
-constexpr int32_t kSmallSide = 128;
-constexpr int64_t kSmallBlock = int64_t{kSmallSide} * kSmallSide;
+constexpr int32_t kMiddleSide = 128;
+constexpr int64_t kMiddleBlock = int64_t{kMiddleSide} * kMiddleSide;
 constexpr int32_t kSmallestSide = 32;
 constexpr int64_t kSmallestBlock = int64_t{kSmallestSide} * kSmallestSide;
 constexpr int32_t kSomePairs = 16;
@@ -34,11 +34,11 @@ constexpr int32_t kManyRows = 64;
 bool auto_goes_to_blas(int32_t isa, operation what, int32_t rows, int64_t block) {
   switch (isa) {
     case BLOCKSPARSE_PORTABLE:
-      return block >= kSmallBlock && rows >= (what == operation::outer ? kSomePairs : kManyRows);
+      return block >= kMiddleBlock && rows >= (what == operation::outer ? kSomePairs : kManyRows);
     case BLOCKSPARSE_AVX2:
       return what == operation::outer && block >= kLargeBlock && rows >= kManyPairs;
     case BLOCKSPARSE_AVX512:
-      return what == operation::outer && kSmallestBlock <= block && block <= kSmallBlock &&
+      return what == operation::outer && kSmallestBlock <= block && block <= kMiddleBlock &&
              rows >= kSomePairs;
     default:
       return false;
@@ -63,7 +63,7 @@ const char* auto_words(int32_t isa) {
       static const words text = say(
           "OpenBLAS for gradients of W with %d rows or more of a block of %d x %d or more, other "
           "products with %d rows or more of one, register tiles for the rest",
-          kSomePairs, kSmallSide, kSmallSide, kManyRows);
+          kSomePairs, kMiddleSide, kMiddleSide, kManyRows);
       return text.data();
     }
     case BLOCKSPARSE_AVX2: {
@@ -77,7 +77,7 @@ const char* auto_words(int32_t isa) {
       static const words text =
           say("OpenBLAS for gradients of W with %d rows or more of a block of %d x %d to %d x %d, "
               "register tiles for the rest",
-              kSomePairs, kSmallestSide, kSmallestSide, kSmallSide, kSmallSide);
+              kSomePairs, kSmallestSide, kSmallestSide, kMiddleSide, kMiddleSide);
       return text.data();
     }
     default:
@@ -115,7 +115,7 @@ int32_t blocksparse_may_use_blas(int32_t isa, int32_t path) {
   using namespace blocksparse;
   for (const operation what : {operation::forward, operation::transposed, operation::outer}) {
     // Of blocks of these sizes, one goes there if any does.
-    for (const int32_t size : {kSmallSide, INT32_MAX}) {
+    for (const int32_t size : {kMiddleSide, INT32_MAX}) {
       if (may_go_to_blas(path, isa, what, size, size)) {
         return 1;
       }

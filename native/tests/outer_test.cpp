@@ -192,8 +192,8 @@ void check_alpha_zero(int32_t isa, int32_t path, int32_t m, int32_t n, int32_t p
     for (int32_t i = 0; i < m; ++i) {
       for (int32_t j = 0; j < n; ++j) {
         const float v = o.at(i, j);
-        const bool spoilt = i == 1 || j == n - 5;
-        CHECK(spoilt ? std::isnan(v) : v == (accumulate == 1 ? 5.0f : 0.0f));
+        const bool poisoned = i == 1 || j == n - 5;
+        CHECK(poisoned ? std::isnan(v) : v == (accumulate == 1 ? 5.0f : 0.0f));
       }
     }
   }

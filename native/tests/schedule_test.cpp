@@ -7,7 +7,7 @@ namespace {
 
 using namespace testing;
 
-// A valid call of block_gemm of which single arguments are spoilt.
+// A valid call of block_gemm of which single arguments are invalid.
 struct gemm_call {
   int32_t isa = BLOCKSPARSE_PORTABLE, path = BLOCKSPARSE_PATH_BLAS;  // which needs scratch
   std::vector<int32_t> schedule = gemm_schedule(
@@ -39,11 +39,11 @@ struct gemm_call {
   bool untouched() const { return c == std::vector<float>(16, 9.0f); }
 };
 
-template <typename Spoil>
-void refuse(blocksparse_status expected, const char* what, const Spoil& spoil) {
+template <typename Invalidate>
+void refuse(blocksparse_status expected, const char* what, const Invalidate& invalidate) {
   context() = what;
   gemm_call call;
-  spoil(call);
+  invalidate(call);
   CHECK_STATUS(expected, call.run());
   CHECK(call.untouched());
 }
@@ -118,7 +118,7 @@ void check_gemm() {
         context() = "boundaries " + std::to_string(start) + " + " + std::to_string(i);
         gemm_call call;
         call.schedule[start + i] = value;
-        // What comes before the spoilt chunk is right and may be run; no memory is lost (ASan).
+        // What comes before the invalid chunk is right and may be run; no memory is lost (ASan).
         CHECK_STATUS(BLOCKSPARSE_BAD_SCHEDULE, call.run());
       }
     }
@@ -158,13 +158,13 @@ void check_fetched_ahead() {
   CHECK(good[1] == chunks && good[segment_start + chunks] == good[2]);
   for (const int32_t isa : instruction_sets()) {
     for (const int32_t value : {1000, INT32_MAX}) {  // of which the first is sure to hit the wall
-      for (std::size_t spoilt = 1; spoilt < chunks; ++spoilt) {
+      for (std::size_t changed = 1; changed < chunks; ++changed) {
         walled<int32_t> schedule(good.size(), 0);
         std::copy(good.begin(), good.end(), schedule.data());
-        schedule.data()[segment_start + spoilt] = value;
+        schedule.data()[segment_start + changed] = value;
         for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
           context() = std::string("fetched ahead, isa ") + blocksparse_isa_name(isa) + ", chunk " +
-                      std::to_string(chunk) + ", boundary " + std::to_string(spoilt);
+                      std::to_string(chunk) + ", boundary " + std::to_string(changed);
           gemm_call call;
           // Of small blocks nothing is fetched by chunks.
           constexpr int32_t n = 400;
@@ -184,7 +184,7 @@ void check_fetched_ahead() {
           call.schedule_length = length(good);
           call.chunk_begin = static_cast<int32_t>(chunk);
           call.chunk_end = call.chunk_begin + 1;
-          const bool of_this = spoilt == chunk || spoilt == chunk + 1;
+          const bool of_this = changed == chunk || changed == chunk + 1;
           CHECK_STATUS(of_this ? BLOCKSPARSE_BAD_SCHEDULE : BLOCKSPARSE_OK, call.run());
         }
       }
@@ -229,17 +229,17 @@ void check_outer() {
       {10, 2, BLOCKSPARSE_BAD_INDEX},
       {13, -1, BLOCKSPARSE_BAD_INDEX},
   };
-  for (const change& spoilt : changes) {
-    context() = "outer schedule, place " + std::to_string(spoilt.place);
+  for (const change& changed : changes) {
+    context() = "outer schedule, place " + std::to_string(changed.place);
     std::vector<int32_t> schedule = good;
-    schedule[spoilt.place] = spoilt.value;
+    schedule[changed.place] = changed.value;
     std::vector<float> x(6, 1.0f), y(8, 1.0f), o(48, 9.0f), scratch(7);
-    CHECK_STATUS(spoilt.expected,
+    CHECK_STATUS(changed.expected,
                  blocksparse_block_outer_f32(BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS,
                                              schedule.data(), length(schedule), 0, 2, 0, 3, 3, 4,
                                              1.0f, x.data(), 2, 3, y.data(), 2, 4, 0, o.data(), 2,
                                              2, 24, 12, 4, 0, scratch.data(), 7));
-    CHECK((o == std::vector<float>(48, 9.0f)) == (spoilt.expected != BLOCKSPARSE_OK));
+    CHECK((o == std::vector<float>(48, 9.0f)) == (changed.expected != BLOCKSPARSE_OK));
   }
   context() = "outer arguments";
   std::vector<float> x(6, 1.0f), y(8, 1.0f), o(48, 9.0f), scratch(7);

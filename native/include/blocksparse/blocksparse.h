@@ -185,6 +185,13 @@ BLOCKSPARSE_API void blocksparse_unmap(void* memory);
 #define BLOCKSPARSE_SORTED_CHUNK_ROWS 512
 
 /*
+ * The columns of a product, and the rows of a block of outer products, may be asked for in bands.
+ * The narrowest that are worth it, and what others should be multiples of: no register tile of a
+ * whole row or block is cut in two then.
+ */
+#define BLOCKSPARSE_BAND 64
+
+/*
  * An OUTER SCHEDULE tells which blocks are written, and which outer products they are the sum of:
  *
  *   [0]  BLOCKSPARSE_OUTER_SCHEDULE
@@ -450,8 +457,8 @@ typedef enum blocksparse_activation {
  *   a[r][q] = gate[r] * f(z[r][q])               gate[r] = 1 if gate is NULL; and if gated
  *   a[r][q] = gate[r] * f(z[r][q]) * z[r][n + q]
  *
- * The rows are those that chunks [begin, end) of a GEMM schedule write, for who has just computed
- * them; without a schedule, rows [begin, end).
+ * The rows are those that chunks [begin, end) of a GEMM schedule write, for a caller that has just
+ * computed them; without a schedule, rows [begin, end).
  *
  * activation    BLOCKSPARSE_*, as above
  * schedule      GEMM schedule of schedule_length int32, whose segments and pairs are not looked at;

@@ -43,7 +43,7 @@ int32_t detect_best_isa() {
 }
 
 // Products of bfloat16 by AMX, and AVX512-BF16 to make such numbers of floats. A process has to ask
-// for AMX, which is done later, by who uses it, and known of Linux alone.
+// for AMX, which is done later, where it is used, and known of Linux alone.
 #if defined(__linux__)
 constexpr bool kMayAskForAmx = true;
 #else

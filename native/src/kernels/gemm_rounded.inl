@@ -5,7 +5,7 @@
 
 namespace {
 
-// Tiles that are multiplied at once: so many that elements of W are widened once for all of them.
+// Tiles that are multiplied at once: elements of W are widened once for all of them.
 constexpr int32_t kRoundedTiles = kManyTiles;
 constexpr int32_t kRoundedFloats = 3072;
 

@@ -222,7 +222,7 @@ void prefetch_rows(const float* const* rows, int32_t pairs, int32_t size) {
 }
 
 // Elements of a block that is a few tiles: what walks through them then takes longer than they do.
-constexpr int64_t kSmallBlock = 1024;
+constexpr int64_t kMostWithoutCursors = 1024;
 
 // The tiles of a small block as it lies. With each, the memory of the same tile of the next block
 // is fetched.
@@ -260,7 +260,7 @@ void outer(const outer_work& work) {
   task.pairs = work.pairs;
   task.alpha = work.alpha;
   task.ldo = work.ldo;
-  if (int64_t{work.m} * work.n <= kSmallBlock) {
+  if (int64_t{work.m} * work.n <= kMostWithoutCursors) {
     return outer_of_small_block(work, columns, task);
   }
   outer_cursor ahead(work, columns);

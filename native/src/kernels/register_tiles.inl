@@ -6,6 +6,7 @@
 namespace {
 
 constexpr int32_t kTileColumns = kTileVectors * kWidth;
+static_assert(BLOCKSPARSE_BAND % kTileColumns == 0, "bands are whole tiles");
 constexpr int32_t kLineFloats = 16;  // of a cache line
 constexpr int32_t kLineBytes = 64;
 

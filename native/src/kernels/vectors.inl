@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "blocksparse/blocksparse.h"
 #include "kernels/compiler_hints.h"
 #include "kernels/kernel_table.h"
 

@@ -58,7 +58,8 @@ public final class Backend {
 
   /**
    * Runs a few exact products through every kind of kernels that this machine can execute, in about
-   * a second.
+   * a second; through OpenBLAS, whose number of threads is set for the whole process, only where
+   * products may run on it anyway.
    *
    * @return what was wrong, naming the kernels; empty if all is well
    * @throws UnsatisfiedLinkError if native kernels should run but cannot

@@ -3,15 +3,8 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
-import java.util.function.Consumer;
-import org.blocksparse.internal.Engine;
-import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.Rows;
-import org.blocksparse.internal.bag.BagTable;
-import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.bag.InputBiasTable;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.schedule.Bags;
-import org.blocksparse.internal.schedule.SampleBags;
 
 /**
  * Gradients and steps of a bias that belongs to <i>input</i> blocks: where the experts of a mixture
@@ -50,16 +43,16 @@ public final class InputBias {
    * gradBias[k] = sum over b, i with inputIdx[b, i] = k, and over j, of  gate[b, i] * gradOut[b, j]
    * }</pre>
    */
-  public static FloatTensor gradient(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
-    return gradientOrNull(gradOut, requireNonNull(gate, "gate"), plan);
+  public static FloatTensor gradBias(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
+    return gradBiasOrNull(gradOut, requireNonNull(gate, "gate"), plan);
   }
 
   /** As above, without a gate. */
-  public static FloatTensor gradient(FloatTensor gradOut, BlockPlan plan) {
-    return gradientOrNull(gradOut, null, plan);
+  public static FloatTensor gradBias(FloatTensor gradOut, BlockPlan plan) {
+    return gradBiasOrNull(gradOut, null, plan);
   }
 
-  private static FloatTensor gradientOrNull(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
+  private static FloatTensor gradBiasOrNull(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
     requireNonNull(plan, "plan");
     long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     return FloatTensor.zeros(plan.iBlocks(), oSize)
@@ -70,13 +63,13 @@ public final class InputBias {
    * The gradient with respect to the bias, written to {@code gradBias}: to the rows whose blocks a
    * sample selects, whose content before does not matter; others are not touched.
    */
-  public static void gradient(
+  public static void gradBias(
       FloatTensor gradOut, FloatTensor gate, BlockPlan plan, FloatTensor gradBias) {
     add(gradOut, requireNonNull(gate, "gate"), plan, 1, false, "gradBias", gradBias);
   }
 
   /** As above, without a gate. */
-  public static void gradient(FloatTensor gradOut, BlockPlan plan, FloatTensor gradBias) {
+  public static void gradBias(FloatTensor gradOut, BlockPlan plan, FloatTensor gradBias) {
     add(gradOut, null, plan, 1, false, "gradBias", gradBias);
   }
 
@@ -87,13 +80,13 @@ public final class InputBias {
    *
    * @throws IllegalArgumentException also if alpha is not finite
    */
-  public static void addGradient(
+  public static void addGradBias(
       FloatTensor gradOut, FloatTensor gate, BlockPlan plan, float alpha, FloatTensor bias) {
     add(gradOut, requireNonNull(gate, "gate"), plan, alpha, true, "bias", bias);
   }
 
   /** As above, without a gate. */
-  public static void addGradient(
+  public static void addGradBias(
       FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor bias) {
     add(gradOut, null, plan, alpha, true, "bias", bias);
   }
@@ -110,27 +103,20 @@ public final class InputBias {
     Check.finite("alpha", alpha);
     noOverlap(name, into, gradOut, gate);
     try (Lease lease = lease(gradOut, gate).writing(name, into)) {
-      SampleBags samples = plan.samples(lease);
-      if (oSize == 0) {
-        return;
+      InputBiasTable table = table(plan, lease, into);
+      if (oSize > 0) {
+        table.gradient(storage(gate), KernelOperands.rows(gradOut), alpha, accumulate);
       }
-      withSums(
-          plan,
-          samples,
-          gradOut,
-          sums ->
-              table(plan, into)
-                  .gradient(inputs(samples, gate), plan.iBlocks(), sums, alpha, accumulate));
     }
   }
 
   /** Sets the rows of {@code gradBias} whose blocks a sample selects to 0. */
-  public static void clearGradient(BlockPlan plan, FloatTensor gradBias) {
+  public static void clearGradBias(BlockPlan plan, FloatTensor gradBias) {
     requireNonNull(plan, "plan");
     Check.rank("gradBias", gradBias, BIAS, 2);
     Check.shape("gradBias", gradBias, BIAS, plan.iBlocks(), gradBias.shape().dim(1));
     try (Lease lease = new Lease().writing("gradBias", gradBias)) {
-      table(plan, gradBias).clear(plan.samples(lease).inputs(null), plan.iBlocks());
+      table(plan, lease, gradBias).clear();
     }
   }
 
@@ -153,12 +139,9 @@ public final class InputBias {
   /** As above, written to {@code gradGate}, whose content before does not matter. */
   public static void gradGate(
       FloatTensor bias, FloatTensor gradOut, BlockPlan plan, FloatTensor gradGate) {
-    gradGate(
-        bias,
-        gradOut,
-        plan,
-        gradGate,
-        (table, inputs, sums, elements) -> table.dot(inputs, sums, gradGate.storage()));
+    try (Lease lease = gradGateLease(bias, gradOut, plan, gradGate)) {
+      table(plan, lease, bias).gradGate(KernelOperands.rows(gradOut), gradGate.storage());
+    }
   }
 
   /**
@@ -170,43 +153,19 @@ public final class InputBias {
   public static void addGradGate(
       FloatTensor bias, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradGate) {
     Check.finite("alpha", alpha);
-    gradGate(
-        bias,
-        gradOut,
-        plan,
-        gradGate,
-        (table, inputs, sums, elements) -> {
-          try (Scratch scratch = Scratch.borrow(elements)) {
-            table.dot(inputs, sums, scratch.storage());
-            // A step of descent by -alpha.
-            table
-                .engine()
-                .kernels()
-                .sgd(elements, -alpha, 1, 0, scratch.storage(), gradGate.storage(), 0);
-          }
-        });
+    try (Lease lease = gradGateLease(bias, gradOut, plan, gradGate)) {
+      table(plan, lease, bias).addGradGate(KernelOperands.rows(gradOut), alpha, gradGate.storage());
+    }
   }
 
-  /** What becomes of the products of rows of the bias with sums of rows of gradOut. */
-  private interface Dots {
-    void take(BagTable table, Bags inputs, Rows sums, long elements);
-  }
-
-  private static void gradGate(
-      FloatTensor bias, FloatTensor gradOut, BlockPlan plan, FloatTensor gradGate, Dots dots) {
+  /** Checks what both take. */
+  private static Lease gradGateLease(
+      FloatTensor bias, FloatTensor gradOut, BlockPlan plan, FloatTensor gradGate) {
     check(gradOut, null, plan, "bias", bias);
     plan.inputs().requireElements("gradGate", gradGate, GATE);
     Check.noOverlap("gradGate", gradGate, "bias", bias);
     Check.noOverlap("gradGate", gradGate, "gradOut", gradOut);
-    try (Lease lease = lease(gradOut, null).of("bias", bias).writing("gradGate", gradGate)) {
-      SampleBags samples = plan.samples(lease);
-      withSums(
-          plan,
-          samples,
-          gradOut,
-          sums ->
-              dots.take(table(plan, bias), samples.inputs(null), sums, gradGate.shape().size()));
-    }
+    return lease(gradOut, null).of("bias", bias).writing("gradGate", gradGate);
   }
 
   /**
@@ -252,21 +211,15 @@ public final class InputBias {
     requireNonNull(state, "state");
     noOverlap("bias", bias, gradOut, gate);
     try (Lease lease = lease(gradOut, gate).writing("bias", bias)) {
-      SampleBags samples = plan.samples(lease);
-      Bags inputs = inputs(samples, gate);
-      Kernels kernels = plan.workers().engine().kernels();
+      InputBiasTable table = table(plan, lease, bias);
       state.step(
           "bias",
           bias,
           optimizer,
-          kernels,
+          table.engine().kernels(),
           (step, tensor) -> {
             if (oSize > 0) {
-              withSums(
-                  plan,
-                  samples,
-                  gradOut,
-                  sums -> table(plan, bias).step(inputs, plan.iBlocks(), sums, step, tensor));
+              table.step(storage(gate), KernelOperands.rows(gradOut), step, tensor);
             }
           });
     }
@@ -296,32 +249,12 @@ public final class InputBias {
     return new Lease().of("gradOut", gradOut).of("gate", gate);
   }
 
-  private static Bags inputs(SampleBags samples, FloatTensor gate) {
-    Storage factors = gate == null ? null : gate.storage();
-    return samples.inputs(factors);
+  private static Storage storage(FloatTensor gate) {
+    return gate == null ? null : gate.storage();
   }
 
-  private static BagTable table(BlockPlan plan, FloatTensor bias) {
-    int oSize = (int) bias.shape().dim(1);
-    return new BagTable(
-        plan.workers().engine(), KernelOperands.table(bias), oSize, Bags.Reduction.SUM);
-  }
-
-  /** For each sample the sum of its rows of gradOut, which all got the same of the bias. */
-  private static void withSums(
-      BlockPlan plan, SampleBags samples, FloatTensor gradOut, Consumer<Rows> computation) {
-    Rows rows = KernelOperands.rows(gradOut);
-    if (samples.oneOutputEach()) {
-      computation.accept(rows);
-      return;
-    }
-    int oSize = (int) rows.stride();
-    Engine engine = plan.workers().engine();
-    try (Scratch scratch = Scratch.borrow((long) plan.batch() * oSize)) {
-      Rows sums = new Rows(scratch.storage(), plan.batch(), oSize);
-      new BagTable(engine, KernelOperands.table(gradOut), oSize, Bags.Reduction.SUM)
-          .sum(samples.outputs(), sums);
-      computation.accept(sums);
-    }
+  private static InputBiasTable table(BlockPlan plan, Lease lease, FloatTensor bias) {
+    return new InputBiasTable(
+        plan.workers().engine(), plan.samples(lease), KernelOperands.rows(bias));
   }
 }

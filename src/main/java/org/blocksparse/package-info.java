@@ -52,8 +52,8 @@
  *   <tr><td>class</td><td>a group of outputs that share a block of W2</td></tr>
  *   <tr><td>retired</td><td>of an output: it has no class any more, and no probability</td></tr>
  *   <tr><td>slot</td><td>the place of an output in its class</td></tr>
- *   <tr><td>class level, or level one</td><td>what decides between classes: W1 and b1</td></tr>
- *   <tr><td>part</td><td>what can be trained alone: level one, or one class</td></tr>
+ *   <tr><td>class level</td><td>what decides between classes: W1 and b1</td></tr>
+ *   <tr><td>part</td><td>what can be trained alone: the class level, or one class</td></tr>
  *   <tr><td>to open a class</td><td>to compute the probabilities of its outputs</td></tr>
  *   <tr><td>target</td><td>an output whose probability is asked for, or a right one</td></tr>
  *   <tr><td>ranking</td><td>for each row, outputs from the likeliest down</td></tr>

@@ -6,6 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.KernelsProvider;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -21,8 +24,14 @@ final class BackendTest {
   @Test
   void describe_namesEveryKernelAndWhatIsInUse() {
     String text = Backend.describe();
-    for (String kernels : KernelsProvider.available().keySet()) {
-      assertTrue(text.contains(kernels), kernels + " in:\n" + text);
+    List<String> selfTest =
+        text.lines()
+            .filter(line -> line.startsWith("self-test "))
+            .flatMap(line -> Stream.of(line.replaceAll("^self-test +|: exact$", "").split(", ")))
+            .toList();
+    for (Map.Entry<String, Kernels> kernels : KernelsProvider.available().entrySet()) {
+      boolean inUse = KernelsProvider.kernels().mayUseBlas() || !kernels.getValue().mayUseBlas();
+      assertEquals(inUse, selfTest.contains(kernels.getKey()), kernels.getKey() + " in:\n" + text);
     }
     assertTrue(text.contains(Backend.reason()), text);
     assertTrue(text.contains(Backend.instructionSet()), text);

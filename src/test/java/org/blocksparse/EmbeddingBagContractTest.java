@@ -60,12 +60,12 @@ final class EmbeddingBagContractTest {
           new Case(2, 300, IntStream.generate(() -> 30).limit(75).toArray()));
 
   static Stream<Arguments> cases() {
-    return KernelsUnderTest.all().stream()
+    return KernelsUnderTest.instructionSets().stream()
         .flatMap(kernels -> CASES.stream().map(sizes -> Arguments.of(kernels, sizes)));
   }
 
   static Stream<KernelsUnderTest> kernels() {
-    return KernelsUnderTest.all().stream();
+    return KernelsUnderTest.instructionSets().stream();
   }
 
   private static EmbeddingBag layer(

@@ -123,7 +123,7 @@ final class GrowingLayer {
     return Arrays.stream(outputs).mapToObj(o -> column(layer, o)).toArray(float[][]::new);
   }
 
-  /** There is nothing yet that an optimizer remembers of an output. */
+  /** An output has no optimizer state yet. */
   static void assertHasNoState(TwoLevelLayer layer, int output) {
     float[] column = column(layer, output);
     for (int i = FEATURES + 1; i < column.length; i++) {

@@ -73,9 +73,9 @@ final class InputBiasTest {
         FloatTensor gate = memory.of("gate", values, sizes.inputIdx());
         FloatTensor bias = memory.of("bias", start, shape);
         Bounded gated = Oracle.addGradInputBias(p, values, new float[start.length], 1);
-        checkNew("gated", gated, InputBias.gradient(gradOut, gate, plan), numbers);
+        checkNew("gated", gated, InputBias.gradBias(gradOut, gate, plan), numbers);
         Bounded plain = Oracle.addGradInputBias(p, ones, new float[start.length], 1);
-        checkNew("plain", plain, InputBias.gradient(gradOut, plan), numbers);
+        checkNew("plain", plain, InputBias.gradBias(gradOut, plan), numbers);
 
         float[] poisoned = start.clone();
         for (int i = 0; i < poisoned.length; i++) {
@@ -87,19 +87,19 @@ final class InputBiasTest {
           }
         }
         FloatTensor kept = memory.of("kept", poisoned, shape);
-        InputBias.gradient(gradOut, gate, plan, kept);
+        InputBias.gradBias(gradOut, gate, plan, kept);
         check("gated, kept", gated, kept, numbers);
-        InputBias.gradient(gradOut, plan, kept);
+        InputBias.gradBias(gradOut, plan, kept);
         check("plain, kept", plain, kept, numbers);
         for (float alpha : new float[] {1, -2, 0, 0.5f}) {
           FloatTensor sum = memory.of("sum", start, shape);
-          InputBias.addGradient(gradOut, gate, plan, alpha, sum);
+          InputBias.addGradBias(gradOut, gate, plan, alpha, sum);
           check("+ " + alpha, Oracle.addGradInputBias(p, values, start, alpha), sum, numbers);
           sum.copyFrom(start);
-          InputBias.addGradient(gradOut, plan, alpha, sum);
+          InputBias.addGradBias(gradOut, plan, alpha, sum);
           check("+ " + alpha, Oracle.addGradInputBias(p, ones, start, alpha), sum, numbers);
         }
-        InputBias.clearGradient(plan, kept);
+        InputBias.clearGradBias(plan, kept);
         float[] cleared = kept.toArray();
         for (int i = 0; i < cleared.length; i++) {
           assertEquals(named[i / sizes.oSize()] ? 0 : start[i], cleared[i], "cleared " + i);
@@ -149,7 +149,7 @@ final class InputBiasTest {
         FloatTensor gate = FloatTensor.of(new float[] {1, 2, 3}, 3);
         FloatTensor gradOut = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8}, 4, 2);
         FloatTensor bias = FloatTensor.of(new float[] {1, -1, 2, -2, 3, 5}, 3, 2);
-        FloatTensor gradient = InputBias.gradient(gradOut, gate, plan);
+        FloatTensor gradient = InputBias.gradBias(gradOut, gate, plan);
         FloatTensor gradGate = InputBias.gradGate(bias, gradOut, plan);
         FloatTensor gradW = SparseBlockDot.gradW(gate.reshape(3, 1), gradOut, dense);
         FloatTensor gradH = SparseBlockDot.gradH(bias.reshape(3, 1, 1, 2), gradOut, dense)) {

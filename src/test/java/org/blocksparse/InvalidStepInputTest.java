@@ -67,25 +67,25 @@ final class InvalidStepInputTest extends InvalidOperationInput {
               List.of(ranked(GRAD_OUT), out(B)),
               w -> SparseBlockDot.stepB(w.f("gradOut"), w.plan(), ADAM, w.f("b"), state(w.f("b")))),
           new Operation(
-              "InputBias.gradient(gate)",
+              "InputBias.gradBias(gate)",
               PLAN,
               List.of(ranked(GRAD_OUT), GATE, out(named("gradBias", BIAS))),
-              w -> InputBias.gradient(w.f("gradOut"), w.f("gate"), w.plan(), w.f("gradBias"))),
+              w -> InputBias.gradBias(w.f("gradOut"), w.f("gate"), w.plan(), w.f("gradBias"))),
           new Operation(
-              "InputBias.gradient",
+              "InputBias.gradBias",
               PLAN,
               List.of(ranked(GRAD_OUT)),
-              w -> InputBias.gradient(w.f("gradOut"), w.plan())),
+              w -> InputBias.gradBias(w.f("gradOut"), w.plan())),
           new Operation(
-              "InputBias.addGradient",
+              "InputBias.addGradBias",
               PLAN,
               List.of(ranked(GRAD_OUT), out(BIAS)),
-              w -> InputBias.addGradient(w.f("gradOut"), w.plan(), 2, w.f("bias"))),
+              w -> InputBias.addGradBias(w.f("gradOut"), w.plan(), 2, w.f("bias"))),
           new Operation(
-              "InputBias.clearGradient",
+              "InputBias.clearGradBias",
               PLAN,
               List.of(ranked(out(named("gradBias", BIAS)))),
-              w -> InputBias.clearGradient(w.plan(), w.f("gradBias"))),
+              w -> InputBias.clearGradBias(w.plan(), w.f("gradBias"))),
           new Operation(
               "InputBias.gradGate",
               PLAN,
@@ -196,11 +196,11 @@ final class InvalidStepInputTest extends InvalidOperationInput {
           w -> SparseBlockDot.addGradH(w.f("W"), w.f("gradOut"), w.plan(), alpha, w.f("h")));
       add(
           cases,
-          "InputBias.addGradient " + alpha,
+          "InputBias.addGradBias " + alpha,
           ARGUMENT,
           message,
-          prepared(withPlan("InputBias.addGradient"), true),
-          w -> InputBias.addGradient(w.f("gradOut"), w.plan(), alpha, w.f("bias")));
+          prepared(withPlan("InputBias.addGradBias"), true),
+          w -> InputBias.addGradBias(w.f("gradOut"), w.plan(), alpha, w.f("bias")));
     }
     add(
         cases,

@@ -4,13 +4,11 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.ConcurrentSkipListSet;
-import org.blocksparse.internal.Kernels;
 import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 
 /** What is given workers computes with their kernels: the contract tests rely on it. */
@@ -18,23 +16,10 @@ final class KernelWorkersTest {
   /** The functions that were called since they were last asked for. */
   private final Set<String> called = new ConcurrentSkipListSet<>();
 
-  private final Workers workers = KernelWorkers.of(noting(KernelsUnderTest.all().get(0).kernels()));
-
-  /** Kernels that note what is called. */
-  private Kernels noting(Kernels kernels) {
-    return (Kernels)
-        Proxy.newProxyInstance(
-            Kernels.class.getClassLoader(),
-            new Class<?>[] {Kernels.class},
-            (proxy, method, arguments) -> {
-              called.add(method.getName());
-              try {
-                return method.invoke(kernels, arguments);
-              } catch (InvocationTargetException e) {
-                throw e.getCause();
-              }
-            });
-  }
+  private final Workers workers =
+      KernelWorkers.of(
+          WatchedKernels.of(
+              KernelsUnderTest.all().get(0).kernels(), (name, arguments) -> called.add(name)));
 
   private void assertCalls(String expected, Runnable operation) {
     called.clear();

@@ -28,6 +28,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.programs.MappedLossProgram;
+import org.blocksparse.programs.MappedModelProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -361,7 +363,7 @@ final class MappedModelTest {
                   "-cp",
                   System.getProperty(
                       "surefire.test.class.path", System.getProperty("java.class.path")),
-                  OtherProcess.class.getName(),
+                  MappedModelProgram.class.getName(),
                   file.toString())
               .redirectError(ProcessBuilder.Redirect.INHERIT)
               .start();
@@ -375,21 +377,6 @@ final class MappedModelTest {
         assertTrue(other.waitFor(Duration.ofMinutes(1).toSeconds(), TimeUnit.SECONDS));
       }
       assertEquals(0, other.exitValue());
-    }
-  }
-
-  /** Maps the file, reads all of W2, says so, and waits for the end of its input. */
-  static final class OtherProcess {
-    public static void main(String[] args) throws IOException {
-      try (HierarchicalSoftmax mapped =
-          HierarchicalSoftmax.load(Path.of(args[0]), LoadOptions.mapped())) {
-        mapped.W2().toArray();
-        System.out.println("ready");
-        int end = System.in.read();
-        if (end >= 0) {
-          throw new IllegalStateException("expected the end of input");
-        }
-      }
     }
   }
 
@@ -424,20 +411,6 @@ final class MappedModelTest {
     }
   }
 
-  /** Maps the file, although JavaCPP believes that all memory is used up. */
-  static final class NoBytesLeftProgram {
-    public static void main(String[] args) throws IOException {
-      // What the process has is more than the limit that it was given.
-      for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copyOnWrite())) {
-        try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(Path.of(args[0]), options);
-            FloatTensor x = x();
-            IntTensor targets = targets()) {
-          System.out.println(layer.loss(x, targets));
-        }
-      }
-    }
-  }
-
   @Test
   void theLimitsOfJavaCppAreNotOurs() throws IOException {
     assumeTrue(Backend.isNative());
@@ -446,7 +419,7 @@ final class MappedModelTest {
             .property("org.bytedeco.javacpp.maxPhysicalBytes", "1m")
             .property("org.bytedeco.javacpp.maxBytes", "1")
             .property("blocksparse.backend", "native")
-            .run(NoBytesLeftProgram.class, saved().toString());
+            .run(MappedLossProgram.class, saved().toString());
     assertEquals(0, result.exit(), result.toString());
   }
 }

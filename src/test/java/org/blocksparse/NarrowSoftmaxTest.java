@@ -39,8 +39,7 @@ final class NarrowSoftmaxTest {
   @TempDir Path folder;
 
   static Stream<Arguments> kernelsAndTypes() {
-    return KernelsUnderTest.all().stream()
-        .filter(kernels -> !kernels.kernels().mayUseBlas())
+    return KernelsUnderTest.instructionSets().stream()
         .flatMap(
             kernels ->
                 Stream.of(ElementType.FLOAT16, ElementType.BFLOAT16, ElementType.INT8)

@@ -24,7 +24,7 @@ import org.blocksparse.testing.SoftmaxProblem;
 
 /**
  * Twenty steps with every option against float64: gradients by the definition of the loss, clipped,
- * then the rule, whose memories are kept as intervals from the first step to the last. Each step is
+ * then the rule, whose moments are kept as intervals from the first step to the last. Each step is
  * judged by the parameters that it found.
  */
 final class OptimizerProperties {

@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Clipping, and what an optimizer remembers; the rules themselves are tested with the layer. */
+/** Clipping, and optimizer state; the rules themselves are tested with the layer. */
 final class OptimizerTest {
   private static final int FEATURES = 5;
 

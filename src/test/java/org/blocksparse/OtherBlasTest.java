@@ -24,17 +24,22 @@ final class OtherBlasTest {
 
   /**
    * Both get right results, whatever the number of threads; this library sets it to 1 where its
-   * kernels may call OpenBLAS, unless it is told to keep it.
+   * kernels may call OpenBLAS, unless it is told to keep it. The self-test is no reason to call it.
    */
   @ParameterizedTest
   @CsvSource({
-    "other first,blas,,1",
-    "other first,blas,keep,2",
-    "other first,tile,,2",
-    "we first,blas,,1",
-    "we first,blas,keep,"
+    "other first,blas,,1,1",
+    "other first,blas,keep,2,2",
+    "other first,tile,,2,1",
+    "we first,blas,,1,1",
+    "we first,blas,keep,,"
   })
-  void bothAreRight(String order, String path, String setting, String threadsAfterLoad) {
+  void bothAreRight(
+      String order,
+      String path,
+      String setting,
+      String threadsAfterLoad,
+      String threadsAfterChoice) {
     ChildJvm jvm = new ChildJvm(folder).option("-Xmx128m").property("blocksparse.path", path);
     if (setting != null) {
       jvm.property("blocksparse.openblas.threads", setting);
@@ -43,14 +48,20 @@ final class OtherBlasTest {
     assertEquals(0, result.exit(), result::toString);
     assertTrue(result.output().contains("all exact"), result::toString);
     if (Runtime.getRuntime().availableProcessors() > 1 && threadsAfterLoad != null) {
-      assertTrue(
-          result.output().contains("after load: " + threadsAfterLoad + System.lineSeparator()),
-          result::toString);
+      assertThreads(threadsAfterLoad, "load", result);
+      assertThreads(threadsAfterLoad, "self-test", result);
+      assertThreads(threadsAfterChoice, "choice of OpenBLAS", result);
     }
     if (order.equals("other first")) {
       assertTrue(
           result.output().contains("after theirs: 2" + System.lineSeparator()),
           () -> "it is not the same OpenBLAS: " + result);
     }
+  }
+
+  private static void assertThreads(String expected, String when, ChildJvm.Result result) {
+    assertTrue(
+        result.output().contains("after " + when + ": " + expected + System.lineSeparator()),
+        result::toString);
   }
 }

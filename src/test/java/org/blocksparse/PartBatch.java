@@ -40,7 +40,7 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
 
   /** All kernels and optimizers, with and without weights. */
   static Stream<Arguments> cases() {
-    return KernelsUnderTest.all().stream()
+    return KernelsUnderTest.forBlocks(FEATURES, CLASSES.slots()).stream()
         .flatMap(
             kernels ->
                 OPTIMIZERS.stream()

@@ -73,20 +73,20 @@ final class RankingProperties {
     Data data = new Data(seed);
     try (RankingProblem problem =
         new RankingProblem(kernels.workers(), batch, classes, more, peak, 0, data)) {
-      problem.spoil(data);
+      problem.poison(data);
       Ranking best = problem.layer.topK(problem.x, k);
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p);
       double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
       Ranking nucleus = problem.layer.topP(problem.x, mass);
       for (int row = 0; row < batch; row++) {
-        problem.checkSpoilt(nucleus, row, problem.fewest(row, mass), Double.NEGATIVE_INFINITY);
-        problem.checkSpoilt(best, row, Math.min(k, classes + more), Double.NEGATIVE_INFINITY);
+        problem.checkPoisoned(nucleus, row, problem.fewest(row, mass), Double.NEGATIVE_INFINITY);
+        problem.checkPoisoned(best, row, Math.min(k, classes + more), Double.NEGATIVE_INFINITY);
         int above = 0;
         for (float logProbability : problem.logProbabilities[row]) {
           above += logProbability >= (float) Math.log(p) ? 1 : 0;
         }
-        problem.checkSpoilt(likely, row, above, Math.log(p));
+        problem.checkPoisoned(likely, row, above, Math.log(p));
       }
     }
   }
@@ -175,7 +175,7 @@ final class RankingProperties {
     Data data = new Data(seed);
     try (RankingProblem problem =
         new RankingProblem(kernels.workers(), batch, classes, more, peak, 0, data)) {
-      problem.spoil(data);
+      problem.poison(data);
       Noting random = new Noting(seed);
       int[] outputs;
       try {
@@ -185,7 +185,7 @@ final class RankingProperties {
         return;
       }
       for (int row = 0; row < batch; row++) {
-        problem.checkSpoiltDraw(
+        problem.checkPoisonedDraw(
             row, outputs[row], random.drawn.get(row), random.drawn.get(batch + row));
       }
     }

@@ -51,7 +51,7 @@ final class RoundedInputsTest {
   }
 
   static Stream<KernelsUnderTest> kernels() {
-    return KernelsUnderTest.all().stream();
+    return KernelsUnderTest.instructionSets().stream();
   }
 
   /** The nearest number of 8 binary digits, of two the even one; of a normal float. */

@@ -29,6 +29,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.blocksparse.programs.SaveProgram;
+import org.blocksparse.programs.WaitingSaveProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.WatchedFileSystem;
 import org.junit.jupiter.api.Test;
@@ -46,7 +48,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 @Timeout(60)
 final class SavingTest {
-  private static final ClassAssignment CLASSES = ClassAssignment.of(1, 0, 1);
+  private static final ClassAssignment CLASSES = SaveProgram.CLASSES;
   private static final String TEXT = "1\n0\n1\n";
 
   @TempDir Path folder;
@@ -296,36 +298,11 @@ final class SavingTest {
     }
   }
 
-  /** Saves, and waits in the middle of it for a line; before, it has saved it in between. */
-  static final class WaitingProgram {
-    public static void main(String[] args) throws IOException {
-      boolean[] waited = new boolean[1];
-      Progress waiting =
-          (done, total) -> {
-            if (!waited[0]) {
-              waited[0] = true;
-              read(
-                  () -> {
-                    CLASSES.write(Path.of(args[0]));
-                    return null;
-                  });
-              System.out.println("begun");
-              if (read(System.in::read) != '\n') {
-                throw new IllegalStateException("expected a line");
-              }
-            }
-          };
-      try (HierarchicalSoftmax layer = ModelFileTest.layer()) {
-        layer.save(Path.of(args[0]), SaveOptions.defaults().withProgress(waiting));
-      }
-    }
-  }
-
   private ChildJvm.Started startWaiting(Path file) throws Exception {
     ChildJvm.Started started =
         new ChildJvm(folder.resolveSibling(folder.getFileName() + "-cache"))
             .property("blocksparse.backend", "java")
-            .start(WaitingProgram.class, file.toString());
+            .start(WaitingSaveProgram.class, file.toString());
     while (!Files.readString(started.output()).contains("begun")) {
       assertTrue(started.process().isAlive(), () -> started.await().toString());
       Thread.sleep(5);
@@ -359,13 +336,6 @@ final class SavingTest {
     assertEquals(3, names().size(), names().toString());
     CLASSES.write(folder.resolve("another"));
     assertEquals(List.of("another", "file"), names());
-  }
-
-  /** Saves, where a mode means something. */
-  static final class WritingProgram {
-    public static void main(String[] args) throws IOException {
-      CLASSES.write(Path.of(args[0]));
-    }
   }
 
   /** Root may write whatever the mode; this is another, who may read no less. */
@@ -403,7 +373,7 @@ final class SavingTest {
       assumeTrue(canBeNobody(), "there is no setpriv");
       jvm.within(AS_NOBODY);
     }
-    ChildJvm.Result result = jvm.run(WritingProgram.class, file.toString());
+    ChildJvm.Result result = jvm.run(SaveProgram.class, file.toString());
     assertEquals(0, result.exit(), result.toString());
     assertEquals(TEXT, Files.readString(file));
     assertEquals(List.of("file"), names());

@@ -23,7 +23,7 @@ import org.blocksparse.testing.KernelsUnderTest;
 /**
  * Calls of a layer in any order, a third of them wrong in one operand. A wrong one throws what the
  * documentation says and writes nothing; a right one gives the same bits as a twin does that has
- * never seen a wrong one. So not even what an optimizer remembers has changed.
+ * never seen a wrong one. So not even the state of an optimizer has changed.
  */
 final class SoftmaxCallProperties {
   private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
@@ -144,7 +144,7 @@ final class SoftmaxCallProperties {
     Call(HierarchicalSoftmax layer, Data data) {
       this.layer = layer;
       this.data = data;
-      // Half of the calls are steps: what an optimizer remembers shows in the next but one.
+      // Half of the calls are steps: the state of an optimizer shows in the next but one.
       method = data.below(2) == 0 ? Method.STEP : data.oneOf(Method.values());
       batch = method == Method.EXPLAIN ? 1 : 1 + data.below(6);
       seed = data.below(1000);
@@ -219,23 +219,23 @@ final class SoftmaxCallProperties {
     }
 
     /** Makes the loss NaN; false if the call is no step, or no row of it counts. */
-    boolean spoilLossOfStep() {
-      boolean spoilt =
+    boolean poisonLossOfStep() {
+      boolean poisoned =
           method == Method.STEP && Arrays.stream(targets.toArray()).anyMatch(target -> target >= 0);
-      if (spoilt) {
+      if (poisoned) {
         x.fill(Float.NaN);
         alias = gradX; // whose content is undefined now
       }
-      return spoilt;
+      return poisoned;
     }
 
     /** Makes one operand wrong; returns what the call must throw. */
-    Class<? extends Exception> spoil() {
+    Class<? extends Exception> invalidate() {
       Operand operand = method.operands.get(data.below(method.operands.size()));
       switch (operand) {
         case X -> {
           long features = layer.features();
-          return spoilTensor(
+          return invalidateTensor(
               replacement -> x = replace(x, replacement),
               x,
               new long[][] {{batch, features + 1}, {batch * features}, {batch, features, 1}});
@@ -252,7 +252,7 @@ final class SoftmaxCallProperties {
               return IllegalArgumentException.class;
             }
           }
-          return spoilTensor(
+          return invalidateTensor(
               replacement -> out = replace(out, replacement),
               out,
               new long[][] {{batch, layer.outputs() + 1}, {batch + 1, layer.outputs()}});
@@ -274,10 +274,10 @@ final class SoftmaxCallProperties {
           return IllegalArgumentException.class;
         }
         case TARGETS -> {
-          return spoilIndices(replacement -> targets = replace(targets, replacement), targets);
+          return invalidateIndices(replacement -> targets = replace(targets, replacement), targets);
         }
         case CANDIDATES -> {
-          return spoilIndices(
+          return invalidateIndices(
               replacement -> candidates = replace(candidates, replacement), candidates);
         }
         case K -> k = -data.below(3);
@@ -296,7 +296,7 @@ final class SoftmaxCallProperties {
           return NullPointerException.class;
         }
         case LOSS -> {
-          return spoilLoss();
+          return invalidateLoss();
         }
       }
       return IllegalArgumentException.class;
@@ -306,7 +306,7 @@ final class SoftmaxCallProperties {
       return values[data.below(values.length)];
     }
 
-    private Class<? extends Exception> spoilLoss() {
+    private Class<? extends Exception> invalidateLoss() {
       switch (data.below(3)) {
         case 0 -> {
           loss = null;
@@ -334,7 +334,7 @@ final class SoftmaxCallProperties {
       return tensor;
     }
 
-    private Class<? extends Exception> spoilTensor(
+    private Class<? extends Exception> invalidateTensor(
         Replacement<FloatTensor> replacement, FloatTensor tensor, long[][] wrong) {
       switch (data.below(3)) {
         case 0 -> {
@@ -352,7 +352,7 @@ final class SoftmaxCallProperties {
       }
     }
 
-    private Class<? extends Exception> spoilIndices(
+    private Class<? extends Exception> invalidateIndices(
         Replacement<IntTensor> replacement, IntTensor tensor) {
       int[] values = tensor.toArray();
       switch (data.below(4)) {
@@ -426,7 +426,8 @@ final class SoftmaxCallProperties {
       @ForAll @IntRange(max = 20) int more,
       @ForAll long seed) {
     Data data = new Data(seed);
-    check(kernels.workers(), features, classOf(classes, more, data), data, call -> call.spoil());
+    check(
+        kernels.workers(), features, classOf(classes, more, data), data, call -> call.invalidate());
   }
 
   @Property
@@ -442,7 +443,7 @@ final class SoftmaxCallProperties {
         features,
         classOf(classes, more, data),
         data,
-        call -> call.spoilLossOfStep() ? ArithmeticException.class : call.spoil());
+        call -> call.poisonLossOfStep() ? ArithmeticException.class : call.invalidate());
   }
 
   private static int[] classOf(int classes, int more, Data data) {

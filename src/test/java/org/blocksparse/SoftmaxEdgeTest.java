@@ -40,7 +40,7 @@ final class SoftmaxEdgeTest {
           Optimizer.adam(0.5f).withMaxNorm(0.1f));
 
   static Stream<KernelsUnderTest> kernels() {
-    return KernelsUnderTest.all().stream();
+    return KernelsUnderTest.forBlocks(FEATURES, 3).stream();
   }
 
   private static HierarchicalSoftmax layer(KernelsUnderTest kernels, SoftmaxProblem p) {
@@ -163,7 +163,7 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** A step on what is not finite is refused before anything is spoilt. */
+  /** A step on what is not finite is refused before anything is changed. */
   @ParameterizedTest
   @MethodSource("kernels")
   void stepsOnWhatIsNotFinite_areRefused(KernelsUnderTest kernels, Data data) {
@@ -187,7 +187,7 @@ final class SoftmaxEdgeTest {
             assertTrue(message.contains("" + optimizer.rate()), message);
             assertUnchanged(optimizer + " on " + poison, before, layer);
           }
-          // Nor has the optimizer remembered anything of it.
+          // Nor has the state of the optimizer changed.
           assertEquals(same.step(x, targets, optimizer), layer.step(x, targets, optimizer));
           assertUnchanged("one more step", parameters(same), layer);
         }
@@ -195,10 +195,10 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** Of a class that is spoilt, the others and the class level learn nothing. */
+  /** Of a class that is poisoned, the others and the class level learn nothing. */
   @ParameterizedTest
   @MethodSource("kernels")
-  void aSpoiltClass_spoilsNoOther(KernelsUnderTest kernels, Data data) {
+  void aPoisonedClass_poisonsNoOther(KernelsUnderTest kernels, Data data) {
     SoftmaxProblem p = problem(data, 6);
     int[] targets = {0, 1, 2, 3, 4, 5};
     for (Optimizer optimizer : OPTIMIZERS) {

@@ -285,8 +285,8 @@ final class SoftmaxPartContractTest {
     assertRefused(builder, "is damaged", damaged);
     damaged.set(3, new byte[100]);
     assertRefused(builder, "SoftmaxPart.toBytes", damaged);
-    // So many weights that their bytes, by an overflow, are as many as there are.
-    assertSpoiltIsRefused(builder, "is damaged", parts, 3, 12, 1 << 30);
+    // Weights whose bytes, by an overflow, are as many as there are.
+    assertDamagedIsRefused(builder, "is damaged", parts, 3, 12, 1 << 30);
     assertThrows(
         IllegalArgumentException.class,
         () -> builder.saveParts(ofParts, -1, parts.iterator(), SaveOptions.defaults()));
@@ -315,30 +315,30 @@ final class SoftmaxPartContractTest {
             .reduce(1, (a, b) -> parts.get(b).length > parts.get(a).length ? b : a);
     for (int part : new int[] {0, trained}) {
       int end = parts.get(part).length;
-      assertSpoiltIsRefused(builder, "its steps = -1 are negative", parts, part, 36, -1);
+      assertDamagedIsRefused(builder, "its steps = -1 are negative", parts, part, 36, -1);
       int nan = Float.floatToIntBits(Float.NaN);
-      assertSpoiltIsRefused(builder, "element 0 = NaN is not finite", parts, part, 40, nan);
+      assertDamagedIsRefused(builder, "element 0 = NaN is not finite", parts, part, 40, nan);
       int infinite = Float.floatToIntBits(Float.NEGATIVE_INFINITY);
-      assertSpoiltIsRefused(builder, "is not finite", parts, part, end - 4, infinite);
+      assertDamagedIsRefused(builder, "is not finite", parts, part, end - 4, infinite);
       int tiny = Float.floatToIntBits(-Float.MIN_VALUE);
-      assertSpoiltIsRefused(builder, "of moment 1 = -1.4E-45", parts, part, end - 4, tiny);
+      assertDamagedIsRefused(builder, "of moment 1 = -1.4E-45", parts, part, end - 4, tiny);
     }
     assertEquals("old", Files.readString(ofParts));
     builder.saveParts(ofParts, 1, parts.iterator(), SaveOptions.defaults().withOptimizerState());
     HierarchicalSoftmax.load(ofParts).close();
   }
 
-  private void assertSpoiltIsRefused(
+  private void assertDamagedIsRefused(
       HierarchicalSoftmaxBuilder builder,
       String reason,
       List<byte[]> parts,
       int part,
       int place,
       int bits) {
-    byte[] spoilt = parts.get(part).clone();
-    ByteBuffer.wrap(spoilt).order(ByteOrder.LITTLE_ENDIAN).putInt(place, bits);
+    byte[] damaged = parts.get(part).clone();
+    ByteBuffer.wrap(damaged).order(ByteOrder.LITTLE_ENDIAN).putInt(place, bits);
     List<byte[]> changed = new ArrayList<>(parts);
-    changed.set(part, spoilt);
+    changed.set(part, damaged);
     assertRefused(builder, reason, changed);
   }
 

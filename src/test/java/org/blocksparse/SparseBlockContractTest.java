@@ -68,17 +68,40 @@ final class SparseBlockContractTest {
           new Sizes(2, 0, 3, 4, 5, 0, 2),
           new Sizes(0, 0, 0, 0, 0, 0, 0));
 
+  /** For which a choice is OpenBLAS, by the rule of an instruction set. */
+  private static final List<Sizes> SIZES_FOR_CHOICES =
+      List.of(
+          new Sizes(40, 1, 1, 48, 64, 1, 1), // AVX-512: gradients of W
+          new Sizes(70, 2, 2, 33, 47, 1, 1), // the same, of some of the blocks
+          new Sizes(64, 1, 1, 128, 128, 1, 1), // portable: all products
+          new Sizes(32, 1, 1, 512, 512, 1, 1)); // AVX2: gradients of W
+
+  /** Kernels and sizes. */
   static Stream<Arguments> cases() {
-    return KernelsUnderTest.all().stream()
-        .flatMap(kernels -> SIZES.stream().map(sizes -> Arguments.of(kernels, sizes)));
+    return Stream.concat(
+        SIZES.stream()
+            .flatMap(
+                s ->
+                    KernelsUnderTest.forBlocks(s.iSize(), s.oSize()).stream()
+                        .map(kernels -> Arguments.of(kernels, s))),
+        SIZES_FOR_CHOICES.stream()
+            .flatMap(
+                s ->
+                    KernelsUnderTest.choicesForBlocks(s.iSize(), s.oSize()).stream()
+                        .map(kernels -> Arguments.of(kernels, s))));
   }
 
   static Stream<Sizes> sizes() {
     return SIZES.stream();
   }
 
-  static Stream<KernelsUnderTest> kernels() {
+  static Stream<KernelsUnderTest> all() {
     return KernelsUnderTest.all().stream();
+  }
+
+  /** For blocks of up to 12 x 20. */
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.forBlocks(12, 20).stream();
   }
 
   /** A problem as tensors between guard bands. */
@@ -292,12 +315,13 @@ final class SparseBlockContractTest {
 
   @Tag("xcheck")
   @ParameterizedTest(name = "{0}")
-  @MethodSource("kernels")
+  @MethodSource("all")
   void nanAndInfinityFlowThroughAndNowhereElse(KernelsUnderTest kernels, Data data) {
     for (Sizes sizes :
         List.of(
             new Sizes(3, 8, 7, 6, 5, 4, 3),
             new Sizes(130, 2, 2, 17, 33, 1, 1),
+            new Sizes(40, 1, 1, 48, 64, 1, 1),
             new Sizes(2, 2, 3, 100, 129, 2, 2))) {
       for (float poison :
           new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {

@@ -14,6 +14,7 @@ import net.jqwik.api.Combinators;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
+import net.jqwik.api.Tuple;
 import net.jqwik.api.constraints.FloatRange;
 import net.jqwik.api.constraints.IntRange;
 import org.blocksparse.testing.BlockProblem;
@@ -37,10 +38,23 @@ final class SparseBlockProperties {
 
   @Provide
   Arbitrary<Sizes> sizes() {
-    Arbitrary<Integer> batch = Arbitraries.integers().between(0, 140);
-    Arbitrary<Integer> blocks = Arbitraries.integers().between(1, 20);
-    Arbitrary<Integer> size = Arbitraries.integers().between(0, 40);
-    Arbitrary<Integer> window = Arbitraries.integers().between(0, 4);
+    Arbitrary<Sizes> any = sizes(0, 140, 20, 0, 40, 0, 4);
+    Arbitrary<Sizes> whereKernelsChoose = sizes(16, 140, 2, 32, 130, 1, 2);
+    return Arbitraries.frequencyOf(Tuple.of(4, any), Tuple.of(1, whereKernelsChoose));
+  }
+
+  private static Arbitrary<Sizes> sizes(
+      int minBatch,
+      int maxBatch,
+      int maxBlocks,
+      int minSize,
+      int maxSize,
+      int minWindow,
+      int maxWindow) {
+    Arbitrary<Integer> batch = Arbitraries.integers().between(minBatch, maxBatch);
+    Arbitrary<Integer> blocks = Arbitraries.integers().between(1, maxBlocks);
+    Arbitrary<Integer> size = Arbitraries.integers().between(minSize, maxSize);
+    Arbitrary<Integer> window = Arbitraries.integers().between(minWindow, maxWindow);
     return Combinators.combine(batch, blocks, blocks, size, size, window, window).as(Sizes::new);
   }
 

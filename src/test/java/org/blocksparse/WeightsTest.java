@@ -43,26 +43,13 @@ final class WeightsTest {
           new Sizes(3, 4, 4, 4, 0, 2, 2));
 
   static Stream<Arguments> cases() {
-    return KernelsUnderTest.all().stream()
-        .flatMap(
-            kernels ->
-                Stream.of(ElementType.values())
-                    .flatMap(
-                        type -> SIZES.stream().map(sizes -> Arguments.of(kernels, type, sizes))));
+    return WeightsContractTest.cases(SIZES);
   }
 
-  /** Where floats may go to OpenBLAS, narrow weights do not, and bits differ. */
-  private static boolean hasOneWay(KernelsUnderTest kernels, ElementType type) {
-    return type == ElementType.FLOAT32 || !kernels.kernels().mayUseBlas();
-  }
-
-  private static void check(
-      boolean sameBits, Bounded expected, FloatTensor wide, FloatTensor actual) {
+  private static void check(Bounded expected, FloatTensor wide, FloatTensor actual) {
     try (wide) {
       expected.assertHolds("product", actual);
-      if (sameBits) {
-        assertArrayEquals(wide.toArray(), actual.toArray(), "bits of the widened weights");
-      }
+      assertArrayEquals(wide.toArray(), actual.toArray(), "bits of the widened weights");
     }
   }
 
@@ -71,7 +58,6 @@ final class WeightsTest {
   void productsAreThoseOfTheWidenedWeights(
       KernelsUnderTest kernels, ElementType type, Sizes s, Data data) {
     BlockProblem given = data.blocks(s, Numbers.GAUSSIAN);
-    boolean sameBits = hasOneWay(kernels, type);
     try (Guarded memory = new Guarded();
         FloatTensor floats = FloatTensor.of(given.W(), s.W());
         Weights W = Weights.of(floats, type);
@@ -96,16 +82,16 @@ final class WeightsTest {
       FloatTensor gradOut = memory.of("gradOut", p.gradOut(), s.o());
       FloatTensor out = memory.nan("out", s.o());
       SparseBlockDot.apply(W, h, b, plan, out);
-      check(sameBits, Oracle.dot(p), SparseBlockDot.apply(widened, h, b, plan), out);
-      check(sameBits, Oracle.dot(p), SparseBlockDot.apply(W, h, b, plan), out);
+      check(Oracle.dot(p), SparseBlockDot.apply(widened, h, b, plan), out);
+      check(Oracle.dot(p), SparseBlockDot.apply(W, h, b, plan), out);
       FloatTensor gradH = memory.nan("gradH", s.h());
       SparseBlockDot.gradH(W, gradOut, plan, gradH);
-      check(sameBits, Oracle.gradH(p), SparseBlockDot.gradH(widened, gradOut, plan), gradH);
-      check(sameBits, Oracle.gradH(p), SparseBlockDot.gradH(W, gradOut, plan), gradH);
+      check(Oracle.gradH(p), SparseBlockDot.gradH(widened, gradOut, plan), gradH);
+      check(Oracle.gradH(p), SparseBlockDot.gradH(W, gradOut, plan), gradH);
       FloatTensor o = memory.of("o", p.o(), s.o());
       FloatTensor before = memory.of("before", p.o(), s.o());
       SparseBlockGemv.applyInPlace(W, h, plan, o);
-      check(sameBits, Oracle.gemv(p), SparseBlockGemv.apply(before, widened, h, plan), o);
+      check(Oracle.gemv(p), SparseBlockGemv.apply(before, widened, h, plan), o);
     }
   }
 

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,6 +15,7 @@ import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.Future;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
+import org.blocksparse.programs.ThreadsProgram;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
 import org.blocksparse.testing.ChildJvm;
@@ -396,24 +396,6 @@ final class WorkersTest {
           "main|Reference Handler|Finalizer|Signal Dispatcher|Notification Thread|Attach Listener"
               + "|process reaper.*|Common-Cleaner|Cleaner-\\d+|JavaCPP Deallocator"
               + "|ForkJoinPool.commonPool-worker-\\d+");
-
-  /** Uses most of the library, and names the threads that there are then. */
-  static final class ThreadsProgram {
-    public static void main(String[] args) throws IOException {
-      Path file = Path.of(args[0]);
-      try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(64, 5000).build();
-          FloatTensor x = FloatTensor.zeros(300, 64);
-          IntTensor targets = IntTensor.zeros(300)) {
-        layer.step(x, targets, Optimizer.adam(0.1f));
-        layer.topK(x, 5);
-        layer.save(file);
-        HierarchicalSoftmax.load(file, LoadOptions.mapped()).close();
-      }
-      for (Thread thread : Thread.getAllStackTraces().keySet()) {
-        System.out.println("thread " + thread.getName());
-      }
-    }
-  }
 
   @Test
   void noThreadOfTheLibraryComputes(@TempDir Path folder) {

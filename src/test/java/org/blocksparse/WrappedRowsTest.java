@@ -269,7 +269,7 @@ final class WrappedRowsTest {
   }
 
   static Stream<Arguments> steps() {
-    return KernelsUnderTest.all().stream()
+    return KernelsUnderTest.instructionSets().stream()
         .flatMap(
             kernels ->
                 Stream.of(Optimizer.sgd(1), Optimizer.adagrad(1), Optimizer.adam(1))
@@ -278,7 +278,7 @@ final class WrappedRowsTest {
 
   /**
    * Words that are larger than all before, and have their last bits in common, so that their
-   * entries are one word's to who looks at no others.
+   * entries are one word's to code that looks at no others.
    */
   @ParameterizedTest
   @MethodSource("steps")

@@ -26,7 +26,7 @@ final class Embedding {
     }
   }
 
-  /** As {@link #table} gave it; what Adagrad remembers is not part of that. */
+  /** As {@link #table} gave it; the state of Adagrad is not part of that. */
   Embedding(FloatTensor table) {
     size = (int) table.shape().dim(1);
     this.table = table.toArray();

@@ -101,7 +101,7 @@ final class BlocksparseMoe implements Moe {
   public void backward() {
     backwardOfRows();
     SparseBlockDot.gradW(a, gradOut, gathered, gradW2);
-    InputBias.gradient(gradOut, gate, gathered, gradB2);
+    InputBias.gradBias(gradOut, gate, gathered, gradB2);
     SparseBlockDot.gradW(x, gradZ, spread, gradW1);
     SparseBlockDot.gradB(gradZ, spread, gradB1);
   }

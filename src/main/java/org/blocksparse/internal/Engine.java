@@ -2,6 +2,7 @@
 package org.blocksparse.internal;
 
 import java.util.function.IntConsumer;
+import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
@@ -19,8 +20,8 @@ public final class Engine {
   /** Tasks that give a machine of some cores enough to choose from, and end at about one time. */
   private static final int ENOUGH_TASKS = 32;
 
-  /** The narrowest band that a row or a block is cut into; a multiple of every register tile. */
-  private static final int MIN_BAND = 64;
+  /** The narrowest band that a row or a block is cut into. */
+  private static final int MIN_BAND = Blocksparse.BLOCKSPARSE_BAND;
 
   /** Elements of a gradient that stay in the cache, beside what they are made of and used for. */
   private static final int BAND_ELEMENTS = 1 << 16;

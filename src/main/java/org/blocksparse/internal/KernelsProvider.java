@@ -17,8 +17,8 @@ import org.blocksparse.internal.binding.OpenBlas;
  *   <li>{@code -Dblocksparse.isa=portable|neon|avx2|avx512} caps the instruction set.
  *   <li>{@code -Dblocksparse.path=tile|blas} forces a way to multiply.
  *   <li>{@code -Dblocksparse.openblas.threads=keep} leaves OpenBLAS's process-wide number of
- *       threads alone. Otherwise it is set to 1 where the kernels may call OpenBLAS: parallelism is
- *       ours.
+ *       threads alone. Otherwise it is set to 1 before kernels are given out that may call
+ *       OpenBLAS: parallelism is ours.
  * </ul>
  */
 public final class KernelsProvider {
@@ -45,10 +45,11 @@ public final class KernelsProvider {
   }
 
   private static Kernels choose() {
-    if (!NativeLibrary.isLoaded()) {
-      return JAVA;
-    }
-    Kernels kernels = new NativeKernels(isa(), path());
+    return NativeLibrary.isLoaded() ? ready(new NativeKernels(isa(), path())) : JAVA;
+  }
+
+  /** Kernels for use: where they may call OpenBLAS, it has one thread from now on. */
+  private static Kernels ready(Kernels kernels) {
     if (kernels.mayUseBlas()
         && !System.getProperty("blocksparse.openblas.threads", "").equals("keep")) {
       OpenBlas.useOneThread();
@@ -82,19 +83,35 @@ public final class KernelsProvider {
 
   /**
    * Every distinct kind of kernels that can run here, by name: the reference, the tiles of each
-   * instruction set, OpenBLAS, and the choice between the two.
+   * instruction set, OpenBLAS, and for each instruction set the choice between the two, unless it
+   * is always tiles.
    */
   public static Map<String, Kernels> available() {
+    return available(true);
+  }
+
+  /**
+   * As above, or without those that may call OpenBLAS, whose number of threads is the whole
+   * process's: where it is not in use, that stays what it is.
+   */
+  static Map<String, Kernels> available(boolean withOpenBlas) {
     Map<String, Kernels> available = new LinkedHashMap<>();
     available.put("java", JAVA);
-    if (NativeLibrary.isLoaded()) {
-      for (int isa : NativeLibrary.supportedIsas().toArray()) {
-        available.put(NativeLibrary.isaName(isa), new NativeKernels(isa, Path.TILE));
+    if (!NativeLibrary.isLoaded()) {
+      return available;
+    }
+    int[] isas = NativeLibrary.supportedIsas().toArray();
+    for (int isa : isas) {
+      available.put(NativeLibrary.isaName(isa), new NativeKernels(isa, Path.TILE));
+    }
+    if (withOpenBlas) {
+      available.put("OpenBLAS", ready(new NativeKernels(isa(), Path.BLAS)));
+      for (int isa : isas) {
+        Kernels choice = new NativeKernels(isa, Path.AUTO);
+        if (choice.mayUseBlas()) {
+          available.put(NativeLibrary.isaName(isa) + " or OpenBLAS", ready(choice));
+        }
       }
-      int best = isa();
-      available.put("OpenBLAS", new NativeKernels(best, Path.BLAS));
-      available.put(
-          NativeLibrary.isaName(best) + " or OpenBLAS", new NativeKernels(best, Path.AUTO));
     }
     return available;
   }

@@ -87,7 +87,7 @@ public final class NativeKernels extends NativeRowKernels {
       Rows c) {
     if (roundsA || w.type() != WeightType.FLOAT32) {
       check(
-          TypedProducts.blockGemm(
+          NarrowProducts.blockGemm(
               isa,
               schedule,
               chunkBegin,

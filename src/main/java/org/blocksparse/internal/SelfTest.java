@@ -4,6 +4,7 @@ package org.blocksparse.internal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -11,6 +12,7 @@ import org.blocksparse.internal.schedule.OuterSchedule;
 /**
  * A few products of small whole numbers through every kind of kernels, bit for bit against the Java
  * reference: the sums are exact in any order, so a kernel that differs is wrong on this machine.
+ * OpenBLAS is among them where the kernels in use may call it.
  *
  * <p>The sizes lie around the edges of register tiles, and around a million multiply-adds, where
  * OpenBLAS changes kernels.
@@ -28,10 +30,19 @@ public final class SelfTest {
 
   private SelfTest() {}
 
+  /** The names of the kernels that are tested. */
+  public static Set<String> tested() {
+    return kernels().keySet();
+  }
+
+  private static Map<String, Kernels> kernels() {
+    return KernelsProvider.available(KernelsProvider.kernels().mayUseBlas());
+  }
+
   /** The names of the kernels that err, each with the product that it got wrong; none is good. */
   public static List<String> failures() {
     List<String> failures = new ArrayList<>();
-    for (Map.Entry<String, Kernels> entry : KernelsProvider.available().entrySet()) {
+    for (Map.Entry<String, Kernels> entry : kernels().entrySet()) {
       for (Case shape : CASES) {
         for (String wrong : wrong(entry.getValue(), shape)) {
           failures.add(entry.getKey() + ": " + wrong + " of " + shape);

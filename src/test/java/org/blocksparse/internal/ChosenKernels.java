@@ -3,7 +3,11 @@ package org.blocksparse.internal;
 
 import java.lang.reflect.Field;
 
-/** Puts other kernels in the place of those that all operations use, for a while. */
+/**
+ * Puts other kernels in the place of those that all operations use, for a while, in a JVM of its
+ * own: operations that take no workers, as {@code Activation.apply(z, a)}, cannot be given others
+ * by {@code KernelWorkers}. By reflection, since production code has no switch for tests.
+ */
 public final class ChosenKernels implements AutoCloseable {
   private final Kernels before = KernelsProvider.kernels();
 

@@ -8,6 +8,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import org.blocksparse.Backend;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
@@ -18,6 +19,7 @@ import org.blocksparse.internal.KernelsProvider;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
+import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Oracle;
@@ -40,10 +42,13 @@ public final class OtherBlasProgram {
       openblas_nolapack.blas_set_num_threads(THEIR_THREADS);
     }
     ProductProgram.compute();
-    System.out.println("after load: " + Blocksparse.blocksparse_openblas_threads());
-    openblas_nolapack.blas_set_num_threads(THEIR_THREADS);
-    System.out.println("after theirs: " + Blocksparse.blocksparse_openblas_threads());
+    tellThreads("load");
+    ChildJvm.check(Backend.selfTest().isEmpty(), "the self-test finds nothing wrong");
+    tellThreads("self-test");
     Workers openBlas = KernelWorkers.of(KernelsProvider.available().get("OpenBLAS"));
+    tellThreads("choice of OpenBLAS");
+    openblas_nolapack.blas_set_num_threads(THEIR_THREADS);
+    tellThreads("theirs");
     long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(700);
     ExecutorService threads = Executors.newFixedThreadPool(6);
     List<Future<?>> futures = new ArrayList<>();
@@ -57,6 +62,10 @@ public final class OtherBlasProgram {
     }
     threads.shutdown();
     System.out.println("all exact");
+  }
+
+  private static void tellThreads(String when) {
+    System.out.println("after " + when + ": " + Blocksparse.blocksparse_openblas_threads());
   }
 
   private static void multiplyTheirs(int seed, long end) {

@@ -267,7 +267,7 @@ final class ScarcityOperands implements AutoCloseable {
   }
 
   private void addSteps() {
-    operations.put("input bias", () -> InputBias.gradient(out, plan).close());
+    operations.put("input bias", () -> InputBias.gradBias(out, plan).close());
     for (Optimizer optimizer :
         List.of(
             Optimizer.sgd(0.01f), Optimizer.adam(0.01f), Optimizer.adagrad(0.01f).withMaxNorm(1))) {

@@ -22,14 +22,14 @@ public final class StepMemoryProgram {
     int[] sizes = {100, 1000};
     Optimizer[] rules = {Optimizer.sgd(0.1f), Optimizer.adagrad(0.1f), Optimizer.adam(0.1f)};
     for (int size : sizes) {
-      for (int remembered = 0; remembered < rules.length; remembered++) {
-        check(size, rules[remembered], remembered);
+      for (int moments = 0; moments < rules.length; moments++) {
+        check(size, rules[moments], moments);
       }
     }
     System.out.println(sizes.length + " sizes, " + rules.length + " rules");
   }
 
-  private static void check(int size, Optimizer rule, int remembered) {
+  private static void check(int size, Optimizer rule, int moments) {
     try (HierarchicalSoftmax layer =
             HierarchicalSoftmax.builder(FEATURES, size * size)
                 .classes(size)
@@ -46,7 +46,7 @@ public final class StepMemoryProgram {
         layer.step(x, targets, rule, gradX);
       }
       long parameters = 4L * (FEATURES + 1) * (size + (long) size * size);
-      long taken = FloatTensor.allocatedBytes() - before - remembered * parameters;
+      long taken = FloatTensor.allocatedBytes() - before - moments * parameters;
       // Logits of both levels; scratch for chunks of 128 rows, which is pooled; the gradients of
       // W1 and of one class; and what is small.
       long numbers = (2L * BATCH + 2 * 128 + 3 * (FEATURES + 1)) * size + 30_000;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_AUTO;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_gemm_scratch_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_outer_scratch_f32;
+
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -9,24 +13,57 @@ import org.blocksparse.KernelWorkers;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.KernelsProvider;
+import org.blocksparse.internal.binding.NativeLibrary;
 
 /** Every kind of kernels that this machine can run: what a contract has to hold for. */
 public record KernelsUnderTest(String name, Kernels kernels) {
+  private static final List<KernelsUnderTest> ALL =
+      KernelsProvider.available().entrySet().stream()
+          .map(kernels -> new KernelsUnderTest(kernels.getKey(), kernels.getValue()))
+          .toList();
+
   /**
-   * The Java reference and, with the native library, each instruction set with each way to
-   * multiply.
+   * The Java reference and, with the native library, the tiles of each instruction set, OpenBLAS,
+   * and the choices between the two.
    */
   public static List<KernelsUnderTest> all() {
-    return KernelsProvider.available().entrySet().stream()
-        .map(kernels -> new KernelsUnderTest(kernels.getKey(), kernels.getValue()))
+    return ALL;
+  }
+
+  /**
+   * Those that differ in products with blocks of a size: all but the choices that are always tiles
+   * there.
+   */
+  public static List<KernelsUnderTest> forBlocks(long size1, long size2) {
+    return ALL.stream()
+        .filter(kernels -> !kernels.isChoice() || kernels.mayChooseBlas(size1, size2))
         .toList();
   }
 
-  /** Each instruction set once, for what does not multiply: there, the ways to do so are one. */
+  /** The choices that may be OpenBLAS for products with blocks of a size. */
+  public static List<KernelsUnderTest> choicesForBlocks(long size1, long size2) {
+    return forBlocks(size1, size2).stream().filter(KernelsUnderTest::isChoice).toList();
+  }
+
+  /** Each instruction set once, for what OpenBLAS has no part in: bags, narrow weights. */
   public static Collection<KernelsUnderTest> instructionSets() {
     Map<String, KernelsUnderTest> bySet = new LinkedHashMap<>();
-    all().forEach(kernels -> bySet.putIfAbsent(kernels.kernels.instructionSet(), kernels));
+    ALL.forEach(kernels -> bySet.putIfAbsent(kernels.kernels.instructionSet(), kernels));
     return bySet.values();
+  }
+
+  private boolean isChoice() {
+    return kernels.mayUseBlas() && !name.equals("OpenBLAS");
+  }
+
+  /** Only then there is scratch for the products. */
+  private boolean mayChooseBlas(long size1, long size2) {
+    int isa = NativeLibrary.isaOf(kernels.instructionSet());
+    int m = Math.toIntExact(size1);
+    int n = Math.toIntExact(size2);
+    return blocksparse_outer_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, m, n)
+            + blocksparse_gemm_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, m, n, 0)
+        > 0;
   }
 
   /** The common workers over these kernels: for plans, layers, and all else that takes workers. */

@@ -7,8 +7,8 @@ import java.util.List;
 import org.blocksparse.Optimizer;
 
 /**
- * Steps of an optimizer on one parameter in float64. What is remembered between the steps is kept
- * as intervals, since gradients are known up to their error only.
+ * Steps of an optimizer on one parameter in float64. Its state between the steps is kept as
+ * intervals, since gradients are known up to their error only.
  */
 public final class OptimizerOracle {
   /** The rules and their numbers. */

@@ -231,7 +231,7 @@ public record RaggedProblem(
     return out.plus(alpha);
   }
 
-  /** What InputBias.addGradient makes of a bias, (iBlocks, oSize); a gate for each row of h. */
+  /** What InputBias.addGradBias makes of a bias, (iBlocks, oSize); a gate for each row of h. */
   public Bounded addGradInputBias(float[] bias, float[] gate, float alpha) {
     Sums out = new Sums(new long[] {iBlocks, oSize}, bias);
     for (int block : inputIdx) { // also of a sample without outputs

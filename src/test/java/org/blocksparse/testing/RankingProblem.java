@@ -124,10 +124,10 @@ public final class RankingProblem implements AutoCloseable {
   public final FloatTensor x;
   public final float[][] logProbabilities;
 
-  /** The classes and the rows that {@link #spoil} has made NaN. */
-  private final BitSet spoilt = new BitSet();
+  /** The classes and the rows that {@link #poison} has made NaN. */
+  private final BitSet poisoned = new BitSet();
 
-  private final BitSet spoiltRows = new BitSet();
+  private final BitSet poisonedRows = new BitSet();
 
   public RankingProblem(
       Workers workers, int batch, int classes, int more, int peak, int spread, Data data) {
@@ -154,10 +154,10 @@ public final class RankingProblem implements AutoCloseable {
   }
 
   /** Makes some rows NaN, and something in some classes, which makes all of their outputs so. */
-  public void spoil(Data data) {
+  public void poison(Data data) {
     for (int c = 0; c < layer.classCount(); c++) {
       if (data.below(5) == 0) {
-        spoilt.set(c);
+        poisoned.set(c);
         int slot = data.below(layer.assignment().size(c));
         if (data.below(2) == 0) {
           layer.b2().set(Float.NaN, c, slot);
@@ -168,7 +168,7 @@ public final class RankingProblem implements AutoCloseable {
     }
     for (int row = 0; row < logProbabilities.length; row++) {
       if (data.below(5) == 0) {
-        spoiltRows.set(row);
+        poisonedRows.set(row);
         x.set(Float.NaN, row, data.below(layer.features()));
       }
     }
@@ -191,7 +191,7 @@ public final class RankingProblem implements AutoCloseable {
   /** The outputs of a row that are not NaN, unless all are, best first. */
   private int[] rest(int row) {
     return Arrays.stream(sorted(row))
-        .filter(output -> !spoilt.get(layer.assignment().classOf(output)))
+        .filter(output -> !poisoned.get(layer.assignment().classOf(output)))
         .toArray();
   }
 
@@ -219,8 +219,8 @@ public final class RankingProblem implements AutoCloseable {
    * @param size how many of those are asked for
    * @param bound the least log probability that is looked for, whatever is found
    */
-  public void checkSpoilt(Ranking ranking, int row, int size, double bound) {
-    if (spoiltRows.get(row)) {
+  public void checkPoisoned(Ranking ranking, int row, int size, double bound) {
+    if (poisonedRows.get(row)) {
       assertFalse(ranking.isDefined(row), "row " + row + " is NaN");
       return;
     }
@@ -232,21 +232,21 @@ public final class RankingProblem implements AutoCloseable {
     double room = 1e-4 * (1 + Math.abs(worst));
     double[] logs = logOfClasses(row);
     double likeliest =
-        spoilt.stream().mapToDouble(c -> logs[c]).max().orElse(Double.NEGATIVE_INFINITY);
+        poisoned.stream().mapToDouble(c -> logs[c]).max().orElse(Double.NEGATIVE_INFINITY);
     if (ranking.isDefined(row)) {
       assertFalse(likeliest > worst + room, "row " + row + ": a class with NaN was passed over");
       assertArrayEquals(Arrays.copyOf(rest, size), ranking.outputs(row), "row " + row);
     } else {
-      assertFalse(spoilt.isEmpty(), "row " + row + " has no NaN");
+      assertFalse(poisoned.isEmpty(), "row " + row + " has no NaN");
       assertEquals(0, ranking.size(row));
     }
   }
 
   /** As {@link #checkDrawn} at temperature 1: of a class without NaN, in a row without. */
-  public void checkSpoiltDraw(int row, int output, double ofClass, double ofSlot) {
+  public void checkPoisonedDraw(int row, int output, double ofClass, double ofSlot) {
     int c = layer.assignment().classOf(output);
-    assertFalse(spoiltRows.get(row), "row " + row + " is NaN");
-    assertFalse(spoilt.get(c), "row " + row + ": drawn from class " + c + ", which has NaN");
+    assertFalse(poisonedRows.get(row), "row " + row + " is NaN");
+    assertFalse(poisoned.get(c), "row " + row + ": drawn from class " + c + ", which has NaN");
     assertHolds(logOfClasses(row), c, ofClass, 1, row, "class of " + output);
     assertHolds(logsOf(row, c), layer.assignment().slotOf(output), ofSlot, 1, row, "" + output);
   }
@@ -264,13 +264,13 @@ public final class RankingProblem implements AutoCloseable {
       double before = 0;
       for (int c = 0; c < logs.length; c++) {
         double after = before + Math.exp(logs[c]);
-        if (spoilt.get(c) && before - 1e-4 <= drawn && drawn <= after + 1e-4) {
+        if (poisoned.get(c) && before - 1e-4 <= drawn && drawn <= after + 1e-4) {
           return true;
         }
         before = after;
       }
     }
-    return !spoiltRows.isEmpty();
+    return !poisonedRows.isEmpty();
   }
 
   /** All outputs of a row, best first. */

@@ -13,7 +13,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.EnumSet;
 import java.util.Set;
 
-/** Who may do what with a file: its mode, owner and group, where the file system has them. */
+/** The permissions of a file: its mode, owner and group, where the file system has them. */
 final class FileAccess {
   private FileAccess() {}
 

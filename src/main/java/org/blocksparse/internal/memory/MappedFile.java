@@ -48,7 +48,7 @@ public final class MappedFile implements AutoCloseable {
   /** Ends the mapping, once; null if it is Java's, which sees to that itself. */
   private final Cleaner.Cleanable mapping;
 
-  /** Who has to close it before the mapping ends. */
+  /** The owners that have to close it before the mapping ends. */
   private final AtomicInteger owners = new AtomicInteger(1);
 
   private MappedFile(

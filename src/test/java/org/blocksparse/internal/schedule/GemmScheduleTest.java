@@ -125,7 +125,7 @@ final class GemmScheduleTest {
     return found;
   }
 
-  /** One chunk more than there is room for, and so many that their numbers are no int. */
+  /** One chunk more than there is room for, and more than an int can count. */
   @Test
   void whatIsTooLongForAnArrayIsRefused() {
     int rows = 1 << 28;

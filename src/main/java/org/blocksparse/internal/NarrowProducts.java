@@ -5,9 +5,9 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_gem
 
 import org.blocksparse.internal.schedule.GemmSchedule;
 
-/** Products of the native library with weights of other types than floats: never on OpenBLAS. */
-final class TypedProducts {
-  private TypedProducts() {}
+/** Products of the native library with narrow weights: never on OpenBLAS. */
+final class NarrowProducts {
+  private NarrowProducts() {}
 
   /** See {@link Kernels#blockGemm}; returns the status. */
   static int blockGemm(

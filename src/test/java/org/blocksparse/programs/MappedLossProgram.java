@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.programs;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LoadOptions;
+
+/**
+ * Computes a loss by a model that is mapped, in each way; the main class of a JVM in which JavaCPP
+ * believes that all memory is used up.
+ */
+public final class MappedLossProgram {
+  private MappedLossProgram() {}
+
+  public static void main(String[] args) throws IOException {
+    for (LoadOptions options : List.of(LoadOptions.mapped(), LoadOptions.copyOnWrite())) {
+      try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(Path.of(args[0]), options);
+          FloatTensor x = FloatTensor.zeros(3, layer.features());
+          IntTensor targets = IntTensor.zeros(3)) {
+        System.out.println(layer.loss(x, targets));
+      }
+    }
+  }
+}
