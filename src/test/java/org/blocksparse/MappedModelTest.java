@@ -348,6 +348,40 @@ final class MappedModelTest {
     }
   }
 
+  /** What learns and what serves are one file in memory, but for the classes that were learned. */
+  @Test
+  @DisabledIfSystemProperty(named = "blocksparse.emulated", matches = "true")
+  void aSnapshotSharesWhatDidNotChange() throws IOException {
+    assumeTrue(Backend.isNative() && Files.exists(SMAPS));
+    Path file = saved();
+    try (HierarchicalSoftmax serves = HierarchicalSoftmax.load(file, LoadOptions.mapped());
+        HierarchicalSoftmax learns = HierarchicalSoftmax.load(file, LoadOptions.copyOnWrite());
+        FloatTensor x = x();
+        IntTensor targets = targets()) {
+      float[] served = serves.W2().toArray();
+      learns.W2().toArray(); // to read is not to change
+      learns.step(x, targets, Optimizer.adagrad(.1f));
+      learns.retire(70);
+      int added = learns.addOutputs(1); // in the place that is free: no class needs more room
+      assertEquals(OUTPUTS, added);
+      learns.step(x, targets, Optimizer.adagrad(.1f));
+      long changed = 1024 * pages(file).get("Private_Dirty");
+      long twoClasses = 2 * W2_BYTES / CLASSES;
+      assertTrue(changed >= twoClasses, changed + " bytes of " + twoClasses + " that were learned");
+      assertTrue(
+          changed <= twoClasses + W2_BYTES / 16,
+          changed + " bytes changed for two classes of " + twoClasses);
+      assertArrayEquals(served, serves.W2().toArray());
+      // The next one has all of it.
+      Path next = folder.resolve("next");
+      learns.save(next);
+      try (HierarchicalSoftmax nextServes = HierarchicalSoftmax.load(next, LoadOptions.mapped())) {
+        assertArrayEquals(learns.W2().toArray(), nextServes.W2().toArray());
+        assertEquals(learns.loss(x, targets), nextServes.loss(x, targets));
+      }
+    }
+  }
+
   @Test
   @DisabledIfSystemProperty(named = "blocksparse.emulated", matches = "true")
   void twoProcessesShareThePages() throws Exception {
