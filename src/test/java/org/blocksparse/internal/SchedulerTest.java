@@ -23,6 +23,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -501,5 +502,57 @@ final class SchedulerTest {
                       running.decrementAndGet();
                     }));
     assertEquals(0, running.get(), "helpers at work");
+  }
+
+  /** Frames from the end of a stack, which are more than those of a helper. */
+  private static final int DEPTHS = 150;
+
+  /**
+   * Wherever in a helper the stack of its thread ends: the caller neither waits for it for ever nor
+   * misses a task.
+   */
+  @Test
+  void helpersOnShortStacks() throws Exception {
+    for (int depth = 0; depth < DEPTHS; depth++) {
+      int frames = depth;
+      Scheduler scheduler = new Scheduler(task -> new NearTheEnd(frames, task).run(), 2);
+      FutureTask<Void> operation =
+          new FutureTask<>(() -> assertEachOnce(scheduler, 100, LARGE), null);
+      Thread caller = new Thread(null, operation, "short", 256 << 10);
+      caller.setDaemon(true);
+      caller.start();
+      operation.get();
+    }
+  }
+
+  /** Fills the stack of its thread, and runs a task so many frames before the end. */
+  private static final class NearTheEnd implements Runnable {
+    private final int frames;
+    private final Runnable task;
+    private boolean unwinding;
+    private int unwound;
+
+    NearTheEnd(int frames, Runnable task) {
+      this.frames = frames;
+      this.task = task;
+    }
+
+    @Override
+    public void run() {
+      if (!unwinding) {
+        try {
+          run();
+        } catch (StackOverflowError e) {
+          unwinding = true;
+        }
+      }
+      if (unwinding && unwound++ == frames) {
+        try {
+          task.run();
+        } catch (StackOverflowError e) {
+          // A pool would log it.
+        }
+      }
+    }
   }
 }
