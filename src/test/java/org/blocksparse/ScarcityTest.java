@@ -11,6 +11,7 @@ import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.programs.ClosedTensorsProgram;
 import org.blocksparse.programs.ManyCallersProgram;
+import org.blocksparse.programs.RefusedChangesProgram;
 import org.blocksparse.programs.ScarcityProgram;
 import org.blocksparse.programs.SmallHeapProgram;
 import org.blocksparse.testing.Budget;
@@ -64,6 +65,16 @@ final class ScarcityTest {
       jvm.property("blocksparse.path", kernels);
     }
     assertLivesOn(jvm.run(ScarcityProgram.class, "stack", folder.toString()));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"heap", "stack"})
+  void aChangeOfOutputsThatIsRefusedChangesNothing(String scarce) {
+    assertLivesOn(
+        jvm()
+            .option("-Xmx12m")
+            .option("-XX:+UseSerialGC")
+            .run(RefusedChangesProgram.class, scarce));
   }
 
   /** JavaCPP would allow four times the heap. */

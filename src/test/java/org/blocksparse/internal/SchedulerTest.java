@@ -23,12 +23,12 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.Future;
-import java.util.concurrent.FutureTask;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.LockSupport;
+import org.blocksparse.testing.ShortStack;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -515,44 +515,8 @@ final class SchedulerTest {
   void helpersOnShortStacks() throws Exception {
     for (int depth = 0; depth < DEPTHS; depth++) {
       int frames = depth;
-      Scheduler scheduler = new Scheduler(task -> new NearTheEnd(frames, task).run(), 2);
-      FutureTask<Void> operation =
-          new FutureTask<>(() -> assertEachOnce(scheduler, 100, LARGE), null);
-      Thread caller = new Thread(null, operation, "short", 256 << 10);
-      caller.setDaemon(true);
-      caller.start();
-      operation.get();
-    }
-  }
-
-  /** Fills the stack of its thread, and runs a task so many frames before the end. */
-  private static final class NearTheEnd implements Runnable {
-    private final int frames;
-    private final Runnable task;
-    private boolean unwinding;
-    private int unwound;
-
-    NearTheEnd(int frames, Runnable task) {
-      this.frames = frames;
-      this.task = task;
-    }
-
-    @Override
-    public void run() {
-      if (!unwinding) {
-        try {
-          run();
-        } catch (StackOverflowError e) {
-          unwinding = true;
-        }
-      }
-      if (unwinding && unwound++ == frames) {
-        try {
-          task.run();
-        } catch (StackOverflowError e) {
-          // A pool would log it.
-        }
-      }
+      Scheduler scheduler = new Scheduler(task -> ShortStack.fill(frames, task), 2);
+      ShortStack.onThread(() -> assertEachOnce(scheduler, 100, LARGE));
     }
   }
 }
