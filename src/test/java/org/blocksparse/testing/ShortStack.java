@@ -8,13 +8,17 @@ import java.util.concurrent.FutureTask;
 public final class ShortStack {
   private static final int BYTES = 256 << 10;
 
-  private final int frames;
+  private final int every;
   private final Runnable task;
+  private int left;
+  private int frames;
   private boolean unwinding;
-  private int unwound;
+  private int overflows;
 
-  private ShortStack(int frames, Runnable task) {
+  private ShortStack(int frames, int every, int times, Runnable task) {
     this.frames = frames;
+    this.every = every;
+    this.left = times;
     this.task = task;
   }
 
@@ -30,10 +34,21 @@ public final class ShortStack {
   /**
    * Fills the stack of this thread, and runs a task so many frames before its end.
    *
-   * @throws StackOverflowError if the task does
+   * @return whether there was room for it
    */
-  public static void fill(int frames, Runnable task) {
-    new ShortStack(frames, task).descend();
+  public static boolean fill(int frames, Runnable task) {
+    return fill(frames, 1, 1, task) == 0;
+  }
+
+  /**
+   * The same several times, with the room of so many frames more each time.
+   *
+   * @return how many times there was no room for it
+   */
+  public static int fill(int frames, int every, int times, Runnable task) {
+    ShortStack stack = new ShortStack(frames, every, times, task);
+    stack.descend();
+    return stack.overflows;
   }
 
   private void descend() {
@@ -41,14 +56,17 @@ public final class ShortStack {
       try {
         descend();
       } catch (StackOverflowError e) {
-        if (unwinding) {
-          throw e; // of the task
-        }
         unwinding = true;
       }
     }
-    if (unwinding && unwound++ == frames) {
-      task.run();
+    if (left > 0 && frames-- == 0) {
+      frames = every - 1;
+      left--;
+      try {
+        task.run();
+      } catch (StackOverflowError e) {
+        overflows++;
+      }
     }
   }
 }
