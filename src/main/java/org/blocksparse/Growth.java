@@ -197,20 +197,23 @@ final class Growth {
         after,
         (parameters, moments) -> {
           for (int c = 0; c < table.classes(); c++) {
-            int classNumber = c;
             int begin = table.size(c);
             int end = after.size(c);
             if (begin < end) {
-              parameters.forEach(parameter -> parameter.fillWithMean(classNumber, begin, end));
-              moments.forEach(moment -> moment.clear(classNumber, begin, end));
+              for (SlotColumns parameter : parameters) {
+                parameter.fillWithMean(c, begin, end);
+              }
+              for (SlotColumns moment : moments) {
+                moment.clear(c, begin, end);
+              }
             }
           }
         });
   }
 
-  /** What becomes of slots. */
+  /** What becomes of slots. Nothing can end it in the middle: it takes no memory once it writes. */
   private interface Change {
-    void make(List<SlotColumns> parameters, List<SlotColumns> moments);
+    void make(SlotColumns[] parameters, SlotColumns[] moments);
   }
 
   private LayerMemory inPlace(ClassAssignment after, Change change) {
@@ -235,21 +238,21 @@ final class Growth {
         storage, parameter == Parameter.W2 ? memory.features() : 1, table.slots());
   }
 
-  private List<SlotColumns> parameters() {
+  private SlotColumns[] parameters() {
     return OF_SLOTS.stream()
         .map(parameter -> columns(parameter, memory.parameters().of(parameter).storage()))
-        .toList();
+        .toArray(SlotColumns[]::new);
   }
 
   /** What the optimizer keeps of them. */
-  private List<SlotColumns> moments(LayerState.Kept state) {
+  private SlotColumns[] moments(LayerState.Kept state) {
     List<SlotColumns> moments = new ArrayList<>();
     for (Parameter parameter : OF_SLOTS) {
       for (int moment = 0; moment < state.kind().moments(); moment++) {
         moments.add(columns(parameter, state.of(parameter.index()).moment(moment)));
       }
     }
-    return moments;
+    return moments.toArray(SlotColumns[]::new);
   }
 
   static LayerMemory retired(LayerMemory memory, int... outputs) {
@@ -300,8 +303,12 @@ final class Growth {
               int c = classes[i];
               int to = movedTo[i];
               int last = --left[c];
-              parameters.forEach(parameter -> parameter.move(c, last, to));
-              moments.forEach(moment -> moment.move(c, last, to));
+              for (SlotColumns parameter : parameters) {
+                parameter.move(c, last, to);
+              }
+              for (SlotColumns moment : moments) {
+                moment.move(c, last, to);
+              }
             }
           }
         });

@@ -30,10 +30,13 @@ import org.blocksparse.internal.memory.StackRoom;
  * array of more than 64 MB that is more than a hundred times as large as its compressed form is
  * taken for an attack and refused. A file of another file system is copied to the disk for as long
  * as it is open.
+ *
+ * <p>Safe for use by any number of threads.
  */
 public final class NpzFile implements AutoCloseable {
   private final Path file;
   private final NpzArchive archive;
+  private boolean closed;
 
   private NpzFile(Path file, NpzArchive archive) {
     this.file = file;
@@ -61,6 +64,7 @@ public final class NpzFile implements AutoCloseable {
    *
    * @throws FileFormatException if there is no such array, or a float64 is too large
    * @throws IOException if the file cannot be read
+   * @throws IllegalStateException if this file is closed
    */
   public FloatTensor floats(String name) throws IOException {
     StackRoom.requireForFiles();
@@ -72,19 +76,25 @@ public final class NpzFile implements AutoCloseable {
    *
    * @throws FileFormatException if there is no such array, or an int64 does not fit into 32 bits
    * @throws IOException if the file cannot be read
+   * @throws IllegalStateException if this file is closed
    */
   public IntTensor ints(String name) throws IOException {
     StackRoom.requireForFiles();
     return NpyFile.ints(read(name, NpyArray.Kind.INTS));
   }
 
-  private NpyArray read(String name, NpyArray.Kind kind) throws IOException {
+  private synchronized NpyArray read(String name, NpyArray.Kind kind) throws IOException {
     requireNonNull(name, "name");
+    if (closed) {
+      throw new IllegalStateException("file: the file is closed");
+    }
     return FileFormatException.of(file, () -> archive.read(name, kind));
   }
 
+  /** Closes the file, after what is being read. Arrays that were read live on. Idempotent. */
   @Override
-  public void close() throws IOException {
+  public synchronized void close() throws IOException {
+    closed = true;
     archive.close();
   }
 

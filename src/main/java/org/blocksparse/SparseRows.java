@@ -174,10 +174,11 @@ public final class SparseRows implements AutoCloseable {
    * must not change while a call uses the rows: an index is checked before it is read again, and
    * one that has become too large in between may be read as a row of memory that is not there,
    * which ends the process. Between two calls it may change: the next one checks what it reads
-   * again, and refuses what could not have been wrapped, too.
+   * again, and refuses what could not have been wrapped, too. The memory must stay, as {@link
+   * FloatTensor#wrap(FloatBuffer, long...)} says.
    *
-   * @throws IllegalArgumentException if a buffer is not direct, not in native byte order or not at
-   *     a multiple of four, and as {@link #of(int[], int[])}
+   * @throws IllegalArgumentException if a buffer is not direct, not in native byte order, not at a
+   *     multiple of four or of an arena that is closed, and as {@link #of(int[], int[])}
    * @throws IndexOutOfBoundsException if an index is negative
    * @throws UnsupportedOperationException if the native library is not in use
    */

@@ -334,7 +334,7 @@ final class InvalidFileInputTest {
               cases,
               "NpzFile." + name + " after close",
               STATE,
-              "zip file closed",
+              "file: the file is closed",
               t -> {
                 NpzFile npz = NpzFile.open(t.at("archive"));
                 npz.close();

@@ -33,12 +33,19 @@ final class MemorySegmentTest {
       import java.lang.foreign.ValueLayout;
       import java.lang.ref.Reference;
       import java.lang.ref.WeakReference;
+      import java.nio.ByteBuffer;
       import java.nio.ByteOrder;
+      import java.nio.IntBuffer;
       import java.nio.channels.FileChannel;
       import java.nio.file.Files;
       import java.nio.file.Path;
       import java.nio.file.StandardOpenOption;
+      import java.util.List;
+      import java.util.concurrent.CompletableFuture;
+      import java.util.function.Supplier;
+      import org.blocksparse.Activation;
       import org.blocksparse.FloatTensor;
+      import org.blocksparse.SparseRows;
 
       public final class Program {
         private static void require(boolean holds, String otherwise) {
@@ -150,7 +157,51 @@ final class MemorySegmentTest {
         }
 
         private static FloatTensor buffer(MemorySegment segment) {
-          return FloatTensor.wrap(segment.asByteBuffer().order(ByteOrder.nativeOrder()), 2, 3);
+          return FloatTensor.wrap(bytes(segment), 2, 3);
+        }
+
+        private static ByteBuffer bytes(MemorySegment segment) {
+          return segment.asByteBuffer().order(ByteOrder.nativeOrder());
+        }
+
+        public static void buffersOfAClosedArenaAreRefused() throws Exception {
+          for (Supplier<Arena> kind : List.<Supplier<Arena>>of(Arena::ofShared, Arena::ofConfined)) {
+            Arena arena = kind.get();
+            ByteBuffer bytes = bytes(arena.allocate(4 * 6, 64));
+            FloatTensor tensor = FloatTensor.wrap(bytes, 2, 3);
+            IntBuffer ints = bytes.asIntBuffer();
+            SparseRows rows = SparseRows.wrap(ints, ints.slice(0, 0));
+            bytes.limit(0); // whoever gave it may do that
+            require(tensor.get(1, 2) == 0, "is not read");
+            arena.close();
+            require(tensor.isClosed(), "is not closed");
+            closed("tensor: the tensor (2, 3) is closed", () -> tensor.get(0, 0));
+            closed("z: the tensor (2, 3) is closed", () -> Activation.RELU.apply(tensor, tensor));
+            closed("rows: the ", () -> rows.slice(0, 1));
+            bytes.limit(24);
+            refuses("buffer: ", () -> FloatTensor.wrap(bytes, 2, 3));
+            refuses("buffer: ", () -> FloatTensor.wrap(bytes.asFloatBuffer(), 2, 3));
+            refuses("offsets: ", () -> SparseRows.wrap(ints, ints.slice(0, 0)));
+          }
+        }
+
+        private static void closed(String why, Runnable action) {
+          try {
+            action.run();
+          } catch (IllegalStateException e) {
+            require(e.getMessage().startsWith(why), e.getMessage());
+            return;
+          }
+          throw new AssertionError("was not refused: " + why);
+        }
+
+        /** Only the thread whose it is may ask; the others work. */
+        public static void anArenaOfAnotherThreadIsUsed() throws Exception {
+          try (Arena arena = Arena.ofConfined();
+              FloatTensor tensor = buffer(arena.allocate(4 * 6, 64))) {
+            CompletableFuture.runAsync(() -> tensor.set(5, 1, 1)).get();
+            require(tensor.get(1, 1) == 5, "is not written");
+          }
         }
       }
       """;
@@ -203,7 +254,9 @@ final class MemorySegmentTest {
         "whatCannotBeUsedIsRefused",
         "moreThanABufferHolds",
         "segmentIsReachableAsLongAsTheTensorIs",
-        "asABufferMoreIsChecked"
+        "asABufferMoreIsChecked",
+        "buffersOfAClosedArenaAreRefused",
+        "anArenaOfAnotherThreadIsUsed"
       })
   void program(String name) throws ReflectiveOperationException {
     program.getMethod(name).invoke(null);

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -17,6 +18,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.stream.Stream;
 import org.blocksparse.testing.Npz;
 import org.junit.jupiter.api.Test;
@@ -235,6 +238,44 @@ final class NumPyFilesTest {
       }
       assertArrayEquals(before, Files.readAllBytes(npy));
       assertFalse(Files.exists(npz));
+    }
+  }
+
+  /** A file that is closed while another thread reads it is closed, and not damaged. */
+  @Test
+  void archivesThatAreClosedMeanwhile() throws Exception {
+    Path file = folder.resolve("large.npz");
+    try (FloatTensor tensor = FloatTensor.zeros(1 << 16)) {
+      NpzFile.write(file, Map.of("a", tensor));
+    }
+    for (int round = 0; round < 40; round++) {
+      NpzFile npz = NpzFile.open(file);
+      CountDownLatch reading = new CountDownLatch(1);
+      CompletableFuture<Void> closing =
+          CompletableFuture.runAsync(
+              () -> {
+                await(reading);
+                assertDoesNotThrow(npz::close);
+              });
+      IllegalStateException closed =
+          assertThrows(
+              IllegalStateException.class,
+              () -> {
+                while (true) {
+                  npz.floats("a").close();
+                  reading.countDown();
+                }
+              });
+      assertEquals("file: the file is closed", closed.getMessage());
+      closing.get();
+    }
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      latch.await();
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
     }
   }
 }

@@ -4,9 +4,7 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Method;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -14,11 +12,11 @@ import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.Data;
+import org.blocksparse.testing.PublicCall;
 import org.blocksparse.testing.PublicMethod;
 import org.blocksparse.testing.RandomArguments;
 import org.blocksparse.testing.Seeded;
@@ -42,24 +40,8 @@ final class RandomCallsTest {
   /** One of each method and kind. */
   private final Map<String, String> flaws = new TreeMap<>();
 
-  private final Map<PublicMethod, List<Call>> rightCalls = new HashMap<>();
+  private final Map<PublicMethod, List<PublicCall>> rightCalls = new HashMap<>();
   private int succeeded;
-
-  /** A method with its arguments, and the object that has it unless it is static. */
-  private record Call(PublicMethod called, Object owner, Object[] arguments) {
-    Object make() throws IllegalAccessException, InvocationTargetException {
-      return called.method().invoke(owner, arguments);
-    }
-
-    boolean names(Object layer) {
-      return owner == layer || Arrays.asList(arguments).contains(layer);
-    }
-
-    @Override
-    public String toString() {
-      return called + ": " + Arrays.deepToString(arguments);
-    }
-  }
 
   @Test
   void refusedMeansSaidAndUntouched(Data data) throws Exception {
@@ -82,20 +64,19 @@ final class RandomCallsTest {
   }
 
   /** Some calls that succeed, of which one argument is changed then. */
-  private void findRightOnes(PublicMethod called, RandomArguments arguments)
-      throws IllegalAccessException {
+  private void findRightOnes(PublicMethod called, RandomArguments arguments) {
     if (called.method().getName().equals("close")) {
       return;
     }
     for (Class<?> type : called.method().getParameterTypes()) {
       assertTrue(arguments.knows(type), () -> "no arguments for " + type);
     }
-    List<Call> right = new ArrayList<>();
+    List<PublicCall> right = new ArrayList<>();
     for (int i = 0; i < TRIES_FOR_RIGHT_ONES && right.size() < 3; i++) {
-      Call call = fresh(called, arguments);
+      PublicCall call = PublicCall.of(called, arguments);
       try {
-        if (call.owner != null || called.isStatic()) {
-          keep(call.make(), arguments);
+        if (call.hasOwner()) {
+          call.makeAndKeep(arguments);
           right.add(call);
         }
       } catch (InvocationTargetException e) {
@@ -105,48 +86,33 @@ final class RandomCallsTest {
     rightCalls.put(called, right);
   }
 
-  private static Call fresh(PublicMethod called, RandomArguments arguments) {
-    Method method = called.method();
-    boolean saves = method.getName().startsWith("save") || method.getName().startsWith("write");
-    Object[] values = new Object[method.getParameterCount()];
-    for (int i = 0; i < values.length; i++) {
-      Class<?> type = method.getParameterTypes()[i];
-      values[i] =
-          saves && type == Path.class
-              ? arguments.fileToWrite()
-              : arguments.of(type, method.getGenericParameterTypes()[i]);
-    }
-    Object owner = called.isStatic() ? null : arguments.of(called.type(), null);
-    return new Call(called, owner, values);
-  }
-
-  private Call choose(PublicMethod called, RandomArguments arguments) {
-    Call call = fresh(called, arguments);
-    List<Call> right = rightCalls.getOrDefault(called, List.of());
+  private PublicCall choose(PublicMethod called, RandomArguments arguments) {
+    PublicCall call = PublicCall.of(called, arguments);
+    List<PublicCall> right = rightCalls.getOrDefault(called, List.of());
     if (right.isEmpty() || arguments.below(5) == 0) {
       return call;
     }
-    Call known = arguments.oneOf(right);
-    Object[] values = known.arguments.clone();
+    PublicCall known = arguments.oneOf(right);
+    Object[] values = known.arguments().clone();
     for (int i = 0; i < values.length; i++) {
       if (arguments.below(values.length) == 0) {
-        values[i] = call.arguments[i];
+        values[i] = call.arguments()[i];
       }
     }
-    return new Call(called, known.owner, values);
+    return new PublicCall(called, known.owner(), values);
   }
 
-  private void make(Call call, RandomArguments arguments) throws IllegalAccessException {
-    boolean closes = call.called.method().getName().equals("close") && arguments.below(12) != 0;
-    if (closes || (call.owner == null && !call.called.isStatic())) {
+  private void make(PublicCall call, RandomArguments arguments) {
+    boolean closes = call.called().method().getName().equals("close") && arguments.below(12) != 0;
+    if (closes || !call.hasOwner()) {
       return;
     }
     IdentityHashMap<Object, float[]> before = numbers(call, arguments);
     try {
-      keep(call.make(), arguments);
+      call.makeAndKeep(arguments);
       succeeded++;
     } catch (InvocationTargetException e) {
-      String flaw = flaw(e.getCause());
+      String flaw = PublicCall.flaw(e.getCause());
       if (flaw != null) {
         report(call, flaw);
       }
@@ -163,48 +129,17 @@ final class RandomCallsTest {
     }
   }
 
-  private void report(Call call, String flaw) {
+  private void report(PublicCall call, String flaw) {
     flaws.putIfAbsent(
-        call.called.toString() + flaw.replaceAll("[^A-Za-z].*", ""), call + ": " + flaw);
-  }
-
-  private static void keep(Object result, RandomArguments arguments) {
-    if (result != null && result.getClass().getPackage() == Backend.class.getPackage()) {
-      arguments.keep(result);
-    }
-  }
-
-  /** What is wrong with an exception; null if nothing is. */
-  private static String flaw(Throwable thrown) {
-    boolean ofOurs =
-        thrown instanceof IllegalArgumentException
-            || thrown instanceof IllegalStateException
-            || thrown.getClass() == IndexOutOfBoundsException.class
-            || thrown instanceof NullPointerException
-            || thrown instanceof UnsupportedOperationException
-            || thrown.getClass() == ArithmeticException.class // a loss that is no number
-            || thrown instanceof IOException
-            || thrown instanceof OutOfMemoryError;
-    String message = Objects.requireNonNullElse(thrown.getMessage(), "");
-    boolean ofTheJvm =
-        message.isEmpty()
-            || message.startsWith("Cannot ")
-            || message.startsWith("Index ")
-            || message.startsWith("Range ")
-            || message.contains(" out of bounds")
-            || message.contains("overflow")
-            || message.contains("Requested array size")
-            || message.equals("/ by zero");
-    return ofOurs && !ofTheJvm
-        ? null
-        : thrown + " in " + Arrays.stream(thrown.getStackTrace()).limit(3).toList();
+        call.called().toString() + flaw.replaceAll("[^A-Za-z].*", ""), call + ": " + flaw);
   }
 
   /**
    * The numbers of all tensors and of the layers that a call names, and some of those of the other
    * layers; of what is closed, none.
    */
-  private static IdentityHashMap<Object, float[]> numbers(Call call, RandomArguments arguments) {
+  private static IdentityHashMap<Object, float[]> numbers(
+      PublicCall call, RandomArguments arguments) {
     IdentityHashMap<Object, float[]> numbers = new IdentityHashMap<>();
     arguments.kept(FloatTensor.class).forEach(t -> numbers.put(t, values(t)));
     List<TwoLevelLayer> layers = new ArrayList<>(arguments.kept(HierarchicalSoftmax.class));

@@ -11,6 +11,8 @@ import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.programs.ClosedTensorsProgram;
 import org.blocksparse.programs.ManyCallersProgram;
+import org.blocksparse.programs.PublicMethodsProgram;
+import org.blocksparse.programs.RefusedChangesProgram;
 import org.blocksparse.programs.ScarcityProgram;
 import org.blocksparse.programs.SmallHeapProgram;
 import org.blocksparse.testing.Budget;
@@ -64,6 +66,28 @@ final class ScarcityTest {
       jvm.property("blocksparse.path", kernels);
     }
     assertLivesOn(jvm.run(ScarcityProgram.class, "stack", folder.toString()));
+  }
+
+  @Test
+  void everyPublicMethodOnAShortStack() {
+    assertLivesOn(
+        jvm()
+            .option("-Xmx64m")
+            .option("-XX:+UseSerialGC")
+            // Calls by reflection need no code that is made on the way.
+            .property("sun.reflect.inflationThreshold", Integer.toString(Integer.MAX_VALUE))
+            .property("jdk.reflect.useNativeAccessorOnly", "true")
+            .run(PublicMethodsProgram.class, folder.toString()));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"heap", "stack"})
+  void aChangeOfOutputsThatIsRefusedChangesNothing(String scarce) {
+    assertLivesOn(
+        jvm()
+            .option("-Xmx12m")
+            .option("-XX:+UseSerialGC")
+            .run(RefusedChangesProgram.class, scarce));
   }
 
   /** JavaCPP would allow four times the heap. */

@@ -126,6 +126,11 @@ public final class Scheduler {
 
     @Override
     public void run() {
+      try {
+        StackRoom.require(); // a helper that is counted in must be counted out
+      } catch (StackOverflowError e) {
+        return; // the others do its part
+      }
       Run current = operation;
       if (current != null) {
         current.help();
@@ -186,11 +191,7 @@ public final class Scheduler {
     }
 
     void help() {
-      int seen = helpers.get();
-      while (!helpers.compareAndSet(seen, seen + 1)) {
-        seen = helpers.get();
-      }
-      if (seen >= 0) {
+      if (helpers.getAndIncrement() >= 0) {
         work();
       }
       if (helpers.decrementAndGet() == CLOSED) {
@@ -226,7 +227,11 @@ public final class Scheduler {
       }
       boolean interrupted = false;
       while (helpers.get() != CLOSED) {
-        LockSupport.park(this);
+        try {
+          LockSupport.park(this);
+        } catch (OutOfMemoryError e) {
+          Thread.onSpinWait(); // parking a virtual thread of JDK 21 needs memory
+        }
         interrupted |= Thread.interrupted();
       }
       if (interrupted) {

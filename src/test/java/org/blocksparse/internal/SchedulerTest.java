@@ -28,6 +28,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.LockSupport;
+import org.blocksparse.testing.ShortStack;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -501,5 +502,21 @@ final class SchedulerTest {
                       running.decrementAndGet();
                     }));
     assertEquals(0, running.get(), "helpers at work");
+  }
+
+  /** Frames from the end of a stack, which are more than those of a helper. */
+  private static final int DEPTHS = 150;
+
+  /**
+   * Wherever in a helper the stack of its thread ends: the caller neither waits for it for ever nor
+   * misses a task.
+   */
+  @Test
+  void helpersOnShortStacks() throws Exception {
+    for (int depth = 0; depth < DEPTHS; depth++) {
+      int frames = depth;
+      Scheduler scheduler = new Scheduler(task -> ShortStack.fill(frames, task), 2);
+      ShortStack.onThread(() -> assertEachOnce(scheduler, 100, LARGE));
+    }
   }
 }

@@ -42,7 +42,9 @@ import org.blocksparse.SparseBlockGemv;
 import org.blocksparse.SparseBlockOuter;
 import org.blocksparse.SparseRows;
 import org.blocksparse.TensorFile;
+import org.blocksparse.TheanoSoftmax;
 import org.blocksparse.TopKGate;
+import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 
@@ -69,6 +71,7 @@ final class ScarcityOperands implements AutoCloseable {
   private final FloatTensor b;
   private final FloatTensor out;
   private final FloatTensor gate;
+  private final FloatTensor gradGate;
   private final FloatTensor gradZ;
   private final FloatTensor sum;
   private final FloatTensor biases;
@@ -109,6 +112,7 @@ final class ScarcityOperands implements AutoCloseable {
     roundedW = Weights.of(b.reshape(1, 1, BLOCKS, SIZE), ElementType.BFLOAT16);
     out = FloatTensor.zeros(BATCH, 2, SIZE);
     gate = FloatTensor.of(numbers(random, BATCH * 2), BATCH, 2);
+    gradGate = FloatTensor.zeros(BATCH, 2);
     gradZ = FloatTensor.zeros(BATCH, 2, SIZE);
     sum = FloatTensor.zeros(BLOCKS, BLOCKS, SIZE, SIZE);
     biases = FloatTensor.zeros(BLOCKS, SIZE);
@@ -170,22 +174,51 @@ final class ScarcityOperands implements AutoCloseable {
   }
 
   /**
-   * The layer that is trained goes on as a copy of it does, whose state and workspaces are new:
-   * what an end in the middle of a step has left behind does not matter.
+   * All that is trained goes on as a copy of it does, whose state and workspaces are new: what an
+   * end in the middle of a step has left behind does not matter.
    */
   void checkTraining(String after) {
     Optimizer rule = Optimizer.sgd(0.01f);
-    try (HierarchicalSoftmax twin = trained.copy()) {
+    try (HierarchicalSoftmax twin = trained.copy();
+        LabelTree twinOfTree = tree.copy();
+        FloatTensor table = copy(bag.table());
+        EmbeddingBag twinOfBag = EmbeddingBag.builder(1000, SIZE).build(table);
+        FloatTensor twinOfSum = copy(sum);
+        FloatTensor twinOfBiases = copy(biases);
+        OptimizerState fresh = OptimizerState.of(twinOfSum, twinOfBiases)) {
       double expectedLoss = twin.step(x, targets, rule);
       double loss = trained.step(x, targets, rule);
       ScarcityProgram.check(loss == expectedLoss, "loss " + loss + " after " + after);
-      ScarcityProgram.check(
-          Arrays.equals(twin.W1().toArray(), trained.W1().toArray())
-              && Arrays.equals(twin.b1().toArray(), trained.b1().toArray())
-              && Arrays.equals(twin.W2().toArray(), trained.W2().toArray())
-              && Arrays.equals(twin.b2().toArray(), trained.b2().toArray()),
-          "parameters after " + after);
+      checkEqual("the layer after " + after, twin, trained);
+      expectedLoss = twinOfTree.step(x, seen, rule);
+      loss = tree.step(x, seen, rule);
+      ScarcityProgram.check(loss == expectedLoss, "loss of a tree " + loss + " after " + after);
+      checkEqual("the tree after " + after, twinOfTree, tree);
+      twinOfBag.step(seen, x, rule);
+      bag.step(seen, x, rule);
+      checkEqual("the bag after " + after, twinOfBag.table(), bag.table());
+      SparseBlockDot.stepW(h, out, plan, rule, twinOfSum, fresh);
+      SparseBlockDot.stepW(h, out, plan, rule, sum, state);
+      checkEqual("the blocks after " + after, twinOfSum, sum);
+      SparseBlockDot.stepB(out, plan, rule, twinOfBiases, fresh);
+      SparseBlockDot.stepB(out, plan, rule, biases, state);
+      checkEqual("the biases after " + after, twinOfBiases, biases);
     }
+  }
+
+  private static FloatTensor copy(FloatTensor tensor) {
+    return FloatTensor.of(tensor.toArray(), tensor.shape().toArray());
+  }
+
+  private static void checkEqual(String what, TwoLevelLayer expected, TwoLevelLayer layer) {
+    checkEqual("W1 of " + what, expected.W1(), layer.W1());
+    checkEqual("b1 of " + what, expected.b1(), layer.b1());
+    checkEqual("W2 of " + what, expected.W2(), layer.W2());
+    checkEqual("b2 of " + what, expected.b2(), layer.b2());
+  }
+
+  private static void checkEqual(String what, FloatTensor expected, FloatTensor tensor) {
+    ScarcityProgram.check(Arrays.equals(expected.toArray(), tensor.toArray()), what);
   }
 
   Map<String, Operation> operations() {
@@ -259,11 +292,33 @@ final class ScarcityOperands implements AutoCloseable {
     operations.put(
         "gradH and activation, added",
         () -> SparseBlockDot.addGradH(W, out, plan, Activation.SILU, h, 1, gradZ));
+    addGated();
     operations.put("gradH", () -> SparseBlockDot.gradH(W, out, plan).close());
     operations.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
     operations.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
     operations.put("gradW into", () -> SparseBlockDot.gradW(h, out, plan, sum));
     operations.put("clear gradW", () -> SparseBlockDot.clearGradW(plan, sum));
+  }
+
+  private void addGated() {
+    Activation silu = Activation.SILU;
+    operations.put(
+        "activation's gradient, with a gate", () -> silu.gradient(h, gate, out, gradZ, gradGate));
+    operations.put(
+        "activation's gradient, with a gate, added",
+        () -> silu.addGradient(h, gate, out, 1, gradZ, gradGate));
+    operations.put(
+        "gradH and activation, with a gate",
+        () -> SparseBlockDot.gradH(W, out, plan, silu, h, gate, gradZ, gradGate));
+    operations.put(
+        "gradH and activation, with a gate, added",
+        () -> SparseBlockDot.addGradH(W, out, plan, silu, h, gate, 1, gradZ, gradGate));
+    operations.put(
+        "gradH of narrow blocks, with a gate",
+        () -> SparseBlockDot.gradH(narrowW, out, plan, silu, h, gate, gradZ, gradGate));
+    operations.put(
+        "gradH of narrow blocks, with a gate, added",
+        () -> SparseBlockDot.addGradH(narrowW, out, plan, silu, h, gate, 1, gradZ, gradGate));
   }
 
   private void addSteps() {
@@ -280,6 +335,9 @@ final class ScarcityOperands implements AutoCloseable {
       operations.put(
           "step of input biases " + optimizer,
           () -> InputBias.step(out, plan, optimizer, biases, state));
+      operations.put(
+          "step of input biases with a gate " + optimizer,
+          () -> InputBias.step(out, gate, plan, optimizer, biases, state));
     }
     operations.put("input bias's gate", () -> InputBias.gradGate(biases, out, plan).close());
     operations.put("add gradH", () -> SparseBlockDot.addGradH(W, out, plan, 0.5f, gradZ));
@@ -287,6 +345,10 @@ final class ScarcityOperands implements AutoCloseable {
     operations.put("gate's gradient", () -> experts.gradient(routing, routing.gates(), gradLogits));
     operations.put("route some", () -> TopKGate.of(SIZE, 2).withCapacity(1).route(b).close());
     operations.put("gemv", () -> SparseBlockGemv.apply(out, W, h, plan).close());
+    operations.put("gemv without a plan", () -> SparseBlockGemv.apply(out, W, h, idx, idx).close());
+    operations.put("gemv in place", () -> SparseBlockGemv.applyInPlace(W, h, idx, idx, gradZ));
+    operations.put(
+        "outer of a new tensor", () -> SparseBlockOuter.apply(sum, h, h, idx, idx, 1).close());
     operations.put("outer", () -> SparseBlockOuter.applyInPlace(h, h, plan, 1, sum));
   }
 
@@ -334,6 +396,28 @@ final class ScarcityOperands implements AutoCloseable {
   private void addOfLayers() {
     operations.put("copy", () -> layer.copy().close());
     operations.put("grow", this::grow);
+    operations.put(
+        "layer of tensors",
+        () ->
+            HierarchicalSoftmax.builder(SIZE, 1000)
+                .classes(layer.assignment())
+                .build(copy(layer.W1()), copy(layer.b1()), copy(layer.W2()), copy(layer.b2()))
+                .close());
+    operations.put(
+        "Theano's softmax",
+        () ->
+            TheanoSoftmax.apply(
+                    x,
+                    BATCH,
+                    1000,
+                    layer.classCount(),
+                    layer.assignment().slots(),
+                    layer.W1(),
+                    layer.b1(),
+                    layer.W2(),
+                    layer.b2(),
+                    targets)
+                .close());
     operations.put("narrow", () -> layer.withWeights(ElementType.INT8).close());
     operations.put("labels", () -> Labels.of("a", "b").output("b"));
   }
@@ -444,6 +528,7 @@ final class ScarcityOperands implements AutoCloseable {
             b,
             out,
             gate,
+            gradGate,
             gradZ,
             sum,
             biases,

@@ -2,8 +2,6 @@
 package org.blocksparse.programs;
 
 import java.nio.file.Path;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import org.blocksparse.Backend;
@@ -158,20 +156,14 @@ public final class ScarcityProgram {
 
   // --------------------------------------------------------------------------------- full heaps
 
-  private static final int LARGE = 1 << 17;
-  private static final int SMALL = 1 << 8;
-  private static final int MOST_PIECES = 1 << 17;
-
   private static int refusals;
-  private static final Deque<byte[]> HEAP = new ArrayDeque<>(MOST_PIECES);
-  private static int largePieces = MOST_PIECES;
 
   private static void withFullHeap(List<Map.Entry<String, Operation>> operations) {
-    fill();
-    int full = HEAP.size();
+    FullHeap.fill();
+    int full = FullHeap.pieces();
     for (int filling = 0; filling < FILLINGS; filling++) {
       // A little more room each time, so that another allocation is the one that fails.
-      empty(full - filling * filling * filling);
+      FullHeap.empty(full - filling * filling * filling);
       for (int i = 0; i < operations.size(); i++) { // an iterator would need memory
         Map.Entry<String, Operation> entry = operations.get(i);
         try {
@@ -179,7 +171,7 @@ public final class ScarcityProgram {
         } catch (OutOfMemoryError e) {
           refusals++;
         } catch (Throwable e) {
-          HEAP.clear();
+          FullHeap.empty(0);
           // The JDK wraps what it meets while it links a lambda expression.
           if (!(e instanceof InternalError && e.getCause() instanceof OutOfMemoryError)) {
             throw new IllegalStateException(entry.getKey(), e);
@@ -187,30 +179,6 @@ public final class ScarcityProgram {
         }
       }
     }
-    HEAP.clear();
-  }
-
-  /** To the end of memory, which is met once: that is what takes time. */
-  private static void fill() {
-    try {
-      while (HEAP.size() < largePieces) {
-        HEAP.addLast(new byte[LARGE]);
-      }
-    } catch (OutOfMemoryError e) {
-      largePieces = HEAP.size();
-    }
-    try {
-      while (HEAP.size() < MOST_PIECES) {
-        HEAP.addLast(new byte[SMALL]);
-      }
-    } catch (OutOfMemoryError e) {
-      // Full.
-    }
-  }
-
-  private static void empty(int pieces) {
-    while (HEAP.size() > Math.max(0, pieces)) {
-      HEAP.removeLast();
-    }
+    FullHeap.empty(0);
   }
 }

@@ -39,6 +39,8 @@ import org.blocksparse.LoadOptions;
 import org.blocksparse.Loss;
 import org.blocksparse.Metrics;
 import org.blocksparse.NamedTensors;
+import org.blocksparse.NpyFile;
+import org.blocksparse.NpzFile;
 import org.blocksparse.Optimizer;
 import org.blocksparse.OptimizerState;
 import org.blocksparse.Progress;
@@ -62,6 +64,10 @@ public final class RandomArguments {
   private static final int OUTPUTS = SIZE * SIZE;
   private static final int KEPT = 24;
 
+  /** Right files, of all kinds. */
+  private static final List<String> FILES =
+      List.of("mapped", "tensors", "tree", "bag", "state", "classes", "array", "ints", "archive");
+
   private final SplittableRandom random;
   private final Path folder;
   private final Map<Class<?>, Supplier<Object>> makers = new HashMap<>();
@@ -81,6 +87,7 @@ public final class RandomArguments {
       keepLayers();
     }
     keepMapped();
+    writeFiles();
   }
 
   public int below(int bound) {
@@ -169,9 +176,7 @@ public final class RandomArguments {
     makers.put(float.class, this::real);
     makers.put(double.class, () -> below(3) == 0 ? (double) real() : random.nextDouble());
     makers.put(String.class, this::text);
-    makers.put(
-        Path.class,
-        () -> below(2) == 0 ? fileToWrite() : folder.resolve(oneOf(List.of("mapped", "tensors"))));
+    makers.put(Path.class, () -> below(2) == 0 ? fileToWrite() : folder.resolve(oneOf(FILES)));
   }
 
   /** A path that a call may write; what the mapped tensors are of stays. */
@@ -229,11 +234,12 @@ public final class RandomArguments {
     makers.put(
         ByteBuffer.class,
         () -> {
-          ByteBuffer buffer = direct(oneOf(List.of(0, 3, 12, 36, 108)) + 1);
-          buffer.position(below(2));
+          int bytes = oneOf(List.of(0, 3, 12, 36, 108));
+          ByteBuffer buffer = direct(bytes + 1);
+          buffer.position(below(2)).limit(buffer.position() + bytes);
           return below(4) == 0
               ? buffer.asReadOnlyBuffer()
-              : below(10) == 0 ? ByteBuffer.allocate(12) : buffer.slice();
+              : below(10) == 0 ? ByteBuffer.allocate(12) : buffer.slice().order(buffer.order());
         });
     makers.put(
         FloatBuffer.class,
@@ -287,6 +293,7 @@ public final class RandomArguments {
 
   private void keepTensors() {
     keep(FloatTensor.of(reals(3), 3));
+    keep(FloatTensor.of(reals(3), 1, 3));
     keep(FloatTensor.of(reals(9), 3, 3));
     keep(FloatTensor.of(reals(27), 3, 3, 3));
     keep(FloatTensor.of(reals(81), 3, 3, 3, 3));
@@ -297,7 +304,7 @@ public final class RandomArguments {
     for (ElementType type : ElementType.values()) {
       keep(Weights.of(FloatTensor.zeros(3, 3, 3, 3), type));
     }
-    keep(OptimizerState.of(kept(FloatTensor.class).get(3)));
+    keep(OptimizerState.of(kept(FloatTensor.class).get(4)));
     keep(BlockPlan.of(kept(IntTensor.class).get(1), kept(IntTensor.class).get(1), SIZE, SIZE));
     keep(BlockPlan.of(kept(SparseRows.class).get(0), kept(SparseRows.class).get(0), SIZE, SIZE));
   }
@@ -348,10 +355,25 @@ public final class RandomArguments {
     tensors.put("rank4", FloatTensor.zeros(3, 3, 3, 3));
     NamedTensors all = NamedTensors.of(tensors);
     FloatTensor weights = FloatTensor.zeros(3, 3, 3, 3);
-    TensorFile.save(folder.resolve("tensors"), all.with("W1", weights, ElementType.INT8));
+    TensorFile.save(
+        folder.resolve("tensors"),
+        all.with("W1", weights, ElementType.INT8).with("a", IntTensor.zeros(3)));
     TensorFile opened = TensorFile.open(folder.resolve("tensors"), LoadOptions.mapped());
     for (String name : tensors.keySet()) {
       mapped.add(opened.floats(name));
     }
+  }
+
+  /** Those that are read alone. */
+  private void writeFiles() throws IOException {
+    kept(LabelTree.class).get(0).save(folder.resolve("tree"));
+    kept(EmbeddingBag.class).get(0).save(folder.resolve("bag"));
+    kept(OptimizerState.class).get(0).save(folder.resolve("state"));
+    kept(ClassAssignment.class).get(0).write(folder.resolve("classes"));
+    FloatTensor floats = kept(FloatTensor.class).get(0);
+    IntTensor ints = kept(IntTensor.class).get(0);
+    NpyFile.write(folder.resolve("array"), floats);
+    NpyFile.write(folder.resolve("ints"), ints);
+    NpzFile.write(folder.resolve("archive"), Map.of("a", floats, "b", ints));
   }
 }

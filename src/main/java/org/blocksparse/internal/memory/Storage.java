@@ -61,6 +61,9 @@ public final class Storage {
   @SuppressWarnings("unused") // held, never read
   private Object owner;
 
+  /** Reads an element of somebody else's buffer, as Java does; null where there is none. */
+  private Runnable probe;
+
   /** Buffers of all memory, and views of them, so that bulk copies make none. */
   private record Buffers(ByteBuffer[] bytes, FloatBuffer[] floats, IntBuffer[] ints) {
     static Buffers of(ByteBuffer[] bytes) {
@@ -88,13 +91,14 @@ public final class Storage {
     this.memory = CLEANER.register(this, free);
   }
 
-  private Storage(long elements, long address, Buffers buffers, Object owner) {
+  private Storage(long elements, long address, Buffers buffers, Object owner, Runnable probe) {
     this.mapping = null;
     this.elements = elements;
     this.address = address;
     this.buffers = buffers;
     this.memory = null;
     this.owner = owner;
+    this.probe = probe;
   }
 
   /**
@@ -205,20 +209,45 @@ public final class Storage {
    * stays reachable as long as the storage is.
    *
    * @param name of the buffer, for messages
-   * @throws IllegalArgumentException if its address is not a multiple of four
+   * @throws IllegalArgumentException if its address is not a multiple of four, or if it is of an
+   *     arena that is closed
    */
   public static Storage wrap(String name, FloatBuffer buffer) {
-    return wrapBuffer(name, buffer);
+    FloatBuffer own = buffer.slice(); // whose position nobody changes
+    return wrapBuffer(name, buffer, () -> own.get(0));
   }
 
   /** As {@link #wrap(String, FloatBuffer)}. */
   public static Storage wrap(String name, IntBuffer buffer) {
-    return wrapBuffer(name, buffer);
+    IntBuffer own = buffer.slice();
+    return wrapBuffer(name, buffer, () -> own.get(0));
   }
 
-  private static Storage wrapBuffer(String name, Buffer buffer) {
+  private static Storage wrapBuffer(String name, Buffer buffer, Runnable probe) {
     requireNativeMemory();
-    return wrap(name, NativeMemory.address(buffer), buffer.remaining(), buffer);
+    Runnable ofAny = buffer.hasRemaining() ? probe : null;
+    if (!isThere(ofAny)) {
+      throw new IllegalArgumentException(
+          name + ": expected memory of an open arena but it is closed");
+    }
+    return wrap(name, NativeMemory.address(buffer), buffer.remaining(), buffer, ofAny);
+  }
+
+  /**
+   * Whether memory is there still. That of an arena of JDK 22 is not once the arena is closed,
+   * which Java itself asks at each access.
+   */
+  private static boolean isThere(Runnable probe) {
+    try {
+      if (probe != null) {
+        probe.run();
+      }
+      return true;
+    } catch (IllegalStateException e) {
+      return false;
+    } catch (RuntimeException e) {
+      return true; // of another thread's arena, which nobody else may ask
+    }
   }
 
   /**
@@ -242,11 +271,16 @@ public final class Storage {
    * @throws UnsupportedOperationException if addresses cannot be used as memory
    */
   public static Storage wrap(String name, long address, long elements, Object owner) {
+    return wrap(name, address, elements, owner, null);
+  }
+
+  private static Storage wrap(
+      String name, long address, long elements, Object owner, Runnable probe) {
     requireNativeMemory();
     if (address % Float.BYTES != 0) {
       throw new IllegalArgumentException(name + ": expected an address that is a multiple of 4");
     }
-    return new Storage(elements, address, buffersAt(address, elements), owner);
+    return new Storage(elements, address, buffersAt(address, elements), owner, probe);
   }
 
   /**
@@ -322,9 +356,9 @@ public final class Storage {
     return mapping != null && !mapping.isCopyOnWrite();
   }
 
-  /** Whether {@link #close} was called. */
+  /** Whether {@link #close} was called, or the arena that the memory is of was closed. */
   public boolean isClosed() {
-    return leases.get() < 0;
+    return leases.get() < 0 || !isThere(probe);
   }
 
   /** Whether it is closed, and nobody has a lease: the memory is gone. */
@@ -338,6 +372,9 @@ public final class Storage {
    * @return false if the storage is closed; there is no lease to release then
    */
   public boolean acquire() {
+    if (!isThere(probe)) {
+      return false;
+    }
     int seen = leases.get();
     while (seen >= 0) {
       if (leases.compareAndSet(seen, seen + 1)) {
@@ -369,6 +406,7 @@ public final class Storage {
       memory.clean();
     }
     owner = null;
+    probe = null;
   }
 
   /** Where an element lies, as native code sees it; 0 if native code cannot. */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
-import java.util.Arrays;
 import org.blocksparse.internal.memory.Storage;
 
 /**
  * The numbers of the slots of classes, (classes, rows, slots): of W2 with a row for each feature,
- * of b2 with one, or of what an optimizer keeps of them. Changed in place.
+ * of b2 with one, or of what an optimizer keeps of them. Changed in place, and without memory of
+ * its own: half of a change would be left where there is none.
  */
 public record SlotColumns(Storage storage, int rows, int slots) {
   private long at(int classNumber, int row, int slot) {
@@ -38,16 +38,12 @@ public record SlotColumns(Storage storage, int rows, int slots) {
 
   /** Fills slots [begin, end) of a class with the means of those before. */
   public void fillWithMean(int classNumber, int begin, int end) {
-    float[] before = new float[begin];
-    float[] values = new float[end - begin];
     for (int row = 0; row < rows; row++) {
-      storage.getFloats(at(classNumber, row, 0), before, 0, begin);
       double sum = 0;
-      for (float value : before) {
-        sum += value;
+      for (int slot = 0; slot < begin; slot++) {
+        sum += get(classNumber, row, slot);
       }
-      Arrays.fill(values, (float) (sum / begin));
-      storage.putFloats(at(classNumber, row, begin), values, 0, values.length);
+      storage.fill(at(classNumber, row, begin), end - begin, (float) (sum / begin));
     }
   }
 }

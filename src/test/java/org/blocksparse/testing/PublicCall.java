@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import java.io.IOException;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Objects;
+import org.blocksparse.Backend;
+
+/** A public method with its arguments, and the object that has it unless it is static. */
+public record PublicCall(PublicMethod called, Object owner, Object[] arguments) {
+  /** A call with arguments chosen at random; without an owner where nothing of its type is kept. */
+  public static PublicCall of(PublicMethod called, RandomArguments arguments) {
+    Method method = called.method();
+    boolean saves = method.getName().startsWith("save") || method.getName().startsWith("write");
+    Object[] values = new Object[method.getParameterCount()];
+    for (int i = 0; i < values.length; i++) {
+      Class<?> type = method.getParameterTypes()[i];
+      values[i] =
+          saves && type == Path.class
+              ? arguments.fileToWrite()
+              : arguments.of(type, method.getGenericParameterTypes()[i]);
+    }
+    Object owner = called.isStatic() ? null : arguments.of(called.type(), null);
+    return new PublicCall(called, owner, values);
+  }
+
+  /** Whether it can be made: there is an owner, or none is needed. */
+  public boolean hasOwner() {
+    return owner != null || called.isStatic();
+  }
+
+  /** Makes the call, and returns what it gave. */
+  public Object make() throws InvocationTargetException {
+    try {
+      return called.method().invoke(owner, arguments);
+    } catch (IllegalAccessException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** Makes the call; if it gives an object of the library, that is an argument of later calls. */
+  public void makeAndKeep(RandomArguments others) throws InvocationTargetException {
+    Object result = make();
+    if (result != null && result.getClass().getPackage() == Backend.class.getPackage()) {
+      others.keep(result);
+    }
+  }
+
+  /** Whether an object is the owner or an argument. */
+  public boolean names(Object object) {
+    return owner == object || Arrays.asList(arguments).contains(object);
+  }
+
+  /** What is wrong with an exception of a call; null if it is of ours and says what was wrong. */
+  public static String flaw(Throwable thrown) {
+    boolean ofOurs =
+        thrown instanceof IllegalArgumentException
+            || thrown instanceof IllegalStateException
+            || thrown.getClass() == IndexOutOfBoundsException.class
+            || thrown instanceof NullPointerException
+            || thrown instanceof UnsupportedOperationException
+            || thrown.getClass() == ArithmeticException.class // a loss that is no number
+            || thrown instanceof IOException
+            || thrown instanceof OutOfMemoryError;
+    String message = Objects.requireNonNullElse(thrown.getMessage(), "");
+    boolean ofTheJvm =
+        message.isEmpty()
+            || message.startsWith("Cannot ")
+            || message.startsWith("Index ")
+            || message.startsWith("Range ")
+            || message.contains(" out of bounds")
+            || message.contains("overflow")
+            || message.contains("Requested array size")
+            || message.equals("/ by zero");
+    return ofOurs && !ofTheJvm
+        ? null
+        : thrown + " in " + Arrays.stream(thrown.getStackTrace()).limit(3).toList();
+  }
+
+  @Override
+  public String toString() {
+    return called + ": " + Arrays.deepToString(arguments);
+  }
+}
