@@ -83,7 +83,7 @@ quality() {
     NF == 4 {found["P@" $1] = $2; found["R@" $1] = $3}
     END {
       n = split(metrics, metric, " ")
-      for (i = 1; i <= n; i++) printf format, found[metric[i]]
+      for (i = 1; i <= n; i++) printf((metric[i] in found) ? format : "\n", found[metric[i]])
     }'
 }
 

@@ -6,15 +6,16 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Queue;
-import java.util.concurrent.ForkJoinTask;
+import java.util.concurrent.FutureTask;
+import org.blocksparse.Workers;
 
 /**
- * Cuts texts into features on another thread, while the caller reads more examples and counts the
- * features of those before: each of the two takes about half of the time. Hands on examples in
- * their order, by the thread of the caller.
+ * Cuts texts into features on another thread if there is one, while the caller reads more examples
+ * and counts the features of those before: each of the two takes about half of the time. Hands on
+ * examples in their order, by the thread of the caller.
  */
 final class FeatureCutter {
-  /** A chunk that is small beside what it takes to hand it to another thread and back. */
+  /** A chunk, which takes long beside what it takes to hand it to another thread and back. */
   private static final int EXAMPLES = 512;
 
   /** Of all texts of a chunk, or its features, about: there may be few examples that are long. */
@@ -23,15 +24,20 @@ final class FeatureCutter {
   /** Enough that neither thread waits for the other for long. */
   private static final int CHUNKS_AHEAD = 4;
 
-  /** Of all chunks that are ahead; a longer text is cut while nothing else is. */
+  /** Of all chunks that are ahead; where a text is longer, no more is read until it is cut. */
   private static final int MOST_CHARACTERS_AHEAD = 1 << 20;
 
   /** Set in the key of words in a row; keys have fewer bits. */
   private static final long IN_A_ROW = 1L << Vocabulary.KEY_BITS;
 
   private final TextFeatures features;
-  private final boolean ahead;
+  private final Workers workers;
   private final Sink sink;
+
+  /** In a chunk. */
+  private final int mostExamples;
+
+  private final int mostChunksAhead;
   private final Queue<Chunk> chunks = new ArrayDeque<>();
   private Chunk last;
   private long charactersAhead;
@@ -39,15 +45,14 @@ final class FeatureCutter {
   /** The keys of a chunk that were handed on, to be used for another one: no garbage. */
   private long[] spare = new long[EXAMPLES];
 
-  /**
-   * A cutter.
-   *
-   * @param ahead whether another thread cuts; if not, it is that of the caller
-   */
-  FeatureCutter(TextFeatures features, boolean ahead, Sink sink) {
+  /** A cutter. Where there are no other threads, each example is handed on at once. */
+  FeatureCutter(TextFeatures features, Workers workers, Sink sink) {
+    boolean ahead = Ahead.isPossible(workers);
     this.features = features;
-    this.ahead = ahead;
+    this.workers = workers;
     this.sink = sink;
+    this.mostExamples = ahead ? EXAMPLES : 1;
+    this.mostChunksAhead = ahead ? CHUNKS_AHEAD : 0;
     this.last = new Chunk();
   }
 
@@ -85,7 +90,7 @@ final class FeatureCutter {
   /** Some examples, and the keys of all their texts, one after the other. */
   private final class Chunk {
     private final List<Example> examples = new ArrayList<>();
-    private final ForkJoinTask<?> cutting = ForkJoinTask.adapt(this::cut);
+    private FutureTask<Chunk> cutting;
     private long characters;
     private long[] keys;
     private int[] ends;
@@ -102,10 +107,10 @@ final class FeatureCutter {
     }
 
     boolean isFull() {
-      return examples.size() == EXAMPLES || characters >= CHARACTERS;
+      return examples.size() == mostExamples || characters >= CHARACTERS;
     }
 
-    private void cut() {
+    private Chunk cut() {
       ends = new int[examples.size()];
       for (int e = 0; e < ends.length; e++) {
         if (examples.get(e).isText()) {
@@ -113,6 +118,7 @@ final class FeatureCutter {
         }
         ends[e] = size;
       }
+      return this;
     }
 
     private void add(long key) {
@@ -123,11 +129,7 @@ final class FeatureCutter {
     }
 
     private void handOn() {
-      if (ahead) {
-        cutting.join();
-      } else {
-        cutting.invoke();
-      }
+      Ahead.result(cutting);
       int begin = 0;
       for (int e = 0; e < ends.length; e++) {
         sink.take(examples.get(e), new Keys(keys, begin, ends[e]));
@@ -153,12 +155,10 @@ final class FeatureCutter {
   }
 
   private void cutLast() {
-    if (ahead) {
-      last.cutting.fork();
-    }
+    last.cutting = Ahead.begin(last::cut, workers);
     chunks.add(last);
     charactersAhead += last.characters;
-    while (chunks.size() > CHUNKS_AHEAD || charactersAhead > MOST_CHARACTERS_AHEAD) {
+    while (chunks.size() > mostChunksAhead || charactersAhead > MOST_CHARACTERS_AHEAD) {
       handOnFirst();
     }
     last = new Chunk();

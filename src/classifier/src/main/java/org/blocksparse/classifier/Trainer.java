@@ -6,7 +6,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CancellationException;
-import java.util.concurrent.ForkJoinTask;
+import java.util.concurrent.FutureTask;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.EmbeddingBag;
@@ -195,31 +195,33 @@ final class Trainer {
     shuffle(order, random);
     double sum = 0;
     int begin = 0;
-    ForkJoinTask<Batch> next = gather(epoch, begin);
+    FutureTask<Batch> next = gather(epoch, begin);
     try {
       while (begin < order.length && !options.stop().getAsBoolean()) {
         int end = Math.min(order.length, begin + batch);
-        try (Batch gathered = next.join()) {
+        try (Batch gathered = Ahead.result(next)) {
           next = end < order.length ? gather(epoch, end) : null;
-          double loss = step(model, gathered, end - begin);
+          double loss = step(model, gathered);
           options.listener().step(end - begin, loss);
           sum += loss * (end - begin);
         }
         begin = end;
       }
     } finally {
-      if (next != null) {
-        leave(next);
-      }
+      leave(next);
     }
     return sum / begin;
   }
 
-  /** Closes what is not needed any more. */
-  private static void leave(ForkJoinTask<Batch> task) {
-    task.quietlyJoin();
-    if (task.isCompletedNormally()) {
-      task.join().close();
+  /** Closes what is not needed any more; of what is not there yet, nobody keeps the memory. */
+  private static void leave(FutureTask<Batch> task) {
+    if (task == null || task.cancel(false)) {
+      return;
+    }
+    try {
+      Ahead.result(task).close();
+    } catch (RuntimeException | Error e) {
+      // It has ended with this, which who asked for its result has met, if anybody did.
     }
   }
 
@@ -238,39 +240,40 @@ final class Trainer {
   }
 
   /**
-   * Gathers the examples of a step, on another thread if there is one: they lie all over the
-   * memory, for which a step need not wait.
+   * Gathers the examples of a step, while the one before is made: they lie all over the memory, for
+   * which a step need not wait.
    */
-  private ForkJoinTask<Batch> gather(int epoch, int begin) {
+  private FutureTask<Batch> gather(int epoch, int begin) {
     int end = Math.min(order.length, begin + batch);
-    ForkJoinTask<Batch> task = ForkJoinTask.adapt(() -> gathered(epoch, begin, end));
-    if (options.workers().max() > 1) {
-      return task.fork();
-    }
-    task.quietlyInvoke();
-    return task;
+    return Ahead.begin(() -> gathered(epoch, begin, end), options.workers());
   }
 
   private Batch gathered(int epoch, int begin, int end) {
     SparseRows rows = set.features(order, begin, end);
-    return options.labelTree()
-        ? new Batch(rows, null, set.labels(order, begin, end))
-        : new Batch(rows, set.labelsInTurn(order, begin, end, epoch, options.seed()), null);
+    try {
+      return options.labelTree()
+          ? new Batch(rows, null, set.labels(order, begin, end))
+          : new Batch(rows, set.labelsInTurn(order, begin, end, epoch, options.seed()), null);
+    } catch (Throwable e) {
+      rows.close();
+      throw e;
+    }
   }
 
-  private double step(Classifier model, Batch batch, int count) {
+  private double step(Classifier model, Batch gathered) {
     double done = learned / ((double) epochs * set.size());
     Optimizer optimizer = Optimizer.adagrad((float) (options.rate() * (1 - done)));
     Optimizer ofBag = optimizer.withRate(BAG_SHARE * optimizer.rate());
+    int count = gathered.rows().rows();
     learned += count;
-    try (FloatTensor x = model.bag().apply(batch.rows());
+    try (FloatTensor x = model.bag().apply(gathered.rows());
         FloatTensor gradX = FloatTensor.zeros(count, options.dimension())) {
       double loss =
           model.layer() instanceof LabelTree tree
-              ? tree.step(x, batch.all(), objective, optimizer, gradX)
+              ? tree.step(x, gathered.all(), objective, optimizer, gradX)
               : ((HierarchicalSoftmax) model.layer())
-                  .step(x, batch.inTurn(), objective, optimizer, gradX);
-      model.bag().step(batch.rows(), gradX, ofBag);
+                  .step(x, gathered.inTurn(), objective, optimizer, gradX);
+      model.bag().step(gathered.rows(), gradX, ofBag);
       return loss;
     }
   }

@@ -65,8 +65,8 @@ final class TrainingSet {
   /** The same, with room for that many features, and that many labels. */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options, int most) {
     Reading reading = new Reading(options, most);
-    boolean ahead = options.workers().max() > 1;
-    FeatureCutter cutter = new FeatureCutter(options.textFeatures(), ahead, reading::add);
+    FeatureCutter cutter =
+        new FeatureCutter(options.textFeatures(), options.workers(), reading::add);
     examples.forEachOrdered(
         example -> {
           if (options.stop().getAsBoolean()) {

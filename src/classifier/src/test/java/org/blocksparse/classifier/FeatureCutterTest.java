@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.blocksparse.Workers;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -36,6 +37,10 @@ final class FeatureCutterTest {
     return keys;
   }
 
+  private static Workers workers(boolean ahead) {
+    return ahead ? Workers.common() : Workers.callingThread();
+  }
+
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void givesAllInTheirOrder(boolean ahead) {
@@ -44,7 +49,7 @@ final class FeatureCutterTest {
     FeatureCutter cutter =
         new FeatureCutter(
             FEATURES,
-            ahead,
+            workers(ahead),
             (example, keys) -> {
               List<Long> words = new ArrayList<>();
               List<Long> inARow = new ArrayList<>();
@@ -53,7 +58,12 @@ final class FeatureCutterTest {
               assertEquals(words(example, true), inARow);
               taken.add(example);
             });
-    examples.forEach(cutter::add);
+    for (Example example : examples) {
+      cutter.add(example);
+      if (!ahead) {
+        assertSame(example, taken.get(taken.size() - 1), "it was not handed on at once");
+      }
+    }
     cutter.finish();
     assertEquals(examples.size(), taken.size());
     for (int e = 0; e < examples.size(); e++) {
@@ -68,7 +78,7 @@ final class FeatureCutterTest {
     FeatureCutter cutter =
         new FeatureCutter(
             FEATURES,
-            ahead,
+            workers(ahead),
             (example, keys) -> {
               throw thrown;
             });

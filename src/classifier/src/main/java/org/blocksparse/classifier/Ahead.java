@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.FutureTask;
+import java.util.function.Supplier;
+import org.blocksparse.Workers;
+
+/**
+ * Work that begins on another thread before its result is asked for. Who asks never waits for what
+ * has not begun, but does it.
+ */
+final class Ahead {
+  private Ahead() {}
+
+  /**
+   * Whether there is another thread: of the common pool, if that is where these workers are. Who
+   * gives an executor keeps the work there, of which workers tell nothing.
+   */
+  static boolean isPossible(Workers workers) {
+    return workers == Workers.common() && workers.max() > 1;
+  }
+
+  /** Has another thread begin, if there is one. */
+  static <T> FutureTask<T> begin(Supplier<T> work, Workers workers) {
+    FutureTask<T> task = new FutureTask<>(work::get);
+    if (isPossible(workers)) {
+      ForkJoinPool.commonPool().execute(task);
+    }
+    return task;
+  }
+
+  /** The result; or the exception that the work ended with, as it is. */
+  static <T> T result(FutureTask<T> task) {
+    task.run(); // nothing if it has begun
+    boolean interrupted = false;
+    try {
+      while (true) {
+        try {
+          return task.get();
+        } catch (InterruptedException e) {
+          interrupted = true; // not for us
+        } catch (ExecutionException e) {
+          if (e.getCause() instanceof Error error) {
+            throw error;
+          }
+          throw (RuntimeException) e.getCause(); // a supplier has no other
+        }
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+}
