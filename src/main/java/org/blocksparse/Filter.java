@@ -23,24 +23,27 @@ import org.blocksparse.internal.softmax.SharedOutputs;
  *
  * <p>Probabilities stay those of the model, unless it is {@link #withRenormalization}.
  *
- * <p>What is the same for all rows is looked up in the classes of a layer by the first call, and
- * kept for the next ones until another layer is asked, or this one has grown: give the same filter
- * to all calls, if it lists many outputs. {@link SparseRows} are read by each call.
+ * <p>What is the same for all rows is looked up in the classes of a layer by the first two calls,
+ * and kept for the next ones until another layer is asked, or this one has grown: give the same
+ * filter to all calls, if it lists many outputs. {@link SparseRows} are read by each call.
  *
  * <p>Immutable; any number of threads may use the same filter. {@link SparseRows} stay the
  * caller's, and must be open when the filter is used.
  */
 public final class Filter {
+  /** A search asks one after the other, each from within the one before. */
+  private static final int MOST_LISTS = 64;
+
   /** Allows everything. */
   static final Filter NONE = without();
 
   /** What all of them allow. */
-  private final List<Part> parts;
+  private final List<OutputList> lists;
 
   private final boolean renormalized;
 
-  private Filter(List<Part> parts, boolean renormalized) {
-    this.parts = parts;
+  private Filter(List<OutputList> lists, boolean renormalized) {
+    this.lists = lists;
     this.renormalized = renormalized;
   }
 
@@ -51,17 +54,17 @@ public final class Filter {
    * @param outputs null: each row has its own
    * @param rows null: all rows have the same
    */
-  private record Part(boolean only, SharedOutputs outputs, SparseRows rows) {
-    OutputFilter.Part check(int batch, int numberOfOutputs) {
+  private record OutputList(boolean only, SharedOutputs outputs, SparseRows rows) {
+    OutputFilter.OutputList check(int batch, int numberOfOutputs) {
       if (rows == null) {
         if (!outputs.areBelow(numberOfOutputs)) {
           Check.indices("filter", outputs.outputs(), 0, "outputs", numberOfOutputs);
         }
-        return new OutputFilter.Part(only, outputs, null);
+        return new OutputFilter.OutputList(only, outputs, null);
       }
       rows.requireRows("filter", batch);
       rows.requireIndices("filter", "outputs", numberOfOutputs);
-      return new OutputFilter.Part(only, null, rows.bags());
+      return new OutputFilter.OutputList(only, null, rows.bags());
     }
 
     @Override
@@ -71,11 +74,12 @@ public final class Filter {
   }
 
   private static Filter of(boolean only, int[] outputs) {
-    return new Filter(List.of(new Part(only, new SharedOutputs(outputs), null)), false);
+    return new Filter(List.of(new OutputList(only, new SharedOutputs(outputs), null)), false);
   }
 
   private static Filter of(boolean only, SparseRows outputs) {
-    return new Filter(List.of(new Part(only, null, requireNonNull(outputs, "outputs"))), false);
+    return new Filter(
+        List.of(new OutputList(only, null, requireNonNull(outputs, "outputs"))), false);
   }
 
   /**
@@ -141,7 +145,7 @@ public final class Filter {
    * all is not {@linkplain Ranking#isDefined defined}.
    */
   public Filter withRenormalization() {
-    return new Filter(parts, true);
+    return new Filter(lists, true);
   }
 
   /**
@@ -152,12 +156,18 @@ public final class Filter {
    *
    * <p>Two long lists that are the same for all rows cost less as one, of a {@link BitSet}.
    *
-   * @throws IllegalArgumentException if both have lists for each row, of different numbers of rows
+   * @throws IllegalArgumentException if both have lists for each row, of different numbers of rows,
+   *     or if they have more than 64 lists together
    */
   public Filter and(Filter other) {
-    List<Part> all =
-        Stream.of(parts, requireNonNull(other, "other").parts).flatMap(List::stream).toList();
-    List<SparseRows> rows = all.stream().map(Part::rows).filter(Objects::nonNull).toList();
+    List<OutputList> all =
+        Stream.of(lists, requireNonNull(other, "other").lists).flatMap(List::stream).toList();
+    if (all.size() > MOST_LISTS) {
+      throw new IllegalArgumentException(
+          "other: expected at most %d lists together but was %d; put outputs into fewer"
+              .formatted(MOST_LISTS, all.size()));
+    }
+    List<SparseRows> rows = all.stream().map(OutputList::rows).filter(Objects::nonNull).toList();
     rows.forEach(each -> each.requireRows("other", rows.get(0).rows()));
     return new Filter(all, renormalized || other.renormalized);
   }
@@ -165,7 +175,7 @@ public final class Filter {
   /** The filter as the search sees it, if it fits. */
   OutputFilter check(int batch, int numberOfOutputs) {
     return new OutputFilter(
-        parts.stream().map(part -> part.check(batch, numberOfOutputs)).toList(), renormalized);
+        lists.stream().map(list -> list.check(batch, numberOfOutputs)).toList(), renormalized);
   }
 
   /** Probabilities are not to be divided by a sum, which those of a label tree do not have. */
@@ -180,9 +190,9 @@ public final class Filter {
 
   /** Adds what must be open to a lease. */
   Lease lease(Lease lease) {
-    for (Part part : parts) {
-      if (part.rows != null) {
-        part.rows.lease(lease, "filter");
+    for (OutputList list : lists) {
+      if (list.rows != null) {
+        list.rows.lease(lease, "filter");
       }
     }
     return lease;
@@ -190,8 +200,8 @@ public final class Filter {
 
   @Override
   public String toString() {
-    return parts.stream()
-        .map(Part::toString)
+    return lists.stream()
+        .map(OutputList::toString)
         .collect(joining(" and ", "Filter(", renormalized ? ", renormalized)" : ")"));
   }
 }

@@ -185,7 +185,7 @@ final class HeapTest {
     }
   }
 
-  /** Half of all outputs are allowed, which takes 200 KB to list: by the first call, and kept. */
+  /** Half of all outputs are allowed, which takes 200 KB to list: by the first calls, and kept. */
   @Test
   void searchesWithASharedFilter() {
     Filter half = Filter.only(IntStream.range(0, OUTPUTS).filter(o -> o % 2 == 0).toArray());

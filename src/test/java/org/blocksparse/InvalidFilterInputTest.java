@@ -57,6 +57,18 @@ final class InvalidFilterInputTest extends InvalidSoftmaxInput {
             Filter.without(two).and(Filter.only(7)).and(Filter.only(three));
           }
         });
+    addLayerCase(
+        cases,
+        "and too many",
+        ARGUMENT,
+        "other: expected at most 64 lists together but was 65",
+        w -> {},
+        (layer, w) -> {
+          Filter all = Filter.without(1);
+          for (int i = 0; i < 64; i++) {
+            all = all.and(Filter.only(1));
+          }
+        });
   }
 
   private static void addCalls(List<Case> cases, String name, FilteredCall call) {

@@ -55,6 +55,9 @@ public final class PublicMethodsProgram {
   /** Frames of the stack by which there is more room each time, and how often. */
   private static final int FRAMES = 8;
 
+  /** What reads or writes files asks for more room. */
+  private static final int FRAMES_FOR_FILES = 80;
+
   private static final int DEPTHS = 60;
 
   private final List<PublicCall> calls = new ArrayList<>();
@@ -64,6 +67,9 @@ public final class PublicMethodsProgram {
 
   private final PublicCall[] threw = new PublicCall[thrown.length];
   private int count;
+
+  /** How often there was room for a call. */
+  private int passed;
 
   private PublicMethodsProgram() {}
 
@@ -125,6 +131,7 @@ public final class PublicMethodsProgram {
       threw[count] = call;
       thrown[count++] = e.getCause();
     }
+    passed++;
   }
 
   /** What was thrown is of ours, or of the JDK, which wraps what it meets while it links. */
@@ -147,12 +154,21 @@ public final class PublicMethodsProgram {
         make(call);
       }
       checkThrown();
-      ShortStack.onThread(
-          () ->
-              ScarcityProgram.check(
-                  ShortStack.fill(0, FRAMES, DEPTHS, () -> make(call)) > 0,
-                  call + ": the stack was never too short"));
-      checkThrown();
+      passed = 0;
+      onShortStack(call, FRAMES);
+      if (passed == 0) {
+        onShortStack(call, FRAMES_FOR_FILES);
+      }
+      ScarcityProgram.check(passed > 0, call + ": the stack was always too short");
     }
+  }
+
+  private void onShortStack(PublicCall call, int frames) throws Exception {
+    ShortStack.onThread(
+        () ->
+            ScarcityProgram.check(
+                ShortStack.fill(0, frames, DEPTHS, () -> make(call)) > 0,
+                call + ": the stack was never too short"));
+    checkThrown();
   }
 }

@@ -7,10 +7,10 @@ import org.blocksparse.internal.schedule.Bags;
 /**
  * Which outputs may be found, for each row of a batch. Checked by the facade.
  *
- * @param parts what is allowed by all of them may be found
+ * @param lists what is allowed by all of them may be found
  * @param renormalized whether probabilities are divided by what the allowed outputs have together
  */
-public record OutputFilter(List<Part> parts, boolean renormalized) {
+public record OutputFilter(List<OutputList> lists, boolean renormalized) {
   /**
    * A list of outputs.
    *
@@ -18,7 +18,7 @@ public record OutputFilter(List<Part> parts, boolean renormalized) {
    * @param outputs the list for all rows, or null: each row has its own
    * @param rows a list for each row, or null
    */
-  public record Part(boolean only, SharedOutputs outputs, Bags rows) {
+  public record OutputList(boolean only, SharedOutputs outputs, Bags rows) {
     private boolean isEverything() {
       return rows == null && outputs.size() == 0 && !only;
     }
@@ -52,9 +52,9 @@ public record OutputFilter(List<Part> parts, boolean renormalized) {
   /** For each row what is allowed; what is the same for all rows is found once. */
   OfRow in(ClassTable table) {
     OfRow some = null;
-    for (Part part : parts) {
-      if (!part.isEverything()) {
-        OfRow next = part.in(table);
+    for (OutputList list : lists) {
+      if (!list.isEverything()) {
+        OfRow next = list.in(table);
         some = some == null ? next : some.and(next);
       }
     }
@@ -64,6 +64,6 @@ public record OutputFilter(List<Part> parts, boolean renormalized) {
 
   /** How many outputs are listed in rows of their own, all together. */
   long listed() {
-    return parts.stream().filter(part -> part.rows != null).mapToLong(p -> p.rows.entries()).sum();
+    return lists.stream().filter(list -> list.rows != null).mapToLong(p -> p.rows.entries()).sum();
   }
 }

@@ -58,8 +58,10 @@ final class SharedOutputsTest {
 
   @Test
   void aTableThatNobodyHasIsGarbage() throws InterruptedException {
-    WeakReference<ClassTable> table = new WeakReference<>(table(false));
-    outputs.in(table.get());
+    ClassTable held = table(false);
+    WeakReference<ClassTable> table = new WeakReference<>(held);
+    outputs.in(held);
+    held = null;
     for (int i = 0; i < 1000 && table.get() != null; i++) {
       System.gc();
       Thread.sleep(10);
