@@ -61,7 +61,7 @@ final class InvalidFilterInputTest extends InvalidSoftmaxInput {
         cases,
         "and too many",
         ARGUMENT,
-        "other: expected at most 64 lists together but was 65",
+        "other: expected at most 64 lists together but was 65; put outputs into fewer",
         w -> {},
         (layer, w) -> {
           Filter all = Filter.without(1);
