@@ -31,6 +31,19 @@ abstract sealed class AllowedSlots {
     return new Both(this, other);
   }
 
+  /** Takes slots [begin, end) of a class, all of which are allowed. */
+  interface Run {
+    void accept(int begin, int end);
+  }
+
+  /** The allowed slots of a class, ascending, as few runs as there are. */
+  final void forEachRun(int classNumber, Run run) {
+    int[] runs = runs(classNumber);
+    for (int i = 0; i < runs.length; i += 2) {
+      run.accept(runs[i], runs[i + 1]);
+    }
+  }
+
   /** Whether a class holds an output that is allowed. */
   abstract boolean any(int classNumber);
 
@@ -43,10 +56,7 @@ abstract sealed class AllowedSlots {
   /** A number of outputs of a class of which it is known at once that so many are allowed. */
   abstract int atLeast(int classNumber);
 
-  /**
-   * The allowed slots of a class, ascending, as few runs as there are: where each begins, and where
-   * it ends.
-   */
+  /** The same: where each run begins, and where it ends. */
   abstract int[] runs(int classNumber);
 
   private static final class Listed extends AllowedSlots {

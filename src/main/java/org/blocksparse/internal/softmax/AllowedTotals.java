@@ -77,12 +77,13 @@ final class AllowedTotals {
     }
 
     void add(int classNumber, float[] logProbabilities) {
-      int[] runs = allowed.runs(classNumber);
-      for (int i = 0; i < runs.length; i += 2) {
-        for (int slot = runs[i]; slot < runs[i + 1]; slot++) {
-          sum.add(logProbabilities[slot]);
-        }
-      }
+      allowed.forEachRun(
+          classNumber,
+          (begin, end) -> {
+            for (int slot = begin; slot < end; slot++) {
+              sum.add(logProbabilities[slot]);
+            }
+          });
     }
   }
 

@@ -121,10 +121,7 @@ final class RowSearch {
       offer(members, logProbabilities, 0, members.length);
       return;
     }
-    int[] runs = allowed.runs(classNumber);
-    for (int i = 0; i < runs.length; i += 2) {
-      offer(members, logProbabilities, runs[i], runs[i + 1]);
-    }
+    allowed.forEachRun(classNumber, (begin, end) -> offer(members, logProbabilities, begin, end));
   }
 
   private void offer(int[] members, float[] logProbabilities, int begin, int end) {

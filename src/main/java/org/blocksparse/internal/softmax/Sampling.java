@@ -164,10 +164,8 @@ public final class Sampling {
     }
     double[] allowed = new double[size];
     Arrays.fill(allowed, Double.NEGATIVE_INFINITY);
-    int[] runs = slots.runs(classNumber);
-    for (int i = 0; i < runs.length; i += 2) {
-      System.arraycopy(all, runs[i], allowed, runs[i], runs[i + 1] - runs[i]);
-    }
+    slots.forEachRun(
+        classNumber, (begin, end) -> System.arraycopy(all, begin, allowed, begin, end - begin));
     return allowed;
   }
 
