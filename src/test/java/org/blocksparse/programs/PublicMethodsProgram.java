@@ -9,6 +9,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
+import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicCall;
 import org.blocksparse.testing.PublicMethod;
 import org.blocksparse.testing.RandomArguments;
@@ -97,7 +98,7 @@ public final class PublicMethodsProgram {
         }
       }
     }
-    ScarcityProgram.check(missing.isEmpty(), "no right call of " + missing);
+    ChildJvm.check(missing.isEmpty(), "no right call of " + missing);
   }
 
   private static boolean isLeftOut(PublicMethod called) {
@@ -108,13 +109,8 @@ public final class PublicMethodsProgram {
   private static PublicCall rightCall(PublicMethod called, RandomArguments arguments) {
     for (int tries = 0; tries < MOST_TRIES; tries++) {
       PublicCall call = PublicCall.of(called, arguments);
-      if (call.hasOwner()) {
-        try {
-          call.makeAndKeep(arguments);
-          return call;
-        } catch (InvocationTargetException e) {
-          // Not one.
-        }
+      if (call.succeeds(arguments)) {
+        return call;
       }
     }
     return null;
@@ -159,14 +155,14 @@ public final class PublicMethodsProgram {
       if (passed == 0) {
         onShortStack(call, FRAMES_FOR_FILES);
       }
-      ScarcityProgram.check(passed > 0, call + ": the stack was always too short");
+      ChildJvm.check(passed > 0, call + ": the stack was always too short");
     }
   }
 
   private void onShortStack(PublicCall call, int frames) throws Exception {
     ShortStack.onThread(
         () ->
-            ScarcityProgram.check(
+            ChildJvm.check(
                 ShortStack.fill(0, frames, DEPTHS, () -> make(call)) > 0,
                 call + ": the stack was never too short"));
     checkThrown();

@@ -47,6 +47,7 @@ import org.blocksparse.TopKGate;
 import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
+import org.blocksparse.testing.ChildJvm;
 
 /**
  * The operations of {@link ScarcityProgram}; their operands that stay, small ones and, for helpers,
@@ -169,8 +170,8 @@ final class ScarcityOperands implements AutoCloseable {
   /** The operands still give what they gave at first. */
   void check(String after) {
     SparseBlockDot.apply(W, h, b, plan, out);
-    ScarcityProgram.check(Arrays.equals(expected, out.toArray()), "products after " + after);
-    ScarcityProgram.check(Arrays.equals(expectedTop, top()), "topK after " + after);
+    ChildJvm.check(Arrays.equals(expected, out.toArray()), "products after " + after);
+    ChildJvm.check(Arrays.equals(expectedTop, top()), "topK after " + after);
   }
 
   /**
@@ -188,11 +189,11 @@ final class ScarcityOperands implements AutoCloseable {
         OptimizerState fresh = OptimizerState.of(twinOfSum, twinOfBiases)) {
       double expectedLoss = twin.step(x, targets, rule);
       double loss = trained.step(x, targets, rule);
-      ScarcityProgram.check(loss == expectedLoss, "loss " + loss + " after " + after);
+      ChildJvm.check(loss == expectedLoss, "loss " + loss + " after " + after);
       checkEqual("the layer after " + after, twin, trained);
       expectedLoss = twinOfTree.step(x, seen, rule);
       loss = tree.step(x, seen, rule);
-      ScarcityProgram.check(loss == expectedLoss, "loss of a tree " + loss + " after " + after);
+      ChildJvm.check(loss == expectedLoss, "loss of a tree " + loss + " after " + after);
       checkEqual("the tree after " + after, twinOfTree, tree);
       twinOfBag.step(seen, x, rule);
       bag.step(seen, x, rule);
@@ -210,7 +211,7 @@ final class ScarcityOperands implements AutoCloseable {
     return FloatTensor.of(tensor.toArray(), tensor.shape().toArray());
   }
 
-  private static void checkEqual(String what, TwoLevelLayer expected, TwoLevelLayer layer) {
+  static void checkEqual(String what, TwoLevelLayer expected, TwoLevelLayer layer) {
     checkEqual("W1 of " + what, expected.W1(), layer.W1());
     checkEqual("b1 of " + what, expected.b1(), layer.b1());
     checkEqual("W2 of " + what, expected.W2(), layer.W2());
@@ -218,7 +219,7 @@ final class ScarcityOperands implements AutoCloseable {
   }
 
   private static void checkEqual(String what, FloatTensor expected, FloatTensor tensor) {
-    ScarcityProgram.check(Arrays.equals(expected.toArray(), tensor.toArray()), what);
+    ChildJvm.check(Arrays.equals(expected.toArray(), tensor.toArray()), what);
   }
 
   Map<String, Operation> operations() {

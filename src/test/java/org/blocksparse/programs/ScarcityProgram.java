@@ -9,6 +9,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.programs.ScarcityOperands.Operation;
+import org.blocksparse.testing.ChildJvm;
 
 /**
  * Runs every operation where the heap is full, or the stack nearly used up, and then a right one.
@@ -21,12 +22,6 @@ public final class ScarcityProgram {
   private static final int FILLINGS = Integer.getInteger("blocksparse.fillings", 8);
 
   private ScarcityProgram() {}
-
-  static void check(boolean condition, String what) {
-    if (!condition) {
-      throw new IllegalStateException(what);
-    }
-  }
 
   public static void main(String[] args) throws Exception {
     Path folder = Path.of(args[1]);
@@ -54,7 +49,7 @@ public final class ScarcityProgram {
         }
       }
       awaitBytes(held);
-      check(args[0].equals("stack") || refusals > 0, "there was always enough memory");
+      ChildJvm.check(args[0].equals("stack") || refusals > 0, "there was always enough memory");
     }
     awaitBytes(before);
     System.out.println("lives on with " + Backend.instructionSet());
@@ -62,7 +57,7 @@ public final class ScarcityProgram {
 
   /** A product whose result is known. */
   private static void assertRight(String after) {
-    check(product() == 7, "after " + after + ": 1 + 2 * 3 is not 7");
+    ChildJvm.check(product() == 7, "after " + after + ": 1 + 2 * 3 is not 7");
   }
 
   private static float product() {
@@ -81,7 +76,7 @@ public final class ScarcityProgram {
     long room = 4L << 20;
     long deadline = System.nanoTime() + 30_000_000_000L;
     while (FloatTensor.allocatedBytes() > expected + room) {
-      check(
+      ChildJvm.check(
           System.nanoTime() < deadline,
           FloatTensor.allocatedBytes() - expected + " bytes are not freed");
       System.gc();
@@ -105,8 +100,8 @@ public final class ScarcityProgram {
     unwinding = false;
     overflows = 0;
     onThread(() -> descend(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
-    check(depthsLeft == 0, name + ": " + depthsLeft + " depths were not tried");
-    check(overflows > 0, name + ": the stack was never too short");
+    ChildJvm.check(depthsLeft == 0, name + ": " + depthsLeft + " depths were not tried");
+    ChildJvm.check(overflows > 0, name + ": the stack was never too short");
     if (wrong != null) {
       throw new IllegalStateException(name, wrong);
     }

@@ -49,6 +49,18 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
     }
   }
 
+  /** Makes the call if it can be made, as {@link #makeAndKeep}; whether it succeeded. */
+  public boolean succeeds(RandomArguments others) {
+    try {
+      if (hasOwner()) {
+        makeAndKeep(others);
+      }
+      return hasOwner();
+    } catch (InvocationTargetException e) {
+      return false;
+    }
+  }
+
   /** Whether an object is the owner or an argument. */
   public boolean names(Object object) {
     return owner == object || Arrays.asList(arguments).contains(object);
