@@ -14,10 +14,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
@@ -31,7 +29,6 @@ import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.IntTensor;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Metrics;
 import org.blocksparse.NpzFile;
@@ -465,45 +462,6 @@ final class ClassifierTest {
         assertArrayEquals(classifier.layer().W1().toArray(), file.floats("W1").toArray());
         assertEquals(classifier.bag().vocabulary(), file.ints("keys").shape().dim(0));
       }
-    }
-  }
-
-  /** By the recipe of the page, with Guava's murmur3_128(0) and BigInteger, beside this. */
-  @Test
-  void export_hasKeysThatOthersCanMake() throws IOException {
-    Set<Long> expected =
-        Set.of(
-            0x8f0b435f01L, // fresh
-            0xca825f201bL, // green
-            0x7de63eab1cL, // leaves
-            0xb30e725b9cL, // 北
-            0x6fb5ccbfb9L, // fresh green
-            0xbeb3b6a3f6L, // green leaves
-            0xb556340fcbL); // fresh green leaves
-    Example text = Example.ofText("Fresh green leaves", "tea");
-    TrainingOptions options = SMALL.withWordNgrams(3).withEpochs(1);
-    assertEquals(expected, exportedKeys(Stream.of(text, Example.ofText("北", "north")), options));
-    int[] indices = {0, 7, Integer.MAX_VALUE};
-    Example features = Example.ofFeatures(indices, new float[] {1, 1, 1}, List.of("x"));
-    assertEquals(
-        Set.of(0L, 7L, (long) Integer.MAX_VALUE), exportedKeys(Stream.of(features), options));
-    assertEquals(Set.of(), exportedKeys(Stream.of(features), options.withSharedRows(5)));
-  }
-
-  private Set<Long> exportedKeys(Stream<Example> examples, TrainingOptions options)
-      throws IOException {
-    Path npz = folder.resolve("keys.npz");
-    try (Classifier classifier = Classifier.train(examples, options)) {
-      classifier.export(npz);
-    }
-    try (NpzFile file = NpzFile.open(npz);
-        IntTensor keys = file.ints("keys")) {
-      Set<Long> whole = new HashSet<>();
-      for (long row = 0; row < keys.shape().dim(0); row++) {
-        whole.add(
-            ((long) keys.get(row, 0) << Integer.SIZE) + Integer.toUnsignedLong(keys.get(row, 1)));
-      }
-      return whole;
     }
   }
 
