@@ -123,7 +123,11 @@ final class Trainer {
   private Classifier newModel() {
     Labels labels = Labels.of(set.labelNames()); // first, as it refuses what is no text
     options.listener().leftOut(set.featuresLeftOut(), set.withoutFeatures());
-    ClassAssignment classes = classes();
+    int withSeveralLabels = set.withSeveralLabels();
+    ClassAssignment classes = classes(withSeveralLabels);
+    if (!options.labelTree() && !TrainingOptions.haveOneLabel(set.size(), withSeveralLabels)) {
+      options.listener().severalLabels(withSeveralLabels);
+    }
     options
         .listener()
         .begin(
@@ -174,9 +178,9 @@ final class Trainer {
   }
 
   /** Labels that occur with similar features share a class. */
-  private ClassAssignment classes() {
+  private ClassAssignment classes(int withSeveralLabels) {
     int labels = set.labelNames().size();
-    int count = options.classes(labels, set.size(), set.withSeveralLabels(), epochs);
+    int count = options.classes(labels, set.size(), withSeveralLabels, epochs);
     if (count == 1) {
       return ClassAssignment.contiguous(labels, 1);
     }

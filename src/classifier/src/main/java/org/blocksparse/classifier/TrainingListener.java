@@ -19,6 +19,14 @@ public interface TrainingListener {
   default void putIntoClasses(int labels, int classes) {}
 
   /**
+   * More examples than a tenth have several labels, which share one probability: it is not a label
+   * tree that is trained. Before {@link #begin}.
+   *
+   * @param examples how many
+   */
+  default void severalLabels(int examples) {}
+
+  /**
    * Training begins.
    *
    * @param examples those that are learned from in each epoch

@@ -459,6 +459,11 @@ public final class TrainingOptions {
     return sharedRows;
   }
 
+  /** Whether one label is the rule, if so many of the examples have several. */
+  static boolean haveOneLabel(int examples, int withSeveralLabels) {
+    return withSeveralLabels <= MOST_WITH_SEVERAL_LABELS * examples;
+  }
+
   /**
    * How many classes so many labels are put into.
    *
@@ -466,7 +471,7 @@ public final class TrainingOptions {
    * @param withSeveralLabels how many of them have more than one
    */
   int classes(int labels, int examples, int withSeveralLabels, int ofEpochs) {
-    boolean haveOneLabel = withSeveralLabels <= MOST_WITH_SEVERAL_LABELS * examples;
+    boolean haveOneLabel = haveOneLabel(examples, withSeveralLabels);
     long scores = (long) labels * examples * ofEpochs;
     boolean isPlain = !labelTree && haveOneLabel && scores <= FEW_SCORES;
     boolean isOne = labels <= FEW_LABELS || isPlain;

@@ -4,7 +4,6 @@ package org.blocksparse.classifier.command;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.LearningPoint;
 import org.blocksparse.classifier.TrainingListener;
@@ -15,9 +14,6 @@ import org.blocksparse.classifier.TrainingListener;
  */
 final class TrainingLog implements TrainingListener, AutoCloseable {
   private static final int STEPS_PER_AVERAGE = 100;
-
-  /** So large a part of the examples may have several labels where a softmax needs no advice. */
-  private static final double MOST_WITH_SEVERAL_LABELS = 0.1;
 
   private final PrintWriter out;
   private final PrintWriter err;
@@ -33,7 +29,10 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private double averageLoss = Double.NaN;
   private long examples;
   private long withoutLabels;
-  private long withSeveralLabels;
+
+  /** Where they are so many that it matters. */
+  private int withSeveralLabels;
+
   private int featuresLeftOut;
   private int withoutFeatures;
   private volatile boolean hasLearned;
@@ -57,7 +56,6 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   /** Sees an example while it is read. */
   void read(Example example) {
     withoutLabels += example.labels().isEmpty() ? 1 : 0;
-    withSeveralLabels += Set.copyOf(example.labels()).size() > 1 ? 1 : 0;
   }
 
   @Override
@@ -74,11 +72,16 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   }
 
   @Override
+  public void severalLabels(int count) {
+    withSeveralLabels = count;
+  }
+
+  @Override
   public void begin(int count, int epochs, int features, int labels, int classes) {
     out.printf(
         "%,d examples, %,d features, %,d labels in %,d classes; read in %.1f s%n",
         count, features, labels, classes, secondsOfReading);
-    if (!labelTree && withSeveralLabels > MOST_WITH_SEVERAL_LABELS * count) {
+    if (withSeveralLabels > 0) {
       out.printf(
           "%,d of them have several labels, which share one probability: good for ranking;"
               + " --label-tree gives each its own, as predict --threshold needs%n",
