@@ -25,7 +25,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 @ExtendWith(Seeded.class)
 final class KillTest {
-  private static final int KILLS = Budget.of("blocksparse.kills", 6, 100);
+  private static final int KILLS = Budget.of("blocksparse.kills", 6, 50);
 
   /** About as long as it takes to save the model a few times. */
   private static final int MOST_MILLISECONDS = 40;

@@ -52,7 +52,7 @@ final class ScarcityTest {
             .option("-XX:+Use" + collector + "GC")
             .property("blocksparse.path", path)
             .property(
-                "blocksparse.fillings", Integer.toString(Budget.of("blocksparse.fillings", 2, 40)))
+                "blocksparse.fillings", Integer.toString(Budget.of("blocksparse.fillings", 2, 10)))
             .run(ScarcityProgram.class, "heap", folder.toString()));
   }
 
