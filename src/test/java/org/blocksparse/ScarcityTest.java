@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.programs.AbsurdSizesProgram;
 import org.blocksparse.programs.ClosedTensorsProgram;
 import org.blocksparse.programs.ManyCallersProgram;
 import org.blocksparse.programs.PublicMethodsProgram;
@@ -19,6 +20,7 @@ import org.blocksparse.programs.SmallHeapProgram;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Seeded;
+import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -113,6 +115,21 @@ final class ScarcityTest {
                 Long.toString(Seeded.seed()),
                 Integer.toString(parts),
                 Integer.toString(part)));
+  }
+
+  /** What is off the heap is limited as well: by the shell, or by Java, which waits for it. */
+  @Test
+  void everyPublicMethodWithAbsurdSizes() {
+    ChildJvm jvm = jvm().option("-Xmx64m").option("-XX:+UseSerialGC");
+    if (Backend.isNative() && Loader.getPlatform().startsWith("linux")) {
+      jvm.option("-XX:CompressedClassSpaceSize=32m")
+          .option("-XX:ReservedCodeCacheSize=64m")
+          .environment("MALLOC_ARENA_MAX", "2")
+          .addressSpace(2 << 20);
+    } else {
+      jvm.property("blocksparse.backend", "java").option("-XX:MaxDirectMemorySize=512m");
+    }
+    assertLivesOn(jvm.run(AbsurdSizesProgram.class, folder.toString()));
   }
 
   @ParameterizedTest
