@@ -511,9 +511,9 @@ BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activati
  * grad_a        the gradient with respect to a: rows of n, ld_grad_a apart
  * accumulate    0: grad_z and grad_gate are only written, never read, and may hold NaN; 1: what is
  *               above is added to both of them
- * grad_z        rows of n, or 2 n if gated, ld_grad_z apart. It may be grad_a, with the same stride,
- *               unless the activation is gated: each element of it is read as grad_a before it is
- *               written or, with accumulate, added to. Else it overlaps no other operand
+ * grad_z        rows of n, or 2 n if gated, ld_grad_z apart. It may be grad_a, with the same
+ *               stride, unless the activation is gated: each element of it is read as grad_a before
+ *               it is written or, with accumulate, added to. Else it overlaps no other operand
  * grad_gate     rows, or NULL; if it is wanted, the columns are all of [0, n). It overlaps no other
  *               operand. With n = 0 it is the sum of nothing: 0 or, with accumulate, what it was
  */
@@ -628,10 +628,11 @@ BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const flo
  *             w -= rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
  *             where step >= 1
  *
- * What is divided by is at least the smallest positive float, so 0 / 0 is 0. s and v stay finite:
- * sums beyond the largest float are kept as that. Then Adagrad divides by the larger of 1.8e19, the
- * root of that, and the size of the gradient itself, and Adam's step is 0. m stays within 2^67,
- * eight times that root, so that it is not followed for long. A NaN in m, s or v stays.
+ * What is divided by is at least the smallest positive float, so 0 / 0 is 0; and Adam's epsilon at
+ * least 2^-75, the root of what a square loses where floats end. s and v stay finite: sums beyond
+ * the largest float are kept as that. Then Adagrad divides by the larger of 1.8e19, the root of
+ * that, and the size of the gradient itself, and Adam's step is 0. m stays within 2^67, eight times
+ * that root, so that it is not followed for long. A NaN in m, s or v stays.
  *
  * The operands do not overlap.
  */
