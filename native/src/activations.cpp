@@ -179,7 +179,7 @@ int32_t blocksparse_activation_gradient_f32(
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
   activation_kind kind;
-  if (!parse_activation(activation, &kind)) {
+  if (!parse_activation(activation, &kind) || !is_flag(accumulate)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
   const row_selection selection = {schedule,     schedule_length, begin, end,
@@ -208,7 +208,7 @@ int32_t blocksparse_activation_gradient_f32(
     row.n = column_end - column_begin;
     row.gate = gate == nullptr ? alpha : alpha * gate[r];
     row.grad_a = grad_a + r * ld_grad_a + column_begin;
-    row.accumulate = accumulate != 0;
+    row.accumulate = accumulate == 1;
     row.grad_z = to;
     row.grad_second = kind.gated ? to + n : nullptr;
     const float dot = alpha * (gate != nullptr && leave_the_floats(alpha, gate[r])
@@ -217,7 +217,7 @@ int32_t blocksparse_activation_gradient_f32(
                                          static_cast<double>(alpha) * static_cast<double>(gate[r]))
                                    : kernels->differentiate(kind.function, row));
     if (grad_gate != nullptr) {
-      grad_gate[r] = accumulate != 0 ? grad_gate[r] + dot : dot;
+      grad_gate[r] = accumulate == 1 ? grad_gate[r] + dot : dot;
     }
   });
 }

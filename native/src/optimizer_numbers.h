@@ -25,6 +25,10 @@ inline float divisor(double epsilon) {
   return std::max(static_cast<float>(epsilon), std::numeric_limits<float>::denorm_min());
 }
 
+// The root of what a square loses at most where floats end. A smaller epsilon would be all that a
+// mean is divided by whose squares are lost, and the step a leap.
+constexpr float kLeastEpsilon = 0x1p-75f;
+
 struct adam_numbers {
   float rate, epsilon;
 };
@@ -36,7 +40,7 @@ inline adam_numbers corrected(float rate, float beta1, float beta2, float epsilo
   const double correction1 = 1.0 - std::pow(static_cast<double>(beta1), steps);
   const double correction2 = std::sqrt(1.0 - std::pow(static_cast<double>(beta2), steps));
   return {static_cast<float>(static_cast<double>(rate) * correction2 / correction1),
-          divisor(static_cast<double>(epsilon) * correction2)};
+          static_cast<float>(static_cast<double>(std::max(epsilon, kLeastEpsilon)) * correction2)};
 }
 
 }  // namespace blocksparse

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
 #include "kernels/kernel_table.h"
@@ -23,7 +25,8 @@ struct row_operands {
 
   int32_t valid_of(int32_t block) const { return valid == nullptr ? n : valid[block]; }
 
-  softmax_row row(int32_t r, int32_t v) const { return {c + r * ldc, n, v}; }
+  // Of no elements, c may be null, to which no offset may be added.
+  softmax_row row(int32_t r, int32_t v) const { return {n == 0 ? c : c + r * ldc, n, v}; }
 };
 
 // Chunks of a GEMM schedule.
@@ -54,10 +57,7 @@ blocksparse_status for_each_row(const chunk_range& chunks, const row_operands& o
       return status;
     }
     const int32_t v = operands.valid_of(chunk.write_block);
-    if (operands.n == 0) {
-      continue;
-    }
-    if (v < 1 || v > operands.n) {
+    if (v < std::min(1, operands.n) || v > operands.n) {
       return BLOCKSPARSE_BAD_SIZE;
     }
     status = chunk_check(chunk, v);

@@ -306,6 +306,18 @@ void check_rows(int32_t isa, int32_t activation, int32_t n, bool with_schedule, 
           CHECK(grad_in_place.at(row, q) == grad_z.at(row, q));
         }
       }
+      matrix added_in_place = grad_a;
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_activation_gradient_f32(
+                       isa, activation, plan, plan_length, begin, end, column, n, n, z.data(),
+                       z.ld(), gate, -1.5f, added_in_place.data(), added_in_place.ld(), 1,
+                       added_in_place.data(), added_in_place.ld(), nullptr, kRows));
+      CHECK(added_in_place.intact());
+      for (int32_t row = 0; row < kRows; ++row) {
+        for (int32_t q = 0; q < n; ++q) {
+          CHECK(is_sum(grad_a.at(row, q), -1.5f, grad_z.at(row, q), added_in_place.at(row, q)));
+        }
+      }
     }
   }
 }
@@ -351,6 +363,12 @@ void check_refusals(int32_t isa) {
       BLOCKSPARSE_BAD_ARGUMENT,
       blocksparse_activation_gradient_f32(isa, BLOCKSPARSE_RELU, nullptr, 0, 0, 2, 1, 4, 4, from, 4,
                                           nullptr, 1.0f, from, 4, 0, a.data(), 4, gates.data(), 2));
+  for (const int32_t accumulate : {-1, 2}) {
+    CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
+                 blocksparse_activation_gradient_f32(isa, BLOCKSPARSE_RELU, nullptr, 0, 0, 2, 0, 4,
+                                                     4, from, 4, nullptr, 1.0f, from, 4, accumulate,
+                                                     a.data(), 4, nullptr, 2));
+  }
   for (int32_t row = 0; row < 2; ++row) {
     for (int32_t q = 0; q < 4; ++q) {
       CHECK(std::isnan(a.at(row, q)));

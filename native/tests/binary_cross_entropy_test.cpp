@@ -253,6 +253,31 @@ void check_special_rows(int32_t isa) {
   }
 }
 
+// Rows of nothing have a loss all the same, and no positives. Their operand may be null.
+void check_empty_rows(int32_t isa) {
+  context() = std::string("empty rows, isa ") + blocksparse_isa_name(isa);
+  const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 1}, 1);
+  const int32_t none[] = {0, 0, 0}, one[] = {0, 1, 1}, index[] = {0}, valid[] = {0, 0},
+                too_many[] = {1, 1};
+  for (const int32_t logarithm : {0, 1}) {
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_block_sigmoid_f32(isa, logarithm, schedule.data(), length(schedule), 0,
+                                               2, 0, 2, nullptr, nullptr, nullptr, 2, 0));
+  }
+  float loss[] = {quiet_nan(), quiet_nan()};
+  const auto call = [&](const int32_t* of, const int32_t* start, int32_t count) {
+    return blocksparse_block_binary_cross_entropy_f32(isa, schedule.data(), length(schedule), 0, 2,
+                                                      0, 2, of, start, index, count, nullptr, loss,
+                                                      nullptr, 2, 3);
+  };
+  CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(too_many, none, 0));
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, call(nullptr, one, 1));
+  CHECK(std::isnan(loss[0]) && std::isnan(loss[1]));
+  CHECK_STATUS(BLOCKSPARSE_OK, call(nullptr, none, 0));
+  CHECK(loss[0] == 0.0f && loss[1] == 0.0f);
+  CHECK_STATUS(BLOCKSPARSE_OK, call(valid, none, 0));
+}
+
 void check_refusals(int32_t isa) {
   context() = std::string("refusals, isa ") + blocksparse_isa_name(isa);
   const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 1}, 1);
@@ -306,6 +331,7 @@ int main() {
       check_rows(isa, {n, 2, true, false, 1e4f});
     }
     check_special_rows(isa);
+    check_empty_rows(isa);
     check_refusals(isa);
   }
   return report("binary_cross_entropy_test");

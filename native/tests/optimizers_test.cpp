@@ -130,6 +130,29 @@ void check_zero_gradients(int32_t isa) {
   }
 }
 
+// Gradients whose squares are lost: no leap, whatever epsilon is, while they last and after that.
+void check_lost_squares(int32_t isa) {
+  for (const float size : {1e-24f, 8e-22f, 1e-21f, 3e-20f, 1e-18f}) {
+    context() = "gradients of " + std::to_string(std::log10(size));
+    matrix g(1, 40, 3, size), w(1, 40, 3, 0.0f), m(1, 40, 3, 0.0f), v = m;
+    const double d = static_cast<double>(size);
+    for (int64_t step = 1; step <= 60; ++step) {
+      if (step > 40) {
+        g.fill([] { return 0.0f; });
+      }
+      const matrix before = w;
+      CHECK_STATUS(BLOCKSPARSE_OK,
+                   blocksparse_adam_f32(isa, 40, 0.1f, 1.0f, 0.0f, 0.9f, 0.999f, 1e-30f, step,
+                                        g.data(), m.data(), v.data(), w.data()));
+      for (int32_t i = 0; i < 40; ++i) {
+        const double moved = static_cast<double>(before.at(0, i)) - static_cast<double>(w.at(0, i));
+        CHECK(moved >= 0 && moved <= 1.1 * 0.1 / std::sqrt(1 - 0.999));
+        CHECK(step > 1 || d > 1e-22 || std::fabs(moved - 0.1 * d / 0x1p-75) <= 1e-5);
+      }
+    }
+  }
+}
+
 void check_refusals(int32_t isa) {
   context() = "refusals";
   float x = 1.0f, y = 2.0f, z = 3.0f, u = 4.0f;
@@ -200,6 +223,7 @@ int main() {
     }
     check_norms_far_from_one(isa);
     check_zero_gradients(isa);
+    check_lost_squares(isa);
     check_huge_gradients(isa);
     check_nan(isa);
     check_refusals(isa);

@@ -357,6 +357,28 @@ void check_spread_logits(int32_t isa) {
   }
 }
 
+// Rows of nothing, whose operand may be null: there is nothing to write, and no target is right.
+void check_empty_rows(int32_t isa) {
+  context() = std::string("empty rows, isa ") + blocksparse_isa_name(isa);
+  const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 1}, 1);
+  const int32_t valid[] = {0, 0}, too_many[] = {0, 1}, target[] = {0, 0};
+  for (const int32_t logarithm : {0, 1}) {
+    const auto call = [&](const int32_t* of) {
+      return blocksparse_block_softmax_f32(isa, logarithm, schedule.data(), length(schedule), 0, 2,
+                                           0, 2, of, nullptr, nullptr, 2, 3);
+    };
+    CHECK_STATUS(BLOCKSPARSE_OK, call(nullptr));
+    CHECK_STATUS(BLOCKSPARSE_OK, call(valid));
+    CHECK_STATUS(BLOCKSPARSE_BAD_SIZE, call(too_many));
+  }
+  float nll[] = {quiet_nan(), quiet_nan()};
+  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX,
+               blocksparse_block_cross_entropy_f32(isa, schedule.data(), length(schedule), 0, 2, 0,
+                                                   2, nullptr, target, nullptr, 0.0f, nullptr, nll,
+                                                   nullptr, 2, 3));
+  CHECK(std::isnan(nll[0]) && std::isnan(nll[1]));
+}
+
 void check_refusals(int32_t isa) {
   context() = std::string("refusals, isa ") + blocksparse_isa_name(isa);
   const std::vector<int32_t> schedule = row_schedule({0, 1}, {0, 1}, 1);
@@ -414,6 +436,7 @@ int main() {
     }
     check_impossible_classes(isa);
     check_spread_logits(isa);
+    check_empty_rows(isa);
     check_refusals(isa);
   }
   return report("softmax_test");

@@ -356,8 +356,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* sc
  * is below that.
  *
  * schedule      GEMM schedule; its rows are the rows of c, its segments and pairs are not looked at
- * n             size of a row
- * valid         write_blocks counts, each in [1, n], or NULL: all n
+ * n             size of a row; 0 is allowed: v is 0, and nothing is written
+ * valid         write_blocks counts, each in [1, n], or 0 if n is; or NULL: all n
  * scale         c_rows factors (or, with logarithm, offsets), or NULL
  * c             c_rows rows, row r at c + r * ldc; ldc >= n
  */
@@ -378,7 +378,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
  * The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it holds
  * NaN.
  *
- * target        c_rows targets; those of the rows named must be in [0, v)
+ * target        c_rows targets; those of the rows named must be in [0, v), which with n = 0 none is
  * weights       c_rows weights, or NULL
  * smoothing     in [0, 1]
  * prior         n probabilities, or NULL: 1 / v each
@@ -425,7 +425,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_sigmoid_f32(
  * positive_start c_rows + 1 boundaries; those of the rows named ascend within [0, positive_count]
  * positives      positive_count indices; those of each row named ascend, with none twice, in [0, v)
  * weights        c_rows weights, or NULL
- * loss           c_rows losses, each written for the rows named; not multiplied by the weight
+ * loss           c_rows losses, each written for the rows named; not multiplied by the weight. With
+ *                n = 0 it is the sum of nothing: 0
  */
 BLOCKSPARSE_API int32_t blocksparse_block_binary_cross_entropy_f32(
     int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
@@ -495,7 +496,7 @@ BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activati
 
 /*
  * The gradients of what blocksparse_activation_f32 computes, for the same rows and columns, times
- * alpha; added with accumulate:
+ * alpha:
  *
  *   grad_z[r][q]  = alpha * gate[r] * grad_a[r][q] * f'(z[r][q])        and if gated
  *   grad_z[r][q]  = alpha * gate[r] * grad_a[r][q] * z[r][n + q] * f'(z[r][q])
@@ -505,10 +506,16 @@ BLOCKSPARSE_API int32_t blocksparse_activation_f32(int32_t isa, int32_t activati
  * Here as well, products are formed from left to right, each a float, but for alpha * gate[r],
  * which may be none; and grad_gate's sum before alpha comes to it.
  *
- * accumulate    0: grad_z and grad_gate are only written; else they are added to
- * grad_z        rows of n, or 2 n if gated. It may be grad_a, with the same stride, unless the
- *               activation is gated; else it overlaps no other operand
- * grad_gate     rows, or NULL; if it is wanted, the columns are all of [0, n)
+ * activation, schedule, begin, end, column_begin, column_end, n, z, gate, rows
+ *               as for blocksparse_activation_f32
+ * grad_a        the gradient with respect to a: rows of n, ld_grad_a apart
+ * accumulate    0: grad_z and grad_gate are only written, never read, and may hold NaN; 1: what is
+ *               above is added to both of them
+ * grad_z        rows of n, or 2 n if gated, ld_grad_z apart. It may be grad_a, with the same
+ *               stride, unless the activation is gated: each element of it is read as grad_a before
+ *               it is written or, with accumulate, added to. Else it overlaps no other operand
+ * grad_gate     rows, or NULL; if it is wanted, the columns are all of [0, n). It overlaps no other
+ *               operand. With n = 0 it is the sum of nothing: 0 or, with accumulate, what it was
  */
 BLOCKSPARSE_API int32_t blocksparse_activation_gradient_f32(
     int32_t isa, int32_t activation, const int32_t* schedule, int64_t schedule_length,
@@ -621,10 +628,11 @@ BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const flo
  *             w -= rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
  *             where step >= 1
  *
- * What is divided by is at least the smallest positive float, so 0 / 0 is 0. s and v stay finite:
- * sums beyond the largest float are kept as that. Then Adagrad divides by the larger of 1.8e19, the
- * root of that, and the size of the gradient itself, and Adam's step is 0. m stays within 2^67,
- * eight times that root, so that it is not followed for long. A NaN in m, s or v stays.
+ * What is divided by is at least the smallest positive float, so 0 / 0 is 0; and Adam's epsilon at
+ * least 2^-75, the root of what a square loses where floats end. s and v stay finite: sums beyond
+ * the largest float are kept as that. Then Adagrad divides by the larger of 1.8e19, the root of
+ * that, and the size of the gradient itself, and Adam's step is 0. m stays within 2^67, eight times
+ * that root, so that it is not followed for long. A NaN in m, s or v stays.
  *
  * The operands do not overlap.
  */

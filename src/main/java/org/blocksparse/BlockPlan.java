@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.function.Supplier;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
@@ -30,6 +31,9 @@ public final class BlockPlan implements AutoCloseable {
   /** Half of what an array of Java's can hold, for two numbers each, leaves room for the rest. */
   private static final int MAX_PAIRS = 1 << 29;
 
+  /** Of the heap, while a schedule is made. */
+  private static final long BYTES_PER_PAIR = 12;
+
   private static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
 
   /** What plans that differ only in how they are run share. */
@@ -38,17 +42,31 @@ public final class BlockPlan implements AutoCloseable {
     private final SampleWindows outputs;
     private final int iBlocks;
     private final int oBlocks;
+    private final long pairs;
     private boolean closed;
     private GemmSchedule forward;
     private GemmSchedule backward;
     private OuterSchedule outer;
     private SampleBags samples;
 
-    SharedSchedules(SampleWindows inputs, SampleWindows outputs, int iBlocks, int oBlocks) {
+    SharedSchedules(
+        SampleWindows inputs, SampleWindows outputs, int iBlocks, int oBlocks, long pairs) {
       this.inputs = inputs;
       this.outputs = outputs;
       this.iBlocks = iBlocks;
       this.oBlocks = oBlocks;
+      this.pairs = pairs;
+    }
+
+    /** A schedule that is made now. */
+    private <T> T made(Supplier<T> maker) {
+      requireOpen();
+      try {
+        return maker.get();
+      } catch (OutOfMemoryError e) {
+        throw HeapRoom.named(
+            e, BYTES_PER_PAIR * pairs, "sorting " + pairs + " pairs of rows and blocks");
+      }
     }
 
     private void requireOpen() {
@@ -60,7 +78,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized GemmSchedule forward(Lease lease) {
       requireOpen();
       if (forward == null) {
-        forward = GemmSchedule.of(outputs, oBlocks, inputs, iBlocks);
+        forward = made(() -> GemmSchedule.of(outputs, oBlocks, inputs, iBlocks));
       }
       hold(forward.packed(), lease);
       return forward;
@@ -69,7 +87,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized GemmSchedule backward(Lease lease) {
       requireOpen();
       if (backward == null) {
-        backward = GemmSchedule.of(inputs, iBlocks, outputs, oBlocks);
+        backward = made(() -> GemmSchedule.of(inputs, iBlocks, outputs, oBlocks));
       }
       hold(backward.packed(), lease);
       return backward;
@@ -78,7 +96,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized OuterSchedule outer(Lease lease) {
       requireOpen();
       if (outer == null) {
-        outer = OuterSchedule.of(inputs, iBlocks, outputs, oBlocks);
+        outer = made(() -> OuterSchedule.of(inputs, iBlocks, outputs, oBlocks));
       }
       hold(outer.packed(), lease);
       return outer;
@@ -87,7 +105,7 @@ public final class BlockPlan implements AutoCloseable {
     synchronized SampleBags samples(Lease lease) {
       requireOpen();
       if (samples == null) {
-        samples = SampleBags.of(inputs, outputs);
+        samples = made(() -> SampleBags.of(inputs, outputs));
       }
       hold(samples.memory(), lease);
       return samples;
@@ -165,14 +183,21 @@ public final class BlockPlan implements AutoCloseable {
    * output block that there are.
    *
    * @throws IllegalArgumentException if batch is negative, or more than 2<sup>29</sup>
+   * @throws OutOfMemoryError if there is no room on the heap for that many, naming the bytes; the
+   *     first operation with the plan may throw it as well
    */
   public static BlockPlan dense(int batch) {
     StackRoom.require();
     Check.atLeast(0, "batch", batch);
-    requirePairs(batch, 1, 1);
-    SampleWindows zeros = SampleWindows.equal(batch, new int[batch]);
+    long pairs = requirePairs(batch, 1, 1);
+    SampleWindows zeros;
+    try {
+      zeros = SampleWindows.equal(batch, new int[batch]);
+    } catch (OutOfMemoryError e) {
+      throw noRoom(e, batch);
+    }
     return new BlockPlan(
-        new SharedSchedules(zeros, zeros, 1, 1),
+        new SharedSchedules(zeros, zeros, 1, 1, pairs),
         Workers.common(),
         new SelectedRows("inputs", batch, 1, batch),
         new SelectedRows("outputs", batch, 1, batch));
@@ -197,9 +222,15 @@ public final class BlockPlan implements AutoCloseable {
     int iWin = (int) inputIdx.shape().dim(1);
     int oWin = (int) outputIdx.shape().dim(1);
     Check.shape(outputName, outputIdx, "(batch, window)", batch, oWin);
-    requirePairs(batch, iWin, oWin);
-    int[] inputs = inputIdx.toArray(inputName);
-    int[] outputs = outputIdx.toArray(outputName);
+    long pairs = requirePairs(batch, iWin, oWin);
+    int[] inputs;
+    int[] outputs;
+    try {
+      inputs = inputIdx.toArray(inputName);
+      outputs = outputIdx.toArray(outputName);
+    } catch (OutOfMemoryError e) {
+      throw noRoom(e, inputIdx.shape().size() + outputIdx.shape().size());
+    }
     Check.indices(inputName, inputs, iWin, iBlocksName, iBlocks);
     Check.indices(outputName, outputs, oWin, oBlocksName, oBlocks);
     return new BlockPlan(
@@ -207,7 +238,8 @@ public final class BlockPlan implements AutoCloseable {
             SampleWindows.equal(batch, inputs),
             SampleWindows.equal(batch, outputs),
             iBlocks,
-            oBlocks),
+            oBlocks,
+            pairs),
         Workers.common(),
         new SelectedRows("inputs", batch, iWin, inputs.length),
         new SelectedRows("outputs", batch, oWin, outputs.length));
@@ -253,16 +285,20 @@ public final class BlockPlan implements AutoCloseable {
       outputs.requireIndices("outputs", "oBlocks", oBlocks);
       int[] inputBegins = inputs.offsets();
       int[] outputBegins = outputs.offsets();
-      requirePairs(pairs(inputBegins, outputBegins));
+      long pairs = pairs(inputBegins, outputBegins);
+      requirePairs(pairs);
       return new BlockPlan(
           new SharedSchedules(
               SampleWindows.ragged(inputBegins, inputs.indices()),
               SampleWindows.ragged(outputBegins, outputs.indices()),
               iBlocks,
-              oBlocks),
+              oBlocks,
+              pairs),
           Workers.common(),
           new SelectedRows("inputs", inputs.rows(), SelectedRows.RAGGED, inputs.entries()),
           new SelectedRows("outputs", outputs.rows(), SelectedRows.RAGGED, outputs.entries()));
+    } catch (OutOfMemoryError e) {
+      throw noRoom(e, 2L * (inputs.rows() + (long) inputs.entries() + outputs.entries()));
     }
   }
 
@@ -273,10 +309,15 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /** What the schedules count, and hold in one array, before memory is taken for any of it. */
-  private static void requirePairs(long batch, long iWin, long oWin) {
+  private static long requirePairs(long batch, long iWin, long oWin) {
     long rows = batch * Math.max(1, Math.max(iWin, oWin));
     long pairs = rows > MAX_PAIRS ? rows : batch * Math.max(1, iWin) * Math.max(1, oWin);
     requirePairs("batch * iWin * oWin: ", pairs);
+    return pairs;
+  }
+
+  private static OutOfMemoryError noRoom(OutOfMemoryError error, long numbers) {
+    return HeapRoom.named(error, Integer.BYTES * numbers, "the blocks that samples select");
   }
 
   /** A sample without input has pairs all the same, as its outputs are written, and vice versa. */

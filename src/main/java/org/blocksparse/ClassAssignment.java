@@ -161,15 +161,8 @@ public final class ClassAssignment {
     try {
       return maker.get();
     } catch (OutOfMemoryError e) {
-      OutOfMemoryError named =
-          new OutOfMemoryError(
-              "cannot have about "
-                  + BYTES_PER_OUTPUT * outputs
-                  + " bytes of the heap for the classes and slots of "
-                  + outputs
-                  + " outputs");
-      named.initCause(e);
-      throw named;
+      throw HeapRoom.named(
+          e, BYTES_PER_OUTPUT * outputs, "the classes and slots of " + outputs + " outputs");
     }
   }
 

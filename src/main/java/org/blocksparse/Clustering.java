@@ -33,6 +33,8 @@ final class Clustering {
         }
       }
       return of(rows, nClasses, seed, engine);
+    } catch (OutOfMemoryError e) {
+      throw noRoom(e, outputs, nClasses, (int) vectors.shape().dim(1));
     }
   }
 
@@ -55,7 +57,17 @@ final class Clustering {
       } finally {
         vectors.close();
       }
+    } catch (OutOfMemoryError e) {
+      throw noRoom(e, outputs, nClasses, LabelCentroids.DIMENSIONS);
     }
+  }
+
+  private static OutOfMemoryError noRoom(
+      OutOfMemoryError error, int outputs, int nClasses, int dimensions) {
+    int classes = ClassAssignment.ceilDiv(outputs, ClassAssignment.slotsFor(outputs, nClasses));
+    long numbers = (long) outputs * SphericalKMeans.NEAREST + (long) classes * dimensions;
+    return HeapRoom.named(
+        error, Float.BYTES * numbers, "clusters of " + outputs + " outputs in " + classes);
   }
 
   /** The arrays of clustering can be made, before memory is taken for any of it. */

@@ -65,7 +65,7 @@ public final class IntTensor extends Tensor {
   /** Sets one element; errors as {@link #get}. */
   public void set(int value, long... index) {
     long offset = offset(index);
-    acquire("tensor");
+    acquireToWrite("tensor");
     try {
       storage().putInt(offset, value);
     } finally {
@@ -82,7 +82,7 @@ public final class IntTensor extends Tensor {
   public void copyFrom(int[] values) {
     requireNonNull(values, "values");
     requireLength("values", shape().size(), values.length);
-    acquire("tensor");
+    acquireToWrite("tensor");
     try {
       storage().putInts(0, values, 0, values.length);
     } finally {
@@ -99,7 +99,7 @@ public final class IntTensor extends Tensor {
    */
   public void put(long offset, int[] values, int start, int length) {
     requireRange(offset, requireNonNull(values, "values").length, start, length);
-    acquire("tensor");
+    acquireToWrite("tensor");
     try {
       storage().putInts(offset, values, start, length);
     } finally {

@@ -54,19 +54,25 @@ public final class Metrics {
   private final double[] scoredAtMost;
 
   private Metrics(int upTo, double[] propensities) {
-    this.upTo = Check.atLeast(1, "upTo", upTo);
+    this.upTo = Check.dimension("upTo", upTo);
     this.propensities = propensities;
-    this.precision = new double[upTo];
-    this.recall = new double[upTo];
-    this.ndcg = new double[upTo];
-    this.scored = new double[upTo];
-    this.scoredAtMost = new double[upTo];
+    try {
+      this.precision = new double[upTo];
+      this.recall = new double[upTo];
+      this.ndcg = new double[upTo];
+      this.scored = new double[upTo];
+      this.scoredAtMost = new double[upTo];
+    } catch (OutOfMemoryError e) {
+      throw HeapRoom.named(e, 5L * Double.BYTES * upTo, "sums at " + upTo + " ranks");
+    }
   }
 
   /**
    * Metrics at ranks 1 to {@code upTo}, of nothing so far.
    *
-   * @throws IllegalArgumentException if {@code upTo} is less than 1
+   * @throws IllegalArgumentException unless 1 &lt;= {@code upTo} &lt;= 2<sup>31</sup> - 9
+   * @throws OutOfMemoryError if there is no room on the heap for sums at each rank, naming the
+   *     bytes
    */
   public static Metrics upTo(int upTo) {
     return new Metrics(upTo, null);

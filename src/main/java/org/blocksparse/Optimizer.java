@@ -67,7 +67,9 @@ public final class Optimizer {
    *
    * @param beta1 how much of the mean gradient is kept in each step, in [0, 1)
    * @param beta2 how much of the mean square is kept in each step, in [0, 1)
-   * @param epsilon positive and finite; added to the root of the mean square
+   * @param epsilon positive and finite; added to the root of the mean square. Less than
+   *     2<sup>-75</sup>, 2.6e-23, counts as that, which is what a float loses of such a root: a
+   *     step of an element whose squares are lost stays below 1.1 * rate / sqrt(1 - beta2)
    * @throws IllegalArgumentException if a number is outside its range
    */
   public static Optimizer adam(float rate, float beta1, float beta2, float epsilon) {
@@ -107,7 +109,8 @@ public final class Optimizer {
    * down to this Euclidean length if it is longer. (A norm over all of them together would be known
    * only when all classes are done, and their blocks long out of the cache.) A length beyond the
    * largest float is taken as the largest float: such a gradient stays longer than {@code
-   * newMaxNorm}.
+   * newMaxNorm}. What a gradient is multiplied by is a float: below 2<sup>-126</sup> it loses
+   * digits, and a gradient that is more than 2<sup>149</sup> times too long becomes 0.
    *
    * @param newMaxNorm positive; infinite: no limit
    * @throws IllegalArgumentException if it is not positive

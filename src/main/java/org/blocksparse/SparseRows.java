@@ -39,6 +39,9 @@ import org.blocksparse.internal.schedule.Bags;
  * threads may use the same rows.
  */
 public final class SparseRows implements AutoCloseable {
+  /** Elements that are copied at a time. */
+  private static final int PIECE = 1 << 10;
+
   private final int rows;
   private final int entries;
 
@@ -386,17 +389,31 @@ public final class SparseRows implements AutoCloseable {
         Check.index("which", which[i], i, 0, "rows", rows);
         chosen[i + 1] = Math.toIntExact(requireEntries((long) chosen[i] + length(which[i])));
       }
-      int[] chosenIndices = new int[chosen[which.length]];
-      float[] chosenValues = values == null ? null : new float[chosenIndices.length];
-      for (int i = 0; i < which.length; i++) {
-        int from = begin(which[i]);
-        int length = chosen[i + 1] - chosen[i];
-        indices.storage().getInts(indices.begin() + from, chosenIndices, chosen[i], length);
-        if (values != null) {
-          values.storage().getFloats(values.begin() + from, chosenValues, chosen[i], length);
-        }
-      }
-      return copy(chosen, chosenIndices, chosenValues);
+      return make(
+          chosen.length,
+          chosen[which.length],
+          values != null,
+          (offsetsTo, indicesTo, valuesTo) -> {
+            offsetsTo.putInts(0, chosen, 0, chosen.length);
+            int[] piece = new int[PIECE];
+            for (int i = 0; i < which.length; i++) {
+              int from = begin(which[i]);
+              copy(indices, from, chosen[i], chosen[i + 1], piece, indicesTo);
+              if (values != null) {
+                copy(values, from, chosen[i], chosen[i + 1], piece, valuesTo);
+              }
+            }
+          });
+    }
+  }
+
+  /** Copies elements, whatever they are, to [begin, end): not by way of as much of the heap. */
+  private static void copy(Slice from, int first, int begin, int end, int[] piece, Storage to) {
+    for (int at = begin; at < end; ) {
+      int count = Math.min(piece.length, end - at);
+      from.storage().getInts(from.begin() + first + (at - begin), piece, 0, count);
+      to.putInts(at, piece, 0, count);
+      at += count;
     }
   }
 

@@ -25,6 +25,9 @@ import org.blocksparse.internal.gate.TopExperts;
  * logits are; other samples are not touched. Bits do not depend on the workers.
  */
 public final class TopKGate {
+  /** Of the heap: its expert and its place, there and in the plans. */
+  private static final long BYTES_PER_CHOICE = 4L * Integer.BYTES;
+
   private static final String LOGITS = "(batch, experts)";
 
   private final int experts;
@@ -47,10 +50,10 @@ public final class TopKGate {
   /**
    * A gate that chooses k of the experts for each sample.
    *
-   * @throws IllegalArgumentException unless 1 &lt;= k &lt;= experts
+   * @throws IllegalArgumentException unless 1 &lt;= k &lt;= experts &lt;= 2<sup>31</sup> - 9
    */
   public static TopKGate of(int experts, int k) {
-    Check.atLeast(1, "experts", experts);
+    Check.dimension("experts", experts);
     Check.atLeast(1, "k", k);
     if (k > experts) {
       throw new IllegalArgumentException(
@@ -132,7 +135,7 @@ public final class TopKGate {
    * @throws IllegalArgumentException if the shape does not fit, or if batch times k is more than
    *     2<sup>29</sup>
    * @throws IllegalStateException if the tensor is closed
-   * @throws OutOfMemoryError if there is not enough memory
+   * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
   public Routing route(FloatTensor logits) {
     Check.rank("logits", logits, LOGITS, 2);
@@ -142,6 +145,17 @@ public final class TopKGate {
       throw new IllegalArgumentException(
           "logits: " + batch + " * k choices are more than 2^29; split the batch");
     }
+    try {
+      return routed(logits, batch);
+    } catch (OutOfMemoryError e) {
+      throw HeapRoom.named(
+          e,
+          BYTES_PER_CHOICE * batch * k + (long) Integer.BYTES * experts,
+          "the choices of " + batch + " samples among " + experts + " experts");
+    }
+  }
+
+  private Routing routed(FloatTensor logits, int batch) {
     TopExperts top = top();
     FloatTensor probabilities = FloatTensor.zeros(batch, experts);
     FloatTensor gates = null;

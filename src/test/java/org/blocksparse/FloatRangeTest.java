@@ -212,6 +212,23 @@ final class FloatRangeTest {
 
   @ParameterizedTest
   @MethodSource("kernels")
+  void aGradientLongerThanAllFloats_isClippedAsIfItWereTheLargest(KernelsUnderTest kernels) {
+    try (HierarchicalSoftmax layer = small(kernels);
+        FloatTensor x = FloatTensor.zeros(1, FEATURES);
+        IntTensor target = IntTensor.of(new int[] {7}, 1)) {
+      layer.W1().fill(0); // so that the four classes are equally likely
+      layer.W2().fill(0);
+      float[] before = layer.W1().toArray();
+      x.fill(3e38f);
+      layer.step(x, target, Optimizer.sgd(1).withMaxNorm(1));
+      double length = 3e38 * Math.sqrt(FEATURES * (0.75 * 0.75 + 3 * 0.25 * 0.25));
+      double moved = length(before, layer.W1().toArray());
+      assertEquals(length / Float.MAX_VALUE, moved, 1e-4);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
   void adam_withATinyEpsilon_leavesWhatHasNoGradient(KernelsUnderTest kernels) {
     try (HierarchicalSoftmax layer = small(kernels);
         FloatTensor x = FloatTensor.zeros(1, FEATURES);
@@ -224,6 +241,31 @@ final class FloatRangeTest {
       assertArrayEquals(W1, layer.W1().toArray());
       assertArrayEquals(W2, layer.W2().toArray());
       assertTrue(Float.isFinite(layer.b1().toArray()[0]));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void adam_ofGradientsWhoseSquaresAreLost_makesNoLeap(KernelsUnderTest kernels) {
+    Optimizer adam = Optimizer.adam(0.1f, 0.9f, 0.999f, 1e-30f);
+    double most = 1.1 * 0.1 / Math.sqrt(1 - 0.999);
+    for (float size : new float[] {1e-24f, 1e-22f, 1e-21f, 1e-20f}) {
+      try (HierarchicalSoftmax layer = small(kernels);
+          FloatTensor x = FloatTensor.zeros(1, FEATURES);
+          IntTensor target = IntTensor.of(new int[] {7}, 1)) {
+        x.fill(size);
+        for (int step = 1; step <= 30; step++) {
+          float[] before = layer.W1().toArray();
+          layer.step(x, target, adam);
+          float[] after = layer.W1().toArray();
+          for (int i = 0; i < before.length; i++) {
+            assertEquals(before[i], after[i], most, size + ", step " + step + ", element " + i);
+          }
+          if (step == 20) {
+            x.fill(0);
+          }
+        }
+      }
     }
   }
 

@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.programs.AbsurdSizesProgram;
 import org.blocksparse.programs.ClosedTensorsProgram;
 import org.blocksparse.programs.ManyCallersProgram;
 import org.blocksparse.programs.PublicMethodsProgram;
@@ -17,6 +19,8 @@ import org.blocksparse.programs.ScarcityProgram;
 import org.blocksparse.programs.SmallHeapProgram;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
+import org.blocksparse.testing.Seeded;
+import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -29,12 +33,21 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Full heaps, short stacks and crowds of callers: the library answers, and works afterwards. */
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 final class ScarcityTest {
+  private static final List<String> COLLECTORS = List.of("Serial", "Parallel", "G1", "Z");
+
   @TempDir Path folder;
 
   private ChildJvm jvm() {
     return new ChildJvm(folder.resolve("cache"))
         .option("-XX:ErrorFile=" + folder.resolve("hs_err.log"))
         .property("blocksparse.backend", Backend.isNative() ? "native" : "java");
+  }
+
+  /** Calls by reflection need no code that is made on the way. */
+  private ChildJvm withPlainReflection() {
+    return jvm()
+        .property("sun.reflect.inflationThreshold", Integer.toString(Integer.MAX_VALUE))
+        .property("jdk.reflect.useNativeAccessorOnly", "true");
   }
 
   private void assertLivesOn(ChildJvm.Result result) {
@@ -71,13 +84,52 @@ final class ScarcityTest {
   @Test
   void everyPublicMethodOnAShortStack() {
     assertLivesOn(
-        jvm()
+        withPlainReflection()
             .option("-Xmx64m")
             .option("-XX:+UseSerialGC")
-            // Calls by reflection need no code that is made on the way.
-            .property("sun.reflect.inflationThreshold", Integer.toString(Integer.MAX_VALUE))
-            .property("jdk.reflect.useNativeAccessorOnly", "true")
-            .run(PublicMethodsProgram.class, folder.toString()));
+            .run(PublicMethodsProgram.class, "stack", folder.toString()));
+  }
+
+  /** Some of them on one collector, others each time; in the long run all, on all collectors. */
+  static Stream<Arguments> partsOfPublicMethods() {
+    int parts = Budget.of("blocksparse.heap.parts", 40, COLLECTORS.size());
+    return IntStream.range(0, parts > COLLECTORS.size() ? 1 : parts)
+        .mapToObj(
+            part -> {
+              int collector = Math.floorMod(Seeded.seed() + part, COLLECTORS.size());
+              return Arguments.of(COLLECTORS.get(collector), parts, part);
+            });
+  }
+
+  @ParameterizedTest
+  @MethodSource("partsOfPublicMethods")
+  void everyPublicMethodOnAFullHeap(String collector, int parts, int part) {
+    assertLivesOn(
+        withPlainReflection()
+            .option("-Xmx32m")
+            .option("-XX:+Use" + collector + "GC")
+            .run(
+                PublicMethodsProgram.class,
+                "heap",
+                folder.toString(),
+                Long.toString(Seeded.seed()),
+                Integer.toString(parts),
+                Integer.toString(part)));
+  }
+
+  /** What is off the heap is limited as well: by the shell, or by Java, which waits for it. */
+  @Test
+  void everyPublicMethodWithAbsurdSizes() {
+    ChildJvm jvm = jvm().option("-Xmx64m").option("-XX:+UseSerialGC");
+    if (Backend.isNative() && Loader.getPlatform().startsWith("linux")) {
+      jvm.option("-XX:CompressedClassSpaceSize=32m")
+          .option("-XX:ReservedCodeCacheSize=64m")
+          .environment("MALLOC_ARENA_MAX", "2")
+          .addressSpace(2 << 20);
+    } else {
+      jvm.property("blocksparse.backend", "java").option("-XX:MaxDirectMemorySize=512m");
+    }
+    assertLivesOn(jvm.run(AbsurdSizesProgram.class, folder.toString()));
   }
 
   @ParameterizedTest

@@ -17,6 +17,9 @@ public final class JavaKernels extends JavaRowKernels {
   /** Eight times the root of the largest float; see {@code optimizer_steps.inl}. */
   private static final double LARGEST_MEAN = 0x1p67;
 
+  /** The root of what a square loses at most where floats end. */
+  private static final float LEAST_EPSILON = 0x1p-75f;
+
   @Override
   public String instructionSet() {
     return "java";
@@ -209,6 +212,7 @@ public final class JavaKernels extends JavaRowKernels {
       long offset) {
     double correction1 = 1 - Math.pow(beta1, (double) step);
     double correction2 = 1 - Math.pow(beta2, (double) step);
+    double least = Math.max(epsilon, LEAST_EPSILON);
     for (long i = 0; i < count; i++) {
       double before = w.getFloat(offset + i);
       double gradient = (double) scale * g.getFloat(i) + decay * before;
@@ -220,8 +224,7 @@ public final class JavaKernels extends JavaRowKernels {
       w.putFloat(
           offset + i,
           (float)
-              (before
-                  - rate * (first / correction1) / (Math.sqrt(second / correction2) + epsilon)));
+              (before - rate * (first / correction1) / (Math.sqrt(second / correction2) + least)));
     }
   }
 

@@ -1,58 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.programs;
 
-import java.lang.reflect.InvocationTargetException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.LinkedHashSet;
+import java.util.Collections;
 import java.util.List;
-import java.util.Set;
-import java.util.SplittableRandom;
+import java.util.Random;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicCall;
-import org.blocksparse.testing.PublicMethod;
-import org.blocksparse.testing.RandomArguments;
 import org.blocksparse.testing.ShortStack;
 
 /**
- * Makes a right call of each public method where the stack is nearly used up: it ends with what the
- * JVM throws then, or with an exception of ours where the calls before have changed what it is of.
- * New methods take part by themselves.
+ * Makes a right call of each public method where the stack is nearly used up, or of some of them
+ * where the heap is full: it ends with what the JVM throws then, or with an exception of ours where
+ * the calls before have changed what it is of.
  *
- * <p>Arguments: a folder.
+ * <p>Arguments: {@code stack} and a folder; or {@code heap}, a folder, a seed, and into how many
+ * parts the methods are divided, of which it calls the one with the number that is the last.
  */
 public final class PublicMethodsProgram {
-  /**
-   * Right calls of these are hardly met by chance: {@link ScarcityOperands} has them, those of a
-   * tree as those of a softmax, whose code they share. The last is what is thrown.
-   */
-  private static final List<String> LEFT_OUT =
-      List.of(
-          "Activation.addGradient(FloatTensor, FloatTensor, FloatTensor, float, ",
-          "HierarchicalSoftmaxBuilder.build(FloatTensor, ",
-          "HierarchicalSoftmaxBuilder.saveParts(",
-          "InputBias.step(",
-          "LabelTreeBuilder.build(FloatTensor, ",
-          "LabelTreeBuilder.saveParts(",
-          "SparseBlockDot.addGradH(",
-          "SparseBlockDot.gradH(",
-          "SparseBlockDot.stepB(",
-          "SparseBlockDot.stepW(",
-          "SparseBlockGemv.",
-          "SparseBlockOuter.",
-          "TheanoSoftmax.apply(",
-          "TopKGate.gradient(",
-          "FileFormatException.");
-
-  private static final int MOST_PASSES = 60;
-  private static final int MOST_TRIES = 400;
-
-  /** Passes with the same objects, some of which what was made before makes possible. */
-  private static final int SWEEPS = 3;
-
-  private static final int WARMUPS = 20;
-
   /** Frames of the stack by which there is more room each time, and how often. */
   private static final int FRAMES = 8;
 
@@ -61,95 +27,43 @@ public final class PublicMethodsProgram {
 
   private static final int DEPTHS = 60;
 
-  private final List<PublicCall> calls = new ArrayList<>();
+  /** Methods that share what takes time: the end of memory. */
+  private static final int OF_ONE_FILLING = 5;
 
-  /** What calls threw, told once there is room for it again. */
-  private final Throwable[] thrown = new Throwable[DEPTHS];
+  private static final int FILLINGS = 8;
 
-  private final PublicCall[] threw = new PublicCall[thrown.length];
-  private int count;
+  private final RightCalls right;
 
-  /** How often there was room for a call. */
+  /** How often there was room for a call, and how often there was none on the heap. */
   private int passed;
 
-  private PublicMethodsProgram() {}
+  private int refusals;
+
+  private PublicMethodsProgram(RightCalls right) {
+    this.right = right;
+  }
 
   public static void main(String[] args) throws Exception {
-    PublicMethodsProgram program = new PublicMethodsProgram();
-    program.findCalls(Path.of(args[0]));
-    program.onShortStacks();
+    PublicMethodsProgram program = new PublicMethodsProgram(new RightCalls(Path.of(args[1])));
+    if (args[0].equals("stack")) {
+      program.onShortStacks();
+    } else {
+      program.onFullHeaps(
+          Long.parseLong(args[2]), Integer.parseInt(args[3]), Integer.parseInt(args[4]));
+    }
     System.out.println("lives on");
   }
 
-  private void findCalls(Path folder) throws Exception {
-    List<PublicMethod> methods = new ArrayList<>(PublicMethod.all());
-    methods.sort(Comparator.comparing(PublicMethod::toString));
-    methods.removeIf(PublicMethodsProgram::isLeftOut);
-    RandomArguments arguments = null;
-    Set<PublicMethod> missing = new LinkedHashSet<>(methods);
-    for (int pass = 0; pass < MOST_PASSES && !missing.isEmpty(); pass++) {
-      if (pass % SWEEPS == 0) {
-        arguments = new RandomArguments(new SplittableRandom(pass), folder);
-      }
-      for (PublicMethod called : methods) { // of all: what one gives is an argument of another
-        PublicCall call = rightCall(called, arguments);
-        if (call != null && missing.remove(called)) {
-          calls.add(call);
-        }
-      }
-    }
-    ChildJvm.check(missing.isEmpty(), "no right call of " + missing);
-  }
-
-  private static boolean isLeftOut(PublicMethod called) {
-    return called.method().getName().equals("close")
-        || LEFT_OUT.stream().anyMatch(called.toString()::startsWith);
-  }
-
-  private static PublicCall rightCall(PublicMethod called, RandomArguments arguments) {
-    for (int tries = 0; tries < MOST_TRIES; tries++) {
-      PublicCall call = PublicCall.of(called, arguments);
-      if (call.succeeds(arguments)) {
-        return call;
-      }
-    }
-    return null;
-  }
-
-  /** A call whose exception is kept; that of a stack that ends goes on. */
   private void make(PublicCall call) {
-    try {
-      call.make();
-    } catch (InvocationTargetException e) {
-      if (e.getCause() instanceof VirtualMachineError error) {
-        throw error;
-      }
-      threw[count] = call;
-      thrown[count++] = e.getCause();
-    }
+    right.make(call);
     passed++;
   }
 
-  /** What was thrown is of ours, or of the JDK, which wraps what it meets while it links. */
-  private void checkThrown() {
-    for (int i = 0; i < count; i++) {
-      Throwable each = thrown[i];
-      boolean ofTheJdk =
-          each instanceof InternalError && each.getCause() instanceof VirtualMachineError;
-      String flaw = ofTheJdk ? null : PublicCall.flaw(each);
-      if (flaw != null) {
-        throw new IllegalStateException(threw[i] + ": " + flaw, each);
-      }
-    }
-    count = 0;
-  }
+  // ------------------------------------------------------------------------------- short stacks
 
   private void onShortStacks() throws Exception {
-    for (PublicCall call : calls) {
-      for (int i = 0; i < WARMUPS; i++) { // what is done once in a process is done
-        make(call);
-      }
-      checkThrown();
+    for (PublicCall call : right.all()) {
+      right.warmUp(call);
       passed = 0;
       onShortStack(call, FRAMES);
       if (passed == 0) {
@@ -165,6 +79,44 @@ public final class PublicMethodsProgram {
             ChildJvm.check(
                 ShortStack.fill(0, frames, DEPTHS, () -> make(call)) > 0,
                 call + ": the stack was never too short"));
-    checkThrown();
+    right.checkThrown();
+  }
+
+  // --------------------------------------------------------------------------------- full heaps
+
+  private void onFullHeaps(long seed, int parts, int part) {
+    System.out.println("to repeat: -Dblocksparse.seed=" + seed);
+    List<PublicCall> shuffled = new ArrayList<>(right.all());
+    Collections.shuffle(shuffled, new Random(seed));
+    List<PublicCall> chosen =
+        shuffled.subList(shuffled.size() * part / parts, shuffled.size() * (part + 1) / parts);
+    for (int begin = 0; begin < chosen.size(); begin += OF_ONE_FILLING) {
+      int end = Math.min(begin + OF_ONE_FILLING, chosen.size());
+      List<PublicCall> some = chosen.subList(begin, end);
+      some.forEach(right::warmUp);
+      System.out.println(some); // the last ones are those that ended the JVM
+      onFullHeap(some.toArray(PublicCall[]::new));
+      right.checkThrown();
+      some.forEach(right::make); // there is room again
+      right.checkThrown();
+    }
+    ChildJvm.check(refusals > 0, "there was always enough memory");
+  }
+
+  private void onFullHeap(PublicCall[] calls) {
+    FullHeap.fill();
+    int full = FullHeap.pieces();
+    for (int filling = 0; filling < FILLINGS; filling++) {
+      // A little more room each time, so that another allocation is the one that fails.
+      FullHeap.empty(full - filling * filling * filling);
+      for (PublicCall call : calls) {
+        try {
+          make(call);
+        } catch (OutOfMemoryError e) {
+          refusals++;
+        }
+      }
+    }
+    FullHeap.empty(0);
   }
 }

@@ -68,6 +68,7 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
 
   /** What is wrong with an exception of a call; null if it is of ours and says what was wrong. */
   public static String flaw(Throwable thrown) {
+    String message = Objects.requireNonNullElse(thrown.getMessage(), "");
     boolean ofOurs =
         thrown instanceof IllegalArgumentException
             || thrown instanceof IllegalStateException
@@ -76,8 +77,7 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
             || thrown instanceof UnsupportedOperationException
             || thrown.getClass() == ArithmeticException.class // a loss that is no number
             || thrown instanceof IOException
-            || thrown instanceof OutOfMemoryError;
-    String message = Objects.requireNonNullElse(thrown.getMessage(), "");
+            || (thrown instanceof OutOfMemoryError && message.startsWith("cannot "));
     boolean ofTheJvm =
         message.isEmpty()
             || message.startsWith("Cannot ")

@@ -3,55 +3,81 @@ package org.blocksparse.testing;
 
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** The objects of the library that others refer to, in fields that tests do not see. */
 public final class Reachable {
+  private static final Map<Class<?>, List<Field>> FIELDS = new ConcurrentHashMap<>();
+
   private Reachable() {}
 
   /**
-   * All of a type that can be reached by way of objects of the library, arrays and collections; it
-   * goes no further from these.
+   * All of a type that can be reached by way of objects of the library, arrays and collections, in
+   * the order in which they are met; it goes no further from these.
    */
-  public static <T> Set<T> of(Class<T> type, Object from) {
-    Set<T> found = Collections.newSetFromMap(new IdentityHashMap<>());
-    add(type, from, found);
-    return found;
+  public static <T> List<T> of(Class<T> type, Object from) {
+    Walk<T> walk = new Walk<>(type);
+    walk.visit(from);
+    return walk.found;
   }
 
-  private static <T> void add(Class<T> type, Object value, Set<T> found) {
-    if (value instanceof Object[] values) {
-      Arrays.asList(values).forEach(each -> add(type, each, found));
-    } else if (value instanceof Collection<?> values) {
-      values.forEach(each -> add(type, each, found));
-    } else if (value instanceof Map<?, ?> values) {
-      values.values().forEach(each -> add(type, each, found));
-    } else if (isOfTheLibrary(value)) {
-      if (type.isInstance(value)) {
-        found.add(type.cast(value));
-      } else if (!(value instanceof Enum<?>)) {
-        for (Field field : value.getClass().getDeclaredFields()) {
-          if (!Modifier.isStatic(field.getModifiers()) && !field.getType().isPrimitive()) {
-            add(type, value(field, value), found);
+  private static final class Walk<T> {
+    private final Class<T> type;
+    private final Set<Object> seen = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final List<T> found = new ArrayList<>();
+
+    Walk(Class<T> type) {
+      this.type = type;
+    }
+
+    void visit(Object value) {
+      if (value instanceof Object[] values) {
+        Arrays.asList(values).forEach(this::visit);
+      } else if (value instanceof Collection<?> values) {
+        values.forEach(this::visit);
+      } else if (value instanceof Map<?, ?> values) {
+        values.values().forEach(this::visit);
+      } else if (value != null && isOfTheLibrary(value.getClass()) && seen.add(value)) {
+        if (type.isInstance(value)) {
+          found.add(type.cast(value));
+        } else if (!(value instanceof Enum<?>)) {
+          for (Field field : FIELDS.computeIfAbsent(value.getClass(), Reachable::fields)) {
+            visit(value(field, value));
           }
         }
       }
     }
   }
 
-  private static boolean isOfTheLibrary(Object value) {
-    String name = value == null ? "" : value.getClass().getPackageName();
+  /** The fields of objects of a class that may refer to others, inherited ones as well. */
+  private static List<Field> fields(Class<?> type) {
+    List<Field> fields = new ArrayList<>();
+    for (Class<?> each = type; isOfTheLibrary(each); each = each.getSuperclass()) {
+      for (Field field : each.getDeclaredFields()) {
+        if (!Modifier.isStatic(field.getModifiers()) && !field.getType().isPrimitive()) {
+          field.setAccessible(true);
+          fields.add(field);
+        }
+      }
+    }
+    return fields;
+  }
+
+  private static boolean isOfTheLibrary(Class<?> type) {
+    String name = type.getPackageName();
     return name.equals("org.blocksparse") || name.startsWith("org.blocksparse.internal");
   }
 
   private static Object value(Field field, Object owner) {
     try {
-      field.setAccessible(true);
       return field.get(owner);
     } catch (IllegalAccessException e) {
       throw new AssertionError(e);

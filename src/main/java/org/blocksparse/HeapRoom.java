@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+/** What to say where the Java heap has no room for what a number of the caller's asks for. */
+final class HeapRoom {
+  /** What errors begin with that tell the bytes. */
+  private static final String TOLD = "cannot ";
+
+  private HeapRoom() {}
+
+  /**
+   * The error that tells the bytes; the same if it does so already, being that of other memory.
+   *
+   * @param bytes about as many as are needed
+   * @param what they are for
+   */
+  static OutOfMemoryError named(OutOfMemoryError error, long bytes, String what) {
+    if (error.getMessage() != null && error.getMessage().startsWith(TOLD)) {
+      return error;
+    }
+    OutOfMemoryError named =
+        new OutOfMemoryError(TOLD + "have about " + bytes + " bytes of the heap for " + what);
+    named.initCause(error);
+    return named;
+  }
+}

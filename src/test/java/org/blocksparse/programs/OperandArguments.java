@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.programs;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.blocksparse.Activation;
+import org.blocksparse.BlockPlan;
+import org.blocksparse.ClassAssignment;
+import org.blocksparse.ElementType;
+import org.blocksparse.EmbeddingBag;
+import org.blocksparse.Epilogue;
+import org.blocksparse.Filter;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LabelTree;
+import org.blocksparse.LabelTreeBuilder;
+import org.blocksparse.Labels;
+import org.blocksparse.LayerPart;
+import org.blocksparse.Loss;
+import org.blocksparse.Metrics;
+import org.blocksparse.NamedTensors;
+import org.blocksparse.Optimizer;
+import org.blocksparse.OptimizerState;
+import org.blocksparse.Progress;
+import org.blocksparse.SaveOptions;
+import org.blocksparse.SparseRows;
+import org.blocksparse.TopKGate;
+import org.blocksparse.Weights;
+import org.blocksparse.Workers;
+import org.blocksparse.testing.PublicMethod;
+
+/**
+ * Owners and arguments of an operation, of a layer of 3 features and 9 outputs or of 3 times 3
+ * blocks: all combinations of what may be right, by number. Each is made when it is asked for.
+ */
+final class OperandArguments {
+  private static final long[][] SHAPES = {{3, 3, 3}, {3, 3}, {3, 3, 3, 3}, {3}};
+
+  /** Shapes that only methods with few arguments need. */
+  private static final long[][] RARE_SHAPES = {{3, 9}, {1, 3}};
+
+  private static final Labels NAMES = Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i");
+
+  /** Stands for the state of the argument before. */
+  private static final Object OF_THE_ONE_BEFORE = new Object();
+
+  private final PublicMethod called;
+  private final Path file;
+  private final TopKGate gate = TopKGate.of(3, 3);
+  private final List<Supplier<Object>> owners;
+  private final List<List<Supplier<Object>>> candidates;
+
+  /**
+   * Those of a method.
+   *
+   * @param file what the method may write
+   */
+  OperandArguments(PublicMethod called, Path file) {
+    Class<?>[] types = called.method().getParameterTypes();
+    boolean few = types.length <= 3;
+    this.called = called;
+    this.file = file;
+    this.owners = owners();
+    this.candidates = Arrays.stream(types).map(type -> candidates(type, few)).toList();
+  }
+
+  private List<Supplier<Object>> owners() {
+    return called.isStatic()
+        ? List.of(() -> null)
+        : called.type() == OptimizerState.class
+            ? List.of(() -> OptimizerState.of(ones(3, 3, 3, 3)))
+            : candidates(called.type(), true);
+  }
+
+  /** How many combinations there are. */
+  int count() {
+    return candidates.stream().mapToInt(List::size).reduce(owners.size(), Math::multiplyExact);
+  }
+
+  /** What has the method, for the combination of a number; null if nobody has. */
+  Object owner(int number) {
+    return owners.get(number % owners.size()).get();
+  }
+
+  /** The arguments of the combination: the digits of its number choose among the candidates. */
+  Object[] of(int number) {
+    Object[] arguments = new Object[candidates.size()];
+    int rest = number / owners.size();
+    for (int i = 0; i < arguments.length; i++) {
+      int count = candidates.get(i).size();
+      arguments[i] = candidates.get(i).get(rest % count).get();
+      rest /= count;
+      if (arguments[i] == OF_THE_ONE_BEFORE) {
+        FloatTensor trained = (FloatTensor) arguments[i - 1];
+        boolean can = trained.shape().rank() == 2 || trained.shape().rank() == 4;
+        arguments[i] = can ? OptimizerState.of(trained) : null;
+      }
+    }
+    return arguments;
+  }
+
+  /** What an argument may be. */
+  private List<Supplier<Object>> candidates(Class<?> type, boolean few) {
+    if (type == FloatTensor.class) {
+      return Stream.of(SHAPES, few ? RARE_SHAPES : new long[0][])
+          .flatMap(Stream::of)
+          .<Supplier<Object>>map(shape -> () -> ones(shape))
+          .toList();
+    }
+    return switch (type.getSimpleName()) {
+      case "IntTensor" ->
+          List.of(OperandArguments::indices, () -> IntTensor.of(new int[] {0, 1, 2}, 3));
+      case "OptimizerState" -> List.of(() -> OF_THE_ONE_BEFORE);
+      case "Map" -> List.of(() -> Map.of("tensor", ones(3, 3)), () -> Map.of("key", "value"));
+      case "int" -> few ? List.of(() -> 3, () -> 9, () -> 0) : List.of(() -> 3, () -> 9);
+      case "int[]" -> List.of(() -> new int[] {0, 1, 2}, () -> new int[] {8}, () -> new int[9]);
+      case "long[]" -> List.of(() -> new long[] {3, 3}, () -> new long[] {0}, () -> new long[2]);
+      case "float[]" -> List.of(() -> new float[] {2, 3, 4}, () -> new float[9]);
+      default -> List.of(() -> argument(type));
+    };
+  }
+
+  private Object argument(Class<?> type) {
+    return switch (type.getSimpleName()) {
+      case "FloatTensor", "Tensor" -> ones(3, 3);
+      case "IntTensor" -> indices();
+      case "SparseRows" -> rows();
+      case "BlockPlan" -> BlockPlan.of(indices(), indices(), 3, 3);
+      case "Weights" -> Weights.of(ones(3, 3, 3, 3), ElementType.INT8);
+      case "Routing" -> gate.route(ones(3, 3));
+      case "HierarchicalSoftmax" -> softmax();
+      case "LabelTree" -> tree();
+      case "EmbeddingBag" -> EmbeddingBag.builder(3, 3).build();
+      case "SoftmaxPart" -> HierarchicalSoftmax.builder(3, 9).classes(3).buildPart(1);
+      case "LabelTreePart" -> LabelTree.builder(3, 9).classes(3).buildPart(1);
+      case "SoftmaxGradients" ->
+          HierarchicalSoftmax.builder(3, 9)
+              .classes(3)
+              .build()
+              .gradients(ones(3, 3), IntTensor.zeros(3));
+      case "Epilogue" -> Epilogue.none().withBias(ones(3, 3)).withGate(ones(3, 3));
+      case "FloatTensor[]" -> new FloatTensor[] {ones(3, 3, 3, 3)};
+      case "NamedTensors" -> NamedTensors.of(Map.of("tensor", ones(3, 3)));
+      default -> option(type);
+    };
+  }
+
+  /** What has no memory that could be written. */
+  private Object option(Class<?> type) {
+    return switch (type.getSimpleName()) {
+      case "Ranking" -> HierarchicalSoftmax.builder(3, 9).build().topK(ones(3, 3), 2);
+      case "TopKGate" -> gate;
+      case "HierarchicalSoftmaxBuilder" -> HierarchicalSoftmax.builder(3, 9).classes(3);
+      case "LabelTreeBuilder" -> LabelTree.builder(3, 9).classes(3);
+      case "EmbeddingBagBuilder" -> EmbeddingBag.builder(3, 3);
+      case "Metrics" -> Metrics.upTo(2);
+      case "Optimizer" -> Optimizer.adam(0.1f);
+      case "Loss" -> Loss.mean().withRowWeights(ones(3));
+      case "Filter" -> Filter.without(rows());
+      case "Activation" -> Activation.SILU;
+      case "ElementType" -> ElementType.INT8;
+      case "ClassAssignment" -> ClassAssignment.of(0, 1, 2, 1, 2, 0, 2, 1, 0);
+      case "SaveOptions" -> SaveOptions.defaults();
+      case "Progress" -> (Progress) (done, all) -> {};
+      case "Workers" -> Workers.callingThread();
+      case "RandomGenerator" -> new SplittableRandom(1);
+      case "Labels" -> NAMES;
+      case "BitSet" -> new BitSet();
+      case "Path" -> stateFile();
+      case "Iterator" -> parts();
+      case "String", "Object" -> "name";
+      case "float", "double" -> 0.5f;
+      case "long" -> 1L;
+      default -> throw new AssertionError("no argument for " + type);
+    };
+  }
+
+  /** With names, and an output that is retired. */
+  private static HierarchicalSoftmax softmax() {
+    HierarchicalSoftmax layer = HierarchicalSoftmax.builder(3, 9).classes(3).labels(NAMES).build();
+    layer.retire(8);
+    return layer;
+  }
+
+  private static LabelTree tree() {
+    LabelTree tree = LabelTree.builder(3, 9).classes(3).labels(NAMES).build();
+    tree.retire(8);
+    return tree;
+  }
+
+  /** Holds the state of a tensor, for those who read it; others may write it. */
+  private Path stateFile() {
+    try (OptimizerState state = OptimizerState.of(ones(3, 3, 3, 3))) {
+      state.save(file);
+      return file;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** The parts of a layer that a builder puts together. */
+  private Iterator<byte[]> parts() {
+    boolean tree = called.type() == LabelTreeBuilder.class;
+    return IntStream.range(LayerPart.CLASS_LEVEL, 3)
+        .mapToObj(
+            number ->
+                tree
+                    ? LabelTree.builder(3, 9).classes(3).buildPart(number).toBytes()
+                    : HierarchicalSoftmax.builder(3, 9).classes(3).buildPart(number).toBytes())
+        .iterator();
+  }
+
+  private static FloatTensor ones(long... dims) {
+    FloatTensor tensor = FloatTensor.zeros(dims);
+    tensor.fill(1);
+    return tensor;
+  }
+
+  private static SparseRows rows() {
+    return SparseRows.of(List.of(new int[] {0}, new int[] {1}, new int[] {2}));
+  }
+
+  private static IntTensor indices() {
+    return IntTensor.of(new int[] {0, 1, 2, 2, 1, 0, 0, 0, 1}, 3, 3);
+  }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import java.nio.ByteBuffer;
+import java.nio.IntBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import org.blocksparse.LayerPart;
+import org.blocksparse.Metrics;
+import org.blocksparse.Tensor;
+import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.optimizer.LayerState;
+import org.blocksparse.internal.optimizer.TensorState;
+
+/** What an object of the library holds that later calls depend on; not what it has closed. */
+public final class Snapshot {
+  /** More than any tensor has that tests make without thought. */
+  private static final int MOST_ELEMENTS = 1_000;
+
+  private Snapshot() {}
+
+  /**
+   * The bits of all elements, as something that is equal to the same ones; null if it is closed.
+   */
+  public static Object of(Tensor tensor) {
+    return tensor.isClosed() ? null : bits(Reachable.of(Storage.class, tensor).get(0));
+  }
+
+  /**
+   * All of it: the tensors that it has, the state of their optimizer, and what it counts and keeps
+   * besides.
+   */
+  public static Object of(Object object) {
+    List<Object> all = new ArrayList<>();
+    Reachable.of(Tensor.class, object).forEach(tensor -> all.add(of(tensor)));
+    for (LayerState state : Reachable.of(LayerState.class, object)) {
+      all.add(state.kind());
+      for (TensorState ofTensor : Reachable.of(TensorState.class, state)) {
+        all.add(IntBuffer.wrap(ofTensor.steps()));
+        Reachable.of(Storage.class, ofTensor).forEach(memory -> all.add(bits(memory)));
+      }
+    }
+    if (object instanceof TwoLevelLayer layer) {
+      all.add(layer.steps());
+      all.add(layer.assignment());
+      all.add(layer.hasLabels() ? layer.labels() : null);
+    } else if (object instanceof LayerPart part) {
+      all.add(bytes(part));
+    } else if (object instanceof Metrics metrics) {
+      addMetrics(metrics, all);
+    }
+    return all;
+  }
+
+  private static Object bits(Storage memory) {
+    if (memory.elements() > MOST_ELEMENTS || !memory.acquire()) {
+      return null;
+    }
+    try {
+      int[] bits = new int[(int) memory.elements()];
+      memory.getInts(0, bits, 0, bits.length);
+      return IntBuffer.wrap(bits);
+    } finally {
+      memory.release();
+    }
+  }
+
+  /** With the steps that it has made, which nothing else tells. */
+  private static Object bytes(LayerPart part) {
+    try {
+      return ByteBuffer.wrap(part.toBytes());
+    } catch (IllegalStateException e) {
+      return null; // closed, or not finite
+    }
+  }
+
+  private static void addMetrics(Metrics metrics, List<Object> all) {
+    all.add(metrics.rows());
+    all.add(metrics.rowsWithoutLabels());
+    for (int k = 1; ; k++) {
+      try {
+        all.add(List.of(metrics.precision(k), metrics.recall(k), metrics.ndcg(k)));
+      } catch (IllegalArgumentException e) {
+        return; // beyond the ranks that it has
+      }
+    }
+  }
+}
