@@ -203,8 +203,7 @@ final class ExampleReaderTest {
     List<Example> examples = reader.examples().toList();
     assertEquals(200_000 - before.length, examples.get(0).text().length());
     assertEquals("[b] y", examples.get(1).toString());
-    assertEquals(
-        "input: line 2: has more than 67108864 bytes", reader.firstProblem().orElseThrow());
+    assertEquals("input: line 2: has more than 8388608 bytes", reader.firstProblem().orElseThrow());
   }
 
   @Test
