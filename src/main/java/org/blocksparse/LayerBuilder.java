@@ -11,13 +11,13 @@ import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.softmax.Link;
 
 /**
- * Collects what a layer of two levels is made of.
+ * Collects what a layer of two levels is made of: what the builders of both kinds have in common.
  *
  * @param <L> the layer
  * @param <P> a part of it
  * @param <B> the builder itself
  */
-abstract sealed class LayerBuilder<L, P extends LayerPart, B extends LayerBuilder<L, P, B>>
+public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends LayerBuilder<L, P, B>>
     permits HierarchicalSoftmaxBuilder, LabelTreeBuilder {
   private final Link link;
   private final int features;

@@ -97,7 +97,8 @@ public final class Classifier implements AutoCloseable {
   /**
    * Maps a model that {@link #save} has written: what predictions need of it is read when they need
    * it, and all processes share it. The file may come from anybody; it must not be changed in place
-   * ({@link #save} never does).
+   * ({@link #save} never does). The names of labels are not looked at before they are asked for:
+   * then one that is no text is an {@link IllegalStateException}.
    *
    * @param workers the threads that work on each call. Where many threads predict at the same time,
    *     {@link Workers#callingThread} is best
@@ -111,6 +112,7 @@ public final class Classifier implements AutoCloseable {
   /**
    * Saves everything as one file; whenever the machine stops, it is the old one or the new one.
    *
+   * @throws InvalidInputException if weights of the model are not finite
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file) throws IOException {
@@ -123,7 +125,8 @@ public final class Classifier implements AutoCloseable {
    * in memory.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
-   * @throws InvalidInputException if weights would be rounded that have been rounded before
+   * @throws InvalidInputException if weights would be rounded that have been rounded before, or if
+   *     biases are not finite
    */
   public void save(Path file, ElementType weights) throws IOException {
     if (weights != weightType() && weightType() != ElementType.FLOAT32) {
@@ -134,8 +137,16 @@ public final class Classifier implements AutoCloseable {
               + weights
               + " of the model that was trained");
     }
-    layer.save(
-        file, SaveOptions.defaults().withBag(bag).withMetadata(metadata).withWeights(weights));
+    try {
+      layer.save(
+          file, SaveOptions.defaults().withBag(bag).withMetadata(metadata).withWeights(weights));
+    } catch (IllegalStateException e) {
+      throw layer.b1().isClosed() ? e : notFinite();
+    }
+  }
+
+  private static InvalidInputException notFinite() {
+    return new InvalidInputException("model: its weights are not finite");
   }
 
   /**
@@ -234,7 +245,7 @@ public final class Classifier implements AutoCloseable {
       Ranking ranking = layer.topK(x, k, allowed);
       for (int row = 0; row < ranking.batch(); row++) {
         if (!ranking.isDefined(row)) {
-          throw new InvalidInputException("model: its weights are not finite");
+          throw notFinite();
         }
       }
       return ranking;

@@ -33,6 +33,7 @@ final class GzipStream extends InputStream {
   private int begin;
   private int end;
   private boolean ended;
+  private boolean closed;
 
   /** Begins where the magic number does. */
   GzipStream(InputStream in) throws IOException {
@@ -61,6 +62,9 @@ final class GzipStream extends InputStream {
 
   @Override
   public int read(byte[] bytes, int offset, int length) throws IOException {
+    if (closed) {
+      throw new IOException("Stream closed"); // as those of Java; the inflater would meet a null
+    }
     while (length > 0 && !ended) {
       int count = inflate(bytes, offset, length);
       if (count > 0) {
@@ -175,6 +179,7 @@ final class GzipStream extends InputStream {
 
   @Override
   public void close() throws IOException {
+    closed = true;
     inflater.end();
     in.close();
   }

@@ -2,9 +2,9 @@
 package org.blocksparse.classifier;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalLong;
+import java.util.StringTokenizer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -15,6 +15,9 @@ final class LineParser {
   private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\p{Zl}\\p{Zp}]");
   private static final Pattern FEATURE = Pattern.compile("[0-9]+:[-+]?[0-9.]+([eE][-+]?[0-9]+)?");
 
+  /** What is between words of features. Words are taken one by one: a line may have millions. */
+  private static final String BLANKS = " \t";
+
   /** What the decoder puts in the place of bytes that are not UTF-8. */
   static final char NOT_UTF_8 = '\uFFFD';
 
@@ -22,6 +25,9 @@ final class LineParser {
 
   /** More is a mistake, and might be more than the file of a model has room for. */
   private static final int LONGEST_PREFIX = 1000;
+
+  /** Each is an object, of many times its bytes: more would cost much before a line is refused. */
+  static final int MOST_LABELS = 1 << 18;
 
   private final String labelPrefix;
   private final boolean dropsLabels;
@@ -83,10 +89,28 @@ final class LineParser {
 
   /** Whether nothing but features follows the labels, at least one. */
   static boolean hasFeaturesOnly(String line) {
-    String[] words = line.stripTrailing().split("[ \t]+", -1);
-    int first = words[0].indexOf(':') < 0 ? 1 : 0;
-    return first < words.length
-        && Arrays.stream(words, first, words.length).allMatch(w -> FEATURE.matcher(w).matches());
+    String text = line.stripTrailing();
+    StringTokenizer words = new StringTokenizer(text, BLANKS);
+    if (beginsWithLabels(text)) {
+      words.nextToken();
+    }
+    boolean hasFeature = words.hasMoreTokens();
+    while (words.hasMoreTokens()) {
+      if (!FEATURE.matcher(words.nextToken()).matches()) {
+        return false;
+      }
+    }
+    return hasFeature;
+  }
+
+  /** Whether what a line begins with is neither a blank nor a feature. */
+  private static boolean beginsWithLabels(String line) {
+    for (int at = 0; at < line.length() && BLANKS.indexOf(line.charAt(at)) < 0; at++) {
+      if (line.charAt(at) == ':') {
+        return false;
+      }
+    }
+    return !line.isEmpty() && BLANKS.indexOf(line.charAt(0)) < 0;
   }
 
   /** Why a line cannot be read before the format is known. */
@@ -123,6 +147,9 @@ final class LineParser {
     }
     if (label.indexOf(NOT_UTF_8) >= 0) {
       throw new BadLineException("a label is not UTF-8: '" + shown(label) + "'");
+    }
+    if (labels.size() == MOST_LABELS) {
+      throw new BadLineException("has more than " + MOST_LABELS + " labels");
     }
     labels.add(label);
   }
@@ -179,35 +206,41 @@ final class LineParser {
 
   /** Labels with commas between them, then features. */
   Example sparse(String line) throws BadLineException {
-    String[] words = line.split("[ \t]+", -1); // a line without labels begins with an empty word
-    boolean labelled = words[0].indexOf(':') < 0;
+    StringTokenizer words = new StringTokenizer(line, BLANKS);
     List<String> labels = new ArrayList<>();
-    if (labelled && !words[0].isEmpty()) {
-      for (String label : words[0].split(",", -1)) {
-        add(label, words[0], labels);
-      }
+    if (beginsWithLabels(line)) {
+      addLabels(words.nextToken(), labels);
     }
-    int count = words.length;
-    while (count > 0 && words[count - 1].isEmpty()) {
-      count--;
+    Numbers indices = new Numbers();
+    Numbers values = new Numbers();
+    while (words.hasMoreTokens()) {
+      addFeature(words.nextToken(), indices, values);
     }
-    int first = labelled ? 1 : 0;
-    int[] indices = new int[Math.max(0, count - first)];
-    float[] values = new float[indices.length];
-    for (int i = 0; i < indices.length; i++) {
-      String feature = words[first + i];
-      int colon = feature.indexOf(':');
-      try {
-        indices[i] = Integer.parseInt(feature.substring(0, Math.max(0, colon)));
-        values[i] = Float.parseFloat(feature.substring(colon + 1));
-      } catch (NumberFormatException e) {
+    return Example.ofFeatures(indices.toArray(), values.toFloats(), labels);
+  }
+
+  private void addLabels(String all, List<String> labels) throws BadLineException {
+    int begin = 0;
+    for (int comma; (comma = all.indexOf(',', begin)) >= 0; begin = comma + 1) {
+      add(all.substring(begin, comma), all, labels);
+    }
+    add(all.substring(begin), all, labels);
+  }
+
+  private static void addFeature(String feature, Numbers indices, Numbers values)
+      throws BadLineException {
+    int colon = feature.indexOf(':');
+    try {
+      int index = Integer.parseInt(feature.substring(0, Math.max(0, colon)));
+      float value = Float.parseFloat(feature.substring(colon + 1));
+      if (index < 0 || !Float.isFinite(value)) {
         throw wrong(feature);
       }
-      if (indices[i] < 0 || !Float.isFinite(values[i])) {
-        throw wrong(feature);
-      }
+      indices.add(index);
+      values.add(Float.floatToRawIntBits(value));
+    } catch (NumberFormatException e) {
+      throw wrong(feature);
     }
-    return Example.ofFeatures(indices, values, labels);
   }
 
   private static BadLineException wrong(String feature) {

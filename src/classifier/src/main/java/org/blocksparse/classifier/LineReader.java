@@ -16,7 +16,7 @@ import org.blocksparse.classifier.LineParser.BadLineException;
  */
 final class LineReader implements AutoCloseable {
   /** A longer line is no line of examples, but a file of something else. */
-  static final int MOST_BYTES = 1 << 26;
+  static final int MOST_BYTES = 1 << 23;
 
   private static final int FIRST_BYTES = 1 << 18;
   private static final char BYTE_ORDER_MARK = '\uFEFF';

@@ -391,6 +391,11 @@ final class ClassifierTest {
           message,
           assertThrows(InvalidInputException.class, () -> classifier.evaluate(examples, 1))
               .getMessage());
+      Path file = folder.resolve("model");
+      assertEquals(
+          message,
+          assertThrows(InvalidInputException.class, () -> classifier.save(file)).getMessage());
+      assertTrue(Files.notExists(file));
     }
   }
 
@@ -593,5 +598,6 @@ final class ClassifierTest {
     classifier.close();
     classifier.close();
     assertThrows(IllegalStateException.class, () -> classifier.predict("a", 1));
+    assertThrows(IllegalStateException.class, () -> classifier.save(folder.resolve("model")));
   }
 }

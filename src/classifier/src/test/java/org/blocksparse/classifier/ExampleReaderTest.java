@@ -203,8 +203,21 @@ final class ExampleReaderTest {
     List<Example> examples = reader.examples().toList();
     assertEquals(200_000 - before.length, examples.get(0).text().length());
     assertEquals("[b] y", examples.get(1).toString());
-    assertEquals(
-        "input: line 2: has more than 67108864 bytes", reader.firstProblem().orElseThrow());
+    assertEquals("input: line 2: has more than 8388608 bytes", reader.firstProblem().orElseThrow());
+  }
+
+  @Test
+  void linesOfVeryManyLabels_areBad() throws IOException {
+    int most = LineParser.MOST_LABELS;
+    String texts = "__label__a ".repeat(most);
+    assertEquals(most, read(texts).get(0).labels().size());
+    String features = "3:1 2:1\n" + "a,".repeat(most);
+    for (String bad : List.of(texts + "__label__b", features + "b 3:1")) {
+      ExampleReader reader = reader(bad, ExampleFormat.AUTO, true);
+      reader.examples().forEach(example -> assertEquals(List.of(), example.labels()));
+      String problem = reader.firstProblem().orElseThrow();
+      assertTrue(problem.contains(": has more than 262144 labels"), problem);
+    }
   }
 
   @Test

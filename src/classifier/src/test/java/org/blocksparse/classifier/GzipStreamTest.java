@@ -76,6 +76,13 @@ final class GzipStreamTest {
   }
 
   @Test
+  void closed_isNotRead() throws IOException {
+    GzipStream in = new GzipStream(new ByteArrayInputStream(zipped("one")));
+    in.close();
+    assertThrows(IOException.class, in::read);
+  }
+
+  @Test
   void zeros_afterTheLastMember_areNone() throws IOException {
     byte[] expected = "one".getBytes(UTF_8);
     for (int zeros : new int[] {1, 512, 200_000}) {

@@ -41,13 +41,19 @@ public final class HierarchicalSoftmaxClassificationModel
 
   /** A reader of what {@link #write} has written. */
   public static MLReader<HierarchicalSoftmaxClassificationModel> read() {
-    return new Reader<>(
+    return new ParamsReader<>(
         HierarchicalSoftmaxClassificationModel.class,
-        LayerKind.SOFTMAX,
-        HierarchicalSoftmaxClassificationModel::new);
+        (uid, folder, hadoop) ->
+            new HierarchicalSoftmaxClassificationModel(
+                uid, ModelBytes.copyOf(LayerKind.SOFTMAX, folder, hadoop)));
   }
 
-  /** Reads what {@link #write} has written, or {@link #save}. */
+  /**
+   * Reads what {@link #write} has written, or {@link #save}.
+   *
+   * @throws java.io.UncheckedIOException if the folder cannot be read, or does not hold one; the
+   *     message names the folder and what is wrong with it
+   */
   public static HierarchicalSoftmaxClassificationModel load(String folder) {
     return read().load(folder);
   }

@@ -2,7 +2,6 @@
 package org.blocksparse.spark;
 
 import java.io.IOException;
-import org.apache.spark.ml.util.DefaultParamsReader;
 import org.apache.spark.ml.util.Identifiable$;
 import org.apache.spark.ml.util.MLReader;
 
@@ -26,14 +25,21 @@ public final class HierarchicalSoftmaxClassifier
     super(uid);
   }
 
-  /** An estimator that {@link #save} has written. */
+  /**
+   * An estimator that {@link #save} has written.
+   *
+   * @throws java.io.UncheckedIOException if the folder cannot be read, or does not hold one; the
+   *     message names the folder and what is wrong with it
+   */
   public static HierarchicalSoftmaxClassifier load(String path) {
     return read().load(path);
   }
 
   /** Reads what {@link #write} writes. */
   public static MLReader<HierarchicalSoftmaxClassifier> read() {
-    return new DefaultParamsReader<>();
+    return new ParamsReader<>(
+        HierarchicalSoftmaxClassifier.class,
+        (uid, folder, hadoop) -> new HierarchicalSoftmaxClassifier(uid));
   }
 
   @Override

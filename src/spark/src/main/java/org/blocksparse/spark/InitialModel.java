@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.UnsupportedFileSystemException;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
@@ -40,7 +41,9 @@ record InitialModel(
     ModelBytes bytes;
     try {
       bytes = ModelBytes.copyOf(kind, new Path(place), hadoop);
-    } catch (FileNotFoundException e) {
+    } catch (FileNotFoundException
+        | UnsupportedFileSystemException
+        | IllegalArgumentException e) { // the last if it is no path, or of no known host
       throw new IllegalArgumentException(
           "initialModel: expected the folder of a saved model or the file of one: "
               + e.getMessage(),

@@ -44,13 +44,19 @@ public final class LabelTreeClassificationModel
 
   /** A reader of what {@link #write} has written. */
   public static MLReader<LabelTreeClassificationModel> read() {
-    return new Reader<>(
+    return new ParamsReader<>(
         LabelTreeClassificationModel.class,
-        LayerKind.LABEL_TREE,
-        LabelTreeClassificationModel::new);
+        (uid, folder, hadoop) ->
+            new LabelTreeClassificationModel(
+                uid, ModelBytes.copyOf(LayerKind.LABEL_TREE, folder, hadoop)));
   }
 
-  /** Reads what {@link #write} has written, or {@link #save}. */
+  /**
+   * Reads what {@link #write} has written, or {@link #save}.
+   *
+   * @throws java.io.UncheckedIOException if the folder cannot be read, or does not hold one; the
+   *     message names the folder and what is wrong with it
+   */
   public static LabelTreeClassificationModel load(String folder) {
     return read().load(folder);
   }

@@ -2,7 +2,6 @@
 package org.blocksparse.spark;
 
 import java.io.IOException;
-import org.apache.spark.ml.util.DefaultParamsReader;
 import org.apache.spark.ml.util.Identifiable$;
 import org.apache.spark.ml.util.MLReader;
 
@@ -31,14 +30,20 @@ public final class LabelTreeClassifier
     super(uid);
   }
 
-  /** An estimator that {@link #save} has written. */
+  /**
+   * An estimator that {@link #save} has written.
+   *
+   * @throws java.io.UncheckedIOException if the folder cannot be read, or does not hold one; the
+   *     message names the folder and what is wrong with it
+   */
   public static LabelTreeClassifier load(String path) {
     return read().load(path);
   }
 
   /** Reads what {@link #write} writes. */
   public static MLReader<LabelTreeClassifier> read() {
-    return new DefaultParamsReader<>();
+    return new ParamsReader<>(
+        LabelTreeClassifier.class, (uid, folder, hadoop) -> new LabelTreeClassifier(uid));
   }
 
   @Override

@@ -14,12 +14,11 @@ import org.apache.spark.sql.types.StructField;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.HierarchicalSoftmaxBuilder;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
-import org.blocksparse.LabelTreeBuilder;
 import org.blocksparse.LabelTreePart;
 import org.blocksparse.Labels;
+import org.blocksparse.LayerBuilder;
 import org.blocksparse.LayerPart;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Loss;
@@ -39,14 +38,9 @@ enum LayerKind {
       return HierarchicalSoftmax.load(file, options);
     }
 
-    private HierarchicalSoftmaxBuilder builder(int features, ClassAssignment classes) {
-      return HierarchicalSoftmax.builder(features, classes.outputs()).classes(classes);
-    }
-
     @Override
-    SoftmaxPart newPart(
-        int features, ClassAssignment classes, long seed, int number, Workers workers) {
-      return builder(features, classes).seed(seed).workers(workers).buildPart(number);
+    LayerBuilder<?, ?, ?> builder(int features, int outputs) {
+      return HierarchicalSoftmax.builder(features, outputs);
     }
 
     @Override
@@ -66,23 +60,6 @@ enum LayerKind {
         ((SoftmaxPart) part).step(x, tensor, loss, optimizer);
       }
     }
-
-    @Override
-    void save(
-        Path file,
-        int features,
-        ClassAssignment classes,
-        Labels names,
-        long steps,
-        Iterator<byte[]> parts,
-        SaveOptions options)
-        throws IOException {
-      HierarchicalSoftmaxBuilder builder = builder(features, classes);
-      if (names != null) {
-        builder.labels(names);
-      }
-      builder.saveParts(file, steps, parts, options);
-    }
   },
 
   /** A {@link LabelTree}: each row has any number of labels, in an array. */
@@ -92,14 +69,9 @@ enum LayerKind {
       return LabelTree.load(file, options);
     }
 
-    private LabelTreeBuilder builder(int features, ClassAssignment classes) {
-      return LabelTree.builder(features, classes.outputs()).classes(classes);
-    }
-
     @Override
-    LabelTreePart newPart(
-        int features, ClassAssignment classes, long seed, int number, Workers workers) {
-      return builder(features, classes).seed(seed).workers(workers).buildPart(number);
+    LayerBuilder<?, ?, ?> builder(int features, int outputs) {
+      return LabelTree.builder(features, outputs);
     }
 
     @Override
@@ -118,23 +90,6 @@ enum LayerKind {
         ((LabelTreePart) part).step(x, rows, loss, optimizer);
       }
     }
-
-    @Override
-    void save(
-        Path file,
-        int features,
-        ClassAssignment classes,
-        Labels names,
-        long steps,
-        Iterator<byte[]> parts,
-        SaveOptions options)
-        throws IOException {
-      LabelTreeBuilder builder = builder(features, classes);
-      if (names != null) {
-        builder.labels(names);
-      }
-      builder.saveParts(file, steps, parts, options);
-    }
   };
 
   private final String estimator;
@@ -151,9 +106,17 @@ enum LayerKind {
   /** The layer of a file. */
   abstract TwoLevelLayer load(Path file, LoadOptions options) throws IOException;
 
+  /** What makes a new layer, or puts one together. */
+  abstract LayerBuilder<?, ?, ?> builder(int features, int outputs);
+
   /** A part of a layer that has not been trained. */
-  abstract LayerPart newPart(
-      int features, ClassAssignment classes, long seed, int number, Workers workers);
+  LayerPart newPart(int features, ClassAssignment classes, long seed, int number, Workers workers) {
+    return builder(features, classes.outputs())
+        .classes(classes)
+        .seed(seed)
+        .workers(workers)
+        .buildPart(number);
+  }
 
   /** A copy of a part of a layer, with its optimizer state. */
   abstract LayerPart partOf(TwoLevelLayer layer, int number, Workers workers);
@@ -175,7 +138,7 @@ enum LayerKind {
    * @param names of the labels, or null
    * @param parts the class level first
    */
-  abstract void save(
+  void save(
       Path file,
       int features,
       ClassAssignment classes,
@@ -183,7 +146,13 @@ enum LayerKind {
       long steps,
       Iterator<byte[]> parts,
       SaveOptions options)
-      throws IOException;
+      throws IOException {
+    LayerBuilder<?, ?, ?> builder = builder(features, classes.outputs()).classes(classes);
+    if (names != null) {
+      builder.labels(names);
+    }
+    builder.saveParts(file, steps, parts, options);
+  }
 
   /**
    * The type of a label.

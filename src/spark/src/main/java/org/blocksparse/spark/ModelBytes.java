@@ -40,6 +40,9 @@ final class ModelBytes {
   private final LayerKind kind;
   private final Path file;
 
+  /** Null: nobody has asked yet; guarded by this. */
+  private ModelFacts facts;
+
   /** What the executors of one application have been sent; guarded by this. */
   private Sent sent;
 
@@ -75,18 +78,20 @@ final class ModelBytes {
   }
 
   /**
-   * A copy of a model's file on the driver. It is opened itself before: what is wrong is told of it
-   * and not of the copy.
+   * A copy of a model's file on the driver. It is looked at itself before, and the copy is not any
+   * more: what is wrong is told of the file that was asked for.
    *
    * @throws IOException if the file cannot be read, or does not hold a model, or a bag for another
    *     one
+   * @throws IllegalArgumentException if only some of its labels have names
    */
   static ModelBytes copyOf(LayerKind kind, Path from) throws IOException {
-    if (from.getFileSystem() == FileSystems.getDefault()) { // files of others are not mapped
-      ModelLayers.load(kind, from, LoadOptions.mapped().withoutOptimizerState()).close();
-    }
+    boolean isMappable = from.getFileSystem() == FileSystems.getDefault();
+    ModelFacts ofFile = isMappable ? ModelFacts.of(kind, from) : null;
     try (InputStream in = Files.newInputStream(from)) {
-      return copyOf(kind, in);
+      ModelBytes copy = copyOf(kind, in);
+      copy.facts = ofFile;
+      return copy;
     }
   }
 
@@ -154,13 +159,15 @@ final class ModelBytes {
   }
 
   /**
-   * The same with the bag, if there is one, but without optimizer state. Close them.
+   * What there is to know of the model; its file is looked at once.
    *
    * @throws IOException if the file does not hold a layer of its kind, or a bag for another one
+   * @throws IllegalArgumentException if only some of its labels have names
    */
-  ModelLayers layers() throws IOException {
+  synchronized ModelFacts facts() throws IOException {
     try {
-      return ModelLayers.load(kind, file, LoadOptions.mapped().withoutOptimizerState());
+      facts = facts != null ? facts : ModelFacts.of(kind, file);
+      return facts;
     } finally {
       Reference.reachabilityFence(this);
     }

@@ -14,6 +14,10 @@ record OptimizerSettings(String rule, float rate, float decay, float maxNorm)
    * @throws IllegalArgumentException if there is no such rule, or a number is outside its range
    */
   Optimizer optimizer() {
+    if (!(rate > 0 && rate < Float.POSITIVE_INFINITY)) { // by the name that it has here
+      throw new IllegalArgumentException(
+          "stepSize: expected a float > 0 that is finite but was " + rate);
+    }
     Optimizer plain =
         switch (rule.toLowerCase(Locale.ROOT)) {
           case "sgd" -> Optimizer.sgd(rate);

@@ -232,6 +232,11 @@ final class TrainingJob {
         settings.classes() == 0
             ? ClassAssignment.defaultCount(labels.outputs())
             : settings.classes();
+    if (count > labels.outputs()) {
+      throw new IllegalArgumentException(
+          "classes: expected at most as many as labels, %d, but was %d"
+              .formatted(labels.outputs(), count));
+    }
     return switch (settings.assignment()) {
       case "byFrequency" -> ClassAssignment.byFrequency(labels.counts(), count);
       case "contiguous" -> ClassAssignment.contiguous(labels.outputs(), count);

@@ -11,10 +11,7 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.Model;
 import org.apache.spark.ml.param.Param;
 import org.apache.spark.ml.param.ParamMap;
-import org.apache.spark.ml.util.DefaultParamsReader;
-import org.apache.spark.ml.util.DefaultParamsReader$;
 import org.apache.spark.ml.util.DefaultParamsWriter$;
-import org.apache.spark.ml.util.MLReader;
 import org.apache.spark.ml.util.MLWritable;
 import org.apache.spark.ml.util.MLWriter;
 import org.apache.spark.sql.Column;
@@ -81,13 +78,11 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
   TwoLevelClassificationModel(String uid, ModelBytes bytes) throws IOException {
     this.uid = uid;
     this.bytes = bytes;
-    try (ModelLayers layers = bytes.layers()) {
-      features = layers.features();
-      hasBag = layers.bag() != null;
-      outputs = layers.layer().outputs();
-      named = layers.layer().hasLabels();
-      LabelTable.requireNamesOfAll("model", layers.layer());
-    }
+    ModelFacts facts = bytes.facts();
+    features = facts.features();
+    hasBag = facts.bag();
+    outputs = facts.outputs();
+    named = facts.named();
     setDefault(featuresCol(), "features");
     setDefault(predictionCol(), "prediction");
     setDefault(topKCol(), "topK");
@@ -280,39 +275,6 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
         model.bytes.saveTo(new org.apache.hadoop.fs.Path(folder), sc().hadoopConfiguration());
       } catch (IOException e) {
         throw new UncheckedIOException(e);
-      }
-    }
-  }
-
-  /** Makes a model. */
-  interface Maker<M> {
-    M of(String uid, ModelBytes bytes) throws IOException;
-  }
-
-  /** Reads what {@link #write} has written. */
-  static final class Reader<M extends TwoLevelClassificationModel<M>> extends MLReader<M> {
-    private final Class<M> type;
-    private final LayerKind kind;
-    private final Maker<M> maker;
-
-    Reader(Class<M> type, LayerKind kind, Maker<M> maker) {
-      this.type = type;
-      this.kind = kind;
-      this.maker = maker;
-    }
-
-    @Override
-    public M load(String folder) {
-      DefaultParamsReader.Metadata metadata =
-          DefaultParamsReader$.MODULE$.loadMetadata(folder, sparkSession(), type.getName());
-      org.apache.hadoop.fs.Path from = new org.apache.hadoop.fs.Path(folder);
-      try {
-        ModelBytes bytes = ModelBytes.copyOf(kind, from, sc().hadoopConfiguration());
-        M model = maker.of(metadata.uid(), bytes);
-        metadata.getAndSetParams(model, Option.empty());
-        return model;
-      } catch (IOException e) {
-        throw new UncheckedIOException(folder + ": " + e.getMessage(), e);
       }
     }
   }

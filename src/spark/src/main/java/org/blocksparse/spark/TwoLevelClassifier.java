@@ -12,6 +12,7 @@ import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.NumericType;
 import org.apache.spark.sql.types.StructType;
+import org.blocksparse.FileFormatException;
 
 /**
  * Trains a {@link org.blocksparse.TwoLevelLayer} on the rows of a Dataset, and finds the same
@@ -242,18 +243,22 @@ public abstract sealed class TwoLevelClassifier<
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     } catch (Exception e) {
-      throw refused(e);
+      throw refused(e, settings().initialModel());
     }
   }
 
   /** What a task has refused, which Spark wraps in words of its own, with the stack of the task. */
-  private static RuntimeException refused(Exception failure) {
+  private static RuntimeException refused(Exception failure, String initialModel) {
     if (failure instanceof InterruptedException) { // which Spark does not declare
       Thread.currentThread().interrupt();
     }
     for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
       if (cause instanceof ArithmeticException || cause instanceof IllegalArgumentException) {
         return (RuntimeException) cause;
+      }
+      if (cause instanceof FileFormatException e) { // its optimizer state, which only tasks read
+        return new IllegalArgumentException(
+            "initialModel: %s: %s: %s".formatted(initialModel, e.part(), e.reason()), failure);
       }
     }
     return failure instanceof RuntimeException e ? e : new IllegalStateException(failure);

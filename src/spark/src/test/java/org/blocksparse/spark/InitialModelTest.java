@@ -4,10 +4,12 @@ package org.blocksparse.spark;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
@@ -39,6 +41,19 @@ final class InitialModelTest {
   private static void assertRefused(Path file, String message) {
     assertEquals(
         message, assertThrows(IllegalArgumentException.class, () -> read(file)).getMessage());
+  }
+
+  @Test
+  void whatIsNoPlace() {
+    for (String place : List.of("nowhere://model", "::", folder.resolve("none").toString())) {
+      String message =
+          assertThrows(
+                  IllegalArgumentException.class,
+                  () -> InitialModel.read(LayerKind.SOFTMAX, place, new Configuration()))
+              .getMessage();
+      String expected = "initialModel: expected the folder of a saved model or the file of one: ";
+      assertTrue(message.startsWith(expected), message);
+    }
   }
 
   @Test

@@ -65,6 +65,24 @@ final class MappedModelsTest {
     }
   }
 
+  @Test
+  void theFourModelsThatWereUsedLast_areKept(@TempDir Path folder) throws IOException {
+    Path file = Models.save(folder.resolve("model"), false);
+    List<String> written = new ArrayList<>();
+    for (String id : List.of("a", "b", "c", "d", "a", "e", "a", "c", "d", "e", "b")) {
+      MappedModels.get(
+          id,
+          LayerKind.SOFTMAX,
+          false,
+          to -> {
+            written.add(id);
+            copy(file, to);
+          });
+    }
+    assertEquals(List.of("a", "b", "c", "d", "e", "b"), written);
+    List.of("a", "b", "c", "d", "e").forEach(MappedModels::forget);
+  }
+
   private static void copy(Path from, Path to) throws IOException {
     Files.copy(from, to, StandardCopyOption.REPLACE_EXISTING);
   }

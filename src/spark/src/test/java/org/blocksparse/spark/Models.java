@@ -2,11 +2,13 @@
 package org.blocksparse.spark;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.apache.spark.ml.linalg.SQLDataTypes;
 import org.apache.spark.ml.linalg.Vector;
 import org.apache.spark.ml.linalg.Vectors;
@@ -83,6 +85,16 @@ final class Models {
       }
     }
     return rows;
+  }
+
+  /** The file that has the params, in the folder of what was saved. */
+  static Path metadataOf(Path folder) throws IOException {
+    try (Stream<Path> files = Files.list(folder.resolve("metadata"))) {
+      return files
+          .filter(file -> file.getFileName().toString().startsWith("part-"))
+          .findFirst()
+          .orElseThrow();
+    }
   }
 
   /** What the bag and the layer of a file say in this process. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.spark;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.apache.spark.sql.functions.col;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -324,6 +325,24 @@ final class ScoringTest {
     FileFormatException e = assertThrows(FileFormatException.class, made);
     assertEquals(wrong, e.file());
     assertTrue(e.getMessage().startsWith(wrong + ": "), e::getMessage);
+  }
+
+  @Test
+  void aNameThatIsNoText_isToldBeforeAnyTask() throws IOException {
+    String content = Files.readString(named, ISO_8859_1);
+    Path changed = folder.resolve("changed");
+    String name = Models.name(499);
+    Files.writeString(changed, content.replace(name, "\u00ff" + name.substring(1)), ISO_8859_1);
+    IOException e = assertThrows(IOException.class, () -> model(changed));
+    assertEquals(changed + ": labels: the name of output 499 is not UTF-8", e.getMessage());
+  }
+
+  @Test
+  void aFileThatWasLookedAt_isNotOpenedAgain() throws IOException {
+    ModelBytes bytes = ModelBytes.copyOf(LayerKind.SOFTMAX, file);
+    Files.write(bytes.file(), new byte[99]);
+    assertEquals(
+        Models.LABELS, new HierarchicalSoftmaxClassificationModel("uid", bytes).numClasses());
   }
 
   @Test

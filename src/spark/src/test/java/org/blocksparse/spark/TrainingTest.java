@@ -7,9 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -339,6 +341,61 @@ final class TrainingTest {
     StructType schema = OneProcess.rows(spark, EXAMPLES).schema();
     Exception e = assertThrows(IllegalArgumentException.class, () -> asked.transformSchema(schema));
     assertTrue(e.getMessage().startsWith("assignment: "), e.getMessage());
+  }
+
+  @Test
+  void numbersOfNoUseAreToldByTheNamesOfTheirParams() {
+    for (double rate : new double[] {Double.NaN, 0, -1, 1e300, 1e-300}) {
+      StructType schema = OneProcess.rows(spark, EXAMPLES).schema();
+      HierarchicalSoftmaxClassifier asked = classifier("sgd", rate);
+      String message =
+          assertThrows(IllegalArgumentException.class, () -> asked.transformSchema(schema))
+              .getMessage();
+      assertTrue(message.startsWith("stepSize: expected a float > 0"), message);
+    }
+    assertRefused(
+        IllegalArgumentException.class,
+        EXAMPLES,
+        classifier("sgd", 0.1).setClasses(LABELS + 1),
+        "classes: expected at most as many as labels, 103, but was 104");
+  }
+
+  /** It is read by tasks alone, into memory. */
+  @Test
+  void optimizerStateThatIsNoneIsToldAsTheModels() throws IOException {
+    Path saved = folder.resolve("state");
+    classifier("adam", 0.02).fit(OneProcess.rows(spark, EXAMPLES)).save(saved.toString());
+    Path file = saved.resolve("model.safetensors");
+    byte[] bytes = Files.readAllBytes(file);
+    Arrays.fill(bytes, bytes.length - 400, bytes.length, (byte) 0xff); // NaN
+    Path bad = Files.write(folder.resolve("bad-state"), bytes);
+    assertRefused(
+        IllegalArgumentException.class,
+        EXAMPLES,
+        classifier("adam", 0.02).setInitialModel(bad.toString()),
+        "initialModel: " + bad + ": ");
+  }
+
+  /** Spark's own reader makes whatever class the metadata name, as this, which makes a file. */
+  @Test
+  void nothingIsMadeOfMetadataButAnEstimator() throws IOException {
+    Path saved = folder.resolve("estimator of others");
+    classifier("sgd", 0.1).save(saved.toString());
+    Path metadata = Models.metadataOf(saved);
+    Path made = folder.resolve("made");
+    String json =
+        Files.readString(metadata)
+            .replaceFirst("\"class\":\"[^\"]*\"", "\"class\":\"java.io.FileOutputStream\"")
+            .replaceFirst("\"uid\":\"[^\"]*\"", "\"uid\":\"" + made + "\"");
+    Files.writeString(metadata, json);
+    Files.delete(metadata.resolveSibling("." + metadata.getFileName() + ".crc"));
+    String message =
+        assertThrows(
+                UncheckedIOException.class,
+                () -> HierarchicalSoftmaxClassifier.load(saved.toString()))
+            .getMessage();
+    assertTrue(message.startsWith(saved + ": metadata: "), message);
+    assertTrue(Files.notExists(made));
   }
 
   @Test

@@ -13,6 +13,7 @@ import java.util.List;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ExampleFormat;
 import org.blocksparse.classifier.ExampleReader;
+import org.blocksparse.classifier.InvalidInputException;
 import picocli.CommandLine.Option;
 
 /** How examples are read. */
@@ -46,8 +47,20 @@ final class InputOptions {
   static List<Path> files(String... names) {
     return Arrays.stream(names)
         .filter(name -> name != null && !isStandardInput(name))
-        .map(Path::of)
+        .map(InputOptions::path)
         .toList();
+  }
+
+  /**
+   * A file by its name.
+   *
+   * @throws InvalidInputException if it is empty, which would be the folder of this process
+   */
+  private static Path path(String name) {
+    if (name.isEmpty()) {
+      throw new InvalidInputException("FILE: expected the name of a file, or -, but was empty");
+    }
+    return Path.of(name);
   }
 
   /** What labels begin with where no model tells. */
@@ -77,11 +90,20 @@ final class InputOptions {
 
   private Input open(String file, String task, ExampleFormat as, String prefix, PrintWriter err)
       throws IOException {
+    try {
+      return opened(file, task, as, prefix, err);
+    } catch (IllegalArgumentException e) { // the prefix is none
+      throw OptionName.in(e);
+    }
+  }
+
+  private Input opened(String file, String task, ExampleFormat as, String prefix, PrintWriter err)
+      throws IOException {
     if (isStandardInput(file)) {
       String name = "standard input";
       return new Input(name, prefix, task, reader(name, System.in, as, prefix), null, err);
     }
-    Path path = Path.of(file);
+    Path path = path(file);
     if (!Files.isRegularFile(path)) {
       ExampleReader reader = ExampleReader.open(path, as, prefix, skipBadLines);
       return new Input(file, prefix, task, reader, null, err);

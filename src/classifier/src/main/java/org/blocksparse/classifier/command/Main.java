@@ -9,6 +9,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -127,8 +128,17 @@ public final class Main implements Callable<Integer> {
             .toList();
     (named.isEmpty() ? COMMANDS : named).forEach(line::addSubcommand);
     return line.setCaseInsensitiveEnumValuesAllowed(true)
+        .setExpandAtFiles(false) // what begins with @ is a name or a prefix, and no file of options
+        .registerConverter(Path.class, Main::path)
         .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), e.getMessage()))
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
+  }
+
+  private static Path path(String name) {
+    if (name.isEmpty()) { // which would be the folder of this process
+      throw new CommandLine.TypeConversionException("expected the name of a file but was empty");
+    }
+    return Path.of(name);
   }
 
   /** Without a subcommand: what there are. */

@@ -7,11 +7,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ForkJoinPool;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
@@ -34,11 +31,6 @@ import picocli.CommandLine.Parameters;
     sortOptions = false,
     usageHelpWidth = 100)
 final class TrainCommand implements Callable<Integer> {
-  /** What a message of {@link TrainingOptions} begins with: the name of an option in Java. */
-  private static final Pattern OF_AN_OPTION = Pattern.compile("^([a-z][A-Za-z]*): expected ");
-
-  private static final Pattern CAPITAL = Pattern.compile("[A-Z]");
-
   @Parameters(paramLabel = "FILE", description = "Examples; - is standard input. May be gzipped.")
   private String file;
 
@@ -251,7 +243,8 @@ final class TrainCommand implements Callable<Integer> {
     } catch (IOException | RuntimeException | OutOfMemoryError e) {
       Path saved;
       try {
-        saved = Files.createTempFile(file.getFileName() + "-", "");
+        saved =
+            Files.createTempFile("model-", ""); // whatever the file's name, there is room for it
         classifier.save(saved);
       } catch (IOException | RuntimeException | OutOfMemoryError again) {
         e.addSuppressed(again);
@@ -267,15 +260,7 @@ final class TrainCommand implements Callable<Integer> {
     try {
       return chosen();
     } catch (IllegalArgumentException e) {
-      Matcher refused = OF_AN_OPTION.matcher(String.valueOf(e.getMessage()));
-      if (!refused.find()) {
-        throw e;
-      }
-      String name =
-          CAPITAL
-              .matcher(refused.group(1))
-              .replaceAll(c -> "-" + c.group().toLowerCase(Locale.ROOT));
-      throw new IllegalArgumentException("--" + name + e.getMessage().substring(refused.end(1)), e);
+      throw OptionName.in(e);
     }
   }
 

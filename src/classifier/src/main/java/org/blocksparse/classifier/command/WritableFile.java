@@ -2,8 +2,11 @@
 package org.blocksparse.classifier.command;
 
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.List;
 
 /** Tells before a command works that it could not write what it makes, or should not. */
@@ -18,16 +21,33 @@ final class WritableFile {
    */
   static void require(String argument, Path file, List<Path> others) throws IOException {
     Path folder = file.toAbsolutePath().getParent();
-    if (folder == null || Files.isDirectory(file) || !Files.isWritable(folder)) {
-      throw new IOException(argument + ": cannot write " + file);
+    if (folder == null || Files.isDirectory(file)) {
+      throw new IOException(argument + ": cannot write " + file + ": is a folder");
     }
-    if (Files.exists(file) && !Files.isRegularFile(file)) {
+    if (!Files.isDirectory(folder)) {
+      throw new IOException(argument + ": cannot write " + file + ": its folder is not there");
+    }
+    if (!Files.isWritable(folder)) {
+      throw new IOException(argument + ": cannot write " + file + ": no permission for its folder");
+    }
+    if (!isNewOrRegular(argument, file)) {
       throw new IOException(argument + ": " + file + " is not a regular file");
     }
     for (Path other : others) {
       if (isSame(file, other)) {
         throw new IOException(argument + ": " + file + " is the same file as " + other);
       }
+    }
+  }
+
+  private static boolean isNewOrRegular(String argument, Path file) throws IOException {
+    try {
+      return Files.readAttributes(file, BasicFileAttributes.class).isRegularFile();
+    } catch (NoSuchFileException e) {
+      return true;
+    } catch (FileSystemException e) { // its name is too long, say
+      String reason = e.getReason() == null ? "" : ": " + e.getReason();
+      throw new IOException(argument + ": cannot write " + file + reason, e);
     }
   }
 

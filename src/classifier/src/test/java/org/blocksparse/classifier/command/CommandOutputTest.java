@@ -165,8 +165,13 @@ final class CommandOutputTest extends Commands {
         };
     for (String[] args :
         List.of(
+            new String[] {"train", "-o", folder + "/m", "--epochs", "1", training.toString()},
             new String[] {"test", model.toString(), test.toString()},
+            new String[] {"predict", model.toString(), test.toString()},
+            new String[] {"classes", model.toString()},
             new String[] {"info", model.toString()},
+            new String[] {"quantize", model.toString(), folder + "/smaller"},
+            new String[] {"export", model.toString(), folder + "/npz"},
             new String[] {"--help"})) {
       StringWriter err = new StringWriter();
       CommandLine command =

@@ -131,6 +131,46 @@ final class CommandRefusalTest extends Commands {
   }
 
   @Test
+  void aPrefixThatIsNone_isRefused_byTheNameOfItsOption() throws IOException {
+    Files.write(model, trained);
+    for (String command : List.of("predict", "test", "latency")) {
+      Result refused = run(command, model, test, "--label-prefix", "");
+      assertEquals(2, refused.code());
+      assertEquals("--label-prefix: expected at least one character\n", refused.err());
+    }
+  }
+
+  @Test
+  void emptyNamesOfFiles_areRefused() throws IOException {
+    Files.write(model, trained);
+    String told = "FILE: expected the name of a file, or -, but was empty\n";
+    assertEquals(told, run("test", model, "").err());
+    assertEquals(told, run("train", "-o", model, "").err());
+    assertEquals(told, run("train", "-o", model, "--validation", "", training).err());
+    assertEquals(
+        "Invalid value for option '--output': expected the name of a file but was empty\n",
+        run("train", "-o", "", training).err());
+  }
+
+  /** As picocli does otherwise, and fails where it cannot read one. */
+  @Test
+  void whatBeginsWithAnAt_isNoFileOfOptions() throws IOException {
+    assertEquals("there is no file @" + folder + "\n", run("info", "@" + folder).err());
+    Files.writeString(training, Files.readString(training).replace("__label__", "@@"));
+    runWell("train", "-o", model, "--epochs", 1, "--no-chart", "--label-prefix", "@@", training);
+    assertTrue(runWell("test", model, training).startsWith("2,000 examples in "));
+  }
+
+  @Test
+  void namesThatAreTooLong_areRefused_beforeAnythingIsLearned() {
+    Path longest = folder.resolve("n".repeat(300));
+    Result refused = run("train", "-o", longest, training);
+    assertEquals(2, refused.code());
+    assertTrue(refused.err().startsWith("--output: cannot write " + longest + ": "), refused.err());
+    assertEquals("", refused.out());
+  }
+
+  @Test
   void whatIsCutOff_isTold() throws IOException {
     Path zipped = folder.resolve("zipped");
     Files.write(zipped, new byte[] {0x1f, (byte) 0x8b, 8});
@@ -172,11 +212,18 @@ final class CommandRefusalTest extends Commands {
       delimiter = '|',
       value = {
         "train -o {}/m {}/none.txt             | there is no file {}/none.txt",
-        "train -o {}/no/m {}/train.txt         | --output: cannot write {}/no/m",
-        "train -o {}/m --rate 0 {}/train.txt   | --rate: expected a number in [1e-20, 100] but was 0.0",
-        "train -o {}/m --rate 1e-44 {}/train.txt | --rate: expected a number in [1e-20, 100] but was 1.0E-44",
-        "train -o {}/m --smoothing 0.99999999 {}/train.txt | --smoothing: expected a number in [0, 1)",
-        "train -o {}/m --word-ngrams 9 {}/train.txt | --word-ngrams: expected a number in [1, 5] but was 9",
+        "train -o {}/no/m {}/train.txt         | --output: cannot write {}/no/m: its folder is not",
+        "train -o {}/empty/m {}/train.txt      | --output: cannot write {}/empty/m: its folder is",
+        "train -o {}/folder {}/train.txt       | --output: cannot write {}/folder: is a folder",
+        "train -o {}/m                         | Missing required parameter: 'FILE'",
+        "train -o {}/m --rate 0 {}/train.txt   | --rate: expected a number in [1e-20, 100] but was"
+            + " 0.0",
+        "train -o {}/m --rate 1e-44 {}/train.txt | --rate: expected a number in [1e-20, 100] but"
+            + " was 1.0E-44",
+        "train -o {}/m --smoothing 0.99999999 {}/train.txt | --smoothing: expected a number in [0,"
+            + " 1)",
+        "train -o {}/m --word-ngrams 9 {}/train.txt | --word-ngrams: expected a number in [1, 5]"
+            + " but was 9",
         "train -o {}/m --epochs x {}/train.txt | Invalid value for option '--epochs': 'x' is not an"
             + " int",
         "train {}/train.txt                    | Missing required option: '--output=MODEL'",
@@ -184,7 +231,9 @@ final class CommandRefusalTest extends Commands {
         "test {}/test.txt {}/test.txt          | {}/test.txt: header: ",
         "train -o {}/m {}/empty                | {}/empty: no examples",
         "train -o {}/m {}/folder               | {}/folder: ",
-        "train -o {}/m --label-prefix= {}/train.txt | --label-prefix: expected at least one character",
+        "train -o {}/m --label-prefix= {}/train.txt | --label-prefix: expected at least one"
+            + " character",
+        "test {}/none @{}/folder               | there is no file {}/none",
         "train -o {}/m --threads 0 {}/train.txt | --threads: expected a number in [1, 2147483647]"
             + " but was 0",
         "train -o {}/train.txt {}/train.txt    | --output: {}/train.txt is the same file as"

@@ -10,6 +10,8 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -20,6 +22,7 @@ import java.util.regex.Pattern;
 import java.util.zip.GZIPOutputStream;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Texts;
+import org.blocksparse.classifier.TrainingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -147,19 +150,85 @@ final class RunnableJarTest {
   }
 
   private Path gzipped(String name, String text) throws IOException {
+    return gzipped(name, text, 1);
+  }
+
+  private Path gzipped(String name, String text, int times) throws IOException {
     Path file = folder.resolve(name);
+    byte[] bytes = text.getBytes(UTF_8);
     try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(file))) {
-      out.write(text.getBytes(UTF_8));
+      for (int i = 0; i < times; i++) {
+        out.write(bytes);
+      }
     }
     return file;
+  }
+
+  /** The JVM itself takes some of it. */
+  @Test
+  void linesOfMillionsOfBytes_areRefused_inAHeapOf72MB() throws Exception {
+    Path model = folder.resolve("model");
+    Path one = gzipped("one.gz", "x".repeat(1 << 10), 1 << 16);
+    assertRefused(one, ": line 1: has more than 8388608 bytes", "train", "-o", model, one);
+    Path words = gzipped("words.gz", "1 ".repeat(1 << 10), (1 << 12) - 1);
+    assertRefused(words, ": line 1: expected a text with words that", "train", "-o", model, words);
+    String problem = ": line 1: expected index:value, with an index in ";
+    assertRefused(words, problem, "train", "-o", model, "--format", "sparse", words);
+    Path commas = gzipped("commas.gz", ",".repeat(1 << 10), (1 << 13) - 1);
+    problem = ": line 1: a label has no name: ',,,,,";
+    assertRefused(commas, problem, "train", "-o", model, "--format", "sparse", commas);
+    Path labels = gzipped("labels.gz", "a,".repeat(1 << 10), (1 << 12) - 1);
+    problem = ": line 1: has more than 262144 labels";
+    assertRefused(labels, problem, "train", "-o", model, "--format", "sparse", labels);
+    Path letters = gzipped("letters.gz", "\u65e5".repeat(1 << 10), 2700);
+    assertRefused(
+        letters, ": line 1: expected a text with words that", "train", "-o", model, letters);
+  }
+
+  /** As long as a header may be. */
+  @Test
+  void aModelOfTooManyKeys_isRefused_inAHeapOf72MB() throws Exception {
+    Path model = folder.resolve("model");
+    TrainingOptions options = TrainingOptions.defaults().withDimension(4).withEpochs(1);
+    try (Classifier classifier = Classifier.train(Texts.examples(9, 3, 1), options)) {
+      classifier.save(model);
+    }
+    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(model)).order(ByteOrder.LITTLE_ENDIAN);
+    byte[] header = new byte[(int) bytes.getLong()];
+    bytes.get(header);
+    String keys = "\"classifier.vocabulary\":\"";
+    String longer = new String(header, UTF_8).replace(keys, keys + "A".repeat(8_000_000));
+    try (OutputStream out = Files.newOutputStream(model)) {
+      out.write(
+          ByteBuffer.allocate(Long.BYTES)
+              .order(ByteOrder.LITTLE_ENDIAN)
+              .putLong(longer.length())
+              .array());
+      out.write(longer.getBytes(UTF_8));
+      out.write(bytes.array(), bytes.position(), bytes.remaining());
+    }
+    assertRefused(model, ": classifier.vocabulary: expected ", "info", model);
+  }
+
+  private void assertRefused(Path file, String problem, Object... args) throws Exception {
+    List<String> words = words(args);
+    words.add(1, "-Xmx72m");
+    Told refused = run(words);
+    assertEquals(2, refused.code(), refused::toString);
+    assertTrue(refused.err().startsWith(file + problem), refused::toString);
+    assertEquals(1, refused.err().lines().count(), refused::toString);
   }
 
   /** How a command has ended, and what it has printed, with line ends as on Linux. */
   private record Told(int code, String out, String err) {}
 
   private Told run(Object... args) throws Exception {
+    return run(words(args));
+  }
+
+  private Told run(List<String> words) throws Exception {
     Path err = folder.resolve("err");
-    Process process = new ProcessBuilder(words(args)).redirectError(err.toFile()).start();
+    Process process = new ProcessBuilder(words).redirectError(err.toFile()).start();
     process.getOutputStream().close();
     String out = new String(process.getInputStream().readAllBytes(), UTF_8);
     return new Told(
@@ -185,6 +254,17 @@ final class RunnableJarTest {
             .map(line -> line.substring(line.indexOf("// ") + 3))
             .toList();
     assertEquals(expected, told.lines().toList());
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has no such shell
+  void aClosedOutput_isTold() throws Exception {
+    String command = command().stream().collect(joining("' '", "'", "'"));
+    Process shell =
+        new ProcessBuilder("sh", "-c", command + " --help >&-").redirectErrorStream(true).start();
+    String told = new String(shell.getInputStream().readAllBytes(), UTF_8);
+    assertEquals(2, shell.waitFor(), told);
+    assertEquals(Streams.CLOSED + "\n", told);
   }
 
   @Test

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.blocksparse.classifier.TrainingOptions;
+
+/** The names that options have here, in the place of those that they have in Java. */
+final class OptionName {
+  /** What a message of {@link TrainingOptions} begins with: the name of an option in Java. */
+  private static final Pattern OF_JAVA = Pattern.compile("^([a-z][A-Za-z]*): expected ");
+
+  private static final Pattern CAPITAL = Pattern.compile("[A-Z]");
+
+  private OptionName() {}
+
+  /** What is told where an option is refused, by the name that it has here. */
+  static IllegalArgumentException in(IllegalArgumentException e) {
+    Matcher refused = OF_JAVA.matcher(String.valueOf(e.getMessage()));
+    if (!refused.find()) {
+      return e;
+    }
+    String name =
+        CAPITAL.matcher(refused.group(1)).replaceAll(c -> "-" + c.group().toLowerCase(Locale.ROOT));
+    return new IllegalArgumentException("--" + name + e.getMessage().substring(refused.end(1)), e);
+  }
+}

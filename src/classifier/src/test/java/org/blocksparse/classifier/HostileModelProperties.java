@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.sun.management.ThreadMXBean;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import net.jqwik.api.lifecycle.AfterContainer;
+import net.jqwik.api.lifecycle.BeforeContainer;
+import org.blocksparse.ElementType;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.testing.FileChanges;
+
+/**
+ * Right models with random changes: what is made of a file answers, is saved and is exported; or
+ * the file is refused with an {@link IOException} that names it, which costs little. The core's
+ * HostileFileProperties have the layers.
+ */
+final class HostileModelProperties {
+  /** What a refused file of some kilobytes may take of the heap. */
+  private static final long MOST_HEAP = 1 << 20;
+
+  private static final Duration MOST_TIME = Duration.ofSeconds(20);
+  private static final ThreadMXBean HEAP = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+  private static final int LABELS = 9;
+
+  private static final TrainingOptions SMALL =
+      TrainingOptions.defaults().withDimension(4).withEpochs(1).withWordNgrams(1);
+
+  /** By what they are. */
+  private static final Map<String, byte[]> MODELS = new TreeMap<>();
+
+  private static Path folder;
+  private static Path file;
+
+  // ------------------------------------------------------------------------------- right models
+
+  @BeforeContainer
+  static void save() throws IOException {
+    folder = Files.createTempDirectory("hostile");
+    file = folder.resolve("model");
+    try (Classifier texts = ofTexts(SMALL);
+        Classifier tree = ofTexts(SMALL.withLabelTree().withClasses(3).withPlainWords());
+        Classifier shared = ofTexts(SMALL.withSharedRows(70).withClasses(3));
+        Classifier features =
+            Classifier.train(
+                IntStream.range(0, 30).mapToObj(HostileModelProperties::sparse), SMALL)) {
+      add("texts", texts, ElementType.FLOAT32);
+      add("label tree", tree, ElementType.FLOAT32);
+      add("shared rows", shared, ElementType.FLOAT32);
+      add("features", features, ElementType.FLOAT32);
+      add("in fewer bits", texts, ElementType.INT8);
+    }
+  }
+
+  private static Classifier ofTexts(TrainingOptions options) {
+    return Classifier.train(Texts.examples(30, LABELS, 1), options);
+  }
+
+  private static Example sparse(int number) {
+    List<String> labels = List.of("label" + number % LABELS);
+    return Example.ofFeatures(new int[] {number % 7, 1 << number}, new float[] {1, 2}, labels);
+  }
+
+  private static void add(String name, Classifier model, ElementType weights) throws IOException {
+    model.save(file, weights);
+    MODELS.put(name, Files.readAllBytes(file));
+  }
+
+  @AfterContainer
+  static void delete() throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      for (Path each : files.toList()) {
+        Files.delete(each);
+      }
+    }
+    Files.delete(folder);
+  }
+
+  // ---------------------------------------------------------------------------------- arguments
+
+  @Provide
+  Arbitrary<String> models() {
+    return Arbitraries.of(MODELS.keySet());
+  }
+
+  @Provide
+  Arbitrary<List<UnaryOperator<byte[]>>> changes() {
+    return FileChanges.all(List.copyOf(MODELS.values()));
+  }
+
+  // --------------------------------------------------------------------------------------- uses
+
+  private interface Use {
+    void run() throws IOException;
+  }
+
+  /** Whatever the numbers and names of a model are, this works, or says what is wrong with them. */
+  private static void use(Use use) throws IOException {
+    try {
+      use.run();
+    } catch (InvalidInputException e) {
+      assertEquals("model: its weights are not finite", e.getMessage());
+    } catch (IllegalStateException e) { // in a file that is mapped, a name may be no text
+      assertTrue(e.getMessage().matches("labels: .* is not UTF-8"), e.getMessage());
+    }
+  }
+
+  private static void useAll(Classifier model) throws IOException {
+    List<Example> examples =
+        model.takesText()
+            ? Texts.examples(9, LABELS, 2).toList()
+            : IntStream.range(0, 9).mapToObj(HostileModelProperties::sparse).toList();
+    use(() -> assertEquals(9, model.predict(examples, 3).size()));
+    use(() -> model.predict(examples, 3, LabelFilter.without(List.of("label1", "none"))));
+    use(() -> assertEquals(9, model.evaluate(examples.stream(), 2).rows()));
+    use(() -> examples.forEach(model::knowsFeatureOf));
+    use(() -> assertTrue(model.labels().stream().filter(model::knows).count() >= 0));
+    use(() -> assertTrue(model.classes().stream().mapToInt(List::size).sum() > 0));
+    assertEquals(Integer.toString(model.labels().size()), model.info().get("labels"));
+    assertTrue(!model.labelPrefix().isEmpty());
+    use(() -> model.export(folder.resolve("npz")));
+    Path again = folder.resolve("again");
+    use(
+        () -> {
+          model.save(again);
+          Classifier.load(again).close();
+        });
+    if (model.weightType() == ElementType.FLOAT32) {
+      try {
+        use(() -> model.save(again, ElementType.INT8));
+      } catch (IllegalArgumentException e) {
+        assertTrue(e.getMessage().contains(", which INT8 weights cannot be"), e.getMessage());
+      }
+    }
+  }
+
+  // ---------------------------------------------------------------------------------- properties
+
+  @Property
+  void ofModels(
+      @ForAll("models") String name, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
+      throws IOException {
+    Files.write(file, FileChanges.apply(changes, MODELS.get(name)));
+    assertTimeoutPreemptively(MOST_TIME, HostileModelProperties::readsOrRefuses);
+  }
+
+  private static void readsOrRefuses() throws IOException {
+    long thread = Thread.currentThread().getId();
+    long heap = HEAP.getThreadAllocatedBytes(thread);
+    long memory = FloatTensor.allocatedBytes();
+    Classifier model;
+    try {
+      model = Classifier.load(file);
+    } catch (IOException refused) {
+      long taken = HEAP.getThreadAllocatedBytes(thread) - heap;
+      assertTrue(taken < MOST_HEAP, () -> taken + " bytes of the heap for " + refused);
+      assertTrue(refused.getMessage().startsWith(file + ": "), refused::toString);
+      assertTrue(FloatTensor.allocatedBytes() <= memory, () -> "memory is kept after " + refused);
+      return;
+    }
+    try {
+      useAll(model);
+    } finally {
+      model.close();
+    }
+  }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.TwoLevelLayer;
+
+/**
+ * What there is to know of the file of a model, which so need not be opened again.
+ *
+ * @param features of a row
+ * @param bag whether a bag makes x of them
+ * @param outputs how many labels there are
+ * @param named whether they have names
+ */
+record ModelFacts(int features, boolean bag, int outputs, boolean named) {
+  /**
+   * Looks at a file.
+   *
+   * @throws IOException if the file does not hold a layer of its kind, or a bag for another one
+   * @throws IllegalArgumentException if only some of its labels have names
+   */
+  static ModelFacts of(LayerKind kind, Path file) throws IOException {
+    LoadOptions options = LoadOptions.mapped().withoutOptimizerState();
+    try (ModelLayers layers = ModelLayers.load(kind, file, options)) {
+      LabelTable.requireNamesOfAll("model", layers.layer());
+      requireTexts(file, layers.layer());
+      return new ModelFacts(
+          layers.features(),
+          layers.bag() != null,
+          layers.layer().outputs(),
+          layers.layer().hasLabels());
+    }
+  }
+
+  /** Names of a mapped file are not checked: a task would fail at the first that is no text. */
+  private static void requireTexts(Path file, TwoLevelLayer layer) throws IOException {
+    try {
+      for (int output = 0; layer.hasLabels() && output < layer.outputs(); output++) {
+        layer.labels().name(output);
+      }
+    } catch (IllegalStateException e) {
+      throw new IOException(file + ": " + e.getMessage(), e);
+    }
+  }
+}
