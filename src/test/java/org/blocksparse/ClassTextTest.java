@@ -47,6 +47,7 @@ final class ClassTextTest {
     "'0\\nword\\n', line 2, expected the number",
     "'0\\n-1\\n', line 2, expected the number",
     "'0\\n1 1\\n', line 2, expected the number",
+    "'0\\n0 1\\n', line 2, expected the number",
     "'0\\n1.0\\n', line 2, expected the number",
     "'0\\n2147483648\\n', line 2, expected the number",
     "'0\\n99999999999999999999\\n', line 2, expected the number",

@@ -2,6 +2,7 @@
 package org.blocksparse;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.stream.Collectors.joining;
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -20,6 +21,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.programs.InterruptedProgram;
 import org.blocksparse.programs.RefusedFilesProgram;
@@ -126,6 +128,13 @@ final class HostileModelTest {
     return header("retired: " + count, part, reason, steps, aligned + steps);
   }
 
+  /** As many fields of an object as there may be tensors or strings, and one more. */
+  private static String numbered(String value) {
+    return IntStream.rangeClosed(0, 1 << 16)
+        .mapToObj(number -> "\"n" + number + "\"" + value)
+        .collect(joining(","));
+  }
+
   static Stream<Arguments> cases() {
     String w1 = "\"W1\":{\"dtype\":\"F32\",\"shape\":[5,3],\"data_offsets\":[360,420]}";
     return Stream.of(
@@ -150,6 +159,14 @@ final class HostileModelTest {
             "4 bytes of the file are no tensor's",
             r -> Arrays.copyOf(r, r.length + 4)),
         header("not JSON", "header", "is not JSON", "\"shape\"", "shape"),
+        bytes(
+            "two objects",
+            "header",
+            "goes on after its end",
+            right -> {
+              Parts parts = Parts.of(right);
+              return new Parts(parts.header() + "{}", parts.data()).bytes();
+            }),
         header("not an object", "header", "begin with {", "{\"__metadata__\"", "[\"__metadata__\""),
         header("deep", "W1", "no list", "\"shape\":[5,3]", "\"shape\":" + "{\"a\":".repeat(2000)),
         header(
@@ -174,12 +191,20 @@ final class HostileModelTest {
             "Duplicate",
             "\"shape\":[5,3]",
             "\"shape\":[5,3],\"shape\":[5,3]"),
+        header("a string in place of a tensor", "W1", "is not an object", w1, "\"W1\":\"F32\""),
+        header(
+            "too many tensors",
+            "header",
+            "more than 65536 tensors",
+            w1,
+            numbered(":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}") + "," + w1),
         header("missing tensor", "b1", "is missing", "\"b1\":{", "\"b3\":{"),
         header("missing dtype", "W1", "no dtype", "\"W1\":{\"dtype\":\"F32\",", "\"W1\":{"),
         header("missing shape", "W1", "no shape", "\"shape\":[5,3],", ""),
         header("missing offsets", "W1", "no two data_offsets", ",\"data_offsets\":[360,420]", ""),
         header("one offset", "W1", "no two data_offsets", "[360,420]", "[360]"),
         header("three offsets", "W1", "more than 2", "[360,420]", "[360,420,480]"),
+        header("dtype of a number", "W1", "dtype is not a string", w1, w1.replace("\"F32\"", "32")),
         header("unknown dtype", "W1", "unknown dtype F33", w1, w1.replace("F32", "F33")),
         header("wrong dtype", "W1", "expected F32", w1, w1.replace("F32", "I32")),
         header("dtype of another size", "W1", "30 bytes", w1, w1.replace("F32", "F16")),
@@ -223,6 +248,7 @@ final class HostileModelTest {
         header("a path", "../../x", "could be a path", "\"b1\":{", "\"../../x\":{"),
         header("an absolute path", "/x", "could be a path", "\"b1\":{", "\"/x\":{"),
         header("a drive", "C:x", "could be a path", "\"b1\":{", "\"C:x\":{"),
+        header("a space", "b 1", "could be a path", "\"b1\":{", "\"b 1\":{"),
         header("no name", "header", "is empty", "\"b1\":{", "\"\":{"),
         header(
             "no metadata",
@@ -230,6 +256,18 @@ final class HostileModelTest {
             "no blocksparse.format",
             "\"blocksparse.format\"",
             "\"format\""),
+        header(
+            "metadata in a list",
+            "__metadata__",
+            "is not an object",
+            "\"__metadata__\":{",
+            "\"__metadata__\":[],\"W0\":{"),
+        header(
+            "too much metadata",
+            "__metadata__",
+            "more than 65536 keys",
+            "\"blocksparse.format\"",
+            numbered(":\"\"") + ",\"blocksparse.format\""),
         header(
             "metadata of numbers",
             "__metadata__",

@@ -21,6 +21,8 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
 import org.blocksparse.testing.Npz;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -96,6 +98,34 @@ final class NumPyFilesTest {
       assertEquals(1.5f, scalar.get());
       assertArrayEquals(new int[] {0, 1, 2, 3, 4}, vector.toArray());
       assertEquals(Shape.of(0, 3), empty.shape());
+    }
+  }
+
+  /** What is read at once is 2^20 bytes. */
+  @Test
+  void arraysOfMoreThanAPiece() throws IOException {
+    int[] values = new int[(2 << 18) + 3];
+    Arrays.setAll(values, i -> i);
+    Path file = folder.resolve("long.npy");
+    try (IntTensor written = IntTensor.of(values, values.length)) {
+      NpyFile.write(file, written);
+    }
+    try (IntTensor read = NpyFile.readInts(file)) {
+      assertArrayEquals(values, read.toArray());
+    }
+  }
+
+  /** Nothing of the time at which an archive is written is in it. */
+  @Test
+  void equalTensorsGiveEqualArchives() throws IOException {
+    Path file = folder.resolve("timeless.npz");
+    try (FloatTensor tensor = FloatTensor.zeros(1)) {
+      NpzFile.write(file, Map.of("a", tensor));
+    }
+    ZipEntry timeless = new ZipEntry("a.npy");
+    timeless.setTime(0);
+    try (ZipFile zip = new ZipFile(file.toFile())) {
+      assertEquals(timeless.getTimeLocal(), zip.getEntry("a.npy").getTimeLocal());
     }
   }
 

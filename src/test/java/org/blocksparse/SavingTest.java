@@ -403,6 +403,11 @@ final class SavingTest {
             FloatTensor read = npz.floats("a")) {
           assertArrayEquals(tensor.toArray(), read.toArray());
         }
+        TensorFile.save(inside, Map.of("a", tensor));
+        try (TensorFile tensors = TensorFile.open(inside);
+            FloatTensor read = tensors.floats("a")) {
+          assertArrayEquals(tensor.toArray(), read.toArray());
+        }
         layer.save(inside);
         try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(inside)) {
           assertArrayEquals(layer.W2().toArray(), loaded.W2().toArray());

@@ -187,6 +187,17 @@ final class TensorFileTest {
     }
   }
 
+  @Test
+  void aFileOfNothing() throws IOException {
+    Files.write(file, new byte[] {2, 0, 0, 0, 0, 0, 0, 0, '{', '}'});
+    for (LoadOptions options : options()) {
+      try (TensorFile tensors = TensorFile.open(file, options)) {
+        assertEquals(Set.of(), tensors.names());
+        assertEquals(Map.of(), tensors.metadata());
+      }
+    }
+  }
+
   private interface Reading {
     Object read() throws IOException;
   }

@@ -93,6 +93,48 @@ final class SafeTensorsTest {
     assertEquals(2048, pieces);
   }
 
+  /** What is read at once is 2^20 elements. */
+  @Test
+  void tensorsOfMoreThanAPieceAreReadToTheirEnd() throws IOException {
+    int size = (2 << 20) + 3;
+    long[] dims = {size};
+    int[] ints = new int[size];
+    byte[] bytes = new byte[size];
+    Storage floats = Storage.allocate(size);
+    ByteBuffer bits = ByteBuffer.allocate(2 * size).order(ByteOrder.nativeOrder());
+    for (int i = 0; i < size; i++) {
+      ints[i] = i;
+      bytes[i] = (byte) (i % 251);
+      floats.putFloat(i, i);
+      bits.putShort((short) (i % 1021)); // small numbers
+    }
+    Storage halves = Storage.allocate(size / 2 + 1);
+    halves.putBytes(0, bits.array(), 2 * size);
+    Path file = folder.resolve("long");
+    List<TensorSource> tensors =
+        List.of(
+            TensorSource.floats("floats", dims, floats),
+            TensorSource.ints("ints", ints),
+            TensorSource.narrow("halves", Dtype.F16, dims, halves),
+            TensorSource.bytes("bytes", bytes));
+    try (SeekableByteChannel channel =
+        Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      new SafeTensorsWriter(SafeTensorsLayout.of(tensors), Map.of(), (done, total) -> {})
+          .writeAll(channel, tensors);
+    }
+    try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+      assertArrayEquals(ints, reader.readInts(reader.entry("ints", Dtype.I32, size)));
+      assertArrayEquals(bytes, reader.readBytes(reader.entry("bytes", Dtype.U8, size)));
+      Storage readFloats = reader.readFloats(reader.entry("floats", Dtype.F32, size));
+      Storage readHalves = reader.readNarrow(reader.entry("halves", Dtype.F16, size));
+      for (int i = 0; i < size; i++) {
+        if (readFloats.getFloat(i) != i || readHalves.getShort(i) != i % 1021) {
+          throw new AssertionError("element " + i + " is another one");
+        }
+      }
+    }
+  }
+
   @Test
   void tensorsAreReadByName() throws IOException {
     // Aligned, since labels of five bytes would be refused before floats.
