@@ -26,6 +26,9 @@ final class LineParser {
   /** More is a mistake, and might be more than the file of a model has room for. */
   private static final int LONGEST_PREFIX = 1000;
 
+  /** Each is an object, of many times its bytes: more would cost much before a line is refused. */
+  static final int MOST_LABELS = 1 << 18;
+
   private final String labelPrefix;
   private final boolean dropsLabels;
 
@@ -144,6 +147,9 @@ final class LineParser {
     }
     if (label.indexOf(NOT_UTF_8) >= 0) {
       throw new BadLineException("a label is not UTF-8: '" + shown(label) + "'");
+    }
+    if (labels.size() == MOST_LABELS) {
+      throw new BadLineException("has more than " + MOST_LABELS + " labels");
     }
     labels.add(label);
   }

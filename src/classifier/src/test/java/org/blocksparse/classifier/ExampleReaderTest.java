@@ -207,6 +207,20 @@ final class ExampleReaderTest {
   }
 
   @Test
+  void linesOfVeryManyLabels_areBad() throws IOException {
+    int most = LineParser.MOST_LABELS;
+    String texts = "__label__a ".repeat(most);
+    assertEquals(most, read(texts).get(0).labels().size());
+    String features = "3:1 2:1\n" + "a,".repeat(most);
+    for (String bad : List.of(texts + "__label__b", features + "b 3:1")) {
+      ExampleReader reader = reader(bad, ExampleFormat.AUTO, true);
+      reader.examples().forEach(example -> assertEquals(List.of(), example.labels()));
+      String problem = reader.firstProblem().orElseThrow();
+      assertTrue(problem.contains(": has more than 262144 labels"), problem);
+    }
+  }
+
+  @Test
   void filesOfSomethingElse_areRefusedInOneLine() throws IOException {
     byte[] random = new byte[100_000];
     new Random(1).nextBytes(random);

@@ -177,6 +177,9 @@ final class RunnableJarTest {
     Path commas = gzipped("commas.gz", ",".repeat(1 << 10), (1 << 13) - 1);
     problem = ": line 1: a label has no name: ',,,,,";
     assertRefused(commas, problem, "train", "-o", model, "--format", "sparse", commas);
+    Path labels = gzipped("labels.gz", "a,".repeat(1 << 10), (1 << 12) - 1);
+    problem = ": line 1: has more than 262144 labels";
+    assertRefused(labels, problem, "train", "-o", model, "--format", "sparse", labels);
     Path letters = gzipped("letters.gz", "\u65e5".repeat(1 << 10), 2700);
     assertRefused(
         letters, ": line 1: expected a text with words that", "train", "-o", model, letters);
