@@ -34,8 +34,8 @@ import org.blocksparse.testing.FileChanges;
  * HostileFileProperties have the layers.
  */
 final class HostileModelProperties {
-  /** What a refused file of some kilobytes may take of the heap. */
-  private static final long MOST_HEAP = 1 << 20;
+  /** What a refused file of some kilobytes may take of the heap, with classes that are loaded. */
+  private static final long MOST_HEAP = 4 << 20;
 
   private static final Duration MOST_TIME = Duration.ofSeconds(20);
   private static final ThreadMXBean HEAP = (ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -82,6 +82,9 @@ final class HostileModelProperties {
   private static void add(String name, Classifier model, ElementType weights) throws IOException {
     model.save(file, weights);
     MODELS.put(name, Files.readAllBytes(file));
+    try (Classifier right = Classifier.load(file)) {
+      useAll(right);
+    }
   }
 
   @AfterContainer
