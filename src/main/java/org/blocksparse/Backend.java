@@ -2,7 +2,7 @@
 package org.blocksparse;
 
 import java.util.List;
-import org.blocksparse.internal.KernelsProvider;
+import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.SelfTest;
 import org.blocksparse.internal.binding.NativeLibrary;
 
@@ -53,7 +53,7 @@ public final class Backend {
    * @throws UnsatisfiedLinkError if native kernels should run but cannot
    */
   public static String instructionSet() {
-    return KernelsProvider.kernels().instructionSet();
+    return KernelChoice.kernels().instructionSet();
   }
 
   /**

@@ -10,7 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
-import org.blocksparse.internal.KernelsProvider;
+import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.SelfTest;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeLibrary;
@@ -125,7 +125,7 @@ final class BackendReport {
     fact("kernels", Backend.isNative() ? "native" : "Java");
     fact("because", Backend.reason());
     fact("instruction set", Backend.instructionSet());
-    fact("products", KernelsProvider.kernels().path());
+    fact("products", KernelChoice.kernels().path());
     if (Backend.isNative()) {
       addNative();
     } else {
@@ -166,7 +166,7 @@ final class BackendReport {
     }
     int threads = Blocksparse.blocksparse_openblas_threads();
     fact("OpenBLAS threads", Integer.toString(threads));
-    if (threads != 1 && KernelsProvider.kernels().mayUseBlas()) {
+    if (threads != 1 && KernelChoice.kernels().mayUseBlas()) {
       remedy("set it to 1: the threads here are Java's, and OpenBLAS's own compete with them");
     }
     if (Files.isReadable(HUGE_PAGES)) {

@@ -8,8 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.KernelsProvider;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
@@ -29,8 +29,8 @@ final class BackendTest {
             .filter(line -> line.startsWith("self-test "))
             .flatMap(line -> Stream.of(line.replaceAll("^self-test +|: exact$", "").split(", ")))
             .toList();
-    for (Map.Entry<String, Kernels> kernels : KernelsProvider.available().entrySet()) {
-      boolean inUse = KernelsProvider.kernels().mayUseBlas() || !kernels.getValue().mayUseBlas();
+    for (Map.Entry<String, Kernels> kernels : KernelChoice.available().entrySet()) {
+      boolean inUse = KernelChoice.kernels().mayUseBlas() || !kernels.getValue().mayUseBlas();
       assertEquals(inUse, selfTest.contains(kernels.getKey()), kernels.getKey() + " in:\n" + text);
     }
     assertTrue(text.contains(Backend.reason()), text);

@@ -7,8 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.file.Path;
+import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.KernelsProvider;
 import org.blocksparse.programs.ClosedOperandsProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.WatchedKernels;
@@ -39,7 +39,7 @@ final class ClosedMeanwhileTest {
   void theTensorThatProbabilitiesAreWrittenTo() {
     int[] classOf = {1, 0, 1, 0, 2};
     FloatTensor out = FloatTensor.zeros(2, 5);
-    Kernels closing = WatchedKernels.of(KernelsProvider.kernels(), (kernel, given) -> out.close());
+    Kernels closing = WatchedKernels.of(KernelChoice.kernels(), (kernel, given) -> out.close());
     try (out;
         FloatTensor x = FloatTensor.zeros(2, 3);
         HierarchicalSoftmax layer =

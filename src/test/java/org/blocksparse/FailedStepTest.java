@@ -8,8 +8,8 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.KernelsProvider;
 import org.junit.jupiter.api.Test;
 
 /** A step that ends before its first update, for want of memory, has not been taken. */
@@ -20,7 +20,7 @@ final class FailedStepTest {
 
   /** Kernels of which one fails as long as it shall. */
   private Workers workers(String kernel) {
-    Kernels kernels = KernelsProvider.kernels();
+    Kernels kernels = KernelChoice.kernels();
     Kernels some =
         (Kernels)
             Proxy.newProxyInstance(

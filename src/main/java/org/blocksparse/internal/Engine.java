@@ -40,7 +40,7 @@ public final class Engine {
 
   private final Scheduler scheduler;
 
-  /** Null: those that {@link KernelsProvider} chooses, when they are first used. */
+  /** Null: those that {@link KernelChoice} chooses, when they are first used. */
   private final Kernels kernels;
 
   private Engine(Scheduler scheduler, Kernels kernels) {
@@ -64,7 +64,7 @@ public final class Engine {
    * @throws UnsatisfiedLinkError if native kernels should run but cannot
    */
   public Kernels kernels() {
-    return kernels != null ? kernels : KernelsProvider.kernels();
+    return kernels != null ? kernels : KernelChoice.kernels();
   }
 
   /** The most threads that work on one operation, the calling one included. */

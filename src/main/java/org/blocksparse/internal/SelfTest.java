@@ -36,7 +36,7 @@ public final class SelfTest {
   }
 
   private static Map<String, Kernels> kernels() {
-    return KernelsProvider.available(KernelsProvider.kernels().mayUseBlas());
+    return KernelChoice.available(KernelChoice.kernels().mayUseBlas());
   }
 
   /** The names of the kernels that err, each with the product that it got wrong; none is good. */

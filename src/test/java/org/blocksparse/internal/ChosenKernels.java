@@ -9,7 +9,7 @@ import java.lang.reflect.Field;
  * by {@code KernelWorkers}. By reflection, since production code has no switch for tests.
  */
 public final class ChosenKernels implements AutoCloseable {
-  private final Kernels before = KernelsProvider.kernels();
+  private final Kernels before = KernelChoice.kernels();
 
   private ChosenKernels() {}
 
@@ -28,7 +28,7 @@ public final class ChosenKernels implements AutoCloseable {
 
   private static void choose(Kernels kernels) {
     try {
-      Field chosen = KernelsProvider.class.getDeclaredField("chosen");
+      Field chosen = KernelChoice.class.getDeclaredField("chosen");
       chosen.setAccessible(true);
       chosen.set(null, kernels);
     } catch (ReflectiveOperationException e) {

@@ -16,7 +16,7 @@ import org.blocksparse.Routing;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Weights;
 import org.blocksparse.internal.ChosenKernels;
-import org.blocksparse.internal.KernelsProvider;
+import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicMethod;
@@ -100,7 +100,7 @@ public final class ClosedOperandsProgram {
     /** Makes the call; returns what went wrong, or null if nothing did or it was refused. */
     String flaw() throws IllegalAccessException {
       try (ChosenKernels chosen =
-          ChosenKernels.of(WatchedKernels.of(KernelsProvider.kernels(), this::beforeKernel))) {
+          ChosenKernels.of(WatchedKernels.of(KernelChoice.kernels(), this::beforeKernel))) {
         called.method().invoke(owner, arguments);
       } catch (InvocationTargetException e) {
         // Of several operations on a layer, one after the other, the next one may find it closed.

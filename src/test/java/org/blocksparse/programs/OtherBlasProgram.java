@@ -15,7 +15,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.KernelWorkers;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.KernelsProvider;
+import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
@@ -45,7 +45,7 @@ public final class OtherBlasProgram {
     tellThreads("load");
     ChildJvm.check(Backend.selfTest().isEmpty(), "the self-test finds nothing wrong");
     tellThreads("self-test");
-    Workers openBlas = KernelWorkers.of(KernelsProvider.available().get("OpenBLAS"));
+    Workers openBlas = KernelWorkers.of(KernelChoice.available().get("OpenBLAS"));
     tellThreads("choice of OpenBLAS");
     openblas_nolapack.blas_set_num_threads(THEIR_THREADS);
     tellThreads("theirs");

@@ -11,14 +11,14 @@ import java.util.List;
 import java.util.Map;
 import org.blocksparse.KernelWorkers;
 import org.blocksparse.Workers;
+import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.KernelsProvider;
 import org.blocksparse.internal.binding.NativeLibrary;
 
 /** Every kind of kernels that this machine can run: what a contract has to hold for. */
 public record KernelsUnderTest(String name, Kernels kernels) {
   private static final List<KernelsUnderTest> ALL =
-      KernelsProvider.available().entrySet().stream()
+      KernelChoice.available().entrySet().stream()
           .map(kernels -> new KernelsUnderTest(kernels.getKey(), kernels.getValue()))
           .toList();
 

@@ -8,8 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.Kernels;
-import org.blocksparse.internal.KernelsProvider;
 import org.blocksparse.internal.memory.Storage;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -19,7 +19,7 @@ final class LayerStateTest {
   private static final UpdateRule ADAM = rule(UpdateRule.Kind.ADAM);
   private static final UpdateRule SGD = rule(UpdateRule.Kind.SGD);
 
-  private final Kernels kernels = KernelsProvider.kernels();
+  private final Kernels kernels = KernelChoice.kernels();
   private final Storage weights = Storage.allocate(12);
   private final Storage biases = Storage.allocate(2);
   private final Storage gradient = Storage.allocate(4);

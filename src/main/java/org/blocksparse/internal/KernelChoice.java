@@ -21,13 +21,13 @@ import org.blocksparse.internal.binding.OpenBlas;
  *       OpenBLAS: parallelism is ours.
  * </ul>
  */
-public final class KernelsProvider {
+public final class KernelChoice {
   private static final Kernels JAVA = new JavaKernels();
 
   /** Null until chosen. Not a static initializer: one that fails is never tried again. */
   private static volatile Kernels chosen;
 
-  private KernelsProvider() {}
+  private KernelChoice() {}
 
   /**
    * The kernels to use.

@@ -26,7 +26,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
  * is compiled, so that it can be tested.
  */
 @ExtendWith(Seeded.class)
-final class HeapTest {
+final class AllocationTest {
   private static final int FEATURES = 64;
   private static final int OUTPUTS = 100_000;
   private static final int BATCH = 1024;

@@ -32,7 +32,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Full heaps, short stacks and crowds of callers: the library answers, and works afterwards. */
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-final class ScarcityTest {
+final class OutOfMemoryTest {
   private static final List<String> COLLECTORS = List.of("Serial", "Parallel", "G1", "Z");
 
   @TempDir Path folder;
