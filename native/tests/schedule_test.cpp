@@ -166,8 +166,8 @@ void check_fetched_ahead() {
           context() = std::string("fetched ahead, isa ") + blocksparse_isa_name(isa) + ", chunk " +
                       std::to_string(chunk) + ", boundary " + std::to_string(changed);
           gemm_call call;
-          // Of small blocks nothing is fetched by chunks.
-          constexpr int32_t n = 400;
+          // Of small blocks, of up to 4096 elements, nothing is fetched by chunks.
+          constexpr int32_t n = 1400;
           call.n = call.column_end = n;
           call.w.resize(4 * 3 * n);
           call.bias.resize(2 * n);

@@ -23,6 +23,20 @@ final class StorageTest {
   }
 
   @Test
+  void closingTwiceFreesNothingThatIsLeased() {
+    long elements = 1 << 26; // 256 MB, none of which is touched: more than others free meanwhile
+    long before = Storage.allocatedBytes();
+    Storage storage = Storage.allocate(elements);
+    assertTrue(storage.acquire());
+    storage.close();
+    storage.close();
+    assertTrue(Storage.allocatedBytes() > before + elements, "it is freed");
+    storage.release();
+    assertTrue(storage.isFreed());
+    assertTrue(Storage.allocatedBytes() < before + elements, "it is not freed");
+  }
+
+  @Test
   void aPieceThatCannotBeHadLeavesNoneOfTheOthers() {
     Scratch.freeIdle(); // what other tests have left, which the failure would free
     long before = Storage.allocatedBytes();
