@@ -8,6 +8,7 @@ import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.ForkJoinPool;
 import java.util.function.IntConsumer;
@@ -200,16 +201,23 @@ final class AllocationTest {
     }
   }
 
+  /** Each product has tasks to hand over, and asks the executor for help. */
   @Test
   void twoWorkers() {
     Workers two = Workers.of(ForkJoinPool.commonPool(), 2);
     try (HierarchicalSoftmax shared =
             HierarchicalSoftmax.builder(FEATURES, OUTPUTS).workers(two).build();
         FloatTensor rows = peaked(new SplittableRandom(1))) {
-      assertTakesLittle("descent", batch -> shared.step(x, batch, Optimizer.sgd(0.1f)));
-      assertTakesLittle("adagrad", batch -> shared.step(x, batch, Optimizer.adagrad(0.1f)));
-      assertTakesLittle("loss", batch -> shared.loss(x, batch));
-      assertTakesLittle("P(target)", batch -> shared.probabilitiesOf(x, batch).close());
+      Map<String, Call> calls =
+          Map.of(
+              "descent", batch -> shared.step(x, batch, Optimizer.sgd(0.1f)),
+              "adagrad", batch -> shared.step(x, batch, Optimizer.adagrad(0.1f)),
+              "loss", batch -> shared.loss(x, batch),
+              "P(target)", batch -> shared.probabilitiesOf(x, batch).close());
+      calls.forEach(
+          (name, call) ->
+              assertTakesLess(
+                  4 * LITTLE, name, number -> call.run(targets[number % targets.length])));
       assertTakesLess(RESULT + (64 << 10), "a search", call -> shared.topK(rows, K));
     }
   }
