@@ -69,7 +69,8 @@ public final class Optimizer {
    * @param beta2 how much of the mean square is kept in each step, in [0, 1)
    * @param epsilon positive and finite; added to the root of the mean square. Less than
    *     2<sup>-75</sup>, 2.6e-23, counts as that, which is what a float loses of such a root: a
-   *     step of an element whose squares are lost stays below 1.1 * rate / sqrt(1 - beta2)
+   *     step of an element whose squares are lost stays below 1.1 * rate / sqrt(1 - beta2) where
+   *     beta1<sup>2</sup> is at most beta2
    * @throws IllegalArgumentException if a number is outside its range
    */
   public static Optimizer adam(float rate, float beta1, float beta2, float epsilon) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -35,9 +36,13 @@ final class OpenFilesTest {
     try (DirectoryStream<Path> descriptors =
         Files.newDirectoryStream(Path.of("/proc/self/fd"), Files::isSymbolicLink)) {
       for (Path descriptor : descriptors) {
-        Path file = Files.readSymbolicLink(descriptor);
-        if (file.startsWith(folder.toRealPath())) {
-          open.add(file);
+        try {
+          Path file = Files.readSymbolicLink(descriptor);
+          if (file.startsWith(folder.toRealPath())) {
+            open.add(file);
+          }
+        } catch (NoSuchFileException e) {
+          // Another thread has closed it since it was listed.
         }
       }
     }

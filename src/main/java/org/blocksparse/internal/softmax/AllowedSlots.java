@@ -53,7 +53,7 @@ abstract sealed class AllowedSlots {
   /** Whether no output at all is allowed. */
   abstract boolean none();
 
-  /** A number of outputs of a class of which it is known at once that so many are allowed. */
+  /** A number of outputs of a class of which it is known at once that that many are allowed. */
   abstract int atLeast(int classNumber);
 
   /** The same: where each run begins, and where it ends. */

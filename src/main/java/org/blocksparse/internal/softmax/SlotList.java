@@ -88,7 +88,7 @@ final class SlotList {
     return begin == null ? 0 : begin[classNumber + 1] - begin[classNumber];
   }
 
-  /** A number of outputs of a class of which it is known at once that so many are listed. */
+  /** A number of outputs of a class of which it is known at once that that many are listed. */
   int atLeast(int classNumber) {
     int count = count(classNumber);
     return ascending ? count : Math.min(1, count);

@@ -132,7 +132,11 @@ final class SafeTensorsTest {
           throw new AssertionError("element " + i + " is another one");
         }
       }
+      readFloats.close();
+      readHalves.close();
     }
+    floats.close();
+    halves.close();
   }
 
   @Test
