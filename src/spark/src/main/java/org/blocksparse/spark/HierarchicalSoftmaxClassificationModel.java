@@ -28,9 +28,8 @@ public final class HierarchicalSoftmaxClassificationModel
    * A model of a file that {@link HierarchicalSoftmax#save} has written, of which a copy is made;
    * if it was saved with a bag, this scores with both.
    *
-   * @throws org.blocksparse.FileFormatException if the file does not hold one
-   * @throws IOException if the file cannot be read, or has a bag whose rows are of another width
-   *     than the features of the layer
+   * @throws IOException if the file cannot be read, does not hold one, or has a bag whose rows are
+   *     of another width than the features of the layer; the message names the file
    * @throws IllegalArgumentException if only some of its labels have names
    */
   public static HierarchicalSoftmaxClassificationModel of(Path file) throws IOException {

@@ -8,7 +8,6 @@ import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
-import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -78,21 +77,24 @@ final class ModelBytes {
   }
 
   /**
-   * A copy of a model's file on the driver. It is looked at itself before, and the copy is not any
-   * more: what is wrong is told of the file that was asked for.
+   * A copy of a model's file on the driver. Only the copy is looked at, since the file may be
+   * replaced at any time; what is wrong is told of the file that was asked for.
    *
    * @throws IOException if the file cannot be read, or does not hold a model, or a bag for another
-   *     one
+   *     one; the message names it
    * @throws IllegalArgumentException if only some of its labels have names
    */
   static ModelBytes copyOf(LayerKind kind, Path from) throws IOException {
-    boolean isMappable = from.getFileSystem() == FileSystems.getDefault();
-    ModelFacts ofFile = isMappable ? ModelFacts.of(kind, from) : null;
+    ModelBytes copy;
     try (InputStream in = Files.newInputStream(from)) {
-      ModelBytes copy = copyOf(kind, in);
-      copy.facts = ofFile;
-      return copy;
+      copy = copyOf(kind, in);
     }
+    try {
+      copy.facts();
+    } catch (IOException e) {
+      throw new IOException(from + ": " + e.getMessage(), e);
+    }
+    return copy;
   }
 
   /**
@@ -161,7 +163,8 @@ final class ModelBytes {
   /**
    * What there is to know of the model; its file is looked at once.
    *
-   * @throws IOException if the file does not hold a layer of its kind, or a bag for another one
+   * @throws IOException if the file does not hold a layer of its kind, or a bag for another one;
+   *     the message does not name the file, which is a copy
    * @throws IllegalArgumentException if only some of its labels have names
    */
   synchronized ModelFacts facts() throws IOException {

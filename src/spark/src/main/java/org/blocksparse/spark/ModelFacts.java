@@ -3,6 +3,7 @@ package org.blocksparse.spark;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import org.blocksparse.FileFormatException;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.TwoLevelLayer;
 
@@ -18,30 +19,33 @@ record ModelFacts(int features, boolean bag, int outputs, boolean named) {
   /**
    * Looks at a file.
    *
-   * @throws IOException if the file does not hold a layer of its kind, or a bag for another one
+   * @throws IOException if the file does not hold a layer of its kind, or a bag for another one;
+   *     the message does not name the file, which is a copy
    * @throws IllegalArgumentException if only some of its labels have names
    */
   static ModelFacts of(LayerKind kind, Path file) throws IOException {
     LoadOptions options = LoadOptions.mapped().withoutOptimizerState();
     try (ModelLayers layers = ModelLayers.load(kind, file, options)) {
       LabelTable.requireNamesOfAll("model", layers.layer());
-      requireTexts(file, layers.layer());
+      requireTexts(layers.layer());
       return new ModelFacts(
           layers.features(),
           layers.bag() != null,
           layers.layer().outputs(),
           layers.layer().hasLabels());
+    } catch (FileFormatException e) {
+      throw new IOException(e.part() + ": " + e.reason(), e);
     }
   }
 
   /** Names of a mapped file are not checked: a task would fail at the first that is no text. */
-  private static void requireTexts(Path file, TwoLevelLayer layer) throws IOException {
+  private static void requireTexts(TwoLevelLayer layer) throws IOException {
     try {
       for (int output = 0; layer.hasLabels() && output < layer.outputs(); output++) {
         layer.labels().name(output);
       }
     } catch (IllegalStateException e) {
-      throw new IOException(file + ": " + e.getMessage(), e);
+      throw new IOException(e.getMessage(), e);
     }
   }
 }

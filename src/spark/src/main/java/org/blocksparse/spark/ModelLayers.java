@@ -38,8 +38,7 @@ record ModelLayers(TwoLevelLayer layer, EmbeddingBag bag) implements AutoCloseab
     if (bag.features() != features) {
       bag.close();
       throw new IOException(
-          "%s: table: has rows of %d for a layer of %d features"
-              .formatted(file, bag.features(), features));
+          "table: has rows of %d for a layer of %d features".formatted(bag.features(), features));
     }
     return bag;
   }

@@ -10,7 +10,6 @@ import org.apache.spark.ml.param.Param;
 import org.apache.spark.ml.util.DefaultParamsReader;
 import org.apache.spark.ml.util.DefaultParamsReader$;
 import org.apache.spark.ml.util.MLReader;
-import org.blocksparse.FileFormatException;
 import scala.Option;
 
 /**
@@ -60,8 +59,6 @@ final class ParamsReader<P extends TwoLevelParams> extends MLReader<P> {
   private P made(String folder, String uid) {
     try {
       return maker.of(uid, new Path(folder), sc().hadoopConfiguration());
-    } catch (FileFormatException e) { // which names a copy
-      throw refused(folder, e.part() + ": " + e.reason(), e);
     } catch (IOException | IllegalArgumentException e) {
       throw refused(folder, e.getMessage(), e);
     }

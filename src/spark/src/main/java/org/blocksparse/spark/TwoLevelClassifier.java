@@ -248,7 +248,7 @@ public abstract sealed class TwoLevelClassifier<
   }
 
   /** What a task has refused, which Spark wraps in words of its own, with the stack of the task. */
-  private static RuntimeException refused(Exception failure, String initialModel) {
+  static RuntimeException refused(Exception failure, String initialModel) {
     if (failure instanceof InterruptedException) { // which Spark does not declare
       Thread.currentThread().interrupt();
     }
@@ -256,7 +256,8 @@ public abstract sealed class TwoLevelClassifier<
       if (cause instanceof ArithmeticException || cause instanceof IllegalArgumentException) {
         return (RuntimeException) cause;
       }
-      if (cause instanceof FileFormatException e) { // its optimizer state, which only tasks read
+      // Its optimizer state, which only tasks read; without one, what is read is no user's file.
+      if (cause instanceof FileFormatException e && initialModel != null) {
         return new IllegalArgumentException(
             "initialModel: %s: %s: %s".formatted(initialModel, e.part(), e.reason()), failure);
       }

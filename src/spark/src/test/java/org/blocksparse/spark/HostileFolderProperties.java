@@ -3,12 +3,15 @@ package org.blocksparse.spark;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -54,6 +57,10 @@ import org.blocksparse.testing.FileChanges;
 final class HostileFolderProperties {
   private static final int FEATURES = 5;
   private static final int LABELS = 11;
+
+  /** Of one try: the first of Spark's jobs takes seconds. */
+  private static final Duration MOST_TIME = Duration.ofMinutes(1);
+
   private static final String MODEL = "model.safetensors";
 
   /** What takes the place of a value in metadata. */
@@ -157,6 +164,11 @@ final class HostileFolderProperties {
     return Files.write(folder.resolve("changed"), FileChanges.apply(changes, MODELS.get(name)));
   }
 
+  /** Nobody knows of the temporary file that a model is copied into. */
+  private static void assertNamesNoCopy(Exception e) {
+    assertFalse(e.getMessage().contains("blocksparse-spark"), e::toString);
+  }
+
   /** What a task does, without a task. */
   private static void score(Path file, LayerKind kind) throws IOException {
     LoadOptions options =
@@ -178,6 +190,10 @@ final class HostileFolderProperties {
       @ForAll("models") String name, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
       throws IOException {
     Path file = written(name, changes);
+    assertTimeoutPreemptively(MOST_TIME, () -> scoresOrRefuses(file));
+  }
+
+  private static void scoresOrRefuses(Path file) {
     try {
       HierarchicalSoftmaxClassificationModel model =
           HierarchicalSoftmaxClassificationModel.of(file);
@@ -187,6 +203,7 @@ final class HostileFolderProperties {
       assertTrue(e.getMessage().matches("model: of \\d+ labels, \\d+ have names"), e::toString);
     } catch (IOException e) {
       assertTrue(e.getMessage().startsWith(file + ": "), e::toString);
+      assertNamesNoCopy(e);
     }
   }
 
@@ -196,6 +213,10 @@ final class HostileFolderProperties {
       @ForAll("models") String name, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
       throws IOException {
     Path file = written(name, changes);
+    assertTimeoutPreemptively(MOST_TIME, () -> trainsOrRefuses(file));
+  }
+
+  private static void trainsOrRefuses(Path file) throws IOException {
     try {
       String place = file.toUri().toString();
       InitialModel initial = InitialModel.read(LayerKind.SOFTMAX, place, new Configuration());
@@ -212,6 +233,7 @@ final class HostileFolderProperties {
       }
     } catch (IllegalArgumentException e) {
       assertTrue(e.getMessage().startsWith("initialModel: "), e::toString);
+      assertNamesNoCopy(e);
     }
   }
 
@@ -246,6 +268,7 @@ final class HostileFolderProperties {
       }
     } catch (UncheckedIOException e) {
       assertTrue(e.getMessage().startsWith(copy + ": "), e::toString);
+      assertNamesNoCopy(e);
     }
   }
 
@@ -254,7 +277,7 @@ final class HostileFolderProperties {
     Path copy = copyOfFolder();
     Path changed = copy.resolve(metadata);
     Files.write(changed, change.apply(Files.readAllBytes(changed)));
-    loadsOrRefuses(copy);
+    assertTimeoutPreemptively(MOST_TIME, () -> loadsOrRefuses(copy));
   }
 
   @Property(tries = 40)
@@ -263,7 +286,7 @@ final class HostileFolderProperties {
     Path copy = copyOfFolder();
     Path file = copy.resolve(ofModel ? MODEL : metadata);
     Files.write(file, FileChanges.apply(changes, Files.readAllBytes(file)));
-    loadsOrRefuses(copy);
+    assertTimeoutPreemptively(MOST_TIME, () -> loadsOrRefuses(copy));
   }
 
   @Property
@@ -274,7 +297,7 @@ final class HostileFolderProperties {
     if (folderInstead) {
       Files.createDirectories(copy.resolve(place));
     }
-    loadsOrRefuses(copy);
+    assertTimeoutPreemptively(MOST_TIME, () -> loadsOrRefuses(copy));
   }
 
   @Provide

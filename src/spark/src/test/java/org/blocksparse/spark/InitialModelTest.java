@@ -3,6 +3,7 @@ package org.blocksparse.spark;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -13,6 +14,7 @@ import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.blocksparse.ElementType;
 import org.blocksparse.EmbeddingBag;
+import org.blocksparse.FileFormatException;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LabelTree;
 import org.blocksparse.SaveOptions;
@@ -103,6 +105,18 @@ final class InitialModelTest {
       layer.save(with, SaveOptions.defaults().withBag(bag));
     }
     assertRefused(with, HAS_A_BAG);
+  }
+
+  @Test
+  void ofAnotherFile_whatATaskHasRefusedIsNotToldOfIt() throws IOException {
+    Path none = Files.write(folder.resolve("none"), new byte[99]);
+    FileFormatException cause =
+        assertThrows(FileFormatException.class, () -> HierarchicalSoftmax.load(none));
+    RuntimeException failure = new IllegalStateException(cause);
+    assertEquals(
+        "initialModel: place: %s: %s".formatted(cause.part(), cause.reason()),
+        TwoLevelClassifier.refused(failure, "place").getMessage());
+    assertSame(failure, TwoLevelClassifier.refused(failure, null));
   }
 
   @Test

@@ -26,7 +26,6 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.blocksparse.ClassAssignment;
-import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.LabelTree;
 import org.blocksparse.Ranking;
@@ -288,8 +287,7 @@ final class LabelTreeTrainingTest {
     assertScored(copy.transform(rows.coalesce(1)).collectAsList(), model);
     Dataset<Row> others = copy.setWithoutCol("label").transform(rows);
     assertEquals(0, others.where("array_contains(label, int(prediction))").count());
-    assertThrows(
-        FileFormatException.class, () -> HierarchicalSoftmaxClassificationModel.of(model.file()));
+    assertThrows(IOException.class, () -> HierarchicalSoftmaxClassificationModel.of(model.file()));
   }
 
   /** All rows are in one batch, as in one process, so that the bits are the same. */

@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.apache.spark.sql.functions.col;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -321,10 +322,12 @@ final class ScoringTest {
     }
   }
 
+  /** Where the reason is found in the copy, since the file may be another one by then. */
   private static void assertNamed(Path wrong, Executable made) {
-    FileFormatException e = assertThrows(FileFormatException.class, made);
-    assertEquals(wrong, e.file());
-    assertTrue(e.getMessage().startsWith(wrong + ": "), e::getMessage);
+    IOException e = assertThrows(IOException.class, made);
+    FileFormatException ofCopy = (FileFormatException) e.getCause().getCause();
+    assertNotEquals(wrong, ofCopy.file());
+    assertEquals(wrong + ": " + ofCopy.part() + ": " + ofCopy.reason(), e.getMessage());
   }
 
   @Test
@@ -335,14 +338,6 @@ final class ScoringTest {
     Files.writeString(changed, content.replace(name, "\u00ff" + name.substring(1)), ISO_8859_1);
     IOException e = assertThrows(IOException.class, () -> model(changed));
     assertEquals(changed + ": labels: the name of output 499 is not UTF-8", e.getMessage());
-  }
-
-  @Test
-  void aFileThatWasLookedAt_isNotOpenedAgain() throws IOException {
-    ModelBytes bytes = ModelBytes.copyOf(LayerKind.SOFTMAX, file);
-    Files.write(bytes.file(), new byte[99]);
-    assertEquals(
-        Models.LABELS, new HierarchicalSoftmaxClassificationModel("uid", bytes).numClasses());
   }
 
   @Test
@@ -381,8 +376,8 @@ final class ScoringTest {
     Exception e =
         assertThrows(
             Exception.class, () -> HierarchicalSoftmaxClassificationModel.load(saved.toString()));
-    assertTrue(e.getCause() instanceof FileFormatException, e::toString);
-    assertTrue(e.getMessage().startsWith(saved + ": "), e::toString);
+    FileFormatException ofCopy = (FileFormatException) e.getCause().getCause();
+    assertEquals(saved + ": " + ofCopy.part() + ": " + ofCopy.reason(), e.getMessage());
   }
 
   @Test
