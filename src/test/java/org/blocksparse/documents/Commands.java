@@ -30,6 +30,7 @@ final class Commands {
   private static final Set<String> OF_OTHERS =
       Set.of(
           "altDeploymentRepository",
+          "forkCount",
           "it.test",
           "reuseForks",
           "jqwik.tries.default",
