@@ -2,6 +2,7 @@
 package org.blocksparse.spark;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static java.nio.file.StandardCopyOption.REPLACE_EXISTING;
 import static org.apache.spark.sql.functions.col;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -12,6 +13,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.FileSystem;
 import java.nio.file.FileSystems;
@@ -338,6 +340,15 @@ final class ScoringTest {
     Files.writeString(changed, content.replace(name, "\u00ff" + name.substring(1)), ISO_8859_1);
     IOException e = assertThrows(IOException.class, () -> model(changed));
     assertEquals(changed + ": labels: the name of output 499 is not UTF-8", e.getMessage());
+    Path saved = folder.resolve("savedThenChanged");
+    model(named).save(saved.toString());
+    Files.copy(changed, saved.resolve("model.safetensors"), REPLACE_EXISTING);
+    Files.deleteIfExists(saved.resolve(".model.safetensors.crc"));
+    Exception ofFolder =
+        assertThrows(
+            UncheckedIOException.class,
+            () -> HierarchicalSoftmaxClassificationModel.load(saved.toString()));
+    assertEquals(saved + ": labels: the name of output 499 is not UTF-8", ofFolder.getMessage());
   }
 
   @Test
