@@ -16,7 +16,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
@@ -27,6 +26,7 @@ import net.jqwik.api.lifecycle.BeforeContainer;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.testing.FileChanges;
+import org.blocksparse.testing.Folders;
 
 /**
  * Right models with random changes: what is made of a file answers, is saved and is exported; or
@@ -89,12 +89,7 @@ final class HostileModelProperties {
 
   @AfterContainer
   static void delete() throws IOException {
-    try (Stream<Path> files = Files.list(folder)) {
-      for (Path each : files.toList()) {
-        Files.delete(each);
-      }
-    }
-    Files.delete(folder);
+    Folders.delete(folder);
   }
 
   // ---------------------------------------------------------------------------------- arguments

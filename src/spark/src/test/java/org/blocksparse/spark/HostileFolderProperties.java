@@ -13,7 +13,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -48,6 +47,7 @@ import org.blocksparse.SaveOptions;
 import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 import org.blocksparse.testing.FileChanges;
+import org.blocksparse.testing.Folders;
 
 /**
  * Right models, and folders of saved ones, with random changes: what is made of them scores, or is
@@ -122,15 +122,7 @@ final class HostileFolderProperties {
   @AfterContainer
   static void stop() throws IOException {
     spark.stop();
-    delete(folder);
-  }
-
-  private static void delete(Path all) throws IOException {
-    try (Stream<Path> files = Files.walk(all)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    }
+    Folders.delete(folder);
   }
 
   // ---------------------------------------------------------------------------------- arguments
@@ -243,7 +235,7 @@ final class HostileFolderProperties {
   private static Path copyOfFolder() throws IOException {
     Path copy = folder.resolve("copy");
     if (Files.exists(copy)) {
-      delete(copy);
+      Folders.delete(copy);
     }
     List<Path> files;
     try (Stream<Path> all = Files.walk(saved)) {
@@ -294,7 +286,7 @@ final class HostileFolderProperties {
   void ofWhatIsNotThere(@ForAll("places") String place, @ForAll boolean folderInstead)
       throws IOException {
     Path copy = copyOfFolder();
-    delete(copy.resolve(place));
+    Folders.delete(copy.resolve(place));
     if (folderInstead) {
       Files.createDirectories(copy.resolve(place));
     }

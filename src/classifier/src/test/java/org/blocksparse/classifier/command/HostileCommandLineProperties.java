@@ -11,9 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
-import java.util.stream.Stream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Combinators;
@@ -24,6 +22,7 @@ import net.jqwik.api.lifecycle.AfterTry;
 import net.jqwik.api.lifecycle.BeforeContainer;
 import net.jqwik.api.lifecycle.BeforeTry;
 import org.blocksparse.classifier.Texts;
+import org.blocksparse.testing.Folders;
 import picocli.CommandLine.Model.ArgSpec;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
@@ -60,7 +59,7 @@ final class HostileCommandLineProperties {
     Path model = place.resolve("model");
     Commands.runWell("train", "-o", model, "--dimension", 4, "--no-chart", examples);
     trained = Files.readAllBytes(model);
-    delete(place);
+    Folders.delete(place);
   }
 
   @BeforeTry
@@ -75,15 +74,7 @@ final class HostileCommandLineProperties {
 
   @AfterTry
   void delete() throws IOException {
-    delete(folder);
-  }
-
-  private static void delete(Path all) throws IOException {
-    try (Stream<Path> files = Files.walk(all)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    }
+    Folders.delete(folder);
   }
 
   // ---------------------------------------------------------------------------------- arguments
