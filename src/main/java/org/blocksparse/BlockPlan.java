@@ -381,10 +381,10 @@ public final class BlockPlan implements AutoCloseable {
    * <p>The bits are the same for any number of workers. They differ between processors, of one
    * instruction set too.
    *
-   * <p>Both serve blocks with 12 rows or more; AMX under Linux. The first such product asks the system
-   * for AMX's registers, which the process then has for good: signals may take 8 KB more of a stack
-   * from then on. Elsewhere, and if the system refuses, rounded floats are multiplied as floats
-   * are, and nothing is gained.
+   * <p>Both serve blocks with 12 rows or more; AMX under Linux. The first such product asks the
+   * system for AMX's registers, which the process then has for good: signals may take 8 KB more of
+   * a stack from then on. Elsewhere, and if the system refuses, rounded floats are multiplied as
+   * floats are, and nothing is gained.
    */
   public BlockPlan withRoundedInputs() {
     return new BlockPlan(schedules, workers, true, inputs, outputs);
