@@ -30,13 +30,17 @@ bool ends_with(const std::string& whole, const std::string& end) {
 
 #if defined(__linux__) && defined(__x86_64__)
 
-// Whether Linux says that the processor has all of these.
-bool linux_tells(std::initializer_list<const char*> flags) {
+// What Linux says of the first processor by this name, and a blank.
+std::string linux_tells(const char* name) {
   std::ifstream file("/proc/cpuinfo");
   std::string line;
-  while (std::getline(file, line) && line.rfind("flags", 0) != 0) {
+  while (std::getline(file, line) && line.rfind(name, 0) != 0) {
   }
-  line += ' ';
+  return line + ' ';
+}
+
+bool has_all(std::initializer_list<const char*> flags) {
+  const std::string line = linux_tells("flags");
   return std::all_of(flags.begin(), flags.end(), [&](const char* flag) {
     return line.find(std::string(" ") + flag + ' ') != std::string::npos;
   });
@@ -50,8 +54,11 @@ void check_rounded_words() {
     const bool supported = blocksparse_isa_supported(isa) == 1;
     check((words != nullptr) == supported, "words for what there is", text(words));
 #if defined(__linux__) && defined(__x86_64__)
-    const bool amx = isa == BLOCKSPARSE_AVX512 && supported &&
-                     linux_tells({"amx_tile", "amx_bf16", "avx512_bf16"});
+    const bool bf16 = isa == BLOCKSPARSE_AVX512 && supported && has_all({"avx512_bf16"});
+    const bool amx = bf16 && has_all({"amx_tile", "amx_bf16"});
+    const bool amd = linux_tells("vendor_id").find(" AuthenticAMD ") != std::string::npos;
+    check((text(words).rfind("AVX512-BF16", 0) == 0) == (bf16 && !amx && amd),
+          "AVX512-BF16 on AMD's", text(words));
 #else
     const bool amx = false;
 #endif

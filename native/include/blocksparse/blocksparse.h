@@ -265,7 +265,8 @@ typedef enum blocksparse_element_type {
  *
  * round_a       0, or 1: a is rounded to bfloat16, to the nearest, of two the even one, for
  *               processors that multiply such numbers faster: those with AMX, whose registers the
- *               first such call with AVX512 asks Linux for. w is BFLOAT16 then, and not transposed.
+ *               first such call with AVX512 asks Linux for, and AMD's with AVX512-BF16. w is
+ *               BFLOAT16 then, and not transposed.
  *               NaN stays NaN; magnitudes of 2^128 - 2^119 and more become infinite. Products of
  *               two such numbers are exact in float32, and so
  *                 |error of c| <= 2^-8 * S + 1.01 K 2^-24 * (|c or bias| + S)

@@ -42,29 +42,46 @@ int32_t detect_best_isa() {
                                                                           : BLOCKSPARSE_AVX2;
 }
 
-// Products of bfloat16 by AMX, and AVX512-BF16 to make such numbers of floats. A process has to ask
-// for AMX, which is done later, where it is used, and known of Linux alone.
+// Products of bfloat16, and what makes such numbers of floats.
+bool has_avx512_bf16(int32_t best_isa) {
+  constexpr uint64_t kAvx512Bf16 = bit(5);  // 7.1, eax
+  uint32_t eax, ebx, ecx, edx;
+  return best_isa == BLOCKSPARSE_AVX512 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+         eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 &&
+         has_all(eax, kAvx512Bf16);
+}
+
+// A process has to ask for AMX, which is done later, where it is used, and known of Linux alone.
 #if defined(__linux__)
 constexpr bool kMayAskForAmx = true;
 #else
 constexpr bool kMayAskForAmx = false;
 #endif
 
-bool has_amx_bf16(int32_t best_isa) {
+bool has_amx_bf16() {
   constexpr uint64_t kAmxBf16 = bit(22), kAmxTile = bit(24);  // 7.0, edx
-  constexpr uint64_t kAvx512Bf16 = bit(5);                    // 7.1, eax
   constexpr uint64_t kAmxState = bit(17) | bit(18);
   uint32_t eax, ebx, ecx, edx;
-  return kMayAskForAmx && best_isa == BLOCKSPARSE_AVX512 && has_all(enabled_states(), kAmxState) &&
-         __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
-         has_all(edx, kAmxBf16 | kAmxTile) && eax >= 1 &&
-         __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && has_all(eax, kAvx512Bf16);
+  return kMayAskForAmx && has_all(enabled_states(), kAmxState) &&
+         __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && has_all(edx, kAmxBf16 | kAmxTile);
+}
+
+// On AMD's processors a dot product of AVX512-BF16 takes as long as a multiply-add, for twice the
+// products. On an Intel it took longer than two; those that have AMX need it no more.
+bool has_fast_dot_products() {
+  uint32_t eax, ebx, ecx, edx;
+  return __get_cpuid(0, &eax, &ebx, &ecx, &edx) != 0 && ebx == signature_AMD_ebx &&
+         ecx == signature_AMD_ecx && edx == signature_AMD_edx;
 }
 
 kernel_table avx512_kernels(int32_t best_isa) {
   kernel_table kernels = kAvx512Kernels;
-  if (has_amx_bf16(best_isa)) {
-    kernels.gemm_rounded = gemm_rounded_amx;
+  if (has_avx512_bf16(best_isa)) {
+    if (has_amx_bf16()) {
+      kernels.gemm_rounded = gemm_rounded_amx;
+    } else if (has_fast_dot_products()) {
+      kernels.gemm_rounded = gemm_rounded_avx512_bf16;
+    }
   }
   return kernels;
 }
@@ -106,6 +123,9 @@ const char* blocksparse_rounded_words(int32_t isa) {
 #if defined(__x86_64__)
   if (kernels->gemm_rounded == gemm_rounded_amx) {
     return "AMX, if Linux grants it to the first that needs it; register tiles for few rows";
+  }
+  if (kernels->gemm_rounded == gemm_rounded_avx512_bf16) {
+    return "AVX512-BF16; register tiles for few rows";
   }
 #endif
   return "register tiles, as float32";

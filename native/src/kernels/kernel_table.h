@@ -212,7 +212,9 @@ extern const kernel_table kNeonKernels;
 extern const kernel_table kAvx2Kernels;
 extern const kernel_table kAvx512Kernels;
 
-// The gemm_rounded of a processor with AMX-BF16, whose other kernels are those for AVX-512.
+// The gemm_rounded of a processor with AVX512-BF16, and of one with AMX-BF16 as well, whose other
+// kernels are those for AVX-512.
+void gemm_rounded_avx512_bf16(const gemm_work& work);
 void gemm_rounded_amx(const gemm_work& work);
 
 // The kernels of a blocksparse_isa; NULL if this build has none or this processor lacks it.

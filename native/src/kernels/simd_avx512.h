@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Vectors of 16 floats. For kernels_avx512.cpp and kernels_amx.cpp only.
+// Vectors of 16 floats. For kernels_avx512.cpp and kernels_bfloat16.cpp only.
 #include <immintrin.h>
 
 #include "kernels/compiler_hints.h"

@@ -358,8 +358,8 @@ public final class BlockPlan implements AutoCloseable {
   /**
    * The same plan, whose forward products round h to {@link ElementType#BFLOAT16}, 8 bits of
    * precision, and multiply it by {@link Weights} of that type alone: less precise, and faster
-   * where arithmetic is the limit and the processor has AMX. It shares the schedules of this one,
-   * and is closed with it.
+   * where arithmetic is the limit and the processor has AMX, or is AMD's and has AVX512-BF16. It
+   * shares the schedules of this one, and is closed with it.
    *
    * <p>Forward products are those of {@link SparseBlockDot} and {@link SparseBlockGemv} that read
    * h. Of any other W than such weights, they throw {@link IllegalArgumentException}. Gradients,
@@ -381,10 +381,10 @@ public final class BlockPlan implements AutoCloseable {
    * <p>The bits are the same for any number of workers. They differ between processors, of one
    * instruction set too.
    *
-   * <p>AMX serves blocks with 12 rows or more, under Linux. The first such product asks the system
-   * for its registers, which the process then has for good: signals may take 8 KB more of a stack
-   * from then on. Elsewhere, and if the system refuses, rounded floats are multiplied as floats
-   * are, and nothing is gained.
+   * <p>Both serve blocks with 12 rows or more; AMX under Linux. The first such product asks the
+   * system for AMX's registers, which the process then has for good: signals may take 8 KB more of
+   * a stack from then on. Elsewhere, and if the system refuses, rounded floats are multiplied as
+   * floats are, and nothing is gained.
    */
   public BlockPlan withRoundedInputs() {
     return new BlockPlan(schedules, workers, true, inputs, outputs);

@@ -87,8 +87,8 @@ public final class SaveOptions {
   /**
    * W1, W2 and the table of a bag in another type, as {@link TwoLevelLayer#withWeights} and {@link
    * EmbeddingBag#withWeights} make them, rounded while they are written: of a layer that is mapped
-   * from its file, none of it is held in memory. What is loaded from the new file is only read.
-   * Without this, each layer's weights are written as they are.
+   * from its file, W2 and the table are not held in memory. What is loaded from the new file is
+   * only read. Without this, each layer's weights are written as they are.
    *
    * <p>Saving ends with {@link IllegalArgumentException} if a weight is not finite or too large for
    * the type, and beside the state of an optimizer; with {@link IllegalStateException} if the layer

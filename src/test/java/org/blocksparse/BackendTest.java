@@ -37,7 +37,8 @@ final class BackendTest {
     assertTrue(text.contains(Backend.instructionSet()), text);
     assertEquals(
         Backend.isNative(),
-        text.lines().anyMatch(line -> line.matches("rounded inputs +(AMX|register tiles), .*")),
+        text.lines()
+            .anyMatch(line -> line.matches("rounded inputs +(AMX|AVX512-BF16|register tiles).*")),
         text);
     assertFalse(text.contains("null"), text);
   }

@@ -16,6 +16,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.concurrent.atomic.LongAccumulator;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.SafeTensorsReader;
@@ -241,6 +242,26 @@ final class NarrowSoftmaxTest {
           assertArrayEquals(Files.readAllBytes(file()), Files.readAllBytes(streamed));
         }
       }
+    }
+  }
+
+  /** W2 has 13 MB. */
+  @ParameterizedTest
+  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = WIDE)
+  void roundsAMappedLayerWithoutMemoryForIt(ElementType type) throws IOException {
+    Path narrow = file().resolveSibling("narrow.safetensors");
+    try (HierarchicalSoftmax floats = HierarchicalSoftmax.builder(64, 50_000).build()) {
+      floats.save(file());
+    }
+    try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file(), LoadOptions.mapped())) {
+      long before = FloatTensor.allocatedBytes();
+      LongAccumulator most = new LongAccumulator(Math::max, -1);
+      SaveOptions options =
+          SaveOptions.defaults()
+              .withWeights(type)
+              .withProgress((done, all) -> most.accumulate(FloatTensor.allocatedBytes() - before));
+      mapped.save(narrow, options);
+      assertTrue(0 <= most.get() && most.get() < 1 << 20, most.get() + " bytes more");
     }
   }
 

@@ -68,8 +68,8 @@ final class Table {
     line("");
     line(
         "Times are the shortest measured, in milliseconds, in brackets as multiples of the limit:"
-            + " on a machine that others use too, medians tell about them as well. Those are in"
-            + " results.json.");
+            + " on a machine that others use too, medians tell about them as well. Ours stand"
+            + " beside; all are in results.json.");
   }
 
   private void products(Operation operation) {

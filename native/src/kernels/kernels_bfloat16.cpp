@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products with a rounded to bfloat16 by AMX, whose instruction multiplies 16 rows by 16 columns,
-// 32 steps of k at once. Both operands are packed for it, as pairs of numbers that follow each
-// other in k: a once for all columns, W a panel at a time. What is short of 16 or 32 is filled
-// with 0.
+// Products with a rounded to bfloat16, by instructions that multiply pairs of such numbers: those
+// of AMX, each of 16 rows by 16 columns, 32 steps of k at once, or of AVX512-BF16, of one row by 16
+// columns, two steps at once. Both operands are packed for them, as pairs of numbers that follow
+// each other in k: a once for all columns, W a panel at a time. What is short of a group of rows or
+// of 32 steps is filled with 0.
 //
 // The sum of a piece of k is made of 0 and then added to c; pieces depend on k and the rows alone.
-// The instruction takes numbers below the normal ones for 0, whatever the thread has set, and gives
+// The instructions take numbers below the normal ones for 0, whatever the thread has set, and give
 // 0 for such sums.
 #define BLOCKSPARSE_SIMD "kernels/simd_avx512.h"
 // In this order: each file uses names of those above it.
@@ -27,16 +28,14 @@ namespace {
 // Two numbers that follow each other in k, the first in the lower half.
 using pair = uint32_t;
 
-// Rows and pairs of an operand of the instruction.
-constexpr int32_t kAmxRows = 16;
+// Pairs of an operand of AMX; pieces of k are whole ones.
 constexpr int32_t kAmxPairs = 16;
 
 constexpr int32_t kMostRows = kMostTiles * kTileRows;
-static_assert(kMostRows % kAmxRows == 0, "the rows of a call fill whole operands");
 
 // Pairs of all rows of a in a piece of k: with a panel, well below what Java leaves native code of
 // a thread's stack. See StackRoom.java.
-constexpr int32_t kPackedPairs = 8192;
+constexpr int32_t kPackedPairs = 8448;
 constexpr int32_t kMostPanelPairs = 64;
 
 // Fewer do not pay for packing.
@@ -56,7 +55,7 @@ bool ask_for_registers() {
 // What was stored is in memory. GCC does not know that an instruction reads it, or how much.
 INLINE void publish(const void* memory) { __asm__ volatile("" : : "r"(memory) : "memory"); }
 
-// All registers hold 16 rows of 64 bytes.
+// All registers of AMX hold 16 rows of 64 bytes.
 void configure() {
   struct {
     uint8_t palette, start_row, reserved[14];
@@ -67,7 +66,7 @@ void configure() {
   layout.palette = 1;
   for (int32_t i = 0; i < 8; ++i) {
     layout.row_bytes[i] = kLineBytes;
-    layout.rows[i] = kAmxRows;
+    layout.rows[i] = kAmxPairs;
   }
   publish(&layout);
   _tile_loadconfig(&layout);
@@ -88,13 +87,13 @@ struct row_list {
     }
   }
 
-  // In whole operands.
-  int32_t groups() const { return (count - 1) / kAmxRows + 1; }
+  int32_t groups_of(int32_t rows) const { return (count - 1) / rows + 1; }
 };
 
-// Elements [p, p + steps) of all rows of a, `lda` pairs apart.
-void pack_rows(const row_list& rows, int32_t p, int32_t steps, int64_t lda, pair* packed) {
-  for (int32_t r = 0; r < rows.groups() * kAmxRows; ++r) {
+// Elements [p, p + steps) of all rows of a, `lda` pairs apart, and of rows of 0 up to `count`.
+void pack_rows(const row_list& rows, int32_t count, int32_t p, int32_t steps, int64_t lda,
+               pair* packed) {
+  for (int32_t r = 0; r < count; ++r) {
     for (int32_t q = 0; q < 2 * lda; q += kWidth) {
       const int32_t rest = r < rows.count ? least(steps - q, kWidth) : 0;
       const vec x = rest > 0 ? load(rows.a[r] + p + q, first(rest)) : set1(0.0f);
@@ -126,44 +125,126 @@ void pack_panel(const block_of<bfloat16>& w, int32_t steps, int32_t columns, int
   publish(panel);
 }
 
-// sums = 16 rows of a * the first `vectors` times 16 columns of a panel.
-void multiply(const pair* a, const pair* panel, int64_t pairs, int32_t vectors, float* sums) {
-  constexpr int64_t kPanelBytes = kTileColumns * static_cast<int64_t>(sizeof(pair));
-  const int64_t a_bytes = pairs * static_cast<int64_t>(sizeof(pair));
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  for (int64_t p = 0; p < pairs; p += kAmxPairs, panel += kAmxPairs * kTileColumns) {
-    _tile_loadd(4, a + p, a_bytes);
-    _tile_loadd(5, panel, kPanelBytes);
-    _tile_dpbf16ps(0, 4, 5);
-    if (vectors > 1) {
-      _tile_loadd(6, panel + kWidth, kPanelBytes);
-      _tile_dpbf16ps(1, 4, 6);
+// Where the sums of a group go: to `count` rows of c, in `width` columns from `column` on. They are
+// added to `begin`; NULL: to what is there.
+struct group_sums {
+  const float* begin;
+  float* const* c;
+  int32_t count, column, width;
+
+  int32_t vectors() const { return (width - 1) / kWidth + 1; }
+
+  const float* begin_of(int32_t r) const { return begin != nullptr ? begin : c[r] + column; }
+};
+
+// What multiplies a group of kRows rows of a, or fewer and rows of 0, by a panel, from begin() to
+// end().
+struct by_amx {
+  static constexpr int32_t kRows = 16;
+
+  static void begin() { configure(); }
+  static void end() { _tile_release(); }
+
+  static void multiply(const pair* a, const pair* panel, int64_t pairs, const group_sums& to) {
+    alignas(64) float sums[kRows * kTileColumns];
+    const int32_t vectors = to.vectors();
+    constexpr int64_t kPanelBytes = kTileColumns * static_cast<int64_t>(sizeof(pair));
+    const int64_t a_bytes = pairs * static_cast<int64_t>(sizeof(pair));
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t p = 0; p < pairs; p += kAmxPairs, panel += kAmxPairs * kTileColumns) {
+      _tile_loadd(4, a + p, a_bytes);
+      _tile_loadd(5, panel, kPanelBytes);
+      _tile_dpbf16ps(0, 4, 5);
+      if (vectors > 1) {
+        _tile_loadd(6, panel + kWidth, kPanelBytes);
+        _tile_dpbf16ps(1, 4, 6);
+      }
+      if (vectors > 2) {
+        _tile_loadd(7, panel + 2 * kWidth, kPanelBytes);
+        _tile_dpbf16ps(2, 4, 7);
+      }
+      if (vectors > 3) {
+        _tile_loadd(5, panel + 3 * kWidth, kPanelBytes);
+        _tile_dpbf16ps(3, 4, 5);
+      }
     }
-    if (vectors > 2) {
-      _tile_loadd(7, panel + 2 * kWidth, kPanelBytes);
-      _tile_dpbf16ps(2, 4, 7);
-    }
-    if (vectors > 3) {
-      _tile_loadd(5, panel + 3 * kWidth, kPanelBytes);
-      _tile_dpbf16ps(3, 4, 5);
+    _tile_stored(0, sums, kPanelBytes);
+    _tile_stored(1, sums + kWidth, kPanelBytes);
+    _tile_stored(2, sums + 2 * kWidth, kPanelBytes);
+    _tile_stored(3, sums + 3 * kWidth, kPanelBytes);
+    for (int32_t r = 0; r < to.count; ++r) {
+      const float* const from = to.begin_of(r);
+      float* const c = to.c[r] + to.column;
+      for_each_vector(to.width, [&](int64_t q, auto part) {
+        store(c + q, add(load(from + q, part), load(sums + r * kTileColumns + q)), part);
+      });
     }
   }
-  _tile_stored(0, sums, kPanelBytes);
-  _tile_stored(1, sums + kWidth, kPanelBytes);
-  _tile_stored(2, sums + 2 * kWidth, kPanelBytes);
-  _tile_stored(3, sums + 3 * kWidth, kPanelBytes);
-}
+};
 
-// c = begin (NULL: c) + sums, in a row's columns.
-INLINE void add_row(const float* begin, const float* sums, int32_t width, float* c) {
-  const float* const from = begin != nullptr ? begin : c;
-  for_each_vector(width, [&](int64_t q, auto part) {
-    store(c + q, add(load(from + q, part), load(sums + q)), part);
-  });
-}
+struct by_dot_products {
+  static constexpr int32_t kRows = kTileRows;
+
+  static void begin() {}
+  static void end() {}
+
+  template <int32_t Vectors>
+  static void multiply(const pair* a, const pair* panel, int64_t pairs, const group_sums& to) {
+    vec sum[kRows][Vectors];
+    UNROLL
+    for (int32_t r = 0; r < kRows; ++r) {
+      UNROLL
+      for (int32_t v = 0; v < Vectors; ++v) {
+        sum[r][v] = set1(0.0f);
+      }
+    }
+    for (int64_t p = 0; p < pairs; ++p, panel += kTileColumns) {
+      __m512bh w[Vectors];
+      UNROLL
+      for (int32_t v = 0; v < Vectors; ++v) {
+        w[v] = reinterpret_cast<__m512bh>(_mm512_load_si512(panel + v * kWidth));
+      }
+      UNROLL
+      for (int32_t r = 0; r < kRows; ++r) {
+        const auto x =
+            reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int32_t>(a[r * pairs + p])));
+        UNROLL
+        for (int32_t v = 0; v < Vectors; ++v) {
+          sum[r][v] = _mm512_dpbf16_ps(sum[r][v], x, w[v]);
+        }
+      }
+    }
+    const mask last = first(to.width - (Vectors - 1) * kWidth);
+    UNROLL
+    for (int32_t r = 0; r < kRows; ++r) {
+      if (r < to.count) {
+        const float* const from = to.begin_of(r);
+        float* const c = to.c[r] + to.column;
+        UNROLL
+        for (int32_t v = 0; v < Vectors; ++v) {
+          const mask part = v + 1 < Vectors ? first(kWidth) : last;
+          store(c + v * kWidth, add(load(from + v * kWidth, part), sum[r][v]), part);
+        }
+      }
+    }
+  }
+
+  static void multiply(const pair* a, const pair* panel, int64_t pairs, const group_sums& to) {
+    switch (to.vectors()) {
+      case 1:
+        return multiply<1>(a, panel, pairs, to);
+      case 2:
+        return multiply<2>(a, panel, pairs, to);
+      case 3:
+        return multiply<3>(a, panel, pairs, to);
+      default:
+        return multiply<4>(a, panel, pairs, to);
+    }
+  }
+};
 
 // Part i of n of the lines of a panel that comes next, of `steps` rows.
 void fetch_part(const block_of<bfloat16>& next, int32_t width, int32_t steps, int32_t i,
@@ -177,22 +258,23 @@ void fetch_part(const block_of<bfloat16>& next, int32_t width, int32_t steps, in
 }
 
 // Not inlined: what calls it has no room on the stack for what it does instead.
-[[gnu::noinline]] void multiply_on_amx(const gemm_work& work) {
+template <typename Group>
+[[gnu::noinline]] void multiply_pairs(const gemm_work& work) {
+  static_assert(kMostRows % Group::kRows == 0, "the rows of a call fill whole groups");
   const row_list rows(work);
   const block_of<bfloat16> w(work.w);
   const block_of<bfloat16> next_block(work.next);
   const column_tiles tiles(work.columns);
   alignas(64) pair a[kPackedPairs];
   alignas(64) pair panel[kMostPanelPairs * kTileColumns];
-  alignas(64) float sums[kAmxRows * kTileColumns];
-  const int32_t groups = rows.groups();
-  const int32_t most = least(kPackedPairs / (groups * kAmxRows), kMostPanelPairs);
+  const int32_t groups = rows.groups_of(Group::kRows);
+  const int32_t most = least(kPackedPairs / (groups * Group::kRows), kMostPanelPairs);
   const int32_t piece = steps_of_piece(work.k, most / kAmxPairs * kAmxPairs * 2, kAmxPairs * 2);
   const int64_t pairs = piece / 2;
-  configure();
+  Group::begin();
   for (int32_t p = 0, steps = 0; p < work.k; p += steps) {
     steps = least(work.k - p, piece);
-    pack_rows(rows, p, steps, pairs, a);
+    pack_rows(rows, groups * Group::kRows, p, steps, pairs, a);
     for (int32_t j = 0; j < tiles.count(); ++j) {
       const int32_t column = tiles.begin(j);
       const int32_t width = tiles.width(j);
@@ -207,15 +289,14 @@ void fetch_part(const block_of<bfloat16>& next, int32_t width, int32_t steps, in
       const float* const begin = common_begin(work, p, column);
       for (int32_t g = 0; g < groups; ++g) {
         fetch_part(next, width, steps, g, groups);
-        const int32_t row = g * kAmxRows;
-        multiply(a + row * pairs, panel, pairs, (width - 1) / kWidth + 1, sums);
-        for (int32_t r = 0; r < least(rows.count - row, kAmxRows); ++r) {
-          add_row(begin, sums + r * kTileColumns, width, rows.c[row + r] + column);
-        }
+        const int32_t row = g * Group::kRows;
+        Group::multiply(
+            a + row * pairs, panel, pairs,
+            {begin, rows.c + row, least(rows.count - row, Group::kRows), column, width});
       }
     }
   }
-  _tile_release();
+  Group::end();
 }
 
 bool may_use_registers() {
@@ -235,7 +316,15 @@ int32_t rows_of(const gemm_work& work) {
 
 void blocksparse::gemm_rounded_amx(const gemm_work& work) {
   if (rows_of(work) >= kLeastRows && may_use_registers()) {
-    multiply_on_amx(work);
+    multiply_pairs<by_amx>(work);
+  } else {
+    kAvx512Kernels.gemm_rounded(work);
+  }
+}
+
+void blocksparse::gemm_rounded_avx512_bf16(const gemm_work& work) {
+  if (rows_of(work) >= kLeastRows) {
+    multiply_pairs<by_dot_products>(work);
   } else {
     kAvx512Kernels.gemm_rounded(work);
   }
