@@ -12,7 +12,6 @@ import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.function.Predicate;
 import java.util.function.ToDoubleBiFunction;
 import java.util.stream.Collectors;
 import org.knowm.xchart.BitmapEncoder;
@@ -28,23 +27,27 @@ final class Charts {
   private static final int WIDTH = 1400;
   private static final int HEIGHT = 700;
 
-  /** Whole layers, not single products. */
-  private static final List<Class<?>> LAYERS =
-      List.of(
-          SoftmaxBenchmark.class,
-          FastTextBenchmark.class,
-          TopKBenchmark.class,
-          BagBenchmark.class,
-          MoeBenchmark.class);
+  /** The benchmarks of whole layers, not single products, by what a chart calls the layer. */
+  private static final Map<String, String> LAYERS =
+      Map.of(
+          SoftmaxBenchmark.class.getName() + ".run", "softmax",
+          FastTextBenchmark.class.getName() + ".run", "softmax",
+          TopKBenchmark.class.getName() + ".run", "top 10",
+          BagBenchmark.class.getName() + ".run", "bag",
+          MoeBenchmark.class.getName() + ".run", "experts");
 
-  /** Peers that a user of the JVM has at hand. */
-  private static final Set<String> INSTEAD =
-      Set.of(
-          Peer.PYTORCH_LOOP.name(),
-          Peer.PYTORCH_DENSE.name(),
-          Peer.FASTTEXT.name(),
-          BagPeer.PYTORCH.name(),
-          BagPeer.PLAIN_JAVA.name());
+  private static final Set<String> BLOCKSPARSE = Set.of(Peer.BLOCKSPARSE.name());
+
+  /** What a user of the JVM has at hand, by what it is called in a chart. */
+  private static final Map<String, Set<String>> INSTEAD = new LinkedHashMap<>();
+
+  static {
+    INSTEAD.put(
+        "PyTorch, through DJL",
+        Set.of(Peer.PYTORCH_LOOP.name(), Peer.PYTORCH_DENSE.name(), BagPeer.PYTORCH.name()));
+    INSTEAD.put("fastText, the program", Set.of(Peer.FASTTEXT.name()));
+    INSTEAD.put("loops in Java", Set.of(BagPeer.PLAIN_JAVA.name()));
+  }
 
   private final Report report;
 
@@ -100,29 +103,35 @@ final class Charts {
         folder.resolve("top-k.png"));
   }
 
-  /** For whole layers, how many times as long as ours the best takes that others have for a JVM. */
+  /** For whole layers, how many times as long as ours what others have for a JVM takes. */
   private void instead(Path folder) throws IOException {
     Map<String, List<Report.Row>> jobs =
         report.rows().stream()
-            .filter(row -> LAYERS.stream().anyMatch(type -> row.is(type, "run")))
+            .filter(row -> LAYERS.containsKey(row.benchmark()))
             .collect(Collectors.groupingBy(Charts::job, LinkedHashMap::new, Collectors.toList()));
-    Map<String, Double> ratios = new LinkedHashMap<>();
-    jobs.forEach(
-        (job, rows) -> {
-          OptionalDouble ours = best(rows, peer -> peer.equals(Peer.BLOCKSPARSE.name()));
-          OptionalDouble others = best(rows, INSTEAD::contains);
-          if (ours.isPresent() && others.isPresent()) {
-            ratios.put(job, others.getAsDouble() / ours.getAsDouble());
+    jobs.values()
+        .removeIf(
+            rows ->
+                best(rows, BLOCKSPARSE).isEmpty()
+                    || INSTEAD.values().stream().allMatch(peers -> best(rows, peers).isEmpty()));
+    CategoryChart chart = bars("What a JVM user would pick instead: time / ours (below 1: faster)");
+    chart.setYAxisTitle("time / ours");
+    chart.getStyler().setYAxisMin(0.5).setXAxisLabelRotation(90);
+    INSTEAD.forEach(
+        (name, peers) -> {
+          List<Double> ratios = new ArrayList<>();
+          for (List<Report.Row> rows : jobs.values()) {
+            double ours = best(rows, BLOCKSPARSE).getAsDouble();
+            OptionalDouble theirs = best(rows, peers);
+            ratios.add(theirs.isPresent() ? theirs.getAsDouble() / ours : null);
+          }
+          if (ratios.stream().anyMatch(ratio -> ratio != null)) {
+            chart.addSeries(name, List.copyOf(jobs.keySet()), ratios);
           }
         });
-    if (ratios.isEmpty()) {
-      return;
+    if (!chart.getSeriesMap().isEmpty()) {
+      save(chart, folder.resolve("instead.png"));
     }
-    CategoryChart chart = bars("What a JVM user would pick instead: time / ours");
-    chart.setYAxisTitle("time / ours");
-    chart.getStyler().setYAxisMin(0.5).setLegendVisible(false);
-    chart.addSeries("instead", List.copyOf(ratios.keySet()), List.<Number>copyOf(ratios.values()));
-    save(chart, folder.resolve("instead.png"));
   }
 
   /** What a row measures, whoever does it. */
@@ -130,12 +139,12 @@ final class Charts {
     return row.params().entrySet().stream()
         .filter(param -> !param.getKey().equals("peer"))
         .map(param -> param.getValue().toLowerCase(Locale.ROOT).replace('_', ' '))
-        .collect(Collectors.joining(", ", row.is(BagBenchmark.class, "run") ? "bag, " : "", ""));
+        .collect(Collectors.joining(", ", LAYERS.get(row.benchmark()) + ": ", ""));
   }
 
-  private static OptionalDouble best(List<Report.Row> rows, Predicate<String> peer) {
+  private static OptionalDouble best(List<Report.Row> rows, Set<String> peers) {
     return rows.stream()
-        .filter(row -> peer.test(row.param("peer")))
+        .filter(row -> peers.contains(row.param("peer")))
         .mapToDouble(Report.Row::bestNs)
         .min();
   }
