@@ -193,6 +193,16 @@ final class NumPyFilesTest {
     }
   }
 
+  /** What is written is read at the rate of the disk. */
+  @Test
+  void archivesAreNotCompressed() throws IOException {
+    Path file = folder.resolve("zeros.npz");
+    try (FloatTensor zeros = FloatTensor.zeros(100_000)) {
+      NpzFile.write(file, Map.of("zeros", zeros));
+      assertTrue(Files.size(file) > zeros.shape().size() * Float.BYTES);
+    }
+  }
+
   @Test
   void whatIsWrittenIsReadByBoth() throws IOException {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
