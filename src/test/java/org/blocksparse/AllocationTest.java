@@ -216,8 +216,7 @@ final class AllocationTest {
               "P(target)", batch -> shared.probabilitiesOf(x, batch).close());
       calls.forEach(
           (name, call) ->
-              assertTakesLess(
-                  4 * LITTLE, name, number -> call.run(targets[number % targets.length])));
+              assertTakesLess(LITTLE, name, number -> call.run(targets[number % targets.length])));
       assertTakesLess(RESULT + (64 << 10), "a search", call -> shared.topK(rows, K));
     }
   }

@@ -2,6 +2,7 @@
 package org.blocksparse.internal;
 
 import java.util.function.IntConsumer;
+import java.util.function.Supplier;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
@@ -72,9 +73,15 @@ public final class Engine {
     return scheduler.maxWorkers();
   }
 
-  /** See {@link Scheduler#run}. */
+  /** See {@link Scheduler#run(int, long, Scheduler.Body)}. */
   public void run(int tasks, long work, Scheduler.Body body) {
     scheduler.run(tasks, work, body);
+  }
+
+  /** See {@link Scheduler#run(int, long, Supplier, Scheduler.SharedBody)}. */
+  public <S extends Scheduler.Share> void run(
+      int tasks, long work, Supplier<S> shares, Scheduler.SharedBody<S> body) {
+    scheduler.run(tasks, work, shares, body);
   }
 
   /** The width of the bands that {@code size} is cut into, given how many are wanted. */

@@ -7,6 +7,7 @@ import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Supplier;
 import org.blocksparse.internal.memory.StackRoom;
 
 /**
@@ -25,6 +26,17 @@ public final class Scheduler {
   /** Runs tasks [begin, end). */
   public interface Body {
     void run(int begin, int end);
+  }
+
+  /** What one worker has for itself, from its first tasks of an operation to its last. */
+  public interface Share extends AutoCloseable {
+    @Override
+    void close();
+  }
+
+  /** Runs tasks [begin, end) with the share of its worker. */
+  public interface SharedBody<S> {
+    void run(S share, int begin, int end);
   }
 
   /**
@@ -91,12 +103,21 @@ public final class Scheduler {
    * @param work multiply-adds of all of them together
    */
   public void run(int tasks, long work, Body body) {
+    run(tasks, work, () -> (Share) null, (none, begin, end) -> body.run(begin, end));
+  }
+
+  /**
+   * The same with something for each worker that finds a task, closed when it finds no more.
+   *
+   * @param shares asked on the threads of the workers
+   */
+  public <S extends Share> void run(int tasks, long work, Supplier<S> shares, SharedBody<S> body) {
     if (tasks == 0) {
       return;
     }
     int workers = work < INLINE_WORK ? 1 : Math.min(Math.min(maxWorkers, MOST_WORKERS), tasks);
     if (workers == 1) {
-      body.run(0, tasks);
+      runAlone(tasks, shares, body);
       return;
     }
     StackRoom.require(); // a stack that ends below must not end the wait for helpers
@@ -104,12 +125,19 @@ public final class Scheduler {
     try {
       workers = callers == 1 ? workers : Math.min(workers, PROCESSORS / callers);
       if (workers > 1) {
-        new Run(tasks, workers, body).run(executor);
+        new Run<>(tasks, workers, shares, body).run(executor);
       } else {
-        body.run(0, tasks);
+        runAlone(tasks, shares, body);
       }
     } finally {
       CALLERS.decrementAndGet();
+    }
+  }
+
+  private static <S extends Share> void runAlone(
+      int tasks, Supplier<S> shares, SharedBody<S> body) {
+    try (S share = shares.get()) {
+      body.run(share, 0, tasks);
     }
   }
 
@@ -118,9 +146,9 @@ public final class Scheduler {
    * other work: then it holds nothing any more.
    */
   private static final class Helper implements Runnable {
-    private volatile Run operation;
+    private volatile Run<?> operation;
 
-    Helper(Run operation) {
+    Helper(Run<?> operation) {
       this.operation = operation;
     }
 
@@ -131,7 +159,7 @@ public final class Scheduler {
       } catch (StackOverflowError e) {
         return; // the others do its part
       }
-      Run current = operation;
+      Run<?> current = operation;
       if (current != null) {
         current.help();
       }
@@ -143,10 +171,11 @@ public final class Scheduler {
   }
 
   /** One operation. */
-  private static final class Run {
+  private static final class Run<S extends Share> {
     private final int tasks;
     private final int workers;
-    private final Body body;
+    private final Supplier<S> shares;
+    private final SharedBody<S> body;
     private final Thread caller = Thread.currentThread();
     private final AtomicInteger next = new AtomicInteger();
 
@@ -155,9 +184,10 @@ public final class Scheduler {
 
     private volatile Throwable failure;
 
-    Run(int tasks, int workers, Body body) {
+    Run(int tasks, int workers, Supplier<S> shares, SharedBody<S> body) {
       this.tasks = tasks;
       this.workers = workers;
+      this.shares = shares;
       this.body = body;
     }
 
@@ -200,12 +230,15 @@ public final class Scheduler {
     }
 
     private void work() {
-      try {
+      if (next.get() >= tasks) {
+        return;
+      }
+      try (S share = shares.get()) {
         int begin = next.get();
         while (begin < tasks) {
           int claim = Math.max(1, (tasks - begin) / (CLAIMS_PER_WORKER * workers));
           if (next.compareAndSet(begin, begin + claim)) {
-            body.run(begin, begin + claim);
+            body.run(share, begin, begin + claim);
           }
           begin = next.get();
         }

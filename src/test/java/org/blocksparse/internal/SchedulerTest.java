@@ -270,6 +270,105 @@ final class SchedulerTest {
     }
   }
 
+  /** What one worker has for itself; used on one thread and not after it is closed. */
+  private static final class Own implements Scheduler.Share {
+    private final Thread thread = Thread.currentThread();
+    private boolean closed;
+
+    void use() {
+      assertSame(thread, Thread.currentThread());
+      assertFalse(closed);
+    }
+
+    @Override
+    public void close() {
+      use();
+      closed = true;
+    }
+  }
+
+  @Test
+  void everyWorkerHasItsShareFromItsFirstTaskToItsLast() {
+    for (long work : new long[] {0, LARGE}) {
+      for (int workers : new int[] {1, 2, 4}) {
+        List<Own> shares = Collections.synchronizedList(new ArrayList<>());
+        AtomicInteger tasks = new AtomicInteger();
+        new Scheduler(executor, workers)
+            .run(
+                1000,
+                work,
+                () -> {
+                  Own share = new Own();
+                  shares.add(share);
+                  return share;
+                },
+                (share, begin, end) -> {
+                  share.use();
+                  tasks.addAndGet(end - begin);
+                });
+        assertEquals(1000, tasks.get());
+        assertTrue(1 <= shares.size() && shares.size() <= workers, shares.size() + " shares");
+        assertTrue(shares.stream().allMatch(share -> share.closed));
+        assertEquals(shares.size(), shares.stream().map(share -> share.thread).distinct().count());
+      }
+    }
+  }
+
+  @Test
+  void noTasksNoShare() {
+    new Scheduler(executor, 4)
+        .run(
+            0,
+            LARGE,
+            () -> {
+              throw new AssertionError("nobody would use it");
+            },
+            (Own share, int begin, int end) -> {});
+  }
+
+  @Test
+  void sharesAreClosedAfterAFailure() {
+    for (int workers : new int[] {1, 4}) {
+      List<Own> shares = Collections.synchronizedList(new ArrayList<>());
+      Scheduler scheduler = new Scheduler(executor, workers);
+      assertThrows(
+          IllegalStateException.class,
+          () ->
+              scheduler.run(
+                  100,
+                  LARGE,
+                  () -> {
+                    Own share = new Own();
+                    shares.add(share);
+                    return share;
+                  },
+                  (share, begin, end) -> {
+                    throw new IllegalStateException("task " + begin);
+                  }));
+      assertFalse(shares.isEmpty());
+      assertTrue(shares.stream().allMatch(share -> share.closed));
+    }
+  }
+
+  @Test
+  void aShareThatCannotBeHad() {
+    for (int workers : new int[] {1, 4}) {
+      Scheduler scheduler = new Scheduler(executor, workers);
+      assertThrows(
+          OutOfMemoryError.class,
+          () ->
+              scheduler.run(
+                  100,
+                  LARGE,
+                  () -> {
+                    throw new OutOfMemoryError("none left");
+                  },
+                  (Own share, int begin, int end) -> {
+                    throw new AssertionError("without a share");
+                  }));
+    }
+  }
+
   @Test
   void rejectedHelpers() {
     Executor full =

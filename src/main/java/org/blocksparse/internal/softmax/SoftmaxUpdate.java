@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
+import org.blocksparse.internal.Scheduler;
+
 /**
  * What a {@link TrainingPass} does with gradients: of the class level once, of every opened class
  * on the worker that has it.
@@ -35,11 +37,11 @@ public interface SoftmaxUpdate {
   /** Takes the gradient of the class level; the last call of a pass. */
   void classLevel(ClassLevelGradient gradient);
 
-  /** Begins to take the gradients of some classes; one worker of several on different threads. */
+  /** Begins to take the gradients of some classes: on the thread of a worker, for it alone. */
   Worker begin(OpenedClassGradient gradients);
 
   /** Takes the gradients of classes, one after the other. */
-  interface Worker extends AutoCloseable {
+  interface Worker extends Scheduler.Share {
     /** Takes the gradient of a class, given its position among the opened ones. */
     void take(int position);
 

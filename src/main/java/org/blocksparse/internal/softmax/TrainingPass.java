@@ -213,33 +213,32 @@ public final class TrainingPass {
     engine.run(
         outer.blocks(),
         3 * Engine.work(opened.pairs(), sizes.features(), sizes.slots()),
-        (begin, end) -> {
-          try (SoftmaxUpdate.Worker worker = update.begin(gradients)) {
-            for (int block = begin; block < end; block++) {
-              int first = chunkStarts[block];
-              int last = chunkStarts[block + 1];
+        () -> update.begin(gradients),
+        (worker, begin, end) -> {
+          for (int block = begin; block < end; block++) {
+            int first = chunkStarts[block];
+            int last = chunkStarts[block + 1];
+            kernels.blockGemm(
+                opened, first, last, 0, sizes.slots(), x, false, w2, b2, false, slotLogits);
+            slotLoss.run(kernels, opened, first, last);
+            if (toX != null) {
               kernels.blockGemm(
-                  opened, first, last, 0, sizes.slots(), x, false, w2, b2, false, slotLogits);
-              slotLoss.run(kernels, opened, first, last);
-              if (toX != null) {
-                kernels.blockGemm(
-                    toX.schedule,
-                    first,
-                    last,
-                    0,
-                    sizes.features(),
-                    slotLogits,
-                    false,
-                    w2Transposed,
-                    null,
-                    toX.isDirect(),
-                    toX.rows);
-              }
-              if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
-                nonFinite.set(true);
-              } else {
-                worker.take(block);
-              }
+                  toX.schedule,
+                  first,
+                  last,
+                  0,
+                  sizes.features(),
+                  slotLogits,
+                  false,
+                  w2Transposed,
+                  null,
+                  toX.isDirect(),
+                  toX.rows);
+            }
+            if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
+              nonFinite.set(true);
+            } else {
+              worker.take(block);
             }
           }
         });
