@@ -4,9 +4,7 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.sun.management.ThreadMXBean;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -22,6 +20,7 @@ import net.jqwik.api.Provide;
 import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
 import org.blocksparse.testing.FileChanges;
+import org.blocksparse.testing.ThreadHeap;
 
 /**
  * Right files with random changes: whatever they are, a file is read, and what is made of it
@@ -32,8 +31,6 @@ import org.blocksparse.testing.FileChanges;
 final class HostileFileProperties {
   /** What a refused file of some kilobytes may take of the heap; the most of any file is 64 MB. */
   private static final long MOST_HEAP = 1 << 20;
-
-  private static final ThreadMXBean HEAP = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
   private static final List<LoadOptions> WAYS =
       List.of(LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite());
@@ -204,14 +201,13 @@ final class HostileFileProperties {
 
   private static <T extends AutoCloseable> void readsOrRefuses(Reader<T> reader, User<T> user)
       throws IOException {
-    long thread = Thread.currentThread().getId();
-    long heap = HEAP.getThreadAllocatedBytes(thread);
+    long heap = ThreadHeap.taken();
     long memory = FloatTensor.allocatedBytes();
     T made;
     try {
       made = reader.read();
     } catch (FileFormatException refused) {
-      long taken = HEAP.getThreadAllocatedBytes(thread) - heap;
+      long taken = ThreadHeap.taken() - heap;
       assertTrue(taken < MOST_HEAP, () -> taken + " bytes of the heap for " + refused);
       assertEquals(file, refused.file());
       assertTrue(FloatTensor.allocatedBytes() <= memory, () -> "memory is kept after " + refused);

@@ -9,14 +9,13 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.sun.management.ThreadMXBean;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.blocksparse.testing.ThreadHeap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
@@ -246,12 +245,12 @@ final class LabelsTest {
       layer.save(named);
     }
     HierarchicalSoftmax.load(named, LoadOptions.mapped()).close(); // loads classes of Java
-    long before = heap();
+    long before = ThreadHeap.taken();
     HierarchicalSoftmax.load(plain, LoadOptions.mapped()).close();
-    long withoutNames = heap() - before;
-    before = heap();
+    long withoutNames = ThreadHeap.taken() - before;
+    before = ThreadHeap.taken();
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(named, LoadOptions.mapped())) {
-      long ofNames = heap() - before - withoutNames;
+      long ofNames = ThreadHeap.taken() - before - withoutNames;
       long letters = names.stream().mapToInt(String::length).sum();
       long most = letters + 8L * outputs + (256 << 10);
       assertTrue(ofNames <= most, ofNames + " bytes of the heap, and not " + most);
@@ -264,12 +263,6 @@ final class LabelsTest {
       assertEquals(outputs - 1, labels.output(labels.name(outputs - 1)));
       assertEquals(-1, labels.output("the name of " + outputs));
     }
-  }
-
-  /** Bytes that this thread has taken from the heap so far. */
-  private static long heap() {
-    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-    return threads.getThreadAllocatedBytes(Thread.currentThread().getId());
   }
 
   @Test

@@ -8,14 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import com.sun.management.ThreadMXBean;
-import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.List;
+import org.blocksparse.testing.ThreadHeap;
 import org.junit.jupiter.api.Test;
 
 final class SparseRowsTest {
@@ -56,15 +55,13 @@ final class SparseRowsTest {
   /** An allocation that fails would leave a lease that nobody ends. */
   @Test
   void areAddedToALeaseWithoutMemory() {
-    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-    long thread = Thread.currentThread().getId();
     long least = Long.MAX_VALUE;
     try (SparseRows rows = SparseRows.of(OFFSETS, INDICES, VALUES)) {
       for (int time = 0; time < 20; time++) {
         try (Lease lease = new Lease()) {
-          long before = threads.getThreadAllocatedBytes(thread);
+          long before = ThreadHeap.taken();
           rows.lease(lease, "rows");
-          least = Math.min(least, threads.getThreadAllocatedBytes(thread) - before);
+          least = Math.min(least, ThreadHeap.taken() - before);
         }
       }
     }

@@ -6,11 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.sun.management.ThreadMXBean;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,6 +22,7 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import org.blocksparse.testing.FileChanges;
+import org.blocksparse.testing.ThreadHeap;
 
 /**
  * Right files of examples with random changes: what is read can be learned from and answered; or a
@@ -34,7 +33,6 @@ final class HostileExamplesProperties {
   private static final long MOST_HEAP = 16 << 20;
 
   private static final Duration MOST_TIME = Duration.ofSeconds(20);
-  private static final ThreadMXBean HEAP = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
   private static final String SPARSE = "1,22 0:0.5 7:-1e-3\n 3:1\n5\n\n2 2147483647:1 4:.5\n";
 
@@ -73,8 +71,7 @@ final class HostileExamplesProperties {
   /** All that a file holds, up to what is refused. */
   private static List<Example> read(byte[] file, ExampleFormat format, boolean skip) {
     List<Example> examples = new ArrayList<>();
-    long thread = Thread.currentThread().getId();
-    long heap = HEAP.getThreadAllocatedBytes(thread);
+    long heap = ThreadHeap.taken();
     try (ExampleReader reader =
         ExampleReader.read("input", new ByteArrayInputStream(file), format, "__label__", skip)) {
       long lines = 0;
@@ -89,7 +86,7 @@ final class HostileExamplesProperties {
     } catch (IOException e) {
       assertTrue(e.getMessage().matches("input: (after line [0-9]+: )?[^:].*"), e::toString);
     }
-    long taken = HEAP.getThreadAllocatedBytes(thread) - heap;
+    long taken = ThreadHeap.taken() - heap;
     assertTrue(taken < MOST_HEAP, () -> taken + " bytes of the heap");
     return examples;
   }

@@ -5,9 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.sun.management.ThreadMXBean;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -27,6 +25,7 @@ import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.testing.FileChanges;
 import org.blocksparse.testing.Folders;
+import org.blocksparse.testing.ThreadHeap;
 
 /**
  * Right models with random changes: what is made of a file answers, is saved and is exported; or
@@ -38,7 +37,6 @@ final class HostileModelProperties {
   private static final long MOST_HEAP = 4 << 20;
 
   private static final Duration MOST_TIME = Duration.ofSeconds(20);
-  private static final ThreadMXBean HEAP = (ThreadMXBean) ManagementFactory.getThreadMXBean();
   private static final int LABELS = 9;
 
   private static final TrainingOptions SMALL =
@@ -161,14 +159,13 @@ final class HostileModelProperties {
   }
 
   private static void readsOrRefuses() throws IOException {
-    long thread = Thread.currentThread().getId();
-    long heap = HEAP.getThreadAllocatedBytes(thread);
+    long heap = ThreadHeap.taken();
     long memory = FloatTensor.allocatedBytes();
     Classifier model;
     try {
       model = Classifier.load(file);
     } catch (IOException refused) {
-      long taken = HEAP.getThreadAllocatedBytes(thread) - heap;
+      long taken = ThreadHeap.taken() - heap;
       assertTrue(taken < MOST_HEAP, () -> taken + " bytes of the heap for " + refused);
       assertTrue(refused.getMessage().startsWith(file + ": "), refused::toString);
       assertTrue(FloatTensor.allocatedBytes() <= memory, () -> "memory is kept after " + refused);

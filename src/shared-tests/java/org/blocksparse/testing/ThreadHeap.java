@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import com.sun.management.ThreadMXBean;
+import java.lang.management.ManagementFactory;
+
+/** What the calling thread takes from the heap. */
+public final class ThreadHeap {
+  private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+
+  private ThreadHeap() {}
+
+  /** The bytes that it has taken so far, those that are free again included. */
+  public static long taken() {
+    return THREADS.getThreadAllocatedBytes(Thread.currentThread().getId());
+  }
+}
