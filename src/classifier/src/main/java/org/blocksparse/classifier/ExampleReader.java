@@ -35,7 +35,8 @@ public final class ExampleReader implements AutoCloseable {
   /** So many lines, and characters in them, are looked at for one that shows the format. */
   private static final int MOST_LINES_AHEAD = 1000;
 
-  private static final int MOST_CHARACTERS_AHEAD = 1 << 23;
+  /** Small beside the longest line, which may come last. */
+  private static final int MOST_CHARACTERS_AHEAD = 1 << 20;
 
   private final String name;
   private final LineReader lines;

@@ -22,6 +22,7 @@ import java.util.Random;
 import java.util.zip.GZIPOutputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.blocksparse.testing.ThreadHeap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -204,6 +205,31 @@ final class ExampleReaderTest {
     assertEquals(200_000 - before.length, examples.get(0).text().length());
     assertEquals("[b] y", examples.get(1).toString());
     assertEquals("input: line 2: has more than 8388608 bytes", reader.firstProblem().orElseThrow());
+  }
+
+  /** Of the longest lines, with letters that take two bytes in memory; none shows the format. */
+  @Test
+  void longLinesThatAreRefused_takeLittleOfTheHeap() throws IOException {
+    byte[] longest = new byte[LineReader.MOST_BYTES - 1];
+    Arrays.fill(longest, (byte) 'x');
+    byte[] wide = "日".getBytes(UTF_8);
+    System.arraycopy(wide, 0, longest, longest.length - wide.length, wide.length);
+    for (int before : new int[] {0, 1 << 10, (1 << 20) - 1, 1 << 20, 1 << 21, longest.length}) {
+      ByteArrayOutputStream lines = new ByteArrayOutputStream();
+      lines.write(longest, longest.length - before, before);
+      lines.write('\n');
+      lines.writeBytes(longest);
+      byte[] file = lines.toByteArray();
+      ExampleReader reader = reader(file, false);
+      long heap = ThreadHeap.taken();
+      assertThrows(
+          InvalidInputException.class,
+          () -> {
+            while (reader.nextLine()) {}
+          });
+      long taken = ThreadHeap.taken() - heap;
+      assertTrue(taken < 64 << 20, () -> taken + " bytes of the heap after " + before);
+    }
   }
 
   @Test
