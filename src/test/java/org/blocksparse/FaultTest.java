@@ -39,6 +39,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -337,6 +339,25 @@ final class FaultTest {
     assertWorks(jvm().run(ProductProgram.class));
   }
 
+  /** Whatever is loaded from there: here, no more than the first half of a library is right. */
+  @Test
+  void otherLibrariesInTheCache() throws IOException {
+    assertWorks(jvm().run(ProductProgram.class));
+    List<Path> cached;
+    try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
+      cached = files.filter(Files::isRegularFile).toList();
+    }
+    assertTrue(cached.size() > 4, cached::toString);
+    for (Path file : cached) {
+      FileTime time = Files.getLastModifiedTime(file);
+      byte[] bytes = Files.readAllBytes(file);
+      Arrays.fill(bytes, bytes.length / 2, bytes.length, (byte) 0);
+      Files.write(file, bytes);
+      Files.setLastModifiedTime(file, time);
+    }
+    assertWorks(jvm().run(ProductProgram.class));
+  }
+
   /** Any library will do: it has none of the functions. */
   @Test
   void otherLibraryOfOurName() throws IOException {
@@ -376,6 +397,29 @@ final class FaultTest {
     assertFails(result);
     assertContains(result, "org.bytedeco:javacpp is missing: add it to the class path");
     assertContains(result, line("missing", "org.bytedeco:javacpp"));
+  }
+
+  /** Each artifact, and a pattern of its jar. */
+  static Stream<Arguments> artifacts() {
+    String classifier = " with the classifier " + PLATFORM;
+    return Stream.of(
+        Arguments.of(
+            "jackson-core-.*", "com.fasterxml.jackson.core:jackson-core (for model files)"),
+        Arguments.of("javacpp-[^-]*", "org.bytedeco:javacpp"),
+        Arguments.of("javacpp-.*-" + PLATFORM, "org.bytedeco:javacpp" + classifier),
+        Arguments.of("openblas-.*-" + PLATFORM, "org.bytedeco:openblas" + classifier),
+        Arguments.of("blocksparse-.*-" + PLATFORM, "org.blocksparse:blocksparse" + classifier));
+  }
+
+  @ParameterizedTest(name = "{1}")
+  @MethodSource("artifacts")
+  void theReportNamesWhatIsMissingAndNothingElse(String jar, String artifact) {
+    ChildJvm.Result result =
+        jvm().without(name -> name.matches(jar + "\\.jar")).run(ProductProgram.class);
+    assertEquals(
+        List.of(line("missing", artifact)),
+        result.output().lines().filter(line -> line.startsWith("missing")).toList(),
+        result::toString);
   }
 
   @Test
