@@ -12,6 +12,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -33,12 +34,15 @@ import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.programs.LittleMemoryProgram;
 import org.blocksparse.programs.ModelFileProgram;
 import org.blocksparse.programs.ProductProgram;
+import org.blocksparse.programs.TimelessLoaderProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -337,6 +341,26 @@ final class FaultTest {
     assertWorks(jvm().run(ProductProgram.class));
   }
 
+  /** Whatever is loaded from there: here, no more than the first half of a library is right. */
+  @ParameterizedTest
+  @ValueSource(classes = {ProductProgram.class, TimelessLoaderProgram.class})
+  void otherLibrariesInTheCache(Class<?> program) throws IOException {
+    assertWorks(jvm().run(program));
+    List<Path> cached;
+    try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
+      cached = files.filter(file -> Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)).toList();
+    }
+    assertTrue(cached.size() > 4, cached::toString);
+    for (Path file : cached) {
+      FileTime time = Files.getLastModifiedTime(file);
+      byte[] bytes = Files.readAllBytes(file);
+      Arrays.fill(bytes, bytes.length / 2, bytes.length, (byte) 0);
+      Files.write(file, bytes);
+      Files.setLastModifiedTime(file, time);
+    }
+    assertWorks(jvm().run(program));
+  }
+
   /** Any library will do: it has none of the functions. */
   @Test
   void otherLibraryOfOurName() throws IOException {
@@ -376,6 +400,29 @@ final class FaultTest {
     assertFails(result);
     assertContains(result, "org.bytedeco:javacpp is missing: add it to the class path");
     assertContains(result, line("missing", "org.bytedeco:javacpp"));
+  }
+
+  /** Each artifact, and a pattern of its jar. */
+  static Stream<Arguments> artifacts() {
+    String classifier = " with the classifier " + PLATFORM;
+    return Stream.of(
+        Arguments.of(
+            "jackson-core-.*", "com.fasterxml.jackson.core:jackson-core (for model files)"),
+        Arguments.of("javacpp-[^-]*", "org.bytedeco:javacpp"),
+        Arguments.of("javacpp-.*-" + PLATFORM, "org.bytedeco:javacpp" + classifier),
+        Arguments.of("openblas-.*-" + PLATFORM, "org.bytedeco:openblas" + classifier),
+        Arguments.of("blocksparse-.*-" + PLATFORM, "org.blocksparse:blocksparse" + classifier));
+  }
+
+  @ParameterizedTest(name = "{1}")
+  @MethodSource("artifacts")
+  void theReportNamesWhatIsMissingAndNothingElse(String jar, String artifact) {
+    ChildJvm.Result result =
+        jvm().without(name -> name.matches(jar + "\\.jar")).run(ProductProgram.class);
+    assertEquals(
+        List.of(line("missing", artifact)),
+        result.output().lines().filter(line -> line.startsWith("missing")).toList(),
+        result::toString);
   }
 
   @Test

@@ -178,6 +178,54 @@ final class FloatRangeTest {
     }
   }
 
+  /** A loss at both levels may be beyond the floats. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void logits_asLargeAsFloatsAre_haveFiniteLosses(KernelsUnderTest kernels) {
+    for (float size : new float[] {1.7e38f, Float.MAX_VALUE}) {
+      float[] b1 = {size, -size};
+      float[] b2 = {size, -size, -size, size};
+      try (HierarchicalSoftmax layer =
+              HierarchicalSoftmax.builder(1, 4)
+                  .classes(2)
+                  .workers(kernels.workers())
+                  .build(
+                      FloatTensor.zeros(1, 2),
+                      FloatTensor.of(b1, 2),
+                      FloatTensor.zeros(2, 1, 2),
+                      FloatTensor.of(b2, 2, 2));
+          LabelTree tree =
+              LabelTree.builder(1, 4)
+                  .classes(2)
+                  .workers(kernels.workers())
+                  .build(
+                      FloatTensor.zeros(1, 2),
+                      FloatTensor.of(b1, 2),
+                      FloatTensor.zeros(2, 1, 2),
+                      FloatTensor.of(b2, 2, 2));
+          FloatTensor x = FloatTensor.zeros(3, 1);
+          IntTensor targets = IntTensor.of(new int[] {0, 1, 2}, 3);
+          SparseRows rows = SparseRows.of(List.of(new int[] {0}, new int[] {1}, new int[] {2}));
+          FloatTensor ofLayer = layer.losses(x, targets);
+          FloatTensor ofTree = tree.losses(x, rows);
+          FloatTensor logarithms = tree.logProbabilities(x)) {
+        float far = (float) Math.min(2.0 * size, Float.MAX_VALUE);
+        float[] expected = {0, far, Float.MAX_VALUE};
+        float[] expectedLogarithms = {0, -size, -far, -size};
+        assertArrayEquals(expected, ofLayer.toArray(), Math.ulp(far), "softmax, size " + size);
+        assertArrayEquals(expected, ofTree.toArray(), Math.ulp(far), "tree, size " + size);
+        for (int output = 0; output < 4; output++) {
+          assertEquals(
+              expectedLogarithms[output],
+              logarithms.get(0, output),
+              Math.ulp(far),
+              "tree, output " + output);
+        }
+        assertTrue(Double.isFinite(layer.loss(x, targets)) && Double.isFinite(tree.loss(x, rows)));
+      }
+    }
+  }
+
   private static HierarchicalSoftmax small(KernelsUnderTest kernels) {
     return HierarchicalSoftmax.builder(FEATURES, 12)
         .classes(4)

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -126,6 +130,35 @@ final class OpenFilesTest {
     Path nowhere = folder.resolve("nowhere");
     assertThrows(IOException.class, () -> writing.of(nowhere.resolve("file")));
     assertEquals(List.of(), open(), "after refusing to write");
+  }
+
+  /** An interrupt is told as such, or the work is done: it says nothing about the file. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kinds")
+  void norDoesWhatWasInterrupted(String name, Use writing, Use reading) throws IOException {
+    Path file = folder.resolve("file");
+    writing.of(file);
+    byte[] content = Files.readAllBytes(file);
+    for (Use use : List.of(reading, writing)) {
+      Thread.currentThread().interrupt();
+      try {
+        use.of(file);
+      } catch (FileFormatException e) {
+        throw new AssertionError("an interrupt makes no bad file", e);
+      } catch (IOException e) {
+        assertTrue(
+            e instanceof ClosedByInterruptException || e instanceof InterruptedIOException,
+            e::toString);
+      } finally {
+        assertTrue(Thread.interrupted(), "the interrupt is lost");
+      }
+      assertEquals(List.of(), open());
+      assertArrayEquals(content, Files.readAllBytes(file));
+      try (Stream<Path> files = Files.list(folder)) {
+        assertEquals(List.of(file), files.toList());
+      }
+    }
+    reading.of(file);
   }
 
   @Test

@@ -152,7 +152,7 @@ public final class JavaKernels extends JavaRowKernels {
     for (long i = 0; i < count; i++) {
       squares += (double) x.getFloat(i) * x.getFloat(i);
     }
-    return nearestFinite(Math.sqrt(squares));
+    return FloatRange.nearestFinite(Math.sqrt(squares));
   }
 
   @Override

@@ -30,7 +30,7 @@ abstract class JavaRowKernels implements Kernels {
               logarithm
                   ? (scale == null ? 0 : scale.getFloat(row)) + (shifted - logSum)
                   : (scale == null ? 1 : scale.getFloat(row)) * (Math.exp(shifted) / sum);
-          put(c, row, q, nearestFinite(value));
+          put(c, row, q, FloatRange.nearestFinite(value));
         }
         for (int q = v; q < n; q++) {
           put(c, row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
@@ -76,7 +76,7 @@ abstract class JavaRowKernels implements Kernels {
         for (int q = v; q < n; q++) {
           put(c, row, q, 0);
         }
-        nll.putFloat(row, nearestFinite(loss));
+        nll.putFloat(row, FloatRange.nearestFinite(loss));
       }
     }
   }
@@ -117,7 +117,7 @@ abstract class JavaRowKernels implements Kernels {
               logarithm
                   ? (scale == null ? 0 : scale.getFloat(row)) - softplus(-z)
                   : (scale == null ? 1 : scale.getFloat(row)) * sigmoid(z);
-          put(c, row, q, nearestFinite(value));
+          put(c, row, q, FloatRange.nearestFinite(value));
         }
         for (int q = v; q < n; q++) {
           put(c, row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
@@ -156,7 +156,7 @@ abstract class JavaRowKernels implements Kernels {
         for (int q = v; q < n; q++) {
           put(c, row, q, 0);
         }
-        loss.putFloat(row, nearestFinite(sum));
+        loss.putFloat(row, FloatRange.nearestFinite(sum));
       }
     }
   }
@@ -239,13 +239,6 @@ abstract class JavaRowKernels implements Kernels {
 
   private static void put(Rows rows, int row, int column, boolean accumulate, double value) {
     put(rows, row, column, (float) (accumulate ? get(rows, row, column) + value : value));
-  }
-
-  /** As a float that is finite if the value is, the largest or lowest where it is beyond those. */
-  static float nearestFinite(double value) {
-    return Double.isInfinite(value)
-        ? (float) value
-        : (float) Math.max(-Float.MAX_VALUE, Math.min(value, Float.MAX_VALUE));
   }
 
   static double get(Rows rows, int row, int column) {

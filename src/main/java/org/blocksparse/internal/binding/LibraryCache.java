@@ -14,6 +14,7 @@ import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.UserPrincipal;
 import java.util.Arrays;
+import java.util.concurrent.TimeUnit;
 import java.util.zip.CRC32;
 import org.bytedeco.javacpp.Loader;
 
@@ -84,7 +85,9 @@ final class LibraryCache {
     }
     Path cached = Loader.cacheResource(library).toPath();
     if (!isSame(library, cached)) {
-      Files.setLastModifiedTime(cached, FileTime.fromMillis(0));
+      // That of a class loader that knows no times is 0.
+      boolean timeless = Files.getLastModifiedTime(cached).toMillis() == 0;
+      Files.setLastModifiedTime(cached, FileTime.from(timeless ? 1 : 0, TimeUnit.DAYS));
     }
   }
 

@@ -8,9 +8,12 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Properties;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
 
@@ -214,23 +217,19 @@ public final class NativeLibrary {
   }
 
   private static void load(String platform) {
-    URL binding = libraryResource(platform);
-    URL kernels = resource(platform + "/" + System.mapLibraryName("blocksparse"));
-    URL openBlas = anyResource(OpenBlas.resource(platform));
-    if (openBlas == null && !Boolean.getBoolean("org.bytedeco.javacpp.pathsFirst")) {
+    if (anyResource(OpenBlas.resource(platform)) == null
+        && !Boolean.getBoolean("org.bytedeco.javacpp.pathsFirst")) {
       // One of an earlier run in JavaCPP's cache would stand in, and be absent elsewhere.
       throw new UnsatisfiedLinkError(
           "org.bytedeco:openblas with the classifier " + platform + " is missing");
     }
     try {
       LibraryCache.requireSafe();
-      for (URL library : new URL[] {binding, kernels, openBlas}) {
-        if (library != null) {
-          if (platform.startsWith("linux")) {
-            requireWhole(library);
-          }
-          LibraryCache.renew(library);
+      for (URL library : libraries(platform)) {
+        if (platform.startsWith("linux")) {
+          requireWhole(library);
         }
+        LibraryCache.renew(library);
       }
     } catch (IOException e) {
       throw new IllegalStateException("cannot extract the libraries", e);
@@ -239,6 +238,21 @@ public final class NativeLibrary {
     checkVersion();
     checkBuildId(platform);
     OpenBlas.check(platform);
+  }
+
+  /** All that is loaded of the jars, as far as it is there. */
+  private static List<URL> libraries(String platform) {
+    Stream<URL> ofOthers =
+        Stream.concat(
+                Stream.of(
+                    "org/bytedeco/javacpp/" + platform + "/" + System.mapLibraryName("jnijavacpp"),
+                    OpenBlas.resource(platform)),
+                OpenBlas.needed(platform))
+            .map(NativeLibrary::anyResource);
+    URL kernels = resource(platform + "/" + System.mapLibraryName("blocksparse"));
+    return Stream.concat(Stream.of(libraryResource(platform), kernels), ofOthers)
+        .filter(Objects::nonNull)
+        .toList();
   }
 
   /** The instruction sets that this machine can execute, in ascending order. */

@@ -7,6 +7,7 @@ import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
 
@@ -22,11 +23,29 @@ public final class OpenBlas {
 
   /** The library as a resource of the jar for a platform. */
   public static String resource(String platform) {
-    String name =
-        platform.startsWith("windows")
+    return folder(platform)
+        + (platform.startsWith("windows")
             ? "libopenblas.dll"
-            : platform.startsWith("macosx") ? "libopenblas.0.dylib" : "libopenblas.so.0";
-    return "org/bytedeco/openblas/" + platform + "/" + name;
+            : platform.startsWith("macosx") ? "libopenblas.0.dylib" : "libopenblas.so.0");
+  }
+
+  /**
+   * What the library needs of the jar, as resources, of which a platform has some or none; see
+   * {@link BlocksparsePreset}.
+   */
+  static Stream<String> needed(String platform) {
+    return Stream.of(
+            "libgcc_s.so.1",
+            "libquadmath.so.0",
+            "libgfortran.so.5",
+            "libgcc_s.1.1.dylib",
+            "libquadmath.0.dylib",
+            "libgfortran.5.dylib")
+        .map(name -> folder(platform) + name);
+  }
+
+  private static String folder(String platform) {
+    return "org/bytedeco/openblas/" + platform + "/";
   }
 
   /** The file in use, or null if the system does not tell. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
+import org.blocksparse.internal.FloatRange;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -50,7 +51,7 @@ public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   public final float[] weighted(double[] losses) {
     float[] result = new float[size];
     for (int i = 0; i < rowCount; i++) {
-      result[rows[i]] = (float) (weights[rows[i]] * losses[i]);
+      result[rows[i]] = FloatRange.nearestFinite(weights[rows[i]] * losses[i]);
     }
     return result;
   }
