@@ -104,7 +104,7 @@ final class RightCalls {
         call.make();
         return call;
       } catch (InvocationTargetException e) {
-        continue;
+        // Others may be right.
       }
     }
     throw new IllegalStateException("no right call of " + called);

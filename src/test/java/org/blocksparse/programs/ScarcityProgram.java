@@ -34,6 +34,10 @@ public final class ScarcityProgram {
         List<Map.Entry<String, Operation>> some =
             all.subList(begin, Math.min(begin + together, all.size()));
         if (args[0].equals("heap")) {
+          // What the JVM cannot initialize for want of memory it never tries again.
+          for (Map.Entry<String, Operation> entry : some) {
+            entry.getValue().run();
+          }
           withFullHeap(some);
         } else {
           withShortStack(some.get(0).getKey(), some.get(0).getValue());
