@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidInput;
@@ -17,6 +18,9 @@ final class InvalidActivationInputTest extends InvalidInput {
     addGradients(cases);
     addEpilogues(cases);
     addFused(cases);
+    if (Backend.isNative()) {
+      addOverlaps(cases);
+    }
     return cases.stream();
   }
 
@@ -173,6 +177,7 @@ final class InvalidActivationInputTest extends InvalidInput {
   private static World layer() {
     return new World()
         .with("W", () -> floats(5, 4, 3, 6))
+        .with("all", () -> floats(5, 4, 3, 6))
         .with("odd", () -> floats(5, 4, 3, 7))
         .with("h", () -> floats(2, 3, 3))
         .with("b", () -> floats(4, 6))
@@ -400,5 +405,67 @@ final class InvalidActivationInputTest extends InvalidInput {
                 1,
                 w.f("gradZ"),
                 null));
+  }
+
+  /** Each tensor that is written begins where each that is read does. */
+  private static void addOverlaps(List<Case> cases) {
+    for (String output : List.of("out", "z")) {
+      for (String input : List.of("W", "h", "bias", "inputBias", "inputGate", "gate")) {
+        refuseLayer(
+            cases,
+            ARGUMENT,
+            output + ": shares memory with " + input + SHARES,
+            w -> applyAll(w, Set.of(output, input)));
+      }
+    }
+    for (String output : List.of("gradZ", "gradGate")) {
+      for (String input : List.of("W", "gradOut", "z", "gate")) {
+        refuseLayer(
+            cases,
+            ARGUMENT,
+            output + ": shares memory with " + input + SHARES,
+            w -> gradHAll(w, Set.of(output, input)));
+      }
+    }
+    refuseLayer(
+        cases,
+        ARGUMENT,
+        "gradGate: shares memory with gradZ" + SHARES,
+        w -> gradHAll(w, Set.of("gradGate", "gradZ")));
+  }
+
+  /** A tensor as another one, or over memory that all have that are named. */
+  private static FloatTensor among(Set<String> named, String name, World w, String as) {
+    FloatTensor like = w.f(as);
+    return named.contains(name) ? part(w.f("all"), 0, like.shape().toArray()) : like;
+  }
+
+  private static void applyAll(World w, Set<String> named) {
+    Epilogue epilogue =
+        Epilogue.none()
+            .withBias(among(named, "bias", w, "b"))
+            .withInputBias(
+                among(named, "inputBias", w, "inputBias"),
+                among(named, "inputGate", w, "inputGate"))
+            .withGate(among(named, "gate", w, "gate"))
+            .withActivation(Activation.RELU, among(named, "z", w, "z"));
+    SparseBlockDot.apply(
+        among(named, "W", w, "W"),
+        among(named, "h", w, "h"),
+        w.plan(),
+        epilogue,
+        among(named, "out", w, "out"));
+  }
+
+  private static void gradHAll(World w, Set<String> named) {
+    SparseBlockDot.gradH(
+        among(named, "W", w, "W"),
+        among(named, "gradOut", w, "out"),
+        w.plan(),
+        Activation.RELU,
+        among(named, "z", w, "gradZ"),
+        among(named, "gate", w, "inputGate"),
+        among(named, "gradZ", w, "h"),
+        among(named, "gradGate", w, "gradGate"));
   }
 }
