@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -198,6 +199,20 @@ final class InvalidBagInputTest extends InvalidInput {
         "indices[0] = -3 is negative",
         () -> SparseRows.wrap(direct(0, 1), direct(-3)));
     refuseRows(cases, NULL, "values", () -> SparseRows.wrap(direct(0), direct(), null));
+    refuseRows(
+        cases,
+        ARGUMENT,
+        "values" + expected + " on the heap",
+        () -> SparseRows.wrap(direct(0, 1), direct(5), FloatBuffer.allocate(1)));
+    refuseRows(
+        cases,
+        ARGUMENT,
+        "values: expected 1 elements but was 2",
+        () ->
+            SparseRows.wrap(
+                direct(0, 1),
+                direct(5),
+                ByteBuffer.allocateDirect(8).order(ByteOrder.nativeOrder()).asFloatBuffer()));
   }
 
   private static void addBuilder(List<Case> cases) {
