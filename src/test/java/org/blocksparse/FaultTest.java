@@ -52,6 +52,9 @@ final class FaultTest {
   private static final String PLATFORM = Loader.getPlatform();
   private static final String RIGHT = "1 + 2 * 3 = 7.0";
 
+  /** Names of our libraries. */
+  private static final String OURS = ".*blocksparse.*";
+
   @TempDir Path folder;
 
   @BeforeAll
@@ -290,27 +293,35 @@ final class FaultTest {
     }
   }
 
-  /** Makes other files of our libraries in the cache, with the same time stamps. */
-  private void changeInCache(UnaryOperator<byte[]> change) throws IOException {
-    int changed = 0;
+  /**
+   * Makes other files of libraries in the cache, with the same time stamps.
+   *
+   * @param names a pattern of theirs
+   * @param least how many there are at least
+   */
+  private void changeInCache(String names, int least, UnaryOperator<byte[]> change)
+      throws IOException {
+    List<Path> cached;
     try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
-      for (Path file : files.filter(Files::isRegularFile).toList()) {
-        if (file.getFileName().toString().contains("blocksparse")) {
-          FileTime time = Files.getLastModifiedTime(file);
-          Files.write(file, change.apply(Files.readAllBytes(file)));
-          Files.setLastModifiedTime(file, time);
-          changed++;
-        }
-      }
+      cached =
+          files
+              .filter(file -> Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS))
+              .filter(file -> file.getFileName().toString().matches(names))
+              .toList();
     }
-    assertTrue(changed >= 2, changed + " libraries in the cache");
+    assertTrue(cached.size() >= least, cached::toString);
+    for (Path file : cached) {
+      FileTime time = Files.getLastModifiedTime(file);
+      Files.write(file, change.apply(Files.readAllBytes(file)));
+      Files.setLastModifiedTime(file, time);
+    }
   }
 
   /** A JVM that was killed while it extracted the libraries. */
   @Test
   void truncatedLibrariesInTheCache() throws IOException {
     assertWorks(jvm().run(ProductProgram.class));
-    changeInCache(bytes -> Arrays.copyOf(bytes, 1000));
+    changeInCache(OURS, 2, bytes -> Arrays.copyOf(bytes, 1000));
     assertWorks(jvm().run(ProductProgram.class));
   }
 
@@ -318,7 +329,7 @@ final class FaultTest {
   @Test
   void librariesOfAnOlderJarInTheCache() throws IOException {
     assertWorks(jvm().run(ProductProgram.class));
-    changeInCache(bytes -> new byte[bytes.length]);
+    changeInCache(OURS, 2, bytes -> new byte[bytes.length]);
     assertWorks(jvm().run(ProductProgram.class));
   }
 
@@ -326,18 +337,7 @@ final class FaultTest {
   @Test
   void anotherOpenBlasInTheCache() throws IOException {
     assertWorks(jvm().run(ProductProgram.class));
-    Path cached;
-    try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
-      cached =
-          files
-              .filter(
-                  file -> file.getFileName().toString().matches("libopenblas\\.(so\\.0|0.*|dll)"))
-              .findFirst()
-              .orElseThrow();
-    }
-    FileTime time = Files.getLastModifiedTime(cached);
-    Files.write(cached, new byte[(int) Files.size(cached)]);
-    Files.setLastModifiedTime(cached, time);
+    changeInCache("libopenblas\\.(so\\.0|0.*|dll)", 1, bytes -> new byte[bytes.length]);
     assertWorks(jvm().run(ProductProgram.class));
   }
 
@@ -346,18 +346,13 @@ final class FaultTest {
   @ValueSource(classes = {ProductProgram.class, TimelessLoaderProgram.class})
   void otherLibrariesInTheCache(Class<?> program) throws IOException {
     assertWorks(jvm().run(program));
-    List<Path> cached;
-    try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
-      cached = files.filter(file -> Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)).toList();
-    }
-    assertTrue(cached.size() > 4, cached::toString);
-    for (Path file : cached) {
-      FileTime time = Files.getLastModifiedTime(file);
-      byte[] bytes = Files.readAllBytes(file);
-      Arrays.fill(bytes, bytes.length / 2, bytes.length, (byte) 0);
-      Files.write(file, bytes);
-      Files.setLastModifiedTime(file, time);
-    }
+    changeInCache(
+        ".*",
+        5,
+        bytes -> {
+          Arrays.fill(bytes, bytes.length / 2, bytes.length, (byte) 0);
+          return bytes;
+        });
     assertWorks(jvm().run(program));
   }
 

@@ -28,6 +28,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Supplier;
 import org.blocksparse.testing.ShortStack;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -287,6 +288,14 @@ final class SchedulerTest {
     }
   }
 
+  private static Supplier<Own> keptIn(List<Own> shares) {
+    return () -> {
+      Own share = new Own();
+      shares.add(share);
+      return share;
+    };
+  }
+
   @Test
   void everyWorkerHasItsShareFromItsFirstTaskToItsLast() {
     for (long work : new long[] {0, LARGE}) {
@@ -297,11 +306,7 @@ final class SchedulerTest {
             .run(
                 1000,
                 work,
-                () -> {
-                  Own share = new Own();
-                  shares.add(share);
-                  return share;
-                },
+                keptIn(shares),
                 (share, begin, end) -> {
                   share.use();
                   tasks.addAndGet(end - begin);
@@ -337,11 +342,7 @@ final class SchedulerTest {
               scheduler.run(
                   100,
                   LARGE,
-                  () -> {
-                    Own share = new Own();
-                    shares.add(share);
-                    return share;
-                  },
+                  keptIn(shares),
                   (share, begin, end) -> {
                     throw new IllegalStateException("task " + begin);
                   }));
