@@ -3,6 +3,7 @@ package org.blocksparse.demo;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
@@ -65,7 +66,7 @@ final class Trainer {
    *
    * @param name goes before the progress bar
    * @param points of the curve, equally far from each other in words or in time; the last one is of
-   *     the trained model
+   *     the trained model. What is measured after a step is the point of all that the step passed
    */
   Result train(Learner model, String name, int points) {
     int[] text = corpus.training();
@@ -93,9 +94,11 @@ final class Trainer {
         at += batch.rows();
         lossesSince += batch.rows() * loss;
         progress.step(batch.rows(), loss);
-        if (done() >= (curve.size() + 1.0) / points) {
+        int passed = (int) Math.min(points, done() * points);
+        if (passed > curve.size()) {
           double training = Math.exp(lossesSince / (words - wordsOfLastPoint));
-          curve.add(new Point(words, nanos * 1e-9, training, model.perplexity(heldOut)));
+          Point point = new Point(words, nanos * 1e-9, training, model.perplexity(heldOut));
+          curve.addAll(Collections.nCopies(passed - curve.size(), point));
           wordsOfLastPoint = words;
           lossesSince = 0;
         }
