@@ -40,7 +40,8 @@ import java.util.Set;
 public final class WatchedFileSystem extends FileSystem {
   /**
    * Is told of an event: {@code open}, {@code look} at attributes, {@code write}, {@code force},
-   * {@code close}, {@code move} or {@code delete}.
+   * {@code close}, {@code move} or {@code delete}; attributes are set by events that have the names
+   * of the methods, such as {@code setGroup}.
    */
   public interface Listener {
     void before(String event, Path file) throws IOException;
@@ -268,7 +269,24 @@ public final class WatchedFileSystem extends FileSystem {
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }
-      return Files.getFileAttributeView(real(path), type, options);
+      V view = Files.getFileAttributeView(real(path), type, options);
+      return view == null ? null : type.cast(watchSetters(view, type, real(path)));
+    }
+
+    private Object watchSetters(FileAttributeView view, Class<?> type, Path file) {
+      return Proxy.newProxyInstance(
+          WatchedFileSystem.class.getClassLoader(),
+          new Class<?>[] {type},
+          (proxy, method, arguments) -> {
+            if (method.getName().startsWith("set")) {
+              listener.before(method.getName(), file);
+            }
+            try {
+              return method.invoke(view, arguments);
+            } catch (InvocationTargetException e) {
+              throw e.getCause();
+            }
+          });
     }
 
     @Override
