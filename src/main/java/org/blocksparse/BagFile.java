@@ -29,7 +29,7 @@ final class BagFile {
   private BagFile() {}
 
   static void save(EmbeddingBag bag, Path file, SaveOptions options) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireNonNull(file, "file");
     if (requireNonNull(options, "options").bag() != null) {
       throw new IllegalArgumentException(
@@ -69,7 +69,7 @@ final class BagFile {
   }
 
   static boolean isIn(Path file) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireNonNull(file, "file");
     return FileFormatException.of(
         file,
@@ -81,7 +81,7 @@ final class BagFile {
   }
 
   static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();

@@ -368,7 +368,7 @@ public final class ClassAssignment {
    * @throws IOException if the file cannot be read
    */
   public static ClassAssignment read(Path file) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     return FileFormatException.of(
         file,
         () -> {
@@ -389,7 +389,7 @@ public final class ClassAssignment {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void write(Path file) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     for (int output = 0; output < outputs(); output++) {
       if (isRetired(output)) {
         throw new IllegalStateException("classes: output " + output + " is retired");

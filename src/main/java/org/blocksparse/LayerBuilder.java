@@ -155,7 +155,7 @@ public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends Laye
    */
   public void saveParts(Path file, long steps, Iterator<byte[]> parts, SaveOptions options)
       throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     if (steps < 0) {
       throw new IllegalArgumentException("steps: expected at least 0 but was " + steps);
     }

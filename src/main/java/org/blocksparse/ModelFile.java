@@ -36,7 +36,7 @@ final class ModelFile {
   // ------------------------------------------------------------------------------------ writing
 
   static void save(LayerContent layer, Path file, SaveOptions options) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     LayerMemory memory = layer.memory();
@@ -119,7 +119,7 @@ final class ModelFile {
 
   /** Loads a layer of the kind that has the given link. */
   static <L> L load(Path file, LoadOptions options, Link link, Maker<L> maker) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();

@@ -30,7 +30,7 @@ public final class NpyFile {
    * @throws IOException if the file cannot be read
    */
   public static FloatTensor readFloats(Path file) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     return FileFormatException.of(file, () -> floats(NpyArray.read(file, NpyArray.Kind.FLOATS)));
   }
 
@@ -41,7 +41,7 @@ public final class NpyFile {
    * @throws IOException if the file cannot be read
    */
   public static IntTensor readInts(Path file) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     return FileFormatException.of(file, () -> ints(NpyArray.read(file, NpyArray.Kind.INTS)));
   }
 
@@ -63,7 +63,7 @@ public final class NpyFile {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public static void write(Path file, Tensor tensor) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireWritable("tensor", requireNonNull(tensor, "tensor"));
     AtomicFile.write(
         requireNonNull(file, "file"),

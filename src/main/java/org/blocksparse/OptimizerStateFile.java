@@ -27,7 +27,7 @@ final class OptimizerStateFile {
   private OptimizerStateFile() {}
 
   static void save(OptimizerState state, Path file) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireNonNull(file, "file");
     FileEvent event = Recorder.file();
     Map<String, String> metadata = new TreeMap<>();
@@ -56,7 +56,7 @@ final class OptimizerStateFile {
   }
 
   static void load(Path file, OptimizerState into) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireNonNull(file, "file");
     FileEvent event = Recorder.file();
     FileFormatException.of(

@@ -62,7 +62,7 @@ public final class TensorFile implements AutoCloseable {
   public static void save(
       Path file, Map<String, ? extends Tensor> tensors, Map<String, String> metadata)
       throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     save(file, NamedTensors.of(tensors), metadata);
   }
 
@@ -86,7 +86,7 @@ public final class TensorFile implements AutoCloseable {
    */
   public static void save(Path file, NamedTensors tensors, Map<String, String> metadata)
       throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireNonNull(file, "file");
     requireNonNull(tensors, "tensors");
     FileEvent event = Recorder.file();
@@ -117,7 +117,7 @@ public final class TensorFile implements AutoCloseable {
    * @throws IOException if the file cannot be read
    */
   public static TensorFile open(Path file, LoadOptions options) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();
@@ -213,7 +213,7 @@ public final class TensorFile implements AutoCloseable {
   }
 
   private synchronized <T> T read(String name, Content<T> content) throws IOException {
-    StackRoom.requireForFiles();
+    StackRoom.requireMuch();
     requireNonNull(name, "name");
     if (closed) {
       throw new IllegalStateException("file: the file is closed");

@@ -7,6 +7,7 @@ import java.util.concurrent.Executor;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Scheduler;
+import org.blocksparse.internal.memory.StackRoom;
 
 /**
  * The threads that work on one operation: the one that calls it, and helpers from an executor.
@@ -28,6 +29,8 @@ public final class Workers {
     private Instances() {}
   }
 
+  private static boolean made;
+
   private final Engine engine;
 
   private Workers(Engine engine) {
@@ -36,12 +39,22 @@ public final class Workers {
 
   /** As many workers as there are processors, from the common pool; the default. */
   public static Workers common() {
+    make();
     return Instances.COMMON;
   }
 
   /** The calling thread alone. */
   public static Workers callingThread() {
+    make();
     return Instances.CALLING_THREAD;
+  }
+
+  /** Only where there is room for it: what a short stack ends, Java never makes again. */
+  private static void make() {
+    if (!made) {
+      StackRoom.requireMuch();
+      made = Instances.COMMON != null;
+    }
   }
 
   /**

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -93,6 +94,14 @@ final class ClassAssignmentTest {
     assertTrue(classes.size(0) < 5, "size of the first class: " + classes.size(0));
     assertTrue(classes.slots() <= 4 * 32, "slots: " + classes.slots());
     assertTrue(classes.size(classes.classCount() / 2) > classes.size(0));
+  }
+
+  /** Roots of 10, 5, 5, 5, 3 and 2: three classes with 10 each. */
+  @Test
+  void bySquareRootOfFrequency_sharesTheRootsOfCountsAndOne() {
+    assertEquals(
+        ClassAssignment.of(0, 1, 1, 2, 2, 2),
+        ClassAssignment.bySquareRootOfFrequency(new long[] {99, 24, 24, 24, 8, 3}, 3));
   }
 
   @Test
@@ -318,6 +327,13 @@ final class ClassAssignmentTest {
     assertEquals(
         "classOf[1] = -1 is outside [0, outputs = 2)",
         assertThrows(IllegalArgumentException.class, () -> ClassAssignment.of(0, -1)).getMessage());
+    assertEquals(
+        "slotOf[1] = 1 is taken already or outside [0, 1), the outputs of class 1:"
+            + " slots of a class are not a permutation",
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> ClassAssignment.of(new int[] {0, 1}, new int[] {0, 1}, 2, 2))
+            .getMessage());
   }
 
   @Test
@@ -340,6 +356,31 @@ final class ClassAssignmentTest {
   void measuredCosts_arePositive() {
     ClassCount cost = ClassCount.measure(Workers.common().engine());
     assertTrue(cost.nanosPerProduct() > 0 && cost.nanosPerWeight() > 0, cost.toString());
+  }
+
+  @Test
+  void equals_asksForClassesSlotsAndRoom() {
+    ClassAssignment classes = ClassAssignment.of(new int[] {0, 0, 1}, new int[] {0, 1, 0}, 2, 2);
+    assertEquals(ClassAssignment.of(0, 0, 1), classes);
+    assertEquals(ClassAssignment.of(0, 0, 1).hashCode(), classes.hashCode());
+    for (ClassAssignment other :
+        List.of(
+            ClassAssignment.of(0, 1, 0),
+            ClassAssignment.of(new int[] {0, 0, 1}, new int[] {1, 0, 0}, 2, 2),
+            ClassAssignment.of(new int[] {0, 0, 1}, new int[] {0, 1, 0}, 2, 3))) {
+      assertNotEquals(classes, other);
+    }
+    assertNotEquals(classes.hashCode(), ClassAssignment.of(0, 1, 0).hashCode());
+    assertNotEquals(classes, null);
+  }
+
+  @Test
+  void clustered_withoutANumberMakesTheDefaultOne() {
+    try (FloatTensor vectors = crowded(50, 4)) {
+      assertEquals(
+          ClassAssignment.clustered(vectors, ClassAssignment.defaultCount(50), 5),
+          ClassAssignment.clustered(vectors, 5));
+    }
   }
 
   @Test

@@ -77,6 +77,7 @@ final class InvalidGrowthInputTest extends InvalidSoftmaxInput {
         "outputs: none would be left",
         w -> {},
         (layer, w) -> layer.retire(IntStream.range(0, 9).toArray()));
+    addRetired(cases, "reuse 0", ARGUMENT, "outputs[1] = 0 is not retired", l -> l.reuse(3, 0));
     addRetired(cases, "reuse 4", ARGUMENT, "outputs[1] = 4 is not retired", l -> l.reuse(3, 4));
     addRetired(cases, "reuse twice", ARGUMENT, "outputs[1] = 3 is there twice", l -> l.reuse(3, 3));
     addRetired(

@@ -56,13 +56,19 @@ final class OutOfMemoryTest {
     assertTrue(Files.notExists(folder.resolve("hs_err.log")), "the JVM has crashed");
   }
 
+  /** Where the heap is full again and again; memory that is there again is to be had at once. */
+  private static ChildJvm withSmallHeap(ChildJvm jvm, String collector) {
+    return jvm.option("-Xmx32m")
+        .option("-XX:+Use" + collector + "GC")
+        // After many collections that free little, some collectors refuse even what there is.
+        .option("-XX:-UseGCOverheadLimit");
+  }
+
   @ParameterizedTest
   @CsvSource({"Serial,auto", "Parallel,blas", "G1,auto", "Z,blas"})
   void everyOperationOnAFullHeap(String collector, String path) {
     assertLivesOn(
-        jvm()
-            .option("-Xmx32m")
-            .option("-XX:+Use" + collector + "GC")
+        withSmallHeap(jvm(), collector)
             .property("blocksparse.path", path)
             .property(
                 "blocksparse.fillings", Integer.toString(Budget.of("blocksparse.fillings", 2, 10)))
@@ -105,9 +111,7 @@ final class OutOfMemoryTest {
   @MethodSource("partsOfPublicMethods")
   void everyPublicMethodOnAFullHeap(String collector, int parts, int part) {
     assertLivesOn(
-        withPlainReflection()
-            .option("-Xmx32m")
-            .option("-XX:+Use" + collector + "GC")
+        withSmallHeap(withPlainReflection(), collector)
             .run(
                 PublicMethodsProgram.class,
                 "heap",

@@ -4,7 +4,6 @@ package org.blocksparse.internal.binding;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
@@ -26,7 +25,6 @@ import org.bytedeco.javacpp.Loader;
  * never a silent loss of speed. With {@code -Dblocksparse.backend=native} both are.
  */
 public final class NativeLibrary {
-  private static final Logger LOG = System.getLogger("org.blocksparse");
   private static final String LIBRARY = "jniblocksparse";
   private static final String OTHER_LIBRARY =
       "take its folder out of LD_LIBRARY_PATH and java.library.path";
@@ -133,7 +131,8 @@ public final class NativeLibrary {
       if (backend.equals("native")) {
         return failed(missing, null);
       }
-      LOG.log(Level.WARNING, "Using the slow Java kernels: {0}.", missing);
+      System.getLogger("org.blocksparse")
+          .log(Level.WARNING, "Using the slow Java kernels: {0}.", missing);
       return new Outcome(false, missing, null);
     }
     try {

@@ -16,8 +16,8 @@ public final class StackRoom {
    */
   private static final int FRAMES = System.getProperty("os.name").startsWith("Windows") ? 400 : 40;
 
-  /** For the JDK's own classes: an initializer of theirs that a short stack ends stays ended. */
-  private static final int FILE_FRAMES = 500;
+  /** For classes that are initialized: an initializer that a short stack ends stays ended. */
+  private static final int MANY_FRAMES = 500;
 
   private StackRoom() {}
 
@@ -32,12 +32,13 @@ public final class StackRoom {
   }
 
   /**
-   * The same for what reads or writes files, about 50,000 bytes, or 250,000.
+   * The same for what initializes classes of the JDK, such as those that read and write files:
+   * about 50,000 bytes, or 250,000.
    *
    * @throws StackOverflowError if there is no room
    */
-  public static void requireForFiles() {
-    descend(FILE_FRAMES, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  public static void requireMuch() {
+    descend(MANY_FRAMES, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   }
 
   /** Many arguments make a large frame, interpreted and compiled alike. */

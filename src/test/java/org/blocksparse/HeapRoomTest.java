@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.NullSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+final class HeapRoomTest {
+  @ParameterizedTest
+  @NullSource
+  @ValueSource(strings = "Java heap space")
+  void errorsOfTheJvmAreNamed(String message) {
+    OutOfMemoryError error = new OutOfMemoryError(message);
+    OutOfMemoryError named = HeapRoom.named(error, 1L << 40, "2 classes");
+    assertEquals(
+        "cannot have about 1099511627776 bytes of the heap for 2 classes", named.getMessage());
+    assertSame(error, named.getCause());
+  }
+
+  @Test
+  void errorsThatTellTheBytesStayThemselves() {
+    OutOfMemoryError told = new OutOfMemoryError("cannot allocate 8 bytes");
+    assertSame(told, HeapRoom.named(told, 1, "2 classes"));
+  }
+}
