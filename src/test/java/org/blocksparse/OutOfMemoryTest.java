@@ -12,6 +12,7 @@ import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.programs.AbsurdSizesProgram;
 import org.blocksparse.programs.ClosedTensorsProgram;
+import org.blocksparse.programs.FirstUseProgram;
 import org.blocksparse.programs.ManyCallersProgram;
 import org.blocksparse.programs.PublicMethodsProgram;
 import org.blocksparse.programs.RefusedChangesProgram;
@@ -94,6 +95,20 @@ final class OutOfMemoryTest {
             .option("-Xmx64m")
             .option("-XX:+UseSerialGC")
             .run(PublicMethodsProgram.class, "stack", folder.toString()));
+  }
+
+  /** Interpreted, frames are the same in every run. */
+  @Test
+  void firstUseOnAShortStack() {
+    assertLivesOn(
+        jvm()
+            .option("-Xint")
+            .option("-XX:+UseSerialGC")
+            .property("blocksparse.backend", "java")
+            .property("blocksparse.folder", folder.toString())
+            .run(
+                FirstUseProgram.class,
+                Integer.toString(Budget.of("blocksparse.first.depths", 12, 150))));
   }
 
   /** Some of them on one collector, others each time; in the long run all, on all collectors. */
