@@ -2,8 +2,11 @@
 package org.blocksparse.internal.memory;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -47,5 +50,58 @@ final class StorageTest {
       return;
     }
     throw new AssertionError("there was enough memory");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "0, 4, 0, 4, true",
+    "0, 4, 3, 1, true",
+    "3, 1, 0, 4, true",
+    "0, 4, 4, 4, false",
+    "4, 4, 0, 4, false",
+    "2, 0, 0, 8, false",
+    "0, 8, 2, 0, false"
+  })
+  void overlapsAreElementsInCommon(long a, long ofA, long b, long ofB, boolean expected) {
+    Storage whole = Storage.allocate(8);
+    assertEquals(expected, Storage.overlap(whole, a, ofA, whole, b, ofB));
+    if (whole.address(0) != 0) {
+      // What others have wrapped: from the element on where the second begins.
+      Storage wrapped = Storage.wrap("wrapped", whole.address(b), 8 - b, whole);
+      assertEquals(expected, Storage.overlap(whole, a, ofA, wrapped, 0, ofB));
+      assertEquals(expected, Storage.overlap(wrapped, 0, ofB, whole, a, ofA));
+    }
+    Storage other = Storage.allocate(8);
+    assertFalse(Storage.overlap(whole, a, ofA, other, b, ofB));
+    other.close();
+    whole.close();
+  }
+
+  @Test
+  void elementsOfAllSizesAreThoseOfTheSameBytes() {
+    Storage storage = Storage.allocate(3);
+    ByteBuffer bytes = ByteBuffer.allocate(12).order(ByteOrder.nativeOrder());
+    for (int i = 0; i < 12; i++) {
+      bytes.put(i, (byte) (-5 * i));
+    }
+    storage.putBytes(0, bytes.array(), 12);
+    for (int i = 0; i < 12; i++) {
+      assertEquals(bytes.get(i), storage.getByte(i));
+    }
+    for (int i = 0; i < 6; i++) {
+      assertEquals(bytes.getShort(2 * i), storage.getShort(i));
+    }
+    int[] ints = new int[4];
+    storage.getInts(1, ints, 2, 2);
+    for (int i = 0; i < 3; i++) {
+      assertEquals(bytes.getInt(4 * i), storage.getInt(i));
+      assertEquals(i == 0 ? 0 : bytes.getInt(4 * i), ints[i + 1]);
+    }
+    byte[] some = new byte[12];
+    storage.getBytes(5, some, 6);
+    for (int i = 0; i < 12; i++) {
+      assertEquals(i < 6 ? bytes.get(5 + i) : 0, some[i]);
+    }
+    storage.close();
   }
 }
