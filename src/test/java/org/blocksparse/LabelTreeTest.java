@@ -34,6 +34,30 @@ final class LabelTreeTest {
     }
   }
 
+  /** Ties are ordered by bits, which differ between 0 and -0. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void whatIsAllButCertainHasLogarithmZero(KernelsUnderTest kernels) {
+    try (LabelTree layer =
+            LabelTree.builder(1, 2)
+                .classes(1)
+                .workers(kernels.workers())
+                .build(
+                    FloatTensor.zeros(1, 1),
+                    FloatTensor.of(new float[] {104}, 1),
+                    FloatTensor.zeros(1, 1, 2),
+                    FloatTensor.of(new float[] {104, 1e4f}, 1, 2));
+        FloatTensor x = FloatTensor.zeros(1, 1);
+        FloatTensor logarithms = layer.logProbabilities(x)) {
+      Ranking ranking = layer.topK(x, 2);
+      for (int output = 0; output < 2; output++) {
+        assertEquals(0f, logarithms.get(0, output));
+        assertEquals(output, ranking.output(0, output));
+        assertEquals(0f, ranking.logProbability(0, output));
+      }
+    }
+  }
+
   /**
    * Worked by hand. One feature, x = 1, two classes of two outputs; with L = log 3, the sigmoids of
    * L, 0 and -L are 3/4, 1/2 and 1/4.

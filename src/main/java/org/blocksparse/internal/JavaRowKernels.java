@@ -117,7 +117,8 @@ abstract class JavaRowKernels implements Kernels {
               logarithm
                   ? (scale == null ? 0 : scale.getFloat(row)) - softplus(-z)
                   : (scale == null ? 1 : scale.getFloat(row)) * sigmoid(z);
-          put(c, row, q, FloatRange.nearestFinite(value));
+          // 0 where the cast makes -0, so that what is equally likely is so by its bits.
+          put(c, row, q, FloatRange.nearestFinite(value) + 0.0f);
         }
         for (int q = v; q < n; q++) {
           put(c, row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);

@@ -101,7 +101,8 @@ public final class OptimizerOracle {
       steps[i]++;
       double decayed = rule.decay * (double) w[i];
       double g = gradient.values()[i] + decayed;
-      double bound = gradient.bounds()[i] + 3 * U * (Math.abs(g) + Math.abs(decayed));
+      double bound =
+          gradient.bounds()[i] + 3 * U * (Math.abs(g) + Math.abs(decayed)) + Float.MIN_VALUE;
       double low = g - bound;
       double high = g + bound;
       double[] change = change(i, low, high);
