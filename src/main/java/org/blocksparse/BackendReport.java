@@ -14,6 +14,7 @@ import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.SelfTest;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.binding.NativeMemory;
 import org.blocksparse.internal.binding.OpenBlas;
 import org.bytedeco.javacpp.Loader;
 
@@ -145,22 +146,22 @@ final class BackendReport {
 
   private void addNative() {
     int isa = NativeLibrary.isaOf(Backend.instructionSet());
-    fact("rounded inputs", Blocksparse.blocksparse_rounded_words(isa).getString());
+    fact("rounded inputs", NativeMemory.text(Blocksparse.blocksparse_rounded_words(isa)));
     List<String> supported =
         NativeLibrary.supportedIsas().mapToObj(NativeLibrary::isaName).toList();
     fact("supported", String.join(", ", supported));
     if (!Backend.instructionSet().equals(supported.get(supported.size() - 1))) {
       remedy("the instruction set is capped by -Dblocksparse.isa");
     }
-    fact("build", Blocksparse.blocksparse_build_id().getString());
-    fact("OpenBLAS", Blocksparse.blocksparse_openblas_config().getString());
+    fact("build", NativeMemory.text(Blocksparse.blocksparse_build_id()));
+    fact("OpenBLAS", NativeMemory.text(Blocksparse.blocksparse_openblas_config()));
     fact("OpenBLAS file", String.valueOf(OpenBlas.file()));
     if (!OpenBlas.isLoadedByJavaCpp()) {
       remedy(
           "it is not the one of the jar: other code has loaded it first. Use a class of blocksparse"
               + " before that code");
     }
-    fact("OpenBLAS core", Blocksparse.blocksparse_openblas_core().getString());
+    fact("OpenBLAS core", NativeMemory.text(Blocksparse.blocksparse_openblas_core()));
     if (System.getenv("OPENBLAS_CORETYPE") != null) {
       remedy("set by the environment variable OPENBLAS_CORETYPE; without it OpenBLAS chooses");
     }

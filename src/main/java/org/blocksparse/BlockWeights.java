@@ -52,10 +52,15 @@ record BlockWeights(FloatTensor floats, Weights narrow, BlockPlan plan) {
     }
   }
 
-  /** A tensor that is written shares no memory with them; those that are only read own theirs. */
+  /**
+   * A tensor that is written shares no memory with them. Those that are only read own theirs, or
+   * lie in a file that is mapped, of which there may be tensors as well.
+   */
   void requireApart(String outName, FloatTensor out) {
     if (floats != null) {
       Check.noOverlap(outName, out, "W", floats);
+    } else {
+      Check.noOverlap(outName, out, "W", narrow.elements());
     }
   }
 

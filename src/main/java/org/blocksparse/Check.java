@@ -95,9 +95,22 @@ final class Check {
   /** An output is no input: that would be read half written. */
   static void noOverlap(String outName, FloatTensor out, String inName, FloatTensor in) {
     if (overlap(out, in)) {
-      throw new IllegalArgumentException(
-          outName + ": shares memory with " + inName + "; an output must not overlap an input");
+      throw overlap(outName, inName);
     }
+  }
+
+  /** The same of all of a storage. */
+  static void noOverlap(String outName, FloatTensor out, String inName, Storage in) {
+    if (!out.isClosed()
+        && !in.isClosed()
+        && Storage.overlap(out.storage(), 0, out.shape().size(), in, 0, in.elements())) {
+      throw overlap(outName, inName);
+    }
+  }
+
+  private static IllegalArgumentException overlap(String outName, String inName) {
+    return new IllegalArgumentException(
+        outName + ": shares memory with " + inName + "; an output must not overlap an input");
   }
 
   /** All indices are in [0, bound). */

@@ -54,7 +54,8 @@ record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry order) {
    * @param all whether everything is checked, or only that no access leaves the memory
    */
   Labels read(SafeTensorsReader reader, boolean all) throws IOException {
-    return Labels.read(
-        reader.readBytes(text), reader.readInts(offsets), reader.readInts(order), all);
+    int[] ends = reader.readInts(offsets);
+    NameTable.requireOffsets(ends, text.size()); // before a text that may be of any size is read
+    return Labels.read(reader.readBytes(text), ends, reader.readInts(order), all);
   }
 }

@@ -31,8 +31,9 @@ import org.blocksparse.internal.softmax.Parameter;
  * </table>
  *
  * <p>Outputs always go by the caller's own numbers; {@link #assignment} tells where each one lives.
- * Slots that no output lives in have no probability and no gradient. The number of rows may differ
- * from call to call; a call takes at most 2<sup>29</sup>.
+ * Slots that no output lives in have no probability and no gradient; what W2 holds there has to be
+ * finite, or the gradients of x are not. The number of rows may differ from call to call; a call
+ * takes at most 2<sup>29</sup>.
  *
  * <p><b>Cost.</b> Methods tell how many multiply-adds they take for a row, by F features, C classes
  * and S slots, and which blocks of W2 they read. Rows that open the same class share the reading of

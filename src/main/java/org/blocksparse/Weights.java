@@ -14,7 +14,8 @@ import org.blocksparse.internal.memory.Storage;
  * {@link SparseBlockGemv} in place of a {@link FloatTensor} W. {@link TensorFile} keeps them.
  *
  * <p>A product with them has the bits that it has with {@link #widened} on the tile kernels, which
- * always compute it ({@code -Dblocksparse.path=tile}).
+ * always compute it ({@code -Dblocksparse.path=tile}); those of FLOAT32 go the way that a tensor
+ * would.
  *
  * <p>Lifetime and threads are those of a {@link Tensor}.
  */
@@ -54,8 +55,8 @@ public final class Weights implements AutoCloseable {
    *
    * @param W (iBlocks, oBlocks, iSize, oSize), contiguous, all finite
    * @throws IllegalArgumentException if W has another rank, is a transposed view, or has an element
-   *     that is not finite or too large for the type; or if INT8 would have more than
-   *     2<sup>20</sup> scales of blocks without rows
+   *     that is not finite or too large for the type, which FLOAT32 keeps as it is; or if INT8
+   *     would have more than 2<sup>20</sup> scales of blocks without rows
    * @throws IllegalStateException if W is closed
    */
   public static Weights of(FloatTensor W, ElementType type) {

@@ -118,7 +118,8 @@ final class WeightsFile implements AutoCloseable {
       throw new IllegalArgumentException(
           "tensors: \""
               + name
-              + "\" is not a name of a tensor: it is empty, or it could be a path");
+              + "\" is not a name of a tensor: it is empty, reserved (__metadata__), has spaces, or"
+              + " could be a path");
     }
   }
 

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Weights without elements, whose dimensions alone would be more than any memory. */
 final class EmptyWeightsTest {
@@ -31,6 +32,22 @@ final class EmptyWeightsTest {
       assertArrayEquals(new float[] {5, 6}, sum.toArray());
       assertArrayEquals(new float[0], gradH.toArray());
       SparseBlockOuter.applyInPlace(h, o, plan, 1, W);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void weightsOfNoBlocksAddNothing(ElementType type) {
+    int most = Integer.MAX_VALUE;
+    try (FloatTensor none = FloatTensor.zeros(0, most, most, 2);
+        Weights W = Weights.of(none, type);
+        FloatTensor h = FloatTensor.zeros(1, 0, most);
+        FloatTensor o = FloatTensor.of(new float[] {5, 6}, 1, 1, 2);
+        IntTensor noIdx = IntTensor.zeros(1, 0);
+        IntTensor idx = IntTensor.of(new int[] {5}, 1, 1);
+        BlockPlan plan = BlockPlan.of(noIdx, idx, 0, most);
+        FloatTensor sum = SparseBlockGemv.apply(o, W, h, plan)) {
+      assertArrayEquals(new float[] {5, 6}, sum.toArray());
     }
   }
 

@@ -559,6 +559,13 @@ final class FaultTest {
     }
   }
 
+  /** One in which ASCII has two bytes. Java 17 takes it for all texts, later ones for some. */
+  @Test
+  void anotherDefaultEncoding() {
+    ChildJvm.Result result = jvm().property("file.encoding", "UTF-16BE").run(ProductProgram.class);
+    assertEquals(0, result.exit(), result::toString);
+  }
+
   /** Locales with their own letters and digits: Turkish i, Arabic digits. */
   @Test
   void otherLocales() {

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.channels.WritableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,6 +24,8 @@ import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.programs.RefusedFilesProgram;
+import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -77,6 +80,22 @@ final class HostileLabelsTest {
       assertTrue(text.contains(from), from + " is not in the header");
       assertEquals(from.length(), to.length());
       all = text.replace(from, to).getBytes(ISO_8859_1);
+    }
+
+    /** Replaces a part of the header; the tensors stay where they are. */
+    void headerOfAnotherLength(String from, String to) {
+      String header = new String(all, 8, header(), ISO_8859_1);
+      assertTrue(header.contains(from), from + " is not in " + header);
+      String replaced = header.replace(from, to).stripTrailing();
+      byte[] padded = (replaced + " ".repeat(-replaced.length() & 7)).getBytes(ISO_8859_1);
+      int data = all.length - 8 - header();
+      all =
+          ByteBuffer.allocate(8 + padded.length + data)
+              .order(ByteOrder.LITTLE_ENDIAN)
+              .putLong(padded.length)
+              .put(padded)
+              .put(all, 8 + header(), data)
+              .array();
     }
   }
 
@@ -139,6 +158,30 @@ final class HostileLabelsTest {
     assertTrue(refused.getMessage().contains(part), refused.getMessage());
     assertTrue(refused.getMessage().contains(reason), refused.getMessage());
     assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
+  }
+
+  /** 100 MB of text that no offset tells of. */
+  @Test
+  void aTextThatIsRefusedIsNotRead() throws IOException {
+    int bytes = 100_000_000;
+    Path file =
+        write(
+            b -> {
+              int begin = b.begin("labels.text") - 8 - b.header();
+              String right = "\"shape\":[9],\"data_offsets\":[" + begin + "," + (begin + 9) + "]}}";
+              String wrong = right.replace("[9]", "[" + bytes + "]");
+              wrong = wrong.replace("," + (begin + 9), "," + (begin + bytes));
+              b.headerOfAnotherLength(right, wrong);
+            });
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      channel.write(ByteBuffer.allocate(1), channel.size() + bytes - 10);
+    }
+    ChildJvm.Result result =
+        new ChildJvm(folder.resolve("cache"))
+            .option("-Xmx64m")
+            .property("blocksparse.backend", Backend.isNative() ? "native" : "java")
+            .run(RefusedFilesProgram.class, RefusedFilesProgram.MODEL, file.toString());
+    assertEquals(0, result.exit(), result.toString());
   }
 
   @Test

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -59,6 +60,32 @@ final class NarrowBagFileTest {
     try (SparseRows rows = SparseRows.of(List.of(new int[] {1, 36, 1}, new int[0], new int[] {7}));
         FloatTensor sums = bag.apply(rows)) {
       return sums.toArray();
+    }
+  }
+
+  /** An odd number of elements of two bytes may lie before those of one. */
+  @ParameterizedTest
+  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = WIDE)
+  void theLayerBehindItIsAligned(ElementType type) throws IOException {
+    assumeTrue(Backend.isNative(), "a file is mapped for native code");
+    try (EmbeddingBag floats = bag();
+        EmbeddingBag narrow = floats.withWeights(type);
+        HierarchicalSoftmax wide = HierarchicalSoftmax.builder(FEATURES, 5).build()) {
+      for (ElementType ofLayer : ElementType.values()) {
+        try (HierarchicalSoftmax layer = wide.withWeights(ofLayer)) {
+          layer.save(file, SaveOptions.defaults().withBag(narrow));
+        }
+        for (LoadOptions options : ways()) {
+          try (TensorFile tensors = TensorFile.open(file, options);
+              FloatTensor b2 = tensors.floats("b2");
+              HierarchicalSoftmax loaded = HierarchicalSoftmax.load(file, options);
+              EmbeddingBag loadedBag = EmbeddingBag.load(file, options)) {
+            assertArrayEquals(wide.b2().toArray(), b2.toArray());
+            assertEquals(ofLayer, loaded.weightType());
+            assertArrayEquals(sums(narrow), sums(loadedBag));
+          }
+        }
+      }
     }
   }
 

@@ -242,6 +242,25 @@ final class SavingTest {
     assertEquals(List.of("file"), names());
   }
 
+  /** The system tells no file where a disk is full. */
+  @ParameterizedTest
+  @ValueSource(strings = {"write", "force"})
+  void aDiskThatIsFullIsToldOfTheFile(String failing) throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "old");
+    WatchedFileSystem files =
+        new WatchedFileSystem(
+            (event, path) -> {
+              if (event.equals(failing) && !path.equals(folder)) {
+                throw new IOException("No space left on device");
+              }
+            });
+    FileSystemException refused =
+        assertThrows(FileSystemException.class, () -> CLASSES.write(files.watch(file)));
+    assertEquals(file + ": No space left on device", refused.getMessage());
+    assertEquals("old", Files.readString(file));
+    assertEquals(List.of("file"), names());
+  }
+
   /** The length of a name is a number of 16 bits, with what else the directory has of an array. */
   @Test
   void namesOfArraysThatNoArchiveCanHaveAreRefusedBeforeAnythingIsWritten() throws IOException {
@@ -341,9 +360,16 @@ final class SavingTest {
     return started;
   }
 
-  @Test
-  void theFileOfALiveProcessIsNotDeleted() throws Exception {
+  @ParameterizedTest
+  @ValueSource(strings = {"", "rw-------", "rw-r--r--"})
+  void theFileOfALiveProcessIsNotDeleted(String replacedMode) throws Exception {
     Path file = folder.resolve("file");
+    if (!replacedMode.isEmpty()) {
+      Files.writeString(file, "old");
+      if (Files.getFileStore(file).supportsFileAttributeView("posix")) {
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(replacedMode));
+      }
+    }
     ChildJvm.Started started = startWaiting(file);
     CLASSES.write(file);
     assertEquals(TEXT, Files.readString(file));
@@ -412,10 +438,12 @@ final class SavingTest {
 
   // -------------------------------------------------------------------- other file systems
 
-  @Test
-  void filesOfAZipFileSystemAreReadAndWritten() throws IOException {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void filesOfAZipFileSystemAreReadAndWritten(boolean posix) throws IOException {
     Path zip = folder.resolve("files.zip");
-    try (FileSystem files = FileSystems.newFileSystem(zip, Map.of("create", "true"));
+    Map<String, Boolean> settings = Map.of("create", true, "enablePosixFileAttributes", posix);
+    try (FileSystem files = FileSystems.newFileSystem(zip, settings);
         HierarchicalSoftmax layer = ModelFileTest.layer();
         FloatTensor tensor = FloatTensor.of(new float[] {1, 2, 3}, 3)) {
       Path inside = files.getPath("file");

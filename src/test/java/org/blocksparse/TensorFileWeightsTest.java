@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -121,6 +122,29 @@ final class TensorFileWeightsTest {
           assertSameProducts(h, b, plan, first, read1);
           assertSameProducts(h, b, plan, second, read2);
         }
+      }
+    }
+  }
+
+  /** Of one place in the file there may be weights and a tensor, which may be written. */
+  @Test
+  void anOutputInTheSamePagesIsRefused(Data data) throws IOException {
+    assumeTrue(Backend.isNative(), "Java maps each of them by itself");
+    try (FloatTensor floats = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 64), 1, 1, 8, 8)) {
+      TensorFile.save(file, Map.of("W", floats));
+      try (TensorFile tensors = TensorFile.open(file, LoadOptions.copyOnWrite());
+          Weights W = tensors.weights("W");
+          FloatTensor pages = tensors.floats("W");
+          FloatTensor out = pages.reshape(8, 1, 8);
+          FloatTensor h = FloatTensor.zeros(8, 1, 8);
+          BlockPlan plan = BlockPlan.dense(8)) {
+        IllegalArgumentException refused =
+            assertThrows(
+                IllegalArgumentException.class,
+                () -> SparseBlockDot.apply(W, h, plan, Epilogue.none(), out));
+        assertEquals(
+            "out: shares memory with W; an output must not overlap an input", refused.getMessage());
+        assertArrayEquals(floats.toArray(), pages.toArray());
       }
     }
   }
@@ -270,7 +294,8 @@ final class TensorFileWeightsTest {
           () -> TensorFile.save(file, (NamedTensors) null, Map.of()));
       assertRefused(
           argument,
-          "tensors: \"../W\" is not a name of a tensor: it is empty, or it could be a path",
+          "tensors: \"../W\" is not a name of a tensor: it is empty, reserved (__metadata__), has"
+              + " spaces, or could be a path",
           () -> TensorFile.save(file, none.with("../W", narrow)));
       assertRefused(
           argument,

@@ -98,7 +98,8 @@ public record Blocks(
   /** A grid that lies densely, from the start of the storage on. */
   public static Blocks dense(
       Storage storage, int inBlocks, int outBlocks, int inSize, int outSize) {
-    long blockSize = (long) inSize * outSize;
+    // Of a grid without elements, sizes may be anything, and strides larger than any memory.
+    long blockSize = inBlocks == 0 || outBlocks == 0 ? 0 : (long) inSize * outSize;
     return new Blocks(
         storage,
         0,

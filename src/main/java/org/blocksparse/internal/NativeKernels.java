@@ -25,6 +25,7 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_path_word
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_sgd_f32;
 
 import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.binding.NativeMemory;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
@@ -58,7 +59,7 @@ public final class NativeKernels extends NativeRowKernels {
 
   @Override
   public String path() {
-    return blocksparse_path_words(isa, path).getString();
+    return NativeMemory.text(blocksparse_path_words(isa, path));
   }
 
   @Override

@@ -9,6 +9,7 @@ import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sig
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
 
 import org.blocksparse.internal.binding.Blocksparse;
+import org.blocksparse.internal.binding.NativeMemory;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.GemmSchedule;
@@ -213,7 +214,7 @@ abstract class NativeRowKernels implements Kernels {
       throw new IllegalStateException(
           function
               + " refused its operands: "
-              + Blocksparse.blocksparse_status_name(status).getString()
+              + NativeMemory.text(Blocksparse.blocksparse_status_name(status))
               + ". The checks above it should have; please report this as a bug of blocksparse.");
     }
   }

@@ -27,6 +27,9 @@ public final class RefusedFilesProgram {
   /** The kind of an archive with a large directory. */
   public static final String ARCHIVE = "ARCHIVE";
 
+  /** The kind of a model with a large text. */
+  public static final String MODEL = "MODEL";
+
   private RefusedFilesProgram() {}
 
   /** What the header of the file is made of. */
@@ -87,6 +90,9 @@ public final class RefusedFilesProgram {
       return;
     }
     refuse(args[0], () -> HierarchicalSoftmax.load(file, LoadOptions.mapped()));
+    if (args[0].equals(MODEL)) {
+      return;
+    }
     refuse(args[0], () -> LabelTree.load(file, LoadOptions.copied()));
     refuse(args[0], () -> EmbeddingBag.load(file, LoadOptions.copyOnWrite()));
     refuse(args[0], () -> TensorFile.open(file, LoadOptions.mapped()));

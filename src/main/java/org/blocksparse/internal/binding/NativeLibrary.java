@@ -13,7 +13,6 @@ import java.util.Objects;
 import java.util.Properties;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
 
 /**
@@ -270,8 +269,7 @@ public final class NativeLibrary {
 
   /** The name of an instruction set, or null if there is none of that number. */
   public static String isaName(int isa) {
-    BytePointer name = Blocksparse.blocksparse_isa_name(isa);
-    return name == null ? null : name.getString();
+    return NativeMemory.text(Blocksparse.blocksparse_isa_name(isa));
   }
 
   /** A jar that was cut short when it was built or copied: loading its library ends the process. */
@@ -299,15 +297,14 @@ public final class NativeLibrary {
 
   /** Between versions the functions may differ, and calling one that has changed is a crash. */
   private static void checkVersion() {
-    BytePointer version = Blocksparse.blocksparse_version();
-    if (version == null) {
+    String loaded = NativeMemory.text(Blocksparse.blocksparse_version());
+    if (loaded == null) {
       throw new UnsatisfiedLinkError(
           "another "
               + System.mapLibraryName("blocksparse")
               + " was loaded in place of the jar's: "
               + OTHER_LIBRARY);
     }
-    String loaded = version.getString();
     String wanted = version();
     if (wanted != null && !wanted.equals(loaded)) {
       throw new UnsatisfiedLinkError(
@@ -321,7 +318,7 @@ public final class NativeLibrary {
 
   /** For a cache in which the library of an older jar could not be replaced, and mixed-up jars. */
   private static void checkBuildId(String platform) {
-    String loaded = Blocksparse.blocksparse_build_id().getString();
+    String loaded = NativeMemory.text(Blocksparse.blocksparse_build_id());
     URL file = resource(platform + "/blocksparse.buildid");
     if (file == null) {
       throw new UnsatisfiedLinkError("the jar has no build id for " + platform);

@@ -6,6 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
+import org.bytedeco.javacpp.BytePointer;
 
 /**
  * Memory by its address, which is a number here and everywhere above: no object is made for it, so
@@ -52,6 +53,11 @@ public final class NativeMemory {
     boolean windows = System.getProperty("os.name").startsWith("Windows");
     String encoding = System.getProperty("sun.jnu.encoding");
     return windows || encoding == null ? StandardCharsets.UTF_8 : Charset.forName(encoding);
+  }
+
+  /** A text of the native library, whatever the encoding of the JVM; null of null. */
+  public static String text(BytePointer text) {
+    return text == null ? null : text.getString(StandardCharsets.US_ASCII);
   }
 
   /** Whether a mapped file has shrunk or cannot be read any more. */

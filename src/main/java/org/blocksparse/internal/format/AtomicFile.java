@@ -13,6 +13,7 @@ import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.ReadOnlyFileSystemException;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
 
@@ -55,6 +56,14 @@ public final class AtomicFile {
       flush(openedFolder);
     } catch (FileSystemException e) {
       throw TemporaryFile.isNameOfOne(e.getFile()) ? named(file, e) : e;
+    } catch (ReadOnlyFileSystemException e) {
+      FileSystemException refused =
+          new FileSystemException(file.toString(), null, "its file system is read-only");
+      refused.initCause(e);
+      throw refused;
+    } catch (IOException e) {
+      // Of the system, which does not say where the disk is full.
+      throw e.getClass() == IOException.class ? named(file, e.getMessage(), e) : e;
     } finally {
       closeQuietly(openedFolder);
     }
@@ -85,17 +94,15 @@ public final class AtomicFile {
 
   private static void writeAndRename(
       Path target, boolean replaced, boolean ofTheSystem, Content content) throws IOException {
-    TemporaryFile temporary =
-        TemporaryFile.beside(
-            target, ofTheSystem, replaced ? FileAccess.ofOwnerAlone(target) : FileAccess.usual());
+    TemporaryFile temporary = TemporaryFile.beside(target, ofTheSystem, replaced);
     try {
-      if (replaced) {
-        FileAccess.copy(target, temporary.path());
-      }
       content.write(temporary.channel());
       temporary.force();
       if (!ofTheSystem) {
-        temporary.channel().close(); // a zip file system, for one, has the content only then
+        temporary.channel().close(); // a zip file system, for one, has the file only then
+        if (replaced) {
+          FileAccess.copy(target, temporary.path());
+        }
       }
       // On the disk of the system the lock is kept: nobody takes what is complete for left behind.
       Files.move(
@@ -112,10 +119,17 @@ public final class AtomicFile {
 
   /** The same, told of the file that was asked for. */
   private static FileSystemException named(Path file, FileSystemException e) {
-    FileSystemException named =
-        e instanceof AccessDeniedException
-            ? new AccessDeniedException(file.toString(), null, e.getReason())
-            : new FileSystemException(file.toString(), null, e.getReason());
+    if (e instanceof AccessDeniedException) {
+      FileSystemException named = new AccessDeniedException(file.toString(), null, e.getReason());
+      named.initCause(e);
+      return named;
+    }
+    boolean isGone = e instanceof NoSuchFileException;
+    return named(file, isGone ? "was deleted while it was written" : e.getReason(), e);
+  }
+
+  private static FileSystemException named(Path file, String reason, IOException e) {
+    FileSystemException named = new FileSystemException(file.toString(), null, reason);
     named.initCause(e);
     return named;
   }

@@ -72,11 +72,11 @@ public final class NameTable {
   }
 
   /**
-   * A table as it was in a file, of which no more is checked than that no access leaves the arrays.
+   * Offsets as they were in a file fit a text of that many bytes, which need not be there yet.
    *
-   * @throws MalformedException if one might
+   * @throws MalformedException if they do not
    */
-  public static NameTable read(byte[] text, int[] offsets, int[] order) throws MalformedException {
+  public static void requireOffsets(int[] offsets, long textBytes) throws MalformedException {
     int before = 0;
     for (int i = 0; i < offsets.length; i++) {
       if (offsets[i] < before || (i == 0 && offsets[i] != 0)) {
@@ -86,10 +86,19 @@ public final class NameTable {
       }
       before = offsets[i];
     }
-    if (before != text.length) {
+    if (before != textBytes) {
       throw new MalformedException(
-          "labels.offsets", "ends with " + before + ", the text with " + text.length);
+          "labels.offsets", "ends with " + before + ", the text with " + textBytes);
     }
+  }
+
+  /**
+   * A table as it was in a file, of which no more is checked than that no access leaves the arrays.
+   *
+   * @param offsets that {@link #requireOffsets} has let pass
+   * @throws MalformedException if one might
+   */
+  public static NameTable read(byte[] text, int[] offsets, int[] order) throws MalformedException {
     for (int i = 0; i < order.length; i++) {
       if (order[i] < 0 || order[i] >= order.length) {
         throw new MalformedException(

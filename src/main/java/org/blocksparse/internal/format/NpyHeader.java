@@ -9,7 +9,9 @@ import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.List;
 import java.util.StringJoiner;
+import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -30,12 +32,18 @@ record NpyHeader(
   /** NumPy's own limit, for the same reason: nobody needs more, and parsing it takes time. */
   private static final int LONGEST = 10_000;
 
+  private static final String ONE_FIELD =
+      "\\s*+'\\w++'\\s*+:\\s*+(?:'[^']*+'|\\w++|\\([^()]*+\\))\\s*+";
   private static final Pattern HEADER =
-      Pattern.compile(
-          "\\s*+\\{((?:\\s*+'\\w++'\\s*+:\\s*+(?:'[^']*+'|\\w++|\\([^()]*+\\))\\s*+,?+){0,8}+)"
-              + "\\s*+\\}\\s*+");
+      Pattern.compile("\\s*+\\{((?:%1$s(?:,%1$s){0,7}+)?+),?+\\s*+\\}\\s*+".formatted(ONE_FIELD));
   private static final Pattern FIELD =
       Pattern.compile("'(\\w++)'\\s*+:\\s*+(?:'([^']*+)'|(\\w++)|\\(([^()]*+)\\))");
+
+  /** Python 2 ended numbers with an L. */
+  private static final Pattern SHAPE =
+      Pattern.compile("\\s*+(?:-?\\d++L?+\\s*+(?:,\\s*+-?\\d++L?+\\s*+)*+,?+\\s*+)?+");
+
+  private static final Pattern DIMENSION = Pattern.compile("-?\\d++");
   private static final Pattern TYPE = Pattern.compile("([<>=|])([fi])([48])");
 
   /** The bytes of the elements. */
@@ -152,13 +160,17 @@ record NpyHeader(
           case ">" -> ByteOrder.BIG_ENDIAN;
           default -> ByteOrder.nativeOrder();
         };
-    String[] words = dimsText.isBlank() ? new String[0] : dimsText.split(",");
-    if (words.length > Dimensions.MOST) {
+    if (!SHAPE.matcher(dimsText).matches()) {
+      throw new MalformedException(
+          name, "has the shape (" + MalformedException.told(dimsText) + ")");
+    }
+    List<String> words = DIMENSION.matcher(dimsText).results().map(MatchResult::group).toList();
+    if (words.size() > Dimensions.MOST) {
       throw new MalformedException(name, "has more than " + Dimensions.MOST + " dimensions");
     }
     int elementBytes = Integer.parseInt(parts.group(3));
     try {
-      long[] dims = Arrays.stream(words).map(String::strip).mapToLong(Long::parseLong).toArray();
+      long[] dims = words.stream().mapToLong(Long::parseLong).toArray();
       long size = Dimensions.size(dims, elementBytes);
       return new NpyHeader(parts.group(2).charAt(0), elementBytes, order, fortran, dims, size);
     } catch (NumberFormatException e) {

@@ -9,7 +9,6 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
 /**
@@ -69,13 +68,22 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
 
   /** Whether a string can be written as UTF-8: it holds no half of a pair of surrogates. */
   static boolean isText(String text) {
-    // An encoder can be asked, too, but looks at each letter of a vocabulary, which takes long.
-    return text.equals(new String(text.getBytes(StandardCharsets.UTF_8), StandardCharsets.UTF_8));
+    // Nothing is made of it: that of a file that is refused later may be as long as a header.
+    for (int i = 0; i < text.length(); i++) {
+      if (Character.isSurrogate(text.charAt(i))) {
+        if (Character.charCount(text.codePointAt(i)) == 1) {
+          return false;
+        }
+        i++;
+      }
+    }
+    return true;
   }
 
   /**
    * Length and text, filled up with spaces so that the tensor that the layout aligns begins at a
-   * multiple of alignment.
+   * multiple of alignment; or, where that would leave others without elements at multiples of their
+   * size, all of the tensors together.
    *
    * @throws IllegalArgumentException if it would be refused when it is read
    */
@@ -102,7 +110,9 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
       }
       json.writeEndObject();
     }
-    while ((Long.BYTES + text.size() + layout.alignedBegin()) % alignment != 0) {
+    // What comes before a tensor of bytes may be an odd number of larger elements.
+    long aligned = layout.alignedBegin() % Float.BYTES == 0 ? layout.alignedBegin() : 0;
+    while ((Long.BYTES + text.size() + aligned) % alignment != 0) {
       text.write(' ');
     }
     requireAtMost(LONGEST, "metadata", text.size(), "bytes with the names and shapes of tensors");

@@ -12,6 +12,7 @@ import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -51,19 +52,27 @@ final class TemporaryFile {
    * A new file in the folder of another.
    *
    * @param locked whether it is in a file system that has locks, and keeps what is left behind
+   * @param replaces whether the other one is there; it gives one that is locked its access
    */
-  static TemporaryFile beside(Path target, boolean locked, FileAttribute<?>... access)
-      throws IOException {
+  static TemporaryFile beside(Path target, boolean locked, boolean replaces) throws IOException {
+    FileAttribute<?>[] access = replaces ? FileAccess.ofOwnerAlone(target) : FileAccess.usual();
     while (true) {
       Path path = target.resolveSibling(prefix(target) + PROCESS + "-" + UUID.randomUUID());
       TemporaryFile file = new TemporaryFile(path, open(path, access));
       try {
+        if (replaces && locked) {
+          // Before the lock: to change a mode, Java opens and closes the file, which ends all
+          // locks that the process has on it.
+          FileAccess.copy(target, path);
+        }
         if (!locked || (file.isLocked() && Files.exists(path))) {
           return file;
         }
       } catch (Throwable e) {
-        file.delete(e);
-        throw e;
+        if (!(e instanceof NoSuchFileException) || Files.exists(path)) {
+          file.delete(e);
+          throw e;
+        }
       }
       // Somebody took it for left behind, in the moment before it was locked.
       file.channel.close();

@@ -168,6 +168,9 @@ public final class Storage {
   /** Memory of direct buffers, for Java kernels alone. */
   private static Storage allocateBuffers(long elements) {
     long bytes = bytes(elements);
+    if (elements > Integer.MAX_VALUE * BUFFER_ELEMENTS) {
+      throw outOfMemory(bytes, null); // more buffers than an array can hold
+    }
     ByteBuffer[] buffers;
     try {
       buffers = directBuffers(elements);

@@ -38,6 +38,7 @@ final class NameTableTest {
   }
 
   private static NameTable read(int... order) throws MalformedException {
+    NameTable.requireOffsets(offsets(NAMES), text(NAMES).length);
     return NameTable.read(text(NAMES), offsets(NAMES), order);
   }
 

@@ -3,6 +3,7 @@ package org.blocksparse.internal.memory;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
@@ -10,6 +11,7 @@ import java.nio.ByteOrder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is below all tensors. */
 final class StorageTest {
@@ -37,6 +39,15 @@ final class StorageTest {
     storage.release();
     assertTrue(storage.isFreed());
     assertTrue(Storage.allocatedBytes() < before + elements, "it is not freed");
+  }
+
+  @ParameterizedTest
+  @ValueSource(longs = {1L << 58, 1L << 59, (1L << 61) - 1})
+  void moreThanCanBeAddressedIsNamed(long elements) {
+    OutOfMemoryError refused =
+        assertThrows(OutOfMemoryError.class, () -> Storage.allocate(elements));
+    assertTrue(
+        refused.getMessage().startsWith("cannot allocate " + 4 * elements), refused::toString);
   }
 
   @Test
