@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ExampleFormat;
 import org.blocksparse.classifier.ExampleReader;
@@ -19,6 +20,9 @@ import picocli.CommandLine.Option;
 /** How examples are read. */
 final class InputOptions {
   private static final String STANDARD_INPUT = "-";
+
+  /** Where the system has it, the file that standard input is, if it is one. */
+  private static final Path FILE_OF_STANDARD_INPUT = Path.of("/dev/stdin");
 
   @Option(
       names = "--format",
@@ -43,11 +47,12 @@ final class InputOptions {
       description = "Leave out lines that cannot be read, and count them.")
   private boolean skipBadLines;
 
-  /** The files among names of input. */
+  /** The files among names of input; standard input is one where a shell has opened it. */
   static List<Path> files(String... names) {
     return Arrays.stream(names)
-        .filter(name -> name != null && !isStandardInput(name))
-        .map(InputOptions::path)
+        .filter(Objects::nonNull)
+        .map(name -> isStandardInput(name) ? FILE_OF_STANDARD_INPUT : path(name))
+        .filter(path -> path != FILE_OF_STANDARD_INPUT || Files.isRegularFile(path))
         .toList();
   }
 

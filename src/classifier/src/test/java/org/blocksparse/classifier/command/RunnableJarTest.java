@@ -12,6 +12,7 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
+import java.lang.ProcessBuilder.Redirect;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -30,6 +31,7 @@ import org.blocksparse.classifier.Texts;
 import org.blocksparse.classifier.TrainingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -106,6 +108,22 @@ final class RunnableJarTest {
       assertTrue(training.waitFor(20, TimeUnit.SECONDS));
     }
     assertEquals("an old one", Files.readString(model));
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX) // others need not tell what standard input is
+  void examplesThatAreStandardInput_areNotReplaced() throws Exception {
+    Path examples = Files.writeString(folder.resolve("examples"), Texts.lines(20, 4, 1));
+    for (List<String> args :
+        List.of(
+            List.of("train", "-o", examples.toString(), "--no-chart", "-"),
+            List.of("train", "-o", folder + "/m", "--chart", examples.toString(), "-"))) {
+      Told refused = run(words(args.toArray()), Redirect.from(examples.toFile()));
+      assertEquals(2, refused.code(), refused::toString);
+      String option = args.contains("--chart") ? "--chart: " : "--output: ";
+      assertEquals(option + examples + " is the same file as /dev/stdin\n", refused.err());
+      assertEquals(Texts.lines(20, 4, 1), Files.readString(examples));
+    }
   }
 
   /** As on a full disk: no file may be longer. */
@@ -289,8 +307,13 @@ final class RunnableJarTest {
   }
 
   private Told run(List<String> words) throws Exception {
+    return run(words, Redirect.PIPE);
+  }
+
+  private Told run(List<String> words, Redirect in) throws Exception {
     Path err = folder.resolve("err");
-    Process process = new ProcessBuilder(words).redirectError(err.toFile()).start();
+    Process process =
+        new ProcessBuilder(words).redirectInput(in).redirectError(err.toFile()).start();
     process.getOutputStream().close();
     String out = new String(process.getInputStream().readAllBytes(), UTF_8);
     return new Told(
