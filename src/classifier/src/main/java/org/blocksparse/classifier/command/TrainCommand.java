@@ -234,6 +234,9 @@ final class TrainCommand implements Callable<Integer> {
     refuse(
         plainWords && !example.isText(),
         "--plain-words: expected texts, but the examples have features");
+    refuse(
+        input.hasLabelPrefix() && !example.isText(),
+        "--label-prefix: expected texts, but the examples have features");
   }
 
   /** Saves what was trained: elsewhere, if it cannot be where it should. */
