@@ -145,13 +145,19 @@ final class LineParser {
     if (label.isEmpty()) {
       throw new BadLineException("a label has no name: '" + shown(of) + "'");
     }
-    if (label.indexOf(NOT_UTF_8) >= 0) {
-      throw new BadLineException("a label is not UTF-8: '" + shown(label) + "'");
-    }
     if (labels.size() == MOST_LABELS) {
       throw new BadLineException("has more than " + MOST_LABELS + " labels");
     }
     labels.add(label);
+  }
+
+  /** Refuses labels of a line that has bytes that are not UTF-8, if they are in one. */
+  static void requireUtf8(List<String> labels) throws BadLineException {
+    for (String label : labels) {
+      if (label.indexOf(NOT_UTF_8) >= 0) {
+        throw new BadLineException("a label is not UTF-8: '" + shown(label) + "'");
+      }
+    }
   }
 
   /** Words that begin with the prefix are labels, and the rest is the text. */
