@@ -251,6 +251,24 @@ final class ExampleReaderTest {
     assertEquals(1, reader.badLines());
   }
 
+  /** In a line with one letter that takes two bytes in memory, as then do all. */
+  @Test
+  void longFeaturesThatAreRefused_takeLittleOfTheHeap() throws IOException {
+    String digits = "7".repeat(LineReader.MOST_BYTES - 10);
+    for (String line : List.of("a 1:" + digits + "\u0100", "a " + digits + ":\u0100")) {
+      byte[] file = line.getBytes(UTF_8);
+      for (ExampleFormat format : List.of(ExampleFormat.SPARSE, ExampleFormat.AUTO)) {
+        ExampleReader reader =
+            ExampleReader.read("input", new ByteArrayInputStream(file), format, "__label__", false);
+        long heap = ThreadHeap.taken();
+        String told = assertThrows(InvalidInputException.class, reader::next).getMessage();
+        long taken = ThreadHeap.taken() - heap;
+        assertTrue(taken < 64 << 20, () -> taken + " bytes of the heap for " + format);
+        assertTrue(told.length() < 500, () -> told.substring(0, 500));
+      }
+    }
+  }
+
   /** Of the longest lines, with letters that take two bytes in memory; none shows the format. */
   @Test
   void longLinesThatAreRefused_takeLittleOfTheHeap() throws IOException {
