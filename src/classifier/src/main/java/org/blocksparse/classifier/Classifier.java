@@ -4,6 +4,7 @@ package org.blocksparse.classifier;
 import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
+import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -98,7 +99,8 @@ public final class Classifier implements AutoCloseable {
    * Maps a model that {@link #save} has written: what predictions need of it is read when they need
    * it, and all processes share it. The file may come from anybody; it must not be changed in place
    * ({@link #save} never does). The names of labels are not looked at before they are asked for:
-   * then one that is no text is an {@link IllegalStateException}.
+   * then one that is no text is an {@link IllegalStateException}. What is in a file system of
+   * another kind, as that of an archive, cannot be mapped: it is read into memory.
    *
    * @param workers the threads that work on each call. Where many threads predict at the same time,
    *     {@link Workers#callingThread} is best
@@ -106,7 +108,9 @@ public final class Classifier implements AutoCloseable {
    *     which part of it is wrong
    */
   public static Classifier load(Path file, Workers workers) throws IOException {
-    return ClassifierFile.load(file, LoadOptions.mapped().withWorkers(workers));
+    boolean canBeMapped = file.getFileSystem() == FileSystems.getDefault();
+    LoadOptions options = canBeMapped ? LoadOptions.mapped() : LoadOptions.copied();
+    return ClassifierFile.load(file, options.withWorkers(workers));
   }
 
   /**

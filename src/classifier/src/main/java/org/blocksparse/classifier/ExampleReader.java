@@ -72,9 +72,11 @@ public final class ExampleReader implements AutoCloseable {
    * A line by its number.
    *
    * @param text null: it cannot be read
-   * @param problem why not
+   * @param malformed whether it has bytes that are not UTF-8
+   * @param problem why it cannot be read
    */
-  private record Line(long number, String text, LineParser.BadLineException problem) {}
+  private record Line(
+      long number, String text, boolean malformed, LineParser.BadLineException problem) {}
 
   /** Opens a file in fastText's or the extreme classification format. */
   public static ExampleReader open(Path file) throws IOException {
@@ -182,7 +184,11 @@ public final class ExampleReader implements AutoCloseable {
     }
     linesNotBlank += line.text == null || !line.text.isBlank() ? 1 : 0;
     try {
-      example = exampleOrNull(line);
+      Example read = exampleOrNull(line);
+      if (line.malformed && read != null) {
+        LineParser.requireUtf8(read.labels());
+      }
+      example = read;
     } catch (LineParser.BadLineException e) {
       leaveOut(line, e.getMessage());
     }
@@ -193,9 +199,9 @@ public final class ExampleReader implements AutoCloseable {
   private Line readOrNull() throws IOException {
     try {
       String text = lines.next();
-      return text == null ? null : new Line(lines.lines(), text, null);
+      return text == null ? null : new Line(lines.lines(), text, lines.isMalformed(), null);
     } catch (LineParser.BadLineException e) {
-      return new Line(lines.lines(), null, e);
+      return new Line(lines.lines(), null, false, e);
     } catch (IOException e) {
       String place = lines.lines() == 0 ? "" : "after line " + lines.lines() + ": ";
       throw new IOException(name + ": " + place + e.getMessage(), e);

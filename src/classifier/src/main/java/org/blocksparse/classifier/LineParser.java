@@ -4,7 +4,6 @@ package org.blocksparse.classifier;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
-import java.util.StringTokenizer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -15,8 +14,8 @@ final class LineParser {
   private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\p{Zl}\\p{Zp}]");
   private static final Pattern FEATURE = Pattern.compile("[0-9]+:[-+]?[0-9.]+([eE][-+]?[0-9]+)?");
 
-  /** What is between words of features. Words are taken one by one: a line may have millions. */
-  private static final String BLANKS = " \t";
+  /** Longer ones are refused before they are copied, as numbers are read. */
+  private static final int LONGEST_FEATURE = 1 << 10;
 
   /** What the decoder puts in the place of bytes that are not UTF-8. */
   static final char NOT_UTF_8 = '\uFFFD';
@@ -90,27 +89,48 @@ final class LineParser {
   /** Whether nothing but features follows the labels, at least one. */
   static boolean hasFeaturesOnly(String line) {
     String text = line.stripTrailing();
-    StringTokenizer words = new StringTokenizer(text, BLANKS);
-    if (beginsWithLabels(text)) {
-      words.nextToken();
-    }
-    boolean hasFeature = words.hasMoreTokens();
-    while (words.hasMoreTokens()) {
-      if (!FEATURE.matcher(words.nextToken()).matches()) {
+    int begin = nextWord(text, beginsWithLabels(text) ? endOfWord(text, 0) : 0);
+    boolean hasFeature = begin < text.length();
+    Matcher feature = FEATURE.matcher(text);
+    while (begin < text.length()) {
+      int end = endOfWord(text, begin);
+      if (end - begin > LONGEST_FEATURE || !feature.region(begin, end).matches()) {
         return false;
       }
+      begin = nextWord(text, end);
     }
     return hasFeature;
   }
 
+  private static boolean isBlank(char c) {
+    return c == ' ' || c == '\t';
+  }
+
+  /** Where a word of features begins, there or after it; the end of the line if none does. */
+  private static int nextWord(String line, int from) {
+    int at = from;
+    while (at < line.length() && isBlank(line.charAt(at))) {
+      at++;
+    }
+    return at;
+  }
+
+  private static int endOfWord(String line, int begin) {
+    int at = begin;
+    while (at < line.length() && !isBlank(line.charAt(at))) {
+      at++;
+    }
+    return at;
+  }
+
   /** Whether what a line begins with is neither a blank nor a feature. */
   private static boolean beginsWithLabels(String line) {
-    for (int at = 0; at < line.length() && BLANKS.indexOf(line.charAt(at)) < 0; at++) {
+    for (int at = 0; at < line.length() && !isBlank(line.charAt(at)); at++) {
       if (line.charAt(at) == ':') {
         return false;
       }
     }
-    return !line.isEmpty() && BLANKS.indexOf(line.charAt(0)) < 0;
+    return !line.isEmpty() && !isBlank(line.charAt(0));
   }
 
   /** Why a line cannot be read before the format is known. */
@@ -145,13 +165,19 @@ final class LineParser {
     if (label.isEmpty()) {
       throw new BadLineException("a label has no name: '" + shown(of) + "'");
     }
-    if (label.indexOf(NOT_UTF_8) >= 0) {
-      throw new BadLineException("a label is not UTF-8: '" + shown(label) + "'");
-    }
     if (labels.size() == MOST_LABELS) {
       throw new BadLineException("has more than " + MOST_LABELS + " labels");
     }
     labels.add(label);
+  }
+
+  /** Refuses labels of a line that has bytes that are not UTF-8, if they are in one. */
+  static void requireUtf8(List<String> labels) throws BadLineException {
+    for (String label : labels) {
+      if (label.indexOf(NOT_UTF_8) >= 0) {
+        throw new BadLineException("a label is not UTF-8: '" + shown(label) + "'");
+      }
+    }
   }
 
   /** Words that begin with the prefix are labels, and the rest is the text. */
@@ -206,15 +232,21 @@ final class LineParser {
 
   /** Labels with commas between them, then features. */
   Example sparse(String line) throws BadLineException {
-    StringTokenizer words = new StringTokenizer(line, BLANKS);
     List<String> labels = new ArrayList<>();
+    int end = 0;
     if (beginsWithLabels(line)) {
-      addLabels(words.nextToken(), labels);
+      end = endOfWord(line, 0);
+      addLabels(line.substring(0, end), labels);
     }
     Numbers indices = new Numbers();
     Numbers values = new Numbers();
-    while (words.hasMoreTokens()) {
-      addFeature(words.nextToken(), indices, values);
+    int begin; // words are taken one by one: a line may have millions
+    while ((begin = nextWord(line, end)) < line.length()) {
+      end = endOfWord(line, begin);
+      if (end - begin > LONGEST_FEATURE) {
+        throw wrong(line.substring(begin, begin + LONGEST_FEATURE));
+      }
+      addFeature(line.substring(begin, end), indices, values);
     }
     return Example.ofFeatures(indices.toArray(), values.toFloats(), labels);
   }

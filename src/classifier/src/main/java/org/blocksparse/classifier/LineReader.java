@@ -12,7 +12,7 @@ import org.blocksparse.classifier.LineParser.BadLineException;
 /**
  * Cuts a stream of UTF-8 into lines. A line ends with a line feed, and a carriage return before it
  * is not part of it; nor is a byte order mark at its beginning, since files of Windows are put
- * together. What is not UTF-8 becomes {@link LineParser#NOT_UTF_8}.
+ * together. What is not UTF-8 becomes {@link LineParser#NOT_UTF_8}, as {@link #isMalformed} tells.
  */
 final class LineReader implements AutoCloseable {
   /** A longer line is no line of examples, but a file of something else. */
@@ -21,12 +21,16 @@ final class LineReader implements AutoCloseable {
   private static final int FIRST_BYTES = 1 << 18;
   private static final char BYTE_ORDER_MARK = '\uFEFF';
 
+  /** {@link LineParser#NOT_UTF_8} in UTF-8. */
+  private static final byte[] REPLACEMENT = {(byte) 0xEF, (byte) 0xBF, (byte) 0xBD};
+
   private final InputStream in;
   private byte[] buffer = new byte[FIRST_BYTES];
   private int begin;
   private int end;
   private boolean ended;
   private long lines;
+  private boolean malformed;
 
   LineReader(InputStream in) {
     this.in = in;
@@ -35,6 +39,11 @@ final class LineReader implements AutoCloseable {
   /** How many lines have been read. */
   long lines() {
     return lines;
+  }
+
+  /** Whether the last line has bytes that are not UTF-8. */
+  boolean isMalformed() {
+    return malformed;
   }
 
   /** Whether the whole of the next line is in memory. */
@@ -54,10 +63,9 @@ final class LineReader implements AutoCloseable {
     int at = begin;
     int feed;
     while ((feed = lineFeed(at)) < 0 && !ended) {
-      if (end - begin > MOST_BYTES) {
+      if (length(end) > MOST_BYTES) {
         skipLine();
-        lines++;
-        throw new BadLineException("has more than " + MOST_BYTES + " bytes");
+        throw tooLong();
       }
       int searched = end - begin;
       fill();
@@ -69,9 +77,13 @@ final class LineReader implements AutoCloseable {
     if (lines == 0) {
       requireText();
     }
-    int last = feed < 0 ? end : feed;
-    boolean isReturn = last > begin && buffer[last - 1] == '\r';
-    String line = new String(buffer, begin, last - begin - (isReturn ? 1 : 0), UTF_8);
+    int length = length(feed < 0 ? end : feed);
+    if (length > MOST_BYTES) { // it came together with its end
+      begin = feed + 1;
+      throw tooLong();
+    }
+    String line = new String(buffer, begin, length, UTF_8);
+    malformed = isMalformed(line, length);
     if (lines == 0 && feed < 0 && line.indexOf('\r') >= 0) {
       throw new IOException("lines end with carriage returns alone; expected line feeds");
     }
@@ -79,6 +91,32 @@ final class LineReader implements AutoCloseable {
     begin = feed < 0 ? end : feed + 1;
     boolean isMarked = !line.isEmpty() && line.charAt(0) == BYTE_ORDER_MARK;
     return isMarked ? line.substring(1) : line;
+  }
+
+  /** How many bytes a line has that ends there, or so far. */
+  private int length(int last) {
+    boolean isReturn = last > begin && buffer[last - 1] == '\r';
+    return last - begin - (isReturn ? 1 : 0);
+  }
+
+  private BadLineException tooLong() {
+    lines++;
+    return new BadLineException("has more than " + MOST_BYTES + " bytes");
+  }
+
+  /**
+   * Whether there are replacements in a line that do not stand for themselves. Those that do are
+   * the same three bytes wherever they are, since the first of them continues nothing.
+   */
+  private boolean isMalformed(String line, int length) {
+    int replacements = 0;
+    for (int at = -1; (at = line.indexOf(LineParser.NOT_UTF_8, at + 1)) >= 0; ) {
+      replacements++;
+    }
+    for (int at = begin; replacements > 0 && at + 3 <= begin + length; at++) {
+      replacements -= Arrays.equals(buffer, at, at + 3, REPLACEMENT, 0, 3) ? 1 : 0;
+    }
+    return replacements > 0;
   }
 
   private void requireText() throws IOException {
@@ -103,7 +141,8 @@ final class LineReader implements AutoCloseable {
     end -= begin;
     begin = 0;
     if (end == buffer.length) {
-      buffer = Arrays.copyOf(buffer, Math.min(2 * buffer.length, MOST_BYTES + 1)); // a feed as well
+      int most = MOST_BYTES + 2; // a return and a feed as well
+      buffer = Arrays.copyOf(buffer, Math.min(2 * buffer.length, most));
     }
     int count = in.read(buffer, end, buffer.length - end);
     ended = count < 0;

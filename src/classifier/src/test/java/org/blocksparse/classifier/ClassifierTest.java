@@ -9,6 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.URI;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -77,6 +80,23 @@ final class ClassifierTest {
   }
 
   /** Two models of the same sizes and names: parts of one fit to those of the other. */
+  @Test
+  void aModelInAnArchive_isLoaded_asItWasSavedThere() throws IOException {
+    TrainingOptions options = TrainingOptions.defaults().withDimension(4).withEpochs(1);
+    URI archive = URI.create("jar:" + folder.resolve("models.zip").toUri());
+    try (Classifier classifier = Classifier.train(Texts.examples(9, 3, 1), options);
+        FileSystem zip = FileSystems.newFileSystem(archive, Map.of("create", "true"))) {
+      classifier.save(zip.getPath("model"));
+      classifier.save(zip.getPath("smaller"), ElementType.INT8);
+      try (Classifier loaded = Classifier.load(zip.getPath("model"));
+          Classifier smaller = Classifier.load(zip.getPath("smaller"), Workers.callingThread())) {
+        assertEquals(classifier.predict("my-own1", 3), loaded.predict("my-own1", 3));
+        assertEquals(classifier.labels(), smaller.labels());
+        assertEquals(ElementType.INT8, smaller.weightType());
+      }
+    }
+  }
+
   @Test
   void aFileThatIsReplacedWhileItIsLoaded_givesOneOfTheModels() throws IOException {
     Path file = folder.resolve("model");

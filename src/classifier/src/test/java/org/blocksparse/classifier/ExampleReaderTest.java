@@ -83,6 +83,32 @@ final class ExampleReaderTest {
   }
 
   @ParameterizedTest
+  @CsvSource({
+    "TEXT, __label__\u00ff b",
+    "TEXT, b __label__a\u00c3",
+    "SPARSE, '3,\u00ff 1:1'",
+    "SPARSE, \u00e2\u0082\u00ef\u00bf\u00bd 1:1", // the last three of five bytes are right
+  })
+  void labelsOfOtherBytesThanUtf8_areBad(ExampleFormat format, String bytes) throws IOException {
+    byte[] file = ("\n" + bytes + "\n").getBytes(ISO_8859_1);
+    ExampleReader reader =
+        ExampleReader.read("input", new ByteArrayInputStream(file), format, "__label__", true);
+    assertEquals(List.of(), reader.next().orElseThrow().labels());
+    assertTrue(reader.next().isEmpty());
+    String problem = reader.firstProblem().orElseThrow();
+    assertTrue(problem.startsWith("input: line 2: a label is not UTF-8: '"), problem);
+  }
+
+  /** Somebody has replaced what was not UTF-8 before. */
+  @Test
+  void labels_mayHaveTheCharacterThatReplacesOthers() throws IOException {
+    assertEquals("[a\uFFFD] b", read("__label__a\uFFFD b\n").get(0).toString());
+    assertEquals(List.of("3", "\uFFFD"), read("3,\uFFFD 1:1\n").get(0).labels());
+    byte[] other = "__label__a b\u00ff".getBytes(ISO_8859_1);
+    assertEquals("[a] b\uFFFD", reader(other, false).next().orElseThrow().toString());
+  }
+
+  @ParameterizedTest
   @CsvSource(
       delimiter = '|',
       value = {
@@ -98,8 +124,6 @@ final class ExampleReaderTest {
         "SPARSE | 1 3:1e999       | line 2: expected index:value",
         "SPARSE | 1 :1            | line 2: expected index:value",
         "SPARSE | 1 2147483648:1  | line 2: expected index:value",
-        "TEXT   | __label__\uFFFD b | line 2: a label is not UTF-8",
-        "SPARSE | 3,\uFFFD 1:1    | line 2: a label is not UTF-8",
       })
   void badLines_areNamed_orSkippedAndCounted(ExampleFormat format, String line, String problem)
       throws IOException {
@@ -205,6 +229,44 @@ final class ExampleReaderTest {
     assertEquals(200_000 - before.length, examples.get(0).text().length());
     assertEquals("[b] y", examples.get(1).toString());
     assertEquals("input: line 2: has more than 8388608 bytes", reader.firstProblem().orElseThrow());
+  }
+
+  @Test
+  void theLongestLines_mayEndAsOnWindows_andOneByteMoreIsBad() throws IOException {
+    String longest = "x".repeat(LineReader.MOST_BYTES);
+    for (String end : List.of("\n", "\r\n", "", "\r")) {
+      String next = end.endsWith("\n") ? "__label__b y" : "";
+      ExampleReader reader = reader(longest + end + next, ExampleFormat.TEXT, true);
+      assertEquals(longest.length(), reader.next().orElseThrow().text().length());
+      assertEquals(!next.isEmpty(), reader.next().isPresent());
+      assertEquals(0, reader.badLines());
+
+      reader = reader(longest + "x" + end + next, ExampleFormat.TEXT, true);
+      assertEquals(!next.isEmpty(), reader.next().isPresent());
+      assertEquals(
+          "input: line 1: has more than 8388608 bytes", reader.firstProblem().orElseThrow());
+    }
+    ExampleReader reader = reader(longest + "\r\r\n__label__b y", ExampleFormat.TEXT, true);
+    assertEquals("[b] y", reader.next().orElseThrow().toString());
+    assertEquals(1, reader.badLines());
+  }
+
+  /** In a line with one letter that takes two bytes in memory, as then do all. */
+  @Test
+  void longFeaturesThatAreRefused_takeLittleOfTheHeap() throws IOException {
+    String digits = "7".repeat(LineReader.MOST_BYTES - 10);
+    for (String line : List.of("a 1:" + digits + "\u0100", "a " + digits + ":\u0100")) {
+      byte[] file = line.getBytes(UTF_8);
+      for (ExampleFormat format : List.of(ExampleFormat.SPARSE, ExampleFormat.AUTO)) {
+        ExampleReader reader =
+            ExampleReader.read("input", new ByteArrayInputStream(file), format, "__label__", false);
+        long heap = ThreadHeap.taken();
+        String told = assertThrows(InvalidInputException.class, reader::next).getMessage();
+        long taken = ThreadHeap.taken() - heap;
+        assertTrue(taken < 64 << 20, () -> taken + " bytes of the heap for " + format);
+        assertTrue(told.length() < 500, () -> told.substring(0, 500));
+      }
+    }
   }
 
   /** Of the longest lines, with letters that take two bytes in memory; none shows the format. */

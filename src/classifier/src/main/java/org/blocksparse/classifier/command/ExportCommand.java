@@ -3,14 +3,14 @@ package org.blocksparse.classifier.command;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import java.io.BufferedWriter;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.List;
-import java.util.UUID;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
 import picocli.CommandLine.Command;
@@ -45,7 +45,7 @@ final class ExportCommand implements Callable<Integer> {
     out.flush();
     try (Classifier classifier = model.load()) {
       classifier.export(npz);
-      write(labels, classifier.labels().stream().map(Printed::of).toList());
+      WholeFile.write(labels, file -> write(classifier.labels(), file));
       out.printf("%s: %,d bytes%n", npz, Files.size(npz));
       out.printf("%s: %,d labels%n", labels, classifier.labels().size());
       out.flush();
@@ -53,15 +53,12 @@ final class ExportCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  /** Writes lines to a file that is the old one or the new one, whenever this ends. */
-  private static void write(Path file, List<String> lines) throws IOException {
-    // A new one, whatever else lies there: it may be the model that is read.
-    Path part = file.resolveSibling(".labels-" + UUID.randomUUID());
-    try {
-      Files.write(part, lines, UTF_8, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-      Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    } finally {
-      Files.deleteIfExists(part);
+  private static void write(List<String> labels, OutputStream file) throws IOException {
+    BufferedWriter out = new BufferedWriter(new OutputStreamWriter(file, UTF_8.newEncoder()));
+    for (String label : labels) {
+      out.write(Printed.of(label));
+      out.newLine();
     }
+    out.flush();
   }
 }

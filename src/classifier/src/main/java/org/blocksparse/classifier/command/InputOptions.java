@@ -10,6 +10,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
+import java.util.Objects;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ExampleFormat;
 import org.blocksparse.classifier.ExampleReader;
@@ -19,6 +21,9 @@ import picocli.CommandLine.Option;
 /** How examples are read. */
 final class InputOptions {
   private static final String STANDARD_INPUT = "-";
+
+  /** Where the system has it, the file that standard input is, if it is one. */
+  private static final Path FILE_OF_STANDARD_INPUT = Path.of("/dev/stdin");
 
   @Option(
       names = "--format",
@@ -43,11 +48,12 @@ final class InputOptions {
       description = "Leave out lines that cannot be read, and count them.")
   private boolean skipBadLines;
 
-  /** The files among names of input. */
+  /** The files among names of input; standard input is one where a shell has opened it. */
   static List<Path> files(String... names) {
     return Arrays.stream(names)
-        .filter(name -> name != null && !isStandardInput(name))
-        .map(InputOptions::path)
+        .filter(Objects::nonNull)
+        .map(name -> isStandardInput(name) ? FILE_OF_STANDARD_INPUT : path(name))
+        .filter(path -> path != FILE_OF_STANDARD_INPUT || Files.isRegularFile(path))
         .toList();
   }
 
@@ -68,6 +74,11 @@ final class InputOptions {
     return labelPrefix == null ? ExampleReader.DEFAULT_LABEL_PREFIX : labelPrefix;
   }
 
+  /** Whether that was chosen, which means nothing to features. */
+  boolean hasLabelPrefix() {
+    return labelPrefix != null;
+  }
+
   /**
    * Opens a file, or standard input by its name -.
    *
@@ -77,15 +88,28 @@ final class InputOptions {
     return open(file, task, format, labelPrefix(), err);
   }
 
-  /** The same, where a model tells what it takes. */
+  /**
+   * The same, where a model tells what it takes.
+   *
+   * @throws InvalidInputException if an option is for what it does not take
+   */
   Input open(String file, String task, Classifier model, PrintWriter err) throws IOException {
     ExampleFormat ofModel = model.takesText() ? ExampleFormat.TEXT : ExampleFormat.SPARSE;
-    return open(
-        file,
-        task,
-        format != ExampleFormat.AUTO ? format : ofModel,
-        labelPrefix == null ? model.labelPrefix() : labelPrefix,
-        err);
+    if (format != ExampleFormat.AUTO && format != ofModel) {
+      throw new InvalidInputException(
+          "--format: expected %s, on which the model was trained, but was %s"
+              .formatted(lowerCase(ofModel), lowerCase(format)));
+    }
+    if (hasLabelPrefix() && !model.takesText()) {
+      throw new InvalidInputException(
+          "--label-prefix: expected texts, but the model was trained on features");
+    }
+    String prefix = hasLabelPrefix() ? labelPrefix : model.labelPrefix();
+    return open(file, task, ofModel, prefix, err);
+  }
+
+  private static String lowerCase(ExampleFormat format) {
+    return format.name().toLowerCase(Locale.ROOT);
   }
 
   private Input open(String file, String task, ExampleFormat as, String prefix, PrintWriter err)

@@ -112,7 +112,7 @@ final class LatencyCommand implements Callable<Integer> {
       return all.sorted().toArray();
     } catch (ExecutionException e) {
       if (e.getCause() instanceof RuntimeException cause) {
-        throw cause; // as that the input is of another kind than the model
+        throw cause; // as that the name of a label is not UTF-8
       }
       if (e.getCause() instanceof Error cause) {
         throw cause;

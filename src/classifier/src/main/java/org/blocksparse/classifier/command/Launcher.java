@@ -21,9 +21,13 @@ final class Launcher {
     return isJar ? "java -jar " + word(classPath) : "java -cp ... " + Main.class.getName();
   }
 
-  /** One word of a shell. */
+  /** One word of a shell, in which nothing means anything else. */
   static String word(Object value) {
     String text = value.toString();
-    return PLAIN.matcher(text).matches() ? text : '"' + text + '"';
+    if (PLAIN.matcher(text).matches()) {
+      return text;
+    }
+    boolean isWindows = File.separatorChar == '\\'; // no name has a quotation mark there
+    return isWindows ? '"' + text + '"' : "'" + text.replace("'", "'\\''") + "'";
   }
 }

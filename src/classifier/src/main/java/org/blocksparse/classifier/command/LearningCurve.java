@@ -2,11 +2,11 @@
 package org.blocksparse.classifier.command;
 
 import java.awt.Color;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import javax.imageio.ImageIO;
 import org.blocksparse.classifier.LearningPoint;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
@@ -23,11 +23,12 @@ final class LearningCurve {
 
   private LearningCurve() {}
 
-  /** Loss, and precision if there is any, by epoch. */
+  /** Loss, and precision if there is any, by epoch. An old picture stays unless this succeeds. */
   static void draw(List<LearningPoint> points, Path png) throws IOException {
-    try (OutputStream out = Files.newOutputStream(png)) {
-      BitmapEncoder.saveBitmap(chart(points), out, BitmapFormat.PNG);
-    }
+    ImageIO.setUseCache(false); // a file of it cannot be had any more when Ctrl-C was pressed
+    ByteArrayOutputStream picture = new ByteArrayOutputStream();
+    BitmapEncoder.saveBitmap(chart(points), picture, BitmapFormat.PNG);
+    WholeFile.write(png, picture::writeTo);
   }
 
   static XYChart chart(List<LearningPoint> points) {

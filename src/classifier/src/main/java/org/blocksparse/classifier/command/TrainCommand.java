@@ -234,6 +234,9 @@ final class TrainCommand implements Callable<Integer> {
     refuse(
         plainWords && !example.isText(),
         "--plain-words: expected texts, but the examples have features");
+    refuse(
+        input.hasLabelPrefix() && !example.isText(),
+        "--label-prefix: expected texts, but the examples have features");
   }
 
   /** Saves what was trained: elsewhere, if it cannot be where it should. */
@@ -243,15 +246,24 @@ final class TrainCommand implements Callable<Integer> {
     } catch (IOException | RuntimeException | OutOfMemoryError e) {
       Path saved;
       try {
-        saved =
-            Files.createTempFile("model-", ""); // whatever the file's name, there is room for it
-        classifier.save(saved);
+        saved = saveElsewhere(classifier);
       } catch (IOException | RuntimeException | OutOfMemoryError again) {
         e.addSuppressed(again);
         throw e;
       }
       String reason = Main.toUsers(e instanceof IOException ? e.getMessage() : e.toString());
       throw new IOException("the model is in " + saved + ", because of " + reason, e);
+    }
+  }
+
+  private static Path saveElsewhere(Classifier classifier) throws IOException {
+    Path file = Files.createTempFile("model-", ""); // whatever the other's name, there is room
+    try {
+      classifier.save(file);
+      return file;
+    } catch (Throwable e) {
+      Files.deleteIfExists(file);
+      throw e;
     }
   }
 

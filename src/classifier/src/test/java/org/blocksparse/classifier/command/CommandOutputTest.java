@@ -24,6 +24,8 @@ import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.Texts;
 import org.blocksparse.classifier.TrainingOptions;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
@@ -201,9 +203,23 @@ final class CommandOutputTest extends Commands {
   @Test
   void waysOn_areTold_asTheyCanBeTyped() {
     assertEquals("java -jar target/a.jar", Launcher.command("target/a.jar"));
-    assertEquals("java -jar \"my folder/a.jar\"", Launcher.command("my folder/a.jar"));
     String two = "a.jar" + File.pathSeparator + "b.jar";
     assertEquals("java -cp ... " + Main.class.getName(), Launcher.command(two));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      quoteCharacter = '"',
+      value = {
+        "a/b-1_2.model,   a/b-1_2.model",
+        "my folder/a.jar, 'my folder/a.jar'",
+        "b$HOME,          'b$HOME'",
+        "a`b`\\c,         'a`b`\\c'",
+        "it's,            'it'\\''s'",
+      })
+  @DisabledOnOs(OS.WINDOWS) // has other shells
+  void names_areWordsOfAShell(String name, String word) {
+    assertEquals(word, Launcher.word(name));
   }
 
   @Test

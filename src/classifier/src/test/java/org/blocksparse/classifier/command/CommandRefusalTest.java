@@ -111,11 +111,35 @@ final class CommandRefusalTest extends Commands {
   }
 
   @Test
-  void inputOfAnotherKind_isRefused_byLatencyToo() throws IOException {
+  void aFormatOfAnotherKind_isRefused() throws IOException {
     Files.write(model, trained);
-    Result refused = run("latency", model, folder.resolve("sparse.txt"), "--format", "sparse");
-    assertEquals(2, refused.code());
-    assertEquals("example: has features, but the model was trained on texts\n", refused.err());
+    Path sparse = folder.resolve("sparse.txt");
+    Path ofFeatures = folder.resolve("of-features");
+    runWell("train", "-o", ofFeatures, "--epochs", 1, "--dimension", 8, sparse);
+    for (String command : List.of("predict", "test", "latency")) {
+      Result refused = run(command, model, sparse, "--format", "sparse");
+      assertEquals(2, refused.code());
+      assertEquals(
+          "--format: expected text, on which the model was trained, but was sparse\n",
+          refused.err());
+      refused = run(command, ofFeatures, test, "--format", "TEXT");
+      assertEquals(2, refused.code());
+      assertEquals(
+          "--format: expected sparse, on which the model was trained, but was text\n",
+          refused.err());
+    }
+  }
+
+  @Test
+  void aPrefixOfLabels_isRefused_byAModelOfFeatures() throws IOException {
+    Path sparse = folder.resolve("sparse.txt");
+    runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, sparse);
+    for (String command : List.of("predict", "test", "latency")) {
+      Result refused = run(command, model, sparse, "--label-prefix", "__label__");
+      assertEquals(2, refused.code());
+      assertEquals(
+          "--label-prefix: expected texts, but the model was trained on features\n", refused.err());
+    }
   }
 
   @Test
@@ -249,6 +273,10 @@ final class CommandRefusalTest extends Commands {
         "train -o {}/m --shared-rows 9 --max-features 2 {}/train.txt | --max-features: expected no",
         "train -o {}/m --word-ngrams 2 {}/sparse.txt | --word-ngrams: expected texts, but",
         "train -o {}/m --plain-words {}/sparse.txt | --plain-words: expected texts, but",
+        "train -o {}/m --label-prefix # {}/sparse.txt | --label-prefix: expected texts, but",
+        "train -o {}/m --label-prefix # --format sparse {}/sparse.txt | --label-prefix: expected",
+        "train -o {}/m --label-prefix # --validation {}/sparse.txt {}/sparse.txt | --label-prefix:"
+            + " expected texts, but",
         "train -o {}/m --validation {}/sparse.txt {}/train.txt | validation: some have features",
         "train -o {}/m --label-tree --smoothing 0.1 {}/train.txt | --smoothing: expected no"
             + " --label-tree as well",

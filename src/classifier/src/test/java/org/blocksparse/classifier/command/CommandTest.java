@@ -15,6 +15,7 @@ import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -85,6 +86,23 @@ final class CommandTest extends Commands {
               .toList();
       assertEquals(
           List.of("model.npz", "model.npz.labels.txt", "model.npz.labels.txt.part"), names);
+    }
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has no such modes
+  void export_keepsTheModeOfLabels_andALinkToThem() throws IOException {
+    Files.write(model, trained);
+    Path link = folder.resolve("model.npz.labels.txt");
+    Path labels = Files.writeString(folder.resolve("folder").resolve("labels"), "old");
+    Files.setPosixFilePermissions(labels, PosixFilePermissions.fromString("rw--w--w-"));
+    Files.createSymbolicLink(link, Path.of("folder", "labels"));
+    runWell("export", model, folder.resolve("model.npz"));
+    assertTrue(Files.isSymbolicLink(link));
+    assertEquals(LABELS, Files.readAllLines(labels).size());
+    assertEquals("rw--w--w-", PosixFilePermissions.toString(Files.getPosixFilePermissions(labels)));
+    try (Stream<Path> files = Files.list(labels.getParent())) {
+      assertEquals(List.of(labels), files.toList());
     }
   }
 

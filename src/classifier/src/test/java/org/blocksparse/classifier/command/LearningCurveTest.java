@@ -2,11 +2,16 @@
 package org.blocksparse.classifier.command;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 import org.blocksparse.classifier.LearningPoint;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.knowm.xchart.XYChart;
 
 final class LearningCurveTest {
@@ -19,6 +24,13 @@ final class LearningCurveTest {
     assertEquals("loss", chart.getYAxisTitle());
     assertEquals("P@1", chart.getYAxisGroupTitle(1));
     assertEquals(2, chart.getSeriesMap().size());
+  }
+
+  @Test
+  void whatCannotBeDrawn_leavesTheOldPicture(@TempDir Path folder) throws IOException {
+    Path png = Files.writeString(folder.resolve("png"), "an old one");
+    assertThrows(RuntimeException.class, () -> LearningCurve.draw(List.of(), png));
+    assertEquals("an old one", Files.readString(png));
   }
 
   @Test

@@ -3,6 +3,8 @@ package org.blocksparse.classifier.command;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.stream.Collectors.joining;
+import static java.util.stream.Collectors.toSet;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,21 +12,26 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
+import java.lang.ProcessBuilder.Redirect;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import java.util.zip.GZIPOutputStream;
+import javax.imageio.ImageIO;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Texts;
 import org.blocksparse.classifier.TrainingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -56,8 +63,7 @@ final class RunnableJarTest {
   @DisabledOnOs(OS.WINDOWS) // has no such signal
   void trainsFromAPipe_andSavesTheModelWhenItIsStopped() throws Exception {
     Path model = folder.resolve("model");
-    Process training =
-        start("train", "-o", model, "--epochs", 10_000, "--dimension", 16, "--no-chart", "-");
+    Process training = start("train", "-o", model, "--epochs", 10_000, "--dimension", 16, "-");
     try (OutputStream in = training.getOutputStream()) {
       in.write((Texts.lines(2000, 40, 1) + "__label__\u00e9t\u00e9 x\n").getBytes(UTF_8));
     }
@@ -80,6 +86,7 @@ final class RunnableJarTest {
     try (Classifier classifier = Classifier.load(model)) {
       assertEquals("label7", classifier.predict("my-own7", 1).get(0).label());
     }
+    assertEquals(900, ImageIO.read(folder.resolve("model.png").toFile()).getWidth());
     // In the locale of many a server.
     ProcessBuilder classes =
         new ProcessBuilder(words("classes", model, "--labels", 100)).redirectErrorStream(true);
@@ -101,6 +108,79 @@ final class RunnableJarTest {
       assertTrue(training.waitFor(20, TimeUnit.SECONDS));
     }
     assertEquals("an old one", Files.readString(model));
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX) // others need not tell what standard input is
+  void examplesThatAreStandardInput_areNotReplaced() throws Exception {
+    Path examples = Files.writeString(folder.resolve("examples"), Texts.lines(20, 4, 1));
+    for (List<String> args :
+        List.of(
+            List.of("train", "-o", examples.toString(), "--no-chart", "-"),
+            List.of("train", "-o", folder + "/m", "--chart", examples.toString(), "-"))) {
+      Told refused = run(words(args.toArray()), Redirect.from(examples.toFile()));
+      assertEquals(2, refused.code(), refused::toString);
+      String option = args.contains("--chart") ? "--chart: " : "--output: ";
+      assertEquals(option + examples + " is the same file as /dev/stdin\n", refused.err());
+      assertEquals(Texts.lines(20, 4, 1), Files.readString(examples));
+    }
+  }
+
+  /** As on a full disk: no file may be longer. */
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // has no such shell
+  void whereAFileCannotBeWritten_theOldOneStays_andNothingElseIsLeft() throws Exception {
+    Path examples = folder.resolve("examples");
+    Files.writeString(examples, "__label__tea green leaves\n__label__coffee roasted beans\n");
+    Path chart = Files.writeString(folder.resolve("chart"), "an old one");
+    Path model = folder.resolve("model");
+    List<Object> training = List.of("train", "-o", model, "--epochs", 2, "--dimension", 4);
+    // Without a limit, to unpack the library.
+    assertEquals(0, run(join(training, "--no-chart", examples)).code());
+    Told trained = runLimited(join(training, "--chart", chart, examples));
+    assertEquals(0, trained.code(), trained::toString);
+    assertTrue(trained.err().startsWith("No chart: "), trained::toString);
+    assertTrue(trained.err().contains(chart + ": "), trained::toString);
+    assertEquals("an old one", Files.readString(chart));
+
+    String longest = "x".repeat(20_000);
+    Files.writeString(
+        examples, "__label__a%s green\n__label__b%s beans\n".formatted(longest, longest));
+    assertEquals(0, run(join(training, "--no-chart", examples)).code());
+    Path labels = Files.writeString(folder.resolve("npz.labels.txt"), "old ones");
+    Told exported = runLimited("export", model, folder.resolve("npz"));
+    assertEquals(2, exported.code(), exported::toString);
+    assertTrue(exported.err().startsWith(labels + ": "), exported::toString);
+    assertEquals(1, exported.err().lines().count(), exported::toString);
+    assertEquals("old ones", Files.readString(labels));
+
+    byte[] old = Files.readAllBytes(model);
+    Told unsaved = runLimited(join(training, "--no-chart", examples));
+    assertEquals(2, unsaved.code(), unsaved::toString);
+    assertArrayEquals(old, Files.readAllBytes(model));
+    assertEquals(
+        Set.of("chart", "err", "examples", "model", "npz", "npz.labels.txt", "temporary"),
+        names(folder));
+    assertEquals(Set.of(), names(folder.resolve("temporary")));
+  }
+
+  private static Object[] join(List<Object> some, Object... others) {
+    return Stream.concat(some.stream(), Stream.of(others)).toArray();
+  }
+
+  private static Set<String> names(Path of) throws IOException {
+    try (Stream<Path> files = Files.list(of)) {
+      return files.map(file -> file.getFileName().toString()).collect(toSet());
+    }
+  }
+
+  /** Runs a command that cannot write more than 16 KB to a file. */
+  private Told runLimited(Object... args) throws Exception {
+    Path temporary = Files.createDirectories(folder.resolve("temporary"));
+    List<String> words = words(args);
+    words.addAll(1, List.of("-Djava.io.tmpdir=" + temporary, "-XX:-UsePerfData"));
+    words.addAll(0, List.of("sh", "-c", "ulimit -f 32; exec \"$@\"", "sh"));
+    return run(words);
   }
 
   @Test
@@ -227,8 +307,13 @@ final class RunnableJarTest {
   }
 
   private Told run(List<String> words) throws Exception {
+    return run(words, Redirect.PIPE);
+  }
+
+  private Told run(List<String> words, Redirect in) throws Exception {
     Path err = folder.resolve("err");
-    Process process = new ProcessBuilder(words).redirectError(err.toFile()).start();
+    Process process =
+        new ProcessBuilder(words).redirectInput(in).redirectError(err.toFile()).start();
     process.getOutputStream().close();
     String out = new String(process.getInputStream().readAllBytes(), UTF_8);
     return new Told(
