@@ -117,7 +117,8 @@ public final class SparseRows implements AutoCloseable {
   /**
    * Rows with a copy of the given indices, a row for each array, whose values are 1.
    *
-   * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries
+   * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries, or
+   *     2<sup>31</sup> - 9 rows and more
    * @throws IndexOutOfBoundsException if an index is negative
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
@@ -136,7 +137,12 @@ public final class SparseRows implements AutoCloseable {
   }
 
   private static SparseRows copy(List<int[]> indices, List<float[]> values) {
-    int[] offsets = newOffsets(requireNonNull(indices, "indices").size());
+    int rows = requireNonNull(indices, "indices").size();
+    if (rows >= Check.LARGEST_ARRAY) {
+      throw new IllegalArgumentException(
+          "indices: expected less than " + Check.LARGEST_ARRAY + " rows but was " + rows);
+    }
+    int[] offsets = newOffsets(rows);
     if (values != null) {
       Tensor.requireLength("values", indices.size(), values.size());
     }
