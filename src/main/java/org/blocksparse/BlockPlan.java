@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.function.Supplier;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;

@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
+import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 
 /** The checks of arguments, each with its message: name, what was expected, what was found. */
@@ -15,6 +16,9 @@ final class Check {
   static final int LARGEST_ARRAY = Integer.MAX_VALUE - 8;
 
   private static final int MOST_IN_BATCH = 1 << 29;
+
+  /** Elements that are looked at at a time. */
+  private static final int PIECE = 1 << 10;
 
   private Check() {}
 
@@ -179,5 +183,22 @@ final class Check {
       throw new IllegalArgumentException(name + ": expected a finite number but was " + value);
     }
     return value;
+  }
+
+  /** All elements of a matrix are finite; it is leased by the caller. */
+  static void finite(String name, Rows rows) {
+    float[] piece = new float[(int) Math.min(PIECE, rows.stride())];
+    for (long row = 0; row < rows.count(); row++) {
+      for (long begin = 0; begin < rows.stride(); begin += piece.length) {
+        int count = (int) Math.min(piece.length, rows.stride() - begin);
+        rows.get(row, begin, piece, count);
+        for (int i = 0; i < count; i++) {
+          if (!Float.isFinite(piece[i])) {
+            throw new IllegalArgumentException(
+                name + "[" + row + ", " + (begin + i) + "] = " + piece[i] + " is not finite");
+          }
+        }
+      }
+    }
   }
 }

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.function.Supplier;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.softmax.ClassCount;
 import org.blocksparse.internal.softmax.ClassTable;

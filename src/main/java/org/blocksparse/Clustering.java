@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.LabelCentroids;
 import org.blocksparse.internal.softmax.SphericalKMeans;
@@ -22,16 +23,7 @@ final class Clustering {
     requireRoom("vectors", outputs, nClasses, (int) vectors.shape().dim(1));
     try (Lease lease = new Lease().of("vectors", vectors)) {
       Rows rows = KernelOperands.rows(vectors);
-      float[] row = new float[(int) rows.stride()];
-      for (int output = 0; output < outputs; output++) {
-        rows.get(output, 0, row);
-        for (int d = 0; d < row.length; d++) {
-          if (!Float.isFinite(row[d])) {
-            throw new IllegalArgumentException(
-                "vectors[" + output + ", " + d + "] = " + row[d] + " is not finite");
-          }
-        }
-      }
+      Check.finite("vectors", rows);
       return of(rows, nClasses, seed, engine);
     } catch (OutOfMemoryError e) {
       throw noRoom(e, outputs, nClasses, (int) vectors.shape().dim(1));

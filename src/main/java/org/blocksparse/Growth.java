@@ -11,6 +11,7 @@ import java.util.PriorityQueue;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
@@ -61,21 +62,8 @@ final class Growth {
     if (n == 0) {
       throw new IllegalArgumentException("x: expected at least 1 row but was " + x.shape());
     }
-    float[] values;
     try (Lease lease = new Lease().of("x", x)) {
-      values = x.toArray();
-    }
-    for (int i = 0; i < values.length; i++) {
-      if (!Float.isFinite(values[i])) {
-        throw new IllegalArgumentException(
-            "x["
-                + i / memory.features()
-                + ", "
-                + i % memory.features()
-                + "] = "
-                + values[i]
-                + " is not finite");
-      }
+      Check.finite("x", KernelOperands.rows(x));
     }
     return new Growth(memory).added(n, x);
   }
@@ -174,7 +162,7 @@ final class Growth {
         (rows, workspace) -> {
           Rows byClass = memory.softmax().classes(rows, true, workspace);
           int[] sizes = sizes();
-          int[] classes = new int[(int) rows.count()];
+          int[] classes = HeapRoom.ints((int) rows.count(), "classes of outputs");
           float[] logProbabilities = new float[sizes.length];
           for (int row = 0; row < classes.length; row++) {
             byClass.get(row, 0, logProbabilities);
@@ -336,6 +324,16 @@ final class Growth {
               + " outputs but was one of "
               + given.outputs());
     }
+    ClassAssignment after = ClassAssignment.tables(given.outputs(), () -> live(table, given));
+    return new Growth(memory).moved(after);
+  }
+
+  /**
+   * What was given, without those outputs that are retired.
+   *
+   * @throws IllegalArgumentException if another is retired there
+   */
+  private static ClassAssignment live(ClassTable table, ClassTable given) {
     int[] classOf = given.classOf().clone();
     int[] slotOf = new int[classOf.length];
     Arrays.fill(slotOf, ClassAssignment.RETIRED); // as those that are nowhere in what was given
@@ -356,7 +354,7 @@ final class Growth {
             "classes: output " + output + " is retired there, but not in the layer");
       }
     }
-    return new Growth(memory).moved(withoutEmpty(classOf, slotOf, sizes, given.slots()));
+    return withoutEmpty(classOf, slotOf, sizes, given.slots());
   }
 
   /** What new memory is filled with, from what an optimizer keeps as well. */

@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
+import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * How good rankings are, given the right labels of their rows: precision, recall, normalized

@@ -9,6 +9,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.List;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
@@ -116,7 +117,8 @@ public final class SparseRows implements AutoCloseable {
   /**
    * Rows with a copy of the given indices, a row for each array, whose values are 1.
    *
-   * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries
+   * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries, or
+   *     2<sup>31</sup> - 9 rows and more
    * @throws IndexOutOfBoundsException if an index is negative
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
@@ -135,7 +137,12 @@ public final class SparseRows implements AutoCloseable {
   }
 
   private static SparseRows copy(List<int[]> indices, List<float[]> values) {
-    int[] offsets = new int[requireNonNull(indices, "indices").size() + 1];
+    int rows = requireNonNull(indices, "indices").size();
+    if (rows >= Check.LARGEST_ARRAY) {
+      throw new IllegalArgumentException(
+          "indices: expected less than " + Check.LARGEST_ARRAY + " rows but was " + rows);
+    }
+    int[] offsets = newOffsets(rows);
     if (values != null) {
       Tensor.requireLength("values", indices.size(), values.size());
     }
@@ -161,6 +168,10 @@ public final class SparseRows implements AutoCloseable {
             }
           }
         });
+  }
+
+  private static int[] newOffsets(int rows) {
+    return HeapRoom.ints(rows + 1, "offsets of rows");
   }
 
   private static long requireEntries(long entries) {
@@ -346,7 +357,7 @@ public final class SparseRows implements AutoCloseable {
     Check.range("begin", begin, "end - begin", (long) end - begin, "rows", rows);
     try (Lease lease = lease("rows")) {
       int count = end - begin;
-      int[] shifted = new int[count + 1];
+      int[] shifted = newOffsets(count);
       offsets.getInts(begin, shifted, 0, shifted.length);
       if (wrapped) {
         RowsCheck.someOffsets("rows: ", begin, shifted, entries);
@@ -384,7 +395,7 @@ public final class SparseRows implements AutoCloseable {
    */
   public SparseRows select(int... which) {
     try (Lease lease = lease("rows")) {
-      int[] chosen = new int[requireNonNull(which, "which").length + 1];
+      int[] chosen = newOffsets(requireNonNull(which, "which").length);
       for (int i = 0; i < which.length; i++) {
         Check.index("which", which[i], i, 0, "rows", rows);
         chosen[i + 1] = Math.toIntExact(requireEntries((long) chosen[i] + length(which[i])));
@@ -419,7 +430,7 @@ public final class SparseRows implements AutoCloseable {
 
   /** rows + 1 offsets, from 0 on, in a new array; leased by the caller. */
   int[] offsets() {
-    int[] all = new int[rows + 1];
+    int[] all = newOffsets(rows);
     getOffsets(all);
     return all;
   }
@@ -431,7 +442,7 @@ public final class SparseRows implements AutoCloseable {
 
   /** The indices of all rows, in a new array; leased by the caller. */
   int[] indices() {
-    int[] all = new int[entries];
+    int[] all = HeapRoom.ints(entries, "indices of rows");
     getIndices(all);
     return all;
   }

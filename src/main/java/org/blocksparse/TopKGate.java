@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
 import org.blocksparse.internal.gate.TopExperts;
+import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * The gate of a mixture of experts (Shazeer et al., 2017): of each sample's logits, one for each

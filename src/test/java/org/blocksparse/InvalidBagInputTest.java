@@ -58,6 +58,11 @@ final class InvalidBagInputTest extends InvalidInput {
     refuseRows(
         cases,
         ARGUMENT,
+        "indices: expected less than 2147483639 rows but was 2147483647",
+        () -> SparseRows.of(Collections.nCopies(Integer.MAX_VALUE, ints())));
+    refuseRows(
+        cases,
+        ARGUMENT,
         "offsets: expected rows + 1 elements but was 0",
         () -> SparseRows.of(ints(), ints()));
     refuseRows(

@@ -13,6 +13,7 @@ import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.programs.AbsurdSizesProgram;
 import org.blocksparse.programs.ClosedTensorsProgram;
 import org.blocksparse.programs.FirstUseProgram;
+import org.blocksparse.programs.LargeArraysProgram;
 import org.blocksparse.programs.ManyCallersProgram;
 import org.blocksparse.programs.PublicMethodsProgram;
 import org.blocksparse.programs.RefusedChangesProgram;
@@ -149,6 +150,16 @@ final class OutOfMemoryTest {
       jvm.property("blocksparse.backend", "java").option("-XX:MaxDirectMemorySize=512m");
     }
     assertLivesOn(jvm.run(AbsurdSizesProgram.class, folder.toString()));
+  }
+
+  @Test
+  void arraysThatTheHeapHasNoRoomFor() {
+    assertLivesOn(
+        jvm()
+            .option("-Xmx64m")
+            .option("-XX:+UseSerialGC")
+            .option("-XX:MaxDirectMemorySize=1g")
+            .run(LargeArraysProgram.class, folder.toString()));
   }
 
   @ParameterizedTest

@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.Map;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
 
@@ -365,9 +366,13 @@ public final class SafeTensorsReader implements AutoCloseable {
     return storage;
   }
 
-  /** The integers of a tensor that fits into an array. */
+  /**
+   * The integers of a tensor that fits into an array.
+   *
+   * @throws OutOfMemoryError if the heap has no room for it, telling the bytes
+   */
   public int[] readInts(TensorEntry entry) throws IOException {
-    int[] ints = new int[Math.toIntExact(entry.size())];
+    int[] ints = HeapRoom.ints(Math.toIntExact(entry.size()), "integers of a file");
     for (int begin = 0; begin < ints.length; begin = pieceEnd(begin, ints.length)) {
       int count = pieceEnd(begin, ints.length) - begin;
       readPiece(entry, begin, count).asIntBuffer().get(ints, begin, count);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.optimizer;
 
-import java.util.Arrays;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
@@ -19,10 +19,19 @@ public final class TensorState {
   /** Empty unless the kind of rule counts them. */
   private final int[] steps;
 
+  /**
+   * State of a tensor that has made no step.
+   *
+   * @throws OutOfMemoryError that names the bytes, if the heap has no room for the steps
+   */
   TensorState(BlockedTensor tensor, UpdateRule.Kind kind, Storage[] moments) {
     this.tensor = tensor;
     this.moments = moments;
-    this.steps = new int[kind.countsSteps() ? tensor.blocks() : 0];
+    this.steps = noSteps(kind.countsSteps() ? tensor.blocks() : 0);
+  }
+
+  private static int[] noSteps(int blocks) {
+    return HeapRoom.ints(blocks, "numbers of steps");
   }
 
   /** Makes a block follow its gradient, which is in the first elements of {@code gradient}. */
@@ -168,7 +177,9 @@ public final class TensorState {
 
   /** The steps that each block has taken; 0 where the rule does not count them. */
   public int[] steps() {
-    return Arrays.copyOf(steps, tensor.blocks());
+    int[] copy = noSteps(tensor.blocks());
+    System.arraycopy(steps, 0, copy, 0, steps.length);
+    return copy;
   }
 
   /** Sets what {@link #steps} returns; nothing if the rule does not count them. */

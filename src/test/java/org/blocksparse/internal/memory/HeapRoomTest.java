@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.memory;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,5 +27,14 @@ final class HeapRoomTest {
   void errorsThatTellTheBytesStayThemselves() {
     OutOfMemoryError told = new OutOfMemoryError("cannot allocate 8 bytes");
     assertSame(told, HeapRoom.named(told, 1, "2 classes"));
+  }
+
+  @Test
+  void anArrayThatNoHeapHasRoomForIsRefusedWithItsBytes() {
+    OutOfMemoryError error =
+        assertThrows(OutOfMemoryError.class, () -> HeapRoom.ints(Integer.MAX_VALUE, "steps"));
+    assertEquals(
+        "cannot have about 8589934588 bytes of the heap for 2147483647 steps", error.getMessage());
+    assertArrayEquals(new int[3], HeapRoom.ints(3, "steps"));
   }
 }

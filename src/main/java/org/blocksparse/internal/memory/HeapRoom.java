@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.memory;
 
 /** What to say where the Java heap has no room for what a number of the caller's asks for. */
-final class HeapRoom {
+public final class HeapRoom {
   /** What errors begin with that tell the bytes. */
   private static final String TOLD = "cannot ";
 
@@ -14,7 +14,7 @@ final class HeapRoom {
    * @param bytes about as many as are needed
    * @param what they are for
    */
-  static OutOfMemoryError named(OutOfMemoryError error, long bytes, String what) {
+  public static OutOfMemoryError named(OutOfMemoryError error, long bytes, String what) {
     if (error.getMessage() != null && error.getMessage().startsWith(TOLD)) {
       return error;
     }
@@ -22,5 +22,19 @@ final class HeapRoom {
         new OutOfMemoryError(TOLD + "have about " + bytes + " bytes of the heap for " + what);
     named.initCause(error);
     return named;
+  }
+
+  /**
+   * An array of zeros.
+   *
+   * @param what they will be, in the plural
+   * @throws OutOfMemoryError if there is no room for it, telling the bytes
+   */
+  public static int[] ints(int length, String what) {
+    try {
+      return new int[length];
+    } catch (OutOfMemoryError e) {
+      throw named(e, (long) Integer.BYTES * length, length + " " + what);
+    }
   }
 }
