@@ -243,9 +243,7 @@ public final class SparseRows implements AutoCloseable {
     try {
       content.writeTo(memory[0], memory[1], memory[2]);
     } catch (Throwable e) {
-      for (Storage storage : memory) {
-        storage.close();
-      }
+      Storage.closeAll(memory);
       throw e;
     }
     if (!weighted) {

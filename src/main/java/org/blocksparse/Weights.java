@@ -99,9 +99,7 @@ public final class Weights implements AutoCloseable {
       }
       lease.requireIntact();
     } catch (Throwable e) {
-      for (Storage storage : made) {
-        storage.close();
-      }
+      Storage.closeAll(made);
       throw e;
     }
     return new Weights(type, shape, made[0], scales);
@@ -172,9 +170,7 @@ public final class Weights implements AutoCloseable {
       }
       lease.requireIntact();
     } catch (Throwable e) {
-      for (Storage storage : made) {
-        storage.close();
-      }
+      Storage.closeAll(made);
       throw e;
     }
     return new Weights(type, shape, made[0], scales == null ? null : made[1]);

@@ -34,19 +34,24 @@ final class LabelTreeTest {
     }
   }
 
+  /** Two outputs of a class, whose logits are their biases. */
+  private static LabelTree ofOneClass(
+      KernelsUnderTest kernels, float bias, float bias0, float bias1) {
+    return LabelTree.builder(1, 2)
+        .classes(1)
+        .workers(kernels.workers())
+        .build(
+            FloatTensor.zeros(1, 1),
+            FloatTensor.of(new float[] {bias}, 1),
+            FloatTensor.zeros(1, 1, 2),
+            FloatTensor.of(new float[] {bias0, bias1}, 1, 2));
+  }
+
   /** Ties are ordered by bits, which differ between 0 and -0. */
   @ParameterizedTest
   @MethodSource("kernels")
   void whatIsAllButCertainHasLogarithmZero(KernelsUnderTest kernels) {
-    try (LabelTree layer =
-            LabelTree.builder(1, 2)
-                .classes(1)
-                .workers(kernels.workers())
-                .build(
-                    FloatTensor.zeros(1, 1),
-                    FloatTensor.of(new float[] {104}, 1),
-                    FloatTensor.zeros(1, 1, 2),
-                    FloatTensor.of(new float[] {104, 1e4f}, 1, 2));
+    try (LabelTree layer = ofOneClass(kernels, 104, 104, 1e4f);
         FloatTensor x = FloatTensor.zeros(1, 1);
         FloatTensor logarithms = layer.logProbabilities(x)) {
       Ranking ranking = layer.topK(x, 2);
@@ -137,15 +142,7 @@ final class LabelTreeTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void whatIsExactlyAsLikelyAsAskedForIsFound(KernelsUnderTest kernels) {
-    try (LabelTree layer =
-            LabelTree.builder(1, 2)
-                .classes(1)
-                .workers(kernels.workers())
-                .build(
-                    FloatTensor.zeros(1, 1),
-                    FloatTensor.zeros(1),
-                    FloatTensor.zeros(1, 1, 2),
-                    FloatTensor.zeros(1, 2));
+    try (LabelTree layer = ofOneClass(kernels, 0, 0, 0);
         FloatTensor x = FloatTensor.zeros(1, 1)) {
       assertEquals(2, layer.atLeast(x, .25).size(0));
       assertEquals(0, layer.atLeast(x, .2500001).size(0));

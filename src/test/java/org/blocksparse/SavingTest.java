@@ -26,6 +26,8 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -206,18 +208,27 @@ final class SavingTest {
     assertEquals(TEXT, Files.readString(file));
   }
 
+  private static AccessDeniedException denied(Path path) {
+    return new AccessDeniedException(path.toString());
+  }
+
+  /** Where an event of some paths ends with an exception. */
+  private static WatchedFileSystem failing(
+      String failing, Predicate<Path> ofPaths, Function<Path, IOException> exception) {
+    return new WatchedFileSystem(
+        (event, path) -> {
+          if (event.equals(failing) && ofPaths.test(path)) {
+            throw exception.apply(path);
+          }
+        });
+  }
+
   /** Once the file has its name, there is nothing left that could be told as a failure. */
   @ParameterizedTest
   @ValueSource(strings = {"open", "force", "close"})
   void aFolderThatCannotBeOpenedOrFlushedIsNoFailure(String failing) throws IOException {
     Path file = Files.writeString(folder.resolve("file"), "old");
-    WatchedFileSystem files =
-        new WatchedFileSystem(
-            (event, path) -> {
-              if (event.equals(failing) && path.equals(folder)) {
-                throw new AccessDeniedException(path.toString());
-              }
-            });
+    WatchedFileSystem files = failing(failing, folder::equals, SavingTest::denied);
     CLASSES.write(files.watch(file));
     assertEquals(TEXT, Files.readString(file));
     assertEquals(List.of("file"), names());
@@ -227,13 +238,7 @@ final class SavingTest {
   @ValueSource(strings = {"open", "write", "force", "move"})
   void whatFailsBeforeLeavesEverythingAsItWas(String failing) throws IOException {
     Path file = Files.writeString(folder.resolve("file"), "old");
-    WatchedFileSystem files =
-        new WatchedFileSystem(
-            (event, path) -> {
-              if (event.equals(failing) && !path.equals(folder)) {
-                throw new AccessDeniedException(path.toString());
-              }
-            });
+    WatchedFileSystem files = failing(failing, path -> !path.equals(folder), SavingTest::denied);
     AccessDeniedException refused =
         assertThrows(AccessDeniedException.class, () -> CLASSES.write(files.watch(file)));
     // Of the file that was asked for, not of the one that is written first.
@@ -248,12 +253,10 @@ final class SavingTest {
   void aDiskThatIsFullIsToldOfTheFile(String failing) throws IOException {
     Path file = Files.writeString(folder.resolve("file"), "old");
     WatchedFileSystem files =
-        new WatchedFileSystem(
-            (event, path) -> {
-              if (event.equals(failing) && !path.equals(folder)) {
-                throw new IOException("No space left on device");
-              }
-            });
+        failing(
+            failing,
+            path -> !path.equals(folder),
+            path -> new IOException("No space left on device"));
     FileSystemException refused =
         assertThrows(FileSystemException.class, () -> CLASSES.write(files.watch(file)));
     assertEquals(file + ": No space left on device", refused.getMessage());

@@ -57,10 +57,7 @@ public final class AtomicFile {
     } catch (FileSystemException e) {
       throw TemporaryFile.isNameOfOne(e.getFile()) ? named(file, e) : e;
     } catch (ReadOnlyFileSystemException e) {
-      FileSystemException refused =
-          new FileSystemException(file.toString(), null, "its file system is read-only");
-      refused.initCause(e);
-      throw refused;
+      throw named(file, "its file system is read-only", e);
     } catch (IOException e) {
       // Of the system, which does not say where the disk is full.
       throw e.getClass() == IOException.class ? named(file, e.getMessage(), e) : e;
@@ -128,7 +125,7 @@ public final class AtomicFile {
     return named(file, isGone ? "was deleted while it was written" : e.getReason(), e);
   }
 
-  private static FileSystemException named(Path file, String reason, IOException e) {
+  private static FileSystemException named(Path file, String reason, Exception e) {
     FileSystemException named = new FileSystemException(file.toString(), null, reason);
     named.initCause(e);
     return named;

@@ -132,6 +132,13 @@ public final class Storage {
     return all;
   }
 
+  /** Closes what {@link #allocateAll} returned. */
+  public static void closeAll(Storage[] all) {
+    for (Storage storage : all) {
+      storage.close();
+    }
+  }
+
   /** Memory of the native library, for native and Java kernels. */
   private static Storage allocateNative(long elements) {
     // Never nothing: an empty operand has an address as well.

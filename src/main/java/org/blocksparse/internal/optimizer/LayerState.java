@@ -52,9 +52,7 @@ public final class LayerState implements AutoCloseable {
   /** The state of all tensors for one kind of rule. */
   private record Content(TensorState[] states, Storage[] memory) {
     void close() {
-      for (Storage storage : memory) {
-        storage.close();
-      }
+      Storage.closeAll(memory);
     }
 
     /** Keeps the memory from going until {@link #release}. */
@@ -89,9 +87,7 @@ public final class LayerState implements AutoCloseable {
                   tensors[t], newKind, Arrays.copyOfRange(memory, t * moments, (t + 1) * moments)));
       return new Content(states, memory);
     } catch (Throwable e) { // no room on the heap for the rest
-      for (Storage storage : memory) {
-        storage.close();
-      }
+      Storage.closeAll(memory);
       throw e;
     }
   }

@@ -78,9 +78,7 @@ public record ClassCount(double nanosPerProduct, double nanosPerWeight) {
                 weight, (double) (end - middle) / (MEASURED_CLASSES * measured.classWeights()));
       }
     } finally {
-      for (Storage storage : memory) {
-        storage.close();
-      }
+      Storage.closeAll(memory);
     }
     return new ClassCount(product, weight);
   }

@@ -94,9 +94,7 @@ public final class SphericalKMeans {
         findCentroids();
       }
     } finally {
-      for (Storage storage : memory) {
-        storage.close();
-      }
+      Storage.closeAll(memory);
     }
     return groupOf;
   }

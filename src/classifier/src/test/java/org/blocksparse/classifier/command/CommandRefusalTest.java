@@ -110,6 +110,11 @@ final class CommandRefusalTest extends Commands {
         run("train", "-o", model, "--format", "text", training).err());
   }
 
+  private static void assertRefused(String message, Result result) {
+    assertEquals(2, result.code());
+    assertEquals(message, result.err());
+  }
+
   @Test
   void aFormatOfAnotherKind_isRefused() throws IOException {
     Files.write(model, trained);
@@ -117,16 +122,12 @@ final class CommandRefusalTest extends Commands {
     Path ofFeatures = folder.resolve("of-features");
     runWell("train", "-o", ofFeatures, "--epochs", 1, "--dimension", 8, sparse);
     for (String command : List.of("predict", "test", "latency")) {
-      Result refused = run(command, model, sparse, "--format", "sparse");
-      assertEquals(2, refused.code());
-      assertEquals(
+      assertRefused(
           "--format: expected text, on which the model was trained, but was sparse\n",
-          refused.err());
-      refused = run(command, ofFeatures, test, "--format", "TEXT");
-      assertEquals(2, refused.code());
-      assertEquals(
+          run(command, model, sparse, "--format", "sparse"));
+      assertRefused(
           "--format: expected sparse, on which the model was trained, but was text\n",
-          refused.err());
+          run(command, ofFeatures, test, "--format", "TEXT"));
     }
   }
 
@@ -135,10 +136,9 @@ final class CommandRefusalTest extends Commands {
     Path sparse = folder.resolve("sparse.txt");
     runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, sparse);
     for (String command : List.of("predict", "test", "latency")) {
-      Result refused = run(command, model, sparse, "--label-prefix", "__label__");
-      assertEquals(2, refused.code());
-      assertEquals(
-          "--label-prefix: expected texts, but the model was trained on features\n", refused.err());
+      assertRefused(
+          "--label-prefix: expected texts, but the model was trained on features\n",
+          run(command, model, sparse, "--label-prefix", "__label__"));
     }
   }
 
