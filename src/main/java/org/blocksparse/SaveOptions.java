@@ -40,8 +40,9 @@ public final class SaveOptions {
   /**
    * Strings of the caller's own in place of those that the layer was loaded with.
    *
-   * <p>They are part of the file's header, which may have 8 MB and 65,536 strings; more belongs
-   * into a file of its own. {@link TwoLevelLayer#save(Path, SaveOptions)} refuses it.
+   * <p>They are part of the file's header, which may have 8 MB, 65,536 strings, and 2,097,152
+   * letters in each; more belongs into a file of its own. {@link TwoLevelLayer#save(Path,
+   * SaveOptions)} refuses it.
    *
    * @throws IllegalArgumentException if a key begins with {@code blocksparse.}, or if a string is
    *     no text: it holds half of a pair of surrogates

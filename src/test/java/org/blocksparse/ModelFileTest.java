@@ -303,7 +303,8 @@ final class ModelFileTest {
   @Test
   void metadataOfAnyLength() throws IOException {
     Path file = folder.resolve("model.safetensors");
-    Map<String, String> metadata = Map.of("k".repeat(60_000), "v", "long", "日".repeat(1_000_000));
+    Map<String, String> metadata =
+        Map.of("k".repeat(2 << 20), "v".repeat(2 << 20), "long", "日".repeat(1_000_000));
     try (HierarchicalSoftmax layer = layer()) {
       layer.save(file, SaveOptions.defaults().withMetadata(metadata));
       try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(file)) {
@@ -314,7 +315,13 @@ final class ModelFileTest {
       for (int i = 0; i < 70_000; i++) {
         many.put("k" + i, "");
       }
-      for (Map<String, String> tooMuch : List.of(Map.of("k", "v".repeat(8 << 20)), many)) {
+      String tooLong = "v".repeat((2 << 20) + 1);
+      Map<String, String> together = new TreeMap<>();
+      for (int i = 0; i < 4; i++) {
+        together.put("k" + i, tooLong.substring(1));
+      }
+      for (Map<String, String> tooMuch :
+          List.of(Map.of("k", tooLong), Map.of(tooLong, "v"), together, many)) {
         IllegalArgumentException refused =
             assertThrows(
                 IllegalArgumentException.class,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.programs;
 
-import static java.nio.charset.StandardCharsets.US_ASCII;
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.BufferedOutputStream;
 import java.io.IOException;
@@ -40,8 +40,15 @@ public final class RefusedFilesProgram {
     FEWER_TENSORS("", "\"t#\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},", 8_000_000),
     METADATA("\"__metadata__\":{", "\"#\":\"\",", 8_000_000),
     ONE_STRING("\"__metadata__\":{\"a\":\"", "#\u00e9", 8_000_000),
-    ONE_WIDE_STRING("\"__metadata__\":{\"a\":\"\\u65e5", "#", 8_000_000),
+    ONE_WIDE_STRING("\"__metadata__\":{\"a\":\"\u65e5", "#", "\"}}", 8_000_000),
+    /** As long as strings may be, in a header that is right but for its last number. */
+    WIDE_STRINGS(
+        "\"__metadata__\":{",
+        "\"#\":\"\u65e5" + "a".repeat((2 << 20) - 1) + "\",",
+        "\"z\":\"\"},\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+        8_000_000),
     ONE_KEY("\"__metadata__\":{\"", "#", 8_000_000),
+    ONE_WIDE_KEY("\"__metadata__\":{\"\u65e5", "#", "\":\"\"}}", 8_000_000),
     LONG_STRING("\"__metadata__\":{\"a\":\"", "#", 99_000_000),
     DIMENSIONS("\"t\":{\"dtype\":\"F32\",\"shape\":[", "#,", 8_000_000),
     DIGITS("\"t\":{\"dtype\":\"F32\",\"shape\":[", "#", 8_000_000);
@@ -51,29 +58,37 @@ public final class RefusedFilesProgram {
     /** With a number in the place of #. */
     private final String repeated;
 
+    private final String last;
     private final int bytes;
 
+    /** A header without an end. */
     Kind(String first, String repeated, int bytes) {
+      this(first, repeated, "", bytes);
+    }
+
+    Kind(String first, String repeated, String last, int bytes) {
       this.first = first;
       this.repeated = repeated;
+      this.last = last;
       this.bytes = bytes;
     }
 
-    /** The header and nothing else, without an end: whoever reads all of it refuses it. */
+    /** The header, filled up with spaces, and nothing else: whoever reads all of it refuses it. */
     public void write(Path file) throws IOException {
       try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
         byte[] length = new byte[8];
         ByteBuffer.wrap(length).order(ByteOrder.LITTLE_ENDIAN).putLong(bytes);
         out.write(length);
-        byte[] begin = ("{" + first).getBytes(US_ASCII);
-        out.write(begin);
-        int written = begin.length;
-        for (int i = 0; written < bytes; i++) {
-          byte[] piece = repeated.replace("#", Integer.toString(i)).getBytes(US_ASCII);
-          int count = Math.min(piece.length, bytes - written);
-          out.write(piece, 0, count);
-          written += count;
+        byte[] piece = ("{" + first).getBytes(UTF_8);
+        byte[] end = last.getBytes(UTF_8);
+        int left = bytes;
+        for (int i = 0; left >= piece.length + end.length; i++) {
+          out.write(piece);
+          left -= piece.length;
+          piece = repeated.replace("#", Integer.toString(i)).getBytes(UTF_8);
         }
+        out.write(end);
+        out.write(" ".repeat(left - end.length).getBytes(UTF_8));
       }
     }
   }

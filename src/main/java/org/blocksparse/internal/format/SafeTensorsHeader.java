@@ -23,6 +23,9 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
   /** What a header may cost: no more than a few times this is taken to read one. */
   static final int LONGEST = 8 << 20;
 
+  /** Letters of one string. While a string is read, it is in memory three times, in UTF-16. */
+  private static final int LONGEST_STRING = 2 << 20;
+
   /** Each takes some hundred bytes, whatever it takes in the file. */
   static final int MOST_ENTRIES = 1 << 16;
 
@@ -43,8 +46,8 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
           .streamReadConstraints(
               StreamReadConstraints.builder()
                   .maxNestingDepth(8)
-                  .maxStringLength(LONGEST)
-                  .maxNameLength(LONGEST)
+                  .maxStringLength(LONGEST_STRING)
+                  .maxNameLength(LONGEST_STRING)
                   .build())
           .build();
     } catch (NoClassDefFoundError e) {
@@ -96,6 +99,8 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
       json.writeStartObject();
       json.writeObjectFieldStart(METADATA);
       for (Map.Entry<String, String> entry : metadata.entrySet()) {
+        requireAtMost(LONGEST_STRING, "metadata", entry.getKey().length(), "letters of a key");
+        requireAtMost(LONGEST_STRING, "metadata", entry.getValue().length(), "letters of a value");
         json.writeStringField(entry.getKey(), entry.getValue());
       }
       json.writeEndObject();
