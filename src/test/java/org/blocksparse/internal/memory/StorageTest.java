@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.memory;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import org.blocksparse.internal.binding.NativeLibrary;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -114,5 +118,115 @@ final class StorageTest {
       assertEquals(i < 6 ? bytes.get(5 + i) : 0, some[i]);
     }
     storage.close();
+  }
+
+  /** Java sees memory through buffers of 2^28 elements of four bytes. */
+  private static final long MEET = 1L << 28;
+
+  /** Address space; physical memory only where it is written. */
+  @Test
+  void whereTwoBuffersMeet() {
+    assumeTrue(NativeLibrary.isLoaded(), "direct buffers are limited to the size of the heap");
+    Storage storage = Storage.allocate(MEET + 10_000);
+    float[] floats = {1, 2, 3, 4, 5, 6, 7};
+    storage.putFloats(MEET - 3, floats, 1, 6);
+    float[] gotten = new float[9];
+    storage.getFloats(MEET - 3, gotten, 2, 6);
+    assertArrayEquals(new float[] {0, 0, 2, 3, 4, 5, 6, 7, 0}, gotten);
+    for (int i = 0; i < 6; i++) {
+      assertEquals(floats[i + 1], storage.getFloat(MEET - 3 + i));
+    }
+    int[] ints = {11, 12, 13, 14, 15};
+    storage.putInts(MEET - 2, ints, 0, 5);
+    assertEquals(13, storage.getInt(MEET));
+    int[] read = new int[5];
+    storage.getInts(MEET - 2, read, 0, 5);
+    assertArrayEquals(ints, read);
+    byte[] bytes = {-1, -2, -3, -4, -5, -6, -7};
+    storage.putBytes(4 * MEET - 3, bytes, 7);
+    byte[] back = new byte[7];
+    storage.getBytes(4 * MEET - 3, back, 7);
+    assertArrayEquals(bytes, back);
+    for (int i = 0; i < 7; i++) {
+      assertEquals(bytes[i], storage.getByte(4 * MEET - 3 + i));
+    }
+    storage.putInt(MEET - 1, 0x20001);
+    storage.putInt(MEET, 0x40003);
+    int[] shorts = {1, 2, 3, 4};
+    for (int i = 0; i < 4; i++) { // lower half first, or last where the higher is
+      int expected = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN ? i : i ^ 1;
+      assertEquals(shorts[expected], storage.getShort(2 * MEET - 2 + i));
+    }
+    storage.close();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"-5000, 10000", "-4096, 4096", "-4096, 4097", "-1, 3", "-3, 6000", "0, 5000"})
+  void fillGoesOnWhereTwoBuffersMeet(long offset, long count) {
+    assumeTrue(NativeLibrary.isLoaded(), "direct buffers are limited to the size of the heap");
+    Storage storage = Storage.allocate(MEET + 10_000);
+    storage.fill(MEET + offset, count, 7);
+    for (long i = offset - 2; i < offset + count + 2; i++) {
+      assertEquals(i >= offset && i < offset + count ? 7 : 0, storage.getFloat(MEET + i), "" + i);
+    }
+    storage.close();
+  }
+
+  @Test
+  void wrappedMemoryOfTwoBuffers() {
+    assumeTrue(NativeLibrary.isLoaded(), "there is no address");
+    Storage storage = Storage.allocate(MEET + 3);
+    storage.putFloat(MEET - 1, 5);
+    storage.putFloat(MEET, 6);
+    storage.putFloat(MEET + 2, 7);
+    Storage wrapped = Storage.wrap("wrapped", storage.address(0), MEET + 3, storage);
+    assertEquals(MEET + 3, wrapped.elements());
+    assertEquals(5, wrapped.getFloat(MEET - 1));
+    assertEquals(6, wrapped.getFloat(MEET));
+    assertEquals(7, wrapped.getFloat(MEET + 2));
+    assertThrows(IndexOutOfBoundsException.class, () -> wrapped.getFloat(MEET + 3));
+    storage.close();
+  }
+
+  @Test
+  void copiesAreOfAllElements() {
+    Storage from = Storage.allocate(5);
+    Storage to = Storage.allocate(5);
+    for (int i = 0; i < 5; i++) {
+      from.putFloat(i, i + 1);
+    }
+    to.copyFrom(from);
+    to.copyFrom(from); // whose positions are where they were
+    for (int i = 0; i < 5; i++) {
+      assertEquals(i + 1, to.getFloat(i));
+    }
+    from.close();
+    to.close();
+  }
+
+  @Test
+  void whatIsLeasedIsNotFreedBeforeItIsReleased() {
+    Storage storage = Storage.allocate(1);
+    assertTrue(storage.acquire());
+    assertFalse(storage.isClosed());
+    assertFalse(storage.isFreed());
+    storage.close();
+    assertTrue(storage.isClosed());
+    assertFalse(storage.isFreed());
+    assertFalse(storage.acquire());
+    storage.release();
+    assertTrue(storage.isFreed());
+  }
+
+  @Test
+  void exportedMemoryStaysUntilItsBufferIsGarbage() {
+    Storage storage = Storage.allocate(4);
+    storage.putFloat(3, 9);
+    ByteBuffer buffer = storage.export(4);
+    assertEquals(16, buffer.remaining());
+    storage.close();
+    assertEquals(9, buffer.getFloat(12));
+    assertEquals(storage.address(0) == 0, storage.isFreed());
+    Reference.reachabilityFence(buffer);
   }
 }
