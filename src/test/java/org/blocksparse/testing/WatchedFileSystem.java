@@ -39,9 +39,9 @@ import java.util.Set;
  */
 public final class WatchedFileSystem extends FileSystem {
   /**
-   * Is told of an event: {@code open}, {@code look} at attributes, {@code write}, {@code force},
-   * {@code close}, {@code move} or {@code delete}; attributes are set by events that have the names
-   * of the methods, such as {@code setGroup}.
+   * Is told of an event: {@code open}, {@code look} at attributes, {@code lock}, {@code write},
+   * {@code force}, {@code close}, {@code move} or {@code delete}; attributes are set by events that
+   * have the names of the methods, such as {@code setGroup}.
    */
   public interface Listener {
     void before(String event, Path file) throws IOException;
@@ -408,6 +408,7 @@ public final class WatchedFileSystem extends FileSystem {
 
     @Override
     public FileLock tryLock(long position, long size, boolean shared) throws IOException {
+      listener.before("lock", file);
       return real.tryLock(position, size, shared);
     }
 

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -99,5 +100,21 @@ final class AtomicFileTest {
                       throw other;
                     })));
     assertEquals(Set.of(), names());
+  }
+
+  @Test
+  void whatIsDeletedWhileItIsWrittenIsToldOfTheFileThatWasAskedFor() {
+    FileSystemException deleted =
+        assertThrows(
+            FileSystemException.class,
+            () ->
+                AtomicFile.write(
+                    file,
+                    channel -> {
+                      for (String name : names()) {
+                        Files.delete(folder.resolve(name));
+                      }
+                    }));
+    assertEquals(file + ": was deleted while it was written", deleted.getMessage());
   }
 }
