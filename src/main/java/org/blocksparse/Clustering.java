@@ -54,7 +54,7 @@ final class Clustering {
     }
   }
 
-  private static OutOfMemoryError noRoom(
+  static OutOfMemoryError noRoom(
       OutOfMemoryError error, int outputs, int nClasses, int dimensions) {
     int classes = ClassAssignment.ceilDiv(outputs, ClassAssignment.slotsFor(outputs, nClasses));
     long numbers = (long) outputs * SphericalKMeans.NEAREST + (long) classes * dimensions;
