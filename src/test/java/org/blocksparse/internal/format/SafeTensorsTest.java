@@ -20,6 +20,8 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.testing.SafeTensorsReader.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Files of any tensors, of which no layer knows: written block by block, and read by name. */
 final class SafeTensorsTest {
@@ -237,5 +239,54 @@ final class SafeTensorsTest {
       writer.write(channel, ByteBuffer.allocate(1));
       writer.end();
     }
+  }
+
+  /** The second tensor first, and the others by pieces, from the last one on. */
+  @Test
+  void tensorsInAnotherOrder() throws IOException {
+    Path inOrder = write(DATA_BYTES);
+    Path file = folder.resolve("another order");
+    try (SeekableByteChannel channel =
+        Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      SafeTensorsWriter writer = writer((done, total) -> {});
+      writer.begin(channel);
+      writer.seek(channel, "pairs", 0);
+      writer.write(channel, data().slice(5, 24));
+      for (int begin = 12; begin >= 0; begin -= 4) {
+        writer.seek(channel, "embedding", begin);
+        writer.write(channel, data().slice(29 + begin, 4));
+      }
+      writer.seek(channel, "labels", 0);
+      writer.write(channel, data().slice(0, 5));
+      writer.end();
+      assertEquals(
+          "no tensor label",
+          assertThrows(IllegalArgumentException.class, () -> writer.seek(channel, "label", 0))
+              .getMessage());
+    }
+    assertEquals(-1, Files.mismatch(inOrder, file));
+  }
+
+  /** The tensors themselves begin at a multiple of 64 bytes; if that is not told, the first. */
+  @ParameterizedTest
+  @CsvSource({"'', bytes", "ints, ints", "last, last", "unknown, bytes"})
+  void theTensorThatIsToldIsAligned(String aligned, String expected) throws IOException {
+    List<TensorSource> tensors =
+        List.of(
+            TensorSource.bytes("bytes", new byte[64 + 8]),
+            TensorSource.ints("ints", new int[3]),
+            TensorSource.ints("last", new int[1]));
+    SafeTensorsLayout layout =
+        aligned.isEmpty() ? SafeTensorsLayout.of(tensors) : SafeTensorsLayout.of(tensors, aligned);
+    Path file = folder.resolve("aligned");
+    try (SeekableByteChannel channel =
+        Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      new SafeTensorsWriter(layout, Map.of(), (done, total) -> {}).writeAll(channel, tensors);
+    }
+    Map<String, Tensor> read = new org.blocksparse.testing.SafeTensorsReader(file).tensors;
+    assertEquals(3, read.size());
+    read.forEach(
+        (name, tensor) ->
+            assertEquals(name.equals(expected), tensor.positionInFile() % 64 == 0, name));
   }
 }
