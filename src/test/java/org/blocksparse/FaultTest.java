@@ -343,7 +343,12 @@ final class FaultTest {
 
   /** Whatever is loaded from there: here, no more than the first half of a library is right. */
   @ParameterizedTest
-  @ValueSource(classes = {ProductProgram.class, TimelessLoaderProgram.class})
+  @ValueSource(
+      classes = {
+        ProductProgram.class,
+        TimelessLoaderProgram.class,
+        TimelessLoaderProgram.WithoutLength.class
+      })
   void otherLibrariesInTheCache(Class<?> program) throws IOException {
     assertWorks(jvm().run(program));
     changeInCache(
