@@ -93,13 +93,29 @@ final class FaultTest {
     return String.format("%-18s %s", name, value);
   }
 
+  private static List<String> lines(ChildJvm.Result result, String name) {
+    return result.output().lines().filter(line -> line.startsWith(name + " ")).toList();
+  }
+
   @Test
   void nothingIsWrong() {
-    ChildJvm.Result result = jvm().run(ProductProgram.class);
+    ChildJvm jvm = jvm();
+    ChildJvm.Result result = jvm.run(ProductProgram.class);
     assertWorks(result);
+    assertEquals(List.of(line("found", neededJars(jvm))), lines(result, "found"), result::toString);
+    assertEquals(List.of(), lines(result, "missing"), result::toString);
     assertContains(result, line("kernels", "native"));
     assertContains(result, line("because", "the native library for " + PLATFORM + " was found"));
     assertFalse(result.output().contains("WARNING: Using"), result::toString);
+  }
+
+  /** The names of ours and of those of all artifacts, in the order of the report. */
+  private static String neededJars(ChildJvm jvm) {
+    Stream<Path> others =
+        artifacts().map(each -> jvm.entry(name -> name.matches(each.get()[0] + "\\.jar")));
+    return Stream.concat(Stream.of(jvm.entry(FaultTest::isMainJar)), others)
+        .map(jar -> jar.getFileName().toString())
+        .collect(Collectors.joining(", "));
   }
 
   @Test
@@ -409,9 +425,9 @@ final class FaultTest {
         Arguments.of(
             "jackson-core-.*", "com.fasterxml.jackson.core:jackson-core (for model files)"),
         Arguments.of("javacpp-[^-]*", "org.bytedeco:javacpp"),
+        Arguments.of("blocksparse-.*-" + PLATFORM, "org.blocksparse:blocksparse" + classifier),
         Arguments.of("javacpp-.*-" + PLATFORM, "org.bytedeco:javacpp" + classifier),
-        Arguments.of("openblas-.*-" + PLATFORM, "org.bytedeco:openblas" + classifier),
-        Arguments.of("blocksparse-.*-" + PLATFORM, "org.blocksparse:blocksparse" + classifier));
+        Arguments.of("openblas-.*-" + PLATFORM, "org.bytedeco:openblas" + classifier));
   }
 
   @ParameterizedTest(name = "{1}")
@@ -419,10 +435,7 @@ final class FaultTest {
   void theReportNamesWhatIsMissingAndNothingElse(String jar, String artifact) {
     ChildJvm.Result result =
         jvm().without(name -> name.matches(jar + "\\.jar")).run(ProductProgram.class);
-    assertEquals(
-        List.of(line("missing", artifact)),
-        result.output().lines().filter(line -> line.startsWith("missing")).toList(),
-        result::toString);
+    assertEquals(List.of(line("missing", artifact)), lines(result, "missing"), result::toString);
   }
 
   @Test
