@@ -4,6 +4,7 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.abort;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.File;
@@ -11,6 +12,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -55,6 +57,9 @@ final class FaultTest {
   /** Names of our libraries. */
   private static final String OURS = ".*blocksparse.*";
 
+  /** The number of the user nobody. */
+  private static final int ANOTHER_USER = 65534;
+
   @TempDir Path folder;
 
   @BeforeAll
@@ -93,13 +98,29 @@ final class FaultTest {
     return String.format("%-18s %s", name, value);
   }
 
+  private static List<String> lines(ChildJvm.Result result, String name) {
+    return result.output().lines().filter(line -> line.startsWith(name + " ")).toList();
+  }
+
   @Test
   void nothingIsWrong() {
-    ChildJvm.Result result = jvm().run(ProductProgram.class);
+    ChildJvm jvm = jvm();
+    ChildJvm.Result result = jvm.run(ProductProgram.class);
     assertWorks(result);
+    assertEquals(List.of(line("found", neededJars(jvm))), lines(result, "found"), result::toString);
+    assertEquals(List.of(), lines(result, "missing"), result::toString);
     assertContains(result, line("kernels", "native"));
     assertContains(result, line("because", "the native library for " + PLATFORM + " was found"));
     assertFalse(result.output().contains("WARNING: Using"), result::toString);
+  }
+
+  /** The names of ours and of those of all artifacts, in the order of the report. */
+  private static String neededJars(ChildJvm jvm) {
+    Stream<Path> others =
+        artifacts().map(each -> jvm.entry(name -> name.matches(each.get()[0] + "\\.jar")));
+    return Stream.concat(Stream.of(jvm.entry(FaultTest::isMainJar)), others)
+        .map(jar -> jar.getFileName().toString())
+        .collect(Collectors.joining(", "));
   }
 
   @Test
@@ -343,7 +364,12 @@ final class FaultTest {
 
   /** Whatever is loaded from there: here, no more than the first half of a library is right. */
   @ParameterizedTest
-  @ValueSource(classes = {ProductProgram.class, TimelessLoaderProgram.class})
+  @ValueSource(
+      classes = {
+        ProductProgram.class,
+        TimelessLoaderProgram.class,
+        TimelessLoaderProgram.WithoutLength.class
+      })
   void otherLibrariesInTheCache(Class<?> program) throws IOException {
     assertWorks(jvm().run(program));
     changeInCache(
@@ -404,9 +430,9 @@ final class FaultTest {
         Arguments.of(
             "jackson-core-.*", "com.fasterxml.jackson.core:jackson-core (for model files)"),
         Arguments.of("javacpp-[^-]*", "org.bytedeco:javacpp"),
+        Arguments.of("blocksparse-.*-" + PLATFORM, "org.blocksparse:blocksparse" + classifier),
         Arguments.of("javacpp-.*-" + PLATFORM, "org.bytedeco:javacpp" + classifier),
-        Arguments.of("openblas-.*-" + PLATFORM, "org.bytedeco:openblas" + classifier),
-        Arguments.of("blocksparse-.*-" + PLATFORM, "org.blocksparse:blocksparse" + classifier));
+        Arguments.of("openblas-.*-" + PLATFORM, "org.bytedeco:openblas" + classifier));
   }
 
   @ParameterizedTest(name = "{1}")
@@ -414,10 +440,7 @@ final class FaultTest {
   void theReportNamesWhatIsMissingAndNothingElse(String jar, String artifact) {
     ChildJvm.Result result =
         jvm().without(name -> name.matches(jar + "\\.jar")).run(ProductProgram.class);
-    assertEquals(
-        List.of(line("missing", artifact)),
-        result.output().lines().filter(line -> line.startsWith("missing")).toList(),
-        result::toString);
+    assertEquals(List.of(line("missing", artifact)), lines(result, "missing"), result::toString);
   }
 
   @Test
@@ -472,33 +495,56 @@ final class FaultTest {
     return Files.createFile(folder.resolve("file"));
   }
 
+  /** Where the folder for temporary files alone can be written. */
+  private ChildJvm withoutHome() throws IOException {
+    return new ChildJvm(unwritable().resolve("cache"))
+        .property("user.home", folder.resolve("file").toString())
+        .property("java.io.tmpdir", folder.toString());
+  }
+
   @Test
   void cacheThatCannotBeWrittenIsMadeElsewhere() throws IOException {
-    assertWorks(
-        new ChildJvm(unwritable().resolve("cache"))
-            .property("user.home", folder.resolve("file").toString())
-            .property("java.io.tmpdir", folder.toString())
-            .run(ProductProgram.class));
+    assertWorks(withoutHome().run(ProductProgram.class));
+  }
+
+  /** What JavaCPP has made in the folder for temporary files. */
+  private Path temporaryCache() throws IOException {
+    assumeTrue(!PLATFORM.startsWith("windows"), "owners and permissions of POSIX");
+    try (Stream<Path> files = Files.list(folder)) {
+      List<Path> cache =
+          files.filter(file -> file.getFileName().toString().startsWith(".javacpp")).toList();
+      assertEquals(1, cache.size(), cache::toString);
+      return cache.get(0);
+    }
   }
 
   /** Its name is known to anybody, who could have put other libraries there. */
-  @Test
-  void cacheInTheTemporaryFolderThatOthersCanWrite() throws IOException {
-    assumeTrue(!PLATFORM.startsWith("windows"), "permissions of POSIX");
-    ChildJvm jvm =
-        new ChildJvm(unwritable().resolve("cache"))
-            .property("user.home", folder.resolve("file").toString())
-            .property("java.io.tmpdir", folder.toString());
-    assertWorks(jvm.run(ProductProgram.class));
-    List<Path> cache;
-    try (Stream<Path> files = Files.list(folder)) {
-      cache = files.filter(file -> file.getFileName().toString().startsWith(".javacpp")).toList();
-    }
-    assertEquals(1, cache.size(), cache::toString);
-    Files.setPosixFilePermissions(cache.get(0), PosixFilePermissions.fromString("rwxrwxrwx"));
+  private static void assertRefuses(ChildJvm jvm, Path cache) {
     ChildJvm.Result result = jvm.run(ProductProgram.class);
     assertFails(result);
-    assertContains(result, cache.get(0) + ", which others can write");
+    assertContains(result, cache + ", which others can write");
+  }
+
+  @Test
+  void cacheInTheTemporaryFolderThatOthersCanWrite() throws IOException {
+    ChildJvm jvm = withoutHome();
+    assertWorks(jvm.run(ProductProgram.class));
+    Path cache = temporaryCache();
+    Files.setPosixFilePermissions(cache, PosixFilePermissions.fromString("rwxrwxrwx"));
+    assertRefuses(jvm, cache);
+  }
+
+  @Test
+  void cacheInTheTemporaryFolderOfAnotherUser() throws IOException {
+    ChildJvm jvm = withoutHome();
+    assertWorks(jvm.run(ProductProgram.class));
+    Path cache = temporaryCache();
+    try {
+      Files.setAttribute(cache, "unix:uid", ANOTHER_USER);
+    } catch (FileSystemException e) {
+      abort("only root gives files away: " + e);
+    }
+    assertRefuses(jvm, cache);
   }
 
   @Test

@@ -31,12 +31,10 @@ import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.ExtendWith;
 
 /** Memory goes when it is closed and nobody uses it any more, neither earlier nor later. */
 @Tag("xcheck")
-@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ExtendWith(Seeded.class)
 final class LifetimeTest {
   private static final int SECONDS = Budget.of("blocksparse.lifetime.seconds", 2, 60);

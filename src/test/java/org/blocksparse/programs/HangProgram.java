@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.programs;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.OutputStream;
+import java.io.PrintStream;
 import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -16,6 +20,8 @@ public final class HangProgram {
   private HangProgram() {}
 
   public static void main(String[] args) {
+    // As that of Surefire, which keeps what is printed until a test ends.
+    System.setErr(new PrintStream(OutputStream.nullOutputStream(), false, UTF_8));
     LauncherFactory.create()
         .execute(
             LauncherDiscoveryRequestBuilder.request()

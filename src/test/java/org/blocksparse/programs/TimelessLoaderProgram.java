@@ -20,14 +20,27 @@ public final class TimelessLoaderProgram {
   private TimelessLoaderProgram() {}
 
   public static void main(String[] args) throws Exception {
+    run(args, true);
+  }
+
+  /** The same with a class loader that tells no length either. */
+  public static final class WithoutLength {
+    private WithoutLength() {}
+
+    public static void main(String[] args) throws Exception {
+      run(args, false);
+    }
+  }
+
+  private static void run(String[] args, boolean tellsLength) throws Exception {
     List<URL> classPath = new ArrayList<>();
     for (String entry : System.getProperty("java.class.path").split(File.pathSeparator, -1)) {
       classPath.add(Path.of(entry).toUri().toURL());
     }
     Timeless loader =
         new Timeless(
-            new URLClassLoader(
-                classPath.toArray(URL[]::new), ClassLoader.getPlatformClassLoader()));
+            new URLClassLoader(classPath.toArray(URL[]::new), ClassLoader.getPlatformClassLoader()),
+            tellsLength);
     URL.setURLStreamHandlerFactory(protocol -> protocol.equals(PROTOCOL) ? loader.handler : null);
     loader
         .loadClass(ProductProgram.class.getName())
@@ -37,11 +50,13 @@ public final class TimelessLoaderProgram {
 
   private static final class Timeless extends ClassLoader {
     private final ClassLoader files;
+    private final boolean tellsLength;
     private final URLStreamHandler handler = new Handler();
 
-    Timeless(ClassLoader files) {
+    Timeless(ClassLoader files, boolean tellsLength) {
       super(ClassLoader.getPlatformClassLoader());
       this.files = files;
+      this.tellsLength = tellsLength;
     }
 
     @Override
@@ -83,12 +98,12 @@ public final class TimelessLoaderProgram {
 
           @Override
           public long getContentLengthLong() {
-            return real.getContentLengthLong();
+            return tellsLength ? real.getContentLengthLong() : -1;
           }
 
           @Override
           public int getContentLength() {
-            return real.getContentLength();
+            return tellsLength ? real.getContentLength() : -1;
           }
         };
       }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -115,19 +120,20 @@ public final class HangWatch implements TestExecutionListener {
   }
 
   private void halt(long seconds) {
-    System.err.println("Nothing has begun or ended for " + seconds + " seconds. What runs:");
+    // Not System.err: that of Surefire keeps what is printed until a test ends.
+    PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8);
+    err.println("Nothing has begun or ended for " + seconds + " seconds. What runs:");
     for (TestIdentifier test : running.keySet()) {
-      System.err.println("  " + test.getUniqueId());
+      err.println("  " + test.getUniqueId());
     }
     Thread.getAllStackTraces()
         .forEach(
             (thread, stack) -> {
-              System.err.println(thread);
+              err.println(thread);
               for (StackTraceElement element : stack) {
-                System.err.println("\tat " + element);
+                err.println("\tat " + element);
               }
             });
-    System.err.flush();
     Runtime.getRuntime().halt(1);
   }
 }
