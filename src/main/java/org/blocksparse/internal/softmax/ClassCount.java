@@ -2,6 +2,7 @@
 package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
+import java.util.function.LongSupplier;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
@@ -48,6 +49,10 @@ public record ClassCount(double nanosPerProduct, double nanosPerWeight) {
    * @param engine what will train
    */
   public static ClassCount measure(Engine engine) {
+    return measure(engine, System::nanoTime);
+  }
+
+  static ClassCount measure(Engine engine, LongSupplier nanoTime) {
     double product = Double.POSITIVE_INFINITY;
     double weight = Double.POSITIVE_INFINITY;
     SoftmaxSizes measured = new SoftmaxSizes(MEASURED_FEATURES, MEASURED_CLASSES, MEASURED_SLOTS);
@@ -67,11 +72,11 @@ public record ClassCount(double nanosPerProduct, double nanosPerWeight) {
             GemmSchedule.ofRows(oneOfEach, oneOfEach, oneOfEach, MEASURED_CLASSES);
         OuterSchedule outer = OuterSchedule.ofRows(sparse)) {
       for (int repeat = 0; repeat < REPEATS; repeat++) {
-        long start = System.nanoTime();
+        long start = nanoTime.getAsLong();
         engine.gemm(dense, x, block, null, false, y);
-        long middle = System.nanoTime();
+        long middle = nanoTime.getAsLong();
         engine.outer(outer, -1, x, y, true, weights);
-        long end = System.nanoTime();
+        long end = nanoTime.getAsLong();
         product = Math.min(product, (double) (middle - start) / (BATCH * measured.classWeights()));
         weight =
             Math.min(

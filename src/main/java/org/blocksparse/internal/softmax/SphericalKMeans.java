@@ -50,8 +50,8 @@ public final class SphericalKMeans {
   /**
    * A division to be found.
    *
-   * @param vectors (count, dims); dims times groups and {@link #NEAREST} times count fit into
-   *     arrays
+   * @param vectors (count, dims), finite; dims times groups and {@link #NEAREST} times count fit
+   *     into arrays
    * @param groups at least 1, with (groups - 1) * capacity &lt; count &lt;= groups * capacity
    */
   public SphericalKMeans(Engine engine, Rows vectors, int groups, int capacity, long seed) {
@@ -115,7 +115,7 @@ public final class SphericalKMeans {
     for (int d = 0; d < dims; d++) {
       squares += (double) values[start + d] * values[start + d];
     }
-    double factor = squares > 0 && squares < Double.POSITIVE_INFINITY ? 1 / Math.sqrt(squares) : 0;
+    double factor = squares > 0 ? 1 / Math.sqrt(squares) : 0; // finite, as all floats are
     for (int d = 0; d < dims; d++) {
       values[start + d] = factor == 0 ? 0 : (float) (values[start + d] * factor);
     }

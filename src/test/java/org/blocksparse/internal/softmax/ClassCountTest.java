@@ -2,8 +2,14 @@
 package org.blocksparse.internal.softmax;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.Scheduler;
+import org.blocksparse.internal.memory.Storage;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 final class ClassCountTest {
   /** With very many rows for each class, products are all that counts. */
@@ -12,5 +18,50 @@ final class ClassCountTest {
     for (int batch : new int[] {1 << 28, 1 << 30, Integer.MAX_VALUE}) {
       assertEquals(1000, ClassCount.REFERENCE.fastest(1_000_000, batch), 1);
     }
+  }
+
+  /** By hand: as many products as the class says, and each class that occurs once. */
+  @ParameterizedTest
+  @CsvSource({
+    // One row: one class occurs.
+    "100, 10, 1, 2, 3, 150",
+    "101, 10, 1, 2, 3, 159",
+    // Two rows in two classes: with probability 1/2 each, so 1.5 of them.
+    "8, 2, 2, 1, 0, 36",
+    "8, 2, 2, 0, 1, 6",
+    "5, 5, 3, 2, 0, 108",
+  })
+  void theTimeOfAStep(
+      int outputs, int classes, int batch, double product, double weight, double expected) {
+    assertEquals(expected, new ClassCount(product, weight).nanos(outputs, classes, batch), 1e-9);
+  }
+
+  @Test
+  void theNumberThatIsFastestIsAmongThoseNearTheSquareRoot() {
+    ClassCount free = new ClassCount(0, 0);
+    assertEquals(12, free.fastest(10_000, 1), "the least, where all cost the same");
+    ClassCount weights = new ClassCount(0, 1);
+    assertEquals(64, weights.fastest(64, 1), "the most, where one class occurs");
+    assertEquals(1, free.fastest(1, 1));
+  }
+
+  /** A clock that is told what it shows: three times a product, and what is done with weights. */
+  @Test
+  void theLeastOfThreeTimesIsTaken() {
+    long products = 128L * 256 * 1024 / 128 * ClassCount.BATCH;
+    long weights = 128L * 256 * 1024;
+    long[] shown = {
+      0, 5 * products, 5 * products + 3 * weights,
+      7, 7 + 2 * products, 7 + 2 * products + 4 * weights,
+      9, 9 + 6 * products, 9 + 6 * products + weights,
+    };
+    long before = Storage.allocatedBytes();
+    int[] looks = {0};
+    ClassCount measured =
+        ClassCount.measure(Engine.of(Scheduler.common()), () -> shown[looks[0]++]);
+    assertEquals(shown.length, looks[0]);
+    assertEquals(2, measured.nanosPerProduct(), 1e-9);
+    assertEquals(1, measured.nanosPerWeight(), 1e-9);
+    assertTrue(Storage.allocatedBytes() < before + 4 * weights, "it is freed");
   }
 }

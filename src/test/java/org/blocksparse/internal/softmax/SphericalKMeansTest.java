@@ -2,17 +2,22 @@
 package org.blocksparse.internal.softmax;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.Random;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.Scheduler;
 import org.blocksparse.internal.memory.Storage;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -43,6 +48,7 @@ final class SphericalKMeansTest {
     final int[] groupOf;
     final int[] size;
     int left;
+    int filled;
 
     Described(int[][] vectors, int groups, int capacity, long seed) {
       this.vectors = vectors;
@@ -93,6 +99,17 @@ final class SphericalKMeansTest {
       for (int vector : others) {
         assertTrue(isPut(vector, nearest[vector], size.length));
       }
+      for (int g = 0, from = 0; g < size.length; g++) {
+        if (size[g] == 0) { // takes the first vector that is not alone
+          while (size[groupOf[from]] == 1) {
+            from++;
+          }
+          size[groupOf[from]]--;
+          groupOf[from] = g;
+          size[g] = 1;
+          filled++;
+        }
+      }
       return groupOf;
     }
 
@@ -108,24 +125,81 @@ final class SphericalKMeansTest {
     }
   }
 
-  /** Without room to spare, no group stays empty. */
-  @ParameterizedTest
-  @CsvSource({"60, 3", "500, 20", "9000, 100"})
-  void aRoundIsAsDescribed(int count, int groups) {
-    int[][] vectors = crowded(count);
-    float[] flat = new float[count * DIMS];
+  private static int[] divide(float[] vectors, int dims, int groups, int capacity, int rounds) {
+    Storage storage = Storage.allocate(vectors.length);
+    storage.putFloats(0, vectors, 0, vectors.length);
+    Engine engine = Engine.of(Scheduler.common());
+    Rows rows = new Rows(storage, vectors.length / dims, dims);
+    long before = Storage.allocatedBytes();
+    int[] found = new SphericalKMeans(engine, rows, groups, capacity, 7).divide(rounds);
+    assertTrue(Storage.allocatedBytes() <= before, "memory stays");
+    storage.close();
+    return found;
+  }
+
+  private static float[] flat(int[][] vectors) {
+    float[] flat = new float[vectors.length * DIMS];
     for (int i = 0; i < flat.length; i++) {
       flat[i] = vectors[i / DIMS][i % DIMS];
     }
-    Storage storage = Storage.allocate(flat.length);
-    storage.putFloats(0, flat, 0, flat.length);
-    Described described = new Described(vectors, groups, count / groups, 7);
+    return flat;
+  }
+
+  /** Without room to spare, or with so much that some groups are nobody's nearest. */
+  @ParameterizedTest
+  @CsvSource({"60, 3, 20", "500, 20, 25", "9000, 100, 90", "58, 20, 3", "20, 20, 1", "7, 2, 6"})
+  void aRoundIsAsDescribed(int count, int groups, int capacity) {
+    int[][] vectors = crowded(count);
+    Described described = new Described(vectors, groups, capacity, 7);
     int[] expected = described.divide();
-    assertTrue(groups < 9 || described.left > count / 20, described.left + " are left");
-    Engine engine = Engine.of(Scheduler.common());
-    Rows rows = new Rows(storage, count, DIMS);
-    int[] found = new SphericalKMeans(engine, rows, groups, count / groups, 7).divide(1);
-    assertArrayEquals(expected, found);
-    storage.close();
+    assertTrue(groups < 100 || described.left > count / 20, described.left + " are left");
+    assertArrayEquals(expected, divide(flat(vectors), DIMS, groups, capacity, 1));
+  }
+
+  /** All but a few vectors are the same: groups that begin with it but for one would be empty. */
+  @Test
+  void emptyGroupsTakeAVectorOfOthers() {
+    int[][] vectors = new int[40][DIMS];
+    for (int v = 0; v < vectors.length; v++) {
+      Arrays.fill(vectors[v], v % 20 == 3 ? -1 : 1);
+    }
+    Described described = new Described(vectors, 4, 39, 7);
+    int[] expected = described.divide();
+    assertEquals(2, described.filled);
+    assertArrayEquals(expected, divide(flat(vectors), DIMS, 4, 39, 1));
+  }
+
+  /** Powers of two, so that not a bit of the unit vectors is another. */
+  @Test
+  void theLengthOfVectorsDoesNotCount() {
+    int dims = 5;
+    float[] vectors = new float[600 * dims];
+    float[] scaled = vectors.clone();
+    for (int i = 0; i < vectors.length; i++) {
+      vectors[i] = (float) random.nextGaussian();
+      scaled[i] = Math.scalb(vectors[i], i / dims % 61 - 30);
+    }
+    int[] expected = divide(vectors, dims, 12, 50, 10);
+    assertArrayEquals(expected, divide(scaled, dims, 12, 50, 10));
+    assertFalse(Arrays.equals(expected, divide(vectors, dims, 12, 50, 1)), "rounds change nothing");
+  }
+
+  /** Around axes, of which each is a group, whatever the vectors are that it begins with. */
+  @Test
+  void directionsThatAreFarApartAreGroups() {
+    int dims = 6;
+    float[] vectors = new float[dims * 50 * dims];
+    for (int v = 0; v < dims * 50; v++) {
+      for (int d = 0; d < dims; d++) {
+        vectors[v * dims + d] = 0.1f * (float) random.nextGaussian() + (v % dims == d ? 1 : 0);
+      }
+    }
+    int[] groupOf = divide(vectors, dims, dims, 50, 10);
+    Set<Integer> groups = new HashSet<>();
+    for (int v = 0; v < groupOf.length; v++) {
+      assertEquals(groupOf[v % dims], groupOf[v], "vector " + v);
+      groups.add(groupOf[v]);
+    }
+    assertEquals(dims, groups.size());
   }
 }
