@@ -19,7 +19,6 @@ import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Guarded;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.OptimizerOracle;
-import org.blocksparse.testing.OptimizerOracle.Kind;
 import org.blocksparse.testing.OptimizerOracle.Rule;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Tag;
@@ -127,29 +126,11 @@ final class EmbeddingBagContractTest {
     }
   }
 
-  private static final List<Rule> RULES =
-      List.of(
-          new Rule(Kind.SGD, 0.1f, 0, 0, 0, 0),
-          new Rule(Kind.SGD, 0.1f, 0.01f, 0, 0, 0),
-          new Rule(Kind.ADAGRAD, 0.1f, 0, 0, 0, 1e-8f),
-          new Rule(Kind.ADAGRAD, 0.1f, 0.01f, 0, 0, 1e-8f),
-          new Rule(Kind.ADAM, 0.1f, 0, 0.9f, 0.99f, 1e-2f),
-          new Rule(Kind.ADAM, 0.1f, 0.01f, 0.9f, 0.99f, 1e-2f));
-
-  private static Optimizer optimizer(Rule rule) {
-    return (switch (rule.kind()) {
-          case SGD -> Optimizer.sgd(rule.rate());
-          case ADAGRAD -> Optimizer.adagrad(rule.rate());
-          case ADAM -> Optimizer.adam(rule.rate(), rule.beta1(), rule.beta2(), rule.epsilon());
-        })
-        .withDecay(rule.decay());
-  }
-
   @ParameterizedTest
   @MethodSource("cases")
   void steps_followTheOptimizer_andTouchOnlyRowsThatAreNamed(
       KernelsUnderTest kernels, Case sizes, Data data) {
-    for (Rule rule : RULES) {
+    for (Rule rule : Rule.VARIOUS) {
       Mode mode = data.oneOf(Mode.values());
       BagProblem first = sizes.problem(data, Numbers.GAUSSIAN, true);
       OptimizerOracle expected = new OptimizerOracle(rule, first.table().length);
@@ -167,7 +148,7 @@ final class EmbeddingBagContractTest {
           Bounded after = expected.step(before, oracle.gradTable(), oracle.touched(), 6);
           try (SparseRows rows = p.rows();
               FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.bags(), p.features())) {
-            layer.step(rows, gradOut, optimizer(rule));
+            layer.step(rows, gradOut, rule.optimizer());
           }
           after.assertHolds(rule + ", step " + step, layer.table());
         }

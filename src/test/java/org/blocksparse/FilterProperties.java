@@ -52,7 +52,7 @@ final class FilterProperties {
   }
 
   private static void checkRow(
-      RankingProblem problem, RandomFilter filtered, Ranking ranking, int row, int size) {
+      RankingProblem<?> problem, RandomFilter filtered, Ranking ranking, int row, int size) {
     int[] sorted = filtered.of(row, problem.sorted(row));
     assertArrayEquals(Arrays.copyOf(sorted, size), ranking.outputs(row), "row " + row);
     assertEquals(sorted.length == 0, ranking.isFilteredOut(row));
@@ -74,8 +74,8 @@ final class FilterProperties {
       @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
     Data data = new Data(seed);
-    try (RankingProblem problem =
-            new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
+    try (RankingProblem<HierarchicalSoftmax> problem =
+            RankingProblem.softmax(kernels.workers(), batch, classes, more, peak, spread, data);
         RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), batch, data)) {
       Ranking ranking = problem.layer.topK(problem.x, k, filtered.filter());
       Ranking divided = problem.layer.topK(problem.x, k, filtered.filter().withRenormalization());
@@ -110,8 +110,8 @@ final class FilterProperties {
       @ForAll boolean renormalized,
       @ForAll long seed) {
     Data data = new Data(seed);
-    try (RankingProblem problem =
-            new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
+    try (RankingProblem<HierarchicalSoftmax> problem =
+            RankingProblem.softmax(kernels.workers(), batch, classes, more, peak, spread, data);
         RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), batch, data)) {
       Filter filter = renormalized ? filtered.filter().withRenormalization() : filtered.filter();
       double p = Math.exp(data.between(-12, 0));
@@ -153,8 +153,8 @@ final class FilterProperties {
       @ForAll("spreads") int spread,
       @ForAll long seed) {
     Data data = new Data(seed);
-    try (RankingProblem problem =
-            new RankingProblem(kernels.workers(), batch, classes, more, peak, spread, data);
+    try (RankingProblem<HierarchicalSoftmax> problem =
+            RankingProblem.softmax(kernels.workers(), batch, classes, more, peak, spread, data);
         RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), batch, data)) {
       SplittableRandom random = new SplittableRandom(seed);
       for (int row = 0; row < batch; row++) {

@@ -21,6 +21,7 @@ import org.blocksparse.testing.OptimizerOracle.Rule;
 import org.blocksparse.testing.Seeded;
 import org.blocksparse.testing.SoftmaxOracle;
 import org.blocksparse.testing.SoftmaxProblem;
+import org.blocksparse.testing.TwoLevelStepOracle;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -328,25 +329,12 @@ final class HierarchicalSoftmaxContractTest {
       for (int target : p.targets()) {
         touched[p.classOf()[target]] = true;
       }
-      boolean[] all = OptimizerOracle.touched(new boolean[] {true}, p.W1().length);
-      boolean[] inW2 = OptimizerOracle.touched(touched, p.W2().length);
-      boolean[] inB2 = OptimizerOracle.touched(touched, p.b2().length);
       // Slots of no output have no gradient, and weights that decay in a class that is touched.
-      Rule ofBiases = rule.ofBiases();
-      OptimizerOracle W1 = new OptimizerOracle(rule, p.W1().length);
-      OptimizerOracle b1 = new OptimizerOracle(ofBiases, p.b1().length);
-      OptimizerOracle W2 = new OptimizerOracle(rule, p.W2().length);
-      OptimizerOracle b2 = new OptimizerOracle(ofBiases, p.b2().length);
-      int roundings = given.batch + 6;
+      TwoLevelStepOracle oracle = new TwoLevelStepOracle(p, rule, Float.POSITIVE_INFINITY);
       try (Setup setup = new Setup(kernels, p)) {
         for (int step = 0; step < 3; step++) {
           HierarchicalSoftmax layer = setup.layer;
-          SoftmaxProblem now =
-              p.with(
-                  layer.W1().toArray(),
-                  layer.b1().toArray(),
-                  layer.W2().toArray(),
-                  layer.b2().toArray());
+          SoftmaxProblem now = p.with(p.x(), p.targets(), layer);
           SoftmaxOracle.Gradients gradients =
               new SoftmaxOracle(now, false).gradients(SoftmaxOracle.Loss.ofMean());
           FloatTensor gradX = setup.memory.nan("gradX", p.batch(), p.features());
@@ -359,10 +347,7 @@ final class HierarchicalSoftmaxContractTest {
           if (step != 1) {
             gradients.x().assertHolds(name + "gradX", gradX);
           }
-          W1.step(now.W1(), gradients.W1(), all, roundings).assertHolds(name + "W1", layer.W1());
-          b1.step(now.b1(), gradients.b1(), all, roundings).assertHolds(name + "b1", layer.b1());
-          W2.step(now.W2(), gradients.W2(), inW2, roundings).assertHolds(name + "W2", layer.W2());
-          b2.step(now.b2(), gradients.b2(), inB2, roundings).assertHolds(name + "b2", layer.b2());
+          oracle.assertHolds(name, now, gradients, true, touched, layer);
         }
       }
     }

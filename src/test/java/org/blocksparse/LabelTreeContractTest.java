@@ -16,11 +16,11 @@ import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Guarded;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.LabelTreeOracle;
-import org.blocksparse.testing.OptimizerOracle;
 import org.blocksparse.testing.OptimizerOracle.Rule;
 import org.blocksparse.testing.Seeded;
 import org.blocksparse.testing.SoftmaxOracle;
 import org.blocksparse.testing.SoftmaxProblem;
+import org.blocksparse.testing.TwoLevelStepOracle;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -261,47 +261,21 @@ final class LabelTreeContractTest {
       int number = c;
       opened[c] = IntStream.range(0, batch).anyMatch(row -> opening.opens(row, number));
     }
-    FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
-    OptimizerOracle[] oracles = new OptimizerOracle[4];
-    Arrays.setAll(
-        oracles,
-        i ->
-            new OptimizerOracle(
-                i % 2 == 0 ? rule : rule.ofBiases(), (int) parameters[i].shape().size()));
+    TwoLevelStepOracle oracle = new TwoLevelStepOracle(like, rule, Float.POSITIVE_INFINITY);
     for (int step = 0; step < 3; step++) {
-      SoftmaxProblem now =
-          new SoftmaxProblem(
-              batch,
-              like.features(),
-              like.classes(),
-              like.slots(),
-              like.classOf(),
-              setup.x.toArray(),
-              layer.W1().toArray(),
-              layer.b1().toArray(),
-              layer.W2().toArray(),
-              layer.b2().toArray(),
-              like.targets());
+      SoftmaxProblem now = like.with(setup.x.toArray(), like.targets(), layer);
       SoftmaxOracle.Gradients g = new LabelTreeOracle(now, targets).gradients(MEAN);
       FloatTensor gradX = setup.memory.nan("gradX", batch, like.features());
       double loss =
           step == 1
-              ? layer.step(setup.x, setup.targets, rule.optimizer())
-              : layer.step(setup.x, setup.targets, rule.optimizer(), gradX);
+              ? layer.step(setup.x, setup.targets, oracle.optimizer())
+              : layer.step(setup.x, setup.targets, oracle.optimizer(), gradX);
       String name = rule + ", step " + step + ": ";
       assertEquals(g.loss(), loss, g.lossBound(), name + "loss");
       if (step != 1) {
         g.x().assertHolds(name + "gradX", gradX);
       }
-      float[][] before = {now.W1(), now.b1(), now.W2(), now.b2()};
-      Bounded[] gradients = {g.W1(), g.b1(), g.W2(), g.b2()};
-      for (int i = 0; i < 4; i++) {
-        boolean[] parts = i < 2 ? new boolean[] {true} : opened;
-        boolean[] which = OptimizerOracle.touched(parts, before[i].length);
-        oracles[i]
-            .step(before[i], gradients[i], which, batch + 6)
-            .assertHolds(name + "parameter " + i, parameters[i]);
-      }
+      oracle.assertHolds(name, now, g, true, opened, layer);
     }
     assertEquals(3, layer.steps());
   }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
@@ -17,6 +15,7 @@ import net.jqwik.api.constraints.IntRange;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.RankingProblem;
+import org.blocksparse.testing.RankingProblem.Wanted;
 
 /**
  * Rankings of random label trees are the full sort of all log probabilities, filtered or not, with
@@ -36,25 +35,6 @@ final class LabelTreeProperties {
     return Arbitraries.of(-6, 0, 0, 0, 3, 10, 20);
   }
 
-  private static float[][] all(LabelTree layer, FloatTensor x) {
-    float[][] result = new float[(int) x.shape().dim(0)][layer.outputs()];
-    try (FloatTensor all = layer.logProbabilities(x)) {
-      for (int row = 0; row < result.length; row++) {
-        all.get((long) row * layer.outputs(), result[row], 0, layer.outputs());
-      }
-    }
-    return result;
-  }
-
-  private static void check(Ranking ranking, int row, int[] expected, float[] logProbabilities) {
-    assertTrue(ranking.isDefined(row));
-    assertArrayEquals(expected, ranking.outputs(row), "row " + row);
-    for (int rank = 0; rank < expected.length; rank++) {
-      float wanted = logProbabilities[expected[rank]];
-      assertEquals(wanted, ranking.logProbability(row, rank), 0, "rank " + rank);
-    }
-  }
-
   @Property
   void rankings(
       @ForAll("kernels") KernelsUnderTest kernels,
@@ -66,81 +46,50 @@ final class LabelTreeProperties {
       @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
     Data data = new Data(seed);
-    RankingProblem.Layer parts = new RankingProblem.Layer(batch, classes, more, peak, spread, data);
-    try (LabelTree layer =
-            parts.build(
-                LabelTree.builder(parts.features(), parts.outputs())
-                        .classes(parts.assignment())
-                        .workers(kernels.workers())
-                    ::build);
-        FloatTensor x = parts.x();
-        RandomFilter filter = RandomFilter.of(parts.assignment(), batch, data)) {
-      float[][] expected = all(layer, x);
-      Ranking ranking = layer.topK(x, k);
+    try (RankingProblem<LabelTree> problem =
+            RankingProblem.tree(kernels.workers(), batch, classes, more, peak, spread, data);
+        RandomFilter filter = RandomFilter.of(problem.layer.assignment(), batch, data)) {
+      LabelTree layer = problem.layer;
+      Ranking ranking = layer.topK(problem.x, k);
       double p = Math.exp(data.between(-12, 0));
-      Ranking likely = layer.atLeast(x, p);
-      Ranking filtered = layer.topK(x, k, filter.filter());
-      Ranking filteredLikely = layer.atLeast(x, p, filter.filter());
+      Ranking likely = layer.atLeast(problem.x, p);
+      Ranking filtered = layer.topK(problem.x, k, filter.filter());
+      Ranking filteredLikely = layer.atLeast(problem.x, p, filter.filter());
       for (int row = 0; row < batch; row++) {
-        int[] sorted = RankingProblem.sorted(expected[row]);
-        check(ranking, row, Arrays.copyOf(sorted, Math.min(k, sorted.length)), expected[row]);
-        float[] ofRow = expected[row];
-        int[] above =
-            Arrays.stream(sorted).filter(output -> ofRow[output] >= (float) Math.log(p)).toArray();
-        check(likely, row, above, ofRow);
-        int[] allowed = filter.of(row, sorted);
-        check(filtered, row, Arrays.copyOf(allowed, Math.min(k, allowed.length)), ofRow);
-        check(filteredLikely, row, filter.of(row, above), ofRow);
+        problem.check(ranking, row, Wanted.best(k));
+        problem.check(likely, row, Wanted.atLeast(p));
+        int[] allowed = filter.of(row, problem.sorted(row));
+        problem.assertRanks(filtered, row, Arrays.copyOf(allowed, Math.min(k, allowed.length)));
+        problem.assertRanks(filteredLikely, row, filter.of(row, likely.outputs(row)));
         for (Ranking some : List.of(filtered, filteredLikely)) {
           assertEquals(allowed.length == 0, some.isFilteredOut(row));
-          int most = filter.classes(parts.assignment(), row);
+          int most = filter.classes(layer.assignment(), row);
           assertTrue(some.openedClasses(row) <= most, "opened " + some.openedClasses(row));
         }
       }
     }
   }
 
-  /** A row with a NaN that was looked at has no ranking, and every other row has the right one. */
+  /** NaN in rows and in classes; a class that need not be opened does not matter. */
   @Property
-  void nanIsFoundOrNotLookedAt(
+  void withNaN(
       @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(min = 1, max = 12) int classes,
-      @ForAll @IntRange(max = 40) int more,
-      @ForAll @IntRange(min = 1, max = 20) int k,
+      @ForAll @IntRange(max = 20) int batch,
+      @ForAll @IntRange(min = 1, max = 40) int classes,
+      @ForAll @IntRange(max = 80) int more,
+      @ForAll @IntRange(max = 3) int peak,
+      @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
     Data data = new Data(seed);
-    RankingProblem.Layer parts = new RankingProblem.Layer(4, classes, more, 1, 0, data);
-    try (LabelTree layer =
-            parts.build(
-                LabelTree.builder(parts.features(), parts.outputs())
-                        .classes(parts.assignment())
-                        .workers(kernels.workers())
-                    ::build);
-        FloatTensor x = parts.x()) {
-      int bad = data.below(parts.outputs());
-      int badClass = parts.assignment().classOf(bad);
-      layer.b2().set(Float.NaN, badClass, parts.assignment().slotOf(bad));
-      boolean noX = data.below(2) == 0;
-      if (noX) {
-        x.set(Float.NaN, 0, 0);
-      }
-      float[][] expected = all(layer, x);
-      Ranking ranking = layer.topK(x, k);
-      for (int row = 0; row < 4; row++) {
-        if (ranking.isDefined(row)) {
-          assertFalse(row == 0 && noX);
-          // The NaN was not looked at: nothing of its class could be in the ranking.
-          float[] others = expected[row].clone();
-          for (int output = 0; output < others.length; output++) {
-            if (parts.assignment().classOf(output) == badClass) {
-              others[output] = Float.NEGATIVE_INFINITY;
-            }
-          }
-          int[] sorted = RankingProblem.sorted(others);
-          check(ranking, row, Arrays.copyOf(sorted, Math.min(k, sorted.length)), others);
-        } else {
-          assertEquals(0, ranking.size(row));
-        }
+    try (RankingProblem<LabelTree> problem =
+        RankingProblem.tree(kernels.workers(), batch, classes, more, peak, 0, data)) {
+      problem.poison(data);
+      Ranking best = problem.layer.topK(problem.x, k);
+      double p = Math.exp(data.between(-12, 0));
+      Ranking likely = problem.layer.atLeast(problem.x, p);
+      for (int row = 0; row < batch; row++) {
+        problem.checkPoisoned(best, row, Wanted.best(k));
+        problem.checkPoisoned(likely, row, Wanted.atLeast(p));
       }
     }
   }

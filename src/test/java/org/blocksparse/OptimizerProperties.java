@@ -5,22 +5,20 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
-import org.blocksparse.testing.Bounded;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.KernelsUnderTest;
-import org.blocksparse.testing.OptimizerOracle;
 import org.blocksparse.testing.OptimizerOracle.Kind;
 import org.blocksparse.testing.OptimizerOracle.Rule;
 import org.blocksparse.testing.SoftmaxOracle;
 import org.blocksparse.testing.SoftmaxProblem;
+import org.blocksparse.testing.TwoLevelStepOracle;
 
 /**
  * Twenty steps with every option against float64: gradients by the definition of the loss, clipped,
@@ -62,7 +60,7 @@ final class OptimizerProperties {
     float[] weights = data.below(2) == 0 ? null : data.floats(Numbers.GAUSSIAN, batch);
     float smoothing = data.below(2) == 0 ? 0 : data.between(0, 0.9f);
     boolean ignoring = data.below(2) == 0;
-    new Run(kernels.workers(), first, rule, maxNorm)
+    new Run(kernels.workers(), first, new TwoLevelStepOracle(first, rule, maxNorm))
         .steps(new SoftmaxOracle.Loss(mean, ignoring ? IGNORED : null, smoothing, weights), data);
   }
 
@@ -70,19 +68,12 @@ final class OptimizerProperties {
   private static final class Run {
     private final Workers workers;
     private final SoftmaxProblem first;
-    private final Rule rule;
-    private final float maxNorm;
-    private final OptimizerOracle[] oracles = new OptimizerOracle[4];
+    private final TwoLevelStepOracle oracle;
 
-    Run(Workers workers, SoftmaxProblem first, Rule rule, float maxNorm) {
+    Run(Workers workers, SoftmaxProblem first, TwoLevelStepOracle oracle) {
       this.workers = workers;
       this.first = first;
-      this.rule = rule;
-      this.maxNorm = maxNorm;
-      oracles[0] = new OptimizerOracle(rule, first.W1().length);
-      oracles[1] = new OptimizerOracle(rule.ofBiases(), first.b1().length);
-      oracles[2] = new OptimizerOracle(rule, first.W2().length);
-      oracles[3] = new OptimizerOracle(rule.ofBiases(), first.b2().length);
+      this.oracle = oracle;
     }
 
     void steps(SoftmaxOracle.Loss expectedLoss, Data data) {
@@ -124,18 +115,7 @@ final class OptimizerProperties {
       for (int row = 1; row < p.batch(); row++) {
         targets[row] = ignoring && data.below(3) == 0 ? IGNORED : targets[row];
       }
-      return new SoftmaxProblem(
-          p.batch(),
-          p.features(),
-          p.classes(),
-          p.slots(),
-          p.classOf(),
-          data.floats(Numbers.GAUSSIAN, (long) p.batch() * p.features()),
-          layer.W1().toArray(),
-          layer.b1().toArray(),
-          layer.W2().toArray(),
-          layer.b2().toArray(),
-          targets);
+      return p.with(data.floats(Numbers.GAUSSIAN, (long) p.batch() * p.features()), targets, layer);
     }
 
     private void step(
@@ -148,7 +128,7 @@ final class OptimizerProperties {
         String name) {
       SoftmaxOracle.Gradients g = new SoftmaxOracle(p, false).gradients(expectedLoss);
       try (FloatTensor gradX = FloatTensor.zeros(p.batch(), p.features())) {
-        double value = layer.step(x, targets, loss, rule.optimizer().withMaxNorm(maxNorm), gradX);
+        double value = layer.step(x, targets, loss, oracle.optimizer(), gradX);
         assertEquals(g.loss(), value, g.lossBound() + 1e-12, name + "loss");
         g.x().assertHolds(name + "gradX", gradX);
       }
@@ -158,28 +138,7 @@ final class OptimizerProperties {
           touched[p.classOf()[target]] = true;
         }
       }
-      boolean[] whole = {true};
-      check(0, p.W1(), g.W1(), whole, layer.W1(), name + "W1");
-      check(1, p.b1(), g.b1(), whole, layer.b1(), name + "b1");
-      check(2, p.W2(), g.W2(), touched, layer.W2(), name + "W2");
-      check(3, p.b2(), g.b2(), touched, layer.b2(), name + "b2");
-    }
-
-    /** A parameter of parts that are clipped, and updated if they are touched, one by one. */
-    private void check(
-        int parameter,
-        float[] before,
-        Bounded gradient,
-        boolean[] touched,
-        FloatTensor after,
-        String name) {
-      int part = before.length / touched.length;
-      boolean[] elements = new boolean[before.length];
-      IntStream.range(0, elements.length).forEach(i -> elements[i] = touched[i / part]);
-      oracles[parameter]
-          .step(
-              before, OptimizerOracle.clipped(gradient, part, maxNorm), elements, first.batch() + 6)
-          .assertHolds(name, after);
+      oracle.assertHolds(name, p, g, true, touched, layer);
     }
   }
 }

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.SplittableRandom;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -14,13 +13,13 @@ import org.junit.jupiter.params.provider.CsvSource;
  * A search, or scoring, takes no more memory than it promises, however large classes and batch are.
  */
 final class SearchMemoryTest {
-  @Test
-  void roundsOfLargeClassesAreCut() {
-    int outputs = 200_000;
-    int batch = 512;
+  /** With few large classes, and with many of one slot. */
+  @ParameterizedTest
+  @CsvSource({"2, 200000, 512", "40000, 40000, 450"})
+  void roundsAreCut(int classes, int outputs, int batch) {
     try (HierarchicalSoftmax layer =
             HierarchicalSoftmax.builder(2, outputs)
-                .classes(2)
+                .classes(classes)
                 .workers(Workers.callingThread())
                 .seed(1)
                 .build();
@@ -31,12 +30,13 @@ final class SearchMemoryTest {
       }
       long before = FloatTensor.allocatedBytes();
       Ranking ranking = layer.topK(x, 3);
-      // To find a total, both classes are opened for each row.
-      Ranking filtered = layer.topK(x, 3, Filter.without(5, 150_000).withRenormalization());
+      // To find a total, two large classes are opened for each row.
+      Filter filter = Filter.without(5, outputs / 4 * 3).withRenormalization();
+      Ranking filtered = layer.topK(x, 3, filter);
       long taken = FloatTensor.allocatedBytes() - before;
-      // 64 MB of results; log probabilities of the classes and schedules are small.
+      // 64 MB of results, or 16 MB of log probabilities of many classes; schedules are small.
       assertTrue(taken <= (64 << 20) + (1 << 20), taken + " bytes");
-      for (int row : new int[] {0, 1, 2, 3, 4, 5, 6, 200, 511}) {
+      for (int row : new int[] {0, 1, 2, 3, 4, 5, 6, 200, batch - 1}) {
         one.set(row % 7 - 3, 0, 0);
         assertArrayEquals(layer.topK(one, 3).outputs(0), ranking.outputs(row), "row " + row);
         assertEquals(3, filtered.size(row));

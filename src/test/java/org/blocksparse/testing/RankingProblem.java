@@ -10,11 +10,14 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LabelTree;
 import org.blocksparse.Ranking;
+import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 import org.blocksparse.testing.Data.Numbers;
 
@@ -23,7 +26,7 @@ import org.blocksparse.testing.Data.Numbers;
  * times powers of two: products are exact whatever their shape, so a full sort has the same bits as
  * a search, and ties are everywhere.
  */
-public final class RankingProblem implements AutoCloseable {
+public final class RankingProblem<L extends TwoLevelLayer> implements AutoCloseable {
   /** What a row of x is; one problem has rows of all kinds that are asked for. */
   private enum Row {
     INTEGERS,
@@ -45,12 +48,12 @@ public final class RankingProblem implements AutoCloseable {
   }
 
   /** Makes a layer of its parameters. */
-  public interface Maker<L> {
+  private interface Maker<L> {
     L build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2);
   }
 
   /** What a layer is made of, and rows for it. */
-  public static final class Layer {
+  private static final class Layer {
     private final int features;
     private final int batch;
     private final ClassAssignment assignment;
@@ -60,7 +63,7 @@ public final class RankingProblem implements AutoCloseable {
     private final float[] b2;
     private final float[] x;
 
-    public Layer(int batch, int classes, int more, int peak, int spread, Data data) {
+    Layer(int batch, int classes, int more, int peak, int spread, Data data) {
       this.batch = batch;
       this.features = 1 + data.below(5);
       int[] classOf = new int[classes + more];
@@ -91,25 +94,25 @@ public final class RankingProblem implements AutoCloseable {
       }
     }
 
-    public int features() {
+    int features() {
       return features;
     }
 
-    public int outputs() {
+    int outputs() {
       return assignment.outputs();
     }
 
-    public ClassAssignment assignment() {
+    ClassAssignment assignment() {
       return assignment;
     }
 
     /** (batch, features), in a new tensor. */
-    public FloatTensor x() {
+    FloatTensor x() {
       return FloatTensor.of(x, batch, features);
     }
 
     /** A layer of new tensors. */
-    public <L> L build(Maker<L> maker) {
+    <L> L build(Maker<L> maker) {
       int classes = assignment.classCount();
       int slots = assignment.slots();
       return maker.build(
@@ -120,28 +123,124 @@ public final class RankingProblem implements AutoCloseable {
     }
   }
 
-  public final HierarchicalSoftmax layer;
+  /**
+   * What is looked for: the likeliest outputs, as long as there are fewer than k of them, with less
+   * than a mass together, and none is less likely than a threshold.
+   */
+  public record Wanted(int k, double mass, float threshold) {
+    public static Wanted best(int k) {
+      return new Wanted(k, Double.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY);
+    }
+
+    public static Wanted ofMass(double mass) {
+      return new Wanted(Integer.MAX_VALUE, mass, Float.NEGATIVE_INFINITY);
+    }
+
+    public static Wanted atLeast(double probability) {
+      return new Wanted(Integer.MAX_VALUE, Double.POSITIVE_INFINITY, (float) Math.log(probability));
+    }
+
+    /**
+     * How many belong into the ranking.
+     *
+     * @param logProbabilities of outputs, best first
+     */
+    int size(float[] logProbabilities) {
+      double sum = 0;
+      int size = 0;
+      while (size < Math.min(k, logProbabilities.length)
+          && sum < mass
+          && logProbabilities[size] >= threshold) {
+        sum += largest(logProbabilities[size++]);
+      }
+      return size;
+    }
+
+    /** Others that are less likely than this do not change the ranking of these. */
+    double least(float[] logProbabilities) {
+      int size = size(logProbabilities);
+      boolean enough = size == k || sum(logProbabilities, size) >= mass;
+      return enough ? logProbabilities[size - 1] : threshold;
+    }
+
+    private static double sum(float[] logProbabilities, int size) {
+      double sum = 0;
+      for (int rank = 0; rank < size; rank++) {
+        sum += largest(logProbabilities[rank]);
+      }
+      return sum;
+    }
+
+    /** How many classes may be opened if that many are needed by a search one by one. */
+    int mostOpened(int needed, int classes) {
+      if (threshold > Float.NEGATIVE_INFINITY) {
+        return needed; // which are known from the beginning
+      }
+      // As many as were open before, in each round; from 16 on, it may be the rest at once.
+      return needed > 16 ? classes : Math.max(needed, 2 * (needed - 1));
+    }
+  }
+
+  public final L layer;
   public final FloatTensor x;
   public final float[][] logProbabilities;
+
+  /** Log probabilities of the classes of each row, by float64 sums of their logits. */
+  private final double[][] logOfClasses;
+
+  private final UnaryOperator<double[]> link;
 
   /** The classes and the rows that {@link #poison} has made NaN. */
   private final BitSet poisoned = new BitSet();
 
   private final BitSet poisonedRows = new BitSet();
 
-  public RankingProblem(
+  private RankingProblem(Layer parts, L layer, UnaryOperator<double[]> link) {
+    this.layer = layer;
+    this.link = link;
+    this.x = parts.x();
+    this.logProbabilities = new float[parts.batch][parts.outputs()];
+    this.logOfClasses = new double[parts.batch][];
+    compute();
+  }
+
+  /** Of a softmax. */
+  public static RankingProblem<HierarchicalSoftmax> softmax(
       Workers workers, int batch, int classes, int more, int peak, int spread, Data data) {
     Layer parts = new Layer(batch, classes, more, peak, spread, data);
-    int outputs = parts.outputs();
-    layer =
+    return new RankingProblem<>(
+        parts,
         parts.build(
-            HierarchicalSoftmax.builder(parts.features(), outputs)
+            HierarchicalSoftmax.builder(parts.features(), parts.outputs())
                     .classes(parts.assignment())
                     .workers(workers)
-                ::build);
-    x = parts.x();
-    logProbabilities = new float[batch][outputs];
-    compute();
+                ::build),
+        RankingProblem::logSoftmax);
+  }
+
+  /** Of a label tree. */
+  public static RankingProblem<LabelTree> tree(
+      Workers workers, int batch, int classes, int more, int peak, int spread, Data data) {
+    Layer parts = new Layer(batch, classes, more, peak, spread, data);
+    return new RankingProblem<>(
+        parts,
+        parts.build(
+            LabelTree.builder(parts.features(), parts.outputs())
+                    .classes(parts.assignment())
+                    .workers(workers)
+                ::build),
+        RankingProblem::logSigmoids);
+  }
+
+  private static double[] logSoftmax(double[] logits) {
+    double all = logSum(logits);
+    return Arrays.stream(logits).map(logit -> logit - all).toArray();
+  }
+
+  private static double[] logSigmoids(double[] logits) {
+    return Arrays.stream(logits)
+        .map(z -> Math.min(z, 0) - Math.log1p(Math.exp(-Math.abs(z))))
+        .toArray();
   }
 
   private void compute() {
@@ -149,14 +248,27 @@ public final class RankingProblem implements AutoCloseable {
       for (int row = 0; row < logProbabilities.length; row++) {
         int outputs = logProbabilities[row].length;
         all.get((long) row * outputs, logProbabilities[row], 0, outputs);
+        logOfClasses[row] = link.apply(logitsOfClasses(row));
       }
     }
   }
 
-  /** Makes some rows NaN, and something in some classes, which makes all of their outputs so. */
+  private double[] logitsOfClasses(int row) {
+    double[] logits = new double[layer.classCount()];
+    for (int c = 0; c < logits.length; c++) {
+      logits[c] = layer.b1().get(c);
+      for (int f = 0; f < layer.features(); f++) {
+        logits[c] += (double) x.get(row, f) * layer.W1().get(f, c);
+      }
+    }
+    return logits;
+  }
+
+  /** Makes some rows NaN, and something in some classes, or in few. */
   public void poison(Data data) {
+    int rarity = data.oneOf(5, 40);
     for (int c = 0; c < layer.classCount(); c++) {
-      if (data.below(5) == 0) {
+      if (data.below(rarity) == 0) {
         poisoned.set(c);
         int slot = data.below(layer.assignment().size(c));
         if (data.below(2) == 0) {
@@ -175,37 +287,19 @@ public final class RankingProblem implements AutoCloseable {
     compute();
   }
 
-  /** The log probability of a class, by the float64 sum of its logits. */
-  private double[] logOfClasses(int row) {
-    double[] logits = new double[layer.classCount()];
-    for (int c = 0; c < logits.length; c++) {
-      logits[c] = layer.b1().get(c);
-      for (int f = 0; f < layer.features(); f++) {
-        logits[c] += (double) x.get(row, f) * layer.W1().get(f, c);
-      }
-    }
-    double all = logSum(logits);
-    return Arrays.stream(logits).map(logit -> logit - all).toArray();
-  }
-
-  /** The outputs of a row that are not NaN, unless all are, best first. */
+  /** The outputs of a row whose classes are not poisoned, best first. */
   private int[] rest(int row) {
     return Arrays.stream(sorted(row))
         .filter(output -> !poisoned.get(layer.assignment().classOf(output)))
         .toArray();
   }
 
-  /** How many of the likeliest outputs, of those that are not NaN, have this probability. */
-  public int fewest(int row, double mass) {
-    int fewest = 0;
-    double sum = 0;
-    for (int output : rest(row)) {
-      if (sum < mass) {
-        sum += largest(logProbabilities[row][output]);
-        fewest++;
-      }
+  private float[] logProbabilities(int row, int[] outputs) {
+    float[] values = new float[outputs.length];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = logProbabilities[row][outputs[i]];
     }
-    return fewest;
+    return values;
   }
 
   /** The largest probability that a log probability is the rounded logarithm of. */
@@ -213,33 +307,86 @@ public final class RankingProblem implements AutoCloseable {
     return Math.exp(((double) logProbability + Math.nextUp(logProbability)) / 2);
   }
 
+  /** What a logarithm of that size may be off by. */
+  private static double room(double log) {
+    return Double.isInfinite(log) ? 0 : 1e-4 * (1 + Math.abs(log));
+  }
+
   /**
-   * A row without NaN where it has to look has the ranking of all that is not NaN.
-   *
-   * @param size how many of those are asked for
-   * @param bound the least log probability that is looked for, whatever is found
+   * How many classes a search needs that opens one after the other, the likeliest first; with those
+   * that are as likely as the last, which may come before it.
    */
-  public void checkPoisoned(Ranking ranking, int row, int size, double bound) {
+  private int needed(int row, Wanted wanted) {
+    double[] logs = logOfClasses[row];
+    int[] rest = rest(row);
+    double[] descending = Arrays.stream(logs).map(log -> -log).sorted().map(log -> -log).toArray();
+    int needed = 0;
+    while (needed < descending.length) {
+      double from = needed == 0 ? Double.POSITIVE_INFINITY : descending[needed - 1];
+      double least =
+          wanted.least(
+              logProbabilities(
+                  row,
+                  Arrays.stream(rest)
+                      .filter(output -> logs[layer.assignment().classOf(output)] >= from)
+                      .toArray()));
+      if (descending[needed] < least - room(least)) {
+        break;
+      }
+      double next = descending[needed];
+      while (needed < descending.length && descending[needed] >= next - room(next)) {
+        needed++;
+      }
+    }
+    return needed;
+  }
+
+  /**
+   * A row without NaN where it has to look has the ranking of all that is not NaN; one without a
+   * ranking has looked at NaN, and not without need.
+   */
+  public void checkPoisoned(Ranking ranking, int row, Wanted wanted) {
     if (poisonedRows.get(row)) {
       assertFalse(ranking.isDefined(row), "row " + row + " is NaN");
       return;
     }
-    int[] rest = rest(row);
-    double worst = rest.length < size ? Double.NEGATIVE_INFINITY : bound;
-    if (size > 0 && rest.length >= size) {
-      worst = Math.max(worst, logProbabilities[row][rest[size - 1]]);
-    }
-    double room = 1e-4 * (1 + Math.abs(worst));
-    double[] logs = logOfClasses(row);
+    checkOpened(ranking, row, wanted);
+    double[] logs = logOfClasses[row];
     double likeliest =
         poisoned.stream().mapToDouble(c -> logs[c]).max().orElse(Double.NEGATIVE_INFINITY);
+    int[] rest = rest(row);
     if (ranking.isDefined(row)) {
-      assertFalse(likeliest > worst + room, "row " + row + ": a class with NaN was passed over");
-      assertArrayEquals(Arrays.copyOf(rest, size), ranking.outputs(row), "row " + row);
+      float[] ofRest = logProbabilities(row, rest);
+      double least = wanted.least(ofRest);
+      assertFalse(likeliest > least + room(least), "row " + row + ": NaN was passed over");
+      assertRanks(ranking, row, Arrays.copyOf(rest, wanted.size(ofRest)));
     } else {
-      assertFalse(poisoned.isEmpty(), "row " + row + " has no NaN");
+      double opened = leastOpened(ranking, row);
+      assertTrue(
+          likeliest >= opened - room(opened), "row " + row + ": no class that was opened has NaN");
       assertEquals(0, ranking.size(row));
     }
+  }
+
+  /** The log probability of the last class that was opened. */
+  private double leastOpened(Ranking ranking, int row) {
+    double[] ascending = Arrays.stream(logOfClasses[row]).sorted().toArray();
+    int opened = ranking.openedClasses(row);
+    return opened == 0 ? Double.POSITIVE_INFINITY : ascending[ascending.length - opened];
+  }
+
+  private void checkOpened(Ranking ranking, int row, Wanted wanted) {
+    int opened = ranking.openedClasses(row);
+    int most = wanted.mostOpened(needed(row, wanted), layer.classCount());
+    assertTrue(opened <= most, "row " + row + ": opened " + opened + " classes, not " + most);
+  }
+
+  /** The row has a ranking, of these outputs in this order. */
+  public void assertRanks(Ranking ranking, int row, int[] expected) {
+    assertTrue(ranking.isDefined(row));
+    assertArrayEquals(expected, ranking.outputs(row), "row " + row);
+    assertArrayEquals(
+        logProbabilities(row, expected), ranking.logProbabilities(row), 0, "row " + row);
   }
 
   /** As {@link #checkDrawn} at temperature 1: of a class without NaN, in a row without. */
@@ -247,7 +394,7 @@ public final class RankingProblem implements AutoCloseable {
     int c = layer.assignment().classOf(output);
     assertFalse(poisonedRows.get(row), "row " + row + " is NaN");
     assertFalse(poisoned.get(c), "row " + row + ": drawn from class " + c + ", which has NaN");
-    assertHolds(logOfClasses(row), c, ofClass, 1, row, "class of " + output);
+    assertHolds(logOfClasses[row], c, ofClass, 1, row, "class of " + output);
     assertHolds(logsOf(row, c), layer.assignment().slotOf(output), ofSlot, 1, row, "" + output);
   }
 
@@ -260,7 +407,7 @@ public final class RankingProblem implements AutoCloseable {
   public boolean mayRefuseToDraw(List<Double> ofClasses) {
     for (int row = 0; row < Math.min(ofClasses.size(), logProbabilities.length); row++) {
       double drawn = ofClasses.get(row);
-      double[] logs = logOfClasses(row);
+      double[] logs = logOfClasses[row];
       double before = 0;
       for (int c = 0; c < logs.length; c++) {
         double after = before + Math.exp(logs[c]);
@@ -275,11 +422,7 @@ public final class RankingProblem implements AutoCloseable {
 
   /** All outputs of a row, best first. */
   public int[] sorted(int row) {
-    return sorted(logProbabilities[row]);
-  }
-
-  /** The same of given values. */
-  public static int[] sorted(float[] values) {
+    float[] values = logProbabilities[row];
     return IntStream.range(0, values.length)
         .boxed()
         .sorted(Comparator.<Integer>comparingDouble(o -> -values[o]).thenComparingInt(o -> o))
@@ -287,25 +430,17 @@ public final class RankingProblem implements AutoCloseable {
         .toArray();
   }
 
-  /** The row's ranking is the first {@code size} of all outputs, and its certificate is right. */
-  public void check(Ranking ranking, int row, int size) {
-    assertArrayEquals(Arrays.copyOf(sorted(row), size), ranking.outputs(row), "row " + row);
-    for (int rank = 0; rank < size; rank++) {
-      float expected = logProbabilities[row][ranking.output(row, rank)];
-      assertEquals(expected, ranking.logProbability(row, rank), 0, "rank " + rank);
-    }
+  /** The row's ranking is the first of all outputs, and its certificate is right. */
+  public void check(Ranking ranking, int row, Wanted wanted) {
+    int[] sorted = sorted(row);
+    int size = wanted.size(logProbabilities(row, sorted));
+    assertRanks(ranking, row, Arrays.copyOf(sorted, size));
+    checkOpened(ranking, row, wanted);
     // Whatever was found is in a class that was opened: among the likeliest that many.
-    double[] ofClass = new double[layer.classCount()];
-    for (int output = 0; output < layer.outputs(); output++) {
-      ofClass[layer.assignment().classOf(output)] += Math.exp(logProbabilities[row][output]);
-    }
-    int opened = ranking.openedClasses(row);
-    assertTrue(1 <= opened && opened <= ofClass.length, "opened: " + opened);
-    double[] ascending = Arrays.stream(ofClass).sorted().toArray();
-    double least = ascending[ascending.length - opened];
+    double least = leastOpened(ranking, row);
     for (int output : ranking.outputs(row)) {
-      double itsClass = ofClass[layer.assignment().classOf(output)];
-      assertTrue(itsClass >= least * (1 - 1e-5), opened + " opened, but not that of " + output);
+      double itsClass = logOfClasses[row][layer.assignment().classOf(output)];
+      assertTrue(itsClass >= least - room(least), "the class of " + output + " was not opened");
     }
   }
 

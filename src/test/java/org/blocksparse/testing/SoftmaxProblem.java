@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
+import org.blocksparse.TwoLevelLayer;
+
 /** Operands of a two-level softmax, in row-major order; shapes as in HierarchicalSoftmax. */
 @SuppressWarnings("ArrayRecordComponent")
 public record SoftmaxProblem(
@@ -73,9 +75,19 @@ public record SoftmaxProblem(
     return logits;
   }
 
-  /** The same problem with other parameters. */
-  public SoftmaxProblem with(float[] newW1, float[] newB1, float[] newW2, float[] newB2) {
+  /** Another batch for the parameters that a layer has now. */
+  public SoftmaxProblem with(float[] newX, int[] newTargets, TwoLevelLayer layer) {
     return new SoftmaxProblem(
-        batch, features, classes, slots, classOf, x, newW1, newB1, newW2, newB2, targets);
+        batch,
+        features,
+        classes,
+        slots,
+        classOf,
+        newX,
+        layer.W1().toArray(),
+        layer.b1().toArray(),
+        layer.W2().toArray(),
+        layer.b2().toArray(),
+        newTargets);
   }
 }

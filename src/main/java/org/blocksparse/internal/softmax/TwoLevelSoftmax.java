@@ -113,7 +113,12 @@ public final class TwoLevelSoftmax {
    * may be read. Only the slots of one class are allowed to be more.
    */
   long maxRound() {
-    return Math.max(LEAST_MAX_ROUND, parameters.w2().elements() / 4);
+    return maxRound(parameters.w2().elements());
+  }
+
+  /** The same with so many weights. */
+  static long maxRound(long weights) {
+    return Math.max(LEAST_MAX_ROUND, weights / 4);
   }
 
   /**

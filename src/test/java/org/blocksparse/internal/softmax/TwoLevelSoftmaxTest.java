@@ -8,7 +8,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** How many rows the computation of all outputs takes at a time. */
+/** How much the computation of all outputs, and one that opens classes, takes at a time. */
 final class TwoLevelSoftmaxTest {
   @ParameterizedTest
   @CsvSource({
@@ -30,5 +30,18 @@ final class TwoLevelSoftmaxTest {
       long rows = TwoLevelSoftmax.gridRows(classes, 1, direct);
       assertTrue(rows >= 1 && (rows == 1 || rows * classes <= 1 << 22), rows + " rows");
     }
+  }
+
+  /** 64 MB of floats, or a quarter of the weights where that is more. */
+  @ParameterizedTest
+  @CsvSource({
+    "1, 16777216",
+    "67108864, 16777216",
+    "67108867, 16777216",
+    "67108868, 16777217",
+    "8589934592, 2147483648"
+  })
+  void roundsGrowWithTheWeights(long weights, long expected) {
+    assertEquals(expected, TwoLevelSoftmax.maxRound(weights));
   }
 }
