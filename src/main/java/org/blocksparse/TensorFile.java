@@ -78,9 +78,9 @@ public final class TensorFile implements AutoCloseable {
    * @param metadata strings that belong to the file, by key
    * @throws IllegalArgumentException if a tensor is a transposed view or has more than 32
    *     dimensions; if a name could be a path or has a space, or is that of the scales of INT8
-   *     weights; if metadata is refused by {@link SaveOptions#withMetadata}, or if there are more
-   *     than 65,536 names or 8 MB of them; if what is to be weights of fewer bits has another rank
-   *     than 4, or is not finite or too large
+   *     weights; if metadata is refused by {@link SaveOptions#withMetadata}; if there are more than
+   *     65,536 names, 8 MB of them or 2,097,152 letters in one; if what is to be weights of fewer
+   *     bits has another rank than 4, or is not finite or too large
    * @throws IllegalStateException if a tensor is closed, or a float32 is not finite
    * @throws IOException if the file cannot be written; an old one is unchanged
    */

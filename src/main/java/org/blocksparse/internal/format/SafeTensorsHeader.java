@@ -105,6 +105,7 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
       }
       json.writeEndObject();
       for (TensorEntry entry : layout.entries()) {
+        requireAtMost(LONGEST_STRING, "tensors", entry.name().length(), "letters of a name");
         json.writeObjectFieldStart(entry.name());
         json.writeStringField("dtype", entry.type().name());
         json.writeFieldName("shape");

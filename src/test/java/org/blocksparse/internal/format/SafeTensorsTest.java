@@ -225,6 +225,27 @@ final class SafeTensorsTest {
   }
 
   @Test
+  void noLongerNamesThanCanBeReadAgain() throws IOException {
+    String longest = "n".repeat(2 << 20);
+    Path file = folder.resolve("long");
+    try (SeekableByteChannel channel =
+        Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      SafeTensorsLayout layout = new SafeTensorsLayout().add(longest, Dtype.F32, 0);
+      new SafeTensorsWriter(layout, Map.of(), (done, total) -> {}).begin(channel);
+    }
+    try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+      assertEquals(longest, reader.entries().iterator().next().name());
+    }
+    SafeTensorsLayout longer = new SafeTensorsLayout().add(longest + "n", Dtype.F32, 0);
+    assertEquals(
+        "tensors: 2097153 letters of a name are more than the limit of 2097152",
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> new SafeTensorsWriter(longer, Map.of(), (done, total) -> {}))
+            .getMessage());
+  }
+
+  @Test
   void asManyBytesAsWereTold() throws IOException {
     try (SeekableByteChannel channel =
         Files.newByteChannel(
