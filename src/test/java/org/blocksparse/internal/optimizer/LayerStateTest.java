@@ -139,4 +139,48 @@ final class LayerStateTest {
         "layer: the layer is closed",
         assertThrows(IllegalStateException.class, () -> state.begin(ADAM, kernels)).getMessage());
   }
+
+  /** As a file or a copy of it needs it: what was kept, whatever becomes of the state. */
+  @Test
+  void whatIsHeldStaysAsItWas() {
+    gradient.fill(0, 4, 1);
+    try (LayerState.Step step = state.begin(ADAM, kernels)) {
+      step.update(0, 1, gradient);
+    }
+    Storage moment = state.of(0).moment(0);
+    try (LayerState.Kept kept = state.hold()) {
+      state.reset(UpdateRule.Kind.ADAGRAD);
+      assertEquals(UpdateRule.Kind.ADAGRAD, state.kind());
+      assertEquals(UpdateRule.Kind.ADAM, kept.kind());
+      assertSame(moment, kept.of(0).moment(0));
+      assertArrayEquals(new int[] {0, 1, 0}, kept.of(0).steps());
+      assertTrue(moment.isClosed());
+      assertFalse(moment.isFreed());
+    }
+    assertTrue(moment.isFreed());
+  }
+
+  @Test
+  void whatIsClosedIsNeitherHeldNorReset() {
+    state.close();
+    String expected = "layer: the layer is closed";
+    assertEquals(expected, assertThrows(IllegalStateException.class, state::hold).getMessage());
+    assertEquals(
+        expected,
+        assertThrows(IllegalStateException.class, () -> state.reset(UpdateRule.Kind.ADAM))
+            .getMessage());
+  }
+
+  @Test
+  void whatRulesNeed() {
+    assertFalse(SGD.isClipping());
+    assertTrue(SGD.isPlainDescent());
+    assertFalse(ADAM.isPlainDescent());
+    UpdateRule clipping = new UpdateRule(UpdateRule.Kind.SGD, 1, 0, Float.MAX_VALUE, 0, 0, 0);
+    assertTrue(clipping.isClipping());
+    assertFalse(clipping.isPlainDescent());
+    for (UpdateRule.Kind kind : UpdateRule.Kind.values()) {
+      assertEquals(kind == UpdateRule.Kind.ADAM, kind.countsSteps());
+    }
+  }
 }
