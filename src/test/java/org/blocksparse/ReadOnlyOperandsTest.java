@@ -2,22 +2,26 @@
 package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.file.Path;
 import org.blocksparse.programs.ReadOnlyOperandsProgram;
 import org.blocksparse.testing.ChildJvm;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Memory that cannot be written is refused by name, by every operation that would write it. */
 final class ReadOnlyOperandsTest {
   /** In a JVM of its own, which a native write would end; one of Java's would throw. */
-  @Test
-  void ofAllOperations(@TempDir Path folder) {
+  @ParameterizedTest
+  @ValueSource(strings = {"native", "java"})
+  void ofAllOperations(String backend, @TempDir Path folder) {
+    assumeTrue(backend.equals("java") || Backend.isNative(), "there is no native library");
     ChildJvm.Result result =
         new ChildJvm(folder)
             .option("-XX:ErrorFile=" + folder.resolve("hs_err.log"))
-            .property("blocksparse.backend", Backend.isNative() ? "native" : "java")
+            .property("blocksparse.backend", backend)
             .run(ReadOnlyOperandsProgram.class, folder.toString());
     assertEquals(0, result.exit(), result::toString);
   }

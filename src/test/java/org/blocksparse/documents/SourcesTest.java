@@ -31,6 +31,12 @@ final class SourcesTest {
 
   private static final Pattern TYPE = Pattern.compile(".* (?:class|interface|enum|record) .*");
 
+  /** Of the package, all but what has no lock that a thread could leave taken. */
+  private static final Pattern MAY_LOCK =
+      Pattern.compile(
+          "java\\.util\\.concurrent\\.(?!(?:atomic\\.Atomic\\w+|locks\\.LockSupport|TimeUnit"
+              + "|Executor|ForkJoinPool|RejectedExecutionException)\\b)[\\w.*]+");
+
   /** The files in a folder whose names match, but for what is built. */
   private static List<Path> files(String folder, String pattern) throws IOException {
     List<Path> found = new ArrayList<>();
@@ -122,6 +128,24 @@ final class SourcesTest {
     List<String> found = new ArrayList<>();
     for (Path source : production()) {
       found.addAll(longMembers(source));
+    }
+    assertEquals(List.of(), found);
+  }
+
+  /**
+   * A lock that is taken and given back by calls, as those of java.util.concurrent and what is
+   * built on them, stays taken where the stack ends in between. A monitor is left in any case.
+   */
+  @Test
+  void noLockIsHeldThatAShortStackWouldLeaveTaken() throws IOException {
+    List<Path> sources = files("src/main/java", ".*\\.java");
+    assertTrue(sources.size() > 100, sources::toString);
+    List<String> found = new ArrayList<>();
+    for (Path source : sources) {
+      MAY_LOCK
+          .matcher(Page.read(source))
+          .results()
+          .forEach(use -> found.add(source + " uses " + use.group()));
     }
     assertEquals(List.of(), found);
   }

@@ -1,75 +1,110 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.programs;
 
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Stream;
 import org.blocksparse.Backend;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.Workers;
+import org.blocksparse.testing.ChildJvm;
 
-/** As many threads as it is told to, all in the same products at once. */
+/**
+ * As many threads as it is told to, all in the same product at once, then in an outer product, and
+ * so again. Each takes longer than a processor is given to a thread at a time.
+ */
 public final class ManyCallersProgram {
-  private static final int ROUNDS = 3;
+  private static final int ROWS = 64;
+  private static final int DEPTH = 32_768;
+  private static final int WIDTH = 128;
 
-  private ManyCallersProgram() {}
+  private static final int ROUNDS = 2;
+
+  private final int callers;
+
+  /** How often one of them has come to where it waits for all. */
+  private final AtomicLong arrivals = new AtomicLong();
+
+  private final AtomicReference<Throwable> wrong = new AtomicReference<>();
+
+  private ManyCallersProgram(int callers) {
+    this.callers = callers;
+  }
 
   public static void main(String[] args) throws InterruptedException {
     int callers = Integer.parseInt(args[0]);
-    CountDownLatch start = new CountDownLatch(callers);
-    AtomicReference<Throwable> wrong = new AtomicReference<>();
-    int size = 256;
-    int few = 16;
-    int batch = 32;
-    try (FloatTensor W = FloatTensor.zeros(1, 1, size, size);
-        FloatTensor h = FloatTensor.zeros(batch, 1, size);
-        FloatTensor b = FloatTensor.zeros(1, size);
-        FloatTensor gradOut = FloatTensor.zeros(batch, 1, few);
-        IntTensor idx = IntTensor.zeros(batch, 1);
-        BlockPlan plan = BlockPlan.of(idx, idx, 1, 1).withWorkers(Workers.callingThread())) {
+    ManyCallersProgram program = new ManyCallersProgram(callers);
+    try (FloatTensor W = FloatTensor.zeros(1, 1, DEPTH, WIDTH);
+        FloatTensor h = FloatTensor.zeros(ROWS, 1, DEPTH)) {
       W.fill(2);
       h.fill(1);
-      gradOut.fill(3);
-      float[] expected = new float[batch * size];
-      Arrays.fill(expected, 2 * size);
-      float[] expectedGradW = new float[size * few];
-      Arrays.fill(expectedGradW, 3 * batch);
-      List<Thread> threads = new ArrayList<>();
-      for (int caller = 0; caller < callers; caller++) {
-        Thread thread =
-            new Thread(
-                () -> {
-                  try (FloatTensor out = FloatTensor.zeros(batch, 1, size);
-                      FloatTensor gradW = FloatTensor.zeros(1, 1, size, few)) {
-                    start.countDown();
-                    start.await();
-                    for (int round = 0; round < ROUNDS; round++) {
-                      SparseBlockDot.apply(W, h, b, plan, out);
-                      SparseBlockDot.gradW(h, gradOut, plan, gradW);
-                      if (!Arrays.equals(expected, out.toArray())
-                          || !Arrays.equals(expectedGradW, gradW.toArray())) {
-                        throw new IllegalStateException("another result");
-                      }
-                    }
-                  } catch (Throwable e) {
-                    wrong.set(e);
-                  }
-                });
-        threads.add(thread);
-        thread.start();
-      }
+      List<Thread> threads =
+          Stream.generate(() -> new Thread(() -> program.call(W, h))).limit(callers).toList();
+      threads.forEach(Thread::start);
       for (Thread thread : threads) {
         thread.join();
       }
     }
-    if (wrong.get() != null) {
-      throw new IllegalStateException(wrong.get());
+    if (program.wrong.get() != null) {
+      throw new IllegalStateException(program.wrong.get());
     }
     System.out.println("lives on with " + Backend.instructionSet());
+  }
+
+  /** With plans of its own: threads would get schedules of shared ones one after the other. */
+  private void call(FloatTensor W, FloatTensor h) {
+    float[] expected = new float[ROWS * WIDTH];
+    Arrays.fill(expected, 2 * DEPTH);
+    try (BlockPlan plan = plan(ROWS);
+        BlockPlan deepPlan = plan(DEPTH);
+        FloatTensor deepH = h.reshape(DEPTH, 1, ROWS);
+        FloatTensor gradOut = W.reshape(DEPTH, 1, WIDTH);
+        FloatTensor b = FloatTensor.zeros(1, WIDTH);
+        FloatTensor out = FloatTensor.zeros(ROWS, 1, WIDTH);
+        FloatTensor gradW = FloatTensor.zeros(1, 1, ROWS, WIDTH)) {
+      makeSchedules(plan, deepPlan);
+      for (int round = 0; round < ROUNDS; round++) {
+        awaitAll(2 * round + 1);
+        SparseBlockDot.apply(W, h, b, plan, out);
+        awaitAll(2 * round + 2);
+        SparseBlockDot.gradW(deepH, gradOut, deepPlan, gradW);
+      }
+      ChildJvm.check(Arrays.equals(expected, out.toArray()), "another product");
+      ChildJvm.check(Arrays.equals(expected, gradW.toArray()), "another outer product");
+    } catch (Throwable e) {
+      wrong.set(e);
+      arrivals.set(Long.MAX_VALUE / 2); // nobody waits for this one
+    }
+  }
+
+  /** Each row of a batch times the only block. */
+  private static BlockPlan plan(int batch) {
+    try (IntTensor idx = IntTensor.zeros(batch, 1)) {
+      return BlockPlan.of(idx, idx, 1, 1).withWorkers(Workers.callingThread());
+    }
+  }
+
+  /** By the same products of blocks of one element, which load all classes as well. */
+  private static void makeSchedules(BlockPlan plan, BlockPlan deepPlan) {
+    try (FloatTensor W = FloatTensor.zeros(1, 1, 1, 1);
+        FloatTensor h = FloatTensor.zeros(ROWS, 1, 1);
+        FloatTensor b = FloatTensor.zeros(1, 1);
+        FloatTensor deep = FloatTensor.zeros(DEPTH, 1, 1)) {
+      SparseBlockDot.apply(W, h, b, plan).close();
+      SparseBlockDot.gradW(deep, deep, deepPlan).close();
+    }
+  }
+
+  /** Until all have come so often. Asleep, since a latch would wake one after the other. */
+  private void awaitAll(int times) throws InterruptedException {
+    arrivals.incrementAndGet();
+    while (arrivals.get() < (long) times * callers) {
+      Thread.sleep(10);
+    }
   }
 }

@@ -20,12 +20,12 @@ import org.blocksparse.testing.ShortStack;
  */
 public final class PublicMethodsProgram {
   /** Frames of the stack by which there is more room each time, and how often. */
-  private static final int FRAMES = 8;
+  private static final int FRAMES = 3;
 
   /** What reads or writes files asks for more room. */
-  private static final int FRAMES_FOR_FILES = 80;
+  private static final int FRAMES_FOR_FILES = 24;
 
-  private static final int DEPTHS = 60;
+  private static final int DEPTHS = 200;
 
   /** Methods that share what takes time: the end of memory. */
   private static final int OF_ONE_FILLING = 5;

@@ -4,6 +4,8 @@ package org.blocksparse.programs;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
+import java.util.stream.IntStream;
 import org.blocksparse.Backend;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
@@ -14,31 +16,38 @@ import org.blocksparse.testing.ChildJvm;
 /**
  * Runs every operation where the heap is full, or the stack nearly used up, and then a right one.
  *
- * <p>Arguments: {@code heap} or {@code stack}, then a folder.
+ * <p>Arguments: {@code heap} or {@code stack}, then a folder; for a heap a seed, which chooses how
+ * much room each operation is left.
  */
 public final class ScarcityProgram {
   private static final int DEPTHS = 200;
   private static final int OF_ONE_FILLING = 5;
+
+  /** How many amounts of room are left on a full heap, and among how many they are chosen. */
   private static final int FILLINGS = Integer.getInteger("blocksparse.fillings", 8);
+
+  private static final int ALL_FILLINGS = Math.max(10, FILLINGS);
 
   private ScarcityProgram() {}
 
   public static void main(String[] args) throws Exception {
     Path folder = Path.of(args[1]);
+    boolean onHeap = args[0].equals("heap");
+    Random random = onHeap ? seeded(Long.parseLong(args[2])) : null;
     long before = FloatTensor.allocatedBytes();
     try (ScarcityOperands operands = new ScarcityOperands(folder)) {
       long held = FloatTensor.allocatedBytes();
       List<Map.Entry<String, Operation>> all = List.copyOf(operands.operations().entrySet());
-      int together = args[0].equals("heap") ? OF_ONE_FILLING : 1;
+      int together = onHeap ? OF_ONE_FILLING : 1;
       for (int begin = 0; begin < all.size(); begin += together) {
         List<Map.Entry<String, Operation>> some =
             all.subList(begin, Math.min(begin + together, all.size()));
-        if (args[0].equals("heap")) {
+        if (onHeap) {
           // What the JVM cannot initialize for want of memory it never tries again.
           for (Map.Entry<String, Operation> entry : some) {
             entry.getValue().run();
           }
-          withFullHeap(some);
+          withFullHeap(some, fillings(random));
         } else {
           withShortStack(some.get(0).getKey(), some.get(0).getValue());
         }
@@ -53,7 +62,7 @@ public final class ScarcityProgram {
         }
       }
       awaitBytes(held);
-      ChildJvm.check(args[0].equals("stack") || refusals > 0, "there was always enough memory");
+      ChildJvm.check(!onHeap || refusals > 0, "there was always enough memory");
     }
     awaitBytes(before);
     System.out.println("lives on with " + Backend.instructionSet());
@@ -157,10 +166,21 @@ public final class ScarcityProgram {
 
   private static int refusals;
 
-  private static void withFullHeap(List<Map.Entry<String, Operation>> operations) {
+  private static Random seeded(long seed) {
+    System.out.println("to repeat: -Dblocksparse.seed=" + seed);
+    return new Random(seed);
+  }
+
+  /** None, where the first allocation fails, and others, in their order. */
+  private static int[] fillings(Random random) {
+    IntStream others = random.ints(1, ALL_FILLINGS).distinct().limit(FILLINGS - 1);
+    return IntStream.concat(IntStream.of(0), others).sorted().toArray();
+  }
+
+  private static void withFullHeap(List<Map.Entry<String, Operation>> operations, int[] fillings) {
     FullHeap.fill();
     int full = FullHeap.pieces();
-    for (int filling = 0; filling < FILLINGS; filling++) {
+    for (int filling : fillings) {
       // A little more room each time, so that another allocation is the one that fails.
       FullHeap.empty(full - filling * filling * filling);
       for (int i = 0; i < operations.size(); i++) { // an iterator would need memory
@@ -173,7 +193,7 @@ public final class ScarcityProgram {
           FullHeap.empty(0);
           // The JDK wraps what it meets while it links a lambda expression.
           if (!(e instanceof InternalError && e.getCause() instanceof OutOfMemoryError)) {
-            throw new IllegalStateException(entry.getKey(), e);
+            throw new IllegalStateException(entry.getKey() + ", filling " + filling, e);
           }
         }
       }
