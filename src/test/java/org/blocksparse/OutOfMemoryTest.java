@@ -216,13 +216,13 @@ final class OutOfMemoryTest {
    */
   @ParameterizedTest(allowZeroInvocations = true)
   @MethodSource("isas")
-  void manyCallersAtOnce(String isa) {
+  void sevenHundredCallersAtOnce(String isa) {
     ChildJvm.Result result =
         jvm()
             .option("-Xss512k")
             .property("blocksparse.isa", isa)
             .property("blocksparse.path", "blas")
-            .run(ManyCallersProgram.class, "300");
+            .run(ManyCallersProgram.class, "700");
     assertLivesOn(result);
     assertFalse(result.output().contains("OpenBLAS"), result::toString);
   }
