@@ -268,6 +268,10 @@ final class MetricsTest {
     Class<IndexOutOfBoundsException> bounds = IndexOutOfBoundsException.class;
     Class<NullPointerException> missing = NullPointerException.class;
     assertRefused(argument, "upTo: expected at least 1 but was 0", () -> Metrics.upTo(0));
+    assertRefused(
+        argument,
+        "upTo: expected at most 2147483639 but was 2147483640",
+        () -> Metrics.upTo(2147483640));
     assertRefused(missing, "propensities", () -> Metrics.upTo(1, null));
     for (double bad : new double[] {0, -1, 1.5, 1e-310, Math.nextDown(1e-250), Double.NaN}) {
       assertRefused(
