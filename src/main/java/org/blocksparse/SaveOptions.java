@@ -41,8 +41,8 @@ public final class SaveOptions {
    * Strings of the caller's own in place of those that the layer was loaded with.
    *
    * <p>They are part of the file's header, which may have 8 MB, 65,536 strings, and 2,097,152
-   * letters in each; more belongs into a file of its own. {@link TwoLevelLayer#save(Path,
-   * SaveOptions)} refuses it.
+   * letters of a key, or of a value with letters beyond Latin-1; more belongs into a file of its
+   * own. {@link TwoLevelLayer#save(Path, SaveOptions)} refuses it.
    *
    * @throws IllegalArgumentException if a key begins with {@code blocksparse.}, or if a string is
    *     no text: it holds half of a pair of surrogates

@@ -159,6 +159,18 @@ final class HostileModelTest {
             "4 bytes of the file are no tensor's",
             r -> Arrays.copyOf(r, r.length + 4)),
         header("not JSON", "header", "is not JSON", "\"shape\"", "shape"),
+        header(
+            "a string that is too long",
+            "__metadata__",
+            "has a string beyond Latin-1 of more than 2097152 letters",
+            "\"__metadata__\":{",
+            "\"__metadata__\":{\"long\":\"" + "a".repeat(2 << 20) + "\u0100\","),
+        header(
+            "a name that is too long",
+            "header",
+            "is beyond the limits: Name length (2097153)",
+            "\"__metadata__\":{",
+            "\"__metadata__\":{\"" + "a".repeat((2 << 20) + 1) + "\":\"\","),
         bytes(
             "two objects",
             "header",

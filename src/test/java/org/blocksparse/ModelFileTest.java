@@ -303,25 +303,30 @@ final class ModelFileTest {
   @Test
   void metadataOfAnyLength() throws IOException {
     Path file = folder.resolve("model.safetensors");
-    Map<String, String> metadata =
-        Map.of("k".repeat(2 << 20), "v".repeat(2 << 20), "long", "日".repeat(1_000_000));
+    List<Map<String, String>> all =
+        List.of(
+            Map.of("k".repeat(2 << 20), "v".repeat(2 << 20), "long", "日".repeat(1_000_000)),
+            Map.of("wide", "日" + "v".repeat((2 << 20) - 1)),
+            Map.of("of two bytes in the file", "é".repeat(4_000_000)),
+            Map.of("of one", "v".repeat(8_000_000)));
     try (HierarchicalSoftmax layer = layer()) {
-      layer.save(file, SaveOptions.defaults().withMetadata(metadata));
-      try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(file)) {
-        assertEquals(metadata, loaded.metadata());
+      for (Map<String, String> metadata : all) {
+        layer.save(file, SaveOptions.defaults().withMetadata(metadata));
+        try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(file)) {
+          assertEquals(metadata, loaded.metadata());
+        }
       }
       byte[] before = Files.readAllBytes(file);
       Map<String, String> many = new TreeMap<>();
       for (int i = 0; i < 70_000; i++) {
         many.put("k" + i, "");
       }
-      String tooLong = "v".repeat((2 << 20) + 1);
-      Map<String, String> together = new TreeMap<>();
-      for (int i = 0; i < 4; i++) {
-        together.put("k" + i, tooLong.substring(1));
-      }
       for (Map<String, String> tooMuch :
-          List.of(Map.of("k", tooLong), Map.of(tooLong, "v"), together, many)) {
+          List.of(
+              Map.of("k", "v".repeat(8 << 20)),
+              Map.of("k", "日" + "v".repeat(2 << 20)),
+              Map.of("k".repeat((2 << 20) + 1), "v"),
+              many)) {
         IllegalArgumentException refused =
             assertThrows(
                 IllegalArgumentException.class,

@@ -41,7 +41,14 @@ public final class RefusedFilesProgram {
     METADATA("\"__metadata__\":{", "\"#\":\"\",", 8_000_000),
     ONE_STRING("\"__metadata__\":{\"a\":\"", "#\u00e9", 8_000_000),
     ONE_WIDE_STRING("\"__metadata__\":{\"a\":\"\u65e5", "#", "\"}}", 8_000_000),
-    /** As long as strings may be, in a header that is right but for its last number. */
+    /** Of one byte for each letter, in a header that is right but for its last number. */
+    WHOLE_STRING(
+        "\"__metadata__\":{\"a\":\"",
+        "#",
+        "\"},\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+        8_000_000),
+    WIDE_DTYPE("\"t\":{\"dtype\":\"\u65e5", "#", "\"}}", 8_000_000),
+    /** As long as such may be. */
     WIDE_STRINGS(
         "\"__metadata__\":{",
         "\"#\":\"\u65e5" + "a".repeat((2 << 20) - 1) + "\",",

@@ -23,8 +23,11 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
   /** What a header may cost: no more than a few times this is taken to read one. */
   static final int LONGEST = 8 << 20;
 
-  /** Letters of one string. While a string is read, it is in memory three times, in UTF-16. */
-  private static final int LONGEST_STRING = 2 << 20;
+  /**
+   * Letters of a name, and of a text with letters beyond Latin-1, which takes two bytes for each
+   * and is in memory three times while it is read.
+   */
+  static final int LONGEST_WIDE = 2 << 20;
 
   /** Each takes some hundred bytes, whatever it takes in the file. */
   static final int MOST_ENTRIES = 1 << 16;
@@ -46,8 +49,8 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
           .streamReadConstraints(
               StreamReadConstraints.builder()
                   .maxNestingDepth(8)
-                  .maxStringLength(LONGEST_STRING)
-                  .maxNameLength(LONGEST_STRING)
+                  .maxStringLength(LONGEST)
+                  .maxNameLength(LONGEST_WIDE)
                   .build())
           .build();
     } catch (NoClassDefFoundError e) {
@@ -83,6 +86,11 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
     return true;
   }
 
+  /** Whether a string with such a letter takes two bytes for each. */
+  static boolean isWide(int letter) {
+    return letter > 0xff;
+  }
+
   /**
    * Length and text, filled up with spaces so that the tensor that the layout aligns begins at a
    * multiple of alignment; or, where that would leave others without elements at multiples of their
@@ -99,13 +107,16 @@ record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, String> m
       json.writeStartObject();
       json.writeObjectFieldStart(METADATA);
       for (Map.Entry<String, String> entry : metadata.entrySet()) {
-        requireAtMost(LONGEST_STRING, "metadata", entry.getKey().length(), "letters of a key");
-        requireAtMost(LONGEST_STRING, "metadata", entry.getValue().length(), "letters of a value");
+        requireAtMost(LONGEST_WIDE, "metadata", entry.getKey().length(), "letters of a key");
+        if (entry.getValue().chars().anyMatch(SafeTensorsHeader::isWide)) {
+          int letters = entry.getValue().length();
+          requireAtMost(LONGEST_WIDE, "metadata", letters, "letters of a value beyond Latin-1");
+        }
         json.writeStringField(entry.getKey(), entry.getValue());
       }
       json.writeEndObject();
       for (TensorEntry entry : layout.entries()) {
-        requireAtMost(LONGEST_STRING, "tensors", entry.name().length(), "letters of a name");
+        requireAtMost(LONGEST_WIDE, "tensors", entry.name().length(), "letters of a name");
         json.writeObjectFieldStart(entry.name());
         json.writeStringField("dtype", entry.type().name());
         json.writeFieldName("shape");

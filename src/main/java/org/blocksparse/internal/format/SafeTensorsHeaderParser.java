@@ -2,6 +2,7 @@
 package org.blocksparse.internal.format;
 
 import static org.blocksparse.internal.format.SafeTensorsHeader.HEADER;
+import static org.blocksparse.internal.format.SafeTensorsHeader.LONGEST_WIDE;
 import static org.blocksparse.internal.format.SafeTensorsHeader.METADATA;
 import static org.blocksparse.internal.format.SafeTensorsHeader.MOST_ENTRIES;
 
@@ -9,9 +10,11 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.io.Writer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -50,6 +53,8 @@ final class SafeTensorsHeaderParser {
       return new SafeTensorsHeader(parser.entries, parser.metadata);
     } catch (CharacterCodingException e) {
       throw new MalformedException(HEADER, "is not UTF-8", e);
+    } catch (StreamConstraintsException e) {
+      throw new MalformedException(HEADER, "is beyond the limits: " + e.getOriginalMessage(), e);
     } catch (JsonProcessingException e) {
       throw new MalformedException(HEADER, "is not JSON: " + e.getOriginalMessage(), e);
     }
@@ -85,7 +90,7 @@ final class SafeTensorsHeaderParser {
     require(METADATA, json.nextToken() == JsonToken.START_OBJECT, "is not an object");
     for (String key = nextName(METADATA); key != null; key = nextName(METADATA)) {
       require(METADATA, json.nextToken() == JsonToken.VALUE_STRING, "holds what is not a string");
-      String value = json.getText();
+      String value = text(METADATA);
       require(
           METADATA,
           SafeTensorsHeader.isText(key) && SafeTensorsHeader.isText(value),
@@ -93,6 +98,39 @@ final class SafeTensorsHeaderParser {
       metadata.put(key, value);
       require(METADATA, metadata.size() <= MOST_ENTRIES, "has more than " + MOST_ENTRIES + " keys");
     }
+  }
+
+  /** The current string, which is looked at before it is made if it could take much memory. */
+  private String text(String part) throws IOException {
+    if (json.getTextLength() > LONGEST_WIDE) {
+      json.getText(new LatinOnly(part));
+    }
+    return json.getText();
+  }
+
+  /** Passes over letters of Latin-1, and refuses others. */
+  private static final class LatinOnly extends Writer {
+    private final String part;
+
+    LatinOnly(String part) {
+      this.part = part;
+    }
+
+    @Override
+    public void write(char[] letters, int begin, int count) throws MalformedException {
+      for (int i = begin; i < begin + count; i++) {
+        require(
+            part,
+            !SafeTensorsHeader.isWide(letters[i]),
+            "has a string beyond Latin-1 of more than " + LONGEST_WIDE + " letters");
+      }
+    }
+
+    @Override
+    public void flush() {}
+
+    @Override
+    public void close() {}
   }
 
   private void readEntry(String name) throws IOException {
@@ -110,7 +148,7 @@ final class SafeTensorsHeaderParser {
       switch (key) {
         case "dtype" -> {
           require(name, value == JsonToken.VALUE_STRING, "its dtype is not a string");
-          type = json.getText();
+          type = text(name);
         }
         case "shape" -> dims = readNumbers(name, "shape", Dimensions.MOST);
         case "data_offsets" -> place = readNumbers(name, "data_offsets", 2);

@@ -4,6 +4,7 @@ package org.blocksparse.internal.format;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -40,7 +41,7 @@ final class NpyArrayTest {
   private static String refused(byte[] array, Kind kind) {
     long before = Storage.allocatedBytes();
     MalformedException refused = assertThrows(MalformedException.class, () -> read(array, kind));
-    assertEquals(before, Storage.allocatedBytes(), "memory stays");
+    assertTrue(Storage.allocatedBytes() <= before, "memory stays");
     return refused.getMessage();
   }
 
