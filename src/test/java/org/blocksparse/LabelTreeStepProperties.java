@@ -48,10 +48,7 @@ final class LabelTreeStepProperties {
       @ForAll boolean mean,
       @ForAll long seed) {
     Data data = new Data(seed);
-    int[] classOf = new int[classes + more];
-    for (int output = 0; output < classOf.length; output++) {
-      classOf[output] = output < classes ? output : data.below(classes);
-    }
+    int[] classOf = data.classOf(classes, more);
     int slots = ClassAssignment.of(classOf).slots();
     SoftmaxProblem first = data.softmax(batch, features, slots, 1, classOf);
     Rule rule = Rule.random(kind, data);

@@ -3,7 +3,6 @@ package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.util.Arrays;
 import java.util.List;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
@@ -46,13 +45,8 @@ final class OptimizerProperties {
       @ForAll boolean mean,
       @ForAll long seed) {
     Data data = new Data(seed);
-    int[] classOf = new int[classes + more];
-    for (int output = 0; output < classOf.length; output++) {
-      classOf[output] = output < classes ? output : data.below(classes);
-    }
-    int[] sizes = new int[classes];
-    Arrays.stream(classOf).forEach(c -> sizes[c]++);
-    int slots = Arrays.stream(sizes).max().getAsInt();
+    int[] classOf = data.classOf(classes, more);
+    int slots = ClassAssignment.of(classOf).slots();
     SoftmaxProblem first = data.softmax(batch, features, slots, 1, classOf);
     Rule rule = Rule.random(kind, data);
     float maxNorm =

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.Arrays;
 import java.util.List;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
@@ -120,14 +119,8 @@ final class SparseBlockProperties {
       @ForAll @FloatRange(min = 0.25f, max = 20) float scale,
       @ForAll long seed) {
     Data data = new Data(seed);
-    // Every class has an output; the others are anywhere.
-    int[] classOf = new int[classes + more];
-    int[] sizes = new int[classes];
-    for (int output = 0; output < classOf.length; output++) {
-      classOf[output] = output < classes ? output : data.below(classes);
-      sizes[classOf[output]]++;
-    }
-    int slots = Arrays.stream(sizes).max().getAsInt();
+    int[] classOf = data.classOf(classes, more);
+    int slots = ClassAssignment.of(classOf).slots();
     SoftmaxProblem p = data.softmax(batch, features, slots, scale, classOf);
     SoftmaxOracle oracle = new SoftmaxOracle(p, false);
     try (Guarded memory = new Guarded();

@@ -52,6 +52,15 @@ public final class Data {
     return values;
   }
 
+  /** The class of each output: every class has one, and further ones are in any. */
+  public int[] classOf(int classes, int more) {
+    int[] classOf = new int[classes + more];
+    for (int output = 0; output < classOf.length; output++) {
+      classOf[output] = output < classes ? output : below(classes);
+    }
+    return classOf;
+  }
+
   public int below(int bound) {
     return random.nextInt(bound);
   }

@@ -66,10 +66,7 @@ public final class RankingProblem<L extends TwoLevelLayer> implements AutoClosea
     Layer(int batch, int classes, int more, int peak, int spread, Data data) {
       this.batch = batch;
       this.features = 1 + data.below(5);
-      int[] classOf = new int[classes + more];
-      for (int output = 0; output < classOf.length; output++) {
-        classOf[output] = output < classes ? output : data.below(classes);
-      }
+      int[] classOf = data.classOf(classes, more);
       this.assignment = ClassAssignment.of(classOf);
       int slots = assignment.slots();
       this.b1 = data.floats(Numbers.SMALL_INTEGERS, classes);
