@@ -146,6 +146,28 @@ final class ReassignmentTest {
     }
   }
 
+  /** What all outputs of a class have more or less makes no difference, and shall not grow. */
+  @Test
+  void theMeanOfTheBiasesInAClassStaysAsItIs() {
+    try (TwoLevelLayer layer = trained(LayerKind.SOFTMAX, Optimizer.adagrad(.3f))) {
+      for (int c = 0; c < 3; c++) {
+        layer.b1().set(2 * c * c - 1, c);
+      }
+      double[] before = new double[3];
+      double[] after = new double[3];
+      for (int output = 0; output < 9; output++) {
+        before[OTHERS.classOf(output)] +=
+            layer.b2().get(CLASSES.classOf(output), CLASSES.slotOf(output));
+      }
+      layer.reassign(OTHERS);
+      for (int output = 0; output < 9; output++) {
+        after[OTHERS.classOf(output)] +=
+            layer.b2().get(OTHERS.classOf(output), OTHERS.slotOf(output));
+      }
+      assertArrayEquals(before, after, 1e-5);
+    }
+  }
+
   @ParameterizedTest
   @EnumSource
   void whatWasLearnedIsNotLost(LayerKind kind) {

@@ -112,6 +112,19 @@ final class UndefinedRankingTest {
     }
   }
 
+  /** But what is computed for the row is looked at, though a filter leaves it out. */
+  @Test
+  void aClassThatIsNaNCountsWhateverAFilterSays() {
+    try (LabelTree layer = LabelTree.builder(FEATURES, CLASSES * SLOTS).classes(CLASSES).build();
+        FloatTensor x = x()) {
+      Filter others = Filter.only(SLOTS, SLOTS + 1);
+      assertTrue(layer.topK(x, 1, others).isDefined(0));
+      layer.b1().set(Float.NaN, 2);
+      assertFalse(layer.topK(x, 1, others).isDefined(0));
+      assertFalse(layer.topK(x, 1).isDefined(0));
+    }
+  }
+
   @Test
   void aRowWithoutOutputsSaysSo() {
     try (HierarchicalSoftmax layer = layer(Workers.common());
