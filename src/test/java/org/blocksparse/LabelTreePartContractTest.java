@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Parts of a label tree that are trained one after the other have the bits of the layer, on all
@@ -62,6 +63,15 @@ final class LabelTreePartContractTest {
     List<byte[]> trained = PartBatch.train(PartBatch.initial(builder), batches, optimizer);
     builder.saveParts(ofParts, PartBatch.COUNT, trained.iterator(), WITH_STATE);
     assertSameFiles();
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void lossesOfPartsAddUpToThatOfTheLayer(boolean weighted) {
+    LabelTreeBuilder builder = builder(Workers.common());
+    try (LabelTree layer = builder.build()) {
+      PartBatch.assertLossesAddUp(layer, PartBatch.initial(builder), PartBatch.ofSets(6, weighted));
+    }
   }
 
   @ParameterizedTest(name = "{0} {1} weighted {2}")

@@ -170,6 +170,12 @@ final class LabelTreeTest {
       Ranking others = layer.topK(x, 1, Filter.without(28, 29, 30, 31));
       assertEquals(0, others.output(0, 0));
       assertTrue(layer.topK(x, 1, Filter.only()).isFilteredOut(0));
+      // Three others of 0.4 might be in the ranking, if all of class 7 had no more than 1 together.
+      layer.b1().fill(-0.4f);
+      layer.b1().set(4, 7);
+      layer.b2().fill(2);
+      assertArrayEquals(new int[] {28, 29, 30}, layer.topK(x, 3).outputs(0));
+      assertEquals(1, layer.topK(x, 3).openedClasses(0));
     }
   }
 

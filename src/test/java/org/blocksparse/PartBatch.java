@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -133,17 +135,18 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
     return new PartBatch(x, targets, all);
   }
 
-  void stepLayer(TwoLevelLayer layer, Optimizer optimizer) {
+  /** The loss before the step. */
+  double stepLayer(TwoLevelLayer layer, Optimizer optimizer) {
     try (FloatTensor rows = rows(IntStream.range(0, x.length).toArray());
         FloatTensor w = FloatTensor.of(weights, weights.length)) {
       Loss loss = Loss.mean().withRowWeights(w);
       if (layer instanceof HierarchicalSoftmax softmax) {
         try (IntTensor outputs = single(targets)) {
-          softmax.step(rows, outputs, loss, optimizer);
+          return softmax.step(rows, outputs, loss, optimizer);
         }
       } else {
         try (SparseRows outputs = SparseRows.of(List.of(targets))) {
-          ((LabelTree) layer).step(rows, outputs, loss, optimizer);
+          return ((LabelTree) layer).step(rows, outputs, loss, optimizer);
         }
       }
     }
@@ -170,12 +173,12 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
         .toArray();
   }
 
-  void stepPart(LayerPart part, Optimizer optimizer) {
-    stepPart(part, optimizer, own(part.number()));
+  double stepPart(LayerPart part, Optimizer optimizer) {
+    return stepPart(part, optimizer, own(part.number()));
   }
 
-  /** A step with the given rows. */
-  void stepPart(LayerPart part, Optimizer optimizer, int[] own) {
+  /** A step with the given rows; what they add to the loss before it. */
+  double stepPart(LayerPart part, Optimizer optimizer, int[] own) {
     int[][] ofPart =
         IntStream.of(own).mapToObj(r -> targets(part.number(), targets[r])).toArray(int[][]::new);
     float[] ownWeights = new float[own.length];
@@ -188,14 +191,26 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
       Loss loss = Loss.sum().withRowWeights(w);
       if (part instanceof SoftmaxPart softmax) {
         try (IntTensor single = single(ofPart)) {
-          softmax.step(rows, single, loss, optimizer);
+          return softmax.step(rows, single, loss, optimizer);
         }
       } else {
         try (SparseRows sets = SparseRows.of(List.of(ofPart))) {
-          ((LabelTreePart) part).step(rows, sets, loss, optimizer);
+          return ((LabelTreePart) part).step(rows, sets, loss, optimizer);
         }
       }
     }
+  }
+
+  /** In each of several steps, the losses of the parts add up to that of the layer. */
+  static void assertLossesAddUp(
+      TwoLevelLayer layer, List<? extends LayerPart> parts, List<PartBatch> batches) {
+    Optimizer optimizer = Optimizer.adagrad(0.3f);
+    for (PartBatch batch : batches) {
+      double sum = parts.stream().mapToDouble(part -> batch.stepPart(part, optimizer)).sum();
+      double whole = batch.stepLayer(layer, optimizer);
+      assertEquals(whole, sum, 1e-5 * whole);
+    }
+    parts.forEach(LayerPart::close);
   }
 
   private FloatTensor rows(int[] which) {

@@ -68,6 +68,15 @@ final class SoftmaxPartContractTest {
     assertSameFiles();
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void lossesOfPartsAddUpToThatOfTheLayer(boolean weighted) {
+    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    try (HierarchicalSoftmax layer = builder.build()) {
+      PartBatch.assertLossesAddUp(layer, PartBatch.initial(builder), PartBatch.random(6, weighted));
+    }
+  }
+
   @ParameterizedTest(name = "{0} {1} weighted {2}")
   @MethodSource("org.blocksparse.PartBatch#cases")
   void trainingOfALayerGoesOnInParts(
