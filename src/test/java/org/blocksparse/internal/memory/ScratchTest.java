@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.memory;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
@@ -83,5 +85,36 @@ final class ScratchTest {
       }
     }
     all.forEach(Scratch::close);
+  }
+
+  @Test
+  void sizesAreRoundedUpToPowersOfTwo() {
+    int[][] sizes = {{0, 1}, {1, 1}, {2, 2}, {3, 4}, {4, 4}, {1023, 1024}, {1024, 1024}};
+    for (int[] size : sizes) {
+      try (Scratch scratch = Scratch.borrow(size[0])) {
+        assertEquals(size[1], scratch.storage().elements(), "of " + size[0]);
+      }
+    }
+  }
+
+  @Test
+  void whatThereIsNoRoomForIsFreedAndTheRestIfMemoryIsWanted() {
+    Scratch.freeIdle();
+    int room = 2 * Runtime.getRuntime().availableProcessors();
+    List<Storage> given = new ArrayList<>();
+    List<Scratch> all = new ArrayList<>();
+    for (int i = 0; i < room + 3; i++) {
+      all.add(Scratch.borrow(1 << 10));
+      given.add(all.get(i).storage());
+    }
+    all.forEach(Scratch::close);
+    for (int i = 0; i < given.size(); i++) {
+      assertEquals(i >= room, given.get(i).isFreed(), "scratch " + i);
+    }
+    Scratch.freeIdle();
+    assertTrue(given.stream().allMatch(Storage::isFreed));
+    try (Scratch scratch = Scratch.borrow(1 << 10)) {
+      assertFalse(scratch.storage().isFreed());
+    }
   }
 }
