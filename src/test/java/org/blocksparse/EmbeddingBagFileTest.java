@@ -148,6 +148,46 @@ final class EmbeddingBagFileTest {
   }
 
   @Test
+  void whatIsClosedWhileItIsWritten_isWrittenAsAWhole() throws IOException {
+    Path other = folder.resolve("other.safetensors");
+    EmbeddingBag bag = bag(Mode.SUM);
+    HierarchicalSoftmax softmax = HierarchicalSoftmax.builder(FEATURES, 11).build();
+    softmax.save(other, SaveOptions.defaults().withBag(bag));
+    Progress closing =
+        (done, total) -> {
+          softmax.close();
+          bag.close();
+        };
+    softmax.save(file, SaveOptions.defaults().withBag(bag).withProgress(closing));
+    assertEquals(-1, Files.mismatch(other, file), "the first byte that differs");
+    assertThrows(IllegalStateException.class, () -> softmax.save(file));
+    assertThrows(IllegalStateException.class, () -> bag.save(file));
+  }
+
+  @Test
+  void loading_tellsHowFarItIs() throws IOException {
+    try (EmbeddingBag bag = bag(Mode.SUM)) {
+      train(bag, Optimizer.adam(0.1f), 1);
+      bag.save(file, SaveOptions.defaults().withOptimizerState());
+    }
+    long table = 4L * VOCABULARY * FEATURES;
+    long state = 2 * table + 4L * VOCABULARY; // moments, and the steps of each row
+    long[] last = new long[2];
+    Progress progress =
+        (done, total) -> {
+          assertTrue(done >= last[0] && done <= total, done + " of " + total);
+          last[0] = done;
+          last[1] = total;
+        };
+    EmbeddingBag.load(file, LoadOptions.copied().withProgress(progress)).close();
+    assertArrayEquals(new long[] {table + state, table + state}, last);
+    Arrays.fill(last, 0);
+    LoadOptions alone = LoadOptions.copied().withoutOptimizerState();
+    EmbeddingBag.load(file, alone.withProgress(progress)).close();
+    assertArrayEquals(new long[] {table, table}, last);
+  }
+
+  @Test
   void aBag_thatCannotBeSaved() throws IOException {
     try (EmbeddingBag bag = bag(Mode.SUM)) {
       assertEquals(
