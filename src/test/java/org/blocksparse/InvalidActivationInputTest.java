@@ -358,6 +358,20 @@ final class InvalidActivationInputTest extends InvalidInput {
     refuseLayer(
         cases,
         ARGUMENT,
+        "gate: expected (batch, iWin) = (2, 3) but was (2, 2)",
+        w ->
+            SparseBlockDot.gradH(
+                w.f("W"),
+                w.f("out"),
+                w.plan(),
+                relu,
+                w.f("h"),
+                w.f("gate"),
+                w.f("gradZ"),
+                w.f("gradGate")));
+    refuseLayer(
+        cases,
+        ARGUMENT,
         "gradGate: expected (batch, iWin) = (2, 3) but was (2, 2)",
         w ->
             SparseBlockDot.gradH(
