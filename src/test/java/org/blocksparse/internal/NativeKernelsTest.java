@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.blocksparse.internal.memory.Slice;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Bags;
+import org.blocksparse.internal.schedule.Bags.Reduction;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * The last line of defence: what the classes above let through by mistake, native code refuses, and
+ * its answer becomes an exception before anything is written.
+ */
+final class NativeKernelsTest {
+  private static final int ROWS = 2;
+  private static final int N = 3;
+  private static final int ELEMENTS = 100;
+
+  static Stream<KernelsUnderTest> kernels() {
+    return KernelsUnderTest.all().stream()
+        .filter(kernels -> kernels.kernels() instanceof NativeKernels);
+  }
+
+  private final Storage written = filled(ELEMENTS);
+  private final Storage read = filled(ELEMENTS);
+
+  private static Storage filled(int count) {
+    Storage storage = Storage.allocate(count);
+    storage.fill(0, count, 7);
+    return storage;
+  }
+
+  private static Slice ints(int... values) {
+    Storage storage = Storage.allocate(values.length);
+    storage.putInts(0, values, 0, values.length);
+    return new Slice(storage, 0);
+  }
+
+  private Rows in() {
+    return new Rows(read, ROWS, N);
+  }
+
+  private Rows out() {
+    return new Rows(written, ROWS, N);
+  }
+
+  /** Calls with one chunk, block, bag, row or element more than there is, or less than none. */
+  private Map<String, Executable> calls(Kernels k, GemmSchedule gemm, OuterSchedule outer) {
+    int chunks = gemm.chunks() + 1;
+    Blocks w = Blocks.dense(read, 1, 1, N, N);
+    Blocks o = Blocks.dense(written, 1, 1, N, N);
+    Bags bags = new Bags(ROWS, ints(0, 1, 2), ints(0, 1), null, 2);
+    int end = ROWS + 1;
+    TableRows table = new TableRows(in());
+    Slice targets = ints(0, 1);
+    Slice steps = ints(1, 1);
+    ActivationInput relu = new ActivationInput(ActivationFunction.RELU, N, in(), null);
+    RowSelection rows = new RowSelection(null, 0, ROWS + 1, 0, N);
+    Map<String, Executable> calls = new LinkedHashMap<>();
+    calls.put(
+        "block_gemm", () -> k.blockGemm(gemm, 0, chunks, 0, N, in(), false, w, null, false, out()));
+    calls.put(
+        "block_gemm_typed",
+        () -> k.blockGemm(gemm, 0, chunks, 0, N, in(), true, w, null, false, out()));
+    calls.put(
+        "block_outer",
+        () -> k.blockOuter(outer, 0, outer.blocks() + 1, 0, N, 1, in(), in(), false, o));
+    calls.put("block_sum", () -> k.blockSum(gemm, 0, chunks, N, 1, in(), out()));
+    calls.put("sgd", () -> k.sgd(-1, 1, 1, 0, read, written, 0));
+    calls.put("adagrad", () -> k.adagrad(-1, 1, 1, 0, 1, read, written, written, 0));
+    calls.put(
+        "adam", () -> k.adam(-1, 1, 1, 0, .9f, .9f, 1, 1, read, written, written, written, 0));
+    calls.put("bag_sum", () -> k.bagSum(Reduction.SUM, bags, 0, end, N, table, out()));
+    calls.put("bag_dot", () -> k.bagDot(Reduction.SUM, bags, 0, end, N, table, in(), written));
+    calls.put("bag_sgd", () -> k.bagSgd(bags, 0, end, N, in(), targets, 1, 0, 0, written));
+    calls.put(
+        "bag_adagrad",
+        () -> k.bagAdagrad(bags, 0, end, N, in(), targets, 1, 0, 0, 1, written, written));
+    calls.put(
+        "bag_adam",
+        () ->
+            k.bagAdam(
+                bags, 0, end, N, in(), targets, steps, 1, 0, 0, .9f, .9f, 1, written, written,
+                written));
+    calls.put("block_softmax", () -> k.blockSoftmax(false, gemm, 0, chunks, N, null, null, out()));
+    calls.put("block_sigmoid", () -> k.blockSigmoid(false, gemm, 0, chunks, N, null, null, out()));
+    calls.put(
+        "block_cross_entropy",
+        () ->
+            k.blockCrossEntropy(
+                gemm, 0, chunks, N, null, targets.storage(), null, 0, null, written, out()));
+    calls.put(
+        "block_binary_cross_entropy",
+        () -> k.blockBinaryCrossEntropy(gemm, 0, chunks, N, null, bags, null, written, out()));
+    calls.put("activation", () -> k.activation(rows, relu, out()));
+    calls.put(
+        "activation_gradient", () -> k.activationGradient(rows, relu, 1, in(), false, out(), null));
+    return calls;
+  }
+
+  private void assertRefused(String function, Executable call) {
+    String message = assertThrows(IllegalStateException.class, call, function).getMessage();
+    String expected = "blocksparse_" + function + "_f32 refused its operands: ";
+    assertTrue(message.startsWith(expected), message);
+    for (int i = 0; i < ELEMENTS; i++) {
+      assertEquals(7, written.getFloat(i), function + ": element " + i);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void whatNativeCodeRefusesIsSaid(KernelsUnderTest kernels) {
+    try (GemmSchedule gemm = GemmSchedule.dense(ROWS);
+        OuterSchedule outer = OuterSchedule.ofRows(gemm)) {
+      calls(kernels.kernels(), gemm, outer).forEach(this::assertRefused);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void rowsOfATableAreThoseThatItHasRoomFor(KernelsUnderTest kernels) {
+    Kernels k = kernels.kernels();
+    Bags bags = new Bags(ROWS, ints(0, 1, 2), ints(0, 1), null, 2);
+    Slice targets = ints(0, ELEMENTS / N);
+    Slice steps = ints(1, 1);
+    assertRefused("bag_sgd", () -> k.bagSgd(bags, 1, 2, N, in(), targets, 1, 0, 0, written));
+    assertRefused(
+        "bag_adagrad",
+        () -> k.bagAdagrad(bags, 1, 2, N, in(), targets, 1, 0, 0, 1, written, written));
+    assertRefused(
+        "bag_adam",
+        () ->
+            k.bagAdam(
+                bags, 1, 2, N, in(), targets, steps, 1, 0, 0, .9f, .9f, 1, written, written,
+                written));
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void theyTellWhatProductsRunOn(KernelsUnderTest kernels) {
+    String words = kernels.kernels().path();
+    assertEquals(kernels.kernels().mayUseBlas(), words.contains("OpenBLAS"), words);
+    assertEquals(!kernels.name().equals("OpenBLAS"), words.contains("tiles"), words);
+  }
+}
