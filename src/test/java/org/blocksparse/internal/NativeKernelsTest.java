@@ -4,10 +4,12 @@ package org.blocksparse.internal;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
@@ -15,6 +17,7 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 import org.blocksparse.testing.KernelsUnderTest;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -27,6 +30,11 @@ final class NativeKernelsTest {
   private static final int ROWS = 2;
   private static final int N = 3;
   private static final int ELEMENTS = 100;
+
+  @BeforeAll
+  static void needsTheNativeLibrary() {
+    assumeTrue(NativeLibrary.isLoaded());
+  }
 
   static Stream<KernelsUnderTest> kernels() {
     return KernelsUnderTest.all().stream()
