@@ -292,11 +292,17 @@ final class TensorFileWeightsTest {
           NullPointerException.class,
           "tensors",
           () -> TensorFile.save(file, (NamedTensors) null, Map.of()));
-      assertRefused(
-          argument,
-          "tensors: \"../W\" is not a name of a tensor: it is empty, reserved (__metadata__), has"
-              + " spaces, or could be a path",
-          () -> TensorFile.save(file, none.with("../W", narrow)));
+      for (NamedTensors tensors :
+          List.of(
+              none.with("../W", flat),
+              none.with("../W", narrow),
+              none.with("../W", W, ElementType.INT8))) {
+        assertRefused(
+            argument,
+            "tensors: \"../W\" is not a name of a tensor: it is empty, reserved (__metadata__), has"
+                + " spaces, or could be a path",
+            () -> TensorFile.save(file, tensors));
+      }
       assertRefused(
           argument,
           "tensors: \"W.scales\" names a tensor, and the scales of INT8 weights",
