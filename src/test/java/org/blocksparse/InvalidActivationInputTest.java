@@ -37,6 +37,10 @@ final class InvalidActivationInputTest extends InvalidInput {
             .with("gradHalves", () -> floats(2, 2, 12))
             .with("gradGate", () -> floats(2, 2))
             .with("blocks", () -> floats(2, 2, 6, 5))
+            .with("blocksZ", () -> floats(2, 2, 5, 6))
+            .with("blocksA", () -> floats(2, 2, 5, 6))
+            .with("fives", () -> floats(2, 2, 5, 6, 1))
+            .with("gradFives", () -> floats(2, 2, 5, 6, 1))
             .with("closed", () -> floats(2, 2, 6))
             .fault(w -> w.close("closed"));
     add(cases, "activation: " + message + " " + cases.size(), type, message, world, call);
@@ -124,6 +128,16 @@ final class InvalidActivationInputTest extends InvalidInput {
         ARGUMENT,
         "gradZ: expected the shape of z = (2, 2, 12) but was (2, 2, 6)",
         w -> Activation.SWIGLU.gradient(w.f("halves"), w.f("a"), w.f("gradZ")));
+    refuse(
+        cases,
+        ARGUMENT,
+        "gradZ: expected a contiguous tensor but (2, 2, 5, 6) is a transposed view",
+        w -> silu.gradient(w.f("blocksZ"), w.f("blocksA"), w.f("blocks").transposeBlocks()));
+    refuse(
+        cases,
+        ARGUMENT,
+        "gate: expected a contiguous tensor but (2, 2, 5, 6) is a transposed view",
+        w -> silu.apply(w.f("fives"), w.f("blocks").transposeBlocks(), w.f("gradFives")));
     refuse(
         cases,
         ARGUMENT,

@@ -116,9 +116,11 @@ final class OptimizerStateFileTest {
   @Test
   void otherFilesAreRefused() throws IOException {
     TensorFile.save(file, Map.of("W", start));
+    long before = FloatTensor.allocatedBytes();
     assertThrows(FileFormatException.class, () -> OptimizerState.load(file, start));
     assertThrows(IOException.class, () -> OptimizerState.load(folder, start));
     assertThrows(IOException.class, () -> OptimizerState.load(folder.resolve("not there"), start));
+    assertEquals(before, FloatTensor.allocatedBytes());
   }
 
   @Test

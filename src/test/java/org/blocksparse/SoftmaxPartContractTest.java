@@ -360,6 +360,59 @@ final class SoftmaxPartContractTest {
     assertTrue(e.getMessage().contains(reason), e.getMessage());
   }
 
+  /** Numbers are copied some at a time. */
+  @Test
+  void partsOfManyNumbers() throws IOException {
+    int features = 600;
+    HierarchicalSoftmaxBuilder builder =
+        HierarchicalSoftmax.builder(features, 4_000)
+            .classes(ClassAssignment.contiguous(4_000, 2))
+            .seed(4);
+    try (HierarchicalSoftmax layer = builder.build();
+        FloatTensor x = FloatTensor.zeros(2, features);
+        IntTensor targets = IntTensor.of(new int[] {7, 3_999}, 2)) {
+      x.fill(0.5f);
+      layer.step(x, targets, Optimizer.adagrad(0.1f));
+      layer.save(ofLayer, SaveOptions.defaults().withOptimizerState());
+      List<byte[]> parts = new ArrayList<>();
+      for (int number = -1; number < 2; number++) {
+        try (SoftmaxPart part = SoftmaxPart.of(layer, number, Workers.common())) {
+          parts.add(part.toBytes());
+        }
+      }
+      builder.saveParts(ofParts, 1, parts.iterator(), SaveOptions.defaults().withOptimizerState());
+    }
+    assertSameFiles();
+  }
+
+  @Test
+  void whatAPartSaysAndHolds() {
+    long before = FloatTensor.allocatedBytes();
+    SoftmaxPart part = builder(Workers.common()).buildPart(2);
+    assertEquals("class 2", part.toString());
+    assertEquals(2, part.number());
+    assertEquals(Shape.of(1, PartBatch.FEATURES, PartBatch.CLASSES.slots()), part.W().shape());
+    assertEquals(Shape.of(1, PartBatch.CLASSES.slots()), part.b().shape());
+    try (SoftmaxPart level = builder(Workers.common()).buildPart(SoftmaxPart.CLASS_LEVEL)) {
+      assertEquals("the class level", level.toString());
+      assertEquals(Shape.of(PartBatch.FEATURES, 8), level.W().shape());
+    }
+    try (FloatTensor x = FloatTensor.zeros(1, PartBatch.FEATURES);
+        IntTensor target = IntTensor.of(new int[] {0}, 1)) {
+      Optimizer sgd = Optimizer.sgd(0.1f);
+      part.step(x, target, Loss.sum(), sgd);
+      part.step(x, target, Loss.sum(), sgd);
+      part.b().fill(Float.NaN);
+      String message =
+          assertThrows(ArithmeticException.class, () -> part.step(x, target, Loss.sum(), sgd))
+              .getMessage();
+      assertTrue(message.startsWith("step 3: the loss is NaN"), message);
+    }
+    part.close();
+    assertEquals(before, FloatTensor.allocatedBytes());
+    assertThrows(IllegalStateException.class, part::toBytes);
+  }
+
   @Test
   void whatAPartCannotDoIsRefusedAndChangesNothing() {
     HierarchicalSoftmaxBuilder builder = builder(Workers.common());

@@ -213,6 +213,7 @@ final class TopKGateTest {
   @Test
   void plansLeadToTheExpertsAndBack() {
     float[] logits = {3, 2, 1, 3, 1, 2, 9, 0, 8};
+    long before = FloatTensor.allocatedBytes();
     for (int capacity : new int[] {3, 2}) {
       TopKGate gate = TopKGate.of(3, 2);
       boolean limited = capacity == 2;
@@ -233,7 +234,13 @@ final class TopKGateTest {
         assertEquals(limited ? "(5)" : "(3, 2)", routing.gates().shape().toString());
         assertEquals(limited, routing.isDropped(2, 0));
         assertFalse(routing.isDropped(2, 1));
+        assertEquals(
+            "Routing(3 samples, "
+                + (limited ? "TopKGate(2 of 3, capacity = 2), 1" : "TopKGate(2 of 3), 0")
+                + " dropped)",
+            routing.toString());
       }
+      assertTrue(FloatTensor.allocatedBytes() <= before, "a closed routing holds memory");
     }
   }
 
