@@ -73,23 +73,26 @@ final class InvalidFileInputTest {
   /** What reads a file, and what writes one. */
   private static final Map<String, Reader> READERS =
       new TreeMap<>(
-          Map.of(
-              "load", file -> HierarchicalSoftmax.load(file).close(),
-              "load mapped", file -> HierarchicalSoftmax.load(file, LoadOptions.mapped()).close(),
-              "load copyOnWrite",
-                  file -> HierarchicalSoftmax.load(file, LoadOptions.copyOnWrite()).close(),
-              "NpyFile.readFloats", file -> NpyFile.readFloats(file).close(),
-              "NpyFile.readInts", file -> NpyFile.readInts(file).close(),
-              "NpzFile.open", file -> NpzFile.open(file).close(),
-              "ClassAssignment.read", ClassAssignment::read));
+          new TreeMap<>(
+              Map.of(
+                  "load", file -> HierarchicalSoftmax.load(file).close(),
+                  "load mapped",
+                      file -> HierarchicalSoftmax.load(file, LoadOptions.mapped()).close(),
+                  "load copyOnWrite",
+                      file -> HierarchicalSoftmax.load(file, LoadOptions.copyOnWrite()).close(),
+                  "NpyFile.readFloats", file -> NpyFile.readFloats(file).close(),
+                  "NpyFile.readInts", file -> NpyFile.readInts(file).close(),
+                  "NpzFile.open", file -> NpzFile.open(file).close(),
+                  "ClassAssignment.read", ClassAssignment::read)));
 
   private static final Map<String, String> EMPTY =
-      Map.of(
-          "load", "header: the file has only 0 bytes",
-          "load mapped", "file: is empty",
-          "load copyOnWrite", "file: is empty",
-          "NpzFile.open", "archive: is no zip file: zip file is empty",
-          "ClassAssignment.read", "classes: outputs: expected at least 1 but was 0");
+      new TreeMap<>(
+          Map.of(
+              "load", "header: the file has only 0 bytes",
+              "load mapped", "file: is empty",
+              "load copyOnWrite", "file: is empty",
+              "NpzFile.open", "archive: is no zip file: zip file is empty",
+              "ClassAssignment.read", "classes: outputs: expected at least 1 but was 0"));
 
   private interface Reader {
     void read(Path file) throws IOException;
@@ -97,11 +100,12 @@ final class InvalidFileInputTest {
 
   private static final Map<String, Writer> WRITERS =
       new TreeMap<>(
-          Map.of(
-              "save", (test, file) -> test.layer.save(file),
-              "NpyFile.write", (test, file) -> NpyFile.write(file, test.tensor),
-              "NpzFile.write", (test, file) -> NpzFile.write(file, Map.of("a", test.tensor)),
-              "ClassAssignment.write", (test, file) -> test.layer.assignment().write(file)));
+          new TreeMap<>(
+              Map.of(
+                  "save", (test, file) -> test.layer.save(file),
+                  "NpyFile.write", (test, file) -> NpyFile.write(file, test.tensor),
+                  "NpzFile.write", (test, file) -> NpzFile.write(file, Map.of("a", test.tensor)),
+                  "ClassAssignment.write", (test, file) -> test.layer.assignment().write(file))));
 
   private interface Writer {
     void write(InvalidFileInputTest test, Path file) throws IOException;
@@ -320,7 +324,8 @@ final class InvalidFileInputTest {
             t -> NpzFile.write(t.at(name), Map.of(path, t.tensor)));
       }
     }
-    Map<String, ArrayReader> readers = Map.of("floats", NpzFile::floats, "ints", NpzFile::ints);
+    Map<String, ArrayReader> readers =
+        new TreeMap<>(Map.of("floats", NpzFile::floats, "ints", NpzFile::ints));
     readers.forEach(
         (name, reader) -> {
           add(cases, "NpzFile." + name + " null", NULL, "name", t -> read(t, reader, null));

@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidSoftmaxInput;
@@ -34,11 +35,12 @@ final class InvalidFilterInputTest extends InvalidSoftmaxInput {
 
   private static void addMakers(List<Case> cases) {
     Map<String, Runnable> nulls =
-        Map.of(
-            "without", () -> Filter.without((int[]) null),
-            "only", () -> Filter.only((int[]) null),
-            "without rows", () -> Filter.without((SparseRows) null),
-            "only rows", () -> Filter.only((SparseRows) null));
+        new TreeMap<>(
+            Map.of(
+                "without", () -> Filter.without((int[]) null),
+                "only", () -> Filter.only((int[]) null),
+                "without rows", () -> Filter.without((SparseRows) null),
+                "only rows", () -> Filter.only((SparseRows) null)));
     nulls.forEach(
         (name, maker) ->
             addLayerCase(
@@ -105,7 +107,7 @@ final class InvalidFilterInputTest extends InvalidSoftmaxInput {
           (layer, w) -> call.run(layer, w.f("x"), Filter.only(2).and(Filter.without(bad))));
     }
     Map<String, Function<SparseRows, Filter>> kinds =
-        Map.of("without", Filter::without, "only", Filter::only);
+        new TreeMap<>(Map.of("without", Filter::without, "only", Filter::only));
     kinds.forEach(
         (kind, filter) -> {
           String ofRows = name + ": " + kind;

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
@@ -51,21 +52,23 @@ final class InvalidParameterInputTest extends InvalidSoftmaxInput {
         w -> builder().classes(ClassAssignment.contiguous(8, 2)));
 
     Map<String, String> parameters =
-        Map.of(
-            "W1", "(features, classes)",
-            "b1", "(classes)",
-            "W2", "(classes, features, slots)",
-            "b2", "(classes, slots)");
+        new TreeMap<>(
+            Map.of(
+                "W1", "(features, classes)",
+                "b1", "(classes)",
+                "W2", "(classes, features, slots)",
+                "b2", "(classes, slots)"));
     Map<String, long[]> shapes =
-        Map.of(
-            "W1",
-            new long[] {6, 4},
-            "b1",
-            new long[] {4},
-            "W2",
-            new long[] {4, 6, 3},
-            "b2",
-            new long[] {4, 3});
+        new TreeMap<>(
+            Map.of(
+                "W1",
+                new long[] {6, 4},
+                "b1",
+                new long[] {4},
+                "W2",
+                new long[] {4, 6, 3},
+                "b2",
+                new long[] {4, 3}));
     parameters.forEach(
         (name, words) -> {
           addLayerCase(

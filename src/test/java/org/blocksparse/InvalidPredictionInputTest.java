@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidSoftmaxInput;
@@ -183,18 +184,20 @@ final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
         candidates);
     for (int bad : new int[] {-1, 2}) {
       Map<String, Consumer<Ranking>> ofRows =
-          Map.of(
-              "size", ranking -> ranking.size(bad),
-              "output", ranking -> ranking.output(bad, 0),
-              "logProbability", ranking -> ranking.logProbability(bad, 0),
-              "probability", ranking -> ranking.probability(bad, 0),
-              "outputs", ranking -> ranking.outputs(bad),
-              "openedClasses", ranking -> ranking.openedClasses(bad));
+          new TreeMap<>(
+              Map.of(
+                  "size", ranking -> ranking.size(bad),
+                  "output", ranking -> ranking.output(bad, 0),
+                  "logProbability", ranking -> ranking.logProbability(bad, 0),
+                  "probability", ranking -> ranking.probability(bad, 0),
+                  "outputs", ranking -> ranking.outputs(bad),
+                  "openedClasses", ranking -> ranking.openedClasses(bad)));
       Map<String, Consumer<Ranking>> ofRanks =
-          Map.of(
-              "output", ranking -> ranking.output(1, bad),
-              "logProbability", ranking -> ranking.logProbability(1, bad),
-              "probability", ranking -> ranking.probability(1, bad));
+          new TreeMap<>(
+              Map.of(
+                  "output", ranking -> ranking.output(1, bad),
+                  "logProbability", ranking -> ranking.logProbability(1, bad),
+                  "probability", ranking -> ranking.probability(1, bad)));
       addRankingCases(cases, "row: " + bad + " is outside [0, batch = 2)", ofRows);
       addRankingCases(cases, "rank: " + bad + " is outside [0, size = 2)", ofRanks);
     }

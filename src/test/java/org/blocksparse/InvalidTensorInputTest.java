@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidInput;
@@ -134,15 +135,28 @@ final class InvalidTensorInputTest extends InvalidInput {
           BOUNDS,
           message,
           w -> w.f("t").get(offset, new float[4], start, size));
+      add(
+          cases,
+          "ints put" + name,
+          BOUNDS,
+          message,
+          w -> w.i("ints").put(offset, new int[4], start, size));
+      add(
+          cases,
+          "ints get" + name,
+          BOUNDS,
+          message,
+          w -> w.i("ints").get(offset, new int[4], start, size));
     }
     Map<String, Consumer<FloatTensor>> contiguousOnly =
-        Map.of(
-            "copyFrom", t -> t.copyFrom(new float[120]),
-            "put", t -> t.put(0, new float[1], 0, 1),
-            "get", t -> t.get(0, new float[1], 0, 1),
-            "fill", t -> t.fill(1),
-            "asByteBuffer", FloatTensor::asByteBuffer,
-            "reshape", t -> t.reshape(120));
+        new TreeMap<>(
+            Map.of(
+                "copyFrom", t -> t.copyFrom(new float[120]),
+                "put", t -> t.put(0, new float[1], 0, 1),
+                "get", t -> t.get(0, new float[1], 0, 1),
+                "fill", t -> t.fill(1),
+                "asByteBuffer", FloatTensor::asByteBuffer,
+                "reshape", t -> t.reshape(120)));
     contiguousOnly.forEach(
         (method, call) ->
             add(
@@ -152,17 +166,18 @@ final class InvalidTensorInputTest extends InvalidInput {
                 method + ": expected a contiguous tensor but (3, 2, 5, 4) is a transposed view",
                 w -> call.accept(w.f("view"))));
     Map<String, Consumer<FloatTensor>> ofMatrix =
-        Map.of(
-            "copyFrom", t -> t.copyFrom(new float[6]),
-            "put", t -> t.put(0, new float[1], 0, 1),
-            "get range", t -> t.get(0, new float[1], 0, 1),
-            "get", t -> t.get(0, 0),
-            "set", t -> t.set(1, 0, 0),
-            "fill", t -> t.fill(1),
-            "asByteBuffer", FloatTensor::asByteBuffer,
-            "asFloatBuffer", FloatTensor::asFloatBuffer,
-            "toArray", FloatTensor::toArray,
-            "reshape", t -> t.reshape(6));
+        new TreeMap<>(
+            Map.of(
+                "copyFrom", t -> t.copyFrom(new float[6]),
+                "put", t -> t.put(0, new float[1], 0, 1),
+                "get range", t -> t.get(0, new float[1], 0, 1),
+                "get", t -> t.get(0, 0),
+                "set", t -> t.set(1, 0, 0),
+                "fill", t -> t.fill(1),
+                "asByteBuffer", FloatTensor::asByteBuffer,
+                "asFloatBuffer", FloatTensor::asFloatBuffer,
+                "toArray", FloatTensor::toArray,
+                "reshape", t -> t.reshape(6)));
     ofMatrix.forEach(
         (method, call) ->
             add(
@@ -172,11 +187,12 @@ final class InvalidTensorInputTest extends InvalidInput {
                 "tensor: the tensor (2, 3) is closed",
                 w -> call.accept(w.f("closed"))));
     Map<String, Consumer<IntTensor>> ofInts =
-        Map.of(
-            "copyFrom", t -> t.copyFrom(new int[6]),
-            "get", t -> t.get(0, 0),
-            "set", t -> t.set(1, 0, 0),
-            "toArray", IntTensor::toArray);
+        new TreeMap<>(
+            Map.of(
+                "copyFrom", t -> t.copyFrom(new int[6]),
+                "get", t -> t.get(0, 0),
+                "set", t -> t.set(1, 0, 0),
+                "toArray", IntTensor::toArray));
     ofInts.forEach(
         (method, call) ->
             add(

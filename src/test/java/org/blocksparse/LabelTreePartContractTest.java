@@ -181,15 +181,18 @@ final class LabelTreePartContractTest {
           SparseRows targets = SparseRows.of(List.of(new int[] {0}, new int[0]));
           SparseRows few = SparseRows.of(List.of(new int[] {0}));
           SparseRows outside = SparseRows.of(List.of(new int[0], new int[] {1, bound}))) {
-        byte[] before = part.toBytes();
         Optimizer sgd = Optimizer.sgd(1);
+        part.step(x, targets, Loss.sum(), sgd);
+        byte[] before = part.toBytes();
         for (Loss single : List.of(Loss.sum().withSmoothing(0.1f), Loss.sum().withIgnored(0))) {
           assertThrows(IllegalArgumentException.class, () -> part.step(x, targets, single, sgd));
         }
         assertThrows(IllegalArgumentException.class, () -> part.step(x, few, Loss.sum(), sgd));
         assertThrows(IndexOutOfBoundsException.class, () -> part.step(x, outside, Loss.sum(), sgd));
         x.set(Float.NaN, 1, 3);
-        assertThrows(ArithmeticException.class, () -> part.step(x, targets, Loss.sum(), sgd));
+        Exception notFinite =
+            assertThrows(ArithmeticException.class, () -> part.step(x, targets, Loss.sum(), sgd));
+        assertTrue(notFinite.getMessage().startsWith("step 2: "), notFinite.getMessage());
         assertArrayEquals(before, part.toBytes());
         part.b().storage().putFloat(0, Float.NaN);
         Exception e = assertThrows(IllegalStateException.class, part::toBytes);

@@ -48,6 +48,23 @@ final class LeaseTest {
   }
 
   @Test
+  void weightsStayWithTheirScales() {
+    try (FloatTensor wide = FloatTensor.zeros(2, 3, 4, 5)) {
+      for (ElementType type : ElementType.values()) {
+        Weights weights = Weights.of(wide, type);
+        Storage scales = weights.scales();
+        Lease lease = new Lease().of("W", weights);
+        weights.close();
+        assertFalse(weights.elements().isFreed(), "elements of " + type);
+        assertFalse(scales != null && scales.isFreed(), "scales of " + type);
+        lease.close();
+        assertTrue(weights.elements().isFreed(), "elements of " + type);
+        assertTrue(scales == null || scales.isFreed(), "scales of " + type);
+      }
+    }
+  }
+
+  @Test
   void nothingIsHeldOfNothing() {
     try (Lease lease = new Lease()) {
       assertEquals(lease, lease.of("a", (Tensor) null).of("b", (Weights) null).writing("c", null));

@@ -15,6 +15,7 @@ import org.blocksparse.testing.Oracle;
 import org.blocksparse.testing.Seeded;
 import org.blocksparse.testing.SoftmaxOracle;
 import org.blocksparse.testing.SoftmaxProblem;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -49,6 +50,18 @@ final class NumericGradientTest {
       assertEquals((above - below) / (2 * STEP), actual[i], 2e-6, name + " at " + i);
     }
     gradient.close();
+  }
+
+  @Test
+  void gradientsOfALayerAreClosedTogether() {
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 6).classes(2).build();
+        FloatTensor x = FloatTensor.of(new float[] {1, 2}, 1, 2);
+        IntTensor targets = IntTensor.of(new int[] {4}, 1)) {
+      layer.gradients(x, targets).close(); // what calls need in between is kept from now on
+      long before = FloatTensor.allocatedBytes();
+      layer.gradients(x, targets).close();
+      assertEquals(before, FloatTensor.allocatedBytes());
+    }
   }
 
   @ParameterizedTest

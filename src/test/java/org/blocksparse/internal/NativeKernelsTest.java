@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -64,44 +65,49 @@ final class NativeKernelsTest {
     return new Rows(written, ROWS, N);
   }
 
-  /** Calls with one chunk, block, bag, row or element more than there is, or less than none. */
-  private Map<String, Executable> calls(Kernels k, GemmSchedule gemm, OuterSchedule outer) {
-    int chunks = gemm.chunks() + 1;
+  /** Calls with some chunks, blocks, bags or rows more than there are; elements are then -1. */
+  private Map<String, Executable> calls(
+      Kernels k, GemmSchedule gemm, OuterSchedule outer, int more) {
+    int chunks = gemm.chunks() + more;
+    int elements = more == 0 ? N : -1;
+    float noMaxNorm = Float.POSITIVE_INFINITY;
     Blocks w = Blocks.dense(read, 1, 1, N, N);
+    Blocks narrow = w.as(WeightType.BFLOAT16, null);
     Blocks o = Blocks.dense(written, 1, 1, N, N);
     Bags bags = new Bags(ROWS, ints(0, 1, 2), ints(0, 1), null, 2);
-    int end = ROWS + 1;
+    int end = ROWS + more;
     TableRows table = new TableRows(in());
     Slice targets = ints(0, 1);
     Slice steps = ints(1, 1);
     ActivationInput relu = new ActivationInput(ActivationFunction.RELU, N, in(), null);
-    RowSelection rows = new RowSelection(null, 0, ROWS + 1, 0, N);
+    RowSelection rows = new RowSelection(null, 0, end, 0, N);
     Map<String, Executable> calls = new LinkedHashMap<>();
     calls.put(
         "block_gemm", () -> k.blockGemm(gemm, 0, chunks, 0, N, in(), false, w, null, false, out()));
     calls.put(
         "block_gemm_typed",
-        () -> k.blockGemm(gemm, 0, chunks, 0, N, in(), true, w, null, false, out()));
+        () -> k.blockGemm(gemm, 0, chunks, 0, N, in(), true, narrow, null, false, out()));
     calls.put(
         "block_outer",
-        () -> k.blockOuter(outer, 0, outer.blocks() + 1, 0, N, 1, in(), in(), false, o));
+        () -> k.blockOuter(outer, 0, outer.blocks() + more, 0, N, 1, in(), in(), false, o));
     calls.put("block_sum", () -> k.blockSum(gemm, 0, chunks, N, 1, in(), out()));
-    calls.put("sgd", () -> k.sgd(-1, 1, 1, 0, read, written, 0));
-    calls.put("adagrad", () -> k.adagrad(-1, 1, 1, 0, 1, read, written, written, 0));
+    calls.put("sgd", () -> k.sgd(elements, 1, 1, 0, read, written, 0));
+    calls.put("adagrad", () -> k.adagrad(elements, 1, 1, 0, 1, read, written, written, 0));
     calls.put(
-        "adam", () -> k.adam(-1, 1, 1, 0, .9f, .9f, 1, 1, read, written, written, written, 0));
+        "adam",
+        () -> k.adam(elements, 1, 1, 0, .9f, .9f, 1, 1, read, written, written, written, 0));
     calls.put("bag_sum", () -> k.bagSum(Reduction.SUM, bags, 0, end, N, table, out()));
     calls.put("bag_dot", () -> k.bagDot(Reduction.SUM, bags, 0, end, N, table, in(), written));
-    calls.put("bag_sgd", () -> k.bagSgd(bags, 0, end, N, in(), targets, 1, 0, 0, written));
+    calls.put("bag_sgd", () -> k.bagSgd(bags, 0, end, N, in(), targets, 1, 0, noMaxNorm, written));
     calls.put(
         "bag_adagrad",
-        () -> k.bagAdagrad(bags, 0, end, N, in(), targets, 1, 0, 0, 1, written, written));
+        () -> k.bagAdagrad(bags, 0, end, N, in(), targets, 1, 0, noMaxNorm, 1, written, written));
     calls.put(
         "bag_adam",
         () ->
             k.bagAdam(
-                bags, 0, end, N, in(), targets, steps, 1, 0, 0, .9f, .9f, 1, written, written,
-                written));
+                bags, 0, end, N, in(), targets, steps, 1, 0, noMaxNorm, .9f, .9f, 1, written,
+                written, written));
     calls.put("block_softmax", () -> k.blockSoftmax(false, gemm, 0, chunks, N, null, null, out()));
     calls.put("block_sigmoid", () -> k.blockSigmoid(false, gemm, 0, chunks, N, null, null, out()));
     calls.put(
@@ -132,7 +138,9 @@ final class NativeKernelsTest {
   void whatNativeCodeRefusesIsSaid(KernelsUnderTest kernels) {
     try (GemmSchedule gemm = GemmSchedule.dense(ROWS);
         OuterSchedule outer = OuterSchedule.ofRows(gemm)) {
-      calls(kernels.kernels(), gemm, outer).forEach(this::assertRefused);
+      calls(kernels.kernels(), gemm, outer, 1).forEach(this::assertRefused);
+      calls(kernels.kernels(), gemm, outer, 0)
+          .forEach((name, call) -> assertDoesNotThrow(call, name));
     }
   }
 
@@ -143,15 +151,15 @@ final class NativeKernelsTest {
     Bags bags = new Bags(ROWS, ints(0, 1, 2), ints(0, 1), null, 2);
     Slice targets = ints(0, ELEMENTS / N);
     Slice steps = ints(1, 1);
-    assertRefused("bag_sgd", () -> k.bagSgd(bags, 1, 2, N, in(), targets, 1, 0, 0, written));
+    assertRefused("bag_sgd", () -> k.bagSgd(bags, 1, 2, N, in(), targets, 1, 0, 9, written));
     assertRefused(
         "bag_adagrad",
-        () -> k.bagAdagrad(bags, 1, 2, N, in(), targets, 1, 0, 0, 1, written, written));
+        () -> k.bagAdagrad(bags, 1, 2, N, in(), targets, 1, 0, 9, 1, written, written));
     assertRefused(
         "bag_adam",
         () ->
             k.bagAdam(
-                bags, 1, 2, N, in(), targets, steps, 1, 0, 0, .9f, .9f, 1, written, written,
+                bags, 1, 2, N, in(), targets, steps, 1, 0, 9, .9f, .9f, 1, written, written,
                 written));
   }
 
