@@ -18,7 +18,8 @@ final class InvalidActivationInputTest extends InvalidInput {
     addGradients(cases);
     addEpilogues(cases);
     addFused(cases);
-    if (Backend.isNative()) {
+    if (Backend.isNative()) { // else two tensors do not share memory
+      addOverlapsOfGradients(cases);
       addOverlaps(cases);
     }
     return cases.stream();
@@ -106,6 +107,42 @@ final class InvalidActivationInputTest extends InvalidInput {
   private static FloatTensor part(FloatTensor of, int from, long... shape) {
     int size = (int) Shape.of(shape).size();
     return FloatTensor.wrap(of.asFloatBuffer().slice(from, size), shape);
+  }
+
+  /** Rows of 4, of which one tensor is put where another one lies. */
+  private static void addOverlapsOfGradients(List<Case> cases) {
+    String[][] pairs = {
+      {"gradZ", "gate"},
+      {"gradGate", "z"},
+      {"gradGate", "gradA"},
+      {"gradGate", "gradZ"},
+    };
+    for (String[] pair : pairs) {
+      boolean gate = pair[1].equals("gate");
+      String large = gate ? "gradZ" : pair[1];
+      refuse(
+          cases,
+          ARGUMENT,
+          pair[0] + ": shares memory with " + pair[1] + SHARES,
+          w -> {
+            FloatTensor of = w.f(large.equals("gradA") ? "a" : large);
+            Activation.SILU.gradient(
+                w.f("z").reshape(4, 6),
+                gate ? part(of, 8, 4) : w.f("gate").reshape(4),
+                w.f("a").reshape(4, 6),
+                w.f("gradZ").reshape(4, 6),
+                gate ? w.f("gradGate").reshape(4) : part(of, 8, 4));
+          });
+    }
+    refuse(
+        cases,
+        ARGUMENT,
+        "gradZ: shares memory with gradA" + SHARES,
+        w ->
+            Activation.SILU.gradient(
+                w.f("z").reshape(4, 6),
+                part(w.f("halves"), 0, 4, 6),
+                part(w.f("halves"), 1, 4, 6)));
   }
 
   private static void addGradients(List<Case> cases) {

@@ -38,6 +38,7 @@ final class OptionTextTest {
   @Test
   void workers() {
     assertEquals("Workers(1)", Workers.callingThread().toString());
+    assertEquals("Workers(1)", Workers.of(Runnable::run, 1).toString());
     assertEquals("Workers(3)", Workers.of(Runnable::run, 3).toString());
   }
 }
