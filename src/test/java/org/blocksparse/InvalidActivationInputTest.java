@@ -109,29 +109,29 @@ final class InvalidActivationInputTest extends InvalidInput {
     return FloatTensor.wrap(of.asFloatBuffer().slice(from, size), shape);
   }
 
-  /** Rows of 4, of which one tensor is put where another one lies. */
+  /** Four rows of 6: the small one of two tensors is put into the memory of the large one. */
   private static void addOverlapsOfGradients(List<Case> cases) {
     String[][] pairs = {
-      {"gradZ", "gate"},
-      {"gradGate", "z"},
-      {"gradGate", "gradA"},
-      {"gradGate", "gradZ"},
+      // what is written, what else lies there, and the large one by its name here
+      {"gradZ", "gate", "gradZ"},
+      {"gradGate", "z", "z"},
+      {"gradGate", "gradA", "a"},
+      {"gradGate", "gradZ", "gradZ"},
     };
     for (String[] pair : pairs) {
-      boolean gate = pair[1].equals("gate");
-      String large = gate ? "gradZ" : pair[1];
+      boolean isGate = pair[1].equals("gate");
       refuse(
           cases,
           ARGUMENT,
           pair[0] + ": shares memory with " + pair[1] + SHARES,
           w -> {
-            FloatTensor of = w.f(large.equals("gradA") ? "a" : large);
+            FloatTensor small = part(w.f(pair[2]), 8, 4);
             Activation.SILU.gradient(
                 w.f("z").reshape(4, 6),
-                gate ? part(of, 8, 4) : w.f("gate").reshape(4),
+                isGate ? small : w.f("gate").reshape(4),
                 w.f("a").reshape(4, 6),
                 w.f("gradZ").reshape(4, 6),
-                gate ? w.f("gradGate").reshape(4) : part(of, 8, 4));
+                isGate ? w.f("gradGate").reshape(4) : small);
           });
     }
     refuse(

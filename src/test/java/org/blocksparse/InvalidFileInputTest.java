@@ -73,26 +73,23 @@ final class InvalidFileInputTest {
   /** What reads a file, and what writes one. */
   private static final Map<String, Reader> READERS =
       new TreeMap<>(
-          new TreeMap<>(
-              Map.of(
-                  "load", file -> HierarchicalSoftmax.load(file).close(),
-                  "load mapped",
-                      file -> HierarchicalSoftmax.load(file, LoadOptions.mapped()).close(),
-                  "load copyOnWrite",
-                      file -> HierarchicalSoftmax.load(file, LoadOptions.copyOnWrite()).close(),
-                  "NpyFile.readFloats", file -> NpyFile.readFloats(file).close(),
-                  "NpyFile.readInts", file -> NpyFile.readInts(file).close(),
-                  "NpzFile.open", file -> NpzFile.open(file).close(),
-                  "ClassAssignment.read", ClassAssignment::read)));
+          Map.of(
+              "load", file -> HierarchicalSoftmax.load(file).close(),
+              "load mapped", file -> HierarchicalSoftmax.load(file, LoadOptions.mapped()).close(),
+              "load copyOnWrite",
+                  file -> HierarchicalSoftmax.load(file, LoadOptions.copyOnWrite()).close(),
+              "NpyFile.readFloats", file -> NpyFile.readFloats(file).close(),
+              "NpyFile.readInts", file -> NpyFile.readInts(file).close(),
+              "NpzFile.open", file -> NpzFile.open(file).close(),
+              "ClassAssignment.read", ClassAssignment::read));
 
   private static final Map<String, String> EMPTY =
-      new TreeMap<>(
-          Map.of(
-              "load", "header: the file has only 0 bytes",
-              "load mapped", "file: is empty",
-              "load copyOnWrite", "file: is empty",
-              "NpzFile.open", "archive: is no zip file: zip file is empty",
-              "ClassAssignment.read", "classes: outputs: expected at least 1 but was 0"));
+      Map.of(
+          "load", "header: the file has only 0 bytes",
+          "load mapped", "file: is empty",
+          "load copyOnWrite", "file: is empty",
+          "NpzFile.open", "archive: is no zip file: zip file is empty",
+          "ClassAssignment.read", "classes: outputs: expected at least 1 but was 0");
 
   private interface Reader {
     void read(Path file) throws IOException;
@@ -100,12 +97,11 @@ final class InvalidFileInputTest {
 
   private static final Map<String, Writer> WRITERS =
       new TreeMap<>(
-          new TreeMap<>(
-              Map.of(
-                  "save", (test, file) -> test.layer.save(file),
-                  "NpyFile.write", (test, file) -> NpyFile.write(file, test.tensor),
-                  "NpzFile.write", (test, file) -> NpzFile.write(file, Map.of("a", test.tensor)),
-                  "ClassAssignment.write", (test, file) -> test.layer.assignment().write(file))));
+          Map.of(
+              "save", (test, file) -> test.layer.save(file),
+              "NpyFile.write", (test, file) -> NpyFile.write(file, test.tensor),
+              "NpzFile.write", (test, file) -> NpzFile.write(file, Map.of("a", test.tensor)),
+              "ClassAssignment.write", (test, file) -> test.layer.assignment().write(file)));
 
   private interface Writer {
     void write(InvalidFileInputTest test, Path file) throws IOException;

@@ -59,16 +59,15 @@ final class InvalidParameterInputTest extends InvalidSoftmaxInput {
                 "W2", "(classes, features, slots)",
                 "b2", "(classes, slots)"));
     Map<String, long[]> shapes =
-        new TreeMap<>(
-            Map.of(
-                "W1",
-                new long[] {6, 4},
-                "b1",
-                new long[] {4},
-                "W2",
-                new long[] {4, 6, 3},
-                "b2",
-                new long[] {4, 3}));
+        Map.of(
+            "W1",
+            new long[] {6, 4},
+            "b1",
+            new long[] {4},
+            "W2",
+            new long[] {4, 6, 3},
+            "b2",
+            new long[] {4, 3});
     parameters.forEach(
         (name, words) -> {
           addLayerCase(
