@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
@@ -29,12 +28,11 @@ final class BlockPlanTest {
         FloatTensor b = FloatTensor.zeros(5, 2);
         FloatTensor gradOut = FloatTensor.zeros(BATCH, 2, 2)) {
       Map<String, Consumer<BlockPlan>> operations =
-          new TreeMap<>(
-              Map.of(
-                  "apply", plan -> SparseBlockDot.apply(W, h, b, plan).close(),
-                  "gradH", plan -> SparseBlockDot.gradH(W, gradOut, plan).close(),
-                  "gradW", plan -> SparseBlockDot.gradW(h, gradOut, plan).close(),
-                  "gradBias", plan -> InputBias.gradBias(gradOut, plan).close()));
+          Map.of(
+              "apply", plan -> SparseBlockDot.apply(W, h, b, plan).close(),
+              "gradH", plan -> SparseBlockDot.gradH(W, gradOut, plan).close(),
+              "gradW", plan -> SparseBlockDot.gradW(h, gradOut, plan).close(),
+              "gradBias", plan -> InputBias.gradBias(gradOut, plan).close());
       operations.forEach(
           (name, operation) -> {
             try (BlockPlan first = plan()) {

@@ -356,6 +356,11 @@ final class InvalidActivationInputTest extends InvalidInput {
         });
   }
 
+  private static void gatedGradH(World w, FloatTensor gate, FloatTensor gradGate) {
+    SparseBlockDot.gradH(
+        w.f("W"), w.f("out"), w.plan(), Activation.RELU, w.f("h"), gate, w.f("gradZ"), gradGate);
+  }
+
   private static void addFused(List<Case> cases) {
     Activation relu = Activation.RELU;
     refuseLayer(
@@ -363,20 +368,7 @@ final class InvalidActivationInputTest extends InvalidInput {
         NULL,
         "activation",
         w -> SparseBlockDot.gradH(w.f("W"), w.f("out"), w.plan(), null, w.f("h"), w.f("gradZ")));
-    refuseLayer(
-        cases,
-        NULL,
-        "gate",
-        w ->
-            SparseBlockDot.gradH(
-                w.f("W"),
-                w.f("out"),
-                w.plan(),
-                relu,
-                w.f("h"),
-                null,
-                w.f("gradZ"),
-                w.f("gradGate")));
+    refuseLayer(cases, NULL, "gate", w -> gatedGradH(w, null, w.f("gradGate")));
     refuseLayer(
         cases,
         NULL,
@@ -410,44 +402,17 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "gate: expected (batch, iWin) = (2, 3) but was (2, 2)",
-        w ->
-            SparseBlockDot.gradH(
-                w.f("W"),
-                w.f("out"),
-                w.plan(),
-                relu,
-                w.f("h"),
-                w.f("gate"),
-                w.f("gradZ"),
-                w.f("gradGate")));
+        w -> gatedGradH(w, w.f("gate"), w.f("gradGate")));
     refuseLayer(
         cases,
         ARGUMENT,
         "gradGate: expected (batch, iWin) = (2, 3) but was (2, 2)",
-        w ->
-            SparseBlockDot.gradH(
-                w.f("W"),
-                w.f("out"),
-                w.plan(),
-                relu,
-                w.f("h"),
-                w.f("inputGate"),
-                w.f("gradZ"),
-                w.f("gate")));
+        w -> gatedGradH(w, w.f("inputGate"), w.f("gate")));
     refuseLayer(
         cases,
         ARGUMENT,
         "gradGate: shares memory with gate" + SHARES,
-        w ->
-            SparseBlockDot.gradH(
-                w.f("W"),
-                w.f("out"),
-                w.plan(),
-                relu,
-                w.f("h"),
-                w.f("inputGate"),
-                w.f("gradZ"),
-                w.f("inputGate")));
+        w -> gatedGradH(w, w.f("inputGate"), w.f("inputGate")));
     refuseLayer(
         cases,
         ARGUMENT,

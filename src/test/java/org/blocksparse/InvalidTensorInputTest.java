@@ -190,6 +190,8 @@ final class InvalidTensorInputTest extends InvalidInput {
         new TreeMap<>(
             Map.of(
                 "copyFrom", t -> t.copyFrom(new int[6]),
+                "put", t -> t.put(0, new int[1], 0, 1),
+                "get range", t -> t.get(0, new int[1], 0, 1),
                 "get", t -> t.get(0, 0),
                 "set", t -> t.set(1, 0, 0),
                 "toArray", IntTensor::toArray));
