@@ -67,6 +67,30 @@ final class ActivationContractTest {
     }
   }
 
+  /** Where functions end in a constant or a line, which random numbers seldom reach. */
+  @ParameterizedTest(name = "{0} {1}")
+  @MethodSource("cases")
+  void farFromZero(KernelsUnderTest kernels, Activation activation) {
+    int n = 24 * 32;
+    int width = width(activation, n);
+    float[] z = new float[width];
+    for (int q = 0; q < n; q++) {
+      z[q] = q / 32f - 12;
+    }
+    Arrays.fill(z, n, width, 1);
+    float[] ones = new float[n];
+    Arrays.fill(ones, 1);
+    try (Guarded memory = new Guarded()) {
+      FloatTensor zTensor = memory.of("z", z, 1, width);
+      FloatTensor a = memory.nan("a", 1, n);
+      activation.apply(zTensor, a, kernels.workers());
+      ActivationOracle.apply(activation, n, z, null, null, 1, n).assertHolds("a", a);
+      FloatTensor gradZ = memory.nan("gradZ", 1, width);
+      activation.gradient(zTensor, memory.of("gradA", ones, 1, n), gradZ, kernels.workers());
+      ActivationOracle.gradZ(activation, n, z, null, ones, 1, width).assertHolds("gradZ", gradZ);
+    }
+  }
+
   @Tag("xcheck")
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("cases")

@@ -83,6 +83,15 @@ final class InvalidActivationInputTest extends InvalidInput {
         STATE,
         "a: the tensor (2, 2, 6) is closed",
         w -> relu.apply(w.f("z"), w.f("closed")));
+    add(
+        cases,
+        "activation: too many rows",
+        ARGUMENT,
+        "a: 4294967296 rows are more than the 2^31 - 1 that one call can take; split the batch",
+        new World()
+            .with("z", () -> floats(1 << 16, 1 << 16, 0))
+            .with("a", () -> floats(1 << 16, 1 << 16, 0)),
+        w -> relu.apply(w.f("z"), w.f("a")));
     if (!Backend.isNative()) {
       return; // the tensors below share memory, which they cannot on the heap's own
     }

@@ -424,6 +424,16 @@ final class InvalidBagInputTest extends InvalidInput {
         });
     addLayerCase(
         cases,
+        "gradValues are the table",
+        ARGUMENT,
+        "out: shares memory with table" + SHARES,
+        (layer, rows, w) -> {
+          try (SparseRows ten = SparseRows.of(ints(0, 10, 10, 10), new int[10])) {
+            layer.gradValues(ten, w.f("gradOut"), layer.table().reshape(10));
+          }
+        });
+    addLayerCase(
+        cases,
         "gradOut is the table",
         ARGUMENT,
         "table: shares memory with gradOut" + SHARES,
@@ -449,6 +459,32 @@ final class InvalidBagInputTest extends InvalidInput {
                 SparseRows.wrap(
                     direct(0, 2, 4, 6), direct(1, 2, 3, 4, 0, 0), w.f("out").asFloatBuffer())) {
               layer.apply(own, w.f("out"));
+            }
+          });
+      addLayerCase(
+          cases,
+          "gradValues are the values",
+          ARGUMENT,
+          "out: shares memory with rows" + SHARES,
+          (layer, rows, w) -> {
+            try (SparseRows own =
+                SparseRows.wrap(
+                    direct(0, 2, 4, 6), direct(1, 2, 3, 4, 0, 0), w.f("out").asFloatBuffer())) {
+              layer.gradValues(own, w.f("gradOut"), w.f("out").reshape(6));
+            }
+          });
+      addLayerCase(
+          cases,
+          "the table is the values",
+          ARGUMENT,
+          "table: shares memory with rows" + SHARES,
+          (layer, rows, w) -> {
+            try (SparseRows own =
+                SparseRows.wrap(
+                    direct(0, 10, 10, 10),
+                    direct(0, 1, 2, 3, 4, 0, 1, 2, 3, 4),
+                    layer.table().asFloatBuffer())) {
+              layer.step(own, w.f("gradOut"), Optimizer.sgd(1));
             }
           });
     }

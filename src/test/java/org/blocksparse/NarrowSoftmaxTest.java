@@ -192,6 +192,12 @@ final class NarrowSoftmaxTest {
               .getMessage()
               .startsWith("growth: the weights of this layer are " + type));
       assertThrows(IllegalStateException.class, () -> narrow.retire(3));
+      assertTrue(
+          assertThrows(
+                  IllegalStateException.class,
+                  () -> SoftmaxPart.of(narrow, 0, Workers.callingThread()))
+              .getMessage()
+              .startsWith("part: the weights of this layer are " + type));
       assertThrows(NullPointerException.class, () -> floats.withWeights(null));
       assertThrows(
           IllegalArgumentException.class,

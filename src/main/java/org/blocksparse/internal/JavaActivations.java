@@ -74,9 +74,6 @@ final class JavaActivations {
       }
       return 1 - 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
     }
-    if (Double.isNaN(x)) {
-      return x;
-    }
     double fraction = x;
     for (int n = FRACTION_TERMS; n >= 1; n--) {
       fraction = x + 0.5 * n / fraction;

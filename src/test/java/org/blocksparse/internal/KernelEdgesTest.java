@@ -14,6 +14,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class KernelEdgesTest {
   private static final int N = 21;
 
+  /** Ends within a vector. */
+  private static final int VALID = 13;
+
   static Stream<KernelsUnderTest> kernels() {
     return KernelsUnderTest.instructionSets().stream();
   }
@@ -115,6 +118,28 @@ final class KernelEdgesTest {
         float infinite = Float.NEGATIVE_INFINITY;
         assertEquals(q == 4 ? infinite : 3e38f, c.storage().getFloat(q), "softmax " + q);
         assertEquals(q == 4 ? infinite : 3e38f - 1e38f, d.storage().getFloat(q), "sigmoid " + q);
+      }
+    }
+  }
+
+  /** What is certain has log probability 0, whose bits tell no sign that could order it. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void sigmoidsEndAtTheValidCount(KernelsUnderTest kernels) {
+    Storage valid = Storage.allocate(1);
+    valid.putInt(0, VALID);
+    try (GemmSchedule schedule = GemmSchedule.dense(1)) {
+      for (boolean logarithm : new boolean[] {false, true}) {
+        Rows c = new Rows(filled(N, 200), 1, N);
+        kernels.kernels().blockSigmoid(logarithm, schedule, 0, 1, N, valid, null, c);
+        for (int q = 0; q < N; q++) {
+          float expected =
+              q < VALID ? (logarithm ? 0 : 1) : logarithm ? Float.NEGATIVE_INFINITY : 0;
+          assertEquals(
+              Float.floatToRawIntBits(expected),
+              Float.floatToRawIntBits(c.storage().getFloat(q)),
+              "element " + q + (logarithm ? " of the logarithm" : ""));
+        }
       }
     }
   }

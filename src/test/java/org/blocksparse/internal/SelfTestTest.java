@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.lang.reflect.Proxy;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.blocksparse.internal.memory.Storage;
+import org.junit.jupiter.api.Test;
+
+/** The self-test finds one wrong element, and what is not written. */
+final class SelfTestTest {
+  /** The reference, with something done to what a kernel has written. */
+  private static Map<String, Kernels> spoilt(String kernel, int output, Consumer<Storage> spoil) {
+    Kernels reference = new JavaKernels();
+    Kernels kernels =
+        (Kernels)
+            Proxy.newProxyInstance(
+                Kernels.class.getClassLoader(),
+                new Class<?>[] {Kernels.class},
+                (proxy, method, arguments) -> {
+                  Object result = method.invoke(reference, arguments);
+                  if (method.getName().equals(kernel)) {
+                    Object written = arguments[output];
+                    spoil.accept(
+                        written instanceof Rows rows
+                            ? rows.storage()
+                            : ((Blocks) written).storage());
+                  }
+                  return result;
+                });
+    return Map.of("spoilt", kernels);
+  }
+
+  private static void change(Storage storage, long element) {
+    storage.putFloat(element, storage.getFloat(element) + 1);
+  }
+
+  private static void assertWrong(List<String> failures, String... products) {
+    assertEquals(5 * products.length, failures.size(), failures.toString());
+    for (int i = 0; i < failures.size(); i++) {
+      String expected = "spoilt: " + products[i % products.length] + " of Case[batch=";
+      assertTrue(failures.get(i).startsWith(expected), failures.get(i));
+    }
+  }
+
+  @Test
+  void oneWrongElementOfAProduct() {
+    assertWrong(
+        SelfTest.failures(spoilt("blockGemm", 10, c -> change(c, c.elements() - 1))),
+        "product",
+        "transposed product");
+    assertWrong(
+        SelfTest.failures(spoilt("blockGemm", 10, c -> change(c, 0))),
+        "product",
+        "transposed product");
+  }
+
+  @Test
+  void oneWrongElementOfAnOuterProduct() {
+    assertWrong(
+        SelfTest.failures(spoilt("blockOuter", 9, o -> change(o, o.elements() - 1))),
+        "outer product");
+  }
+
+  @Test
+  void nothingIsWrongWithTheReference() {
+    assertEquals(List.of(), SelfTest.failures(spoilt("none", 0, storage -> {})));
+  }
+}
