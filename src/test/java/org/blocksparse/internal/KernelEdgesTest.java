@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import static org.blocksparse.internal.NativeKernelsTest.ints;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.util.List;
 import java.util.stream.Stream;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -139,6 +143,42 @@ final class KernelEdgesTest {
               Float.floatToRawIntBits(expected),
               Float.floatToRawIntBits(c.storage().getFloat(q)),
               "element " + q + (logarithm ? " of the logarithm" : ""));
+        }
+      }
+    }
+  }
+
+  /** Takes chunks [begin, end) of what is written in place. */
+  private interface InPlace {
+    void run(GemmSchedule schedule, int begin, int end, Rows c);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void chunksOfOthersStay(KernelsUnderTest kernels) {
+    Kernels k = kernels.kernels();
+    Slice target = ints(1, 1, 1);
+    Bags positives = new Bags(3, ints(0, 1, 2, 3), ints(1, 1, 1), null, N);
+    Storage loss = filled(3, 0);
+    List<InPlace> calls =
+        List.of(
+            (chunks, begin, end, c) -> k.blockSoftmax(false, chunks, begin, end, N, null, null, c),
+            (chunks, begin, end, c) -> k.blockSigmoid(false, chunks, begin, end, N, null, null, c),
+            (chunks, begin, end, c) ->
+                k.blockCrossEntropy(
+                    chunks, begin, end, N, null, target.storage(), null, 0, null, loss, c),
+            (chunks, begin, end, c) ->
+                k.blockBinaryCrossEntropy(chunks, begin, end, N, null, positives, null, loss, c));
+    int[] each = {0, 1, 2};
+    try (GemmSchedule schedule = GemmSchedule.of(3, each, 3, each, 3)) {
+      for (int call = 0; call < calls.size(); call++) {
+        Rows c = new Rows(filled(3 * N, 7), 3, N);
+        calls.get(call).run(schedule, 1, 2, c);
+        for (int row = 0; row < 3; row++) {
+          for (int q = 0; q < N; q++) {
+            boolean written = row == schedule.row(schedule.rowStart(1));
+            assertEquals(!written, c.get(row, q) == 7, call + ": element " + q + " of " + row);
+          }
         }
       }
     }

@@ -51,7 +51,7 @@ final class NativeKernelsTest {
     return storage;
   }
 
-  private static Slice ints(int... values) {
+  static Slice ints(int... values) {
     Storage storage = Storage.allocate(values.length);
     storage.putInts(0, values, 0, values.length);
     return new Slice(storage, 0);
