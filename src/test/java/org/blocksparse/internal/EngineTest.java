@@ -26,7 +26,9 @@ final class EngineTest {
   /** What is said to fit the cache beside what made it. */
   private static final int FUSED_ELEMENTS = 1 << 16;
 
-  private static final int BATCH = 700;
+  /** With the numbers below, enough work for helpers. */
+  private static final int BATCH = 900;
+
   private static final int BLOCKS = 3;
   private static final int M = 5;
   private static final int N = 1000;
