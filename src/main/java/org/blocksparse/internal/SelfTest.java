@@ -120,7 +120,7 @@ public final class SelfTest {
             new Rows(result, a.count(), w.outSize()));
   }
 
-  /** Whether the kernels' result has other bits than the reference's. */
+  /** Whether an element of the kernels' result is another number than the reference's. */
   private static boolean differ(Kernels kernels, int elements, Computation computation) {
     try (Memory actual = new Memory(elements, 1);
         Memory expected = new Memory(elements, 2)) {

@@ -11,10 +11,15 @@ import java.util.function.Consumer;
 import org.blocksparse.internal.memory.Storage;
 import org.junit.jupiter.api.Test;
 
-/** The self-test finds one wrong element, and what is not written. */
+/** The self-test finds one wrong element, zeros, and what is not written. */
 final class SelfTestTest {
   /** The reference, with something done to what a kernel has written. */
   private static Map<String, Kernels> spoilt(String kernel, int output, Consumer<Storage> spoil) {
+    return spoilt(kernel, output, true, spoil);
+  }
+
+  private static Map<String, Kernels> spoilt(
+      String kernel, int output, boolean runs, Consumer<Storage> spoil) {
     Kernels reference = new JavaKernels();
     Kernels kernels =
         (Kernels)
@@ -22,8 +27,9 @@ final class SelfTestTest {
                 Kernels.class.getClassLoader(),
                 new Class<?>[] {Kernels.class},
                 (proxy, method, arguments) -> {
-                  Object result = method.invoke(reference, arguments);
-                  if (method.getName().equals(kernel)) {
+                  boolean spoilt = method.getName().equals(kernel);
+                  Object result = runs || !spoilt ? method.invoke(reference, arguments) : null;
+                  if (spoilt) {
                     Object written = arguments[output];
                     spoil.accept(
                         written instanceof Rows rows
@@ -63,6 +69,26 @@ final class SelfTestTest {
   void oneWrongElementOfAnOuterProduct() {
     assertWrong(
         SelfTest.failures(spoilt("blockOuter", 9, o -> change(o, o.elements() - 1))),
+        "outer product");
+  }
+
+  @Test
+  void whatIsNotWritten() {
+    assertWrong(
+        SelfTest.failures(spoilt("blockGemm", 10, false, c -> {})),
+        "product",
+        "transposed product");
+    assertWrong(SelfTest.failures(spoilt("blockOuter", 9, false, o -> {})), "outer product");
+  }
+
+  @Test
+  void zeros() {
+    assertWrong(
+        SelfTest.failures(spoilt("blockGemm", 10, c -> c.fill(0, c.elements(), 0))),
+        "product",
+        "transposed product");
+    assertWrong(
+        SelfTest.failures(spoilt("blockOuter", 9, o -> o.fill(0, o.elements(), 0))),
         "outer product");
   }
 
