@@ -217,16 +217,7 @@ public final class Epilogue {
     int oSize = (int) inputBias.shape().dim(1);
     Blocks blocks =
         new Blocks(
-            inputBias.storage(),
-            0,
-            plan.iBlocks(),
-            plan.oBlocks(),
-            1,
-            oSize,
-            oSize,
-            0,
-            oSize,
-            false);
+            inputBias.storage(), plan.iBlocks(), plan.oBlocks(), 1, oSize, oSize, 0, oSize, false);
     return new ReadBias(
         new Rows(inputGate == null ? ones.storage() : inputGate.storage(), plan.inputRows(), 1),
         blocks);

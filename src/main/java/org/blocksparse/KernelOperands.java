@@ -45,7 +45,6 @@ final class KernelOperands {
     boolean empty = shape.size() == 0;
     return new Blocks(
         tensor.storage(),
-        0,
         (int) shape.dim(0),
         (int) shape.dim(1),
         iSize,

@@ -35,9 +35,4 @@ public enum ActivationFunction {
   public boolean isGated() {
     return gated;
   }
-
-  /** The size of a row that it is applied to, given that of a row that comes out. */
-  public int inSize(int n) {
-    return gated ? Math.multiplyExact(2, n) : n;
-  }
 }

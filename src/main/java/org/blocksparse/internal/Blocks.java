@@ -5,16 +5,15 @@ import org.blocksparse.internal.memory.Storage;
 
 /**
  * A grid of {@code inBlocks x outBlocks} blocks of {@code inSize x outSize} elements. Element (p,
- * q) of block (i, j) is at {@code offset + i * inBlockStride + j * outBlockStride}, plus {@code p *
+ * q) of block (i, j) is at {@code i * inBlockStride + j * outBlockStride}, plus {@code p *
  * rowStride + q}, or plus {@code q * rowStride + p} if the blocks are transposed.
  *
- * <p>Elements may be of a type that is only read. Offset and strides are in elements of it.
+ * <p>Elements may be of a type that is only read. Strides are in elements of it.
  *
  * @param scales of {@link WeightType#INT8}; null for other types
  */
 public record Blocks(
     Storage storage,
-    long offset,
     int inBlocks,
     int outBlocks,
     int inSize,
@@ -43,7 +42,6 @@ public record Blocks(
   /** A grid of floats. */
   public Blocks(
       Storage storage,
-      long offset,
       int inBlocks,
       int outBlocks,
       int inSize,
@@ -54,7 +52,6 @@ public record Blocks(
       boolean transposed) {
     this(
         storage,
-        offset,
         inBlocks,
         outBlocks,
         inSize,
@@ -69,7 +66,7 @@ public record Blocks(
 
   /** Where the first element lies, as native code sees it. */
   long address() {
-    return storage.address(0) + offset * type.bytes();
+    return storage.address(0);
   }
 
   /**
@@ -82,7 +79,6 @@ public record Blocks(
         ofColumns == null ? null : new Scales(ofColumns, (long) outBlocks * outSize, outSize);
     return new Blocks(
         storage,
-        offset,
         inBlocks,
         outBlocks,
         inSize,
@@ -102,7 +98,6 @@ public record Blocks(
     long blockSize = inBlocks == 0 || outBlocks == 0 ? 0 : (long) inSize * outSize;
     return new Blocks(
         storage,
-        0,
         inBlocks,
         outBlocks,
         inSize,
@@ -116,14 +111,13 @@ public record Blocks(
   /** One place for all blocks of a grid: for a caller that takes them one at a time. */
   public static Blocks shared(
       Storage storage, int inBlocks, int outBlocks, int inSize, int outSize) {
-    return new Blocks(storage, 0, inBlocks, outBlocks, inSize, outSize, 0, 0, outSize, false);
+    return new Blocks(storage, inBlocks, outBlocks, inSize, outSize, 0, 0, outSize, false);
   }
 
   /** The same elements with the two sides exchanged. */
   public Blocks transpose() {
     return new Blocks(
         storage,
-        offset,
         outBlocks,
         inBlocks,
         outSize,
@@ -140,7 +134,6 @@ public record Blocks(
   public Blocks transposeEach() {
     return new Blocks(
         storage,
-        offset,
         inBlocks,
         outBlocks,
         outSize,
@@ -155,7 +148,7 @@ public record Blocks(
 
   /** Where element (p, q) of block (i, j) lies. */
   long index(int i, int j, long p, long q) {
-    long block = offset + i * inBlockStride + j * outBlockStride;
+    long block = i * inBlockStride + j * outBlockStride;
     return transposed ? block + q * rowStride + p : block + p * rowStride + q;
   }
 
