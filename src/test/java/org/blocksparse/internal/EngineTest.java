@@ -34,7 +34,11 @@ final class EngineTest {
   private static final int N = 1000;
 
   /** Rows [begin, end), or chunks or blocks, of which [from, to) are taken. */
-  private record Piece(int begin, int end, int from, int to) {}
+  private record Piece(int begin, int end, int from, int to) {
+    static Piece of(RowSelection rows) {
+      return new Piece(rows.begin(), rows.end(), rows.columnBegin(), rows.columnEnd());
+    }
+  }
 
   /** Kernels of the reference, of which the pieces are kept. */
   private static final class Pieces {
@@ -149,7 +153,7 @@ final class EngineTest {
         RowSelection before = null;
         for (RowSelection rows : pieces.activations) {
           assertEquals(schedule, rows.schedule());
-          taken.add(new Piece(rows.begin(), rows.end(), rows.columnBegin(), rows.columnEnd()));
+          taken.add(Piece.of(rows));
           int begin = schedule.rowStart(rows.begin());
           assertTrue(
               rows.end() == rows.begin() + 1
@@ -187,7 +191,7 @@ final class EngineTest {
       List<Piece> taken = new ArrayList<>();
       for (RowSelection rows : pieces.activations) {
         assertEquals(fused ? schedule : null, rows.schedule());
-        taken.add(new Piece(rows.begin(), rows.end(), rows.columnBegin(), rows.columnEnd()));
+        taken.add(Piece.of(rows));
       }
       assertEachOnce(taken, fused ? schedule.chunks() : BATCH, n / 2);
     }
@@ -201,10 +205,7 @@ final class EngineTest {
       Rows z = new Rows(numbers(count * n), count, n);
       engine(workers, pieces.kernels)
           .activation(new ActivationInput(ActivationFunction.IDENTITY, n, z, null), z);
-      List<Piece> taken = new ArrayList<>();
-      for (RowSelection rows : pieces.activations) {
-        taken.add(new Piece(rows.begin(), rows.end(), rows.columnBegin(), rows.columnEnd()));
-      }
+      List<Piece> taken = pieces.activations.stream().map(Piece::of).toList();
       assertEachOnce(taken, count, n);
       assertEquals(bands, taken.stream().map(Piece::from).distinct().count(), "bands of " + taken);
     }
