@@ -164,6 +164,15 @@ final class InvalidBagInputTest extends InvalidInput {
     return buffer.put(0, values);
   }
 
+  /** Three rows, the first with all elements of a tensor as its values, where they are. */
+  private static SparseRows withValuesIn(FloatTensor memory) {
+    int entries = (int) memory.shape().size();
+    int[] indices = new int[entries];
+    Arrays.setAll(indices, i -> i % 5);
+    return SparseRows.wrap(
+        direct(0, entries, entries, entries), direct(indices), memory.asFloatBuffer());
+  }
+
   private static void addMemory(List<Case> cases) {
     String expected = ": expected a direct buffer in native byte order but was";
     refuseRows(
@@ -455,9 +464,7 @@ final class InvalidBagInputTest extends InvalidInput {
           ARGUMENT,
           "out: shares memory with rows" + SHARES,
           (layer, rows, w) -> {
-            try (SparseRows own =
-                SparseRows.wrap(
-                    direct(0, 2, 4, 6), direct(1, 2, 3, 4, 0, 0), w.f("out").asFloatBuffer())) {
+            try (SparseRows own = withValuesIn(w.f("out"))) {
               layer.apply(own, w.f("out"));
             }
           });
@@ -467,9 +474,7 @@ final class InvalidBagInputTest extends InvalidInput {
           ARGUMENT,
           "out: shares memory with rows" + SHARES,
           (layer, rows, w) -> {
-            try (SparseRows own =
-                SparseRows.wrap(
-                    direct(0, 2, 4, 6), direct(1, 2, 3, 4, 0, 0), w.f("out").asFloatBuffer())) {
+            try (SparseRows own = withValuesIn(w.f("out"))) {
               layer.gradValues(own, w.f("gradOut"), w.f("out").reshape(6));
             }
           });
@@ -479,11 +484,7 @@ final class InvalidBagInputTest extends InvalidInput {
           ARGUMENT,
           "table: shares memory with rows" + SHARES,
           (layer, rows, w) -> {
-            try (SparseRows own =
-                SparseRows.wrap(
-                    direct(0, 10, 10, 10),
-                    direct(0, 1, 2, 3, 4, 0, 1, 2, 3, 4),
-                    layer.table().asFloatBuffer())) {
+            try (SparseRows own = withValuesIn(layer.table())) {
               layer.step(own, w.f("gradOut"), Optimizer.sgd(1));
             }
           });
