@@ -8,6 +8,8 @@ import java.nio.file.Path;
 import org.blocksparse.programs.HangProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -16,6 +18,7 @@ final class HangTest {
   @TempDir Path folder;
 
   @ParameterizedTest
+  @Execution(ExecutionMode.CONCURRENT)
   @ValueSource(
       classes = {
         HangProgram.InAProperty.class,

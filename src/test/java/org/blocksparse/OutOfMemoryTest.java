@@ -27,6 +27,8 @@ import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -78,6 +80,7 @@ final class OutOfMemoryTest {
   }
 
   @ParameterizedTest
+  @Execution(ExecutionMode.CONCURRENT)
   @CsvSource({"Serial,auto", "Parallel,blas", "G1,auto", "Z,blas", "Serial,java"})
   void everyOperationOnAFullHeap(String collector, String kernels) {
     assertLivesOn(
@@ -88,6 +91,7 @@ final class OutOfMemoryTest {
   }
 
   @ParameterizedTest
+  @Execution(ExecutionMode.CONCURRENT)
   @ValueSource(strings = {"auto", "blas", "java"})
   void everyOperationAt200DepthsOfAShortStack(String kernels) {
     assertLivesOn(
@@ -98,6 +102,7 @@ final class OutOfMemoryTest {
   }
 
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void everyPublicMethodOnAShortStack() {
     assertLivesOn(
         withPlainReflection()
@@ -108,6 +113,7 @@ final class OutOfMemoryTest {
 
   /** Interpreted, frames are the same in every run. */
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void firstUseOnAShortStack() {
     assertLivesOn(
         jvm()
@@ -134,6 +140,7 @@ final class OutOfMemoryTest {
   }
 
   @ParameterizedTest
+  @Execution(ExecutionMode.CONCURRENT)
   @MethodSource("partsOfPublicMethods")
   void everyPublicMethodOnAFullHeap(String collector, int parts, int part) {
     assertLivesOn(
@@ -149,6 +156,7 @@ final class OutOfMemoryTest {
 
   /** What is off the heap is limited as well: by the shell, or by Java, which waits for it. */
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void everyPublicMethodWithAbsurdSizes() {
     ChildJvm jvm = jvm().option("-Xmx64m").option("-XX:+UseSerialGC");
     if (Backend.isNative() && Loader.getPlatform().startsWith("linux")) {
@@ -163,6 +171,7 @@ final class OutOfMemoryTest {
   }
 
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void arraysThatTheHeapHasNoRoomFor() {
     assertLivesOn(
         jvm()
@@ -173,6 +182,7 @@ final class OutOfMemoryTest {
   }
 
   @ParameterizedTest
+  @Execution(ExecutionMode.CONCURRENT)
   @ValueSource(strings = {"heap", "stack"})
   void aChangeOfOutputsThatIsRefusedChangesNothing(String scarce) {
     assertLivesOn(
@@ -184,6 +194,7 @@ final class OutOfMemoryTest {
 
   /** JavaCPP would allow four times the heap. */
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void memoryIsNotLimitedByTheHeap() {
     assertLivesOn(
         jvm().option("-Xmx48m").run(SmallHeapProgram.class, folder.resolve("m").toString()));
@@ -193,6 +204,7 @@ final class OutOfMemoryTest {
    * 160 MB of tensors, one after the other, where 32 MB are allowed; and 24 beside 16 that wait.
    */
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void closedTensorsOfJavaKernelsHoldNoMemory() {
     assertLivesOn(
         jvm()
@@ -215,6 +227,7 @@ final class OutOfMemoryTest {
    * are.
    */
   @ParameterizedTest(allowZeroInvocations = true)
+  @Execution(ExecutionMode.CONCURRENT)
   @MethodSource("isas")
   void sevenHundredCallersAtOnce(String isa) {
     ChildJvm.Result result =
