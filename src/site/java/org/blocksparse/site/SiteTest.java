@@ -10,7 +10,9 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.MatchResult;
@@ -69,12 +71,27 @@ final class SiteTest {
       return bad.slice(0, 5);
       """;
 
+  /** What a page holds, each as the browser has it. */
+  private record Content(List<?> links, List<?> programs, List<?> code) {}
+
   @TempDir private static Path profile;
   private static Browser browser;
+  private static final Map<Path, Content> CONTENTS = new LinkedHashMap<>();
 
   @BeforeAll
-  static void open() {
+  static void open() throws IOException {
     browser = new Browser(profile);
+    String links = "return [...document.querySelectorAll('a[href]')].map(a => a.href);";
+    String code = "return [...document.querySelectorAll('pre > code%s')].map(c => c.innerText);";
+    for (Path page : pages()) {
+      browser.open(address(page), 1400, "light");
+      CONTENTS.put(
+          page,
+          new Content(
+              (List<?>) browser.run(links),
+              (List<?>) browser.run(code.formatted(".language-java")),
+              (List<?>) browser.run(code.formatted(""))));
+    }
   }
 
   @AfterAll
@@ -119,18 +136,16 @@ final class SiteTest {
 
   /** Links to other sites are not followed. */
   @Test
-  void linksLeadSomewhere() throws IOException {
+  void linksLeadSomewhere() {
     List<String> broken = new ArrayList<>();
-    for (Path page : pages()) {
-      browser.open(address(page), 1400, "light");
-      String links = "return [...document.querySelectorAll('a[href]')].map(a => a.href);";
-      List<?> addresses = (List<?>) browser.run(links);
-      assertTrue(addresses.size() > 10, () -> page + " has few links: " + addresses);
-      addresses.stream()
-          .map(Object::toString)
-          .filter(link -> !link.startsWith("https://") && !exists(link))
-          .forEach(link -> broken.add(page.getFileName() + ": " + link));
-    }
+    CONTENTS.forEach(
+        (page, content) -> {
+          assertTrue(content.links().size() > 10, () -> page + " has few links: " + content);
+          content.links().stream()
+              .map(Object::toString)
+              .filter(link -> !link.startsWith("https://") && !exists(link))
+              .forEach(link -> broken.add(page.getFileName() + ": " + link));
+        });
     assertEquals(List.of(), broken);
   }
 
@@ -168,13 +183,10 @@ final class SiteTest {
 
   /** All Java that is copied from a page, colours or not, is a program that tests run. */
   @Test
-  void programsAreWhatIsCopied() throws IOException {
+  void programsAreWhatIsCopied() {
     Set<String> copied = new TreeSet<>();
-    String code =
-        "return [...document.querySelectorAll('pre > code.language-java')].map(c => c.innerText);";
-    for (Path page : pages()) {
-      browser.open(address(page), 1400, "light");
-      ((List<?>) browser.run(code)).forEach(text -> copied.add(text.toString().strip()));
+    for (Content content : CONTENTS.values()) {
+      content.programs().forEach(text -> copied.add(text.toString().strip()));
     }
     Set<String> programs = new TreeSet<>();
     Program.in(Path.of("src")).forEach(program -> programs.add(program.text()));
@@ -193,12 +205,11 @@ final class SiteTest {
       }
     }
     int blocks = 0;
-    for (Path page : pages()) {
-      browser.open(address(page), 1400, "light");
-      String code = "return [...document.querySelectorAll('pre > code')].map(c => c.innerText);";
-      for (Object text : (List<?>) browser.run(code)) {
+    for (Map.Entry<Path, Content> page : CONTENTS.entrySet()) {
+      for (Object text : page.getValue().code()) {
         String lines = "\n" + text.toString().strip() + "\n";
-        assertTrue(sources.indexOf(lines) >= 0, () -> page + " shows what nobody wrote:" + lines);
+        assertTrue(
+            sources.indexOf(lines) >= 0, () -> page.getKey() + " shows what nobody wrote:" + lines);
         blocks++;
       }
     }

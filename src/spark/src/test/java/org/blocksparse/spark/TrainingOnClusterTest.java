@@ -46,8 +46,8 @@ final class TrainingOnClusterTest {
   private static final int CLASSES = 9;
   private static final int TASKS = 5;
 
-  /** Tasks of a second, in which several heartbeats come. */
-  private static final int EPOCHS_OF_LONG_TASKS = 1000;
+  /** Tasks of half a second, in which several heartbeats come. */
+  private static final int EPOCHS_OF_LONG_TASKS = 500;
 
   private static final List<Example> EXAMPLES = OneProcess.examples(3000, 40, LABELS, 2);
   private static final List<Example> SETS = OneProcess.withSets(EXAMPLES, LABELS, 3);
