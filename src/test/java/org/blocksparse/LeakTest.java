@@ -41,7 +41,7 @@ final class LeakTest {
             .option("-XX:+UseSerialGC")
             .property(
                 "blocksparse.leak.calls",
-                Integer.toString(Budget.of("blocksparse.leak.calls", 2_000, 100_000)))
+                Integer.toString(Budget.of("blocksparse.leak.calls", 2_000, 50_000)))
             .run(LeakProgram.class, scenario);
     assertEquals(0, result.exit(), result::toString);
   }

@@ -37,7 +37,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @Tag("xcheck")
 @ExtendWith(Seeded.class)
 final class LifetimeTest {
-  private static final int SECONDS = Budget.of("blocksparse.lifetime.seconds", 2, 60);
+  private static final int SECONDS = Budget.of("blocksparse.lifetime.seconds", 2, 30);
 
   private static void await(BooleanSupplier condition, String what) throws InterruptedException {
     long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);

@@ -35,7 +35,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 @ExtendWith(Seeded.class)
 final class RandomCallsTest {
-  private static final int ROUNDS = Budget.of("blocksparse.random.rounds", 3, 300);
+  private static final int ROUNDS = Budget.of("blocksparse.random.rounds", 3, 130);
   private static final int CALLS_OF_A_ROUND = 8_000;
   private static final int TRIES_FOR_RIGHT_ONES = 200;
 

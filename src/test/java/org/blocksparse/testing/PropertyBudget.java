@@ -19,7 +19,7 @@ import net.jqwik.api.lifecycle.TryLifecycleContext;
  * which the time is over is the last. jqwik finds this as a service.
  */
 public final class PropertyBudget implements AroundTryHook {
-  private static final int SECONDS = Budget.of("blocksparse.property.seconds", 0, 30);
+  private static final int SECONDS = Budget.of("blocksparse.property.seconds", 0, 15);
 
   @Override
   public PropagationMode propagateTo() {
