@@ -31,7 +31,6 @@ import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -79,9 +78,27 @@ final class OutOfMemoryTest {
         .option("-XX:-UseGCOverheadLimit");
   }
 
+  /** One of them, another by each seed; in the long run all. */
+  private static <T> Stream<T> some(List<T> combinations) {
+    int count = Budget.of("blocksparse.combinations", 1, combinations.size());
+    return IntStream.range(0, count)
+        .mapToObj(
+            i -> combinations.get((int) Math.floorMod(Seeded.seed() + i, combinations.size())));
+  }
+
+  static Stream<Arguments> collectorsAndKernels() {
+    return some(
+        List.of(
+            Arguments.of("Serial", "auto"),
+            Arguments.of("Parallel", "blas"),
+            Arguments.of("G1", "auto"),
+            Arguments.of("Z", "blas"),
+            Arguments.of("Serial", "java")));
+  }
+
   @ParameterizedTest
   @Execution(ExecutionMode.CONCURRENT)
-  @CsvSource({"Serial,auto", "Parallel,blas", "G1,auto", "Z,blas", "Serial,java"})
+  @MethodSource("collectorsAndKernels")
   void everyOperationOnAFullHeap(String collector, String kernels) {
     assertLivesOn(
         withSmallHeap(jvm(kernels), collector)
@@ -90,9 +107,13 @@ final class OutOfMemoryTest {
             .run(ScarcityProgram.class, "heap", folder.toString(), Long.toString(Seeded.seed())));
   }
 
+  static Stream<String> kernels() {
+    return some(List.of("auto", "blas", "java"));
+  }
+
   @ParameterizedTest
   @Execution(ExecutionMode.CONCURRENT)
-  @ValueSource(strings = {"auto", "blas", "java"})
+  @MethodSource("kernels")
   void everyOperationAt200DepthsOfAShortStack(String kernels) {
     assertLivesOn(
         jvm(kernels)

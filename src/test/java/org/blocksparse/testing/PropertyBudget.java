@@ -14,9 +14,9 @@ import net.jqwik.api.lifecycle.TryExecutor;
 import net.jqwik.api.lifecycle.TryLifecycleContext;
 
 /**
- * Lets no property of the long run take more than its time, however many tries are left: those
- * that train layers make a million in a day, those that look at numbers in a minute. The try with
- * which the time is over is the last. jqwik finds this as a service.
+ * Lets no property of the long run take more than its time, however many tries are left: those that
+ * train layers make a million in a day, those that look at numbers in a minute. The try with which
+ * the time is over is the last. jqwik finds this as a service.
  */
 public final class PropertyBudget implements AroundTryHook {
   private static final int SECONDS = Budget.of("blocksparse.property.seconds", 0, 15);
