@@ -82,8 +82,7 @@ final class OutOfMemoryTest {
   private static <T> Stream<T> some(List<T> combinations) {
     int count = Budget.of("blocksparse.combinations", 1, combinations.size());
     return IntStream.range(0, count)
-        .mapToObj(
-            i -> combinations.get((int) Math.floorMod(Seeded.seed() + i, combinations.size())));
+        .mapToObj(i -> combinations.get(Math.floorMod(Seeded.seed() + i, combinations.size())));
   }
 
   static Stream<Arguments> collectorsAndKernels() {
