@@ -26,7 +26,7 @@ public final class RefusedChangesProgram {
   private static final int BATCH = 8;
 
   /** Pieces of the heap by which there is more room each time, and frames of the stack. */
-  private static final int PIECES = 8;
+  private static final int PIECES = 4;
 
   private static final int FRAMES = 3;
 
