@@ -148,7 +148,7 @@ final class OutOfMemoryTest {
 
   /** Some of them on one collector, others each time; in the long run all, on all collectors. */
   static Stream<Arguments> partsOfPublicMethods() {
-    int parts = Budget.of("blocksparse.heap.parts", 40, MOST_PARTS);
+    int parts = Budget.of("blocksparse.heap.parts", 80, MOST_PARTS);
     int called = parts > MOST_PARTS ? 1 : parts;
     return some(COLLECTORS)
         .flatMap(

@@ -26,7 +26,7 @@ public final class RefusedChangesProgram {
   private static final int BATCH = 8;
 
   /** Pieces of the heap by which there is more room each time, and frames of the stack. */
-  private static final int PIECES = 4;
+  private static final int PIECES = 8;
 
   private static final int FRAMES = 3;
 
@@ -34,7 +34,11 @@ public final class RefusedChangesProgram {
 
   private final Map<String, Consumer<HierarchicalSoftmax>> changes = new LinkedHashMap<>();
   private final FloatTensor x;
-  private final IntTensor targets = IntTensor.of(IntStream.range(0, BATCH).toArray(), BATCH);
+
+  /** Of classes that no change empties. */
+  private final IntTensor targets =
+      IntTensor.of(IntStream.range(BATCH, 2 * BATCH).map(i -> 8 * i).toArray(), BATCH);
+
   private final HierarchicalSoftmax layer;
   private boolean isRefused;
 
@@ -47,11 +51,12 @@ public final class RefusedChangesProgram {
     x = FloatTensor.of(values, BATCH, FEATURES);
     layer = HierarchicalSoftmax.builder(FEATURES, OUTPUTS).classes(30).seed(1).build();
     layer.step(x, targets, Optimizer.adam(0.01f));
-    layer.retire(IntStream.range(400, 460).toArray()); // so that there is room as well
-    int[] few = IntStream.range(100, 200).toArray();
+    // Of each class a few, so that there is room and outputs can come and go in place.
+    int[] retired = eighths(3);
+    layer.retire(retired);
+    int[] few = eighths(5);
     int[] ofOneClass =
         IntStream.range(0, OUTPUTS).filter(o -> layer.assignment().classOf(o) == 2).toArray();
-    int[] retired = IntStream.range(400, 460).toArray();
     ClassAssignment other = ClassAssignment.contiguous(OUTPUTS, 25);
     changes.put("addOutputs", l -> l.addOutputs(20));
     changes.put("addOutputs by rows", l -> l.addOutputs(x));
@@ -60,6 +65,10 @@ public final class RefusedChangesProgram {
     changes.put("retire a class", l -> l.retire(ofOneClass));
     changes.put("reuse", l -> l.reuse(retired));
     changes.put("reassign", l -> l.reassign(other));
+  }
+
+  private static int[] eighths(int remainder) {
+    return IntStream.range(0, OUTPUTS).filter(o -> o % 8 == remainder).toArray();
   }
 
   public static void main(String[] args) throws Exception {

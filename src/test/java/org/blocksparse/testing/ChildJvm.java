@@ -46,6 +46,8 @@ public final class ChildJvm {
         System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
     classPath.addAll(Arrays.asList(given.split(File.pathSeparator)));
     property("org.bytedeco.javacpp.cachedir", cache.toString());
+    // In a process of seconds, the compiler for the long term takes more than it gives.
+    option("-XX:TieredStopAtLevel=" + Budget.of("blocksparse.compiler.level", 1, 4));
   }
 
   public ChildJvm property(String name, String value) {
