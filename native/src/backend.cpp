@@ -2,6 +2,7 @@
 #include <cblas.h>
 
 #include "blocksparse/blocksparse.h"
+#include "build.h"  // made by CMake
 
 #if defined(_WIN32)
 #include <windows.h>
