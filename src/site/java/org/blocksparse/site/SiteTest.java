@@ -32,10 +32,13 @@ import org.junit.jupiter.api.io.TempDir;
 final class SiteTest {
   private static final Path SITE = Path.of("target/site");
   private static final Path PICTURES = Path.of("target/site-pictures");
-  private static final List<String> SCHEMES = List.of("light", "dark");
 
-  /** A telephone at night, and a screen at day. */
-  private static final Map<String, Integer> WIDTHS = Map.of("dark", 380, "light", 1400);
+  /** How a page is looked at: so many pixels wide, in light or dark. */
+  private record Screen(int width, String scheme) {}
+
+  /** A telephone at night, and a desk by day. */
+  private static final List<Screen> SCREENS =
+      List.of(new Screen(380, "dark"), new Screen(1400, "light"));
 
   /** What of the page leaves the screen: nothing may, but what scrolls by itself. */
   private static final String TOO_WIDE =
@@ -106,16 +109,16 @@ final class SiteTest {
   void pagesAreReadable() throws IOException {
     List<String> wrong = new ArrayList<>();
     for (Path page : pages()) {
-      for (String scheme : SCHEMES) {
-        int width = WIDTHS.get(scheme);
-        browser.open(address(page), width, scheme);
-        String shown = page.getFileName() + " at " + width + ", " + scheme + ": ";
+      for (Screen screen : SCREENS) {
+        browser.open(address(page), screen.width, screen.scheme);
+        String shown = page.getFileName() + " on " + screen + ": ";
         for (String script : List.of(TOO_WIDE, BAD_PICTURES, HARD_TO_READ)) {
           ((List<?>) browser.run(script)).forEach(problem -> wrong.add(shown + problem));
         }
         browser.said().forEach(message -> wrong.add(shown + message));
         String name = page.getFileName().toString().replace(".html", "");
-        browser.screenshot(PICTURES.resolve(name + "-" + width + "-" + scheme + ".png"));
+        browser.screenshot(
+            PICTURES.resolve(name + "-" + screen.width + "-" + screen.scheme + ".png"));
       }
     }
     assertEquals(List.of(), wrong);
@@ -123,8 +126,9 @@ final class SiteTest {
 
   @Test
   void darkIsDark() {
-    for (String scheme : SCHEMES) {
-      browser.open(address(SITE.resolve("index.html")), 1400, scheme);
+    for (Screen screen : SCREENS) {
+      String scheme = screen.scheme;
+      browser.open(address(SITE.resolve("index.html")), screen.width, scheme);
       String color =
           (String) browser.run("return getComputedStyle(document.body.parentElement).colorScheme");
       assertEquals(scheme, color.replace("light dark", scheme));
