@@ -83,8 +83,12 @@ final class OutOfMemoryTest {
   /** One of them, another by each seed; in the long run all. */
   private static <T> Stream<T> some(List<T> combinations) {
     int count = Budget.of("blocksparse.combinations", 1, combinations.size());
-    return IntStream.range(0, count)
-        .mapToObj(i -> combinations.get(Math.floorMod(Seeded.seed() + i, combinations.size())));
+    return IntStream.range(0, count).mapToObj(i -> inTurn(combinations, i));
+  }
+
+  /** Each comes first by some seed. */
+  private static <T> T inTurn(List<T> all, int i) {
+    return all.get(Math.floorMod(Seeded.seed() + i, all.size()));
   }
 
   static Stream<Arguments> collectorsAndKernels() {
@@ -152,12 +156,7 @@ final class OutOfMemoryTest {
   static Stream<Arguments> partsOfPublicMethods() {
     int parts = Budget.of("blocksparse.heap.parts", 80, COLLECTORS.size());
     return IntStream.range(0, parts > COLLECTORS.size() ? 1 : parts)
-        .mapToObj(
-            part ->
-                Arguments.of(
-                    COLLECTORS.get(Math.floorMod(Seeded.seed() + part, COLLECTORS.size())),
-                    parts,
-                    part));
+        .mapToObj(part -> Arguments.of(inTurn(COLLECTORS, part), parts, part));
   }
 
   @ParameterizedTest
