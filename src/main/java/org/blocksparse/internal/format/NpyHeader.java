@@ -32,12 +32,17 @@ record NpyHeader(
   /** NumPy's own limit, for the same reason: nobody needs more, and parsing it takes time. */
   private static final int LONGEST = 10_000;
 
+  /** NumPy writes the one kind of quotes; Python knows both. */
+  private static final String STRING = "(?:'[^']*+'|\"[^\"]*+\")";
+
   private static final String ONE_FIELD =
-      "\\s*+'\\w++'\\s*+:\\s*+(?:'[^']*+'|\\w++|\\([^()]*+\\))\\s*+";
+      "\\s*+(?:'\\w++'|\"\\w++\")\\s*+:\\s*+(?:%s|\\w++|\\([^()]*+\\))\\s*+".formatted(STRING);
   private static final Pattern HEADER =
       Pattern.compile("\\s*+\\{((?:%1$s(?:,%1$s){0,7}+)?+),?+\\s*+\\}\\s*+".formatted(ONE_FIELD));
   private static final Pattern FIELD =
-      Pattern.compile("'(\\w++)'\\s*+:\\s*+(?:'([^']*+)'|(\\w++)|\\(([^()]*+)\\))");
+      Pattern.compile(
+          "(?<key>%1$s)\\s*+:\\s*+(?:(?<string>%1$s)|(?<word>\\w++)|\\((?<tuple>[^()]*+)\\))"
+              .formatted(STRING));
 
   /** Python 2 ended numbers with an L. */
   private static final Pattern SHAPE =
@@ -112,20 +117,20 @@ record NpyHeader(
     String dims = null;
     Matcher field = FIELD.matcher(whole.group(1));
     while (field.find()) {
-      String key = field.group(1);
+      String key = unquoted(field.group("key"));
       boolean twice;
       switch (key) {
         case "descr" -> {
           twice = type != null;
-          type = field.group(2);
+          type = unquoted(field.group("string"));
         }
         case "fortran_order" -> {
           twice = fortran != null;
-          fortran = field.group(3);
+          fortran = field.group("word");
         }
         case "shape" -> {
           twice = dims != null;
-          dims = field.group(4);
+          dims = field.group("tuple");
         }
         default ->
             throw new MalformedException(
@@ -142,6 +147,10 @@ record NpyHeader(
               + MalformedException.told(text.strip()));
     }
     return of(type, dims, fortran.equals("True"), name);
+  }
+
+  private static String unquoted(String string) {
+    return string == null ? null : string.substring(1, string.length() - 1);
   }
 
   private static NpyHeader of(String type, String dimsText, boolean fortran, String name)

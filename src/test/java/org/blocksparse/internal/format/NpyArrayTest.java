@@ -21,13 +21,17 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class NpyArrayTest {
   /** Version 2.0, of a header with so many spaces, and elements that are all zero bytes. */
   private static byte[] array(String type, int count, int spaces, int dataBytes) {
-    String text =
+    return array(
         "{'descr': '"
             + type
             + "', 'fortran_order': False, 'shape': ("
             + count
             + ",), }"
-            + " ".repeat(spaces);
+            + " ".repeat(spaces),
+        dataBytes);
+  }
+
+  private static byte[] array(String text, int dataBytes) {
     ByteBuffer bytes =
         ByteBuffer.allocate(12 + text.length() + dataBytes).order(ByteOrder.LITTLE_ENDIAN);
     bytes.put((byte) 0x93).put("NUMPY".getBytes(ISO_8859_1)).put((byte) 2).put((byte) 0);
@@ -62,6 +66,32 @@ final class NpyArrayTest {
     assertEquals(
         "a: ends before element " + first + " of " + count,
         refused(array(type, count, 0, dataBytes), Kind.FLOATS));
+  }
+
+  /** As Python's literals may be, and writers other than NumPy do write them. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{\"descr\": \"<f4\", \"fortran_order\": False, \"shape\": (1,)}",
+        "{\"descr\":'<f4','shape':(1,),\"fortran_order\":True,}",
+      })
+  void bothKindsOfQuotes(String text) throws IOException {
+    NpyArray read = read(array(text, 4), Kind.FLOATS);
+    assertEquals(0, read.storage().getFloat(0));
+    read.storage().close();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{\"descr': '<f4', 'fortran_order': False, 'shape': (1,)}",
+        "{'descr': '<f4\", 'fortran_order': False, 'shape': (1,)}",
+        "{'descr': \"<f4, 'fortran_order': False, 'shape': (1,)}",
+        "{descr: '<f4', 'fortran_order': False, 'shape': (1,)}",
+      })
+  void quotesThatAreNoPairAreRefused(String text) {
+    assertEquals(
+        "a: has a header that is no dictionary: " + text, refused(array(text, 4), Kind.FLOATS));
   }
 
   @Test
