@@ -15,7 +15,7 @@ import org.blocksparse.internal.memory.Storage;
 
 /**
  * Takes all memory that a process of limited size can have, and lives on; the main class of a JVM
- * of {@code FaultTest}.
+ * of {@code ProcessTest}.
  */
 public final class LittleMemoryProgram {
   private static final long PIECE_BYTES = 128L << 20;

@@ -1,43 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.installation;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.jar.JarFile;
 import org.blocksparse.testing.ChildJvm;
-import org.bytedeco.javacpp.Loader;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** {@code java -jar blocksparse.jar}, which has none of the other jars on its class path. */
-final class JavaJarTest {
+final class JavaJarTest extends Installation {
   private static final String OURS = "blocksparse-.*\\.jar";
   private static final String OTHERS = "(javacpp|openblas|jackson-core)-.*\\.jar";
 
-  @TempDir Path folder;
   private ChildJvm jvm;
   private Path jar;
-
-  @BeforeAll
-  static void needsTheNativeLibrary() {
-    assumeTrue(Backend.isNative(), "there is no native jar to find");
-  }
 
   @BeforeEach
   void setUp() {
     // A home without a repository, and no backend but the best that is found.
-    jvm =
-        new ChildJvm(folder.resolve("cache"))
-            .property("user.home", folder.resolve("home").toString());
-    jar = jvm.entry(name -> name.matches("blocksparse-[^-]*(-SNAPSHOT)?\\.jar"));
+    jvm = jvm().property("user.home", folder.resolve("home").toString());
+    jar = jvm.entry(Installation::isMainJar);
   }
 
   /**
@@ -75,11 +63,11 @@ final class JavaJarTest {
 
   private static void assertIsFullReport(ChildJvm.Result result) {
     assertEquals(0, result.exit(), result::toString);
-    for (String line : new String[] {"kernels            native", ": exact", "OpenBLAS file"}) {
-      assertTrue(result.output().contains(line), () -> line + " in " + result);
+    for (String text : new String[] {line("kernels", "native"), ": exact", "OpenBLAS file"}) {
+      assertContains(result, text);
     }
-    for (String line : new String[] {"missing", "WARNING"}) {
-      assertFalse(result.output().contains(line), () -> line + " in " + result);
+    for (String text : new String[] {"missing", "WARNING"}) {
+      assertFalse(result.output().contains(text), () -> text + " in " + result);
     }
   }
 
@@ -108,9 +96,8 @@ final class JavaJarTest {
     ChildJvm.Result result =
         runJar(put(OURS + "|(javacpp|jackson-core)-.*\\.jar", folder.resolve("incomplete")));
     assertEquals(1, result.exit(), result::toString);
-    String missing =
-        "missing            org.bytedeco:openblas with the classifier " + Loader.getPlatform();
-    assertTrue(result.output().contains(missing), result::toString);
+    assertContains(
+        result, line("missing", "org.bytedeco:openblas with the classifier " + PLATFORM));
   }
 
   @Test

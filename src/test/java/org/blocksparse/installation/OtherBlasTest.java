@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.installation;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.nio.file.Path;
 import org.blocksparse.programs.OtherBlasProgram;
 import org.blocksparse.testing.ChildJvm;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Another user of the same OpenBLAS in the process, who wants two threads of it. */
-final class OtherBlasTest {
-  @TempDir Path folder;
-
-  @BeforeAll
-  static void needsTheNativeLibrary() {
-    assumeTrue(Backend.isNative(), "there is no OpenBLAS");
-  }
-
+final class OtherBlasTest extends Installation {
   /**
    * Both get right results, whatever the number of threads; this library sets it to 1 where its
    * kernels may call OpenBLAS, unless it is told to keep it. The self-test is no reason to call it.
@@ -40,7 +29,7 @@ final class OtherBlasTest {
       String setting,
       String threadsAfterLoad,
       String threadsAfterChoice) {
-    ChildJvm jvm = new ChildJvm(folder).option("-Xmx128m").property("blocksparse.path", path);
+    ChildJvm jvm = jvm().option("-Xmx128m").property("blocksparse.path", path);
     if (setting != null) {
       jvm.property("blocksparse.openblas.threads", setting);
     }

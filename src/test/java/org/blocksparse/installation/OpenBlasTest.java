@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.installation;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -18,31 +18,27 @@ import java.util.jar.JarFile;
 import org.blocksparse.programs.OpenBlasFirstProgram;
 import org.blocksparse.programs.ProductProgram;
 import org.blocksparse.testing.ChildJvm;
-import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Machines that have an OpenBLAS of their own, under the name that ours is linked with. */
-final class OpenBlasTest {
-  private static final String PLATFORM = Loader.getPlatform();
+final class OpenBlasTest extends Installation {
   private static final List<String> LIBRARIES =
       List.of("libgcc_s.so.1", "libquadmath.so.0", "libgfortran.so.5", "libopenblas.so.0");
 
-  @TempDir Path folder;
   private ChildJvm jvm;
   private Path ofTheMachine;
 
   @BeforeAll
-  static void needsTheNativeLibrary() {
-    assumeTrue(Backend.isNative() && PLATFORM.startsWith("linux"), "libraries of Linux");
+  static void needsLinux() {
+    assumeTrue(PLATFORM.startsWith("linux"), "libraries of Linux");
   }
 
   /** The machine's library is a copy of the right one, in another place. */
   @BeforeEach
   void setUp() throws IOException {
-    jvm = new ChildJvm(folder.resolve("cache"));
+    jvm = jvm();
     Path libraries = Files.createDirectory(folder.resolve("machine"));
     try (JarFile jar = new JarFile(jvm.entry(OpenBlasTest::isJar).toFile())) {
       Enumeration<JarEntry> entries = jar.entries();
@@ -63,12 +59,8 @@ final class OpenBlasTest {
     return name.startsWith("openblas-") && name.endsWith("-" + PLATFORM + ".jar");
   }
 
-  private static void assertContains(ChildJvm.Result result, String text) {
-    assertTrue(result.output().contains(text), () -> "no '" + text + "' in " + result);
-  }
-
   private static String fileInUse(Path file) {
-    return "OpenBLAS file      " + file;
+    return line("OpenBLAS file", file.toString());
   }
 
   @Test
@@ -154,7 +146,7 @@ final class OpenBlasTest {
                 .map(library -> ofTheMachine.resolveSibling(library).toString())
                 .toArray(String[]::new));
     assertEquals(0, result.exit(), result::toString);
-    assertContains(result, "1 + 2 * 3 = 7.0");
+    assertContains(result, RIGHT);
     assertContains(result, fileInUse(ofTheMachine));
     assertContains(result, "-> it is not the one of the jar: other code has loaded it first");
     assertContains(result, "WARNING: Using the OpenBLAS of " + ofTheMachine);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.installation;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.file.Path;
+import org.blocksparse.Backend;
 import org.blocksparse.programs.ClassLoaderProgram;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.installation;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.file.Path;
+import org.blocksparse.Backend;
+import org.blocksparse.testing.ChildJvm;
+import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * What the tests of an installation share: JVMs with the class path of one, and what they print.
+ */
+abstract class Installation {
+  static final String PLATFORM = Loader.getPlatform();
+  static final String RIGHT = "1 + 2 * 3 = 7.0";
+
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void needsTheNativeLibrary() {
+    assumeTrue(Backend.isNative(), "there is no native library");
+  }
+
+  final ChildJvm jvm() {
+    return new ChildJvm(folder.resolve("cache")).property("java.awt.headless", "true");
+  }
+
+  static boolean isNativeJar(String name) {
+    return name.startsWith("blocksparse-") && name.endsWith("-" + PLATFORM + ".jar");
+  }
+
+  static boolean isMainJar(String name) {
+    return name.matches("blocksparse-[^-]*(-SNAPSHOT)?\\.jar");
+  }
+
+  static void assertWorks(ChildJvm.Result result) {
+    assertEquals(0, result.exit(), result::toString);
+    assertContains(result, RIGHT);
+  }
+
+  static void assertFails(ChildJvm.Result result) {
+    assertEquals(1, result.exit(), result::toString);
+    assertContains(result, "java.lang.UnsatisfiedLinkError");
+    assertFalse(result.output().contains(RIGHT), result::toString);
+  }
+
+  static void assertContains(ChildJvm.Result result, String text) {
+    assertTrue(result.output().contains(text), () -> "no '" + text + "' in " + result);
+  }
+
+  static String line(String name, String value) {
+    return String.format("%-18s %s", name, value);
+  }
+}
