@@ -70,6 +70,7 @@ final class OuterScheduleTest {
     "6, 3, 1, 2, 2",
     "300, 2, 2, 3, 5",
     "40, 6, 3000, 5, 5000",
+    "40, 3, 4, 2, 1", // where the block of x changes, that of y does not
     "4, 3, 5, 0, 5",
     "4, 0, 5, 3, 5",
     "0, 2, 3, 2, 3"
@@ -93,7 +94,13 @@ final class OuterScheduleTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"1, 3, 2, 2, 2", "90, 4, 7, 3, 8", "50, 3, 3000, 4, 5000", "9, 0, 3, 2, 3"})
+  @CsvSource({
+    "1, 3, 2, 2, 2",
+    "90, 4, 7, 3, 8",
+    "50, 3, 3000, 4, 5000",
+    "40, 3, 4, 2, 1",
+    "9, 0, 3, 2, 3"
+  })
   void holdsEveryPairOfSamplesOfAnyLengthOnce(
       int batch, int mostX, int xBlocks, int mostY, int yBlocks, Data data) {
     int[] xBegins = GemmScheduleTest.begins(batch, mostX, data);
