@@ -142,7 +142,7 @@ public final class EmbeddingBag implements AutoCloseable {
    *     2<sup>31</sup> - 9
    */
   public static EmbeddingBagBuilder builder(int vocabulary, int features) {
-    StackRoom.require(); // or Mode may stay without its constants
+    StackRoom.requireMuch(); // or Mode may stay without its constants
     return new EmbeddingBagBuilder(
         Check.dimension("vocabulary", vocabulary), Check.dimension("features", features));
   }
