@@ -32,7 +32,12 @@ abstract class Installation {
   }
 
   static boolean isNativeJar(String name) {
-    return name.startsWith("blocksparse-") && name.endsWith("-" + PLATFORM + ".jar");
+    return isNativeJarOf("blocksparse", name);
+  }
+
+  /** Whether a file name is that of an artifact's libraries for this platform. */
+  static boolean isNativeJarOf(String artifact, String name) {
+    return name.startsWith(artifact + "-") && name.endsWith("-" + PLATFORM + ".jar");
   }
 
   static boolean isMainJar(String name) {

@@ -56,7 +56,7 @@ final class OpenBlasTest extends Installation {
   }
 
   private static boolean isJar(String name) {
-    return name.startsWith("openblas-") && name.endsWith("-" + PLATFORM + ".jar");
+    return isNativeJarOf("openblas", name);
   }
 
   private static String fileInUse(Path file) {

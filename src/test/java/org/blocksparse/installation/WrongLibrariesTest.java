@@ -81,14 +81,11 @@ final class WrongLibrariesTest extends Installation {
   @ValueSource(strings = {"/libjniblocksparse.so", "/libblocksparse.so", "/libopenblas.so.0"})
   void libraryThatEndsEarly(String library) throws IOException {
     assumeTrue(PLATFORM.startsWith("linux"), "elsewhere the loader looks at the length");
-    Predicate<String> jar =
-        name ->
-            name.startsWith(library.contains("openblas") ? "openblas-" : "blocksparse-")
-                && name.endsWith("-" + PLATFORM + ".jar");
+    String artifact = library.contains("openblas") ? "openblas" : "blocksparse";
     for (int percent : new int[] {20, 50, 80}) {
       ChildJvm.Result result =
           runWithChanged(
-              jar,
+              name -> isNativeJarOf(artifact, name),
               library,
               bytes -> Arrays.copyOf(bytes, (int) (percent * (long) bytes.length / 100)));
       assertFails(result);
@@ -96,16 +93,12 @@ final class WrongLibrariesTest extends Installation {
     }
   }
 
-  private static boolean isJavaCppJar(String name) {
-    return name.startsWith("javacpp-") && name.endsWith("-" + PLATFORM + ".jar");
-  }
-
   /** Any library will do: it has none of the functions. */
   @Test
   void otherLibraryOfOurName() throws IOException {
     assumeTrue(PLATFORM.startsWith("linux"), "the linker of Linux");
     Path other = Files.createDirectory(folder.resolve("other"));
-    try (JarFile jar = new JarFile(jvm().entry(WrongLibrariesTest::isJavaCppJar).toFile())) {
+    try (JarFile jar = new JarFile(jvm().entry(name -> isNativeJarOf("javacpp", name)).toFile())) {
       JarEntry library = jar.getJarEntry("org/bytedeco/javacpp/" + PLATFORM + "/libjnijavacpp.so");
       try (InputStream in = jar.getInputStream(library)) {
         Files.copy(in, other.resolve("libblocksparse.so"));
