@@ -299,6 +299,29 @@ final class LabelTreeTest {
     }
   }
 
+  /** Of a batch of which no row counts there is nothing to learn: no decay and no momentum. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void aStepInWhichNoRowCountsChangesNothing(KernelsUnderTest kernels) {
+    SplittableRandom random = new SplittableRandom(6);
+    for (Optimizer optimizer : List.of(Optimizer.sgd(0.5f).withDecay(0.1f), Optimizer.adam(0.5f))) {
+      try (LabelTree layer = random(kernels.workers());
+          FloatTensor x = x(3, random);
+          SparseRows targets = targets(3, random);
+          FloatTensor noWeights = FloatTensor.zeros(3);
+          FloatTensor gradX = FloatTensor.zeros(3, 19)) {
+        layer.step(x, targets, optimizer);
+        List<float[]> before = parameters(layer);
+        gradX.fill(Float.NaN);
+        Loss loss = Loss.mean().withRowWeights(noWeights);
+        assertEquals(0, layer.step(x, targets, loss, optimizer, gradX));
+        assertEqual(before, parameters(layer), "after " + optimizer);
+        assertArrayEquals(new float[3 * 19], gradX.toArray());
+        assertEquals(2, layer.steps(), "it is counted");
+      }
+    }
+  }
+
   /** A step whose loss is not finite changes neither parameters nor optimizer state. */
   @ParameterizedTest
   @MethodSource("kernels")
