@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 import org.blocksparse.internal.KernelChoice;
@@ -53,11 +54,11 @@ final class BackendReport {
   }
 
   private void fact(String name, String value) {
-    text.append(String.format("%-18s %s%n", name, value));
+    text.append(String.format(Locale.ROOT, "%-18s %s%n", name, value));
   }
 
   private void remedy(String advice) {
-    text.append(String.format("%-18s -> %s%n", "", advice));
+    text.append(String.format(Locale.ROOT, "%-18s -> %s%n", "", advice));
   }
 
   private void addVersions() {

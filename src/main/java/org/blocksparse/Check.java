@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
+import java.util.Locale;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.Storage;
 
@@ -156,8 +157,15 @@ final class Check {
       String startName, long start, String lengthName, long length, String sizeName, long size) {
     if (start < 0 || length < 0 || start > size - length) {
       throw new IndexOutOfBoundsException(
-          "%s = %d, %s = %d: outside [0, %s = %d)"
-              .formatted(startName, start, lengthName, length, sizeName, size));
+          String.format(
+              Locale.ROOT,
+              "%s = %d, %s = %d: outside [0, %s = %d)",
+              startName,
+              start,
+              lengthName,
+              length,
+              sizeName,
+              size));
     }
   }
 

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.Locale;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.HeapRoom;
@@ -70,13 +71,23 @@ final class Clustering {
     int kept = Math.min(SphericalKMeans.NEAREST, classes);
     if ((long) outputs * kept > most) {
       throw new IllegalArgumentException(
-          "%s: %d outputs times the %d nearest classes that are kept are more than %d"
-              .formatted(name, outputs, kept, most));
+          String.format(
+              Locale.ROOT,
+              "%s: %d outputs times the %d nearest classes that are kept are more than %d",
+              name,
+              outputs,
+              kept,
+              most));
     }
     if ((long) classes * dimensions > most) {
       throw new IllegalArgumentException(
-          "%s: %d classes times %d dimensions are more than %d"
-              .formatted(name, classes, dimensions, most));
+          String.format(
+              Locale.ROOT,
+              "%s: %d classes times %d dimensions are more than %d",
+              name,
+              classes,
+              dimensions,
+              most));
     }
   }
 

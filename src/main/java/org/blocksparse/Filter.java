@@ -6,6 +6,7 @@ import static java.util.stream.Collectors.joining;
 
 import java.util.BitSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.stream.Stream;
 import org.blocksparse.internal.softmax.OutputFilter;
@@ -164,8 +165,11 @@ public final class Filter {
         Stream.of(lists, requireNonNull(other, "other").lists).flatMap(List::stream).toList();
     if (all.size() > MOST_LISTS) {
       throw new IllegalArgumentException(
-          "other: expected at most %d lists together but was %d; put outputs into fewer"
-              .formatted(MOST_LISTS, all.size()));
+          String.format(
+              Locale.ROOT,
+              "other: expected at most %d lists together but was %d; put outputs into fewer",
+              MOST_LISTS,
+              all.size()));
     }
     List<SparseRows> rows = all.stream().map(OutputList::rows).filter(Objects::nonNull).toList();
     rows.forEach(each -> each.requireRows("other", rows.get(0).rows()));

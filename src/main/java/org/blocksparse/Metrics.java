@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
+import java.util.Locale;
 import org.blocksparse.internal.memory.HeapRoom;
 
 /**
@@ -91,8 +92,12 @@ public final class Metrics {
     for (int label = 0; label < own.length; label++) {
       if (!(own[label] >= LEAST_PROPENSITY && own[label] <= 1)) {
         throw new IllegalArgumentException(
-            "propensities[%d]: expected a number in [%s, 1] but was %s"
-                .formatted(label, LEAST_PROPENSITY, own[label]));
+            String.format(
+                Locale.ROOT,
+                "propensities[%d]: expected a number in [%s, 1] but was %s",
+                label,
+                LEAST_PROPENSITY,
+                own[label]));
       }
     }
     return new Metrics(upTo, own);
@@ -299,7 +304,13 @@ public final class Metrics {
   /** The metrics at the last rank. */
   @Override
   public String toString() {
-    return "Metrics(%d rows; at %d: precision %.4f, recall %.4f, nDCG %.4f)"
-        .formatted(rows, upTo, precision(upTo), recall(upTo), ndcg(upTo));
+    return String.format(
+        Locale.ROOT,
+        "Metrics(%d rows; at %d: precision %.4f, recall %.4f, nDCG %.4f)",
+        rows,
+        upTo,
+        precision(upTo),
+        recall(upTo),
+        ndcg(upTo));
   }
 }

@@ -2,6 +2,7 @@
 package org.blocksparse;
 
 import java.util.BitSet;
+import java.util.Locale;
 import org.blocksparse.internal.softmax.ExactSearch;
 
 /**
@@ -174,7 +175,8 @@ public final class Ranking {
     for (int row = 0; row < Math.min(batch(), SHOWN); row++) {
       text.append("; ").append(row).append(':');
       for (int rank = 0; rank < Math.min(size(row), SHOWN); rank++) {
-        text.append(" %d (%.4g)".formatted(output(row, rank), probability(row, rank)));
+        text.append(
+            String.format(Locale.ROOT, " %d (%.4g)", output(row, rank), probability(row, rank)));
       }
       text.append(
           size(row) > SHOWN

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import java.util.Locale;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 
@@ -64,8 +65,14 @@ final class RowsCheck {
     for (int i = 0; i < offsets.length; i++) {
       if (offsets[i] < before || offsets[i] > entries) {
         throw new IllegalArgumentException(
-            "%soffsets[%d]: expected a number in [%d, %d] but was %d"
-                .formatted(prefix, (long) first + i, before, entries, offsets[i]));
+            String.format(
+                Locale.ROOT,
+                "%soffsets[%d]: expected a number in [%d, %d] but was %d",
+                prefix,
+                (long) first + i,
+                before,
+                entries,
+                offsets[i]));
       }
       before = offsets[i];
     }

@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.softmax.ExactSearch;
 import org.junit.jupiter.api.Test;
@@ -56,8 +57,12 @@ final class MetricsTest {
     assertEquals((1.5 / (1.5 + second) + second) / 2, metrics.ndcg(3), EXACT);
     assertEquals(metrics.ndcg(3), metrics.ndcg(4), EXACT);
     assertEquals(
-        "Metrics(2 rows; at 4: precision %.4f, recall %.4f, nDCG %.4f)"
-            .formatted(.375, 5 / 6.0, metrics.ndcg(4)),
+        String.format(
+            Locale.ROOT,
+            "Metrics(2 rows; at 4: precision %.4f, recall %.4f, nDCG %.4f)",
+            .375,
+            5 / 6.0,
+            metrics.ndcg(4)),
         metrics.toString());
   }
 

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
+import java.util.Locale;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Combinators;
@@ -222,6 +223,7 @@ final class SparseBlockProperties {
               () -> SparseBlockGemv.applyInPlace(W, h, inputIdx, outputIdx, o));
       assertEquals(
           String.format(
+              Locale.ROOT,
               "%s[%d, %d] = %d is outside [0, %s = %d)",
               input ? "inputIdx" : "outputIdx",
               at / window,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
+import java.util.Locale;
 import org.blocksparse.bench.nextitem.NextItemCommand;
 import org.blocksparse.demo.LanguageModelCommand;
 import picocli.CommandLine;
@@ -40,6 +41,7 @@ public final class Main {
 
   /** Runs the command, {@code run} if none is given. */
   public static void main(String[] args) {
+    Locale.setDefault(Locale.ROOT); // what is printed is English, its numbers included
     String[] command = args.length == 0 ? new String[] {"run"} : args;
     System.exit(
         new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true).execute(command));

@@ -37,6 +37,14 @@ final class SourcesTest {
           "java\\.util\\.concurrent\\.(?!(?:atomic\\.Atomic\\w+|locks\\.LockSupport|TimeUnit"
               + "|Executor|ForkJoinPool|RejectedExecutionException)\\b)[\\w.*]+");
 
+  /** What writes numbers or changes letters as the language of a user does. */
+  private static final Pattern OF_A_LANGUAGE =
+      Pattern.compile(
+          "%[-,.$\\d]*[defgx](?:(?!;\n).)*?\\.formatted\\("
+              + "|String\\.format\\((?!\\s*Locale\\.ROOT)"
+              + "|\\.to(?:Lower|Upper)Case\\(\\)",
+          Pattern.DOTALL);
+
   /** The files in a folder whose names match, but for what is built. */
   private static List<Path> files(String folder, String pattern) throws IOException {
     List<Path> found = new ArrayList<>();
@@ -97,6 +105,17 @@ final class SourcesTest {
     return sources;
   }
 
+  private static List<String> uses(List<Path> sources, Pattern pattern) throws IOException {
+    List<String> found = new ArrayList<>();
+    for (Path source : sources) {
+      pattern
+          .matcher(Page.read(source))
+          .results()
+          .forEach(use -> found.add(source + " uses " + use.group()));
+    }
+    return found;
+  }
+
   /** Those of more lines than a method may have, but for those whose comment begins "Long". */
   private static List<String> longMembers(Path source) throws IOException {
     List<String> found = new ArrayList<>();
@@ -140,14 +159,15 @@ final class SourcesTest {
   void noLockIsHeldThatAShortStackWouldLeaveTaken() throws IOException {
     List<Path> sources = files("src/main/java", ".*\\.java");
     assertTrue(sources.size() > 100, sources::toString);
-    List<String> found = new ArrayList<>();
-    for (Path source : sources) {
-      MAY_LOCK
-          .matcher(Page.read(source))
-          .results()
-          .forEach(use -> found.add(source + " uses " + use.group()));
-    }
-    assertEquals(List.of(), found);
+    assertEquals(List.of(), uses(sources, MAY_LOCK));
+  }
+
+  /** Texts are English whatever the user's language is; commands say that once, for all theirs. */
+  @Test
+  void numbersInTextsAreThoseOfNoLanguage() throws IOException {
+    List<Path> sources = production();
+    sources.removeIf(source -> source.getParent().endsWith("command"));
+    assertEquals(List.of(), uses(sources, OF_A_LANGUAGE));
   }
 
   @Test

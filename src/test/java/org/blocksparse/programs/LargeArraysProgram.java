@@ -102,7 +102,7 @@ public final class LargeArraysProgram {
   }
 
   private void integers(Path path) throws Exception {
-    String entry = "{'a':{'dtype':'I32','shape':[%d],'data_offsets':[0,%d]}}";
+    String entry = "{'a':{'dtype':'I32','shape':[%s],'data_offsets':[0,%s]}}";
     String json = entry.formatted(MANY, 4L * MANY).replace('\'', '"');
     byte[] header = (json + " ".repeat(-json.length() & 7)).getBytes(StandardCharsets.US_ASCII);
     try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {

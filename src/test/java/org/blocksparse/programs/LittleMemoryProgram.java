@@ -98,8 +98,11 @@ public final class LittleMemoryProgram {
       call.run();
     } catch (OutOfMemoryError e) {
       String expected =
-          "cannot have about %d bytes of the heap for the classes and slots of %d outputs"
-              .formatted(12L * outputs, outputs);
+          "cannot have about "
+              + 12L * outputs
+              + " bytes of the heap for the classes and slots of "
+              + outputs
+              + " outputs";
       check(expected.equals(e.getMessage()), e.getMessage());
       return;
     }

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.schedule;
 
 import java.util.Arrays;
+import java.util.Locale;
 import java.util.function.Supplier;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
@@ -106,7 +107,9 @@ public final class GemmSchedule implements AutoCloseable {
      */
     int arrayLength() {
       return GemmSchedule.arrayLength(
-          length(), () -> "%d rows and %d pairs in %d chunks".formatted(rows, pairs, chunks));
+          length(),
+          () ->
+              String.format(Locale.ROOT, "%d rows and %d pairs in %d chunks", rows, pairs, chunks));
     }
   }
 
@@ -118,8 +121,11 @@ public final class GemmSchedule implements AutoCloseable {
   static int arrayLength(long length, Supplier<String> content) {
     if (length > MOST_ELEMENTS) {
       throw new IllegalArgumentException(
-          "%s need more than the %d numbers of one schedule; split the batch"
-              .formatted(content.get(), MOST_ELEMENTS));
+          String.format(
+              Locale.ROOT,
+              "%s need more than the %d numbers of one schedule; split the batch",
+              content.get(),
+              MOST_ELEMENTS));
     }
     return (int) length;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.schedule;
 
+import java.util.Locale;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.memory.Storage;
 
@@ -44,7 +45,7 @@ public final class OuterSchedule implements AutoCloseable {
   private static int length(int blocks, int pairs) {
     return GemmSchedule.arrayLength(
         HEADER + 3L * blocks + 1 + 2L * pairs,
-        () -> "%d pairs in %d blocks".formatted(pairs, blocks));
+        () -> String.format(Locale.ROOT, "%d pairs in %d blocks", pairs, blocks));
   }
 
   private static int maxPairs(int[] head, int blocks) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.schedule;
 
+import java.util.Locale;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 
@@ -47,7 +48,9 @@ public final class SampleBags implements AutoCloseable {
   static int length(int samples, int inputs, int outputs) {
     return GemmSchedule.arrayLength(
         2 * (samples + 1L) + inputs + outputs,
-        () -> "%d samples of %d inputs and %d outputs".formatted(samples, inputs, outputs));
+        () ->
+            String.format(
+                Locale.ROOT, "%d samples of %d inputs and %d outputs", samples, inputs, outputs));
   }
 
   /**

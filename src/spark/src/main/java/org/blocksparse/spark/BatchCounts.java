@@ -4,6 +4,7 @@ package org.blocksparse.spark;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import org.apache.spark.api.java.JavaRDD;
 import scala.Tuple2;
 
@@ -22,11 +23,15 @@ final class BatchCounts {
   static int[][] of(JavaRDD<byte[]> rows, RowOrder order, int orders) {
     if ((long) orders * order.batches() > MOST) {
       throw new IllegalArgumentException(
-          ((orders > 1 ? "maxIter and batchSize: " : "batchSize: ")
-                  + "%d orders of %d batches each are more than %d batches together: take larger"
-                  + " batches"
-                  + (orders > 1 ? ", or set reshuffle to false" : ""))
-              .formatted(orders, order.batches(), MOST));
+          String.format(
+              Locale.ROOT,
+              "%s: %d orders of %d batches each are more than %d batches together: take larger"
+                  + " batches%s",
+              orders > 1 ? "maxIter and batchSize" : "batchSize",
+              orders,
+              order.batches(),
+              MOST,
+              orders > 1 ? ", or set reshuffle to false" : ""));
     }
     int[][] counts = new int[orders][order.batches()];
     rows.mapPartitionsToPair(partition -> count(partition, order, orders))

@@ -14,6 +14,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
@@ -67,9 +68,12 @@ record LabelTable(long[] counts, long rows, List<String> names) {
     }
     if (numLabels == 0 && outputs > MOST_UNLESS_ASKED && outputs / counts.size() > MOST_GAPS) {
       throw new IllegalArgumentException(
-          ("labelCol: the largest of %d labels is %d: number them from 0, take them as strings, or"
-                  + " set numLabels")
-              .formatted(counts.size(), outputs - 1));
+          String.format(
+              Locale.ROOT,
+              "labelCol: the largest of %d labels is %d: number them from 0, take them as strings, or"
+                  + " set numLabels",
+              counts.size(),
+              outputs - 1));
     }
     long[] all = new long[outputs];
     counts.forEach((label, count) -> all[label] = count);
@@ -125,8 +129,12 @@ record LabelTable(long[] counts, long rows, List<String> names) {
   static void requireNamesOfAll(String argument, TwoLevelLayer layer) {
     if (layer.hasLabels() && layer.labels().size() < layer.outputs()) {
       throw new IllegalArgumentException(
-          "%s: of %d labels, %d have names"
-              .formatted(argument, layer.outputs(), layer.labels().size()));
+          String.format(
+              Locale.ROOT,
+              "%s: of %d labels, %d have names",
+              argument,
+              layer.outputs(),
+              layer.labels().size()));
     }
   }
 

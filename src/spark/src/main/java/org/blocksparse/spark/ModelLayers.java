@@ -3,6 +3,7 @@ package org.blocksparse.spark;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Locale;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.TwoLevelLayer;
@@ -38,7 +39,11 @@ record ModelLayers(TwoLevelLayer layer, EmbeddingBag bag) implements AutoCloseab
     if (bag.features() != features) {
       bag.close();
       throw new IOException(
-          "table: has rows of %d for a layer of %d features".formatted(bag.features(), features));
+          String.format(
+              Locale.ROOT,
+              "table: has rows of %d for a layer of %d features",
+              bag.features(),
+              features));
     }
     return bag;
   }

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import java.util.NoSuchElementException;
 import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
@@ -203,8 +204,12 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
         }
       }
       content.setLength(Math.min(content.length(), SHOWN));
-      return "row %d of partition %d (%s)"
-          .formatted(done + inBatch, TaskContext.getPartitionId(), content);
+      return String.format(
+          Locale.ROOT,
+          "row %d of partition %d (%s)",
+          done + inBatch,
+          TaskContext.getPartitionId(),
+          content);
     }
   }
 }

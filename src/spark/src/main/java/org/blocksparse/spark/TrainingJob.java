@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -234,8 +235,11 @@ final class TrainingJob {
             : settings.classes();
     if (count > labels.outputs()) {
       throw new IllegalArgumentException(
-          "classes: expected at most as many as labels, %d, but was %d"
-              .formatted(labels.outputs(), count));
+          String.format(
+              Locale.ROOT,
+              "classes: expected at most as many as labels, %d, but was %d",
+              labels.outputs(),
+              count));
     }
     return switch (settings.assignment()) {
       case "byFrequency" -> ClassAssignment.byFrequency(labels.counts(), count);

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Locale;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.Model;
 import org.apache.spark.ml.param.Param;
@@ -247,8 +248,13 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
 
   @Override
   public String toString() {
-    return "%s(%s, %d features, %d labels)"
-        .formatted(getClass().getSimpleName(), uid, features, outputs);
+    return String.format(
+        Locale.ROOT,
+        "%s(%s, %d features, %d labels)",
+        getClass().getSimpleName(),
+        uid,
+        features,
+        outputs);
   }
 
   /**

@@ -305,7 +305,7 @@ final class ScoringTest {
     }
     Exception e = assertThrows(IllegalArgumentException.class, () -> model(grown));
     assertEquals(
-        "model: of %d labels, %d have names".formatted(Models.LABELS + 2, Models.LABELS),
+        "model: of %s labels, %s have names".formatted(Models.LABELS + 2, Models.LABELS),
         e.getMessage());
   }
 
