@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.File;
 import java.nio.file.Path;
+import java.util.stream.Collectors;
 import org.blocksparse.Backend;
 import org.blocksparse.testing.ChildJvm;
 import org.bytedeco.javacpp.Loader;
@@ -42,6 +44,15 @@ abstract class Installation {
 
   static boolean isMainJar(String name) {
     return name.matches("blocksparse-[^-]*(-SNAPSHOT)?\\.jar");
+  }
+
+  /** The jars of a JVM's class path that are modules, as a module path. */
+  static String modulePath(ChildJvm jvm) {
+    return jvm
+        .entries(name -> name.matches("(blocksparse|javacpp|openblas|jackson-core)-.*\\.jar"))
+        .stream()
+        .map(Path::toString)
+        .collect(Collectors.joining(File.pathSeparator));
   }
 
   static void assertWorks(ChildJvm.Result result) {

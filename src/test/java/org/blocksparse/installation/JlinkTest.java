@@ -10,19 +10,14 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.spi.ToolProvider;
-import java.util.stream.Collectors;
-import org.blocksparse.Backend;
-import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /**
  * A user's program as an image of its own: neither a JDK nor a class path is there any more, nor
  * the module that could record events.
  */
-class JlinkTest {
+final class JlinkTest extends Installation {
   private static final String MODULE = "module hello { requires org.blocksparse; }";
   private static final String PROGRAM =
       """
@@ -42,27 +37,17 @@ class JlinkTest {
       }
       """;
 
-  @TempDir private Path folder;
-
   @Test
   void image_runsOnTheNativeKernels() throws IOException, InterruptedException {
-    assumeTrue(Backend.isNative(), "needs the jar of the libraries");
     assumeTrue(Files.isDirectory(Path.of(System.getProperty("java.home"), "jmods")), "no jmods");
     Path sources = Files.createDirectories(folder.resolve("sources/hello"));
     Path module = Files.writeString(sources.resolveSibling("module-info.java"), MODULE);
     Path program = Files.writeString(sources.resolve("Hello.java"), PROGRAM);
     Path classes = folder.resolve("classes");
-    String jars =
-        Arrays.stream(
-                System.getProperty(
-                        "surefire.test.class.path", System.getProperty("java.class.path"))
-                    .split(File.pathSeparator))
-            .filter(
-                entry -> entry.matches(".*(blocksparse|javacpp|openblas|jackson-core)-.*\\.jar"))
-            .collect(Collectors.joining(File.pathSeparator));
+    String jars = modulePath(jvm());
     run("javac", "-p", jars, "-d", classes.toString(), module.toString(), program.toString());
 
-    String libraries = "org.blocksparse." + Loader.getPlatform().replace('-', '.');
+    String libraries = "org.blocksparse." + PLATFORM.replace('-', '.');
     Path image = folder.resolve("image");
     run(
         "jlink",

@@ -4,7 +4,6 @@ package org.blocksparse.installation;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
-import java.io.File;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -92,13 +91,7 @@ final class MissingJarsTest extends Installation {
   @Test
   void moduleOfTheLibraryIsNotAskedFor() {
     ChildJvm jvm = jvm();
-    String path =
-        jvm
-            .entries(name -> name.matches("(blocksparse|javacpp|openblas|jackson-core)-.*\\.jar"))
-            .stream()
-            .map(Path::toString)
-            .collect(Collectors.joining(File.pathSeparator));
-    String[] program = {"-p", path, "-m", "org.blocksparse/org.blocksparse.Backend"};
+    String[] program = {"-p", modulePath(jvm), "-m", "org.blocksparse/org.blocksparse.Backend"};
     ChildJvm.Result result = jvm.runProgram(program);
     String module = "--add-modules org.blocksparse." + PLATFORM.replace('-', '.');
     assertContains(result, line("kernels", "Java"));
