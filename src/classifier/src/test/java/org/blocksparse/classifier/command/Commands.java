@@ -8,6 +8,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
 import org.blocksparse.classifier.Texts;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -29,6 +30,7 @@ abstract class Commands {
 
   @BeforeAll
   static void train(@TempDir Path other) throws IOException {
+    Locale.setDefault(Locale.ROOT); // as main does
     Path examples = Files.writeString(other.resolve("train.txt"), Texts.lines(2000, LABELS, 1));
     Path file = other.resolve("model");
     runWell("train", "-o", file, "--epochs", 1, "--dimension", 8, "--no-chart", examples);

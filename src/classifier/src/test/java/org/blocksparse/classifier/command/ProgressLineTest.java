@@ -5,12 +5,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.Locale;
 import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 final class ProgressLineTest {
   private final StringWriter told = new StringWriter();
   private long now = 17;
+
+  @BeforeAll
+  static void speakEnglish() {
+    Locale.setDefault(Locale.ROOT); // as main does
+  }
 
   private ProgressLine line(long total) {
     return line(total, false);

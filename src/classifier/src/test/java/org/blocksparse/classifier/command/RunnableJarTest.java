@@ -39,10 +39,13 @@ import org.junit.jupiter.api.io.TempDir;
 final class RunnableJarTest {
   @TempDir private Path folder;
 
+  /** In a locale with digits of its own; what is printed is English all the same. */
   private static List<String> command() {
     return List.of(
         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
         "-Dorg.bytedeco.javacpp.cachedir=" + System.getProperty("org.bytedeco.javacpp.cachedir"),
+        "-Duser.language=ar",
+        "-Duser.country=EG",
         "-jar",
         System.getProperty("runnable.jar"));
   }
