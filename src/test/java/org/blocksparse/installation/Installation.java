@@ -20,6 +20,10 @@ import org.junit.jupiter.api.io.TempDir;
  */
 abstract class Installation {
   static final String PLATFORM = Loader.getPlatform();
+
+  /** The module of the libraries for this platform. */
+  static final String NATIVE_MODULE = "org.blocksparse." + PLATFORM.replace('-', '.');
+
   static final String RIGHT = "1 + 2 * 3 = 7.0";
 
   @TempDir Path folder;

@@ -47,16 +47,15 @@ final class JlinkTest extends Installation {
     String jars = modulePath(jvm());
     run("javac", "-p", jars, "-d", classes.toString(), module.toString(), program.toString());
 
-    String libraries = "org.blocksparse." + PLATFORM.replace('-', '.');
     Path image = folder.resolve("image");
     run(
         "jlink",
         "--module-path",
         jars + File.pathSeparator + classes,
         "--add-modules",
-        "hello," + libraries,
+        "hello," + NATIVE_MODULE,
         "--add-options",
-        " --add-modules=" + libraries, // resolved at start, or the loader does not see them
+        " --add-modules=" + NATIVE_MODULE, // resolved at start, or the loader does not see them
         "--output",
         image.toString());
     String modules = Files.readString(image.resolve("release"));

@@ -93,7 +93,7 @@ final class MissingJarsTest extends Installation {
     ChildJvm jvm = jvm();
     String[] program = {"-p", modulePath(jvm), "-m", "org.blocksparse/org.blocksparse.Backend"};
     ChildJvm.Result result = jvm.runProgram(program);
-    String module = "--add-modules org.blocksparse." + PLATFORM.replace('-', '.');
+    String module = "--add-modules " + NATIVE_MODULE;
     assertContains(result, line("kernels", "Java"));
     assertContains(result, MISSING + "; its module has to be named: " + module);
 

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
-import java.util.Locale;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
@@ -170,12 +169,9 @@ enum LayerKind {
     }
     if (label instanceof DecimalType decimal && decimal.scale() > 0) {
       throw new IllegalArgumentException(
-          String.format(
-              Locale.ROOT,
-              "labelCol: expected %swhole numbers or strings but column '%s' is %s: cast it",
-              this == LABEL_TREE ? "arrays of " : "",
-              field.name(),
-              column.simpleString()));
+          "labelCol: expected %swhole numbers or strings but column '%s' is %s: cast it"
+              .formatted(
+                  this == LABEL_TREE ? "arrays of " : "", field.name(), column.simpleString()));
     }
     if (!(label instanceof NumericType) && !label.equals(DataTypes.StringType)) {
       throw new IllegalArgumentException(
