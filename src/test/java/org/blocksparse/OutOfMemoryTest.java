@@ -22,7 +22,7 @@ import org.blocksparse.programs.ScarcityProgram;
 import org.blocksparse.programs.SmallHeapProgram;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
-import org.blocksparse.testing.Seeded;
+import org.blocksparse.testing.Seed;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -80,7 +80,7 @@ final class OutOfMemoryTest {
         .option("-XX:-UseGCOverheadLimit");
   }
 
-  /** One of them, another by each seed; in the long run all. */
+  /** One of them, chosen by the seed; in the long run all. */
   private static <T> Stream<T> some(List<T> combinations) {
     int count = Budget.of("blocksparse.combinations", 1, combinations.size());
     return IntStream.range(0, count).mapToObj(i -> inTurn(combinations, i));
@@ -88,7 +88,7 @@ final class OutOfMemoryTest {
 
   /** Each comes first by some seed. */
   private static <T> T inTurn(List<T> all, int i) {
-    return all.get(Math.floorMod(Seeded.seed() + i, all.size()));
+    return all.get(Math.floorMod(Seed.value() + i, all.size()));
   }
 
   static Stream<Arguments> collectorsAndKernels() {
@@ -109,7 +109,7 @@ final class OutOfMemoryTest {
         withSmallHeap(jvm(kernels), collector)
             .property(
                 "blocksparse.fillings", Integer.toString(Budget.of("blocksparse.fillings", 2, 10)))
-            .run(ScarcityProgram.class, "heap", folder.toString(), Long.toString(Seeded.seed())));
+            .run(ScarcityProgram.class, "heap", folder.toString(), Long.toString(Seed.value())));
   }
 
   static Stream<String> kernels() {
@@ -169,7 +169,7 @@ final class OutOfMemoryTest {
                 PublicMethodsProgram.class,
                 "heap",
                 folder.toString(),
-                Long.toString(Seeded.seed()),
+                Long.toString(Seed.value()),
                 Integer.toString(parts),
                 Integer.toString(part)));
   }

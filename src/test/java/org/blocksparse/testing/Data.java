@@ -5,8 +5,7 @@ import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 
 /**
- * Random problems. A test declares a parameter of this type and the extension {@link Seeded}, which
- * tells the seed when the test fails.
+ * Random problems. A test declares a parameter of this type and the extension {@link Seeded}.
  */
 public final class Data {
   /** What numbers a problem is made of. */

@@ -9,18 +9,12 @@ import org.junit.jupiter.api.extension.ParameterResolver;
 import org.junit.jupiter.api.extension.TestExecutionExceptionHandler;
 
 /**
- * Gives tests their {@link Data}. The seed is another one every time, is told when a test fails,
- * and can be set: {@code -Dblocksparse.seed=N}.
+ * Gives tests their {@link Data}, made from the {@link Seed}. A test that fails prints how to repeat
+ * it.
  */
 public final class Seeded implements ParameterResolver, TestExecutionExceptionHandler {
-  private static final long SEED = Long.getLong("blocksparse.seed", System.nanoTime());
-  private static final AtomicBoolean TOLD = new AtomicBoolean();
+  private static final AtomicBoolean PRINTED = new AtomicBoolean();
   private static final Namespace NAMESPACE = Namespace.create(Seeded.class);
-
-  /** The seed of this run. */
-  public static long seed() {
-    return SEED;
-  }
 
   @Override
   public boolean supportsParameter(ParameterContext parameter, ExtensionContext context) {
@@ -30,16 +24,16 @@ public final class Seeded implements ParameterResolver, TestExecutionExceptionHa
   @Override
   public Object resolveParameter(ParameterContext parameter, ExtensionContext context) {
     context.getStore(NAMESPACE).put("used", true);
-    return new Data(SEED);
+    return new Data(Seed.value());
   }
 
   @Override
   public void handleTestExecutionException(ExtensionContext context, Throwable failure)
       throws Throwable {
     if (context.getStore(NAMESPACE).get("used") != null) {
-      failure.addSuppressed(new AssertionError("to repeat: -Dblocksparse.seed=" + SEED));
-      if (TOLD.compareAndSet(false, true)) {
-        System.err.println("To repeat what failed: -Dblocksparse.seed=" + SEED);
+      failure.addSuppressed(new AssertionError(Seed.howToRepeat()));
+      if (PRINTED.compareAndSet(false, true)) {
+        System.err.println(Seed.howToRepeat());
       }
     }
     throw failure;
