@@ -4,7 +4,6 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.util.Arrays;
-import org.blocksparse.internal.memory.StackRoom;
 
 /** The checked arguments of one call of an {@link Activation}. */
 final class ActivationCall {
@@ -25,7 +24,6 @@ final class ActivationCall {
    */
   ActivationCall(
       Activation activation, FloatTensor z, FloatTensor gate, FloatTensor a, String aName) {
-    StackRoom.require();
     this.activation = activation;
     this.z = requireRows("z", z);
     this.gate = gate;

@@ -20,7 +20,6 @@ import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.UpdateRule;
 
@@ -29,7 +28,6 @@ final class BagFile {
   private BagFile() {}
 
   static void save(EmbeddingBag bag, Path file, SaveOptions options) throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(file, "file");
     if (requireNonNull(options, "options").bag() != null) {
       throw new IllegalArgumentException(
@@ -69,7 +67,6 @@ final class BagFile {
   }
 
   static boolean isIn(Path file) throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(file, "file");
     return FileFormatException.of(
         file,
@@ -81,7 +78,6 @@ final class BagFile {
   }
 
   static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();

@@ -5,7 +5,6 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.function.Supplier;
 import org.blocksparse.internal.memory.HeapRoom;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
@@ -188,7 +187,6 @@ public final class BlockPlan implements AutoCloseable {
    *     first operation with the plan may throw it as well
    */
   public static BlockPlan dense(int batch) {
-    StackRoom.require();
     Check.atLeast(0, "batch", batch);
     long pairs = requirePairs(batch, 1, 1);
     SampleWindows zeros;
@@ -214,7 +212,6 @@ public final class BlockPlan implements AutoCloseable {
       String outputName,
       String oBlocksName,
       int oBlocks) {
-    StackRoom.require();
     Check.atLeast(0, iBlocksName, iBlocks);
     Check.atLeast(0, oBlocksName, oBlocks);
     Check.rank(inputName, inputIdx, "(batch, window)", 2);
@@ -268,7 +265,6 @@ public final class BlockPlan implements AutoCloseable {
    * @throws IllegalStateException if rows are closed
    */
   public static BlockPlan of(SparseRows inputs, SparseRows outputs, int iBlocks, int oBlocks) {
-    StackRoom.require();
     Check.atLeast(0, "iBlocks", iBlocks);
     Check.atLeast(0, "oBlocks", oBlocks);
     requireUnweighted("inputs", inputs);

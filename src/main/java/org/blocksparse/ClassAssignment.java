@@ -10,7 +10,6 @@ import java.util.function.Supplier;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.memory.HeapRoom;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.softmax.ClassCount;
 import org.blocksparse.internal.softmax.ClassTable;
 
@@ -369,7 +368,6 @@ public final class ClassAssignment {
    * @throws IOException if the file cannot be read
    */
   public static ClassAssignment read(Path file) throws IOException {
-    StackRoom.requireMuch();
     return FileFormatException.of(
         file,
         () -> {
@@ -390,7 +388,6 @@ public final class ClassAssignment {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void write(Path file) throws IOException {
-    StackRoom.requireMuch();
     for (int output = 0; output < outputs(); output++) {
       if (isRetired(output)) {
         throw new IllegalStateException("classes: output " + output + " is retired");

@@ -12,7 +12,6 @@ import org.blocksparse.internal.TableRows;
 import org.blocksparse.internal.bag.BagTable;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.schedule.Bags.Reduction;
@@ -142,7 +141,6 @@ public final class EmbeddingBag implements AutoCloseable {
    *     2<sup>31</sup> - 9
    */
   public static EmbeddingBagBuilder builder(int vocabulary, int features) {
-    StackRoom.requireMuch(); // or Mode may stay without its constants
     return new EmbeddingBagBuilder(
         Check.dimension("vocabulary", vocabulary), Check.dimension("features", features));
   }

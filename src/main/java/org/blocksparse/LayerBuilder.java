@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.Map;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.softmax.Link;
 
 /**
@@ -155,7 +154,6 @@ public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends Laye
    */
   public void saveParts(Path file, long steps, Iterator<byte[]> parts, SaveOptions options)
       throws IOException {
-    StackRoom.requireMuch();
     if (steps < 0) {
       throw new IllegalArgumentException("steps: expected at least 0 but was " + steps);
     }

@@ -2,17 +2,12 @@
 package org.blocksparse;
 
 import java.util.ArrayList;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.Parameter;
 
 /** Keeps the memory of an operation's operands from going while the operation runs. */
 final class Lease implements AutoCloseable {
   private final ArrayList<Storage> held = new ArrayList<>(8);
-
-  Lease() {
-    StackRoom.require();
-  }
 
   /**
    * Adds a tensor; null is allowed and does nothing.

@@ -18,7 +18,6 @@ import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
@@ -36,7 +35,6 @@ final class ModelFile {
   // ------------------------------------------------------------------------------------ writing
 
   static void save(LayerContent layer, Path file, SaveOptions options) throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     LayerMemory memory = layer.memory();
@@ -119,7 +117,6 @@ final class ModelFile {
 
   /** Loads a layer of the kind that has the given link. */
   static <L> L load(Path file, LoadOptions options, Link link, Maker<L> maker) throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();

@@ -10,7 +10,6 @@ import java.nio.channels.Channels;
 import java.nio.file.Path;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.NpyArray;
-import org.blocksparse.internal.memory.StackRoom;
 
 /**
  * Files of one NumPy array, as {@code numpy.save} writes and {@code numpy.load} reads them.
@@ -30,7 +29,6 @@ public final class NpyFile {
    * @throws IOException if the file cannot be read
    */
   public static FloatTensor readFloats(Path file) throws IOException {
-    StackRoom.requireMuch();
     return FileFormatException.of(file, () -> floats(NpyArray.read(file, NpyArray.Kind.FLOATS)));
   }
 
@@ -41,7 +39,6 @@ public final class NpyFile {
    * @throws IOException if the file cannot be read
    */
   public static IntTensor readInts(Path file) throws IOException {
-    StackRoom.requireMuch();
     return FileFormatException.of(file, () -> ints(NpyArray.read(file, NpyArray.Kind.INTS)));
   }
 
@@ -63,7 +60,6 @@ public final class NpyFile {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public static void write(Path file, Tensor tensor) throws IOException {
-    StackRoom.requireMuch();
     requireWritable("tensor", requireNonNull(tensor, "tensor"));
     AtomicFile.write(
         requireNonNull(file, "file"),

@@ -12,7 +12,6 @@ import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.NpyArray;
 import org.blocksparse.internal.format.NpzArchive;
-import org.blocksparse.internal.memory.StackRoom;
 
 /**
  * Archives of NumPy arrays by name, as {@code numpy.savez} and {@code numpy.savez_compressed} write
@@ -50,7 +49,6 @@ public final class NpzFile implements AutoCloseable {
    * @throws IOException if the file cannot be read
    */
   public static NpzFile open(Path file) throws IOException {
-    StackRoom.requireMuch();
     return new NpzFile(file, FileFormatException.of(file, () -> NpzArchive.open(file)));
   }
 
@@ -67,7 +65,6 @@ public final class NpzFile implements AutoCloseable {
    * @throws IllegalStateException if this file is closed
    */
   public FloatTensor floats(String name) throws IOException {
-    StackRoom.requireMuch();
     return NpyFile.floats(read(name, NpyArray.Kind.FLOATS));
   }
 
@@ -79,7 +76,6 @@ public final class NpzFile implements AutoCloseable {
    * @throws IllegalStateException if this file is closed
    */
   public IntTensor ints(String name) throws IOException {
-    StackRoom.requireMuch();
     return NpyFile.ints(read(name, NpyArray.Kind.INTS));
   }
 
@@ -110,7 +106,6 @@ public final class NpzFile implements AutoCloseable {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public static void write(Path file, Map<String, ? extends Tensor> tensors) throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(file, "file");
     Map<String, NpzArchive.Member> members = new LinkedHashMap<>();
     for (Map.Entry<String, ? extends Tensor> entry :

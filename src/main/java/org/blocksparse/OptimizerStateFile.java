@@ -16,7 +16,6 @@ import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.optimizer.UpdateRule;
 
 /**
@@ -27,7 +26,6 @@ final class OptimizerStateFile {
   private OptimizerStateFile() {}
 
   static void save(OptimizerState state, Path file) throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(file, "file");
     FileEvent event = Recorder.file();
     Map<String, String> metadata = new TreeMap<>();
@@ -56,7 +54,6 @@ final class OptimizerStateFile {
   }
 
   static void load(Path file, OptimizerState into) throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(file, "file");
     FileEvent event = Recorder.file();
     FileFormatException.of(

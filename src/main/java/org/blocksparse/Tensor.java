@@ -6,7 +6,6 @@ import static java.util.Objects.requireNonNull;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -194,7 +193,6 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
 
   static Storage allocate(Shape shape) {
     long elements = requireNonNull(shape, "shape").size();
-    StackRoom.require();
     return Storage.allocate(elements);
   }
 

@@ -16,7 +16,6 @@ import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
-import org.blocksparse.internal.memory.StackRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -62,7 +61,6 @@ public final class TensorFile implements AutoCloseable {
   public static void save(
       Path file, Map<String, ? extends Tensor> tensors, Map<String, String> metadata)
       throws IOException {
-    StackRoom.requireMuch();
     save(file, NamedTensors.of(tensors), metadata);
   }
 
@@ -86,7 +84,6 @@ public final class TensorFile implements AutoCloseable {
    */
   public static void save(Path file, NamedTensors tensors, Map<String, String> metadata)
       throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(file, "file");
     requireNonNull(tensors, "tensors");
     FileEvent event = Recorder.file();
@@ -117,7 +114,6 @@ public final class TensorFile implements AutoCloseable {
    * @throws IOException if the file cannot be read
    */
   public static TensorFile open(Path file, LoadOptions options) throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();
@@ -213,7 +209,6 @@ public final class TensorFile implements AutoCloseable {
   }
 
   private synchronized <T> T read(String name, Content<T> content) throws IOException {
-    StackRoom.requireMuch();
     requireNonNull(name, "name");
     if (closed) {
       throw new IllegalStateException("file: the file is closed");

@@ -7,7 +7,6 @@ import java.util.concurrent.Executor;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.Scheduler;
-import org.blocksparse.internal.memory.StackRoom;
 
 /**
  * The threads that work on one operation: the one that calls it, and helpers from an executor.
@@ -20,16 +19,9 @@ import org.blocksparse.internal.memory.StackRoom;
  * <p>Immutable.
  */
 public final class Workers {
-  /** Apart from the class: made when they are first asked for. */
-  static final class Instances {
-    private static final Workers COMMON = new Workers(Engine.of(Scheduler.common()));
-    private static final Workers CALLING_THREAD =
-        new Workers(Engine.of(new Scheduler(Runnable::run, 1)));
-
-    private Instances() {}
-  }
-
-  private static boolean made;
+  private static final Workers COMMON = new Workers(Engine.of(Scheduler.common()));
+  private static final Workers CALLING_THREAD =
+      new Workers(Engine.of(new Scheduler(Runnable::run, 1)));
 
   private final Engine engine;
 
@@ -39,22 +31,12 @@ public final class Workers {
 
   /** As many workers as there are processors, from the common pool; the default. */
   public static Workers common() {
-    make();
-    return Instances.COMMON;
+    return COMMON;
   }
 
   /** The calling thread alone. */
   public static Workers callingThread() {
-    make();
-    return Instances.CALLING_THREAD;
-  }
-
-  /** Only where there is room for it: what a short stack ends, Java never makes again. */
-  private static void make() {
-    if (!made) {
-      StackRoom.requireMuch();
-      made = Instances.COMMON != null;
-    }
+    return CALLING_THREAD;
   }
 
   /**

@@ -13,12 +13,12 @@ import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.programs.AbsurdSizesProgram;
 import org.blocksparse.programs.ClosedTensorsProgram;
-import org.blocksparse.programs.FirstUseProgram;
+import org.blocksparse.programs.DeepStackProgram;
+import org.blocksparse.programs.FullHeapProgram;
 import org.blocksparse.programs.LargeArraysProgram;
 import org.blocksparse.programs.ManyCallersProgram;
 import org.blocksparse.programs.PublicMethodsProgram;
 import org.blocksparse.programs.RefusedChangesProgram;
-import org.blocksparse.programs.ScarcityProgram;
 import org.blocksparse.programs.SmallHeapProgram;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
@@ -32,9 +32,8 @@ import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
-/** Full heaps, short stacks and crowds of callers: the library answers, and works afterwards. */
+/** On a full heap, a short stack or with many callers, the library throws, and works afterwards. */
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 final class OutOfMemoryTest {
   /** The public methods are called in as many parts, or one of more. */
@@ -54,7 +53,7 @@ final class OutOfMemoryTest {
         .property(kernels.equals("java") ? "blocksparse.backend" : "blocksparse.path", kernels);
   }
 
-  /** For what computes much, or has room on a short stack only if its frames are small. */
+  /** For programs that compute much. */
   private static ChildJvm withBothCompilers(ChildJvm jvm) {
     return jvm.option("-XX:TieredStopAtLevel=4");
   }
@@ -109,47 +108,13 @@ final class OutOfMemoryTest {
         withSmallHeap(jvm(kernels), collector)
             .property(
                 "blocksparse.fillings", Integer.toString(Budget.of("blocksparse.fillings", 2, 10)))
-            .run(ScarcityProgram.class, "heap", folder.toString(), Long.toString(Seed.value())));
-  }
-
-  static Stream<String> kernels() {
-    return some(List.of("auto", "blas", "java"));
-  }
-
-  @ParameterizedTest
-  @Execution(ExecutionMode.CONCURRENT)
-  @MethodSource("kernels")
-  void everyOperationAt200DepthsOfAShortStack(String kernels) {
-    assertLivesOn(
-        jvm(kernels)
-            .option("-Xmx64m")
-            .option("-XX:+UseSerialGC")
-            .run(ScarcityProgram.class, "stack", folder.toString()));
+            .run(FullHeapProgram.class, folder.toString(), Long.toString(Seed.value())));
   }
 
   @Test
   @Execution(ExecutionMode.CONCURRENT)
-  void everyPublicMethodOnAShortStack() {
-    assertLivesOn(
-        withBothCompilers(withPlainReflection())
-            .option("-Xmx64m")
-            .option("-XX:+UseSerialGC")
-            .run(PublicMethodsProgram.class, "stack", folder.toString()));
-  }
-
-  /** Interpreted, frames are the same in every run. */
-  @Test
-  @Execution(ExecutionMode.CONCURRENT)
-  void firstUseOnAShortStack() {
-    assertLivesOn(
-        jvm()
-            .option("-Xint")
-            .option("-XX:+UseSerialGC")
-            .property("blocksparse.backend", "java")
-            .property("blocksparse.folder", folder.toString())
-            .run(
-                FirstUseProgram.class,
-                Integer.toString(Budget.of("blocksparse.first.depths", 12, 150))));
+  void operationsOnAShortStack() {
+    assertLivesOn(jvm().option("-Xmx64m").option("-XX:+UseSerialGC").run(DeepStackProgram.class));
   }
 
   /** Some of them, others each time; in the long run all, some on each collector. */
@@ -167,7 +132,6 @@ final class OutOfMemoryTest {
         withSmallHeap(withPlainReflection(), collector)
             .run(
                 PublicMethodsProgram.class,
-                "heap",
                 folder.toString(),
                 Long.toString(Seed.value()),
                 Integer.toString(parts),
@@ -201,15 +165,11 @@ final class OutOfMemoryTest {
             .run(LargeArraysProgram.class, folder.toString()));
   }
 
-  @ParameterizedTest
+  @Test
   @Execution(ExecutionMode.CONCURRENT)
-  @ValueSource(strings = {"heap", "stack"})
-  void aChangeOfOutputsThatIsRefusedChangesNothing(String scarce) {
+  void aChangeOfOutputsThatIsRefusedChangesNothing() {
     assertLivesOn(
-        jvm()
-            .option("-Xmx12m")
-            .option("-XX:+UseSerialGC")
-            .run(RefusedChangesProgram.class, scarce));
+        jvm().option("-Xmx12m").option("-XX:+UseSerialGC").run(RefusedChangesProgram.class));
   }
 
   /** JavaCPP would allow four times the heap. */

@@ -112,6 +112,7 @@ public final class Scheduler {
    * @param shares asked on the threads of the workers
    */
   public <S extends Share> void run(int tasks, long work, Supplier<S> shares, SharedBody<S> body) {
+    StackRoom.require(); // the one guard of all operations; see there
     if (tasks == 0) {
       return;
     }
@@ -120,7 +121,6 @@ public final class Scheduler {
       runAlone(tasks, shares, body);
       return;
     }
-    StackRoom.require(); // a stack that ends below must not end the wait for helpers
     int callers = CALLERS.incrementAndGet();
     try {
       workers = callers == 1 ? workers : Math.min(workers, PROCESSORS / callers);
@@ -155,9 +155,9 @@ public final class Scheduler {
     @Override
     public void run() {
       try {
-        StackRoom.require(); // a helper that is counted in must be counted out
+        StackRoom.require(); // the caller waits for a helper that has begun
       } catch (StackOverflowError e) {
-        return; // the others do its part
+        return; // the other workers take its tasks
       }
       Run<?> current = operation;
       if (current != null) {

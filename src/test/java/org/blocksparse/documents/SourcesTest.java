@@ -31,12 +31,6 @@ final class SourcesTest {
 
   private static final Pattern TYPE = Pattern.compile(".* (?:class|interface|enum|record) .*");
 
-  /** Of the package, all but what has no lock that a thread could leave taken. */
-  private static final Pattern MAY_LOCK =
-      Pattern.compile(
-          "java\\.util\\.concurrent\\.(?!(?:atomic\\.Atomic\\w+|locks\\.LockSupport|TimeUnit"
-              + "|Executor|ForkJoinPool|RejectedExecutionException)\\b)[\\w.*]+");
-
   /** What writes numbers or changes letters as the language of a user does. */
   private static final Pattern OF_A_LANGUAGE =
       Pattern.compile(
@@ -149,17 +143,6 @@ final class SourcesTest {
       found.addAll(longMembers(source));
     }
     assertEquals(List.of(), found);
-  }
-
-  /**
-   * A lock that is taken and given back by calls, as those of java.util.concurrent and what is
-   * built on them, stays taken where the stack ends in between. A monitor is left in any case.
-   */
-  @Test
-  void noLockIsHeldThatAShortStackWouldLeaveTaken() throws IOException {
-    List<Path> sources = files("src/main/java", ".*\\.java");
-    assertTrue(sources.size() > 100, sources::toString);
-    assertEquals(List.of(), uses(sources, MAY_LOCK));
   }
 
   /** Texts are English whatever the user's language is; commands say that once, for all theirs. */

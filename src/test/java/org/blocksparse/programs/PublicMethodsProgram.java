@@ -8,25 +8,15 @@ import java.util.List;
 import java.util.Random;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicCall;
-import org.blocksparse.testing.ShortStack;
 
 /**
- * Makes a right call of each public method where the stack is nearly used up, or of some of them
- * where the heap is full: it ends with what the JVM throws then, or with an exception of ours where
- * the calls before have changed what it is of.
+ * Calls some of the public methods, with right arguments, on a full heap: each call ends with the
+ * JVM's error, or with one of our exceptions where earlier calls have changed its arguments.
  *
- * <p>Arguments: {@code stack} and a folder; or {@code heap}, a folder, a seed, and into how many
- * parts the methods are divided, of which it calls the one with the number that is the last.
+ * <p>Arguments: a folder, a seed, the number of parts that the methods are divided into, and the
+ * number of the part to call.
  */
 public final class PublicMethodsProgram {
-  /** Frames of the stack by which there is more room each time, and how often. */
-  private static final int FRAMES = 3;
-
-  /** What reads or writes files asks for more room. */
-  private static final int FRAMES_FOR_FILES = 24;
-
-  private static final int DEPTHS = 200;
-
   /** Methods that share what takes time: the end of memory. */
   private static final int OF_ONE_FILLING = 5;
 
@@ -37,9 +27,7 @@ public final class PublicMethodsProgram {
 
   private final RightCalls right;
 
-  /** How often there was room for a call, and how often there was none on the heap. */
-  private int passed;
-
+  /** How often there was no room for a call. */
   private int refusals;
 
   private PublicMethodsProgram(RightCalls right) {
@@ -47,45 +35,11 @@ public final class PublicMethodsProgram {
   }
 
   public static void main(String[] args) throws Exception {
-    PublicMethodsProgram program = new PublicMethodsProgram(new RightCalls(Path.of(args[1])));
-    if (args[0].equals("stack")) {
-      program.onShortStacks();
-    } else {
-      program.onFullHeaps(
-          Long.parseLong(args[2]), Integer.parseInt(args[3]), Integer.parseInt(args[4]));
-    }
+    PublicMethodsProgram program = new PublicMethodsProgram(new RightCalls(Path.of(args[0])));
+    program.onFullHeaps(
+        Long.parseLong(args[1]), Integer.parseInt(args[2]), Integer.parseInt(args[3]));
     System.out.println("lives on");
   }
-
-  private void make(PublicCall call) {
-    right.make(call);
-    passed++;
-  }
-
-  // ------------------------------------------------------------------------------- short stacks
-
-  private void onShortStacks() throws Exception {
-    for (PublicCall call : right.all()) {
-      right.warmUp(call);
-      passed = 0;
-      onShortStack(call, FRAMES);
-      if (passed == 0) {
-        onShortStack(call, FRAMES_FOR_FILES);
-      }
-      ChildJvm.check(passed > 0, call + ": the stack was always too short");
-    }
-  }
-
-  private void onShortStack(PublicCall call, int frames) throws Exception {
-    ShortStack.onThread(
-        () ->
-            ChildJvm.check(
-                ShortStack.fill(0, frames, DEPTHS, () -> make(call)) > 0,
-                call + ": the stack was never too short"));
-    right.checkThrown();
-  }
-
-  // --------------------------------------------------------------------------------- full heaps
 
   private void onFullHeaps(long seed, int parts, int part) {
     System.out.println("to repeat: -Dblocksparse.seed=" + seed);
@@ -115,7 +69,7 @@ public final class PublicMethodsProgram {
       FullHeap.empty(full - filling * filling * filling);
       for (PublicCall call : calls) {
         try {
-          make(call);
+          right.make(call);
         } catch (OutOfMemoryError e) {
           refusals++;
         }

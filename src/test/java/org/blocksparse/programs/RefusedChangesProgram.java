@@ -12,23 +12,18 @@ import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.testing.ChildJvm;
-import org.blocksparse.testing.ShortStack;
 
 /**
- * Changes the outputs of a layer where the heap is full, or the stack nearly used up, with a little
- * more room each time until the change is made. Before that, the layer is what it was.
- *
- * <p>Arguments: {@code heap} or {@code stack}.
+ * Changes the outputs of a layer on a full heap, with a little more room each time until the change
+ * is made. A change that fails leaves the layer as it was.
  */
 public final class RefusedChangesProgram {
   private static final int FEATURES = 4;
   private static final int OUTPUTS = 500;
   private static final int BATCH = 8;
 
-  /** Pieces of the heap by which there is more room each time, and frames of the stack. */
+  /** Pieces of the heap by which there is more room each time. */
   private static final int PIECES = 8;
-
-  private static final int FRAMES = 3;
 
   private static final int MOST_TRIES = 1000;
 
@@ -71,16 +66,15 @@ public final class RefusedChangesProgram {
     return IntStream.range(0, OUTPUTS).filter(o -> o % 8 == remainder).toArray();
   }
 
-  public static void main(String[] args) throws Exception {
+  public static void main(String[] args) {
     RefusedChangesProgram program = new RefusedChangesProgram();
     for (Map.Entry<String, Consumer<HierarchicalSoftmax>> change : program.changes.entrySet()) {
-      program.tryUntilMade(change.getKey(), change.getValue(), args[0].equals("heap"));
+      program.tryUntilMade(change.getKey(), change.getValue());
     }
     System.out.println("lives on");
   }
 
-  private void tryUntilMade(String name, Consumer<HierarchicalSoftmax> change, boolean heap)
-      throws Exception {
+  private void tryUntilMade(String name, Consumer<HierarchicalSoftmax> change) {
     int refused = 0;
     for (int tries = 0; tries < MOST_TRIES; tries++) {
       try (HierarchicalSoftmax changed = layer.copy();
@@ -88,11 +82,8 @@ public final class RefusedChangesProgram {
         isRefused = false;
         if (tries == 0) {
           change.accept(changed); // what is done once in a process is done
-        } else if (heap) {
-          onFullHeap(PIECES * tries, () -> change.accept(changed));
         } else {
-          int frames = FRAMES * tries;
-          ShortStack.onThread(() -> onShortStack(frames, () -> change.accept(changed)));
+          onFullHeap(PIECES * tries, () -> change.accept(changed));
         }
         String after = name + " in try " + tries;
         if (isRefused) {
@@ -122,10 +113,6 @@ public final class RefusedChangesProgram {
     FullHeap.empty(0);
   }
 
-  private void onShortStack(int frames, Runnable change) {
-    isRefused = !ShortStack.fill(frames, change);
-  }
-
   /** Parameters and assignment, and what the optimizer keeps, which the next step shows. */
   private void assertEqual(String after, HierarchicalSoftmax a, HierarchicalSoftmax b) {
     assertEqualNumbers(after, a, b);
@@ -141,6 +128,6 @@ public final class RefusedChangesProgram {
       String after, HierarchicalSoftmax a, HierarchicalSoftmax b) {
     ChildJvm.check(a.assignment().equals(b.assignment()), "assignment after " + after);
     ChildJvm.check(a.steps() == b.steps(), "steps after " + after);
-    ScarcityOperands.checkEqual("the layer after " + after, a, b);
+    FullHeapOperands.checkEqual("the layer after " + after, a, b);
   }
 }

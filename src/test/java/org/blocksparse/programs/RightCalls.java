@@ -36,7 +36,7 @@ final class RightCalls {
           "TheanoSoftmax.apply(",
           "TopKGate.gradient(");
 
-  /** Of the first, {@link ScarcityOperands} has a call that can be made twice. */
+  /** Of the first, {@link FullHeapOperands} has a call that can be made twice. */
   private static final List<String> LEFT_OUT =
       List.of(
           "HierarchicalSoftmaxBuilder.saveParts(",

@@ -70,8 +70,8 @@ public final class NativeLibrary {
   }
 
   /**
-   * Loads on a thread of its own, with a whole stack: a class whose initializer ends because the
-   * caller's stack does, one of JavaCPP's for instance, could never be used again.
+   * Loads on a thread of its own: JavaCPP locks its cache through a channel, which fails where the
+   * caller is interrupted, and a failure is final.
    */
   private static final class Loading {
     private Outcome outcome;

@@ -7,8 +7,8 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
  * Things that wait to be used again, at most two for each processor: more users at the same time
  * are rare, and what they took is not kept.
  *
- * <p>There is no lock: a thread whose stack ends in here leaves nothing locked, and loses no more
- * than its own thing to the garbage collector.
+ * <p>There is no lock: a thread that ends in here with an error loses no more than its own thing to
+ * the garbage collector.
  */
 public final class IdlePool<T> {
   private final AtomicReferenceArray<T> idle =

@@ -2,43 +2,30 @@
 package org.blocksparse.internal.memory;
 
 /**
- * Makes a stack that is nearly used up end at the beginning of an operation, where nothing has been
- * begun that a {@link StackOverflowError} could leave half done: a lease not given back, a helper
- * not waited for.
+ * The guard against a stack that is nearly used up. An operation asks for room at its entry, before
+ * it starts helpers or calls native code: it ends there with {@link StackOverflowError}, instead of
+ * a wait that never ends or a crash of the process.
  */
 public final class StackRoom {
   /**
-   * For what Java does before it calls native code. What that needs, up to 66,000 bytes of which
-   * most is rounded rows and a panel of weights, the JVM sees to: before each call, it asks for the
-   * 20 pages behind the stack that it keeps for this. On Windows, where it is 59,000 at most, the
-   * JVM keeps 7 or 8 pages, some 30,000 bytes, and the rest is asked for here; that takes a
-   * microsecond or two.
+   * Frames that cover the Java code between the entry and native code. Native code needs up to
+   * 66,000 bytes, mostly for rounded rows and a panel of weights. Before each native call, the JVM
+   * itself checks for the 20 pages that it reserves behind the stack. On Windows it reserves 7 or 8
+   * pages, about 30,000 bytes, where native code needs up to 59,000; the guard covers the rest,
+   * which takes a microsecond or two.
    */
   private static final int FRAMES = System.getProperty("os.name").startsWith("Windows") ? 400 : 40;
-
-  /** For classes that are initialized: an initializer that a short stack ends stays ended. */
-  private static final int MANY_FRAMES = 500;
 
   private StackRoom() {}
 
   /**
-   * Returns if there is room for the frames of an operation: about 4,000 bytes of compiled ones (on
-   * Windows 40,000), or five times as much while they are interpreted.
-   *
-   * @throws StackOverflowError if not
-   */
-  public static void require() {
-    descend(FRAMES, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-  }
-
-  /**
-   * The same for what initializes classes of the JDK, such as those that read and write files:
-   * about 50,000 bytes, or 250,000.
+   * Returns if there is room for the frames of an operation: about 4,000 bytes of compiled frames
+   * (40,000 on Windows), or five times as much while they are interpreted.
    *
    * @throws StackOverflowError if there is no room
    */
-  public static void requireMuch() {
-    descend(MANY_FRAMES, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  public static void require() {
+    descend(FRAMES, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   }
 
   /** Many arguments make a large frame, interpreted and compiled alike. */

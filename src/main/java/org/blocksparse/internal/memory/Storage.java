@@ -107,7 +107,6 @@ public final class Storage {
    * @throws OutOfMemoryError that names the bytes, if they cannot be had
    */
   public static Storage allocate(long elements) {
-    StackRoom.require(); // what has been allocated gets its cleaner for certain
     return NativeLibrary.isLoaded() ? allocateNative(elements) : allocateBuffers(elements);
   }
 

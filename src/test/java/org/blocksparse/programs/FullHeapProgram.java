@@ -10,17 +10,15 @@ import org.blocksparse.Backend;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseBlockDot;
-import org.blocksparse.programs.ScarcityOperands.Operation;
+import org.blocksparse.programs.FullHeapOperands.Operation;
 import org.blocksparse.testing.ChildJvm;
 
 /**
- * Runs every operation where the heap is full, or the stack nearly used up, and then a right one.
+ * Runs every operation on a full heap, and then once more with room.
  *
- * <p>Arguments: {@code heap} or {@code stack}, then a folder; for a heap a seed, which chooses how
- * much room each operation is left.
+ * <p>Arguments: a folder, and a seed that chooses how much room each operation is left.
  */
-public final class ScarcityProgram {
-  private static final int DEPTHS = 200;
+public final class FullHeapProgram {
   private static final int OF_ONE_FILLING = 5;
 
   /** How many amounts of room are left on a full heap, and among how many they are chosen. */
@@ -28,29 +26,22 @@ public final class ScarcityProgram {
 
   private static final int ALL_FILLINGS = Math.max(10, FILLINGS);
 
-  private ScarcityProgram() {}
+  private FullHeapProgram() {}
 
   public static void main(String[] args) throws Exception {
-    Path folder = Path.of(args[1]);
-    boolean onHeap = args[0].equals("heap");
-    Random random = onHeap ? seeded(Long.parseLong(args[2])) : null;
+    Random random = seeded(Long.parseLong(args[1]));
     long before = FloatTensor.allocatedBytes();
-    try (ScarcityOperands operands = new ScarcityOperands(folder)) {
+    try (FullHeapOperands operands = new FullHeapOperands(Path.of(args[0]))) {
       long held = FloatTensor.allocatedBytes();
       List<Map.Entry<String, Operation>> all = List.copyOf(operands.operations().entrySet());
-      int together = onHeap ? OF_ONE_FILLING : 1;
-      for (int begin = 0; begin < all.size(); begin += together) {
+      for (int begin = 0; begin < all.size(); begin += OF_ONE_FILLING) {
         List<Map.Entry<String, Operation>> some =
-            all.subList(begin, Math.min(begin + together, all.size()));
-        if (onHeap) {
-          // What the JVM cannot initialize for want of memory it never tries again.
-          for (Map.Entry<String, Operation> entry : some) {
-            entry.getValue().run();
-          }
-          withFullHeap(some, fillings(random));
-        } else {
-          withShortStack(some.get(0).getKey(), some.get(0).getValue());
+            all.subList(begin, Math.min(begin + OF_ONE_FILLING, all.size()));
+        // The JVM never retries an initialization that failed for want of memory.
+        for (Map.Entry<String, Operation> entry : some) {
+          entry.getValue().run();
         }
+        withFullHeap(some, fillings(random));
         for (Map.Entry<String, Operation> entry : some) {
           String name = entry.getKey();
           assertRight(name);
@@ -62,7 +53,7 @@ public final class ScarcityProgram {
         }
       }
       awaitBytes(held);
-      ChildJvm.check(!onHeap || refusals > 0, "there was always enough memory");
+      ChildJvm.check(refusals > 0, "there was always enough memory");
     }
     awaitBytes(before);
     System.out.println("lives on with " + Backend.instructionSet());
@@ -96,73 +87,6 @@ public final class ScarcityProgram {
       Thread.sleep(10);
     }
   }
-
-  // ------------------------------------------------------------------------------- short stacks
-
-  private static Operation tried;
-  private static boolean unwinding;
-  private static int depthsLeft;
-  private static int overflows;
-
-  private static Throwable wrong;
-
-  private static void withShortStack(String name, Operation operation) throws Exception {
-    operation.run(); // what is done once in a process is done
-    tried = operation;
-    depthsLeft = DEPTHS;
-    unwinding = false;
-    overflows = 0;
-    onThread(() -> descend(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
-    ChildJvm.check(depthsLeft == 0, name + ": " + depthsLeft + " depths were not tried");
-    ChildJvm.check(overflows > 0, name + ": the stack was never too short");
-    if (wrong != null) {
-      throw new IllegalStateException(name, wrong);
-    }
-  }
-
-  private static void onThread(Runnable body) throws InterruptedException {
-    Thread thread = new Thread(null, body, "short", 512 << 10);
-    thread.start();
-    thread.join();
-  }
-
-  /** Calls itself until the stack ends, and tries the operation on the way back, frame by frame. */
-  @SuppressWarnings("StaticAssignmentOfThrowable") // there is no stack to do more
-  private static long descend(
-      long a,
-      long b,
-      long c,
-      long d,
-      long e,
-      long f,
-      long g,
-      long h,
-      long i,
-      long j,
-      long k,
-      long l) {
-    long result = 0;
-    if (!unwinding) {
-      try {
-        result = descend(l, a, b, c, d, e, f, g, h, i, j, k) + 1;
-      } catch (StackOverflowError error) {
-        unwinding = true;
-      }
-    }
-    if (unwinding && depthsLeft > 0) {
-      depthsLeft--;
-      try {
-        tried.run();
-      } catch (StackOverflowError error) {
-        overflows++;
-      } catch (Throwable error) {
-        wrong = error;
-      }
-    }
-    return result;
-  }
-
-  // --------------------------------------------------------------------------------- full heaps
 
   private static int refusals;
 

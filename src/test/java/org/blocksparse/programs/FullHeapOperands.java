@@ -50,11 +50,11 @@ import org.blocksparse.Workers;
 import org.blocksparse.testing.ChildJvm;
 
 /**
- * The operations of {@link ScarcityProgram}; their operands that stay, small ones and, for helpers,
+ * The operations of {@link FullHeapProgram}; their operands that stay, small ones and, for helpers,
  * large ones; and what they should hold.
  */
-final class ScarcityOperands implements AutoCloseable {
-  /** An operation that a full heap or a short stack may end. */
+final class FullHeapOperands implements AutoCloseable {
+  /** An operation that a full heap may end. */
   interface Operation {
     void run() throws IOException;
   }
@@ -101,7 +101,7 @@ final class ScarcityOperands implements AutoCloseable {
   private final float[] expected;
   private final int[] expectedTop;
 
-  ScarcityOperands(Path folder) throws IOException {
+  FullHeapOperands(Path folder) throws IOException {
     this.folder = folder;
     Random random = new Random(1);
     int[] indices = random.ints(BATCH * 2, 0, BLOCKS).toArray();
