@@ -131,7 +131,10 @@ public final class TensorFile implements AutoCloseable {
     return new TensorFile(file, reader, mapped);
   }
 
-  /** The names of what can be read, scales among them; of other types there may be more. */
+  /**
+   * The names of what can be read, scales among them. A file may hold tensors of other types as
+   * well. Names of a file from elsewhere may be any text, paths and the empty one included.
+   */
   public Set<String> names() {
     Set<String> names = new LinkedHashSet<>();
     for (TensorEntry entry : reader.entries()) {
@@ -156,8 +159,9 @@ public final class TensorFile implements AutoCloseable {
   /**
    * A tensor of float32, which the caller closes. It lives on when this file is closed.
    *
-   * @throws FileFormatException if there is none of this name and type, or, unless the file is
-   *     mapped, if an element is not finite
+   * @throws FileFormatException if there is none of this name and type; if the file is mapped and
+   *     the tensor begins at no multiple of 4 bytes; or, unless it is mapped, if an element is not
+   *     finite
    * @throws IOException if the file cannot be read
    * @throws IllegalStateException if this file is closed
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
@@ -194,8 +198,9 @@ public final class TensorFile implements AutoCloseable {
    * checked.
    *
    * @throws FileFormatException if there are none of this name; if their type or rank is another,
-   *     their scales are missing, do not fit, or could make weights infinite; or, unless the file
-   *     is mapped, if an element is not finite
+   *     their scales are missing, do not fit, or could make weights infinite; if the file is mapped
+   *     and the elements begin at no multiple of their size; or, unless it is mapped, if one is not
+   *     finite
    * @throws IOException if the file cannot be read
    * @throws IllegalStateException if this file is closed
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes

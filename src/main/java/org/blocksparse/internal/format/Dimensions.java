@@ -6,8 +6,11 @@ import java.util.stream.Collectors;
 
 /** Dimensions as files tell them: checked, counted and shown. */
 final class Dimensions {
-  /** NumPy's limit for long; safetensors has none. */
+  /** The limit of NumPy 1, which this library writes for. */
   static final int MOST = 32;
+
+  /** The limit of NumPy 2 and PyTorch; safetensors has none. */
+  static final int MOST_READ = 64;
 
   private static final long MOST_ELEMENTS = (1L << 61) - 1;
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.format;
 
-/** The types of safetensors, by their names there. Others may be in a file that we read. */
+/**
+ * The types of safetensors, by their names there. This library computes with few of them, and a
+ * file may hold tensors of any: newer versions of the format add types.
+ */
 public enum Dtype {
   BOOL(1),
   U8(1),
@@ -19,12 +22,25 @@ public enum Dtype {
   U64(8),
   I64(8),
   F64(8),
-  C64(8);
+  C64(8),
+
+  /** Any other type: only its bytes are known. */
+  OTHER(1);
 
   private final int bytes;
 
   Dtype(int bytes) {
     this.bytes = bytes;
+  }
+
+  /** The type of that name; {@link #OTHER} if it is none that this library knows. */
+  static Dtype named(String name) {
+    for (Dtype type : values()) {
+      if (type != OTHER && type.name().equals(name)) {
+        return type;
+      }
+    }
+    return OTHER;
   }
 
   /** Bytes of an element. */

@@ -36,8 +36,7 @@ public final class SafeTensorsLayout {
    */
   public SafeTensorsLayout add(String name, Dtype type, long... dims) {
     Dimensions.requireReadable(name, dims);
-    TensorEntry entry =
-        new TensorEntry(name, type, dims, dataBytes, Dimensions.size(dims, type.bytes()));
+    TensorEntry entry = TensorEntry.of(name, type, dims, dataBytes);
     entries.add(entry);
     dataBytes = entry.end();
     return this;

@@ -426,14 +426,12 @@ public final class SafeTensorsReader implements AutoCloseable {
     long position = dataBegin + entry.begin();
     if (position % entry.type().bytes() != 0) {
       throw new MalformedException(
-          SafeTensorsHeader.HEADER,
-          "its length "
-              + (dataBegin - Long.BYTES)
-              + " is no multiple of "
+          entry.name(),
+          "begins at byte "
+              + position
+              + " of the file, no multiple of "
               + entry.type().bytes()
-              + ", so that "
-              + entry.name()
-              + " is misaligned where it lies; copied() can read it");
+              + ": it cannot be used where it lies; copied() can read it");
     }
     if (!(input instanceof Mapping mapping)) {
       throw new IllegalStateException("the file is not mapped");

@@ -4,22 +4,35 @@ package org.blocksparse.internal.format;
 /**
  * A tensor of a safetensors file.
  *
+ * @param typeName its type as the file names it
  * @param begin where it begins, in bytes from where the data of the file begins
- * @param size the number of its elements
+ * @param bytes the bytes of its elements
  */
-public record TensorEntry(String name, Dtype type, long[] dims, long begin, long size) {
-  /** The bytes of its elements. */
-  public long bytes() {
-    return size * type.bytes();
+public record TensorEntry(String name, String typeName, long[] dims, long begin, long bytes) {
+  /** A tensor of a type that this library knows. */
+  static TensorEntry of(String name, Dtype type, long[] dims, long begin) {
+    int elementBytes = type.bytes();
+    long size = Dimensions.size(dims, elementBytes);
+    return new TensorEntry(name, type.name(), dims, begin, size * elementBytes);
+  }
+
+  /** Its type. */
+  public Dtype type() {
+    return Dtype.named(typeName);
+  }
+
+  /** The number of its elements; of {@link Dtype#OTHER}, of its bytes. */
+  public long size() {
+    return bytes / type().bytes();
   }
 
   /** Where it ends, as {@link #begin}. */
   long end() {
-    return begin + bytes();
+    return begin + bytes;
   }
 
-  /** Type and dimensions, as they are told in messages. */
+  /** Type and dimensions, for messages. */
   String text() {
-    return type + " " + Dimensions.text(dims);
+    return MalformedException.told(typeName) + " " + Dimensions.text(dims);
   }
 }
