@@ -129,7 +129,7 @@ final class ActivationCall {
 
   /** An output may be the input itself, if each element depends on one element only. */
   private void requireSameOrApart(String outName, FloatTensor out, String inName, FloatTensor in) {
-    if (activation.isGated() || out.storage() != in.storage()) {
+    if (activation.isGated() || !out.storage().isSameMemory(in.storage())) {
       Check.noOverlap(outName, out, inName, in);
     }
   }

@@ -20,6 +20,8 @@ import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.layer.ModelMetadata;
+import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.UpdateRule;
 

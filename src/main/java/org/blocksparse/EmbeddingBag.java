@@ -12,6 +12,7 @@ import org.blocksparse.internal.TableRows;
 import org.blocksparse.internal.bag.BagTable;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
+import org.blocksparse.internal.layer.ReadOnlyWeights;
 import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.schedule.Bags.Reduction;
@@ -163,7 +164,7 @@ public final class EmbeddingBag implements AutoCloseable {
   /** The table, (vocabulary, features): its own, if {@link #weightType} allows. */
   public FloatTensor table() {
     if (table == null) {
-      throw ReadOnlyWeights.notFloats("table", weightType());
+      throw ReadOnlyWeights.notFloats("table", weightType().stored());
     }
     return table;
   }
@@ -204,7 +205,7 @@ public final class EmbeddingBag implements AutoCloseable {
 
   private EmbeddingBag narrowed(ElementType type) {
     if (narrow != null && narrow.type() != type) {
-      throw ReadOnlyWeights.roundedAlready(narrow.type(), type);
+      throw ReadOnlyWeights.roundedAlready(narrow.stored(), type.stored());
     }
     if (narrow != null) {
       return of(narrow.copy("layer"), mode, workers);
@@ -288,7 +289,7 @@ public final class EmbeddingBag implements AutoCloseable {
     requireNonNull(optimizer, "optimizer");
     check(rows, gradOut);
     if (table == null) {
-      throw ReadOnlyWeights.notTrained("step", weightType());
+      throw ReadOnlyWeights.notTrained("step", weightType().stored());
     }
     Check.noOverlap("table", table, "gradOut", gradOut);
     rows.requireNoOverlap("table", table, "rows");

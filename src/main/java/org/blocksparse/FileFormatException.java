@@ -32,6 +32,15 @@ public final class FileFormatException extends IOException {
     this.reason = reason;
   }
 
+  /** Of a file that was mapped, and is not any more what it was. */
+  static FileFormatException shrunk(Path file) {
+    return new FileFormatException(
+        file,
+        "file",
+        "has shrunk or cannot be read any more since it was mapped; what was computed from it is"
+            + " lost");
+  }
+
   /** Reads a file. */
   interface Reading<T> {
     T read() throws IOException;

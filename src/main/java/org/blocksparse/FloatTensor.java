@@ -21,13 +21,13 @@ public final class FloatTensor extends Tensor {
   /** Elements that a worker fills at a time: those of two huge pages. */
   private static final long FILL_PIECE = 1 << 20;
 
-  private FloatTensor(Storage storage, Shape shape, long[] strides, boolean view) {
-    super(storage, shape, strides, view);
+  private FloatTensor(Storage storage, Shape shape, long[] strides) {
+    super(storage, shape, strides);
   }
 
   /** A tensor over all of a storage, which becomes its own. */
   static FloatTensor dense(Storage storage, Shape shape) {
-    return new FloatTensor(storage, shape, denseStrides(shape), false);
+    return new FloatTensor(storage, shape, denseStrides(shape));
   }
 
   /**
@@ -200,7 +200,7 @@ public final class FloatTensor extends Tensor {
     acquire("tensor");
     try {
       float value = storage().getFloat(offset);
-      requireIntact();
+      storage().requireIntact();
       return value;
     } finally {
       storage().release();
@@ -262,7 +262,7 @@ public final class FloatTensor extends Tensor {
     acquire("tensor");
     try {
       storage().getFloats(offset, values, start, length);
-      requireIntact();
+      storage().requireIntact();
     } finally {
       storage().release();
     }
@@ -322,7 +322,7 @@ public final class FloatTensor extends Tensor {
           }
         }
       }
-      requireIntact();
+      storage().requireIntact();
     } finally {
       storage().release();
     }
@@ -347,7 +347,7 @@ public final class FloatTensor extends Tensor {
       acquire(name);
       try {
         copy.copyFrom(storage());
-        requireIntact();
+        storage().requireIntact();
       } finally {
         storage().release();
       }
@@ -355,7 +355,7 @@ public final class FloatTensor extends Tensor {
       copy.close();
       throw e;
     }
-    return new FloatTensor(copy, shape(), strides(), false);
+    return new FloatTensor(copy, shape(), strides());
   }
 
   /**
@@ -397,10 +397,9 @@ public final class FloatTensor extends Tensor {
     }
     requireOpen();
     return new FloatTensor(
-        storage(),
+        storage().view(),
         Shape.of(shape().dim(1), shape().dim(0), shape().dim(3), shape().dim(2)),
-        new long[] {stride(1), stride(0), stride(3), stride(2)},
-        true);
+        new long[] {stride(1), stride(0), stride(3), stride(2)});
   }
 
   /**
@@ -415,7 +414,7 @@ public final class FloatTensor extends Tensor {
     requireLength("reshape", shape().size(), reshaped.size());
     requireContiguous("reshape");
     requireOpen();
-    return new FloatTensor(storage(), reshaped, denseStrides(reshaped), true);
+    return new FloatTensor(storage().view(), reshaped, denseStrides(reshaped));
   }
 
   private void requireOpen() {

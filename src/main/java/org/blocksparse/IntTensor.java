@@ -11,13 +11,13 @@ import org.blocksparse.internal.memory.Storage;
  * <p>See {@link Tensor} for lifetime and threads.
  */
 public final class IntTensor extends Tensor {
-  private IntTensor(Storage storage, Shape shape, boolean view) {
-    super(storage, shape, denseStrides(shape), view);
+  private IntTensor(Storage storage, Shape shape) {
+    super(storage, shape, denseStrides(shape));
   }
 
   /** A tensor over all of a storage, which becomes its own. */
   static IntTensor dense(Storage storage, Shape shape) {
-    return new IntTensor(storage, shape, false);
+    return new IntTensor(storage, shape);
   }
 
   /**
@@ -28,7 +28,7 @@ public final class IntTensor extends Tensor {
    */
   public static IntTensor zeros(long... dims) {
     Shape shape = Shape.of(dims);
-    return new IntTensor(allocate(shape), shape, false);
+    return new IntTensor(allocate(shape), shape);
   }
 
   /**
@@ -42,7 +42,7 @@ public final class IntTensor extends Tensor {
     requireLength("values", shape.size(), values.length);
     Storage storage = allocate(shape);
     storage.putInts(0, values, 0, values.length);
-    return new IntTensor(storage, shape, false);
+    return new IntTensor(storage, shape);
   }
 
   /**
@@ -130,7 +130,7 @@ public final class IntTensor extends Tensor {
 
   /** A tensor (n) as a view (1, n). */
   IntTensor asBatchOfOne() {
-    return new IntTensor(storage(), Shape.of(1, shape().dim(0)), true);
+    return new IntTensor(storage().view(), Shape.of(1, shape().dim(0)));
   }
 
   /** As {@link #toArray()}, for a tensor that is called {@code name} in messages. */

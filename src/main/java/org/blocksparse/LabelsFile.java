@@ -9,6 +9,7 @@ import org.blocksparse.internal.format.NameTable;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.layer.ModelNames;
 
 /**
  * {@link Labels} in a safetensors file; {@link ModelNames} tells how.

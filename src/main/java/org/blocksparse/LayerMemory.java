@@ -5,6 +5,7 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.layer.ReadOnlyWeights;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.softmax.DenseGradients;
@@ -151,12 +152,12 @@ final class LayerMemory implements AutoCloseable {
 
   /** A lease on all that is the layer's own, to be read. */
   Lease lease() {
-    return hold(() -> new Lease().of(parameters));
+    return hold(() -> parameters.read(new Lease()));
   }
 
   /** A lease on all that is the layer's own, of which the parameters are to be written. */
   Lease leaseToTrain() {
-    return hold(() -> new Lease().writing(parameters));
+    return hold(() -> parameters.write(new Lease()));
   }
 
   private Lease hold(Supplier<Lease> ofParameters) {
@@ -228,7 +229,7 @@ final class LayerMemory implements AutoCloseable {
    */
   void requireTrainable(String operation) {
     if (parameters.narrow() != null) {
-      throw ReadOnlyWeights.notTrained(operation, parameters.type());
+      throw ReadOnlyWeights.notTrained(operation, parameters.type().stored());
     }
   }
 
@@ -243,7 +244,7 @@ final class LayerMemory implements AutoCloseable {
 
   private SoftmaxParameters narrowParameters(ElementType type, Engine engine) {
     if (parameters.narrow() != null && parameters.type() != type) {
-      throw ReadOnlyWeights.roundedAlready(parameters.type(), type);
+      throw ReadOnlyWeights.roundedAlready(parameters.type().stored(), type.stored());
     }
     try (Lease lease = lease()) {
       SoftmaxWeights narrow = SoftmaxWeights.of(parameters, type, engine);

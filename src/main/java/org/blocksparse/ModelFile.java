@@ -18,6 +18,8 @@ import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.layer.ModelMetadata;
+import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
@@ -139,7 +141,8 @@ final class ModelFile {
   static SafeTensorsReader open(Path file, LoadOptions.Memory memory) throws IOException {
     return memory == LoadOptions.Memory.COPIED
         ? SafeTensorsReader.open(file)
-        : SafeTensorsReader.map(file, memory == LoadOptions.Memory.COPY_ON_WRITE);
+        : SafeTensorsReader.map(
+            file, memory == LoadOptions.Memory.COPY_ON_WRITE, FileFormatException::shrunk);
   }
 
   /** A dimension of a layer, as {@link Check#dimension} allows it. */

@@ -161,7 +161,8 @@ public final class OptimizerState implements AutoCloseable {
   private int position(String name, FloatTensor tensor) {
     tensor.requireContiguous(name);
     for (int t = 0; t < tensors.length; t++) {
-      if (tensors[t].storage() == tensor.storage() && tensors[t].shape().equals(tensor.shape())) {
+      if (tensors[t].storage().isSameMemory(tensor.storage())
+          && tensors[t].shape().equals(tensor.shape())) {
         return t;
       }
     }

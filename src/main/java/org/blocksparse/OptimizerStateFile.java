@@ -16,6 +16,8 @@ import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.layer.ModelMetadata;
+import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.internal.optimizer.UpdateRule;
 
 /**

@@ -4,6 +4,7 @@ package org.blocksparse;
 import static java.util.Objects.requireNonNull;
 
 import java.nio.ByteBuffer;
+import org.blocksparse.internal.layer.InitialWeights;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
@@ -48,7 +49,8 @@ record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
         number == LayerPart.CLASS_LEVEL
             ? 0
             : (long) features * classes.classCount() + number * ((long) features * classes.slots());
-    new InitialWeights(features, seed).fill(part.W(), before);
+    new InitialWeights(features, seed)
+        .fill(part.W().storage(), before, (int) part.b().shape().size());
     return part;
   }
 

@@ -18,6 +18,7 @@ import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.Parameter;

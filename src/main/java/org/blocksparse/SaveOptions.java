@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.internal.format.SafeTensorsWriter;
+import org.blocksparse.internal.layer.ModelNames;
 
 /**
  * What {@link TwoLevelLayer#save} and {@link EmbeddingBag#save} write besides the parameters.

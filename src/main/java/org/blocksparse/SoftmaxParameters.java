@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import org.blocksparse.internal.layer.InitialWeights;
+import org.blocksparse.internal.layer.ReadOnlyWeights;
 import org.blocksparse.internal.softmax.Parameter;
 import org.blocksparse.internal.softmax.SoftmaxStorage;
 
@@ -36,8 +38,8 @@ record SoftmaxParameters(
   static SoftmaxParameters random(int features, int classes, int slots, long seed) {
     SoftmaxParameters parameters = zeros(features, classes, slots);
     InitialWeights initial = new InitialWeights(features, seed);
-    initial.fill(parameters.W1, 0);
-    initial.fill(parameters.W2, parameters.W1.shape().size());
+    initial.fill(parameters.W1.storage(), 0, classes);
+    initial.fill(parameters.W2.storage(), parameters.W1.shape().size(), slots);
     return parameters;
   }
 
@@ -86,6 +88,22 @@ record SoftmaxParameters(
     }
   }
 
+  /** Adds all of them to a lease, by their own names, to be read. */
+  Lease read(Lease lease) {
+    for (Parameter parameter : Parameter.values()) {
+      lease.of(parameter.label(), of(parameter));
+    }
+    return narrow == null ? lease : lease.of("W1", narrow.W1()).of("W2", narrow.W2());
+  }
+
+  /** Adds all of them to a lease, by their own names, to be written. */
+  Lease write(Lease lease) {
+    for (Parameter parameter : Parameter.values()) {
+      lease.writing(parameter.label(), of(parameter));
+    }
+    return lease;
+  }
+
   /** What the computations work on. */
   SoftmaxStorage storage() {
     if (narrow != null) {
@@ -115,7 +133,7 @@ record SoftmaxParameters(
   FloatTensor floats(Parameter parameter) {
     FloatTensor weights = of(parameter);
     if (weights == null) {
-      throw ReadOnlyWeights.notFloats(parameter.label(), type());
+      throw ReadOnlyWeights.notFloats(parameter.label(), type().stored());
     }
     return weights;
   }

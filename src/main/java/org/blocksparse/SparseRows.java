@@ -13,6 +13,7 @@ import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
+import org.blocksparse.internal.schedule.RowsCheck;
 
 /**
  * Rows of (index, value), of any length each: the words of a text with their weights, the features

@@ -37,15 +37,17 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
   private final Shape shape;
   private final long[] strides;
   private final boolean contiguous;
-  private final boolean view;
-  private volatile boolean closed;
 
-  Tensor(Storage storage, Shape shape, long[] strides, boolean view) {
+  /**
+   * A tensor over all of a storage, which becomes its own.
+   *
+   * @param storage for a view, a {@linkplain Storage#view view} of the storage
+   */
+  Tensor(Storage storage, Shape shape, long[] strides) {
     this.storage = storage;
     this.shape = shape;
     this.strides = strides;
     this.contiguous = Arrays.equals(strides, denseStrides(shape));
-    this.view = view;
   }
 
   /** The strides of a tensor of this shape whose elements follow each other without a gap. */
@@ -73,16 +75,13 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
 
   /** Whether this tensor, or the one that it is a view of, was closed. */
   public final boolean isClosed() {
-    return closed || storage.isClosed();
+    return storage.isClosed();
   }
 
   /** Closes this tensor; see the class comment. Idempotent. */
   @Override
   public final void close() {
-    closed = true;
-    if (!view) {
-      storage.close();
-    }
+    storage.close();
   }
 
   final Storage storage() {
@@ -103,52 +102,15 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
    * @throws IllegalStateException if this tensor is closed
    */
   final void acquire(String name) {
-    if (closed || !storage.acquire()) {
+    if (!storage.acquire()) {
       throw new IllegalStateException(name + ": the tensor " + shape + " is closed");
     }
   }
 
   /** As {@link #acquire}, to write. */
   final void acquireToWrite(String name) {
-    requireWritable(name);
+    storage.requireWritable(name, shape);
     acquire(name);
-  }
-
-  /**
-   * The elements may be written.
-   *
-   * @throws IllegalStateException if they are those of a file
-   */
-  final void requireWritable(String name) {
-    if (storage.isReadOnly()) {
-      throw new IllegalStateException(
-          name
-              + ": "
-              + shape
-              + " is mapped read-only from "
-              + storage.mapping().file()
-              + "; to change it, load the file with LoadOptions.copyOnWrite() or copied()");
-    }
-  }
-
-  /**
-   * What was read is what was once in the file, if there is one. To be asked after reading.
-   *
-   * @throws UncheckedIOException if the file has shrunk meanwhile
-   */
-  final void requireIntact() {
-    requireIntact(storage);
-  }
-
-  static void requireIntact(Storage storage) {
-    if (storage.mapping() != null && storage.mapping().isDamaged()) {
-      throw new UncheckedIOException(
-          new FileFormatException(
-              storage.mapping().file(),
-              "file",
-              "has shrunk or cannot be read any more since it was mapped; what was computed from it"
-                  + " is lost"));
-    }
   }
 
   /**

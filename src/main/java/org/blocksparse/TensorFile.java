@@ -16,6 +16,7 @@ import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
+import org.blocksparse.internal.layer.ModelMetadata;
 import org.blocksparse.internal.memory.Storage;
 
 /**

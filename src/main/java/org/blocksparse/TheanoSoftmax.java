@@ -105,7 +105,7 @@ public final class TheanoSoftmax {
             parameters.storage(),
             new SoftmaxSizes(features, nClasses, nOutputsPerClass),
             null);
-    try (Lease lease = new Lease().of("x", x).of(parameters);
+    try (Lease lease = parameters.read(new Lease().of("x", x));
         Workspace workspace = softmax.borrowWorkspace()) {
       return targets == null
           ? all(softmax, KernelOperands.rows(x), nOutputs, room == nOutputs, workspace)

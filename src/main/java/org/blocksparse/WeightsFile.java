@@ -20,6 +20,8 @@ import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.layer.ModelNames;
+import org.blocksparse.internal.layer.ReadOnlyWeights;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -127,7 +129,7 @@ final class WeightsFile implements AutoCloseable {
   private WeightType typeToWrite(ElementType stored) {
     ElementType wanted = options.weights() == null ? stored : options.weights();
     if (stored != wanted && stored != ElementType.FLOAT32) {
-      throw ReadOnlyWeights.notSaved(stored, wanted);
+      throw ReadOnlyWeights.notSaved(stored.stored(), wanted.stored());
     }
     if (wanted != ElementType.FLOAT32 && options.optimizerState()) {
       throw new IllegalArgumentException(

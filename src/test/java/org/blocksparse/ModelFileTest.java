@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.testing.SafeTensorsReader;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;

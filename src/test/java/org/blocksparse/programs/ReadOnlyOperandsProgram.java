@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.programs;
 
+import java.io.IOException;
 import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Modifier;
@@ -194,7 +195,9 @@ public final class ReadOnlyOperandsProgram {
         ByteBuffer.allocate(4 * (int) storage.elements()).order(ByteOrder.nativeOrder());
     bytes.asIntBuffer().put(Call.content(storage));
     Files.write(file, bytes.array());
-    Storage mapped = Storage.mapped(MappedFile.open(file, false), 0, bytes.capacity());
+    MappedFile mapping =
+        MappedFile.open(file, false, path -> new IOException(path + ": has shrunk"));
+    Storage mapped = Storage.mapped(mapping, 0, bytes.capacity());
     for (String name : List.of("buffers", "address", "mapping")) {
       Field field = Storage.class.getDeclaredField(name);
       field.setAccessible(true);

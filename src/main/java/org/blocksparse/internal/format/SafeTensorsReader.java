@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.Map;
+import java.util.function.Function;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
@@ -140,14 +141,16 @@ public final class SafeTensorsReader implements AutoCloseable {
   /**
    * Opens a file of the system, to use a tensor where it lies.
    *
+   * @param damage makes the exception of a file that has shrunk
    * @throws MalformedException if it is not a safetensors file
    * @throws UnsupportedOperationException if the file cannot be used where it lies
    */
-  public static SafeTensorsReader map(Path file, boolean copyOnWrite) throws IOException {
+  public static SafeTensorsReader map(
+      Path file, boolean copyOnWrite, Function<Path, IOException> damage) throws IOException {
     if (Files.size(RegularFile.require(file)) == 0) {
       throw new MalformedException("file", "is empty");
     }
-    MappedFile mapping = MappedFile.open(file, copyOnWrite);
+    MappedFile mapping = MappedFile.open(file, copyOnWrite, damage);
     return begin(new Mapping(mapping), mapping::bytes);
   }
 

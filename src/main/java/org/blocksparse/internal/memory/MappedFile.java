@@ -18,6 +18,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
 
@@ -36,6 +37,7 @@ public final class MappedFile implements AutoCloseable {
   private final Path file;
   private final long bytes;
   private final boolean copyOnWrite;
+  private final Function<Path, IOException> damage;
 
   /** Without the native library, what maps the parts. */
   private final FileChannel channel;
@@ -55,12 +57,14 @@ public final class MappedFile implements AutoCloseable {
       Path file,
       long bytes,
       boolean copyOnWrite,
+      Function<Path, IOException> damage,
       FileChannel channel,
       RandomAccessFile lengths,
       long address) {
     this.file = file;
     this.bytes = bytes;
     this.copyOnWrite = copyOnWrite;
+    this.damage = damage;
     this.channel = channel;
     this.lengths = lengths;
     this.address = address;
@@ -78,10 +82,12 @@ public final class MappedFile implements AutoCloseable {
   /**
    * Maps a file.
    *
+   * @param damage makes the exception of a file that has shrunk
    * @throws IOException if it cannot be opened, or the system refuses to map it
    * @throws UnsupportedOperationException if it is in a file system that is not the system's own
    */
-  public static MappedFile open(Path file, boolean copyOnWrite) throws IOException {
+  public static MappedFile open(Path file, boolean copyOnWrite, Function<Path, IOException> damage)
+      throws IOException {
     // The system would take its name for that of a file on the disk.
     if (file.getFileSystem() != FileSystems.getDefault()) {
       throw new UnsupportedOperationException(
@@ -91,7 +97,7 @@ public final class MappedFile implements AutoCloseable {
               + ", from which no file can be mapped; load it with copied()");
     }
     if (!NativeLibrary.isLoaded()) {
-      return mappedByJava(file, copyOnWrite);
+      return mappedByJava(file, copyOnWrite, damage);
     }
     byte[] name = nativeName(file);
     long bytes = 0;
@@ -101,7 +107,7 @@ public final class MappedFile implements AutoCloseable {
         bytes = channel.size();
         long address = NativeMemory.map(name, bytes, copyOnWrite);
         if (address != 0) {
-          return mapped(file, bytes, copyOnWrite, address);
+          return mapped(file, bytes, copyOnWrite, damage, address);
         }
       }
     }
@@ -114,9 +120,10 @@ public final class MappedFile implements AutoCloseable {
   }
 
   /** Opens it twice, by its name, which may become that of another file in between. */
-  static MappedFile mappedByJava(Path file, boolean copyOnWrite) throws IOException {
+  static MappedFile mappedByJava(Path file, boolean copyOnWrite, Function<Path, IOException> damage)
+      throws IOException {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-      MappedFile mapped = mappedByJavaOrNull(file, copyOnWrite);
+      MappedFile mapped = mappedByJavaOrNull(file, copyOnWrite, damage);
       if (mapped != null) {
         return mapped;
       }
@@ -125,7 +132,8 @@ public final class MappedFile implements AutoCloseable {
   }
 
   /** Null if the name has become that of another file. */
-  private static MappedFile mappedByJavaOrNull(Path file, boolean copyOnWrite) throws IOException {
+  private static MappedFile mappedByJavaOrNull(
+      Path file, boolean copyOnWrite, Function<Path, IOException> damage) throws IOException {
     Object key = key(file);
     // Java wants a channel that could write, although it never will.
     FileChannel channel =
@@ -137,7 +145,7 @@ public final class MappedFile implements AutoCloseable {
       lengths = new RandomAccessFile(file.toFile(), "r");
       long bytes = channel.size();
       if (lengths.length() == bytes && Objects.equals(key, key(file))) {
-        return new MappedFile(file, bytes, copyOnWrite, channel, lengths, 0);
+        return new MappedFile(file, bytes, copyOnWrite, damage, channel, lengths, 0);
       }
     } catch (Throwable e) { // no room on the heap, or an interrupt
       close(channel, lengths);
@@ -160,9 +168,14 @@ public final class MappedFile implements AutoCloseable {
     }
   }
 
-  private static MappedFile mapped(Path file, long bytes, boolean copyOnWrite, long address) {
+  private static MappedFile mapped(
+      Path file,
+      long bytes,
+      boolean copyOnWrite,
+      Function<Path, IOException> damage,
+      long address) {
     try {
-      return new MappedFile(file, bytes, copyOnWrite, null, null, address);
+      return new MappedFile(file, bytes, copyOnWrite, damage, null, null, address);
     } catch (Throwable e) { // no room on the heap
       NativeMemory.unmap(address);
       throw e;
@@ -214,6 +227,17 @@ public final class MappedFile implements AutoCloseable {
       return lengths.length() < bytes;
     } catch (IOException e) {
       return true;
+    }
+  }
+
+  /**
+   * What was read is what was once in the file. To be asked after reading.
+   *
+   * @throws UncheckedIOException if the file has shrunk or cannot be read any more
+   */
+  void requireIntact() {
+    if (isDamaged()) {
+      throw new UncheckedIOException(damage.apply(file));
     }
   }
 

@@ -2,6 +2,7 @@
 package org.blocksparse.internal.memory;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
 import java.nio.Buffer;
@@ -51,6 +52,9 @@ public final class Storage {
 
   private final AtomicInteger leases = new AtomicInteger();
 
+  /** The storage whose memory a view shares and holds a lease on for each of its own; or null. */
+  private final Storage viewed;
+
   /** Frees the memory, once; null if it is somebody else's. */
   private final Cleaner.Cleanable memory;
 
@@ -88,6 +92,7 @@ public final class Storage {
     this.elements = elements;
     this.address = address;
     this.buffers = buffers;
+    this.viewed = null;
     this.memory = CLEANER.register(this, free);
   }
 
@@ -96,9 +101,27 @@ public final class Storage {
     this.elements = elements;
     this.address = address;
     this.buffers = buffers;
+    this.viewed = null;
     this.memory = null;
     this.owner = owner;
     this.probe = probe;
+  }
+
+  private Storage(Storage viewed) {
+    this.mapping = viewed.mapping;
+    this.elements = viewed.elements;
+    this.address = viewed.address;
+    this.buffers = viewed.buffers;
+    this.viewed = viewed;
+    this.memory = null;
+  }
+
+  /**
+   * The same memory, which stays reachable, with a lifetime within this one: closing this closes
+   * the view, and closing the view closes the view alone.
+   */
+  public Storage view() {
+    return new Storage(this);
   }
 
   /**
@@ -365,9 +388,39 @@ public final class Storage {
     return mapping != null && !mapping.isCopyOnWrite();
   }
 
+  /**
+   * The elements may be written.
+   *
+   * @param name of the operand, for messages
+   * @param shape of the operand, for messages
+   * @throws IllegalStateException if they are those of a file
+   */
+  public void requireWritable(String name, Object shape) {
+    if (isReadOnly()) {
+      throw new IllegalStateException(
+          name
+              + ": "
+              + shape
+              + " is mapped read-only from "
+              + mapping.file()
+              + "; to change it, load the file with LoadOptions.copyOnWrite() or copied()");
+    }
+  }
+
+  /**
+   * What was read is what was once in the file, if there is one. To be asked after reading.
+   *
+   * @throws UncheckedIOException if the file has shrunk meanwhile
+   */
+  public void requireIntact() {
+    if (mapping != null) {
+      mapping.requireIntact();
+    }
+  }
+
   /** Whether {@link #close} was called, or the arena that the memory is of was closed. */
   public boolean isClosed() {
-    return leases.get() < 0 || !isThere(probe);
+    return leases.get() < 0 || !isThere(probe) || (viewed != null && viewed.isClosed());
   }
 
   /** Whether it is closed, and nobody has a lease: the memory is gone. */
@@ -381,7 +434,7 @@ public final class Storage {
    * @return false if the storage is closed; there is no lease to release then
    */
   public boolean acquire() {
-    if (!isThere(probe)) {
+    if (!isThere(probe) || (viewed != null && !viewed.acquire())) {
       return false;
     }
     int seen = leases.get();
@@ -391,6 +444,9 @@ public final class Storage {
       }
       seen = leases.get();
     }
+    if (viewed != null) {
+      viewed.release();
+    }
     return false;
   }
 
@@ -398,6 +454,9 @@ public final class Storage {
   public void release() {
     if (leases.decrementAndGet() == CLOSED) {
       free();
+    }
+    if (viewed != null) {
+      viewed.release();
     }
     Reference.reachabilityFence(this); // what is read between acquire and release stays till here
   }
@@ -423,13 +482,18 @@ public final class Storage {
     return address == 0 ? 0 : address + 4 * index;
   }
 
+  /** Whether both are the same elements: one storage, or views of one. */
+  public boolean isSameMemory(Storage other) {
+    return buffers == other.buffers;
+  }
+
   /** Whether the two have an element in common, given where each begins and how far it reaches. */
   public static boolean overlap(
       Storage a, long aOffset, long aLength, Storage b, long bOffset, long bLength) {
     if (aLength == 0 || bLength == 0) {
       return false;
     }
-    if (a == b) {
+    if (a.isSameMemory(b)) {
       return aOffset < bOffset + bLength && bOffset < aOffset + aLength;
     }
     long aBegin = a.address + 4 * aOffset;

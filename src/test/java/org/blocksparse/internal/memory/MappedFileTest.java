@@ -61,7 +61,7 @@ final class MappedFileTest {
     int mapped = 0;
     try {
       for (int i = 0; i < 3_000; i++) {
-        try (MappedFile mapping = MappedFile.mappedByJava(file, false)) {
+        try (MappedFile mapping = MappedFile.mappedByJava(file, false, MappedFileTest::damage)) {
           assertFalse(mapping.isDamaged(), "mapping " + i);
           mapped++;
         } catch (IOException e) {
@@ -79,13 +79,21 @@ final class MappedFileTest {
   /** Buffers of Java meet at 2^30 bytes from where the part begins. */
   private static final long MEET = 1L << 30;
 
+  private static IOException damage(Path file) {
+    return new IOException(file + ": has shrunk");
+  }
+
   private interface Mapping {
     MappedFile of(Path file, boolean copyOnWrite) throws IOException;
   }
 
   private static Stream<Arguments> mappings() {
-    Arguments java = Arguments.of("Java", (Mapping) MappedFile::mappedByJava);
-    Arguments either = Arguments.of("the native library", (Mapping) MappedFile::open);
+    Mapping byJava =
+        (file, copyOnWrite) -> MappedFile.mappedByJava(file, copyOnWrite, MappedFileTest::damage);
+    Mapping byEither =
+        (file, copyOnWrite) -> MappedFile.open(file, copyOnWrite, MappedFileTest::damage);
+    Arguments java = Arguments.of("Java", byJava);
+    Arguments either = Arguments.of("the native library", byEither);
     return NativeLibrary.isLoaded() ? Stream.of(java, either) : Stream.of(java);
   }
 

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.layer;
 
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
+import org.blocksparse.internal.memory.Storage;
 
 /**
  * Random weights, uniform in [-1, 1] / sqrt(features): one sequence for W1 and then W2, which any
  * part of them can begin at its own place.
  */
-record InitialWeights(int features, long seed) {
+public record InitialWeights(int features, long seed) {
   /** What a {@link SplittableRandom} adds to its seed for each number. */
   private static final long STEP = 0x9e3779b97f4a7c15L;
 
-  /** Fills a tensor with what comes after the given number of weights. */
-  void fill(FloatTensor tensor, long before) {
+  /** Fills rows of weights with what comes after the given number of weights. */
+  public void fill(Storage weights, long before, int columns) {
     // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image
     // lacks.
     RandomGenerator random = new SplittableRandom(seed + before * STEP);
     float bound = (float) (1 / Math.sqrt(features));
-    float[] row = new float[(int) tensor.shape().dim(tensor.shape().rank() - 1)];
-    for (long offset = 0; offset < tensor.shape().size(); offset += row.length) {
+    float[] row = new float[columns];
+    for (long offset = 0; offset < weights.elements(); offset += columns) {
       for (int i = 0; i < row.length; i++) {
         row[i] = (2 * random.nextFloat() - 1) * bound;
       }
-      tensor.put(offset, row, 0, row.length);
+      weights.putFloats(offset, row, 0, columns);
     }
   }
 }

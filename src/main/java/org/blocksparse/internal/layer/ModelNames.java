@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.layer;
 
 /**
- * What a file of a {@link HierarchicalSoftmax} or a {@link LabelTree}, of an {@link EmbeddingBag},
- * of a layer and a bag, or of an {@link OptimizerState} holds, by name.
+ * The tensors and metadata of files, by name: of a hierarchical softmax or label tree, of a bag, of
+ * a layer and a bag, or of optimizer state. Of a layer:
  *
  * <pre>
  * W2                        F32 (classes, features, slots)
@@ -40,7 +40,7 @@ package org.blocksparse;
  * blocksparse.bag.optimizer the rule, if its state is there
  * </pre>
  *
- * Of an {@link OptimizerState}, whose tensors are 0, 1, ...:
+ * Of optimizer state, whose tensors are 0, 1, ...:
  *
  * <pre>
  * optimizer.first.0  ...    F32 as the tensor; the first moment of Adam, or the sums of Adagrad
@@ -54,31 +54,31 @@ package org.blocksparse;
  *
  * <p>Other tensors may be there, and are ignored.
  */
-final class ModelNames {
+public final class ModelNames {
   /** Keys of metadata that begin so are the format's own. */
-  static final String RESERVED = "blocksparse.";
+  public static final String RESERVED = "blocksparse.";
 
-  static final String FORMAT = RESERVED + "format";
-  static final String VERSION = "1";
-  static final String LAYER = RESERVED + "layer";
-  static final String LABEL_TREE = "LabelTree";
-  static final String RETIRED_OUTPUTS = RESERVED + "retired";
-  static final String STEPS = RESERVED + "steps";
-  static final String RULE = RESERVED + "optimizer";
-  static final String RULE_STEPS = RULE + ".steps";
+  public static final String FORMAT = RESERVED + "format";
+  public static final String VERSION = "1";
+  public static final String LAYER = RESERVED + "layer";
+  public static final String LABEL_TREE = "LabelTree";
+  public static final String RETIRED_OUTPUTS = RESERVED + "retired";
+  public static final String STEPS = RESERVED + "steps";
+  public static final String RULE = RESERVED + "optimizer";
+  public static final String RULE_STEPS = RULE + ".steps";
 
-  static final String CLASS_OF = "classOf";
-  static final String SLOT_OF = "slotOf";
-  static final String STATE_STEPS = "optimizer.steps";
+  public static final String CLASS_OF = "classOf";
+  public static final String SLOT_OF = "slotOf";
+  public static final String STATE_STEPS = "optimizer.steps";
 
-  static final String LABEL_OFFSETS = "labels.offsets";
-  static final String LABEL_ORDER = "labels.order";
-  static final String LABEL_TEXT = "labels.text";
+  public static final String LABEL_OFFSETS = "labels.offsets";
+  public static final String LABEL_ORDER = "labels.order";
+  public static final String LABEL_TEXT = "labels.text";
 
-  static final String TABLE = "table";
-  static final String BAG_MODE = RESERVED + "bag.mode";
-  static final String BAG_RULE = RESERVED + "bag.optimizer";
-  static final String STATE_TENSORS = RESERVED + "state.tensors";
+  public static final String TABLE = "table";
+  public static final String BAG_MODE = RESERVED + "bag.mode";
+  public static final String BAG_RULE = RESERVED + "bag.optimizer";
+  public static final String STATE_TENSORS = RESERVED + "state.tensors";
 
   /** What the columns or rows of weights of I8 are multiplied by. */
   private static final String SCALES = ".scales";
@@ -88,22 +88,22 @@ final class ModelNames {
   private ModelNames() {}
 
   /** What weights of I8 are multiplied by. */
-  static String scales(String weights) {
+  public static String scales(String weights) {
     return weights + SCALES;
   }
 
   /** A moment of a tensor. */
-  static String moment(int moment, String tensor) {
+  public static String moment(int moment, String tensor) {
     return STATES[moment] + tensor;
   }
 
   /** The steps that the blocks of a tensor have taken, if it has a count of its own. */
-  static String steps(String tensor) {
+  public static String steps(String tensor) {
     return STATE_STEPS + "." + tensor;
   }
 
   /** The key of the rule of a tensor, by its position. */
-  static String rule(int tensor) {
+  public static String rule(int tensor) {
     return RULE + "." + tensor;
   }
 }

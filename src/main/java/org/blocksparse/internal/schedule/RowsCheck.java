@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.schedule;
 
 import java.util.Locale;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 
-/** Checks what {@link SparseRows} consist of, whose parts messages name after a prefix. */
-final class RowsCheck {
+/** Checks what sparse rows consist of, whose parts messages name after a prefix. */
+public final class RowsCheck {
   /** Elements that are looked at at a time: few, since wrapped rows are checked by each call. */
   private static final int PIECE = 1 << 8;
 
@@ -17,7 +17,7 @@ final class RowsCheck {
    *
    * @throws IllegalArgumentException if they do not
    */
-  static void offsets(String prefix, Storage offsets, long entries) {
+  public static void offsets(String prefix, Storage offsets, long entries) {
     long count = offsets.elements();
     if (count == 0) {
       throw new IllegalArgumentException(prefix + "offsets: expected rows + 1 elements but was 0");
@@ -60,7 +60,7 @@ final class RowsCheck {
    * @param first the row that the first of them is of
    * @throws IllegalArgumentException if they do fall, or are not
    */
-  static void someOffsets(String prefix, int first, int[] offsets, int entries) {
+  public static void someOffsets(String prefix, int first, int[] offsets, int entries) {
     int before = 0;
     for (int i = 0; i < offsets.length; i++) {
       if (offsets[i] < before || offsets[i] > entries) {
@@ -83,7 +83,7 @@ final class RowsCheck {
    *
    * @throws IndexOutOfBoundsException if one is negative
    */
-  static int maxIndex(String prefix, Slice indices, int entries) {
+  public static int maxIndex(String prefix, Slice indices, int entries) {
     int max = -1;
     int[] piece = new int[Math.min(PIECE, entries)];
     for (int begin = 0; begin < entries; begin += Math.min(PIECE, entries - begin)) {

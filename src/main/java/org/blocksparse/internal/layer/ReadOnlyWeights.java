@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.layer;
+
+import org.blocksparse.internal.WeightType;
 
 /** How layers refuse what their weights do not allow, which are of a type that is only read. */
-final class ReadOnlyWeights {
+public final class ReadOnlyWeights {
   private ReadOnlyWeights() {}
 
-  static IllegalStateException notTrained(String operation, ElementType stored) {
+  public static IllegalStateException notTrained(String operation, WeightType stored) {
     return new IllegalStateException(
         operation
             + ": the weights of this layer are "
@@ -14,7 +16,7 @@ final class ReadOnlyWeights {
             + " withWeights of it again or save it with SaveOptions.withWeights");
   }
 
-  static IllegalStateException notFloats(String parameter, ElementType stored) {
+  public static IllegalStateException notFloats(String parameter, WeightType stored) {
     return new IllegalStateException(
         parameter
             + ": the weights of this layer are "
@@ -22,7 +24,7 @@ final class ReadOnlyWeights {
             + " and only read; withWeights(FLOAT32) makes a layer of the floats they stand for");
   }
 
-  static IllegalStateException roundedAlready(ElementType stored, ElementType wanted) {
+  public static IllegalStateException roundedAlready(WeightType stored, WeightType wanted) {
     return new IllegalStateException(
         "type: the weights of this layer are "
             + stored
@@ -31,7 +33,7 @@ final class ReadOnlyWeights {
             + " of the layer of floats, so that they are rounded once");
   }
 
-  static IllegalStateException notSaved(ElementType stored, ElementType wanted) {
+  public static IllegalStateException notSaved(WeightType stored, WeightType wanted) {
     return new IllegalStateException(
         "weights: this layer's are "
             + stored

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.layer;
 
 import java.util.Map;
 import java.util.TreeMap;
@@ -13,9 +13,9 @@ import org.blocksparse.internal.softmax.Link;
  *
  * @param entries all of them, the caller's own as well
  */
-record ModelMetadata(Map<String, String> entries) {
+public record ModelMetadata(Map<String, String> entries) {
   /** The format is one that can be read. */
-  ModelMetadata requireVersion() throws MalformedException {
+  public ModelMetadata requireVersion() throws MalformedException {
     String version = get(ModelNames.FORMAT);
     if (!version.equals(ModelNames.VERSION)) {
       throw wrong(
@@ -29,7 +29,7 @@ record ModelMetadata(Map<String, String> entries) {
   }
 
   /** The layer is of the kind that has the given link. */
-  ModelMetadata requireLayer(Link link) throws MalformedException {
+  public ModelMetadata requireLayer(Link link) throws MalformedException {
     String layer = entries.get(ModelNames.LAYER);
     if (layer != null && !layer.equals(ModelNames.LABEL_TREE)) {
       throw wrong(ModelNames.LAYER + " is no layer: " + MalformedException.told(layer));
@@ -41,17 +41,17 @@ record ModelMetadata(Map<String, String> entries) {
     return this;
   }
 
-  static MalformedException wrong(String reason) {
+  public static MalformedException wrong(String reason) {
     return new MalformedException("__metadata__", reason);
   }
 
   /** The state of an optimizer beside weights of a type that is only read. */
-  static MalformedException stateOfNarrow(String rule, Dtype type) {
+  public static MalformedException stateOfNarrow(String rule, Dtype type) {
     return wrong(rule + " is there, but weights of " + type + " are only read");
   }
 
   /** A string that must be there. */
-  String get(String key) throws MalformedException {
+  public String get(String key) throws MalformedException {
     String value = entries.get(key);
     if (value == null) {
       throw wrong("has no " + key + ": not a file of this library");
@@ -60,7 +60,7 @@ record ModelMetadata(Map<String, String> entries) {
   }
 
   /** A number of steps. */
-  long number(String key) throws MalformedException {
+  public long number(String key) throws MalformedException {
     String value = get(key);
     if (!value.matches("[0-9]{1,19}")) {
       throw wrong(key + " is not a number that counts steps");
@@ -73,12 +73,12 @@ record ModelMetadata(Map<String, String> entries) {
   }
 
   /** The rule whose state is in the file; null if there is none. */
-  UpdateRule.Kind ruleOrNull(String key) throws MalformedException {
+  public UpdateRule.Kind ruleOrNull(String key) throws MalformedException {
     return entries.containsKey(key) ? rule(key) : null;
   }
 
   /** A rule that must be there. */
-  UpdateRule.Kind rule(String key) throws MalformedException {
+  public UpdateRule.Kind rule(String key) throws MalformedException {
     String name = get(key);
     try {
       return UpdateRule.Kind.valueOf(name);
@@ -88,7 +88,7 @@ record ModelMetadata(Map<String, String> entries) {
   }
 
   /** Those that are not the format's own. */
-  Map<String, String> ofUser() {
+  public Map<String, String> ofUser() {
     Map<String, String> own = new TreeMap<>(entries);
     own.keySet().removeIf(key -> key.startsWith(ModelNames.RESERVED));
     return own;
