@@ -11,9 +11,9 @@ using namespace testing;
 constexpr float kNoLimit = std::numeric_limits<float>::infinity();
 
 struct bag_list {
-  std::vector<int32_t> offsets{0};
-  std::vector<int32_t> indices;
-  std::vector<float> values;
+  walled<int32_t> offsets;
+  walled<int32_t> indices;
+  walled<float> values;
 
   int32_t count() const { return static_cast<int32_t>(offsets.size()) - 1; }
   int32_t entries() const { return static_cast<int32_t>(indices.size()); }
@@ -23,17 +23,18 @@ struct bag_list {
   std::size_t last(int32_t bag) const { return first(bag + 1); }
 };
 
-// Bags of the given sizes; whole values.
+// Bags of the given sizes; whole values. Each list ends where memory ends.
 bag_list random_bags(random_source& r, const std::vector<int32_t>& sizes, int32_t table) {
-  bag_list bags;
+  std::vector<int32_t> offsets{0}, indices;
+  std::vector<float> values;
   for (const int32_t size : sizes) {
     for (int32_t i = 0; i < size; ++i) {
-      bags.indices.push_back(r.below(table));
-      bags.values.push_back(r.whole());
+      indices.push_back(r.below(table));
+      values.push_back(r.whole());
     }
-    bags.offsets.push_back(bags.entries());
+    offsets.push_back(static_cast<int32_t>(indices.size()));
   }
-  return bags;
+  return {walled<int32_t>(offsets), walled<int32_t>(indices), walled<float>(values)};
 }
 
 double exact_sum(const bag_list& bags, bool weighted, int32_t bag, const matrix& a, int32_t q) {

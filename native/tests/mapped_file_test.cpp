@@ -14,6 +14,7 @@
 #include <string>
 #else
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -97,6 +98,44 @@ void shrinking_file() {
   check(again != nullptr && equals_file(again), "cannot be mapped again");
   check(blocksparse_map_is_damaged(again) == 0, "damaged at once");
   blocksparse_unmap(again);
+}
+
+// Mappings of whole pages have no byte between them: the one that begins where another ends is not
+// taken for it, though the other is the first in the table.
+void neighbouring_mappings() {
+  constexpr std::int64_t kWholePages = 1 << 20;
+  check(truncate(kPath, kWholePages) == 0, "cannot extend");
+  std::vector<unsigned char*> mappings;
+  for (int i = 0; i < 4; ++i) {
+    mappings.push_back(map(kWholePages, false));
+  }
+  // Where each mapping is placed below the last, the next one takes the first one's entry, but not
+  // its addresses.
+  unsigned char* const first = mappings[0];
+  blocksparse_unmap(first);
+  check(mmap(first, kWholePages, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_FIXED, -1, 0) == first,
+        "not in the place of the first");
+  mappings[0] = map(kWholePages, false);
+  bool found = false;
+  for (std::size_t low = 0; low < mappings.size() && !found; ++low) {
+    for (std::size_t high = low + 1; high < mappings.size() && !found; ++high) {
+      if (mappings[low] + kWholePages == mappings[high]) {
+        found = true;
+        blocksparse_unmap(mappings[high]);
+        mappings[high] = nullptr;
+        check(blocksparse_map_is_damaged(mappings[low]) == 0, "damaged by its neighbour");
+        check(truncate(kPath, 0) == 0, "cannot truncate");
+        check(blocksparse_map_is_damaged(mappings[low]) == 1, "gone with its neighbour");
+        check(mappings[low][kWholePages - 1] == 0, "what is gone is not zero");
+      }
+    }
+  }
+  check(found, "no neighbours");
+  for (unsigned char* const mapping : mappings) {
+    blocksparse_unmap(mapping);
+  }
+  munmap(first, kWholePages);
+  write_file();
 }
 
 // The lowest number that is free: it grows when a file is left open.
@@ -214,6 +253,7 @@ int main() {
 
 #if !defined(_WIN32)
   shrinking_file();
+  neighbouring_mappings();
   many_mappings();
   std::remove(kPath);
   std::printf("%d failures so far\n", failures);

@@ -335,48 +335,49 @@ void check_long_block_sum(int32_t isa) {
 }
 
 // Blocks that are together larger than the caches are written past them where lines are whole: the
-// same bits as if they were added to zeros, which they are not. Rows that begin within a line, and
-// parts of blocks, are written too.
-void check_blocks_beyond_caches(int32_t isa) {
-  constexpr int32_t kRows = 2080, kColumns = 2064, kPairs = 3, kBlocks = 2;
-  constexpr int64_t kBlock = int64_t{kRows} * kColumns;
-  context() = std::string("beyond caches, isa ") + blocksparse_isa_name(isa);
+// same bits as if they were added to zeros, which they are not. Blocks and rows that begin within a
+// line, rows that end within one, and parts of blocks, are written too.
+void check_blocks_beyond_caches(int32_t isa, int32_t columns, int32_t ldo) {
+  constexpr int32_t kRows = 2080, kPairs = 3, kBlocks = 2;
+  context() = std::string("beyond caches, isa ") + blocksparse_isa_name(isa) + ", n " +
+              std::to_string(columns) + ", ldo " + std::to_string(ldo);
+  const int64_t block = int64_t{kRows} * ldo;
   const std::vector<int32_t> schedule = {
       BLOCKSPARSE_OUTER_SCHEDULE, kBlocks, kPairs, 0, 0, 0, 1, 0, 1, 3, 0, 1, 2, 2, 1, 0};
   random_source r(11);
-  std::vector<float> x(std::size_t{kPairs} * kRows), y(std::size_t{kPairs} * kColumns);
-  for (std::vector<float>* const values : {&x, &y}) {
-    for (float& value : *values) {
-      value = r.uniform();
-    }
-  }
+  matrix x(kPairs, kRows, 0), y(kPairs, columns, 0);
+  x.fill([&] { return r.uniform(); });
+  y.fill([&] { return r.uniform(); });
   const auto run = [&](float* o, int32_t m_begin, int32_t m_end, int32_t accumulate) {
     return blocksparse_block_outer_f32(
         isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, kBlocks, m_begin, m_end,
-        kRows, kColumns, 1.0f, x.data(), kPairs, kRows, y.data(), kPairs, kColumns, accumulate, o,
-        1, kBlocks, kBlocks * kBlock, kBlock, kColumns, 0, nullptr, 0);
+        kRows, columns, 1.0f, x.data(), kPairs, x.ld(), y.data(), kPairs, y.ld(), accumulate, o, 1,
+        kBlocks, kBlocks * block, block, ldo, 0, nullptr, 0);
   };
-  constexpr auto kAll = static_cast<std::size_t>(kBlocks * kBlock);
-  std::vector<float> sums(kAll), memory(kAll + 32);
+  const auto all = static_cast<std::size_t>(kBlocks * block);
+  std::vector<float> sums(all), memory(all + 32);
   CHECK_STATUS(BLOCKSPARSE_OK, run(sums.data(), 0, kRows, 1));
+  for (int64_t row = 0; row < int64_t{kBlocks} * kRows; ++row) {
+    std::fill_n(sums.data() + row * ldo + columns, ldo - columns, 7.0f);
+  }
   const std::size_t before = reinterpret_cast<std::uintptr_t>(memory.data()) / 4 % 16;
   float* const line = memory.data() + (16 - before);
   for (float* const o : {line, line + 1}) {
     std::fill(memory.begin(), memory.end(), 7.0f);
     CHECK_STATUS(BLOCKSPARSE_OK, run(o, 0, 13, 0));
-    CHECK(o[13 * kColumns] == 7.0f);
+    CHECK(o[int64_t{13} * ldo] == 7.0f);
     CHECK_STATUS(BLOCKSPARSE_OK, run(o, 13, kRows, 0));
-    CHECK(o[-1] == 7.0f && o[kBlocks * kBlock] == 7.0f);
+    CHECK(o[-1] == 7.0f && o[all] == 7.0f);
     CHECK(std::equal(sums.begin(), sums.end(), o));
   }
 }
 
 // As above, of blocks so small that a few pairs are taken at once.
-template <int32_t kSide>
+template <int32_t kSide, int32_t kLdo>
 void check_small_blocks_beyond_caches(int32_t isa) {
-  constexpr int32_t kBlock = kSide * kSide, kBlocks = (33 << 20) / 4 / kBlock;
-  context() = "blocks of " + std::to_string(kSide) + " rows beyond caches, isa " +
-              blocksparse_isa_name(isa);
+  constexpr int32_t kBlock = kSide * kLdo, kBlocks = (33 << 20) / 4 / (kSide * kSide);
+  context() = "blocks of " + std::to_string(kSide) + " rows beyond caches, ldo " +
+              std::to_string(kLdo) + ", isa " + blocksparse_isa_name(isa);
   std::vector<int32_t> schedule = {BLOCKSPARSE_OUTER_SCHEDULE, kBlocks, 2 * kBlocks};
   schedule.resize(3 + kBlocks);  // x_block: 0
   for (int32_t b = 0; b < kBlocks; ++b) {
@@ -399,11 +400,14 @@ void check_small_blocks_beyond_caches(int32_t isa) {
     return blocksparse_block_outer_f32(
         isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, kBlocks, 0, kSide, kSide,
         kSide, 1.0f, x.data(), 3, kSide, y.data(), 3, kSide, accumulate, o, 1, kBlocks,
-        int64_t{kBlocks} * kBlock, kBlock, kSide, 0, nullptr, 0);
+        int64_t{kBlocks} * kBlock, kBlock, kLdo, 0, nullptr, 0);
   };
   constexpr auto kAll = std::size_t{kBlocks} * kBlock;
   std::vector<float> sums(kAll), memory(kAll + 32, 7.0f);
   CHECK_STATUS(BLOCKSPARSE_OK, run(sums.data(), 1));
+  for (std::size_t row = 0; row < std::size_t{kBlocks} * kSide; ++row) {
+    std::fill_n(sums.data() + row * kLdo + kSide, kLdo - kSide, 7.0f);
+  }
   float* const line =
       memory.data() + (16 - reinterpret_cast<std::uintptr_t>(memory.data()) / 4 % 16);
   CHECK_STATUS(BLOCKSPARSE_OK, run(line, 0));
@@ -454,9 +458,14 @@ int main() {
     }
     check_block_sum(isa);
     check_long_block_sum(isa);
-    check_blocks_beyond_caches(isa);
-    check_small_blocks_beyond_caches<16>(isa);
-    check_small_blocks_beyond_caches<64>(isa);
+    check_blocks_beyond_caches(isa, 2064, 2064);
+    check_blocks_beyond_caches(isa, 2064, 2068);
+    check_blocks_beyond_caches(isa, 2064, 2080);
+    check_blocks_beyond_caches(isa, 2060, 2064);
+    check_small_blocks_beyond_caches<16, 16>(isa);
+    check_small_blocks_beyond_caches<16, 20>(isa);
+    check_small_blocks_beyond_caches<64, 64>(isa);
+    check_small_blocks_beyond_caches<64, 68>(isa);
   }
   return report("outer_test");
 }

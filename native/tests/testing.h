@@ -173,6 +173,10 @@ class walled {
     allocate();
     std::fill(data_, data_ + count_, value);
   }
+  explicit walled(const std::vector<Element>& elements) : count_(elements.size()) {
+    allocate();
+    std::copy(elements.begin(), elements.end(), data_);
+  }
   walled(const walled& other) : count_(other.count_) {
     allocate();
     std::copy(other.data_, other.data_ + count_, data_);

@@ -283,6 +283,37 @@ void check_every_value(int32_t isa, int32_t type) {
   }
 }
 
+// An infinity in the last row of W reaches each sum as it is: whatever is added to fill a vector, a
+// pair of rows or a tile must not multiply it by 0.
+void check_infinite_weights(int32_t isa, int32_t type, int32_t k, int32_t n, int32_t rows,
+                            bool round_a) {
+  context() = "infinite weights, k " + std::to_string(k) + " n " + std::to_string(n) + ", rows " +
+              std::to_string(rows) + ", isa " + blocksparse_isa_name(isa) + ", " +
+              kTypeNames[type] + (round_a ? ", rounded" : "");
+  const bool half = type == BLOCKSPARSE_FLOAT16;
+  const uint16_t one = half ? 0x3c00 : 0x3f80, infinity = half ? 0x7c00 : 0x7f80;
+  std::vector<uint16_t> w(static_cast<std::size_t>(k * n), one);
+  std::fill(w.end() - n, w.end(), infinity);
+  std::vector<int32_t> list, blocks(static_cast<std::size_t>(rows), 0);
+  std::vector<gemm_pair> pairs;
+  for (int32_t i = 0; i < rows; ++i) {
+    list.push_back(i);
+    pairs.push_back({i, i, 0});
+  }
+  const std::vector<int32_t> schedule = gemm_schedule(list, blocks, pairs, rows);
+  const matrix a(rows, k, 3, 1.0f);
+  matrix c(rows, n);
+  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_gemm_typed_f32(
+                                   isa, schedule.data(), length(schedule), 0, 1, 0, n, k, n,
+                                   a.data(), rows, a.ld(), round_a, type, w.data(), 1, 1, 0, 0, n,
+                                   0, nullptr, 0, 0, nullptr, 0, 0, c.data(), rows, c.ld()));
+  for (int32_t i = 0; i < rows; ++i) {
+    for (int32_t q = 0; q < n; ++q) {
+      CHECK(c.at(i, q) == std::numeric_limits<float>::infinity());
+    }
+  }
+}
+
 void check_refusals() {
   context() = "refusals";
   random_source r(5);
@@ -371,6 +402,13 @@ int main() {
           check_rounded_exactly(p, isa, variant, ++stream);
           check_rounded_bound(p, isa, variant, ++stream);
         }
+      }
+    }
+    for (int32_t k = 1; k <= 35; ++k) {
+      for (const int32_t rows : {1, 7, 60}) {
+        check_infinite_weights(isa, BLOCKSPARSE_FLOAT16, k, 3 * k, rows, false);
+        check_infinite_weights(isa, BLOCKSPARSE_BFLOAT16, k, 3 * k, rows, false);
+        check_infinite_weights(isa, BLOCKSPARSE_BFLOAT16, k, 3 * k, rows, true);
       }
     }
     check_rounding(isa, 6);
