@@ -2,19 +2,26 @@
 package org.blocksparse;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.file.Path;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.function.Consumer;
 import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.programs.ClosedOperandsProgram;
 import org.blocksparse.testing.ChildJvm;
+import org.blocksparse.testing.Reachable;
 import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is closed while an operation runs stays until the operation has ended. */
@@ -32,6 +39,72 @@ final class ClosedMeanwhileTest {
             .property("blocksparse.backend", backend)
             .run(ClosedOperandsProgram.class);
     assertEquals(0, result.exit(), result::toString);
+  }
+
+  /** The weights of a narrow layer are held as those of floats are. */
+  @ParameterizedTest
+  @EnumSource(ElementType.class)
+  void narrowLayers(ElementType type) {
+    List<Consumer<Narrow>> calls =
+        List.of(
+            on -> on.layer.topK(on.x, 2),
+            on -> on.layer.topK(on.x, 2, Filter.only(1, 2)),
+            on -> on.layer.topP(on.x, 0.5),
+            on -> on.layer.sample(on.x, new SplittableRandom(1)),
+            on -> on.layer.probabilities(on.x).close(),
+            on -> on.layer.logProbabilities(on.x).close(),
+            on -> on.layer.loss(on.x, on.targets),
+            on -> on.tree.topK(on.x, 2),
+            on -> on.tree.probabilities(on.x).close(),
+            on -> on.bag.apply(on.rows).close());
+    for (int call = 0; call < calls.size(); call++) {
+      Narrow operands = new Narrow(type);
+      calls.get(call).accept(operands);
+      assertTrue(operands.closed, "no kernel was called");
+      assertFalse(operands.freed, "call " + call + " uses memory that is gone");
+    }
+  }
+
+  /** Operands, all of which the first kernel that is called closes. */
+  private static final class Narrow {
+    boolean closed;
+    boolean freed;
+    final FloatTensor x = FloatTensor.zeros(2, 3);
+    final IntTensor targets = IntTensor.zeros(2);
+    final SparseRows rows = SparseRows.of(List.of(new int[] {1, 2}, new int[] {3}));
+    final Workers workers =
+        Workers.callingThread()
+            .with(WatchedKernels.of(KernelChoice.kernels(), (kernel, given) -> closeAll(given)));
+    final HierarchicalSoftmax layer;
+    final LabelTree tree;
+    final EmbeddingBag bag;
+    private boolean made;
+
+    Narrow(ElementType type) {
+      try (HierarchicalSoftmax wide = HierarchicalSoftmax.builder(3, 5).workers(workers).build();
+          LabelTree wideTree = LabelTree.builder(3, 5).workers(workers).build();
+          EmbeddingBag wideBag = EmbeddingBag.builder(5, 4).workers(workers).build()) {
+        layer = wide.withWeights(type);
+        tree = wideTree.withWeights(type);
+        bag = wideBag.withWeights(type);
+      }
+      made = true;
+    }
+
+    private void closeAll(Object[] given) {
+      if (made) {
+        if (!closed) {
+          closed = true;
+          layer.close();
+          tree.close();
+          bag.close();
+          x.close();
+          targets.close();
+          rows.close();
+        }
+        freed |= Reachable.of(Storage.class, given).stream().anyMatch(Storage::isFreed);
+      }
+    }
   }
 
   /** In an order that is not that of the classes, so that results are copied into the tensor. */

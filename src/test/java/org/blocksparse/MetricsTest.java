@@ -9,9 +9,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Random;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.softmax.ExactSearch;
 import org.junit.jupiter.api.Test;
@@ -79,6 +81,37 @@ final class MetricsTest {
     assertEquals((11.0 + 2) / (12 + 2), metrics.propensityScoredPrecision(2), EXACT);
     assertEquals((13.0 + 2) / (13 + 2), metrics.propensityScoredPrecision(3), EXACT);
     assertEquals(1 / 2.0, metrics.precision(1), EXACT);
+  }
+
+  /** In whatever order the labels of a row come, some of them twice. */
+  @Test
+  void labelsAreASet() {
+    double[] propensities = {.9, .8, .7, .6, .5, .4, .3, .2, .1, .05};
+    Ranking ranking = ranking(new int[] {7, 1, 9, 0, 4, 3});
+    Metrics expected = Metrics.upTo(5, propensities);
+    Random random = new Random(1);
+    List<Integer> labels = new ArrayList<>(List.of(0, 1, 4, 6, 7));
+    for (int order = 0; order < 100; order++) {
+      Metrics actual = order == 0 ? expected : Metrics.upTo(5, propensities);
+      try (SparseRows rows =
+          SparseRows.of(List.of(labels.stream().mapToInt(Integer::intValue).toArray()))) {
+        actual.add(ranking, rows);
+      }
+      for (int k = 1; k <= 5; k++) {
+        String at = labels + " at " + k;
+        assertEquals(expected.precision(k), actual.precision(k), at);
+        assertEquals(expected.recall(k), actual.recall(k), at);
+        assertEquals(expected.ndcg(k), actual.ndcg(k), at);
+        assertEquals(
+            expected.propensityScoredPrecision(k), actual.propensityScoredPrecision(k), at);
+      }
+      if (order == 50) {
+        labels.addAll(List.of(6, 0));
+      }
+      Collections.shuffle(labels, random);
+    }
+    assertEquals(4 / 5.0, expected.precision(5), EXACT); // 7, 1, 0 and 4, but not 9
+    assertEquals(4 / 5.0, expected.recall(5), EXACT);
   }
 
   @Test

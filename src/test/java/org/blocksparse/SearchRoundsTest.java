@@ -6,16 +6,60 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
-/** A search that rules out nothing notices, and opens what is left at once. */
+/** How many rows and classes a search takes at a time, which no result depends on. */
 final class SearchRoundsTest {
   private static final int CLASSES = 256;
   private static final int OUTPUTS = CLASSES * 256;
   private static final int FEATURES = 128;
 
+  /** With so many classes, each row is a slice of its own. */
+  @Test
+  void rowsOfLaterSlicesAreAsTheyAreAlone() {
+    int outputs = (1 << 21) + 1;
+    float[] features = {1, -1, 2, Float.NaN, -2, 3};
+    List<int[]> allowed =
+        List.of(
+            new int[] {5},
+            new int[0],
+            new int[] {3, 7, 9},
+            new int[] {1, 2},
+            new int[0],
+            new int[] {4});
+    try (HierarchicalSoftmax layer =
+        HierarchicalSoftmax.builder(1, outputs).classes(outputs).seed(1).build()) {
+      assertEquals(outputs, layer.b1().shape().size());
+      List<Ranking> ofAll = rankings(layer, features, allowed);
+      for (int row = 0; row < features.length; row++) {
+        List<Ranking> ofOne =
+            rankings(layer, new float[] {features[row]}, List.of(allowed.get(row)));
+        for (int i = 0; i < ofAll.size(); i++) {
+          Ranking actual = ofAll.get(i);
+          Ranking expected = ofOne.get(i);
+          assertArrayEquals(expected.outputs(0), actual.outputs(row));
+          assertArrayEquals(expected.logProbabilities(0), actual.logProbabilities(row));
+          assertEquals(expected.openedClasses(0), actual.openedClasses(row));
+          assertEquals(allowed.get(row).length == 0, actual.isFilteredOut(row));
+          assertEquals(row != 3, actual.isDefined(row));
+        }
+      }
+    }
+  }
+
+  private static List<Ranking> rankings(
+      HierarchicalSoftmax layer, float[] features, List<int[]> allowed) {
+    try (FloatTensor x = FloatTensor.of(features, features.length, 1);
+        SparseRows rows = SparseRows.of(allowed)) {
+      Filter only = Filter.only(rows);
+      return List.of(layer.topK(x, 2, only), layer.topP(x, 0.9, only.withRenormalization()));
+    }
+  }
+
+  /** A search that rules out nothing notices, and opens what is left at once. */
   @Test
   void ofEqualClassesThereAreFewRounds() {
     AtomicInteger helpersAsked = new AtomicInteger();

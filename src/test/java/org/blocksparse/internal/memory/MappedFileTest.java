@@ -15,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
@@ -160,6 +161,23 @@ final class MappedFileTest {
       assertFalse(mapped.isDamaged());
       Files.write(file, new byte[99_999]);
       assertTrue(mapped.isDamaged());
+    }
+  }
+
+  /** What was appended is not seen, and does no harm. */
+  @ParameterizedTest(name = "by {0}")
+  @MethodSource("mappings")
+  @DisabledOnOs(value = OS.WINDOWS, disabledReason = "mapped files do not grow there")
+  void filesThatGrowAreNotDamaged(String by, Mapping mapping) throws IOException {
+    Path file = Files.write(folder.resolve("file"), new byte[] {1, 2, 3, 4});
+    try (MappedFile mapped = mapping.of(file, false)) {
+      Files.write(file, new byte[10_000], StandardOpenOption.APPEND);
+      assertFalse(mapped.isDamaged());
+      mapped.requireIntact();
+      assertEquals(4, mapped.bytes());
+      ByteBuffer all = ByteBuffer.allocate(4);
+      mapped.read(0, all);
+      assertArrayEquals(new byte[] {1, 2, 3, 4}, all.array());
     }
   }
 }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.List;
 import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.memory.Storage;
@@ -138,6 +139,24 @@ final class LayerStateTest {
     assertEquals(
         "layer: the layer is closed",
         assertThrows(IllegalStateException.class, () -> state.begin(ADAM, kernels)).getMessage());
+  }
+
+  /** A rule of another kind has begun, with memory that nothing was kept in so far. */
+  @Test
+  void closingWaitsForAStepOfAnotherRuleThatHasNotUpdatedYet() {
+    for (UpdateRule.Kind kind : List.of(UpdateRule.Kind.SGD, UpdateRule.Kind.ADAGRAD)) {
+      LayerState closing = new LayerState("layer", new BlockedTensor(weights, 3, true));
+      long before = Storage.allocatedBytes();
+      try (LayerState.Step step = closing.begin(ADAM, kernels)) {
+        step.update(0, 0, gradient);
+      }
+      assertTrue(Storage.allocatedBytes() > before);
+      try (LayerState.Step step = closing.begin(rule(kind), kernels)) {
+        closing.close();
+        step.update(0, 0, gradient);
+      }
+      assertEquals(before, Storage.allocatedBytes(), kind.toString());
+    }
   }
 
   /** As a file or a copy of it needs it: what was kept, whatever becomes of the state. */
