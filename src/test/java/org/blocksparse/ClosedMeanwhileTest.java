@@ -18,6 +18,7 @@ import org.blocksparse.programs.ClosedOperandsProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Reachable;
 import org.blocksparse.testing.WatchedKernels;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -30,6 +31,7 @@ final class ClosedMeanwhileTest {
    * In a JVM of its own, whose kernels are others. With Java kernels as well, whose memory cannot
    * be used by any code once it is gone.
    */
+  @Tag("packaged")
   @ParameterizedTest
   @ValueSource(strings = {"native", "java"})
   void theOperandsOfAllOperations(String backend, @TempDir Path folder) {

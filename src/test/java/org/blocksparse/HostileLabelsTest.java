@@ -26,6 +26,7 @@ import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.programs.RefusedFilesProgram;
 import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -161,6 +162,7 @@ final class HostileLabelsTest {
   }
 
   /** 100 MB of text that no offset tells of. */
+  @Tag("packaged")
   @Test
   void aTextThatIsRefusedIsNotRead() throws IOException {
     int bytes = 100_000_000;

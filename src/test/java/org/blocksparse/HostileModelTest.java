@@ -26,8 +26,8 @@ import java.util.stream.Stream;
 import org.blocksparse.programs.InterruptedProgram;
 import org.blocksparse.programs.RefusedFilesProgram;
 import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
@@ -406,7 +406,6 @@ final class HostileModelTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("readers")
   @DisabledOnOs(OS.WINDOWS)
-  @Timeout(10)
   void aPipeIsNotOpened(String name, Reader reader) throws Exception {
     Path pipe = folder.resolve("pipe");
     Process made = new ProcessBuilder("mkfifo", pipe.toString()).inheritIO().start();
@@ -517,6 +516,7 @@ final class HostileModelTest {
   }
 
   /** See {@link InterruptedProgram}. */
+  @Tag("packaged")
   @ParameterizedTest
   @ValueSource(strings = {"native", "java"})
   void anInterruptDoesNoHarmToAMappedModel(String backend) {
@@ -557,6 +557,7 @@ final class HostileModelTest {
   }
 
   /** See {@link RefusedFilesProgram}. */
+  @Tag("packaged")
   @ParameterizedTest
   @EnumSource(RefusedFilesProgram.Kind.class)
   void whatIsRefusedCostsLittleMemory(RefusedFilesProgram.Kind kind) throws IOException {

@@ -24,6 +24,7 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 import org.blocksparse.programs.RefusedFilesProgram;
 import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -354,6 +355,7 @@ final class HostileNumPyTest {
   }
 
   /** Java reads the directory of an archive as a whole; this one is larger than the heap. */
+  @Tag("packaged")
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void largeDirectoriesAreRefusedBeforeTheyAreRead(boolean large) throws IOException {

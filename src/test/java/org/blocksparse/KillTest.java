@@ -14,6 +14,7 @@ import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Seeded;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,6 +25,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * goes when the next one saves.
  */
 @ExtendWith(Seeded.class)
+@Tag("packaged")
 final class KillTest {
   private static final int KILLS = Budget.of("blocksparse.kills", 6, 50);
 

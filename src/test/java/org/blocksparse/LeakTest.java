@@ -9,6 +9,7 @@ import org.blocksparse.programs.LeakProgram;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.ProcessMemory;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -17,6 +18,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * The resident memory of a process stays flat over many calls. Each runs in a JVM whose heap has a
  * fixed size and is resident from the start, so that what grows is native.
  */
+@Tag("packaged")
 final class LeakTest {
   @TempDir Path folder;
 

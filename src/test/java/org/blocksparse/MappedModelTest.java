@@ -18,7 +18,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -289,7 +288,7 @@ final class MappedModelTest {
     }
     assertTrue(Float.isFinite(w2.get(CLASSES - 1, 0, 0)));
     w2 = null;
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    long deadline = System.nanoTime() + TimeUnit.MINUTES.toNanos(10);
     while (!pages(file).isEmpty()) {
       assertTrue(System.nanoTime() < deadline, "it is still mapped");
       System.gc();
@@ -382,6 +381,7 @@ final class MappedModelTest {
     }
   }
 
+  @Tag("packaged")
   @Test
   @DisabledIfSystemProperty(named = "blocksparse.emulated", matches = "true")
   void twoProcessesShareThePages() throws Exception {
@@ -408,7 +408,7 @@ final class MappedModelTest {
         assertEquals(0, pages.get("Private_Dirty"), pages.toString());
       } finally {
         other.getOutputStream().close();
-        assertTrue(other.waitFor(Duration.ofMinutes(1).toSeconds(), TimeUnit.SECONDS));
+        assertTrue(other.waitFor(10, TimeUnit.MINUTES));
       }
       assertEquals(0, other.exitValue());
     }
@@ -445,6 +445,7 @@ final class MappedModelTest {
     }
   }
 
+  @Tag("packaged")
   @Test
   void theLimitsOfJavaCppAreNotOurs() throws IOException {
     assumeTrue(Backend.isNative());

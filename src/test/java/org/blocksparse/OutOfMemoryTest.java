@@ -24,8 +24,8 @@ import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Seed;
 import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
@@ -34,7 +34,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** On a full heap, a short stack or with many callers, the library throws, and works afterwards. */
-@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@Tag("packaged")
 final class OutOfMemoryTest {
   /** The public methods are called in as many parts, or one of more. */
   private static final List<String> COLLECTORS = List.of("Serial", "Parallel", "G1", "Z");

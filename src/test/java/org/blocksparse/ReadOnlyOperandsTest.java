@@ -7,11 +7,13 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.nio.file.Path;
 import org.blocksparse.programs.ReadOnlyOperandsProgram;
 import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Memory that cannot be written is refused by name, by every operation that would write it. */
+@Tag("packaged")
 final class ReadOnlyOperandsTest {
   /** In a JVM of its own, which a native write would end; one of Java's would throw. */
   @ParameterizedTest

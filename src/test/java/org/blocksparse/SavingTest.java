@@ -35,8 +35,8 @@ import org.blocksparse.programs.SaveProgram;
 import org.blocksparse.programs.WaitingSaveProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.WatchedFileSystem;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
@@ -48,7 +48,6 @@ import org.junit.jupiter.params.provider.ValueSource;
  * What becomes of the file, its neighbours and what was there before, whatever is written. All
  * kinds of files are written in one way, so most of this is about the smallest of them.
  */
-@Timeout(60)
 final class SavingTest {
   private static final ClassAssignment CLASSES = SaveProgram.CLASSES;
   private static final String TEXT = "1\n0\n1\n";
@@ -339,7 +338,7 @@ final class SavingTest {
       assertEquals(List.of("file"), names());
     } finally {
       other.shutdown();
-      assertTrue(other.awaitTermination(10, TimeUnit.SECONDS));
+      assertTrue(other.awaitTermination(10, TimeUnit.MINUTES));
     }
   }
 
@@ -363,6 +362,7 @@ final class SavingTest {
     return started;
   }
 
+  @Tag("packaged")
   @ParameterizedTest
   @ValueSource(strings = {"", "rw-------", "rw-r--r--"})
   void theFileOfALiveProcessIsNotDeleted(String replacedMode) throws Exception {
@@ -385,6 +385,7 @@ final class SavingTest {
     assertEquals(List.of("file"), names());
   }
 
+  @Tag("packaged")
   @Test
   void whatAKilledSaverLeftIsDeletedByTheNext() throws Exception {
     Path file = folder.resolve("file");
@@ -418,6 +419,7 @@ final class SavingTest {
   }
 
   /** It has the mode of the file that it was to replace. */
+  @Tag("packaged")
   @Test
   @DisabledOnOs(OS.WINDOWS)
   void whatIsLeftOfAFileThatMustNotBeWrittenIsDeleted() throws Exception {

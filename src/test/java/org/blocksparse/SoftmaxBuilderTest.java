@@ -11,6 +11,7 @@ import java.util.Arrays;
 import org.blocksparse.internal.softmax.ClassCount;
 import org.blocksparse.programs.StepMemoryProgram;
 import org.blocksparse.testing.ChildJvm;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -87,6 +88,7 @@ final class SoftmaxBuilderTest {
    * rows, features, classes and slots: a hundred times the outputs, with ten times the classes of
    * ten times the size, take ten times the memory.
    */
+  @Tag("packaged")
   @Test
   void memoryOfSteps_isIndependentOfTheOutputs(@TempDir Path folder) {
     ChildJvm.Result result = new ChildJvm(folder).run(StepMemoryProgram.class);

@@ -395,6 +395,7 @@ final class WorkersTest {
               + "|process reaper.*|Common-Cleaner|Cleaner-\\d+|JavaCPP Deallocator"
               + "|ForkJoinPool.commonPool-worker-\\d+");
 
+  @Tag("packaged")
   @Test
   void noThreadOfTheLibraryComputes(@TempDir Path folder) {
     ChildJvm.Result result =

@@ -74,7 +74,7 @@ final class WrapTest {
     assumeTrue(Backend.isNative());
     Wrapped wrapped = wrap.get();
     WeakReference<Object> other = new WeakReference<>(bytes());
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
+    long deadline = System.nanoTime() + TimeUnit.MINUTES.toNanos(10);
     while (other.get() != null) {
       collect(deadline);
     }
@@ -172,7 +172,7 @@ final class WrapTest {
   void anOwnerThatRefersToItsTensorIsFreedWithIt() throws InterruptedException {
     assumeTrue(Backend.isNative());
     WeakReference<Holder> holder = new WeakReference<>(new Holder());
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+    long deadline = System.nanoTime() + TimeUnit.MINUTES.toNanos(10);
     while (holder.get() != null) {
       collect(deadline);
     }

@@ -10,13 +10,11 @@ import java.io.PrintStream;
 import java.util.List;
 import org.blocksparse.bench.nextitem.NextItemCommand;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import picocli.CommandLine;
 
 /** The comparison with HNSW, as a user starts it, with few items. */
 final class NextItemTest {
   @Test
-  @Timeout(120)
   void bothFindMoreThanWhatIsPopular() {
     String printed = printed("--items", "2000", "--sessions", "10000");
     List<String> rows =

@@ -21,14 +21,15 @@ import java.util.stream.Stream;
 import org.blocksparse.documents.Program;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
  * The site as a browser shows it from its folder: no server, no network. Pictures of all pages are
  * left in {@code target/site-pictures}, for people to look at.
  */
+@Tag("packaged")
 final class SiteTest {
   private static final Path SITE = Path.of("target/site");
   private static final Path PICTURES = Path.of("target/site-pictures");
@@ -105,7 +106,6 @@ final class SiteTest {
   }
 
   @Test
-  @Timeout(120)
   void pagesAreReadable() throws IOException {
     List<String> wrong = new ArrayList<>();
     for (Path page : pages()) {
@@ -248,7 +248,6 @@ final class SiteTest {
 
   /** The first page of the Javadoc, and that of every type; their links are javadoc's own. */
   @Test
-  @Timeout(120)
   void javadocOpens() throws IOException {
     List<String> wrong = new ArrayList<>();
     Path api = SITE.resolve("apidocs");

@@ -34,6 +34,7 @@ final class Commands {
           "it.test",
           "reuseForks",
           "jqwik.tries.default",
+          "test",
           "junit.jupiter.execution.timeout.default",
           "java.library.path",
           "java.util.concurrent.ForkJoinPool.common.parallelism",

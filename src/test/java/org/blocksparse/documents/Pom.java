@@ -24,34 +24,48 @@ import org.xml.sax.SAXException;
 
 /** A project's POM, as far as pages tell of it. */
 final class Pom {
-  static final Pom MAIN = new Pom(Path.of("pom.xml"));
-  private static final Pom PLATFORM = new Pom(Path.of("platform/pom.xml"));
-  private static final Pom SPARK = new Pom(Path.of("src/spark/pom.xml"));
+  private static final Pom PARENT = new Pom(Path.of("src/build/pom.xml"), null);
+  static final Pom MAIN = new Pom(Path.of("pom.xml"), PARENT);
+  private static final Pom PLATFORM = new Pom(Path.of("platform/pom.xml"), PARENT);
+  private static final Pom SPARK = new Pom(Path.of("src/spark/pom.xml"), PARENT);
 
   private final String text;
   private final Element project;
   private final Map<String, String> properties = new HashMap<>();
+  private final Set<String> profiles = new TreeSet<>();
 
-  private Pom(Path file) {
-    text = Page.read(file);
-    project = parse(text);
+  /** The POM in a file, which inherits from another. */
+  private Pom(Path file, Pom parent) {
+    text = Page.read(file) + (parent == null ? "" : parent.text);
+    project = parse(Page.read(file));
+    if (parent != null) {
+      properties.putAll(parent.properties);
+      profiles.addAll(parent.profiles);
+    }
+    children(project, "profiles")
+        .flatMap(all -> children(all, "profile"))
+        .forEach(profile -> profiles.add(child(profile, "id")));
     children(project, "properties")
         .flatMap(all -> children(all, null))
         .forEach(property -> properties.put(property.getTagName(), property.getTextContent()));
-    properties.put("project.version", version());
-    properties.put("project.groupId", child(project, "groupId"));
+    properties.put("project.groupId", inherited("groupId"));
+    properties.put("project.version", inherited("version"));
+  }
+
+  private String inherited(String name) {
+    return Stream.of(project, children(project, "parent").findFirst().orElse(project))
+        .flatMap(element -> children(element, name))
+        .findFirst()
+        .orElseThrow()
+        .getTextContent();
   }
 
   String version() {
-    return child(project, "version");
+    return properties.get("project.version");
   }
 
   Set<String> profiles() {
-    Set<String> ids = new TreeSet<>();
-    children(project, "profiles")
-        .flatMap(all -> children(all, "profile"))
-        .forEach(profile -> ids.add(child(profile, "id")));
-    return ids;
+    return profiles;
   }
 
   /** Whether a property of that name is defined or used. */
@@ -67,11 +81,15 @@ final class Pom {
     MAIN.dependencies(MAIN.project).forEach(known::add);
     PLATFORM.dependencies(PLATFORM.project).forEach(known::add);
     for (Pom own : List.of(MAIN, PLATFORM, SPARK)) {
-      known.add(own.coordinates(own.project));
+      known.add(own.coordinates());
     }
     return MAIN.dependencies(parse("<project><dependencies>" + xml + "</dependencies></project>"))
         .filter(dependency -> !known.contains(dependency))
         .map(dependency -> dependency + " is not one of " + known);
+  }
+
+  private String coordinates() {
+    return String.join(":", inherited("groupId"), child(project, "artifactId"), version());
   }
 
   private Stream<String> dependencies(Element root) {

@@ -3,6 +3,7 @@ package org.blocksparse.documents;
 
 import java.nio.file.Path;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
@@ -10,6 +11,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The programs of the pages, each started from its source as a user starts it. */
+@Tag("packaged")
 final class ProgramsTest {
   @TempDir private Path folder;
 

@@ -12,10 +12,12 @@ import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.ProcessMemory;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The library in class loaders that come and go, as in an application server. */
+@Tag("packaged")
 final class ClassLoaderTest {
   @TempDir Path folder;
 

@@ -13,11 +13,13 @@ import org.blocksparse.Backend;
 import org.blocksparse.testing.ChildJvm;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
  * What the tests of an installation share: JVMs with the class path of one, and what they print.
  */
+@Tag("packaged")
 abstract class Installation {
   static final String PLATFORM = Loader.getPlatform();
 

@@ -37,6 +37,7 @@ import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.annotation.Platform;
 import org.bytedeco.javacpp.annotation.Properties;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -46,6 +47,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * the JNI code looks up is read from its source, and what JavaCPP's loader looks up from the
  * annotations that it reads.
  */
+@Tag("packaged")
 final class NativeImageMetadataTest {
   private static final String OURS = "META-INF/native-image/org.blocksparse/blocksparse/";
   private static final Set<String> ALL =

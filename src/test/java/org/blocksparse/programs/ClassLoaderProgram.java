@@ -128,7 +128,7 @@ public final class ClassLoaderProgram {
 
   private static void awaitUnloading(List<WeakReference<ClassLoader>> loaders)
       throws InterruptedException {
-    long deadline = System.nanoTime() + 60_000_000_000L;
+    long deadline = System.nanoTime() + 600_000_000_000L;
     while (loaders.stream().anyMatch(loader -> loader.get() != null)) {
       if (System.nanoTime() > deadline) {
         throw new AssertionError("loaders are still there");

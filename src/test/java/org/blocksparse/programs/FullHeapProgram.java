@@ -78,7 +78,7 @@ public final class FullHeapProgram {
   private static void awaitBytes(long expected) throws InterruptedException {
     // Workspaces and scratch, which are kept for the next call.
     long room = 4L << 20;
-    long deadline = System.nanoTime() + 30_000_000_000L;
+    long deadline = System.nanoTime() + 600_000_000_000L;
     while (FloatTensor.allocatedBytes() > expected + room) {
       ChildJvm.check(
           System.nanoTime() < deadline,

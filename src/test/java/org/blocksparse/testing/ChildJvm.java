@@ -28,7 +28,7 @@ public final class ChildJvm {
     }
   }
 
-  private static final int SECONDS = Budget.of("blocksparse.child.seconds", 120, 3600);
+  private static final int SECONDS = Budget.of("blocksparse.child.seconds", 600, 3600);
 
   private final List<String> classPath = new ArrayList<>();
   private final Map<String, String> properties = new LinkedHashMap<>();

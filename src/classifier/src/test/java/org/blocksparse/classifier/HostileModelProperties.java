@@ -36,7 +36,7 @@ final class HostileModelProperties {
   /** What a refused file of some kilobytes may take of the heap, with classes that are loaded. */
   private static final long MOST_HEAP = 4 << 20;
 
-  private static final Duration MOST_TIME = Duration.ofSeconds(20);
+  private static final Duration MOST_TIME = Duration.ofMinutes(10);
   private static final int LABELS = 9;
 
   private static final TrainingOptions SMALL =

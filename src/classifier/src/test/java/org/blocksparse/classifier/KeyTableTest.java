@@ -39,7 +39,7 @@ final class KeyTableTest {
 
   /** Such as have the same hash by any multiplier that is known: here that of Fibonacci's hash. */
   @Test
-  @Timeout(value = 20, threadMode = ThreadMode.SEPARATE_THREAD) // quadratic, it is minutes
+  @Timeout(value = 120, threadMode = ThreadMode.SEPARATE_THREAD) // quadratic, it is minutes
   void keysThatWereChosenToMeet_doNot() {
     long inverse = new BigInteger("9E3779B97F4A7C15", 16).modInverse(TWO.pow(64)).longValue();
     KeyTable table = new KeyTable();

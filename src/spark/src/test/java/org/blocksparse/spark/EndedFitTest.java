@@ -83,7 +83,7 @@ final class EndedFitTest {
     fit.start();
     began.await();
     ending.accept(fit);
-    return thrown.get(30, TimeUnit.SECONDS);
+    return thrown.get(10, TimeUnit.MINUTES);
   }
 
   @Test

@@ -59,7 +59,7 @@ final class HostileFolderProperties {
   private static final int LABELS = 11;
 
   /** Of one try: the first of Spark's jobs takes seconds. */
-  private static final Duration MOST_TIME = Duration.ofMinutes(1);
+  private static final Duration MOST_TIME = Duration.ofMinutes(10);
 
   private static final String MODEL = "model.safetensors";
 

@@ -9,10 +9,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The program of the page, started from its source as a user starts it. */
+@Tag("packaged")
 final class ProgramTest {
   private static final Path PROGRAM = Path.of("src/examples/Training.java");
 
@@ -37,7 +39,7 @@ final class ProgramTest {
             .redirectError(ProcessBuilder.Redirect.INHERIT)
             .redirectOutput(told.toFile())
             .start();
-    assertTrue(process.waitFor(5, TimeUnit.MINUTES), "did not end");
+    assertTrue(process.waitFor(10, TimeUnit.MINUTES), "did not end");
     assertEquals(0, process.exitValue());
     List<String> expected =
         Files.readString(PROGRAM)

@@ -23,6 +23,7 @@ import org.blocksparse.spark.Models.FeaturesAs;
 import org.blocksparse.spark.OneProcess.Example;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -30,6 +31,7 @@ import org.junit.jupiter.api.io.TempDir;
  * The model on executors that are processes of their own and have other kernels than this one; and
  * its training there, which is the same but for rounding.
  */
+@Tag("packaged")
 final class ScoringOnClusterTest {
   private static final int ROWS = 3000;
   private static final int LABELS = 103;

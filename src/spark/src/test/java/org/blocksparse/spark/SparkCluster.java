@@ -38,7 +38,7 @@ final class SparkCluster implements AutoCloseable {
   static final String EXECUTOR_OPTIONS =
       "-Dorg.bytedeco.javacpp.cachedir=javacpp-cache -XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
-  private static final long PATIENCE_MILLIS = 60_000;
+  private static final long PATIENCE_MILLIS = 600_000;
 
   private final Path folder;
   private final List<Process> workers = new ArrayList<>();

@@ -33,6 +33,7 @@ import org.blocksparse.LayerPart;
 import org.blocksparse.spark.OneProcess.Example;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -41,6 +42,7 @@ import scala.collection.immutable.Seq;
 import scala.jdk.javaapi.CollectionConverters;
 
 /** Training on two executors that are killed, with speculation, and that come and go. */
+@Tag("packaged")
 final class TrainingOnClusterTest {
   private static final int LABELS = 103;
   private static final int CLASSES = 9;

@@ -132,7 +132,7 @@ final class HostileCommandLineProperties {
   void ofLines(@ForAll("lines") List<String> line) {
     Object[] words = line.stream().map(word -> word.replace("{}", folder.toString())).toArray();
     Commands.Result result =
-        assertTimeoutPreemptively(Duration.ofSeconds(30), () -> Commands.run(words));
+        assertTimeoutPreemptively(Duration.ofMinutes(10), () -> Commands.run(words));
     String told = result.err();
     if (result.code() == 0) {
       return;

@@ -29,6 +29,7 @@ import javax.imageio.ImageIO;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Texts;
 import org.blocksparse.classifier.TrainingOptions;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -36,6 +37,7 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The one jar, as users start it. */
+@Tag("packaged")
 final class RunnableJarTest {
   @TempDir private Path folder;
 
@@ -82,7 +84,7 @@ final class RunnableJarTest {
         }
       }
     }
-    assertTrue(training.waitFor(1, TimeUnit.MINUTES));
+    assertTrue(training.waitFor(10, TimeUnit.MINUTES));
     assertTrue(
         told.toString().contains("\nEnding, to save the best model so far\n"), told::toString);
     assertTrue(told.toString().contains(" bytes, the best model so far\n"), told::toString);
@@ -108,7 +110,7 @@ final class RunnableJarTest {
       in.write(Texts.lines(10_000, 40, 1).getBytes(UTF_8));
       in.flush();
       new ProcessBuilder("kill", "-TERM", Long.toString(training.pid())).start().waitFor();
-      assertTrue(training.waitFor(20, TimeUnit.SECONDS));
+      assertTrue(training.waitFor(10, TimeUnit.MINUTES));
     }
     assertEquals("an old one", Files.readString(model));
   }
