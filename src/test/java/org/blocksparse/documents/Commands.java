@@ -51,7 +51,7 @@ final class Commands {
   /** The system properties of ours that the library reads. */
   static final Set<String> OF_THE_LIBRARY = ours("src/main/java");
 
-  private static final Set<String> OF_THE_TESTS = ours("src/test/java");
+  private static final Set<String> OF_THE_TESTS = ours("src/test/java", "src/shared-tests/java");
 
   private Commands() {}
 
@@ -141,8 +141,10 @@ final class Commands {
         .collect(Collectors.toList());
   }
 
-  private static Set<String> ours(String folder) {
-    return groups(OURS, text(folder, ".java")).collect(Collectors.toSet());
+  private static Set<String> ours(String... folders) {
+    return Stream.of(folders)
+        .flatMap(folder -> groups(OURS, text(folder, ".java")))
+        .collect(Collectors.toSet());
   }
 
   private static Stream<String> groups(Pattern pattern, String text) {
