@@ -18,13 +18,13 @@ class Blocks {
         var inputIdx = IntTensor.of(new int[] {0, 1}, 2, 1);
         var outputIdx = IntTensor.of(new int[] {2, 0, 1, 2}, 2, 2);
         var plan = BlockPlan.of(inputIdx, outputIdx, 2, 3);
-        var out = SparseBlockDot.apply(W, h, b, plan);
+        var out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b));
         var gradOut = FloatTensor.of(new float[] {1, 1, 1, 1, 1, 1, 1, 1}, 2, 2, 2);
         var gradH = SparseBlockDot.gradH(W, gradOut, plan)) {
       System.out.println(out.shape() + " " + out.get(1, 0, 0)); // (2, 2, 2) 277.0
       System.out.println(gradH.shape() + " " + gradH.get(1, 0, 0)); // (2, 1, 2) 46.0
-      // Gradient descent on W, which touches only the 4 blocks that took part.
-      SparseBlockDot.addGradW(h, gradOut, plan, -0.5f, W);
+      // Gradient descent on W touches only the 4 blocks that took part.
+      SparseBlockDot.gradW(h, gradOut, plan, GradientOptions.add(-0.5f), W);
       System.out.println(W.shape() + " " + W.get(1, 2, 1, 0)); // (2, 3, 2, 2) 10.0
     }
   }

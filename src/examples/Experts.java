@@ -19,26 +19,26 @@ class Experts {
         var state = OptimizerState.of(Wg, W1, W2);
         var dense = BlockPlan.dense(128);
         var z = FloatTensor.zeros(128, 2, 24);
-        var out = FloatTensor.zeros(128, 1, 6);
-        var gradOut = FloatTensor.zeros(128, 1, 6);
+        var y = FloatTensor.zeros(128, 1, 6);
+        var gradY = FloatTensor.zeros(128, 1, 6);
         var gradZ = FloatTensor.zeros(128, 2, 24);
-        var gradGate = FloatTensor.zeros(128, 2);
-        var gradLogits = FloatTensor.zeros(128, 1, 4)) {
+        var gradG = FloatTensor.zeros(128, 2)) {
       Epilogue silu = Epilogue.none().withActivation(SILU, z);
+      GradientOptions by = GradientOptions.overwrite().withActivation(SILU, z);
       for (Optimizer adam = Optimizer.adam(0.01f); softmax.steps() < 500; ) {
         try (var logits = SparseBlockDot.apply(Wg, x, dense, Epilogue.none());
             var to = gate.route(logits.reshape(128, 4));
             var a = SparseBlockDot.apply(W1, x, to.toExperts(), silu.withGate(to.gates()))) {
-          SparseBlockDot.apply(W2, a, to.fromExperts(), Epilogue.none(), out);
-          softmax.step(out.reshape(128, 6), labels, adam, gradOut.reshape(128, 6));
-          SparseBlockDot.gradH(W2, gradOut, to.fromExperts(), SILU, z, to.gates(), gradZ, gradGate);
-          gate.gradient(to, gradGate, gradLogits.reshape(128, 4));
-          SparseBlockDot.stepW(x, gradLogits, dense, adam, Wg, state);
+          SparseBlockDot.apply(W2, a, to.fromExperts(), Epilogue.none(), y);
+          softmax.step(y.reshape(128, 6), labels, adam, gradY.reshape(128, 6));
+          SparseBlockDot.gradH(W2, gradY, to.fromExperts(), by.withGate(to.gates(), gradG), gradZ);
+          gate.gradient(to, gradG, logits.reshape(128, 4)); // over the logits
+          SparseBlockDot.stepW(x, logits, dense, adam, Wg, state);
           SparseBlockDot.stepW(x, gradZ, to.toExperts(), adam, W1, state);
-          SparseBlockDot.stepW(a, gradOut, to.fromExperts(), adam, W2, state);
+          SparseBlockDot.stepW(a, gradY, to.fromExperts(), adam, W2, state);
         }
       }
-      System.out.println(softmax.topK(out.reshape(128, 6), 1).output(42, 0)); // 42
+      System.out.println(softmax.topK(y.reshape(128, 6), 1).output(42, 0)); // 42
     }
   }
 

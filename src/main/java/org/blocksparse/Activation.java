@@ -41,11 +41,11 @@ import org.blocksparse.internal.Rows;
  * the formula gives in floats, where 0 times infinity is NaN: {@link #SILU} and the GELUs of
  * -infinity are NaN, as in PyTorch. Bits do not depend on the workers.
  *
- * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument is null, {@link
- * IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view, if alpha is
- * not finite, or if an output shares memory with an argument where that is not allowed, and {@link
- * IllegalStateException} if a tensor is closed or, to be written, read-only; nothing is written
- * then.
+ * <p><b>Errors.</b> Every method throws {@link NullPointerException} if an argument but a gate is
+ * null, {@link IllegalArgumentException} if a shape does not fit, if a tensor is a transposed view,
+ * if alpha is not finite, or if an output shares memory with an argument where that is not allowed,
+ * and {@link IllegalStateException} if a tensor is closed or, to be written, read-only; nothing is
+ * written then.
  */
 public enum Activation {
   /** f(z) = z: for a gate alone. */
@@ -89,45 +89,27 @@ public enum Activation {
     return function.isGated();
   }
 
-  /** As {@link #apply(FloatTensor, FloatTensor, Workers)}, by {@link Workers#common}. */
+  /** a = f(z), without a gate, by {@link Workers#common}. */
   public void apply(FloatTensor z, FloatTensor a) {
-    apply(z, a, Workers.common());
-  }
-
-  /**
-   * a = f(z).
-   *
-   * @param z (..., n), or (..., 2 n) if this is gated
-   * @param a (..., n), whose content before does not matter; it may be z itself, unless this is
-   *     gated
-   * @param workers the threads that compute
-   */
-  public void apply(FloatTensor z, FloatTensor a, Workers workers) {
-    new ActivationCall(this, z, null, a, "a").apply(requireNonNull(workers, "workers"));
-  }
-
-  /** As {@link #apply(FloatTensor, FloatTensor, FloatTensor, Workers)}, by common workers. */
-  public void apply(FloatTensor z, FloatTensor gate, FloatTensor a) {
-    apply(z, gate, a, Workers.common());
+    apply(z, null, a, Workers.common());
   }
 
   /**
    * a[r] = gate[r] * f(z[r]) for each row r.
    *
    * @param z (..., n), or (..., 2 n) if this is gated
-   * @param gate (...): a factor for each row
+   * @param gate (...): a factor for each row; null if each is 1
    * @param a (..., n), whose content before does not matter; it may be z itself, unless this is
    *     gated
    * @param workers the threads that compute
    */
   public void apply(FloatTensor z, FloatTensor gate, FloatTensor a, Workers workers) {
-    requireNonNull(gate, "gate");
     new ActivationCall(this, z, gate, a, "a").apply(requireNonNull(workers, "workers"));
   }
 
-  /** As {@link #gradient(FloatTensor, FloatTensor, FloatTensor, Workers)}, by common workers. */
+  /** The gradient with respect to z, written, without a gate, by {@link Workers#common}. */
   public void gradient(FloatTensor z, FloatTensor gradA, FloatTensor gradZ) {
-    gradient(z, gradA, gradZ, Workers.common());
+    gradient(z, gradA, GradientOptions.overwrite(), gradZ, Workers.common());
   }
 
   /**
@@ -135,105 +117,26 @@ public enum Activation {
    * gradZ[r, q] = gradA[r, q] * z[r, n + q] * f'(z[r, q])} and {@code gradZ[r, n + q] = gradA[r, q]
    * * f(z[r, q])}.
    *
-   * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
-   * @param gradA (..., n): the gradient with respect to a
-   * @param gradZ of the shape of z; its content before does not matter. It may be gradA itself,
-   *     unless this is gated
-   * @param workers the threads that compute
-   */
-  public void gradient(FloatTensor z, FloatTensor gradA, FloatTensor gradZ, Workers workers) {
-    new ActivationCall(this, z, null, gradA, "gradA")
-        .gradient(1, false, gradZ, null, requireNonNull(workers, "workers"));
-  }
-
-  /** As the method with workers, by {@link Workers#common}. */
-  public void addGradient(FloatTensor z, FloatTensor gradA, float alpha, FloatTensor gradZ) {
-    addGradient(z, gradA, alpha, gradZ, Workers.common());
-  }
-
-  /**
-   * Adds alpha times the gradient with respect to z to {@code gradZ}: where several layers read a,
-   * for instance.
+   * <p>With a gate, {@code gradZ[r] = gate[r] * f'(z[r]) * gradA[r]}, and {@code gradGate[r]} is
+   * the sum over q of {@code gradA[r, q] * f(z[r])[q]}, off by at most (n + 16) 2<sup>-24</sup>
+   * times the sum of the magnitudes.
    *
    * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
    * @param gradA (..., n): the gradient with respect to a
-   * @param alpha the factor, a finite number
-   * @param gradZ of the shape of z
-   * @param workers the threads that compute
-   */
-  public void addGradient(
-      FloatTensor z, FloatTensor gradA, float alpha, FloatTensor gradZ, Workers workers) {
-    new ActivationCall(this, z, null, gradA, "gradA")
-        .gradient(alpha, true, gradZ, null, requireNonNull(workers, "workers"));
-  }
-
-  /** As the method with workers, by {@link Workers#common}. */
-  public void gradient(
-      FloatTensor z, FloatTensor gate, FloatTensor gradA, FloatTensor gradZ, FloatTensor gradGate) {
-    gradient(z, gate, gradA, gradZ, gradGate, Workers.common());
-  }
-
-  /**
-   * The gradients with respect to z and the gate: {@code gradZ[r] = gate[r] * f'(z[r]) * gradA[r]},
-   * and {@code gradGate[r]} is the sum over q of {@code gradA[r, q] * f(z[r])[q]}, off by at most
-   * (n + 16) 2<sup>-24</sup> times the sum of the magnitudes.
-   *
-   * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
-   * @param gate (...)
-   * @param gradA (..., n): the gradient with respect to a
-   * @param gradZ of the shape of z; its content before does not matter. It may be gradA itself,
-   *     unless this is gated
-   * @param gradGate of the shape of gate; its content before does not matter
+   * @param options whether gradients are written or added, and a gate of (...); no activation
+   * @param gradZ of the shape of z. It may be gradA itself, unless this is gated or the gradient is
+   *     added
    * @param workers the threads that compute
    */
   public void gradient(
       FloatTensor z,
-      FloatTensor gate,
       FloatTensor gradA,
+      GradientOptions options,
       FloatTensor gradZ,
-      FloatTensor gradGate,
       Workers workers) {
-    requireNonNull(gate, "gate");
-    requireNonNull(gradGate, "gradGate");
-    new ActivationCall(this, z, gate, gradA, "gradA")
-        .gradient(1, false, gradZ, gradGate, requireNonNull(workers, "workers"));
-  }
-
-  /** As the method with workers, by {@link Workers#common}. */
-  public void addGradient(
-      FloatTensor z,
-      FloatTensor gate,
-      FloatTensor gradA,
-      float alpha,
-      FloatTensor gradZ,
-      FloatTensor gradGate) {
-    addGradient(z, gate, gradA, alpha, gradZ, gradGate, Workers.common());
-  }
-
-  /**
-   * Adds alpha times the gradients with respect to z and the gate to {@code gradZ} and {@code
-   * gradGate}.
-   *
-   * @param z what this was applied to, (..., n), or (..., 2 n) if this is gated
-   * @param gate (...)
-   * @param gradA (..., n): the gradient with respect to a
-   * @param alpha the factor, a finite number
-   * @param gradZ of the shape of z
-   * @param gradGate of the shape of gate
-   * @param workers the threads that compute
-   */
-  public void addGradient(
-      FloatTensor z,
-      FloatTensor gate,
-      FloatTensor gradA,
-      float alpha,
-      FloatTensor gradZ,
-      FloatTensor gradGate,
-      Workers workers) {
-    requireNonNull(gate, "gate");
-    requireNonNull(gradGate, "gradGate");
-    new ActivationCall(this, z, gate, gradA, "gradA")
-        .gradient(alpha, true, gradZ, gradGate, requireNonNull(workers, "workers"));
+    GradientOptions.requireNoActivation(options, "Activation.gradient");
+    new ActivationCall(this, z, options.gate(), gradA, "gradA")
+        .gradient(options, gradZ, requireNonNull(workers, "workers"));
   }
 
   /** What this is applied to, for kernels: rows of z, and a factor for each row or null. */

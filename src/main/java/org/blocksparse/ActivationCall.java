@@ -85,19 +85,15 @@ final class ActivationCall {
     }
   }
 
-  /**
-   * @param accumulate whether gradZ and gradGate are added to, or only written
-   * @param gradGate or null
-   */
-  void gradient(
-      float alpha, boolean accumulate, FloatTensor gradZ, FloatTensor gradGate, Workers workers) {
-    Check.finite("alpha", alpha);
+  /** The gate of the options is that of this call. */
+  void gradient(GradientOptions options, FloatTensor gradZ, Workers workers) {
+    FloatTensor gradGate = options.gradGate();
     Check.shape("gradZ", gradZ, "the shape of z", z.shape().toArray());
     gradZ.requireContiguous("gradZ");
     requireGate("gradGate", gradGate);
     Check.noOverlap("gradZ", gradZ, "z", z);
     requireApart("gradZ", gradZ, "gate", gate);
-    if (accumulate) {
+    if (options.accumulates()) {
       Check.noOverlap("gradZ", gradZ, aName, a);
     } else {
       requireSameOrApart("gradZ", gradZ, aName, a);
@@ -119,9 +115,9 @@ final class ActivationCall {
           .engine()
           .activationGradient(
               activation.input(n, KernelOperands.rows(z), gate),
-              alpha,
+              options.alpha(),
               KernelOperands.rows(a),
-              accumulate,
+              options.accumulates(),
               KernelOperands.rows(gradZ),
               gradGate == null ? null : gradGate.storage());
     }

@@ -34,8 +34,6 @@ public final class BlockPlan implements AutoCloseable {
   /** Of the heap, while a schedule is made. */
   private static final long BYTES_PER_PAIR = 12;
 
-  private static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
-
   /** What plans that differ only in how they are run share. */
   private static final class SharedSchedules {
     private final SampleWindows inputs;
@@ -442,14 +440,14 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /** The weights have the blocks that this plan selects from. */
-  void requireFits(FloatTensor W) {
+  void requireFits(BlockMatrix W) {
     requireFits("W", W);
   }
 
   /** As above, for what has the shape of the weights and another name. */
-  void requireFits(String name, FloatTensor W) {
-    Check.rank(name, W, WEIGHTS, 4);
-    Check.shape(name, W, WEIGHTS, iBlocks(), oBlocks(), W.shape().dim(2), W.shape().dim(3));
+  void requireFits(String name, BlockMatrix W) {
+    Shape shape = Check.blocks(name, W);
+    Check.shape(name, shape, Check.WEIGHTS, iBlocks(), oBlocks(), shape.dim(2), shape.dim(3));
   }
 
   /** The rows that belong to the input blocks selected. */
@@ -460,11 +458,6 @@ public final class BlockPlan implements AutoCloseable {
   /** The rows that belong to the output blocks selected. */
   SelectedRows outputs() {
     return outputs;
-  }
-
-  void requireFits(Weights W) {
-    Shape shape = requireNonNull(W, "W").shape();
-    Check.shape("W", shape, WEIGHTS, iBlocks(), oBlocks(), shape.dim(2), shape.dim(3));
   }
 
   /** The schedule of forward products, held by the lease. */

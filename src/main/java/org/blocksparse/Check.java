@@ -16,6 +16,9 @@ final class Check {
    */
   static final int LARGEST_ARRAY = Integer.MAX_VALUE - 8;
 
+  /** What the dimensions of weights are called. */
+  static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
+
   private static final int MOST_IN_BATCH = 1 << 29;
 
   /** Elements that are looked at at a time. */
@@ -27,21 +30,30 @@ final class Check {
    * The argument has the rank that its dimension words, "(batch, iWin, iSize)" for instance, say.
    */
   static <T extends Tensor> T rank(String name, T tensor, String words, int rank) {
-    requireNonNull(tensor, name);
-    if (tensor.shape().rank() != rank) {
-      throw new IllegalArgumentException(
-          name + ": expected " + words + " but was " + tensor.shape());
+    rank(name, requireNonNull(tensor, name).shape(), words, rank);
+    return tensor;
+  }
+
+  private static void rank(String name, Shape shape, String words, int rank) {
+    if (shape.rank() != rank) {
+      throw new IllegalArgumentException(name + ": expected " + words + " but was " + shape);
     }
     for (int axis = 0; axis < rank; axis++) {
-      if (tensor.shape().dim(axis) > Integer.MAX_VALUE) {
+      if (shape.dim(axis) > Integer.MAX_VALUE) {
         throw new IllegalArgumentException(
             name
                 + ": a dimension of "
-                + tensor.shape()
+                + shape
                 + " is larger than 2^31 - 1, which BLAS cannot address");
       }
     }
-    return tensor;
+  }
+
+  /** The argument is a matrix of blocks, whose shape is returned. */
+  static Shape blocks(String name, BlockMatrix W) {
+    Shape shape = requireNonNull(W, name).shape();
+    rank(name, shape, WEIGHTS, 4);
+    return shape;
   }
 
   /** The argument has exactly the given dimensions. */

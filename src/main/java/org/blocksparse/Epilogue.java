@@ -34,9 +34,8 @@ import org.blocksparse.internal.memory.Scratch;
  *
  * <p>Everything is optional. Gradients: of bias by {@link SparseBlockDot#gradB}, of inputBias and
  * inputGate by {@link InputBias}, of z and gate by {@link Activation#gradient}, or together with
- * the gradient of the layer above by {@link SparseBlockDot#gradH(FloatTensor, FloatTensor,
- * BlockPlan, Activation, FloatTensor, FloatTensor, FloatTensor, FloatTensor)}. Results have the
- * bits that the product has with {@link Activation#apply} called on it.
+ * the gradient of the layer above by {@link GradientOptions}. Results have the bits that the
+ * product has with {@link Activation#apply} called on it.
  *
  * <p>Immutable, and holds its tensors without a copy: they are looked at when it is used, and stay
  * the caller's to close. What does not fit is refused then, by the names above, with the exceptions
@@ -74,8 +73,7 @@ public final class Epilogue {
   }
 
   /**
-   * A bias for each output block, as that of {@link SparseBlockDot#apply(FloatTensor, FloatTensor,
-   * FloatTensor, BlockPlan)}.
+   * A bias for each output block.
    *
    * @param value (oBlocks, oSize)
    */

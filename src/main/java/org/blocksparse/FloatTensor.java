@@ -17,7 +17,7 @@ import org.bytedeco.javacpp.FloatPointer;
  *
  * <p>See {@link Tensor} for lifetime and threads.
  */
-public final class FloatTensor extends Tensor {
+public final class FloatTensor extends Tensor implements BlockMatrix {
   /** Elements that a worker fills at a time: those of two huge pages. */
   private static final long FILL_PIECE = 1 << 20;
 

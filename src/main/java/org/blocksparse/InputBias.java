@@ -23,7 +23,8 @@ import org.blocksparse.internal.memory.Storage;
  *   <tr><td>gradOut</td><td>(batch, oWin, oSize); of a ragged plan (entries of outputs, oSize)</td></tr>
  * </table>
  *
- * <p>Without a gate, each is 1. An input block that a sample selects several times counts as often.
+ * <p>The gate may be null: each factor is 1 then. An input block that a sample selects several
+ * times counts as often.
  *
  * <p>An element of a gradient that n terms add up to is off by at most (n + 3) 2<sup>-24</sup>
  * times the sum of their magnitudes; the bits do not depend on the workers. For the rest, and for
@@ -44,68 +45,34 @@ public final class InputBias {
    * }</pre>
    */
   public static FloatTensor gradBias(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
-    return gradBiasOrNull(gradOut, requireNonNull(gate, "gate"), plan);
-  }
-
-  /** As above, without a gate. */
-  public static FloatTensor gradBias(FloatTensor gradOut, BlockPlan plan) {
-    return gradBiasOrNull(gradOut, null, plan);
-  }
-
-  private static FloatTensor gradBiasOrNull(FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
     requireNonNull(plan, "plan");
     long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     return FloatTensor.zeros(plan.iBlocks(), oSize)
-        .filledBy(gradBias -> add(gradOut, gate, plan, 1, true, "gradBias", gradBias));
+        .filledBy(gradBias -> gradBias(gradOut, gate, plan, GradientOptions.add(1), gradBias));
   }
 
   /**
-   * The gradient with respect to the bias, written to {@code gradBias}: to the rows whose blocks a
-   * sample selects, whose content before does not matter; others are not touched.
+   * The gradient with respect to the bias, written or added to {@code gradBias} as the options say:
+   * to the rows whose blocks a sample selects; others are not touched. Added to the bias itself
+   * with a negative factor, it is a step of gradient descent. An element that was infinite becomes
+   * NaN if the gradient is added.
+   *
+   * @throws IllegalArgumentException also if the options have an activation or a gate
    */
   public static void gradBias(
-      FloatTensor gradOut, FloatTensor gate, BlockPlan plan, FloatTensor gradBias) {
-    add(gradOut, requireNonNull(gate, "gate"), plan, 1, false, "gradBias", gradBias);
-  }
-
-  /** As above, without a gate. */
-  public static void gradBias(FloatTensor gradOut, BlockPlan plan, FloatTensor gradBias) {
-    add(gradOut, null, plan, 1, false, "gradBias", gradBias);
-  }
-
-  /**
-   * Adds alpha times the gradient to {@code bias}: with a negative alpha, a step of gradient
-   * descent that touches only the rows whose blocks a sample selects. Into a tensor of its own, it
-   * adds up the gradients of several batches. An element that was infinite becomes NaN.
-   *
-   * @throws IllegalArgumentException also if alpha is not finite
-   */
-  public static void addGradBias(
-      FloatTensor gradOut, FloatTensor gate, BlockPlan plan, float alpha, FloatTensor bias) {
-    add(gradOut, requireNonNull(gate, "gate"), plan, alpha, true, "bias", bias);
-  }
-
-  /** As above, without a gate. */
-  public static void addGradBias(
-      FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor bias) {
-    add(gradOut, null, plan, alpha, true, "bias", bias);
-  }
-
-  private static void add(
       FloatTensor gradOut,
       FloatTensor gate,
       BlockPlan plan,
-      float alpha,
-      boolean accumulate,
-      String name,
-      FloatTensor into) {
-    int oSize = check(gradOut, gate, plan, name, into);
-    Check.finite("alpha", alpha);
-    noOverlap(name, into, gradOut, gate);
-    try (Lease lease = lease(gradOut, gate).writing(name, into)) {
-      InputBiasTable table = table(plan, lease, into);
+      GradientOptions options,
+      FloatTensor gradBias) {
+    int oSize = check(gradOut, gate, plan, "gradBias", gradBias);
+    GradientOptions.requirePlain(options, "gradBias");
+    noOverlap("gradBias", gradBias, gradOut, gate);
+    try (Lease lease = lease(gradOut, gate).writing("gradBias", gradBias)) {
+      InputBiasTable table = table(plan, lease, gradBias);
       if (oSize > 0) {
-        table.gradient(storage(gate), KernelOperands.rows(gradOut), alpha, accumulate);
+        table.gradient(
+            storage(gate), KernelOperands.rows(gradOut), options.alpha(), options.accumulates());
       }
     }
   }
@@ -133,39 +100,34 @@ public final class InputBias {
   public static FloatTensor gradGate(FloatTensor bias, FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
     return FloatTensor.zeros(plan.inputs().shape())
-        .filledBy(gradGate -> gradGate(bias, gradOut, plan, gradGate));
-  }
-
-  /** As above, written to {@code gradGate}, whose content before does not matter. */
-  public static void gradGate(
-      FloatTensor bias, FloatTensor gradOut, BlockPlan plan, FloatTensor gradGate) {
-    try (Lease lease = gradGateLease(bias, gradOut, plan, gradGate)) {
-      table(plan, lease, bias).gradGate(KernelOperands.rows(gradOut), gradGate.storage());
-    }
+        .filledBy(gradGate -> gradGate(bias, gradOut, plan, GradientOptions.overwrite(), gradGate));
   }
 
   /**
-   * Adds alpha times the gradient with respect to the gate to {@code gradGate}: to the part that
-   * comes through the products. An element that was infinite becomes NaN.
+   * As above, written to {@code gradGate}, or added to it as the options say: to the part that
+   * comes through the products. An element that was infinite becomes NaN if the gradient is added.
    *
-   * @throws IllegalArgumentException also if alpha is not finite
+   * @throws IllegalArgumentException also if the options have an activation or a gate
    */
-  public static void addGradGate(
-      FloatTensor bias, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradGate) {
-    Check.finite("alpha", alpha);
-    try (Lease lease = gradGateLease(bias, gradOut, plan, gradGate)) {
-      table(plan, lease, bias).addGradGate(KernelOperands.rows(gradOut), alpha, gradGate.storage());
-    }
-  }
-
-  /** Checks what both take. */
-  private static Lease gradGateLease(
-      FloatTensor bias, FloatTensor gradOut, BlockPlan plan, FloatTensor gradGate) {
+  public static void gradGate(
+      FloatTensor bias,
+      FloatTensor gradOut,
+      BlockPlan plan,
+      GradientOptions options,
+      FloatTensor gradGate) {
     check(gradOut, null, plan, "bias", bias);
     plan.inputs().requireElements("gradGate", gradGate, GATE);
+    GradientOptions.requirePlain(options, "gradGate");
     Check.noOverlap("gradGate", gradGate, "bias", bias);
     Check.noOverlap("gradGate", gradGate, "gradOut", gradOut);
-    return lease(gradOut, null).of("bias", bias).writing("gradGate", gradGate);
+    try (Lease lease = lease(gradOut, null).of("bias", bias).writing("gradGate", gradGate)) {
+      InputBiasTable table = table(plan, lease, bias);
+      if (options.accumulates()) {
+        table.addGradGate(KernelOperands.rows(gradOut), options.alpha(), gradGate.storage());
+      } else {
+        table.gradGate(KernelOperands.rows(gradOut), gradGate.storage());
+      }
+    }
   }
 
   /**
@@ -180,26 +142,6 @@ public final class InputBias {
    *     blocks may have made the step and others not
    */
   public static void step(
-      FloatTensor gradOut,
-      FloatTensor gate,
-      BlockPlan plan,
-      Optimizer optimizer,
-      FloatTensor bias,
-      OptimizerState state) {
-    stepOrNull(gradOut, requireNonNull(gate, "gate"), plan, optimizer, bias, state);
-  }
-
-  /** As above, without a gate. */
-  public static void step(
-      FloatTensor gradOut,
-      BlockPlan plan,
-      Optimizer optimizer,
-      FloatTensor bias,
-      OptimizerState state) {
-    stepOrNull(gradOut, null, plan, optimizer, bias, state);
-  }
-
-  private static void stepOrNull(
       FloatTensor gradOut,
       FloatTensor gate,
       BlockPlan plan,

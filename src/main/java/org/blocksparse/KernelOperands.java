@@ -32,6 +32,11 @@ final class KernelOperands {
         weights.elements(), 0, shape.dim(0), shape.dim(2), weights.stored(), weights.scales());
   }
 
+  /** Weights of rank 4, of any form. */
+  static Blocks blocks(BlockMatrix W) {
+    return W instanceof FloatTensor floats ? blocks(floats) : ((Weights) W).blocks();
+  }
+
   /** A tensor (iBlocks, oBlocks, iSize, oSize), which may be a transposed view. */
   static Blocks blocks(FloatTensor tensor) {
     Shape shape = tensor.shape();

@@ -35,6 +35,15 @@ final class Lease extends StorageLease {
   }
 
   /**
+   * Adds weights of any form.
+   *
+   * @throws IllegalStateException if they are closed; what was added before is released then
+   */
+  Lease ofBlocks(String name, BlockMatrix W) {
+    return W instanceof FloatTensor floats ? of(name, floats) : of(name, (Weights) W);
+  }
+
+  /**
    * Adds a tensor that the operation writes; null is allowed and does nothing. All of them are
    * added before the first is written.
    *

@@ -24,13 +24,14 @@ import org.blocksparse.internal.schedule.OuterSchedule;
  *   <tr><td>W, gradW</td><td>(iBlocks, oBlocks, iSize, oSize)</td></tr>
  *   <tr><td>h, gradH</td><td>(batch, iWin, iSize)</td></tr>
  *   <tr><td>inputIdx</td><td>(batch, iWin), each in [0, iBlocks)</td></tr>
- *   <tr><td>b, gradB</td><td>(oBlocks, oSize), the bias and its gradient</td></tr>
+ *   <tr><td>bias, gradB</td><td>(oBlocks, oSize), the bias and its gradient</td></tr>
  *   <tr><td>outputIdx</td><td>(batch, oWin), each in [0, oBlocks)</td></tr>
  *   <tr><td>out, gradOut</td><td>(batch, oWin, oSize)</td></tr>
  * </table>
  *
  * <p>With an {@link Epilogue}, the bias is optional, input blocks may have one as well, and an
- * {@link Activation} and a gate follow in the same pass.
+ * {@link Activation} and a gate follow in the same pass. With {@link GradientOptions}, a gradient
+ * is added to a tensor, or continues through the activation that made h.
  *
  * <p>With a ragged plan ({@link BlockPlan#of(SparseRows, SparseRows, int, int)}), i and j run over
  * what sample b selects, h and gradH have the shape (entries of inputs, iSize), out and gradOut
@@ -63,22 +64,10 @@ public final class SparseBlockDot {
    *     1, and the result is (1, oWin, oSize), as in Theano
    */
   public static FloatTensor apply(
-      FloatTensor W, FloatTensor h, IntTensor inputIdx, FloatTensor b, IntTensor outputIdx) {
+      BlockMatrix W, FloatTensor h, IntTensor inputIdx, FloatTensor bias, IntTensor outputIdx) {
     Samples samples = Samples.of(h, inputIdx, outputIdx);
     try (BlockPlan plan = SparseBlockGemv.plan(W, samples.inputIdx, samples.outputIdx)) {
-      return apply(W, samples.h, b, plan);
-    }
-  }
-
-  /**
-   * As {@link #apply(FloatTensor, FloatTensor, IntTensor, FloatTensor, IntTensor)}, of weights that
-   * are only read.
-   */
-  public static FloatTensor apply(
-      Weights W, FloatTensor h, IntTensor inputIdx, FloatTensor b, IntTensor outputIdx) {
-    Samples samples = Samples.of(h, inputIdx, outputIdx);
-    try (BlockPlan plan = SparseBlockGemv.plan(W, samples.inputIdx, samples.outputIdx)) {
-      return apply(W, samples.h, b, plan);
+      return apply(W, samples.h, plan, Epilogue.none().withBias(bias));
     }
   }
 
@@ -98,55 +87,21 @@ public final class SparseBlockDot {
     }
   }
 
-  /** The output of the layer, (batch, oWin, oSize), in a new tensor. */
-  public static FloatTensor apply(FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan) {
-    return SparseBlockProducts.apply(BlockWeights.of(W, plan), h, b);
-  }
-
-  /** As above, of weights that are only read. */
-  public static FloatTensor apply(Weights W, FloatTensor h, FloatTensor b, BlockPlan plan) {
-    return SparseBlockProducts.apply(BlockWeights.of(W, plan), h, b);
-  }
-
-  /** The output of the layer, written to {@code out}, whose content before does not matter. */
-  public static void apply(
-      FloatTensor W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
-    SparseBlockProducts.apply(BlockWeights.of(W, plan), h, b, out);
-  }
-
-  /** As above, of weights that are only read. */
-  public static void apply(
-      Weights W, FloatTensor h, FloatTensor b, BlockPlan plan, FloatTensor out) {
-    SparseBlockProducts.apply(BlockWeights.of(W, plan), h, b, out);
+  /**
+   * The output of the layer with what an epilogue adds to the products and applies to their sums,
+   * in a new tensor: (batch, oWin, oSize), or half of oSize with a gated activation.
+   */
+  public static FloatTensor apply(BlockMatrix W, FloatTensor h, BlockPlan plan, Epilogue epilogue) {
+    return BlockProducts.of(W, plan).apply(h, epilogue);
   }
 
   /**
-   * The output of the layer with what an epilogue says in the place of a bias, in a new tensor:
-   * (batch, oWin, oSize), or half of oSize with a gated activation.
-   */
-  public static FloatTensor apply(FloatTensor W, FloatTensor h, BlockPlan plan, Epilogue epilogue) {
-    return SparseBlockProducts.apply(BlockWeights.of(W, plan), h, epilogue);
-  }
-
-  /** As above, of weights that are only read. */
-  public static FloatTensor apply(Weights W, FloatTensor h, BlockPlan plan, Epilogue epilogue) {
-    return SparseBlockProducts.apply(BlockWeights.of(W, plan), h, epilogue);
-  }
-
-  /**
-   * The output of the layer with what an epilogue says in the place of a bias, written to {@code
-   * out}, whose content before does not matter. The epilogue's z must share memory with nothing
-   * else, as out.
+   * As above, written to {@code out}, whose content before does not matter. The epilogue's z must
+   * share memory with nothing else, as out.
    */
   public static void apply(
-      FloatTensor W, FloatTensor h, BlockPlan plan, Epilogue epilogue, FloatTensor out) {
-    SparseBlockProducts.apply(BlockWeights.of(W, plan), h, epilogue, out);
-  }
-
-  /** As above, of weights that are only read. */
-  public static void apply(
-      Weights W, FloatTensor h, BlockPlan plan, Epilogue epilogue, FloatTensor out) {
-    SparseBlockProducts.apply(BlockWeights.of(W, plan), h, epilogue, out);
+      BlockMatrix W, FloatTensor h, BlockPlan plan, Epilogue epilogue, FloatTensor out) {
+    BlockProducts.of(W, plan).apply(h, epilogue, out);
   }
 
   /**
@@ -156,203 +111,35 @@ public final class SparseBlockDot {
    * gradH[b, i] = sum over j of  gradOut[b, j] . transpose(W[inputIdx[b, i], outputIdx[b, j]])
    * }</pre>
    */
-  public static FloatTensor gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan) {
-    return SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut);
-  }
-
-  /** As above, of weights that are only read. */
-  public static FloatTensor gradH(Weights W, FloatTensor gradOut, BlockPlan plan) {
-    return SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut);
+  public static FloatTensor gradH(BlockMatrix W, FloatTensor gradOut, BlockPlan plan) {
+    return BlockProducts.of(W, plan).gradH(gradOut);
   }
 
   /**
-   * The gradient with respect to h, written to {@code gradH}, whose content before does not matter.
-   */
-  public static void gradH(FloatTensor W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
-    SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut, 1, false, gradH);
-  }
-
-  /** As above, of weights that are only read. */
-  public static void gradH(Weights W, FloatTensor gradOut, BlockPlan plan, FloatTensor gradH) {
-    SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut, 1, false, gradH);
-  }
-
-  /**
-   * Adds alpha times the gradient with respect to h to {@code gradH}: where h is the input of
-   * several layers, for instance. Unless alpha is 1, the gradient takes memory for the time of the
-   * call; what is beyond the floats in it stays so, whatever alpha is.
+   * The gradient with respect to h as the options say: written or added to {@code gradH}, or
+   * continued to what h was made of, {@code h = gate * f(z)}, in one pass. It has the bits of
+   * {@link #gradH(BlockMatrix, FloatTensor, BlockPlan)} and {@link Activation#gradient} one after
+   * the other.
    *
-   * @throws IllegalArgumentException also if alpha is not finite
-   */
-  public static void addGradH(
-      FloatTensor W, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradH) {
-    SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut, alpha, true, gradH);
-  }
-
-  /** As above, of weights that are only read. */
-  public static void addGradH(
-      Weights W, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor gradH) {
-    SparseBlockProducts.gradH(BlockWeights.of(W, plan), gradOut, alpha, true, gradH);
-  }
-
-  /**
-   * The gradient with respect to what h was made of, {@code h = f(z)}, in one pass:
+   * <p>The gradient of h takes memory for the time of the call if it is added to gradH with another
+   * factor than 1, or if there is an activation that is gated or whose gradient is added.
    *
-   * <pre>{@code
-   * gradZ[b, i] = f'(z[b, i]) * sum over j of
-   *     gradOut[b, j] . transpose(W[inputIdx[b, i], outputIdx[b, j]])
-   * }</pre>
-   *
-   * <p>With the bits of {@link #gradH(FloatTensor, FloatTensor, BlockPlan)} and {@link
-   * Activation#gradient} one after the other. If the activation is gated, the gradient of h takes
-   * memory for the time of the call.
-   *
-   * @param activation f
-   * @param z what h was made of: (batch, iWin, iSize), or 2 iSize with a gated activation
-   * @param gradZ of the shape of z; its content before does not matter
+   * @param gradH (batch, iWin, iSize); with an activation the gradient of z, of the shape of z,
+   *     which messages call gradZ
    */
   public static void gradH(
-      FloatTensor W,
+      BlockMatrix W,
       FloatTensor gradOut,
       BlockPlan plan,
-      Activation activation,
-      FloatTensor z,
-      FloatTensor gradZ) {
-    SparseBlockProducts.gradZ(
-        BlockWeights.of(W, plan), gradOut, activation, z, null, 1, false, gradZ, null);
-  }
-
-  /** As above, of weights that are only read. */
-  public static void gradH(
-      Weights W,
-      FloatTensor gradOut,
-      BlockPlan plan,
-      Activation activation,
-      FloatTensor z,
-      FloatTensor gradZ) {
-    SparseBlockProducts.gradZ(
-        BlockWeights.of(W, plan), gradOut, activation, z, null, 1, false, gradZ, null);
-  }
-
-  /**
-   * As above, of {@code h[b, i] = gate[b, i] * f(z[b, i])}, with the gradient with respect to the
-   * gate.
-   *
-   * @param gate (batch, iWin)
-   * @param gradGate of the shape of gate; its content before does not matter
-   */
-  public static void gradH(
-      FloatTensor W,
-      FloatTensor gradOut,
-      BlockPlan plan,
-      Activation activation,
-      FloatTensor z,
-      FloatTensor gate,
-      FloatTensor gradZ,
-      FloatTensor gradGate) {
-    requireNonNull(gate, "gate");
-    requireNonNull(gradGate, "gradGate");
-    SparseBlockProducts.gradZ(
-        BlockWeights.of(W, plan), gradOut, activation, z, gate, 1, false, gradZ, gradGate);
-  }
-
-  /** As above, of weights that are only read. */
-  public static void gradH(
-      Weights W,
-      FloatTensor gradOut,
-      BlockPlan plan,
-      Activation activation,
-      FloatTensor z,
-      FloatTensor gate,
-      FloatTensor gradZ,
-      FloatTensor gradGate) {
-    requireNonNull(gate, "gate");
-    requireNonNull(gradGate, "gradGate");
-    SparseBlockProducts.gradZ(
-        BlockWeights.of(W, plan), gradOut, activation, z, gate, 1, false, gradZ, gradGate);
-  }
-
-  /**
-   * Adds alpha times the gradient with respect to what h was made of, {@code h = f(z)}, to {@code
-   * gradZ}: where several layers read h, for instance. With the bits of {@link #gradH(FloatTensor,
-   * FloatTensor, BlockPlan)} and {@link Activation#addGradient} one after the other; the gradient
-   * of h takes memory for the time of the call.
-   *
-   * @param activation f
-   * @param z what h was made of: (batch, iWin, iSize), or 2 iSize with a gated activation
-   * @param alpha the factor, a finite number
-   * @param gradZ of the shape of z
-   * @throws IllegalArgumentException also if alpha is not finite
-   */
-  public static void addGradH(
-      FloatTensor W,
-      FloatTensor gradOut,
-      BlockPlan plan,
-      Activation activation,
-      FloatTensor z,
-      float alpha,
-      FloatTensor gradZ) {
-    SparseBlockProducts.gradZ(
-        BlockWeights.of(W, plan), gradOut, activation, z, null, alpha, true, gradZ, null);
-  }
-
-  /** As above, of weights that are only read. */
-  public static void addGradH(
-      Weights W,
-      FloatTensor gradOut,
-      BlockPlan plan,
-      Activation activation,
-      FloatTensor z,
-      float alpha,
-      FloatTensor gradZ) {
-    SparseBlockProducts.gradZ(
-        BlockWeights.of(W, plan), gradOut, activation, z, null, alpha, true, gradZ, null);
-  }
-
-  /**
-   * As above, of {@code h[b, i] = gate[b, i] * f(z[b, i])}; alpha times the gradient with respect
-   * to the gate is added to {@code gradGate}.
-   *
-   * @param gate (batch, iWin)
-   * @param gradGate of the shape of gate
-   */
-  public static void addGradH(
-      FloatTensor W,
-      FloatTensor gradOut,
-      BlockPlan plan,
-      Activation activation,
-      FloatTensor z,
-      FloatTensor gate,
-      float alpha,
-      FloatTensor gradZ,
-      FloatTensor gradGate) {
-    requireNonNull(gate, "gate");
-    requireNonNull(gradGate, "gradGate");
-    SparseBlockProducts.gradZ(
-        BlockWeights.of(W, plan), gradOut, activation, z, gate, alpha, true, gradZ, gradGate);
-  }
-
-  /** As above, of weights that are only read. */
-  public static void addGradH(
-      Weights W,
-      FloatTensor gradOut,
-      BlockPlan plan,
-      Activation activation,
-      FloatTensor z,
-      FloatTensor gate,
-      float alpha,
-      FloatTensor gradZ,
-      FloatTensor gradGate) {
-    requireNonNull(gate, "gate");
-    requireNonNull(gradGate, "gradGate");
-    SparseBlockProducts.gradZ(
-        BlockWeights.of(W, plan), gradOut, activation, z, gate, alpha, true, gradZ, gradGate);
+      GradientOptions options,
+      FloatTensor gradH) {
+    BlockProducts.of(W, plan).gradH(gradOut, options, gradH);
   }
 
   /**
    * The gradient with respect to W, dense: zero in blocks that no sample selects. Where W is large,
    * make a step with {@link #stepW} instead, or keep a tensor for {@link #gradW(FloatTensor,
-   * FloatTensor, BlockPlan, FloatTensor)} or {@link #addGradW}, which touch only blocks that are
+   * FloatTensor, BlockPlan, GradientOptions, FloatTensor)}, which touches only blocks that are
    * selected.
    */
   public static FloatTensor gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan) {
@@ -360,57 +147,41 @@ public final class SparseBlockDot {
     long iSize = plan.inputs().requireAnySize("h", h, INPUT);
     long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     return FloatTensor.zeros(plan.iBlocks(), plan.oBlocks(), iSize, oSize)
-        .filledBy(gradW -> addGradW(h, gradOut, plan, 1, gradW));
+        .filledBy(gradW -> gradW(h, gradOut, plan, GradientOptions.add(1), gradW));
   }
 
   /**
-   * The gradient with respect to W, written to {@code gradW}: to the blocks that a sample selects,
-   * whose content before does not matter; others are not touched. For a tensor that is kept: {@link
+   * The gradient with respect to W, written or added to {@code gradW} as the options say: to the
+   * blocks that a sample selects; others are not touched. For a tensor that is kept: {@link
    * #clearGradW} with the plan before makes it zero again, at a cost that does not depend on its
-   * size.
-   */
-  public static void gradW(FloatTensor h, FloatTensor gradOut, BlockPlan plan, FloatTensor gradW) {
-    outer(h, gradOut, plan, 1, false, "gradW", gradW);
-  }
-
-  /**
-   * Adds alpha times the gradient with respect to W to {@code W}: with a negative alpha, a step of
-   * gradient descent that touches only the blocks named, at a cost that does not depend on the size
-   * of W. Into a tensor of its own, it adds up the gradients of several batches.
+   * size. Added to W itself with a negative factor, it is a step of gradient descent.
    *
-   * @throws IllegalArgumentException also if alpha is not finite
+   * @throws IllegalArgumentException also if the options have an activation or a gate
    */
-  public static void addGradW(
-      FloatTensor h, FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor W) {
-    outer(h, gradOut, plan, alpha, true, "W", W);
-  }
-
-  private static void outer(
+  public static void gradW(
       FloatTensor h,
       FloatTensor gradOut,
       BlockPlan plan,
-      float alpha,
-      boolean accumulate,
-      String name,
-      FloatTensor into) {
-    requireNonNull(plan, "plan").requireFits(name, into);
-    plan.inputs().require("h", h, INPUT, into.shape().dim(2));
-    plan.outputs().require("gradOut", gradOut, OUTPUT, into.shape().dim(3));
-    Check.finite("alpha", alpha);
-    Check.noOverlap(name, into, "h", h);
-    Check.noOverlap(name, into, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing(name, into)) {
+      GradientOptions options,
+      FloatTensor gradW) {
+    requireNonNull(plan, "plan").requireFits("gradW", gradW);
+    plan.inputs().require("h", h, INPUT, gradW.shape().dim(2));
+    plan.outputs().require("gradOut", gradOut, OUTPUT, gradW.shape().dim(3));
+    GradientOptions.requirePlain(options, "gradW");
+    Check.noOverlap("gradW", gradW, "h", h);
+    Check.noOverlap("gradW", gradW, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("h", h).of("gradOut", gradOut).writing("gradW", gradW)) {
       OuterSchedule outer = plan.outer(lease);
-      Blocks blocks = KernelOperands.blocks(into);
+      Blocks blocks = KernelOperands.blocks(gradW);
       ProductEvent event = Recorder.product();
       plan.workers()
           .engine()
           .outer(
               outer,
-              alpha,
+              options.alpha(),
               KernelOperands.rows(h),
               KernelOperands.rows(gradOut),
-              accumulate,
+              options.accumulates(),
               blocks);
       if (event != null) {
         event.record("gradW", plan.batch(), outer.pairs(), blocks.inSize(), blocks.outSize());
@@ -427,50 +198,41 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to b: for each output block, the sum of the rows of gradOut that were
-   * computed with it. Zero for blocks that no sample selects.
+   * The gradient with respect to the bias: for each output block, the sum of the rows of gradOut
+   * that were computed with it. Zero for blocks that no sample selects.
    */
   public static FloatTensor gradB(FloatTensor gradOut, BlockPlan plan) {
     requireNonNull(plan, "plan");
     long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     return FloatTensor.zeros(plan.oBlocks(), oSize)
-        .filledBy(gradB -> addGradB(gradOut, plan, 1, gradB));
+        .filledBy(gradB -> gradB(gradOut, plan, GradientOptions.add(1), gradB));
   }
 
   /**
-   * The gradient with respect to b, written to {@code gradB}: to the rows whose blocks the plan
-   * selects, whose content before does not matter; others are not touched.
+   * The gradient with respect to the bias, written or added to {@code gradB} as the options say: to
+   * the rows whose blocks the plan selects; others are not touched. Added to the bias itself with a
+   * negative factor, it is a step of gradient descent.
+   *
+   * @throws IllegalArgumentException also if the options have an activation or a gate
    */
-  public static void gradB(FloatTensor gradOut, BlockPlan plan, FloatTensor gradB) {
+  public static void gradB(
+      FloatTensor gradOut, BlockPlan plan, GradientOptions options, FloatTensor gradB) {
     requireNonNull(plan, "plan");
     int oSize = (int) plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
     Check.shape("gradB", gradB, BIAS, plan.oBlocks(), oSize);
+    GradientOptions.requirePlain(options, "gradB");
     Check.noOverlap("gradB", gradB, "gradOut", gradOut);
     try (Lease lease = new Lease().of("gradOut", gradOut).writing("gradB", gradB)) {
       GemmSchedule forward = plan.forward(lease);
       plan.workers()
           .engine()
-          .sum(forward, oSize, 1, KernelOperands.rows(gradOut), false, KernelOperands.rows(gradB));
-    }
-  }
-
-  /**
-   * Adds alpha times the gradient with respect to b to {@code b}: with a negative alpha, a step of
-   * gradient descent that touches only the blocks named.
-   *
-   * @throws IllegalArgumentException also if alpha is not finite
-   */
-  public static void addGradB(FloatTensor gradOut, BlockPlan plan, float alpha, FloatTensor b) {
-    requireNonNull(plan, "plan");
-    int oSize = (int) plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
-    Check.shape("b", b, BIAS, plan.oBlocks(), oSize);
-    Check.finite("alpha", alpha);
-    Check.noOverlap("b", b, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("gradOut", gradOut).writing("b", b)) {
-      GemmSchedule forward = plan.forward(lease);
-      plan.workers()
-          .engine()
-          .sum(forward, oSize, alpha, KernelOperands.rows(gradOut), true, KernelOperands.rows(b));
+          .sum(
+              forward,
+              oSize,
+              options.alpha(),
+              KernelOperands.rows(gradOut),
+              options.accumulates(),
+              KernelOperands.rows(gradB));
     }
   }
 
@@ -543,31 +305,31 @@ public final class SparseBlockDot {
    * A step of training of the bias, as {@link #stepW}: each row that the plan touches follows the
    * sum of the rows of gradOut that were computed with it. Biases do not decay.
    *
-   * @param b a tensor that the state was made for
+   * @param bias a tensor that the state was made for
    */
   public static void stepB(
       FloatTensor gradOut,
       BlockPlan plan,
       Optimizer optimizer,
-      FloatTensor b,
+      FloatTensor bias,
       OptimizerState state) {
     requireNonNull(plan, "plan");
     long oSize = plan.outputs().requireAnySize("gradOut", gradOut, OUTPUT);
-    Check.shape("b", b, BIAS, plan.oBlocks(), oSize);
+    Check.shape("bias", bias, BIAS, plan.oBlocks(), oSize);
     requireNonNull(optimizer, "optimizer");
     requireNonNull(state, "state");
-    Check.noOverlap("b", b, "gradOut", gradOut);
-    try (Lease lease = new Lease().of("gradOut", gradOut).writing("b", b)) {
+    Check.noOverlap("bias", bias, "gradOut", gradOut);
+    try (Lease lease = new Lease().of("gradOut", gradOut).writing("bias", bias)) {
       GemmSchedule forward = plan.forward(lease);
       Engine engine = plan.workers().engine();
       state.step(
-          "b",
-          b,
+          "bias",
+          bias,
           optimizer,
           engine.kernels(),
           (step, tensor) ->
               new BlockStep(engine, step, tensor)
-                  .biases(forward, KernelOperands.rows(gradOut), KernelOperands.rows(b)));
+                  .biases(forward, KernelOperands.rows(gradOut), KernelOperands.rows(bias)));
     }
   }
 }

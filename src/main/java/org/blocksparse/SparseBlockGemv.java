@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import static java.util.Objects.requireNonNull;
-
 /**
  * Adds to chosen output blocks the products of chosen input blocks with the weights between them:
  *
@@ -34,8 +32,6 @@ import static java.util.Objects.requireNonNull;
  * <p>This is Theano's {@code SparseBlockGemv}, except that negative indices are refused.
  */
 public final class SparseBlockGemv {
-  private static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
-
   private SparseBlockGemv() {}
 
   /**
@@ -47,81 +43,33 @@ public final class SparseBlockGemv {
    * @throws IllegalStateException if a tensor is closed
    */
   public static FloatTensor apply(
-      FloatTensor o, FloatTensor W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
+      FloatTensor o, BlockMatrix W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
     try (BlockPlan plan = plan(W, inputIdx, outputIdx)) {
       return apply(o, W, h, plan);
     }
   }
 
-  /** As above, of weights that are only read. */
-  public static FloatTensor apply(
-      FloatTensor o, Weights W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx) {
-    try (BlockPlan plan = plan(W, inputIdx, outputIdx)) {
-      return apply(o, W, h, plan);
-    }
-  }
-
-  /**
-   * As {@link #apply(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor)}, with a plan of
-   * inputIdx and outputIdx.
-   */
-  public static FloatTensor apply(FloatTensor o, FloatTensor W, FloatTensor h, BlockPlan plan) {
-    return SparseBlockProducts.sum(o, BlockWeights.of(W, plan), h);
-  }
-
-  /** As above, of weights that are only read. */
-  public static FloatTensor apply(FloatTensor o, Weights W, FloatTensor h, BlockPlan plan) {
-    return SparseBlockProducts.sum(o, BlockWeights.of(W, plan), h);
+  /** As above, with a plan of inputIdx and outputIdx. */
+  public static FloatTensor apply(FloatTensor o, BlockMatrix W, FloatTensor h, BlockPlan plan) {
+    return BlockProducts.of(W, plan).sum(o, h);
   }
 
   /**
    * Adds to {@code o}, which must not share memory with W or h. Nothing is written if an argument
    * is refused.
    *
+   * @param plan of inputIdx and outputIdx
    * @throws NullPointerException if an argument is null
    * @throws IllegalArgumentException if a shape does not fit the others, or if o overlaps an input
-   * @throws IndexOutOfBoundsException if an index is negative or too large
-   * @throws IllegalStateException if a tensor is closed
+   * @throws IllegalStateException if a tensor or the plan is closed
    */
-  public static void applyInPlace(
-      FloatTensor W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx, FloatTensor o) {
-    try (BlockPlan plan = plan(W, inputIdx, outputIdx)) {
-      applyInPlace(W, h, plan, o);
-    }
-  }
-
-  /** As above, of weights that are only read. */
-  public static void applyInPlace(
-      Weights W, FloatTensor h, IntTensor inputIdx, IntTensor outputIdx, FloatTensor o) {
-    try (BlockPlan plan = plan(W, inputIdx, outputIdx)) {
-      applyInPlace(W, h, plan, o);
-    }
-  }
-
-  /**
-   * As {@link #applyInPlace(FloatTensor, FloatTensor, IntTensor, IntTensor, FloatTensor)}, with a
-   * plan of inputIdx and outputIdx.
-   */
-  public static void applyInPlace(FloatTensor W, FloatTensor h, BlockPlan plan, FloatTensor o) {
-    SparseBlockProducts.addTo(o, BlockWeights.of(W, plan), h);
-  }
-
-  /** As above, of weights that are only read. */
-  public static void applyInPlace(Weights W, FloatTensor h, BlockPlan plan, FloatTensor o) {
-    SparseBlockProducts.addTo(o, BlockWeights.of(W, plan), h);
+  public static void applyInPlace(BlockMatrix W, FloatTensor h, BlockPlan plan, FloatTensor o) {
+    BlockProducts.of(W, plan).addTo(o, h);
   }
 
   /** The plan for the given weights and indices. */
-  static BlockPlan plan(FloatTensor W, IntTensor inputIdx, IntTensor outputIdx) {
-    return plan(Check.rank("W", W, WEIGHTS, 4).shape(), inputIdx, outputIdx);
-  }
-
-  /** As above, of weights that are only read. */
-  static BlockPlan plan(Weights W, IntTensor inputIdx, IntTensor outputIdx) {
-    return plan(requireNonNull(W, "W").shape(), inputIdx, outputIdx);
-  }
-
-  private static BlockPlan plan(Shape W, IntTensor inputIdx, IntTensor outputIdx) {
-    return BlockPlan.of(inputIdx, outputIdx, (int) W.dim(0), (int) W.dim(1));
+  static BlockPlan plan(BlockMatrix W, IntTensor inputIdx, IntTensor outputIdx) {
+    Shape shape = Check.blocks("W", W);
+    return BlockPlan.of(inputIdx, outputIdx, (int) shape.dim(0), (int) shape.dim(1));
   }
 }

@@ -53,10 +53,7 @@ public final class SparseBlockOuter {
     }
   }
 
-  /**
-   * As {@link #apply(FloatTensor, FloatTensor, FloatTensor, IntTensor, IntTensor, float)}, with a
-   * plan of xIdx (its inputs) and yIdx (its outputs).
-   */
+  /** As above, with a plan of xIdx (its inputs) and yIdx (its outputs). */
   public static FloatTensor apply(
       FloatTensor o, FloatTensor x, FloatTensor y, BlockPlan plan, float alpha) {
     check(o, x, y, plan, alpha);
@@ -67,23 +64,12 @@ public final class SparseBlockOuter {
    * Adds to {@code o}, which must not share memory with x or y. Nothing is written if an argument
    * is refused.
    *
+   * @param plan of xIdx (its inputs) and yIdx (its outputs)
    * @param alpha the factor of the products, a finite number
    * @throws NullPointerException if an argument is null
    * @throws IllegalArgumentException if a shape does not fit the others, if alpha is not finite, or
    *     if o overlaps an input
-   * @throws IndexOutOfBoundsException if an index is negative or too large
-   * @throws IllegalStateException if a tensor is closed
-   */
-  public static void applyInPlace(
-      FloatTensor x, FloatTensor y, IntTensor xIdx, IntTensor yIdx, float alpha, FloatTensor o) {
-    try (BlockPlan plan = plan(o, xIdx, yIdx)) {
-      applyInPlace(x, y, plan, alpha, o);
-    }
-  }
-
-  /**
-   * As {@link #applyInPlace(FloatTensor, FloatTensor, IntTensor, IntTensor, float, FloatTensor)},
-   * with a plan of xIdx (its inputs) and yIdx (its outputs).
+   * @throws IllegalStateException if a tensor or the plan is closed
    */
   public static void applyInPlace(
       FloatTensor x, FloatTensor y, BlockPlan plan, float alpha, FloatTensor o) {

@@ -19,10 +19,8 @@ import org.blocksparse.internal.memory.Storage;
  *
  * <p>Lifetime and threads are those of a {@link Tensor}.
  */
-public final class Weights implements AutoCloseable {
+public final class Weights implements BlockMatrix {
   static final int RANK = 4;
-
-  private static final String WORDS = "(iBlocks, oBlocks, iSize, oSize)";
 
   /** Scales of blocks that have no rows. */
   private static final int MOST_SCALES_OF_NOTHING = 1 << 20;
@@ -67,7 +65,7 @@ public final class Weights implements AutoCloseable {
 
   /** Weights of a type can be made of a tensor, if it is contiguous. */
   static FloatTensor requireBlocks(String name, FloatTensor W, ElementType type) {
-    Shape shape = Check.rank(name, W, WORDS, RANK).shape();
+    Shape shape = Check.rank(name, W, Check.WEIGHTS, RANK).shape();
     // Nothing else bounds them: of blocks that have rows, there are no more than elements.
     if (type == ElementType.INT8
         && shape.dim(2) == 0
@@ -110,7 +108,7 @@ public final class Weights implements AutoCloseable {
     return ElementType.of(type);
   }
 
-  /** (iBlocks, oBlocks, iSize, oSize). */
+  @Override
   public Shape shape() {
     return shape;
   }
@@ -200,12 +198,11 @@ public final class Weights implements AutoCloseable {
     return scales;
   }
 
-  /** Whether these were closed. */
+  @Override
   public boolean isClosed() {
     return elements.isClosed();
   }
 
-  /** Closes them; see {@link Tensor}. Idempotent. */
   @Override
   public void close() {
     elements.close();

@@ -52,7 +52,7 @@ final class ActivationContractTest {
         FloatTensor zTensor = memory.of("z", z, rows, width);
         FloatTensor gateTensor = memory.of("gate", gate, rows);
         FloatTensor a = memory.nan("a", rows, n);
-        activation.apply(zTensor, a, workers);
+        activation.apply(zTensor, null, a, workers);
         ActivationOracle.apply(activation, n, z, null, null, rows, n).assertHolds("a", a);
         FloatTensor gated = memory.nan("a", rows, n);
         activation.apply(zTensor, gateTensor, gated, workers);
@@ -83,10 +83,15 @@ final class ActivationContractTest {
     try (Guarded memory = new Guarded()) {
       FloatTensor zTensor = memory.of("z", z, 1, width);
       FloatTensor a = memory.nan("a", 1, n);
-      activation.apply(zTensor, a, kernels.workers());
+      activation.apply(zTensor, null, a, kernels.workers());
       ActivationOracle.apply(activation, n, z, null, null, 1, n).assertHolds("a", a);
       FloatTensor gradZ = memory.nan("gradZ", 1, width);
-      activation.gradient(zTensor, memory.of("gradA", ones, 1, n), gradZ, kernels.workers());
+      activation.gradient(
+          zTensor,
+          memory.of("gradA", ones, 1, n),
+          GradientOptions.overwrite(),
+          gradZ,
+          kernels.workers());
       ActivationOracle.gradZ(activation, n, z, null, ones, 1, width).assertHolds("gradZ", gradZ);
     }
   }
@@ -108,12 +113,17 @@ final class ActivationContractTest {
         FloatTensor gateTensor = memory.of("gate", gate, rows);
         FloatTensor gradATensor = memory.of("gradA", gradA, rows, n);
         FloatTensor gradZ = memory.nan("gradZ", rows, width);
-        activation.gradient(zTensor, gradATensor, gradZ, workers);
+        activation.gradient(zTensor, gradATensor, GradientOptions.overwrite(), gradZ, workers);
         ActivationOracle.gradZ(activation, n, z, null, gradA, rows, width)
             .assertHolds("gradZ", gradZ);
         FloatTensor gated = memory.nan("gradZ", rows, width);
         FloatTensor gradGate = memory.nan("gradGate", rows);
-        activation.gradient(zTensor, gateTensor, gradATensor, gated, gradGate, workers);
+        activation.gradient(
+            zTensor,
+            gradATensor,
+            GradientOptions.overwrite().withGate(gateTensor, gradGate),
+            gated,
+            workers);
         ActivationOracle.gradZ(activation, n, z, gate, gradA, rows, width)
             .assertHolds("gated gradZ", gated);
         ActivationOracle.gradGate(activation, n, z, gradA, rows).assertHolds("gradGate", gradGate);
@@ -123,13 +133,18 @@ final class ActivationContractTest {
         float[] before = data.floats(Numbers.GAUSSIAN, (long) rows * width);
         float alpha = -0.3f;
         FloatTensor sum = memory.of("gradZ", before, rows, width);
-        activation.addGradient(zTensor, gradATensor, alpha, sum, workers);
+        activation.gradient(zTensor, gradATensor, GradientOptions.add(alpha), sum, workers);
         ActivationOracle.gradZ(activation, n, z, null, gradA, rows, width)
             .addedTo(before, alpha)
             .assertHolds("gradZ added", sum);
         FloatTensor gatedSum = memory.of("gradZ", before, rows, width);
         FloatTensor gateSum = memory.of("gradGate", gate, rows);
-        activation.addGradient(zTensor, gateTensor, gradATensor, alpha, gatedSum, gateSum, workers);
+        activation.gradient(
+            zTensor,
+            gradATensor,
+            GradientOptions.add(alpha).withGate(gateTensor, gateSum),
+            gatedSum,
+            workers);
         ActivationOracle.gradZ(activation, n, z, gate, gradA, rows, width)
             .addedTo(before, alpha)
             .assertHolds("gated gradZ added", gatedSum);
@@ -137,7 +152,12 @@ final class ActivationContractTest {
             .addedTo(gate, alpha)
             .assertHolds("gradGate added", gateSum);
         if (!activation.isGated()) {
-          activation.gradient(zTensor, gateTensor, gradATensor, gradATensor, gradGate, workers);
+          activation.gradient(
+              zTensor,
+              gradATensor,
+              GradientOptions.overwrite().withGate(gateTensor, gradGate),
+              gradATensor,
+              workers);
           assertArrayEquals(gated.toArray(), gradATensor.toArray(), "in place");
         }
       }
@@ -169,7 +189,7 @@ final class ActivationContractTest {
         z[at] = poison;
         try (FloatTensor zTensor = FloatTensor.of(z, 1, width);
             FloatTensor a = FloatTensor.zeros(1, n)) {
-          activation.apply(zTensor, a, kernels.workers());
+          activation.apply(zTensor, null, a, kernels.workers());
           float[] found = a.toArray();
           for (int q = 0; q < n; q++) {
             if (q != at % n) {
@@ -206,7 +226,12 @@ final class ActivationContractTest {
               FloatTensor gradZ = FloatTensor.zeros(rows, width);
               FloatTensor gradGate = FloatTensor.zeros(rows)) {
             activation.apply(zTensor, gateTensor, a, workers);
-            activation.gradient(zTensor, gateTensor, gradATensor, gradZ, gradGate, workers);
+            activation.gradient(
+                zTensor,
+                gradATensor,
+                GradientOptions.overwrite().withGate(gateTensor, gradGate),
+                gradZ,
+                workers);
             float[] all = Arrays.copyOf(a.toArray(), rows * (n + width + 1));
             System.arraycopy(gradZ.toArray(), 0, all, rows * n, rows * width);
             System.arraycopy(gradGate.toArray(), 0, all, rows * (n + width), rows);

@@ -29,10 +29,11 @@ final class BlockPlanTest {
         FloatTensor gradOut = FloatTensor.zeros(BATCH, 2, 2)) {
       Map<String, Consumer<BlockPlan>> operations =
           Map.of(
-              "apply", plan -> SparseBlockDot.apply(W, h, b, plan).close(),
+              "apply",
+                  plan -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)).close(),
               "gradH", plan -> SparseBlockDot.gradH(W, gradOut, plan).close(),
               "gradW", plan -> SparseBlockDot.gradW(h, gradOut, plan).close(),
-              "gradBias", plan -> InputBias.gradBias(gradOut, plan).close());
+              "gradBias", plan -> InputBias.gradBias(gradOut, null, plan).close());
       operations.forEach(
           (name, operation) -> {
             try (BlockPlan first = plan()) {

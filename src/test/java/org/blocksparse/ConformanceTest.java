@@ -78,7 +78,11 @@ final class ConformanceTest {
         BlockPlan plan =
             BlockPlan.of(inputIdx, outputIdx, (int) W.shape().dim(0), (int) W.shape().dim(1))
                 .withWorkers(kernels.workers())) {
-      check(npz, "out", Oracle.dot(problem), SparseBlockDot.apply(W, h, b, plan));
+      check(
+          npz,
+          "out",
+          Oracle.dot(problem),
+          SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)));
       check(npz, "gradH", Oracle.gradH(problem), SparseBlockDot.gradH(W, gradOut, plan));
       check(npz, "gradW", Oracle.gradW(problem), SparseBlockDot.gradW(h, gradOut, plan));
       check(npz, "gradB", Oracle.gradB(problem), SparseBlockDot.gradB(gradOut, plan));

@@ -162,7 +162,8 @@ final class EpilogueContractTest {
         check("none", w.sums(false, false, false), out, numbers);
         SparseBlockDot.apply(w.W, w.h, w.plan, none.withBias(w.b), out);
         check("bias", w.sums(true, false, false), out, numbers);
-        try (FloatTensor unfused = SparseBlockDot.apply(w.W, w.h, w.b, w.plan)) {
+        try (FloatTensor unfused =
+            SparseBlockDot.apply(w.W, w.h, w.plan, Epilogue.none().withBias(w.b))) {
           assertArrayEquals(unfused.toArray(), out.toArray(), "bits of the product with b");
         }
         FloatTensor again = w.memory.nan("out", sizes.o());
@@ -192,7 +193,7 @@ final class EpilogueContractTest {
         int n = ActivationOracle.outSize(f, sizes.oSize());
         long[] shape = {sizes.batch(), sizes.oWin(), n};
         FloatTensor plain = w.memory.nan("plain", shape);
-        f.apply(sums, plain, kernels.workers());
+        f.apply(sums, null, plain, kernels.workers());
         FloatTensor gated = w.memory.nan("gated", shape);
         f.apply(sums, w.gate, gated, kernels.workers());
         FloatTensor z = w.memory.nan("z", sizes.o());
@@ -229,20 +230,42 @@ final class EpilogueContractTest {
         FloatTensor z = w.memory.of("z", zs, shape);
         FloatTensor expected = w.memory.nan("expected", shape);
         FloatTensor gradZ = w.memory.nan("gradZ", shape);
-        f.gradient(z, gradH, expected, kernels.workers());
-        SparseBlockDot.gradH(w.W, w.gradOut, w.plan, f, z, gradZ);
+        f.gradient(z, gradH, GradientOptions.overwrite(), expected, kernels.workers());
+        SparseBlockDot.gradH(
+            w.W, w.gradOut, w.plan, GradientOptions.overwrite().withActivation(f, z), gradZ);
         assertArrayEquals(expected.toArray(), gradZ.toArray(), f + "");
         FloatTensor expectedGate = w.memory.nan("expectedGate", rows);
         FloatTensor gradGate = w.memory.nan("gradGate", rows);
-        f.gradient(z, w.inputGate, gradH, expected, expectedGate, kernels.workers());
-        SparseBlockDot.gradH(w.W, w.gradOut, w.plan, f, z, w.inputGate, gradZ, gradGate);
+        f.gradient(
+            z,
+            gradH,
+            GradientOptions.overwrite().withGate(w.inputGate, expectedGate),
+            expected,
+            kernels.workers());
+        SparseBlockDot.gradH(
+            w.W,
+            w.gradOut,
+            w.plan,
+            GradientOptions.overwrite().withActivation(f, z).withGate(w.inputGate, gradGate),
+            gradZ);
         assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " with gate");
         assertArrayEquals(expectedGate.toArray(), gradGate.toArray(), f + ": gradGate");
-        f.addGradient(z, gradH, 0.3f, expected, kernels.workers());
-        SparseBlockDot.addGradH(w.W, w.gradOut, w.plan, f, z, 0.3f, gradZ);
+        f.gradient(z, gradH, GradientOptions.add(0.3f), expected, kernels.workers());
+        SparseBlockDot.gradH(
+            w.W, w.gradOut, w.plan, GradientOptions.add(0.3f).withActivation(f, z), gradZ);
         assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " added");
-        f.addGradient(z, w.inputGate, gradH, -2, expected, expectedGate, kernels.workers());
-        SparseBlockDot.addGradH(w.W, w.gradOut, w.plan, f, z, w.inputGate, -2, gradZ, gradGate);
+        f.gradient(
+            z,
+            gradH,
+            GradientOptions.add(-2).withGate(w.inputGate, expectedGate),
+            expected,
+            kernels.workers());
+        SparseBlockDot.gradH(
+            w.W,
+            w.gradOut,
+            w.plan,
+            GradientOptions.add(-2).withActivation(f, z).withGate(w.inputGate, gradGate),
+            gradZ);
         assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " with gate, added");
         assertArrayEquals(expectedGate.toArray(), gradGate.toArray(), f + ": gradGate, added");
         assertArrayEquals(zs, z.toArray(), "z is left as it is");
@@ -323,10 +346,20 @@ final class EpilogueContractTest {
       FloatTensor z = memory.of("z", data.floats(Numbers.GAUSSIAN, inputs * 7L), inputs, 7);
       FloatTensor expected = memory.nan("expected", inputs, 7);
       FloatTensor expectedGate = memory.nan("expectedGate", inputs);
-      Activation.SILU.gradient(z, gate, gradH, expected, expectedGate, kernels.workers());
+      Activation.SILU.gradient(
+          z,
+          gradH,
+          GradientOptions.overwrite().withGate(gate, expectedGate),
+          expected,
+          kernels.workers());
       FloatTensor gradZ = memory.nan("gradZ", inputs, 7);
       FloatTensor gradGate = memory.nan("gradGate", inputs);
-      SparseBlockDot.gradH(W, gradOut, plan, Activation.SILU, z, gate, gradZ, gradGate);
+      SparseBlockDot.gradH(
+          W,
+          gradOut,
+          plan,
+          GradientOptions.overwrite().withActivation(Activation.SILU, z).withGate(gate, gradGate),
+          gradZ);
       assertArrayEquals(expected.toArray(), gradZ.toArray());
       assertArrayEquals(expectedGate.toArray(), gradGate.toArray());
     }
@@ -357,8 +390,18 @@ final class EpilogueContractTest {
             try (FloatTensor out = SparseBlockDot.apply(w.W, w.h, plan, epilogue);
                 FloatTensor gradZ = FloatTensor.zeros(sizes.batch(), sizes.iWin(), width);
                 FloatTensor gradGate = FloatTensor.zeros(sizes.batch(), sizes.iWin())) {
-              SparseBlockDot.gradH(w.W, w.gradOut, plan, f, z, w.inputGate, gradZ, gradGate);
-              SparseBlockDot.addGradH(w.W, w.gradOut, plan, f, z, w.inputGate, 1, gradZ, gradGate);
+              SparseBlockDot.gradH(
+                  w.W,
+                  w.gradOut,
+                  plan,
+                  GradientOptions.overwrite().withActivation(f, z).withGate(w.inputGate, gradGate),
+                  gradZ);
+              SparseBlockDot.gradH(
+                  w.W,
+                  w.gradOut,
+                  plan,
+                  GradientOptions.add(1).withActivation(f, z).withGate(w.inputGate, gradGate),
+                  gradZ);
               results[3 * i] = out.toArray();
               results[3 * i + 1] = gradZ.toArray();
               results[3 * i + 2] = gradGate.toArray();
@@ -409,11 +452,10 @@ final class EpilogueContractTest {
             W,
             gradOut,
             plan,
-            f,
-            w.memory.of("z", z, 3, 2, width),
-            w.memory.of("gate", gate, 3, 2),
-            gradZ,
-            gradGate);
+            GradientOptions.overwrite()
+                .withActivation(f, w.memory.of("z", z, 3, 2, width))
+                .withGate(w.memory.of("gate", gate, 3, 2), gradGate),
+            gradZ);
         assertSlopes(f + ": z", p, f, z, gate, z, gradZ.toArray());
         assertSlopes(f + ": gate", p, f, z, gate, gate, gradGate.toArray());
       }

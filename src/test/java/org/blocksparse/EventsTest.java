@@ -145,12 +145,17 @@ final class EventsTest {
                   IntTensor inputs = IntTensor.of(i(0, 1), 2, 1);
                   IntTensor outputs = IntTensor.of(i(2, 0, 1, 2), 2, 2);
                   BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 3)) {
-                SparseBlockDot.apply(w, h, b, plan).close();
+                SparseBlockDot.apply(w, h, plan, Epilogue.none().withBias(b)).close();
                 SparseBlockDot.apply(w, h, plan, Epilogue.none().withBias(b)).close();
                 SparseBlockGemv.applyInPlace(w, h, plan, out);
                 SparseBlockDot.gradH(w, out, plan).close();
-                SparseBlockDot.gradH(w, out, plan, Activation.RELU, z, h);
-                SparseBlockDot.addGradW(h, out, plan, 1, w);
+                SparseBlockDot.gradH(
+                    w,
+                    out,
+                    plan,
+                    GradientOptions.overwrite().withActivation(Activation.RELU, z),
+                    h);
+                SparseBlockDot.gradW(h, out, plan, GradientOptions.add(1), w);
                 SparseBlockOuter.applyInPlace(h, out, plan, 1, w);
                 SparseBlockDot.stepW(h, out, plan, SGD, w, state);
               }

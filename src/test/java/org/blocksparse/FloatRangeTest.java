@@ -67,7 +67,7 @@ final class FloatRangeTest {
           FloatTensor gradH = FloatTensor.of(new float[] {0, 0.5f, infinity}, 1, 1, 3);
           IntTensor index = IntTensor.of(new int[] {0}, 1, 1);
           BlockPlan plan = BlockPlan.of(index, index, 1, 1).withWorkers(kernels.workers())) {
-        SparseBlockDot.addGradH(W, gradOut, plan, alpha, gradH);
+        SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.add(alpha), gradH);
         double exact = alpha * ((double) numbers[1] * w);
         double[] expected = {exact, 0.5 - exact};
         for (int i = 0; i < expected.length; i++) {

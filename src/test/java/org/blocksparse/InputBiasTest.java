@@ -75,7 +75,7 @@ final class InputBiasTest {
         Bounded gated = Oracle.addGradInputBias(p, values, new float[start.length], 1);
         checkNew("gated", gated, InputBias.gradBias(gradOut, gate, plan), numbers);
         Bounded plain = Oracle.addGradInputBias(p, ones, new float[start.length], 1);
-        checkNew("plain", plain, InputBias.gradBias(gradOut, plan), numbers);
+        checkNew("plain", plain, InputBias.gradBias(gradOut, null, plan), numbers);
 
         float[] poisoned = start.clone();
         for (int i = 0; i < poisoned.length; i++) {
@@ -87,16 +87,16 @@ final class InputBiasTest {
           }
         }
         FloatTensor kept = memory.of("kept", poisoned, shape);
-        InputBias.gradBias(gradOut, gate, plan, kept);
+        InputBias.gradBias(gradOut, gate, plan, GradientOptions.overwrite(), kept);
         check("gated, kept", gated, kept, numbers);
-        InputBias.gradBias(gradOut, plan, kept);
+        InputBias.gradBias(gradOut, null, plan, GradientOptions.overwrite(), kept);
         check("plain, kept", plain, kept, numbers);
         for (float alpha : new float[] {1, -2, 0, 0.5f}) {
           FloatTensor sum = memory.of("sum", start, shape);
-          InputBias.addGradBias(gradOut, gate, plan, alpha, sum);
+          InputBias.gradBias(gradOut, gate, plan, GradientOptions.add(alpha), sum);
           check("+ " + alpha, Oracle.addGradInputBias(p, values, start, alpha), sum, numbers);
           sum.copyFrom(start);
-          InputBias.addGradBias(gradOut, plan, alpha, sum);
+          InputBias.gradBias(gradOut, null, plan, GradientOptions.add(alpha), sum);
           check("+ " + alpha, Oracle.addGradInputBias(p, ones, start, alpha), sum, numbers);
         }
         InputBias.clearGradBias(plan, kept);
@@ -108,11 +108,11 @@ final class InputBiasTest {
         Bounded gradGate = Oracle.gradGate(p, start);
         checkNew("gradGate", gradGate, InputBias.gradGate(bias, gradOut, plan), numbers);
         FloatTensor over = memory.nan("gradGate", sizes.inputIdx());
-        InputBias.gradGate(bias, gradOut, plan, over);
+        InputBias.gradGate(bias, gradOut, plan, GradientOptions.overwrite(), over);
         check("gradGate over NaN", gradGate, over, numbers);
         for (float alpha : new float[] {1, -0.5f, 0}) {
           FloatTensor sum = memory.of("gradGate", values, sizes.inputIdx());
-          InputBias.addGradGate(bias, gradOut, plan, alpha, sum);
+          InputBias.gradGate(bias, gradOut, plan, GradientOptions.add(alpha), sum);
           check("gate + " + alpha, added(values, gradGate, alpha), sum, numbers);
         }
         assertArrayEquals(start, bias.toArray(), "bias");

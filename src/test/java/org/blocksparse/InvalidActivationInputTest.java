@@ -51,8 +51,7 @@ final class InvalidActivationInputTest extends InvalidInput {
     Activation relu = Activation.RELU;
     refuse(cases, NULL, "z", w -> relu.apply(null, w.f("a")));
     refuse(cases, NULL, "a", w -> relu.apply(w.f("z"), null));
-    refuse(cases, NULL, "workers", w -> relu.apply(w.f("z"), w.f("a"), (Workers) null));
-    refuse(cases, NULL, "gate", w -> relu.apply(w.f("z"), (FloatTensor) null, w.f("a")));
+    refuse(cases, NULL, "workers", w -> relu.apply(w.f("z"), null, w.f("a"), (Workers) null));
     refuse(
         cases,
         ARGUMENT,
@@ -67,7 +66,7 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "gate: expected (...) = (2, 2) but was (2, 2, 6)",
-        w -> relu.apply(w.f("z"), w.f("gradZ"), w.f("a")));
+        w -> relu.apply(w.f("z"), w.f("gradZ"), w.f("a"), Workers.common()));
     refuse(
         cases,
         ARGUMENT,
@@ -99,7 +98,12 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "a: shares memory with gate" + SHARES,
-        w -> relu.apply(w.f("z").reshape(4, 6), part(w.f("a"), 0, 4), w.f("a").reshape(4, 6)));
+        w ->
+            relu.apply(
+                w.f("z").reshape(4, 6),
+                part(w.f("a"), 0, 4),
+                w.f("a").reshape(4, 6),
+                Workers.common()));
     refuse(
         cases,
         ARGUMENT,
@@ -137,10 +141,13 @@ final class InvalidActivationInputTest extends InvalidInput {
             FloatTensor small = part(w.f(pair[2]), 8, 4);
             Activation.SILU.gradient(
                 w.f("z").reshape(4, 6),
-                isGate ? small : w.f("gate").reshape(4),
                 w.f("a").reshape(4, 6),
+                GradientOptions.overwrite()
+                    .withGate(
+                        isGate ? small : w.f("gate").reshape(4),
+                        isGate ? w.f("gradGate").reshape(4) : small),
                 w.f("gradZ").reshape(4, 6),
-                isGate ? w.f("gradGate").reshape(4) : small);
+                Workers.common());
           });
     }
     refuse(
@@ -156,6 +163,23 @@ final class InvalidActivationInputTest extends InvalidInput {
 
   private static void addGradients(List<Case> cases) {
     Activation silu = Activation.SILU;
+    refuse(
+        cases,
+        NULL,
+        "options",
+        w -> silu.gradient(w.f("z"), w.f("a"), null, w.f("gradZ"), Workers.common()));
+    refuse(
+        cases,
+        ARGUMENT,
+        "options: expected none withActivation, as Activation.gradient takes none from options, but"
+            + " was TANH",
+        w ->
+            silu.gradient(
+                w.f("z"),
+                w.f("a"),
+                GradientOptions.add(1).withActivation(Activation.TANH, w.f("z")),
+                w.f("gradZ"),
+                Workers.common()));
     refuse(cases, NULL, "z", w -> silu.gradient(null, w.f("a"), w.f("gradZ")));
     refuse(cases, NULL, "gradA", w -> silu.gradient(w.f("z"), null, w.f("gradZ")));
     refuse(cases, NULL, "gradZ", w -> silu.gradient(w.f("z"), w.f("a"), null));
@@ -163,12 +187,24 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         NULL,
         "gate",
-        w -> silu.gradient(w.f("z"), null, w.f("a"), w.f("gradZ"), w.f("gradGate")));
+        w ->
+            silu.gradient(
+                w.f("z"),
+                w.f("a"),
+                GradientOptions.overwrite().withGate(null, w.f("gradGate")),
+                w.f("gradZ"),
+                Workers.common()));
     refuse(
         cases,
         NULL,
         "gradGate",
-        w -> silu.gradient(w.f("z"), w.f("gate"), w.f("a"), w.f("gradZ"), null));
+        w ->
+            silu.gradient(
+                w.f("z"),
+                w.f("a"),
+                GradientOptions.overwrite().withGate(w.f("gate"), null),
+                w.f("gradZ"),
+                Workers.common()));
     refuse(
         cases,
         ARGUMENT,
@@ -183,12 +219,20 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "gate: expected a contiguous tensor but (2, 2, 5, 6) is a transposed view",
-        w -> silu.apply(w.f("fives"), w.f("blocks").transposeBlocks(), w.f("gradFives")));
+        w ->
+            silu.apply(
+                w.f("fives"), w.f("blocks").transposeBlocks(), w.f("gradFives"), Workers.common()));
     refuse(
         cases,
         ARGUMENT,
         "gradGate: expected (...) = (2, 2) but was (2, 2, 6)",
-        w -> silu.gradient(w.f("z"), w.f("gate"), w.f("a"), w.f("gradZ"), w.f("z")));
+        w ->
+            silu.gradient(
+                w.f("z"),
+                w.f("a"),
+                GradientOptions.overwrite().withGate(w.f("gate"), w.f("z")),
+                w.f("gradZ"),
+                Workers.common()));
     refuse(
         cases,
         ARGUMENT,
@@ -198,7 +242,13 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "gradGate: shares memory with gate" + SHARES,
-        w -> silu.gradient(w.f("z"), w.f("gate"), w.f("a"), w.f("gradZ"), w.f("gate")));
+        w ->
+            silu.gradient(
+                w.f("z"),
+                w.f("a"),
+                GradientOptions.overwrite().withGate(w.f("gate"), w.f("gate")),
+                w.f("gradZ"),
+                Workers.common()));
     refuse(
         cases,
         STATE,
@@ -208,29 +258,50 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "gradZ: shares memory with gradA" + SHARES,
-        w -> silu.addGradient(w.f("z"), w.f("a"), 1, w.f("a")));
+        w -> silu.gradient(w.f("z"), w.f("a"), GradientOptions.add(1), w.f("a"), Workers.common()));
     for (float alpha : new float[] {Float.NaN, Float.NEGATIVE_INFINITY}) {
       String message = "alpha: expected a finite number but was " + alpha;
-      refuse(
-          cases, ARGUMENT, message, w -> silu.addGradient(w.f("z"), w.f("a"), alpha, w.f("gradZ")));
       refuse(
           cases,
           ARGUMENT,
           message,
           w ->
-              silu.addGradient(
-                  w.f("z"), w.f("gate"), w.f("a"), alpha, w.f("gradZ"), w.f("gradGate")));
+              silu.gradient(
+                  w.f("z"), w.f("a"), GradientOptions.add(alpha), w.f("gradZ"), Workers.common()));
+      refuse(
+          cases,
+          ARGUMENT,
+          message,
+          w ->
+              silu.gradient(
+                  w.f("z"),
+                  w.f("a"),
+                  GradientOptions.add(alpha).withGate(w.f("gate"), w.f("gradGate")),
+                  w.f("gradZ"),
+                  Workers.common()));
     }
     refuse(
         cases,
         NULL,
         "gate",
-        w -> silu.addGradient(w.f("z"), null, w.f("a"), 1, w.f("gradZ"), w.f("gradGate")));
+        w ->
+            silu.gradient(
+                w.f("z"),
+                w.f("a"),
+                GradientOptions.add(1).withGate(null, w.f("gradGate")),
+                w.f("gradZ"),
+                Workers.common()));
     refuse(
         cases,
         NULL,
         "gradGate",
-        w -> silu.addGradient(w.f("z"), w.f("gate"), w.f("a"), 1, w.f("gradZ"), null));
+        w ->
+            silu.gradient(
+                w.f("z"),
+                w.f("a"),
+                GradientOptions.add(1).withGate(w.f("gate"), null),
+                w.f("gradZ"),
+                Workers.common()));
   }
 
   /** A batch of 2, 3 of 5 input and 2 of 4 output blocks, of 3 and 6 elements. */
@@ -367,7 +438,13 @@ final class InvalidActivationInputTest extends InvalidInput {
 
   private static void gatedGradH(World w, FloatTensor gate, FloatTensor gradGate) {
     SparseBlockDot.gradH(
-        w.f("W"), w.f("out"), w.plan(), Activation.RELU, w.f("h"), gate, w.f("gradZ"), gradGate);
+        w.f("W"),
+        w.f("out"),
+        w.plan(),
+        GradientOptions.overwrite()
+            .withActivation(Activation.RELU, w.f("h"))
+            .withGate(gate, gradGate),
+        w.f("gradZ"));
   }
 
   private static void addFused(List<Case> cases) {
@@ -376,37 +453,69 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         NULL,
         "activation",
-        w -> SparseBlockDot.gradH(w.f("W"), w.f("out"), w.plan(), null, w.f("h"), w.f("gradZ")));
+        w ->
+            SparseBlockDot.gradH(
+                w.f("W"),
+                w.f("out"),
+                w.plan(),
+                GradientOptions.overwrite().withActivation(null, w.f("h")),
+                w.f("gradZ")));
     refuseLayer(cases, NULL, "gate", w -> gatedGradH(w, null, w.f("gradGate")));
     refuseLayer(
         cases,
         NULL,
         "z",
-        w -> SparseBlockDot.gradH(w.f("W"), w.f("out"), w.plan(), relu, null, w.f("gradZ")));
+        w ->
+            SparseBlockDot.gradH(
+                w.f("W"),
+                w.f("out"),
+                w.plan(),
+                GradientOptions.overwrite().withActivation(relu, null),
+                w.f("gradZ")));
     refuseLayer(
         cases,
         ARGUMENT,
         "z: expected (batch, iWin, 2 iSize) = (2, 3, 6) but was (2, 3, 3)",
         w ->
             SparseBlockDot.gradH(
-                w.f("W"), w.f("out"), w.plan(), Activation.SWIGLU, w.f("h"), w.f("gradZ")));
+                w.f("W"),
+                w.f("out"),
+                w.plan(),
+                GradientOptions.overwrite().withActivation(Activation.SWIGLU, w.f("h")),
+                w.f("gradZ")));
     refuseLayer(
         cases,
         ARGUMENT,
         "gradZ: expected (batch, iWin, 2 iSize) = (2, 3, 6) but was (2, 3, 3)",
         w ->
             SparseBlockDot.gradH(
-                w.f("W"), w.f("out"), w.plan(), Activation.SWIGLU, w.f("halves"), w.f("gradZ")));
+                w.f("W"),
+                w.f("out"),
+                w.plan(),
+                GradientOptions.overwrite().withActivation(Activation.SWIGLU, w.f("halves")),
+                w.f("gradZ")));
     refuseLayer(
         cases,
         ARGUMENT,
         "gradOut: expected (batch, oWin, oSize) = (2, 2, 6) but was (2, 2, 3)",
-        w -> SparseBlockDot.gradH(w.f("W"), w.f("half"), w.plan(), relu, w.f("h"), w.f("gradZ")));
+        w ->
+            SparseBlockDot.gradH(
+                w.f("W"),
+                w.f("half"),
+                w.plan(),
+                GradientOptions.overwrite().withActivation(relu, w.f("h")),
+                w.f("gradZ")));
     refuseLayer(
         cases,
         ARGUMENT,
         "gradZ: shares memory with z" + SHARES,
-        w -> SparseBlockDot.gradH(w.f("W"), w.f("out"), w.plan(), relu, w.f("h"), w.f("h")));
+        w ->
+            SparseBlockDot.gradH(
+                w.f("W"),
+                w.f("out"),
+                w.plan(),
+                GradientOptions.overwrite().withActivation(relu, w.f("h")),
+                w.f("h")));
     refuseLayer(
         cases,
         ARGUMENT,
@@ -427,23 +536,25 @@ final class InvalidActivationInputTest extends InvalidInput {
         ARGUMENT,
         "alpha: expected a finite number but was NaN",
         w ->
-            SparseBlockDot.addGradH(
-                w.f("W"), w.f("out"), w.plan(), relu, w.f("h"), Float.NaN, w.f("gradZ")));
+            SparseBlockDot.gradH(
+                w.f("W"),
+                w.f("out"),
+                w.plan(),
+                GradientOptions.add(Float.NaN).withActivation(relu, w.f("h")),
+                w.f("gradZ")));
     refuseLayer(
         cases,
         NULL,
         "gradGate",
         w ->
-            SparseBlockDot.addGradH(
+            SparseBlockDot.gradH(
                 w.f("W"),
                 w.f("out"),
                 w.plan(),
-                relu,
-                w.f("h"),
-                w.f("inputGate"),
-                1,
-                w.f("gradZ"),
-                null));
+                GradientOptions.add(1)
+                    .withActivation(relu, w.f("h"))
+                    .withGate(w.f("inputGate"), null),
+                w.f("gradZ")));
   }
 
   /** Each tensor that is written begins where each that is read does. */
@@ -501,10 +612,10 @@ final class InvalidActivationInputTest extends InvalidInput {
         among(named, "W", w, "W"),
         among(named, "gradOut", w, "out"),
         w.plan(),
-        Activation.RELU,
-        among(named, "z", w, "gradZ"),
-        among(named, "gate", w, "inputGate"),
-        among(named, "gradZ", w, "h"),
-        among(named, "gradGate", w, "gradGate"));
+        GradientOptions.overwrite()
+            .withActivation(Activation.RELU, among(named, "z", w, "gradZ"))
+            .withGate(
+                among(named, "gate", w, "inputGate"), among(named, "gradGate", w, "gradGate")),
+        among(named, "gradZ", w, "h"));
   }
 }

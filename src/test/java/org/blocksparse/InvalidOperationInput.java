@@ -38,8 +38,15 @@ abstract class InvalidOperationInput extends InvalidInput {
    * @param words its dimensions as messages name them
    * @param dims the same, by the names of {@link #DIMS}
    * @param rankFirst whether the rank is looked at before the dimensions
+   * @param optional whether it may be null
    */
-  record Operand(String name, String words, List<String> dims, Kind kind, boolean rankFirst) {
+  record Operand(
+      String name,
+      String words,
+      List<String> dims,
+      Kind kind,
+      boolean rankFirst,
+      boolean optional) {
     long[] shape() {
       return dims.stream().mapToLong(DIMS::get).toArray();
     }
@@ -61,27 +68,31 @@ abstract class InvalidOperationInput extends InvalidInput {
   record Operation(String name, List<String> bound, List<Operand> operands, Consumer<World> call) {}
 
   static Operand in(String name, String words, String dims) {
-    return new Operand(name, words, List.of(dims.split(" ")), Kind.INPUT, false);
+    return new Operand(name, words, List.of(dims.split(" ")), Kind.INPUT, false, false);
   }
 
   static Operand ranked(Operand o) {
-    return new Operand(o.name, o.words, o.dims, o.kind, true);
+    return new Operand(o.name, o.words, o.dims, o.kind, true, o.optional);
   }
 
   static Operand narrow(Operand o) {
-    return new Operand(o.name, o.words, o.dims, Kind.WEIGHTS, false);
+    return new Operand(o.name, o.words, o.dims, Kind.WEIGHTS, o.rankFirst, o.optional);
   }
 
   static Operand out(Operand o) {
-    return new Operand(o.name, o.words, o.dims, Kind.OUTPUT, o.rankFirst);
+    return new Operand(o.name, o.words, o.dims, Kind.OUTPUT, o.rankFirst, o.optional);
   }
 
   static Operand named(String name, Operand o) {
-    return new Operand(name, o.words, o.dims, o.kind, o.rankFirst);
+    return new Operand(name, o.words, o.dims, o.kind, o.rankFirst, o.optional);
+  }
+
+  static Operand optional(Operand o) {
+    return new Operand(o.name, o.words, o.dims, o.kind, o.rankFirst, true);
   }
 
   static Operand index(String name, String words, String dims) {
-    return new Operand(name, words, List.of(dims.split(" ")), Kind.INDEX, false);
+    return new Operand(name, words, List.of(dims.split(" ")), Kind.INDEX, false, false);
   }
 
   static final Operand W =
@@ -89,7 +100,7 @@ abstract class InvalidOperationInput extends InvalidInput {
   static final Operand OUTER =
       ranked(in("o", "(xBlocks, yBlocks, xSize, ySize)", "iBlocks oBlocks iSize oSize"));
   static final Operand H = in("h", "(batch, iWin, iSize)", "batch iWin iSize");
-  static final Operand B = in("b", "(oBlocks, oSize)", "oBlocks oSize");
+  static final Operand B = in("bias", "(oBlocks, oSize)", "oBlocks oSize");
   static final Operand O = in("o", "(batch, oWin, oSize)", "batch oWin oSize");
   static final Operand OUT = out(in("out", "(batch, oWin, oSize)", "batch oWin oSize"));
   static final Operand GRAD_OUT = in("gradOut", "(batch, oWin, oSize)", "batch oWin oSize");
@@ -239,15 +250,17 @@ abstract class InvalidOperationInput extends InvalidInput {
 
   static void addNullAndClosed(
       List<Case> cases, Operation operation, Operand operand, boolean plan) {
-    World missing = prepared(operation, plan);
-    missing.fault(w -> w.replace(operand.name, null));
-    add(
-        cases,
-        operation.name + ": " + operand.name + " null",
-        NULL,
-        operand.name,
-        missing,
-        operation.call);
+    if (!operand.optional) {
+      World missing = prepared(operation, plan);
+      missing.fault(w -> w.replace(operand.name, null));
+      add(
+          cases,
+          operation.name + ": " + operand.name + " null",
+          NULL,
+          operand.name,
+          missing,
+          operation.call);
+    }
     Shape shape = Shape.of(operand.shape());
     String message =
         operand.name

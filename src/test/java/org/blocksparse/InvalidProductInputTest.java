@@ -9,8 +9,19 @@ import java.util.stream.Stream;
 
 /** What the block-sparse products and their plans refuse. */
 final class InvalidProductInputTest extends InvalidOperationInput {
+  private static final Operand Z = in("z", "(batch, iWin, iSize)", "batch iWin iSize");
+  private static final Operand GRAD_Z = out(named("gradZ", Z));
+  private static final Operand GRAD_GATE = out(named("gradGate", GATE));
+  private static final Activation SILU = Activation.SILU;
+
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();
+    for (Operand matrix : List.of(W, narrow(W))) {
+      addWithPlan(cases, readingBlocks(matrix));
+      addRaggedRows(cases, readingBlocks(matrix));
+      readingBlocksByIndices(matrix).forEach(operation -> addAll(cases, operation, false));
+      addOthers(cases, matrix);
+    }
     addWithPlan(cases, WITH_PLAN);
     WITH_INDICES.forEach(operation -> addAll(cases, operation, false));
     addPlans(cases);
@@ -20,18 +31,163 @@ final class InvalidProductInputTest extends InvalidOperationInput {
     return cases.stream();
   }
 
+  /** What reads W, which may be of either kind. */
+  private static List<Operation> readingBlocks(Operand matrix) {
+    String of = " of " + matrix.kind();
+    return List.of(
+        new Operation(
+            "Gemv.apply(plan)" + of,
+            PLAN,
+            List.of(matrix, H, O),
+            w -> SparseBlockGemv.apply(w.f("o"), w.blocks("W"), w.f("h"), w.plan())),
+        new Operation(
+            "Gemv.applyInPlace(plan)" + of,
+            PLAN,
+            List.of(matrix, H, out(O)),
+            w -> SparseBlockGemv.applyInPlace(w.blocks("W"), w.f("h"), w.plan(), w.f("o"))),
+        new Operation(
+            "Dot.apply(epilogue)" + of,
+            PLAN,
+            List.of(matrix, H),
+            w -> SparseBlockDot.apply(w.blocks("W"), w.f("h"), w.plan(), Epilogue.none())),
+        new Operation(
+            "Dot.apply(bias)" + of,
+            PLAN,
+            List.of(matrix, B, H),
+            w -> SparseBlockDot.apply(w.blocks("W"), w.f("h"), w.plan(), withBias(w))),
+        new Operation(
+            "Dot.apply(bias, out)" + of,
+            PLAN,
+            List.of(matrix, B, H, OUT),
+            w -> SparseBlockDot.apply(w.blocks("W"), w.f("h"), w.plan(), withBias(w), w.f("out"))),
+        new Operation(
+            "Dot.gradH" + of,
+            PLAN,
+            List.of(matrix, GRAD_OUT),
+            w -> SparseBlockDot.gradH(w.blocks("W"), w.f("gradOut"), w.plan())),
+        gradH("overwrite", matrix, GradientOptions.overwrite()),
+        gradH("add", matrix, GradientOptions.add(2)),
+        gradZ("overwrite", matrix, GradientOptions.overwrite()),
+        gradZ("add", matrix, GradientOptions.add(2)),
+        gradZAndGate("overwrite", matrix, GradientOptions.overwrite()),
+        gradZAndGate("add", matrix, GradientOptions.add(2)));
+  }
+
+  private static Epilogue withBias(World w) {
+    return Epilogue.none().withBias(w.f("bias"));
+  }
+
+  private static Operation gradH(String how, Operand matrix, GradientOptions options) {
+    return new Operation(
+        "Dot.gradH(" + how + ") of " + matrix.kind(),
+        PLAN,
+        List.of(matrix, GRAD_OUT, GRAD_H),
+        w -> gradH(w, options, "gradH"));
+  }
+
+  private static void gradH(World w, GradientOptions options, String gradient) {
+    SparseBlockDot.gradH(w.blocks("W"), w.f("gradOut"), w.plan(), options, w.f(gradient));
+  }
+
+  private static Operation gradZ(String how, Operand matrix, GradientOptions options) {
+    return new Operation(
+        "Dot.gradH(" + how + ", activation) of " + matrix.kind(),
+        PLAN,
+        List.of(matrix, GRAD_OUT, Z, GRAD_Z),
+        w -> gradH(w, options.withActivation(SILU, w.f("z")), "gradZ"));
+  }
+
+  private static Operation gradZAndGate(String how, Operand matrix, GradientOptions options) {
+    return new Operation(
+        "Dot.gradH(" + how + ", activation, gate) of " + matrix.kind(),
+        PLAN,
+        List.of(matrix, GRAD_OUT, Z, GRAD_Z, GATE, GRAD_GATE),
+        w ->
+            gradH(
+                w,
+                options.withActivation(SILU, w.f("z")).withGate(w.f("gate"), w.f("gradGate")),
+                "gradZ"));
+  }
+
+  private static List<Operation> readingBlocksByIndices(Operand matrix) {
+    String of = " of " + matrix.kind();
+    return List.of(
+        new Operation(
+            "Gemv.apply" + of,
+            List.of(),
+            List.of(matrix, INPUT_IDX, OUTPUT_IDX, H, O),
+            w ->
+                SparseBlockGemv.apply(
+                    w.f("o"), w.blocks("W"), w.f("h"), w.i("inputIdx"), w.i("outputIdx"))),
+        new Operation(
+            "Dot.apply" + of,
+            List.of(),
+            List.of(matrix, INPUT_IDX, OUTPUT_IDX, B, H),
+            w ->
+                SparseBlockDot.apply(
+                    w.blocks("W"), w.f("h"), w.i("inputIdx"), w.f("bias"), w.i("outputIdx"))));
+  }
+
+  /** Arguments that are no operands. */
+  private static void addOthers(List<Case> cases, Operand matrix) {
+    String of = " of " + matrix.kind();
+    Operation fused = gradZ("overwrite", matrix, GradientOptions.overwrite());
+    add(
+        cases,
+        "epilogue null" + of,
+        NULL,
+        "epilogue",
+        prepared(fused, true),
+        w -> SparseBlockDot.apply(w.blocks("W"), w.f("z"), w.plan(), null));
+    add(
+        cases,
+        "epilogue null, out" + of,
+        NULL,
+        "epilogue",
+        prepared(fused, true),
+        w -> SparseBlockDot.apply(w.blocks("W"), w.f("z"), w.plan(), null, w.f("gradOut")));
+    add(
+        cases,
+        "options null" + of,
+        NULL,
+        "options",
+        prepared(fused, true),
+        w -> gradH(w, null, "gradZ"));
+    add(
+        cases,
+        "activation null" + of,
+        NULL,
+        "activation",
+        prepared(fused, true),
+        w -> gradH(w, GradientOptions.overwrite().withActivation(null, w.f("z")), "gradZ"));
+    add(
+        cases,
+        "a gate without an activation" + of,
+        ARGUMENT,
+        "options: expected none withGate, as gradH without an activation takes no gate",
+        prepared(gradZAndGate("add", matrix, GradientOptions.add(1)), true),
+        w -> gradH(w, GradientOptions.overwrite().withGate(w.f("gate"), w.f("gradGate")), "gradZ"));
+    for (float alpha : new float[] {Float.NaN, Float.NEGATIVE_INFINITY}) {
+      String message = "alpha: expected a finite number but was " + alpha;
+      add(
+          cases,
+          "gradH " + alpha + of,
+          ARGUMENT,
+          message,
+          prepared(fused, true),
+          w -> gradH(w, GradientOptions.add(alpha), "gradZ"));
+      add(
+          cases,
+          "gradH with an activation " + alpha + of,
+          ARGUMENT,
+          message,
+          prepared(fused, true),
+          w -> gradH(w, GradientOptions.add(alpha).withActivation(SILU, w.f("z")), "gradZ"));
+    }
+  }
+
   private static final List<Operation> WITH_PLAN =
       List.of(
-          new Operation(
-              "Gemv.apply(plan)",
-              PLAN,
-              List.of(W, H, O),
-              w -> SparseBlockGemv.apply(w.f("o"), w.f("W"), w.f("h"), w.plan())),
-          new Operation(
-              "Gemv.applyInPlace(plan)",
-              PLAN,
-              List.of(W, H, out(O)),
-              w -> SparseBlockGemv.applyInPlace(w.f("W"), w.f("h"), w.plan(), w.f("o"))),
           new Operation(
               "Outer.apply(plan)",
               PLAN,
@@ -43,26 +199,6 @@ final class InvalidProductInputTest extends InvalidOperationInput {
               List.of(out(OUTER), X, Y),
               w -> SparseBlockOuter.applyInPlace(w.f("x"), w.f("y"), w.plan(), 1, w.f("o"))),
           new Operation(
-              "Dot.apply(plan)",
-              PLAN,
-              List.of(W, H, B),
-              w -> SparseBlockDot.apply(w.f("W"), w.f("h"), w.f("b"), w.plan())),
-          new Operation(
-              "Dot.apply(plan, out)",
-              PLAN,
-              List.of(W, H, B, OUT),
-              w -> SparseBlockDot.apply(w.f("W"), w.f("h"), w.f("b"), w.plan(), w.f("out"))),
-          new Operation(
-              "Dot.gradH",
-              PLAN,
-              List.of(W, GRAD_OUT),
-              w -> SparseBlockDot.gradH(w.f("W"), w.f("gradOut"), w.plan())),
-          new Operation(
-              "Dot.gradH(out)",
-              PLAN,
-              List.of(W, GRAD_OUT, GRAD_H),
-              w -> SparseBlockDot.gradH(w.f("W"), w.f("gradOut"), w.plan(), w.f("gradH"))),
-          new Operation(
               "Dot.gradW",
               PLAN,
               List.of(ranked(H), ranked(GRAD_OUT)),
@@ -73,27 +209,15 @@ final class InvalidProductInputTest extends InvalidOperationInput {
               List.of(ranked(GRAD_OUT)),
               w -> SparseBlockDot.gradB(w.f("gradOut"), w.plan())),
           new Operation(
-              "Dot.addGradB",
+              "Dot.gradB(add)",
               PLAN,
-              List.of(ranked(GRAD_OUT), out(B)),
-              w -> SparseBlockDot.addGradB(w.f("gradOut"), w.plan(), 1, w.f("b"))));
+              List.of(ranked(GRAD_OUT), GRAD_B),
+              w ->
+                  SparseBlockDot.gradB(
+                      w.f("gradOut"), w.plan(), GradientOptions.add(1), w.f("gradB"))));
 
   private static final List<Operation> WITH_INDICES =
       List.of(
-          new Operation(
-              "Gemv.apply",
-              List.of(),
-              List.of(W, INPUT_IDX, OUTPUT_IDX, H, O),
-              w ->
-                  SparseBlockGemv.apply(
-                      w.f("o"), w.f("W"), w.f("h"), w.i("inputIdx"), w.i("outputIdx"))),
-          new Operation(
-              "Gemv.applyInPlace",
-              List.of(),
-              List.of(W, INPUT_IDX, OUTPUT_IDX, H, out(O)),
-              w ->
-                  SparseBlockGemv.applyInPlace(
-                      w.f("W"), w.f("h"), w.i("inputIdx"), w.i("outputIdx"), w.f("o"))),
           new Operation(
               "Outer.apply",
               List.of(),
@@ -101,20 +225,6 @@ final class InvalidProductInputTest extends InvalidOperationInput {
               w ->
                   SparseBlockOuter.apply(
                       w.f("o"), w.f("x"), w.f("y"), w.i("xIdx"), w.i("yIdx"), 1)),
-          new Operation(
-              "Outer.applyInPlace",
-              List.of(),
-              List.of(out(OUTER), X_IDX, Y_IDX, X, Y),
-              w ->
-                  SparseBlockOuter.applyInPlace(
-                      w.f("x"), w.f("y"), w.i("xIdx"), w.i("yIdx"), 1, w.f("o"))),
-          new Operation(
-              "Dot.apply",
-              List.of(),
-              List.of(W, INPUT_IDX, OUTPUT_IDX, H, B),
-              w ->
-                  SparseBlockDot.apply(
-                      w.f("W"), w.f("h"), w.i("inputIdx"), w.f("b"), w.i("outputIdx"))),
           new Operation(
               "BlockPlan.of",
               List.of("iBlocks", "oBlocks"),
@@ -127,7 +237,7 @@ final class InvalidProductInputTest extends InvalidOperationInput {
         "of floats",
         plan -> {
           try (FloatTensor none = FloatTensor.zeros(0, 0, 6, 5)) {
-            SparseBlockDot.apply(none, none, none, plan);
+            SparseBlockDot.apply(none, none, plan, Epilogue.none().withBias(none));
           }
         });
     addMostBlocks(
@@ -136,14 +246,15 @@ final class InvalidProductInputTest extends InvalidOperationInput {
         plan -> {
           try (FloatTensor none = FloatTensor.zeros(0, 0, 6, 5);
               Weights narrow = Weights.of(none, ElementType.BFLOAT16)) {
-            SparseBlockDot.apply(narrow, none, none, plan);
+            SparseBlockDot.apply(narrow, none, plan, Epilogue.none().withBias(none));
           }
         });
     add(
         cases,
         "dimension beyond BLAS",
         ARGUMENT,
-        "W: a dimension of (2147483648, 0, 6, 5) is larger than 2^31 - 1, which BLAS cannot address",
+        "W: a dimension of (2147483648, 0, 6, 5) is larger than 2^31 - 1, which BLAS cannot"
+            + " address",
         w ->
             SparseBlockOuter.apply(
                 w.f("t"), w.f("t"), w.f("t"), w.i("ints"), w.i("ints"), beyondBlas(w)));
@@ -317,7 +428,7 @@ final class InvalidProductInputTest extends InvalidOperationInput {
     for (float alpha : notFinite) {
       String message = "alpha: expected a finite number but was " + alpha;
       for (boolean inPlace : new boolean[] {false, true}) {
-        Operation outer = WITH_PLAN.get(2);
+        Operation outer = WITH_PLAN.get(0);
         World world = prepared(outer, true);
         add(
             cases,
@@ -333,14 +444,16 @@ final class InvalidProductInputTest extends InvalidOperationInput {
               }
             });
       }
-      Operation addGradB = WITH_PLAN.get(WITH_PLAN.size() - 1);
+      Operation gradB = WITH_PLAN.get(WITH_PLAN.size() - 1);
       add(
           cases,
-          "addGradB alpha " + alpha,
+          "gradB alpha " + alpha,
           ARGUMENT,
           message,
-          prepared(addGradB, true),
-          w -> SparseBlockDot.addGradB(w.f("gradOut"), w.plan(), alpha, w.f("b")));
+          prepared(gradB, true),
+          w ->
+              SparseBlockDot.gradB(
+                  w.f("gradOut"), w.plan(), GradientOptions.add(alpha), w.f("gradB")));
     }
   }
 }

@@ -3,6 +3,8 @@ package org.blocksparse;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -30,15 +32,16 @@ final class InvalidStepInputTest extends InvalidOperationInput {
   private static final List<Operation> OPERATIONS =
       List.of(
           new Operation(
-              "Dot.addGradH",
-              PLAN,
-              List.of(W, GRAD_OUT, GRAD_H),
-              w -> SparseBlockDot.addGradH(w.f("W"), w.f("gradOut"), w.plan(), 2, w.f("gradH"))),
-          new Operation(
               "Dot.gradW(out)",
               PLAN,
               List.of(GRAD_W, H, GRAD_OUT),
-              w -> SparseBlockDot.gradW(w.f("h"), w.f("gradOut"), w.plan(), w.f("gradW"))),
+              w ->
+                  SparseBlockDot.gradW(
+                      w.f("h"),
+                      w.f("gradOut"),
+                      w.plan(),
+                      GradientOptions.overwrite(),
+                      w.f("gradW"))),
           new Operation(
               "Dot.clearGradW",
               PLAN,
@@ -48,7 +51,9 @@ final class InvalidStepInputTest extends InvalidOperationInput {
               "Dot.gradB(out)",
               PLAN,
               List.of(ranked(GRAD_OUT), GRAD_B),
-              w -> SparseBlockDot.gradB(w.f("gradOut"), w.plan(), w.f("gradB"))),
+              w ->
+                  SparseBlockDot.gradB(
+                      w.f("gradOut"), w.plan(), GradientOptions.overwrite(), w.f("gradB"))),
           new Operation(
               "Dot.clearGradB",
               PLAN,
@@ -65,22 +70,32 @@ final class InvalidStepInputTest extends InvalidOperationInput {
               "Dot.stepB",
               PLAN,
               List.of(ranked(GRAD_OUT), out(B)),
-              w -> SparseBlockDot.stepB(w.f("gradOut"), w.plan(), ADAM, w.f("b"), state(w.f("b")))),
+              w ->
+                  SparseBlockDot.stepB(
+                      w.f("gradOut"), w.plan(), ADAM, w.f("bias"), state(w.f("bias")))),
           new Operation(
               "InputBias.gradBias(gate)",
               PLAN,
-              List.of(ranked(GRAD_OUT), GATE, out(named("gradBias", BIAS))),
-              w -> InputBias.gradBias(w.f("gradOut"), w.f("gate"), w.plan(), w.f("gradBias"))),
+              List.of(ranked(GRAD_OUT), optional(GATE), out(named("gradBias", BIAS))),
+              w ->
+                  InputBias.gradBias(
+                      w.f("gradOut"),
+                      w.f("gate"),
+                      w.plan(),
+                      GradientOptions.overwrite(),
+                      w.f("gradBias"))),
           new Operation(
               "InputBias.gradBias",
               PLAN,
               List.of(ranked(GRAD_OUT)),
-              w -> InputBias.gradBias(w.f("gradOut"), w.plan())),
+              w -> InputBias.gradBias(w.f("gradOut"), null, w.plan())),
           new Operation(
-              "InputBias.addGradBias",
+              "InputBias.gradBias(add)",
               PLAN,
-              List.of(ranked(GRAD_OUT), out(BIAS)),
-              w -> InputBias.addGradBias(w.f("gradOut"), w.plan(), 2, w.f("bias"))),
+              List.of(ranked(GRAD_OUT), out(named("gradBias", BIAS))),
+              w ->
+                  InputBias.gradBias(
+                      w.f("gradOut"), null, w.plan(), GradientOptions.add(2), w.f("gradBias"))),
           new Operation(
               "InputBias.clearGradBias",
               PLAN,
@@ -90,17 +105,28 @@ final class InvalidStepInputTest extends InvalidOperationInput {
               "InputBias.gradGate",
               PLAN,
               List.of(ranked(GRAD_OUT), BIAS, out(named("gradGate", GATE))),
-              w -> InputBias.gradGate(w.f("bias"), w.f("gradOut"), w.plan(), w.f("gradGate"))),
+              w ->
+                  InputBias.gradGate(
+                      w.f("bias"),
+                      w.f("gradOut"),
+                      w.plan(),
+                      GradientOptions.overwrite(),
+                      w.f("gradGate"))),
           new Operation(
-              "InputBias.addGradGate",
+              "InputBias.gradGate(add)",
               PLAN,
               List.of(ranked(GRAD_OUT), BIAS, out(named("gradGate", GATE))),
               w ->
-                  InputBias.addGradGate(w.f("bias"), w.f("gradOut"), w.plan(), 2, w.f("gradGate"))),
+                  InputBias.gradGate(
+                      w.f("bias"),
+                      w.f("gradOut"),
+                      w.plan(),
+                      GradientOptions.add(2),
+                      w.f("gradGate"))),
           new Operation(
               "InputBias.step",
               PLAN,
-              List.of(ranked(GRAD_OUT), GATE, out(BIAS)),
+              List.of(ranked(GRAD_OUT), optional(GATE), out(BIAS)),
               w ->
                   InputBias.step(
                       w.f("gradOut"),
@@ -186,21 +212,18 @@ final class InvalidStepInputTest extends InvalidOperationInput {
             OptimizerState.of(many);
           }
         });
+    addRefusedOptions(cases);
     for (float alpha : new float[] {Float.NaN, Float.NEGATIVE_INFINITY}) {
       String message = "alpha: expected a finite number but was " + alpha;
-      addStep(
-          cases,
-          "addGradH " + alpha,
-          ARGUMENT,
-          message,
-          w -> SparseBlockDot.addGradH(w.f("W"), w.f("gradOut"), w.plan(), alpha, w.f("h")));
       add(
           cases,
-          "InputBias.addGradBias " + alpha,
+          "InputBias.gradBias " + alpha,
           ARGUMENT,
           message,
-          prepared(withPlan("InputBias.addGradBias"), true),
-          w -> InputBias.addGradBias(w.f("gradOut"), w.plan(), alpha, w.f("bias")));
+          prepared(withPlan("InputBias.gradBias(add)"), true),
+          w ->
+              InputBias.gradBias(
+                  w.f("gradOut"), null, w.plan(), GradientOptions.add(alpha), w.f("gradBias")));
     }
     add(
         cases,
@@ -215,12 +238,49 @@ final class InvalidStepInputTest extends InvalidOperationInput {
         "batch * iWin * oWin: 536870913 pairs of rows and blocks are more than the 2^29 that one"
             + " plan can hold, in 4294967296 bytes for each schedule; split the batch",
         w -> BlockPlan.dense((1 << 29) + 1));
-    add(
-        cases,
-        "InputBias.step: gate null",
-        NULL,
-        "gate",
-        prepared(withPlan("InputBias.step"), true),
-        w -> InputBias.step(w.f("gradOut"), null, w.plan(), ADAM, w.f("bias"), state(w.f("bias"))));
+  }
+
+  /** Gradients that pass no activation refuse one, and a gate. */
+  private static void addRefusedOptions(List<Case> cases) {
+    Map<String, BiConsumer<World, GradientOptions>> plain =
+        Map.of(
+            "gradW",
+            (w, o) -> SparseBlockDot.gradW(w.f("h"), w.f("gradOut"), w.plan(), o, w.f("gradW")),
+            "gradB",
+            (w, o) -> SparseBlockDot.gradB(w.f("gradOut"), w.plan(), o, w.f("gradB")),
+            "gradBias",
+            (w, o) -> InputBias.gradBias(w.f("gradOut"), null, w.plan(), o, w.f("bias")),
+            "gradGate",
+            (w, o) -> InputBias.gradGate(w.f("bias"), w.f("gradOut"), w.plan(), o, w.f("gate")));
+    Operation all =
+        new Operation("all", PLAN, List.of(H, GRAD_OUT, GRAD_W, GRAD_B, out(BIAS), GATE), w -> {});
+    plain.forEach(
+        (name, gradient) -> {
+          add(
+              cases,
+              name + ": options null",
+              NULL,
+              "options",
+              prepared(all, true),
+              w -> gradient.accept(w, null));
+          add(
+              cases,
+              name + ": options with an activation",
+              ARGUMENT,
+              "options: expected none withActivation, as "
+                  + name
+                  + " takes none from options, but was RELU",
+              prepared(all, true),
+              w ->
+                  gradient.accept(
+                      w, GradientOptions.add(1).withActivation(Activation.RELU, w.f("h"))));
+          add(
+              cases,
+              name + ": options with a gate",
+              ARGUMENT,
+              "options: expected none withGate, as " + name + " takes no gate",
+              prepared(all, true),
+              w -> gradient.accept(w, GradientOptions.add(1).withGate(w.f("gate"), w.f("gate"))));
+        });
   }
 }

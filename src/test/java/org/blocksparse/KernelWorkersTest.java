@@ -46,7 +46,9 @@ final class KernelWorkersTest {
         FloatTensor rows = FloatTensor.zeros(3, 1, 4);
         FloatTensor b = FloatTensor.zeros(1, 4);
         BlockPlan plan = BlockPlan.of(zeros, zeros, 1, 1).withWorkers(workers)) {
-      assertCalls("blockGemm", () -> SparseBlockDot.apply(W, rows, b, plan).close());
+      assertCalls(
+          "blockGemm",
+          () -> SparseBlockDot.apply(W, rows, plan, Epilogue.none().withBias(b)).close());
       assertCalls("blockGemm", () -> SparseBlockDot.gradH(W, rows, plan).close());
       assertCalls("blockOuter", () -> SparseBlockDot.gradW(rows, rows, plan).close());
       assertCalls("blockSum", () -> SparseBlockDot.gradB(rows, plan).close());

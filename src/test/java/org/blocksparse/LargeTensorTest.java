@@ -103,7 +103,7 @@ final class LargeTensorTest {
               (long) CHOSEN[block] * BLOCK * BLOCK, weights, block * BLOCK * BLOCK, BLOCK * BLOCK);
           b.put((long) CHOSEN[block] * BLOCK, p.b(), block * BLOCK, BLOCK);
         }
-        try (FloatTensor out = SparseBlockDot.apply(W, h, b, plan);
+        try (FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b));
             FloatTensor gradH = SparseBlockDot.gradH(W, gradOut, plan)) {
           Oracle.dot(p).assertExact("out", out);
           Oracle.gradH(p).assertExact("gradH", gradH);
@@ -152,7 +152,7 @@ final class LargeTensorTest {
         BlockPlan plan = BlockPlan.of(idx, idx, 1, 1)) {
       W.fill(1);
       h.set(10, ROWS - 1, 0, ROW - 1);
-      try (FloatTensor out = SparseBlockDot.apply(W, h, b, plan)) {
+      try (FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b))) {
         assertEquals(8, out.get(0, 0, 7));
         assertEquals(8, out.get(ROWS - 2, 0, 7));
         assertEquals(18, out.get(ROWS - 1, 0, 7));
@@ -171,7 +171,7 @@ final class LargeTensorTest {
         BlockPlan plan = BlockPlan.of(idx, idx, 1, 1)) {
       W.fill(1);
       gradOut.fill(2);
-      SparseBlockDot.gradH(W, gradOut, plan, gradH);
+      SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.overwrite(), gradH);
       float[] row = new float[ROW];
       for (long r = 0; r < ROWS; r++) {
         gradH.get(r * ROW, row, 0, ROW);

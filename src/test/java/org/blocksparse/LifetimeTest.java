@@ -253,7 +253,7 @@ final class LifetimeTest {
     IntTensor inputIdx = IntTensor.of(p.inputIdx(), p.sizes().inputIdx());
     IntTensor outputIdx = IntTensor.of(p.outputIdx(), p.sizes().outputIdx());
     BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 3, 4);
-    try (FloatTensor out = SparseBlockDot.apply(W, h, b, plan)) {
+    try (FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b))) {
       expected = out.toArray();
     }
     AtomicReference<Long> during = new AtomicReference<>();
@@ -270,13 +270,16 @@ final class LifetimeTest {
           task.run();
         };
     try (FloatTensor out =
-        SparseBlockDot.apply(W, h, b, plan.withWorkers(Workers.of(closing, 3)))) {
+        SparseBlockDot.apply(
+            W, h, plan.withWorkers(Workers.of(closing, 3)), Epilogue.none().withBias(b))) {
       assertEquals(0L, during.get(), "bytes were freed under a running operation");
       assertArrayEquals(expected, out.toArray());
     }
     inputIdx.close();
     outputIdx.close();
-    assertThrows(IllegalStateException.class, () -> SparseBlockDot.apply(W, h, b, plan));
+    assertThrows(
+        IllegalStateException.class,
+        () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)));
     // Only what the pool of scratch keeps may be left.
     long left = FloatTensor.allocatedBytes() - before;
     assertTrue(left < 4L * (p.W().length + p.h().length), left + " bytes are left");
@@ -463,7 +466,7 @@ final class LifetimeTest {
     }
 
     float[] compute() {
-      try (FloatTensor out = SparseBlockDot.apply(view, h, b, plan)) {
+      try (FloatTensor out = SparseBlockDot.apply(view, h, plan, Epilogue.none().withBias(b))) {
         return out.toArray();
       }
     }

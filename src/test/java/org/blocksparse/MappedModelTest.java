@@ -111,10 +111,11 @@ final class MappedModelTest {
       assertThrows(IllegalStateException.class, () -> w2.copyFrom(new float[FEATURES * OUTPUTS]));
       // As the output of an operation, through a view.
       FloatTensor blocks = w2.reshape(1, CLASSES, FEATURES, OUTPUTS / CLASSES);
-      try (IntTensor zero = IntTensor.zeros(1, 1)) {
+      try (IntTensor zero = IntTensor.zeros(1, 1);
+          BlockPlan plan = BlockPlan.of(zero, zero, 1, CLASSES)) {
         assertThrows(
             IllegalStateException.class,
-            () -> SparseBlockOuter.applyInPlace(rows, slots, zero, zero, 1, blocks));
+            () -> SparseBlockOuter.applyInPlace(rows, slots, plan, 1, blocks));
       }
       FloatBuffer buffer = w2.asFloatBuffer();
       assertTrue(buffer.isReadOnly());

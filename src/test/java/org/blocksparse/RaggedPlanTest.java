@@ -109,20 +109,21 @@ final class RaggedPlanTest {
         FloatTensor b = memory.of("b", p.b(), p.shapeOfB());
         FloatTensor o = memory.of("o", p.o(), p.shapeOfO());
         FloatTensor gradOut = memory.of("gradOut", p.gradOut(), p.shapeOfO());
-        checkNew("dot", p.dot(), SparseBlockDot.apply(W, h, b, plan), numbers);
+        checkNew(
+            "dot", p.dot(), SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)), numbers);
         FloatTensor out = memory.nan("out", p.shapeOfO());
-        SparseBlockDot.apply(W, h, b, plan, out);
+        SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
         check("dot over NaN", p.dot(), out, numbers);
         checkNew("gemv", p.gemv(), SparseBlockGemv.apply(o, W, h, plan), numbers);
         SparseBlockGemv.applyInPlace(W, h, plan, o);
         check("gemv in place", p.gemv(), o, numbers);
         checkNew("gradH", p.gradH(), SparseBlockDot.gradH(W, gradOut, plan), numbers);
         FloatTensor gradH = memory.nan("gradH", p.shapeOfH());
-        SparseBlockDot.gradH(W, gradOut, plan, gradH);
+        SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.overwrite(), gradH);
         check("gradH over NaN", p.gradH(), gradH, numbers);
         checkNew("gradW", p.gradW(), SparseBlockDot.gradW(h, gradOut, plan), numbers);
         checkNew("gradB", p.gradB(), SparseBlockDot.gradB(gradOut, plan), numbers);
-        SparseBlockDot.addGradB(gradOut, plan, -2, b);
+        SparseBlockDot.gradB(gradOut, plan, GradientOptions.add(-2), b);
         check("b", p.addGradB(-2), b, numbers);
         checkNew(
             "outer", p.outer(0.5f), SparseBlockOuter.apply(W, h, gradOut, plan, 0.5f), numbers);
@@ -178,8 +179,8 @@ final class RaggedPlanTest {
                   .withWorkers(kernels.workers())) {
         assertSameBits(
             "dot",
-            SparseBlockDot.apply(W, h, b, equal),
-            SparseBlockDot.apply(W, raggedH, b, ragged));
+            SparseBlockDot.apply(W, h, equal, Epilogue.none().withBias(b)),
+            SparseBlockDot.apply(W, raggedH, ragged, Epilogue.none().withBias(b)));
         assertSameBits(
             "gradH",
             SparseBlockDot.gradH(W, gradOut, equal),
@@ -209,7 +210,7 @@ final class RaggedPlanTest {
           SparseBlockDot.stepW(h, gradOut, plan, optimizer, W, state);
           SparseBlockDot.stepB(gradOut, plan, optimizer, b, state);
           InputBias.step(gradOut, gate, plan, optimizer, bias, state);
-          InputBias.step(gradOut, plan, optimizer, bias, state);
+          InputBias.step(gradOut, null, plan, optimizer, bias, state);
         }
         return Map.of("W", W.toArray(), "b", b.toArray(), "bias", bias.toArray());
       }
@@ -224,23 +225,23 @@ final class RaggedPlanTest {
           FloatTensor gradH = FloatTensor.of(p.h(), h.shape().toArray());
           FloatTensor bias = FloatTensor.of(ofInputs, s.iBlocks(), s.oSize());
           FloatTensor gradGate = FloatTensor.of(gate.toArray(), gate.shape().toArray())) {
-        SparseBlockDot.addGradH(W, gradOut, plan, 0.3f, gradH);
+        SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.add(0.3f), gradH);
         kept.put("addGradH", gradH.toArray());
-        InputBias.addGradGate(bias, gradOut, plan, 0.3f, gradGate);
+        InputBias.gradGate(bias, gradOut, plan, GradientOptions.add(0.3f), gradGate);
         kept.put("addGradGate", gradGate.toArray());
-        InputBias.gradGate(bias, gradOut, plan, gradGate);
+        InputBias.gradGate(bias, gradOut, plan, GradientOptions.overwrite(), gradGate);
         kept.put("gradGate", gradGate.toArray());
-        InputBias.addGradBias(gradOut, gate, plan, 0.3f, bias);
+        InputBias.gradBias(gradOut, gate, plan, GradientOptions.add(0.3f), bias);
         kept.put("addGradBias", bias.toArray());
-        InputBias.gradBias(gradOut, gate, plan, bias);
+        InputBias.gradBias(gradOut, gate, plan, GradientOptions.overwrite(), bias);
         kept.put("gradient of the bias", bias.toArray());
         InputBias.clearGradBias(plan, bias);
         kept.put("clearGradBias", bias.toArray());
-        SparseBlockDot.gradW(h, gradOut, plan, W);
+        SparseBlockDot.gradW(h, gradOut, plan, GradientOptions.overwrite(), W);
         kept.put("gradW", W.toArray());
         SparseBlockDot.clearGradW(plan, W);
         kept.put("clearGradW", W.toArray());
-        SparseBlockDot.gradB(gradOut, plan, b);
+        SparseBlockDot.gradB(gradOut, plan, GradientOptions.overwrite(), b);
         kept.put("gradB", b.toArray());
         SparseBlockDot.clearGradB(plan, b);
         kept.put("clearGradB", b.toArray());
@@ -318,27 +319,27 @@ final class RaggedPlanTest {
       FloatTensor bias = memory.of("bias", biases, p.iBlocks(), p.oSize());
 
       FloatTensor gradH = memory.of("gradH", p.h(), p.shapeOfH());
-      SparseBlockDot.addGradH(W, gradOut, plan, 2, gradH);
+      SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.add(2), gradH);
       p.addGradH(p.h(), 2).assertExact("addGradH", gradH);
       FloatTensor gradGate = memory.of("gradGate", gates, gates.length);
-      InputBias.addGradGate(bias, gradOut, plan, 2, gradGate);
+      InputBias.gradGate(bias, gradOut, plan, GradientOptions.add(2), gradGate);
       p.addGradGate(gates, biases, 2).assertExact("addGradGate", gradGate);
-      InputBias.gradGate(bias, gradOut, plan, gradGate);
+      InputBias.gradGate(bias, gradOut, plan, GradientOptions.overwrite(), gradGate);
       p.addGradGate(new float[gates.length], biases, 1).assertExact("gradGate", gradGate);
 
       Bounded gradBias = p.addGradInputBias(new float[biases.length], gates, 1);
       FloatTensor keptBias = memory.of("kept bias", biases, p.iBlocks(), p.oSize());
-      InputBias.gradBias(gradOut, gate, plan, keptBias);
+      InputBias.gradBias(gradOut, gate, plan, GradientOptions.overwrite(), keptBias);
       over(biases, gradBias, 1).assertExact("gradient of the bias", keptBias);
       InputBias.clearGradBias(plan, keptBias);
       over(biases, gradBias, 0).assertExact("clearGradBias", keptBias);
       FloatTensor keptW = memory.of("kept W", p.W(), p.shapeOfW());
-      SparseBlockDot.gradW(h, gradOut, plan, keptW);
+      SparseBlockDot.gradW(h, gradOut, plan, GradientOptions.overwrite(), keptW);
       over(p.W(), p.gradW(), 1).assertExact("gradW", keptW);
       SparseBlockDot.clearGradW(plan, keptW);
       over(p.W(), p.gradW(), 0).assertExact("clearGradW", keptW);
       FloatTensor keptB = memory.of("kept b", p.b(), p.shapeOfB());
-      SparseBlockDot.gradB(gradOut, plan, keptB);
+      SparseBlockDot.gradB(gradOut, plan, GradientOptions.overwrite(), keptB);
       over(p.b(), p.gradB(), 1).assertExact("gradB", keptB);
       SparseBlockDot.clearGradB(plan, keptB);
       over(p.b(), p.gradB(), 0).assertExact("clearGradB", keptB);
@@ -364,7 +365,9 @@ final class RaggedPlanTest {
         FloatTensor b = FloatTensor.of(p.b(), p.shapeOfB())) {
       BlockPlan one = many.withWorkers(Workers.callingThread());
       assertSameBits(
-          "dot", SparseBlockDot.apply(W, h, b, many), SparseBlockDot.apply(W, h, b, one));
+          "dot",
+          SparseBlockDot.apply(W, h, many, Epilogue.none().withBias(b)),
+          SparseBlockDot.apply(W, h, one, Epilogue.none().withBias(b)));
       assertSameBits(
           "gradH", SparseBlockDot.gradH(W, gradOut, many), SparseBlockDot.gradH(W, gradOut, one));
       assertSameBits(
@@ -460,7 +463,7 @@ final class RaggedPlanTest {
         FloatTensor W = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9}, 3, 3, 1, 1);
         FloatTensor h = FloatTensor.of(new float[] {1, 10, 100}, 3, 1);
         FloatTensor b = FloatTensor.zeros(3, 1);
-        FloatTensor out = SparseBlockDot.apply(W, h, b, plan)) {
+        FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b))) {
       // Sample 0 reads blocks 1 and 0 for blocks 1 and 0; sample 2 block 2 for block 2.
       assertArrayEquals(new float[] {5 + 20, 4 + 10, 900}, out.toArray());
     }

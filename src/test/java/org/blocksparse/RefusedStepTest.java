@@ -208,8 +208,11 @@ final class RefusedStepTest {
         IntTensor zeros = IntTensor.zeros(512, 1);
         BlockPlan plan = BlockPlan.of(zeros, zeros, 1, 1)) {
       FloatTensor file512 = mapped.W2().reshape(512, 1, 64);
-      assertReadOnly("out", () -> SparseBlockDot.apply(W, rows, noBias, plan, file512));
-      assertReadOnly("gradH", () -> SparseBlockDot.gradH(W, rows, plan, file512));
+      assertReadOnly(
+          "out",
+          () -> SparseBlockDot.apply(W, rows, plan, Epilogue.none().withBias(noBias), file512));
+      assertReadOnly(
+          "gradH", () -> SparseBlockDot.gradH(W, rows, plan, GradientOptions.overwrite(), file512));
       assertReadOnly("o", () -> SparseBlockGemv.applyInPlace(W, rows, plan, file512));
       try (HierarchicalSoftmax other = HierarchicalSoftmax.builder(64, 512).classes(8).build()) {
         assertReadOnly("out", () -> other.probabilities(x, mapped.W2().reshape(64, 512)));
@@ -227,9 +230,12 @@ final class RefusedStepTest {
           BlockPlan biases = BlockPlan.of(eightZeros, eight, 1, 512)) {
         FloatTensor h = few.reshape(8, 1, 64);
         FloatTensor weights = mapped.W2().reshape(1, 8, 64, 64);
-        assertReadOnly("W", () -> SparseBlockDot.addGradW(h, h, blocks, 1, weights));
+        assertReadOnly(
+            "gradW", () -> SparseBlockDot.gradW(h, h, blocks, GradientOptions.add(1), weights));
         assertReadOnly("o", () -> SparseBlockOuter.applyInPlace(h, h, blocks, 1, weights));
-        assertReadOnly("gradW", () -> SparseBlockDot.gradW(h, h, blocks, weights));
+        assertReadOnly(
+            "gradW",
+            () -> SparseBlockDot.gradW(h, h, blocks, GradientOptions.overwrite(), weights));
         assertReadOnly("gradW", () -> SparseBlockDot.clearGradW(blocks, weights));
         try (OptimizerState state = OptimizerState.of(weights)) {
           for (Optimizer rule : List.of(Optimizer.sgd(0.1f), Optimizer.adam(0.1f))) {
@@ -237,7 +243,10 @@ final class RefusedStepTest {
           }
         }
         assertReadOnly(
-            "b", () -> SparseBlockDot.addGradB(h, biases, 1, mapped.W2().reshape(512, 64)));
+            "gradB",
+            () ->
+                SparseBlockDot.gradB(
+                    h, biases, GradientOptions.add(1), mapped.W2().reshape(512, 64)));
       }
     }
   }
@@ -253,16 +262,49 @@ final class RefusedStepTest {
         BlockPlan plan = BlockPlan.of(zeros, zeros, 1, 1)) {
       Activation f = Activation.SILU;
       assertReadOnly("a", () -> f.apply(rows, file));
-      assertReadOnly("a", () -> f.apply(rows, gate, file));
+      assertReadOnly("a", () -> f.apply(rows, gate, file, Workers.common()));
       assertReadOnly("gradZ", () -> f.gradient(rows, rows, file));
-      assertReadOnly("gradZ", () -> f.gradient(rows, gate, rows, file, gradGate));
-      assertReadOnly("gradGate", () -> f.gradient(rows, gate, rows, result, column));
-      assertReadOnly("gradZ", () -> SparseBlockDot.gradH(W, rows, plan, f, rows, file));
       assertReadOnly(
-          "gradGate", () -> SparseBlockDot.gradH(W, rows, plan, f, rows, gate, result, column));
-      assertReadOnly("gradZ", () -> f.addGradient(rows, rows, 1, file));
-      assertReadOnly("gradZ", () -> SparseBlockDot.addGradH(W, rows, plan, f, rows, 1, file));
-      assertReadOnly("gradH", () -> SparseBlockDot.addGradH(W, rows, plan, 1, file));
+          "gradZ",
+          () ->
+              f.gradient(
+                  rows,
+                  rows,
+                  GradientOptions.overwrite().withGate(gate, gradGate),
+                  file,
+                  Workers.common()));
+      assertReadOnly(
+          "gradGate",
+          () ->
+              f.gradient(
+                  rows,
+                  rows,
+                  GradientOptions.overwrite().withGate(gate, column),
+                  result,
+                  Workers.common()));
+      assertReadOnly(
+          "gradZ",
+          () ->
+              SparseBlockDot.gradH(
+                  W, rows, plan, GradientOptions.overwrite().withActivation(f, rows), file));
+      assertReadOnly(
+          "gradGate",
+          () ->
+              SparseBlockDot.gradH(
+                  W,
+                  rows,
+                  plan,
+                  GradientOptions.overwrite().withActivation(f, rows).withGate(gate, column),
+                  result));
+      assertReadOnly(
+          "gradZ", () -> f.gradient(rows, rows, GradientOptions.add(1), file, Workers.common()));
+      assertReadOnly(
+          "gradZ",
+          () ->
+              SparseBlockDot.gradH(
+                  W, rows, plan, GradientOptions.add(1).withActivation(f, rows), file));
+      assertReadOnly(
+          "gradH", () -> SparseBlockDot.gradH(W, rows, plan, GradientOptions.add(1), file));
       Epilogue intoFile = Epilogue.none().withActivation(f, file);
       assertReadOnly("z", () -> SparseBlockDot.apply(W, rows, plan, intoFile, result));
       assertReadOnly("out", () -> SparseBlockDot.apply(W, rows, plan, Epilogue.none(), file));
@@ -282,19 +324,29 @@ final class RefusedStepTest {
         BlockPlan inputs = BlockPlan.of(zeros, zeros, 512, 1);
         BlockPlan outputs = BlockPlan.of(zeros, zeros, 1, 512);
         OptimizerState state = OptimizerState.of(many)) {
-      assertReadOnly("gradBias", () -> InputBias.gradBias(rows, inputs, many));
-      assertReadOnly("gradBias", () -> InputBias.gradBias(rows, gate, inputs, many));
-      assertReadOnly("bias", () -> InputBias.addGradBias(rows, inputs, 1, many));
-      assertReadOnly("bias", () -> InputBias.addGradBias(rows, gate, inputs, 1, many));
+      assertReadOnly(
+          "gradBias",
+          () -> InputBias.gradBias(rows, null, inputs, GradientOptions.overwrite(), many));
+      assertReadOnly(
+          "gradBias",
+          () -> InputBias.gradBias(rows, gate, inputs, GradientOptions.overwrite(), many));
+      assertReadOnly(
+          "gradBias", () -> InputBias.gradBias(rows, null, inputs, GradientOptions.add(1), many));
+      assertReadOnly(
+          "gradBias", () -> InputBias.gradBias(rows, gate, inputs, GradientOptions.add(1), many));
       assertReadOnly("gradBias", () -> InputBias.clearGradBias(inputs, many));
-      assertReadOnly("gradGate", () -> InputBias.gradGate(bias, rows, inputs, column));
-      assertReadOnly("gradGate", () -> InputBias.addGradGate(bias, rows, inputs, 1, column));
-      assertReadOnly("gradB", () -> SparseBlockDot.gradB(rows, outputs, many));
+      assertReadOnly(
+          "gradGate",
+          () -> InputBias.gradGate(bias, rows, inputs, GradientOptions.overwrite(), column));
+      assertReadOnly(
+          "gradGate", () -> InputBias.gradGate(bias, rows, inputs, GradientOptions.add(1), column));
+      assertReadOnly(
+          "gradB", () -> SparseBlockDot.gradB(rows, outputs, GradientOptions.overwrite(), many));
       assertReadOnly("gradB", () -> SparseBlockDot.clearGradB(outputs, many));
       for (Optimizer rule : List.of(Optimizer.sgd(0.1f), Optimizer.adam(0.1f))) {
-        assertReadOnly("bias", () -> InputBias.step(rows, inputs, rule, many, state));
+        assertReadOnly("bias", () -> InputBias.step(rows, null, inputs, rule, many, state));
         assertReadOnly("bias", () -> InputBias.step(rows, gate, inputs, rule, many, state));
-        assertReadOnly("b", () -> SparseBlockDot.stepB(rows, outputs, rule, many, state));
+        assertReadOnly("bias", () -> SparseBlockDot.stepB(rows, outputs, rule, many, state));
       }
     }
   }

@@ -74,7 +74,7 @@ final class RoundedInputsTest {
 
   /** The forward products that there are, each by a plan. */
   private static List<FloatTensor> all(
-      Object W, Guarded memory, FloatTensor h, BlockProblem p, BlockPlan plan) {
+      BlockMatrix W, Guarded memory, FloatTensor h, BlockProblem p, BlockPlan plan) {
     Sizes s = p.sizes();
     FloatTensor b = memory.of("b", p.b(), s.b());
     FloatTensor gate = memory.of("gate", ones(s.batch() * s.iWin()), s.batch(), s.iWin());
@@ -85,22 +85,12 @@ final class RoundedInputsTest {
     FloatTensor o = memory.of("o", p.o(), s.o());
     FloatTensor out = memory.nan("out", s.o());
     FloatTensor relu = memory.nan("relu", s.o());
-    if (W instanceof Weights narrow) {
-      results.add(SparseBlockDot.apply(narrow, h, b, plan));
-      SparseBlockDot.apply(narrow, h, b, plan, out);
-      results.add(SparseBlockDot.apply(narrow, h, plan, biased));
-      SparseBlockDot.apply(narrow, h, plan, biased.withActivation(Activation.RELU), relu);
-      results.add(SparseBlockGemv.apply(o, narrow, h, plan));
-      SparseBlockGemv.applyInPlace(narrow, h, plan, o);
-    } else {
-      FloatTensor floats = (FloatTensor) W;
-      results.add(SparseBlockDot.apply(floats, h, b, plan));
-      SparseBlockDot.apply(floats, h, b, plan, out);
-      results.add(SparseBlockDot.apply(floats, h, plan, biased));
-      SparseBlockDot.apply(floats, h, plan, biased.withActivation(Activation.RELU), relu);
-      results.add(SparseBlockGemv.apply(o, floats, h, plan));
-      SparseBlockGemv.applyInPlace(floats, h, plan, o);
-    }
+    results.add(SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)));
+    SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
+    results.add(SparseBlockDot.apply(W, h, plan, biased));
+    SparseBlockDot.apply(W, h, plan, biased.withActivation(Activation.RELU), relu);
+    results.add(SparseBlockGemv.apply(o, W, h, plan));
+    SparseBlockGemv.applyInPlace(W, h, plan, o);
     results.add(out);
     results.add(relu);
     results.add(o);
@@ -154,7 +144,9 @@ final class RoundedInputsTest {
         BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 1).withRoundedInputs();
         FloatTensor h = FloatTensor.of(new float[] {257, 1, 259, 2, 5, 6}, 3, 2);
         FloatTensor b = FloatTensor.of(new float[] {0.5f}, 1, 1);
-        FloatTensor out = SparseBlockDot.apply(W, h, b, plan.withWorkers(kernels.workers()))) {
+        FloatTensor out =
+            SparseBlockDot.apply(
+                W, h, plan.withWorkers(kernels.workers()), Epilogue.none().withBias(b))) {
       assertArrayEquals(new float[] {256 + 2 + 3 * 260 + 8 + 0.5f, 0.5f}, out.toArray());
     }
   }
@@ -199,7 +191,7 @@ final class RoundedInputsTest {
               given.inputIdx(),
               given.outputIdx());
       FloatTensor out = memory.nan("out", s.o());
-      SparseBlockDot.apply(W, h, b, plan, out);
+      SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
       bound(p).assertHolds("product", out);
     }
   }
@@ -217,7 +209,7 @@ final class RoundedInputsTest {
           FloatTensor b = FloatTensor.zeros(1, 1);
           BlockPlan plan =
               BlockPlan.dense(rows).withWorkers(kernels.workers()).withRoundedInputs();
-          FloatTensor out = SparseBlockDot.apply(W, h, b, plan)) {
+          FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b))) {
         assertEquals(expected, out.get(rows - 1, 0, 0), "of " + rows + " rows");
         if (rows > 1) {
           assertEquals(0, out.get(0, 0, 0), "of other rows");
@@ -260,10 +252,12 @@ final class RoundedInputsTest {
         BlockPlan plan =
             BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withRoundedInputs();
         FloatTensor alone =
-            SparseBlockDot.apply(W, h, b, plan.withWorkers(Workers.callingThread()))) {
+            SparseBlockDot.apply(
+                W, h, plan.withWorkers(Workers.callingThread()), Epilogue.none().withBias(b))) {
       for (int workers = 2; workers <= 4; workers++) {
         try (FloatTensor together =
-            SparseBlockDot.apply(W, h, b, plan.withWorkers(Workers.of(pool, workers)))) {
+            SparseBlockDot.apply(
+                W, h, plan.withWorkers(Workers.of(pool, workers)), Epilogue.none().withBias(b))) {
           assertArrayEquals(alone.toArray(), together.toArray(), workers + " workers");
         }
       }
@@ -317,9 +311,11 @@ final class RoundedInputsTest {
         FloatTensor out = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 2, 1, 5);
         BlockPlan plan = BlockPlan.dense(2).withRoundedInputs()) {
       Epilogue none = Epilogue.none();
-      String tensor = "a FloatTensor(1, 1, 4, 5)";
-      assertRefused(tensor, out, () -> SparseBlockDot.apply(W, h, b, plan));
-      assertRefused(tensor, out, () -> SparseBlockDot.apply(W, h, b, plan, out));
+      String tensor = "FloatTensor(1, 1, 4, 5)";
+      assertRefused(
+          tensor, out, () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)));
+      assertRefused(
+          tensor, out, () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out));
       assertRefused(tensor, out, () -> SparseBlockDot.apply(W, h, plan, none));
       assertRefused(tensor, out, () -> SparseBlockDot.apply(W, h, plan, none, out));
       assertRefused(tensor, out, () -> SparseBlockGemv.apply(out, W, h, plan));
@@ -327,7 +323,10 @@ final class RoundedInputsTest {
       for (ElementType type : List.of(ElementType.FLOAT32, ElementType.FLOAT16, ElementType.INT8)) {
         try (Weights narrow = Weights.of(W, type)) {
           String weights = "Weights(1, 1, 4, 5) of " + type;
-          assertRefused(weights, out, () -> SparseBlockDot.apply(narrow, h, b, plan));
+          assertRefused(
+              weights,
+              out,
+              () -> SparseBlockDot.apply(narrow, h, plan, Epilogue.none().withBias(b)));
           assertRefused(weights, out, () -> SparseBlockDot.apply(narrow, h, plan, none, out));
           assertRefused(weights, out, () -> SparseBlockGemv.applyInPlace(narrow, h, plan, out));
         }

@@ -219,9 +219,13 @@ final class SparseBlockContractTest {
         data,
         (t, exact) -> {
           Bounded expected = Oracle.dot(t.problem);
-          checkNew("new", expected, SparseBlockDot.apply(t.W, t.h, t.b, t.plan), exact);
+          checkNew(
+              "new",
+              expected,
+              SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)),
+              exact);
           FloatTensor out = t.memory.nan("out", sizes.o());
-          SparseBlockDot.apply(t.W, t.h, t.b, t.plan, out);
+          SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b), out);
           check("over NaN", expected, out, exact);
           t.assertInputsUnchanged();
         });
@@ -241,12 +245,9 @@ final class SparseBlockContractTest {
           assertArrayEquals(t.problem.o(), o.toArray(), "o is left as it is");
           assertSameBits("gemv", SparseBlockGemv.apply(o, t.W, t.h, t.plan), gemv);
           checkNew("gemv", Oracle.gemv(t.problem), gemv, exact);
-          FloatTensor again = t.o();
-          SparseBlockGemv.applyInPlace(t.W, t.h, t.plan, o);
-          SparseBlockGemv.applyInPlace(t.W, t.h, t.inputIdx, t.outputIdx, again);
-          assertArrayEquals(o.toArray(), again.toArray(), "gemv in place");
           FloatTensor dot = SparseBlockDot.apply(t.W, t.h, t.inputIdx, t.b, t.outputIdx);
-          assertSameBits("dot", SparseBlockDot.apply(t.W, t.h, t.b, t.plan), dot);
+          assertSameBits(
+              "dot", SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)), dot);
           checkNew("dot", Oracle.dot(t.problem), dot, exact);
           for (float alpha : new float[] {1, -2, 0, 0.5f}) {
             FloatTensor outer =
@@ -256,9 +257,6 @@ final class SparseBlockContractTest {
             checkNew(name, Oracle.outer(t.problem, alpha), outer, exact);
           }
           t.assertInputsUnchanged();
-          FloatTensor outer = SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, -1);
-          SparseBlockOuter.applyInPlace(t.h, t.gradOut, t.inputIdx, t.outputIdx, -1, t.W);
-          assertSameBits("outer in place", outer, t.W);
         });
   }
 
@@ -273,7 +271,7 @@ final class SparseBlockContractTest {
           Bounded gradH = Oracle.gradH(t.problem);
           checkNew("gradH", gradH, SparseBlockDot.gradH(t.W, t.gradOut, t.plan), exact);
           FloatTensor out = t.memory.nan("gradH", sizes.h());
-          SparseBlockDot.gradH(t.W, t.gradOut, t.plan, out);
+          SparseBlockDot.gradH(t.W, t.gradOut, t.plan, GradientOptions.overwrite(), out);
           check("gradH over NaN", gradH, out, exact);
           checkNew(
               "gradW",
@@ -284,7 +282,7 @@ final class SparseBlockContractTest {
               "gradB", Oracle.gradB(t.problem), SparseBlockDot.gradB(t.gradOut, t.plan), exact);
           for (float alpha : new float[] {1, -0.5f, 0}) {
             FloatTensor b = t.memory.of("b", t.problem.b(), sizes.b());
-            SparseBlockDot.addGradB(t.gradOut, t.plan, alpha, b);
+            SparseBlockDot.gradB(t.gradOut, t.plan, GradientOptions.add(alpha), b);
             check("b + " + alpha + " gradB", Oracle.addGradB(t.problem, alpha), b, exact);
           }
           t.assertInputsUnchanged();
@@ -339,7 +337,10 @@ final class SparseBlockContractTest {
               SparseBlockGemv.apply(t.o(), t.W, t.h, t.plan),
               true);
           checkNew(
-              name + "dot", Oracle.dot(problem), SparseBlockDot.apply(t.W, t.h, t.b, t.plan), true);
+              name + "dot",
+              Oracle.dot(problem),
+              SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)),
+              true);
           checkNew(
               name + "gradH",
               Oracle.gradH(problem),
@@ -397,11 +398,15 @@ final class SparseBlockContractTest {
       }
     }
     try (Operands t = new Operands(kernels.workers(), problem, false)) {
-      checkNew("dot", Oracle.dot(problem), SparseBlockDot.apply(t.W, t.h, t.b, t.plan), true);
+      checkNew(
+          "dot",
+          Oracle.dot(problem),
+          SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)),
+          true);
       checkNew("gradH", Oracle.gradH(problem), SparseBlockDot.gradH(t.W, t.gradOut, t.plan), true);
       SparseBlockOuter.applyInPlace(t.h, t.gradOut, t.plan, -1, t.W);
       check("outer", Oracle.outer(problem, -1), t.W, true);
-      SparseBlockDot.addGradB(t.gradOut, t.plan, -1, t.b);
+      SparseBlockDot.gradB(t.gradOut, t.plan, GradientOptions.add(-1), t.b);
       check("b", Oracle.addGradB(problem, -1), t.b, true);
     }
   }
@@ -422,7 +427,11 @@ final class SparseBlockContractTest {
     }
     BlockProblem problem = data.blocks(sizes, Numbers.SMALL_INTEGERS, inputIdx, outputIdx);
     try (Operands t = new Operands(kernels.workers(), problem, false)) {
-      checkNew("dot", Oracle.dot(problem), SparseBlockDot.apply(t.W, t.h, t.b, t.plan), true);
+      checkNew(
+          "dot",
+          Oracle.dot(problem),
+          SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)),
+          true);
       checkNew("gradH", Oracle.gradH(problem), SparseBlockDot.gradH(t.W, t.gradOut, t.plan), true);
       checkNew("gradW", Oracle.gradW(problem), SparseBlockDot.gradW(t.h, t.gradOut, t.plan), true);
       checkNew("gradB", Oracle.gradB(problem), SparseBlockDot.gradB(t.gradOut, t.plan), true);

@@ -98,7 +98,7 @@ final class SparseBlockProperties {
       FloatTensor o = memory.of("o", p.o(), s.o());
       FloatTensor gradOut = memory.of("gradOut", p.gradOut(), s.o());
       FloatTensor out = memory.nan("out", s.o());
-      SparseBlockDot.apply(W, h, b, plan, out);
+      SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
       check("dot", Oracle.dot(p), out, numbers);
       SparseBlockGemv.applyInPlace(W, h, plan, o);
       check("gemv", Oracle.gemv(p), o, numbers);
@@ -180,7 +180,8 @@ final class SparseBlockProperties {
       out.fill(7);
       IllegalArgumentException e =
           assertThrows(
-              IllegalArgumentException.class, () -> SparseBlockDot.apply(W, h, b, plan, out));
+              IllegalArgumentException.class,
+              () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out));
       assertTrue(e.getMessage().contains(": expected ("), e.getMessage());
       for (float value : out.toArray()) {
         assertEquals(7, value, "out was written");
@@ -220,7 +221,7 @@ final class SparseBlockProperties {
       IndexOutOfBoundsException e =
           assertThrows(
               IndexOutOfBoundsException.class,
-              () -> SparseBlockGemv.applyInPlace(W, h, inputIdx, outputIdx, o));
+              () -> SparseBlockGemv.apply(o, W, h, inputIdx, outputIdx));
       assertEquals(
           String.format(
               Locale.ROOT,

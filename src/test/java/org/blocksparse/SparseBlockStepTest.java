@@ -109,13 +109,13 @@ final class SparseBlockStepTest {
         FloatTensor gradOut = memory.of("gradOut", p.gradOut(), sizes.o());
 
         FloatTensor gradW = memory.of("gradW", poisoned(p.W(), ofW), sizes.W());
-        SparseBlockDot.gradW(h, gradOut, plan, gradW);
+        SparseBlockDot.gradW(h, gradOut, plan, GradientOptions.overwrite(), gradW);
         check("gradW", over(Oracle.gradW(p), p.W(), ofW), gradW, numbers);
         SparseBlockDot.clearGradW(plan, gradW);
         over(Bounded.zeros(sizes.W()), p.W(), ofW).assertExact("cleared gradW", gradW);
 
         FloatTensor gradB = memory.of("gradB", poisoned(p.b(), ofB), sizes.b());
-        SparseBlockDot.gradB(gradOut, plan, gradB);
+        SparseBlockDot.gradB(gradOut, plan, GradientOptions.overwrite(), gradB);
         check("gradB", over(Oracle.gradB(p), p.b(), ofB), gradB, numbers);
         SparseBlockDot.clearGradB(plan, gradB);
         over(Bounded.zeros(sizes.b()), p.b(), ofB).assertExact("cleared gradB", gradB);
@@ -124,17 +124,17 @@ final class SparseBlockStepTest {
             memory.nan("view", p.sizes().oBlocks(), sizes.iBlocks(), sizes.oSize(), sizes.iSize());
         FloatTensor ofView = view.transposeBlocks();
         SparseBlockDot.clearGradW(plan, ofView);
-        SparseBlockDot.addGradW(h, gradOut, plan, 1, ofView);
+        SparseBlockDot.gradW(h, gradOut, plan, GradientOptions.add(1), ofView);
         float[] nan = new float[p.W().length];
         Arrays.fill(nan, Float.NaN);
         check("view of gradW", over(Oracle.gradW(p), nan, ofW), ofView, numbers);
-        SparseBlockDot.gradW(h, gradOut, plan, ofView);
+        SparseBlockDot.gradW(h, gradOut, plan, GradientOptions.overwrite(), ofView);
         check("view of gradW", over(Oracle.gradW(p), nan, ofW), ofView, numbers);
 
         FloatTensor W = memory.of("W", p.W(), sizes.W());
         for (float alpha : new float[] {1, -2, 0, 0.5f}) {
           FloatTensor gradH = memory.of("gradH", p.h(), sizes.h());
-          SparseBlockDot.addGradH(W, gradOut, plan, alpha, gradH);
+          SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.add(alpha), gradH);
           check("h + " + alpha + " gradH", added(p.h(), Oracle.gradH(p), alpha), gradH, numbers);
         }
         assertArrayEquals(p.W(), W.toArray(), "W");
@@ -355,8 +355,8 @@ final class SparseBlockStepTest {
           FloatTensor h = FloatTensor.zeros(batch, 1, 2)) {
         h.fill(0.5f);
         assertEquals(expected.toString(), dense.toString());
-        try (FloatTensor out = SparseBlockDot.apply(W, h, b, dense);
-            FloatTensor same = SparseBlockDot.apply(W, h, b, expected)) {
+        try (FloatTensor out = SparseBlockDot.apply(W, h, dense, Epilogue.none().withBias(b));
+            FloatTensor same = SparseBlockDot.apply(W, h, expected, Epilogue.none().withBias(b))) {
           assertArrayEquals(same.toArray(), out.toArray());
         }
       }

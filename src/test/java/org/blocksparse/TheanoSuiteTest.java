@@ -108,7 +108,10 @@ final class TheanoSuiteTest {
   void testSparseBlockDot(KernelsUnderTest kernels, Data data) {
     BlockProblem p = gemvData(data);
     try (Tensors t = new Tensors(kernels, p)) {
-      check("out", Oracle.dot(p), SparseBlockDot.apply(t.W, t.h, t.b, t.plan));
+      check(
+          "out",
+          Oracle.dot(p),
+          SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)));
     }
   }
 
@@ -197,7 +200,7 @@ final class TheanoSuiteTest {
     BlockProblem p = gemvData(data);
     try (Tensors t = new Tensors(kernels, p);
         FloatTensor o = t.takeBias(p);
-        FloatTensor dot = SparseBlockDot.apply(t.W, t.h, t.b, t.plan);
+        FloatTensor dot = SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b));
         FloatTensor gemv = SparseBlockGemv.apply(o, t.W, t.h, t.plan);
         FloatTensor outer = SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, 1)) {
       assertEquals(Shape.of(2, 3, 5), dot.shape(), "test_dot_infershape");

@@ -226,8 +226,14 @@ final class TopKGateTest {
           FloatTensor b = FloatTensor.zeros(3, 1);
           FloatTensor none = FloatTensor.zeros(1, 1);
           FloatTensor h =
-              SparseBlockDot.apply(up, limited ? x : x.reshape(3, 1, 1), b, routing.toExperts());
-          FloatTensor out = SparseBlockDot.apply(down, h, none, routing.fromExperts())) {
+              SparseBlockDot.apply(
+                  up,
+                  limited ? x : x.reshape(3, 1, 1),
+                  routing.toExperts(),
+                  Epilogue.none().withBias(b));
+          FloatTensor out =
+              SparseBlockDot.apply(
+                  down, h, routing.fromExperts(), Epilogue.none().withBias(none))) {
         // Expert 0, 1, 2 multiplies by 1, 2, 3. The third sample finds expert 0 full.
         assertArrayEquals(new float[] {3, 40, limited ? 300 : 400}, out.toArray());
         assertEquals(limited ? 1 : 0, routing.dropped());

@@ -7,7 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
-import java.util.function.Consumer;
+import java.util.function.BiConsumer;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
@@ -120,23 +121,23 @@ final class WeightsContractTest {
       return memory.nan(name, shape.toArray());
     }
 
-    /** Operations that write tensors of these shapes write the same, whichever W they read. */
-    void assertSame(
-        String name, Consumer<FloatTensor[]> ofWide, Consumer<FloatTensor[]> ofNarrow, Shape... s) {
+    /** An operation that writes tensors of these shapes writes the same, whichever W it reads. */
+    void assertSame(String name, BiConsumer<BlockMatrix, FloatTensor[]> operation, Shape... s) {
       FloatTensor[] expected = new FloatTensor[s.length];
       FloatTensor[] actual = new FloatTensor[s.length];
       Arrays.setAll(expected, i -> of("expected", s[i]));
       Arrays.setAll(actual, i -> memory.of(name, expected[i].toArray(), s[i].toArray()));
-      ofWide.accept(expected);
-      ofNarrow.accept(actual);
+      operation.accept(wide, expected);
+      operation.accept(narrow, actual);
       for (int i = 0; i < s.length; i++) {
         assertArrayEquals(expected[i].toArray(), actual[i].toArray(), name + ", output " + i);
       }
     }
 
-    static void assertSame(String name, FloatTensor expected, FloatTensor actual) {
-      try (expected;
-          actual) {
+    /** An operation gives the same, whichever W it reads. */
+    void assertSame(String name, Function<BlockMatrix, FloatTensor> operation) {
+      try (FloatTensor expected = operation.apply(wide);
+          FloatTensor actual = operation.apply(narrow)) {
         assertEquals(expected.shape(), actual.shape(), name);
         assertArrayEquals(expected.toArray(), actual.toArray(), name);
       }
@@ -206,14 +207,10 @@ final class WeightsContractTest {
 
   private static void products(World w, Sizes s) {
     Shape outShape = w.plan.outputs().shape(s.oSize());
-    World.assertSame(
-        "apply",
-        SparseBlockDot.apply(w.wide, w.h, w.b, w.plan),
-        SparseBlockDot.apply(w.narrow, w.h, w.b, w.plan));
+    w.assertSame("apply", W -> SparseBlockDot.apply(W, w.h, w.plan, Epilogue.none().withBias(w.b)));
     w.assertSame(
         "apply into",
-        out -> SparseBlockDot.apply(w.wide, w.h, w.b, w.plan, out[0]),
-        out -> SparseBlockDot.apply(w.narrow, w.h, w.b, w.plan, out[0]),
+        (W, out) -> SparseBlockDot.apply(W, w.h, w.plan, Epilogue.none().withBias(w.b), out[0]),
         outShape);
     for (Epilogue epilogue :
         List.of(
@@ -223,39 +220,28 @@ final class WeightsContractTest {
             Epilogue.none().withBias(w.b).withInputBias(w.inputBias, w.inputGate),
             Epilogue.none().withBias(w.b).withGate(w.gate))) {
       w.assertSame(
-          "epilogue",
-          out -> SparseBlockDot.apply(w.wide, w.h, w.plan, epilogue, out[0]),
-          out -> SparseBlockDot.apply(w.narrow, w.h, w.plan, epilogue, out[0]),
-          outShape);
+          "epilogue", (W, out) -> SparseBlockDot.apply(W, w.h, w.plan, epilogue, out[0]), outShape);
     }
     FloatTensor o = w.of("o", outShape);
-    World.assertSame(
-        "Gemv",
-        SparseBlockGemv.apply(o, w.wide, w.h, w.plan),
-        SparseBlockGemv.apply(o, w.narrow, w.h, w.plan));
+    w.assertSame("Gemv", W -> SparseBlockGemv.apply(o, W, w.h, w.plan));
     w.assertSame(
         "Gemv in place",
-        out -> SparseBlockGemv.applyInPlace(w.wide, w.h, w.plan, out[0]),
-        out -> SparseBlockGemv.applyInPlace(w.narrow, w.h, w.plan, out[0]),
+        (W, out) -> SparseBlockGemv.applyInPlace(W, w.h, w.plan, out[0]),
         outShape);
   }
 
   private static void gradients(World w, Sizes s) {
     Shape hShape = w.plan.inputs().shape(s.iSize());
-    World.assertSame(
-        "gradH",
-        SparseBlockDot.gradH(w.wide, w.gradOut, w.plan),
-        SparseBlockDot.gradH(w.narrow, w.gradOut, w.plan));
+    w.assertSame("gradH", W -> SparseBlockDot.gradH(W, w.gradOut, w.plan));
     w.assertSame(
         "gradH into",
-        out -> SparseBlockDot.gradH(w.wide, w.gradOut, w.plan, out[0]),
-        out -> SparseBlockDot.gradH(w.narrow, w.gradOut, w.plan, out[0]),
+        (W, out) -> SparseBlockDot.gradH(W, w.gradOut, w.plan, GradientOptions.overwrite(), out[0]),
         hShape);
     for (float alpha : new float[] {1, -2, 0, 0.5f}) {
       w.assertSame(
-          "addGradH " + alpha,
-          out -> SparseBlockDot.addGradH(w.wide, w.gradOut, w.plan, alpha, out[0]),
-          out -> SparseBlockDot.addGradH(w.narrow, w.gradOut, w.plan, alpha, out[0]),
+          "gradH added " + alpha,
+          (W, out) ->
+              SparseBlockDot.gradH(W, w.gradOut, w.plan, GradientOptions.add(alpha), out[0]),
           hShape);
     }
   }
@@ -266,70 +252,68 @@ final class WeightsContractTest {
     FloatTensor z = w.of("z", zShape);
     w.assertSame(
         f + "'s gradient",
-        out -> SparseBlockDot.gradH(w.wide, w.gradOut, w.plan, f, z, out[0]),
-        out -> SparseBlockDot.gradH(w.narrow, w.gradOut, w.plan, f, z, out[0]),
+        (W, out) ->
+            SparseBlockDot.gradH(
+                W, w.gradOut, w.plan, GradientOptions.overwrite().withActivation(f, z), out[0]),
         zShape);
     w.assertSame(
         f + "'s gradient, added",
-        out -> SparseBlockDot.addGradH(w.wide, w.gradOut, w.plan, f, z, -0.5f, out[0]),
-        out -> SparseBlockDot.addGradH(w.narrow, w.gradOut, w.plan, f, z, -0.5f, out[0]),
+        (W, out) ->
+            SparseBlockDot.gradH(
+                W, w.gradOut, w.plan, GradientOptions.add(-0.5f).withActivation(f, z), out[0]),
         zShape);
     FloatTensor gate = w.inputGate;
     w.assertSame(
         f + "'s gradient, with a gate",
-        out -> SparseBlockDot.gradH(w.wide, w.gradOut, w.plan, f, z, gate, out[0], out[1]),
-        out -> SparseBlockDot.gradH(w.narrow, w.gradOut, w.plan, f, z, gate, out[0], out[1]),
+        (W, out) ->
+            SparseBlockDot.gradH(
+                W,
+                w.gradOut,
+                w.plan,
+                GradientOptions.overwrite().withActivation(f, z).withGate(gate, out[1]),
+                out[0]),
         zShape,
         gate.shape());
     w.assertSame(
         f + "'s gradient, with a gate, added",
-        out -> SparseBlockDot.addGradH(w.wide, w.gradOut, w.plan, f, z, gate, 2, out[0], out[1]),
-        out -> SparseBlockDot.addGradH(w.narrow, w.gradOut, w.plan, f, z, gate, 2, out[0], out[1]),
+        (W, out) ->
+            SparseBlockDot.gradH(
+                W,
+                w.gradOut,
+                w.plan,
+                GradientOptions.add(2).withActivation(f, z).withGate(gate, out[1]),
+                out[0]),
         zShape,
         gate.shape());
     if (f.isGated() && s.oSize() % 2 == 1) {
       return;
     }
     Epilogue biased = Epilogue.none().withBias(w.b).withInputBias(w.inputBias, w.inputGate);
-    World.assertSame(
-        f + "",
-        SparseBlockDot.apply(w.wide, w.h, w.plan, biased.withActivation(f)),
-        SparseBlockDot.apply(w.narrow, w.h, w.plan, biased.withActivation(f)));
+    w.assertSame(f + "", W -> SparseBlockDot.apply(W, w.h, w.plan, biased.withActivation(f)));
     FloatTensor expectedZ = w.nan("z", w.gradOut.shape());
     FloatTensor actualZ = w.nan("z", w.gradOut.shape());
-    World.assertSame(
+    w.assertSame(
         f + " with z and gate",
-        SparseBlockDot.apply(
-            w.wide, w.h, w.plan, biased.withActivation(f, expectedZ).withGate(w.gate)),
-        SparseBlockDot.apply(
-            w.narrow, w.h, w.plan, biased.withActivation(f, actualZ).withGate(w.gate)));
+        W ->
+            SparseBlockDot.apply(
+                W,
+                w.h,
+                w.plan,
+                biased.withActivation(f, W == w.wide ? expectedZ : actualZ).withGate(w.gate)));
     assertArrayEquals(expectedZ.toArray(), actualZ.toArray(), f + ": z");
   }
 
   /** With plans of their own, on the common workers. */
   private static void withoutAPlan(World w, Sizes s, IntTensor inputIdx, IntTensor outputIdx) {
-    World.assertSame(
-        "apply without a plan",
-        SparseBlockDot.apply(w.wide, w.h, inputIdx, w.b, outputIdx),
-        SparseBlockDot.apply(w.narrow, w.h, inputIdx, w.b, outputIdx));
-    FloatTensor o = w.of("o", w.gradOut.shape());
-    World.assertSame(
-        "Gemv without a plan",
-        SparseBlockGemv.apply(o, w.wide, w.h, inputIdx, outputIdx),
-        SparseBlockGemv.apply(o, w.narrow, w.h, inputIdx, outputIdx));
     w.assertSame(
-        "Gemv in place, without a plan",
-        out -> SparseBlockGemv.applyInPlace(w.wide, w.h, inputIdx, outputIdx, out[0]),
-        out -> SparseBlockGemv.applyInPlace(w.narrow, w.h, inputIdx, outputIdx, out[0]),
-        o.shape());
+        "apply without a plan", W -> SparseBlockDot.apply(W, w.h, inputIdx, w.b, outputIdx));
+    FloatTensor o = w.of("o", w.gradOut.shape());
+    w.assertSame("Gemv without a plan", W -> SparseBlockGemv.apply(o, W, w.h, inputIdx, outputIdx));
     if (s.batch() == 1) { // one sample, whose tensors have a dimension less
       FloatTensor h = w.h.reshape(s.iWin(), s.iSize());
       try (IntTensor inputs = IntTensor.of(inputIdx.toArray(), s.iWin());
           IntTensor outputs = IntTensor.of(outputIdx.toArray(), s.oWin())) {
-        World.assertSame(
-            "apply to one sample",
-            SparseBlockDot.apply(w.wide, h, inputs, w.b, outputs),
-            SparseBlockDot.apply(w.narrow, h, inputs, w.b, outputs));
+        w.assertSame("apply to one sample", W -> SparseBlockDot.apply(W, h, inputs, w.b, outputs));
       }
     }
   }

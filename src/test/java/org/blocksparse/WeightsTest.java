@@ -81,11 +81,12 @@ final class WeightsTest {
       FloatTensor b = memory.of("b", p.b(), s.b());
       FloatTensor gradOut = memory.of("gradOut", p.gradOut(), s.o());
       FloatTensor out = memory.nan("out", s.o());
-      SparseBlockDot.apply(W, h, b, plan, out);
-      check(Oracle.dot(p), SparseBlockDot.apply(widened, h, b, plan), out);
-      check(Oracle.dot(p), SparseBlockDot.apply(W, h, b, plan), out);
+      SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
+      check(
+          Oracle.dot(p), SparseBlockDot.apply(widened, h, plan, Epilogue.none().withBias(b)), out);
+      check(Oracle.dot(p), SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)), out);
       FloatTensor gradH = memory.nan("gradH", s.h());
-      SparseBlockDot.gradH(W, gradOut, plan, gradH);
+      SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.overwrite(), gradH);
       check(Oracle.gradH(p), SparseBlockDot.gradH(widened, gradOut, plan), gradH);
       check(Oracle.gradH(p), SparseBlockDot.gradH(W, gradOut, plan), gradH);
       FloatTensor o = memory.of("o", p.o(), s.o());
@@ -110,8 +111,8 @@ final class WeightsTest {
         FloatTensor h = FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 3 * 4), 3, 4);
         FloatTensor b = FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 3 * 5), 3, 5);
         FloatTensor gradOut = FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 6 * 5), 6, 5);
-        FloatTensor out = SparseBlockDot.apply(W, h, b, plan);
-        FloatTensor wideOut = SparseBlockDot.apply(widened, h, b, plan);
+        FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b));
+        FloatTensor wideOut = SparseBlockDot.apply(widened, h, plan, Epilogue.none().withBias(b));
         FloatTensor gradH = SparseBlockDot.gradH(W, gradOut, plan);
         FloatTensor wideGradH = SparseBlockDot.gradH(widened, gradOut, plan);
         FloatTensor sum = FloatTensor.zeros(6, 5);
@@ -273,21 +274,24 @@ final class WeightsTest {
       assertThrows(NullPointerException.class, () -> Weights.of(W, null));
       IllegalArgumentException blocks =
           assertThrows(
-              IllegalArgumentException.class, () -> SparseBlockDot.apply(weights, h, b, other));
+              IllegalArgumentException.class,
+              () -> SparseBlockDot.apply(weights, h, other, Epilogue.none()));
       assertEquals(
           "W: expected (iBlocks, oBlocks, iSize, oSize) = (2, 2, 4, 5) but was (2, 3, 4, 5)",
           blocks.getMessage());
       assertThrows(
-          IllegalArgumentException.class, () -> SparseBlockDot.apply(weights, out, b, fits));
+          IllegalArgumentException.class,
+          () -> SparseBlockDot.apply(weights, out, fits, Epilogue.none().withBias(b)));
       assertThrows(IllegalArgumentException.class, () -> SparseBlockDot.gradH(weights, h, fits));
       assertThrows(
           IllegalArgumentException.class,
-          () -> SparseBlockDot.gradH(weights, out, fits, out.reshape(1, 1, 5)));
+          () ->
+              SparseBlockDot.gradH(
+                  weights, out, fits, GradientOptions.overwrite(), out.reshape(1, 1, 5)));
       assertThrows(
           IllegalArgumentException.class, () -> SparseBlockGemv.applyInPlace(weights, h, fits, h));
       assertThrows(
-          NullPointerException.class,
-          () -> SparseBlockGemv.applyInPlace((Weights) null, h, fits, out));
+          NullPointerException.class, () -> SparseBlockGemv.applyInPlace(null, h, fits, out));
     }
   }
 

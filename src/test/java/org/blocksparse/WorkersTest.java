@@ -86,9 +86,12 @@ final class WorkersTest {
     List<float[]> results(Workers workers) {
       List<float[]> results = new ArrayList<>();
       BlockPlan shared = plan.withWorkers(workers);
-      results.add(take(SparseBlockDot.apply(W, h, b, shared)));
+      results.add(take(SparseBlockDot.apply(W, h, shared, Epilogue.none().withBias(b))));
       results.add(take(SparseBlockDot.apply(W, h, inputIdx, b, outputIdx)));
-      results.add(take(SparseBlockDot.apply(transposedW.transposeBlocks(), h, b, shared)));
+      results.add(
+          take(
+              SparseBlockDot.apply(
+                  transposedW.transposeBlocks(), h, shared, Epilogue.none().withBias(b))));
       results.add(take(SparseBlockGemv.apply(o, W, h, shared)));
       results.add(take(SparseBlockDot.gradH(W, gradOut, shared)));
       results.add(take(SparseBlockDot.gradW(h, gradOut, shared)));
@@ -153,7 +156,7 @@ final class WorkersTest {
       for (int step = 0; step < 2; step++) {
         SparseBlockDot.stepW(operands.h, gradOut, plan, optimizer, operands.W, state);
         SparseBlockDot.stepB(gradOut, plan, optimizer, operands.b, state);
-        InputBias.step(gradOut, plan, optimizer, inputBias, state);
+        InputBias.step(gradOut, null, plan, optimizer, inputBias, state);
       }
       results.add(operands.W.toArray());
       results.add(operands.b.toArray());

@@ -118,7 +118,7 @@ final class WrapTest {
           IntTensor idx = IntTensor.zeros(3, 1);
           BlockPlan plan = BlockPlan.of(idx, idx, 1, 1)) {
         h.copyFrom(new float[] {10, 20, 30});
-        SparseBlockDot.apply(W, h, b, plan, out);
+        SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
         assertArrayEquals(new float[] {21, 41, 61}, out.toArray());
         assertArrayEquals(new float[] {10, 20, 30}, h.toArray());
       }

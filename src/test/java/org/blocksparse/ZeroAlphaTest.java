@@ -62,16 +62,16 @@ final class ZeroAlphaTest {
           FloatTensor gradW = filled(3, 2, I_SIZE, O_SIZE);
           FloatTensor gradB = filled(2, O_SIZE)) {
         gradOut.set(poison, 1, 4); // of the first sample, and output 0
-        SparseBlockDot.addGradH(W, gradOut, plan, 0, gradH);
+        SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.add(0), gradH);
         assertNaN("gradH", gradH, i -> i < 2 * I_SIZE);
-        SparseBlockDot.addGradB(gradOut, plan, 0, gradB);
+        SparseBlockDot.gradB(gradOut, plan, GradientOptions.add(0), gradB);
         assertNaN("gradB", gradB, i -> i == 4);
-        SparseBlockDot.addGradW(h, gradOut, plan, 0, gradW);
+        SparseBlockDot.gradW(h, gradOut, plan, GradientOptions.add(0), gradW);
         assertNaN("gradW", gradW, i -> i % O_SIZE == 4 && (isBlock(i, 0, 0) || isBlock(i, 2, 0)));
         gradOut.fill(0.5f);
         gradH.fill(0.5f);
         W.set(poison, 2, 0, 3, 1); // which the first sample reads, for its second input
-        SparseBlockDot.addGradH(W, gradOut, plan, 0, gradH);
+        SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.add(0), gradH);
         assertNaN("gradH by W", gradH, i -> i == I_SIZE + 3);
       }
     }
@@ -95,10 +95,16 @@ final class ZeroAlphaTest {
             FloatTensor gradZ = filled(3, width);
             FloatTensor gradGate = filled(3)) {
           gradOut.set(poison, 2, 4); // of the second sample
-          SparseBlockDot.addGradH(W, gradOut, plan, f, z, 0, gradZ);
+          SparseBlockDot.gradH(
+              W, gradOut, plan, GradientOptions.add(0).withActivation(f, z), gradZ);
           assertNaN(f + "", gradZ, i -> i >= 2 * width);
           gradZ.fill(0.5f);
-          SparseBlockDot.addGradH(W, gradOut, plan, f, z, gate, 0, gradZ, gradGate);
+          SparseBlockDot.gradH(
+              W,
+              gradOut,
+              plan,
+              GradientOptions.add(0).withActivation(f, z).withGate(gate, gradGate),
+              gradZ);
           assertNaN(f + " with gate", gradZ, i -> i >= 2 * width);
           assertNaN(f + ": gradGate", gradGate, i -> i == 2);
         }
@@ -118,17 +124,17 @@ final class ZeroAlphaTest {
           FloatTensor gradGate = filled(3)) {
         gradOut.set(poison, 0, 4); // of the first sample
         IntPredicate touched = i -> i % O_SIZE == 4 && i / O_SIZE != 1;
-        InputBias.addGradBias(gradOut, plan, 0, gradBias);
+        InputBias.gradBias(gradOut, null, plan, GradientOptions.add(0), gradBias);
         assertNaN("gradBias", gradBias, touched);
         gradBias.fill(0.5f);
-        InputBias.addGradBias(gradOut, gate, plan, 0, gradBias);
+        InputBias.gradBias(gradOut, gate, plan, GradientOptions.add(0), gradBias);
         assertNaN("gated gradBias", gradBias, touched);
-        InputBias.addGradGate(bias, gradOut, plan, 0, gradGate);
+        InputBias.gradGate(bias, gradOut, plan, GradientOptions.add(0), gradGate);
         assertNaN("gradGate", gradGate, i -> i < 2);
         gradOut.fill(0.5f);
         gradGate.fill(0.5f);
         bias.set(poison, 1, 2);
-        InputBias.addGradGate(bias, gradOut, plan, 0, gradGate);
+        InputBias.gradGate(bias, gradOut, plan, GradientOptions.add(0), gradGate);
         assertNaN("gradGate by bias", gradGate, i -> i == 2);
       }
     }
@@ -148,10 +154,11 @@ final class ZeroAlphaTest {
             FloatTensor gradGate = filled(2)) {
           gradA.set(poison, 1, 17);
           IntPredicate touched = i -> i == width + 17 || (f.isGated() && i == width + n + 17);
-          f.addGradient(z, gradA, 0, gradZ, kernels.workers());
+          f.gradient(z, gradA, GradientOptions.add(0), gradZ, kernels.workers());
           assertNaN(f + "", gradZ, touched);
           gradZ.fill(0.5f);
-          f.addGradient(z, gate, gradA, 0, gradZ, gradGate, kernels.workers());
+          f.gradient(
+              z, gradA, GradientOptions.add(0).withGate(gate, gradGate), gradZ, kernels.workers());
           assertNaN(f + " with gate", gradZ, touched);
           assertNaN(f + ": gradGate", gradGate, i -> i == 1);
         }

@@ -2,7 +2,9 @@
 package org.blocksparse.demo;
 
 import java.util.random.RandomGenerator;
+import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockOuter;
 
@@ -43,7 +45,8 @@ final class HiddenLayer implements AutoCloseable {
   }
 
   void forward(Batch batch) {
-    SparseBlockDot.apply(weights, batch.input, bias, batch.dense, batch.hidden);
+    SparseBlockDot.apply(
+        weights, batch.input, batch.dense, Epilogue.none().withBias(bias), batch.hidden);
     float[] values = batch.hiddenValues;
     batch.hidden.get(0, values, 0, values.length);
     for (int i = 0; i < values.length; i++) {
@@ -62,9 +65,10 @@ final class HiddenLayer implements AutoCloseable {
       gradients[i] *= slope * slope;
     }
     batch.gradHidden.copyFrom(gradients);
-    SparseBlockDot.gradH(weights, batch.gradHidden, batch.dense, batch.gradInput);
+    SparseBlockDot.gradH(
+        weights, batch.gradHidden, batch.dense, GradientOptions.overwrite(), batch.gradInput);
     SparseBlockOuter.applyInPlace(batch.input, batch.gradHidden, batch.dense, -rate, weights);
-    SparseBlockDot.addGradB(batch.gradHidden, batch.dense, -rate, bias);
+    SparseBlockDot.gradB(batch.gradHidden, batch.dense, GradientOptions.add(-rate), bias);
   }
 
   @Override

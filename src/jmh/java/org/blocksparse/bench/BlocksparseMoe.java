@@ -8,6 +8,7 @@ import org.blocksparse.Activation;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
 import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
@@ -92,18 +93,23 @@ final class BlocksparseMoe implements Moe {
   }
 
   private void backwardOfRows() {
-    SparseBlockDot.gradH(W2, gradOut, gathered, f, z, gate, gradZ, gradGate);
-    InputBias.addGradGate(b2, gradOut, gathered, 1, gradGate);
-    SparseBlockDot.gradH(W1, gradZ, spread, gradX);
+    SparseBlockDot.gradH(
+        W2,
+        gradOut,
+        gathered,
+        GradientOptions.overwrite().withActivation(f, z).withGate(gate, gradGate),
+        gradZ);
+    InputBias.gradGate(b2, gradOut, gathered, GradientOptions.add(1), gradGate);
+    SparseBlockDot.gradH(W1, gradZ, spread, GradientOptions.overwrite(), gradX);
   }
 
   @Override
   public void backward() {
     backwardOfRows();
-    SparseBlockDot.gradW(a, gradOut, gathered, gradW2);
-    InputBias.gradBias(gradOut, gate, gathered, gradB2);
-    SparseBlockDot.gradW(x, gradZ, spread, gradW1);
-    SparseBlockDot.gradB(gradZ, spread, gradB1);
+    SparseBlockDot.gradW(a, gradOut, gathered, GradientOptions.overwrite(), gradW2);
+    InputBias.gradBias(gradOut, gate, gathered, GradientOptions.overwrite(), gradB2);
+    SparseBlockDot.gradW(x, gradZ, spread, GradientOptions.overwrite(), gradW1);
+    SparseBlockDot.gradB(gradZ, spread, GradientOptions.overwrite(), gradB1);
   }
 
   @Override

@@ -3,7 +3,9 @@ package org.blocksparse.bench;
 
 import java.nio.FloatBuffer;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockOuter;
@@ -40,13 +42,16 @@ final class BlocksparseProducts implements Products {
   @Override
   public void run(Operation operation) {
     switch (operation) {
-      case FORWARD -> SparseBlockDot.apply(problem.W, problem.h, bias, plan, out);
+      case FORWARD ->
+          SparseBlockDot.apply(problem.W, problem.h, plan, Epilogue.none().withBias(bias), out);
       case FORWARD_AND_PLAN -> {
         try (BlockPlan fresh = BlockPlan.of(inputIdx, outputIdx, plan.iBlocks(), plan.oBlocks())) {
-          SparseBlockDot.apply(problem.W, problem.h, bias, fresh, out);
+          SparseBlockDot.apply(problem.W, problem.h, fresh, Epilogue.none().withBias(bias), out);
         }
       }
-      case GRAD_H -> SparseBlockDot.gradH(problem.W, problem.gradOut, plan, gradH);
+      case GRAD_H ->
+          SparseBlockDot.gradH(
+              problem.W, problem.gradOut, plan, GradientOptions.overwrite(), gradH);
       case GRAD_W -> SparseBlockOuter.applyInPlace(problem.h, problem.gradOut, plan, 1, gradW);
     }
   }

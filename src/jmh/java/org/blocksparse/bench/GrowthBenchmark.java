@@ -5,6 +5,7 @@ import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
@@ -53,7 +54,7 @@ public class GrowthBenchmark {
 
     void forward() {
       try (BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 1, blocks)) {
-        SparseBlockDot.apply(W, h, b, plan, out);
+        SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
       }
     }
 

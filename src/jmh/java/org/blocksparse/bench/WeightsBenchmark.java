@@ -6,7 +6,9 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.ElementType;
+import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Ranking;
@@ -77,15 +79,15 @@ public class WeightsBenchmark {
     }
 
     private void forward() {
-      SparseBlockDot.apply(weights, problem.h, bias, plan, out);
+      SparseBlockDot.apply(weights, problem.h, plan, Epilogue.none().withBias(bias), out);
     }
 
     private void roundedForward() {
-      SparseBlockDot.apply(weights, problem.h, bias, roundingPlan, out);
+      SparseBlockDot.apply(weights, problem.h, roundingPlan, Epilogue.none().withBias(bias), out);
     }
 
     private void gradientOfH() {
-      SparseBlockDot.gradH(weights, problem.gradOut, plan, gradH);
+      SparseBlockDot.gradH(weights, problem.gradOut, plan, GradientOptions.overwrite(), gradH);
     }
 
     @TearDown

@@ -81,11 +81,16 @@ class ExpertsLayer {
           FloatTensor gradLogits = FloatTensor.zeros(dense.batch(), 1, GATE.experts())) {
         BlockPlan up = to.toExperts();
         BlockPlan down = to.fromExperts();
-        SparseBlockDot.gradH(W2, gradOut, down, SILU, z, to.gates(), gradZ, gradGates);
-        InputBias.addGradGate(b2, gradOut, down, 1, gradGates);
+        SparseBlockDot.gradH(
+            W2,
+            gradOut,
+            down,
+            GradientOptions.overwrite().withActivation(SILU, z).withGate(to.gates(), gradGates),
+            gradZ);
+        InputBias.gradGate(b2, gradOut, down, GradientOptions.add(1), gradGates);
         GATE.gradient(to, gradGates, gradLogits.reshape(dense.batch(), GATE.experts()));
         FloatTensor gradX = SparseBlockDot.gradH(W1, gradZ, up);
-        SparseBlockDot.addGradH(Wg, gradLogits, dense, 1, gradX);
+        SparseBlockDot.gradH(Wg, gradLogits, dense, GradientOptions.add(1), gradX);
         SparseBlockDot.stepW(x, gradLogits, dense, adam, Wg, state);
         SparseBlockDot.stepW(x, gradZ, up, adam, W1, state);
         SparseBlockDot.stepB(gradZ, up, adam, b1, state);

@@ -9,6 +9,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Stream;
+import org.blocksparse.BlockMatrix;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
@@ -35,6 +36,7 @@ public final class ClosedOperandsProgram {
           IntTensor.class,
           SparseRows.class,
           BlockPlan.class,
+          BlockMatrix.class,
           Weights.class,
           Routing.class);
 
@@ -51,6 +53,8 @@ public final class ClosedOperandsProgram {
           "Epilogue.withInputBias(FloatTensor, FloatTensor)",
           "Filter.only(SparseRows)",
           "Filter.without(SparseRows)",
+          "GradientOptions.withActivation(Activation, FloatTensor)",
+          "GradientOptions.withGate(FloatTensor, FloatTensor)",
           "HierarchicalSoftmaxBuilder.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
           "InputBias.clearGradBias(BlockPlan, FloatTensor)",
           "LabelTreeBuilder.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",

@@ -2,6 +2,7 @@
 package org.blocksparse.programs;
 
 import org.blocksparse.BlockPlan;
+import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
@@ -33,9 +34,10 @@ public final class DeepStackProgram {
         IntTensor targets = IntTensor.zeros(BATCH)) {
       W.fill(1);
       h.fill(2);
-      atManyDepths("product", () -> SparseBlockDot.apply(W, h, b, plan, out));
+      Epilogue bias = Epilogue.none().withBias(b);
+      atManyDepths("product", () -> SparseBlockDot.apply(W, h, plan, bias, out));
       out.fill(0);
-      SparseBlockDot.apply(W, h, b, plan, out);
+      SparseBlockDot.apply(W, h, plan, bias, out);
       ChildJvm.check(out.get(BATCH - 1, 0, SIZE - 1) == 2 * SIZE, "a product is wrong");
       atManyDepths("step", () -> layer.step(x, targets, Optimizer.sgd(1e-4f)));
       double loss = layer.step(x, targets, Optimizer.sgd(1e-4f));

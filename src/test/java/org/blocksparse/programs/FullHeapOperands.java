@@ -20,6 +20,7 @@ import org.blocksparse.EmbeddingBag;
 import org.blocksparse.Epilogue;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
@@ -147,7 +148,7 @@ final class FullHeapOperands implements AutoCloseable {
     TensorFile.save(folder.resolve("blocks"), NamedTensors.none().with("W", narrowW));
     layer.assignment().write(folder.resolve("classes"));
     NpyFile.write(folder.resolve("h.npy"), h);
-    SparseBlockDot.apply(W, h, b, plan, out);
+    SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
     expected = out.toArray();
     expectedTop = top();
   }
@@ -169,7 +170,7 @@ final class FullHeapOperands implements AutoCloseable {
 
   /** The operands still give what they gave at first. */
   void check(String after) {
-    SparseBlockDot.apply(W, h, b, plan, out);
+    SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
     ChildJvm.check(Arrays.equals(expected, out.toArray()), "products after " + after);
     ChildJvm.check(Arrays.equals(expectedTop, top()), "topK after " + after);
   }
@@ -264,7 +265,13 @@ final class FullHeapOperands implements AutoCloseable {
                 .close());
     operations.put(
         "gradH of narrow blocks, and activation",
-        () -> SparseBlockDot.gradH(narrowW, out, plan, Activation.SILU, h, gradZ));
+        () ->
+            SparseBlockDot.gradH(
+                narrowW,
+                out,
+                plan,
+                GradientOptions.overwrite().withActivation(Activation.SILU, h),
+                gradZ));
     operations.put(
         "gemv of narrow blocks", () -> SparseBlockGemv.apply(out, narrowW, h, plan).close());
     FloatTensor rows = h.reshape(rounding.batch(), 1, BLOCKS);
@@ -274,9 +281,11 @@ final class FullHeapOperands implements AutoCloseable {
     operations.put(
         "dot of few rounded rows",
         () -> SparseBlockDot.apply(roundedW, fewRows, roundingFew, Epilogue.none()).close());
-    operations.put("dot", () -> SparseBlockDot.apply(W, h, b, plan).close());
+    operations.put(
+        "dot", () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)).close());
     operations.put("dot without a plan", () -> SparseBlockDot.apply(W, h, idx, b, idx).close());
-    operations.put("dot into", () -> SparseBlockDot.apply(W, h, b, plan, out));
+    operations.put(
+        "dot into", () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out));
     operations.put(
         "epilogue",
         () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b).withGate(gate)).close());
@@ -289,41 +298,83 @@ final class FullHeapOperands implements AutoCloseable {
     operations.put("activation's gradient", () -> Activation.SILU.gradient(h, out, gradZ));
     operations.put(
         "gradH and activation",
-        () -> SparseBlockDot.gradH(W, out, plan, Activation.SILU, h, gradZ));
+        () ->
+            SparseBlockDot.gradH(
+                W,
+                out,
+                plan,
+                GradientOptions.overwrite().withActivation(Activation.SILU, h),
+                gradZ));
     operations.put(
         "gradH and activation, added",
-        () -> SparseBlockDot.addGradH(W, out, plan, Activation.SILU, h, 1, gradZ));
+        () ->
+            SparseBlockDot.gradH(
+                W, out, plan, GradientOptions.add(1).withActivation(Activation.SILU, h), gradZ));
     addGated();
     operations.put("gradH", () -> SparseBlockDot.gradH(W, out, plan).close());
     operations.put("gradW", () -> SparseBlockDot.gradW(h, out, plan).close());
     operations.put("gradB", () -> SparseBlockDot.gradB(out, plan).close());
-    operations.put("gradW into", () -> SparseBlockDot.gradW(h, out, plan, sum));
+    operations.put(
+        "gradW into", () -> SparseBlockDot.gradW(h, out, plan, GradientOptions.overwrite(), sum));
     operations.put("clear gradW", () -> SparseBlockDot.clearGradW(plan, sum));
   }
 
   private void addGated() {
     Activation silu = Activation.SILU;
     operations.put(
-        "activation's gradient, with a gate", () -> silu.gradient(h, gate, out, gradZ, gradGate));
+        "activation's gradient, with a gate",
+        () ->
+            silu.gradient(
+                h,
+                out,
+                GradientOptions.overwrite().withGate(gate, gradGate),
+                gradZ,
+                Workers.common()));
     operations.put(
         "activation's gradient, with a gate, added",
-        () -> silu.addGradient(h, gate, out, 1, gradZ, gradGate));
+        () ->
+            silu.gradient(
+                h, out, GradientOptions.add(1).withGate(gate, gradGate), gradZ, Workers.common()));
     operations.put(
         "gradH and activation, with a gate",
-        () -> SparseBlockDot.gradH(W, out, plan, silu, h, gate, gradZ, gradGate));
+        () ->
+            SparseBlockDot.gradH(
+                W,
+                out,
+                plan,
+                GradientOptions.overwrite().withActivation(silu, h).withGate(gate, gradGate),
+                gradZ));
     operations.put(
         "gradH and activation, with a gate, added",
-        () -> SparseBlockDot.addGradH(W, out, plan, silu, h, gate, 1, gradZ, gradGate));
+        () ->
+            SparseBlockDot.gradH(
+                W,
+                out,
+                plan,
+                GradientOptions.add(1).withActivation(silu, h).withGate(gate, gradGate),
+                gradZ));
     operations.put(
         "gradH of narrow blocks, with a gate",
-        () -> SparseBlockDot.gradH(narrowW, out, plan, silu, h, gate, gradZ, gradGate));
+        () ->
+            SparseBlockDot.gradH(
+                narrowW,
+                out,
+                plan,
+                GradientOptions.overwrite().withActivation(silu, h).withGate(gate, gradGate),
+                gradZ));
     operations.put(
         "gradH of narrow blocks, with a gate, added",
-        () -> SparseBlockDot.addGradH(narrowW, out, plan, silu, h, gate, 1, gradZ, gradGate));
+        () ->
+            SparseBlockDot.gradH(
+                narrowW,
+                out,
+                plan,
+                GradientOptions.add(1).withActivation(silu, h).withGate(gate, gradGate),
+                gradZ));
   }
 
   private void addSteps() {
-    operations.put("input bias", () -> InputBias.gradBias(out, plan).close());
+    operations.put("input bias", () -> InputBias.gradBias(out, null, plan).close());
     for (Optimizer optimizer :
         List.of(
             Optimizer.sgd(0.01f), Optimizer.adam(0.01f), Optimizer.adagrad(0.01f).withMaxNorm(1))) {
@@ -335,19 +386,20 @@ final class FullHeapOperands implements AutoCloseable {
           () -> SparseBlockDot.stepB(out, plan, optimizer, biases, state));
       operations.put(
           "step of input biases " + optimizer,
-          () -> InputBias.step(out, plan, optimizer, biases, state));
+          () -> InputBias.step(out, null, plan, optimizer, biases, state));
       operations.put(
           "step of input biases with a gate " + optimizer,
           () -> InputBias.step(out, gate, plan, optimizer, biases, state));
     }
     operations.put("input bias's gate", () -> InputBias.gradGate(biases, out, plan).close());
-    operations.put("add gradH", () -> SparseBlockDot.addGradH(W, out, plan, 0.5f, gradZ));
+    operations.put(
+        "add gradH", () -> SparseBlockDot.gradH(W, out, plan, GradientOptions.add(0.5f), gradZ));
     operations.put("route", () -> experts.route(b).close());
     operations.put("gate's gradient", () -> experts.gradient(routing, routing.gates(), gradLogits));
     operations.put("route some", () -> TopKGate.of(SIZE, 2).withCapacity(1).route(b).close());
     operations.put("gemv", () -> SparseBlockGemv.apply(out, W, h, plan).close());
     operations.put("gemv without a plan", () -> SparseBlockGemv.apply(out, W, h, idx, idx).close());
-    operations.put("gemv in place", () -> SparseBlockGemv.applyInPlace(W, h, idx, idx, gradZ));
+    operations.put("gemv in place", () -> SparseBlockGemv.applyInPlace(W, h, plan, gradZ));
     operations.put(
         "outer of a new tensor", () -> SparseBlockOuter.apply(sum, h, h, idx, idx, 1).close());
     operations.put("outer", () -> SparseBlockOuter.applyInPlace(h, h, plan, 1, sum));

@@ -75,13 +75,13 @@ public final class LargeArraysProgram {
         BlockPlan ofInputs = BlockPlan.of(idx, idx, MANY, 1);
         BlockPlan ofOutputs = BlockPlan.of(idx, idx, 1, MANY)) {
       Optimizer sgd = Optimizer.sgd(1); // which keeps nothing
-      InputBias.step(gradOut, ofInputs, sgd, bias, state);
+      InputBias.step(gradOut, null, ofInputs, sgd, bias, state);
       SparseBlockDot.stepB(gradOut, ofOutputs, sgd, bias, state);
       Optimizer adam = Optimizer.adam(1);
       check(
           "step",
           () -> {
-            InputBias.step(gradOut, ofInputs, adam, bias, state);
+            InputBias.step(gradOut, null, ofInputs, adam, bias, state);
             return state;
           });
       check(

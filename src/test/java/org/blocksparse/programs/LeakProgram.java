@@ -9,6 +9,7 @@ import org.blocksparse.BlockPlan;
 import org.blocksparse.ElementType;
 import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
@@ -110,7 +111,7 @@ public final class LeakProgram {
           () -> {
             try (BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 9, 9)) {
               SparseBlockGemv.applyInPlace(W, rows, plan, out);
-              SparseBlockDot.gradH(W, rows, plan, out);
+              SparseBlockDot.gradH(W, rows, plan, GradientOptions.overwrite(), out);
               SparseBlockOuter.applyInPlace(rows, rows, plan, 0, W);
             }
           });
@@ -133,28 +134,33 @@ public final class LeakProgram {
       assertFlat(
           "operations",
           () -> {
-            SparseBlockDot.apply(W, rows, b, plan, out);
-            SparseBlockDot.gradH(W, rows, plan, out);
-            SparseBlockDot.addGradB(rows, plan, 0, b);
+            SparseBlockDot.apply(W, rows, plan, Epilogue.none().withBias(b), out);
+            SparseBlockDot.gradH(W, rows, plan, GradientOptions.overwrite(), out);
+            SparseBlockDot.gradB(rows, plan, GradientOptions.add(0), b);
             SparseBlockOuter.applyInPlace(rows, rows, plan, 0, W);
             SparseBlockDot.gradW(rows, rows, plan).close();
-            SparseBlockDot.gradW(rows, rows, plan, W);
+            SparseBlockDot.gradW(rows, rows, plan, GradientOptions.overwrite(), W);
             SparseBlockDot.clearGradW(plan, W);
-            SparseBlockDot.addGradH(W, rows, plan, 0.5f, out);
+            SparseBlockDot.gradH(W, rows, plan, GradientOptions.add(0.5f), out);
             for (Optimizer optimizer : List.of(Optimizer.sgd(0.01f), Optimizer.adam(0.01f))) {
               SparseBlockDot.stepW(rows, out, plan, optimizer, W, state);
               SparseBlockDot.stepB(out, plan, optimizer, b, state);
-              InputBias.step(out, plan, optimizer, b, state);
+              InputBias.step(out, null, plan, optimizer, b, state);
             }
             try (Routing routing = gate.route(b)) {
               gate.gradient(routing, gates, b);
             }
             SparseBlockDot.apply(W, rows, idx, b, idx).close();
             SparseBlockDot.apply(narrow, rows, plan, epilogue).close();
-            SparseBlockDot.addGradH(narrow, rows, plan, Activation.SILU, rows, 0.5f, out);
+            SparseBlockDot.gradH(
+                narrow,
+                rows,
+                plan,
+                GradientOptions.add(0.5f).withActivation(Activation.SILU, rows),
+                out);
           });
       long steady = FloatTensor.allocatedBytes();
-      SparseBlockDot.apply(W, rows, b, plan, out);
+      SparseBlockDot.apply(W, rows, plan, Epilogue.none().withBias(b), out);
       check(steady == FloatTensor.allocatedBytes(), "an operation in steady state allocated");
     }
   }

@@ -8,7 +8,9 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.blocksparse.Backend;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
 import org.blocksparse.IntTensor;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.Workers;
@@ -67,9 +69,9 @@ public final class ManyCallersProgram {
         FloatTensor gradW = FloatTensor.zeros(1, 1, ROWS, WIDTH)) {
       makeSchedules(plan, deepPlan);
       awaitAll(1);
-      SparseBlockDot.apply(W, h, b, plan, out);
+      SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
       awaitAll(2);
-      SparseBlockDot.gradW(deepH, gradOut, deepPlan, gradW);
+      SparseBlockDot.gradW(deepH, gradOut, deepPlan, GradientOptions.overwrite(), gradW);
       ChildJvm.check(Arrays.equals(expected, out.toArray()), "another product");
       ChildJvm.check(Arrays.equals(expected, gradW.toArray()), "another outer product");
     } catch (Throwable e) {
@@ -91,7 +93,7 @@ public final class ManyCallersProgram {
         FloatTensor h = FloatTensor.zeros(ROWS, 1, 1);
         FloatTensor b = FloatTensor.zeros(1, 1);
         FloatTensor deep = FloatTensor.zeros(DEPTH, 1, 1)) {
-      SparseBlockDot.apply(W, h, b, plan).close();
+      SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)).close();
       SparseBlockDot.gradW(deep, deep, deepPlan).close();
     }
   }

@@ -21,6 +21,7 @@ import org.blocksparse.EmbeddingBag;
 import org.blocksparse.Epilogue;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
@@ -121,6 +122,16 @@ final class OperandArguments {
     return switch (type.getSimpleName()) {
       case "IntTensor" ->
           List.of(OperandArguments::indices, () -> IntTensor.of(new int[] {0, 1, 2}, 3));
+      case "BlockMatrix" ->
+          List.of(() -> ones(3, 3, 3, 3), () -> Weights.of(ones(3, 3, 3, 3), ElementType.INT8));
+      case "GradientOptions" ->
+          List.of(
+              () -> GradientOptions.add(0.5f),
+              () -> GradientOptions.add(0.5f).withGate(ones(3, 3), ones(3, 3)),
+              () ->
+                  GradientOptions.overwrite()
+                      .withActivation(Activation.SILU, ones(3, 3, 3))
+                      .withGate(ones(3, 3), ones(3, 3)));
       case "OptimizerState" -> List.of(() -> OF_THE_ONE_BEFORE);
       case "Map" -> List.of(() -> Map.of("tensor", ones(3, 3)), () -> Map.of("key", "value"));
       case "int" -> few ? List.of(() -> 3, () -> 9, () -> 0) : List.of(() -> 3, () -> 9);

@@ -10,6 +10,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.blocksparse.Backend;
 import org.blocksparse.BlockPlan;
+import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.KernelWorkers;
@@ -115,7 +116,7 @@ public final class OtherBlasProgram {
         BlockPlan plan =
             BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers)) {
       while (System.nanoTime() < end) {
-        try (FloatTensor out = SparseBlockDot.apply(W, h, b, plan)) {
+        try (FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b))) {
           Oracle.dot(p).assertExact("our product", out);
         }
       }

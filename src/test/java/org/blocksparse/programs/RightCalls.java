@@ -23,11 +23,10 @@ final class RightCalls {
   /** Right calls of these are hardly met by chance: {@link OperandArguments} has them. */
   private static final List<String> RARE =
       List.of(
-          "Activation.addGradient(FloatTensor, FloatTensor, FloatTensor, float, ",
+          "Activation.gradient(FloatTensor, FloatTensor, GradientOptions, ",
           "HierarchicalSoftmaxBuilder.build(FloatTensor, ",
           "InputBias.step(",
           "LabelTreeBuilder.build(FloatTensor, ",
-          "SparseBlockDot.addGradH(",
           "SparseBlockDot.gradH(",
           "SparseBlockDot.stepB(",
           "SparseBlockDot.stepW(",

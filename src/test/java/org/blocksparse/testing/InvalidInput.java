@@ -15,13 +15,13 @@ import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.blocksparse.Backend;
+import org.blocksparse.BlockMatrix;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
-import org.blocksparse.Weights;
 import org.blocksparse.internal.memory.Scratch;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -92,8 +92,8 @@ public abstract class InvalidInput {
       return (SparseRows) things.get(name);
     }
 
-    public Weights weights(String name) {
-      return (Weights) things.get(name);
+    public BlockMatrix blocks(String name) {
+      return (BlockMatrix) things.get(name);
     }
 
     public BlockPlan plan() {

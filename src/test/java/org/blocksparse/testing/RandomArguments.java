@@ -22,6 +22,7 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.ForkJoinPool;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
+import org.blocksparse.BlockMatrix;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.ElementType;
@@ -29,6 +30,7 @@ import org.blocksparse.EmbeddingBag;
 import org.blocksparse.Epilogue;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
@@ -280,6 +282,8 @@ public final class RandomArguments {
           }
           return parts.subList(below(parts.size()), parts.size()).iterator();
         });
+    makers.put(
+        BlockMatrix.class, () -> of(below(3) == 0 ? Weights.class : FloatTensor.class, null));
     makers.put(Tensor.class, () -> of(below(2) == 0 ? FloatTensor.class : IntTensor.class, null));
   }
 
@@ -325,6 +329,7 @@ public final class RandomArguments {
     keep(SaveOptions.defaults());
     keep(Shape.of(SIZE, SIZE));
     keep(Epilogue.none());
+    keep(oneOf(List.of(GradientOptions.overwrite(), GradientOptions.add(0.5f))));
     keep(NamedTensors.none());
     keep(Metrics.upTo(SIZE));
     keep(Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i"));

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static java.util.Objects.requireNonNull;
+
+/**
+ * How a gradient is written: over what the tensor held, or added to it. For {@link
+ * SparseBlockDot#gradH(BlockMatrix, FloatTensor, BlockPlan, GradientOptions, FloatTensor)} also
+ * which activation made h, so that the gradient continues through it in the same pass. It is the
+ * mirror of {@link Epilogue}: the epilogue of the layer below computes {@code h = gate * f(z)},
+ * these options compute the gradients of z and gate.
+ *
+ * <pre>{@code
+ * gradZ[b, i]    = gate[b, i] * f'(z[b, i]) * gradH[b, i]
+ * gradGate[b, i] = f(z[b, i]) . gradH[b, i]
+ * }</pre>
+ *
+ * <table>
+ *   <caption>Shapes</caption>
+ *   <tr><th>argument</th><th>shape</th></tr>
+ *   <tr><td>z</td><td>(batch, iWin, iSize), or 2 iSize with a gated activation</td></tr>
+ *   <tr><td>gate, gradGate</td><td>(batch, iWin)</td></tr>
+ * </table>
+ *
+ * <p>Immutable, and holds its tensors without a copy: an operation checks them when it uses the
+ * options, and the caller closes them. gradGate is written as the gradient itself is, over its
+ * content or added to it, and must share memory with nothing else.
+ */
+public final class GradientOptions {
+  private static final GradientOptions OVERWRITE =
+      new GradientOptions(1, false, null, null, null, null);
+
+  private final float alpha;
+  private final boolean accumulate;
+  private final Activation activation;
+  private final FloatTensor z;
+  private final FloatTensor gate;
+  private final FloatTensor gradGate;
+
+  private GradientOptions(
+      float alpha,
+      boolean accumulate,
+      Activation activation,
+      FloatTensor z,
+      FloatTensor gate,
+      FloatTensor gradGate) {
+    this.alpha = alpha;
+    this.accumulate = accumulate;
+    this.activation = activation;
+    this.z = z;
+    this.gate = gate;
+    this.gradGate = gradGate;
+  }
+
+  /** The gradient replaces the content of the tensor, which does not matter. */
+  public static GradientOptions overwrite() {
+    return OVERWRITE;
+  }
+
+  /**
+   * Adds alpha times the gradient to the content of the tensor: where several layers read h, for
+   * instance. Into a parameter itself, with a negative alpha, it is a step of gradient descent.
+   * What is beyond the floats in the gradient stays so, whatever alpha is.
+   *
+   * @throws IllegalArgumentException if alpha is not finite
+   */
+  public static GradientOptions add(float alpha) {
+    return new GradientOptions(Check.finite("alpha", alpha), true, null, null, null, null);
+  }
+
+  /**
+   * Continues to the gradient of z, from which an activation made {@code h = f(z)}.
+   *
+   * @param f the activation
+   * @param input z: (batch, iWin, iSize), or 2 iSize with a gated activation
+   */
+  public GradientOptions withActivation(Activation f, FloatTensor input) {
+    requireNonNull(f, "activation");
+    requireNonNull(input, "z");
+    return new GradientOptions(alpha, accumulate, f, input, gate, gradGate);
+  }
+
+  /**
+   * Takes a gate into account, {@code gate * f(z)}, and writes its gradient.
+   *
+   * @param factor the gate: (batch, iWin)
+   * @param gradient gradGate: of the shape of the gate
+   */
+  public GradientOptions withGate(FloatTensor factor, FloatTensor gradient) {
+    requireNonNull(factor, "gate");
+    requireNonNull(gradient, "gradGate");
+    return new GradientOptions(alpha, accumulate, activation, z, factor, gradient);
+  }
+
+  /** For a gradient that passes no activation and no gate. */
+  static GradientOptions requirePlain(GradientOptions options, String gradient) {
+    requireNoActivation(options, gradient);
+    if (options.gate != null) {
+      throw new IllegalArgumentException(
+          "options: expected none withGate, as " + gradient + " takes no gate");
+    }
+    return options;
+  }
+
+  /** For a gradient that passes no activation, or one that is given elsewhere. */
+  static GradientOptions requireNoActivation(GradientOptions options, String gradient) {
+    if (requireNonNull(options, "options").activation != null) {
+      throw new IllegalArgumentException(
+          "options: expected none withActivation, as "
+              + gradient
+              + " takes none from options, but was "
+              + options.activation);
+    }
+    return options;
+  }
+
+  /** The factor of the gradient: 1 unless it is added. */
+  float alpha() {
+    return alpha;
+  }
+
+  /** Whether the gradient is added to what it is written to. */
+  boolean accumulates() {
+    return accumulate;
+  }
+
+  /** Null if the gradient is that of h itself. */
+  Activation activation() {
+    return activation;
+  }
+
+  /** Null if the activation is. */
+  FloatTensor z() {
+    return z;
+  }
+
+  /** Null if there is none. */
+  FloatTensor gate() {
+    return gate;
+  }
+
+  /** Null if there is no gate. */
+  FloatTensor gradGate() {
+    return gradGate;
+  }
+}
