@@ -2,6 +2,7 @@
 package org.blocksparse.demo;
 
 import java.util.Arrays;
+import org.blocksparse.ClassAssignment;
 
 /**
  * Classes of words that suit a two-level softmax, found by exchange: each word in turn moves to the
@@ -21,6 +22,15 @@ import java.util.Arrays;
  */
 final class BigramClasses {
   private static final int MOST_SWEEPS = 10;
+
+  /**
+   * The largest class in multiples of the average. Larger classes are slightly better to predict,
+   * and cost memory and time, as all classes take the room of the largest.
+   */
+  private static final double CAPACITY = 1.5;
+
+  /** Of a class after a word; there is one for each class and word. */
+  private static final long MOST_COUNTS = 1L << 28;
 
   private final Bigrams bigrams;
   private final int words;
@@ -48,6 +58,18 @@ final class BigramClasses {
     for (int word = 0; word < words; word++) {
       join(word, word % classes);
     }
+  }
+
+  /** The words of a corpus in that many classes. */
+  static ClassAssignment of(Corpus corpus, Bigrams bigrams, int classes) {
+    int words = corpus.vocabulary().size();
+    if ((long) words * classes > MOST_COUNTS) {
+      throw new InvalidInputException(
+          "--classes: %d classes of %d words take too much memory, expected at most %d"
+              .formatted(classes, words, MOST_COUNTS / words));
+    }
+    int capacity = (int) Math.ceil(CAPACITY * words / classes);
+    return ClassAssignment.of(of(words, bigrams, corpus.training().length, classes, capacity));
   }
 
   /**

@@ -13,7 +13,6 @@ import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.style.Styler.LegendLayout;
 import org.knowm.xchart.style.Styler.LegendPosition;
-import org.knowm.xchart.style.Styler.YAxisPosition;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /** Draws the pictures of the demo, without a screen. */
@@ -43,20 +42,6 @@ final class Charts {
             new double[] {baseline, baseline})
         .setMarker(SeriesMarkers.NONE);
     return write(chart, "learning-curve.png");
-  }
-
-  /** Perplexity and speed against the number of classes. */
-  Path sweep(List<Comparison.Row> rows) {
-    double[] classes = rows.stream().mapToDouble(Comparison.Row::classes).toArray();
-    double[] perplexities = rows.stream().mapToDouble(Comparison.Row::perplexity).toArray();
-    double[] speeds = rows.stream().mapToDouble(row -> row.wordsPerSecond() * 1e-3).toArray();
-    XYChart chart =
-        chart("Speed and quality by number of classes", "classes (the most: full softmax)", "");
-    chart.getStyler().setXAxisLogarithmic(true);
-    chart.getStyler().setYAxisGroupPosition(1, YAxisPosition.Right);
-    chart.addSeries("held-out perplexity", classes, perplexities);
-    chart.addSeries("thousand words per second (right)", classes, speeds).setYAxisGroup(1);
-    return write(chart, "sweep.png");
   }
 
   static XYChart chart(String title, String x, String y) {

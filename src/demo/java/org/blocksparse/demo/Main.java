@@ -31,14 +31,18 @@ import picocli.CommandLine.Spec;
     usageHelpWidth = 100)
 public final class Main implements Callable<Integer> {
   private static final int EVALUATIONS_PER_EPOCH = 4;
+
+  /** What a word takes: in an epoch of the default model, and to be counted and evaluated. */
+  private static final double MICROS_OF_TRAINING = 5;
+
+  private static final double MICROS_OF_THE_REST = 9;
+
   private static final int PROMPTS = 6;
   private static final int WORDS_OF_A_PROMPT = 3;
 
   private static final String[][] WAYS_ON = {
     {"predict", "type the beginning of a sentence, and see how the model goes on"},
     {"--text FILE", "learn a text of your own, one sentence a line"},
-    {"--sweep", "compare numbers of classes, up to the full softmax (takes a while)"},
-    {"--assignments", "compare ways to put words into classes"},
     {"--help", "all options"},
   };
 
@@ -90,12 +94,9 @@ public final class Main implements Callable<Integer> {
             settings.text == null ? Sentences.ofWordNet() : Sentences.ofFile(settings.text),
             settings.seed);
     int words = corpus.vocabulary().size();
-    if (!settings.sweep && !settings.assignments) {
-      out.printf(
-          "Learns which word comes next, and shows what came of it: %s on two free processors%n",
-          Estimate.of(settings, corpus, 1, false));
-      out.flush();
-    }
+    out.printf(
+        "Trains on %,d words: %s on two free processors%n", corpus.training().length, time(corpus));
+    out.flush();
     Bigrams bigrams = new Bigrams(words, corpus.training());
     double baseline = new BigramBaseline(words, bigrams).perplexity(corpus.heldOut());
 
@@ -112,18 +113,21 @@ public final class Main implements Callable<Integer> {
     out.flush();
 
     Charts charts = new Charts(settings.output);
-    Comparison comparison = new Comparison(settings, corpus, bigrams, out);
-    if (settings.sweep) {
-      written(charts.sweep(comparison.numbersOfClasses()));
-    } else if (settings.assignments) {
-      comparison.assignments();
-    } else {
-      ClassAssignment classes =
-          settings.assignment.assign(corpus, bigrams, settings.classes(words));
-      train(corpus, classes, baseline, charts);
-    }
+    train(corpus, BigramClasses.of(corpus, bigrams, settings.classes(words)), baseline, charts);
     out.flush();
     return ExitCode.OK;
+  }
+
+  /** About how long it takes, by what it took on the definitions of WordNet. */
+  private String time(Corpus corpus) {
+    double training =
+        settings.seconds != null
+            ? settings.seconds
+            : MICROS_OF_TRAINING * 1e-6 * settings.epochs * corpus.training().length;
+    double seconds = training + MICROS_OF_THE_REST * 1e-6 * corpus.training().length;
+    return seconds < 90
+        ? "about %.0f seconds".formatted(10 * Math.ceil(seconds / 10))
+        : "about %.0f minutes".formatted(Math.ceil(seconds / 60));
   }
 
   private void train(Corpus corpus, ClassAssignment classes, double baseline, Charts charts) {
@@ -152,7 +156,6 @@ public final class Main implements Callable<Integer> {
               ? corpus.heldOutBeginnings(PROMPTS, WORDS_OF_A_PROMPT)
               : settings.prompts);
       showcase.printSamples(settings.seed);
-      new NarrowWeights(model, corpus, settings.output).print(out);
       written(charts.learningCurve(result.curve(), baseline));
       written(ModelFolder.save(model, corpus, settings.output.resolve("model")));
     }

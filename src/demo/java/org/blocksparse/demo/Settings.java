@@ -27,7 +27,7 @@ final class Settings {
   @Option(
       names = "--epochs",
       paramLabel = "N",
-      description = "Passes over the training words (default: 3; with --quick or --sweep 1).")
+      description = "Passes over the training words (default: 3; with --quick 1).")
   Integer epochs;
 
   @Option(
@@ -78,14 +78,6 @@ final class Settings {
   Integer classes;
 
   @Option(
-      names = "--assignment",
-      paramLabel = "HOW",
-      defaultValue = "exchange",
-      description =
-          "How words come to classes: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-  WordClasses assignment;
-
-  @Option(
       names = "--threads",
       paramLabel = "N",
       description = "Threads that work on a step (default: all processors).")
@@ -112,16 +104,6 @@ final class Settings {
           "One pass with a small model: all is shown in half of the time, nothing is good.")
   boolean quick;
 
-  @Option(
-      names = "--sweep",
-      description = "Train with few to many classes and with a full softmax, and compare them.")
-  boolean sweep;
-
-  @Option(
-      names = "--assignments",
-      description = "Train once for each way in which words come to classes, and compare them.")
-  boolean assignments;
-
   /** Refuses what no training can be made of, and lets the options that stand for others speak. */
   void complete() {
     if (quick) {
@@ -129,7 +111,7 @@ final class Settings {
       features = 64;
     }
     if (epochs == null) {
-      epochs = quick || sweep ? 1 : 3;
+      epochs = quick ? 1 : 3;
     }
     require("--epochs", epochs, 10_000);
     if (seconds != null) {
@@ -158,7 +140,7 @@ final class Settings {
   /**
    * The number of classes for that many words. The square root takes the fewest products; with
    * twice as many a step is a little faster, as the few rows of a batch that need a class read less
-   * of W2 for it, and the perplexity is the same: see --sweep.
+   * of W2 for it, and the perplexity is the same: src/doc/quality.md has a table.
    */
   int classes(int words) {
     if (classes == null) {

@@ -4,6 +4,7 @@ package org.blocksparse.bench;
 import java.util.Locale;
 import org.blocksparse.bench.nextitem.NextItemCommand;
 import org.blocksparse.demo.LanguageModelCommand;
+import org.blocksparse.demo.QualityCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -20,6 +21,7 @@ import picocli.CommandLine.Command;
  * mvn -Pbench -Dbench.args="run --quick --part SERVING" how long callers wait; a minute
  * mvn -Pbench -Dbench.args="next-item"                  a recommender, against Lucene's HNSW
  * mvn -Pbench -Dbench.args="language-model"             the demo's model, against PyTorch's
+ * mvn -Pbench -Dbench.args="quality classes"            the demo's model with other classes, or bits
  * mvn -Pbench -Dbench.args="--help"
  * }</pre>
  *
@@ -34,7 +36,8 @@ import picocli.CommandLine.Command;
       RunCommand.class,
       CompareCommand.class,
       NextItemCommand.class,
-      LanguageModelCommand.class
+      LanguageModelCommand.class,
+      QualityCommand.class
     })
 public final class Main {
   private Main() {}

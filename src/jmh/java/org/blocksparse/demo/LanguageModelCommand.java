@@ -69,7 +69,7 @@ public final class LanguageModelCommand implements Callable<Integer> {
     int words = corpus.vocabulary().size();
     long began = System.nanoTime();
     Bigrams bigrams = new Bigrams(words, corpus.training());
-    ClassAssignment classes = settings.assignment.assign(corpus, bigrams, settings.classes(words));
+    ClassAssignment classes = BigramClasses.of(corpus, bigrams, settings.classes(words));
     double secondsOfClasses = (System.nanoTime() - began) * 1e-9;
     int[] heldOut = Arrays.copyOf(corpus.heldOut(), Math.min(HELD_OUT, corpus.heldOut().length));
     Trainer.Result ours;

@@ -30,7 +30,7 @@ final class NarrowWeights {
   }
 
   void print(PrintWriter out) {
-    out.printf("%nThe softmax with weights in fewer bits, each tried on all that was held out:%n");
+    out.printf("The softmax with weights in fewer bits, each tried on all that was held out:%n");
     out.flush();
     double perplexity = model.perplexity(corpus.heldOut());
     FloatTensor x = model.inputOfSoftmax(corpus.heldOut(), LISTS);

@@ -5,7 +5,7 @@ import java.util.Locale;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 
-/** How words come to the classes of the softmax. */
+/** Ways to put words into the classes of a softmax. */
 enum WordClasses {
   /** The most frequent words share the first class, and so on; all are of the same size. */
   FREQUENCY,
@@ -19,15 +19,6 @@ enum WordClasses {
   private static final int KMEANS_CONTEXTS = 256;
   private static final long KMEANS_SEED = 1;
 
-  /**
-   * The largest class in multiples of the average. Larger ones are slightly better to predict, and
-   * cost memory and time, as all classes take the room of the largest.
-   */
-  private static final double EXCHANGE_CAPACITY = 1.5;
-
-  /** Of a class after a word; there is one for each class and word. */
-  private static final long MOST_EXCHANGE_COUNTS = 1L << 28;
-
   ClassAssignment assign(Corpus corpus, Bigrams bigrams, int classes) {
     int words = corpus.vocabulary().size();
     return switch (this) {
@@ -38,17 +29,7 @@ enum WordClasses {
           yield ClassAssignment.clustered(vectors, classes, KMEANS_SEED);
         }
       }
-      case EXCHANGE -> {
-        if ((long) words * classes > MOST_EXCHANGE_COUNTS) {
-          throw new InvalidInputException(
-              "exchange of %d words between %d classes takes too much memory: use fewer --classes or"
-                      .formatted(words, classes)
-                  + " another --assignment");
-        }
-        int capacity = (int) Math.ceil(EXCHANGE_CAPACITY * words / classes);
-        yield ClassAssignment.of(
-            BigramClasses.of(words, bigrams, corpus.training().length, classes, capacity));
-      }
+      case EXCHANGE -> BigramClasses.of(corpus, bigrams, classes);
     };
   }
 
