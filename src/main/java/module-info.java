@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** Block-sparse products and hierarchical softmax over native kernels. */
+@SuppressWarnings("module") // the classifier is built later
 module org.blocksparse {
   // Transitive: a tensor can be made over a JavaCPP pointer, so its types are part of the API.
   requires transitive org.bytedeco.javacpp;
@@ -12,6 +13,10 @@ module org.blocksparse {
   requires static jdk.jfr;
 
   exports org.blocksparse;
+
+  // The classifier saves what it writes beside models as the library saves models.
+  exports org.blocksparse.internal.format to
+      org.blocksparse.classifier;
 
   // JavaCPP's loader looks into the binding by reflection.
   opens org.blocksparse.internal.binding to

@@ -4,7 +4,6 @@ package org.blocksparse.internal.binding;
 import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import org.bytedeco.javacpp.BytePointer;
 
@@ -26,35 +25,6 @@ public final class NativeMemory {
     Blocksparse.blocksparse_free(address, bytes);
   }
 
-  /**
-   * A file as memory, or 0 if the system refuses; see {@code blocksparse_map}.
-   *
-   * @param path the name of the file in the system's encoding
-   * @throws OutOfMemoryError if there is no memory for the name
-   */
-  public static long map(byte[] path, long bytes, boolean copyOnWrite) {
-    int terminatedBytes = path.length + 1;
-    long terminated = allocate(terminatedBytes);
-    if (terminated == 0) {
-      throw new OutOfMemoryError("cannot allocate " + terminatedBytes + " bytes for a file's name");
-    }
-    try {
-      buffer(terminated, path.length).put(path); // zero before, so it ends with one
-      return Blocksparse.blocksparse_map(terminated, bytes, copyOnWrite ? 1 : 0);
-    } finally {
-      free(terminated, terminatedBytes);
-    }
-  }
-
-  /**
-   * The encoding in which the JDK hands names of files to the system; UTF-8 for ours on Windows.
-   */
-  public static Charset fileNames() {
-    boolean windows = System.getProperty("os.name").startsWith("Windows");
-    String encoding = System.getProperty("sun.jnu.encoding");
-    return windows || encoding == null ? StandardCharsets.UTF_8 : Charset.forName(encoding);
-  }
-
   /** A text of the native library, whatever the encoding of the JVM; null of null. */
   public static String text(BytePointer text) {
     return text == null ? null : text.getString(StandardCharsets.US_ASCII);
@@ -65,7 +35,7 @@ public final class NativeMemory {
     return Blocksparse.blocksparse_map_is_damaged(address) != 0;
   }
 
-  /** Ends what {@link #map} began. */
+  /** Ends what {@link NativePath#map} began. */
   public static void unmap(long address) {
     Blocksparse.blocksparse_unmap(address);
   }

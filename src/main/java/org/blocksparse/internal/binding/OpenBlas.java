@@ -51,7 +51,7 @@ public final class OpenBlas {
   /** The file in use, or null if the system does not tell. */
   public static Path file() {
     BytePointer file = Blocksparse.blocksparse_openblas_file();
-    return file == null ? null : Path.of(file.getString(NativeMemory.fileNames()));
+    return file == null ? null : Path.of(file.getString(NativePath.encoding()));
   }
 
   /**

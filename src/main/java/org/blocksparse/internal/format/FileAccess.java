@@ -10,7 +10,6 @@ import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.EnumSet;
 import java.util.Set;
 
 /** The permissions of a file: its mode, owner and group, where the file system has them. */
@@ -32,28 +31,48 @@ final class FileAccess {
   }
 
   /**
-   * Gives a new file the access of an old one. Owner and group are not always to be had; a group
-   * that is another one gets no more than all others have.
+   * Gives a new file the access of an old one, and never opens it to more people. Owner, group and
+   * access list cannot always be set.
    */
   static void copy(Path from, Path to) throws IOException {
-    PosixFileAttributeView view =
-        Files.getFileAttributeView(to, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS);
+    PosixFileAttributeView view = view(to);
     if (view == null) {
       return;
     }
     PosixFileAttributes old = Files.readAttributes(from, PosixFileAttributes.class);
     PosixFileAttributes now = view.readAttributes();
-    Set<PosixFilePermission> mode = EnumSet.noneOf(PosixFilePermission.class);
-    mode.addAll(old.permissions());
-    if (!now.group().equals(old.group()) && !isDone(() -> view.setGroup(old.group()))) {
-      limitGroup(mode);
-    }
-    if (!now.permissions().equals(mode)) {
-      view.setPermissions(mode);
-    }
+    copyRights(
+        from, to, now.group().equals(old.group()) || isDone(() -> view.setGroup(old.group())));
     if (!now.owner().equals(old.owner())) {
       isDone(() -> view.setOwner(old.owner()));
     }
+  }
+
+  /** Copies access list and mode, for the same group or for another one. */
+  static void copyRights(Path from, Path to, boolean sameGroup) throws IOException {
+    AccessList list = AccessList.copy(from, to, sameGroup);
+    if (list == AccessList.COPIED) {
+      return; // and the mode with it
+    }
+    String old = PosixFilePermissions.toString(Files.getPosixFilePermissions(from));
+    String both = both(old);
+    // Of another group, its people were among all others, and those of the old group are now.
+    String others = sameGroup ? old.substring(6) : both;
+    // These bits may be the mask of a list.
+    String group = sameGroup && list == AccessList.NONE ? old.substring(3, 6) : both;
+    Set<PosixFilePermission> mode =
+        PosixFilePermissions.fromString(
+            old.substring(0, 3) + (list == AccessList.LOST ? "------" : group + others));
+    PosixFileAttributeView view = view(to);
+    if (!view.readAttributes().permissions().equals(mode)) {
+      view.setPermissions(mode);
+    }
+  }
+
+  /** Of a new file, which nobody can replace by a link; null where files have no modes. */
+  private static PosixFileAttributeView view(Path file) {
+    return Files.getFileAttributeView(
+        file, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS);
   }
 
   private interface Change {
@@ -69,15 +88,12 @@ final class FileAccess {
     }
   }
 
-  private static void limitGroup(Set<PosixFilePermission> mode) {
-    if (!mode.contains(PosixFilePermission.OTHERS_READ)) {
-      mode.remove(PosixFilePermission.GROUP_READ);
+  /** What both the group and all others may do. */
+  private static String both(String mode) {
+    StringBuilder both = new StringBuilder();
+    for (int bit = 3; bit < 6; bit++) {
+      both.append(mode.charAt(bit) == mode.charAt(bit + 3) ? mode.charAt(bit) : '-');
     }
-    if (!mode.contains(PosixFilePermission.OTHERS_WRITE)) {
-      mode.remove(PosixFilePermission.GROUP_WRITE);
-    }
-    if (!mode.contains(PosixFilePermission.OTHERS_EXECUTE)) {
-      mode.remove(PosixFilePermission.GROUP_EXECUTE);
-    }
+    return both.toString();
   }
 }

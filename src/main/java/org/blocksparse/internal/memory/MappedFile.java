@@ -21,6 +21,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
+import org.blocksparse.internal.binding.NativePath;
 
 /**
  * A file as memory, read-only or copy on write, without reading it. The mapping ends when its last
@@ -99,15 +100,24 @@ public final class MappedFile implements AutoCloseable {
     if (!NativeLibrary.isLoaded()) {
       return mappedByJava(file, copyOnWrite, damage);
     }
-    byte[] name = nativeName(file);
     long bytes = 0;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-      // Java opens it first: its exceptions tell what is wrong with a file.
-      try (FileChannel channel = FileChannel.open(file)) {
-        bytes = channel.size();
-        long address = NativeMemory.map(name, bytes, copyOnWrite);
-        if (address != 0) {
-          return mapped(file, bytes, copyOnWrite, damage, address);
+    try (NativePath path = NativePath.ofOrNull(file)) {
+      if (path == null) {
+        throw new UnsupportedOperationException(
+            file
+                + ": cannot be mapped, since its name cannot be written in the encoding of the"
+                + " system, "
+                + NativePath.encoding()
+                + "; choose a locale that can, or load it with copied()");
+      }
+      for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        // Java opens it first: its exceptions tell what is wrong with a file.
+        try (FileChannel channel = FileChannel.open(file)) {
+          bytes = channel.size();
+          long address = path.map(bytes, copyOnWrite);
+          if (address != 0) {
+            return mapped(file, bytes, copyOnWrite, damage, address);
+          }
         }
       }
     }
@@ -180,21 +190,6 @@ public final class MappedFile implements AutoCloseable {
       NativeMemory.unmap(address);
       throw e;
     }
-  }
-
-  /** The name as the system knows it. */
-  private static byte[] nativeName(Path file) {
-    String name = file.toAbsolutePath().toString();
-    byte[] bytes = name.getBytes(NativeMemory.fileNames());
-    if (!new String(bytes, NativeMemory.fileNames()).equals(name)) {
-      throw new UnsupportedOperationException(
-          file
-              + ": cannot be mapped, since its name cannot be written in the encoding of the"
-              + " system, "
-              + NativeMemory.fileNames()
-              + "; choose a locale that can, or load it with copied()");
-    }
-    return bytes;
   }
 
   /** The same mapping for one more owner, who has to close it as well. */

@@ -8,11 +8,13 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
+import java.nio.channels.Channels;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.internal.format.AtomicFile;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -45,7 +47,8 @@ final class ExportCommand implements Callable<Integer> {
     out.flush();
     try (Classifier classifier = model.load()) {
       classifier.export(npz);
-      WholeFile.write(labels, file -> write(classifier.labels(), file));
+      AtomicFile.write(
+          labels, channel -> write(classifier.labels(), Channels.newOutputStream(channel)));
       out.printf("%s: %,d bytes%n", npz, Files.size(npz));
       out.printf("%s: %,d labels%n", labels, classifier.labels().size());
       out.flush();

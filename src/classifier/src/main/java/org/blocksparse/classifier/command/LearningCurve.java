@@ -4,10 +4,12 @@ package org.blocksparse.classifier.command;
 import java.awt.Color;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.channels.Channels;
 import java.nio.file.Path;
 import java.util.List;
 import javax.imageio.ImageIO;
 import org.blocksparse.classifier.LearningPoint;
+import org.blocksparse.internal.format.AtomicFile;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.XYChart;
@@ -28,7 +30,7 @@ final class LearningCurve {
     ImageIO.setUseCache(false); // a file of it cannot be had any more when Ctrl-C was pressed
     ByteArrayOutputStream picture = new ByteArrayOutputStream();
     BitmapEncoder.saveBitmap(chart(points), picture, BitmapFormat.PNG);
-    WholeFile.write(png, picture::writeTo);
+    AtomicFile.write(png, channel -> picture.writeTo(Channels.newOutputStream(channel)));
   }
 
   static XYChart chart(List<LearningPoint> points) {

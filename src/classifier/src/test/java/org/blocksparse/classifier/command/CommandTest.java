@@ -16,7 +16,9 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.UUID;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -104,6 +106,20 @@ final class CommandTest extends Commands {
     try (Stream<Path> files = Files.list(labels.getParent())) {
       assertEquals(List.of(labels), files.toList());
     }
+  }
+
+  /** As the library saves models: what other processes have left of other files stays. */
+  @Test
+  void export_deletesWhatAKilledOneLeftOfTheLabels() throws IOException {
+    Files.write(model, trained);
+    List<Path> left = new ArrayList<>();
+    for (String name : List.of("model.npz.labels.txt", "another.labels.txt")) {
+      String prefix = ".blocksparse-" + UUID.nameUUIDFromBytes(name.getBytes(UTF_8));
+      left.add(Files.createFile(folder.resolve(prefix + "-0-0-" + UUID.randomUUID())));
+    }
+    runWell("export", model, folder.resolve("model.npz"));
+    assertFalse(Files.exists(left.get(0)));
+    assertTrue(Files.exists(left.get(1)));
   }
 
   @Test
