@@ -401,26 +401,18 @@ void bench(const workload& w, const settings& s, const limits& limit) {
     return [&, back](int32_t path) -> task_function {
       return [&, back, path](int32_t begin, int32_t end, int32_t band, int32_t band_end,
                              float* memory, int64_t memory_length) {
-        if (narrow) {
-          const int64_t row = w.o_size;
-          return blocksparse_block_gemm_typed_f32(
-              s.isa, schedule.data(), count_of(schedule), begin, end, band, band_end,
-              back ? w.o_size : w.i_size, back ? w.i_size : w.o_size, back ? o.data() : h.data(),
-              w.batch * (back ? w.o_win : w.i_win), back ? w.o_size : w.i_size, s.rounded && !back,
-              s.type, stored.data(), back ? w.o_blocks : w.i_blocks, back ? w.i_blocks : w.o_blocks,
-              back ? block : block * w.o_blocks, back ? block * w.o_blocks : block, row, back,
-              s.type == BLOCKSPARSE_INT8 ? scales.data() : nullptr, back ? row : row * w.o_blocks,
-              back ? row * w.o_blocks : row, nullptr, 0, 0, back ? h.data() : o.data(),
-              w.batch * (back ? w.i_win : w.o_win), back ? w.i_size : w.o_size);
-        }
+        const int64_t row = w.o_size;
         return blocksparse_block_gemm_f32(
             s.isa, path, schedule.data(), count_of(schedule), begin, end, band, band_end,
             back ? w.o_size : w.i_size, back ? w.i_size : w.o_size, back ? o.data() : h.data(),
-            w.batch * (back ? w.o_win : w.i_win), back ? w.o_size : w.i_size, weights.data(),
+            w.batch * (back ? w.o_win : w.i_win), back ? w.o_size : w.i_size, s.rounded && !back,
+            s.type, narrow ? static_cast<const void*>(stored.data()) : weights.data(),
             back ? w.o_blocks : w.i_blocks, back ? w.i_blocks : w.o_blocks,
-            back ? block : block * w.o_blocks, back ? block * w.o_blocks : block, w.o_size, back,
-            nullptr, 0, 0, back ? h.data() : o.data(), w.batch * (back ? w.i_win : w.o_win),
-            back ? w.i_size : w.o_size, memory, memory_length);
+            back ? block : block * w.o_blocks, back ? block * w.o_blocks : block, row, back,
+            s.type == BLOCKSPARSE_INT8 ? scales.data() : nullptr, back ? row : row * w.o_blocks,
+            back ? row * w.o_blocks : row, nullptr, 0, 0, back ? h.data() : o.data(),
+            w.batch * (back ? w.i_win : w.o_win), back ? w.i_size : w.o_size, memory,
+            memory_length);
       };
     };
   };

@@ -104,11 +104,11 @@ int32_t gemm(int32_t isa, const sizes& s, bool transposed) {
   const floats a = numbers(s.read_blocks * s.rows * k);
   const floats w = numbers(s.weights());
   floats c = numbers(s.write_blocks * s.rows * n);
-  return blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_TILE, schedule.data(), count_of(schedule),
-                                    0, s.write_blocks, 0, n, k, n, a.data(), s.read_blocks * s.rows,
-                                    k, w.data(), s.read_blocks, s.write_blocks,
-                                    block * s.write_blocks, block, s.n, transposed ? 1 : 0, nullptr,
-                                    0, 0, c.data(), s.write_blocks * s.rows, n, nullptr, 0);
+  return blocksparse_block_gemm_f32(
+      isa, BLOCKSPARSE_PATH_TILE, schedule.data(), count_of(schedule), 0, s.write_blocks, 0, n, k,
+      n, a.data(), s.read_blocks * s.rows, k, 0, BLOCKSPARSE_FLOAT32, w.data(), s.read_blocks,
+      s.write_blocks, block * s.write_blocks, block, s.n, transposed ? 1 : 0, nullptr, 0, 0,
+      nullptr, 0, 0, c.data(), s.write_blocks * s.rows, n, nullptr, 0);
 }
 
 int32_t outer(int32_t isa, const sizes& s) {
@@ -140,8 +140,8 @@ int32_t adagrad(int32_t isa) {
   const floats g = numbers(65'521);
   floats s = g;
   floats w = g;
-  return blocksparse_adagrad_f32(isa, static_cast<int64_t>(w.size()), 0.1f, 1.0f, 0.0f, 1e-8f,
-                                 g.data(), s.data(), w.data());
+  return blocksparse_step_f32(isa, BLOCKSPARSE_ADAGRAD, static_cast<int64_t>(w.size()), 0.1f, 1.0f,
+                              0.0f, 0, 0, 1e-8f, 0, g.data(), s.data(), nullptr, w.data());
 }
 
 int32_t bag_sum(int32_t isa) {

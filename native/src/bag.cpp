@@ -148,13 +148,6 @@ float dot_in_double(const kernel_table& kernels, const bag_operands& bags, int32
   return static_cast<float>(factor * sum);
 }
 
-// Whether elements of a table may be of this type, with or without scales, at this address.
-bool is_table(int32_t type, const void* a, const float* scales) {
-  return type >= BLOCKSPARSE_FLOAT32 && type <= BLOCKSPARSE_INT8 &&
-         (type == BLOCKSPARSE_INT8 || scales == nullptr) &&
-         (type != BLOCKSPARSE_FLOAT32 || reinterpret_cast<uintptr_t>(a) % sizeof(float) == 0);
-}
-
 // Row r of rows of n, as bag_operands::row.
 template <typename Float>
 Float* row_at(Float* rows, int64_t r, int64_t ld, int32_t n) {
@@ -176,69 +169,74 @@ void prefetch_row(const void* row, int64_t bytes, int for_writing) {
   }
 }
 
-// Of a row of floats that a step writes.
-void prefetch_target(const float* row, int32_t n) {
-  prefetch_row(row, int64_t{n} * bytes_of(element_type::float32), 1);
-}
-
 // Rows of the table that are asked for ahead of their step.
 constexpr int32_t kTargetsAhead = 4;
 
-struct step_operands {
+// Steps of the rows of a table by the sums of bags.
+struct bag_steps {
+  const kernel_table* kernels;
+  bag_operands bags;
   const int32_t* targets;
+  const int32_t* steps;
   float max_norm;
-  const float* w;
+  step_work table;  // of a row, but for where its moments and weights begin
   int64_t w_rows;
-  float* scratch;
+  float* scratch;  // the gradient of a row
 
-  blocksparse_status check(const bag_operands& bags) const {
+  blocksparse_status check(int32_t begin, int32_t end) const {
     if (!(max_norm > 0.0f)) {  // refuses NaN, too
       return BLOCKSPARSE_BAD_ARGUMENT;
     }
-    if (targets == nullptr || (scratch == nullptr && bags.n > 0)) {
+    const bool counts_steps = table.rule == update_rule::adam;
+    if (targets == nullptr || (counts_steps && steps == nullptr) ||
+        (scratch == nullptr && bags.n > 0) || (lacks_moment(table) && w_rows > 0 && bags.n > 0)) {
       return BLOCKSPARSE_NULL_POINTER;
     }
-    return check_rows(w, w_rows, bags.n, bags.n);
+    return first_error(bags.check(begin, end), check_rows(table.w, w_rows, bags.n, bags.n));
   }
 
   bool is_target(int32_t row) const { return row >= 0 && row < w_rows; }
-};
 
-// Calls step(r, offset, scale) when the gradient of the row that begins at element `offset` of w is
-// in scratch; prefetch(offset) early enough.
-template <typename Prefetch, typename Step>
-blocksparse_status for_each_target(const kernel_table& kernels, const bag_operands& bags,
-                                   const step_operands& to, int32_t begin, int32_t end,
-                                   const Prefetch& prefetch, const Step& step) {
-  const blocksparse_status status = first_error(bags.check(begin, end), to.check(bags));
-  if (status != BLOCKSPARSE_OK) {
-    return status;
+  // The step of a row of the table.
+  step_work row(int32_t target) const {
+    const int64_t offset = int64_t{target} * bags.n;
+    step_work work = table;
+    work.moment1 = table.rule == update_rule::sgd ? nullptr : table.moment1 + offset;
+    work.moment2 = table.rule == update_rule::adam ? table.moment2 + offset : nullptr;
+    work.w = table.w + offset;
+    return work;
   }
-  const int64_t n = bags.n;
-  const auto prefetch_target_of = [&](int32_t r) {
-    if (r < end && to.is_target(to.targets[r])) {
-      prefetch(to.targets[r] * n);
+
+  void prefetch(int32_t r) const {
+    if (!is_target(targets[r])) {
+      return;
     }
-  };
-  for (int32_t r = begin; r < end && r - begin < kTargetsAhead; ++r) {
-    prefetch_target_of(r);
+    const step_work work = row(targets[r]);
+    for (const float* const written : {work.w, work.moment1, work.moment2}) {
+      if (written != nullptr) {
+        prefetch_row(written, bags.n * bytes_of(element_type::float32), 1);
+      }
+    }
   }
-  return for_each_bag(bags, begin, end, [&](int32_t r, int32_t first, int32_t last) {
-    if (!to.is_target(to.targets[r])) {
+
+  blocksparse_status run(int32_t r, int32_t first, int32_t last) const {
+    if (!is_target(targets[r])) {
       return BLOCKSPARSE_BAD_INDEX;
     }
-    if (r < end - kTargetsAhead) {
-      prefetch_target_of(r + kTargetsAhead);
+    const int64_t step = table.rule == update_rule::adam ? steps[r] : 1;
+    if (step < 1) {
+      return BLOCKSPARSE_BAD_ARGUMENT;
     }
-    kernels.bag_sum(bags.sum(first, last, 1.0f, to.scratch));
-    float scale = 1.0f;
-    if (std::isfinite(to.max_norm)) {
-      const float length = norm(kernels, n, to.scratch);
-      scale = length > to.max_norm ? to.max_norm / length : 1.0f;
+    kernels->bag_sum(bags.sum(first, last, 1.0f, scratch));
+    step_work work = row(targets[r]);
+    if (std::isfinite(max_norm)) {
+      const float length = norm(*kernels, bags.n, scratch);
+      work.scale = length > max_norm ? max_norm / length : 1.0f;
     }
-    return step(r, to.targets[r] * n, scale);
-  });
-}
+    kernels->step(prepared(work, step));
+    return BLOCKSPARSE_OK;
+  }
+};
 
 }  // namespace
 }  // namespace blocksparse
@@ -253,7 +251,7 @@ int32_t blocksparse_bag_sum_f32(int32_t isa, int32_t reduction, const int32_t* o
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_reduction(reduction) || !is_table(a_type, a, scales)) {
+  if (!is_reduction(reduction) || !is_stored(a_type, a, scales)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
   const bag_operands operands = {offsets, bags, indices, values, entries,
@@ -286,7 +284,7 @@ int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* o
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  if (!is_reduction(reduction) || !is_table(a_type, a, scales)) {
+  if (!is_reduction(reduction) || !is_stored(a_type, a, scales)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
   const bag_operands operands = {offsets, bags, indices, nullptr, entries,
@@ -322,84 +320,48 @@ int32_t blocksparse_bag_dot_f32(int32_t isa, int32_t reduction, const int32_t* o
   });
 }
 
-int32_t blocksparse_bag_sgd_f32(int32_t isa, const int32_t* offsets, int32_t bags, int32_t begin,
-                                int32_t end, const int32_t* indices, const float* values,
-                                int32_t entries, int32_t n, const float* a, int64_t a_rows,
-                                int64_t lda, const int32_t* targets, float rate, float decay,
-                                float max_norm, float* w, int64_t w_rows, float* scratch) {
+int32_t blocksparse_bag_step_f32(int32_t isa, int32_t rule, const int32_t* offsets, int32_t bags,
+                                 int32_t begin, int32_t end, const int32_t* indices,
+                                 const float* values, int32_t entries, int32_t n, const float* a,
+                                 int64_t a_rows, int64_t lda, const int32_t* targets,
+                                 const int32_t* steps, float rate, float decay, float max_norm,
+                                 float beta1, float beta2, float epsilon, float* moment1,
+                                 float* moment2, float* w, int64_t w_rows, float* scratch) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
-  return for_each_target(
-      *kernels, {offsets, bags, indices, values, entries, n, a, a_rows, lda},
-      {targets, max_norm, w, w_rows, scratch}, begin, end,
-      [=](int64_t offset) { prefetch_target(w + offset, n); },
-      [=](int32_t, int64_t offset, float scale) {
-        kernels->sgd(n, rate, scale, decay, scratch, w + offset);
-        return BLOCKSPARSE_OK;
-      });
-}
-
-int32_t blocksparse_bag_adagrad_f32(int32_t isa, const int32_t* offsets, int32_t bags,
-                                    int32_t begin, int32_t end, const int32_t* indices,
-                                    const float* values, int32_t entries, int32_t n, const float* a,
-                                    int64_t a_rows, int64_t lda, const int32_t* targets, float rate,
-                                    float decay, float max_norm, float epsilon, float* s, float* w,
-                                    int64_t w_rows, float* scratch) {
-  using namespace blocksparse;
-  const kernel_table* const kernels = kernels_for(isa);
-  if (kernels == nullptr) {
-    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  if (!is_rule(rule)) {
+    return BLOCKSPARSE_BAD_ARGUMENT;
   }
-  if (s == nullptr && w_rows > 0 && n > 0) {
-    return BLOCKSPARSE_NULL_POINTER;
+  const step_work table = {static_cast<update_rule>(rule),
+                           n,
+                           rate,
+                           1.0f,
+                           decay,
+                           beta1,
+                           beta2,
+                           epsilon,
+                           scratch,
+                           moment1,
+                           moment2,
+                           w};
+  const bag_steps call = {kernels,  {offsets, bags, indices, values, entries, n, a, a_rows, lda},
+                          targets,  steps,
+                          max_norm, table,
+                          w_rows,   scratch};
+  const blocksparse_status status = call.check(begin, end);
+  if (status != BLOCKSPARSE_OK) {
+    return status;
   }
-  const float least = divisor(static_cast<double>(epsilon));
-  return for_each_target(
-      *kernels, {offsets, bags, indices, values, entries, n, a, a_rows, lda},
-      {targets, max_norm, w, w_rows, scratch}, begin, end,
-      [=](int64_t offset) {
-        prefetch_target(w + offset, n);
-        prefetch_target(s + offset, n);
-      },
-      [=](int32_t, int64_t offset, float scale) {
-        kernels->adagrad(n, rate, scale, decay, least, scratch, s + offset, w + offset);
-        return BLOCKSPARSE_OK;
-      });
-}
-
-int32_t blocksparse_bag_adam_f32(int32_t isa, const int32_t* offsets, int32_t bags, int32_t begin,
-                                 int32_t end, const int32_t* indices, const float* values,
-                                 int32_t entries, int32_t n, const float* a, int64_t a_rows,
-                                 int64_t lda, const int32_t* targets, const int32_t* steps,
-                                 float rate, float decay, float max_norm, float beta1, float beta2,
-                                 float epsilon, float* m, float* v, float* w, int64_t w_rows,
-                                 float* scratch) {
-  using namespace blocksparse;
-  const kernel_table* const kernels = kernels_for(isa);
-  if (kernels == nullptr) {
-    return BLOCKSPARSE_UNSUPPORTED_ISA;
+  for (int32_t r = begin; r < end && r - begin < kTargetsAhead; ++r) {
+    call.prefetch(r);
   }
-  if (steps == nullptr || ((m == nullptr || v == nullptr) && w_rows > 0 && n > 0)) {
-    return BLOCKSPARSE_NULL_POINTER;
-  }
-  return for_each_target(
-      *kernels, {offsets, bags, indices, values, entries, n, a, a_rows, lda},
-      {targets, max_norm, w, w_rows, scratch}, begin, end,
-      [=](int64_t offset) {
-        prefetch_target(w + offset, n);
-        prefetch_target(m + offset, n);
-        prefetch_target(v + offset, n);
-      },
-      [=](int32_t r, int64_t offset, float scale) {
-        if (steps[r] < 1) {
-          return BLOCKSPARSE_BAD_ARGUMENT;
-        }
-        const adam_numbers numbers = corrected(rate, beta1, beta2, epsilon, steps[r]);
-        kernels->adam(n, numbers.rate, scale, decay, beta1, beta2, numbers.epsilon, scratch,
-                      m + offset, v + offset, w + offset);
-        return BLOCKSPARSE_OK;
-      });
+  return for_each_bag(call.bags, begin, end, [&](int32_t r, int32_t first, int32_t last) {
+    if (r < end - kTargetsAhead) {
+      call.prefetch(r + kTargetsAhead);
+    }
+    return call.run(r, first, last);
+  });
 }

@@ -289,8 +289,7 @@ block_view first_block(const gemm_call& call, int32_t c) {
   return call.block(call.plan.read_block[s], call.plan.write_block[c]);
 }
 
-// The checks and the loop over chunks of all products. What `call` holds is not checked yet, but
-// the kernels and what is left out of it here.
+// Checks what `call` holds, then runs its chunks.
 int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* schedule,
                     int64_t schedule_length, int32_t chunk_begin, int32_t chunk_end,
                     int32_t column_end, int32_t n, int64_t a_rows, int64_t c_rows) {
@@ -353,67 +352,24 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
 }  // namespace
 }  // namespace blocksparse
 
-int32_t blocksparse_block_gemm_f32(int32_t isa, int32_t path, const int32_t* schedule,
-                                   int64_t schedule_length, int32_t chunk_begin, int32_t chunk_end,
-                                   int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-                                   const float* a, int64_t a_rows, int64_t lda, const float* w,
-                                   int32_t read_blocks, int32_t write_blocks, int64_t w_read_stride,
-                                   int64_t w_write_stride, int64_t ldw, int32_t w_transposed,
-                                   const float* bias, int64_t bias_stride, int32_t accumulate,
-                                   float* c, int64_t c_rows, int64_t ldc, float* scratch,
-                                   int64_t scratch_length) {
+int32_t blocksparse_block_gemm_f32(
+    int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
+    int32_t chunk_begin, int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k,
+    int32_t n, const float* a, int64_t a_rows, int64_t lda, int32_t round_a, int32_t w_type,
+    const void* w, int32_t read_blocks, int32_t write_blocks, int64_t w_read_stride,
+    int64_t w_write_stride, int64_t ldw, int32_t w_transposed, const float* scales,
+    int64_t scales_read_stride, int64_t scales_write_stride, const float* bias, int64_t bias_stride,
+    int32_t accumulate, float* c, int64_t c_rows, int64_t ldc, float* scratch,
+    int64_t scratch_length) {
   using namespace blocksparse;
   const kernel_table* const kernels = kernels_for(isa);
   if (kernels == nullptr) {
     return BLOCKSPARSE_UNSUPPORTED_ISA;
   }
   if (!is_path(path) || !is_flag(w_transposed) || !is_flag(accumulate) ||
-      (accumulate == 1 && bias != nullptr)) {
-    return BLOCKSPARSE_BAD_ARGUMENT;
-  }
-  gemm_call call = {};
-  call.kernels = kernels;
-  call.column_begin = column_begin;
-  call.k = k;
-  call.a = a;
-  call.lda = lda;
-  call.w_type = element_type::float32;
-  call.w = reinterpret_cast<const char*>(w);
-  call.read_blocks = read_blocks;
-  call.write_blocks = write_blocks;
-  call.w_read_stride = w_read_stride;
-  call.w_write_stride = w_write_stride;
-  call.ldw = ldw;
-  call.w_transposed = w_transposed == 1;
-  call.bias = bias;
-  call.bias_stride = bias_stride;
-  call.accumulate = accumulate == 1;
-  call.c = c;
-  call.ldc = ldc;
-  call.scratch = scratch;
-  call.scratch_length = scratch_length;
-  return run_checked(call, isa, path, schedule, schedule_length, chunk_begin, chunk_end, column_end,
-                     n, a_rows, c_rows);
-}
-
-int32_t blocksparse_block_gemm_typed_f32(
-    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
-    int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-    const float* a, int64_t a_rows, int64_t lda, int32_t round_a, int32_t w_type, const void* w,
-    int32_t read_blocks, int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride,
-    int64_t ldw, int32_t w_transposed, const float* scales, int64_t scales_read_stride,
-    int64_t scales_write_stride, const float* bias, int64_t bias_stride, int32_t accumulate,
-    float* c, int64_t c_rows, int64_t ldc) {
-  using namespace blocksparse;
-  const kernel_table* const kernels = kernels_for(isa);
-  if (kernels == nullptr) {
-    return BLOCKSPARSE_UNSUPPORTED_ISA;
-  }
-  if (w_type < BLOCKSPARSE_FLOAT32 || w_type > BLOCKSPARSE_INT8 || !is_flag(w_transposed) ||
-      !is_flag(accumulate) || (accumulate == 1 && bias != nullptr) || !is_flag(round_a) ||
+      (accumulate == 1 && bias != nullptr) || !is_flag(round_a) ||
       (round_a == 1 && (w_type != BLOCKSPARSE_BFLOAT16 || w_transposed == 1)) ||
-      (w_type != BLOCKSPARSE_INT8 && scales != nullptr) ||
-      (w_type == BLOCKSPARSE_FLOAT32 && reinterpret_cast<uintptr_t>(w) % sizeof(float) != 0)) {
+      !is_stored(w_type, w, scales)) {
     return BLOCKSPARSE_BAD_ARGUMENT;
   }
   gemm_call call = {};
@@ -439,6 +395,8 @@ int32_t blocksparse_block_gemm_typed_f32(
   call.accumulate = accumulate == 1;
   call.c = c;
   call.ldc = ldc;
-  return run_checked(call, isa, BLOCKSPARSE_PATH_TILE, schedule, schedule_length, chunk_begin,
+  call.scratch = scratch;
+  call.scratch_length = scratch_length;
+  return run_checked(call, isa, path_of(path, w_type), schedule, schedule_length, chunk_begin,
                      chunk_end, column_end, n, a_rows, c_rows);
 }

@@ -57,6 +57,17 @@ inline bool is_range(int32_t begin, int32_t end, int32_t size) {
 
 inline bool is_flag(int32_t value) { return value == 0 || value == 1; }
 
+// A number of elements that lie together.
+inline bool is_count(int64_t count) { return 0 <= count && count <= kMostElements; }
+
+// Whether elements may be of this type, with or without scales, at this address.
+inline bool is_stored(int32_t type, const void* elements, const float* scales) {
+  return type >= BLOCKSPARSE_FLOAT32 && type <= BLOCKSPARSE_INT8 &&
+         (type == BLOCKSPARSE_INT8 || scales == nullptr) &&
+         (type != BLOCKSPARSE_FLOAT32 ||
+          reinterpret_cast<uintptr_t>(elements) % sizeof(float) == 0);
+}
+
 // Working memory for at least one row of either size.
 inline blocksparse_status check_scratch(const float* scratch, int64_t length, int32_t size1,
                                         int32_t size2) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The numbers of an optimizer step that are computed once and not for each element.
+// What the steps of optimizers have in common: checks, and numbers that are computed once and not
+// for each element.
 #ifndef BLOCKSPARSE_SRC_OPTIMIZER_NUMBERS_H
 #define BLOCKSPARSE_SRC_OPTIMIZER_NUMBERS_H
 
@@ -9,6 +10,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "blocksparse/blocksparse.h"
 #include "kernels/kernel_table.h"
 
 namespace blocksparse {
@@ -20,27 +22,34 @@ inline float norm(const kernel_table& kernels, int64_t count, const float* x) {
   return static_cast<float>(std::isfinite(length) ? std::min(length, kMost) : length);
 }
 
-// So that 0 / 0, of an element without a gradient, is 0 even if an epsilon is tiny or has become 0.
-inline float divisor(double epsilon) {
-  return std::max(static_cast<float>(epsilon), std::numeric_limits<float>::denorm_min());
+inline bool is_rule(int32_t rule) { return rule >= BLOCKSPARSE_SGD && rule <= BLOCKSPARSE_ADAM; }
+
+// Whether a moment that the rule keeps is NULL.
+inline bool lacks_moment(const step_work& work) {
+  return (work.rule != update_rule::sgd && work.moment1 == nullptr) ||
+         (work.rule == update_rule::adam && work.moment2 == nullptr);
 }
 
 // The root of what a square loses at most where floats end. A smaller epsilon would be all that a
 // mean is divided by whose squares are lost, and the step a leap.
 constexpr float kLeastEpsilon = 0x1p-75f;
 
-struct adam_numbers {
-  float rate, epsilon;
-};
-
-// With c = sqrt(1 - beta2^step) the step is  (rate * c / (1 - beta1^step)) * m / (sqrt(v) +
-// epsilon * c): both corrections leave the loop.
-inline adam_numbers corrected(float rate, float beta1, float beta2, float epsilon, int64_t step) {
-  const double steps = static_cast<double>(step);
-  const double correction1 = 1.0 - std::pow(static_cast<double>(beta1), steps);
-  const double correction2 = std::sqrt(1.0 - std::pow(static_cast<double>(beta2), steps));
-  return {static_cast<float>(static_cast<double>(rate) * correction2 / correction1),
-          static_cast<float>(static_cast<double>(std::max(epsilon, kLeastEpsilon)) * correction2)};
+// The work with what its kernel expects: no divisor is 0, so that 0 / 0, of an element without a
+// gradient, is 0 even if an epsilon is tiny or has become 0; and Adam's corrections for its first
+// steps. With c = sqrt(1 - beta2^step) Adam's step is
+//   (rate * c / (1 - beta1^step)) * m / (sqrt(v) + epsilon * c):
+// both corrections leave the loop.
+inline step_work prepared(step_work work, int64_t step) {
+  double epsilon = static_cast<double>(work.epsilon);
+  if (work.rule == update_rule::adam) {
+    const double steps = static_cast<double>(step);
+    const double correction1 = 1.0 - std::pow(static_cast<double>(work.beta1), steps);
+    const double correction2 = std::sqrt(1.0 - std::pow(static_cast<double>(work.beta2), steps));
+    work.rate = static_cast<float>(static_cast<double>(work.rate) * correction2 / correction1);
+    epsilon = static_cast<double>(std::max(work.epsilon, kLeastEpsilon)) * correction2;
+  }
+  work.epsilon = std::max(static_cast<float>(epsilon), std::numeric_limits<float>::denorm_min());
+  return work;
 }
 
 }  // namespace blocksparse

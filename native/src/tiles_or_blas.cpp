@@ -97,6 +97,10 @@ bool is_path(int32_t path) {
   return BLOCKSPARSE_PATH_AUTO <= path && path <= BLOCKSPARSE_PATH_TILE;
 }
 
+int32_t path_of(int32_t path, int32_t w_type) {
+  return w_type == BLOCKSPARSE_FLOAT32 ? path : BLOCKSPARSE_PATH_TILE;
+}
+
 bool goes_to_blas(int32_t path, int32_t isa, operation what, int32_t rows, int32_t size1,
                   int32_t size2) {
   return path == BLOCKSPARSE_PATH_BLAS ||
@@ -136,11 +140,11 @@ const char* blocksparse_path_words(int32_t isa, int32_t path) {
   }
 }
 
-int64_t blocksparse_gemm_scratch_f32(int32_t isa, int32_t path, int32_t k, int32_t n,
-                                     int32_t w_transposed) {
+int64_t blocksparse_gemm_scratch_f32(int32_t isa, int32_t path, int32_t w_type, int32_t k,
+                                     int32_t n, int32_t w_transposed) {
   using namespace blocksparse;
   const operation what = w_transposed == 1 ? operation::transposed : operation::forward;
-  return scratch(isa, path, what, k, n);
+  return scratch(isa, path_of(path, w_type), what, k, n);
 }
 
 int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path, int32_t m, int32_t n) {

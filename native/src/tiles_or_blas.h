@@ -14,6 +14,9 @@ enum class operation { forward, transposed, outer };
 
 bool is_path(int32_t path);
 
+// The path of products with weights of a type: BLAS multiplies floats alone.
+int32_t path_of(int32_t path, int32_t w_type);
+
 // Whether a product goes to BLAS: `rows` rows with one block of size1 x size2, or the sum of `rows`
 // outer products in such a block.
 bool goes_to_blas(int32_t path, int32_t isa, operation what, int32_t rows, int32_t size1,

@@ -120,22 +120,16 @@ void check_steps(int32_t isa, int32_t n, float decay, float max_norm) {
   v.fill([&] { return r.uniform() + 1.0f; });
   context() = "steps, isa " + std::string(blocksparse_isa_name(isa)) + ", n " + std::to_string(n);
   matrix w1 = w, w2 = w, w3 = w, s2 = s, m3 = m, v3 = v;
-  CHECK_STATUS(
-      BLOCKSPARSE_OK,
-      blocksparse_bag_sgd_f32(isa, bags.offsets.data(), 6, 1, 6, bags.indices.data(),
-                              bags.values.data(), bags.entries(), n, a.data(), a.rows(), a.ld(),
-                              targets.data(), 0.1f, decay, max_norm, w1.data(), 9, scratch.data()));
-  CHECK_STATUS(BLOCKSPARSE_OK,
-               blocksparse_bag_adagrad_f32(isa, bags.offsets.data(), 6, 1, 6, bags.indices.data(),
-                                           bags.values.data(), bags.entries(), n, a.data(),
-                                           a.rows(), a.ld(), targets.data(), 0.1f, decay, max_norm,
-                                           1e-3f, s2.data(), w2.data(), 9, scratch.data()));
-  CHECK_STATUS(
-      BLOCKSPARSE_OK,
-      blocksparse_bag_adam_f32(isa, bags.offsets.data(), 6, 1, 6, bags.indices.data(),
-                               bags.values.data(), bags.entries(), n, a.data(), a.rows(), a.ld(),
-                               targets.data(), steps.data(), 0.1f, decay, max_norm, 0.9f, 0.99f,
-                               1e-3f, m3.data(), v3.data(), w3.data(), 9, scratch.data()));
+  const auto step = [&](int32_t rule, const int32_t* numbers, float* moment1, float* moment2,
+                        matrix& to) {
+    return blocksparse_bag_step_f32(isa, rule, bags.offsets.data(), 6, 1, 6, bags.indices.data(),
+                                    bags.values.data(), bags.entries(), n, a.data(), a.rows(),
+                                    a.ld(), targets.data(), numbers, 0.1f, decay, max_norm, 0.9f,
+                                    0.99f, 1e-3f, moment1, moment2, to.data(), 9, scratch.data());
+  };
+  CHECK_STATUS(BLOCKSPARSE_OK, step(BLOCKSPARSE_SGD, nullptr, nullptr, nullptr, w1));
+  CHECK_STATUS(BLOCKSPARSE_OK, step(BLOCKSPARSE_ADAGRAD, nullptr, s2.data(), nullptr, w2));
+  CHECK_STATUS(BLOCKSPARSE_OK, step(BLOCKSPARSE_ADAM, steps.data(), m3.data(), v3.data(), w3));
   matrix g(6, n), e1 = w, e2 = w, e3 = w, es2 = s, em3 = m, ev3 = v;
   CHECK_STATUS(BLOCKSPARSE_OK,
                blocksparse_bag_sum_f32(isa, BLOCKSPARSE_BAG_SUM, bags.offsets.data(), 6, 0, 6,
@@ -148,12 +142,14 @@ void check_steps(int32_t isa, int32_t n, float decay, float max_norm) {
     const float length = blocksparse_norm_f32(isa, n, gradient);
     const float scale = length > max_norm ? max_norm / length : 1.0f;
     const auto at = [&](matrix& x) { return x.data() + row * x.ld(); };
-    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_sgd_f32(isa, n, 0.1f, scale, decay, gradient, at(e1)));
-    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_adagrad_f32(isa, n, 0.1f, scale, decay, 1e-3f,
-                                                         gradient, at(es2), at(e2)));
-    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_adam_f32(isa, n, 0.1f, scale, decay, 0.9f, 0.99f,
-                                                      1e-3f, steps[static_cast<std::size_t>(bag)],
-                                                      gradient, at(em3), at(ev3), at(e3)));
+    const auto exact = [&](int32_t rule, float* moment1, float* moment2, float* to) {
+      return blocksparse_step_f32(isa, rule, n, 0.1f, scale, decay, 0.9f, 0.99f, 1e-3f,
+                                  steps[static_cast<std::size_t>(bag)], gradient, moment1, moment2,
+                                  to);
+    };
+    CHECK_STATUS(BLOCKSPARSE_OK, exact(BLOCKSPARSE_SGD, nullptr, nullptr, at(e1)));
+    CHECK_STATUS(BLOCKSPARSE_OK, exact(BLOCKSPARSE_ADAGRAD, at(es2), nullptr, at(e2)));
+    CHECK_STATUS(BLOCKSPARSE_OK, exact(BLOCKSPARSE_ADAM, at(em3), at(ev3), at(e3)));
   }
   CHECK(w1.same_bits(e1));
   CHECK(w2.same_bits(e2) && s2.same_bits(es2));
@@ -191,25 +187,38 @@ void check_refusals(int32_t isa) {
   CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
                blocksparse_bag_dot_f32(isa, 0, o, 2, 0, 2, i, 2, 4, BLOCKSPARSE_FLOAT32, a.data(),
                                        2, 4, nullptr, c.data(), 4, nullptr));
-  const auto sgd = [&](const int32_t* targets, float max_norm, float* to) {
-    return blocksparse_bag_sgd_f32(isa, o, 2, 1, 2, i, nullptr, 2, 4, a.data(), 2, 4, targets, 0.1f,
-                                   0.0f, max_norm, w.data(), 2, to);
-  };
-  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, sgd(outside.data(), kNoLimit, scratch.data()));
-  CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, sgd(negative.data(), kNoLimit, scratch.data()));
-  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, sgd(i, 0.0f, scratch.data()));
-  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, sgd(i, quiet_nan(), scratch.data()));
-  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, sgd(nullptr, kNoLimit, scratch.data()));
-  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, sgd(i, kNoLimit, nullptr));
-  CHECK_STATUS(
-      BLOCKSPARSE_NULL_POINTER,
-      blocksparse_bag_adagrad_f32(isa, o, 2, 1, 2, i, nullptr, 2, 4, a.data(), 2, 4, i, 0.1f, 0.0f,
-                                  kNoLimit, 0.1f, nullptr, w.data(), 2, scratch.data()));
   matrix m(2, 4, 0, 0.0f), v = m;
+  const auto step = [&](int32_t rule, const int32_t* targets, const int32_t* numbers,
+                        float max_norm, float* moment1, float* moment2, float* gradient) {
+    return blocksparse_bag_step_f32(isa, rule, o, 2, 1, 2, i, nullptr, 2, 4, a.data(), 2, 4,
+                                    targets, numbers, 0.1f, 0.0f, max_norm, 0.9f, 0.9f, 0.1f,
+                                    moment1, moment2, w.data(), 2, gradient);
+  };
+  const std::vector<int32_t> first = {1, 1};
+  for (const int32_t rule : {BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD, BLOCKSPARSE_ADAM}) {
+    const auto with = [&](const int32_t* targets, float max_norm, float* gradient) {
+      return step(rule, targets, first.data(), max_norm, m.data(), v.data(), gradient);
+    };
+    CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, with(outside.data(), kNoLimit, scratch.data()));
+    CHECK_STATUS(BLOCKSPARSE_BAD_INDEX, with(negative.data(), kNoLimit, scratch.data()));
+    CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, with(i, 0.0f, scratch.data()));
+    CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, with(i, quiet_nan(), scratch.data()));
+    CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, with(nullptr, kNoLimit, scratch.data()));
+    CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, with(i, kNoLimit, nullptr));
+  }
+  const auto lacking = [&](int32_t rule, const int32_t* numbers, float* moment1, float* moment2) {
+    return step(rule, i, numbers, kNoLimit, moment1, moment2, scratch.data());
+  };
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, lacking(-1, first.data(), m.data(), v.data()));
+  CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT, lacking(3, first.data(), m.data(), v.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, lacking(BLOCKSPARSE_ADAGRAD, nullptr, nullptr, v.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               lacking(BLOCKSPARSE_ADAM, first.data(), nullptr, v.data()));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER,
+               lacking(BLOCKSPARSE_ADAM, first.data(), m.data(), nullptr));
+  CHECK_STATUS(BLOCKSPARSE_NULL_POINTER, lacking(BLOCKSPARSE_ADAM, nullptr, m.data(), v.data()));
   CHECK_STATUS(BLOCKSPARSE_BAD_ARGUMENT,
-               blocksparse_bag_adam_f32(isa, o, 2, 1, 2, i, nullptr, 2, 4, a.data(), 2, 4, i,
-                                        steps.data(), 0.1f, 0.0f, kNoLimit, 0.9f, 0.9f, 0.1f,
-                                        m.data(), v.data(), w.data(), 2, scratch.data()));
+               lacking(BLOCKSPARSE_ADAM, steps.data(), m.data(), v.data()));
   for (int32_t q = 0; q < 4; ++q) {
     CHECK(c.at(0, q) == 7.0f && c.at(1, q) == 7.0f && w.at(0, q) == 7.0f && w.at(1, q) == 7.0f);
   }

@@ -108,8 +108,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const std::vector<int32_t> plan = in.rest(BLOCKSPARSE_GEMM_SCHEDULE);
       const std::vector<float> bias = operand(blocks2, ld2, size2);
       blocksparse_block_gemm_f32(isa, path, plan.data(), static_cast<int64_t>(plan.size()), begin,
-                                 end, part_begin, part_end, size1, size2, x_data, rows1, ld1,
-                                 w_data, blocks1, blocks2, stride1, stride2, block_ld, transposed,
+                                 end, part_begin, part_end, size1, size2, x_data, rows1, ld1, 0,
+                                 BLOCKSPARSE_FLOAT32, w_data, blocks1, blocks2, stride1, stride2,
+                                 block_ld, transposed, nullptr, 0, 0,
                                  weighted && accumulate == 0 ? bias.data() : nullptr, ld2,
                                  accumulate, y_data, rows2, ld2, scratch_data, scratch_length);
       break;
@@ -122,13 +123,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const int32_t columns = transposed ? size1 : size2;
       const std::vector<float> scales =
           operand(positive(blocks1) * positive(blocks2), columns, columns);
-      blocksparse_block_gemm_typed_f32(
-          isa, plan.data(), static_cast<int64_t>(plan.size()), begin, end, part_begin, part_end,
-          size1, size2, x_data, rows1, ld1, round_a, type,
-          w_data == nullptr ? nullptr : typed.data(), blocks1, blocks2, stride1, stride2, block_ld,
-          transposed, weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
-          positive(columns) * positive(blocks2), positive(columns), nullptr, 0, accumulate, y_data,
-          rows2, ld2);
+      blocksparse_block_gemm_f32(isa, path, plan.data(), static_cast<int64_t>(plan.size()), begin,
+                                 end, part_begin, part_end, size1, size2, x_data, rows1, ld1,
+                                 round_a, type, w_data == nullptr ? nullptr : typed.data(), blocks1,
+                                 blocks2, stride1, stride2, block_ld, transposed,
+                                 weighted == (type == BLOCKSPARSE_INT8) ? scales.data() : nullptr,
+                                 positive(columns) * positive(blocks2), positive(columns), nullptr,
+                                 0, accumulate, y_data, rows2, ld2, scratch_data, scratch_length);
       break;
     }
     case 1: {
@@ -195,16 +196,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       const std::vector<int32_t> targets(bags, part_begin), steps(bags, part_end);
       std::vector<float> table = operand(rows2, size1, size1), m = table, v = table;
       float* const to = w_data == nullptr ? nullptr : table.data();
-      blocksparse_bag_sgd_f32(isa, offsets.data(), blocks1, begin, end, indices.data(), values,
-                              entries, size1, x_data, rows1, ld1, targets.data(), 0.1f, 0.1f, 2.0f,
-                              to, rows2, scratch_data);
-      blocksparse_bag_adagrad_f32(isa, offsets.data(), blocks1, begin, end, indices.data(), values,
-                                  entries, size1, x_data, rows1, ld1, targets.data(), 0.1f, 0.1f,
-                                  2.0f, 1e-8f, m.data(), to, rows2, scratch_data);
-      blocksparse_bag_adam_f32(isa, offsets.data(), blocks1, begin, end, indices.data(), values,
-                               entries, size1, x_data, rows1, ld1, targets.data(), steps.data(),
-                               0.1f, 0.1f, 2.0f, 0.9f, 0.999f, 1e-8f, m.data(), v.data(), to, rows2,
-                               scratch_data);
+      for (int32_t rule = -1; rule <= BLOCKSPARSE_ADAM; ++rule) {
+        blocksparse_bag_step_f32(isa, rule, offsets.data(), blocks1, begin, end, indices.data(),
+                                 values, entries, size1, x_data, rows1, ld1, targets.data(),
+                                 steps.data(), 0.1f, 0.1f, 2.0f, 0.9f, 0.999f, 1e-8f, m.data(),
+                                 v.data(), to, rows2, scratch_data);
+      }
       break;
     }
     case 5: {
@@ -236,11 +233,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       std::vector<float> g = operand(1, 0, size1), s = g, v = g;
       blocksparse_norm_f32(isa, count, x_data == nullptr ? nullptr : g.data());
       float* const to = w_data == nullptr ? nullptr : v.data();
-      blocksparse_sgd_f32(isa, count, 0.1f, 1.0f, 0.1f, g.data(), to);
-      blocksparse_adagrad_f32(isa, count, 0.1f, 1.0f, 0.1f, 1e-8f, g.data(), s.data(), to);
       std::vector<float> m = g;
-      blocksparse_adam_f32(isa, count, 0.1f, 1.0f, 0.1f, 0.9f, 0.999f, 1e-8f, begin, g.data(),
-                           m.data(), s.data(), to);
+      for (int32_t rule = -1; rule <= BLOCKSPARSE_ADAM; ++rule) {
+        blocksparse_step_f32(isa, rule, count, 0.1f, 1.0f, 0.1f, 0.9f, 0.999f, 1e-8f, begin,
+                             g.data(), m.data(), s.data(), to);
+      }
       break;
     }
   }

@@ -30,9 +30,9 @@ struct operands {
               int32_t column_begin, int32_t column_end) {
     return blocksparse_block_gemm_f32(
         isa, path, schedule.data(), length(schedule), chunk_begin, chunk_end, column_begin,
-        column_end, p.k, p.n, a.data(), a.rows(), a.ld(), w.data(), p.read_blocks, p.write_blocks,
-        w_read_stride, w_write_stride, w.ld(), p.transposed, p.bias ? bias.data() : nullptr,
-        bias.ld(), p.accumulate, c.data(), c.rows(), c.ld(),
+        column_end, p.k, p.n, a.data(), a.rows(), a.ld(), 0, BLOCKSPARSE_FLOAT32, w.data(),
+        p.read_blocks, p.write_blocks, w_read_stride, w_write_stride, w.ld(), p.transposed, nullptr,
+        0, 0, p.bias ? bias.data() : nullptr, bias.ld(), p.accumulate, c.data(), c.rows(), c.ld(),
         without_scratch ? nullptr : scratch.data(), without_scratch ? 0 : scratch.size());
   }
 };
@@ -139,7 +139,7 @@ void check_missing_scratch(const problem& p, int32_t isa, int32_t path, const ma
   none.scratch = matrix(0, 0, 0);
   none.without_scratch = true;
   const int32_t status = none.run(p, isa, path, 0, chunks_of(none), 0, p.n);
-  if (blocksparse_gemm_scratch_f32(isa, path, p.k, p.n, p.transposed) == 0) {
+  if (blocksparse_gemm_scratch_f32(isa, path, BLOCKSPARSE_FLOAT32, p.k, p.n, p.transposed) == 0) {
     CHECK_STATUS(BLOCKSPARSE_OK, status);
     CHECK(none.c.same_bits(expected));
   } else if (p.k + p.n > 0) {
@@ -294,10 +294,11 @@ void check_empty_segments(int32_t isa) {
                                          1};  // pair_write
   const std::vector<float> a = {1, 10}, w = {1, 2, 3, 4, 5};
   std::vector<float> c(2);
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_gemm_f32(
-                                   isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0,
-                                   1, 0, 1, 1, 1, a.data(), 2, 1, w.data(), 5, 1, 1, 1, 1, 0,
-                                   nullptr, 0, 0, c.data(), 2, 1, nullptr, 0));
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_TILE, schedule.data(),
+                                          length(schedule), 0, 1, 0, 1, 1, 1, a.data(), 2, 1, 0,
+                                          BLOCKSPARSE_FLOAT32, w.data(), 5, 1, 1, 1, 1, 0, nullptr,
+                                          0, 0, nullptr, 0, 0, c.data(), 2, 1, nullptr, 0));
   CHECK(c[0] == 2.0f + 4.0f && c[1] == 40.0f);
 }
 
@@ -322,10 +323,11 @@ void check_very_wide_blocks(int32_t isa) {
     for (int32_t q = 0; q < n; ++q) {
       w[static_cast<std::size_t>(q)] = static_cast<float>(q % 1000);
     }
-    CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_gemm_f32(
-                                     isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule),
-                                     0, schedule[1], 0, n, 1, n, a.data(), rows, 1, w.data(), 1, 1,
-                                     0, 0, n, 0, nullptr, 0, 0, c.data(), rows, n, nullptr, 0));
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_block_gemm_f32(
+                     isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, schedule[1],
+                     0, n, 1, n, a.data(), rows, 1, 0, BLOCKSPARSE_FLOAT32, w.data(), 1, 1, 0, 0, n,
+                     0, nullptr, 0, 0, nullptr, 0, 0, c.data(), rows, n, nullptr, 0));
     int32_t wrong = 0;
     for (int32_t i = 0; i < rows; ++i) {
       for (int32_t q = 0; q < n; q += 61) {  // some of each stripe: a sanitizer has time for these

@@ -140,9 +140,9 @@ jlong address_of(std::vector<Element>& elements) {
 
 using int_function = jint JNICALL(JNIEnv*, jclass, jint);
 using gemm_function = jint JNICALL(JNIEnv*, jclass, jint, jint, jlong, jlong, jint, jint, jint,
-                                   jint, jint, jint, jlong, jlong, jlong, jlong, jint, jint, jlong,
-                                   jlong, jlong, jint, jlong, jlong, jint, jlong, jlong, jlong,
-                                   jlong, jlong);
+                                   jint, jint, jint, jlong, jlong, jlong, jint, jint, jlong, jint,
+                                   jint, jlong, jlong, jlong, jint, jlong, jlong, jlong, jlong,
+                                   jlong, jint, jlong, jlong, jlong, jlong, jlong);
 
 // Two rows times one block of 3 x 2, with bias; small integers, so that the result is exact.
 void check_gemm(gemm_function* gemm, jint isa, jint path) {
@@ -155,8 +155,9 @@ void check_gemm(gemm_function* gemm, jint isa, jint path) {
   std::vector<float> scratch(1024);
   const auto run = [&](jlong rows) {
     return gemm(&env, nullptr, isa, path, address_of(schedule), static_cast<jlong>(schedule.size()),
-                0, 1, 0, 2, 3, 2, rows, 2, 3, address_of(w), 1, 1, 6, 6, 2, 0, address_of(bias), 2,
-                0, address_of(c), 2, 2, address_of(scratch), static_cast<jlong>(scratch.size()));
+                0, 1, 0, 2, 3, 2, rows, 2, 3, 0, BLOCKSPARSE_FLOAT32, address_of(w), 1, 1, 6, 6, 2,
+                0, 0, 0, 0, address_of(bias), 2, 0, address_of(c), 2, 2, address_of(scratch),
+                static_cast<jlong>(scratch.size()));
   };
   check(run(0) == BLOCKSPARSE_NULL_POINTER, "a null pointer is refused");
   check(run(address_of(a)) == BLOCKSPARSE_OK, "a product is made");

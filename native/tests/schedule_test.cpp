@@ -29,11 +29,11 @@ struct gemm_call {
   int64_t c_rows = 4, ldc = 4, scratch_length = 1000;
 
   int32_t run() {
-    return blocksparse_block_gemm_f32(isa, path, data, schedule_length, chunk_begin, chunk_end,
-                                      column_begin, column_end, k, n, a_data, a_rows, lda, w_data,
-                                      read_blocks, write_blocks, w_read_stride, w_write_stride, ldw,
-                                      transposed, bias_data, bias_stride, accumulate, c_data,
-                                      c_rows, ldc, scratch_data, scratch_length);
+    return blocksparse_block_gemm_f32(
+        isa, path, data, schedule_length, chunk_begin, chunk_end, column_begin, column_end, k, n,
+        a_data, a_rows, lda, 0, BLOCKSPARSE_FLOAT32, w_data, read_blocks, write_blocks,
+        w_read_stride, w_write_stride, ldw, transposed, nullptr, 0, 0, bias_data, bias_stride,
+        accumulate, c_data, c_rows, ldc, scratch_data, scratch_length);
   }
 
   bool untouched() const { return c == std::vector<float>(16, 9.0f); }
@@ -287,11 +287,12 @@ void check_paths() {
         CHECK(blocksparse_outer_scratch_f32(isa, BLOCKSPARSE_PATH_TILE, m, n) == 0);
         any = any || needed > 0;
         for (const int32_t transposed : {0, 1}) {
-          const int64_t of_gemm =
-              blocksparse_gemm_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, m, n, transposed);
+          const int64_t of_gemm = blocksparse_gemm_scratch_f32(
+              isa, BLOCKSPARSE_PATH_AUTO, BLOCKSPARSE_FLOAT32, m, n, transposed);
           const bool large = int64_t{m} * n >= 128 * 128;
           CHECK(of_gemm == (isa == BLOCKSPARSE_PORTABLE && large ? most_scratch(m, n) : 0));
-          CHECK(blocksparse_gemm_scratch_f32(isa, BLOCKSPARSE_PATH_TILE, m, n, transposed) == 0);
+          CHECK(blocksparse_gemm_scratch_f32(isa, BLOCKSPARSE_PATH_TILE, BLOCKSPARSE_FLOAT32, m, n,
+                                             transposed) == 0);
         }
       }
     }

@@ -58,8 +58,9 @@ void check_gemm_and_softmax(int32_t isa, int32_t path) {
     run_by_threads(threads, schedule[1], [&](int32_t i, float* scratch, int64_t scratch_length) {
       const int32_t product = blocksparse_block_gemm_f32(
           isa, path, schedule.data(), length(schedule), i, i + 1, 0, kSize, kSize, kSize, a.data(),
-          a.rows(), a.ld(), w.data(), kBlocks, kBlocks, block * kBlocks, block, w.ld(), 0, nullptr,
-          0, 0, c.data(), c.rows(), c.ld(), scratch, scratch_length);
+          a.rows(), a.ld(), 0, BLOCKSPARSE_FLOAT32, w.data(), kBlocks, kBlocks, block * kBlocks,
+          block, w.ld(), 0, nullptr, 0, 0, nullptr, 0, 0, c.data(), c.rows(), c.ld(), scratch,
+          scratch_length);
       const int32_t softmax =
           blocksparse_block_softmax_f32(isa, 0, schedule.data(), length(schedule), i, i + 1, kSize,
                                         kBlocks, nullptr, nullptr, c.data(), c.rows(), c.ld());
@@ -96,8 +97,9 @@ void check_more_threads_than_buffers(int32_t threads_on_blas) {
       }
       const int32_t status = blocksparse_block_gemm_f32(
           BLOCKSPARSE_PORTABLE, BLOCKSPARSE_PATH_BLAS, schedule.data(), length(schedule), 0, 1, 0,
-          kWide, kDeep, kWide, a.data(), a.rows(), a.ld(), w.data(), 1, 1, 0, 0, w.ld(), 0, nullptr,
-          0, 0, c.data(), c.rows(), c.ld(), scratch.data(), scratch.size());
+          kWide, kDeep, kWide, a.data(), a.rows(), a.ld(), 0, BLOCKSPARSE_FLOAT32, w.data(), 1, 1,
+          0, 0, w.ld(), 0, nullptr, 0, 0, nullptr, 0, 0, c.data(), c.rows(), c.ld(), scratch.data(),
+          scratch.size());
       failed += status != BLOCKSPARSE_OK || c.at(kRows - 1, kWide - 1) != 2.0f * kDeep ? 1 : 0;
     });
   }

@@ -29,19 +29,22 @@ struct operands {
   int32_t run_widened(int32_t isa, matrix& to) const {
     return blocksparse_block_gemm_f32(
         isa, BLOCKSPARSE_PATH_TILE, schedule.data(), length(schedule), 0, chunks(), 0, p.n, p.k,
-        p.n, a.data(), a.rows(), a.ld(), w.widened.data(), p.read_blocks, p.write_blocks,
-        block() * p.write_blocks, block(), columns(), transposed, with_bias ? bias.data() : nullptr,
-        bias.ld(), accumulate, to.data(), to.rows(), to.ld(), nullptr, 0);
+        p.n, a.data(), a.rows(), a.ld(), 0, BLOCKSPARSE_FLOAT32, w.widened.data(), p.read_blocks,
+        p.write_blocks, block() * p.write_blocks, block(), columns(), transposed, nullptr, 0, 0,
+        with_bias ? bias.data() : nullptr, bias.ld(), accumulate, to.data(), to.rows(), to.ld(),
+        nullptr, 0);
   }
 
+  // All but floats run on tiles, whatever the path.
   int32_t run_typed(int32_t isa, int32_t chunk_begin, int32_t chunk_end, int32_t column_begin,
                     int32_t column_end, matrix& to, bool round_a = false) const {
-    return blocksparse_block_gemm_typed_f32(
-        isa, schedule.data(), length(schedule), chunk_begin, chunk_end, column_begin, column_end,
-        p.k, p.n, a.data(), a.rows(), a.ld(), round_a, w.type, w.data(), p.read_blocks,
-        p.write_blocks, block() * p.write_blocks, block(), columns(), transposed, w.scale_data(),
+    return blocksparse_block_gemm_f32(
+        isa, w.type == BLOCKSPARSE_FLOAT32 ? BLOCKSPARSE_PATH_TILE : BLOCKSPARSE_PATH_BLAS,
+        schedule.data(), length(schedule), chunk_begin, chunk_end, column_begin, column_end, p.k,
+        p.n, a.data(), a.rows(), a.ld(), round_a, w.type, w.data(), p.read_blocks, p.write_blocks,
+        block() * p.write_blocks, block(), columns(), transposed, w.scale_data(),
         columns() * p.write_blocks, columns(), with_bias ? bias.data() : nullptr, bias.ld(),
-        accumulate, to.data(), to.rows(), to.ld());
+        accumulate, to.data(), to.rows(), to.ld(), nullptr, 0);
   }
 };
 
@@ -218,10 +221,10 @@ void check_rounding(int32_t isa, int32_t rows) {
     std::size_t next = from;
     a.fill([&] { return next < values.size() ? values[next++] : 0.0f; });
     CHECK_STATUS(BLOCKSPARSE_OK,
-                 blocksparse_block_gemm_typed_f32(
-                     isa, schedule.data(), length(schedule), 0, 1, 0, 1, 1, 1, a.data(), rows,
-                     a.ld(), 1, BLOCKSPARSE_BFLOAT16, &one, 1, 1, 0, 0, 1, 0, nullptr, 0, 0,
-                     nullptr, 0, 0, c.data(), rows, c.ld()));
+                 blocksparse_block_gemm_f32(
+                     isa, BLOCKSPARSE_PATH_AUTO, schedule.data(), length(schedule), 0, 1, 0, 1, 1,
+                     1, a.data(), rows, a.ld(), 1, BLOCKSPARSE_BFLOAT16, &one, 1, 1, 0, 0, 1, 0,
+                     nullptr, 0, 0, nullptr, 0, 0, c.data(), rows, c.ld(), nullptr, 0));
     for (int32_t i = 0; i < rows; ++i) {
       const float x = a.at(i, 0), found = c.at(i, 0), wanted = rounded_to_bfloat16(x);
       if (std::fabs(x) < 0x1p-126f) {
@@ -263,10 +266,11 @@ void check_every_value(int32_t isa, int32_t type) {
         a.fill([] { return 1.0f; });
         const char* const from = w.data() + static_cast<std::size_t>(p * size) * bytes_of(type);
         CHECK_STATUS(BLOCKSPARSE_OK,
-                     blocksparse_block_gemm_typed_f32(
-                         isa, schedule.data(), length(schedule), 0, 1, 0, size, 1, size, a.data(),
-                         rows, a.ld(), 0, type, from, 1, 1, 0, 0, transposed ? 1 : size, transposed,
-                         scales, 0, 0, nullptr, 0, 0, c.data(), rows, c.ld()));
+                     blocksparse_block_gemm_f32(isa, BLOCKSPARSE_PATH_AUTO, schedule.data(),
+                                                length(schedule), 0, 1, 0, size, 1, size, a.data(),
+                                                rows, a.ld(), 0, type, from, 1, 1, 0, 0,
+                                                transposed ? 1 : size, transposed, scales, 0, 0,
+                                                nullptr, 0, 0, c.data(), rows, c.ld(), nullptr, 0));
         for (int32_t q = 0; q < size; ++q) {
           const uint32_t bits = static_cast<uint32_t>(p * size + q);
           const float wanted = type == BLOCKSPARSE_FLOAT16 ? widened_float16(bits)
@@ -303,10 +307,11 @@ void check_infinite_weights(int32_t isa, int32_t type, int32_t k, int32_t n, int
   const std::vector<int32_t> schedule = gemm_schedule(list, blocks, pairs, rows);
   const matrix a(rows, k, 3, 1.0f);
   matrix c(rows, n);
-  CHECK_STATUS(BLOCKSPARSE_OK, blocksparse_block_gemm_typed_f32(
-                                   isa, schedule.data(), length(schedule), 0, 1, 0, n, k, n,
-                                   a.data(), rows, a.ld(), round_a, type, w.data(), 1, 1, 0, 0, n,
-                                   0, nullptr, 0, 0, nullptr, 0, 0, c.data(), rows, c.ld()));
+  CHECK_STATUS(BLOCKSPARSE_OK,
+               blocksparse_block_gemm_f32(
+                   isa, BLOCKSPARSE_PATH_AUTO, schedule.data(), length(schedule), 0, 1, 0, n, k, n,
+                   a.data(), rows, a.ld(), round_a, type, w.data(), 1, 1, 0, 0, n, 0, nullptr, 0, 0,
+                   nullptr, 0, 0, c.data(), rows, c.ld(), nullptr, 0));
   for (int32_t i = 0; i < rows; ++i) {
     for (int32_t q = 0; q < n; ++q) {
       CHECK(c.at(i, q) == std::numeric_limits<float>::infinity());
@@ -323,10 +328,10 @@ void check_refusals() {
     const auto run = [&](int32_t isa, int32_t as, int64_t ldw, const void* w, const float* scales,
                          int64_t scales_stride, int32_t round_a = 0, int32_t transposed = 0) {
       matrix c = o.c;
-      const int32_t status = blocksparse_block_gemm_typed_f32(
-          isa, o.schedule.data(), length(o.schedule), 0, o.chunks(), 0, p.n, p.k, p.n, o.a.data(),
-          o.a.rows(), o.a.ld(), round_a, as, w, 1, 1, 0, 0, ldw, transposed, scales, scales_stride,
-          0, nullptr, 0, 0, c.data(), c.rows(), c.ld());
+      const int32_t status = blocksparse_block_gemm_f32(
+          isa, BLOCKSPARSE_PATH_AUTO, o.schedule.data(), length(o.schedule), 0, o.chunks(), 0, p.n,
+          p.k, p.n, o.a.data(), o.a.rows(), o.a.ld(), round_a, as, w, 1, 1, 0, 0, ldw, transposed,
+          scales, scales_stride, 0, nullptr, 0, 0, c.data(), c.rows(), c.ld(), nullptr, 0);
       CHECK(status == BLOCKSPARSE_OK || c.same_bits(o.c));
       return status;
     };

@@ -228,12 +228,24 @@ BLOCKSPARSE_API int32_t blocksparse_copy_access_list(const char* from, const cha
 /* ----------------------------------------------------------------------------------- products */
 
 /*
+ * What weights that are only read may be stored as. They are widened to float32 as they are loaded,
+ * and sums are float32. A result has the same bits as of the weights widened before, on
+ * BLOCKSPARSE_PATH_TILE, but for which NaN a NaN is; and unless a is rounded, see below.
+ */
+typedef enum blocksparse_element_type {
+  BLOCKSPARSE_FLOAT32 = 0,
+  BLOCKSPARSE_FLOAT16 = 1,  /* IEEE 754 binary16 */
+  BLOCKSPARSE_BFLOAT16 = 2, /* the upper half of a float32 */
+  BLOCKSPARSE_INT8 = 3      /* q; what is meant is float(q) * scale, rounded once to float */
+} blocksparse_element_type;
+
+/*
  * The elements of scratch with which block_gemm or block_outer works best; 0 where such products
  * never go to BLAS, which alone needs scratch. The result depends on nothing else, and neither do
  * the bits of a product.
  */
-BLOCKSPARSE_API int64_t blocksparse_gemm_scratch_f32(int32_t isa, int32_t path, int32_t k,
-                                                     int32_t n, int32_t w_transposed);
+BLOCKSPARSE_API int64_t blocksparse_gemm_scratch_f32(int32_t isa, int32_t path, int32_t w_type,
+                                                     int32_t k, int32_t n, int32_t w_transposed);
 BLOCKSPARSE_API int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path, int32_t m,
                                                       int32_t n);
 
@@ -247,42 +259,10 @@ BLOCKSPARSE_API int64_t blocksparse_outer_scratch_f32(int32_t isa, int32_t path,
  *   w_transposed                                                              ... + q * ldw + p].
  *
  * isa           instruction set of the tile kernels
- * path          BLOCKSPARSE_PATH_*
+ * path          BLOCKSPARSE_PATH_*; all products of other weights than FLOAT32 run on tiles
  * schedule      GEMM schedule of schedule_length int32
  * k, n          sizes of a row read and of a row written; 0 is allowed (k = 0: the sum is empty)
  * a             rows read: a_rows rows of k, row r at a + r * lda; lda >= k
- * w             weights; read_blocks x write_blocks blocks; ldw >= n, or k when transposed
- * bias          write_blocks rows of n, bias_stride apart, or NULL; must be NULL to accumulate
- * accumulate    0: c is only written, never read, and may hold NaN; 1: c is added to
- * c             rows written: c_rows rows, row r at c + r * ldc; ldc >= n; overlaps nothing else
- * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
- *               k + n, unless blocksparse_gemm_scratch_f32 is 0: then it is not looked at and may
- *               be NULL
- */
-BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
-    int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
-    int32_t chunk_begin, int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k,
-    int32_t n, const float* a, int64_t a_rows, int64_t lda, const float* w, int32_t read_blocks,
-    int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride, int64_t ldw,
-    int32_t w_transposed, const float* bias, int64_t bias_stride, int32_t accumulate, float* c,
-    int64_t c_rows, int64_t ldc, float* scratch, int64_t scratch_length);
-
-/*
- * What weights that are only read may be stored as. They are widened to float32 as they are loaded,
- * and sums are float32. A result has the same bits as of the weights widened before, but for which
- * NaN a NaN is; and unless a is rounded, see below.
- */
-typedef enum blocksparse_element_type {
-  BLOCKSPARSE_FLOAT32 = 0,
-  BLOCKSPARSE_FLOAT16 = 1,  /* IEEE 754 binary16 */
-  BLOCKSPARSE_BFLOAT16 = 2, /* the upper half of a float32 */
-  BLOCKSPARSE_INT8 = 3      /* q; what is meant is float(q) * scale, rounded once to float */
-} blocksparse_element_type;
-
-/*
- * As blocksparse_block_gemm_f32 on BLOCKSPARSE_PATH_TILE, with weights of any element type. Nothing
- * goes to BLAS.
- *
  * round_a       0, or 1: a is rounded to bfloat16, to the nearest, of two the even one, for
  *               processors that multiply such numbers faster: those with AMX, whose registers the
  *               first such call with AVX512 asks Linux for, and AMD's with AVX512-BF16. w is
@@ -297,21 +277,29 @@ typedef enum blocksparse_element_type {
  *               processors of one instruction set, too, but not with the chunks and columns of a
  *               call
  * w_type        BLOCKSPARSE_FLOAT32 ... BLOCKSPARSE_INT8
- * w             as there, in elements of that type, at any address; FLOAT32 at one of its own size
+ * w             weights; read_blocks x write_blocks blocks; ldw >= n, or k when transposed; strides
+ *               are in elements of the type. At any address; FLOAT32 at one of its own size
  * scales        of INT8, read_blocks x write_blocks rows, one number for each of the elements that
  *               lie together: W[p][q] is multiplied by
  *                 scales[read_block * scales_read_stride + write_block * scales_write_stride + q],
  *               or, with w_transposed, by that at ... + p
  *               A stride of 0 is allowed. NULL for all other types
+ * bias          write_blocks rows of n, bias_stride apart, or NULL; must be NULL to accumulate
+ * accumulate    0: c is only written, never read, and may hold NaN; 1: c is added to
+ * c             rows written: c_rows rows, row r at c + r * ldc; ldc >= n; overlaps nothing else
+ * scratch       scratch_length elements of the calling thread's own, 64-byte aligned; at least
+ *               k + n, unless blocksparse_gemm_scratch_f32 is 0: then it is not looked at and may
+ *               be NULL
  */
-BLOCKSPARSE_API int32_t blocksparse_block_gemm_typed_f32(
-    int32_t isa, const int32_t* schedule, int64_t schedule_length, int32_t chunk_begin,
-    int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k, int32_t n,
-    const float* a, int64_t a_rows, int64_t lda, int32_t round_a, int32_t w_type, const void* w,
-    int32_t read_blocks, int32_t write_blocks, int64_t w_read_stride, int64_t w_write_stride,
-    int64_t ldw, int32_t w_transposed, const float* scales, int64_t scales_read_stride,
-    int64_t scales_write_stride, const float* bias, int64_t bias_stride, int32_t accumulate,
-    float* c, int64_t c_rows, int64_t ldc);
+BLOCKSPARSE_API int32_t blocksparse_block_gemm_f32(
+    int32_t isa, int32_t path, const int32_t* schedule, int64_t schedule_length,
+    int32_t chunk_begin, int32_t chunk_end, int32_t column_begin, int32_t column_end, int32_t k,
+    int32_t n, const float* a, int64_t a_rows, int64_t lda, int32_t round_a, int32_t w_type,
+    const void* w, int32_t read_blocks, int32_t write_blocks, int64_t w_read_stride,
+    int64_t w_write_stride, int64_t ldw, int32_t w_transposed, const float* scales,
+    int64_t scales_read_stride, int64_t scales_write_stride, const float* bias, int64_t bias_stride,
+    int32_t accumulate, float* c, int64_t c_rows, int64_t ldc, float* scratch,
+    int64_t scratch_length);
 
 /*
  * For each block of [block_begin, block_end) of the schedule, rows [m_begin, m_end) of the block:
@@ -598,38 +586,6 @@ BLOCKSPARSE_API int32_t blocksparse_bag_dot_f32(
     int32_t end, const int32_t* indices, int32_t entries, int32_t n, int32_t a_type, const void* a,
     int64_t a_rows, int64_t lda, const float* scales, const float* y, int64_t ldy, float* dots);
 
-/*
- * Steps of an optimizer: for each bag r, its sum (without a factor) is the gradient g of row
- * targets[r] of w, by which that row makes one step; see below. If g is longer than max_norm, it is
- * scaled down to that. The gradient is never written to memory that others see.
- *
- * a         rows that gradients are sums of: a_rows rows, row i at a + i * lda
- * targets   for each bag a row of w; no row twice
- * decay     the gradient is g + decay * w
- * max_norm  positive; infinite: no limit
- * w         w_rows rows of n, which follow each other without a gap, as those of s, m and v do
- * steps     for each bag the number of this step of its row, at least 1
- * scratch   n elements of the calling thread's own
- */
-BLOCKSPARSE_API int32_t blocksparse_bag_sgd_f32(int32_t isa, const int32_t* offsets, int32_t bags,
-                                                int32_t begin, int32_t end, const int32_t* indices,
-                                                const float* values, int32_t entries, int32_t n,
-                                                const float* a, int64_t a_rows, int64_t lda,
-                                                const int32_t* targets, float rate, float decay,
-                                                float max_norm, float* w, int64_t w_rows,
-                                                float* scratch);
-BLOCKSPARSE_API int32_t blocksparse_bag_adagrad_f32(
-    int32_t isa, const int32_t* offsets, int32_t bags, int32_t begin, int32_t end,
-    const int32_t* indices, const float* values, int32_t entries, int32_t n, const float* a,
-    int64_t a_rows, int64_t lda, const int32_t* targets, float rate, float decay, float max_norm,
-    float epsilon, float* s, float* w, int64_t w_rows, float* scratch);
-BLOCKSPARSE_API int32_t blocksparse_bag_adam_f32(
-    int32_t isa, const int32_t* offsets, int32_t bags, int32_t begin, int32_t end,
-    const int32_t* indices, const float* values, int32_t entries, int32_t n, const float* a,
-    int64_t a_rows, int64_t lda, const int32_t* targets, const int32_t* steps, float rate,
-    float decay, float max_norm, float beta1, float beta2, float epsilon, float* m, float* v,
-    float* w, int64_t w_rows, float* scratch);
-
 /* -------------------------------------------------------------------------------- optimizers */
 
 /*
@@ -638,6 +594,12 @@ BLOCKSPARSE_API int32_t blocksparse_bag_adam_f32(
  * in x flows through. NaN also if the arguments are of no use.
  */
 BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const float* x);
+
+typedef enum blocksparse_rule {
+  BLOCKSPARSE_SGD = 0,
+  BLOCKSPARSE_ADAGRAD = 1,
+  BLOCKSPARSE_ADAM = 2
+} blocksparse_rule;
 
 /*
  * One step of an optimizer on count elements that lie together; the gradient is
@@ -649,6 +611,11 @@ BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const flo
  *             w -= rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
  *             where step >= 1
  *
+ * rule      BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD or BLOCKSPARSE_ADAM. Numbers and moments that its
+ *           formulas do not name are not looked at
+ * moment1   Adagrad's s or Adam's m
+ * moment2   Adam's v
+ *
  * What is divided by is at least the smallest positive float, so 0 / 0 is 0; and Adam's epsilon at
  * least 2^-75, the root of what a square loses where floats end. s and v stay finite: sums beyond
  * the largest float are kept as that. Then Adagrad divides by the larger of 1.8e19, the root of
@@ -657,15 +624,31 @@ BLOCKSPARSE_API float blocksparse_norm_f32(int32_t isa, int64_t count, const flo
  *
  * The operands do not overlap.
  */
-BLOCKSPARSE_API int32_t blocksparse_sgd_f32(int32_t isa, int64_t count, float rate, float scale,
-                                            float decay, const float* g, float* w);
-BLOCKSPARSE_API int32_t blocksparse_adagrad_f32(int32_t isa, int64_t count, float rate, float scale,
-                                                float decay, float epsilon, const float* g,
-                                                float* s, float* w);
-BLOCKSPARSE_API int32_t blocksparse_adam_f32(int32_t isa, int64_t count, float rate, float scale,
-                                             float decay, float beta1, float beta2, float epsilon,
-                                             int64_t step, const float* g, float* m, float* v,
-                                             float* w);
+BLOCKSPARSE_API int32_t blocksparse_step_f32(int32_t isa, int32_t rule, int64_t count, float rate,
+                                             float scale, float decay, float beta1, float beta2,
+                                             float epsilon, int64_t step, const float* g,
+                                             float* moment1, float* moment2, float* w);
+
+/*
+ * Steps of an optimizer: for each bag r, its sum (without a factor) is the gradient g of row
+ * targets[r] of w, by which that row makes one step, as above. If g is longer than max_norm, it is
+ * scaled down to that. The gradient is never written to memory that others see.
+ *
+ * rule      as above
+ * a         rows that gradients are sums of: a_rows rows, row i at a + i * lda
+ * targets   for each bag a row of w; no row twice
+ * steps     for Adam: for each bag the number of this step of its row, at least 1
+ * decay     the gradient is g + decay * w
+ * max_norm  positive; infinite: no limit
+ * w         w_rows rows of n, which follow each other without a gap, as those of the moments do
+ * scratch   n elements of the calling thread's own
+ */
+BLOCKSPARSE_API int32_t blocksparse_bag_step_f32(
+    int32_t isa, int32_t rule, const int32_t* offsets, int32_t bags, int32_t begin, int32_t end,
+    const int32_t* indices, const float* values, int32_t entries, int32_t n, const float* a,
+    int64_t a_rows, int64_t lda, const int32_t* targets, const int32_t* steps, float rate,
+    float decay, float max_norm, float beta1, float beta2, float epsilon, float* moment1,
+    float* moment2, float* w, int64_t w_rows, float* scratch);
 
 #ifdef __cplusplus
 }

@@ -49,9 +49,7 @@ constexpr kernel_table kTable = {kTileColumns,
                                  axpy,
                                  sum_of_squares,
                                  largest_magnitude,
-                                 sgd,
-                                 adagrad,
-                                 adam,
+                                 step,
                                  bag_sum,
                                  dot};
 

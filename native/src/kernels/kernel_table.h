@@ -164,6 +164,22 @@ struct bag_work {
   float* c;
 };
 
+// How a tensor follows its gradient, in the order of blocksparse_rule.
+enum class update_rule { sgd, adagrad, adam };
+
+// One step on elements that lie together; the gradient is scale * g + decay * w. What a rule does
+// not know is not looked at.
+struct step_work {
+  update_rule rule;
+  int64_t count;
+  float rate, scale, decay;
+  float beta1, beta2;
+  float epsilon;
+  const float* g;
+  float *moment1, *moment2;  // Adagrad's squares; or Adam's means and squares
+  float* w;
+};
+
 struct kernel_table {
   int32_t tile_columns;  // of a register tile
 
@@ -194,12 +210,8 @@ struct kernel_table {
   // Of what is not NaN in rows of x, `size` elements each; 0: nothing.
   float (*largest_magnitude)(const int32_t* rows, int32_t count, const float* x, int64_t ldx,
                              int32_t size);
-  void (*sgd)(int64_t count, float rate, float scale, float decay, const float* g, float* w);
-  void (*adagrad)(int64_t count, float rate, float scale, float decay, float epsilon,
-                  const float* g, float* s, float* w);
-  // rate and epsilon with Adam's corrections for the first steps already in them.
-  void (*adam)(int64_t count, float rate, float scale, float decay, float beta1, float beta2,
-               float epsilon, const float* g, float* m, float* v, float* w);
+  // With Adam's corrections for the first steps already in rate and epsilon.
+  void (*step)(const step_work& work);
 
   // Returns whether the sums, before the scale, and the values of the entries are finite.
   bool (*bag_sum)(const bag_work& work);

@@ -6,19 +6,23 @@
 
 namespace {
 
-void sgd(int64_t count, float rate, float scale, float decay, const float* g, float* w) {
-  const vec step = set1(-rate), gs = set1(scale), ws = set1(decay);
-  for_each_vector(count, [=](int64_t i, auto m) {
+void sgd(const step_work& work) {
+  const vec step = set1(-work.rate), gs = set1(work.scale), ws = set1(work.decay);
+  const float* const g = work.g;
+  float* const w = work.w;
+  for_each_vector(work.count, [=](int64_t i, auto m) {
     const vec weight = load(w + i, m);
     const vec gradient = fma(ws, weight, mul(gs, load(g + i, m)));
     store(w + i, fma(step, gradient, weight), m);
   });
 }
 
-void adagrad(int64_t count, float rate, float scale, float decay, float epsilon, const float* g,
-             float* s, float* w) {
-  const vec step = set1(-rate), gs = set1(scale), ws = set1(decay), least = set1(epsilon);
-  for_each_vector(count, [=](int64_t i, auto m) {
+void adagrad(const step_work& work) {
+  const vec step = set1(-work.rate), gs = set1(work.scale), ws = set1(work.decay);
+  const vec least = set1(work.epsilon);
+  const float* const g = work.g;
+  float *const s = work.moment1, *const w = work.w;
+  for_each_vector(work.count, [=](int64_t i, auto m) {
     const vec weight = load(w + i, m);
     const vec gradient = fma(ws, weight, mul(gs, load(g + i, m)));
     const vec squares = at_most(kLargestFloat, fma(gradient, gradient, load(s + i, m)));
@@ -34,12 +38,14 @@ void adagrad(int64_t count, float rate, float scale, float decay, float epsilon,
 // make more of the mean than of its root would be followed for many steps.
 constexpr float kLargestMean = 0x1p67f;
 
-void adam(int64_t count, float rate, float scale, float decay, float beta1, float beta2,
-          float epsilon, const float* g, float* m, float* v, float* w) {
-  const vec step = set1(-rate), gs = set1(scale), ws = set1(decay), least = set1(epsilon);
-  const vec keep1 = set1(beta1), take1 = set1(1.0f - beta1);
-  const vec keep2 = set1(beta2), take2 = set1(1.0f - beta2);
-  for_each_vector(count, [=](int64_t i, auto part) {
+void adam(const step_work& work) {
+  const vec step = set1(-work.rate), gs = set1(work.scale), ws = set1(work.decay);
+  const vec least = set1(work.epsilon);
+  const vec keep1 = set1(work.beta1), take1 = set1(1.0f - work.beta1);
+  const vec keep2 = set1(work.beta2), take2 = set1(1.0f - work.beta2);
+  const float* const g = work.g;
+  float *const m = work.moment1, *const v = work.moment2, *const w = work.w;
+  for_each_vector(work.count, [=](int64_t i, auto part) {
     const vec weight = load(w + i, part);
     const vec gradient = fma(ws, weight, mul(gs, load(g + i, part)));
     const vec mean = fma(keep1, load(m + i, part), mul(take1, gradient));
@@ -48,6 +54,17 @@ void adam(int64_t count, float rate, float scale, float decay, float beta1, floa
     store(v + i, at_most(kLargestFloat, square), part);
     store(w + i, fma(step, div(mean, add(sqrt(square), least)), weight), part);
   });
+}
+
+void step(const step_work& work) {
+  switch (work.rule) {
+    case update_rule::sgd:
+      return sgd(work);
+    case update_rule::adagrad:
+      return adagrad(work);
+    case update_rule::adam:
+      return adam(work);
+  }
 }
 
 }  // namespace

@@ -37,7 +37,9 @@ using blocksparse::outer_work;
 using blocksparse::row_and_block;
 using blocksparse::row_tile;
 using blocksparse::softmax_row;
+using blocksparse::step_work;
 using blocksparse::sums_begin;
+using blocksparse::update_rule;
 
 // The mask of a whole vector.
 struct all {};

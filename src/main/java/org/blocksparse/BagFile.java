@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.blocksparse.EmbeddingBag.Mode;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
@@ -23,7 +24,6 @@ import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.layer.ModelMetadata;
 import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.optimizer.UpdateRule;
 
 /** An {@link EmbeddingBag} in a safetensors file; {@link ModelNames} tells what is in it. */
 final class BagFile {

@@ -10,6 +10,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
@@ -23,7 +24,6 @@ import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
-import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.Parameter;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-import org.blocksparse.internal.optimizer.UpdateRule;
-import org.blocksparse.internal.optimizer.UpdateRule.Kind;
+import org.blocksparse.internal.UpdateRule;
+import org.blocksparse.internal.UpdateRule.Kind;
 
 /**
  * How parameters follow their gradients. Immutable: it holds the rule and its numbers, while the

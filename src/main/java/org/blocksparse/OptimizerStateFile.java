@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
@@ -18,7 +19,6 @@ import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.layer.ModelMetadata;
 import org.blocksparse.internal.layer.ModelNames;
-import org.blocksparse.internal.optimizer.UpdateRule;
 
 /**
  * An {@link OptimizerState} in a safetensors file; {@link ModelNames} tells what is in it. Its

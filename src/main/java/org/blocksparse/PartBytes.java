@@ -8,8 +8,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import org.blocksparse.internal.UpdateRule.Kind;
 import org.blocksparse.internal.format.SafeTensorsReader.Values;
-import org.blocksparse.internal.optimizer.UpdateRule.Kind;
 import org.blocksparse.internal.softmax.Link;
 
 /**

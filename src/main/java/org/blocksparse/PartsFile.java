@@ -11,6 +11,7 @@ import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
@@ -19,7 +20,6 @@ import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
 import org.blocksparse.internal.layer.ModelNames;
-import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.Parameter;
 

@@ -4,6 +4,7 @@ package org.blocksparse;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsReader;
@@ -13,7 +14,6 @@ import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
-import org.blocksparse.internal.optimizer.UpdateRule;
 
 /**
  * The optimizer state of one tensor in a file, by the names of {@link ModelNames}.

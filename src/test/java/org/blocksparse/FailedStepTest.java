@@ -4,12 +4,11 @@ package org.blocksparse;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.Kernels;
+import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 
 /** A step that ends before its first update, for want of memory, has not been taken. */
@@ -20,22 +19,14 @@ final class FailedStepTest {
 
   /** Kernels of which one fails as long as it shall. */
   private Workers workers(String kernel) {
-    Kernels kernels = KernelChoice.kernels();
     Kernels some =
-        (Kernels)
-            Proxy.newProxyInstance(
-                Kernels.class.getClassLoader(),
-                new Class<?>[] {Kernels.class},
-                (proxy, method, arguments) -> {
-                  if (failing.get() && method.getName().equals(kernel)) {
-                    throw new OutOfMemoryError("no memory for " + kernel);
-                  }
-                  try {
-                    return method.invoke(kernels, arguments);
-                  } catch (InvocationTargetException e) {
-                    throw e.getCause();
-                  }
-                });
+        WatchedKernels.of(
+            KernelChoice.kernels(),
+            (called, arguments) -> {
+              if (failing.get() && called.equals(kernel)) {
+                throw new OutOfMemoryError("no memory for " + kernel);
+              }
+            });
     return Workers.callingThread().with(some);
   }
 
@@ -70,7 +61,7 @@ final class FailedStepTest {
   void rowsOfABag() {
     float[] expected = null;
     for (boolean failed : new boolean[] {false, true}) {
-      try (EmbeddingBag bag = EmbeddingBag.builder(3, 2).workers(workers("bagAdam")).build();
+      try (EmbeddingBag bag = EmbeddingBag.builder(3, 2).workers(workers("bagStep")).build();
           SparseRows rows = SparseRows.of(List.of(new int[] {0, 2}, new int[] {2}));
           FloatTensor gradOut = FloatTensor.of(new float[] {1, 2, 3, 4}, 2, 2)) {
         for (float factor = 1; factor < 4; factor++) {

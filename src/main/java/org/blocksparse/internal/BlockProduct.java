@@ -4,7 +4,7 @@ package org.blocksparse.internal;
 import org.blocksparse.internal.schedule.GemmSchedule;
 
 /**
- * A product of rows with blocks; see {@link Kernels#blockGemm}.
+ * A product of rows with blocks; see {@link ProductKernels#blockGemm}.
  *
  * @param roundsA whether a is rounded
  * @param bias rows, one for each written block, that the sums begin with, or null
@@ -31,7 +31,7 @@ public record BlockProduct(
   public record ReadBias(Rows gate, Blocks bias) {}
 
   /** The sums of these columns and chunks. */
-  void run(Kernels kernels, RowSelection rows) {
+  void run(ProductKernels kernels, RowSelection rows) {
     if (inputBias == null) {
       multiply(kernels, rows, bias, accumulate);
     } else {
@@ -51,7 +51,7 @@ public record BlockProduct(
     }
   }
 
-  private void multiply(Kernels kernels, RowSelection rows, Rows start, boolean adds) {
+  private void multiply(ProductKernels kernels, RowSelection rows, Rows start, boolean adds) {
     kernels.blockGemm(
         schedule,
         rows.begin(),

@@ -105,7 +105,7 @@ public final class Engine {
     return pairs * Math.max(1, size1) * Math.max(1, size2);
   }
 
-  /** See {@link Kernels#blockGemm}. */
+  /** See {@link ProductKernels#blockGemm}. */
   public void gemm(GemmSchedule schedule, Rows a, Blocks w, Rows bias, boolean accumulate, Rows c) {
     gemm(new BlockProduct(schedule, a, false, w, bias, null, accumulate, c));
   }
@@ -156,7 +156,7 @@ public final class Engine {
 
   /** Something done to rows, element by element. */
   private interface RowOperation {
-    void run(Kernels kernels, RowSelection rows);
+    void run(RowKernels kernels, RowSelection rows);
   }
 
   /**
@@ -198,9 +198,9 @@ public final class Engine {
             int column = band * width;
             RowSelection rows =
                 new RowSelection(schedule, chunk, last, column, bandEnd(column, width, n));
-            product.run(used, rows);
+            product.run(used.products(), rows);
             if (fused != null) {
-              fused.run(used, rows);
+              fused.run(used.rows(), rows);
             }
             task += last - chunk;
           }
@@ -244,7 +244,7 @@ public final class Engine {
             boolean whole = bands == 1;
             int rows = whole ? end - task : 1;
             operation.run(
-                used,
+                used.rows(),
                 new RowSelection(
                     null, row, row + rows, column, whole ? n : bandEnd(column, width, n)));
             task += rows;
@@ -252,12 +252,12 @@ public final class Engine {
         });
   }
 
-  /** See {@link Kernels#activation}; all rows. */
+  /** See {@link RowKernels#activation}; all rows. */
   public void activation(ActivationInput input, Rows a) {
     forEachRow(a.count(), input.n(), false, (kernels, rows) -> kernels.activation(rows, input, a));
   }
 
-  /** See {@link Kernels#activationGradient}; all rows. */
+  /** See {@link RowKernels#activationGradient}; all rows. */
   public void activationGradient(
       ActivationInput input,
       float alpha,
@@ -299,7 +299,7 @@ public final class Engine {
         });
   }
 
-  /** See {@link Kernels#blockOuter}. */
+  /** See {@link ProductKernels#blockOuter}. */
   public void outer(
       OuterSchedule schedule, float alpha, Rows x, Rows y, boolean accumulate, Blocks o) {
     Kernels used = kernels();
@@ -320,7 +320,7 @@ public final class Engine {
             int block = task % blocks;
             int count = Math.min(end - task, blocks - block);
             int row = band * height;
-            used.blockOuter(
+            used.products().blockOuter(
                 schedule,
                 block,
                 block + count,
@@ -375,7 +375,7 @@ public final class Engine {
               Rows band = new Rows(x.storage(), x.offset() + row, x.count(), x.stride());
               Blocks gradient =
                   Blocks.shared(scratch.storage(), like.inBlocks(), like.outBlocks(), rows, n);
-              used.blockOuter(schedule, block, block + 1, 0, rows, 1, band, y, false, gradient);
+              used.products().blockOuter(schedule, block, block + 1, 0, rows, 1, band, y, false, gradient);
               taker.accept(block, row, rows, scratch.storage());
             }
           }
@@ -407,7 +407,7 @@ public final class Engine {
                 c -> {
                   sum.fill(0, n, 0);
                   int last = schedule.sameBlockEnd(c);
-                  used.blockSum(schedule, c, last, n, 1, y, new Rows(sum, 0, blocks, 0));
+                  used.products().blockSum(schedule, c, last, n, 1, y, new Rows(sum, 0, blocks, 0));
                   taker.accept(schedule.writeBlock(c), sum);
                 });
           }
@@ -415,7 +415,7 @@ public final class Engine {
   }
 
   /**
-   * See {@link Kernels#blockSum}; the chunks of one block are summed by one worker.
+   * See {@link ProductKernels#blockSum}; the chunks of one block are summed by one worker.
    *
    * @param accumulate whether the rows of o that are written are added to, or begin with 0
    */
@@ -433,7 +433,7 @@ public final class Engine {
                   if (!accumulate) {
                     clear(o, schedule.writeBlock(c), n);
                   }
-                  used.blockSum(schedule, c, schedule.sameBlockEnd(c), n, alpha, y, o);
+                  used.products().blockSum(schedule, c, schedule.sameBlockEnd(c), n, alpha, y, o);
                 }));
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
-/** Activations and their derivatives in double, for {@link JavaKernels}. */
+/** Activations and their derivatives in double, for {@link JavaRowKernels}. */
 final class JavaActivations {
   private static final double ROOT_HALF = Math.sqrt(0.5);
   private static final double NORMAL_DENSITY_AT_0 = 1 / Math.sqrt(2 * Math.PI);

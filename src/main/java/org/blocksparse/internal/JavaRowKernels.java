@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.GemmSchedule;
 
-/** Those of the {@link JavaKernels} that look at rows element by element. */
-abstract class JavaRowKernels implements Kernels {
+/** Plain loops in double: written to be obviously right, not to be fast. */
+final class JavaRowKernels implements RowKernels {
+  /** Eight times the root of the largest float; see {@code optimizer_steps.inl}. */
+  private static final double LARGEST_MEAN = 0x1p67;
+
+  /** The root of what a square loses at most where floats end. */
+  private static final float LEAST_EPSILON = 0x1p-75f;
+
   @Override
   public void blockSoftmax(
       boolean logarithm,
@@ -25,15 +33,15 @@ abstract class JavaRowKernels implements Kernels {
         double sum = sumOfExponentials(c, row, v, max);
         double logSum = Math.log(sum);
         for (int q = 0; q < v; q++) {
-          double shifted = get(c, row, q) - max;
+          double shifted = c.get(row, q) - max;
           double value =
               logarithm
                   ? (scale == null ? 0 : scale.getFloat(row)) + (shifted - logSum)
                   : (scale == null ? 1 : scale.getFloat(row)) * (Math.exp(shifted) / sum);
-          put(c, row, q, FloatRange.nearestFinite(value));
+          c.put(row, q, FloatRange.nearestFinite(value));
         }
         for (int q = v; q < n; q++) {
-          put(c, row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
+          c.put(row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
         }
       }
     }
@@ -62,7 +70,7 @@ abstract class JavaRowKernels implements Kernels {
         double weight = weights == null ? 1 : weights.getFloat(row);
         double loss = 0;
         for (int q = 0; q < v; q++) {
-          double shifted = get(c, row, q) - max;
+          double shifted = c.get(row, q) - max;
           double wanted = q == target.getInt(row) ? 1 - (double) smoothing : 0;
           if (smoothing != 0) {
             wanted += smoothing * (prior == null ? 1.0 / v : prior.getFloat(q));
@@ -71,10 +79,10 @@ abstract class JavaRowKernels implements Kernels {
             loss += wanted * (logSum - shifted);
           }
           double gradient = weight == 0 ? 0 : weight * (Math.exp(shifted) / sum - wanted);
-          put(c, row, q, (float) gradient);
+          c.put(row, q, (float) gradient);
         }
         for (int q = v; q < n; q++) {
-          put(c, row, q, 0);
+          c.put(row, q, 0);
         }
         nll.putFloat(row, FloatRange.nearestFinite(loss));
       }
@@ -84,7 +92,7 @@ abstract class JavaRowKernels implements Kernels {
   private static double max(Rows c, int row, int count) {
     double max = Double.NEGATIVE_INFINITY;
     for (int q = 0; q < count; q++) {
-      max = Math.max(max, get(c, row, q));
+      max = Math.max(max, c.get(row, q));
     }
     return max;
   }
@@ -92,7 +100,7 @@ abstract class JavaRowKernels implements Kernels {
   private static double sumOfExponentials(Rows c, int row, int count, double max) {
     double sum = 0;
     for (int q = 0; q < count; q++) {
-      sum += Math.exp(get(c, row, q) - max);
+      sum += Math.exp(c.get(row, q) - max);
     }
     return sum;
   }
@@ -112,16 +120,16 @@ abstract class JavaRowKernels implements Kernels {
       for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
         int row = schedule.row(r);
         for (int q = 0; q < v; q++) {
-          double z = get(c, row, q);
+          double z = c.get(row, q);
           double value =
               logarithm
                   ? (scale == null ? 0 : scale.getFloat(row)) - softplus(-z)
                   : (scale == null ? 1 : scale.getFloat(row)) * sigmoid(z);
           // 0 where the cast makes -0, so that what is equally likely is so by its bits.
-          put(c, row, q, FloatRange.nearestFinite(value) + 0.0f);
+          c.put(row, q, FloatRange.nearestFinite(value) + 0.0f);
         }
         for (int q = v; q < n; q++) {
-          put(c, row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
+          c.put(row, q, logarithm ? Float.NEGATIVE_INFINITY : 0);
         }
       }
     }
@@ -147,15 +155,15 @@ abstract class JavaRowKernels implements Kernels {
         int end = positives.offsets().getInt(row + 1L);
         double sum = 0;
         for (int q = 0; q < v; q++) {
-          double z = get(c, row, q);
+          double z = c.get(row, q);
           boolean isThere = next < end && positives.indices().getInt(next) == q;
           next += isThere ? 1 : 0;
           sum += softplus(isThere ? -z : z);
           double gradient = isThere ? -sigmoid(-z) : sigmoid(z);
-          put(c, row, q, weight == 0 ? 0 : (float) (weight * gradient));
+          c.put(row, q, weight == 0 ? 0 : (float) (weight * gradient));
         }
         for (int q = v; q < n; q++) {
-          put(c, row, q, 0);
+          c.put(row, q, 0);
         }
         loss.putFloat(row, FloatRange.nearestFinite(sum));
       }
@@ -187,7 +195,7 @@ abstract class JavaRowKernels implements Kernels {
 
   /** What f of the first half is multiplied by, apart from the gate. */
   private static double secondHalf(ActivationInput input, int row, int column) {
-    return input.function().isGated() ? get(input.z(), row, input.n() + column) : 1;
+    return input.function().isGated() ? input.z().get(row, input.n() + column) : 1;
   }
 
   @Override
@@ -197,8 +205,8 @@ abstract class JavaRowKernels implements Kernels {
         input,
         (row, gate) -> {
           for (int q = rows.columnBegin(); q < rows.columnEnd(); q++) {
-            double value = JavaActivations.value(input.function(), get(input.z(), row, q));
-            put(a, row, q, (float) (gate * (value * secondHalf(input, row, q))));
+            double value = JavaActivations.value(input.function(), input.z().get(row, q));
+            a.put(row, q, (float) (gate * (value * secondHalf(input, row, q))));
           }
         });
   }
@@ -219,10 +227,10 @@ abstract class JavaRowKernels implements Kernels {
         (row, gate) -> {
           double dot = 0;
           for (int q = rows.columnBegin(); q < rows.columnEnd(); q++) {
-            double z = get(input.z(), row, q);
+            double z = input.z().get(row, q);
             double second = secondHalf(input, row, q);
             double value = JavaActivations.value(function, z);
-            double gradient = get(gradA, row, q);
+            double gradient = gradA.get(row, q);
             double scaled = alpha * gate * gradient;
             double slope = JavaActivations.slope(function, z);
             put(gradZ, row, q, accumulate, scaled * second * slope);
@@ -239,14 +247,151 @@ abstract class JavaRowKernels implements Kernels {
   }
 
   private static void put(Rows rows, int row, int column, boolean accumulate, double value) {
-    put(rows, row, column, (float) (accumulate ? get(rows, row, column) + value : value));
+    rows.put(row, column, (float) (accumulate ? rows.get(row, column) + value : value));
   }
 
-  static double get(Rows rows, int row, int column) {
-    return rows.storage().getFloat(rows.offset() + row * rows.stride() + column);
+  @Override
+  public float norm(long count, Storage x) {
+    double squares = 0;
+    for (long i = 0; i < count; i++) {
+      squares += (double) x.getFloat(i) * x.getFloat(i);
+    }
+    return FloatRange.nearestFinite(Math.sqrt(squares));
   }
 
-  static void put(Rows rows, int row, int column, float value) {
-    rows.storage().putFloat(rows.offset() + row * rows.stride() + column, value);
+  @Override
+  public void step(
+      UpdateRule rule,
+      long count,
+      float scale,
+      long number,
+      Storage g,
+      Storage w,
+      long offset,
+      Storage... moments) {
+    double correction1 = 1 - Math.pow(rule.beta1(), (double) number);
+    double correction2 = 1 - Math.pow(rule.beta2(), (double) number);
+    for (long at = offset; at < offset + count; at++) {
+      double before = w.getFloat(at);
+      double gradient = (double) scale * g.getFloat(at - offset) + rule.decay() * before;
+      double direction =
+          switch (rule.kind()) {
+            case SGD -> gradient;
+            case ADAGRAD -> adagrad(rule, gradient, at, moments[0]);
+            case ADAM ->
+                adam(rule, correction1, correction2, gradient, at, moments[0], moments[1]);
+          };
+      w.putFloat(at, (float) (before - rule.rate() * direction));
+    }
+  }
+
+  private static double adagrad(UpdateRule rule, double gradient, long at, Storage s) {
+    double squares = s.getFloat(at) + gradient * gradient;
+    s.putFloat(at, finiteSquares(squares));
+    return gradient / (Math.sqrt(squares) + rule.epsilon());
+  }
+
+  private static double adam(
+      UpdateRule rule,
+      double correction1,
+      double correction2,
+      double gradient,
+      long at,
+      Storage m,
+      Storage v) {
+    double beta1 = rule.beta1();
+    double beta2 = rule.beta2();
+    double mean = beta1 * m.getFloat(at) + (1 - beta1) * gradient;
+    double square = beta2 * v.getFloat(at) + (1 - beta2) * gradient * gradient;
+    m.putFloat(at, boundedMean(mean));
+    v.putFloat(at, finiteSquares(square));
+    double least = Math.max(rule.epsilon(), LEAST_EPSILON);
+    return mean / correction1 / (Math.sqrt(square / correction2) + least);
+  }
+
+  /** What is kept of squares: if it became infinite, its element would never move again. */
+  private static float finiteSquares(double squares) {
+    return (float) (squares > Float.MAX_VALUE ? Float.MAX_VALUE : squares);
+  }
+
+  /** What is kept of means: more would be followed long after what is kept of squares. */
+  private static float boundedMean(double mean) {
+    return (float) Math.max(-LARGEST_MEAN, Math.min(LARGEST_MEAN, mean));
+  }
+
+  @Override
+  public void bagSum(
+      Bags.Reduction reduction, Bags bags, int begin, int end, int n, TableRows a, Rows c) {
+    for (int bag = begin; bag < end; bag++) {
+      double[] sum = sum(bags, bag, n, a);
+      double factor = reduction.factor(size(bags, bag));
+      for (int q = 0; q < n; q++) {
+        c.put(bag, q, (float) (factor * sum[q]));
+      }
+    }
+  }
+
+  private static int size(Bags bags, int bag) {
+    return bags.offsets().getInt(bag + 1) - bags.offsets().getInt(bag);
+  }
+
+  private static double[] sum(Bags bags, int bag, int n, TableRows a) {
+    double[] sum = new double[n];
+    for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1); e++) {
+      for (int q = 0; q < n; q++) {
+        sum[q] += (double) bags.value(e) * a.get(bags.indices().getInt(e), q);
+      }
+    }
+    return sum;
+  }
+
+  @Override
+  public void bagDot(
+      Bags.Reduction reduction,
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      TableRows a,
+      Rows y,
+      Storage dots) {
+    for (int bag = begin; bag < end; bag++) {
+      double factor = reduction.factor(size(bags, bag));
+      for (int e = bags.offsets().getInt(bag); e < bags.offsets().getInt(bag + 1); e++) {
+        double dot = 0;
+        for (int q = 0; q < n; q++) {
+          dot += (double) a.get(bags.indices().getInt(e), q) * y.get(bag, q);
+        }
+        dots.putFloat(e, (float) (factor * dot));
+      }
+    }
+  }
+
+  @Override
+  public void bagStep(
+      UpdateRule rule,
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      Slice steps,
+      Storage w,
+      Storage... moments) {
+    TableRows summands = new TableRows(a);
+    try (Scratch scratch = Scratch.borrow(n)) {
+      Storage gradient = scratch.storage();
+      for (int bag = begin; bag < end; bag++) {
+        double[] sum = sum(bags, bag, n, summands);
+        for (int q = 0; q < n; q++) {
+          gradient.putFloat(q, (float) sum[q]);
+        }
+        float norm = norm(n, gradient);
+        float scale = norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
+        int number = rule.kind().countsSteps() ? steps.getInt(bag) : 1;
+        step(rule, n, scale, number, gradient, w, (long) targets.getInt(bag) * n, moments);
+      }
+    }
   }
 }

@@ -22,7 +22,7 @@ import org.blocksparse.internal.binding.OpenBlas;
  * </ul>
  */
 public final class KernelChoice {
-  private static final Kernels JAVA = new JavaKernels();
+  private static final Kernels JAVA = Kernels.java();
 
   /** Null until chosen. Not a static initializer: one that fails is never tried again. */
   private static volatile Kernels chosen;
@@ -45,7 +45,7 @@ public final class KernelChoice {
   }
 
   private static Kernels choose() {
-    return NativeLibrary.isLoaded() ? ready(new NativeKernels(isa(), path())) : JAVA;
+    return NativeLibrary.isLoaded() ? ready(Kernels.ofNative(isa(), path())) : JAVA;
   }
 
   /** Kernels for use: where they may call OpenBLAS, it has one thread from now on. */
@@ -102,12 +102,12 @@ public final class KernelChoice {
     }
     int[] isas = NativeLibrary.supportedIsas().toArray();
     for (int isa : isas) {
-      available.put(NativeLibrary.isaName(isa), new NativeKernels(isa, Path.TILE));
+      available.put(NativeLibrary.isaName(isa), Kernels.ofNative(isa, Path.TILE));
     }
     if (withOpenBlas) {
-      available.put("OpenBLAS", ready(new NativeKernels(isa(), Path.BLAS)));
+      available.put("OpenBLAS", ready(Kernels.ofNative(isa(), Path.BLAS)));
       for (int isa : isas) {
-        Kernels choice = new NativeKernels(isa, Path.AUTO);
+        Kernels choice = Kernels.ofNative(isa, Path.AUTO);
         if (choice.mayUseBlas()) {
           available.put(NativeLibrary.isaName(isa) + " or OpenBLAS", ready(choice));
         }

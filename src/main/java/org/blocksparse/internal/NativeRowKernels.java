@@ -1,27 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_MEAN;
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_ROOT_MEAN;
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_SUM;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_gradient_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_dot_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_step_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_sum_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_binary_cross_entropy_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_cross_entropy_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_sigmoid_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_block_softmax_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_norm_f32;
+import static org.blocksparse.internal.binding.Blocksparse.blocksparse_step_f32;
 
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeMemory;
+import org.blocksparse.internal.memory.Scratch;
+import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
 import org.blocksparse.internal.schedule.GemmSchedule;
 
-/** The kernels of the native library that look at rows element by element. */
-abstract class NativeRowKernels implements Kernels {
-  final int isa;
-
-  NativeRowKernels(int isa) {
-    this.isa = isa;
-  }
-
+/** The kernels of the native library that work on rows, with one instruction set. */
+record NativeRowKernels(int isa) implements RowKernels {
   @Override
   public void blockSoftmax(
       boolean logarithm,
@@ -200,12 +204,160 @@ abstract class NativeRowKernels implements Kernels {
         "blocksparse_activation_gradient_f32");
   }
 
+  @Override
+  public float norm(long count, Storage x) {
+    return blocksparse_norm_f32(isa, count, x.address(0));
+  }
+
+  @Override
+  public void step(
+      UpdateRule rule,
+      long count,
+      float scale,
+      long number,
+      Storage g,
+      Storage w,
+      long offset,
+      Storage... moments) {
+    check(
+        blocksparse_step_f32(
+            isa,
+            rule.kind().code(),
+            count,
+            rule.rate(),
+            scale,
+            rule.decay(),
+            rule.beta1(),
+            rule.beta2(),
+            rule.epsilon(),
+            number,
+            g.address(0),
+            moments.length < 1 ? 0 : moments[0].address(offset),
+            moments.length < 2 ? 0 : moments[1].address(offset),
+            w.address(offset)),
+        "blocksparse_step_f32");
+  }
+
+  @Override
+  public void bagSum(
+      Bags.Reduction reduction, Bags bags, int begin, int end, int n, TableRows a, Rows c) {
+    check(
+        blocksparse_bag_sum_f32(
+            isa,
+            number(reduction),
+            bags.offsets().address(),
+            bags.count(),
+            begin,
+            end,
+            bags.indices().address(),
+            address(bags.values()),
+            bags.entries(),
+            n,
+            a.type().code(),
+            a.address(),
+            a.count(),
+            a.stride(),
+            address(a.scales()),
+            c.address(),
+            c.stride()),
+        "blocksparse_bag_sum_f32");
+  }
+
+  @Override
+  public void bagDot(
+      Bags.Reduction reduction,
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      TableRows a,
+      Rows y,
+      Storage dots) {
+    check(
+        blocksparse_bag_dot_f32(
+            isa,
+            number(reduction),
+            bags.offsets().address(),
+            bags.count(),
+            begin,
+            end,
+            bags.indices().address(),
+            bags.entries(),
+            n,
+            a.type().code(),
+            a.address(),
+            a.count(),
+            a.stride(),
+            address(a.scales()),
+            y.address(),
+            y.stride(),
+            dots.address(0)),
+        "blocksparse_bag_dot_f32");
+  }
+
+  @Override
+  public void bagStep(
+      UpdateRule rule,
+      Bags bags,
+      int begin,
+      int end,
+      int n,
+      Rows a,
+      Slice targets,
+      Slice steps,
+      Storage w,
+      Storage... moments) {
+    try (Scratch gradient = Scratch.borrow(n)) {
+      check(
+          blocksparse_bag_step_f32(
+              isa,
+              rule.kind().code(),
+              bags.offsets().address(),
+              bags.count(),
+              begin,
+              end,
+              bags.indices().address(),
+              address(bags.values()),
+              bags.entries(),
+              n,
+              a.address(),
+              a.count(),
+              a.stride(),
+              targets.address(),
+              address(steps),
+              rule.rate(),
+              rule.decay(),
+              rule.maxNorm(),
+              rule.beta1(),
+              rule.beta2(),
+              rule.epsilon(),
+              moments.length < 1 ? 0 : moments[0].address(0),
+              moments.length < 2 ? 0 : moments[1].address(0),
+              w.address(0),
+              w.elements() / n,
+              gradient.storage().address(0)),
+          "blocksparse_bag_step_f32");
+    }
+  }
+
+  private static int number(Bags.Reduction reduction) {
+    return switch (reduction) {
+      case SUM -> BLOCKSPARSE_BAG_SUM;
+      case MEAN -> BLOCKSPARSE_BAG_MEAN;
+      case ROOT_MEAN -> BLOCKSPARSE_BAG_ROOT_MEAN;
+    };
+  }
+
+  private static long address(Slice slice) {
+    return slice == null ? 0 : slice.address();
+  }
+
   /** Without counts of valid elements, native code does not look at the number of blocks. */
   private static int writeBlocks(Storage valid) {
     return valid == null ? Integer.MAX_VALUE : Math.toIntExact(valid.elements());
   }
 
-  static long address(Storage storage) {
+  private static long address(Storage storage) {
     return storage == null ? 0 : storage.address(0);
   }
 

@@ -30,6 +30,11 @@ public record Rows(Storage storage, long offset, long count, long stride) {
     return storage.getFloat(offset + row * stride + column);
   }
 
+  /** Sets one element. */
+  public void put(long row, long column, float value) {
+    storage.putFloat(offset + row * stride + column, value);
+  }
+
   /** Copies {@code values.length} elements of a row out, from {@code column} on. */
   public void get(long row, long column, float[] values) {
     storage.getFloats(offset + row * stride + column, values, 0, values.length);

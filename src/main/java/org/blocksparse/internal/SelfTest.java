@@ -101,7 +101,7 @@ public final class SelfTest {
   }
 
   private interface Computation {
-    void run(Kernels kernels, Storage result);
+    void run(ProductKernels kernels, Storage result);
   }
 
   private static Computation product(GemmSchedule schedule, Rows a, Blocks w) {
@@ -124,8 +124,8 @@ public final class SelfTest {
   private static boolean differ(Kernels kernels, int elements, Computation computation) {
     try (Memory actual = new Memory(elements, 1);
         Memory expected = new Memory(elements, 2)) {
-      computation.run(kernels, actual.storage);
-      computation.run(new JavaKernels(), expected.storage);
+      computation.run(kernels.products(), actual.storage);
+      computation.run(Kernels.java().products(), expected.storage);
       for (int i = 0; i < elements; i++) {
         if (actual.storage.getFloat(i) != expected.storage.getFloat(i)) {
           return true;

@@ -33,6 +33,8 @@ final class EngineTest {
   private static final int M = 5;
   private static final int N = 1000;
 
+  private static final ProductKernels JAVA = Kernels.java().products();
+
   /** Rows [begin, end), or chunks or blocks, of which [from, to) are taken. */
   private record Piece(int begin, int end, int from, int to) {
     static Piece of(RowSelection rows) {
@@ -44,7 +46,7 @@ final class EngineTest {
   private static final class Pieces {
     final List<Piece> products = new ArrayList<>();
     final List<RowSelection> activations = new ArrayList<>();
-    final Kernels kernels = WatchedKernels.of(new JavaKernels(), this::add);
+    final Kernels kernels = WatchedKernels.of(Kernels.java(), this::add);
 
     private synchronized void add(String kernel, Object[] of) {
       switch (kernel) {
@@ -121,7 +123,7 @@ final class EngineTest {
     try (GemmSchedule schedule = schedule()) {
       Storage expected = numbers(BATCH * N);
       product(schedule, expected, N)
-          .run(new JavaKernels(), new RowSelection(schedule, 0, schedule.chunks(), 0, N));
+          .run(JAVA, new RowSelection(schedule, 0, schedule.chunks(), 0, N));
       for (int workers : WORKERS) {
         Pieces pieces = new Pieces();
         Storage c = numbers(BATCH * N);
@@ -228,7 +230,7 @@ final class EngineTest {
     Rows y = new Rows(numbers(BATCH * M), BATCH, M);
     try (OuterSchedule schedule = outerSchedule()) {
       float[] expected =
-          outer(o -> new JavaKernels().blockOuter(schedule, 0, BLOCKS, 0, N, 1, x, y, true, o));
+          outer(o -> JAVA.blockOuter(schedule, 0, BLOCKS, 0, N, 1, x, y, true, o));
       for (int workers : WORKERS) {
         Pieces pieces = new Pieces();
         Engine engine = engine(workers, pieces.kernels);
@@ -247,12 +249,12 @@ final class EngineTest {
     Rows y = new Rows(numbers(BATCH * M), BATCH, M);
     try (OuterSchedule schedule = outerSchedule()) {
       float[] expected =
-          outer(o -> new JavaKernels().blockOuter(schedule, 0, BLOCKS, 0, N, 1, x, y, false, o));
+          outer(o -> JAVA.blockOuter(schedule, 0, BLOCKS, 0, N, 1, x, y, false, o));
       for (int workers : WORKERS) {
         float[] actual = new float[BLOCKS * N * M];
         List<Piece> taken = new ArrayList<>();
         Blocks like = Blocks.dense(null, 1, BLOCKS, N, M);
-        engine(workers, new JavaKernels())
+        engine(workers, Kernels.java())
             .outerBands(
                 schedule,
                 x,
@@ -281,7 +283,7 @@ final class EngineTest {
     }
     try (GemmSchedule schedule = schedule()) {
       for (int workers : WORKERS) {
-        Engine engine = engine(workers, new JavaKernels());
+        Engine engine = engine(workers, Kernels.java());
         Rows rows = new Rows(y, BATCH, N);
         float[] sums = new float[BLOCKS * N];
         engine.sums(
@@ -300,7 +302,7 @@ final class EngineTest {
     Storage y = numbers(elements);
     for (int workers : WORKERS) {
       Storage to = numbers(elements);
-      engine(workers, new JavaKernels())
+      engine(workers, Kernels.java())
           .add(2, new Rows(y, 1, elements), new Rows(to, 1, elements));
       for (int i = 0; i < elements; i++) {
         assertEquals(3 * y.getFloat(i), to.getFloat(i));

@@ -31,6 +31,10 @@ final class KernelEdgesTest {
     return storage;
   }
 
+  private static UpdateRule rule(UpdateRule.Kind kind) {
+    return new UpdateRule(kind, 0.5f, 0, Float.POSITIVE_INFINITY, 0.9f, 0.999f, 1e-8f);
+  }
+
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void aNaNInTheStateOfAnOptimizerStaysAndIsSeen(KernelsUnderTest kernels) {
@@ -43,8 +47,9 @@ final class KernelEdgesTest {
       Storage byAdam = filled(N, 3);
       s.putFloat(place, Float.NaN);
       v.putFloat(place, Float.NaN);
-      kernels.kernels().adagrad(N, 0.5f, 1, 0, 1e-8f, g, s, byAdagrad, 0);
-      kernels.kernels().adam(N, 0.5f, 1, 0, 0.9f, 0.999f, 1e-8f, 1, g, m, v, byAdam, 0);
+      RowKernels rows = kernels.kernels().rows();
+      rows.step(rule(UpdateRule.Kind.ADAGRAD), N, 1, 1, g, byAdagrad, 0, s);
+      rows.step(rule(UpdateRule.Kind.ADAM), N, 1, 1, g, byAdam, 0, m, v);
       for (int i = 0; i < N; i++) {
         String at = place + ": " + i;
         assertEquals(i == place, Float.isNaN(s.getFloat(i)), "s " + at);
@@ -66,6 +71,7 @@ final class KernelEdgesTest {
     Rows a = new Rows(filled(N, 7), 1, N);
     kernels
         .kernels()
+        .rows()
         .activation(oneRow(), new ActivationInput(ActivationFunction.RELU, N, z, null), a);
     for (int q = 0; q < N; q++) {
       assertEquals(0, Float.floatToRawIntBits(a.storage().getFloat(q)), "element " + q);
@@ -84,6 +90,7 @@ final class KernelEdgesTest {
         Rows gradZ = new Rows(filled(width, 7), 1, width);
         kernels
             .kernels()
+            .rows()
             .activationGradient(
                 oneRow(),
                 new ActivationInput(function, N, z, filled(1, f[1])),
@@ -114,10 +121,10 @@ final class KernelEdgesTest {
     try (GemmSchedule schedule = GemmSchedule.dense(1)) {
       Rows c = new Rows(filled(N, -1e38f), 1, N);
       c.storage().putFloat(4, Float.NEGATIVE_INFINITY);
-      kernels.kernels().blockSoftmax(true, schedule, 0, 1, N, null, filled(1, 3e38f), c);
+      kernels.kernels().rows().blockSoftmax(true, schedule, 0, 1, N, null, filled(1, 3e38f), c);
       Rows d = new Rows(filled(N, -1e38f), 1, N);
       d.storage().putFloat(4, Float.NEGATIVE_INFINITY);
-      kernels.kernels().blockSigmoid(true, schedule, 0, 1, N, null, filled(1, 3e38f), d);
+      kernels.kernels().rows().blockSigmoid(true, schedule, 0, 1, N, null, filled(1, 3e38f), d);
       for (int q = 0; q < N; q++) {
         float infinite = Float.NEGATIVE_INFINITY;
         assertEquals(q == 4 ? infinite : 3e38f, c.storage().getFloat(q), "softmax " + q);
@@ -135,7 +142,7 @@ final class KernelEdgesTest {
     try (GemmSchedule schedule = GemmSchedule.dense(1)) {
       for (boolean logarithm : new boolean[] {false, true}) {
         Rows c = new Rows(filled(N, 200), 1, N);
-        kernels.kernels().blockSigmoid(logarithm, schedule, 0, 1, N, valid, null, c);
+        kernels.kernels().rows().blockSigmoid(logarithm, schedule, 0, 1, N, valid, null, c);
         for (int q = 0; q < N; q++) {
           float expected =
               q < VALID ? (logarithm ? 0 : 1) : logarithm ? Float.NEGATIVE_INFINITY : 0;
@@ -156,7 +163,7 @@ final class KernelEdgesTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void chunksOfOthersStay(KernelsUnderTest kernels) {
-    Kernels k = kernels.kernels();
+    RowKernels k = kernels.kernels().rows();
     Slice target = ints(1, 1, 1);
     Bags positives = new Bags(3, ints(0, 1, 2, 3), ints(1, 1, 1), null, N);
     Storage loss = filled(3, 0);

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
@@ -32,6 +33,11 @@ final class NativeKernelsTest {
   private static final int N = 3;
   private static final int ELEMENTS = 100;
 
+  private static final List<UpdateRule> RULES =
+      Stream.of(UpdateRule.Kind.values())
+          .map(kind -> new UpdateRule(kind, 1, 0, 9, 0.9f, 0.9f, 1))
+          .toList();
+
   @BeforeAll
   static void needsTheNativeLibrary() {
     assumeTrue(NativeLibrary.isLoaded());
@@ -39,7 +45,7 @@ final class NativeKernelsTest {
 
   static Stream<KernelsUnderTest> kernels() {
     return KernelsUnderTest.all().stream()
-        .filter(kernels -> kernels.kernels() instanceof NativeKernels);
+        .filter(kernels -> !kernels.kernels().instructionSet().equals("java"));
   }
 
   private final Storage written = filled(ELEMENTS);
@@ -70,7 +76,6 @@ final class NativeKernelsTest {
       Kernels k, GemmSchedule gemm, OuterSchedule outer, int more) {
     int chunks = gemm.chunks() + more;
     int elements = more == 0 ? N : -1;
-    float noMaxNorm = Float.POSITIVE_INFINITY;
     Blocks w = Blocks.dense(read, 1, 1, N, N);
     Blocks narrow = w.as(WeightType.BFLOAT16, null);
     Blocks o = Blocks.dense(written, 1, 1, N, N);
@@ -83,50 +88,47 @@ final class NativeKernelsTest {
     RowSelection rows = new RowSelection(null, 0, end, 0, N);
     Map<String, Executable> calls = new LinkedHashMap<>();
     calls.put(
-        "block_gemm", () -> k.blockGemm(gemm, 0, chunks, 0, N, in(), false, w, null, false, out()));
+        "block_gemm", () -> k.products().blockGemm(gemm, 0, chunks, 0, N, in(), false, w, null, false, out()));
     calls.put(
-        "block_gemm_typed",
-        () -> k.blockGemm(gemm, 0, chunks, 0, N, in(), true, narrow, null, false, out()));
+        "block_gemm of rounded rows",
+        () -> k.products().blockGemm(gemm, 0, chunks, 0, N, in(), true, narrow, null, false, out()));
     calls.put(
         "block_outer",
-        () -> k.blockOuter(outer, 0, outer.blocks() + more, 0, N, 1, in(), in(), false, o));
-    calls.put("block_sum", () -> k.blockSum(gemm, 0, chunks, N, 1, in(), out()));
-    calls.put("sgd", () -> k.sgd(elements, 1, 1, 0, read, written, 0));
-    calls.put("adagrad", () -> k.adagrad(elements, 1, 1, 0, 1, read, written, written, 0));
-    calls.put(
-        "adam",
-        () -> k.adam(elements, 1, 1, 0, .9f, .9f, 1, 1, read, written, written, written, 0));
-    calls.put("bag_sum", () -> k.bagSum(Reduction.SUM, bags, 0, end, N, table, out()));
-    calls.put("bag_dot", () -> k.bagDot(Reduction.SUM, bags, 0, end, N, table, in(), written));
-    calls.put("bag_sgd", () -> k.bagSgd(bags, 0, end, N, in(), targets, 1, 0, noMaxNorm, written));
-    calls.put(
-        "bag_adagrad",
-        () -> k.bagAdagrad(bags, 0, end, N, in(), targets, 1, 0, noMaxNorm, 1, written, written));
-    calls.put(
-        "bag_adam",
-        () ->
-            k.bagAdam(
-                bags, 0, end, N, in(), targets, steps, 1, 0, noMaxNorm, .9f, .9f, 1, written,
-                written, written));
-    calls.put("block_softmax", () -> k.blockSoftmax(false, gemm, 0, chunks, N, null, null, out()));
-    calls.put("block_sigmoid", () -> k.blockSigmoid(false, gemm, 0, chunks, N, null, null, out()));
+        () -> k.products().blockOuter(outer, 0, outer.blocks() + more, 0, N, 1, in(), in(), false, o));
+    calls.put("block_sum", () -> k.products().blockSum(gemm, 0, chunks, N, 1, in(), out()));
+    for (UpdateRule rule : RULES) {
+      calls.put(
+          "step by " + rule.kind(),
+          () -> k.rows().step(rule, elements, 1, 1, read, written, 0, written, written));
+      calls.put(
+          "bag_step by " + rule.kind(),
+          () ->
+              k.rows()
+                  .bagStep(
+                      rule, bags, 0, end, N, in(), targets, steps, written, written, written));
+    }
+    calls.put("bag_sum", () -> k.rows().bagSum(Reduction.SUM, bags, 0, end, N, table, out()));
+    calls.put("bag_dot", () -> k.rows().bagDot(Reduction.SUM, bags, 0, end, N, table, in(), written));
+    calls.put("block_softmax", () -> k.rows().blockSoftmax(false, gemm, 0, chunks, N, null, null, out()));
+    calls.put("block_sigmoid", () -> k.rows().blockSigmoid(false, gemm, 0, chunks, N, null, null, out()));
     calls.put(
         "block_cross_entropy",
         () ->
-            k.blockCrossEntropy(
+            k.rows().blockCrossEntropy(
                 gemm, 0, chunks, N, null, targets.storage(), null, 0, null, written, out()));
     calls.put(
         "block_binary_cross_entropy",
-        () -> k.blockBinaryCrossEntropy(gemm, 0, chunks, N, null, bags, null, written, out()));
-    calls.put("activation", () -> k.activation(rows, relu, out()));
+        () -> k.rows().blockBinaryCrossEntropy(gemm, 0, chunks, N, null, bags, null, written, out()));
+    calls.put("activation", () -> k.rows().activation(rows, relu, out()));
     calls.put(
-        "activation_gradient", () -> k.activationGradient(rows, relu, 1, in(), false, out(), null));
+        "activation_gradient", () -> k.rows().activationGradient(rows, relu, 1, in(), false, out(), null));
     return calls;
   }
 
   private void assertRefused(String function, Executable call) {
     String message = assertThrows(IllegalStateException.class, call, function).getMessage();
-    String expected = "blocksparse_" + function + "_f32 refused its operands: ";
+    String name = function.replaceFirst(" .*", ""); // of the C function
+    String expected = "blocksparse_" + name + "_f32 refused its operands: ";
     assertTrue(message.startsWith(expected), message);
     for (int i = 0; i < ELEMENTS; i++) {
       assertEquals(7, written.getFloat(i), function + ": element " + i);
@@ -151,16 +153,13 @@ final class NativeKernelsTest {
     Bags bags = new Bags(ROWS, ints(0, 1, 2), ints(0, 1), null, 2);
     Slice targets = ints(0, ELEMENTS / N);
     Slice steps = ints(1, 1);
-    assertRefused("bag_sgd", () -> k.bagSgd(bags, 1, 2, N, in(), targets, 1, 0, 9, written));
-    assertRefused(
-        "bag_adagrad",
-        () -> k.bagAdagrad(bags, 1, 2, N, in(), targets, 1, 0, 9, 1, written, written));
-    assertRefused(
-        "bag_adam",
-        () ->
-            k.bagAdam(
-                bags, 1, 2, N, in(), targets, steps, 1, 0, 9, .9f, .9f, 1, written, written,
-                written));
+    for (UpdateRule rule : RULES) {
+      assertRefused(
+          "bag_step by " + rule.kind(),
+          () ->
+              k.rows()
+                  .bagStep(rule, bags, 1, 2, N, in(), targets, steps, written, written, written));
+    }
   }
 
   @ParameterizedTest

@@ -4,11 +4,11 @@ package org.blocksparse.internal;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 
 /** The self-test finds one wrong element, zeros, and what is not written. */
@@ -20,24 +20,19 @@ final class SelfTestTest {
 
   private static Map<String, Kernels> spoilt(
       String kernel, int output, boolean runs, Consumer<Storage> spoil) {
-    Kernels reference = new JavaKernels();
     Kernels kernels =
-        (Kernels)
-            Proxy.newProxyInstance(
-                Kernels.class.getClassLoader(),
-                new Class<?>[] {Kernels.class},
-                (proxy, method, arguments) -> {
-                  boolean spoilt = method.getName().equals(kernel);
-                  Object result = runs || !spoilt ? method.invoke(reference, arguments) : null;
-                  if (spoilt) {
-                    Object written = arguments[output];
-                    spoil.accept(
-                        written instanceof Rows rows
-                            ? rows.storage()
-                            : ((Blocks) written).storage());
-                  }
-                  return result;
-                });
+        WatchedKernels.of(
+            Kernels.java(),
+            (called, arguments, call) -> {
+              boolean spoilt = called.equals(kernel);
+              Object result = runs || !spoilt ? call.make() : null;
+              if (spoilt) {
+                Object written = arguments[output];
+                spoil.accept(
+                    written instanceof Rows rows ? rows.storage() : ((Blocks) written).storage());
+              }
+              return result;
+            });
     return Map.of("spoilt", kernels);
   }
 

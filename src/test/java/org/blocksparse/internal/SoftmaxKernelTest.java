@@ -107,6 +107,7 @@ final class SoftmaxKernelTest {
             Storage row = row(logits);
             kernels
                 .kernels()
+                .rows()
                 .blockSoftmax(
                     false,
                     schedule,
@@ -139,6 +140,7 @@ final class SoftmaxKernelTest {
             Storage row = row(logits);
             kernels
                 .kernels()
+                .rows()
                 .blockSoftmax(
                     true,
                     schedule,
@@ -178,6 +180,7 @@ final class SoftmaxKernelTest {
             Storage nll = Storage.allocate(1);
             kernels
                 .kernels()
+                .rows()
                 .blockCrossEntropy(
                     schedule,
                     0,
@@ -227,6 +230,7 @@ final class SoftmaxKernelTest {
       Storage nll = Storage.allocate(1);
       kernels
           .kernels()
+          .rows()
           .blockCrossEntropy(
               schedule,
               0,
@@ -260,6 +264,7 @@ final class SoftmaxKernelTest {
       Storage row = row(logits);
       kernels
           .kernels()
+          .rows()
           .blockCrossEntropy(
               schedule,
               0,
@@ -291,6 +296,7 @@ final class SoftmaxKernelTest {
             Storage row = row(logits);
             kernels
                 .kernels()
+                .rows()
                 .blockSoftmax(false, schedule, 0, 1, n, null, null, new Rows(row, 1, n));
             for (int q = 0; q < n; q++) {
               assertTrue(Float.isNaN(row.getFloat(q)), poison + " at " + at + " of " + n);
@@ -300,7 +306,7 @@ final class SoftmaxKernelTest {
       }
       // Impossible outputs among possible ones.
       Storage row = row(new float[] {0, Float.NEGATIVE_INFINITY, 0});
-      kernels.kernels().blockSoftmax(false, schedule, 0, 1, 3, null, null, new Rows(row, 1, 3));
+      kernels.kernels().rows().blockSoftmax(false, schedule, 0, 1, 3, null, null, new Rows(row, 1, 3));
       assertEquals(0.5f, row.getFloat(0));
       assertEquals(0f, row.getFloat(1));
       assertEquals(0.5f, row.getFloat(2));
@@ -316,6 +322,7 @@ final class SoftmaxKernelTest {
       Storage nll = Storage.allocate(1);
       kernels
           .kernels()
+          .rows()
           .blockCrossEntropy(
               schedule, 0, 1, 3, null, storage(0), null, 0, null, nll, new Rows(row, 1, 3));
       assertEquals(Math.log(2), nll.getFloat(0), 1e-6);
@@ -344,6 +351,7 @@ final class SoftmaxKernelTest {
         Storage shares = shared ? null : row(prior);
         kernels
             .kernels()
+            .rows()
             .blockCrossEntropy(
                 schedule, 0, 1, n, null, storage(0), null, 0.25f, shares, nll, new Rows(row, 1, n));
         double expected = shared ? Double.POSITIVE_INFINITY : Math.log(n - 1);

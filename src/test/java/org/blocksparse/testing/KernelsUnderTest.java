@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_FLOAT32;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_PATH_AUTO;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_gemm_scratch_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_outer_scratch_f32;
@@ -62,7 +63,8 @@ public record KernelsUnderTest(String name, Kernels kernels) {
     int m = Math.toIntExact(size1);
     int n = Math.toIntExact(size2);
     return blocksparse_outer_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, m, n)
-            + blocksparse_gemm_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, m, n, 0)
+            + blocksparse_gemm_scratch_f32(
+                isa, BLOCKSPARSE_PATH_AUTO, BLOCKSPARSE_FLOAT32, m, n, 0)
         > 0;
   }
 

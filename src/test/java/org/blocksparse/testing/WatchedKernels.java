@@ -5,10 +5,24 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.function.BiConsumer;
 import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.ProductKernels;
+import org.blocksparse.internal.RowKernels;
 
 /** Kernels of which a test is told what is called. */
 public final class WatchedKernels {
   private WatchedKernels() {}
+
+  /** The call of a kernel. */
+  public interface Call {
+    /** Makes the call. */
+    Object make() throws Throwable;
+  }
+
+  /** What a test does in the place of a call. */
+  public interface Interceptor {
+    /** Gets the name and the arguments of a call, and returns what its caller gets. */
+    Object intercept(String kernel, Object[] arguments, Call call) throws Throwable;
+  }
 
   /**
    * The same kernels.
@@ -16,17 +30,41 @@ public final class WatchedKernels {
    * @param listener gets the name and the arguments of each call before it is made
    */
   public static Kernels of(Kernels kernels, BiConsumer<String, Object[]> listener) {
-    return (Kernels)
+    return of(
+        kernels,
+        (kernel, arguments, call) -> {
+          listener.accept(kernel, arguments);
+          return call.make();
+        });
+  }
+
+  /** Kernels of which each call goes through an interceptor. */
+  public static Kernels of(Kernels kernels, Interceptor interceptor) {
+    return new Kernels(
+        kernels.instructionSet(),
+        kernels.path(),
+        kernels.mayUseBlas(),
+        watched(ProductKernels.class, kernels.products(), interceptor),
+        watched(RowKernels.class, kernels.rows(), interceptor));
+  }
+
+  private static <T> T watched(Class<T> type, T kernels, Interceptor interceptor) {
+    return type.cast(
         Proxy.newProxyInstance(
-            Kernels.class.getClassLoader(),
-            new Class<?>[] {Kernels.class},
+            type.getClassLoader(),
+            new Class<?>[] {type},
             (proxy, method, arguments) -> {
-              listener.accept(method.getName(), arguments == null ? new Object[0] : arguments);
-              try {
-                return method.invoke(kernels, arguments);
-              } catch (InvocationTargetException e) {
-                throw e.getCause();
-              }
-            });
+              Object[] given = arguments == null ? new Object[0] : arguments;
+              return interceptor.intercept(
+                  method.getName(),
+                  given,
+                  () -> {
+                    try {
+                      return method.invoke(kernels, given);
+                    } catch (InvocationTargetException e) {
+                      throw e.getCause();
+                    }
+                  });
+            }));
   }
 }

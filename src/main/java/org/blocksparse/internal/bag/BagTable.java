@@ -3,9 +3,10 @@ package org.blocksparse.internal.bag;
 
 import java.util.SplittableRandom;
 import org.blocksparse.internal.Engine;
-import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.RowKernels;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.TableRows;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
@@ -63,7 +64,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
 
   /** Row r of {@code out} becomes the reduced sum of bag r. */
   public void sum(Bags bags, Rows out) {
-    Kernels kernels = engine.kernels();
+    RowKernels kernels = engine.kernels().rows();
     engine.run(
         bags.count(),
         work((long) bags.entries() + bags.count()),
@@ -72,7 +73,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
 
   /** The gradient with respect to the values of the bags. */
   public void dot(Bags bags, Rows gradOut, Storage gradValues) {
-    Kernels kernels = engine.kernels();
+    RowKernels kernels = engine.kernels().rows();
     engine.run(
         bags.count(),
         work(bags.entries()),
@@ -102,7 +103,8 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
    * @param bound what all indices are less than
    */
   public void gradient(Bags bags, int bound, Rows gradOut, float alpha, boolean accumulate) {
-    Kernels kernels = engine.kernels();
+    RowKernels kernels = engine.kernels().rows();
+    UpdateRule descent = UpdateRule.descent(-alpha);
     forEachGradient(
         bags,
         bound,
@@ -111,17 +113,8 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
           if (!accumulate) {
             clear(targets, begin, end);
           }
-          kernels.bagSgd(
-              sums,
-              begin,
-              end,
-              features,
-              gradients,
-              targets,
-              -alpha,
-              0,
-              Float.POSITIVE_INFINITY,
-              rows.storage());
+          kernels.bagStep(
+              descent, sums, begin, end, features, gradients, targets, steps, rows.storage());
         });
   }
 
@@ -177,7 +170,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
           take(transposed.whole(), gradOut, taker); // memory that is not to be had changes nothing
           TableRows summands = new TableRows(gradOut);
           Rows sums = new Rows(scratch.storage(), parts.count(), features);
-          Kernels kernels = engine.kernels();
+          RowKernels kernels = engine.kernels().rows();
           engine.run(
               parts.count(),
               work(parts.entries()),

@@ -3,8 +3,10 @@ package org.blocksparse.internal.bag;
 
 import java.util.function.Consumer;
 import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.RowKernels;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.TableRows;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.memory.Scratch;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.LayerState;
@@ -67,8 +69,8 @@ public record InputBiasTable(Engine engine, SampleBags samples, Rows bias) {
     long elements = samples.inputs(null).entries();
     try (Scratch scratch = Scratch.borrow(elements)) {
       gradGate(gradOut, scratch.storage());
-      // A step of descent by -alpha.
-      engine.kernels().sgd(elements, -alpha, 1, 0, scratch.storage(), gradGate, 0);
+      RowKernels kernels = engine.kernels().rows();
+      kernels.step(UpdateRule.descent(-alpha), elements, 1, 1, scratch.storage(), gradGate, 0);
     }
   }
 

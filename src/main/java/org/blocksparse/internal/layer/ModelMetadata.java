@@ -3,9 +3,9 @@ package org.blocksparse.internal.layer;
 
 import java.util.Map;
 import java.util.TreeMap;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
-import org.blocksparse.internal.optimizer.UpdateRule;
 import org.blocksparse.internal.softmax.Link;
 
 /**

@@ -10,7 +10,7 @@ import java.util.stream.Stream;
  * operations in steady state allocate nothing, and threads that end leave nothing behind.
  *
  * <p>Kernels of products borrow it only where they may choose OpenBLAS ({@code blockGemm} and
- * {@code blockOuter} of {@code NativeKernels}), for rows in the order in which it takes them; tiles
+ * {@code blockOuter} of {@code ProductKernels}), for rows in the order in which it takes them; tiles
  * need none. All else that borrows it holds what an operation makes on its way: sums before an
  * activation, gradients before a step, parts of sums, lists that are sorted.
  *

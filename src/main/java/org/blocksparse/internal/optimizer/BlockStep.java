@@ -5,6 +5,7 @@ import java.util.stream.IntStream;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.schedule.OuterSchedule;
 

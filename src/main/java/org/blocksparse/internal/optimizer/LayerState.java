@@ -5,7 +5,9 @@ import java.util.Arrays;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.RowKernels;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Bags;
@@ -135,7 +137,8 @@ public final class LayerState implements AutoCloseable {
   /** One step of training. It must be closed. */
   public final class Step implements AutoCloseable {
     private final UpdateRule rule;
-    private final Kernels kernels;
+    private final UpdateRule withoutDecay;
+    private final RowKernels kernels;
     private final Content used;
 
     /** Whether {@link #used} is the content of this state. */
@@ -143,7 +146,8 @@ public final class LayerState implements AutoCloseable {
 
     private Step(UpdateRule rule, Kernels kernels, Content used, boolean kept) {
       this.rule = rule;
-      this.kernels = kernels;
+      this.withoutDecay = rule.withoutDecay();
+      this.kernels = kernels.rows();
       this.used = used;
       this.kept = kept;
     }
@@ -151,6 +155,10 @@ public final class LayerState implements AutoCloseable {
     /** The rule of this step. */
     public UpdateRule rule() {
       return rule;
+    }
+
+    private UpdateRule ruleOf(int tensor) {
+      return tensors[tensor].decays() ? rule : withoutDecay;
     }
 
     /**
@@ -161,7 +169,7 @@ public final class LayerState implements AutoCloseable {
      */
     public void update(int tensor, int block, Storage gradient) {
       keep();
-      used.states[tensor].update(rule, kernels, block, gradient);
+      used.states[tensor].update(ruleOf(tensor), kernels, block, gradient);
     }
 
     /**
@@ -177,7 +185,7 @@ public final class LayerState implements AutoCloseable {
       gradients.accept(
           (block, begin, count, gradient) -> {
             keep();
-            state.update(rule, kernels, block, begin, count, 1, gradient);
+            state.update(ruleOf(tensor), kernels, block, begin, count, 1, gradient);
           });
       keep(); // of blocks without elements there are no bands
       blocks.forEach(state::countStep);
@@ -193,7 +201,8 @@ public final class LayerState implements AutoCloseable {
     public void update(
         int tensor, Bags bags, int begin, int end, Rows gradients, Slice targets, Slice steps) {
       keep();
-      used.states[tensor].update(rule, kernels, bags, begin, end, gradients, targets, steps);
+      used.states[tensor].update(
+          ruleOf(tensor), kernels, bags, begin, end, gradients, targets, steps);
     }
 
     /**

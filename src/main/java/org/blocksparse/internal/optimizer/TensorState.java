@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.optimizer;
 
-import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.RowKernels;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Slice;
 import org.blocksparse.internal.memory.Storage;
@@ -35,7 +36,7 @@ public final class TensorState {
   }
 
   /** Makes a block follow its gradient, which is in the first elements of {@code gradient}. */
-  void update(UpdateRule rule, Kernels kernels, int block, Storage gradient) {
+  void update(UpdateRule rule, RowKernels kernels, int block, Storage gradient) {
     long count = tensor.blockSize();
     float scale = scale(rule, kernels, count, gradient);
     update(rule, kernels, block, 0, count, scale, gradient);
@@ -51,49 +52,21 @@ public final class TensorState {
    */
   void update(
       UpdateRule rule,
-      Kernels kernels,
+      RowKernels kernels,
       int block,
       long begin,
       long count,
       float scale,
       Storage gradient) {
     long offset = block * tensor.blockSize() + begin;
-    float decay = tensor.decays() ? rule.decay() : 0;
-    switch (rule.kind()) {
-      case SGD -> kernels.sgd(count, rule.rate(), scale, decay, gradient, tensor.storage(), offset);
-      case ADAGRAD ->
-          kernels.adagrad(
-              count,
-              rule.rate(),
-              scale,
-              decay,
-              rule.epsilon(),
-              gradient,
-              moments[0],
-              tensor.storage(),
-              offset);
-      case ADAM ->
-          kernels.adam(
-              count,
-              rule.rate(),
-              scale,
-              decay,
-              rule.beta1(),
-              rule.beta2(),
-              rule.epsilon(),
-              nextStep(block),
-              gradient,
-              moments[0],
-              moments[1],
-              tensor.storage(),
-              offset);
-    }
+    kernels.step(
+        rule, count, scale, nextStep(block), gradient, tensor.storage(), offset, moments);
   }
 
   /** Makes the blocks that are targets follow the sums of bags [begin, end). */
   void update(
       UpdateRule rule,
-      Kernels kernels,
+      RowKernels kernels,
       Bags bags,
       int begin,
       int end,
@@ -101,56 +74,28 @@ public final class TensorState {
       Slice targets,
       Slice stepsOfBags) {
     int n = Math.toIntExact(tensor.blockSize());
-    float decay = tensor.decays() ? rule.decay() : 0;
-    Storage w = tensor.storage();
-    switch (rule.kind()) {
-      case SGD ->
-          kernels.bagSgd(
-              bags, begin, end, n, gradients, targets, rule.rate(), decay, rule.maxNorm(), w);
-      case ADAGRAD ->
-          kernels.bagAdagrad(
-              bags,
-              begin,
-              end,
-              n,
-              gradients,
-              targets,
-              rule.rate(),
-              decay,
-              rule.maxNorm(),
-              rule.epsilon(),
-              moments[0],
-              w);
-      case ADAM -> {
-        for (int bag = begin; bag < end; bag++) {
-          stepsOfBags.putInt(bag, nextStep(targets.getInt(bag)));
-        }
-        kernels.bagAdam(
-            bags,
-            begin,
-            end,
-            n,
-            gradients,
-            targets,
-            stepsOfBags,
-            rule.rate(),
-            decay,
-            rule.maxNorm(),
-            rule.beta1(),
-            rule.beta2(),
-            rule.epsilon(),
-            moments[0],
-            moments[1],
-            w);
-        for (int bag = begin; bag < end; bag++) {
-          countStep(targets.getInt(bag));
-        }
-      }
+    boolean counts = rule.kind().countsSteps();
+    for (int bag = begin; counts && bag < end; bag++) {
+      stepsOfBags.putInt(bag, nextStep(targets.getInt(bag)));
+    }
+    kernels.bagStep(
+        rule,
+        bags,
+        begin,
+        end,
+        n,
+        gradients,
+        targets,
+        stepsOfBags,
+        tensor.storage(),
+        moments);
+    for (int bag = begin; counts && bag < end; bag++) {
+      countStep(targets.getInt(bag));
     }
   }
 
   /** What a gradient is multiplied by so that it is not longer than allowed. */
-  private static float scale(UpdateRule rule, Kernels kernels, long count, Storage gradient) {
+  private static float scale(UpdateRule rule, RowKernels kernels, long count, Storage gradient) {
     if (!rule.isClipping()) {
       return 1;
     }
@@ -158,9 +103,12 @@ public final class TensorState {
     return norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
   }
 
-  /** The number of a block's next step. After 2^31 - 1 of them Adam corrects nothing anyway. */
+  /**
+   * The number of a block's next step; 1 where they are not counted. After 2^31 - 1 of them Adam
+   * corrects nothing anyway.
+   */
   private int nextStep(int block) {
-    return Math.max(steps[block], steps[block] + 1);
+    return steps.length == 0 ? 1 : Math.max(steps[block], steps[block] + 1);
   }
 
   /** A block has made a step: what fails before it has leaves its number as it was. */

@@ -183,7 +183,7 @@ public final class LabelSets extends TrainingBatch {
 
   private static LevelLoss loss(LevelLoss.Level level, Bags positives, Storage weights) {
     return (kernels, schedule, begin, end) ->
-        kernels.blockBinaryCrossEntropy(
+        kernels.rows().blockBinaryCrossEntropy(
             schedule,
             begin,
             end,

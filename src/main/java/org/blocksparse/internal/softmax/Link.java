@@ -14,7 +14,7 @@ public enum Link {
   /** Each of them is there or not, whatever the others are: the logistic function. */
   LOGISTIC;
 
-  /** Logits become probabilities, in place; operands as of {@link Kernels#blockSoftmax}. */
+  /** Logits become probabilities, in place; operands as of {@link RowKernels#blockSoftmax}. */
   void apply(
       Kernels kernels,
       boolean logarithm,
@@ -27,9 +27,9 @@ public enum Link {
     int n = Math.toIntExact(c.stride());
     switch (this) {
       case SOFTMAX ->
-          kernels.blockSoftmax(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
+          kernels.rows().blockSoftmax(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
       case LOGISTIC ->
-          kernels.blockSigmoid(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
+          kernels.rows().blockSigmoid(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
     }
   }
 

@@ -85,7 +85,7 @@ public final class SingleTargets extends TrainingBatch {
   private LevelLoss loss(LevelLoss.Level level, Storage targets, Workspace workspace) {
     Storage weights = weights(workspace);
     return (kernels, schedule, begin, end) ->
-        kernels.blockCrossEntropy(
+        kernels.rows().blockCrossEntropy(
             schedule,
             begin,
             end,

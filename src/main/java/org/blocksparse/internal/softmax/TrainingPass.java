@@ -218,11 +218,11 @@ public final class TrainingPass {
           for (int block = begin; block < end; block++) {
             int first = chunkStarts[block];
             int last = chunkStarts[block + 1];
-            kernels.blockGemm(
+            kernels.products().blockGemm(
                 opened, first, last, 0, sizes.slots(), x, false, w2, b2, false, slotLogits);
             slotLoss.run(kernels, opened, first, last);
             if (toX != null) {
-              kernels.blockGemm(
+              kernels.products().blockGemm(
                   toX.schedule,
                   first,
                   last,

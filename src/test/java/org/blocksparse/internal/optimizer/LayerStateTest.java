@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.List;
 import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.UpdateRule;
 import org.blocksparse.internal.memory.Storage;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;

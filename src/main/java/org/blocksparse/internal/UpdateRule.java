@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal.optimizer;
+package org.blocksparse.internal;
+
+import org.blocksparse.internal.binding.Blocksparse;
 
 /**
  * How a tensor follows its gradient: a kind of rule and its numbers, checked by the facade.
@@ -11,14 +13,21 @@ public record UpdateRule(
     Kind kind, float rate, float decay, float maxNorm, float beta1, float beta2, float epsilon) {
   /** The kinds of rules. Their names are written to files. */
   public enum Kind {
-    SGD(0),
-    ADAGRAD(1),
-    ADAM(2);
+    SGD(Blocksparse.BLOCKSPARSE_SGD, 0),
+    ADAGRAD(Blocksparse.BLOCKSPARSE_ADAGRAD, 1),
+    ADAM(Blocksparse.BLOCKSPARSE_ADAM, 2);
 
+    private final int code;
     private final int moments;
 
-    Kind(int moments) {
+    Kind(int code, int moments) {
+      this.code = code;
       this.moments = moments;
+    }
+
+    /** Its number in the C header, {@code blocksparse_rule}. */
+    int code() {
+      return code;
     }
 
     /** How many numbers it keeps for each element of a tensor. */
@@ -30,6 +39,16 @@ public record UpdateRule(
     public boolean countsSteps() {
       return this == ADAM;
     }
+  }
+
+  /** Plain gradient descent: {@code w -= rate * gradient}. */
+  public static UpdateRule descent(float rate) {
+    return new UpdateRule(Kind.SGD, rate, 0, Float.POSITIVE_INFINITY, 0, 0, 0);
+  }
+
+  /** The same rule for parameters that do not decay. */
+  public UpdateRule withoutDecay() {
+    return decay == 0 ? this : new UpdateRule(kind, rate, 0, maxNorm, beta1, beta2, epsilon);
   }
 
   /** Whether gradients are clipped. */

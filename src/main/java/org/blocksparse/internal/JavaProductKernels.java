@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import java.util.Arrays;
+import org.blocksparse.internal.schedule.GemmSchedule;
+import org.blocksparse.internal.schedule.OuterSchedule;
+
+/** Plain loops with double accumulators: written to be obviously right, not to be fast. */
+final class JavaProductKernels implements ProductKernels {
+  @Override
+  public void blockGemm(
+      GemmSchedule schedule,
+      int chunkBegin,
+      int chunkEnd,
+      int columnBegin,
+      int columnEnd,
+      Rows a,
+      boolean roundsA,
+      Blocks w,
+      Rows bias,
+      boolean accumulate,
+      Rows c) {
+    int width = columnEnd - columnBegin;
+    double[] wRow = new double[width];
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      int block = schedule.writeBlock(chunk);
+      int rowStart = schedule.rowStart(chunk);
+      int rows = schedule.rowStart(chunk + 1) - rowStart;
+      double[][] sums = new double[rows][width];
+      for (int r = 0; r < rows; r++) {
+        for (int q = 0; q < width; q++) {
+          if (accumulate) {
+            sums[r][q] = c.get(schedule.row(rowStart + r), columnBegin + q);
+          } else if (bias != null) {
+            sums[r][q] = bias.get(block, columnBegin + q);
+          }
+        }
+      }
+      int segmentEnd = schedule.segmentStart(chunk + 1);
+      for (int segment = schedule.segmentStart(chunk); segment < segmentEnd; segment++) {
+        int readBlock = schedule.readBlock(segment);
+        for (int p = 0; p < w.inSize(); p++) {
+          for (int q = 0; q < width; q++) {
+            wRow[q] = w.get(readBlock, block, p, columnBegin + q);
+          }
+          int pairEnd = schedule.pairStart(segment + 1);
+          for (int pair = schedule.pairStart(segment); pair < pairEnd; pair++) {
+            double x = a.get(schedule.pairRead(pair), p);
+            double factor = roundsA ? roundedToBfloat16((float) x) : x;
+            double[] sum = sums[schedule.pairWrite(pair)];
+            for (int q = 0; q < width; q++) {
+              sum[q] += factor * wRow[q];
+            }
+          }
+        }
+      }
+      for (int r = 0; r < rows; r++) {
+        for (int q = 0; q < width; q++) {
+          c.put(schedule.row(rowStart + r), columnBegin + q, (float) sums[r][q]);
+        }
+      }
+    }
+  }
+
+  private static float roundedToBfloat16(float x) {
+    WeightType type = WeightType.BFLOAT16;
+    return Float.isNaN(x) ? x : type.widen(type.narrow(x));
+  }
+
+  @Override
+  public void blockOuter(
+      OuterSchedule schedule,
+      int blockBegin,
+      int blockEnd,
+      int rowBegin,
+      int rowEnd,
+      float alpha,
+      Rows x,
+      Rows y,
+      boolean accumulate,
+      Blocks o) {
+    double[] sum = new double[o.outSize()];
+    for (int block = blockBegin; block < blockEnd; block++) {
+      int i = schedule.xBlock(block);
+      int j = schedule.yBlock(block);
+      for (int p = rowBegin; p < rowEnd; p++) {
+        Arrays.fill(sum, 0);
+        for (int pair = schedule.pairStart(block); pair < schedule.pairStart(block + 1); pair++) {
+          double factor = x.get(schedule.pairX(pair), p);
+          for (int q = 0; q < o.outSize(); q++) {
+            sum[q] += factor * y.get(schedule.pairY(pair), q);
+          }
+        }
+        for (int q = 0; q < o.outSize(); q++) {
+          long at = o.index(i, j, p, q);
+          double before = accumulate ? o.storage().getFloat(at) : 0;
+          o.storage().putFloat(at, (float) (before + alpha * sum[q]));
+        }
+      }
+    }
+  }
+
+  @Override
+  public void blockSum(
+      GemmSchedule schedule, int chunkBegin, int chunkEnd, int n, float alpha, Rows y, Rows o) {
+    double[] sum = new double[n];
+    for (int chunk = chunkBegin; chunk < chunkEnd; chunk++) {
+      Arrays.fill(sum, 0);
+      for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
+        for (int q = 0; q < n; q++) {
+          sum[q] += y.get(schedule.row(r), q);
+        }
+      }
+      int block = schedule.writeBlock(chunk);
+      for (int q = 0; q < n; q++) {
+        o.put(block, q, (float) (o.get(block, q) + alpha * sum[q]));
+      }
+    }
+  }
+}
