@@ -25,6 +25,48 @@ import org.junit.jupiter.api.extension.ExtendWith;
 /** An embedding bag beside its formulas: initial values, workers, optimizer state, lifetime. */
 @ExtendWith(Seeded.class)
 final class EmbeddingBagTest {
+  /** As the layers of a model have: the table above all, which begins where they do. */
+  @Test
+  void layersOfEqualSeedsBeginIndependently() {
+    for (long seed : new long[] {0, 1, 42, -7, Long.MIN_VALUE, 0x9e3779b97f4a7c15L}) {
+      try (EmbeddingBag bag = EmbeddingBag.builder(9000, 8).seed(seed).build();
+          HierarchicalSoftmax softmax =
+              HierarchicalSoftmax.builder(8, 4000).classes(50).seed(seed).build();
+          LabelTree tree = LabelTree.builder(8, 4000).classes(50).seed(seed).build()) {
+        float[] table = bag.table().toArray();
+        requireIndependent(table, softmax.W1().toArray(), softmax.W2().toArray());
+        requireIndependent(table, tree.W1().toArray(), tree.W2().toArray());
+      }
+    }
+  }
+
+  private static void requireIndependent(float[] table, float[] W1, float[] W2) {
+    float[] both = Arrays.copyOf(W1, W1.length + W2.length);
+    System.arraycopy(W2, 0, both, W1.length, W2.length);
+    for (int lag = 0; lag < 50; lag++) {
+      requireIndependent(table, lag, both, 0);
+      requireIndependent(table, 0, both, lag);
+    }
+    requireIndependent(table, 0, W2, 0);
+  }
+
+  /** The correlation of n pairs that are independent has a deviation of 1 / sqrt(n). */
+  private static void requireIndependent(float[] one, int from, float[] other, int fromOther) {
+    int n = Math.min(one.length - from, other.length - fromOther);
+    double product = 0;
+    double squares = 0;
+    double otherSquares = 0;
+    for (int i = 0; i < n; i++) {
+      double a = one[from + i];
+      double b = other[fromOther + i];
+      product += a * b;
+      squares += a * a;
+      otherSquares += b * b;
+    }
+    double correlation = product / Math.sqrt(squares * otherSquares);
+    assertEquals(0, correlation, 5 / Math.sqrt(n), from + " and " + fromOther);
+  }
+
   @Test
   void initialTable_isUniform_andDependsOnTheSeedAlone() {
     int vocabulary = 10_000;
@@ -43,7 +85,7 @@ final class EmbeddingBagTest {
                 .build();
         EmbeddingBag other = EmbeddingBag.builder(vocabulary, features).build()) {
       float[] table = layer.table().toArray();
-      SplittableRandom random = new SplittableRandom(5);
+      SplittableRandom random = new SplittableRandom(5 ^ 0x3C79AC492BA7B653L);
       double sum = 0;
       float largest = 0;
       for (float value : table) {

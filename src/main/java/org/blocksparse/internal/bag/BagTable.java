@@ -35,14 +35,21 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   /** By which the state of a {@link SplittableRandom} grows with each number. */
   private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
 
+  /** A random number, which puts the numbers of tables far from those of layers above them. */
+  private static final long STREAM = 0x3C79AC492BA7B653L;
+
   private long work(long entries) {
     return Engine.work(entries, features, ELEMENT_WORK);
   }
 
-  /** Draws the table, uniform in [-bound, bound): the same for any number of workers. */
+  /**
+   * Draws the table, uniform in [-bound, bound): the same for any number of workers, and other
+   * numbers than those that a layer of the same seed begins with.
+   */
   public void draw(long seed, float bound) {
     long count = rows.count();
     int pieces = Math.toIntExact((count + DRAWN_ROWS - 1) / DRAWN_ROWS);
+    long state = seed ^ STREAM;
     engine.run(
         pieces,
         work(count),
@@ -51,7 +58,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
           for (int piece = begin; piece < end; piece++) {
             long first = (long) piece * DRAWN_ROWS;
             // Begins where the generator of the piece before ended, as if there were one only.
-            SplittableRandom random = new SplittableRandom(seed + first * features * GOLDEN_GAMMA);
+            SplittableRandom random = new SplittableRandom(state + first * features * GOLDEN_GAMMA);
             for (long r = first; r < Math.min(first + DRAWN_ROWS, count); r++) {
               for (int q = 0; q < features; q++) {
                 row[q] = (2 * random.nextFloat() - 1) * bound;

@@ -238,8 +238,7 @@ public final class Classifier implements AutoCloseable {
   private List<Prediction> predictions(Ranking ranking, int row) {
     List<Prediction> found = new ArrayList<>(ranking.size(row));
     for (int rank = 0; rank < ranking.size(row); rank++) {
-      String label = layer.labels().name(ranking.output(row, rank));
-      found.add(new Prediction(label, ranking.probability(row, rank)));
+      found.add(new Prediction(ranking.label(row, rank), ranking.logProbability(row, rank)));
     }
     return found;
   }

@@ -262,6 +262,9 @@ final class LineParser {
   private static void addFeature(String feature, Numbers indices, Numbers values)
       throws BadLineException {
     int colon = feature.indexOf(':');
+    if (!isDecimal(feature, colon)) {
+      throw wrong(feature);
+    }
     try {
       int index = Integer.parseInt(feature.substring(0, Math.max(0, colon)));
       float value = Float.parseFloat(feature.substring(colon + 1));
@@ -275,9 +278,25 @@ final class LineParser {
     }
   }
 
+  /**
+   * Whether only what decimal numbers are written with is before and after the colon. Java reads
+   * more than those: hexadecimal ones, digits of any script, and a type after the digits.
+   */
+  private static boolean isDecimal(String feature, int colon) {
+    for (int at = 0; at < feature.length(); at++) {
+      char c = feature.charAt(at);
+      boolean isDigit = c >= '0' && c <= '9';
+      if (!isDigit && at != colon && (at < colon || ".+-eE".indexOf(c) < 0)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   private static BadLineException wrong(String feature) {
     return new BadLineException(
-        "expected index:value, with an index in [0, 2147483647] and a finite value, but was '"
+        "expected index:value, with an index in [0, 2147483647] and a finite decimal value, but was"
+            + " '"
             + shown(feature)
             + "'");
   }

@@ -2,9 +2,23 @@
 package org.blocksparse.classifier;
 
 /**
- * A label, and how likely it is.
+ * A label, and how likely it is: that it is the label, were there exactly one; of a {@linkplain
+ * TrainingOptions#withLabelTree label tree}, that it is there, whatever others are.
  *
- * @param probability that it is the label, were there exactly one; of a {@linkplain
- *     TrainingOptions#withLabelTree label tree}, that it is there, whatever others are
+ * @param logProbability the natural logarithm of the probability
  */
-public record Prediction(String label, double probability) {}
+public record Prediction(String label, float logProbability) {
+  /** The probability. */
+  public double probability() {
+    return Math.exp(logProbability);
+  }
+
+  /**
+   * Whether the probability is at least a number, as {@link
+   * org.blocksparse.TwoLevelLayer#atLeast(org.blocksparse.FloatTensor, double) atLeast} compares:
+   * by logarithms, both rounded to float.
+   */
+  public boolean isAtLeast(double threshold) {
+    return logProbability >= (float) Math.log(threshold);
+  }
+}

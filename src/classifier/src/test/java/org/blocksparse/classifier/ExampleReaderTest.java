@@ -53,6 +53,46 @@ final class ExampleReaderTest {
     assertEquals("[a] not__label__b", example.toString());
   }
 
+  /** Whatever else Java reads as a number is none: each odd form of each part, in all pairs. */
+  @Test
+  void sparse_takesDecimalNumbersAlone() throws IOException {
+    String arabic = "\u0661";
+    String fullWidth = "\uff11";
+    List<String> odd =
+        List.of(
+            "0x1", "0x1p3", "1d", "1f", "1L", "1_0", "", " ", arabic, fullWidth, "NaN", "\u000b1");
+    List<String> indices = List.of("0", "7", "007", "2147483647");
+    List<String> values = List.of("1", "-1", "+1", ".5", "1.", "1.5e3", "1E-3", "1e+3", "0", "-0");
+    for (String index : indices) {
+      for (String value : values) {
+        Example example =
+            reader("1 " + index + ":" + value + "\n", ExampleFormat.SPARSE, false).next().get();
+        assertArrayEquals(new int[] {Integer.parseInt(index)}, example.indices());
+        assertArrayEquals(new float[] {Float.parseFloat(value)}, example.values());
+      }
+      for (String value : odd) {
+        requireBadFeature(index + ":" + value);
+      }
+      for (String value : List.of("-", ".", "e3", "1e", "1-1", "1.1.1", "Infinity", "1:1")) {
+        requireBadFeature(index + ":" + value);
+      }
+    }
+    for (String value : values) {
+      for (String index : odd) {
+        requireBadFeature(index + ":" + value);
+      }
+      for (String index : List.of("+1", "-1", "1.0", "1e3")) {
+        requireBadFeature(index + ":" + value);
+      }
+    }
+  }
+
+  private static void requireBadFeature(String feature) throws IOException {
+    ExampleReader reader = reader("1 2:1 " + feature + "\n", ExampleFormat.SPARSE, true);
+    assertTrue(reader.nextLine());
+    assertEquals(1, reader.badLines(), feature);
+  }
+
   @Test
   void sparse_withAndWithoutHeader() throws IOException {
     String lines = "1,22 0:0.5 7:-1e-3\n 3:1\n5\n";
@@ -163,8 +203,8 @@ final class ExampleReaderTest {
     ExampleReader reader = reader(text + "no label\n", ExampleFormat.AUTO, true);
     assertEquals(3, reader.examples().count());
     assertEquals(
-        "input: line 4: expected index:value, with an index in [0, 2147483647] and a finite value,"
-            + " but was 'label'; --format text if these are texts",
+        "input: line 4: expected index:value, with an index in [0, 2147483647] and a finite decimal"
+            + " value, but was 'label'; --format text if these are texts",
         reader.firstProblem().orElseThrow());
     ExampleReader certain = reader("no label\n", ExampleFormat.SPARSE, true);
     assertEquals(0, certain.examples().count());

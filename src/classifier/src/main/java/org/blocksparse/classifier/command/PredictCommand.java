@@ -118,7 +118,7 @@ final class PredictCommand implements Callable<Integer> {
   private String line(List<Prediction> predictions) {
     StringBuilder line = new StringBuilder();
     for (Prediction prediction : predictions) {
-      if (prediction.probability() < threshold) {
+      if (!prediction.isAtLeast(threshold)) {
         break; // so are all others
       }
       line.append(line.isEmpty() ? "" : "\t").append(Printed.of(prediction.label())).append('\t');
