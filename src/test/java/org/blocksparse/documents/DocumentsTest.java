@@ -182,6 +182,35 @@ final class DocumentsTest {
     }
   }
 
+  private static final Pattern PLATFORM_PRESET =
+      Pattern.compile("\"name\": \"([\\w-]+)\", \"inherits\": \"platform\"");
+
+  /** The artifact that brings all platforms has those that are built, and no others. */
+  @Test
+  void thePlatformArtifactHasThePlatformsThatAreBuilt() {
+    String scripts = Page.read(Path.of(".ci/platforms"));
+    Set<String> expected = new TreeSet<>();
+    PLATFORM_PRESET
+        .matcher(Page.read(Path.of("native/CMakePresets.json")))
+        .results()
+        .map(preset -> preset.group(1))
+        .forEach(
+            platform -> {
+              assertTrue(Files.exists(Path.of("cmake/toolchains", platform + ".cmake")), platform);
+              assertTrue(scripts.contains(platform), () -> ".ci/platforms lacks " + platform);
+              for (String artifact : List.of("blocksparse", "javacpp", "openblas")) {
+                expected.add(artifact + " " + platform);
+              }
+            });
+    assertTrue(expected.contains("blocksparse linux-x86_64"), expected::toString);
+    Set<String> actual = new TreeSet<>();
+    for (String dependency : Pom.PLATFORM.classified()) {
+      String[] parts = dependency.split(":");
+      actual.add(parts[1] + " " + parts[3]);
+    }
+    assertEquals(expected, actual);
+  }
+
   @Test
   void commandsNameWhatThereIs() {
     List<String> wrong =

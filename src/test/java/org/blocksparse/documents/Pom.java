@@ -26,7 +26,7 @@ import org.xml.sax.SAXException;
 final class Pom {
   private static final Pom PARENT = new Pom(Path.of("src/build/pom.xml"), null);
   static final Pom MAIN = new Pom(Path.of("pom.xml"), PARENT);
-  private static final Pom PLATFORM = new Pom(Path.of("platform/pom.xml"), PARENT);
+  static final Pom PLATFORM = new Pom(Path.of("platform/pom.xml"), PARENT);
   private static final Pom SPARK = new Pom(Path.of("src/spark/pom.xml"), PARENT);
 
   private final String text;
@@ -90,6 +90,13 @@ final class Pom {
 
   private String coordinates() {
     return String.join(":", inherited("groupId"), child(project, "artifactId"), version());
+  }
+
+  /** The dependencies with a classifier, each as group:artifact:version:classifier. */
+  Set<String> classified() {
+    Set<String> found = new TreeSet<>();
+    dependencies(project).filter(d -> d.split(":").length == 4).forEach(found::add);
+    return found;
   }
 
   private Stream<String> dependencies(Element root) {

@@ -133,6 +133,25 @@ final class TextFeaturesTest {
     assertNotEquals(pair[2], keys(2, false, "京北")[2]);
   }
 
+  /** Two characters of each script, letters and digits, with and without spaces between words. */
+  @Test
+  void eachScriptHasItsWords() {
+    List<String> without =
+        List.of("北京", "〇二", "ひら", "カタ", "ｶﾀ", "ไท", "๑๒", "ລາ", "໑໒", "ខម", "១២", "မြန", "၁၂");
+    for (String word : without) {
+      String[] characters = word.split("(?<!^)(?!\\p{M}|$)");
+      assertEquals(2, characters.length, word);
+      assertWords(word, characters);
+    }
+    List<String> with =
+        List.of(
+            "ab", "ñß", "αβ", "жд", "հա", "אב", "سل", "नम", "বা", "ਪੰ", "ગુ", "தமி", "తె", "ಕನ",
+            "മല", "සිං", "བོད", "ქარ", "አማ", "한국", "ㄅㄆ", "ᠮᠣ", "१२", "٣٤");
+    for (String word : with) {
+      assertWords(word, word);
+    }
+  }
+
   @Test
   void halfAPairOfSurrogates_isWhatJavaMakesOfIt() {
     assertWords("ж\ud800ж", "ж", "ж", "ж?ж");

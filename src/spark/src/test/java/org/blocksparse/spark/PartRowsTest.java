@@ -203,6 +203,29 @@ final class PartRowsTest {
     }
   }
 
+  /** Wherever in the part they are: the lowest, the highest, all, and some between others. */
+  @Test
+  void eachOfTheRowsOfOneHashHasItsTurn() throws IOException {
+    for (int count = 1; count <= 8; count++) {
+      for (int first = 0; first < count; first++) {
+        for (int last = first; last < count; last++) {
+          try (PartRows rows = new PartRows(1)) {
+            for (int row = 0; row < count; row++) {
+              long hash = row < first || row > last ? row : first;
+              rows.add(hash - 4, EncodedRow.of(new int[] {row}, 1, new float[] {row}));
+            }
+            rows.end();
+            int[] ordered = rows.order(new RowOrder(1, 1, true), 0);
+            assertArrayEquals(
+                IntStream.range(0, count).toArray(),
+                IntStream.of(ordered).sorted().toArray(),
+                "rows " + first + " to " + last + " of " + count);
+          }
+        }
+      }
+    }
+  }
+
   @Test
   void sparseAndDenseRowsOfTheSameNumbersAreOne() {
     float[] mostlyZero = {0, 0, -0f, 3, 0};

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import picocli.CommandLine;
+
+/** The options that pages name are options of the command. */
+final class PagesTest {
+  /** Pages on the command alone: whatever looks like an option there is one of its options. */
+  private static final Set<String> OF_THE_COMMAND = Set.of("classifier.md", "fasttext.md");
+
+  /** A span of code, or a line on which the jar is started. */
+  private static final Pattern CODE =
+      Pattern.compile("`([^`\n]+)`|^.*classifier\\.jar +(.*)$", Pattern.MULTILINE);
+
+  private static final Pattern OPTION = Pattern.compile("(?<![\\w-])--[a-z][a-z-]*");
+
+  @Test
+  void everyOptionOnAPageIsOneOfItsCommand() throws IOException {
+    Map<String, Set<String>> ofCommands = new HashMap<>();
+    Set<String> ofAny = new TreeSet<>();
+    Main.commandLine()
+        .getSubcommands()
+        .forEach((name, command) -> ofCommands.put(name, options(command)));
+    ofCommands.values().forEach(ofAny::addAll);
+    ofAny.addAll(options(Main.commandLine()));
+    List<String> wrong = new ArrayList<>();
+    int found = 0;
+    for (Path page : pages()) {
+      boolean ofTheCommand = OF_THE_COMMAND.contains(page.getFileName().toString());
+      for (Matcher code = CODE.matcher(Files.readString(page)); code.find(); ) {
+        String words = code.group(1) == null ? code.group(2) : code.group(1);
+        Set<String> known = ofCommands.get(words.split(" ", 2)[0]);
+        boolean isCall = known != null;
+        if (!isCall && !(ofTheCommand && words.startsWith("--"))) {
+          continue;
+        }
+        for (Matcher option = OPTION.matcher(words); option.find(); found++) {
+          if (!(isCall ? known : ofAny).contains(option.group())) {
+            wrong.add(page + ": " + option.group() + " of " + words);
+          }
+        }
+      }
+    }
+    assertEquals(List.of(), wrong);
+    assertTrue(found > 50, found + " options on all pages");
+  }
+
+  private static Set<String> options(CommandLine command) {
+    Set<String> names = new TreeSet<>();
+    command.getCommandSpec().options().forEach(option -> names.addAll(List.of(option.names())));
+    return names;
+  }
+
+  private static List<Path> pages() throws IOException {
+    try (Stream<Path> files = Files.list(Path.of("../doc"))) {
+      return files.filter(file -> file.toString().endsWith(".md")).sorted().toList();
+    }
+  }
+}
