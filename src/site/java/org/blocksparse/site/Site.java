@@ -31,6 +31,7 @@ public final class Site {
     this.folder = folder;
     addresses.put(Path.of("README.md"), "index.html");
     addresses.put(Path.of("native/README.md"), "kernels.html");
+    addresses.put(Path.of("native/EXPERIMENTS.md"), "experiments.html");
     addresses.put(Path.of("CONTRIBUTING.md"), "contributing.html");
     addresses.put(Path.of("CHANGELOG.md"), "changelog.html");
     for (Path page : list(Path.of("src/doc"), ".md")) {
