@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Bounded.check;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
@@ -140,14 +141,6 @@ final class EpilogueContractTest {
     public void close() {
       plan.close();
       memory.close();
-    }
-  }
-
-  private static void check(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
-    if (numbers == Numbers.SMALL_INTEGERS) {
-      expected.assertExact(name, actual);
-    } else {
-      expected.assertHolds(name, actual);
     }
   }
 

@@ -7,31 +7,21 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
-import java.util.List;
 import java.util.SplittableRandom;
-import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
 import org.blocksparse.testing.Data;
-import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.RankingProblem;
+import org.blocksparse.testing.RankingProblem.Sizes;
 
 /** Filtered rankings of random layers are the full sort, with what is left out struck out. */
 final class FilterProperties {
-  private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
-
   @Provide
-  Arbitrary<KernelsUnderTest> kernels() {
-    return Arbitraries.of(KERNELS);
-  }
-
-  /** Exponents of two that the second level is multiplied by: log probabilities to -10^8. */
-  @Provide
-  Arbitrary<Integer> spreads() {
-    return Arbitraries.of(-6, 0, 0, 0, 3, 10, 20);
+  Arbitrary<Sizes> sizes() {
+    return Sizes.of(12);
   }
 
   private static double logSum(float[] logProbabilities, int[] outputs) {
@@ -65,22 +55,16 @@ final class FilterProperties {
 
   @Property
   void topK(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 12) int batch,
-      @ForAll @IntRange(min = 1, max = 40) int classes,
-      @ForAll @IntRange(max = 80) int more,
-      @ForAll @IntRange(max = 3) int peak,
-      @ForAll("spreads") int spread,
+      @ForAll("sizes") Sizes sizes,
       @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
     Data data = new Data(seed);
-    try (RankingProblem<HierarchicalSoftmax> problem =
-            RankingProblem.softmax(kernels.workers(), batch, classes, more, peak, spread, data);
-        RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), batch, data)) {
+    try (RankingProblem<HierarchicalSoftmax> problem = RankingProblem.softmax(sizes, data);
+        RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), sizes.batch(), data)) {
       Ranking ranking = problem.layer.topK(problem.x, k, filtered.filter());
       Ranking divided = problem.layer.topK(problem.x, k, filtered.filter().withRenormalization());
-      assertEquals(batch, ranking.batch());
-      for (int row = 0; row < batch; row++) {
+      assertEquals(sizes.batch(), ranking.batch());
+      for (int row = 0; row < sizes.batch(); row++) {
         int[] sorted = filtered.of(row, problem.sorted(row));
         int size = Math.min(k, sorted.length);
         checkRow(problem, filtered, ranking, row, size);
@@ -101,24 +85,16 @@ final class FilterProperties {
 
   @Property
   void atLeastAndTopP(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 12) int batch,
-      @ForAll @IntRange(min = 1, max = 40) int classes,
-      @ForAll @IntRange(max = 80) int more,
-      @ForAll @IntRange(max = 3) int peak,
-      @ForAll("spreads") int spread,
-      @ForAll boolean renormalized,
-      @ForAll long seed) {
+      @ForAll("sizes") Sizes sizes, @ForAll boolean renormalized, @ForAll long seed) {
     Data data = new Data(seed);
-    try (RankingProblem<HierarchicalSoftmax> problem =
-            RankingProblem.softmax(kernels.workers(), batch, classes, more, peak, spread, data);
-        RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), batch, data)) {
+    try (RankingProblem<HierarchicalSoftmax> problem = RankingProblem.softmax(sizes, data);
+        RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), sizes.batch(), data)) {
       Filter filter = renormalized ? filtered.filter().withRenormalization() : filtered.filter();
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p, filter);
       double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
       Ranking nucleus = problem.layer.topP(problem.x, mass, filter);
-      for (int row = 0; row < batch; row++) {
+      for (int row = 0; row < sizes.batch(); row++) {
         float[] logs = problem.logProbabilities[row];
         int[] sorted = filtered.of(row, problem.sorted(row));
         double logAllowed = renormalized ? logSum(logs, sorted) : 0;
@@ -144,20 +120,12 @@ final class FilterProperties {
   }
 
   @Property
-  void sample(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 12) int batch,
-      @ForAll @IntRange(min = 1, max = 40) int classes,
-      @ForAll @IntRange(max = 80) int more,
-      @ForAll @IntRange(max = 3) int peak,
-      @ForAll("spreads") int spread,
-      @ForAll long seed) {
+  void sample(@ForAll("sizes") Sizes sizes, @ForAll long seed) {
     Data data = new Data(seed);
-    try (RankingProblem<HierarchicalSoftmax> problem =
-            RankingProblem.softmax(kernels.workers(), batch, classes, more, peak, spread, data);
-        RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), batch, data)) {
+    try (RankingProblem<HierarchicalSoftmax> problem = RankingProblem.softmax(sizes, data);
+        RandomFilter filtered = RandomFilter.of(problem.layer.assignment(), sizes.batch(), data)) {
       SplittableRandom random = new SplittableRandom(seed);
-      for (int row = 0; row < batch; row++) {
+      for (int row = 0; row < sizes.batch(); row++) {
         if (filtered.allowed()[row].isEmpty()) {
           Throwable refused =
               assertThrows(
@@ -168,7 +136,7 @@ final class FilterProperties {
         }
       }
       int[] drawn = problem.layer.sample(problem.x, 1, random, filtered.filter());
-      for (int row = 0; row < batch; row++) {
+      for (int row = 0; row < sizes.batch(); row++) {
         assertTrue(filtered.allowed()[row].get(drawn[row]), "row " + row + ": " + drawn[row]);
       }
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Bounded.check;
+import static org.blocksparse.testing.Bounded.checkNew;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
@@ -33,28 +35,6 @@ final class InputBiasTest {
                 SparseBlockContractTest.SIZES.stream().map(sizes -> Arguments.of(kernels, sizes)));
   }
 
-  private static BlockPlan plan(BlockProblem p, Workers workers) {
-    Sizes s = p.sizes();
-    try (IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx())) {
-      return BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers);
-    }
-  }
-
-  private static void check(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
-    if (numbers == Numbers.SMALL_INTEGERS) {
-      expected.assertExact(name, actual);
-    } else {
-      expected.assertHolds(name, actual);
-    }
-  }
-
-  private static void checkNew(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
-    try (actual) {
-      check(name, expected, actual, numbers);
-    }
-  }
-
   @Tag("xcheck")
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("cases")
@@ -68,7 +48,7 @@ final class InputBiasTest {
       Arrays.fill(ones, 1);
       boolean[] named = Oracle.named(p.inputIdx(), sizes.iBlocks());
       try (Guarded memory = new Guarded();
-          BlockPlan plan = plan(p, kernels.workers())) {
+          BlockPlan plan = p.plan(kernels.workers())) {
         FloatTensor gradOut = memory.of("gradOut", p.gradOut(), sizes.o());
         FloatTensor gate = memory.of("gate", values, sizes.inputIdx());
         FloatTensor bias = memory.of("bias", start, shape);

@@ -6,15 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.List;
-import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
 import org.blocksparse.testing.Data;
-import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.RankingProblem;
+import org.blocksparse.testing.RankingProblem.Sizes;
 import org.blocksparse.testing.RankingProblem.Wanted;
 
 /**
@@ -22,40 +21,26 @@ import org.blocksparse.testing.RankingProblem.Wanted;
  * ties everywhere: the layers are those of {@link RankingProblem}.
  */
 final class LabelTreeProperties {
-  private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
-
   @Provide
-  Arbitrary<KernelsUnderTest> kernels() {
-    return Arbitraries.of(KERNELS);
-  }
-
-  /** Exponents of two that the second level is multiplied by: log probabilities to -10^8. */
-  @Provide
-  Arbitrary<Integer> spreads() {
-    return Arbitraries.of(-6, 0, 0, 0, 3, 10, 20);
+  Arbitrary<Sizes> sizes() {
+    return Sizes.of(20);
   }
 
   @Property
   void rankings(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 20) int batch,
-      @ForAll @IntRange(min = 1, max = 40) int classes,
-      @ForAll @IntRange(max = 80) int more,
-      @ForAll @IntRange(max = 3) int peak,
-      @ForAll("spreads") int spread,
+      @ForAll("sizes") Sizes sizes,
       @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
     Data data = new Data(seed);
-    try (RankingProblem<LabelTree> problem =
-            RankingProblem.tree(kernels.workers(), batch, classes, more, peak, spread, data);
-        RandomFilter filter = RandomFilter.of(problem.layer.assignment(), batch, data)) {
+    try (RankingProblem<LabelTree> problem = RankingProblem.tree(sizes, data);
+        RandomFilter filter = RandomFilter.of(problem.layer.assignment(), sizes.batch(), data)) {
       LabelTree layer = problem.layer;
       Ranking ranking = layer.topK(problem.x, k);
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = layer.atLeast(problem.x, p);
       Ranking filtered = layer.topK(problem.x, k, filter.filter());
       Ranking filteredLikely = layer.atLeast(problem.x, p, filter.filter());
-      for (int row = 0; row < batch; row++) {
+      for (int row = 0; row < sizes.batch(); row++) {
         problem.check(ranking, row, Wanted.best(k));
         problem.check(likely, row, Wanted.atLeast(p));
         int[] allowed = filter.of(row, problem.sorted(row));
@@ -73,21 +58,16 @@ final class LabelTreeProperties {
   /** NaN in rows and in classes; a class that need not be opened does not matter. */
   @Property
   void withNaN(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 20) int batch,
-      @ForAll @IntRange(min = 1, max = 40) int classes,
-      @ForAll @IntRange(max = 80) int more,
-      @ForAll @IntRange(max = 3) int peak,
+      @ForAll("sizes") Sizes sizes,
       @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
     Data data = new Data(seed);
-    try (RankingProblem<LabelTree> problem =
-        RankingProblem.tree(kernels.workers(), batch, classes, more, peak, 0, data)) {
+    try (RankingProblem<LabelTree> problem = RankingProblem.tree(sizes.withSpread(0), data)) {
       problem.poison(data);
       Ranking best = problem.layer.topK(problem.x, k);
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p);
-      for (int row = 0; row < batch; row++) {
+      for (int row = 0; row < sizes.batch(); row++) {
         problem.checkPoisoned(best, row, Wanted.best(k));
         problem.checkPoisoned(likely, row, Wanted.atLeast(p));
       }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Bounded.check;
+import static org.blocksparse.testing.Bounded.checkNew;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -80,20 +82,6 @@ final class RaggedPlanTest {
     try (SparseRows inputs = SparseRows.of(p.inputBegins(), p.inputIdx());
         SparseRows outputs = SparseRows.of(p.outputBegins(), p.outputIdx())) {
       return BlockPlan.of(inputs, outputs, p.iBlocks(), p.oBlocks());
-    }
-  }
-
-  private static void check(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
-    if (numbers == Numbers.SMALL_INTEGERS) {
-      expected.assertExact(name, actual);
-    } else {
-      expected.assertHolds(name, actual);
-    }
-  }
-
-  private static void checkNew(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
-    try (actual) {
-      check(name, expected, actual, numbers);
     }
   }
 

@@ -8,7 +8,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
-import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -16,8 +15,8 @@ import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.DoubleRange;
 import net.jqwik.api.constraints.IntRange;
 import org.blocksparse.testing.Data;
-import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.RankingProblem;
+import org.blocksparse.testing.RankingProblem.Sizes;
 import org.blocksparse.testing.RankingProblem.Wanted;
 
 /**
@@ -26,35 +25,26 @@ import org.blocksparse.testing.RankingProblem.Wanted;
  * whatever their shape, so the full sort has the same bits, and ties are everywhere.
  */
 final class RankingProperties {
-  private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
-
   @Provide
-  Arbitrary<KernelsUnderTest> kernels() {
-    return Arbitraries.of(KERNELS);
+  Arbitrary<Sizes> sizes() {
+    return Sizes.of(20);
   }
 
-  /** Exponents of two that the second level is multiplied by: log probabilities to -10^8. */
   @Provide
-  Arbitrary<Integer> spreads() {
-    return Arbitraries.of(-6, 0, 0, 0, 3, 10, 20);
+  Arbitrary<Sizes> fewRows() {
+    return Sizes.of(5);
   }
 
   @Property
   void topK(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 20) int batch,
-      @ForAll @IntRange(min = 1, max = 40) int classes,
-      @ForAll @IntRange(max = 80) int more,
-      @ForAll @IntRange(max = 3) int peak,
-      @ForAll("spreads") int spread,
+      @ForAll("sizes") Sizes sizes,
       @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
     try (RankingProblem<HierarchicalSoftmax> problem =
-        RankingProblem.softmax(
-            kernels.workers(), batch, classes, more, peak, spread, new Data(seed))) {
+        RankingProblem.softmax(sizes, new Data(seed))) {
       Ranking ranking = problem.layer.topK(problem.x, k);
-      assertEquals(batch, ranking.batch());
-      for (int row = 0; row < batch; row++) {
+      assertEquals(sizes.batch(), ranking.batch());
+      for (int row = 0; row < sizes.batch(); row++) {
         problem.check(ranking, row, Wanted.best(k));
       }
     }
@@ -63,23 +53,19 @@ final class RankingProperties {
   /** NaN in rows and in classes; a class that need not be opened does not matter. */
   @Property
   void withNaN(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 20) int batch,
-      @ForAll @IntRange(min = 1, max = 40) int classes,
-      @ForAll @IntRange(max = 80) int more,
-      @ForAll @IntRange(max = 3) int peak,
+      @ForAll("sizes") Sizes sizes,
       @ForAll @IntRange(min = 1, max = 130) int k,
       @ForAll long seed) {
     Data data = new Data(seed);
     try (RankingProblem<HierarchicalSoftmax> problem =
-        RankingProblem.softmax(kernels.workers(), batch, classes, more, peak, 0, data)) {
+        RankingProblem.softmax(sizes.withSpread(0), data)) {
       problem.poison(data);
       Ranking best = problem.layer.topK(problem.x, k);
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p);
       double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
       Ranking nucleus = problem.layer.topP(problem.x, mass);
-      for (int row = 0; row < batch; row++) {
+      for (int row = 0; row < sizes.batch(); row++) {
         problem.checkPoisoned(best, row, Wanted.best(k));
         problem.checkPoisoned(likely, row, Wanted.atLeast(p));
         problem.checkPoisoned(nucleus, row, Wanted.ofMass(mass));
@@ -88,22 +74,14 @@ final class RankingProperties {
   }
 
   @Property
-  void atLeastAndTopP(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 20) int batch,
-      @ForAll @IntRange(min = 1, max = 40) int classes,
-      @ForAll @IntRange(max = 80) int more,
-      @ForAll @IntRange(max = 3) int peak,
-      @ForAll("spreads") int spread,
-      @ForAll long seed) {
+  void atLeastAndTopP(@ForAll("sizes") Sizes sizes, @ForAll long seed) {
     Data data = new Data(seed);
-    try (RankingProblem<HierarchicalSoftmax> problem =
-        RankingProblem.softmax(kernels.workers(), batch, classes, more, peak, spread, data)) {
+    try (RankingProblem<HierarchicalSoftmax> problem = RankingProblem.softmax(sizes, data)) {
       double p = Math.exp(data.between(-12, 0));
       Ranking likely = problem.layer.atLeast(problem.x, p);
       double mass = data.below(9) == 0 ? 1 : data.between(0.001f, 1);
       Ranking nucleus = problem.layer.topP(problem.x, mass);
-      for (int row = 0; row < batch; row++) {
+      for (int row = 0; row < sizes.batch(); row++) {
         problem.check(likely, row, Wanted.atLeast(p));
         problem.check(nucleus, row, Wanted.ofMass(mass));
       }
@@ -133,40 +111,32 @@ final class RankingProperties {
 
   @Property
   void sample(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 20) int batch,
-      @ForAll @IntRange(min = 1, max = 40) int classes,
-      @ForAll @IntRange(max = 80) int more,
-      @ForAll @IntRange(max = 3) int peak,
-      @ForAll("spreads") int spread,
+      @ForAll("sizes") Sizes sizes,
       @ForAll @DoubleRange(min = 0.25, max = 4) double temperature,
       @ForAll long seed) {
     try (RankingProblem<HierarchicalSoftmax> problem =
-        RankingProblem.softmax(
-            kernels.workers(), batch, classes, more, peak, spread, new Data(seed))) {
+        RankingProblem.softmax(sizes, new Data(seed))) {
       Noting random = new Noting(seed);
       int[] outputs = problem.layer.sample(problem.x, temperature, random);
-      assertEquals(batch, outputs.length);
-      assertEquals(2 * batch, random.drawn.size(), "asked twice for each row");
-      for (int row = 0; row < batch; row++) {
+      assertEquals(sizes.batch(), outputs.length);
+      assertEquals(2 * sizes.batch(), random.drawn.size(), "asked twice for each row");
+      for (int row = 0; row < sizes.batch(); row++) {
         problem.checkDrawn(
-            row, outputs[row], random.drawn.get(row), random.drawn.get(batch + row), temperature);
+            row,
+            outputs[row],
+            random.drawn.get(row),
+            random.drawn.get(sizes.batch() + row),
+            temperature);
       }
     }
   }
 
   /** What is drawn where something is NaN is drawn right, or refused for a reason. */
   @Property
-  void sampleWithNaN(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 5) int batch,
-      @ForAll @IntRange(min = 1, max = 40) int classes,
-      @ForAll @IntRange(max = 80) int more,
-      @ForAll @IntRange(max = 3) int peak,
-      @ForAll long seed) {
+  void sampleWithNaN(@ForAll("fewRows") Sizes sizes, @ForAll long seed) {
     Data data = new Data(seed);
     try (RankingProblem<HierarchicalSoftmax> problem =
-        RankingProblem.softmax(kernels.workers(), batch, classes, more, peak, 0, data)) {
+        RankingProblem.softmax(sizes.withSpread(0), data)) {
       problem.poison(data);
       Noting random = new Noting(seed);
       int[] outputs;
@@ -176,9 +146,9 @@ final class RankingProperties {
         assertTrue(problem.mayRefuseToDraw(random.drawn), "there is a draw for each row");
         return;
       }
-      for (int row = 0; row < batch; row++) {
+      for (int row = 0; row < sizes.batch(); row++) {
         problem.checkPoisonedDraw(
-            row, outputs[row], random.drawn.get(row), random.drawn.get(batch + row));
+            row, outputs[row], random.drawn.get(row), random.drawn.get(sizes.batch() + row));
       }
     }
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Bounded.check;
+import static org.blocksparse.testing.Bounded.checkNew;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import java.util.Arrays;
@@ -162,7 +164,7 @@ final class SparseBlockContractTest {
   }
 
   private interface Body {
-    void run(Operands operands, boolean exact);
+    void run(Operands operands, Numbers numbers);
   }
 
   /** Runs a test on integers and on random numbers, with W as it is and as a transposed view. */
@@ -171,24 +173,9 @@ final class SparseBlockContractTest {
       BlockProblem problem = data.blocks(sizes, numbers);
       for (boolean transposed : new boolean[] {false, true}) {
         try (Operands operands = new Operands(workers, problem, transposed)) {
-          body.run(operands, numbers == Numbers.SMALL_INTEGERS);
+          body.run(operands, numbers);
         }
       }
-    }
-  }
-
-  private static void check(String name, Bounded expected, FloatTensor actual, boolean exact) {
-    if (exact) {
-      expected.assertExact(name, actual);
-    } else {
-      expected.assertHolds(name, actual);
-    }
-  }
-
-  /** Also closes a result that is not guarded memory. */
-  private static void checkNew(String name, Bounded expected, FloatTensor actual, boolean exact) {
-    try (actual) {
-      check(name, expected, actual, exact);
     }
   }
 
@@ -199,13 +186,13 @@ final class SparseBlockContractTest {
         kernels.workers(),
         sizes,
         data,
-        (t, exact) -> {
+        (t, numbers) -> {
           Bounded expected = Oracle.gemv(t.problem);
           FloatTensor o = t.o();
-          checkNew("new", expected, SparseBlockGemv.apply(o, t.W, t.h, t.plan), exact);
+          checkNew("new", expected, SparseBlockGemv.apply(o, t.W, t.h, t.plan), numbers);
           assertArrayEquals(t.problem.o(), o.toArray(), "o is left as it is");
           SparseBlockGemv.applyInPlace(t.W, t.h, t.plan, o);
-          check("in place", expected, o, exact);
+          check("in place", expected, o, numbers);
           t.assertInputsUnchanged();
         });
   }
@@ -217,16 +204,16 @@ final class SparseBlockContractTest {
         kernels.workers(),
         sizes,
         data,
-        (t, exact) -> {
+        (t, numbers) -> {
           Bounded expected = Oracle.dot(t.problem);
           checkNew(
               "new",
               expected,
               SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)),
-              exact);
+              numbers);
           FloatTensor out = t.memory.nan("out", sizes.o());
           SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b), out);
-          check("over NaN", expected, out, exact);
+          check("over NaN", expected, out, numbers);
           t.assertInputsUnchanged();
         });
   }
@@ -239,22 +226,22 @@ final class SparseBlockContractTest {
         Workers.common(),
         sizes,
         data,
-        (t, exact) -> {
+        (t, numbers) -> {
           FloatTensor o = t.o();
           FloatTensor gemv = SparseBlockGemv.apply(o, t.W, t.h, t.inputIdx, t.outputIdx);
           assertArrayEquals(t.problem.o(), o.toArray(), "o is left as it is");
           assertSameBits("gemv", SparseBlockGemv.apply(o, t.W, t.h, t.plan), gemv);
-          checkNew("gemv", Oracle.gemv(t.problem), gemv, exact);
+          checkNew("gemv", Oracle.gemv(t.problem), gemv, numbers);
           FloatTensor dot = SparseBlockDot.apply(t.W, t.h, t.inputIdx, t.b, t.outputIdx);
           assertSameBits(
               "dot", SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)), dot);
-          checkNew("dot", Oracle.dot(t.problem), dot, exact);
+          checkNew("dot", Oracle.dot(t.problem), dot, numbers);
           for (float alpha : new float[] {1, -2, 0, 0.5f}) {
             FloatTensor outer =
                 SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.inputIdx, t.outputIdx, alpha);
             String name = "outer, alpha " + alpha;
             assertSameBits(name, SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, alpha), outer);
-            checkNew(name, Oracle.outer(t.problem, alpha), outer, exact);
+            checkNew(name, Oracle.outer(t.problem, alpha), outer, numbers);
           }
           t.assertInputsUnchanged();
         });
@@ -267,23 +254,23 @@ final class SparseBlockContractTest {
         kernels.workers(),
         sizes,
         data,
-        (t, exact) -> {
+        (t, numbers) -> {
           Bounded gradH = Oracle.gradH(t.problem);
-          checkNew("gradH", gradH, SparseBlockDot.gradH(t.W, t.gradOut, t.plan), exact);
+          checkNew("gradH", gradH, SparseBlockDot.gradH(t.W, t.gradOut, t.plan), numbers);
           FloatTensor out = t.memory.nan("gradH", sizes.h());
           SparseBlockDot.gradH(t.W, t.gradOut, t.plan, GradientOptions.overwrite(), out);
-          check("gradH over NaN", gradH, out, exact);
+          check("gradH over NaN", gradH, out, numbers);
           checkNew(
               "gradW",
               Oracle.gradW(t.problem),
               SparseBlockDot.gradW(t.h, t.gradOut, t.plan),
-              exact);
+              numbers);
           checkNew(
-              "gradB", Oracle.gradB(t.problem), SparseBlockDot.gradB(t.gradOut, t.plan), exact);
+              "gradB", Oracle.gradB(t.problem), SparseBlockDot.gradB(t.gradOut, t.plan), numbers);
           for (float alpha : new float[] {1, -0.5f, 0}) {
             FloatTensor b = t.memory.of("b", t.problem.b(), sizes.b());
             SparseBlockDot.gradB(t.gradOut, t.plan, GradientOptions.add(alpha), b);
-            check("b + " + alpha + " gradB", Oracle.addGradB(t.problem, alpha), b, exact);
+            check("b + " + alpha + " gradB", Oracle.addGradB(t.problem, alpha), b, numbers);
           }
           t.assertInputsUnchanged();
         });
@@ -296,18 +283,18 @@ final class SparseBlockContractTest {
         kernels.workers(),
         sizes,
         data,
-        (t, exact) -> {
+        (t, numbers) -> {
           for (float alpha : new float[] {1, -2, 0, 0.5f}) {
             Bounded expected = Oracle.outer(t.problem, alpha);
             checkNew(
                 "new, alpha " + alpha,
                 expected,
                 SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, alpha),
-                exact);
+                numbers);
           }
           t.assertInputsUnchanged();
           SparseBlockOuter.applyInPlace(t.h, t.gradOut, t.plan, -1, t.W);
-          check("in place", Oracle.outer(t.problem, -1), t.W, exact);
+          check("in place", Oracle.outer(t.problem, -1), t.W, numbers);
         });
   }
 
@@ -335,30 +322,33 @@ final class SparseBlockContractTest {
               name + "gemv",
               Oracle.gemv(problem),
               SparseBlockGemv.apply(t.o(), t.W, t.h, t.plan),
-              true);
+              Numbers.SMALL_INTEGERS);
           checkNew(
               name + "dot",
               Oracle.dot(problem),
               SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)),
-              true);
+              Numbers.SMALL_INTEGERS);
           checkNew(
               name + "gradH",
               Oracle.gradH(problem),
               SparseBlockDot.gradH(t.W, t.gradOut, t.plan),
-              true);
+              Numbers.SMALL_INTEGERS);
           checkNew(
               name + "gradW",
               Oracle.gradW(problem),
               SparseBlockDot.gradW(t.h, t.gradOut, t.plan),
-              true);
+              Numbers.SMALL_INTEGERS);
           checkNew(
-              name + "gradB", Oracle.gradB(problem), SparseBlockDot.gradB(t.gradOut, t.plan), true);
+              name + "gradB",
+              Oracle.gradB(problem),
+              SparseBlockDot.gradB(t.gradOut, t.plan),
+              Numbers.SMALL_INTEGERS);
           for (float alpha : new float[] {1, 0, -1}) {
             checkNew(
                 name + "outer, alpha " + alpha,
                 Oracle.outer(problem, alpha),
                 SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.plan, alpha),
-                true);
+                Numbers.SMALL_INTEGERS);
           }
         }
       }
@@ -402,12 +392,16 @@ final class SparseBlockContractTest {
           "dot",
           Oracle.dot(problem),
           SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)),
-          true);
-      checkNew("gradH", Oracle.gradH(problem), SparseBlockDot.gradH(t.W, t.gradOut, t.plan), true);
+          Numbers.SMALL_INTEGERS);
+      checkNew(
+          "gradH",
+          Oracle.gradH(problem),
+          SparseBlockDot.gradH(t.W, t.gradOut, t.plan),
+          Numbers.SMALL_INTEGERS);
       SparseBlockOuter.applyInPlace(t.h, t.gradOut, t.plan, -1, t.W);
-      check("outer", Oracle.outer(problem, -1), t.W, true);
+      check("outer", Oracle.outer(problem, -1), t.W, Numbers.SMALL_INTEGERS);
       SparseBlockDot.gradB(t.gradOut, t.plan, GradientOptions.add(-1), t.b);
-      check("b", Oracle.addGradB(problem, -1), t.b, true);
+      check("b", Oracle.addGradB(problem, -1), t.b, Numbers.SMALL_INTEGERS);
     }
   }
 
@@ -431,10 +425,22 @@ final class SparseBlockContractTest {
           "dot",
           Oracle.dot(problem),
           SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)),
-          true);
-      checkNew("gradH", Oracle.gradH(problem), SparseBlockDot.gradH(t.W, t.gradOut, t.plan), true);
-      checkNew("gradW", Oracle.gradW(problem), SparseBlockDot.gradW(t.h, t.gradOut, t.plan), true);
-      checkNew("gradB", Oracle.gradB(problem), SparseBlockDot.gradB(t.gradOut, t.plan), true);
+          Numbers.SMALL_INTEGERS);
+      checkNew(
+          "gradH",
+          Oracle.gradH(problem),
+          SparseBlockDot.gradH(t.W, t.gradOut, t.plan),
+          Numbers.SMALL_INTEGERS);
+      checkNew(
+          "gradW",
+          Oracle.gradW(problem),
+          SparseBlockDot.gradW(t.h, t.gradOut, t.plan),
+          Numbers.SMALL_INTEGERS);
+      checkNew(
+          "gradB",
+          Oracle.gradB(problem),
+          SparseBlockDot.gradB(t.gradOut, t.plan),
+          Numbers.SMALL_INTEGERS);
     }
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Bounded.checkNew;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -19,7 +20,6 @@ import net.jqwik.api.constraints.FloatRange;
 import net.jqwik.api.constraints.IntRange;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
-import org.blocksparse.testing.Bounded;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Guarded;
@@ -63,16 +63,6 @@ final class SparseBlockProperties {
     return Arbitraries.of(KERNELS);
   }
 
-  private static void check(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
-    try (actual) {
-      if (numbers == Numbers.SMALL_INTEGERS) {
-        expected.assertExact(name, actual);
-      } else {
-        expected.assertHolds(name, actual);
-      }
-    }
-  }
-
   @Property
   void blockProductsAgree(
       @ForAll("kernels") KernelsUnderTest kernels,
@@ -99,14 +89,14 @@ final class SparseBlockProperties {
       FloatTensor gradOut = memory.of("gradOut", p.gradOut(), s.o());
       FloatTensor out = memory.nan("out", s.o());
       SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
-      check("dot", Oracle.dot(p), out, numbers);
+      checkNew("dot", Oracle.dot(p), out, numbers);
       SparseBlockGemv.applyInPlace(W, h, plan, o);
-      check("gemv", Oracle.gemv(p), o, numbers);
-      check("gradH", Oracle.gradH(p), SparseBlockDot.gradH(W, gradOut, plan), numbers);
-      check("gradW", Oracle.gradW(p), SparseBlockDot.gradW(h, gradOut, plan), numbers);
-      check("gradB", Oracle.gradB(p), SparseBlockDot.gradB(gradOut, plan), numbers);
+      checkNew("gemv", Oracle.gemv(p), o, numbers);
+      checkNew("gradH", Oracle.gradH(p), SparseBlockDot.gradH(W, gradOut, plan), numbers);
+      checkNew("gradW", Oracle.gradW(p), SparseBlockDot.gradW(h, gradOut, plan), numbers);
+      checkNew("gradB", Oracle.gradB(p), SparseBlockDot.gradB(gradOut, plan), numbers);
       SparseBlockOuter.applyInPlace(h, gradOut, plan, factor, W);
-      check("outer", Oracle.outer(p, factor), W, numbers);
+      checkNew("outer", Oracle.outer(p, factor), W, numbers);
     }
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Bounded.check;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -37,22 +38,6 @@ final class SparseBlockStepTest {
   /** For blocks of up to 7 x 18, and single rows. */
   static Stream<KernelsUnderTest> kernels() {
     return KernelsUnderTest.forBlocks(7, 18).stream();
-  }
-
-  private static BlockPlan plan(BlockProblem p, Workers workers) {
-    Sizes s = p.sizes();
-    try (IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx())) {
-      return BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers);
-    }
-  }
-
-  private static void check(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
-    if (numbers == Numbers.SMALL_INTEGERS) {
-      expected.assertExact(name, actual);
-    } else {
-      expected.assertHolds(name, actual);
-    }
   }
 
   /** A gradient where it is touched, and what was there before where it is not. */
@@ -104,7 +89,7 @@ final class SparseBlockStepTest {
       boolean[] ofW = touchedW(p);
       boolean[] ofB = touchedB(p);
       try (Guarded memory = new Guarded();
-          BlockPlan plan = plan(p, kernels.workers())) {
+          BlockPlan plan = p.plan(kernels.workers())) {
         FloatTensor h = memory.of("h", p.h(), sizes.h());
         FloatTensor gradOut = memory.of("gradOut", p.gradOut(), sizes.o());
 
@@ -176,7 +161,7 @@ final class SparseBlockStepTest {
     decays.put(ADAM, 0f);
     for (Optimizer optimizer : decays.keySet()) {
       try (Guarded memory = new Guarded();
-          BlockPlan plan = plan(p, kernels.workers())) {
+          BlockPlan plan = p.plan(kernels.workers())) {
         float[] w = p.W().clone();
         float[] b = p.b().clone();
         for (int i = 0; i < w.length; i++) {

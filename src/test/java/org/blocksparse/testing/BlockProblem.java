@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
+import org.blocksparse.BlockPlan;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Workers;
+
 /** Operands of a sparse block product, in row-major order; shapes as in SparseBlockDot. */
 @SuppressWarnings("ArrayRecordComponent")
 public record BlockProblem(
@@ -38,6 +42,14 @@ public record BlockProblem(
 
     public long[] outputIdx() {
       return new long[] {batch, oWin};
+    }
+  }
+
+  /** A plan of its indices. */
+  public BlockPlan plan(Workers workers) {
+    try (IntTensor inputs = IntTensor.of(inputIdx, sizes.inputIdx());
+        IntTensor outputs = IntTensor.of(outputIdx, sizes.outputIdx())) {
+      return BlockPlan.of(inputs, outputs, sizes.iBlocks, sizes.oBlocks).withWorkers(workers);
     }
   }
 

@@ -3,6 +3,7 @@ package org.blocksparse.testing;
 
 import java.util.Arrays;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.testing.Data.Numbers;
 
 /**
  * Exact values, and for each how far from it a computation in floats may be.
@@ -40,6 +41,22 @@ public record Bounded(long[] shape, double[] values, double[] bounds) {
   /** Fails unless every element is the exact value; zeros of both signs are equal. */
   public void assertExact(String name, FloatTensor actual) {
     assertHolds(name, actual.shape().toArray(), actual.toArray(), true);
+  }
+
+  /** Fails unless small integers are exact, and other numbers within their bounds. */
+  public static void check(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
+    if (numbers == Numbers.SMALL_INTEGERS) {
+      expected.assertExact(name, actual);
+    } else {
+      expected.assertHolds(name, actual);
+    }
+  }
+
+  /** The same, and closes a result that is not guarded memory. */
+  public static void checkNew(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
+    try (actual) {
+      check(name, expected, actual, numbers);
+    }
   }
 
   private void assertHolds(String name, long[] actualShape, float[] actual, boolean exact) {

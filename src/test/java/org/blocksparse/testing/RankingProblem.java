@@ -12,13 +12,15 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.Combinators;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.LabelTree;
 import org.blocksparse.Ranking;
 import org.blocksparse.TwoLevelLayer;
-import org.blocksparse.Workers;
 import org.blocksparse.testing.Data.Numbers;
 
 /**
@@ -27,6 +29,34 @@ import org.blocksparse.testing.Data.Numbers;
  * a search, and ties are everywhere.
  */
 public final class RankingProblem<L extends TwoLevelLayer> implements AutoCloseable {
+  /**
+   * How large a problem is, and on which kernels.
+   *
+   * @param more outputs beyond one for each class
+   * @param peak what biases of classes are multiplied by
+   * @param spread exponent of two that the second level is multiplied by: log probabilities to
+   *     -10^8
+   */
+  public record Sizes(
+      KernelsUnderTest kernels, int batch, int classes, int more, int peak, int spread) {
+    /** Random ones, of up to that many rows. */
+    public static Arbitrary<Sizes> of(int mostRows) {
+      return Combinators.combine(
+              Arbitraries.of(KernelsUnderTest.all()),
+              Arbitraries.integers().between(0, mostRows),
+              Arbitraries.integers().between(1, 40),
+              Arbitraries.integers().between(0, 80),
+              Arbitraries.integers().between(0, 3),
+              Arbitraries.of(-6, 0, 0, 0, 3, 10, 20))
+          .as(Sizes::new);
+    }
+
+    /** The same with another spread. */
+    public Sizes withSpread(int other) {
+      return new Sizes(kernels, batch, classes, more, peak, other);
+    }
+  }
+
   /** What a row of x is; one problem has rows of all kinds that are asked for. */
   private enum Row {
     INTEGERS,
@@ -63,10 +93,12 @@ public final class RankingProblem<L extends TwoLevelLayer> implements AutoClosea
     private final float[] b2;
     private final float[] x;
 
-    Layer(int batch, int classes, int more, int peak, int spread, Data data) {
-      this.batch = batch;
+    Layer(Sizes sizes, Data data) {
+      int classes = sizes.classes;
+      int peak = sizes.peak;
+      this.batch = sizes.batch;
       this.features = 1 + data.below(5);
-      int[] classOf = data.classOf(classes, more);
+      int[] classOf = data.classOf(classes, sizes.more);
       this.assignment = ClassAssignment.of(classOf);
       int slots = assignment.slots();
       this.b1 = data.floats(Numbers.SMALL_INTEGERS, classes);
@@ -81,7 +113,7 @@ public final class RankingProblem<L extends TwoLevelLayer> implements AutoClosea
       this.b2 = data.floats(Numbers.SMALL_INTEGERS, (long) classes * slots);
       for (float[] secondLevel : new float[][] {W2, b2}) {
         for (int i = 0; i < secondLevel.length; i++) {
-          secondLevel[i] = Math.scalb(secondLevel[i], spread);
+          secondLevel[i] = Math.scalb(secondLevel[i], sizes.spread);
         }
       }
       this.x = data.floats(Numbers.SMALL_INTEGERS, (long) batch * features);
@@ -202,29 +234,27 @@ public final class RankingProblem<L extends TwoLevelLayer> implements AutoClosea
   }
 
   /** Of a softmax. */
-  public static RankingProblem<HierarchicalSoftmax> softmax(
-      Workers workers, int batch, int classes, int more, int peak, int spread, Data data) {
-    Layer parts = new Layer(batch, classes, more, peak, spread, data);
+  public static RankingProblem<HierarchicalSoftmax> softmax(Sizes sizes, Data data) {
+    Layer parts = new Layer(sizes, data);
     return new RankingProblem<>(
         parts,
         parts.build(
             HierarchicalSoftmax.builder(parts.features(), parts.outputs())
                     .classes(parts.assignment())
-                    .workers(workers)
+                    .workers(sizes.kernels.workers())
                 ::build),
         RankingProblem::logSoftmax);
   }
 
   /** Of a label tree. */
-  public static RankingProblem<LabelTree> tree(
-      Workers workers, int batch, int classes, int more, int peak, int spread, Data data) {
-    Layer parts = new Layer(batch, classes, more, peak, spread, data);
+  public static RankingProblem<LabelTree> tree(Sizes sizes, Data data) {
+    Layer parts = new Layer(sizes, data);
     return new RankingProblem<>(
         parts,
         parts.build(
             LabelTree.builder(parts.features(), parts.outputs())
                     .classes(parts.assignment())
-                    .workers(workers)
+                    .workers(sizes.kernels.workers())
                 ::build),
         RankingProblem::logSigmoids);
   }
