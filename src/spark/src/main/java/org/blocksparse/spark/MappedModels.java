@@ -3,7 +3,6 @@ package org.blocksparse.spark;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -75,25 +74,16 @@ final class MappedModels {
       if (local != null) {
         return ModelLayers.load(kind, local, options);
       }
-      Path file = ModelBytes.newFile();
+      Path file = ModelFiles.create();
       try {
         content.writeTo(file);
         return ModelLayers.load(kind, file, options);
       } finally {
-        deleteNowOrLater(file);
+        ModelFiles.delete(file); // what is mapped lives on without a name
       }
     } catch (IOException e) {
       throw new UncheckedIOException(
           "the copy of the model in " + System.getProperty("java.io.tmpdir") + ": " + e, e);
-    }
-  }
-
-  /** What is mapped lives on without a name; only Windows refuses that. */
-  private static void deleteNowOrLater(Path file) {
-    try {
-      Files.delete(file);
-    } catch (IOException e) {
-      file.toFile().deleteOnExit();
     }
   }
 }

@@ -54,23 +54,23 @@ final class ModelBytes {
   }
 
   /**
-   * The bytes of a file of the driver, which belongs to this from now on: it is deleted with it.
+   * The bytes of a {@linkplain ModelFiles file} of the driver, which belongs to this from now on:
+   * it is deleted with it.
    */
   static ModelBytes of(LayerKind kind, Path file) {
     ModelBytes bytes = new ModelBytes(kind, file);
     String id = bytes.id;
     CLEANER.register(bytes, () -> delete(id, file));
-    file.toFile().deleteOnExit(); // whatever is not garbage by then
     return bytes;
   }
 
   /** A copy of the bytes of a stream. */
   static ModelBytes copyOf(LayerKind kind, InputStream in) throws IOException {
-    Path file = newFile();
+    Path file = ModelFiles.create();
     try (OutputStream out = Files.newOutputStream(file)) {
       in.transferTo(out);
     } catch (Throwable e) {
-      Files.delete(file);
+      ModelFiles.delete(file);
       throw e;
     }
     return of(kind, file);
@@ -128,18 +128,9 @@ final class ModelBytes {
     }
   }
 
-  /** An empty file for a model, of this process. */
-  static Path newFile() throws IOException {
-    return Files.createTempFile("blocksparse-spark", ".safetensors");
-  }
-
   private static void delete(String id, Path file) {
     MappedModels.forget(id);
-    try {
-      Files.deleteIfExists(file);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+    ModelFiles.delete(file);
   }
 
   /** The file on the driver. */

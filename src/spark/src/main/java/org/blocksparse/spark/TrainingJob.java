@@ -6,7 +6,6 @@ import static org.apache.spark.sql.functions.lit;
 
 import java.io.IOException;
 import java.lang.ref.Reference;
-import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -78,12 +77,12 @@ final class TrainingJob {
    */
   Path train() throws IOException {
     String description = context.getLocalProperty(DESCRIPTION);
-    Path file = ModelBytes.newFile();
+    Path file = ModelFiles.create();
     try {
       train(file);
       return file;
     } catch (Throwable e) {
-      Files.deleteIfExists(file);
+      ModelFiles.delete(file);
       throw e;
     } finally {
       persisted.forEach(rdd -> rdd.unpersist(false));
@@ -176,9 +175,14 @@ final class TrainingJob {
 
   private int features() {
     describe("looks for the size of the features");
-    List<Row> first = columns.select("features").takeAsList(1);
+    Dataset<Row> all = columns.select("features");
+    // Null is told of the row that has it, when rows are encoded.
+    List<Row> first = all.filter(all.col("features").isNotNull()).takeAsList(1);
     if (first.isEmpty()) {
-      throw new IllegalArgumentException("rows: there are none");
+      throw new IllegalArgumentException(
+          all.isEmpty()
+              ? "rows: there are none"
+              : "featuresCol: expected numbers but was null in all rows");
     }
     return FeatureRow.size(first.get(0).get(0));
   }

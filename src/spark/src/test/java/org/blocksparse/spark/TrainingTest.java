@@ -442,6 +442,27 @@ final class TrainingTest {
     assertEquals(3, spark.range(3).count());
   }
 
+  /** Of the first row, too, by which the number of features is known otherwise. */
+  @Test
+  void nullFeaturesAreToldOfTheirRow() {
+    for (int row : new int[] {0, 1, EXAMPLES.size() - 1}) {
+      List<Example> wrong = new ArrayList<>(EXAMPLES);
+      int label = wrong.get(row).label();
+      wrong.set(row, new Example(label, 1, null));
+      assertRefused(
+          IllegalArgumentException.class,
+          wrong,
+          classifier("sgd", 1),
+          "row " + row + " of partition 0, with label " + label + ".0",
+          "numbers but was null");
+    }
+    assertRefused(
+        IllegalArgumentException.class,
+        List.of(new Example(1, 1, null), new Example(2, 1, null)),
+        classifier("sgd", 1),
+        "featuresCol: expected numbers but was null in all rows");
+  }
+
   private static void assertRefused(
       Class<? extends Exception> type,
       List<Example> examples,

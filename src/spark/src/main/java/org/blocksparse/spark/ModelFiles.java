@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.spark;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * Files of models in this process's folder for temporary files. Those that are there when the
+ * process ends are deleted then. ({@link java.io.File#deleteOnExit} remembers each for as long as
+ * the process runs, deleted or not.)
+ */
+final class ModelFiles {
+  private static final Set<Path> FILES = ConcurrentHashMap.newKeySet();
+
+  /** Those of them that were to be deleted, and could not: Windows keeps what is mapped. */
+  private static final Set<Path> UNWANTED = ConcurrentHashMap.newKeySet();
+
+  static {
+    Runtime.getRuntime().addShutdownHook(new Thread(ModelFiles::deleteAll));
+  }
+
+  private ModelFiles() {}
+
+  /** An empty file. */
+  static Path create() throws IOException {
+    UNWANTED.forEach(ModelFiles::delete);
+    Path file = Files.createTempFile("blocksparse-spark", ".safetensors");
+    FILES.add(file);
+    return file;
+  }
+
+  /** Deletes a file: at once, or where the system refuses that, later. */
+  static void delete(Path file) {
+    try {
+      Files.deleteIfExists(file);
+      FILES.remove(file);
+      UNWANTED.remove(file);
+    } catch (IOException e) {
+      UNWANTED.add(file);
+    }
+  }
+
+  /** How many files there are. */
+  static int count() {
+    return FILES.size();
+  }
+
+  private static void deleteAll() {
+    FILES.forEach(ModelFiles::delete);
+  }
+}
