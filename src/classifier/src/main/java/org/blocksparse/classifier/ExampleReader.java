@@ -25,8 +25,9 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * Reads examples from a file or a pipe, one line after the other; what is compressed by gzip is
- * decompressed. Text is UTF-8. Not for several threads at the same time.
+ * Reads examples from a file or a pipe, one line after the other. What is compressed by gzip, zstd,
+ * xz or bzip2 is decompressed; all but gzip need libraries that are optional: Commons Compress, and
+ * zstd-jni or XZ for Java. Text is UTF-8. Not for several threads at the same time.
  */
 public final class ExampleReader implements AutoCloseable {
   /** What a word of a text begins with that is a label, where nothing else is said. */
@@ -132,10 +133,8 @@ public final class ExampleReader implements AutoCloseable {
 
   private static InputStream decompressed(InputStream in) throws IOException {
     BufferedInputStream buffered = new BufferedInputStream(in, 1 << 16);
-    buffered.mark(2);
-    boolean zipped = GzipStream.isNext(buffered);
-    buffered.reset();
-    return zipped ? new GzipStream(buffered) : buffered;
+    Optional<Compression> kind = Compression.ofNext(buffered);
+    return kind.isPresent() ? kind.get().decompressed(buffered) : buffered;
   }
 
   /**

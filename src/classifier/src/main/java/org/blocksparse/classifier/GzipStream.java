@@ -11,9 +11,13 @@ import java.util.zip.ZipException;
 
 /**
  * Decompresses what gzip has written (RFC 1952): all members to the end of the stream, each checked
- * by its sum, and what has come as soon as it has. ({@link java.util.zip.GZIPInputStream} takes a
- * pipe in which nothing is waiting for one that has ended, and so it does a damaged member after a
- * good one.)
+ * by its sum, and what has come as soon as it has.
+ *
+ * <p>{@link java.util.zip.GZIPInputStream} takes a pipe in which nothing is waiting for one that
+ * has ended, and so it does a damaged member after a good one. That of Commons Compress 1.28 waits
+ * until its caller's array is full, so that a line in a pipe is not answered before the next ones
+ * come; refuses the zeros with which tapes fill blocks up; and keeps a name in the header whatever
+ * its length.
  */
 final class GzipStream extends InputStream {
   private static final int FIRST_OF_MAGIC = 0x1f;
@@ -44,14 +48,6 @@ final class GzipStream extends InputStream {
       inflater.end();
       throw e;
     }
-  }
-
-  /**
-   * Whether gzip has written what follows in a stream. Takes no more bytes out of it than tell: one
-   * who has sent an empty line may send the next one after the answer.
-   */
-  static boolean isNext(InputStream in) throws IOException {
-    return in.read() == FIRST_OF_MAGIC && in.read() == SECOND_OF_MAGIC;
   }
 
   @Override

@@ -124,6 +124,10 @@ final class LineReader implements AutoCloseable {
     if (kind.isPresent()) {
       throw new IOException(kind.get().problem());
     }
+    Optional<Compression> compression = Compression.of(buffer, begin, end);
+    if (compression.isPresent()) {
+      throw new IOException(compression.get().problemOfTwice());
+    }
   }
 
   private int lineFeed(int from) {

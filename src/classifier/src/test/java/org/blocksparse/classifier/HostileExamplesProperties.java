@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -15,7 +14,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
-import java.util.zip.GZIPOutputStream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
@@ -43,19 +41,14 @@ final class HostileExamplesProperties {
                   .getBytes(UTF_8),
           "features", SPARSE.repeat(9).getBytes(UTF_8),
           "header", ("5 8 23\n" + SPARSE).getBytes(UTF_8),
-          "zipped texts", zipped(Texts.lines(40, 9, 1), Texts.lines(5, 9, 2)),
-          "zipped features", zipped(SPARSE));
+          "texts of gzip", zipped(Compression.GZIP, Texts.lines(40, 9, 1), Texts.lines(5, 9, 2)),
+          "features of gzip", zipped(Compression.GZIP, SPARSE),
+          "texts of zstd", zipped(Compression.ZSTD, Texts.lines(40, 9, 1), Texts.lines(5, 9, 2)),
+          "texts of xz", zipped(Compression.XZ, Texts.lines(40, 9, 1), Texts.lines(5, 9, 2)),
+          "texts of bzip2", zipped(Compression.BZIP2, Texts.lines(40, 9, 1), SPARSE));
 
-  private static byte[] zipped(String... members) {
-    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    for (String member : members) {
-      try (GZIPOutputStream out = new GZIPOutputStream(bytes)) {
-        out.write(member.getBytes(UTF_8));
-      } catch (IOException e) {
-        throw new AssertionError(e);
-      }
-    }
-    return bytes.toByteArray();
+  private static byte[] zipped(Compression kind, String... members) {
+    return CompressionTest.compressed(kind, members);
   }
 
   @Provide
