@@ -230,6 +230,33 @@ void check_nan(int32_t isa) {
   }
 }
 
+// Where nothing decays, an infinite weight stays, whatever the rule and wherever it lies; the others
+// make the steps that they make without it.
+void check_infinite_weights(int32_t isa, int32_t count) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const int32_t rule : {BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD, BLOCKSPARSE_ADAM}) {
+    for (int32_t place = 0; place < count; ++place) {
+      context() = "infinite weight " + std::to_string(place) + " of " + std::to_string(count) +
+                  ", rule " + std::to_string(rule) + ", isa " + blocksparse_isa_name(isa);
+      random_source r(7);
+      matrix g(1, count), moment1(1, count, 3, 2.0f), moment2(1, count, 3, 2.0f);
+      matrix w(1, count, 3, 3.0f);
+      g.fill([&] { return r.uniform(); });
+      matrix first = moment1, second = moment2, expected = w;
+      const auto step = [&](matrix& m1, matrix& m2, matrix& to) {
+        CHECK_STATUS(BLOCKSPARSE_OK,
+                     blocksparse_step_f32(isa, rule, count, 0.5f, 0.25f, 0.0f, 0.9f, 0.99f, 1e-8f,
+                                          2, g.data(), m1.data(), m2.data(), to.data()));
+      };
+      step(first, second, expected);
+      expected.at(0, place) = w.at(0, place) = place % 2 == 0 ? -infinity : infinity;
+      step(moment1, moment2, w);
+      CHECK(w.same_bits(expected) && w.intact());
+      CHECK(moment1.same_bits(first) && moment2.same_bits(second));
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -242,6 +269,9 @@ int main() {
     check_lost_squares(isa);
     check_huge_gradients(isa);
     check_nan(isa);
+    for (int32_t count = 1; count <= 40; ++count) {
+      check_infinite_weights(isa, count);
+    }
     check_refusals(isa);
   }
   return report("optimizers_test");

@@ -167,8 +167,8 @@ struct bag_work {
 // How a tensor follows its gradient, in the order of blocksparse_rule.
 enum class update_rule { sgd, adagrad, adam };
 
-// One step on elements that lie together; the gradient is scale * g + decay * w. What a rule does
-// not know is not looked at.
+// One step on elements that lie together; the gradient is scale * g + decay * w, without w if decay
+// is 0. What a rule does not know is not looked at.
 struct step_work {
   update_rule rule;
   int64_t count;

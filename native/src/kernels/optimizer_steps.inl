@@ -6,25 +6,36 @@
 
 namespace {
 
+// Calls body(i, m, weight, gradient) for each vector of the weights. Where nothing decays, weights
+// have no part in their gradients: 0 times an infinite one is no number.
+template <typename Body>
+INLINE void for_each_gradient(const step_work& work, const Body& body) {
+  const vec gs = set1(work.scale), ws = set1(work.decay);
+  const float *const g = work.g, *const w = work.w;
+  if (work.decay == 0.0f) {
+    for_each_vector(work.count, [=](int64_t i, auto m) {
+      body(i, m, load(w + i, m), mul(gs, load(g + i, m)));
+    });
+  } else {
+    for_each_vector(work.count, [=](int64_t i, auto m) {
+      const vec weight = load(w + i, m);
+      body(i, m, weight, fma(ws, weight, mul(gs, load(g + i, m))));
+    });
+  }
+}
+
 void sgd(const step_work& work) {
-  const vec step = set1(-work.rate), gs = set1(work.scale), ws = set1(work.decay);
-  const float* const g = work.g;
+  const vec step = set1(-work.rate);
   float* const w = work.w;
-  for_each_vector(work.count, [=](int64_t i, auto m) {
-    const vec weight = load(w + i, m);
-    const vec gradient = fma(ws, weight, mul(gs, load(g + i, m)));
+  for_each_gradient(work, [=](int64_t i, auto m, vec weight, vec gradient) {
     store(w + i, fma(step, gradient, weight), m);
   });
 }
 
 void adagrad(const step_work& work) {
-  const vec step = set1(-work.rate), gs = set1(work.scale), ws = set1(work.decay);
-  const vec least = set1(work.epsilon);
-  const float* const g = work.g;
+  const vec step = set1(-work.rate), least = set1(work.epsilon);
   float *const s = work.moment1, *const w = work.w;
-  for_each_vector(work.count, [=](int64_t i, auto m) {
-    const vec weight = load(w + i, m);
-    const vec gradient = fma(ws, weight, mul(gs, load(g + i, m)));
+  for_each_gradient(work, [=](int64_t i, auto m, vec weight, vec gradient) {
     const vec squares = at_most(kLargestFloat, fma(gradient, gradient, load(s + i, m)));
     // At least the gradient, also where its square is beyond the floats; NaN if the squares are, as
     // they are where the gradient is.
@@ -39,15 +50,11 @@ void adagrad(const step_work& work) {
 constexpr float kLargestMean = 0x1p67f;
 
 void adam(const step_work& work) {
-  const vec step = set1(-work.rate), gs = set1(work.scale), ws = set1(work.decay);
-  const vec least = set1(work.epsilon);
+  const vec step = set1(-work.rate), least = set1(work.epsilon);
   const vec keep1 = set1(work.beta1), take1 = set1(1.0f - work.beta1);
   const vec keep2 = set1(work.beta2), take2 = set1(1.0f - work.beta2);
-  const float* const g = work.g;
   float *const m = work.moment1, *const v = work.moment2, *const w = work.w;
-  for_each_vector(work.count, [=](int64_t i, auto part) {
-    const vec weight = load(w + i, part);
-    const vec gradient = fma(ws, weight, mul(gs, load(g + i, part)));
+  for_each_gradient(work, [=](int64_t i, auto part, vec weight, vec gradient) {
     const vec mean = fma(keep1, load(m + i, part), mul(take1, gradient));
     const vec square = fma(keep2, load(v + i, part), mul(mul(take2, gradient), gradient));
     store(m + i, max(set1(-kLargestMean), at_most(kLargestMean, mean)), part);

@@ -337,4 +337,37 @@ final class FloatRangeTest {
       }
     }
   }
+
+  /** Biases of minus infinity, with which a class and an output are given no probability. */
+  @ParameterizedTest
+  @MethodSource("instructionSets")
+  void infiniteBiases_stayWhatTheyAre(KernelsUnderTest kernels) {
+    List<Optimizer> rules =
+        List.of(Optimizer.sgd(0.5f), Optimizer.adagrad(0.5f), Optimizer.adam(0.5f));
+    for (Optimizer rule : rules) {
+      for (Optimizer optimizer : List.of(rule, rule.withDecay(0.1f), rule.withMaxNorm(0.1f))) {
+        try (HierarchicalSoftmax layer =
+                HierarchicalSoftmax.builder(FEATURES, 6)
+                    .classes(2)
+                    .workers(kernels.workers())
+                    .build();
+            FloatTensor x = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 5, 4, 3, 2, 1}, 2, FEATURES);
+            IntTensor targets = IntTensor.of(new int[] {0, 1}, 2)) {
+          layer.b1().set(Float.NEGATIVE_INFINITY, 1);
+          layer.b2().set(Float.NEGATIVE_INFINITY, 0, 2);
+          float before = layer.b2().get(0, 0);
+          layer.step(x, targets, optimizer);
+          assertEquals(Float.NEGATIVE_INFINITY, layer.b1().get(1), optimizer::toString);
+          assertEquals(Float.NEGATIVE_INFINITY, layer.b2().get(0, 2), optimizer::toString);
+          assertTrue(layer.b2().get(0, 0) != before, optimizer::toString);
+          try (FloatTensor p = layer.probabilities(x)) {
+            for (int output = 0; output < 6; output++) {
+              float of = p.get(0, output);
+              assertTrue(output < 2 ? of > 0 && of < 1 : of == 0, optimizer + ": " + of);
+            }
+          }
+        }
+      }
+    }
+  }
 }

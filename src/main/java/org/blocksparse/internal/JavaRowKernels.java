@@ -273,7 +273,10 @@ final class JavaRowKernels implements RowKernels {
     double correction2 = 1 - Math.pow(rule.beta2(), (double) number);
     for (long at = offset; at < offset + count; at++) {
       double before = w.getFloat(at);
-      double gradient = (double) scale * g.getFloat(at - offset) + rule.decay() * before;
+      double gradient = (double) scale * g.getFloat(at - offset);
+      if (rule.decay() != 0) { // 0 times an infinite weight is no number
+        gradient += rule.decay() * before;
+      }
       double direction =
           switch (rule.kind()) {
             case SGD -> gradient;

@@ -3,6 +3,7 @@ package org.blocksparse.internal;
 
 import static org.blocksparse.internal.NativeKernelsTest.ints;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.stream.Stream;
@@ -56,6 +57,37 @@ final class KernelEdgesTest {
         assertEquals(i == place, Float.isNaN(byAdagrad.getFloat(i)), "w of Adagrad " + at);
         assertEquals(i == place, Float.isNaN(v.getFloat(i)), "v " + at);
         assertEquals(i == place, Float.isNaN(byAdam.getFloat(i)), "w of Adam " + at);
+      }
+    }
+  }
+
+  /** Where nothing decays, by each rule and with a clipped gradient as well. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void infiniteWeightsStayWhereNothingDecays(KernelsUnderTest kernels) {
+    RowKernels rows = kernels.kernels().rows();
+    Bags bags = new Bags(1, ints(0, 1), ints(0), null, 1);
+    for (UpdateRule.Kind kind : UpdateRule.Kind.values()) {
+      for (float infinite : new float[] {Float.NEGATIVE_INFINITY, Float.POSITIVE_INFINITY}) {
+        for (int place = 0; place < N; place++) {
+          Storage byStep = filled(N, 3);
+          Storage byBag = filled(N, 3);
+          byStep.putFloat(place, infinite);
+          byBag.putFloat(place, infinite);
+          Storage[] moments = {filled(N, 2), filled(N, 2)};
+          rows.step(rule(kind), N, 0.5f, 1, filled(N, 1), byStep, 0, moments);
+          Rows gradients = new Rows(filled(N, 1), 1, N);
+          UpdateRule clipping =
+              new UpdateRule(kind, 0.5f, 0, 0.125f, 0.9f, 0.999f, 1e-8f);
+          rows.bagStep(clipping, bags, 0, 1, N, gradients, ints(0), ints(1), byBag, moments);
+          for (int i = 0; i < N; i++) {
+            String at = kind + ", " + infinite + " at " + place + ": " + i;
+            assertEquals(i == place, byStep.getFloat(i) == infinite, at);
+            assertEquals(i == place, byBag.getFloat(i) == infinite, at);
+            assertTrue(i == place || byStep.getFloat(i) < 3 && byBag.getFloat(i) < 3, at);
+            assertTrue(Float.isFinite(moments[0].getFloat(i) + moments[1].getFloat(i)), at);
+          }
+        }
       }
     }
   }
