@@ -5,8 +5,6 @@
 
 #include <cstring>
 
-#include "blas_permits.h"
-
 namespace blocksparse {
 namespace {
 
@@ -86,12 +84,9 @@ void blas_gemm::multiply(indices read, written_rows write) const {
     const blas_rows rows = read_regular ? in_place(from, a, lda) : gather(from, a, lda, k, scratch);
     float* const product = write_regular ? c + to[0] * ldc : scratch + int64_t{from.count} * k;
     const int64_t ld_product = write_regular ? constant_stride(to) * ldc : n;
-    {
-      const blas_permit permit;
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, w_transposed ? CblasTrans : CblasNoTrans, from.count,
-                  n, k, 1.0f, rows.data, rows.ld, w, static_cast<int32_t>(ldw),
-                  write_regular ? 1.0f : 0.0f, product, static_cast<int32_t>(ld_product));
-    }
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, w_transposed ? CblasTrans : CblasNoTrans, from.count,
+                n, k, 1.0f, rows.data, rows.ld, w, static_cast<int32_t>(ldw),
+                write_regular ? 1.0f : 0.0f, product, static_cast<int32_t>(ld_product));
     if (!write_regular) {
       scatter_add(product, n, to, c, ldc);
     }
@@ -109,7 +104,6 @@ void blas_outer::multiply(indices x_rows, indices y_rows) const {
     const blas_rows xs = x_regular ? in_place(x_part, x, ldx) : gather(x_part, x, ldx, m, scratch);
     const blas_rows ys = y_regular ? in_place(y_part, y, ldy)
                                    : gather(y_part, y, ldy, n, scratch + int64_t{most} * m);
-    const blas_permit permit;
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, x_part.count, alpha, xs.data, xs.ld,
                 ys.data, ys.ld, accumulate || i > 0 ? 1.0f : 0.0f, o, static_cast<int32_t>(ldo));
   }

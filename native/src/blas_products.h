@@ -5,7 +5,8 @@
 // memory of the caller.
 //
 // OpenBLAS returns at once, without a look at beta, when a size is 0, and it takes 32-bit sizes:
-// callers of this file pass no empty product, and sizes that is_blas_size() accepts.
+// callers of this file pass no empty product, and sizes that is_blas_size() accepts. They hold a
+// blas_permit that was granted.
 #ifndef BLOCKSPARSE_SRC_BLAS_PRODUCTS_H
 #define BLOCKSPARSE_SRC_BLAS_PRODUCTS_H
 

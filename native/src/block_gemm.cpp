@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "blas_permits.h"
 #include "blas_products.h"
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
@@ -334,8 +335,16 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path, const int32_t* sc
   for (int32_t i = chunk_begin; i < chunk_end; ++i) {
     const gemm_chunk chunk = call.plan.chunk(i);
     if (goes_to_blas(path, isa, what, pairs_per_segment(call.plan, chunk), call.k, n)) {
-      run_on_blas(call, chunk);
-    } else if (!small || !has_few_rows(call.plan, chunk, twice_few_rows)) {
+      const blas_permit permit;
+      if (permit.granted()) {
+        run_on_blas(call, chunk);
+        continue;
+      }
+      if (path == BLOCKSPARSE_PATH_BLAS) {
+        return BLOCKSPARSE_NO_MEMORY;
+      }
+    }
+    if (!small || !has_few_rows(call.plan, chunk, twice_few_rows)) {
       run_on_tiles(call, chunk, first_block(call, i + 1), INT32_MAX);
     } else if (call.w_type == element_type::float32) {
       queue.add(chunk);

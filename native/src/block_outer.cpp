@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "blas_permits.h"
 #include "blas_products.h"
 #include "blocksparse/blocksparse.h"
 #include "checks.h"
@@ -236,12 +237,13 @@ struct outer_call {
     return transposed ? swapped(part) : part;
   }
 
-  void write(const outer_block& block, const outer_part& part, outer_pairs_work* few_pairs) const {
+  blocksparse_status write(const outer_block& block, const outer_part& part,
+                           outer_pairs_work* few_pairs) const {
     if (block.x.count == 0) {
       if (!accumulate) {
         write_zeros(part);
       }
-      return;
+      return BLOCKSPARSE_OK;
     }
     // (With a factor of 0, BLAS returns without a look at the rows: it would hide a NaN in them.)
     const bool on_blas =
@@ -250,32 +252,45 @@ struct outer_call {
     // not be seen, since it depends on how many blocks a call has.
     if ((on_blas || has_few_pairs(part)) && sums_may_overflow(*kernels, part)) {
       run_in_double(part);
-    } else if (on_blas) {
-      run_on_blas(part, scratch, scratch_length);
-    } else if (takes_all_at_once(part, *kernels)) {
+      return BLOCKSPARSE_OK;
+    }
+    if (on_blas) {
+      const blas_permit permit;
+      if (permit.granted()) {
+        run_on_blas(part, scratch, scratch_length);
+        return BLOCKSPARSE_OK;
+      }
+      if (path == BLOCKSPARSE_PATH_BLAS) {
+        return BLOCKSPARSE_NO_MEMORY;
+      }
+    }
+    if (takes_all_at_once(part, *kernels)) {
       run_few_pairs(part, *kernels, few_pairs);
     } else {
       run_on_tiles(part, *kernels);
     }
+    return BLOCKSPARSE_OK;
   }
 
-  void run(int32_t block_begin, int32_t block_end) const {
+  blocksparse_status run(int32_t block_begin, int32_t block_end) const {
     if (m_begin == m_end || n == 0) {
-      return;
+      return BLOCKSPARSE_OK;
     }
     outer_part part = common_part();
     outer_pairs_work few_pairs = few_pairs_of(part);
-    for (int32_t b = block_begin; b < block_end; ++b) {
+    blocksparse_status status = BLOCKSPARSE_OK;
+    for (int32_t b = block_begin; b < block_end && status == BLOCKSPARSE_OK; ++b) {
       const outer_block block = plan.block(b);
       part.x_rows = transposed ? block.y : block.x;
       part.y_rows = transposed ? block.x : block.y;
       part.o = place(b);
       part.next_o = b + 1 < block_end ? place(b + 1) : nullptr;
-      write(block, part, &few_pairs);
+      status = write(block, part, &few_pairs);
     }
     if (beyond_caches) {
       kernels->end_streams();
     }
+    return status;
   }
 };
 
@@ -330,8 +345,5 @@ int32_t blocksparse_block_outer_f32(int32_t isa, int32_t path, const int32_t* sc
   call.scratch = scratch;
   call.scratch_length = scratch_length;
   status = call.check(block_begin, block_end);
-  if (status == BLOCKSPARSE_OK) {
-    call.run(block_begin, block_end);
-  }
-  return status;
+  return status == BLOCKSPARSE_OK ? call.run(block_begin, block_end) : status;
 }

@@ -19,6 +19,8 @@ const char* blocksparse_status_name(int32_t status) {
       return "UNSUPPORTED_ISA";
     case BLOCKSPARSE_SCRATCH_TOO_SMALL:
       return "SCRATCH_TOO_SMALL";
+    case BLOCKSPARSE_NO_MEMORY:
+      return "NO_MEMORY";
     default:
       return "UNKNOWN_STATUS";
   }

@@ -230,8 +230,8 @@ void check_nan(int32_t isa) {
   }
 }
 
-// Where nothing decays, an infinite weight stays, whatever the rule and wherever it lies; the others
-// make the steps that they make without it.
+// Where nothing decays, an infinite weight stays, by any rule and at any place; the others make the
+// steps that they make without it.
 void check_infinite_weights(int32_t isa, int32_t count) {
   const float infinity = std::numeric_limits<float>::infinity();
   for (const int32_t rule : {BLOCKSPARSE_SGD, BLOCKSPARSE_ADAGRAD, BLOCKSPARSE_ADAM}) {

@@ -4,10 +4,10 @@
  * weight tensor, the softmax that belongs to them, and the memory they work on.
  *
  * The library runs chunks of a schedule that its caller has made. It owns no threads, keeps no
- * state but the list of mapped files, prints nothing, never aborts and lets no exception out.
- * Every function may be called from any number of threads at once, as long as no two calls write
- * the same memory. Schedules, offsets, indices, counts and targets must not change during a call:
- * they are checked before they are read again.
+ * state but the lists of mapped files and of OpenBLAS's buffers, prints nothing, never aborts and
+ * lets no exception out. Every function may be called from any number of threads at once, as long
+ * as no two calls write the same memory. Schedules, offsets, indices, counts and targets must not
+ * change during a call: they are checked before they are read again.
  *
  * Words. A sample selects iWin input blocks (of iBlocks, each of iSize elements) and oWin output
  * blocks (of oBlocks, each of oSize elements). A "row" is one block of one sample, iSize or oSize
@@ -47,7 +47,8 @@ typedef enum blocksparse_status {
   BLOCKSPARSE_BAD_INDEX = 4,       /* the schedule names a row or block outside its operand */
   BLOCKSPARSE_BAD_ARGUMENT = 5,    /* an option has no such value, or two exclude each other */
   BLOCKSPARSE_UNSUPPORTED_ISA = 6, /* this processor or build lacks the instruction set */
-  BLOCKSPARSE_SCRATCH_TOO_SMALL = 7
+  BLOCKSPARSE_SCRATCH_TOO_SMALL = 7,
+  BLOCKSPARSE_NO_MEMORY = 8 /* BLAS, which was asked for, has no memory for its buffer */
 } blocksparse_status;
 
 /* The name of a status, "BAD_SIZE" for instance; a string literal that is never freed. */
@@ -75,6 +76,13 @@ typedef enum blocksparse_path {
   BLOCKSPARSE_PATH_BLAS = 1, /* rows are gathered, then one cblas_sgemm on the calling thread */
   BLOCKSPARSE_PATH_TILE = 2  /* our register tiles, which read rows and blocks where they lie */
 } blocksparse_path;
+
+/*
+ * The bytes of a buffer that each thread needs in BLAS, at most; BLAS keeps them. Where they cannot
+ * be had, products by AUTO run on tiles, with the bits of these; by BLAS they end with NO_MEMORY,
+ * and what they write is undefined.
+ */
+#define BLOCKSPARSE_BLAS_BUFFER_BYTES 134217728
 
 /*
  * 1 if a product may go to BLAS on this path with this instruction set. If not, cblas_sgemm is
@@ -603,7 +611,7 @@ typedef enum blocksparse_rule {
 
 /*
  * One step of an optimizer on count elements that lie together; the gradient is
- * scale * g + decay * w.
+ * scale * g + decay * w. Where decay is 0 it is scale * g, and infinite weights stay what they are.
  *
  *   SGD       w -= rate * gradient
  *   Adagrad   s += gradient^2;  w -= rate * gradient / (sqrt(s) + epsilon)

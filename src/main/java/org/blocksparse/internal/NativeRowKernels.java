@@ -4,6 +4,8 @@ package org.blocksparse.internal;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_MEAN;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_ROOT_MEAN;
 import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BAG_SUM;
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_BLAS_BUFFER_BYTES;
+import static org.blocksparse.internal.binding.Blocksparse.BLOCKSPARSE_NO_MEMORY;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_activation_gradient_f32;
 import static org.blocksparse.internal.binding.Blocksparse.blocksparse_bag_dot_f32;
@@ -362,6 +364,12 @@ record NativeRowKernels(int isa) implements RowKernels {
   }
 
   static void check(int status, String function) {
+    if (status == BLOCKSPARSE_NO_MEMORY) {
+      throw new OutOfMemoryError(
+          "cannot allocate "
+              + BLOCKSPARSE_BLAS_BUFFER_BYTES
+              + " bytes for a buffer of OpenBLAS, which -Dblocksparse.path=blas asks for");
+    }
     if (status != 0) {
       throw new IllegalStateException(
           function
