@@ -30,7 +30,7 @@ class LearnLabels {
       sums[labels[k / FEATURES] * FEATURES + k % FEATURES] += vectors[k];
     }
     try (var ofLabels = FloatTensor.of(sums, LABELS, FEATURES)) {
-      return ClassAssignment.clustered(ofLabels, 31, 1);
+      return ClassAssignment.clustered(ofLabels, 31, 1, Workers.common());
     }
   }
 

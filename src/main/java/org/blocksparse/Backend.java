@@ -43,7 +43,7 @@ public final class Backend {
    *
    * @throws UnsatisfiedLinkError if native kernels should run but cannot
    */
-  public static String reason() {
+  static String reason() {
     return NativeLibrary.reason();
   }
 

@@ -391,26 +391,8 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /** Whether each sample selects its own number of blocks. */
-  public boolean isRagged() {
+  boolean isRagged() {
     return inputs.isRagged();
-  }
-
-  /**
-   * The number of input blocks that each sample selects.
-   *
-   * @throws UnsupportedOperationException if the plan is ragged; see {@link #inputRows}
-   */
-  public int iWin() {
-    return inputs.requireWindow("iWin");
-  }
-
-  /**
-   * The number of output blocks that each sample selects.
-   *
-   * @throws UnsupportedOperationException if the plan is ragged; see {@link #outputRows}
-   */
-  public int oWin() {
-    return outputs.requireWindow("oWin");
   }
 
   /** The number of input blocks that all samples select together: the rows of h. */
@@ -493,8 +475,8 @@ public final class BlockPlan implements AutoCloseable {
   public String toString() {
     return "BlockPlan(batch = "
         + batch()
-        + (isRagged() ? ", inputRows = " + inputRows() : ", iWin = " + iWin())
-        + (isRagged() ? ", outputRows = " + outputRows() : ", oWin = " + oWin())
+        + (isRagged() ? ", inputRows = " + inputRows() : ", iWin = " + inputs.window())
+        + (isRagged() ? ", outputRows = " + outputRows() : ", oWin = " + outputs.window())
         + ", iBlocks = "
         + iBlocks()
         + ", oBlocks = "

@@ -253,18 +253,12 @@ public final class ClassAssignment {
    * @param vectors (outputs, dimensions), all finite
    * @param nClasses as for {@link #contiguous}
    * @param seed equal seeds give equal classes
+   * @param workers the threads that compute; the classes do not depend on them
    * @throws IllegalArgumentException if vectors has not rank 2, if an element is not finite, unless
    *     1 &lt;= nClasses &lt;= outputs, or if 8 numbers for each output or a vector for each class
    *     are more than an array can hold, 2<sup>31</sup> - 9
    * @throws IllegalStateException if vectors is closed
    * @throws OutOfMemoryError if there is not enough memory
-   */
-  public static ClassAssignment clustered(FloatTensor vectors, int nClasses, long seed) {
-    return clustered(vectors, nClasses, seed, Workers.common());
-  }
-
-  /**
-   * As {@link #clustered(FloatTensor, int, long)}, with the same classes, made by these workers.
    */
   public static ClassAssignment clustered(
       FloatTensor vectors, int nClasses, long seed, Workers workers) {
@@ -273,7 +267,8 @@ public final class ClassAssignment {
   }
 
   /**
-   * As {@link #clustered(FloatTensor, int, long)}, with the {@link #defaultCount} of classes.
+   * As {@link #clustered(FloatTensor, int, long, Workers)}, with the {@link #defaultCount} of
+   * classes, by {@link Workers#common}.
    *
    * @throws IllegalArgumentException if vectors has not rank 2 or no rows, or if an element is not
    *     finite
@@ -281,7 +276,8 @@ public final class ClassAssignment {
    */
   public static ClassAssignment clustered(FloatTensor vectors, long seed) {
     Check.rank("vectors", vectors, "(outputs, dimensions)", 2);
-    return clustered(vectors, defaultCount((int) vectors.shape().dim(0)), seed);
+    int outputs = (int) vectors.shape().dim(0);
+    return clustered(vectors, defaultCount(outputs), seed, Workers.common());
   }
 
   /**
@@ -299,20 +295,12 @@ public final class ClassAssignment {
    * @param outputs how many there are
    * @param nClasses as for {@link #contiguous}
    * @param seed equal seeds give equal classes
+   * @param workers the threads that compute; the classes do not depend on them
    * @throws IllegalArgumentException if there are not as many rows of labels as of features, if a
-   *     value of features is not finite, and as {@link #clustered(FloatTensor, int, long)}
+   *     value of features is not finite, and as {@link #clustered(FloatTensor, int, long, Workers)}
    * @throws IndexOutOfBoundsException if a label is outside [0, outputs)
    * @throws IllegalStateException if features or labels are closed
    * @throws OutOfMemoryError if there is not enough memory
-   */
-  public static ClassAssignment clustered(
-      SparseRows features, SparseRows labels, int outputs, int nClasses, long seed) {
-    return clustered(features, labels, outputs, nClasses, seed, Workers.common());
-  }
-
-  /**
-   * As {@link #clustered(SparseRows, SparseRows, int, int, long)}, with the same classes, made by
-   * these workers.
    */
   public static ClassAssignment clustered(
       SparseRows features,
@@ -326,12 +314,12 @@ public final class ClassAssignment {
   }
 
   /**
-   * As {@link #clustered(SparseRows, SparseRows, int, int, long)}, with the {@link #defaultCount}
-   * of classes.
+   * As {@link #clustered(SparseRows, SparseRows, int, int, long, Workers)}, with the {@link
+   * #defaultCount} of classes, by {@link Workers#common}.
    */
   public static ClassAssignment clustered(
       SparseRows features, SparseRows labels, int outputs, long seed) {
-    return clustered(features, labels, outputs, defaultCount(outputs), seed);
+    return clustered(features, labels, outputs, defaultCount(outputs), seed, Workers.common());
   }
 
   /**
@@ -343,20 +331,6 @@ public final class ClassAssignment {
    */
   public static int defaultCount(int outputs) {
     return ClassCount.REFERENCE.fastest(Check.atLeast(1, "outputs", outputs), ClassCount.BATCH);
-  }
-
-  /**
-   * The number of classes with which training is fastest on this machine, which is measured for a
-   * moment. The answer may differ from run to run, so it is not the default.
-   *
-   * @param batch rows of a step
-   * @param workers the threads that will train
-   * @throws IllegalArgumentException if {@code outputs} or {@code batch} is less than 1
-   */
-  public static int measuredCount(int outputs, int batch, Workers workers) {
-    Check.atLeast(1, "outputs", outputs);
-    Check.atLeast(1, "batch", batch);
-    return ClassCount.measure(requireNonNull(workers, "workers").engine()).fastest(outputs, batch);
   }
 
   /**

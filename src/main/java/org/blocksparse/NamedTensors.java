@@ -20,7 +20,8 @@ import java.util.Map;
  * the caller's to close. What cannot be saved is refused then.
  */
 public final class NamedTensors {
-  private static final NamedTensors NONE = new NamedTensors(Map.of());
+  private static final NamedTensors NONE =
+      new NamedTensors(Map.of(), SaveOptions.defaults().withMetadata(Map.of()));
 
   /** What becomes part of a file by a name. */
   interface Source {
@@ -28,9 +29,11 @@ public final class NamedTensors {
   }
 
   private final Map<String, Source> sources;
+  private final SaveOptions options;
 
-  private NamedTensors(Map<String, Source> sources) {
+  private NamedTensors(Map<String, Source> sources, SaveOptions options) {
     this.sources = sources;
+    this.options = options;
   }
 
   /** Nothing, to begin with. */
@@ -50,7 +53,7 @@ public final class NamedTensors {
             (name, tensor) ->
                 sources.put(
                     requireNonNull(name, "tensors"), source("tensors: \"" + name + "\"", tensor)));
-    return new NamedTensors(sources);
+    return new NamedTensors(sources, NONE.options);
   }
 
   private static Source source(String name, Tensor tensor) {
@@ -85,7 +88,21 @@ public final class NamedTensors {
   private NamedTensors and(String name, Source source) {
     Map<String, Source> more = new LinkedHashMap<>(sources);
     more.put(requireNonNull(name, "name"), source);
-    return new NamedTensors(more);
+    return new NamedTensors(more, options);
+  }
+
+  /**
+   * Strings that belong to the file, by key, in the place of those given before.
+   *
+   * @throws IllegalArgumentException if {@link SaveOptions#withMetadata} refuses them
+   */
+  public NamedTensors withMetadata(Map<String, String> metadata) {
+    return new NamedTensors(sources, options.withMetadata(metadata));
+  }
+
+  /** Holds the metadata. */
+  SaveOptions options() {
+    return options;
   }
 
   /** Adds all of them to a file; the lease holds them. */

@@ -138,7 +138,7 @@ public final class Optimizer {
   }
 
   /** The learning rate. */
-  public float rate() {
+  float rate() {
     return rule.rate();
   }
 

@@ -18,19 +18,6 @@ record SelectedRows(String side, int batch, int window, int count) {
     return window == RAGGED;
   }
 
-  /**
-   * The number of rows of each sample.
-   *
-   * @throws UnsupportedOperationException if there is not one for all
-   */
-  int requireWindow(String name) {
-    if (isRagged()) {
-      throw new UnsupportedOperationException(
-          name + ": each sample of a ragged plan selects its own number of blocks");
-    }
-    return window;
-  }
-
   /** The shape of a tensor of these rows, of {@code size} elements each. */
   Shape shape(long size) {
     return Shape.of(dimensions(size));

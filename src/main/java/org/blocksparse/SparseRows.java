@@ -291,7 +291,7 @@ public final class SparseRows implements AutoCloseable {
   }
 
   /** The largest index that there was when the rows were made, -1 if there are no entries. */
-  public int maxIndex() {
+  int maxIndex() {
     return maxIndex;
   }
 

@@ -69,7 +69,7 @@ public abstract sealed class Tensor implements AutoCloseable permits FloatTensor
   /**
    * Whether the elements lie in row-major order without gaps. A transposed view is not contiguous.
    */
-  public final boolean isContiguous() {
+  final boolean isContiguous() {
     return contiguous;
   }
 

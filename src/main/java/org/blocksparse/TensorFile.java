@@ -53,42 +53,27 @@ public final class TensorFile implements AutoCloseable {
     this.mapped = mapped;
   }
 
-  /** Writes tensors; see {@link #save(Path, NamedTensors, Map)}. */
+  /** Writes tensors, in the order of the map; see {@link #save(Path, NamedTensors)}. */
   public static void save(Path file, Map<String, ? extends Tensor> tensors) throws IOException {
-    save(file, tensors, Map.of());
-  }
-
-  /** Writes tensors, in the order of the map; see {@link #save(Path, NamedTensors, Map)}. */
-  public static void save(
-      Path file, Map<String, ? extends Tensor> tensors, Map<String, String> metadata)
-      throws IOException {
-    save(file, NamedTensors.of(tensors), metadata);
-  }
-
-  /** Writes tensors and weights; see {@link #save(Path, NamedTensors, Map)}. */
-  public static void save(Path file, NamedTensors tensors) throws IOException {
-    save(file, tensors, Map.of());
+    save(file, NamedTensors.of(tensors));
   }
 
   /**
    * Writes tensors and weights by their names: in their order, those with more bytes for an element
    * first. Whenever the machine stops, the file is the old one or the new one, never a part of one.
    *
-   * @param metadata strings that belong to the file, by key
    * @throws IllegalArgumentException if a tensor is a transposed view or has more than 32
    *     dimensions; if a name could be a path or has a space, or is that of the scales of INT8
-   *     weights; if metadata is refused by {@link SaveOptions#withMetadata}; if there are more than
-   *     65,536 names, 8 MB of them or 2,097,152 letters in one; if what is to be weights of fewer
-   *     bits has another rank than 4, or is not finite or too large
+   *     weights; if there are more than 65,536 names, 8 MB of them or 2,097,152 letters in one; if
+   *     what is to be weights of fewer bits has another rank than 4, or is not finite or too large
    * @throws IllegalStateException if a tensor is closed, or a float32 is not finite
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
-  public static void save(Path file, NamedTensors tensors, Map<String, String> metadata)
-      throws IOException {
+  public static void save(Path file, NamedTensors tensors) throws IOException {
     requireNonNull(file, "file");
     requireNonNull(tensors, "tensors");
     FileEvent event = Recorder.file();
-    SaveOptions options = SaveOptions.defaults().withMetadata(metadata);
+    SaveOptions options = tensors.options();
     try (Lease lease = new Lease();
         WeightsFile weights = new WeightsFile(options, new ArrayList<>())) {
       tensors.addTo(weights, lease);

@@ -61,7 +61,7 @@ final class ClassAssignmentTest {
     assertBijective(ClassAssignment.byFrequency(counts, nClasses));
     assertBijective(ClassAssignment.bySquareRootOfFrequency(counts, nClasses));
     try (FloatTensor tensor = FloatTensor.of(vectors, outputs, 5)) {
-      assertBijective(ClassAssignment.clustered(tensor, nClasses, 1));
+      assertBijective(ClassAssignment.clustered(tensor, nClasses, 1, Workers.common()));
     }
   }
 
@@ -126,8 +126,9 @@ final class ClassAssignmentTest {
       // A start in which two groups begin at the same place can end elsewhere; most do not.
       int right = 0;
       for (int seed = 0; seed < 10; seed++) {
-        ClassAssignment classes = ClassAssignment.clustered(tensor, 4, seed);
-        assertEquals(classes, ClassAssignment.clustered(tensor, 4, seed), "equal seeds");
+        ClassAssignment classes = ClassAssignment.clustered(tensor, 4, seed, Workers.common());
+        assertEquals(
+            classes, ClassAssignment.clustered(tensor, 4, seed, Workers.common()), "equal seeds");
         int together = 0;
         for (int o = 4; o < 4 * perGroup; o++) {
           together += classes.classOf(o) == classes.classOf(o % 4) ? 1 : 0;
@@ -141,7 +142,7 @@ final class ClassAssignmentTest {
   @Test
   void clustered_ofVectorsWithoutDirection_stillPlacesAll() {
     try (FloatTensor zeros = FloatTensor.zeros(10, 3)) {
-      assertBijective(ClassAssignment.clustered(zeros, 3, 0));
+      assertBijective(ClassAssignment.clustered(zeros, 3, 0, Workers.common()));
     }
   }
 
@@ -156,7 +157,7 @@ final class ClassAssignmentTest {
       for (int d = 0; d < dims; d++) {
         vectors.set(other[d], 77, d);
       }
-      ClassAssignment classes = ClassAssignment.clustered(vectors, 300, 2);
+      ClassAssignment classes = ClassAssignment.clustered(vectors, 300, 2, Workers.common());
       assertBijective(classes);
       assertEquals(10, classes.slots());
     }
@@ -201,13 +202,13 @@ final class ClassAssignmentTest {
       assertBijective(alone);
       assertEquals(30, alone.slots());
       assertEquals(alone, ClassAssignment.clustered(vectors, 300, 3, counted));
-      assertEquals(alone, ClassAssignment.clustered(vectors, 300, 3));
+      assertEquals(alone, ClassAssignment.clustered(vectors, 300, 3, Workers.common()));
       int ofVectors = helpers.getAndSet(0);
       assertTrue(ofVectors > 0, "nobody has helped");
       ClassAssignment sparse =
           ClassAssignment.clustered(rows, rows, 301, 40, 3, Workers.callingThread());
       assertEquals(sparse, ClassAssignment.clustered(rows, rows, 301, 40, 3, counted));
-      assertEquals(sparse, ClassAssignment.clustered(rows, rows, 301, 40, 3));
+      assertEquals(sparse, ClassAssignment.clustered(rows, rows, 301, 40, 3, Workers.common()));
       assertTrue(helpers.get() > 0, "nobody has helped with sparse rows");
     } finally {
       executor.shutdown();
@@ -235,9 +236,11 @@ final class ClassAssignmentTest {
         SparseRows y = SparseRows.of(labels)) {
       int right = 0;
       for (int seed = 0; seed < 10; seed++) {
-        ClassAssignment classes = ClassAssignment.clustered(x, y, labelsOfAll, 4, seed);
+        ClassAssignment classes =
+            ClassAssignment.clustered(x, y, labelsOfAll, 4, seed, Workers.common());
         assertBijective(classes);
-        assertEquals(classes, ClassAssignment.clustered(x, y, labelsOfAll, 4, seed));
+        assertEquals(
+            classes, ClassAssignment.clustered(x, y, labelsOfAll, 4, seed, Workers.common()));
         boolean all = true;
         for (int label = 4; label < labelsOfAll; label++) {
           all &= classes.classOf(label) == classes.classOf(label % 4);
@@ -247,7 +250,8 @@ final class ClassAssignmentTest {
       assertTrue(right >= 5, right + " of 10 starts found the topics");
       ClassAssignment byDefault = ClassAssignment.clustered(x, y, labelsOfAll, 1);
       int count = ClassAssignment.defaultCount(labelsOfAll);
-      assertEquals(ClassAssignment.clustered(x, y, labelsOfAll, count, 1), byDefault);
+      assertEquals(
+          ClassAssignment.clustered(x, y, labelsOfAll, count, 1, Workers.common()), byDefault);
     }
   }
 
@@ -353,12 +357,6 @@ final class ClassAssignmentTest {
   }
 
   @Test
-  void measuredCosts_arePositive() {
-    ClassCount cost = ClassCount.measure(Workers.common().engine());
-    assertTrue(cost.nanosPerProduct() > 0 && cost.nanosPerWeight() > 0, cost.toString());
-  }
-
-  @Test
   void equals_asksForClassesSlotsAndRoom() {
     ClassAssignment classes = ClassAssignment.of(new int[] {0, 0, 1}, new int[] {0, 1, 0}, 2, 2);
     assertEquals(ClassAssignment.of(0, 0, 1), classes);
@@ -378,7 +376,7 @@ final class ClassAssignmentTest {
   void clustered_withoutANumberMakesTheDefaultOne() {
     try (FloatTensor vectors = crowded(50, 4)) {
       assertEquals(
-          ClassAssignment.clustered(vectors, ClassAssignment.defaultCount(50), 5),
+          ClassAssignment.clustered(vectors, ClassAssignment.defaultCount(50), 5, Workers.common()),
           ClassAssignment.clustered(vectors, 5));
     }
   }

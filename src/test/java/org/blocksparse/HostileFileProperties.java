@@ -94,7 +94,10 @@ final class HostileFileProperties {
     try (IntTensor ints = IntTensor.zeros(3);
         FloatTensor nothing = FloatTensor.zeros(0, 7)) {
       Map<String, Tensor> tensors = Map.of("W", WEIGHTS, "i", ints, "0", nothing);
-      TENSORS.add(right("tensors", to -> TensorFile.save(to, tensors, Map.of("a", "b"))));
+      TENSORS.add(
+          right(
+              "tensors",
+              to -> TensorFile.save(to, NamedTensors.of(tensors).withMetadata(Map.of("a", "b")))));
       NamedTensors weights =
           NamedTensors.of(Map.of("wide", WEIGHTS))
               .with("W", WEIGHTS, ElementType.INT8)

@@ -91,26 +91,31 @@ final class InvalidClassInputTest extends InvalidInput {
         ARGUMENT,
         "counts[0] = -1 is negative",
         w -> ClassAssignment.bySquareRootOfFrequency(new long[] {-1, 2}, 1));
-    add(cases, "clustered null", NULL, "vectors", w -> ClassAssignment.clustered(null, 1, 0));
+    add(
+        cases,
+        "clustered null",
+        NULL,
+        "vectors",
+        w -> ClassAssignment.clustered(null, 1, 0, Workers.common()));
     add(
         cases,
         "clustered rank",
         ARGUMENT,
         "vectors: expected (outputs, dimensions) but was (2, 3, 4, 5)",
-        w -> ClassAssignment.clustered(w.f("blocks"), 1, 0));
+        w -> ClassAssignment.clustered(w.f("blocks"), 1, 0, Workers.common()));
     add(
         cases,
         "clustered closed",
         STATE,
         "vectors: the tensor (2, 3) is closed",
-        w -> ClassAssignment.clustered(w.f("closed"), 1, 0));
+        w -> ClassAssignment.clustered(w.f("closed"), 1, 0, Workers.common()));
     for (int nClasses : new int[] {0, -1, 3}) {
       add(
           cases,
           "clustered nClasses " + nClasses,
           ARGUMENT,
           "nClasses: expected a number in [1, outputs = 2] but was " + nClasses,
-          w -> ClassAssignment.clustered(w.f("t"), nClasses, 0));
+          w -> ClassAssignment.clustered(w.f("t"), nClasses, 0, Workers.common()));
     }
     for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
       for (int at = 0; at < 6; at += 5) {
@@ -122,7 +127,7 @@ final class InvalidClassInputTest extends InvalidInput {
             ARGUMENT,
             "vectors[" + row + ", " + column + "] = " + bad + " is not finite",
             new World().with("t", () -> floats(2, 3)).fault(w -> w.f("t").set(bad, row, column)),
-            w -> ClassAssignment.clustered(w.f("t"), 1, 0));
+            w -> ClassAssignment.clustered(w.f("t"), 1, 0, Workers.common()));
       }
       add(
           cases,
@@ -163,7 +168,7 @@ final class InvalidClassInputTest extends InvalidInput {
         ARGUMENT,
         "vectors: 300000000 outputs times the 8" + kept,
         new World().with("t", () -> floats(300_000_000, 0)),
-        w -> ClassAssignment.clustered(w.f("t"), 8, 0));
+        w -> ClassAssignment.clustered(w.f("t"), 8, 0, Workers.common()));
     for (int nClasses : new int[] {1, 10}) {
       add(
           cases,
@@ -172,7 +177,8 @@ final class InvalidClassInputTest extends InvalidInput {
           "outputs: 2147483647 outputs times the " + Math.min(8, nClasses) + kept,
           w -> {
             try (SparseRows rows = two()) {
-              ClassAssignment.clustered(rows, rows, Integer.MAX_VALUE, nClasses, 0);
+              ClassAssignment.clustered(
+                  rows, rows, Integer.MAX_VALUE, nClasses, 0, Workers.common());
             }
           });
     }
@@ -183,7 +189,7 @@ final class InvalidClassInputTest extends InvalidInput {
         "outputs: 8388608 classes times 256 dimensions are more than 2147483639",
         w -> {
           try (SparseRows rows = two()) {
-            ClassAssignment.clustered(rows, rows, 1 << 23, 1 << 23, 0);
+            ClassAssignment.clustered(rows, rows, 1 << 23, 1 << 23, 0, Workers.common());
           }
         });
     add(
@@ -208,7 +214,7 @@ final class InvalidClassInputTest extends InvalidInput {
   private static void clustered(SparseRows features, SparseRows labels) {
     try (features;
         labels) {
-      ClassAssignment.clustered(features, labels, 3, 2, 0);
+      ClassAssignment.clustered(features, labels, 3, 2, 0, Workers.common());
     }
   }
 
@@ -258,7 +264,7 @@ final class InvalidClassInputTest extends InvalidInput {
           "nClasses: expected a number in [1, outputs = 3] but was " + nClasses,
           w -> {
             try (SparseRows rows = two()) {
-              ClassAssignment.clustered(rows, rows, 3, nClasses, 0);
+              ClassAssignment.clustered(rows, rows, 3, nClasses, 0, Workers.common());
             }
           });
     }

@@ -74,26 +74,6 @@ final class InvalidOptionInputTest extends InvalidInput {
           ARGUMENT,
           message,
           w -> ClassAssignment.defaultCount(outputs));
-      add(
-          cases,
-          "measuredCount outputs " + outputs,
-          ARGUMENT,
-          message,
-          w -> ClassAssignment.measuredCount(outputs, 1, Workers.common()));
-    }
-    add(
-        cases,
-        "measuredCount workers null",
-        NULL,
-        "workers",
-        w -> ClassAssignment.measuredCount(9, 1, null));
-    for (int batch : new int[] {0, -1}) {
-      add(
-          cases,
-          "measuredCount batch " + batch,
-          ARGUMENT,
-          "batch: expected at least 1 but was " + batch,
-          w -> ClassAssignment.measuredCount(9, batch, Workers.common()));
     }
     add(cases, "loss rowWeights null", NULL, "rowWeights", w -> Loss.mean().withRowWeights(null));
     add(cases, "workers executor null", NULL, "executor", w -> Workers.of(null, 2));

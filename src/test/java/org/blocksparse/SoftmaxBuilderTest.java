@@ -74,15 +74,6 @@ final class SoftmaxBuilderTest {
     }
   }
 
-  @Test
-  void measuredCount_isANumberOfClasses() {
-    for (int batch : new int[] {1, 100}) {
-      int classes = ClassAssignment.measuredCount(1000, batch, Workers.common());
-      assertTrue(classes >= 1 && classes <= 1000, classes + " classes");
-    }
-    assertEquals(1, ClassAssignment.measuredCount(1, 8, Workers.callingThread()));
-  }
-
   /**
    * What steps take above the parameters, and above what the optimizer keeps of them, is told by
    * rows, features, classes and slots: a hundred times the outputs, with ten times the classes of

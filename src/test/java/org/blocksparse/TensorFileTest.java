@@ -42,7 +42,7 @@ final class TensorFileTest {
     tensors.put("classes", IntTensor.of(new int[] {Integer.MIN_VALUE, 5, -1}, 3, 1));
     tensors.put("nothing", FloatTensor.zeros(0, 4));
     tensors.put("deep", FloatTensor.zeros(new long[32]));
-    TensorFile.save(file, tensors, Map.of("epoch", "3"));
+    TensorFile.save(file, NamedTensors.of(tensors).withMetadata(Map.of("epoch", "3")));
     tensors.values().forEach(Tensor::close);
   }
 
@@ -221,7 +221,10 @@ final class TensorFileTest {
       assertThrows(IllegalArgumentException.class, () -> TensorFile.save(to, Map.of("\ud800", W)));
       assertThrows(
           IllegalArgumentException.class,
-          () -> TensorFile.save(to, Map.of("W", W), Map.of("blocksparse.format", "1")));
+          () ->
+              TensorFile.save(
+                  to,
+                  NamedTensors.of(Map.of("W", W)).withMetadata(Map.of("blocksparse.format", "1"))));
       assertTrue(
           assertThrows(IllegalStateException.class, () -> TensorFile.save(to, Map.of("nan", nan)))
               .getMessage()

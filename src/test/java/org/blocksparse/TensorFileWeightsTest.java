@@ -72,8 +72,8 @@ final class TensorFileWeightsTest {
         FloatTensor b = FloatTensor.of(new float[] {1, 2, 3}, 3);
         IntTensor odd = IntTensor.of(new int[] {4}, 1)) {
       NamedTensors beside = NamedTensors.of(Map.of("b", b)).with("odd", odd);
-      TensorFile.save(file, beside.with("W", narrow), Map.of("epoch", "3"));
-      TensorFile.save(other, beside.with("W", W, type), Map.of("epoch", "3"));
+      TensorFile.save(file, beside.with("W", narrow).withMetadata(Map.of("epoch", "3")));
+      TensorFile.save(other, beside.with("W", W, type).withMetadata(Map.of("epoch", "3")));
       assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(other));
       for (LoadOptions options : ways()) {
         Weights read;
@@ -92,7 +92,7 @@ final class TensorFileWeightsTest {
         }
         try (read) { // they live on without the file
           assertSame(narrow, read);
-          TensorFile.save(other, beside.with("W", read), Map.of("epoch", "3"));
+          TensorFile.save(other, beside.with("W", read).withMetadata(Map.of("epoch", "3")));
           assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(other));
         }
         assertTrue(read.isClosed());
@@ -288,10 +288,9 @@ final class TensorFileWeightsTest {
       assertRefused(NullPointerException.class, "W", () -> none.with("W", null, ElementType.INT8));
       assertRefused(NullPointerException.class, "type", () -> none.with("W", W, null));
       assertRefused(NullPointerException.class, "tensors", () -> NamedTensors.of(null));
+      assertRefused(NullPointerException.class, "metadata", () -> none.withMetadata(null));
       assertRefused(
-          NullPointerException.class,
-          "tensors",
-          () -> TensorFile.save(file, (NamedTensors) null, Map.of()));
+          NullPointerException.class, "tensors", () -> TensorFile.save(file, (NamedTensors) null));
       for (NamedTensors tensors :
           List.of(
               none.with("../W", flat),

@@ -102,7 +102,9 @@ final class WrappedRowsTest {
         new Reader("outputs", "outputs", rows -> BlockPlan.of(fixed(), rows, BOUND, BOUND)),
         new Reader("metrics", "labels", WrappedRowsTest::addToMetrics),
         new Reader(
-            "clustered", "labels", rows -> ClassAssignment.clustered(fixed(), rows, BOUND, 2, 1)));
+            "clustered",
+            "labels",
+            rows -> ClassAssignment.clustered(fixed(), rows, BOUND, 2, 1, Workers.common())));
   }
 
   private static void stepOfABag(SparseRows rows) {
@@ -161,7 +163,7 @@ final class WrappedRowsTest {
       Exception e =
           assertThrows(
               IndexOutOfBoundsException.class,
-              () -> ClassAssignment.clustered(rows, labels, BOUND, 2, 1));
+              () -> ClassAssignment.clustered(rows, labels, BOUND, 2, 1, Workers.common()));
       assertEquals("features: indices[2] = -1 is negative", e.getMessage());
     }
   }

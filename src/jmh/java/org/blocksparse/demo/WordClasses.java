@@ -4,6 +4,7 @@ package org.blocksparse.demo;
 import java.util.Locale;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
+import org.blocksparse.Workers;
 
 /** Ways to put words into the classes of a softmax. */
 enum WordClasses {
@@ -26,7 +27,7 @@ enum WordClasses {
       case ROOT -> ClassAssignment.bySquareRootOfFrequency(counts(corpus), classes);
       case KMEANS -> {
         try (FloatTensor vectors = vectors(words, bigrams)) {
-          yield ClassAssignment.clustered(vectors, classes, KMEANS_SEED);
+          yield ClassAssignment.clustered(vectors, classes, KMEANS_SEED, Workers.common());
         }
       }
       case EXCHANGE -> BigramClasses.of(corpus, bigrams, classes);

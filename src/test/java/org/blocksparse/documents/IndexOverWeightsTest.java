@@ -13,6 +13,7 @@ import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Ranking;
+import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
 
 /** What src/doc/hnsw.md says of an index over the weights of a layer. */
@@ -41,7 +42,7 @@ final class IndexOverWeightsTest {
     try (FloatTensor ofLabels = FloatTensor.of(centres, LABELS, FEATURES);
         HierarchicalSoftmax layer =
             HierarchicalSoftmax.builder(FEATURES, LABELS)
-                .classes(ClassAssignment.clustered(ofLabels, 31, 1))
+                .classes(ClassAssignment.clustered(ofLabels, 31, 1, Workers.common()))
                 .build();
         FloatTensor x = FloatTensor.zeros(BATCH, FEATURES);
         IntTensor targets = IntTensor.zeros(BATCH)) {

@@ -13,6 +13,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseRows;
 import org.blocksparse.TopKGate;
+import org.blocksparse.Workers;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicCall;
 
@@ -60,7 +61,7 @@ public final class AbsurdSizesProgram {
     FloatTensor h = FloatTensor.zeros(4 << 20, 1, 1);
     check("schedule", () -> SparseBlockDot.gradB(h, plan));
     FloatTensor vectors = FloatTensor.zeros(4 << 20, 1);
-    check("clustered", () -> ClassAssignment.clustered(vectors, 1000, 1));
+    check("clustered", () -> ClassAssignment.clustered(vectors, 1000, 1, Workers.common()));
   }
 
   private void check(String name, Runnable call) {

@@ -509,7 +509,7 @@ final class FullHeapOperands implements AutoCloseable {
   }
 
   private void addTables() {
-    operations.put("clustered", () -> ClassAssignment.clustered(b, 2, 1));
+    operations.put("clustered", () -> ClassAssignment.clustered(b, 2, 1, Workers.common()));
     operations.put("by frequency", () -> ClassAssignment.byFrequency(new long[1000], 30));
     operations.put("read classes", () -> ClassAssignment.read(folder.resolve("classes")));
     operations.put("write classes", () -> layer.assignment().write(folder.resolve("saved")));

@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.softmax;
 
-import java.util.Arrays;
-import java.util.function.LongSupplier;
-import org.blocksparse.internal.Blocks;
-import org.blocksparse.internal.Engine;
-import org.blocksparse.internal.Rows;
-import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.internal.schedule.GemmSchedule;
-import org.blocksparse.internal.schedule.OuterSchedule;
-
 /**
  * The number of classes, chosen by what a step of training costs as a function of it: the model
  * behind the default.
@@ -37,56 +28,6 @@ public record ClassCount(double nanosPerProduct, double nanosPerWeight) {
    * wherever it is built: only the ratio of the two matters, and the optimum is flat.
    */
   public static final ClassCount REFERENCE = new ClassCount(0.0105, 0.16);
-
-  private static final int MEASURED_FEATURES = 256;
-  private static final int MEASURED_SLOTS = 1024;
-  private static final int MEASURED_CLASSES = 128;
-  private static final int REPEATS = 3;
-
-  /**
-   * Measures this machine, in a few hundredths of a second.
-   *
-   * @param engine what will train
-   */
-  public static ClassCount measure(Engine engine) {
-    return measure(engine, System::nanoTime);
-  }
-
-  static ClassCount measure(Engine engine, LongSupplier nanoTime) {
-    double product = Double.POSITIVE_INFINITY;
-    double weight = Double.POSITIVE_INFINITY;
-    SoftmaxSizes measured = new SoftmaxSizes(MEASURED_FEATURES, MEASURED_CLASSES, MEASURED_SLOTS);
-    int[] oneOfEach = new int[MEASURED_CLASSES];
-    Arrays.setAll(oneOfEach, c -> c);
-    Storage[] memory =
-        Storage.allocateAll(
-            MEASURED_CLASSES * measured.classWeights(),
-            (long) BATCH * MEASURED_FEATURES,
-            (long) BATCH * MEASURED_SLOTS);
-    Blocks weights = measured.w2(memory[0]);
-    Blocks block = Blocks.dense(memory[0], 1, 1, MEASURED_FEATURES, MEASURED_SLOTS);
-    Rows x = new Rows(memory[1], BATCH, MEASURED_FEATURES);
-    Rows y = new Rows(memory[2], BATCH, MEASURED_SLOTS);
-    try (GemmSchedule dense = GemmSchedule.dense(BATCH);
-        GemmSchedule sparse =
-            GemmSchedule.ofRows(oneOfEach, oneOfEach, oneOfEach, MEASURED_CLASSES);
-        OuterSchedule outer = OuterSchedule.ofRows(sparse)) {
-      for (int repeat = 0; repeat < REPEATS; repeat++) {
-        long start = nanoTime.getAsLong();
-        engine.gemm(dense, x, block, null, false, y);
-        long middle = nanoTime.getAsLong();
-        engine.outer(outer, -1, x, y, true, weights);
-        long end = nanoTime.getAsLong();
-        product = Math.min(product, (double) (middle - start) / (BATCH * measured.classWeights()));
-        weight =
-            Math.min(
-                weight, (double) (end - middle) / (MEASURED_CLASSES * measured.classWeights()));
-      }
-    } finally {
-      Storage.closeAll(memory);
-    }
-    return new ClassCount(product, weight);
-  }
 
   /** Time of a step, in nanoseconds and for each feature. */
   double nanos(int outputs, int classes, int batch) {

@@ -2,11 +2,7 @@
 package org.blocksparse.internal.softmax;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import org.blocksparse.internal.Engine;
-import org.blocksparse.internal.Scheduler;
-import org.blocksparse.internal.memory.Storage;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -43,25 +39,5 @@ final class ClassCountTest {
     ClassCount weights = new ClassCount(0, 1);
     assertEquals(64, weights.fastest(64, 1), "the most, where one class occurs");
     assertEquals(1, free.fastest(1, 1));
-  }
-
-  /** A clock that is told what it shows: three times a product, and what is done with weights. */
-  @Test
-  void theLeastOfThreeTimesIsTaken() {
-    long products = 128L * 256 * 1024 / 128 * ClassCount.BATCH;
-    long weights = 128L * 256 * 1024;
-    long[] shown = {
-      0, 5 * products, 5 * products + 3 * weights,
-      7, 7 + 2 * products, 7 + 2 * products + 4 * weights,
-      9, 9 + 6 * products, 9 + 6 * products + weights,
-    };
-    long before = Storage.allocatedBytes();
-    int[] looks = {0};
-    ClassCount measured =
-        ClassCount.measure(Engine.of(Scheduler.common()), () -> shown[looks[0]++]);
-    assertEquals(shown.length, looks[0]);
-    assertEquals(2, measured.nanosPerProduct(), 1e-9);
-    assertEquals(1, measured.nanosPerWeight(), 1e-9);
-    assertTrue(Storage.allocatedBytes() < before + 4 * weights, "it is freed");
   }
 }

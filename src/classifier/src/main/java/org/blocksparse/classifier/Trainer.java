@@ -266,8 +266,9 @@ final class Trainer {
 
   private double step(Classifier model, Batch gathered) {
     double done = learned / ((double) epochs * set.size());
-    Optimizer optimizer = Optimizer.adagrad((float) (options.rate() * (1 - done)));
-    Optimizer ofBag = optimizer.withRate(BAG_SHARE * optimizer.rate());
+    float rate = (float) (options.rate() * (1 - done));
+    Optimizer optimizer = Optimizer.adagrad(rate);
+    Optimizer ofBag = Optimizer.adagrad(BAG_SHARE * rate);
     int count = gathered.rows().rows();
     learned += count;
     try (FloatTensor x = model.bag().apply(gathered.rows());

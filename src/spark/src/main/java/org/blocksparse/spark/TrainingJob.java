@@ -28,6 +28,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Labels;
 import org.blocksparse.LayerPart;
 import org.blocksparse.SaveOptions;
+import org.blocksparse.Workers;
 import scala.Tuple2;
 
 /**
@@ -251,7 +252,7 @@ final class TrainingJob {
       case "clustered" -> {
         describe("sums the features of labels");
         try (FloatTensor vectors = LabelVectors.of(rows, features, labels.outputs())) {
-          yield ClassAssignment.clustered(vectors, count, settings.seed());
+          yield ClassAssignment.clustered(vectors, count, settings.seed(), Workers.common());
         }
       }
       default -> throw new AssertionError(settings.assignment()); // which the settings have checked

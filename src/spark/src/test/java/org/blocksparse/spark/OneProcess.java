@@ -30,6 +30,7 @@ import org.blocksparse.Optimizer;
 import org.blocksparse.SaveOptions;
 import org.blocksparse.SparseRows;
 import org.blocksparse.TwoLevelLayer;
+import org.blocksparse.Workers;
 
 /** Trains a whole layer in this process: what Spark has to find, bit by bit. */
 record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
@@ -208,7 +209,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
           vectors.set((float) sums[label][f], label, f);
         }
       }
-      return ClassAssignment.clustered(vectors, classes, seed);
+      return ClassAssignment.clustered(vectors, classes, seed, Workers.common());
     }
   }
 
