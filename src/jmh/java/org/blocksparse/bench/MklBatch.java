@@ -8,7 +8,6 @@ import static org.bytedeco.mkl.global.mkl_rt.CblasTrans;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.stream.IntStream;
-import org.blocksparse.FloatTensor;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.IntPointer;
 import org.bytedeco.javacpp.PointerPointer;
@@ -19,42 +18,19 @@ import org.bytedeco.mkl.global.mkl_rt;
  * a group for each block, then the products of each row summed. The arguments of the batch are made
  * beforehand.
  */
-final class MklBatch implements Products {
+final class MklBatch extends GatheredProducts {
   private static final int GATHERED_ROWS = 64;
 
-  private final Workload workload;
-  private final int k;
-  private final int n;
-  private final Pairs pairs;
-  private final int[] termsOfOut;
-  private final int[] termsOfH;
-  private final FloatBuffer h;
-  private final FloatBuffer gradOut;
   private final FloatBuffer x;
   private final FloatBuffer y;
-  private final FloatBuffer products;
-  private final FloatBuffer out;
-  private final FloatBuffer gradH;
-  private final FloatBuffer gradW;
   private final Batch forward;
   private final Batch backward;
   private final Batch outer;
 
   MklBatch(Problem problem) {
-    workload = problem.workload;
-    k = workload.iSize;
-    n = workload.oSize;
-    pairs = problem.pairs();
-    termsOfOut = pairs.termsOfOut();
-    termsOfH = pairs.termsOfH();
-    h = problem.h.asFloatBuffer();
-    gradOut = problem.gradOut.asFloatBuffer();
-    x = OpenBlasLoop.buffer(pairs.count(), k);
-    y = OpenBlasLoop.buffer(pairs.count(), n);
-    products = OpenBlasLoop.buffer(pairs.count(), Math.max(k, n));
-    out = OpenBlasLoop.buffer(workload.batch, workload.oWin, n);
-    gradH = OpenBlasLoop.buffer(workload.batch, workload.iWin, k);
-    gradW = FloatTensor.zeros(problem.W.shape()).asFloatBuffer();
+    super(problem);
+    x = buffer(pairs.count(), k);
+    y = buffer(pairs.count(), n);
     mkl_rt.MKL_Set_Num_Threads(Runtime.getRuntime().availableProcessors());
 
     int groups = pairs.groups();
@@ -173,34 +149,22 @@ final class MklBatch implements Products {
   }
 
   @Override
-  public void run(Operation operation) {
-    switch (operation) {
-      case FORWARD -> {
-        gather(h, pairs.hRow, k, x);
-        forward.run();
-        Pairs.sum(products, termsOfOut, workload.iWin, n, out);
-      }
-      case GRAD_H -> {
-        gather(gradOut, pairs.outRow, n, y);
-        backward.run();
-        Pairs.sum(products, termsOfH, workload.oWin, k, gradH);
-      }
-      case GRAD_W -> {
-        gather(h, pairs.hRow, k, x);
-        gather(gradOut, pairs.outRow, n, y);
-        outer.run();
-      }
-      case FORWARD_AND_PLAN -> throw new IllegalArgumentException(operation.toString());
-    }
+  void forward() {
+    gather(h, pairs.hRow, k, x);
+    forward.run();
   }
 
   @Override
-  public FloatBuffer result(Operation operation) {
-    return switch (operation) {
-      case FORWARD, FORWARD_AND_PLAN -> out;
-      case GRAD_H -> gradH;
-      case GRAD_W -> gradW;
-    };
+  void gradH() {
+    gather(gradOut, pairs.outRow, n, y);
+    backward.run();
+  }
+
+  @Override
+  void gradW() {
+    gather(h, pairs.hRow, k, x);
+    gather(gradOut, pairs.outRow, n, y);
+    outer.run();
   }
 
   @Override

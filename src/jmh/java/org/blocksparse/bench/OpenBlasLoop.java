@@ -9,7 +9,6 @@ import static org.bytedeco.openblas.global.openblas.cblas_sgemm;
 import java.nio.FloatBuffer;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
-import org.blocksparse.FloatTensor;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.openblas.global.openblas;
 
@@ -18,44 +17,16 @@ import org.bytedeco.openblas.global.openblas;
  * beforehand; a parallel stream over the blocks, each with its rows gathered and one
  * single-threaded cblas_sgemm; then the products of each row summed, in parallel as well.
  */
-final class OpenBlasLoop implements Products {
-  private final Workload workload;
-  private final int k;
-  private final int n;
-  private final Pairs pairs;
-  private final int[] termsOfOut;
-  private final int[] termsOfH;
-  private final FloatBuffer h;
-  private final FloatBuffer gradOut;
+final class OpenBlasLoop extends GatheredProducts {
   private final FloatBuffer w;
-  private final FloatBuffer products;
-  private final FloatBuffer out;
-  private final FloatBuffer gradH;
-  private final FloatBuffer gradW;
   private final ThreadLocal<Worker> worker = ThreadLocal.withInitial(Worker::new);
 
   OpenBlasLoop(Problem problem) {
-    workload = problem.workload;
-    k = workload.iSize;
-    n = workload.oSize;
-    pairs = problem.pairs();
-    termsOfOut = pairs.termsOfOut();
-    termsOfH = pairs.termsOfH();
-    h = problem.h.asFloatBuffer();
-    gradOut = problem.gradOut.asFloatBuffer();
+    super(problem);
     w = problem.W.asFloatBuffer();
-    products = buffer(pairs.count(), Math.max(k, n));
-    out = buffer(workload.batch, workload.oWin, n);
-    gradH = buffer(workload.batch, workload.iWin, k);
-    gradW = FloatTensor.zeros(problem.W.shape()).asFloatBuffer();
     // Of the library that openblas calls; openblas_nolapack loads a second one, which this would
     // miss.
     openblas.blas_set_num_threads(1);
-  }
-
-  /** Aligned memory that lives as long as the buffer. */
-  static FloatBuffer buffer(long... dims) {
-    return FloatTensor.zeros(dims).asFloatBuffer();
   }
 
   /** Pointers and gathered rows of one thread. */
@@ -111,28 +82,18 @@ final class OpenBlasLoop implements Products {
   }
 
   @Override
-  public void run(Operation operation) {
-    switch (operation) {
-      case FORWARD -> {
-        forEachGroup(Worker::forward);
-        Pairs.sum(products, termsOfOut, workload.iWin, n, out);
-      }
-      case GRAD_H -> {
-        forEachGroup(Worker::gradH);
-        Pairs.sum(products, termsOfH, workload.oWin, k, gradH);
-      }
-      case GRAD_W -> forEachGroup(Worker::gradW);
-      case FORWARD_AND_PLAN -> throw new IllegalArgumentException(operation.toString());
-    }
+  void forward() {
+    forEachGroup(Worker::forward);
   }
 
   @Override
-  public FloatBuffer result(Operation operation) {
-    return switch (operation) {
-      case FORWARD, FORWARD_AND_PLAN -> out;
-      case GRAD_H -> gradH;
-      case GRAD_W -> gradW;
-    };
+  void gradH() {
+    forEachGroup(Worker::gradH);
+  }
+
+  @Override
+  void gradW() {
+    forEachGroup(Worker::gradW);
   }
 
   @Override

@@ -92,11 +92,46 @@ public final class Oracle {
     return outer(p, p.W(), alpha);
   }
 
+  /** Sums of products, with what their bounds need. */
+  private static final class Sums {
+    private final Bounded out;
+    private final double[] magnitude;
+    private final long[] roundings;
+
+    Sums(long... shape) {
+      out = Bounded.zeros(shape);
+      magnitude = new double[out.values().length];
+      roundings = new long[magnitude.length];
+    }
+
+    void add(int to, double product) {
+      out.values()[to] += product;
+      magnitude[to] += Math.abs(product);
+      roundings[to]++;
+    }
+
+    /** Start, with alpha times the sums added; an element without a term is not even rounded. */
+    Bounded addedTo(float[] start, float alpha) {
+      for (int to = 0; to < start.length; to++) {
+        if (roundings[to] == 0) {
+          out.values()[to] = start[to];
+          continue;
+        }
+        // Alpha is one more rounding, the addition to the start another.
+        set(
+            out,
+            to,
+            start[to] + alpha * out.values()[to],
+            roundings[to] + 2,
+            Math.abs(start[to]) + Math.abs(alpha) * magnitude[to]);
+      }
+      return out;
+    }
+  }
+
   private static Bounded outer(BlockProblem p, float[] start, float alpha) {
     Sizes s = p.sizes();
-    Bounded out = Bounded.zeros(s.W());
-    double[] magnitude = new double[start.length];
-    long[] terms = new long[start.length];
+    Sums sums = new Sums(s.W());
     for (int sample = 0; sample < s.batch(); sample++) {
       for (int i = 0; i < s.iWin(); i++) {
         for (int j = 0; j < s.oWin(); j++) {
@@ -106,29 +141,13 @@ public final class Oracle {
             for (int q = 0; q < s.oSize(); q++) {
               int to = p.at(p.inputIdx()[x], p.outputIdx()[y], e, q);
               double product = (double) p.h()[x * s.iSize() + e] * p.gradOut()[y * s.oSize() + q];
-              out.values()[to] += product;
-              magnitude[to] += Math.abs(product);
-              terms[to]++;
+              sums.add(to, product);
             }
           }
         }
       }
     }
-    for (int to = 0; to < start.length; to++) {
-      if (terms[to] == 0) {
-        // Never touched: not even rounded.
-        out.values()[to] = start[to];
-        continue;
-      }
-      // alpha is one more rounding, the addition to what was there another.
-      set(
-          out,
-          to,
-          start[to] + alpha * out.values()[to],
-          terms[to] + 2,
-          Math.abs(start[to]) + Math.abs(alpha) * magnitude[to]);
-    }
-    return out;
+    return sums.addedTo(start, alpha);
   }
 
   /** The gradient with respect to b. */
@@ -143,31 +162,15 @@ public final class Oracle {
 
   private static Bounded addGradB(BlockProblem p, float[] start, float alpha) {
     Sizes s = p.sizes();
-    Bounded out = Bounded.zeros(s.b());
-    double[] magnitude = new double[start.length];
-    long[] terms = new long[start.length];
+    Sums sums = new Sums(s.b());
     for (int row = 0; row < s.batch() * s.oWin(); row++) {
       for (int q = 0; q < s.oSize(); q++) {
         int to = p.outputIdx()[row] * s.oSize() + q;
         double value = p.gradOut()[row * s.oSize() + q];
-        out.values()[to] += value;
-        magnitude[to] += Math.abs(value);
-        terms[to]++;
+        sums.add(to, value);
       }
     }
-    for (int to = 0; to < start.length; to++) {
-      if (terms[to] == 0) {
-        out.values()[to] = start[to];
-        continue;
-      }
-      set(
-          out,
-          to,
-          start[to] + alpha * out.values()[to],
-          terms[to] + 2,
-          Math.abs(start[to]) + Math.abs(alpha) * magnitude[to]);
-    }
-    return out;
+    return sums.addedTo(start, alpha);
   }
 
   /**
@@ -177,35 +180,19 @@ public final class Oracle {
    */
   public static Bounded addGradInputBias(BlockProblem p, float[] gate, float[] start, float alpha) {
     Sizes s = p.sizes();
-    Bounded out = Bounded.zeros(s.iBlocks(), s.oSize());
-    double[] magnitude = new double[start.length];
-    long[] terms = new long[start.length];
+    Sums sums = new Sums(s.iBlocks(), s.oSize());
     for (int x = 0; x < s.batch() * s.iWin(); x++) {
       for (int q = 0; q < s.oSize(); q++) {
         int to = p.inputIdx()[x] * s.oSize() + q;
-        terms[to]++;
+        sums.roundings[to]++;
         for (int j = 0; j < s.oWin(); j++) {
           int y = x / s.iWin() * s.oWin() + j;
           double product = (double) gate[x] * p.gradOut()[y * s.oSize() + q];
-          out.values()[to] += product;
-          magnitude[to] += Math.abs(product);
-          terms[to]++;
+          sums.add(to, product);
         }
       }
     }
-    for (int to = 0; to < start.length; to++) {
-      if (terms[to] == 0) {
-        out.values()[to] = start[to];
-        continue;
-      }
-      set(
-          out,
-          to,
-          start[to] + alpha * out.values()[to],
-          terms[to] + 2,
-          Math.abs(start[to]) + Math.abs(alpha) * magnitude[to]);
-    }
-    return out;
+    return sums.addedTo(start, alpha);
   }
 
   /** The gradient with respect to the gate of a bias of input blocks. */
