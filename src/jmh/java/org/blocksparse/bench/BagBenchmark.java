@@ -12,7 +12,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/** An embedding bag: {@code mvn -Pbench -Dbench.args="run --part BAG"}. */
+/** An embedding bag: {@code mvn -f src/jmh -Dbench.args="run --part BAG"}. */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)

@@ -19,7 +19,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/** What a recording of events costs: {@code mvn -Pbench -Dbench.args="run --part EVENTS"}. */
+/** What a recording of events costs: {@code mvn -f src/jmh -Dbench.args="run --part EVENTS"}. */
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class EventsBenchmark {

@@ -13,16 +13,17 @@ import picocli.CommandLine.Command;
  *
  * <pre>{@code
  * unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
- * mvn -Pbench                                           everything; about an hour
- * mvn -Pbench -Dbench.args="run --quick"                a first impression in some minutes
- * mvn -Pbench -Dbench.args="run --workload hsm-200 --peer blocksparse --peer mkl-batch"
- * mvn -Pbench -Dbench.args="run --part TOPK"            the demo's model too, if mvn -Pdemo ran before
- * mvn -Pbench -Dbench.args="compare before.json after.json"
- * mvn -Pbench -Dbench.args="run --quick --part SERVING" how long callers wait; a minute
- * mvn -Pbench -Dbench.args="next-item"                  a recommender, against Lucene's HNSW
- * mvn -Pbench -Dbench.args="language-model"             the demo's model, against PyTorch's
- * mvn -Pbench -Dbench.args="quality classes"            the demo's model with other classes, or bits
- * mvn -Pbench -Dbench.args="--help"
+ * mvn install -DskipTests
+ * mvn -f src/jmh                                        everything; about an hour
+ * mvn -f src/jmh -Dbench.args="run --quick"             a first impression in some minutes
+ * mvn -f src/jmh -Dbench.args="run --workload hsm-200 --peer blocksparse --peer mkl-batch"
+ * mvn -f src/jmh -Dbench.args="run --part TOPK"         the demo's model too, if mvn -Pdemo ran before
+ * mvn -f src/jmh -Dbench.args="compare before.json after.json"
+ * mvn -f src/jmh -Dbench.args="run --quick --part SERVING" how long callers wait; a minute
+ * mvn -f src/jmh -Dbench.args="next-item"               a recommender, against Lucene's HNSW
+ * mvn -f src/jmh -Dbench.args="language-model"          the demo's model, against PyTorch's
+ * mvn -f src/jmh -Dbench.args="quality classes"         the demo's model with other classes, or bits
+ * mvn -f src/jmh -Dbench.args="--help"
  * }</pre>
  *
  * <p>Variables that tell OpenBLAS which processor to believe in must not be set: they change its

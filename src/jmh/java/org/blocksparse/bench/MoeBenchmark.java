@@ -13,7 +13,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/** A whole mixture of experts: {@code mvn -Pbench -Dbench.args="run --part MOE"}. */
+/** A whole mixture of experts: {@code mvn -f src/jmh -Dbench.args="run --part MOE"}. */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)

@@ -31,7 +31,7 @@ import org.openjdk.jmh.annotations.TearDown;
 
 /**
  * A step of training of a small network of PyTorch's, which ends in our softmax over classes or in
- * PyTorch's own over all labels: {@code mvn -Pbench -Dbench.args="run --part NETWORK"}.
+ * PyTorch's own over all labels: {@code mvn -f src/jmh -Dbench.args="run --part NETWORK"}.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)

@@ -18,8 +18,8 @@ import picocli.CommandLine.Option;
  * on the same text: how many words each learns from, and how good it becomes.
  *
  * <pre>{@code
- * mvn -Pbench -Dbench.args="language-model"
- * mvn -Pbench -Dbench.args="language-model --quick"
+ * mvn -f src/jmh -Dbench.args="language-model"
+ * mvn -f src/jmh -Dbench.args="language-model --quick"
  * }</pre>
  */
 @Command(

@@ -19,9 +19,9 @@ import picocli.CommandLine.Spec;
  * perplexity.
  *
  * <pre>{@code
- * mvn -Pbench -Dbench.args="quality classes"
- * mvn -Pbench -Dbench.args="quality assignments --epochs 3"
- * mvn -Pbench -Dbench.args="quality bits --epochs 3"
+ * mvn -f src/jmh -Dbench.args="quality classes"
+ * mvn -f src/jmh -Dbench.args="quality assignments --epochs 3"
+ * mvn -f src/jmh -Dbench.args="quality bits --epochs 3"
  * }</pre>
  *
  * <p>The first has the shape of table 3 of Mikolov et al., "Extensions of recurrent neural network

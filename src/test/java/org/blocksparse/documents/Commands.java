@@ -60,7 +60,7 @@ final class Commands {
     List<String> mistakes = new ArrayList<>();
     groups(PROFILES, line)
         .flatMap(profiles -> Stream.of(profiles.split(",", -1)))
-        .filter(profile -> !Pom.MAIN.profiles().contains(profile))
+        .filter(profile -> !Pom.profiles().contains(profile))
         .forEach(profile -> mistakes.add("no profile " + profile));
     groups(PRESET, line)
         .filter(preset -> !PRESETS.contains("\"" + preset + "\""))

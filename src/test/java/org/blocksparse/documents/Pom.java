@@ -64,8 +64,11 @@ final class Pom {
     return properties.get("project.version");
   }
 
-  Set<String> profiles() {
-    return profiles;
+  /** The profiles of all projects. */
+  static Set<String> profiles() {
+    Set<String> ids = new TreeSet<>(MAIN.profiles);
+    ids.addAll(SPARK.profiles);
+    return ids;
   }
 
   /** Whether a property of that name is defined or used. */

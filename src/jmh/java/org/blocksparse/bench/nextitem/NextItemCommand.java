@@ -17,8 +17,8 @@ import picocli.CommandLine.Option;
  * search, and two towers whose items Lucene puts into an HNSW graph. What was seen is left out.
  *
  * <pre>{@code
- * mvn -Pbench -Dbench.args="next-item"
- * mvn -Pbench -Dbench.args="next-item --quick"
+ * mvn -f src/jmh -Dbench.args="next-item"
+ * mvn -f src/jmh -Dbench.args="next-item --quick"
  * }</pre>
  */
 @Command(
