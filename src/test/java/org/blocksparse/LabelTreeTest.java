@@ -17,6 +17,7 @@ import java.util.concurrent.Executors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.LayerParameters;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -266,18 +267,6 @@ final class LabelTreeTest {
     }
   }
 
-  private static List<float[]> parameters(LabelTree layer) {
-    return Stream.of(layer.W1(), layer.b1(), layer.W2(), layer.b2())
-        .map(FloatTensor::toArray)
-        .toList();
-  }
-
-  private static void assertEqual(List<float[]> expected, List<float[]> actual, String when) {
-    for (int p = 0; p < expected.size(); p++) {
-      assertArrayEquals(expected.get(p), actual.get(p), "parameter " + p + " " + when);
-    }
-  }
-
   /** The loss of a positive at infinity, and of a negative at minus infinity, is 0. */
   @ParameterizedTest
   @MethodSource("kernels")
@@ -293,9 +282,9 @@ final class LabelTreeTest {
                     FloatTensor.zeros(1, 2));
         FloatTensor x = FloatTensor.of(new float[] {Float.POSITIVE_INFINITY}, 1, 1);
         SparseRows targets = SparseRows.of(List.of(new int[] {0}))) {
-      List<float[]> before = parameters(tree);
+      LayerParameters before = LayerParameters.of(tree);
       assertThrows(ArithmeticException.class, () -> tree.step(x, targets, Optimizer.sgd(0.1f)));
-      assertEqual(before, parameters(tree), "after an infinite x");
+      before.assertSame("after an infinite x", tree);
     }
   }
 
@@ -311,11 +300,11 @@ final class LabelTreeTest {
           FloatTensor noWeights = FloatTensor.zeros(3);
           FloatTensor gradX = FloatTensor.zeros(3, 19)) {
         layer.step(x, targets, optimizer);
-        List<float[]> before = parameters(layer);
+        LayerParameters before = LayerParameters.of(layer);
         gradX.fill(Float.NaN);
         Loss loss = Loss.mean().withRowWeights(noWeights);
         assertEquals(0, layer.step(x, targets, loss, optimizer, gradX));
-        assertEqual(before, parameters(layer), "after " + optimizer);
+        before.assertSame("after " + optimizer, layer);
         assertArrayEquals(new float[3 * 19], gradX.toArray());
         assertEquals(2, layer.steps(), "it is counted");
       }
@@ -340,25 +329,25 @@ final class LabelTreeTest {
           assertThrows(
               ArithmeticException.class, () -> actual.step(bad, targets, Optimizer.sgd(1)));
       assertTrue(refused.getMessage().startsWith("step 2: the loss is NaN; "), "" + refused);
-      assertEqual(parameters(expected), parameters(actual), "after a NaN in x");
+      LayerParameters.of(expected).assertSame("after a NaN in x", actual);
       // Not finite within a class that is opened, where the class level is finite.
       ClassAssignment classes = actual.assignment();
       int c = classes.classOf(7);
       float kept = actual.b2().get(c, 0);
       actual.b2().set(Float.POSITIVE_INFINITY, c, 0);
-      List<float[]> before = parameters(actual);
+      LayerParameters before = LayerParameters.of(actual);
       try (SparseRows one = SparseRows.of(List.of(new int[] {7}, new int[] {7}, new int[0]))) {
         if (classes.output(c, 0) == 7) {
           actual.b2().set(Float.NEGATIVE_INFINITY, c, 0);
-          before = parameters(actual);
+          before = LayerParameters.of(actual);
         }
         assertThrows(ArithmeticException.class, () -> actual.step(x, one, Optimizer.sgd(1)));
       }
-      assertEqual(before, parameters(actual), "after an infinite bias");
+      before.assertSame("after an infinite bias", actual);
       actual.b2().set(kept, c, 0);
       expected.step(x, targets, adam);
       actual.step(x, targets, adam);
-      assertEqual(parameters(expected), parameters(actual), "after another step");
+      LayerParameters.of(expected).assertSame("after another step", actual);
       assertEquals(2, actual.steps());
     }
   }

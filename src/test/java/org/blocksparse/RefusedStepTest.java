@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.LayerParameters;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -36,23 +37,11 @@ final class RefusedStepTest {
         .build();
   }
 
-  private static List<float[]> parameters(HierarchicalSoftmax layer) {
-    return Stream.of(layer.W1(), layer.b1(), layer.W2(), layer.b2())
-        .map(FloatTensor::toArray)
-        .toList();
-  }
-
-  private static void assertEqual(List<float[]> expected, List<float[]> actual, String when) {
-    for (int p = 0; p < expected.size(); p++) {
-      assertArrayEquals(expected.get(p), actual.get(p), "parameter " + p + " " + when);
-    }
-  }
-
   @ParameterizedTest
   @MethodSource("kernels")
   void xThatSharesMemoryWithAParameter(KernelsUnderTest kernels) {
     try (HierarchicalSoftmax layer = layer(kernels.workers())) {
-      List<float[]> before = parameters(layer);
+      LayerParameters before = LayerParameters.of(layer);
       Map<String, FloatTensor> views =
           Map.of(
               "W1", layer.W1().reshape(CLASSES, FEATURES),
@@ -68,7 +57,7 @@ final class RefusedStepTest {
                       .getMessage());
             }
           });
-      assertEqual(before, parameters(layer), "after refused steps");
+      before.assertSame("after refused steps", layer);
     }
   }
 
@@ -117,7 +106,7 @@ final class RefusedStepTest {
         actual.b2().set(kept, 1, 0);
         expected.step(x, targets, adam);
         actual.step(x, targets, adam);
-        assertEqual(parameters(expected), parameters(actual), "after " + other);
+        LayerParameters.of(expected).assertSame("after " + other, actual);
       }
     }
   }

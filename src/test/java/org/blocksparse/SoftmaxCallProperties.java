@@ -19,6 +19,7 @@ import net.jqwik.api.constraints.IntRange;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.LayerParameters;
 
 /**
  * Calls of a layer in any order, a third of them wrong in one operand. A wrong one throws what the
@@ -407,12 +408,6 @@ final class SoftmaxCallProperties {
         .build();
   }
 
-  private static float[][] parameters(HierarchicalSoftmax layer) {
-    return new float[][] {
-      layer.W1().toArray(), layer.b1().toArray(), layer.W2().toArray(), layer.b2().toArray()
-    };
-  }
-
   @Provide
   Arbitrary<KernelsUnderTest> kernels() {
     return Arbitraries.of(KERNELS);
@@ -468,7 +463,7 @@ final class SoftmaxCallProperties {
           }
         }
       }
-      assertArrayEquals(parameters(twin), parameters(layer));
+      LayerParameters.of(twin).assertSame("twin", layer);
       layer.close();
       try (Call call = new Call(twin, data)) {
         assertThrows(IllegalStateException.class, () -> call.on(layer), call.method.toString());
@@ -482,12 +477,12 @@ final class SoftmaxCallProperties {
   }
 
   private static void assertRefused(HierarchicalSoftmax layer, Call call, Mistake mistake) {
-    float[][] before = parameters(layer);
+    LayerParameters before = LayerParameters.of(layer);
     Class<? extends Exception> expected = mistake.in(call);
     Exception thrown =
         assertThrows(expected, () -> call.on(layer), () -> call.method + ": " + expected);
     assertNotNull(thrown.getMessage(), call.method.toString());
-    assertArrayEquals(before, parameters(layer), call.method + " wrote: " + thrown);
+    before.assertSame(call.method + " wrote: " + thrown, layer);
     call.assertNothingWritten();
   }
 }

@@ -15,6 +15,7 @@ import java.util.stream.Stream;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.KernelsUnderTest;
+import org.blocksparse.testing.LayerParameters;
 import org.blocksparse.testing.Seeded;
 import org.blocksparse.testing.SoftmaxOracle;
 import org.blocksparse.testing.SoftmaxProblem;
@@ -58,19 +59,6 @@ final class SoftmaxEdgeTest {
     return data.softmax(batch, FEATURES, 3, 1, 0, 2, 1, 2, 0, 2, 1);
   }
 
-  private static List<float[]> parameters(HierarchicalSoftmax layer) {
-    return List.of(
-        layer.W1().toArray(), layer.b1().toArray(), layer.W2().toArray(), layer.b2().toArray());
-  }
-
-  private static void assertUnchanged(
-      String name, List<float[]> before, HierarchicalSoftmax layer) {
-    List<float[]> after = parameters(layer);
-    for (int i = 0; i < before.size(); i++) {
-      assertArrayEquals(before.get(i), after.get(i), name + ": parameter " + i);
-    }
-  }
-
   /** Without a row, every method answers with nothing. */
   @ParameterizedTest
   @MethodSource("kernels")
@@ -112,17 +100,17 @@ final class SoftmaxEdgeTest {
           IntTensor ignored = IntTensor.of(new int[] {-1, -1, -1, -1, -1, -1}, 6);
           FloatTensor gradX = FloatTensor.zeros(6, FEATURES)) {
         layer.step(x, targets, optimizer, gradX);
-        List<float[]> before = parameters(layer);
+        LayerParameters before = LayerParameters.of(layer);
         assertEquals(0, layer.step(nothing, noTargets, optimizer));
-        assertUnchanged(optimizer + ", no rows", before, layer);
+        before.assertSame(optimizer + ", no rows", layer);
         gradX.fill(Float.NaN);
         assertEquals(0, layer.step(x, ignored, Loss.mean().withIgnored(-1), optimizer, gradX));
-        assertUnchanged(optimizer + ", all ignored", before, layer);
+        before.assertSame(optimizer + ", all ignored", layer);
         assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all ignored");
         gradX.fill(Float.NaN);
         assertEquals(
             0, layer.step(x, targets, Loss.mean().withRowWeights(noWeights), optimizer, gradX));
-        assertUnchanged(optimizer + ", all of weight 0", before, layer);
+        before.assertSame(optimizer + ", all of weight 0", layer);
         assertArrayEquals(new float[6 * FEATURES], gradX.toArray(), "all of weight 0");
         assertEquals(4, layer.steps(), "they are counted");
       }
@@ -157,7 +145,7 @@ final class SoftmaxEdgeTest {
         assertEquals(
             expected.step(x0, t, loss, optimizer, gradX0),
             actual.step(x1, t, loss, optimizer, gradX1));
-        assertUnchanged(optimizer.toString(), parameters(expected), actual);
+        LayerParameters.of(expected).assertSame(optimizer.toString(), actual);
         assertArrayEquals(gradX0.toArray(), gradX1.toArray());
       }
     }
@@ -178,18 +166,18 @@ final class SoftmaxEdgeTest {
           bad.set(poison, 3, 2);
           layer.step(x, targets, optimizer);
           same.step(x, targets, optimizer);
-          List<float[]> before = parameters(layer);
+          LayerParameters before = LayerParameters.of(layer);
           for (int attempt = 0; attempt < 2; attempt++) {
             String message =
                 assertThrows(ArithmeticException.class, () -> layer.step(bad, targets, optimizer))
                     .getMessage();
             assertTrue(message.startsWith("step 2: the loss is NaN; "), message);
             assertTrue(message.contains("" + optimizer.rate()), message);
-            assertUnchanged(optimizer + " on " + poison, before, layer);
+            before.assertSame(optimizer + " on " + poison, layer);
           }
           // Nor has the state of the optimizer changed.
           assertEquals(same.step(x, targets, optimizer), layer.step(x, targets, optimizer));
-          assertUnchanged("one more step", parameters(same), layer);
+          LayerParameters.of(same).assertSame("one more step", layer);
         }
       }
     }
