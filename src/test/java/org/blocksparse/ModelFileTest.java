@@ -21,7 +21,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.internal.layer.ModelNames;
-import org.blocksparse.testing.SafeTensorsReader;
+import org.blocksparse.testing.SafeTensorsOracle;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -132,7 +132,7 @@ final class ModelFileTest {
           assertArrayEquals(bag.table().toArray(), loadedBag.table().toArray());
           assertEquals(3, loaded.steps());
           loaded.save(again, withState.withBag(loadedBag));
-          Map<String, String> saved = new SafeTensorsReader(again).metadata;
+          Map<String, String> saved = new SafeTensorsOracle(again).metadata;
           assertEquals("SGD", saved.get(ModelNames.RULE)); // which keeps nothing
           assertEquals("SGD", saved.get(ModelNames.BAG_RULE));
         }
@@ -147,7 +147,7 @@ final class ModelFileTest {
       train(layer, Optimizer.adam(0.1f), 2);
       layer.save(
           file, SaveOptions.defaults().withMetadata(Map.of("author", "me")).withOptimizerState());
-      SafeTensorsReader reader = new SafeTensorsReader(file);
+      SafeTensorsOracle reader = new SafeTensorsOracle(file);
       assertEquals("me", reader.metadata.get("author"));
       assertEquals("1", reader.metadata.get("blocksparse.format"));
       assertEquals("ADAM", reader.metadata.get("blocksparse.optimizer"));
@@ -156,7 +156,7 @@ final class ModelFileTest {
             tensor == layer.W1()
                 ? "W1"
                 : tensor == layer.b1() ? "b1" : tensor == layer.W2() ? "W2" : "b2";
-        SafeTensorsReader.Tensor read = reader.tensors.get(name);
+        SafeTensorsOracle.Tensor read = reader.tensors.get(name);
         assertEquals("F32", read.type());
         assertEquals(tensor.shape(), Shape.of(read.shape().stream().mapToLong(d -> d).toArray()));
         assertArrayEquals(tensor.toArray(), read.floats());

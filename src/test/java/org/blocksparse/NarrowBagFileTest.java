@@ -18,7 +18,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.blocksparse.EmbeddingBag.Mode;
-import org.blocksparse.testing.SafeTensorsReader;
+import org.blocksparse.testing.SafeTensorsOracle;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -134,13 +134,13 @@ final class NarrowBagFileTest {
         EmbeddingBag narrow = floats.withWeights(type);
         EmbeddingBag widened = narrow.withWeights(ElementType.FLOAT32)) {
       narrow.save(file);
-      SafeTensorsReader reader = new SafeTensorsReader(file);
-      SafeTensorsReader.Tensor table = reader.tensors.get("table");
+      SafeTensorsOracle reader = new SafeTensorsOracle(file);
+      SafeTensorsOracle.Tensor table = reader.tensors.get("table");
       assertEquals(dtype, table.type());
       assertEquals(List.of((long) VOCABULARY, (long) FEATURES), table.shape());
       assertEquals(0, table.positionInFile() % 64);
       assertEquals(VOCABULARY * FEATURES * bytes, table.data().remaining());
-      SafeTensorsReader.Tensor scales = reader.tensors.get("table.scales");
+      SafeTensorsOracle.Tensor scales = reader.tensors.get("table.scales");
       assertEquals(type == ElementType.INT8, scales != null);
       if (scales != null) {
         assertEquals("F32", scales.type());
@@ -153,7 +153,7 @@ final class NarrowBagFileTest {
         float actual =
             switch (type) {
               case FLOAT32 -> data.getFloat();
-              case FLOAT16 -> SafeTensorsReader.half(data.getShort());
+              case FLOAT16 -> SafeTensorsOracle.half(data.getShort());
               case BFLOAT16 -> Float.intBitsToFloat(data.getShort() << 16);
               case INT8 -> data.get() * scales.floats()[i / FEATURES];
             };
@@ -286,7 +286,7 @@ final class NarrowBagFileTest {
   }
 
   private static int position(Path file, String tensor) throws IOException {
-    return (int) new SafeTensorsReader(file).tensors.get(tensor).positionInFile();
+    return (int) new SafeTensorsOracle(file).tensors.get(tensor).positionInFile();
   }
 
   @Test

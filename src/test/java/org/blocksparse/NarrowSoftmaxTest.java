@@ -19,7 +19,7 @@ import java.util.SplittableRandom;
 import java.util.concurrent.atomic.LongAccumulator;
 import java.util.stream.Stream;
 import org.blocksparse.testing.KernelsUnderTest;
-import org.blocksparse.testing.SafeTensorsReader;
+import org.blocksparse.testing.SafeTensorsOracle;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -279,8 +279,8 @@ final class NarrowSoftmaxTest {
         HierarchicalSoftmax narrow = floats.withWeights(type);
         HierarchicalSoftmax widened = narrow.withWeights(ElementType.FLOAT32)) {
       narrow.save(file());
-      SafeTensorsReader reader = new SafeTensorsReader(file());
-      SafeTensorsReader.Tensor w2 = reader.tensors.get("W2");
+      SafeTensorsOracle reader = new SafeTensorsOracle(file());
+      SafeTensorsOracle.Tensor w2 = reader.tensors.get("W2");
       String dtype =
           switch (type) {
             case FLOAT32 -> "F32";
@@ -307,7 +307,7 @@ final class NarrowSoftmaxTest {
         float actual =
             switch (type) {
               case FLOAT32 -> data.getFloat();
-              case FLOAT16 -> SafeTensorsReader.half(data.getShort());
+              case FLOAT16 -> SafeTensorsOracle.half(data.getShort());
               case BFLOAT16 -> Float.intBitsToFloat(data.getShort() << 16);
               case INT8 -> data.get() * scales[block * slots + i % slots];
             };
@@ -335,7 +335,7 @@ final class NarrowSoftmaxTest {
   }
 
   private static int position(Path file, String tensor) throws IOException {
-    return (int) new SafeTensorsReader(file).tensors.get(tensor).positionInFile();
+    return (int) new SafeTensorsOracle(file).tensors.get(tensor).positionInFile();
   }
 
   private static byte[] changed(byte[] file, String from, String to) {

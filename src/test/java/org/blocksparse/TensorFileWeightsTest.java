@@ -20,7 +20,7 @@ import java.util.Map;
 import java.util.Set;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
-import org.blocksparse.testing.SafeTensorsReader;
+import org.blocksparse.testing.SafeTensorsOracle;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -170,7 +170,7 @@ final class TensorFileWeightsTest {
         FloatTensor widened = narrow.widened()) {
       NamedTensors tensors = NamedTensors.none().with("W", narrow).with("wide", W);
       TensorFile.save(file, tensors.with("again", W, type));
-      SafeTensorsReader reader = new SafeTensorsReader(file);
+      SafeTensorsOracle reader = new SafeTensorsOracle(file);
       assertEquals(
           type == ElementType.INT8
               ? Set.of("W", "W.scales", "wide", "again", "again.scales")
@@ -178,13 +178,13 @@ final class TensorFileWeightsTest {
           reader.tensors.keySet());
       assertArrayEquals(W.toArray(), reader.tensors.get("wide").floats());
       for (String name : List.of("W", "again")) {
-        SafeTensorsReader.Tensor elements = reader.tensors.get(name);
+        SafeTensorsOracle.Tensor elements = reader.tensors.get(name);
         assertEquals(dtype, elements.type());
         assertEquals(List.of(2L, 3L, 5L, 7L), elements.shape());
         assertEquals(0, elements.positionInFile() % bytes);
         float[] scales = {};
         if (type == ElementType.INT8) {
-          SafeTensorsReader.Tensor s = reader.tensors.get(name + ".scales");
+          SafeTensorsOracle.Tensor s = reader.tensors.get(name + ".scales");
           assertEquals("F32", s.type());
           assertEquals(List.of(2L, 3L, 7L), s.shape());
           scales = s.floats();
@@ -195,7 +195,7 @@ final class TensorFileWeightsTest {
           float actual =
               switch (type) {
                 case FLOAT32 -> numbers.getFloat();
-                case FLOAT16 -> SafeTensorsReader.half(numbers.getShort());
+                case FLOAT16 -> SafeTensorsOracle.half(numbers.getShort());
                 case BFLOAT16 -> Float.intBitsToFloat(numbers.getShort() << 16);
                 case INT8 -> numbers.get() * scales[i / 35 * 7 + i % 7];
               };
@@ -413,7 +413,7 @@ final class TensorFileWeightsTest {
   }
 
   private int position(String tensor) throws IOException {
-    return (int) new SafeTensorsReader(file).tensors.get(tensor).positionInFile();
+    return (int) new SafeTensorsOracle(file).tensors.get(tensor).positionInFile();
   }
 
   @Test

@@ -64,7 +64,7 @@ final class BigramClasses {
   static ClassAssignment of(Corpus corpus, Bigrams bigrams, int classes) {
     int words = corpus.vocabulary().size();
     if ((long) words * classes > MOST_COUNTS) {
-      throw new InvalidInputException(
+      throw new UsageException(
           "--classes: %d classes of %d words take too much memory, expected at most %d"
               .formatted(classes, words, MOST_COUNTS / words));
     }

@@ -30,14 +30,14 @@ final class Corpus {
   /**
    * Holds out a tenth of the sentences, chosen by chance.
    *
-   * @throws InvalidInputException if there is too little text
+   * @throws UsageException if there is too little text
    */
   static Corpus of(List<List<String>> sentences, long seed) {
     if (sentences.isEmpty()) {
-      throw new InvalidInputException("the text has no words");
+      throw new UsageException("the text has no words");
     }
     if (sentences.size() < SENTENCES_AT_LEAST) {
-      throw new InvalidInputException(
+      throw new UsageException(
           "the text has %d sentence(s), one a line; to train and to hold out takes %d"
               .formatted(sentences.size(), SENTENCES_AT_LEAST));
     }
@@ -46,7 +46,7 @@ final class Corpus {
     int held = shuffled.size() / 10;
     Corpus corpus = new Corpus(shuffled.subList(held, shuffled.size()), shuffled.subList(0, held));
     if (corpus.vocabulary.size() < Vocabulary.UNKNOWN + 1 + WORDS_AT_LEAST) {
-      throw new InvalidInputException(
+      throw new UsageException(
           "the text has fewer than %d different words that occur twice: nothing to choose from"
               .formatted(WORDS_AT_LEAST));
     }

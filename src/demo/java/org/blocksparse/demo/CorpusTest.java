@@ -65,8 +65,7 @@ class CorpusTest {
   }
 
   private static void refuses(String why, List<List<String>> sentences) {
-    String message =
-        assertThrows(InvalidInputException.class, () -> Corpus.of(sentences, 1)).getMessage();
+    String message = assertThrows(UsageException.class, () -> Corpus.of(sentences, 1)).getMessage();
     assertTrue(message.contains(why), message);
   }
 }

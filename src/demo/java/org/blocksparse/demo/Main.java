@@ -73,7 +73,7 @@ public final class Main implements Callable<Integer> {
         .setParameterExceptionHandler((e, args) -> refuse(e.getCommandLine(), e.getMessage()))
         .setExecutionExceptionHandler(
             (e, command, result) -> {
-              if (e instanceof InvalidInputException) {
+              if (e instanceof UsageException) {
                 return refuse(command, e.getMessage());
               }
               throw e;
@@ -112,7 +112,7 @@ public final class Main implements Callable<Integer> {
     out.printf("Perplexity by counting (interpolated Kneser-Ney bigram): %.1f%n", baseline);
     out.flush();
 
-    Charts charts = new Charts(settings.output);
+    DemoCharts charts = new DemoCharts(settings.output);
     train(corpus, BigramClasses.of(corpus, bigrams, settings.classes(words)), baseline, charts);
     out.flush();
     return ExitCode.OK;
@@ -130,13 +130,13 @@ public final class Main implements Callable<Integer> {
         : "about %.0f minutes".formatted(Math.ceil(seconds / 60));
   }
 
-  private void train(Corpus corpus, ClassAssignment classes, double baseline, Charts charts) {
+  private void train(Corpus corpus, ClassAssignment classes, double baseline, DemoCharts charts) {
     try (LanguageModel model = new LanguageModel(settings, classes)) {
       out.printf("Model: %s%n", model);
       out.flush();
       model.startFromFrequencies(corpus.training());
-      Trainer.Result result =
-          new Trainer(settings, corpus)
+      LanguageModelTrainer.Result result =
+          new LanguageModelTrainer(settings, corpus)
               .train(model, "training", EVALUATIONS_PER_EPOCH * settings.epochs);
       out.printf(
           "%nHeld-out perplexity: %.1f, by counting %.1f: %s%n",

@@ -45,7 +45,7 @@ record ModelFolder(LanguageModel model, Vocabulary vocabulary) implements AutoCl
           folder.resolve(HELD_OUT), model.inputOfSoftmax(corpus.heldOut(), HELD_OUT_ROWS));
       return folder;
     } catch (IOException e) {
-      throw new InvalidInputException("cannot write the model: " + e);
+      throw new UsageException("cannot write the model: " + e);
     }
   }
 
@@ -62,9 +62,9 @@ record ModelFolder(LanguageModel model, Vocabulary vocabulary) implements AutoCl
       LanguageModel model = new LanguageModel(settings, new Embedding(table), hidden, softmax);
       return new ModelFolder(model, vocabulary);
     } catch (NoSuchFileException e) {
-      throw new InvalidInputException("there is no model: " + e.getFile() + " is missing");
+      throw new UsageException("there is no model: " + e.getFile() + " is missing");
     } catch (IOException e) {
-      throw new InvalidInputException("cannot read the model: " + e.getMessage());
+      throw new UsageException("cannot read the model: " + e.getMessage());
     }
   }
 
@@ -80,7 +80,7 @@ record ModelFolder(LanguageModel model, Vocabulary vocabulary) implements AutoCl
         || weights.dim(2) % table.dim(1) != 0
         || !weights.equals(Shape.of(1, 1, weights.dim(2), softmax.features()))
         || !hidden.bias().shape().equals(Shape.of(1, softmax.features()))) {
-      throw new InvalidInputException(
+      throw new UsageException(
           "the files in %s do not belong together: %d words, embedding %s, weights %s, bias %s, %s"
               .formatted(folder, words.size(), table, weights, hidden.bias().shape(), softmax));
     }

@@ -51,7 +51,7 @@ final class Predict implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     if (top < 1 || top > MOST_WORDS) {
-      throw new InvalidInputException(
+      throw new UsageException(
           "--top: expected a number in [1, %d] but was %d".formatted(MOST_WORDS, top));
     }
     try (ModelFolder opened = ModelFolder.open(folder)) {
@@ -62,7 +62,7 @@ final class Predict implements Callable<Integer> {
         out.flush(); // the reader may wait for it
       }
     } catch (UncheckedIOException e) { // a mapped file that was cut short
-      throw new InvalidInputException("cannot read the model: " + e.getCause().getMessage());
+      throw new UsageException("cannot read the model: " + e.getCause().getMessage());
     }
     return ExitCode.OK;
   }
@@ -72,7 +72,7 @@ final class Predict implements Callable<Integer> {
     int[] words = vocabulary.ids(Sentences.words(prompt));
     Ranking likely = opened.model().likeliest(words, Math.min(top, vocabulary.size()));
     if (likely.size(0) == 0) {
-      throw new InvalidInputException(folder + ": its parameters are not all finite numbers");
+      throw new UsageException(folder + ": its parameters are not all finite numbers");
     }
     return Showcase.words(likely, vocabulary);
   }

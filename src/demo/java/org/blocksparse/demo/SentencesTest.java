@@ -60,8 +60,7 @@ class SentencesTest {
   }
 
   private static void refuses(String why, Path file) {
-    String message =
-        assertThrows(InvalidInputException.class, () -> Sentences.ofFile(file)).getMessage();
+    String message = assertThrows(UsageException.class, () -> Sentences.ofFile(file)).getMessage();
     assertTrue(message.contains(why) && message.contains(file.toString()), message);
   }
 }

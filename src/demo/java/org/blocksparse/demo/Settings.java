@@ -122,7 +122,7 @@ final class Settings {
     require("--embedding", embedding, 1_000);
     require("--features", features, 4_000);
     if (!(rate > 0 && rate <= MOST_RATE)) {
-      throw new InvalidInputException(
+      throw new UsageException(
           "--rate: expected a number in (0, %s] but was %s".formatted(MOST_RATE, rate));
     }
     if (threads != null) {
@@ -132,7 +132,7 @@ final class Settings {
 
   private static void require(String option, int value, int most) {
     if (value < 1 || value > most) {
-      throw new InvalidInputException(
+      throw new UsageException(
           "%s: expected a number in [1, %d] but was %d".formatted(option, most, value));
     }
   }

@@ -72,15 +72,16 @@ public final class LanguageModelCommand implements Callable<Integer> {
     ClassAssignment classes = BigramClasses.of(corpus, bigrams, settings.classes(words));
     double secondsOfClasses = (System.nanoTime() - began) * 1e-9;
     int[] heldOut = Arrays.copyOf(corpus.heldOut(), Math.min(HELD_OUT, corpus.heldOut().length));
-    Trainer.Result ours;
+    LanguageModelTrainer.Result ours;
     try (LanguageModel model = model(settings, corpus, classes)) {
-      ours = new Trainer(settings, corpus, heldOut).train(model, "blocksparse", POINTS);
+      ours =
+          new LanguageModelTrainer(settings, corpus, heldOut).train(model, "blocksparse", POINTS);
     }
-    Trainer.Result theirs;
+    LanguageModelTrainer.Result theirs;
     ClassAssignment full = ClassAssignment.contiguous(words, words);
     try (LanguageModel start = model(settings, corpus, full);
         PyTorchLearner model = new PyTorchLearner(settings, start)) {
-      theirs = new Trainer(settings, corpus, heldOut).train(model, "PyTorch", POINTS);
+      theirs = new LanguageModelTrainer(settings, corpus, heldOut).train(model, "PyTorch", POINTS);
     }
     printTable(ours.curve(), theirs.curve(), settings.seconds, out);
     out.printf(
@@ -92,20 +93,23 @@ public final class LanguageModelCommand implements Callable<Integer> {
         classes.classCount(),
         secondsOfClasses,
         Runtime.version());
-    Charts charts = new Charts(folder);
-    XYChart chart = Charts.chart("The same text, learned as long", "seconds", "perplexity");
+    DemoCharts charts = new DemoCharts(folder);
+    XYChart chart = DemoCharts.chart("The same text, learned as long", "seconds", "perplexity");
     addTo(chart, "blocksparse, held out", ours);
     addTo(chart, "PyTorch with a full softmax, held out", theirs);
     out.printf("Written: %s%n", charts.write(chart, "language-model.png"));
   }
 
   private static void printTable(
-      List<Trainer.Point> ours, List<Trainer.Point> theirs, int seconds, PrintStream out) {
+      List<LanguageModelTrainer.Point> ours,
+      List<LanguageModelTrainer.Point> theirs,
+      int seconds,
+      PrintStream out) {
     out.printf("| seconds | blocksparse: words | perplexity | PyTorch: words | perplexity |%n");
     out.printf("|---|---|---|---|---|%n");
     for (int p = 0; p < Math.min(ours.size(), theirs.size()); p++) {
-      Trainer.Point our = ours.get(p);
-      Trainer.Point their = theirs.get(p);
+      LanguageModelTrainer.Point our = ours.get(p);
+      LanguageModelTrainer.Point their = theirs.get(p);
       out.printf(
           Locale.ROOT,
           "| %.0f | %,d | %.1f | %,d | %.1f |%n",
@@ -123,10 +127,10 @@ public final class LanguageModelCommand implements Callable<Integer> {
     return model;
   }
 
-  private static void addTo(XYChart chart, String name, Trainer.Result result) {
+  private static void addTo(XYChart chart, String name, LanguageModelTrainer.Result result) {
     chart.addSeries(
         name,
-        result.curve().stream().mapToDouble(Trainer.Point::seconds).toArray(),
-        result.curve().stream().mapToDouble(Trainer.Point::heldOut).toArray());
+        result.curve().stream().mapToDouble(LanguageModelTrainer.Point::seconds).toArray(),
+        result.curve().stream().mapToDouble(LanguageModelTrainer.Point::heldOut).toArray());
   }
 }

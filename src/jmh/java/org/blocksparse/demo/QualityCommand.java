@@ -104,7 +104,7 @@ public final class QualityCommand implements Callable<Integer> {
 
   private void printRow(String name, ClassAssignment classes) {
     try (LanguageModel model = new LanguageModel(settings, classes)) {
-      Trainer.Result result = train(model, name);
+      LanguageModelTrainer.Result result = train(model, name);
       out.printf(
           "%-16s %8d %8d %22.1f %12.0f %8.2f%n",
           name,
@@ -126,8 +126,8 @@ public final class QualityCommand implements Callable<Integer> {
     }
   }
 
-  private Trainer.Result train(LanguageModel model, String name) {
+  private LanguageModelTrainer.Result train(LanguageModel model, String name) {
     model.startFromFrequencies(corpus.training());
-    return new Trainer(settings, corpus).train(model, name, 1);
+    return new LanguageModelTrainer(settings, corpus).train(model, name, 1);
   }
 }

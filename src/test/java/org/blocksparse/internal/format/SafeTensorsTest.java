@@ -17,7 +17,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.blocksparse.internal.memory.Storage;
-import org.blocksparse.testing.SafeTensorsReader.Tensor;
+import org.blocksparse.testing.SafeTensorsOracle;
+import org.blocksparse.testing.SafeTensorsOracle.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -75,7 +76,7 @@ final class SafeTensorsTest {
   void blocksNeedNotEndWithTensors() throws IOException {
     Path file = write(1, 10, 0, 30, DATA_BYTES - 41);
     // Another reader, which knows the specification alone.
-    Map<String, Tensor> tensors = new org.blocksparse.testing.SafeTensorsReader(file).tensors;
+    Map<String, Tensor> tensors = new SafeTensorsOracle(file).tensors;
     assertEquals(0, tensors.get("labels").positionInFile() % 64);
     assertArrayEquals(new int[] {1, 2, 3, 4, 5, 6}, tensors.get("pairs").ints());
     assertArrayEquals(new float[] {0.5f, 1, 1.5f, 2}, tensors.get("embedding").floats());
@@ -304,7 +305,7 @@ final class SafeTensorsTest {
         Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
       new SafeTensorsWriter(layout, Map.of(), (done, total) -> {}).writeAll(channel, tensors);
     }
-    Map<String, Tensor> read = new org.blocksparse.testing.SafeTensorsReader(file).tensors;
+    Map<String, Tensor> read = new SafeTensorsOracle(file).tensors;
     assertEquals(3, read.size());
     read.forEach(
         (name, tensor) ->

@@ -4,7 +4,7 @@ package org.blocksparse.classifier;
 import java.lang.Character.UnicodeScript;
 
 /**
- * What each character of a text is to {@link TextFeatures}: by byte of its UTF-8. Characters that
+ * What each character of a text is to {@link FeatureHasher}: by byte of its UTF-8. Characters that
  * are newer than the Unicode of the JDK are no letters to it.
  */
 final class CharacterKinds {

@@ -23,7 +23,7 @@ import org.blocksparse.TwoLevelLayer;
  * classifier.layer         LabelTree; not there for a HierarchicalSoftmax
  * classifier.input         text or features
  * classifier.wordNgrams    1 to 5
- * classifier.words         plain, or unicode: the rule of {@link TextFeatures}; it was parts when
+ * classifier.words         plain, or unicode: the rule of {@link FeatureHasher}; it was parts when
  *                          all that is not ASCII counted as letters
  * classifier.labelPrefix   what labels begin with in files of examples
  * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; or hashed:
@@ -201,9 +201,9 @@ final class ClassifierFile {
     boolean plain = require(file, metadata, WORDS, "plain|unicode").equals("plain");
     InputRows input;
     try {
-      Vocabulary vocabulary =
-          Vocabulary.decode(require(file, metadata, VOCABULARY, null), bag.vocabulary());
-      input = new InputRows(text, new TextFeatures(wordNgrams, plain), vocabulary);
+      FeatureVocabulary vocabulary =
+          FeatureVocabulary.decode(require(file, metadata, VOCABULARY, null), bag.vocabulary());
+      input = new InputRows(text, new FeatureHasher(wordNgrams, plain), vocabulary);
     } catch (IllegalArgumentException e) {
       throw wrong(file, VOCABULARY, e.getMessage());
     }

@@ -15,7 +15,7 @@ final class FeatureCounts {
   private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's
 
   private final KeyTable keys = new KeyTable();
-  private final Numbers counts = new Numbers();
+  private final ChunkedIntList counts = new ChunkedIntList();
 
   /** Features by themselves, and no words in a row. */
   private final BitSet words = new BitSet();
@@ -48,7 +48,7 @@ final class FeatureCounts {
    *     share rows, which are what is there already
    * @param leftOut how many are left out
    */
-  record Kept(Vocabulary vocabulary, int[] rowOf, int leftOut) {}
+  record Kept(FeatureVocabulary vocabulary, int[] rowOf, int leftOut) {}
 
   /**
    * Keeps features that have come so often, the most frequent ones if they are more than there is
@@ -81,7 +81,7 @@ final class FeatureCounts {
     if (table.size() == 0) {
       table.add(0); // a table needs a row
     }
-    return new Kept(Vocabulary.of(table), rowOf, size() - order.length);
+    return new Kept(FeatureVocabulary.of(table), rowOf, size() - order.length);
   }
 
   private boolean isFrequent(int number, int minCount) {
@@ -129,7 +129,7 @@ final class FeatureCounts {
 
   /** The smaller, the more a feature is worth; not negative. */
   private long rank(int number) {
-    long rarity = (long) Numbers.MOST - counts.get(number);
+    long rarity = (long) ChunkedIntList.MOST - counts.get(number);
     long isInARow = words.get(number) ? 0 : 1;
     long hash = (keys.key(number) * MULTIPLIER) >>> Integer.SIZE;
     return (((rarity << 1) | isInARow) << Integer.SIZE) | hash;

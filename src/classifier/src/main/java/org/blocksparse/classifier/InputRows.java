@@ -14,7 +14,7 @@ import org.blocksparse.SparseRows;
  *
  * @param text whether examples are texts; if not, they have features
  */
-record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary) {
+record InputRows(boolean text, FeatureHasher textFeatures, FeatureVocabulary vocabulary) {
   /** What the sums of rows are multiplied by. */
   Mode mode() {
     return text ? Mode.ROOT_MEAN : Mode.SUM;
@@ -36,20 +36,20 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
    *     there are more features than can be computed together
    */
   SparseRows of(List<Example> examples) {
-    return of(examples, Numbers.MOST);
+    return of(examples, ChunkedIntList.MOST);
   }
 
   /** The same, with room for that many features. */
   SparseRows of(List<Example> examples, int most) {
     int[] offsets = new int[examples.size() + 1];
-    Numbers rows = new Numbers(most);
-    Numbers values = new Numbers(most);
+    ChunkedIntList rows = new ChunkedIntList(most);
+    ChunkedIntList values = new ChunkedIntList(most);
     for (int e = 0; e < examples.size(); e++) {
       Example example = examples.get(e);
       requireKind(example);
       try {
         add(example, rows, values);
-      } catch (Numbers.FullException full) {
+      } catch (ChunkedIntList.FullException full) {
         throw new IllegalArgumentException(
             String.format(
                 Locale.ROOT,
@@ -89,7 +89,7 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
     }
   }
 
-  private void add(Example example, Numbers rows, Numbers values) {
+  private void add(Example example, ChunkedIntList rows, ChunkedIntList values) {
     if (text) {
       textFeatures.of(example.text(), key -> add(key, rows));
       return;
@@ -102,7 +102,7 @@ record InputRows(boolean text, TextFeatures textFeatures, Vocabulary vocabulary)
     }
   }
 
-  private boolean add(long key, Numbers rows) {
+  private boolean add(long key, ChunkedIntList rows) {
     int row = vocabulary.row(key);
     if (row >= 0) {
       rows.add(row);

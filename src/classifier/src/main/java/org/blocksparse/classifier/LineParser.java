@@ -225,7 +225,7 @@ final class LineParser {
     return at == 0 || isSpace(line.charAt(at - 1));
   }
 
-  /** What ends a label. Other white space, which {@link TextFeatures} knows, may be in one. */
+  /** What ends a label. Other white space, which {@link FeatureHasher} knows, may be in one. */
   private static boolean isSpace(char c) {
     return c <= ' ';
   }
@@ -238,8 +238,8 @@ final class LineParser {
       end = endOfWord(line, 0);
       addLabels(line.substring(0, end), labels);
     }
-    Numbers indices = new Numbers();
-    Numbers values = new Numbers();
+    ChunkedIntList indices = new ChunkedIntList();
+    ChunkedIntList values = new ChunkedIntList();
     int begin; // words are taken one by one: a line may have millions
     while ((begin = nextWord(line, end)) < line.length()) {
       end = endOfWord(line, begin);
@@ -259,7 +259,7 @@ final class LineParser {
     add(all.substring(begin), all, labels);
   }
 
-  private static void addFeature(String feature, Numbers indices, Numbers values)
+  private static void addFeature(String feature, ChunkedIntList indices, ChunkedIntList values)
       throws BadLineException {
     int colon = feature.indexOf(':');
     if (!isDecimal(feature, colon)) {

@@ -203,7 +203,7 @@ final class Trainer {
     try {
       while (begin < order.length && !options.stop().getAsBoolean()) {
         int end = Math.min(order.length, begin + batch);
-        try (Batch gathered = Ahead.result(next)) {
+        try (Batch gathered = Prefetch.result(next)) {
           next = end < order.length ? gather(epoch, end) : null;
           double loss = step(model, gathered);
           options.listener().step(end - begin, loss);
@@ -223,7 +223,7 @@ final class Trainer {
       return;
     }
     try {
-      Ahead.result(task).close();
+      Prefetch.result(task).close();
     } catch (RuntimeException | Error e) {
       // It has ended with this, which who asked for its result has met, if anybody did.
     }
@@ -249,7 +249,7 @@ final class Trainer {
    */
   private FutureTask<Batch> gather(int epoch, int begin) {
     int end = Math.min(order.length, begin + batch);
-    return Ahead.begin(() -> gathered(epoch, begin, end), options.workers());
+    return Prefetch.begin(() -> gathered(epoch, begin, end), options.workers());
   }
 
   private Batch gathered(int epoch, int begin, int end) {

@@ -443,8 +443,8 @@ public final class TrainingOptions {
     return labelPrefix;
   }
 
-  TextFeatures textFeatures() {
-    return new TextFeatures(wordNgrams, plainWords);
+  FeatureHasher textFeatures() {
+    return new FeatureHasher(wordNgrams, plainWords);
   }
 
   int minCount() {

@@ -22,20 +22,20 @@ final class TrainingSet {
   private static final int MOST_OF_A_LABEL = 40;
 
   private final boolean text;
-  private final Vocabulary vocabulary;
+  private final FeatureVocabulary vocabulary;
   private final List<String> labelNames;
   private final int featuresLeftOut;
 
   /** Of example e: rows of the table, from offsets[e] to offsets[e + 1]. */
-  private final Numbers offsets;
+  private final ChunkedIntList offsets;
 
-  private final Numbers rows;
+  private final ChunkedIntList rows;
 
   /** The bits of floats; null: each is 1. */
-  private final Numbers values;
+  private final ChunkedIntList values;
 
-  private final Numbers labelOffsets;
-  private final Numbers labels;
+  private final ChunkedIntList labelOffsets;
+  private final ChunkedIntList labels;
 
   private TrainingSet(Reading reading, TrainingOptions options) {
     this.text = reading.text;
@@ -59,14 +59,14 @@ final class TrainingSet {
    * @throws CancellationException if it is to be stopped
    */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options) {
-    return of(examples, options, Numbers.MOST);
+    return of(examples, options, ChunkedIntList.MOST);
   }
 
   /** The same, with room for that many features, and that many labels. */
   static TrainingSet of(Stream<Example> examples, TrainingOptions options, int most) {
     Reading reading = new Reading(options, most);
-    FeatureCutter cutter =
-        new FeatureCutter(options.textFeatures(), options.workers(), reading::add);
+    FeaturePipeline cutter =
+        new FeaturePipeline(options.textFeatures(), options.workers(), reading::add);
     examples.forEachOrdered(
         example -> {
           if (options.stop().getAsBoolean()) {
@@ -85,32 +85,33 @@ final class TrainingSet {
   private static final class Reading {
     private final FeatureCounts counts = new FeatureCounts();
     private final Map<String, Integer> numberOfLabel = new HashMap<>();
-    private final Numbers offsets = new Numbers();
-    private final Numbers features;
-    private final Numbers values;
-    private final Numbers labelOffsets = new Numbers();
-    private final Numbers labels;
+    private final ChunkedIntList offsets = new ChunkedIntList();
+    private final ChunkedIntList features;
+    private final ChunkedIntList values;
+    private final ChunkedIntList labelOffsets = new ChunkedIntList();
+    private final ChunkedIntList labels;
     private final int most;
 
     /** Null: each feature that is kept has a row of its own. */
-    private final Vocabulary shared;
+    private final FeatureVocabulary shared;
 
     private final boolean takesUnlabelled;
     private boolean text;
     private long examples;
 
     Reading(TrainingOptions options, int most) {
-      this.features = new Numbers(most);
-      this.values = new Numbers(most);
-      this.labels = new Numbers(most);
+      this.features = new ChunkedIntList(most);
+      this.values = new ChunkedIntList(most);
+      this.labels = new ChunkedIntList(most);
       this.most = most;
-      this.shared = options.sharedRows() > 0 ? Vocabulary.shared(options.sharedRows()) : null;
+      this.shared =
+          options.sharedRows() > 0 ? FeatureVocabulary.shared(options.sharedRows()) : null;
       this.takesUnlabelled = options.labelTree();
       offsets.add(0);
       labelOffsets.add(0);
     }
 
-    void add(Example example, FeatureCutter.Keys keys) {
+    void add(Example example, FeaturePipeline.Keys keys) {
       examples++;
       if (examples == 1) {
         text = example.isText();
@@ -122,7 +123,7 @@ final class TrainingSet {
       }
       try {
         addFeatures(example, keys);
-      } catch (Numbers.FullException e) {
+      } catch (ChunkedIntList.FullException e) {
         throw tooMany(
             text ? "words and words in a row" : "features",
             text ? "--word-ngrams 1 makes fewer, and so do fewer examples" : "take fewer examples");
@@ -132,7 +133,7 @@ final class TrainingSet {
         for (String label : new LinkedHashSet<>(example.labels())) { // of one, each counts once
           labels.add(numberOfLabel.computeIfAbsent(label, name -> numberOfLabel.size()));
         }
-      } catch (Numbers.FullException e) {
+      } catch (ChunkedIntList.FullException e) {
         throw tooMany("labels of examples", "take fewer examples");
       }
       labelOffsets.add(labels.size());
@@ -149,7 +150,7 @@ final class TrainingSet {
               remedy));
     }
 
-    private void addFeatures(Example example, FeatureCutter.Keys keys) {
+    private void addFeatures(Example example, FeaturePipeline.Keys keys) {
       if (text) {
         keys.forEach(this::feature);
         return;
@@ -210,7 +211,7 @@ final class TrainingSet {
     return text;
   }
 
-  Vocabulary vocabulary() {
+  FeatureVocabulary vocabulary() {
     return vocabulary;
   }
 
@@ -275,7 +276,7 @@ final class TrainingSet {
     }
     return values == null
         ? SparseRows.of(newOffsets, newRows)
-        : SparseRows.of(newOffsets, newRows, Numbers.toFloats(newValues));
+        : SparseRows.of(newOffsets, newRows, ChunkedIntList.toFloats(newValues));
   }
 
   /** How many features an example has. */
@@ -334,9 +335,9 @@ final class TrainingSet {
   /** A sample in which no label needs more than {@link #MOST_OF_A_LABEL} examples. */
   Sample sample(SplittableRandom random) {
     int[] labelCounts = labels.counts(labelNames.size());
-    Numbers sampled = new Numbers(); // examples
-    Numbers sampledLabelOffsets = new Numbers();
-    Numbers sampledLabels = new Numbers();
+    ChunkedIntList sampled = new ChunkedIntList(); // examples
+    ChunkedIntList sampledLabelOffsets = new ChunkedIntList();
+    ChunkedIntList sampledLabels = new ChunkedIntList();
     sampledLabelOffsets.add(0);
     for (int e = 0; e < size(); e++) {
       int before = sampledLabels.size();
@@ -356,7 +357,7 @@ final class TrainingSet {
   }
 
   /** The features of examples; of arrays that are made once, since they may be most of memory. */
-  private SparseRows byRarity(Numbers examples) {
+  private SparseRows byRarity(ChunkedIntList examples) {
     float[] rarity = rarity();
     int[] newOffsets = new int[examples.size() + 1];
     for (int e = 0; e < examples.size(); e++) {

@@ -27,7 +27,7 @@ final class GrowingTest {
         }
         System.out.print(table.size());
       } else {
-        Numbers numbers = new Numbers();
+        ChunkedIntList numbers = new ChunkedIntList();
         for (int number = 0; number < NUMBERS; number++) {
           numbers.add(number);
         }

@@ -53,11 +53,12 @@ final class KeyTableTest {
     KeyTable keys = new KeyTable();
     SplittableRandom random = new SplittableRandom(2);
     for (int i = 0; i < 1000; i++) {
-      keys.add(random.nextLong(1L << Vocabulary.KEY_BITS));
+      keys.add(random.nextLong(1L << FeatureVocabulary.KEY_BITS));
     }
-    keys.add((1L << Vocabulary.KEY_BITS) - 1);
+    keys.add((1L << FeatureVocabulary.KEY_BITS) - 1);
     keys.add(0);
-    Vocabulary decoded = Vocabulary.decode(Vocabulary.of(keys).encoded(), keys.size());
+    FeatureVocabulary decoded =
+        FeatureVocabulary.decode(FeatureVocabulary.of(keys).encoded(), keys.size());
     for (int row = 0; row < keys.size(); row++) {
       assertEquals(row, decoded.row(keys.key(row)));
     }
@@ -66,22 +67,23 @@ final class KeyTableTest {
 
   @Test
   void vocabulary_sharesRowsWhereItHasNoKeys() {
-    Vocabulary decoded = Vocabulary.decode(Vocabulary.shared(1000).encoded(), 1000);
+    FeatureVocabulary decoded =
+        FeatureVocabulary.decode(FeatureVocabulary.shared(1000).encoded(), 1000);
     assertEquals(1000, decoded.rows());
     // As Guava has it: murmur3_32_fixed(0) of the eight bytes, the highest first.
     assertEquals(286, decoded.row(1));
     assertEquals(305, decoded.row(1000));
     assertEquals(682, decoded.row(2000));
     assertEquals(919, decoded.row(3000));
-    assertEquals(28_067_851, Vocabulary.shared(100_000_000).row(Integer.MAX_VALUE));
-    assertEquals(2355, Vocabulary.shared(5000).row(0xca825f201bL));
-    assertEquals(0, Vocabulary.shared(1).row(0xca825f201bL));
+    assertEquals(28_067_851, FeatureVocabulary.shared(100_000_000).row(Integer.MAX_VALUE));
+    assertEquals(2355, FeatureVocabulary.shared(5000).row(0xca825f201bL));
+    assertEquals(0, FeatureVocabulary.shared(1).row(0xca825f201bL));
   }
 
   @ParameterizedTest
   @ValueSource(ints = {997, 1000, 1024})
   void sharedRows_areAllTaken_byMultiplesOfTheirNumber(int rows) {
-    Vocabulary shared = Vocabulary.shared(rows);
+    FeatureVocabulary shared = FeatureVocabulary.shared(rows);
     // Of so many by chance, one of 22,000 rows is taken by none.
     long taken =
         IntStream.range(0, 10 * rows).map(i -> shared.row((long) rows * i)).distinct().count();
@@ -92,9 +94,10 @@ final class KeyTableTest {
   void vocabulary_refusesOtherTexts() {
     KeyTable keys = new KeyTable();
     keys.add(5);
-    String one = Vocabulary.of(keys).encoded();
-    assertThrows(IllegalArgumentException.class, () -> Vocabulary.decode(one, 2));
-    assertThrows(IllegalArgumentException.class, () -> Vocabulary.decode("AAAAAAUAAAAABQ", 2));
-    assertThrows(IllegalArgumentException.class, () -> Vocabulary.decode("no base 64!", 1));
+    String one = FeatureVocabulary.of(keys).encoded();
+    assertThrows(IllegalArgumentException.class, () -> FeatureVocabulary.decode(one, 2));
+    assertThrows(
+        IllegalArgumentException.class, () -> FeatureVocabulary.decode("AAAAAAUAAAAABQ", 2));
+    assertThrows(IllegalArgumentException.class, () -> FeatureVocabulary.decode("no base 64!", 1));
   }
 }

@@ -35,7 +35,7 @@ public final class HierarchicalSoftmaxClassificationModel
   public static HierarchicalSoftmaxClassificationModel of(Path file) throws IOException {
     String uid = Identifiable$.MODULE$.randomUID("hierarchicalSoftmax");
     return new HierarchicalSoftmaxClassificationModel(
-        uid, ModelBytes.copyOf(LayerKind.SOFTMAX, file));
+        uid, ModelBytes.copyOf(EstimatorKind.SOFTMAX, file));
   }
 
   /** A reader of what {@link #write} has written. */
@@ -44,7 +44,7 @@ public final class HierarchicalSoftmaxClassificationModel
         HierarchicalSoftmaxClassificationModel.class,
         (uid, folder, hadoop) ->
             new HierarchicalSoftmaxClassificationModel(
-                uid, ModelBytes.copyOf(LayerKind.SOFTMAX, folder, hadoop)));
+                uid, ModelBytes.copyOf(EstimatorKind.SOFTMAX, folder, hadoop)));
   }
 
   /**

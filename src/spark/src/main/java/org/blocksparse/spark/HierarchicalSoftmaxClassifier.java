@@ -48,8 +48,8 @@ public final class HierarchicalSoftmaxClassifier
   }
 
   @Override
-  LayerKind kind() {
-    return LayerKind.SOFTMAX;
+  EstimatorKind kind() {
+    return EstimatorKind.SOFTMAX;
   }
 
   @Override

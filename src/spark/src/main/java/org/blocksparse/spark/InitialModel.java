@@ -37,7 +37,8 @@ record InitialModel(
    * @throws IllegalArgumentException if there is none, or something else, or if it cannot be
    *     trained or its labels not be told apart
    */
-  static InitialModel read(LayerKind kind, String place, Configuration hadoop) throws IOException {
+  static InitialModel read(EstimatorKind kind, String place, Configuration hadoop)
+      throws IOException {
     ModelBytes bytes;
     try {
       bytes = ModelBytes.copyOf(kind, new Path(place), hadoop);

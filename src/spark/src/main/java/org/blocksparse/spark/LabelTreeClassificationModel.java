@@ -38,7 +38,7 @@ public final class LabelTreeClassificationModel
    */
   public static LabelTreeClassificationModel of(Path file) throws IOException {
     String uid = Identifiable$.MODULE$.randomUID("labelTree");
-    return new LabelTreeClassificationModel(uid, ModelBytes.copyOf(LayerKind.LABEL_TREE, file));
+    return new LabelTreeClassificationModel(uid, ModelBytes.copyOf(EstimatorKind.LABEL_TREE, file));
   }
 
   /** A reader of what {@link #write} has written. */
@@ -47,7 +47,7 @@ public final class LabelTreeClassificationModel
         LabelTreeClassificationModel.class,
         (uid, folder, hadoop) ->
             new LabelTreeClassificationModel(
-                uid, ModelBytes.copyOf(LayerKind.LABEL_TREE, folder, hadoop)));
+                uid, ModelBytes.copyOf(EstimatorKind.LABEL_TREE, folder, hadoop)));
   }
 
   /**

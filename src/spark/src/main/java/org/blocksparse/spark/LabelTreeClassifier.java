@@ -52,8 +52,8 @@ public final class LabelTreeClassifier
   }
 
   @Override
-  LayerKind kind() {
-    return LayerKind.LABEL_TREE;
+  EstimatorKind kind() {
+    return EstimatorKind.LABEL_TREE;
   }
 
   @Override

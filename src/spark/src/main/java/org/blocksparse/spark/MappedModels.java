@@ -49,7 +49,7 @@ final class MappedModels {
    * @param content makes its file, if this JVM has none; one task does it, the others wait
    */
   static synchronized ModelLayers get(
-      String id, LayerKind kind, boolean optimizerState, Content content) {
+      String id, EstimatorKind kind, boolean optimizerState, Content content) {
     Key key = new Key(id, optimizerState);
     ModelLayers model = MAPPED.get(key);
     if (model == null) {
@@ -69,7 +69,8 @@ final class MappedModels {
     return model;
   }
 
-  private static ModelLayers map(LayerKind kind, Path local, LoadOptions options, Content content) {
+  private static ModelLayers map(
+      EstimatorKind kind, Path local, LoadOptions options, Content content) {
     try {
       if (local != null) {
         return ModelLayers.load(kind, local, options);

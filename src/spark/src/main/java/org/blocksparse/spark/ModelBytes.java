@@ -36,7 +36,7 @@ final class ModelBytes {
   private static final Cleaner CLEANER = Cleaner.create();
 
   private final String id = UUID.randomUUID().toString();
-  private final LayerKind kind;
+  private final EstimatorKind kind;
   private final Path file;
 
   /** Null: nobody has asked yet; guarded by this. */
@@ -47,7 +47,7 @@ final class ModelBytes {
 
   private String application;
 
-  private ModelBytes(LayerKind kind, Path file) {
+  private ModelBytes(EstimatorKind kind, Path file) {
     this.kind = kind;
     this.file = file;
     MappedModels.keepLocal(id, file);
@@ -57,7 +57,7 @@ final class ModelBytes {
    * The bytes of a {@linkplain ModelFiles file} of the driver, which belongs to this from now on:
    * it is deleted with it.
    */
-  static ModelBytes of(LayerKind kind, Path file) {
+  static ModelBytes of(EstimatorKind kind, Path file) {
     ModelBytes bytes = new ModelBytes(kind, file);
     String id = bytes.id;
     CLEANER.register(bytes, () -> delete(id, file));
@@ -65,7 +65,7 @@ final class ModelBytes {
   }
 
   /** A copy of the bytes of a stream. */
-  static ModelBytes copyOf(LayerKind kind, InputStream in) throws IOException {
+  static ModelBytes copyOf(EstimatorKind kind, InputStream in) throws IOException {
     Path file = ModelFiles.create();
     try (OutputStream out = Files.newOutputStream(file)) {
       in.transferTo(out);
@@ -84,7 +84,7 @@ final class ModelBytes {
    *     one; the message names it
    * @throws IllegalArgumentException if only some of its labels have names
    */
-  static ModelBytes copyOf(LayerKind kind, Path from) throws IOException {
+  static ModelBytes copyOf(EstimatorKind kind, Path from) throws IOException {
     ModelBytes copy;
     try (InputStream in = Files.newInputStream(from)) {
       copy = copyOf(kind, in);
@@ -103,7 +103,7 @@ final class ModelBytes {
    * @param from its file, or the folder of a saved one, in a file system of Hadoop's
    * @throws java.io.FileNotFoundException if there is no such file
    */
-  static ModelBytes copyOf(LayerKind kind, org.apache.hadoop.fs.Path from, Configuration hadoop)
+  static ModelBytes copyOf(EstimatorKind kind, org.apache.hadoop.fs.Path from, Configuration hadoop)
       throws IOException {
     FileSystem files = from.getFileSystem(hadoop);
     boolean folder = files.getFileStatus(from).isDirectory();
@@ -224,7 +224,7 @@ final class ModelBytes {
     private final transient ModelBytes owner;
 
     private final String id;
-    private final LayerKind kind;
+    private final EstimatorKind kind;
     private final ArrayList<Broadcast<byte[]>> pieces;
 
     private Sent(ModelBytes owner, List<Broadcast<byte[]>> pieces) {
@@ -234,7 +234,7 @@ final class ModelBytes {
       this.pieces = new ArrayList<>(pieces);
     }
 
-    LayerKind kind() {
+    EstimatorKind kind() {
       return kind;
     }
 

@@ -23,7 +23,7 @@ record ModelFacts(int features, boolean bag, int outputs, boolean named) {
    *     the message does not name the file, which is a copy
    * @throws IllegalArgumentException if only some of its labels have names
    */
-  static ModelFacts of(LayerKind kind, Path file) throws IOException {
+  static ModelFacts of(EstimatorKind kind, Path file) throws IOException {
     LoadOptions options = LoadOptions.mapped().withoutOptimizerState();
     try (ModelLayers layers = ModelLayers.load(kind, file, options)) {
       LabelTable.requireNamesOfAll("model", layers.layer());

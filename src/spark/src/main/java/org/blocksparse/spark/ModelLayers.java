@@ -20,7 +20,7 @@ record ModelLayers(TwoLevelLayer layer, EmbeddingBag bag) implements AutoCloseab
    *
    * @throws IOException if the file does not hold a model, or a bag for another one
    */
-  static ModelLayers load(LayerKind kind, Path file, LoadOptions options) throws IOException {
+  static ModelLayers load(EstimatorKind kind, Path file, LoadOptions options) throws IOException {
     TwoLevelLayer layer = kind.load(file, options);
     try {
       return new ModelLayers(layer, bagOrNull(file, layer.features(), options));

@@ -21,7 +21,7 @@ interface PartSource extends Serializable {
   }
 
   /** Those of a new layer. */
-  record Initial(LayerKind kind, int features, Broadcast<int[]> classOf, long seed)
+  record Initial(EstimatorKind kind, int features, Broadcast<int[]> classOf, long seed)
       implements PartSource {
     @Override
     public Layer open() {

@@ -43,15 +43,15 @@ final class TrainingJob {
   /** So many that slots end at about the same time, though tasks are of one size. */
   static final int TASKS_PER_SLOT = 8;
 
-  private final LayerKind kind;
-  private final TrainingSettings settings;
+  private final EstimatorKind kind;
+  private final CheckedTrainingParams settings;
   private final JavaSparkContext context;
   private final Dataset<Row> columns;
   private final boolean named;
   private final List<Broadcast<?>> broadcasts = new ArrayList<>();
   private final List<JavaRDD<?>> persisted = new ArrayList<>();
 
-  TrainingJob(LayerKind kind, TrainingSettings settings, Dataset<?> rows) {
+  TrainingJob(EstimatorKind kind, CheckedTrainingParams settings, Dataset<?> rows) {
     this.kind = kind;
     this.settings = settings;
     this.context = JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());

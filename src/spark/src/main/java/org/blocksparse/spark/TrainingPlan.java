@@ -12,7 +12,7 @@ import java.io.Serializable;
  */
 @SuppressWarnings("ArrayRecordComponent")
 record TrainingPlan(
-    LayerKind kind,
+    EstimatorKind kind,
     int features,
     int epochs,
     RowOrder order,

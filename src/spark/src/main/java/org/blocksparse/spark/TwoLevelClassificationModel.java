@@ -196,7 +196,7 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
     ModelBytes.Sent sent =
         bytes.to(JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext()));
     Dataset<Row> scored =
-        rows.toDF().mapPartitions(new Scoring(sent, schema, columns), Encoders.row(result));
+        rows.toDF().mapPartitions(new PartitionScorer(sent, schema, columns), Encoders.row(result));
     return hasMetadata(schema) ? withMetadata(scored, result) : scored;
   }
 

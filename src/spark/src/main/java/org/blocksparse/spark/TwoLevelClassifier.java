@@ -71,7 +71,7 @@ public abstract sealed class TwoLevelClassifier<
 
   abstract E self();
 
-  abstract LayerKind kind();
+  abstract EstimatorKind kind();
 
   abstract M model(ModelBytes bytes) throws IOException;
 
@@ -206,8 +206,8 @@ public abstract sealed class TwoLevelClassifier<
     return self();
   }
 
-  TrainingSettings settings() {
-    return new TrainingSettings(
+  CheckedTrainingParams settings() {
+    return new CheckedTrainingParams(
         $(featuresCol()),
         $(labelCol()),
         orNull(weightCol()),
@@ -267,7 +267,7 @@ public abstract sealed class TwoLevelClassifier<
 
   @Override
   public StructType transformSchema(StructType schema) {
-    TrainingSettings settings = settings();
+    CheckedTrainingParams settings = settings();
     DataType label = kind().labelType(schema.apply(settings.labelCol()));
     if (settings.weightCol() != null
         && !(schema.apply(settings.weightCol()).dataType() instanceof NumericType)) {

@@ -3,7 +3,7 @@ package org.blocksparse.spark;
 
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.expr;
-import static org.blocksparse.spark.ScoringTest.assertFails;
+import static org.blocksparse.spark.PartitionScorerTest.assertFails;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
@@ -89,7 +89,7 @@ final class BagScoringTest {
   @ParameterizedTest
   @EnumSource
   void everyColumnOfFeatures_isScoredAsInOneProcess_bitByBit(FeaturesAs as) throws IOException {
-    float[][] rows = Models.sparseRows(Scoring.MOST_ROWS, 3);
+    float[][] rows = Models.sparseRows(PartitionScorer.MOST_ROWS, 3);
     assertScored(model(file).transform(batch(rows, as)), Models.rankingWithBag(file, rows, K));
   }
 
@@ -242,7 +242,7 @@ final class BagScoringTest {
   void bothAreMapped_once() throws IOException {
     JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     try (var in = Files.newInputStream(file)) {
-      ModelBytes.Sent sent = ModelBytes.copyOf(LayerKind.SOFTMAX, in).to(context);
+      ModelBytes.Sent sent = ModelBytes.copyOf(EstimatorKind.SOFTMAX, in).to(context);
       ModelLayers layers = sent.model();
       assertSame(layers, sent.model());
       FloatTensor table = layers.bag().table();

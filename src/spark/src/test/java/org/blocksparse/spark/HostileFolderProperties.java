@@ -67,8 +67,8 @@ final class HostileFolderProperties {
   private static final List<String> VALUES =
       List.of(
           ("null true 0 -1 1 2.5 1e99 9223372036854775808 \"\" \"x\" \"NaN\" [] {} [1,2]"
-                  + " {\"type\":1} {\"type\":1,\"values\":[1.0]} \"org.apache.spark.ml.feature.IDF\""
-                  + " \"features\"")
+               + " {\"type\":1} {\"type\":1,\"values\":[1.0]} \"org.apache.spark.ml.feature.IDF\""
+               + " \"features\"")
               .split(" "));
 
   private static final String VALUE = "(?<=:)(\"[^\"]*\"|[0-9.]+|\\{\\})";
@@ -162,11 +162,11 @@ final class HostileFolderProperties {
   }
 
   /** What a task does, without a task. */
-  private static void score(Path file, LayerKind kind) throws IOException {
+  private static void score(Path file, EstimatorKind kind) throws IOException {
     LoadOptions options =
         LoadOptions.mapped().withWorkers(Workers.callingThread()).withoutOptimizerState();
     try (ModelLayers model = ModelLayers.load(kind, file, options)) {
-      FeatureBatch batch = model.newBatch(Scoring.mostRows(3, model.layer().outputs()));
+      FeatureBatch batch = model.newBatch(PartitionScorer.mostRows(3, model.layer().outputs()));
       batch.add(Vectors.dense(new double[model.features()]));
       try (FloatTensor x = batch.take()) {
         var ranking = model.layer().topK(x, 3);
@@ -190,7 +190,7 @@ final class HostileFolderProperties {
       HierarchicalSoftmaxClassificationModel model =
           HierarchicalSoftmaxClassificationModel.of(file);
       assertTrue(model.numFeatures() > 0 && model.numClasses() > 0);
-      score(model.file(), LayerKind.SOFTMAX);
+      score(model.file(), EstimatorKind.SOFTMAX);
     } catch (IllegalArgumentException e) {
       assertTrue(e.getMessage().matches("model: of \\d+ labels, \\d+ have names"), e::toString);
     } catch (IOException e) {
@@ -211,11 +211,12 @@ final class HostileFolderProperties {
   private static void trainsOrRefuses(Path file) throws IOException {
     try {
       String place = file.toUri().toString();
-      InitialModel initial = InitialModel.read(LayerKind.SOFTMAX, place, new Configuration());
+      InitialModel initial = InitialModel.read(EstimatorKind.SOFTMAX, place, new Configuration());
       LoadOptions options = LoadOptions.mapped().withWorkers(Workers.callingThread());
-      try (TwoLevelLayer layer = LayerKind.SOFTMAX.load(initial.bytes().file(), options);
+      try (TwoLevelLayer layer = EstimatorKind.SOFTMAX.load(initial.bytes().file(), options);
           LayerPart part =
-              LayerKind.SOFTMAX.partOf(layer, layer.classCount() - 1, Workers.callingThread())) {
+              EstimatorKind.SOFTMAX.partOf(
+                  layer, layer.classCount() - 1, Workers.callingThread())) {
         assertEquals(initial.features(), layer.features());
         part.toBytes();
       } catch (FileFormatException e) {

@@ -37,7 +37,7 @@ final class InitialModelTest {
   }
 
   private static InitialModel read(Path file) throws IOException {
-    return InitialModel.read(LayerKind.SOFTMAX, file.toUri().toString(), new Configuration());
+    return InitialModel.read(EstimatorKind.SOFTMAX, file.toUri().toString(), new Configuration());
   }
 
   private static void assertRefused(Path file, String message) {
@@ -51,7 +51,7 @@ final class InitialModelTest {
       String message =
           assertThrows(
                   IllegalArgumentException.class,
-                  () -> InitialModel.read(LayerKind.SOFTMAX, place, new Configuration()))
+                  () -> InitialModel.read(EstimatorKind.SOFTMAX, place, new Configuration()))
               .getMessage();
       String expected = "initialModel: expected the folder of a saved model or the file of one: ";
       assertTrue(message.startsWith(expected), message);

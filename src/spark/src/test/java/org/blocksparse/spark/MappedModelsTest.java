@@ -34,7 +34,7 @@ final class MappedModelsTest {
       Exception e =
           assertThrows(
               UncheckedIOException.class,
-              () -> MappedModels.get("of a test", LayerKind.SOFTMAX, false, content));
+              () -> MappedModels.get("of a test", EstimatorKind.SOFTMAX, false, content));
       assertEquals(
           "the copy of the model in "
               + files.get(attempt).getParent()
@@ -57,7 +57,8 @@ final class MappedModelsTest {
     }
     for (boolean training : new boolean[] {false, true}) {
       String id = "of a test, to be trained: " + training;
-      ModelLayers model = MappedModels.get(id, LayerKind.SOFTMAX, training, to -> copy(file, to));
+      ModelLayers model =
+          MappedModels.get(id, EstimatorKind.SOFTMAX, training, to -> copy(file, to));
       Path again = folder.resolve("again");
       model.layer().save(again, withState);
       assertEquals(training, Files.mismatch(file, again) == -1);
@@ -72,7 +73,7 @@ final class MappedModelsTest {
     for (String id : List.of("a", "b", "c", "d", "a", "e", "a", "c", "d", "e", "b")) {
       MappedModels.get(
           id,
-          LayerKind.SOFTMAX,
+          EstimatorKind.SOFTMAX,
           false,
           to -> {
             written.add(id);

@@ -165,7 +165,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
   static void save(
       TwoLevelClassifier<?, ?> asked, List<Example> examples, ClassAssignment classes, Path file)
       throws IOException {
-    TrainingSettings settings = asked.settings();
+    CheckedTrainingParams settings = asked.settings();
     RowOrder order =
         new RowOrder(
             settings.seed(),

@@ -64,7 +64,7 @@ final class PartsSpeed {
     rows.sort(Comparator.comparing(hashes::get));
     plan =
         new TrainingPlan(
-            LayerKind.SOFTMAX, FEATURES, EPOCHS, order, new int[][] {rowsOfBatch}, optimizer);
+            EstimatorKind.SOFTMAX, FEATURES, EPOCHS, order, new int[][] {rowsOfBatch}, optimizer);
   }
 
   /** By Zipf's law: the most frequent label has 6 percent of the rows. Numbers say nothing. */

@@ -53,7 +53,7 @@ final class TaskMemoryTest {
     RowOrder order = new RowOrder(1, 1, false);
     TrainingPlan plan =
         new TrainingPlan(
-            LayerKind.SOFTMAX,
+            EstimatorKind.SOFTMAX,
             FEATURES,
             2,
             order,

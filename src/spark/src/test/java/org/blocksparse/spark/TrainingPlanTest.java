@@ -10,7 +10,7 @@ final class TrainingPlanTest {
   void stepsAreThoseOfBatchesWithRowsAndNoMoreThanALongHolds() {
     TrainingPlan plan =
         new TrainingPlan(
-            LayerKind.SOFTMAX,
+            EstimatorKind.SOFTMAX,
             1,
             3,
             new RowOrder(1, 3, false),

@@ -30,7 +30,7 @@ import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 
 /** All that training and scoring do differently for one kind of layer than for the other. */
-enum LayerKind {
+enum EstimatorKind {
   /** A {@link HierarchicalSoftmax}: each row has one label. */
   SOFTMAX("HierarchicalSoftmaxClassifier") {
     @Override
@@ -94,7 +94,7 @@ enum LayerKind {
 
   private final String estimator;
 
-  LayerKind(String estimator) {
+  EstimatorKind(String estimator) {
     this.estimator = estimator;
   }
 

@@ -21,7 +21,7 @@ import org.blocksparse.TwoLevelLayer;
 import scala.collection.Seq;
 
 /** What a task does with the rows of its partition: batches of them are ranked together. */
-final class Scoring implements MapPartitionsFunction<Row, Row> {
+final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
   private static final long serialVersionUID = 1;
 
   /** Rows that open the same class share the reading of its weights. */
@@ -42,7 +42,7 @@ final class Scoring implements MapPartitionsFunction<Row, Row> {
    *
    * @param schema of the rows
    */
-  Scoring(ModelBytes.Sent model, StructType schema, ScoringColumns columns) {
+  PartitionScorer(ModelBytes.Sent model, StructType schema, ScoringColumns columns) {
     this.model = model;
     this.schema = schema;
     this.columns = columns;

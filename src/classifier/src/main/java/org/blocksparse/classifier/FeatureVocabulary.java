@@ -11,7 +11,7 @@ import org.blocksparse.IntTensor;
  * own, and others have none; or all features share a fixed number of rows by hashes of their keys,
  * and nothing has to be kept. Immutable, for any number of threads.
  */
-final class Vocabulary {
+final class FeatureVocabulary {
   /** Keys have 40 bits: among a million features, one in a million others is taken for one. */
   static final int KEY_BITS = 40;
 
@@ -25,19 +25,19 @@ final class Vocabulary {
 
   private final int rows;
 
-  private Vocabulary(KeyTable keys, int rows) {
+  private FeatureVocabulary(KeyTable keys, int rows) {
     this.keys = keys;
     this.rows = rows;
   }
 
   /** One in which features share rows. */
-  static Vocabulary shared(int rows) {
-    return new Vocabulary(null, rows);
+  static FeatureVocabulary shared(int rows) {
+    return new FeatureVocabulary(null, rows);
   }
 
   /** One in which the features of a table have rows of their own; the table must not change. */
-  static Vocabulary of(KeyTable keys) {
-    return new Vocabulary(keys, keys.size());
+  static FeatureVocabulary of(KeyTable keys) {
+    return new FeatureVocabulary(keys, keys.size());
   }
 
   int rows() {
@@ -84,7 +84,7 @@ final class Vocabulary {
    *
    * @throws IllegalArgumentException if it is not the text of that many different keys
    */
-  static Vocabulary decode(String text, int rows) {
+  static FeatureVocabulary decode(String text, int rows) {
     if (text.equals(HASHED)) {
       return shared(rows);
     }

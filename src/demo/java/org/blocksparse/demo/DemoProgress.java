@@ -11,7 +11,7 @@ import me.tongfei.progressbar.ProgressState;
 import org.blocksparse.testing.Terminal;
 
 /** The bar that shows words done, words per second, loss and time left, on standard error. */
-final class Progress implements AutoCloseable {
+final class DemoProgress implements AutoCloseable {
   private static final int LINE_INTERVAL_MILLIS = 10_000;
   private static final int LINE_LENGTH = 100;
   private static final int STEPS_PER_AVERAGE = 100;
@@ -25,7 +25,7 @@ final class Progress implements AutoCloseable {
    *
    * @param words how many there will be; -1 if that is not known
    */
-  Progress(String name, long words) {
+  DemoProgress(String name, long words) {
     ProgressBarBuilder builder =
         new ProgressBarBuilder()
             .setTaskName(name)

@@ -49,7 +49,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** The model, in one JVM. */
-final class ScoringTest {
+final class PartitionScorerTest {
   @TempDir private static Path folder;
   private static SparkSession spark;
   private static Path file;
@@ -183,10 +183,10 @@ final class ScoringTest {
 
   @Test
   void theMoreLabelsAreAsked_theFewerRowsABatchHas() {
-    assertEquals(1024, Scoring.mostRows(10, 1 << 20));
-    assertEquals(1024, Scoring.mostRows(Integer.MAX_VALUE, 500));
-    assertEquals(8, Scoring.mostRows(Integer.MAX_VALUE, 1 << 20));
-    assertEquals(1, Scoring.mostRows(Integer.MAX_VALUE, Integer.MAX_VALUE));
+    assertEquals(1024, PartitionScorer.mostRows(10, 1 << 20));
+    assertEquals(1024, PartitionScorer.mostRows(Integer.MAX_VALUE, 500));
+    assertEquals(8, PartitionScorer.mostRows(Integer.MAX_VALUE, 1 << 20));
+    assertEquals(1, PartitionScorer.mostRows(Integer.MAX_VALUE, Integer.MAX_VALUE));
   }
 
   @Test
@@ -196,8 +196,9 @@ final class ScoringTest {
     JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
     try (var in = Files.newInputStream(file)) {
-      Scoring scoring =
-          new Scoring(ModelBytes.copyOf(LayerKind.SOFTMAX, in).to(context), rows.schema(), all);
+      PartitionScorer scoring =
+          new PartitionScorer(
+              ModelBytes.copyOf(EstimatorKind.SOFTMAX, in).to(context), rows.schema(), all);
       Iterator<Row> scored = scoring.call(rows.collectAsList().iterator());
       long before = threads.getCurrentThreadAllocatedBytes();
       scored.next();
@@ -452,7 +453,7 @@ final class ScoringTest {
 
   private static Path copyOf(Path model) throws IOException {
     try (var in = Files.newInputStream(model)) {
-      return ModelBytes.copyOf(LayerKind.SOFTMAX, in).file();
+      return ModelBytes.copyOf(EstimatorKind.SOFTMAX, in).file();
     }
   }
 }

@@ -10,11 +10,11 @@ import java.util.concurrent.FutureTask;
 import org.blocksparse.Workers;
 
 /**
- * Cuts texts into features on another thread if there is one, while the caller reads more examples
- * and counts the features of those before: each of the two takes about half of the time. Hands on
- * examples in their order, by the thread of the caller.
+ * Has a {@link FeatureHasher} work on another thread, if there is one, while the caller reads more
+ * examples and counts the features of those before: each of the two takes about half of the time.
+ * Hands on examples in their order, by the thread of the caller.
  */
-final class FeatureCutter {
+final class FeaturePipeline {
   /** A chunk, which takes long beside what it takes to hand it to another thread and back. */
   private static final int EXAMPLES = 512;
 
@@ -28,9 +28,9 @@ final class FeatureCutter {
   private static final int MOST_CHARACTERS_AHEAD = 1 << 20;
 
   /** Set in the key of words in a row; keys have fewer bits. */
-  private static final long IN_A_ROW = 1L << Vocabulary.KEY_BITS;
+  private static final long IN_A_ROW = 1L << FeatureVocabulary.KEY_BITS;
 
-  private final TextFeatures features;
+  private final FeatureHasher features;
   private final Workers workers;
   private final Sink sink;
 
@@ -46,8 +46,8 @@ final class FeatureCutter {
   private long[] spare = new long[EXAMPLES];
 
   /** A cutter. Where there are no other threads, each example is handed on at once. */
-  FeatureCutter(TextFeatures features, Workers workers, Sink sink) {
-    boolean ahead = Ahead.isPossible(workers);
+  FeaturePipeline(FeatureHasher features, Workers workers, Sink sink) {
+    boolean ahead = Prefetch.isPossible(workers);
     this.features = features;
     this.workers = workers;
     this.sink = sink;
@@ -129,7 +129,7 @@ final class FeatureCutter {
     }
 
     private void handOn() {
-      Ahead.result(cutting);
+      Prefetch.result(cutting);
       int begin = 0;
       for (int e = 0; e < ends.length; e++) {
         sink.take(examples.get(e), new Keys(keys, begin, ends[e]));
@@ -155,7 +155,7 @@ final class FeatureCutter {
   }
 
   private void cutLast() {
-    last.cutting = Ahead.begin(last::cut, workers);
+    last.cutting = Prefetch.begin(last::cut, workers);
     chunks.add(last);
     charactersAhead += last.characters;
     while (chunks.size() > mostChunksAhead || charactersAhead > MOST_CHARACTERS_AHEAD) {

@@ -2,10 +2,10 @@
 package org.blocksparse.demo;
 
 /** The user gave something the demo cannot work with; the message is the one line they get. */
-final class InvalidInputException extends RuntimeException {
+final class UsageException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
-  InvalidInputException(String message) {
+  UsageException(String message) {
     super(message);
   }
 }

@@ -4,10 +4,10 @@ package org.blocksparse.classifier;
 import java.util.Arrays;
 
 /**
- * Numbers that become more, in several arrays: they may be most of what Java has, and an array that
+ * A growable list of ints in chunks of fixed size: it may be most of the heap, and an array that
  * grows is there twice while it does.
  */
-final class Numbers {
+final class ChunkedIntList {
   /** So many there can be. */
   static final int MOST = 1 << 30;
 
@@ -27,12 +27,12 @@ final class Numbers {
 
   private int size;
 
-  Numbers() {
+  ChunkedIntList() {
     this(MOST);
   }
 
-  /** Numbers of which there can be that many. */
-  Numbers(int most) {
+  /** A list of at most that many numbers. */
+  ChunkedIntList(int most) {
     this.most = most;
   }
 

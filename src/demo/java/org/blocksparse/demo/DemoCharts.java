@@ -16,22 +16,22 @@ import org.knowm.xchart.style.Styler.LegendPosition;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /** Draws the pictures of the demo, without a screen. */
-final class Charts {
+final class DemoCharts {
   private static final int WIDTH = 900;
   private static final int HEIGHT = 560;
 
   private final Path folder;
 
-  Charts(Path folder) {
+  DemoCharts(Path folder) {
     System.setProperty("java.awt.headless", "true");
     this.folder = folder;
   }
 
   /** Perplexity against words seen, with that of the baseline. */
-  Path learningCurve(List<Trainer.Point> curve, double baseline) {
+  Path learningCurve(List<LanguageModelTrainer.Point> curve, double baseline) {
     double[] words = curve.stream().mapToDouble(point -> point.words() * 1e-6).toArray();
-    double[] training = curve.stream().mapToDouble(Trainer.Point::training).toArray();
-    double[] heldOut = curve.stream().mapToDouble(Trainer.Point::heldOut).toArray();
+    double[] training = curve.stream().mapToDouble(LanguageModelTrainer.Point::training).toArray();
+    double[] heldOut = curve.stream().mapToDouble(LanguageModelTrainer.Point::heldOut).toArray();
     XYChart chart = chart("Learning the next word", "million words seen", "perplexity");
     chart.addSeries("training, each word before it is learned from", words, training);
     chart.addSeries("held out", words, heldOut);
@@ -68,7 +68,7 @@ final class Charts {
         BitmapEncoder.saveBitmap(chart, out, BitmapFormat.PNG);
       }
     } catch (IOException e) {
-      throw new InvalidInputException("cannot write " + file + ": " + e.getMessage());
+      throw new UsageException("cannot write " + file + ": " + e.getMessage());
     }
     return file;
   }

@@ -13,7 +13,8 @@ import java.util.function.LongConsumer;
 import org.apache.commons.codec.digest.MurmurHash3;
 
 /**
- * Cuts a text into features: its words, and pairs (triples, ...) of words that follow each other.
+ * Cuts a text into features, its words and pairs (triples, ...) of words that follow each other,
+ * and hashes them.
  *
  * <p>Plain words are what white space separates, as in fastText. Otherwise a text is in lower case,
  * and its words are the runs of letters and digits; of what white space separates, a piece that
@@ -23,17 +24,18 @@ import org.apache.commons.codec.digest.MurmurHash3;
  * such characters is no feature as a whole.
  *
  * <p>The key of a word is the first half of the 128-bit MurmurHash3 of its UTF-8 bytes; that of
- * words that follow each other is mixed of theirs. Only {@link Vocabulary#KEY_BITS} of it are kept.
+ * words that follow each other is mixed of theirs. Only {@link FeatureVocabulary#KEY_BITS} of it
+ * are kept.
  *
  * <p>Immutable.
  */
-final class TextFeatures {
+final class FeatureHasher {
   private static final long MULTIPLIER = 0xBF58476D1CE4E5B9L; // of SplitMix64, as the shifts below
 
   private final int wordNgrams;
   private final boolean plain;
 
-  TextFeatures(int wordNgrams, boolean plain) {
+  FeatureHasher(int wordNgrams, boolean plain) {
     this.wordNgrams = wordNgrams;
     this.plain = plain;
   }
@@ -175,6 +177,6 @@ final class TextFeatures {
   }
 
   private static long cut(long key) {
-    return key >>> (Long.SIZE - Vocabulary.KEY_BITS);
+    return key >>> (Long.SIZE - FeatureVocabulary.KEY_BITS);
   }
 }

@@ -8,11 +8,11 @@ import java.util.function.Supplier;
 import org.blocksparse.Workers;
 
 /**
- * Work that begins on another thread before its result is asked for. Who asks never waits for what
- * has not begun, but does it.
+ * Starts work on another thread before its result is asked for. The caller runs the task itself if
+ * it has not started.
  */
-final class Ahead {
-  private Ahead() {}
+final class Prefetch {
+  private Prefetch() {}
 
   /**
    * Whether there is another thread: of the common pool, if that is where these workers are. Who

@@ -16,10 +16,10 @@ import java.util.stream.LongStream;
 import org.apache.commons.codec.digest.MurmurHash3;
 import org.junit.jupiter.api.Test;
 
-final class TextFeaturesTest {
+final class FeatureHasherTest {
   private static long[] keys(int wordNgrams, boolean plain, String text) {
     LongStream.Builder keys = LongStream.builder();
-    new TextFeatures(wordNgrams, plain).of(text, keys::add);
+    new FeatureHasher(wordNgrams, plain).of(text, keys::add);
     return keys.build().toArray();
   }
 

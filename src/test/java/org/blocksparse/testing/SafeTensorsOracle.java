@@ -15,7 +15,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Reads safetensors files by the text of the specification, sharing no code with the library. */
-public final class SafeTensorsReader {
+public final class SafeTensorsOracle {
   private static final Pattern TENSOR =
       Pattern.compile(
           "\"([^\"]+)\":\\{\"dtype\":\"(\\w+)\",\"shape\":\\[([0-9,]*)\\],"
@@ -43,7 +43,7 @@ public final class SafeTensorsReader {
   public final Map<String, String> metadata = new HashMap<>();
   public final String header;
 
-  public SafeTensorsReader(Path file) throws IOException {
+  public SafeTensorsOracle(Path file) throws IOException {
     ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
     int length = Math.toIntExact(bytes.getLong());
     header = new String(bytes.array(), 8, length, StandardCharsets.UTF_8);

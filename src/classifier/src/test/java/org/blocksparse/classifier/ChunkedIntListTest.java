@@ -9,11 +9,11 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
-final class NumbersTest {
+final class ChunkedIntListTest {
   private static final int MANY = 300_000; // more than fit into a few arrays
 
-  private static Numbers upTo(int count) {
-    Numbers numbers = new Numbers();
+  private static ChunkedIntList upTo(int count) {
+    ChunkedIntList numbers = new ChunkedIntList();
     IntStream.range(0, count).forEach(numbers::add);
     return numbers;
   }
@@ -21,7 +21,7 @@ final class NumbersTest {
   @Test
   void numbers_areThoseThatWereAdded_orSet() {
     int[] expected = IntStream.range(0, MANY).toArray();
-    Numbers numbers = upTo(MANY);
+    ChunkedIntList numbers = upTo(MANY);
     assertArrayEquals(expected, numbers.toArray());
     for (int i = 0; i < MANY; i += 1000) {
       expected[i] = -i;
@@ -39,7 +39,7 @@ final class NumbersTest {
   @Test
   void whatIsCutOff_isNoMore_andOthersFollow() {
     for (int size : new int[] {0, 1, 1 << 16, (1 << 16) + 1, 2 << 16, MANY - 1, MANY}) {
-      Numbers numbers = upTo(MANY);
+      ChunkedIntList numbers = upTo(MANY);
       numbers.truncate(size);
       IntStream.range(size, MANY).forEach(numbers::add);
       assertArrayEquals(IntStream.range(0, MANY).toArray(), numbers.toArray());
@@ -48,17 +48,17 @@ final class NumbersTest {
 
   @Test
   void counts_areOfAll() {
-    Numbers numbers = new Numbers();
+    ChunkedIntList numbers = new ChunkedIntList();
     IntStream.range(0, MANY).forEach(i -> numbers.add(i % 3));
     assertArrayEquals(new int[] {MANY / 3, MANY / 3, MANY / 3, 0}, numbers.counts(4));
   }
 
   @Test
   void moreThanThereMayBe_areRefused() {
-    Numbers numbers = new Numbers(2);
+    ChunkedIntList numbers = new ChunkedIntList(2);
     numbers.add(1);
     numbers.add(2);
-    assertThrows(Numbers.FullException.class, () -> numbers.add(3));
+    assertThrows(ChunkedIntList.FullException.class, () -> numbers.add(3));
     assertArrayEquals(new int[] {1, 2}, numbers.toArray());
   }
 }

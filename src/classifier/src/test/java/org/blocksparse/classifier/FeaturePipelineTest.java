@@ -12,8 +12,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Another thread cuts the same features, and they come in the order of the examples. */
-final class FeatureCutterTest {
-  private static final TextFeatures FEATURES = new TextFeatures(3, false);
+final class FeaturePipelineTest {
+  private static final FeatureHasher FEATURES = new FeatureHasher(3, false);
 
   /** More than several chunks, with some that are empty, long, or no text. */
   private static List<Example> examples() {
@@ -46,8 +46,8 @@ final class FeatureCutterTest {
   void givesAllInTheirOrder(boolean ahead) {
     List<Example> examples = examples();
     List<Example> taken = new ArrayList<>();
-    FeatureCutter cutter =
-        new FeatureCutter(
+    FeaturePipeline cutter =
+        new FeaturePipeline(
             FEATURES,
             workers(ahead),
             (example, keys) -> {
@@ -75,8 +75,8 @@ final class FeatureCutterTest {
   @ValueSource(booleans = {false, true})
   void whatTheTakerThrowsEndsIt(boolean ahead) {
     IllegalStateException thrown = new IllegalStateException("full");
-    FeatureCutter cutter =
-        new FeatureCutter(
+    FeaturePipeline cutter =
+        new FeaturePipeline(
             FEATURES,
             workers(ahead),
             (example, keys) -> {

@@ -10,7 +10,7 @@ import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 
 /** Trains a model on a corpus, once, and writes down how it went. */
-final class Trainer {
+final class LanguageModelTrainer {
   /**
    * What is known after some words, and seconds of training: perplexities of the words trained on
    * just before, and held out.
@@ -39,7 +39,7 @@ final class Trainer {
   private long words;
   private long nanos;
 
-  Trainer(Settings settings, Corpus corpus) {
+  LanguageModelTrainer(Settings settings, Corpus corpus) {
     this(settings, corpus, corpus.heldOut());
   }
 
@@ -48,7 +48,7 @@ final class Trainer {
    *
    * @param heldOut what the curve is measured on
    */
-  Trainer(Settings settings, Corpus corpus, int[] heldOut) {
+  LanguageModelTrainer(Settings settings, Corpus corpus, int[] heldOut) {
     this.settings = settings;
     this.corpus = corpus;
     this.heldOut = heldOut;
@@ -77,7 +77,7 @@ final class Trainer {
     long wordsOfLastPoint = 0;
     double lossesSince = 0;
     long expected = settings.seconds == null ? (long) settings.epochs * text.length : -1;
-    try (Progress progress = new Progress(name, expected)) {
+    try (DemoProgress progress = new DemoProgress(name, expected)) {
       while (done() < 1) {
         if (at == text.length) {
           shuffle(positions, random);

@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Work on another thread ends as it would on the one that asks. */
-final class AheadTest {
+final class PrefetchTest {
   private static final Workers OWN = Workers.of(Runnable::run, 2);
 
   private static Workers workers(String which) {
@@ -32,7 +32,7 @@ final class AheadTest {
         new Throwable[] {new OutOfMemoryError("cannot allocate"), new IllegalStateException()}) {
       CountDownLatch hasBegun = new CountDownLatch(1);
       FutureTask<Integer> task =
-          Ahead.begin(
+          Prefetch.begin(
               () -> {
                 hasBegun.countDown();
                 if (thrown instanceof Error error) {
@@ -41,28 +41,29 @@ final class AheadTest {
                 throw (RuntimeException) thrown;
               },
               workers(which));
-      if (Ahead.isPossible(workers(which))) {
+      if (Prefetch.isPossible(workers(which))) {
         hasBegun.await();
       }
-      assertSame(thrown, assertThrows(Throwable.class, () -> Ahead.result(task)));
+      assertSame(thrown, assertThrows(Throwable.class, () -> Prefetch.result(task)));
     }
   }
 
   @Test
   void whatHasNotBegunIsDoneByTheThreadThatAsks() {
     Supplier<Thread> work = Thread::currentThread;
-    assertSame(Thread.currentThread(), Ahead.result(Ahead.begin(work, Workers.callingThread())));
+    assertSame(
+        Thread.currentThread(), Prefetch.result(Prefetch.begin(work, Workers.callingThread())));
     // Threads of an executor are not replaced by those of the common pool.
-    assertSame(Thread.currentThread(), Ahead.result(Ahead.begin(work, OWN)));
+    assertSame(Thread.currentThread(), Prefetch.result(Prefetch.begin(work, OWN)));
   }
 
   @Test
   void anInterruptIsKeptForOthers() throws InterruptedException {
-    assumeTrue(Ahead.isPossible(Workers.common()));
+    assumeTrue(Prefetch.isPossible(Workers.common()));
     CountDownLatch hasBegun = new CountDownLatch(1);
     CompletableFuture<Void> goOn = new CompletableFuture<>();
     FutureTask<Thread> task =
-        Ahead.begin(
+        Prefetch.begin(
             () -> {
               hasBegun.countDown();
               goOn.join();
@@ -78,7 +79,7 @@ final class AheadTest {
               goOn.complete(null);
             });
     interrupting.start();
-    assertNotSame(asking, Ahead.result(task));
+    assertNotSame(asking, Prefetch.result(task));
     assertTrue(Thread.interrupted()); // or the join would end with it
     interrupting.join();
   }

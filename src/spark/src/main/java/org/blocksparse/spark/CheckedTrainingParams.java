@@ -13,7 +13,7 @@ import java.util.List;
  * @param initialModel null: none
  * @param partitions 0: eight for each task slot
  */
-record TrainingSettings(
+record CheckedTrainingParams(
     String featuresCol,
     String labelCol,
     String weightCol,
@@ -31,7 +31,7 @@ record TrainingSettings(
     int partitions) {
   private static final List<String> ASSIGNMENTS = List.of("byFrequency", "contiguous", "clustered");
 
-  TrainingSettings {
+  CheckedTrainingParams {
     if (!ASSIGNMENTS.contains(assignment)) {
       throw new IllegalArgumentException(
           "assignment: expected one of "

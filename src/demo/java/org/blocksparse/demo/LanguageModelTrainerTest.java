@@ -11,7 +11,7 @@ import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import picocli.CommandLine;
 
-final class TrainerTest {
+final class LanguageModelTrainerTest {
   private static final int POINTS = 12;
 
   /** A third of the time that is set below. */
@@ -53,12 +53,13 @@ final class TrainerTest {
     settings.complete();
     Corpus corpus = Corpus.of(Collections.nCopies(50, List.of("a", "b")), 1);
     try (Batch batch = new Batch(1, settings)) {
-      Trainer.Result result = new Trainer(settings, corpus).train(new Idler(batch), "idle", POINTS);
-      List<Trainer.Point> curve = result.curve();
+      LanguageModelTrainer.Result result =
+          new LanguageModelTrainer(settings, corpus).train(new Idler(batch), "idle", POINTS);
+      List<LanguageModelTrainer.Point> curve = result.curve();
       assertEquals(POINTS, curve.size());
       assertEquals(result.words(), curve.get(POINTS - 1).words());
       assertTrue(result.words() <= 3, result::toString);
-      for (Trainer.Point point : curve) {
+      for (LanguageModelTrainer.Point point : curve) {
         assertEquals(3, point.training(), 1e-9);
         assertEquals(2, point.heldOut());
       }
