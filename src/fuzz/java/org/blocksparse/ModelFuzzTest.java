@@ -74,7 +74,7 @@ class ModelFuzzTest {
     }
   }
 
-  private static void askFor(TwoLevelLayer layer, LoadOptions options) {
+  private static void askFor(TwoLevelLayer<?> layer, LoadOptions options) {
     if (layer.weightType() == ElementType.FLOAT32) {
       for (int output = 0; output < layer.outputs(); output++) {
         int c = layer.assignment().classOf(output);
@@ -84,18 +84,15 @@ class ModelFuzzTest {
         int slot = layer.assignment().slotOf(output);
         Fuzzing.require(layer.assignment().output(c, slot) == output, "no permutation");
         float weight = layer.W2().get(c, layer.features() - 1, slot);
-        Fuzzing.require(
-            Float.isFinite(weight) || options.memory() != LoadOptions.Memory.COPIED,
-            "is not finite");
+        Fuzzing.require(Float.isFinite(weight) || options.settings().isMapped(), "is not finite");
       }
     }
     for (int output = 0; layer.hasLabels() && output < layer.labels().size(); output++) {
       try {
         int found = layer.labels().output(layer.labels().name(output));
-        Fuzzing.require(
-            found == output || options.memory() != LoadOptions.Memory.COPIED, "is not found");
+        Fuzzing.require(found == output || options.settings().isMapped(), "is not found");
       } catch (IllegalStateException e) {
-        Fuzzing.require(options.memory() != LoadOptions.Memory.COPIED, "is not UTF-8");
+        Fuzzing.require(options.settings().isMapped(), "is not UTF-8");
       }
     }
   }
@@ -107,7 +104,7 @@ class ModelFuzzTest {
       Fuzzing.require(
           Float.isFinite(sums.get(0, bag.features() - 1))
               || bag.weightType() != ElementType.FLOAT32
-              || options.memory() != LoadOptions.Memory.COPIED,
+              || options.settings().isMapped(),
           "is not finite");
     }
   }

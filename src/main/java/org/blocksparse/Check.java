@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.util.Arrays;
 import java.util.Locale;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /** The checks of arguments, each with its message: name, what was expected, what was found. */
@@ -14,7 +15,7 @@ final class Check {
    * Elements of the largest array that a JVM makes. No dimension of a layer is larger, or files
    * that were saved could not be loaded.
    */
-  static final int LARGEST_ARRAY = Integer.MAX_VALUE - 8;
+  static final int LARGEST_ARRAY = HeapRoom.LARGEST_ARRAY;
 
   /** What the dimensions of weights are called. */
   static final String WEIGHTS = "(iBlocks, oBlocks, iSize, oSize)";
@@ -118,11 +119,22 @@ final class Check {
 
   /** The same of all of a storage. */
   static void noOverlap(String outName, FloatTensor out, String inName, Storage in) {
-    if (!out.isClosed()
-        && !in.isClosed()
-        && Storage.overlap(out.storage(), 0, out.shape().size(), in, 0, in.elements())) {
+    if (overlaps(out, in)) {
       throw overlap(outName, inName);
     }
+  }
+
+  /** The same of all of a storage that is written. */
+  static void noOverlap(String outName, Storage out, String inName, FloatTensor in) {
+    if (overlaps(in, out)) {
+      throw overlap(outName, inName);
+    }
+  }
+
+  private static boolean overlaps(FloatTensor tensor, Storage all) {
+    return !tensor.isClosed()
+        && !all.isClosed()
+        && Storage.overlap(tensor.storage(), 0, tensor.shape().size(), all, 0, all.elements());
   }
 
   private static IllegalArgumentException overlap(String outName, String inName) {

@@ -6,10 +6,8 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.function.Supplier;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
-import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.softmax.ClassCount;
 import org.blocksparse.internal.softmax.ClassTable;
 
@@ -27,108 +25,10 @@ import org.blocksparse.internal.softmax.ClassTable;
  * <p>Immutable.
  */
 public final class ClassAssignment {
-  /** The class and the slot of an output that lives nowhere. */
-  static final int RETIRED = -1;
-
-  /** Its class, its slot, and its place among those of its class. */
-  private static final long BYTES_PER_OUTPUT = 3L * Integer.BYTES;
-
   private final ClassTable table;
 
-  /** Slots in the order of the outputs. */
-  ClassAssignment(int[] classOf, int nClasses, int minSlots) {
-    this(classOf, slotsInOrder(classOf, nClasses), sizes(classOf, nClasses), minSlots);
-  }
-
-  private ClassAssignment(int[] classOf, int[] slotOf, int[] sizes, int minSlots) {
-    this.table =
-        new ClassTable(
-            classOf,
-            slotOf,
-            members(classOf, slotOf, sizes),
-            Math.max(minSlots, Arrays.stream(sizes).max().getAsInt()));
-  }
-
-  /** Puts each output into its place, and finds out whether the places are permutations. */
-  private static int[][] members(int[] classOf, int[] slotOf, int[] sizes) {
-    int[][] members = new int[sizes.length][];
-    for (int c = 0; c < sizes.length; c++) {
-      if (sizes[c] == 0) {
-        throw new IllegalArgumentException("classes: class " + c + " has no outputs");
-      }
-      members[c] = new int[sizes[c]];
-      Arrays.fill(members[c], -1);
-    }
-    for (int output = 0; output < classOf.length; output++) {
-      if (classOf[output] < 0) {
-        continue;
-      }
-      int[] ofClass = members[classOf[output]];
-      int slot = slotOf[output];
-      if (slot < 0 || slot >= ofClass.length || ofClass[slot] >= 0) {
-        throw new IllegalArgumentException(
-            "slotOf["
-                + output
-                + "] = "
-                + slot
-                + " is taken already or outside [0, "
-                + ofClass.length
-                + "), the outputs of class "
-                + classOf[output]
-                + ": slots of a class are not a permutation");
-      }
-      ofClass[slot] = output;
-    }
-    return members;
-  }
-
-  private static int[] slotsInOrder(int[] classOf, int nClasses) {
-    int[] slotOf = new int[classOf.length];
-    int[] next = new int[nClasses];
-    for (int output = 0; output < classOf.length; output++) {
-      slotOf[output] = next[classOf[output]]++;
-    }
-    return slotOf;
-  }
-
-  private static int[] sizes(int[] classOf, int nClasses) {
-    int[] sizes = new int[nClasses];
-    for (int c : classOf) {
-      sizes[c]++;
-    }
-    return sizes;
-  }
-
-  /**
-   * An assignment by a table of classes and slots, as it is written to files. The arrays become its
-   * own.
-   *
-   * @param classOf the class of each output, -1 if it is retired
-   * @param slotOf the slot of each output: in each class a permutation of [0, size of the class);
-   *     -1 if it is retired
-   * @param slots the room in every class
-   * @throws IllegalArgumentException if that is not what the tables hold
-   */
-  static ClassAssignment of(int[] classOf, int[] slotOf, int nClasses, int slots) {
-    int[] sizes = new int[nClasses];
-    for (int output = 0; output < classOf.length; output++) {
-      int c = classOf[output];
-      if (c == RETIRED && slotOf[output] == RETIRED) {
-        continue;
-      }
-      if (c < 0 || c >= nClasses) {
-        throw new IllegalArgumentException(
-            "classOf[" + output + "] = " + c + " is outside [0, classes = " + nClasses + ")");
-      }
-      sizes[c]++;
-    }
-    for (int c = 0; c < nClasses; c++) {
-      if (sizes[c] > slots) {
-        throw new IllegalArgumentException(
-            "class " + c + " has " + sizes[c] + " outputs in " + slots + " slots");
-      }
-    }
-    return new ClassAssignment(classOf, slotOf, sizes, slots);
+  ClassAssignment(ClassTable table) {
+    this.table = table;
   }
 
   /**
@@ -141,29 +41,15 @@ public final class ClassAssignment {
    */
   public static ClassAssignment contiguous(int outputs, int nClasses) {
     int slots = slotsFor(Check.dimension("outputs", outputs), nClasses);
-    return tables(
+    return ClassTable.tables(
         outputs,
         () -> {
           int[] classOf = new int[outputs];
           for (int output = 0; output < outputs; output++) {
             classOf[output] = output / slots;
           }
-          return new ClassAssignment(classOf, ceilDiv(outputs, slots), slots);
+          return new ClassAssignment(ClassTable.inOrder(classOf, ceilDiv(outputs, slots), slots));
         });
-  }
-
-  /**
-   * What is made of the heap for each output, and of no other memory.
-   *
-   * @throws OutOfMemoryError if there is no room, naming the bytes
-   */
-  static <T> T tables(int outputs, Supplier<T> maker) {
-    try {
-      return maker.get();
-    } catch (OutOfMemoryError e) {
-      throw HeapRoom.named(
-          e, BYTES_PER_OUTPUT * outputs, "the classes and slots of " + outputs + " outputs");
-    }
   }
 
   /**
@@ -190,7 +76,7 @@ public final class ClassAssignment {
       }
       highest = Math.max(highest, classOf[output]);
     }
-    return new ClassAssignment(classOf.clone(), highest + 1, 1);
+    return new ClassAssignment(ClassTable.inOrder(classOf.clone(), highest + 1, 1));
   }
 
   /**
@@ -209,7 +95,7 @@ public final class ClassAssignment {
     for (int rank = 0; rank < order.length; rank++) {
       classOf[order[rank]] = rank / slots;
     }
-    return new ClassAssignment(classOf, ceilDiv(counts.length, slots), slots);
+    return new ClassAssignment(ClassTable.inOrder(classOf, ceilDiv(counts.length, slots), slots));
   }
 
   /**
@@ -242,7 +128,7 @@ public final class ClassAssignment {
       size++;
       sum += Math.sqrt(counts[output] + 1.0);
     }
-    return new ClassAssignment(classOf, current + 1, 1);
+    return new ClassAssignment(ClassTable.inOrder(classOf, current + 1, 1));
   }
 
   /**
@@ -428,7 +314,7 @@ public final class ClassAssignment {
    * @throws IndexOutOfBoundsException if there is no such output
    */
   public boolean isRetired(int output) {
-    return classOf(output) == RETIRED;
+    return classOf(output) == ClassTable.RETIRED;
   }
 
   /**

@@ -8,6 +8,7 @@ import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.LabelCentroids;
 import org.blocksparse.internal.softmax.SphericalKMeans;
 
@@ -96,6 +97,6 @@ final class Clustering {
     int slots = ClassAssignment.slotsFor(outputs, nClasses);
     int classes = ClassAssignment.ceilDiv(outputs, slots);
     int[] classOf = new SphericalKMeans(engine, vectors, classes, slots, seed).divide(ROUNDS);
-    return new ClassAssignment(classOf, classes, slots);
+    return new ClassAssignment(ClassTable.inOrder(classOf, classes, slots));
   }
 }

@@ -7,13 +7,15 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
-import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.TableRows;
+import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.bag.BagTable;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
+import org.blocksparse.internal.layer.BagFile;
+import org.blocksparse.internal.layer.BagMemory;
+import org.blocksparse.internal.layer.LoadSettings;
 import org.blocksparse.internal.layer.ReadOnlyWeights;
-import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.schedule.Bags.Reduction;
 
@@ -61,9 +63,6 @@ import org.blocksparse.internal.schedule.Bags.Reduction;
 public final class EmbeddingBag implements AutoCloseable {
   private static final String OUT = "(rows, features)";
 
-  /** The position of the table in the optimizer state. */
-  static final int TABLE = 0;
-
   /**
    * What the sum of a row of n entries is multiplied by. It goes by the number of entries, whatever
    * their values are, so that it is defined for values that cancel out. For a mean weighted by the
@@ -84,53 +83,24 @@ public final class EmbeddingBag implements AutoCloseable {
     }
   }
 
-  /** Null if the rows are {@link #narrow}. */
-  private final FloatTensor table;
+  private final BagMemory memory;
+  private final Map<String, String> metadata;
 
-  /** Rows of a type that is only read, with the {@link #shapeOfNarrow}; null if they are floats. */
-  private final Weights narrow;
-
-  private final Mode mode;
-  private final Workers workers;
-  private final BagTable computation;
-  private final LayerState state;
-  private Map<String, String> metadata = Map.of();
-
-  private EmbeddingBag(
-      FloatTensor table,
-      Weights narrow,
-      TableRows rows,
-      long features,
-      Mode mode,
-      Workers workers) {
-    this.table = table;
-    this.narrow = narrow;
-    this.mode = mode;
-    this.workers = workers;
-    this.computation = new BagTable(workers.engine(), rows, (int) features, mode.reduction);
-    this.state = new LayerState("layer", new BlockedTensor(rows.storage(), vocabulary(), true));
+  private EmbeddingBag(BagMemory memory, Map<String, String> metadata) {
+    this.memory = memory;
+    this.metadata = Collections.unmodifiableMap(metadata);
   }
 
   /** A layer with a given table, which becomes its own. */
   static EmbeddingBag of(FloatTensor table, Mode mode, Workers workers) {
-    long features = table.shape().dim(1);
-    return new EmbeddingBag(table, null, KernelOperands.table(table), features, mode, workers);
+    TableRows rows = KernelOperands.table(table);
+    int features = (int) table.shape().dim(1);
+    BagTable computation = new BagTable(workers.engine(), rows, features, mode.reduction);
+    return new EmbeddingBag(new BagMemory(computation), Map.of());
   }
 
-  /** Fills the table, uniform in [-1, 1] / features. */
-  void draw(long seed) {
-    table.filledBy(rows -> computation.draw(seed, 1f / features()));
-  }
-
-  /** A layer that is only read, with the rows given, which become its own. */
-  static EmbeddingBag of(Weights narrow, Mode mode, Workers workers) {
-    long features = narrow.shape().dim(2);
-    return new EmbeddingBag(null, narrow, KernelOperands.table(narrow), features, mode, workers);
-  }
-
-  /** That of weights of which each row is a block of one column, which has a scale of its own. */
-  static Shape shapeOfNarrow(int vocabulary, int features) {
-    return Shape.of(vocabulary, 1, features, 1);
+  BagMemory memory() {
+    return memory;
   }
 
   /**
@@ -148,30 +118,30 @@ public final class EmbeddingBag implements AutoCloseable {
 
   /** How many rows the table has. */
   public int vocabulary() {
-    return (int) computation.rows().count();
+    return memory.vocabulary();
   }
 
   /** The size of a row. */
   public int features() {
-    return computation.features();
+    return memory.table().features();
   }
 
   /** What sums are multiplied by. */
   public Mode mode() {
-    return mode;
+    return Mode.valueOf(memory.table().reduction().name());
   }
 
   /** The table, (vocabulary, features): its own, if {@link #weightType} allows. */
   public FloatTensor table() {
-    if (table == null) {
-      throw ReadOnlyWeights.notFloats("table", weightType().stored());
+    if (memory.isReadOnly()) {
+      throw ReadOnlyWeights.notFloats("table", memory.type());
     }
-    return table;
+    return FloatTensor.dense(memory.table().rows().storage(), Shape.of(vocabulary(), features()));
   }
 
   /** What the table is stored as. If it is not FLOAT32, table() refuses to give it out. */
   public ElementType weightType() {
-    return ElementType.of(computation.rows().type());
+    return ElementType.of(memory.type());
   }
 
   /**
@@ -186,32 +156,10 @@ public final class EmbeddingBag implements AutoCloseable {
    * @throws IllegalStateException if the table would be rounded that has been rounded before
    */
   public EmbeddingBag withWeights(ElementType type) {
-    requireNonNull(type, "type");
-    EmbeddingBag copy;
-    try (Lease lease = lease()) {
-      copy = type == ElementType.FLOAT32 ? widened() : narrowed(type);
+    WeightType wanted = requireNonNull(type, "type").stored();
+    try (Lease lease = memory.lease(new Lease())) {
+      return new EmbeddingBag(memory.copy(wanted), metadata);
     }
-    copy.metadata = metadata;
-    return copy;
-  }
-
-  private EmbeddingBag widened() {
-    FloatTensor floats =
-        table != null
-            ? table.copy("layer")
-            : FloatTensor.zeros(vocabulary(), features()).filledBy(narrow::widen);
-    return of(floats, mode, workers);
-  }
-
-  private EmbeddingBag narrowed(ElementType type) {
-    if (narrow != null && narrow.type() != type) {
-      throw ReadOnlyWeights.roundedAlready(narrow.stored(), type.stored());
-    }
-    if (narrow != null) {
-      return of(narrow.copy("layer"), mode, workers);
-    }
-    FloatTensor rows = table.reshape(shapeOfNarrow(vocabulary(), features()).toArray());
-    return of(Weights.of("table", rows, type, engine()), mode, workers);
   }
 
   /** The sums of rows, (rows, features). */
@@ -235,7 +183,7 @@ public final class EmbeddingBag implements AutoCloseable {
 
   private void sum(SparseRows rows, FloatTensor out) {
     try (Lease lease = lease(rows).writing("out", out)) {
-      computation.sum(rows.bags(), KernelOperands.rows(out));
+      memory.table().sum(rows.bags(), KernelOperands.rows(out));
     }
   }
 
@@ -265,7 +213,7 @@ public final class EmbeddingBag implements AutoCloseable {
 
   private void dot(SparseRows rows, FloatTensor gradOut, FloatTensor out) {
     try (Lease lease = lease(rows).of("gradOut", gradOut).writing("out", out)) {
-      computation.dot(rows.bags(), KernelOperands.rows(gradOut), out.storage());
+      memory.table().dot(rows.bags(), KernelOperands.rows(gradOut), out.storage());
     }
   }
 
@@ -288,16 +236,17 @@ public final class EmbeddingBag implements AutoCloseable {
   public void step(SparseRows rows, FloatTensor gradOut, Optimizer optimizer) {
     requireNonNull(optimizer, "optimizer");
     check(rows, gradOut);
-    if (table == null) {
-      throw ReadOnlyWeights.notTrained("step", weightType().stored());
+    if (memory.isReadOnly()) {
+      throw ReadOnlyWeights.notTrained("step", memory.type());
     }
+    FloatTensor table = table();
     Check.noOverlap("table", table, "gradOut", gradOut);
     rows.requireNoOverlap("table", table, "rows");
     StepEvent event = Recorder.step();
     try (Lease lease = lease(rows).of("gradOut", gradOut).writing("table", table);
-        LayerState.Step step = state.begin(optimizer.rule(), workers.engine().kernels())) {
+        LayerState.Step step = memory.begin(optimizer.rule())) {
       int bound = rows.indexBound(vocabulary());
-      computation.step(rows.bags(), bound, KernelOperands.rows(gradOut), step, TABLE);
+      memory.table().step(rows.bags(), bound, KernelOperands.rows(gradOut), step, BagMemory.TABLE);
     }
     if (event != null) {
       String rule = optimizer.rule().kind().name();
@@ -307,8 +256,8 @@ public final class EmbeddingBag implements AutoCloseable {
 
   /** Rows of another type are given out to nobody. */
   private void checkNotTable(String name, FloatTensor tensor) {
-    if (table != null) {
-      Check.noOverlap(name, tensor, "table", table);
+    if (!memory.isReadOnly()) {
+      Check.noOverlap(name, tensor, "table", memory.table().rows().storage());
     }
   }
 
@@ -322,27 +271,7 @@ public final class EmbeddingBag implements AutoCloseable {
   }
 
   private Lease lease(SparseRows rows) {
-    return rows.lease(lease(), "rows");
-  }
-
-  /** Keeps the table from going. */
-  Lease lease() {
-    Lease lease = new Lease();
-    addTo(lease);
-    return lease;
-  }
-
-  /**
-   * Adds the table to a lease.
-   *
-   * @throws IllegalStateException if this layer is closed; what was added before is released then
-   */
-  void addTo(Lease lease) {
-    if (table != null ? table.isClosed() : narrow.isClosed()) {
-      lease.close();
-      throw new IllegalStateException("layer: the layer is closed");
-    }
-    lease.of("layer", table).of("layer", narrow);
+    return rows.lease(memory.lease(new Lease()), "rows");
   }
 
   // ------------------------------------------------------------------------------------- files
@@ -363,7 +292,10 @@ public final class EmbeddingBag implements AutoCloseable {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
-    BagFile.save(this, file, options);
+    BagFile.save(
+        new BagFile.Content(memory, metadata),
+        requireNonNull(file, "file"),
+        requireNonNull(options, "options").settings());
   }
 
   /**
@@ -373,7 +305,8 @@ public final class EmbeddingBag implements AutoCloseable {
    * @throws IOException if the file cannot be read
    */
   public static boolean isIn(Path file) throws IOException {
-    return BagFile.isIn(file);
+    requireNonNull(file, "file");
+    return FileFormatException.of(file, () -> BagFile.isIn(file));
   }
 
   /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
@@ -389,7 +322,10 @@ public final class EmbeddingBag implements AutoCloseable {
    * @throws IOException if the file cannot be read
    */
   public static EmbeddingBag load(Path file, LoadOptions options) throws IOException {
-    return BagFile.load(file, options);
+    requireNonNull(file, "file");
+    LoadSettings settings = requireNonNull(options, "options").settings();
+    BagFile.Content content = FileFormatException.of(file, () -> BagFile.load(file, settings));
+    return new EmbeddingBag(content.bag(), content.metadata());
   }
 
   /** The strings that were in the file that this layer was loaded from, by key. */
@@ -397,37 +333,10 @@ public final class EmbeddingBag implements AutoCloseable {
     return metadata;
   }
 
-  void restore(Map<String, String> fileMetadata) {
-    metadata = Collections.unmodifiableMap(fileMetadata);
-  }
-
-  LayerState optimizerState() {
-    return state;
-  }
-
-  /** The table, if it is of floats. */
-  FloatTensor floatsOrNull() {
-    return table;
-  }
-
-  /** The table, if it is of another type. */
-  Weights narrowOrNull() {
-    return narrow;
-  }
-
-  Engine engine() {
-    return workers.engine();
-  }
-
   /** Frees the table and the optimizer state, as soon as no call uses them. */
   @Override
   public void close() {
-    if (table != null) {
-      table.close();
-    } else {
-      narrow.close();
-    }
-    state.close();
+    memory.close();
   }
 
   @Override
@@ -437,12 +346,12 @@ public final class EmbeddingBag implements AutoCloseable {
         + " x "
         + features()
         + ", "
-        + mode
+        + mode()
         + ", "
-        + (table != null
-            ? 4 * table.shape().size() + " bytes, "
-            : narrow.bytes() + " bytes, weights of " + weightType() + ", ")
-        + workers
+        + memory.bytes()
+        + " bytes, "
+        + (memory.isReadOnly() ? "weights of " + memory.type() + ", " : "")
+        + Workers.over(memory.table().engine())
         + ")";
   }
 }

@@ -42,7 +42,7 @@ public final class EmbeddingBagBuilder {
    */
   public EmbeddingBag build() {
     EmbeddingBag bag = EmbeddingBag.of(FloatTensor.zeros(vocabulary, features), mode, workers);
-    bag.draw(seed);
+    bag.memory().draw(seed);
     return bag;
   }
 

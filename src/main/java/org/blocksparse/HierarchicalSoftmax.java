@@ -6,6 +6,11 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.random.RandomGenerator;
+import org.blocksparse.internal.layer.Growth;
+import org.blocksparse.internal.layer.LayerContent;
+import org.blocksparse.internal.layer.LoadSettings;
+import org.blocksparse.internal.layer.ModelFile;
+import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.Link;
 
 /**
@@ -34,9 +39,9 @@ import org.blocksparse.internal.softmax.Link;
  * 2<sup>-24</sup> times the distance of its logits from the largest of their level, a hundred ulp
  * where p is 1e-29.
  */
-public final class HierarchicalSoftmax extends TwoLevelLayer {
+public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   HierarchicalSoftmax(LayerContent content) {
-    super(content);
+    super(content, TargetBatch::check);
   }
 
   /**
@@ -47,8 +52,9 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
    * @throws IllegalArgumentException unless both are at least 1 and no more than an array can hold,
    *     2<sup>31</sup> - 9
    */
-  public static HierarchicalSoftmaxBuilder builder(int features, int outputs) {
-    return new HierarchicalSoftmaxBuilder(features, outputs);
+  public static LayerBuilder<IntTensor, HierarchicalSoftmax> builder(int features, int outputs) {
+    return new LayerBuilder<>(
+        Link.SOFTMAX, features, outputs, HierarchicalSoftmax::new, TargetBatch::check);
   }
 
   /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
@@ -67,7 +73,10 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
    *     LoadOptions#mapped}
    */
   public static HierarchicalSoftmax load(Path file, LoadOptions options) throws IOException {
-    return ModelFile.load(file, options, Link.SOFTMAX, HierarchicalSoftmax::new);
+    requireNonNull(file, "file");
+    LoadSettings settings = requireNonNull(options, "options").settings();
+    return new HierarchicalSoftmax(
+        FileFormatException.of(file, () -> ModelFile.load(file, settings, Link.SOFTMAX)));
   }
 
   // ------------------------------------------------------------------------------------ copies
@@ -79,7 +88,8 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
 
   @Override
   public HierarchicalSoftmax withWeights(ElementType type) {
-    return new HierarchicalSoftmax(content(Growth.copy(memory(), requireNonNull(type, "type"))));
+    return new HierarchicalSoftmax(
+        content(Growth.copy(memory(), requireNonNull(type, "type").stored())));
   }
 
   // -------------------------------------------------------------------------------- prediction
@@ -103,7 +113,8 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
    * #topK(FloatTensor, int, Filter)}.
    */
   public Ranking topP(FloatTensor x, double mass, Filter filter) {
-    return named(prediction().topP(x, mass, filter));
+    inUnitInterval("mass", mass);
+    return search("topP", x, filter, logAllowed -> Candidates.nucleus(mass, logAllowed));
   }
 
   /**
@@ -144,95 +155,6 @@ public final class HierarchicalSoftmax extends TwoLevelLayer {
    * @throws ArithmeticException also if what is allowed has no probability
    */
   public int[] sample(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
-    return prediction().sample(x, temperature, random, filter);
-  }
-
-  // ---------------------------------------------------------------------------------- training
-
-  /**
-   * The mean of the negative log probabilities of the targets; 0 for no rows. See {@link
-   * #losses(FloatTensor, IntTensor, Loss)}.
-   */
-  public double loss(FloatTensor x, IntTensor targets) {
-    return loss(x, targets, Loss.mean());
-  }
-
-  /** The loss that a {@link #step} would report, without a step. */
-  public double loss(FloatTensor x, IntTensor targets, Loss loss) {
-    return training().loss(x, targets, loss);
-  }
-
-  /** The negative log probability of each row's target, (batch). */
-  public FloatTensor losses(FloatTensor x, IntTensor targets) {
-    return losses(x, targets, Loss.sum());
-  }
-
-  /**
-   * What each row adds to a loss, (batch): with {@link Loss#sum} the loss of each row, not reduced.
-   * Rows that are ignored add 0.
-   *
-   * <p>Cost: F (C + S); the classes of the targets.
-   */
-  public FloatTensor losses(FloatTensor x, IntTensor targets, Loss loss) {
-    return training().losses(x, targets, loss);
-  }
-
-  /** The gradients of the mean negative log likelihood. */
-  public SoftmaxGradients gradients(FloatTensor x, IntTensor targets) {
-    return gradients(x, targets, Loss.mean());
-  }
-
-  /**
-   * The gradients of a loss with respect to x and all parameters, dense: a tensor of the size of W2
-   * is made. For training use {@link #step}, which never makes it.
-   *
-   * <p>Cost: 3 F (C + S), and to clear C F S; the classes of the targets.
-   */
-  public SoftmaxGradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
-    return training().gradients(x, targets, loss);
-  }
-
-  /** A step of training on the mean negative log likelihood, without a gradient for x. */
-  public double step(FloatTensor x, IntTensor targets, Optimizer optimizer) {
-    return step(x, targets, Loss.mean(), optimizer, null);
-  }
-
-  /** A step of training on the mean negative log likelihood. */
-  public double step(FloatTensor x, IntTensor targets, Optimizer optimizer, FloatTensor gradX) {
-    return step(x, targets, Loss.mean(), optimizer, requireNonNull(gradX, "gradX"));
-  }
-
-  /** A step of training, without a gradient for x. */
-  public double step(FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer) {
-    return step(x, targets, loss, optimizer, null);
-  }
-
-  /**
-   * A step of training: loss, gradients and update of all parameters in one go, class by class,
-   * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
-   * gradient of the size of W2 is ever made: time and memory do not depend on the number of outputs
-   * in other classes. If no row has a weight other than 0 and a target that is not ignored, nothing
-   * is changed but {@link #steps}.
-   *
-   * <p>Cost: 3 F (C + S), or 2 F (C + S) without gradX; the classes of the targets, which are read
-   * and written once.
-   *
-   * @param x (batch, features); must not share memory with a parameter
-   * @param optimizer the rule; its state is kept by this layer, and is dropped when a step with
-   *     another rule is made
-   * @param gradX (batch, features) receives the gradient with respect to x as it was before the
-   *     step, or null; must not share memory with x or a parameter
-   * @return the loss before the step
-   * @throws IllegalStateException also if the weights are of a type that is only read; see {@link
-   *     #withWeights}
-   * @throws ArithmeticException if the loss is not finite. If x or the class level is the cause,
-   *     nothing has been changed. If W2 or b2 is, classes whose own loss is finite have made their
-   *     step and no other parameter has been changed; gradX is undefined
-   */
-  public double step(
-      FloatTensor x, IntTensor targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
-    double value = training().step(x, targets, loss, optimizer, gradX, nextStep());
-    countStep();
-    return value;
+    return draw(x, temperature, random, filter);
   }
 }

@@ -4,6 +4,10 @@ package org.blocksparse;
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.TableRows;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
 
 /** Tensors as the kernels see them. */
 final class KernelOperands {
@@ -25,11 +29,23 @@ final class KernelOperands {
     return new TableRows(rows(tensor));
   }
 
-  /** Weights (rows, 1, size, 1), each row with a scale of its own. */
-  static TableRows table(Weights weights) {
-    Shape shape = weights.shape();
-    return new TableRows(
-        weights.elements(), 0, shape.dim(0), shape.dim(2), weights.stored(), weights.scales());
+  /**
+   * The parameters of a layer of two levels.
+   *
+   * @throws IllegalArgumentException if one has another shape
+   */
+  static SoftmaxStorage parameters(
+      FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2, SoftmaxSizes sizes) {
+    Check.shape("W1", W1, "(features, classes)", sizes.dims(Parameter.W1));
+    Check.shape("b1", b1, "(classes)", sizes.dims(Parameter.B1));
+    Check.shape("W2", W2, "(classes, features, slots)", sizes.dims(Parameter.W2));
+    Check.shape("b2", b2, "(classes, slots)", sizes.dims(Parameter.B2));
+    return new SoftmaxStorage(W1.storage(), b1.storage(), W2.storage(), b2.storage());
+  }
+
+  /** A parameter of a layer of two levels: the layer's own memory. */
+  static FloatTensor tensor(SoftmaxSizes sizes, Parameter parameter, Storage storage) {
+    return FloatTensor.dense(storage, Shape.of(sizes.dims(parameter)));
   }
 
   /** Weights of rank 4, of any form. */

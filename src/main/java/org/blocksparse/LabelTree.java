@@ -5,6 +5,10 @@ import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import org.blocksparse.internal.layer.Growth;
+import org.blocksparse.internal.layer.LayerContent;
+import org.blocksparse.internal.layer.LoadSettings;
+import org.blocksparse.internal.layer.ModelFile;
 import org.blocksparse.internal.softmax.Link;
 
 /**
@@ -42,9 +46,9 @@ import org.blocksparse.internal.softmax.Link;
  * near 0 and near 1 alike, and what the rounding of the logits brings ({@link SparseBlockGemv}). A
  * NaN in x stays in its row.
  */
-public final class LabelTree extends TwoLevelLayer {
+public final class LabelTree extends TwoLevelLayer<SparseRows> {
   LabelTree(LayerContent content) {
-    super(content);
+    super(content, TargetBatch::check);
   }
 
   /**
@@ -55,8 +59,8 @@ public final class LabelTree extends TwoLevelLayer {
    * @throws IllegalArgumentException unless both are at least 1 and no more than an array can hold,
    *     2<sup>31</sup> - 9
    */
-  public static LabelTreeBuilder builder(int features, int outputs) {
-    return new LabelTreeBuilder(features, outputs);
+  public static LayerBuilder<SparseRows, LabelTree> builder(int features, int outputs) {
+    return new LayerBuilder<>(Link.LOGISTIC, features, outputs, LabelTree::new, TargetBatch::check);
   }
 
   /** Loads a layer into memory; see {@link #load(Path, LoadOptions)}. */
@@ -70,7 +74,10 @@ public final class LabelTree extends TwoLevelLayer {
    * softmax is refused, too.
    */
   public static LabelTree load(Path file, LoadOptions options) throws IOException {
-    return ModelFile.load(file, options, Link.LOGISTIC, LabelTree::new);
+    requireNonNull(file, "file");
+    LoadSettings settings = requireNonNull(options, "options").settings();
+    return new LabelTree(
+        FileFormatException.of(file, () -> ModelFile.load(file, settings, Link.LOGISTIC)));
   }
 
   // ------------------------------------------------------------------------------------ copies
@@ -82,7 +89,7 @@ public final class LabelTree extends TwoLevelLayer {
 
   @Override
   public LabelTree withWeights(ElementType type) {
-    return new LabelTree(content(Growth.copy(memory(), requireNonNull(type, "type"))));
+    return new LabelTree(content(Growth.copy(memory(), requireNonNull(type, "type").stored())));
   }
 
   // -------------------------------------------------------------------------------- prediction
@@ -94,103 +101,13 @@ public final class LabelTree extends TwoLevelLayer {
    * @return (entries), in the order of the entries
    */
   public FloatTensor logProbabilitiesOf(FloatTensor x, SparseRows targets) {
-    return prediction().of(x, targets, true);
+    return scores(x, targets, true);
   }
 
   /**
    * The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, SparseRows)}.
    */
   public FloatTensor probabilitiesOf(FloatTensor x, SparseRows targets) {
-    return prediction().of(x, targets, false);
-  }
-
-  // ---------------------------------------------------------------------------------- training
-
-  /** The mean of the losses of the rows; 0 for no rows. */
-  public double loss(FloatTensor x, SparseRows targets) {
-    return loss(x, targets, Loss.mean());
-  }
-
-  /**
-   * The loss that a {@link #step} would report, without a step.
-   *
-   * @param loss without smoothing and without an ignored target; a row whose weight is 0 has no
-   *     loss and no gradient, and what x holds there does not matter
-   * @throws IllegalArgumentException also if the loss has what is only for single targets
-   */
-  public double loss(FloatTensor x, SparseRows targets, Loss loss) {
-    return training().loss(x, targets, loss);
-  }
-
-  /** The loss of each row, (batch): the sum over its decisions. */
-  public FloatTensor losses(FloatTensor x, SparseRows targets) {
-    return losses(x, targets, Loss.sum());
-  }
-
-  /**
-   * What each row adds to a loss, (batch): with {@link Loss#sum} the loss of each row, not reduced.
-   *
-   * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
-   */
-  public FloatTensor losses(FloatTensor x, SparseRows targets, Loss loss) {
-    return training().losses(x, targets, loss);
-  }
-
-  /** The gradients of the mean of the losses of the rows. */
-  public SoftmaxGradients gradients(FloatTensor x, SparseRows targets) {
-    return gradients(x, targets, Loss.mean());
-  }
-
-  /**
-   * The gradients of a loss with respect to x and all parameters, dense: a tensor of the size of W2
-   * is made. For training use {@link #step}, which never makes it.
-   *
-   * <p>Cost: 3 F (C + S d), and to clear C F S; the classes of the targets.
-   */
-  public SoftmaxGradients gradients(FloatTensor x, SparseRows targets, Loss loss) {
-    return training().gradients(x, targets, loss);
-  }
-
-  /** A step of training on the mean of the losses of the rows, without a gradient for x. */
-  public double step(FloatTensor x, SparseRows targets, Optimizer optimizer) {
-    return step(x, targets, Loss.mean(), optimizer, null);
-  }
-
-  /** A step of training on the mean of the losses of the rows. */
-  public double step(FloatTensor x, SparseRows targets, Optimizer optimizer, FloatTensor gradX) {
-    return step(x, targets, Loss.mean(), optimizer, requireNonNull(gradX, "gradX"));
-  }
-
-  /** A step of training, without a gradient for x. */
-  public double step(FloatTensor x, SparseRows targets, Loss loss, Optimizer optimizer) {
-    return step(x, targets, loss, optimizer, null);
-  }
-
-  /**
-   * A step of training: loss, gradients and update of all parameters in one go, class by class,
-   * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
-   * gradient of the size of W2 is ever made: time and memory do not depend on the number of outputs
-   * in other classes. If no row has a weight other than 0, nothing is changed but {@link #steps}.
-   *
-   * <p>Cost: 3 F (C + S d), or 2 F (C + S d) without gradX, with d the different classes of a row's
-   * targets; these classes, which are read and written once. With gradX, memory of F d for each row
-   * is kept for later calls.
-   *
-   * @param x (batch, features); must not share memory with a parameter
-   * @param targets (batch) rows
-   * @param loss as {@link #loss(FloatTensor, SparseRows, Loss)}
-   * @param optimizer the rule; its state is kept by this layer, and is dropped when a step with
-   *     another rule is made
-   * @param gradX (batch, features) receives the gradient with respect to x as it was before the
-   *     step, or null; must not share memory with x or a parameter
-   * @return the loss before the step
-   * @throws ArithmeticException if the loss is not finite; what has been changed then is as told at
-   *     {@link HierarchicalSoftmax#step(FloatTensor, IntTensor, Loss, Optimizer, FloatTensor)}
-   */
-  public double step(
-      FloatTensor x, SparseRows targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
-    double value = training().step(x, targets, loss, optimizer, gradX, nextStep());
-    countStep();
-    return value;
+    return scores(x, targets, false);
   }
 }

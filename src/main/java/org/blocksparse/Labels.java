@@ -9,7 +9,6 @@ import java.util.AbstractList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
-import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.NameTable;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 
@@ -28,6 +27,11 @@ public final class Labels {
 
   private Labels(NameTable table) {
     this.table = table;
+  }
+
+  /** Those of a file; null of null. */
+  static Labels ofOrNull(NameTable table) {
+    return table == null ? null : new Labels(table);
   }
 
   /** As {@link #of(List)}. */
@@ -174,20 +178,6 @@ public final class Labels {
   /** The names as they are in files. */
   NameTable table() {
     return table;
-  }
-
-  /**
-   * Those of a file.
-   *
-   * @param all whether everything is checked, or only that no access leaves the arrays
-   */
-  static Labels read(byte[] text, int[] offsets, int[] order, boolean all)
-      throws MalformedException {
-    NameTable table = NameTable.read(text, offsets, order);
-    if (all) {
-      table.check();
-    }
-    return new Labels(table);
   }
 
   @Override

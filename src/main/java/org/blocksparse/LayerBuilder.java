@@ -7,36 +7,48 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.Map;
+import java.util.function.Function;
+import org.blocksparse.internal.format.NameTable;
+import org.blocksparse.internal.layer.InitialWeights;
+import org.blocksparse.internal.layer.LayerContent;
+import org.blocksparse.internal.layer.LayerMemory;
+import org.blocksparse.internal.layer.PartMemory;
+import org.blocksparse.internal.layer.PartsFile;
+import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.Link;
+import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
 
 /**
- * Collects what a layer of two levels is made of: what the builders of both kinds have in common.
+ * Collects what a layer of two levels is made of.
  *
+ * @param <T> the targets
  * @param <L> the layer
- * @param <P> a part of it
- * @param <B> the builder itself
  */
-public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends LayerBuilder<L, P, B>>
-    permits HierarchicalSoftmaxBuilder, LabelTreeBuilder {
+public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   private final Link link;
   private final int features;
   private final int outputs;
+  private final Function<LayerContent, L> layer;
+  private final TargetBatch.Checker<T> targets;
   private ClassAssignment classes;
   private Workers workers = Workers.common();
   private long seed;
   private Labels labels;
 
-  LayerBuilder(Link link, int features, int outputs) {
+  LayerBuilder(
+      Link link,
+      int features,
+      int outputs,
+      Function<LayerContent, L> layer,
+      TargetBatch.Checker<T> targets) {
     this.link = link;
     this.features = Check.dimension("features", features);
     this.outputs = Check.dimension("outputs", outputs);
+    this.layer = layer;
+    this.targets = targets;
   }
-
-  abstract B self();
-
-  abstract L layer(LayerContent content);
-
-  abstract P part(PartMemory memory);
 
   /**
    * Which class each output belongs to. By default classes of equal size in the order of the
@@ -45,7 +57,7 @@ public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends Laye
    *
    * @throws IllegalArgumentException if it is for another number of outputs
    */
-  public B classes(ClassAssignment assignment) {
+  public LayerBuilder<T, L> classes(ClassAssignment assignment) {
     if (requireNonNull(assignment, "classes").outputs() != outputs) {
       throw new IllegalArgumentException(
           "classes: expected an assignment of "
@@ -54,7 +66,7 @@ public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends Laye
               + assignment.outputs());
     }
     this.classes = assignment;
-    return self();
+    return this;
   }
 
   /**
@@ -62,14 +74,14 @@ public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends Laye
    *
    * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs
    */
-  public B classes(int nClasses) {
+  public LayerBuilder<T, L> classes(int nClasses) {
     return classes(ClassAssignment.contiguous(outputs, nClasses));
   }
 
   /** The threads that work on every call; by default {@link Workers#common}. */
-  public B workers(Workers all) {
+  public LayerBuilder<T, L> workers(Workers all) {
     this.workers = requireNonNull(all, "workers");
-    return self();
+    return this;
   }
 
   /**
@@ -77,19 +89,19 @@ public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends Laye
    *
    * @throws IllegalArgumentException unless there are as many as outputs
    */
-  public B labels(Labels names) {
+  public LayerBuilder<T, L> labels(Labels names) {
     if (requireNonNull(names, "labels").size() != outputs) {
       throw new IllegalArgumentException(
           "labels: expected " + outputs + " names but was " + names.size());
     }
     this.labels = names;
-    return self();
+    return this;
   }
 
   /** Seed of the initial weights; 0 by default. Equal seeds give equal layers. */
-  public B seed(long value) {
+  public LayerBuilder<T, L> seed(long value) {
     this.seed = value;
-    return self();
+    return this;
   }
 
   /**
@@ -98,10 +110,8 @@ public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends Laye
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
   public L build() {
-    ClassAssignment assignment = orDefault();
-    SoftmaxParameters random =
-        SoftmaxParameters.random(features, assignment.classCount(), assignment.slots(), seed);
-    return layer(LayerMemory.owning(features, assignment, workers, random, link));
+    SoftmaxStorage random = InitialWeights.parameters(sizes(), seed);
+    return layer(LayerMemory.owning(workers.engine(), link, features, orDefault().table(), random));
   }
 
   /**
@@ -112,16 +122,36 @@ public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends Laye
    * @throws IllegalArgumentException if a shape does not fit, or if two of them share memory
    */
   public L build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2) {
+    SoftmaxStorage given = KernelOperands.parameters(W1, b1, W2, b2, sizes());
+    requireApart(W1, b1, W2, b2);
+    return layer(new LayerMemory(workers.engine(), link, features, orDefault().table(), given));
+  }
+
+  /** Tensors, in the order of {@link Parameter}, that may be trained together. */
+  private static void requireApart(FloatTensor... parameters) {
+    for (int i = 0; i < parameters.length; i++) {
+      for (int j = 0; j < i; j++) {
+        if (Check.overlap(parameters[i], parameters[j])) {
+          throw new IllegalArgumentException(
+              Parameter.values()[i].label()
+                  + ": shares memory with "
+                  + Parameter.values()[j].label());
+        }
+      }
+    }
+  }
+
+  private SoftmaxSizes sizes() {
     ClassAssignment assignment = orDefault();
-    SoftmaxParameters given =
-        new SoftmaxParameters(W1, b1, W2, b2)
-            .require(features, assignment.classCount(), assignment.slots())
-            .requireApart();
-    return layer(new LayerMemory(features, assignment, workers, given, link));
+    return new SoftmaxSizes(features, assignment.classCount(), assignment.slots());
+  }
+
+  private NameTable names() {
+    return labels == null ? null : labels.table();
   }
 
   private L layer(LayerMemory memory) {
-    return layer(new LayerContent(memory, Map.of(), 0, labels));
+    return layer.apply(new LayerContent(memory, Map.of(), 0, names()));
   }
 
   /**
@@ -132,8 +162,10 @@ public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends Laye
    * @throws IndexOutOfBoundsException if there is no such class
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
-  public P buildPart(int number) {
-    return part(PartMemory.initial(link, number, features, orDefault(), seed, workers));
+  public LayerPart<T> buildPart(int number) {
+    ClassTable table = LayerPart.requireNumber(number, orDefault()).table();
+    return new LayerPart<>(
+        PartMemory.initial(workers.engine(), link, number, features, table, seed), targets);
   }
 
   /**
@@ -161,11 +193,11 @@ public abstract sealed class LayerBuilder<L, P extends LayerPart, B extends Laye
         requireNonNull(file, "file"),
         link,
         features,
-        orDefault(),
-        labels,
+        orDefault().table(),
+        names(),
         steps,
         requireNonNull(parts, "parts"),
-        requireNonNull(options, "options"));
+        requireNonNull(options, "options").settings());
   }
 
   /** The classes that were given, or the default. */

@@ -3,18 +3,14 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.layer.LoadSettings;
+import org.blocksparse.internal.layer.LoadSettings.Memory;
+
 /**
  * How {@link HierarchicalSoftmax#load} and {@link EmbeddingBag#load} take a model from its file.
  * What is said of W2 is true of the table of a bag as well. Immutable.
  */
 public final class LoadOptions {
-  /** What becomes of W2, which is nearly all of the file. */
-  enum Memory {
-    COPIED,
-    MAPPED,
-    COPY_ON_WRITE
-  }
-
   private final Memory memory;
   private final boolean optimizerState;
   private final Workers workers;
@@ -88,24 +84,12 @@ public final class LoadOptions {
     return new LoadOptions(memory, optimizerState, workers, listener);
   }
 
-  /** What is done to the file, for those who watch. */
-  String verb() {
-    return memory == Memory.COPIED ? "load" : "map";
-  }
-
-  Memory memory() {
-    return memory;
-  }
-
-  boolean optimizerState() {
-    return optimizerState;
+  LoadSettings settings() {
+    return new LoadSettings(
+        memory, optimizerState, workers.engine(), progress::update, FileFormatException::shrunk);
   }
 
   Workers workers() {
     return workers;
-  }
-
-  Progress progress() {
-    return progress;
   }
 }

@@ -5,6 +5,10 @@ import static java.util.Objects.requireNonNull;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.blocksparse.internal.StoredWeights;
+import org.blocksparse.internal.WeightType;
+import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.layer.WeightsFile;
 
 /**
  * Tensors and weights by their names, to be written by {@link TensorFile#save(java.nio.file.Path,
@@ -58,7 +62,16 @@ public final class NamedTensors {
 
   private static Source source(String name, Tensor tensor) {
     requireNonNull(tensor, name);
-    return (file, as, lease) -> file.add(as, tensor, lease);
+    return (file, as, lease) -> {
+      WeightsFile.requireName(as);
+      tensor.requireContiguous(as);
+      lease.of(as, tensor);
+      long[] dims = tensor.shape().toArray();
+      file.add(
+          tensor instanceof FloatTensor
+              ? TensorSource.floats(as, dims, tensor.storage())
+              : TensorSource.ints(as, dims, tensor.storage()));
+    };
   }
 
   /** A tensor as well, in the place of what had the name. */
@@ -69,7 +82,14 @@ public final class NamedTensors {
   /** Weights as they are stored, in the place of what had the name. */
   public NamedTensors with(String name, Weights weights) {
     requireNonNull(weights, "weights");
-    return and(name, (file, as, lease) -> file.add(as, weights, lease));
+    return and(
+        name,
+        (file, as, lease) -> {
+          WeightsFile.requireName(as);
+          lease.of(as, weights);
+          StoredWeights stored = weights.stored();
+          file.add(as, weights.shape().toArray(), stored.type(), stored, null);
+        });
   }
 
   /**
@@ -82,7 +102,16 @@ public final class NamedTensors {
   public NamedTensors with(String name, FloatTensor W, ElementType type) {
     requireNonNull(W, "W");
     requireNonNull(type, "type");
-    return and(name, (file, as, lease) -> file.add(as, W, type, lease));
+    return and(
+        name,
+        (file, as, lease) -> {
+          WeightsFile.requireName(as);
+          Weights.requireBlocks(as, W, type).requireContiguous(as);
+          lease.of(as, W);
+          StoredWeights floats = new StoredWeights(WeightType.FLOAT32, W.storage(), null);
+          long[] dims = W.shape().toArray();
+          file.add(as, dims, type.stored(), floats, Workers.common().engine());
+        });
   }
 
   private NamedTensors and(String name, Source source) {

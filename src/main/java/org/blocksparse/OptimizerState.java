@@ -5,7 +5,10 @@ import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.layer.OptimizerStateFile;
 import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.LayerState;
 
@@ -34,7 +37,7 @@ public final class OptimizerState implements AutoCloseable {
       "(iBlocks, oBlocks, iSize, oSize) for weights or (blocks, size) for biases";
 
   /** The only tensor of each {@link LayerState}, so that each has a rule of its own. */
-  static final int ONLY = 0;
+  private static final int ONLY = 0;
 
   private final FloatTensor[] tensors;
   private final LayerState[] states;
@@ -86,7 +89,13 @@ public final class OptimizerState implements AutoCloseable {
   public static OptimizerState load(Path file, FloatTensor... tensors) throws IOException {
     OptimizerState state = of(tensors);
     try {
-      OptimizerStateFile.load(file, state);
+      requireNonNull(file, "file");
+      FileFormatException.of(
+          file,
+          () -> {
+            OptimizerStateFile.load(file, state.entries());
+            return null;
+          });
       return state;
     } catch (Throwable e) {
       state.close();
@@ -104,19 +113,16 @@ public final class OptimizerState implements AutoCloseable {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public void save(Path file) throws IOException {
-    OptimizerStateFile.save(this, file);
+    OptimizerStateFile.save(entries(), requireNonNull(file, "file"));
   }
 
-  int size() {
-    return tensors.length;
-  }
-
-  FloatTensor tensor(int number) {
-    return tensors[number];
-  }
-
-  LayerState of(int tensor) {
-    return states[tensor];
+  private List<OptimizerStateFile.Entry> entries() {
+    List<OptimizerStateFile.Entry> entries = new ArrayList<>(tensors.length);
+    for (int t = 0; t < tensors.length; t++) {
+      long[] dims = tensors[t].shape().toArray();
+      entries.add(new OptimizerStateFile.Entry(states[t], dims, blocks(tensors[t])));
+    }
+    return entries;
   }
 
   private static void check(String name, FloatTensor tensor) {
@@ -134,7 +140,7 @@ public final class OptimizerState implements AutoCloseable {
     new Lease().of(name, tensor).close();
   }
 
-  static int blocks(FloatTensor tensor) {
+  private static int blocks(FloatTensor tensor) {
     Shape shape = tensor.shape();
     return (int) (shape.rank() == 4 ? shape.dim(0) * shape.dim(1) : shape.dim(0));
   }

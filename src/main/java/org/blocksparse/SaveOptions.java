@@ -8,34 +8,22 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.layer.ModelNames;
+import org.blocksparse.internal.layer.SaveSettings;
 
 /**
  * What {@link TwoLevelLayer#save} and {@link EmbeddingBag#save} write besides the parameters.
  * Immutable.
  */
 public final class SaveOptions {
-  private final Map<String, String> metadata;
-  private final boolean optimizerState;
-  private final EmbeddingBag bag;
-  private final ElementType weights;
-  private final Progress progress;
+  private final SaveSettings settings;
 
-  private SaveOptions(
-      Map<String, String> metadata,
-      boolean optimizerState,
-      EmbeddingBag bag,
-      ElementType weights,
-      Progress progress) {
-    this.metadata = metadata;
-    this.optimizerState = optimizerState;
-    this.bag = bag;
-    this.weights = weights;
-    this.progress = requireNonNull(progress, "progress");
+  private SaveOptions(SaveSettings settings) {
+    this.settings = settings;
   }
 
   /** The parameters, the classes, and the metadata that the layer was loaded with. */
   public static SaveOptions defaults() {
-    return new SaveOptions(null, false, null, null, (done, total) -> {});
+    return new SaveOptions(new SaveSettings(null, false, null, null, (done, total) -> {}));
   }
 
   /**
@@ -66,12 +54,20 @@ public final class SaveOptions {
                 + ", as only the format's own do");
       }
     }
-    return new SaveOptions(new TreeMap<>(entries), optimizerState, bag, weights, progress);
+    return new SaveOptions(
+        new SaveSettings(
+            new TreeMap<>(entries),
+            settings.optimizerState(),
+            settings.bag(),
+            settings.weights(),
+            settings.progress()));
   }
 
   /** The state of the optimizer as well, so that training can go on as if it had not ended. */
   public SaveOptions withOptimizerState() {
-    return new SaveOptions(metadata, true, bag, weights, progress);
+    return new SaveOptions(
+        new SaveSettings(
+            settings.metadata(), true, settings.bag(), settings.weights(), settings.progress()));
   }
 
   /**
@@ -83,7 +79,12 @@ public final class SaveOptions {
    */
   public SaveOptions withBag(EmbeddingBag value) {
     return new SaveOptions(
-        metadata, optimizerState, requireNonNull(value, "bag"), weights, progress);
+        new SaveSettings(
+            settings.metadata(),
+            settings.optimizerState(),
+            requireNonNull(value, "bag").memory(),
+            settings.weights(),
+            settings.progress()));
   }
 
   /**
@@ -97,34 +98,27 @@ public final class SaveOptions {
    * has weights of another narrow type already. The file is then the old one.
    */
   public SaveOptions withWeights(ElementType type) {
-    return new SaveOptions(metadata, optimizerState, bag, requireNonNull(type, "type"), progress);
+    return new SaveOptions(
+        new SaveSettings(
+            settings.metadata(),
+            settings.optimizerState(),
+            settings.bag(),
+            requireNonNull(type, "type").stored(),
+            settings.progress()));
   }
 
   /** Gets told how many bytes have been written. */
   public SaveOptions withProgress(Progress listener) {
-    return new SaveOptions(metadata, optimizerState, bag, weights, listener);
+    return new SaveOptions(
+        new SaveSettings(
+            settings.metadata(),
+            settings.optimizerState(),
+            settings.bag(),
+            settings.weights(),
+            requireNonNull(listener, "progress")::update));
   }
 
-  /** Null: those that the layer has. */
-  Map<String, String> metadata() {
-    return metadata;
-  }
-
-  boolean optimizerState() {
-    return optimizerState;
-  }
-
-  /** Null: none. */
-  EmbeddingBag bag() {
-    return bag;
-  }
-
-  /** Null: as the layer has them. */
-  ElementType weights() {
-    return weights;
-  }
-
-  Progress progress() {
-    return progress;
+  SaveSettings settings() {
+    return settings;
   }
 }

@@ -16,6 +16,20 @@ final class TargetBatch {
   private TargetBatch() {}
 
   /**
+   * Checks targets of a type.
+   *
+   * @param <T> the targets
+   */
+  interface Checker<T> {
+    /**
+     * The checked batch, in memory of a workspace.
+     *
+     * @param batch the number of rows
+     */
+    TrainingBatch check(int batch, T targets, Loss loss, ClassTable classes, Workspace workspace);
+  }
+
+  /**
    * The checked batch, in memory of a workspace.
    *
    * @param batch the number of rows

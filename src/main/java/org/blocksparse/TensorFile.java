@@ -16,7 +16,10 @@ import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
+import org.blocksparse.internal.layer.LoadSettings;
 import org.blocksparse.internal.layer.ModelMetadata;
+import org.blocksparse.internal.layer.SaveSettings;
+import org.blocksparse.internal.layer.WeightsFile;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -73,11 +76,11 @@ public final class TensorFile implements AutoCloseable {
     requireNonNull(file, "file");
     requireNonNull(tensors, "tensors");
     FileEvent event = Recorder.file();
-    SaveOptions options = tensors.options();
+    SaveSettings settings = tensors.options().settings();
     try (Lease lease = new Lease();
-        WeightsFile weights = new WeightsFile(options, new ArrayList<>())) {
+        WeightsFile weights = new WeightsFile(settings, new ArrayList<>())) {
       tensors.addTo(weights, lease);
-      weights.write(file, null, options.metadata(), lease);
+      weights.write(file, null, settings.metadata(), lease);
     }
     if (event != null) {
       event.record("save", "tensors", file);
@@ -103,18 +106,15 @@ public final class TensorFile implements AutoCloseable {
     requireNonNull(file, "file");
     requireNonNull(options, "options");
     FileEvent event = Recorder.file();
-    boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
+    LoadSettings settings = options.settings();
     SafeTensorsReader reader =
         FileFormatException.of(
             file,
-            () ->
-                mapped
-                    ? ModelFile.open(file, options.memory())
-                    : SafeTensorsReader.openShared(file));
+            () -> settings.isMapped() ? settings.open(file) : SafeTensorsReader.openShared(file));
     if (event != null) {
-      event.record(options.verb(), "tensors", file);
+      event.record(settings.verb(), "tensors", file);
     }
-    return new TensorFile(file, reader, mapped);
+    return new TensorFile(file, reader, settings.isMapped());
   }
 
   /**
@@ -192,7 +192,12 @@ public final class TensorFile implements AutoCloseable {
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
   public Weights weights(String name) throws IOException {
-    return read(name, () -> WeightsFile.readBlocks(reader, name, mapped));
+    return read(
+        name,
+        () -> {
+          WeightsFile.FoundBlocks found = WeightsFile.readBlocks(reader, name, mapped);
+          return new Weights(found.weights(), Shape.of(found.dims()));
+        });
   }
 
   private interface Content<T> {

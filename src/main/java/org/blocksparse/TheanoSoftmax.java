@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.SoftmaxSizes;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
 import org.blocksparse.internal.softmax.TwoLevelSoftmax;
 import org.blocksparse.internal.softmax.Workspace;
 
@@ -95,17 +96,12 @@ public final class TheanoSoftmax {
     Check.batch("x", x.shape().dim(0), "rows");
     int features = (int) x.shape().dim(1);
     Check.shape("x", x, "(batchSize, features)", batchSize, features);
-    SoftmaxParameters parameters =
-        new SoftmaxParameters(W1, b1, W2, b2).require(features, nClasses, nOutputsPerClass);
+    SoftmaxSizes sizes = new SoftmaxSizes(features, nClasses, nOutputsPerClass);
+    SoftmaxStorage parameters = KernelOperands.parameters(W1, b1, W2, b2, sizes);
     int[] targets = target == null ? null : targets(target, batchSize, nOutputs);
     TwoLevelSoftmax softmax =
-        new TwoLevelSoftmax(
-            workers.engine(),
-            Link.SOFTMAX,
-            parameters.storage(),
-            new SoftmaxSizes(features, nClasses, nOutputsPerClass),
-            null);
-    try (Lease lease = parameters.read(new Lease().of("x", x));
+        new TwoLevelSoftmax(workers.engine(), Link.SOFTMAX, parameters, sizes, null);
+    try (Lease lease = new Lease().of("x", x).of("W1", W1).of("b1", b1).of("W2", W2).of("b2", b2);
         Workspace workspace = softmax.borrowWorkspace()) {
       return targets == null
           ? all(softmax, KernelOperands.rows(x), nOutputs, room == nOutputs, workspace)

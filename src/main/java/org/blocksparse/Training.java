@@ -3,88 +3,89 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.function.BiFunction;
+import java.util.function.Function;
+import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.events.StepEvent;
-import org.blocksparse.internal.softmax.ClassTable;
+import org.blocksparse.internal.layer.LayerMemory;
+import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
+import org.blocksparse.internal.softmax.SoftmaxUpdate;
 import org.blocksparse.internal.softmax.TrainingBatch;
 import org.blocksparse.internal.softmax.TrainingPass;
+import org.blocksparse.internal.softmax.Workspace;
 
-/** How a {@link HierarchicalSoftmax} or a {@link LabelTree} trains; arguments are checked here. */
-final class Training {
+/**
+ * Losses, gradients and steps of a {@link TwoLevelLayer} or a {@link LayerPart}; arguments are
+ * checked here.
+ *
+ * @param <T> the targets
+ */
+final class Training<T> {
   private final LayerMemory memory;
-  private final LayerMemory.Extent extent;
+  private final TargetBatch.Checker<T> targets;
 
-  Training(LayerMemory memory) {
-    this(memory, TrainingPass::run);
-  }
-
-  /** With steps that go as far as is said. */
-  Training(LayerMemory memory, LayerMemory.Extent extent) {
+  Training(LayerMemory memory, TargetBatch.Checker<T> targets) {
     this.memory = memory;
-    this.extent = extent;
+    this.targets = targets;
   }
 
-  /** How the targets of a softmax are checked; all but them is checked here. */
-  private LayerMemory.Targets check(FloatTensor x, IntTensor targets, Loss loss) {
-    int batch = new Prediction(memory).checkX(x);
-    requireNonNull(targets, "targets");
+  private int check(FloatTensor x, T given, Loss loss) {
+    int batch = TwoLevelLayer.checkX(memory, x);
+    requireNonNull(given, "targets");
     requireNonNull(loss, "loss");
-    ClassTable classes = memory.assignment().table();
-    return workspace -> TargetBatch.check(batch, targets, loss, classes, workspace);
+    return batch;
   }
 
-  /** The same of a label tree. */
-  private LayerMemory.Targets check(FloatTensor x, SparseRows targets, Loss loss) {
-    int batch = new Prediction(memory).checkX(x);
-    requireNonNull(targets, "targets");
-    requireNonNull(loss, "loss");
-    ClassTable classes = memory.assignment().table();
-    return workspace -> TargetBatch.check(batch, targets, loss, classes, workspace);
+  private static Rows rowsOrNull(FloatTensor tensor) {
+    return tensor == null ? null : KernelOperands.rows(tensor);
   }
 
-  double loss(FloatTensor x, IntTensor targets, Loss loss) {
-    return loss(x, check(x, targets, loss));
+  /** Computes something of the losses of a pass that changes nothing in the layer. */
+  private <R> R pass(
+      FloatTensor x,
+      T given,
+      Loss loss,
+      FloatTensor gradX,
+      SoftmaxUpdate update,
+      BiFunction<TrainingBatch, double[], R> result) {
+    int count = check(x, given, loss);
+    try (Lease lease = memory.lease(new Lease()).of("x", x).writing("gradX", gradX);
+        Workspace workspace = memory.softmax().borrowWorkspace()) {
+      TrainingBatch batch = targets.check(count, given, loss, memory.table(), workspace);
+      Rows rows = KernelOperands.rows(x);
+      return result.apply(
+          batch, memory.pass(rows, batch, rowsOrNull(gradX), update, workspace).run());
+    }
   }
 
-  double loss(FloatTensor x, SparseRows targets, Loss loss) {
-    return loss(x, check(x, targets, loss));
+  double loss(FloatTensor x, T given, Loss loss) {
+    return pass(x, given, loss, null, SoftmaxUpdate.NONE, TrainingBatch::sum);
   }
 
-  private double loss(FloatTensor x, LayerMemory.Targets targets) {
-    return memory.losses(x, targets, TrainingBatch::sum);
-  }
-
-  FloatTensor losses(FloatTensor x, IntTensor targets, Loss loss) {
-    return losses(x, check(x, targets, loss));
-  }
-
-  FloatTensor losses(FloatTensor x, SparseRows targets, Loss loss) {
-    return losses(x, check(x, targets, loss));
-  }
-
-  private FloatTensor losses(FloatTensor x, LayerMemory.Targets targets) {
-    float[] result = memory.losses(x, targets, TrainingBatch::weighted);
+  FloatTensor losses(FloatTensor x, T given, Loss loss) {
+    float[] result = pass(x, given, loss, null, SoftmaxUpdate.NONE, TrainingBatch::weighted);
     return FloatTensor.of(result, result.length);
   }
 
-  SoftmaxGradients gradients(FloatTensor x, IntTensor targets, Loss loss) {
-    return gradients(x, check(x, targets, loss));
-  }
-
-  SoftmaxGradients gradients(FloatTensor x, SparseRows targets, Loss loss) {
-    return gradients(x, check(x, targets, loss));
-  }
-
-  private SoftmaxGradients gradients(FloatTensor x, LayerMemory.Targets targets) {
-    ClassAssignment classes = memory.assignment();
-    SoftmaxParameters result =
-        SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
+  SoftmaxGradients gradients(FloatTensor x, T given, Loss loss) {
+    int batch = check(x, given, loss);
+    SoftmaxSizes sizes = memory.sizes();
+    SoftmaxStorage result = SoftmaxStorage.zeros(sizes);
     FloatTensor gradX = null;
     try {
-      gradX = FloatTensor.zeros(x.shape().dim(0), memory.features());
-      double value = memory.gradients(x, targets, gradX, result);
-      return new SoftmaxGradients(value, gradX, result.W1(), result.b1(), result.W2(), result.b2());
+      gradX = FloatTensor.zeros(batch, memory.features());
+      double value = pass(x, given, loss, gradX, memory.gradients(result), TrainingBatch::sum);
+      return new SoftmaxGradients(
+          value,
+          gradX,
+          KernelOperands.tensor(sizes, Parameter.W1, result.w1()),
+          KernelOperands.tensor(sizes, Parameter.B1, result.b1()),
+          KernelOperands.tensor(sizes, Parameter.W2, result.w2()),
+          KernelOperands.tensor(sizes, Parameter.B2, result.b2()));
     } catch (Throwable e) {
       result.close();
       if (gradX != null) {
@@ -97,60 +98,41 @@ final class Training {
   /**
    * A step; {@code gradX} may be null.
    *
-   * @param number of the step, to be told if it is refused
+   * @param run makes the pass as far as it is to go
+   * @param number of the step, for the message if it is refused
    */
   double step(
       FloatTensor x,
-      IntTensor targets,
+      T given,
       Loss loss,
       Optimizer optimizer,
       FloatTensor gradX,
+      Function<TrainingPass, double[]> run,
       long number) {
-    return step(x, check(x, targets, loss), optimizer, gradX, number);
-  }
-
-  double step(
-      FloatTensor x,
-      SparseRows targets,
-      Loss loss,
-      Optimizer optimizer,
-      FloatTensor gradX,
-      long number) {
-    return step(x, check(x, targets, loss), optimizer, gradX, number);
-  }
-
-  private double step(
-      FloatTensor x,
-      LayerMemory.Targets targets,
-      Optimizer optimizer,
-      FloatTensor gradX,
-      long number) {
+    int count = check(x, given, loss);
     requireNonNull(optimizer, "optimizer");
     memory.requireTrainable("step");
-    SoftmaxParameters parameters = memory.parameters();
     for (Parameter parameter : Parameter.values()) {
-      Check.noOverlap(parameter.label(), parameters.of(parameter), "x", x);
+      Check.noOverlap(parameter.label(), memory.parameters().of(parameter), "x", x);
     }
     if (gradX != null) {
-      Check.shape("gradX", gradX, Prediction.X, x.shape().dim(0), memory.features());
-      parameters.checkNoOverlap("gradX", gradX, x);
+      Check.shape("gradX", gradX, TwoLevelLayer.X, count, memory.features());
+      TwoLevelLayer.checkNoOverlap(memory, "gradX", gradX, x);
     }
     StepEvent event = Recorder.step();
-    double value =
-        memory.step(
-            x,
-            targets,
-            gradX,
-            optimizer,
-            extent,
-            (batch, losses) -> {
-              double sum = batch.sum(losses);
-              if (event != null) {
-                String rule = optimizer.rule().kind().name();
-                event.record(memory.kind(), batch.size(), batch.openedCount(), rule, sum);
-              }
-              return sum;
-            });
+    double value;
+    try (Lease lease = memory.leaseToTrain(new Lease()).of("x", x).writing("gradX", gradX);
+        Workspace workspace = memory.softmax().borrowWorkspace();
+        LayerState.Step step = memory.begin(optimizer.rule())) {
+      TrainingBatch batch = targets.check(count, given, loss, memory.table(), workspace);
+      SoftmaxUpdate update = memory.update(step, workspace);
+      Rows rows = KernelOperands.rows(x);
+      value = batch.sum(run.apply(memory.pass(rows, batch, rowsOrNull(gradX), update, workspace)));
+      if (event != null) {
+        String rule = optimizer.rule().kind().name();
+        event.record(memory.kind(), batch.size(), batch.openedCount(), rule, value);
+      }
+    }
     if (!Double.isFinite(value)) {
       throw new ArithmeticException(
           "step "

@@ -8,13 +8,32 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.random.RandomGenerator;
+import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.events.SearchEvent;
+import org.blocksparse.internal.layer.Growth;
+import org.blocksparse.internal.layer.LayerContent;
+import org.blocksparse.internal.layer.LayerMemory;
+import org.blocksparse.internal.layer.ModelFile;
+import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.Candidates;
+import org.blocksparse.internal.softmax.ClassTable;
+import org.blocksparse.internal.softmax.ExactSearch;
+import org.blocksparse.internal.softmax.Link;
+import org.blocksparse.internal.softmax.OutputFilter;
 import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.Sampling;
+import org.blocksparse.internal.softmax.Scoring;
+import org.blocksparse.internal.softmax.TrainingPass;
+import org.blocksparse.internal.softmax.Workspace;
+import org.blocksparse.internal.softmax.Workspace.Ints;
 
 /**
  * An output layer of two levels: outputs are put into classes, and each output has the probability
  * of its class times its own in the class. This is what a {@link HierarchicalSoftmax}, of whose
  * outputs one is right, and a {@link LabelTree}, of whose outputs any number are, have in common:
- * all but what probabilities are, what targets are, and training.
+ * all but what probabilities are and what targets are.
  *
  * <pre>{@code
  * P(output | x) = P(class | x) * P(output | class, x)
@@ -48,42 +67,44 @@ import org.blocksparse.internal.softmax.Parameter;
  * may not be, {@link IllegalArgumentException} if a shape or a number of rows does not fit, {@link
  * IndexOutOfBoundsException} if a target is outside [0, outputs), and {@link IllegalStateException}
  * if the layer, a tensor or the targets are closed. Nothing is changed then.
+ *
+ * @param <T> the targets: {@link IntTensor}, one of each row, or {@link SparseRows}, any number
  */
-public abstract sealed class TwoLevelLayer implements AutoCloseable
+public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     permits HierarchicalSoftmax, LabelTree {
+  static final String X = "(batch, features)";
+
+  private final TargetBatch.Checker<T> targets;
   private volatile LayerMemory memory;
   private volatile boolean closed;
   private final AtomicLong steps;
   private final Map<String, String> metadata;
   private volatile Labels labels;
 
-  TwoLevelLayer(LayerContent content) {
+  TwoLevelLayer(LayerContent content, TargetBatch.Checker<T> targets) {
+    this.targets = targets;
     this.memory = content.memory();
     this.steps = new AtomicLong(content.steps());
     this.metadata = Collections.unmodifiableMap(content.metadata());
-    this.labels = content.labels();
+    this.labels = Labels.ofOrNull(content.labels());
   }
 
   final LayerMemory memory() {
     return memory;
   }
 
+  final TargetBatch.Checker<T> targets() {
+    return targets;
+  }
+
   /** The same in other memory. */
   final LayerContent content(LayerMemory other) {
-    return new LayerContent(other, metadata, steps.get(), labels);
+    Labels names = labels;
+    return new LayerContent(other, metadata, steps.get(), names == null ? null : names.table());
   }
 
-  final Prediction prediction() {
-    return new Prediction(memory);
-  }
-
-  final Training training() {
-    return new Training(memory);
-  }
-
-  /** What was found, with the names of the outputs. */
-  final Ranking named(Ranking found) {
-    return found.with(labels);
+  private Training<T> training() {
+    return new Training<>(memory, targets);
   }
 
   // -------------------------------------------------------------------------------- what it is
@@ -95,17 +116,17 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
 
   /** The number of outputs. */
   public int outputs() {
-    return assignment().outputs();
+    return memory.table().outputs();
   }
 
   /** The number of classes. */
   public int classCount() {
-    return assignment().classCount();
+    return memory.table().classes();
   }
 
   /** Where each output lives: its class, and its slot in the class. */
   public ClassAssignment assignment() {
-    return memory.assignment();
+    return new ClassAssignment(memory.table());
   }
 
   /** Whether it has names for its outputs. */
@@ -139,27 +160,32 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    *     from a file that {@link SaveOptions#withWeights} made, and is only read
    */
   public FloatTensor W1() {
-    return memory.parameters().floats(Parameter.W1);
+    return tensor(Parameter.W1);
   }
 
   /** Biases of the classes, (classes): the layer's own, not a copy. */
   public FloatTensor b1() {
-    return memory.parameters().b1();
+    return tensor(Parameter.B1);
   }
 
   /** Weights of the outputs, (classes, features, slots); as {@link #W1}. */
   public FloatTensor W2() {
-    return memory.parameters().floats(Parameter.W2);
+    return tensor(Parameter.W2);
   }
 
   /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
   public FloatTensor b2() {
-    return memory.parameters().b2();
+    return tensor(Parameter.B2);
+  }
+
+  private FloatTensor tensor(Parameter parameter) {
+    LayerMemory all = memory;
+    return KernelOperands.tensor(all.sizes(), parameter, all.floats(parameter));
   }
 
   /** What W1 and W2 are stored as. If it is not FLOAT32, W1() and W2() refuse to give them out. */
   public ElementType weightType() {
-    return memory.parameters().type();
+    return ElementType.of(memory.parameters().type());
   }
 
   /**
@@ -168,17 +194,6 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    */
   public long steps() {
     return steps.get();
-  }
-
-  /** The number of the step that comes next, after the last that can be counted the same one. */
-  final long nextStep() {
-    long taken = steps.get();
-    return Math.max(taken, taken + 1);
-  }
-
-  /** A step has been taken. A file may say that it is the last one that can be counted. */
-  final void countStep() {
-    steps.updateAndGet(taken -> Math.max(taken, taken + 1));
   }
 
   /** The strings that were in the file that this layer was loaded from, by key. */
@@ -195,7 +210,20 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
 
   @Override
   public String toString() {
-    return memory.describe(getClass().getSimpleName());
+    LayerMemory all = memory;
+    ElementType type = weightType();
+    return getClass().getSimpleName()
+        + "("
+        + all.features()
+        + " features, "
+        + assignment()
+        + ", "
+        + all.parameters().bytes(all.sizes())
+        + " bytes"
+        + (type == ElementType.FLOAT32 ? "" : ", weights of " + type)
+        + ", "
+        + Workers.over(all.engine())
+        + ")";
   }
 
   // ------------------------------------------------------------------------------------ copies
@@ -207,7 +235,7 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    *
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
-  public abstract TwoLevelLayer copy();
+  public abstract TwoLevelLayer<T> copy();
 
   /**
    * A copy of this layer with weights of a type: all that is promised of the layer is true for
@@ -217,7 +245,7 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
-  public abstract TwoLevelLayer withWeights(ElementType type);
+  public abstract TwoLevelLayer<T> withWeights(ElementType type);
 
   // ------------------------------------------------------------------------------------- files
 
@@ -243,10 +271,135 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    *     unchanged
    */
   public void save(Path file, SaveOptions options) throws IOException {
-    ModelFile.save(content(memory), file, options);
+    ModelFile.save(
+        content(memory),
+        requireNonNull(file, "file"),
+        requireNonNull(options, "options").settings());
   }
 
   // -------------------------------------------------------------------------------- prediction
+
+  /** The number of rows of an x that fits. */
+  static int checkX(LayerMemory memory, FloatTensor x) {
+    Check.rank("x", x, X, 2);
+    int batch = Check.batch("x", x.shape().dim(0), "rows");
+    Check.shape("x", x, X, batch, memory.features());
+    return batch;
+  }
+
+  /** What an operation writes is neither x nor a parameter. */
+  static void checkNoOverlap(LayerMemory memory, String outName, FloatTensor out, FloatTensor x) {
+    Check.noOverlap(outName, out, "x", x);
+    for (Parameter parameter : Parameter.values()) {
+      Check.noOverlap(outName, out, parameter.label(), memory.parameters().of(parameter));
+    }
+  }
+
+  private interface Computation<R> {
+    R of(LayerMemory memory, Rows x, Workspace workspace);
+  }
+
+  /** Computes something of x, and of what a filter allows. */
+  private <R> R compute(FloatTensor x, Filter filter, Computation<R> computation) {
+    LayerMemory all = memory;
+    try (Lease lease = filter.lease(all.lease(new Lease()).of("x", x));
+        Workspace workspace = all.softmax().borrowWorkspace()) {
+      return computation.of(all, KernelOperands.rows(x), workspace);
+    }
+  }
+
+  private FloatTensor all(FloatTensor x, boolean logarithm) {
+    int batch = checkX(memory, x);
+    return FloatTensor.zeros(batch, outputs()).filledBy(out -> computeAll(x, logarithm, out));
+  }
+
+  private void all(FloatTensor x, boolean logarithm, FloatTensor out) {
+    Check.shape("out", out, "(batch, outputs)", checkX(memory, x), outputs());
+    checkNoOverlap(memory, "out", out, x);
+    computeAll(x, logarithm, out);
+  }
+
+  private void computeAll(FloatTensor x, boolean logarithm, FloatTensor out) {
+    try (Lease lease = new Lease().writing("out", out)) {
+      compute(
+          x,
+          Filter.NONE,
+          (all, rows, workspace) -> {
+            scoring(all).all(rows, logarithm, KernelOperands.rows(out), workspace);
+            return out;
+          });
+    }
+  }
+
+  private static Scoring scoring(LayerMemory all) {
+    return new Scoring(all.softmax(), all.table());
+  }
+
+  /** The log probabilities of the outputs that each row names, or their exponentials. */
+  final FloatTensor scores(FloatTensor x, SparseRows named, boolean logarithm) {
+    int batch = checkX(memory, x);
+    requireNonNull(named, "targets").requireRows("targets", batch);
+    try (Lease lease = named.lease(new Lease(), "targets")) {
+      named.requireIndices("targets", "outputs", outputs());
+      int[] offsets = named.offsets();
+      int[] wanted = named.indices();
+      return FloatTensor.zeros(wanted.length)
+          .filledBy(
+              result ->
+                  compute(
+                      x,
+                      Filter.NONE,
+                      (all, rows, workspace) -> {
+                        scoring(all).of(rows, offsets, wanted, result.storage(), workspace);
+                        return asWanted(result, logarithm);
+                      }));
+    }
+  }
+
+  private FloatTensor scores(FloatTensor x, IntTensor named, boolean logarithm) {
+    int batch = checkX(memory, x);
+    int rank = requireNonNull(named, "targets").shape().rank();
+    if (rank != 1 && rank != 2) {
+      throw new IllegalArgumentException(
+          "targets: expected (batch) or (batch, n) but was " + named.shape());
+    }
+    int n = rank == 1 ? 1 : (int) named.shape().dim(1);
+    if (rank == 1) {
+      Check.shape("targets", named, "(batch)", batch);
+    } else {
+      Check.shape("targets", named, "(batch, n)", batch, n);
+    }
+    named.requireForArray("targets");
+    return FloatTensor.zeros(named.shape().toArray())
+        .filledBy(
+            result ->
+                compute(
+                    x,
+                    Filter.NONE,
+                    (all, rows, workspace) -> {
+                      int[] wanted = workspace.ints(Ints.TARGETS, batch * n);
+                      named.get("targets", wanted);
+                      int bound = all.table().outputs();
+                      for (int i = 0; i < batch * n; i++) {
+                        Check.index("targets", wanted[i], i, rank == 1 ? 0 : n, "outputs", bound);
+                      }
+                      int[] offsets = workspace.ints(Ints.TARGET_OFFSETS, batch + 1);
+                      for (int row = 0; row <= batch; row++) {
+                        offsets[row] = row * n;
+                      }
+                      scoring(all).of(rows, offsets, wanted, result.storage(), workspace);
+                      return asWanted(result, logarithm);
+                    }));
+  }
+
+  /** Log probabilities as they are, or their exponentials, in place. */
+  private static FloatTensor asWanted(FloatTensor logProbabilities, boolean logarithm) {
+    Storage values = logProbabilities.storage();
+    for (long i = 0; i < values.elements() && !logarithm; i++) {
+      values.putFloat(i, (float) Math.exp(values.getFloat(i)));
+    }
+    return logProbabilities;
+  }
 
   /**
    * The probabilities of all outputs, (batch, outputs): as costly as a dense layer. Where only the
@@ -255,7 +408,7 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    * <p>Cost: F (C + C S); all of W2.
    */
   public FloatTensor probabilities(FloatTensor x) {
-    return prediction().all(x, false);
+    return all(x, false);
   }
 
   /**
@@ -265,22 +418,22 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    * @param out (batch, outputs), which must not overlap x or a parameter
    */
   public void probabilities(FloatTensor x, FloatTensor out) {
-    prediction().all(x, false, out);
+    all(x, false, out);
   }
 
   /** The log probabilities of all outputs, (batch, outputs); as {@link #probabilities}. */
   public FloatTensor logProbabilities(FloatTensor x) {
-    return prediction().all(x, true);
+    return all(x, true);
   }
 
   /** As {@link #logProbabilities(FloatTensor)}, into a tensor that there is already. */
   public void logProbabilities(FloatTensor x, FloatTensor out) {
-    prediction().all(x, true, out);
+    all(x, true, out);
   }
 
   /** The probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, IntTensor)}. */
   public FloatTensor probabilitiesOf(FloatTensor x, IntTensor targets) {
-    return prediction().of(x, targets, false);
+    return scores(x, targets, false);
   }
 
   /**
@@ -293,7 +446,7 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    * @return of the same shape
    */
   public FloatTensor logProbabilitiesOf(FloatTensor x, IntTensor targets) {
-    return prediction().of(x, targets, true);
+    return scores(x, targets, true);
   }
 
   /**
@@ -323,7 +476,8 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    * @throws IndexOutOfBoundsException if the filter names an output that there is not
    */
   public Ranking topK(FloatTensor x, int k, Filter filter) {
-    return named(prediction().topK(x, k, filter));
+    int limit = Math.min(Check.atLeast(1, "k", k), outputs());
+    return search("topK", x, filter, logAllowed -> Candidates.best(limit, logAllowed));
   }
 
   /**
@@ -343,7 +497,54 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    * Filter)}.
    */
   public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
-    return named(prediction().atLeast(x, probability, filter));
+    float threshold = (float) Math.log(inUnitInterval("probability", probability));
+    return search("atLeast", x, filter, logAllowed -> Candidates.atLeast(threshold, logAllowed));
+  }
+
+  static double inUnitInterval(String name, double value) {
+    if (!(value > 0 && value <= 1)) {
+      throw new IllegalArgumentException(name + ": expected a number in (0, 1] but was " + value);
+    }
+    return value;
+  }
+
+  final Ranking search(String query, FloatTensor x, Filter filter, Candidates.Maker candidates) {
+    OutputFilter allowed = check(x, filter);
+    SearchEvent event = Recorder.search();
+    ExactSearch.Found found =
+        compute(
+            x,
+            filter,
+            (all, rows, workspace) ->
+                new ExactSearch(all.softmax(), all.table())
+                    .search(rows, allowed, candidates, workspace));
+    if (event != null) {
+      event.record(query, memory.kind(), found.openedClasses(), classCount());
+    }
+    return new Ranking(found).with(labels);
+  }
+
+  private OutputFilter check(FloatTensor x, Filter filter) {
+    requireNonNull(filter, "filter");
+    if (memory.link() == Link.LOGISTIC) {
+      filter.requireNotRenormalized();
+    }
+    return filter.check(checkX(memory, x), outputs());
+  }
+
+  final int[] draw(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
+    requireNonNull(random, "random");
+    if (!(temperature > 0 && temperature < Double.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          "temperature: expected a finite number > 0 but was " + temperature);
+    }
+    OutputFilter allowed = check(x, filter);
+    return compute(
+        x,
+        filter,
+        (all, rows, workspace) ->
+            new Sampling(all.softmax(), all.table(), allowed, temperature, random)
+                .draw(rows, workspace));
   }
 
   /**
@@ -356,7 +557,118 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    * @throws IllegalArgumentException also if the output is retired
    */
   public Explanation explain(FloatTensor x, int output) {
-    return prediction().explain(x, output, labels);
+    Check.shape("x", x, "(1, features)", 1, features());
+    Check.index("output", output, "outputs", outputs());
+    if (memory.table().classOf()[output] == ClassTable.RETIRED) {
+      throw new IllegalArgumentException("output: " + output + " is retired");
+    }
+    Labels names = labels;
+    Scoring.Part[] parts =
+        compute(
+            x, Filter.NONE, (all, row, workspace) -> scoring(all).explain(row, output, workspace));
+    return new Explanation(
+        output,
+        names != null && output < names.size() ? names.name(output) : null,
+        memory.table().classOf()[output],
+        parts[0].probability(),
+        parts[0].rank(),
+        parts[1].probability(),
+        parts[1].rank());
+  }
+
+  // ---------------------------------------------------------------------------------- training
+
+  /**
+   * The mean of the losses of the rows that count; 0 for no rows. See {@link #losses(FloatTensor,
+   * Object, Loss)}.
+   */
+  public double loss(FloatTensor x, T targets) {
+    return loss(x, targets, Loss.mean());
+  }
+
+  /** The loss that a {@link #step} would report, without a step. */
+  public double loss(FloatTensor x, T targets, Loss loss) {
+    return training().loss(x, targets, loss);
+  }
+
+  /** The loss of each row, (batch). */
+  public FloatTensor losses(FloatTensor x, T targets) {
+    return losses(x, targets, Loss.sum());
+  }
+
+  /**
+   * What each row adds to a loss, (batch): with {@link Loss#sum} the loss of each row, not reduced.
+   * Rows that are ignored add 0.
+   *
+   * <p>Cost: F (C + S d), with d the different classes of a row's targets; these classes.
+   *
+   * @throws IllegalArgumentException also if the loss is not for such targets
+   */
+  public FloatTensor losses(FloatTensor x, T targets, Loss loss) {
+    return training().losses(x, targets, loss);
+  }
+
+  /** The gradients of the mean of the losses of the rows. */
+  public SoftmaxGradients gradients(FloatTensor x, T targets) {
+    return gradients(x, targets, Loss.mean());
+  }
+
+  /**
+   * The gradients of a loss with respect to x and all parameters, dense: a tensor of the size of W2
+   * is made. For training use {@link #step}, which never makes it.
+   *
+   * <p>Cost: 3 F (C + S d), and to clear C F S; the classes of the targets.
+   */
+  public SoftmaxGradients gradients(FloatTensor x, T targets, Loss loss) {
+    return training().gradients(x, targets, loss);
+  }
+
+  /** A step of training on the mean of the losses of the rows, without a gradient for x. */
+  public double step(FloatTensor x, T targets, Optimizer optimizer) {
+    return step(x, targets, Loss.mean(), optimizer, null);
+  }
+
+  /** A step of training on the mean of the losses of the rows. */
+  public double step(FloatTensor x, T targets, Optimizer optimizer, FloatTensor gradX) {
+    return step(x, targets, Loss.mean(), optimizer, requireNonNull(gradX, "gradX"));
+  }
+
+  /** A step of training, without a gradient for x. */
+  public double step(FloatTensor x, T targets, Loss loss, Optimizer optimizer) {
+    return step(x, targets, loss, optimizer, null);
+  }
+
+  /**
+   * A step of training: loss, gradients and update of all parameters in one go, class by class,
+   * while each block of W2 is in the cache. Only the classes of the targets are touched, and no
+   * gradient of the size of W2 is ever made: time and memory do not depend on the number of outputs
+   * in other classes. If no row has a weight other than 0 and a target that is not ignored, nothing
+   * is changed but {@link #steps}.
+   *
+   * <p>Cost: 3 F (C + S d), or 2 F (C + S d) without gradX, with d the different classes of a row's
+   * targets; these classes, which are read and written once. With gradX, and several targets of a
+   * row, memory of F d for each row is kept for later calls.
+   *
+   * @param x (batch, features); must not share memory with a parameter
+   * @param optimizer the rule; its state is kept by this layer, and is dropped when a step with
+   *     another rule is made
+   * @param gradX (batch, features) receives the gradient with respect to x as it was before the
+   *     step, or null; must not share memory with x or a parameter
+   * @return the loss before the step
+   * @throws IllegalArgumentException also if the loss is not for such targets
+   * @throws IllegalStateException also if the weights are of a type that is only read; see {@link
+   *     #withWeights}
+   * @throws ArithmeticException if the loss is not finite. If x or the class level is the cause,
+   *     nothing has been changed. If W2 or b2 is, classes whose own loss is finite have made their
+   *     step and no other parameter has been changed; gradX is undefined
+   */
+  public double step(FloatTensor x, T targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
+    long taken = steps.get();
+    // A file may say that the last step that can be counted has been taken.
+    long number = Math.max(taken, taken + 1);
+    double value = training().step(x, targets, loss, optimizer, gradX, TrainingPass::run, number);
+    steps.updateAndGet(before -> Math.max(before, before + 1));
+    return value;
   }
 
   // ------------------------------------------------------------------------------------ growth
@@ -367,6 +679,11 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
     if (closed) {
       other.close();
     }
+  }
+
+  private int[] checked(int... outputs) {
+    Check.indices("outputs", requireNonNull(outputs, "outputs"), 0, "outputs", outputs());
+    return outputs;
   }
 
   /**
@@ -390,7 +707,7 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    */
   public int addOutputs(int n) {
     int first = outputs();
-    replace(Growth.added(memory, n));
+    replace(Growth.added(memory, Check.atLeast(1, "n", n)));
     return first;
   }
 
@@ -403,7 +720,14 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    */
   public int addOutputs(FloatTensor x) {
     int first = outputs();
-    replace(Growth.added(memory, x));
+    memory.requireTrainable("growth");
+    if (checkX(memory, x) == 0) {
+      throw new IllegalArgumentException("x: expected at least 1 row but was " + x.shape());
+    }
+    try (Lease lease = new Lease().of("x", x)) {
+      Check.finite("x", KernelOperands.rows(x));
+    }
+    replace(Growth.added(memory, KernelOperands.rows(x)));
     return first;
   }
 
@@ -420,7 +744,7 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    * @throws IllegalStateException also if the layer is mapped read-only, and no class is dropped
    */
   public void retire(int... outputs) {
-    replace(Growth.retired(memory, outputs));
+    replace(Growth.retired(memory, checked(outputs)));
   }
 
   /**
@@ -432,7 +756,7 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    * @throws IllegalArgumentException also if one is not retired, or if one occurs twice
    */
   public void reuse(int... outputs) {
-    replace(Growth.reused(memory, outputs));
+    replace(Growth.reused(memory, checked(outputs)));
   }
 
   /**
@@ -452,6 +776,6 @@ public abstract sealed class TwoLevelLayer implements AutoCloseable
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */
   public void reassign(ClassAssignment classes) {
-    replace(Growth.reassigned(memory, classes));
+    replace(Growth.reassigned(memory, requireNonNull(classes, "classes").table()));
   }
 }

@@ -5,8 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import org.blocksparse.internal.Blocks;
 import org.blocksparse.internal.Engine;
-import org.blocksparse.internal.Narrowing;
-import org.blocksparse.internal.WeightType;
+import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -25,27 +24,17 @@ public final class Weights implements BlockMatrix {
   /** Scales of blocks that have no rows. */
   private static final int MOST_SCALES_OF_NOTHING = 1 << 20;
 
-  /** Floats that are written at once. */
-  private static final int PIECE = 1 << 12;
-
-  private final WeightType type;
   private final Shape shape;
-  private final Storage elements;
-
-  /** Of INT8: (iBlocks, oBlocks, oSize). */
-  private final Storage scales;
+  private final StoredWeights stored;
 
   /**
-   * Weights over all of two storages, which become their own.
+   * Weights over memory that becomes their own.
    *
    * @param shape (iBlocks, oBlocks, iSize, oSize)
-   * @param scales null unless the type has some
    */
-  Weights(WeightType type, Shape shape, Storage elements, Storage scales) {
-    this.type = type;
+  Weights(StoredWeights stored, Shape shape) {
     this.shape = shape;
-    this.elements = elements;
-    this.scales = scales;
+    this.stored = stored;
   }
 
   /**
@@ -60,7 +49,21 @@ public final class Weights implements BlockMatrix {
   public static Weights of(FloatTensor W, ElementType type) {
     requireNonNull(type, "type");
     requireBlocks("W", W, type).requireContiguous("Weights.of");
-    return of("W", W, type, Workers.common().engine());
+    Shape shape = W.shape();
+    long blocks = shape.dim(0) * shape.dim(1);
+    Engine engine = Workers.common().engine();
+    try (Lease lease = new Lease().of("W", W)) {
+      return new Weights(
+          StoredWeights.of(
+              "W",
+              W.storage(),
+              type.stored(),
+              blocks,
+              (int) shape.dim(2),
+              (int) shape.dim(3),
+              engine),
+          shape);
+    }
   }
 
   /** Weights of a type can be made of a tensor, if it is contiguous. */
@@ -76,36 +79,9 @@ public final class Weights implements BlockMatrix {
     return W;
   }
 
-  /** As {@link #of(FloatTensor, ElementType)}, of a tensor that has a name and was checked. */
-  static Weights of(String name, FloatTensor W, ElementType elementType, Engine engine) {
-    WeightType type = elementType.stored();
-    Shape shape = W.shape();
-    long blocks = shape.dim(0) * shape.dim(1);
-    long columns = shape.dim(3);
-    Storage[] made =
-        type.hasScales()
-            ? Storage.allocateAll(type.words(shape.size()), blocks * columns)
-            : Storage.allocateAll(type.words(shape.size()));
-    Storage scales = type.hasScales() ? made[1] : null;
-    try (Lease lease = new Lease().of(name, W)) {
-      if (type == WeightType.FLOAT32) {
-        made[0].copyFrom(W.storage());
-      } else {
-        new Narrowing(
-                name, type, W.storage(), blocks, (int) shape.dim(2), (int) columns, scales, engine)
-            .putAll(made[0], engine);
-      }
-      lease.requireIntact();
-    } catch (Throwable e) {
-      Storage.closeAll(made);
-      throw e;
-    }
-    return new Weights(type, shape, made[0], scales);
-  }
-
   /** What the weights are stored as. */
   public ElementType type() {
-    return ElementType.of(type);
+    return ElementType.of(stored.type());
   }
 
   @Override
@@ -115,7 +91,7 @@ public final class Weights implements BlockMatrix {
 
   /** The bytes that the weights take, their scales included. */
   public long bytes() {
-    return shape.size() * type.bytes() + (scales == null ? 0 : 4 * scales.elements());
+    return stored.bytes(shape.size());
   }
 
   /**
@@ -124,95 +100,52 @@ public final class Weights implements BlockMatrix {
    * @throws IllegalStateException if these are closed
    */
   public FloatTensor widened() {
-    return FloatTensor.zeros(shape).filledBy(this::widen);
-  }
-
-  /** Writes the floats that the weights stand for to a tensor with as many elements. */
-  void widen(FloatTensor out) {
-    float[] piece = new float[(int) Math.min(PIECE, shape.size())];
-    try (Lease lease = new Lease().of("weights", this).writing("out", out)) {
-      if (shape.size() == 0) {
-        return; // however many blocks of nothing there are
-      }
-      Blocks blocks = blocks();
-      long at = 0;
-      int count = 0;
-      for (int i = 0; i < shape.dim(0); i++) {
-        for (int j = 0; j < shape.dim(1); j++) {
-          for (int p = 0; p < shape.dim(2); p++) {
-            for (int q = 0; q < shape.dim(3); q++) {
-              piece[count] = blocks.get(i, j, p, q);
-              count++;
-              if (count == piece.length) {
-                out.storage().putFloats(at, piece, 0, count);
-                at += count;
-                count = 0;
+    return FloatTensor.zeros(shape)
+        .filledBy(
+            out -> {
+              try (Lease lease = new Lease().of("weights", this)) {
+                long blocks = shape.dim(0) * shape.dim(1);
+                stored.widen(blocks, (int) shape.dim(2), (int) shape.dim(3), out.storage());
               }
-            }
-          }
-        }
-      }
-      out.storage().putFloats(at, piece, 0, count);
-    }
-  }
-
-  /** The same weights in memory of their own. */
-  Weights copy(String name) {
-    long words = type.words(shape.size());
-    Storage[] made =
-        scales == null ? Storage.allocateAll(words) : Storage.allocateAll(words, scales.elements());
-    try (Lease lease = new Lease().of(name, this)) {
-      made[0].copyFrom(elements);
-      if (scales != null) {
-        made[1].copyFrom(scales);
-      }
-      lease.requireIntact();
-    } catch (Throwable e) {
-      Storage.closeAll(made);
-      throw e;
-    }
-    return new Weights(type, shape, made[0], scales == null ? null : made[1]);
+            });
   }
 
   /** As the kernels see them. */
   Blocks blocks() {
     return Blocks.dense(
-            elements,
+            stored.elements(),
             (int) shape.dim(0),
             (int) shape.dim(1),
             (int) shape.dim(2),
             (int) shape.dim(3))
-        .as(type, scales);
+        .as(stored.type(), stored.scales());
   }
 
-  WeightType stored() {
-    return type;
+  StoredWeights stored() {
+    return stored;
   }
 
   Storage elements() {
-    return elements;
+    return stored.elements();
   }
 
   /** Null unless the type has some. */
   Storage scales() {
-    return scales;
+    return stored.scales();
   }
 
   @Override
   public boolean isClosed() {
-    return elements.isClosed();
+    return stored.elements().isClosed();
   }
 
   @Override
   public void close() {
-    elements.close();
-    if (scales != null) {
-      scales.close();
-    }
+    stored.close();
   }
 
   @Override
   public String toString() {
-    return "Weights" + shape + " of " + type + (isClosed() ? " (closed)" : "");
+    return "Weights" + shape + " of " + stored.type() + (isClosed() ? " (closed)" : "");
   }
 }

@@ -65,6 +65,11 @@ public final class Workers {
     return new Workers(engine.with(kernels));
   }
 
+  /** Those of an engine. */
+  static Workers over(Engine engine) {
+    return new Workers(engine);
+  }
+
   Engine engine() {
     return engine;
   }

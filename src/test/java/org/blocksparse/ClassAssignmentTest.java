@@ -17,6 +17,7 @@ import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.ClassCount;
+import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.LabelCentroids;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -336,7 +337,7 @@ final class ClassAssignmentTest {
             + " slots of a class are not a permutation",
         assertThrows(
                 IllegalArgumentException.class,
-                () -> ClassAssignment.of(new int[] {0, 1}, new int[] {0, 1}, 2, 2))
+                () -> ClassTable.of(new int[] {0, 1}, new int[] {0, 1}, 2, 2))
             .getMessage());
   }
 
@@ -356,16 +357,18 @@ final class ClassAssignmentTest {
     assertTrue(dear > free, "free " + free + ", dear " + dear);
   }
 
+  /** Two outputs of class 0, and one of class 1. */
+  private static ClassAssignment inSlots(int room, int... slotOf) {
+    return new ClassAssignment(ClassTable.of(new int[] {0, 0, 1}, slotOf, 2, room));
+  }
+
   @Test
   void equals_asksForClassesSlotsAndRoom() {
-    ClassAssignment classes = ClassAssignment.of(new int[] {0, 0, 1}, new int[] {0, 1, 0}, 2, 2);
+    ClassAssignment classes = inSlots(2, 0, 1, 0);
     assertEquals(ClassAssignment.of(0, 0, 1), classes);
     assertEquals(ClassAssignment.of(0, 0, 1).hashCode(), classes.hashCode());
     for (ClassAssignment other :
-        List.of(
-            ClassAssignment.of(0, 1, 0),
-            ClassAssignment.of(new int[] {0, 0, 1}, new int[] {1, 0, 0}, 2, 2),
-            ClassAssignment.of(new int[] {0, 0, 1}, new int[] {0, 1, 0}, 2, 3))) {
+        List.of(ClassAssignment.of(0, 1, 0), inSlots(2, 1, 0, 0), inSlots(3, 0, 1, 0))) {
       assertNotEquals(classes, other);
     }
     assertNotEquals(classes.hashCode(), ClassAssignment.of(0, 1, 0).hashCode());

@@ -27,9 +27,9 @@ final class CopyTest {
   @ParameterizedTest
   @MethodSource("org.blocksparse.GrowingLayer#kindsAndOptimizers")
   void aCopyGoesOnAsTheLayerDoes(LayerKind kind, Optimizer optimizer) {
-    try (TwoLevelLayer layer = trained(kind, optimizer)) {
+    try (TwoLevelLayer<?> layer = trained(kind, optimizer)) {
       layer.setLabels(Labels.of("a", "b"));
-      try (TwoLevelLayer copy = layer.copy()) {
+      try (TwoLevelLayer<?> copy = layer.copy()) {
         assertSameLayer(layer, copy);
         assertEquals(layer.labels(), copy.labels());
         assertEquals(5, copy.steps());
@@ -48,8 +48,8 @@ final class CopyTest {
   @ParameterizedTest
   @MethodSource("org.blocksparse.GrowingLayer#kindsAndOptimizers")
   void aLayerOfFloatsGoesOnAsTheLayerDoes(LayerKind kind, Optimizer optimizer) {
-    try (TwoLevelLayer layer = trained(kind, optimizer);
-        TwoLevelLayer floats = layer.withWeights(ElementType.FLOAT32)) {
+    try (TwoLevelLayer<?> layer = trained(kind, optimizer);
+        TwoLevelLayer<?> floats = layer.withWeights(ElementType.FLOAT32)) {
       assertSameLayer(layer, floats);
       train(layer, optimizer, 1, 2, 3, 4);
       train(floats, optimizer, 1, 2, 3, 4);
@@ -62,10 +62,10 @@ final class CopyTest {
   void aCopyOfAMappedLayerCanBeTrained(LayerKind kind) throws IOException {
     Path file = folder.resolve("model");
     Optimizer adam = Optimizer.adam(.01f);
-    try (TwoLevelLayer layer = trained(kind, adam)) {
+    try (TwoLevelLayer<?> layer = trained(kind, adam)) {
       layer.save(file, SaveOptions.defaults().withOptimizerState().withMetadata(Map.of("a", "b")));
-      try (TwoLevelLayer mapped = kind.load(file, LoadOptions.mapped());
-          TwoLevelLayer copy = mapped.copy()) {
+      try (TwoLevelLayer<?> mapped = kind.load(file, LoadOptions.mapped());
+          TwoLevelLayer<?> copy = mapped.copy()) {
         assertEquals(Map.of("a", "b"), copy.metadata());
         train(layer, adam, 1, 2, 3, 4);
         train(copy, adam, 1, 2, 3, 4);
@@ -78,8 +78,8 @@ final class CopyTest {
   @EnumSource
   void aCopyServesWhileTheLayerGrows(LayerKind kind) throws Exception {
     ExecutorService server = Executors.newSingleThreadExecutor();
-    try (TwoLevelLayer layer = trained(kind, Optimizer.adagrad(.1f));
-        TwoLevelLayer served = layer.copy();
+    try (TwoLevelLayer<?> layer = trained(kind, Optimizer.adagrad(.1f));
+        TwoLevelLayer<?> served = layer.copy();
         FloatTensor x = x()) {
       int[] wanted = served.topK(x, 3).outputs(0);
       Future<?> serving =

@@ -215,11 +215,10 @@ final class EventsTest {
     assertSaved(LabelTree.builder(2, 100).classes(2), "label tree", model);
   }
 
-  private void assertSaved(LayerBuilder<?, ?, ?> builder, String kind, Path model)
-      throws IOException {
+  private void assertSaved(LayerBuilder<?, ?> builder, String kind, Path model) throws IOException {
     List<byte[]> parts = new ArrayList<>();
     for (int number = LayerPart.CLASS_LEVEL; number < 2; number++) {
-      try (LayerPart part = builder.buildPart(number)) {
+      try (LayerPart<?> part = builder.buildPart(number)) {
         parts.add(part.toBytes());
       }
     }

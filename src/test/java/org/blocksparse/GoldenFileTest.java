@@ -57,7 +57,7 @@ final class GoldenFileTest {
     return tensor;
   }
 
-  private static <L, B extends LayerBuilder<L, ?, B>> L layer(B builder) {
+  private static <T, L extends TwoLevelLayer<T>> L layer(LayerBuilder<T, L> builder) {
     return builder
         .classes(CLASSES)
         .labels(LABELS)
@@ -119,7 +119,7 @@ final class GoldenFileTest {
   }
 
   /** A layer with what a file has of it, and where it can be trained, after one more step. */
-  private static <L extends TwoLevelLayer> void assertSame(
+  private static <L extends TwoLevelLayer<?>> void assertSame(
       L expected, L actual, Way way, Consumer<L> step) {
     assertEquals(Map.of("made by", "GoldenFileTest"), actual.metadata());
     assertEquals(CLASSES, actual.assignment());

@@ -34,12 +34,12 @@ final class GrowingLayer {
                     .map(optimizer -> Arguments.of(kind, optimizer)));
   }
 
-  static TwoLevelLayer untrained(LayerKind kind) {
+  static TwoLevelLayer<?> untrained(LayerKind kind) {
     return kind.random(FEATURES, CLASSES, Workers.common(), 3);
   }
 
-  static TwoLevelLayer trained(LayerKind kind, Optimizer optimizer) {
-    TwoLevelLayer layer = untrained(kind);
+  static TwoLevelLayer<?> trained(LayerKind kind, Optimizer optimizer) {
+    TwoLevelLayer<?> layer = untrained(kind);
     train(layer, optimizer, 0, 4, 7, 8);
     return layer;
   }
@@ -54,7 +54,7 @@ final class GrowingLayer {
   }
 
   /** Five steps on {@link #x}. */
-  static void train(TwoLevelLayer layer, Optimizer optimizer, int... targets) {
+  static void train(TwoLevelLayer<?> layer, Optimizer optimizer, int... targets) {
     try (FloatTensor x = x()) {
       for (int step = 0; step < 5; step++) {
         LayerKind.step(layer, x, optimizer, targets);
@@ -63,13 +63,13 @@ final class GrowingLayer {
   }
 
   /** Of each row of {@link #x}. */
-  static double[][] logProbabilities(TwoLevelLayer layer) {
+  static double[][] logProbabilities(TwoLevelLayer<?> layer) {
     try (FloatTensor x = x()) {
       return logProbabilities(layer, x);
     }
   }
 
-  static double[][] logProbabilities(TwoLevelLayer layer, FloatTensor x) {
+  static double[][] logProbabilities(TwoLevelLayer<?> layer, FloatTensor x) {
     int outputs = layer.outputs();
     try (FloatTensor all = layer.logProbabilities(x)) {
       float[] values = all.toArray();
@@ -82,7 +82,7 @@ final class GrowingLayer {
   }
 
   /** Its probabilities are some: those of a softmax sum to one. */
-  static void assertIsWell(TwoLevelLayer layer) {
+  static void assertIsWell(TwoLevelLayer<?> layer) {
     for (double[] row : logProbabilities(layer)) {
       double[] probabilities = Arrays.stream(row).map(Math::exp).toArray();
       for (double p : probabilities) {
@@ -94,7 +94,7 @@ final class GrowingLayer {
     }
   }
 
-  private static float[] moment(TwoLevelLayer layer, Parameter parameter, int moment) {
+  private static float[] moment(TwoLevelLayer<?> layer, Parameter parameter, int moment) {
     TensorState state = layer.memory().state().of(parameter.index());
     float[] values = new float[(int) state.moment(moment).elements()];
     state.moment(moment).getFloats(0, values, 0, values.length);
@@ -102,7 +102,7 @@ final class GrowingLayer {
   }
 
   /** Of an output, all that belongs to it alone: its weights, its bias, and their moments. */
-  static float[] column(TwoLevelLayer layer, int output) {
+  static float[] column(TwoLevelLayer<?> layer, int output) {
     int c = layer.assignment().classOf(output);
     int slot = layer.assignment().slotOf(output);
     int slots = layer.assignment().slots();
@@ -119,19 +119,19 @@ final class GrowingLayer {
     return column;
   }
 
-  static float[][] columns(TwoLevelLayer layer, int... outputs) {
+  static float[][] columns(TwoLevelLayer<?> layer, int... outputs) {
     return Arrays.stream(outputs).mapToObj(o -> column(layer, o)).toArray(float[][]::new);
   }
 
   /** An output has no optimizer state yet. */
-  static void assertHasNoState(TwoLevelLayer layer, int output) {
+  static void assertHasNoState(TwoLevelLayer<?> layer, int output) {
     float[] column = column(layer, output);
     for (int i = FEATURES + 1; i < column.length; i++) {
       assertEquals(0, column[i], "state of output " + output);
     }
   }
 
-  static void assertSameLayer(TwoLevelLayer wanted, TwoLevelLayer actual) {
+  static void assertSameLayer(TwoLevelLayer<?> wanted, TwoLevelLayer<?> actual) {
     assertEquals(wanted.assignment(), actual.assignment());
     assertArrayEquals(wanted.W1().toArray(), actual.W1().toArray());
     assertArrayEquals(wanted.b1().toArray(), actual.b1().toArray());

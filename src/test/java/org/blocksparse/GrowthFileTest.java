@@ -30,13 +30,13 @@ final class GrowthFileTest {
   void filesKeepWhatIsRetired(LayerKind kind) throws IOException {
     Path file = folder.resolve("model");
     Optimizer adam = Optimizer.adam(.01f);
-    try (TwoLevelLayer layer = trained(kind, adam)) {
+    try (TwoLevelLayer<?> layer = trained(kind, adam)) {
       layer.addOutputs(30);
       layer.retire(IntStream.range(5, 38).toArray()); // class 2 is gone; 39 numbers in 2 x 16 slots
       layer.save(file, SaveOptions.defaults().withOptimizerState());
       for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.copyOnWrite())) {
-        try (TwoLevelLayer loaded = kind.load(file, options);
-            TwoLevelLayer again = layer.copy()) {
+        try (TwoLevelLayer<?> loaded = kind.load(file, options);
+            TwoLevelLayer<?> again = layer.copy()) {
           assertSameLayer(layer, loaded);
           assertTrue(loaded.assignment().isRetired(7));
           train(again, adam, 0, 1, 2, 38);
@@ -56,7 +56,7 @@ final class GrowthFileTest {
   void aClassOfSeveralHasTakenTheStepsOfTheLeastTrained(LayerKind kind) throws IOException {
     Path file = folder.resolve("model");
     ClassAssignment three = ClassAssignment.of(0, 0, 1, 1, 2, 2);
-    try (TwoLevelLayer layer = kind.random(2, three, Workers.common(), 1);
+    try (TwoLevelLayer<?> layer = kind.random(2, three, Workers.common(), 1);
         FloatTensor x = FloatTensor.zeros(1, 2)) {
       for (int target : new int[] {0, 2, 3, 2}) {
         LayerKind.step(layer, x, Optimizer.adam(.01f), target);
@@ -75,10 +75,10 @@ final class GrowthFileTest {
   @EnumSource
   void mappedLayersAreNotChanged(LayerKind kind) throws IOException {
     Path file = folder.resolve("model");
-    try (TwoLevelLayer layer = untrained(kind)) {
+    try (TwoLevelLayer<?> layer = untrained(kind)) {
       layer.save(file);
     }
-    try (TwoLevelLayer mapped = kind.load(file, LoadOptions.mapped())) {
+    try (TwoLevelLayer<?> mapped = kind.load(file, LoadOptions.mapped())) {
       assertThrows(IllegalStateException.class, () -> mapped.addOutputs(1));
       assertThrows(IllegalStateException.class, () -> mapped.retire(1));
       assertEquals(9, mapped.outputs());
@@ -95,11 +95,11 @@ final class GrowthFileTest {
   @EnumSource
   void narrowLayersAreCopiedAndNotChanged(LayerKind kind) throws IOException {
     Path file = folder.resolve("model");
-    try (TwoLevelLayer layer = untrained(kind)) {
+    try (TwoLevelLayer<?> layer = untrained(kind)) {
       layer.save(file, SaveOptions.defaults().withWeights(ElementType.INT8));
     }
-    try (TwoLevelLayer narrow = kind.load(file, LoadOptions.mapped());
-        TwoLevelLayer copy = narrow.copy()) {
+    try (TwoLevelLayer<?> narrow = kind.load(file, LoadOptions.mapped());
+        TwoLevelLayer<?> copy = narrow.copy()) {
       assertEquals(ElementType.INT8, copy.weightType());
       assertThrows(IllegalStateException.class, () -> copy.addOutputs(1));
       assertThrows(IllegalStateException.class, () -> copy.reassign(CLASSES));

@@ -50,7 +50,7 @@ final class GrowthProperties {
     final Workers workers;
     final Optimizer optimizer;
     final BitSet live = new BitSet();
-    TwoLevelLayer layer;
+    TwoLevelLayer<?> layer;
     int outputs;
 
     World(LayerKind kind, Workers workers, int outputs, Data data) {
@@ -121,7 +121,7 @@ final class GrowthProperties {
       }
     }
 
-    private void replace(TwoLevelLayer other) {
+    private void replace(TwoLevelLayer<?> other) {
       try (FloatTensor x = x(3);
           FloatTensor before = layer.logProbabilities(x);
           FloatTensor after = other.logProbabilities(x)) {

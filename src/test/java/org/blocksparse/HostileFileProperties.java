@@ -19,6 +19,7 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
+import org.blocksparse.internal.layer.LoadSettings;
 import org.blocksparse.testing.FileChanges;
 import org.blocksparse.testing.ThreadHeap;
 
@@ -74,8 +75,8 @@ final class HostileFileProperties {
     try (HierarchicalSoftmax layer = ModelFileTest.layer();
         LabelTree tree = LabelTree.builder(5, 11).classes(layer.assignment()).build();
         EmbeddingBag bag = EmbeddingBag.builder(9, 5).build()) {
-      for (int part = SoftmaxPart.CLASS_LEVEL; part < layer.classCount(); part++) {
-        try (SoftmaxPart own = SoftmaxPart.of(layer, part, Workers.callingThread());
+      for (int part = LayerPart.CLASS_LEVEL; part < layer.classCount(); part++) {
+        try (LayerPart<IntTensor> own = LayerPart.of(layer, part, Workers.callingThread());
             FloatTensor x = ModelFileTest.x(2);
             IntTensor targets = IntTensor.zeros(2)) {
           own.step(x, targets, Loss.mean(), Optimizer.adam(0.1f));
@@ -111,7 +112,7 @@ final class HostileFileProperties {
 
   private static void saveLayers(HierarchicalSoftmax layer, LabelTree tree, EmbeddingBag bag)
       throws IOException {
-    for (TwoLevelLayer each : List.of(layer, tree)) {
+    for (TwoLevelLayer<?> each : List.of(layer, tree)) {
       try (FloatTensor x = ModelFileTest.x(2)) {
         LayerKind.step(each, x, Optimizer.adam(0.1f), 3, 8);
       }
@@ -254,7 +255,7 @@ final class HostileFileProperties {
     }
   }
 
-  private static void askFor(TwoLevelLayer layer, LoadOptions options) {
+  private static void askFor(TwoLevelLayer<?> layer, LoadOptions options) {
     int output = layer.assignment().output(layer.classCount() - 1, 0);
     try (FloatTensor x = FloatTensor.zeros(1, layer.features());
         FloatTensor probabilities = FloatTensor.zeros(1, layer.outputs())) {
@@ -270,7 +271,7 @@ final class HostileFileProperties {
         askFor(layer.labels());
       }
       if (layer.weightType() == ElementType.FLOAT32
-          && options.memory() != LoadOptions.Memory.MAPPED) {
+          && options.settings().memory() != LoadSettings.Memory.MAPPED) {
         mayOverflow(() -> LayerKind.step(layer, x, Optimizer.adagrad(0.1f), output));
       }
     }
@@ -333,7 +334,7 @@ final class HostileFileProperties {
           bag -> {
             boolean steps =
                 bag.weightType() == ElementType.FLOAT32
-                    && way.memory() != LoadOptions.Memory.MAPPED;
+                    && way.settings().memory() != LoadSettings.Memory.MAPPED;
             stepBag(bag, steps ? Optimizer.adagrad(0.1f) : null);
           });
     }

@@ -20,10 +20,12 @@ import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.format.NameTable;
 import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
+import org.blocksparse.internal.layer.LabelsFile;
 import org.blocksparse.programs.RefusedFilesProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Tag;
@@ -190,14 +192,15 @@ final class HostileLabelsTest {
   void moreNamesThanOutputs() throws IOException {
     Path file = folder.resolve("names");
     List<TensorSource> tensors = new ArrayList<>();
-    LabelsFile.add(Labels.of(NAMES), tensors);
+    LabelsFile.add(Labels.of(NAMES).table(), tensors);
     try (WritableByteChannel channel =
         Files.newByteChannel(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
       new SafeTensorsWriter(SafeTensorsLayout.of(tensors), Map.of(), (done, total) -> {})
           .writeAll(channel, tensors);
     }
     try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
-      assertEquals(Labels.of(NAMES), LabelsFile.orNull(reader, NAMES.length).read(reader, true));
+      NameTable read = LabelsFile.orNull(reader, NAMES.length).read(reader, true);
+      assertEquals(Labels.of(NAMES), Labels.ofOrNull(read));
       MalformedException refused =
           assertThrows(MalformedException.class, () -> LabelsFile.orNull(reader, NAMES.length - 1));
       assertTrue(refused.getMessage().contains("has 3 names for 2 outputs"), refused.toString());

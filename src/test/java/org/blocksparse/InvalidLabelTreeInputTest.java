@@ -15,7 +15,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
     void run(LabelTree layer, World world);
   }
 
-  private static LabelTreeBuilder builder() {
+  private static LayerBuilder<SparseRows, LabelTree> builder() {
     return LabelTree.builder(6, 9).classes(ClassAssignment.of(0, 0, 0, 1, 1, 2, 2, 2, 3));
   }
 
@@ -354,8 +354,8 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         cases,
         "weights that are only read",
         STATE,
-        "growth: the weights of this layer are BFLOAT16 and only read; train the layer of floats that"
-            + " it was made of, and make withWeights of it again or save it with"
+        "growth: the weights of this layer are BFLOAT16 and only read; train the layer of floats"
+            + " that it was made of, and make withWeights of it again or save it with"
             + " SaveOptions.withWeights",
         w -> {},
         (layer, w) -> {

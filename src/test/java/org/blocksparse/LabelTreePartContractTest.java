@@ -38,7 +38,7 @@ final class LabelTreePartContractTest {
     ofParts = folder.resolve("parts");
   }
 
-  private static LabelTreeBuilder builder(Workers workers) {
+  private static LayerBuilder<SparseRows, LabelTree> builder(Workers workers) {
     return LabelTree.builder(PartBatch.FEATURES, PartBatch.CLASSES.outputs())
         .classes(PartBatch.CLASSES)
         .seed(5)
@@ -54,8 +54,8 @@ final class LabelTreePartContractTest {
   @MethodSource("org.blocksparse.PartBatch#cases")
   void partsHaveTheBitsOfTheLayer(KernelsUnderTest kernels, Optimizer optimizer, boolean weighted)
       throws IOException {
-    List<PartBatch> batches = PartBatch.ofSets(3, weighted);
-    LabelTreeBuilder builder = builder(kernels.workers());
+    List<PartBatch<SparseRows>> batches = PartBatch.ofSets(3, weighted);
+    LayerBuilder<SparseRows, LabelTree> builder = builder(kernels.workers());
     try (LabelTree layer = builder.build()) {
       batches.forEach(batch -> batch.stepLayer(layer, optimizer));
       layer.save(ofLayer, WITH_STATE);
@@ -68,7 +68,7 @@ final class LabelTreePartContractTest {
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void lossesOfPartsAddUpToThatOfTheLayer(boolean weighted) {
-    LabelTreeBuilder builder = builder(Workers.common());
+    LayerBuilder<SparseRows, LabelTree> builder = builder(Workers.common());
     try (LabelTree layer = builder.build()) {
       PartBatch.assertLossesAddUp(layer, PartBatch.initial(builder), PartBatch.ofSets(6, weighted));
     }
@@ -78,14 +78,14 @@ final class LabelTreePartContractTest {
   @MethodSource("org.blocksparse.PartBatch#cases")
   void trainingOfALayerGoesOnInParts(
       KernelsUnderTest kernels, Optimizer optimizer, boolean weighted) throws IOException {
-    List<PartBatch> first = PartBatch.ofSets(4, weighted);
-    List<PartBatch> second = PartBatch.ofSets(5, weighted);
-    LabelTreeBuilder builder = builder(kernels.workers());
+    List<PartBatch<SparseRows>> first = PartBatch.ofSets(4, weighted);
+    List<PartBatch<SparseRows>> second = PartBatch.ofSets(5, weighted);
+    LayerBuilder<SparseRows, LabelTree> builder = builder(kernels.workers());
     try (LabelTree layer = builder.build()) {
       first.forEach(batch -> batch.stepLayer(layer, optimizer));
-      List<LabelTreePart> parts =
+      List<LayerPart<SparseRows>> parts =
           IntStream.range(-1, PartBatch.CLASSES.classCount())
-              .mapToObj(number -> LabelTreePart.of(layer, number, kernels.workers()))
+              .mapToObj(number -> LayerPart.of(layer, number, kernels.workers()))
               .toList();
       List<byte[]> trained = PartBatch.train(parts, second, optimizer);
       second.forEach(batch -> batch.stepLayer(layer, optimizer));
@@ -100,10 +100,10 @@ final class LabelTreePartContractTest {
   @MethodSource("org.blocksparse.PartBatch#changesOfKind")
   void aClassThatIsNotThereIsToldThatTheOptimizerIsAnother(Optimizer before, Optimizer between)
       throws IOException {
-    List<PartBatch> first = PartBatch.ofSets(10, false);
-    List<PartBatch> second = PartBatch.without(2, PartBatch.ofSets(11, true));
-    List<PartBatch> third = PartBatch.ofSets(12, false);
-    LabelTreeBuilder builder = builder(Workers.common());
+    List<PartBatch<SparseRows>> first = PartBatch.ofSets(10, false);
+    List<PartBatch<SparseRows>> second = PartBatch.without(2, PartBatch.ofSets(11, true));
+    List<PartBatch<SparseRows>> third = PartBatch.ofSets(12, false);
+    LayerBuilder<SparseRows, LabelTree> builder = builder(Workers.common());
     try (LabelTree layer = builder.build()) {
       first.forEach(batch -> batch.stepLayer(layer, before));
       second.forEach(batch -> batch.stepLayer(layer, between));
@@ -116,7 +116,7 @@ final class LabelTreePartContractTest {
               PartBatch.initial(builder),
               part -> {
                 first.forEach(batch -> batch.stepPart(part, before));
-                for (PartBatch batch : second) {
+                for (PartBatch<SparseRows> batch : second) {
                   if (all) {
                     batch.stepPart(part, between, IntStream.range(0, batch.x().length).toArray());
                   } else {
@@ -134,7 +134,7 @@ final class LabelTreePartContractTest {
   void aFileOfPartsHasNamesAndMetadataAsThatOfALayer() throws IOException {
     Labels names = Labels.of(IntStream.range(0, 90).mapToObj(o -> "output " + o).toList());
     SaveOptions options = SaveOptions.defaults().withMetadata(Map.of("a", "b"));
-    LabelTreeBuilder builder = builder(Workers.common()).labels(names);
+    LayerBuilder<SparseRows, LabelTree> builder = builder(Workers.common()).labels(names);
     try (LabelTree layer = builder.build()) {
       layer.save(ofLayer, options);
     }
@@ -146,8 +146,8 @@ final class LabelTreePartContractTest {
   /** The parts have the same sizes, but the numbers are of other decisions. */
   @Test
   void partsOfTheOtherKindOfLayerAreRefused() throws IOException {
-    LabelTreeBuilder tree = builder(Workers.common());
-    HierarchicalSoftmaxBuilder softmax =
+    LayerBuilder<SparseRows, LabelTree> tree = builder(Workers.common());
+    LayerBuilder<IntTensor, HierarchicalSoftmax> softmax =
         HierarchicalSoftmax.builder(PartBatch.FEATURES, 90).classes(PartBatch.CLASSES);
     List<byte[]> ofTree = PartBatch.train(PartBatch.initial(tree), List.of(), Optimizer.sgd(1));
     List<byte[]> ofSoftmax =
@@ -155,13 +155,14 @@ final class LabelTreePartContractTest {
     List<byte[]> mixed = new ArrayList<>(ofTree);
     mixed.set(3, ofSoftmax.get(3));
     Files.writeString(ofParts, "old");
-    assertRefused(tree, ofSoftmax, "parts: expected what LabelTreePart.toBytes returns");
-    assertRefused(tree, mixed, "parts: expected what LabelTreePart.toBytes returns");
-    assertRefused(softmax, ofTree, "parts: expected what SoftmaxPart.toBytes returns");
+    assertRefused(tree, ofSoftmax, "parts: expected what LayerPart.toBytes returns of a LabelTree");
+    assertRefused(tree, mixed, "parts: expected what LayerPart.toBytes returns of a LabelTree");
+    assertRefused(
+        softmax, ofTree, "parts: expected what LayerPart.toBytes returns of a HierarchicalSoftmax");
     assertEquals("old", Files.readString(ofParts));
   }
 
-  private void assertRefused(LayerBuilder<?, ?, ?> builder, List<byte[]> parts, String message) {
+  private void assertRefused(LayerBuilder<?, ?> builder, List<byte[]> parts, String message) {
     Exception e =
         assertThrows(
             IllegalArgumentException.class,
@@ -171,12 +172,12 @@ final class LabelTreePartContractTest {
 
   @Test
   void whatAPartCannotDoIsRefusedAndChangesNothing() {
-    LabelTreeBuilder builder = builder(Workers.common());
+    LayerBuilder<SparseRows, LabelTree> builder = builder(Workers.common());
     assertThrows(IndexOutOfBoundsException.class, () -> builder.buildPart(-2));
     assertThrows(IndexOutOfBoundsException.class, () -> builder.buildPart(8));
     for (int number : new int[] {LayerPart.CLASS_LEVEL, 1}) {
       int bound = number == 1 ? PartBatch.CLASSES.size(1) : 8;
-      try (LabelTreePart part = builder.buildPart(number);
+      try (LayerPart<SparseRows> part = builder.buildPart(number);
           FloatTensor x = FloatTensor.zeros(2, PartBatch.FEATURES);
           SparseRows targets = SparseRows.of(List.of(new int[] {0}, new int[0]));
           SparseRows few = SparseRows.of(List.of(new int[] {0}));

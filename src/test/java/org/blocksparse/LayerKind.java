@@ -13,10 +13,10 @@ enum LayerKind {
 
   /** What is made of a builder. */
   private interface Build {
-    TwoLevelLayer of(LayerBuilder<? extends TwoLevelLayer, ?, ?> builder);
+    TwoLevelLayer<?> of(LayerBuilder<?, ?> builder);
   }
 
-  private TwoLevelLayer build(int features, ClassAssignment classes, Build build) {
+  private TwoLevelLayer<?> build(int features, ClassAssignment classes, Build build) {
     return switch (this) {
       case SOFTMAX ->
           build.of(HierarchicalSoftmax.builder(features, classes.outputs()).classes(classes));
@@ -24,12 +24,12 @@ enum LayerKind {
     };
   }
 
-  TwoLevelLayer random(int features, ClassAssignment classes, Workers workers, long seed) {
+  TwoLevelLayer<?> random(int features, ClassAssignment classes, Workers workers, long seed) {
     return build(features, classes, builder -> builder.workers(workers).seed(seed).build());
   }
 
   /** A layer with copies of the parameters of another one. */
-  TwoLevelLayer of(TwoLevelLayer parameters, ClassAssignment classes) {
+  TwoLevelLayer<?> of(TwoLevelLayer<?> parameters, ClassAssignment classes) {
     return build(
         parameters.features(),
         classes,
@@ -41,14 +41,14 @@ enum LayerKind {
                 parameters.b2().copy("b2")));
   }
 
-  TwoLevelLayer load(Path file, LoadOptions options) throws IOException {
+  TwoLevelLayer<?> load(Path file, LoadOptions options) throws IOException {
     return switch (this) {
       case SOFTMAX -> HierarchicalSoftmax.load(file, options);
       case LABEL_TREE -> LabelTree.load(file, options);
     };
   }
 
-  static double loss(TwoLevelLayer layer, FloatTensor x, int... targets) {
+  static double loss(TwoLevelLayer<?> layer, FloatTensor x, int... targets) {
     if (layer instanceof HierarchicalSoftmax softmax) {
       try (IntTensor single = IntTensor.of(targets, targets.length)) {
         return softmax.loss(x, single);
@@ -59,7 +59,7 @@ enum LayerKind {
     }
   }
 
-  static double step(TwoLevelLayer layer, FloatTensor x, Optimizer optimizer, int... targets) {
+  static double step(TwoLevelLayer<?> layer, FloatTensor x, Optimizer optimizer, int... targets) {
     if (layer instanceof HierarchicalSoftmax softmax) {
       try (IntTensor single = IntTensor.of(targets, targets.length)) {
         return softmax.step(x, single, optimizer);

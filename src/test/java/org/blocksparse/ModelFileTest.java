@@ -151,11 +151,10 @@ final class ModelFileTest {
       assertEquals("me", reader.metadata.get("author"));
       assertEquals("1", reader.metadata.get("blocksparse.format"));
       assertEquals("ADAM", reader.metadata.get("blocksparse.optimizer"));
-      for (FloatTensor tensor : List.of(layer.W1(), layer.b1(), layer.W2(), layer.b2())) {
-        String name =
-            tensor == layer.W1()
-                ? "W1"
-                : tensor == layer.b1() ? "b1" : tensor == layer.W2() ? "W2" : "b2";
+      Map<String, FloatTensor> parameters =
+          Map.of("W1", layer.W1(), "b1", layer.b1(), "W2", layer.W2(), "b2", layer.b2());
+      for (String name : parameters.keySet()) {
+        FloatTensor tensor = parameters.get(name);
         SafeTensorsOracle.Tensor read = reader.tensors.get(name);
         assertEquals("F32", read.type());
         assertEquals(tensor.shape(), Shape.of(read.shape().stream().mapToLong(d -> d).toArray()));

@@ -195,7 +195,7 @@ final class NarrowSoftmaxTest {
       assertTrue(
           assertThrows(
                   IllegalStateException.class,
-                  () -> SoftmaxPart.of(narrow, 0, Workers.callingThread()))
+                  () -> LayerPart.of(narrow, 0, Workers.callingThread()))
               .getMessage()
               .startsWith("part: the weights of this layer are " + type));
       assertThrows(NullPointerException.class, () -> floats.withWeights(null));

@@ -59,7 +59,7 @@ final class OpenFilesTest {
 
   private static Arguments layer(LoadOptions options) {
     return kind(
-        "a layer, " + options.memory(),
+        "a layer, " + options.settings().memory(),
         file -> {
           try (HierarchicalSoftmax layer = ModelFileTest.layer()) {
             layer.save(file);
@@ -70,7 +70,7 @@ final class OpenFilesTest {
 
   private static Arguments tensors(LoadOptions options) {
     return kind(
-        "tensors, " + options.memory(),
+        "tensors, " + options.settings().memory(),
         file -> {
           try (FloatTensor tensor = FloatTensor.zeros(5)) {
             TensorFile.save(file, Map.of("a", tensor));

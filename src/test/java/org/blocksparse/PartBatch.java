@@ -16,9 +16,58 @@ import org.junit.jupiter.params.provider.Arguments;
 
 /**
  * The rows of a batch, for steps of a layer and of its parts. Of a softmax, each has one target.
+ *
+ * @param <T> the targets
  */
 @SuppressWarnings("ArrayRecordComponent")
-record PartBatch(float[][] x, int[][] targets, float[] weights) {
+record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind) {
+  /** What differs between the layers. */
+  private interface Kind<T> {
+    Kind<IntTensor> SOFTMAX =
+        new Kind<>() {
+          @Override
+          public IntTensor of(int[][] targets) {
+            int[] single = Arrays.stream(targets).mapToInt(row -> row[0]).toArray();
+            return IntTensor.of(single, single.length);
+          }
+
+          @Override
+          public void close(IntTensor targets) {
+            targets.close();
+          }
+
+          @Override
+          public float weight(float ofRow, int rows) {
+            return ofRow * (1f / rows);
+          }
+        };
+
+    Kind<SparseRows> LABEL_TREE =
+        new Kind<>() {
+          @Override
+          public SparseRows of(int[][] targets) {
+            return SparseRows.of(List.of(targets));
+          }
+
+          @Override
+          public void close(SparseRows targets) {
+            targets.close();
+          }
+
+          @Override
+          public float weight(float ofRow, int rows) {
+            return ofRow / rows;
+          }
+        };
+
+    T of(int[][] targets);
+
+    void close(T targets);
+
+    /** The weight of a row of a part's step that stands for that of the layer's mean. */
+    float weight(float ofRow, int rows);
+  }
+
   static final int FEATURES = 19;
 
   /** How many {@link #random} makes. */
@@ -68,13 +117,14 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
   }
 
   /** Batches of rows with one target. */
-  static List<PartBatch> random(long seed, boolean weighted) {
-    return random(seed, weighted, random -> new int[] {randomTarget(random)});
+  static List<PartBatch<IntTensor>> random(long seed, boolean weighted) {
+    return random(Kind.SOFTMAX, seed, weighted, random -> new int[] {randomTarget(random)});
   }
 
   /** Batches of rows with up to six targets, none, or one of them twice. */
-  static List<PartBatch> ofSets(long seed, boolean weighted) {
+  static List<PartBatch<SparseRows>> ofSets(long seed, boolean weighted) {
     return random(
+        Kind.LABEL_TREE,
         seed,
         weighted,
         random ->
@@ -94,9 +144,10 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
     int[] ofRow(Random random);
   }
 
-  private static List<PartBatch> random(long seed, boolean weighted, Targets targets) {
+  private static <T> List<PartBatch<T>> random(
+      Kind<T> kind, long seed, boolean weighted, Targets targets) {
     Random random = new Random(seed);
-    List<PartBatch> batches = new ArrayList<>();
+    List<PartBatch<T>> batches = new ArrayList<>();
     for (int b = 0; b < COUNT; b++) {
       float[][] x = new float[ROWS - 11 * b][FEATURES];
       int[][] ofRows = new int[x.length][];
@@ -108,52 +159,42 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
         ofRows[r] = targets.ofRow(random);
         weights[r] = weighted ? random.nextInt(3) * 0.7f : 1;
       }
-      batches.add(new PartBatch(x, ofRows, weights));
+      batches.add(new PartBatch<>(x, ofRows, weights, kind));
     }
     return batches;
   }
 
   /** The batches of which no row is in a class. */
-  static List<PartBatch> without(int classNumber, List<PartBatch> batches) {
+  static <T> List<PartBatch<T>> without(int classNumber, List<PartBatch<T>> batches) {
     return batches.stream().map(batch -> batch.without(classNumber)).toList();
   }
 
-  private PartBatch without(int classNumber) {
+  private PartBatch<T> without(int classNumber) {
     int[][] others =
         Arrays.stream(targets)
             .map(
                 row ->
                     IntStream.of(row).map(t -> CLASSES.classOf(t) == classNumber ? 4 : t).toArray())
             .toArray(int[][]::new);
-    return new PartBatch(x, others, weights);
+    return new PartBatch<>(x, others, weights, kind);
   }
 
   /** The same rows, all of one weight. */
-  PartBatch withWeight(float weight) {
+  PartBatch<T> withWeight(float weight) {
     float[] all = new float[weights.length];
     Arrays.fill(all, weight);
-    return new PartBatch(x, targets, all);
+    return new PartBatch<>(x, targets, all, kind);
   }
 
   /** The loss before the step. */
-  double stepLayer(TwoLevelLayer layer, Optimizer optimizer) {
+  double stepLayer(TwoLevelLayer<T> layer, Optimizer optimizer) {
+    T outputs = kind.of(targets);
     try (FloatTensor rows = rows(IntStream.range(0, x.length).toArray());
         FloatTensor w = FloatTensor.of(weights, weights.length)) {
-      Loss loss = Loss.mean().withRowWeights(w);
-      if (layer instanceof HierarchicalSoftmax softmax) {
-        try (IntTensor outputs = single(targets)) {
-          return softmax.step(rows, outputs, loss, optimizer);
-        }
-      } else {
-        try (SparseRows outputs = SparseRows.of(List.of(targets))) {
-          return ((LabelTree) layer).step(rows, outputs, loss, optimizer);
-        }
-      }
+      return layer.step(rows, outputs, Loss.mean().withRowWeights(w), optimizer);
+    } finally {
+      kind.close(outputs);
     }
-  }
-
-  private static IntTensor single(int[][] targets) {
-    return IntTensor.of(Arrays.stream(targets).mapToInt(row -> row[0]).toArray(), targets.length);
   }
 
   /** What a row has of a part: classes, or slots. */
@@ -173,39 +214,32 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
         .toArray();
   }
 
-  double stepPart(LayerPart part, Optimizer optimizer) {
+  double stepPart(LayerPart<T> part, Optimizer optimizer) {
     return stepPart(part, optimizer, own(part.number()));
   }
 
   /** A step with the given rows; what they add to the loss before it. */
-  double stepPart(LayerPart part, Optimizer optimizer, int[] own) {
+  double stepPart(LayerPart<T> part, Optimizer optimizer, int[] own) {
     int[][] ofPart =
         IntStream.of(own).mapToObj(r -> targets(part.number(), targets[r])).toArray(int[][]::new);
     float[] ownWeights = new float[own.length];
     for (int i = 0; i < own.length; i++) {
-      float w = weights[own[i]];
-      ownWeights[i] = part instanceof SoftmaxPart ? w * (1f / x.length) : w / x.length;
+      ownWeights[i] = kind.weight(weights[own[i]], x.length);
     }
+    T ownTargets = kind.of(ofPart);
     try (FloatTensor rows = rows(own);
         FloatTensor w = FloatTensor.of(ownWeights, own.length)) {
-      Loss loss = Loss.sum().withRowWeights(w);
-      if (part instanceof SoftmaxPart softmax) {
-        try (IntTensor single = single(ofPart)) {
-          return softmax.step(rows, single, loss, optimizer);
-        }
-      } else {
-        try (SparseRows sets = SparseRows.of(List.of(ofPart))) {
-          return ((LabelTreePart) part).step(rows, sets, loss, optimizer);
-        }
-      }
+      return part.step(rows, ownTargets, Loss.sum().withRowWeights(w), optimizer);
+    } finally {
+      kind.close(ownTargets);
     }
   }
 
   /** In each of several steps, the losses of the parts add up to that of the layer. */
-  static void assertLossesAddUp(
-      TwoLevelLayer layer, List<? extends LayerPart> parts, List<PartBatch> batches) {
+  static <T> void assertLossesAddUp(
+      TwoLevelLayer<T> layer, List<LayerPart<T>> parts, List<PartBatch<T>> batches) {
     Optimizer optimizer = Optimizer.adagrad(0.3f);
-    for (PartBatch batch : batches) {
+    for (PartBatch<T> batch : batches) {
       double sum = parts.stream().mapToDouble(part -> batch.stepPart(part, optimizer)).sum();
       double whole = batch.stepLayer(layer, optimizer);
       assertEquals(whole, sum, 1e-5 * whole);
@@ -222,14 +256,14 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
   }
 
   /** The new parts of a layer. */
-  static <P extends LayerPart> List<P> initial(LayerBuilder<?, P, ?> builder) {
+  static <T> List<LayerPart<T>> initial(LayerBuilder<T, ?> builder) {
     return IntStream.range(-1, CLASSES.classCount()).mapToObj(builder::buildPart).toList();
   }
 
   /** All parts, each trained by itself, which are closed then. */
-  static <P extends LayerPart> List<byte[]> trainEach(List<P> parts, Consumer<P> training) {
+  static <T> List<byte[]> trainEach(List<LayerPart<T>> parts, Consumer<LayerPart<T>> training) {
     List<byte[]> trained = new ArrayList<>();
-    for (P part : parts) {
+    for (LayerPart<T> part : parts) {
       try (part) {
         training.accept(part);
         trained.add(part.toBytes());
@@ -241,8 +275,8 @@ record PartBatch(float[][] x, int[][] targets, float[] weights) {
   /**
    * All parts, trained where they have rows, in an order in which only the class level has a place.
    */
-  static List<byte[]> train(
-      List<? extends LayerPart> parts, List<PartBatch> batches, Optimizer optimizer) {
+  static <T> List<byte[]> train(
+      List<LayerPart<T>> parts, List<PartBatch<T>> batches, Optimizer optimizer) {
     List<byte[]> trained =
         trainEach(
             parts,

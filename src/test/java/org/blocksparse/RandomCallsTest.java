@@ -44,8 +44,8 @@ final class RandomCallsTest {
       List.of(
           HierarchicalSoftmax.class,
           LabelTree.class,
-          SoftmaxPart.class,
-          LabelTreePart.class,
+          LayerPart.class,
+          LayerPart.class,
           EmbeddingBag.class,
           OptimizerState.class,
           Metrics.class);
@@ -83,7 +83,7 @@ final class RandomCallsTest {
     if (called.method().getName().equals("close")) {
       return;
     }
-    for (Class<?> type : called.method().getParameterTypes()) {
+    for (Class<?> type : called.parameterTypes()) {
       assertTrue(arguments.knows(type), () -> "no arguments for " + type);
     }
     List<PublicCall> right = new ArrayList<>();
@@ -151,7 +151,7 @@ final class RandomCallsTest {
    */
   private static List<FloatTensor> mayHaveChanged(PublicCall call, Throwable thrown) {
     List<FloatTensor> changed = new ArrayList<>();
-    if (thrown instanceof ArithmeticException && call.owner() instanceof TwoLevelLayer layer) {
+    if (thrown instanceof ArithmeticException && call.owner() instanceof TwoLevelLayer<?> layer) {
       Object[] arguments = call.arguments();
       changed.addAll(Reachable.of(FloatTensor.class, layer));
       if (call.called().method().getName().equals("step")) {
@@ -184,8 +184,8 @@ final class RandomCallsTest {
     arguments.kept(IntTensor.class).forEach(t -> states.put(t, Snapshot.of(t)));
     arguments.kept(HierarchicalSoftmax.class).forEach(l -> states.put(l, Snapshot.of(l.b2())));
     arguments.kept(LabelTree.class).forEach(l -> states.put(l, Snapshot.of(l.b2())));
-    arguments.kept(SoftmaxPart.class).forEach(p -> states.put(p, Snapshot.of(p.b())));
-    arguments.kept(LabelTreePart.class).forEach(p -> states.put(p, Snapshot.of(p.b())));
+    arguments.kept(LayerPart.class).forEach(p -> states.put(p, Snapshot.of(p.b())));
+    arguments.kept(LayerPart.class).forEach(p -> states.put(p, Snapshot.of(p.b())));
     for (Class<?> type : CHANGEABLE) {
       for (Object each : arguments.kept(type)) {
         if (call.names(each)) {

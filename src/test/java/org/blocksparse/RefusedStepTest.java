@@ -67,7 +67,7 @@ final class RefusedStepTest {
         FloatTensor W1 = FloatTensor.zeros(FEATURES, CLASSES);
         FloatTensor b1 = W1.reshape(FEATURES * CLASSES);
         FloatTensor b2 = FloatTensor.zeros(FEATURES * CLASSES, SLOTS)) {
-      HierarchicalSoftmaxBuilder builder =
+      LayerBuilder<IntTensor, HierarchicalSoftmax> builder =
           HierarchicalSoftmax.builder(1, CLASSES * FEATURES * SLOTS).classes(CLASSES * FEATURES);
       assertEquals(
           "b1: shares memory with W1",

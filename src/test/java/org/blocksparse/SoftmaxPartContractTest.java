@@ -40,7 +40,7 @@ final class SoftmaxPartContractTest {
     ofParts = folder.resolve("parts");
   }
 
-  private static HierarchicalSoftmaxBuilder builder(Workers workers) {
+  private static LayerBuilder<IntTensor, HierarchicalSoftmax> builder(Workers workers) {
     return HierarchicalSoftmax.builder(PartBatch.FEATURES, PartBatch.CLASSES.outputs())
         .classes(PartBatch.CLASSES)
         .seed(5)
@@ -56,8 +56,8 @@ final class SoftmaxPartContractTest {
   void partsHaveTheBitsOfTheLayer(KernelsUnderTest kernels, Optimizer optimizer, boolean weighted)
       throws IOException {
     SaveOptions options = SaveOptions.defaults().withOptimizerState();
-    List<PartBatch> batches = PartBatch.random(3, weighted);
-    HierarchicalSoftmaxBuilder builder = builder(kernels.workers());
+    List<PartBatch<IntTensor>> batches = PartBatch.random(3, weighted);
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(kernels.workers());
     try (HierarchicalSoftmax layer = builder.build()) {
       batches.forEach(batch -> batch.stepLayer(layer, optimizer));
       assertEquals(PartBatch.COUNT, layer.steps());
@@ -71,7 +71,7 @@ final class SoftmaxPartContractTest {
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void lossesOfPartsAddUpToThatOfTheLayer(boolean weighted) {
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
     try (HierarchicalSoftmax layer = builder.build()) {
       PartBatch.assertLossesAddUp(layer, PartBatch.initial(builder), PartBatch.random(6, weighted));
     }
@@ -82,14 +82,14 @@ final class SoftmaxPartContractTest {
   void trainingOfALayerGoesOnInParts(
       KernelsUnderTest kernels, Optimizer optimizer, boolean weighted) throws IOException {
     SaveOptions options = SaveOptions.defaults().withOptimizerState();
-    List<PartBatch> first = PartBatch.random(4, weighted);
-    List<PartBatch> second = PartBatch.random(5, weighted);
-    HierarchicalSoftmaxBuilder builder = builder(kernels.workers());
+    List<PartBatch<IntTensor>> first = PartBatch.random(4, weighted);
+    List<PartBatch<IntTensor>> second = PartBatch.random(5, weighted);
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(kernels.workers());
     try (HierarchicalSoftmax layer = builder.build()) {
       first.forEach(batch -> batch.stepLayer(layer, optimizer));
-      List<SoftmaxPart> parts =
+      List<LayerPart<IntTensor>> parts =
           IntStream.range(-1, PartBatch.CLASSES.classCount())
-              .mapToObj(number -> SoftmaxPart.of(layer, number, kernels.workers()))
+              .mapToObj(number -> LayerPart.of(layer, number, kernels.workers()))
               .toList();
       List<byte[]> trained = PartBatch.train(parts, second, optimizer);
       second.forEach(batch -> batch.stepLayer(layer, optimizer));
@@ -104,14 +104,14 @@ final class SoftmaxPartContractTest {
   @MethodSource("org.blocksparse.PartBatch#changesOfKind")
   void aClassThatAnotherOptimizerLeavesOutHasNoState(Optimizer before, Optimizer after)
       throws IOException {
-    List<PartBatch> first = PartBatch.random(8, false);
-    List<PartBatch> second = PartBatch.without(2, PartBatch.random(9, false));
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    List<PartBatch<IntTensor>> first = PartBatch.random(8, false);
+    List<PartBatch<IntTensor>> second = PartBatch.without(2, PartBatch.random(9, false));
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
     try (HierarchicalSoftmax layer = builder.build()) {
       first.forEach(batch -> batch.stepLayer(layer, before));
-      List<SoftmaxPart> parts =
+      List<LayerPart<IntTensor>> parts =
           IntStream.range(-1, PartBatch.CLASSES.classCount())
-              .mapToObj(number -> SoftmaxPart.of(layer, number, Workers.common()))
+              .mapToObj(number -> LayerPart.of(layer, number, Workers.common()))
               .toList();
       List<byte[]> trained = PartBatch.train(parts, second, after);
       second.forEach(batch -> batch.stepLayer(layer, after));
@@ -130,10 +130,10 @@ final class SoftmaxPartContractTest {
   void aStepWithoutRowsTellsAClassThatTheOptimizerIsAnother(Optimizer before, Optimizer between)
       throws IOException {
     SaveOptions options = SaveOptions.defaults().withOptimizerState();
-    List<PartBatch> first = PartBatch.random(10, false);
-    List<PartBatch> second = PartBatch.without(2, PartBatch.random(11, true));
-    List<PartBatch> third = PartBatch.random(12, false);
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    List<PartBatch<IntTensor>> first = PartBatch.random(10, false);
+    List<PartBatch<IntTensor>> second = PartBatch.without(2, PartBatch.random(11, true));
+    List<PartBatch<IntTensor>> third = PartBatch.random(12, false);
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
     try (HierarchicalSoftmax layer = builder.build()) {
       first.forEach(batch -> batch.stepLayer(layer, before));
       second.forEach(batch -> batch.stepLayer(layer, between));
@@ -156,10 +156,10 @@ final class SoftmaxPartContractTest {
   void noClassIsToldOfABatchOfWhichNoRowCounts(Optimizer before, Optimizer between)
       throws IOException {
     SaveOptions options = SaveOptions.defaults().withOptimizerState();
-    List<PartBatch> first = PartBatch.random(13, false);
-    PartBatch second = PartBatch.random(14, false).get(0).withWeight(0);
-    List<PartBatch> third = PartBatch.random(15, false);
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    List<PartBatch<IntTensor>> first = PartBatch.random(13, false);
+    PartBatch<IntTensor> second = PartBatch.random(14, false).get(0).withWeight(0);
+    List<PartBatch<IntTensor>> third = PartBatch.random(15, false);
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
     try (HierarchicalSoftmax layer = builder.build()) {
       first.forEach(batch -> batch.stepLayer(layer, before));
       second.stepLayer(layer, between);
@@ -171,7 +171,7 @@ final class SoftmaxPartContractTest {
         2L * PartBatch.COUNT + 1,
         part -> {
           first.forEach(batch -> batch.stepPart(part, before));
-          if (part.number() == SoftmaxPart.CLASS_LEVEL) {
+          if (part.number() == LayerPart.CLASS_LEVEL) {
             second.stepPart(part, between);
           }
           third.forEach(batch -> batch.stepPart(part, before));
@@ -182,9 +182,9 @@ final class SoftmaxPartContractTest {
   @Test
   void aWeightWhoseShareOfTheMeanIsZeroDoesNotCount() throws IOException {
     Optimizer optimizer = Optimizer.adam(0.02f);
-    List<PartBatch> batches = new ArrayList<>(PartBatch.random(16, false));
+    List<PartBatch<IntTensor>> batches = new ArrayList<>(PartBatch.random(16, false));
     batches.set(1, batches.get(1).withWeight(Float.MIN_VALUE));
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
     try (HierarchicalSoftmax layer = builder.build()) {
       batches.forEach(batch -> batch.stepLayer(layer, optimizer));
       layer.save(ofLayer, SaveOptions.defaults().withOptimizerState());
@@ -197,7 +197,9 @@ final class SoftmaxPartContractTest {
 
   /** All parts, each trained by itself, make the file that the layer made, with its state. */
   private void assertSameOfParts(
-      HierarchicalSoftmaxBuilder builder, long steps, Consumer<SoftmaxPart> training)
+      LayerBuilder<IntTensor, HierarchicalSoftmax> builder,
+      long steps,
+      Consumer<LayerPart<IntTensor>> training)
       throws IOException {
     List<byte[]> trained = PartBatch.trainEach(PartBatch.initial(builder), training);
     builder.saveParts(
@@ -209,7 +211,7 @@ final class SoftmaxPartContractTest {
   void aFileOfPartsHasNamesAndMetadataAsThatOfALayer() throws IOException {
     Labels names = Labels.of(IntStream.range(0, 90).mapToObj(o -> "output " + o).toList());
     SaveOptions options = SaveOptions.defaults().withMetadata(Map.of("a", "b"));
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common()).labels(names);
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common()).labels(names);
     try (HierarchicalSoftmax layer = builder.build()) {
       layer.save(ofLayer, options);
     }
@@ -229,7 +231,7 @@ final class SoftmaxPartContractTest {
   @ValueSource(longs = {999_999_999_999_999_999L, 1_000_000_000_000_000_000L, Long.MAX_VALUE})
   void stepsOfAnyNumberAreKept(long steps) throws IOException {
     long next = steps == Long.MAX_VALUE ? steps : steps + 1;
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
     List<byte[]> parts = PartBatch.train(PartBatch.initial(builder), List.of(), Optimizer.sgd(1));
     builder.saveParts(ofParts, steps, parts.iterator(), SaveOptions.defaults());
     try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(ofParts)) {
@@ -262,7 +264,7 @@ final class SoftmaxPartContractTest {
                   told.add(done);
                   totals.add(total);
                 });
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
     List<byte[]> parts =
         PartBatch.train(
             PartBatch.initial(builder), PartBatch.random(6, false), Optimizer.adam(0.02f));
@@ -275,7 +277,7 @@ final class SoftmaxPartContractTest {
 
   @Test
   void whatIsNotAWholeLayerIsRefusedAndTheOldFileStays() throws IOException {
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
     List<byte[]> parts = PartBatch.train(PartBatch.initial(builder), List.of(), Optimizer.sgd(1));
     Files.writeString(ofParts, "old");
     assertRefused(builder, "there are none", List.of());
@@ -293,7 +295,7 @@ final class SoftmaxPartContractTest {
     damaged.set(3, cut);
     assertRefused(builder, "is damaged", damaged);
     damaged.set(3, new byte[100]);
-    assertRefused(builder, "SoftmaxPart.toBytes", damaged);
+    assertRefused(builder, "LayerPart.toBytes", damaged);
     // Weights whose bytes, by an overflow, are as many as there are.
     assertDamagedIsRefused(builder, "is damaged", parts, 3, 12, 1 << 30);
     assertThrows(
@@ -313,7 +315,7 @@ final class SoftmaxPartContractTest {
   /** What {@link HierarchicalSoftmax#load} refuses is not written. */
   @Test
   void numbersThatNoFileMayHaveAreRefused() throws IOException {
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
     List<byte[]> parts =
         PartBatch.train(
             PartBatch.initial(builder), PartBatch.random(3, false), Optimizer.adam(0.1f));
@@ -338,7 +340,7 @@ final class SoftmaxPartContractTest {
   }
 
   private void assertDamagedIsRefused(
-      HierarchicalSoftmaxBuilder builder,
+      LayerBuilder<IntTensor, HierarchicalSoftmax> builder,
       String reason,
       List<byte[]> parts,
       int part,
@@ -352,7 +354,7 @@ final class SoftmaxPartContractTest {
   }
 
   private void assertRefused(
-      HierarchicalSoftmaxBuilder builder, String reason, List<byte[]> parts) {
+      LayerBuilder<IntTensor, HierarchicalSoftmax> builder, String reason, List<byte[]> parts) {
     IllegalArgumentException e =
         assertThrows(
             IllegalArgumentException.class,
@@ -364,7 +366,7 @@ final class SoftmaxPartContractTest {
   @Test
   void partsOfManyNumbers() throws IOException {
     int features = 600;
-    HierarchicalSoftmaxBuilder builder =
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder =
         HierarchicalSoftmax.builder(features, 4_000)
             .classes(ClassAssignment.contiguous(4_000, 2))
             .seed(4);
@@ -376,7 +378,7 @@ final class SoftmaxPartContractTest {
       layer.save(ofLayer, SaveOptions.defaults().withOptimizerState());
       List<byte[]> parts = new ArrayList<>();
       for (int number = -1; number < 2; number++) {
-        try (SoftmaxPart part = SoftmaxPart.of(layer, number, Workers.common())) {
+        try (LayerPart<IntTensor> part = LayerPart.of(layer, number, Workers.common())) {
           parts.add(part.toBytes());
         }
       }
@@ -387,8 +389,8 @@ final class SoftmaxPartContractTest {
 
   @Test
   void whatAPartSays() {
-    try (SoftmaxPart part = builder(Workers.common()).buildPart(2);
-        SoftmaxPart level = builder(Workers.common()).buildPart(SoftmaxPart.CLASS_LEVEL)) {
+    try (LayerPart<IntTensor> part = builder(Workers.common()).buildPart(2);
+        LayerPart<IntTensor> level = builder(Workers.common()).buildPart(LayerPart.CLASS_LEVEL)) {
       assertEquals("class 2", part.toString());
       assertEquals(2, part.number());
       assertEquals(Shape.of(1, PartBatch.FEATURES, PartBatch.CLASSES.slots()), part.W().shape());
@@ -402,14 +404,14 @@ final class SoftmaxPartContractTest {
   void aPartThatIsClosedHoldsNothing() {
     useAPart(); // what steps need in between is kept from now on
     long before = FloatTensor.allocatedBytes();
-    SoftmaxPart part = useAPart();
+    LayerPart<IntTensor> part = useAPart();
     assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
     assertThrows(IllegalStateException.class, part::toBytes);
   }
 
   /** Two steps and one that fails; then it is closed. */
-  private static SoftmaxPart useAPart() {
-    try (SoftmaxPart part = builder(Workers.common()).buildPart(2);
+  private static LayerPart<IntTensor> useAPart() {
+    try (LayerPart<IntTensor> part = builder(Workers.common()).buildPart(2);
         FloatTensor x = FloatTensor.zeros(1, PartBatch.FEATURES);
         IntTensor target = IntTensor.of(new int[] {0}, 1)) {
       Optimizer sgd = Optimizer.sgd(0.1f);
@@ -426,12 +428,12 @@ final class SoftmaxPartContractTest {
 
   @Test
   void whatAPartCannotDoIsRefusedAndChangesNothing() {
-    HierarchicalSoftmaxBuilder builder = builder(Workers.common());
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
     assertThrows(IndexOutOfBoundsException.class, () -> builder.buildPart(-2));
     assertThrows(
         IndexOutOfBoundsException.class, () -> builder.buildPart(PartBatch.CLASSES.classCount()));
-    for (int number : new int[] {SoftmaxPart.CLASS_LEVEL, 1}) {
-      try (SoftmaxPart part = builder.buildPart(number);
+    for (int number : new int[] {LayerPart.CLASS_LEVEL, 1}) {
+      try (LayerPart<IntTensor> part = builder.buildPart(number);
           FloatTensor x = FloatTensor.zeros(1, PartBatch.FEATURES);
           IntTensor target = IntTensor.of(new int[] {0}, 1);
           IntTensor outside =

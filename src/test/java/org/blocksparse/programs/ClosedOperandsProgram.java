@@ -13,6 +13,7 @@ import org.blocksparse.BlockMatrix;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
+import org.blocksparse.LayerBuilder;
 import org.blocksparse.Routing;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Weights;
@@ -55,9 +56,9 @@ public final class ClosedOperandsProgram {
           "Filter.without(SparseRows)",
           "GradientOptions.withActivation(Activation, FloatTensor)",
           "GradientOptions.withGate(FloatTensor, FloatTensor)",
-          "HierarchicalSoftmaxBuilder.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
           "InputBias.clearGradBias(BlockPlan, FloatTensor)",
-          "LabelTreeBuilder.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
+          "LayerBuilder<IntTensor>.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
+          "LayerBuilder<SparseRows>.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
           "Loss.withRowWeights(FloatTensor)",
           "Metrics.add(Ranking, IntTensor)",
           "Metrics.add(Ranking, SparseRows)",
@@ -116,7 +117,7 @@ public final class ClosedOperandsProgram {
   }
 
   private static boolean takesOperands(PublicMethod called) {
-    return Stream.of(called.method().getParameterTypes()).anyMatch(OPERANDS::contains);
+    return Stream.of(called.parameterTypes()).anyMatch(OPERANDS::contains);
   }
 
   private ClosedOperandsProgram() {}

@@ -26,6 +26,7 @@ import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
 import org.blocksparse.Labels;
+import org.blocksparse.LayerPart;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Loss;
 import org.blocksparse.Metrics;
@@ -37,7 +38,6 @@ import org.blocksparse.OptimizerState;
 import org.blocksparse.Ranking;
 import org.blocksparse.Routing;
 import org.blocksparse.SaveOptions;
-import org.blocksparse.SoftmaxPart;
 import org.blocksparse.SparseBlockDot;
 import org.blocksparse.SparseBlockGemv;
 import org.blocksparse.SparseBlockOuter;
@@ -137,8 +137,8 @@ final class FullHeapOperands implements AutoCloseable {
     gradX = FloatTensor.zeros(BATCH, SIZE);
     gradLogits = FloatTensor.zeros(BLOCKS, SIZE);
     routing = experts.route(b);
-    for (int number = SoftmaxPart.CLASS_LEVEL; number < layer.classCount(); number++) {
-      try (SoftmaxPart part = SoftmaxPart.of(layer, number, Workers.common())) {
+    for (int number = LayerPart.CLASS_LEVEL; number < layer.classCount(); number++) {
+      try (LayerPart<IntTensor> part = LayerPart.of(layer, number, Workers.common())) {
         parts.add(part.toBytes());
       }
     }
@@ -212,7 +212,7 @@ final class FullHeapOperands implements AutoCloseable {
     return FloatTensor.of(tensor.toArray(), tensor.shape().toArray());
   }
 
-  static void checkEqual(String what, TwoLevelLayer expected, TwoLevelLayer layer) {
+  static void checkEqual(String what, TwoLevelLayer<?> expected, TwoLevelLayer<?> layer) {
     checkEqual("W1 of " + what, expected.W1(), layer.W1());
     checkEqual("b1 of " + what, expected.b1(), layer.b1());
     checkEqual("W2 of " + what, expected.W2(), layer.W2());
@@ -521,7 +521,7 @@ final class FullHeapOperands implements AutoCloseable {
   }
 
   private void part() {
-    try (SoftmaxPart part = SoftmaxPart.of(trained, 1, Workers.common());
+    try (LayerPart<IntTensor> part = LayerPart.of(trained, 1, Workers.common());
         IntTensor slots = IntTensor.zeros(BATCH)) {
       part.step(x, slots, Loss.mean(), Optimizer.adam(0.01f));
       part.toBytes();

@@ -25,8 +25,8 @@ import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
-import org.blocksparse.LabelTreeBuilder;
 import org.blocksparse.Labels;
+import org.blocksparse.LayerBuilder;
 import org.blocksparse.LayerPart;
 import org.blocksparse.Loss;
 import org.blocksparse.Metrics;
@@ -68,7 +68,7 @@ final class OperandArguments {
    * @param file what the method may write
    */
   OperandArguments(PublicMethod called, Path file) {
-    Class<?>[] types = called.method().getParameterTypes();
+    Class<?>[] types = called.parameterTypes();
     boolean few = types.length <= 3;
     this.called = called;
     this.file = file;
@@ -153,8 +153,7 @@ final class OperandArguments {
       case "HierarchicalSoftmax" -> softmax();
       case "LabelTree" -> tree();
       case "EmbeddingBag" -> EmbeddingBag.builder(3, 3).build();
-      case "SoftmaxPart" -> HierarchicalSoftmax.builder(3, 9).classes(3).buildPart(1);
-      case "LabelTreePart" -> LabelTree.builder(3, 9).classes(3).buildPart(1);
+      case "LayerPart" -> builder().buildPart(1);
       case "SoftmaxGradients" ->
           HierarchicalSoftmax.builder(3, 9)
               .classes(3)
@@ -172,8 +171,7 @@ final class OperandArguments {
     return switch (type.getSimpleName()) {
       case "Ranking" -> HierarchicalSoftmax.builder(3, 9).build().topK(ones(3, 3), 2);
       case "TopKGate" -> gate;
-      case "HierarchicalSoftmaxBuilder" -> HierarchicalSoftmax.builder(3, 9).classes(3);
-      case "LabelTreeBuilder" -> LabelTree.builder(3, 9).classes(3);
+      case "LayerBuilder" -> builder();
       case "EmbeddingBagBuilder" -> EmbeddingBag.builder(3, 3);
       case "Metrics" -> Metrics.upTo(2);
       case "Optimizer" -> Optimizer.adam(0.1f);
@@ -222,14 +220,16 @@ final class OperandArguments {
 
   /** The parts of a layer that a builder puts together. */
   private Iterator<byte[]> parts() {
-    boolean tree = called.type() == LabelTreeBuilder.class;
     return IntStream.range(LayerPart.CLASS_LEVEL, 3)
-        .mapToObj(
-            number ->
-                tree
-                    ? LabelTree.builder(3, 9).classes(3).buildPart(number).toBytes()
-                    : HierarchicalSoftmax.builder(3, 9).classes(3).buildPart(number).toBytes())
+        .mapToObj(number -> builder().buildPart(number).toBytes())
         .iterator();
+  }
+
+  /** Of a layer with the targets of the method. */
+  private LayerBuilder<?, ?> builder() {
+    return called.targets() == SparseRows.class
+        ? LabelTree.builder(3, 9).classes(3)
+        : HierarchicalSoftmax.builder(3, 9).classes(3);
   }
 
   private static FloatTensor ones(long... dims) {

@@ -19,8 +19,10 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.Tensor;
+import org.blocksparse.internal.bag.BagTable;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.Declarations;
 import org.blocksparse.testing.PublicMethod;
@@ -59,10 +61,19 @@ public final class ReadOnlyOperandsProgram {
 
   // ------------------------------------------------------------------------- what takes part
 
+  /** What holds the memory of tensors. */
+  private static final List<Class<?>> OF_TENSORS =
+      List.of(Tensor.class, SoftmaxStorage.class, BagTable.class);
+
+  /** The packages of what may lead to them. */
+  private static final Set<String> OF_LAYERS =
+      Set.of(
+          "org.blocksparse", "org.blocksparse.internal.layer", "org.blocksparse.internal.softmax");
+
   /** Whether a tensor is reached from its owner or from an argument. */
   private static boolean mayWrite(PublicMethod called) {
     Stream<Class<?>> owner = called.isStatic() ? Stream.empty() : Stream.of(called.type());
-    return Stream.concat(owner, Stream.of(called.method().getParameterTypes()))
+    return Stream.concat(owner, Stream.of(called.parameterTypes()))
         .anyMatch(type -> leadsToTensor(type, new HashSet<>()));
   }
 
@@ -70,10 +81,10 @@ public final class ReadOnlyOperandsProgram {
     if (type.isArray()) {
       return leadsToTensor(type.getComponentType(), seen);
     }
-    if (Tensor.class.isAssignableFrom(type) || type == Map.class) {
+    if (type == Map.class || OF_TENSORS.stream().anyMatch(of -> of.isAssignableFrom(type))) {
       return true;
     }
-    if (type.getPackage() != Tensor.class.getPackage() || !seen.add(type)) {
+    if (!OF_LAYERS.contains(type.getPackageName()) || !seen.add(type)) {
       return false;
     }
     Stream<Class<?>> ofFields =
@@ -100,7 +111,8 @@ public final class ReadOnlyOperandsProgram {
       this.owner = all.owner(number);
       this.arguments = all.of(number);
       this.memory =
-          Reachable.of(Tensor.class, new Object[] {owner, arguments}).stream()
+          OF_TENSORS.stream()
+              .flatMap(type -> Reachable.of(type, new Object[] {owner, arguments}).stream())
               .flatMap(tensor -> Reachable.of(Storage.class, tensor).stream())
               .distinct()
               .filter(Storage::acquire) // it stays, to be looked at, whatever the call closes

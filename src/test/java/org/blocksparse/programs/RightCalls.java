@@ -10,6 +10,9 @@ import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
 import org.blocksparse.Backend;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LayerBuilder;
+import org.blocksparse.SparseRows;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicCall;
 import org.blocksparse.testing.PublicMethod;
@@ -24,9 +27,9 @@ final class RightCalls {
   private static final List<String> RARE =
       List.of(
           "Activation.gradient(FloatTensor, FloatTensor, GradientOptions, ",
-          "HierarchicalSoftmaxBuilder.build(FloatTensor, ",
           "InputBias.step(",
-          "LabelTreeBuilder.build(FloatTensor, ",
+          "LayerBuilder<IntTensor>.build(FloatTensor, ",
+          "LayerBuilder<SparseRows>.build(FloatTensor, ",
           "SparseBlockDot.gradH(",
           "SparseBlockDot.stepB(",
           "SparseBlockDot.stepW(",
@@ -38,8 +41,8 @@ final class RightCalls {
   /** Of the first, {@link FullHeapOperands} has a call that can be made twice. */
   private static final List<String> LEFT_OUT =
       List.of(
-          "HierarchicalSoftmaxBuilder.saveParts(",
-          "LabelTreeBuilder.saveParts(", // whose code is the same
+          "LayerBuilder<IntTensor>.saveParts(",
+          "LayerBuilder<SparseRows>.saveParts(", // whose code is the same
           "FileFormatException."); // which is thrown
 
   private static final int MOST_PASSES = 60;

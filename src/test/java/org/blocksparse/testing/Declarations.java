@@ -35,7 +35,8 @@ public final class Declarations {
   }
 
   private static String type(MatchResult parameter) {
-    return parameter.group(1) + (parameter.group(2) == null ? "" : "[]");
+    String type = parameter.group(1).equals("T") ? "Object" : parameter.group(1); // its erasure
+    return type + (parameter.group(2) == null ? "" : "[]");
   }
 
   /** Whether the Javadoc of a method of this name in its class says that it throws an exception. */

@@ -5,7 +5,8 @@ import java.util.List;
 import java.util.function.Consumer;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.HierarchicalSoftmaxBuilder;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LayerBuilder;
 import org.blocksparse.Shape;
 
 /** A table of calls that a layer refuses, and the rows that all its methods have in common. */
@@ -16,7 +17,7 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
   }
 
   /** 9 outputs in 4 classes of up to 3 slots. */
-  protected static HierarchicalSoftmaxBuilder builder() {
+  protected static LayerBuilder<IntTensor, HierarchicalSoftmax> builder() {
     return HierarchicalSoftmax.builder(6, 9).classes(ClassAssignment.of(0, 0, 0, 1, 1, 2, 2, 2, 3));
   }
 

@@ -8,7 +8,7 @@ import org.blocksparse.TwoLevelLayer;
 
 /** The parameters that a layer had at some time: W1, b1, W2, b2. */
 public record LayerParameters(List<float[]> values) {
-  public static LayerParameters of(TwoLevelLayer layer) {
+  public static LayerParameters of(TwoLevelLayer<?> layer) {
     return new LayerParameters(
         List.of(
             layer.W1().toArray(),
@@ -18,7 +18,7 @@ public record LayerParameters(List<float[]> values) {
   }
 
   /** Fails unless a layer has the same, bit by bit. */
-  public void assertSame(String when, TwoLevelLayer layer) {
+  public void assertSame(String when, TwoLevelLayer<?> layer) {
     List<float[]> actual = of(layer).values;
     for (int p = 0; p < values.size(); p++) {
       assertArrayEquals(values.get(p), actual.get(p), when + ": parameter " + p);

@@ -17,13 +17,13 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
     boolean saves = method.getName().startsWith("save") || method.getName().startsWith("write");
     Object[] values = new Object[method.getParameterCount()];
     for (int i = 0; i < values.length; i++) {
-      Class<?> type = method.getParameterTypes()[i];
+      Class<?> type = called.parameterTypes()[i];
       values[i] =
           saves && type == Path.class
               ? arguments.fileToWrite()
               : arguments.of(type, method.getGenericParameterTypes()[i]);
     }
-    Object owner = called.isStatic() ? null : arguments.of(called.type(), null);
+    Object owner = called.isStatic() ? null : arguments.owner(called.type(), called.targets());
     return new PublicCall(called, owner, values);
   }
 
@@ -45,7 +45,7 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
   public void makeAndKeep(RandomArguments others) throws InvocationTargetException {
     Object result = make();
     if (result != null && result.getClass().getPackage() == Backend.class.getPackage()) {
-      others.keep(result);
+      others.keep(result, called.targets());
     }
   }
 

@@ -4,6 +4,7 @@ package org.blocksparse.testing;
 import java.io.IOException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
+import java.lang.reflect.TypeVariable;
 import java.net.URISyntaxException;
 import java.nio.file.FileSystem;
 import java.nio.file.FileSystems;
@@ -11,16 +12,27 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.blocksparse.Backend;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LabelTree;
+import org.blocksparse.LayerBuilder;
+import org.blocksparse.LayerPart;
+import org.blocksparse.SparseRows;
+import org.blocksparse.TwoLevelLayer;
 
 /**
  * A public method of the library, of a type that there are objects of; what two types inherit is a
  * method of each of them.
+ *
+ * @param targets what a layer of two levels, its builder or its part takes as targets; a generic
+ *     type has its methods once for each; null: the type takes none
  */
-public record PublicMethod(Class<?> type, Method method) {
+public record PublicMethod(Class<?> type, Class<?> targets, Method method) {
   /** These measure, or take an address on the caller's word, or are the compiler's. */
   private static final List<String> LEFT_OUT =
       List.of("wrapAddress", "main", "describe", "selfTest", "valueOf");
@@ -34,11 +46,36 @@ public record PublicMethod(Class<?> type, Method method) {
         boolean ofJavaCpp =
             Stream.of(method.getParameterTypes()).anyMatch(p -> p.getName().contains("javacpp"));
         if (ours && !ofJavaCpp && !LEFT_OUT.contains(method.getName())) {
-          methods.add(new PublicMethod(type, method));
+          for (Class<?> targets : targets(type)) {
+            methods.add(new PublicMethod(type, targets, method));
+          }
         }
       }
     }
     return methods;
+  }
+
+  private static List<Class<?>> targets(Class<?> type) {
+    if (type == LayerPart.class || type == LayerBuilder.class) {
+      return List.of(IntTensor.class, SparseRows.class);
+    }
+    return Collections.singletonList(
+        type == HierarchicalSoftmax.class
+            ? IntTensor.class
+            : type == LabelTree.class ? SparseRows.class : null);
+  }
+
+  /** The types of the parameters, with those that the targets stand for. */
+  public Class<?>[] parameterTypes() {
+    Class<?>[] types = method.getParameterTypes();
+    for (int i = 0; i < types.length; i++) {
+      if (method.getGenericParameterTypes()[i] instanceof TypeVariable<?>) {
+        types[i] = targets;
+      } else if (types[i] == TwoLevelLayer.class) {
+        types[i] = targets == IntTensor.class ? HierarchicalSoftmax.class : LabelTree.class;
+      }
+    }
+    return types;
   }
 
   public boolean isStatic() {
@@ -48,9 +85,10 @@ public record PublicMethod(Class<?> type, Method method) {
   @Override
   public String toString() {
     return type.getSimpleName()
+        + (type.getTypeParameters().length == 0 ? "" : "<" + targets.getSimpleName() + ">")
         + "."
         + method.getName()
-        + Arrays.stream(method.getParameterTypes())
+        + Arrays.stream(parameterTypes())
             .map(Class::getSimpleName)
             .collect(Collectors.joining(", ", "(", ")"));
   }

@@ -34,7 +34,6 @@ import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
-import org.blocksparse.LabelTreePart;
 import org.blocksparse.Labels;
 import org.blocksparse.LayerPart;
 import org.blocksparse.LoadOptions;
@@ -48,7 +47,6 @@ import org.blocksparse.OptimizerState;
 import org.blocksparse.Progress;
 import org.blocksparse.SaveOptions;
 import org.blocksparse.Shape;
-import org.blocksparse.SoftmaxPart;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Tensor;
 import org.blocksparse.TensorFile;
@@ -73,7 +71,7 @@ public final class RandomArguments {
   private final SplittableRandom random;
   private final Path folder;
   private final Map<Class<?>, Supplier<Object>> makers = new HashMap<>();
-  private final Map<Class<?>, List<Object>> kept = new HashMap<>();
+  private final Map<Object, List<Object>> kept = new HashMap<>();
   private final List<FloatTensor> mapped = new ArrayList<>();
 
   public RandomArguments(SplittableRandom random, Path folder) throws IOException {
@@ -139,9 +137,32 @@ public final class RandomArguments {
         || kept.containsKey(type);
   }
 
-  /** Keeps what a call gave, in place of another of its type where there are enough. */
-  public void keep(Object made) {
-    List<Object> these = kept.computeIfAbsent(made.getClass(), type -> new ArrayList<>());
+  /** What generic types are kept by: their targets as well. */
+  private static Object key(Class<?> type, Class<?> targets) {
+    return type.getTypeParameters().length == 0 ? type : List.of(type, targets);
+  }
+
+  /** An object of a type, or of a generic type for targets; null where there is none. */
+  public Object owner(Class<?> type, Class<?> targets) {
+    if (type.getTypeParameters().length == 0) {
+      return of(type, null);
+    }
+    List<Object> these = kept.getOrDefault(key(type, targets), List.of());
+    return these.isEmpty() ? null : oneOf(these);
+  }
+
+  private void keep(Object made) {
+    keep(made, null);
+  }
+
+  /**
+   * Keeps what a call gave, in place of another of its type where there are enough.
+   *
+   * @param targets of the call
+   */
+  public void keep(Object made, Class<?> targets) {
+    Object key = key(made.getClass(), targets);
+    List<Object> these = kept.computeIfAbsent(key, type -> new ArrayList<>());
     if (these.size() < KEPT) {
       these.add(made);
     } else {
@@ -276,9 +297,9 @@ public final class RandomArguments {
         Iterator.class,
         () -> {
           List<byte[]> parts = new ArrayList<>(List.of(new byte[below(64)]));
-          for (LayerPart part :
-              oneOf(List.of(kept(SoftmaxPart.class), kept(LabelTreePart.class)))) {
-            parts.add(below(parts.size() + 1), bytes(part));
+          Class<?> targets = oneOf(List.of(IntTensor.class, SparseRows.class));
+          for (Object part : kept.getOrDefault(key(LayerPart.class, targets), List.of())) {
+            parts.add(below(parts.size() + 1), bytes((LayerPart<?>) part));
           }
           return parts.subList(below(parts.size()), parts.size()).iterator();
         });
@@ -287,7 +308,7 @@ public final class RandomArguments {
     makers.put(Tensor.class, () -> of(below(2) == 0 ? FloatTensor.class : IntTensor.class, null));
   }
 
-  private static byte[] bytes(LayerPart part) {
+  private static byte[] bytes(LayerPart<?> part) {
     try {
       return part.toBytes();
     } catch (IllegalStateException e) {
@@ -341,8 +362,12 @@ public final class RandomArguments {
     keep(LabelTree.builder(SIZE, OUTPUTS).classes(SIZE).seed(below(9)).build());
     keep(EmbeddingBag.builder(SIZE, SIZE).seed(below(9)).build());
     keep(kept(HierarchicalSoftmax.class).get(0).topK(FloatTensor.zeros(3, 3), 2));
-    keep(SoftmaxPart.of(kept(HierarchicalSoftmax.class).get(0), below(SIZE), Workers.common()));
-    keep(LabelTreePart.of(kept(LabelTree.class).get(0), below(SIZE), Workers.common()));
+    keep(
+        LayerPart.of(kept(HierarchicalSoftmax.class).get(0), below(SIZE), Workers.common()),
+        IntTensor.class);
+    keep(
+        LayerPart.of(kept(LabelTree.class).get(0), below(SIZE), Workers.common()),
+        SparseRows.class);
     TopKGate gate = TopKGate.of(SIZE, 2);
     keep(gate);
     keep(gate.route(FloatTensor.zeros(3, 3)));

@@ -28,7 +28,7 @@ import org.blocksparse.testing.Data.Numbers;
  * times powers of two: products are exact whatever their shape, so a full sort has the same bits as
  * a search, and ties are everywhere.
  */
-public final class RankingProblem<L extends TwoLevelLayer> implements AutoCloseable {
+public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoCloseable {
   /**
    * How large a problem is, and on which kernels.
    *

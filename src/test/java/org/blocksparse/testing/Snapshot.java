@@ -41,11 +41,11 @@ public final class Snapshot {
         Reachable.of(Storage.class, ofTensor).forEach(memory -> all.add(bits(memory)));
       }
     }
-    if (object instanceof TwoLevelLayer layer) {
+    if (object instanceof TwoLevelLayer<?> layer) {
       all.add(layer.steps());
       all.add(layer.assignment());
       all.add(layer.hasLabels() ? layer.labels() : null);
-    } else if (object instanceof LayerPart part) {
+    } else if (object instanceof LayerPart<?> part) {
       all.add(bytes(part));
     } else if (object instanceof Metrics metrics) {
       addMetrics(metrics, all);
@@ -67,7 +67,7 @@ public final class Snapshot {
   }
 
   /** With the steps that it has made, which nothing else tells. */
-  private static Object bytes(LayerPart part) {
+  private static Object bytes(LayerPart<?> part) {
     try {
       return ByteBuffer.wrap(part.toBytes());
     } catch (IllegalStateException e) {

@@ -76,7 +76,7 @@ public record SoftmaxProblem(
   }
 
   /** Another batch for the parameters that a layer has now. */
-  public SoftmaxProblem with(float[] newX, int[] newTargets, TwoLevelLayer layer) {
+  public SoftmaxProblem with(float[] newX, int[] newTargets, TwoLevelLayer<?> layer) {
     return new SoftmaxProblem(
         batch,
         features,

@@ -51,7 +51,7 @@ public final class TwoLevelStepOracle {
       SoftmaxOracle.Gradients g,
       boolean counts,
       boolean[] touched,
-      TwoLevelLayer layer) {
+      TwoLevelLayer<?> layer) {
     boolean[] whole = {counts};
     step(ofW1, p.W1(), g.W1(), whole).assertHolds(name + "W1", layer.W1());
     step(ofB1, p.b1(), g.b1(), whole).assertHolds(name + "b1", layer.b1());

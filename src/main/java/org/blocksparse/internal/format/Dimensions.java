@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.stream.Collectors;
 
 /** Dimensions as files tell them: checked, counted and shown. */
-final class Dimensions {
+public final class Dimensions {
   /** The limit of NumPy 1, which this library writes for. */
   static final int MOST = 32;
 
@@ -24,7 +24,7 @@ final class Dimensions {
    *
    * @throws IllegalArgumentException if there can be no such tensor
    */
-  static long size(long[] dims, int elementBytes) {
+  public static long size(long[] dims, int elementBytes) {
     boolean empty = false;
     for (int axis = 0; axis < dims.length; axis++) {
       if (dims[axis] < 0) {
@@ -62,7 +62,7 @@ final class Dimensions {
   }
 
   /** {@code (2, 4, 6)} for instance. */
-  static String text(long[] dims) {
+  public static String text(long[] dims) {
     return Arrays.stream(dims).mapToObj(Long::toString).collect(Collectors.joining(", ", "(", ")"));
   }
 }

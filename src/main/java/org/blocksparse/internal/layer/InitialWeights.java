@@ -4,6 +4,9 @@ package org.blocksparse.internal.layer;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
 
 /**
  * Random weights, uniform in [-1, 1] / sqrt(features): one sequence for W1 and then W2, which any
@@ -13,8 +16,17 @@ public record InitialWeights(int features, long seed) {
   /** What a {@link SplittableRandom} adds to its seed for each number. */
   private static final long STEP = 0x9e3779b97f4a7c15L;
 
+  /** The parameters of a new layer: random weights, and biases of zero. */
+  public static SoftmaxStorage parameters(SoftmaxSizes sizes, long seed) {
+    SoftmaxStorage parameters = SoftmaxStorage.zeros(sizes);
+    InitialWeights initial = new InitialWeights(sizes.features(), seed);
+    initial.fill(parameters.w1(), 0, sizes.classes());
+    initial.fill(parameters.w2(), sizes.elements(Parameter.W1), sizes.slots());
+    return parameters;
+  }
+
   /** Fills rows of weights with what comes after the given number of weights. */
-  public void fill(Storage weights, long before, int columns) {
+  void fill(Storage weights, long before, int columns) {
     // Of java.base: those that RandomGeneratorFactory finds are in a module that a jlink image
     // lacks.
     RandomGenerator random = new SplittableRandom(seed + before * STEP);

@@ -3,6 +3,9 @@ package org.blocksparse.internal.memory;
 
 /** What to say where the Java heap has no room for what a number of the caller's asks for. */
 public final class HeapRoom {
+  /** Elements of the largest array that a JVM makes. */
+  public static final int LARGEST_ARRAY = Integer.MAX_VALUE - 8;
+
   /** What errors begin with that tell the bytes. */
   private static final String TOLD = "cannot ";
 

@@ -3,6 +3,8 @@ package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
 import org.blocksparse.internal.Blocks;
+import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.BlockedTensor;
@@ -22,11 +24,69 @@ public record SoftmaxStorage(
     Storage b2,
     WeightType type,
     Storage w1Scales,
-    Storage w2Scales) {
+    Storage w2Scales)
+    implements AutoCloseable {
 
   /** Memory of floats. */
   public SoftmaxStorage(Storage w1, Storage b1, Storage w2, Storage b2) {
     this(w1, b1, w2, b2, WeightType.FLOAT32, null, null);
+  }
+
+  /** Memory of weights of a type. */
+  public SoftmaxStorage(StoredWeights w1, Storage b1, StoredWeights w2, Storage b2) {
+    this(w1.elements(), b1, w2.elements(), b2, w2.type(), w1.scales(), w2.scales());
+  }
+
+  /** Zeros. If there is not enough memory for one of them, none is kept. */
+  public static SoftmaxStorage zeros(SoftmaxSizes sizes) {
+    Storage[] all =
+        Storage.allocateAll(Arrays.stream(Parameter.values()).mapToLong(sizes::elements).toArray());
+    return new SoftmaxStorage(all[0], all[1], all[2], all[3]);
+  }
+
+  /**
+   * A copy with weights of a type, one of the two types FLOAT32, or of the same; leased by the
+   * caller.
+   */
+  public SoftmaxStorage copy(WeightType as, SoftmaxSizes sizes, Engine engine) {
+    int features = sizes.features();
+    int classes = sizes.classes();
+    StoredWeights ofClasses =
+        new StoredWeights(type, w1, w1Scales).as("W1", as, 1, features, classes, engine);
+    StoredWeights ofSlots = null;
+    Storage[] biases = {};
+    try {
+      ofSlots =
+          new StoredWeights(type, w2, w2Scales)
+              .as("W2", as, classes, features, sizes.slots(), engine);
+      biases = Storage.allocateAll(b1.elements(), b2.elements());
+      biases[0].copyFrom(b1);
+      biases[1].copyFrom(b2);
+      return new SoftmaxStorage(ofClasses, biases[0], ofSlots, biases[1]);
+    } catch (Throwable e) {
+      ofClasses.close();
+      if (ofSlots != null) {
+        ofSlots.close();
+      }
+      Storage.closeAll(biases);
+      throw e;
+    }
+  }
+
+  /** What they take. */
+  public long bytes(SoftmaxSizes sizes) {
+    return new StoredWeights(type, w1, w1Scales).bytes(sizes.elements(Parameter.W1))
+        + new StoredWeights(type, w2, w2Scales).bytes(sizes.elements(Parameter.W2))
+        + 4 * (b1.elements() + b2.elements());
+  }
+
+  @Override
+  public void close() {
+    for (Storage storage : new Storage[] {w1, b1, w2, b2, w1Scales, w2Scales}) {
+      if (storage != null) {
+        storage.close();
+      }
+    }
   }
 
   /** W1 as a block, to be multiplied by. */

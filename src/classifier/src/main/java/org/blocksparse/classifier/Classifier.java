@@ -59,7 +59,7 @@ public final class Classifier implements AutoCloseable {
 
   private final InputRows input;
   private final EmbeddingBag bag;
-  private final TwoLevelLayer layer;
+  private final TwoLevelLayer<?> layer;
   private final Map<String, String> metadata;
 
   /**
@@ -67,7 +67,8 @@ public final class Classifier implements AutoCloseable {
    *
    * @param metadata of its file; may be changed until others see this
    */
-  Classifier(InputRows input, EmbeddingBag bag, TwoLevelLayer layer, Map<String, String> metadata) {
+  Classifier(
+      InputRows input, EmbeddingBag bag, TwoLevelLayer<?> layer, Map<String, String> metadata) {
     this.input = input;
     this.bag = bag;
     this.layer = layer;
@@ -406,7 +407,7 @@ public final class Classifier implements AutoCloseable {
       return;
     }
     try (EmbeddingBag wideBag = bag.withWeights(ElementType.FLOAT32);
-        TwoLevelLayer wideLayer = layer.withWeights(ElementType.FLOAT32)) {
+        TwoLevelLayer<?> wideLayer = layer.withWeights(ElementType.FLOAT32)) {
       new Classifier(input, wideBag, wideLayer, metadata).writeFloats(npz);
     }
   }
@@ -445,7 +446,7 @@ public final class Classifier implements AutoCloseable {
     return bag;
   }
 
-  TwoLevelLayer layer() {
+  TwoLevelLayer<?> layer() {
     return layer;
   }
 

@@ -137,7 +137,7 @@ final class ClassifierFile {
 
   private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
     Map<String, String> metadata = metadata(file);
-    TwoLevelLayer layer = layer(file, options, metadata);
+    TwoLevelLayer<?> layer = layer(file, options, metadata);
     EmbeddingBag bag = null;
     try {
       bag = EmbeddingBag.load(file, options);
@@ -176,8 +176,8 @@ final class ClassifierFile {
     return metadata;
   }
 
-  private static TwoLevelLayer layer(Path file, LoadOptions options, Map<String, String> metadata)
-      throws IOException {
+  private static TwoLevelLayer<?> layer(
+      Path file, LoadOptions options, Map<String, String> metadata) throws IOException {
     if (!metadata.containsKey(LAYER)) {
       return HierarchicalSoftmax.load(file, options);
     }

@@ -148,7 +148,7 @@ final class Trainer {
     }
   }
 
-  private TwoLevelLayer newLayer(ClassAssignment classes, Labels labels) {
+  private TwoLevelLayer<?> newLayer(ClassAssignment classes, Labels labels) {
     return options.labelTree()
         ? LabelTree.builder(options.dimension(), classes.outputs())
             .classes(classes)

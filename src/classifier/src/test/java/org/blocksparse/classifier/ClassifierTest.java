@@ -528,7 +528,7 @@ final class ClassifierTest {
           assertThrows(InvalidInputException.class, () -> narrow.save(file, other)).getMessage());
       Path npz = folder.resolve("model.npz");
       narrow.export(npz);
-      try (TwoLevelLayer widened = narrow.layer().withWeights(ElementType.FLOAT32);
+      try (TwoLevelLayer<?> widened = narrow.layer().withWeights(ElementType.FLOAT32);
           EmbeddingBag bag = narrow.bag().withWeights(ElementType.FLOAT32);
           NpzFile exported = NpzFile.open(npz)) {
         assertArrayEquals(widened.W2().toArray(), exported.floats("W2").toArray());

@@ -169,13 +169,13 @@ final class SeveralLabelsTest {
         double[] after = ofProbable(narrow, heldOut);
         assertArrayEquals(before, after, 0.01);
         narrow.export(npz);
-        try (TwoLevelLayer widened = narrow.layer().withWeights(ElementType.FLOAT32);
+        try (TwoLevelLayer<?> widened = narrow.layer().withWeights(ElementType.FLOAT32);
             NpzFile exported = NpzFile.open(npz)) {
           assertArrayEquals(widened.W2().toArray(), exported.floats("W2").toArray());
         }
       }
       wide.export(npz);
-      TwoLevelLayer tree = wide.layer();
+      TwoLevelLayer<?> tree = wide.layer();
       try (NpzFile exported = NpzFile.open(npz)) {
         assertArrayEquals(tree.W1().toArray(), exported.floats("W1").toArray());
         assertArrayEquals(tree.b1().toArray(), exported.floats("b1").toArray());

@@ -4,7 +4,6 @@ package org.blocksparse.spark;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Iterator;
-import java.util.List;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
@@ -12,20 +11,12 @@ import org.apache.spark.sql.types.DecimalType;
 import org.apache.spark.sql.types.NumericType;
 import org.apache.spark.sql.types.StructField;
 import org.blocksparse.ClassAssignment;
-import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
-import org.blocksparse.LabelTreePart;
 import org.blocksparse.Labels;
 import org.blocksparse.LayerBuilder;
-import org.blocksparse.LayerPart;
 import org.blocksparse.LoadOptions;
-import org.blocksparse.Loss;
-import org.blocksparse.Optimizer;
 import org.blocksparse.SaveOptions;
-import org.blocksparse.SoftmaxPart;
-import org.blocksparse.SparseRows;
 import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 
@@ -39,26 +30,20 @@ enum EstimatorKind {
     }
 
     @Override
-    LayerBuilder<?, ?, ?> builder(int features, int outputs) {
+    LayerBuilder<?, ?> builder(int features, int outputs) {
       return HierarchicalSoftmax.builder(features, outputs);
     }
 
     @Override
-    SoftmaxPart partOf(TwoLevelLayer layer, int number, Workers workers) {
-      return SoftmaxPart.of((HierarchicalSoftmax) layer, number, workers);
+    TrainedPart<?> newPart(
+        int features, ClassAssignment classes, long seed, int number, Workers workers) {
+      var builder = HierarchicalSoftmax.builder(features, classes.outputs());
+      return TrainedPart.ofSoftmax(builder.classes(classes).seed(seed).workers(workers), number);
     }
 
     @Override
     float weight(float ofRow, int rows) {
       return ofRow * (1f / rows);
-    }
-
-    @Override
-    void step(LayerPart part, FloatTensor x, List<int[]> targets, Loss loss, Optimizer optimizer) {
-      int[] single = targets.stream().mapToInt(target -> target[0]).toArray();
-      try (IntTensor tensor = IntTensor.of(single, single.length)) {
-        ((SoftmaxPart) part).step(x, tensor, loss, optimizer);
-      }
     }
   },
 
@@ -70,25 +55,20 @@ enum EstimatorKind {
     }
 
     @Override
-    LayerBuilder<?, ?, ?> builder(int features, int outputs) {
+    LayerBuilder<?, ?> builder(int features, int outputs) {
       return LabelTree.builder(features, outputs);
     }
 
     @Override
-    LabelTreePart partOf(TwoLevelLayer layer, int number, Workers workers) {
-      return LabelTreePart.of((LabelTree) layer, number, workers);
+    TrainedPart<?> newPart(
+        int features, ClassAssignment classes, long seed, int number, Workers workers) {
+      var builder = LabelTree.builder(features, classes.outputs());
+      return TrainedPart.ofTree(builder.classes(classes).seed(seed).workers(workers), number);
     }
 
     @Override
     float weight(float ofRow, int rows) {
       return ofRow / rows;
-    }
-
-    @Override
-    void step(LayerPart part, FloatTensor x, List<int[]> targets, Loss loss, Optimizer optimizer) {
-      try (SparseRows rows = SparseRows.of(targets)) {
-        ((LabelTreePart) part).step(x, rows, loss, optimizer);
-      }
     }
   };
 
@@ -104,22 +84,14 @@ enum EstimatorKind {
   }
 
   /** The layer of a file. */
-  abstract TwoLevelLayer load(Path file, LoadOptions options) throws IOException;
+  abstract TwoLevelLayer<?> load(Path file, LoadOptions options) throws IOException;
 
   /** What makes a new layer, or puts one together. */
-  abstract LayerBuilder<?, ?, ?> builder(int features, int outputs);
+  abstract LayerBuilder<?, ?> builder(int features, int outputs);
 
   /** A part of a layer that has not been trained. */
-  LayerPart newPart(int features, ClassAssignment classes, long seed, int number, Workers workers) {
-    return builder(features, classes.outputs())
-        .classes(classes)
-        .seed(seed)
-        .workers(workers)
-        .buildPart(number);
-  }
-
-  /** A copy of a part of a layer, with its optimizer state. */
-  abstract LayerPart partOf(TwoLevelLayer layer, int number, Workers workers);
+  abstract TrainedPart<?> newPart(
+      int features, ClassAssignment classes, long seed, int number, Workers workers);
 
   /**
    * What a row's loss is multiplied by in the mean over a batch, in the operations of the layer.
@@ -127,10 +99,6 @@ enum EstimatorKind {
    * @param rows of the batch
    */
   abstract float weight(float ofRow, int rows);
-
-  /** A step of a part. */
-  abstract void step(
-      LayerPart part, FloatTensor x, List<int[]> targets, Loss loss, Optimizer optimizer);
 
   /**
    * Puts parts together into a file.
@@ -147,7 +115,7 @@ enum EstimatorKind {
       Iterator<byte[]> parts,
       SaveOptions options)
       throws IOException {
-    LayerBuilder<?, ?, ?> builder = builder(features, classes.outputs()).classes(classes);
+    LayerBuilder<?, ?> builder = builder(features, classes.outputs()).classes(classes);
     if (names != null) {
       builder.labels(names);
     }

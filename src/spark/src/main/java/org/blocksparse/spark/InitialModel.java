@@ -50,7 +50,7 @@ record InitialModel(
               + e.getMessage(),
           e);
     }
-    try (TwoLevelLayer layer =
+    try (TwoLevelLayer<?> layer =
         kind.load(bytes.file(), LoadOptions.mapped().withoutOptimizerState())) {
       if (EmbeddingBag.isIn(bytes.file())) { // which may not even fit the layer
         throw new IllegalArgumentException(

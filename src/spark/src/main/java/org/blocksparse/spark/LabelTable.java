@@ -70,8 +70,8 @@ record LabelTable(long[] counts, long rows, List<String> names) {
       throw new IllegalArgumentException(
           String.format(
               Locale.ROOT,
-              "labelCol: the largest of %d labels is %d: number them from 0, take them as strings, or"
-                  + " set numLabels",
+              "labelCol: the largest of %d labels is %d: number them from 0, take them as strings,"
+                  + " or set numLabels",
               counts.size(),
               outputs - 1));
     }
@@ -126,7 +126,7 @@ record LabelTable(long[] counts, long rows, List<String> names) {
    *
    * @param argument what the message names
    */
-  static void requireNamesOfAll(String argument, TwoLevelLayer layer) {
+  static void requireNamesOfAll(String argument, TwoLevelLayer<?> layer) {
     if (layer.hasLabels() && layer.labels().size() < layer.outputs()) {
       throw new IllegalArgumentException(
           String.format(

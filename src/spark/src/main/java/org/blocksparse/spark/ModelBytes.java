@@ -143,7 +143,7 @@ final class ModelBytes {
    *
    * @throws IOException if the file does not hold one of its kind
    */
-  TwoLevelLayer layer() throws IOException {
+  TwoLevelLayer<?> layer() throws IOException {
     try {
       return kind.load(file, LoadOptions.mapped());
     } finally {

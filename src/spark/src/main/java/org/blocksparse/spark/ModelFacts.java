@@ -39,7 +39,7 @@ record ModelFacts(int features, boolean bag, int outputs, boolean named) {
   }
 
   /** Names of a mapped file are not checked: a task would fail at the first that is no text. */
-  private static void requireTexts(TwoLevelLayer layer) throws IOException {
+  private static void requireTexts(TwoLevelLayer<?> layer) throws IOException {
     try {
       for (int output = 0; layer.hasLabels() && output < layer.outputs(); output++) {
         layer.labels().name(output);

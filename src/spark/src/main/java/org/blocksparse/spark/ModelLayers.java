@@ -14,14 +14,14 @@ import org.blocksparse.TwoLevelLayer;
  * @param layer gives x its likeliest labels
  * @param bag makes x of the features of rows; null: they are x
  */
-record ModelLayers(TwoLevelLayer layer, EmbeddingBag bag) implements AutoCloseable {
+record ModelLayers(TwoLevelLayer<?> layer, EmbeddingBag bag) implements AutoCloseable {
   /**
    * Loads them.
    *
    * @throws IOException if the file does not hold a model, or a bag for another one
    */
   static ModelLayers load(EstimatorKind kind, Path file, LoadOptions options) throws IOException {
-    TwoLevelLayer layer = kind.load(file, options);
+    TwoLevelLayer<?> layer = kind.load(file, options);
     try {
       return new ModelLayers(layer, bagOrNull(file, layer.features(), options));
     } catch (Throwable e) {

@@ -4,7 +4,6 @@ package org.blocksparse.spark;
 import java.io.Serializable;
 import org.apache.spark.broadcast.Broadcast;
 import org.blocksparse.ClassAssignment;
-import org.blocksparse.LayerPart;
 import org.blocksparse.TwoLevelLayer;
 import org.blocksparse.Workers;
 
@@ -17,7 +16,7 @@ interface PartSource extends Serializable {
   interface Layer {
     ClassAssignment classes();
 
-    LayerPart part(int number, Workers workers);
+    TrainedPart<?> part(int number, Workers workers);
   }
 
   /** Those of a new layer. */
@@ -33,7 +32,7 @@ interface PartSource extends Serializable {
         }
 
         @Override
-        public LayerPart part(int number, Workers workers) {
+        public TrainedPart<?> part(int number, Workers workers) {
           return kind.newPart(features, classes, seed, number, workers);
         }
       };
@@ -44,7 +43,7 @@ interface PartSource extends Serializable {
   record Trained(ModelBytes.Sent bytes) implements PartSource {
     @Override
     public Layer open() {
-      TwoLevelLayer model = bytes.modelToTrain().layer();
+      TwoLevelLayer<?> model = bytes.modelToTrain().layer();
       return new Layer() {
         @Override
         public ClassAssignment classes() {
@@ -52,8 +51,8 @@ interface PartSource extends Serializable {
         }
 
         @Override
-        public LayerPart part(int number, Workers workers) {
-          return bytes.kind().partOf(model, number, workers);
+        public TrainedPart<?> part(int number, Workers workers) {
+          return TrainedPart.of(model, number, workers);
         }
       };
     }

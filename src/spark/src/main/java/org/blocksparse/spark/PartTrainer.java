@@ -19,13 +19,13 @@ final class PartTrainer {
   private final TrainingPlan plan;
   private final ClassAssignment classes;
   private final Optimizer optimizer;
-  private final LayerPart part;
+  private final TrainedPart<?> part;
   private final PartRows rows;
 
   /** Of one row. */
   private final float[] x;
 
-  PartTrainer(TrainingPlan plan, ClassAssignment classes, LayerPart part, PartRows rows) {
+  PartTrainer(TrainingPlan plan, ClassAssignment classes, TrainedPart<?> part, PartRows rows) {
     this.plan = plan;
     this.classes = classes;
     this.optimizer = plan.optimizer().optimizer();
@@ -123,7 +123,7 @@ final class PartTrainer {
 
   private void step(FloatTensor xs, List<int[]> targets, float[] weights) {
     try (FloatTensor ws = FloatTensor.of(weights, weights.length)) {
-      plan.kind().step(part, xs, targets, Loss.sum().withRowWeights(ws), optimizer);
+      part.step(xs, targets, Loss.sum().withRowWeights(ws), optimizer);
     }
   }
 

@@ -61,7 +61,7 @@ final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
   /** Scores the next batch when the one before is used up. */
   private final class Batches implements Iterator<Row> {
     private final Iterator<Row> rows;
-    private final TwoLevelLayer layer;
+    private final TwoLevelLayer<?> layer;
     private final FeatureBatch features;
     private final List<Row> batch = new ArrayList<>();
     private Iterator<Row> scored = List.<Row>of().iterator();

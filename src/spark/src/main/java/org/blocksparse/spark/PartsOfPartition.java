@@ -6,7 +6,6 @@ import java.io.UncheckedIOException;
 import java.util.Iterator;
 import java.util.concurrent.ForkJoinPool;
 import org.apache.spark.TaskContext;
-import org.blocksparse.LayerPart;
 import org.blocksparse.Workers;
 import scala.Tuple2;
 
@@ -55,7 +54,7 @@ final class PartsOfPartition implements Iterator<byte[]> {
   public byte[] next() {
     int number = parts.next();
     try (PartRows own = new PartRows(plan.features());
-        LayerPart part = layer.part(number, workers)) {
+        TrainedPart<?> part = layer.part(number, workers)) {
       while (next != null && next._1().part() == number) {
         own.add(next._1().hash(), next._2());
         next = nextRow();

@@ -119,7 +119,7 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
    *
    * @throws IOException if it cannot be mapped
    */
-  public TwoLevelLayer layer() throws IOException {
+  public TwoLevelLayer<?> layer() throws IOException {
     return bytes.layer();
   }
 

@@ -40,7 +40,6 @@ import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
 import org.blocksparse.Labels;
-import org.blocksparse.LayerPart;
 import org.blocksparse.LoadOptions;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SaveOptions;
@@ -112,7 +111,7 @@ final class HostileFolderProperties {
     }
   }
 
-  private static void add(String name, TwoLevelLayer layer, SaveOptions options)
+  private static void add(String name, TwoLevelLayer<?> layer, SaveOptions options)
       throws IOException {
     Path file = folder.resolve("right");
     layer.save(file, options);
@@ -213,10 +212,9 @@ final class HostileFolderProperties {
       String place = file.toUri().toString();
       InitialModel initial = InitialModel.read(EstimatorKind.SOFTMAX, place, new Configuration());
       LoadOptions options = LoadOptions.mapped().withWorkers(Workers.callingThread());
-      try (TwoLevelLayer layer = EstimatorKind.SOFTMAX.load(initial.bytes().file(), options);
-          LayerPart part =
-              EstimatorKind.SOFTMAX.partOf(
-                  layer, layer.classCount() - 1, Workers.callingThread())) {
+      try (TwoLevelLayer<?> layer = EstimatorKind.SOFTMAX.load(initial.bytes().file(), options);
+          TrainedPart<?> part =
+              TrainedPart.of(layer, layer.classCount() - 1, Workers.callingThread())) {
         assertEquals(initial.features(), layer.features());
         part.toBytes();
       } catch (FileFormatException e) {

@@ -111,7 +111,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
   }
 
   /** Trains a layer. */
-  void train(TwoLevelLayer layer, List<Example> examples) {
+  void train(TwoLevelLayer<?> layer, List<Example> examples) {
     long[] hashes =
         examples.stream().mapToLong(example -> EncodedRow.hash(example.encoded())).toArray();
     for (int epoch = 0; epoch < epochs; epoch++) {
@@ -132,7 +132,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     }
   }
 
-  private void step(TwoLevelLayer layer, List<Example> batch) {
+  private void step(TwoLevelLayer<?> layer, List<Example> batch) {
     int features = layer.features();
     float[] x = new float[batch.size() * features];
     float[] weights = new float[batch.size()];
@@ -157,7 +157,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
   }
 
   /** Saves a layer as Spark does if it is to keep the optimizer state. */
-  static void save(TwoLevelLayer layer, Path file) throws IOException {
+  static void save(TwoLevelLayer<?> layer, Path file) throws IOException {
     layer.save(file, SaveOptions.defaults().withOptimizerState());
   }
 
@@ -172,7 +172,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
             (examples.size() - 1) / settings.batchSize() + 1,
             settings.reshuffle());
     int features = examples.get(0).features.length;
-    try (TwoLevelLayer layer =
+    try (TwoLevelLayer<?> layer =
         asked instanceof HierarchicalSoftmaxClassifier
             ? HierarchicalSoftmax.builder(features, classes.outputs())
                 .classes(classes)

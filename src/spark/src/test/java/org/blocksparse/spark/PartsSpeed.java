@@ -17,10 +17,9 @@ import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.HierarchicalSoftmaxBuilder;
 import org.blocksparse.IntTensor;
+import org.blocksparse.LayerBuilder;
 import org.blocksparse.Loss;
-import org.blocksparse.SoftmaxPart;
 import org.blocksparse.Workers;
 
 /**
@@ -250,7 +249,7 @@ final class PartsSpeed {
 
   /** Trains the parts: the seconds of each, the class level first. */
   private double[] parts(ClassAssignment classes) throws IOException {
-    HierarchicalSoftmaxBuilder builder =
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder =
         HierarchicalSoftmax.builder(FEATURES, LABELS)
             .classes(classes)
             .workers(Workers.callingThread());
@@ -266,7 +265,7 @@ final class PartsSpeed {
     for (int part = 0; part < seconds.length; part++) {
       long begin = processorNanos();
       try (PartRows own = new PartRows(FEATURES);
-          SoftmaxPart trained = builder.buildPart(part - 1)) {
+          TrainedPart<?> trained = TrainedPart.ofSoftmax(builder, part - 1)) {
         for (byte[] row : rowsOf.get(part)) {
           own.add(hashes.get(row), row);
         }

@@ -11,8 +11,9 @@ import java.util.Random;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
-import org.blocksparse.HierarchicalSoftmaxBuilder;
-import org.blocksparse.SoftmaxPart;
+import org.blocksparse.IntTensor;
+import org.blocksparse.LayerBuilder;
+import org.blocksparse.LayerPart;
 import org.blocksparse.Workers;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -32,7 +33,7 @@ final class TaskMemoryTest {
   void outsideOfTheHeap_thereAreWeightsAndWhatTheOptimizerRemembers(String rule, int times)
       throws IOException {
     ClassAssignment classes = ClassAssignment.contiguous(LABELS, CLASSES);
-    HierarchicalSoftmaxBuilder builder =
+    LayerBuilder<IntTensor, HierarchicalSoftmax> builder =
         HierarchicalSoftmax.builder(FEATURES, LABELS)
             .classes(classes)
             .workers(Workers.callingThread());
@@ -40,12 +41,12 @@ final class TaskMemoryTest {
     long weights = 4L * (FEATURES + 1) * CLASSES;
     assertTakesAtMost(times * weights + gradient, builder, classes, 3, rule);
     assertTakesAtMost(
-        2L * times * weights + gradient, builder, classes, SoftmaxPart.CLASS_LEVEL, rule);
+        2L * times * weights + gradient, builder, classes, LayerPart.CLASS_LEVEL, rule);
   }
 
   private static void assertTakesAtMost(
       long bytes,
-      HierarchicalSoftmaxBuilder builder,
+      LayerBuilder<IntTensor, HierarchicalSoftmax> builder,
       ClassAssignment classes,
       int number,
       String rule)
@@ -61,7 +62,7 @@ final class TaskMemoryTest {
             new OptimizerSettings(rule, 0.1f, 0, Float.POSITIVE_INFINITY));
     long before = FloatTensor.allocatedBytes();
     try (PartRows rows = new PartRows(FEATURES);
-        SoftmaxPart part = builder.buildPart(number)) {
+        TrainedPart<?> part = TrainedPart.ofSoftmax(builder, number)) {
       rows.add(1, EncodedRow.of(new int[] {3 * classes.slots()}, 1, features()));
       rows.end();
       new PartTrainer(plan, classes, part, rows).train();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.layer;
 
 import java.util.Map;
+import org.blocksparse.internal.format.NameTable;
 
 /**
  * What a file holds of a layer.
@@ -10,4 +11,5 @@ import java.util.Map;
  * @param steps of training that the layer has taken
  * @param labels the names of the outputs, or null
  */
-record LayerContent(LayerMemory memory, Map<String, String> metadata, long steps, Labels labels) {}
+public record LayerContent(
+    LayerMemory memory, Map<String, String> metadata, long steps, NameTable labels) {}

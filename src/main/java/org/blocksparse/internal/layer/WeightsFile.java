@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.layer;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -11,8 +11,10 @@ import java.util.Map;
 import java.util.Set;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.Narrowing;
+import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.format.AtomicFile;
+import org.blocksparse.internal.format.Dimensions;
 import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsLayout;
@@ -20,16 +22,20 @@ import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
-import org.blocksparse.internal.layer.ModelNames;
-import org.blocksparse.internal.layer.ReadOnlyWeights;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
 
 /**
  * Weights in a safetensors file, as floats or of a type that is only read: W1 and W2 of a layer,
  * the table of a bag, and those of products; with the tensors beside them.
  */
-final class WeightsFile implements AutoCloseable {
-  private final SaveOptions options;
+public final class WeightsFile implements AutoCloseable {
+  private static final int BLOCKS_RANK = 4;
+
+  private final SaveSettings settings;
   private final List<TensorSource> tensors;
   private final List<Storage> made = new ArrayList<>();
 
@@ -38,8 +44,8 @@ final class WeightsFile implements AutoCloseable {
    *
    * @param tensors of the file, which they are added to
    */
-  WeightsFile(SaveOptions options, List<TensorSource> tensors) {
-    this.options = options;
+  public WeightsFile(SaveSettings settings, List<TensorSource> tensors) {
+    this.settings = settings;
     this.tensors = tensors;
   }
 
@@ -53,8 +59,7 @@ final class WeightsFile implements AutoCloseable {
   private record Grid(
       String name, long blocks, int rows, int columns, long[] dims, long[] scaleDims) {
     /** The blocks of a product. */
-    static Grid ofBlocks(String name, Shape shape) {
-      long[] dims = shape.toArray();
+    static Grid ofBlocks(String name, long[] dims) {
       long[] scaleDims = {dims[0], dims[1], dims[3]};
       return new Grid(name, dims[0] * dims[1], (int) dims[2], (int) dims[3], dims, scaleDims);
     }
@@ -62,60 +67,51 @@ final class WeightsFile implements AutoCloseable {
 
   /** Adds W2 and W1 of a layer, which is leased until the file is written. */
   void add(LayerMemory layer) {
-    SoftmaxParameters parameters = layer.parameters();
-    SoftmaxWeights narrow = parameters.narrow();
-    Engine engine = layer.softmax().engine();
-    WeightType type = typeToWrite(parameters.type());
-    int features = layer.features();
-    int classes = layer.assignment().classCount();
-    int slots = layer.assignment().slots();
-    long[] dims2 = {classes, features, slots};
-    Grid w2 = new Grid("W2", classes, features, slots, dims2, new long[] {classes, slots});
-    add(w2, type, parameters.W2(), narrow == null ? null : narrow.W2(), engine);
-    long[] dims1 = {features, classes};
-    Grid w1 = new Grid("W1", 1, features, classes, dims1, new long[] {classes});
-    add(w1, type, parameters.W1(), narrow == null ? null : narrow.W1(), engine);
+    SoftmaxStorage all = layer.parameters();
+    SoftmaxSizes sizes = layer.sizes();
+    int classes = sizes.classes();
+    int slots = sizes.slots();
+    WeightType type = typeToWrite(all.type());
+    long[] dims2 = sizes.dims(Parameter.W2);
+    Grid w2 = new Grid("W2", classes, sizes.features(), slots, dims2, new long[] {classes, slots});
+    add(w2, type, new StoredWeights(all.type(), all.w2(), all.w2Scales()), layer.engine());
+    long[] dims1 = sizes.dims(Parameter.W1);
+    Grid w1 = new Grid("W1", 1, sizes.features(), classes, dims1, new long[] {classes});
+    add(w1, type, new StoredWeights(all.type(), all.w1(), all.w1Scales()), layer.engine());
   }
 
   /** Adds the table of a bag, which is leased until the file is written. */
-  void add(EmbeddingBag bag) {
+  void add(BagMemory bag) {
     int rows = bag.vocabulary();
-    int features = bag.features();
+    int features = bag.table().features();
     long[] dims = {rows, features};
     Grid table = new Grid(ModelNames.TABLE, rows, features, 1, dims, new long[] {rows});
-    WeightType type = typeToWrite(bag.weightType());
-    add(table, type, bag.floatsOrNull(), bag.narrowOrNull(), bag.engine());
+    StoredWeights stored =
+        new StoredWeights(bag.type(), bag.table().rows().storage(), bag.table().rows().scales());
+    add(table, typeToWrite(bag.type()), stored, bag.table().engine());
   }
 
-  /** Adds a tensor that is not of weights. */
-  void add(String name, Tensor tensor, Lease lease) {
-    requireName(name);
-    tensor.requireContiguous(name);
-    lease.of(name, tensor);
-    long[] dims = tensor.shape().toArray();
-    tensors.add(
-        tensor instanceof FloatTensor
-            ? TensorSource.floats(name, dims, tensor.storage())
-            : TensorSource.ints(name, dims, tensor.storage()));
+  /** Adds a tensor that is not of weights, which is leased until the file is written. */
+  public void add(TensorSource tensor) {
+    tensors.add(tensor);
   }
 
-  /** Adds weights of products as they are. */
-  void add(String name, Weights weights, Lease lease) {
-    requireName(name);
-    lease.of(name, weights);
-    add(Grid.ofBlocks(name, weights.shape()), weights.stored(), null, weights, null);
+  /**
+   * Adds weights of products, which are leased until the file is written.
+   *
+   * @param dims (iBlocks, oBlocks, iSize, oSize)
+   * @param type what they are rounded to while they are written; their own leaves them as they are
+   */
+  public void add(String name, long[] dims, WeightType type, StoredWeights weights, Engine engine) {
+    add(Grid.ofBlocks(name, dims), type, weights, engine);
   }
 
-  /** Adds weights of products, rounded to a type while they are written. */
-  void add(String name, FloatTensor W, ElementType type, Lease lease) {
-    requireName(name);
-    Weights.requireBlocks(name, W, type).requireContiguous(name);
-    lease.of(name, W);
-    Engine engine = Workers.common().engine();
-    add(Grid.ofBlocks(name, W.shape()), type.stored(), W, null, engine);
-  }
-
-  private static void requireName(String name) {
+  /**
+   * A string is the name of a tensor.
+   *
+   * @throws IllegalArgumentException if it is not
+   */
+  public static void requireName(String name) {
     if (!SafeTensorsWriter.isName(name)) {
       throw new IllegalArgumentException(
           "tensors: \""
@@ -126,30 +122,28 @@ final class WeightsFile implements AutoCloseable {
   }
 
   /** What weights are written as that are stored as this. */
-  private WeightType typeToWrite(ElementType stored) {
-    ElementType wanted = options.weights() == null ? stored : options.weights();
-    if (stored != wanted && stored != ElementType.FLOAT32) {
-      throw ReadOnlyWeights.notSaved(stored.stored(), wanted.stored());
+  private WeightType typeToWrite(WeightType stored) {
+    WeightType wanted = settings.weights() == null ? stored : settings.weights();
+    if (stored != wanted && stored != WeightType.FLOAT32) {
+      throw ReadOnlyWeights.notSaved(stored, wanted);
     }
-    if (wanted != ElementType.FLOAT32 && options.optimizerState()) {
+    if (wanted != WeightType.FLOAT32 && settings.optimizerState()) {
       throw new IllegalArgumentException(
           "options: the state of an optimizer beside weights of "
               + wanted
               + ", which are only read");
     }
-    return wanted.stored();
+    return wanted;
   }
 
-  /** Adds a tensor; one of {@code floats} and {@code narrow} is null. */
-  private void add(Grid grid, WeightType type, FloatTensor floats, Weights narrow, Engine engine) {
-    if (type == WeightType.FLOAT32) {
-      Storage storage = narrow != null ? narrow.elements() : floats.storage();
-      tensors.add(TensorSource.floats(grid.name(), grid.dims(), storage));
+  private void add(Grid grid, WeightType type, StoredWeights weights, Engine engine) {
+    if (weights.type() != WeightType.FLOAT32) {
+      tensors.add(TensorSource.narrow(grid.name(), dtype(type), grid.dims(), weights.elements()));
+      addScales(grid, weights.scales());
       return;
     }
-    if (narrow != null) {
-      tensors.add(TensorSource.narrow(grid.name(), dtype(type), grid.dims(), narrow.elements()));
-      addScales(grid, narrow.scales());
+    if (type == WeightType.FLOAT32) {
+      tensors.add(TensorSource.floats(grid.name(), grid.dims(), weights.elements()));
       return;
     }
     Storage scales = null;
@@ -161,7 +155,7 @@ final class WeightsFile implements AutoCloseable {
         new Narrowing(
             grid.name(),
             type,
-            floats.storage(),
+            weights.elements(),
             grid.blocks(),
             grid.rows(),
             grid.columns(),
@@ -183,14 +177,14 @@ final class WeightsFile implements AutoCloseable {
    * @param aligned the name of the tensor that begins at a multiple of 64 bytes; null: the first
    * @param lease of all that is written
    */
-  void write(Path file, String aligned, Map<String, String> metadata, Lease lease)
+  public void write(Path file, String aligned, Map<String, String> metadata, StorageLease lease)
       throws IOException {
     requireDistinctNames();
     // Elements of more bytes come first, so that all lie at multiples of their size.
     tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
     SafeTensorsWriter writer =
         new SafeTensorsWriter(
-            SafeTensorsLayout.of(tensors, aligned), metadata, options.progress()::update);
+            SafeTensorsLayout.of(tensors, aligned), metadata, settings.progress());
     AtomicFile.write(
         file,
         channel -> {
@@ -237,19 +231,24 @@ final class WeightsFile implements AutoCloseable {
     return WeightType.FLOAT32;
   }
 
+  /** Weights of a product that were found in a file. */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record FoundBlocks(long[] dims, StoredWeights weights) {}
+
   /**
    * The weights of a product, of any type.
    *
    * @param mapped whether they are used where they lie, or read into memory and checked
    */
-  static Weights readBlocks(SafeTensorsReader reader, String name, boolean mapped)
+  public static FoundBlocks readBlocks(SafeTensorsReader reader, String name, boolean mapped)
       throws IOException {
     WeightType type = typeOf(reader, name);
-    TensorEntry elements = reader.entryOfRank(Weights.RANK, name, dtype(type));
+    TensorEntry elements = reader.entryOfRank(BLOCKS_RANK, name, dtype(type));
     long[] dims = elements.dims();
     for (long dim : dims) { // of an empty tensor, they may be anything
       if (dim > Integer.MAX_VALUE) {
-        throw new MalformedException(name, "a dimension of " + Shape.of(dims) + " is too large");
+        throw new MalformedException(
+            name, "a dimension of " + Dimensions.text(dims) + " is too large");
       }
     }
     TensorEntry scales =
@@ -257,20 +256,18 @@ final class WeightsFile implements AutoCloseable {
             ? reader.entry(ModelNames.scales(name), Dtype.F32, dims[0], dims[1], dims[3])
             : null;
     Storage inFile = mapped ? reader.mapElements(elements) : null;
-    return read(reader, type, Shape.of(dims), elements, scales, inFile);
+    return new FoundBlocks(dims, read(reader, type, elements, scales, inFile));
   }
 
   /**
    * Weights whose headers were checked.
    *
-   * @param shape (iBlocks, oBlocks, iSize, oSize)
    * @param scales null unless the type has some
    * @param inFile the elements where they lie; null if they are to be read into memory
    */
-  static Weights read(
+  static StoredWeights read(
       SafeTensorsReader reader,
       WeightType type,
-      Shape shape,
       TensorEntry elements,
       TensorEntry scales,
       Storage inFile)
@@ -280,7 +277,7 @@ final class WeightsFile implements AutoCloseable {
       storage =
           type == WeightType.FLOAT32 ? reader.readFloats(elements) : reader.readNarrow(elements);
     }
-    return new Weights(type, shape, storage, readScalesOrNull(reader, scales));
+    return new StoredWeights(type, storage, readScalesOrNull(reader, scales));
   }
 
   /** W1 and W2 of a file, and their scales, with what their headers say checked. */
@@ -308,15 +305,14 @@ final class WeightsFile implements AutoCloseable {
       return type.hasScales() ? w1Scales.bytes() + w2Scales.bytes() : 0;
     }
 
-    /** The weights; W2 lies in the memory given, or is read if that is null. */
-    SoftmaxWeights read(SafeTensorsReader reader, Storage mappedW2) throws IOException {
-      long[] dims1 = w1.dims();
-      long[] dims2 = w2.dims();
-      Shape shape1 = Shape.of(1, 1, dims1[0], dims1[1]);
-      Shape shape2 = Shape.of(1, dims2[0], dims2[1], dims2[2]);
-      return new SoftmaxWeights(
-          WeightsFile.read(reader, type, shape1, w1, w1Scales, null),
-          WeightsFile.read(reader, type, shape2, w2, w2Scales, mappedW2));
+    /** W1. */
+    StoredWeights readW1(SafeTensorsReader reader) throws IOException {
+      return WeightsFile.read(reader, type, w1, w1Scales, null);
+    }
+
+    /** W2, in the memory given, or read if that is null. */
+    StoredWeights readW2(SafeTensorsReader reader, Storage mapped) throws IOException {
+      return WeightsFile.read(reader, type, w2, w2Scales, mapped);
     }
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.layer;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -16,24 +16,25 @@ import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
 import org.blocksparse.internal.format.AtomicFile;
 import org.blocksparse.internal.format.Dtype;
+import org.blocksparse.internal.format.NameTable;
 import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
-import org.blocksparse.internal.layer.ModelNames;
+import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
 
 /**
  * Writes the file of a layer, byte by byte as {@link ModelFile} does, from parts that come one
  * after the other: each is put into its place and forgotten.
  */
-final class PartsFile {
+public final class PartsFile {
   /** The place of the weights and biases themselves, before those of the moments. */
   private static final int PARAMETERS = -1;
 
   private final Link link;
-  private final int features;
-  private final ClassAssignment classes;
+  private final SoftmaxSizes sizes;
   private final UpdateRule.Kind rule;
   private final int moments;
   private final PartBytes classLevel;
@@ -45,30 +46,28 @@ final class PartsFile {
   private PartsFile(
       Link link,
       int features,
-      ClassAssignment classes,
-      Labels labels,
+      ClassTable classes,
+      NameTable labels,
       long layerSteps,
       PartBytes classLevel,
-      SaveOptions options)
+      SaveSettings settings)
       throws IOException {
     this.link = link;
-    this.features = features;
-    this.classes = classes;
+    this.sizes = new SoftmaxSizes(features, classes.classes(), classes.slots());
     this.classLevel = classLevel;
     this.rule = classLevel.rule();
-    this.moments = options.optimizerState() ? rule.moments() : 0;
-    this.steps = new int[classes.classCount()];
-    this.written = new BitSet(classes.classCount());
+    this.moments = settings.optimizerState() ? rule.moments() : 0;
+    this.steps = new int[sizes.classes()];
+    this.written = new BitSet(sizes.classes());
     Map<String, String> metadata =
-        ModelFile.metadata(
-            options.metadata() == null ? Map.of() : options.metadata(), link, classes, layerSteps);
+        ModelFile.metadata(settings.metadataOr(Map.of()), link, classes, layerSteps);
     addOfParts("W2", Parameter.W2);
     addOfParts("W1", Parameter.W1);
     addOfParts("b1", Parameter.B1);
     addOfParts("b2", Parameter.B2);
-    tensors.add(TensorSource.ints(ModelNames.CLASS_OF, classes.table().classOf()));
-    tensors.add(TensorSource.ints(ModelNames.SLOT_OF, classes.table().slotOf()));
-    if (options.optimizerState()) {
+    tensors.add(TensorSource.ints(ModelNames.CLASS_OF, classes.classOf()));
+    tensors.add(TensorSource.ints(ModelNames.SLOT_OF, classes.slotOf()));
+    if (settings.optimizerState()) {
       metadata.put(ModelNames.RULE, rule.name());
       metadata.put(ModelNames.RULE_STEPS, Integer.toString(classLevel.steps()));
       tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, steps));
@@ -83,45 +82,44 @@ final class PartsFile {
     }
     tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
     this.writer =
-        new SafeTensorsWriter(
-            SafeTensorsLayout.of(tensors, "W2"), metadata, options.progress()::update);
+        new SafeTensorsWriter(SafeTensorsLayout.of(tensors, "W2"), metadata, settings.progress());
   }
 
   private void addOfParts(String name, Parameter parameter) {
-    long[] dims =
-        switch (parameter) {
-          case W1 -> new long[] {features, classes.classCount()};
-          case B1 -> new long[] {classes.classCount()};
-          case W2 -> new long[] {classes.classCount(), features, classes.slots()};
-          case B2 -> new long[] {classes.classCount(), classes.slots()};
-        };
-    tensors.add(new TensorSource(name, Dtype.F32, dims, null));
+    tensors.add(new TensorSource(name, Dtype.F32, sizes.dims(parameter), null));
   }
 
-  /** Writes the file; see {@link LayerBuilder#saveParts}. */
-  static void save(
+  /**
+   * Writes the file.
+   *
+   * @param steps of training that the layer has taken
+   * @param parts what {@link PartMemory#toBytes} returned: the class level first, then each class
+   *     once, in any order
+   * @throws IllegalArgumentException if a part is missing, is there twice, or does not fit
+   */
+  public static void save(
       Path file,
       Link link,
       int features,
-      ClassAssignment classes,
-      Labels labels,
+      ClassTable classes,
+      NameTable labels,
       long steps,
       Iterator<byte[]> parts,
-      SaveOptions options)
+      SaveSettings settings)
       throws IOException {
-    if (options.bag() != null || options.weights() != null) {
+    if (settings.bag() != null || settings.weights() != null) {
       throw new IllegalArgumentException("options: parts have no bag and no other type of weights");
     }
     if (!parts.hasNext()) {
       throw new IllegalArgumentException("parts: there are none");
     }
     PartBytes first = PartBytes.of(link, parts.next());
-    if (first.number() != LayerPart.CLASS_LEVEL) {
+    if (first.number() != PartMemory.CLASS_LEVEL) {
       throw new IllegalArgumentException(
           "parts: expected the class level first, but was class " + first.number());
     }
     FileEvent event = Recorder.file();
-    PartsFile all = new PartsFile(link, features, classes, labels, steps, first, options);
+    PartsFile all = new PartsFile(link, features, classes, labels, steps, first, settings);
     AtomicFile.write(file, channel -> all.write(channel, parts));
     if (event != null) {
       event.record("save", LayerMemory.kind(link), file);
@@ -134,15 +132,15 @@ final class PartsFile {
     while (parts.hasNext()) {
       PartBytes part = PartBytes.of(link, parts.next());
       int number = part.number();
-      if (number < 0 || number >= classes.classCount() || written.get(number)) {
+      if (number < 0 || number >= sizes.classes() || written.get(number)) {
         throw new IllegalArgumentException(
-            "parts: expected each of " + classes.classCount() + " classes once, but was " + number);
+            "parts: expected each of " + sizes.classes() + " classes once, but was " + number);
       }
       written.set(number);
       steps[number] = hasState(part) ? part.steps() : 0;
       put(channel, part, Parameter.W2, Parameter.B2, number);
     }
-    if (written.cardinality() < classes.classCount()) {
+    if (written.cardinality() < sizes.classes()) {
       throw new IllegalArgumentException("parts: class " + written.nextClearBit(0) + " is missing");
     }
     ByteBuffer buffer = TensorSource.buffer();
@@ -158,8 +156,8 @@ final class PartsFile {
   private void put(
       SeekableByteChannel channel, PartBytes part, Parameter weights, Parameter biases, int block)
       throws IOException {
-    long columns = weights == Parameter.W1 ? classes.classCount() : classes.slots();
-    if (part.weights() != features * columns || part.biases() != columns) {
+    long columns = weights == Parameter.W1 ? sizes.classes() : sizes.slots();
+    if (part.weights() != sizes.features() * columns || part.biases() != columns) {
       throw new IllegalArgumentException(
           "parts: part "
               + part.number()
@@ -168,7 +166,7 @@ final class PartsFile {
               + " weights and "
               + part.biases()
               + " biases, expected "
-              + features * columns
+              + sizes.features() * columns
               + " and "
               + columns);
     }

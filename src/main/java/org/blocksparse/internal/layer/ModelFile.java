@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
-
-import static java.util.Objects.requireNonNull;
+package org.blocksparse.internal.layer;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -10,58 +8,63 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.blocksparse.internal.StoredWeights;
 import org.blocksparse.internal.UpdateRule;
-import org.blocksparse.internal.WeightType;
 import org.blocksparse.internal.events.FileEvent;
 import org.blocksparse.internal.events.Recorder;
+import org.blocksparse.internal.format.Dimensions;
 import org.blocksparse.internal.format.Dtype;
 import org.blocksparse.internal.format.MalformedException;
+import org.blocksparse.internal.format.NameTable;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
-import org.blocksparse.internal.layer.ModelMetadata;
-import org.blocksparse.internal.layer.ModelNames;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
+import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
 
-/**
- * A {@link HierarchicalSoftmax} or a {@link LabelTree} as a safetensors file; {@link ModelNames}
- * tells what is in it.
- */
-final class ModelFile {
+/** A layer of two levels as a safetensors file; {@link ModelNames} lists what is in it. */
+public final class ModelFile {
   private ModelFile() {}
 
   // ------------------------------------------------------------------------------------ writing
 
-  static void save(LayerContent layer, Path file, SaveOptions options) throws IOException {
-    requireNonNull(file, "file");
-    requireNonNull(options, "options");
+  /**
+   * Writes a file.
+   *
+   * @throws IllegalArgumentException if the file cannot hold what is asked for
+   * @throws IllegalStateException if the layer is closed, or a parameter is not finite
+   */
+  public static void save(LayerContent layer, Path file, SaveSettings settings) throws IOException {
     LayerMemory memory = layer.memory();
     FileEvent event = Recorder.file();
     List<TensorSource> tensors = new ArrayList<>();
-    try (Lease lease = memory.lease();
-        WeightsFile weights = new WeightsFile(options, tensors)) {
+    try (StorageLease lease = memory.lease(new StorageLease());
+        WeightsFile weights = new WeightsFile(settings, tensors)) {
       Map<String, String> metadata =
           metadata(
-              options.metadata() != null ? options.metadata() : layer.metadata(),
-              memory.link(),
-              memory.assignment(),
-              layer.steps());
+              settings.metadataOr(layer.metadata()), memory.link(), memory.table(), layer.steps());
       weights.add(memory);
-      tensors.add(floats("b1", memory.parameters().b1()));
-      tensors.add(floats("b2", memory.parameters().b2()));
-      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, memory.assignment().table().classOf()));
-      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, memory.assignment().table().slotOf()));
-      if (options.optimizerState()) {
+      for (Parameter bias : List.of(Parameter.B1, Parameter.B2)) {
+        tensors.add(
+            TensorSource.floats(
+                bias.label(), memory.sizes().dims(bias), memory.parameters().of(bias)));
+      }
+      tensors.add(TensorSource.ints(ModelNames.CLASS_OF, memory.table().classOf()));
+      tensors.add(TensorSource.ints(ModelNames.SLOT_OF, memory.table().slotOf()));
+      if (settings.optimizerState()) {
         addState(memory, lease, tensors, metadata);
       }
-      if (options.bag() != null) {
-        options.bag().addTo(lease);
-        weights.add(options.bag());
-        BagFile.add(options.bag(), lease, options.optimizerState(), tensors, metadata);
+      if (settings.bag() != null) {
+        settings.bag().lease(lease);
+        weights.add(settings.bag());
+        BagFile.add(settings.bag(), lease, settings.optimizerState(), tensors, metadata);
       }
       if (layer.labels() != null) {
         LabelsFile.add(layer.labels(), tensors);
@@ -75,26 +78,25 @@ final class ModelFile {
 
   /** The strings of a layer without optimizer state. */
   static Map<String, String> metadata(
-      Map<String, String> ofUser, Link link, ClassAssignment assignment, long steps) {
+      Map<String, String> ofUser, Link link, ClassTable table, long steps) {
     Map<String, String> metadata = new TreeMap<>(ofUser);
     metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
     metadata.put(ModelNames.STEPS, Long.toString(steps));
     if (link == Link.LOGISTIC) {
       metadata.put(ModelNames.LAYER, ModelNames.LABEL_TREE);
     }
-    int retired = assignment.outputs() - assignment.table().live();
+    int retired = table.outputs() - table.live();
     if (retired > 0) {
       metadata.put(ModelNames.RETIRED_OUTPUTS, Integer.toString(retired));
     }
     return metadata;
   }
 
-  private static TensorSource floats(String name, FloatTensor tensor) {
-    return TensorSource.floats(name, tensor.shape().toArray(), tensor.storage());
-  }
-
   private static void addState(
-      LayerMemory memory, Lease lease, List<TensorSource> tensors, Map<String, String> metadata) {
+      LayerMemory memory,
+      StorageLease lease,
+      List<TensorSource> tensors,
+      Map<String, String> metadata) {
     LayerState state = memory.state();
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
@@ -102,7 +104,7 @@ final class ModelFile {
     tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, state.of(Parameter.W2.index()).steps()));
     for (int moment = 0; moment < state.kind().moments(); moment++) {
       for (Parameter parameter : Parameter.values()) {
-        long[] dims = memory.parameters().of(parameter).shape().toArray();
+        long[] dims = memory.sizes().dims(parameter);
         tensors.add(
             TensorStateEntries.moment(
                 state, parameter.index(), moment, parameter.label(), dims, lease));
@@ -112,46 +114,31 @@ final class ModelFile {
 
   // ------------------------------------------------------------------------------------ reading
 
-  /** Makes a layer of what a file holds. */
-  interface Maker<L> {
-    L make(LayerContent content);
-  }
-
-  /** Loads a layer of the kind that has the given link. */
-  static <L> L load(Path file, LoadOptions options, Link link, Maker<L> maker) throws IOException {
-    requireNonNull(file, "file");
-    requireNonNull(options, "options");
+  /**
+   * Loads a layer of the kind that has the given link.
+   *
+   * @throws MalformedException if the file does not hold one
+   */
+  public static LayerContent load(Path file, LoadSettings settings, Link link) throws IOException {
     FileEvent event = Recorder.file();
-    LayerContent content =
-        FileFormatException.of(
-            file,
-            () -> {
-              try (SafeTensorsReader reader = open(file, options.memory())) {
-                LayerContent loaded = new Loading(reader, options, link).load();
-                reader.keep();
-                return loaded;
-              }
-            });
-    if (event != null) {
-      event.record(options.verb(), content.memory().kind(), file);
+    LayerContent content;
+    try (SafeTensorsReader reader = settings.open(file)) {
+      content = new Loading(reader, settings, link).load();
+      reader.keep();
     }
-    return maker.make(content);
+    if (event != null) {
+      event.record(settings.verb(), content.memory().kind(), file);
+    }
+    return content;
   }
 
-  static SafeTensorsReader open(Path file, LoadOptions.Memory memory) throws IOException {
-    return memory == LoadOptions.Memory.COPIED
-        ? SafeTensorsReader.open(file)
-        : SafeTensorsReader.map(
-            file, memory == LoadOptions.Memory.COPY_ON_WRITE, FileFormatException::shrunk);
-  }
-
-  /** A dimension of a layer, as {@link Check#dimension} allows it. */
+  /** A dimension of a layer, as builders allow it. */
   static int dimension(TensorEntry entry, int axis) throws MalformedException {
     long dim = entry.dims()[axis];
-    if (dim < 1 || dim > Check.LARGEST_ARRAY) {
+    if (dim < 1 || dim > HeapRoom.LARGEST_ARRAY) {
       throw new MalformedException(
           entry.name(),
-          "dimension " + axis + " of " + Shape.of(entry.dims()) + " is 0 or too large");
+          "dimension " + axis + " of " + Dimensions.text(entry.dims()) + " is 0 or too large");
     }
     return (int) dim;
   }
@@ -180,13 +167,13 @@ final class ModelFile {
   private static final class Loading {
     private final SafeTensorsReader reader;
     private final ModelMetadata metadata;
-    private final LoadOptions options;
+    private final LoadSettings settings;
     private final Link link;
 
-    Loading(SafeTensorsReader reader, LoadOptions options, Link link) throws MalformedException {
+    Loading(SafeTensorsReader reader, LoadSettings settings, Link link) throws MalformedException {
       this.reader = reader;
       this.metadata = new ModelMetadata(reader.metadata()).requireVersion().requireLayer(link);
-      this.options = options;
+      this.settings = settings;
       this.link = link;
     }
 
@@ -207,38 +194,32 @@ final class ModelFile {
       parameters.put(Parameter.W2, weights.w2());
       parameters.put(Parameter.B2, b2);
       StateEntries inFile = stateOrNull(sizes.classes(), parameters);
-      StateEntries state = options.optimizerState() ? inFile : null;
+      StateEntries state = settings.optimizerState() ? inFile : null;
       LabelsFile labels = LabelsFile.orNull(reader, sizes.outputs());
       long steps = metadata.number(ModelNames.STEPS);
-      boolean mapped = options.memory() != LoadOptions.Memory.COPIED;
+      boolean mapped = settings.isMapped();
       long toRead = classOf.bytes() + slotOf.bytes() + weights.scaleBytes();
       toRead += state == null ? 0 : state.bytes();
       toRead += labels == null ? 0 : labels.bytes();
       for (Parameter parameter : Parameter.values()) {
         toRead += mapped && parameter == Parameter.W2 ? 0 : parameters.get(parameter).bytes();
       }
-      reader.tell(options.progress()::update, toRead);
+      reader.tell(settings.progress(), toRead);
 
-      Storage mappedW2 = mapped ? reader.mapElements(weights.w2()) : null;
-      ClassAssignment classes = classes(reader.readInts(classOf), reader.readInts(slotOf), sizes);
+      Storage mappedW2 = settings.mappedOrNull(reader, weights.w2());
+      ClassTable classes = classes(reader.readInts(classOf), reader.readInts(slotOf), sizes);
+      StoredWeights ofClasses = weights.readW1(reader);
+      Storage classBiases = reader.readFloats(b1);
+      StoredWeights ofSlots = weights.readW2(reader, mappedW2);
       LayerMemory memory =
           LayerMemory.owning(
+              settings.engine(),
+              link,
               sizes.features(),
               classes,
-              options.workers(),
-              weights.type() == WeightType.FLOAT32
-                  ? new SoftmaxParameters(
-                      floats(weights.w1()),
-                      floats(b1),
-                      mappedW2 == null
-                          ? floats(weights.w2())
-                          : FloatTensor.dense(mappedW2, Shape.of(weights.w2().dims())),
-                      floats(b2))
-                  : new SoftmaxParameters(
-                      null, floats(b1), null, floats(b2), weights.read(reader, mappedW2)),
-              link);
+              new SoftmaxStorage(ofClasses, classBiases, ofSlots, reader.readFloats(b2)));
       try {
-        Labels names = labels == null ? null : labels.read(reader, !mapped);
+        NameTable names = labels == null ? null : labels.read(reader, !mapped);
         if (state != null) {
           restore(memory.state(), state);
         }
@@ -248,10 +229,6 @@ final class ModelFile {
         memory.close();
         throw e;
       }
-    }
-
-    private FloatTensor floats(TensorEntry entry) throws IOException {
-      return FloatTensor.dense(reader.readFloats(entry), Shape.of(entry.dims()));
     }
 
     private Sizes sizes() throws MalformedException {
@@ -282,12 +259,11 @@ final class ModelFile {
       return sizes;
     }
 
-    private static ClassAssignment classes(int[] classOf, int[] slotOf, Sizes sizes)
+    private static ClassTable classes(int[] classOf, int[] slotOf, Sizes sizes)
         throws MalformedException {
       try {
-        ClassAssignment classes =
-            ClassAssignment.of(classOf, slotOf, sizes.classes(), sizes.slots());
-        int retired = sizes.outputs() - classes.table().live();
+        ClassTable classes = ClassTable.of(classOf, slotOf, sizes.classes(), sizes.slots());
+        int retired = sizes.outputs() - classes.live();
         if (retired != sizes.retired()) {
           throw new MalformedException(
               ModelNames.CLASS_OF,

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
-
-import static java.util.Objects.requireNonNull;
+package org.blocksparse.internal.layer;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -9,24 +7,30 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.PriorityQueue;
 import java.util.function.IntFunction;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.WeightType;
+import org.blocksparse.internal.format.Dimensions;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.Parameter;
 import org.blocksparse.internal.softmax.Relocation;
 import org.blocksparse.internal.softmax.SlotColumns;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.SoftmaxStorage;
+import org.blocksparse.internal.softmax.Workspace;
 
 /**
  * Copies of a layer's memory, and the same with other outputs. What is returned takes the place of
  * what was given, which is closed, except by {@link #copy}. Until all that is new has its memory,
  * nothing is changed.
  */
-final class Growth {
+public final class Growth {
   /** Of the slots that are needed, those that are made in addition. */
   private static final int ROOM = 16;
 
@@ -39,50 +43,85 @@ final class Growth {
   private Growth(LayerMemory memory) {
     memory.requireTrainable("growth");
     this.memory = memory;
-    this.table = memory.assignment().table();
+    this.table = memory.table();
   }
 
-  static LayerMemory copy(LayerMemory memory) {
+  /** A copy with weights of the type that they have. */
+  public static LayerMemory copy(LayerMemory memory) {
     return copy(memory, memory.parameters().type());
   }
 
-  /** With weights of a type. Only those of floats have optimizer state, which floats keep. */
-  static LayerMemory copy(LayerMemory memory, ElementType type) {
-    return type == ElementType.FLOAT32 && memory.parameters().narrow() == null
-        ? copied(memory)
-        : memory.withWeights(type);
+  /**
+   * A copy with weights of a type. Those of floats that are copied keep their optimizer state.
+   *
+   * @throws IllegalArgumentException if a weight is not finite, or too large for the type
+   * @throws IllegalStateException if weights would be rounded that have been rounded before
+   */
+  public static LayerMemory copy(LayerMemory memory, WeightType type) {
+    WeightType own = memory.parameters().type();
+    if (own != type && own != WeightType.FLOAT32 && type != WeightType.FLOAT32) {
+      throw ReadOnlyWeights.roundedAlready(own, type);
+    }
+    boolean hasState = own == WeightType.FLOAT32 && type == WeightType.FLOAT32;
+    return inNewMemory(
+        memory,
+        memory.table(),
+        () -> memory.parameters().copy(type, memory.sizes(), memory.engine()),
+        (state, parameters, newState) -> {
+          if (hasState) {
+            copyState(state, newState);
+          }
+        });
   }
 
-  static LayerMemory added(LayerMemory memory, int n) {
+  private static void copyState(LayerState.Kept from, LayerState to) {
+    to.reset(from.kind());
+    for (Parameter parameter : Parameter.values()) {
+      TensorState old = from.of(parameter.index());
+      TensorState fresh = to.of(parameter.index());
+      for (int moment = 0; moment < from.kind().moments(); moment++) {
+        fresh.moment(moment).copyFrom(old.moment(moment));
+      }
+      fresh.restoreSteps(old.steps());
+    }
+  }
+
+  /**
+   * With n more outputs, in the classes that have the fewest.
+   *
+   * @param n at least 1
+   */
+  public static LayerMemory added(LayerMemory memory, int n) {
     return new Growth(memory).added(n, null);
   }
 
-  static LayerMemory added(LayerMemory memory, FloatTensor x) {
-    int n = new Prediction(memory).checkX(x);
-    if (n == 0) {
-      throw new IllegalArgumentException("x: expected at least 1 row but was " + x.shape());
-    }
-    try (Lease lease = new Lease().of("x", x)) {
-      Check.finite("x", KernelOperands.rows(x));
-    }
-    return new Growth(memory).added(n, x);
+  /**
+   * With an output for each row of x, in its likeliest class.
+   *
+   * @param x of at least one row, all finite
+   */
+  public static LayerMemory added(LayerMemory memory, Rows x) {
+    return new Growth(memory).added((int) x.count(), x);
   }
 
-  private LayerMemory added(int n, FloatTensor x) {
-    Check.atLeast(1, "n", n);
+  private LayerMemory added(int n, Rows x) {
     int outputs = table.outputs();
-    if (n > Check.LARGEST_ARRAY - outputs) {
+    if (n > HeapRoom.LARGEST_ARRAY - outputs) {
       throw new IllegalArgumentException(
           "n: " + outputs + " outputs and " + n + " more are more than 2^31 - 9");
     }
     int all = outputs + n;
-    return placed(
-        ClassAssignment.tables(all, () -> IntStream.range(outputs, all).toArray()), all, x);
+    return placed(ClassTable.tables(all, () -> IntStream.range(outputs, all).toArray()), all, x);
   }
 
-  static LayerMemory reused(LayerMemory memory, int... outputs) {
-    ClassTable table = memory.assignment().table();
-    Check.indices("outputs", requireNonNull(outputs, "outputs"), 0, "outputs", table.outputs());
+  /**
+   * With new outputs by the numbers of retired ones.
+   *
+   * @param outputs of the layer
+   * @throws IllegalArgumentException if one is not retired, or occurs twice
+   */
+  public static LayerMemory reused(LayerMemory memory, int... outputs) {
+    ClassTable table = memory.table();
     BitSet seen = new BitSet();
     for (int i = 0; i < outputs.length; i++) {
       if (table.classOf()[outputs[i]] >= 0 || seen.get(outputs[i])) {
@@ -103,14 +142,11 @@ final class Growth {
    *
    * @param all how many there are, with those that live
    */
-  private LayerMemory placed(int[] outputs, int all, FloatTensor x) {
+  private LayerMemory placed(int[] outputs, int all, Rows x) {
     int slots = slotsWith(outputs.length);
     int[] classes =
-        x == null
-            ? ClassAssignment.tables(all, () -> leastFull(outputs.length))
-            : likeliest(x, slots);
-    ClassAssignment after =
-        ClassAssignment.tables(all, () -> withPlaces(outputs, classes, all, slots));
+        x == null ? ClassTable.tables(all, () -> leastFull(outputs.length)) : likeliest(x, slots);
+    ClassTable after = ClassTable.tables(all, () -> withPlaces(outputs, classes, all, slots));
     return slots == table.slots() ? filled(after) : moved(after);
   }
 
@@ -121,11 +157,11 @@ final class Growth {
       return table.slots();
     }
     long each = (needed - 1) / table.classes() + 1;
-    return (int) Math.min(Check.LARGEST_ARRAY, each + Math.max(1, each / ROOM));
+    return (int) Math.min(HeapRoom.LARGEST_ARRAY, each + Math.max(1, each / ROOM));
   }
 
   /** The assignment once each of some outputs is the next one of its class. */
-  private ClassAssignment withPlaces(int[] outputs, int[] classes, int all, int slots) {
+  private ClassTable withPlaces(int[] outputs, int[] classes, int all, int slots) {
     int[] classOf = Arrays.copyOf(table.classOf(), all);
     int[] slotOf = Arrays.copyOf(table.slotOf(), all);
     int[] sizes = sizes();
@@ -133,7 +169,7 @@ final class Growth {
       classOf[outputs[i]] = classes[i];
       slotOf[outputs[i]] = sizes[classes[i]]++;
     }
-    return ClassAssignment.of(classOf, slotOf, table.classes(), slots);
+    return ClassTable.of(classOf, slotOf, table.classes(), slots);
   }
 
   private int[] sizes() {
@@ -156,31 +192,32 @@ final class Growth {
   }
 
   /** For each row of x the likeliest class with room, row by row. */
-  private int[] likeliest(FloatTensor x, int slots) {
-    return memory.compute(
-        x,
-        (rows, workspace) -> {
-          Rows byClass = memory.softmax().classes(rows, true, workspace);
-          int[] sizes = sizes();
-          int[] classes = HeapRoom.ints((int) rows.count(), "classes of outputs");
-          float[] logProbabilities = new float[sizes.length];
-          for (int row = 0; row < classes.length; row++) {
-            byClass.get(row, 0, logProbabilities);
-            int best = -1;
-            for (int c = 0; c < sizes.length; c++) {
-              if (sizes[c] < slots && (best < 0 || logProbabilities[c] > logProbabilities[best])) {
-                best = c;
-              }
-            }
-            classes[row] = best;
-            sizes[best]++;
+  private int[] likeliest(Rows x, int slots) {
+    try (StorageLease lease = memory.lease(new StorageLease());
+        Workspace workspace = memory.softmax().borrowWorkspace()) {
+      String shape = Dimensions.text(new long[] {x.count(), x.stride()});
+      lease.hold("x", x.storage(), "the tensor %s is closed", shape);
+      Rows byClass = memory.softmax().classes(x, true, workspace);
+      int[] sizes = sizes();
+      int[] classes = HeapRoom.ints((int) x.count(), "classes of outputs");
+      float[] logProbabilities = new float[sizes.length];
+      for (int row = 0; row < classes.length; row++) {
+        byClass.get(row, 0, logProbabilities);
+        int best = -1;
+        for (int c = 0; c < sizes.length; c++) {
+          if (sizes[c] < slots && (best < 0 || logProbabilities[c] > logProbabilities[best])) {
+            best = c;
           }
-          return classes;
-        });
+        }
+        classes[row] = best;
+        sizes[best]++;
+      }
+      return classes;
+    }
   }
 
   /** Fills slots that were empty, in place. */
-  private LayerMemory filled(ClassAssignment after) {
+  private LayerMemory filled(ClassTable after) {
     return inPlace(
         after,
         (parameters, moments) -> {
@@ -204,9 +241,9 @@ final class Growth {
     void make(SlotColumns[] parameters, SlotColumns[] moments);
   }
 
-  private LayerMemory inPlace(ClassAssignment after, Change change) {
+  private LayerMemory inPlace(ClassTable after, Change change) {
     LayerMemory result = null;
-    try (Lease lease = memory.leaseToTrain();
+    try (StorageLease lease = memory.leaseToTrain(new StorageLease());
         LayerState.Kept state = memory.state().hold()) {
       lease.requireIntact();
       result = memory.with(after);
@@ -228,7 +265,7 @@ final class Growth {
 
   private SlotColumns[] parameters() {
     return OF_SLOTS.stream()
-        .map(parameter -> columns(parameter, memory.parameters().of(parameter).storage()))
+        .map(parameter -> columns(parameter, memory.parameters().of(parameter)))
         .toArray(SlotColumns[]::new);
   }
 
@@ -243,9 +280,13 @@ final class Growth {
     return moments.toArray(SlotColumns[]::new);
   }
 
-  static LayerMemory retired(LayerMemory memory, int... outputs) {
-    int all = memory.assignment().outputs();
-    Check.indices("outputs", requireNonNull(outputs, "outputs"), 0, "outputs", all);
+  /**
+   * Without some outputs, which keep their numbers.
+   *
+   * @param outputs of the layer
+   * @throws IllegalArgumentException if none would be left
+   */
+  public static LayerMemory retired(LayerMemory memory, int... outputs) {
     return new Growth(memory).retired(outputs);
   }
 
@@ -271,8 +312,8 @@ final class Growth {
       int last = members[c][--sizes[c]];
       members[c][movedTo[i]] = last;
       slotOf[last] = movedTo[i];
-      classOf[outputs[i]] = ClassAssignment.RETIRED;
-      slotOf[outputs[i]] = ClassAssignment.RETIRED;
+      classOf[outputs[i]] = ClassTable.RETIRED;
+      slotOf[outputs[i]] = ClassTable.RETIRED;
       live--;
     }
     if (live == 0) {
@@ -281,7 +322,7 @@ final class Growth {
     if (Arrays.stream(sizes).anyMatch(size -> size == 0)) {
       return moved(withoutEmpty(classOf, slotOf, sizes, table.slots()));
     }
-    ClassAssignment after = ClassAssignment.of(classOf, slotOf, table.classes(), table.slots());
+    ClassTable after = ClassTable.of(classOf, slotOf, table.classes(), table.slots());
     return inPlace(
         after,
         (parameters, moments) -> {
@@ -303,20 +344,25 @@ final class Growth {
   }
 
   /** The same places in classes that are numbered anew, without those that have no outputs. */
-  private static ClassAssignment withoutEmpty(int[] classOf, int[] slotOf, int[] sizes, int slots) {
+  private static ClassTable withoutEmpty(int[] classOf, int[] slotOf, int[] sizes, int slots) {
     int[] numbers = new int[sizes.length];
     int count = 0;
     for (int c = 0; c < sizes.length; c++) {
       numbers[c] = sizes[c] == 0 ? -1 : count++;
     }
     int[] renumbered =
-        Arrays.stream(classOf).map(c -> c < 0 ? ClassAssignment.RETIRED : numbers[c]).toArray();
-    return ClassAssignment.of(renumbered, slotOf, count, slots);
+        Arrays.stream(classOf).map(c -> c < 0 ? ClassTable.RETIRED : numbers[c]).toArray();
+    return ClassTable.of(renumbered, slotOf, count, slots);
   }
 
-  static LayerMemory reassigned(LayerMemory memory, ClassAssignment classes) {
-    ClassTable given = requireNonNull(classes, "classes").table();
-    ClassTable table = memory.assignment().table();
+  /**
+   * With the outputs in other classes.
+   *
+   * @throws IllegalArgumentException if the table is for another number of outputs, or if an output
+   *     that is not retired is so there
+   */
+  public static LayerMemory reassigned(LayerMemory memory, ClassTable given) {
+    ClassTable table = memory.table();
     if (given.outputs() != table.outputs()) {
       throw new IllegalArgumentException(
           "classes: expected an assignment of "
@@ -324,7 +370,7 @@ final class Growth {
               + " outputs but was one of "
               + given.outputs());
     }
-    ClassAssignment after = ClassAssignment.tables(given.outputs(), () -> live(table, given));
+    ClassTable after = ClassTable.tables(given.outputs(), () -> live(table, given));
     return new Growth(memory).moved(after);
   }
 
@@ -333,16 +379,16 @@ final class Growth {
    *
    * @throws IllegalArgumentException if another is retired there
    */
-  private static ClassAssignment live(ClassTable table, ClassTable given) {
+  private static ClassTable live(ClassTable table, ClassTable given) {
     int[] classOf = given.classOf().clone();
     int[] slotOf = new int[classOf.length];
-    Arrays.fill(slotOf, ClassAssignment.RETIRED); // as those that are nowhere in what was given
+    Arrays.fill(slotOf, ClassTable.RETIRED); // as those that are nowhere in what was given
     int[] sizes = new int[given.classes()];
     for (int c = 0; c < sizes.length; c++) {
       for (int output : given.members()[c]) {
         if (table.classOf()[output] < 0) {
-          classOf[output] = ClassAssignment.RETIRED;
-          slotOf[output] = ClassAssignment.RETIRED;
+          classOf[output] = ClassTable.RETIRED;
+          slotOf[output] = ClassTable.RETIRED;
         } else {
           slotOf[output] = sizes[c]++;
         }
@@ -363,15 +409,12 @@ final class Growth {
   }
 
   private static LayerMemory inNewMemory(
-      LayerMemory memory, ClassAssignment classes, Content content) {
+      LayerMemory memory, ClassTable classes, Supplier<SoftmaxStorage> fresh, Content content) {
     LayerMemory result = null;
-    try (Lease lease = memory.lease();
+    try (StorageLease lease = memory.lease(new StorageLease());
         LayerState.Kept state = memory.state().hold()) {
-      SoftmaxParameters fresh =
-          SoftmaxParameters.zeros(memory.features(), classes.classCount(), classes.slots());
-      result = memory.with(classes, fresh);
-      result.state().reset(state.kind());
-      content.fill(state, fresh.storage(), result.state());
+      result = memory.with(classes, fresh.get());
+      content.fill(state, result.parameters(), result.state());
       return result;
     } catch (Throwable e) {
       if (result != null) {
@@ -381,42 +424,22 @@ final class Growth {
     }
   }
 
-  private static LayerMemory copied(LayerMemory memory) {
-    SoftmaxStorage from = memory.parameters().storage();
-    return inNewMemory(
-        memory,
-        memory.assignment(),
-        (state, parameters, newState) -> {
-          for (Parameter parameter : Parameter.values()) {
-            parameters.of(parameter).copyFrom(from.of(parameter));
-            TensorState old = state.of(parameter.index());
-            TensorState fresh = newState.of(parameter.index());
-            for (int moment = 0; moment < state.kind().moments(); moment++) {
-              fresh.moment(moment).copyFrom(old.moment(moment));
-            }
-            fresh.restoreSteps(old.steps());
-          }
-        });
-  }
-
   /** Moves everything into new memory. */
-  private LayerMemory moved(ClassAssignment after) {
+  private LayerMemory moved(ClassTable after) {
     Relocation relocation =
-        ClassAssignment.tables(
+        ClassTable.tables(
             after.outputs(),
-            () ->
-                new Relocation(
-                    memory.softmax().engine(),
-                    memory.link(),
-                    memory.features(),
-                    table,
-                    after.table()));
+            () -> new Relocation(memory.engine(), memory.link(), memory.features(), table, after));
     LayerMemory result =
         inNewMemory(
             memory,
             after,
+            () ->
+                SoftmaxStorage.zeros(
+                    new SoftmaxSizes(memory.features(), after.classes(), after.slots())),
             (state, parameters, newState) -> {
-              relocation.parameters(memory.parameters().storage(), parameters);
+              newState.reset(state.kind());
+              relocation.parameters(memory.parameters(), parameters);
               for (int moment = 0; moment < state.kind().moments(); moment++) {
                 relocation.moments(moments(state::of, moment), moments(newState::of, moment));
               }

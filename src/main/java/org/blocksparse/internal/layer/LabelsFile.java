@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.layer;
 
 import java.io.IOException;
 import java.util.List;
@@ -9,26 +9,24 @@ import org.blocksparse.internal.format.NameTable;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
-import org.blocksparse.internal.layer.ModelNames;
 
 /**
- * {@link Labels} in a safetensors file; {@link ModelNames} tells how.
+ * The names of outputs in a safetensors file; {@link ModelNames} tells how.
  *
  * @param text U8
  * @param offsets I32 (names + 1)
  * @param order I32 (names)
  */
-record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry order) {
+public record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry order) {
   /** Adds them to a file, after everything else. */
-  static void add(Labels labels, List<TensorSource> tensors) {
-    NameTable table = labels.table();
+  public static void add(NameTable table, List<TensorSource> tensors) {
     tensors.add(TensorSource.ints(ModelNames.LABEL_OFFSETS, table.offsets()));
     tensors.add(TensorSource.ints(ModelNames.LABEL_ORDER, table.order()));
     tensors.add(TensorSource.bytes(ModelNames.LABEL_TEXT, table.text()));
   }
 
   /** Those of a file with that many outputs; null if it has none. */
-  static LabelsFile orNull(SafeTensorsReader reader, int outputs) throws MalformedException {
+  public static LabelsFile orNull(SafeTensorsReader reader, int outputs) throws MalformedException {
     if (!reader.has(ModelNames.LABEL_OFFSETS)) {
       return null;
     }
@@ -54,9 +52,13 @@ record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry order) {
    *
    * @param all whether everything is checked, or only that no access leaves the memory
    */
-  Labels read(SafeTensorsReader reader, boolean all) throws IOException {
+  public NameTable read(SafeTensorsReader reader, boolean all) throws IOException {
     int[] ends = reader.readInts(offsets);
     NameTable.requireOffsets(ends, text.size()); // before a text that may be of any size is read
-    return Labels.read(reader.readBytes(text), ends, reader.readInts(order), all);
+    NameTable table = NameTable.read(reader.readBytes(text), ends, reader.readInts(order));
+    if (all) {
+      table.check();
+    }
+    return table;
   }
 }

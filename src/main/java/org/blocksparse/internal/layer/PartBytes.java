@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.layer;
 
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static java.util.Objects.requireNonNull;
@@ -13,8 +13,8 @@ import org.blocksparse.internal.format.SafeTensorsReader.Values;
 import org.blocksparse.internal.softmax.Link;
 
 /**
- * A {@link LayerPart} as bytes, little-endian: this header, which begins with what kind of layer it
- * is of; its weights, its biases, and both again for each moment that its rule keeps.
+ * A {@link PartMemory} as bytes, little-endian: this header, which begins with what kind of layer
+ * it is of; its weights, its biases, and both again for each moment that its rule keeps.
  *
  * @param number of the part
  * @param weights how many
@@ -57,8 +57,8 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
     if (bytes.length < HEADER_BYTES || all.getInt() != magic(link)) {
       throw new IllegalArgumentException(
           "parts: expected what "
-              + (link == Link.SOFTMAX ? "SoftmaxPart" : "LabelTreePart")
-              + ".toBytes returns");
+              + "LayerPart.toBytes returns of a "
+              + (link == Link.SOFTMAX ? "HierarchicalSoftmax" : "LabelTree"));
     }
     int number = all.getInt();
     long weights = all.getLong();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.layer;
 
 import java.io.IOException;
 import java.util.ArrayList;
@@ -10,8 +10,8 @@ import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.TensorEntry;
 import org.blocksparse.internal.format.TensorSource;
-import org.blocksparse.internal.layer.ModelNames;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
 
@@ -33,7 +33,7 @@ record TensorStateEntries(UpdateRule.Kind rule, List<TensorEntry> moments, Tenso
       int tensor,
       String name,
       long[] dims,
-      Lease lease,
+      StorageLease lease,
       List<TensorSource> sources) {
     UpdateRule.Kind rule = state.kind();
     for (int moment = 0; moment < rule.moments(); moment++) {
@@ -46,7 +46,7 @@ record TensorStateEntries(UpdateRule.Kind rule, List<TensorEntry> moments, Tenso
 
   /** One moment of a tensor, for a file; it is held by the lease. */
   static TensorSource moment(
-      LayerState state, int tensor, int moment, String name, long[] dims, Lease lease) {
+      LayerState state, int tensor, int moment, String name, long[] dims, StorageLease lease) {
     Storage storage = state.of(tensor).moment(moment);
     if (!lease.tryHold(storage)) {
       throw state.closed();

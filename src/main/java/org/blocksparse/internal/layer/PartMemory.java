@@ -1,70 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
-
-import static java.util.Objects.requireNonNull;
+package org.blocksparse.internal.layer;
 
 import java.nio.ByteBuffer;
-import org.blocksparse.internal.layer.InitialWeights;
+import java.util.stream.IntStream;
+import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.memory.StorageLease;
 import org.blocksparse.internal.optimizer.LayerState;
 import org.blocksparse.internal.optimizer.TensorState;
+import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
+import org.blocksparse.internal.softmax.SoftmaxStorage;
 import org.blocksparse.internal.softmax.TrainingPass;
 
 /**
- * The memory of a {@link LayerPart}, which lives in a layer of its own: of one class, whose class
+ * The memory of a part of a layer, which lives in a layer of its own: of one class, whose class
  * level is not used; or of classes of one output each, which are not used.
  *
- * @param number of the class, or {@link LayerPart#CLASS_LEVEL}
+ * @param number of the class, or {@link #CLASS_LEVEL}
  */
-record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
+public record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
+  /** The number of the class level, beside those of the classes. */
+  public static final int CLASS_LEVEL = -1;
+
   /** Weights of zero. */
   private static PartMemory zeros(
-      Link link, int number, int features, ClassAssignment classes, Workers workers) {
-    ClassAssignment own;
-    if (number == LayerPart.CLASS_LEVEL) {
-      own = ClassAssignment.contiguous(classes.classCount(), classes.classCount());
+      Engine engine, Link link, int number, int features, ClassTable classes) {
+    ClassTable own;
+    if (number == CLASS_LEVEL) {
+      int[] classOf = IntStream.range(0, classes.classes()).toArray();
+      own = ClassTable.inOrder(classOf, classOf.length, 1);
     } else {
-      int size = classes.size(Check.index("number", number, "classes", classes.classCount()));
-      own = ClassAssignment.of(new int[size], inOrder(size), 1, classes.slots());
+      own = ClassTable.inOrder(new int[classes.size(number)], 1, classes.slots());
     }
-    SoftmaxParameters parameters = SoftmaxParameters.zeros(features, own.classCount(), own.slots());
-    return new PartMemory(number, LayerMemory.owning(features, own, workers, parameters, link));
-  }
-
-  private static int[] inOrder(int size) {
-    int[] slots = new int[size];
-    for (int slot = 0; slot < size; slot++) {
-      slots[slot] = slot;
-    }
-    return slots;
+    SoftmaxStorage parameters =
+        SoftmaxStorage.zeros(new SoftmaxSizes(features, own.classes(), own.slots()));
+    return new PartMemory(number, LayerMemory.owning(engine, link, features, own, parameters));
   }
 
   /** The weights that a new layer has there. */
-  static PartMemory initial(
-      Link link, int number, int features, ClassAssignment classes, long seed, Workers workers) {
-    PartMemory part = zeros(link, number, features, classes, workers);
+  public static PartMemory initial(
+      Engine engine, Link link, int number, int features, ClassTable classes, long seed) {
+    PartMemory part = zeros(engine, link, number, features, classes);
     long before =
-        number == LayerPart.CLASS_LEVEL
+        number == CLASS_LEVEL
             ? 0
-            : (long) features * classes.classCount() + number * ((long) features * classes.slots());
-    new InitialWeights(features, seed)
-        .fill(part.W().storage(), before, (int) part.b().shape().size());
+            : (long) features * classes.classes() + number * ((long) features * classes.slots());
+    int columns = number == CLASS_LEVEL ? classes.classes() : classes.slots();
+    new InitialWeights(features, seed).fill(part.storage(part.weights()), before, columns);
     return part;
   }
 
   /** What a layer has there, with its optimizer state. */
-  static PartMemory copyOf(TwoLevelLayer layer, int number, Workers workers) {
-    requireNonNull(workers, "workers");
-    LayerMemory from = requireNonNull(layer, "layer").memory();
+  public static PartMemory copyOf(LayerMemory from, int number, Engine engine) {
     from.requireTrainable("part");
-    PartMemory part = zeros(from.link(), number, from.features(), from.assignment(), workers);
-    try (Lease lease = from.lease();
+    PartMemory part = zeros(engine, from.link(), number, from.features(), from.table());
+    try (StorageLease lease = from.lease(new StorageLease());
         LayerState.Kept state = from.state().hold()) {
       int block = Math.max(number, 0);
       for (Parameter parameter : part.parameters()) {
-        copyBlock(from.parameters().of(parameter).storage(), block, part.storage(parameter));
+        copyBlock(from.parameters().of(parameter), block, part.storage(parameter));
       }
       part.copyState(state, block);
       lease.requireIntact();
@@ -99,45 +96,45 @@ record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
     }
   }
 
-  /** Weights and biases. */
   private Parameter[] parameters() {
-    return number == LayerPart.CLASS_LEVEL
-        ? new Parameter[] {Parameter.W1, Parameter.B1}
-        : new Parameter[] {Parameter.W2, Parameter.B2};
+    return new Parameter[] {weights(), biases()};
+  }
+
+  /** Which parameter of its layer the weights are. */
+  public Parameter weights() {
+    return number == CLASS_LEVEL ? Parameter.W1 : Parameter.W2;
+  }
+
+  /** Which parameter of its layer the biases are. */
+  public Parameter biases() {
+    return number == CLASS_LEVEL ? Parameter.B1 : Parameter.B2;
   }
 
   private Storage storage(Parameter parameter) {
-    return layer.parameters().of(parameter).storage();
+    return layer.parameters().of(parameter);
   }
 
-  FloatTensor W() {
-    return layer.parameters().of(parameters()[0]);
+  /** Makes a pass as far as this part goes. */
+  public double[] run(TrainingPass pass) {
+    return number == CLASS_LEVEL ? pass.runClassLevel() : pass.runOpenedClasses();
   }
 
-  FloatTensor b() {
-    return layer.parameters().of(parameters()[1]);
-  }
-
-  /** How the part makes steps. */
-  Training training() {
-    return new Training(
-        layer,
-        number == LayerPart.CLASS_LEVEL
-            ? TrainingPass::runClassLevel
-            : TrainingPass::runOpenedClasses);
-  }
-
-  /** See {@link LayerPart#toBytes}. */
-  byte[] toBytes() {
-    try (Lease lease = layer.lease();
+  /**
+   * The part with its optimizer state.
+   *
+   * @throws IllegalStateException if it is closed, a number is not finite, or the bytes are more
+   *     than an array can hold
+   */
+  public byte[] toBytes() {
+    try (StorageLease lease = layer.lease(new StorageLease());
         LayerState.Kept state = layer.state().hold()) {
       Parameter[] parameters = parameters();
       PartBytes bytes =
           PartBytes.allocate(
               layer.link(),
               number,
-              W().shape().size(),
-              b().shape().size(),
+              storage(weights()).elements(),
+              storage(biases()).elements(),
               state.kind(),
               state.of(parameters[0].index()).steps()[0]);
       ByteBuffer into = bytes.numbers();
@@ -176,6 +173,6 @@ record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
 
   @Override
   public String toString() {
-    return number == LayerPart.CLASS_LEVEL ? "the class level" : "class " + number;
+    return number == CLASS_LEVEL ? "the class level" : "class " + number;
   }
 }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
-
-import static java.util.Objects.requireNonNull;
+package org.blocksparse.internal.layer;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -17,34 +15,47 @@ import org.blocksparse.internal.format.SafeTensorsLayout;
 import org.blocksparse.internal.format.SafeTensorsReader;
 import org.blocksparse.internal.format.SafeTensorsWriter;
 import org.blocksparse.internal.format.TensorSource;
-import org.blocksparse.internal.layer.ModelMetadata;
-import org.blocksparse.internal.layer.ModelNames;
+import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.optimizer.LayerState;
 
 /**
- * An {@link OptimizerState} in a safetensors file; {@link ModelNames} tells what is in it. Its
- * tensors go by their positions, 0, 1 and so on.
+ * What an optimizer keeps of several tensors in a safetensors file; {@link ModelNames} lists what
+ * is in it. The tensors go by their positions, 0, 1 and so on.
  */
-final class OptimizerStateFile {
+public final class OptimizerStateFile {
+  /** The position of the only tensor in its state. */
+  private static final int ONLY = 0;
+
   private OptimizerStateFile() {}
 
-  static void save(OptimizerState state, Path file) throws IOException {
-    requireNonNull(file, "file");
+  /**
+   * A tensor.
+   *
+   * @param state of this tensor alone
+   * @param dims of the tensor
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record Entry(LayerState state, long[] dims, int blocks) {}
+
+  /**
+   * Writes a file.
+   *
+   * @throws IllegalArgumentException if there are more tensors than a file can have
+   * @throws IllegalStateException if a state is closed, or a number is not finite
+   */
+  public static void save(List<Entry> entries, Path file) throws IOException {
     FileEvent event = Recorder.file();
     Map<String, String> metadata = new TreeMap<>();
     metadata.put(ModelNames.FORMAT, ModelNames.VERSION);
-    metadata.put(ModelNames.STATE_TENSORS, Integer.toString(state.size()));
+    metadata.put(ModelNames.STATE_TENSORS, Integer.toString(entries.size()));
     List<TensorSource> sources = new ArrayList<>();
-    try (Lease lease = new Lease()) {
-      for (int t = 0; t < state.size(); t++) {
-        state.of(t).requireOpen();
-        metadata.put(ModelNames.rule(t), state.of(t).kind().name());
+    try (StorageLease lease = new StorageLease()) {
+      for (int t = 0; t < entries.size(); t++) {
+        LayerState state = entries.get(t).state();
+        state.requireOpen();
+        metadata.put(ModelNames.rule(t), state.kind().name());
         TensorStateEntries.add(
-            state.of(t),
-            OptimizerState.ONLY,
-            Integer.toString(t),
-            state.tensor(t).shape().toArray(),
-            lease,
-            sources);
+            state, ONLY, Integer.toString(t), entries.get(t).dims(), lease, sources);
       }
       SafeTensorsWriter writer =
           new SafeTensorsWriter(SafeTensorsLayout.of(sources), metadata, (done, total) -> {});
@@ -55,23 +66,18 @@ final class OptimizerStateFile {
     }
   }
 
-  static void load(Path file, OptimizerState into) throws IOException {
-    requireNonNull(file, "file");
+  /** Reads what {@link #save} wrote of tensors of the same shapes. */
+  public static void load(Path file, List<Entry> into) throws IOException {
     FileEvent event = Recorder.file();
-    FileFormatException.of(
-        file,
-        () -> {
-          try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
-            load(reader, into);
-            return null;
-          }
-        });
+    try (SafeTensorsReader reader = SafeTensorsReader.open(file)) {
+      load(reader, into);
+    }
     if (event != null) {
       event.record("load", "optimizer state", file);
     }
   }
 
-  private static void load(SafeTensorsReader reader, OptimizerState into) throws IOException {
+  private static void load(SafeTensorsReader reader, List<Entry> into) throws IOException {
     ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
     long count = metadata.number(ModelNames.STATE_TENSORS);
     if (count != into.size()) {
@@ -79,18 +85,13 @@ final class OptimizerStateFile {
     }
     List<TensorStateEntries> all = new ArrayList<>();
     for (int t = 0; t < into.size(); t++) {
-      FloatTensor tensor = into.tensor(t);
       UpdateRule.Kind rule = metadata.rule(ModelNames.rule(t));
       all.add(
           TensorStateEntries.of(
-              reader,
-              rule,
-              Integer.toString(t),
-              tensor.shape().toArray(),
-              OptimizerState.blocks(tensor)));
+              reader, rule, Integer.toString(t), into.get(t).dims(), into.get(t).blocks()));
     }
     for (int t = 0; t < into.size(); t++) {
-      all.get(t).restore(reader, into.of(t), OptimizerState.ONLY);
+      all.get(t).restore(reader, into.get(t).state(), ONLY);
     }
   }
 }

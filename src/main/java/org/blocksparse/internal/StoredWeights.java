@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal;
+
+import org.blocksparse.internal.memory.Storage;
+
+/**
+ * The memory of weights of a type: blocks of rows and columns. Operands are leased by the caller.
+ *
+ * @param scales one for each column of a block; null unless the type has some
+ */
+public record StoredWeights(WeightType type, Storage elements, Storage scales)
+    implements AutoCloseable {
+  /** Elements that are widened at once. */
+  private static final int PIECE = 1 << 12;
+
+  /**
+   * Rounds floats to a type.
+   *
+   * @param name of the floats, for messages
+   * @throws IllegalArgumentException if one is not finite or too large for the type
+   */
+  public static StoredWeights of(
+      String name,
+      Storage floats,
+      WeightType type,
+      long blocks,
+      int rows,
+      int columns,
+      Engine engine) {
+    StoredWeights made = allocate(type, blocks * rows * columns, blocks * columns);
+    try {
+      if (type == WeightType.FLOAT32) {
+        made.elements.copyFrom(floats);
+      } else {
+        new Narrowing(name, type, floats, blocks, rows, columns, made.scales, engine)
+            .putAll(made.elements, engine);
+      }
+      floats.requireIntact();
+      return made;
+    } catch (Throwable e) {
+      made.close();
+      throw e;
+    }
+  }
+
+  private static StoredWeights allocate(WeightType type, long elements, long scales) {
+    Storage[] made =
+        type.hasScales()
+            ? Storage.allocateAll(type.words(elements), scales)
+            : Storage.allocateAll(type.words(elements));
+    return new StoredWeights(type, made[0], type.hasScales() ? made[1] : null);
+  }
+
+  /** The same weights in memory of their own, given how many there are. */
+  public StoredWeights copy(long weights) {
+    StoredWeights made = allocate(type, weights, scales == null ? 0 : scales.elements());
+    try {
+      made.elements.copyFrom(elements);
+      if (scales != null) {
+        made.scales.copyFrom(scales);
+      }
+      elements.requireIntact();
+      return made;
+    } catch (Throwable e) {
+      made.close();
+      throw e;
+    }
+  }
+
+  /** Writes the floats that the weights stand for. */
+  public void widen(long blocks, int rows, int columns, Storage out) {
+    if (columns == 0) {
+      return; // however many rows of nothing there are
+    }
+    float[] piece = new float[Math.min(PIECE, columns)];
+    for (long row = 0; row < blocks * rows; row++) {
+      long ofBlock = scales == null ? 0 : row / rows * columns;
+      for (int begin = 0; begin < columns; begin += piece.length) {
+        int count = Math.min(piece.length, columns - begin);
+        for (int i = 0; i < count; i++) {
+          float value = type.get(elements, row * columns + begin + i);
+          piece[i] = scales == null ? value : value * scales.getFloat(ofBlock + begin + i);
+        }
+        out.putFloats(row * columns + begin, piece, 0, count);
+      }
+    }
+  }
+
+  /** A copy with weights of another type, one of the two types FLOAT32, or of the same. */
+  public StoredWeights as(
+      String name, WeightType other, long blocks, int rows, int columns, Engine engine) {
+    if (other == type) {
+      return copy(blocks * rows * columns);
+    }
+    if (type == WeightType.FLOAT32) {
+      return of(name, elements, other, blocks, rows, columns, engine);
+    }
+    StoredWeights floats = allocate(WeightType.FLOAT32, blocks * rows * columns, 0);
+    try {
+      widen(blocks, rows, columns, floats.elements);
+      elements.requireIntact();
+      return floats;
+    } catch (Throwable e) {
+      floats.close();
+      throw e;
+    }
+  }
+
+  /** The bytes that the weights take, their scales included. */
+  public long bytes(long weights) {
+    return weights * type.bytes() + (scales == null ? 0 : 4 * scales.elements());
+  }
+
+  @Override
+  public void close() {
+    elements.close();
+    if (scales != null) {
+      scales.close();
+    }
+  }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.internal.layer;
+
+import org.blocksparse.internal.StoredWeights;
+import org.blocksparse.internal.TableRows;
+import org.blocksparse.internal.UpdateRule;
+import org.blocksparse.internal.WeightType;
+import org.blocksparse.internal.bag.BagTable;
+import org.blocksparse.internal.memory.StorageLease;
+import org.blocksparse.internal.optimizer.BlockedTensor;
+import org.blocksparse.internal.optimizer.LayerState;
+
+/**
+ * The memory of an embedding bag.
+ *
+ * @param state what the optimizer keeps of the table
+ */
+public record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
+  /** The position of the table in the optimizer state. */
+  public static final int TABLE = 0;
+
+  /** A bag without optimizer state. */
+  public BagMemory(BagTable table) {
+    this(
+        table,
+        new LayerState(
+            "layer", new BlockedTensor(table.rows().storage(), count(table.rows()), true)));
+  }
+
+  private static int count(TableRows rows) {
+    return (int) rows.count();
+  }
+
+  /** Fills the table, uniform in [-1, 1] / features; frees the memory if that fails. */
+  public void draw(long seed) {
+    try {
+      table.draw(seed, 1f / table.features());
+    } catch (Throwable e) {
+      close();
+      throw e;
+    }
+  }
+
+  private StoredWeights stored() {
+    return new StoredWeights(type(), table.rows().storage(), table.rows().scales());
+  }
+
+  /**
+   * A copy with a table of a type, without optimizer state; this is leased by the caller.
+   *
+   * @throws IllegalArgumentException if an element is not finite, or too large for the type
+   * @throws IllegalStateException if the table would be rounded that has been rounded before
+   */
+  public BagMemory copy(WeightType type) {
+    if (type != type() && isReadOnly() && type != WeightType.FLOAT32) {
+      throw ReadOnlyWeights.roundedAlready(type(), type);
+    }
+    int features = table.features();
+    // Each row is a block of one column, which has a scale of its own.
+    StoredWeights copy = stored().as("table", type, vocabulary(), features, 1, table.engine());
+    try {
+      TableRows rows =
+          new TableRows(copy.elements(), 0, vocabulary(), features, type, copy.scales());
+      return new BagMemory(new BagTable(table.engine(), rows, features, table.reduction()));
+    } catch (Throwable e) {
+      copy.close();
+      throw e;
+    }
+  }
+
+  /** The bytes of the table. */
+  public long bytes() {
+    return stored().bytes((long) vocabulary() * table.features());
+  }
+
+  /** Begins a step of training. */
+  public LayerState.Step begin(UpdateRule rule) {
+    return state.begin(rule, table.engine().kernels());
+  }
+
+  /** How many rows the table has. */
+  public int vocabulary() {
+    return count(table.rows());
+  }
+
+  /** What the table is stored as. */
+  public WeightType type() {
+    return table.rows().type();
+  }
+
+  /** Whether the table is of a type that is only read. */
+  public boolean isReadOnly() {
+    return type() != WeightType.FLOAT32;
+  }
+
+  /**
+   * Adds the table to a lease.
+   *
+   * @throws IllegalStateException if it is closed; what was added before is released then
+   */
+  public <L extends StorageLease> L lease(L lease) {
+    if (!lease.tryHold(table.rows().storage()) || !lease.tryHold(table.rows().scales())) {
+      lease.close();
+      throw new IllegalStateException("layer: the layer is closed");
+    }
+    return lease;
+  }
+
+  @Override
+  public void close() {
+    table.rows().storage().close();
+    if (table.rows().scales() != null) {
+      table.rows().scales().close();
+    }
+    state.close();
+  }
+}
