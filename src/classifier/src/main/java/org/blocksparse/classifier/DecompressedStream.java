@@ -31,7 +31,12 @@ final class DecompressedStream extends FilterInputStream {
     try {
       return switch (kind) {
         case ZSTD -> new ZstdCompressorInputStream(in);
-        case XZ -> new XZCompressorInputStream(in, true, MOST_KILOBYTES_OF_XZ);
+        case XZ ->
+            XZCompressorInputStream.builder()
+                .setInputStream(in)
+                .setDecompressConcatenated(true)
+                .setMemoryLimitKiB(MOST_KILOBYTES_OF_XZ)
+                .get();
         case BZIP2 -> new BZip2CompressorInputStream(in, true);
         case GZIP -> throw new IllegalArgumentException("kind: has its own stream");
       };
