@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.FutureTask;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.blocksparse.ClassAssignment;
 import org.blocksparse.EmbeddingBag;
@@ -15,6 +16,7 @@ import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
 import org.blocksparse.LabelTree;
 import org.blocksparse.Labels;
+import org.blocksparse.LayerBuilder;
 import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
@@ -36,6 +38,7 @@ final class Trainer {
   private final int epochs;
   private final int batch;
   private final Loss objective;
+  private Head<?> head;
   private long learned;
 
   Trainer(TrainingSet set, TrainingOptions options) {
@@ -47,6 +50,19 @@ final class Trainer {
     this.epochs = options.epochs(set.size(), options.labelTree() ? set.size() : set.labelsInTurn());
     this.batch = options.batch(set.size());
     this.objective = Loss.mean().withSmoothing((float) options.smoothing());
+  }
+
+  /**
+   * The layer over labels, and the targets of its steps.
+   *
+   * @param targets one label of each example, or all
+   * @param close frees targets
+   */
+  private record Head<T>(TwoLevelLayer<T> layer, Targets<T> targets, Consumer<T> close) {}
+
+  /** Gathers the targets of the examples from begin to end, in the order of the epoch. */
+  private interface Targets<T> {
+    T of(int begin, int end, int epoch);
   }
 
   /** What is thrown where training is stopped and there is nothing to give. */
@@ -96,7 +112,7 @@ final class Trainer {
   private void learnAll(Classifier model, BestModel best) {
     for (int epoch = 1; epoch <= epochs && !best.isOver(); epoch++) {
       long before = learned;
-      double loss = learnOnce(model, epoch);
+      double loss = learnOnce(model, head, epoch);
       boolean isStopped = options.stop().getAsBoolean();
       if (learned > before) {
         model.tell("epochs", epochsLearned());
@@ -141,27 +157,35 @@ final class Trainer {
             .seed(options.seed())
             .build();
     try {
-      return new Classifier(input, bag, newLayer(classes, labels), metadata);
+      head = newHead(classes, labels);
+      return new Classifier(input, bag, head.layer(), metadata);
     } catch (Throwable e) {
       bag.close();
       throw e;
     }
   }
 
-  private TwoLevelLayer<?> newLayer(ClassAssignment classes, Labels labels) {
-    return options.labelTree()
-        ? LabelTree.builder(options.dimension(), classes.outputs())
-            .classes(classes)
-            .labels(labels)
-            .workers(options.workers())
-            .seed(options.seed())
-            .build()
-        : HierarchicalSoftmax.builder(options.dimension(), classes.outputs())
-            .classes(classes)
-            .labels(labels)
-            .workers(options.workers())
-            .seed(options.seed())
-            .build();
+  private Head<?> newHead(ClassAssignment classes, Labels labels) {
+    if (options.labelTree()) {
+      return new Head<>(
+          layer(LabelTree.builder(options.dimension(), classes.outputs()), classes, labels),
+          (begin, end, epoch) -> set.labels(order, begin, end),
+          SparseRows::close);
+    }
+    return new Head<>(
+        layer(HierarchicalSoftmax.builder(options.dimension(), classes.outputs()), classes, labels),
+        (begin, end, epoch) -> set.labelsInTurn(order, begin, end, epoch, options.seed()),
+        IntTensor::close);
+  }
+
+  private <T> TwoLevelLayer<T> layer(
+      LayerBuilder<T, ? extends TwoLevelLayer<T>> builder, ClassAssignment classes, Labels labels) {
+    return builder
+        .classes(classes)
+        .labels(labels)
+        .workers(options.workers())
+        .seed(options.seed())
+        .build();
   }
 
   private Map<String, String> about() {
@@ -195,17 +219,17 @@ final class Trainer {
    * Goes through all examples once, or until it is stopped. Returns the mean of the losses; NaN if
    * there was no step.
    */
-  private double learnOnce(Classifier model, int epoch) {
+  private <T> double learnOnce(Classifier model, Head<T> head, int epoch) {
     shuffle(order, random);
     double sum = 0;
     int begin = 0;
-    FutureTask<Batch> next = gather(epoch, begin);
+    FutureTask<Batch<T>> next = gather(head, epoch, begin);
     try {
       while (begin < order.length && !options.stop().getAsBoolean()) {
         int end = Math.min(order.length, begin + batch);
-        try (Batch gathered = Prefetch.result(next)) {
-          next = end < order.length ? gather(epoch, end) : null;
-          double loss = step(model, gathered);
+        try (Batch<T> gathered = Prefetch.result(next)) {
+          next = end < order.length ? gather(head, epoch, end) : null;
+          double loss = step(model, head, gathered);
           options.listener().step(end - begin, loss);
           sum += loss * (end - begin);
         }
@@ -218,28 +242,24 @@ final class Trainer {
   }
 
   /** Closes what is not needed any more; of what is not there yet, nobody keeps the memory. */
-  private static void leave(FutureTask<Batch> task) {
+  private static void leave(FutureTask<? extends Batch<?>> task) {
     if (task == null || task.cancel(false)) {
       return;
     }
     try {
       Prefetch.result(task).close();
     } catch (RuntimeException | Error e) {
-      // It has ended with this, which who asked for its result has met, if anybody did.
+      // The failure was already reported to the caller.
     }
   }
 
-  /** The input of a step, and what is right for it: one label of each example, or all. */
-  private record Batch(SparseRows rows, IntTensor inTurn, SparseRows all) implements AutoCloseable {
+  /** The input of a step, and its targets. */
+  private record Batch<T>(SparseRows rows, T targets, Consumer<T> closeTargets)
+      implements AutoCloseable {
     @Override
     public void close() {
       rows.close();
-      if (inTurn != null) {
-        inTurn.close();
-      }
-      if (all != null) {
-        all.close();
-      }
+      closeTargets.accept(targets);
     }
   }
 
@@ -247,24 +267,22 @@ final class Trainer {
    * Gathers the examples of a step, while the one before is made: they lie all over the memory, for
    * which a step need not wait.
    */
-  private FutureTask<Batch> gather(int epoch, int begin) {
+  private <T> FutureTask<Batch<T>> gather(Head<T> head, int epoch, int begin) {
     int end = Math.min(order.length, begin + batch);
-    return Prefetch.begin(() -> gathered(epoch, begin, end), options.workers());
+    return Prefetch.begin(() -> gathered(head, epoch, begin, end), options.workers());
   }
 
-  private Batch gathered(int epoch, int begin, int end) {
+  private <T> Batch<T> gathered(Head<T> head, int epoch, int begin, int end) {
     SparseRows rows = set.features(order, begin, end);
     try {
-      return options.labelTree()
-          ? new Batch(rows, null, set.labels(order, begin, end))
-          : new Batch(rows, set.labelsInTurn(order, begin, end, epoch, options.seed()), null);
+      return new Batch<>(rows, head.targets().of(begin, end, epoch), head.close());
     } catch (Throwable e) {
       rows.close();
       throw e;
     }
   }
 
-  private double step(Classifier model, Batch gathered) {
+  private <T> double step(Classifier model, Head<T> head, Batch<T> gathered) {
     double done = learned / ((double) epochs * set.size());
     float rate = (float) (options.rate() * (1 - done));
     Optimizer optimizer = Optimizer.adagrad(rate);
@@ -273,11 +291,7 @@ final class Trainer {
     learned += count;
     try (FloatTensor x = model.bag().apply(gathered.rows());
         FloatTensor gradX = FloatTensor.zeros(count, options.dimension())) {
-      double loss =
-          model.layer() instanceof LabelTree tree
-              ? tree.step(x, gathered.all(), objective, optimizer, gradX)
-              : ((HierarchicalSoftmax) model.layer())
-                  .step(x, gathered.inTurn(), objective, optimizer, gradX);
+      double loss = head.layer().step(x, gathered.targets(), objective, optimizer, gradX);
       model.bag().step(gathered.rows(), gradX, ofBag);
       return loss;
     }
