@@ -209,13 +209,17 @@ bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
   return covers;
 }
 
-// Makes tiles of the pairs [begin, end); returns where the pairs end that found no room. A tile
-// ends before a row that it writes already: repeats follow each other.
+// Makes tiles of the pairs [begin, end); returns where the pairs end that found no room, or where a
+// row is written again: repeats follow each other. Tiles that are multiplied together, piece of W by
+// piece, write different rows, so that a row's sum adds one product after the other, whatever the
+// pieces are: the same bits for all types of W.
 int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin, int32_t end,
                    row_tile* tiles, int32_t* tile_count) {
+  const int32_t* const written = segment.write.position;
   int32_t i = begin;
   int32_t count = 0;
-  for (; i < end && count < kMostTiles; ++count) {
+  bool repeats = false;
+  for (; i < end && count < kMostTiles && !repeats; ++count) {
     row_tile& tile = tiles[count];
     const int32_t rest = end - i;
     // Tiles of nearly equal height: one of a single row has too few sums to keep the multipliers
@@ -227,7 +231,8 @@ int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t b
       tile.c[rows] = call.row(segment.write[i]);
       ++rows;
       ++i;
-    } while (rows < most && i < end && segment.write.position[i] != segment.write.position[i - 1]);
+      repeats = i < end && written[i] == written[i - 1];
+    } while (rows < most && i < end && !repeats);
     tile.rows = rows;
   }
   *tile_count = count;

@@ -96,6 +96,50 @@ final class WeightsTest {
     }
   }
 
+  /** Few and many rows of a block, which is cut by rows or not, in pieces that types differ in. */
+  private static final List<Sizes> REPEATING =
+      List.of(
+          new Sizes(1, 2, 1, 95, 3, 3, 1),
+          new Sizes(1, 1, 2, 96, 16, 2, 2),
+          new Sizes(2, 3, 2, 300, 13, 4, 2),
+          new Sizes(16, 2, 3, 131, 31, 2, 1),
+          new Sizes(16, 1, 1, 700, 70, 2, 1),
+          new Sizes(40, 3, 2, 513, 17, 5, 2),
+          new Sizes(150, 2, 2, 290, 33, 3, 1));
+
+  static Stream<Arguments> repeatingCases() {
+    return WeightsContractTest.cases(REPEATING);
+  }
+
+  /** A sample may select a block more than once, on either side. */
+  @ParameterizedTest(name = "{0} {1} {2}")
+  @MethodSource("repeatingCases")
+  void repeatedBlocksHaveTheBitsOfTheWidenedWeights(
+      KernelsUnderTest kernels, ElementType type, Sizes s, Data data) {
+    BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
+    int[] repeating = p.inputIdx().clone();
+    for (int i = 1; i < repeating.length; i++) {
+      repeating[i] = data.below(2) == 0 ? repeating[i] : repeating[i - 1];
+    }
+    try (FloatTensor floats = FloatTensor.of(p.W(), s.W());
+        Weights W = Weights.of(floats, type);
+        FloatTensor widened = W.widened();
+        IntTensor inputIdx = IntTensor.of(repeating, s.inputIdx());
+        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
+        FloatTensor h = FloatTensor.of(p.h(), s.h());
+        FloatTensor gradOut = FloatTensor.of(p.gradOut(), s.o());
+        BlockPlan plan =
+            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
+                .withWorkers(kernels.workers());
+        FloatTensor wideOut = SparseBlockDot.apply(widened, h, plan, Epilogue.none());
+        FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none());
+        FloatTensor wideGradH = SparseBlockDot.gradH(widened, gradOut, plan);
+        FloatTensor gradH = SparseBlockDot.gradH(W, gradOut, plan)) {
+      assertArrayEquals(wideOut.toArray(), out.toArray(), "output");
+      assertArrayEquals(wideGradH.toArray(), gradH.toArray(), "gradient");
+    }
+  }
+
   @Tag("xcheck")
   @ParameterizedTest
   @EnumSource
