@@ -6,9 +6,12 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.blocksparse.internal.Kernels;
 import org.blocksparse.internal.layer.OptimizerStateFile;
+import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.optimizer.BlockedTensor;
 import org.blocksparse.internal.optimizer.LayerState;
 
@@ -39,8 +42,16 @@ public final class OptimizerState implements AutoCloseable {
   /** The only tensor of each {@link LayerState}, so that each has a rule of its own. */
   private static final int ONLY = 0;
 
+  /** What a tensor is found by: views of it have the same memory. */
+  private record Key(Object memory, Shape shape) {
+    static Key of(FloatTensor tensor) {
+      return new Key(tensor.storage().memory(), tensor.shape());
+    }
+  }
+
   private final FloatTensor[] tensors;
   private final LayerState[] states;
+  private final Map<Key, Integer> positions = new HashMap<>();
 
   private OptimizerState(FloatTensor[] tensors) {
     this.tensors = tensors;
@@ -50,6 +61,7 @@ public final class OptimizerState implements AutoCloseable {
       states[t] =
           new LayerState(
               "state", new BlockedTensor(tensors[t].storage(), blocks(tensors[t]), weights));
+      positions.putIfAbsent(Key.of(tensors[t]), t);
     }
   }
 
@@ -64,14 +76,15 @@ public final class OptimizerState implements AutoCloseable {
    */
   public static OptimizerState of(FloatTensor... tensors) {
     FloatTensor[] all = requireNonNull(tensors, "tensors").clone();
+    Storage[] storages = new Storage[all.length];
     for (int t = 0; t < all.length; t++) {
       check("tensors[" + t + "]", all[t]);
-      for (int other = 0; other < t; other++) {
-        if (Check.overlap(all[t], all[other])) {
-          throw new IllegalArgumentException(
-              "tensors[" + t + "]: shares memory with tensors[" + other + "]");
-        }
-      }
+      storages[t] = all[t].storage();
+    }
+    int[] pair = Storage.overlapping(storages);
+    if (pair != null) {
+      throw new IllegalArgumentException(
+          "tensors[" + pair[1] + "]: shares memory with tensors[" + pair[0] + "]");
     }
     return new OptimizerState(all);
   }
@@ -108,7 +121,8 @@ public final class OptimizerState implements AutoCloseable {
    * meanwhile. Whenever the machine stops, the file is the old one or the new one.
    *
    * @throws IllegalArgumentException if there are more tensors than a file can have: 65,534 of SGD
-   *     or Adagrad, 21,845 of Adam
+   *     or Adagrad, 21,845 of Adam, or if its header would take more than 8 MB, as it does if most
+   *     tensors have other rules than the first
    * @throws IllegalStateException if this is closed, or if a number is not finite
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
@@ -166,13 +180,11 @@ public final class OptimizerState implements AutoCloseable {
   /** Which of the tensors it is. */
   private int position(String name, FloatTensor tensor) {
     tensor.requireContiguous(name);
-    for (int t = 0; t < tensors.length; t++) {
-      if (tensors[t].storage().isSameMemory(tensor.storage())
-          && tensors[t].shape().equals(tensor.shape())) {
-        return t;
-      }
+    Integer position = positions.get(Key.of(tensor));
+    if (position == null) {
+      throw new IllegalArgumentException("state: was not made for " + name + ", " + tensor);
     }
-    throw new IllegalArgumentException("state: was not made for " + name + ", " + tensor);
+    return position;
   }
 
   /** Frees what is kept as soon as no step uses it. Idempotent. The tensors stay open. */

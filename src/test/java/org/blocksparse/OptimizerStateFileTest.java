@@ -7,7 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Seeded;
@@ -92,6 +99,79 @@ final class OptimizerStateFileTest {
         train(w2, b2, loaded, ofW, ofB, 3);
         assertArrayEquals(w.toArray(), w2.toArray());
         assertArrayEquals(b.toArray(), b2.toArray());
+      }
+    }
+  }
+
+  /** As many as a file can have, whose shapes take as many letters as those of models do. */
+  @Test
+  void aStateOfVeryManyTensorsIsMadeInSecondsAndSaved() throws IOException {
+    FloatTensor[] many = new FloatTensor[65_534];
+    Arrays.setAll(many, t -> FloatTensor.zeros(1, 1, 0, Integer.MAX_VALUE));
+    FloatTensor same = FloatTensor.zeros(1, 1, SIZE, SIZE);
+    many[0] = same;
+    many[many.length - 1] = FloatTensor.zeros(1, 1, SIZE, SIZE);
+    ThreadMXBean threads = ManagementFactory.getThreadMXBean();
+    long before = threads.getCurrentThreadCpuTime();
+    try (BlockPlan nothing = BlockPlan.dense(0);
+        FloatTensor noRows = FloatTensor.zeros(0, 1, 0);
+        FloatTensor noGradient = FloatTensor.zeros(0, 1, Integer.MAX_VALUE);
+        FloatTensor no = FloatTensor.zeros(0, 1, SIZE);
+        OptimizerState state = OptimizerState.of(many)) {
+      for (FloatTensor tensor : many) {
+        boolean real = tensor.shape().size() > 0;
+        SparseBlockDot.stepW(
+            real ? no : noRows,
+            real ? no : noGradient,
+            nothing,
+            Optimizer.adagrad(1),
+            tensor,
+            state);
+      }
+      state.save(file);
+      try (OptimizerState loaded = OptimizerState.load(file, many)) {
+        assertEquals(state.toString(), loaded.toString());
+      }
+      many[1] = same.reshape(1, 1, 1, SIZE * SIZE);
+      assertEquals(
+          "tensors[1]: shares memory with tensors[0]",
+          assertThrows(IllegalArgumentException.class, () -> OptimizerState.of(many)).getMessage());
+    } finally {
+      for (FloatTensor tensor : many) {
+        tensor.close();
+      }
+    }
+    long seconds = (threads.getCurrentThreadCpuTime() - before) / 1_000_000_000;
+    assertTrue(seconds < 60, seconds + " seconds"); // a look at all pairs takes more
+  }
+
+  /** The rule of each tensor, as files before have it; those of today name it once. */
+  @Test
+  void aRuleMayBeNamedForEachTensor() throws IOException {
+    try (OptimizerState state = OptimizerState.of(start, startB)) {
+      train(start, startB, state, Optimizer.adagrad(0.1f), Optimizer.adagrad(0.1f), 1);
+      state.save(file);
+      String header = Files.readString(file, StandardCharsets.ISO_8859_1);
+      String once = "\"blocksparse.optimizer\":\"ADAGRAD\"";
+      String each =
+          "\"blocksparse.optimizer.0\":\"ADAGRAD\",\"blocksparse.optimizer.1\":\"ADAGRAD\"";
+      assertTrue(header.contains(once), header);
+      byte[] bytes = Files.readAllBytes(file);
+      ByteBuffer in = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+      int length = (int) in.getLong();
+      byte[] text =
+          new String(bytes, 8, length, StandardCharsets.UTF_8)
+              .replace(once, each)
+              .stripTrailing()
+              .getBytes(StandardCharsets.UTF_8);
+      int padded = (text.length + 63) / 64 * 64;
+      ByteBuffer out =
+          ByteBuffer.allocate(bytes.length - length + padded).order(ByteOrder.LITTLE_ENDIAN);
+      out.putLong(padded).put(text).put(" ".repeat(padded - text.length).getBytes());
+      out.put(bytes, 8 + length, bytes.length - 8 - length);
+      Files.write(file, out.array());
+      try (OptimizerState loaded = OptimizerState.load(file, start, startB)) {
+        assertEquals(state.toString(), loaded.toString());
       }
     }
   }

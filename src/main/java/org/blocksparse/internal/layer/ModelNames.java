@@ -49,7 +49,8 @@ package org.blocksparse.internal.layer;
  *
  * blocksparse.format        1
  * blocksparse.state.tensors how many tensors there are
- * blocksparse.optimizer.0 ...   the rule of each
+ * blocksparse.optimizer     the rule of the first, and of all that have none of their own
+ * blocksparse.optimizer.1 ...   the rule of one
  * </pre>
  *
  * <p>Other tensors may be there, and are ignored.

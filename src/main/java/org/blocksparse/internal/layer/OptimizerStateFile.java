@@ -53,7 +53,11 @@ public final class OptimizerStateFile {
       for (int t = 0; t < entries.size(); t++) {
         LayerState state = entries.get(t).state();
         state.requireOpen();
-        metadata.put(ModelNames.rule(t), state.kind().name());
+        String rule = state.kind().name();
+        String ofFirst = metadata.putIfAbsent(ModelNames.RULE, rule);
+        if (ofFirst != null && !ofFirst.equals(rule)) {
+          metadata.put(ModelNames.rule(t), rule);
+        }
         TensorStateEntries.add(
             state, ONLY, Integer.toString(t), entries.get(t).dims(), lease, sources);
       }
@@ -85,7 +89,8 @@ public final class OptimizerStateFile {
     }
     List<TensorStateEntries> all = new ArrayList<>();
     for (int t = 0; t < into.size(); t++) {
-      UpdateRule.Kind rule = metadata.rule(ModelNames.rule(t));
+      UpdateRule.Kind ofItsOwn = metadata.ruleOrNull(ModelNames.rule(t));
+      UpdateRule.Kind rule = ofItsOwn != null ? ofItsOwn : metadata.rule(ModelNames.RULE);
       all.add(
           TensorStateEntries.of(
               reader, rule, Integer.toString(t), into.get(t).dims(), into.get(t).blocks()));

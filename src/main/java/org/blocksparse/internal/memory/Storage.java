@@ -11,6 +11,9 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.IdentityHashMap;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.blocksparse.internal.binding.NativeLibrary;
@@ -485,6 +488,39 @@ public final class Storage {
   /** Whether both are the same elements: one storage, or views of one. */
   public boolean isSameMemory(Storage other) {
     return buffers == other.buffers;
+  }
+
+  /** The same object for all that {@link #isSameMemory} is true of. */
+  public Object memory() {
+    return buffers;
+  }
+
+  /**
+   * Finds two storages that have an element in common: their positions, the lower one first; null
+   * if there are none. Takes time as sorting does.
+   */
+  public static int[] overlapping(Storage[] storages) {
+    Integer[] order = new Integer[storages.length];
+    int count = 0;
+    Map<Object, Integer> seen = new IdentityHashMap<>();
+    for (int i = 0; i < storages.length; i++) {
+      if (storages[i].elements > 0) {
+        Integer same = seen.putIfAbsent(storages[i].memory(), i);
+        if (same != null) {
+          return new int[] {same, i};
+        }
+        order[count++] = i;
+      }
+    }
+    Arrays.sort(order, 0, count, Comparator.comparingLong(i -> storages[i].address));
+    for (int i = 1; i < count; i++) {
+      Storage a = storages[order[i - 1]];
+      Storage b = storages[order[i]];
+      if (overlap(a, 0, a.elements, b, 0, b.elements)) {
+        return new int[] {Math.min(order[i - 1], order[i]), Math.max(order[i - 1], order[i])};
+      }
+    }
+    return null;
   }
 
   /** Whether the two have an element in common, given where each begins and how far it reaches. */
