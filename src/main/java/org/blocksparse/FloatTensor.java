@@ -8,6 +8,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.function.Consumer;
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 import org.bytedeco.javacpp.FloatPointer;
 
@@ -301,12 +302,13 @@ public final class FloatTensor extends Tensor implements BlockMatrix {
    *
    * @throws IllegalArgumentException if there are more elements than an array can hold
    * @throws IllegalStateException if the tensor is closed
+   * @throws OutOfMemoryError if the heap has no room for the array, naming the bytes
    */
   public float[] toArray() {
     if (shape().size() > Integer.MAX_VALUE - 8) {
       throw new IllegalArgumentException("toArray: " + shape() + " is too large for an array");
     }
-    float[] values = new float[(int) shape().size()];
+    float[] values = HeapRoom.floats((int) shape().size(), "elements");
     acquire("tensor");
     try {
       if (isContiguous()) {

@@ -3,6 +3,7 @@ package org.blocksparse;
 
 import static java.util.Objects.requireNonNull;
 
+import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.Storage;
 
 /**
@@ -136,7 +137,7 @@ public final class IntTensor extends Tensor {
   /** As {@link #toArray()}, for a tensor that is called {@code name} in messages. */
   int[] toArray(String name) {
     requireForArray(name);
-    int[] values = new int[(int) shape().size()];
+    int[] values = HeapRoom.ints((int) shape().size(), "elements");
     get(name, values);
     return values;
   }

@@ -312,7 +312,7 @@ public final class SparseRows implements AutoCloseable {
   /** The indices of a row, in a new array; errors as {@link #size}. */
   public int[] indices(int row) {
     try (Lease lease = lease("rows")) {
-      int[] result = new int[length(row)];
+      int[] result = HeapRoom.ints(length(row), "indices");
       indices.storage().getInts(indices.begin() + begin(row), result, 0, result.length);
       return result;
     }
@@ -321,7 +321,7 @@ public final class SparseRows implements AutoCloseable {
   /** The values of a row, in a new array; errors as {@link #size}. */
   public float[] values(int row) {
     try (Lease lease = lease("rows")) {
-      float[] result = new float[length(row)];
+      float[] result = HeapRoom.floats(length(row), "values");
       if (values == null) {
         Arrays.fill(result, 1);
       } else {

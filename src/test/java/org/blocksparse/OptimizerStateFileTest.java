@@ -107,22 +107,24 @@ final class OptimizerStateFileTest {
   @Test
   void aStateOfVeryManyTensorsIsMadeInSecondsAndSaved() throws IOException {
     FloatTensor[] many = new FloatTensor[65_534];
-    Arrays.setAll(many, t -> FloatTensor.zeros(1, 1, 0, Integer.MAX_VALUE));
-    FloatTensor same = FloatTensor.zeros(1, 1, SIZE, SIZE);
+    Arrays.setAll(many, t -> FloatTensor.zeros(1, 1000, 0, Integer.MAX_VALUE));
+    FloatTensor same = FloatTensor.zeros(1, 1000, SIZE, 1);
     many[0] = same;
-    many[many.length - 1] = FloatTensor.zeros(1, 1, SIZE, SIZE);
+    many[many.length - 1] = FloatTensor.zeros(1, 1000, SIZE, 1);
     ThreadMXBean threads = ManagementFactory.getThreadMXBean();
     long before = threads.getCurrentThreadCpuTime();
-    try (BlockPlan nothing = BlockPlan.dense(0);
+    try (IntTensor none = IntTensor.zeros(0, 1);
+        BlockPlan nothing = BlockPlan.of(none, none, 1, 1000);
         FloatTensor noRows = FloatTensor.zeros(0, 1, 0);
         FloatTensor noGradient = FloatTensor.zeros(0, 1, Integer.MAX_VALUE);
         FloatTensor no = FloatTensor.zeros(0, 1, SIZE);
+        FloatTensor noOne = FloatTensor.zeros(0, 1, 1);
         OptimizerState state = OptimizerState.of(many)) {
       for (FloatTensor tensor : many) {
         boolean real = tensor.shape().size() > 0;
         SparseBlockDot.stepW(
             real ? no : noRows,
-            real ? no : noGradient,
+            real ? noOne : noGradient,
             nothing,
             Optimizer.adagrad(1),
             tensor,
@@ -132,7 +134,7 @@ final class OptimizerStateFileTest {
       try (OptimizerState loaded = OptimizerState.load(file, many)) {
         assertEquals(state.toString(), loaded.toString());
       }
-      many[1] = same.reshape(1, 1, 1, SIZE * SIZE);
+      many[1] = same.reshape(1, 1000, 1, SIZE);
       assertEquals(
           "tensors[1]: shares memory with tensors[0]",
           assertThrows(IllegalArgumentException.class, () -> OptimizerState.of(many)).getMessage());

@@ -4,6 +4,7 @@ package org.blocksparse.programs;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.IntBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -40,6 +41,7 @@ public final class LargeArraysProgram {
     LargeArraysProgram program = new LargeArraysProgram();
     program.steps();
     program.rows();
+    program.elements();
     program.integers(Path.of(args[0], "integers.safetensors"));
     program.addedOutputs();
     program.reassignedOutputs();
@@ -98,6 +100,24 @@ public final class LargeArraysProgram {
     try (SparseRows rows = SparseRows.of(new int[] {0, 0}, new int[0])) {
       int[] which = new int[8 << 20]; // half of the heap
       check("select", () -> rows.select(which));
+    }
+    try (SparseRows row = SparseRows.wrap(direct(2).put(1, MANY), direct(MANY))) {
+      check("indices", () -> row.indices(0));
+      check("values", () -> row.values(0));
+    }
+  }
+
+  private static IntBuffer direct(int elements) {
+    return ByteBuffer.allocateDirect(Integer.BYTES * elements)
+        .order(ByteOrder.nativeOrder())
+        .asIntBuffer();
+  }
+
+  private void elements() {
+    try (FloatTensor floats = FloatTensor.zeros(MANY);
+        IntTensor ints = IntTensor.zeros(MANY)) {
+      check("floats", floats::toArray);
+      check("ints", ints::toArray);
     }
   }
 

@@ -28,6 +28,19 @@ public final class HeapRoom {
   }
 
   /**
+   * An array of zeros, of floats; see {@link #ints}.
+   *
+   * @throws OutOfMemoryError if there is no room for it, telling the bytes
+   */
+  public static float[] floats(int length, String what) {
+    try {
+      return new float[length];
+    } catch (OutOfMemoryError e) {
+      throw named(e, (long) Float.BYTES * length, length + " " + what);
+    }
+  }
+
+  /**
    * An array of zeros.
    *
    * @param what they will be, in the plural
