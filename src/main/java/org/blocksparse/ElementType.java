@@ -28,7 +28,9 @@ public enum ElementType {
   /**
    * A whole number in [-127, 127], 1 byte, times the scale of its column of the block, {@code max
    * |w| / 127} of this output's weights; in the table of an {@link EmbeddingBag}, that of its row.
-   * A weight is off by half of the scale at most.
+   * A weight is off by half of the scale at most, and by the rounding of floats. The weights of an
+   * output that are all below 2<sup>-119</sup> lose more, since their scale is rounded to few bits;
+   * they become 0 if none is above 8.8e-44.
    */
   INT8(WeightType.INT8);
 

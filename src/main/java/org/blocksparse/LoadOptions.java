@@ -57,8 +57,9 @@ public final class LoadOptions {
   }
 
   /**
-   * As {@link #mapped}, but the layer can be trained: pages that change become this process's own.
-   * The file never changes. Without the native library, Java maps it so only if it may be written.
+   * As {@link #mapped}, but the layer can be trained, or the tensor of a {@link TensorFile}
+   * written: pages that change become this process's own. The file never changes. Without the
+   * native library, Java maps it so only if it may be written.
    */
   public static LoadOptions copyOnWrite() {
     return of(Memory.COPY_ON_WRITE);

@@ -145,6 +145,10 @@ public final class TensorFile implements AutoCloseable {
   /**
    * A tensor of float32, which the caller closes. It lives on when this file is closed.
    *
+   * <p>Of a file that was opened by {@link LoadOptions#copyOnWrite}, a tensor is the same memory
+   * each time: it shows what was written to it before, even if the tensor of then was closed. A
+   * file that is opened anew shows what the file holds.
+   *
    * @throws FileFormatException if there is none of this name and type; if the file is mapped and
    *     the tensor begins at no multiple of 4 bytes; or, unless it is mapped, if an element is not
    *     finite

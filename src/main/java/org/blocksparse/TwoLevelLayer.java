@@ -230,8 +230,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
 
   /**
    * A layer of its own with the same parameters, optimizer state, classes, names and metadata: a
-   * snapshot that serves while this layer trains or grows. It is in memory, and can be trained,
-   * also if this one is mapped from a file.
+   * snapshot that serves while this layer trains or grows. It is in memory also if this one is
+   * mapped from a file, and can be trained if its weights are of FLOAT32.
    *
    * @throws OutOfMemoryError if there is not enough memory, naming the bytes
    */

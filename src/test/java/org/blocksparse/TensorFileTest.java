@@ -96,6 +96,14 @@ final class TensorFileTest {
       W.set(42, 0, 0, 0, 0);
       other.set(43, 0);
       assertEquals(42, W.get(0, 0, 0, 0));
+      W.close();
+      try (FloatTensor same = mapped.floats("W")) {
+        assertEquals(42, same.get(0, 0, 0, 0), "the same memory each time");
+      }
+    }
+    try (TensorFile anew = TensorFile.open(file, LoadOptions.copyOnWrite());
+        FloatTensor W = anew.floats("W")) {
+      assertArrayEquals(WEIGHTS, W.toArray());
     }
     try (TensorFile again = TensorFile.open(file);
         FloatTensor W = again.floats("W")) {

@@ -263,6 +263,34 @@ final class WeightsTest {
     }
   }
 
+  /** Near the smallest floats the scale is one of few, and at last 0. */
+  @Test
+  void theSmallestWeightsOf8BitsLoseMore() {
+    float unit = Float.MIN_VALUE;
+    assertArrayEquals(new float[4], ofOneOutput(unit, 0, -63 * unit, 63 * unit));
+    float[] kept = ofOneOutput(unit, 0, -64 * unit, 64 * unit);
+    assertArrayEquals(new float[] {unit, 0, -64 * unit, 64 * unit}, kept);
+    for (int exponent = -149; exponent <= -110; exponent++) {
+      float largest = Math.scalb(1.4f, exponent);
+      float[] values = {largest, largest * 0.3f, -largest * 0.7f, 0};
+      float[] actual = ofOneOutput(values);
+      for (int i = 0; i < values.length; i++) {
+        boolean isPromised = largest >= 0x1p-119f;
+        double bound = isPromised ? largest / 127f * (0.5 + 1e-5) : largest;
+        assertEquals(values[i], actual[i], bound, "2^" + exponent + ", element " + i);
+      }
+    }
+  }
+
+  /** What becomes of the weights of one output in 8 bits. */
+  private static float[] ofOneOutput(float... values) {
+    try (FloatTensor floats = FloatTensor.of(values, 1, 1, values.length, 1);
+        Weights weights = Weights.of(floats, ElementType.INT8);
+        FloatTensor wide = weights.widened()) {
+      return wide.toArray();
+    }
+  }
+
   @Test
   void whatIsWidenedStaysAsItIs(Data data) {
     float[] values = data.floats(Numbers.GAUSSIAN, 300);

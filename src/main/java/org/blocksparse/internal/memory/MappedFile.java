@@ -16,6 +16,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
@@ -50,6 +52,11 @@ public final class MappedFile implements AutoCloseable {
 
   /** Ends the mapping, once; null if it is Java's, which sees to that itself. */
   private final Cleaner.Cleanable mapping;
+
+  private record Part(long position, int length) {}
+
+  /** Without the native library, the parts that may have been written. */
+  private final Map<Part, ByteBuffer> written = new HashMap<>();
 
   /** The owners that have to close it before the mapping ends. */
   private final AtomicInteger owners = new AtomicInteger(1);
@@ -260,16 +267,30 @@ public final class MappedFile implements AutoCloseable {
     }
   }
 
-  /** The memory of a part of the file; the caller has checked that it is one. */
+  /**
+   * The memory of a part of the file; the caller has checked that it is one. The same part is the
+   * same memory each time.
+   */
   ByteBuffer buffer(long position, int length) throws IOException {
     ByteBuffer buffer =
-        address != 0
-            ? NativeMemory.buffer(address + position, length)
-            : channel.map(
-                copyOnWrite ? FileChannel.MapMode.PRIVATE : FileChannel.MapMode.READ_ONLY,
-                position,
-                length);
+        address != 0 ? NativeMemory.buffer(address + position, length) : part(position, length);
     return (copyOnWrite ? buffer : buffer.asReadOnlyBuffer()).order(ByteOrder.nativeOrder());
+  }
+
+  /** Java maps a part anew each time, which would not have what was written before. */
+  private ByteBuffer part(long position, int length) throws IOException {
+    if (!copyOnWrite) {
+      return channel.map(FileChannel.MapMode.READ_ONLY, position, length);
+    }
+    Part part = new Part(position, length);
+    synchronized (written) {
+      ByteBuffer mapped = written.get(part);
+      if (mapped == null) {
+        mapped = channel.map(FileChannel.MapMode.PRIVATE, position, length);
+        written.put(part, mapped);
+      }
+      return mapped.duplicate();
+    }
   }
 
   /** Where a position of the file is in memory, or 0 if native code cannot reach it. */

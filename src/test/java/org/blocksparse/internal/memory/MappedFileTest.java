@@ -98,6 +98,25 @@ final class MappedFileTest {
     return NativeLibrary.isLoaded() ? Stream.of(java, either) : Stream.of(java);
   }
 
+  /** What is written to a part is there when the part is asked for again. */
+  @ParameterizedTest(name = "by {0}")
+  @MethodSource("mappings")
+  void aPartIsTheSameMemoryEachTime(String by, Mapping mapping) throws IOException {
+    Path file = Files.write(folder.resolve("parts"), new byte[16]);
+    MappedFile mapped = mapping.of(file, true);
+    Storage first = Storage.mapped(mapped.share(), 4, 8);
+    Storage second = Storage.mapped(mapped.share(), 4, 8);
+    first.putFloat(1, 99);
+    assertEquals(99, second.getFloat(1));
+    second.close();
+    first.close();
+    Storage third = Storage.mapped(mapped.share(), 4, 8);
+    assertEquals(99, third.getFloat(1));
+    third.close();
+    mapped.close();
+    assertArrayEquals(new byte[16], Files.readAllBytes(file));
+  }
+
   /** A file with holes, which takes space only where it is written. */
   @ParameterizedTest(name = "by {0}")
   @MethodSource("mappings")
