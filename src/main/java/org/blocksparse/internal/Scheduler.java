@@ -112,11 +112,11 @@ public final class Scheduler {
    * @param shares asked on the threads of the workers
    */
   public <S extends Share> void run(int tasks, long work, Supplier<S> shares, SharedBody<S> body) {
-    StackRoom.require(); // the one guard of all operations; see there
+    int workers = work < INLINE_WORK ? 1 : Math.min(Math.min(maxWorkers, MOST_WORKERS), tasks);
+    StackRoom.require(workers > 1); // the one guard of all operations; see there
     if (tasks == 0) {
       return;
     }
-    int workers = work < INLINE_WORK ? 1 : Math.min(Math.min(maxWorkers, MOST_WORKERS), tasks);
     if (workers == 1) {
       runAlone(tasks, shares, body);
       return;
@@ -155,7 +155,7 @@ public final class Scheduler {
     @Override
     public void run() {
       try {
-        StackRoom.require(); // the caller waits for a helper that has begun
+        StackRoom.require(true); // the caller waits for a helper that has begun
       } catch (StackOverflowError e) {
         return; // the other workers take its tasks
       }
