@@ -169,7 +169,10 @@ final class OutOfMemoryTest {
   @Execution(ExecutionMode.CONCURRENT)
   void aChangeOfOutputsThatIsRefusedChangesNothing() {
     assertLivesOn(
-        jvm().option("-Xmx12m").option("-XX:+UseSerialGC").run(RefusedChangesProgram.class));
+        withBothCompilers(jvm())
+            .option("-Xmx12m")
+            .option("-XX:+UseSerialGC")
+            .run(RefusedChangesProgram.class));
   }
 
   /** JavaCPP would allow four times the heap. */

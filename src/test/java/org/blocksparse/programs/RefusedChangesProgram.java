@@ -23,7 +23,7 @@ public final class RefusedChangesProgram {
   private static final int BATCH = 8;
 
   /** Pieces of the heap by which there is more room each time. */
-  private static final int PIECES = 8;
+  private static final int PIECES = 2;
 
   private static final int MOST_TRIES = 1000;
 
