@@ -12,7 +12,7 @@ import org.blocksparse.internal.UpdateRule.Kind;
  * EmbeddingBag} only the rows that are named, and of other weights only the blocks that a plan
  * selects; so for the others nothing decays and nothing is averaged. For Adam this is its lazy
  * form: the moments of a class or row are corrected by the number of steps that it has taken
- * itself.
+ * itself, and those of an output that was added to a class by the number of its own.
  */
 public final class Optimizer {
   private static final float NO_LIMIT = Float.POSITIVE_INFINITY;

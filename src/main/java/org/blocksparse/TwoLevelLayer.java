@@ -690,8 +690,9 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * Adds outputs, in the classes that have the fewest. The weights and bias of each are the means
    * of those that the outputs of its class have, so that it begins as one of them: in a softmax as
    * likely as they are on the (geometric) average; in a label tree the same is true of the odds
-   * that it is there if its class is. It has no optimizer state yet; all else keeps its own. Give
-   * the layer {@linkplain #setLabels names} for them, if it has names.
+   * that it is there if its class is. It has no optimizer state yet, and Adam counts its steps from
+   * now on; all else keeps its own. Give the layer {@linkplain #setLabels names} for them, if it
+   * has names.
    *
    * <p>Where there are empty slots, only the classes that take an output are touched. Where not,
    * all classes get more slots, a sixteenth more than are needed; {@link #W1}, {@link #W2} and the

@@ -13,10 +13,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import org.blocksparse.testing.SafeTensorsOracle;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -50,10 +54,10 @@ final class GrowthFileTest {
     }
   }
 
-  /** The fewest that one of its sources has taken, of those that have taken any. */
+  /** A class has the steps of the output with the most; each of the others began later. */
   @ParameterizedTest
   @EnumSource
-  void aClassOfSeveralHasTakenTheStepsOfTheLeastTrained(LayerKind kind) throws IOException {
+  void aClassOfSeveralHasTakenTheStepsOfTheMostTrained(LayerKind kind) throws IOException {
     Path file = folder.resolve("model");
     ClassAssignment three = ClassAssignment.of(0, 0, 1, 1, 2, 2);
     try (TwoLevelLayer<?> layer = kind.random(2, three, Workers.common(), 1);
@@ -65,9 +69,30 @@ final class GrowthFileTest {
       layer.save(file, SaveOptions.defaults().withOptimizerState());
     }
     try (TensorFile saved = TensorFile.open(file);
-        IntTensor steps = saved.ints("optimizer.steps")) {
-      assertArrayEquals(new int[] {1, 3}, steps.toArray());
+        IntTensor steps = saved.ints("optimizer.steps");
+        IntTensor begun = saved.ints("optimizer.begun")) {
+      assertArrayEquals(new int[] {3, 3}, steps.toArray());
+      assertArrayEquals(new int[] {2, 2, 0, 0, 3, 3}, begun.toArray());
     }
+    assertRefused(kind, file, 4, 4, "element 4 = 4 is more than the 3 steps of its class");
+    assertRefused(kind, file, 1, -1, "element 1 = -1 is negative");
+  }
+
+  /** A file whose outputs cannot have begun when they say. */
+  private static void assertRefused(
+      LayerKind kind, Path file, int element, int value, String reason) throws IOException {
+    byte[] right = Files.readAllBytes(file);
+    SafeTensorsOracle.Tensor begun = new SafeTensorsOracle(file).tensors.get("optimizer.begun");
+    byte[] wrong = right.clone();
+    ByteBuffer.wrap(wrong)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putInt((int) begun.positionInFile() + 4 * element, value);
+    Files.write(file, wrong);
+    FileFormatException refused =
+        assertThrows(FileFormatException.class, () -> kind.load(file, LoadOptions.copied()));
+    assertEquals("optimizer.begun", refused.part());
+    assertEquals(reason, refused.reason());
+    Files.write(file, right);
   }
 
   /** What may not be written is not; what is made anew may be. */

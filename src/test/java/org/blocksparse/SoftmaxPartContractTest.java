@@ -328,7 +328,7 @@ final class SoftmaxPartContractTest {
       int end = parts.get(part).length;
       assertDamagedIsRefused(builder, "its steps = -1 are negative", parts, part, 36, -1);
       int nan = Float.floatToIntBits(Float.NaN);
-      assertDamagedIsRefused(builder, "element 0 = NaN is not finite", parts, part, 40, nan);
+      assertDamagedIsRefused(builder, "element 0 = NaN is not finite", parts, part, 44, nan);
       int infinite = Float.floatToIntBits(Float.NEGATIVE_INFINITY);
       assertDamagedIsRefused(builder, "is not finite", parts, part, end - 4, infinite);
       int tiny = Float.floatToIntBits(-Float.MIN_VALUE);

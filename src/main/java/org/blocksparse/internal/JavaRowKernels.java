@@ -266,6 +266,7 @@ final class JavaRowKernels implements RowKernels {
       float scale,
       long number,
       Storage g,
+      long gOffset,
       Storage w,
       long offset,
       Storage... moments) {
@@ -273,7 +274,7 @@ final class JavaRowKernels implements RowKernels {
     double correction2 = 1 - Math.pow(rule.beta2(), (double) number);
     for (long at = offset; at < offset + count; at++) {
       double before = w.getFloat(at);
-      double gradient = (double) scale * g.getFloat(at - offset);
+      double gradient = (double) scale * g.getFloat(gOffset + at - offset);
       if (rule.decay() != 0) { // 0 times an infinite weight is no number
         gradient += rule.decay() * before;
       }
@@ -281,8 +282,7 @@ final class JavaRowKernels implements RowKernels {
           switch (rule.kind()) {
             case SGD -> gradient;
             case ADAGRAD -> adagrad(rule, gradient, at, moments[0]);
-            case ADAM ->
-                adam(rule, correction1, correction2, gradient, at, moments[0], moments[1]);
+            case ADAM -> adam(rule, correction1, correction2, gradient, at, moments[0], moments[1]);
           };
       w.putFloat(at, (float) (before - rule.rate() * direction));
     }
@@ -393,7 +393,7 @@ final class JavaRowKernels implements RowKernels {
         float norm = norm(n, gradient);
         float scale = norm > rule.maxNorm() ? rule.maxNorm() / norm : 1;
         int number = rule.kind().countsSteps() ? steps.getInt(bag) : 1;
-        step(rule, n, scale, number, gradient, w, (long) targets.getInt(bag) * n, moments);
+        step(rule, n, scale, number, gradient, 0, w, (long) targets.getInt(bag) * n, moments);
       }
     }
   }

@@ -218,6 +218,7 @@ record NativeRowKernels(int isa) implements RowKernels {
       float scale,
       long number,
       Storage g,
+      long gOffset,
       Storage w,
       long offset,
       Storage... moments) {
@@ -233,7 +234,7 @@ record NativeRowKernels(int isa) implements RowKernels {
             rule.beta2(),
             rule.epsilon(),
             number,
-            g.address(0),
+            g.address(gOffset),
             moments.length < 1 ? 0 : moments[0].address(offset),
             moments.length < 2 ? 0 : moments[1].address(offset),
             w.address(offset)),

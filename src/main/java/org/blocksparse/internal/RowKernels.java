@@ -106,7 +106,7 @@ public interface RowKernels {
    * gradient {@code scale * g + decay * w}.
    *
    * @param number of this step of the elements, from 1 on; looked at where the rule counts them
-   * @param g the gradient, in the first elements
+   * @param g the gradient, from element {@code gOffset} on
    * @param moments as many as the rule keeps
    */
   void step(
@@ -115,6 +115,7 @@ public interface RowKernels {
       float scale,
       long number,
       Storage g,
+      long gOffset,
       Storage w,
       long offset,
       Storage... moments);

@@ -49,8 +49,8 @@ final class KernelEdgesTest {
       s.putFloat(place, Float.NaN);
       v.putFloat(place, Float.NaN);
       RowKernels rows = kernels.kernels().rows();
-      rows.step(rule(UpdateRule.Kind.ADAGRAD), N, 1, 1, g, byAdagrad, 0, s);
-      rows.step(rule(UpdateRule.Kind.ADAM), N, 1, 1, g, byAdam, 0, m, v);
+      rows.step(rule(UpdateRule.Kind.ADAGRAD), N, 1, 1, g, 0, byAdagrad, 0, s);
+      rows.step(rule(UpdateRule.Kind.ADAM), N, 1, 1, g, 0, byAdam, 0, m, v);
       for (int i = 0; i < N; i++) {
         String at = place + ": " + i;
         assertEquals(i == place, Float.isNaN(s.getFloat(i)), "s " + at);
@@ -75,10 +75,9 @@ final class KernelEdgesTest {
           byStep.putFloat(place, infinite);
           byBag.putFloat(place, infinite);
           Storage[] moments = {filled(N, 2), filled(N, 2)};
-          rows.step(rule(kind), N, 0.5f, 1, filled(N, 1), byStep, 0, moments);
+          rows.step(rule(kind), N, 0.5f, 1, filled(N, 1), 0, byStep, 0, moments);
           Rows gradients = new Rows(filled(N, 1), 1, N);
-          UpdateRule clipping =
-              new UpdateRule(kind, 0.5f, 0, 0.125f, 0.9f, 0.999f, 1e-8f);
+          UpdateRule clipping = new UpdateRule(kind, 0.5f, 0, 0.125f, 0.9f, 0.999f, 1e-8f);
           rows.bagStep(clipping, bags, 0, 1, N, gradients, ints(0), ints(1), byBag, moments);
           for (int i = 0; i < N; i++) {
             String at = kind + ", " + infinite + " at " + place + ": " + i;

@@ -88,40 +88,49 @@ final class NativeKernelsTest {
     RowSelection rows = new RowSelection(null, 0, end, 0, N);
     Map<String, Executable> calls = new LinkedHashMap<>();
     calls.put(
-        "block_gemm", () -> k.products().blockGemm(gemm, 0, chunks, 0, N, in(), false, w, null, false, out()));
+        "block_gemm",
+        () -> k.products().blockGemm(gemm, 0, chunks, 0, N, in(), false, w, null, false, out()));
     calls.put(
         "block_gemm of rounded rows",
-        () -> k.products().blockGemm(gemm, 0, chunks, 0, N, in(), true, narrow, null, false, out()));
+        () ->
+            k.products().blockGemm(gemm, 0, chunks, 0, N, in(), true, narrow, null, false, out()));
     calls.put(
         "block_outer",
-        () -> k.products().blockOuter(outer, 0, outer.blocks() + more, 0, N, 1, in(), in(), false, o));
+        () ->
+            k.products()
+                .blockOuter(outer, 0, outer.blocks() + more, 0, N, 1, in(), in(), false, o));
     calls.put("block_sum", () -> k.products().blockSum(gemm, 0, chunks, N, 1, in(), out()));
     for (UpdateRule rule : RULES) {
       calls.put(
           "step by " + rule.kind(),
-          () -> k.rows().step(rule, elements, 1, 1, read, written, 0, written, written));
+          () -> k.rows().step(rule, elements, 1, 1, read, 0, written, 0, written, written));
       calls.put(
           "bag_step by " + rule.kind(),
           () ->
               k.rows()
-                  .bagStep(
-                      rule, bags, 0, end, N, in(), targets, steps, written, written, written));
+                  .bagStep(rule, bags, 0, end, N, in(), targets, steps, written, written, written));
     }
     calls.put("bag_sum", () -> k.rows().bagSum(Reduction.SUM, bags, 0, end, N, table, out()));
-    calls.put("bag_dot", () -> k.rows().bagDot(Reduction.SUM, bags, 0, end, N, table, in(), written));
-    calls.put("block_softmax", () -> k.rows().blockSoftmax(false, gemm, 0, chunks, N, null, null, out()));
-    calls.put("block_sigmoid", () -> k.rows().blockSigmoid(false, gemm, 0, chunks, N, null, null, out()));
+    calls.put(
+        "bag_dot", () -> k.rows().bagDot(Reduction.SUM, bags, 0, end, N, table, in(), written));
+    calls.put(
+        "block_softmax", () -> k.rows().blockSoftmax(false, gemm, 0, chunks, N, null, null, out()));
+    calls.put(
+        "block_sigmoid", () -> k.rows().blockSigmoid(false, gemm, 0, chunks, N, null, null, out()));
     calls.put(
         "block_cross_entropy",
         () ->
-            k.rows().blockCrossEntropy(
-                gemm, 0, chunks, N, null, targets.storage(), null, 0, null, written, out()));
+            k.rows()
+                .blockCrossEntropy(
+                    gemm, 0, chunks, N, null, targets.storage(), null, 0, null, written, out()));
     calls.put(
         "block_binary_cross_entropy",
-        () -> k.rows().blockBinaryCrossEntropy(gemm, 0, chunks, N, null, bags, null, written, out()));
+        () ->
+            k.rows().blockBinaryCrossEntropy(gemm, 0, chunks, N, null, bags, null, written, out()));
     calls.put("activation", () -> k.rows().activation(rows, relu, out()));
     calls.put(
-        "activation_gradient", () -> k.rows().activationGradient(rows, relu, 1, in(), false, out(), null));
+        "activation_gradient",
+        () -> k.rows().activationGradient(rows, relu, 1, in(), false, out(), null));
     return calls;
   }
 

@@ -70,7 +70,7 @@ public record InputBiasTable(Engine engine, SampleBags samples, Rows bias) {
     try (Scratch scratch = Scratch.borrow(elements)) {
       gradGate(gradOut, scratch.storage());
       RowKernels kernels = engine.kernels().rows();
-      kernels.step(UpdateRule.descent(-alpha), elements, 1, 1, scratch.storage(), gradGate, 0);
+      kernels.step(UpdateRule.descent(-alpha), elements, 1, 1, scratch.storage(), 0, gradGate, 0);
     }
   }
 

@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.PriorityQueue;
+import java.util.function.Consumer;
 import java.util.function.IntFunction;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
@@ -82,7 +83,7 @@ public final class Growth {
       for (int moment = 0; moment < from.kind().moments(); moment++) {
         fresh.moment(moment).copyFrom(old.moment(moment));
       }
-      fresh.restoreSteps(old.steps());
+      fresh.copySteps(old);
     }
   }
 
@@ -220,11 +221,23 @@ public final class Growth {
   private LayerMemory filled(ClassTable after) {
     return inPlace(
         after,
-        (parameters, moments) -> {
+        state -> {
+          for (int c = 0; c < table.classes(); c++) {
+            if (table.size(c) < after.size(c)) {
+              for (Parameter parameter : OF_SLOTS) {
+                state.of(parameter.index()).prepareToBegin(c, table.slots());
+              }
+            }
+          }
+        },
+        (parameters, moments, state) -> {
           for (int c = 0; c < table.classes(); c++) {
             int begin = table.size(c);
             int end = after.size(c);
             if (begin < end) {
+              for (Parameter parameter : OF_SLOTS) {
+                state.of(parameter.index()).begin(c, begin, end);
+              }
               for (SlotColumns parameter : parameters) {
                 parameter.fillWithMean(c, begin, end);
               }
@@ -238,16 +251,20 @@ public final class Growth {
 
   /** What becomes of slots. Nothing can end it in the middle: it takes no memory once it writes. */
   private interface Change {
-    void make(SlotColumns[] parameters, SlotColumns[] moments);
+    void make(SlotColumns[] parameters, SlotColumns[] moments, LayerState.Kept state);
   }
 
-  private LayerMemory inPlace(ClassTable after, Change change) {
+  private LayerMemory inPlace(
+      ClassTable after, Consumer<LayerState.Kept> preparation, Change change) {
     LayerMemory result = null;
     try (StorageLease lease = memory.leaseToTrain(new StorageLease());
         LayerState.Kept state = memory.state().hold()) {
       lease.requireIntact();
       result = memory.with(after);
-      change.make(parameters(), moments(state));
+      SlotColumns[] parameters = parameters();
+      SlotColumns[] moments = moments(state);
+      preparation.accept(state);
+      change.make(parameters, moments, state);
     } catch (Throwable e) { // the lease ends with one if a file has shrunk
       if (result != null) {
         result.closeTables();
@@ -323,15 +340,19 @@ public final class Growth {
       return moved(withoutEmpty(classOf, slotOf, sizes, table.slots()));
     }
     ClassTable after = ClassTable.of(classOf, slotOf, table.classes(), table.slots());
+    int[] left = sizes();
     return inPlace(
         after,
-        (parameters, moments) -> {
-          int[] left = sizes();
+        state -> {},
+        (parameters, moments, state) -> {
           for (int i = 0; i < outputs.length; i++) {
             if (classes[i] >= 0) {
               int c = classes[i];
               int to = movedTo[i];
               int last = --left[c];
+              for (Parameter parameter : OF_SLOTS) {
+                state.of(parameter.index()).moveColumn(c, last, to);
+              }
               for (SlotColumns parameter : parameters) {
                 parameter.move(c, last, to);
               }
@@ -444,10 +465,13 @@ public final class Growth {
                 relocation.moments(moments(state::of, moment), moments(newState::of, moment));
               }
               for (Parameter parameter : Parameter.values()) {
-                int[] steps = state.of(parameter.index()).steps();
-                newState
-                    .of(parameter.index())
-                    .restoreSteps(OF_SLOTS.contains(parameter) ? relocation.steps(steps) : steps);
+                TensorState old = state.of(parameter.index());
+                TensorState fresh = newState.of(parameter.index());
+                if (OF_SLOTS.contains(parameter)) {
+                  relocation.steps(old, fresh);
+                } else {
+                  fresh.restoreSteps(old.steps());
+                }
               }
             });
     memory.close();

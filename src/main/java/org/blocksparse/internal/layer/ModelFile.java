@@ -2,8 +2,10 @@
 package org.blocksparse.internal.layer;
 
 import java.io.IOException;
+import java.nio.IntBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -27,6 +29,7 @@ import org.blocksparse.internal.optimizer.TensorState;
 import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.Link;
 import org.blocksparse.internal.softmax.Parameter;
+import org.blocksparse.internal.softmax.SoftmaxSizes;
 import org.blocksparse.internal.softmax.SoftmaxStorage;
 
 /** A layer of two levels as a safetensors file; {@link ModelNames} lists what is in it. */
@@ -101,7 +104,20 @@ public final class ModelFile {
     metadata.put(ModelNames.RULE, state.kind().name());
     metadata.put(
         ModelNames.RULE_STEPS, Integer.toString(state.of(Parameter.W1.index()).steps()[0]));
-    tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, state.of(Parameter.W2.index()).steps()));
+    TensorState ofSlots = state.of(Parameter.W2.index());
+    tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, ofSlots.steps()));
+    if (ofSlots.hasLaterColumns()) {
+      int slots = memory.sizes().slots();
+      tensors.add(
+          begun(
+              memory.sizes(),
+              (c, into) -> {
+                int[] columns = ofSlots.begun(c);
+                for (int slot = 0; slot < slots; slot++) {
+                  into.put(columns == null ? 0 : columns[slot]);
+                }
+              }));
+    }
     for (int moment = 0; moment < state.kind().moments(); moment++) {
       for (Parameter parameter : Parameter.values()) {
         long[] dims = memory.sizes().dims(parameter);
@@ -110,6 +126,30 @@ public final class ModelFile {
                 state, parameter.index(), moment, parameter.label(), dims, lease));
       }
     }
+  }
+
+  /** Puts the numbers of a class into a buffer. */
+  interface OfClass {
+    void put(int c, IntBuffer into);
+  }
+
+  /** The steps that classes had taken when their outputs were added. */
+  static TensorSource begun(SoftmaxSizes sizes, OfClass numbers) {
+    long[] dims = {sizes.classes(), sizes.slots()};
+    IntBuffer ofClass = IntBuffer.allocate(sizes.slots());
+    return new TensorSource(
+        ModelNames.STATE_BEGUN,
+        Dtype.I32,
+        dims,
+        (begin, count, into) -> {
+          for (long at = begin; at < begin + count; at++) {
+            int slot = (int) (at % sizes.slots());
+            if (slot == 0 || at == begin) {
+              numbers.put((int) (at / sizes.slots()), ofClass.clear());
+            }
+            into.putInt(ofClass.get(slot));
+          }
+        });
   }
 
   // ------------------------------------------------------------------------------------ reading
@@ -282,9 +322,11 @@ public final class ModelFile {
         UpdateRule.Kind rule,
         long steps,
         TensorEntry stepsOfClass,
+        TensorEntry begunOrNull,
         List<List<TensorEntry>> moments) {
       long bytes() {
         return stepsOfClass.bytes()
+            + (begunOrNull == null ? 0 : begunOrNull.bytes())
             + moments.stream().flatMap(List::stream).mapToLong(TensorEntry::bytes).sum();
       }
     }
@@ -310,18 +352,56 @@ public final class ModelFile {
         moments.add(entries);
       }
       TensorEntry stepsOfClass = reader.entry(ModelNames.STATE_STEPS, Dtype.I32, classes);
-      return new StateEntries(rule, metadata.number(ModelNames.RULE_STEPS), stepsOfClass, moments);
+      long[] ofSlots = parameters.get(Parameter.B2).dims();
+      TensorEntry begun =
+          rule.countsSteps() && reader.has(ModelNames.STATE_BEGUN)
+              ? reader.entry(ModelNames.STATE_BEGUN, Dtype.I32, ofSlots)
+              : null;
+      long steps = metadata.number(ModelNames.RULE_STEPS);
+      return new StateEntries(rule, steps, stepsOfClass, begun, moments);
+    }
+
+    private int[] readBegun(TensorEntry entry, int[] stepsOfClass) throws IOException {
+      if (entry == null) {
+        return null;
+      }
+      int[] begun = readSteps(reader, entry);
+      int slots = begun.length / stepsOfClass.length;
+      for (int i = 0; i < begun.length; i++) {
+        if (begun[i] > stepsOfClass[i / slots]) {
+          throw new MalformedException(
+              entry.name(),
+              "element "
+                  + i
+                  + " = "
+                  + begun[i]
+                  + " is more than the "
+                  + stepsOfClass[i / slots]
+                  + " steps of its class");
+        }
+      }
+      return begun;
     }
 
     private void restore(LayerState target, StateEntries state) throws IOException {
       int[] stepsOfClass = readSteps(reader, state.stepsOfClass());
       target.reset(state.rule());
+      int[] begun = readBegun(state.begunOrNull(), stepsOfClass);
       int[] stepsOfClassLevel = {(int) Math.min(state.steps(), Integer.MAX_VALUE)};
       int moments = state.moments().size();
       for (Parameter parameter : Parameter.values()) {
         boolean classLevel = parameter == Parameter.W1 || parameter == Parameter.B1;
         TensorState tensor = target.of(parameter.index());
         tensor.restoreSteps(classLevel ? stepsOfClassLevel : stepsOfClass);
+        if (begun != null && !classLevel) {
+          int slots = begun.length / stepsOfClass.length;
+          for (int c = 0; c < stepsOfClass.length; c++) {
+            int[] columns = Arrays.copyOfRange(begun, c * slots, (c + 1) * slots);
+            if (Arrays.stream(columns).anyMatch(number -> number > 0)) {
+              tensor.restoreBegun(c, columns);
+            }
+          }
+        }
         for (int moment = 0; moment < moments; moment++) {
           TensorEntry entry = state.moments().get(moment).get(parameter.index());
           reader.readFloats(entry, tensor.moment(moment), values(moment, moments));

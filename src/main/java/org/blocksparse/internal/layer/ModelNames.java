@@ -14,6 +14,8 @@ package org.blocksparse.internal.layer;
  * optimizer.first.W1  ...   F32 as the parameter; the first moment of Adam, or the sums of Adagrad
  * optimizer.second.W1 ...   F32 as the parameter; the second moment of Adam
  * optimizer.steps           I32 (classes); steps that each class has taken
+ * optimizer.begun           I32 (classes, slots); steps that the class had taken when each output
+ *                           was added, for Adam; not there if all outputs took part in all steps
  * labels.offsets            I32 (names + 1); where names begin, and the end of the last
  * labels.order              I32 (names); outputs by the FNV-1a hash of their names, then by bytes
  * labels.text               U8; all names in UTF-8; the last tensor, since it aligns nothing
@@ -71,6 +73,7 @@ public final class ModelNames {
   public static final String CLASS_OF = "classOf";
   public static final String SLOT_OF = "slotOf";
   public static final String STATE_STEPS = "optimizer.steps";
+  public static final String STATE_BEGUN = "optimizer.begun";
 
   public static final String LABEL_OFFSETS = "labels.offsets";
   public static final String LABEL_ORDER = "labels.order";

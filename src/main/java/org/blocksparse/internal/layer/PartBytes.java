@@ -13,20 +13,25 @@ import org.blocksparse.internal.format.SafeTensorsReader.Values;
 import org.blocksparse.internal.softmax.Link;
 
 /**
- * A {@link PartMemory} as bytes, little-endian: this header, which begins with what kind of layer
- * it is of; its weights, its biases, and both again for each moment that its rule keeps.
+ * A {@link PartMemory} as bytes, little-endian: a header, which begins with the kind of layer that
+ * it is of; the steps that it had taken when each of its outputs was added; its weights, its
+ * biases, and both again for each moment that its rule keeps.
  *
  * @param number of the part
  * @param weights how many
  * @param biases how many
  * @param rule what the state is for
  * @param steps that Adam has counted
+ * @param begun the steps that the class had taken when each of its outputs was added; empty: all
+ *     took part in all steps. Of the class level, one number if there are such outputs
  */
-record PartBytes(int number, long weights, long biases, Kind rule, int steps, ByteBuffer all) {
-  private static final int MAGIC_OF_SOFTMAX = 0x31705342; // BSp1
-  private static final int MAGIC_OF_LABEL_TREE = 0x31745342; // BSt1
+@SuppressWarnings("ArrayRecordComponent")
+record PartBytes(
+    int number, long weights, long biases, Kind rule, int steps, int[] begun, ByteBuffer all) {
+  private static final int MAGIC_OF_SOFTMAX = 0x32705342; // BSp2
+  private static final int MAGIC_OF_LABEL_TREE = 0x32745342; // BSt2
   private static final int RULE_BYTES = 12; // the name, and zeros
-  private static final int HEADER_BYTES = 4 + 4 + 8 + 8 + RULE_BYTES + 4;
+  private static final int HEADER_BYTES = 4 + 4 + 8 + 8 + RULE_BYTES + 4 + 4;
 
   private static int magic(Link link) {
     return link == Link.SOFTMAX ? MAGIC_OF_SOFTMAX : MAGIC_OF_LABEL_TREE;
@@ -34,8 +39,8 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
 
   /** Room for a part. */
   static PartBytes allocate(
-      Link link, int number, long weights, long biases, Kind rule, int steps) {
-    long length = HEADER_BYTES + 4 * (1L + rule.moments()) * (weights + biases);
+      Link link, int number, long weights, long biases, Kind rule, int steps, int[] begun) {
+    long length = HEADER_BYTES + 4L * begun.length + 4 * (1L + rule.moments()) * (weights + biases);
     if (length > Integer.MAX_VALUE - 8) {
       throw new IllegalStateException(
           "part: its " + length + " bytes are more than an array can hold, 2^31 - 9");
@@ -43,7 +48,11 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
     ByteBuffer all = ByteBuffer.allocate((int) length).order(ByteOrder.LITTLE_ENDIAN);
     all.putInt(magic(link)).putInt(number).putLong(weights).putLong(biases);
     all.put(Arrays.copyOf(rule.name().getBytes(US_ASCII), RULE_BYTES)).putInt(steps);
-    return new PartBytes(number, weights, biases, rule, steps, all);
+    all.putInt(begun.length);
+    for (int ofOutput : begun) {
+      all.putInt(ofOutput);
+    }
+    return new PartBytes(number, weights, biases, rule, steps, begun, all);
   }
 
   /**
@@ -66,13 +75,20 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
     byte[] name = new byte[RULE_BYTES];
     all.get(name);
     int steps = all.getInt();
+    int begunCount = all.getInt();
+    long own = HEADER_BYTES + 4L * begunCount;
     for (Kind rule : Kind.values()) {
       boolean named =
           Arrays.equals(name, Arrays.copyOf(rule.name().getBytes(US_ASCII), RULE_BYTES));
       long numbers = 4 * (1L + rule.moments()) * (weights + biases);
-      boolean counted = fits(weights, bytes) && fits(biases, bytes);
-      if (named && counted && numbers == bytes.length - HEADER_BYTES) {
-        return new PartBytes(number, weights, biases, rule, steps, all).requireLoadable();
+      boolean counted = fits(weights, bytes) && fits(biases, bytes) && fits(begunCount, bytes);
+      if (named && counted && numbers == bytes.length - own) {
+        int[] begun = new int[begunCount];
+        all.slice(HEADER_BYTES, 4 * begunCount)
+            .order(ByteOrder.LITTLE_ENDIAN)
+            .asIntBuffer()
+            .get(begun);
+        return new PartBytes(number, weights, biases, rule, steps, begun, all).requireLoadable();
       }
     }
     throw new IllegalArgumentException("parts: part " + number + " is damaged");
@@ -89,8 +105,20 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
       throw new IllegalArgumentException(
           "parts: part " + number + ": its steps = " + steps + " are negative");
     }
+    for (int ofOutput : begun) {
+      if (ofOutput < 0 || ofOutput > steps) {
+        throw new IllegalArgumentException(
+            "parts: part "
+                + number
+                + ": an output was added after "
+                + ofOutput
+                + " steps, expected a number in [0, "
+                + steps
+                + "]");
+      }
+    }
     FloatBuffer numbers =
-        all.slice(HEADER_BYTES, all.limit() - HEADER_BYTES)
+        all.slice(numbersBegin(), all.limit() - numbersBegin())
             .order(ByteOrder.LITTLE_ENDIAN)
             .asFloatBuffer();
     for (int moment = -1; moment < rule.moments(); moment++) {
@@ -121,9 +149,13 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
     return all.array();
   }
 
+  private int numbersBegin() {
+    return HEADER_BYTES + 4 * begun.length;
+  }
+
   /** Where the numbers are to be put, from the first on. */
   ByteBuffer numbers() {
-    return all.position(HEADER_BYTES);
+    return all.position(numbersBegin());
   }
 
   /** The weights, or those of a moment that are beside them. */
@@ -137,6 +169,6 @@ record PartBytes(int number, long weights, long biases, Kind rule, int steps, By
   }
 
   private ByteBuffer slice(long begin, long count) {
-    return all.slice(HEADER_BYTES + (int) (4 * begin), (int) (4 * count));
+    return all.slice(numbersBegin() + (int) (4 * begin), (int) (4 * count));
   }
 }

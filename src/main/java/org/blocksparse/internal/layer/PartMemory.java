@@ -84,6 +84,12 @@ public record PartMemory(int number, LayerMemory layer) implements AutoCloseable
       int[] taken = target.steps();
       taken[0] = source.steps()[block];
       target.restoreSteps(taken);
+      int[] begun = source.begun(block);
+      if (number == CLASS_LEVEL) {
+        // All that it needs to know of the outputs is whether the layer's file has their numbers.
+        begun = from.of(Parameter.W2.index()).hasLaterColumns() ? new int[1] : null;
+      }
+      target.restoreBegun(0, begun == null ? null : begun.clone());
     }
   }
 
@@ -129,6 +135,7 @@ public record PartMemory(int number, LayerMemory layer) implements AutoCloseable
     try (StorageLease lease = layer.lease(new StorageLease());
         LayerState.Kept state = layer.state().hold()) {
       Parameter[] parameters = parameters();
+      int[] begun = state.of(parameters[0].index()).begun(0);
       PartBytes bytes =
           PartBytes.allocate(
               layer.link(),
@@ -136,7 +143,8 @@ public record PartMemory(int number, LayerMemory layer) implements AutoCloseable
               storage(weights()).elements(),
               storage(biases()).elements(),
               state.kind(),
-              state.of(parameters[0].index()).steps()[0]);
+              state.of(parameters[0].index()).steps()[0],
+              begun == null ? new int[0] : begun);
       ByteBuffer into = bytes.numbers();
       for (Parameter parameter : parameters) {
         put(storage(parameter), into);

@@ -39,6 +39,12 @@ public final class PartsFile {
   private final int moments;
   private final PartBytes classLevel;
   private final int[] steps;
+
+  /**
+   * Of each class, the steps that it had taken when its outputs were added; null: no later ones.
+   */
+  private final int[][] begun;
+
   private final BitSet written;
   private final List<TensorSource> tensors = new ArrayList<>();
   private final SafeTensorsWriter writer;
@@ -58,6 +64,7 @@ public final class PartsFile {
     this.rule = classLevel.rule();
     this.moments = settings.optimizerState() ? rule.moments() : 0;
     this.steps = new int[sizes.classes()];
+    this.begun = new int[sizes.classes()][];
     this.written = new BitSet(sizes.classes());
     Map<String, String> metadata =
         ModelFile.metadata(settings.metadataOr(Map.of()), link, classes, layerSteps);
@@ -71,6 +78,11 @@ public final class PartsFile {
       metadata.put(ModelNames.RULE, rule.name());
       metadata.put(ModelNames.RULE_STEPS, Integer.toString(classLevel.steps()));
       tensors.add(TensorSource.ints(ModelNames.STATE_STEPS, steps));
+      if (classLevel.begun().length > 0) {
+        int[] none = new int[sizes.slots()];
+        tensors.add(
+            ModelFile.begun(sizes, (c, into) -> into.put(begun[c] == null ? none : begun[c])));
+      }
       for (int moment = 0; moment < moments; moment++) {
         for (Parameter parameter : Parameter.values()) {
           addOfParts(ModelNames.moment(moment, parameter.label()), parameter);
@@ -138,6 +150,7 @@ public final class PartsFile {
       }
       written.set(number);
       steps[number] = hasState(part) ? part.steps() : 0;
+      begun[number] = hasState(part) && part.begun().length > 0 ? requireBegun(part) : null;
       put(channel, part, Parameter.W2, Parameter.B2, number);
     }
     if (written.cardinality() < sizes.classes()) {
@@ -151,6 +164,14 @@ public final class PartsFile {
       }
     }
     writer.end();
+  }
+
+  private int[] requireBegun(PartBytes part) {
+    if (part.begun().length != sizes.slots() || classLevel.begun().length == 0) {
+      throw new IllegalArgumentException(
+          "parts: part " + part.number() + " has outputs that were added to another layer");
+    }
+    return part.begun();
   }
 
   private void put(

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.DoubleSummaryStatistics;
 import org.blocksparse.internal.Engine;
 import org.blocksparse.internal.memory.Storage;
+import org.blocksparse.internal.optimizer.TensorState;
 
 /**
  * Moves the outputs of a layer from one table of classes to another: parameters, and what an
@@ -117,16 +118,24 @@ public final class Relocation {
   }
 
   /**
-   * The steps that classes have taken: the fewest that one of its sources has, if it has any. An
-   * optimizer that counts them then makes no step that is larger than it should be.
+   * Moves the steps that outputs have made along: a class has made as many as the output with the
+   * most, and each of the others is corrected by its own.
    */
-  public int[] steps(int[] old) {
-    int[] steps = new int[to.classes()];
-    for (int c = 0; c < steps.length; c++) {
-      steps[c] =
-          Arrays.stream(moves.sources(c)).map(was -> old[was]).filter(s -> s > 0).min().orElse(0);
+  public void steps(TensorState old, TensorState fresh) {
+    for (int c = 0; c < to.classes(); c++) {
+      int[] sources = moves.sources(c);
+      int[] sourceOf = moves.sourceOf(c);
+      int[] oldSlots = moves.oldSlots(c);
+      int[] ofSlots = new int[to.slots()];
+      for (int slot = 0; slot < sourceOf.length; slot++) {
+        if (sourceOf[slot] >= 0) {
+          ofSlots[slot] = old.steps(sources[sourceOf[slot]], oldSlots[slot]);
+        }
+      }
+      // Nobody lives in the others: they are as the first, so that they ask for nothing.
+      Arrays.fill(ofSlots, sourceOf.length, ofSlots.length, ofSlots[0]);
+      fresh.restoreSteps(c, ofSlots);
     }
-    return steps;
   }
 
   /** Rows of numbers, one for each class. */
