@@ -186,8 +186,8 @@ public final class Filter {
   void requireNotRenormalized() {
     if (renormalized) {
       throw new IllegalArgumentException(
-          "filter: expected one that is not renormalized, as the probabilities of a LabelTree do not"
-              + " sum to one, but was "
+          "filter: expected one that is not renormalized, as the probabilities of a LabelTree do"
+              + " not sum to one, but was "
               + this);
     }
   }

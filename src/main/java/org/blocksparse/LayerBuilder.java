@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import org.blocksparse.internal.format.NameTable;
@@ -129,13 +130,12 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
 
   /** Tensors, in the order of {@link Parameter}, that may be trained together. */
   private static void requireApart(FloatTensor... parameters) {
+    List<Parameter> names = List.of(Parameter.values());
     for (int i = 0; i < parameters.length; i++) {
       for (int j = 0; j < i; j++) {
         if (Check.overlap(parameters[i], parameters[j])) {
           throw new IllegalArgumentException(
-              Parameter.values()[i].label()
-                  + ": shares memory with "
-                  + Parameter.values()[j].label());
+              names.get(i).label() + ": shares memory with " + names.get(j).label());
         }
       }
     }

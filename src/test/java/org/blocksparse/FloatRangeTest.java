@@ -351,7 +351,8 @@ final class FloatRangeTest {
                     .classes(2)
                     .workers(kernels.workers())
                     .build();
-            FloatTensor x = FloatTensor.of(new float[] {1, 2, 3, 4, 5, 5, 4, 3, 2, 1}, 2, FEATURES);
+            FloatTensor x =
+                FloatTensor.of(new float[] {1, 2, 3, 4, 5, 5, 4, 3, 2, 1}, 2, FEATURES);
             IntTensor targets = IntTensor.of(new int[] {0, 1}, 2)) {
           layer.b1().set(Float.NEGATIVE_INFINITY, 1);
           layer.b2().set(Float.NEGATIVE_INFINITY, 0, 2);

@@ -169,7 +169,9 @@ final class OptimizerStateFileTest {
       int padded = (text.length + 63) / 64 * 64;
       ByteBuffer out =
           ByteBuffer.allocate(bytes.length - length + padded).order(ByteOrder.LITTLE_ENDIAN);
-      out.putLong(padded).put(text).put(" ".repeat(padded - text.length).getBytes());
+      out.putLong(padded)
+          .put(text)
+          .put(" ".repeat(padded - text.length).getBytes(StandardCharsets.UTF_8));
       out.put(bytes, 8 + length, bytes.length - 8 - length);
       Files.write(file, out.array());
       try (OptimizerState loaded = OptimizerState.load(file, start, startB)) {

@@ -56,8 +56,8 @@ final class UndefinedRankingTest {
       assertEquals(0, ranking.outputs(0).length);
       assertEquals(0, ranking.logProbabilities(0).length);
       assertEquals(
-          "rank 0: row 0 has no ranking, since a probability is NaN: x or the parameters hold values"
-              + " that are not finite",
+          "rank 0: row 0 has no ranking, since a probability is NaN: x or the parameters hold"
+              + " values that are not finite",
           assertThrows(IndexOutOfBoundsException.class, () -> ranking.output(0, 0)).getMessage());
       assertTrue(ranking.isDefined(1));
       assertTrue(ranking.size(1) > 0);

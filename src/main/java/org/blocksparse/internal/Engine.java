@@ -320,17 +320,18 @@ public final class Engine {
             int block = task % blocks;
             int count = Math.min(end - task, blocks - block);
             int row = band * height;
-            used.products().blockOuter(
-                schedule,
-                block,
-                block + count,
-                row,
-                bandEnd(row, height, o.inSize()),
-                alpha,
-                x,
-                y,
-                accumulate,
-                o);
+            used.products()
+                .blockOuter(
+                    schedule,
+                    block,
+                    block + count,
+                    row,
+                    bandEnd(row, height, o.inSize()),
+                    alpha,
+                    x,
+                    y,
+                    accumulate,
+                    o);
             task += count;
           }
         });
@@ -375,7 +376,8 @@ public final class Engine {
               Rows band = new Rows(x.storage(), x.offset() + row, x.count(), x.stride());
               Blocks gradient =
                   Blocks.shared(scratch.storage(), like.inBlocks(), like.outBlocks(), rows, n);
-              used.products().blockOuter(schedule, block, block + 1, 0, rows, 1, band, y, false, gradient);
+              used.products()
+                  .blockOuter(schedule, block, block + 1, 0, rows, 1, band, y, false, gradient);
               taker.accept(block, row, rows, scratch.storage());
             }
           }

@@ -20,7 +20,11 @@ import org.blocksparse.internal.binding.NativeMemory;
  * @param mayUseBlas whether a product may run on OpenBLAS
  */
 public record Kernels(
-    String instructionSet, String path, boolean mayUseBlas, ProductKernels products, RowKernels rows) {
+    String instructionSet,
+    String path,
+    boolean mayUseBlas,
+    ProductKernels products,
+    RowKernels rows) {
 
   /** How a product is computed; the reference kernels know one way only. */
   public enum Path {
@@ -40,7 +44,8 @@ public record Kernels(
    * native library.
    */
   public static Kernels java() {
-    return new Kernels("java", "plain loops", false, new JavaProductKernels(), new JavaRowKernels());
+    return new Kernels(
+        "java", "plain loops", false, new JavaProductKernels(), new JavaRowKernels());
   }
 
   /**

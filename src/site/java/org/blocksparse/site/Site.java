@@ -12,8 +12,8 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 
 /**
- * Makes a folder of HTML of the pages: {@code mvn -f src/site}. What Maven puts there beside it are the
- * Javadoc and libraries of the browser.
+ * Makes a folder of HTML of the pages: {@code mvn -f src/site}. What Maven puts there beside it are
+ * the Javadoc and libraries of the browser.
  *
  * <p>The pages are those of the repository, as they are: a link to another page, a picture or a
  * file leads to where that is on the site, headings have the anchors that they have in the

@@ -229,8 +229,7 @@ final class EngineTest {
     Rows x = new Rows(numbers(BATCH * N), BATCH, N);
     Rows y = new Rows(numbers(BATCH * M), BATCH, M);
     try (OuterSchedule schedule = outerSchedule()) {
-      float[] expected =
-          outer(o -> JAVA.blockOuter(schedule, 0, BLOCKS, 0, N, 1, x, y, true, o));
+      float[] expected = outer(o -> JAVA.blockOuter(schedule, 0, BLOCKS, 0, N, 1, x, y, true, o));
       for (int workers : WORKERS) {
         Pieces pieces = new Pieces();
         Engine engine = engine(workers, pieces.kernels);
@@ -248,8 +247,7 @@ final class EngineTest {
     Rows x = new Rows(numbers(BATCH * N), BATCH, N);
     Rows y = new Rows(numbers(BATCH * M), BATCH, M);
     try (OuterSchedule schedule = outerSchedule()) {
-      float[] expected =
-          outer(o -> JAVA.blockOuter(schedule, 0, BLOCKS, 0, N, 1, x, y, false, o));
+      float[] expected = outer(o -> JAVA.blockOuter(schedule, 0, BLOCKS, 0, N, 1, x, y, false, o));
       for (int workers : WORKERS) {
         float[] actual = new float[BLOCKS * N * M];
         List<Piece> taken = new ArrayList<>();
@@ -302,8 +300,7 @@ final class EngineTest {
     Storage y = numbers(elements);
     for (int workers : WORKERS) {
       Storage to = numbers(elements);
-      engine(workers, Kernels.java())
-          .add(2, new Rows(y, 1, elements), new Rows(to, 1, elements));
+      engine(workers, Kernels.java()).add(2, new Rows(y, 1, elements), new Rows(to, 1, elements));
       for (int i = 0; i < elements; i++) {
         assertEquals(3 * y.getFloat(i), to.getFloat(i));
       }

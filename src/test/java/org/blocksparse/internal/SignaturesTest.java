@@ -118,7 +118,9 @@ final class SignaturesTest {
     for (Path file : files) {
       for (MatchResult found : pattern.matcher(Files.readString(file)).results().toList()) {
         List<String> parameters =
-            Stream.of(found.group(2).split(",")).map(p -> p.strip().replaceAll("\\s+", " ")).toList();
+            Stream.of(found.group(2).split(","))
+                .map(p -> p.strip().replaceAll("\\s+", " "))
+                .toList();
         functions.put(found.group(1), parameters);
       }
     }

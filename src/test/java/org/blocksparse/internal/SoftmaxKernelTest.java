@@ -306,7 +306,10 @@ final class SoftmaxKernelTest {
       }
       // Impossible outputs among possible ones.
       Storage row = row(new float[] {0, Float.NEGATIVE_INFINITY, 0});
-      kernels.kernels().rows().blockSoftmax(false, schedule, 0, 1, 3, null, null, new Rows(row, 1, 3));
+      kernels
+          .kernels()
+          .rows()
+          .blockSoftmax(false, schedule, 0, 1, 3, null, null, new Rows(row, 1, 3));
       assertEquals(0.5f, row.getFloat(0));
       assertEquals(0f, row.getFloat(1));
       assertEquals(0.5f, row.getFloat(2));

@@ -13,7 +13,6 @@ import org.blocksparse.BlockMatrix;
 import org.blocksparse.BlockPlan;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
-import org.blocksparse.LayerBuilder;
 import org.blocksparse.Routing;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Weights;

@@ -4,9 +4,7 @@ package org.blocksparse.testing;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 
-/**
- * Random problems. A test declares a parameter of this type and the extension {@link Seeded}.
- */
+/** Random problems. A test declares a parameter of this type and the extension {@link Seeded}. */
 public final class Data {
   /** What numbers a problem is made of. */
   public enum Numbers {

@@ -63,8 +63,7 @@ public record KernelsUnderTest(String name, Kernels kernels) {
     int m = Math.toIntExact(size1);
     int n = Math.toIntExact(size2);
     return blocksparse_outer_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, m, n)
-            + blocksparse_gemm_scratch_f32(
-                isa, BLOCKSPARSE_PATH_AUTO, BLOCKSPARSE_FLOAT32, m, n, 0)
+            + blocksparse_gemm_scratch_f32(isa, BLOCKSPARSE_PATH_AUTO, BLOCKSPARSE_FLOAT32, m, n, 0)
         > 0;
   }
 

@@ -9,8 +9,8 @@ import org.junit.jupiter.api.extension.ParameterResolver;
 import org.junit.jupiter.api.extension.TestExecutionExceptionHandler;
 
 /**
- * Gives tests their {@link Data}, made from the {@link Seed}. A test that fails prints how to repeat
- * it.
+ * Gives tests their {@link Data}, made from the {@link Seed}. A test that fails prints how to
+ * repeat it.
  */
 public final class Seeded implements ParameterResolver, TestExecutionExceptionHandler {
   private static final AtomicBoolean PRINTED = new AtomicBoolean();

@@ -83,7 +83,8 @@ public final class NextItemCommand implements Callable<Integer> {
     }
     System.out.printf(
         Locale.ROOT,
-        "%n%,d items; %,d clicks learned in %d epochs; %,d sessions asked; Java %s; %.0f s in all%n%n",
+        "%n%,d items; %,d clicks learned in %d epochs; %,d sessions asked; Java %s; %.0f s in"
+            + " all%n%n",
         numberOfItems,
         toLearn.size(),
         epochs,

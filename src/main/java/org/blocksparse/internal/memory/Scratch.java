@@ -10,9 +10,9 @@ import java.util.stream.Stream;
  * operations in steady state allocate nothing, and threads that end leave nothing behind.
  *
  * <p>Kernels of products borrow it only where they may choose OpenBLAS ({@code blockGemm} and
- * {@code blockOuter} of {@code ProductKernels}), for rows in the order in which it takes them; tiles
- * need none. All else that borrows it holds what an operation makes on its way: sums before an
- * activation, gradients before a step, parts of sums, lists that are sorted.
+ * {@code blockOuter} of {@code ProductKernels}), for rows in the order in which it takes them;
+ * tiles need none. All else that borrows it holds what an operation makes on its way: sums before
+ * an activation, gradients before a step, parts of sums, lists that are sorted.
  *
  * <p>What is idle is held softly. Memory that this class held for good would hold this class for
  * good as well, through the cleaner that waits for the memory, and with it the class loader.

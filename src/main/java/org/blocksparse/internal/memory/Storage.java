@@ -12,7 +12,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.Comparator;
-import java.util.IdentityHashMap;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -487,12 +487,12 @@ public final class Storage {
 
   /** Whether both are the same elements: one storage, or views of one. */
   public boolean isSameMemory(Storage other) {
-    return buffers == other.buffers;
+    return buffers.bytes == other.buffers.bytes;
   }
 
   /** The same object for all that {@link #isSameMemory} is true of. */
   public Object memory() {
-    return buffers;
+    return buffers.bytes; // an array is equal to itself alone
   }
 
   /**
@@ -502,7 +502,7 @@ public final class Storage {
   public static int[] overlapping(Storage[] storages) {
     Integer[] order = new Integer[storages.length];
     int count = 0;
-    Map<Object, Integer> seen = new IdentityHashMap<>();
+    Map<Object, Integer> seen = new HashMap<>();
     for (int i = 0; i < storages.length; i++) {
       if (storages[i].elements > 0) {
         Integer same = seen.putIfAbsent(storages[i].memory(), i);

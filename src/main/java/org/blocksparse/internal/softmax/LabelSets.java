@@ -183,15 +183,17 @@ public final class LabelSets extends TrainingBatch {
 
   private static LevelLoss loss(LevelLoss.Level level, Bags positives, Storage weights) {
     return (kernels, schedule, begin, end) ->
-        kernels.rows().blockBinaryCrossEntropy(
-            schedule,
-            begin,
-            end,
-            level.n(),
-            level.valid(),
-            positives,
-            weights,
-            level.losses(),
-            level.logits());
+        kernels
+            .rows()
+            .blockBinaryCrossEntropy(
+                schedule,
+                begin,
+                end,
+                level.n(),
+                level.valid(),
+                positives,
+                weights,
+                level.losses(),
+                level.logits());
   }
 }

@@ -27,9 +27,13 @@ public enum Link {
     int n = Math.toIntExact(c.stride());
     switch (this) {
       case SOFTMAX ->
-          kernels.rows().blockSoftmax(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
+          kernels
+              .rows()
+              .blockSoftmax(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
       case LOGISTIC ->
-          kernels.rows().blockSigmoid(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
+          kernels
+              .rows()
+              .blockSigmoid(logarithm, schedule, chunkBegin, chunkEnd, n, valid, scale, c);
     }
   }
 

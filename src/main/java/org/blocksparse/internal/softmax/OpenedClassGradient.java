@@ -31,19 +31,23 @@ record OpenedClassGradient(
 
   /** Writes, or adds, a factor times the gradient of a class's block of W2. */
   void weights(int position, float factor, boolean accumulate, Blocks into) {
-    kernels.products().blockOuter(
-        outer, position, position + 1, 0, into.inSize(), factor, x, logits, accumulate, into);
+    kernels
+        .products()
+        .blockOuter(
+            outer, position, position + 1, 0, into.inSize(), factor, x, logits, accumulate, into);
   }
 
   /** Adds a factor times the gradient of a class's row of b2. */
   void biases(int position, float factor, Rows into) {
-    kernels.products().blockSum(
-        schedule,
-        chunkStarts[position],
-        chunkStarts[position + 1],
-        (int) logits.stride(),
-        factor,
-        logits,
-        into);
+    kernels
+        .products()
+        .blockSum(
+            schedule,
+            chunkStarts[position],
+            chunkStarts[position + 1],
+            (int) logits.stride(),
+            factor,
+            logits,
+            into);
   }
 }

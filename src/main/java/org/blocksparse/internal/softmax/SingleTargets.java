@@ -85,18 +85,20 @@ public final class SingleTargets extends TrainingBatch {
   private LevelLoss loss(LevelLoss.Level level, Storage targets, Workspace workspace) {
     Storage weights = weights(workspace);
     return (kernels, schedule, begin, end) ->
-        kernels.rows().blockCrossEntropy(
-            schedule,
-            begin,
-            end,
-            level.n(),
-            level.valid(),
-            targets,
-            weights,
-            smoothing,
-            level.prior(),
-            level.losses(),
-            level.logits());
+        kernels
+            .rows()
+            .blockCrossEntropy(
+                schedule,
+                begin,
+                end,
+                level.n(),
+                level.valid(),
+                targets,
+                weights,
+                smoothing,
+                level.prior(),
+                level.losses(),
+                level.logits());
   }
 
   /**

@@ -218,22 +218,26 @@ public final class TrainingPass {
           for (int block = begin; block < end; block++) {
             int first = chunkStarts[block];
             int last = chunkStarts[block + 1];
-            kernels.products().blockGemm(
-                opened, first, last, 0, sizes.slots(), x, false, w2, b2, false, slotLogits);
+            kernels
+                .products()
+                .blockGemm(
+                    opened, first, last, 0, sizes.slots(), x, false, w2, b2, false, slotLogits);
             slotLoss.run(kernels, opened, first, last);
             if (toX != null) {
-              kernels.products().blockGemm(
-                  toX.schedule,
-                  first,
-                  last,
-                  0,
-                  sizes.features(),
-                  slotLogits,
-                  false,
-                  w2Transposed,
-                  null,
-                  toX.isDirect(),
-                  toX.rows);
+              kernels
+                  .products()
+                  .blockGemm(
+                      toX.schedule,
+                      first,
+                      last,
+                      0,
+                      sizes.features(),
+                      slotLogits,
+                      false,
+                      w2Transposed,
+                      null,
+                      toX.isDirect(),
+                      toX.rows);
             }
             if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
               nonFinite.set(true);

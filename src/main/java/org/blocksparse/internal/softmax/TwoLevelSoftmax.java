@@ -164,7 +164,9 @@ public final class TwoLevelSoftmax {
         Engine.work(schedule.pairs(), sizes.features(), slots),
         (begin, end) -> {
           for (int c = begin; c < end; c++) {
-            kernels.products().blockGemm(schedule, c, c + 1, 0, slots, x, false, w2, b2, false, result);
+            kernels
+                .products()
+                .blockGemm(schedule, c, c + 1, 0, slots, x, false, w2, b2, false, result);
             link.apply(kernels, logarithm, schedule, c, c + 1, valid, scale, result);
           }
         });

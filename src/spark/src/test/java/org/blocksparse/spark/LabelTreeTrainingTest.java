@@ -226,7 +226,8 @@ final class LabelTreeTrainingTest {
         "row 0 of partition 0, with label ");
     assertRefused(
         rows.withColumn("label", expr("array(0.5)")),
-        "labelCol: expected arrays of whole numbers or strings but column 'label' is array<decimal(1,1)>");
+        "labelCol: expected arrays of whole numbers or strings but column 'label' is"
+            + " array<decimal(1,1)>");
     for (String column : List.of("1", "'a'", "array(true)")) {
       assertRefused(
           rows.withColumn("label", expr(column)),
