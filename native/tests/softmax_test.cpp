@@ -54,6 +54,60 @@ void check_exponential(int32_t isa) {
   CHECK(worst_quotient <= 4.0);
 }
 
+constexpr double kHalfUlp = 0x1p-24;
+
+// The softmax of a row in double, with what a computation in floats may add to its errors, all
+// relative to what is small: to what the largest element lacks to 1, and to each other element.
+//
+// An exponential is off by 2 ulp and by what rounding c - max to a float does to it, `rounding` of
+// it; below the normal floats by half a denormal. Its sum adds an ulp.
+struct exact_softmax {
+  std::vector<double> distance, p;
+  double most = -HUGE_VAL, rest = 0.0, log_sum, mean_rounding = 0.0, log_sum_slack;
+
+  exact_softmax(const float* logits, int32_t n) {
+    int32_t largest = 0;
+    for (int32_t q = 0; q < n; ++q) {
+      largest = logits[q] > logits[largest] ? q : largest;
+    }
+    most = static_cast<double>(logits[largest]);
+    for (int32_t q = 0; q < n; ++q) {
+      distance.push_back(most - static_cast<double>(logits[q]));
+      p.push_back(std::exp(-distance.back()));
+      rest += q == largest ? 0.0 : p.back();
+    }
+    log_sum = std::log1p(rest);
+    for (int32_t q = 0; q < n; ++q) {
+      p[static_cast<std::size_t>(q)] /= 1.0 + rest;
+      mean_rounding += p[static_cast<std::size_t>(q)] * rounding(q);
+    }
+    log_sum_slack = (6 * kHalfUlp * rest + n * 0x1p-150) / (1.0 + rest) + mean_rounding;
+  }
+
+  double rounding(int32_t q) const {
+    const double d = distance[static_cast<std::size_t>(q)];
+    return d < HUGE_VAL ? kHalfUlp * d : 0.0;
+  }
+
+  // What an element lacks to 1, and how far that may be off.
+  double others(int32_t target) const {
+    double sum = 0.0;
+    for (std::size_t q = 0; q < p.size(); ++q) {
+      sum += static_cast<int32_t>(q) == target ? 0.0 : p[q];
+    }
+    return sum;
+  }
+  double others_slack(int32_t target) const {
+    double sum = static_cast<double>(p.size()) * 0x1p-150;
+    for (std::size_t q = 0; q < p.size(); ++q) {
+      const int32_t at = static_cast<int32_t>(q);
+      sum += at == target ? 0.0
+                          : p[q] * (6 * kHalfUlp + rounding(at) + rounding(target) + mean_rounding);
+    }
+    return sum;
+  }
+};
+
 struct rows_case {
   int32_t n;
   int32_t blocks;
@@ -100,30 +154,78 @@ void check_rows(int32_t isa, const rows_case& k) {
       const std::size_t block =
           static_cast<std::size_t>(blocks[static_cast<std::size_t>(place - rows.begin())]);
       const int32_t v = k.with_valid ? valid[block] : k.n;
-      double most = -HUGE_VAL, sum = 0.0;
-      for (int32_t q = 0; q < v; ++q) {
-        most = std::max(most, static_cast<double>(before.at(i, q)));
-      }
-      for (int32_t q = 0; q < v; ++q) {
-        sum += std::exp(static_cast<double>(before.at(i, q)) - most);
-      }
+      const exact_softmax row(before.data() + i * before.ld(), v);
       const double factor = static_cast<double>(scale[static_cast<std::size_t>(i)]);
       for (int32_t q = 0; q < k.n; ++q) {
         const double actual = static_cast<double>(out.at(i, q));
-        const double shifted = static_cast<double>(before.at(i, q)) - most;
         if (q >= v) {
           CHECK(logarithm == 1 ? actual == -HUGE_VAL : actual == 0.0);
-        } else if (logarithm == 0) {
+          continue;
+        }
+        const double distance = row.distance[static_cast<std::size_t>(q)];
+        if (logarithm == 0) {
           // 4 ulp, and what rounding c - max to float does to the exponential.
-          const double exact = (k.with_scale ? factor : 1.0) * std::exp(shifted) / sum;
-          const double slack = 4 * ulp(exact) + std::fabs(exact * shifted) * 0x1p-24;
+          const double exact = (k.with_scale ? factor : 1.0) * row.p[static_cast<std::size_t>(q)];
+          const double slack = 4 * ulp(exact) + std::fabs(exact) * row.rounding(q);
           CHECK(std::fabs(actual - exact) <= slack);
         } else {
-          const double exact = (k.with_scale ? factor : 0.0) + shifted - std::log(sum);
+          const double offset = k.with_scale ? factor : 0.0;
+          const double exact = offset - distance - row.log_sum;
           const double slack =
-              2 * 0x1p-24 * (std::fabs(shifted) + std::log(sum) + std::fabs(factor)) + 0x1p-23;
+              2 * kHalfUlp * (distance + row.log_sum + std::fabs(offset)) + row.log_sum_slack;
           CHECK(std::fabs(actual - exact) <= slack);
         }
+      }
+    }
+  }
+}
+
+// Rows in which one element is likelier than all others by a distance, all of them, or one alone:
+// its log probability, its loss and the gradient of that are near 0, and right to 4 ulp all the
+// same. Distances are whole, so that nothing else is rounded.
+void check_near_certain(int32_t isa, int32_t n) {
+  const int32_t rows = 2 * n;  // each place is the largest, alone with the one before it, or not
+  std::vector<int32_t> numbers, blocks(static_cast<std::size_t>(rows), 0), target;
+  for (int32_t i = 0; i < rows; ++i) {
+    numbers.push_back(i);
+    target.push_back(i % n);
+  }
+  const std::vector<int32_t> schedule = row_schedule(numbers, blocks, rows);
+  for (int32_t distance = 1; distance <= 100; distance += distance < 20 ? 1 : 8) {
+    context() = std::string("near certain, isa ") + blocksparse_isa_name(isa) + ", n " +
+                std::to_string(n) + ", distance " + std::to_string(distance);
+    matrix before(rows, n, 3, 3.0f - static_cast<float>(distance));
+    for (int32_t i = 0; i < rows; ++i) {
+      for (int32_t q = 0; i >= n && q < n; ++q) {
+        before.at(i, q) = (q + 1) % n == i % n ? before.at(i, q) : -kInfinity;
+      }
+      before.at(i, i % n) = 3.0f;
+    }
+    matrix logs = before, gradients = before;
+    std::vector<float> nll(static_cast<std::size_t>(rows));
+    const std::vector<float> offset(static_cast<std::size_t>(rows), -0x1p-30f);
+    matrix composed = before;
+    CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, 1, schedule, 1, nullptr, nullptr, logs));
+    CHECK_STATUS(BLOCKSPARSE_OK, softmax(isa, 1, schedule, 1, nullptr, offset.data(), composed));
+    CHECK_STATUS(BLOCKSPARSE_OK,
+                 blocksparse_block_cross_entropy_f32(
+                     isa, schedule.data(), length(schedule), 0, 1, n, 1, nullptr, target.data(),
+                     nullptr, 0.0f, nullptr, nll.data(), gradients.data(), rows, gradients.ld()));
+    for (int32_t i = 0; i < rows; ++i) {
+      const double others = i < n ? n - 1 : n > 1 ? 1 : 0;
+      const double rest = others * std::exp(-static_cast<double>(distance));
+      const auto close = [&](float actual, double exact) {
+        const double slack = 4 * ulp(exact) + others * 0x1p-150;
+        return std::fabs(static_cast<double>(actual) - exact) <= slack;
+      };
+      CHECK(close(logs.at(i, i % n), -std::log1p(rest)));
+      CHECK(close(composed.at(i, i % n), -std::log1p(rest) - 0x1p-30));
+      CHECK(close(nll[static_cast<std::size_t>(i)], std::log1p(rest)));
+      CHECK(close(gradients.at(i, i % n), -rest / (1.0 + rest)));
+      if (n > 1) {
+        const int32_t other = (i + n - 1) % n;
+        CHECK(close(logs.at(i, other), -distance - std::log1p(rest)));
+        CHECK(close(gradients.at(i, other), rest / others / (1.0 + rest)));
       }
     }
   }
@@ -228,7 +330,7 @@ void check_huge_logits(int32_t isa) {
   }
 }
 
-void check_cross_entropy(int32_t isa, int32_t n, float smoothing, bool with_prior,
+void check_cross_entropy(int32_t isa, int32_t n, float spread, float smoothing, bool with_prior,
                          bool with_weights) {
   context() = std::string("cross entropy, isa ") + blocksparse_isa_name(isa) + ", n " +
               std::to_string(n) + ", smoothing " + std::to_string(smoothing);
@@ -250,7 +352,7 @@ void check_cross_entropy(int32_t isa, int32_t n, float smoothing, bool with_prio
     p = (r.uniform() + 1.0f) / static_cast<float>(n);
   }
   matrix c(kRows, n);
-  c.fill([&] { return r.uniform() * 8.0f; });
+  c.fill([&] { return r.uniform() * spread; });
   if (with_weights) {
     c.at(9, 0) = quiet_nan();  // a row of weight 0
   }
@@ -267,13 +369,8 @@ void check_cross_entropy(int32_t isa, int32_t n, float smoothing, bool with_prio
     const int32_t i = rows[place];
     const std::size_t at = static_cast<std::size_t>(i);
     const int32_t v = valid[static_cast<std::size_t>(blocks[place])];
-    double most = -HUGE_VAL, sum = 0.0, loss = 0.0, loss_terms = 0.0;
-    for (int32_t q = 0; q < v; ++q) {
-      most = std::max(most, static_cast<double>(before.at(i, q)));
-    }
-    for (int32_t q = 0; q < v; ++q) {
-      sum += std::exp(static_cast<double>(before.at(i, q)) - most);
-    }
+    const exact_softmax row(before.data() + i * before.ld(), v);
+    double loss = 0.0, slack = 0.0;
     const double weight = with_weights ? static_cast<double>(weights[at]) : 1.0;
     for (int32_t q = 0; q < n; ++q) {
       const double actual = static_cast<double>(c.at(i, q));
@@ -287,21 +384,28 @@ void check_cross_entropy(int32_t isa, int32_t n, float smoothing, bool with_prio
       const double share =
           with_prior ? static_cast<double>(prior[static_cast<std::size_t>(q)]) : 1.0 / v;
       const double t = (q == target[at] ? 1.0 - s : 0.0) + s * share;
-      const double logit = static_cast<double>(before.at(i, q));
+      const double distance = row.distance[static_cast<std::size_t>(q)];
       if (t > 0.0) {
-        loss += t * (most + std::log(sum) - logit);
-        loss_terms += t * (std::fabs(most - logit) + std::log(sum));
+        loss += t * (row.log_sum + distance);
+        slack += t * (4 * kHalfUlp * (row.log_sum + distance) + row.log_sum_slack);
       }
-      const double p = std::exp(logit - most) / sum;
-      if (weight != 0.0) {
+      const double p = row.p[static_cast<std::size_t>(q)];
+      if (weight != 0.0 && q != target[at]) {
+        // A probability below the normal floats is rounded twice, and multiplied once.
+        const double error = row.rounding(q) + row.mean_rounding + 8 * kHalfUlp;
         CHECK(std::fabs(actual - weight * (p - t)) <=
-              std::fabs(weight) * 8 * 0x1p-24 * (p * (1.0 + most - logit) + t));
+              std::fabs(weight) * (p * error + 6 * kHalfUlp * t + 0x1p-149) + 0x1p-150);
+      } else if (weight != 0.0) {
+        const double smoothed = s * (1.0 - share), lacking = row.others(q);
+        CHECK(std::fabs(actual - weight * (smoothed - lacking)) <=
+              std::fabs(weight) *
+                  (row.others_slack(q) + 2 * kHalfUlp * (std::fabs(smoothed) + lacking)));
       }
     }
     if (i == 9 && with_weights) {
       CHECK(std::isnan(nll[at]));
     } else {
-      CHECK(std::fabs(static_cast<double>(nll[at]) - loss) <= 6 * 0x1p-24 * loss_terms + 0x1p-24);
+      CHECK(std::fabs(static_cast<double>(nll[at]) - loss) <= slack);
     }
   }
 }
@@ -426,12 +530,17 @@ int main() {
       check_rows(isa, {n, 3, false, true, 1e4f});
       check_rows(isa, {n, 2, true, true, 0.01f});
     }
+    for (const int32_t n : {1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 33, 47, 64, 100, 333}) {
+      check_near_certain(isa, n);
+    }
     check_special_rows(isa);
     check_huge_logits(isa);
     for (const int32_t n : {1, 2, 9, 16, 40, 333}) {
       for (const float smoothing : {0.0f, 0.1f, 1.0f}) {
-        check_cross_entropy(isa, n, smoothing, false, false);
-        check_cross_entropy(isa, n, smoothing, true, true);
+        for (const float spread : {1.0f, 8.0f, 50.0f}) {
+          check_cross_entropy(isa, n, spread, smoothing, false, false);
+          check_cross_entropy(isa, n, spread, smoothing, true, true);
+        }
       }
     }
     check_impossible_classes(isa);

@@ -367,7 +367,8 @@ BLOCKSPARSE_API int32_t blocksparse_block_sum_f32(int32_t isa, const int32_t* sc
  *   logarithm == 0:   c[r][q] = factor * exp(c[r][q] - max) / sum    factor = scale ? scale[r] : 1
  *   logarithm == 1:   c[r][q] = offset + c[r][q] - max - log(sum)    offset = scale ? scale[r] : 0
  *
- * and the n - v elements after them become 0 (probability) or -infinity (log probability).
+ * and the n - v elements after them become 0 (probability) or -infinity (log probability). The
+ * logarithm of a sum has a small relative error, however close to 1 the sum is.
  * A NaN, or an infinity that makes max infinite, gives NaN in all v elements of its row. The log
  * probability of a finite logit is finite: the lowest float where the exact one, or c[r][q] - max,
  * is below that.
@@ -392,6 +393,7 @@ BLOCKSPARSE_API int32_t blocksparse_block_softmax_f32(
  *   t[q]    = (1 - smoothing) * (q == target[r])  +  smoothing * prior[q]
  *
  * A loss beyond all floats is the largest float, unless a logit whose t[q] is above 0 is -infinity.
+ * A loss near 0, and what the target's probability lacks to 1, have small relative errors.
  * The n - v elements after them become 0. A row of weight 0 gets the gradient 0, even if it holds
  * NaN.
  *

@@ -2,10 +2,16 @@
 //
 // Softmax, log softmax and cross entropy of one row. See all_kernels.inl.
 //
-// A row is passed over three times: largest element; exponentials and their sum; the result. The
-// sum of a row is formed in an order of its own, the same on every call: vector by vector with a
-// compensation for what rounding loses, then over the lanes in double. So the error of a
+// A row is passed over three times: largest element; exponentials and their sum; the result. Of the
+// sum, which is 1 for the largest element and `rest` for the others, only `rest` is kept: with a
+// small relative error, however close to 1 a probability is. The log probability of the largest
+// element is -log(1 + rest), and its probability lacks rest / (1 + rest) to 1; elsewhere only
+// numbers of one sign are added.
+//
+// The sum of a row is formed in an order of its own, the same on every call: vector by vector with
+// a compensation for what rounding loses, then over the lanes in double. So the error of a
 // probability stems from its own exponential (at most 2 ulp) and two roundings, whatever n is.
+// Exponentials below the normal floats are multiples of 2^-149, and so is a sum of them.
 //
 // NaN needs no branch. A NaN, or an infinite maximum, makes an exponential NaN, hence the sum,
 // hence every element of the row.
@@ -25,11 +31,41 @@ class compensated_sum {
     sum_ = next;
   }
 
-  INLINE double total() const { return sum_of_lanes_in_double(sum_); }
+  INLINE double total() const {
+    return sum_of_lanes_in_double(sum_) - sum_of_lanes_in_double(excess_);
+  }
 
  private:
   vec sum_ = set1(0.0f);
   vec excess_ = set1(0.0f);  // what rounding has added too much so far
+};
+
+// A sum over at most kMostVectors vectors of numbers in [0, 1]. It starts at 1 in each lane: as no
+// summand is larger, what rounding loses is exact (Fast2Sum), and only the sum of that is rounded.
+class sum_of_fractions {
+ public:
+  static constexpr int32_t kMostVectors = 64;
+
+  INLINE void add_vector(vec a) {
+    const vec next = add(sum_, a);
+    lost_ = add(lost_, sub(a, sub(next, sum_)));
+    sum_ = next;
+  }
+
+  INLINE double total() const {
+    typedef double wide __attribute__((vector_size(kWidth * sizeof(double))));
+    const wide parts = __builtin_convertvector(sum_, wide) + __builtin_convertvector(lost_, wide);
+    double sums[4] = {-kWidth, 0.0, 0.0, 0.0};
+    UNROLL
+    for (int32_t i = 0; i < kWidth; ++i) {
+      sums[i % 4] += parts[i];
+    }
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  }
+
+ private:
+  vec sum_ = set1(1.0f);
+  vec lost_ = set1(0.0f);
 };
 
 void fill(int32_t n, float value, float* c) {
@@ -43,27 +79,62 @@ float largest(const float* c, int32_t n) {
   return largest_lane(most);
 }
 
-// The sum of exp(c - most), after whatever `keep(i, exponentials, mask)` does with them.
-template <typename Keep>
-INLINE double sum_exponentials(const float* c, int32_t n, float most, const Keep& keep) {
-  const vec shift = set1(most);
+// The sum of n fractions; fractions(i, mask) is a vector of them.
+template <typename Fractions>
+INLINE double sum_fractions(int32_t n, const Fractions& fractions) {
+  constexpr int32_t kBlock = sum_of_fractions::kMostVectors * kWidth;
+  double total = 0.0;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    sum_of_fractions sum;
+    const int32_t count = static_cast<int32_t>(n - begin < kBlock ? n - begin : kBlock);
+    for_each_vector(count, [&](int64_t i, auto m) {
+      sum.add_vector(select(m, fractions(begin + i, m), set1(0.0f)));
+    });
+    total += sum.total();
+  }
+  return total;
+}
+
+// Of exponentials that are known to sum to 1 and `rest`, the rest with a small relative error.
+//
+// Rounding what 64 additions have lost, each up to 2^-24, makes an error of at most 2^-43 for each
+// element. Where that could show, what is below 1 is summed alone: all but the largest element,
+// since they are less than 1 together.
+template <typename Fractions>
+INLINE double accurate_rest(double rest, int32_t n, const Fractions& fractions) {
+  const double least = 0x1p-19 * static_cast<double>(n);
+  if (!(rest < (least < 0.5 ? least : 0.5))) {
+    return rest;
+  }
+  const vec one = set1(1.0f), zero = set1(0.0f);
   compensated_sum sum;
   for_each_vector(n, [&](int64_t i, auto m) {
-    const vec e = exp_nonpositive(sub(load(c + i, m), shift));
-    keep(i, e, m);
-    sum.add_vector(select(m, e, set1(0.0f)));
+    const vec e = select(m, fractions(i, m), zero);
+    sum.add_vector(if_less(e, one, e, zero));
   });
   return sum.total();
 }
 
+// Returns their sum but for the largest, off by at most 2^-43 for each element.
 double replace_by_exponentials(float* c, int32_t n, float most) {
-  return sum_exponentials(c, n, most, [=](int64_t i, vec e, auto m) { store(c + i, e, m); });
+  const vec shift = set1(most);
+  const double sum = sum_fractions(n, [=](int64_t i, auto m) {
+    const vec e = exp_nonpositive(sub(load(c + i, m), shift));
+    store(c + i, e, m);
+    return e;
+  });
+  return sum - 1.0;
+}
+
+// log(1 + rest), with a relative error of at most 2^-31. (The library's log1p takes longer.)
+INLINE double log_of_one_and(double rest) {
+  return rest < 0x1p-10 ? rest * (1.0 - rest * (0.5 - rest * (1.0 / 3.0))) : log(1.0 + rest);
 }
 
 void softmax(const softmax_row& row, float factor) {
   float* const c = row.c;
-  const double sum = replace_by_exponentials(c, row.valid, largest(c, row.valid));
-  const vec scale = set1(static_cast<float>(static_cast<double>(factor) / sum));
+  const double rest = replace_by_exponentials(c, row.valid, largest(c, row.valid));
+  const vec scale = set1(static_cast<float>(static_cast<double>(factor) / (1.0 + rest)));
   for_each_vector(row.valid,
                   [=](int64_t i, auto m) { store(c + i, mul(load(c + i, m), scale), m); });
   fill(row.n - row.valid, 0.0f, c + row.valid);
@@ -78,10 +149,14 @@ INLINE vec bounded(vec log_probability, vec logit, vec lowest) {
 void log_softmax(const softmax_row& row, float offset) {
   float* const c = row.c;
   const float most = largest(c, row.valid);
-  const double sum = sum_exponentials(c, row.valid, most, [](int64_t, vec, auto) {});
   const vec from = set1(most);
+  const auto exponentials = [=](int64_t i, auto m) {
+    return exp_nonpositive(sub(load(c + i, m), from));
+  };
+  const double sum = sum_fractions(row.valid, exponentials);
+  const double rest = accurate_rest(sum - 1.0, row.valid, exponentials);
   const vec lowest = set1(offset > -kInfinity ? -kLargestFloat : -kInfinity);
-  const vec shift = set1(static_cast<float>(static_cast<double>(offset) - log(sum)));
+  const vec shift = set1(static_cast<float>(static_cast<double>(offset) - log_of_one_and(rest)));
   for_each_vector(row.valid, [=](int64_t i, auto m) {
     const vec logit = load(c + i, m);
     store(c + i, bounded(add(sub(logit, from), shift), logit, lowest), m);
@@ -140,8 +215,9 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
       farthest = if_less(farthest, part, part, farthest);
     });
   }
-  const double sum = replace_by_exponentials(c, n, most);
-  const double log_sum = log(sum);
+  const double rest = accurate_rest(replace_by_exponentials(c, n, most), n,
+                                    [=](int64_t i, auto m) { return load(c + i, m); });
+  const double log_sum = log_of_one_and(rest);
   double loss = to.smoothing < 1.0f ? (1.0 - smoothing) * (log_sum + target_distance) : 0.0;
   if (to.smoothing > 0.0f) {
     loss += smoothing *
@@ -153,10 +229,13 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
     return to_float(loss);
   }
 
-  const float scale = static_cast<float>(1.0 / sum);
-  const float target_gradient =
-      c[to.target] * scale - ((1.0f - to.smoothing) + to.smoothing * shares[to.target]);
-  const vec weight = set1(to.weight), factor = set1(scale), smooth = set1(to.smoothing);
+  const double inverse = 1.0 / (1.0 + rest);
+  // Of all but the target: it has an exponential of 1, or is less than half of the sum.
+  const double others = (1.0 - static_cast<double>(c[to.target])) + rest;
+  const double target_gradient =
+      smoothing * (1.0 - static_cast<double>(shares[to.target])) - others * inverse;
+  const vec weight = set1(to.weight), factor = set1(static_cast<float>(inverse)),
+            smooth = set1(to.smoothing);
   const bool smoothed = to.smoothing > 0.0f;
   for_each_vector(n, [&](int64_t i, auto m) {
     vec gradient = mul(load(c + i, m), factor);
@@ -165,7 +244,7 @@ float cross_entropy(const softmax_row& row, const cross_entropy_target& to) {
     }
     store(c + i, mul(weight, gradient), m);
   });
-  c[to.target] = to.weight * target_gradient;
+  c[to.target] = to.weight * static_cast<float>(target_gradient);
   fill(row.n - n, 0.0f, c + n);
   return to_float(loss);
 }

@@ -55,7 +55,7 @@ INLINE vec select(all, vec a, vec) { return a; }
 template <typename Function>
 INLINE void for_each_vector(int64_t n, const Function& function) {
   int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) {
+  for (; i <= n - kWidth; i += kWidth) {
     function(i, all{});
   }
   if (i < n) {

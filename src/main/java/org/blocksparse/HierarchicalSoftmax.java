@@ -33,11 +33,14 @@ import org.blocksparse.internal.softmax.Link;
  * one: {@link TheanoSoftmax} does as Theano does.)
  *
  * <p><b>Numbers.</b> Everything is computed in the log domain with the maximum subtracted, so
- * logits of any finite size give finite log probabilities and gradients. Log probabilities are
- * right to 4 ulp at each level plus what the rounding of the logits brings ({@link
- * SparseBlockGemv}). So is a probability, but for its exponent: it is off by a further relative
- * 2<sup>-24</sup> times the distance of its logits from the largest of their level, a hundred ulp
- * where p is 1e-29.
+ * logits of any finite size give finite log probabilities and gradients. Log probabilities and
+ * losses are right to 4 ulp of themselves at each level, however close to 0 they are, plus what the
+ * rounding of the logits brings ({@link SparseBlockGemv}). So are probabilities and gradients. All
+ * of what is made of exponentials is off by a further relative 2<sup>-24</sup> times the distance
+ * of a logit from the largest of its level: a probability by a hundred ulp where it is 1e-29, and
+ * likewise what a probability lacks to 1, its logarithm and its gradient, where it lacks that
+ * little. Below 2<sup>-126</sup>, that of n outputs together is right to n / 2 times
+ * 2<sup>-149</sup>.
  */
 public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   HierarchicalSoftmax(LayerContent content) {

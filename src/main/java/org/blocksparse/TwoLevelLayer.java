@@ -16,7 +16,6 @@ import org.blocksparse.internal.layer.Growth;
 import org.blocksparse.internal.layer.LayerContent;
 import org.blocksparse.internal.layer.LayerMemory;
 import org.blocksparse.internal.layer.ModelFile;
-import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.softmax.Candidates;
 import org.blocksparse.internal.softmax.ClassTable;
 import org.blocksparse.internal.softmax.ExactSearch;
@@ -335,7 +334,7 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return new Scoring(all.softmax(), all.table());
   }
 
-  /** The log probabilities of the outputs that each row names, or their exponentials. */
+  /** The probabilities or log probabilities of the outputs that each row names. */
   final FloatTensor scores(FloatTensor x, SparseRows named, boolean logarithm) {
     int batch = checkX(memory, x);
     requireNonNull(named, "targets").requireRows("targets", batch);
@@ -350,8 +349,9 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
                       x,
                       Filter.NONE,
                       (all, rows, workspace) -> {
-                        scoring(all).of(rows, offsets, wanted, result.storage(), workspace);
-                        return asWanted(result, logarithm);
+                        scoring(all)
+                            .of(rows, logarithm, offsets, wanted, result.storage(), workspace);
+                        return result;
                       }));
     }
   }
@@ -387,18 +387,10 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
                       for (int row = 0; row <= batch; row++) {
                         offsets[row] = row * n;
                       }
-                      scoring(all).of(rows, offsets, wanted, result.storage(), workspace);
-                      return asWanted(result, logarithm);
+                      scoring(all)
+                          .of(rows, logarithm, offsets, wanted, result.storage(), workspace);
+                      return result;
                     }));
-  }
-
-  /** Log probabilities as they are, or their exponentials, in place. */
-  private static FloatTensor asWanted(FloatTensor logProbabilities, boolean logarithm) {
-    Storage values = logProbabilities.storage();
-    for (long i = 0; i < values.elements() && !logarithm; i++) {
-      values.putFloat(i, (float) Math.exp(values.getFloat(i)));
-    }
-    return logProbabilities;
   }
 
   /**

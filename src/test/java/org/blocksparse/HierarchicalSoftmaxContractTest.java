@@ -167,7 +167,7 @@ final class HierarchicalSoftmaxContractTest {
           }
           check(
               "target probabilities",
-              oracle.exponentialsOfTargetLogProbabilities(),
+              oracle.targetProbabilities(),
               layer.probabilitiesOf(setup.x, setup.targets));
           check(
               "target log probabilities",

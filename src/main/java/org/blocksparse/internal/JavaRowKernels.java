@@ -29,15 +29,13 @@ final class JavaRowKernels implements RowKernels {
       int v = valid == null ? n : valid.getInt(schedule.writeBlock(chunk));
       for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
         int row = schedule.row(r);
-        double max = max(c, row, v);
-        double sum = sumOfExponentials(c, row, v, max);
-        double logSum = Math.log(sum);
+        RowSoftmax softmax = RowSoftmax.of(c, row, v);
         for (int q = 0; q < v; q++) {
-          double shifted = c.get(row, q) - max;
+          double logit = c.get(row, q);
           double value =
               logarithm
-                  ? (scale == null ? 0 : scale.getFloat(row)) + (shifted - logSum)
-                  : (scale == null ? 1 : scale.getFloat(row)) * (Math.exp(shifted) / sum);
+                  ? (scale == null ? 0 : scale.getFloat(row)) + softmax.logProbability(logit)
+                  : (scale == null ? 1 : scale.getFloat(row)) * softmax.probability(logit);
           c.put(row, q, FloatRange.nearestFinite(value));
         }
         for (int q = v; q < n; q++) {
@@ -64,22 +62,24 @@ final class JavaRowKernels implements RowKernels {
       int v = valid == null ? n : valid.getInt(schedule.writeBlock(chunk));
       for (int r = schedule.rowStart(chunk); r < schedule.rowStart(chunk + 1); r++) {
         int row = schedule.row(r);
-        double max = max(c, row, v);
-        double sum = sumOfExponentials(c, row, v, max);
-        double logSum = Math.log(sum);
+        RowSoftmax softmax = RowSoftmax.of(c, row, v);
         double weight = weights == null ? 1 : weights.getFloat(row);
         double loss = 0;
         for (int q = 0; q < v; q++) {
-          double shifted = c.get(row, q) - max;
-          double wanted = q == target.getInt(row) ? 1 - (double) smoothing : 0;
-          if (smoothing != 0) {
-            wanted += smoothing * (prior == null ? 1.0 / v : prior.getFloat(q));
-          }
+          double logit = c.get(row, q);
+          boolean isTarget = q == target.getInt(row);
+          double share =
+              smoothing == 0 ? 0 : smoothing * (prior == null ? 1.0 / v : prior.getFloat(q));
+          double wanted = (isTarget ? 1 - (double) smoothing : 0) + share;
           if (wanted != 0) {
-            loss += wanted * (logSum - shifted);
+            loss -= wanted * softmax.logProbability(logit);
           }
-          double gradient = weight == 0 ? 0 : weight * (Math.exp(shifted) / sum - wanted);
-          c.put(row, q, (float) gradient);
+          // A difference from 1 would lose what the target lacks.
+          double gradient =
+              isTarget
+                  ? smoothing - share - softmax.lacking(logit)
+                  : softmax.probability(logit) - share;
+          c.put(row, q, weight == 0 ? 0 : (float) (weight * gradient));
         }
         for (int q = v; q < n; q++) {
           c.put(row, q, 0);
@@ -87,22 +87,6 @@ final class JavaRowKernels implements RowKernels {
         nll.putFloat(row, FloatRange.nearestFinite(loss));
       }
     }
-  }
-
-  private static double max(Rows c, int row, int count) {
-    double max = Double.NEGATIVE_INFINITY;
-    for (int q = 0; q < count; q++) {
-      max = Math.max(max, c.get(row, q));
-    }
-    return max;
-  }
-
-  private static double sumOfExponentials(Rows c, int row, int count, double max) {
-    double sum = 0;
-    for (int q = 0; q < count; q++) {
-      sum += Math.exp(c.get(row, q) - max);
-    }
-    return sum;
   }
 
   @Override

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal;
 
+import static org.blocksparse.testing.Bounded.U;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -29,20 +30,54 @@ final class SoftmaxKernelTest {
     return KernelsUnderTest.instructionSets().stream();
   }
 
-  private static double[] exactProbabilities(float[] logits, int valid) {
-    double max = Double.NEGATIVE_INFINITY;
-    for (int q = 0; q < valid; q++) {
-      max = Math.max(max, logits[q]);
+  /** The softmax of a row, and how far what the kernels make of exact distances may be off. */
+  private static final class Exact {
+    final int valid;
+    final double[] distances;
+    final double[] probabilities;
+    final double rest;
+    final double logSum;
+
+    Exact(float[] logits, int valid) {
+      this.valid = valid;
+      int largest = 0;
+      for (int q = 1; q < valid; q++) {
+        largest = logits[q] > logits[largest] ? q : largest;
+      }
+      this.distances = new double[logits.length];
+      this.probabilities = new double[logits.length];
+      double sum = 0;
+      for (int q = 0; q < valid; q++) {
+        distances[q] = logits[largest] - logits[q];
+        probabilities[q] = StrictMath.exp(-distances[q]);
+        sum += q == largest ? 0 : probabilities[q];
+      }
+      this.rest = sum;
+      this.logSum = StrictMath.log1p(rest);
+      for (int q = 0; q < valid; q++) {
+        probabilities[q] /= 1 + rest;
+      }
     }
-    double sum = 0;
-    for (int q = 0; q < valid; q++) {
-      sum += StrictMath.exp(logits[q] - max);
+
+    double logProbability(int q) {
+      return -distances[q] - logSum;
     }
-    double[] exact = new double[logits.length];
-    for (int q = 0; q < valid; q++) {
-      exact[q] = StrictMath.exp(logits[q] - max) / sum;
+
+    /** What an element lacks to 1. */
+    double lacking(int q) {
+      double sum = 0;
+      for (int other = 0; other < valid; other++) {
+        sum += other == q ? 0 : probabilities[other];
+      }
+      return sum;
     }
-    return exact;
+
+    /**
+     * Exponentials of 2 ulp, an ulp of their sum; below the normal floats, half a denormal each.
+     */
+    double logSumBound() {
+      return (6 * U * rest + valid * (Float.MIN_VALUE / 2.0)) / (1 + rest);
+    }
   }
 
   private static float[] logits(Data data, int n, float range) {
@@ -80,7 +115,7 @@ final class SoftmaxKernelTest {
   }
 
   private interface Body {
-    void run(float[] logits, int valid, double[] exact, GemmSchedule schedule, Storage validCount);
+    void run(float[] logits, int valid, Exact exact, GemmSchedule schedule, Storage validCount);
   }
 
   private static void forAll(Data data, Body body) {
@@ -89,8 +124,8 @@ final class SoftmaxKernelTest {
         for (float range : RANGES) {
           float[] logits = logits(data, n, range);
           int valid = 1 + data.below(n);
-          body.run(logits, n, exactProbabilities(logits, n), schedule, null);
-          body.run(logits, valid, exactProbabilities(logits, valid), schedule, storage(valid));
+          body.run(logits, n, new Exact(logits, n), schedule, null);
+          body.run(logits, valid, new Exact(logits, valid), schedule, storage(valid));
         }
       }
     }
@@ -118,7 +153,7 @@ final class SoftmaxKernelTest {
                     factor == 1 ? null : storage(factor),
                     new Rows(row, 1, n));
             for (int q = 0; q < n; q++) {
-              double expected = factor * exact[q];
+              double expected = factor * exact.probabilities[q];
               double allowed = q < valid ? 4 * Math.ulp((float) expected) : 0;
               assertEquals(
                   expected, row.getFloat(q), allowed, "element " + q + " of " + valid + " of " + n);
@@ -128,7 +163,7 @@ final class SoftmaxKernelTest {
         });
   }
 
-  /** Roundings of the distance, of the logarithm and of their sum, and the sum's own error. */
+  /** Roundings of the logarithm with the offset, and of the result. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void logProbabilities(KernelsUnderTest kernels, Data data) {
@@ -155,9 +190,10 @@ final class SoftmaxKernelTest {
                 assertEquals(Float.NEGATIVE_INFINITY, row.getFloat(q), "element " + q);
                 continue;
               }
-              double expected = offset + StrictMath.log(exact[q]);
+              double expected = offset + exact.logProbability(q);
               double allowed =
-                  0x1p-24 * (2 * Math.abs(expected) + Math.abs(offset) + StrictMath.log(n) + 4);
+                  1.01 * U * (Math.abs(expected) + Math.abs(offset) + exact.logSum)
+                      + exact.logSumBound();
               assertEquals(
                   expected, row.getFloat(q), allowed, "element " + q + " of " + valid + " of " + n);
             }
@@ -194,28 +230,82 @@ final class SoftmaxKernelTest {
                     nll,
                     new Rows(row, 1, n));
             double loss = 0;
-            double size = 0;
             for (int q = 0; q < n; q++) {
-              double wanted =
-                  q >= valid ? 0 : (q == target ? 1 - smoothing : 0) + smoothing / valid;
-              if (wanted != 0) {
-                loss -= wanted * StrictMath.log(exact[q]);
-                size += wanted * (Math.abs(StrictMath.log(exact[q])) + 2);
+              if (q >= valid) {
+                assertEquals(0, row.getFloat(q), "element " + q);
+                continue;
               }
-              double expected = weight * (exact[q] - wanted);
+              double share = (double) smoothing / valid;
+              double wanted = (q == target ? 1 - smoothing : 0) + share;
+              if (wanted != 0) {
+                loss -= wanted * exact.logProbability(q);
+              }
+              double p = exact.probabilities[q];
+              double lacking = exact.lacking(q);
+              double expected = weight * (q == target ? smoothing - share - lacking : p - share);
               double allowed =
-                  q >= valid
-                      ? 0
-                      : Math.abs(weight)
-                              * (4 * Math.ulp((float) exact[q]) + 4 * 0x1p-24 * (exact[q] + wanted))
-                          + Float.MIN_VALUE;
+                  Math.abs(weight)
+                          * (q == target
+                              ? 9 * U * lacking + 4 * U * smoothing
+                              : 4 * Math.ulp((float) p) + 4 * U * (p + wanted))
+                      + (1 + valid * Math.abs(weight)) * Float.MIN_VALUE;
               assertEquals(
                   expected, row.getFloat(q), allowed, "element " + q + " of " + valid + " of " + n);
             }
-            assertEquals(loss, nll.getFloat(0), 8 * 0x1p-24 * size, "loss of " + n);
+            double allowed = exact.logSumBound() + 4 * U * loss;
+            assertEquals(loss, nll.getFloat(0), allowed, "loss of " + n);
             assertNothingBehind(row, n);
           }
         });
+  }
+
+  /**
+   * One element is likelier than all others, or than the only other one, by a distance: in each
+   * place, its log probability, its loss and the gradient of that are right to 4 ulp of themselves.
+   */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("kernels")
+  void nearCertainty(KernelsUnderTest kernels) {
+    try (GemmSchedule schedule = GemmSchedule.dense(1)) {
+      for (int n : new int[] {2, 3, 5, 8, 15, 16, 17, 31, 33, 48, 100}) {
+        for (int distance = 1; distance <= 100; distance += distance < 20 ? 1 : 8) {
+          for (int place = 0; place < n; place++) {
+            boolean alone = place % 2 == 1;
+            float[] logits = new float[n];
+            Arrays.fill(logits, alone ? Float.NEGATIVE_INFINITY : 3 - distance);
+            logits[(place + n - 1) % n] = 3 - distance;
+            logits[place] = 3;
+            double rest = (alone ? 1 : n - 1) * StrictMath.exp(-distance);
+            String name = distance + " at " + place + " of " + n;
+            Storage logs = row(logits);
+            Storage gradients = row(logits);
+            Storage nll = Storage.allocate(1);
+            RowKernels rows = kernels.kernels().rows();
+            rows.blockSoftmax(true, schedule, 0, 1, n, null, null, new Rows(logs, 1, n));
+            rows.blockCrossEntropy(
+                schedule,
+                0,
+                1,
+                n,
+                null,
+                storage(place),
+                null,
+                0,
+                null,
+                nll,
+                new Rows(gradients, 1, n));
+            double slack = n * (Float.MIN_VALUE / 2.0);
+            assertWithin4Ulp(-StrictMath.log1p(rest), logs.getFloat(place), slack, name);
+            assertWithin4Ulp(StrictMath.log1p(rest), nll.getFloat(0), slack, name);
+            assertWithin4Ulp(-rest / (1 + rest), gradients.getFloat(place), slack, name);
+          }
+        }
+      }
+    }
+  }
+
+  private static void assertWithin4Ulp(double expected, float actual, double slack, String name) {
+    assertEquals(expected, actual, 4 * Math.ulp((float) expected) + slack, name);
   }
 
   /** Smoothing by a prior that favours some elements. */
@@ -225,7 +315,7 @@ final class SoftmaxKernelTest {
     try (GemmSchedule schedule = GemmSchedule.dense(1)) {
       float[] prior = {0.5f, 0.125f, 0.25f, 0, 0.125f};
       float[] logits = logits(data, 5, 4);
-      double[] exact = exactProbabilities(logits, 5);
+      Exact exact = new Exact(logits, 5);
       Storage row = row(logits);
       Storage nll = Storage.allocate(1);
       kernels
@@ -246,8 +336,8 @@ final class SoftmaxKernelTest {
       double loss = 0;
       for (int q = 0; q < 5; q++) {
         double wanted = (q == 2 ? 0.5 : 0) + 0.5 * prior[q];
-        loss -= wanted * StrictMath.log(exact[q]);
-        assertEquals(exact[q] - wanted, row.getFloat(q), 1e-6, "element " + q);
+        loss -= wanted * exact.logProbability(q);
+        assertEquals(exact.probabilities[q] - wanted, row.getFloat(q), 1e-6, "element " + q);
       }
       assertEquals(loss, nll.getFloat(0), 1e-6, "loss");
     }

@@ -10,10 +10,11 @@ import org.blocksparse.SoftmaxGradients;
  * The two-level softmax in float64, output by output, with the error that a float computation may
  * make.
  *
- * <p>Errors, to first order in 2^-24 and with room for the second: a logit is a sum of features + 1
- * terms. If no logit of a softmax is off by more than d, no log probability is off by more than d
- * plus the mean of d under the softmax. Then there is what the softmax itself does: 4 ulp, and the
- * rounding of each logit's distance from the largest.
+ * <p>Errors, to first order in 2^-24 and with room for the second; all vanish with what a
+ * probability lacks to 1, or with its logit's distance from the largest. A logit is a sum of
+ * features + 1 terms. If logits are off by d, then log p by at most the mean of d[j] + d over all
+ * others under the softmax. The softmax itself adds roundings of each logit's distance from the
+ * largest, 2 ulp of each exponential and one of the sum without the largest.
  */
 public final class SoftmaxOracle {
   /** What is minimized. */
@@ -30,7 +31,7 @@ public final class SoftmaxOracle {
     /** Fails unless all of them are within their bounds; closes them. */
     public void assertHold(SoftmaxGradients actual) {
       try (actual) {
-        assertEquals(loss, actual.loss(), lossBound + 1e-12, "loss");
+        assertEquals(loss, actual.loss(), lossBound, "loss");
         x.assertHolds("gradX", actual.x());
         W1.assertHolds("gradW1", actual.W1());
         b1.assertHolds("gradB1", actual.b1());
@@ -43,53 +44,81 @@ public final class SoftmaxOracle {
   /** A softmax over some logits of one row. */
   private static final class Level {
     final double[] logits;
-    final double[] logitBounds;
     final double[] logP;
+    final double[] p;
+
+    /** How far exact arithmetic on distances that are rounded, and sums, may take log p. */
     final double[] bounds;
+
     final double max;
     final double logSum;
-    final double meanBound;
-    final double meanRounding;
 
     Level(SoftmaxProblem.Logits of, int features) {
       this.logits = of.values();
       int n = logits.length;
-      this.logitBounds = new double[n];
+      double[] logitBounds = new double[n];
       this.logP = new double[n];
+      this.p = new double[n];
       this.bounds = new double[n];
-      double largest = Double.NEGATIVE_INFINITY;
-      for (double logit : logits) {
-        largest = Math.max(largest, logit);
+      int largest = 0;
+      for (int q = 1; q < n; q++) {
+        largest = logits[q] > logits[largest] ? q : largest;
       }
-      double sum = 0;
-      for (double logit : logits) {
-        sum += Math.exp(logit - largest);
-      }
-      this.max = largest;
-      this.logSum = Math.log(sum);
-      double mean = 0;
+      this.max = logits[largest];
+      double rest = 0;
       double rounding = 0;
       for (int q = 0; q < n; q++) {
-        logP[q] = logits[q] - max - logSum;
-        logitBounds[q] = of.bound(q, features);
-        mean += Math.exp(logP[q]) * Math.expm1(logitBounds[q]);
-        rounding += Math.exp(logP[q]) * U * (max - logits[q]);
+        double exponential = Math.exp(logits[q] - max);
+        rest += q == largest ? 0 : exponential;
+        rounding += exponential * U * (max - logits[q]);
       }
-      this.meanBound = Math.log1p(mean);
-      this.meanRounding = rounding;
+      this.logSum = Math.log1p(rest);
+      double logSumBound = (6 * U * rest + rounding + n * (Float.MIN_VALUE / 2.0)) / (1 + rest);
       for (int q = 0; q < n; q++) {
-        bounds[q] = logitBounds[q] + meanBound + rounding + U * (max - logits[q]) + 8 * U;
+        logP[q] = logits[q] - max - logSum;
+        p[q] = Math.exp(logP[q]);
+        logitBounds[q] = Math.expm1(of.bound(q, features));
       }
+      for (int q = 0; q < n; q++) {
+        for (int other = 0; other < n; other++) {
+          double both = logitBounds[q] + logitBounds[other] * (1 + logitBounds[q]);
+          bounds[q] += other == q ? 0 : p[other] * both;
+        }
+        bounds[q] += logSumBound + U * (max - logits[q]);
+      }
+    }
+
+    /** What the probability lacks to 1. */
+    double lacking(int q) {
+      double sum = 0;
+      for (int other = 0; other < logP.length; other++) {
+        sum += other == q ? 0 : p[other];
+      }
+      return sum;
+    }
+
+    /** How far that may be off. */
+    double lackingBound(int q) {
+      double sum = 0;
+      for (int other = 0; other < logP.length; other++) {
+        sum += other == q ? 0 : probabilityBound(other);
+      }
+      return sum;
     }
 
     /** How far the probability may be off, absolutely. */
     double probabilityBound(int q) {
-      return Math.exp(logP[q]) * Math.expm1(1.01 * bounds[q]) + 4 * Float.MIN_VALUE;
+      return p[q] * relativeBound(q) + 4 * Float.MIN_VALUE;
+    }
+
+    /** The same in terms of it: 2 ulp of the exponential, and roundings of factors. */
+    double relativeBound(int q) {
+      return Math.expm1(1.01 * (bounds[q] + 8 * U));
     }
 
     /** How far a log probability may be off that is computed by sums of this size. */
     double logBound(int q, double offset) {
-      return 1.01 * (bounds[q] + U * (Math.abs(offset - logSum) + Math.abs(offset + logP[q]) + 1));
+      return 1.01 * (bounds[q] + U * (Math.abs(offset - logSum) + Math.abs(offset + logP[q])));
     }
   }
 
@@ -124,10 +153,11 @@ public final class SoftmaxOracle {
 
   private void setProbability(Bounded to, int at, int row, int output) {
     int c = p.classOf()[output];
-    double bound = classLevels[row].bounds[c] + slotLevels[row][c].bounds[slotOf[output]];
+    double bound =
+        classLevels[row].relativeBound(c) + slotLevels[row][c].relativeBound(slotOf[output]);
     double probability = Math.exp(logP(row, output));
     to.values()[at] = probability;
-    to.bounds()[at] = probability * Math.expm1(1.01 * bound) + 8 * Float.MIN_VALUE;
+    to.bounds()[at] = 1.01 * probability * bound + 8 * Float.MIN_VALUE;
   }
 
   private void setLogProbability(Bounded to, int at, int row, int output) {
@@ -165,18 +195,6 @@ public final class SoftmaxOracle {
     return result;
   }
 
-  /** (batch): what exp makes of a rounded log probability. */
-  public Bounded exponentialsOfTargetLogProbabilities() {
-    Bounded result = targetLogProbabilities();
-    for (int row = 0; row < p.batch(); row++) {
-      double probability = Math.exp(result.values()[row]);
-      result.bounds()[row] =
-          probability * (Math.expm1(result.bounds()[row]) + 2 * U) + Float.MIN_VALUE;
-      result.values()[row] = probability;
-    }
-    return result;
-  }
-
   /** (batch) */
   public Bounded targetLogProbabilities() {
     Bounded result = Bounded.zeros(p.batch());
@@ -200,18 +218,19 @@ public final class SoftmaxOracle {
       for (int q = 0; q < n; q++) {
         double share = smoothing * (prior == null ? 1.0 / n : prior[q]);
         double wanted = (q == target ? 1 - smoothing : 0) + share;
-        double probability = Math.exp(level.logP[q]);
-        gradients[q] = weight * (probability - wanted);
-        bounds[q] =
-            Math.abs(weight) * (1.01 * level.probabilityBound(q) + 8 * U * (probability + wanted))
-                + Float.MIN_VALUE;
+        double error;
+        if (q == target) {
+          double lacking = level.lacking(q);
+          gradients[q] = weight * (smoothing - share - lacking);
+          error = level.lackingBound(q) + 8 * U * (lacking + smoothing);
+        } else {
+          gradients[q] = weight * (level.p[q] - share);
+          error = level.probabilityBound(q) + 8 * U * (level.p[q] + share);
+        }
+        bounds[q] = 1.01 * Math.abs(weight) * error + Float.MIN_VALUE;
         loss -= wanted * level.logP[q];
         lossBound +=
-            wanted
-                * (level.logitBounds[q]
-                    + level.meanBound
-                    + level.meanRounding
-                    + 8 * U * (Math.abs(level.logSum) + level.max - level.logits[q] + 1));
+            wanted * (level.bounds[q] + 8 * U * (level.logSum + level.max - level.logits[q]));
       }
       lossBound = 1.01 * lossBound + U * Math.abs(loss);
     }

@@ -27,7 +27,7 @@ public final class Scoring {
   /** Puts results, which come by class and slot, into the order of the outputs. */
   private TwoLevelSoftmax.GridConsumer inOutputOrder(Rows out, boolean logarithm) {
     long[] places = table.places();
-    float nothing = logarithm ? Float.NEGATIVE_INFINITY : 0;
+    float nothing = nothing(logarithm);
     return (begin, grid) ->
         softmax
             .engine()
@@ -45,36 +45,45 @@ public final class Scoring {
                 });
   }
 
+  /** What an output has that is retired. */
+  private static float nothing(boolean logarithm) {
+    return logarithm ? Float.NEGATIVE_INFINITY : 0;
+  }
+
   /**
-   * The log probabilities of some outputs for each row. A class is opened once for a row, however
-   * many of the outputs it holds. Those that are retired have none.
+   * The probabilities or log probabilities of some outputs for each row. A class is opened once for
+   * a row, however many of the outputs it holds. Those that are retired have none.
    *
    * @param offsets (batch + 1): those of row r are outputs [offsets[r], offsets[r + 1])
    * @param result receives them in the order of the outputs
    */
-  public void of(Rows x, int[] offsets, int[] outputs, Storage result, Workspace workspace) {
+  public void of(
+      Rows x,
+      boolean logarithm,
+      int[] offsets,
+      int[] outputs,
+      Storage result,
+      Workspace workspace) {
     int batch = Math.toIntExact(x.count());
     long maxRound = softmax.maxRound();
     int step = (int) Math.max(1, Math.min(batch, maxRound / table.classes()));
     int wanted = offsets[batch];
     int room = (int) Math.max(1, Math.min(wanted, maxRound / table.slots()));
     Requests requests = new Requests(offsets, outputs, wanted, room, workspace);
+    float nothing = nothing(logarithm);
     for (int begin = 0; begin < batch; begin += step) {
       int end = Math.min(batch, begin + step);
       Rows slice = x.slice(begin, end - begin);
-      Rows byClass = softmax.classes(slice, true, workspace);
+      Rows byClass = softmax.classes(slice, logarithm, workspace);
       int done = offsets[begin];
       while (done < offsets[end]) {
         int first = done;
         done = requests.make(first, begin, end);
-        Rows bySlot = requests.open(slice, byClass);
+        Rows bySlot = requests.open(slice, logarithm, byClass);
         for (int i = first; i < done; i++) {
           int request = requests.requestOf[i];
           result.putFloat(
-              i,
-              request < 0
-                  ? Float.NEGATIVE_INFINITY
-                  : bySlot.get(request, table.slotOf()[outputs[i]]));
+              i, request < 0 ? nothing : bySlot.get(request, table.slotOf()[outputs[i]]));
         }
       }
     }
@@ -141,8 +150,8 @@ public final class Scoring {
       return i;
     }
 
-    Rows open(Rows slice, Rows byClass) {
-      return softmax.open(slice, byClass, count, readRow, classOf, true, workspace);
+    Rows open(Rows slice, boolean logarithm, Rows byClass) {
+      return softmax.open(slice, byClass, count, readRow, classOf, logarithm, workspace);
     }
   }
 
@@ -152,17 +161,26 @@ public final class Scoring {
   /** The parts of both levels in the probability of an output that is not retired. */
   public Part[] explain(Rows row, int output, Workspace workspace) {
     int classNumber = table.classOf()[output];
-    Rows byClass = softmax.classes(row, true, workspace);
-    Part ofClass = part(byClass, table.classes(), classNumber);
-    Rows bySlot = softmax.open(row, null, 1, null, new int[] {classNumber}, true, workspace);
-    return new Part[] {ofClass, part(bySlot, table.size(classNumber), table.slotOf()[output])};
+    int slot = table.slotOf()[output];
+    int size = table.size(classNumber);
+    // Logarithms rank what is too unlikely for a probability.
+    int rankOfClass = rank(softmax.classes(row, true, workspace), table.classes(), classNumber);
+    int rankOfSlot = rank(open(row, classNumber, true, workspace), size, slot);
+    float ofClass = softmax.classes(row, false, workspace).get(0, classNumber);
+    float ofSlot = open(row, classNumber, false, workspace).get(0, slot);
+    return new Part[] {new Part(ofClass, rankOfClass), new Part(ofSlot, rankOfSlot)};
   }
 
-  private static Part part(Rows row, int count, int index) {
+  /** Of the slots of one class, given that class. */
+  private Rows open(Rows row, int classNumber, boolean logarithm, Workspace workspace) {
+    return softmax.open(row, null, 1, null, new int[] {classNumber}, logarithm, workspace);
+  }
+
+  private static int rank(Rows row, int count, int index) {
     int rank = 0;
     for (int i = 0; i < count; i++) {
       rank += row.get(0, i) > row.get(0, index) ? 1 : 0;
     }
-    return new Part(Math.exp(row.get(0, index)), rank);
+    return rank;
   }
 }
