@@ -140,10 +140,13 @@ public final class Filter {
    * {@link TwoLevelLayer#atLeast} then ask of these probabilities. The order is that of the model's
    * own.
    *
-   * <p>The sum is right to 2<sup>-29</sup> of itself. To find it, classes are opened which are
-   * allowed in part, from the likeliest on until those left cannot change it; {@link
-   * Ranking#openedClasses} does not count them. A row whose allowed outputs have no probability at
-   * all is not {@linkplain Ranking#isDefined defined}.
+   * <p>From the logits on, all is computed in double, and each log probability is rounded once: if
+   * n outputs are allowed that are equally likely, {@code atLeast(1.0 / n)} finds all of them. What
+   * probabilities are divided by is right to 2<sup>-29</sup> of itself, and the probabilities of a
+   * ranking of all allowed outputs sum to one, but for that and for 2<sup>-24</sup> times their
+   * entropy. To find the divisor, classes are opened which are allowed in part, from the likeliest
+   * on until those left cannot change it; {@link Ranking#openedClasses} does not count them. A row
+   * whose allowed outputs have no probability at all is not {@linkplain Ranking#isDefined defined}.
    */
   public Filter withRenormalization() {
     return new Filter(lists, true);

@@ -187,6 +187,108 @@ final class FilterTest {
     }
   }
 
+  private static HierarchicalSoftmax ofBiases(Workers workers, float[] b1, float[] b2) {
+    int classes = b1.length;
+    int slots = b2.length / classes;
+    return HierarchicalSoftmax.builder(1, b2.length)
+        .classes(classes)
+        .workers(workers)
+        .build(
+            FloatTensor.zeros(1, classes),
+            FloatTensor.of(b1, classes),
+            FloatTensor.zeros(classes, 1, slots),
+            FloatTensor.of(b2, classes, slots));
+  }
+
+  private static float[] biases(SplittableRandom random, int count) {
+    float[] biases = new float[count];
+    for (int i = 0; i < count; i++) {
+      biases[i] = (float) random.nextDouble(-9, 9);
+    }
+    return biases;
+  }
+
+  /** Outputs that are equally likely, of one class or of several that are alike. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void equallyLikelyOutputsHaveEqualShares(KernelsUnderTest kernels) {
+    SplittableRandom random = new SplittableRandom(3);
+    int classes = 4;
+    int slots = 60;
+    for (int n = 1; n <= slots; n++) {
+      boolean inOneClass = n % 2 == 0;
+      float[] b1 = biases(random, classes);
+      float[] b2 = biases(random, classes * slots);
+      int[] equal = new int[n];
+      for (int i = 0; i < n; i++) {
+        equal[i] = inOneClass ? slots + 2 * i % slots + 2 * i / slots : i % 3 * slots + i / 3;
+      }
+      if (!inOneClass) {
+        Arrays.fill(b1, 1, 3, b1[0]);
+        for (int c = 1; c < 3; c++) {
+          System.arraycopy(b2, 0, b2, c * slots, slots);
+        }
+      }
+      float bias = b2[equal[0]];
+      for (int output : equal) {
+        for (int c = 0; c < 3; c++) {
+          b2[c * slots + output % slots] = bias;
+        }
+      }
+      try (HierarchicalSoftmax layer = ofBiases(kernels.workers(), b1, b2);
+          FloatTensor x = FloatTensor.zeros(1, 1)) {
+        Filter filter = Filter.only(equal).withRenormalization();
+        assertEquals(n, layer.atLeast(x, 1.0 / n, filter).size(0), "at least 1 / " + n);
+        if (n > 1) {
+          double mass = (n - 1.0) / n;
+          assertEquals(n - 1, layer.topP(x, mass, filter).size(0), "top p of 1 - 1 / " + n);
+        }
+      }
+    }
+  }
+
+  /** Each log probability is rounded once, and the total is right to 2^-29. */
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void renormalizedProbabilitiesAreRight(KernelsUnderTest kernels) {
+    SplittableRandom random = new SplittableRandom(4);
+    int classes = 7;
+    int slots = 30;
+    int outputs = classes * slots;
+    for (int round = 0; round < 20; round++) {
+      float[] b1 = biases(random, classes);
+      float[] b2 = biases(random, outputs);
+      double[] p = new double[outputs];
+      double ofClasses = sumOfExponentials(b1, 0, classes);
+      for (int output = 0; output < outputs; output++) {
+        int c = output / slots;
+        p[output] = Math.exp(b1[c]) / ofClasses;
+        p[output] *= Math.exp(b2[output]) / sumOfExponentials(b2, c * slots, slots);
+      }
+      int[] listed = random.ints(1 + random.nextInt(outputs), 0, outputs).distinct().toArray();
+      try (HierarchicalSoftmax layer = ofBiases(kernels.workers(), b1, b2);
+          FloatTensor x = FloatTensor.zeros(1, 1)) {
+        Filter filter = Filter.only(listed).withRenormalization();
+        Ranking all = layer.topK(x, outputs, filter);
+        double allowed = Arrays.stream(listed).mapToDouble(output -> p[output]).sum();
+        double sum = 0;
+        double entropy = 0;
+        for (int rank = 0; rank < listed.length; rank++) {
+          double exact = Math.log(p[all.output(0, rank)] / allowed);
+          double rounding = 0x1p-24 * Math.abs(exact);
+          assertEquals(exact, all.logProbability(0, rank), rounding + 0x1p-29, "rank " + rank);
+          sum += all.probability(0, rank);
+          entropy -= Math.exp(exact) * exact;
+        }
+        assertEquals(1, sum, 1.01 * 0x1p-24 * entropy + 0x1p-29, listed.length + " outputs");
+      }
+    }
+  }
+
+  private static double sumOfExponentials(float[] logits, int begin, int count) {
+    return IntStream.range(begin, begin + count).mapToDouble(i -> Math.exp(logits[i])).sum();
+  }
+
   /** Many rows by few outputs, so that what is drawn shows how likely each is. */
   @ParameterizedTest
   @ValueSource(doubles = {1, .5, 2})

@@ -2,16 +2,20 @@
 package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
-import org.blocksparse.internal.Engine;
+import org.blocksparse.internal.RowSoftmax;
 import org.blocksparse.internal.Rows;
 
 /**
- * What the allowed outputs of each row have together.
+ * Log probabilities among the allowed outputs of each row, in double: the model's own, less what
+ * the allowed ones have together.
  *
  * <p>A class that is allowed as a whole has P(class). Of the others that hold something allowed,
  * what that has is added up, so nothing is lost by a difference where nearly everything is left
  * out. They are opened from the likeliest on, until all that are left cannot change the total by
  * more than 2<sup>-30</sup> of it, which no float can tell.
+ *
+ * <p>All is computed from logits. Log probabilities that were rounded to floats would have totals
+ * that are off by more, and outputs that are equally likely would differ from their equal share.
  */
 final class AllowedTotals {
   private static final double NEGLIGIBLE = 0x1p-30;
@@ -20,22 +24,71 @@ final class AllowedTotals {
   private static final long LOOK_WORK = 16;
 
   private final TwoLevelSoftmax softmax;
-  private final long maxRound;
+  private final ClassTable table;
+  private final Rows x;
+  private final Rows classLogits;
+  private final Total[] totals;
 
   /**
-   * Totals to be found.
+   * Finds the totals.
    *
-   * @param maxRound elements of results that are made at a time
+   * @param classLogits (batch, classes), read as long as this is used
+   * @param maxRound elements of logits that are made at a time
    */
-  AllowedTotals(TwoLevelSoftmax softmax, long maxRound) {
+  AllowedTotals(
+      TwoLevelSoftmax softmax,
+      ClassTable table,
+      Rows x,
+      Rows classLogits,
+      AllowedSlots[] allowed,
+      long maxRound,
+      Workspace workspace) {
     this.softmax = softmax;
-    this.maxRound = maxRound;
+    this.table = table;
+    this.x = x;
+    this.classLogits = classLogits;
+    this.totals = new Total[allowed.length];
+    softmax
+        .engine()
+        .run(
+            totals.length,
+            LOOK_WORK * totals.length * table.classes(),
+            (first, last) -> {
+              for (int row = first; row < last; row++) {
+                totals[row] = new Total(row, allowed[row]);
+              }
+            });
+    Total[] active = unfinished(totals);
+    while (active.length > 0) {
+      openNext(active, maxRound, workspace);
+      active = unfinished(active);
+    }
+  }
+
+  /** The logarithm of what the allowed outputs of a row have together. */
+  double log(int row) {
+    return totals[row].sum.log();
+  }
+
+  /**
+   * Log probabilities among the allowed outputs, of all outputs of a class.
+   *
+   * @param logits holds those of the class in row {@code request}
+   */
+  void divide(int row, int classNumber, Rows logits, int request, float[] into) {
+    Total total = totals[row];
+    RowSoftmax slots = RowSoftmax.of(logits, request, table.size(classNumber));
+    double ofClass = total.ofClass(classNumber) - total.sum.log();
+    for (int slot = 0; slot < table.size(classNumber); slot++) {
+      into[slot] = (float) Math.min(0, ofClass + slots.logProbability(logits.get(request, slot)));
+    }
   }
 
   /** The total of one row on its way. */
-  private static final class Total {
+  private final class Total {
     final int row;
     final AllowedSlots allowed;
+    final RowSoftmax classes;
     final LogSum sum = new LogSum();
 
     /** Classes that are allowed in part, the likeliest first. */
@@ -46,19 +99,20 @@ final class AllowedTotals {
 
     int opened;
 
-    Total(int row, AllowedSlots allowed, float[] logProbabilities) {
+    Total(int row, AllowedSlots allowed) {
       this.row = row;
       this.allowed = allowed;
-      long[] found = new long[logProbabilities.length];
+      this.classes = RowSoftmax.of(classLogits, row, table.classes());
+      long[] found = new long[table.classes()];
       int count = 0;
       for (int c = 0; c < found.length; c++) {
         if (!allowed.any(c)) {
           continue;
         }
         if (allowed.all(c)) {
-          sum.add(logProbabilities[c]);
+          sum.add(ofClass(c));
         } else {
-          found[count++] = Candidates.encode(c, logProbabilities[c]);
+          found[count++] = Candidates.encode(c, (float) ofClass(c));
         }
       }
       Arrays.sort(found, 0, count);
@@ -66,9 +120,13 @@ final class AllowedTotals {
       this.atMost = new double[count];
       LogSum rest = new LogSum();
       for (int i = count - 1; i >= 0; i--) {
-        rest.add(Candidates.logProbability(parts[i]));
+        rest.add(ofClass((int) parts[i]));
         atMost[i] = rest.log();
       }
+    }
+
+    double ofClass(int classNumber) {
+      return classes.logProbability(classLogits.get(row, classNumber));
     }
 
     boolean isDone() {
@@ -76,39 +134,17 @@ final class AllowedTotals {
       return opened == parts.length || atMost[opened] < sum.log() + Math.log(NEGLIGIBLE);
     }
 
-    void add(int classNumber, float[] logProbabilities) {
+    void add(int classNumber, Rows logits, int request) {
+      RowSoftmax slots = RowSoftmax.of(logits, request, table.size(classNumber));
+      double ofClass = ofClass(classNumber);
       allowed.forEachRun(
           classNumber,
           (begin, end) -> {
             for (int slot = begin; slot < end; slot++) {
-              sum.add(logProbabilities[slot]);
+              sum.add(ofClass + slots.logProbability(logits.get(request, slot)));
             }
           });
     }
-  }
-
-  /** The logarithm of the total of each row. */
-  double[] of(Rows x, Rows classes, AllowedSlots[] allowed, Workspace workspace) {
-    SoftmaxSizes sizes = softmax.sizes();
-    Total[] totals = new Total[allowed.length];
-    softmax
-        .engine()
-        .run(
-            totals.length,
-            LOOK_WORK * totals.length * sizes.classes(),
-            (first, last) -> {
-              float[] logProbabilities = new float[sizes.classes()];
-              for (int row = first; row < last; row++) {
-                classes.get(row, 0, logProbabilities);
-                totals[row] = new Total(row, allowed[row], logProbabilities);
-              }
-            });
-    Total[] active = unfinished(totals);
-    while (active.length > 0) {
-      openNext(active, x, classes, workspace);
-      active = unfinished(active);
-    }
-    return Arrays.stream(totals).mapToDouble(total -> total.sum.log()).toArray();
   }
 
   private static Total[] unfinished(Total[] totals) {
@@ -116,10 +152,8 @@ final class AllowedTotals {
   }
 
   /** Opens the next parts of each row: as many as were opened before, so that rounds are few. */
-  private void openNext(Total[] active, Rows x, Rows classes, Workspace workspace) {
-    Engine engine = softmax.engine();
-    int slots = softmax.sizes().slots();
-    long room = Math.max(1, maxRound / ((long) active.length * slots));
+  private void openNext(Total[] active, long maxRound, Workspace workspace) {
+    long room = Math.max(1, maxRound / ((long) active.length * table.slots()));
     int[] begin = new int[active.length + 1];
     for (int a = 0; a < active.length; a++) {
       Total total = active[a];
@@ -134,18 +168,18 @@ final class AllowedTotals {
         classOf[request] = (int) active[a].parts[active[a].opened++];
       }
     }
-    Rows results = softmax.open(x, classes, classOf.length, readRow, classOf, true, workspace);
-    engine.run(
-        active.length,
-        LOOK_WORK * classOf.length * slots,
-        (first, last) -> {
-          float[] logProbabilities = new float[slots];
-          for (int a = first; a < last; a++) {
-            for (int request = begin[a]; request < begin[a + 1]; request++) {
-              results.get(request, 0, logProbabilities);
-              active[a].add(classOf[request], logProbabilities);
-            }
-          }
-        });
+    Rows logits = softmax.openLogits(x, classOf.length, readRow, classOf, workspace);
+    softmax
+        .engine()
+        .run(
+            active.length,
+            LOOK_WORK * classOf.length * table.slots(),
+            (first, last) -> {
+              for (int a = first; a < last; a++) {
+                for (int request = begin[a]; request < begin[a + 1]; request++) {
+                  active[a].add(classOf[request], logits, request);
+                }
+              }
+            });
   }
 }

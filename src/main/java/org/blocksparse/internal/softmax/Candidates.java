@@ -2,12 +2,15 @@
 package org.blocksparse.internal.softmax;
 
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 
 /**
  * The outputs of one row that were found so far and may be in its ranking.
  *
  * <p>Each is one long, its log probability above its number, such that ascending longs are
- * descending ranks: by probability, then by number.
+ * descending ranks: by probability, then by number. Where log probabilities are divided, each also
+ * has its quotient, which decides whether it is in the ranking; the order is that of the model.
  */
 public abstract sealed class Candidates {
   /** Makes the candidates of a row, of which the logarithm of what is allowed is given. */
@@ -15,14 +18,22 @@ public abstract sealed class Candidates {
     Candidates make(double logAllowed);
   }
 
+  /** More than the rounding of log probabilities can add, relatively. */
+  private static final double ROUNDING = 0x1p-16;
+
   long[] found;
   int size;
   private final double logAllowed;
+
+  /** The quotient of each output that was found; null where nothing is divided. */
+  private final Map<Integer, Float> quotients;
+
   private boolean undefined;
 
   private Candidates(int capacity, double logAllowed) {
     this.found = new long[capacity];
     this.logAllowed = logAllowed;
+    this.quotients = logAllowed == 0 ? null : new HashMap<>();
   }
 
   /**
@@ -52,14 +63,28 @@ public abstract sealed class Candidates {
   }
 
   /**
-   * Offers outputs [begin, end) of a class with their log probabilities. Where one is NaN, nothing
-   * can be said of the row: there is no ranking.
+   * Offers outputs [begin, end) of a class with their log probabilities, and these divided. Where
+   * one is NaN, nothing can be said of the row: there is no ranking.
    */
-  abstract void offer(int[] outputs, float[] logProbabilities, int begin, int end);
+  abstract void offer(int[] outputs, float[] logProbabilities, float[] divided, int begin, int end);
 
-  /** A log probability of the model, as the ranking gives it. */
-  final float divided(float logProbability) {
-    return logAllowed == 0 ? logProbability : (float) Math.min(0, logProbability - logAllowed);
+  /** What a candidate has in the ranking. */
+  final float divided(long candidate) {
+    return quotients == null ? logProbability(candidate) : quotients.get((int) candidate);
+  }
+
+  /** What no candidate of at most this log probability exceeds in the ranking. */
+  final float dividedAtMost(float bound) {
+    return logAllowed == 0
+        ? bound
+        : (float) Math.min(0, bound * (1 - ROUNDING) - logAllowed * (1 + ROUNDING));
+  }
+
+  /** Keeps what a candidate has in the ranking. */
+  final void keep(long candidate, float divided) {
+    if (quotients != null) {
+      quotients.put((int) candidate, divided);
+    }
   }
 
   /** There is no ranking: something is NaN. */
@@ -106,7 +131,7 @@ public abstract sealed class Candidates {
   final float[] logProbabilities() {
     float[] values = new float[size];
     for (int i = 0; i < size; i++) {
-      values[i] = divided(logProbability(found[i]));
+      values[i] = divided(found[i]);
     }
     return values;
   }
@@ -146,7 +171,7 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    void offer(int[] outputs, float[] logProbabilities, int begin, int end) {
+    void offer(int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
       float least = worst; // most are less likely: nothing else is done for them
       for (int i = begin; i < end; i++) {
         float logProbability = logProbabilities[i];
@@ -155,6 +180,7 @@ public abstract sealed class Candidates {
             giveUp();
             return;
           }
+          keep(outputs[i], divided[i]);
           take(~encode(outputs[i], logProbability));
           least = worst;
         }
@@ -209,13 +235,14 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    void offer(int[] outputs, float[] logProbabilities, int begin, int end) {
+    void offer(int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
       for (int i = begin; i < end; i++) {
-        if (!(divided(logProbabilities[i]) < threshold)) {
-          if (Float.isNaN(logProbabilities[i])) {
+        if (!(divided[i] < threshold)) {
+          if (Float.isNaN(divided[i])) {
             giveUp();
             return;
           }
+          keep(outputs[i], divided[i]);
           append(encode(outputs[i], logProbabilities[i]));
         }
       }
@@ -223,7 +250,7 @@ public abstract sealed class Candidates {
 
     @Override
     boolean isDone(float bound) {
-      return divided(bound) < threshold;
+      return dividedAtMost(bound) < threshold;
     }
 
     @Override
@@ -233,9 +260,6 @@ public abstract sealed class Candidates {
   }
 
   private static final class Nucleus extends Candidates {
-    /** More than the rounding of log probabilities can add. */
-    private static final double ROUNDING = 0x1p-16;
-
     private final double mass;
 
     /** Probabilities that are not divided sum to the mass from here on, if they are rounded up. */
@@ -253,7 +277,7 @@ public abstract sealed class Candidates {
     }
 
     @Override
-    void offer(int[] outputs, float[] logProbabilities, int begin, int end) {
+    void offer(int[] outputs, float[] logProbabilities, float[] divided, int begin, int end) {
       for (int i = begin; i < end; i++) {
         if (Float.isNaN(logProbabilities[i])) {
           giveUp();
@@ -261,6 +285,7 @@ public abstract sealed class Candidates {
         }
         long candidate = encode(outputs[i], logProbabilities[i]);
         if (candidate < last) {
+          keep(candidate, divided[i]);
           append(candidate);
           sorted = false;
         }
@@ -287,7 +312,7 @@ public abstract sealed class Candidates {
       sorted = true;
       double sum = 0;
       for (int i = 0; i < size; i++) {
-        float logProbability = divided(logProbability(found[i]));
+        float logProbability = divided(found[i]);
         sum += Math.exp(((double) logProbability + Math.nextUp(logProbability)) / 2);
         if (sum >= mass) {
           size = i + 1;

@@ -74,19 +74,25 @@ public final class ExactSearch {
     BitSet undefined = new BitSet();
     BitSet filteredOut = new BitSet();
     OutputFilter.OfRow ofRow = filter.in(table);
+    // Logits are kept beside what they become, where they are needed.
+    long room = filter.renormalized() ? maxRound / 2 : maxRound;
     // One class of every row is always opened in a round.
-    int step = (int) Math.max(1, Math.min(MAX_HEAPS / table.classes(), maxRound / table.slots()));
+    int step = (int) Math.max(1, Math.min(MAX_HEAPS / table.classes(), room / table.slots()));
     for (int begin = 0; begin < batch; begin += step) {
       int first = begin;
       Rows slice = x.slice(begin, Math.min(step, batch - begin));
-      Rows classes = softmax.classes(slice, true, workspace);
       AllowedSlots[] allowed = allowed(slice, row -> ofRow.of(first + row), filter.listed());
-      double[] logAllowed =
-          filter.renormalized()
-              ? new AllowedTotals(softmax, maxRound).of(slice, classes, allowed, workspace)
-              : null;
-      RowSearch[] searches = begin(classes, allowed, logAllowed, candidates, workspace);
-      search(slice, classes, searches, workspace);
+      Rows classes;
+      AllowedTotals totals = null;
+      if (filter.renormalized()) {
+        TwoLevelSoftmax.WithLogits both = softmax.classesWithLogits(slice, workspace);
+        classes = both.logProbabilities();
+        totals = new AllowedTotals(softmax, table, slice, both.logits(), allowed, room, workspace);
+      } else {
+        classes = softmax.classes(slice, true, workspace);
+      }
+      RowSearch[] searches = begin(classes, allowed, totals, candidates, workspace);
+      search(slice, classes, totals, searches, room, workspace);
       for (int r = 0; r < allowed.length; r++) {
         Candidates found = searches[r].candidates();
         found.finish();
@@ -115,17 +121,29 @@ public final class ExactSearch {
   }
 
   /** Makes rounds until all searches are done. */
-  private void search(Rows x, Rows classes, RowSearch[] searches, Workspace workspace) {
+  private void search(
+      Rows x,
+      Rows classes,
+      AllowedTotals totals,
+      RowSearch[] searches,
+      long maxRound,
+      Workspace workspace) {
     int rows = Math.toIntExact(x.count());
     RowSearch[] active = workspace.searchBuffers().active(rows);
     int count = unfinished(searches, rows, active);
     while (count > 0) {
       int[] starts = workspace.ints(Ints.REQUEST_STARTS, count + 1);
-      int requests = openNext(active, count, starts, workspace);
+      int requests = openNext(active, count, starts, maxRound, workspace);
       int[] classOf = workspace.ints(Ints.REQUEST_CLASSES, requests);
       int[] readRow = workspace.ints(Ints.REQUEST_ROWS, requests);
-      Rows results = softmax.open(x, classes, requests, readRow, classOf, true, workspace);
-      offer(active, count, starts, classOf, results, workspace);
+      if (totals == null) {
+        Rows results = softmax.open(x, classes, requests, readRow, classOf, true, workspace);
+        offer(active, count, starts, classOf, results, workspace);
+      } else {
+        TwoLevelSoftmax.WithLogits both =
+            softmax.openWithLogits(x, classes, requests, readRow, classOf, workspace);
+        offer(active, count, starts, classOf, both, totals, workspace);
+      }
       count = unfinished(active, count, active);
     }
   }
@@ -136,7 +154,8 @@ public final class ExactSearch {
    * @param starts receives where the requests of each search begin
    * @return how many requests there are; what they are is in the workspace
    */
-  private int openNext(RowSearch[] active, int count, int[] starts, Workspace workspace) {
+  private int openNext(
+      RowSearch[] active, int count, int[] starts, long maxRound, Workspace workspace) {
     long room = Math.max(1, maxRound / ((long) count * table.slots()));
     int requests = 0;
     for (int a = 0; a < count; a++) {
@@ -157,7 +176,7 @@ public final class ExactSearch {
   private RowSearch[] begin(
       Rows classes,
       AllowedSlots[] allowed,
-      double[] logAllowed,
+      AllowedTotals totals,
       Candidates.Maker candidates,
       Workspace workspace) {
     int rows = allowed.length;
@@ -168,7 +187,7 @@ public final class ExactSearch {
         LOOK_WORK * rows * table.classes(),
         (first, last) -> {
           for (int row = first; row < last; row++) {
-            double divisor = logAllowed == null ? 0 : logAllowed[row];
+            double divisor = totals == null ? 0 : totals.log(row);
             Candidates ofRow = candidates.make(divisor);
             searches[row].begin(ofRow, allowed[row], classes, room);
             if (!Double.isFinite(divisor) && !allowed[row].none()) {
@@ -195,10 +214,37 @@ public final class ExactSearch {
           for (int a = first; a < last; a++) {
             for (int request = starts[a]; request < starts[a + 1]; request++) {
               results.get(request, 0, logProbabilities, table.slots());
-              active[a].take(classOf[request], table, logProbabilities);
+              active[a].take(classOf[request], table, logProbabilities, logProbabilities);
             }
           }
           workspace.giveBack(logProbabilities);
+        });
+  }
+
+  /** The same, with log probabilities among what is allowed. */
+  private void offer(
+      RowSearch[] active,
+      int count,
+      int[] starts,
+      int[] classOf,
+      TwoLevelSoftmax.WithLogits results,
+      AllowedTotals totals,
+      Workspace workspace) {
+    engine.run(
+        count,
+        LOOK_WORK * starts[count] * table.slots(),
+        (first, last) -> {
+          float[] logProbabilities = workspace.borrowRow(table.slots());
+          float[] divided = workspace.borrowRow(table.slots());
+          for (int a = first; a < last; a++) {
+            for (int request = starts[a]; request < starts[a + 1]; request++) {
+              results.logProbabilities().get(request, 0, logProbabilities, table.slots());
+              totals.divide(active[a].row, classOf[request], results.logits(), request, divided);
+              active[a].take(classOf[request], table, logProbabilities, divided);
+            }
+          }
+          workspace.giveBack(logProbabilities);
+          workspace.giveBack(divided);
         });
   }
 

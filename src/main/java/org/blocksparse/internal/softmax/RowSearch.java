@@ -114,19 +114,25 @@ final class RowSearch {
     return classNumber;
   }
 
-  /** Takes what is allowed of a class that was opened. */
-  void take(int classNumber, ClassTable table, float[] logProbabilities) {
+  /**
+   * Takes what is allowed of a class that was opened.
+   *
+   * @param divided what the ranking is to give for log probabilities; they themselves, unless they
+   *     are divided
+   */
+  void take(int classNumber, ClassTable table, float[] logProbabilities, float[] divided) {
     int[] members = table.members()[classNumber];
     if (allowed.all(classNumber)) {
-      offer(members, logProbabilities, 0, members.length);
+      offer(members, logProbabilities, divided, 0, members.length);
       return;
     }
-    allowed.forEachRun(classNumber, (begin, end) -> offer(members, logProbabilities, begin, end));
+    allowed.forEachRun(
+        classNumber, (begin, end) -> offer(members, logProbabilities, divided, begin, end));
   }
 
-  private void offer(int[] members, float[] logProbabilities, int begin, int end) {
+  private void offer(int[] members, float[] logProbabilities, float[] divided, int begin, int end) {
     if (!candidates.isUndefined()) {
-      candidates.offer(members, logProbabilities, begin, end);
+      candidates.offer(members, logProbabilities, divided, begin, end);
     }
   }
 }

@@ -95,16 +95,51 @@ public final class TwoLevelSoftmax {
 
   /** The probabilities or log probabilities of all classes for every row: (batch, classes). */
   public Rows classes(Rows x, boolean logarithm, Workspace workspace) {
-    int batch = Math.toIntExact(x.count());
+    Rows result = classLogits(x, Use.CLASSES, workspace);
+    link(workspace.dense(Math.toIntExact(x.count())), logarithm, null, null, result);
+    return result;
+  }
+
+  /** Log probabilities, and the logits that they were made of. */
+  record WithLogits(Rows logProbabilities, Rows logits) {}
+
+  /** The log probabilities of all classes for every row, with their logits: (batch, classes). */
+  WithLogits classesWithLogits(Rows x, Workspace workspace) {
+    Rows logits = classLogits(x, Use.CLASS_LOGITS, workspace);
     Rows result = new Rows(workspace.get(Use.CLASSES, x.count() * classes), x.count(), classes);
-    GemmSchedule schedule = workspace.dense(batch);
-    engine.gemm(schedule, x, w1, b1, false, result);
+    copy(logits, result, workspace);
+    link(workspace.dense(Math.toIntExact(x.count())), true, null, null, result);
+    return new WithLogits(result, logits);
+  }
+
+  private Rows classLogits(Rows x, Use use, Workspace workspace) {
+    Rows result = new Rows(workspace.get(use, x.count() * classes), x.count(), classes);
+    engine.gemm(workspace.dense(Math.toIntExact(x.count())), x, w1, b1, false, result);
+    return result;
+  }
+
+  private void link(
+      GemmSchedule schedule, boolean logarithm, Storage valid, Storage scale, Rows result) {
     Kernels kernels = engine.kernels();
     engine.exponentials(
         schedule,
-        classes,
-        (begin, end) -> link.apply(kernels, logarithm, schedule, begin, end, null, null, result));
-    return result;
+        Math.toIntExact(result.stride()),
+        (begin, end) -> link.apply(kernels, logarithm, schedule, begin, end, valid, scale, result));
+  }
+
+  private void copy(Rows from, Rows to, Workspace workspace) {
+    int size = Math.toIntExact(from.stride());
+    engine.run(
+        Math.toIntExact(from.count()),
+        from.count() * size,
+        (first, last) -> {
+          float[] row = workspace.borrowRow(size);
+          for (int r = first; r < last; r++) {
+            from.get(r, 0, row, size);
+            to.storage().putFloats(to.offset() + (long) r * size, row, 0, size);
+          }
+          workspace.giveBack(row);
+        });
   }
 
   /**
@@ -140,19 +175,48 @@ public final class TwoLevelSoftmax {
       boolean logarithm,
       Workspace workspace) {
     Rows result = new Rows(workspace.get(Use.SLOTS, (long) requests * slots), requests, slots);
-    Storage scale = null;
-    if (classes != null) {
-      scale = workspace.get(Use.SCALE, requests);
-      for (int r = 0; r < requests; r++) {
-        scale.putFloat(r, classes.get(readRow == null ? r : readRow[r], classOf[r]));
-      }
-    }
-    GemmSchedule schedule =
-        workspace
-            .schedules(Workspace.Schedule.OPENED)
-            .gemm(requests, null, readRow, classOf, this.classes);
-    gemmAndLink(schedule, x, scale, logarithm, result);
+    Storage scale = scale(classes, requests, readRow, classOf, workspace);
+    gemmAndLink(opened(requests, readRow, classOf, workspace), x, scale, logarithm, result);
     return result;
+  }
+
+  /** The log probabilities of the slots of chosen classes, with their logits; see {@link #open}. */
+  WithLogits openWithLogits(
+      Rows x, Rows classes, int requests, int[] readRow, int[] classOf, Workspace workspace) {
+    GemmSchedule schedule = opened(requests, readRow, classOf, workspace);
+    Rows both = new Rows(workspace.get(Use.SLOTS, 2L * requests * slots), 2L * requests, slots);
+    Rows logits = both.slice(0, requests);
+    Rows result = both.slice(requests, requests);
+    engine.gemm(schedule, x, w2, b2, false, logits);
+    copy(logits, result, workspace);
+    link(schedule, true, valid, scale(classes, requests, readRow, classOf, workspace), result);
+    return new WithLogits(result, logits);
+  }
+
+  /** The logits of the slots of chosen classes; see {@link #open}. */
+  Rows openLogits(Rows x, int requests, int[] readRow, int[] classOf, Workspace workspace) {
+    Rows result = new Rows(workspace.get(Use.SLOTS, (long) requests * slots), requests, slots);
+    engine.gemm(opened(requests, readRow, classOf, workspace), x, w2, b2, false, result);
+    return result;
+  }
+
+  private GemmSchedule opened(int requests, int[] readRow, int[] classOf, Workspace workspace) {
+    return workspace
+        .schedules(Workspace.Schedule.OPENED)
+        .gemm(requests, null, readRow, classOf, this.classes);
+  }
+
+  /** What the probabilities of opened classes are multiplied by, or their logarithms get added. */
+  private Storage scale(
+      Rows classes, int requests, int[] readRow, int[] classOf, Workspace workspace) {
+    if (classes == null) {
+      return null;
+    }
+    Storage scale = workspace.get(Use.SCALE, requests);
+    for (int r = 0; r < requests; r++) {
+      scale.putFloat(r, classes.get(readRow == null ? r : readRow[r], classOf[r]));
+    }
+    return scale;
   }
 
   /** Logits and their probabilities chunk by chunk, so that these find them in the cache. */

@@ -26,6 +26,8 @@ public final class Workspace implements AutoCloseable {
     CLASSES,
     /** (rows, slots): the same of the outputs in the opened class of each row. */
     SLOTS,
+    /** (batch, classes): logits of the classes, where {@link #CLASSES} are made of them. */
+    CLASS_LOGITS,
     /** (batch): loss of the class. */
     CLASS_LOSS,
     /** (rows): loss within the opened class. */
