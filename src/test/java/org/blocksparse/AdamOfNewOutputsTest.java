@@ -103,11 +103,11 @@ final class AdamOfNewOutputsTest {
     Trained(LayerKind kind) {
       layer = kind.random(FEATURES, CLASSES, Workers.common(), 3);
       for (int i = 0; i < 200; i++) {
-        train(kind, random.nextInt(7)); // none of the last class
+        train(random.nextInt(7)); // none of the last class
       }
     }
 
-    private void train(LayerKind kind, int target) {
+    private void train(int target) {
       try (FloatTensor x = x()) {
         LayerKind.step(layer, x, ADAM, target);
       }
