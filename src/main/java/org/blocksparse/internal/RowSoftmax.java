@@ -21,7 +21,7 @@ public record RowSoftmax(double max, double rest, double logSum) {
       largest = logit > max ? q : largest;
       max = Math.max(max, logit);
     }
-    double rest = max - max; // an infinite maximum has no distance from itself
+    double rest = Double.isFinite(max) ? 0 : Double.NaN; // infinity - infinity is undefined
     for (int q = 0; q < count; q++) {
       rest += q == largest ? 0 : Math.exp(logits.get(row, q) - max);
     }
