@@ -210,9 +210,9 @@ bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
 }
 
 // Makes tiles of the pairs [begin, end); returns where the pairs end that found no room, or where a
-// row is written again: repeats follow each other. Tiles that are multiplied together, piece of W by
-// piece, write different rows, so that a row's sum adds one product after the other, whatever the
-// pieces are: the same bits for all types of W.
+// row is written again: repeats follow each other. Tiles that are multiplied together, piece of W
+// by piece, write different rows, so that a row's sum adds one product after the other, whatever
+// the pieces are: the same bits for all types of W.
 int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin, int32_t end,
                    row_tile* tiles, int32_t* tile_count) {
   const int32_t* const written = segment.write.position;
