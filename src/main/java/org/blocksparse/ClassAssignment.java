@@ -6,10 +6,13 @@ import static java.util.Objects.requireNonNull;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import org.blocksparse.internal.Rows;
 import org.blocksparse.internal.format.ClassText;
 import org.blocksparse.internal.format.MalformedException;
 import org.blocksparse.internal.softmax.ClassCount;
 import org.blocksparse.internal.softmax.ClassTable;
+import org.blocksparse.internal.softmax.Clustering;
+import org.blocksparse.internal.softmax.LabelCentroids;
 
 /**
  * Which class each output of a {@link HierarchicalSoftmax} belongs to, and its slot within the
@@ -149,7 +152,14 @@ public final class ClassAssignment {
   public static ClassAssignment clustered(
       FloatTensor vectors, int nClasses, long seed, Workers workers) {
     requireNonNull(workers, "workers");
-    return Clustering.ofVectors(vectors, nClasses, seed, workers.engine());
+    Shape shape = Check.rank("vectors", vectors, "(outputs, dimensions)", 2).shape();
+    slotsFor((int) shape.dim(0), nClasses);
+    Clustering.requireRoom("vectors", (int) shape.dim(0), nClasses, (int) shape.dim(1));
+    try (Lease lease = new Lease().of("vectors", vectors)) {
+      Rows rows = KernelOperands.rows(vectors);
+      Check.finite("vectors", rows);
+      return new ClassAssignment(Clustering.ofVectors(rows, nClasses, seed, workers.engine()));
+    }
   }
 
   /**
@@ -196,7 +206,22 @@ public final class ClassAssignment {
       long seed,
       Workers workers) {
     requireNonNull(workers, "workers");
-    return Clustering.ofFeatures(features, labels, outputs, nClasses, seed, workers.engine());
+    slotsFor(outputs, nClasses);
+    Clustering.requireRoom("outputs", outputs, nClasses, LabelCentroids.DIMENSIONS);
+    if (requireNonNull(labels, "labels").rows() != requireNonNull(features, "features").rows()) {
+      throw new IllegalArgumentException(
+          "labels: expected "
+              + features.rows()
+              + " rows, as features has, but was "
+              + labels.rows());
+    }
+    labels.requireIndices("labels", "outputs", outputs);
+    try (Lease lease = labels.lease(features.lease(new Lease(), "features"), "labels")) {
+      features.requireFinite("features");
+      return new ClassAssignment(
+          Clustering.ofFeatures(
+              features.bags(), labels.bags(), outputs, nClasses, seed, workers.engine()));
+    }
   }
 
   /**
@@ -256,7 +281,7 @@ public final class ClassAssignment {
     ClassText.write(requireNonNull(file, "file"), table.classOf());
   }
 
-  static int slotsFor(int outputs, int nClasses) {
+  private static int slotsFor(int outputs, int nClasses) {
     Check.atLeast(1, "outputs", outputs);
     if (nClasses < 1 || nClasses > outputs) {
       throw new IllegalArgumentException(
@@ -265,7 +290,7 @@ public final class ClassAssignment {
     return ceilDiv(outputs, nClasses);
   }
 
-  static int ceilDiv(int dividend, int divisor) {
+  private static int ceilDiv(int dividend, int divisor) {
     return (dividend - 1) / divisor + 1;
   }
 

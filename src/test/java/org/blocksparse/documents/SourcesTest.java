@@ -11,7 +11,9 @@ import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -76,6 +78,23 @@ final class SourcesTest {
       for (int i = 0; i < lines.size(); i++) {
         int at = i + 1;
         assertTrue(lines.get(i).length() <= most, () -> file + ":" + at + " is too long");
+      }
+    }
+  }
+
+  /** A simple name is that of one type in all projects; each program may have its Main. */
+  @Test
+  void eachNameIsThatOfOneType() throws IOException {
+    Map<String, Path> found = new HashMap<>();
+    List<Path> sources = production();
+    for (String folder : List.of("src/demo", "src/jmh")) {
+      sources.addAll(Files.isDirectory(Path.of(folder)) ? files(folder, ".*\\.java") : List.of());
+    }
+    for (Path source : sources) {
+      String name = source.getFileName().toString();
+      if (!name.matches("(?:Main|.*-info)\\.java")) {
+        Path other = found.put(name, source);
+        assertTrue(other == null, () -> source + " has the name of " + other);
       }
     }
   }
