@@ -262,20 +262,20 @@ final class JavaRowKernels implements RowKernels {
       if (rule.decay() != 0) { // 0 times an infinite weight is no number
         gradient += rule.decay() * before;
       }
-      double direction =
+      double change =
           switch (rule.kind()) {
-            case SGD -> gradient;
+            case SGD -> rule.rate() * gradient;
             case ADAGRAD -> adagrad(rule, gradient, at, moments[0]);
             case ADAM -> adam(rule, correction1, correction2, gradient, at, moments[0], moments[1]);
           };
-      w.putFloat(at, (float) (before - rule.rate() * direction));
+      w.putFloat(at, (float) (before - change));
     }
   }
 
   private static double adagrad(UpdateRule rule, double gradient, long at, Storage s) {
     double squares = s.getFloat(at) + gradient * gradient;
     s.putFloat(at, finiteSquares(squares));
-    return gradient / (Math.sqrt(squares) + rule.epsilon());
+    return rule.rate() * gradient / (Math.sqrt(squares) + rule.epsilon());
   }
 
   private static double adam(
@@ -293,7 +293,7 @@ final class JavaRowKernels implements RowKernels {
     m.putFloat(at, boundedMean(mean));
     v.putFloat(at, finiteSquares(square));
     double least = Math.max(rule.epsilon(), LEAST_EPSILON);
-    return mean / correction1 / (Math.sqrt(square / correction2) + least);
+    return rule.rate() * (mean / correction1) / (Math.sqrt(square / correction2) + least);
   }
 
   /** What is kept of squares: if it became infinite, its element would never move again. */
