@@ -205,7 +205,7 @@ final class DocumentsTest {
     assertTrue(expected.contains("blocksparse linux-x86_64"), expected::toString);
     Set<String> actual = new TreeSet<>();
     for (String dependency : Pom.PLATFORM.classified()) {
-      String[] parts = dependency.split(":");
+      String[] parts = dependency.split(":", -1);
       actual.add(parts[1] + " " + parts[3]);
     }
     assertEquals(expected, actual);
