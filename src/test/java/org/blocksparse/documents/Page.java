@@ -74,7 +74,7 @@ final class Page {
   /** Whether it is about the library, not about its making. */
   boolean isForUsers() {
     return file.equals(Path.of("README.md"))
-        || file.startsWith("src/doc") && !file.endsWith("developing.md");
+        || (file.startsWith("src/doc") && !file.endsWith("developing.md"));
   }
 
   /** Code within the text. */

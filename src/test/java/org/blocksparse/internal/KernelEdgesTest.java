@@ -83,7 +83,7 @@ final class KernelEdgesTest {
             String at = kind + ", " + infinite + " at " + place + ": " + i;
             assertEquals(i == place, byStep.getFloat(i) == infinite, at);
             assertEquals(i == place, byBag.getFloat(i) == infinite, at);
-            assertTrue(i == place || byStep.getFloat(i) < 3 && byBag.getFloat(i) < 3, at);
+            assertTrue(i == place || (byStep.getFloat(i) < 3 && byBag.getFloat(i) < 3), at);
             assertTrue(Float.isFinite(moments[0].getFloat(i) + moments[1].getFloat(i)), at);
           }
         }
