@@ -75,11 +75,11 @@ final class KernelWorkersTest {
       assertCalls(training, () -> layer.gradients(x, targets).close());
       Optimizer sgd = Optimizer.sgd(1);
       assertCalls(training, () -> layer.step(x, targets, sgd));
-      assertCalls(training + " sgd", () -> layer.step(x, targets, sgd.withDecay(0.5f)));
+      assertCalls(training + " step", () -> layer.step(x, targets, sgd.withDecay(0.5f)));
       Optimizer adagrad = Optimizer.adagrad(1);
-      assertCalls("adagrad " + training, () -> layer.step(x, targets, adagrad));
+      assertCalls(training + " step", () -> layer.step(x, targets, adagrad));
       Optimizer adam = Optimizer.adam(1).withMaxNorm(1);
-      assertCalls("adam " + training + " norm", () -> layer.step(x, targets, adam));
+      assertCalls(training + " norm step", () -> layer.step(x, targets, adam));
       assertCalls(
           predicting,
           () ->
