@@ -30,7 +30,7 @@ class Experts {
             var to = gate.route(logits.reshape(128, 4));
             var a = SparseBlockDot.apply(W1, x, to.toExperts(), silu.withGate(to.gates()))) {
           SparseBlockDot.apply(W2, a, to.fromExperts(), Epilogue.none(), y);
-          softmax.step(y.reshape(128, 6), labels, adam, gradY.reshape(128, 6));
+          softmax.step(y.reshape(128, 6), labels, Loss.mean(), adam, gradY.reshape(128, 6));
           SparseBlockDot.gradH(W2, gradY, to.fromExperts(), by.withGate(to.gates(), gradG), gradZ);
           gate.gradient(to, gradG, logits.reshape(128, 4)); // over the logits
           SparseBlockDot.stepW(x, logits, dense, adam, Wg, state);

@@ -28,7 +28,7 @@ class NextItem {
         var gradX = FloatTensor.zeros(next.size(), 16)) {
       for (int epoch = 0; epoch < 200; epoch++) {
         try (var x = bag.apply(rows)) {
-          softmax.step(x, targets, adagrad, gradX);
+          softmax.step(x, targets, Loss.mean(), adagrad, gradX);
           bag.step(rows, gradX, adagrad);
         }
       }

@@ -26,7 +26,7 @@ class NextWord {
         var gradX = FloatTensor.zeros(rows, 32)) {
       for (int epoch = 0; epoch < 100; epoch++) {
         try (var x = bag.apply(before)) {
-          softmax.step(x, next, adagrad, gradX);
+          softmax.step(x, next, Loss.mean(), adagrad, gradX);
           bag.step(before, gradX, adagrad);
         }
       }

@@ -48,7 +48,7 @@ class OneLabel {
               var x = bag.apply(rows);
               var gradX = FloatTensor.zeros(end - begin, 32);
               var targets = IntTensor.of(labels, end - begin)) {
-            softmax.step(x, targets, adagrad, gradX);
+            softmax.step(x, targets, Loss.mean(), adagrad, gradX);
             bag.step(rows, gradX, adagrad);
           }
         }

@@ -28,7 +28,7 @@ class TagTexts {
         var gradX = FloatTensor.zeros(EXAMPLES.length, 16)) {
       for (int epoch = 0; epoch < 100; epoch++) {
         try (var x = bag.apply(rows)) {
-          tree.step(x, tags, adagrad, gradX);
+          tree.step(x, tags, Loss.mean(), adagrad, gradX);
           bag.step(rows, gradX, adagrad);
         }
       }

@@ -121,41 +121,30 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   }
 
   /**
-   * An output for each row, drawn from its distribution. See {@link #sample(FloatTensor, double,
-   * RandomGenerator)}.
+   * An output for each row, drawn from its distribution as it is; see {@link #sample(FloatTensor,
+   * double, RandomGenerator, Filter)}.
    */
   public int[] sample(FloatTensor x, RandomGenerator random) {
-    return sample(x, 1, random);
+    return sample(x, 1, random, Filter.NONE);
   }
 
   /**
-   * An output for each row, drawn from its distribution: a class, then an output of that class.
+   * An output for each row, drawn from the distribution of the outputs that a filter allows: a
+   * class, then an output of that class. The draw repeats until the output is allowed.
    *
-   * <p>Cost: F (C + S); the classes that are drawn.
+   * <p>Cost: F (C + S o), with o the classes that are opened: one, and one more for each draw that
+   * the filter rejects.
    *
    * @param temperature positive; 1 draws from the distribution as it is. Other values draw from it
    *     with the logits of both levels divided by the temperature: below 1 likely outputs get
    *     likelier still
-   * @param random asked twice for each row
-   * @throws IllegalArgumentException also if the temperature is not positive and finite
-   * @throws ArithmeticException if the probabilities of a row are not numbers
-   */
-  public int[] sample(FloatTensor x, double temperature, RandomGenerator random) {
-    return sample(x, temperature, random, Filter.NONE);
-  }
-
-  /**
-   * An output for each row, drawn from the distribution of those that a filter allows: as if what
-   * is drawn were thrown away until it is allowed, but faster.
-   *
-   * <p>Cost: F (C + S o), with o the classes that are opened: one, and one more for each time that
-   * an output is drawn that is left out.
-   *
    * @param random asked twice for each row and class that is opened
-   * @throws IllegalArgumentException also if the filter is for another batch or allows nothing in a
-   *     row
-   * @throws IndexOutOfBoundsException if the filter names an output that there is not
-   * @throws ArithmeticException also if what is allowed has no probability
+   * @param filter {@link Filter#without(int...) Filter.without()} allows all outputs
+   * @throws IllegalArgumentException also if the temperature is not positive and finite, or the
+   *     filter is for another batch or allows nothing in a row
+   * @throws IndexOutOfBoundsException if the filter names an output that the layer lacks
+   * @throws ArithmeticException if the probabilities of a row are not numbers, or the allowed
+   *     outputs have no probability
    */
   public int[] sample(FloatTensor x, double temperature, RandomGenerator random, Filter filter) {
     return draw(x, temperature, random, filter);

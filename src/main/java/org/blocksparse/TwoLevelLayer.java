@@ -615,19 +615,12 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
     return training().gradients(x, targets, loss);
   }
 
-  /** A step of training on the mean of the losses of the rows, without a gradient for x. */
+  /**
+   * A step of training on the mean of the losses of the rows, without a gradient for x; see {@link
+   * #step(FloatTensor, Object, Loss, Optimizer, FloatTensor)}.
+   */
   public double step(FloatTensor x, T targets, Optimizer optimizer) {
     return step(x, targets, Loss.mean(), optimizer, null);
-  }
-
-  /** A step of training on the mean of the losses of the rows. */
-  public double step(FloatTensor x, T targets, Optimizer optimizer, FloatTensor gradX) {
-    return step(x, targets, Loss.mean(), optimizer, requireNonNull(gradX, "gradX"));
-  }
-
-  /** A step of training, without a gradient for x. */
-  public double step(FloatTensor x, T targets, Loss loss, Optimizer optimizer) {
-    return step(x, targets, loss, optimizer, null);
   }
 
   /**

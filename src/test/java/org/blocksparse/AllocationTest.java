@@ -117,7 +117,8 @@ final class AllocationTest {
         weights.set(1, row);
       }
       assertTakesLittle("descent", batch -> layer.step(x, batch, Optimizer.sgd(0.1f)));
-      assertTakesLittle("gradX", batch -> layer.step(x, batch, Optimizer.sgd(0.1f), gradX));
+      assertTakesLittle(
+          "gradX", batch -> layer.step(x, batch, Loss.mean(), Optimizer.sgd(0.1f), gradX));
       assertTakesLittle("adagrad", batch -> layer.step(x, batch, Optimizer.adagrad(0.1f)));
       assertTakesLittle("adam", batch -> layer.step(x, batch, Optimizer.adam(0.1f)));
       Loss someRows = Loss.mean().withRowWeights(weights);
@@ -153,7 +154,9 @@ final class AllocationTest {
         FloatTensor gradX = FloatTensor.zeros(BATCH, FEATURES)) {
       for (Optimizer rule : List.of(Optimizer.sgd(0.1f), Optimizer.adam(0.1f))) {
         assertTakesLess(
-            LITTLE, rule.toString(), call -> tree.step(x, rows[call % rows.length], rule, gradX));
+            LITTLE,
+            rule.toString(),
+            call -> tree.step(x, rows[call % rows.length], Loss.mean(), rule, gradX));
       }
       assertTakesLess(LITTLE, "loss", call -> tree.loss(x, rows[call % rows.length]));
     }

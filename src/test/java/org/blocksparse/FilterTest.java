@@ -366,7 +366,7 @@ final class FilterTest {
     try (HierarchicalSoftmax layer = layer(Workers.common());
         FloatTensor x = FloatTensor.zeros(1000, 1)) {
       assertArrayEquals(
-          layer.sample(x, 1, new SplittableRandom(5)),
+          layer.sample(x, new SplittableRandom(5)),
           layer.sample(x, 1, new SplittableRandom(5), Filter.without()));
     }
   }

@@ -67,7 +67,8 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         "step", (layer, w) -> layer.step(w.f("x"), w.rows("targets"), Optimizer.sgd(1)));
     withTargets.put(
         "step with gradX",
-        (layer, w) -> layer.step(w.f("x"), w.rows("targets"), Optimizer.adam(1), w.f("gradX")));
+        (layer, w) ->
+            layer.step(w.f("x"), w.rows("targets"), Loss.mean(), Optimizer.adam(1), w.f("gradX")));
     withTargets.put(
         "logProbabilitiesOf", (layer, w) -> layer.logProbabilitiesOf(w.f("x"), w.rows("targets")));
     withTargets.put(
@@ -157,7 +158,8 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
                 w.f("x"),
                 w.rows("targets"),
                 Loss.mean().withRowWeights(w.f("weights")),
-                Optimizer.sgd(1));
+                Optimizer.sgd(1),
+                null);
     addCase(
         cases,
         "three weights",
@@ -214,14 +216,16 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         ARGUMENT,
         "gradX: shares memory with x" + shares,
         w -> {},
-        (layer, w) -> layer.step(w.f("x"), w.rows("targets"), Optimizer.sgd(1), w.f("x")));
+        (layer, w) ->
+            layer.step(w.f("x"), w.rows("targets"), Loss.mean(), Optimizer.sgd(1), w.f("x")));
     addCase(
         cases,
         "gradX of one row",
         ARGUMENT,
         "gradX: expected (batch, features) = (2, 6) but was (1, 6)",
         w -> w.replace("gradX", floats(1, 6)),
-        (layer, w) -> layer.step(w.f("x"), w.rows("targets"), Optimizer.sgd(1), w.f("gradX")));
+        (layer, w) ->
+            layer.step(w.f("x"), w.rows("targets"), Loss.mean(), Optimizer.sgd(1), w.f("gradX")));
     addCase(
         cases,
         "x is b2",

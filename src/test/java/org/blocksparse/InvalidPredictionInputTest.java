@@ -51,6 +51,7 @@ final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
         });
     String shares = "; an output must not overlap an input";
     LayerCall into = (layer, w) -> layer.probabilities(w.f("x"), w.f("out"));
+    addLayerCase(cases, "out null", NULL, "out", w -> w.replace("out", null), into);
     addOutputCases(
         cases,
         "out",
@@ -102,7 +103,7 @@ final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
           ARGUMENT,
           "temperature: expected a finite number > 0 but was " + bad,
           w -> {},
-          (layer, w) -> layer.sample(w.f("x"), bad, new SplittableRandom(1)));
+          (layer, w) -> layer.sample(w.f("x"), bad, new SplittableRandom(1), Filter.without()));
     }
     addLayerCase(
         cases, "random null", NULL, "random", w -> {}, (layer, w) -> layer.sample(w.f("x"), null));

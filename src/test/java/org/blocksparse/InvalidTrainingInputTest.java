@@ -24,10 +24,12 @@ final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
     withTargets.put("step", (layer, w) -> layer.step(w.f("x"), w.i("targets"), Optimizer.sgd(1)));
     withTargets.put(
         "step with gradX",
-        (layer, w) -> layer.step(w.f("x"), w.i("targets"), Optimizer.sgd(1), w.f("gradX")));
+        (layer, w) ->
+            layer.step(w.f("x"), w.i("targets"), Loss.mean(), Optimizer.sgd(1), w.f("gradX")));
     withTargets.put(
         "step with Adam",
-        (layer, w) -> layer.step(w.f("x"), w.i("targets"), Optimizer.adam(1), w.f("gradX")));
+        (layer, w) ->
+            layer.step(w.f("x"), w.i("targets"), Loss.mean(), Optimizer.adam(1), w.f("gradX")));
     withTargets.forEach(
         (name, call) -> {
           addInputCases(cases, name, call);
@@ -35,7 +37,8 @@ final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
         });
     // What only some methods have.
     LayerCall step =
-        (layer, w) -> layer.step(w.f("x"), w.i("targets"), Optimizer.sgd(1), w.f("gradX"));
+        (layer, w) ->
+            layer.step(w.f("x"), w.i("targets"), Loss.mean(), Optimizer.sgd(1), w.f("gradX"));
     addOutputCases(
         cases,
         "gradX",
@@ -50,7 +53,8 @@ final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
         ARGUMENT,
         "gradX: shares memory with x" + shares,
         w -> {},
-        (layer, w) -> layer.step(w.f("x"), w.i("targets"), Optimizer.sgd(1), w.f("x")));
+        (layer, w) ->
+            layer.step(w.f("x"), w.i("targets"), Loss.mean(), Optimizer.sgd(1), w.f("x")));
     addLayerCase(
         cases,
         "gradX is b2",
@@ -58,7 +62,8 @@ final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
         "gradX: shares memory with b2" + shares,
         w -> {},
         (layer, w) ->
-            layer.step(w.f("x"), w.i("targets"), Optimizer.sgd(1), w.f("b2").reshape(2, 6)));
+            layer.step(
+                w.f("x"), w.i("targets"), Loss.mean(), Optimizer.sgd(1), w.f("b2").reshape(2, 6)));
     addLayerCase(
         cases,
         "optimizer null",

@@ -269,7 +269,7 @@ final class LabelTreeContractTest {
       double loss =
           step == 1
               ? layer.step(setup.x, setup.targets, oracle.optimizer())
-              : layer.step(setup.x, setup.targets, oracle.optimizer(), gradX);
+              : layer.step(setup.x, setup.targets, Loss.mean(), oracle.optimizer(), gradX);
       String name = rule + ", step " + step + ": ";
       assertEquals(g.loss(), loss, g.lossBound(), name + "loss");
       if (step != 1) {
@@ -343,7 +343,11 @@ final class LabelTreeContractTest {
       assertArrayEquals(new float[4], ofLastClass, "only row 1 opens it");
       double loss =
           setup.layer.step(
-              setup.x, setup.targets, Loss.sum().withRowWeights(weights), Optimizer.sgd(0.1f));
+              setup.x,
+              setup.targets,
+              Loss.sum().withRowWeights(weights),
+              Optimizer.sgd(0.1f),
+              null);
       assertEquals(g.loss(), loss, 0);
       for (float weight : setup.layer.W2().toArray()) {
         assertTrue(Float.isFinite(weight));

@@ -215,7 +215,7 @@ final class LabelTreeTest {
       for (int step = 0; step < 3; step++) {
         try (FloatTensor x = x(300, random);
             SparseRows targets = targets(300, random)) {
-          bits.add(new float[] {(float) layer.step(x, targets, optimizer, gradX)});
+          bits.add(new float[] {(float) layer.step(x, targets, Loss.mean(), optimizer, gradX)});
           bits.add(gradX.toArray());
           bits.add(layer.probabilities(x).toArray());
         }

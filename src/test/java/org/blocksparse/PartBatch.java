@@ -191,7 +191,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
     T outputs = kind.of(targets);
     try (FloatTensor rows = rows(IntStream.range(0, x.length).toArray());
         FloatTensor w = FloatTensor.of(weights, weights.length)) {
-      return layer.step(rows, outputs, Loss.mean().withRowWeights(w), optimizer);
+      return layer.step(rows, outputs, Loss.mean().withRowWeights(w), optimizer, null);
     } finally {
       kind.close(outputs);
     }

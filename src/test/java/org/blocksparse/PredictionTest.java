@@ -304,7 +304,7 @@ final class PredictionTest {
         one.copyFrom(values);
         double[] expected = tempered(layer, one, temperature);
         int[] counts = new int[OUTPUTS];
-        for (int output : layer.sample(x, temperature, new SplittableRandom(6))) {
+        for (int output : layer.sample(x, temperature, new SplittableRandom(6), Filter.without())) {
           counts[output]++;
         }
         double chiSquare = 0;
@@ -329,9 +329,9 @@ final class PredictionTest {
     try (HierarchicalSoftmax layer = layer(9);
         FloatTensor x = integers(10, 1, 1, FEATURES)) {
       assertArrayEquals(
-          layer.sample(x, 1e-30, new SplittableRandom(1)),
-          layer.sample(x, Double.MIN_VALUE, new SplittableRandom(2)));
-      layer.sample(x, Double.MAX_VALUE, new SplittableRandom(3));
+          layer.sample(x, 1e-30, new SplittableRandom(1), Filter.without()),
+          layer.sample(x, Double.MIN_VALUE, new SplittableRandom(2), Filter.without()));
+      layer.sample(x, Double.MAX_VALUE, new SplittableRandom(3), Filter.without());
     }
   }
 

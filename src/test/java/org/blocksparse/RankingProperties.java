@@ -117,7 +117,7 @@ final class RankingProperties {
     try (RankingProblem<HierarchicalSoftmax> problem =
         RankingProblem.softmax(sizes, new Data(seed))) {
       Noting random = new Noting(seed);
-      int[] outputs = problem.layer.sample(problem.x, temperature, random);
+      int[] outputs = problem.layer.sample(problem.x, temperature, random, Filter.without());
       assertEquals(sizes.batch(), outputs.length);
       assertEquals(2 * sizes.batch(), random.drawn.size(), "asked twice for each row");
       for (int row = 0; row < sizes.batch(); row++) {

@@ -211,7 +211,9 @@ final class RefusedStepTest {
           FloatTensor x512 = FloatTensor.zeros(512, 64)) {
         assertReadOnly(
             "gradX",
-            () -> other.step(x512, targets, Optimizer.sgd(0.1f), mapped.W2().reshape(512, 64)));
+            () ->
+                other.step(
+                    x512, targets, Loss.mean(), Optimizer.sgd(0.1f), mapped.W2().reshape(512, 64)));
       }
       try (IntTensor eight = IntTensor.of(new int[] {0, 1, 2, 3, 4, 5, 6, 7}, 8, 1);
           IntTensor eightZeros = IntTensor.zeros(8, 1);
@@ -353,7 +355,7 @@ final class RefusedStepTest {
       assertReadOnly("out", () -> bag.gradValues(ones, logits, column.reshape(512)));
       assertReadOnly("out", () -> tree.probabilities(logits, many));
       assertReadOnly("out", () -> tree.logProbabilities(logits, many));
-      assertReadOnly("gradX", () -> tree.step(logits, ones, Optimizer.sgd(1), many));
+      assertReadOnly("gradX", () -> tree.step(logits, ones, Loss.mean(), Optimizer.sgd(1), many));
     }
   }
 

@@ -165,8 +165,8 @@ final class RetirementTest {
           FloatTensor x = x();
           IntTensor targets = IntTensor.of(new int[] {1, 3, 5, 8}, ROWS);
           IntTensor ofSmall = IntTensor.of(new int[] {0, 2, 4, 5}, ROWS)) {
-        double wanted = ((HierarchicalSoftmax) small).step(x, ofSmall, loss, sgd);
-        assertEquals(wanted, ((HierarchicalSoftmax) layer).step(x, targets, loss, sgd), 0);
+        double wanted = ((HierarchicalSoftmax) small).step(x, ofSmall, loss, sgd, null);
+        assertEquals(wanted, ((HierarchicalSoftmax) layer).step(x, targets, loss, sgd, null), 0);
         assertArrayEquals(small.W2().toArray(), layer.W2().toArray());
         assertArrayEquals(small.b1().toArray(), layer.b1().toArray());
       }

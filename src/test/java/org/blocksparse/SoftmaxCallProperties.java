@@ -79,7 +79,7 @@ final class SoftmaxCallProperties {
     TOP_P((layer, c) -> layer.topP(c.x, c.share), Operand.X, Operand.SHARE),
     AT_LEAST((layer, c) -> layer.atLeast(c.x, c.share), Operand.X, Operand.SHARE),
     SAMPLE(
-        (layer, c) -> layer.sample(c.x, c.temperature, c.random()),
+        (layer, c) -> layer.sample(c.x, c.temperature, c.random(), Filter.without()),
         Operand.X,
         Operand.TEMPERATURE,
         Operand.RANDOM),

@@ -99,7 +99,7 @@ final class SoftmaxEdgeTest {
           IntTensor noTargets = IntTensor.zeros(0);
           IntTensor ignored = IntTensor.of(new int[] {-1, -1, -1, -1, -1, -1}, 6);
           FloatTensor gradX = FloatTensor.zeros(6, FEATURES)) {
-        layer.step(x, targets, optimizer, gradX);
+        layer.step(x, targets, Loss.mean(), optimizer, gradX);
         LayerParameters before = LayerParameters.of(layer);
         assertEquals(0, layer.step(nothing, noTargets, optimizer));
         before.assertSame(optimizer + ", no rows", layer);
@@ -223,7 +223,8 @@ final class SoftmaxEdgeTest {
           assertEquals(1, ranking.probability(0, 0));
           assertEquals(1, ranking.openedClasses(0));
         }
-        assertArrayEquals(new int[] {0}, layer.sample(x, 1e-30, new SplittableRandom(2)));
+        assertArrayEquals(
+            new int[] {0}, layer.sample(x, 1e-30, new SplittableRandom(2), Filter.without()));
         assertEquals(0, layer.step(x, targets, Loss.mean().withSmoothing(0.5f), optimizer, gradX));
         assertEquals(0, gradX.get(0, 0));
         assertArrayEquals(p.b1(), layer.b1().toArray());
@@ -320,7 +321,7 @@ final class SoftmaxEdgeTest {
           FloatTensor logs = layer.logProbabilities(x)) {
         Ranking ranking = layer.topK(x, 7);
         Ranking likely = layer.topP(x, 1);
-        int[] drawn = layer.sample(x, 5, new SplittableRandom(3));
+        int[] drawn = layer.sample(x, 5, new SplittableRandom(3), Filter.without());
         for (int row = 0; row < 40; row++) {
           double sum = 0;
           for (int output = 0; output < 7; output++) {

@@ -233,7 +233,7 @@ final class WorkersTest {
               Optimizer.sgd(0.1f),
               Optimizer.adagrad(0.1f).withDecay(0.01f),
               Optimizer.adam(0.1f).withMaxNorm(0.01f))) {
-        layer.step(x, targets, optimizer, gradX);
+        layer.step(x, targets, Loss.mean(), optimizer, gradX);
         layer.step(x, targets, loss, optimizer, gradX);
         results.add(gradX.toArray());
         results.add(layer.W1().toArray());

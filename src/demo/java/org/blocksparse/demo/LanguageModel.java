@@ -8,8 +8,10 @@ import java.util.SplittableRandom;
 import java.util.function.ToDoubleFunction;
 import java.util.random.RandomGenerator;
 import org.blocksparse.ClassAssignment;
+import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Ranking;
 
@@ -108,7 +110,12 @@ final class LanguageModel implements Learner, AutoCloseable {
     forward(batch);
     batch.targets.copyFrom(batch.next);
     double loss =
-        softmax.step(batch.features, batch.targets, optimizer.withRate(rate), batch.gradFeatures);
+        softmax.step(
+            batch.features,
+            batch.targets,
+            Loss.mean(),
+            optimizer.withRate(rate),
+            batch.gradFeatures);
     hidden.backward(batch, DESCENT_RATE * rate);
     batch.gradInput.get(0, batch.inputValues, 0, batch.inputValues.length);
     embedding.descend(batch.before, batch.inputValues, rate);
@@ -158,7 +165,7 @@ final class LanguageModel implements Learner, AutoCloseable {
 
   /** A word to come after {@code words}, by chance. */
   int draw(int[] words, double temperature, RandomGenerator random) {
-    return softmax.sample(features(words), temperature, random)[0];
+    return softmax.sample(features(words), temperature, random, Filter.without())[0];
   }
 
   /** What the softmax is given for the first words of a text, at most that many. */

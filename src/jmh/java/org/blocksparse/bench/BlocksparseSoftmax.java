@@ -7,6 +7,7 @@ import java.util.stream.IntStream;
 import org.blocksparse.Filter;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Ranking;
 
@@ -55,7 +56,7 @@ final class BlocksparseSoftmax implements Softmax {
   }
 
   private void step(Optimizer optimizer) {
-    result.set((float) problem.layer.step(problem.x, targets, optimizer, gradX), 0);
+    result.set((float) problem.layer.step(problem.x, targets, Loss.mean(), optimizer, gradX), 0);
   }
 
   private void keep(FloatTensor latest) {

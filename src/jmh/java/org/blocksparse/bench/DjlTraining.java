@@ -67,7 +67,7 @@ class DjlTraining {
       NDArray h = network.forward(new NDList(input)).singletonOrThrow();
       try (FloatTensor x = wrap(h);
           FloatTensor gradX = FloatTensor.zeros(x.shape().toArray())) {
-        loss = softmax.step(x, labels, optimizer, gradX);
+        loss = softmax.step(x, labels, org.blocksparse.Loss.mean(), optimizer, gradX);
         NDArray constant = share(gradX, h.getManager());
         collector.backward(h.mul(constant).sum()); // whose gradient for h is gradX
       }

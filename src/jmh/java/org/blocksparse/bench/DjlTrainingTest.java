@@ -29,6 +29,7 @@ import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.OptimizerState;
 import org.blocksparse.SparseBlockDot;
@@ -258,7 +259,7 @@ final class DjlTrainingTest {
               SparseBlockDot.apply(W, x.reshape(BATCH, 1, FEATURES), plan, Epilogue.none());
           FloatTensor gradOut = FloatTensor.zeros(BATCH, 1, FEATURES)) {
         FloatTensor ofSoftmax = gradOut.reshape(BATCH, FEATURES);
-        loss = softmax.step(out.reshape(BATCH, FEATURES), labels, SGD, ofSoftmax);
+        loss = softmax.step(out.reshape(BATCH, FEATURES), labels, Loss.mean(), SGD, ofSoftmax);
         try (FloatTensor gradX = SparseBlockDot.gradH(W, gradOut, plan);
             NDArray constant = DjlTraining.share(gradX.reshape(BATCH, FEATURES), manager)) {
           SparseBlockDot.stepW(x.reshape(BATCH, 1, FEATURES), gradOut, plan, SGD, W, state);

@@ -9,6 +9,7 @@ import org.blocksparse.Epilogue;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseBlockDot;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -158,6 +159,6 @@ public class GrowthBenchmark {
 
   @Benchmark
   public double outputs(Outputs state) {
-    return state.layer.step(state.x, state.ofRows, Outputs.SGD, state.gradX);
+    return state.layer.step(state.x, state.ofRows, Loss.mean(), Outputs.SGD, state.gradX);
   }
 }

@@ -30,7 +30,7 @@ class ExpertsLayer {
           out -> {
             try (out) {
               FloatTensor gradOut = FloatTensor.zeros(128, 1, 6);
-              softmax.step(out.reshape(128, 6), labels, adam, gradOut.reshape(128, 6));
+              softmax.step(out.reshape(128, 6), labels, Loss.mean(), adam, gradOut.reshape(128, 6));
               return gradOut;
             }
           };

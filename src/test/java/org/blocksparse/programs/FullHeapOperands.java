@@ -442,7 +442,8 @@ final class FullHeapOperands implements AutoCloseable {
         List.of(Optimizer.sgd(0.01f), Optimizer.adagrad(0.01f), Optimizer.adam(0.01f))) {
       operations.put("step " + optimizer, () -> trained.step(x, targets, optimizer));
       operations.put("step of a bag " + optimizer, () -> bag.step(seen, x, optimizer));
-      operations.put("step of a tree " + optimizer, () -> tree.step(x, seen, optimizer, gradX));
+      operations.put(
+          "step of a tree " + optimizer, () -> tree.step(x, seen, Loss.mean(), optimizer, gradX));
     }
   }
 

@@ -13,6 +13,7 @@ import org.blocksparse.GradientOptions;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.InputBias;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.OptimizerState;
 import org.blocksparse.Routing;
@@ -175,7 +176,7 @@ public final class LeakProgram {
             () -> {
               for (Optimizer optimizer :
                   List.of(Optimizer.sgd(0.01f), Optimizer.adagrad(0.01f), Optimizer.adam(0.01f))) {
-                layer.step(x, targets, optimizer, gradX);
+                layer.step(x, targets, Loss.mean(), optimizer, gradX);
               }
               layer.loss(x, targets);
               layer.topK(x, 3);

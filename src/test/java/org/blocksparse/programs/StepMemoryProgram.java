@@ -4,6 +4,7 @@ package org.blocksparse.programs;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Workers;
 import org.blocksparse.testing.ChildJvm;
@@ -43,7 +44,7 @@ public final class StepMemoryProgram {
       }
       long before = FloatTensor.allocatedBytes();
       for (int step = 0; step < 3; step++) {
-        layer.step(x, targets, rule, gradX);
+        layer.step(x, targets, Loss.mean(), rule, gradX);
       }
       long parameters = 4L * (FEATURES + 1) * (size + (long) size * size);
       long taken = FloatTensor.allocatedBytes() - before - moments * parameters;

@@ -8,6 +8,7 @@ import org.blocksparse.EmbeddingBag;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.HierarchicalSoftmax;
 import org.blocksparse.IntTensor;
+import org.blocksparse.Loss;
 import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
 
@@ -28,7 +29,7 @@ final class SoftmaxModel implements Model {
     try (FloatTensor x = bag.apply(seen);
         FloatTensor gradX = FloatTensor.zeros(x.shape());
         IntTensor targets = IntTensor.of(next, next.length)) {
-      double loss = softmax.step(x, targets, ADAGRAD, gradX);
+      double loss = softmax.step(x, targets, Loss.mean(), ADAGRAD, gradX);
       bag.step(seen, gradX, ADAGRAD);
       return loss;
     }

@@ -146,11 +146,11 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
       if (layer instanceof HierarchicalSoftmax softmax) {
         int[] targets = batch.stream().mapToInt(Example::label).toArray();
         try (IntTensor ts = IntTensor.of(targets, targets.length)) {
-          softmax.step(xs, ts, loss, optimizer);
+          softmax.step(xs, ts, loss, optimizer, null);
         }
       } else {
         try (SparseRows ts = SparseRows.of(batch.stream().map(Example::labels).toList())) {
-          ((LabelTree) layer).step(xs, ts, loss, optimizer);
+          ((LabelTree) layer).step(xs, ts, loss, optimizer, null);
         }
       }
     }

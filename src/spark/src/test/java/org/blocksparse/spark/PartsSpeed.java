@@ -305,7 +305,7 @@ final class PartsSpeed {
     }
     try (FloatTensor xs = FloatTensor.of(x, targets.length, FEATURES);
         IntTensor ts = IntTensor.of(targets, targets.length)) {
-      layer.step(xs, ts, Loss.mean(), optimizer.optimizer());
+      layer.step(xs, ts, Loss.mean(), optimizer.optimizer(), null);
     }
   }
 
