@@ -2,9 +2,11 @@
 package org.blocksparse;
 
 import java.util.List;
+import org.blocksparse.internal.BackendReport;
 import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.SelfTest;
 import org.blocksparse.internal.binding.NativeLibrary;
+import org.blocksparse.internal.binding.SiblingJars;
 
 /**
  * Which kernels run, and why. {@code java -jar blocksparse-VERSION.jar} prints it, or {@code java
@@ -36,15 +38,6 @@ public final class Backend {
    */
   public static boolean isNative() {
     return NativeLibrary.isLoaded();
-  }
-
-  /**
-   * Why these kernels run, in one sentence.
-   *
-   * @throws UnsatisfiedLinkError if native kernels should run but cannot
-   */
-  static String reason() {
-    return NativeLibrary.reason();
   }
 
   /**

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.blocksparse.internal.KernelChoice;
 import org.blocksparse.internal.Kernels;
+import org.blocksparse.internal.binding.NativeLibrary;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
@@ -33,7 +34,7 @@ final class BackendTest {
       boolean inUse = KernelChoice.kernels().mayUseBlas() || !kernels.getValue().mayUseBlas();
       assertEquals(inUse, selfTest.contains(kernels.getKey()), kernels.getKey() + " in:\n" + text);
     }
-    assertTrue(text.contains(Backend.reason()), text);
+    assertTrue(text.contains(NativeLibrary.reason()), text);
     assertTrue(text.contains(Backend.instructionSet()), text);
     assertEquals(
         Backend.isNative(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal.binding;
 
 import java.io.IOException;
 import java.net.URISyntaxException;
@@ -19,7 +19,7 @@ import java.util.stream.Stream;
  * {@code Class-Path} in the manifest would name them as well, but then {@code javac -Xlint} warns
  * every user who keeps them elsewhere. Names no class of another jar.
  */
-final class SiblingJars {
+public final class SiblingJars {
   private static final Pattern OURS =
       Pattern.compile("(blocksparse|jackson-core|openblas)-.*\\.jar");
   private static final Pattern JAVACPP = Pattern.compile("javacpp-.*\\.jar");
@@ -35,7 +35,7 @@ final class SiblingJars {
    *
    * @return false if JavaCPP was not found, or this is the second start already
    */
-  static boolean runAgain(Class<?> main, String... args)
+  public static boolean runAgain(Class<?> main, String... args)
       throws IOException, URISyntaxException, ReflectiveOperationException {
     CodeSource source = main.getProtectionDomain().getCodeSource();
     if (source == null || main.getClassLoader() != ClassLoader.getSystemClassLoader()) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse;
+package org.blocksparse.internal;
 
 import java.io.IOException;
 import java.net.URL;
@@ -11,16 +11,14 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
-import org.blocksparse.internal.KernelChoice;
-import org.blocksparse.internal.SelfTest;
 import org.blocksparse.internal.binding.Blocksparse;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
 import org.blocksparse.internal.binding.OpenBlas;
 import org.bytedeco.javacpp.Loader;
 
-/** What {@link Backend#describe} tells: names in a column, facts beside them. */
-final class BackendReport {
+/** A report of the kernels and what they depend on: names in a column, facts beside them. */
+public final class BackendReport {
   private static final Path HUGE_PAGES = Path.of("/sys/kernel/mm/transparent_hugepage/enabled");
 
   private final StringBuilder text = new StringBuilder();
@@ -28,7 +26,8 @@ final class BackendReport {
 
   private BackendReport() {}
 
-  static BackendReport make() {
+  /** Gathers the facts and runs the self-test. Never fails: a failure to load is a fact as well. */
+  public static BackendReport make() {
     BackendReport report = new BackendReport();
     report.addVersions();
     report.addJars();
@@ -44,7 +43,7 @@ final class BackendReport {
   }
 
   /** Whether kernels are there and none of them errs. */
-  boolean isGood() {
+  public boolean isGood() {
     return good;
   }
 
@@ -81,7 +80,7 @@ final class BackendReport {
     wanted()
         .forEach(
             (artifact, file) -> {
-              URL url = Backend.class.getClassLoader().getResource(file);
+              URL url = BackendReport.class.getClassLoader().getResource(file);
               if (url == null) {
                 missing.add(artifact);
               } else {
@@ -98,7 +97,7 @@ final class BackendReport {
   /** What is needed, and a file of each. */
   private static Map<String, String> wanted() {
     Map<String, String> wanted = new LinkedHashMap<>();
-    wanted.put("org.blocksparse:blocksparse", "org/blocksparse/Backend.class");
+    wanted.put("org.blocksparse:blocksparse", "org/blocksparse/internal/BackendReport.class");
     wanted.put(
         "com.fasterxml.jackson.core:jackson-core (for model files)",
         "com/fasterxml/jackson/core/JsonFactory.class");
@@ -124,16 +123,16 @@ final class BackendReport {
   }
 
   private void addKernels() {
-    fact("kernels", Backend.isNative() ? "native" : "Java");
-    fact("because", Backend.reason());
-    fact("instruction set", Backend.instructionSet());
+    fact("kernels", NativeLibrary.isLoaded() ? "native" : "Java");
+    fact("because", NativeLibrary.reason());
+    fact("instruction set", KernelChoice.kernels().instructionSet());
     fact("products", KernelChoice.kernels().path());
-    if (Backend.isNative()) {
+    if (NativeLibrary.isLoaded()) {
       addNative();
     } else {
       remedy("they are slow");
     }
-    List<String> wrong = Backend.selfTest();
+    List<String> wrong = SelfTest.failures();
     if (wrong.isEmpty()) {
       fact("self-test", String.join(", ", SelfTest.tested()) + ": exact");
     } else {
@@ -146,12 +145,12 @@ final class BackendReport {
   }
 
   private void addNative() {
-    int isa = NativeLibrary.isaOf(Backend.instructionSet());
+    int isa = NativeLibrary.isaOf(KernelChoice.kernels().instructionSet());
     fact("rounded inputs", NativeMemory.text(Blocksparse.blocksparse_rounded_words(isa)));
     List<String> supported =
         NativeLibrary.supportedIsas().mapToObj(NativeLibrary::isaName).toList();
     fact("supported", String.join(", ", supported));
-    if (!Backend.instructionSet().equals(supported.get(supported.size() - 1))) {
+    if (!KernelChoice.kernels().instructionSet().equals(supported.get(supported.size() - 1))) {
       remedy("the instruction set is capped by -Dblocksparse.isa");
     }
     fact("build", NativeMemory.text(Blocksparse.blocksparse_build_id()));
@@ -191,7 +190,7 @@ final class BackendReport {
 
   private void addWorkers() {
     int processors = Runtime.getRuntime().availableProcessors();
-    int workers = Workers.common().max();
+    int workers = Scheduler.common().maxWorkers();
     fact("workers", workers + " for " + processors + " processors");
     if (workers < processors) {
       remedy(
