@@ -11,98 +11,36 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.IntStream;
-import org.blocksparse.testing.KernelsUnderTest;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
-/**
- * Parts of a label tree that are trained one after the other have the bits of the layer, on all
- * kernels. What they share with those of a softmax is tested there.
- */
-final class LabelTreePartContractTest {
-  private static final SaveOptions WITH_STATE = SaveOptions.defaults().withOptimizerState();
-
-  @TempDir Path folder;
-  private Path ofLayer;
-  private Path ofParts;
-
-  @BeforeEach
-  void files() {
-    ofLayer = folder.resolve("layer");
-    ofParts = folder.resolve("parts");
+/** Parts of a label tree. */
+final class LabelTreePartContractTest extends LayerPartContract<SparseRows, LabelTree> {
+  @Override
+  LayerBuilder<SparseRows, LabelTree> builder() {
+    return LabelTree.builder(PartBatch.FEATURES, PartBatch.CLASSES.outputs());
   }
 
-  private static LayerBuilder<SparseRows, LabelTree> builder(Workers workers) {
-    return LabelTree.builder(PartBatch.FEATURES, PartBatch.CLASSES.outputs())
-        .classes(PartBatch.CLASSES)
-        .seed(5)
-        .workers(workers);
+  @Override
+  List<PartBatch<SparseRows>> batches(long seed, boolean weighted) {
+    return PartBatch.ofSets(seed, weighted);
   }
 
-  private void assertSameFiles() throws IOException {
-    assertEquals(-1, Files.mismatch(ofLayer, ofParts), "the first byte that differs");
-    LabelTree.load(ofParts).close();
+  @Override
+  LabelTree load(Path file) throws IOException {
+    return LabelTree.load(file);
   }
 
-  @ParameterizedTest(name = "{0} {1} weighted {2}")
-  @MethodSource("org.blocksparse.PartBatch#cases")
-  void partsHaveTheBitsOfTheLayer(KernelsUnderTest kernels, Optimizer optimizer, boolean weighted)
-      throws IOException {
-    List<PartBatch<SparseRows>> batches = PartBatch.ofSets(3, weighted);
-    LayerBuilder<SparseRows, LabelTree> builder = builder(kernels.workers());
-    try (LabelTree layer = builder.build()) {
-      batches.forEach(batch -> batch.stepLayer(layer, optimizer));
-      layer.save(ofLayer, WITH_STATE);
-    }
-    List<byte[]> trained = PartBatch.train(PartBatch.initial(builder), batches, optimizer);
-    builder.saveParts(ofParts, PartBatch.COUNT, trained.iterator(), WITH_STATE);
-    assertSameFiles();
-  }
-
-  @ParameterizedTest
-  @ValueSource(booleans = {false, true})
-  void lossesOfPartsAddUpToThatOfTheLayer(boolean weighted) {
-    LayerBuilder<SparseRows, LabelTree> builder = builder(Workers.common());
-    try (LabelTree layer = builder.build()) {
-      PartBatch.assertLossesAddUp(layer, PartBatch.initial(builder), PartBatch.ofSets(6, weighted));
-    }
-  }
-
-  @ParameterizedTest(name = "{0} {1} weighted {2}")
-  @MethodSource("org.blocksparse.PartBatch#cases")
-  void trainingOfALayerGoesOnInParts(
-      KernelsUnderTest kernels, Optimizer optimizer, boolean weighted) throws IOException {
-    List<PartBatch<SparseRows>> first = PartBatch.ofSets(4, weighted);
-    List<PartBatch<SparseRows>> second = PartBatch.ofSets(5, weighted);
-    LayerBuilder<SparseRows, LabelTree> builder = builder(kernels.workers());
-    try (LabelTree layer = builder.build()) {
-      first.forEach(batch -> batch.stepLayer(layer, optimizer));
-      List<LayerPart<SparseRows>> parts =
-          IntStream.range(-1, PartBatch.CLASSES.classCount())
-              .mapToObj(number -> LayerPart.of(layer, number, kernels.workers()))
-              .toList();
-      List<byte[]> trained = PartBatch.train(parts, second, optimizer);
-      second.forEach(batch -> batch.stepLayer(layer, optimizer));
-      layer.save(ofLayer, WITH_STATE);
-      builder.saveParts(ofParts, layer.steps(), trained.iterator(), WITH_STATE);
-    }
-    assertSameFiles();
-  }
-
-  /** By a step with none of the batch's rows, or with all of them, none of which is its own. */
+  /** A step with all rows of the batch, of which none has the class, is as one without rows. */
   @ParameterizedTest
   @MethodSource("org.blocksparse.PartBatch#changesOfKind")
-  void aClassThatIsNotThereIsToldThatTheOptimizerIsAnother(Optimizer before, Optimizer between)
+  void rowsOfOtherClassesTellAClassThatTheOptimizerIsAnother(Optimizer before, Optimizer between)
       throws IOException {
-    List<PartBatch<SparseRows>> first = PartBatch.ofSets(10, false);
-    List<PartBatch<SparseRows>> second = PartBatch.without(2, PartBatch.ofSets(11, true));
-    List<PartBatch<SparseRows>> third = PartBatch.ofSets(12, false);
+    List<PartBatch<SparseRows>> first = batches(10, false);
+    List<PartBatch<SparseRows>> second = PartBatch.without(2, batches(11, true));
+    List<PartBatch<SparseRows>> third = batches(12, false);
     LayerBuilder<SparseRows, LabelTree> builder = builder(Workers.common());
     try (LabelTree layer = builder.build()) {
       first.forEach(batch -> batch.stepLayer(layer, before));
@@ -110,37 +48,16 @@ final class LabelTreePartContractTest {
       third.forEach(batch -> batch.stepLayer(layer, before));
       layer.save(ofLayer, WITH_STATE);
     }
-    for (boolean all : new boolean[] {false, true}) {
-      List<byte[]> trained =
-          PartBatch.trainEach(
-              PartBatch.initial(builder),
-              part -> {
-                first.forEach(batch -> batch.stepPart(part, before));
-                for (PartBatch<SparseRows> batch : second) {
-                  if (all) {
-                    batch.stepPart(part, between, IntStream.range(0, batch.x().length).toArray());
-                  } else {
-                    batch.stepPart(part, between);
-                  }
-                }
-                third.forEach(batch -> batch.stepPart(part, before));
-              });
-      builder.saveParts(ofParts, 3L * PartBatch.COUNT, trained.iterator(), WITH_STATE);
-      assertSameFiles();
-    }
-  }
-
-  @Test
-  void aFileOfPartsHasNamesAndMetadataAsThatOfALayer() throws IOException {
-    Labels names = Labels.of(IntStream.range(0, 90).mapToObj(o -> "output " + o).toList());
-    SaveOptions options = SaveOptions.defaults().withMetadata(Map.of("a", "b"));
-    LayerBuilder<SparseRows, LabelTree> builder = builder(Workers.common()).labels(names);
-    try (LabelTree layer = builder.build()) {
-      layer.save(ofLayer, options);
-    }
-    List<byte[]> parts = PartBatch.train(PartBatch.initial(builder), List.of(), Optimizer.sgd(1));
-    builder.saveParts(ofParts, 0, parts.iterator(), options);
-    assertSameFiles();
+    assertSameOfParts(
+        builder,
+        3L * PartBatch.COUNT,
+        part -> {
+          first.forEach(batch -> batch.stepPart(part, before));
+          second.forEach(
+              batch ->
+                  batch.stepPart(part, between, IntStream.range(0, batch.x().length).toArray()));
+          third.forEach(batch -> batch.stepPart(part, before));
+        });
   }
 
   /** The parts have the same sizes, but the numbers are of other decisions. */

@@ -16,214 +16,27 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
-import java.util.function.Consumer;
 import java.util.stream.IntStream;
-import org.blocksparse.testing.KernelsUnderTest;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Parts that are trained one after the other have the bits of the layer, on all kernels. */
-final class SoftmaxPartContractTest {
-  @TempDir Path folder;
-  private Path ofLayer;
-  private Path ofParts;
-
-  @BeforeEach
-  void files() {
-    ofLayer = folder.resolve("layer");
-    ofParts = folder.resolve("parts");
+/** Parts of a softmax, and the files of parts in general. */
+final class SoftmaxPartContractTest extends LayerPartContract<IntTensor, HierarchicalSoftmax> {
+  @Override
+  LayerBuilder<IntTensor, HierarchicalSoftmax> builder() {
+    return HierarchicalSoftmax.builder(PartBatch.FEATURES, PartBatch.CLASSES.outputs());
   }
 
-  private static LayerBuilder<IntTensor, HierarchicalSoftmax> builder(Workers workers) {
-    return HierarchicalSoftmax.builder(PartBatch.FEATURES, PartBatch.CLASSES.outputs())
-        .classes(PartBatch.CLASSES)
-        .seed(5)
-        .workers(workers);
+  @Override
+  List<PartBatch<IntTensor>> batches(long seed, boolean weighted) {
+    return PartBatch.random(seed, weighted);
   }
 
-  private void assertSameFiles() throws IOException {
-    assertEquals(-1, Files.mismatch(ofLayer, ofParts), "the first byte that differs");
-  }
-
-  @ParameterizedTest(name = "{0} {1} weighted {2}")
-  @MethodSource("org.blocksparse.PartBatch#cases")
-  void partsHaveTheBitsOfTheLayer(KernelsUnderTest kernels, Optimizer optimizer, boolean weighted)
-      throws IOException {
-    SaveOptions options = SaveOptions.defaults().withOptimizerState();
-    List<PartBatch<IntTensor>> batches = PartBatch.random(3, weighted);
-    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(kernels.workers());
-    try (HierarchicalSoftmax layer = builder.build()) {
-      batches.forEach(batch -> batch.stepLayer(layer, optimizer));
-      assertEquals(PartBatch.COUNT, layer.steps());
-      layer.save(ofLayer, options);
-    }
-    List<byte[]> trained = PartBatch.train(PartBatch.initial(builder), batches, optimizer);
-    builder.saveParts(ofParts, PartBatch.COUNT, trained.iterator(), options);
-    assertSameFiles();
-  }
-
-  @ParameterizedTest
-  @ValueSource(booleans = {false, true})
-  void lossesOfPartsAddUpToThatOfTheLayer(boolean weighted) {
-    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
-    try (HierarchicalSoftmax layer = builder.build()) {
-      PartBatch.assertLossesAddUp(layer, PartBatch.initial(builder), PartBatch.random(6, weighted));
-    }
-  }
-
-  @ParameterizedTest(name = "{0} {1} weighted {2}")
-  @MethodSource("org.blocksparse.PartBatch#cases")
-  void trainingOfALayerGoesOnInParts(
-      KernelsUnderTest kernels, Optimizer optimizer, boolean weighted) throws IOException {
-    SaveOptions options = SaveOptions.defaults().withOptimizerState();
-    List<PartBatch<IntTensor>> first = PartBatch.random(4, weighted);
-    List<PartBatch<IntTensor>> second = PartBatch.random(5, weighted);
-    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(kernels.workers());
-    try (HierarchicalSoftmax layer = builder.build()) {
-      first.forEach(batch -> batch.stepLayer(layer, optimizer));
-      List<LayerPart<IntTensor>> parts =
-          IntStream.range(-1, PartBatch.CLASSES.classCount())
-              .mapToObj(number -> LayerPart.of(layer, number, kernels.workers()))
-              .toList();
-      List<byte[]> trained = PartBatch.train(parts, second, optimizer);
-      second.forEach(batch -> batch.stepLayer(layer, optimizer));
-      layer.save(ofLayer, options);
-      builder.saveParts(ofParts, layer.steps(), trained.iterator(), options);
-    }
-    assertSameFiles();
-  }
-
-  /** Class 2 keeps what the layer has forgotten, which no file is to have. */
-  @ParameterizedTest
-  @MethodSource("org.blocksparse.PartBatch#changesOfKind")
-  void aClassThatAnotherOptimizerLeavesOutHasNoState(Optimizer before, Optimizer after)
-      throws IOException {
-    List<PartBatch<IntTensor>> first = PartBatch.random(8, false);
-    List<PartBatch<IntTensor>> second = PartBatch.without(2, PartBatch.random(9, false));
-    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
-    try (HierarchicalSoftmax layer = builder.build()) {
-      first.forEach(batch -> batch.stepLayer(layer, before));
-      List<LayerPart<IntTensor>> parts =
-          IntStream.range(-1, PartBatch.CLASSES.classCount())
-              .mapToObj(number -> LayerPart.of(layer, number, Workers.common()))
-              .toList();
-      List<byte[]> trained = PartBatch.train(parts, second, after);
-      second.forEach(batch -> batch.stepLayer(layer, after));
-      for (SaveOptions options :
-          List.of(SaveOptions.defaults(), SaveOptions.defaults().withOptimizerState())) {
-        layer.save(ofLayer, options);
-        builder.saveParts(ofParts, layer.steps(), trained.iterator(), options);
-        assertSameFiles();
-      }
-    }
-  }
-
-  /** The layer forgets the state of class 2, too, and what goes on later begins anew. */
-  @ParameterizedTest
-  @MethodSource("org.blocksparse.PartBatch#changesOfKind")
-  void aStepWithoutRowsTellsAClassThatTheOptimizerIsAnother(Optimizer before, Optimizer between)
-      throws IOException {
-    SaveOptions options = SaveOptions.defaults().withOptimizerState();
-    List<PartBatch<IntTensor>> first = PartBatch.random(10, false);
-    List<PartBatch<IntTensor>> second = PartBatch.without(2, PartBatch.random(11, true));
-    List<PartBatch<IntTensor>> third = PartBatch.random(12, false);
-    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
-    try (HierarchicalSoftmax layer = builder.build()) {
-      first.forEach(batch -> batch.stepLayer(layer, before));
-      second.forEach(batch -> batch.stepLayer(layer, between));
-      third.forEach(batch -> batch.stepLayer(layer, before));
-      layer.save(ofLayer, options);
-    }
-    assertSameOfParts(
-        builder,
-        3L * PartBatch.COUNT,
-        part -> {
-          first.forEach(batch -> batch.stepPart(part, before));
-          second.forEach(batch -> batch.stepPart(part, between));
-          third.forEach(batch -> batch.stepPart(part, before));
-        });
-  }
-
-  /** The layer changes nothing then, and its state is that before. */
-  @ParameterizedTest
-  @MethodSource("org.blocksparse.PartBatch#changesOfKind")
-  void noClassIsToldOfABatchOfWhichNoRowCounts(Optimizer before, Optimizer between)
-      throws IOException {
-    SaveOptions options = SaveOptions.defaults().withOptimizerState();
-    List<PartBatch<IntTensor>> first = PartBatch.random(13, false);
-    PartBatch<IntTensor> second = PartBatch.random(14, false).get(0).withWeight(0);
-    List<PartBatch<IntTensor>> third = PartBatch.random(15, false);
-    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
-    try (HierarchicalSoftmax layer = builder.build()) {
-      first.forEach(batch -> batch.stepLayer(layer, before));
-      second.stepLayer(layer, between);
-      third.forEach(batch -> batch.stepLayer(layer, before));
-      layer.save(ofLayer, options);
-    }
-    assertSameOfParts(
-        builder,
-        2L * PartBatch.COUNT + 1,
-        part -> {
-          first.forEach(batch -> batch.stepPart(part, before));
-          if (part.number() == LayerPart.CLASS_LEVEL) {
-            second.stepPart(part, between);
-          }
-          third.forEach(batch -> batch.stepPart(part, before));
-        });
-  }
-
-  /** Parts get it multiplied, as 0. */
-  @Test
-  void aWeightWhoseShareOfTheMeanIsZeroDoesNotCount() throws IOException {
-    Optimizer optimizer = Optimizer.adam(0.02f);
-    List<PartBatch<IntTensor>> batches = new ArrayList<>(PartBatch.random(16, false));
-    batches.set(1, batches.get(1).withWeight(Float.MIN_VALUE));
-    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
-    try (HierarchicalSoftmax layer = builder.build()) {
-      batches.forEach(batch -> batch.stepLayer(layer, optimizer));
-      layer.save(ofLayer, SaveOptions.defaults().withOptimizerState());
-    }
-    assertSameOfParts(
-        builder,
-        PartBatch.COUNT,
-        part -> batches.forEach(batch -> batch.stepPart(part, optimizer)));
-  }
-
-  /** All parts, each trained by itself, make the file that the layer made, with its state. */
-  private void assertSameOfParts(
-      LayerBuilder<IntTensor, HierarchicalSoftmax> builder,
-      long steps,
-      Consumer<LayerPart<IntTensor>> training)
-      throws IOException {
-    List<byte[]> trained = PartBatch.trainEach(PartBatch.initial(builder), training);
-    builder.saveParts(
-        ofParts, steps, trained.iterator(), SaveOptions.defaults().withOptimizerState());
-    assertSameFiles();
-  }
-
-  @Test
-  void aFileOfPartsHasNamesAndMetadataAsThatOfALayer() throws IOException {
-    Labels names = Labels.of(IntStream.range(0, 90).mapToObj(o -> "output " + o).toList());
-    SaveOptions options = SaveOptions.defaults().withMetadata(Map.of("a", "b"));
-    LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common()).labels(names);
-    try (HierarchicalSoftmax layer = builder.build()) {
-      layer.save(ofLayer, options);
-    }
-    builder.saveParts(
-        ofParts,
-        0,
-        PartBatch.train(PartBatch.initial(builder), List.of(), Optimizer.sgd(1)).iterator(),
-        options);
-    assertSameFiles();
-    try (HierarchicalSoftmax loaded = HierarchicalSoftmax.load(ofParts)) {
-      assertEquals("output 7", loaded.labels().name(7));
-    }
+  @Override
+  HierarchicalSoftmax load(Path file) throws IOException {
+    return HierarchicalSoftmax.load(file);
   }
 
   /** As many as can be counted, and they stay so. */
@@ -335,7 +148,7 @@ final class SoftmaxPartContractTest {
       assertDamagedIsRefused(builder, "of moment 1 = -1.4E-45", parts, part, end - 4, tiny);
     }
     assertEquals("old", Files.readString(ofParts));
-    builder.saveParts(ofParts, 1, parts.iterator(), SaveOptions.defaults().withOptimizerState());
+    builder.saveParts(ofParts, 1, parts.iterator(), WITH_STATE);
     HierarchicalSoftmax.load(ofParts).close();
   }
 
@@ -375,14 +188,14 @@ final class SoftmaxPartContractTest {
         IntTensor targets = IntTensor.of(new int[] {7, 3_999}, 2)) {
       x.fill(0.5f);
       layer.step(x, targets, Optimizer.adagrad(0.1f));
-      layer.save(ofLayer, SaveOptions.defaults().withOptimizerState());
+      layer.save(ofLayer, WITH_STATE);
       List<byte[]> parts = new ArrayList<>();
       for (int number = -1; number < 2; number++) {
         try (LayerPart<IntTensor> part = LayerPart.of(layer, number, Workers.common())) {
           parts.add(part.toBytes());
         }
       }
-      builder.saveParts(ofParts, 1, parts.iterator(), SaveOptions.defaults().withOptimizerState());
+      builder.saveParts(ofParts, 1, parts.iterator(), WITH_STATE);
     }
     assertSameFiles();
   }
@@ -410,7 +223,7 @@ final class SoftmaxPartContractTest {
   }
 
   /** Two steps and one that fails; then it is closed. */
-  private static LayerPart<IntTensor> useAPart() {
+  private LayerPart<IntTensor> useAPart() {
     try (LayerPart<IntTensor> part = builder(Workers.common()).buildPart(2);
         FloatTensor x = FloatTensor.zeros(1, PartBatch.FEATURES);
         IntTensor target = IntTensor.of(new int[] {0}, 1)) {
