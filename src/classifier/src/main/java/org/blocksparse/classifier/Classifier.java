@@ -166,15 +166,11 @@ public final class Classifier implements AutoCloseable {
   }
 
   /**
-   * The likeliest labels of sparse features, best first. See {@link Example#ofFeatures}.
+   * The likeliest labels of an example, of text or of features, best first. Its own labels do not
+   * matter.
    *
-   * @throws IllegalArgumentException also if the model was trained on texts
+   * @throws IllegalArgumentException also if the model was trained on the other kind of examples
    */
-  public List<Prediction> predict(int[] indices, float[] values, int k) {
-    return predict(Example.ofFeatures(indices, values, List.of()), k);
-  }
-
-  /** The likeliest labels of an example, best first; its own labels do not matter. */
   public List<Prediction> predict(Example example, int k) {
     return predict(List.of(requireNonNull(example, "example")), k).get(0);
   }
@@ -184,28 +180,25 @@ public final class Classifier implements AutoCloseable {
    * or none, if it allows fewer.
    */
   public List<Prediction> predict(Example example, int k, LabelFilter filter) {
-    return predict(List.of(requireNonNull(example, "example")), k, filter).get(0);
+    List<Example> one = List.of(requireNonNull(example, "example"));
+    return predict(one, k, filter, unknown -> {}).get(0);
   }
 
   /** The likeliest labels of each example, best first: many at once are faster. */
   public List<List<Prediction>> predict(List<Example> examples, int k) {
-    return predict(examples, k, example -> {});
-  }
-
-  /** The same among the labels that a filter allows, of all examples. */
-  public List<List<Prediction>> predict(List<Example> examples, int k, LabelFilter filter) {
-    Filter allowed = requireNonNull(filter, "filter").outputs(layer.labels());
-    return predict(examples, k, allowed, example -> {});
+    return predict(examples, k, Filter.without(), example -> {});
   }
 
   /**
-   * The same, and of which examples the answers tell nothing.
+   * The likeliest labels of each example among those that a filter allows, best first, and which
+   * examples the model knows no feature of.
    *
-   * @param unknown is given those that {@link #knowsFeatureOf} is false of, which would take their
-   *     texts apart once more
+   * @param unknown is given the examples of which {@link #knowsFeatureOf} is false
    */
-  public List<List<Prediction>> predict(List<Example> examples, int k, Consumer<Example> unknown) {
-    return predict(examples, k, Filter.without(), unknown);
+  public List<List<Prediction>> predict(
+      List<Example> examples, int k, LabelFilter filter, Consumer<Example> unknown) {
+    Filter allowed = requireNonNull(filter, "filter").outputs(layer.labels());
+    return predict(examples, k, allowed, unknown);
   }
 
   private List<List<Prediction>> predict(

@@ -184,7 +184,9 @@ final class ClassifierTest {
     examples.add(unknown.get(2)); // of another batch
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       List<Example> told = new ArrayList<>();
-      assertEquals(classifier.predict(examples, 3), classifier.predict(examples, 3, told::add));
+      assertEquals(
+          classifier.predict(examples, 3),
+          classifier.predict(examples, 3, LabelFilter.without(List.of()), told::add));
       assertEquals(unknown, told);
       told.clear();
       assertEquals(
@@ -227,13 +229,17 @@ final class ClassifierTest {
           classifier.evaluate(IntStream.range(0, 200).mapToObj(e -> sparse(e % LABELS, random)), 1);
       assertTrue(metrics.precision(1) > 0.95, metrics::toString);
       assertEquals(
-          classifier.predict(new int[] {100_003, 5}, new float[] {3, 1}, 4),
-          classifier.predict(new int[] {100_003, 5, 999}, new float[] {300, 100, 0}, 4));
+          classifier.predict(
+              Example.ofFeatures(new int[] {100_003, 5}, new float[] {3, 1}, List.of()), 4),
+          classifier.predict(
+              Example.ofFeatures(new int[] {100_003, 5, 999}, new float[] {300, 100, 0}, List.of()),
+              4));
       for (int exponent : new int[] {-145, 125}) { // values of any size, as far as floats go
         float[] values = {Math.scalb(3f, exponent), Math.scalb(1f, exponent)};
         assertEquals(
-            classifier.predict(new int[] {100_003, 5}, new float[] {3, 1}, 4),
-            classifier.predict(new int[] {100_003, 5}, values, 4));
+            classifier.predict(
+                Example.ofFeatures(new int[] {100_003, 5}, new float[] {3, 1}, List.of()), 4),
+            classifier.predict(Example.ofFeatures(new int[] {100_003, 5}, values, List.of()), 4));
       }
       assertThrows(IllegalArgumentException.class, () -> classifier.predict("a text", 1));
       assertTrue(classifier.knowsFeatureOf(sparse(3, random)));

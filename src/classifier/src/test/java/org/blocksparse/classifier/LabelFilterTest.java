@@ -35,8 +35,10 @@ final class LabelFilterTest {
       Set<String> others = new HashSet<>(classifier.labels());
       others.removeAll(seen);
       List<List<Prediction>> all = classifier.predict(examples, LABELS);
-      List<List<Prediction>> without = classifier.predict(examples, 5, LabelFilter.without(seen));
-      List<List<Prediction>> only = classifier.predict(examples, 2, LabelFilter.only(seen));
+      List<List<Prediction>> without =
+          classifier.predict(examples, 5, LabelFilter.without(seen), e -> {});
+      List<List<Prediction>> only =
+          classifier.predict(examples, 2, LabelFilter.only(seen), e -> {});
       for (int e = 0; e < examples.size(); e++) {
         assertEquals(first(5, all.get(e), others), without.get(e));
         assertEquals(first(2, all.get(e), seen), only.get(e));
@@ -73,11 +75,13 @@ final class LabelFilterTest {
     assertEquals("labels", refused(() -> LabelFilter.only(Arrays.asList("a", null))));
     try (Classifier classifier = trained(SMALL)) {
       Example example = Example.ofText("my-own7");
-      assertEquals("filter", refused(() -> classifier.predict(example, 1, (LabelFilter) null)));
+      assertEquals("filter", refused(() -> classifier.predict(example, 1, null)));
       assertEquals("example", refused(() -> classifier.predict((Example) null, 1, none)));
       assertEquals(
           "k: expected at least 1 but was 0",
-          assertThrows(IllegalArgumentException.class, () -> classifier.predict(List.of(), 0, none))
+          assertThrows(
+                  IllegalArgumentException.class,
+                  () -> classifier.predict(List.of(), 0, none, e -> {}))
               .getMessage());
       classifier.layer().W1().fill(Float.NaN);
       assertThrows(InvalidInputException.class, () -> classifier.predict(example, 1, none));

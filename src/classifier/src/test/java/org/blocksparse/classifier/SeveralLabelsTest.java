@@ -288,9 +288,15 @@ final class SeveralLabelsTest {
     try (Classifier classifier = Classifier.train(examples.stream(), TREE)) {
       assertEquals(
           Set.of("3", "11"),
-          probable(classifier.predict(new int[] {3, 11, 1007}, new float[] {3, 3, 3}, LABELS)));
+          probable(
+              classifier.predict(
+                  Example.ofFeatures(new int[] {3, 11, 1007}, new float[] {3, 3, 3}, List.of()),
+                  LABELS)));
       assertEquals(
-          Set.of(), probable(classifier.predict(new int[] {1007}, new float[] {3}, LABELS)));
+          Set.of(),
+          probable(
+              classifier.predict(
+                  Example.ofFeatures(new int[] {1007}, new float[] {3}, List.of()), LABELS)));
     }
   }
 

@@ -11,6 +11,7 @@ import java.util.concurrent.Callable;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.LabelFilter;
 import org.blocksparse.classifier.Prediction;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -107,7 +108,9 @@ final class PredictCommand implements Callable<Integer> {
       throws IOException {
     List<Example> examples = waiting.stream().flatMap(Optional::stream).toList();
     Iterator<List<Prediction>> answers =
-        classifier.predict(examples, top, unknown -> withoutFeatures++).iterator();
+        classifier
+            .predict(examples, top, LabelFilter.without(List.of()), unknown -> withoutFeatures++)
+            .iterator();
     for (Optional<Example> example : waiting) {
       out.println(example.isPresent() ? line(answers.next()) : "");
     }
