@@ -133,7 +133,7 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
    * class, then an output of that class. The draw repeats until the output is allowed.
    *
    * <p>Cost: F (C + S o), with o the classes that are opened: one, and one more for each draw that
-   * the filter rejects.
+   * the filter rejects. Memory as of {@link #topK(FloatTensor, int)}.
    *
    * @param temperature positive; 1 draws from the distribution as it is. Other values draw from it
    *     with the logits of both levels divided by the temperature: below 1 likely outputs get

@@ -447,7 +447,9 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * ({@link Ranking#openedClasses} says how many), since no output is likelier than its class.
    *
    * <p>Cost: F (C + S o), with o the classes that are opened; these classes, some of them more than
-   * once if there are many rows.
+   * once if there are many rows. Memory that is kept for later calls: at most 50 MB for classes,
+   * and 64 MB, or a quarter of W2 if that is more, for what is opened. Many rows are searched some
+   * at a time.
    *
    * @param k at least 1; larger than the number of outputs is allowed and gives all of them
    * @throws IllegalArgumentException also if k is less than 1
@@ -631,8 +633,12 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
    * is changed but {@link #steps}.
    *
    * <p>Cost: 3 F (C + S d), or 2 F (C + S d) without gradX, with d the different classes of a row's
-   * targets; these classes, which are read and written once. With gradX, and several targets of a
-   * row, memory of F d for each row is kept for later calls.
+   * targets; these classes, which are read and written once.
+   *
+   * <p>Memory that is kept for later calls: C + S floats for each row, or with several targets of a
+   * row C for each row, and S d, with gradX (S + F) d. The part with d is at most 64 MB, or a
+   * quarter of W2 if that is more, or what the rows that open one class need: larger batches take
+   * some of their classes after the others, which changes nothing but the rounding of gradX.
    *
    * @param x (batch, features); must not share memory with a parameter
    * @param optimizer the rule; its state is kept by this layer, and is dropped when a step with
@@ -700,6 +706,8 @@ public abstract sealed class TwoLevelLayer<T> implements AutoCloseable
   /**
    * As {@link #addOutputs(int)}, each in the class that is likeliest for a given x, of those that
    * have an empty slot when it is its turn.
+   *
+   * <p>Many rows are placed some at a time, in at most 16 MB.
    *
    * @param x (n, features), n at least 1: for each new output what it shall be predicted from, the
    *     mean of its examples, for instance; finite

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.blocksparse.testing.Data;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -31,6 +32,84 @@ final class LabelTreePartContractTest extends LayerPartContract<SparseRows, Labe
   @Override
   LabelTree load(Path file) throws IOException {
     return LabelTree.load(file);
+  }
+
+  /** A batch that opens so much that the layer takes some of its classes after the others. */
+  @Test
+  void classesHaveTheBitsOfALayerThatDividesItsBatch() {
+    int classes = 160;
+    int slots = 1000;
+    int rows = 1_200; // 120 in a class: BLAS divides more than 128 if they lie apart
+    int each = 16;
+    List<int[]> all =
+        IntStream.range(0, rows)
+            .mapToObj(
+                row ->
+                    IntStream.range(0, each)
+                        .map(i -> (row + 2 * i) % classes * slots + 7 * (row + i) % slots)
+                        .toArray())
+            .toList();
+    float[] values = new Data(1).coarseFloats(3L * rows);
+    Optimizer rule = Optimizer.adagrad(0.1f);
+    try (LabelTree layer = LabelTree.builder(3, classes * slots).classes(classes).seed(1).build();
+        FloatTensor x = FloatTensor.of(values, rows, 3);
+        FloatTensor gradX = FloatTensor.zeros(rows, 3);
+        SparseRows y = SparseRows.of(all)) {
+      assertRowsDoNotDependOnOthers(layer, x, y);
+      List<LayerPart<SparseRows>> parts =
+          IntStream.range(0, classes)
+              .mapToObj(number -> LayerPart.of(layer, number, Workers.common()))
+              .toList();
+      layer.step(x, y, Loss.sum(), rule, gradX);
+      for (LayerPart<SparseRows> part : parts) {
+        int[] own =
+            IntStream.range(0, rows)
+                .filter(row -> slotsIn(part.number(), slots, all.get(row)).length > 0)
+                .toArray();
+        float[] ownValues = new float[3 * own.length];
+        for (int i = 0; i < own.length; i++) {
+          System.arraycopy(values, 3 * own[i], ownValues, 3 * i, 3);
+        }
+        try (part;
+            FloatTensor ownX = FloatTensor.of(ownValues, own.length, 3);
+            SparseRows ownY =
+                SparseRows.of(
+                    Arrays.stream(own)
+                        .mapToObj(row -> slotsIn(part.number(), slots, all.get(row)))
+                        .toList());
+            LayerPart<SparseRows> ofLayer = LayerPart.of(layer, part.number(), Workers.common())) {
+          part.step(ownX, ownY, Loss.sum(), rule);
+          assertArrayEquals(ofLayer.toBytes(), part.toBytes(), "class " + part.number());
+        }
+      }
+    }
+  }
+
+  private static int[] slotsIn(int classNumber, int slots, int[] outputs) {
+    return Arrays.stream(outputs)
+        .filter(o -> o / slots == classNumber)
+        .map(o -> o % slots)
+        .toArray();
+  }
+
+  /**
+   * Losses and gradients with respect to x of half of the rows, which are not divided; what classes
+   * add to the latter is added up in another order.
+   */
+  private static void assertRowsDoNotDependOnOthers(LabelTree layer, FloatTensor x, SparseRows y) {
+    int half = y.rows() / 2;
+    int features = layer.features();
+    float[] ofHalf = Arrays.copyOf(x.toArray(), half * features);
+    try (FloatTensor few = FloatTensor.of(ofHalf, half, features);
+        SparseRows yOfFew = y.slice(0, half);
+        SoftmaxGradients expected = layer.gradients(few, yOfFew, Loss.sum());
+        SoftmaxGradients actual = layer.gradients(x, y, Loss.sum());
+        FloatTensor losses = layer.losses(x, y, Loss.sum());
+        FloatTensor lossesOfFew = layer.losses(few, yOfFew, Loss.sum())) {
+      assertArrayEquals(
+          expected.x().toArray(), Arrays.copyOf(actual.x().toArray(), half * features), 1e-3f);
+      assertArrayEquals(lossesOfFew.toArray(), Arrays.copyOf(losses.toArray(), half));
+    }
   }
 
   /** A step with all rows of the batch, of which none has the class, is as one without rows. */

@@ -12,6 +12,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.programs.AbsurdSizesProgram;
+import org.blocksparse.programs.BoundedMemoryProgram;
 import org.blocksparse.programs.ClosedTensorsProgram;
 import org.blocksparse.programs.DeepStackProgram;
 import org.blocksparse.programs.FullHeapProgram;
@@ -163,6 +164,18 @@ final class OutOfMemoryTest {
             .option("-XX:+UseSerialGC")
             .option("-XX:MaxDirectMemorySize=1g")
             .run(LargeArraysProgram.class, folder.toString()));
+  }
+
+  /** Java's own kernels take their memory from what Java limits. */
+  @Test
+  @Execution(ExecutionMode.CONCURRENT)
+  void callsOfManyRowsTakeMemoryThatDoesNotGrowWithThem() {
+    assertLivesOn(
+        jvm()
+            .property("blocksparse.backend", "java")
+            .option("-Xmx512m")
+            .option("-XX:MaxDirectMemorySize=150m")
+            .run(BoundedMemoryProgram.class));
   }
 
   @Test

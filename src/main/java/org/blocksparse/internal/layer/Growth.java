@@ -198,12 +198,17 @@ public final class Growth {
         Workspace workspace = memory.softmax().borrowWorkspace()) {
       String shape = Dimensions.text(new long[] {x.count(), x.stride()});
       lease.hold("x", x.storage(), "the tensor %s is closed", shape);
-      Rows byClass = memory.softmax().classes(x, true, workspace);
       int[] sizes = sizes();
       int[] classes = HeapRoom.ints((int) x.count(), "classes of outputs");
       float[] logProbabilities = new float[sizes.length];
+      int step = memory.softmax().rowsAtOnce();
+      Rows byClass = null;
       for (int row = 0; row < classes.length; row++) {
-        byClass.get(row, 0, logProbabilities);
+        if (row % step == 0) {
+          Rows next = x.slice(row, Math.min(step, classes.length - row));
+          byClass = memory.softmax().classes(next, true, workspace);
+        }
+        byClass.get(row % step, 0, logProbabilities);
         int best = -1;
         for (int c = 0; c < sizes.length; c++) {
           if (sizes[c] < slots && (best < 0 || logProbabilities[c] > logProbabilities[best])) {

@@ -25,9 +25,6 @@ import org.blocksparse.internal.softmax.Workspace.Ints;
  * RowSearch#guesses}).
  */
 public final class ExactSearch {
-  /** Rows times classes that are searched at the same time: their heaps take eight bytes each. */
-  private static final int MAX_HEAPS = 1 << 22;
-
   /** What looking at one result, or at one class, costs in multiply-adds. */
   private static final long LOOK_WORK = 16;
 
@@ -77,7 +74,7 @@ public final class ExactSearch {
     // Logits are kept beside what they become, where they are needed.
     long room = filter.renormalized() ? maxRound / 2 : maxRound;
     // One class of every row is always opened in a round.
-    int step = (int) Math.max(1, Math.min(MAX_HEAPS / table.classes(), room / table.slots()));
+    int step = softmax.rowsAtOnce(room);
     for (int begin = 0; begin < batch; begin += step) {
       int first = begin;
       Rows slice = x.slice(begin, Math.min(step, batch - begin));

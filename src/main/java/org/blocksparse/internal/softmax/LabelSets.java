@@ -80,6 +80,35 @@ public final class LabelSets extends TrainingBatch {
     this.openedCount = count;
   }
 
+  /** What is left of a batch if rows open none but the classes [begin, end). */
+  private LabelSets(LabelSets all, int begin, int end, Workspace workspace) {
+    super(all.size(), all.rowCount(), all.rows(), all.weights());
+    this.opened = workspace.ints(Ints.SOME_OPENED_STARTS, size() + 1);
+    this.openedClasses = workspace.ints(Ints.SOME_CLASSES, all.openedCount);
+    this.openingRows = workspace.ints(Ints.SOME_OPENING_ROWS, all.openedCount);
+    this.slotStart = workspace.ints(Ints.SOME_SLOT_STARTS, all.openedCount + 1);
+    this.slots = workspace.ints(Ints.SOME_SLOTS, all.slotStart[all.openedCount]);
+    int count = 0;
+    int positives = 0;
+    for (int r = 0; r < size(); r++) {
+      opened[r] = count;
+      for (int i = all.opened[r]; i < all.opened[r + 1]; i++) {
+        if (all.openedClasses[i] < begin || all.openedClasses[i] >= end) {
+          continue;
+        }
+        int there = all.slotStart[i + 1] - all.slotStart[i];
+        System.arraycopy(all.slots, all.slotStart[i], slots, positives, there);
+        openedClasses[count] = all.openedClasses[i];
+        openingRows[count] = r;
+        slotStart[count++] = positives;
+        positives += there;
+      }
+    }
+    opened[size()] = count;
+    slotStart[count] = positives;
+    this.openedCount = count;
+  }
+
   private static int rowsThatCount(int batch, float[] weights, int[] rows) {
     int count = 0;
     for (int r = 0; r < batch; r++) {
@@ -123,6 +152,28 @@ public final class LabelSets extends TrainingBatch {
   @Override
   int logitRowCount() {
     return openedCount;
+  }
+
+  @Override
+  int endOfClasses(int begin, int classes, long mostOpened, Workspace workspace) {
+    if (openedCount <= mostOpened) {
+      return classes;
+    }
+    int[] ofClass = workspace.ints(Ints.OPENED_OF_CLASS, classes);
+    Arrays.fill(ofClass, 0, classes, 0);
+    for (int i = 0; i < openedCount; i++) {
+      ofClass[openedClasses[i]]++;
+    }
+    int end = begin + 1;
+    for (long sum = ofClass[begin]; end < classes && sum + ofClass[end] <= mostOpened; end++) {
+      sum += ofClass[end];
+    }
+    return end;
+  }
+
+  @Override
+  TrainingBatch ofClasses(int begin, int end, Workspace workspace) {
+    return new LabelSets(this, begin, end, workspace);
   }
 
   @Override

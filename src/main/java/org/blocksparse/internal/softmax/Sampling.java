@@ -4,6 +4,7 @@ package org.blocksparse.internal.softmax;
 import java.util.Arrays;
 import java.util.random.RandomGenerator;
 import org.blocksparse.internal.Rows;
+import org.blocksparse.internal.memory.HeapRoom;
 
 /**
  * Draws outputs from their distribution: a class, then an output of that class; for one call.
@@ -61,6 +62,10 @@ public final class Sampling {
    * that takes a number for each class, and is found anew as fast as a class is drawn.
    */
   private static final class Draw {
+    /** Among the rows that are drawn for at the same time. */
+    final int at;
+
+    /** Among all. */
     final int row;
 
     /** The logarithms of what classes count, once one was opened in vain. */
@@ -72,7 +77,8 @@ public final class Sampling {
     int drawnClass;
     int drawn = -1;
 
-    Draw(int row) {
+    Draw(int at, int row) {
+      this.at = at;
       this.row = row;
     }
   }
@@ -86,13 +92,27 @@ public final class Sampling {
    */
   public int[] draw(Rows x, Workspace workspace) {
     OutputFilter.OfRow ofRow = filter.in(table);
-    Draw[] draws = new Draw[Math.toIntExact(x.count())];
-    Arrays.setAll(draws, Draw::new);
-    for (Draw draw : draws) {
-      if (ofRow.of(draw.row).none()) {
-        throw new IllegalArgumentException("filter: allows no output in row " + draw.row);
+    int[] drawn = HeapRoom.ints(Math.toIntExact(x.count()), "outputs");
+    for (int row = 0; row < drawn.length; row++) {
+      if (ofRow.of(row).none()) {
+        throw new IllegalArgumentException("filter: allows no output in row " + row);
       }
     }
+    int step = softmax.rowsAtOnce();
+    for (int begin = 0; begin < drawn.length; begin += step) {
+      Draw[] draws = new Draw[Math.min(step, drawn.length - begin)];
+      for (int at = 0; at < draws.length; at++) {
+        draws[at] = new Draw(at, begin + at);
+      }
+      draw(x.slice(begin, draws.length), draws, ofRow, workspace);
+      for (Draw draw : draws) {
+        drawn[draw.row] = draw.drawn;
+      }
+    }
+    return drawn;
+  }
+
+  private void draw(Rows x, Draw[] draws, OutputFilter.OfRow ofRow, Workspace workspace) {
     Rows byClass = softmax.classes(x, true, workspace);
     Draw[] active = draws;
     while (active.length > 0) {
@@ -100,7 +120,7 @@ public final class Sampling {
         drawClass(draw, ofRow, byClass);
       }
       int[] readRow =
-          active == draws ? null : Arrays.stream(active).mapToInt(draw -> draw.row).toArray();
+          active == draws ? null : Arrays.stream(active).mapToInt(draw -> draw.at).toArray();
       int[] classOf = Arrays.stream(active).mapToInt(draw -> draw.drawnClass).toArray();
       Rows bySlot = softmax.open(x, null, classOf.length, readRow, classOf, true, workspace);
       for (int a = 0; a < active.length; a++) {
@@ -108,7 +128,6 @@ public final class Sampling {
       }
       active = Arrays.stream(active).filter(draw -> draw.drawn < 0).toArray(Draw[]::new);
     }
-    return Arrays.stream(draws).mapToInt(draw -> draw.drawn).toArray();
   }
 
   private void drawClass(Draw draw, OutputFilter.OfRow ofRow, Rows byClass) {
@@ -122,7 +141,7 @@ public final class Sampling {
 
   /** The logarithms of what classes have, as far as they hold anything that is allowed. */
   private void classes(Draw draw, AllowedSlots allowed, Rows byClass, double[] into) {
-    byClass.get(draw.row, 0, logProbabilities, table.classes());
+    byClass.get(draw.at, 0, logProbabilities, table.classes());
     for (int c = 0; c < table.classes(); c++) {
       into[c] = allowed.any(c) ? logProbabilities[c] / temperature : Double.NEGATIVE_INFINITY;
     }

@@ -60,6 +60,17 @@ public final class SingleTargets extends TrainingBatch {
     return size();
   }
 
+  /** All of them: the logits of a row take its place whichever class it opens. */
+  @Override
+  int endOfClasses(int begin, int classes, long mostOpened, Workspace workspace) {
+    return classes;
+  }
+
+  @Override
+  TrainingBatch ofClasses(int begin, int end, Workspace workspace) {
+    return this;
+  }
+
   @Override
   boolean opensOnce() {
     return true;

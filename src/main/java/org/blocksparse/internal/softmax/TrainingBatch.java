@@ -85,6 +85,21 @@ public abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   abstract int logitRowCount();
 
   /**
+   * The end of the classes from {@code begin} on, one at least, that are opened at most so often
+   * together.
+   *
+   * @param classes how many there are
+   */
+  abstract int endOfClasses(int begin, int classes, long mostOpened, Workspace workspace);
+
+  /**
+   * The same batch as if rows opened none but the classes [begin, end).
+   *
+   * @param workspace holds what was made before by this call no longer
+   */
+  abstract TrainingBatch ofClasses(int begin, int end, Workspace workspace);
+
+  /**
    * Whether a row opens one class only, and its logits are computed in that same row: then what the
    * class adds to the gradient of x can be added there at once.
    */

@@ -24,6 +24,7 @@ import org.blocksparse.internal.softmax.Workspace.Use;
  * once.
  */
 public final class TrainingPass {
+  private final TwoLevelSoftmax softmax;
   private final Engine engine;
   private final SoftmaxSizes sizes;
   private final Rows x;
@@ -36,11 +37,17 @@ public final class TrainingPass {
   private final Blocks w2;
   private final Rows b2;
   private final Rows classLogits;
-  private final Rows slotLogits;
   private final Storage classLosses;
-  private final Storage slotLosses;
   private final LevelLoss classLoss;
-  private final LevelLoss slotLoss;
+
+  /** All opened classes, or those that are computed first. */
+  private final OpenedClasses first;
+
+  /** Where the classes of {@link #first} end. */
+  private final int firstEnd;
+
+  /** Opened classes at a time: logits of a batch that opens more would take more memory. */
+  private final long mostOpened;
 
   /**
    * A pass.
@@ -57,6 +64,7 @@ public final class TrainingPass {
       Rows gradX,
       SoftmaxUpdate update,
       Workspace workspace) {
+    this.softmax = softmax;
     this.engine = softmax.engine();
     this.sizes = softmax.sizes();
     this.x = x;
@@ -69,19 +77,21 @@ public final class TrainingPass {
     this.b1 = sizes.b1(parameters.b1());
     this.w2 = parameters.w2(sizes);
     this.b2 = sizes.b2(parameters.b2());
-    this.classLogits = rows(Use.CLASSES, x.count(), sizes.classes());
-    this.slotLogits = rows(Use.SLOTS, batch.logitRowCount(), sizes.slots());
+    this.classLogits = room(Use.CLASSES, x.count(), sizes.classes());
     this.classLosses = workspace.get(Use.CLASS_LOSS, batch.size());
-    this.slotLosses = workspace.get(Use.SLOT_LOSS, batch.logitRowCount());
     this.classLoss =
         batch.classLoss(new LevelLoss.Level(null, prior, classLosses, classLogits), workspace);
-    this.slotLoss =
-        batch.slotLoss(
-            new LevelLoss.Level(softmax.valid(), null, slotLosses, slotLogits), workspace);
+    int rowSize = Math.max(sizes.slots(), gradX == null ? 0 : sizes.features());
+    this.mostOpened = softmax.maxRound() / rowSize;
+    this.firstEnd = batch.endOfClasses(0, sizes.classes(), mostOpened, workspace);
+    if (firstEnd < sizes.classes()) {
+      workspace.get(Use.SLOTS, mostOpened * sizes.slots()); // before anything is updated
+    }
+    this.first = new OpenedClasses(0, firstEnd);
   }
 
   /** Room for rows. Logits become the gradients with respect to them in place. */
-  private Rows rows(Use use, long count, int size) {
+  private Rows room(Use use, long count, int size) {
     return new Rows(workspace.get(use, count * size), count, size);
   }
 
@@ -99,9 +109,7 @@ public final class TrainingPass {
       return losses;
     }
     Arrays.fill(losses, 0, batch.rowCount(), 0);
-    GemmSchedule opened = openedSchedule(Schedule.OPENED, batch.logitRows(), batch.openingRows());
-    OuterSchedule outer = workspace.schedules(Schedule.OPENED).outer(opened);
-    SlotsToX toX = gradX == null ? null : slotsToX(opened);
+    first.begin(gradX);
     GemmSchedule level = classLevel();
     if (!classGradients(level, losses)) {
       return losses;
@@ -110,13 +118,17 @@ public final class TrainingPass {
     if (gradX != null) {
       engine.gemm(level, classLogits, w1.transpose(), null, false, gradX);
     }
-    if (openClasses(opened, outer, toX)) {
-      if (toX != null) {
-        toX.addUp(engine, gradX);
-      }
+    boolean all = first.run(losses);
+    for (int begin = firstEnd; begin < sizes.classes(); ) {
+      int end = batch.endOfClasses(begin, sizes.classes(), mostOpened, workspace);
+      OpenedClasses next = new OpenedClasses(begin, end);
+      next.begin(gradX);
+      all &= next.run(losses);
+      begin = end;
+    }
+    if (all) {
       giveClassLevel(level);
     }
-    batch.addSlotLosses(slotLosses, losses);
     return losses;
   }
 
@@ -143,17 +155,10 @@ public final class TrainingPass {
     if (batch.openedCount() == 0) {
       update.noRows();
     } else {
-      GemmSchedule opened = openedSchedule(Schedule.OPENED, batch.logitRows(), batch.openingRows());
-      openClasses(opened, workspace.schedules(Schedule.OPENED).outer(opened), null);
-      batch.addSlotLosses(slotLosses, losses);
+      first.begin(null);
+      first.run(losses);
     }
     return losses;
-  }
-
-  private GemmSchedule openedSchedule(Schedule use, int[] writeRows, int[] readRows) {
-    return workspace
-        .schedules(use)
-        .gemm(batch.openedCount(), writeRows, readRows, batch.openedClasses(), sizes.classes());
   }
 
   /** Adds the losses of the class level; false if they are not finite and have to be. */
@@ -202,51 +207,107 @@ public final class TrainingPass {
         new ClassLevelGradient(engine, level, classLevelOuter(level), x, classLogits));
   }
 
-  /** Whether every class was given to the update. */
-  private boolean openClasses(GemmSchedule opened, OuterSchedule outer, SlotsToX toX) {
-    Kernels kernels = engine.kernels();
-    Blocks w2Transposed = w2.transposeEach();
-    AtomicBoolean nonFinite = new AtomicBoolean();
-    int[] chunkStarts = chunkStarts(opened, outer.blocks());
-    OpenedClassGradient gradients =
-        new OpenedClassGradient(kernels, opened, chunkStarts, outer, x, slotLogits);
-    engine.run(
-        outer.blocks(),
-        3 * Engine.work(opened.pairs(), sizes.features(), sizes.slots()),
-        () -> update.begin(gradients),
-        (worker, begin, end) -> {
-          for (int block = begin; block < end; block++) {
-            int first = chunkStarts[block];
-            int last = chunkStarts[block + 1];
-            kernels
-                .products()
-                .blockGemm(
-                    opened, first, last, 0, sizes.slots(), x, false, w2, b2, false, slotLogits);
-            slotLoss.run(kernels, opened, first, last);
-            if (toX != null) {
+  /**
+   * What rows do in some of the classes that they open. It takes the memory of those before it:
+   * there is one at a time.
+   */
+  private final class OpenedClasses {
+    private final TrainingBatch rows;
+    private final Rows logits;
+    private final Storage slotLosses;
+    private final LevelLoss loss;
+    private GemmSchedule opened;
+    private OuterSchedule outer;
+
+    /** Null if there is no gradient with respect to x. */
+    private SlotsToX toX;
+
+    /** Of the classes [begin, end). */
+    OpenedClasses(int begin, int end) {
+      boolean all = begin == 0 && end == sizes.classes();
+      this.rows = all ? batch : batch.ofClasses(begin, end, workspace);
+      this.logits = room(Use.SLOTS, rows.logitRowCount(), sizes.slots());
+      this.slotLosses = workspace.get(Use.SLOT_LOSS, rows.logitRowCount());
+      this.loss =
+          rows.slotLoss(new LevelLoss.Level(softmax.valid(), null, slotLosses, logits), workspace);
+    }
+
+    /** Makes the schedules. */
+    void begin(Rows gradX) {
+      this.opened = schedule(Schedule.OPENED, rows.logitRows(), rows.openingRows());
+      this.outer = workspace.schedules(Schedule.OPENED).outer(opened);
+      this.toX = gradX == null ? null : toX(gradX);
+    }
+
+    private GemmSchedule schedule(Schedule use, int[] writeRows, int[] readRows) {
+      return workspace
+          .schedules(use)
+          .gemm(rows.openedCount(), writeRows, readRows, rows.openedClasses(), sizes.classes());
+    }
+
+    private SlotsToX toX(Rows gradX) {
+      if (rows.opensOnce()) {
+        return new SlotsToX(opened, gradX, null);
+      }
+      return new SlotsToX(
+          schedule(Schedule.OPENED_TO_X, null, null),
+          room(Use.GRAD_ROWS, rows.logitRowCount(), sizes.features()),
+          workspace
+              .schedules(Schedule.SUMS)
+              .gemm(rows.openedCount(), null, null, rows.openingRows(), rows.size()));
+    }
+
+    /** Adds the losses to those of the rows; whether every class was given to the update. */
+    boolean run(double[] losses) {
+      Kernels kernels = engine.kernels();
+      Blocks w2Transposed = w2.transposeEach();
+      AtomicBoolean nonFinite = new AtomicBoolean();
+      int[] chunkStarts = chunkStarts(opened, outer.blocks());
+      OpenedClassGradient gradients =
+          new OpenedClassGradient(kernels, opened, chunkStarts, outer, x, logits);
+      engine.run(
+          outer.blocks(),
+          3 * Engine.work(opened.pairs(), sizes.features(), sizes.slots()),
+          () -> update.begin(gradients),
+          (worker, begin, end) -> {
+            for (int block = begin; block < end; block++) {
+              int first = chunkStarts[block];
+              int last = chunkStarts[block + 1];
               kernels
                   .products()
                   .blockGemm(
-                      toX.schedule,
-                      first,
-                      last,
-                      0,
-                      sizes.features(),
-                      slotLogits,
-                      false,
-                      w2Transposed,
-                      null,
-                      toX.isDirect(),
-                      toX.rows);
+                      opened, first, last, 0, sizes.slots(), x, false, w2, b2, false, logits);
+              loss.run(kernels, opened, first, last);
+              if (toX != null) {
+                kernels
+                    .products()
+                    .blockGemm(
+                        toX.schedule,
+                        first,
+                        last,
+                        0,
+                        sizes.features(),
+                        logits,
+                        false,
+                        w2Transposed,
+                        null,
+                        toX.isDirect(),
+                        toX.rows);
+              }
+              if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
+                nonFinite.set(true);
+              } else {
+                worker.take(block);
+              }
             }
-            if (update.finiteOnly() && !isFinite(slotLosses, opened, first, last)) {
-              nonFinite.set(true);
-            } else {
-              worker.take(block);
-            }
-          }
-        });
-    return !nonFinite.get();
+          });
+      boolean all = !nonFinite.get();
+      if (all && toX != null) {
+        toX.addUp(engine, gradX);
+      }
+      rows.addSlotLosses(slotLosses, losses);
+      return all;
+    }
   }
 
   /**
@@ -268,18 +329,6 @@ public final class TrainingPass {
         engine.sum(sums, Math.toIntExact(rows.stride()), 1, rows, true, gradX);
       }
     }
-  }
-
-  private SlotsToX slotsToX(GemmSchedule opened) {
-    if (batch.opensOnce()) {
-      return new SlotsToX(opened, gradX, null);
-    }
-    return new SlotsToX(
-        openedSchedule(Schedule.OPENED_TO_X, null, null),
-        rows(Use.GRAD_ROWS, batch.logitRowCount(), sizes.features()),
-        workspace
-            .schedules(Schedule.SUMS)
-            .gemm(batch.openedCount(), null, null, batch.openingRows(), batch.size()));
   }
 
   /** How the rows that count go through the class level, as through a dense layer. */

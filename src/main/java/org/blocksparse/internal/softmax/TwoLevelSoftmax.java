@@ -39,6 +39,9 @@ public final class TwoLevelSoftmax {
   /** Rows times classes that keep the workers busy where there are few classes. */
   private static final int GRID_ROWS_TIMES_CLASSES = 2048;
 
+  /** Rows times classes at a time: a search has a heap of eight bytes for each. */
+  private static final int MAX_ROWS_TIMES_CLASSES = 1 << 22;
+
   /** Elements of {@link #maxRound} where weights are few: 64 MB. */
   private static final long LEAST_MAX_ROUND = 1 << 24;
 
@@ -149,6 +152,19 @@ public final class TwoLevelSoftmax {
    */
   long maxRound() {
     return maxRound(parameters.w2().elements());
+  }
+
+  /**
+   * Rows that are searched, drawn or placed at a time, so that all classes and one opened class of
+   * each take memory that does not grow with the batch: 16 MB, and {@link #maxRound}.
+   */
+  public int rowsAtOnce() {
+    return rowsAtOnce(maxRound());
+  }
+
+  /** The same where opened classes shall take so many elements. */
+  int rowsAtOnce(long room) {
+    return (int) Math.max(1, Math.min(MAX_ROWS_TIMES_CLASSES / classes, room / slots));
   }
 
   /** The same with so many weights. */

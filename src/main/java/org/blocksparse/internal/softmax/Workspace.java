@@ -84,6 +84,18 @@ public final class Workspace implements AutoCloseable {
     REQUEST_STARTS,
     /** (opened classes + 1): where the chunks of each begin. */
     CHUNK_STARTS,
+    /** (classes): how often each is opened. */
+    OPENED_OF_CLASS,
+    /** (batch + 1): {@link #OPENED_STARTS} of some of the classes. */
+    SOME_OPENED_STARTS,
+    /** (opened classes): {@link #CLASSES} of some of the classes. */
+    SOME_CLASSES,
+    /** (opened classes): {@link #OPENING_ROWS} of some of the classes. */
+    SOME_OPENING_ROWS,
+    /** (opened classes + 1): {@link #SLOT_STARTS} of some of the classes. */
+    SOME_SLOT_STARTS,
+    /** (targets): {@link #SLOTS} of some of the classes. */
+    SOME_SLOTS,
     /** (rows) zeros: the only block. */
     ZEROS
   }
