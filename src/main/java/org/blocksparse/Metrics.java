@@ -152,7 +152,7 @@ public final class Metrics {
   /**
    * The perplexity of a loss that is the mean of negative log probabilities: its exponential.
    *
-   * @param meanLoss as {@link HierarchicalSoftmax#loss(FloatTensor, IntTensor)} returns it
+   * @param meanLoss as {@link TwoLevelLayer#loss(FloatTensor, Object)} returns it
    */
   public static double perplexity(double meanLoss) {
     return Math.exp(meanLoss);
