@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// 64 bytes, 16 whole numbers, 16 floats, of AVX-512 VNNI. For kernel_avx512vnni.cpp only.
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/compiler_hints.h"
+
+namespace {
+
+using bytes = __m512i;
+using ints = __m512i;
+using floats = __m512;
+
+constexpr int32_t kMostRows = 8;       // of one panel
+constexpr int32_t kMostRowsOfTwo = 6;  // of two: 24 of the 32 registers hold sums
+constexpr const char* kName = "avx512-vnni";
+
+INLINE bytes load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+INLINE bytes low_halves(bytes a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); }
+INLINE bytes high_halves(bytes a) {
+  return _mm512_and_si512(_mm512_srli_epi16(a, 4), _mm512_set1_epi8(15));
+}
+INLINE bytes look_up(const uint8_t (&table)[16], bytes a) {
+  const __m128i lanes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(lanes), a);
+}
+
+INLINE ints set_int(int32_t x) { return _mm512_set1_epi32(x); }
+// Adds four products of an unsigned and a signed byte to each number.
+INLINE ints add_dots(ints sum, bytes a, const int8_t* four) {
+  int32_t all;
+  std::memcpy(&all, four, sizeof(all));
+  return _mm512_dpbusd_epi32(sum, a, _mm512_set1_epi32(all));
+}
+INLINE ints add_ints(ints a, ints b) { return _mm512_add_epi32(a, b); }
+INLINE floats to_floats(ints a) { return _mm512_cvtepi32_ps(a); }
+
+INLINE __mmask16 first(int32_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+INLINE floats set_float(float x) { return _mm512_set1_ps(x); }
+INLINE floats load_floats(const float* p, int32_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
+INLINE void store_floats(float* p, int32_t n, floats a) { _mm512_mask_storeu_ps(p, first(n), a); }
+INLINE floats mul(floats a, floats b) { return _mm512_mul_ps(a, b); }
+INLINE floats add(floats a, floats b) { return _mm512_add_ps(a, b); }
+INLINE floats fused(floats a, floats b, floats c) { return _mm512_fmadd_ps(a, b, c); }
+
+INLINE floats load_float16(const uint8_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+// 2^(e - 128), which halves the scale of MXFP4, as its values are doubled; NaN for 255.
+INLINE floats load_half_powers(const uint8_t* p) {
+  const __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+  const __m512i denormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
+  const __mmask16 low = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
+  const __mmask16 none = _mm512_cmpeq_epi32_mask(e, _mm512_set1_epi32(255));
+  const __m512i a = _mm512_mask_mov_epi32(normal, low, denormal);
+  return _mm512_castsi512_ps(_mm512_mask_mov_epi32(a, none, _mm512_set1_epi32(0x7fc00000)));
+}
+
+INLINE void prefetch(const uint8_t* p) {
+  _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+}
+
+// Rounds 32 numbers; see panels.h.
+INLINE void round_group(const float* x, int8_t* codes, float* scale, int32_t* negated_sum) {
+  const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
+  const __m512i sign = _mm512_set1_epi32(0x7fffffff);
+  const __m512i sizes = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), sign),
+                                         _mm512_and_si512(_mm512_castps_si512(b), sign));
+  const int32_t largest = _mm512_reduce_max_epi32(sizes);
+  float m;
+  std::memcpy(&m, &largest, sizeof(m));
+  if (largest >= 0x7f800000) {
+    std::memset(codes, 0, 32);
+    *scale = __builtin_nanf("");
+    *negated_sum = 0;
+    return;
+  }
+  m = m > 0x1p-119f ? m : 0x1p-119f;
+  const __m512 factor = _mm512_set1_ps(127.0f / m);
+  const __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(a, factor));
+  const __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(b, factor));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtepi32_epi8(low));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtepi32_epi8(high));
+  *scale = m / 127.0f;
+  *negated_sum = -_mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+}
+
+}  // namespace

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The product of rounded rows with packed panels, written once in terms of a bytes_<isa>.h, which
+// the including file has named in BLOCKSPARSE_BYTES. A type of weights is what it loads.
+#include BLOCKSPARSE_BYTES
+
+#include "packed/panels.h"
+
+namespace {
+
+using blocksparse::packed::group_bytes;
+using blocksparse::packed::groups_of;
+using blocksparse::packed::kInputs;
+using blocksparse::packed::kOutputs;
+using blocksparse::packed::panel_product;
+using blocksparse::packed::rounded_rows;
+using blocksparse::packed::scale_bytes;
+using blocksparse::packed::weight_type;
+
+// Codes of eight inputs of each output: those of the first four, and of the others.
+struct eight_inputs {
+  bytes first, second;
+};
+
+template <weight_type kType>
+INLINE eight_inputs load_codes(const uint8_t* group, int32_t eighth) {
+  const uint8_t* const codes = group + scale_bytes(kType);
+  if constexpr (kType == weight_type::int8 || kType == weight_type::q8_0) {
+    return {load_bytes(codes + 128 * eighth), load_bytes(codes + 128 * eighth + 64)};
+  } else {
+    const bytes both = load_bytes(codes + 64 * eighth);
+    if constexpr (kType == weight_type::q4_0) {
+      return {low_halves(both), high_halves(both)};
+    } else {
+      // Twice the values of E2M1, with an offset of 12.
+      static constexpr uint8_t kValues[16] = {12, 13, 14, 15, 16, 18, 20, 24,
+                                              12, 11, 10, 9,  8,  6,  4,  0};
+      return {look_up(kValues, low_halves(both)), look_up(kValues, high_halves(both))};
+    }
+  }
+}
+
+template <weight_type kType>
+constexpr int32_t offset() {
+  return kType == weight_type::q4_0 ? 8 : kType == weight_type::mxfp4 ? 12 : 128;
+}
+
+// The scales of a group, times that of a row.
+template <weight_type kType>
+INLINE floats load_scales(const uint8_t* group) {
+  if constexpr (kType == weight_type::mxfp4) {
+    return load_half_powers(group);
+  } else {
+    return load_float16(group);
+  }
+}
+
+template <weight_type kType>
+struct tile {
+  const panel_product& p;
+
+  // kRows rows times kPanels panels, from row `row` and output `output` on.
+  template <int32_t kPanels, int32_t kRows>
+  INLINE void multiply(int32_t row, int32_t output) const {
+    const int32_t groups = p.x.groups;
+    const int64_t panel_bytes = int64_t{groups} * group_bytes(kType);
+    const uint8_t* panel = p.panels + output / kOutputs * panel_bytes;
+    const int8_t* codes[kRows];
+    const float* scales[kRows];
+    const int32_t* sums[kRows];
+    floats totals[kPanels][kRows];
+    UNROLL
+    for (int32_t r = 0; r < kRows; ++r) {
+      const int64_t at = int64_t{p.rows[row + r]} * groups;
+      codes[r] = p.x.codes + at * kInputs;
+      scales[r] = p.x.scales + at;
+      sums[r] = p.x.negated_sums + at;
+      UNROLL
+      for (int32_t v = 0; v < kPanels; ++v) {
+        totals[v][r] = set_float(0.0f);
+      }
+    }
+    for (int32_t g = 0; g < groups; ++g, panel += group_bytes(kType)) {
+      if (kPanels == 1 && row == 0) {
+        for (int32_t line = 0; line < group_bytes(kType); line += 64) {
+          prefetch(panel + kAhead + line);
+        }
+      }
+      ints dots[kPanels][kRows], others[kPanels][kRows];
+      UNROLL
+      for (int32_t r = 0; r < kRows; ++r) {
+        UNROLL
+        for (int32_t v = 0; v < kPanels; ++v) {
+          dots[v][r] = set_int(sums[r][g] * offset<kType>());
+          others[v][r] = set_int(0);
+        }
+      }
+      UNROLL
+      for (int32_t eighth = 0; eighth < kInputs / 8; ++eighth) {
+        eight_inputs w[kPanels];
+        UNROLL
+        for (int32_t v = 0; v < kPanels; ++v) {
+          w[v] = load_codes<kType>(panel + v * panel_bytes, eighth);
+        }
+        UNROLL
+        for (int32_t r = 0; r < kRows; ++r) {
+          const int8_t* const eight = codes[r] + g * kInputs + 8 * eighth;
+          UNROLL
+          for (int32_t v = 0; v < kPanels; ++v) {
+            dots[v][r] = add_dots(dots[v][r], w[v].first, eight);
+            // With few sums, two chains: additions wait for each other.
+            ints& second = kPanels * kRows <= 4 ? others[v][r] : dots[v][r];
+            second = add_dots(second, w[v].second, eight + 4);
+          }
+        }
+      }
+      UNROLL
+      for (int32_t v = 0; v < kPanels; ++v) {
+        floats of_group = set_float(1.0f);
+        if constexpr (kType != weight_type::int8) {
+          of_group = load_scales<kType>(panel + v * panel_bytes);
+        }
+        UNROLL
+        for (int32_t r = 0; r < kRows; ++r) {
+          const ints sum = kPanels * kRows <= 4 ? add_ints(dots[v][r], others[v][r]) : dots[v][r];
+          floats scale = set_float(scales[r][g]);
+          if constexpr (kType != weight_type::int8) {
+            scale = mul(scale, of_group);
+          }
+          totals[v][r] = fused(to_floats(sum), scale, totals[v][r]);
+        }
+      }
+    }
+    UNROLL
+    for (int32_t v = 0; v < kPanels; ++v) {
+      const int32_t from = output + v * kOutputs;
+      const int32_t n = p.output_end - from < kOutputs ? p.output_end - from : kOutputs;
+      floats output_scale = set_float(1.0f);
+      if constexpr (kType == weight_type::int8) {
+        output_scale = load_floats(p.output_scales + from, n);
+      }
+      UNROLL
+      for (int32_t r = 0; r < kRows; ++r) {
+        float* const c = p.c + (row + r) * p.ldc + (from - p.output_begin);
+        floats result = totals[v][r];
+        if constexpr (kType == weight_type::int8) {
+          result = mul(result, output_scale);
+        }
+        store_floats(c, n, p.accumulate ? add(load_floats(c, n), result) : result);
+      }
+    }
+  }
+
+  // All rows, cut into tiles as evenly as can be: a tile of one row is slow.
+  template <int32_t kPanels, int32_t kMost>
+  INLINE void multiply_rows(int32_t output) const {
+    for (int32_t row = 0; row < p.count;) {
+      const int32_t left = p.count - row;
+      const int32_t tiles = (left + kMost - 1) / kMost;
+      const int32_t count = (left + tiles - 1) / tiles;
+      multiply_some<kPanels, kMost>(count, row, output);
+      row += count;
+    }
+  }
+
+  template <int32_t kPanels, int32_t kRows>
+  INLINE void multiply_some(int32_t count, int32_t row, int32_t output) const {
+    if constexpr (kRows > 1) {
+      if (count < kRows) {
+        return multiply_some<kPanels, kRows - 1>(count, row, output);
+      }
+    }
+    multiply<kPanels, kRows>(row, output);
+  }
+
+  // How far ahead the first rows of a panel fetch it.
+  static constexpr int32_t kAhead = 2048;
+
+  // Panel after panel, as they lie in memory. Only many rows of bytes gain by two at a time: to
+  // unpack halves takes as long as a row or two.
+  void run() const {
+    int32_t output = p.output_begin;
+    if constexpr (kType == weight_type::int8 || kType == weight_type::q8_0) {
+      for (; p.count > kMostRows && output + kOutputs < p.output_end; output += 2 * kOutputs) {
+        multiply_rows<2, kMostRowsOfTwo>(output);
+      }
+    }
+    for (; output < p.output_end; output += kOutputs) {
+      multiply_rows<1, kMostRows>(output);
+    }
+  }
+};
+
+void multiply(weight_type type, const panel_product& product) {
+  switch (type) {
+    case weight_type::int8:
+      return tile<weight_type::int8>{product}.run();
+    case weight_type::q8_0:
+      return tile<weight_type::q8_0>{product}.run();
+    case weight_type::q4_0:
+      return tile<weight_type::q4_0>{product}.run();
+    case weight_type::mxfp4:
+      return tile<weight_type::mxfp4>{product}.run();
+  }
+}
+
+void round_row(const float* x, int32_t n, const rounded_rows& to, int32_t r) {
+  const int64_t at = int64_t{r} * to.groups;
+  for (int32_t g = 0; g < to.groups; ++g) {
+    float padded[kInputs] = {};
+    const float* group = x + g * kInputs;
+    if (n - g * kInputs < kInputs) {
+      for (int32_t i = 0; i < n - g * kInputs; ++i) {
+        padded[i] = group[i];
+      }
+      group = padded;
+    }
+    round_group(group, to.codes + (at + g) * kInputs, to.scales + at + g, to.negated_sums + at + g);
+  }
+}
+
+}  // namespace

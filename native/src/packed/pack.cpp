@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstring>
+
+#include "packed/panels.h"
+
+namespace blocksparse {
+namespace packed {
+namespace {
+
+// Where the group of an input and an output begins.
+uint8_t* group_at(weight_type type, uint8_t* packed, int32_t inputs, int32_t input,
+                  int32_t output) {
+  const int64_t panel = output / kOutputs;
+  const int64_t group = panel * groups_of(inputs) + input / kInputs;
+  return packed + group * group_bytes(type);
+}
+
+void put_byte(uint8_t* codes, int32_t input, int32_t output, uint8_t code) {
+  codes[input / 4 * 4 * kOutputs + output * 4 + input % 4] = code;
+}
+
+void put_half(uint8_t* codes, int32_t input, int32_t output, int32_t code) {
+  uint8_t& both = codes[input / 8 * 4 * kOutputs + output * 4 + input % 4];
+  const bool low = input / 4 % 2 == 0;
+  both = static_cast<uint8_t>(low ? (both & 0xf0) | code : (both & 0x0f) | code << 4);
+}
+
+// Groups that weigh 0 whatever their scales are.
+void clear(weight_type type, int32_t inputs, int32_t outputs, uint8_t* packed) {
+  const bool has_bytes = type == weight_type::int8 || type == weight_type::q8_0;
+  const int zero = has_bytes ? 128 : type == weight_type::q4_0 ? 0x88 : 0;
+  const int32_t groups = panels_of(outputs) * groups_of(inputs);
+  for (int32_t g = 0; g < groups; ++g, packed += group_bytes(type)) {
+    std::memset(packed, 0, static_cast<std::size_t>(scale_bytes(type)));
+    std::memset(packed + scale_bytes(type), zero,
+                static_cast<std::size_t>(group_bytes(type) - scale_bytes(type)));
+  }
+}
+
+}  // namespace
+
+void pack_int8(const int8_t* codes, int64_t ld, int32_t inputs, int32_t outputs, uint8_t* packed) {
+  clear(weight_type::int8, inputs, outputs, packed);
+  for (int32_t input = 0; input < inputs; ++input) {
+    for (int32_t output = 0; output < outputs; ++output) {
+      uint8_t* const group = group_at(weight_type::int8, packed, inputs, input, output);
+      put_byte(group, input % kInputs, output % kOutputs,
+               static_cast<uint8_t>(codes[input * ld + output] + 128));
+    }
+  }
+}
+
+void pack_ggml(weight_type type, const uint8_t* blocks, int32_t inputs, int32_t outputs,
+               uint8_t* packed) {
+  clear(type, inputs, outputs, packed);
+  const int32_t scale_size = scale_bytes(type) / kOutputs;
+  for (int32_t output = 0; output < outputs; ++output) {
+    const int32_t lane = output % kOutputs;
+    for (int32_t input = 0; input < inputs; input += kInputs) {
+      uint8_t* const group = group_at(type, packed, inputs, input, output);
+      std::memcpy(group + lane * scale_size, blocks, static_cast<std::size_t>(scale_size));
+      blocks += scale_size;
+      uint8_t* const codes = group + scale_bytes(type);
+      if (type == weight_type::q8_0) {
+        for (int32_t i = 0; i < kInputs; ++i) {
+          put_byte(codes, i, lane, static_cast<uint8_t>(blocks[i] ^ 0x80));
+        }
+        blocks += kInputs;
+      } else {
+        for (int32_t i = 0; i < kInputs / 2; ++i) {
+          put_half(codes, i, lane, blocks[i] & 15);
+          put_half(codes, i + kInputs / 2, lane, blocks[i] >> 4);
+        }
+        blocks += kInputs / 2;
+      }
+    }
+  }
+}
+
+}  // namespace packed
+}  // namespace blocksparse

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Weights that are only read, in the order in which whole-number products read them.
+//
+// A GROUP holds 32 inputs of 16 outputs; a PANEL is the groups of 16 outputs, end to end, and the
+// panels of a block follow each other. So one row, too, reads memory from its start to its end.
+//
+// Codes are unsigned. A dot product of bytes takes four inputs of each output at once: code (input
+// i, output o) of 8 bits is byte i / 4 * 64 + o * 4 + i % 4. Of 4 bits it is byte
+// i / 8 * 64 + o * 4 + i % 4, in the low half where i / 4 is even.
+//
+//   type    bytes of a group   scales                               weight
+//   INT8    512                one of each output, kept apart       (code - 128) * scale
+//   Q8_0    32 + 512           16 of float16, first                 (code - 128) * scale
+//   Q4_0    32 + 256           16 of float16, first                 (code - 8) * scale
+//   MXFP4   16 + 256           16 exponents e, first                value[code] * 2^(e - 127)
+//
+// Rows are rounded to int8 with a scale for each 32 inputs. What an offset adds to a product is
+// taken off again by the row's sum, which is kept beside them: a product is exact as a whole number
+// within a group, and groups are added as floats, the first one first.
+#ifndef BLOCKSPARSE_SRC_PACKED_PANELS_H
+#define BLOCKSPARSE_SRC_PACKED_PANELS_H
+
+#include <cstdint>
+
+namespace blocksparse {
+namespace packed {
+
+constexpr int32_t kOutputs = 16;  // of a panel
+constexpr int32_t kInputs = 32;   // of a group
+
+enum class weight_type { int8, q8_0, q4_0, mxfp4 };
+
+constexpr int32_t scale_bytes(weight_type type) {
+  return type == weight_type::int8 ? 0 : type == weight_type::mxfp4 ? kOutputs : 2 * kOutputs;
+}
+
+constexpr int32_t group_bytes(weight_type type) {
+  const bool has_bytes = type == weight_type::int8 || type == weight_type::q8_0;
+  return scale_bytes(type) + kOutputs * kInputs / (has_bytes ? 1 : 2);
+}
+
+constexpr int32_t panels_of(int32_t outputs) { return (outputs + kOutputs - 1) / kOutputs; }
+constexpr int32_t groups_of(int32_t inputs) { return (inputs + kInputs - 1) / kInputs; }
+
+// The bytes of a packed block.
+constexpr int64_t packed_bytes(weight_type type, int32_t inputs, int32_t outputs) {
+  return int64_t{panels_of(outputs)} * groups_of(inputs) * group_bytes(type);
+}
+
+// Packs codes of int8, (inputs, outputs) with ld between inputs. What is missing to whole groups and
+// panels weighs 0.
+void pack_int8(const int8_t* codes, int64_t ld, int32_t inputs, int32_t outputs, uint8_t* packed);
+
+// Packs blocks of ggml as they lie in its files: for each output the blocks of its inputs, 32 each.
+// The number of inputs is a multiple of 32.
+//
+//   Q8_0    float16 scale, 32 codes of int8
+//   Q4_0    float16 scale, 16 bytes: input i in the low half of byte i, input i + 16 in the high one
+//   MXFP4   exponent, 16 bytes in the same order
+void pack_ggml(weight_type type, const uint8_t* blocks, int32_t inputs, int32_t outputs,
+               uint8_t* packed);
+
+// Rows of int8 for products: row r has groups * 32 codes from codes + r * groups * 32 on, and
+// `groups` scales and sums.
+struct rounded_rows {
+  int32_t groups;
+  int8_t* codes;
+  float* scales;
+  int32_t* negated_sums;  // of the codes of each group
+};
+
+// Row i of c, i < count, becomes (or gets added) row rows[i] times the outputs
+// [output_begin, output_end) of a block; output_begin is a multiple of 16.
+struct panel_product {
+  const uint8_t* panels;
+  const float* output_scales;  // one of each output of INT8; else NULL
+  int32_t output_begin, output_end;
+  rounded_rows x;
+  const int32_t* rows;
+  int32_t count;
+  bool accumulate;
+  float* c;  // output_begin is its column 0
+  int64_t ldc;
+};
+
+// What an instruction set provides. All give the same bits.
+struct kernels {
+  const char* name;
+
+  // Rounds n numbers to row r: with m the largest magnitude of 32, or 2^-119 if that is more, code
+  // rint(x * (127 / m)) and scale m / 127. Where one of 32 is NaN or infinite, the scale is NaN and
+  // all codes are 0. What is missing to whole groups is 0.
+  void (*round_row)(const float* x, int32_t n, const rounded_rows& to, int32_t r);
+
+  // Within a group, the product is a whole number; it is multiplied by the product of both scales
+  // (of INT8 by the row's) and added to the groups before it, rounded once. INT8 is multiplied by
+  // the scale of the output at last.
+  void (*multiply)(weight_type type, const panel_product& product);
+};
+
+extern const kernels kPortable;
+
+// NULL where the processor has not got it.
+const kernels* avx512_vnni();
+
+}  // namespace packed
+}  // namespace blocksparse
+
+#endif  // BLOCKSPARSE_SRC_PACKED_PANELS_H

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Products of rounded rows with packed panels: the same bits as plain loops over the weights as they
+// were before packing, for each type and each instruction set; and their error against floats.
+#include "packed/panels.h"
+#include "testing.h"
+
+namespace {
+
+using namespace testing;
+using blocksparse::packed::avx512_vnni;
+using blocksparse::packed::groups_of;
+using blocksparse::packed::kernels;
+using blocksparse::packed::kInputs;
+using blocksparse::packed::kPortable;
+using blocksparse::packed::pack_ggml;
+using blocksparse::packed::pack_int8;
+using blocksparse::packed::packed_bytes;
+using blocksparse::packed::panel_product;
+using blocksparse::packed::rounded_rows;
+using blocksparse::packed::weight_type;
+
+constexpr weight_type kTypes[] = {weight_type::int8, weight_type::q8_0, weight_type::q4_0,
+                                  weight_type::mxfp4};
+const char* const kTypeNames[] = {"INT8", "Q8_0", "Q4_0", "MXFP4"};
+
+float from_float16(int32_t half) {
+  const int32_t exponent = half >> 10 & 31, rest = half & 1023;
+  const double size =
+      exponent == 0 ? std::ldexp(rest, -24) : std::ldexp(1024 + rest, exponent - 25);
+  return static_cast<float>((half & 0x8000) != 0 ? -size : size);
+}
+
+// Weights before they are packed: whole numbers, and what each is multiplied by.
+struct weights {
+  weight_type type;
+  int32_t inputs, outputs;
+  std::vector<int32_t> values;       // (outputs, inputs)
+  std::vector<float> group_scales;   // (outputs, groups); 1 for INT8
+  std::vector<float> output_scales;  // of INT8
+  std::vector<uint8_t> packed;       // with no memory after them
+  std::vector<uint8_t> blocks;       // as ggml has them
+  std::vector<int8_t> codes;         // of INT8: (inputs, outputs)
+
+  std::size_t at(int32_t output, int32_t input) const {
+    return static_cast<std::size_t>(output) * static_cast<std::size_t>(inputs) +
+           static_cast<std::size_t>(input);
+  }
+
+  weights(weight_type t, int32_t in, int32_t out, random_source& r)
+      : type(t), inputs(in), outputs(out) {
+    values.resize(at(out, 0));
+    codes.resize(values.size());
+    for (int32_t output = 0; output < out; ++output) {
+      output_scales.push_back(t == weight_type::int8 ? (r.uniform() + 1.5f) / 64.0f : 1.0f);
+      for (int32_t begin = 0; begin < in; begin += kInputs) {
+        add_group(output, begin, r);
+      }
+    }
+    packed.resize(static_cast<std::size_t>(packed_bytes(t, in, out)), 0xee);
+    if (t == weight_type::int8) {
+      pack_int8(codes.data(), out, in, out, packed.data());
+    } else {
+      pack_ggml(t, blocks.data(), in, out, packed.data());
+    }
+  }
+
+  void add_group(int32_t output, int32_t begin, random_source& r) {
+    const int32_t count = std::min(kInputs, inputs - begin);
+    if (type == weight_type::mxfp4) {
+      // All exponents but that of NaN, denormal scales among them.
+      const int32_t e = r.below(4) == 0 ? r.below(255) : 120 + r.below(9);
+      blocks.push_back(static_cast<uint8_t>(e));
+      group_scales.push_back(static_cast<float>(std::ldexp(1.0, e - 128)));
+    } else if (type == weight_type::int8) {
+      group_scales.push_back(1.0f);
+    } else {
+      const int32_t half = r.below(0x7c00) | r.below(2) << 15;
+      blocks.push_back(static_cast<uint8_t>(half));
+      blocks.push_back(static_cast<uint8_t>(half >> 8));
+      group_scales.push_back(from_float16(half));
+    }
+    int32_t code[kInputs];
+    for (int32_t i = 0; i < count; ++i) {
+      const bool has_bytes = type == weight_type::int8 || type == weight_type::q8_0;
+      code[i] = has_bytes ? r.below(256) - 128 : r.below(16);
+      if (r.below(5) == 0) {
+        code[i] = has_bytes ? (r.below(2) == 0 ? -128 : 127) : 15 * r.below(2);
+      }
+      static const int32_t kDoubled[] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+      values[at(output, begin + i)] = type == weight_type::mxfp4  ? kDoubled[code[i]]
+                                      : type == weight_type::q4_0 ? code[i] - 8
+                                                                  : code[i];
+      codes[static_cast<std::size_t>(begin + i) * static_cast<std::size_t>(outputs) +
+            static_cast<std::size_t>(output)] = static_cast<int8_t>(code[i]);
+    }
+    if (type == weight_type::q8_0) {
+      for (const int32_t c : code) {
+        blocks.push_back(static_cast<uint8_t>(c));
+      }
+    } else if (type != weight_type::int8) {
+      for (int32_t i = 0; i < kInputs / 2; ++i) {
+        blocks.push_back(static_cast<uint8_t>(code[i] | code[i + kInputs / 2] << 4));
+      }
+    }
+  }
+};
+
+struct rows {
+  walled<int8_t> codes;
+  walled<float> scales;
+  walled<int32_t> sums;
+  rounded_rows view;
+
+  rows(int32_t count, int32_t inputs)
+      : codes(static_cast<std::size_t>(count * groups_of(inputs) * kInputs), 99),
+        scales(static_cast<std::size_t>(count * groups_of(inputs)), quiet_nan()),
+        sums(static_cast<std::size_t>(count * groups_of(inputs)), 99),
+        view{groups_of(inputs), codes.data(), scales.data(), sums.data()} {}
+
+  void round(const kernels& by, const matrix& x) {
+    for (int32_t r = 0; r < x.rows(); ++r) {
+      by.round_row(x.data() + r * x.ld(), x.size(), view, r);
+    }
+  }
+};
+
+bool same_bits(float a, float b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
+
+// Plain loops, and no code in common with the kernels.
+void check_rounding(const kernels& by) {
+  random_source r(7);
+  for (const int32_t n : {1, 3, 31, 32, 33, 64, 100, 517}) {
+    for (int32_t round = 0; round < 20; ++round) {
+      context() = std::string("rounding, ") + by.name + ", n " + std::to_string(n);
+      matrix x(3, n);
+      const int32_t exponent = round == 0 ? -149 : round == 1 ? 127 : r.below(250) - 130;
+      x.fill([&] {
+        return static_cast<float>(std::ldexp(static_cast<double>(r.uniform()), exponent));
+      });
+      if (round == 2) {
+        x.fill([] { return 0.0f; });
+      }
+      rows rounded(3, n);
+      rounded.round(by, x);
+      for (int32_t row = 0; row < 3; ++row) {
+        for (int32_t g = 0; g < groups_of(n); ++g) {
+          const std::size_t at = static_cast<std::size_t>(row * groups_of(n) + g);
+          float m = 0x1p-119f;
+          for (int32_t i = g * kInputs; i < std::min(n, (g + 1) * kInputs); ++i) {
+            m = std::max(m, std::fabs(x.at(row, i)));
+          }
+          CHECK(rounded.scales[at] == m / 127.0f);
+          int32_t sum = 0;
+          for (int32_t i = 0; i < kInputs; ++i) {
+            const int32_t code = rounded.codes[at * kInputs + static_cast<std::size_t>(i)];
+            const int32_t place = g * kInputs + i;
+            const float value = place < n ? x.at(row, place) : 0.0f;
+            sum += code;
+            CHECK(code == static_cast<int32_t>(std::nearbyint(value * (127.0f / m))));
+            // Half a step, and what rounding the factor and the product adds.
+            const double back = static_cast<double>(code) * static_cast<double>(m) / 127.0;
+            CHECK(std::fabs(back - static_cast<double>(value)) <=
+                  static_cast<double>(m) * (0.5 / 127.0 + 2 * 0x1p-24));
+          }
+          CHECK(rounded.sums[at] == -sum);
+        }
+      }
+    }
+  }
+  for (const float poison : {quiet_nan(), HUGE_VALF, -HUGE_VALF}) {
+    for (int32_t place = 0; place < 70; ++place) {
+      matrix x(1, 70, 3, 1.0f);
+      x.at(0, place) = poison;
+      rows rounded(1, 70);
+      rounded.round(by, x);
+      for (int32_t g = 0; g < 3; ++g) {
+        CHECK(std::isnan(rounded.scales[static_cast<std::size_t>(g)]) == (g == place / kInputs));
+      }
+      CHECK(rounded.codes[static_cast<std::size_t>(place)] == 0);
+    }
+  }
+}
+
+void check_product(const kernels& by, weight_type type, int32_t inputs, int32_t outputs,
+                   int32_t count, bool accumulate) {
+  context() = std::string("product, ") + by.name + ", " + kTypeNames[static_cast<int32_t>(type)] +
+              ", " + std::to_string(inputs) + " x " + std::to_string(outputs) + ", rows " +
+              std::to_string(count);
+  random_source r(static_cast<uint64_t>(inputs * 1000 + outputs * 10 + count));
+  const weights w(type, inputs, outputs, r);
+  walled<uint8_t> packed(w.packed.size(), 0);
+  std::copy(w.packed.begin(), w.packed.end(), packed.data());
+  walled<float> output_scales(w.output_scales.size(), 0.0f);
+  std::copy(w.output_scales.begin(), w.output_scales.end(), output_scales.data());
+  const int32_t all = count + 3;
+  matrix x(all, inputs);
+  x.fill([&] { return r.uniform(); });
+  rows rounded(all, inputs);
+  rounded.round(kPortable, x);
+  std::vector<int32_t> chosen;
+  for (int32_t i = 0; i < count; ++i) {
+    chosen.push_back(r.below(all));
+  }
+  const int32_t begin = outputs > 40 && count % 2 == 0 ? 16 : 0;
+  const int32_t end = outputs - (count % 3 == 0 && outputs > 20 ? 5 : 0);
+  matrix c(count, end - begin);
+  if (accumulate) {
+    c.fill([&] { return r.uniform(); });
+  }
+  const matrix before = c;
+  by.multiply(type, {packed.data(), type == weight_type::int8 ? output_scales.data() : nullptr,
+                     begin, end, rounded.view, chosen.data(), count, accumulate, c.data(), c.ld()});
+  CHECK(c.intact());
+  const int32_t groups = groups_of(inputs);
+  for (int32_t i = 0; i < count; ++i) {
+    const int32_t row = chosen[static_cast<std::size_t>(i)];
+    for (int32_t output = begin; output < end; ++output) {
+      float total = 0.0f;
+      double exact = 0.0, slack = 0.0;
+      for (int32_t g = 0; g < groups; ++g) {
+        const std::size_t at = static_cast<std::size_t>(row * groups + g);
+        const float of_weights = w.group_scales[static_cast<std::size_t>(output * groups + g)];
+        int32_t sum = 0;
+        for (int32_t k = g * kInputs; k < std::min(inputs, (g + 1) * kInputs); ++k) {
+          const std::size_t place = at * kInputs + static_cast<std::size_t>(k % kInputs);
+          const int32_t value = w.values[w.at(output, k)];
+          sum += rounded.codes[place] * value;
+          exact += static_cast<double>(x.at(row, k)) * value * static_cast<double>(of_weights);
+          // Half a step of each input.
+          slack += std::fabs(value * static_cast<double>(of_weights)) *
+                   static_cast<double>(rounded.scales[at]) * (0.5 + 127 * 0x1p-23);
+        }
+        total = std::fma(static_cast<float>(sum), rounded.scales[at] * of_weights, total);
+        // Roundings of the scale, which may be below the normal floats, and of the sums.
+        const double size = std::fabs(static_cast<double>(sum));
+        slack += size * (0x1p-150 + (groups + 2) * 0x1p-24 *
+                                        std::fabs(static_cast<double>(rounded.scales[at]) *
+                                                  static_cast<double>(of_weights)));
+      }
+      const double output_scale =
+          static_cast<double>(w.output_scales[static_cast<std::size_t>(output)]);
+      const float product =
+          type == weight_type::int8 ? total * static_cast<float>(output_scale) : total;
+      const float actual = c.at(i, output - begin);
+      CHECK(same_bits(actual, accumulate ? before.at(i, output - begin) + product : product));
+      if (!accumulate && std::isfinite(actual)) {
+        const double error = std::fabs(static_cast<double>(actual) - exact * output_scale);
+        CHECK(error <= 1.01 * slack * output_scale + 0x1p-149);
+      }
+    }
+  }
+}
+
+// A scale that is NaN or infinite, of weights or of a row, comes out where it went in.
+void check_special_scales(const kernels& by) {
+  context() = std::string("special scales, ") + by.name;
+  for (const weight_type type : {weight_type::q8_0, weight_type::q4_0, weight_type::mxfp4}) {
+    random_source r(1);
+    weights w(type, 64, 20, r);
+    const std::size_t block = w.blocks.size() / 40;
+    w.blocks[block * 7] = 0xff;  // output 3, inputs from 32 on
+    if (type != weight_type::mxfp4) {
+      w.blocks[block * 7 + 1] = 0x7f;
+    }
+    pack_ggml(type, w.blocks.data(), 64, 20, w.packed.data());
+    matrix x(2, 64, 3, 0.5f);
+    x.at(1, 40) = quiet_nan();
+    rows rounded(2, 64);
+    rounded.round(by, x);
+    const int32_t both[] = {0, 1};
+    matrix c(2, 20);
+    by.multiply(type,
+                {w.packed.data(), nullptr, 0, 20, rounded.view, both, 2, false, c.data(), c.ld()});
+    for (int32_t output = 0; output < 20; ++output) {
+      CHECK(std::isnan(c.at(0, output)) == (output == 3) && std::isnan(c.at(1, output)));
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  std::vector<const kernels*> all = {&kPortable};
+  if (avx512_vnni() != nullptr) {
+    all.push_back(avx512_vnni());
+  }
+  for (const kernels* by : all) {
+    check_rounding(*by);
+    for (const weight_type type : kTypes) {
+      for (const int32_t groups : {1, 2, 3, 9}) {
+        for (const int32_t outputs : {1, 15, 16, 17, 32, 33, 48, 95}) {
+          for (int32_t count = 1; count <= 14; ++count) {
+            const int32_t inputs =
+                groups * kInputs - (type == weight_type::int8 ? count % 5 * 3 : 0);
+            check_product(*by, type, inputs, outputs, count, (count + groups) % 2 == 0);
+          }
+        }
+      }
+    }
+    check_special_scales(*by);
+    std::printf("%s\n", by->name);
+  }
+  return report("packed_test");
+}
