@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products of rounded rows with packed panels: the same bits as plain loops over the weights as they
-// were before packing, for each type and each instruction set; and their error against floats.
+// Products of rounded rows with packed panels: the same bits as plain loops over the weights before
+// packing, for each type and each instruction set; and their error against floats.
 #include "packed/panels.h"
 #include "testing.h"
 
