@@ -106,7 +106,8 @@ void neighbouring_mappings() {
   constexpr std::int64_t kWholePages = 1 << 20;
   check(truncate(kPath, kWholePages) == 0, "cannot extend");
   std::vector<unsigned char*> mappings;
-  for (int i = 0; i < 4; ++i) {
+  // Enough to fill the holes between other memory, of which a sanitizer leaves some.
+  for (int i = 0; i < 64; ++i) {
     mappings.push_back(map(kWholePages, false));
   }
   // Where each mapping is placed below the last, the next one takes the first one's entry, but not
