@@ -209,34 +209,82 @@ bool covers_rows_once(const gemm_schedule& plan, const gemm_chunk& chunk) {
   return covers;
 }
 
-// Makes tiles of the pairs [begin, end); returns where the pairs end that found no room, or where a
-// row is written again: repeats follow each other. Tiles that are multiplied together, piece of W
-// by piece, write different rows, so that a row's sum adds one product after the other, whatever
-// the pieces are: the same bits for all types of W.
-int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, int32_t begin, int32_t end,
-                   row_tile* tiles, int32_t* tile_count) {
-  const int32_t* const written = segment.write.position;
-  int32_t i = begin;
+// Hands out the pairs [begin, end) of a segment in rounds: first those that write a row for the
+// first time, then those that write it for the second time, and so on. Repeats follow each other.
+//
+// Tiles that are multiplied together, piece of W by piece, are of one round and so write different
+// rows: then a row's sum adds one product after the other, and has the same bits whatever the
+// pieces of a type are. Rounds may share a single piece.
+class distinct_pairs {
+ public:
+  distinct_pairs(const int32_t* written, int32_t begin, int32_t end)
+      : written_(written), begin_(begin), end_(end) {
+    start_round(0);
+  }
+
+  // The pairs left in this round, or in the next one if it is over.
+  int32_t left() {
+    if (left_ == 0 && repeats_ > 0) {
+      start_round(round_ + 1);
+    }
+    return left_;
+  }
+
+  int32_t next() {
+    for (;;) {
+      const int32_t pair = at_++;
+      time_ = time_at(pair, time_);
+      if (time_ == round_) {
+        --left_;
+        return pair;
+      }
+    }
+  }
+
+ private:
+  // How often a row was written before pair i, given that of the pair before it.
+  int32_t time_at(int32_t i, int32_t time) const {
+    return i > begin_ && written_[i] == written_[i - 1] ? time + 1 : 0;
+  }
+
+  void start_round(int32_t round) {
+    round_ = round;
+    at_ = begin_;
+    left_ = 0;
+    repeats_ = 0;
+    for (int32_t i = begin_, time = 0; i < end_; ++i) {
+      time = time_at(i, time);
+      left_ += time == round;
+      repeats_ += time == round + 1;
+    }
+  }
+
+  const int32_t* const written_;
+  const int32_t begin_, end_;
+  int32_t round_, at_;
+  int32_t time_ = 0;
+  int32_t left_;     // in this round
+  int32_t repeats_;  // in the next one
+};
+
+// Makes as many tiles of pairs as may be multiplied together. Returns how many.
+int32_t make_tiles(const gemm_call& call, const gemm_segment& segment, distinct_pairs& pairs,
+                   row_tile* tiles) {
+  const bool one_piece = call.k <= kWholePiece && !call.rounds_a;
   int32_t count = 0;
-  bool repeats = false;
-  for (; i < end && count < kMostTiles && !repeats; ++count) {
+  for (int32_t left = pairs.left(); left > 0 && count < kMostTiles; ++count) {
     row_tile& tile = tiles[count];
-    const int32_t rest = end - i;
     // Tiles of nearly equal height: one of a single row has too few sums to keep the multipliers
     // busy.
-    const int32_t most = rest <= kTileRows ? rest : (rest - 1) / ((rest - 1) / kTileRows + 1) + 1;
-    int32_t rows = 0;
-    do {
-      tile.a[rows] = call.a + segment.read[i] * call.lda;
-      tile.c[rows] = call.row(segment.write[i]);
-      ++rows;
-      ++i;
-      repeats = i < end && written[i] == written[i - 1];
-    } while (rows < most && i < end && !repeats);
-    tile.rows = rows;
+    tile.rows = left <= kTileRows ? left : (left - 1) / ((left - 1) / kTileRows + 1) + 1;
+    for (int32_t r = 0; r < tile.rows; ++r) {
+      const int32_t i = pairs.next();
+      tile.a[r] = call.a + segment.read[i] * call.lda;
+      tile.c[r] = call.row(segment.write[i]);
+    }
+    left = one_piece ? pairs.left() : left - tile.rows;
   }
-  *tile_count = count;
-  return i;
+  return count;
 }
 
 // At most `most` rows of a block at once.
@@ -264,17 +312,21 @@ void run_on_tiles(const gemm_call& call, const gemm_chunk& chunk, block_view nex
     work.begin = s > 0 || !fused        ? sums_begin::with_c
                  : work.bias != nullptr ? sums_begin::with_bias
                                         : sums_begin::with_zero;
-    for (int32_t i = 0; i < segment.read.count;) {
-      const int32_t end = segment.read.count - i > most ? i + most : segment.read.count;
-      i = make_tiles(call, segment, i, end, tiles, &work.tile_count);
-      if (i < segment.read.count) {
-        work.next = work.w;
-      } else if (s + 1 < chunk.segment_count) {
-        work.next = call.block(call.plan.segment(chunk, s + 1).read_block, chunk.write_block);
-      } else {
-        work.next = next_chunk;
+    for (int32_t begin = 0; begin < segment.read.count;) {
+      const int32_t end = segment.read.count - begin > most ? begin + most : segment.read.count;
+      distinct_pairs pairs(segment.write.position, begin, end);
+      begin = end;
+      while (pairs.left() > 0) {
+        work.tile_count = make_tiles(call, segment, pairs, tiles);
+        if (begin < segment.read.count || pairs.left() > 0) {
+          work.next = work.w;
+        } else if (s + 1 < chunk.segment_count) {
+          work.next = call.block(call.plan.segment(chunk, s + 1).read_block, chunk.write_block);
+        } else {
+          work.next = next_chunk;
+        }
+        multiply(work);
       }
-      multiply(work);
     }
   }
 }
