@@ -99,6 +99,7 @@ final class WeightsTest {
   /** Few and many rows of a block, which is cut by rows or not, in pieces that types differ in. */
   private static final List<Sizes> REPEATING =
       List.of(
+          new Sizes(40, 3, 2, 64, 17, 5, 2),
           new Sizes(1, 2, 1, 95, 3, 3, 1),
           new Sizes(1, 1, 2, 96, 16, 2, 2),
           new Sizes(2, 3, 2, 300, 13, 4, 2),
