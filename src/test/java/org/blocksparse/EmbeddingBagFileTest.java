@@ -218,11 +218,16 @@ final class EmbeddingBagFileTest {
             + " file of this library",
         "blocksparse.format\":\"1|blocksparse.format\":\"2|__metadata__: blocksparse.format is"
             + " 2, this library reads 1",
-        "\"table\"|\"tabel\"|table: is missing",
+        "\"table\"|\"tabel\"|table: is missing; did you mean tabel? there are tabel,"
+            + " optimizer.first.table, optimizer.second.table, optimizer.steps.table",
         "[37,6]|[6,37]|optimizer.first.table: expected (6, 37) but was (37, 6)",
         "\"ADAM\"|\"ADAX\"|__metadata__: blocksparse.bag.optimizer is no rule: ADAX",
-        "optimizer.second.table|optimizer.second.tabel|optimizer.second.table: is missing",
-        "optimizer.steps.table|optimizer.stops.table|optimizer.steps.table: is missing"
+        "optimizer.second.table|optimizer.second.tabel|optimizer.second.table: is missing; did you"
+            + " mean optimizer.second.tabel? there are table, optimizer.first.table,"
+            + " optimizer.second.tabel, optimizer.steps.table",
+        "optimizer.steps.table|optimizer.stops.table|optimizer.steps.table: is missing; did you"
+            + " mean optimizer.stops.table? there are table, optimizer.first.table,"
+            + " optimizer.second.table, optimizer.stops.table"
       })
   void aFileWithAnotherContent_isRefused(String from, String to, String reason) throws IOException {
     try (EmbeddingBag bag = bag(Mode.ROOT_MEAN)) {
@@ -273,7 +278,7 @@ final class EmbeddingBagFileTest {
       softmax.save(file);
     }
     assertFalse(EmbeddingBag.isIn(file));
-    assertRefused("table: is missing");
+    assertRefused("table: is missing; there are W2, W1, b1, b2, classOf, slotOf");
   }
 
   @Test

@@ -249,7 +249,8 @@ final class NarrowBagFileTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "\"table.scales\"|\"table.scalee\"|table.scales: is missing",
+        "\"table.scales\"|\"table.scalee\"|table.scales: is missing; did you mean"
+            + " table.scalee? there are table.scalee, table",
         "\"I8\"|\"U8\"|table: expected F32 with 2 dimensions but was U8 (37, 7)",
         "[37]|[37,1]|table.scales: expected F32 with 1 dimensions but was F32 (37, 1)",
         "bag.mode\":\"ROOT_MEAN\"|bag.optimizer\":\"SGD\"|__metadata__: has no"

@@ -164,7 +164,13 @@ final class TensorFileTest {
       long before = FloatTensor.allocatedBytes();
       TensorFile tensors = TensorFile.open(file, options);
       assertEquals("b", refused(() -> tensors.floats("b")).part());
-      assertEquals("is missing", refused(() -> tensors.floats("b")).reason());
+      assertEquals(
+          "is missing; there are W, \u00e4.\"name\".0, classes, nothing, deep",
+          refused(() -> tensors.floats("b")).reason());
+      assertEquals(
+          "is missing; did you mean classes? there are W, \u00e4.\"name\".0, classes, nothing,"
+              + " deep",
+          refused(() -> tensors.ints("Class")).reason());
       assertEquals(
           "expected F32 but was I32 (3, 1)", refused(() -> tensors.floats("classes")).reason());
       assertEquals(

@@ -388,8 +388,9 @@ final class TensorFileWeightsTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "\"W\"|\"V\"|W: is missing",
-        "\"W.scales\"|\"W.scalee\"|W.scales: is missing",
+        "\"W\"|\"V\"|W: is missing; there are W.scales, V",
+        "\"W.scales\"|\"W.scalee\"|W.scales: is missing; did you mean W.scalee? there are"
+            + " W.scalee, W",
         "\"I8\"|\"U8\"|W: expected F32 with 4 dimensions but was U8 (2, 3, 5, 7)",
         "[2,3,5,7]|[6,5,7]|W: expected I8 with 4 dimensions but was I8 (6, 5, 7)",
         "[2,3,5,7]|[3,2,5,7]|W.scales: expected (3, 2, 7) but was (2, 3, 7)",

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.format;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.Closeable;
 import java.io.EOFException;
 import java.io.IOException;
@@ -19,6 +21,7 @@ import java.util.Collection;
 import java.util.Collections;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.blocksparse.internal.memory.HeapRoom;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
@@ -33,6 +36,9 @@ import org.blocksparse.internal.memory.Storage;
 public final class SafeTensorsReader implements AutoCloseable {
   /** Elements that are copied at once. */
   private static final int PIECE = 1 << 20;
+
+  /** Names that a message lists. */
+  private static final int MOST_NAMES = 8;
 
   /** Where bytes come from. */
   private interface Input extends Closeable {
@@ -182,6 +188,13 @@ public final class SafeTensorsReader implements AutoCloseable {
       ByteBuffer first = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
       input.read(0, first);
       long length = first.getLong(0);
+      if (isText(first.array())) {
+        throw new MalformedException(
+            part,
+            "expected a safetensors file, but it begins with the text \""
+                + new String(first.array(), UTF_8).replaceAll("\\s+", " ")
+                + '"');
+      }
       if (length < 2 || length > fileBytes - Long.BYTES) {
         throw new MalformedException(
             part,
@@ -207,6 +220,16 @@ public final class SafeTensorsReader implements AutoCloseable {
     } catch (EOFException e) {
       throw new MalformedException(part, "has shrunk while it was read", e);
     }
+  }
+
+  /** Whether these are letters, which as a length would be more than any file has. */
+  private static boolean isText(byte[] bytes) {
+    for (byte b : bytes) {
+      if (!(b >= ' ' && b < 0x7f) && b != '\t' && b != '\n' && b != '\r') {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** The text of the header. */
@@ -247,10 +270,7 @@ public final class SafeTensorsReader implements AutoCloseable {
    * @throws MalformedException if it is not, or has another type
    */
   public TensorEntry entryOfType(String name, Dtype type) throws MalformedException {
-    TensorEntry entry = header.entries().get(name);
-    if (entry == null) {
-      throw new MalformedException(name, "is missing");
-    }
+    TensorEntry entry = entry(name);
     if (entry.type() != type) {
       throw new MalformedException(name, "expected " + type + " but was " + entry.text());
     }
@@ -263,15 +283,37 @@ public final class SafeTensorsReader implements AutoCloseable {
    * @throws MalformedException if it is not, or has another type or number of dimensions
    */
   public TensorEntry entryOfRank(int rank, String name, Dtype type) throws MalformedException {
-    TensorEntry entry = header.entries().get(name);
-    if (entry == null) {
-      throw new MalformedException(name, "is missing");
-    }
+    TensorEntry entry = entry(name);
     if (entry.type() != type || entry.dims().length != rank) {
       throw new MalformedException(
           name, "expected " + type + " with " + rank + " dimensions but was " + entry.text());
     }
     return entry;
+  }
+
+  private TensorEntry entry(String name) throws MalformedException {
+    TensorEntry entry = header.entries().get(name);
+    if (entry == null) {
+      throw new MalformedException(name, "is missing" + insteadOf(name));
+    }
+    return entry;
+  }
+
+  /** Which name may have been meant, and which there are. */
+  private String insteadOf(String name) {
+    Collection<String> names = header.entries().keySet();
+    if (names.isEmpty()) {
+      return "; there are no tensors";
+    }
+    String meant =
+        NearestName.of(name, names).map(near -> "; did you mean " + near + "?").orElse(";");
+    String shown =
+        names.stream()
+            .limit(MOST_NAMES)
+            .map(MalformedException::told)
+            .collect(Collectors.joining(", "));
+    int more = names.size() - MOST_NAMES;
+    return meant + " there are " + shown + (more > 0 ? " and " + more + " more" : "");
   }
 
   /** The type of a tensor; null if there is none of that name. */

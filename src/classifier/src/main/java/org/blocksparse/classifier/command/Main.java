@@ -10,12 +10,17 @@ import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
 import java.util.regex.Pattern;
 import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.classifier.ValidationMetric;
+import org.blocksparse.internal.format.NearestName;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -130,8 +135,31 @@ public final class Main implements Callable<Integer> {
     return line.setCaseInsensitiveEnumValuesAllowed(true)
         .setExpandAtFiles(false) // what begins with @ is a name or a prefix, and no file of options
         .registerConverter(Path.class, Main::path)
-        .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), e.getMessage()))
+        .registerConverter(ValidationMetric.class, Main::metric)
+        .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), told(e)))
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
+  }
+
+  /** What is wrong with arguments. Of those that are unknown, the first: others follow from it. */
+  private static String told(CommandLine.ParameterException e) {
+    if (!(e instanceof CommandLine.UnmatchedArgumentException unmatched)) {
+      return e.getMessage();
+    }
+    CommandLine command = e.getCommandLine();
+    String word = unmatched.getUnmatched().get(0);
+    if (!unmatched.isUnknownOption()) {
+      return e.getMessage() + meant(word, command.getSubcommands().keySet()).orElse("");
+    }
+    String option = word.split("=", 2)[0];
+    return "Unknown option: '%s'%s"
+        .formatted(
+            option,
+            meant(option, command.getCommandSpec().optionsMap().keySet())
+                .orElse("; --help lists all"));
+  }
+
+  private static Optional<String> meant(String word, Collection<String> known) {
+    return NearestName.of(word, known).map(near -> "; did you mean " + near + "?");
   }
 
   private static Path path(String name) {
@@ -139,6 +167,16 @@ public final class Main implements Callable<Integer> {
       throw new CommandLine.TypeConversionException("expected the name of a file but was empty");
     }
     return Path.of(name);
+  }
+
+  private static ValidationMetric metric(String name) {
+    return Arrays.stream(ValidationMetric.values())
+        .filter(metric -> metric.toString().equalsIgnoreCase(name))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new CommandLine.TypeConversionException(
+                    "expected p@1, ndcg@5 or f1 but was '" + name + "'"));
   }
 
   /** Without a subcommand: what there are. */
