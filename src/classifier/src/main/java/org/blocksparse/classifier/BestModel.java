@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.blocksparse.LoadOptions;
-import org.blocksparse.Metrics;
 
 /**
  * The best model so far by its answers to the validation examples, in a file of its own while
@@ -13,20 +12,18 @@ import org.blocksparse.Metrics;
  * learned is not thrown away for it.
  */
 final class BestModel implements AutoCloseable {
-  /** The answers among which a right one counts where precision at 1 is the same. */
-  private static final int FIRST_ANSWERS = 5;
-
   private final TrainingOptions options;
+  private final ValidationMetric metric;
   private final int patience;
 
   /** Null: nothing is measured. */
   private final ValidationSet validation;
 
-  private Score best = Score.NONE;
-  private Score last = Score.NONE;
+  private ValidationScores best = ValidationScores.NONE;
+  private ValidationScores last = ValidationScores.NONE;
 
-  /** That of the model in the file. */
-  private Score kept = Score.NONE;
+  /** Those of the model in the file. */
+  private ValidationScores kept = ValidationScores.NONE;
 
   private Path file;
   private int epochsSince;
@@ -39,21 +36,10 @@ final class BestModel implements AutoCloseable {
    */
   BestModel(TrainingOptions options, int epochs, Classifier model) {
     this.options = options;
+    this.metric = options.validationMetric();
     this.patience = options.patience(epochs);
     this.validation =
         options.validation().isEmpty() ? null : new ValidationSet(options.validation(), model);
-  }
-
-  /**
-   * How good a model is. On few examples precision at 1 stays the same for epochs in which the
-   * model still gets better; so then it is nDCG that tells.
-   */
-  private record Score(double precision, double ndcg) {
-    static final Score NONE = new Score(Double.NEGATIVE_INFINITY, Double.NEGATIVE_INFINITY);
-
-    boolean isAbove(Score that) {
-      return precision > that.precision || (precision == that.precision && ndcg > that.ndcg);
-    }
   }
 
   /**
@@ -66,22 +52,25 @@ final class BestModel implements AutoCloseable {
     boolean isBest = true;
     boolean isMeasured = validation != null;
     if (isMeasured) {
-      last = score(model);
-      isBest = last.isAbove(best);
+      last = scores(model);
+      isBest = last.areAbove(best, metric);
       epochsSince = isBest ? 0 : epochsSince + 1;
       best = isBest ? last : best;
       if (isBest && !isLast) {
         keep(model);
       }
     }
-    double precision = isMeasured ? last.precision : Double.NaN;
-    options.listener().epoch(new LearningPoint(epoch, loss, precision, isBest));
+    options
+        .listener()
+        .epoch(
+            isMeasured
+                ? new LearningPoint(epoch, loss, last.precision(), last.ndcg(), last.f1(), isBest)
+                : new LearningPoint(epoch, loss, Double.NaN, Double.NaN, Double.NaN, isBest));
   }
 
-  private Score score(Classifier model) {
+  private ValidationScores scores(Classifier model) {
     try {
-      Metrics metrics = validation.measure(model, FIRST_ANSWERS, options.listener());
-      return new Score(metrics.precision(1), metrics.ndcg(FIRST_ANSWERS));
+      return validation.measure(model, metric == ValidationMetric.F1, options.listener());
     } catch (InvalidInputException e) { // of the weights, which the next loss would tell, too
       throw new ArithmeticException(e.getMessage());
     }
@@ -110,7 +99,7 @@ final class BestModel implements AutoCloseable {
 
   /** The better one of the model that was measured last, and the one that was kept. */
   Classifier orBetter(Classifier model) {
-    Classifier better = kept.isAbove(last) ? loadedOrNull() : null;
+    Classifier better = kept.areAbove(last, metric) ? loadedOrNull() : null;
     if (better == null) {
       return model;
     }
@@ -120,7 +109,7 @@ final class BestModel implements AutoCloseable {
 
   /** The one that was kept, in place of a model whose training failed; null if there is none. */
   Classifier inPlaceOfOrNull(Classifier model, Throwable reason) {
-    if (kept.equals(Score.NONE)) {
+    if (kept.equals(ValidationScores.NONE)) {
       return null;
     }
     model.close(); // memory may be what there is too little of
@@ -147,7 +136,7 @@ final class BestModel implements AutoCloseable {
 
   /** Leaves the file of the one that was kept, if any, as training ends without a result. */
   void leave() {
-    if (!kept.equals(Score.NONE)) {
+    if (!kept.equals(ValidationScores.NONE)) {
       options
           .listener()
           .warning("training has failed; the best model before that stays in " + left());

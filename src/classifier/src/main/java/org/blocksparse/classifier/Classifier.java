@@ -8,7 +8,9 @@ import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
@@ -56,6 +58,11 @@ import org.blocksparse.Workers;
 public final class Classifier implements AutoCloseable {
   /** Rows that are computed together where there are many. */
   static final int BATCH = 256;
+
+  private static final String EPOCH = "epoch of this model";
+
+  /** Labels of an example that are told apart though the model does not know them. */
+  private static final int MOST_UNKNOWN = 1 << 18;
 
   private final InputRows input;
   private final EmbeddingBag bag;
@@ -175,6 +182,26 @@ public final class Classifier implements AutoCloseable {
     return predict(List.of(requireNonNull(example, "example")), k).get(0);
   }
 
+  /** As {@link #predict(Example, int, double)}, of a text. */
+  public List<Prediction> predict(String text, int k, double threshold) {
+    return predict(Example.ofText(text), k, threshold);
+  }
+
+  /**
+   * The likeliest labels of an example that have at least some probability, best first; none if
+   * none has.
+   *
+   * @param threshold in [0, 1]; {@link #threshold()} is that of the model
+   * @throws IllegalArgumentException also if the threshold is outside
+   */
+  public List<Prediction> predict(Example example, int k, double threshold) {
+    if (!(threshold >= 0 && threshold <= 1)) {
+      throw new IllegalArgumentException(
+          "threshold: expected a number in [0, 1] but was " + threshold);
+    }
+    return predict(example, k).stream().takeWhile(label -> label.isAtLeast(threshold)).toList();
+  }
+
   /**
    * The likeliest labels of an example among those that a filter allows, best first; fewer than k,
    * or none, if it allows fewer.
@@ -239,54 +266,84 @@ public final class Classifier implements AutoCloseable {
 
   private Ranking rank(SparseRows features, int k, Filter allowed) {
     try (FloatTensor x = bag.apply(features)) {
-      Ranking ranking = layer.topK(x, k, allowed);
-      for (int row = 0; row < ranking.batch(); row++) {
-        if (!ranking.isDefined(row)) {
-          throw notFinite();
-        }
-      }
-      return ranking;
+      return requireDefined(layer.topK(x, k, allowed));
     }
   }
 
+  private static Ranking requireDefined(Ranking ranking) {
+    for (int row = 0; row < ranking.batch(); row++) {
+      if (!ranking.isDefined(row)) {
+        throw notFinite();
+      }
+    }
+    return ranking;
+  }
+
   /**
-   * How good the model is on examples with labels. Labels that it does not know count as missed;
-   * examples without labels count for nothing.
+   * How good the ranking of the first labels is on examples with labels. Labels that the model does
+   * not know count as missed; examples without labels count for nothing.
    *
    * @param upTo the largest k of the metrics
    * @throws InvalidInputException if weights of the model are not finite
    */
   public Metrics evaluate(Stream<Example> examples, int upTo) {
-    return evaluate(examples, upTo, example -> {});
+    Metrics metrics = metrics(upTo);
+    forBatches(examples, batch -> measure(batch, upTo, metrics), example -> {});
+    return metrics;
   }
 
   /**
-   * The same, and of which examples the answers tell nothing.
+   * How good the ranking is, and the decisions which labels are there, by a threshold.
    *
-   * @param unknown is given those that {@link #knowsFeatureOf} is false of, which would take their
-   *     texts apart once more
+   * @param threshold of the figures of single labels, in [{@link Decisions#LEAST_THRESHOLD}, 1]
+   * @param unknown is given the examples of which {@link #knowsFeatureOf} is false
+   * @throws IllegalArgumentException also if the threshold is outside
    */
-  public Metrics evaluate(Stream<Example> examples, int upTo, Consumer<Example> unknown) {
-    Metrics metrics = Metrics.upTo(upTo);
+  public Evaluation evaluate(
+      Stream<Example> examples, int upTo, double threshold, Consumer<Example> unknown) {
+    Metrics metrics = metrics(upTo);
+    Decisions decisions = decisions(threshold);
+    forBatches(
+        examples.peek(
+            example ->
+                example.labels().stream()
+                    .distinct()
+                    .filter(label -> !knows(label))
+                    .forEach(decisions::addUnknown)),
+        batch -> {
+          measure(batch, upTo, metrics);
+          decide(batch, decisions);
+        },
+        unknown);
+    return new Evaluation(metrics, decisions);
+  }
+
+  private Metrics metrics(int upTo) {
+    return hasPropensities()
+        ? Metrics.upTo(upTo, labelCounts().propensities(MOST_UNKNOWN))
+        : Metrics.upTo(upTo);
+  }
+
+  private void forBatches(
+      Stream<Example> examples, Consumer<NumberedExamples> use, Consumer<Example> unknown) {
     List<Example> batch = new ArrayList<>(BATCH);
     examples.forEachOrdered(
         example -> {
           batch.add(example);
           if (batch.size() == BATCH) {
-            add(batch, upTo, unknown, metrics);
+            use(batch, use, unknown);
             batch.clear();
           }
         });
-    add(batch, upTo, unknown, metrics);
-    return metrics;
+    if (!batch.isEmpty()) {
+      use(batch, use, unknown);
+    }
   }
 
-  private void add(List<Example> batch, int upTo, Consumer<Example> unknown, Metrics metrics) {
-    if (!batch.isEmpty()) {
-      try (NumberedExamples numbered = numbered(batch)) {
-        tell(batch, numbered.features(), unknown);
-        measure(numbered, upTo, metrics);
-      }
+  private void use(List<Example> batch, Consumer<NumberedExamples> use, Consumer<Example> unknown) {
+    try (NumberedExamples numbered = numbered(batch)) {
+      tell(batch, numbered.features(), unknown);
+      use.accept(numbered);
     }
   }
 
@@ -302,20 +359,61 @@ public final class Classifier implements AutoCloseable {
     }
   }
 
-  /** Adds to metrics how good the model is on examples; see {@link #evaluate}. */
+  /** Adds to metrics how good the ranking is on examples; see {@link #evaluate}. */
   void measure(NumberedExamples examples, int upTo, Metrics metrics) {
     metrics.add(rank(examples.features(), upTo, Filter.without()), examples.labels());
   }
 
-  /** The labels of an example; those that are not known get numbers that no output has. */
+  /** Decisions of this model, none so far. */
+  Decisions decisions(double threshold) {
+    return new Decisions(layer.labels(), threshold);
+  }
+
+  /** Adds the decisions on examples. */
+  void decide(NumberedExamples examples, Decisions decisions) {
+    try (FloatTensor x = bag.apply(examples.features())) {
+      Ranking all = requireDefined(layer.atLeast(x, Decisions.LEAST_THRESHOLD));
+      decisions.add(all, examples.labels());
+    }
+  }
+
+  /**
+   * The labels of an example; those that are not known get numbers that no output has, {@link
+   * #MOST_UNKNOWN} at most.
+   */
   private int[] numbers(Example example) {
     List<String> names = example.labels().stream().distinct().toList();
     int[] numbers = new int[names.size()];
+    int unknown = 0;
     for (int i = 0; i < numbers.length; i++) {
       int output = layer.labels().output(names.get(i));
-      numbers[i] = output >= 0 ? output : layer.assignment().outputs() + i;
+      numbers[i] =
+          output >= 0
+              ? output
+              : layer.assignment().outputs() + Math.min(unknown++, MOST_UNKNOWN - 1);
     }
     return numbers;
+  }
+
+  /**
+   * Whether the model has the label counts of its training, of at least three examples, so that
+   * {@link #evaluate} measures propensity-scored precision. Models of earlier versions have none.
+   */
+  public boolean hasPropensities() {
+    return metadata.containsKey(ClassifierFile.LABEL_COUNTS) && labelCounts().havePropensities();
+  }
+
+  private LabelCounts labelCounts() {
+    return LabelCounts.decode(
+        metadata.get(ClassifierFile.LABEL_COUNTS), layer.assignment().outputs());
+  }
+
+  /**
+   * The threshold of a label's probability with the highest F1 on the validation examples of the
+   * training; empty if there were none.
+   */
+  public OptionalDouble threshold() {
+    return ClassifierFile.threshold(metadata);
   }
 
   /** What the weights are stored as: FLOAT32 as they were trained, or fewer bits. */
@@ -428,6 +526,28 @@ public final class Classifier implements AutoCloseable {
       tensors.put("keys", keys);
       NpzFile.write(npz, tensors);
     }
+  }
+
+  /** The epoch after which this was the model. */
+  int epoch() {
+    return Integer.parseInt(ClassifierFile.told(metadata).get(EPOCH));
+  }
+
+  void setEpoch(int epoch) {
+    tell(EPOCH, Integer.toString(epoch));
+  }
+
+  /** Stores how good this is on the validation examples, and the best threshold there. */
+  void setScores(ValidationScores scores) {
+    tell("validation P@1", decimals(scores.precision()));
+    tell("validation nDCG@5", decimals(scores.ndcg()));
+    tell("validation micro F1", decimals(scores.f1()));
+    tell("threshold", Double.toString(scores.threshold()));
+    ClassifierFile.setThreshold(metadata, scores.threshold());
+  }
+
+  private static String decimals(double score) {
+    return String.format(Locale.ROOT, "%.4f", score);
   }
 
   /** Adds to what {@link #info} says of how it was trained; before others see this. */

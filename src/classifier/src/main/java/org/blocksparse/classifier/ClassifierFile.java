@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.TreeMap;
 import org.blocksparse.EmbeddingBag;
 import org.blocksparse.HierarchicalSoftmax;
@@ -28,6 +29,10 @@ import org.blocksparse.TwoLevelLayer;
  * classifier.labelPrefix   what labels begin with in files of examples
  * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; or hashed:
  *                          features share rows. It was empty when a key itself told which one
+ * classifier.labelCounts   {@link LabelCounts} of the training; not there in older files, and where
+ *                          there are too many labels
+ * classifier.threshold     of a label's probability, with the highest F1 on validation examples; not
+ *                          there without these
  * classifier.about.*       how it was trained, for people
  * </pre>
  */
@@ -41,6 +46,8 @@ final class ClassifierFile {
   private static final String WORDS = "classifier.words";
   private static final String LABEL_PREFIX = "classifier.labelPrefix";
   private static final String VOCABULARY = "classifier.vocabulary";
+  static final String LABEL_COUNTS = "classifier.labelCounts";
+  private static final String THRESHOLD = "classifier.threshold";
   private static final String ABOUT = "classifier.about.";
 
   /** How often loading is tried while the file is replaced. */
@@ -54,7 +61,7 @@ final class ClassifierFile {
    * @param about how it was trained, for people
    */
   static Map<String, String> metadata(
-      InputRows input, TrainingOptions options, Map<String, String> about) {
+      InputRows input, LabelCounts counts, TrainingOptions options, Map<String, String> about) {
     Map<String, String> metadata = new TreeMap<>();
     metadata.put(FORMAT, VERSION);
     if (options.labelTree()) {
@@ -65,6 +72,10 @@ final class ClassifierFile {
     metadata.put(WORDS, options.plainWords() ? "plain" : "unicode");
     metadata.put(LABEL_PREFIX, options.labelPrefix());
     metadata.put(VOCABULARY, input.vocabulary().encoded());
+    String encoded = counts.encoded();
+    if (!encoded.isEmpty()) {
+      metadata.put(LABEL_COUNTS, encoded);
+    }
     about.forEach((name, value) -> tell(metadata, name, value));
     return metadata;
   }
@@ -72,6 +83,18 @@ final class ClassifierFile {
   /** What labels begin with in files of examples. */
   static String labelPrefix(Map<String, String> metadata) {
     return metadata.get(LABEL_PREFIX);
+  }
+
+  /** The threshold of a model; empty if it has none. */
+  static OptionalDouble threshold(Map<String, String> metadata) {
+    String threshold = metadata.get(THRESHOLD);
+    return threshold == null
+        ? OptionalDouble.empty()
+        : OptionalDouble.of(Double.parseDouble(threshold));
+  }
+
+  static void setThreshold(Map<String, String> metadata, double threshold) {
+    metadata.put(THRESHOLD, Double.toString(threshold));
   }
 
   /** Adds to how a model was trained, or changes it. */
@@ -152,6 +175,7 @@ final class ClassifierFile {
       if (!layer.hasLabels() || layer.labels().size() != layer.assignment().outputs()) {
         throw wrong(file, "labels", "not every output has one");
       }
+      requireLabelCounts(file, metadata, layer.assignment().outputs());
       return new Classifier(input(file, metadata, bag), bag, layer, metadata);
     } catch (Throwable e) {
       layer.close();
@@ -173,7 +197,22 @@ final class ClassifierFile {
       throw wrong(file, FORMAT, "is not the " + VERSION + " that is read here");
     }
     requireLabelPrefix(file, metadata);
+    if (metadata.containsKey(THRESHOLD)) {
+      require(file, metadata, THRESHOLD, "0\\.\\d{1,3}|1\\.0");
+    }
     return metadata;
+  }
+
+  private static void requireLabelCounts(Path file, Map<String, String> metadata, int labels)
+      throws IOException {
+    String counts = metadata.get(LABEL_COUNTS);
+    if (counts != null) {
+      try {
+        LabelCounts.decode(counts, labels);
+      } catch (IllegalArgumentException e) {
+        throw wrong(file, LABEL_COUNTS, e.getMessage());
+      }
+    }
   }
 
   private static TwoLevelLayer<?> layer(

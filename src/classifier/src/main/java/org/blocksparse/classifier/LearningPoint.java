@@ -2,12 +2,17 @@
 package org.blocksparse.classifier;
 
 /**
- * How far a training is after an epoch.
+ * How far a training is after an epoch. What is measured on the validation examples is NaN if there
+ * are none.
  *
  * @param epoch from 1 on
  * @param loss the mean over the epoch, of each example before it was learned from
- * @param precision at 1, on the validation examples; NaN if there are none
- * @param best whether no epoch before was as good: by precision, and where that is the same by nDCG
- *     of the first answers; without validation examples, always
+ * @param precision at 1, on the validation examples
+ * @param ndcg at 5, on the validation examples
+ * @param f1 micro F1 at its best threshold, on the validation examples; NaN as well unless it is
+ *     the {@linkplain TrainingOptions#withValidationMetric metric}
+ * @param best whether no epoch before was as good, by the metric; without validation examples,
+ *     always
  */
-public record LearningPoint(int epoch, double loss, double precision, boolean best) {}
+public record LearningPoint(
+    int epoch, double loss, double precision, double ndcg, double f1, boolean best) {}

@@ -40,6 +40,7 @@ final class Trainer {
   private final Loss objective;
   private Head<?> head;
   private long learned;
+  private boolean endedEarly;
 
   Trainer(TrainingSet set, TrainingOptions options) {
     this.set = set;
@@ -76,10 +77,29 @@ final class Trainer {
     try (BestModel best = new BestModel(options, epochs, model)) {
       Classifier result = learn(model, best);
       result.tell("epochs", epochsLearned());
+      if (endedEarly) {
+        options.listener().endedEarly((int) (learned / set.size()), result.epoch());
+      }
+      measure(result);
       return result;
     } catch (Throwable e) {
       model.close();
       throw e;
+    }
+  }
+
+  /**
+   * Measures the result on the validation examples, for what its file says of it. What was learned
+   * is not lost to too little memory for that.
+   */
+  private void measure(Classifier result) {
+    if (options.validation().isEmpty()) {
+      return;
+    }
+    try (ValidationSet validation = new ValidationSet(options.validation(), result)) {
+      result.setScores(validation.measure(result, true, new TrainingListener() {}));
+    } catch (OutOfMemoryError | InvalidInputException e) {
+      options.listener().warning("the result cannot be measured: " + e.getMessage());
     }
   }
 
@@ -116,12 +136,13 @@ final class Trainer {
       boolean isStopped = options.stop().getAsBoolean();
       if (learned > before) {
         model.tell("epochs", epochsLearned());
-        model.tell("epoch of this model", Integer.toString(epoch));
+        model.setEpoch(epoch);
         best.measure(model, epoch, loss, isStopped || epoch == epochs);
       }
       if (isStopped) {
         break;
       }
+      endedEarly = epoch < epochs && best.isOver();
     }
     if (learned == 0) {
       throw stoppedTooEarly();
@@ -149,7 +170,8 @@ final class Trainer {
         .begin(
             set.size(), epochs, set.vocabulary().rows(), classes.outputs(), classes.classCount());
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
-    Map<String, String> metadata = ClassifierFile.metadata(input, options, about());
+    LabelCounts counts = new LabelCounts(set.size(), set.labelCounts());
+    Map<String, String> metadata = ClassifierFile.metadata(input, counts, options, about());
     EmbeddingBag bag =
         EmbeddingBag.builder(set.vocabulary().rows(), options.dimension())
             .mode(input.mode())

@@ -56,6 +56,15 @@ public interface TrainingListener {
   /** After each epoch, and at the end of one that was stopped after a step. */
   default void epoch(LearningPoint point) {}
 
+  /**
+   * Training has ended before the last epoch that was planned, since the model became no better on
+   * the validation examples.
+   *
+   * @param epoch the last that was learned
+   * @param kept the epoch of the model that is the result
+   */
+  default void endedEarly(int epoch, int kept) {}
+
   /** Something went wrong that does not end the training, as that a disk is full. */
   default void warning(String message) {}
 }

@@ -86,6 +86,9 @@ public final class TrainingOptions {
   private long seed;
   private List<Example> validation = List.of();
 
+  /** Null: by the labels of the validation examples. */
+  private ValidationMetric validationMetric;
+
   /** 0: by the number of epochs. */
   private int patience;
 
@@ -114,6 +117,7 @@ public final class TrainingOptions {
     this.classes = that.classes;
     this.seed = that.seed;
     this.validation = that.validation;
+    this.validationMetric = that.validationMetric;
     this.patience = that.patience;
     this.temporaryFolder = that.temporaryFolder;
     this.workers = that.workers;
@@ -341,9 +345,11 @@ public final class TrainingOptions {
   }
 
   /**
-   * Examples that are not learned from: after each epoch, precision at 1 on them is measured, and
-   * where it is the same, nDCG at 5. Training ends when the model has not become better by it for
-   * some epochs, and the best one is kept.
+   * Examples that are not learned from: after each epoch the model is measured on them, by nDCG at
+   * 5 if more than a tenth of them have several labels, else by precision at 1, or by {@link
+   * #withValidationMetric}. Training ends when the model has not become better for some epochs, and
+   * the best one is kept. At the end, the {@linkplain Classifier#threshold threshold} with the
+   * highest F1 on them becomes part of the model.
    *
    * @param examples of the same kind as those that are learned from; those without a label count
    *     for nothing
@@ -355,6 +361,17 @@ public final class TrainingOptions {
   public TrainingOptions withValidation(List<Example> examples, int epochsOfPatience) {
     TrainingOptions changed = withValidation(examples);
     changed.patience = inRange("patience", epochsOfPatience, 1, Integer.MAX_VALUE);
+    return changed;
+  }
+
+  /**
+   * By what the best model on the {@linkplain #withValidation validation examples} is found. By
+   * default nDCG at 5 if more than a tenth of them have several labels, and else precision at 1: of
+   * several labels, that measures only one.
+   */
+  public TrainingOptions withValidationMetric(ValidationMetric value) {
+    TrainingOptions changed = new TrainingOptions(this);
+    changed.validationMetric = requireNonNull(value, "validationMetric");
     return changed;
   }
 
@@ -485,6 +502,15 @@ public final class TrainingOptions {
 
   List<Example> validation() {
     return validation;
+  }
+
+  ValidationMetric validationMetric() {
+    int several = (int) validation.stream().filter(example -> example.labels().size() > 1).count();
+    ValidationMetric wanted =
+        haveOneLabel(validation.size(), several)
+            ? ValidationMetric.PRECISION_AT_1
+            : ValidationMetric.NDCG_AT_5;
+    return validationMetric != null ? validationMetric : wanted;
   }
 
   /** After how many epochs of so many training ends that have made the model no better. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -217,6 +218,11 @@ final class TrainingSet {
 
   List<String> labelNames() {
     return labelNames;
+  }
+
+  /** How many examples have each label. */
+  long[] labelCounts() {
+    return Arrays.stream(labels.counts(labelNames.size())).asLongStream().toArray();
   }
 
   /** How many features were left out. */

@@ -7,6 +7,8 @@ import org.blocksparse.Metrics;
 
 /** The examples of validation that have labels, as numbers, which are made once for all epochs. */
 final class ValidationSet implements AutoCloseable {
+  private static final int FIRST_ANSWERS = 5;
+
   private final List<NumberedExamples> batches = new ArrayList<>();
   private final int size;
 
@@ -28,19 +30,27 @@ final class ValidationSet implements AutoCloseable {
   /**
    * How good the model is on them.
    *
-   * @param upTo the largest k of the metrics
+   * @param withF1 whether F1 and its threshold are measured as well
    * @param listener is told how far this is
    * @throws InvalidInputException if weights of the model are not finite
    */
-  Metrics measure(Classifier model, int upTo, TrainingListener listener) {
-    Metrics metrics = Metrics.upTo(upTo);
+  ValidationScores measure(Classifier model, boolean withF1, TrainingListener listener) {
+    Metrics metrics = Metrics.upTo(FIRST_ANSWERS);
+    Decisions decisions = model.decisions(Decisions.LEAST_THRESHOLD);
     int measured = 0;
     for (NumberedExamples batch : batches) {
-      model.measure(batch, upTo, metrics);
+      model.measure(batch, FIRST_ANSWERS, metrics);
+      if (withF1) {
+        model.decide(batch, decisions);
+      }
       measured += batch.size();
       listener.measured(measured, size);
     }
-    return metrics;
+    return new ValidationScores(
+        metrics.precision(1),
+        metrics.ndcg(FIRST_ANSWERS),
+        withF1 ? decisions.bestF1() : Double.NaN,
+        withF1 ? decisions.bestThreshold() : Double.NaN);
   }
 
   @Override

@@ -191,7 +191,7 @@ final class ClassifierTest {
       told.clear();
       assertEquals(
           classifier.evaluate(examples.stream(), 1).precision(1),
-          classifier.evaluate(examples.stream(), 1, told::add).precision(1));
+          classifier.evaluate(examples.stream(), 1, 0.5, told::add).ranking().precision(1));
       assertEquals(unknown, told);
     }
   }
@@ -469,6 +469,8 @@ final class ClassifierTest {
               Map.entry("classifier.wordNgrams", "9"),
               Map.entry("classifier.words", "parts"),
               Map.entry("classifier.labelPrefix", "a b"),
+              Map.entry("classifier.labelCounts", "AAAA"),
+              Map.entry("classifier.threshold", "2"),
               Map.entry("classifier.vocabulary", "AAAA"),
               Map.entry("classifier.vocabulary", ""))) { // as when keys told rows
         Path bad = folder.resolve("bad");

@@ -127,6 +127,11 @@ final class HostileModelProperties {
     use(() -> assertEquals(9, model.predict(examples, 3).size()));
     use(() -> model.predict(examples, 3, LabelFilter.without(List.of("label1", "none")), e -> {}));
     use(() -> assertEquals(9, model.evaluate(examples.stream(), 2).rows()));
+    use(
+        () ->
+            assertEquals(
+                9, model.evaluate(examples.stream(), 2, 0.5, e -> {}).decisions().examples()));
+    assertTrue(model.threshold().orElse(1) <= 1);
     use(() -> examples.forEach(model::knowsFeatureOf));
     use(() -> assertTrue(model.labels().stream().filter(model::knows).count() >= 0));
     use(() -> assertTrue(model.classes().stream().mapToInt(List::size).sum() > 0));

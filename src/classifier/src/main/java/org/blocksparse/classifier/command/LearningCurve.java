@@ -25,7 +25,10 @@ final class LearningCurve {
 
   private LearningCurve() {}
 
-  /** Loss, and precision if there is any, by epoch. An old picture stays unless this succeeds. */
+  /**
+   * Loss, and what was measured by validation if there was any, by epoch. An old picture stays
+   * unless this succeeds.
+   */
   static void draw(List<LearningPoint> points, Path png) throws IOException {
     ImageIO.setUseCache(false); // a file of it cannot be had any more when Ctrl-C was pressed
     ByteArrayOutputStream picture = new ByteArrayOutputStream();
@@ -52,8 +55,10 @@ final class LearningCurve {
     double[] precisions = points.stream().mapToDouble(LearningPoint::precision).toArray();
     if (!Double.isNaN(precisions[0])) {
       chart.getStyler().setYAxisGroupPosition(1, YAxisPosition.Right);
-      chart.setYAxisGroupTitle(1, "P@1");
+      chart.setYAxisGroupTitle(1, "P@1, nDCG@5");
       chart.addSeries("P@1 on validation (right)", epochs, precisions).setYAxisGroup(1);
+      double[] ndcgs = points.stream().mapToDouble(LearningPoint::ndcg).toArray();
+      chart.addSeries("nDCG@5 on validation (right)", epochs, ndcgs).setYAxisGroup(1);
     }
     return chart;
   }

@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.command;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.channels.Channels;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.blocksparse.Metrics;
 import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.Decisions;
+import org.blocksparse.classifier.Evaluation;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.InvalidInputException;
+import org.blocksparse.internal.format.AtomicFile;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -20,7 +30,9 @@ import picocli.CommandLine.Parameters;
     name = "test",
     description = {
       "Measures a model on examples with labels: of the first k predictions of each example, how"
-          + " many are right (precision), how many of its labels are found (recall), and nDCG.",
+          + " many are right (precision), how many of its labels are found (recall), nDCG, and"
+          + " precision in which rare labels count more (PSP); F1 where each label with at least"
+          + " --threshold is predicted; and how reliable probabilities are.",
       "Means over examples; labels that the model does not know count as missed."
     },
     sortOptions = false,
@@ -39,9 +51,28 @@ final class TestCommand implements Callable<Integer> {
       description = "Numbers of predictions (default: ${DEFAULT-VALUE}).")
   private List<Integer> top;
 
+  @Option(
+      names = "--threshold",
+      paramLabel = "P",
+      description =
+          "The probability from which a label counts as predicted; by default best, that of the"
+              + " highest F1 on the examples of train --validation, or else 0.5.")
+  private String threshold;
+
+  @Option(
+      names = "--by-label",
+      paramLabel = "TSV",
+      description =
+          "Where examples, predictions, precision, recall and F1 of each label are written, at that"
+              + " threshold.")
+  private Path byLabel;
+
   @Mixin private InputOptions input;
 
   @Mixin private Streams streams;
+
+  /** The threshold where a label is as likely as not. */
+  private static final double EVEN = 0.5;
 
   private long withUnknownLabels;
   private long withoutFeatures;
@@ -53,34 +84,114 @@ final class TestCommand implements Callable<Integer> {
       throw new InvalidInputException("--top: expected numbers with commas between them");
     }
     top.forEach(k -> Limits.require("--top", k, 1, Limits.MOST_LABELS));
+    Optional<Threshold> chosen =
+        Optional.ofNullable(threshold).map(t -> Threshold.parse(t, Decisions.LEAST_THRESHOLD));
+    if (byLabel != null) {
+      List<Path> others = new ArrayList<>(InputOptions.files(file));
+      others.add(model.path());
+      WritableFile.require("--by-label", byLabel, others);
+    }
     try (Classifier classifier = model.load();
         Input examples = input.open(file, "testing", classifier, streams.err())) {
+      double from =
+          chosen
+              .map(given -> given.of(classifier))
+              .orElseGet(() -> classifier.threshold().orElse(EVEN));
       long began = System.nanoTime();
-      Metrics metrics =
+      Evaluation evaluation =
           classifier.evaluate(
               examples.examples().peek(example -> countUnknownLabels(classifier, example)),
               top.stream().mapToInt(Integer::intValue).max().orElseThrow(),
+              from,
               unknown -> withoutFeatures += unknown.labels().isEmpty() ? 0 : 1);
       double seconds = (System.nanoTime() - began) * 1e-9;
       examples.requireLabels();
-      out.printf("%,d examples in %.2f s", metrics.rows(), seconds);
-      if (metrics.rowsWithoutLabels() > 0) {
-        out.printf("; %,d without labels were left out", metrics.rowsWithoutLabels());
-      }
-      if (withUnknownLabels > 0) {
-        out.printf("; %,d have labels that the model does not know", withUnknownLabels);
-      }
-      if (withoutFeatures > 0) {
-        out.printf("; %,d have no feature that the model knows", withoutFeatures);
-      }
-      out.printf("%n%4s %9s %9s %9s%n", "k", "P@k", "R@k", "nDCG@k");
-      for (int k : top) {
-        out.printf(
-            "%4d %9.4f %9.4f %9.4f%n", k, metrics.precision(k), metrics.recall(k), metrics.ndcg(k));
+      tellExamples(evaluation.ranking(), seconds, out);
+      tellRanking(evaluation.ranking(), classifier.hasPropensities(), out);
+      tellDecisions(evaluation.decisions(), out);
+      tellReliability(evaluation.decisions(), out);
+      if (byLabel != null) {
+        writeByLabel(evaluation.decisions().byLabel());
+        out.printf("%n%s: figures of each label%n", byLabel);
       }
       out.flush();
     }
     return ExitCode.OK;
+  }
+
+  private void tellExamples(Metrics metrics, double seconds, PrintWriter out) {
+    out.printf("%,d examples in %.2f s", metrics.rows(), seconds);
+    if (metrics.rowsWithoutLabels() > 0) {
+      out.printf("; %,d without labels were left out", metrics.rowsWithoutLabels());
+    }
+    if (withUnknownLabels > 0) {
+      out.printf("; %,d have labels that the model does not know", withUnknownLabels);
+    }
+    if (withoutFeatures > 0) {
+      out.printf("; %,d have no feature that the model knows", withoutFeatures);
+    }
+    out.println();
+  }
+
+  private void tellRanking(Metrics metrics, boolean hasPropensities, PrintWriter out) {
+    out.printf("%4s %9s %9s %9s", "k", "P@k", "R@k", "nDCG@k");
+    out.printf(hasPropensities ? " %9s%n" : "%n", "PSP@k");
+    for (int k : top) {
+      out.printf(
+          "%4d %9.4f %9.4f %9.4f", k, metrics.precision(k), metrics.recall(k), metrics.ndcg(k));
+      if (hasPropensities) {
+        out.printf(" %9.4f", metrics.propensityScoredPrecision(k));
+      }
+      out.println();
+    }
+    if (!hasPropensities) {
+      out.println("no PSP@k: the model has no label counts of its training; train it anew");
+    }
+  }
+
+  private static void tellDecisions(Decisions decisions, PrintWriter out) {
+    out.printf(
+        "%nfrom a probability of %s: precision %.4f, recall %.4f, micro F1 %.4f, macro F1 %.4f%n",
+        decisions.threshold(),
+        decisions.precision(),
+        decisions.recall(),
+        decisions.microF1(),
+        decisions.macroF1());
+    out.printf(
+        "highest micro F1 on these examples: %.4f, from %s%n",
+        decisions.bestF1(), decisions.bestThreshold());
+  }
+
+  private static void tellReliability(Decisions decisions, PrintWriter out) {
+    out.printf("%n%11s %9s %9s %9s%n", "probability", "answers", "mean", "right");
+    for (Decisions.Bin bin : decisions.reliability()) {
+      if (bin.count() > 0) {
+        out.printf(
+            "%4.1f to %3.1f %9d %9.4f %9.4f%n",
+            bin.from(), bin.to(), bin.count(), bin.meanProbability(), bin.rightRate());
+      }
+    }
+    out.printf("expected calibration error: %.4f%n", decisions.calibrationError());
+  }
+
+  private void writeByLabel(List<Decisions.OfLabel> labels) throws IOException {
+    StringBuilder lines =
+        new StringBuilder("label\texamples\tpredicted\tright\tprecision\trecall\tf1\n");
+    for (Decisions.OfLabel label : labels) {
+      lines.append(
+          String.format(
+              Locale.ROOT,
+              "%s\t%d\t%d\t%d\t%.4f\t%.4f\t%.4f\n",
+              Printed.of(label.label()),
+              label.examples(),
+              label.predicted(),
+              label.right(),
+              label.precision(),
+              label.recall(),
+              label.f1()));
+    }
+    byte[] bytes = lines.toString().getBytes(UTF_8);
+    AtomicFile.write(byLabel, channel -> Channels.newOutputStream(channel).write(bytes));
   }
 
   private void countUnknownLabels(Classifier classifier, Example example) {

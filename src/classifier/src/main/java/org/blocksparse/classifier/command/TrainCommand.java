@@ -14,6 +14,7 @@ import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.Example;
 import org.blocksparse.classifier.InvalidInputException;
 import org.blocksparse.classifier.TrainingOptions;
+import org.blocksparse.classifier.ValidationMetric;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -46,6 +47,14 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "FILE",
       description = "Examples to measure on after each epoch; the best model is kept.")
   private String validation;
+
+  @Option(
+      names = "--validation-metric",
+      paramLabel = "METRIC",
+      description =
+          "What finds the best one: p@1, ndcg@5 or f1 (ndcg@5 if more than a tenth of the examples"
+              + " of --validation have several labels, else p@1).")
+  private ValidationMetric metric;
 
   @Option(
       names = "--patience",
@@ -177,6 +186,8 @@ final class TrainCommand implements Callable<Integer> {
   private void requireNoOptionInVain() {
     refuse(patience != null && validation == null, "--patience: expected --validation as well");
     refuse(
+        metric != null && validation == null, "--validation-metric: expected --validation as well");
+    refuse(
         InputOptions.isStandardInput(file) && InputOptions.isStandardInput(validation),
         "--validation: is standard input, from which the examples come");
     refuse(
@@ -307,6 +318,7 @@ final class TrainCommand implements Callable<Integer> {
             patience == null
                 ? options.withValidation(examples)
                 : options.withValidation(examples, patience);
+        options = metric == null ? options : options.withValidationMetric(metric);
       }
     }
     return options;

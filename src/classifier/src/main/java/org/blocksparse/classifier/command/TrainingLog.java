@@ -33,6 +33,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   /** Where they are so many that it matters. */
   private int withSeveralLabels;
 
+  private int epochs;
   private int featuresLeftOut;
   private int withoutFeatures;
   private volatile boolean hasLearned;
@@ -77,7 +78,8 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   }
 
   @Override
-  public void begin(int count, int epochs, int features, int labels, int classes) {
+  public void begin(int count, int planned, int features, int labels, int classes) {
+    epochs = planned;
     out.printf(
         "%,d examples, %,d features, %,d labels in %,d classes; read in %.1f s%n",
         count, features, labels, classes, secondsOfReading);
@@ -135,10 +137,20 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     close();
     out.printf("epoch %d: loss %.3f", point.epoch(), point.loss());
     if (!Double.isNaN(point.precision())) {
-      out.printf(", P@1 on validation %.3f%s", point.precision(), point.best() ? " (best)" : "");
+      out.printf(", P@1 on validation %.3f, nDCG@5 %.3f", point.precision(), point.ndcg());
+      out.printf(Double.isNaN(point.f1()) ? "" : ", F1 %.3f", point.f1());
+      out.print(point.best() ? " (best)" : "");
     }
     out.printf(", %,.0f examples per second%n", perSecond());
     out.flush();
+  }
+
+  @Override
+  public void endedEarly(int epoch, int kept) {
+    close();
+    err.printf(
+        "Ended after epoch %d of %d, no better than before: kept epoch %d%n", epoch, epochs, kept);
+    err.flush();
   }
 
   @Override

@@ -280,10 +280,20 @@ final class CommandRefusalTest extends Commands {
         "train -o {}/m --validation {}/sparse.txt {}/train.txt | validation: some have features",
         "train -o {}/m --label-tree --smoothing 0.1 {}/train.txt | --smoothing: expected no"
             + " --label-tree as well",
-        "predict {}/none --threshold 1.5       | --threshold: expected a number in [0, 1] but was"
-            + " 1.5",
-        "predict {}/none --threshold NaN       | --threshold: expected a number in [0, 1] but was"
-            + " NaN",
+        "predict {}/none --threshold 1.5       | --threshold: expected a number in [0, 1], or best,"
+            + " but was 1.5",
+        "predict {}/none --threshold NaN       | --threshold: expected a number in [0, 1], or best,"
+            + " but was NaN",
+        "predict {}/none --threshold bets      | --threshold: expected a number in [0, 1], or best,"
+            + " but was bets",
+        "test {}/none {}/test.txt --threshold 0 | --threshold: expected a number in [0.001, 1], or"
+            + " best, but was 0",
+        "test {}/none {}/test.txt --by-label {}/test.txt | --by-label: {}/test.txt is the same file"
+            + " as {}/test.txt",
+        "train -o {}/m --validation-metric f1 {}/train.txt | --validation-metric: expected"
+            + " --validation as well",
+        "train -o {}/m --validation-metric p5 {}/train.txt | Invalid value for option"
+            + " '--validation-metric': expected p@1, ndcg@5 or f1 but was 'p5'",
         "export {}/none {}/npz                 | there is no file {}/none",
         "export {}/test.txt {}/test.txt        | NPZ: {}/test.txt is the same file as {}/test.txt",
         "quantize {}/test.txt {}/test.txt      | OUT: {}/test.txt is the same file as {}/test.txt",
@@ -299,6 +309,14 @@ final class CommandRefusalTest extends Commands {
             + " [FLOAT16, BFLOAT16, INT8] (case-insensitive) but was 'float32'",
         "predict {}/none --top 0               | --top: expected a number in [1, 100000] but was 0",
         "frobnicate                            | Unmatched argument at index 0: 'frobnicate'",
+        "tran -o {}/m {}/train.txt             | Unmatched arguments from index 0: 'tran', '-o',"
+            + " '{}/m', '{}/train.txt'; did you mean train?",
+        "train -o {}/m --epoch 5 {}/train.txt  | Unknown option: '--epoch'; did you mean --epochs?",
+        "train -o {}/m --dim=5 {}/train.txt    | Unknown option: '--dim'; did you mean"
+            + " --dimension?",
+        "test {}/m {}/test.txt --colour        | Unknown option: '--colour'; --help lists all",
+        "info {}/test.txt                      | {}/test.txt: header: expected a safetensors file,"
+            + " but it begins with the text \"__label_\"",
       })
   void uselessArguments_endWithTwo_andOneLine(String line, String message) {
     String[] args = line.replace("{}", folder.toString()).split(" ", -1);

@@ -19,11 +19,13 @@ final class LearningCurveTest {
   void eachAxis_saysWhatItShows() {
     XYChart chart =
         LearningCurve.chart(
-            List.of(new LearningPoint(1, 2.5, 0.5, true), new LearningPoint(2, 1.5, 0.75, true)));
+            List.of(
+                new LearningPoint(1, 2.5, 0.5, 0.6, Double.NaN, true),
+                new LearningPoint(2, 1.5, 0.75, 0.8, Double.NaN, true)));
     assertEquals("epoch", chart.getXAxisTitle());
     assertEquals("loss", chart.getYAxisTitle());
-    assertEquals("P@1", chart.getYAxisGroupTitle(1));
-    assertEquals(2, chart.getSeriesMap().size());
+    assertEquals("P@1, nDCG@5", chart.getYAxisGroupTitle(1));
+    assertEquals(3, chart.getSeriesMap().size());
   }
 
   @Test
@@ -38,8 +40,8 @@ final class LearningCurveTest {
     XYChart chart =
         LearningCurve.chart(
             List.of(
-                new LearningPoint(1, 2.5, Double.NaN, true),
-                new LearningPoint(2, 1.5, Double.NaN, true)));
+                new LearningPoint(1, 2.5, Double.NaN, Double.NaN, Double.NaN, true),
+                new LearningPoint(2, 1.5, Double.NaN, Double.NaN, Double.NaN, true)));
     assertEquals(
         Set.of("loss, of each example before it is learned from"), chart.getSeriesMap().keySet());
   }

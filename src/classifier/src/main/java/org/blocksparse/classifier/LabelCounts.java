@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier;
+
+import java.io.ByteArrayOutputStream;
+import java.util.Arrays;
+import java.util.Base64;
+import org.blocksparse.Metrics;
+
+/**
+ * How many examples a model was trained on, and how many of them had each label, by its number. A
+ * model stores them as numbers of variable length (LEB128) in base 64, the examples first.
+ */
+@SuppressWarnings("ArrayRecordComponent") // nobody compares them
+record LabelCounts(long examples, long[] ofLabels) {
+  private static final int BITS = 7;
+  private static final int MORE = 1 << BITS;
+
+  /** So few examples make no propensities. */
+  private static final int FEWEST_EXAMPLES = 3;
+
+  /** More letters leave too little room for the keys of features in the header of a file. */
+  private static final int LONGEST_TEXT = 1 << 20;
+
+  /** The text of these; empty if it is too long for a file. */
+  String encoded() {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream(ofLabels.length + Long.BYTES);
+    put(examples, bytes);
+    Arrays.stream(ofLabels).forEach(count -> put(count, bytes));
+    String text = Base64.getUrlEncoder().withoutPadding().encodeToString(bytes.toByteArray());
+    return text.length() <= LONGEST_TEXT ? text : "";
+  }
+
+  private static void put(long value, ByteArrayOutputStream bytes) {
+    long rest = value;
+    while (rest >= MORE) {
+      bytes.write((int) (rest % MORE) | MORE);
+      rest >>>= BITS;
+    }
+    bytes.write((int) rest);
+  }
+
+  /**
+   * What was encoded.
+   *
+   * @throws IllegalArgumentException if it is not the text of the counts of so many labels
+   */
+  static LabelCounts decode(String text, int labels) {
+    byte[] bytes = Base64.getUrlDecoder().decode(text);
+    long[] numbers = new long[Math.min(labels + 1, bytes.length)];
+    int size = 0;
+    int shift = 0;
+    long number = 0;
+    for (byte next : bytes) {
+      if (size == numbers.length || shift > Long.SIZE - 2 * BITS) {
+        throw notCounts(labels);
+      }
+      number |= (long) (next & (MORE - 1)) << shift;
+      shift += BITS;
+      if (next >= 0) {
+        numbers[size++] = number;
+        number = 0;
+        shift = 0;
+      }
+    }
+    if (size != labels + 1 || shift != 0) {
+      throw notCounts(labels);
+    }
+    return new LabelCounts(numbers[0], Arrays.copyOfRange(numbers, 1, size));
+  }
+
+  private static IllegalArgumentException notCounts(int labels) {
+    return new IllegalArgumentException("expected the counts of " + labels + " labels");
+  }
+
+  /** Whether these are enough for {@link #propensities}. */
+  boolean havePropensities() {
+    return examples >= FEWEST_EXAMPLES;
+  }
+
+  /**
+   * The propensities of labels, by the constants that are used where nothing better is known.
+   *
+   * @param unknown how many numbers follow, of labels that training has not seen
+   */
+  double[] propensities(int unknown) {
+    return Metrics.propensities(Arrays.copyOf(ofLabels, ofLabels.length + unknown), examples);
+  }
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.classifier.command;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.blocksparse.EmbeddingBag;
+import org.blocksparse.HierarchicalSoftmax;
+import org.blocksparse.LoadOptions;
+import org.blocksparse.SaveOptions;
+import org.blocksparse.classifier.Classifier;
+import org.blocksparse.classifier.Decisions;
+import org.blocksparse.classifier.ExampleReader;
+import org.junit.jupiter.api.Test;
+
+/** What test measures, and what train --validation finds. */
+final class TestCommandTest extends Commands {
+  private Decisions decisions(double threshold) throws IOException {
+    try (Classifier classifier = Classifier.load(model);
+        ExampleReader reader = ExampleReader.open(test)) {
+      return classifier.evaluate(reader.examples(), 1, threshold, example -> {}).decisions();
+    }
+  }
+
+  @Test
+  void f1AndReliability_arePrinted_andFiguresOfLabelsWritten() throws IOException {
+    Files.write(model, trained);
+    Path tsv = folder.resolve("labels.tsv");
+    String told = runWell("test", model, test, "--threshold", "0.1", "--by-label", tsv);
+    Decisions decisions = decisions(0.1);
+    assertTrue(
+        told.contains(
+            "\nfrom a probability of 0.1: precision %.4f, recall %.4f, micro F1 %.4f, macro F1 %.4f\n"
+                .formatted(
+                    decisions.precision(),
+                    decisions.recall(),
+                    decisions.microF1(),
+                    decisions.macroF1())),
+        told);
+    assertTrue(
+        told.contains(
+            "highest micro F1 on these examples: %.4f, from %s\n"
+                .formatted(decisions.bestF1(), decisions.bestThreshold())),
+        told);
+    Decisions.Bin first = decisions.reliability().get(0);
+    assertTrue(
+        told.contains(
+            "\n 0.0 to 0.1 %9d %9.4f %9.4f\n"
+                .formatted(first.count(), first.meanProbability(), first.rightRate())),
+        told);
+    assertTrue(
+        told.contains(
+            "\nexpected calibration error: %.4f\n".formatted(decisions.calibrationError())),
+        told);
+
+    List<String> lines = Files.readAllLines(tsv);
+    assertEquals("label\texamples\tpredicted\tright\tprecision\trecall\tf1", lines.get(0));
+    assertEquals(decisions.byLabel().size(), lines.size() - 1);
+    Decisions.OfLabel label = decisions.byLabel().get(0);
+    assertEquals(
+        "%s\t%d\t%d\t%d\t%.4f\t%.4f\t%.4f"
+            .formatted(
+                label.label(),
+                label.examples(),
+                label.predicted(),
+                label.right(),
+                label.precision(),
+                label.recall(),
+                label.f1()),
+        lines.get(1));
+  }
+
+  @Test
+  void withoutAThreshold_itIsThatOfTheModel_orAHalf() throws IOException {
+    Files.write(model, trained);
+    assertTrue(runWell("test", model, test).contains("\nfrom a probability of 0.5: "));
+    Result refused = run("predict", model, test, "--threshold", "best");
+    assertEquals(2, refused.code());
+    assertEquals(
+        "--threshold: expected a number, since the model has no best one; train with --validation"
+            + " finds it\n",
+        refused.err());
+
+    runWell("train", "-o", model, "--epochs", 2, "--dimension", 8, "--validation", test, training);
+    double best = decisions(0.5).bestThreshold();
+    assertTrue(runWell("test", model, test).contains("\nfrom a probability of " + best + ": "));
+    String answers = runWell("predict", model, test, "--threshold", "best");
+    assertEquals(runWell("predict", model, test, "--threshold", best), answers);
+    assertTrue(runWell("info", model).contains("\nthreshold: " + best + "\n"));
+  }
+
+  @Test
+  void rareLabels_areMeasured_unlessTheModelIsOld() throws IOException {
+    Files.write(model, trained);
+    assertTrue(
+        runWell("test", model, test).contains("   k       P@k       R@k    nDCG@k     PSP@k\n"));
+    Path old = folder.resolve("old");
+    try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(model, LoadOptions.copied());
+        EmbeddingBag bag = EmbeddingBag.load(model)) {
+      Map<String, String> metadata = new TreeMap<>(layer.metadata());
+      metadata.remove("classifier.labelCounts");
+      layer.save(old, SaveOptions.defaults().withBag(bag).withMetadata(metadata));
+    }
+    String told = runWell("test", old, test);
+    assertTrue(told.contains("   k       P@k       R@k    nDCG@k\n"), told);
+    assertTrue(
+        told.contains("\nno PSP@k: the model has no label counts of its training; train it anew\n"),
+        told);
+  }
+
+  @Test
+  void anEarlyEnd_isToldOnStandardError_withTheEpochThatIsKept() throws IOException {
+    Result result =
+        run(
+            "train",
+            "-o",
+            model,
+            "--epochs",
+            40,
+            "--dimension",
+            4,
+            "--patience",
+            1,
+            "--no-chart",
+            "--validation",
+            test,
+            training);
+    assertEquals(0, result.code());
+    Matcher told =
+        Pattern.compile(
+                "Ended after epoch (\\d+) of 40, no better than before: kept epoch (\\d+)\n")
+            .matcher(result.err());
+    assertTrue(told.matches(), result.err());
+    assertTrue(result.out().contains("\nepoch " + told.group(1) + ": "), result.out());
+    String info = runWell("info", model);
+    assertTrue(info.contains("\nepochs: " + told.group(1) + "\n"), info);
+    assertTrue(info.contains("\nepoch of this model: " + told.group(2) + "\n"), info);
+  }
+
+  /** Each epoch's line has the metrics; the best one is that by the one that judges. */
+  @Test
+  void examplesOfSeveralLabels_areJudgedByNdcg_unlessAnotherMetricIsChosen() throws IOException {
+    StringBuilder pairs = new StringBuilder();
+    List<String> lines = Files.readAllLines(test);
+    for (int line = 0; line < lines.size(); line += 2) {
+      pairs.append(lines.get(line)).append(' ').append(lines.get(line + 1)).append('\n');
+    }
+    Files.writeString(test, pairs);
+    for (String metric : new String[] {null, "p@1", "nDCG@5", "f1"}) {
+      Object[] plain = {
+        "train",
+        "-o",
+        model,
+        "--epochs",
+        4,
+        "--dimension",
+        4,
+        "--rate",
+        1,
+        "--no-chart",
+        "--validation",
+        test,
+        training
+      };
+      Object[] args =
+          metric == null
+              ? plain
+              : Stream.concat(Stream.of(plain), Stream.of("--validation-metric", metric)).toArray();
+      Matcher epochs =
+          Pattern.compile(
+                  "epoch \\d+: .*P@1 on validation ([\\d.]+), nDCG@5 ([\\d.]+)(?:, F1 ([\\d.]+))?"
+                      + "( \\(best\\))?, ")
+              .matcher(run(args).out());
+      int group = metric == null || metric.equals("nDCG@5") ? 2 : metric.equals("f1") ? 3 : 1;
+      double best = 0;
+      int found = 0;
+      while (epochs.find()) {
+        double score = Double.parseDouble(epochs.group(group));
+        assertEquals("f1".equals(metric), epochs.group(3) != null);
+        assertTrue(epochs.group(4) == null ? score <= best : score >= best, epochs.group());
+        best = Math.max(best, score);
+        found++;
+      }
+      assertTrue(found >= 2, "epochs: " + found);
+    }
+  }
+}
