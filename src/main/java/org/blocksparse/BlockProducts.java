@@ -60,6 +60,12 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
               + "; make them with Weights.of(W, ElementType.BFLOAT16), or take the plan without"
               + " withRoundedInputs()");
     }
+    if (plan.roundsInputs() && blocks.transposed()) {
+      throw new IllegalArgumentException(
+          "W: expected weights as they lie, as the plan rounds inputs, but "
+              + W
+              + " is a transposed view; take the plan without withRoundedInputs()");
+    }
   }
 
   /** Adds the products of h to a tensor. */

@@ -86,8 +86,8 @@ public final class NamedTensors {
         name,
         (file, as, lease) -> {
           WeightsFile.requireName(as);
+          StoredWeights stored = weights.requireContiguous(as);
           lease.of(as, weights);
-          StoredWeights stored = weights.stored();
           file.add(as, weights.shape().toArray(), stored.type(), stored, null);
         });
   }

@@ -27,14 +27,35 @@ public final class Weights implements BlockMatrix {
   private final Shape shape;
   private final StoredWeights stored;
 
+  /** Whether the memory is of the blocks with their two sides exchanged. */
+  private final boolean transposed;
+
   /**
    * Weights over memory that becomes their own.
    *
    * @param shape (iBlocks, oBlocks, iSize, oSize)
    */
   Weights(StoredWeights stored, Shape shape) {
+    this(stored, shape, false);
+  }
+
+  private Weights(StoredWeights stored, Shape shape, boolean transposed) {
     this.shape = shape;
     this.stored = stored;
+    this.transposed = transposed;
+  }
+
+  /**
+   * Weights over memory that becomes their own, with their two sides exchanged.
+   *
+   * @param inMemory (oBlocks, iBlocks, oSize, iSize)
+   */
+  static Weights transposed(StoredWeights stored, Shape inMemory) {
+    return new Weights(stored, exchanged(inMemory), true);
+  }
+
+  private static Shape exchanged(Shape shape) {
+    return Shape.of(shape.dim(1), shape.dim(0), shape.dim(3), shape.dim(2));
   }
 
   /**
@@ -79,6 +100,22 @@ public final class Weights implements BlockMatrix {
     return W;
   }
 
+  /**
+   * A view as (oBlocks, iBlocks, oSize, iSize): the weights with input and output exchanged, as
+   * {@link FloatTensor#transposeBlocks} has it. Nothing is copied. Products take it in place of W,
+   * except with inputs that are rounded. Scales of INT8 stay those of the numbers that they are of:
+   * in the view, of its inputs.
+   *
+   * <p>Closing these closes the view; closing the view closes the view alone.
+   *
+   * @throws IllegalStateException if these are closed
+   */
+  public Weights transposeBlocks() {
+    try (Lease lease = new Lease().of("weights", this)) {
+      return new Weights(stored.view(), exchanged(shape), !transposed);
+    }
+  }
+
   /** What the weights are stored as. */
   public ElementType type() {
     return ElementType.of(stored.type());
@@ -104,24 +141,59 @@ public final class Weights implements BlockMatrix {
         .filledBy(
             out -> {
               try (Lease lease = new Lease().of("weights", this)) {
-                long blocks = shape.dim(0) * shape.dim(1);
-                stored.widen(blocks, (int) shape.dim(2), (int) shape.dim(3), out.storage());
+                if (transposed) {
+                  widenRows(out.storage());
+                } else {
+                  long blocks = shape.dim(0) * shape.dim(1);
+                  stored.widen(blocks, (int) shape.dim(2), (int) shape.dim(3), out.storage());
+                }
               }
             });
   }
 
-  /** As the kernels see them. */
-  Blocks blocks() {
-    return Blocks.dense(
-            stored.elements(),
-            (int) shape.dim(0),
-            (int) shape.dim(1),
-            (int) shape.dim(2),
-            (int) shape.dim(3))
-        .as(stored.type(), stored.scales());
+  private void widenRows(Storage out) {
+    if (shape.size() == 0) {
+      return; // however many rows of nothing there are
+    }
+    Blocks blocks = blocks();
+    float[] row = new float[blocks.outSize()];
+    long at = 0;
+    for (int i = 0; i < blocks.inBlocks(); i++) {
+      for (int j = 0; j < blocks.outBlocks(); j++) {
+        for (int p = 0; p < blocks.inSize(); p++, at += row.length) {
+          for (int q = 0; q < row.length; q++) {
+            row[q] = blocks.get(i, j, p, q);
+          }
+          out.putFloats(at, row, 0, row.length);
+        }
+      }
+    }
   }
 
-  StoredWeights stored() {
+  /** As the kernels see them. */
+  Blocks blocks() {
+    Shape inMemory = transposed ? exchanged(shape) : shape;
+    Blocks dense =
+        Blocks.dense(
+                stored.elements(),
+                (int) inMemory.dim(0),
+                (int) inMemory.dim(1),
+                (int) inMemory.dim(2),
+                (int) inMemory.dim(3))
+            .as(stored.type(), stored.scales());
+    return transposed ? dense.transpose() : dense;
+  }
+
+  /**
+   * The memory of blocks in their order.
+   *
+   * @throws IllegalArgumentException if these are a transposed view
+   */
+  StoredWeights requireContiguous(String operation) {
+    if (transposed) {
+      throw new IllegalArgumentException(
+          operation + ": expected contiguous weights but " + shape + " is a transposed view");
+    }
     return stored;
   }
 

@@ -51,6 +51,7 @@ final class HostileFileProperties {
   private static final List<Right> TENSORS = new ArrayList<>();
   private static final List<Right> PARTS = new ArrayList<>();
   private static final List<Right> OTHERS = new ArrayList<>();
+  private static Right gguf;
 
   /** What the optimizer state is of. */
   private static final FloatTensor BIASES = FloatTensor.zeros(2, 3);
@@ -105,6 +106,7 @@ final class HostileFileProperties {
               .with("half", WEIGHTS, ElementType.FLOAT16);
       TENSORS.add(right("weights", to -> TensorFile.save(to, weights)));
     }
+    gguf = new Right("GGUF", GgufFileTest.resource("types.gguf"));
     OTHERS.add(right("array", to -> NpyFile.write(to, BIASES)));
     OTHERS.add(right("archive", to -> NpzFile.write(to, Map.of("W", BIASES))));
     OTHERS.add(right("classes", to -> ClassAssignment.contiguous(11, 3).write(to)));
@@ -387,6 +389,20 @@ final class HostileFileProperties {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file)) {
       askFor(layer, LoadOptions.copied());
     }
+  }
+
+  @Property
+  void ofGguf(@ForAll("changes") List<UnaryOperator<byte[]>> changes) throws IOException {
+    write(gguf, changes);
+    readsOrRefuses(
+        () -> GgufFile.open(file),
+        gguf -> {
+          assertTrue(gguf.metadata().toString().length() > 1);
+          for (String name : gguf.tensors().keySet()) {
+            readsOrRefuses(() -> gguf.floats(name), FloatTensor::toArray);
+            readsOrRefuses(() -> gguf.weights(name), weights -> weights.widened().close());
+          }
+        });
   }
 
   /** Arrays, archives and classes. */

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.testing.BlockProblem;
@@ -302,7 +303,59 @@ final class WeightsTest {
     assertArrayEquals(values, widened(ElementType.FLOAT32, values));
   }
 
+  @ParameterizedTest
+  @EnumSource
+  void viewsHaveTheTwoSidesExchanged(ElementType type, Data data) {
+    try (FloatTensor W = FloatTensor.of(data.floats(Numbers.GAUSSIAN, 2 * 3 * 4 * 5), 2, 3, 4, 5);
+        Weights weights = Weights.of(W, type);
+        Weights view = weights.transposeBlocks();
+        Weights again = view.transposeBlocks();
+        FloatTensor widened = weights.widened();
+        FloatTensor ofView = view.widened();
+        FloatTensor ofAgain = again.widened()) {
+      assertEquals(Shape.of(3, 2, 5, 4), view.shape());
+      assertEquals(weights.bytes(), view.bytes());
+      assertArrayEquals(widened.transposeBlocks().toArray(), ofView.toArray());
+      assertArrayEquals(widened.toArray(), ofAgain.toArray());
+      view.close();
+      assertFalse(weights.isClosed());
+      assertTrue(again.isClosed());
+      try (Weights other = weights.transposeBlocks()) {
+        weights.close();
+        assertTrue(other.isClosed());
+        assertThrows(IllegalStateException.class, other::widened);
+        assertThrows(IllegalStateException.class, other::transposeBlocks);
+      }
+    }
+  }
+
   // ------------------------------------------------------------------------------------ refusals
+
+  @Test
+  void refusesViewsWhereBlocksAreRead() {
+    try (FloatTensor W = FloatTensor.zeros(1, 1, 4, 4);
+        FloatTensor h = FloatTensor.zeros(1, 1, 4);
+        Weights weights = Weights.of(W, ElementType.BFLOAT16);
+        Weights view = weights.transposeBlocks();
+        BlockPlan plan = BlockPlan.dense(1).withRoundedInputs()) {
+      SparseBlockDot.apply(weights, h, plan, Epilogue.none()).close();
+      IllegalArgumentException rounded =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> SparseBlockDot.apply(view, h, plan, Epilogue.none()));
+      assertEquals(
+          "W: expected weights as they lie, as the plan rounds inputs, but Weights(1, 1, 4, 4) of"
+              + " BFLOAT16 is a transposed view; take the plan without withRoundedInputs()",
+          rounded.getMessage());
+      IllegalArgumentException saved =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> TensorFile.save(Path.of("none"), NamedTensors.none().with("W", view)));
+      assertEquals(
+          "W: expected contiguous weights but (1, 1, 4, 4) is a transposed view",
+          saved.getMessage());
+    }
+  }
 
   private static void assertRefused(String message, ElementType type, float... values) {
     long before = FloatTensor.allocatedBytes();

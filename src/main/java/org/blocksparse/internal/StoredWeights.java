@@ -67,6 +67,11 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
     }
   }
 
+  /** The same memory with a lifetime within this one; see {@link Storage#view}. */
+  public StoredWeights view() {
+    return new StoredWeights(type, elements.view(), scales == null ? null : scales.view());
+  }
+
   /** Writes the floats that the weights stand for. */
   public void widen(long blocks, int rows, int columns, Storage out) {
     if (columns == 0) {

@@ -464,33 +464,19 @@ public final class SafeTensorsReader implements AutoCloseable {
    * @throws UnsupportedOperationException if the machine has another byte order than the file
    */
   public Storage mapElements(TensorEntry entry) throws IOException {
-    if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
-      throw new UnsupportedOperationException(
-          "this machine is big-endian: a file can be read, but not used where it lies");
-    }
-    long position = dataBegin + entry.begin();
-    if (position % entry.type().bytes() != 0) {
-      throw new MalformedException(
-          entry.name(),
-          "begins at byte "
-              + position
-              + " of the file, no multiple of "
-              + entry.type().bytes()
-              + ": it cannot be used where it lies; copied() can read it");
-    }
     if (!(input instanceof Mapping mapping)) {
       throw new IllegalStateException("the file is not mapped");
     }
     // Room first: once made, a storage is the only one that ends its share.
     made.ensureCapacity(made.size() + 1);
-    MappedFile share = mapping.file().share();
-    Storage storage;
-    try {
-      storage = Storage.mapped(share, position, entry.bytes());
-    } catch (Throwable e) {
-      share.close();
-      throw e;
-    }
+    Storage storage =
+        MappedElements.of(
+            mapping.file(),
+            entry.name(),
+            dataBegin + entry.begin(),
+            entry.bytes(),
+            entry.type().bytes(),
+            "copied()");
     made.add(storage);
     return storage;
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Files: safetensors, arrays and archives of NumPy, classes as text, and how a file is put in the
- * place of another. Knows memory and files, and nothing of layers. What is read was written by
+ * Files: safetensors, GGUF, arrays and archives of NumPy, classes as text, and how a file is put in
+ * the place of another. Knows memory and files, and nothing of layers. What is read was written by
  * anybody: it is checked against the file before memory is taken, and refused with {@link
  * org.blocksparse.internal.format.MalformedException}, to which the public API adds the file.
  */

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import com.code_intelligence.jazzer.junit.DictionaryEntries;
+import com.code_intelligence.jazzer.junit.FuzzTest;
+import java.io.IOException;
+import java.nio.file.Path;
+
+class GgufFuzzTest {
+  @FuzzTest(maxDuration = "8s")
+  @DictionaryEntries({"GGUF\\x03", "general.alignment\\x04"})
+  void files(byte[] input) throws IOException {
+    Fuzzing.readsOrRefuses(input, GgufFuzzTest::readAll);
+  }
+
+  /** One bad tensor does not hide the others. */
+  private static void readAll(Path file) throws IOException {
+    try (GgufFile gguf = GgufFile.open(file)) {
+      Fuzzing.require(!gguf.metadata().toString().isEmpty(), "no text");
+      for (String name : gguf.tensors().keySet()) {
+        Fuzzing.readOrRefuse(same -> gguf.floats(name).close());
+        Fuzzing.readOrRefuse(same -> gguf.weights(name).widened().close());
+      }
+    }
+  }
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.math.BigInteger;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.blocksparse.GgufFile.TensorInfo;
+import org.blocksparse.testing.GgufBytes;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Files that ggml has written: {@code src/test/resources/gguf} has the program that made them. */
+final class GgufFileTest {
+  private static final List<String> WIDENED =
+      List.of("f32", "f16", "bf16", "q8_0", "q4_0", "mxfp4", "q4_K", "q6_K");
+
+  @TempDir private Path folder;
+  private Path file;
+
+  @BeforeEach
+  void write() throws IOException {
+    file = Files.write(folder.resolve("types.gguf"), resource("types.gguf"));
+  }
+
+  static byte[] resource(String name) throws IOException {
+    try (InputStream in = GgufFileTest.class.getResourceAsStream("/gguf/" + name)) {
+      return Objects.requireNonNull(in, name).readAllBytes();
+    }
+  }
+
+  /** What ggml widens the tensors to. */
+  private static Map<String, float[]> expected() throws IOException {
+    FloatBuffer all =
+        ByteBuffer.wrap(resource("types.floats")).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
+    Map<String, float[]> floats = new LinkedHashMap<>();
+    for (String name : WIDENED) {
+      float[] values = new float[name.endsWith("K") ? 2 * 3 * 256 : 3 * 5 * 64];
+      all.get(values);
+      floats.put(name, values);
+    }
+    assertFalse(all.hasRemaining());
+    return floats;
+  }
+
+  private static int[] bits(float[] values) {
+    int[] bits = new int[values.length];
+    for (int i = 0; i < bits.length; i++) {
+      bits[i] = Float.floatToRawIntBits(values[i]);
+    }
+    return bits;
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3})
+  void floatsHaveTheBitsOfGgml(int version) throws IOException {
+    byte[] bytes = resource("types.gguf");
+    bytes[4] = (byte) version;
+    Files.write(file, bytes);
+    Map<String, float[]> expected = expected();
+    try (GgufFile gguf = GgufFile.open(file)) {
+      for (String name : WIDENED) {
+        try (FloatTensor floats = gguf.floats(name)) {
+          assertEquals(gguf.tensors().get(name).shape(), floats.shape());
+          assertArrayEquals(bits(expected.get(name)), bits(floats.toArray()), name);
+          floats.set(1, 0, 0, 0); // it is the caller's
+        }
+      }
+    }
+  }
+
+  @Test
+  void tensorsAreListedInTheirOrder() throws IOException {
+    try (GgufFile gguf = GgufFile.open(file)) {
+      Shape small = Shape.of(3, 5, 64);
+      Shape large = Shape.of(2, 3, 256);
+      Map<String, TensorInfo> expected = new LinkedHashMap<>();
+      expected.put("f32", new TensorInfo(small, "F32", 3840));
+      expected.put("f16", new TensorInfo(small, "F16", 1920));
+      expected.put("bf16", new TensorInfo(small, "BF16", 1920));
+      expected.put("q8_0", new TensorInfo(small, "Q8_0", 1020));
+      expected.put("q4_0", new TensorInfo(small, "Q4_0", 540));
+      expected.put("mxfp4", new TensorInfo(small, "MXFP4", 510));
+      expected.put("q4_K", new TensorInfo(large, "Q4_K", 864));
+      expected.put("q6_K", new TensorInfo(large, "Q6_K", 1260));
+      expected.put("q5_K", new TensorInfo(Shape.of(2, 256), "Q5_K", 352));
+      expected.put("i32", new TensorInfo(Shape.of(3), "I32", 12));
+      assertEquals(List.copyOf(expected.entrySet()), List.copyOf(gguf.tensors().entrySet()));
+      assertEquals("GgufFile(" + file + ", " + expected.keySet() + ")", gguf.toString());
+    }
+  }
+
+  @Test
+  void metadataHasItsTypes() throws IOException {
+    try (GgufFile gguf = GgufFile.open(file)) {
+      Map<String, Object> expected = new LinkedHashMap<>();
+      BigInteger largest = BigInteger.TWO.pow(64).subtract(BigInteger.ONE);
+      expected.put("general.architecture", "test");
+      expected.put("u8", 255L);
+      expected.put("i8", -128L);
+      expected.put("u16", 65535L);
+      expected.put("i16", -32768L);
+      expected.put("u32", (1L << 32) - 1);
+      expected.put("i32", (long) Integer.MIN_VALUE);
+      expected.put("u64", largest);
+      expected.put("i64", Long.MIN_VALUE);
+      expected.put("f32", 0.1f);
+      expected.put("f64", 0.1);
+      expected.put("yes", true);
+      expected.put("no", false);
+      expected.put("empty", "");
+      expected.put("u8s", List.of(1L, 255L));
+      expected.put("i16s", List.of(1L, -1L));
+      expected.put("u64s", List.of(1L, largest));
+      expected.put("f32s", List.of(1f, 0.1f));
+      expected.put("f64s", List.of(0.1));
+      expected.put("bools", List.of(false, true, true));
+      expected.put("none", List.of());
+      expected.put("tokens", List.of("a", "", "é", "日本"));
+      Map<String, Object> metadata = gguf.metadata();
+      assertEquals(List.copyOf(expected.entrySet()), List.copyOf(metadata.entrySet()));
+      List<?> tokens = (List<?>) metadata.get("tokens");
+      assertThrows(IndexOutOfBoundsException.class, () -> tokens.get(4));
+      assertThrows(UnsupportedOperationException.class, () -> tokens.remove(0));
+      assertThrows(UnsupportedOperationException.class, metadata::clear);
+    }
+  }
+
+  /** ggml writes no such file, but its format allows it. */
+  @Test
+  void arraysMayHoldArrays() throws IOException {
+    GgufBytes bytes = GgufBytes.of(0, 1).key("a", GgufBytes.ARRAY).ints(GgufBytes.ARRAY).longs(2);
+    bytes.ints(GgufBytes.STRING).longs(1).text("b").ints(GgufBytes.UINT32).longs(2).ints(3, 4);
+    Files.write(file, bytes.bytes());
+    try (GgufFile gguf = GgufFile.open(file)) {
+      assertEquals(Map.of(), gguf.tensors());
+      assertEquals(Map.of("a", List.of(List.of("b"), List.of(3L, 4L))), gguf.metadata());
+    }
+  }
+
+  /** Tensors lie at other multiples than usual, in another order than they are named. */
+  @Test
+  void alignmentIsTheFiles() throws IOException {
+    GgufBytes bytes = GgufBytes.of(3, 1).key("general.alignment", GgufBytes.UINT32).ints(64);
+    bytes.tensor("a", GgufBytes.F32, 64, 2, 1).tensor("b", 77, 128, 5).tensor("c", 0, 0);
+    bytes.aligned(64).ints(Float.floatToIntBits(3)).aligned(64);
+    bytes.ints(Float.floatToIntBits(1), Float.floatToIntBits(2)).aligned(64).raw(1, 2, 3);
+    Files.write(file, bytes.bytes());
+    try (GgufFile gguf = GgufFile.open(file);
+        FloatTensor a = gguf.floats("a");
+        FloatTensor c = gguf.floats("c");
+        Weights wide = gguf.weights("a");
+        FloatTensor same = wide.widened()) {
+      assertArrayEquals(new float[] {1, 2}, a.toArray());
+      assertArrayEquals(new float[] {3}, c.toArray());
+      assertEquals(Shape.of(), c.shape());
+      assertEquals(Shape.of(1, 1, 2, 1), wide.shape());
+      assertArrayEquals(new float[] {1, 2}, same.toArray());
+      assertEquals(new TensorInfo(Shape.of(5), "type 77", 3), gguf.tensors().get("b"));
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "f32, FLOAT32, 1, 3",
+    "f16, FLOAT16, 3, 1",
+    "bf16, BFLOAT16, 1, 3",
+    "f16, FLOAT16, 1, 3"
+  })
+  void weightsLieInTheFile(String name, ElementType type, int iBlocks, int oBlocks)
+      throws IOException {
+    long before = FloatTensor.allocatedBytes();
+    Weights weights;
+    try (GgufFile gguf = GgufFile.open(file)) {
+      weights = iBlocks == 1 ? gguf.weights(name) : gguf.weights(name, iBlocks, oBlocks);
+      assertEquals(before, FloatTensor.allocatedBytes());
+    }
+    float[] expected = expected().get(name);
+    try (weights; // which lives on without the file
+        FloatTensor widened = weights.widened()) {
+      assertEquals(type, weights.type());
+      assertEquals(Shape.of(iBlocks, oBlocks, 64, 5), weights.shape());
+      for (int e = 0; e < 3; e++) {
+        for (int in = 0; in < 64; in++) {
+          for (int out = 0; out < 5; out++) {
+            float value = widened.get(iBlocks == 1 ? 0 : e, iBlocks == 1 ? e : 0, in, out);
+            assertEquals(expected[(e * 5 + out) * 64 + in], value);
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void whatCannotBeGivenIsRefused() throws IOException {
+    GgufFile gguf = GgufFile.open(file);
+    refused("nothing", "is missing", () -> gguf.floats("nothing"));
+    refused("nothing", "is missing", () -> gguf.weights("nothing"));
+    String widened = "expected one of [F32, F16, Q4_0, Q8_0, Q4_K, Q6_K, BF16, MXFP4] but was ";
+    refused("q5_K", widened + "Q5_K (2, 256)", () -> gguf.floats("q5_K"));
+    refused("i32", widened + "I32 (3)", () -> gguf.floats("i32"));
+    refused("q5_K", "but was Q5_K (2, 256)", () -> gguf.weights("q5_K"));
+    for (int[] blocks : new int[][] {{1, 2}, {-1, -3}, {0, 3}, {2, 1}}) {
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class, () -> gguf.weights("f32", blocks[0], blocks[1]));
+      assertEquals(
+          "iBlocks, oBlocks: expected 3 blocks, the matrices of f32, but was "
+              + blocks[0]
+              + " x "
+              + blocks[1],
+          e.getMessage());
+    }
+    gguf.close();
+    gguf.close();
+    assertEquals(10, gguf.tensors().size());
+    assertThrows(IllegalStateException.class, gguf::metadata);
+    assertThrows(IllegalStateException.class, () -> gguf.floats("f32"));
+    assertThrows(IllegalStateException.class, () -> gguf.weights("f32"));
+  }
+
+  private interface Reading {
+    AutoCloseable read() throws IOException;
+  }
+
+  private void refused(String part, String reason, Reading reading) {
+    FileFormatException e = assertThrows(FileFormatException.class, reading::read);
+    assertEquals(file, e.file());
+    assertEquals(part, e.part());
+    assertTrue(e.reason().contains(reason), e.getMessage());
+  }
+}
